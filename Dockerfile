@@ -1,0 +1,49 @@
+# Two images: `app` (the default) for the screen and the worker, `mlflow` for the server that keeps the runs.
+# No secret goes in: settings come from the environment when a container starts.
+
+FROM python:3.11-slim AS build
+ARG TORCH_INDEX=https://download.pytorch.org/whl/cpu
+WORKDIR /build
+COPY requirements.txt .
+RUN python -m venv /venv
+# torch comes first and alone: the CPU build where that index is reachable, else whatever the package index has
+RUN /venv/bin/pip install -q --no-cache-dir --retries 0 --extra-index-url ${TORCH_INDEX} "$(grep '^torch==' requirements.txt)" \
+ || /venv/bin/pip install -q --no-cache-dir "$(grep '^torch==' requirements.txt)"
+RUN /venv/bin/pip install -q --no-cache-dir -r requirements.txt
+
+
+FROM python:3.11-slim AS mlflow
+COPY requirements.txt /tmp/requirements.txt
+RUN pip install -q --no-cache-dir $(grep -E '^(mlflow|google-cloud-storage)==' /tmp/requirements.txt) "psycopg[binary]==3.3.9"
+RUN useradd --create-home --uid 10001 vigie
+USER vigie
+WORKDIR /home/vigie
+ENV PYTHONUNBUFFERED=1 \
+    MLFLOW_DISABLE_TELEMETRY=true \
+    MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false
+EXPOSE 5000
+HEALTHCHECK --interval=10s --timeout=5s --start-period=60s \
+  CMD ["python", "-c", "import urllib.request; urllib.request.urlopen('http://127.0.0.1:5000/health', timeout=4)"]
+CMD ["mlflow", "server", "--host=0.0.0.0", "--port=5000", "--workers=1"]
+
+
+FROM python:3.11-slim AS app
+RUN useradd --create-home --uid 10001 vigie && mkdir /data && chown vigie:vigie /data
+COPY --from=build /venv /venv
+WORKDIR /app
+COPY LICENSE app.py styles.css ./
+COPY .streamlit/config.toml .streamlit/config.toml
+COPY locales locales
+COPY mlflow_utils mlflow_utils
+COPY core core
+COPY pages pages
+ENV PATH=/venv/bin:$PATH \
+    PYTHONUNBUFFERED=1 \
+    OMP_NUM_THREADS=1 \
+    VIGIE_DATA_DIR=/data
+USER vigie
+VOLUME /data
+EXPOSE 8501
+HEALTHCHECK --interval=15s --timeout=5s --start-period=60s \
+  CMD ["python", "-c", "import urllib.request; urllib.request.urlopen('http://127.0.0.1:8501/_stcore/health', timeout=4)"]
+CMD ["streamlit", "run", "app.py", "--server.address=0.0.0.0", "--server.port=8501", "--server.headless=true"]

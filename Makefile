@@ -1,0 +1,54 @@
+# Vigie: `make run` and `make test` are all it takes; `make help` lists the rest.
+PYTHON ?= python3
+TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
+PORT ?= 8501
+MLFLOW_PORT ?= 5000
+VENV := .venv
+BIN := $(VENV)/bin
+export OMP_NUM_THREADS ?= 1
+
+.DEFAULT_GOAL := help
+.PHONY: help install run test lint types check bench locales clean
+
+help: ## list the commands
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/' | expand -t 12
+
+install: $(VENV)/.installed ## make .venv and install what the product needs
+
+# torch comes first and alone: the CPU build where that index is reachable, else whatever the package index has
+$(VENV)/.installed: requirements.txt
+	$(PYTHON) -c 'import sys; assert sys.version_info >= (3, 11), f"Python 3.11 or newer is needed, this is {sys.version}"'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install -q --disable-pip-version-check --retries 0 --extra-index-url $(TORCH_INDEX) "$$(grep '^torch==' requirements.txt)" \
+	  || $(BIN)/pip install -q --disable-pip-version-check "$$(grep '^torch==' requirements.txt)"
+	$(BIN)/pip install -q --disable-pip-version-check -r requirements.txt
+	touch $@
+
+$(VENV)/.tested: $(VENV)/.installed requirements-dev.txt
+	$(BIN)/pip install -q --disable-pip-version-check -r requirements-dev.txt
+	touch $@
+
+run: $(VENV)/.installed ## start the MLflow server and the app; Ctrl-C ends both
+	@PORT=$(PORT) MLFLOW_PORT=$(MLFLOW_PORT) $(BIN)/python -m core serve
+
+test: $(VENV)/.tested ## install what the tests need and run them all
+	$(BIN)/python -m tests.browser
+	$(BIN)/python -m pytest
+
+lint: $(VENV)/.tested ## ruff: errors, imports, format of the code
+	$(BIN)/ruff check .
+
+types: $(VENV)/.tested ## mypy, strict on core and mlflow_utils
+	$(BIN)/mypy
+
+check: lint types test ## everything that has to pass
+
+bench: $(VENV)/.tested ## ratios against plain libraries, both sides in one run
+	$(BIN)/python -m benchmarks
+
+locales: $(VENV)/.installed ## collect the texts of the code into locales/ and keep the translations
+	$(BIN)/pybabel -q extract -F locales/babel.cfg -k N_ -k _ --no-location --sort-output --project Vigie -o locales/vigie.pot .
+	$(BIN)/pybabel -q update -D vigie -i locales/vigie.pot -d locales --no-fuzzy-matching --ignore-pot-creation-date
+
+clean: ## remove .venv and caches, never the data folder
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis

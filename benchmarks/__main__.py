@@ -1,0 +1,27 @@
+"""Each benchmark in a process of its own, so that none is warmed by another."""
+
+import subprocess
+import sys
+from importlib import import_module
+
+from benchmarks.lines import show
+
+BENCHMARKS = ("reading", "detection", "planted", "first_page", "payload")
+
+
+def main(names: list[str]) -> int:
+    """Run the benchmarks `names`; the number that ended with an error."""
+    unknown = [name for name in names if name not in BENCHMARKS]
+    if unknown:
+        print(f"No benchmark {unknown[0]!r}; there are: {', '.join(BENCHMARKS)}.", file=sys.stderr)
+        return 2
+    if len(names) == 1:
+        module = import_module(f"benchmarks.{names[0]}")
+        show(module.__doc__.splitlines()[0], module.main())
+        return 0
+    runs = [subprocess.run([sys.executable, "-m", "benchmarks", name], check=False) for name in names or BENCHMARKS]
+    return sum(run.returncode != 0 for run in runs)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

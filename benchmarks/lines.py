@@ -1,0 +1,62 @@
+"""What a benchmark tells: lines of a table, one ratio or figure each, with the spread and the target beside it."""
+
+from dataclasses import astuple, dataclass
+
+HEADS = ("measured", "result", "spread", "from", "target", "")
+
+
+@dataclass(frozen=True)
+class Line:
+    """One figure.
+
+    spread   lowest to highest of the repetitions
+    basis    the two sides of a ratio, as medians
+    """
+
+    measured: str
+    result: str
+    spread: str = ""
+    basis: str = ""
+    target: str = ""
+    verdict: str = ""
+
+
+def ratio(
+    measured: str, ours: list[float], theirs: list[float], *, unit: str = "s", target: float | None = None
+) -> Line:
+    """Ours over theirs, both repeated; the spread is that of the ratios within one repetition."""
+    each = [one / other for one, other in zip(ours, theirs, strict=True)]
+    found = median(ours) / median(theirs)
+    return Line(
+        measured, f"{found:.2f} x", f"{min(each):.2f} – {max(each):.2f}",
+        f"{median(ours):.3g} {unit} : {median(theirs):.3g} {unit}", *judged(found, target, "x"),
+    )  # fmt: skip
+
+
+def figure(measured: str, values: list[float], unit: str, target: float | None = None) -> Line:
+    """The median of repetitions."""
+    found = median(values)
+    return Line(
+        measured, f"{found:.3g} {unit}", f"{min(values):.3g} – {max(values):.3g}", f"{len(values)} repetitions",
+        *judged(found, target, unit),
+    )  # fmt: skip
+
+
+def judged(found: float, target: float | None, unit: str) -> tuple[str, str]:
+    """The target in words, and whether it is met."""
+    return ("", "") if target is None else (f"≤ {target:g} {unit}", "met" if found <= target else "MISSED")
+
+
+def median(values: list[float]) -> float:
+    ordered = sorted(values)
+    middle = len(ordered) // 2
+    return ordered[middle] if len(ordered) % 2 else (ordered[middle - 1] + ordered[middle]) / 2
+
+
+def show(title: str, lines: list[Line]) -> None:
+    """Print an aligned table."""
+    rows = [HEADS, *(astuple(line) for line in lines)]
+    widths = [max(len(row[place]) for row in rows) for place in range(len(HEADS))]
+    print(f"\n{title}")
+    for row in rows:
+        print("  " + "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())

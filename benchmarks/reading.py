@@ -1,0 +1,66 @@
+"""Reading 200 MB of daily profiles: load, and load with the doctor, beside pandas.read_csv; every side in a new process."""
+
+import json
+import resource
+import subprocess
+import sys
+import time
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from benchmarks.lines import Line, figure, ratio
+from benchmarks.material import write_gas_like
+
+SIZE = 200 * 10**6
+REPETITIONS = 5
+SIDES = ("pandas", "load", "doctor")
+
+
+def main() -> list[Line]:
+    with TemporaryDirectory(prefix="vigie-bench-") as folder:
+        path = Path(folder) / "profiles.csv"
+        write_gas_like(path, SIZE)
+        path.read_bytes()  # into the page cache, for all alike
+        found = [{side: _in_child(side, path) for side in SIDES} for _ in range(REPETITIONS)]
+        megabytes = path.stat().st_size / 1e6
+    seconds = {side: [each[side]["seconds"] for each in found] for side in SIDES}
+    peak = {side: [each[side]["peak_mb"] for each in found] for side in SIDES}
+    return [
+        ratio("load : pandas.read_csv", seconds["load"], seconds["pandas"], target=1.0),
+        ratio("load + doctor : pandas.read_csv", seconds["doctor"], seconds["pandas"], target=3.0),
+        *(
+            figure(f"peak memory, {side} ({megabytes:.0f} MB file)", peak[side], "MB",
+                   None if side == "pandas" else 4 * megabytes)
+            for side in SIDES
+        ),
+    ]  # fmt: skip
+
+
+def _in_child(side: str, path: Path) -> dict[str, float]:
+    done = subprocess.run(
+        [sys.executable, "-m", "benchmarks.reading", side, str(path)], check=True, capture_output=True, text=True
+    )
+    return json.loads(done.stdout)
+
+
+def measure(side: str, path: Path) -> dict[str, float]:
+    """Seconds (imports not counted) and the peak of this process in MB (all counted)."""
+    if side == "pandas":
+        import pandas as pd
+
+        began = time.perf_counter()
+        pd.read_csv(path)
+    else:
+        from core.data.doctor import examine
+        from core.data.loading import load
+
+        began = time.perf_counter()
+        dataset = load([path])
+        if side == "doctor":
+            examine(dataset)
+    seconds = time.perf_counter() - began
+    return {"seconds": seconds, "peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e6}
+
+
+if __name__ == "__main__":
+    print(json.dumps(measure(sys.argv[1], Path(sys.argv[2]))))

@@ -1,0 +1,19 @@
+"""The command line: `python -m core --help`."""
+
+import logging
+
+import typer
+
+from core.commands.detect import detect
+from core.commands.doctor import doctor
+from core.commands.sample import sample
+from core.commands.serve import serve
+from core.commands.worker import worker
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
+for command in (doctor, detect, sample, serve, worker):
+    app.command()(command)
+
+if __name__ == "__main__":
+    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
+    app(prog_name="python -m core")

@@ -1,0 +1,154 @@
+"""Which rows of a dataset are abnormal, against what, and why."""
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from core import figures
+from core.data.dataset import Dataset
+from core.detectors import tables
+from core.detectors.base import Detector
+from core.detectors.comparisons import COMPARISONS
+from core.detectors.row_model import Incomplete, RowModel
+from core.errors import BadOption, NotOnRecord
+from core.evaluation.thresholds import contamination_threshold
+from core.exports import written_csv
+from core.hyperparameters import params
+from core.registry import members
+from core.results import Detection, Question
+from core.run import Actor, Run, Workplace, past_run, tracked_run
+from core.text import N_
+from mlflow_utils import history
+from mlflow_utils.record import Record
+from mlflow_utils.tracking import load_model, save_model
+
+TASK = "anomalies"
+EXAMPLE_ROWS = 5
+EXPORTED_ROWS = 10_000
+
+
+@dataclass(frozen=True)
+class Selection:
+    """The part of a dataset that was asked about: what a link carries and a colleague sees again."""
+
+    entities: tuple[str, ...] = ()
+    start: pd.Timestamp | None = None
+    end: pd.Timestamp | None = None
+
+    def of(self, dataset: Dataset) -> Dataset:
+        return dataset.select(self.entities, self.start, self.end)
+
+    @classmethod
+    def asked(cls, question: Question) -> "Selection":
+        """The selection that a kept result was made from."""
+        start, end = (pd.Timestamp(day) if day else None for day in (question.start, question.end))
+        return cls(question.entities, start, end)
+
+
+def detectors() -> dict[str, type[Detector]]:
+    """Name → class of every detector that looks at rows."""
+    return members(tables, Detector)
+
+
+def detect(
+    dataset: Dataset, detector: Detector, *, compare_with: str, at: Workplace, by: Actor,
+    contamination: float = 0.01, incomplete: Incomplete = "drop", selection: Selection = Selection(),
+) -> tuple[Detection, Run]:  # fmt: skip
+    """Fit `detector` on the selected rows and flag the share `contamination` with the highest scores.
+
+    Raises BadData where the rows cannot answer, BadOption for a comparison or share that does not exist.
+    """
+    if compare_with not in COMPARISONS:
+        raise BadOption(
+            N_("{name} = {value!r} is not accepted; choose {accepted}."),
+            name="compare_with", value=compare_with, accepted=", ".join(COMPARISONS),
+        )  # fmt: skip
+    model = RowModel(detector, COMPARISONS[compare_with](), incomplete)
+    asked = {"contamination": contamination, "compare_with": compare_with, "incomplete": incomplete}
+    with _run(dataset, detector, asked, by, at) as run:
+        part = selection.of(dataset)
+        ready, scores = model.fit_score(part)
+        model.contamination_, model.threshold_ = contamination, contamination_threshold(scores, contamination)
+        detection = _detection(model, dataset, part, ready, scores, asked, selection)
+        _keep(run, detection, part)
+        _keep_model(run, model, ready)
+    return detection, run
+
+
+def apply_model(
+    dataset: Dataset, run_id: str, *, at: Workplace, by: Actor, selection: Selection = Selection()
+) -> tuple[Detection, Run]:  # fmt: skip
+    """Score the selected rows with the model and the threshold of an earlier run.
+
+    Raises NotOnRecord for a run without a model, BadData where the dataset is not one the model knows.
+    """
+    folder = past_run(run_id, at).files / "model"
+    if not folder.is_dir():
+        raise NotOnRecord(N_("The run {run} holds no model."), run=run_id[:12])
+    model: RowModel = load_model(folder)
+    asked = {"contamination": model.contamination_, "compare_with": model.comparison.name, "incomplete": model.incomplete}
+    with _run(dataset, model.detector, {**asked, "model_run": run_id}, by, at) as run:
+        part = selection.of(dataset)
+        ready = model.ready(part)
+        detection = _detection(model, dataset, part, ready, model.score(ready), asked, selection, run_id)
+        _keep(run, detection, part)
+    return detection, run
+
+
+def detection_of(run_id: str, at: Workplace) -> Detection:
+    """The detection that a run kept. Raises NotOnRecord where there is none."""
+    return Detection.load(past_run(run_id, at).files / "result")
+
+
+def models(at: Workplace) -> list[Record]:
+    """Runs whose model can be applied, newest first; empty where MLflow does not answer."""
+    runs = history.recent(at.tracking, TASK)
+    return [run for run in runs if run.status == "completed" and "model_run" not in run.params]
+
+
+@contextmanager
+def _run(dataset: Dataset, detector: Detector, asked: dict[str, Any], by: Actor, at: Workplace) -> Iterator[Run]:
+    with tracked_run(TASK, type(detector).__name__, {**params(detector), **asked}, dataset, by, at) as run:
+        yield run
+
+
+def _detection(
+    model: RowModel, dataset: Dataset, part: Dataset, ready: Dataset, scores: np.ndarray, asked: dict[str, Any],
+    selection: Selection, fitted_by: str = "",
+) -> Detection:  # fmt: skip
+    question = Question(
+        detector=model.detector.name, settings=params(model.detector), compare_with=asked["compare_with"],
+        incomplete=asked["incomplete"], contamination=asked["contamination"], threshold=model.threshold_,
+        dataset=dataset.digest, files=dataset.files, unit=dataset.unit, profile=dataset.profile,
+        columns=tuple(dataset.columns), rows_left_out=len(part) - len(ready), fitted_by=fitted_by,
+        entities=selection.entities, start=str(selection.start or ""), end=str(selection.end or ""),
+    )  # fmt: skip
+    return Detection.of(question, model, ready, scores)
+
+
+def _keep(run: Run, detection: Detection, part: Dataset) -> None:
+    """The figures of the run, and what a page needs to show the result again."""
+    run.metrics = detection.metrics()
+    run.details = {
+        "anomalies_count": len(detection.anomalies),
+        "successful_predictions": len(detection.rows),
+        "failed_predictions": detection.question.rows_left_out,
+    }
+    detection.save(run.folder / "result")
+    written_csv(detection.to_frame().head(EXPORTED_ROWS), run.folder / "anomalies.csv")
+    (run.folder / "recipe.json").write_text(json.dumps([repair.to_json() for repair in part.recipe]), encoding="utf-8")
+    figures.timeline(part, detection).write_html(run.folder / "timeline.html", include_plotlyjs="cdn")
+
+
+def _keep_model(run: Run, model: RowModel, ready: Dataset) -> None:
+    import sklearn
+
+    example = ready.rows(np.arange(min(EXAMPLE_ROWS, len(ready)))).frame.reset_index()
+    example["entity"] = example["entity"].astype(str)
+    versions = {"scikit-learn": sklearn.__version__, "pandas": pd.__version__, "numpy": np.__version__}
+    save_model(run.folder / "model", model, example, model.predict(example), versions)

@@ -1,0 +1,94 @@
+"""`python -m core detect FILE...`: which rows are abnormal, against what, and why."""
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import typer
+
+from core.commands.faces import actor, loaded, one_line_errors, print_json
+from core.errors import BadOption
+from core.exports import written_csv
+from core.results import Detection
+from core.run import Run, workplace
+from core.text import N_
+
+SHOWN = 10
+
+
+def detect(
+    files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="CSV, TSV, XLSX, Parquet, JSON; .gz and .zip.")],
+    detector: Annotated[str, typer.Option(help="Name of the detector.")] = "isolation-forest",
+    contamination: Annotated[float, typer.Option(help="Share of rows to flag, above 0, at most 0.5.")] = 0.01,
+    compare_with: Annotated[
+        Literal["everything", "entity", "calendar", "shape"] | None,
+        typer.Option(help="What a row is compared with [default: calendar, entity where there are no dates]."),
+    ] = None,
+    incomplete: Annotated[Literal["drop", "impute"], typer.Option(help="Rows with missing measurements.")] = "drop",
+    settings: Annotated[list[str], typer.Option("--set", metavar="NAME=VALUE", help="A hyper-parameter.")] = [],  # noqa: B006
+    model: Annotated[str | None, typer.Option(metavar="RUN_ID", help="Apply the model of this run instead.")] = None,
+    recipe: Annotated[Path | None, typer.Option(help="Repairs to make first: a JSON list of {kind, settings}.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Write the scores as .csv or .parquet.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """Score every row, flag the most abnormal, and keep the answer as a run."""
+    from core.analyses import anomalies
+    from core.hyperparameters import configured
+
+    by, at = actor("detect"), workplace()
+    with one_line_errors():
+        if out is not None and out.suffix not in (".parquet", ".csv"):
+            raise BadOption(
+                N_("{name} = {value!r} is not accepted; choose {accepted}."),
+                name="--out", value=str(out), accepted="*.parquet, *.csv",
+            )  # fmt: skip
+        known = anomalies.detectors()
+        if detector not in known:
+            raise BadOption(
+                N_("{name} = {value!r} is not accepted; choose {accepted}."),
+                name="--detector", value=detector, accepted=", ".join(known),
+            )  # fmt: skip
+        chosen = configured(known[detector], _pairs(settings))
+        dataset = loaded(files, recipe)
+        if model is not None:
+            detection, run = anomalies.apply_model(dataset, model, at=at, by=by)
+        else:
+            detection, run = anomalies.detect(
+                dataset, chosen, compare_with=compare_with or ("calendar" if dataset.dated else "entity"),
+                contamination=contamination, incomplete=incomplete, at=at, by=by,
+            )  # fmt: skip
+        if out is not None:
+            table = detection.to_frame()
+            table["entity"] = table["entity"].astype(str)
+            table.to_parquet(out, index=False) if out.suffix == ".parquet" else written_csv(table, out)
+    at.tracking.settle(30)
+    print_json(_answer(detection, run)) if as_json else _print(detection, run)
+
+
+def _pairs(settings: list[str]) -> dict[str, Any]:
+    pairs = {}
+    for setting in settings:
+        name, equals, value = setting.partition("=")
+        if not equals:
+            raise BadOption(
+                N_("{name} = {value!r} is not accepted; choose {accepted}."),
+                name="--set", value=setting, accepted="NAME=VALUE",
+            )  # fmt: skip
+        pairs[name.strip().replace("-", "_")] = value.strip()
+    return pairs
+
+
+def _answer(detection: Detection, run: Run) -> dict[str, Any]:
+    return {
+        "run_id": run.id, "recorded": run.delivered, "metrics": run.metrics,
+        "seconds": run.seconds, "emissions_kg": run.emissions_kg,
+    }  # fmt: skip
+
+
+def _print(detection: Detection, run: Run) -> None:
+    found = detection.metrics()
+    typer.echo(
+        f"{found['anomalies']:,} anomalies in {found['rows']:,} rows ({found['rows_left_out']:,} incomplete rows left out),"
+        f" {run.seconds:.1f} s, {run.emissions_kg * 1000:.4f} g CO2, run {run.id}"
+    )
+    for row in detection.to_frame().head(SHOWN).itertuples():
+        typer.echo(f"  {row.rank:>3}  {row.time!s:19.19}  {row.entity:32.32}  {row.score:.3f}  {row.severity:8}  {row.causes}")

@@ -1,0 +1,49 @@
+"""`python -m core doctor FILE...`: what is wrong with the data, and a clean copy."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from core.commands.faces import actor, loaded, one_line_errors, print_json
+from core.data.doctor import Report, examine
+from core.errors import BadOption
+from core.exports import written_csv
+from core.run import recorded, workplace
+from core.text import N_
+
+
+def doctor(
+    files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="CSV, TSV, XLSX, Parquet, JSON; .gz and .zip.")],
+    recipe: Annotated[Path | None, typer.Option(help="Repairs to make first: a JSON list of {kind, settings}.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Write the data, repaired, as .parquet or .csv.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """Look the files over: every kind of fault, how often, where, and the repair that is proposed."""
+    by = actor("doctor")
+    with one_line_errors(), recorded("data_doctor", by, workplace(), files=[path.name for path in files]):
+        if out is not None and out.suffix not in (".parquet", ".csv"):
+            raise BadOption(
+                N_("{name} = {value!r} is not accepted; choose {accepted}."),
+                name="--out", value=str(out), accepted="*.parquet, *.csv",
+            )  # fmt: skip
+        dataset = loaded(files, recipe)
+        report = examine(dataset)
+        if out is not None:
+            table = dataset.frame.reset_index()
+            table["entity"] = table["entity"].astype(str)
+            table.to_parquet(out, index=False) if out.suffix == ".parquet" else written_csv(table, out)
+        print_json(report.to_json()) if as_json else _print(report)
+
+
+def _print(report: Report) -> None:
+    summary = report.summary
+    typer.echo(
+        f"{summary.rows:,} rows, {summary.entities:,} entities, {summary.dates:,} dates"
+        f" ({summary.start[:10]} to {summary.end[:10]}), {summary.unit or 'no unit'}, layout {summary.layout}"
+    )
+    for finding in report.findings:
+        repair = finding.repairs[0].kind if finding.repairs else "-"
+        typer.echo(f"  {finding.kind:22} {finding.count:>8,}  {finding.text}  [{repair}]")
+    if not report.findings:
+        typer.echo("  nothing found")

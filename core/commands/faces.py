@@ -1,0 +1,68 @@
+"""What every command shares: errors as one line, progress on standard error, files and recipes from arguments."""
+
+import json
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NoReturn
+
+import typer
+
+from core.data import repairs
+from core.data.dataset import Dataset
+from core.data.loading import load
+from core.errors import BadInput, UnreadableFile, VigieError
+from core.run import Actor, workplace
+from core.text import N_
+
+BAD_INPUT = 2
+
+
+@contextmanager
+def one_line_errors() -> Iterator[None]:
+    """A VigieError ends the command with one line on standard error: exit code 2 for bad input, 1 for the rest."""
+    try:
+        yield
+    except VigieError as error:
+        fail(str(error), BAD_INPUT if isinstance(error, BadInput) else 1)
+
+
+def fail(message: str, code: int) -> NoReturn:
+    typer.echo(" ".join(message.split()), err=True)
+    raise typer.Exit(code)
+
+
+def progress(share: float) -> None:
+    """A line on standard error that rewrites itself, where somebody watches."""
+    if sys.stderr.isatty():
+        end = "\n" if share >= 1 else ""
+        sys.stderr.write(f"\rreading {share:4.0%}{end}")
+        sys.stderr.flush()
+
+
+def loaded(files: list[Path], recipe: Path | None) -> Dataset:
+    """The dataset in `files` after the repairs of `recipe`, stored and on the event log."""
+    at = workplace()
+    dataset = load(list(files), progress=progress)
+    if recipe is not None:
+        dataset = repairs.apply(repairs.recipe_from_json(read_json(recipe)), dataset)
+    at.datasets.save(dataset)
+    return dataset
+
+
+def read_json(path: Path) -> Any:
+    """Raises UnreadableFile where the file is absent or not JSON."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise UnreadableFile(N_("{file}: not valid JSON ({reason})."), file=path.name, reason=error) from error
+
+
+def actor(command: str) -> Actor:
+    return Actor(application=f"Vigie command {command}")
+
+
+def print_json(answer: dict[str, Any]) -> None:
+    """The one JSON object of a command."""
+    typer.echo(json.dumps(answer, ensure_ascii=False, default=str))

@@ -1,0 +1,19 @@
+"""`python -m core sample NAME`: a generated file of each layout, with anomalies whose places are known."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from core.commands.faces import one_line_errors
+from core.data.samples import write_sample
+
+
+def sample(
+    name: Annotated[str, typer.Argument(help="gas_daily, daily_profile, tidy_series or kpi_matrix.")],
+    out: Annotated[Path, typer.Option(help="Where to write the CSV.")] = Path("sample.csv"),
+) -> None:
+    """Write a sample file to try Vigie with."""
+    with one_line_errors():
+        write_sample(name, out)
+    typer.echo(out)

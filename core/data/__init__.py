@@ -1,0 +1,1 @@
+"""From files to a `Dataset`: readers, layouts, the data doctor, repairs, samples."""

@@ -1,0 +1,203 @@
+"""The one table of the product: rows are moments of an entity, columns are measurements."""
+
+import dataclasses
+import hashlib
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from core.data.findings import Finding, Repair
+from core.errors import BadData
+from core.text import N_
+
+BLOCK_ROWS = 65_536
+DAY = pd.Timedelta(days=1)
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Rows are moments of an entity, columns are measurements; rows stay in the order of the files.
+
+    frame      float64, index (entity, time); time is a date and hour, or a row number where the file has no dates
+    layout     name of the file layout it came from
+    profile    True where the columns are the times of one day, "00:00" first; a row is then one day
+    step       time between two measurements: two columns of a profile, two rows of a series
+    day_start  the hour at which a row's day begins (6 for the gas day: hours 00 to 05 belong to the next date)
+    unit       of every measurement
+    drivers    columns known in advance (strike, temperature, holiday), same index
+    context    what else the file says of a row (declared total, status), same index
+    labels     True where a row is known to be abnormal
+    notes      what reading the files already found
+    recipe     the repairs that made it, and `source` the digest of the dataset they were made from
+    """
+
+    frame: pd.DataFrame
+    layout: str
+    profile: bool = False
+    step: pd.Timedelta | None = None
+    day_start: int = 0
+    unit: str = ""
+    drivers: pd.DataFrame | None = None
+    context: pd.DataFrame | None = None
+    labels: pd.Series | None = None
+    files: tuple[str, ...] = ()
+    notes: tuple[Finding, ...] = ()
+    recipe: tuple[Repair, ...] = ()
+    source: str = ""
+
+    def __len__(self) -> int:
+        return len(self.frame)
+
+    @property
+    def values(self) -> NDArray[np.float64]:
+        """Measurements, shape (rows, columns); a view, not a copy."""
+        return self.frame.to_numpy()
+
+    @property
+    def columns(self) -> list[str]:
+        return list(self.frame.columns)
+
+    @property
+    def entity(self) -> pd.Index:
+        """The entity of every row."""
+        return self.frame.index.get_level_values("entity")
+
+    @property
+    def time(self) -> pd.Index:
+        """The moment of every row."""
+        return self.frame.index.get_level_values("time")
+
+    @property
+    def dated(self) -> bool:
+        """False where time is only a row number."""
+        return isinstance(self.time, pd.DatetimeIndex)
+
+    @cached_property
+    def entities(self) -> list[str]:
+        return sorted(self.entity.unique())
+
+    @cached_property
+    def entity_codes(self) -> NDArray[np.intp]:
+        """The entity of every row as a number: its place in `entities`."""
+        found = np.asarray(self.frame.index.codes[0])  # type: ignore[attr-defined]
+        levels = list(self.frame.index.levels[0])  # type: ignore[attr-defined]
+        place = {entity: number for number, entity in enumerate(self.entities)}
+        return np.array([place.get(entity, -1) for entity in levels], dtype=np.intp)[found]
+
+    @cached_property
+    def complete(self) -> NDArray[np.bool_]:
+        """True for rows without a missing measurement."""
+        return np.concatenate([~np.isnan(block).any(axis=1) for _, block in self.blocks()] or [np.zeros(0, bool)])
+
+    def blocks(self) -> Iterator[tuple[slice, NDArray[np.float64]]]:
+        """The measurements a few thousand rows at a time, so that no step needs a second copy of a large file."""
+        values = self.values
+        for start in range(0, len(values), BLOCK_ROWS):
+            rows = slice(start, min(start + BLOCK_ROWS, len(values)))
+            yield rows, values[rows]
+
+    def replace(self, **changes: object) -> "Dataset":
+        """A copy with the fields `changes`."""
+        return dataclasses.replace(self, **changes)  # type: ignore[arg-type]
+
+    def rows(self, keep: NDArray[np.bool_] | NDArray[np.intp]) -> "Dataset":
+        """The rows `keep` (a mask, or positions in a new order), with everything that belongs to them."""
+        position = np.flatnonzero(keep) if keep.dtype == bool else keep
+
+        def part(table: "pd.DataFrame | pd.Series | None") -> "pd.DataFrame | pd.Series | None":
+            return None if table is None else table.iloc[position]
+
+        return self.replace(
+            frame=self.frame.iloc[position],
+            drivers=part(self.drivers), context=part(self.context), labels=part(self.labels),
+        )  # fmt: skip
+
+    def select(
+        self, entities: Sequence[str] = (), start: pd.Timestamp | None = None, end: pd.Timestamp | None = None
+    ) -> "Dataset":
+        """The rows of `entities` (all when empty) from `start` to `end`, both included.
+
+        Raises BadData when nothing is left.
+        """
+        keep = np.ones(len(self), dtype=bool)
+        if entities:
+            keep &= self.entity.isin(list(entities))
+        if start is not None:
+            keep &= np.asarray(self.time >= start)
+        if end is not None:
+            keep &= np.asarray(self.time < end + DAY)
+        if not keep.any():
+            raise BadData(N_("No row is left for this period and these entities."))
+        return self if keep.all() else self.rows(keep)
+
+    def to_series(self) -> "Dataset":
+        """A profile unrolled into one long series with the single column `value`; a series stays as it is."""
+        if not self.profile:
+            return self
+        order = np.roll(np.arange(len(self.columns)), -self._first_column)
+        step, day = np.timedelta64(self.step), np.timedelta64(DAY)  # type: ignore[arg-type]
+        offsets = order * step + (order < self._first_column) * day
+        times = (self.time.to_numpy()[:, None] + offsets[None, :]).ravel()
+        index = pd.MultiIndex.from_arrays([np.repeat(self.entity, len(order)), times], names=["entity", "time"])
+        values = pd.DataFrame({"value": self.values[:, order].ravel()}, index=index)
+        return self.replace(frame=values, profile=False, drivers=None, context=None, labels=None)
+
+    def to_profile(self) -> "Dataset":
+        """One row per day from a series with one column and an even step; the inverse of `to_series`.
+
+        Raises BadData where a row does not sit on the step, or the dataset has several columns.
+        """
+        if self.profile:
+            return self
+        if len(self.columns) != 1 or self.step is None or DAY % self.step != pd.Timedelta(0):
+            raise BadData(N_("Only a series with one column and an even step becomes a daily profile."))
+        shifted = pd.DatetimeIndex(self.time) - pd.Timedelta(hours=self.day_start)
+        days = shifted.normalize()
+        slots = ((pd.DatetimeIndex(self.time) - pd.DatetimeIndex(self.time).normalize()) / self.step).to_numpy()
+        if not np.allclose(slots, np.round(slots)):
+            raise BadData(N_("Only a series with one column and an even step becomes a daily profile."))
+        long = pd.DataFrame(
+            {"entity": self.entity, "time": days, "slot": np.round(slots).astype(int), "value": self.values[:, 0]}
+        )
+        if long.duplicated(["entity", "time", "slot"]).any():
+            raise BadData(N_("A moment of an entity has several values; keep one of them before making daily profiles."))
+        wide = long.pivot(index=["entity", "time"], columns="slot", values="value")
+        wide = wide.reindex(columns=range(DAY // self.step))
+        wide.columns = pd.Index(clock_labels(len(wide.columns)))
+        return self.replace(frame=wide, profile=True, drivers=None, context=None, labels=None)
+
+    @property
+    def _first_column(self) -> int:
+        """The column that opens the day."""
+        return self.day_start * len(self.columns) // 24
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 of everything an analysis can depend on: values, index, columns, unit, drivers, recipe."""
+        found = hashlib.sha256()
+        described = [self.columns, self.layout, self.unit, self.profile, self.day_start, str(self.step), self.files]
+        found.update(json.dumps([described, [repair.to_json() for repair in self.recipe]]).encode())
+        for _, block in self.blocks():
+            found.update(np.ascontiguousarray(block).data)
+        found.update("\0".join(self.entities).encode() + self.entity_codes.tobytes())
+        found.update(self.time.to_numpy().tobytes())
+        for table in (self.drivers, self.context):
+            if table is not None:
+                found.update(pd.util.hash_pandas_object(table, index=False).to_numpy().tobytes())
+        return found.hexdigest()
+
+
+def clock_labels(count: int) -> list[str]:
+    """The times of a day in `count` even steps: 24 gives "00:00" … "23:00", 96 every quarter of an hour."""
+    minutes = 24 * 60 // count
+    return [f"{step * minutes // 60:02d}:{step * minutes % 60:02d}" for step in range(count)]
+
+
+def keyed(entity: object, time: object) -> pd.MultiIndex:
+    """The index of every dataset: (entity, time)."""
+    return pd.MultiIndex.from_arrays([entity, time], names=["entity", "time"])  # type: ignore[list-item]

@@ -1,0 +1,342 @@
+"""Where a dataset is wrong. Each function returns cells (rows, columns) or rows; the doctor counts them, repairs mend them.
+
+Nothing here changes anything, and nothing needs a second copy of a large file: rows are looked at in blocks.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from core.data.dataset import DAY, Dataset
+
+Rows = NDArray[np.intp]
+Floats = NDArray[np.float64]
+
+SPIKE = 2.5  # times the larger neighbour
+DOUBLE = 1.25  # autumn: the hour that was summed twice, against the mean of its neighbours
+COLLAPSED = 0.5  # spring: the hour that does not exist, likewise
+GROSS = 20  # times the width of the ordinary values
+RARE = 0.001  # beyond this share of cells it is not a fault but the nature of the series
+TOTAL_TOLERANCE = 0.001
+
+
+class Cells(NamedTuple):
+    """Places in a dataset: row and column of each."""
+
+    rows: Rows
+    columns: Rows
+
+
+NO_CELLS = Cells(np.zeros(0, np.intp), np.zeros(0, np.intp))
+
+
+def joined(found: list[Cells]) -> Cells:
+    if not found:
+        return NO_CELLS
+    return Cells(np.concatenate([each.rows for each in found]), np.concatenate([each.columns for each in found]))
+
+
+# ---- rows -----------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Gap:
+    """Moments that are absent between two rows of an entity."""
+
+    entity: str
+    after: pd.Timestamp
+    before: pd.Timestamp
+    missing: int
+
+
+def row_step(dataset: Dataset) -> pd.Timedelta | None:
+    """The time from one row of an entity to its next."""
+    return DAY if dataset.profile else dataset.step
+
+
+def gaps(dataset: Dataset) -> list[Gap]:
+    """Absent moments; a pause that returns on a tenth of the days (nights, week-ends) is not one."""
+    step = row_step(dataset)
+    if not dataset.dated or step is None or not len(dataset):
+        return []
+    order, same, waited = _neighbouring(dataset)
+    missing = np.flatnonzero(same & (waited > step))
+    if not len(missing):
+        return []
+    lengths = pd.Series(waited[missing])
+    days = pd.DatetimeIndex(dataset.time).normalize().nunique() * len(dataset.entities)
+    regular = lengths.value_counts()
+    regular = regular[regular >= max(5, 0.1 * days)].index
+    missing = missing[~lengths.isin(regular).to_numpy()]
+    return [
+        Gap(
+            dataset.entity[order[at]], dataset.time[order[at]], dataset.time[order[at + 1]],
+            int(waited[at] / step) - (waited[at] % step == pd.Timedelta(0)),
+        )
+        for at in missing
+    ]  # fmt: skip
+
+
+def _neighbouring(dataset: Dataset) -> tuple[Rows, NDArray[np.bool_], "pd.TimedeltaIndex"]:
+    """Rows by entity and time; for each but the last: is the next row of the same entity, and how long after."""
+    order = np.lexsort((dataset.time.to_numpy(), dataset.entity_codes))
+    times, codes = pd.DatetimeIndex(dataset.time)[order], dataset.entity_codes[order]
+    return order, codes[1:] == codes[:-1], times[1:] - times[:-1]
+
+
+def off_grid(dataset: Dataset) -> Rows:
+    """Rows of a series whose moment does not sit on the usual step."""
+    if dataset.profile or not dataset.dated or dataset.step is None:
+        return NO_CELLS.rows
+    times = pd.DatetimeIndex(dataset.time)
+    since = (times - times.normalize()).to_numpy()
+    return np.flatnonzero(since % np.timedelta64(min(dataset.step, DAY)) != np.timedelta64(0))
+
+
+def duplicates(dataset: Dataset) -> Rows:
+    """Rows whose entity and time an earlier row already has."""
+    return np.flatnonzero(dataset.frame.index.duplicated()) if dataset.dated else NO_CELLS.rows
+
+
+def contradicting_totals(dataset: Dataset) -> Rows:
+    """Complete rows of a profile whose sum is not the total the file declares."""
+    if not dataset.profile or dataset.context is None or "total" not in dataset.context:
+        return NO_CELLS.rows
+    declared = dataset.context["total"].to_numpy()
+    with np.errstate(over="ignore", invalid="ignore"):
+        sums = np.concatenate([block.sum(axis=1) for _, block in dataset.blocks()])
+        apart = np.abs(sums - declared) > TOTAL_TOLERANCE * np.abs(declared)
+    return np.flatnonzero(apart & ~np.isnan(declared) & ~np.isnan(sums))
+
+
+def clock_change_rows(dataset: Dataset, month: int) -> Rows:
+    """Rows of a profile that contain the European clock change of March or October (last Sunday, 02:00)."""
+    if not dataset.profile or not dataset.dated:
+        return NO_CELLS.rows
+    days = pd.DatetimeIndex(dataset.time)
+    night = days + (DAY if dataset.day_start > 2 else pd.Timedelta(0))
+    return np.flatnonzero((night.month == month) & (night.dayofweek == 6) & (night.day > 24))
+
+
+# ---- cells ----------------------------------------------------------------------------------------------------------
+
+
+def ordinary(dataset: Dataset) -> tuple[Floats, Floats]:
+    """Median and width (5 % to 95 %) of the values of each entity, from at most 20,000 of its rows.
+
+    Shape (entities, 1) for a profile, whose columns are one quantity, else (entities, columns).
+    """
+    median, width = [], []
+    by_entity = np.argsort(dataset.entity_codes, kind="stable")
+    starts = np.searchsorted(dataset.entity_codes[by_entity], np.arange(len(dataset.entities) + 1))
+    for first, last in pairwise(starts):
+        rows = by_entity[first : last : max(1, (last - first) // 20_000)]
+        values = dataset.values[rows]
+        values = values.reshape(-1, 1) if dataset.profile else values
+        low, middle, high = (
+            np.nanquantile(values, [0.05, 0.5, 0.95], axis=0)
+            if not np.isnan(values).all() else np.full((3, values.shape[1]), np.nan)
+        )  # fmt: skip
+        median.append(middle)
+        width.append(high - low)
+    return np.array(median), np.array(width)
+
+
+def gross_outliers(dataset: Dataset) -> Cells:
+    """Cells so far outside the entity's ordinary values that no moment of it explains them."""
+    median, width = ordinary(dataset)
+    found = []
+    for rows, block in dataset.blocks():
+        code = dataset.entity_codes[rows]
+        with np.errstate(invalid="ignore"):
+            far = (np.abs(block - median[code]) > GROSS * width[code]) & (width[code] > 0)
+        at = np.argwhere(far)
+        found.append(Cells(at[:, 0] + rows.start, at[:, 1]))
+    return _if_rare(joined(found), dataset)
+
+
+def isolated_spikes(dataset: Dataset) -> Cells:
+    """Cells more than 2.5 times both neighbours in time, by more than a tenth of the entity's median."""
+    median, _ = ordinary(dataset)
+    found = []
+    for rows, block, before, after in _with_neighbours(dataset):
+        with np.errstate(invalid="ignore", over="ignore"):
+            larger = np.maximum(before, after)
+            spike = (block > SPIKE * larger) & (larger > 0)
+            spike &= block - larger > 0.1 * np.abs(median[dataset.entity_codes[rows]])
+        at = np.argwhere(spike)
+        found.append(Cells(rows[at[:, 0]], at[:, 1]))
+    return _if_rare(joined(found), dataset)
+
+
+def _if_rare(cells: Cells, dataset: Dataset) -> Cells:
+    return cells if len(cells.rows) <= max(3, RARE * dataset.frame.size) else NO_CELLS
+
+
+def _with_neighbours(dataset: Dataset) -> Iterator[tuple[Rows, Floats, Floats, Floats]]:
+    """Row numbers, their values, and the values just before and after in time (NaN at the ends)."""
+    if dataset.profile:
+        for rows, block in dataset.blocks():
+            yield np.arange(rows.start, rows.stop), block, *beside(block)
+        return
+    order = np.lexsort((dataset.time.to_numpy(), dataset.entity_codes))
+    values, codes = dataset.values[order], dataset.entity_codes[order]
+    before, after = np.full_like(values, np.nan), np.full_like(values, np.nan)
+    same = (codes[1:] == codes[:-1])[:, None]
+    before[1:] = np.where(same, values[:-1], np.nan)
+    after[:-1] = np.where(same, values[1:], np.nan)
+    yield order, values, before, after
+
+
+def beside(block: Floats) -> tuple[Floats, Floats]:
+    """The column before and the column after each cell of a profile; NaN at both ends of the row."""
+    before, after = np.full_like(block, np.nan), np.full_like(block, np.nan)
+    before[:, 1:], after[:, :-1] = block[:, :-1], block[:, 1:]
+    return before, after
+
+
+def zero_hours(dataset: Dataset) -> Cells:
+    """Spring: hours of the clock-change day that are next to nothing (below 1 unit, or 1 % of a small entity)."""
+    rows = clock_change_rows(dataset, 3)
+    if not len(rows):
+        return NO_CELLS
+    median, _ = ordinary(dataset)
+    limit = np.minimum(1.0, 0.01 * np.abs(median))[dataset.entity_codes[rows]]
+    block = dataset.values[rows]
+    before, after = beside(block)
+    with np.errstate(invalid="ignore"):
+        near_zero = (np.abs(block) < limit) & (np.fmax(before, after) > 10 * limit)
+    at = np.argwhere(near_zero)
+    return Cells(rows[at[:, 0]], at[:, 1])
+
+
+def collapsed_hours(dataset: Dataset) -> Cells:
+    """Spring: hours of the clock-change day below half of both neighbours, but not near zero.
+
+    The missing hour may smear over two: an empty hour does not count as a neighbour of the one beside it.
+    """
+    rows = clock_change_rows(dataset, 3)
+    block = dataset.values[rows]
+    zero = zero_hours(dataset)
+    block[np.searchsorted(rows, zero.rows), zero.columns] = np.nan
+    before, after = beside(block)
+    with np.errstate(invalid="ignore"):
+        at = np.argwhere(block < COLLAPSED * np.fmin(before, after))
+    return Cells(rows[at[:, 0]], at[:, 1])
+
+
+def double_hours(dataset: Dataset) -> Cells:
+    """Autumn: hours of the clock-change day that hold 25 hours' worth, well above both neighbours."""
+    rows = clock_change_rows(dataset, 10)
+    block = dataset.values[rows]
+    before, after = beside(block)
+    with np.errstate(invalid="ignore"):
+        at = np.argwhere((block > DOUBLE * (before + after) / 2) & (block > 1.1 * np.maximum(before, after)))
+    return Cells(rows[at[:, 0]], at[:, 1])
+
+
+# ---- stretches ------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Stretch:
+    """Months of an entity in which something is off: hours shifted by `amount`, or values `amount` times too large."""
+
+    entity: str
+    start: pd.Timestamp
+    end: pd.Timestamp
+    rows: int
+    amount: float
+
+
+def shifted_hours(dataset: Dataset) -> tuple[NDArray[np.intp], list[Stretch]]:
+    """Rows of a profile whose hour labels are shifted against the last year, as hours per row (0: not shifted).
+
+    Per entity and month the typical shape (hours over their mean) is laid over that of the same calendar month in the
+    last twelve months of all entities; the circular shift with the highest correlation counts from three hours on.
+    """
+    none = np.zeros(len(dataset), dtype=np.intp)
+    if not dataset.profile or not dataset.dated or len(dataset) < 60:
+        return none, []
+    months = pd.DatetimeIndex(dataset.time).year.to_numpy() * 12 + pd.DatetimeIndex(dataset.time).month.to_numpy() - 1
+    key = dataset.entity_codes.astype(np.int64) * 100_000 + months
+    shapes = _typical_shapes(dataset, key)
+    month = shapes.index.to_numpy() % 100_000
+    recent = month > month.max() - 12
+    lags = np.zeros(len(shapes), dtype=np.intp)
+    for number, (shape, calendar) in enumerate(zip(shapes.to_numpy(), month % 12, strict=True)):
+        same = shapes.to_numpy()[recent & (month % 12 == calendar)]
+        reference = (same if len(same) else shapes.to_numpy()[recent]).mean(axis=0)
+        lags[number] = _best_lag(shape, reference)
+    per_hour = len(dataset.columns) // 24
+    shifted = np.abs(lags) >= 3 * per_hour
+    if not shifted.any():
+        return none, []
+    usual = int(pd.Series(lags[shifted]).mode().iloc[0])
+    lag = pd.Series(np.where(shifted & (np.abs(lags - usual) <= 2 * per_hour), usual, 0), index=shapes.index)
+    per_row = lag.reindex(key).fillna(0).to_numpy().astype(np.intp)
+    return per_row, _stretches(dataset, per_row)
+
+
+def _typical_shapes(dataset: Dataset, key: NDArray[np.int64]) -> pd.DataFrame:
+    """Median of the hours over the row's mean, per key; complete rows with a positive mean only."""
+    shapes = np.full(dataset.frame.shape, np.nan, dtype=np.float32)
+    for rows, block in dataset.blocks():
+        with np.errstate(all="ignore"):
+            mean = block.mean(axis=1, keepdims=True)
+            shapes[rows] = np.where(mean > 0, block / mean, np.nan)
+    typical: pd.DataFrame = pd.DataFrame(shapes, copy=False).groupby(key).median().dropna()
+    return typical
+
+
+def _best_lag(shape: Floats, reference: Floats) -> int:
+    """The shift (−12 … 12 hours) that turns `reference` into `shape`."""
+    spectrum = np.fft.rfft(shape - shape.mean()) * np.conj(np.fft.rfft(reference - reference.mean()))
+    lag = int(np.argmax(np.fft.irfft(spectrum, len(shape))))
+    return lag if lag <= len(shape) // 2 else lag - len(shape)
+
+
+def scaled_months(dataset: Dataset) -> tuple[Floats, list[Stretch]]:
+    """Rows of months about 1,000 times above or below the entity's other months, as factor per row (1: ordinary)."""
+    factor = np.ones(len(dataset))
+    if not dataset.dated or not len(dataset) or not (dataset.profile or len(dataset.columns) == 1):
+        return factor, []
+    level = np.concatenate([_row_median(block) for _, block in dataset.blocks()])
+    month = pd.DatetimeIndex(dataset.time).to_period("M")
+    monthly = pd.Series(np.abs(level)).groupby([dataset.entity_codes, month]).median()
+    usual = monthly.groupby(level=0).transform("median")
+    with np.errstate(all="ignore"):
+        ratio = (monthly / usual).to_numpy()
+        power = np.round(np.log10(ratio) / 3)
+        wrong = np.isfinite(power) & (power != 0) & (np.abs(np.log10(ratio) - 3 * power) < 0.5)
+    if not wrong.any():
+        return factor, []
+    scale = pd.Series(np.where(wrong, 10.0 ** (3 * power), 1.0), index=monthly.index)
+    factor = scale.reindex(pd.MultiIndex.from_arrays([dataset.entity_codes, month])).to_numpy()
+    return factor, _stretches(dataset, np.where(factor == 1.0, 0.0, factor))
+
+
+def _row_median(block: Floats) -> Floats:
+    with np.errstate(all="ignore"):
+        return block[:, 0] if block.shape[1] == 1 else np.median(block, axis=1)
+
+
+def _stretches(dataset: Dataset, amount: NDArray[np.intp] | Floats) -> list[Stretch]:
+    """Runs of rows of an entity with the same amount, 0 left out."""
+    order = np.lexsort((dataset.time.to_numpy(), dataset.entity_codes))
+    codes, amounts = dataset.entity_codes[order], amount[order]
+    new = np.append(True, (codes[1:] != codes[:-1]) | (amounts[1:] != amounts[:-1]))
+    starts = np.flatnonzero(new)
+    ends = np.append(starts[1:], len(order)) - 1
+    return [
+        Stretch(
+            dataset.entity[order[first]], dataset.time[order[first]], dataset.time[order[last]],
+            int(last - first + 1), float(amounts[first]),
+        )
+        for first, last in zip(starts, ends, strict=True) if amounts[first] != 0
+    ]  # fmt: skip

@@ -1,0 +1,1 @@
+"""File layouts, one a file, found by this folder. See `base.py` for what a layout says."""

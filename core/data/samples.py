@@ -1,0 +1,185 @@
+"""A generated file of each layout, with anomalies whose places are known: the first minute needs no file of one's own."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from core.data.dataset import Dataset, clock_labels
+from core.data.loading import load
+from core.errors import BadOption
+from core.text import N_
+
+Floats = NDArray[np.float64]
+SEED = 20240229
+
+
+@dataclass(frozen=True)
+class Sample:
+    """A generated table and what it shows."""
+
+    name: str
+    label: str
+    summary: str
+    make: Callable[[np.random.Generator], pd.DataFrame]
+
+
+def sample_table(name: str) -> pd.DataFrame:
+    """The table of the sample `name`; the same at every call. Raises BadOption for a name that does not exist."""
+    if name not in SAMPLES:
+        raise BadOption(N_("No sample {name!r}; there are: {accepted}."), name=name, accepted=", ".join(SAMPLES))
+    return SAMPLES[name].make(np.random.default_rng(SEED))
+
+
+def write_sample(name: str, path: Path) -> None:
+    """Write the sample as CSV."""
+    sample_table(name).round(4).to_csv(path, index=False, lineterminator="\n")
+
+
+def load_sample(name: str) -> Dataset:
+    """The sample as a dataset, read as any file is."""
+    with TemporaryDirectory(prefix="vigie-") as folder:
+        path = Path(folder) / f"sample_{name}.csv"
+        write_sample(name, path)
+        return load([path])
+
+
+# ---- the four of them -----------------------------------------------------------------------------------------------
+
+
+def _gas(random: np.random.Generator) -> pd.DataFrame:
+    """Two years of gas days for four regions: winters, quiet Sundays, a morning and an evening peak."""
+    days = pd.date_range("2022-10-01", "2024-09-30")
+    parts = []
+    for operator, region, size in (
+        ("North Gas", "Coast", 420.0), ("North Gas", "Plain", 1500.0), ("South Gas", "Hills", 260.0), ("South Gas", "Plain", 90.0)
+    ):  # fmt: skip
+        hours = np.arange(24)
+        shape = 1 + 0.22 * _peak(hours, 7.5, 2) + 0.18 * _peak(hours, 19, 2.5) - 0.2 * _peak(hours, 3, 3)
+        level = size * _winter(days) * np.where(days.dayofweek >= 5, 0.93, 1.0)
+        level = level * np.exp(_wander(random, len(days), 0.05))
+        values = level[:, None] * shape * np.exp(random.normal(0, 0.015, (len(days), 24)))
+        injected = _injected_days(random, values, 8)
+        table = pd.DataFrame(values, columns=clock_labels(24))
+        table.insert(0, "date", days.strftime("%Y-%m-%d"))
+        table.insert(1, "operator", operator)
+        table.insert(2, "region", region)
+        table["daily_consumption (MWh)"] = values.sum(axis=1)
+        table["strike"] = days.isin(days[random.choice(len(days), 12, replace=False)])
+        table["injected"] = injected
+        parts.append(table)
+    table = pd.concat(parts, ignore_index=True)
+    table.loc[random.choice(len(table), 6, replace=False), ["13:00", "14:00"]] = np.nan
+    return table.drop(index=[100, 101, 900]).sort_values(["date", "region"], kind="stable")
+
+
+def _load(random: np.random.Generator) -> pd.DataFrame:
+    """One year of quarter-hourly load of three substations."""
+    days = pd.date_range("2024-01-01", "2024-12-31")
+    quarters = np.arange(96) / 4
+    parts = []
+    for number, size in enumerate((35.0, 80.0, 12.0), start=1):
+        shape = 1 + 0.5 * _peak(quarters, 12, 4) + 0.4 * _peak(quarters, 20, 2) - 0.3 * _peak(quarters, 4, 3)
+        level = size * (0.75 + 0.25 * _winter(days)) * np.where(days.dayofweek >= 5, 0.8, 1.0)
+        values = level[:, None] * shape * np.exp(random.normal(0, 0.02, (len(days), 96)))
+        injected = _injected_days(random, values, 6)
+        table = pd.DataFrame(values, columns=clock_labels(96))
+        table.insert(0, "day", days.strftime("%d/%m/%Y"))
+        table.insert(1, "site", f"Substation {number}")
+        table["total (MW)"] = values.sum(axis=1)
+        table["injected"] = injected
+        parts.append(table)
+    return pd.concat(parts, ignore_index=True)
+
+
+def _calls(random: np.random.Generator) -> pd.DataFrame:
+    """Sixteen weeks of hourly calls at three exchanges."""
+    times = pd.date_range("2024-03-04", periods=16 * 7 * 24, freq="h")
+    parts = []
+    for name, size in (("Exchange A", 900.0), ("Exchange B", 350.0), ("Exchange C", 120.0)):
+        day = 0.08 + _peak(times.hour.to_numpy(), 10.5, 2.5) + 0.8 * _peak(times.hour.to_numpy(), 16, 2.5)
+        expected = size * day * np.where(times.dayofweek >= 5, 0.35, 1.0)
+        calls = random.poisson(expected).astype(float)
+        at = random.choice(np.arange(24, len(times) - 24), 10, replace=False)
+        calls[at[:5]] += 1.5 * size
+        calls[at[5:]] *= 0.02
+        injected = np.zeros(len(times), dtype=int)
+        injected[at] = 1
+        parts.append(pd.DataFrame({"timestamp": times, "series": name, "calls": calls, "injected": injected}))
+    return pd.concat(parts, ignore_index=True)
+
+
+def _kpis(random: np.random.Generator) -> pd.DataFrame:
+    """Five days of a server's twelve KPIs per minute, three of them driven by the same load."""
+    minutes = np.arange(5 * 1440)
+    load = 0.5 + 0.3 * np.sin(2 * np.pi * minutes / 1440) + _wander(random, len(minutes), 0.01)
+    kpis = np.column_stack(
+        [load * weight + random.normal(0, 0.03, len(minutes)) for weight in np.linspace(1.0, 0.1, 10)]
+        + [random.gamma(2.0, 0.05, len(minutes)), np.full(len(minutes), 0.25)]
+    )
+    injected = np.zeros(len(minutes), dtype=int)
+    for start in random.choice(np.arange(500, len(minutes) - 100, 200), 8, replace=False):
+        length = int(random.integers(5, 40))
+        kpis[start : start + length, random.integers(0, 10, 3)] += 0.8
+        injected[start : start + length] = 1
+    table = pd.DataFrame(kpis, columns=[f"kpi_{number:02d}" for number in range(1, 13)])
+    return table.assign(injected=injected)
+
+
+SAMPLES: dict[str, Sample] = {
+    each.name: each
+    for each in (
+        Sample("gas_daily", N_("Regional gas"), N_("Two years of hourly gas in four regions, MWh; 32 odd days."), _gas),
+        Sample("daily_profile", N_("Substation load"), N_("One year of quarter-hourly load at three sites; 18 odd days."), _load),
+        Sample("tidy_series", N_("Call counts"), N_("Sixteen weeks of hourly calls at three exchanges; 30 odd hours."), _calls),
+        Sample("kpi_matrix", N_("Server KPIs"), N_("Five days of twelve KPIs per minute; eight incidents."), _kpis),
+    )
+}  # fmt: skip
+
+
+# ---- ingredients ----------------------------------------------------------------------------------------------------
+
+
+def _peak(at: NDArray[np.int_] | Floats, center: float, width: float) -> Floats:
+    """A bell around `center` on the circle of 24 hours."""
+    apart = np.abs(at - center)
+    bell: Floats = np.exp(-((np.minimum(apart, 24 - apart) / width) ** 2) / 2)
+    return bell
+
+
+def _winter(days: pd.DatetimeIndex) -> Floats:
+    """0.25 in July, 1.75 in January."""
+    season: Floats = 1 + 0.75 * np.cos(2 * np.pi * (days.dayofyear.to_numpy() - 15) / 365.25)
+    return season
+
+
+def _wander(random: np.random.Generator, count: int, size: float) -> Floats:
+    """A slow walk that returns to zero: weather."""
+    steps = random.normal(0, size, count)
+    walk = np.zeros(count)
+    for place in range(1, count):
+        walk[place] = 0.8 * walk[place - 1] + steps[place]
+    return walk
+
+
+def _injected_days(random: np.random.Generator, values: Floats, count: int) -> NDArray[np.int_]:
+    """Make `count` days of a profile odd in four ways; 1 for these days."""
+    days = random.choice(len(values), count, replace=False)
+    width = values.shape[1] // 24
+    for number, day in enumerate(days):
+        hour = int(random.integers(2, 21)) * width
+        if number % 4 == 0:
+            values[day, hour : hour + width] *= 3.5
+        elif number % 4 == 1:
+            values[day, hour : hour + width] = 0.0
+        elif number % 4 == 2:
+            values[day] = values[day].mean()
+        else:
+            values[day] = np.roll(values[day], 9 * width)
+    injected = np.zeros(len(values), dtype=int)
+    injected[days] = 1
+    return injected

@@ -1,0 +1,39 @@
+"""Isolation Forest: rows that few random cuts suffice to isolate are anomalous."""
+
+from dataclasses import dataclass
+from typing import Self
+
+from sklearn import ensemble
+
+from core.detectors.base import Detector, Floats
+from core.hyperparameters import hyperparameter, params
+from core.text import N_
+
+
+@dataclass
+class IsolationForest(Detector):
+    """Score rows by how few random cuts isolate them.
+
+    Works poorly where anomalies form a dense group of their own: such rows are no longer easy to isolate.
+    Liu, Ting, Zhou: Isolation Forest, ICDM 2008; the implementation is scikit-learn's.
+    """
+
+    name = "isolation-forest"
+    label = N_("Isolation Forest")
+
+    n_estimators: int = hyperparameter(100, low=10, high=2000, help=N_("Number of trees; more are steadier and slower."))
+    max_samples: int | float | str = hyperparameter(
+        "auto", low=0.01, high=1_000_000, choices=("auto",),
+        help=N_("Rows each tree sees: auto (256), a number of rows, or a share of them."),
+    )  # fmt: skip
+    max_features: float = hyperparameter(1.0, low=0.01, high=1.0, help=N_("Share of the features each tree sees."))
+    bootstrap: bool = hyperparameter(False, help=N_("Draw each tree's rows with replacement."))
+    random_state: int = hyperparameter(42, low=0, high=2**31 - 1, help=N_("Seed: the same seed gives the same scores."))
+
+    def fit(self, features: Floats) -> Self:
+        self.forest_ = ensemble.IsolationForest(**params(self)).fit(features)
+        return self
+
+    def score(self, features: Floats) -> Floats:
+        scores: Floats = -self.forest_.score_samples(features)  # scikit-learn: the lower, the more abnormal
+        return scores

@@ -1,0 +1,1 @@
+"""Thresholds on scores, and what detections are worth."""

@@ -1,0 +1,222 @@
+"""One user action, one run, one event: `tracked_run` records a computation, `recorded` an action that computes no model."""
+
+import getpass
+import logging
+import subprocess
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import Any, Literal
+
+import psutil
+
+from core import __version__
+from core.data.dataset import Dataset
+from core.errors import NotOnRecord
+from core.settings import ROOT, settings
+from core.stores.datasets import Datasets
+from core.stores.events import Details, Event, Events
+from core.text import N_
+from mlflow_utils import history
+from mlflow_utils.emissions import measured
+from mlflow_utils.history import Past
+from mlflow_utils.record import Record
+from mlflow_utils.tracking import Tracking
+
+Status = Literal["interrupted", "completed", "failed"]
+logger = logging.getLogger(__name__)
+
+LOG_LEVEL: dict[Status, Literal["INFO", "WARNING", "ERROR"]] = {
+    "completed": "INFO", "interrupted": "WARNING", "failed": "ERROR",
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Workplace:
+    """Where this process keeps things."""
+
+    datasets: Datasets
+    events: Events
+    tracking: Tracking
+    country: str
+
+
+@cache
+def workplace() -> Workplace:
+    """The workplace that the settings describe."""
+    given = settings()
+    folder = given.vigie_data_dir.resolve()
+    return Workplace(
+        Datasets(folder / "datasets"),
+        Events(folder / "events"),
+        Tracking(given.tracking_uri, given.artefacts_location, folder / "runs"),
+        given.country_iso_code,
+    )
+
+
+@dataclass(frozen=True)
+class Actor:
+    """Who acts, and through which page or command."""
+
+    user: str = field(default_factory=getpass.getuser)
+    application: str = "Vigie"
+
+
+@dataclass
+class Run:
+    """A run while it goes on, and how it ended. Its files go below `folder`."""
+
+    key: str
+    folder: Path
+    id: str = ""
+    status: Status = "interrupted"
+    error: Exception | None = None
+    metrics: dict[str, float] = field(default_factory=dict)
+    details: dict[str, int] = field(default_factory=dict)
+    seconds: float = 0.0
+    emissions_kg: float = 0.0
+    delivered: bool = False
+
+
+@contextmanager
+def tracked_run(
+    task: str, model: str, params: Mapping[str, Any], dataset: Dataset, by: Actor, at: Workplace
+) -> Iterator[Run]:
+    """Record what happens inside as one MLflow run and one event.
+
+    Inside, fill `run.metrics` and `run.details` and write artifacts below `run.folder`. The run ends `completed`,
+    `failed` on an exception (which goes on), and `interrupted` when the process or the page's script is stopped.
+    """
+    record = Record(experiment=task, name=f"{model} · {', '.join(dataset.files)[:80]}", params=dict(params))
+    record.tags = _tags(model, dataset, by)
+    began, usage = time.perf_counter(), _Usage()
+    at.tracking.start(record)
+    run = Run(record.key, at.tracking.spool.files(record.key), record.id)
+    computing = time.perf_counter()
+    try:
+        with measured(at.country) as emissions:
+            yield run
+        run.status = "completed"
+    except Exception as error:
+        run.status, run.error = "failed", error
+        record.tags["error"] = f"{type(error).__name__}: {error}"[:500]
+        raise
+    finally:
+        run.seconds, run.emissions_kg = time.perf_counter() - computing, emissions.kg
+        record.status = run.status
+        record.metrics = {**run.metrics, **emissions.metrics, "seconds": run.seconds}
+        record.tags |= emissions.tags
+        run.delivered = at.tracking.finish(record)
+        run.id = record.id
+        inputs = {**params, "file_names": list(dataset.files), "dataset": dataset.digest, "columns": dataset.columns[:200]}
+        _add_event(at, "model_execution", by, run, time.perf_counter() - began, usage, inputs, model)
+
+
+@contextmanager
+def recorded(event: str, by: Actor, at: Workplace, **inputs: Any) -> Iterator[dict[str, Any]]:
+    """Record what happens inside as one event; what is put into the yielded dictionary joins the event's inputs."""
+    began, usage = time.perf_counter(), _Usage()
+    run = Run("", Path())
+    try:
+        yield inputs
+        run.status = "completed"
+    except Exception as error:
+        run.status, run.error = "failed", error
+        raise
+    finally:
+        _add_event(at, event, by, run, time.perf_counter() - began, usage, inputs)
+
+
+def past_run(run_id: str, at: Workplace) -> Past:
+    """The run with this id, wherever it is. Raises NotOnRecord where there is none, or MLflow cannot be asked."""
+    try:
+        found = history.find(at.tracking, run_id)
+    except Exception as error:
+        raise NotOnRecord(N_("The run {run} could not be fetched from MLflow ({reason})."), run=run_id[:12], reason=error) from error
+    if found is None:
+        raise NotOnRecord(N_("No run {run} is on record."), run=run_id[:12])
+    return found
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What a run cost, and how its emissions were found."""
+
+    seconds: float
+    emissions_kg: float
+    method: str
+
+
+def cost_of(run_id: str, at: Workplace) -> Cost:
+    """Seconds and kg CO₂ of a run. Raises as `past_run`."""
+    record = past_run(run_id, at).record
+    return Cost(
+        record.metrics.get("seconds", 0.0), record.metrics.get("emissions_kg", 0.0),
+        record.tags.get("emissions.method", "?"),
+    )  # fmt: skip
+
+
+def mlflow_link(run_id: str, at: Workplace) -> str:
+    """The run's page in the MLflow UI; "" where there is no server, or it does not answer, or has not got the run yet."""
+    try:
+        return history.link(at.tracking, past_run(run_id, at).record)
+    except Exception:
+        logger.warning("no link to run %s", run_id, exc_info=True)
+        return ""
+
+
+class _Usage:
+    """Processor and memory of the machine between making this and reading it."""
+
+    def __init__(self) -> None:
+        psutil.cpu_percent()
+
+    def read(self) -> tuple[float, float]:
+        return psutil.cpu_percent(), psutil.virtual_memory().percent
+
+
+def _add_event(
+    at: Workplace, event: str, by: Actor, run: Run, seconds: float, usage: _Usage, inputs: Mapping[str, Any],
+    model: str | None = None,
+) -> None:  # fmt: skip
+    cpu, memory = usage.read()
+    at.events.add(
+        Event(
+            event=event, application_name=by.application, model_name=model,
+            model_version=__version__ if model else None, run_id=run.id or None, status=run.status,
+            log_level=LOG_LEVEL[run.status], response_time=seconds, cpu_usage=cpu, memory_usage=memory,
+            error_type=type(run.error).__name__ if run.error else None,
+            error_message=str(run.error)[:1000] if run.error else None,
+            details=Details(**run.details, inputs=dict(inputs)),
+        )
+    )  # fmt: skip
+
+
+def _tags(model: str, dataset: Dataset, by: Actor) -> dict[str, str]:
+    return {
+        "model_name": model,
+        "dataset.digest": dataset.digest,
+        "dataset.files": ", ".join(dataset.files),
+        "dataset.repairs": ", ".join(repair.kind for repair in dataset.recipe),
+        "code.version": __version__,
+        "code.revision": revision(),
+        "mlflow.source.git.commit": revision(),
+        "mlflow.source.name": by.application,
+        "mlflow.user": by.user,
+        "user": by.user,
+    }
+
+
+@cache
+def revision() -> str:
+    """The git revision of the code; "" outside a checkout."""
+    try:
+        found = subprocess.run(
+            ["git", "-C", str(ROOT), "rev-parse", "HEAD"], capture_output=True, text=True, timeout=2, check=False
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return ""
+    return found.stdout.strip() if found.returncode == 0 else ""

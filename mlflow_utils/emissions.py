@@ -1,0 +1,86 @@
+"""What a computation costs: energy and CO₂ by CodeCarbon's offline tracker, with the method it used."""
+
+import logging
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+_starting = threading.Lock()
+
+
+@dataclass
+class Emissions:
+    """Measured figures, ready for a run; empty until the measurement ends."""
+
+    kg: float = 0.0
+    metrics: dict[str, float] = field(default_factory=dict)
+    tags: dict[str, str] = field(default_factory=dict)
+
+
+@contextmanager
+def measured(country: str) -> Iterator[Emissions]:
+    """Measure what happens inside; `country` (ISO, three letters) tells how clean its electricity is.
+
+    The figure is an estimate: without a power meter CodeCarbon takes a constant per core and per memory module.
+    A tracker that fails never costs a result: the figures are then absent and the tag says so.
+    """
+    emissions = Emissions()
+    tracker = _started(country)
+    try:
+        yield emissions
+    finally:
+        if tracker is None:
+            emissions.tags["emissions.method"] = "unavailable"
+        else:
+            _read(tracker, emissions)
+
+
+def warm(country: str) -> None:
+    """Probe the processor once per process (about two seconds), so that the first click does not wait for it."""
+    with measured(country):
+        pass
+
+
+def _started(country: str) -> Any:
+    logging.getLogger("codecarbon").disabled = True  # it writes twenty-five lines per run, at any level asked for
+    try:
+        from codecarbon import OfflineEmissionsTracker
+
+        with _starting:
+            tracker = OfflineEmissionsTracker(
+                country_iso_code=country, output_methods=[], log_level="critical", allow_multiple_runs=True
+            )
+            tracker.start()
+    except Exception:  # noqa: BLE001 whatever the probing of an unknown machine raises
+        return None
+    return tracker
+
+
+def _read(tracker: Any, emissions: Emissions) -> None:
+    try:
+        tracker.stop()
+        data = tracker.final_emissions_data
+    except Exception:  # noqa: BLE001 see _started
+        emissions.tags["emissions.method"] = "unavailable"
+        return
+    emissions.kg = float(data.emissions)
+    emissions.metrics = {
+        "emissions_kg": float(data.emissions),
+        "energy_kwh": float(data.energy_consumed),
+        "cpu_energy_kwh": float(data.cpu_energy),
+        "gpu_energy_kwh": float(data.gpu_energy),
+        "ram_energy_kwh": float(data.ram_energy),
+    }
+    emissions.tags = {
+        "emissions.method": f"codecarbon {data.codecarbon_version}, {_cpu_method(tracker)}, {data.tracking_mode}",
+        "emissions.country": str(data.country_iso_code),
+        "emissions.cpu_model": str(data.cpu_model),
+    }
+
+
+def _cpu_method(tracker: Any) -> str:
+    """How the processor's power was found: by a meter (RAPL …), from a table, or from the load and a constant."""
+    modes = {str(getattr(part, "_mode", "")) for part in getattr(tracker, "_hardware", [])} - {""}
+    return "/".join(sorted(modes)) or "estimated"

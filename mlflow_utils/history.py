@@ -1,0 +1,83 @@
+"""Runs that were: found again by their id, with what they left behind."""
+
+import urllib.parse
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from mlflow_utils.record import Record
+from mlflow_utils.tracking import KEY, Tracking
+
+
+@dataclass(frozen=True)
+class Past:
+    """A run on record: its id in MLflow ("" while it waits to be delivered), and its files on this machine."""
+
+    record: Record
+    files: Path
+
+
+def find(tracking: Tracking, run: str) -> Past | None:
+    """The run with this MLflow id or key: from this machine where it began here, else from MLflow.
+
+    None where no such run exists; raises what MLflow raises where it cannot be asked.
+    """
+    record = tracking.spool.find(run)
+    if record is not None and any(tracking.spool.files(record.key).iterdir()):
+        return Past(record, tracking.spool.files(record.key))
+    return _downloaded(tracking, run) if _plausible(run) else None
+
+
+def _plausible(run: str) -> bool:
+    return len(run) == 32 and all(letter in "0123456789abcdef" for letter in run)
+
+
+def _downloaded(tracking: Tracking, run: str) -> Past | None:
+    if not tracking.reachable():
+        return None
+    from mlflow.exceptions import MlflowException
+
+    client = tracking.client()
+    try:
+        found = client.get_run(run)
+    except MlflowException as error:
+        if error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
+            return None
+        raise
+    folder = tracking.spool.files(found.data.tags.get(KEY, run))
+    if not folder.is_dir() or not any(folder.iterdir()):
+        folder.mkdir(parents=True, exist_ok=True)
+        client.download_artifacts(run, "", str(folder))
+    return Past(_record(found), folder)
+
+
+def _record(run: Any) -> Record:
+    data, info = run.data, run.info
+    return Record(
+        experiment=info.experiment_id, name=info.run_name or "", key=data.tags.get(KEY, info.run_id), run_id=info.run_id,
+        status=data.tags.get("vigie.status", "interrupted"), started_ms=info.start_time, ended_ms=info.end_time or 0,
+        params=dict(data.params), metrics=dict(data.metrics),
+        tags={name: value for name, value in data.tags.items() if not name.startswith("mlflow.")},
+    )  # fmt: skip
+
+
+def recent(tracking: Tracking, experiment: str, limit: int = 20) -> list[Record]:
+    """The newest runs of an experiment, newest first; empty where there are none or MLflow does not answer."""
+    if not tracking.reachable():
+        return []
+    client = tracking.client()
+    found = client.get_experiment_by_name(experiment)
+    if found is None:
+        return []
+    runs = client.search_runs([found.experiment_id], order_by=["attributes.start_time DESC"], max_results=limit)
+    return [_record(run) for run in runs]
+
+
+def link(tracking: Tracking, record: Record, public_uri: str = "") -> str:
+    """The page of the run in the MLflow UI; "" where there is no server or the run has not reached it."""
+    base = public_uri or tracking.uri
+    if not base.startswith("http") or not record.run_id:
+        return ""
+    client = tracking.client()
+    experiment = client.get_run(record.run_id).info.experiment_id
+    return f"{base.rstrip('/')}/#/experiments/{urllib.parse.quote(experiment)}/runs/{record.run_id}"

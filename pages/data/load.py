@@ -1,0 +1,162 @@
+"""Load data: files or a sample in, what they are, what is wrong with them, and repairs."""
+
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import pandas as pd
+import streamlit as st
+
+from core.data.dataset import Dataset
+from core.data.layouts.base import Roles
+from core.data.loading import Preview, known_layouts, load, preview
+from core.data.samples import SAMPLES, load_sample
+from core.errors import UnknownLayout
+from core.run import recorded
+from core.settings import settings
+from pages.parts import doctor, session
+from pages.parts.text import _, say, shown
+
+ROLES = ("time", "entity", "measure", "total", "driver", "context", "label", "ignore")
+
+
+def page() -> None:
+    dataset = session.dataset()
+    if dataset is None:
+        st.title(_("What do you want to look at?"))
+        _choose()
+    else:
+        _show(dataset)
+
+
+def _choose() -> None:
+    uploads = st.file_uploader(
+        _("Drop one or more files here: CSV, TSV, XLSX, Parquet or JSON, also as .gz or .zip"),
+        accept_multiple_files=True, max_upload_size=settings().vigie_max_upload_mb, key="uploads",
+    )  # fmt: skip
+    if uploads:
+        _uploaded(uploads)
+    _samples()
+    _recent()
+
+
+# ---- files ----------------------------------------------------------------------------------------------------------
+
+
+def _uploaded(uploads: list) -> None:  # type: ignore[type-arg]
+    """Read on request where the layout is recognised; else ask for the roles of the columns."""
+    unit = st.text_input(_("Unit of the measurements, where the file does not say"), key="unit", placeholder="MWh")
+    by_hand = st.toggle(_("Choose layout and columns myself"), key="by-hand")
+    if not by_hand and not st.button(_("Load"), type="primary", key="load"):
+        return
+    with TemporaryDirectory(prefix="vigie-upload-") as folder:
+        files = [_on_disk(upload, Path(folder), number) for number, upload in enumerate(uploads)]
+        try:
+            _mapped(files, unit) if by_hand else _read(files, None, None, unit)
+        except UnknownLayout as error:
+            st.warning(say(error.text), icon=":material/view_column:")
+            st.info(_("Switch on “Choose layout and columns myself” to say which column is what."))
+
+
+def _on_disk(upload, folder: Path, number: int) -> tuple[Path, str]:  # type: ignore[no-untyped-def]
+    """Uploads are read by path, under a name of ours."""
+    path = folder / f"upload-{number}"
+    with path.open("wb") as target:
+        target.write(upload.getbuffer())
+    return path, upload.name
+
+
+def _mapped(files: list[tuple[Path, str]], unit: str) -> None:
+    """The mapping editor: a role for every column, with its first values beside it."""
+    found = preview(files)
+    layouts = {layout.name: layout for layout in known_layouts()}
+    names = list(layouts)
+    chosen = st.selectbox(
+        _("Layout"), names, names.index(found.layout) if found.layout else names.index("tidy_series"),
+        format_func=lambda name: _(layouts[name].label), key="layout",
+    )  # fmt: skip
+    st.caption(_(layouts[chosen].summary))
+    roles = _edited(found)
+    if st.button(_("Load with these columns"), type="primary", key="load-mapped"):
+        _read(files, chosen, roles, unit)
+
+
+def _edited(found: Preview) -> Roles:
+    table = pd.DataFrame(
+        {
+            "column": list(found.head.columns),
+            "role": [found.roles.get(column, "ignore") for column in found.head.columns],
+            "values": [", ".join(map(str, found.head[column].head(3))) for column in found.head.columns],
+        }
+    )
+    edited = st.data_editor(
+        table, hide_index=True, width="stretch", key="roles", disabled=["column", "values"],
+        column_config={
+            "column": st.column_config.TextColumn(_("Column")),
+            "role": st.column_config.SelectboxColumn(_("Role"), options=list(ROLES), required=True),
+            "values": st.column_config.TextColumn(_("First values"), width="large"),
+        },
+    )  # fmt: skip
+    return dict(zip(edited["column"], edited["role"], strict=True))
+
+
+def _read(files: list[tuple[Path, str]], layout: str | None, roles: Roles | None, unit: str) -> None:
+    bar = st.progress(0.0, _("Reading …"))
+    here = session.here()
+    with recorded("data_load", session.me("data"), here, files=[name for _path, name in files]) as inputs:
+        dataset = load(files, layout=layout, roles=roles, unit=unit.strip(), progress=lambda share: bar.progress(share))
+        inputs["dataset"] = here.datasets.save(dataset)
+    bar.empty()
+    session.remember_dataset(inputs["dataset"])
+    st.rerun()
+
+
+def _samples() -> None:
+    st.subheader(_("No file at hand? Take a sample"))
+    for column, sample in zip(st.columns(len(SAMPLES)), SAMPLES.values(), strict=True):
+        with column.container(border=True, height="stretch"):
+            st.markdown(f"**{_(sample.label)}**")
+            st.caption(_(sample.summary))
+            if st.button(_("Open"), key=f"sample-{sample.name}", width="stretch"):
+                _take_sample(sample.name)
+
+
+def _take_sample(name: str) -> None:
+    here = session.here()
+    with st.spinner(_("Making the sample …")), recorded("data_load", session.me("data"), here, sample=name) as inputs:
+        inputs["dataset"] = here.datasets.save(load_sample(name))
+    session.remember_dataset(inputs["dataset"])
+    st.rerun()
+
+
+def _recent() -> None:
+    stored = session.here().datasets.recent(8)
+    if not stored:
+        return
+    st.subheader(_("Or go on with"))
+    for each in stored:
+        with st.container(horizontal=True, vertical_alignment="center"):
+            if st.button(_("Open"), key=f"open-{each.digest}"):
+                session.remember_dataset(each.digest)
+                st.rerun()
+            repaired = _(" · repaired") if each.repairs else ""
+            rows = _("{rows} rows").format(rows=shown(each.rows))
+            st.markdown(f"{', '.join(each.files)} · {rows}{repaired}")
+
+
+# ---- the dataset ----------------------------------------------------------------------------------------------------
+
+
+def _show(dataset: Dataset) -> None:
+    st.title(", ".join(dataset.files[:3]) + (" …" if len(dataset.files) > 3 else ""))
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.page_link(
+            Path(__file__).parents[1] / "analysis" / "anomalies.py", label=_("Find anomalies"),
+            icon=":material/troubleshoot:", query_params={"dataset": dataset.digest},
+        )  # fmt: skip
+        if st.button(_("Load other data"), icon=":material/upload_file:", key="other", type="tertiary"):
+            session.forget_dataset()
+            st.rerun()
+    doctor.show(dataset)
+
+
+page()

@@ -1,0 +1,36 @@
+"""Forms from dataclasses: one widget per hyper-parameter, with its bounds and its sentence."""
+
+import typing
+from typing import Any
+
+import streamlit as st
+
+from core.hyperparameters import configured, hyperparameters
+from pages.parts.text import _
+
+
+def ask(cls: type[Any], key: str) -> Any:
+    """Widgets for every hyper-parameter of `cls`, and an instance with what they say."""
+    kinds = typing.get_type_hints(cls)
+    fields = hyperparameters(cls)
+    columns = st.columns(min(len(fields), 3) or 1)
+    chosen = {}
+    for number, (name, field) in enumerate(fields.items()):
+        with columns[number % len(columns)]:
+            chosen[name] = _widget(name, kinds[name], field.default, field.metadata, f"{key}.{name}")
+    return configured(cls, chosen)
+
+
+def _widget(name: str, kind: Any, default: Any, metadata: Any, key: str) -> Any:
+    help_ = _(metadata["help"])
+    if kind is bool:
+        return st.checkbox(name, default, help=help_, key=key)
+    if kind is int:
+        return st.number_input(name, int(metadata["low"]), int(metadata["high"]), default, help=help_, key=key)
+    if kind is float:
+        return st.number_input(
+            name, float(metadata["low"]), float(metadata["high"]), float(default), step=0.05, help=help_, key=key
+        )
+    if metadata["choices"] and kind is str:
+        return st.selectbox(name, metadata["choices"], metadata["choices"].index(default), help=help_, key=key)
+    return st.text_input(name, str(default), help=help_, key=key)

@@ -1,0 +1,186 @@
+"""A detection on screen: figures, curves, the ranked table, one row opened, downloads, and where it is on record."""
+
+import pandas as pd
+import streamlit as st
+
+from core import figures
+from core.data.dataset import Dataset
+from core.exports import as_csv, as_parquet
+from core.results import SEVERITIES, Detection
+from core.run import cost_of, mlflow_link
+from pages.parts import session
+from pages.parts.text import _, date_format, localised, percent, shown
+
+SHOWN_ROWS = 5000
+MARKS = ("○", "◇", "▲", "★")
+
+
+def detection(found: Detection, dataset: Dataset | None, run: str) -> None:
+    """The whole answer; `dataset` is the part that was asked about, for the curves."""
+    _figures(found, run)
+    if found.anomalies.empty:
+        st.info(_("No row lies above the threshold."))
+        return
+    if dataset is not None:
+        _curves(found, dataset)
+    _table(found, dated=pd.api.types.is_datetime64_any_dtype(found.rows["time"]))
+    _downloads(found)
+
+
+def _figures(found: Detection, run: str) -> None:
+    metrics, cost = found.metrics(), session.cached(cost_of, run)
+    with st.container(horizontal=True, key="result-figures"):
+        st.metric(_("Anomalies"), shown(int(metrics["anomalies"])), border=True)
+        st.metric(_("Rows scored"), shown(int(metrics["rows"])), border=True)
+        st.metric(_("Entities concerned"), f"{metrics['entities_with_anomalies']} / {metrics['entities']}", border=True)
+        st.metric(_("Seconds"), shown(round(cost.seconds, 2)), border=True)
+        st.metric(
+            "g CO₂", shown(float(f"{cost.emissions_kg * 1000:.2g}")), border=True,
+            help=_("Estimated by {method}.").format(method=cost.method),
+        )  # fmt: skip
+    left_out = int(metrics["rows_left_out"])
+    notes = [_("{count} incomplete rows were left out.").format(count=shown(left_out))] if left_out else []
+    notes.append(
+        _("Rows scoring above {threshold} are flagged ({share} of the rows the model was fitted on).").format(
+            threshold=shown(round(found.question.threshold, 4)), share=percent(found.question.contamination)
+        )
+    )
+    st.caption(" ".join(notes))
+    link = session.cached(mlflow_link, run)
+    with st.container(horizontal=True, vertical_alignment="center"):
+        if link:
+            st.link_button(_("Open in MLflow"), link, icon=":material/open_in_new:")
+        st.caption(_("Run {run}. The address of this page shows the same result to a colleague.").format(run=f"`{run}`"))
+
+
+def _curves(found: Detection, dataset: Dataset) -> None:
+    if not dataset.dated:
+        _chart(figures.timeline(dataset, found, _), "timeline", _("Values in the order of the file, anomalies marked"))
+        return
+    over_time, calendar, who, when = st.tabs([_("Over time"), _("Calendar"), _("By entity"), _("By month")])
+    with over_time:
+        one = st.selectbox(
+            _("Entity"), dataset.entities, index=None, placeholder=_("All entities"), key="curve",
+            label_visibility="collapsed",
+        ) if len(dataset.entities) > 1 else None  # fmt: skip
+        part = dataset.select([one]) if one else dataset
+        _chart(figures.timeline(part, found, _), "timeline", _("Values over time, anomalies marked"))
+    with calendar:
+        st.caption(_("Anomalies per day; weeks across, Monday to Sunday down."))
+        _chart(figures.calendar_map(found, _), "calendar", _("Anomalies per day of each year"), dated=False)
+    with who:
+        _chart(figures.per_entity(found, _), "per-entity", _("Anomalies of each entity"), dated=False)
+    with when:
+        _chart(figures.per_month(found, _), "per-month", _("Anomalies per month of the year"), dated=False)
+
+
+def _chart(figure, key: str, alt: str, dated: bool = True) -> None:  # type: ignore[no-untyped-def]
+    st.plotly_chart(localised(figure, dated), key=key, alt=alt, config={"displayModeBar": False})
+
+
+# ---- the table ------------------------------------------------------------------------------------------------------
+
+
+def _table(found: Detection, dated: bool) -> None:
+    st.subheader(_("Ranked rows"))
+    rows = _filtered(found)
+    visible = rows.head(SHOWN_ROWS)
+    st.caption(
+        _("{count} rows, the most abnormal first. Choose a row to see why.").format(count=shown(len(rows)))
+        + (" " + _("The first {count} are shown.").format(count=shown(SHOWN_ROWS)) if len(rows) > SHOWN_ROWS else "")
+    )
+    event = st.dataframe(
+        _readable(visible), hide_index=True, width="stretch", key="ranked", on_select="rerun",
+        selection_mode="single-row", column_config=_columns(found, dated), alt=_("Ranked rows"),
+    )  # fmt: skip
+    picked = event.selection.rows
+    if len(visible):
+        _opened(found, int(visible.index[picked[0]] if picked and picked[0] < len(visible) else visible.index[0]))
+
+
+def _filtered(found: Detection) -> pd.DataFrame:
+    rows = found.rows
+    entities, severities, others = st.columns([3, 5, 2], vertical_alignment="bottom")
+    with entities:
+        names = st.multiselect(
+            _("Entities"), sorted(rows["entity"].astype(str).unique()), placeholder=_("All"), key="table-entities"
+        )
+    with severities:
+        levels = st.pills(
+            _("Severity"), [3, 2, 1, 0], selection_mode="multi", format_func=_severity, key="table-severity",
+            help=_("By how rare the score is among the rows the model was fitted on: extreme 1 in 10,000, rare 1 in 1,000, notable 1 in 100, mild more often."),
+        )  # fmt: skip
+    with others:
+        everything = st.toggle(_("All rows"), key="table-all", help=_("Rows that are not anomalies too."))
+    keep = rows["anomaly"] | everything
+    if names:
+        keep &= rows["entity"].isin(names)
+    if levels:
+        keep &= rows["severity"].isin(levels)
+    return rows[keep]
+
+
+def _severity(level: int) -> str:
+    return f"{MARKS[level]} {_(SEVERITIES[level])}"
+
+
+def _readable(rows: pd.DataFrame) -> pd.DataFrame:
+    """The columns a person reads; a mark beside the word, so that severity never hangs on colour."""
+    digits = 0 if rows["amount"].abs().median() >= 100 else 3
+    return pd.DataFrame(
+        {
+            "rank": rows.index + 1,
+            "severity": [_severity(level) for level in rows["severity"]],
+            "entity": rows["entity"].astype(str),
+            "time": rows["time"],
+            "causes": rows["causes"].str.replace("level", _("level"), regex=False),
+            "score": rows["score"],
+            "amount": rows["amount"].round(digits),
+            "expected": rows["expected"].round(digits),
+            "deviation": (rows["amount"] - rows["expected"]).round(digits),
+        }
+    )
+
+
+def _columns(found: Detection, dated: bool) -> dict[str, object]:
+    unit = f" ({found.question.unit})" if found.question.unit else ""
+    number = st.column_config.NumberColumn
+    hours = dated and (pd.DatetimeIndex(found.rows["time"]).normalize() != found.rows["time"]).any()
+    day = date_format() + (" HH:mm" if hours else "")
+    return {
+        "rank": number(_("Rank"), width="small"),
+        "severity": st.column_config.TextColumn(_("Severity"), width="small"),
+        "entity": st.column_config.TextColumn(_("Entity")),
+        "time": st.column_config.DatetimeColumn(_("Time"), format=day) if dated else number(_("Row")),
+        "score": number(_("Score"), format="%.3f", width="small"),
+        "amount": number(_("Measured") + unit, format="localized"),
+        "expected": number(_("Expected") + unit, format="localized"),
+        "deviation": number(_("Deviation") + unit, format="localized"),
+        "causes": st.column_config.TextColumn(_("Deviates most"), width="medium"),
+    }
+
+
+def _opened(found: Detection, number: int) -> None:
+    """One row: its values over what was expected."""
+    row, cells = found.rows.loc[number], found.explained(number)
+    when = shown(row["time"].to_pydatetime()) if hasattr(row["time"], "to_pydatetime") else str(row["time"])
+    st.subheader(f"{_severity(int(row['severity']))} · {row['entity']} · {when}")
+    if cells.empty:
+        st.caption(_("Only the highest-ranked rows are kept with what was expected of them."))
+        return
+    _chart(figures.profile(cells, found.question.unit, _), "profile", _("The row over the expected band"), dated=False)
+
+
+def _downloads(found: Detection) -> None:
+    st.subheader(_("Take it along"))
+    with st.container(horizontal=True):
+        for name, writer in (("CSV", as_csv), ("Parquet", as_parquet)):
+            st.download_button(
+                _("All scores ({kind})").format(kind=name), lambda writer=writer: writer(_exported(found)),
+                f"anomalies.{name.lower()}", key=f"scores-{name}", icon=":material/download:", on_click="ignore",
+            )  # fmt: skip
+
+
+def _exported(found: Detection) -> pd.DataFrame:
+    table = found.to_frame()
+    return table.assign(entity=table["entity"].astype(str))

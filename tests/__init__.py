@@ -1,0 +1,1 @@
+"""The tests; real files, real servers, a real browser."""

@@ -1,0 +1,34 @@
+"""Chromium for the tests. `python -m tests.browser` installs it from Debian's packages where it is missing."""
+
+import os
+import shutil
+import subprocess
+import sys
+
+ARGUMENTS = (
+    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
+    "--disable-component-update", "--disable-sync",
+)  # fmt: skip
+
+
+def chromium() -> str | None:
+    """The browser's path, or None."""
+    return next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+
+
+def install() -> None:
+    """Through apt-get, as root or with sudo; says what to do by hand where neither works."""
+    sudo = [] if os.geteuid() == 0 else ["sudo", "-n"]
+    environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
+    for command in (
+        ["apt-get", "update", "-qq"],
+        ["apt-get", "install", "-y", "-qq", "--no-install-recommends", "chromium", "fonts-dejavu-core"],
+    ):
+        subprocess.run([*sudo, *command], check=True, env=environment, stdout=subprocess.DEVNULL)
+
+
+if __name__ == "__main__" and chromium() is None:
+    try:
+        install()
+    except (OSError, subprocess.CalledProcessError) as error:
+        sys.exit(f"Chromium is needed for the browser tests and could not be installed ({error}); install it by hand.")

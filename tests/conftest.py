@@ -1,0 +1,133 @@
+"""What every test may ask for."""
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from core.data.dataset import Dataset
+from core.data.loading import load
+from core.data.samples import load_sample
+from core.run import Workplace
+from core.stores.datasets import Datasets
+from core.stores.events import Events
+from mlflow_utils.tracking import Tracking
+
+ROOT = Path(__file__).resolve().parents[1]
+GAS = ("df_part1.csv", "df_part2.csv", "df_part3.csv")
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """The folder of real data sets: VIGIE_SHARED_DATA, or shared/data beside the checkout; skips where there is none."""
+    folder = Path(os.environ.get("VIGIE_SHARED_DATA") or Path(__file__).parents[2] / "shared" / "data")
+    if not folder.is_dir():
+        pytest.skip(f"no real data in {folder}; set VIGIE_SHARED_DATA to the folder that holds gas_france/")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def gas_files(shared_data: Path) -> list[Path]:
+    """The three parts of the French regional gas file."""
+    return [shared_data / "gas_france" / name for name in GAS]
+
+
+@pytest.fixture(scope="session")
+def gas(gas_files: list[Path]) -> Dataset:
+    """The three parts as one dataset."""
+    return load(list(gas_files))
+
+
+@pytest.fixture(scope="session")
+def sample() -> Dataset:
+    """The generated gas sample."""
+    return load_sample("gas_daily")
+
+
+@pytest.fixture(scope="session")
+def empty_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An MLflow SQLite file whose tables exist already; making them takes seconds, copying it does not."""
+    folder = tmp_path_factory.mktemp("store")
+    Tracking(f"sqlite:///{folder / 'mlflow.db'}", None, folder / "runs").warm()
+    return folder / "mlflow.db"
+
+
+@pytest.fixture
+def place(tmp_path: Path, empty_store: Path) -> Workplace:
+    """A workplace of its own on SQLite, without a server."""
+    return workplace_in(tmp_path, empty_store)
+
+
+def workplace_in(folder: Path, store: Path, uri: str = "") -> Workplace:
+    """A workplace below `folder`: on the MLflow server `uri`, else on a copy of `store`."""
+    if not uri:
+        shutil.copy(store, folder / "mlflow.db")
+    return Workplace(
+        Datasets(folder / "datasets"),
+        Events(folder / "events"),
+        Tracking(uri or f"sqlite:///{folder / 'mlflow.db'}", (folder / "mlartifacts").as_uri(), folder / "runs"),
+        "FRA",
+    )
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def answers(url: str, seconds: float = 60) -> None:
+    """Wait until `url` answers."""
+    until = time.monotonic() + seconds
+    while True:
+        try:
+            with urllib.request.urlopen(url, timeout=2):
+                return
+        except OSError:
+            if time.monotonic() > until:
+                raise
+            time.sleep(0.2)
+
+
+Server = Callable[[], "subprocess.Popen[bytes]"]
+
+
+@pytest.fixture
+def mlflow_server(tmp_path: Path, empty_store: Path) -> Iterator[tuple[str, Server]]:
+    """The address of an MLflow server on SQLite, and what starts it (again)."""
+    port = free_port()
+    shutil.copy(empty_store, tmp_path / "server.db")
+    started: list[subprocess.Popen[bytes]] = []
+
+    def start() -> "subprocess.Popen[bytes]":
+        command = [
+            sys.executable, "-m", "mlflow", "server", "--backend-store-uri", f"sqlite:///{tmp_path / 'server.db'}",
+            "--artifacts-destination", str(tmp_path / "artifacts"), "--port", str(port), "--workers", "1",
+        ]  # fmt: skip
+        quiet = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "MLFLOW_DISABLE_TELEMETRY": "true"}
+        log = (tmp_path / "server.log").open("ab")
+        process = subprocess.Popen(command, env=os.environ | quiet, stdout=log, stderr=log, start_new_session=True)
+        log.close()
+        started.append(process)
+        answers(f"http://127.0.0.1:{port}/health")
+        return process
+
+    yield f"http://127.0.0.1:{port}", start
+    for process in started:
+        stop(process)
+
+
+def stop(process: "subprocess.Popen[bytes]") -> None:
+    """Kill a server and everything it started, as a power cut would."""
+    try:
+        os.killpg(process.pid, 9)
+    except ProcessLookupError:
+        pass
+    process.wait(10)

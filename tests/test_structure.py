@@ -1,0 +1,218 @@
+"""The shape of the house: what may import what, and how large a room may be. Read from the code itself, never run."""
+
+import ast
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+HOUSES = ("core", "mlflow_utils", "pages")
+
+# The rooms of core by floor, from the top. A module imports from floors below its own, or from its own room.
+FLOORS = (
+    ("__main__",),
+    ("background", "commands"),
+    ("jobs",),
+    ("analyses",),
+    ("run", "figures", "scale"),
+    ("results",),
+    ("stores",),
+    ("detectors", "clusterers", "forecasters"),
+    ("data",),
+    ("evaluation", "hyperparameters", "registry", "exports"),
+    ("errors",),
+    ("settings", "text"),
+    ("",),  # core itself: its version
+)
+FLOOR = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}
+
+EXPERIMENTS = {"mlflow", "codecarbon"}
+SERVICES = {"boto3", "botocore", "elasticsearch", "sqlalchemy", "google", "redis"}
+ALGORITHMS = {"sklearn", "torch", "gluonts", "scipy", "lightning"}
+HEAVY = {"torch", "mlflow", "sklearn"}
+
+
+@dataclass(frozen=True)
+class Import:
+    """One imported module, and where: `at_once` where importing the importer imports it too."""
+
+    module: str
+    line: int
+    at_once: bool
+
+    @property
+    def package(self) -> str:
+        return self.module.partition(".")[0]
+
+
+@dataclass(frozen=True)
+class Module:
+    """A file of the product, by its dotted name."""
+
+    name: str
+    path: Path
+    tree: ast.Module
+    lines: int
+
+    @property
+    def house(self) -> str:
+        return self.name.partition(".")[0]
+
+    @property
+    def room(self) -> str:
+        """The part of core it stands in."""
+        return _room(self.name)
+
+    def imports(self) -> list[Import]:
+        return list(_imports(self.tree, at_once=True))
+
+    def where(self, found: Import) -> str:
+        return f"{self.path.relative_to(ROOT)}:{found.line} imports {found.module}"
+
+
+def _room(name: str) -> str:
+    """The part of core in which `name` lies: core.data.dataset is in "data", core itself in ""."""
+    return [*name.split("."), ""][1]
+
+
+@cache
+def modules() -> dict[str, Module]:
+    """Every Python file of the product."""
+    paths = [ROOT / "app.py", *(path for house in HOUSES for path in sorted((ROOT / house).rglob("*.py")))]
+    return {module.name: module for module in map(_module, paths)}
+
+
+def _module(path: Path) -> Module:
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    text = path.read_text(encoding="utf-8")
+    name = ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+    return Module(name, path, ast.parse(text), len(text.splitlines()))
+
+
+def _imports(node: ast.AST, at_once: bool) -> Iterator[Import]:
+    for child in ast.iter_child_nodes(node):
+        if isinstance(child, ast.Import):
+            yield from (Import(alias.name, child.lineno, at_once) for alias in child.names)
+        elif isinstance(child, ast.ImportFrom):
+            assert child.level == 0, "imports are absolute"
+            yield from (Import(f"{child.module}.{alias.name}", child.lineno, at_once) for alias in child.names)
+        else:
+            function = isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda)
+            yield from _imports(child, at_once and not function)
+
+
+def _target(found: Import) -> str:
+    """The module of the product that is imported: `from core.data import dataset` is core.data.dataset."""
+    return found.module if found.module in modules() else found.module.rpartition(".")[0]
+
+
+def _breaches(houses: tuple[str, ...], forbidden: set[str]) -> list[str]:
+    every = (module for module in modules().values() if module.house in houses)
+    return [module.where(found) for module in every for found in module.imports() if found.package in forbidden]
+
+
+def test_the_product_was_found() -> None:
+    assert {module.house for module in modules().values()} == {"app", *HOUSES}
+
+
+def test_core_knows_no_screen() -> None:
+    assert not _breaches(("core",), {"streamlit", "pages", "app"})
+
+
+def test_core_never_prints() -> None:
+    calls = (
+        f"{module.path.relative_to(ROOT)}:{node.lineno}"
+        for module in modules().values() if module.house in ("core", "mlflow_utils")
+        for node in ast.walk(module.tree)
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "print"
+    )  # fmt: skip
+    assert not list(calls)
+
+
+def test_only_mlflow_utils_knows_mlflow_and_codecarbon() -> None:
+    assert not _breaches(("app", "core", "pages"), EXPERIMENTS)
+
+
+def test_mlflow_utils_knows_neither_core_nor_pages() -> None:
+    assert not _breaches(("mlflow_utils",), {"core", "pages", "app", "streamlit"} | SERVICES | ALGORITHMS)
+
+
+def test_services_are_called_from_the_stores_alone() -> None:
+    outside = (module for module in modules().values() if not module.name.startswith("core.stores"))
+    assert not [module.where(found) for module in outside for found in module.imports() if found.package in SERVICES]
+
+
+def test_pages_know_no_algorithm_library() -> None:
+    assert not _breaches(("app", "pages"), EXPERIMENTS | ALGORITHMS | {"mlflow_utils"})
+
+
+def test_pages_ask_core() -> None:
+    scripts = [module for module in modules().values() if module.name.startswith(("pages.data.", "pages.analysis."))]
+    assert scripts
+    assert not [module.name for module in scripts if "core" not in {found.package for found in module.imports()}]
+
+
+def test_core_imports_downwards() -> None:
+    upwards = []
+    for module in (module for module in modules().values() if module.house == "core"):
+        for found in (found for found in module.imports() if found.package == "core"):
+            room = _room(_target(found))
+            assert {room, module.room} <= set(FLOOR), f"{module.where(found)}: give the new room a floor in FLOORS"
+            if room != module.room and FLOOR[room] <= FLOOR[module.room]:
+                upwards.append(module.where(found))
+    assert not upwards
+
+
+def test_imports_make_no_circle() -> None:
+    """Among the imports that are made at once."""
+    arrows = {
+        name: {_target(found) for found in module.imports() if found.at_once} & set(modules()) - {name}
+        for name, module in modules().items()
+    }
+    while ends := {name for name in arrows if not arrows[name] or name not in set().union(*arrows.values())}:
+        arrows = {name: targets - ends for name, targets in arrows.items() if name not in ends}
+    assert not arrows, f"in a circle: {sorted(arrows)}"
+
+
+@pytest.mark.parametrize("name", sorted(modules()))
+def test_module(name: str) -> None:
+    """Says in its first line what it is, is named after it, and can be read in one sitting."""
+    module = modules()[name]
+    assert ast.get_docstring(module.tree), f"{name} has no docstring"
+    assert module.lines < 400, f"{name} has {module.lines} lines"
+    assert not {"utils", "util", "helpers", "helper", "manager", "common", "misc"} & set(module.name.split("."))
+
+
+def _loaded_by(names: list[str]) -> set[str]:
+    """The heavy libraries in a fresh process that has imported the modules `names`."""
+    code = f"import sys, {', '.join(names)}; print(*({HEAVY!r} & set(sys.modules)))"
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, env={**os.environ, "OMP_NUM_THREADS": "1"},
+        capture_output=True, text=True, check=True, timeout=60,
+    )  # fmt: skip
+    return set(done.stdout.split())
+
+
+@pytest.mark.parametrize(
+    "names",
+    [["core.settings", "core.errors", "core.text", "core.run"], ["core.data.loading"], ["core.background"]],
+    ids=lambda names: names[-1],
+)
+def test_light_imports(names: list[str]) -> None:
+    assert not _loaded_by(names)
+
+
+def test_the_first_page_is_light() -> None:
+    """Sign-in and the page that loads data come up before any model library."""
+    first = ("app", "pages.navigation", "pages.account.sign_in", "pages.data.load")
+    scripts = [module for name, module in modules().items() if name in first or name.startswith("pages.parts.")]
+    wanted = {_target(found) for module in scripts for found in module.imports() if found.at_once}
+    wanted = {name for name in wanted if name.startswith("core")}
+    assert wanted
+    assert not _loaded_by(sorted(wanted))

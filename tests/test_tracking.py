@@ -1,0 +1,207 @@
+"""Runs on record: against a real MLflow server that dies, hangs and comes back."""
+
+import os
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from mlflow import MlflowClient
+
+from core.data.dataset import Dataset
+from core.run import Actor, Workplace, cost_of, mlflow_link, past_run, tracked_run
+from mlflow_utils import history
+from mlflow_utils.record import Record
+from mlflow_utils.tracking import KEY, Tracking
+from tests.conftest import ROOT, Server, free_port, stop, workplace_in
+
+BY = Actor("alice", "tests")
+
+
+def record(number: int, dataset: Dataset, at: Workplace) -> str:
+    """One small run; its id."""
+    with tracked_run("tests", "Nothing", {"number": number}, dataset, BY, at) as run:
+        run.metrics["number"] = number
+        (run.folder / "note.txt").write_text(str(number))
+    return run.id
+
+
+def numbers_on(client: MlflowClient) -> list[int]:
+    """The runs on the server, in the order in which they began."""
+    experiment = client.get_experiment_by_name("tests")
+    assert experiment is not None
+    runs = client.search_runs([experiment.experiment_id], order_by=["attributes.start_time ASC"])
+    return [int(run.data.params["number"]) for run in runs]
+
+
+@pytest.mark.server
+def test_ten_runs_while_the_server_is_killed_and_comes_back(
+    tmp_path: Path, empty_store: Path, sample: Dataset, mlflow_server: tuple[str, Server]
+) -> None:
+    uri, start = mlflow_server
+    server = start()
+    at = workplace_in(tmp_path / "client", empty_store, uri)
+    ids = [record(number, sample, at) for number in range(3)]
+    stop(server)
+    waits = []
+    for number in range(3, 7):
+        began = time.perf_counter()
+        ids.append(record(number, sample, at))
+        waits.append(time.perf_counter() - began)
+    assert [each.params["number"] for each in at.tracking.spool.waiting()] == [3, 4, 5, 6]
+    start()
+    at.tracking._down_until = 0.0  # instead of waiting five seconds
+    ids += [record(number, sample, at) for number in range(7, 10)]
+    at.tracking.replay()
+
+    client = MlflowClient(uri)
+    assert numbers_on(client) == list(range(10))
+    assert at.tracking.spool.waiting() == []
+    assert max(waits) < 2.0
+    for number, run in enumerate(ids):
+        past = past_run(run, at)
+        assert client.get_run(past.record.run_id).info.status == "FINISHED"
+        assert client.get_run(past.record.run_id).data.metrics["number"] == number
+        assert [file.path for file in client.list_artifacts(past.record.run_id)] == ["note.txt"]
+    at.tracking.replay()
+    assert numbers_on(client) == list(range(10))
+    assert mlflow_link(ids[0], at).startswith(f"{uri}/#/experiments/")
+
+
+@pytest.mark.server
+def test_a_run_that_began_before_the_server_died_is_delivered_once(
+    tmp_path: Path, empty_store: Path, sample: Dataset, mlflow_server: tuple[str, Server]
+) -> None:
+    uri, start = mlflow_server
+    server = start()
+    at = workplace_in(tmp_path / "client", empty_store, uri)
+    with tracked_run("tests", "Nothing", {"number": 0}, sample, BY, at) as run:
+        opened = run.id
+        stop(server)
+    assert not run.delivered
+    start()
+    at.tracking._down_until = 0.0
+    assert at.tracking.replay() == 1
+    assert at.tracking.replay() == 0
+    assert numbers_on(MlflowClient(uri)) == [0]
+    assert past_run(opened, at).record.run_id == opened
+    assert MlflowClient(uri).get_run(opened).info.status == "FINISHED"
+
+
+@pytest.fixture
+def hanging_server() -> Iterator[str]:
+    """Accepts connections and never says a word."""
+    listener = socket.create_server(("127.0.0.1", 0))
+    kept: list[socket.socket] = []
+
+    def accept() -> None:
+        while True:
+            try:
+                kept.append(listener.accept()[0])
+            except OSError:
+                return
+
+    threading.Thread(target=accept, daemon=True).start()
+    yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+    listener.close()
+    for connection in kept:
+        connection.close()
+
+
+def test_a_hanging_server_costs_less_than_two_seconds(
+    tmp_path: Path, empty_store: Path, sample: Dataset, hanging_server: str
+) -> None:
+    at = workplace_in(tmp_path, empty_store, hanging_server)
+    began = time.perf_counter()
+    run = record(1, sample, at)
+    assert time.perf_counter() - began < 2.0
+    assert past_run(run, at).record.status == "completed"
+
+
+def test_a_server_that_is_not_there_costs_next_to_nothing(tmp_path: Path, empty_store: Path, sample: Dataset) -> None:
+    at = workplace_in(tmp_path, empty_store, f"http://127.0.0.1:{free_port()}")
+    began = time.perf_counter()
+    run = record(1, sample, at)
+    assert time.perf_counter() - began < 1.0
+    assert mlflow_link(run, at) == ""
+    assert cost_of(run, at).seconds >= 0
+    assert history.recent(at.tracking, "tests") == []
+
+
+def test_a_killed_process_leaves_an_interrupted_run(tmp_path: Path, place: Workplace) -> None:
+    script = f"""
+import os, sys
+sys.path.insert(0, {str(ROOT)!r})
+from pathlib import Path
+from mlflow_utils.record import Record
+from mlflow_utils.tracking import Tracking
+tracking = Tracking({place.tracking.uri!r}, None, Path({str(place.tracking.spool.folder)!r}))
+tracking.start(Record("tests", "killed", params={{"number": 1}}))
+os.kill(os.getpid(), 9)
+"""
+    subprocess.run([sys.executable, "-c", script], check=False, env=os.environ)
+    assert place.tracking.replay() == 1
+    client = MlflowClient(place.tracking.uri)
+    assert numbers_on(client) == [1]
+    [run] = history.recent(place.tracking, "tests")
+    assert run.status == "interrupted"
+    assert client.get_run(run.run_id).info.status == "KILLED"
+
+
+def test_a_run_going_on_elsewhere_is_left_alone(place: Workplace) -> None:
+    place.tracking.start(Record("tests", "going on"))
+    assert place.tracking.spool.waiting() == []
+
+
+def test_the_key_finds_a_run_that_was_made_but_not_remembered(place: Workplace) -> None:
+    """The crash between MLflow's answer and our note of it."""
+    made = Record("tests", "made", params={"number": 5})
+    place.tracking.start(made)
+    forgotten = Record("tests", "made", key=made.key, params={"number": 5})
+    with place.tracking.spool._connection() as connection:
+        connection.execute("UPDATE runs SET run_id = '', record = ?", (forgotten.to_json(),))
+    assert place.tracking.finish(forgotten)
+    assert numbers_on(MlflowClient(place.tracking.uri)) == [5]
+    assert forgotten.run_id == made.run_id
+
+
+def test_a_run_from_another_machine_is_fetched(tmp_path: Path, place: Workplace, sample: Dataset) -> None:
+    run = record(7, sample, place)
+    elsewhere = Tracking(place.tracking.uri, None, tmp_path / "elsewhere")
+    past = history.find(elsewhere, run)
+    assert past is not None
+    assert (past.files / "note.txt").read_text() == "7"
+    assert past.record.tags[KEY] == past.record.key
+    assert history.find(elsewhere, "0" * 32) is None
+    assert history.find(elsewhere, "../../etc/passwd") is None
+
+
+def test_a_deleted_experiment_comes_back(place: Workplace, sample: Dataset) -> None:
+    record(1, sample, place)
+    client = MlflowClient(place.tracking.uri)
+    experiment = client.get_experiment_by_name("tests")
+    assert experiment is not None
+    client.delete_experiment(experiment.experiment_id)
+    place.tracking._experiments.clear()
+    record(2, sample, place)
+    assert 2 in numbers_on(client)
+
+
+def test_everything_a_run_should_say(place: Workplace, sample: Dataset) -> None:
+    run = record(3, sample, place)
+    found = MlflowClient(place.tracking.uri).get_run(run)
+    tags, metrics = found.data.tags, found.data.metrics
+    assert tags["dataset.digest"] == sample.digest
+    assert tags["dataset.files"] == "sample_gas_daily.csv"
+    assert tags["user"] == "alice"
+    assert tags["vigie.status"] == "completed"
+    assert {"code.version", "code.revision", "emissions.method", "emissions.country"} <= tags.keys()
+    assert tags["emissions.method"].startswith("codecarbon")
+    assert tags["emissions.country"] == "FRA"
+    assert metrics["emissions_kg"] > 0
+    assert metrics["energy_kwh"] > 0
+    assert metrics["seconds"] > 0
