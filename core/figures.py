@@ -223,7 +223,8 @@ def thinned(values: NDArray[np.float64], points: int) -> NDArray[np.intp]:
         return np.arange(len(values))
     from tsdownsample import MinMaxLTTBDownsampler
 
-    kept = MinMaxLTTBDownsampler().downsample(np.nan_to_num(values), n_out=points)
+    kept = MinMaxLTTBDownsampler().downsample(  # type: ignore[no-untyped-call]
+        np.nan_to_num(values), n_out=points)
     return np.asarray(kept, dtype=np.intp)
 
 

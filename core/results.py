@@ -131,10 +131,10 @@ class Detection:
         """Raises NotOnRecord where `folder` holds no detection."""
         try:
             written = json.loads((folder / "question.json").read_text(encoding="utf-8"))
-            question = Question(
-                **{name: tuple(value) if isinstance(value, list) else value for name, value in written.items()}
-            )
-            return cls(question, pd.read_parquet(folder / "rows.parquet"), pd.read_parquet(folder / "cells.parquet"))
+            fields: dict[str, Any] = {
+                name: tuple(value) if isinstance(value, list) else value for name, value in written.items()
+            }
+            return cls(Question(**fields), pd.read_parquet(folder / "rows.parquet"), pd.read_parquet(folder / "cells.parquet"))
         except (OSError, TypeError, ValueError) as error:
             raise NotOnRecord(N_("This run holds no detection that could be shown.")) from error
 

@@ -8,6 +8,7 @@ import sys
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -126,8 +127,6 @@ def mlflow_server(tmp_path: Path, empty_store: Path) -> Iterator[tuple[str, Serv
 
 def stop(process: "subprocess.Popen[bytes]") -> None:
     """Kill a server and everything it started, as a power cut would."""
-    try:
+    with suppress(ProcessLookupError):
         os.killpg(process.pid, 9)
-    except ProcessLookupError:
-        pass
     process.wait(10)

@@ -84,8 +84,8 @@ class Dataset:
     @cached_property
     def entity_codes(self) -> NDArray[np.intp]:
         """The entity of every row as a number: its place in `entities`."""
-        found = np.asarray(self.frame.index.codes[0])  # type: ignore[attr-defined]
-        levels = list(self.frame.index.levels[0])  # type: ignore[attr-defined]
+        found = np.asarray(self.frame.index.codes[0])
+        levels = list(self.frame.index.levels[0])
         place = {entity: number for number, entity in enumerate(self.entities)}
         return np.array([place.get(entity, -1) for entity in levels], dtype=np.intp)[found]
 
@@ -140,7 +140,7 @@ class Dataset:
         if not self.profile:
             return self
         order = np.roll(np.arange(len(self.columns)), -self._first_column)
-        step, day = np.timedelta64(self.step), np.timedelta64(DAY)  # type: ignore[arg-type]
+        step, day = np.timedelta64(self.step), np.timedelta64(DAY)
         offsets = order * step + (order < self._first_column) * day
         times = (self.time.to_numpy()[:, None] + offsets[None, :]).ravel()
         index = pd.MultiIndex.from_arrays([np.repeat(self.entity, len(order)), times], names=["entity", "time"])
@@ -192,6 +192,11 @@ class Dataset:
         return found.hexdigest()
 
 
+def when(time: object) -> str:
+    """A moment as findings write it: a date where the clock says midnight."""
+    return str(time).removesuffix(" 00:00:00")
+
+
 def clock_labels(count: int) -> list[str]:
     """The times of a day in `count` even steps: 24 gives "00:00" … "23:00", 96 every quarter of an hour."""
     minutes = 24 * 60 // count
@@ -200,4 +205,4 @@ def clock_labels(count: int) -> list[str]:
 
 def keyed(entity: object, time: object) -> pd.MultiIndex:
     """The index of every dataset: (entity, time)."""
-    return pd.MultiIndex.from_arrays([entity, time], names=["entity", "time"])  # type: ignore[list-item]
+    return pd.MultiIndex.from_arrays([entity, time], names=["entity", "time"])

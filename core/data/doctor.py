@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from core.data import faults
-from core.data.dataset import Dataset
+from core.data.dataset import Dataset, when
 from core.data.faults import Cells, Stretch
 from core.data.findings import Finding, Repair
 from core.data.readers import Progress, no_progress
@@ -64,8 +64,8 @@ def summarised(dataset: Dataset) -> Summary:
         columns=len(dataset.columns),
         entities=len(dataset.entities),
         dates=0 if days is None else days.nunique(),
-        start="" if days is None or not len(days) else str(dataset.time.min()),
-        end="" if days is None or not len(days) else str(dataset.time.max()),
+        start="" if days is None or not len(days) else when(dataset.time.min()),
+        end="" if days is None or not len(days) else when(dataset.time.max()),
         incomplete_rows=int((~dataset.complete).sum()),
         unit=dataset.unit,
         layout=dataset.layout,
@@ -134,7 +134,7 @@ def missing_dates(dataset: Dataset) -> Finding | None:
     count = sum(gap.missing for gap in gaps)
     text = Text(N_("Absent moments (gaps: {gaps})"), {"gaps": len(gaps)})
     where = tuple(
-        {"entity": gap.entity, "after": str(gap.after), "before": str(gap.before), "missing": gap.missing}
+        {"entity": gap.entity, "after": when(gap.after), "before": when(gap.before), "missing": gap.missing}
         for gap in gaps[: Finding.PLACES]
     )
     return Finding("missing_dates", count, text, where, (Repair("insert_missing"),))
@@ -147,7 +147,7 @@ def incomplete_rows(dataset: Dataset) -> Finding | None:
     missing = np.isnan(dataset.values[rows]).sum(axis=1)
     text = Text(N_("Rows that lack measurements (cells: {cells})"), {"cells": int(missing.sum())})
     where = tuple(
-        {"entity": dataset.entity[row], "time": str(dataset.time[row]), "missing": int(number)}
+        {"entity": dataset.entity[row], "time": when(dataset.time[row]), "missing": int(number)}
         for row, number in zip(rows[: Finding.PLACES], missing, strict=False)
     )
     return Finding("incomplete_rows", len(rows), text, where, (Repair("impute_incomplete"), Repair("drop_incomplete")))
@@ -198,12 +198,7 @@ def contradicting_totals(dataset: Dataset) -> Finding | None:
 
 
 def constant_columns(dataset: Dataset) -> Finding | None:
-    constant = [] if len(dataset) < 2 else [
-        column for column, low, high in zip(
-            dataset.columns, np.nanmin(dataset.frame, axis=0, initial=np.inf),
-            np.nanmax(dataset.frame, axis=0, initial=-np.inf), strict=True,
-        ) if low >= high
-    ]  # fmt: skip
+    constant = [] if len(dataset) < 2 else faults.unchanging(dataset)
     described = [] if dataset.context is None else [
         str(name) for name in dataset.context.columns if name != "total" and dataset.context[name].nunique() == 1
         and dataset.context[name].notna().all()
@@ -229,7 +224,7 @@ def _of_rows(kind: str, dataset: Dataset, rows: faults.Rows, text: Text, *repair
     if not len(rows):
         return None
     where = tuple(
-        {"entity": dataset.entity[row], "time": str(dataset.time[row])} for row in rows[: Finding.PLACES]
+        {"entity": dataset.entity[row], "time": when(dataset.time[row])} for row in rows[: Finding.PLACES]
     )
     return Finding(kind, len(rows), text, where, repairs)
 
@@ -239,7 +234,7 @@ def _of_cells(kind: str, dataset: Dataset, cells: Cells, text: Text, *repairs: R
         return None
     where = tuple(
         {
-            "entity": dataset.entity[row], "time": str(dataset.time[row]),
+            "entity": dataset.entity[row], "time": when(dataset.time[row]),
             "column": dataset.columns[column], "value": float(dataset.values[row, column]),
         }
         for row, column in zip(cells.rows[: Finding.PLACES], cells.columns, strict=False)
@@ -250,7 +245,7 @@ def _of_cells(kind: str, dataset: Dataset, cells: Cells, text: Text, *repairs: R
 def _periods(stretches: Iterable[Stretch], amount: str) -> tuple[dict[str, Any], ...]:
     return tuple(
         {
-            "entity": each.entity, "from": str(each.start), "to": str(each.end), "rows": each.rows, amount: each.amount,
+            "entity": each.entity, "from": when(each.start), "to": when(each.end), "rows": each.rows, amount: each.amount,
         }
         for each in stretches
     )[: Finding.PLACES]  # fmt: skip

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from core.data.dataset import DAY, Dataset
+from core.data.dataset import BLOCK_ROWS, DAY, Dataset
 
 Rows = NDArray[np.intp]
 Floats = NDArray[np.float64]
@@ -121,6 +121,14 @@ def clock_change_rows(dataset: Dataset, month: int) -> Rows:
     days = pd.DatetimeIndex(dataset.time)
     night = days + (DAY if dataset.day_start > 2 else pd.Timedelta(0))
     return np.flatnonzero((night.month == month) & (night.dayofweek == 6) & (night.day > 24))
+
+
+def unchanging(dataset: Dataset) -> list[str]:
+    """Measurements that have one value, or none."""
+    low, high = np.full(len(dataset.columns), np.inf), np.full(len(dataset.columns), -np.inf)
+    for _, block in dataset.blocks():
+        low, high = np.fmin(low, np.fmin.reduce(block, axis=0)), np.fmax(high, np.fmax.reduce(block, axis=0))
+    return [column for column, changes in zip(dataset.columns, low < high, strict=True) if not changes]
 
 
 # ---- cells ----------------------------------------------------------------------------------------------------------
@@ -266,13 +274,7 @@ def shifted_hours(dataset: Dataset) -> tuple[NDArray[np.intp], list[Stretch]]:
     months = pd.DatetimeIndex(dataset.time).year.to_numpy() * 12 + pd.DatetimeIndex(dataset.time).month.to_numpy() - 1
     key = dataset.entity_codes.astype(np.int64) * 100_000 + months
     shapes = _typical_shapes(dataset, key)
-    month = shapes.index.to_numpy() % 100_000
-    recent = month > month.max() - 12
-    lags = np.zeros(len(shapes), dtype=np.intp)
-    for number, (shape, calendar) in enumerate(zip(shapes.to_numpy(), month % 12, strict=True)):
-        same = shapes.to_numpy()[recent & (month % 12 == calendar)]
-        reference = (same if len(same) else shapes.to_numpy()[recent]).mean(axis=0)
-        lags[number] = _best_lag(shape, reference)
+    lags = _lags(shapes.to_numpy(), shapes.index.to_numpy() % 100_000)
     per_hour = len(dataset.columns) // 24
     shifted = np.abs(lags) >= 3 * per_hour
     if not shifted.any():
@@ -285,20 +287,36 @@ def shifted_hours(dataset: Dataset) -> tuple[NDArray[np.intp], list[Stretch]]:
 
 def _typical_shapes(dataset: Dataset, key: NDArray[np.int64]) -> pd.DataFrame:
     """Median of the hours over the row's mean, per key; complete rows with a positive mean only."""
-    shapes = np.full(dataset.frame.shape, np.nan, dtype=np.float32)
-    for rows, block in dataset.blocks():
+    order = np.argsort(key, kind="stable")
+    firsts = np.flatnonzero(np.diff(key[order], prepend=-1))
+    cuts = firsts[np.unique(np.searchsorted(firsts, np.arange(0, len(order), BLOCK_ROWS), side="right") - 1)]
+    parts = []
+    for rows in np.split(order, cuts[1:]):  # whole keys, so that a large file needs no second copy
+        block = dataset.values[rows]
         with np.errstate(all="ignore"):
             mean = block.mean(axis=1, keepdims=True)
-            shapes[rows] = np.where(mean > 0, block / mean, np.nan)
-    typical: pd.DataFrame = pd.DataFrame(shapes, copy=False).groupby(key).median().dropna()
-    return typical
+            shapes = np.where(mean > 0, block / mean, np.nan).astype(np.float32)
+        parts.append(pd.DataFrame(shapes, copy=False).groupby(key[rows]).median())
+    return pd.concat(parts).dropna()
 
 
-def _best_lag(shape: Floats, reference: Floats) -> int:
-    """The shift (−12 … 12 hours) that turns `reference` into `shape`."""
-    spectrum = np.fft.rfft(shape - shape.mean()) * np.conj(np.fft.rfft(reference - reference.mean()))
-    lag = int(np.argmax(np.fft.irfft(spectrum, len(shape))))
-    return lag if lag <= len(shape) // 2 else lag - len(shape)
+def _lags(shapes: NDArray[np.float32], month: NDArray[np.int64]) -> NDArray[np.intp]:
+    """The shift of every shape against the mean of the last twelve months' shapes of the same calendar month."""
+    recent = month > month.max() - 12
+    lags = np.zeros(len(shapes), dtype=np.intp)
+    for calendar in np.unique(month % 12):
+        mine = month % 12 == calendar
+        same = recent & mine
+        lags[mine] = _best_lags(shapes[mine], shapes[same if same.any() else recent].mean(axis=0))
+    return lags
+
+
+def _best_lags(shapes: NDArray[np.float32], reference: NDArray[np.float32]) -> NDArray[np.intp]:
+    """The shifts (−12 … 12 hours) that turn `reference` into each of `shapes`."""
+    apart = np.fft.rfft(shapes - shapes.mean(axis=1, keepdims=True))
+    spectrum = apart * np.conj(np.fft.rfft(reference - reference.mean()))
+    lags = np.argmax(np.fft.irfft(spectrum, shapes.shape[1]), axis=1)
+    return np.where(lags <= shapes.shape[1] // 2, lags, lags - shapes.shape[1])
 
 
 def scaled_months(dataset: Dataset) -> tuple[Floats, list[Stretch]]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import get_args
 
@@ -9,10 +10,10 @@ import numpy as np
 import pandas as pd
 
 from core.data import layouts
-from core.data.dataset import Dataset
+from core.data.dataset import Dataset, when
 from core.data.files import Source, unpacked
 from core.data.findings import Finding
-from core.data.layouts.base import Layout, Role, Roles, broken_day
+from core.data.layouts.base import Layout, Role, Roles, broken_day, stem
 from core.data.readers import Progress, Table, no_progress, read_table
 from core.errors import BadInput, BadOption, UnknownLayout
 from core.registry import members
@@ -141,6 +142,8 @@ def _joined(parts: list[Dataset]) -> Dataset:
                 file=part.files[0], other=first.files[0],
             )  # fmt: skip
 
+    parts = _one_series(parts)
+
     def stacked(name: str) -> "pd.DataFrame | None":
         tables = [getattr(part, name) for part in parts]
         return None if all(table is None for table in tables) else pd.concat([t for t in tables if t is not None])
@@ -158,6 +161,18 @@ def _joined(parts: list[Dataset]) -> Dataset:
         labels=labels if labels is not None and len(labels) == len(frame) else None,  # type: ignore[arg-type]
         files=tuple(name for part in parts for name in part.files), notes=tuple(notes),
     )  # fmt: skip
+
+
+def _one_series(parts: list[Dataset]) -> list[Dataset]:
+    """Files that each hold one nameless series, one after the other in time, are one series: january.csv, february.csv."""
+    nameless = all(part.dated and part.entities == [stem(part.files[0])] for part in parts)
+    if not nameless:
+        return parts
+    spans = sorted((part.time.min(), part.time.max()) for part in parts)
+    if any(following[0] <= before[1] for before, following in pairwise(spans)):
+        return parts
+    name = parts[0].entities[0]
+    return [part.replace(frame=part.frame.rename(index={part.entities[0]: name}, level="entity")) for part in parts]
 
 
 def _reindexed(table: pd.DataFrame | None, frame: pd.DataFrame | None) -> pd.DataFrame | None:
@@ -182,7 +197,7 @@ def _without_repeats(dataset: Dataset) -> Dataset:
     note = Finding(
         "repeated_rows", len(dropped), Text(N_("{count} rows stood in the files twice; one of each was kept."),
                                             {"count": len(dropped)}),
-        tuple({"entity": dataset.entity[row], "time": str(dataset.time[row])} for row in dropped[: Finding.PLACES]),
+        tuple({"entity": dataset.entity[row], "time": when(dataset.time[row])} for row in dropped[: Finding.PLACES]),
     )  # fmt: skip
     return dataset.rows(keep).replace(notes=(*dataset.notes, note))
 

@@ -101,7 +101,7 @@ def drop_duplicates(dataset: Dataset, keep: str = "last") -> Dataset:
         raise BadOption(
             N_("{name} = {value!r} is not accepted; choose {accepted}."), name="keep", value=keep, accepted="first, last"
         )
-    return dataset.rows(~dataset.frame.index.duplicated(keep=keep)) if dataset.dated else dataset  # type: ignore[arg-type]
+    return dataset.rows(~dataset.frame.index.duplicated(keep=keep)) if dataset.dated else dataset
 
 
 def insert_missing(dataset: Dataset) -> Dataset:

@@ -118,7 +118,7 @@ def _dataset(rows: pa.Table, described: dict[str, Any]) -> Dataset:
     found = {part: _part(rows, part, index) for part in (*PARTS, "labels")}
     labels = found.pop("labels")
     return Dataset(
-        **found,  # type: ignore[arg-type]
+        **found,
         labels=None if labels is None else labels["label"],
         layout=described["layout"], unit=described["unit"], profile=described["profile"],
         step=None if described["step"] is None else pd.Timedelta(seconds=described["step"]),

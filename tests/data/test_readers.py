@@ -14,9 +14,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from core.data.cells import numbers
 from core.data.dataset import Dataset
 from core.data.loading import load, preview
-from core.data.readers import numbers
 from core.errors import BadOption, UnknownLayout
 
 quick = settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -400,3 +400,14 @@ def test_thousands_separators_of_every_country(amounts: list[float], marks: tupl
     found, bad = numbers(pd.Series(cells))
     assert not len(bad)
     np.testing.assert_allclose(found, amounts)
+
+
+def test_months_of_one_series_are_one_series(tmp_path: Path) -> None:
+    """Files without a name for their series: one after the other they are one, side by side they are two."""
+    january, february = tmp_path / "january.csv", tmp_path / "february.csv"
+    january.write_text("date,calls\n2024-01-30,1\n2024-01-31,2\n")
+    february.write_text("date,calls\n2024-02-01,3\n2024-02-02,4\n")
+    assert load([january, february]).entities == ["january"]
+    assert len(load([january, february])) == 4
+    (tmp_path / "other.csv").write_text("date,calls\n2024-01-31,5\n2024-02-01,6\n")
+    assert load([january, tmp_path / "other.csv"]).entities == ["january", "other"]

@@ -10,10 +10,11 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from core.data.dataset import Dataset, clock_labels, keyed
+from core.data.cells import decimal_mark, numbers
+from core.data.dataset import Dataset, clock_labels, keyed, when
 from core.data.dates import Moments, moments
 from core.data.findings import Finding
-from core.data.readers import Table, decimal_mark, note_ambiguous_mark, numbers
+from core.data.readers.base import Table, note_ambiguous_mark
 from core.errors import UnknownLayout, UnreadableFile
 from core.text import N_, Text
 
@@ -211,7 +212,7 @@ def _numbers(table: Table, column: str, notes: list[Finding], index: pd.MultiInd
     if len(bad):
         example = str(cells.iloc[bad[0]])[:60]
         where = [
-            {"entity": index[row][0], "time": str(index[row][1]), "column": column, "value": str(cells.iloc[row])[:60]}
+            {"entity": index[row][0], "time": when(index[row][1]), "column": column, "value": str(cells.iloc[row])[:60]}
             for row in bad[: Finding.PLACES]
         ]
         notes.append(

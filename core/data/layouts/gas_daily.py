@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from core.data.dataset import Dataset
+from core.data.dataset import Dataset, when
 from core.data.findings import Finding
 from core.data.layouts.base import LABEL, Role, Roles, having, plain
 from core.data.layouts.daily_profile import DailyProfile
@@ -56,7 +56,7 @@ class GasDaily(DailyProfile):
         if not len(rows):
             return dataset
         where = tuple(
-            {"entity": dataset.entity[row], "time": str(dataset.time[row]), "column": dataset.columns[column],
+            {"entity": dataset.entity[row], "time": when(dataset.time[row]), "column": dataset.columns[column],
              "value": float(dataset.values[row, column])}
             for row, column in zip(rows[: Finding.PLACES], columns, strict=False)
         )  # fmt: skip

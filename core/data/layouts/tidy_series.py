@@ -59,7 +59,7 @@ class TidySeries(Layout):
 
 def _mostly_numbers(cells: pd.Series) -> bool:
     """Text that would be numbers but for a few cells."""
-    from core.data.readers import numbers
+    from core.data.cells import numbers
 
     values, bad = numbers(cells.dropna().iloc[:500])
     return len(values) > 0 and len(bad) < 0.5 * len(values)
