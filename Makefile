@@ -47,8 +47,8 @@ bench: $(VENV)/.tested ## ratios against plain libraries, both sides in one run
 	$(BIN)/python -m benchmarks
 
 locales: $(VENV)/.installed ## collect the texts of the code into locales/ and keep the translations
-	$(BIN)/pybabel -q extract -F locales/babel.cfg -k N_ -k _ --no-location --sort-output --project Vigie -o locales/vigie.pot .
-	$(BIN)/pybabel -q update -D vigie -i locales/vigie.pot -d locales --no-fuzzy-matching --ignore-pot-creation-date
+	$(BIN)/pybabel -q extract -F locales/babel.cfg -k N_ -k _ --no-location --sort-output --width=120 --project Vigie -o locales/vigie.pot .
+	$(BIN)/pybabel -q update --width=120 -D vigie -i locales/vigie.pot -d locales --no-fuzzy-matching --ignore-pot-creation-date
 
 clean: ## remove .venv and caches, never the data folder
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis

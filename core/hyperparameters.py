@@ -56,7 +56,7 @@ def _value(field: dataclasses.Field[Any], kind: Any, value: Any) -> Any:
         )  # fmt: skip
     if number and ((low is not None and converted < low) or (high is not None and converted > high)):
         raise BadOption(
-            N_("{name} = {value!r} is outside {low} to {high}."), name=field.name, value=value, low=low, high=high
+            N_("{name} = {value} is outside {low} to {high}."), name=field.name, value=value, low=low, high=high
         )
     return converted
 

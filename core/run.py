@@ -2,11 +2,13 @@
 
 import getpass
 import logging
+import os
 import subprocess
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
 from typing import Any, Literal
@@ -21,7 +23,7 @@ from core.stores.datasets import Datasets
 from core.stores.events import Details, Event, Events
 from core.text import N_
 from mlflow_utils import history
-from mlflow_utils.emissions import measured
+from mlflow_utils.emissions import Emissions, measured
 from mlflow_utils.history import Past
 from mlflow_utils.record import Record
 from mlflow_utils.tracking import Tracking
@@ -42,18 +44,22 @@ class Workplace:
     events: Events
     tracking: Tracking
     country: str
+    mlflow_public_uri: str = ""
 
 
 @cache
 def workplace() -> Workplace:
     """The workplace that the settings describe."""
     given = settings()
+    if given.google_application_credentials:  # Google's library reads the environment, not our `.env`
+        os.environ.setdefault("GOOGLE_APPLICATION_CREDENTIALS", given.google_application_credentials)
     folder = given.vigie_data_dir.resolve()
     return Workplace(
         Datasets(folder / "datasets"),
         Events(folder / "events"),
         Tracking(given.tracking_uri, given.artefacts_location, folder / "runs"),
         given.country_iso_code,
+        given.mlflow_public_uri,
     )
 
 
@@ -92,12 +98,13 @@ def tracked_run(
     """
     record = Record(experiment=task, name=f"{model} · {', '.join(dataset.files)[:80]}", params=dict(params))
     record.tags = _tags(model, dataset, by)
-    began, usage = time.perf_counter(), _Usage()
-    at.tracking.start(record)
-    run = Run(record.key, at.tracking.spool.files(record.key), record.id)
-    computing = time.perf_counter()
+    usage, emissions = _Usage(), Emissions()
+    run = Run(record.key, at.tracking.spool.files(record.key))
+    computing = usage.began
     try:
-        with measured(at.country) as emissions:
+        at.tracking.start(record)
+        run.id, computing = record.id, time.perf_counter()
+        with measured(at.country, emissions):
             yield run
         run.status = "completed"
     except Exception as error:
@@ -112,14 +119,13 @@ def tracked_run(
         run.delivered = at.tracking.finish(record)
         run.id = record.id
         inputs = {**params, "file_names": list(dataset.files), "dataset": dataset.digest, "columns": dataset.columns[:200]}
-        _add_event(at, "model_execution", by, run, time.perf_counter() - began, usage, inputs, model)
+        _add_event(at, "model_execution", by, run, usage, inputs, model)
 
 
 @contextmanager
 def recorded(event: str, by: Actor, at: Workplace, **inputs: Any) -> Iterator[dict[str, Any]]:
     """Record what happens inside as one event; what is put into the yielded dictionary joins the event's inputs."""
-    began, usage = time.perf_counter(), _Usage()
-    run = Run("", Path())
+    usage, run = _Usage(), Run("", Path())
     try:
         yield inputs
         run.status = "completed"
@@ -127,7 +133,7 @@ def recorded(event: str, by: Actor, at: Workplace, **inputs: Any) -> Iterator[di
         run.status, run.error = "failed", error
         raise
     finally:
-        _add_event(at, event, by, run, time.perf_counter() - began, usage, inputs)
+        _add_event(at, event, by, run, usage, inputs)
 
 
 def past_run(run_id: str, at: Workplace) -> Past:
@@ -162,32 +168,35 @@ def cost_of(run_id: str, at: Workplace) -> Cost:
 def mlflow_link(run_id: str, at: Workplace) -> str:
     """The run's page in the MLflow UI; "" where there is no server, or it does not answer, or has not got the run yet."""
     try:
-        return history.link(at.tracking, past_run(run_id, at).record)
+        return history.link(at.tracking, past_run(run_id, at).record, at.mlflow_public_uri)
     except Exception:
         logger.warning("no link to run %s", run_id, exc_info=True)
         return ""
 
 
 class _Usage:
-    """Processor and memory of the machine between making this and reading it."""
+    """When an action began, and processor and memory of the machine since."""
 
     def __init__(self) -> None:
+        self.when = datetime.now(UTC)
+        self.began = time.perf_counter()
         psutil.cpu_percent()
 
-    def read(self) -> tuple[float, float]:
-        return psutil.cpu_percent(), psutil.virtual_memory().percent
+    def read(self) -> dict[str, Any]:
+        return {
+            "timestamp": self.when, "response_time": time.perf_counter() - self.began,
+            "cpu_usage": psutil.cpu_percent(), "memory_usage": psutil.virtual_memory().percent,
+        }  # fmt: skip
 
 
 def _add_event(
-    at: Workplace, event: str, by: Actor, run: Run, seconds: float, usage: _Usage, inputs: Mapping[str, Any],
-    model: str | None = None,
-) -> None:  # fmt: skip
-    cpu, memory = usage.read()
+    at: Workplace, event: str, by: Actor, run: Run, usage: _Usage, inputs: Mapping[str, Any], model: str | None = None
+) -> None:
     at.events.add(
         Event(
             event=event, application_name=by.application, model_name=model,
             model_version=__version__ if model else None, run_id=run.id or None, status=run.status,
-            log_level=LOG_LEVEL[run.status], response_time=seconds, cpu_usage=cpu, memory_usage=memory,
+            log_level=LOG_LEVEL[run.status], **usage.read(),
             error_type=type(run.error).__name__ if run.error else None,
             error_message=str(run.error)[:1000] if run.error else None,
             details=Details(**run.details, inputs=dict(inputs)),

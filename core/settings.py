@@ -19,6 +19,7 @@ class Settings(BaseSettings):
     vigie_max_upload_mb: int = Field(2048, gt=0)
 
     mlflow_tracking_uri: str = ""
+    mlflow_public_uri: str = ""
     mlflow_artefacts_location: str = ""
     google_application_credentials: str = ""
     country_iso_code: str = Field("FRA", min_length=3, max_length=3)

@@ -20,16 +20,15 @@ class Emissions:
 
 
 @contextmanager
-def measured(country: str) -> Iterator[Emissions]:
-    """Measure what happens inside; `country` (ISO, three letters) tells how clean its electricity is.
+def measured(country: str, emissions: Emissions) -> Iterator[None]:
+    """Measure what happens inside into `emissions`; `country` (ISO, three letters) tells how clean its electricity is.
 
     The figure is an estimate: without a power meter CodeCarbon takes a constant per core and per memory module.
     A tracker that fails never costs a result: the figures are then absent and the tag says so.
     """
-    emissions = Emissions()
     tracker = _started(country)
     try:
-        yield emissions
+        yield
     finally:
         if tracker is None:
             emissions.tags["emissions.method"] = "unavailable"
@@ -39,7 +38,7 @@ def measured(country: str) -> Iterator[Emissions]:
 
 def warm(country: str) -> None:
     """Probe the processor once per process (about two seconds), so that the first click does not wait for it."""
-    with measured(country):
+    with measured(country, Emissions()):
         pass
 
 

@@ -5,7 +5,9 @@ which key became which MLflow run.
 """
 
 import os
+import socket
 import sqlite3
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,6 +15,8 @@ from pathlib import Path
 import psutil
 
 from mlflow_utils.record import Record
+
+OUT_OF_SIGHT = 6 * 3600.0
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS runs (
@@ -93,11 +97,14 @@ class Spool:
 
 
 def _me() -> str:
-    return f"{os.getpid()}:{psutil.Process().create_time():.0f}"
+    return f"{socket.gethostname()}:{os.getpid()}:{psutil.Process().create_time():.0f}"
 
 
 def _alive(owner: str) -> bool:
-    pid, _, created = owner.partition(":")
+    """Does the process still run? One on another machine or in another container cannot be seen: it has six hours."""
+    host, pid, created = owner.rsplit(":", 2)
+    if host != socket.gethostname():
+        return time.time() - float(created) < OUT_OF_SIGHT
     try:
         return f"{psutil.Process(int(pid)).create_time():.0f}" == created
     except psutil.Error:

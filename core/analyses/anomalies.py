@@ -16,7 +16,7 @@ from core.detectors.base import Detector
 from core.detectors.comparisons import COMPARISONS
 from core.detectors.row_model import Incomplete, RowModel
 from core.errors import BadOption, NotOnRecord
-from core.evaluation.thresholds import contamination_threshold
+from core.evaluation.thresholds import check_contamination, contamination_threshold
 from core.exports import written_csv
 from core.hyperparameters import params
 from core.registry import members
@@ -68,6 +68,7 @@ def detect(
             N_("{name} = {value!r} is not accepted; choose {accepted}."),
             name="compare_with", value=compare_with, accepted=", ".join(COMPARISONS),
         )  # fmt: skip
+    check_contamination(contamination)
     model = RowModel(detector, COMPARISONS[compare_with](), incomplete)
     asked = {"contamination": contamination, "compare_with": compare_with, "incomplete": incomplete}
     with _run(dataset, detector, asked, by, at) as run:

@@ -21,7 +21,7 @@ def serve(
 ) -> None:
     """Start both and print both addresses. With MLFLOW_TRACKING_URI set, only the app starts."""
     given = settings()
-    for number in (port, mlflow_port):
+    for number in (port,) if given.mlflow_tracking_uri else (port, mlflow_port):
         if _taken(host, number):
             fail(f"Port {number} is in use; choose another, for instance: make run PORT=8601 MLFLOW_PORT=5100", 1)
     folder = given.vigie_data_dir.resolve()

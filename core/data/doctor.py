@@ -106,7 +106,7 @@ def mixed_units(dataset: Dataset) -> Finding | None:
         return None
     rows = sum(stretch.rows for stretch in stretches)
     text = Text(
-        N_("Rows of months that lie {factor} times off the rest: probably another unit"),
+        N_("Rows in months that differ from the rest by a factor of {factor}: probably another unit"),
         {"factor": stretches[0].amount},
     )
     return Finding("mixed_units", rows, text, _periods(stretches, "factor"), (Repair("rescale_units"),))
@@ -114,8 +114,16 @@ def mixed_units(dataset: Dataset) -> Finding | None:
 
 def mixed_steps(dataset: Dataset) -> Finding | None:
     rows = faults.off_grid(dataset)
-    text = Text(N_("Moments that do not sit on the usual step of {step}"), {"step": str(dataset.step)})
+    text = Text(N_("Times off the usual step ({step})"), {"step": _duration(dataset.step)})
     return _of_rows("mixed_steps", dataset, rows, text, Repair("align_times"))
+
+
+def _duration(step: pd.Timedelta | None) -> str:
+    """15 min, 1 h, 1 d."""
+    for unit, seconds in (("d", 86_400), ("h", 3_600), ("min", 60), ("s", 1)):
+        if step is not None and step.total_seconds() % seconds == 0:
+            return f"{step.total_seconds() / seconds:.0f} {unit}"
+    return str(step)
 
 
 def duplicate_keys(dataset: Dataset) -> Finding | None:
@@ -155,7 +163,7 @@ def incomplete_rows(dataset: Dataset) -> Finding | None:
 
 def gross_outliers(dataset: Dataset) -> Finding | None:
     cells = faults.gross_outliers(dataset)
-    text = Text(N_("Cells far outside anything else the entity shows"))
+    text = Text(N_("Outliers: far from every other value of the entity"))
     return _of_cells("gross_outliers", dataset, cells, text, Repair("mend_outliers"))
 
 
@@ -167,7 +175,7 @@ def isolated_spikes(dataset: Dataset) -> Finding | None:
 
 def zero_hours(dataset: Dataset) -> Finding | None:
     cells = faults.zero_hours(dataset)
-    text = Text(N_("Hours next to zero at the spring clock change: an hour that did not exist"))
+    text = Text(N_("Hours close to zero at the spring clock change: an hour that did not exist"))
     return _of_cells("clock_change_zeros", dataset, cells, text, Repair("fill_clock_changes"))
 
 

@@ -14,6 +14,8 @@ from core.text import N_
 Floats = NDArray[np.float64]
 
 MIN_ROWS = 5  # a kind of moment seen less often is judged by the next coarser kind
+CACHED_CELLS = 2**16  # worked on at once
+LONG = 500  # values from which sorting all of them costs more than finding the middle
 TO_SIGMA = 1.4826  # median absolute deviation → standard deviation of a normal distribution
 
 
@@ -29,7 +31,7 @@ class Expectation:
 
     def fit(self, dataset: Dataset, values: Floats | None = None) -> Self:
         """Learn from `values` (default: the measurements), shape (rows, columns); NaN are left out."""
-        table = pd.DataFrame(dataset.values if values is None else values)
+        values = dataset.values if values is None else values
         self.entities_ = dataset.entities
         medians: list[Floats] = []
         spreads: list[Floats] = []
@@ -37,10 +39,9 @@ class Expectation:
             if medians and not np.isnan(medians[-1]).any():
                 break
             group = dataset.entity_codes * count + kinds
-            enough = MIN_ROWS if count > 1 else 1
-            medians.append(_by_group(table, group, len(self.entities_) * count, enough))
-            deviation = (table - medians[-1][group]).abs()
-            spreads.append(TO_SIGMA * _by_group(deviation, group, len(self.entities_) * count, enough))
+            median, spread = _by_group(values, group, len(self.entities_) * count, MIN_ROWS if count > 1 else 1)
+            medians.append(median)
+            spreads.append(TO_SIGMA * spread)
         self.median_, self.spread_ = _filled(medians, len(self.entities_)), _filled(spreads, len(self.entities_))
         return self
 
@@ -79,11 +80,41 @@ class Expectation:
         return [(month * 72 + kind * 24 + slot, 864), (kind * 24 + slot, 72), anything]
 
 
-def _by_group(table: pd.DataFrame, group: NDArray[np.intp], count: int, enough: int) -> Floats:
-    """Column medians per group, NaN where a column of a group has fewer than `enough` values; (count, columns)."""
-    grouped = table.groupby(group, sort=True)
-    median = grouped.median().where(grouped.count() >= enough)
-    return median.reindex(range(count)).to_numpy()
+def _by_group(values: Floats, group: NDArray[np.intp], count: int, enough: int) -> tuple[Floats, Floats]:
+    """Per group the median of every column and of the distances to it, each (count, columns).
+
+    NaN where a column of a group has fewer than `enough` values.
+    """
+    medians, spreads = (np.full((count, values.shape[1]), np.nan) for _ in range(2))
+    order = np.argsort(group, kind="stable")
+    groups, starts, sizes = np.unique(group[order], return_index=True, return_counts=True)
+    for size in np.unique(sizes):  # groups of one size are sorted together, as many as stay in the processor's cache
+        alike = np.flatnonzero(sizes == size)
+        width = int(np.clip(CACHED_CELLS // size, 1, values.shape[1]))
+        several = int(max(CACHED_CELLS // (size * width), 1))
+        for first in range(0, len(alike), several):
+            some = alike[first : first + several]
+            rows = order[starts[some][:, None] + np.arange(size)]
+            for column in range(0, values.shape[1], width):
+                columns = slice(column, column + width)
+                cells = values[:, columns][rows]
+                medians[groups[some], columns] = middle = _medians(cells, enough)
+                spreads[groups[some], columns] = _medians(np.abs(cells - middle[:, None]), enough)
+    return medians, spreads
+
+
+def _medians(values: Floats, enough: int) -> Floats:
+    """Medians along the second of three axes, NaN where fewer than `enough` values are known."""
+    lanes = values.swapaxes(1, 2)
+    size = lanes.shape[2]
+    known = (size - np.isnan(lanes).sum(axis=2))[:, :, None]
+    if size > LONG and known.min() == size:
+        ranked = np.partition(lanes, ((size - 1) // 2, size // 2), axis=2)
+    else:
+        ranked = np.sort(lanes, axis=2)  # NaN last
+    low, high = (np.take_along_axis(ranked, (known - less) // 2, axis=2) for less in (1, 0))
+    medians: Floats = np.where(known >= enough, (low + high) / 2, np.nan)[:, :, 0]
+    return medians
 
 
 def _filled(levels: list[Floats], entities: int) -> Floats:

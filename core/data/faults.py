@@ -5,7 +5,6 @@ Nothing here changes anything, and nothing needs a second copy of a large file: 
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -134,30 +133,9 @@ def unchanging(dataset: Dataset) -> list[str]:
 # ---- cells ----------------------------------------------------------------------------------------------------------
 
 
-def ordinary(dataset: Dataset) -> tuple[Floats, Floats]:
-    """Median and width (5 % to 95 %) of the values of each entity, from at most 20,000 of its rows.
-
-    Shape (entities, 1) for a profile, whose columns are one quantity, else (entities, columns).
-    """
-    median, width = [], []
-    by_entity = np.argsort(dataset.entity_codes, kind="stable")
-    starts = np.searchsorted(dataset.entity_codes[by_entity], np.arange(len(dataset.entities) + 1))
-    for first, last in pairwise(starts):
-        rows = by_entity[first : last : max(1, (last - first) // 20_000)]
-        values = dataset.values[rows]
-        values = values.reshape(-1, 1) if dataset.profile else values
-        low, middle, high = (
-            np.nanquantile(values, [0.05, 0.5, 0.95], axis=0)
-            if not np.isnan(values).all() else np.full((3, values.shape[1]), np.nan)
-        )  # fmt: skip
-        median.append(middle)
-        width.append(high - low)
-    return np.array(median), np.array(width)
-
-
 def gross_outliers(dataset: Dataset) -> Cells:
     """Cells so far outside the entity's ordinary values that no moment of it explains them."""
-    median, width = ordinary(dataset)
+    median, width = dataset.ordinary
     found = []
     for rows, block in dataset.blocks():
         code = dataset.entity_codes[rows]
@@ -170,7 +148,7 @@ def gross_outliers(dataset: Dataset) -> Cells:
 
 def isolated_spikes(dataset: Dataset) -> Cells:
     """Cells more than 2.5 times both neighbours in time, by more than a tenth of the entity's median."""
-    median, _ = ordinary(dataset)
+    median, _ = dataset.ordinary
     found = []
     for rows, block, before, after in _with_neighbours(dataset):
         with np.errstate(invalid="ignore", over="ignore"):
@@ -213,7 +191,7 @@ def zero_hours(dataset: Dataset) -> Cells:
     rows = clock_change_rows(dataset, 3)
     if not len(rows):
         return NO_CELLS
-    median, _ = ordinary(dataset)
+    median, _ = dataset.ordinary
     limit = np.minimum(1.0, 0.01 * np.abs(median))[dataset.entity_codes[rows]]
     block = dataset.values[rows]
     before, after = beside(block)

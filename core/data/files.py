@@ -237,7 +237,7 @@ def writing_of(source: Source) -> Writing:
         quotes = _quotes(file, source.name, zeros=wide)
         if wide:
             if not _decodes(file, "utf-16"):
-                raise UnreadableFile(N_("{file}: begins as utf-16, but is not valid utf-16."), file=source.name)
+                raise UnreadableFile(N_("{file}: starts like UTF-16 but is not valid UTF-16."), file=source.name)
             return Writing("utf-16", quotes)
         if _decodes(file, "utf-8"):
             return Writing("utf-8-sig" if head.startswith(codecs.BOM_UTF8) else "utf-8", quotes)

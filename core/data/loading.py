@@ -101,7 +101,7 @@ def _checked(roles: Roles, table: Table) -> Roles:
             )  # fmt: skip
         if role != "ignore" and column not in table.frame.columns:
             raise UnknownLayout(
-                N_("{file}: no column {column!r}, which is to serve as {role}. Columns found: {columns}."),
+                N_("{file}: column {column!r}, meant as {role}, was not found. Columns found: {columns}."),
                 file=table.name, column=column, role=role, columns=_shown(table),
             )  # fmt: skip
     return {column: role for column, role in roles.items() if column in table.frame.columns}
@@ -138,7 +138,7 @@ def _joined(parts: list[Dataset]) -> Dataset:
     for part in parts[1:]:
         if (part.layout, part.columns, part.unit) != (first.layout, first.columns, first.unit):
             raise UnknownLayout(
-                N_("{file} does not have the columns of {other}: files loaded together need the same layout and unit."),
+                N_("{file} does not match {other}: files loaded together need the same layout, columns and unit."),
                 file=part.files[0], other=first.files[0],
             )  # fmt: skip
 
@@ -195,8 +195,7 @@ def _without_repeats(dataset: Dataset) -> Dataset:
     keep = np.ones(len(dataset), dtype=bool)
     keep[dropped] = False
     note = Finding(
-        "repeated_rows", len(dropped), Text(N_("{count} rows stood in the files twice; one of each was kept."),
-                                            {"count": len(dropped)}),
+        "repeated_rows", len(dropped), Text(N_("Rows that stood in the files more than once; one of each was kept")),
         tuple({"entity": dataset.entity[row], "time": when(dataset.time[row])} for row in dropped[: Finding.PLACES]),
     )  # fmt: skip
     return dataset.rows(keep).replace(notes=(*dataset.notes, note))

@@ -20,6 +20,7 @@ Floats = NDArray[np.float64]
 LEVEL = "level"
 LEVEL_FLOOR = 0.02  # of the expected level: spreads below it are rounding, not steadiness
 SHAPE_FLOOR = 0.01  # of the row's level, likewise
+CACHED_ROWS = 2048  # of a profile; the steps from values to features stay in the processor's cache
 SMALL_LEVEL = 0.05  # of the entity's typical level: rows below it are scaled by it
 
 
@@ -53,7 +54,7 @@ class Everything(Comparison):
     """All rows alike: the raw measurements. Finds the largest entities in their highest season."""
 
     name = "everything"
-    label = N_("Everything")
+    label = N_("All rows together")
     help = N_("Raw values, all entities together. Large entities stand out by their size alone.")
 
     def fit(self, dataset: Dataset) -> Self:
@@ -114,33 +115,41 @@ class OwnCalendar(Comparison):
         self.typical_ = pd.Series(np.abs(level)).groupby(dataset.entity_codes).median().to_numpy()
         self.entities_ = dataset.entities
         self.level_ = Expectation().fit(dataset, level[:, None])
-        _, scale = self._level_and_scale(dataset)
-        self.shape_ = Expectation().fit(dataset, (dataset.values - level[:, None]) / scale)
-        rough = _roughness(dataset.values) / scale
+        scale = self._scale(dataset, level)
+        shape, rough = np.empty_like(dataset.values), np.empty_like(dataset.values)
+        for rows, block in dataset.blocks(CACHED_ROWS):
+            shape[rows] = (block - level[rows, None]) / scale[rows]
+            rough[rows] = _roughness(block) / scale[rows]
+        self.shape_ = Expectation().fit(dataset, shape)
         self.rough_ = Expectation().fit(dataset, rough)
         self.roughest_ = Expectation("entity").fit(dataset, rough.max(axis=1)[:, None])
         return self
 
     def features(self, dataset: Dataset) -> Floats:
-        deviations = self.deviations(dataset).to_numpy()
         if not self.profile_:
-            return deviations
-        _, scale = self._level_and_scale(dataset)
-        rough = _roughness(dataset.values) / scale
-        unevenness = _standardised(rough, *self.rough_.of(dataset), SHAPE_FLOOR).clip(min=0).max(axis=1)
-        roughest = rough.max(axis=1)
-        against_entity = _standardised(roughest[:, None], *self.roughest_.of(dataset), SHAPE_FLOOR)[:, 0]
-        level, shape = np.abs(deviations[:, 0]), np.abs(deviations[:, 1:])
-        return np.column_stack([level, shape.max(axis=1), unevenness, roughest, against_entity])
+            return self.deviations(dataset).to_numpy()
+        level = np.median(dataset.values, axis=1)
+        scale, group = self._scale(dataset, level), self.shape_.groups(dataset)
+        seen = np.empty((len(dataset), 5))
+        seen[:, 0] = np.abs(self._level_off(dataset, level))
+        for rows, block in dataset.blocks(CACHED_ROWS):
+            usual, rough = group[rows], _roughness(block) / scale[rows]
+            shape = (block - level[rows, None]) / scale[rows]
+            hours = _standardised(shape, self.shape_.median_[usual], self.shape_.spread_[usual], SHAPE_FLOOR)
+            uneven = _standardised(rough, self.rough_.median_[usual], self.rough_.spread_[usual], SHAPE_FLOOR)
+            seen[rows, 1] = np.abs(hours).max(axis=1)
+            seen[rows, 2] = uneven.clip(min=0).max(axis=1)
+            seen[rows, 3] = rough.max(axis=1)
+        seen[:, 4] = _standardised(seen[:, [3]], *self.roughest_.of(dataset), SHAPE_FLOOR)[:, 0]
+        return seen
 
     def deviations(self, dataset: Dataset) -> pd.DataFrame:
         if not self.profile_:
             return super().deviations(dataset)
-        level, scale = self._level_and_scale(dataset)
-        usual, spread = self.level_.of(dataset)
-        off = (level[:, None] - usual) / np.maximum(spread, LEVEL_FLOOR * np.abs(usual)).clip(min=np.finfo(float).tiny)
-        shape = (dataset.values - level[:, None]) / scale
+        level = np.median(dataset.values, axis=1)
+        shape = (dataset.values - level[:, None]) / self._scale(dataset, level)
         hours = _standardised(shape, *self.shape_.of(dataset), SHAPE_FLOOR)
+        off = self._level_off(dataset, level)
         return pd.DataFrame(np.column_stack([off, hours]), columns=[LEVEL, *dataset.columns])
 
     def expected(self, dataset: Dataset) -> tuple[Floats, Floats]:
@@ -152,10 +161,16 @@ class OwnCalendar(Comparison):
         center = level + shape * scale
         return center, np.hypot((1 + shape) * level_spread, shape_spread * scale)
 
-    def _level_and_scale(self, dataset: Dataset) -> tuple[Floats, Floats]:
-        """The median of each row, (rows,), and what its shape is measured in, (rows, 1)."""
-        level: Floats = np.median(dataset.values, axis=1)
-        return level, np.maximum(np.abs(level), SMALL_LEVEL * self._typical(dataset)).clip(min=1e-12)[:, None]
+    def _level_off(self, dataset: Dataset, level: Floats) -> Floats:
+        """How many spreads the level of every row lies from its usual one, signed, (rows,)."""
+        usual, spread = self.level_.of(dataset)
+        floor = np.maximum(spread, LEVEL_FLOOR * np.abs(usual)).clip(min=np.finfo(float).tiny)
+        off: Floats = ((level[:, None] - usual) / floor)[:, 0]
+        return off
+
+    def _scale(self, dataset: Dataset, level: Floats) -> Floats:
+        """What the shape of every row is measured in, (rows, 1)."""
+        return np.maximum(np.abs(level), SMALL_LEVEL * self._typical(dataset)).clip(min=1e-12)[:, None]
 
     def _typical(self, dataset: Dataset) -> Floats:
         place = {entity: number for number, entity in enumerate(self.entities_)}
@@ -168,7 +183,7 @@ class ShapeOnly(Comparison):
     """A row over its own mean, whatever its size."""
 
     name = "shape"
-    label = N_("Its shape only")
+    label = N_("Typical shape")
     help = N_("Each row divided by its mean: the form of the day counts, not its size.")
 
     def fit(self, dataset: Dataset) -> Self:

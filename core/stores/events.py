@@ -6,7 +6,7 @@ import os
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Literal
+from typing import IO, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -47,9 +47,9 @@ class Event(BaseModel):
 
     def line(self) -> str:
         """The event as one line of JSON; the time ends in Z."""
-        written = self.model_dump(mode="json")
+        written = self.model_dump(mode="json", fallback=str)
         written["timestamp"] = self.timestamp.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
-        return json.dumps(written, ensure_ascii=False, default=str) + "\n"
+        return json.dumps(written, default=str) + "\n"  # ASCII: whatever a file name holds, the line can be written
 
 
 class Events:
@@ -62,25 +62,29 @@ class Events:
         """Append the event; one write, so that lines of two processes never mix."""
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            path = self.folder / f"events-{event.timestamp:%Y-%m}.jsonl"
-            descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o640)
-            try:
-                os.write(descriptor, event.line().encode())
-            finally:
-                os.close(descriptor)
-        except OSError as error:
+            with (self.folder / f"events-{event.timestamp:%Y-%m}.jsonl").open("ab+", buffering=0) as log:
+                log.write(_after_a_cut_line(log) + event.line().encode())
+        except (OSError, ValueError) as error:
             logger.warning("event not written: %s", error)
 
     def read(self) -> list[Event]:
         """Every event, oldest first; a line cut off by a crash is left out."""
         found = []
         for path in sorted(self.folder.glob("events-*.jsonl")):
-            for line in path.read_text(encoding="utf-8").splitlines():
+            for line in path.read_bytes().splitlines():
                 try:
                     found.append(Event.model_validate_json(line))
                 except ValueError:
                     logger.warning("unreadable event in %s", path.name)
         return found
+
+
+def _after_a_cut_line(log: IO[bytes]) -> bytes:
+    """A line break where a crash left a line without its end, so that the next event is not glued to it."""
+    if log.seek(0, os.SEEK_END) == 0:
+        return b""
+    log.seek(-1, os.SEEK_END)
+    return b"" if log.read(1) == b"\n" else b"\n"
 
 
 def schema() -> dict[str, Any]:

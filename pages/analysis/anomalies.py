@@ -44,9 +44,9 @@ def page() -> None:
 
 
 def _about(dataset: Dataset) -> None:
-    repaired = _("{count} repairs made").format(count=len(dataset.recipe)) if dataset.recipe else _("as in the files")
-    rows = _("{rows} rows").format(rows=shown(len(dataset)))
-    entities = _("{entities} entities").format(entities=shown(len(dataset.entities)))
+    repaired = _("repairs made: {count}").format(count=len(dataset.recipe)) if dataset.recipe else _("as in the files")
+    rows = _("rows: {rows}").format(rows=shown(len(dataset)))
+    entities = _("entities: {entities}").format(entities=shown(len(dataset.entities)))
     proposals = doctor.open_proposals(dataset)
     st.caption(" · ".join([", ".join(dataset.files), rows, entities, dataset.unit or _("no unit"), repaired]))
     if proposals:
@@ -148,7 +148,7 @@ def _result(dataset: Dataset) -> None:
     if detection.question.dataset == dataset.digest:
         show.detection(detection, Selection.asked(detection.question).of(dataset), run)
     else:
-        st.warning(_("This result belongs to other data than those loaded; the curves are left out."))
+        st.warning(_("This result belongs to data other than those loaded; the curves are left out."))
         show.detection(detection, None, run)
 
 

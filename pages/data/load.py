@@ -132,14 +132,14 @@ def _recent() -> None:
     stored = session.here().datasets.recent(8)
     if not stored:
         return
-    st.subheader(_("Or go on with"))
+    st.subheader(_("Or continue with recent data"))
     for each in stored:
         with st.container(horizontal=True, vertical_alignment="center"):
             if st.button(_("Open"), key=f"open-{each.digest}"):
                 session.remember_dataset(each.digest)
                 st.rerun()
             repaired = _(" · repaired") if each.repairs else ""
-            rows = _("{rows} rows").format(rows=shown(each.rows))
+            rows = _("rows: {rows}").format(rows=shown(each.rows))
             st.markdown(f"{', '.join(each.files)} · {rows}{repaired}")
 
 

@@ -35,7 +35,7 @@ def _report(digest: str) -> Report:
     dataset = session.dataset()
     assert dataset is not None
     assert dataset.digest == digest
-    with st.spinner(_("Looking the data over …")):
+    with st.spinner(_("Checking the data …")):
         return examine(dataset)
 
 
@@ -184,7 +184,8 @@ def _keep(repaired: Dataset, chosen: list[Repair]) -> None:
 def _made(dataset: Dataset) -> None:
     """The repairs that made this dataset, each of them undoable."""
     with st.container(border=True, key="recipe"):
-        st.markdown(f"**{_('Repaired')}**")
+        title = _("Repaired")
+        st.markdown(f"**{title}**")
         for number, repair in enumerate(dataset.recipe):
             with st.container(horizontal=True, vertical_alignment="center"):
                 st.markdown(f"✓ {_(REPAIRS[repair.kind][1])}{_setting(repair)}")

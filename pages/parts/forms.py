@@ -22,7 +22,8 @@ def ask(cls: type[Any], key: str) -> Any:
 
 
 def _widget(name: str, kind: Any, default: Any, metadata: Any, key: str) -> Any:
-    help_ = _(metadata["help"])
+    sentence = metadata["help"]
+    help_ = _(sentence)
     if kind is bool:
         return st.checkbox(name, default, help=help_, key=key)
     if kind is int:

@@ -111,7 +111,7 @@ def _filtered(found: Detection) -> pd.DataFrame:
             help=_("By how rare the score is among the rows the model was fitted on: extreme 1 in 10,000, rare 1 in 1,000, notable 1 in 100, mild more often."),
         )  # fmt: skip
     with others:
-        everything = st.toggle(_("All rows"), key="table-all", help=_("Rows that are not anomalies too."))
+        everything = st.toggle(_("All rows"), key="table-all", help=_("Also show rows that are not anomalies."))
     keep = rows["anomaly"] | everything
     if names:
         keep &= rows["entity"].isin(names)
@@ -166,13 +166,13 @@ def _opened(found: Detection, number: int) -> None:
     when = shown(row["time"].to_pydatetime()) if hasattr(row["time"], "to_pydatetime") else str(row["time"])
     st.subheader(f"{_severity(int(row['severity']))} · {row['entity']} · {when}")
     if cells.empty:
-        st.caption(_("Only the highest-ranked rows are kept with what was expected of them."))
+        st.caption(_("Expected values are kept only for the highest-ranked rows."))
         return
-    _chart(figures.profile(cells, found.question.unit, _), "profile", _("The row over the expected band"), dated=False)
+    _chart(figures.profile(cells, found.question.unit, _), "profile", _("The row against its expected band"), dated=False)
 
 
 def _downloads(found: Detection) -> None:
-    st.subheader(_("Take it along"))
+    st.subheader(_("Export the results"))
     with st.container(horizontal=True):
         for name, writer in (("CSV", as_csv), ("Parquet", as_parquet)):
             st.download_button(

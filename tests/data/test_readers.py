@@ -193,7 +193,7 @@ def test_rows_with_the_same_key_and_other_values_stay(tmp_path: Path) -> None:
 def test_files_of_different_layouts_are_refused_naming_both(tmp_path: Path) -> None:
     SAMPLE.to_csv(tmp_path / "one.csv", index=False)
     SAMPLE.rename(columns={"mesure": "débit"}).to_csv(tmp_path / "two.csv", index=False)
-    with pytest.raises(UnknownLayout, match=r"two\.csv does not have the columns of one\.csv"):
+    with pytest.raises(UnknownLayout, match=r"two\.csv does not match one\.csv"):
         load([tmp_path / "one.csv", tmp_path / "two.csv"])
 
 
@@ -346,7 +346,7 @@ def test_roles_given_by_hand(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("roles", "error", "says"), [
     ({"date": "time"}, UnknownLayout, r"odd\.csv: no column serves as measure"),
-    ({"date": "time", "débit": "measure"}, UnknownLayout, r"odd\.csv: no column 'débit'"),
+    ({"date": "time", "débit": "measure"}, UnknownLayout, r"odd\.csv: column 'débit'"),
     ({"date": "when", "mesure": "measure"}, BadOption, r"'when' of column 'date'.*measure"),
 ])  # fmt: skip
 def test_roles_that_do_not_fit_are_named(roles: dict, error: type, says: str, tmp_path: Path) -> None:

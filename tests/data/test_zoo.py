@@ -328,7 +328,7 @@ def mixed_encodings() -> bytes:
     return series(row_0="date,région,value", row_11="2024-01-11,##,111.5").replace(b"##", "île".encode("latin-1"))
 
 
-@refused("odd.csv", "utf-16")
+@refused("odd.csv", "UTF-16")
 def utf16_cut_in_the_middle_of_a_letter() -> bytes:
     return series().decode().encode("utf-16")[:-1]
 

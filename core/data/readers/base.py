@@ -81,5 +81,6 @@ def is_header(row: list[str]) -> bool:
 
 
 def note_ambiguous_mark(table: Table, mark: str) -> None:
-    text = N_("{file}: the commas could stand between thousands or before decimals; read as {mark}.")
-    table.note("ambiguous_numbers", 1, text, mark=N_("decimals") if mark == "," else N_("thousands"))
+    before_decimals = N_("{file}: the commas could stand between thousands or before decimals; read as decimals.")
+    between_thousands = N_("{file}: the commas could stand between thousands or before decimals; read as thousands.")
+    table.note("ambiguous_numbers", 1, before_decimals if mark == "," else between_thousands)

@@ -21,7 +21,7 @@ class IsolationForest(Detector):
     name = "isolation-forest"
     label = N_("Isolation Forest")
 
-    n_estimators: int = hyperparameter(100, low=10, high=2000, help=N_("Number of trees; more are steadier and slower."))
+    n_estimators: int = hyperparameter(100, low=10, high=2000, help=N_("Number of trees; more give steadier scores but take longer."))
     max_samples: int | float | str = hyperparameter(
         "auto", low=0.01, high=1_000_000, choices=("auto",),
         help=N_("Rows each tree sees: auto (256), a number of rows, or a share of them."),

@@ -1,0 +1,112 @@
+"""Detecting, recorded on SQLite with its result and model kept, beside bare scikit-learn; MLflow and CodeCarbon warmed up."""
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn import ensemble
+
+from benchmarks.lines import Line, judged, median, ratio
+from benchmarks.material import gas_files, write_gas_like
+from core.analyses.anomalies import detect
+from core.data.dataset import Dataset
+from core.data.loading import load
+from core.detectors.tables.isolation_forest import IsolationForest
+from core.run import Actor, Workplace
+from core.stores.datasets import Datasets
+from core.stores.events import Events
+from mlflow_utils import emissions
+from mlflow_utils.tracking import Tracking
+
+ENTITIES = (15, 60, 120)  # 33,675, 134,700 and 269,400 rows
+REPETITIONS = 5
+COMPARISONS = ("calendar", "everything")
+Sides = dict[str, list[float]]
+
+
+def main() -> list[Line]:
+    with TemporaryDirectory(prefix="vigie-bench-") as folder:
+        at = _workplace(Path(folder))
+        _warm(at, Path(folder))
+        lines = []
+        if gas_files():
+            sides = _timed(load(gas_files()), at)
+            lines += [ratio(f"{name} : scikit-learn, gas files", sides[name], sides["bare"]) for name in COMPARISONS]
+        sizes, found = [], []
+        for entities in ENTITIES:
+            dataset = _generated(Path(folder), entities)
+            sizes.append(len(dataset))
+            found.append(_timed(dataset, at))
+        for size, sides in zip(sizes, found, strict=True):
+            lines += [ratio(f"{name} : scikit-learn, {size:,} rows", sides[name], sides["bare"]) for name in COMPARISONS]
+        for name in COMPARISONS:
+            lines += _lines_through(name, sizes, found)
+    return lines
+
+
+def _lines_through(name: str, sizes: list[int], found: list[Sides]) -> list[Line]:
+    """The fixed start of ours, and how much faster its time grows with the rows, from straight lines by least squares."""
+    ours, bare = (_straight(sizes, [median(sides[each]) for sides in found]) for each in (name, "bare"))
+    each = [
+        _straight(sizes, [sides[name][turn] for sides in found])[1] / _straight(sizes, [sides["bare"][turn] for sides in found])[1]
+        for turn in range(REPETITIONS)
+    ]  # fmt: skip
+    slopes = ours[1] / bare[1]
+    return [
+        Line(f"{name}: fixed start", f"{ours[0]:.2f} s", basis=f"scikit-learn {bare[0]:.2f} s"),
+        Line(
+            f"{name}: growth per row : scikit-learn", f"{slopes:.2f} x", f"{min(each):.2f} – {max(each):.2f}",
+            f"{ours[1] * 1e6:.1f} s : {bare[1] * 1e6:.1f} s per million rows", *judged(slopes, 1.5, "x"),
+        ),
+    ]  # fmt: skip
+
+
+def _straight(sizes: list[int], seconds: list[float]) -> tuple[float, float]:
+    """Seconds at no rows, and seconds per row."""
+    slope, start = np.polyfit(sizes, seconds, 1)
+    return float(start), float(slope)
+
+
+def _timed(dataset: Dataset, at: Workplace) -> Sides:
+    """Seconds of every side, one after the other within each repetition."""
+    by = Actor("benchmark", "Vigie benchmark")
+    complete = dataset.values[dataset.complete]
+    sides: dict[str, Callable[[], object]] = {"bare": lambda: bare(complete)}
+    for name in COMPARISONS:  # replace(): what a dataset remembers of itself is not spared
+        sides[name] = lambda name=name: detect(dataset.replace(), IsolationForest(), compare_with=name, at=at, by=by)
+    found: Sides = {name: [] for name in sides}
+    for _ in range(REPETITIONS):
+        for name, run in sides.items():
+            began = time.perf_counter()
+            run()
+            found[name].append(time.perf_counter() - began)
+    return found
+
+
+def bare(features: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """What a notebook does."""
+    forest = ensemble.IsolationForest(contamination=0.01, random_state=42).fit(features)
+    return forest.score_samples(features) < forest.offset_
+
+
+def _generated(folder: Path, entities: int) -> Dataset:
+    path = folder / f"{entities}.csv"
+    write_gas_like(path, entities=entities)
+    dataset = load([path])
+    path.unlink()
+    return dataset
+
+
+def _workplace(folder: Path) -> Workplace:
+    tracking = Tracking(f"sqlite:///{folder / 'mlflow.db'}", (folder / "artefacts").as_uri(), folder / "runs")
+    return Workplace(Datasets(folder / "datasets"), Events(folder / "events"), tracking, "FRA")
+
+
+def _warm(at: Workplace, folder: Path) -> None:
+    """What a server does once after its first page, and one small detection."""
+    at.tracking.warm()
+    emissions.warm(at.country)
+    detect(_generated(folder, 1), IsolationForest(), compare_with="calendar", at=at, by=Actor("benchmark"))

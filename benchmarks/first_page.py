@@ -1,0 +1,99 @@
+"""From GET to the first heading in headless Chromium, beside an empty Streamlit app; a new server and browser context each."""
+
+import os
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from playwright.sync_api import Browser, sync_playwright
+
+from benchmarks.lines import Line, figure, ratio
+from tests.browser import ARGUMENTS, chromium
+
+ROOT = Path(__file__).resolve().parents[1]
+REPETITIONS = 7
+EMPTY = 'import streamlit as st\n\nst.title("x")\n'
+PATIENCE = 60.0
+
+
+def main() -> list[Line]:
+    if chromium() is None:
+        return [Line("skipped: no Chromium; `make test` installs it", "–")]
+    with TemporaryDirectory(prefix="vigie-bench-") as folder, sync_playwright() as playwright:
+        empty = Path(folder) / "empty.py"
+        empty.write_text(EMPTY, encoding="utf-8")
+        apps = {"empty": empty, "ours": ROOT / "app.py"}
+        browser = playwright.chromium.launch(executable_path=chromium(), args=list(ARGUMENTS))
+        visits: dict[str, list[tuple[float, float, float]]] = {name: [] for name in apps}
+        for _ in range(1 + REPETITIONS):
+            for name, app in apps.items():
+                visits[name].append(_visit(browser, app, Path(folder)))
+        browser.close()
+    ours, other = visits["ours"][1:], visits["empty"][1:]  # the first round reads from disc
+    return [
+        ratio("first page : empty app", [each[1] for each in ours], [each[1] for each in other], target=1.5),
+        ratio("second visitor : empty app", [each[2] for each in ours], [each[2] for each in other]),
+        ratio("server start : empty app", [each[0] for each in ours], [each[0] for each in other]),
+        figure("server start to /_stcore/health", [each[0] for each in ours], "s"),
+        figure("server start to first heading", [each[0] + each[1] for each in ours], "s"),
+    ]
+
+
+def _visit(browser: Browser, app: Path, folder: Path) -> tuple[float, float, float]:
+    """Seconds from start to health, from GET to the first heading, and the same for a second visitor."""
+    with _served(app, folder) as (address, started):
+        return started, _first_heading(browser, address), _first_heading(browser, address)
+
+
+def _first_heading(browser: Browser, address: str) -> float:
+    context = browser.new_context()
+    page = context.new_page()
+    began = time.perf_counter()
+    page.goto(address, wait_until="commit")
+    page.wait_for_selector("h1", timeout=1000 * PATIENCE)
+    seconds = time.perf_counter() - began
+    context.close()
+    return seconds
+
+
+@contextmanager
+def _served(app: Path, folder: Path) -> Iterator[tuple[str, float]]:
+    """The address of a server for `app`, and how long it took to say that it is well."""
+    port = _free_port()
+    began = time.perf_counter()
+    server = subprocess.Popen(
+        [sys.executable, "-m", "streamlit", "run", str(app), "--server.headless", "true", "--server.port", str(port),
+         "--server.address", "127.0.0.1", "--browser.gatherUsageStats", "false", "--server.fileWatcherType", "none"],
+        cwd=app.parent, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        env={**os.environ, "VIGIE_DATA_DIR": str(folder / "vigie"), "MLFLOW_TRACKING_URI": ""},
+    )  # fmt: skip
+    try:
+        address = f"http://127.0.0.1:{port}"
+        _wait_for(f"{address}/_stcore/health", server)
+        yield address, time.perf_counter() - began
+    finally:
+        server.terminate()
+        server.wait(20)
+
+
+def _wait_for(address: str, server: "subprocess.Popen[bytes]") -> None:
+    ending = time.monotonic() + PATIENCE
+    while time.monotonic() < ending and server.poll() is None:
+        try:
+            with urllib.request.urlopen(address, timeout=1):
+                return
+        except OSError:
+            time.sleep(0.02)
+    raise RuntimeError(f"the server did not start: {address}")
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])

@@ -1,0 +1,56 @@
+"""What a browser receives for the timeline: JSON of every point beside JSON of the thinned line."""
+
+import time
+from unittest.mock import patch
+
+import numpy as np
+import pandas as pd
+
+from benchmarks.lines import Line, figure, ratio
+from core import figures
+from core.data.dataset import Dataset, keyed
+from core.results import Detection, Question
+
+SIZES = (50_000, 1_000_000)
+REPETITIONS = 5
+SHARE = 0.01
+
+
+def main() -> list[Line]:
+    lines = []
+    for size in SIZES:
+        dataset, detection = _series(size)
+        every, few, seconds = [], [], []
+        for _ in range(REPETITIONS):
+            with patch.object(figures, "POINTS", size):
+                every.append(len(figures.timeline(dataset, detection).to_json()) / 1e6)
+            began = time.perf_counter()
+            drawn = figures.timeline(dataset, detection)
+            seconds.append(time.perf_counter() - began)
+            few.append(len(drawn.to_json()) / 1e6)
+        lines.append(ratio(f"every point : thinned, {size:,} points", every, few, unit="MB"))
+        lines.append(figure(f"building the thinned timeline, {size:,} points", seconds, "s"))
+    return lines
+
+
+def _series(size: int) -> tuple[Dataset, Detection]:
+    """A year and more of one measurement per minute, and the 1 % of it with the highest random scores."""
+    random = np.random.default_rng(0)
+    times = pd.date_range("2023-01-01", periods=size, freq="min")
+    values = np.sin(np.arange(size) * 2 * np.pi / 1440) + random.normal(0, 0.1, size)
+    frame = pd.DataFrame({"value": values}, index=keyed(pd.Categorical(np.repeat("line", size)), times))
+    dataset = Dataset(frame, layout="tidy_series", step=pd.Timedelta(minutes=1), files=("series.csv",))
+    scores = random.random(size)
+    order = np.argsort(-scores)
+    rows = pd.DataFrame(
+        {
+            "entity": pd.Categorical(np.repeat("line", size)), "time": times[order], "score": scores[order],
+            "severity": np.searchsorted([0.99, 0.999, 0.9999], scores[order]).astype(np.int8),
+            "anomaly": scores[order] > 1 - SHARE, "amount": values[order], "expected": 0.0, "causes": "value +3.0σ",
+        }
+    )  # fmt: skip
+    question = Question(
+        detector="isolation-forest", settings={}, compare_with="entity", incomplete="drop", contamination=SHARE,
+        threshold=1 - SHARE, dataset="", files=dataset.files, unit="", profile=False, columns=("value",), rows_left_out=0,
+    )  # fmt: skip
+    return dataset, Detection(question, rows, pd.DataFrame())

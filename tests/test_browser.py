@@ -1,0 +1,197 @@
+"""The whole job in headless Chromium: sample, doctor, anomalies, export, a shared link, two languages, the gate."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from playwright.sync_api import Browser, Page, expect, sync_playwright
+
+from tests.browser import ARGUMENTS, chromium
+from tests.conftest import ROOT, answers, free_port, stop
+
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.filterwarnings("ignore::ResourceWarning"),  # Playwright leaves its loop's socket to the interpreter
+    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
+]
+
+PATIENCE = 60_000  # milliseconds; the first analysis of a server imports what was not warmed yet
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    path = chromium()
+    if path is None:
+        pytest.skip("no Chromium on this machine; python -m tests.browser installs it")
+    with sync_playwright() as playwright:
+        found = playwright.chromium.launch(executable_path=path, args=list(ARGUMENTS))
+        yield found
+        found.close()
+
+
+def started(folder: Path, port: int, *options: str, **settings: str) -> "subprocess.Popen[bytes]":
+    """The app as a user starts it, in a data folder of its own."""
+    command = [sys.executable, "-m", "streamlit", "run", str(ROOT / "app.py"), f"--server.port={port}"]
+    environment = os.environ | {"VIGIE_DATA_DIR": str(folder), "OMP_NUM_THREADS": "1", "MLFLOW_TRACKING_URI": ""} | settings
+    process = subprocess.Popen(
+        [*command, "--server.address=127.0.0.1", "--server.headless=true", *options], cwd=ROOT, env=environment,
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True,
+    )  # fmt: skip
+    answers(f"http://127.0.0.1:{port}/_stcore/health")
+    return process
+
+
+@pytest.fixture(scope="module")
+def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    port = free_port()
+    process = started(tmp_path_factory.mktemp("data"), port)
+    yield f"http://127.0.0.1:{port}"
+    stop(process)
+
+
+def visitor(browser: Browser, locale: str = "en-GB", width: int = 1280) -> Page:
+    context = browser.new_context(locale=locale, viewport={"width": width, "height": 900})
+    context.set_default_timeout(PATIENCE)
+    return context.new_page()
+
+
+@pytest.fixture(scope="module")
+def result(browser: Browser, app: str) -> Page:
+    """The job up to the result: sample, repair of the incomplete rows, anomalies."""
+    page = visitor(browser)
+    page.goto(app)
+    page.locator(".st-key-sample-gas_daily button").click()
+    expect(page.locator(".st-key-finding-incomplete_rows")).to_contain_text("6")
+    page.locator(".st-key-repair-incomplete_rows input").click()
+    page.get_by_role("option", name="Fill from the entity's usual day").click()
+    page.locator(".st-key-make-repairs button").click()
+    expect(page.locator(".st-key-recipe")).to_contain_text("Fill from the entity's usual day")
+    page.get_by_role("link", name="Find anomalies").click()
+    page.get_by_test_id("stFormSubmitButton").locator("button").click()
+    page.locator(".st-key-result-figures").wait_for()
+    return page
+
+
+def figures(page: Page) -> str:
+    """The result's figures, once they are all there."""
+    expect(page.locator(".st-key-result-figures")).to_contain_text("CO₂", timeout=PATIENCE)
+    return page.locator(".st-key-result-figures").inner_text()
+
+
+def test_the_result_is_shown(result: Page) -> None:
+    result.locator(".js-plotly-plot .main-svg").first.wait_for()
+    assert "Anomalies" in figures(result)
+    assert "run=" in result.url
+    expect(result.get_by_test_id("stDataFrame").first).to_be_visible()
+
+
+def test_the_scores_are_exported(result: Page, tmp_path: Path) -> None:
+    with result.expect_download() as download:
+        result.locator(".st-key-scores-CSV button").click()
+    download.value.save_as(tmp_path / "scores.csv")
+    scores = pd.read_csv(tmp_path / "scores.csv")
+    assert len(scores) > 2_900
+    assert scores["anomaly"].sum() == 30
+    assert {"entity", "time", "score", "severity", "causes"} <= set(scores.columns)
+
+
+def test_a_refresh_and_a_colleague_see_the_same(result: Page, browser: Browser) -> None:
+    before = figures(result)
+    result.reload()
+    assert figures(result) == before
+    colleague = visitor(browser)
+    colleague.goto(result.url)
+    assert figures(colleague) == before
+    colleague.context.close()
+
+
+def test_french_on_a_narrow_screen(result: Page, browser: Browser) -> None:
+    page = visitor(browser, locale="fr-FR", width=420)
+    page.goto(result.url)
+    assert "Entités concernées" in figures(page)
+    overflow = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
+    assert overflow <= 0
+    page.context.close()
+
+
+def test_a_file_that_is_no_table_is_a_message(browser: Browser, app: str, tmp_path: Path) -> None:
+    page = visitor(browser)
+    page.goto(app)
+    (tmp_path / "photo.csv").write_bytes(b"\x89PNG\r\n\x1a\n" + bytes(range(256)) * 20)
+    page.locator("input[type=file]").set_input_files(tmp_path / "photo.csv")
+    page.locator(".st-key-load button").click()
+    expect(page.get_by_test_id("stAlert").first).to_contain_text("photo.csv")
+    expect(page.get_by_test_id("stException")).to_have_count(0)
+    page.context.close()
+
+
+def test_columns_are_mapped_by_hand(browser: Browser, app: str, tmp_path: Path) -> None:
+    page = visitor(browser)
+    page.goto(app)
+    rows = "\n".join(f"{2024 + day // 300},{day},{day % 9 + 0.5}" for day in range(100))
+    (tmp_path / "odd.csv").write_text(f"year,number,flow\n{rows}\n")
+    page.locator("input[type=file]").set_input_files(tmp_path / "odd.csv")
+    page.get_by_text("Choose layout and columns myself").click()
+    page.locator(".st-key-load-mapped button").click()
+    page.locator(".st-key-dataset-figures").wait_for()
+    expect(page.locator(".st-key-dataset-figures")).to_contain_text("100")
+    page.context.close()
+
+
+# ---- the gate -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("address", ["", "data", "anomalies", "load", "navigation", "sign_in"])
+def test_an_anonymous_deep_link_shows_the_sign_in_page(
+    browser: Browser, tmp_path: Path, address: str
+) -> None:
+    """On a fresh process, whose first visitor asks for a page: Streamlit must not serve it by itself."""
+    port = free_port()
+    process = started(tmp_path, port, VIGIE_REQUIRE_SIGN_IN="true")
+    try:
+        page = visitor(browser)
+        page.goto(f"http://127.0.0.1:{port}/{address}")
+        expect(page.get_by_text("Please sign in to go on.")).to_be_visible()
+        assert page.locator("input[type=file]").count() == 0
+        assert page.get_by_test_id("stSidebarNavLink").count() == 0
+        page.context.close()
+    finally:
+        stop(process)
+
+
+@pytest.mark.server
+def test_signing_in_with_an_identity_provider(browser: Browser, tmp_path: Path) -> None:
+    port, provider_port = free_port(), free_port()
+    secrets = tmp_path / "secrets.toml"
+    secrets.write_text(
+        f"""[auth]
+redirect_uri = "http://127.0.0.1:{port}/oauth2callback"
+cookie_secret = "only-for-the-tests-only-for-the-tests"
+client_id = "vigie"
+client_secret = "secret"
+server_metadata_url = "http://127.0.0.1:{provider_port}/.well-known/openid-configuration"
+"""
+    )
+    provider = subprocess.Popen(
+        [str(Path(sys.executable).parent / "oidc-provider-mock"), "--port", str(provider_port)],
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True,
+    )  # fmt: skip
+    process = started(tmp_path, port, f"--secrets.files={secrets}", VIGIE_REQUIRE_SIGN_IN="true")
+    try:
+        answers(f"http://127.0.0.1:{provider_port}/.well-known/openid-configuration")
+        page = visitor(browser)
+        page.goto(f"http://127.0.0.1:{port}/anomalies")
+        page.get_by_role("button", name="Sign in").click()
+        page.locator("input[name=sub]").fill("alice@example.org")
+        page.get_by_role("button", name="Authorize").click()
+        expect(page.get_by_test_id("stSidebarNavLink").first).to_be_visible()
+        page.reload()
+        expect(page.get_by_test_id("stSidebarNavLink").first).to_be_visible()
+        page.context.close()
+    finally:
+        stop(process)
+        stop(provider)

@@ -1,0 +1,172 @@
+"""The command line, run as a person runs it."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from core.data.dataset import Dataset
+from tests.conftest import ROOT, answers, free_port
+
+
+@pytest.fixture
+def vigie(tmp_path: Path):  # type: ignore[no-untyped-def]
+    """`python -m core …` with a data folder of its own."""
+    environment = os.environ | {"VIGIE_DATA_DIR": str(tmp_path / "data"), "OMP_NUM_THREADS": "1"}
+
+    def run(*arguments: object) -> "subprocess.CompletedProcess[str]":
+        command = [sys.executable, "-m", "core", *map(str, arguments)]
+        return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=120, check=False)
+
+    return run
+
+
+@pytest.fixture
+def sample_file(vigie, tmp_path: Path) -> Path:  # type: ignore[no-untyped-def]
+    path = tmp_path / "gas.csv"
+    assert vigie("sample", "gas_daily", "--out", path).returncode == 0
+    return path
+
+
+def test_doctor_on_the_gas_files(vigie, gas_files: list[Path]) -> None:  # type: ignore[no-untyped-def]
+    ran = vigie("doctor", *gas_files, "--json")
+    assert ran.returncode == 0, ran.stderr
+    answer = json.loads(ran.stdout)
+    found = {finding["kind"]: finding for finding in answer["findings"]}
+    assert answer["rows"], answer["entities"] == (33_720, 15)
+    assert (answer["dates"], answer["incomplete_rows"]) == (2_262, 45)
+    assert (answer["strike_dates"], answer["strike_rows"]) == (131, 1_929)
+    assert found["clock_change_zeros"]["count"] == 18
+    assert found["isolated_spikes"]["count"] == 8
+    [cell] = found["gross_outliers"]["where"]
+    assert (cell["time"], cell["entity"], cell["column"]) == ("2021-06-29", "GRTgaz · pays de la loire", "19:00")
+    assert cell["value"] == pytest.approx(1_045_440.182)
+    shifts = found["shifted_hours"]["where"]
+    assert {(each["from"], each["to"]) for each in shifts} == {
+        ("2018-06-01", "2022-04-30"), ("2022-06-01", "2023-05-31"),
+    }  # fmt: skip
+    assert {each["shift_hours"] for each in shifts} == {6.0}
+    assert len({each["entity"] for each in shifts}) == 12
+
+
+def test_detect_on_the_gas_files(vigie, gas_files: list[Path], tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    out = tmp_path / "scores.csv"
+    ran = vigie("detect", *gas_files, "--compare-with", "everything", "--out", out, "--json")
+    assert ran.returncode == 0, ran.stderr
+    answer = json.loads(ran.stdout)
+    assert (answer["metrics"]["rows"], answer["metrics"]["anomalies"]) == (33_675, 337)
+    assert set(answer) == {"run_id", "recorded", "metrics", "seconds", "emissions_kg"}
+    assert answer["recorded"] is True
+    scores = pd.read_csv(out)
+    assert len(scores) == 33_675
+    assert scores["score"].is_monotonic_decreasing
+    assert scores["anomaly"].sum() == 337
+
+
+def test_a_model_is_applied_to_another_file(vigie, sample_file: Path, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    first = json.loads(vigie("detect", sample_file, "--set", "n_estimators=50", "--contamination", 0.02, "--json").stdout)
+    out = tmp_path / "scores.parquet"
+    second = vigie("detect", sample_file, "--model", first["run_id"], "--out", out, "--json")
+    assert second.returncode == 0, second.stderr
+    answer = json.loads(second.stdout)
+    assert answer["metrics"]["anomalies"] == first["metrics"]["anomalies"]
+    assert answer["run_id"] != first["run_id"]
+    assert len(pd.read_parquet(out)) == answer["metrics"]["rows"]
+
+
+def test_a_recipe_is_replayed(vigie, sample_file: Path, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    found = json.loads(vigie("doctor", sample_file, "--json").stdout)["findings"]
+    recipe = tmp_path / "recipe.json"
+    recipe.write_text(json.dumps([finding["repairs"][0] for finding in found if finding["repairs"]]))
+    clean = tmp_path / "clean.parquet"
+    ran = vigie("doctor", sample_file, "--recipe", recipe, "--out", clean, "--json")
+    answer = json.loads(ran.stdout)
+    assert answer["incomplete_rows"] == 0
+    assert len(pd.read_parquet(clean)) == answer["rows"]
+    again = vigie("detect", clean, "--json")
+    assert again.returncode == 0, again.stderr
+
+
+def test_readable_answers(vigie, sample_file: Path) -> None:  # type: ignore[no-untyped-def]
+    assert "incomplete_rows" in vigie("doctor", sample_file).stdout
+    said = vigie("detect", sample_file).stdout
+    assert "anomalies in" in said
+    assert "g CO2" in said
+    assert vigie("--help").stdout.count("│") > 4 or "doctor" in vigie("--help").stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["doctor", "absent.csv"], "absent.csv"),
+        (["detect", "absent.csv"], "absent.csv"),
+        (["detect", "SAMPLE", "--detector", "oracle"], "isolation-forest"),
+        (["detect", "SAMPLE", "--contamination", "0.7"], "0 to 0.5"),
+        (["detect", "SAMPLE", "--set", "n_estimators"], "NAME=VALUE"),
+        (["detect", "SAMPLE", "--set", "trees=3"], "n_estimators"),
+        (["detect", "SAMPLE", "--compare-with", "moon"], "calendar"),
+        (["detect", "SAMPLE", "--out", "scores.xls"], "parquet"),
+        (["doctor", "SAMPLE", "--recipe", "absent.json"], "absent.json"),
+        (["sample", "weather"], "gas_daily"),
+    ],
+)
+def test_bad_input_is_one_line_and_exit_code_2(vigie, sample_file: Path, arguments: list[str], words: str) -> None:  # type: ignore[no-untyped-def]
+    ran = vigie(*[str(sample_file) if each == "SAMPLE" else each for each in arguments])
+    assert ran.returncode == 2
+    assert ran.stdout == ""
+    assert words in ran.stderr
+    assert "Traceback" not in ran.stderr
+    if "moon" not in arguments:  # Typer draws a box around its own message
+        assert len(ran.stderr.strip().splitlines()) == 1
+
+
+def test_a_run_that_is_not_there(vigie, sample_file: Path) -> None:  # type: ignore[no-untyped-def]
+    ran = vigie("detect", sample_file, "--model", "f" * 32)
+    assert ran.returncode == 1
+    assert "No run" in ran.stderr
+
+
+@pytest.mark.server
+def test_serve_starts_both_and_ends_both(tmp_path: Path) -> None:
+    app, mlflow = free_port(), free_port()
+    environment = os.environ | {"VIGIE_DATA_DIR": str(tmp_path), "MLFLOW_TRACKING_URI": ""}
+    command = [sys.executable, "-m", "core", "serve", "--port", str(app), "--mlflow-port", str(mlflow)]
+    process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True)
+    try:
+        answers(f"http://127.0.0.1:{app}/_stcore/health")
+        answers(f"http://127.0.0.1:{mlflow}/health")
+    finally:
+        process.send_signal(signal.SIGINT)
+        said, _ = process.communicate(timeout=30)
+    assert f"http://127.0.0.1:{app}" in said
+    assert f"http://127.0.0.1:{mlflow}" in said
+    for port in (app, mlflow):
+        with pytest.raises(OSError, match="refused"):
+            answers(f"http://127.0.0.1:{port}/health", seconds=0)
+
+
+def test_the_worker_delivers_what_waits(tmp_path: Path, sample: Dataset, empty_store: Path) -> None:
+    from core.run import Actor
+    from tests.conftest import workplace_in
+    from tests.test_tracking import record
+
+    folder = tmp_path / "data"
+    folder.mkdir()
+    at = workplace_in(folder, empty_store, f"http://127.0.0.1:{free_port()}")
+    record(1, sample, at)
+    assert len(at.tracking.spool.waiting()) == 1
+    environment = os.environ | {"VIGIE_DATA_DIR": str(folder)}
+    began = time.perf_counter()
+    ran = subprocess.run(
+        [sys.executable, "-m", "core", "worker", "--once"], cwd=ROOT, env=environment, capture_output=True, text=True, check=True
+    )
+    assert "1 runs delivered" in ran.stderr
+    assert at.tracking.spool.waiting() == []
+    assert time.perf_counter() - began < 60
+    assert Actor().user

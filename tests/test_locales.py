@@ -1,0 +1,88 @@
+"""Screen text: everything is in the catalogue, everything is translated, and every place in a sentence survives."""
+
+import ast
+import string
+from pathlib import Path
+
+import pytest
+from babel.messages.extract import extract_from_dir
+from babel.messages.pofile import read_po
+
+from pages.parts import text
+from tests.conftest import ROOT
+
+KEYWORDS = {"_": None, "N_": None}
+METHODS = [("**.py", "python")]
+
+
+def in_the_code() -> set[str]:
+    """Every text that core and pages mark for translation."""
+    found = set()
+    for folder in ("core", "pages"):
+        for _file, _line, message, _comments, _context in extract_from_dir(ROOT / folder, METHODS, keywords=KEYWORDS):
+            found.add(message if isinstance(message, str) else message[0])
+    return found
+
+
+def french() -> dict[str, str]:
+    with (ROOT / "locales" / "fr" / "LC_MESSAGES" / "vigie.po").open("rb") as source:
+        catalogue = read_po(source, locale="fr")
+    assert not [message.id for message in catalogue if message.fuzzy and message.id]
+    return {str(message.id): str(message.string) for message in catalogue if message.id}
+
+
+def places(sentence: str) -> list[tuple[str | None, str | None, str | None]]:
+    """The named places of a template, with their conversions."""
+    return sorted((name, spec, conversion) for _, name, spec, conversion in string.Formatter().parse(sentence) if name)
+
+
+def test_every_text_of_the_code_is_translated() -> None:
+    translated = french()
+    assert sorted(in_the_code() - translated.keys()) == []
+    assert [message for message, says in translated.items() if not says] == []
+
+
+def test_the_catalogue_has_nothing_the_code_has_not() -> None:
+    assert sorted(french().keys() - in_the_code()) == []
+
+
+@pytest.mark.parametrize("message", sorted(french()))
+def test_places_survive_translation(message: str) -> None:
+    assert places(message) == places(french()[message])
+
+
+def screen_calls(path: Path) -> list[str]:
+    """Literal words handed to Streamlit without passing through the catalogue."""
+    shown = {
+        "title", "subheader", "caption", "info", "warning", "error", "success", "button", "metric", "markdown", "write",
+        "selectbox", "multiselect", "toggle", "radio", "text_input", "expander", "popover", "spinner", "link_button",
+    }  # fmt: skip
+    found = []
+    for node in ast.walk(ast.parse(path.read_text())):
+        is_call = isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in shown
+        if is_call and node.args and isinstance(node.args[0], ast.Constant) and isinstance(node.args[0].value, str):  # type: ignore[attr-defined]
+            found.append(node.args[0].value)  # type: ignore[attr-defined]
+    return [words for words in found if words not in ("Vigie", "g CO₂")]
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "pages").rglob("*.py")), ids=lambda path: path.name)
+def test_no_screen_text_bypasses_the_catalogue(path: Path) -> None:
+    assert screen_calls(path) == []
+
+
+def test_a_language_without_catalogue_falls_back_to_english(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert text.catalogue("de").gettext("Load data") == "Load data"
+    assert text.catalogue("fr").gettext("Load data") != "Load data"
+
+
+@pytest.mark.parametrize(
+    ("value", "english", "french_"),
+    [(33720, "33,720", "33 720"), (1234.5, "1,234.5", "1 234,5"), (0.25, "0.25", "0,25"), ("MWh", "MWh", "MWh")],
+)
+def test_numbers_as_the_reader_writes_them(
+    value: object, english: str, french_: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(text, "language", lambda: "en")
+    assert text.shown(value) == english
+    monkeypatch.setattr(text, "language", lambda: "fr")
+    assert text.shown(value).replace("\u202f", " ").replace("\xa0", " ") == french_
