@@ -22,7 +22,7 @@ from mlflow_utils import emissions
 from mlflow_utils.tracking import Tracking
 
 ENTITIES = (15, 60, 120)  # 33,675, 134,700 and 269,400 rows
-REPETITIONS = 5
+REPETITIONS = 9
 COMPARISONS = ("calendar", "everything")
 Sides = dict[str, list[float]]
 

@@ -27,6 +27,7 @@ HEAT = ((0.0, "rgba(122, 139, 153, 0.10)"), (0.001, "#FDE3CF"), (0.4, "#F2A66B")
 POINTS = 6000
 MARKERS = 1000
 STANDS_OUT = 3.0
+WHEN = "%{x|%Y-%m-%d %H:%M}"
 MONTHS = 12
 
 
@@ -47,7 +48,7 @@ def timeline(dataset: Dataset, detection: Detection, say: Say = str) -> go.Figur
         figure.add_scatter(
             x=dataset.time[mine], y=_shortened(amounts[mine]), mode="lines", name=entity, showlegend=few,
             line={"width": 1.2, "color": PALETTE[number % len(PALETTE)]}, opacity=0.8 if few else 0.55,
-            hovertemplate="%{x|%Y-%m-%d %H:%M}<br>%{y:,.1f}<extra>%{fullData.name}</extra>",
+            hovertemplate=f"{WHEN}<br>%{{y:,.1f}}<extra>%{{fullData.name}}</extra>",
         )  # fmt: skip
     low, high = _ordinary_range(amounts)
     _mark(figure, detection.anomalies, dataset, (low, high), say)
@@ -82,10 +83,10 @@ def _mark(
         figure.add_scatter(
             x=found["time"], y=edge[found.index], mode="markers+text" if off.any() else "markers",
             name=say(SEVERITIES[severity]), textposition="middle right", cliponaxis=False,
-            text=[f"{amount:,.0f}" if out else "" for amount, out in zip(found["amount"], off, strict=True)],
+            texttemplate=["%{customdata[1]:,.0f}" if out else "" for out in off],
             marker={"symbol": SYMBOLS[severity], "size": 8 + 2 * severity, "color": ANOMALY, "line": {"width": 1.2}},
-            customdata=np.column_stack([found["entity"].astype(str), found["amount"].round(1), found["causes"]]),
-            hovertemplate="%{customdata[0]}<br>%{x|%Y-%m-%d %H:%M}<br>%{customdata[1]:,}<br>%{customdata[2]}<extra></extra>",
+            customdata=list(zip(found["entity"].astype(str), found["amount"].round(1), found["causes"], strict=True)),
+            hovertemplate=f"%{{customdata[0]}}<br>{WHEN}<br>%{{customdata[1]:,}}<br>%{{customdata[2]}}<extra></extra>",
         )  # fmt: skip
 
 
@@ -191,7 +192,7 @@ def profile(cells: pd.DataFrame, unit: str, say: Say = str) -> go.Figure:
     )  # fmt: skip
     figure.add_scatter(
         x=columns, y=cells["value"], mode="lines+markers", name=say(N_("measured")),
-        line={"color": "#33414E", "width": 2}, marker={"size": 5},
+        line={"color": CALM, "width": 2.2}, marker={"size": 5},
     )  # fmt: skip
     worst = cells.loc[cells["deviation"].abs().sort_values(ascending=False).index[:3]]
     worst = worst[worst["deviation"].abs() >= min(STANDS_OUT, worst["deviation"].abs().max())]

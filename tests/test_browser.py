@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
+from core.stores.events import Events
 from tests.browser import ARGUMENTS, chromium
 from tests.conftest import ROOT, answers, free_port, stop
 
@@ -46,9 +47,14 @@ def started(folder: Path, port: int, *options: str, **settings: str) -> "subproc
 
 
 @pytest.fixture(scope="module")
-def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def data_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("data")
+
+
+@pytest.fixture(scope="module")
+def app(data_folder: Path) -> Iterator[str]:
     port = free_port()
-    process = started(tmp_path_factory.mktemp("data"), port)
+    process = started(data_folder, port)
     yield f"http://127.0.0.1:{port}"
     stop(process)
 
@@ -107,6 +113,22 @@ def test_a_refresh_and_a_colleague_see_the_same(result: Page, browser: Browser) 
     colleague.goto(result.url)
     assert figures(colleague) == before
     colleague.context.close()
+
+
+def test_a_double_click_is_one_run(result: Page, browser: Browser, data_folder: Path) -> None:
+    page = visitor(browser)
+    page.goto(result.url.split("&run=")[0])
+    button = page.get_by_test_id("stFormSubmitButton").locator("button")
+    button.wait_for()
+    before = len(Events(data_folder / "events").read())
+    button.click()
+    page.wait_for_timeout(300)
+    button.click(force=True)
+    assert "30" in figures(page)
+    page.wait_for_timeout(2000)
+    events = Events(data_folder / "events").read()[before:]
+    assert [event.event for event in events] == ["model_execution"], [(e.timestamp.isoformat(), e.response_time, e.status) for e in events]
+    page.context.close()
 
 
 def test_french_on_a_narrow_screen(result: Page, browser: Browser) -> None:

@@ -1,5 +1,8 @@
 """The contract of every detector, and of everything around one: comparisons, thresholds, hyper-parameters."""
 
+import re
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -14,6 +17,7 @@ from core.detectors.row_model import RowModel
 from core.errors import BadData, BadOption
 from core.evaluation.thresholds import contamination_threshold
 from core.hyperparameters import configured, hyperparameters, params
+from tests.conftest import ROOT
 
 EVERY_DETECTOR = pytest.mark.parametrize("cls", detectors().values(), ids=detectors().keys())
 EVERY_COMPARISON = pytest.mark.parametrize("cls", COMPARISONS.values(), ids=COMPARISONS.keys())
@@ -200,3 +204,23 @@ def test_text_becomes_the_type_of_the_field(text: str, value: object) -> None:
 def test_a_wrong_setting_is_refused_by_name(chosen: dict[str, str], words: str) -> None:
     with pytest.raises(BadOption, match=words):
         configured(detectors()["isolation-forest"], chosen)
+
+
+# ---- the README's example -------------------------------------------------------------------------------------------
+
+
+def test_the_detector_of_the_readme_keeps_the_contract(features: np.ndarray) -> None:
+    """A newcomer copies these lines: they have to work."""
+    [code] = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+    scope: dict[str, Any] = {}
+    exec(
+        "from dataclasses import dataclass\nfrom typing import Self\nfrom sklearn import neighbors\n"
+        "from core.detectors.base import Detector, Floats\n"
+        "from core.hyperparameters import hyperparameter, params\nfrom core.text import N_\n" + code,
+        scope,
+    )
+    detector = scope["LocalOutlierFactor"]().fit(features)
+    scores = detector.score(features)
+    assert np.isfinite(scores).all()
+    assert int(np.argmax(scores)) == len(features) - 1
+    assert np.allclose(detector.score(features[[3]])[0], scores[3])

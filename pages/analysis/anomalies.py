@@ -127,17 +127,21 @@ def _described(record: Any) -> str:
 
 def _run(dataset: Dataset, request: Request) -> None:
     """One click, one run: the address then carries it, and the page shows what the run kept."""
-    here, by = session.here(), session.me("anomalies")
     with st.spinner(_("Scoring {rows} rows …").format(rows=shown(len(dataset)))):
-        if request.model_run:
-            _detection, run = apply_model(dataset, request.model_run, selection=request.selection, at=here, by=by)
-        else:
-            _detection, run = detect(
-                dataset, request.detector, compare_with=request.compare_with, contamination=request.contamination,
-                incomplete=request.incomplete, selection=request.selection, at=here, by=by,
-            )  # fmt: skip
-    session.remember_run(run.id, dataset.digest)
+        run = session.answered_once(f"{dataset.digest} {request}", lambda: _asked(dataset, request))
+    session.remember_run(run, dataset.digest)
     st.rerun()
+
+
+def _asked(dataset: Dataset, request: Request) -> str:
+    """The id of the run that answers `request`."""
+    here, by = session.here(), session.me("anomalies")
+    if request.model_run:
+        return apply_model(dataset, request.model_run, selection=request.selection, at=here, by=by)[1].id
+    return detect(
+        dataset, request.detector, compare_with=request.compare_with, contamination=request.contamination,
+        incomplete=request.incomplete, selection=request.selection, at=here, by=by,
+    )[1].id  # fmt: skip
 
 
 def _result(dataset: Dataset) -> None:

@@ -67,7 +67,14 @@ def _findings(dataset: Dataset, report: Report) -> None:
     if not report.findings:
         st.success(_("The data doctor found nothing to object to."), icon=":material/check_circle:")
         return
-    st.subheader(_("The data doctor found"))
+    with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
+        st.subheader(_("The data doctor found"))
+        proposed = {f"repair-{finding.kind}": 0 for finding in report.findings if finding.repairs}
+        if len(proposed) > 1:
+            st.button(
+                _("Choose all proposed repairs"), key="choose-all", type="tertiary", icon=":material/healing:",
+                on_click=session.set_widgets, args=(proposed,),
+            )  # fmt: skip
     chosen: list[Repair] = []
     for finding in report.findings:
         with st.container(border=True, key=f"finding-{finding.kind}"):
@@ -104,7 +111,7 @@ def _setting(repair: Repair) -> str:
 
 def _places(finding: Finding) -> None:
     """The first place in words, the others in a table that opens."""
-    if not finding.where:
+    if not finding.where or finding.where[0].keys() == {"column"}:  # the sentence names them
         return
     place = ", ".join(shown(value) for value in finding.where[0].values())
     if finding.count == 1:

@@ -4,10 +4,13 @@ The address carries the dataset's digest and the run's id, so that a refresh, an
 same; the session repeats them only to bring them along to the next page.
 """
 
+import threading
+import time
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from datetime import datetime
 from types import FunctionType
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import pandas as pd
 import streamlit as st
@@ -19,6 +22,7 @@ from core.run import Actor, Workplace, workplace
 T = TypeVar("T")
 
 KEPT_DATASETS = 4
+DOUBLE_CLICK = 3.0  # seconds
 
 
 def here() -> Workplace:
@@ -81,6 +85,38 @@ BY_NAME = {FunctionType: lambda function: function.__qualname__}
 def cached(answer: Callable[[str, Workplace], T], run: str) -> T:
     """What `answer` says of a run; asked again after a minute, because a run that waits may have been delivered."""
     return answer(run, workplace())
+
+
+@dataclass
+class Answers:
+    """The question answered last in a session."""
+
+    lock: threading.Lock = field(default_factory=threading.Lock)
+    question: str = ""
+    found: Any = None
+    when: float = 0.0
+
+
+def set_widgets(values: dict[str, object]) -> None:
+    """Choose for the person, in the callback of a button."""
+    for key, value in values.items():
+        st.session_state[key] = value
+
+
+def answered_once(question: str, answer: Callable[[], Any]) -> Any:
+    """`answer()`, but the second click of a double click gets what the first one got.
+
+    Streamlit runs the second click's script beside the first one's, and stops the first at its next word to Streamlit,
+    the session's state included: what both share is taken from there before the answer, and written to after it.
+    """
+    if "answers" not in st.session_state:
+        st.session_state["answers"] = Answers()
+    answers: Answers = st.session_state["answers"]
+    with answers.lock:
+        if answers.question != question or time.monotonic() - answers.when > DOUBLE_CLICK:
+            answers.found = answer()
+            answers.question, answers.when = question, time.monotonic()
+        return answers.found
 
 
 def timestamp(day: object) -> pd.Timestamp | None:

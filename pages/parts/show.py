@@ -100,7 +100,7 @@ def _table(found: Detection, dated: bool) -> None:
 
 def _filtered(found: Detection) -> pd.DataFrame:
     rows = found.rows
-    entities, severities, others = st.columns([3, 5, 2], vertical_alignment="bottom")
+    entities, severities, others = st.columns([4, 6, 3], vertical_alignment="bottom")
     with entities:
         names = st.multiselect(
             _("Entities"), sorted(rows["entity"].astype(str).unique()), placeholder=_("All"), key="table-entities"
@@ -111,7 +111,7 @@ def _filtered(found: Detection) -> pd.DataFrame:
             help=_("By how rare the score is among the rows the model was fitted on: extreme 1 in 10,000, rare 1 in 1,000, notable 1 in 100, mild more often."),
         )  # fmt: skip
     with others:
-        everything = st.toggle(_("All rows"), key="table-all", help=_("Also show rows that are not anomalies."))
+        everything = st.toggle(_("All rows"), key="table-all")
     keep = rows["anomaly"] | everything
     if names:
         keep &= rows["entity"].isin(names)
@@ -134,7 +134,7 @@ def _readable(rows: pd.DataFrame) -> pd.DataFrame:
             "entity": rows["entity"].astype(str),
             "time": rows["time"],
             "causes": rows["causes"].str.replace("level", _("level"), regex=False),
-            "score": rows["score"],
+            "score": rows["score"].round(3),
             "amount": rows["amount"].round(digits),
             "expected": rows["expected"].round(digits),
             "deviation": (rows["amount"] - rows["expected"]).round(digits),
@@ -152,7 +152,7 @@ def _columns(found: Detection, dated: bool) -> dict[str, object]:
         "severity": st.column_config.TextColumn(_("Severity"), width="small"),
         "entity": st.column_config.TextColumn(_("Entity")),
         "time": st.column_config.DatetimeColumn(_("Time"), format=day) if dated else number(_("Row")),
-        "score": number(_("Score"), format="%.3f", width="small"),
+        "score": number(_("Score"), format="localized", width="small"),
         "amount": number(_("Measured") + unit, format="localized"),
         "expected": number(_("Expected") + unit, format="localized"),
         "deviation": number(_("Deviation") + unit, format="localized"),
