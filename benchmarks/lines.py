@@ -44,7 +44,7 @@ def figure(measured: str, values: list[float], unit: str, target: float | None =
 
 def judged(found: float, target: float | None, unit: str) -> tuple[str, str]:
     """The target in words, and whether it is met."""
-    return ("", "") if target is None else (f"≤ {target:g} {unit}", "met" if found <= target else "MISSED")
+    return ("", "") if target is None else (f"≤ {target:.3g} {unit}", "met" if found <= target else "MISSED")
 
 
 def median(values: list[float]) -> float:

@@ -1,9 +1,7 @@
 """Which rows of a dataset are abnormal, against what, and why."""
 
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -70,12 +68,13 @@ def detect(
         )  # fmt: skip
     check_contamination(contamination)
     model = RowModel(detector, COMPARISONS[compare_with](), incomplete)
-    asked = {"contamination": contamination, "compare_with": compare_with, "incomplete": incomplete}
-    with _run(dataset, detector, asked, by, at) as run:
+    model.contamination_ = contamination
+    with tracked_run(TASK, type(detector).__name__, _params(model), dataset, by, at) as run:
         part = selection.of(dataset)
         ready, scores = model.fit_score(part)
-        model.contamination_, model.threshold_ = contamination, contamination_threshold(scores, contamination)
-        detection = _detection(model, dataset, part, ready, scores, asked, selection)
+        model.threshold_ = contamination_threshold(scores, contamination)
+        question = _question(model, dataset, selection, len(part) - len(ready))
+        detection = Detection.of(question, model, ready, scores)
         _keep(run, detection, part)
         _keep_model(run, model, ready)
     return detection, run
@@ -92,11 +91,12 @@ def apply_model(
     if not folder.is_dir():
         raise NotOnRecord(N_("The run {run} holds no model."), run=run_id[:12])
     model: RowModel = load_model(folder)
-    asked = {"contamination": model.contamination_, "compare_with": model.comparison.name, "incomplete": model.incomplete}
-    with _run(dataset, model.detector, {**asked, "model_run": run_id}, by, at) as run:
+    asked = {**_params(model), "model_run": run_id}
+    with tracked_run(TASK, type(model.detector).__name__, asked, dataset, by, at) as run:
         part = selection.of(dataset)
         ready = model.ready(part)
-        detection = _detection(model, dataset, part, ready, model.score(ready), asked, selection, run_id)
+        question = replace(_question(model, dataset, selection, len(part) - len(ready)), fitted_by=run_id)
+        detection = Detection.of(question, model, ready, model.score(ready))
         _keep(run, detection, part)
     return detection, run
 
@@ -108,28 +108,26 @@ def detection_of(run_id: str, at: Workplace) -> Detection:
 
 def models(at: Workplace) -> list[Record]:
     """Runs whose model can be applied, newest first; empty where MLflow does not answer."""
-    runs = history.recent(at.tracking, TASK)
+    runs = history.recent(at.tracking, TASK, limit=100)
     return [run for run in runs if run.status == "completed" and "model_run" not in run.params]
 
 
-@contextmanager
-def _run(dataset: Dataset, detector: Detector, asked: dict[str, Any], by: Actor, at: Workplace) -> Iterator[Run]:
-    with tracked_run(TASK, type(detector).__name__, {**params(detector), **asked}, dataset, by, at) as run:
-        yield run
+def _params(model: RowModel) -> dict[str, Any]:
+    """Everything the answer depends on, as the run's parameters."""
+    return {
+        **params(model.detector), "contamination": model.contamination_, "compare_with": model.comparison.name,
+        "incomplete": model.incomplete,
+    }  # fmt: skip
 
 
-def _detection(
-    model: RowModel, dataset: Dataset, part: Dataset, ready: Dataset, scores: np.ndarray, asked: dict[str, Any],
-    selection: Selection, fitted_by: str = "",
-) -> Detection:  # fmt: skip
-    question = Question(
-        detector=model.detector.name, settings=params(model.detector), compare_with=asked["compare_with"],
-        incomplete=asked["incomplete"], contamination=asked["contamination"], threshold=model.threshold_,
+def _question(model: RowModel, dataset: Dataset, selection: Selection, left_out: int) -> Question:
+    return Question(
+        detector=model.detector.name, settings=params(model.detector), compare_with=model.comparison.name,
+        incomplete=model.incomplete, contamination=model.contamination_, threshold=model.threshold_,
         dataset=dataset.digest, files=dataset.files, unit=dataset.unit, profile=dataset.profile,
-        columns=tuple(dataset.columns), rows_left_out=len(part) - len(ready), fitted_by=fitted_by,
+        columns=tuple(dataset.columns), rows_left_out=left_out,
         entities=selection.entities, start=str(selection.start or ""), end=str(selection.end or ""),
     )  # fmt: skip
-    return Detection.of(question, model, ready, scores)
 
 
 def _keep(run: Run, detection: Detection, part: Dataset) -> None:

@@ -161,36 +161,6 @@ def incomplete_rows(dataset: Dataset) -> Finding | None:
     return Finding("incomplete_rows", len(rows), text, where, (Repair("impute_incomplete"), Repair("drop_incomplete")))
 
 
-def gross_outliers(dataset: Dataset) -> Finding | None:
-    cells = faults.gross_outliers(dataset)
-    text = Text(N_("Outliers: far from every other value of the entity"))
-    return _of_cells("gross_outliers", dataset, cells, text, Repair("mend_outliers"))
-
-
-def isolated_spikes(dataset: Dataset) -> Finding | None:
-    cells = faults.isolated_spikes(dataset)
-    text = Text(N_("Isolated spikes: more than 2.5 times the value before and the value after"))
-    return _of_cells("isolated_spikes", dataset, cells, text, Repair("smooth_spikes"))
-
-
-def zero_hours(dataset: Dataset) -> Finding | None:
-    cells = faults.zero_hours(dataset)
-    text = Text(N_("Hours close to zero at the spring clock change: an hour that did not exist"))
-    return _of_cells("clock_change_zeros", dataset, cells, text, Repair("fill_clock_changes"))
-
-
-def collapsed_hours(dataset: Dataset) -> Finding | None:
-    cells = faults.collapsed_hours(dataset)
-    text = Text(N_("Hours at the spring clock change with less than half of their neighbours"))
-    return _of_cells("clock_change_lows", dataset, cells, text, Repair("fill_clock_changes"))
-
-
-def double_hours(dataset: Dataset) -> Finding | None:
-    cells = faults.double_hours(dataset)
-    text = Text(N_("Hours that stand out at the autumn clock change: 25 hours were put into 24"))
-    return _of_cells("clock_change_doubles", dataset, cells, text, Repair("fill_clock_changes"))
-
-
 def contradicting_totals(dataset: Dataset) -> Finding | None:
     rows = faults.contradicting_totals(dataset)
     text = Text(N_("Rows whose columns do not add up to the declared total"))
@@ -219,9 +189,47 @@ def constant_columns(dataset: Dataset) -> Finding | None:
     return Finding("constant_columns", len(names), text, tuple({"column": name} for name in names), repairs)
 
 
-CHECKS: tuple[Callable[[Dataset], Finding | None], ...] = (
-    gross_outliers, hour_shift, mixed_units, isolated_spikes, zero_hours, collapsed_hours, double_hours,
-    contradicting_totals, incomplete_rows, missing_dates, duplicate_keys, mixed_steps, constant_columns,
+Check = Callable[[Dataset], Finding | None]
+
+
+def cells(kind: str, fault: Callable[[Dataset], Cells], sentence: str, repair: str) -> Check:
+    """The check that reports every cell in which `fault` sees something wrong."""
+
+    def check(dataset: Dataset) -> Finding | None:
+        return _of_cells(kind, dataset, fault(dataset), Text(sentence), Repair(repair))
+
+    return check
+
+
+CHECKS: tuple[Check, ...] = (
+    cells(
+        "gross_outliers", faults.gross_outliers,
+        N_("Outliers: far from every other value of the entity"), "mend_outliers",
+    ),
+    hour_shift,
+    mixed_units,
+    cells(
+        "isolated_spikes", faults.isolated_spikes,
+        N_("Isolated spikes: more than 2.5 times the value before and the value after"), "smooth_spikes",
+    ),
+    cells(
+        "clock_change_zeros", faults.zero_hours,
+        N_("Hours close to zero at the spring clock change: an hour that did not exist"), "fill_clock_changes",
+    ),
+    cells(
+        "clock_change_lows", faults.collapsed_hours,
+        N_("Hours at the spring clock change with less than half of their neighbours"), "fill_clock_changes",
+    ),
+    cells(
+        "clock_change_doubles", faults.double_hours,
+        N_("Hours that stand out at the autumn clock change: 25 hours were put into 24"), "fill_clock_changes",
+    ),
+    contradicting_totals,
+    incomplete_rows,
+    missing_dates,
+    duplicate_keys,
+    mixed_steps,
+    constant_columns,
 )  # fmt: skip
 
 
@@ -237,17 +245,17 @@ def _of_rows(kind: str, dataset: Dataset, rows: faults.Rows, text: Text, *repair
     return Finding(kind, len(rows), text, where, repairs)
 
 
-def _of_cells(kind: str, dataset: Dataset, cells: Cells, text: Text, *repairs: Repair) -> Finding | None:
-    if not len(cells.rows):
+def _of_cells(kind: str, dataset: Dataset, found: Cells, text: Text, *repairs: Repair) -> Finding | None:
+    if not len(found.rows):
         return None
     where = tuple(
         {
             "entity": dataset.entity[row], "time": when(dataset.time[row]),
             "column": dataset.columns[column], "value": float(dataset.values[row, column]),
         }
-        for row, column in zip(cells.rows[: Finding.PLACES], cells.columns, strict=False)
+        for row, column in zip(found.rows[: Finding.PLACES], found.columns, strict=False)
     )  # fmt: skip
-    return Finding(kind, len(cells.rows), text, where, repairs)
+    return Finding(kind, len(found.rows), text, where, repairs)
 
 
 def _periods(stretches: Iterable[Stretch], amount: str) -> tuple[dict[str, Any], ...]:
