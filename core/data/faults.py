@@ -302,9 +302,8 @@ def scaled_months(dataset: Dataset) -> tuple[Floats, list[Stretch]]:
     factor = np.ones(len(dataset))
     if not dataset.dated or not len(dataset) or not (dataset.profile or len(dataset.columns) == 1):
         return factor, []
-    level = np.concatenate([_row_median(block) for _, block in dataset.blocks()])
     month = pd.DatetimeIndex(dataset.time).to_period("M")
-    monthly = pd.Series(np.abs(level)).groupby([dataset.entity_codes, month]).median()
+    monthly = pd.Series(np.abs(dataset.row_median)).groupby([dataset.entity_codes, month]).median()
     usual = monthly.groupby(level=0).transform("median")
     with np.errstate(all="ignore"):
         ratio = (monthly / usual).to_numpy()
@@ -315,11 +314,6 @@ def scaled_months(dataset: Dataset) -> tuple[Floats, list[Stretch]]:
     scale = pd.Series(np.where(wrong, 10.0 ** (3 * power), 1.0), index=monthly.index)
     factor = scale.reindex(pd.MultiIndex.from_arrays([dataset.entity_codes, month])).to_numpy()
     return factor, _stretches(dataset, np.where(factor == 1.0, 0.0, factor))
-
-
-def _row_median(block: Floats) -> Floats:
-    with np.errstate(all="ignore"):
-        return block[:, 0] if block.shape[1] == 1 else np.median(block, axis=1)
 
 
 def _stretches(dataset: Dataset, amount: NDArray[np.intp] | Floats) -> list[Stretch]:

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from core.data.dataset import Dataset
+from core.data.dataset import CACHED_ROWS, Dataset
 from core.data.expectation import Expectation
 from core.text import N_
 
@@ -20,7 +20,6 @@ Floats = NDArray[np.float64]
 LEVEL = "level"
 LEVEL_FLOOR = 0.02  # of the expected level: spreads below it are rounding, not steadiness
 SHAPE_FLOOR = 0.01  # of the row's level, likewise
-CACHED_ROWS = 2048  # of a profile; the steps from values to features stay in the processor's cache
 SMALL_LEVEL = 0.05  # of the entity's typical level: rows below it are scaled by it
 
 
@@ -111,7 +110,7 @@ class OwnCalendar(Comparison):
         if not dataset.profile:
             self.usual_ = Expectation().fit(dataset)
             return self
-        level = np.median(dataset.values, axis=1)
+        level = dataset.row_median
         self.typical_ = pd.Series(np.abs(level)).groupby(dataset.entity_codes).median().to_numpy()
         self.entities_ = dataset.entities
         self.level_ = Expectation().fit(dataset, level[:, None])
@@ -128,7 +127,7 @@ class OwnCalendar(Comparison):
     def features(self, dataset: Dataset) -> Floats:
         if not self.profile_:
             return self.deviations(dataset).to_numpy()
-        level = np.median(dataset.values, axis=1)
+        level = dataset.row_median
         scale, group = self._scale(dataset, level), self.shape_.groups(dataset)
         seen = np.empty((len(dataset), 5))
         seen[:, 0] = np.abs(self._level_off(dataset, level))
@@ -146,7 +145,7 @@ class OwnCalendar(Comparison):
     def deviations(self, dataset: Dataset) -> pd.DataFrame:
         if not self.profile_:
             return super().deviations(dataset)
-        level = np.median(dataset.values, axis=1)
+        level = dataset.row_median
         shape = (dataset.values - level[:, None]) / self._scale(dataset, level)
         hours = _standardised(shape, *self.shape_.of(dataset), SHAPE_FLOOR)
         off = self._level_off(dataset, level)

@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
 
 from core.data import doctor, repairs
 from core.data.dataset import Dataset, clock_labels, keyed
@@ -173,3 +174,11 @@ def test_nothing_is_changed_in_place(unrolled: bool) -> None:
 
 def parts(dataset: Dataset) -> dict:
     return {name: getattr(dataset, name) for name in ("frame", "drivers", "context", "labels")}
+
+
+@quick
+@given(arrays(float, st.tuples(st.integers(1, 40), st.just(24)), elements=st.floats(-1e6, 1e6) | st.just(float("nan"))))
+def test_the_row_median_is_numpys(values: np.ndarray) -> None:
+    index = pd.MultiIndex.from_arrays([["a"] * len(values), pd.date_range("2024-01-01", periods=len(values))])
+    dataset = Dataset(pd.DataFrame(values, index=index.set_names(["entity", "time"])), layout="daily_profile", profile=True)
+    assert np.array_equal(dataset.row_median, np.median(values, axis=1), equal_nan=True)
