@@ -174,6 +174,11 @@ def mlflow_link(run_id: str, at: Workplace) -> str:
         return ""
 
 
+def waits_for_mlflow(run_id: str, at: Workplace) -> bool:
+    """Has MLflow not got all of the run yet?"""
+    return history.waits(at.tracking, run_id)
+
+
 class _Usage:
     """When an action began, and processor and memory of the machine since."""
 

@@ -41,14 +41,28 @@ def _downloaded(tracking: Tracking, run: str) -> Past | None:
     try:
         found = client.get_run(run)
     except MlflowException as error:
-        if error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
-            return None
-        raise
+        if error.error_code not in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
+            raise
+        found = _with_key(client, run)
+    if found is None:
+        return None
     folder = tracking.spool.files(found.data.tags.get(KEY, run))
     if not folder.is_dir() or not any(folder.iterdir()):
         folder.mkdir(parents=True, exist_ok=True)
-        client.download_artifacts(run, "", str(folder))
+        client.download_artifacts(found.info.run_id, "", str(folder))
     return Past(_record(found), folder)
+
+
+def _with_key(client: Any, key: str) -> Any:
+    """The run that was waiting when somebody noted its address."""
+    experiments = [each.experiment_id for each in client.search_experiments()]
+    found = client.search_runs(experiments, f"tags.`{KEY}` = '{key}'", max_results=1)
+    return found[0] if found else None
+
+
+def waits(tracking: Tracking, run: str) -> bool:
+    """Does the run wait on this machine for MLflow to answer?"""
+    return any(run in (record.key, record.run_id) for record in tracking.spool.waiting())
 
 
 def _record(run: Any) -> Record:
@@ -76,7 +90,7 @@ def recent(tracking: Tracking, experiment: str, limit: int = 20) -> list[Record]
 def link(tracking: Tracking, record: Record, public_uri: str = "") -> str:
     """The page of the run in the MLflow UI; "" where there is no server or the run has not reached it."""
     base = public_uri or tracking.uri
-    if not base.startswith("http") or not record.run_id:
+    if not base.startswith("http") or not record.run_id or not tracking.reachable():
         return ""
     client = tracking.client()
     experiment = client.get_run(record.run_id).info.experiment_id

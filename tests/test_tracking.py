@@ -13,7 +13,7 @@ import pytest
 from mlflow import MlflowClient
 
 from core.data.dataset import Dataset
-from core.run import Actor, Workplace, cost_of, mlflow_link, past_run, tracked_run
+from core.run import Actor, Workplace, cost_of, mlflow_link, past_run, tracked_run, waits_for_mlflow
 from mlflow_utils import history
 from mlflow_utils.record import Record
 from mlflow_utils.tracking import KEY, Tracking
@@ -120,6 +120,12 @@ def test_a_hanging_server_costs_less_than_two_seconds(
     run = record(1, sample, at)
     assert time.perf_counter() - began < 2.0
     assert past_run(run, at).record.status == "completed"
+    assert waits_for_mlflow(run, at)
+    began = time.perf_counter()
+    at.tracking._down_until = 0.0
+    assert mlflow_link(run, at) == ""
+    assert history.recent(at.tracking, "tests") == []
+    assert time.perf_counter() - began < 2.0
 
 
 def test_a_server_that_is_not_there_costs_next_to_nothing(tmp_path: Path, empty_store: Path, sample: Dataset) -> None:
@@ -176,6 +182,9 @@ def test_a_run_from_another_machine_is_fetched(tmp_path: Path, place: Workplace,
     assert past is not None
     assert (past.files / "note.txt").read_text() == "7"
     assert past.record.tags[KEY] == past.record.key
+    by_key = history.find(Tracking(place.tracking.uri, None, tmp_path / "third"), past.record.key)
+    assert by_key is not None
+    assert by_key.record.run_id == run
     assert history.find(elsewhere, "0" * 32) is None
     assert history.find(elsewhere, "../../etc/passwd") is None
 

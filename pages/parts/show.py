@@ -7,7 +7,7 @@ from core import figures
 from core.data.dataset import Dataset
 from core.exports import as_csv, as_parquet
 from core.results import SEVERITIES, Detection
-from core.run import cost_of, mlflow_link
+from core.run import cost_of, mlflow_link, waits_for_mlflow
 from pages.parts import session
 from pages.parts.text import _, date_format, localised, percent, shown
 
@@ -50,6 +50,8 @@ def _figures(found: Detection, run: str) -> None:
     with st.container(horizontal=True, vertical_alignment="center"):
         if link:
             st.link_button(_("Open in MLflow"), link, icon=":material/open_in_new:")
+        if waits_for_mlflow(run, session.here()):
+            st.caption(_("MLflow does not answer: the run is kept here and will be delivered when it is back."))
         st.caption(_("Run {run}. The address of this page shows the same result to a colleague.").format(run=f"`{run}`"))
 
 
