@@ -204,6 +204,26 @@ def profile(cells: pd.DataFrame, unit: str, say: Say = str) -> go.Figure:
     return _laid_out(figure, say, y=unit, height=360)
 
 
+def moment(series: pd.Series, time: object, cell: pd.Series, unit: str, say: Say = str) -> go.Figure:
+    """One value of a series among its neighbours in time, and what was expected of it."""
+    figure = go.Figure()
+    figure.add_scatter(
+        x=series.index, y=series, mode="lines+markers", name=say(N_("measured")),
+        line={"color": CALM, "width": 1.8}, marker={"size": 4},
+    )  # fmt: skip
+    figure.add_scatter(
+        x=[time], y=[cell["expected"]], mode="markers", name=say(N_("expected ± 2σ")),
+        marker={"symbol": "line-ew-open", "size": 16, "color": PALETTE[0], "line": {"width": 2}},
+        error_y={"array": [cell["high"] - cell["expected"]], "color": PALETTE[0], "thickness": 2, "width": 6},
+    )  # fmt: skip
+    figure.add_scatter(
+        x=[time], y=[cell["value"]], mode="markers+text", name=say(N_("deviates most")), textposition="top center",
+        text=[f"{cell['deviation']:+.1f}σ"],
+        marker={"symbol": "diamond-open", "size": 13, "color": ANOMALY, "line": {"width": 2}},
+    )  # fmt: skip
+    return _laid_out(figure, say, y=unit, height=360)
+
+
 def before_after(before: pd.Series, after: pd.Series, unit: str, say: Say = str) -> go.Figure:
     """A stretch of values around a repair, as it was and as it becomes."""
     figure = go.Figure()

@@ -170,6 +170,12 @@ class Dataset:
             raise BadData(N_("No rows match this period and these entities."))
         return self if keep.all() else self.rows(keep)
 
+    def around(self, entity: str, time: object, rows: int = 24) -> pd.Series:
+        """The first measurement of `entity` in the order of time, `rows` before and after `time`."""
+        own = self.frame[self.entity == entity].iloc[:, 0].droplevel("entity").sort_index()
+        place = int(own.index.searchsorted(time))
+        return own.iloc[max(place - rows, 0) : place + rows + 1]
+
     def to_series(self) -> "Dataset":
         """A profile unrolled into one long series with the single column `value`; a series stays as it is."""
         if not self.profile:

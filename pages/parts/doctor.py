@@ -174,9 +174,7 @@ def _around(dataset: Dataset, entity: str, time: object) -> pd.Series:
     if dataset.profile:
         rows = dataset.frame[(dataset.entity == entity) & (dataset.time == time)]
         return rows.iloc[0] if len(rows) else pd.Series(dtype=float)
-    own = dataset.frame[dataset.entity == entity].iloc[:, 0].droplevel("entity").sort_index()
-    place = int(own.index.searchsorted(time))
-    return own.iloc[max(place - 24, 0) : place + 24]
+    return dataset.around(entity, time)
 
 
 def _keep(repaired: Dataset, chosen: list[Repair]) -> None:

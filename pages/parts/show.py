@@ -23,7 +23,7 @@ def detection(found: Detection, dataset: Dataset | None, run: str) -> None:
         return
     if dataset is not None:
         _curves(found, dataset)
-    _table(found, dated=pd.api.types.is_datetime64_any_dtype(found.rows["time"]))
+    _table(found, dataset, dated=pd.api.types.is_datetime64_any_dtype(found.rows["time"]))
     _downloads(found)
 
 
@@ -83,7 +83,7 @@ def _chart(figure, key: str, alt: str, dated: bool = True) -> None:  # type: ign
 # ---- the table ------------------------------------------------------------------------------------------------------
 
 
-def _table(found: Detection, dated: bool) -> None:
+def _table(found: Detection, dataset: Dataset | None, dated: bool) -> None:
     st.subheader(_("Ranked rows"))
     rows = _filtered(found)
     visible = rows.head(SHOWN_ROWS)
@@ -97,7 +97,7 @@ def _table(found: Detection, dated: bool) -> None:
     )  # fmt: skip
     picked = event.selection.rows
     if len(visible):
-        _opened(found, int(visible.index[picked[0]] if picked and picked[0] < len(visible) else visible.index[0]))
+        _opened(found, dataset, int(visible.index[picked[0]] if picked and picked[0] < len(visible) else visible.index[0]))
 
 
 def _filtered(found: Detection) -> pd.DataFrame:
@@ -162,15 +162,20 @@ def _columns(found: Detection, dated: bool) -> dict[str, object]:
     }
 
 
-def _opened(found: Detection, number: int) -> None:
-    """One row: its values over what was expected."""
+def _opened(found: Detection, dataset: Dataset | None, number: int) -> None:
+    """One row: its values over what was expected; a single value among its neighbours in time."""
     row, cells = found.rows.loc[number], found.explained(number)
     when = shown(row["time"].to_pydatetime()) if hasattr(row["time"], "to_pydatetime") else str(row["time"])
     st.subheader(f"{_severity(int(row['severity']))} · {row['entity']} · {when}")
     if cells.empty:
         st.caption(_("Expected values are kept only for the highest-ranked rows."))
         return
-    _chart(figures.profile(cells, found.question.unit, _), "profile", _("The row against its expected band"), dated=False)
+    unit, alone = found.question.unit, len(cells) == 1 and dataset is not None
+    if alone:
+        figure = figures.moment(dataset.around(row["entity"], row["time"]), row["time"], cells.iloc[0], unit, _)
+    else:
+        figure = figures.profile(cells, unit, _)
+    _chart(figure, "profile", _("The row against its expected band"), dated=alone)
 
 
 def _downloads(found: Detection) -> None:
