@@ -68,7 +68,8 @@ def _until_one_ends(processes: "list[subprocess.Popen[bytes]]") -> None:
     def stop(*_: object) -> None:
         raise KeyboardInterrupt
 
-    signal.signal(signal.SIGTERM, stop)
+    for end in (signal.SIGTERM, signal.SIGINT):  # a shell's background job is born with Ctrl-C switched off
+        signal.signal(end, stop)
     try:
         while all(process.poll() is None for process in processes):
             time.sleep(0.3)
