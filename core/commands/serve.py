@@ -5,7 +5,7 @@ import signal
 import socket
 import subprocess
 import sys
-import time
+import threading
 from contextlib import suppress
 from typing import Annotated
 
@@ -65,15 +65,11 @@ def _taken(host: str, port: int) -> bool:
 
 
 def _until_one_ends(processes: "list[subprocess.Popen[bytes]]") -> None:
-    def stop(*_: object) -> None:
-        raise KeyboardInterrupt
-
+    """Wait for Ctrl-C or the end of one of them, then end them all."""
+    ending = threading.Event()
     for end in (signal.SIGTERM, signal.SIGINT):  # a shell's background job is born with Ctrl-C switched off
-        signal.signal(end, stop)
-    try:
-        while all(process.poll() is None for process in processes):
-            time.sleep(0.3)
-    except KeyboardInterrupt:
+        signal.signal(end, lambda *_: ending.set())
+    while not ending.wait(0.3) and all(process.poll() is None for process in processes):
         pass
     for process in processes:
         _tell(process, signal.SIGTERM)
