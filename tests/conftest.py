@@ -19,6 +19,7 @@ from core.data.samples import load_sample
 from core.run import Workplace
 from core.stores.datasets import Datasets
 from core.stores.events import Events
+from mlflow_utils import emissions
 from mlflow_utils.tracking import Tracking
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -54,7 +55,11 @@ def sample() -> Dataset:
 
 @pytest.fixture(scope="session")
 def empty_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An MLflow SQLite file whose tables exist already; making them takes seconds, copying it does not."""
+    """An MLflow SQLite file whose tables exist already; making them takes seconds, copying it does not.
+
+    CodeCarbon's probing of the processor is done here as well, as the app does it in the background.
+    """
+    emissions.warm("FRA")
     folder = tmp_path_factory.mktemp("store")
     Tracking(f"sqlite:///{folder / 'mlflow.db'}", None, folder / "runs").warm()
     return folder / "mlflow.db"
