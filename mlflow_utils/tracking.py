@@ -60,7 +60,8 @@ class Tracking:
         self.spool = Spool(folder)
         self._down_until = 0.0
         self._experiments: dict[str, str] = {}
-        self._delivery = FileLock(folder / "delivery.lock", thread_local=False)
+        self._delivery = FileLock(folder / "delivery.lock")  # between processes
+        self._delivering = threading.Lock()  # between threads of this one
         self._opening = threading.Lock()
         self._thread: threading.Thread | None = None
 
@@ -163,7 +164,7 @@ class Tracking:
     def _deliver_waiting(self, last: str = "") -> None:
         """Deliver what waits, oldest first, up to the run with the key `last`."""
         try:
-            with self._delivery.acquire(timeout=30):
+            with self._delivering, self._delivery.acquire(timeout=30):
                 for record in self.spool.waiting():
                     self._deliver(record)
                     if record.key == last:
