@@ -21,7 +21,7 @@ def detect(
     contamination: Annotated[float, typer.Option(help="Share of rows to flag, above 0, at most 0.5.")] = 0.01,
     compare_with: Annotated[
         Literal["everything", "entity", "calendar", "shape"] | None,
-        typer.Option(help="What a row is compared with [default: calendar, entity where there are no dates]."),
+        typer.Option(help="What a row is compared with (default: calendar; entity where there are no dates)."),
     ] = None,
     incomplete: Annotated[Literal["drop", "impute"], typer.Option(help="Rows with missing measurements.")] = "drop",
     settings: Annotated[list[str], typer.Option("--set", metavar="NAME=VALUE", help="A hyper-parameter.")] = [],  # noqa: B006
