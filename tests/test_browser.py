@@ -83,8 +83,12 @@ def result(browser: Browser, app: str) -> Page:
 
 
 def figures(page: Page) -> str:
-    """The result's figures, once they are all there."""
-    expect(page.locator(".st-key-result-figures")).to_contain_text("CO₂", timeout=PATIENCE)
+    """The result's figures, once all five are there and the page has stopped drawing."""
+    metrics = page.locator(".st-key-result-figures").get_by_test_id("stMetric")
+    expect(metrics).to_have_count(5, timeout=PATIENCE)
+    expect(page.locator(".st-key-scores-CSV")).to_be_visible(timeout=PATIENCE)  # the last thing on the page
+    expect(page.get_by_test_id("stStatusWidget")).to_have_count(0, timeout=PATIENCE)
+    expect(metrics.first).to_contain_text("Anomalies")
     return page.locator(".st-key-result-figures").inner_text()
 
 
