@@ -39,7 +39,7 @@ def test_doctor_on_the_gas_files(vigie, gas_files: list[Path]) -> None:  # type:
     assert ran.returncode == 0, ran.stderr
     answer = json.loads(ran.stdout)
     found = {finding["kind"]: finding for finding in answer["findings"]}
-    assert answer["rows"], answer["entities"] == (33_720, 15)
+    assert (answer["rows"], answer["entities"]) == (33_720, 15)
     assert (answer["dates"], answer["incomplete_rows"]) == (2_262, 45)
     assert (answer["strike_dates"], answer["strike_rows"]) == (131, 1_929)
     assert found["clock_change_zeros"]["count"] == 18

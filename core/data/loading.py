@@ -11,7 +11,7 @@ import pandas as pd
 
 from core.data import layouts
 from core.data.dataset import Dataset, when
-from core.data.files import Source, unpacked
+from core.data.files import unpacked
 from core.data.findings import Finding
 from core.data.layouts.base import Layout, Role, Roles, broken_day, stem
 from core.data.readers import Progress, Table, no_progress, read_table
@@ -207,6 +207,3 @@ def _alone(dataset: Dataset) -> Dataset:
         return dataset
     text = Text(N_("{file} holds a single row; nothing can be compared."), {"file": dataset.files[0]})
     return dataset.replace(notes=(*dataset.notes, Finding("single_row", 1, text)))
-
-
-__all__ = ["File", "Preview", "Source", "known_layouts", "load", "preview"]
