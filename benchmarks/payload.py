@@ -7,9 +7,9 @@ import numpy as np
 import pandas as pd
 
 from benchmarks.lines import Line, figure, ratio
-from core import figures
 from core.data.dataset import Dataset, keyed
-from core.results import Detection, Question
+from core.figures import anomalies as figures
+from core.results.detection import Detection, Question
 
 SIZES = (50_000, 1_000_000)
 REPETITIONS = 5

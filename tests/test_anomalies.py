@@ -15,7 +15,7 @@ from core.data.findings import Repair
 from core.data.repairs import apply
 from core.data.samples import load_sample
 from core.errors import BadData, BadOption, NotOnRecord
-from core.results import Detection
+from core.results.detection import Detection
 from core.run import Actor, Workplace
 
 BY = Actor("alice", "tests")

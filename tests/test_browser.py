@@ -86,7 +86,7 @@ def figures(page: Page) -> str:
     """The result's figures, once all five are there and the page has stopped drawing."""
     metrics = page.locator(".st-key-result-figures").get_by_test_id("stMetric")
     expect(metrics).to_have_count(5, timeout=PATIENCE)
-    expect(page.locator(".st-key-scores-CSV")).to_be_visible(timeout=PATIENCE)  # the last thing on the page
+    expect(page.locator(".st-key-anomalies-CSV")).to_be_visible(timeout=PATIENCE)  # the last thing on the page
     expect(page.get_by_test_id("stStatusWidget")).to_have_count(0, timeout=PATIENCE)
     expect(metrics.first).to_contain_text("Anomalies")
     return page.locator(".st-key-result-figures").inner_text()
@@ -101,7 +101,7 @@ def test_the_result_is_shown(result: Page) -> None:
 
 def test_the_scores_are_exported(result: Page, tmp_path: Path) -> None:
     with result.expect_download() as download:
-        result.locator(".st-key-scores-CSV button").click()
+        result.locator(".st-key-anomalies-CSV button").click()
     download.value.save_as(tmp_path / "scores.csv")
     scores = pd.read_csv(tmp_path / "scores.csv")
     assert len(scores) > 2_900

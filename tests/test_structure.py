@@ -27,7 +27,7 @@ FLOORS = (
     ("data",),
     ("evaluation", "hyperparameters", "registry", "exports"),
     ("errors",),
-    ("settings", "text"),
+    ("settings", "text", "progress"),
     ("",),  # core itself: its version
 )
 FLOOR = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}

@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from core import figures
 from core.data.dataset import Dataset
 from core.detectors import tables
 from core.detectors.base import Detector
@@ -16,9 +15,10 @@ from core.detectors.row_model import Incomplete, RowModel
 from core.errors import BadOption, NotOnRecord
 from core.evaluation.thresholds import check_contamination, contamination_threshold
 from core.exports import written_csv
+from core.figures import anomalies as figures
 from core.hyperparameters import params
 from core.registry import members
-from core.results import Detection, Question
+from core.results.detection import Detection, Question
 from core.run import Actor, Run, Workplace, past_run, tracked_run
 from core.text import N_
 from mlflow_utils import history

@@ -5,12 +5,9 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from core.commands.faces import actor, loaded, one_line_errors, print_json
-from core.errors import BadOption
-from core.exports import written_csv
-from core.results import Detection
+from core.commands.faces import actor, check_out, loaded, one_line_errors, one_of, pairs, print_json, write_out
+from core.results.detection import Detection
 from core.run import Run, workplace
-from core.text import N_
 
 SHOWN = 10
 
@@ -36,18 +33,10 @@ def detect(
 
     by, at = actor("detect"), workplace()
     with one_line_errors():
-        if out is not None and out.suffix not in (".parquet", ".csv"):
-            raise BadOption(
-                N_("{name} = {value!r} is not accepted; choose {accepted}."),
-                name="--out", value=str(out), accepted="*.parquet, *.csv",
-            )  # fmt: skip
+        check_out(out)
         known = anomalies.detectors()
-        if detector not in known:
-            raise BadOption(
-                N_("{name} = {value!r} is not accepted; choose {accepted}."),
-                name="--detector", value=detector, accepted=", ".join(known),
-            )  # fmt: skip
-        chosen = configured(known[detector], _pairs(settings))
+        one_of("--detector", detector, known)
+        chosen = configured(known[detector], pairs(settings))
         dataset = loaded(files, recipe)
         if model is not None:
             detection, run = anomalies.apply_model(dataset, model, at=at, by=by)
@@ -56,25 +45,10 @@ def detect(
                 dataset, chosen, compare_with=compare_with or ("calendar" if dataset.dated else "entity"),
                 contamination=contamination, incomplete=incomplete, at=at, by=by,
             )  # fmt: skip
-        if out is not None:
-            table = detection.to_frame()
-            table["entity"] = table["entity"].astype(str)
-            table.to_parquet(out, index=False) if out.suffix == ".parquet" else written_csv(table, out)
+        table = detection.to_frame()
+        write_out(table.assign(entity=table["entity"].astype(str)), out)
     at.tracking.settle(30)
     print_json(_answer(detection, run)) if as_json else _print(detection, run)
-
-
-def _pairs(settings: list[str]) -> dict[str, Any]:
-    pairs = {}
-    for setting in settings:
-        name, equals, value = setting.partition("=")
-        if not equals:
-            raise BadOption(
-                N_("{name} = {value!r} is not accepted; choose {accepted}."),
-                name="--set", value=setting, accepted="NAME=VALUE",
-            )  # fmt: skip
-        pairs[name.strip().replace("-", "_")] = value.strip()
-    return pairs
 
 
 def _answer(detection: Detection, run: Run) -> dict[str, Any]:

@@ -5,12 +5,9 @@ from typing import Annotated
 
 import typer
 
-from core.commands.faces import actor, loaded, one_line_errors, print_json
+from core.commands.faces import actor, check_out, loaded, one_line_errors, print_json, write_out
 from core.data.doctor import Report, examine
-from core.errors import BadOption
-from core.exports import written_csv
 from core.run import recorded, workplace
-from core.text import N_
 
 
 def doctor(
@@ -22,17 +19,11 @@ def doctor(
     """Look the files over: every kind of fault, how often, where, and the repair that is proposed."""
     by = actor("doctor")
     with one_line_errors(), recorded("data_doctor", by, workplace(), files=[path.name for path in files]):
-        if out is not None and out.suffix not in (".parquet", ".csv"):
-            raise BadOption(
-                N_("{name} = {value!r} is not accepted; choose {accepted}."),
-                name="--out", value=str(out), accepted="*.parquet, *.csv",
-            )  # fmt: skip
+        check_out(out)
         dataset = loaded(files, recipe)
         report = examine(dataset)
-        if out is not None:
-            table = dataset.frame.reset_index()
-            table["entity"] = table["entity"].astype(str)
-            table.to_parquet(out, index=False) if out.suffix == ".parquet" else written_csv(table, out)
+        table = dataset.frame.reset_index()
+        write_out(table.assign(entity=table["entity"].astype(str)), out)
         print_json(report.to_json()) if as_json else _print(report)
 
 

@@ -2,17 +2,19 @@
 
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NoReturn
 
+import pandas as pd
 import typer
 
 from core.data import repairs
 from core.data.dataset import Dataset
 from core.data.loading import load
-from core.errors import BadInput, UnreadableFile, VigieError
+from core.errors import BadInput, BadOption, UnreadableFile, VigieError
+from core.exports import written_csv
 from core.run import Actor, workplace
 from core.text import N_
 
@@ -66,3 +68,38 @@ def actor(command: str) -> Actor:
 def print_json(answer: dict[str, Any]) -> None:
     """The one JSON object of a command."""
     typer.echo(json.dumps(answer, ensure_ascii=False, default=str))
+
+
+def pairs(settings: list[str]) -> dict[str, str]:
+    """`--set NAME=VALUE` as a dictionary. Raises BadOption for anything else."""
+    found = {}
+    for setting in settings:
+        name, equals, value = setting.partition("=")
+        if not equals:
+            raise BadOption(
+                N_("{name} = {value!r} is not accepted; choose {accepted}."),
+                name="--set", value=setting, accepted="NAME=VALUE",
+            )  # fmt: skip
+        found[name.strip().replace("-", "_")] = value.strip()
+    return found
+
+
+def one_of(option: str, value: str, accepted: Collection[str]) -> None:
+    """Raises BadOption where `value` is not among those accepted."""
+    if value not in accepted:
+        raise BadOption(
+            N_("{name} = {value!r} is not accepted; choose {accepted}."),
+            name=option, value=value, accepted=", ".join(accepted),
+        )  # fmt: skip
+
+
+def check_out(out: Path | None) -> None:
+    """Raises BadOption before anything is computed where `out` cannot be written as a table."""
+    if out is not None:
+        one_of("--out", out.suffix, (".csv", ".parquet"))
+
+
+def write_out(table: pd.DataFrame, out: Path | None) -> None:
+    """The table as CSV or Parquet, by the ending of `out`."""
+    if out is not None:
+        table.to_parquet(out, index=False) if out.suffix == ".parquet" else written_csv(table, out)

@@ -10,7 +10,8 @@ from core.analyses.anomalies import Selection, apply_model, detect, detection_of
 from core.data.dataset import Dataset
 from core.detectors.base import Detector
 from core.detectors.comparisons import COMPARISONS
-from pages.parts import doctor, forms, session, show
+from pages.parts import doctor, forms, session
+from pages.parts.show import anomalies as show
 from pages.parts.text import _, date_format, percent, shown
 
 SHARES = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2)

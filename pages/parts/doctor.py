@@ -6,12 +6,12 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from core import figures
 from core.data.dataset import Dataset
 from core.data.doctor import Report, Summary, examine
 from core.data.findings import Finding, Repair
 from core.data.repairs import REPAIRS, apply, differences
 from core.exports import as_csv, as_parquet
+from core.figures import repairs as figures
 from core.run import recorded
 from pages.parts import session
 from pages.parts.text import _, localised, say, shown

@@ -3,13 +3,11 @@
 import pandas as pd
 import streamlit as st
 
-from core import figures
 from core.data.dataset import Dataset
-from core.exports import as_csv, as_parquet
-from core.results import SEVERITIES, Detection
-from core.run import cost_of, mlflow_link, waits_for_mlflow
-from pages.parts import session
-from pages.parts.text import _, date_format, localised, percent, shown
+from core.figures import anomalies as figures
+from core.results.detection import SEVERITIES, Detection
+from pages.parts.show.run import chart, cost, downloads, record
+from pages.parts.text import _, date_format, percent, shown
 
 SHOWN_ROWS = 5000
 MARKS = ("○", "◇", "▲", "★")
@@ -24,20 +22,16 @@ def detection(found: Detection, dataset: Dataset | None, run: str) -> None:
     if dataset is not None:
         _curves(found, dataset)
     _table(found, dataset, dated=pd.api.types.is_datetime64_any_dtype(found.rows["time"]))
-    _downloads(found)
+    downloads(lambda: _exported(found), "anomalies", _("All scores ({kind})"))
 
 
 def _figures(found: Detection, run: str) -> None:
-    metrics, cost = found.metrics(), session.cached(cost_of, run)
+    metrics = found.metrics()
     with st.container(horizontal=True, key="result-figures"):
         st.metric(_("Anomalies"), shown(int(metrics["anomalies"])), border=True)
         st.metric(_("Rows scored"), shown(int(metrics["rows"])), border=True)
         st.metric(_("Entities concerned"), f"{metrics['entities_with_anomalies']} / {metrics['entities']}", border=True)
-        st.metric(_("Seconds"), shown(round(cost.seconds, 2)), border=True)
-        st.metric(
-            "g CO₂", shown(float(f"{cost.emissions_kg * 1000:.2g}")), border=True,
-            help=_("Estimated by {method}.").format(method=cost.method),
-        )  # fmt: skip
+        cost(run)
     left_out = int(metrics["rows_left_out"])
     notes = [_("{count} incomplete rows were left out.").format(count=shown(left_out))] if left_out else []
     notes.append(
@@ -46,18 +40,12 @@ def _figures(found: Detection, run: str) -> None:
         )
     )
     st.caption(" ".join(notes))
-    link = session.cached(mlflow_link, run)
-    with st.container(horizontal=True, vertical_alignment="center"):
-        if link:
-            st.link_button(_("Open in MLflow"), link, icon=":material/open_in_new:")
-        if waits_for_mlflow(run, session.here()):
-            st.caption(_("MLflow does not answer: the run is kept here and will be delivered when it is back."))
-        st.caption(_("Run {run}. The address of this page shows the same result to a colleague.").format(run=f"`{run}`"))
+    record(run)
 
 
 def _curves(found: Detection, dataset: Dataset) -> None:
     if not dataset.dated:
-        _chart(figures.timeline(dataset, found, _), "timeline", _("Values in the order of the file, anomalies marked"))
+        chart(figures.timeline(dataset, found, _), "timeline", _("Values in the order of the file, anomalies marked"))
         return
     over_time, calendar, who, when = st.tabs([_("Over time"), _("Calendar"), _("By entity"), _("By month")])
     with over_time:
@@ -66,18 +54,15 @@ def _curves(found: Detection, dataset: Dataset) -> None:
             label_visibility="collapsed",
         ) if len(dataset.entities) > 1 else None  # fmt: skip
         part = dataset.select([one]) if one else dataset
-        _chart(figures.timeline(part, found, _), "timeline", _("Values over time, anomalies marked"))
+        chart(figures.timeline(part, found, _), "timeline", _("Values over time, anomalies marked"))
     with calendar:
         st.caption(_("Anomalies per day; weeks across, Monday to Sunday down."))
-        _chart(figures.calendar_map(found, _), "calendar", _("Anomalies per day of each year"), dated=False)
+        chart(figures.calendar_map(found, _), "calendar", _("Anomalies per day of each year"), dated=False)
     with who:
-        _chart(figures.per_entity(found, _), "per-entity", _("Anomalies of each entity"), dated=False)
+        chart(figures.per_entity(found, _), "per-entity", _("Anomalies of each entity"), dated=False)
     with when:
-        _chart(figures.per_month(found, _), "per-month", _("Anomalies per month of the year"), dated=False)
+        chart(figures.per_month(found, _), "per-month", _("Anomalies per month of the year"), dated=False)
 
-
-def _chart(figure, key: str, alt: str, dated: bool = True) -> None:  # type: ignore[no-untyped-def]
-    st.plotly_chart(localised(figure, dated), key=key, alt=alt, config={"displayModeBar": False})
 
 
 # ---- the table ------------------------------------------------------------------------------------------------------
@@ -175,17 +160,7 @@ def _opened(found: Detection, dataset: Dataset | None, number: int) -> None:
         figure = figures.moment(dataset.around(row["entity"], row["time"]), row["time"], cells.iloc[0], unit, _)
     else:
         figure = figures.profile(cells, unit, _)
-    _chart(figure, "profile", _("The row against its expected band"), dated=alone)
-
-
-def _downloads(found: Detection) -> None:
-    st.subheader(_("Export the results"))
-    with st.container(horizontal=True):
-        for name, writer in (("CSV", as_csv), ("Parquet", as_parquet)):
-            st.download_button(
-                _("All scores ({kind})").format(kind=name), lambda writer=writer: writer(_exported(found)),
-                f"anomalies.{name.lower()}", key=f"scores-{name}", icon=":material/download:", on_click="ignore",
-            )  # fmt: skip
+    chart(figure, "profile", _("The row against its expected band"), dated=alone)
 
 
 def _exported(found: Detection) -> pd.DataFrame:

@@ -1,4 +1,4 @@
-"""What analyses answer: frozen results that a page shows, a run keeps, and a shared link brings back."""
+"""Rows found abnormal: the question, the ranked rows, and the cells that explain them."""
 
 import json
 from dataclasses import asdict, dataclass

@@ -1,10 +1,4 @@
-"""Results as figures. Colours are told apart by the colour-blind, anomalies by their shape as well.
-
-Titles and names pass through `say`, so that the caller can translate them. Long lines are thinned to what a screen can
-show: peaks are kept, anomalies are never thinned away before the first thousand.
-"""
-
-from collections.abc import Callable
+"""Detections as figures: anomalies are told apart by their shape as well as by colour."""
 
 import numpy as np
 import pandas as pd
@@ -13,21 +7,26 @@ from numpy.typing import NDArray
 from plotly.subplots import make_subplots
 
 from core.data.dataset import Dataset
-from core.results import SEVERITIES, Detection
+from core.figures.drawing import (
+    BAND,
+    CALM,
+    PALETTE,
+    POINTS,
+    STRONG,
+    WHEN,
+    Say,
+    laid_out,
+    ordinary_range,
+    shortened,
+    thinned,
+)  # fmt: skip
+from core.results.detection import SEVERITIES, Detection
 from core.text import N_
 
-Say = Callable[[str], str]
-
-PALETTE = ("#0072B2", "#009E73", "#CC79A7", "#56B4E9", "#8C6D1F", "#5B5EA6", "#44AA99", "#882255")  # after Okabe and Ito
-ANOMALY = "#D55E00"
-CALM = "#7A8B99"
-BAND = "rgba(0, 114, 178, 0.16)"
 SYMBOLS = ("circle-open", "diamond-open", "triangle-up", "star")
 HEAT = ((0.0, "rgba(122, 139, 153, 0.10)"), (0.001, "#FDE3CF"), (0.4, "#F2A66B"), (1.0, "#B34700"))
-POINTS = 6000
 MARKERS = 1000
 STANDS_OUT = 3.0
-WHEN = "%{x|%Y-%m-%d %H:%M}"
 MONTHS = 12
 
 
@@ -46,26 +45,15 @@ def timeline(dataset: Dataset, detection: Detection, say: Say = str) -> go.Figur
         mine = mine[np.argsort(dataset.time[mine], kind="stable")]
         mine = mine[thinned(amounts[mine], budget)]
         figure.add_scatter(
-            x=dataset.time[mine], y=_shortened(amounts[mine]), mode="lines", name=entity, showlegend=few,
+            x=dataset.time[mine], y=shortened(amounts[mine]), mode="lines", name=entity, showlegend=few,
             line={"width": 1.2, "color": PALETTE[number % len(PALETTE)]}, opacity=0.8 if few else 0.55,
             hovertemplate=f"{WHEN}<br>%{{y:,.1f}}<extra>%{{fullData.name}}</extra>",
         )  # fmt: skip
-    low, high = _ordinary_range(amounts)
+    low, high = ordinary_range(amounts)
     _mark(figure, detection.anomalies, dataset, (low, high), say)
     figure.update_yaxes(range=[low, high])
-    return _laid_out(figure, say, y=_axis(detection, say), height=420)
+    return laid_out(figure, say, y=_axis(detection, say), height=420)
 
-
-def _ordinary_range(amounts: NDArray[np.float64]) -> tuple[float, float]:
-    """Where the axis begins and ends: everything, unless a few amounts would flatten the rest."""
-    finite = amounts[np.isfinite(amounts)]
-    if not len(finite):
-        return 0.0, 1.0
-    low, high = np.quantile(finite, [0.0005, 0.9995])
-    room = max(high - low, 1e-9)
-    bottom = float(finite.min()) if finite.min() > low - room else float(low - 0.3 * room)
-    top = float(finite.max()) if finite.max() < high + room else float(high + 0.3 * room)
-    return (min(bottom, 0.0) if bottom > 0 and bottom < 0.5 * top else bottom - 0.03 * room), top + 0.06 * room
 
 
 def _mark(
@@ -84,15 +72,11 @@ def _mark(
             x=found["time"], y=edge[found.index], mode="markers+text" if off.any() else "markers",
             name=say(SEVERITIES[severity]), textposition="middle right", cliponaxis=False,
             texttemplate=["%{customdata[1]:,.0f}" if out else "" for out in off],
-            marker={"symbol": SYMBOLS[severity], "size": 8 + 2 * severity, "color": ANOMALY, "line": {"width": 1.2}},
+            marker={"symbol": SYMBOLS[severity], "size": 8 + 2 * severity, "color": STRONG, "line": {"width": 1.2}},
             customdata=list(zip(found["entity"].astype(str), found["amount"].round(1), found["causes"], strict=True)),
             hovertemplate=f"%{{customdata[0]}}<br>{WHEN}<br>%{{customdata[1]:,}}<br>%{{customdata[2]}}<extra></extra>",
         )  # fmt: skip
 
-
-def _shortened(values: NDArray[np.float64]) -> NDArray[np.float32]:
-    """Half the bytes, and still more digits than a screen has pixels."""
-    return values.astype(np.float32)
 
 
 def calendar_map(detection: Detection, say: Say = str) -> go.Figure:
@@ -117,7 +101,7 @@ def calendar_map(detection: Detection, say: Say = str) -> go.Figure:
             showticklabels=year == years[-1], showgrid=False, range=[-0.5, 53.5], row=number + 1, col=1,
         )  # fmt: skip
     figure.update_yaxes(showgrid=False)
-    return _laid_out(figure, say, height=70 + 112 * len(years))
+    return laid_out(figure, say, height=70 + 112 * len(years))
 
 
 def _year(
@@ -149,7 +133,7 @@ def per_entity(detection: Detection, say: Say = str) -> go.Figure:
         )  # fmt: skip
     figure.update_layout(barmode="stack")
     figure.update_yaxes(automargin=True)
-    return _laid_out(figure, say, x=say(N_("anomalies")), height=120 + 22 * len(counts))
+    return laid_out(figure, say, x=say(N_("anomalies")), height=120 + 22 * len(counts))
 
 
 def per_month(detection: Detection, say: Say = str) -> go.Figure:
@@ -165,7 +149,7 @@ def per_month(detection: Detection, say: Say = str) -> go.Figure:
         )  # fmt: skip
     figure.update_layout(barmode="stack")
     figure.update_xaxes(type="category")
-    return _laid_out(figure, say, x=say(N_("month")), y=say(N_("anomalies")), height=300)
+    return laid_out(figure, say, x=say(N_("month")), y=say(N_("anomalies")), height=300)
 
 
 def _pattern(severity: int) -> dict[str, object]:
@@ -199,9 +183,9 @@ def profile(cells: pd.DataFrame, unit: str, say: Say = str) -> go.Figure:
     figure.add_scatter(
         x=worst["column"].astype(str), y=worst["value"], mode="markers+text", name=say(N_("deviates most")),
         text=[f"{deviation:+.1f}σ" for deviation in worst["deviation"]], textposition="top center",
-        marker={"symbol": "diamond-open", "size": 13, "color": ANOMALY, "line": {"width": 2}},
+        marker={"symbol": "diamond-open", "size": 13, "color": STRONG, "line": {"width": 2}},
     )  # fmt: skip
-    return _laid_out(figure, say, y=unit, height=360)
+    return laid_out(figure, say, y=unit, height=360)
 
 
 def moment(series: pd.Series, time: object, cell: pd.Series, unit: str, say: Say = str) -> go.Figure:
@@ -219,34 +203,10 @@ def moment(series: pd.Series, time: object, cell: pd.Series, unit: str, say: Say
     figure.add_scatter(
         x=[time], y=[cell["value"]], mode="markers+text", name=say(N_("deviates most")), textposition="top center",
         text=[f"{cell['deviation']:+.1f}σ"],
-        marker={"symbol": "diamond-open", "size": 13, "color": ANOMALY, "line": {"width": 2}},
+        marker={"symbol": "diamond-open", "size": 13, "color": STRONG, "line": {"width": 2}},
     )  # fmt: skip
-    return _laid_out(figure, say, y=unit, height=360)
+    return laid_out(figure, say, y=unit, height=360)
 
-
-def before_after(before: pd.Series, after: pd.Series, unit: str, say: Say = str) -> go.Figure:
-    """A stretch of values around a repair, as it was and as it becomes."""
-    figure = go.Figure()
-    figure.add_scatter(
-        x=before.index, y=before, mode="lines+markers", name=say(N_("before")),
-        line={"color": ANOMALY, "width": 1.5, "dash": "dot"}, marker={"symbol": "x", "size": 6},
-    )  # fmt: skip
-    figure.add_scatter(
-        x=after.index, y=after, mode="lines+markers", name=say(N_("after")),
-        line={"color": PALETTE[0], "width": 2}, marker={"size": 5},
-    )  # fmt: skip
-    return _laid_out(figure, say, y=unit, height=300)
-
-
-def thinned(values: NDArray[np.float64], points: int) -> NDArray[np.intp]:
-    """Positions of at most `points` values that keep the look of the line (MinMaxLTTB)."""
-    if len(values) <= points:
-        return np.arange(len(values))
-    from tsdownsample import MinMaxLTTBDownsampler
-
-    kept = MinMaxLTTBDownsampler().downsample(  # type: ignore[no-untyped-call]
-        np.nan_to_num(values), n_out=points)
-    return np.asarray(kept, dtype=np.intp)
 
 
 def _amounts(dataset: Dataset, summed: bool) -> NDArray[np.float64]:
@@ -258,16 +218,3 @@ def _amounts(dataset: Dataset, summed: bool) -> NDArray[np.float64]:
 def _axis(detection: Detection, say: Say) -> str:
     per_day = say(N_("per day"))
     return f"{detection.question.unit} {per_day}".strip() if detection.question.profile else detection.question.unit
-
-
-def _laid_out(figure: go.Figure, say: Say, x: str = "", y: str = "", height: int = 360) -> go.Figure:
-    figure.update_layout(
-        height=height, margin={"l": 8, "r": 8, "t": 28, "b": 8}, hovermode="closest",
-        legend={"orientation": "h", "yanchor": "bottom", "y": 1.0, "x": 0, "font": {"size": 11}},
-        plot_bgcolor="rgba(0,0,0,0)", paper_bgcolor="rgba(0,0,0,0)",
-    )  # fmt: skip
-    if x:
-        figure.update_xaxes(title={"text": x})
-    if y:
-        figure.update_yaxes(title={"text": y})
-    return figure

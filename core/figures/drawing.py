@@ -1,0 +1,62 @@
+"""What every figure shares: colours that the colour-blind tell apart, thinned lines, the frame around the plot.
+
+Titles and names pass through `say`, so that the caller can translate them. Long lines are thinned to what a screen can
+show: peaks are kept, anomalies are never thinned away before the first thousand.
+"""
+
+from collections.abc import Callable
+
+import numpy as np
+import plotly.graph_objects as go
+from numpy.typing import NDArray
+
+Say = Callable[[str], str]
+
+PALETTE = ("#0072B2", "#009E73", "#CC79A7", "#56B4E9", "#8C6D1F", "#5B5EA6", "#44AA99", "#882255")  # after Okabe and Ito
+STRONG = "#D55E00"
+CALM = "#7A8B99"
+BAND = "rgba(0, 114, 178, 0.16)"
+POINTS = 6000
+WHEN = "%{x|%Y-%m-%d %H:%M}"
+
+
+def thinned(values: NDArray[np.float64], points: int) -> NDArray[np.intp]:
+    """Positions of at most `points` values that keep the look of the line (MinMaxLTTB)."""
+    if len(values) <= points:
+        return np.arange(len(values))
+    from tsdownsample import MinMaxLTTBDownsampler
+
+    kept = MinMaxLTTBDownsampler().downsample(  # type: ignore[no-untyped-call]
+        np.nan_to_num(values), n_out=points)
+    return np.asarray(kept, dtype=np.intp)
+
+
+def shortened(values: NDArray[np.float64]) -> NDArray[np.float32]:
+    """Half the bytes, and still more digits than a screen has pixels."""
+    return values.astype(np.float32)
+
+
+def ordinary_range(amounts: NDArray[np.float64]) -> tuple[float, float]:
+    """Where an axis begins and ends: everything, unless a few amounts would flatten the rest."""
+    finite = amounts[np.isfinite(amounts)]
+    if not len(finite):
+        return 0.0, 1.0
+    low, high = np.quantile(finite, [0.0005, 0.9995])
+    room = max(high - low, 1e-9)
+    bottom = float(finite.min()) if finite.min() > low - room else float(low - 0.3 * room)
+    top = float(finite.max()) if finite.max() < high + room else float(high + 0.3 * room)
+    return (min(bottom, 0.0) if bottom > 0 and bottom < 0.5 * top else bottom - 0.03 * room), top + 0.06 * room
+
+
+def laid_out(figure: go.Figure, say: Say, x: str = "", y: str = "", height: int = 360) -> go.Figure:
+    """The figure with legend, margins and axis titles as every figure of the product has them."""
+    figure.update_layout(
+        height=height, margin={"l": 8, "r": 8, "t": 28, "b": 8}, hovermode="closest",
+        legend={"orientation": "h", "yanchor": "bottom", "y": 1.0, "x": 0, "font": {"size": 11}},
+        plot_bgcolor="rgba(0,0,0,0)", paper_bgcolor="rgba(0,0,0,0)",
+    )  # fmt: skip
+    if x:
+        figure.update_xaxes(title={"text": x})
+    if y:
+        figure.update_yaxes(title={"text": y})
+    return figure

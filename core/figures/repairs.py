@@ -1,0 +1,21 @@
+"""What a repair changes, as a figure."""
+
+import pandas as pd
+import plotly.graph_objects as go
+
+from core.figures.drawing import PALETTE, STRONG, Say, laid_out
+from core.text import N_
+
+
+def before_after(before: pd.Series, after: pd.Series, unit: str, say: Say = str) -> go.Figure:
+    """A stretch of values around a repair, as it was and as it becomes."""
+    figure = go.Figure()
+    figure.add_scatter(
+        x=before.index, y=before, mode="lines+markers", name=say(N_("before")),
+        line={"color": STRONG, "width": 1.5, "dash": "dot"}, marker={"symbol": "x", "size": 6},
+    )  # fmt: skip
+    figure.add_scatter(
+        x=after.index, y=after, mode="lines+markers", name=say(N_("after")),
+        line={"color": PALETTE[0], "width": 2}, marker={"size": 5},
+    )  # fmt: skip
+    return laid_out(figure, say, y=unit, height=300)
