@@ -20,6 +20,7 @@ from core.data.dataset import Dataset
 from core.errors import NotOnRecord
 from core.settings import ROOT, settings
 from core.stores.datasets import Datasets
+from core.stores.drivers import DriverStore
 from core.stores.events import Details, Event, Events
 from core.text import N_
 from mlflow_utils import history
@@ -41,6 +42,7 @@ class Workplace:
     """Where this process keeps things."""
 
     datasets: Datasets
+    drivers: DriverStore
     events: Events
     tracking: Tracking
     country: str
@@ -56,6 +58,7 @@ def workplace() -> Workplace:
     folder = given.vigie_data_dir.resolve()
     return Workplace(
         Datasets(folder / "datasets"),
+        DriverStore(folder / "drivers"),
         Events(folder / "events"),
         Tracking(given.tracking_uri, given.artefacts_location, folder / "runs"),
         given.country_iso_code,

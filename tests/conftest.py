@@ -18,6 +18,7 @@ from core.data.loading import load
 from core.data.samples import load_sample
 from core.run import Workplace
 from core.stores.datasets import Datasets
+from core.stores.drivers import DriverStore
 from core.stores.events import Events
 from mlflow_utils import emissions
 from mlflow_utils.tracking import Tracking
@@ -77,6 +78,7 @@ def workplace_in(folder: Path, store: Path, uri: str = "") -> Workplace:
         shutil.copy(store, folder / "mlflow.db")
     return Workplace(
         Datasets(folder / "datasets"),
+        DriverStore(folder / "drivers"),
         Events(folder / "events"),
         Tracking(uri or f"sqlite:///{folder / 'mlflow.db'}", (folder / "mlartifacts").as_uri(), folder / "runs"),
         "FRA",

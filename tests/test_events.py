@@ -17,6 +17,7 @@ from core.data.dataset import Dataset
 from core.run import Actor, Run, Workplace, recorded, tracked_run
 from core.settings import ROOT
 from core.stores.datasets import Datasets
+from core.stores.drivers import DriverStore
 from core.stores.events import Details, Event, Events, schema
 from mlflow_utils.tracking import Tracking
 
@@ -186,7 +187,7 @@ def tracking(tmp_path_factory: pytest.TempPathFactory) -> Tracking:
 
 @pytest.fixture
 def at(tracking: Tracking, tmp_path: Path) -> Workplace:
-    return Workplace(Datasets(tmp_path / "datasets"), Events(tmp_path / "events"), tracking, "FRA")
+    return Workplace(Datasets(tmp_path / "datasets"), DriverStore(tmp_path / "drivers"), Events(tmp_path / "events"), tracking, "FRA")
 
 
 @pytest.fixture(scope="module")
@@ -275,7 +276,7 @@ def test_a_log_that_cannot_be_written_costs_no_result(
     tracking: Tracking, dataset: Dataset, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     (tmp_path / "file").write_text("in the way")
-    at = Workplace(Datasets(tmp_path / "datasets"), Events(tmp_path / "file" / "events"), tracking, "FRA")
+    at = Workplace(Datasets(tmp_path / "datasets"), DriverStore(tmp_path / "drivers"), Events(tmp_path / "file" / "events"), tracking, "FRA")
     with tracked_run("no log", "isolation-forest", {}, dataset, BY, at) as run:
         end(run, None)
     assert (run.status, run.delivered) == ("completed", True)
