@@ -11,7 +11,7 @@ import time
 import urllib.error
 import urllib.request
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeVar
@@ -101,8 +101,7 @@ class Tracking:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             import mlflow.pyfunc  # noqa: F401
-
-            import mlflow_utils.served  # noqa: F401
+            import skops.io  # type: ignore[import-untyped]  # noqa: F401
         if self.reachable():
             self.client().search_experiments(max_results=1)
 
@@ -224,34 +223,3 @@ class Tracking:
             return work()
         except Exception as error:
             raise Unreachable(f"{self.uri}: {error}") from error
-
-
-def save_model(folder: Path, model: Any, example: Any, answer: Any, requirements: Mapping[str, str]) -> None:
-    """Write `model` (anything with `predict(table)`) as an MLflow pyfunc model with signature below `folder`.
-
-    It is a pickle: load it only from a tracking server you trust, in an environment that has Vigie.
-    """
-    quiet = logging.getLogger("mlflow.pyfunc")  # it warns of the pickle, at every save
-    level = quiet.level
-    quiet.setLevel(logging.ERROR)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # an input example would run the model once more, in a child process
-            import mlflow.pyfunc
-            from mlflow.models import infer_signature
-
-            from mlflow_utils.served import Served
-
-            mlflow.pyfunc.save_model(
-                folder, python_model=Served(model), signature=infer_signature(example, answer),
-                pip_requirements=[f"{name}=={version}" for name, version in requirements.items()],
-            )  # fmt: skip
-    finally:
-        quiet.setLevel(level)
-
-
-def load_model(folder: Path) -> Any:
-    """The model that `save_model` wrote to `folder`."""
-    import mlflow.pyfunc
-
-    return mlflow.pyfunc.load_model(str(folder)).unwrap_python_model().model

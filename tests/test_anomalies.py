@@ -8,7 +8,8 @@ import pandas as pd
 import pytest
 from mlflow import MlflowClient
 
-from core.analyses.anomalies import Selection, apply_model, detect, detection_of, detectors, models
+from core.analyses.anomalies import apply_model, detect, detection_of, detectors, models
+from core.analyses.selection import Selection
 from core.data import faults
 from core.data.dataset import Dataset
 from core.data.findings import Repair

@@ -1,18 +1,19 @@
 """Which rows of a dataset are abnormal, against what, and why."""
 
 import json
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
+from core.analyses.model_files import keep_model, kept_model
+from core.analyses.selection import EVERYTHING, Selection
 from core.data.dataset import Dataset
 from core.detectors import tables
 from core.detectors.base import Detector
 from core.detectors.comparisons import COMPARISONS
 from core.detectors.row_model import Incomplete, RowModel
-from core.errors import BadOption, NotOnRecord
+from core.errors import BadOption
 from core.evaluation.thresholds import check_contamination, contamination_threshold
 from core.exports import written_csv
 from core.figures import anomalies as figures
@@ -23,29 +24,10 @@ from core.run import Actor, Run, Workplace, past_run, tracked_run
 from core.text import N_
 from mlflow_utils import history
 from mlflow_utils.record import Record
-from mlflow_utils.tracking import load_model, save_model
 
 TASK = "anomalies"
 EXAMPLE_ROWS = 5
 EXPORTED_ROWS = 10_000
-
-
-@dataclass(frozen=True)
-class Selection:
-    """The part of a dataset that was asked about: what a link carries and a colleague sees again."""
-
-    entities: tuple[str, ...] = ()
-    start: pd.Timestamp | None = None
-    end: pd.Timestamp | None = None
-
-    def of(self, dataset: Dataset) -> Dataset:
-        return dataset.select(self.entities, self.start, self.end)
-
-    @classmethod
-    def asked(cls, question: Question) -> "Selection":
-        """The selection that a kept result was made from."""
-        start, end = (pd.Timestamp(day) if day else None for day in (question.start, question.end))
-        return cls(question.entities, start, end)
 
 
 def detectors() -> dict[str, type[Detector]]:
@@ -55,7 +37,7 @@ def detectors() -> dict[str, type[Detector]]:
 
 def detect(
     dataset: Dataset, detector: Detector, *, compare_with: str, at: Workplace, by: Actor,
-    contamination: float = 0.01, incomplete: Incomplete = "drop", selection: Selection = Selection(),
+    contamination: float = 0.01, incomplete: Incomplete = "drop", selection: Selection = EVERYTHING,
 ) -> tuple[Detection, Run]:  # fmt: skip
     """Fit `detector` on the selected rows and flag the share `contamination` with the highest scores.
 
@@ -81,16 +63,13 @@ def detect(
 
 
 def apply_model(
-    dataset: Dataset, run_id: str, *, at: Workplace, by: Actor, selection: Selection = Selection()
+    dataset: Dataset, run_id: str, *, at: Workplace, by: Actor, selection: Selection = EVERYTHING
 ) -> tuple[Detection, Run]:  # fmt: skip
     """Score the selected rows with the model and the threshold of an earlier run.
 
-    Raises NotOnRecord for a run without a model, BadData where the dataset is not one the model knows.
+    Raises as `kept_model` for a run without a model, BadData where the dataset is not one the model knows.
     """
-    folder = past_run(run_id, at).files / "model"
-    if not folder.is_dir():
-        raise NotOnRecord(N_("The run {run} holds no model."), run=run_id[:12])
-    model: RowModel = load_model(folder)
+    model = kept_model(run_id, RowModel, at)
     asked = {**_params(model), "model_run": run_id}
     with tracked_run(TASK, type(model.detector).__name__, asked, dataset, by, at) as run:
         part = selection.of(dataset)
@@ -145,9 +124,6 @@ def _keep(run: Run, detection: Detection, part: Dataset) -> None:
 
 
 def _keep_model(run: Run, model: RowModel, ready: Dataset) -> None:
-    import sklearn
-
     example = ready.rows(np.arange(min(EXAMPLE_ROWS, len(ready)))).frame.reset_index()
     example["entity"] = example["entity"].astype(str)
-    versions = {"scikit-learn": sklearn.__version__, "pandas": pd.__version__, "numpy": np.__version__}
-    save_model(run.folder / "model", model, example, model.predict(example), versions)
+    keep_model(run.folder / "model", model, example)

@@ -22,13 +22,14 @@ def detect(
     ] = None,
     incomplete: Annotated[Literal["drop", "impute"], typer.Option(help="Rows with missing measurements.")] = "drop",
     settings: Annotated[list[str], typer.Option("--set", metavar="NAME=VALUE", help="A hyper-parameter.")] = [],  # noqa: B006
-    model: Annotated[str | None, typer.Option(metavar="RUN_ID", help="Apply the model of this run instead.")] = None,
+    model: Annotated[str | None, typer.Option(metavar="RUN_ID|NAME@ALIAS", help="Apply this model instead.")] = None,
     recipe: Annotated[Path | None, typer.Option(help="Repairs to make first: a JSON list of {kind, settings}.")] = None,
     out: Annotated[Path | None, typer.Option(help="Write the scores as .csv or .parquet.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Score every row, flag the most abnormal, and keep the answer as a run."""
     from core.analyses import anomalies
+    from core.analyses.models import run_of
     from core.hyperparameters import configured
 
     by, at = actor("detect"), workplace()
@@ -39,7 +40,7 @@ def detect(
         chosen = configured(known[detector], pairs(settings))
         dataset = loaded(files, recipe)
         if model is not None:
-            detection, run = anomalies.apply_model(dataset, model, at=at, by=by)
+            detection, run = anomalies.apply_model(dataset, run_of(model, at), at=at, by=by)
         else:
             detection, run = anomalies.detect(
                 dataset, chosen, compare_with=compare_with or ("calendar" if dataset.dated else "entity"),

@@ -53,7 +53,8 @@ class RowModel:
                 N_("{count} complete rows are too few to learn from; at least 2 are needed."),
                 count=int(dataset.complete.sum()),
             )
-        self.columns_, self.unit_, self.profile_, self.step_ = dataset.columns, dataset.unit, dataset.profile, dataset.step
+        self.columns_, self.unit_, self.profile_ = dataset.columns, dataset.unit, dataset.profile
+        self.step_seconds_ = dataset.step.total_seconds() if dataset.step else None  # plain, so that it can be saved
         if self.incomplete == "impute":
             self.gaps_ = Expectation("calendar" if dataset.dated else "entity").fit(dataset)
         ready = self.ready(dataset)
@@ -99,7 +100,8 @@ class RowModel:
         """Score a plain table with the columns `entity`, `time` and the measurements: what MLflow serves."""
         index = keyed(table["entity"].to_numpy(), table["time"].to_numpy())
         frame = table[self.columns_].set_axis(index, axis=0)
-        dataset = Dataset(frame, layout="served", profile=self.profile_, step=self.step_, unit=self.unit_)
+        step = pd.Timedelta(seconds=self.step_seconds_) if self.step_seconds_ else None
+        dataset = Dataset(frame, layout="served", profile=self.profile_, step=step, unit=self.unit_)
         ready = self.ready(dataset)
         return pd.DataFrame({"entity": ready.entity, "time": ready.time, "score": self.score(ready)})
 

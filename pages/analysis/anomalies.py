@@ -6,7 +6,8 @@ from typing import Any
 
 import streamlit as st
 
-from core.analyses.anomalies import Selection, apply_model, detect, detection_of, detectors, models
+from core.analyses.anomalies import apply_model, detect, detection_of, detectors, models
+from core.analyses.selection import Selection
 from core.data.dataset import Dataset
 from core.detectors.base import Detector
 from core.detectors.comparisons import COMPARISONS

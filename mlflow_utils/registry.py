@@ -1,0 +1,307 @@
+"""A model's life after its run: versions of a registered name, their aliases, and who may replace whom.
+
+champion     the version that pages and commands load
+challenger   the newest version, until it is promoted
+previous     the champion before this one
+
+A version carries, as tags, what it is judged by: the figures of its run's back-test and everything that defines that test.
+"""
+
+import math
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+from filelock import FileLock
+
+from mlflow_utils import history, models
+from mlflow_utils.record import Record
+from mlflow_utils.tracking import KEY, Tracking, Unreachable
+
+CHAMPION, CHALLENGER, PREVIOUS = "champion", "challenger", "previous"
+MODEL = "model"  # the folder of a run that holds its model
+FIGURE, TEST = "figure.", "backtest."
+
+
+class Unknown(Exception):
+    """No run, model name, version or alias of that name."""
+
+
+class Waiting(Exception):
+    """The run waits to be delivered to MLflow."""
+
+
+@dataclass(frozen=True)
+class Yardstick:
+    """The figure by which the models of a task are compared, and what must be alike for it to mean the same.
+
+    params, tags   names of the runs' parameters and tags that define the back-test; a run that lacks one is not comparable
+    optional       parameters that define it too, where a run has them
+    """
+
+    metric: str
+    lower_is_better: bool = True
+    params: tuple[str, ...] = ()
+    tags: tuple[str, ...] = ()
+    optional: tuple[str, ...] = ()
+
+    @property
+    def definition(self) -> str:
+        return f"{self.metric}, {'lower' if self.lower_is_better else 'higher'} is better"
+
+
+@dataclass(frozen=True)
+class Version:
+    """One version of a registered model."""
+
+    name: str
+    number: int
+    run_id: str
+    created_ms: int
+    aliases: tuple[str, ...] = ()
+    tags: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def figures(self) -> dict[str, float]:
+        """The metrics of its run."""
+        return {tag.removeprefix(FIGURE): float(text) for tag, text in self.tags.items() if tag.startswith(FIGURE)}
+
+    @property
+    def test(self) -> dict[str, str]:
+        """What defines its back-test."""
+        return {tag.removeprefix(TEST): text for tag, text in self.tags.items() if tag.startswith(TEST)}
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """A challenger beside the champion.
+
+    figures   of champion and challenger on the yardstick's metric; NaN where there is none
+    differs   what is not alike in their back-tests: name → (champion's, challenger's)
+    """
+
+    metric: str
+    figures: tuple[float, float]
+    differs: Mapping[str, tuple[str, str]]
+    worse: bool
+
+    @property
+    def accepted(self) -> bool:
+        return not self.differs and not self.worse
+
+
+class Refused(Exception):
+    """A promotion that is not made: `comparison` says why; None where the task has no yardstick."""
+
+    def __init__(self, champion: Version | None, challenger: Version, comparison: Comparison | None) -> None:
+        self.champion, self.challenger, self.comparison = champion, challenger, comparison
+        super().__init__(f"{challenger.name} {challenger.number}")
+
+
+@dataclass(frozen=True)
+class Decision:
+    """Who promotes, whether against the comparison, and why."""
+
+    by: str
+    force: bool = False
+    reason: str = ""
+
+
+def candidate(tracking: Tracking, run: str) -> Record:
+    """The run as MLflow has it, `experiment` being the name. Raises Waiting, Unknown, Unreachable."""
+    if history.waits(tracking, run):
+        raise Waiting(run)
+    with _answering(tracking) as client:
+        past = history.find(tracking, run)
+        if past is None or not past.record.run_id:
+            raise Unknown(run)
+        found = client.get_run(past.record.run_id)
+        return Record(
+            experiment=client.get_experiment(found.info.experiment_id).name, name=found.info.run_name or "",
+            key=found.data.tags.get(KEY, ""), run_id=found.info.run_id, status=past.record.status,
+            params=dict(found.data.params), metrics=dict(found.data.metrics), tags=dict(found.data.tags),
+        )  # fmt: skip
+
+
+def register(tracking: Tracking, run: Record, name: str, yardstick: Yardstick | None, by: str) -> Version:
+    """Make the model of a `candidate` the newest version of `name` and its challenger; a run is registered once.
+
+    Raises Unreachable, and RefusedModel where the run holds no model that is loaded.
+    """
+    tags = _tags(run, yardstick, by) | {"model.sha256": _digest(tracking, run)}
+    with _alone(tracking) as client:
+        _ensure(client, name)
+        for known in _versions(client, name):
+            if known.run_id == run.run_id:
+                return known
+        made = client.create_model_version(name, f"runs:/{run.run_id}/{MODEL}", run.run_id, tags=tags)
+        newest = max(each.number for each in _versions(client, name))
+        client.set_registered_model_alias(name, CHALLENGER, str(newest))
+        return _numbered(client, name, int(made.version))
+
+
+def names(tracking: Tracking) -> list[str]:
+    """The registered models, by name. Raises Unreachable."""
+    with _answering(tracking) as client:
+        return sorted(each.name for each in _pages(client.search_registered_models))
+
+
+def versions(tracking: Tracking, name: str) -> list[Version]:
+    """The versions of `name`, newest first; none where there is no such name. Raises Unreachable."""
+    with _answering(tracking) as client:
+        return _versions(client, name)
+
+
+def by_alias(tracking: Tracking, name: str, alias: str) -> Version:
+    """Raises Unknown where nothing has the alias, Unreachable."""
+    with _answering(tracking) as client:
+        return _aliased(client, name, alias)
+
+
+def promote(
+    tracking: Tracking, name: str, number: int | None, yardstick: Yardstick | None, decision: Decision
+) -> tuple[Version, Comparison | None]:  # fmt: skip
+    """Make a version (default: the challenger) the champion; the champion until now becomes `previous`.
+
+    The comparison with the champion until now is None where there was none, or no yardstick. Raises Refused where it
+    says no, or the task has no yardstick, unless the decision is forced; Unknown; Unreachable.
+    """
+    with _alone(tracking) as client:
+        new = _aliased(client, name, CHALLENGER) if number is None else _numbered(client, name, number)
+        old = next((each for each in _versions(client, name) if CHAMPION in each.aliases), None)
+        if old is not None and old.number == new.number:
+            return new, None
+        comparison = compared(old, new, yardstick) if old and yardstick else None
+        accepted = comparison.accepted if comparison else yardstick is not None
+        if not accepted and not decision.force:
+            raise Refused(old, new, comparison)
+        for tag, text in _promotion(old, comparison, decision).items():
+            client.set_model_version_tag(name, str(new.number), tag, text)
+        if old is not None:
+            client.set_registered_model_alias(name, PREVIOUS, str(old.number))
+        client.set_registered_model_alias(name, CHAMPION, str(new.number))
+        if CHALLENGER in new.aliases:
+            client.delete_registered_model_alias(name, CHALLENGER)
+        return _numbered(client, name, new.number), comparison
+
+
+def compared(champion: Version, challenger: Version, yardstick: Yardstick) -> Comparison:
+    """Both on the yardstick. What only one of them says of its back-test differs; so does a figure that one lacks."""
+    needed = (*yardstick.tags, *yardstick.params)
+    pairs = {test: (champion.test.get(test, ""), challenger.test.get(test, "")) for test in (*needed, *yardstick.optional)}
+    pairs["metric"] = (champion.tags.get("metric", ""), challenger.tags.get("metric", ""))
+    differs = {test: pair for test, pair in pairs.items() if pair[0] != pair[1] or (test in needed and not pair[0])}
+    old, new = (each.figures.get(yardstick.metric, math.nan) for each in (champion, challenger))
+    if not (math.isfinite(old) and math.isfinite(new)):
+        differs[yardstick.metric] = (_figure(old), _figure(new))
+    return Comparison(yardstick.metric, (old, new), differs, new > old if yardstick.lower_is_better else new < old)
+
+
+def _figure(value: float) -> str:
+    return repr(value) if math.isfinite(value) else ""
+
+
+def _tags(run: Record, yardstick: Yardstick | None, by: str) -> dict[str, str]:
+    """What a version says of itself: where it comes from, who registered it, its figures and its back-test."""
+    tags = {
+        "task": run.experiment, KEY: run.key, "dataset.digest": run.tags.get("dataset.digest", ""),
+        "model_name": run.tags.get("model_name", ""), "code.version": run.tags.get("code.version", ""),
+        "registered.by": by, **{FIGURE + metric: repr(value) for metric, value in run.metrics.items()},
+    }  # fmt: skip
+    if yardstick is None:
+        return tags
+    said = {name: run.tags[name] for name in yardstick.tags if name in run.tags}
+    said |= {name: str(run.params[name]) for name in (*yardstick.params, *yardstick.optional) if name in run.params}
+    return tags | {"metric": yardstick.definition} | {TEST + name: text for name, text in said.items()}
+
+
+def _promotion(old: Version | None, comparison: Comparison | None, decision: Decision) -> dict[str, str]:
+    """Who made it champion, when, over whom, by which figures and, where forced, why."""
+    return {
+        "promoted.by": decision.by, "promoted.at": datetime.now(UTC).isoformat(timespec="seconds"),
+        "promoted.over": str(old.number) if old else "", "promoted.forced": str(decision.force).lower(),
+        "promoted.reason": decision.reason,
+        "promoted.figures": "{}: {!r} → {!r}".format(comparison.metric, *comparison.figures) if comparison else "",
+    }  # fmt: skip
+
+
+def _digest(tracking: Tracking, run: Record) -> str:
+    past = history.find(tracking, run.run_id)
+    if past is None:
+        raise Unknown(run.run_id)
+    return models.digest(past.files / MODEL)
+
+
+# ---- MLflow ---------------------------------------------------------------------------------------------------------
+
+
+@contextmanager
+def _answering(tracking: Tracking) -> Iterator[Any]:
+    """MLflow's client. Raises Unreachable where MLflow does not answer."""
+    if not tracking.reachable():
+        raise Unreachable(tracking.uri)
+    yield tracking.client()
+
+
+@contextmanager
+def _alone(tracking: Tracking) -> Iterator[Any]:
+    """As `_answering`, and nobody else of this machine changes the registry meanwhile."""
+    with _answering(tracking) as client, FileLock(tracking.spool.folder / "registry.lock"):
+        yield client
+
+
+def _ensure(client: Any, name: str) -> None:
+    from mlflow.exceptions import MlflowException
+
+    try:
+        client.create_registered_model(name)
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_ALREADY_EXISTS":
+            raise
+
+
+def _pages(search: Any, **asked: Any) -> Iterator[Any]:
+    """Everything that a search of MLflow finds, page by page."""
+    found = search(**asked)
+    yield from found
+    while found.token:
+        found = search(**asked, page_token=found.token)
+        yield from found
+
+
+def _versions(client: Any, name: str) -> list[Version]:
+    """Newest first; a search alone says nothing of aliases."""
+    from mlflow.exceptions import MlflowException
+
+    try:
+        aliases = client.get_registered_model(name).aliases
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+            raise
+        return []
+    found = _pages(client.search_model_versions, filter_string=f"name = '{name}'")
+    return sorted((_version(each, aliases) for each in found), key=lambda each: -each.number)
+
+
+def _numbered(client: Any, name: str, number: int) -> Version:
+    for each in _versions(client, name):
+        if each.number == number:
+            return each
+    raise Unknown(f"{name} {number}")
+
+
+def _aliased(client: Any, name: str, alias: str) -> Version:
+    for each in _versions(client, name):
+        if alias in each.aliases:
+            return each
+    raise Unknown(f"{name}@{alias}")
+
+
+def _version(found: Any, aliases: Mapping[str, Any]) -> Version:
+    number = int(found.version)
+    return Version(
+        found.name, number, found.run_id or "", found.creation_timestamp or 0,
+        tuple(sorted(alias for alias, points_at in aliases.items() if int(points_at) == number)), dict(found.tags),
+    )  # fmt: skip
