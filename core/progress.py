@@ -21,6 +21,21 @@ class Progress:
             raise Cancelled
         self.share, self.doing = share, doing or self.doing
 
+    def part(self, number: int, parts: int) -> "Progress":
+        """What part `number` (from 0) of `parts` equal parts tells is told here as a share of the whole."""
+        return _Part(self, number, parts)
+
     def cancel(self) -> None:
         """Ask the work to stop at its next word."""
         self._stop.set()
+
+
+class _Part(Progress):
+    def __init__(self, whole: Progress, number: int, parts: int) -> None:
+        self.whole, self.number, self.parts = whole, number, parts
+
+    def tell(self, share: float, doing: str = "") -> None:
+        self.whole.tell((self.number + share) / self.parts, doing)
+
+    def cancel(self) -> None:
+        self.whole.cancel()

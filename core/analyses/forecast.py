@@ -1,0 +1,321 @@
+"""What comes next, how sure that is, and what it hangs on."""
+
+import json
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from core import forecasters as rooms
+from core.analyses.model_files import keep_model, kept_model
+from core.analyses.scenarios import forecast_rows, response_curve, strike_effects
+from core.analyses.selection import EVERYTHING, Selection
+from core.data.dataset import DAY, Dataset
+from core.data.drivers import Drivers, DriverTable, joined
+from core.data.panel import STALE, Panel, Resolution
+from core.errors import BadOption
+from core.evaluation.intervals import Errors
+from core.exports import written_csv
+from core.forecasters.backtest import Backtest, backtest, naive_forecasts, weekly_error
+from core.forecasters.base import Forecaster
+from core.forecasters.forecast_model import ForecastModel
+from core.forecasters.known import Known, Weather
+from core.forecasters.leakage import refuse_leaks
+from core.forecasters.recalibration import recalibrated
+from core.forecasters.scoring import judged
+from core.hyperparameters import params
+from core.progress import Progress
+from core.registry import members
+from core.results.forecast import Forecast, ForecastQuestion
+from core.run import Actor, Run, Workplace, past_run, tracked_run
+from core.text import N_, Text
+from mlflow_utils import history
+from mlflow_utils.record import Record
+
+Floats = NDArray[np.float64]
+
+TASK = "forecast"
+LONGEST = 28
+YEAR = 365
+EXAMPLE_DAYS = 120
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What to forecast and how to test it.
+
+    horizon        days ahead, 1 to 28
+    resolution     "day": daily amounts, "hour": the moments of the day as the data have them
+    measure        the column, where the data have several
+    quantiles      levels of the interval's ends and of what lies between
+    weather        what the weather columns of the days to come are worth: see `known.Weather`
+    backtest_from  the test's first day; None: the last year, or the last fifth of a shorter history
+    """
+
+    horizon: int = 7
+    resolution: Resolution = "day"
+    measure: str = ""
+    quantiles: tuple[float, ...] = (0.05, 0.5, 0.95)
+    weather: Weather = "as given"
+    backtest_from: pd.Timestamp | None = None
+
+    def check(self) -> None:
+        """Raises BadOption for a horizon or quantiles that cannot be."""
+        if not 1 <= self.horizon <= LONGEST:
+            raise BadOption(
+                N_("{name} = {value} is outside {low} to {high}."), name="horizon", value=self.horizon, low=1, high=LONGEST
+            )
+        ordered = list(self.quantiles) == sorted(set(self.quantiles))
+        if not ordered or len(self.quantiles) < 2 or not all(0 < level < 1 for level in self.quantiles):
+            raise BadOption(
+                N_("{name} = {value!r} is not accepted; choose {accepted}."), name="quantiles",
+                value=", ".join(map(str, self.quantiles)), accepted="0.05, 0.5, 0.95",
+            )  # fmt: skip
+
+
+def forecasters() -> dict[str, type[Forecaster]]:
+    """Name → class of every forecaster."""
+    return members(rooms, Forecaster)
+
+
+def forecast(
+    dataset: Dataset, forecaster: Forecaster, plan: Plan, *, at: Workplace, by: Actor,
+    tables: tuple[DriverTable, ...] = (), selection: Selection = EVERYTHING, progress: Progress | None = None,
+) -> tuple[Forecast, Run]:  # fmt: skip
+    """Test `forecaster` on the past, fit it on everything, and forecast the days after the last.
+
+    Raises BadData where the series cannot be forecast or a driver gives the answer away, BadOption for a plan that cannot
+    be, Cancelled where `progress` was told to stop.
+    """
+    plan.check()
+    model = ForecastModel(forecaster, plan.horizon, plan.resolution, plan.measure, plan.weather)
+    part = selection.of(dataset)
+    series = model.series(part)
+    plan = replace(plan, backtest_from=plan.backtest_from or _usual_start(series))
+    progress = progress or Progress()
+    with tracked_run(TASK, type(forecaster).__name__, _params(model, plan, series), dataset, by, at) as run:
+        drivers = joined(part, tables, until=series.days[-1] + DAY * (plan.horizon + 1))
+        refuse_leaks(series, drivers)
+        progress.tell(0.0, N_("Forecasting the past again"))
+        tested = backtest(
+            forecaster, series, drivers, start=pd.Timestamp(plan.backtest_from), horizon=plan.horizon,
+            weather=plan.weather, progress=progress.part(0, 2),
+        )  # fmt: skip
+        progress.tell(0.5, N_("Fitting on all days"))
+        model.fit(series, drivers, tested.errors, progress.part(1, 2))
+        progress.tell(1.0, N_("Intervals, figures and the record"))
+        question = _question(model, plan, dataset, series, selection, drivers)
+        question = replace(question, driver_tables=at.drivers.save(tables) if tables else "")
+        found = _answer(question, model, tested, series, drivers)
+        _keep(run, found, series)
+        keep_model(run.folder / "model", model, _example(series, drivers, model))
+    return found, run
+
+
+def apply_model(
+    dataset: Dataset, run_id: str, *, at: Workplace, by: Actor, tables: tuple[DriverTable, ...] = ()
+) -> tuple[Forecast, Run]:
+    """Forecast the days after the end of `dataset` with the model of an earlier run; the test figures are that run's.
+
+    Raises as `kept_model`, and BadData where the dataset is not one the model knows.
+    """
+    model, fitted = kept_model(run_id, ForecastModel, at), forecast_of(run_id, at)
+    part = _same_entities(dataset, fitted)
+    series = model.series(part)
+    plan = _plan(fitted.question)
+    asked = {**_params(model, plan, series), "model_run": run_id}
+    with tracked_run(TASK, type(model.forecaster).__name__, asked, dataset, by, at) as run:
+        drivers = joined(part, tables, until=series.days[-1] + DAY * (plan.horizon + 1))
+        question = _question(model, plan, dataset, series, Selection(tuple(fitted.question.entities)), drivers)
+        question = replace(
+            question, driver_tables=at.drivers.save(tables) if tables else "", fitted_by=run_id,
+            backtest_until=fitted.question.backtest_until,
+        )  # fmt: skip
+        rows = forecast_rows(model, series, drivers, np.array(plan.quantiles))
+        found = replace(fitted, question=question, rows=rows)
+        _keep(run, found, series)
+    return found, run
+
+
+def recalibrate(dataset: Dataset, run_id: str, *, at: Workplace, by: Actor) -> tuple[Forecast, Run]:
+    """The same forecasts with intervals made of other past errors: what kept its promise best in the first half of the
+    back-test, judged on the second half beside the old intervals.
+
+    Raises as `kept_model`.
+    """
+    model, fitted = kept_model(run_id, ForecastModel, at), forecast_of(run_id, at)
+    asked = fitted.question
+    part = Selection.asked(asked).of(dataset)
+    series, plan = model.series(part), _plan(asked)
+    with tracked_run(TASK, type(model.forecaster).__name__, {**_params(model, plan, series), "model_run": run_id}, dataset, by, at) as run:  # fmt: skip
+        drivers = joined(part, at.drivers.load(asked.driver_tables) if asked.driver_tables else (), until=series.days[-1] + DAY * (plan.horizon + 1))  # fmt: skip
+        assert model.errors_ is not None
+        better, note = recalibrated(model.errors_, min(plan.quantiles), max(plan.quantiles))
+        tested = _tested_again(series, better, asked)
+        model.errors_ = better
+        question = replace(
+            asked, calibration=asdict(better.calibration), notes=(*asked.notes, (note.template, dict(note.values))),
+            fitted_by=run_id,
+        )  # fmt: skip
+        found = replace(
+            fitted, question=question, rows=forecast_rows(model, series, drivers, np.array(plan.quantiles)),
+            **_judged(tested, plan, drivers),
+        )  # fmt: skip
+        _keep(run, found, series)
+        keep_model(run.folder / "model", model, _example(series, drivers, model))
+    return found, run
+
+
+def forecast_of(run_id: str, at: Workplace) -> Forecast:
+    """The forecast that a run kept. Raises NotOnRecord where there is none."""
+    return Forecast.load(past_run(run_id, at).files / "result")
+
+
+def forecast_models(at: Workplace) -> list[Record]:
+    """Runs whose model can be applied, newest first; empty where MLflow does not answer."""
+    runs = history.recent(at.tracking, TASK, limit=100)
+    return [run for run in runs if run.status == "completed" and "model_run" not in run.params]
+
+
+# ---- parts of the answer --------------------------------------------------------------------------------------------
+
+
+def _usual_start(series: Panel) -> pd.Timestamp:
+    """The last year, or the last fifth of a history shorter than five."""
+    return series.days[-min(YEAR, len(series) // 5)] if len(series) >= 10 else series.days[-1]
+
+
+def _params(model: ForecastModel, plan: Plan, series: Panel) -> dict[str, Any]:
+    """Everything the answer depends on, as the run's parameters."""
+    return {
+        **params(model.forecaster), "forecaster": model.forecaster.name, "horizon": plan.horizon,
+        "resolution": plan.resolution, "measure": plan.measure, "weather": plan.weather,
+        "quantiles": ", ".join(f"{level:g}" for level in plan.quantiles), "entities": ", ".join(series.entities),
+        "backtest_from": str(plan.backtest_from)[:10], "backtest_until": str(series.days[-1])[:10],
+        "refit": "never",
+    }  # fmt: skip
+
+
+def _plan(asked: ForecastQuestion) -> Plan:
+    """The plan that a kept result was made by."""
+    return Plan(
+        asked.horizon, asked.resolution, asked.measure, asked.quantiles, asked.weather,  # type: ignore[arg-type]
+        pd.Timestamp(asked.backtest_from),
+    )  # fmt: skip
+
+
+def _same_entities(dataset: Dataset, fitted: Forecast) -> Dataset:
+    return dataset.select(fitted.question.entities) if fitted.question.entities else dataset
+
+
+def _question(
+    model: ForecastModel, plan: Plan, dataset: Dataset, series: Panel, selection: Selection, drivers: Drivers
+) -> ForecastQuestion:  # fmt: skip
+    assert model.errors_ is not None
+    notes = _notes(model, plan, series, drivers)
+    return ForecastQuestion(
+        forecaster=model.forecaster.name, settings=params(model.forecaster), horizon=plan.horizon,
+        resolution=plan.resolution, measure=plan.measure, quantiles=plan.quantiles, weather=plan.weather,
+        backtest_from=str(plan.backtest_from)[:10], backtest_until=str(series.days[-1])[:10], dataset=dataset.digest,
+        files=dataset.files, unit=dataset.unit, slots=series.slots, drivers=tuple(model.columns_), driver_tables="",
+        joins=tuple(asdict(join) for join in drivers.joins), calibration=asdict(model.errors_.calibration),
+        entities=selection.entities, start=str(selection.start or ""), end=str(selection.end or ""),
+        notes=tuple((note.template, dict(note.values)) for note in notes),
+    )  # fmt: skip
+
+
+def _notes(model: ForecastModel, plan: Plan, series: Panel, drivers: Drivers) -> list[Text]:
+    """What a reader has to know before trusting the figures."""
+    notes = [Text(
+        N_("Tested from {start}: the model was fitted once on the days before, then asked every day for the next {horizon}."),
+        {"start": str(plan.backtest_from)[:10], "horizon": plan.horizon},
+    )]  # fmt: skip
+    if "temperature" in model.columns_ and plan.weather == "as given":
+        notes.append(Text(N_("The test knows the weather that really came, as a perfect weather forecast would.")))
+    if plan.weather == "degraded":
+        notes.append(Text(N_("The test knows the weather with the error of a usual forecast: 1.1 °C one day ahead, 2.7 °C seven days ahead.")))
+    assumed = model.known(series, drivers).assumed[len(series) : len(series) + plan.horizon].any(axis=1)
+    if assumed.any():
+        day = series.days[-1] + DAY * int(np.argmax(assumed))
+        notes.append(Text(
+            N_("No file gives all drivers beyond {day}: their usual values for the date stand in, and the real error will be larger than the test's."),
+            {"day": str(day)[:10]},
+        ))  # fmt: skip
+    amounts = series.amounts
+    for place, entity in enumerate(series.entities):
+        own = np.flatnonzero(np.isfinite(amounts[:, place]))
+        if not len(own) or len(series) - own[-1] > STALE:
+            last = str(series.days[own[-1]])[:10] if len(own) else "–"
+            notes.append(Text(N_("{entity} ends on {day}: no forecast."), {"entity": entity, "day": last}))
+    absurd = int((np.isfinite(amounts) & np.isnan(series.lessons)).sum())
+    if absurd:
+        notes.append(Text(N_("Days left out of learning because their amount is absurd beside their neighbours: {count}."), {"count": absurd}))
+    return notes
+
+
+def _answer(
+    question: ForecastQuestion, model: ForecastModel, tested: Backtest, series: Panel, drivers: Drivers
+) -> Forecast:  # fmt: skip
+    quantiles = np.array(question.quantiles)
+    return Forecast(
+        question, forecast_rows(model, series, drivers, quantiles), **_judged(tested, _plan(question), drivers),
+        importance=_importance(model, tested, drivers), response=response_curve(model, series, drivers),
+        effects=strike_effects(series, drivers),
+    )  # fmt: skip
+
+
+def _judged(tested: Backtest, plan: Plan, drivers: Drivers) -> dict[str, pd.DataFrame]:
+    """The tables that say how good the forecasts of the back-test were."""
+    temperature = None
+    if "temperature" in drivers.columns:
+        temperature = drivers.array(tested.series.entities, tested.days)[:, :, drivers.columns.index("temperature")]
+    return judged(tested, np.array(plan.quantiles), temperature)
+
+
+def _importance(model: ForecastModel, tested: Backtest, drivers: Drivers) -> pd.DataFrame:
+    """By how much the mean absolute error grows when a group of features is shuffled, as a share of it."""
+    known = Known.of(tested.series, drivers, model.columns_)
+    rows = []
+    for step in sorted({1, model.horizon}):
+        spared = model.forecaster.importance(tested.series, known, step, tested.first)
+        forecast = model.forecaster.predict(tested.series, known, step, tested.first)
+        error = float(np.nanmean(np.abs(forecast - tested.series.amounts[tested.first :])))
+        rows += [{"group": group, "step": step, "spared": value / error} for group, value in spared.items()]
+    return pd.DataFrame(rows, columns=["group", "step", "spared"])
+
+
+def _tested_again(series: Panel, errors: Errors, asked: ForecastQuestion) -> Backtest:
+    """The back-test that a model's errors come from, on the days since its start."""
+    start = len(series) - errors.forecast.shape[1]
+    first = max(int(series.days.searchsorted(pd.Timestamp(asked.backtest_from))), start)
+    naive = naive_forecasts(series, start, asked.horizon)
+    return Backtest(series, first, start, errors, naive, weekly_error(series, first))
+
+
+def _keep(run: Run, found: Forecast, series: Panel) -> None:
+    """The figures of the run, and what a page needs to show the result again."""
+    run.metrics = found.metrics()
+    known = found.rows["forecast"].notna()
+    run.details = {"successful_predictions": int(known.sum()), "failed_predictions": int((~known).sum())}
+    found.save(run.folder / "result")
+    written_csv(found.to_frame(), run.folder / "forecast.csv")
+    written_csv(found.per_step(), run.folder / "backtest.csv")
+    joins = [dict(join) for join in found.question.joins]
+    (run.folder / "drivers.json").write_text(json.dumps(joins, ensure_ascii=False), encoding="utf-8")
+
+
+def _example(series: Panel, drivers: Drivers, model: ForecastModel) -> pd.DataFrame:
+    """The last months as the plain table that MLflow serves the model with, with the drivers of the days to come."""
+    longer = series.last(EXAMPLE_DAYS).extended(model.horizon + 1)
+    days, entities, slots = longer.values.shape
+    table = pd.DataFrame({
+        "entity": np.tile(np.repeat(np.array(longer.entities, dtype=object), slots), days),
+        "time": np.repeat(longer.moments(longer.days).to_numpy().reshape(days, 1, slots), entities, axis=1).ravel(),
+        "value": longer.values.ravel(),
+    })  # fmt: skip
+    given = drivers.array(longer.entities, longer.days)
+    for name in model.columns_:
+        table[name] = np.repeat(given[:, :, drivers.columns.index(name)], slots, axis=1).ravel()
+    return table

@@ -1,0 +1,111 @@
+"""`python -m core forecast FILE...`: what comes next, how sure that is, and how well it would have been known before."""
+
+import json
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import typer
+
+from core.commands.faces import actor, check_out, loaded, one_line_errors, one_of, pairs, print_json, write_out
+from core.errors import BadOption
+from core.results.forecast import Forecast
+from core.run import Run, workplace
+from core.text import N_
+
+FIGURES = ("mae", "wape", "rmse", "r2", "mase", "skill_naive1", "skill_naive7", "quantile_loss", "coverage", "width")
+
+
+def forecast(
+    files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="CSV, TSV, XLSX, Parquet, JSON; .gz and .zip.")],
+    forecaster: Annotated[
+        str, typer.Option(help="ridge, random-forest, gradient-boosting, blend or seasonal-naive.")
+    ] = "blend",
+    horizon: Annotated[int, typer.Option(help="Days ahead, 1 to 28.")] = 7,
+    drivers: Annotated[list[Path], typer.Option(help="Weather, strikes, school breaks, holidays: known in advance.")] = [],  # noqa: B006
+    weather: Annotated[
+        Literal["as-given", "degraded", "none"],
+        typer.Option(help="Weather as in the files, with the error of a usual forecast, or left out."),
+    ] = "as-given",
+    resolution: Annotated[Literal["day", "hour"], typer.Option(help="Daily amounts, or the moments of the day.")] = "day",
+    measure: Annotated[str, typer.Option(help="The column, where the files have several.")] = "",
+    backtest_from: Annotated[str, typer.Option(metavar="DATE", help="First day of the test (default: the last year).")] = "",
+    quantiles: Annotated[str, typer.Option(help="Levels, separated by commas.")] = "0.05,0.5,0.95",
+    settings: Annotated[list[str], typer.Option("--set", metavar="NAME=VALUE", help="A hyper-parameter.")] = [],  # noqa: B006
+    model: Annotated[
+        str | None, typer.Option(metavar="RUN_ID|NAME@ALIAS", help="Apply this model instead.")
+    ] = None,
+    recipe: Annotated[Path | None, typer.Option(help="Repairs to make first: a JSON list of {kind, settings}.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Write the forecast as .csv or .parquet.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """Forecast the days after the last, test the forecaster on the past, and keep the answer as a run."""
+    from core.analyses import forecast as analysis
+    from core.analyses.models import run_of
+    from core.data.drivers import read_drivers
+    from core.hyperparameters import configured
+
+    by, at = actor("forecast"), workplace()
+    with one_line_errors():
+        check_out(out)
+        known = analysis.forecasters()
+        one_of("--forecaster", forecaster, known)
+        chosen = configured(known[forecaster], pairs(settings))
+        plan = analysis.Plan(
+            horizon, resolution, measure, _levels(quantiles), "as given" if weather == "as-given" else weather,
+            _day(backtest_from),
+        )  # fmt: skip
+        plan.check()
+        tables = tuple(read_drivers(list(drivers)))
+        dataset = loaded(files, recipe)
+        if model is not None:
+            found, run = analysis.apply_model(dataset, run_of(model, at), tables=tables, at=at, by=by)
+        else:
+            found, run = analysis.forecast(dataset, chosen, plan, tables=tables, at=at, by=by)
+        write_out(found.to_frame(), out)
+    at.tracking.settle(30)
+    print_json(_answer(found, run)) if as_json else _print(found, run)
+
+
+def _levels(text: str) -> tuple[float, ...]:
+    """Raises BadOption for what is no number."""
+    try:
+        return tuple(float(part) for part in text.split(","))
+    except ValueError as error:
+        raise BadOption(
+            N_("{name} = {value!r} is not accepted; choose {accepted}."),
+            name="--quantiles", value=text, accepted="0.05,0.5,0.95",
+        ) from error  # fmt: skip
+
+
+def _day(text: str) -> Any:
+    """Raises BadOption for what is no date."""
+    import pandas as pd
+
+    try:
+        return pd.Timestamp(text) if text else None
+    except ValueError as error:
+        raise BadOption(
+            N_("{name} = {value!r} is not accepted; choose {accepted}."),
+            name="--backtest-from", value=text, accepted="2023-01-01",
+        ) from error  # fmt: skip
+
+
+def _answer(found: Forecast, run: Run) -> dict[str, Any]:
+    overall = {name: run.metrics.get(name) for name in FIGURES}
+    steps = json.loads(found.per_step().set_index("step").to_json(orient="index"))
+    return {
+        "run_id": run.id, "recorded": run.delivered, "metrics": overall | {"steps": steps},
+        "notes": [str(note) for note in found.question.texts], "seconds": run.seconds, "emissions_kg": run.emissions_kg,
+    }  # fmt: skip
+
+
+def _print(found: Forecast, run: Run) -> None:
+    typer.echo(f"{len(found.rows):,} values, {run.seconds:.1f} s, {run.emissions_kg * 1000:.4f} g CO2, run {run.id}")
+    typer.echo("  days ahead     MAE    WAPE  naive-1  naive-7  coverage")
+    for line in found.per_step().itertuples():
+        typer.echo(
+            f"  {line.step:>10}  {line.mae:>6,.0f}  {line.wape:>5.1%}  {line.wape_naive1:>6.1%}  {line.wape_naive7:>6.1%}"
+            f"  {line.coverage:>7.1%}"
+        )
+    for note in found.question.texts:
+        typer.echo(f"  {note}")

@@ -1,0 +1,123 @@
+"""Rolling-origin back-test: every day of a period forecast again, so many days ahead, from what was known then."""
+
+import copy
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from core.data.drivers import Drivers
+from core.data.panel import STALE, Panel
+from core.errors import BadData
+from core.evaluation.intervals import USUAL, Calibration, Errors
+from core.forecasters.base import Forecaster
+from core.forecasters.features import same_weekday
+from core.forecasters.known import Known, Weather, shifted, usable_columns
+from core.forecasters.shape import spread_over_day
+from core.progress import Progress
+from core.text import N_
+
+Floats = NDArray[np.float64]
+
+LEAST_HISTORY = 120  # days before the first forecast of a back-test
+YEAR, WEEK = 365, 7
+
+
+@dataclass(frozen=True)
+class Backtest:
+    """Forecasts of the days of `series` from number `first` on; fitted once, on the days before.
+
+    A forecast `step` days ahead is only kept where its origin lies in the period: the model had not seen the days between.
+    errors        of the period and of the year before it, which the first intervals are made of
+    start         number of the first day in `errors`
+    naive         "naive1": the last known day, "naive7": the same weekday of the last known week; as `errors.forecast`
+    weekly_error  mean absolute error of the weekly naive forecast before the period, (entities, slots)
+    """
+
+    series: Panel
+    first: int
+    start: int
+    errors: Errors
+    naive: dict[str, Floats]
+    weekly_error: Floats
+
+    @property
+    def horizon(self) -> int:
+        return len(self.errors.forecast)
+
+    @property
+    def days(self) -> pd.DatetimeIndex:
+        return self.series.days[self.first :]
+
+    def actual(self) -> Floats:
+        """(days, entities, slots)"""
+        return self.series.values[self.first :]
+
+    def forecast(self, step: int) -> Floats:
+        """(days, entities, slots), NaN for the first `step` − 1 days."""
+        return self.errors.forecast[step - 1, self.first - self.start :]
+
+    def bands(self, step: int, quantiles: Floats) -> Floats:
+        """(days, entities, slots, quantiles): every day's from the errors known `step` days before."""
+        return self.errors.rolling(step, quantiles, self.first - self.start)
+
+    def naive_forecast(self, which: str, step: int) -> Floats:
+        return self.naive[which][step - 1, self.first - self.start :]
+
+
+def backtest(
+    forecaster: Forecaster, series: Panel, drivers: Drivers, *, start: pd.Timestamp, horizon: int,
+    weather: Weather = "as given", calibration: Calibration = USUAL, progress: Progress | None = None,
+) -> Backtest:  # fmt: skip
+    """Forecast every day from `start` on, 1 to `horizon` days ahead, with `forecaster` fitted on the days before `start`.
+
+    The year before `start` is forecast by a model fitted before that year; its errors make the first intervals. Raises
+    BadData where too little history lies before `start`, or too few days behind it.
+    """
+    first = int(series.days.searchsorted(start))
+    before = first - _calibration_days(first)
+    if before < LEAST_HISTORY or len(series) - first < horizon:
+        raise BadData(
+            N_("A back-test from {start} needs {least} days before it and {horizon} from it on; the data reach from {first} to {last}."),
+            start=str(start)[:10], least=2 * LEAST_HISTORY, horizon=horizon,
+            first=str(series.days[0])[:10], last=str(series.days[-1])[:10],
+        )  # fmt: skip
+    count = len(series) - before
+    forecast = np.full((horizon, count, len(series.entities), len(series.slots)), np.nan)
+    columns = usable_columns(series.until(series.days[before]), drivers, weather)
+    known = Known.of(series, drivers, columns, weather, horizon)
+    for number, (begin, end) in enumerate(((before, first), (first, len(series)))):
+        own, past = copy.deepcopy(forecaster), series.until(series.days[begin])
+        own.fit(past, Known.of(past, drivers, columns, weather, horizon), horizon, None if progress is None else progress.part(number, 2))
+        for step in range(1, horizon + 1):
+            days = slice(begin + step - 1, end)
+            amounts = own.predict(series, known, step, days.start)
+            moments = spread_over_day(amounts, series, step, days.start)
+            forecast[step - 1, days.start - before : end - before] = moments[: max(end - days.start, 0)]
+    errors = Errors(forecast, series.values[before:], calibration)
+    return Backtest(series, first, before, errors, naive_forecasts(series, before, horizon), weekly_error(series, first))
+
+
+def _calibration_days(days: int) -> int:
+    """A year, or half of what there is."""
+    return min(YEAR, days // 2)
+
+
+def naive_forecasts(series: Panel, before: int, horizon: int) -> dict[str, Floats]:
+    """The last known moment of the same hour, and the last known one of the same weekday."""
+    count = len(series)
+    flat = series.values.reshape(count, -1)
+    recent = pd.DataFrame(flat).ffill(limit=STALE).to_numpy().reshape(series.values.shape)
+    steps = range(1, horizon + 1)
+    return {
+        "naive1": np.stack([shifted(recent, step)[before:] for step in steps]),
+        "naive7": np.stack([shifted(recent, same_weekday(step))[before:] for step in steps]),
+    }
+
+
+def weekly_error(series: Panel, first: int) -> Floats:
+    """Mean absolute error of the weekly naive forecast before the period, (entities, slots): the scale of MASE."""
+    past = series.values[:first]
+    change = pd.DataFrame(np.abs(past[WEEK:] - past[:-WEEK]).reshape(len(past) - WEEK, -1))
+    return change.mean().to_numpy().reshape(past.shape[1:])

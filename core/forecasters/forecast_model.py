@@ -1,0 +1,112 @@
+"""A whole forecast model: the forecaster, how days become hours, the drivers it needs, and the errors its intervals are made of."""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from core.data.dataset import DAY, Dataset, keyed
+from core.data.drivers import Drivers
+from core.data.panel import Panel, Resolution
+from core.errors import BadData
+from core.evaluation.intervals import Errors
+from core.forecasters.base import Forecaster
+from core.forecasters.known import Known, Weather, usable_columns
+from core.forecasters.shape import spread_over_day
+from core.forecasters.tables import table_of
+from core.progress import Progress
+from core.text import N_
+
+Floats = NDArray[np.float64]
+
+KEPT_DAYS = 730  # of errors: two years, of which intervals use the last
+SERVED = np.array([0.05, 0.95])
+
+
+@dataclass
+class ForecastModel:
+    """Fitted as one piece and saved as one piece.
+
+    resolution   "day": daily amounts, "hour": the moments of the day as the data have them
+    measure      the column, where the data have several
+    weather      what the drivers of the future will be like: as good as observed, a usual forecast, or absent
+    """
+
+    forecaster: Forecaster
+    horizon: int = 7
+    resolution: Resolution = "day"
+    measure: str = ""
+    weather: Weather = "as given"
+
+    entities_: tuple[str, ...] = field(default=(), init=False)
+    columns_: tuple[str, ...] = field(default=(), init=False)
+    unit_: str = field(default="", init=False)
+    slots_: int = field(default=1, init=False)
+    day_start_: int = field(default=0, init=False)
+    fitted_until_: str = field(default="", init=False)
+    errors_: Errors | None = field(default=None, init=False)
+
+    def series(self, dataset: Dataset) -> Panel:
+        """The series of `dataset` that the model is about. Raises as `Panel.of`."""
+        return Panel.of(dataset, self.resolution, self.measure)
+
+    def fit(self, series: Panel, drivers: Drivers, errors: Errors, progress: Progress | None = None) -> None:
+        """Learn from all of `series`; `errors` of a back-test make the intervals."""
+        self.columns_ = tuple(usable_columns(series, drivers, self.weather))
+        known = Known.of(series, drivers, self.columns_, self.weather, self.horizon)
+        self.forecaster.fit(series, known, self.horizon, progress)
+        self.entities_, self.unit_ = series.entities, series.unit
+        self.slots_, self.day_start_ = len(series.slots), series.day_start
+        self.fitted_until_, self.errors_ = str(series.days[-1])[:10], errors.last(KEPT_DAYS)
+
+    def known(self, series: Panel, drivers: Drivers) -> Known:
+        """The drivers of `series` and of the days to forecast."""
+        return Known.of(series.extended(self.horizon), drivers, self.columns_)
+
+    def ahead(self, series: Panel, drivers: Known, horizon: int, quantiles: Floats) -> tuple[Floats, Floats]:
+        """The `horizon` days after the end of `series`: forecast (steps, entities, slots), and its quantiles on one axis more.
+
+        Raises BadData for other entities or another unit than the model was fitted on, or a horizon beyond its own.
+        """
+        self._check(series, horizon)
+        assert self.errors_ is not None, "fit comes first"
+        longer = series.extended(self.horizon)
+        steps, bands = [], []
+        for step in range(1, horizon + 1):
+            day = len(series) + step - 1
+            amounts = self.forecaster.predict(longer, drivers, step, day)
+            steps.append(spread_over_day(amounts, longer, step, day)[0])
+            bands.append(self.errors_.bands(steps[-1], step, quantiles))
+        return np.stack(steps), np.stack(bands)
+
+    def predict(self, table: pd.DataFrame) -> pd.DataFrame:
+        """Forecast from a plain table with the columns `entity`, `time`, `value` and the drivers: what MLflow serves.
+
+        Rows without a value lie after the last known day and carry the drivers of the days to come.
+        """
+        index = keyed(table["entity"].to_numpy(), pd.DatetimeIndex(table["time"]))
+        known = table["value"].notna().to_numpy()
+        frame = pd.DataFrame({"value": table["value"].to_numpy(dtype=float)}, index=index)[known]
+        step = pd.Timedelta(days=1) / max(self.slots_, 1)
+        series = Panel.of(Dataset(frame, layout="served", step=step, day_start=self.day_start_, unit=self.unit_), self.resolution)
+        drivers = Drivers.of_rows(table.set_index(index)[list(self.columns_)], self.day_start_)
+        forecast, bands = self.ahead(series, self.known(series, drivers), self.horizon, SERVED)
+        days = pd.date_range(series.days[-1] + DAY, periods=self.horizon, freq="D")
+        return table_of(days, series, {"forecast": forecast, "low": bands[..., 0], "high": bands[..., 1]}).astype({"entity": str})
+
+    def _check(self, series: Panel, horizon: int) -> None:
+        if horizon > self.horizon:
+            raise BadData(
+                N_("The model was fitted to look {accepted} days ahead; {value} were asked for."),
+                accepted=self.horizon, value=horizon,
+            )  # fmt: skip
+        if series.entities != self.entities_ or series.unit != self.unit_:
+            raise BadData(
+                N_("The model was fitted on {accepted}; the data have {value}."),
+                accepted=_described(self.entities_, self.unit_), value=_described(series.entities, series.unit),
+            )  # fmt: skip
+
+
+def _described(entities: tuple[str, ...], unit: str) -> str:
+    return f"{', '.join(entities[:4])}{' …' if len(entities) > 4 else ''} ({len(entities)}), {unit or '?'}"

@@ -1,0 +1,56 @@
+"""Other past errors for an interval that broke its promise: chosen on one half of a back-test, judged on the other."""
+
+from itertools import product
+
+import numpy as np
+from numpy.typing import NDArray
+
+from core.evaluation.intervals import Calibration, Errors, Scale
+from core.text import N_, Text
+
+Floats = NDArray[np.float64]
+
+SCALES: tuple[Scale, ...] = ("root", "level", "plain")
+CHOICES = tuple(Calibration(*each) for each in product((365, 180, 90), (True, False), SCALES))
+
+
+def recalibrated(errors: Errors, low: float, high: float) -> tuple[Errors, Text]:
+    """The errors with the calibration that misses `high` − `low` least, on the first half of the days, per entity and step.
+
+    The note tells the coverage on the second half, before and after.
+    """
+    count = errors.forecast.shape[1]
+    start, middle = count // 3, count // 3 + (count - count // 3) // 2
+    ends = np.array([low, high])
+    kept = {each: _covered(Errors(errors.forecast, errors.actual, each), ends, start) for each in (*CHOICES, errors.calibration)}
+    best = min(CHOICES, key=lambda each: _missed(kept[each][:, : middle - start], high - low))
+    before, after = (float(np.nanmean(kept[each][:, middle - start :])) for each in (errors.calibration, best))
+    note = Text(
+        N_("Recalibrated on the first half of the test (window {window} days, {own}, {scale}). On the second half {before} % lay inside before, {after} % now, {nominal} % were promised."),
+        {"window": best.window, "own": "own" if best.own else "shared", "scale": best.scale, "before": round(100 * before, 1),
+         "after": round(100 * after, 1), "nominal": round(100 * (high - low), 1)},
+    )  # fmt: skip
+    return Errors(errors.forecast, errors.actual, best), note
+
+
+def _covered(errors: Errors, ends: Floats, start: int) -> Floats:
+    """Share of the moments of a day inside, (steps, days, entities), NaN where nothing was forecast."""
+    found = []
+    for step in range(1, len(errors.forecast) + 1):
+        bands = errors.rolling(step, ends, start)
+        actual = errors.actual[start:]
+        known = np.isfinite(actual) & np.isfinite(bands).all(axis=-1)
+        inside = np.where(known, (actual >= bands[..., 0]) & (actual <= bands[..., 1]), np.nan)
+        with np.errstate(invalid="ignore"):
+            found.append(np.where(known.any(axis=2), np.nansum(inside, axis=2) / np.maximum(known.sum(axis=2), 1), np.nan))
+    return np.stack(found)
+
+
+def _missed(inside: Floats, nominal: float) -> float:
+    """Mean distance to the promise over entities, numbers of days ahead, and quarters of the period."""
+    parts = []
+    for quarter in np.array_split(inside, 4, axis=1):
+        known = np.isfinite(quarter).sum(axis=1)
+        share = np.nansum(quarter, axis=1) / np.maximum(known, 1)
+        parts.append(np.abs(share - nominal)[known > 0])
+    return float(np.concatenate(parts).mean())
