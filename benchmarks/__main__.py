@@ -6,7 +6,7 @@ from importlib import import_module
 
 from benchmarks.lines import show
 
-BENCHMARKS = ("reading", "detection", "planted", "first_page", "payload")
+BENCHMARKS = ("reading", "detection", "planted", "forecasting", "first_page", "payload", "clustering")
 
 
 def main(names: list[str]) -> int:

@@ -4,15 +4,19 @@ import logging
 
 import typer
 
+from core.commands.cluster import cluster
 from core.commands.detect import detect
 from core.commands.doctor import doctor
+from core.commands.forecast import forecast
+from core.commands.models import models
 from core.commands.sample import sample
 from core.commands.serve import serve
 from core.commands.worker import worker
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
-for command in (doctor, detect, sample, serve, worker):
+for command in (doctor, detect, cluster, forecast, sample, serve, worker):
     app.command()(command)
+app.add_typer(models, name="models")
 
 if __name__ == "__main__":
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")

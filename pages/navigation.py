@@ -47,7 +47,11 @@ def _pages() -> dict[str, list["st.Page"]]:  # type: ignore[valid-type]
 
     return {
         _("Data"): [page("data/load.py", _("Load data"), "upload_file", "data", default=True)],
-        _("Analysis"): [page("analysis/anomalies.py", _("Anomalies"), "troubleshoot", "anomalies")],
+        _("Analysis"): [
+            page("analysis/anomalies.py", _("Anomalies"), "troubleshoot", "anomalies"),
+            page("analysis/clusters.py", _("Clusters"), "bubble_chart", "clusters"),
+            page("analysis/forecast.py", _("Forecast"), "trending_up", "forecast"),
+        ],
     }
 
 

@@ -15,7 +15,8 @@ from core.analyses.selection import EVERYTHING, Selection
 from core.data.dataset import DAY, Dataset
 from core.data.drivers import Drivers, DriverTable, joined
 from core.data.panel import STALE, Panel, Resolution
-from core.errors import BadOption
+from core.errors import BadData, BadOption
+from core.evaluation.forecasts import mae
 from core.evaluation.intervals import Errors
 from core.exports import written_csv
 from core.forecasters.backtest import Backtest, backtest, naive_forecasts, weekly_error
@@ -143,10 +144,15 @@ def recalibrate(dataset: Dataset, run_id: str, *, at: Workplace, by: Actor) -> t
     """The same forecasts with intervals made of other past errors: what kept its promise best in the first half of the
     back-test, judged on the second half beside the old intervals.
 
-    Raises as `kept_model`.
+    Raises as `kept_model`, and BadData for another dataset than the run's.
     """
     model, fitted = kept_model(run_id, ForecastModel, at), forecast_of(run_id, at)
     asked = fitted.question
+    if dataset.digest != asked.dataset:
+        raise BadData(
+            N_("Intervals are made anew from the data that the model was fitted on; {file} holds others."),
+            file=", ".join(dataset.files),
+        )  # fmt: skip
     part = Selection.asked(asked).of(dataset)
     series, plan = model.series(part), _plan(asked)
     with tracked_run(TASK, type(model.forecaster).__name__, {**_params(model, plan, series), "model_run": run_id}, dataset, by, at) as run:  # fmt: skip
@@ -281,8 +287,8 @@ def _importance(model: ForecastModel, tested: Backtest, drivers: Drivers) -> pd.
     for step in sorted({1, model.horizon}):
         spared = model.forecaster.importance(tested.series, known, step, tested.first)
         forecast = model.forecaster.predict(tested.series, known, step, tested.first)
-        error = float(np.nanmean(np.abs(forecast - tested.series.amounts[tested.first :])))
-        rows += [{"group": group, "step": step, "spared": value / error} for group, value in spared.items()]
+        error = mae(tested.series.amounts[tested.first :], forecast)
+        rows += [{"group": group, "step": step, "spared": value / error if error else 0.0} for group, value in spared.items()]
     return pd.DataFrame(rows, columns=["group", "step", "spared"])
 
 

@@ -1,6 +1,6 @@
 """What if: the same forecast under another weather or with a strike, the response to both, and what strikes have changed."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 
 import numpy as np
@@ -11,7 +11,7 @@ from core.analyses.model_files import kept_model
 from core.data.dataset import DAY, Dataset
 from core.data.drivers import Drivers, DriverTable, joined
 from core.data.panel import Panel
-from core.errors import BadOption
+from core.errors import BadData, BadOption
 from core.evaluation.effects import LEAST_DAYS, matched_effect, raw_effect
 from core.forecasters.backtest import naive_forecasts
 from core.forecasters.forecast_model import ForecastModel
@@ -59,8 +59,13 @@ class Scenario:
     tables: tuple[DriverTable, ...] = ()
 
     def check(self) -> None:
-        """Raises BadOption for a value outside its field, or a minimum above the maximum."""
+        """Raises BadOption for a field that does not exist, a value outside it, or a minimum above the maximum."""
         for name, value in self.weather.items():
+            if name not in WEATHER_FIELDS:
+                raise BadOption(
+                    N_("{name} = {value!r} is not accepted; choose {accepted}."),
+                    name="weather", value=name, accepted=", ".join(WEATHER_FIELDS),
+                )  # fmt: skip
             _, _, low, high, _ = WEATHER_FIELDS[name]
             if not low <= value <= high:
                 raise BadOption(N_("{name} = {value} is outside {low} to {high}."), name=name, value=value, low=low, high=high)
@@ -69,6 +74,16 @@ class Scenario:
             raise BadOption(
                 N_("The minimum temperature {value} lies above the maximum {accepted}."), value=coldest, accepted=warmest
             )
+
+    def check_learnt(self, learnt: Sequence[str]) -> None:
+        """Raises BadData for a change that would say nothing, because the driver is none of those `learnt`."""
+        asked = [*self.weather, *(("temperature",) if self.warmer else ()), *((STRIKE,) if self.strike is not None else ())]
+        for name in asked:
+            if name not in learnt and not (name in ERRING and "temperature" in learnt):
+                raise BadData(
+                    N_("The model has not learnt {name}: no file gave it on enough days, or the question left the weather out."),
+                    name=name,
+                )  # fmt: skip
 
     def applied(self, drivers: Drivers, first: pd.Timestamp) -> Drivers:
         """`drivers` changed from the day `first` on."""
@@ -102,6 +117,7 @@ def what_if(dataset: Dataset, run_id: str, scenario: Scenario, *, at: Workplace,
     """
     scenario.check()
     model = kept_model(run_id, ForecastModel, at)
+    scenario.check_learnt(model.columns_)
     asked = Forecast.load(past_run(run_id, at).files / "result").question
     start, end = (pd.Timestamp(day) if day else None for day in (asked.start, asked.end))
     part = dataset.select(asked.entities, start, end)

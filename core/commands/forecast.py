@@ -55,7 +55,7 @@ def forecast(
             _day(backtest_from),
         )  # fmt: skip
         plan.check()
-        tables = tuple(read_drivers(list(drivers)))
+        tables = tuple(read_drivers(list(drivers))) if drivers else ()
         dataset = loaded(files, recipe)
         if model is not None:
             found, run = analysis.apply_model(dataset, run_of(model, at), tables=tables, at=at, by=by)
@@ -81,13 +81,13 @@ def _day(text: str) -> Any:
     """Raises BadOption for what is no date."""
     import pandas as pd
 
-    try:
-        return pd.Timestamp(text) if text else None
-    except ValueError as error:
+    day = pd.to_datetime(text, format="%Y-%m-%d", errors="coerce") if text else None
+    if day is pd.NaT:
         raise BadOption(
             N_("{name} = {value!r} is not accepted; choose {accepted}."),
             name="--backtest-from", value=text, accepted="2023-01-01",
-        ) from error  # fmt: skip
+        )  # fmt: skip
+    return day
 
 
 def _answer(found: Forecast, run: Run) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from core.data.samples import write_sample
 
 
 def sample(
-    name: Annotated[str, typer.Argument(help="gas_daily, daily_profile, tidy_series or kpi_matrix.")],
+    name: Annotated[str, typer.Argument(help="gas_daily, daily_profile, tidy_series, kpi_matrix, or gas_weather: drivers of the first.")],
     out: Annotated[Path, typer.Option(help="Where to write the CSV.")] = Path("sample.csv"),
 ) -> None:
     """Write a sample file to try Vigie with."""

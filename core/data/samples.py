@@ -16,6 +16,8 @@ from core.text import N_
 
 Floats = NDArray[np.float64]
 SEED = 20240229
+GAS_DAYS = ("2022-10-01", "2024-09-30")
+DAYS_TO_COME = 29  # the longest forecast and the morning after it
 
 
 @dataclass(frozen=True)
@@ -30,9 +32,10 @@ class Sample:
 
 def sample_table(name: str) -> pd.DataFrame:
     """The table of the sample `name`; the same at every call. Raises BadOption for a name that does not exist."""
-    if name not in SAMPLES:
-        raise BadOption(N_("No sample {name!r}; there are: {accepted}."), name=name, accepted=", ".join(SAMPLES))
-    return SAMPLES[name].make(np.random.default_rng(SEED))
+    makers = {each.name: each.make for each in SAMPLES.values()} | DRIVERS
+    if name not in makers:
+        raise BadOption(N_("No sample {name!r}; there are: {accepted}."), name=name, accepted=", ".join(makers))
+    return makers[name](np.random.default_rng(SEED))
 
 
 def write_sample(name: str, path: Path) -> None:
@@ -52,16 +55,17 @@ def load_sample(name: str) -> Dataset:
 
 
 def _gas(random: np.random.Generator) -> pd.DataFrame:
-    """Two years of gas days for four regions: winters, quiet Sundays, a morning and an evening peak."""
-    days = pd.date_range("2022-10-01", "2024-09-30")
+    """Two years of gas days for four regions: heating that follows the weather, quiet week-ends, two peaks a day."""
+    days = pd.date_range(*GAS_DAYS)
+    cold = np.maximum(16 - _temperature(random)[: len(days)], 0)
     parts = []
     for operator, region, size in (
         ("North Gas", "Coast", 420.0), ("North Gas", "Plain", 1500.0), ("South Gas", "Hills", 260.0), ("South Gas", "Plain", 90.0)
     ):  # fmt: skip
         hours = np.arange(24)
         shape = 1 + 0.22 * _peak(hours, 7.5, 2) + 0.18 * _peak(hours, 19, 2.5) - 0.2 * _peak(hours, 3, 3)
-        level = size * _winter(days) * np.where(days.dayofweek >= 5, 0.93, 1.0)
-        level = level * np.exp(_wander(random, len(days), 0.05))
+        level = size * (0.25 + 0.11 * cold) * np.where(days.dayofweek >= 5, 0.93, 1.0)
+        level = level * np.exp(_wander(random, len(days), 0.02))
         values = level[:, None] * shape * np.exp(random.normal(0, 0.015, (len(days), 24)))
         injected = _injected_days(random, values, 8)
         table = pd.DataFrame(values, columns=clock_labels(24))
@@ -75,6 +79,22 @@ def _gas(random: np.random.Generator) -> pd.DataFrame:
     table = pd.concat(parts, ignore_index=True)
     table.loc[random.choice(len(table), 6, replace=False), ["13:00", "14:00"]] = np.nan
     return table.drop(index=[100, 101, 900]).sort_values(["date", "region"], kind="stable")
+
+
+def _gas_weather(random: np.random.Generator) -> pd.DataFrame:
+    """The weather that the gas sample follows, for its days and the four weeks after them."""
+    mean = _temperature(random)
+    days = pd.date_range(GAS_DAYS[0], periods=len(mean))
+    table = pd.DataFrame({"date": days.strftime("%Y-%m-%d"), "TMin (°C)": mean - 4, "TMax (°C)": mean + 4, "TMoy (°C)": mean})
+    return table.round(1)
+
+
+def _temperature(random: np.random.Generator) -> Floats:
+    """°C: 2 in January, 20 in July, and a weather that wanders by some degrees; the first draws of `random`."""
+    days = pd.date_range(GAS_DAYS[0], pd.Timestamp(GAS_DAYS[1]) + pd.Timedelta(days=DAYS_TO_COME))
+    season = 11 - 9 * np.cos(2 * np.pi * (days.dayofyear.to_numpy() - 15) / 365.25)
+    temperature: Floats = season + _wander(random, len(days), 0.45)
+    return temperature
 
 
 def _load(random: np.random.Generator) -> pd.DataFrame:
@@ -129,6 +149,9 @@ def _kpis(random: np.random.Generator) -> pd.DataFrame:
     table = pd.DataFrame(kpis, columns=[f"kpi_{number:02d}" for number in range(1, 13)])
     return table.assign(injected=injected)
 
+
+DRIVERS: dict[str, Callable[[np.random.Generator], pd.DataFrame]] = {"gas_weather": _gas_weather}
+"""What belongs to a sample as a file of drivers."""
 
 SAMPLES: dict[str, Sample] = {
     each.name: each

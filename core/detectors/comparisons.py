@@ -30,6 +30,7 @@ class Comparison(ABC):
     label: ClassVar[str]
     help: ClassVar[str]
     needs_dates: ClassVar[bool] = False
+    usual_: Expectation
 
     @abstractmethod
     def fit(self, dataset: Dataset) -> Self:
@@ -46,7 +47,11 @@ class Comparison(ABC):
     def deviations(self, dataset: Dataset) -> pd.DataFrame:
         """How many spreads every measurement lies from what was expected; signed, shape (rows, columns)."""
         center, spread = self.expected(dataset)
-        return pd.DataFrame((dataset.values - center) / _floored(spread, center), columns=dataset.columns)
+        return pd.DataFrame((dataset.values - center) / _floored(spread, center, self._widest()), columns=dataset.columns)
+
+    def _widest(self) -> Floats:
+        """The largest spread of every column among all that were learnt."""
+        return np.nanmax(self.usual_.spread_, axis=0, initial=0.0)
 
 
 class Everything(Comparison):
@@ -197,6 +202,9 @@ class ShapeOnly(Comparison):
         mean = self._mean(dataset)
         return self.usual_.median_[[0]] * mean, self.usual_.spread_[[0]] * np.abs(mean)
 
+    def _widest(self) -> Floats:
+        return np.zeros(1)  # spreads grow with the row's own mean: those of other rows say nothing of it
+
     def _mean(self, dataset: Dataset) -> Floats:
         mean = dataset.values.mean(axis=1, keepdims=True)
         return np.where(np.abs(mean) < 1e-12, 1.0, mean)
@@ -210,9 +218,8 @@ def _standardised(values: Floats, center: Floats, spread: Floats, floor: float) 
     return result
 
 
-def _floored(spread: Floats, center: Floats) -> Floats:
-    """Spreads that are not zero: at least 2 % of what is expected, at least 1 % of the largest spread of the column."""
-    widest = spread.max(axis=0, initial=0.0)
+def _floored(spread: Floats, center: Floats, widest: Floats) -> Floats:
+    """Spreads that are not zero: at least 2 % of what is expected, at least 1 % of the `widest` of the column."""
     return np.maximum(spread, np.maximum(LEVEL_FLOOR * np.abs(center), 0.01 * widest)).clip(min=1e-12)
 
 

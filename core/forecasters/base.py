@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from core.data.panel import Panel
 from core.errors import BadData
+from core.evaluation.forecasts import mae
 from core.forecasters.features import Table
 from core.forecasters.known import Known
 from core.progress import Progress
@@ -74,7 +75,7 @@ class Direct(Forecaster):
 
         def error(values: Floats) -> float:
             answers = self.answer(Table(values, table.names, table.groups), series, step, first)
-            return float(np.nanmean(np.abs(answers - amounts)))
+            return mae(amounts, answers)
 
         usual, found = error(table.values), {}
         for group in dict.fromkeys(table.groups):

@@ -18,6 +18,7 @@ Floats = NDArray[np.float64]
 HEATING = (10, 13, 16, 19)  # °C below which heating answers: consumption bends over several degrees, not at one
 COOLING = (20, 24)  # °C above which cooling does
 SMOOTHED = (0.6, 0.35, 0.15)  # buildings remember the cold of yesterday and of last week
+LONG = 2.5  # years; in fewer, a trend and the finer waves of the year are the same thing
 LAGS = (0, 1, 2, 3, 4, 5, 6, 7, 13, 20)
 TREND_FROM = pd.Timestamp("2000-01-01")  # any fixed day: a series seen from a later day on has the same trend
 
@@ -63,13 +64,17 @@ def same_weekday(step: int) -> int:
     return step + (-step) % 7
 
 
-def for_a_line(panel: Panel, known: Known, recent: Floats, step: int) -> Table:
-    """Levels: `recent` (the last known amounts) at several lags, degree-days then and now, the weekday times the cold."""
+def for_a_line(panel: Panel, known: Known, recent: Floats, step: int, years: float = LONG) -> Table:
+    """Levels: `recent` (the last known amounts) at several lags, degree-days then and now, the weekday times the cold.
+
+    `years` of history tell whether a trend can be told from a season.
+    """
     columns = _Columns(len(panel.entities))
     days = panel.days
     weekday = days.dayofweek.to_numpy()
-    _calendar(columns, days)
-    columns.add("calendar", "trend", ((days - TREND_FROM).days / 365.25).to_numpy())
+    _calendar(columns, days, waves=3 if years >= LONG else int(years))
+    if years >= LONG:
+        columns.add("calendar", "trend", ((days - TREND_FROM).days / 365.25).to_numpy())
     level = pd.DataFrame(recent).rolling(28, min_periods=7).mean().to_numpy()
     _flags(columns, known, step, shifted(level, step))  # an event changes a share of the amount, not so many MWh
     for name in known.numeric:
@@ -124,11 +129,11 @@ def for_trees(panel: Panel, known: Known, recent: Floats, step: int) -> Table:
     return columns.table()
 
 
-def _calendar(columns: _Columns, days: pd.DatetimeIndex) -> None:
+def _calendar(columns: _Columns, days: pd.DatetimeIndex, waves: int) -> None:
     for day in range(7):
         columns.add("calendar", f"weekday {day}", (days.dayofweek == day).astype(float))
     angle = 2 * np.pi * days.dayofyear.to_numpy() / 365.25
-    for wave in (1, 2, 3):
+    for wave in range(1, waves + 1):
         columns.add("calendar", f"year sin {wave}", np.sin(wave * angle))
         columns.add("calendar", f"year cos {wave}", np.cos(wave * angle))
 

@@ -67,7 +67,7 @@ class ForecastModel:
     def ahead(self, series: Panel, drivers: Known, horizon: int, quantiles: Floats) -> tuple[Floats, Floats]:
         """The `horizon` days after the end of `series`: forecast (steps, entities, slots), and its quantiles on one axis more.
 
-        Raises BadData for other entities or another unit than the model was fitted on, or a horizon beyond its own.
+        Raises BadData for other entities, moments or another unit than the model was fitted on, or a horizon beyond its own.
         """
         self._check(series, horizon)
         assert self.errors_ is not None, "fit comes first"
@@ -90,7 +90,8 @@ class ForecastModel:
         frame = pd.DataFrame({"value": table["value"].to_numpy(dtype=float)}, index=index)[known]
         step = pd.Timedelta(days=1) / max(self.slots_, 1)
         series = Panel.of(Dataset(frame, layout="served", step=step, day_start=self.day_start_, unit=self.unit_), self.resolution)
-        drivers = Drivers.of_rows(table.set_index(index)[list(self.columns_)], self.day_start_)
+        begins = self.day_start_ if self.slots_ > 1 else 0  # a row per day carries its date, whenever the day begins
+        drivers = Drivers.of_rows(table.set_index(index)[list(self.columns_)], begins)
         forecast, bands = self.ahead(series, self.known(series, drivers), self.horizon, SERVED)
         days = pd.date_range(series.days[-1] + DAY, periods=self.horizon, freq="D")
         return table_of(days, series, {"forecast": forecast, "low": bands[..., 0], "high": bands[..., 1]}).astype({"entity": str})
@@ -101,12 +102,14 @@ class ForecastModel:
                 N_("The model was fitted to look {accepted} days ahead; {value} were asked for."),
                 accepted=self.horizon, value=horizon,
             )  # fmt: skip
-        if series.entities != self.entities_ or series.unit != self.unit_:
+        fitted, given = (self.entities_, self.unit_, self.slots_), (series.entities, series.unit, len(series.slots))
+        if given != fitted:
             raise BadData(
                 N_("The model was fitted on {accepted}; the data have {value}."),
-                accepted=_described(self.entities_, self.unit_), value=_described(series.entities, series.unit),
+                accepted=_described(*fitted), value=_described(*given),
             )  # fmt: skip
 
 
-def _described(entities: tuple[str, ...], unit: str) -> str:
-    return f"{', '.join(entities[:4])}{' …' if len(entities) > 4 else ''} ({len(entities)}), {unit or '?'}"
+def _described(entities: tuple[str, ...], unit: str, slots: int) -> str:
+    more, moments = " …" if len(entities) > 4 else "", f" × {slots}" if slots > 1 else ""
+    return f"{', '.join(entities[:4])}{more} ({len(entities)}), {unit or '?'}{moments}"

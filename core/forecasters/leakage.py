@@ -53,7 +53,7 @@ def _copy(amounts: Floats, driver: Floats) -> tuple[float, int] | None:
 
 def _overlapping(amounts: Floats, driver: Floats, shift: int) -> tuple[Floats, Floats]:
     if shift >= 0:
-        return amounts[: len(amounts) - shift], driver[shift:]
+        return amounts[: max(len(amounts) - shift, 0)], driver[shift:]
     return amounts[-shift:], driver[:shift]
 
 

@@ -9,7 +9,7 @@ from sklearn import linear_model
 from core.data.panel import Panel
 from core.forecasters.base import Direct, Floats, too_short
 from core.forecasters.features import Table, for_a_line
-from core.forecasters.known import Known
+from core.forecasters.known import Known, shifted
 from core.hyperparameters import hyperparameter
 from core.progress import Progress
 from core.text import N_
@@ -19,7 +19,9 @@ LEAST_DAYS = 90
 
 @dataclass
 class Ridge(Direct):
-    """Consumption as a sum of degree-days, past amounts, calendar and drivers; every entity has its own line.
+    """The change since the last known day as a sum of degree-days, past amounts, calendar and drivers, a line per entity.
+
+    What the regularisation takes away, it takes from the change: with little to learn from, the line says "as today".
 
     Extrapolates to a colder day than any it has seen, as heating does; misses what is not a sum.
     Hoerl, Kennard: Ridge Regression, Technometrics 12, 1970; the implementation is scikit-learn's.
@@ -34,13 +36,14 @@ class Ridge(Direct):
     )  # fmt: skip
 
     def fit(self, series: Panel, drivers: Known, horizon: int, progress: Progress | None = None) -> Self:
+        self.years_ = len(series) / 365.25
         self.lines_: dict[int, list[tuple[Floats, Floats, Floats, float]]] = {}
-        amounts = series.lessons
         for step in range(1, horizon + 1):
             table = self.table(series, drivers, step)
-            usable = table.usable & np.isfinite(amounts)
+            change = series.lessons - shifted(series.recent, step)
+            usable = table.usable & np.isfinite(change)
             self.lines_[step] = [
-                self._line(table.values[usable[:, place], place], amounts[usable[:, place], place])
+                self._line(table.values[usable[:, place], place], change[usable[:, place], place])
                 for place in range(len(series.entities))
             ]
             if not usable.sum(axis=0).max(initial=0) >= LEAST_DAYS:
@@ -49,24 +52,24 @@ class Ridge(Direct):
                 progress.tell(step / horizon)
         return self
 
-    def _line(self, features: Floats, amounts: Floats) -> tuple[Floats, Floats, Floats, float]:
-        """Mean and width of every feature, its coefficient, and the intercept; NaN where there is too little to learn from."""
+    def _line(self, features: Floats, change: Floats) -> tuple[Floats, Floats, Floats, float]:
+        """Mean and width of every feature, its coefficient, and the intercept of the change; NaN where there is too little to learn from."""
         if len(features) < LEAST_DAYS:
             return (*np.full((3, features.shape[1]), np.nan), float("nan"))
         mean, width = features.mean(axis=0), features.std(axis=0)
         width[width < 1e-9 * np.maximum(np.abs(mean), 1)] = np.inf  # a feature that never changes says nothing
         scaled = (features - mean) / width
         if self.alpha == "auto":
-            fitted = linear_model.RidgeCV(alphas=(1, 3, 10, 30, 100, 300, 1000)).fit(scaled, amounts)
+            fitted = linear_model.RidgeCV(alphas=(1, 3, 10, 30, 100, 300, 1000)).fit(scaled, change)
         else:
-            fitted = linear_model.Ridge(alpha=float(self.alpha)).fit(scaled, amounts)
+            fitted = linear_model.Ridge(alpha=float(self.alpha)).fit(scaled, change)
         return mean, width, fitted.coef_, float(fitted.intercept_)
 
     def table(self, series: Panel, drivers: Known, step: int) -> Table:
-        return for_a_line(series, drivers, series.recent, step)
+        return for_a_line(series, drivers, series.recent, step, self.years_)
 
     def answer(self, table: Table, series: Panel, step: int, first: int) -> Floats:
-        found = np.empty(table.values.shape[:2])[first:]
+        found = shifted(series.recent, step)[first:].copy()
         for place, (mean, width, coefficients, intercept) in enumerate(self.lines_[step]):
-            found[:, place] = (table.values[first:, place] - mean) / width @ coefficients + intercept
+            found[:, place] += (table.values[first:, place] - mean) / width @ coefficients + intercept
         return found

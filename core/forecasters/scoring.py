@@ -56,9 +56,9 @@ def judged(found: Backtest, quantiles: Floats, temperature: Floats | None = None
     for number in range(1, found.horizon + 1):
         bands = found.bands(number, levels).astype(np.float32)
         tally.add(number, bands, levels)
-        naive = (found.naive_forecast(which, number) for which in ("naive1", "naive7"))
-        arrays = (each.astype(np.float32) for each in (found.actual(), found.forecast(number), *naive))
-        steps.append(_Step(number, *arrays, bands[..., asked]))
+        naive1, naive7 = (found.naive_forecast(which, number).astype(np.float32) for which in ("naive1", "naive7"))
+        actual, forecast = found.actual().astype(np.float32), found.forecast(number).astype(np.float32)
+        steps.append(_Step(number, actual, forecast, naive1, naive7, bands[..., asked]))
         if number in _shown_steps(found):
             rows.append(_rows(found, steps[-1], quantiles, temperature))
     return {
@@ -123,7 +123,7 @@ class _Tally:
         self.by_step: list[dict[str, object]] = []
 
     def add(self, step: int, bands: Floats, levels: Floats) -> None:
-        actual = self.found.actual()
+        actual = self.found.actual().astype(bands.dtype)  # as precise as the bands: what never changes lies on both ends
         known = np.isfinite(actual) & np.isfinite(self.found.forecast(step)) & np.isfinite(bands).all(axis=-1)
         self.count += known
         for level in NOMINAL:

@@ -1,0 +1,122 @@
+"""Clustering beside scikit-learn's plain estimators on the same rows: seconds, peak memory, agreement; each side in a process of its own."""
+
+import json
+import subprocess
+import sys
+import time
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmarks.lines import Line, figure, ratio
+from benchmarks.material import gas_files, gas_like
+
+MILLION = 10**6
+PLAIN_DBSCAN = 20_000  # generated rows: with 60,000 scikit-learn's holds 17 GB of neighbours
+SETTINGS = {"dbscan": {"eps": 0.5, "min_samples": 5}, "kmeans": {"n_clusters": 4, "n_init": 10, "random_state": 42}}
+
+
+def main() -> list[Line]:
+    with TemporaryDirectory(prefix="vigie-bench-") as folder:
+        rows = _generated(MILLION)
+        lines = []
+        if gas_files():
+            lines += _compared("dbscan", "gas files", _gas(), Path(folder), repetitions=3)
+        lines += _compared("dbscan", f"{PLAIN_DBSCAN:,} generated rows", rows[:PLAIN_DBSCAN], Path(folder), repetitions=1)
+        lines += _alone("dbscan", f"{MILLION:,} generated rows", rows, Path(folder))
+        lines += _compared("kmeans", f"{MILLION:,} generated rows", rows, Path(folder), repetitions=3)
+    return lines
+
+
+def _compared(name: str, what: str, rows: NDArray[np.float64], folder: Path, repetitions: int) -> list[Line]:
+    """Ours and scikit-learn's, one after the other within each repetition."""
+    np.save(folder / "rows.npy", rows)
+    found = [{side: _in_child(side, name, folder) for side in ("ours", "plain")} for _ in range(repetitions)]
+    seconds, peak = (
+        [[each[side][kind] for each in found] for side in ("ours", "plain")] for kind in ("seconds", "peak_mb")
+    )
+    same, ari = _agreement(folder)
+    basis = f"labels {'equal' if same else 'differ'}"
+    return [
+        ratio(f"{name} : scikit-learn, {what}", *seconds, target=1.0),
+        ratio("    peak memory above the rows", *peak, unit="MB"),
+        Line("    adjusted Rand index of the two", f"{ari:.6f}", basis=basis),
+    ]
+
+
+def _alone(name: str, what: str, rows: NDArray[np.float64], folder: Path) -> list[Line]:
+    """Ours where scikit-learn's runs out of memory."""
+    np.save(folder / "rows.npy", rows)
+    found = _in_child("ours", name, folder)
+    megabytes = rows.nbytes / 1e6
+    return [
+        figure(f"{name}, {what}", [found["seconds"]], "s", target=60),
+        figure(f"    peak memory above the rows ({megabytes:.0f} MB)", [found["peak_mb"]], "MB", target=6 * megabytes),
+    ]
+
+
+def _agreement(folder: Path) -> tuple[bool, float]:
+    from sklearn.metrics import adjusted_rand_score
+
+    ours, plain = (np.load(folder / f"{side}.npy") for side in ("ours", "plain"))
+    return bool(np.array_equal(ours, plain)), float(adjusted_rand_score(plain, ours))
+
+
+def _in_child(side: str, name: str, folder: Path) -> dict[str, float]:
+    done = subprocess.run(
+        [sys.executable, "-m", "benchmarks.clustering", side, name, str(folder)], check=True, capture_output=True, text=True
+    )
+    return json.loads(done.stdout)
+
+
+def measure(side: str, name: str, folder: Path) -> dict[str, float]:
+    """Seconds of the fit and how far the peak of the process rose above what it held before (imports, rows), in MB."""
+    from sklearn import cluster
+
+    from core.clusterers.dbscan import DBSCAN
+    from core.clusterers.kmeans import KMeans
+
+    ours, plain = {"dbscan": (DBSCAN, cluster.DBSCAN), "kmeans": (KMeans, cluster.KMeans)}[name]
+    model = (ours if side == "ours" else plain)(**SETTINGS[name])
+    rows = np.load(folder / "rows.npy")
+    model.fit(rows[:2000])  # what a first call loads is not counted
+    before, began = _peak(), time.perf_counter()
+    labels = model.fit(rows).labels_
+    seconds = time.perf_counter() - began
+    np.save(folder / f"{side}.npy", labels)
+    return {"seconds": seconds, "peak_mb": max(_peak() - before, 0.1)}
+
+
+def _peak() -> float:
+    """Of this process alone: `ru_maxrss` would begin with what its parent held."""
+    [line] = [line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM")]
+    return int(line.split()[1]) * 1024 / 1e6
+
+
+def _gas() -> NDArray[np.float64]:
+    """The gas files as the reference figures take them: missing hours filled with the mean of the column."""
+    from core.data.loading import load
+
+    values = load(gas_files()).values
+    return _standard(np.where(np.isnan(values), np.nanmean(values, axis=0), values))
+
+
+def _generated(count: int) -> NDArray[np.float64]:
+    """Generated gas days of as many entities as needed, in random order."""
+    days: list[NDArray[np.float64]] = []
+    for table in gas_like(10_000):
+        days.append(table.filter(like=":").to_numpy())
+        if sum(map(len, days)) >= count:
+            break
+    values = np.concatenate(days)
+    return _standard(values[np.random.default_rng(0).permutation(len(values))[:count]])
+
+
+def _standard(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    return (values - values.mean(axis=0)) / values.std(axis=0)
+
+
+if __name__ == "__main__":
+    print(json.dumps(measure(sys.argv[1], sys.argv[2], Path(sys.argv[3]))))

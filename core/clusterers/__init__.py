@@ -1,0 +1,1 @@
+"""Clusterers: which rows are alike."""

@@ -1,0 +1,151 @@
+"""A whole model for clustering: what happens to missing hours, what is compared, the scale, the clusterer."""
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+
+from core.clusterers.base import Clusterer, Floats, Labels
+from core.clusterers.points import Look, Of, Points, points, shaped
+from core.data.dataset import Dataset, keyed
+from core.data.expectation import Expectation
+from core.data.repairs import imputed
+from core.errors import BadData
+from core.text import N_
+
+Incomplete = Literal["drop", "impute", "column-mean"]
+MAP_AXES = 3
+
+
+@dataclass
+class ClusterModel:
+    """Fitted as one piece and saved as one piece, so that fit and assign can never treat a row differently.
+
+    of           what a point is: a row ("days") or an entity by its typical profile ("entities")
+    look         the values themselves ("level"), or divided by the point's own mean ("shape")
+    incomplete   rows with missing measurements are left out ("drop"), filled from the same entity ("impute"), or with the
+                 mean of the column over all rows ("column-mean": mixes entities; for comparison with older results only)
+    components   principal components the clusterer sees; 0 for all features
+    """
+
+    clusterer: Clusterer
+    of: Of = "days"
+    look: Look = "level"
+    incomplete: Incomplete = "drop"
+    components: int = 0
+
+    flat_: int = field(default=0, init=False)  # points without a shape, of the dataset seen last
+
+    def fit(self, dataset: Dataset) -> tuple[Points, Floats, Labels]:
+        """Learn scale and clusters; the points, what the clusterer saw of them, and their clusters.
+
+        Raises BadData where too few points are left, or a shape is asked for that there is not.
+        """
+        from sklearn.decomposition import PCA
+
+        found, features = self._scaled(dataset)
+        if self.components:
+            few = min(self.components, *features.shape)
+            self.reduction_ = PCA(few, svd_solver="full").fit(features)
+            features = self.reduction_.transform(features)
+        self.clusterer.fit(features)
+        self.map_ = PCA(min(MAP_AXES, *features.shape), svd_solver="covariance_eigh").fit(features)
+        labels = self.clusterer.labels_
+        del self.clusterer.labels_  # the result has them; the model does without
+        return found, features, labels
+
+    def prepared(self, dataset: Dataset) -> Floats:
+        """What a clusterer would see of every point, before any reduction. Raises as `fit`."""
+        return self._scaled(dataset)[1]
+
+    def features(self, dataset: Dataset) -> tuple[Points, Floats]:
+        """The points of `dataset` and what the clusterer sees of them.
+
+        Raises BadData where the columns or the unit are not those the model was fitted on, or nothing is left.
+        """
+        self._check(dataset)
+        found = self._points(dataset)
+        if not len(found):
+            raise BadData(N_("No complete row is left to assign to a cluster."))
+        features = self.scaler_.transform(found.values)
+        return found, self.reduction_.transform(features) if self.components else features
+
+    def predict(self, table: pd.DataFrame) -> pd.DataFrame:
+        """Assign a plain table with the columns `entity`, `time` and the measurements: what MLflow serves."""
+        index = keyed(table["entity"].to_numpy(), table["time"].to_numpy())
+        step = pd.Timedelta(seconds=self.step_seconds_) if self.step_seconds_ else None
+        frame = table[self.columns_].set_axis(index, axis=0)
+        found, features = self.features(
+            Dataset(frame, layout="served", profile=self.profile_, step=step, unit=self.unit_)
+        )
+        answer = pd.DataFrame({"entity": found.entity.astype(str), "cluster": self.clusterer.assign(features)})
+        if found.time is not None:
+            answer.insert(1, "time", np.asarray(found.time))
+        return answer
+
+    def _remember(self, dataset: Dataset) -> None:
+        self.columns_, self.unit_, self.profile_ = dataset.columns, dataset.unit, dataset.profile
+        self.step_seconds_ = dataset.step.total_seconds() if dataset.step else None  # plain, so that it can be saved
+        if self.incomplete == "impute":
+            self.gaps_ = Expectation("calendar" if dataset.dated else "entity").fit(dataset)
+        elif self.incomplete == "column-mean":
+            known = ~np.isnan(dataset.values)
+            if not known.any(axis=0).all():
+                empty = dataset.columns[int(np.argmin(known.any(axis=0)))]
+                raise BadData(N_("The column {column} has no value at all: there is no mean to fill it with."), column=empty)
+            self.means_ = np.nanmean(dataset.values, axis=0)
+
+    def _scaled(self, dataset: Dataset) -> tuple[Points, Floats]:
+        """The points, and their features with mean 0 and standard deviation 1."""
+        from sklearn.preprocessing import StandardScaler
+
+        self._remember(dataset)
+        found = self._points(dataset)
+        if len(found) < 2:
+            raise BadData(
+                N_("{count} complete points are too few to compare; at least 2 are needed."), count=len(found)
+            )
+        self.scaler_ = StandardScaler().fit(found.values)
+        return found, self.scaler_.transform(found.values)
+
+    def _points(self, dataset: Dataset) -> Points:
+        ready = self._ready(dataset)
+        if not len(ready):
+            raise BadData(N_("No row without missing measurements is left; fill them or choose other rows."))
+        found = points(ready, self.of)
+        if self.look == "level":
+            return found
+        kept = shaped(found, ready)
+        self.flat_ = len(found) - len(kept)
+        return kept
+
+    def _ready(self, dataset: Dataset) -> Dataset:
+        """The rows that can be compared, without missing values."""
+        if dataset.complete.all():
+            return dataset
+        if self.incomplete == "drop":
+            return dataset.rows(dataset.complete)
+        values = dataset.values
+        filled = imputed(dataset, self.gaps_) if self.incomplete == "impute" else np.where(np.isnan(values), self.means_, values)
+        full = dataset.replace(
+            frame=pd.DataFrame(filled, index=dataset.frame.index, columns=dataset.frame.columns, copy=False)
+        )
+        return full if full.complete.all() else full.rows(full.complete)
+
+    def _check(self, dataset: Dataset) -> None:
+        if dataset.columns != self.columns_ or dataset.profile != self.profile_:
+            raise BadData(
+                N_("The model was fitted on the columns {accepted}; {file} has {value}."),
+                file=", ".join(dataset.files), value=short(dataset.columns), accepted=short(self.columns_),
+            )  # fmt: skip
+        if dataset.unit != self.unit_:
+            raise BadData(
+                N_("The model was fitted on {accepted}; {file} is in {value}."),
+                file=", ".join(dataset.files), value=dataset.unit or "?", accepted=self.unit_ or "?",
+            )  # fmt: skip
+
+
+def short(columns: list[str]) -> str:
+    """At most five names, and how many there are."""
+    return ", ".join(columns[:5]) + (f" … ({len(columns)})" if len(columns) > 5 else "")

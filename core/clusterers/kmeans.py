@@ -1,0 +1,79 @@
+"""KMeans: k centres, every row belongs to the nearest."""
+
+from dataclasses import dataclass
+from typing import Any, Self
+
+import numpy as np
+
+from core.clusterers.base import Clusterer, Floats, Labels
+from core.errors import BadData
+from core.hyperparameters import hyperparameter, params
+from core.text import N_
+
+WHOLE = 100_000  # rows up to which every start is fitted to all of them
+
+
+@dataclass
+class KMeans(Clusterer):
+    """Lloyd's algorithm from several starts; clusters are numbered by size, the largest is 0.
+
+    Beyond 100,000 rows the starts are tried on 100,000 of them, drawn at random, and the best goes on with all rows.
+    Works poorly where clusters are long, curved or of very different size. Lloyd 1982; the implementation is scikit-learn's.
+    """
+
+    name = "kmeans"
+    label = N_("KMeans (nearest centre)")
+    sampling = N_("The starting centres were sought among {count} rows drawn at random, then fitted to all rows.")
+
+    n_clusters: int = hyperparameter(4, low=2, high=100, help=N_("Number of clusters, k."))
+    n_init: int = hyperparameter(10, low=1, high=100, help=N_("Starts to try; the best is kept."))
+    max_iter: int = hyperparameter(300, low=1, high=10_000, help=N_("Steps of one start, at most."))
+    random_state: int = hyperparameter(42, low=0, high=2**31 - 1, help=N_("Seed: the same seed gives the same clusters."))
+
+    def fit(self, features: Floats) -> Self:
+        if len(features) <= self.n_clusters:
+            raise BadData(
+                N_("{count} points are too few for {k} clusters; there must be more points than clusters."),
+                count=len(features), k=self.n_clusters,
+            )  # fmt: skip
+        self.sampled_ = WHOLE if len(features) > WHOLE else 0
+        if not self.sampled_:
+            fitted = _lloyd(features, **params(self))
+        else:
+            some = np.random.default_rng(self.random_state).choice(len(features), WHOLE, replace=False)
+            start = _lloyd(features[some], **params(self))
+            fitted = _lloyd(features, **params(self) | {"init": start.cluster_centers_, "n_init": 1})
+        sizes = np.bincount(fitted.labels_, minlength=self.n_clusters)
+        if not sizes.all():
+            raise BadData(
+                N_("Only {count} points differ from each other: too few for {k} clusters."),
+                count=int((sizes > 0).sum()), k=self.n_clusters,
+            )  # fmt: skip
+        order = np.argsort(-sizes, kind="stable")
+        self.centers_ = fitted.cluster_centers_[order]
+        self.labels_ = np.argsort(order)[fitted.labels_]
+        return self
+
+    def assign(self, features: Floats) -> Labels:
+        return self._nearest(features)[1]
+
+    def distance(self, features: Floats) -> Floats:
+        """To the nearest centre."""
+        return self._nearest(features)[0]
+
+    def _nearest(self, features: Floats) -> tuple[Floats, Labels]:
+        from sklearn.metrics import pairwise_distances_argmin_min
+
+        place, apart = pairwise_distances_argmin_min(features, self.centers_)
+        return apart, place
+
+
+def _lloyd(features: Floats, **settings: Any) -> Any:
+    import warnings
+
+    from sklearn import cluster
+    from sklearn.exceptions import ConvergenceWarning
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)  # fewer different rows than clusters: told by `fit`
+        return cluster.KMeans(**settings).fit(features)

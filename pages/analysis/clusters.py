@@ -1,0 +1,176 @@
+"""Clusters: which days, and which entities, are alike."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import streamlit as st
+
+from core.analyses.clusters import advice, apply_model, cluster, clusterers, clustering_of, models
+from core.analyses.selection import Selection
+from core.clusterers.base import Clusterer
+from core.clusterers.choosing import Advice
+from core.data.dataset import Dataset
+from core.figures import clusters as figures
+from pages.parts import forms, question, session
+from pages.parts.show import clusters as show
+from pages.parts.show.run import chart
+from pages.parts.text import _, shown
+
+FRESH, SAVED = "fit", "apply"
+
+
+@dataclass(frozen=True)
+class Request:
+    """What the form asks for."""
+
+    selection: Selection
+    clusterer: Clusterer
+    of: Any
+    look: Any
+    incomplete: Any
+    model_run: str | None = None
+
+
+def page() -> None:
+    st.title(_("Clusters"))
+    dataset = session.dataset()
+    if dataset is None:
+        question.no_data()
+        return
+    question.about(dataset)
+    run = session.run_id()
+    found = session.cached(clustering_of, run) if run else None
+    request = _form(dataset, asked=found is not None)
+    if request is not None:
+        _run(dataset, request)
+    if run and found is not None:
+        if found.question.dataset != dataset.digest:
+            st.warning(_("This result belongs to data other than those loaded."))
+        show.clustering(found, run)
+
+
+def _form(dataset: Dataset, asked: bool) -> Request | None:
+    """The question; None until it is asked. No Streamlit form: the settings change with the clusterer chosen."""
+    with st.expander(_("Question"), expanded=not asked, icon=":material/tune:"):
+        how = st.segmented_control(
+            _("Model"), [FRESH, SAVED], default=FRESH, key="cluster-how", required=True,
+            format_func={FRESH: _("Fit on these rows"), SAVED: _("Apply a saved model")}.__getitem__,
+        )  # fmt: skip
+        selection = Selection(*question.part(dataset, "cluster"))
+        request = _fresh(selection) if how == FRESH else _saved(selection)
+        submitted = st.button(
+            _("Find clusters"), type="primary", icon=":material/bubble_chart:", disabled=request is None, key="find-clusters"
+        )
+        if request is not None and how == FRESH:
+            _help(dataset, request)
+    return request if submitted else None
+
+
+def _fresh(selection: Selection) -> Request:
+    left, middle, right = st.columns(3)
+    of = left.radio(
+        _("What is alike?"), ["days", "entities"], key="cluster-of",
+        format_func={"days": _("Days (rows)"), "entities": _("Entities")}.__getitem__,
+        captions=[_("Every row is a point."), _("Every entity is a point: its typical week and year.")],
+    )  # fmt: skip
+    look = middle.radio(
+        _("By what?"), ["level", "shape"], key="cluster-look",
+        format_func={"level": _("Level"), "shape": _("Shape")}.__getitem__,
+        captions=[_("The values themselves."), _("The values divided by their own mean: the course of the day alone.")],
+    )  # fmt: skip
+    incomplete = right.radio(
+        _("Rows with missing measurements"), ["drop", "impute", "column-mean"], key="cluster-incomplete",
+        format_func={
+            "drop": _("leave out"), "impute": _("fill from the same entity"), "column-mean": _("fill with the column mean"),
+        }.__getitem__,
+        captions=["", "", _("Mixes entities; for comparison with older results only.")],
+    )  # fmt: skip
+    choices = clusterers()
+    name = st.segmented_control(
+        _("Clusterer"), list(choices)[::-1], default="kmeans", required=True, key="clusterer",
+        format_func=lambda each: _(choices[each].label),
+    )  # fmt: skip
+    with st.popover(_("Settings of the clusterer"), icon=":material/settings:"):
+        clusterer = forms.ask(choices[name], name)
+    return Request(selection, clusterer, of, look, incomplete)
+
+
+def _saved(selection: Selection) -> Request | None:
+    runs = {record.id: record for record in models(session.here())}
+    if not runs:
+        st.info(_("No model has been saved yet: fit one first."))
+        return None
+    chosen = st.selectbox(
+        _("Saved model"), list(runs), format_func=lambda run: _described(runs[run]), key="cluster-model-run"
+    )
+    return Request(selection, next(iter(clusterers().values()))(), "days", "level", "drop", chosen)
+
+
+def _described(record: Any) -> str:
+    asked = " · ".join(record.params[name] for name in ("of", "look"))
+    return f"{shown(session.moment(record.started_ms))} · {record.name} · {asked}"
+
+
+# ---- help to choose -------------------------------------------------------------------------------------------------
+
+
+def _help(dataset: Dataset, request: Request) -> None:
+    with st.expander(_("Help me choose"), icon=":material/help:"):
+        st.caption(_("Computed for the question above; nothing is recorded."))
+        if not st.toggle(_("Compute inertia, silhouette and distances to neighbours"), key="cluster-help"):
+            return
+        with st.spinner(_("Comparing settings …")):
+            found = _advice(dataset, request.selection, dataset.digest, _words(request), _min_samples(request))
+        if found.k:
+            st.caption(
+                _("The silhouette is highest for k = {k}, among {points} points.").format(k=found.k, points=shown(found.points))
+            )
+            chart(figures.elbow(found, _), "elbow", _("Inertia and silhouette over the number of clusters"), dated=False)
+        st.caption(
+            _("How far away the {count} nearest points are, the point itself counted: the bend suggests eps = {eps}.").format(
+                count=_min_samples(request), eps=shown(float(f"{found.eps:.3g}"))
+            )
+        )
+        chart(figures.neighbour_distances(found, _), "neighbours", _("Distances to neighbours, rising"), dated=False)
+
+
+def _min_samples(request: Request) -> int:
+    return int(getattr(request.clusterer, "min_samples", 5))
+
+
+def _words(request: Request) -> tuple[str, str, str, str]:
+    return request.of, request.look, request.incomplete, str(request.selection)
+
+
+@st.cache_resource(max_entries=16, show_spinner=False)
+def _advice(
+    _dataset: Dataset, _selection: Selection, digest: str, words: tuple[Any, Any, Any, str], min_samples: int
+) -> Advice:
+    """Computed once for a dataset's `digest` and a question's `words`."""
+    of, look, incomplete, _asked = words
+    return advice(_dataset, of=of, look=look, incomplete=incomplete, min_samples=min_samples, selection=_selection)
+
+
+# ---- the answer -----------------------------------------------------------------------------------------------------
+
+
+def _run(dataset: Dataset, request: Request) -> None:
+    """One click, one run: the address then carries it, and the page shows what the run kept."""
+    with st.spinner(_("Grouping {rows} rows …").format(rows=shown(len(dataset)))):
+        run = session.answered_once(f"{dataset.digest} {request}", lambda: _asked(dataset, request))
+    session.remember_run(run, dataset.digest)
+    st.rerun()
+
+
+def _asked(dataset: Dataset, request: Request) -> str:
+    """The id of the run that answers `request`."""
+    here, by = session.here(), session.me("clusters")
+    if request.model_run:
+        return apply_model(dataset, request.model_run, selection=request.selection, at=here, by=by)[1].id
+    return cluster(
+        dataset, request.clusterer, of=request.of, look=request.look, incomplete=request.incomplete,
+        selection=request.selection, at=here, by=by,
+    )[1].id  # fmt: skip
+
+
+page()

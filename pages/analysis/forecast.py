@@ -1,0 +1,208 @@
+"""Forecast: what comes next, how sure that is, and what it hangs on."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+import streamlit as st
+
+from core.analyses.forecast import LONGEST, Plan, apply_model, forecast, forecast_models, forecast_of, forecasters
+from core.analyses.selection import Selection
+from core.data.dataset import DAY, Dataset
+from core.data.drivers import DriverTable
+from core.errors import NotOnRecord
+from core.forecasters.base import Forecaster
+from core.progress import Progress
+from core.results.forecast import Forecast
+from core.run import past_run
+from pages.parts import drivers, forms, question, session, work
+from pages.parts.show import forecast as show
+from pages.parts.text import _, date_format, percent, shown
+
+FRESH, SAVED = "fit", "apply"
+LEVELS = {0.8: (0.1, 0.5, 0.9), 0.9: (0.05, 0.5, 0.95), 0.95: (0.025, 0.5, 0.975)}
+USUAL = "blend"
+
+
+@dataclass(frozen=True)
+class Request:
+    """What the form asks for: a forecaster to fit, or the run whose model is applied."""
+
+    selection: Selection
+    plan: Plan
+    forecaster: Forecaster | None = None
+    model_run: str = ""
+
+
+def page() -> None:
+    st.title(_("Forecast"))
+    dataset = session.dataset()
+    if dataset is None:
+        question.no_data()
+        return
+    question.about(dataset)
+    if not dataset.dated:
+        st.info(_("These data have no dates, and a forecast needs them."), icon=":material/event_busy:")
+        return
+    run = session.run_id()
+    found = _found(run) if run else None
+    if found is not None:
+        drivers.suggest(found.question.driver_tables)
+    ended = work.ended()
+    if ended is not None and ended.answer:
+        _remember(ended.answer, dataset)
+    _ask(dataset, asked=found is not None)
+    work.show(ended)
+    if run and found is not None and not work.going_on():
+        _result(dataset, found, run)
+
+
+def _found(run: str) -> Forecast | None:
+    """The forecast of the run; None for a run of another kind, which the address carries over from another page."""
+    try:
+        return session.cached(forecast_of, run)
+    except NotOnRecord:
+        if "horizon" in session.cached(past_run, run).record.params:
+            raise
+        return None
+
+
+def _remember(run: str, dataset: Dataset) -> None:
+    """The address carries the run and its drivers, and no longer the work."""
+    chosen = drivers.digest()
+    session.remember_run(run, dataset.digest)
+    drivers.remember(chosen)
+    st.rerun()
+
+
+def _result(dataset: Dataset, found: Forecast, run: str) -> None:
+    if found.question.dataset == dataset.digest:
+        show.forecast(found, Selection.asked(found.question).of(dataset), run)  # type: ignore[arg-type]
+    else:
+        st.warning(_("This result belongs to data other than those loaded; what needs the data is left out."))
+        show.forecast(found, None, run)
+
+
+# ---- the question ---------------------------------------------------------------------------------------------------
+
+
+def _ask(dataset: Dataset, asked: bool) -> None:
+    """The question; its answer is begun when it is asked."""
+    with st.expander(_("Question"), expanded=not asked and not work.going_on(), icon=":material/tune:"):
+        tables = drivers.tables(dataset)
+        how = st.segmented_control(
+            _("Model"), [FRESH, SAVED], default=FRESH, key="forecast-how", required=True,
+            format_func={FRESH: _("Fit on these days"), SAVED: _("Apply a saved model")}.__getitem__,
+        )  # fmt: skip
+        request = _fresh(dataset) if how == FRESH else _saved()
+        if st.button(
+            _("Forecast"), type="primary", icon=":material/trending_up:", key="find-forecast",
+            disabled=request is None or work.going_on(),
+        ) and request is not None:  # fmt: skip
+            _begin(dataset, request, tables)
+
+
+def _fresh(dataset: Dataset) -> Request:
+    selection = Selection(*question.part(dataset, "forecast"))
+    left, middle, right = st.columns(3)
+    with left:
+        resolution = _resolution(dataset)
+    with middle:
+        horizon = st.slider(_("Days ahead"), 1, LONGEST, 7, key="forecast-horizon")
+    with right:
+        level = _level()
+    left, middle, right = st.columns(3)
+    with left:
+        weather = _weather()
+    with middle:
+        start = _start(dataset)
+    with right:
+        forecaster = _forecaster()
+    measure = _measure(dataset)
+    return Request(selection, Plan(horizon, resolution, measure, LEVELS[level], weather, start), forecaster)
+
+
+def _resolution(dataset: Dataset) -> Any:
+    """Asked where the data have moments of a day."""
+    if not (dataset.profile or (dataset.step is not None and dataset.step < DAY)):
+        return "day"
+    return st.segmented_control(
+        _("Amounts"), ["day", "hour"], default="day", required=True, key="forecast-resolution",
+        format_func={"day": _("per day"), "hour": _("per moment of the day")}.__getitem__,
+        help=_("Moments of the day follow the day's amount; where labels of hours are wrong, the data doctor's repair comes first."),
+    )  # fmt: skip
+
+
+def _measure(dataset: Dataset) -> str:
+    """Asked where there are several columns that are no moments of a day."""
+    if dataset.profile or len(dataset.columns) < 2:
+        return ""
+    return st.selectbox(_("Column"), dataset.columns, key="forecast-measure")
+
+
+def _level() -> float:
+    return st.segmented_control(
+        _("Interval"), list(LEVELS), default=0.9, required=True, format_func=percent, key="forecast-level",
+        help=_("How often the amount that comes is to lie inside; the back-test measures how often it did."),
+    ) or 0.9  # fmt: skip
+
+
+def _start(dataset: Dataset) -> pd.Timestamp | None:
+    return session.timestamp(st.date_input(
+        _("Back-test from"), None, min_value=dataset.time.min().date(), max_value=dataset.time.max().date(),
+        format=date_format(), key="forecast-backtest",
+        help=_("The model that is tested sees only the days before. Left empty: the last year, or the last fifth of a short history."),
+    ))  # fmt: skip
+
+
+def _weather() -> Any:
+    words = {
+        "as given": _("as the files give it"), "degraded": _("with a forecast's usual error"), "none": _("without weather"),
+    }  # fmt: skip
+    return st.selectbox(
+        _("Weather of the days to come"), list(words), format_func=words.__getitem__, key="forecast-weather",
+        help=_("Observed weather makes the back-test look as if every weather forecast had been perfect."),
+    )  # fmt: skip
+
+
+def _forecaster() -> Forecaster:
+    choices = forecasters()
+    names = sorted(choices, key=lambda each: (each != USUAL, each))
+    name = st.selectbox(_("Forecaster"), names, format_func=lambda each: _(choices[each].label), key="forecaster")
+    with st.popover(_("Settings of the forecaster"), icon=":material/settings:"):
+        return forms.ask(choices[name], name)
+
+
+def _saved() -> Request | None:
+    runs = {record.id: record for record in forecast_models(session.here())}
+    if not runs:
+        st.info(_("No model has been saved yet: fit one first."))
+        return None
+    chosen = st.selectbox(
+        _("Saved model"), list(runs), format_func=lambda run: _described(runs[run]), key="forecast-model-run"
+    )
+    st.caption(_("The model forecasts the days after the end of these data; the figures of its back-test are those of its own run."))
+    return Request(Selection(), Plan(), model_run=chosen)
+
+
+def _described(record: Any) -> str:
+    ahead = _("{days} days ahead").format(days=record.params["horizon"])
+    return f"{shown(session.moment(record.started_ms))} · {record.name} · {ahead}"
+
+
+def _begin(dataset: Dataset, request: Request, tables: tuple[DriverTable, ...]) -> None:
+    """One click, one run, in a thread that knows nothing of the page."""
+    here, by = session.here(), session.me("forecast")
+
+    def answer(progress: Progress) -> str:
+        if request.forecaster is None:
+            return apply_model(dataset, request.model_run, tables=tables, at=here, by=by)[1].id
+        return forecast(
+            dataset, request.forecaster, request.plan, tables=tables, selection=request.selection, at=here, by=by,
+            progress=progress,
+        )[1].id  # fmt: skip
+
+    work.start(f"{dataset.digest} {request} {drivers.digest()}", by.user, answer)
+
+
+page()

@@ -1,0 +1,151 @@
+"""Files of drivers on screen: read, stored under a digest that the address keeps, and how each came into the data."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import pandas as pd
+import streamlit as st
+
+from core.data.dataset import DAY, Dataset
+from core.data.drivers import Drivers, DriverTable, joined, read_drivers
+from core.errors import BadInput, NotOnRecord
+from core.settings import settings
+from pages.parts import session
+from pages.parts.text import _, percent, say, shown
+
+NAMED = 6  # entities and places written out in a cell
+NOTES = 12
+LONGEST = 28  # days to come that are joined as well
+
+
+def digest() -> str:
+    """The drivers of the address, or those used last in this session; "" without any."""
+    return st.query_params.get("drivers") or st.session_state.get("drivers") or ""
+
+
+def remember(chosen: str) -> None:
+    """Make `chosen` the drivers of this session and of the address; "" takes them away."""
+    st.session_state["drivers"] = chosen
+    if chosen:
+        st.query_params["drivers"] = chosen
+    else:
+        st.query_params.pop("drivers", None)
+
+
+def suggest(chosen: str) -> None:
+    """The drivers of the result on screen, where the address and this session have no others."""
+    if chosen and not digest() and "drivers" not in st.session_state:
+        remember(chosen)
+
+
+def tables(dataset: Dataset) -> tuple[DriverTable, ...]:
+    """The files chosen for `dataset`, with what loads more of them and the report of how they were joined."""
+    known = _stored()
+    _upload(known)
+    if known:
+        _report(dataset, known)
+    return known
+
+
+def read(uploads: Sequence[Any]) -> list[DriverTable]:
+    """Uploaded files as tables; read by path, under a name of ours. Raises as `read_drivers`."""
+    with TemporaryDirectory(prefix="vigie-drivers-") as folder:
+        files = []
+        for number, upload in enumerate(uploads):
+            path = Path(folder) / f"upload-{number}"
+            path.write_bytes(upload.getbuffer())
+            files.append((path, upload.name))
+        return read_drivers(files)
+
+
+def _stored() -> tuple[DriverTable, ...]:
+    chosen = digest()
+    if not chosen:
+        return ()
+    try:
+        found = session.here().drivers.load(chosen)
+    except NotOnRecord as error:
+        remember("")
+        st.warning(say(error.text), icon=":material/warning:")
+        return ()
+    remember(chosen)
+    return tuple(found)
+
+
+def _upload(known: tuple[DriverTable, ...]) -> None:
+    """Read as soon as they are dropped; a file of the same name takes the older one's place."""
+    turn = st.session_state.setdefault("drivers-turn", 0)
+    uploads = st.file_uploader(
+        _("Drivers: files of weather, strikes, public holidays, school breaks"), accept_multiple_files=True,
+        max_upload_size=settings().vigie_max_upload_mb, key=f"driver-files-{turn}",
+        help=_("What is known before the day comes. One row per day, with a region or for the whole country; rows beyond the data tell of the days to forecast."),
+    )  # fmt: skip
+    st.caption(_("French public holidays and school breaks come by themselves; a file of them takes their place."))
+    if not uploads:
+        return
+    try:
+        with st.spinner(_("Reading …")):
+            new = read(uploads)
+            names = {table.file for table in new}
+            chosen = session.here().drivers.save([*(table for table in known if table.file not in names), *new])
+    except BadInput as error:  # the question below stays as it is
+        st.error(say(error.text), icon=":material/error:")
+        return
+    remember(chosen)
+    st.session_state["drivers-turn"] = turn + 1  # an empty uploader: what was read stands in the report
+    st.rerun()
+
+
+# ---- the report -----------------------------------------------------------------------------------------------------
+
+
+def _report(dataset: Dataset, known: tuple[DriverTable, ...]) -> None:
+    found = _joined(dataset, known, f"{dataset.digest} {digest()}")
+    st.dataframe(
+        pd.DataFrame([_line(join, len(dataset.entities)) for join in found.joins]), hide_index=True, width="stretch",
+        key="joins", alt=_("How each file was joined to the data"),
+        column_config={
+            "file": st.column_config.TextColumn(_("File")),
+            "kind": st.column_config.TextColumn(_("Kind")),
+            "matched": st.column_config.TextColumn(_("Matched"), help=_("Entities whose region, school zone or country the file tells of.")),
+            "covered": st.column_config.TextColumn(_("Days covered"), help=_("Share of the data's days of which the file says something.")),
+            "period": st.column_config.TextColumn(_("Period")),
+            "columns": st.column_config.TextColumn(_("Columns")),
+            "unmatched": st.column_config.TextColumn(_("Entities without a match")),
+            "unused": st.column_config.TextColumn(_("Places not used")),
+        },
+    )  # fmt: skip
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.caption(_("Joined by region and day: every entity keeps its days, no join adds or drops a row."))
+        if st.button(_("Take these files away"), key="forget-drivers", type="tertiary", icon=":material/delete:"):
+            remember("")
+            st.rerun()
+    notes = [note for table in known for note in table.notes] + list(found.notes)
+    st.caption("\n".join(f"- {say(note.text)}" for note in notes[:NOTES]))
+
+
+@st.cache_resource(max_entries=16, show_spinner=False)
+def _joined(_dataset: Dataset, _tables: tuple[DriverTable, ...], key: str) -> Drivers:
+    """Joined once for a `key` of both."""
+    return joined(_dataset, _tables, until=pd.Timestamp(_dataset.time.max()) + DAY * LONGEST)
+
+
+def _line(join: Any, entities: int) -> dict[str, str]:
+    start, end = (shown(pd.Timestamp(day).date()) for day in (join.start, join.end))
+    kinds = {
+        "weather": _("weather"), "strikes": _("strikes"), "holidays": _("public holidays"), "other": _("other"),
+        "school_breaks": _("school breaks"), "dataset": _("in the data"),
+    }  # fmt: skip
+    return {
+        "file": join.file, "kind": kinds.get(join.kind, join.kind), "matched": f"{join.entities_matched} / {entities}",
+        "covered": percent(round(join.coverage, 3)), "period": f"{start} – {end}", "columns": ", ".join(join.columns),
+        "unmatched": _named(join.entities_unmatched), "unused": _named(join.places_unused),
+    }  # fmt: skip
+
+
+def _named(names: Sequence[str]) -> str:
+    """The first names, and how many more there are."""
+    more = f" … (+{len(names) - NAMED})" if len(names) > NAMED else ""
+    return ", ".join(names[:NAMED]) + more

@@ -1,0 +1,72 @@
+"""Made-up consumption of which everything is known, for the tests of forecasters."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import pandas as pd
+
+from core.data.dataset import Dataset, clock_labels, keyed
+from core.data.drivers import Drivers, DriverTable, joined
+from core.data.drivers.tables import NATION
+from core.forecasters.base import Floats
+
+START = "2021-01-01"
+SHAPE = 1 + 0.5 * np.exp(-(((np.arange(24) - 8) / 3) ** 2))
+ONE_DAY = pd.Timedelta(days=1)
+
+
+def calendar(count: int, start: str = START) -> pd.DatetimeIndex:
+    return pd.date_range(start, periods=count, freq="D", name="day")
+
+
+def warmth(count: int, start: str = START, seed: int = 1) -> Floats:
+    """°C: a year's wave and weather that lasts some days."""
+    days, random = calendar(count, start), np.random.default_rng(seed)
+    weather = pd.Series(random.normal(0, 2.5, count)).ewm(alpha=0.4).mean().to_numpy()
+    return np.asarray(12 - 8 * np.cos(2 * np.pi * (days.dayofyear.to_numpy() - 20) / 365.25) + 2 * weather)
+
+
+def consumption(count: int, entities: int = 2, start: str = START, seed: int = 0, strike: Floats | None = None) -> Floats:
+    """(days, entities): heating below 16 °C, a quiet week-end, noise of 2 %; `strike` takes 20 % away."""
+    days, random = calendar(count, start), np.random.default_rng(seed)
+    cold = np.maximum(16 - warmth(count, start), 0)
+    usual = (20 + 5 * cold) * np.where(days.dayofweek >= 5, 0.85, 1.0)
+    usual = usual if strike is None else usual * np.where(strike > 0, 0.8, 1.0)
+    levels = 10.0 * (1 + np.arange(entities))
+    return np.asarray(usual[:, None] * levels * random.normal(1, 0.02, (count, entities)))
+
+
+def daily(amounts: Floats, start: str = START, unit: str = "MWh", step: pd.Timedelta = ONE_DAY) -> Dataset:
+    """One row per entity ("a", "b" …) and day of `amounts` (days, entities); rows that are NaN are there too."""
+    count, entities = amounts.shape
+    time = pd.date_range(start, periods=count, freq=step)
+    index = keyed(np.repeat(names(entities), count), np.tile(time, entities))
+    frame = pd.DataFrame({"value": amounts.T.ravel()}, index=index)
+    return Dataset(frame, "tidy_series", step=step, unit=unit, files=("made.csv",))
+
+
+def hourly(amounts: Floats, start: str = START, unit: str = "MWh", day_start: int = 0) -> Dataset:
+    """A profile of 24 hours per entity and day, the second entity with its peak at another hour."""
+    count, entities = amounts.shape
+    shapes = np.stack([np.roll(SHAPE, 6 * place) / SHAPE.sum() for place in range(entities)])
+    values = amounts.T[:, :, None] * shapes[:, None]
+    index = keyed(np.repeat(names(entities), count), np.tile(calendar(count, start), entities))
+    frame = pd.DataFrame(values.reshape(-1, 24), index=index, columns=clock_labels(24))
+    return Dataset(
+        frame, "daily_profile", profile=True, step=pd.Timedelta(hours=1), unit=unit, day_start=day_start, files=("made.csv",)
+    )
+
+
+def names(count: int) -> list[str]:
+    return list("abcdefghijklmnop"[:count])
+
+
+def table(columns: Mapping[str, Floats], start: str = START, kind: str = "weather") -> DriverTable:
+    """A national table of drivers, one value per day."""
+    count = len(next(iter(columns.values())))
+    index = pd.MultiIndex.from_product([[NATION], calendar(count, start)], names=["place", "day"])
+    return DriverTable(kind, pd.DataFrame(dict(columns), index=index, dtype=float), "drivers.csv")
+
+
+def drivers_of(dataset: Dataset, tables: Sequence[DriverTable], ahead: int = 30) -> Drivers:
+    return joined(dataset, tables, until=pd.Timestamp(dataset.time.max()) + pd.Timedelta(days=ahead))

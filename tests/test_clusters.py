@@ -1,0 +1,421 @@
+"""The verb `cluster`, on the real gas files and on the samples: golden figures, runs, results that come back."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from mlflow import MlflowClient
+
+from core.analyses.anomalies import detect, detectors
+from core.analyses.clusters import advice, apply_model, cluster, clusterers, clustering_of, models
+from core.analyses.selection import Selection
+from core.clusterers.points import daily, points
+from core.data.dataset import Dataset, clock_labels, keyed
+from core.data.samples import load_sample
+from core.errors import BadData, BadOption, NotOnRecord
+from core.figures import clusters as figures
+from core.results.clustering import Clustering
+from core.run import Actor, Workplace
+from tests.conftest import ROOT
+
+BY = Actor("alice", "tests")
+
+
+def kmeans(k: int = 4):  # type: ignore[no-untyped-def]
+    return clusterers()["kmeans"](n_clusters=k)
+
+
+def dbscan(eps: float = 0.5, min_samples: int = 5):  # type: ignore[no-untyped-def]
+    return clusterers()["dbscan"](eps=eps, min_samples=min_samples)
+
+
+def profiles(days: int = 60, entities: tuple[str, ...] = ("flat", "peak")) -> Dataset:
+    """Days of two shapes at many levels: the first entity is level, the second peaks at noon."""
+    random = np.random.default_rng(0)
+    hours = np.arange(24)
+    shapes = {"flat": np.ones(24), "peak": 1 + 2 * np.exp(-(((hours - 12) / 2) ** 2))}
+    values = [
+        random.uniform(1, 100) * shapes[entity] * random.normal(1, 0.01, 24) for entity in entities for _ in range(days)
+    ]
+    times = np.tile(pd.date_range("2023-01-01", periods=days).to_numpy(), len(entities))
+    index = keyed(pd.Categorical(np.repeat(entities, days)), times)
+    frame = pd.DataFrame(np.array(values), index=index, columns=clock_labels(24))
+    return Dataset(frame, layout="daily_profile", profile=True, step=pd.Timedelta(hours=1), files=("profiles.csv",))
+
+
+# ---- golden figures -------------------------------------------------------------------------------------------------
+
+
+def test_dbscan_on_the_gas_files(gas: Dataset, place: Workplace) -> None:
+    """The predecessor's figures: 11 clusters, 1,684 of 33,720 noise (energy reference)."""
+    found, run = cluster(gas, dbscan(), incomplete="column-mean", at=place, by=BY)
+    assert (run.metrics["clusters"], run.metrics["noise_points"]) == (11, 1684)
+    assert run.metrics["noise_ratio"] == pytest.approx(0.0499407, abs=1e-7)
+    assert (len(found.rows), sum(found.sizes)) == (33_720, 33_720 - 1684)
+    assert found.sizes[0] == 31_969
+    assert 0 < run.metrics["isolated_noise_points"] == found.noise["isolated"].sum() < 1684
+    assert found.explained[0] == pytest.approx(0.9364, abs=1e-4)
+    assert run.metrics["stability"] > 0.9
+    said = " ".join(map(str, found.notes))
+    assert "contamination 4.99 %" in said
+    assert "older results only" in said
+
+
+def test_kmeans_on_the_gas_files(gas: Dataset, place: Workplace) -> None:
+    """StandardScaler and k = 4: inertia 122,989 and these sizes (energy reference)."""
+    found, run = cluster(gas, kmeans(), incomplete="column-mean", at=place, by=BY)
+    assert found.sizes == [20_857, 9_443, 2_751, 669]
+    assert run.metrics["inertia"] == pytest.approx(122_989, abs=1)
+    assert run.metrics["silhouette"] == pytest.approx(0.58, abs=0.01)
+    assert run.metrics["stability"] > 0.99
+    assert found.by_entity().to_numpy().sum() == 33_720
+    assert found.by_season().loc["winter"].idxmin() == 3
+    assert found.by_season()[3].idxmax() == "winter"
+
+
+def test_regions_of_the_gas_files(gas: Dataset, place: Workplace) -> None:
+    found, _ = cluster(gas, kmeans(3), of="entities", look="shape", at=place, by=BY)
+    assert len(found.rows) == 15
+    assert set(found.rows["cluster"]) == {0, 1, 2}
+    assert "time" not in found.rows
+    assert found.by_season().empty
+    assert figures.in_france(found)
+    assert set(found.profiles["panel"]) == {"working day", "Saturday", "Sunday", "month"}
+    with pytest.raises(BadData, match="15 points are too few for 15 clusters"):
+        cluster(gas, kmeans(15), of="entities", at=place, by=BY)
+
+
+def test_a_typical_profile_is_not_moved_by_one_absurd_cell(gas: Dataset) -> None:
+    """1,045,440 MWh at 19:00 of one day in Pays de la Loire; the region's usual hours are a few hundred to thousands."""
+    name = "GRTgaz · pays de la loire"
+    part = gas.select([name])
+    typical = points(part.rows(part.complete), "entities").values[0]
+    assert np.nanmax(part.values) > 1_000_000
+    assert typical.max() < 10_000
+
+
+# ---- shape and level ------------------------------------------------------------------------------------------------
+
+
+def test_shape_tells_apart_what_level_mixes(place: Workplace) -> None:
+    dataset = profiles()
+    by_shape, _ = cluster(dataset, kmeans(2), look="shape", at=place, by=BY)
+    by_level, _ = cluster(dataset, kmeans(2), look="level", at=place, by=BY)
+    assert sorted(by_shape.by_entity().to_numpy().ravel().tolist()) == [0, 0, 60, 60]
+    assert (by_level.by_entity().to_numpy() > 0).all()
+    assert by_shape.profiles["mean"].groupby(by_shape.profiles["cluster"]).mean().round(6).tolist() == [1.0, 1.0]
+
+
+def test_rows_next_to_zero_have_no_shape(place: Workplace) -> None:
+    dataset = profiles()
+    values = dataset.values.copy()
+    values[:7] = 0.0
+    values[7] = np.tile([1.0, -1.0], 12)
+    dataset = dataset.replace(frame=pd.DataFrame(values, index=dataset.frame.index, columns=dataset.columns))
+    found, run = cluster(dataset, kmeans(2), look="shape", at=place, by=BY)
+    assert run.metrics["flat_points_left_out"] == 8
+    assert len(found.rows) == 112
+    assert "8 points were left out" in " ".join(map(str, found.notes))
+
+
+# ---- missing values, and data of other kinds ------------------------------------------------------------------------
+
+
+def test_incomplete_rows(sample: Dataset, place: Workplace) -> None:
+    missing = int((~sample.complete).sum())
+    assert missing > 0
+    sizes = {}
+    for incomplete in ("drop", "impute", "column-mean"):
+        found, run = cluster(sample, kmeans(), incomplete=incomplete, at=place, by=BY)  # type: ignore[arg-type]
+        sizes[incomplete] = len(found.rows)
+        assert run.metrics["rows_left_out"] == (missing if incomplete == "drop" else 0)
+    assert sizes == {"drop": len(sample) - missing, "impute": len(sample), "column-mean": len(sample)}
+
+
+def test_a_series_is_grouped_by_its_days(place: Workplace) -> None:
+    series = load_sample("tidy_series")
+    found, _ = cluster(series, kmeans(3), at=place, by=BY)
+    assert len(found.rows) == len(daily(series).rows(daily(series).complete)) < len(series) / 20
+    assert list(found.profiles["column"].unique()) == clock_labels(24)
+
+
+def test_measurements_without_dates_are_grouped_by_level(place: Workplace) -> None:
+    kpis = load_sample("kpi_matrix")
+    found, run = cluster(kpis, kmeans(3), at=place, by=BY)
+    assert len(found.rows) == len(kpis)
+    assert not found.dated
+    assert found.by_season().empty
+    with pytest.raises(BadData, match="different measurements"):
+        cluster(kpis, kmeans(3), look="shape", at=place, by=BY)
+    with pytest.raises(BadData, match="1 complete points"):
+        cluster(kpis, kmeans(3), of="entities", at=place, by=BY)
+    answer, _ = apply_model(kpis, run.id, at=place, by=BY)
+    assert np.array_equal(answer.rows["cluster"], found.rows["cluster"])
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda values: values[:1], "1 complete points"),
+        (lambda values: values[:4], "4 points are too few for 4 clusters"),
+        (lambda values: values * 0 + 5.0, "Only 1 points differ"),
+        (lambda values: values * np.nan, "No row without missing"),
+    ],
+)
+def test_too_little_to_group(place: Workplace, change: Any, words: str) -> None:
+    dataset = profiles()
+    values = change(dataset.values)
+    frame = pd.DataFrame(values, index=dataset.frame.index[: len(values)], columns=dataset.columns)
+    with pytest.raises(BadData, match=words):
+        cluster(dataset.replace(frame=frame), kmeans(), at=place, by=BY)
+    [event] = place.events.read()
+    assert (event.status, event.error_type) == ("failed", "BadData")
+
+
+def test_a_column_without_values_has_no_mean(place: Workplace) -> None:
+    dataset = profiles()
+    frame = dataset.frame.assign(**{"05:00": np.nan})
+    with pytest.raises(BadData, match="05:00"):
+        cluster(dataset.replace(frame=frame), kmeans(), incomplete="column-mean", at=place, by=BY)
+
+
+def test_a_constant_column_changes_nothing(place: Workplace) -> None:
+    dataset = profiles()
+    constant = dataset.replace(frame=dataset.frame.assign(**{"05:00": 3.0}))
+    found, _ = cluster(constant, kmeans(2), at=place, by=BY)
+    assert np.isfinite(found.rows[["pc1", "pc2", "distance"]]).all(axis=None)
+
+
+@pytest.mark.parametrize("wrong", [{"of": "weeks"}, {"look": "colour"}, {"incomplete": "guess"}, {"components": -1}])
+def test_a_wrong_word_is_refused(sample: Dataset, place: Workplace, wrong: dict[str, Any]) -> None:
+    with pytest.raises(BadOption, match=next(iter(wrong))):
+        cluster(sample, kmeans(), at=place, by=BY, **wrong)
+    assert place.events.read() == []
+
+
+# ---- runs -----------------------------------------------------------------------------------------------------------
+
+
+def test_one_action_is_one_run_and_one_event(sample: Dataset, place: Workplace) -> None:
+    found, run = cluster(sample, dbscan(), at=place, by=BY)
+    client = MlflowClient(place.tracking.uri)
+    [kept] = client.search_runs([each.experiment_id for each in client.search_experiments()])
+    [event] = place.events.read()
+    artifacts = {file.path for file in client.list_artifacts(run.id)}
+    assert kept.info.run_id == run.id == event.run_id
+    assert {"of": "days", "look": "level", "eps": "0.5", "clusterer": "dbscan"}.items() <= kept.data.params.items()
+    assert kept.data.metrics["noise_points"] == len(found.noise) == event.details.noise_points_count
+    assert event.details.successful_predictions == len(found.rows)
+    assert artifacts == {"clusters.csv", "map.html", "model", "recipe.json", "result"}
+
+
+@pytest.mark.parametrize(("of", "look"), [("days", "level"), ("entities", "shape")])
+def test_the_result_comes_back_from_the_run(sample: Dataset, place: Workplace, of: Any, look: Any) -> None:
+    found, run = cluster(sample, kmeans(2), of=of, look=look, components=2, at=place, by=BY)
+    again = clustering_of(run.id, place)
+    assert isinstance(again, Clustering)
+    assert (again.question, again.quality, again.explained, again.notes) == (
+        found.question, found.quality, found.explained, found.notes,
+    )  # fmt: skip
+    pd.testing.assert_frame_equal(again.rows, found.rows)
+    pd.testing.assert_frame_equal(again.profiles, found.profiles)
+
+
+def test_a_run_of_another_kind_holds_no_clusters(sample: Dataset, place: Workplace) -> None:
+    forest = detectors()["isolation-forest"](n_estimators=20)
+    _, run = detect(sample, forest, compare_with="entity", at=place, by=BY)
+    assert clustering_of(run.id, place) is None
+    with pytest.raises(NotOnRecord, match="No run"):
+        clustering_of("f" * 32, place)
+
+
+@pytest.mark.parametrize("settings", [{"of": "days"}, {"of": "days", "look": "shape", "incomplete": "impute", "components": 3}])
+@pytest.mark.parametrize("name", ["kmeans", "dbscan"])
+def test_a_saved_model_assigns_later_days(sample: Dataset, place: Workplace, name: str, settings: dict[str, Any]) -> None:
+    found, run = cluster(sample, clusterers()[name](), at=place, by=BY, **settings)
+    later = Selection(start=pd.Timestamp("2024-01-01"))
+    applied, second = apply_model(sample, run.id, selection=later, at=place, by=BY)
+    old = found.rows.set_index(["entity", "time"])["cluster"]
+    new = applied.rows.set_index(["entity", "time"])["cluster"]
+    assert (new.index.get_level_values("time") >= "2024-01-01").all()
+    moved = new[new != old.loc[new.index]]
+    assert len(moved) <= (0.05 * len(new) if name == "dbscan" else 0), "only border rows of two clusters change sides"
+    assert (moved >= 0).all()
+    assert applied.question.fitted_by == run.id
+    assert [model.id for model in models(place)] == [run.id]
+    with pytest.raises(NotOnRecord, match="no model"):
+        apply_model(sample, second.id, at=place, by=BY)
+
+
+def test_a_cluster_without_any_of_the_later_rows(place: Workplace) -> None:
+    dataset = profiles()
+    _, run = cluster(dataset, kmeans(2), look="shape", at=place, by=BY)
+    found = [apply_model(dataset, run.id, selection=Selection((name,)), at=place, by=BY)[0] for name in dataset.entities]
+    assert sorted(each.sizes for each in found) == [[0, 60], [60]]
+    for each in found:
+        assert each.metrics()["clusters"] == 1
+        assert each.profiles["cluster"].nunique() == 1
+        assert len(figures.profiles(each).data) >= 3
+
+
+def test_a_saved_model_assigns_entities_by_their_later_profile(gas: Dataset, place: Workplace) -> None:
+    found, run = cluster(gas, kmeans(3), of="entities", look="level", at=place, by=BY)
+    later, _ = apply_model(gas, run.id, selection=Selection(start=pd.Timestamp("2022-06-01")), at=place, by=BY)
+    assert (later.rows["cluster"] == found.rows["cluster"]).mean() >= 0.8
+
+
+def test_other_columns_and_other_units_are_refused(sample: Dataset, place: Workplace) -> None:
+    _, run = cluster(sample, kmeans(), at=place, by=BY)
+    with pytest.raises(BadData, match="fitted on MWh"):
+        apply_model(sample.replace(unit="kWh"), run.id, at=place, by=BY)
+    with pytest.raises(BadData, match="fitted on the columns"):
+        apply_model(load_sample("daily_profile"), run.id, at=place, by=BY)
+
+
+def test_mlflow_serves_the_model_with_its_signature(sample: Dataset, place: Workplace) -> None:
+    import mlflow
+
+    found, run = cluster(sample, kmeans(), at=place, by=BY)
+    mlflow.set_tracking_uri(place.tracking.uri)
+    model = mlflow.pyfunc.load_model(f"runs:/{run.id}/model")
+    table = sample.rows(sample.complete).frame.head(20).reset_index()
+    table["entity"] = table["entity"].astype(str)
+    answer = model.predict(table).set_index(["entity", "time"])["cluster"]
+    assert np.array_equal(answer, found.rows.set_index(["entity", "time"])["cluster"].loc[answer.index])
+
+
+# ---- what is said of poor clusters ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("eps", "min_samples", "words"),
+    [(500.0, 5, "Only one cluster"), (0.01, 10_000, "every point is noise")],
+)
+def test_dbscan_says_when_it_groups_nothing(
+    sample: Dataset, place: Workplace, eps: float, min_samples: int, words: str
+) -> None:
+    found, _ = cluster(sample, dbscan(eps, min_samples), at=place, by=BY)
+    assert words in " ".join(map(str, found.notes))
+    assert clustering_of(_newest(place), place) is not None
+
+
+def test_dbscan_says_when_most_points_are_noise(place: Workplace) -> None:
+    dataset = profiles()
+    values = dataset.values.copy()
+    values[:5], values[60:65] = values[0], values[60]
+    dataset = dataset.replace(frame=pd.DataFrame(values, index=dataset.frame.index, columns=dataset.columns))
+    found, _ = cluster(dataset, dbscan(0.001), at=place, by=BY)
+    assert found.sizes == [5, 5]
+    assert "91.7 % of the points are noise" in " ".join(map(str, found.notes))
+
+
+def _newest(place: Workplace) -> str:
+    return str(place.events.read()[-1].run_id)
+
+
+def test_advice_without_a_run(sample: Dataset, place: Workplace) -> None:
+    found = advice(sample, of="days", look="shape", incomplete="drop")
+    assert found.by_k["k"].tolist() == list(range(2, 11))
+    assert found.by_k["silhouette"].between(-1, 1).all()
+    assert 0 < found.eps <= found.curve.max()
+    few = advice(sample, of="entities", look="level", incomplete="drop")
+    assert few.by_k["k"].max() == len(sample.entities) - 1
+    assert place.events.read() == []
+
+
+# ---- figures --------------------------------------------------------------------------------------------------------
+
+
+def test_the_map_is_light_and_one_outlier_does_not_squeeze_it(gas: Dataset, place: Workplace) -> None:
+    found, _ = cluster(gas, dbscan(), at=place, by=BY)
+    figure = figures.pca_map(found)
+    assert len(figure.to_json()) < 500_000
+    assert sum(len(trace.x) for trace in figure.data) < 5000
+    assert len(figure.data) == len(found.sizes) + 1
+    looks = {(trace.marker.color, trace.marker.symbol) for trace in figure.data}
+    assert len(looks) == len(figure.data), "every cluster has a look of its own"
+    assert figure.layout.yaxis.range[1] < 0.5 * found.rows["pc2"].abs().max()
+    assert figures.beyond_the_map(found) > 0
+
+
+def test_every_figure_is_drawn(gas: Dataset, place: Workplace) -> None:
+    found, _ = cluster(gas, kmeans(3), of="entities", at=place, by=BY)
+    drawn = figures.france(found)
+    assert len(drawn.data) == 15, "one text for every entity with data; Corsica has none"
+    assert len(drawn.layout.annotations) == 13
+    assert len(figures.profiles(found).data) == 3 * 3 * 4
+    assert figures.crossed(found.by_entity()).data[0].z.shape == (15, 3)
+    help_ = advice(gas, of="entities", look="level", incomplete="drop")
+    assert len(figures.elbow(help_).data) == 2
+    assert len(figures.neighbour_distances(help_).data) == 1
+
+
+def test_tiles_do_not_overlap_and_are_the_thirteen_regions() -> None:
+    from core.data.regions import NEW
+
+    assert set(figures.TILES) == set(NEW)
+    assert len(set(figures.TILES.values())) == 13
+
+
+# ---- the command ----------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def vigie(tmp_path: Path):  # type: ignore[no-untyped-def]
+    """`python -m core …` with a data folder of its own."""
+    environment = os.environ | {"VIGIE_DATA_DIR": str(tmp_path / "data"), "OMP_NUM_THREADS": "1"}
+
+    def run(*arguments: object) -> "subprocess.CompletedProcess[str]":
+        command = [sys.executable, "-m", "core", *map(str, arguments)]
+        return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=180, check=False)
+
+    return run
+
+
+def test_the_command_on_the_gas_files(vigie, gas_files: list[Path], tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    out = tmp_path / "clusters.csv"
+    ran = vigie("cluster", *gas_files, "--clusterer", "dbscan", "--set", "eps=0.5", "--set", "min_samples=5",
+                "--incomplete", "column-mean", "--out", out, "--json")  # fmt: skip
+    assert ran.returncode == 0, ran.stderr
+    answer = json.loads(ran.stdout)
+    metrics = answer["metrics"]
+    assert (metrics["clusters"], metrics["noise_points"]) == (11, 1684)
+    assert metrics["noise_ratio"] == pytest.approx(0.0499407, abs=1e-7)
+    assert {"inertia", "silhouette"} <= metrics.keys()
+    assert metrics["sizes"] == [31969, 17, 6, 5, 5, 4, 3, 4, 8, 10, 5]
+    assert answer["recorded"] is True
+    table = pd.read_csv(out)
+    assert len(table) == 33_720
+    assert (table["cluster"] == -1).sum() == 1684
+
+
+def test_the_command_applies_and_answers_in_words(vigie, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    path = tmp_path / "gas.csv"
+    assert vigie("sample", "gas_daily", "--out", path).returncode == 0
+    first = json.loads(vigie("cluster", path, "--set", "n_clusters=3", "--look", "shape", "--json").stdout)
+    second = vigie("cluster", path, "--model", first["run_id"])
+    assert second.returncode == 0, second.stderr
+    assert f"3 clusters of {first['metrics']['points']:,} points" in second.stdout
+    nothing = json.loads(vigie("cluster", path, "--clusterer", "dbscan", "--set", "eps=500", "--json").stdout)
+    assert nothing["metrics"]["silhouette"] is None
+    assert any("Only one cluster" in note for note in nothing["notes"])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [(["--clusterer", "stars"], "dbscan, kmeans"), (["--set", "eps=1"], "n_clusters"), (["--set", "n_clusters=1"], "2 to 100"),
+     (["--of", "entities"], "too few")],
+)  # fmt: skip
+def test_bad_input_is_one_line_and_exit_code_2(vigie, tmp_path: Path, arguments: list[str], words: str) -> None:  # type: ignore[no-untyped-def]
+    path = tmp_path / "gas.csv"
+    assert vigie("sample", "gas_daily", "--out", path).returncode == 0
+    ran = vigie("cluster", path, *arguments)
+    assert ran.returncode == 2
+    assert words in ran.stderr
+    assert len(ran.stderr.strip().splitlines()) == 1

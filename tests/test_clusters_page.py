@@ -1,0 +1,140 @@
+"""The page of clusters, in Streamlit's own test harness."""
+
+from typing import Any
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from core.analyses.anomalies import detect, detectors
+from core.analyses.clusters import cluster, clusterers
+from core.data.dataset import Dataset
+from core.data.samples import load_sample
+from core.run import Actor, Workplace
+from pages.parts import text
+from tests.test_pages import at, clicked, opened, texts  # noqa: F401
+
+BY = Actor("bob", "tests")
+PAGE = "analysis/clusters.py"
+
+
+def figures(app: AppTest) -> dict[str, str]:
+    return {metric.label: metric.value for metric in app.metric}
+
+
+def labels(app: AppTest) -> set[str]:
+    return {tab.label for tab in app.tabs}
+
+
+def chosen(app: AppTest, kind: str, key: str, value: Any) -> AppTest:
+    return next(widget for widget in app.get(kind) if widget.key == key).set_value(value).run()
+
+
+def test_without_data_it_says_what_to_do(at: Workplace) -> None:  # noqa: F811
+    app = opened(PAGE)
+    assert not app.exception
+    assert "There is no data yet" in texts(app)
+
+
+def test_clusters_are_found_and_kept(at: Workplace, sample: Dataset) -> None:  # noqa: F811
+    digest = at.datasets.save(sample)
+    app = clicked(opened(PAGE, dataset=digest), "find-clusters")
+    assert not app.exception
+    assert not app.error
+    [event] = at.events.read()
+    assert app.query_params["run"] == event.run_id
+    assert figures(app)["Clusters"] == "4"
+    assert {"Map", "Profiles", "Where and when", "Noise"} <= labels(app)
+    assert "France" not in labels(app)
+    assert "every point belongs to a cluster" in texts(app)
+    again = opened(PAGE, dataset=digest, run=str(event.run_id))
+    assert figures(again) == figures(app)
+    assert len(at.events.read()) == 1, "looking again is not a new run"
+
+
+def test_the_settings_change_with_the_clusterer(at: Workplace, sample: Dataset) -> None:  # noqa: F811
+    app = opened(PAGE, dataset=at.datasets.save(sample))
+    assert {"n_clusters", "n_init"} <= {number.label for number in app.number_input}
+    app = chosen(app, "button_group", "clusterer", "dbscan")
+    assert {"eps", "min_samples"} <= {number.label for number in app.number_input}
+    app = clicked(app, "find-clusters")
+    assert not app.exception
+    [event] = at.events.read()
+    assert event.model_name == "DBSCAN"
+    assert "Isolation Forest flags" in texts(app)
+
+
+def test_entities_by_shape(at: Workplace, sample: Dataset) -> None:  # noqa: F811
+    app = opened(PAGE, dataset=at.datasets.save(sample))
+    app = chosen(chosen(app, "radio", "cluster-of", "entities"), "radio", "cluster-look", "shape")
+    app = clicked(app, "find-clusters")
+    assert "4 points are too few for 4 clusters" in app.error[0].value
+    number = next(each for each in app.number_input if each.label == "n_clusters")
+    app = clicked(number.set_value(2).run(), "find-clusters")
+    assert not app.exception
+    assert not app.error
+    assert figures(app)["Clusters"] == "2"
+
+
+def test_help_to_choose_is_computed_when_asked_for(at: Workplace, sample: Dataset) -> None:  # noqa: F811
+    app = opened(PAGE, dataset=at.datasets.save(sample))
+    assert "the bend suggests" not in texts(app)
+    app = chosen(app, "toggle", "cluster-help", True)
+    assert not app.exception
+    assert "The silhouette is highest for k" in texts(app)
+    assert "the bend suggests eps" in texts(app)
+    assert at.events.read() == []
+
+
+def test_the_tiles_of_france(at: Workplace, gas: Dataset) -> None:  # noqa: F811
+    digest = at.datasets.save(gas)
+    _, run = cluster(gas, clusterers()["kmeans"](n_clusters=3), of="entities", look="shape", at=at, by=BY)
+    app = opened(PAGE, dataset=digest, run=run.id)
+    assert not app.exception
+    assert "France" in labels(app)
+    assert figures(app)["Clusters"] == "3"
+
+
+@pytest.mark.parametrize("eps", [500.0, 0.002])
+def test_poor_clusters_are_shown_with_their_note(at: Workplace, sample: Dataset, eps: float) -> None:  # noqa: F811
+    digest = at.datasets.save(sample)
+    found, run = cluster(sample, clusterers()["dbscan"](eps=eps), at=at, by=BY)
+    app = opened(PAGE, dataset=digest, run=run.id)
+    assert not app.exception
+    assert figures(app)["Silhouette"] == "–"
+    assert str(found.notes[-1]) in texts(app)
+
+
+def test_measurements_without_dates(at: Workplace) -> None:  # noqa: F811
+    kpis = load_sample("kpi_matrix")
+    app = clicked(opened(PAGE, dataset=at.datasets.save(kpis)), "find-clusters")
+    assert not app.exception
+    assert not app.error
+    assert figures(app)["Clusters"] == "4"
+
+
+def test_a_run_of_another_kind_is_left_alone(at: Workplace, sample: Dataset) -> None:  # noqa: F811
+    digest = at.datasets.save(sample)
+    forest = detectors()["isolation-forest"](n_estimators=20)
+    _, run = detect(sample, forest, compare_with="entity", at=at, by=BY)
+    app = opened(PAGE, dataset=digest, run=run.id)
+    assert not app.exception
+    assert not app.error
+    assert not app.metric
+    assert "No run" in opened(PAGE, dataset=digest, run="f" * 32).error[0].value
+
+
+def test_a_saved_model_is_applied(at: Workplace, sample: Dataset) -> None:  # noqa: F811
+    _, first = cluster(sample, clusterers()["kmeans"](n_clusters=3), at=at, by=BY)
+    app = opened(PAGE, dataset=at.datasets.save(sample))
+    app = clicked(chosen(app, "button_group", "cluster-how", "apply"), "find-clusters")
+    assert not app.exception
+    assert not app.error
+    assert figures(app)["Clusters"] == "3"
+    assert app.query_params["run"] != first.id
+
+
+def test_french(at: Workplace, sample: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: F811
+    monkeypatch.setattr(text, "language", lambda: "fr")
+    app = opened(PAGE, dataset=at.datasets.save(sample))
+    assert not app.exception
+    assert app.title[0].value == text.catalogue("fr").gettext("Clusters")

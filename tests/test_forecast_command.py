@@ -1,0 +1,109 @@
+"""`python -m core forecast`, run as a person runs it."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from core.__main__ import app
+from core.run import Workplace
+from tests.conftest import ROOT
+from tests.series import calendar, consumption, warmth
+
+DAYS = 420
+
+
+@pytest.fixture
+def vigie(tmp_path: Path, place: Workplace):  # type: ignore[no-untyped-def]
+    """`python -m core …` on the data folder of `place`."""
+    environment = os.environ | {"VIGIE_DATA_DIR": str(tmp_path), "MLFLOW_TRACKING_URI": "", "OMP_NUM_THREADS": "1"}
+
+    def run(*arguments: object) -> "subprocess.CompletedProcess[str]":
+        command = [sys.executable, "-m", "core", *map(str, arguments)]
+        return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=120, check=False)
+
+    return run
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> tuple[Path, Path]:
+    """A year of daily consumption of two places, and the weather of a week more."""
+    amounts = consumption(DAYS, 2)
+    days = calendar(DAYS)
+    series = pd.concat(pd.DataFrame({"date": days, "site": site, "load (MWh)": amounts[:, n]}) for n, site in enumerate("ab"))
+    series.to_csv(tmp_path / "load.csv", index=False)
+    weather = pd.DataFrame({"date": calendar(DAYS + 7), "temperature": warmth(DAYS + 7)})
+    weather.to_csv(tmp_path / "weather.csv", index=False)
+    return tmp_path / "load.csv", tmp_path / "weather.csv"
+
+
+def test_one_json_object_and_a_table(vigie, files: tuple[Path, Path], tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    load, weather = files
+    out = tmp_path / "forecast.csv"
+    asked = ("forecast", load, "--forecaster", "ridge", "--horizon", 2, "--drivers", weather)
+    ran = vigie(*asked, "--set", "alpha=10", "--quantiles", "0.1,0.9", "--out", out, "--json")
+    assert ran.returncode == 0, ran.stderr
+    answer = json.loads(ran.stdout)
+    assert set(answer) == {"run_id", "recorded", "metrics", "notes", "seconds", "emissions_kg"}
+    figures = {"mae", "wape", "rmse", "r2", "mase", "skill_naive1", "skill_naive7", "quantile_loss", "coverage", "width"}
+    assert set(answer["metrics"]) == figures | {"steps"}
+    assert set(answer["metrics"]["steps"]) == {"1", "2"}
+    assert figures <= set(answer["metrics"]["steps"]["1"])
+    assert 0 < answer["metrics"]["wape"] < 0.1
+    steps = [answer["metrics"]["steps"][step]["wape"] for step in ("1", "2")]
+    assert min(steps) <= answer["metrics"]["wape"] <= max(steps)
+    assert answer["recorded"] is True
+    assert any("perfect weather forecast" in note for note in answer["notes"])
+    rows = pd.read_csv(out)
+    assert len(rows) == 2 * 2
+    assert {"entity", "time", "step", "forecast", "q0.1", "q0.9", "naive1", "naive7", "assumed", "unit"} <= set(rows.columns)
+    later = vigie("forecast", load, "--model", answer["run_id"], "--drivers", weather, "--out", tmp_path / "again.csv")
+    assert later.returncode == 0, later.stderr
+    assert "days ahead" in later.stdout
+    assert "Tested from" in later.stdout
+    assert pd.read_csv(tmp_path / "again.csv")["forecast"].tolist() == pytest.approx(rows["forecast"].tolist())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--forecaster", "oracle"], "seasonal-naive"),
+        (["--horizon", "29"], "horizon = 29 is outside 1 to 28"),
+        (["--quantiles", "0.9,0.1"], "quantiles"),
+        (["--quantiles", "most"], "quantiles"),
+        (["--backtest-from", "spring"], "--backtest-from"),
+        (["--backtest-from", "NaT"], "--backtest-from"),
+        (["--backtest-from", "2022-01-01T00:00Z"], "--backtest-from"),
+        (["--backtest-from", "1999-01-01"], "A back-test from 1999-01-01 needs"),
+        (["--measure", "traffic"], "traffic"),
+        (["--set", "alpha=strong", "--forecaster", "ridge"], "alpha"),
+        (["--drivers", "absent.csv"], "absent.csv"),
+        (["--out", "forecast.xls"], "parquet"),
+        (["--weather", "sunny"], "as-given"),
+    ],
+)
+def test_bad_input_is_refused_with_exit_code_2(
+    arguments: list[str], words: str, files: tuple[Path, Path], place: Workplace, monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    """In this process, for speed: what the person sees is the same."""
+    monkeypatch.setattr("core.commands.forecast.workplace", lambda: place)
+    monkeypatch.setattr("core.commands.faces.workplace", lambda: place)
+    with pytest.raises(SystemExit) as stopped:
+        app(["forecast", str(files[0]), *arguments], prog_name="python -m core")
+    code, said = stopped.value.code, capsys.readouterr().err
+    assert code == 2, said
+    assert words in said
+    if "sunny" not in arguments:  # typer draws a box around what it refuses by itself
+        assert len(said.strip().splitlines()) == 1
+
+
+def test_a_model_that_is_not_there_is_one_line(vigie, files: tuple[Path, Path]) -> None:  # type: ignore[no-untyped-def]
+    ran = vigie("forecast", files[0], "--model", "0123456789abcdef0123456789abcdef")
+    assert ran.returncode == 1
+    assert ran.stdout == ""
+    assert ran.stderr.splitlines() == ["No run 0123456789ab is on record."]

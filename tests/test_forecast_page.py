@@ -1,0 +1,331 @@
+"""The forecast page in Streamlit's own test harness: question, work, result, drivers, what if, model."""
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import streamlit as st
+from streamlit.testing.v1 import AppTest
+
+from core.analyses.anomalies import detect, detectors
+from core.analyses.forecast import Plan, forecast, forecasters
+from core.data.dataset import Dataset
+from core.data.drivers import DriverTable
+from core.results.forecast import Forecast
+from core.run import Actor, Workplace, past_run
+from tests.conftest import ROOT, workplace_in
+from tests.test_pages import clicked, opened, texts
+
+PAGE = "analysis/forecast.py"
+BOB = Actor("bob", "tests")
+PATIENCE = 60.0  # seconds
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory, empty_store: Path) -> Workplace:
+    """One workplace for the whole file: what one test computes another one shows."""
+    return workplace_in(tmp_path_factory.mktemp("place"), empty_store)
+
+
+@pytest.fixture(autouse=True)
+def at(place: Workplace, monkeypatch: pytest.MonkeyPatch) -> Iterator[Workplace]:
+    monkeypatch.setattr("pages.parts.session.workplace", lambda: place)
+    monkeypatch.setattr("core.background.warm", lambda: None)
+    st.cache_data.clear()
+    st.cache_resource.clear()
+    yield place
+    st.cache_data.clear()
+    st.cache_resource.clear()
+
+
+@pytest.fixture(scope="module")
+def small(sample: Dataset) -> Dataset:
+    """Two entities."""
+    return sample.select(sample.entities[:2])
+
+
+@pytest.fixture(scope="module")
+def weather(small: Dataset) -> DriverTable:
+    """Temperatures of the whole country, to two weeks beyond the data."""
+    days = pd.date_range(small.time.min(), periods=760, name="day")
+    warm = 12 - 10 * np.cos(2 * np.pi * (days.dayofyear - 15) / 365)
+    random = np.random.default_rng(0).normal(0, 3, len(days))
+    frame = pd.DataFrame({"temperature": warm + random, "temperature_min": warm + random - 4, "temperature_max": warm + random + 4})
+    return DriverTable("weather", frame.set_index(pd.MultiIndex.from_product([[""], days], names=["place", "day"])), "weather.csv")
+
+
+@pytest.fixture(scope="module")
+def digest(place: Workplace, small: Dataset) -> str:
+    return place.datasets.save(small)
+
+
+@pytest.fixture(scope="module")
+def made(place: Workplace, small: Dataset, weather: DriverTable, digest: str) -> tuple[Forecast, str]:
+    """A Ridge forecast of two days with weather, and its run."""
+    found, run = forecast(small, forecasters()["ridge"](), Plan(horizon=2), tables=(weather,), at=place, by=BOB)
+    return found, run.id
+
+
+def shown(digest: str, run: str, view: str = "") -> AppTest:
+    """The page with a result, on one of its views."""
+    app = AppTest.from_file(str(ROOT / "pages" / "navigation.py"), default_timeout=60)
+    app.query_params["dataset"], app.query_params["run"] = digest, run
+    app.run()
+    app = app.switch_page(str(ROOT / "pages" / PAGE)).run()
+    if view:
+        app.session_state["forecast-view"] = view
+        app.run()
+    assert not app.exception
+    return app
+
+
+def widget(app: AppTest, kind: str, key: str):  # type: ignore[no-untyped-def]
+    return next(each for each in getattr(app, kind) if each.key == key)
+
+
+def answered(app: AppTest) -> AppTest:
+    """Look again until the work has ended, as the page does by itself."""
+    limit = time.monotonic() + PATIENCE
+    while "work" in app.query_params:
+        assert time.monotonic() < limit, "the work never ended"
+        time.sleep(0.1)
+        app.run()
+    return app
+
+
+def errors(app: AppTest) -> str:
+    return "\n".join(str(error.value) for error in app.error)
+
+
+# ---- the question ---------------------------------------------------------------------------------------------------
+
+
+def test_without_data_the_page_says_what_to_do() -> None:
+    app = opened(PAGE)
+    assert not app.exception
+    assert "There is no data yet" in texts(app)
+
+
+def test_a_question_is_asked_worked_on_and_answered(at: Workplace, digest: str) -> None:
+    app = opened(PAGE, dataset=digest)
+    assert not app.exception
+    assert widget(app, "selectbox", "forecaster").value == "blend"
+    assert {"Amounts", "Interval"} <= {each.label for each in app.segmented_control}
+    widget(app, "selectbox", "forecaster").set_value("seasonal-naive")
+    widget(app, "slider", "forecast-horizon").set_value(2).run()
+    before = len(list(at.events.read()))
+    app = answered(clicked(app, "find-forecast"))
+    assert not app.exception
+    assert not app.error
+    [event] = list(at.events.read())[before:]
+    assert app.query_params["run"] == event.run_id
+    assert event.application_name == "Vigie page forecast"
+    figures = {metric.label: metric for metric in app.metric}
+    assert {"WAPE, day 1", "WAPE, day 2", "Coverage", "Entities", "Seconds", "g CO₂"} == set(figures)
+    assert "naive" in figures["WAPE, day 1"].delta
+    assert figures["Coverage"].delta == "promised 90%"
+    assert figures["Entities"].value == "2"
+    assert "Tested from" in texts(app)
+
+
+def test_an_error_of_the_work_is_a_message_and_the_question_stays_open(at: Workplace, small: Dataset) -> None:
+    short = small.select(end=small.time.min() + pd.Timedelta(days=30))
+    app = opened(PAGE, dataset=at.datasets.save(short))
+    widget(app, "selectbox", "forecaster").set_value("seasonal-naive").run()
+    app = answered(clicked(app, "find-forecast"))
+    assert not app.exception
+    assert "A back-test from" in errors(app)
+    assert widget(app, "button", "find-forecast")
+    assert "run" not in app.query_params
+
+
+def test_a_saved_model_is_applied(at: Workplace, digest: str, made: tuple[Forecast, str], weather: DriverTable) -> None:
+    app = opened(PAGE, dataset=digest, drivers=at.drivers.save([weather]))
+    widget(app, "segmented_control", "forecast-how").set_value("apply").run()
+    widget(app, "selectbox", "forecast-model-run").set_value(made[1]).run()
+    app = answered(clicked(app, "find-forecast"))
+    assert not app.error
+    assert app.query_params["run"] != made[1]
+    again = Forecast.load(_folder(at, app.query_params["run"]))
+    assert again.question.fitted_by == made[1]
+    np.testing.assert_allclose(again.rows["forecast"], made[0].rows["forecast"])
+
+
+def _folder(at: Workplace, run: str) -> Path:
+    return past_run(run, at).files / "result"
+
+
+# ---- the address ----------------------------------------------------------------------------------------------------
+
+
+def test_a_run_of_another_kind_is_ignored(at: Workplace, small: Dataset, digest: str) -> None:
+    _, run = detect(small, detectors()["isolation-forest"](), compare_with="entity", at=at, by=BOB)
+    app = shown(digest, run.id)
+    assert not app.error
+    assert not app.metric
+    assert widget(app, "button", "find-forecast")
+
+
+def test_a_run_that_is_not_there_is_a_message(digest: str) -> None:
+    assert "No run" in errors(shown(digest, "f" * 32))
+
+
+def test_a_result_of_other_data_is_shown_with_a_warning(at: Workplace, sample: Dataset, made: tuple[Forecast, str]) -> None:
+    app = shown(at.datasets.save(sample.select(sample.entities[2:])), made[1])
+    assert "belongs to data other than those loaded" in texts(app)
+    assert {metric.label for metric in app.metric} >= {"Coverage"}
+    app = shown(at.datasets.save(sample.select(sample.entities[2:])), made[1], "What if")
+    assert "not loaded" in texts(app)
+
+
+# ---- drivers --------------------------------------------------------------------------------------------------------
+
+
+def test_drivers_are_stored_kept_in_the_address_and_reported(at: Workplace, digest: str) -> None:
+    days = pd.date_range("2022-10-01", "2024-10-14")
+    file = pd.DataFrame({"date": days.strftime("%Y-%m-%d"), "TMin": 3.0, "TMax": 9.0, "colour": "blue"}).to_csv(index=False)
+    app = opened(PAGE, dataset=digest)
+    widget(app, "file_uploader", "driver-files-0").set_value([("météo.csv", file.encode(), "text/csv")]).run()
+    assert not app.exception
+    assert not app.error
+    [table] = at.drivers.load(app.query_params["drivers"])
+    assert (table.file, table.kind) == ("météo.csv", "weather")
+    report = joins(app)
+    assert report.loc["météo.csv", "matched"] == "2 / 2"
+    assert report.loc["météo.csv", "covered"] == "100%"
+    assert report.loc["météo.csv", "columns"] == "temperature, temperature_min, temperature_max"
+    assert "colour" in texts(app), "what reading left out is told"
+    refreshed = opened(PAGE, dataset=digest, drivers=app.query_params["drivers"])
+    assert joins(refreshed).equals(report)
+    app = clicked(refreshed, "forget-drivers")
+    assert "drivers" not in app.query_params
+
+
+def joins(app: AppTest) -> pd.DataFrame:
+    return next(frame.value for frame in app.dataframe if "matched" in frame.value).set_index("file")
+
+
+def test_a_file_that_is_no_driver_is_refused_and_the_question_stays(digest: str) -> None:
+    app = opened(PAGE, dataset=digest)
+    file = b"date,word\n2024-01-01,a\n2024-01-02,b\n"
+    widget(app, "file_uploader", "driver-files-0").set_value([("words.csv", file, "text/csv")]).run()
+    assert not app.exception
+    assert "words.csv" in errors(app)
+    assert widget(app, "button", "find-forecast")
+
+
+def test_the_drivers_of_a_shared_result_are_taken_up(digest: str, made: tuple[Forecast, str]) -> None:
+    app = shown(digest, made[1])
+    assert app.query_params["drivers"] == made[0].question.driver_tables
+    assert "weather.csv" in joins(app).index
+
+
+# ---- views ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("view", "words"),
+    [
+        ("Forecast", "The sum of 2 entities of 2"), ("Back-test", "By entity"), ("Errors", "Boxes hold"),
+        ("Intervals", "Coverage of the 90 % interval"), ("What matters", "which cannot be told from none"),
+        ("What if", "Change something above"), ("Model", "not registered"),
+    ],
+)  # fmt: skip
+def test_every_view_is_drawn(digest: str, made: tuple[Forecast, str], view: str, words: str) -> None:
+    app = shown(digest, made[1], view)
+    assert not app.error
+    assert words in texts(app)
+    assert "perfect weather forecast" in texts(app)
+
+
+def test_one_entity_is_shown_as_in_the_result(digest: str, made: tuple[Forecast, str], small: Dataset) -> None:
+    app = shown(digest, made[1], "Forecast")
+    table = next(frame.value for frame in app.dataframe if "assumed" in frame.value)
+    np.testing.assert_allclose(table["forecast"], made[0].rows.groupby("time")["forecast"].sum(), atol=1)
+    widget(app, "selectbox", "ahead-entity").set_value(small.entities[0]).run()
+    table = next(frame.value for frame in app.dataframe if "assumed" in frame.value)
+    own = made[0].rows[made[0].rows["entity"] == small.entities[0]]
+    np.testing.assert_allclose(table["forecast"], own["forecast"], atol=1)
+
+
+def test_recalibrating_is_a_new_run_with_the_same_forecasts(at: Workplace, digest: str, made: tuple[Forecast, str]) -> None:
+    app = clicked(shown(digest, made[1], "Intervals"), "recalibrate")
+    assert not app.exception
+    assert not app.error
+    assert app.query_params["run"] != made[1]
+    again = Forecast.load(_folder(at, app.query_params["run"]))
+    np.testing.assert_allclose(again.rows["forecast"], made[0].rows["forecast"])
+
+
+def test_what_if_it_were_colder(digest: str, made: tuple[Forecast, str]) -> None:
+    app = shown(digest, made[1], "What if")
+    assert widget(app, "number_input", "if-wind").disabled
+    assert "has not learnt Wind" in widget(app, "number_input", "if-wind").help
+    assert not widget(app, "number_input", "if-temperature_min").disabled
+    widget(app, "slider", "if-warmer").set_value(-6.0).run()
+    assert not app.error
+    given, changed = (metric for metric in app.metric if metric.label in ("As given, all days", "As changed"))
+    assert amount(changed.value) > amount(given.value)
+    table = next(frame.value for frame in app.dataframe if "changed" in frame.value)
+    assert (table["share"] > 0).all()
+
+
+def test_what_if_checks_that_the_minimum_is_below_the_maximum(digest: str, made: tuple[Forecast, str]) -> None:
+    app = shown(digest, made[1], "What if")
+    widget(app, "number_input", "if-temperature_min").set_value(20.0)
+    widget(app, "number_input", "if-temperature_max").set_value(10.0).run()
+    assert "lies above the maximum" in errors(app)
+    widget(app, "number_input", "if-temperature_max").set_value(24.0).run()
+    assert not app.error
+    assert {"As given, all days", "As changed"} <= {metric.label for metric in app.metric}
+
+
+def test_what_if_applies_to_the_days_and_entities_that_are_chosen(digest: str, made: tuple[Forecast, str], small: Dataset) -> None:
+    app = shown(digest, made[1], "What if")
+    widget(app, "multiselect", "if-entities").set_value([small.entities[0]])
+    widget(app, "slider", "if-warmer").set_value(-6.0).run()
+    assert differences(app, small.entities[1]).eq(0).all()
+    every_day = differences(app, small.entities[0])
+    assert every_day.gt(0).all()
+    widget(app, "multiselect", "if-days").set_value([str(made[0].rows["time"].max())[:10]]).run()
+    last_day = differences(app, small.entities[0])
+    assert 0 < last_day.iloc[-1] < every_day.iloc[-1], "the memory of the day before is as given"
+    assert abs(last_day.iloc[0]) < every_day.iloc[0], "only the end of its gas day lies in the day that is changed"
+
+
+def differences(app: AppTest, entity: str) -> pd.Series:
+    """Unit, by time, of the entity chosen."""
+    widget(app, "selectbox", "if-entity").set_value(entity).run()
+    assert not app.error
+    return next(frame.value for frame in app.dataframe if "changed" in frame.value).set_index("time")["difference"]
+
+
+def amount(value: str) -> float:
+    return float(value.split()[0].replace(",", ""))
+
+
+def test_the_model_is_registered_and_promoted(digest: str, made: tuple[Forecast, str]) -> None:
+    app = clicked(shown(digest, made[1], "Model"), "register")
+    assert not app.exception
+    assert not app.error
+    app = clicked(app, "promote")
+    assert not app.error
+    assert "is the champion" in texts(app)
+    versions = next(frame.value for frame in app.dataframe if "role" in frame.value)
+    assert versions["role"].tolist() == ["champion"]
+
+
+def test_a_refused_promotion_says_why_and_takes_a_reason(at: Workplace, digest: str, small: Dataset, made: tuple[Forecast, str]) -> None:
+    _, worse = forecast(small, forecasters()["seasonal-naive"](), Plan(horizon=2), at=at, by=BOB)
+    app = clicked(shown(digest, worse.id, "Model"), "register")
+    app = clicked(app, "promote")
+    assert "is worse than champion" in errors(app)
+    widget(app, "toggle", "promote-force").set_value(True).run()
+    assert "needs a reason" in errors(clicked(app, "promote"))
+    widget(app, "text_input", "promote-reason").set_value("a trial").run()
+    app = clicked(app, "promote")
+    assert not app.error
+    assert "is the champion" in texts(app)
