@@ -1,5 +1,6 @@
 """Slow work beside the page, with real threads: progress, cancel, a double click, errors, what is forgotten."""
 
+import gc
 import threading
 import time
 from collections.abc import Callable
@@ -76,6 +77,18 @@ def test_the_same_question_asked_again_later_is_new_work(monkeypatch: pytest.Mon
     monkeypatch.setattr(session, "DOUBLE_CLICK", 0.0)
     assert ended(works.begin("a", lambda progress: "run-2")).answer == "run-2"
     assert first.answer == "run-1"
+
+
+def test_what_is_loaded_is_left_out_of_the_collections_that_every_look_ends_with() -> None:
+    gc.unfreeze()
+    ended(Works().begin("a", lambda progress: "run-1"))
+    began = time.perf_counter()
+    gc.collect()
+    frozen = time.perf_counter() - began
+    gc.unfreeze()
+    began = time.perf_counter()
+    gc.collect()
+    assert frozen < 0.5 * (time.perf_counter() - began)
 
 
 def test_two_questions_are_two_pieces_of_work() -> None:

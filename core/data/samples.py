@@ -55,17 +55,32 @@ def load_sample(name: str) -> Dataset:
 
 
 def _gas(random: np.random.Generator) -> pd.DataFrame:
-    """Two years of gas days for four regions: heating that follows the weather, quiet week-ends, two peaks a day."""
+    """Two years of gas days for four regions: winters, quiet Sundays, a morning and an evening peak."""
+    return _gas_and_cold(random)[0]
+
+
+def _gas_weather(random: np.random.Generator) -> pd.DataFrame:
+    """The weather that the gas sample follows: 2 °C in January, 20 in July, colder where more was burnt, four weeks to come."""
+    cold = _gas_and_cold(random)[1]
+    days = pd.date_range(GAS_DAYS[0], periods=len(cold) + DAYS_TO_COME)
+    mean = 11 - 12 * (_winter(days) - 1) - 25 * np.append(cold, np.zeros(DAYS_TO_COME))
+    table = pd.DataFrame({"date": days.strftime("%Y-%m-%d"), "TMin (°C)": mean - 4, "TMax (°C)": mean + 4, "TMoy (°C)": mean})
+    return table.round(1)
+
+
+def _gas_and_cold(random: np.random.Generator) -> tuple[pd.DataFrame, Floats]:
+    """The table, and how cold spells moved the logarithm of its amounts, weighted by the size of the regions."""
     days = pd.date_range(*GAS_DAYS)
-    cold = np.maximum(16 - _temperature(random)[: len(days)], 0)
-    parts = []
+    parts, cold, sizes = [], np.zeros(len(days)), 0.0
     for operator, region, size in (
         ("North Gas", "Coast", 420.0), ("North Gas", "Plain", 1500.0), ("South Gas", "Hills", 260.0), ("South Gas", "Plain", 90.0)
     ):  # fmt: skip
         hours = np.arange(24)
         shape = 1 + 0.22 * _peak(hours, 7.5, 2) + 0.18 * _peak(hours, 19, 2.5) - 0.2 * _peak(hours, 3, 3)
-        level = size * (0.25 + 0.11 * cold) * np.where(days.dayofweek >= 5, 0.93, 1.0)
-        level = level * np.exp(_wander(random, len(days), 0.02))
+        level = size * _winter(days) * np.where(days.dayofweek >= 5, 0.93, 1.0)
+        spells = _wander(random, len(days), 0.05)
+        cold, sizes = cold + size * spells, sizes + size
+        level = level * np.exp(spells)
         values = level[:, None] * shape * np.exp(random.normal(0, 0.015, (len(days), 24)))
         injected = _injected_days(random, values, 8)
         table = pd.DataFrame(values, columns=clock_labels(24))
@@ -78,23 +93,7 @@ def _gas(random: np.random.Generator) -> pd.DataFrame:
         parts.append(table)
     table = pd.concat(parts, ignore_index=True)
     table.loc[random.choice(len(table), 6, replace=False), ["13:00", "14:00"]] = np.nan
-    return table.drop(index=[100, 101, 900]).sort_values(["date", "region"], kind="stable")
-
-
-def _gas_weather(random: np.random.Generator) -> pd.DataFrame:
-    """The weather that the gas sample follows, for its days and the four weeks after them."""
-    mean = _temperature(random)
-    days = pd.date_range(GAS_DAYS[0], periods=len(mean))
-    table = pd.DataFrame({"date": days.strftime("%Y-%m-%d"), "TMin (°C)": mean - 4, "TMax (°C)": mean + 4, "TMoy (°C)": mean})
-    return table.round(1)
-
-
-def _temperature(random: np.random.Generator) -> Floats:
-    """°C: 2 in January, 20 in July, and a weather that wanders by some degrees; the first draws of `random`."""
-    days = pd.date_range(GAS_DAYS[0], pd.Timestamp(GAS_DAYS[1]) + pd.Timedelta(days=DAYS_TO_COME))
-    season = 11 - 9 * np.cos(2 * np.pi * (days.dayofyear.to_numpy() - 15) / 365.25)
-    temperature: Floats = season + _wander(random, len(days), 0.45)
-    return temperature
+    return table.drop(index=[100, 101, 900]).sort_values(["date", "region"], kind="stable"), cold / sizes
 
 
 def _load(random: np.random.Generator) -> pd.DataFrame:
