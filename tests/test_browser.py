@@ -221,3 +221,74 @@ server_metadata_url = "http://127.0.0.1:{provider_port}/.well-known/openid-confi
     finally:
         stop(process)
         stop(provider)
+
+
+# ---- forecast and clusters ------------------------------------------------------------------------------------------
+
+
+def dataset_of(result: Page) -> str:
+    return result.url.split("dataset=")[1].split("&")[0]
+
+
+def every_tab(page: Page, count: int) -> None:
+    """Open every tab of a result; none ends in an error."""
+    tabs = page.get_by_role("tab")
+    expect(tabs).to_have_count(count, timeout=PATIENCE)
+    for number in range(count):
+        tabs.nth(number).click()
+        expect(page.get_by_test_id("stStatusWidget")).to_have_count(0, timeout=PATIENCE)
+        expect(page.get_by_test_id("stException")).to_have_count(0)
+        expect(page.get_by_test_id("stAlertContentError")).to_have_count(0)
+
+
+@pytest.mark.parametrize(("locale", "title", "run"), [("en-GB", "Forecast", "Run"), ("fr-FR", "Prévision", "Exécution")])
+def test_a_forecast(result: Page, browser: Browser, app: str, locale: str, title: str, run: str) -> None:
+    """Weather of the sample, a quick forecaster, the result in all its tabs, and the same after a refresh."""
+    page = visitor(browser, locale)
+    page.goto(f"{app}/forecast?dataset={dataset_of(result)}")
+    expect(page.get_by_role("heading", level=1)).to_contain_text(title)
+    page.locator(".st-key-sample-weather button").click()
+    expect(page.locator(".st-key-forget-drivers")).to_be_visible(timeout=PATIENCE)
+    page.locator(".st-key-forecaster input").click()
+    page.get_by_role("option", name="Ridge", exact=True).click()
+    page.locator(".st-key-find-forecast button").click()
+    page.locator(".st-key-result-figures").wait_for(timeout=2 * PATIENCE)
+    assert "drivers=" in page.url
+    every_tab(page, 7)
+    before = page.locator(".st-key-result-figures").inner_text()
+    page.reload()
+    expect(page.locator(".st-key-result-figures").get_by_test_id("stMetric")).to_have_count(6, timeout=PATIENCE)
+    expect(page.locator(".st-key-forecast-CSV")).to_be_visible(timeout=PATIENCE)
+    assert page.locator(".st-key-result-figures").inner_text() == before
+    expect(page.get_by_text(f"{run} ").last).to_be_visible()
+    page.context.close()
+
+
+def test_a_cancelled_forecast(result: Page, browser: Browser, app: str) -> None:
+    """The button stops the work, and the question is open again."""
+    page = visitor(browser)
+    page.goto(f"{app}/forecast?dataset={dataset_of(result)}")
+    page.locator(".st-key-find-forecast button").click()
+    page.locator(".st-key-cancel-work button").click()
+    expect(page.locator(".st-key-cancel-work")).to_have_count(0, timeout=PATIENCE)
+    expect(page.locator(".st-key-find-forecast button")).to_be_enabled(timeout=PATIENCE)
+    assert "run=" not in page.url
+    page.context.close()
+
+
+@pytest.mark.parametrize(("locale", "title"), [("en-GB", "Clusters"), ("fr-FR", "Groupes")])
+def test_clusters(result: Page, browser: Browser, app: str, tmp_path: Path, locale: str, title: str) -> None:
+    """Days into groups, the result in all its tabs, the labels downloaded."""
+    page = visitor(browser, locale)
+    page.goto(f"{app}/clusters?dataset={dataset_of(result)}")
+    expect(page.get_by_role("heading", level=1)).to_contain_text(title)
+    page.locator(".st-key-find-clusters button").click()
+    page.locator(".st-key-result-figures").wait_for(timeout=PATIENCE)
+    every_tab(page, page.get_by_role("tab").count())
+    with page.expect_download() as download:
+        page.locator(".st-key-clusters-CSV button").click()
+    download.value.save_as(tmp_path / "clusters.csv")
+    labels = pd.read_csv(tmp_path / "clusters.csv")
+    assert len(labels) > 2_900
+    assert labels["cluster"].nunique() == 4
+    page.context.close()

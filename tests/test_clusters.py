@@ -230,7 +230,8 @@ def test_the_result_comes_back_from_the_run(sample: Dataset, place: Workplace, o
 def test_a_run_of_another_kind_holds_no_clusters(sample: Dataset, place: Workplace) -> None:
     forest = detectors()["isolation-forest"](n_estimators=20)
     _, run = detect(sample, forest, compare_with="entity", at=place, by=BY)
-    assert clustering_of(run.id, place) is None
+    with pytest.raises(NotOnRecord, match="holds no"):
+        clustering_of(run.id, place)
     with pytest.raises(NotOnRecord, match="No run"):
         clustering_of("f" * 32, place)
 

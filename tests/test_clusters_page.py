@@ -5,13 +5,12 @@ from typing import Any
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from core.analyses.anomalies import detect, detectors
-from core.analyses.clusters import cluster, clusterers
+from core.analyses.clusters import cluster, clusterers, clustering_of
 from core.data.dataset import Dataset
 from core.data.samples import load_sample
 from core.run import Actor, Workplace
 from pages.parts import text
-from tests.test_pages import at, clicked, opened, texts  # noqa: F401
+from tests.test_pages import at, clicked, opened, promoted_by_force, texts  # noqa: F401
 
 BY = Actor("bob", "tests")
 PAGE = "analysis/clusters.py"
@@ -27,6 +26,10 @@ def labels(app: AppTest) -> set[str]:
 
 def chosen(app: AppTest, kind: str, key: str, value: Any) -> AppTest:
     return next(widget for widget in app.get(kind) if widget.key == key).set_value(value).run()
+
+
+def widget(app: AppTest, key: str) -> Any:
+    return next(each for each in app.selectbox if each.key == key)
 
 
 def test_without_data_it_says_what_to_do(at: Workplace) -> None:  # noqa: F811
@@ -112,17 +115,6 @@ def test_measurements_without_dates(at: Workplace) -> None:  # noqa: F811
     assert figures(app)["Clusters"] == "4"
 
 
-def test_a_run_of_another_kind_is_left_alone(at: Workplace, sample: Dataset) -> None:  # noqa: F811
-    digest = at.datasets.save(sample)
-    forest = detectors()["isolation-forest"](n_estimators=20)
-    _, run = detect(sample, forest, compare_with="entity", at=at, by=BY)
-    app = opened(PAGE, dataset=digest, run=run.id)
-    assert not app.exception
-    assert not app.error
-    assert not app.metric
-    assert "No run" in opened(PAGE, dataset=digest, run="f" * 32).error[0].value
-
-
 def test_a_saved_model_is_applied(at: Workplace, sample: Dataset) -> None:  # noqa: F811
     _, first = cluster(sample, clusterers()["kmeans"](n_clusters=3), at=at, by=BY)
     app = opened(PAGE, dataset=at.datasets.save(sample))
@@ -131,6 +123,18 @@ def test_a_saved_model_is_applied(at: Workplace, sample: Dataset) -> None:  # no
     assert not app.error
     assert figures(app)["Clusters"] == "3"
     assert app.query_params["run"] != first.id
+
+
+def test_the_model_is_registered_and_promoted_by_force(at: Workplace, sample: Dataset) -> None:  # noqa: F811
+    _, run = cluster(sample, clusterers()["kmeans"](n_clusters=3), at=at, by=BY)
+    promoted_by_force(opened(PAGE, dataset=at.datasets.save(sample), run=run.id), "clusters")
+    app = chosen(opened(PAGE, dataset=at.datasets.save(sample)), "button_group", "cluster-how", "apply")
+    assert widget(app, "clusters-model-run").value == "clusters@champion"
+    app = clicked(app, "find-clusters")
+    assert not app.error
+    found = clustering_of(app.query_params["run"], at)
+    assert found is not None
+    assert found.question.fitted_by == run.id
 
 
 def test_french(at: Workplace, sample: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: F811

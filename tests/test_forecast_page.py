@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,6 @@ import pytest
 import streamlit as st
 from streamlit.testing.v1 import AppTest
 
-from core.analyses.anomalies import detect, detectors
 from core.analyses.forecast import Plan, forecast, forecasters
 from core.data.dataset import Dataset
 from core.data.drivers import DriverTable
@@ -165,18 +165,6 @@ def _folder(at: Workplace, run: str) -> Path:
 # ---- the address ----------------------------------------------------------------------------------------------------
 
 
-def test_a_run_of_another_kind_is_ignored(at: Workplace, small: Dataset, digest: str) -> None:
-    _, run = detect(small, detectors()["isolation-forest"](), compare_with="entity", at=at, by=BOB)
-    app = shown(digest, run.id)
-    assert not app.error
-    assert not app.metric
-    assert widget(app, "button", "find-forecast")
-
-
-def test_a_run_that_is_not_there_is_a_message(digest: str) -> None:
-    assert "No run" in errors(shown(digest, "f" * 32))
-
-
 def test_a_result_of_other_data_is_shown_with_a_warning(at: Workplace, sample: Dataset, made: tuple[Forecast, str]) -> None:
     app = shown(at.datasets.save(sample.select(sample.entities[2:])), made[1])
     assert "belongs to data other than those loaded" in texts(app)
@@ -210,6 +198,24 @@ def test_drivers_are_stored_kept_in_the_address_and_reported(at: Workplace, dige
 
 def joins(app: AppTest) -> pd.DataFrame:
     return next(frame.value for frame in app.dataframe if "matched" in frame.value).set_index("file")
+
+
+def test_the_weather_of_the_sample_is_a_click_away(at: Workplace, digest: str, weather: DriverTable) -> None:
+    app = opened(PAGE, dataset=digest, drivers=at.drivers.save([weather]))
+    app = clicked(app, "sample-weather")
+    assert not app.exception
+    assert not app.error
+    assert [table.file for table in at.drivers.load(app.query_params["drivers"])] == ["weather.csv", "sample_gas_weather.csv"]
+    assert joins(app).loc["sample_gas_weather.csv", "covered"] == "100%"
+    assert "sample-weather" not in {button.key for button in app.button}
+    refreshed = opened(PAGE, dataset=digest, drivers=app.query_params["drivers"])
+    assert joins(refreshed).equals(joins(app))
+
+
+def test_other_data_are_not_offered_the_weather_of_the_sample(at: Workplace, small: Dataset) -> None:
+    app = opened(PAGE, dataset=at.datasets.save(replace(small, files=("mine.csv",))))
+    assert not app.exception
+    assert "sample-weather" not in {button.key for button in app.button}
 
 
 def test_a_file_that_is_no_driver_is_refused_and_the_question_stays(digest: str) -> None:
@@ -274,6 +280,7 @@ def test_recalibrating_is_a_new_run_with_the_same_forecasts(at: Workplace, diges
     assert not app.exception
     assert not app.error
     assert app.query_params["run"] != made[1]
+    assert app.query_params["drivers"] == made[0].question.driver_tables, "the address keeps its drivers"
     again = Forecast.load(_folder(at, app.query_params["run"]))
     np.testing.assert_allclose(again.rows["forecast"], made[0].rows["forecast"])
 
@@ -325,7 +332,7 @@ def amount(value: str) -> float:
     return float(value.split()[0].replace(",", ""))
 
 
-def test_the_model_is_registered_and_promoted(digest: str, made: tuple[Forecast, str]) -> None:
+def test_the_model_is_registered_promoted_and_applied(at: Workplace, digest: str, made: tuple[Forecast, str]) -> None:
     app = clicked(shown(digest, made[1], "Model"), "register")
     assert not app.exception
     assert not app.error
@@ -334,6 +341,12 @@ def test_the_model_is_registered_and_promoted(digest: str, made: tuple[Forecast,
     assert "is the champion" in texts(app)
     versions = next(frame.value for frame in app.dataframe if "role" in frame.value)
     assert versions["role"].tolist() == ["champion"]
+    app = opened(PAGE, dataset=digest, drivers=made[0].question.driver_tables)
+    widget(app, "segmented_control", "forecast-how").set_value("apply").run()
+    assert widget(app, "selectbox", "forecast-model-run").value == "forecast@champion"
+    app = answered(clicked(app, "find-forecast"))
+    assert not errors(app)
+    assert Forecast.load(_folder(at, app.query_params["run"])).question.fitted_by == made[1]
 
 
 def test_a_refused_promotion_says_why_and_takes_a_reason(at: Workplace, digest: str, small: Dataset, made: tuple[Forecast, str]) -> None:

@@ -1,17 +1,23 @@
 """Every page, in Streamlit's own test harness: what it shows without data, with data, and when something is wrong."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import streamlit as st
 from streamlit.testing.v1 import AppTest
 
-from core.analyses.anomalies import detect, detectors
+from core.analyses import models
+from core.analyses.anomalies import detect, detection_of, detectors
+from core.analyses.clusters import cluster, clusterers
+from core.analyses.forecast import Plan, forecast, forecasters
 from core.data.dataset import Dataset
+from core.errors import BadData
 from core.run import Actor, Workplace
+from mlflow_utils.tracking import Tracking
 from pages.parts import text
-from tests.conftest import ROOT
+from tests.conftest import ROOT, free_port
 
 SCRIPT = str(ROOT / "pages" / "navigation.py")
 
@@ -131,6 +137,94 @@ def test_an_address_that_leads_nowhere_is_a_message(
     assert words in "\n".join(str(error.value) for error in app.error)
 
 
+PAGES = {name: f"analysis/{name}.py" for name in ("anomalies", "clusters", "forecast")}
+ASK = {"anomalies": "Find anomalies", "clusters": "Find clusters", "forecast": "Forecast"}
+
+
+def test_a_run_of_another_page_is_left_alone_and_a_missing_one_is_told(at: Workplace, sample: Dataset) -> None:
+    small = sample.select(sample.entities[:2])
+    digest, bob = at.datasets.save(small), Actor("bob", "tests")
+    runs = {
+        "anomalies": detect(small, detectors()["isolation-forest"](n_estimators=10), compare_with="entity", at=at, by=bob)[1].id,
+        "clusters": cluster(small, clusterers()["kmeans"](n_clusters=2), at=at, by=bob)[1].id,
+        "forecast": forecast(small, forecasters()["seasonal-naive"](), Plan(horizon=2), at=at, by=bob)[1].id,
+    }
+    for name, page in PAGES.items():
+        for task, run in runs.items():
+            app = opened(page, dataset=digest, run=run)
+            assert not app.exception
+            assert not app.error, (name, task)
+            assert bool(app.metric) == (task == name), (name, task)
+            assert ASK[name] in [button.label for button in app.button], (name, task)
+        missing = opened(page, dataset=digest, run="f" * 32)
+        assert "No run" in missing.error[0].value
+        assert not missing.exception
+
+
+def test_a_run_that_failed_says_so_on_its_own_page_alone(at: Workplace, sample: Dataset) -> None:
+    row = sample.select(sample.entities[:1], end=sample.time.min())
+    with pytest.raises(BadData):
+        detect(row, detectors()["isolation-forest"](), compare_with="entity", at=at, by=Actor("bob", "tests"))
+    [event], digest = at.events.read(), at.datasets.save(sample)
+    run = str(event.run_id)
+    for name, page in PAGES.items():
+        app = opened(page, dataset=digest, run=run)
+        assert not app.exception
+        assert not app.metric
+        assert ("holds no detection" in texts(app)) == bool(app.error) == (name == "anomalies")
+
+
+def test_the_model_of_a_detection_is_registered_promoted_by_force_and_applied(at: Workplace, sample: Dataset) -> None:
+    forest = detectors()["isolation-forest"](n_estimators=10)
+    _, run = detect(sample, forest, compare_with="entity", at=at, by=Actor("bob", "tests"))
+    promoted_by_force(opened("analysis/anomalies.py", dataset=at.datasets.save(sample), run=run.id), "anomalies")
+    app = opened("analysis/anomalies.py", dataset=at.datasets.save(sample))
+    next(choice for choice in app.segmented_control if choice.key == "how").set_value("apply").run()
+    offered = next(box for box in app.selectbox if box.key == "anomalies-model-run")
+    assert offered.options[0] == "anomalies@champion · version 1"
+    assert len(offered.options) == 2
+    assert "IsolationForest" in offered.options[1]
+    app = next(button for button in app.button if button.label == "Find anomalies").click().run()
+    assert not app.error
+    assert detection_of(app.query_params["run"], at).question.fitted_by == run.id
+
+
+def promoted_by_force(app: AppTest, task: str) -> None:
+    """Open the section of the model, register, be refused, give a reason."""
+    app.session_state[f"{task}-model"] = True
+    app = clicked(app.run(), "register")
+    assert not app.exception
+    assert not app.error
+    app = clicked(app, "promote")
+    assert "have no figure that says which is better" in app.error[0].value
+    next(toggle for toggle in app.toggle if toggle.key == "promote-force").set_value(True).run()
+    next(field for field in app.text_input if field.key == "promote-reason").set_value("looked at both").run()
+    app = clicked(app, "promote")
+    assert not app.error
+    assert "is the champion" in texts(app)
+
+
+def test_a_saved_model_of_another_page_is_not_offered(at: Workplace, sample: Dataset) -> None:
+    forest = detectors()["isolation-forest"](n_estimators=10)
+    _, run = detect(sample, forest, compare_with="entity", at=at, by=Actor("bob", "tests"))
+    models.register(run.id, "mine", at=at, by=Actor("bob", "tests"))
+    app = opened("analysis/clusters.py", dataset=at.datasets.save(sample))
+    next(choice for choice in app.segmented_control if choice.key == "cluster-how").set_value("apply").run()
+    assert "No model has been saved yet" in texts(app)
+
+
+def test_saved_models_without_mlflow_are_none_and_no_fault(
+    at: Workplace, sample: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    silent = replace(at, tracking=Tracking(f"http://127.0.0.1:{free_port()}", None, at.tracking.spool.folder.parent))
+    monkeypatch.setattr("pages.parts.session.workplace", lambda: silent)
+    app = opened("analysis/anomalies.py", dataset=at.datasets.save(sample))
+    next(choice for choice in app.segmented_control if choice.key == "how").set_value("apply").run()
+    assert not app.exception
+    assert not app.error
+    assert "No model has been saved yet" in texts(app)
+
+
 def test_an_unexpected_fault_is_a_number_to_quote(
     at: Workplace, sample: Dataset, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -162,9 +256,10 @@ def test_two_sessions_do_not_see_each_others_choice(at: Workplace, sample: Datas
 
 
 def test_every_page_has_a_test() -> None:
-    """Pages live in sub-folders of pages/; each of them is named in this file or in the browser tests."""
+    """Pages live in sub-folders of pages/; each of them is named in the tests of pages or in the browser tests."""
     scripts = {
         path.relative_to(ROOT / "pages").as_posix() for path in (ROOT / "pages").glob("*/*.py") if path.parent.name != "parts"
     }
-    said = Path(__file__).read_text() + (ROOT / "tests" / "test_browser.py").read_text()
+    tests = [*Path(__file__).parent.glob("test_*page*.py"), Path(__file__).with_name("test_browser.py")]
+    said = "".join(path.read_text() for path in tests)
     assert all(script in said or Path(script).stem in said for script in scripts)

@@ -20,7 +20,7 @@ from core.exports import written_csv
 from core.figures import clusters as figures
 from core.hyperparameters import params
 from core.registry import members
-from core.results.clustering import FILE, Clustering, Question, profiles, table
+from core.results.clustering import Clustering, Question, profiles, table
 from core.run import Actor, Run, Workplace, past_run, tracked_run
 from core.text import N_, Text
 from mlflow_utils import history
@@ -85,10 +85,9 @@ def apply_model(
     return found, run
 
 
-def clustering_of(run_id: str, at: Workplace) -> Clustering | None:
-    """The clustering that a run kept; None for a run of another kind. Raises NotOnRecord where there is no such run."""
-    folder = past_run(run_id, at).files / "result"
-    return Clustering.load(folder) if (folder / FILE).is_file() else None
+def clustering_of(run_id: str, at: Workplace) -> Clustering:
+    """The clustering that a run kept. Raises NotOnRecord where there is none."""
+    return Clustering.load(past_run(run_id, at).files / "result")
 
 
 def models(at: Workplace) -> list[Record]:

@@ -8,7 +8,7 @@ import pandas as pd
 
 from core.clusterers.base import Clusterer, Floats, Labels
 from core.clusterers.points import Look, Of, Points, points, shaped
-from core.data.dataset import Dataset, keyed
+from core.data.dataset import Dataset, keyed, require_like
 from core.data.expectation import Expectation
 from core.data.repairs import imputed
 from core.errors import BadData
@@ -64,7 +64,7 @@ class ClusterModel:
 
         Raises BadData where the columns or the unit are not those the model was fitted on, or nothing is left.
         """
-        self._check(dataset)
+        require_like(dataset, self.columns_, self.profile_, self.unit_)
         found = self._points(dataset)
         if not len(found):
             raise BadData(N_("No complete row is left to assign to a cluster."))
@@ -132,20 +132,3 @@ class ClusterModel:
             frame=pd.DataFrame(filled, index=dataset.frame.index, columns=dataset.frame.columns, copy=False)
         )
         return full if full.complete.all() else full.rows(full.complete)
-
-    def _check(self, dataset: Dataset) -> None:
-        if dataset.columns != self.columns_ or dataset.profile != self.profile_:
-            raise BadData(
-                N_("The model was fitted on the columns {accepted}; {file} has {value}."),
-                file=", ".join(dataset.files), value=short(dataset.columns), accepted=short(self.columns_),
-            )  # fmt: skip
-        if dataset.unit != self.unit_:
-            raise BadData(
-                N_("The model was fitted on {accepted}; {file} is in {value}."),
-                file=", ".join(dataset.files), value=dataset.unit or "?", accepted=self.unit_ or "?",
-            )  # fmt: skip
-
-
-def short(columns: list[str]) -> str:
-    """At most five names, and how many there are."""
-    return ", ".join(columns[:5]) + (f" … ({len(columns)})" if len(columns) > 5 else "")

@@ -247,3 +247,21 @@ def clock_labels(count: int) -> list[str]:
 def keyed(entity: object, time: object) -> pd.MultiIndex:
     """The index of every dataset: (entity, time)."""
     return pd.MultiIndex.from_arrays([entity, time], names=["entity", "time"])
+
+
+def require_like(dataset: Dataset, columns: Sequence[str], profile: bool, unit: str) -> None:
+    """Raises BadData where `dataset` has other columns or another unit than the data a model was fitted on."""
+    if dataset.columns != list(columns) or dataset.profile != profile:
+        raise BadData(
+            N_("The model was fitted on the columns {accepted}; {file} has {value}."),
+            file=", ".join(dataset.files), value=_short(dataset.columns), accepted=_short(columns),
+        )  # fmt: skip
+    if dataset.unit != unit:
+        raise BadData(
+            N_("The model was fitted on {accepted}; {file} is in {value}."),
+            file=", ".join(dataset.files), value=dataset.unit or "?", accepted=unit or "?",
+        )  # fmt: skip
+
+
+def _short(columns: Sequence[str]) -> str:
+    return ", ".join(columns[:5]) + (f" … ({len(columns)})" if len(columns) > 5 else "")

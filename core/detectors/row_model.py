@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from core.data.dataset import Dataset, keyed
+from core.data.dataset import Dataset, keyed, require_like
 from core.data.expectation import Expectation
 from core.data.repairs import imputed
 from core.detectors.base import Detector, Floats
@@ -70,16 +70,7 @@ class RowModel:
 
         Raises BadData where the columns or the unit are not those the model was fitted on.
         """
-        if dataset.columns != self.columns_ or dataset.profile != self.profile_:
-            raise BadData(
-                N_("The model was fitted on the columns {accepted}; {file} has {value}."),
-                file=", ".join(dataset.files), value=_short(dataset.columns), accepted=_short(self.columns_),
-            )  # fmt: skip
-        if dataset.unit != self.unit_:
-            raise BadData(
-                N_("The model was fitted on {accepted}; {file} is in {value}."),
-                file=", ".join(dataset.files), value=dataset.unit or "?", accepted=self.unit_ or "?",
-            )  # fmt: skip
+        require_like(dataset, self.columns_, self.profile_, self.unit_)
         if self.incomplete == "drop":
             return dataset if dataset.complete.all() else dataset.rows(dataset.complete)
         if dataset.complete.all():
@@ -104,7 +95,3 @@ class RowModel:
         dataset = Dataset(frame, layout="served", profile=self.profile_, step=step, unit=self.unit_)
         ready = self.ready(dataset)
         return pd.DataFrame({"entity": ready.entity, "time": ready.time, "score": self.score(ready)})
-
-
-def _short(columns: list[str]) -> str:
-    return ", ".join(columns[:5]) + (f" … ({len(columns)})" if len(columns) > 5 else "")

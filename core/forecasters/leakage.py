@@ -12,6 +12,7 @@ from core.text import N_
 Floats = NDArray[np.float64]
 
 LEAK = 0.999  # R² no honest driver reaches: temperature explains 0.9 of French gas
+LIKE = 0.5  # R² from which a driver may be a bent copy
 SHIFTS = range(-7, 29)  # days by which a copy may be moved: the amount of tomorrow, or of the day of asking
 LEAST = 30  # days to judge from
 ROUNDING = 1e-9  # share of the variance that a sum misses because of rounded numbers
@@ -45,7 +46,10 @@ def _copy(amounts: Floats, driver: Floats) -> tuple[float, int] | None:
     for shift in SHIFTS:
         now, then = _overlapping(amounts, driver, shift)
         for entity in range(amounts.shape[1]):
-            share = max(_squared(now[:, entity], then[:, entity]), _squared(*map(_ranks, _both(now[:, entity], then[:, entity]))))
+            one, other = _both(now[:, entity], then[:, entity])
+            share = _squared(one, other)
+            if LIKE < share <= LEAK:  # a bent copy is still like it
+                share = _squared(_ranks(one), _ranks(other))
             if share > LEAK:
                 return share, shift
     return None
@@ -64,7 +68,6 @@ def _both(one: Floats, other: Floats) -> tuple[Floats, Floats]:
 
 def _squared(one: Floats, other: Floats) -> float:
     """Squared correlation; 0 where there is too little to tell, or hardly any different values."""
-    one, other = _both(one, other)
     if len(one) < LEAST or len(np.unique(other)) < LEAST // 3 or not one.std() or not other.std():
         return 0.0
     return float(np.corrcoef(one, other)[0, 1] ** 2)

@@ -26,9 +26,9 @@ def recalibrated(errors: Errors, low: float, high: float) -> tuple[Errors, Text]
     best = min(CHOICES, key=lambda each: _missed(kept[each][:, : middle - start], high - low))
     before, after = (float(np.nanmean(kept[each][:, middle - start :])) for each in (errors.calibration, best))
     note = Text(
-        N_("Recalibrated on the first half of the test (window {window} days, {own}, {scale}). On the second half {before} % lay inside before, {after} % now, {nominal} % were promised."),
-        {"window": best.window, "own": "own" if best.own else "shared", "scale": best.scale, "before": round(100 * before, 1),
-         "after": round(100 * after, 1), "nominal": round(100 * (high - low), 1)},
+        N_("Recalibrated on the first half of the test, from the errors of {window} days. On the second half {before} % lay inside before, {after} % now; {nominal} % were promised."),
+        {"window": best.window, "before": round(100 * before, 1), "after": round(100 * after, 1),
+         "nominal": round(100 * (high - low), 1)},
     )  # fmt: skip
     return Errors(errors.forecast, errors.actual, best), note
 

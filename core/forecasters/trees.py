@@ -2,7 +2,7 @@
 
 from abc import abstractmethod
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 
@@ -13,12 +13,13 @@ from core.forecasters.known import Known, shifted
 from core.progress import Progress
 
 LEAST_ROWS = 200
-LESSONS = 60_000  # rows to learn from, drawn evenly over entities, days and numbers of days ahead
 
 
 @dataclass
 class Trees(Direct):
     """Trees cannot answer beyond what they have seen: their target is the logarithm of the ratio to the day of asking."""
+
+    rows: ClassVar[int] = 60_000  # to learn from, drawn evenly over entities, days and numbers of days ahead
 
     @abstractmethod
     def learner(self) -> Any:
@@ -33,7 +34,7 @@ class Trees(Direct):
             table = self.table(series, drivers, step)
             target = self.growth_.of_amounts(amounts) - self._base(series, step)
             rows = np.flatnonzero((table.usable & np.isfinite(target)).ravel())
-            rows = np.sort(random.permutation(rows)[: max(LESSONS // horizon, 500)])
+            rows = np.sort(random.permutation(rows)[: max(self.rows // horizon, 500)])
             features.append(table.values.reshape(-1, table.values.shape[2])[rows])
             targets.append(target.ravel()[rows])
             if progress is not None:

@@ -1,7 +1,6 @@
 """Anomalies: which rows are abnormal, against what, and why."""
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import streamlit as st
@@ -11,9 +10,10 @@ from core.analyses.selection import Selection
 from core.data.dataset import Dataset
 from core.detectors.base import Detector
 from core.detectors.comparisons import COMPARISONS
-from pages.parts import doctor, forms, session
+from core.results.detection import Detection
+from pages.parts import forms, question, saved, session
 from pages.parts.show import anomalies as show
-from pages.parts.text import _, date_format, percent, shown
+from pages.parts.text import _, percent, shown
 
 SHARES = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2)
 FRESH, SAVED = "fit", "apply"
@@ -35,61 +35,31 @@ def page() -> None:
     st.title(_("Anomalies"))
     dataset = session.dataset()
     if dataset is None:
-        st.info(_("There is no data yet. Load a file or open a sample first."), icon=":material/upload_file:")
-        st.page_link(Path(__file__).parents[1] / "data" / "load.py", label=_("Load data"), icon=":material/upload_file:")
+        question.no_data()
         return
-    _about(dataset)
-    request = _form(dataset)
+    question.about(dataset)
+    found = session.result("anomalies", detection_of)
+    request = _form(dataset, asked=found is not None)
     if request is not None:
         _run(dataset, request)
-    _result(dataset)
+    if found is not None:
+        _result(dataset, found)
 
 
-def _about(dataset: Dataset) -> None:
-    repaired = _("repairs made: {count}").format(count=len(dataset.recipe)) if dataset.recipe else _("as in the files")
-    rows = _("rows: {rows}").format(rows=shown(len(dataset)))
-    entities = _("entities: {entities}").format(entities=shown(len(dataset.entities)))
-    proposals = doctor.open_proposals(dataset)
-    st.caption(" · ".join([", ".join(dataset.files), rows, entities, dataset.unit or _("no unit"), repaired]))
-    if proposals:
-        st.page_link(
-            Path(__file__).parents[1] / "data" / "load.py", icon=":material/healing:",
-            label=_("The data doctor proposes repairs: {count}").format(count=shown(proposals)),
-            query_params={"dataset": dataset.digest},
-        )  # fmt: skip
-
-
-def _form(dataset: Dataset) -> Request | None:
+def _form(dataset: Dataset, asked: bool) -> Request | None:
     """The question; None until it is asked."""
-    asked = session.run_id() is not None
     with st.expander(_("Question"), expanded=not asked, icon=":material/tune:"):
         how = st.segmented_control(
             _("Model"), [FRESH, SAVED], default=FRESH, key="how", required=True,
             format_func={FRESH: _("Fit on these rows"), SAVED: _("Apply a saved model")}.__getitem__,
         )  # fmt: skip
         with st.form("question", border=False):
-            selection = _selection(dataset)
+            selection = Selection(*question.part(dataset, "anomaly"))
             request = _fresh(dataset, selection) if how == FRESH else _saved(selection)
             submitted = st.form_submit_button(
                 _("Find anomalies"), type="primary", icon=":material/troubleshoot:", disabled=request is None
             )
     return request if submitted else None
-
-
-def _selection(dataset: Dataset) -> Selection:
-    left, right = st.columns([3, 2])
-    entities = left.multiselect(_("Entities"), dataset.entities, placeholder=_("All"), key="entities")
-    if not dataset.dated:
-        return Selection(tuple(entities))
-    first, last = dataset.time.min().date(), dataset.time.max().date()
-    period = right.date_input(
-        _("Period"), (first, last), min_value=first, max_value=last, format=date_format(), key="period"
-    )
-    start, end = (period[0], period[-1]) if len(period) else (first, last)
-    return Selection(
-        tuple(entities),
-        None if start == first else session.timestamp(start), None if end == last else session.timestamp(end),
-    )  # fmt: skip
 
 
 def _fresh(dataset: Dataset, selection: Selection) -> Request:
@@ -115,16 +85,13 @@ def _fresh(dataset: Dataset, selection: Selection) -> Request:
 
 
 def _saved(selection: Selection) -> Request | None:
-    runs = {record.id: record for record in models(session.here())}
-    if not runs:
-        st.info(_("No model has been saved yet: fit one first."))
-        return None
-    chosen = st.selectbox(_("Saved model"), list(runs), format_func=lambda run: _described(runs[run]), key="model-run")
-    return Request(selection, next(iter(detectors().values()))(), "", 0.01, "drop", chosen)
+    chosen = saved.choose("anomalies", models, _described)
+    return Request(selection, next(iter(detectors().values()))(), "", 0.01, "drop", chosen) if chosen else None
 
 
 def _described(record: Any) -> str:
-    return f"{shown(session.moment(record.started_ms))} · {record.name} · {_(COMPARISONS[record.params['compare_with']].label)}"
+    asked = record.params["compare_with"]
+    return _(COMPARISONS[asked].label)
 
 
 def _run(dataset: Dataset, request: Request) -> None:
@@ -139,23 +106,19 @@ def _asked(dataset: Dataset, request: Request) -> str:
     """The id of the run that answers `request`."""
     here, by = session.here(), session.me("anomalies")
     if request.model_run:
-        return apply_model(dataset, request.model_run, selection=request.selection, at=here, by=by)[1].id
+        return apply_model(dataset, saved.run_of(request.model_run, here), selection=request.selection, at=here, by=by)[1].id
     return detect(
         dataset, request.detector, compare_with=request.compare_with, contamination=request.contamination,
         incomplete=request.incomplete, selection=request.selection, at=here, by=by,
     )[1].id  # fmt: skip
 
 
-def _result(dataset: Dataset) -> None:
-    run = session.run_id()
-    if run is None:
-        return
-    detection = session.cached(detection_of, run)
-    if detection.question.dataset == dataset.digest:
-        show.detection(detection, Selection.asked(detection.question).of(dataset), run)
+def _result(dataset: Dataset, found: Detection) -> None:
+    if found.question.dataset == dataset.digest:
+        show.detection(found, Selection.asked(found.question).of(dataset), session.run_id())
     else:
         st.warning(_("This result belongs to data other than those loaded; the curves are left out."))
-        show.detection(detection, None, run)
+        show.detection(found, None, session.run_id())
 
 
 page()

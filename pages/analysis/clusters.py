@@ -11,7 +11,7 @@ from core.clusterers.base import Clusterer
 from core.clusterers.choosing import Advice
 from core.data.dataset import Dataset
 from core.figures import clusters as figures
-from pages.parts import forms, question, session
+from pages.parts import forms, question, saved, session
 from pages.parts.show import clusters as show
 from pages.parts.show.run import chart
 from pages.parts.text import _, shown
@@ -38,15 +38,14 @@ def page() -> None:
         question.no_data()
         return
     question.about(dataset)
-    run = session.run_id()
-    found = session.cached(clustering_of, run) if run else None
+    found = session.result("clusters", clustering_of)
     request = _form(dataset, asked=found is not None)
     if request is not None:
         _run(dataset, request)
-    if run and found is not None:
+    if found is not None:
         if found.question.dataset != dataset.digest:
             st.warning(_("This result belongs to data other than those loaded."))
-        show.clustering(found, run)
+        show.clustering(found, session.run_id())
 
 
 def _form(dataset: Dataset, asked: bool) -> Request | None:
@@ -96,19 +95,12 @@ def _fresh(selection: Selection) -> Request:
 
 
 def _saved(selection: Selection) -> Request | None:
-    runs = {record.id: record for record in models(session.here())}
-    if not runs:
-        st.info(_("No model has been saved yet: fit one first."))
-        return None
-    chosen = st.selectbox(
-        _("Saved model"), list(runs), format_func=lambda run: _described(runs[run]), key="cluster-model-run"
-    )
-    return Request(selection, next(iter(clusterers().values()))(), "days", "level", "drop", chosen)
+    chosen = saved.choose("clusters", models, _described)
+    return Request(selection, next(iter(clusterers().values()))(), "days", "level", "drop", chosen) if chosen else None
 
 
 def _described(record: Any) -> str:
-    asked = " · ".join(record.params[name] for name in ("of", "look"))
-    return f"{shown(session.moment(record.started_ms))} · {record.name} · {asked}"
+    return " · ".join(record.params[name] for name in ("of", "look"))
 
 
 # ---- help to choose -------------------------------------------------------------------------------------------------
@@ -166,7 +158,7 @@ def _asked(dataset: Dataset, request: Request) -> str:
     """The id of the run that answers `request`."""
     here, by = session.here(), session.me("clusters")
     if request.model_run:
-        return apply_model(dataset, request.model_run, selection=request.selection, at=here, by=by)[1].id
+        return apply_model(dataset, saved.run_of(request.model_run, here), selection=request.selection, at=here, by=by)[1].id
     return cluster(
         dataset, request.clusterer, of=request.of, look=request.look, incomplete=request.incomplete,
         selection=request.selection, at=here, by=by,

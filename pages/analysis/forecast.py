@@ -10,14 +10,12 @@ from core.analyses.forecast import LONGEST, Plan, apply_model, forecast, forecas
 from core.analyses.selection import Selection
 from core.data.dataset import DAY, Dataset
 from core.data.drivers import DriverTable
-from core.errors import NotOnRecord
 from core.forecasters.base import Forecaster
 from core.progress import Progress
 from core.results.forecast import Forecast
-from core.run import past_run
-from pages.parts import drivers, forms, question, session, work
+from pages.parts import drivers, forms, question, saved, session, work
 from pages.parts.show import forecast as show
-from pages.parts.text import _, date_format, percent, shown
+from pages.parts.text import _, date_format, percent
 
 FRESH, SAVED = "fit", "apply"
 LEVELS = {0.8: (0.1, 0.5, 0.9), 0.9: (0.05, 0.5, 0.95), 0.95: (0.025, 0.5, 0.975)}
@@ -44,35 +42,17 @@ def page() -> None:
     if not dataset.dated:
         st.info(_("These data have no dates, and a forecast needs them."), icon=":material/event_busy:")
         return
-    run = session.run_id()
-    found = _found(run) if run else None
+    found = session.result("forecast", forecast_of)
     if found is not None:
         drivers.suggest(found.question.driver_tables)
     ended = work.ended()
     if ended is not None and ended.answer:
-        _remember(ended.answer, dataset)
+        session.remember_run(ended.answer, dataset.digest)
+        st.rerun()
     _ask(dataset, asked=found is not None)
     work.show(ended)
-    if run and found is not None and not work.going_on():
-        _result(dataset, found, run)
-
-
-def _found(run: str) -> Forecast | None:
-    """The forecast of the run; None for a run of another kind, which the address carries over from another page."""
-    try:
-        return session.cached(forecast_of, run)
-    except NotOnRecord:
-        if "horizon" in session.cached(past_run, run).record.params:
-            raise
-        return None
-
-
-def _remember(run: str, dataset: Dataset) -> None:
-    """The address carries the run and its drivers, and no longer the work."""
-    chosen = drivers.digest()
-    session.remember_run(run, dataset.digest)
-    drivers.remember(chosen)
-    st.rerun()
+    if found is not None and not work.going_on():
+        _result(dataset, found, session.run_id())
 
 
 def _result(dataset: Dataset, found: Forecast, run: str) -> None:
@@ -174,20 +154,15 @@ def _forecaster() -> Forecaster:
 
 
 def _saved() -> Request | None:
-    runs = {record.id: record for record in forecast_models(session.here())}
-    if not runs:
-        st.info(_("No model has been saved yet: fit one first."))
+    chosen = saved.choose("forecast", forecast_models, _described)
+    if not chosen:
         return None
-    chosen = st.selectbox(
-        _("Saved model"), list(runs), format_func=lambda run: _described(runs[run]), key="forecast-model-run"
-    )
     st.caption(_("The model forecasts the days after the end of these data; the figures of its back-test are those of its own run."))
     return Request(Selection(), Plan(), model_run=chosen)
 
 
 def _described(record: Any) -> str:
-    ahead = _("{days} days ahead").format(days=record.params["horizon"])
-    return f"{shown(session.moment(record.started_ms))} · {record.name} · {ahead}"
+    return _("{days} days ahead").format(days=record.params["horizon"])
 
 
 def _begin(dataset: Dataset, request: Request, tables: tuple[DriverTable, ...]) -> None:
@@ -196,7 +171,7 @@ def _begin(dataset: Dataset, request: Request, tables: tuple[DriverTable, ...]) 
 
     def answer(progress: Progress) -> str:
         if request.forecaster is None:
-            return apply_model(dataset, request.model_run, tables=tables, at=here, by=by)[1].id
+            return apply_model(dataset, saved.run_of(request.model_run, here), tables=tables, at=here, by=by)[1].id
         return forecast(
             dataset, request.forecaster, request.plan, tables=tables, selection=request.selection, at=here, by=by,
             progress=progress,

@@ -1,6 +1,6 @@
 """Files of drivers on screen: read, stored under a digest that the address keeps, and how each came into the data."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -10,6 +10,7 @@ import streamlit as st
 
 from core.data.dataset import DAY, Dataset
 from core.data.drivers import Drivers, DriverTable, joined, read_drivers
+from core.data.samples import write_sample
 from core.errors import BadInput, NotOnRecord
 from core.settings import settings
 from pages.parts import session
@@ -18,25 +19,24 @@ from pages.parts.text import _, percent, say, shown
 NAMED = 6  # entities and places written out in a cell
 NOTES = 12
 LONGEST = 28  # days to come that are joined as well
+TURN = "drivers-turn"
+SAMPLE, WEATHER = ("sample_gas_daily.csv",), "sample_gas_weather.csv"
 
 
 def digest() -> str:
     """The drivers of the address, or those used last in this session; "" without any."""
-    return st.query_params.get("drivers") or st.session_state.get("drivers") or ""
+    return session.from_address("drivers") or session.kept("drivers", "")
 
 
 def remember(chosen: str) -> None:
     """Make `chosen` the drivers of this session and of the address; "" takes them away."""
-    st.session_state["drivers"] = chosen
-    if chosen:
-        st.query_params["drivers"] = chosen
-    else:
-        st.query_params.pop("drivers", None)
+    session.keep("drivers", chosen)
+    session.remember_in_address("drivers", chosen)
 
 
 def suggest(chosen: str) -> None:
     """The drivers of the result on screen, where the address and this session have no others."""
-    if chosen and not digest() and "drivers" not in st.session_state:
+    if chosen and not digest() and session.kept("drivers") is None:
         remember(chosen)
 
 
@@ -44,6 +44,8 @@ def tables(dataset: Dataset) -> tuple[DriverTable, ...]:
     """The files chosen for `dataset`, with what loads more of them and the report of how they were joined."""
     known = _stored()
     _upload(known)
+    if dataset.files == SAMPLE and WEATHER not in {table.file for table in known}:
+        _offer_weather(known)
     if known:
         _report(dataset, known)
     return known
@@ -76,25 +78,42 @@ def _stored() -> tuple[DriverTable, ...]:
 
 def _upload(known: tuple[DriverTable, ...]) -> None:
     """Read as soon as they are dropped; a file of the same name takes the older one's place."""
-    turn = st.session_state.setdefault("drivers-turn", 0)
+    turn = session.kept(TURN, 0)
     uploads = st.file_uploader(
         _("Drivers: files of weather, strikes, public holidays, school breaks"), accept_multiple_files=True,
         max_upload_size=settings().vigie_max_upload_mb, key=f"driver-files-{turn}",
         help=_("What is known before the day comes. One row per day, with a region or for the whole country; rows beyond the data tell of the days to forecast."),
     )  # fmt: skip
     st.caption(_("French public holidays and school breaks come by themselves; a file of them takes their place."))
-    if not uploads:
-        return
+    if uploads:
+        _add(known, lambda: read(uploads))
+
+
+def _offer_weather(known: tuple[DriverTable, ...]) -> None:
+    """The built-in gas sample has its weather built in as well."""
+    if st.button(_("Use the sample's weather"), icon=":material/partly_cloudy_day:", key="sample-weather"):
+        _add(known, _sample_weather)
+
+
+def _sample_weather() -> list[DriverTable]:
+    with TemporaryDirectory(prefix="vigie-drivers-") as folder:
+        path = Path(folder) / WEATHER
+        write_sample("gas_weather", path)
+        return read_drivers([path])
+
+
+def _add(known: tuple[DriverTable, ...], reading: Callable[[], list[DriverTable]]) -> None:
+    """Store what is read beside the files known, and make both the drivers."""
     try:
         with st.spinner(_("Reading …")):
-            new = read(uploads)
+            new = reading()
             names = {table.file for table in new}
             chosen = session.here().drivers.save([*(table for table in known if table.file not in names), *new])
     except BadInput as error:  # the question below stays as it is
         st.error(say(error.text), icon=":material/error:")
         return
     remember(chosen)
-    st.session_state["drivers-turn"] = turn + 1  # an empty uploader: what was read stands in the report
+    session.keep(TURN, session.kept(TURN, 0) + 1)  # an empty uploader: what was read stands in the report
     st.rerun()
 
 

@@ -17,12 +17,43 @@ import streamlit as st
 
 from core.data.dataset import Dataset
 from core.errors import NotOnRecord
-from core.run import Actor, Workplace, workplace
+from core.run import Actor, Workplace, past_run, workplace
 
 T = TypeVar("T")
 
 KEPT_DATASETS = 4
 DOUBLE_CLICK = 3.0  # seconds
+PARAMETER = {"anomalies": "contamination", "clusters": "look", "forecast": "horizon"}
+"""By task, a parameter that all of its runs have and those of other tasks have not."""
+
+
+# ---- address and session --------------------------------------------------------------------------------------------
+
+
+def from_address(name: str) -> str:
+    """What the address says of `name`; "" where it says nothing."""
+    return st.query_params.get(name) or ""
+
+
+def remember_in_address(name: str, value: str) -> None:
+    """Let the address say `value` of `name`; "" takes it away."""
+    if not value:
+        st.query_params.pop(name, None)
+    elif st.query_params.get(name) != value:
+        st.query_params[name] = value
+
+
+def kept(name: str, default: Any = None) -> Any:
+    """What this session keeps as `name`."""
+    return st.session_state.get(name, default)
+
+
+def keep(name: str, value: object) -> None:
+    """Keep `value` as `name` for as long as the session lasts."""
+    st.session_state[name] = value
+
+
+# ---- who, and on what -----------------------------------------------------------------------------------------------
 
 
 def here() -> Workplace:
@@ -37,14 +68,14 @@ def me(page: str) -> Actor:
 
 def dataset() -> Dataset | None:
     """The dataset of the address, or the one used last in this session; None where there is none yet."""
-    digest = st.query_params.get("dataset") or st.session_state.get("dataset")
+    digest = from_address("dataset") or kept("dataset")
     if not digest:
         return None
     try:
         found = _dataset(digest)
     except NotOnRecord:
         st.session_state.pop("dataset", None)
-        st.query_params.pop("dataset", None)
+        remember_in_address("dataset", "")
         raise
     remember_dataset(digest)
     return found
@@ -52,9 +83,8 @@ def dataset() -> Dataset | None:
 
 def remember_dataset(digest: str) -> None:
     """Make `digest` the dataset of this session and of the address."""
-    st.session_state["dataset"] = digest
-    if st.query_params.get("dataset") != digest:
-        st.query_params["dataset"] = digest
+    keep("dataset", digest)
+    remember_in_address("dataset", digest)
 
 
 def forget_dataset() -> None:
@@ -68,14 +98,31 @@ def _dataset(digest: str) -> Dataset:
     return here().datasets.load(digest)
 
 
-def run_id() -> str | None:
-    """The run of the address."""
-    return st.query_params.get("run")
+# ---- results --------------------------------------------------------------------------------------------------------
+
+
+def run_id() -> str:
+    """The run of the address; "" without one."""
+    return from_address("run")
 
 
 def remember_run(identity: str, digest: str) -> None:
-    st.query_params.from_dict({"dataset": digest, "run": identity})
-    st.session_state["dataset"] = digest
+    """Make `identity` the run of the address, beside its dataset and the drivers that were there; the rest goes."""
+    drivers = from_address("drivers")
+    st.query_params.from_dict({"dataset": digest, "run": identity} | ({"drivers": drivers} if drivers else {}))
+    keep("dataset", digest)
+
+
+def result(task: str, reader: Callable[[str, Workplace], T]) -> T | None:
+    """What `reader` finds in the run of the address.
+
+    None without a run, and for a run of another task, which the address brings along from another page. Raises
+    NotOnRecord for a run that is not there, and as `reader`.
+    """
+    run = run_id()
+    if not run or PARAMETER[task] not in cached(past_run, run).record.params:
+        return None
+    return cached(reader, run)
 
 
 BY_NAME = {FunctionType: lambda function: function.__qualname__}
@@ -100,7 +147,7 @@ class Answers:
 def set_widgets(values: dict[str, object]) -> None:
     """Choose for the person, in the callback of a button."""
     for key, value in values.items():
-        st.session_state[key] = value
+        keep(key, value)
 
 
 def answered_once(question: str, answer: Callable[[], Any]) -> Any:
@@ -109,9 +156,7 @@ def answered_once(question: str, answer: Callable[[], Any]) -> Any:
     Streamlit runs the second click's script beside the first one's, and stops the first at its next word to Streamlit,
     the session's state included: what both share is taken from there before the answer, and written to after it.
     """
-    if "answers" not in st.session_state:
-        st.session_state["answers"] = Answers()
-    answers: Answers = st.session_state["answers"]
+    answers: Answers = st.session_state.setdefault("answers", Answers())
     with answers.lock:
         if answers.question != question or time.monotonic() - answers.when > DOUBLE_CLICK:
             answers.found = answer()

@@ -106,24 +106,24 @@ def start(question: str, user: str, do: Do) -> None:
     """Begin the work that answers `question` for `user`; the address then carries it."""
     key = hashlib.sha256(f"{user}\0{question}".encode()).hexdigest()[:24]
     WORKS.begin(key, do)
-    st.query_params["work"] = key
+    session.remember_in_address("work", key)
     st.rerun()
 
 
 def going_on() -> bool:
     """Does the address carry work?"""
-    return "work" in st.query_params
+    return bool(session.from_address("work"))
 
 
 def ended() -> Work | None:
     """The work of the address, once it has ended or is no longer known; the address is rid of it then."""
-    key = st.query_params.get("work")
-    if key is None:
+    key = session.from_address("work")
+    if not key:
         return None
     work = WORKS.find(key)
     if work is not None and work.ended is None:
         return None
-    del st.query_params["work"]
+    session.remember_in_address("work", "")
     return work or Work(error=Cancelled(FORGOTTEN))
 
 
@@ -131,7 +131,7 @@ def show(work: Work | None) -> None:
     """How far the work of the address has come, or why `work`, which has ended, has no answer. Raises what it raised."""
     if work is None:
         if going_on():
-            _watch(st.query_params["work"])
+            _watch(session.from_address("work"))
     elif work.cancelled:
         forgotten = work.error is not None and FORGOTTEN in work.error.args
         st.info(
@@ -148,7 +148,8 @@ def _watch(key: str) -> None:
     if work is None or work.ended is not None:
         st.rerun()
     share = min(max(work.progress.share, 0.0), 1.0)
-    doing = _("Stopping …") if work.stopping else f"{_(work.progress.doing) or _('Starting …')} · {percent(round(share, 2))}"
+    stage = _(work.progress.doing) if work.progress.doing else _("Starting …")
+    doing = _("Stopping …") if work.stopping else f"{stage} · {percent(round(share, 2))}"
     with st.container(horizontal=True, vertical_alignment="center", key="work"):
         st.progress(share, doing)
         st.button(_("Cancel"), key="cancel-work", icon=":material/cancel:", on_click=work.cancel, disabled=work.stopping)

@@ -6,6 +6,7 @@ import streamlit as st
 from core.data.dataset import Dataset
 from core.figures import anomalies as figures
 from core.results.detection import SEVERITIES, Detection
+from pages.parts.show import model
 from pages.parts.show.run import chart, cost, downloads, record
 from pages.parts.text import _, date_format, percent, shown
 
@@ -18,10 +19,11 @@ def detection(found: Detection, dataset: Dataset | None, run: str) -> None:
     _figures(found, run)
     if found.anomalies.empty:
         st.info(_("No row lies above the threshold."))
-        return
-    if dataset is not None:
-        _curves(found, dataset)
-    _table(found, dataset, dated=pd.api.types.is_datetime64_any_dtype(found.rows["time"]))
+    else:
+        if dataset is not None:
+            _curves(found, dataset)
+        _table(found, dataset, dated=pd.api.types.is_datetime64_any_dtype(found.rows["time"]))
+    model.section(run, "anomalies")
     downloads(lambda: _exported(found), "anomalies", _("All scores ({kind})"))
 
 

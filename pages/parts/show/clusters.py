@@ -5,6 +5,7 @@ import streamlit as st
 
 from core.figures import clusters as figures
 from core.results.clustering import Clustering
+from pages.parts.show import model
 from pages.parts.show.run import chart, cost, downloads, record
 from pages.parts.text import _, date_format, percent, say, shown
 
@@ -29,6 +30,7 @@ def clustering(found: Clustering, run: str) -> None:
         with tab:
             show(found)
     _table(found)
+    model.section(run, "clusters")
     downloads(lambda: _exported(found), "clusters", _("All clusters ({kind})"))
 
 
@@ -89,7 +91,7 @@ def _profiles(found: Clustering) -> None:
             "cluster": st.column_config.NumberColumn(_("Cluster"), width="small"),
             "points": st.column_config.NumberColumn(_("Points"), format="localized"),
             "share": st.column_config.NumberColumn(_("Share"), format="percent"),
-            "level": st.column_config.NumberColumn(f"{_('Mean')} {found.question.unit}".strip(), format="localized"),
+            "level": st.column_config.NumberColumn(_("Mean {unit}").format(unit=found.question.unit).strip(), format="localized"),
         },
     )  # fmt: skip
 

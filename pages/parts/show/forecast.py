@@ -34,7 +34,7 @@ def forecast(found: Forecast, dataset: Dataset | None, run: str) -> None:
         _("Intervals"): lambda: trust.intervals(found, dataset, run),
         _("What matters"): lambda: _matters(found),
         _("What if"): lambda: what_if.show(found, run),
-        _("Model"): lambda: model.show(run),
+        _("Model"): lambda: model.show(run, "forecast"),
     }
     tabs = st.tabs(list(views), key="forecast-view", on_change="rerun")
     for tab, draw in zip(tabs, views.values(), strict=True):

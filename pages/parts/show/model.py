@@ -11,15 +11,21 @@ from core.errors import VigieError
 from pages.parts import session
 from pages.parts.text import _, say, shown
 
-USUAL = "forecast"
+
+def section(run: str, task: str) -> None:
+    """`show`, below a title that opens; MLflow is asked once it is open."""
+    place = st.expander(_("Model"), icon=":material/inventory_2:", key=f"{task}-model", on_change="rerun")
+    if place.open:
+        with place:
+            show(run, task)
 
 
-def show(run: str) -> None:
+def show(run: str, task: str) -> None:
     """Register the model of `run`, promote it, and see the versions of its name."""
     from core.analyses import models
 
     name = st.text_input(
-        _("Name of the model"), USUAL, key="model-name", persist_state="page",
+        _("Name of the model"), task, key=f"{task}-model-name", persist_state="page",
         help=_("One name is one model through time: every registration is its next version, and its champion is what pages and commands load."),
     )  # fmt: skip
     if not name:
@@ -28,7 +34,7 @@ def show(run: str) -> None:
         versions = models.listed(session.here(), name)
         own = next((version for version in versions if version.run_id == run), None)
         with _refusals():
-            _register(run, name) if own is None else _promote(own)
+            _register(run, name, task) if own is None else _promote(own, task)
         _versions(versions, run)
 
 
@@ -41,32 +47,34 @@ def _refusals() -> Iterator[None]:
         st.error(say(error.text), icon=":material/block:")
 
 
-def _register(run: str, name: str) -> None:
+def _register(run: str, name: str, task: str) -> None:
     from core.analyses import models
 
     st.caption(_("This run's model is not registered under this name."))
     if st.button(_("Register"), icon=":material/inventory_2:", key="register"):
         session.answered_once(
-            f"register {run} {name}", lambda: models.register(run, name, at=session.here(), by=session.me("forecast")).number
+            f"register {run} {name}", lambda: models.register(run, name, at=session.here(), by=session.me(task)).number
         )
         st.rerun()
 
 
-def _promote(own: Any) -> None:
+def _promote(own: Any, task: str) -> None:
     """The champion needs no promotion; a challenger that is worse needs force and a reason."""
     from core.analyses import models
 
     if "champion" in own.aliases:
         st.success(_("This run's model is the champion (version {number}).").format(number=own.number), icon=":material/trophy:")
         return
-    st.caption(_("This run's model is version {number}. It becomes champion where it is not worse on the same back-test.").format(number=own.number))
+    compared = _("This run's model is version {number}. It becomes champion where it is not worse on the same back-test.")
+    judged = _("This run's model is version {number}. No figure says which of two is better: you decide, and say why.")
+    st.caption((compared if task in models.YARDSTICKS else judged).format(number=own.number))
     force = st.toggle(_("Promote even if the comparison speaks against it"), key="promote-force")
     reason = st.text_input(_("Reason, kept with the version"), key="promote-reason") if force else ""
     if st.button(_("Promote to champion"), icon=":material/trophy:", key="promote"):
         session.answered_once(
             f"promote {own.name} {own.number} {force} {reason}",
             lambda: models.promote(
-                own.name, own.number, at=session.here(), by=session.me("forecast"), force=force, reason=reason
+                own.name, own.number, at=session.here(), by=session.me(task), force=force, reason=reason
             )[0].number,
         )  # fmt: skip
         st.rerun()
@@ -87,7 +95,7 @@ def _versions(versions: list[Any], run: str) -> None:
         for version in versions
     )
     st.dataframe(
-        table, hide_index=True, width="stretch", key="versions", alt=_("Versions of this model"),
+        table.dropna(axis="columns", how="all"), hide_index=True, width="stretch", key="versions", alt=_("Versions of this model"),
         column_config={
             "number": st.column_config.NumberColumn(_("Version"), width="small"),
             "role": st.column_config.TextColumn(_("Role")),

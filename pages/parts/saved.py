@@ -1,0 +1,48 @@
+"""A saved model to apply: registered ones by NAME@ALIAS first, then the runs that kept one."""
+
+from collections.abc import Callable
+from typing import Any
+
+import streamlit as st
+
+from core.errors import VigieError
+from core.run import Workplace
+from pages.parts import session
+from pages.parts.text import _, shown
+
+ALIASES = ("champion", "challenger", "previous")
+
+
+def choose(task: str, runs: Callable[[Workplace], list[Any]], asked: Callable[[Any], str]) -> str:
+    """The address of the model chosen, for `run_of`; "" where none has been saved yet.
+
+    `runs` lists the runs of `task` that kept a model, `asked` says in a few words what one of them was asked.
+    """
+    labels = _registered(task, session.here()) | {
+        run.id: f"{shown(session.moment(run.started_ms))} · {run.name} · {asked(run)}" for run in runs(session.here())
+    }
+    if not labels:
+        st.info(_("No model has been saved yet: fit one first."))
+        return ""
+    return st.selectbox(_("Saved model"), list(labels), format_func=labels.__getitem__, key=f"{task}-model-run") or ""
+
+
+def run_of(address: str, at: Workplace) -> str:
+    """The run whose model is meant. Raises as core's `run_of`."""
+    from core.analyses import models
+
+    return models.run_of(address, at)
+
+
+def _registered(task: str, at: Workplace) -> dict[str, str]:
+    """Labels by NAME@ALIAS, champions first; none where MLflow does not answer."""
+    from core.analyses import models
+
+    try:
+        versions = [version for version in models.listed(at) if version.tags.get("task") == task]
+    except VigieError:  # the runs that can be found are offered all the same
+        return {}
+    return {
+        f"{version.name}@{alias}": _("{name}, version {number}").format(name=f"{version.name}@{alias}", number=version.number)
+        for alias in ALIASES for version in versions if alias in version.aliases
+    }  # fmt: skip
