@@ -22,7 +22,7 @@ from core.exports import written_csv
 from core.forecasters.backtest import Backtest, backtest, naive_forecasts, weekly_error
 from core.forecasters.base import Forecaster
 from core.forecasters.forecast_model import ForecastModel
-from core.forecasters.known import Known, Weather
+from core.forecasters.known import Weather
 from core.forecasters.leakage import refuse_leaks
 from core.forecasters.recalibration import recalibrated
 from core.forecasters.scoring import judged
@@ -97,7 +97,7 @@ def forecast(
     plan = replace(plan, backtest_from=plan.backtest_from or _usual_start(series))
     progress = progress or Progress()
     with tracked_run(TASK, type(forecaster).__name__, _params(model, plan, series), dataset, by, at) as run:
-        drivers = joined(part, tables, until=series.days[-1] + DAY * (plan.horizon + 1))
+        drivers = _drivers(part, tables, series, plan)
         refuse_leaks(series, drivers)
         progress.tell(0.0, N_("Forecasting the past again"))
         tested = backtest(
@@ -128,7 +128,7 @@ def apply_model(
     plan = _plan(fitted.question)
     asked = {**_params(model, plan, series), "model_run": run_id}
     with tracked_run(TASK, type(model.forecaster).__name__, asked, dataset, by, at) as run:
-        drivers = joined(part, tables, until=series.days[-1] + DAY * (plan.horizon + 1))
+        drivers = _drivers(part, tables, series, plan)
         question = _question(model, plan, dataset, series, Selection(tuple(fitted.question.entities)), drivers)
         question = replace(
             question, driver_tables=at.drivers.save(tables) if tables else "", fitted_by=run_id,
@@ -155,8 +155,10 @@ def recalibrate(dataset: Dataset, run_id: str, *, at: Workplace, by: Actor) -> t
         )  # fmt: skip
     part = Selection.asked(asked).of(dataset)
     series, plan = model.series(part), _plan(asked)
-    with tracked_run(TASK, type(model.forecaster).__name__, {**_params(model, plan, series), "model_run": run_id}, dataset, by, at) as run:  # fmt: skip
-        drivers = joined(part, at.drivers.load(asked.driver_tables) if asked.driver_tables else (), until=series.days[-1] + DAY * (plan.horizon + 1))  # fmt: skip
+    tables = tuple(at.drivers.load(asked.driver_tables)) if asked.driver_tables else ()
+    inputs = {**_params(model, plan, series), "model_run": run_id}
+    with tracked_run(TASK, type(model.forecaster).__name__, inputs, dataset, by, at) as run:
+        drivers = _drivers(part, tables, series, plan)
         assert model.errors_ is not None
         better, note = recalibrated(model.errors_, min(plan.quantiles), max(plan.quantiles))
         tested = _tested_again(series, better, asked)
@@ -186,6 +188,11 @@ def forecast_models(at: Workplace) -> list[Record]:
 
 
 # ---- parts of the answer --------------------------------------------------------------------------------------------
+
+
+def _drivers(part: Dataset, tables: tuple[DriverTable, ...], series: Panel, plan: Plan) -> Drivers:
+    """What is known in advance, to the morning after the horizon."""
+    return joined(part, tables, until=series.days[-1] + DAY * (plan.horizon + 1))
 
 
 def _usual_start(series: Panel) -> pd.Timestamp:
@@ -267,7 +274,7 @@ def _answer(
     quantiles = np.array(question.quantiles)
     return Forecast(
         question, forecast_rows(model, series, drivers, quantiles), **_judged(tested, _plan(question), drivers),
-        importance=_importance(model, tested, drivers), response=response_curve(model, series, drivers),
+        importance=_importance(tested), response=response_curve(model, series, drivers),
         effects=strike_effects(series, drivers),
     )  # fmt: skip
 
@@ -280,14 +287,15 @@ def _judged(tested: Backtest, plan: Plan, drivers: Drivers) -> dict[str, pd.Data
     return judged(tested, np.array(plan.quantiles), temperature)
 
 
-def _importance(model: ForecastModel, tested: Backtest, drivers: Drivers) -> pd.DataFrame:
-    """By how much the mean absolute error grows when a group of features is shuffled, as a share of it."""
-    known = Known.of(tested.series, drivers, model.columns_)
+def _importance(tested: Backtest) -> pd.DataFrame:
+    """By how much the back-test's mean absolute error grows when a group of features is shuffled, as a share of it."""
+    forecaster, known, amounts = tested.forecaster, tested.known, tested.series.amounts[tested.first :]
+    assert forecaster is not None
+    assert known is not None
     rows = []
-    for step in sorted({1, model.horizon}):
-        spared = model.forecaster.importance(tested.series, known, step, tested.first)
-        forecast = model.forecaster.predict(tested.series, known, step, tested.first)
-        error = mae(tested.series.amounts[tested.first :], forecast)
+    for step in sorted({1, tested.horizon}):
+        spared = forecaster.importance(tested.series, known, step, tested.first)
+        error = mae(amounts, forecaster.predict(tested.series, known, step, tested.first))
         rows += [{"group": group, "step": step, "spared": value / error if error else 0.0} for group, value in spared.items()]
     return pd.DataFrame(rows, columns=["group", "step", "spared"])
 

@@ -33,6 +33,7 @@ class Backtest:
     start         number of the first day in `errors`
     naive         "naive1": the last known day, "naive7": the same weekday of the last known week; as `errors.forecast`
     weekly_error  mean absolute error of the weekly naive forecast before the period, (entities, slots)
+    forecaster    the one that was tested, and the drivers as it `known` them; None where only its errors were kept
     """
 
     series: Panel
@@ -41,6 +42,8 @@ class Backtest:
     errors: Errors
     naive: dict[str, Floats]
     weekly_error: Floats
+    forecaster: Forecaster | None = None
+    known: Known | None = None
 
     @property
     def horizon(self) -> int:
@@ -96,7 +99,8 @@ def backtest(
             moments = spread_over_day(amounts, series, step, days.start)
             forecast[step - 1, days.start - before : end - before] = moments[: max(end - days.start, 0)]
     errors = Errors(forecast, series.values[before:], calibration)
-    return Backtest(series, first, before, errors, naive_forecasts(series, before, horizon), weekly_error(series, first))
+    naive = naive_forecasts(series, before, horizon)
+    return Backtest(series, first, before, errors, naive, weekly_error(series, first), own, known)
 
 
 def _calibration_days(days: int) -> int:

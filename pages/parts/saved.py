@@ -43,6 +43,6 @@ def _registered(task: str, at: Workplace) -> dict[str, str]:
     except VigieError:  # the runs that can be found are offered all the same
         return {}
     return {
-        f"{version.name}@{alias}": _("{name}, version {number}").format(name=f"{version.name}@{alias}", number=version.number)
+        f"{version.name}@{alias}": _("{name} · version {number}").format(name=f"{version.name}@{alias}", number=version.number)
         for alias in ALIASES for version in versions if alias in version.aliases
     }  # fmt: skip
