@@ -230,6 +230,12 @@ def dataset_of(result: Page) -> str:
     return result.url.split("dataset=")[1].split("&")[0]
 
 
+def settled(page: Page) -> None:
+    """Wait until the page has stopped drawing."""
+    expect(page.get_by_test_id("stStatusWidget")).to_have_count(0, timeout=PATIENCE)
+    page.wait_for_timeout(1000)
+
+
 def every_tab(page: Page, count: int) -> None:
     """Open every tab of a result; none ends in an error."""
     tabs = page.get_by_role("tab")
@@ -249,7 +255,10 @@ def test_a_forecast(result: Page, browser: Browser, app: str, locale: str, title
     expect(page.get_by_role("heading", level=1)).to_contain_text(title)
     page.locator(".st-key-sample-weather button").click()
     expect(page.locator(".st-key-forget-drivers")).to_be_visible(timeout=PATIENCE)
+    page.locator(".st-key-find-forecast").scroll_into_view_if_needed()  # a list of options closes when the page scrolls
+    settled(page)
     page.locator(".st-key-forecaster input").click()
+    page.keyboard.type("Ridge")
     page.get_by_role("option", name="Ridge", exact=True).click()
     page.locator(".st-key-find-forecast button").click()
     page.locator(".st-key-result-figures").wait_for(timeout=2 * PATIENCE)
