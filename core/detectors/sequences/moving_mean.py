@@ -1,0 +1,59 @@
+"""Moving mean: values that leave the level of the rows around them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+
+from core.detectors.base import Floats32, Scored, SequenceDetector
+from core.detectors.window_residual import mean_between
+from core.hyperparameters import hyperparameter
+from core.progress import Progress
+from core.text import N_
+
+
+@dataclass
+class MovingMean(SequenceDetector):
+    """Score a row by how far its values are from their moving mean, absolute and averaged over the columns.
+
+    It learns nothing but how far values usually are. `centred` looks (window − 1) / 2 rows ahead: published figures do, a
+    stream cannot; without it the window ends on the row. Works poorly on anomalies longer than the window: they become the
+    level. Near the ends of a series the window is shorter.
+    """
+
+    name = "moving-mean"
+    label = N_("Moving mean")
+
+    window: int = hyperparameter(21, low=2, high=10_001, help=N_("Rows the mean is taken over."))
+    centred: bool = hyperparameter(
+        True, help=N_("Put the window around the row, half of it later; otherwise it ends on the row, as in a stream.")
+    )
+
+    def fit(self, series: Sequence[Floats32], progress: Progress) -> Self:
+        progress.tell(0.0)
+        squares, known = np.zeros(series[0].shape[1]), np.zeros(series[0].shape[1])
+        for each in series:
+            squares += np.nansum(np.square(each - self._level(each)), axis=0, dtype=np.float64)
+            known += (~np.isnan(each)).sum(axis=0)
+        self.spread_ = np.sqrt(squares / np.maximum(known, 1)).astype(np.float32)
+        progress.tell(1.0)
+        return self
+
+    def score(self, series: Floats32) -> Scored:
+        level = self._level(series)
+        shares = np.abs(series - level)
+        np.nan_to_num(shares, copy=False)
+        shares /= series.shape[1]
+        return Scored(shares.sum(axis=1), shares, level, np.broadcast_to(self.spread_, shares.shape))
+
+    def _level(self, series: Floats32) -> Floats32:
+        """Mean of the known values in the window, NaN where there is none."""
+        ends = np.arange(len(series)) + 1 + ((self.window - 1) // 2 if self.centred else 0)
+        first, last = np.maximum(ends - self.window, 0), np.minimum(ends, len(series))
+        known = ~np.isnan(series)
+        if known.all():
+            return mean_between(series, first, last)
+        share = mean_between(known, first, last)
+        level = mean_between(np.where(known, series, np.float32(0)), first, last)
+        return np.divide(level, share, out=np.full_like(level, np.nan), where=share > 0)

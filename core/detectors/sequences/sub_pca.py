@@ -1,0 +1,35 @@
+"""Sub-PCA: short stretches of time, all columns together, that no longer look like those of training."""
+
+from dataclasses import dataclass
+
+from core.detectors.base import Floats32
+from core.detectors.principal import principal_axes, projected
+from core.detectors.window_residual import WindowResidual
+from core.hyperparameters import hyperparameter
+from core.text import N_
+
+
+@dataclass
+class SubPCA(WindowResidual):
+    """Score windows by their squared distance to the space that the first principal components of training windows span.
+
+    Of one column it knows the usual shapes in time, of several also how they move together. Works poorly with windows so
+    wide that there are fewer of them than values in one. Aggarwal: Outlier Analysis, 2017, for single series.
+    """
+
+    name = "sub-pca"
+    label = N_("Sub-PCA (windows)")
+
+    window: int = hyperparameter(20, low=2, high=1000, help=N_("Rows in a window."))
+    variance: float = hyperparameter(
+        0.95, low=0.05, high=0.999, help=N_("Share of the variance that is taken as usual; the rest is residual.")
+    )
+    centred: bool = hyperparameter(
+        True, help=N_("Judge a row by all windows around it, also later ones; otherwise by the window that ends on it.")
+    )
+
+    def _learn(self, learnt: Floats32) -> None:
+        self.mean_, self.axes_ = principal_axes(learnt, self.variance)
+
+    def _expect(self, given: Floats32) -> Floats32:
+        return projected(given, self.mean_, self.axes_)

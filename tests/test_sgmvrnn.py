@@ -1,0 +1,342 @@
+"""SGmVRNN: the published function to float precision, scores by windows and by streams, training that survives being killed."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as functional
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from torch import Tensor
+
+from core.detectors.sequences import sgmvrnn
+from core.detectors.sequences.sgmvrnn import Network, Noise, SGmVRNN, Sizes, loss, terms, unpacked
+from core.errors import BadData
+from core.progress import Cancelled, Progress
+
+TAU = 1.7
+
+# ---- the published equations a second time: one step after the other, convolutions as convolutions, float64 --------
+
+
+def convolved(w: Mapping[str, Tensor], sizes: Sizes, x: Tensor) -> Tensor:
+    """Encoder of one row per line, (B, n) → (B, 20)."""
+    before = (sizes.padded - sizes.columns) // 2
+    signal = functional.pad(x, (before, sizes.padded - sizes.columns - before))[:, None, :]
+    channels = [1, 8, 16, 32]
+    for number, stride in enumerate(sizes.strides):
+        kernel = w[f"encoder.{number}"].reshape(stride, channels[number], channels[number + 1]).permute(2, 1, 0)
+        signal = functional.conv1d(signal, kernel, w[f"encoder.{number}.bias"], stride=stride)
+        signal = functional.leaky_relu(signal, 0.2)
+    flat = signal.permute(0, 2, 1).reshape(len(x), -1)  # our order of the flat layer: position, then channel
+    for number in (3, 4):
+        flat = functional.leaky_relu(flat @ w[f"encoder.{number}"] + w[f"encoder.{number}.bias"], 0.2)
+    return flat
+
+
+def deconvolved(w: Mapping[str, Tensor], sizes: Sizes, head: str, both: Tensor) -> Tensor:
+    """One of the decoder's two copies, (B, H + Z) → (B, n)."""
+    for number in (0, 1):
+        both = functional.leaky_relu(both @ w[f"{head}.{number}"] + w[f"{head}.{number}.bias"], 0.2)
+    signal = both.reshape(len(both), -1, 32).permute(0, 2, 1)
+    channels, strides = [32, 16, 8, 1], sizes.strides[::-1]
+    for place, stride in enumerate(strides):
+        kernel = w[f"{head}.{place + 2}"].reshape(channels[place], stride, channels[place + 1]).permute(0, 2, 1)
+        signal = functional.conv_transpose1d(signal, kernel, w[f"{head}.{place + 2}.bias"], stride=stride)
+        signal = functional.leaky_relu(signal, 0.2) if place < 2 else torch.tanh(signal)
+    before = (sizes.padded - sizes.columns) // 2
+    return signal[:, 0, before : before + sizes.columns]
+
+
+def mlp(w: Mapping[str, Tensor], hidden: Tensor, out: str) -> Tensor:
+    hidden = functional.leaky_relu(hidden, 0.2)
+    return functional.leaky_relu(hidden @ w[f"{out}.out"] + w[f"{out}.out.bias"], 0.2)
+
+
+def stepwise(
+    w: Mapping[str, Tensor], sizes: Sizes, x: Tensor, noise: Noise, evaluating: bool = False
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """The bound's three terms summed as § the loss says, and the score of each window's last step: x is (T, B, n)."""
+    length, batch, _ = x.shape
+    h = cell = x.new_zeros(batch, sizes.state)
+    surprise = latent = x.new_zeros(())
+    mixtures = []
+    for t in range(length):
+        row = convolved(w, sizes, x[t])
+        logits = mlp(w, row @ w["category.row"] + h @ w["category.past"] + w["category.row.bias"], "category")
+        c = torch.softmax((logits + noise.gumbel[t]) / TAU, dim=1)
+        mean, logvar = (
+            mlp(w, row @ w[f"{head}.row"] + h @ w[f"{head}.past"] + c @ w[f"{head}.category"] + w[f"{head}.row.bias"], head)
+            for head in ("mean", "logvar")
+        )
+        z = mean if evaluating else mean + noise.normal[t] * torch.exp(logvar / 2)
+        prior_mean, prior_logvar = (
+            mlp(w, torch.cat([h, c], 1) @ w[f"prior_{head}.in"] + w[f"prior_{head}.in.bias"], f"prior_{head}")
+            for head in ("mean", "logvar")
+        )
+        both = torch.cat([h, z], 1)
+        mu, log_sigma = deconvolved(w, sizes, "mu", both), deconvolved(w, sizes, "log_sigma", both)
+        normal = torch.distributions.Normal(mu, torch.sqrt(torch.exp(log_sigma) ** 2 + 1e-8))
+        nats = -normal.log_prob(x[t])
+        surprise = surprise + nats.sum()
+        q, p = (torch.distributions.Normal(m, torch.exp(v / 2)) for m, v in ((mean, logvar), (prior_mean, prior_logvar)))
+        latent = latent + torch.distributions.kl_divergence(q, p).sum()
+        mixtures.append(torch.distributions.Categorical(logits=logits))
+        phi = functional.leaky_relu(row @ w["phi.row"] + z @ w["phi.latent"] + w["phi.row.bias"], 0.2)
+        gates = phi @ w["gates.in"] + w["gates.in.bias"] + h @ w["gates.past"] + w["gates.past.bias"]
+        enter, forget, leave, new = gates.chunk(4, dim=1)
+        cell = torch.sigmoid(forget) * cell + torch.sigmoid(enter) * torch.tanh(new)
+        h = torch.sigmoid(leave) * torch.tanh(cell)
+    uniform = torch.distributions.Categorical(logits=torch.zeros_like(mixtures[0].logits))
+    categories = torch.stack([torch.distributions.kl_divergence(each, uniform) for each in mixtures]).mean()
+    return surprise, latent, categories, nats.sum(1)
+
+
+def original(n: int, length: int, seed: int = 0) -> tuple[Sizes, Tensor, Tensor, Noise]:
+    sizes = Sizes(n, original=True)
+    vector = sgmvrnn.initial(sizes, seed).double()
+    vector += 0.05 * torch.randn(len(vector), generator=torch.Generator().manual_seed(seed + 1), dtype=torch.float64)
+    draws = torch.Generator().manual_seed(seed + 2)
+    x = torch.rand(length, 3, n, generator=draws, dtype=torch.float64) * 2 - 1
+    return sizes, vector, x, Noise.drawn(sizes, length, 3, x, draws)
+
+
+@pytest.mark.parametrize(("n", "strides", "flat", "count"), [(36, (3, 2, 2), 96, 29_915), (38, (2, 2, 2), 160, 37_699)])
+def test_the_original_has_the_published_sizes(n: int, strides: tuple[int, ...], flat: int, count: int) -> None:
+    sizes = Sizes(n, original=True)
+    assert (sizes.strides, sizes.flat) == (strides, flat)
+    assert sgmvrnn.initial(sizes, 0).numel() == count
+
+
+@pytest.mark.parametrize("n", [1, 7, 36, 38, 96])
+def test_loss_and_gradients_are_those_of_the_equations(n: int) -> None:
+    sizes, vector, x, noise = original(n, 20)
+    ours = vector.clone().requires_grad_()
+    surprises, latents, categories = terms(unpacked(ours, sizes), sizes, x, None, noise, TAU, 0.0)
+    loss(sizes, surprises, latents, categories).backward()
+    theirs = vector.clone().requires_grad_()
+    surprise, latent, category, _ = stepwise(unpacked(theirs, sizes), sizes, x, noise)
+    ((surprise + latent + category) / x.shape[1]).backward()
+    for found, expected in ((surprises.sum(), surprise), (latents.sum(), latent), (categories.mean(), category)):
+        assert float(found.detach()) == pytest.approx(float(expected.detach()), rel=1e-10)
+    assert ours.grad is not None
+    assert theirs.grad is not None
+    torch.testing.assert_close(ours.grad, theirs.grad, rtol=1e-8, atol=1e-10)
+
+
+@pytest.mark.parametrize("n", [5, 38])
+def test_the_score_is_that_of_the_equations(n: int) -> None:
+    sizes, vector, x, noise = original(n, 20)
+    weights = unpacked(vector, sizes)
+    network = Network(sizes, weights, sgmvrnn.Recurrence.of(weights), TAU, 0.0, before=False, smoothing=1)
+    with torch.inference_mode():
+        for window in range(x.shape[1]):
+            values, gumbel = x[:, window], noise.gumbel[:, window : window + 1]
+            nats, *_ = network.last_of_windows(values, None, network.rows(values), torch.tensor([19]), 20, gumbel)
+            expected = stepwise(weights, sizes, x[:, window : window + 1], replace(noise, gumbel=gumbel), evaluating=True)[3]
+            assert float(nats.sum()) == pytest.approx(float(expected), rel=1e-10)
+
+
+def test_float32_gives_the_same_loss_to_its_precision() -> None:
+    sizes, vector, x, noise = original(38, 20)
+    single = Noise(noise.gumbel.float(), noise.normal.float())
+    with torch.no_grad():
+        parts = terms(unpacked(vector.float(), sizes), sizes, x.float(), None, single, TAU, 0.0)
+        surprise, latent, category, _ = stepwise(unpacked(vector, sizes), sizes, x, noise)
+    assert float(loss(sizes, *parts)) == pytest.approx(float((surprise + latent + category) / 3), rel=2e-6)
+
+
+@pytest.mark.parametrize("is_original", [False, True])
+def test_the_written_gradients_are_the_numerical_ones(is_original: bool) -> None:
+    sizes = Sizes(4, original=is_original)
+    vector = sgmvrnn.initial(sizes, 3).double() + 0.1
+    by = sgmvrnn.Recurrence.of(unpacked(vector, sizes))
+    packed = [getattr(by, name).clone().requires_grad_() for name in list(sgmvrnn.Recurrence.__dataclass_fields__)[2:]]
+    draws = torch.Generator().manual_seed(0)
+    rows = torch.randn(3, 2, by.row.shape[1], generator=draws, dtype=torch.float64).requires_grad_()
+    noise = Noise.drawn(sizes, 3, 2, rows, draws)
+
+    def steps(*inputs: Tensor) -> object:
+        return sgmvrnn._steps().apply(inputs[0], noise.gumbel, noise.normal, TAU, is_original, *inputs[1:])
+
+    assert torch.autograd.gradcheck(steps, (rows, *packed), fast_mode=True)
+
+
+# ---- scoring --------------------------------------------------------------------------------------------------------
+
+
+def wave(rows: int, columns: int = 6, seed: int = 0) -> np.ndarray:
+    """Series that swing together, with some noise: scaled as a model gets them."""
+    draws = np.random.default_rng(seed)
+    phase = np.arange(rows)[:, None] * (0.1 + 0.02 * np.arange(columns))
+    return (0.6 * np.sin(phase) + 0.1 * draws.normal(size=(rows, columns))).astype(np.float32)
+
+
+def quick(**changes: object) -> SGmVRNN:
+    return SGmVRNN(**{"steps": 60, "batch_size": 32, "smoothing": 1} | changes)  # type: ignore[arg-type]
+
+
+@pytest.fixture(scope="module")
+def fitted() -> SGmVRNN:
+    return quick(steps=300).fit([wave(3000)], Progress())
+
+
+def test_a_row_out_of_place_scores_highest_and_its_column_brings_the_most(fitted: SGmVRNN) -> None:
+    series = wave(500, seed=1)
+    series[300, 4] = 2.5
+    scored = fitted.score(series)
+    assert int(scored.score.argmax()) == 300
+    assert int(scored.shares[300].argmax()) == 4
+    assert scored.expected is not None
+    assert scored.spread is not None
+    assert abs(scored.expected[300, 4]) < 1.0
+    assert (scored.spread >= math.exp(fitted.log_sigma_floor) * 0.999).all()
+
+
+def test_shares_are_the_score_counted_from_its_least(fitted: SGmVRNN) -> None:
+    scored = fitted.score(wave(200, seed=2))
+    least = 6 * (sgmvrnn.LOG_2PI / 2 + fitted.log_sigma_floor)
+    np.testing.assert_allclose(scored.shares.sum(axis=1) + least, scored.score, atol=1e-4)
+
+
+def test_streams_score_as_windows_do_once_they_remember(fitted: SGmVRNN) -> None:
+    series = wave(600, seed=3)
+    windows = fitted.score(series)
+    streams = replace_scoring(fitted, "streaming").score(series)
+    np.testing.assert_allclose(streams.score[:20], windows.score[:20], rtol=1e-4, atol=1e-4)  # the memory is the same
+    assert np.corrcoef(streams.score, windows.score)[0, 1] > 0.99
+
+
+def replace_scoring(fitted: SGmVRNN, scoring: str) -> SGmVRNN:
+    other = quick(steps=fitted.steps, scoring=scoring)
+    vars(other).update({name: value for name, value in vars(fitted).items() if name.endswith("_")})
+    return other
+
+
+def test_rows_that_come_one_by_one_score_as_in_a_block(fitted: SGmVRNN) -> None:
+    series = np.stack([wave(40, seed=4), wave(40, seed=5)], axis=1)
+    stream = fitted.stream(series=2)
+    single = np.array([stream.step(row) for row in series])
+    together = fitted.stream(series=2).run(series)[0].sum(-1).numpy()
+    np.testing.assert_allclose(single, together, rtol=1e-4, atol=1e-5)
+
+
+def test_series_streamed_side_by_side_score_as_alone(fitted: SGmVRNN) -> None:
+    streaming = replace_scoring(fitted, "streaming")
+    series = [wave(rows, seed=rows) for rows in (30, 7, 55, 1)]
+    for one, many in zip(series, streaming.score_many(series), strict=True):
+        np.testing.assert_allclose(streaming.score(one).score, many.score, rtol=1e-4, atol=1e-5)
+
+
+def test_a_windowed_score_knows_its_window_and_nothing_else(fitted: SGmVRNN) -> None:
+    series = wave(200, seed=6)
+    other = series.copy()
+    other[:100], other[121:] = 0.9, -0.9
+    np.testing.assert_allclose(fitted.score(series).score[119:121], fitted.score(other).score[119:121], rtol=1e-4, atol=1e-5)
+
+
+def test_a_missing_value_brings_nothing_and_is_not_invented(fitted: SGmVRNN) -> None:
+    series = wave(100, seed=7)
+    series[50:60, 2] = np.nan
+    series[70] = np.nan
+    scored = fitted.score(series)
+    assert np.isfinite(scored.score).all()
+    assert (scored.shares[50:60, 2] == 0).all()
+    assert (scored.shares[70] == 0).all()
+
+
+@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(
+    columns=st.integers(1, 12), window=st.integers(2, 25), rows=st.integers(10, 60),
+    fidelity=st.sampled_from(["default", "original"]), scoring=st.sampled_from(["windows", "streaming"]),
+)  # fmt: skip
+def test_any_number_of_columns_and_any_window(columns: int, window: int, rows: int, fidelity: str, scoring: str) -> None:
+    series = wave(rows, columns)
+    detector = quick(steps=2, window=window, fidelity=fidelity, scoring=scoring).fit([series, series[:9]], Progress())
+    for scored in detector.score_many([series, series[:1]]):
+        assert scored.score.shape == scored.shares.shape[:1]
+        assert scored.shares.shape[1] == columns
+        assert np.isfinite(scored.score).all()
+        assert np.isfinite(scored.shares).all()
+        assert scored.categories is not None
+        np.testing.assert_allclose(scored.categories.sum(axis=1), 1, rtol=1e-4)
+
+
+# ---- learning -------------------------------------------------------------------------------------------------------
+
+
+def test_the_same_seed_learns_the_same_and_another_seed_something_else() -> None:
+    series = [wave(300)]
+    first, again, other = (quick(seed=seed).fit(series, Progress()).weights_ for seed in (1, 1, 2))
+    np.testing.assert_array_equal(first, again)
+    assert not np.array_equal(first, other)
+
+
+def test_learning_tells_how_far_it_is_and_draws_its_loss() -> None:
+    progress = Progress()
+    quick().fit([wave(300)], progress)
+    assert progress.share == 1.0
+    losses = [value for _, value in progress.curves["loss"]]
+    assert losses[-1] < losses[0]
+    assert [step for step, _ in progress.curves["held out"]] == [50, 60]
+
+
+def test_categories_live() -> None:
+    """Two regimes: a category that never changes would say that there is one."""
+    regimes = np.repeat(np.tile([0.8, -0.8], 20), 60)[:, None] + 0.5 * wave(2400)
+    detector = quick(steps=400, seed=0).fit([regimes.astype(np.float32)], Progress())
+    categories = detector.score(regimes.astype(np.float32)).categories
+    assert categories is not None
+    assert np.unique(categories.argmax(axis=1)).size > 1
+
+
+class Killed(Progress):
+    """Stops without a word, as a process that is killed does, after some tellings."""
+
+    def __init__(self, folder: Path, after: int) -> None:
+        super().__init__(folder)
+        self.left = after
+
+    def tell(self, share: float, doing: str = "") -> None:
+        self.left -= 1
+        if self.left < 0:
+            raise KeyboardInterrupt
+        super().tell(share, doing)
+
+
+def test_learning_goes_on_from_its_checkpoint_to_the_same_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sgmvrnn, "CHECKPOINT_EVERY", 0.0)
+    series = [wave(400)]
+    whole = quick(steps=150).fit(series, Progress())
+    with pytest.raises(KeyboardInterrupt):
+        quick(steps=150).fit(series, Killed(tmp_path, after=8))
+    assert (tmp_path / "sgmvrnn.npz").is_file()
+    watched = Progress(tmp_path)
+    resumed = quick(steps=150).fit(series, watched)
+    np.testing.assert_array_equal(resumed.weights_, whole.weights_)
+    assert min(step for step, _ in watched.curves["loss"]) > 50, "it went on, and did not begin anew"
+
+
+def test_a_checkpoint_of_other_data_or_settings_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sgmvrnn, "CHECKPOINT_EVERY", 0.0)
+    quick().fit([wave(300)], Progress(tmp_path))
+    path = tmp_path / "sgmvrnn.npz"
+    kept = path.read_bytes()
+    for series, detector in (([wave(301)], quick()), ([wave(300)], quick(seed=5))):
+        with pytest.raises(BadData, match=r"sgmvrnn\.npz belongs to other data, settings or versions"):
+            detector.fit(series, Progress(tmp_path))
+        assert path.read_bytes() == kept
+    path.write_bytes(kept[: len(kept) // 2])
+    with pytest.raises(BadData, match="cannot be read"):
+        quick().fit([wave(300)], Progress(tmp_path))
+
+
+def test_a_wish_to_stop_is_heard() -> None:
+    progress = Progress()
+    progress.cancel()
+    with pytest.raises(Cancelled):
+        quick().fit([wave(300)], progress)
