@@ -1,16 +1,19 @@
-"""What goes on beside the pages of one server: runs that wait are delivered, slow libraries are warmed after the first page."""
+"""What goes on beside the pages of one server: a worker does slow work, runs that wait are delivered, libraries are warmed."""
 
-import logging
 import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import cache
 
+from core import jobs
+from core.jobs.children import Child
+from core.jobs.job import Living
+from core.jobs.worker import warm as warm_libraries
 from core.run import workplace
-
-logger = logging.getLogger(__name__)
+from core.stores.queue import Unreachable
 
 REPLAY_EVERY = 5.0
+LOOK_EVERY = 1.0
 _ending = threading.Event()
 
 
@@ -19,16 +22,19 @@ async def lifespan(app: object) -> AsyncIterator[None]:
     """From the start of the server to its end."""
     _ending.clear()
     threading.Thread(target=_replay, daemon=True, name="replay").start()
+    keeper = threading.Thread(target=_keep_worker, daemon=True, name="worker")
+    keeper.start()
     try:
         yield
     finally:
         _ending.set()
+        keeper.join()
 
 
 @cache
 def warm() -> None:
     """Once per server, after the first page is out: what the first analysis would otherwise wait for."""
-    threading.Thread(target=_warm, daemon=True, name="warm").start()
+    threading.Thread(target=warm_libraries, args=(workplace(),), daemon=True, name="warm").start()
 
 
 def _replay() -> None:
@@ -37,13 +43,23 @@ def _replay() -> None:
         workplace().tracking.replay()
 
 
-def _warm() -> None:
-    try:
-        from core.analyses.anomalies import detectors
-        from mlflow_utils import emissions
+def _keep_worker() -> None:
+    """A worker of this server's own as long as no other serves the data folder; one that is a service is given way to."""
+    child = Child("--beside")
+    while not _ending.is_set():
+        others = [worker for worker in _workers() if worker.pid != child.pid]
+        if child.pid is None and not others:
+            child.keep()
+        elif not all(worker.beside for worker in others):
+            child.end()
+        _ending.wait(LOOK_EVERY)
+    child.end()
 
-        detectors()
-        emissions.warm(workplace().country)
-        workplace().tracking.warm()
-    except Exception:  # a server without warm libraries is slow once, not broken
-        logger.warning("warming failed", exc_info=True)
+
+def _workers() -> list[Living]:
+    """Those that are known to live; jobs that nobody works on any more are offered again on the way."""
+    try:
+        jobs.tend(workplace())
+        return jobs.workers(workplace())
+    except Unreachable:
+        return []

@@ -5,17 +5,20 @@ import shutil
 import socket
 import subprocess
 import sys
+import threading
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
+from streamlit.testing.v1 import AppTest
 
 from core.data.dataset import Dataset
 from core.data.loading import load
 from core.data.samples import load_sample
+from core.jobs.worker import CarryOut, Worker, of_analyses
 from core.run import Workplace
 from core.stores.datasets import Datasets
 from core.stores.drivers import DriverStore
@@ -83,6 +86,37 @@ def workplace_in(folder: Path, store: Path, uri: str = "") -> Workplace:
         Tracking(uri or f"sqlite:///{folder / 'mlflow.db'}", (folder / "mlartifacts").as_uri(), folder / "runs"),
         "FRA",
     )
+
+
+@contextmanager
+def working(at: Workplace, carry_out: Callable[[str], CarryOut] = of_analyses) -> Iterator[Worker]:
+    """A worker for the jobs of `at`, in a thread: what a page under test asks for is done."""
+    ending = threading.Event()
+    worker = Worker(at, ending, carry_out=carry_out)
+    thread = threading.Thread(target=worker.run, name="worker")
+    thread.start()
+    try:
+        yield worker
+    finally:
+        ending.set()
+        thread.join(60)
+
+
+@pytest.fixture
+def worker(place: Workplace) -> Iterator[Worker]:
+    """A worker for the jobs of `place`, as long as the test goes on."""
+    with working(place) as found:
+        yield found
+
+
+def answered(app: AppTest, seconds: float = 60) -> AppTest:
+    """Look again until the work of a page has ended, as the page does by itself."""
+    until = time.monotonic() + seconds
+    while "work" in app.query_params:
+        assert time.monotonic() < until, "the work never ended"
+        time.sleep(0.1)
+        app.run()
+    return app
 
 
 def free_port() -> int:

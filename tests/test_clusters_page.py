@@ -1,5 +1,6 @@
 """The page of clusters, in Streamlit's own test harness."""
 
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -10,10 +11,18 @@ from core.data.dataset import Dataset
 from core.data.samples import load_sample
 from core.run import Actor, Workplace
 from pages.parts import text
+from tests.conftest import answered, working
 from tests.test_pages import at, clicked, opened, promoted_by_force, texts  # noqa: F401
 
 BY = Actor("bob", "tests")
 PAGE = "analysis/clusters.py"
+
+
+@pytest.fixture(autouse=True)
+def hands(at: Workplace) -> Iterator[None]:  # noqa: F811
+    """Somebody who does what the page asks for."""
+    with working(at):
+        yield
 
 
 def figures(app: AppTest) -> dict[str, str]:
@@ -22,6 +31,11 @@ def figures(app: AppTest) -> dict[str, str]:
 
 def labels(app: AppTest) -> set[str]:
     return {tab.label for tab in app.tabs}
+
+
+def found_by(app: AppTest) -> AppTest:
+    """The question is asked, worked on and answered."""
+    return answered(clicked(app, "find-clusters"))
 
 
 def chosen(app: AppTest, kind: str, key: str, value: Any) -> AppTest:
@@ -40,7 +54,7 @@ def test_without_data_it_says_what_to_do(at: Workplace) -> None:  # noqa: F811
 
 def test_clusters_are_found_and_kept(at: Workplace, sample: Dataset) -> None:  # noqa: F811
     digest = at.datasets.save(sample)
-    app = clicked(opened(PAGE, dataset=digest), "find-clusters")
+    app = found_by(opened(PAGE, dataset=digest))
     assert not app.exception
     assert not app.error
     [event] = at.events.read()
@@ -59,7 +73,7 @@ def test_the_settings_change_with_the_clusterer(at: Workplace, sample: Dataset) 
     assert {"n_clusters", "n_init"} <= {number.label for number in app.number_input}
     app = chosen(app, "button_group", "clusterer", "dbscan")
     assert {"eps", "min_samples"} <= {number.label for number in app.number_input}
-    app = clicked(app, "find-clusters")
+    app = found_by(app)
     assert not app.exception
     [event] = at.events.read()
     assert event.model_name == "DBSCAN"
@@ -69,10 +83,10 @@ def test_the_settings_change_with_the_clusterer(at: Workplace, sample: Dataset) 
 def test_entities_by_shape(at: Workplace, sample: Dataset) -> None:  # noqa: F811
     app = opened(PAGE, dataset=at.datasets.save(sample))
     app = chosen(chosen(app, "radio", "cluster-of", "entities"), "radio", "cluster-look", "shape")
-    app = clicked(app, "find-clusters")
+    app = found_by(app)
     assert "4 points are too few for 4 clusters" in app.error[0].value
     number = next(each for each in app.number_input if each.label == "n_clusters")
-    app = clicked(number.set_value(2).run(), "find-clusters")
+    app = found_by(number.set_value(2).run())
     assert not app.exception
     assert not app.error
     assert figures(app)["Clusters"] == "2"
@@ -109,7 +123,7 @@ def test_poor_clusters_are_shown_with_their_note(at: Workplace, sample: Dataset,
 
 def test_measurements_without_dates(at: Workplace) -> None:  # noqa: F811
     kpis = load_sample("kpi_matrix")
-    app = clicked(opened(PAGE, dataset=at.datasets.save(kpis)), "find-clusters")
+    app = found_by(opened(PAGE, dataset=at.datasets.save(kpis)))
     assert not app.exception
     assert not app.error
     assert figures(app)["Clusters"] == "4"
@@ -118,7 +132,7 @@ def test_measurements_without_dates(at: Workplace) -> None:  # noqa: F811
 def test_a_saved_model_is_applied(at: Workplace, sample: Dataset) -> None:  # noqa: F811
     _, first = cluster(sample, clusterers()["kmeans"](n_clusters=3), at=at, by=BY)
     app = opened(PAGE, dataset=at.datasets.save(sample))
-    app = clicked(chosen(app, "button_group", "cluster-how", "apply"), "find-clusters")
+    app = found_by(chosen(app, "button_group", "cluster-how", "apply"))
     assert not app.exception
     assert not app.error
     assert figures(app)["Clusters"] == "3"
@@ -130,7 +144,7 @@ def test_the_model_is_registered_and_promoted_by_force(at: Workplace, sample: Da
     promoted_by_force(opened(PAGE, dataset=at.datasets.save(sample), run=run.id), "clusters")
     app = chosen(opened(PAGE, dataset=at.datasets.save(sample)), "button_group", "cluster-how", "apply")
     assert widget(app, "clusters-model-run").value == "clusters@champion"
-    app = clicked(app, "find-clusters")
+    app = found_by(app)
     assert not app.error
     found = clustering_of(app.query_params["run"], at)
     assert found is not None

@@ -1,6 +1,5 @@
 """The forecast page in Streamlit's own test harness: question, work, result, drivers, what if, model."""
 
-import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -17,18 +16,24 @@ from core.data.drivers import DriverTable
 from core.data.panel import Panel
 from core.results.forecast import Forecast
 from core.run import Actor, Workplace, past_run
-from tests.conftest import ROOT, workplace_in
+from tests.conftest import ROOT, answered, working, workplace_in
 from tests.test_pages import clicked, opened, texts
 
 PAGE = "analysis/forecast.py"
 BOB = Actor("bob", "tests")
-PATIENCE = 60.0  # seconds
 
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory, empty_store: Path) -> Workplace:
     """One workplace for the whole file: what one test computes another one shows."""
     return workplace_in(tmp_path_factory.mktemp("place"), empty_store)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def hands(place: Workplace) -> Iterator[None]:
+    """Somebody who does what the page asks for."""
+    with working(place):
+        yield
 
 
 @pytest.fixture(autouse=True)
@@ -88,16 +93,6 @@ def shown(digest: str, run: str, view: str = "") -> AppTest:
 
 def widget(app: AppTest, kind: str, key: str):  # type: ignore[no-untyped-def]
     return next(each for each in getattr(app, kind) if each.key == key)
-
-
-def answered(app: AppTest) -> AppTest:
-    """Look again until the work has ended, as the page does by itself."""
-    limit = time.monotonic() + PATIENCE
-    while "work" in app.query_params:
-        assert time.monotonic() < limit, "the work never ended"
-        time.sleep(0.1)
-        app.run()
-    return app
 
 
 def errors(app: AppTest) -> str:

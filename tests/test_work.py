@@ -1,87 +1,184 @@
-"""Slow work beside the page, with real threads: progress, cancel, a double click, errors, what is forgotten."""
+"""Slow work beside the page: progress, cancel, a refresh, errors, no worker, no queue."""
 
 import gc
-import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from core.errors import BadData
-from core.progress import Progress
-from pages.parts import session
-from pages.parts.work import Work, Works
+from core import jobs
+from core.run import Actor, Workplace
+from pages.parts import work
+from tests.conftest import answered, working
+from tests.counting import VERBS, steps
+from tests.test_pages import clicked
 
-PATIENCE = 10.0  # seconds
+PATIENCE = 20.0  # seconds
+QUESTION: dict[str, object] = {}
 
 
-def until(true: Callable[[], bool]) -> None:
+def until(true: Callable[[], object]) -> None:
     limit = time.monotonic() + PATIENCE
     while not true():
         assert time.monotonic() < limit, "it never came"
-        time.sleep(0.01)
+        time.sleep(0.02)
 
 
-def ended(work: Work) -> Work:
-    until(lambda: work.ended is not None)
-    return work
+def screen() -> None:
+    """A page with one button for each kind of work."""
+    import streamlit as st
+
+    from core.errors import VigieError
+    from core.jobs.job import Unexpected
+    from pages.parts import work
+    from tests.test_work import QUESTION
+
+    ended = work.ended()
+    if ended is not None and ended.run_id:
+        st.success(ended.run_id)
+    for verb in ("count", "refused", "broken"):
+        if st.button(verb, key=verb, disabled=work.going_on()):
+            try:
+                work.start(verb, QUESTION)
+            except VigieError as error:
+                st.error(str(error))
+    try:
+        work.show(ended)
+    except (VigieError, Unexpected) as error:
+        st.error(f"{type(error).__name__}: {error}")
 
 
-class Patient:
-    """Work that goes on until it is let go, telling its progress all the while."""
-
-    def __init__(self) -> None:
-        self.go = threading.Event()
-        self.times = 0
-        self.threads: set[int] = set()
-
-    def __call__(self, progress: Progress) -> str:
-        self.times += 1
-        self.threads.add(threading.get_ident())
-        while not self.go.wait(0.01):
-            progress.tell(0.25, "counting")
-        progress.tell(1.0)
-        return "run-1"
+@pytest.fixture(autouse=True)
+def at(place: Workplace, monkeypatch: pytest.MonkeyPatch) -> Iterator[Workplace]:
+    monkeypatch.setattr("pages.parts.session.workplace", lambda: place)
+    QUESTION.clear()
+    QUESTION.update(until=1000, log=str(place.datasets.folder.parent / "log"))
+    yield place
+    gc.unfreeze()
 
 
-def test_work_is_done_in_a_thread_of_its_own_and_tells_its_progress() -> None:
-    works, patient = Works(), Patient()
-    work = works.begin("a", patient)
-    until(lambda: work.progress.share == 0.25)
-    assert (work.progress.doing, work.ended, work.answer) == ("counting", None, "")
-    patient.go.set()
-    assert ended(work).answer == "run-1"
-    assert work.progress.share == 1.0
-    assert patient.threads != {threading.get_ident()}
-    assert work.error is None
+@pytest.fixture
+def hands(at: Workplace) -> Iterator[None]:
+    with working(at, VERBS.__getitem__):
+        yield
 
 
-def test_a_double_click_is_one_piece_of_work() -> None:
-    works, patient = Works(), Patient()
-    clicks: list[Work] = []
-    threads = [threading.Thread(target=lambda: clicks.append(works.begin("a", patient))) for _ in range(8)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    patient.go.set()
-    assert len({id(ended(work)) for work in clicks}) == 1
-    assert works.begin("a", patient) is clicks[0], "the second click may come just after the end"
-    assert patient.times == 1
+def page(**address: str) -> AppTest:
+    app = AppTest.from_function(screen)
+    for name, value in address.items():
+        app.query_params[name] = value
+    return app.run()
 
 
-def test_the_same_question_asked_again_later_is_new_work(monkeypatch: pytest.MonkeyPatch) -> None:
-    works = Works()
-    first = ended(works.begin("a", lambda progress: "run-1"))
-    monkeypatch.setattr(session, "DOUBLE_CLICK", 0.0)
-    assert ended(works.begin("a", lambda progress: "run-2")).answer == "run-2"
-    assert first.answer == "run-1"
+def buttons(app: AppTest) -> dict[str, bool]:
+    """Name → can it be pressed?"""
+    return {button.label: not button.disabled for button in app.button}
 
 
+def bar(app: AppTest) -> str:
+    """What the progress bar says."""
+    return "".join(each.proto.text for each in app.get("progress"))
+
+
+def seen(app: AppTest, words: str) -> AppTest:
+    """Look until the bar says `words`."""
+    until(lambda: words in bar(app.run()))
+    return app
+
+
+def taken(at: Workplace) -> list[int]:
+    return [step for _, step in steps(Path(str(QUESTION["log"])))]
+
+
+@pytest.mark.usefixtures("hands")
+def test_the_page_shows_progress_and_curves_and_then_the_answer(at: Workplace) -> None:
+    QUESTION["until"] = 60
+    app = clicked(page(), "count")
+    assert not app.exception
+    assert not any(buttons(app)[verb] for verb in ("count", "refused", "broken"))
+    seen(app, "counting · ")
+    until(lambda: app.run().get("vega_lite_chart") or app.get("arrow_vega_lite_chart"))
+    refreshed = page(work=app.query_params["work"])
+    assert buttons(refreshed)["Cancel"]
+    assert "counting" in bar(refreshed)
+    app = answered(app)
+    assert [box.value for box in app.success] == ["run-of-anonymous"]
+    assert all(buttons(app).values())
+    assert taken(at) == list(range(1, 61))
+
+
+@pytest.mark.usefixtures("hands")
+def test_a_second_tab_with_the_same_question_is_the_same_work(at: Workplace) -> None:
+    QUESTION["until"] = 30
+    one, other = page(), page()
+    one, other = clicked(one, "count"), clicked(other, "count")
+    assert one.query_params["work"] == other.query_params["work"]
+    assert [box.value for app in (one, other) for box in answered(app).success] == ["run-of-anonymous"] * 2
+    assert taken(at) == list(range(1, 31))
+
+
+@pytest.mark.usefixtures("hands")
+def test_cancel_says_so_and_opens_the_question_again() -> None:
+    app = seen(clicked(page(), "count"), "counting")
+    app = clicked(app, "cancel-work")
+    app = answered(app)
+    assert "Cancelled" in app.info[0].value
+    assert buttons(app) == {"count": True, "refused": True, "broken": True}
+
+
+@pytest.mark.usefixtures("hands")
+def test_an_error_is_raised_on_the_page() -> None:
+    app = answered(clicked(page(), "refused"))
+    assert app.error[0].value == "BadData: a.csv has no dates."
+    app = answered(clicked(page(), "broken"))
+    assert app.error[0].value.startswith("Unexpected: ZeroDivisionError in a job; the worker's log has it as ")
+
+
+def test_without_a_worker_the_page_says_what_it_waits_for(at: Workplace, monkeypatch: pytest.MonkeyPatch) -> None:
+    app = clicked(page(), "count")
+    assert "Starting" in bar(app)
+    monkeypatch.setattr(work, "PATIENT", 0.0)
+    assert "Waiting for a worker" in bar(app.run())
+    with working(at, VERBS.__getitem__):
+        seen(app, "counting")
+        other = jobs.submit("count", QUESTION, at=at, by=Actor("bob", "tests"))
+        assert "Waiting for its turn" in bar(page(work=other.key))
+        clicked(app, "cancel-work")
+        jobs.cancel(other.key, at)
+        answered(app)
+
+
+def test_work_that_waits_is_cancelled_at_once() -> None:
+    app = answered(clicked(clicked(page(), "count"), "cancel-work"), 2)
+    assert "Cancelled" in app.info[0].value
+
+
+def test_an_address_with_forgotten_work_says_so() -> None:
+    app = page(work="0" * 24)
+    assert not app.exception
+    assert "no longer known" in app.info[0].value
+    assert "work" not in app.query_params
+
+
+def test_a_queue_that_does_not_answer_is_a_message_and_costs_no_time(at: Workplace) -> None:
+    jobs.folder(at).write_text("no folder")
+    began = time.monotonic()
+    app = page(work="0" * 24)
+    assert not app.exception
+    assert "does not answer" in app.warning[0].value
+    assert app.query_params["work"], "the work may go on all the same"
+    app = clicked(page(), "count")
+    assert not app.exception
+    assert "does not answer" in app.error[0].value
+    assert time.monotonic() - began < 2
+
+
+@pytest.mark.usefixtures("hands")
 def test_what_is_loaded_is_left_out_of_the_collections_that_every_look_ends_with() -> None:
     gc.unfreeze()
-    ended(Works().begin("a", lambda progress: "run-1"))
+    clicked(clicked(page(), "count"), "cancel-work")
     began = time.perf_counter()
     gc.collect()
     frozen = time.perf_counter() - began
@@ -89,106 +186,3 @@ def test_what_is_loaded_is_left_out_of_the_collections_that_every_look_ends_with
     began = time.perf_counter()
     gc.collect()
     assert frozen < 0.5 * (time.perf_counter() - began)
-
-
-def test_two_questions_are_two_pieces_of_work() -> None:
-    works, patient = Works(), Patient()
-    one, two = works.begin("a", patient), works.begin("b", patient)
-    patient.go.set()
-    assert ended(one) is not ended(two)
-    assert patient.times == 2
-
-
-def test_work_that_is_cancelled_stops_and_can_be_begun_again() -> None:
-    works, patient = Works(), Patient()
-    work = works.begin("a", patient)
-    until(lambda: work.progress.share > 0)
-    work.cancel()
-    assert ended(work).cancelled
-    assert work.answer == ""
-    patient.go.set()
-    again = works.begin("a", patient)
-    assert again is not work
-    assert ended(again).answer == "run-1"
-
-
-def test_an_error_comes_back_as_it_was_raised() -> None:
-    def refused(progress: Progress) -> str:
-        raise BadData("{file} has no dates.", file="a.csv")
-
-    work = ended(Works().begin("a", refused))
-    assert isinstance(work.error, BadData)
-    assert not work.cancelled
-    assert str(work.error) == "a.csv has no dates."
-
-
-def test_work_that_has_ended_is_forgotten_and_work_that_goes_on_is_not(monkeypatch: pytest.MonkeyPatch) -> None:
-    works, patient = Works(), Patient()
-    ended(works.begin("a", lambda progress: "run-1"))
-    going_on = works.begin("b", patient)
-    monkeypatch.setattr("pages.parts.work.KEPT", 0.0)
-    assert works.find("a") is None
-    assert works.find("b") is going_on
-    patient.go.set()
-    ended(going_on)
-
-
-# ---- on a page ------------------------------------------------------------------------------------------------------
-
-SLOW: dict[str, Callable[[Progress], str]] = {}
-
-
-def screen() -> None:
-    """A page with one button."""
-    import streamlit as st
-
-    from pages.parts import work
-    from tests.test_work import SLOW
-
-    ended = work.ended()
-    if ended is not None and ended.answer:
-        st.success(ended.answer)
-    if st.button("Ask", key="ask"):
-        work.start("what?", "bob", SLOW["do"])
-    work.show(ended)
-
-
-def pressed(app: AppTest, key: str) -> AppTest:
-    return next(button for button in app.button if button.key == key).click().run()
-
-
-def test_the_page_shows_progress_and_then_the_answer() -> None:
-    SLOW["do"] = patient = Patient()
-    app = pressed(AppTest.from_function(screen).run(), "ask")
-    assert not app.exception
-    assert app.query_params["work"]
-    until(lambda: patient.times == 1)
-    app.run()
-    assert [button.label for button in app.button] == ["Ask", "Cancel"]
-    refreshed = AppTest.from_function(screen)
-    refreshed.query_params["work"] = app.query_params["work"]
-    assert [button.label for button in refreshed.run().button] == ["Ask", "Cancel"]
-    patient.go.set()
-    until(lambda: [box.value for box in app.run().success] == ["run-1"])
-    assert "work" not in app.query_params
-    assert patient.times == 1
-
-
-def test_cancel_on_the_page_says_so_and_opens_the_question_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(session, "DOUBLE_CLICK", 0.0)
-    SLOW["do"] = patient = Patient()
-    app = pressed(AppTest.from_function(screen).run(), "ask")
-    until(lambda: patient.times == 1)
-    pressed(app, "cancel-work")
-    until(lambda: any("Cancelled" in str(box.value) for box in app.info) or not app.run())
-    assert "work" not in app.query_params
-    assert [button.label for button in app.button] == ["Ask"]
-
-
-def test_an_address_with_forgotten_work_says_so() -> None:
-    app = AppTest.from_function(screen)
-    app.query_params["work"] = "0" * 24
-    app.run()
-    assert not app.exception
-    assert "no longer known" in app.info[0].value
-    assert "work" not in app.query_params

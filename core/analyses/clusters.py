@@ -8,7 +8,7 @@ import numpy as np
 
 from core import clusterers as algorithms
 from core.analyses.model_files import keep_model, kept_model
-from core.analyses.selection import Selection
+from core.analyses.selection import EVERYTHING, Selection
 from core.clusterers.base import Clusterer, Floats, Labels
 from core.clusterers.choosing import Advice, advised
 from core.clusterers.cluster_model import ClusterModel, Incomplete
@@ -18,7 +18,8 @@ from core.errors import BadData, BadOption
 from core.evaluation import clusterings
 from core.exports import written_csv
 from core.figures import clusters as figures
-from core.hyperparameters import params
+from core.hyperparameters import configured, params
+from core.progress import Progress
 from core.registry import members
 from core.results.clustering import Clustering, Question, profiles, table
 from core.run import Actor, Run, Workplace, past_run, tracked_run
@@ -30,7 +31,6 @@ TASK = "clusters"
 EXAMPLE_ROWS = 5
 EXPORTED_ROWS = 10_000
 MUCH_NOISE = 0.9
-EVERYTHING = Selection()
 
 REFITS = 3  # on 90 % of the points each, for the stability
 REFIT_POINTS = 50_000
@@ -48,18 +48,24 @@ def clusterers() -> dict[str, type[Clusterer]]:
 def cluster(
     dataset: Dataset, clusterer: Clusterer, *, at: Workplace, by: Actor, of: Of = "days", look: Look = "level",
     incomplete: Incomplete = "drop", components: int = 0, selection: Selection = EVERYTHING,
+    progress: Progress | None = None,
 ) -> tuple[Clustering, Run]:  # fmt: skip
     """Group the selected rows (or entities) that are alike: missing hours, scale, optional PCA and `clusterer` as one model.
 
-    Raises BadData where the rows cannot answer, BadOption for a word that is not accepted.
+    Raises BadData where the rows cannot answer, BadOption for a word that is not accepted, Cancelled where `progress` was
+    told to stop.
     """
     model = ClusterModel(clusterer, of, look, incomplete, components)
     check(model)
+    progress = progress or Progress()
     with tracked_run(TASK, type(clusterer).__name__, _params(model), dataset, by, at) as run:
+        progress.tell(0.0, N_("Grouping what is alike"))
         part = daily(selection.of(dataset))
         points, features, labels = model.fit(part)
+        progress.tell(0.4, N_("Judging the clusters"))
         found = _clustering(model, dataset, selection, part, (points, features, labels))
         again = _stability(model.clusterer, features, labels)
+        progress.tell(0.8, N_("Figures and the record"))
         found = replace(found, quality=found.quality | again, notes=(*found.notes, *_fit_notes(model, found)))
         _keep(run, found, part)
         _keep_model(run, model, part)
@@ -253,3 +259,32 @@ def _keep_model(run: Run, model: ClusterModel, part: Dataset) -> None:
     example = part.rows(np.argsort(-level, kind="stable")[:EXAMPLE_ROWS]).frame.reset_index()
     example["entity"] = example["entity"].astype(str)
     keep_model(run.folder / "model", model, example)
+
+
+# ---- as a job -------------------------------------------------------------------------------------------------------
+
+
+def carry_out(arguments: dict[str, Any], *, at: Workplace, by: Actor, progress: Progress) -> str:
+    """The id of the run that answers the question `arguments` (see `question_of`). Raises as `cluster` and `apply_model`."""
+    dataset = at.datasets.load(arguments["dataset"])
+    selection = Selection.from_json(arguments)
+    if arguments.get("model_run"):
+        from core.analyses.models import run_of
+
+        progress.tell(0.0, N_("Assigning to the clusters of the model"))
+        return apply_model(dataset, run_of(arguments["model_run"], at), selection=selection, at=at, by=by)[1].id
+    clusterer = configured(clusterers()[arguments["clusterer"]], arguments["settings"])
+    alike = {name: arguments[name] for name in ("of", "look", "incomplete")}
+    return cluster(dataset, clusterer, **alike, selection=selection, at=at, by=by, progress=progress)[1].id
+
+
+def question_of(
+    dataset: str, clusterer: Clusterer | None = None, *, of: Of = "days", look: Look = "level",
+    incomplete: Incomplete = "drop", selection: Selection = EVERYTHING, model_run: str = "",
+) -> dict[str, Any]:  # fmt: skip
+    """What `carry_out` answers, as plain JSON: a clusterer for the dataset of this digest, or the run whose model is applied."""
+    asked_about = {"dataset": dataset, **selection.to_json()}
+    if clusterer is None:
+        return {**asked_about, "model_run": model_run}
+    alike = {"of": of, "look": look, "incomplete": incomplete}
+    return {**asked_about, "clusterer": clusterer.name, "settings": params(clusterer), **alike}

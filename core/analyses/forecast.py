@@ -26,7 +26,7 @@ from core.forecasters.known import Weather
 from core.forecasters.leakage import refuse_leaks
 from core.forecasters.recalibration import recalibrated
 from core.forecasters.scoring import judged
-from core.hyperparameters import params
+from core.hyperparameters import configured, params
 from core.progress import Progress
 from core.registry import members
 from core.results.forecast import Forecast, ForecastQuestion
@@ -333,3 +333,39 @@ def _example(series: Panel, drivers: Drivers, model: ForecastModel) -> pd.DataFr
     for name in model.columns_:
         table[name] = np.repeat(given[:, :, drivers.columns.index(name)], slots, axis=1).ravel()
     return table
+
+
+# ---- as a job -------------------------------------------------------------------------------------------------------
+
+
+def carry_out(arguments: dict[str, Any], *, at: Workplace, by: Actor, progress: Progress) -> str:
+    """The id of the run that answers the question `arguments` (see `question_of`). Raises as `forecast` and `apply_model`."""
+    dataset = at.datasets.load(arguments["dataset"])
+    tables = tuple(at.drivers.load(arguments["tables"])) if arguments["tables"] else ()
+    if arguments.get("model_run"):
+        from core.analyses.models import run_of
+
+        progress.tell(0.0, N_("Forecasting with the model"))
+        return apply_model(dataset, run_of(arguments["model_run"], at), tables=tables, at=at, by=by)[1].id
+    first = pd.Timestamp(arguments["plan"]["backtest_from"]) if arguments["plan"]["backtest_from"] else None
+    selection = Selection.from_json(arguments)
+    forecaster = configured(forecasters()[arguments["forecaster"]], arguments["settings"])
+    plan = Plan(**{**arguments["plan"], "quantiles": tuple(arguments["plan"]["quantiles"]), "backtest_from": first})
+    return forecast(dataset, forecaster, plan, tables=tables, selection=selection, at=at, by=by, progress=progress)[1].id
+
+
+def question_of(
+    dataset: str, forecaster: Forecaster | None = None, plan: Plan = Plan(), *,
+    tables: str = "", selection: Selection = EVERYTHING, model_run: str = "",
+) -> dict[str, Any]:  # fmt: skip
+    """What `carry_out` answers, as plain JSON: a forecaster for the dataset of this digest, or the run whose model is applied.
+
+    `tables` is the digest that the drivers are stored under; "" for none.
+    """
+    if forecaster is None:
+        return {"dataset": dataset, "tables": tables, "model_run": model_run}
+    return {
+        "dataset": dataset, "tables": tables, "forecaster": forecaster.name, "settings": params(forecaster),
+        "plan": {**asdict(plan), "quantiles": list(plan.quantiles), "backtest_from": str(plan.backtest_from or "")},
+        **selection.to_json(),
+    }  # fmt: skip

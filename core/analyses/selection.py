@@ -1,7 +1,8 @@
 """The part of a dataset that was asked about: what a link carries and a colleague sees again."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import pandas as pd
 
@@ -34,8 +35,17 @@ class Selection:
     @classmethod
     def asked(cls, question: Asked) -> "Selection":
         """The selection that a kept result was made from."""
-        start, end = (pd.Timestamp(day) if day else None for day in (question.start, question.end))
-        return cls(question.entities, start, end)
+        return cls.from_json({"entities": question.entities, "start": question.start, "end": question.end})
+
+    @classmethod
+    def from_json(cls, written: Mapping[str, Any]) -> "Selection":
+        """What `to_json` wrote, perhaps among other things; everything where nothing is written."""
+        start, end = (pd.Timestamp(written[name]) if written.get(name) else None for name in ("start", "end"))
+        return cls(tuple(written.get("entities", ())), start, end)
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain JSON: `entities`, `start` and `end`, the latter "" where there is none."""
+        return {"entities": list(self.entities), "start": str(self.start or ""), "end": str(self.end or "")}
 
 
 EVERYTHING = Selection()

@@ -1,23 +1,86 @@
-"""`python -m core worker`: what goes on beside the pages. Now: runs that wait are delivered to MLflow."""
+"""`python -m core worker`: what goes on beside the pages. Jobs are done, and runs that wait are delivered to MLflow."""
 
-import time
+import os
+import signal
+import threading
 from typing import Annotated
 
 import typer
 
-from core.run import workplace
+from core.jobs.children import Child
+from core.jobs.worker import Worker, warm
+from core.run import Workplace, workplace
+
+NICE = 5
+LOOK = 1.0  # seconds
+WARM_AFTER = 10.0  # seconds; the first pages of an app that was just started come first
 
 
 def worker(
-    every: Annotated[float, typer.Option(help="Seconds between two looks.", min=0.1)] = 5.0,
-    once: Annotated[bool, typer.Option(help="Look once and end.")] = False,
+    every: Annotated[float, typer.Option(help="Seconds between two looks for runs that wait.", min=0.1)] = 5.0,
+    once: Annotated[bool, typer.Option(help="Do what waits and end.")] = False,
+    workers: Annotated[int, typer.Option(help="How many jobs at a time, each in a process of its own.", min=1)] = 1,
+    beside: Annotated[bool, typer.Option(help="Started by the app: gives way to it, and ends with it.", hidden=True)] = False,
 ) -> None:
-    """Deliver spooled runs to MLflow as soon as it answers."""
-    at = workplace()
-    while True:
-        delivered = at.tracking.replay()
-        if delivered:
-            typer.echo(f"{delivered} runs delivered", err=True)
-        if once:
-            return
-        time.sleep(every)
+    """Do slow work for the pages, one job after the other, and deliver spooled runs to MLflow as soon as it answers."""
+    os.environ.setdefault("OMP_NUM_THREADS", "1")  # libraries that are not loaded yet, torch among them, keep to one core
+    if beside:
+        os.nice(NICE)
+    at, ending = workplace(), told_to_end()
+    if once:
+        _deliver(at)
+        Worker(at, ending).run_once()
+    elif workers > 1:
+        _several(workers, every, ending)
+    else:
+        _alone(at, ending, every, beside)
+
+
+def _alone(at: Workplace, ending: threading.Event, every: float, beside: bool) -> None:
+    """Until it is told to end, or the app it belongs to is gone; a job that does not stop by then dies with the process."""
+    warming = threading.Timer(WARM_AFTER, warm, (at,))
+    warming.daemon = True
+    warming.start()
+    threading.Thread(target=_deliver_until, args=(at, ending, every), daemon=True, name="delivery").start()
+    if beside:
+        threading.Thread(target=_end_with_parent, args=(os.getppid(), ending), daemon=True, name="parent").start()
+    Worker(at, ending, beside=beside, give_up=lambda: os._exit(1)).run()
+    os._exit(0)  # everything is written; taking a process with all libraries loaded apart lasts seconds
+
+
+def _several(count: int, every: float, ending: threading.Event) -> None:
+    children = [Child("--every", str(every)) for _ in range(count)]
+    while not ending.is_set():
+        for child in children:
+            child.keep()
+        ending.wait(LOOK)
+    for child in children:
+        child.ask_to_end()
+    for child in children:
+        child.end()
+
+
+def told_to_end() -> threading.Event:
+    """Set when this process is asked to end, with SIGTERM or Ctrl-C."""
+    ending = threading.Event()
+    for end in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(end, lambda *_: ending.set())
+    return ending
+
+
+def _end_with_parent(parent: int, ending: threading.Event) -> None:
+    while os.getppid() == parent and not ending.wait(LOOK):
+        pass
+    ending.set()
+
+
+def _deliver_until(at: Workplace, ending: threading.Event, every: float) -> None:
+    _deliver(at)
+    while not ending.wait(every):
+        _deliver(at)
+
+
+def _deliver(at: Workplace) -> None:
+    delivered = at.tracking.replay()
+    if delivered:
+        typer.echo(f"{delivered} runs delivered", err=True)

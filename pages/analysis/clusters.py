@@ -5,13 +5,13 @@ from typing import Any
 
 import streamlit as st
 
-from core.analyses.clusters import advice, apply_model, cluster, clusterers, clustering_of, models
+from core.analyses.clusters import advice, clusterers, clustering_of, models, question_of
 from core.analyses.selection import Selection
 from core.clusterers.base import Clusterer
 from core.clusterers.choosing import Advice
 from core.data.dataset import Dataset
 from core.figures import clusters as figures
-from pages.parts import forms, question, saved, session
+from pages.parts import forms, question, saved, session, work
 from pages.parts.show import clusters as show
 from pages.parts.show.run import chart
 from pages.parts.text import _, shown
@@ -24,11 +24,11 @@ class Request:
     """What the form asks for."""
 
     selection: Selection
-    clusterer: Clusterer
-    of: Any
-    look: Any
-    incomplete: Any
-    model_run: str | None = None
+    clusterer: Clusterer | None = None
+    of: Any = "days"
+    look: Any = "level"
+    incomplete: Any = "drop"
+    model_run: str = ""
 
 
 def page() -> None:
@@ -39,10 +39,15 @@ def page() -> None:
         return
     question.about(dataset)
     found = session.result("clusters", clustering_of)
+    ended = work.ended()
+    if ended is not None and ended.run_id:
+        session.remember_run(ended.run_id, dataset.digest)
+        st.rerun()
     request = _form(dataset, asked=found is not None)
     if request is not None:
-        _run(dataset, request)
-    if found is not None:
+        _begin(dataset, request)
+    work.show(ended)
+    if found is not None and not work.going_on():
         if found.question.dataset != dataset.digest:
             st.warning(_("This result belongs to data other than those loaded."))
         show.clustering(found, session.run_id())
@@ -50,7 +55,7 @@ def page() -> None:
 
 def _form(dataset: Dataset, asked: bool) -> Request | None:
     """The question; None until it is asked. No Streamlit form: the settings change with the clusterer chosen."""
-    with st.expander(_("Question"), expanded=not asked, icon=":material/tune:"):
+    with st.expander(_("Question"), expanded=not asked and not work.going_on(), icon=":material/tune:"):
         how = st.segmented_control(
             _("Model"), [FRESH, SAVED], default=FRESH, key="cluster-how", required=True,
             format_func={FRESH: _("Fit on these rows"), SAVED: _("Apply a saved model")}.__getitem__,
@@ -58,8 +63,9 @@ def _form(dataset: Dataset, asked: bool) -> Request | None:
         selection = Selection(*question.part(dataset, "cluster"))
         request = _fresh(selection) if how == FRESH else _saved(selection)
         submitted = st.button(
-            _("Find clusters"), type="primary", icon=":material/bubble_chart:", disabled=request is None, key="find-clusters"
-        )
+            _("Find clusters"), type="primary", icon=":material/bubble_chart:", key="find-clusters",
+            disabled=request is None or work.going_on(),
+        )  # fmt: skip
         if request is not None and how == FRESH:
             _help(dataset, request)
     return request if submitted else None
@@ -96,7 +102,7 @@ def _fresh(selection: Selection) -> Request:
 
 def _saved(selection: Selection) -> Request | None:
     chosen = saved.choose("clusters", models, _described)
-    return Request(selection, next(iter(clusterers().values()))(), "days", "level", "drop", chosen) if chosen else None
+    return Request(selection, model_run=chosen) if chosen else None
 
 
 def _described(record: Any) -> str:
@@ -146,23 +152,12 @@ def _advice(
 # ---- the answer -----------------------------------------------------------------------------------------------------
 
 
-def _run(dataset: Dataset, request: Request) -> None:
-    """One click, one run: the address then carries it, and the page shows what the run kept."""
-    with st.spinner(_("Grouping {rows} rows …").format(rows=shown(len(dataset)))):
-        run = session.answered_once(f"{dataset.digest} {request}", lambda: _asked(dataset, request))
-    session.remember_run(run, dataset.digest)
-    st.rerun()
-
-
-def _asked(dataset: Dataset, request: Request) -> str:
-    """The id of the run that answers `request`."""
-    here, by = session.here(), session.me("clusters")
-    if request.model_run:
-        return apply_model(dataset, saved.run_of(request.model_run, here), selection=request.selection, at=here, by=by)[1].id
-    return cluster(
-        dataset, request.clusterer, of=request.of, look=request.look, incomplete=request.incomplete,
-        selection=request.selection, at=here, by=by,
-    )[1].id  # fmt: skip
+def _begin(dataset: Dataset, request: Request) -> None:
+    """One click, one job, one run."""
+    work.start("clusters", question_of(
+        dataset.digest, request.clusterer, of=request.of, look=request.look, incomplete=request.incomplete,
+        selection=request.selection, model_run=request.model_run,
+    ))  # fmt: skip
 
 
 page()

@@ -6,12 +6,11 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from core.analyses.forecast import LONGEST, Plan, apply_model, forecast, forecast_models, forecast_of, forecasters
+from core.analyses.forecast import LONGEST, Plan, forecast_models, forecast_of, forecasters, question_of
 from core.analyses.selection import Selection
 from core.data.dataset import DAY, Dataset
 from core.data.drivers import DriverTable
 from core.forecasters.base import Forecaster
-from core.progress import Progress
 from core.results.forecast import Forecast
 from pages.parts import drivers, forms, question, saved, session, work
 from pages.parts.show import forecast as show
@@ -46,8 +45,8 @@ def page() -> None:
     if found is not None:
         drivers.suggest(found.question.driver_tables)
     ended = work.ended()
-    if ended is not None and ended.answer:
-        session.remember_run(ended.answer, dataset.digest)
+    if ended is not None and ended.run_id:
+        session.remember_run(ended.run_id, dataset.digest)
         st.rerun()
     _ask(dataset, asked=found is not None)
     work.show(ended)
@@ -166,18 +165,11 @@ def _described(record: Any) -> str:
 
 
 def _begin(dataset: Dataset, request: Request, tables: tuple[DriverTable, ...]) -> None:
-    """One click, one run, in a thread that knows nothing of the page."""
-    here, by = session.here(), session.me("forecast")
-
-    def answer(progress: Progress) -> str:
-        if request.forecaster is None:
-            return apply_model(dataset, saved.run_of(request.model_run, here), tables=tables, at=here, by=by)[1].id
-        return forecast(
-            dataset, request.forecaster, request.plan, tables=tables, selection=request.selection, at=here, by=by,
-            progress=progress,
-        )[1].id  # fmt: skip
-
-    work.start(f"{dataset.digest} {request} {drivers.digest()}", by.user, answer)
+    """One click, one job, one run."""
+    digest = session.here().drivers.save(tables) if tables else ""
+    work.start("forecast", question_of(
+        dataset.digest, request.forecaster, request.plan, tables=digest, selection=request.selection, model_run=request.model_run
+    ))  # fmt: skip
 
 
 page()

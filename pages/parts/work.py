@@ -1,112 +1,44 @@
-"""Slow work beside the page: a thread does it, the address carries its key, the page shows how far it has come.
+"""Slow work beside the page: a job that a worker process does, the address carries its key, the page shows how far it is.
 
-The threads know no Streamlit: what they need is in the function they are given, and what they tell is a `Progress`.
+On a page (an analysis `core.analyses.<verb>` has `carry_out(arguments, *, at, by, progress)`; arguments are plain JSON):
+
+    ended = work.ended()                          # once, near the top: the job of the address, when it is over
+    if ended is not None and ended.run_id:
+        session.remember_run(ended.run_id, dataset.digest)
+        st.rerun()
+    if st.button(…, disabled=work.going_on()):
+        work.start("forecast", {"dataset": dataset.digest, …})
+    work.show(ended)                              # where progress, or why there is no answer, is to stand; may raise
+
+One question of one user is one job, in every tab and after a refresh; a page never waits for it.
 """
 
 import gc
-import hashlib
-import threading
 import time
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from typing import Any
 
+import pandas as pd
 import streamlit as st
 
-from core.progress import Cancelled, Progress
+from core import jobs
+from core.jobs.job import Job
+from core.stores.queue import Unreachable
 from pages.parts import session
-from pages.parts.text import _, percent
+from pages.parts.text import _, percent, say, shown
 
-Do = Callable[[Progress], str]
-"""What is to be done: it tells its progress and returns the id of the run it made."""
-
-KEPT = 600.0  # seconds after which work that has ended is forgotten
 EVERY = 0.5  # seconds between two looks
-FORGOTTEN = "forgotten"
+PATIENT = 3.0  # seconds after which a page says what it waits for
+FORGOTTEN = Job("", "", {}, "", "", submitted=0.0, status="cancelled", ended=0.0)
 
 
-@dataclass
-class Work:
-    """One piece of work: going on, or how it ended."""
+def start(verb: str, arguments: dict[str, Any]) -> None:
+    """Have `core.analyses.<verb>` answer `arguments` for whoever is here; the address then carries the job.
 
-    progress: Progress = field(default_factory=Progress)
-    answer: str = ""
-    error: BaseException | None = None
-    stopping: bool = False
-    ended: float | None = None  # on the monotonic clock
-
-    @property
-    def cancelled(self) -> bool:
-        return isinstance(self.error, Cancelled)
-
-    def cancel(self) -> None:
-        """Ask it to stop at its next word."""
-        self.stopping = True
-        self.progress.cancel()
-
-    def carry_out(self, do: Do) -> None:
-        """`do`, whatever comes of it."""
-        try:
-            self.answer = do(self.progress)
-        except BaseException as error:  # noqa: BLE001 the page that waits for it shows it
-            self.error = error
-        finally:
-            self.ended = time.monotonic()
-
-
-class Works:
-    """Every piece of work of this process, by its key."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._known: dict[str, Work] = {}
-
-    def begin(self, key: str, do: Do) -> Work:
-        """The work `key`: the one that goes on or has just ended (a double click), else a new one in a thread of its own."""
-        with self._lock:
-            self._forget()
-            known = self._known.get(key)
-            if known is not None and (known.ended is None or (_age(known) < session.DOUBLE_CLICK and not known.cancelled)):
-                return known
-            work = self._known[key] = Work()
-        _set_aside()
-        threading.Thread(target=work.carry_out, args=(do,), name=f"work {key}", daemon=True).start()
-        return work
-
-    def find(self, key: str) -> Work | None:
-        with self._lock:
-            self._forget()
-            return self._known.get(key)
-
-    def _forget(self) -> None:
-        self._known = {key: work for key, work in self._known.items() if work.ended is None or _age(work) < KEPT}
-
-
-def _set_aside() -> None:
-    """Leave everything that is loaded now out of later collections of garbage.
-
-    Streamlit collects after every run of a script, holding the interpreter for 0.4 s with all libraries loaded; a page that
-    looks twice a second would leave the working thread hardly any time.
+    Raises Unreachable where the queue does not answer.
     """
-    gc.collect()
-    gc.freeze()
-
-
-def _age(work: Work) -> float:
-    """Seconds since it ended."""
-    return 0.0 if work.ended is None else time.monotonic() - work.ended
-
-
-WORKS = Works()
-
-
-# ---- on the page ----------------------------------------------------------------------------------------------------
-
-
-def start(question: str, user: str, do: Do) -> None:
-    """Begin the work that answers `question` for `user`; the address then carries it."""
-    key = hashlib.sha256(f"{user}\0{question}".encode()).hexdigest()[:24]
-    WORKS.begin(key, do)
-    session.remember_in_address("work", key)
+    job = jobs.submit(verb, arguments, at=session.here(), by=session.me(verb))
+    _set_aside()
+    session.remember_in_address("work", job.key)
     st.rerun()
 
 
@@ -115,41 +47,84 @@ def going_on() -> bool:
     return bool(session.from_address("work"))
 
 
-def ended() -> Work | None:
-    """The work of the address, once it has ended or is no longer known; the address is rid of it then."""
+def ended() -> Job | None:
+    """The work of the address, once it is over or no longer known; the address is rid of it then."""
     key = session.from_address("work")
     if not key:
         return None
-    work = WORKS.find(key)
-    if work is not None and work.ended is None:
+    try:
+        job = jobs.find(key, session.here())
+    except Unreachable:  # `show` says so
+        return None
+    if job is not None and not job.over:
         return None
     session.remember_in_address("work", "")
-    return work or Work(error=Cancelled(FORGOTTEN))
+    return job or FORGOTTEN
 
 
-def show(work: Work | None) -> None:
-    """How far the work of the address has come, or why `work`, which has ended, has no answer. Raises what it raised."""
-    if work is None:
+def show(job: Job | None) -> None:
+    """How far the work of the address has come, or why `job`, which is over, has no answer. Raises what it raised."""
+    if job is None:
         if going_on():
             _watch(session.from_address("work"))
-    elif work.cancelled:
-        forgotten = work.error is not None and FORGOTTEN in work.error.args
-        st.info(
-            _("This work is no longer known here; what it was to answer can be asked again.")
-            if forgotten else _("Cancelled: nothing was kept, and the question is open again."), icon=":material/cancel:",
-        )  # fmt: skip
-    elif work.error is not None:
-        raise work.error
+    elif job is FORGOTTEN:
+        st.info(_("This work is no longer known here; what it was to answer can be asked again."), icon=":material/cancel:")
+    elif job.status == "cancelled":
+        st.info(_("Cancelled: nothing was kept, and the question is open again."), icon=":material/cancel:")
+    else:
+        job.raise_error()
 
 
 @st.fragment(run_every=EVERY)
 def _watch(key: str) -> None:
-    work = WORKS.find(key)
-    if work is None or work.ended is not None:
-        st.rerun()
-    share = min(max(work.progress.share, 0.0), 1.0)
-    stage = _(work.progress.doing) if work.progress.doing else _("Starting …")
-    doing = _("Stopping …") if work.stopping else f"{stage} · {percent(round(share, 2))}"
+    try:
+        job = jobs.find(key, session.here())
+        if job is None or job.over:
+            st.rerun()
+        _progress(job, _doing(job))
+    except Unreachable as error:
+        st.warning(say(error.text), icon=":material/cloud_off:")
+
+
+def _progress(job: Job, doing: str) -> None:
     with st.container(horizontal=True, vertical_alignment="center", key="work"):
-        st.progress(share, doing)
-        st.button(_("Cancel"), key="cancel-work", icon=":material/cancel:", on_click=work.cancel, disabled=work.stopping)
+        st.progress(min(max(job.share, 0.0), 1.0), doing)
+        st.button(
+            _("Cancel"), key="cancel-work", icon=":material/cancel:", on_click=_cancel, args=(job.key,), disabled=job.stopping
+        )
+    if job.curves:
+        rows = [(_(name), step, value) for name, points in job.curves.items() for step, value in points]
+        table = pd.DataFrame(rows, columns=["curve", "step", "value"])
+        st.line_chart(table, x="step", y="value", color="curve", x_label="", y_label="", height=180)
+
+
+def _doing(job: Job) -> str:
+    """What goes on, in a few words."""
+    if job.stopping:
+        return _("Stopping …")
+    if job.silent and job.status == "running":
+        return _("Nothing was heard of the worker for {seconds} s; another one takes over …").format(seconds=shown(round(time.time() - job.heartbeat)))
+    if job.status == "running":
+        again = _("attempt {number}").format(number=job.attempt) + " · " if job.attempt > 1 else ""
+        return f"{again}{_(job.doing) or _('Starting …')} · {percent(round(job.share, 2))}"
+    if time.time() - job.submitted < PATIENT:
+        return _("Starting …")
+    return _("Waiting for its turn …") if jobs.workers(session.here()) else _("Waiting for a worker …")
+
+
+def _cancel(key: str) -> None:
+    """In the callback of a button, where nobody else would say that the queue does not answer."""
+    try:
+        jobs.cancel(key, session.here())
+    except Unreachable as error:
+        st.toast(say(error.text), icon=":material/cloud_off:")
+
+
+def _set_aside() -> None:
+    """Leave everything that is loaded now out of later collections of garbage.
+
+    Streamlit collects after every run of a script, which takes 0.4 s with all libraries loaded; a page that looks twice a
+    second would keep the server from everything else.
+    """
+    gc.collect()
+    gc.freeze()
