@@ -1,0 +1,132 @@
+"""What scores are worth where the truth is known. A best F1 picks its threshold with the labels: an upper bound, no promise."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from core.evaluation.affiliation import best_affiliation_f1
+from core.evaluation.ranges import ranges, vus
+from core.evaluation.scores import Flags, Floats, labelled_scores
+
+CARD = ("f1", "threshold", "auc_pr", "auc_roc", "vus_pr", "vus_roc", "event_f1", "delay", "affiliation_f1", "pa_f1")
+
+
+@dataclass(frozen=True)
+class Ranking:
+    """What lies at or above each distinct score, from the highest on; shape (distinct scores,).
+
+    cut     the score
+    alarms  rows
+    hits    anomalous rows
+    found   labelled events with at least one such row
+    inside  rows of those events
+    """
+
+    cut: Floats
+    alarms: Floats
+    hits: Floats
+    found: Floats
+    inside: Floats
+
+    @classmethod
+    def of(cls, labels: Flags, scores: Floats) -> "Ranking":
+        cut, place, count = np.unique(-scores, return_inverse=True, return_counts=True)
+        hits = np.bincount(place[labels], minlength=len(cut))
+        first, last = ranges(labels)
+        best = np.minimum.reduceat(np.append(place, 0), np.column_stack([first, last + 1]).ravel())[::2]
+        found = np.bincount(best, minlength=len(cut))
+        inside = np.bincount(best, last - first + 1.0, len(cut))
+        return cls(-cut, *(np.cumsum(each).astype(np.float64) for each in (count, hits, found, inside)))
+
+    @property
+    def precision(self) -> Floats:
+        return self.hits / self.alarms
+
+    @property
+    def recall(self) -> Floats:
+        return self.hits / self.hits[-1]
+
+    @property
+    def f1(self) -> Floats:
+        return _harmonic(self.precision, self.recall)
+
+    @property
+    def event_f1(self) -> Floats:
+        """Recall counts events, each found by any one of its rows; precision counts rows, as in TSB-AD."""
+        return _harmonic(self.precision, self.found / self.found[-1])
+
+    @property
+    def pa_f1(self) -> Floats:
+        """Point-adjusted: all rows of an event count as found once one of them is, while a false alarm counts once."""
+        return _harmonic(self.inside / (self.alarms - self.hits + self.inside), self.inside / self.inside[-1])
+
+    def best(self) -> tuple[float, float]:
+        """The best F1, and the threshold that exactly the scores reaching it lie above: the next lower score."""
+        place = int(np.argmax(self.f1))
+        lowest = float(self.cut[-1])
+        beneath = lowest - max(1e-6 * abs(lowest), 1e-30)  # lower for single precision, too
+        return float(self.f1[place]), float(self.cut[place + 1]) if place + 1 < len(self.cut) else beneath
+
+
+def score_card(labels: ArrayLike, scores: ArrayLike, window: int = 100) -> dict[str, float]:
+    """Measures of `scores` against `labels`, both of shape (rows,), in order of trust.
+
+    f1, threshold   best F1 of rows, and the threshold that reaches it (rows above it are alarms)
+    auc_pr          average precision
+    auc_roc         area under recall over false alarms
+    vus_pr, vus_roc the same with vague ends of labels, buffers up to `window` (see `vus`)
+    event_f1        best F1 of recall by events and precision by rows
+    delay           rows from the start of an event to its first alarm at `threshold`; an event missed counts its whole length
+    affiliation_f1  best F1 by nearness (see `affiliation`)
+    pa_f1           best point-adjusted F1: noise reaches 0.9, show it only beside its value for a random score
+    window          as given
+
+    NaN where there is nothing to measure: all of them without an anomaly, auc_roc and vus_roc without a normal row.
+    Raises BadData where lengths differ or a score is no finite number.
+    """
+    flags, values = labelled_scores(labels, scores)
+    if not flags.any():
+        return dict.fromkeys(CARD, float("nan")) | {"window": float(window)}
+    ranking = Ranking.of(flags, values)
+    f1, threshold = ranking.best()
+    precise, operating = vus(flags, values, window)
+    figures = (
+        f1, threshold, _average_precision(ranking), _roc_area(ranking, len(flags)), precise, operating,
+        float(ranking.event_f1.max()), delay(flags, values > threshold), best_affiliation_f1(flags, values),
+        float(ranking.pa_f1.max()),
+    )  # fmt: skip
+    return dict(zip(CARD, figures, strict=True)) | {"window": float(window)}
+
+
+def best_f1(labels: ArrayLike, scores: ArrayLike) -> tuple[float, float]:
+    """The best F1 over all thresholds, and the threshold above which alarms reach it; NaN without an anomaly."""
+    flags, values = labelled_scores(labels, scores)
+    if not flags.any():
+        return float("nan"), float("nan")
+    return Ranking.of(flags, values).best()
+
+
+def delay(labels: Flags, alarms: Flags) -> float:
+    """Mean rows from the start of a labelled event to its first alarm; an event without an alarm counts its whole length."""
+    first, last = ranges(labels)
+    raised = np.append(np.flatnonzero(alarms), len(labels))
+    until = np.minimum(raised[np.searchsorted(raised, first)], last + 1)
+    return float(np.mean(until - first)) if len(first) else float("nan")
+
+
+def _average_precision(ranking: Ranking) -> float:
+    return float(np.sum(np.diff(ranking.recall, prepend=0.0) * ranking.precision))
+
+
+def _roc_area(ranking: Ranking, rows: int) -> float:
+    normal = rows - ranking.hits[-1]
+    if not normal:
+        return float("nan")
+    false = np.append(0.0, (ranking.alarms - ranking.hits) / normal)
+    return float(np.trapezoid(np.append(0.0, ranking.recall), false))
+
+
+def _harmonic(one: Floats, other: Floats) -> Floats:
+    total = one + other
+    return np.divide(2 * one * other, total, out=np.zeros_like(total), where=total > 0)

@@ -1,0 +1,35 @@
+"""Scores and labels as arrays that can be judged, or a plain no."""
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from core.errors import BadData
+from core.text import N_
+
+Floats = NDArray[np.float64]
+Flags = NDArray[np.bool_]
+Places = NDArray[np.intp]
+
+
+def finite_scores(scores: ArrayLike) -> Floats:
+    """Scores of shape (rows,) as float64. Raises BadData for no row at all, and for a score that is no finite number."""
+    values = np.asarray(scores, dtype=np.float64)
+    if values.ndim != 1 or not len(values):
+        raise BadData(N_("Scores have the shape {shape}; a row of at least one score is needed."), shape=values.shape)
+    wrong = np.flatnonzero(~np.isfinite(values))
+    if len(wrong):
+        raise BadData(
+            N_("{count} of {rows} scores are no finite number, the first in row {row}: {value}."),
+            count=len(wrong), rows=len(values), row=int(wrong[0]) + 1, value=str(values[wrong[0]]),
+        )  # fmt: skip
+    return values
+
+
+def labelled_scores(labels: ArrayLike, scores: ArrayLike) -> tuple[Flags, Floats]:
+    """Labels (anything but 0 is an anomaly) and scores, both of shape (rows,). Raises BadData where they do not fit together."""
+    values, flags = finite_scores(scores), np.asarray(labels)
+    if flags.shape != values.shape:
+        raise BadData(N_("{labels} labels for {rows} scores; every row needs one."), labels=flags.size, rows=len(values))
+    if flags.dtype.kind == "f" and np.isnan(flags).any():
+        raise BadData(N_("{count} of {rows} labels are missing."), count=int(np.isnan(flags).sum()), rows=len(values))
+    return flags.astype(bool), values

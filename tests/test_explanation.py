@@ -1,0 +1,133 @@
+"""Which columns caused an event: rankings by hand, and against the labelled causes of real servers."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+from core.errors import BadData
+from core.evaluation.explanation import (
+    RootCause,
+    chance_hit_rate,
+    explanation_card,
+    hit_rate,
+    moving_mean_distance,
+    moving_mean_residual,
+    ranked_causes,
+)  # fmt: skip
+
+quick = settings(max_examples=60, deadline=None)
+tables = arrays(float, st.tuples(st.integers(1, 40), st.integers(1, 4)), elements=st.floats(-1e3, 1e3) | st.just(np.nan))
+
+
+# ---- the moving mean ------------------------------------------------------------------------------------------------
+
+
+@quick
+@given(tables, st.integers(1, 9))
+def test_the_residual_of_the_moving_mean(values: np.ndarray, window: int) -> None:
+    """By the definition, row by row: centred, shorter at the ends, over the values that are there."""
+    half = window // 2
+    found = moving_mean_residual(values, window)
+    for row, column in np.ndindex(values.shape):
+        near = values[max(row - half, 0) : row + half + 1, column]
+        if np.isnan(values[row, column]):
+            assert np.isnan(found[row, column])
+        else:
+            assert found[row, column] == pytest.approx(abs(values[row, column] - np.nanmean(near)), abs=1e-9)
+
+
+def test_the_distance_knows_no_units() -> None:
+    values = np.random.default_rng(0).normal(size=(300, 3))
+    one, other = moving_mean_distance(values), moving_mean_distance(values * [1, 1e6, 1e-6] + [0, 1e3, 5])
+    assert one == pytest.approx(other, rel=1e-4)
+    assert np.sqrt((one**2).mean(axis=0)) == pytest.approx([1, 1, 1])
+
+
+def test_a_column_that_never_moves_is_no_cause() -> None:
+    values = np.column_stack([np.full(100, 1e9 + 0.1), np.random.default_rng(0).normal(size=100), np.full(100, np.nan)])
+    found = moving_mean_distance(values.astype(np.float32))
+    assert (found[:, 0] == 0).all()
+    assert np.isnan(found[:, 2]).all()
+    assert ranked_causes(found, 20, 30)[0] == 1
+
+
+# ---- rankings -------------------------------------------------------------------------------------------------------
+
+
+def test_causes_are_ranked_by_their_mean_share() -> None:
+    shares = np.array([[9, 0, 0, 0], [0, 1, 3, np.nan], [0, 1, 2, np.nan], [9, 0, 0, 0]], dtype=np.float32)
+    assert ranked_causes(shares, 1, 3).tolist() == [2, 1, 0, 3]
+    assert ranked_causes(shares, 0, 1).tolist() == [0, 1, 2, 3]
+
+
+@pytest.mark.parametrize(("start", "stop"), [(2, 2), (-1, 2), (0, 5), (3, 1)])
+def test_an_event_has_rows(start: int, stop: int) -> None:
+    with pytest.raises(BadData, match=f"Rows {start} to {stop} are not among the 4"):
+        ranked_causes(np.zeros((4, 2)), start, stop)
+
+
+def test_hit_rates_by_hand() -> None:
+    ranking = np.array([4, 0, 2, 1, 3])
+    assert hit_rate(ranking, (0, 1)) == 0.5
+    assert hit_rate(ranking, (1, 2), 1.5) == 0.5  # three columns are looked at
+    assert hit_rate(ranking, (4,), 1.5) == 1
+    assert hit_rate(ranking, (3,), 1.5) == 0
+
+
+@quick
+@given(st.integers(1, 12), st.data())
+def test_chance_is_the_mean_over_rankings(columns: int, data: st.DataObject) -> None:
+    causes = data.draw(st.sets(st.integers(0, columns - 1), min_size=1))
+    random = np.random.default_rng(0)
+    share = data.draw(st.sampled_from([1.0, 1.5]))
+    mean = np.mean([hit_rate(random.permutation(columns), tuple(causes), share) for _ in range(2000)])
+    assert chance_hit_rate(columns, tuple(causes), share) == pytest.approx(mean, abs=0.05)
+
+
+def test_a_card_of_no_event() -> None:
+    card = explanation_card(np.zeros((5, 2)), [])
+    assert card["events"] == 0
+    assert np.isnan(card["hit_100"])
+
+
+# ---- real servers ---------------------------------------------------------------------------------------------------
+
+def cards(folder: Path, name: str, ranking: str) -> dict[str, float]:
+    """Mean over all labelled events of all servers of a set."""
+    found, weights = [], []
+    for path in sorted((folder / name).glob("*.npz")):
+        server = np.load(path)
+        events = root_causes(folder / name / "interpretation_label" / f"{path.stem}.txt", server["label"])
+        assert all(server["label"][event.start : event.stop].all() for event in events)
+        mean, spread = server["train"].mean(axis=0), server["train"].std(axis=0)
+        rankings = {
+            "distance": moving_mean_distance, "residual": moving_mean_residual,
+            "z": lambda values, mean=mean, spread=spread: np.abs(values - mean) / np.where(spread > 1e-6, spread, 1),
+        }  # fmt: skip
+        card = explanation_card(rankings[ranking](server["test"]), events)
+        weights.append(card["events"])
+        found.append(card)
+    return {key: float(np.average([card[key] for card in found], weights=weights)) for key in found[0]}
+
+
+@pytest.mark.parametrize(
+    ("name", "ranking", "hits"),
+    [
+        ("smd", "residual", (0.774, 0.850)), ("smd", "distance", (0.827, 0.909)), ("smd", "z", (0.598, 0.748)),
+        ("asd", "residual", (0.857, 0.931)), ("asd", "distance", (0.873, 0.919)), ("asd", "z", (0.770, 0.901)),
+    ],
+)  # fmt: skip
+def test_causes_of_real_servers(shared_data: Path, name: str, ranking: str, hits: tuple[float, float]) -> None:
+    """71 events of 4 machines of SMD and 38 of 6 servers of ASD.
+
+    Published for the residual on twice as many: .78 and .875, .81 and .93. In units of the column's own usual distance it
+    does better at first sight; the z-score is what others show.
+    """
+    card = cards(shared_data, name, ranking)
+    assert [card["hit_100"], card["hit_150"]] == pytest.approx(hits, abs=6e-4)
+    chance = {"smd": (0.185, 0.269), "asd": (0.496, 0.687)}[name]
+    assert [card["chance_100"], card["chance_150"]] == pytest.approx(chance, abs=6e-4)

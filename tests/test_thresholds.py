@@ -1,0 +1,315 @@
+"""Thresholds and what they promise, on scores whose distribution is known; alarms a week."""
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import stats
+
+from core.errors import BadData, BadOption
+from core.evaluation import thresholds
+from core.evaluation.alarm_rates import alarm_rate, alarms_per, measured_rate, wilson
+from core.evaluation.scores import Floats
+from core.evaluation.tails import Tail, fit_tail, predicted_excess
+from core.evaluation.thresholds import alarm_threshold, best_f1_threshold, p_values, pot_threshold
+
+quick = settings(max_examples=60, deadline=None)
+KNOWN = {
+    "exponential": stats.expon(),
+    "Pareto": stats.pareto(3),
+    "uniform": stats.uniform(),
+    "normal": stats.norm(),
+    "lognormal": stats.lognorm(0.7),
+    "Student's t": stats.t(4),
+}
+
+
+def drawn(name: str, count: int, seed: int = 0) -> Floats:
+    return np.asarray(KNOWN[name].rvs(count, random_state=np.random.default_rng(seed)))
+
+
+@st.composite
+def samples(draw: st.DrawFn, most: int = 400) -> Floats:
+    """Scores of some distribution, with ties where they are rounded."""
+    name = draw(st.sampled_from(sorted(KNOWN)))
+    return drawn(name, draw(st.integers(1, most)), draw(st.integers(0, 10_000))).round(draw(st.sampled_from([1, 12])))
+
+
+# ---- the tail -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("shape", [-0.5, -0.2, 0.0, 0.1, 0.4, 1.0])
+@pytest.mark.parametrize("count", [30, 300, 3000])
+def test_the_tail_is_the_most_likely_one(shape: float, count: int) -> None:
+    """As scipy finds it by general search, or better."""
+    excesses = stats.genpareto.rvs(shape, scale=3, size=count, random_state=np.random.default_rng(count))
+    found, (scipys, _, scale) = fit_tail(excesses, 0.0, count), stats.genpareto.fit(excesses, floc=0)
+    ours, theirs = (stats.genpareto.logpdf(excesses, *law).sum() for law in ((found.shape, 0, found.scale), (scipys, 0, scale)))
+    assert ours >= theirs - 1e-3
+    assert found.shape == pytest.approx(scipys, abs=2e-3)
+
+
+def test_a_shape_of_zero_is_fitted_and_used() -> None:
+    """Excesses with a mean square of twice the squared mean, as the exponential law has, have about the shape 0."""
+    excesses = -np.log1p(-(np.arange(2000) + 0.5) / 2000)
+    tail = fit_tail(excesses, 10.0, 100_000)
+    assert tail.shape == pytest.approx(0, abs=0.01)
+    assert tail.scale == pytest.approx(1, abs=0.01)
+    exact, near = (Tail(10.0, shape, 1.0, 0.02, 2000).quantile(1e-5) for shape in (0.0, 1e-9))
+    assert exact == pytest.approx(10 + np.log(2000))
+    assert near == pytest.approx(exact)
+
+
+def test_a_tail_in_other_units_is_the_same_tail() -> None:
+    excesses = drawn("Pareto", 200)
+    small, large = (fit_tail(unit * excesses, 0.0, 200) for unit in (1e-9, 1e9))
+    assert small.shape == pytest.approx(large.shape)
+    assert small.scale * 1e18 == pytest.approx(large.scale)
+
+
+@pytest.mark.parametrize(("shape", "worst"), [(-1.5, -1.0), (-3.0, -1.0)])
+def test_a_law_that_ends_abruptly_is_uniform_at_most(shape: float, worst: float) -> None:
+    """Below a shape of −1 the likelihood grows without bound towards the largest excess."""
+    excesses = stats.genpareto.rvs(shape, size=200, random_state=np.random.default_rng(0))
+    tail = fit_tail(excesses, 0.0, 200)
+    assert worst <= tail.shape < -0.9
+    assert tail.quantile(1e-9) >= excesses.max() * 0.999
+
+
+# ---- peaks over threshold -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", sorted(KNOWN))
+@pytest.mark.parametrize("risk", [1e-3, 1e-4])
+def test_known_quantiles(name: str, risk: float) -> None:
+    """20,000 scores, 400 of them in the tail: the chance to exceed the threshold is the risk, but for what a sample can know."""
+    found = [pot_threshold(drawn(name, 20_000, seed), risk) for seed in range(20)]
+    assert {threshold.method for threshold in found} == {"pot"}
+    true = np.array([KNOWN[name].sf(threshold.value) for threshold in found])
+    assert np.median(true) == pytest.approx(risk, rel=0.35)
+    if name != "uniform":  # whose end lies just above: the chance can be none at all
+        assert (true > risk / 6).all()
+    assert (true < risk * 2.5).all()
+    distance = np.abs([threshold.value for threshold in found] - KNOWN[name].isf(risk))
+    assert np.median(distance) < 0.1 * KNOWN[name].isf(risk)
+
+
+@quick
+@given(samples(), st.lists(st.floats(1e-7, 0.999), min_size=2, max_size=2))
+def test_a_smaller_risk_never_has_a_lower_threshold(scores: Floats, risks: list[float]) -> None:
+    rare, common = sorted(risks)
+    for threshold in (alarm_threshold, pot_threshold):
+        assert threshold(scores, rare).value >= threshold(scores, common).value
+
+
+def test_too_few_peaks_are_told() -> None:
+    found = pot_threshold(np.arange(100.0), 1e-4)
+    assert found.method == "highest"
+    assert found.value == 99
+    assert found.promise == pytest.approx(1 / 101)
+    assert "only 2 lie in their tail, at least 10 are needed" in str(found.note)
+    constant = pot_threshold(np.ones(500), 1e-4)
+    assert (constant.method, constant.value) == ("highest", 1)
+
+
+def test_a_risk_before_the_tail_is_a_rank() -> None:
+    found = pot_threshold(np.arange(999.0), 0.1)
+    assert (found.method, found.value) == ("conformal", 899)
+
+
+# ---- conformal ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("rate", [0.01, 0.05, 0.2])
+def test_the_promise_is_kept(rate: float) -> None:
+    """One new score for each of 8,000 calibrations of 150 scores: as many alarms as promised, no more."""
+    random = np.random.default_rng(1)
+    alarms = []
+    for _ in range(8000):
+        scores = random.lognormal(size=151)
+        alarms.append(scores[-1] > alarm_threshold(scores[:-1], rate).value)
+    exact = np.floor(rate * 151) / 151
+    assert np.mean(alarms) == pytest.approx(exact, abs=3.3 * np.sqrt(exact / 8000))
+    assert np.mean(alarms) <= rate + 3.3 * np.sqrt(rate / 8000)
+
+
+def test_the_promise_is_kept_by_tied_scores() -> None:
+    random = np.random.default_rng(2)
+    alarms = [scores[-1] > alarm_threshold(scores[:-1], 0.1).value for scores in random.poisson(2.0, (4000, 100))]
+    assert np.mean(alarms) <= 0.1
+
+
+def test_the_promise_is_kept_on_many_held_out_rows() -> None:
+    """On average over calibrations; a single calibration is off by its own luck, which the band of a long test does not know."""
+    random = np.random.default_rng(3)
+    rates = []
+    for _ in range(300):
+        held_out = random.gamma(2.0, size=20_000)
+        rates.append(np.mean(held_out > alarm_threshold(random.gamma(2.0, size=2000), 0.002).value))
+    assert np.mean(rates) == pytest.approx(4 / 2001, abs=3.3 * np.std(rates) / np.sqrt(300))
+
+
+def test_rates_beyond_the_calibration_are_extrapolated() -> None:
+    scores = drawn("exponential", 3000)
+    within, beyond = alarm_threshold(scores, 1 / 3001), alarm_threshold(scores, 1 / 3002)
+    assert (within.method, within.value) == ("conformal", scores.max())
+    assert beyond.method == "pot"
+    assert beyond.value >= scores.max()
+    assert "rank 1 among 3,000" in str(within.note)
+    assert "Extrapolated from the 60 highest of 3,000 normal scores" in str(beyond.note)
+    assert alarm_threshold(scores, 1e-6).promise == 1e-6
+    scores[0] = 1000  # far above what its tail leads one to expect
+    assert alarm_threshold(scores, 1 / 3002).value == 1000
+
+
+@quick
+@given(samples(), samples(most=50), st.floats(0.001, 0.999))
+def test_p_values_and_conformal_thresholds_agree(normal: Floats, scores: Floats, rate: float) -> None:
+    threshold = alarm_threshold(normal, rate)
+    found = p_values(normal, scores)
+    assert ((found > 0) & (found <= 1)).all()
+    if threshold.method == "conformal" and (len(normal) + 1) * rate % 1 > 1e-6:
+        assert ((found <= rate) == (scores > threshold.value)).all()
+
+
+def test_p_values_by_hand() -> None:
+    """Ties count against the score."""
+    assert p_values([1, 2, 2, 5], [0, 2, 3, 5, 6]).tolist() == [1, 0.8, 0.4, 0.4, 0.2]
+
+
+def test_a_whole_rank_is_not_lost_to_binary_fractions() -> None:
+    """0.07 · 100 is 7.000000000000001, 0.29 · 100 is 28.999999999999996."""
+    assert alarm_threshold(np.arange(99.0), 0.29).value == 70
+    assert alarm_threshold(np.arange(99.0), 0.07).value == 92
+
+
+@pytest.mark.parametrize("name", sorted(KNOWN))
+@pytest.mark.parametrize("rate", [1e-4, 2e-5])
+def test_the_promise_beyond_the_calibration(name: str, rate: float) -> None:
+    """2,000 normal scores, rates a fifth and a twenty-fifth of what they show: kept on average within a factor of four.
+
+    The plain quantile of the most likely law breaks it up to fourteenfold.
+    """
+    true = [KNOWN[name].sf(alarm_threshold(drawn(name, 2000, seed), rate).value) for seed in range(60)]
+    assert np.mean(true) < 4 * rate
+    assert np.median(true) < 2 * rate
+
+
+def test_a_predicted_excess_of_many_is_the_quantile_of_the_law() -> None:
+    excesses = stats.genpareto.rvs(0.1, size=20_000, random_state=np.random.default_rng(0))
+    tail = fit_tail(excesses, 0.0, 20_000)
+    for chance in (0.3, 0.01, 0.001):
+        assert predicted_excess(excesses, chance) == pytest.approx(tail.quantile(chance), rel=0.02)
+
+
+def test_a_predicted_excess_of_few_is_careful() -> None:
+    """Of 15 excesses, what one in 200 should lie above: the most likely law is exceeded four times as often, this one is not."""
+    plain, careful = [], []
+    for seed in range(200):
+        excesses = drawn("exponential", 15, seed)
+        plain.append(KNOWN["exponential"].sf(fit_tail(excesses, 0.0, 15).quantile(0.005)))
+        careful.append(KNOWN["exponential"].sf(predicted_excess(excesses, 0.005)))
+    assert np.mean(plain) > 0.02
+    assert 0.002 < np.mean(careful) < 0.008
+
+
+# ---- with labels ----------------------------------------------------------------------------------------------------
+
+
+def test_the_oracle_says_that_it_is_one() -> None:
+    found = best_f1_threshold([1.0, 5.0, 2.0, 6.0], [0, 1, 0, 1])
+    assert (found.value, found.method, found.promise) == (2, "best_f1", None)
+    assert "Chosen with the labels" in str(found.note)
+    with pytest.raises(BadData, match="None of 2 labels marks an anomaly"):
+        best_f1_threshold([1.0, 2.0], [0, 0])
+
+
+@pytest.mark.parametrize("threshold", [alarm_threshold, pot_threshold])
+@pytest.mark.parametrize("share", [0.0, 1.0, -0.1, float("nan")])
+def test_shares_are_checked(threshold: Callable[[Floats, float], object], share: float) -> None:
+    with pytest.raises(BadOption, match="outside 0 to 1"):
+        threshold(np.arange(5.0), share)
+
+
+@pytest.mark.parametrize("call", [lambda bad: alarm_threshold(bad, 0.1), lambda bad: pot_threshold(bad, 0.1), lambda bad: p_values(bad, [1.0])])
+@pytest.mark.parametrize("bad", [[], [1.0, np.nan], [np.inf, 0.0]])
+def test_scores_are_checked(call: Callable[[object], object], bad: list[float]) -> None:
+    with pytest.raises(BadData):
+        call(bad)
+
+
+def test_a_threshold_can_be_kept() -> None:
+    """Its note is a template with values, for the page to translate."""
+    note = alarm_threshold(np.arange(50.0), 0.1).note
+    assert note.values == {"rank": 5, "count": 50, "chance": 0.1}
+    assert thresholds.Threshold(1.0, "pot", None, note) == thresholds.Threshold(1.0, "pot", None, note)
+
+
+# ---- alarms a week --------------------------------------------------------------------------------------------------
+
+
+def test_alarms_a_week() -> None:
+    """Two alarms a week among rows that come every minute, of one entity and of four."""
+    assert alarm_rate(2, "week", 60) == pytest.approx(2 / 10_080)
+    assert alarm_rate(2, "week", 60, entities=4) == pytest.approx(2 / 40_320)
+    assert alarms_per(alarm_rate(3, "month", 300, 5), "month", 300, 5) == pytest.approx(3)
+
+
+@pytest.mark.parametrize(
+    ("count", "per", "step", "said"),
+    [
+        (2, "fortnight", 60, "per = fortnight is none of hour, day, week, month, year"),
+        (0, "week", 60, "count = 0 is outside 0 to 10,080"),
+        (30, "day", 3600, "count = 30 is outside 0 to 24"),
+        (1, "day", 0, "outside 0 to 0"),
+    ],
+)
+def test_alarms_that_cannot_be(count: float, per: str, step: float, said: str) -> None:
+    with pytest.raises(BadOption, match=said):
+        alarm_rate(count, per, step)
+
+
+def test_the_measured_rate_by_hand() -> None:
+    """Alarms in rows 10 and 16 are one burst, the one in row 50 another; labelled rows do not count."""
+    scores, labels = np.zeros(100), np.zeros(100)
+    scores[[10, 16, 50, 80]], labels[80] = 1, 1
+    found = measured_rate(scores, 0.5, labels)
+    assert (found.alarms, found.bursts, found.rows) == (3, 2, 99)
+    assert found.rate == pytest.approx(3 / 99)
+    assert (found.low, found.high) == pytest.approx(wilson(3 / (5 / 3), 99 / (5 / 3)))
+    assert measured_rate(scores, 0.5).alarms == 4
+
+
+def test_no_alarm_is_not_sure_to_stay_away() -> None:
+    found = measured_rate(np.zeros(1000), 1)
+    assert (found.rate, found.low) == (0, 0)
+    assert 0.003 < found.high < 0.005
+    assert not found.breaks(1e-6)
+    assert measured_rate(np.arange(100.0) % 20, 18.5).breaks(0.01)
+    nothing = measured_rate([1.0], 0, [1])
+    assert np.isnan(nothing.rate)
+    assert (nothing.low, nothing.high) == (0, 1)
+
+
+def test_the_band_covers_the_true_rate_of_scores_that_come_in_bursts() -> None:
+    """Moving means of 8 rows of noise, 2 % above the threshold: 19 times in 20; a band of independent rows does not."""
+    random = np.random.default_rng(0)
+    threshold = float(stats.norm.isf(0.02)) / np.sqrt(8)
+    covered, naive = [], []
+    for _ in range(400):
+        scores = np.convolve(random.normal(size=3007), np.full(8, 1 / 8), "valid")
+        found = measured_rate(scores, threshold)
+        covered.append(found.low <= 0.02 <= found.high)
+        low, high = wilson(found.alarms, found.rows)
+        naive.append(low <= 0.02 <= high)
+    assert 0.9 < np.mean(covered) < 0.995
+    assert np.mean(naive) < 0.85
+
+
+@pytest.mark.parametrize("share", [0.005, 0.03])
+def test_the_band_covers_the_true_rate_of_independent_scores(share: float) -> None:
+    random = np.random.default_rng(1)
+    bands = [measured_rate(random.random(2000), 1 - share) for _ in range(500)]
+    assert np.mean([found.low <= share <= found.high for found in bands]) > 0.93
