@@ -1,10 +1,17 @@
 """Tables for other programs: CSV that a spreadsheet cannot be made to execute, and Parquet."""
 
 import io
+from collections.abc import Iterable
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
+from numpy.typing import ArrayLike, NDArray
 
+from core.errors import UnreadableFile
+from core.text import N_
+
+NORMAL, ANOMALY = ("Normal", "Normaly"), "Anomaly"  # ours first, then as the original of SGmVRNN spells it
 FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
@@ -39,3 +46,45 @@ def as_parquet(table: pd.DataFrame) -> bytes:
     buffer = io.BytesIO()
     table.to_parquet(buffer, index=False)
     return buffer.getvalue()
+
+
+def written_likelihoods(
+    moments: Iterable[object], scores: ArrayLike, labels: ArrayLike | None, target: Path, *, original: bool = False
+) -> None:  # fmt: skip
+    """One line per score, `timestamp,log-likelihood,Normal|Anomaly`: the log-likelihood is −score, the word is the label.
+
+    moments   dates are written as YYYYMMDDHHMMSS, anything else as it is
+    labels    True where a row is known to be abnormal; None: every row is called normal
+    original  "Normaly", as the programs spell it that read such files
+    """
+    values = np.asarray(scores, dtype=np.float64)
+    known = np.zeros(len(values), dtype=bool) if labels is None else np.asarray(labels, dtype=bool)
+    normal = NORMAL[original]
+    with target.open("w", encoding="ascii", newline="\n") as file:
+        for moment, score, label in zip(moments, values.tolist(), known.tolist(), strict=True):
+            file.write(f"{_stamp(moment)},{-score!r},{ANOMALY if label else normal}\n")
+
+
+def _stamp(moment: object) -> str:
+    return moment.strftime("%Y%m%d%H%M%S") if isinstance(moment, pd.Timestamp) else str(moment)
+
+
+def read_likelihoods(path: Path) -> tuple[list[str], NDArray[np.float64], NDArray[np.bool_]]:
+    """Moments as written, scores (−log-likelihood) and labels of a file of `written_likelihoods`, in either spelling.
+
+    Raises UnreadableFile with the line for anything else.
+    """
+    moments, scores, labels = [], [], []
+    for number, line in enumerate(path.read_text(encoding="utf-8", errors="replace").splitlines(), start=1):
+        cells = [cell.strip() for cell in line.split(",")]
+        try:
+            moment, likelihood, word = cells
+            labels.append({**dict.fromkeys(NORMAL, False), ANOMALY: True}[word])
+            scores.append(-float(likelihood))
+            moments.append(moment)
+        except (ValueError, KeyError) as error:
+            raise UnreadableFile(
+                N_("{file}, line {line}: {value!r}; accepted: timestamp,log-likelihood,Normal|Normaly|Anomaly."),
+                file=path.name, line=number, value=line[:60],
+            ) from error  # fmt: skip
+    return moments, np.array(scores, dtype=np.float64), np.array(labels, dtype=bool)

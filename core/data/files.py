@@ -1,220 +1,147 @@
-"""Untrusted files: what the bytes are (never what the name says), and archives opened within limits."""
+"""Untrusted files: folders and archives opened within limits, and how text is written."""
 
 import codecs
 import gzip
-import lzma
-import pickletools
-import shutil
-import struct
+import re
 import zipfile
-import zlib
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import IO, Literal
+from typing import IO
 
-from core.errors import UnreadableFile
-from core.text import N_
-
-Kind = Literal["text", "json", "parquet", "xlsx", "gzip", "zip"]
-
-ACCEPTED = "CSV, TSV, XLSX, Parquet, JSON (.gz, .zip)"
-MAX_UNPACKED_BYTES = 4 * 2**30
-MAX_RATIO = 200  # measured: real hourly CSV files shrink 3 to 10 times, a bomb 1,000 times
-MAX_MEMBERS = 1000
-CHUNK = 2**20
-HEAD_BYTES = 65_536
-PICKLE_OPCODES = 10_000  # read before a file without an end in sight is judged by its last byte
-DAMAGED = (  # what zipfile and gzip raise, depending on the byte that is wrong
-    zlib.error, lzma.LZMAError, struct.error, zipfile.BadZipFile, EOFError, NotImplementedError, OSError, RuntimeError,
-    ValueError,
-)  # fmt: skip
+from core.data.kinds import Kind, kind_of
+from core.data.limits import CHUNK, Budget, copy, damage_named, members
+from core.errors import BadInput, UnreadableFile
+from core.text import N_, Text
 
 
 @dataclass(frozen=True)
 class Source:
-    """A plain file on disk, the name the user knows it by, and what it is."""
+    """A plain file on disk, the name the user knows it by, what it is, and the folder or archive it lay in ("": none)."""
 
     path: Path
     name: str
     kind: Kind
+    folder: str = ""
 
 
-@dataclass
-class Budget:
-    """How many bytes the archives in one file may still unpack to."""
+@dataclass(frozen=True)
+class Skipped:
+    """A file that was left out, and why."""
 
-    left: int
+    file: str
+    reason: Text
 
-    @classmethod
-    def of(cls, path: Path) -> "Budget":
-        return cls(min(MAX_UNPACKED_BYTES, max(path.stat().st_size * MAX_RATIO, 10 * CHUNK)))
+
+def skip(skipped: list[Skipped] | None, file: str, error: BadInput) -> None:
+    """Called while `error` is handled: it is kept in `skipped`, or raised again where there is no such list."""
+    if skipped is None:
+        raise error
+    skipped.append(Skipped(file, error.text))
+
+
+@dataclass(frozen=True)
+class _Found:
+    """A file that may be an archive."""
+
+    path: Path
+    name: str
+    folder: str = ""
 
 
 @contextmanager
-def unpacked(paths: "Sequence[Path | tuple[Path, str]]") -> Iterator[list[Source]]:
-    """The plain files behind `paths`; archives are unpacked to a folder that lives as long as the context."""
-    with TemporaryDirectory(prefix="vigie-") as folder:
+def unpacked(
+    paths: "Sequence[Path | tuple[Path, str]]", skipped: list[Skipped] | None = None
+) -> Iterator[list[Source]]:  # fmt: skip
+    """The plain files behind `paths`, folders and archives opened; what is unpacked lives as long as the context.
+
+    A file that cannot be read raises UnreadableFile, or joins `skipped` where such a list is given.
+    """
+    with TemporaryDirectory(prefix="vigie-") as room:
         sources = []
-        for number, given in enumerate(paths):
-            path, name = given if isinstance(given, tuple) else (given, Path(given).name)
-            inside = Path(folder) / str(number)
-            inside.mkdir()
-            sources += _open(Path(path), name, inside, depth=0, budget=None)
+        for number, found in enumerate(found for given in paths for found in _listed(given)):
+            sources += _open(found, Path(room) / str(number), skipped)
         yield sources
 
 
-def _open(path: Path, name: str, folder: Path, depth: int, budget: Budget | None) -> list[Source]:
-    kind = kind_of(path, name)
-    if kind not in ("gzip", "zip"):
-        return [Source(path, name, kind)]
-    if depth == 2:
-        raise UnreadableFile(N_("{file}: an archive inside an archive inside an archive is not opened."), file=name)
-    budget = budget or Budget.of(path)
-    with _damage_named(name):
-        plain = (_gunzip if kind == "gzip" else _unzip)(path, name, folder, budget)
-    return [source for file, label in plain for source in _open(file, label, file.parent, depth + 1, budget)]
+def _listed(given: "Path | tuple[Path, str]") -> list[_Found]:
+    """A file as it is; the files of a folder in natural order."""
+    path, name = given if isinstance(given, tuple) else (Path(given), Path(given).name)
+    if not path.is_dir():
+        return [_Found(path, name)]
+    inside = [each for each in path.rglob("*") if each.is_file() and _counts(each.relative_to(path).as_posix())]
+    if not inside:
+        raise UnreadableFile(N_("{file}: the folder holds no file."), file=name)
+    return [
+        _Found(each, each.name, _folder(each.relative_to(path).as_posix(), path.resolve().name))
+        for each in sorted(inside, key=lambda each: natural(each.as_posix()))
+    ]
 
 
-@contextmanager
-def _damage_named(name: str) -> Iterator[None]:
+def _counts(name: str) -> bool:
+    """Not a hidden file, nor a map that lies beside the measurements."""
+    hidden = re.search(r"(^|/)(\.[^./]|__MACOSX)", name)
+    return not name.endswith(".geojson") and hidden is None
+
+
+def _folder(name: str, outer: str) -> str:
+    """The folder of a file inside a folder or archive called `outer`."""
+    return name.rpartition("/")[0] or outer
+
+
+def natural(name: str) -> list[str | int]:
+    """What to sort names by, so that 10.seq comes after 9.seq."""
+    return [int(part) if odd % 2 else part for odd, part in enumerate(re.split(r"([0-9]+)", name))]
+
+
+def _open(
+    found: _Found, room: Path, skipped: list[Skipped] | None, depth: int = 0, budget: Budget | None = None
+) -> list[Source]:  # fmt: skip
+    """The plain files in `found`; archives are unpacked into the folder `room`."""
     try:
-        yield
-    except DAMAGED as error:
-        raise UnreadableFile(N_("{file}: damaged or protected archive ({reason})."), file=name, reason=error) from error
+        kind = kind_of(found.path, found.name)
+        if kind not in ("gzip", "zip"):
+            return [Source(found.path, found.name, kind, found.folder)]
+        plain = _members_of(found, kind, room, depth, budget := budget or Budget.of(found.path))
+    except BadInput as error:
+        skip(skipped, found.name, error)
+        return []
+    return [source for each in plain for source in _open(each, each.path.parent / "in", skipped, depth + 1, budget)]
 
 
-def _gunzip(path: Path, name: str, folder: Path, budget: Budget) -> list[tuple[Path, str]]:
-    target = folder / "unpacked"
-    with gzip.open(path) as source:
-        _copy(source, target, name, budget)
-    return [(target, name.removesuffix(".gz"))]
+def _members_of(found: _Found, kind: Kind, room: Path, depth: int, budget: Budget) -> list[_Found]:
+    if depth == 2:
+        raise UnreadableFile(
+            N_("{file}: an archive inside an archive inside an archive is not opened."), file=found.name
+        )  # fmt: skip
+    room.mkdir()
+    with damage_named(found.name):
+        return (_gunzip if kind == "gzip" else _unzip)(found, room, budget)
 
 
-def _unzip(path: Path, name: str, folder: Path, budget: Budget) -> list[tuple[Path, str]]:
-    with zipfile.ZipFile(path) as archive:
-        members = [each for each in _members(archive, name) if not each.is_dir() and "__MACOSX" not in each.filename]
-        if not members:
-            raise UnreadableFile(N_("{file}: the archive is empty."), file=name)
-        found = []
-        for number, member in enumerate(members):
-            inside = folder / f"member-{number}"  # never the name in the archive: it may point anywhere
-            inside.mkdir()
+def _gunzip(found: _Found, room: Path, budget: Budget) -> list[_Found]:
+    target = room / "unpacked"
+    with gzip.open(found.path) as source:
+        copy(source, target, found.name, budget)
+    return [_Found(target, found.name.removesuffix(".gz"), found.folder)]
+
+
+def _unzip(found: _Found, room: Path, budget: Budget) -> list[_Found]:
+    with zipfile.ZipFile(found.path) as archive:
+        kept = [each for each in members(archive, found.name) if not each.is_dir() and _counts(each.filename)]
+        if not kept:
+            raise UnreadableFile(N_("{file}: the archive is empty."), file=found.name)
+        inside = []
+        for number, member in enumerate(kept):
+            place = room / f"member-{number}"  # never the name in the archive: it may point anywhere
+            place.mkdir()
             with archive.open(member) as source:
-                _copy(source, inside / "unpacked", name, budget)
-            found.append((inside / "unpacked", Path(member.filename).name))
-        return found
-
-
-def _members(archive: zipfile.ZipFile, name: str) -> list[zipfile.ZipInfo]:
-    members = archive.infolist()
-    if len(members) > MAX_MEMBERS:
-        raise UnreadableFile(
-            N_("{file}: {count} files in one archive; at most {accepted} are read."),
-            file=name, count=len(members), accepted=MAX_MEMBERS,
-        )  # fmt: skip
-    return members
-
-
-def _copy(source: IO[bytes] | gzip.GzipFile, target: Path | None, name: str, budget: Budget) -> None:
-    """Unpack, counting what really comes out: the sizes an archive declares may lie. Without a target it only counts."""
-    limit = budget.left
-    with target.open("wb") if target else nullcontext() as out:
-        while chunk := source.read(CHUNK):
-            budget.left -= len(chunk)
-            if budget.left < 0 or (target and len(chunk) > shutil.disk_usage(target.parent).free):
-                raise UnreadableFile(
-                    N_("{file}: the archive unpacks to more than {limit} MB, {ratio} times its size; refused."),
-                    file=name, limit=limit // 10**6, ratio=MAX_RATIO,
-                )  # fmt: skip
-            if out:
-                out.write(chunk)
-
-
-def kind_of(path: Path, name: str) -> Kind:
-    """What the first bytes say the file is.
-
-    Raises UnreadableFile for an empty file, a pickle, and every binary that is not accepted.
-    """
-    if path.is_dir():
-        raise UnreadableFile(N_("{file}: a folder, not a file."), file=name)
-    if not path.is_file():
-        raise UnreadableFile(N_("{file}: no such file."), file=name)
-    with path.open("rb") as source:
-        head = source.read(HEAD_BYTES)
-    text = _first_text(head)
-    if not text.strip("\ufeff\0 \t\r\n"):
-        raise UnreadableFile(N_("{file}: the file is empty."), file=name)
-    if head.startswith(b"\x1f\x8b"):
-        return "gzip"
-    if head.startswith(b"PK"):
-        return "xlsx" if _is_workbook(path, name) else "zip"
-    if head.startswith(b"PAR1"):
-        return "parquet"
-    _refuse_others(path, name, head, text)
-    return "json" if text[:1] in ("[", "{") else "text"
-
-
-def _first_text(head: bytes) -> str:
-    """The first bytes as text; only ASCII in it is to be relied upon."""
-    encoding = "utf-16" if head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) else "utf-8"
-    return head.decode(encoding, errors="replace").lstrip("\ufeff \t\r\n")
-
-
-def _refuse_others(path: Path, name: str, head: bytes, text: str) -> None:
-    """Raises UnreadableFile for everything that is neither a table of text nor JSON."""
-    if _is_pickle(path, head):
-        raise UnreadableFile(
-            N_("{file}: a Python pickle; it could run code and is never opened. Accepted: {accepted}."),
-            file=name, accepted=ACCEPTED,
-        )  # fmt: skip
-    if _is_binary(head):
-        raise UnreadableFile(
-            N_("{file}: not a table of text (first bytes {value}). Accepted: {accepted}."),
-            file=name, value=head[:4].hex(" "), accepted=ACCEPTED,
-        )  # fmt: skip
-    if text.startswith("<"):
-        page = "HTML" if "<html" in text[:2000].lower() or "<!doctype html" in text[:2000].lower() else "XML"
-        raise UnreadableFile(
-            N_("{file}: {value}, a web page or document, not a table. Accepted: {accepted}."),
-            file=name, value=page, accepted=ACCEPTED,
-        )  # fmt: skip
-
-
-def _is_pickle(path: Path, head: bytes) -> bool:
-    """Does the whole file parse as pickle opcodes? Nothing is executed: they are only listed."""
-    if head[:1] == b"\x80" and b"\x02" <= head[1:2] <= b"\x05":
-        return True
-    with path.open("rb") as source:
-        try:
-            for number, (opcode, _, _) in enumerate(pickletools.genops(source)):
-                if opcode.name == "STOP":
-                    return number > 1 and not source.read(CHUNK).strip()  # "0.5" begins with two opcodes, too
-                if number == PICKLE_OPCODES:
-                    source.seek(-1, 2)
-                    return source.read() == b"."
-        except (ValueError, struct.error, IndexError, OverflowError):
-            return False
-    return False
-
-
-def _is_workbook(path: Path, name: str) -> bool:
-    with _damage_named(name), zipfile.ZipFile(path) as archive:
-        if "[Content_Types].xml" not in archive.namelist():
-            return False
-        budget = Budget.of(path)
-        for member in _members(archive, name):  # a workbook is read by a library without limits
-            with archive.open(member) as source:
-                _copy(source, None, name, budget)
-        return True
-
-
-def _is_binary(head: bytes) -> bool:
-    if head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) and not head.startswith(codecs.BOM_UTF32_LE):
-        return False
-    return sum(byte < 32 and byte not in b"\0\t\n\r\f\x1b" for byte in head) > len(head) // 100
+                copy(source, place / "unpacked", found.name, budget)
+            folder = _folder(member.filename, Path(found.name).stem)
+            inside.append(_Found(place / "unpacked", Path(member.filename).name, folder))
+        return inside
 
 
 @dataclass(frozen=True)

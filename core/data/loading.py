@@ -11,10 +11,10 @@ import pandas as pd
 
 from core.data import layouts
 from core.data.dataset import Dataset, when
-from core.data.files import unpacked
+from core.data.files import Skipped, unpacked
 from core.data.findings import Finding
 from core.data.layouts.base import Layout, Role, Roles, broken_day, stem
-from core.data.readers import Progress, Table, no_progress, read_table
+from core.data.readers import Progress, Table, bundles, no_progress, read_bundle, read_table
 from core.errors import BadInput, BadOption, UnknownLayout
 from core.registry import members
 from core.text import N_, Text
@@ -40,23 +40,24 @@ def known_layouts() -> list[Layout]:
 
 def load(
     files: Sequence[File], *, layout: str | None = None, roles: Roles | None = None, unit: str = "",
-    progress: Progress = no_progress,
+    progress: Progress = no_progress, skipped: list[Skipped] | None = None,
 ) -> Dataset:  # fmt: skip
-    """One dataset from one or more files of the same layout, rows in the order of the files.
+    """One dataset from one or more files (or folders of files) of the same layout, rows in the order of the files.
 
     Rows that repeat another one entirely are dropped and counted; `layout` and `roles` replace what is recognised.
-    Raises UnreadableFile, UnknownLayout.
+    Raises UnreadableFile, UnknownLayout; with a list `skipped`, windows and tiles that cannot be read join it instead.
     """
     if not files:
         raise BadInput(N_("No file was given."))
     parts: list[Dataset] = []
-    with unpacked(list(files)) as sources:
-        for number, source in enumerate(sources):
-            share = _slice(progress, number, len(sources))
-            parts.append(_dataset(read_table(source, share), layout, roles, unit))
+    with unpacked(list(files), skipped) as sources:
+        groups = bundles(sources)
+        for number, group in enumerate(groups):
+            share = _slice(progress, number, len(groups))
+            parts.append(_dataset(read_bundle(group, share, skipped), layout, roles, unit))
     dataset = _joined(parts)
     progress(1.0)
-    return _alone(_without_repeats(dataset))
+    return _alone(without_repeats(dataset))
 
 
 def preview(files: Sequence[File]) -> Preview:
@@ -180,7 +181,7 @@ def _reindexed(table: pd.DataFrame | None, frame: pd.DataFrame | None) -> pd.Dat
     return table if table is not None and frame is not None and len(table) == len(frame) else None
 
 
-def _without_repeats(dataset: Dataset) -> Dataset:
+def without_repeats(dataset: Dataset) -> Dataset:
     """Rows equal in key and every measurement to an earlier row are dropped; rows that differ stay for the doctor."""
     if not dataset.dated:
         return dataset

@@ -1,4 +1,4 @@
-"""A generated file of each layout, with anomalies whose places are known: the first minute needs no file of one's own."""
+"""Generated files of each layout, with anomalies whose places are known: the first minute needs no file of one's own."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -51,7 +51,7 @@ def load_sample(name: str) -> Dataset:
         return load([path])
 
 
-# ---- the four of them -----------------------------------------------------------------------------------------------
+# ---- the five of them -----------------------------------------------------------------------------------------------
 
 
 def _gas(random: np.random.Generator) -> pd.DataFrame:
@@ -149,6 +149,34 @@ def _kpis(random: np.random.Generator) -> pd.DataFrame:
     return table.assign(injected=injected)
 
 
+SERVER = ("cpu", "load", "memory", "disk_read", "disk_write", "net_in", "net_out", "requests", "connections", "latency", "errors", "temperature")
+INCIDENTS: tuple[tuple[int, int, dict[str, float]], ...] = (  # minutes after the middle, length, by how many noises
+    (95, 12, {"latency": 9, "errors": 7}), (300, 25, {"memory": 8}), (470, 6, {"disk_write": 10, "latency": 6}),
+    (640, 40, {"cpu": -7, "requests": -8, "net_out": -8}), (830, 10, {"net_in": 9, "connections": 8}),
+    (1010, 18, {"temperature": 7, "cpu": 6}), (1200, 5, {"errors": 12}), (1390, 30, {"disk_read": 7, "load": 6}),
+    (1600, 15, {"connections": -7}), (1820, 20, {"memory": 7, "latency": 8, "errors": 6}),
+)  # fmt: skip
+
+
+def _server(random: np.random.Generator) -> pd.DataFrame:
+    """Four days of a server's twelve KPIs per minute: all of them follow the day's traffic, each in its own way."""
+    times = pd.date_range("2024-03-04", periods=4 * 1440, freq="min")
+    hours = np.arange(len(times)) / 60 % 24
+    traffic = 0.25 + _peak(hours, 11, 2.5) + 0.8 * _peak(hours, 17, 3) + _wander(random, len(times), 0.02)
+    noise = np.linspace(0.02, 0.05, len(SERVER))
+    weights = np.array([0.6, 0.7, 0.15, 0.3, 0.4, 0.8, 0.9, 1.0, 0.7, 0.3, 0.1, 0.2])
+    kpis = 0.2 + traffic[:, None] * weights + random.normal(0, 1, (len(times), len(SERVER))) * noise
+    injected = np.zeros(len(times), dtype=int)
+    for after, length, causes in INCIDENTS:
+        rows = slice(len(times) // 2 + after, len(times) // 2 + after + length)
+        injected[rows] = 1
+        for name, size in causes.items():
+            kpis[rows, SERVER.index(name)] += size * noise[SERVER.index(name)]
+    table = pd.DataFrame(kpis, columns=list(SERVER))
+    table.insert(0, "timestamp", times.strftime("%Y-%m-%d %H:%M"))
+    return table.assign(injected=injected)
+
+
 DRIVERS: dict[str, Callable[[np.random.Generator], pd.DataFrame]] = {"gas_weather": _gas_weather}
 """What belongs to a sample as a file of drivers."""
 
@@ -159,6 +187,7 @@ SAMPLES: dict[str, Sample] = {
         Sample("daily_profile", N_("Substation load"), N_("One year of quarter-hourly load at three sites; 18 odd days."), _load),
         Sample("tidy_series", N_("Call counts"), N_("Sixteen weeks of hourly calls at three exchanges; 30 odd hours."), _calls),
         Sample("kpi_matrix", N_("Server KPIs"), N_("Five days of twelve KPIs per minute; eight incidents."), _kpis),
+        Sample("server_kpis", N_("A server by the minute"), N_("Four days of twelve KPIs with dates; ten incidents in the second half."), _server),
     )
 }  # fmt: skip
 

@@ -1,26 +1,54 @@
 """Files → tables, one file a kind. A table holds numbers and text; layouts say later what the columns mean."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import pandas as pd
 
-from core.data.files import Source
+from core.data.files import Skipped, Source
 from core.data.readers.base import Progress, Table, check_columns, no_progress
+from core.data.readers.netmob import read_netmob
+from core.data.readers.npz import read_npz
 from core.data.readers.parquet import read_parquet
 from core.data.readers.records import read_json
+from core.data.readers.seq import read_seq
 from core.data.readers.text import read_text
 from core.data.readers.workbook import read_xlsx
 from core.errors import UnreadableFile
 from core.text import N_
 
 NOT_KEPT = re.compile(r"(unnamed.*|_id|__index_level_\d+__|)", re.IGNORECASE)
+MANY = 4  # columns of numbers that could be a matrix
 GARBLED = re.compile("[ÂÃ][\u0080-\u00bf\u0152-\u0178\u2013-\u2122]")
 
 READERS: dict[str, Callable[[Source, Progress], Table]] = {
-    "text": read_text, "xlsx": read_xlsx, "parquet": read_parquet, "json": read_json,
+    "text": read_text, "xlsx": read_xlsx, "parquet": read_parquet, "json": read_json, "npz": read_npz,
 }  # fmt: skip
+BUNDLES: dict[str, Callable[[Sequence[Source], Progress, list[Skipped] | None], Table]] = {
+    "seq": read_seq, "netmob": read_netmob,
+}  # fmt: skip
+EXACT = ("npz", *BUNDLES)  # written by programs: every row and column of them is meant
+
+
+def bundles(sources: Sequence[Source]) -> list[list[Source]]:
+    """The files that make one table: windows that lie in one folder, all tiles, and each other file by itself."""
+    found: dict[tuple[object, ...], list[Source]] = {}
+    for number, source in enumerate(sources):
+        key = (source.kind, source.folder * (source.kind == "seq")) if source.kind in BUNDLES else (number,)
+        found.setdefault(key, []).append(source)
+    return list(found.values())
+
+
+def read_bundle(
+    sources: Sequence[Source], progress: Progress = no_progress, skipped: list[Skipped] | None = None
+) -> Table:  # fmt: skip
+    """The table in files that belong together (see `bundles`).
+
+    Raises UnreadableFile; files of which it would be raised join `skipped` where such a list is given.
+    """
+    many = BUNDLES.get(sources[0].kind)
+    return many(sources, progress, skipped) if many else read_table(sources[0], progress)
 
 
 def read_table(source: Source, progress: Progress = no_progress) -> Table:
@@ -28,25 +56,54 @@ def read_table(source: Source, progress: Progress = no_progress) -> Table:
 
     Raises UnreadableFile with the file, the line and what was found.
     """
+    if source.kind in BUNDLES:
+        return read_bundle([source], progress)
     table = READERS[source.kind](source, progress)
+    if source.kind in EXACT:
+        return table
     table.frame.columns = pd.Index([str(column).strip().lstrip("\ufeff") for column in table.frame.columns])
     check_columns(list(table.frame.columns), source.name)
     _ungarble(table)
+    _take_numbers_for_names(table)
     _drop_empty_rows(table)
     _drop_nameless(table)
     return table
 
 
+def _take_numbers_for_names(table: Table) -> None:
+    """A first row 0, 1, 2 … above columns without names is what a program wrote that numbers its columns."""
+    frame = table.frame
+    width = frame.shape[1]
+    if width < MANY or len(frame) < 2 or list(frame.columns) != _numbered(width):
+        return
+    first = pd.to_numeric(frame.iloc[0], errors="coerce").to_numpy(dtype=float)
+    index = int(np.isnan(first[0]))  # rows numbered as well: a column above which there is no number
+    if np.array_equal(first[index:], np.arange(width - index)):
+        table.frame = frame.iloc[1:, index:].reset_index(drop=True).set_axis(_numbered(width - index), axis=1)
+        if index:
+            _note_nameless(table, index)
+
+
+def _numbered(count: int) -> list[str]:
+    """Names for columns without any."""
+    return [f"column_{number}" for number in range(1, count + 1)]
+
+
 def _drop_nameless(table: Table) -> None:
-    """Index columns and columns nobody named go, and that is said."""
+    """Index columns and columns nobody named go, and that is said; a matrix without any name keeps all of them."""
     dropped = [column for column in table.frame.columns if NOT_KEPT.fullmatch(column)]
+    if len(dropped) == table.frame.shape[1] >= MANY and len(table.frame):
+        table.frame.columns = pd.Index(_numbered(len(dropped)))
+        return
     if len(dropped) == table.frame.shape[1] or table.frame.empty:
         raise UnreadableFile(N_("{file}: a header and no rows."), file=table.name)
     if dropped:
         table.frame = table.frame.drop(columns=dropped)
-        table.note(
-            "ignored_columns", len(dropped), N_("{file}: {count} columns without a name of their own were left out."),
-        )  # fmt: skip
+        _note_nameless(table, len(dropped))
+
+
+def _note_nameless(table: Table, count: int) -> None:
+    table.note("ignored_columns", count, N_("{file}: {count} columns without a name of their own were left out."))
 
 
 def _drop_empty_rows(table: Table) -> None:
@@ -87,6 +144,4 @@ def _ungarbled(text: str) -> str:
         return text
 
 
-
-
-__all__ = ["Progress", "Table", "no_progress", "read_table"]
+__all__ = ["Progress", "Table", "bundles", "no_progress", "read_bundle", "read_table"]

@@ -1,0 +1,60 @@
+"""Root-cause labels of a test set: which columns were to blame for each event, lines `start-end:column,column,…`."""
+
+import re
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from core.errors import UnreadableFile
+from core.evaluation.explanation import RootCause
+from core.evaluation.scores import Flags
+from core.text import N_
+
+LINE = re.compile(r"(\d{1,12})-(\d{1,12})\s*:\s*(\d{1,9}(?:\s*,\s*\d{1,9})*)")
+
+
+def root_causes(path: Path, labels: ArrayLike | None = None, columns: int | None = None) -> list[RootCause]:
+    """The events of a file in the order of time. Columns are counted from 1 in the file, rows of the test part from 0.
+
+    Some files name the row behind an event as its end (Server Machine Dataset), others its last row (Application Server
+    Dataset): the end counts as a row of the event, unless `labels`, True for the abnormal rows of the test part, say that it
+    is normal and the row before it is not. Raises UnreadableFile with the line for anything else, for a row beyond `labels`
+    and a column beyond `columns`.
+    """
+    known = None if labels is None else np.asarray(labels).astype(bool)
+    lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
+    found = [_event(path.name, number, line.strip()) for number, line in enumerate(lines, start=1) if line.strip()]
+    for event in found:
+        _check(path.name, event, len(known) if known is not None else None, columns)
+    if known is not None:
+        found = [_trimmed(event, known) for event in found]
+    return sorted(found, key=lambda event: (event.start, event.stop))
+
+
+def _event(file: str, number: int, line: str) -> RootCause:
+    match = LINE.fullmatch(line)
+    columns = tuple(int(column) - 1 for column in match[3].split(",")) if match else ()
+    if match is None or int(match[2]) < int(match[1]) or min(columns) < 0:
+        raise UnreadableFile(
+            N_("{file}, line {line}: {value!r}; accepted: start-end:column,column,… with columns counted from 1."),
+            file=file, line=number, value=line[:60],
+        )  # fmt: skip
+    return RootCause(int(match[1]), int(match[2]) + 1, tuple(sorted(set(columns))))
+
+
+def _check(file: str, event: RootCause, rows: int | None, columns: int | None) -> None:
+    if rows is not None and event.start >= rows:
+        raise UnreadableFile(
+            N_("{file}: an event at row {value}; the test part has {accepted} rows."), file=file, value=event.start, accepted=rows
+        )  # fmt: skip
+    if columns is not None and event.columns[-1] >= columns:
+        raise UnreadableFile(
+            N_("{file}: column {value}; there are {accepted}."), file=file, value=event.columns[-1] + 1, accepted=columns
+        )  # fmt: skip
+
+
+def _trimmed(event: RootCause, known: Flags) -> RootCause:
+    stop = min(event.stop, len(known))
+    beyond = stop - event.start > 1 and not known[stop - 1] and known[stop - 2]
+    return RootCause(event.start, stop - int(beyond), event.columns)

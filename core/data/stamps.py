@@ -1,0 +1,28 @@
+"""Moments written as whole numbers: 20190331 or 20190331141500, the way files of windows write them."""
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+FORMATS = {8: "%Y%m%d", 12: "%Y%m%d%H%M", 14: "%Y%m%d%H%M%S"}
+YEARS = (1900, 2200)
+
+
+def dates_of(stamps: NDArray[np.int64]) -> pd.DatetimeIndex | None:
+    """The stamps as dates, or None where they are not all of one length and all of them dates."""
+    digits = len(str(int(stamps[0]))) if len(stamps) else 0
+    scale = 10 ** (digits - 4)
+    if digits not in FORMATS or stamps.min() < YEARS[0] * scale or stamps.max() >= YEARS[1] * scale:
+        return None
+    dates = pd.DatetimeIndex(pd.to_datetime(pd.Series(stamps.astype(str)), format=FORMATS[digits], errors="coerce"))
+    return None if dates.hasnans else dates
+
+
+def stamps_of(times: pd.Index) -> NDArray[np.int64]:
+    """The moments as numbers of fourteen digits; row numbers stay what they are."""
+    if not isinstance(times, pd.DatetimeIndex):
+        return times.to_numpy(dtype=np.int64)
+    stamps = np.zeros(len(times), dtype=np.int64)
+    for part in (times.year, times.month, times.day, times.hour, times.minute, times.second):
+        stamps = stamps * 100 + part.to_numpy(dtype=np.int64)
+    return stamps

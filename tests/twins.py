@@ -1,0 +1,57 @@
+"""Generated twins of NetMob23: both layouts, with the clock-change day, missing values and days out of order."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+FORWARD = pd.Timestamp("2019-03-31")
+
+
+def days(count: int, start: str = "2019-03-16") -> pd.DatetimeIndex:
+    return pd.date_range(start, periods=count)
+
+
+def traffic(tiles: int, count: int, seed: int = 0) -> np.ndarray:  # type: ignore[type-arg]
+    """Values of shape (tiles, days, 96), up to about 60,000; a few are missing, so are the hours lost on FORWARD."""
+    random = np.random.default_rng(seed)
+    shape = 1.2 + np.sin(np.arange(96) / 96 * 2 * np.pi - 2)
+    values = np.round(random.gamma(4, 5000, (tiles, count, 1)) * shape * random.uniform(0.8, 1.2, (tiles, count, 96)), 4)
+    values[random.random(values.shape) < 0.003] = np.nan
+    for day in np.flatnonzero(days(count) == FORWARD):
+        values[:, day, 8:12] = np.nan
+    return values
+
+
+def line(first: object, quarters: np.ndarray, forward: bool) -> str:  # type: ignore[type-arg]
+    kept = np.delete(quarters, range(8, 12)) if forward else quarters
+    return " ".join([str(first), *("nan" if np.isnan(value) else repr(float(value)) for value in kept)])
+
+
+def per_tile(folder: Path, app: str, values: np.ndarray, seed: int = 1) -> list[Path]:  # type: ignore[type-arg]
+    """{app}/DL/{app}_DL_Tile_{tile}.txt: a line per day, days shuffled; tiles 100, 101, …"""
+    inside = folder / app / "DL"
+    inside.mkdir(parents=True)
+    dates = days(values.shape[1])
+    order = np.random.default_rng(seed).permutation(len(dates))
+    paths = []
+    for number, tile in enumerate(values):
+        lines = [line(dates[day].strftime("%Y%m%d"), tile[day], dates[day] == FORWARD) for day in order]
+        paths.append(inside / f"{app}_DL_Tile_{100 + number}.txt")
+        paths[-1].write_text("\n".join(lines) + "\n")
+    return paths
+
+
+def official(folder: Path, city: str, service: str, values: np.ndarray) -> list[Path]:  # type: ignore[type-arg]
+    """{City}/{Service}/{YYYYMMDD}/{City}_{Service}_{YYYYMMDD}_{DL|UL}.txt: a line per tile; uplink is a tenth of downlink."""
+    paths = []
+    for number, day in enumerate(days(values.shape[1])):
+        stamp = day.strftime("%Y%m%d")
+        inside = folder / city / service / stamp
+        inside.mkdir(parents=True)
+        for direction, factor in (("DL", 1.0), ("UL", 0.1)):
+            lines = [line(100 + tile, quarters * factor, day == FORWARD) for tile, quarters in enumerate(values[:, number])]
+            paths.append(inside / f"{city}_{service}_{stamp}_{direction}.txt")
+            paths[-1].write_text("\n".join(lines) + "\n")
+    (folder / f"{city}.geojson").write_text('{"type": "FeatureCollection", "features": []}')
+    return paths
