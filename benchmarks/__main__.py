@@ -6,7 +6,8 @@ from importlib import import_module
 
 from benchmarks.lines import show
 
-BENCHMARKS = ("reading", "detection", "planted", "forecasting", "first_page", "payload", "clustering")
+BENCHMARKS = ("reading", "detection", "planted", "forecasting", "first_page", "payload", "clustering", "sequences",
+    "sgmvrnn", "sgmvrnn_accuracy")
 
 
 def main(names: list[str]) -> int:

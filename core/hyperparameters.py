@@ -65,6 +65,10 @@ def _converted(kind: Any, text: str) -> Any:
     """`text` as the first of the types `kind` names that takes it; None where none does."""
     for each in typing.get_args(kind) or (kind,):
         try:
+            if isinstance(each, str):  # a word of a Literal
+                if text == each:
+                    return text
+                continue
             if each is bool:
                 return {"true": True, "false": False, "1": True, "0": False, "yes": True, "no": False}[text.lower()]
             return each(text)

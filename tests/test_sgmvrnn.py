@@ -1,14 +1,12 @@
 """SGmVRNN: the published function to float precision, scores by windows and by streams, training that survives being killed."""
 
 import math
-from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-import torch.nn.functional as functional
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from torch import Tensor
@@ -17,84 +15,9 @@ from core.detectors.sequences import sgmvrnn
 from core.detectors.sequences.sgmvrnn import Network, Noise, SGmVRNN, Sizes, loss, terms, unpacked
 from core.errors import BadData
 from core.progress import Cancelled, Progress
+from tests.sgmvrnn_reference import stepwise
 
 TAU = 1.7
-
-# ---- the published equations a second time: one step after the other, convolutions as convolutions, float64 --------
-
-
-def convolved(w: Mapping[str, Tensor], sizes: Sizes, x: Tensor) -> Tensor:
-    """Encoder of one row per line, (B, n) → (B, 20)."""
-    before = (sizes.padded - sizes.columns) // 2
-    signal = functional.pad(x, (before, sizes.padded - sizes.columns - before))[:, None, :]
-    channels = [1, 8, 16, 32]
-    for number, stride in enumerate(sizes.strides):
-        kernel = w[f"encoder.{number}"].reshape(stride, channels[number], channels[number + 1]).permute(2, 1, 0)
-        signal = functional.conv1d(signal, kernel, w[f"encoder.{number}.bias"], stride=stride)
-        signal = functional.leaky_relu(signal, 0.2)
-    flat = signal.permute(0, 2, 1).reshape(len(x), -1)  # our order of the flat layer: position, then channel
-    for number in (3, 4):
-        flat = functional.leaky_relu(flat @ w[f"encoder.{number}"] + w[f"encoder.{number}.bias"], 0.2)
-    return flat
-
-
-def deconvolved(w: Mapping[str, Tensor], sizes: Sizes, head: str, both: Tensor) -> Tensor:
-    """One of the decoder's two copies, (B, H + Z) → (B, n)."""
-    for number in (0, 1):
-        both = functional.leaky_relu(both @ w[f"{head}.{number}"] + w[f"{head}.{number}.bias"], 0.2)
-    signal = both.reshape(len(both), -1, 32).permute(0, 2, 1)
-    channels, strides = [32, 16, 8, 1], sizes.strides[::-1]
-    for place, stride in enumerate(strides):
-        kernel = w[f"{head}.{place + 2}"].reshape(channels[place], stride, channels[place + 1]).permute(0, 2, 1)
-        signal = functional.conv_transpose1d(signal, kernel, w[f"{head}.{place + 2}.bias"], stride=stride)
-        signal = functional.leaky_relu(signal, 0.2) if place < 2 else torch.tanh(signal)
-    before = (sizes.padded - sizes.columns) // 2
-    return signal[:, 0, before : before + sizes.columns]
-
-
-def mlp(w: Mapping[str, Tensor], hidden: Tensor, out: str) -> Tensor:
-    hidden = functional.leaky_relu(hidden, 0.2)
-    return functional.leaky_relu(hidden @ w[f"{out}.out"] + w[f"{out}.out.bias"], 0.2)
-
-
-def stepwise(
-    w: Mapping[str, Tensor], sizes: Sizes, x: Tensor, noise: Noise, evaluating: bool = False
-) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """The bound's three terms summed as § the loss says, and the score of each window's last step: x is (T, B, n)."""
-    length, batch, _ = x.shape
-    h = cell = x.new_zeros(batch, sizes.state)
-    surprise = latent = x.new_zeros(())
-    mixtures = []
-    for t in range(length):
-        row = convolved(w, sizes, x[t])
-        logits = mlp(w, row @ w["category.row"] + h @ w["category.past"] + w["category.row.bias"], "category")
-        c = torch.softmax((logits + noise.gumbel[t]) / TAU, dim=1)
-        mean, logvar = (
-            mlp(w, row @ w[f"{head}.row"] + h @ w[f"{head}.past"] + c @ w[f"{head}.category"] + w[f"{head}.row.bias"], head)
-            for head in ("mean", "logvar")
-        )
-        z = mean if evaluating else mean + noise.normal[t] * torch.exp(logvar / 2)
-        prior_mean, prior_logvar = (
-            mlp(w, torch.cat([h, c], 1) @ w[f"prior_{head}.in"] + w[f"prior_{head}.in.bias"], f"prior_{head}")
-            for head in ("mean", "logvar")
-        )
-        both = torch.cat([h, z], 1)
-        mu, log_sigma = deconvolved(w, sizes, "mu", both), deconvolved(w, sizes, "log_sigma", both)
-        normal = torch.distributions.Normal(mu, torch.sqrt(torch.exp(log_sigma) ** 2 + 1e-8))
-        nats = -normal.log_prob(x[t])
-        surprise = surprise + nats.sum()
-        q, p = (torch.distributions.Normal(m, torch.exp(v / 2)) for m, v in ((mean, logvar), (prior_mean, prior_logvar)))
-        latent = latent + torch.distributions.kl_divergence(q, p).sum()
-        mixtures.append(torch.distributions.Categorical(logits=logits))
-        phi = functional.leaky_relu(row @ w["phi.row"] + z @ w["phi.latent"] + w["phi.row.bias"], 0.2)
-        gates = phi @ w["gates.in"] + w["gates.in.bias"] + h @ w["gates.past"] + w["gates.past.bias"]
-        enter, forget, leave, new = gates.chunk(4, dim=1)
-        cell = torch.sigmoid(forget) * cell + torch.sigmoid(enter) * torch.tanh(new)
-        h = torch.sigmoid(leave) * torch.tanh(cell)
-    uniform = torch.distributions.Categorical(logits=torch.zeros_like(mixtures[0].logits))
-    categories = torch.stack([torch.distributions.kl_divergence(each, uniform) for each in mixtures]).mean()
-    return surprise, latent, categories, nats.sum(1)
-
 
 def original(n: int, length: int, seed: int = 0) -> tuple[Sizes, Tensor, Tensor, Noise]:
     sizes = Sizes(n, original=True)
@@ -119,7 +42,7 @@ def test_loss_and_gradients_are_those_of_the_equations(n: int) -> None:
     surprises, latents, categories = terms(unpacked(ours, sizes), sizes, x, None, noise, TAU, 0.0)
     loss(sizes, surprises, latents, categories).backward()
     theirs = vector.clone().requires_grad_()
-    surprise, latent, category, _ = stepwise(unpacked(theirs, sizes), sizes, x, noise)
+    surprise, latent, category, _ = stepwise(unpacked(theirs, sizes), sizes, x, noise, TAU)
     ((surprise + latent + category) / x.shape[1]).backward()
     for found, expected in ((surprises.sum(), surprise), (latents.sum(), latent), (categories.mean(), category)):
         assert float(found.detach()) == pytest.approx(float(expected.detach()), rel=1e-10)
@@ -137,7 +60,7 @@ def test_the_score_is_that_of_the_equations(n: int) -> None:
         for window in range(x.shape[1]):
             values, gumbel = x[:, window], noise.gumbel[:, window : window + 1]
             nats, *_ = network.last_of_windows(values, None, network.rows(values), torch.tensor([19]), 20, gumbel)
-            expected = stepwise(weights, sizes, x[:, window : window + 1], replace(noise, gumbel=gumbel), evaluating=True)[3]
+            expected = stepwise(weights, sizes, x[:, window : window + 1], replace(noise, gumbel=gumbel), TAU, evaluating=True)[3]
             assert float(nats.sum()) == pytest.approx(float(expected), rel=1e-10)
 
 
@@ -146,7 +69,7 @@ def test_float32_gives_the_same_loss_to_its_precision() -> None:
     single = Noise(noise.gumbel.float(), noise.normal.float())
     with torch.no_grad():
         parts = terms(unpacked(vector.float(), sizes), sizes, x.float(), None, single, TAU, 0.0)
-        surprise, latent, category, _ = stepwise(unpacked(vector, sizes), sizes, x, noise)
+        surprise, latent, category, _ = stepwise(unpacked(vector, sizes), sizes, x, noise, TAU)
     assert float(loss(sizes, *parts)) == pytest.approx(float((surprise + latent + category) / 3), rel=2e-6)
 
 

@@ -61,7 +61,7 @@ class SequenceDetector(ABC):
 
     name: ClassVar[str]
     label: ClassVar[str]
-    mode: ClassVar[str] = "windows"  # how rows are scored, told with the result
+    mode: str = "windows"  # how rows are scored, told with the result
 
     @abstractmethod
     def fit(self, series: Sequence[Floats32], progress: Progress) -> Self:

@@ -12,7 +12,7 @@ from core.detectors.base import Floats32, Scored, SequenceDetector
 from core.progress import Progress
 
 LEARNT_CELLS = 2**23  # values that are learnt from, at most: 32 MiB
-BLOCK_CELLS = 2**22  # values in windows judged at a time
+BLOCK_CELLS = 2**19  # values in windows judged at a time
 GUESSES = 4  # times that missing values are taken as expected, and looked at again
 
 
@@ -62,7 +62,7 @@ class WindowResidual(SequenceDetector):
             distance[block], guess = self._judge(given[block])
             for lag in range(self.window) if self.centred else [self.window - 1]:
                 expected[block.start + lag : block.start + lag + len(guess)] += guess[:, lag]
-        if self.centred:
+        if self.centred and self.window > 1:
             first, last = covering(len(expected), self.window)
             expected /= (last - first)[:, None]
             shares = np.maximum(mean_between(distance, first, last), 0.0)  # a difference of sums can end below 0
@@ -109,13 +109,17 @@ def covering(rows: int, window: int) -> tuple[NDArray[np.intp], NDArray[np.intp]
 
 
 def mean_between(values: NDArray[Any], first: NDArray[np.intp], last: NDArray[np.intp]) -> Floats32:
-    """The mean of `values[first:last]`, per column, for every pair of `first` and `last`."""
-    sums = np.zeros((len(values) + 1, values.shape[1]))
-    np.cumsum(values, axis=0, dtype=np.float64, out=sums[1:])
-    means = sums[last]
-    means -= sums[first]
-    means /= (last - first)[:, None]
-    return means.astype(np.float32)
+    """The mean of `values[first:last]`, per column, for every pair of `first` and `last`, neither of which ever falls.
+
+    Sums run over a block of rows at a time, so that they stay short.
+    """
+    means = np.empty((len(first), values.shape[1]), dtype=np.float32)
+    for block in _blocks(len(first), values.shape[1], least=int((last - first).max(initial=1))):
+        start, stop = first[block.start], last[block.stop - 1]
+        sums = np.zeros((stop - start + 1, values.shape[1]))
+        np.cumsum(values[start:stop], axis=0, dtype=np.float64, out=sums[1:])
+        means[block] = (sums[last[block] - start] - sums[first[block] - start]) / (last - first)[block, None]
+    return means
 
 
 def _lengthened(series: Floats32, window: int, *, ahead: bool = True) -> Floats32:
@@ -131,7 +135,7 @@ def _column_means(series: Sequence[Floats32]) -> Floats32:
     return np.asarray(total / np.maximum(known, 1), dtype=np.float32)
 
 
-def _blocks(count: int, width: int) -> Iterator[slice]:
-    """Slices of `count` windows of `width` values, a block at a time."""
-    size = max(BLOCK_CELLS // width, 1)
+def _blocks(count: int, width: int, least: int = 1) -> Iterator[slice]:
+    """Slices of `count` rows of `width` values, so many at a time as fit into a block, but no fewer than `least`."""
+    size = max(BLOCK_CELLS // width, least)
     return (slice(start, min(start + size, count)) for start in range(0, count, size))

@@ -6,7 +6,7 @@ switch), a latent z of a few numbers that is Gaussian given h and c, and the val
     c ~ Categorical(1/K)    z ~ N(prior(h, c))    x ~ N(decoder(h, z))    h ← LSTM(φ(x, z), h)
 
 What is learnt maximises the evidence lower bound with q(c | x, h) (Gumbel-softmax) and q(z | x, h, c). The score of a row is
-its negative log-likelihood −log p(x | h, z) at the mean of q(z), which splits into one share per column.
+its negative log-likelihood −log p(x | h, z) at the mean of z, which splits into one share per column.
 
 `fidelity="original"` is the function of the published code: given the same weights and the same noise, the same loss and
 score. What the default does otherwise, each with its reason measured in docs/results/sgmvrnn.md:
@@ -15,10 +15,13 @@ score. What the default does otherwise, each with its reason measured in docs/re
     outputs are free            means, log-variances and logits carry no LeakyReLU; log-variances stay within ±8
     small beginnings            the last layer of every head starts near zero: nothing saturates before it has learnt
     σ has a floor               e^`log_sigma_floor` in scaled units, and no ceiling
-    categories live             KL(q(c) ‖ uniform) weighs as the other terms do, not 1 / (batch · window) of them
+    categories live             KL(mean of q(c) over the batch ‖ uniform) weighs as the other terms do: every category is used,
+                                and each row may be sure of its own
+    spreads are honest          σ of a column grows until its errors on rows held out are as wide as it says
     scores repeat               c is softmax(logits / τ) without noise when scoring
     runs repeat                 seeds, gradient clipping, early stopping on rows held out
-    alarms last                 a row's score is the mean over the last `smoothing` rows
+    expected before seen        z is the prior's mean, given the row's category: a row does not explain itself away
+    alarms last                 a row's score is the mean over the `smoothing` rows around it (streaming: the last ones)
 """
 
 import ctypes
@@ -48,6 +51,8 @@ if TYPE_CHECKING:
     import torch
     import torch.nn.functional as functional
     from torch import Tensor
+
+    Four = tuple[Tensor, Tensor, Tensor, Tensor]
 else:
     torch, functional = Lazy("torch"), Lazy("torch.nn.functional")
 
@@ -59,6 +64,8 @@ LOGVAR_LIMIT = 8.0
 ORIGINAL_FLOOR = -1.0  # of log σ, from its tanh
 LOG_2PI = math.log(2 * math.pi)
 LAST_TAU = 0.3
+EACH_ROW = False  # True: KL of c as the bound has it, of every row
+WIDEST = 3.0  # that a column's log σ grows by
 CLIP = 10.0
 SIDE_BY_SIDE = 256  # series streamed together
 BLOCK = 4096  # windows, or rows of all series, scored together
@@ -129,8 +136,8 @@ class Sizes:
         return shapes
 
 
-def initial(sizes: Sizes, seed: int) -> "Tensor":
-    """Weights to begin with, all in one vector: Kaiming's for what a LeakyReLU follows, the LSTM's uniform, heads near zero."""
+def initial(sizes: Sizes, seed: int, small: float = 0.1) -> "Tensor":
+    """Weights to begin with, all in one vector: Kaiming's for what a LeakyReLU follows, the LSTM's uniform, heads `small`."""
     made = torch.Generator().manual_seed(seed)
     parts = []
     for name, shape in sizes.shapes().items():
@@ -140,7 +147,7 @@ def initial(sizes: Sizes, seed: int) -> "Tensor":
             part = torch.zeros(shape)
         else:
             part = torch.randn(shape, generator=made) * math.sqrt(2 / _inputs(name, sizes))
-            part *= 0.1 if not sizes.original and name.endswith(".out") else 1.0
+            part *= small if not sizes.original and name.endswith(".out") else 1.0
         parts.append(part.reshape(-1))
     return torch.cat(parts)
 
@@ -417,7 +424,10 @@ def divergence(of: tuple["Tensor", "Tensor"], to: tuple["Tensor", "Tensor"]) -> 
 def terms(
     weights: Weights, sizes: Sizes, x: "Tensor", known: "Tensor | None", noise: Noise, tau: float, floor: float
 ) -> tuple["Tensor", "Tensor", "Tensor"]:  # fmt: skip
-    """Of windows (T, B, n): surprise, KL of z and KL of c, summed over columns and dimensions, (T, B) each."""
+    """Of windows (T, B, n): surprise, KL of z and KL of c, summed over columns and dimensions, (T, B) each.
+
+    KL of c is each row's in the original; that of the batch's mean in the default.
+    """
     by = Recurrence.of(weights)
     rows = by.rows(encode(weights, sizes, x))
     packed = [getattr(by, name) for name in list(Recurrence.__dataclass_fields__)[2:]]
@@ -427,7 +437,10 @@ def terms(
     surprises = (nats if known is None else nats * known).sum(-1)
     latents = divergence((both[..., : sizes.latent], both[..., sizes.latent :]), prior(weights, sizes, past, c)).sum(-1)
     shares = torch.log_softmax(logits, dim=-1)
-    return surprises, latents, math.log(sizes.categories) + (shares.exp() * shares).sum(-1)
+    if sizes.original or EACH_ROW:
+        return surprises, latents, math.log(sizes.categories) + (shares.exp() * shares).sum(-1)
+    usage = shares.exp().mean((0, 1))
+    return surprises, latents, (math.log(sizes.categories) + (usage * torch.log(usage + 1e-9)).sum()).expand_as(latents)
 
 
 def loss(sizes: Sizes, surprises: "Tensor", latents: "Tensor", categories: "Tensor") -> "Tensor":
@@ -622,16 +635,16 @@ class SGmVRNN(SequenceDetector):
     categories: int = hyperparameter(5, low=1, high=50, help=N_("Modes that the series may switch between."))
     latent: int = hyperparameter(10, low=1, high=100, help=N_("Numbers that describe a row."))
     state: int = hyperparameter(20, low=1, high=200, help=N_("Numbers that remember the rows before."))
-    steps: int = hyperparameter(1500, low=1, high=1_000_000, help=N_("Batches to learn from at most; learning ends earlier when rows held out no longer gain."))
+    steps: int = hyperparameter(600, low=1, high=1_000_000, help=N_("Batches to learn from at most; learning ends earlier when rows held out no longer gain."))
     batch_size: int = hyperparameter(128, low=1, high=8192, help=N_("Windows in a batch."))
     learning_rate: float = hyperparameter(0.001, low=0.000001, high=0.1, help=N_("Size of the steps of Adam."))
     seconds: float = hyperparameter(60.0, low=0.1, high=86_400.0, help=N_("Time limit of learning; a run that meets it cannot be repeated exactly."))
-    log_sigma_floor: float = hyperparameter(-2.0, low=-10.0, high=2.0, help=N_("Logarithm of the smallest spread, in scaled units: smaller differences are not worth an alarm."))
+    log_sigma_floor: float = hyperparameter(-3.0, low=-10.0, high=2.0, help=N_("Logarithm of the smallest spread, in scaled units: smaller differences are not worth an alarm."))
     judged: Literal["before", "after"] = hyperparameter(
         "before", choices=("before", "after"),
         help=N_("Judge a row by what was expected before it was seen, or by how well it can be described after (the original)."),
     )  # fmt: skip
-    smoothing: int = hyperparameter(10, low=1, high=1000, help=N_("Rows that a score is the mean of, the last ones."))
+    smoothing: int = hyperparameter(11, low=1, high=1000, help=N_("Rows that a score is the mean of: those around a row, or the last ones when streaming."))
     scoring: Literal["windows", "streaming"] = hyperparameter(
         "windows", choices=("windows", "streaming"),
         help=N_("Every row at the end of a window of its own, as learnt, or with a memory carried from row to row."),
@@ -651,6 +664,10 @@ class SGmVRNN(SequenceDetector):
             training.state.load(checkpoint, terms_of)
         self.weights_ = training.run(progress, checkpoint, terms_of).cpu().numpy().copy()
         self.steps_, self.tau_ = training.state.step, training.tau
+        self.widening_ = np.zeros(self.columns_, np.float32)
+        if self.fidelity == "default":
+            self.widening_ = Network.of(self).widening(material, self.window)
+        progress.tell(1.0)
         return self
 
     @property
@@ -659,7 +676,7 @@ class SGmVRNN(SequenceDetector):
         return Sizes(self.columns_, self.categories, self.latent, self.state, self.fidelity == "original")
 
     @property
-    def mode(self) -> str:
+    def mode(self) -> str:  # type: ignore[override]
         return self.scoring
 
     def score(self, series: Floats32) -> Scored:
@@ -696,6 +713,7 @@ class Network:
     floor: float
     before: bool
     smoothing: int
+    wider: "Tensor | float" = 0.0
 
     @classmethod
     def of(cls, detector: SGmVRNN) -> "Network":
@@ -703,7 +721,7 @@ class Network:
         weights = unpacked(torch.from_numpy(detector.weights_), sizes)
         before = detector.judged == "before" and not sizes.original
         smoothing = 1 if sizes.original else detector.smoothing
-        return cls(sizes, weights, Recurrence.of(weights), detector.tau_, detector.log_sigma_floor, before, smoothing)
+        return cls(sizes, weights, Recurrence.of(weights), detector.tau_, detector.log_sigma_floor, before, smoothing, torch.from_numpy(detector.widening_))
 
     def rows(self, x: "Tensor") -> "Tensor":
         """What the steps take from rows (…, n); each row is encoded once, in however many windows it stands."""
@@ -715,6 +733,7 @@ class Network:
         """Surprise of every value (a missing one is no surprise), and the mean and spread expected; (…, n) each."""
         z = prior(self.weights, self.sizes, h, c)[0] if self.before else both[..., : self.sizes.latent]
         mu, log_sigma = decode(self.weights, self.sizes, h, z, self.floor)
+        log_sigma = log_sigma + self.wider
         nats = surprise(self.sizes, x, mu, log_sigma)
         return nats if known is None else nats.masked_fill(known == 0, self.least), mu, torch.exp(log_sigma)
 
@@ -725,7 +744,7 @@ class Network:
 
     def last_of_windows(
         self, values: "Tensor", known: "Tensor | None", rows: "Tensor", ends: "Tensor", window: int, gumbel: "Tensor | None" = None
-    ) -> tuple["Tensor", ...]:  # fmt: skip
+    ) -> "Four":  # fmt: skip
         """Nats, mean, spread and category of the rows `ends`, each at the end of its own window; a window that would begin before the series is shorter."""
         h = cell = rows.new_zeros(len(ends), self.sizes.state)
         for offset in range(window - 1, 0, -1):
@@ -738,6 +757,17 @@ class Network:
         made = advance(self.by, rows[ends], h, cell, self.tau, self.sizes.original, None if gumbel is None else gumbel[-1])
         return *self.judge(values[ends], None if known is None else known[ends], h, made[2], made[4]), made[2]
 
+    def widening(self, material: Material, window: int) -> Floats32:
+        """By how much log σ of every column has to grow for its errors on the rows held out to be as wide as it says, (n,)."""
+        values = material.values.cpu()
+        known = None if material.known is None else material.known.cpu()
+        ends = material.held_out[torch.linspace(0, len(material.held_out) - 1, min(BLOCK, len(material.held_out))).long()] + window - 1
+        with torch.inference_mode():
+            _, mu, sigma, _ = self.last_of_windows(values, known, self.rows(values), ends, window)
+            error = ((values[ends] - mu) / sigma) ** 2
+            mean = error.mean(0) if known is None else (error * known[ends]).sum(0) / known[ends].sum(0).clamp(min=1)
+        return (torch.log(mean.clamp(min=1.0)) / 2).clamp(max=WIDEST).numpy()
+
     def windows(self, series: Floats32, window: int) -> Scored:
         """Every row at the end of a window of its own."""
         values, known = _filled(series)
@@ -745,7 +775,8 @@ class Network:
         blocks = [
             self.last_of_windows(values, known, rows, ends, window) for ends in torch.arange(len(values)).split(BLOCK)
         ]
-        return self.scored(*(torch.cat(parts) for parts in zip(*blocks, strict=True)))
+        nats, mu, sigma, c = (torch.cat(parts) for parts in zip(*blocks, strict=True))
+        return self.scored(nats, mu, sigma, c, ahead=self.smoothing // 2)
 
     def streams(self, series: Sequence[Floats32]) -> list[Scored]:
         """Series side by side, each with a memory carried from row to row; those of like length together."""
@@ -757,14 +788,15 @@ class Network:
             block = np.full((length, len(places), self.sizes.columns), np.nan, np.float32)
             for column, place in enumerate(places):
                 block[: len(series[place]), column] = series[place]
-            parts = Stream(self, len(places)).run(block)
+            nats, mu, sigma, c = Stream(self, len(places)).run(block)
             for column, place in enumerate(places):
-                found[place] = self.scored(*(part[: len(series[place]), column] for part in parts))
+                own = (slice(len(series[place])), column)
+                found[place] = self.scored(nats[own], mu[own], sigma[own], c[own])
         return [found[place] for place in range(len(series))]
 
-    def scored(self, nats: "Tensor", mu: "Tensor", sigma: "Tensor", c: "Tensor") -> Scored:
-        """Scores and shares from nats (rows, n): the shares are counted from the least that a value can have."""
-        smooth = _running_mean(nats.numpy(), self.smoothing)
+    def scored(self, nats: "Tensor", mu: "Tensor", sigma: "Tensor", c: "Tensor", ahead: int = 0) -> Scored:
+        """Scores and shares from nats (rows, n), smoothed; the shares are counted from the least that a value can have."""
+        smooth = _running_mean(nats.numpy(), self.smoothing, ahead)
         return Scored(smooth.sum(axis=1), np.maximum(smooth - self.least, 0), mu.numpy(), sigma.numpy(), c.numpy())
 
 
@@ -781,7 +813,7 @@ class Stream:
         with torch.inference_mode():
             return self.run(row[None])[0][0].sum(-1).numpy()
 
-    def run(self, block: Floats32) -> tuple["Tensor", ...]:
+    def run(self, block: Floats32) -> "Four":
         """Nats, mean, spread and category of the next rows, (rows, series, n) → (rows, series, ·)."""
         network, parts = self.network, []
         size = max(BLOCK // block.shape[1], 1)
@@ -794,7 +826,10 @@ class Stream:
                 self.h, self.cell = made[-1][-2:]
             c, both = (torch.stack([each[place] for each in made]) for place in (2, 4))
             parts.append((*network.judge(values, known, torch.stack(states), c, both), c))
-        return tuple(torch.cat(each) for each in zip(*parts, strict=True)) if len(parts) > 1 else parts[0]
+        if len(parts) == 1:
+            return parts[0]
+        nats, mu, sigma, category = (torch.cat(each) for each in zip(*parts, strict=True))
+        return nats, mu, sigma, category
 
 
 def _filled(series: Floats32) -> tuple["Tensor", "Tensor | None"]:
@@ -812,14 +847,15 @@ def _at_least(series: Floats32, window: int) -> Floats32:
     return np.concatenate([np.full((lacking, series.shape[1]), np.nan, np.float32), series]) if lacking else series
 
 
-def _running_mean(values: Floats32, length: int) -> Floats32:
-    """Mean over the last `length` rows, or as many as there are."""
+def _running_mean(values: Floats32, length: int, ahead: int) -> Floats32:
+    """Mean over `length` rows of which `ahead` lie after the row, or as many as there are."""
     if length == 1:
         return values
-    total = np.cumsum(values, axis=0, dtype=np.float64)
-    total[length:] = total[length:] - total[:-length]
-    counts = np.minimum(np.arange(1, len(values) + 1), length)[:, None]
-    return (total / counts).astype(np.float32)
+    total = np.concatenate([np.zeros_like(values[:1], np.float64), np.cumsum(values, axis=0, dtype=np.float64)])
+    rows = np.arange(len(values))
+    last = np.minimum(rows + ahead + 1, len(values))
+    first = np.clip(rows + ahead + 1 - length, 0, last - 1)
+    return ((total[last] - total[first]) / (last - first)[:, None]).astype(np.float32)
 
 
 def _keep_freed_memory() -> None:

@@ -1,0 +1,176 @@
+"""Many NetMob tiles from a folder, with SGmVRNN streaming: series per second and core, memory, and what scale adds to the bare loop."""
+
+import json
+import os
+import resource
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+import pandas as pd
+
+from benchmarks.lines import Line, ratio
+from core.data.dataset import clock_labels
+
+DAYS, TILES = 77, (1_000, 10_000, 100_000)
+DISTINCT = 200  # tiles that are really written; the others are links to them under other names
+BATCH_TILES = 650  # of 77 days, in the 50,000 rows of a batch
+REPETITIONS = 3
+LIMIT = 580.0  # seconds for the largest number of tiles; beyond it a smaller one is measured
+
+
+def main() -> list[Line]:
+    with TemporaryDirectory(prefix="vigie-bench-") as room:
+        place = Path(room)
+        folders = {tiles: place / str(tiles) for tiles in TILES}
+        write_tiles(place / "tiles", DISTINCT)
+        _train(place)
+        overheads = _overhead(place)
+        lines, seconds = [*overheads], dict[int, float]()
+        for tiles in TILES:
+            expected = seconds.get(10_000, 0.0) * tiles / 10_000
+            asked = 30_000 if expected > LIMIT else tiles
+            link_tiles(place / "tiles", folders[tiles], asked)
+            found = _in_child("scale", place, folders[tiles])
+            seconds[asked] = found["seconds"]
+            lines += [
+                Line(f"{asked:,} tiles, one core", f"{asked / found['seconds']:,.0f} series/s", "", f"{found['seconds']:.1f} s"),
+                Line("    peak memory", f"{found['peak_mb']:,.0f} MB"),
+            ]
+        return [*lines, _linear(seconds)]
+
+
+def _overhead(place: Path) -> list[Line]:
+    """The command's work beside a loop that reads and scores the same batches and keeps nothing; the sides take turns."""
+    link_tiles(place / "tiles", place / "beside", 2_600)
+    found = [{side: _in_child(side, place, place / "beside")["seconds"] for side in ("bare", "scale")} for _ in range(REPETITIONS)]
+    return [ratio("2,600 tiles: scale : read and score in a loop", [each["scale"] for each in found], [each["bare"] for each in found], target=1.15)]
+
+
+def _linear(seconds: dict[int, float]) -> Line:
+    """The cost of a tile among most of them over that among 10,000."""
+    most = max(seconds)
+    per_tile = {tiles: seconds[tiles] / tiles for tiles in (10_000, most)}
+    value = per_tile[most] / per_tile[10_000]
+    return Line(
+        f"cost of a tile: {most:,} over 10,000", f"{value:.2f} x", "", f"{per_tile[most] * 1e3:.2f} ms : {per_tile[10_000] * 1e3:.2f} ms",
+        "≤ 1.1 x", "met" if value <= 1.1 else "MISSED",
+    )  # fmt: skip
+
+
+# ---- tiles ----------------------------------------------------------------------------------------------------------
+
+
+def write_tiles(folder: Path, count: int) -> None:
+    """Files of 77 days × 96 quarter-hours as NetMob23 has them, about 65 kB each."""
+    folder.mkdir()
+    random = np.random.default_rng(0)
+    shape = 1.2 + np.sin(np.arange(96) / 96 * 2 * np.pi - 2)
+    days = pd.date_range("2019-03-16", periods=DAYS).strftime("%Y%m%d")
+    for number in range(count):
+        values = random.gamma(4, 5000, (DAYS, 1)) * shape * random.uniform(0.8, 1.2, (DAYS, 96))
+        lines = [" ".join([day, *(f"{value:.4f}" for value in row)]) for day, row in zip(days, values, strict=True)]
+        text = "\n".join(lines) + "\n"
+        (folder / f"Netflix_DL_Tile_{number}.txt").write_text(_forward(text))
+
+
+def _forward(text: str) -> str:
+    """The day on which clocks go forward has four quarter-hours less."""
+    return "\n".join(
+        " ".join([*(cells := line.split(" "))[:9], *cells[13:]]) if line.startswith("20190331") else line for line in text.split("\n")
+    )
+
+
+def link_tiles(source: Path, folder: Path, count: int) -> None:
+    """`count` tiles that are those of `source` over and over, in folders of 10,000."""
+    files = sorted(source.iterdir())
+    for number in range(count):
+        inside = folder / f"{number // 10_000:03d}"
+        inside.mkdir(parents=True, exist_ok=True)
+        os.link(files[number % len(files)], inside / f"Netflix_DL_Tile_{number}.txt")
+
+
+# ---- sides ----------------------------------------------------------------------------------------------------------
+
+
+def _in_child(side: str, place: Path, folder: Path) -> dict[str, float]:
+    done = subprocess.run(
+        [sys.executable, "-m", "benchmarks.scale", side, str(place), str(folder)], check=True, capture_output=True, text=True,
+        env=os.environ | {"OMP_NUM_THREADS": "1"},
+    )  # fmt: skip
+    return json.loads(done.stdout)
+
+
+def _train(place: Path) -> None:
+    """A model of some tiles; how well it learns does not matter here."""
+    import skops.io
+
+    from core.data.loading import load
+    from core.detectors.scaling import Scaling
+    from core.detectors.sequence_model import SequenceModel
+    from core.detectors.sequences.sgmvrnn import SGmVRNN
+    from core.scale.work import MODEL
+
+    dataset = load(sorted((place / "tiles").iterdir())[:20])
+    model = SequenceModel(SGmVRNN(steps=50, scoring="streaming"), Scaling(counts=True)).fit(dataset)
+    model.threshold_ = float(np.quantile(model.calibration_, 0.99))
+    skops.io.dump(model, place / MODEL)
+    assert dataset.columns == clock_labels(96)
+
+
+def measure(side: str, place: Path, folder: Path) -> dict[str, float]:
+    """Seconds (imports and reading the model not counted) and the peak of this process in MB."""
+    import torch  # noqa: F401
+
+    from core.analyses.model_files import trusted_types
+    from core.scale.work import MODEL
+    from mlflow_utils.models import read_model
+
+    trusted = trusted_types()
+    model = read_model(place / MODEL, trusted)
+    began = time.perf_counter()
+    if side == "bare":
+        rows = sum(_loop(model, folder))
+    else:
+        rows = _scaled(place, folder, trusted)
+    seconds = time.perf_counter() - began
+    return {"seconds": seconds, "rows": rows, "peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e6}
+
+
+def _loop(model: object, folder: Path) -> Iterator[int]:
+    """Read and score in batches, nothing else."""
+    from core.data.files import Source
+    from core.data.layouts.netmob import NetMob
+    from core.data.readers import no_progress
+    from core.data.readers.netmob import read_netmob
+    from core.data.series import series_of
+
+    files, layout = sorted(folder.rglob("*.txt")), NetMob()
+    for first in range(0, len(files), BATCH_TILES):
+        table = read_netmob([Source(path, path.name, "netmob") for path in files[first : first + BATCH_TILES]], no_progress)
+        dataset = layout.build(table, layout.roles(table.frame) or {}, "")
+        found = model.score_series([series.values for series in series_of(dataset)])  # type: ignore[attr-defined]
+        yield sum(len(each.score) for each in found)
+
+
+def _scaled(place: Path, folder: Path, trusted: tuple[str, ...]) -> int:
+    import shutil
+
+    from core.progress import Progress
+    from core.scale import Cut, Folder, Place, Work, begun, score_folder
+    from core.scale.work import MODEL
+
+    with TemporaryDirectory(prefix="vigie-bench-out-") as room:
+        out = Path(room) / "out"
+        with begun(out, {}):
+            shutil.copyfile(place / MODEL, out / MODEL)
+            work = Work(folder, out, "bench", trusted)
+            return score_folder(work, Folder(folder), Folder(folder).inventory(), Cut(), Place(), Progress()).rows
+
+
+if __name__ == "__main__":
+    print(json.dumps(measure(sys.argv[1], Path(sys.argv[2]), Path(sys.argv[3]))))

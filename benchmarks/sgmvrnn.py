@@ -1,0 +1,204 @@
+"""SGmVRNN beside a plain step-by-step torch implementation of the same function: windows and rows a second, memory; one thread."""
+
+import json
+import math
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmarks.lines import Line, median
+from core.detectors.scaling import Scaling
+from core.detectors.sequences import sgmvrnn
+from core.detectors.sequences.sgmvrnn import SGmVRNN
+from core.progress import Progress
+
+COLUMNS, WINDOW, ROWS = 38, 20, 24_000
+REPETITIONS = 5
+TRAIN_TARGETS = {128: 4500, 512: 6000}
+PUBLISHED = "original, quoted: 849 (128), 1,422 (512) windows/s in memory on a 2-core Xeon"
+
+
+def main() -> list[Line]:
+    import torch
+
+    torch.set_num_threads(1)
+    sgmvrnn._keep_freed_memory()
+    lines = []
+    for batch, target in TRAIN_TARGETS.items():
+        lines += _training(batch, target)
+    lines += [*_windows(), *_streams(256, 200_000), *_streams(1, 8_000), _preparing(), *_memory()]
+    return lines
+
+
+# ---- learning -------------------------------------------------------------------------------------------------------
+
+
+def _training(batch: int, target: int) -> list[Line]:
+    """The default, the original's function, and that function step by step: the sides take turns."""
+    sides = {"default": _ours(batch, "default"), "original": _ours(batch, "original"), "plain": _plain(batch)}
+    rates: dict[str, list[float]] = {side: [] for side in sides}
+    for _ in range(REPETITIONS):
+        for side, step in sides.items():
+            rates[side].append(batch / _seconds(step, 4 if side == "plain" else 10))
+    return [
+        _rate(f"learning, batch {batch}: default", rates["default"], "windows/s", target),
+        _rate(f"learning, batch {batch}: the original's function", rates["original"], "windows/s"),
+        _rate(f"learning, batch {batch}: that function step by step", rates["plain"], "windows/s"),
+        _times(f"learning, batch {batch}: default, times step by step", rates["default"], rates["plain"], 5.0),
+        _times(f"learning, batch {batch}: same function, times step by step", rates["original"], rates["plain"]),
+    ]
+
+
+def _ours(batch: int, fidelity: str) -> Callable[[], None]:
+    detector = SGmVRNN(fidelity=fidelity, batch_size=batch, steps=10**6)  # type: ignore[arg-type]
+    detector.columns_ = COLUMNS
+    material = sgmvrnn.Material.of([_series(ROWS)], WINDOW, "cpu")
+    training = sgmvrnn.Training(detector, detector.sizes, material, sgmvrnn.State.fresh(detector.sizes, 0, "cpu"))
+
+    def step() -> None:
+        training._step()
+        training.state.step += 1
+
+    return step
+
+
+def _plain(batch: int) -> Callable[[], None]:
+    import torch
+
+    from tests.sgmvrnn_reference import stepwise
+
+    sizes = sgmvrnn.Sizes(COLUMNS, original=True)
+    weights = {name: each.clone().requires_grad_() for name, each in sgmvrnn.unpacked(sgmvrnn.initial(sizes, 0), sizes).items()}
+    optimiser = torch.optim.Adam(weights.values(), 2e-4)
+    draws = torch.Generator().manual_seed(0)
+    values = torch.from_numpy(_series(ROWS))
+
+    def step() -> None:
+        starts = torch.randint(0, ROWS - WINDOW + 1, (batch,), generator=draws)
+        x = torch.stack([values[start : start + WINDOW] for start in starts], dim=1)
+        noise = sgmvrnn.Noise.drawn(sizes, WINDOW, batch, x, draws)
+        surprise, latent, category, _ = stepwise(weights, sizes, x, noise, 1.0)
+        optimiser.zero_grad()
+        ((surprise + latent + category) / batch).backward()
+        optimiser.step()
+
+    return step
+
+
+# ---- scoring --------------------------------------------------------------------------------------------------------
+
+
+def _windows() -> list[Line]:
+    series = _series(ROWS)
+    found = {}
+    for fidelity in ("default", "original"):
+        detector = _fitted(scoring="windows", fidelity=fidelity)
+        found[fidelity] = [ROWS / _seconds(lambda fitted=detector: fitted.score(series), 1) for _ in range(REPETITIONS)]  # type: ignore[misc]
+    return [
+        _rate("scoring, every window: default", found["default"], "windows/s", 60_000),
+        _rate("scoring, every window: the original's function", found["original"], "windows/s"),
+    ]
+
+
+def _streams(series: int, target: int) -> list[Line]:
+    """Rows that come one after the other, for many series at once."""
+    stream = _fitted(scoring="streaming", fidelity="default").stream(series)
+    block = np.stack([_series(1000, seed) for seed in range(min(series, 8))], axis=1)
+    block = np.tile(block, (1, math.ceil(series / block.shape[1]), 1))[:, :series]
+    rates = []
+    for _ in range(REPETITIONS):
+        began = time.perf_counter()
+        for row in block[: 1000 if series == 1 else 200]:
+            stream.step(row)
+        rates.append(series * (1000 if series == 1 else 200) / (time.perf_counter() - began))
+    lines = [_rate(f"scoring, one row at a time, {series} series", rates, "rows/s", target)]
+    if series > 1:
+        whole = [block.size / COLUMNS / _seconds(lambda: stream.run(block), 1) for _ in range(REPETITIONS)]
+        lines.append(_rate(f"scoring, blocks of rows, {series} series", whole, "rows/s", target))
+    return lines
+
+
+def _fitted(**settings: object) -> SGmVRNN:
+    return SGmVRNN(steps=2, **settings).fit([_series(200)], Progress())  # type: ignore[arg-type]
+
+
+# ---- preparing and memory -------------------------------------------------------------------------------------------
+
+
+def _preparing() -> Line:
+    """From an .npz file of train and test rows to scaled rows and windows, which are views."""
+    from core.data.loading import load
+
+    with TemporaryDirectory(prefix="vigie-bench-") as folder:
+        path = Path(folder) / "machine.npz"
+        train, test = _series(ROWS), _series(ROWS, 1)
+        np.savez(path, train=train, test=test, label=np.zeros(ROWS))
+
+        def prepare() -> None:
+            dataset = load([path])
+            Scaling().fit([dataset.values[:ROWS]]).transform(dataset.values)
+
+        return _least("preparing one machine of 48,000 rows", [_seconds(prepare, 1) for _ in range(3)], "s", 1.0)
+
+
+def _memory() -> list[Line]:
+    """Peak of a process that learns, by length of the series."""
+    peaks = {rows: _in_child(rows) for rows in (ROWS, 10 * ROWS)}
+    return [
+        _least("peak memory of learning, batch 128, 24,000 rows", [peaks[ROWS]], "MiB", 450),
+        _least("    the same, 240,000 rows (35 MB of rows)", [peaks[10 * ROWS]], "MiB", 450),
+    ]
+
+
+def _in_child(rows: int) -> float:
+    code = (
+        "import json, resource; from benchmarks.sgmvrnn import learn; "
+        f"learn({rows}); print(json.dumps(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    return float(json.loads(done.stdout))
+
+
+def learn(rows: int) -> None:
+    """A short training, for its memory."""
+    SGmVRNN(steps=60, seconds=600).fit([_series(rows)], Progress())
+
+
+# ---- parts ----------------------------------------------------------------------------------------------------------
+
+
+def _series(rows: int, seed: int = 0) -> NDArray[np.float32]:
+    draws = np.random.default_rng(seed)
+    phase = np.arange(rows)[:, None] * (0.02 + 0.01 * np.arange(COLUMNS))
+    return (0.5 * np.sin(phase) + 0.1 * draws.normal(size=(rows, COLUMNS))).astype(np.float32)
+
+
+def _seconds(what: Callable[[], object], times: int) -> float:
+    began = time.perf_counter()
+    for _ in range(times):
+        what()
+    return (time.perf_counter() - began) / times
+
+
+def _rate(measured: str, values: list[float], unit: str, target: float | None = None) -> Line:
+    found = median(values)
+    told = ("", "") if target is None else (f"≥ {target:,.0f}", "met" if found >= target else "MISSED")
+    return Line(measured, f"{found:,.0f} {unit}", f"{min(values):,.0f} – {max(values):,.0f}", f"{len(values)} repetitions", *told)
+
+
+def _times(measured: str, ours: list[float], theirs: list[float], target: float | None = None) -> Line:
+    each = [one / other for one, other in zip(ours, theirs, strict=True)]
+    found = median(ours) / median(theirs)
+    told = ("", "") if target is None else (f"≥ {target:g} x", "met" if found >= target else "MISSED")
+    return Line(measured, f"{found:.2f} x", f"{min(each):.2f} – {max(each):.2f}", PUBLISHED if target else "", *told)
+
+
+def _least(measured: str, values: list[float], unit: str, target: float) -> Line:
+    found = median(values)
+    return Line(measured, f"{found:.3g} {unit}", "", "", f"≤ {target:g} {unit}", "met" if found <= target else "MISSED")

@@ -1,0 +1,378 @@
+"""The contract of every detector of series, and what the simple ones say."""
+
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from core.analyses.model_files import keep_model, kept_model, trusted_types
+from core.data.dataset import Dataset, keyed
+from core.data.series import windows
+from core.detectors import sequences
+from core.detectors.base import Floats32, SequenceDetector
+from core.detectors.principal import principal_axes, projected
+from core.detectors.scaling import Scaling
+from core.detectors.sequence_model import SequenceModel
+from core.detectors.sequences.kmeans_ad import KMeansAD
+from core.detectors.sequences.mean_distance import MeanDistance
+from core.detectors.sequences.moving_mean import MovingMean
+from core.detectors.sequences.pca_residual import PcaResidual
+from core.detectors.sequences.sub_pca import SubPCA
+from core.detectors.window_residual import WindowResidual, covering
+from core.hyperparameters import configured, hyperparameters, params
+from core.progress import Cancelled, Progress
+from core.registry import members
+from core.run import Actor, Workplace, tracked_run
+
+DETECTORS = members(sequences, SequenceDetector)
+QUICK = {"seconds": 30.0, "steps": 60}  # where a detector has such settings; a limit of time would not be repeatable
+EVERY_DETECTOR = pytest.mark.parametrize("name", DETECTORS)
+SIMPLE = [KMeansAD, MeanDistance, MovingMean, PcaResidual, SubPCA]
+BY_WINDOWS = [KMeansAD, SubPCA]
+FAR = 250  # the planted row
+
+
+def quick(name: str, **chosen: Any) -> SequenceDetector:
+    own = hyperparameters(DETECTORS[name])
+    return configured(DETECTORS[name], {key: value for key, value in (QUICK | chosen).items() if key in own})
+
+
+def waves(rows: int, seed: int = 0, columns: int = 5) -> Floats32:
+    """Columns that follow one wave, each in its own way, with noise of 0.05."""
+    wave = np.sin(np.arange(rows) / 12)[:, None] * np.linspace(0.5, 1.0, columns)
+    return (wave + np.random.default_rng(seed).normal(0, 0.05, (rows, columns))).astype(np.float32)
+
+
+@pytest.fixture(scope="module")
+def train() -> Floats32:
+    return waves(900)
+
+
+@pytest.fixture(scope="module")
+def test() -> Floats32:
+    """As `train`, one row far away."""
+    values = waves(500, seed=1)
+    values[FAR] += 6.0
+    return values
+
+
+@pytest.fixture(scope="module")
+def fitted(train: Floats32) -> dict[str, SequenceDetector]:
+    return {name: quick(name).fit([train], Progress()) for name in DETECTORS}
+
+
+# ---- the contract ---------------------------------------------------------------------------------------------------
+
+
+def test_the_folder_is_the_registry() -> None:
+    assert {cls.name for cls in SIMPLE} <= set(DETECTORS)
+
+
+@EVERY_DETECTOR
+def test_one_finite_score_per_row(name: str, fitted: dict[str, SequenceDetector], test: Floats32) -> None:
+    scored = fitted[name].score(test)
+    assert scored.score.shape == (len(test),)
+    assert scored.shares.shape == test.shape
+    assert scored.score.dtype == scored.shares.dtype == np.float32
+    assert np.isfinite(scored.score).all()
+    assert np.isfinite(scored.shares).all()
+    for each in (scored.expected, scored.spread):
+        assert each is None or each.shape == test.shape
+    assert scored.categories is None or np.allclose(scored.categories.sum(axis=1), 1, atol=1e-4)
+
+
+@EVERY_DETECTOR
+def test_a_far_row_stands_out(name: str, fitted: dict[str, SequenceDetector], test: Floats32) -> None:
+    """Its score is the highest among the rows before it and those a window away, where its own window reaches."""
+    scores = fitted[name].score(test).score
+    assert scores[FAR] > scores[: FAR - 25].max()
+    assert scores[FAR] > scores[FAR + 25 :].max()
+
+
+@EVERY_DETECTOR
+def test_the_column_that_left_has_the_largest_share(name: str, fitted: dict[str, SequenceDetector]) -> None:
+    values = waves(500, seed=1)
+    values[FAR : FAR + 5, 3] += 3.0
+    assert int(np.argmax(fitted[name].score(values).shares[FAR : FAR + 5].sum(axis=0))) == 3
+
+
+@EVERY_DETECTOR
+def test_the_same_seed_gives_the_same_scores(name: str, train: Floats32, test: Floats32) -> None:
+    one, other = (quick(name).fit([train], Progress()).score(test) for _ in range(2))
+    assert np.array_equal(one.score, other.score)
+    assert np.array_equal(one.shares, other.shares)
+
+
+@EVERY_DETECTOR
+def test_series_are_left_untouched(name: str, train: Floats32, test: Floats32) -> None:
+    before = train.copy(), test.copy()
+    quick(name).fit([train], Progress()).score(test)
+    assert np.array_equal(train, before[0])
+    assert np.array_equal(test, before[1])
+
+
+@EVERY_DETECTOR
+def test_constant_and_missing_values_do_no_harm(name: str, train: Floats32, test: Floats32) -> None:
+    """One column that never changes, one never known, a gap longer than a window, and holes everywhere."""
+    holes = np.random.default_rng(2)
+
+    def damaged(values: Floats32) -> Floats32:
+        worse = np.where(holes.random(values.shape) < 0.05, np.float32(np.nan), values)
+        worse[:, 0], worse[:, 1] = 0.0, np.nan
+        worse[100:150] = np.nan
+        worse[FAR] = values[FAR]
+        return worse
+
+    given = damaged(test)
+    scored = quick(name).fit([damaged(train)], Progress()).score(given)
+    assert np.isfinite(scored.score).all()
+    assert np.isfinite(scored.shares).all()
+    assert scored.score[FAR] > np.delete(scored.score, np.s_[FAR - 25 : FAR + 25]).max()
+    if "window" not in hyperparameters(DETECTORS[name]):  # else a row shares the scores of the rows around it
+        assert not scored.shares[np.isnan(given)].any()
+
+
+@EVERY_DETECTOR
+@pytest.mark.parametrize("rows", [1, 2, 7])
+def test_a_series_shorter_than_a_window(name: str, rows: int, fitted: dict[str, SequenceDetector], test: Floats32) -> None:
+    scored = fitted[name].score(test[:rows])
+    assert scored.score.shape == (rows,)
+    assert np.isfinite(scored.score).all()
+    assert scored.expected is None or scored.expected.shape == (rows, test.shape[1])
+
+
+@EVERY_DETECTOR
+def test_short_series_can_be_learnt_from(name: str, train: Floats32, test: Floats32) -> None:
+    detector = quick(name).fit([train[:3], train[3:12], train[12:]], Progress())
+    assert np.isfinite(detector.score(test).score).all()
+
+
+@EVERY_DETECTOR
+def test_one_column_is_enough(name: str) -> None:
+    values = waves(400, columns=1)
+    values[FAR] += 6.0
+    scores = quick(name).fit([waves(600, seed=3, columns=1)], Progress()).score(values).score
+    assert scores[FAR] > np.delete(scores, np.s_[FAR - 25 : FAR + 25]).max()
+
+
+@EVERY_DETECTOR
+def test_several_series_score_as_one_by_one(name: str, fitted: dict[str, SequenceDetector], test: Floats32) -> None:
+    detector, parts = fitted[name], [test[:200], test[200:260], test]
+    for together, alone in zip(detector.score_many(parts), [detector.score(part) for part in parts], strict=True):
+        assert np.allclose(together.score, alone.score, rtol=1e-4, atol=1e-4)
+
+
+@EVERY_DETECTOR
+def test_every_hyperparameter_has_a_sentence_and_an_accepted_default(name: str) -> None:
+    assert all(field.metadata["help"] for field in hyperparameters(DETECTORS[name]).values())
+    assert params(configured(DETECTORS[name], params(DETECTORS[name]()))) == params(DETECTORS[name]())
+
+
+@EVERY_DETECTOR
+def test_what_is_learned_ends_in_an_underscore(name: str, fitted: dict[str, SequenceDetector]) -> None:
+    learned = vars(fitted[name]).keys() - hyperparameters(DETECTORS[name]).keys()
+    assert learned
+    assert all(each.endswith("_") for each in learned)
+
+
+@EVERY_DETECTOR
+def test_learning_can_be_stopped(name: str, train: Floats32) -> None:
+    progress = Progress()
+    progress.cancel()
+    with pytest.raises(Cancelled):
+        quick(name).fit([train], progress)
+
+
+# ---- kept and read again --------------------------------------------------------------------------------------------
+
+
+def dataset(values: Floats32) -> Dataset:
+    moments = pd.date_range("2024-01-01", periods=len(values), freq="min")
+    frame = pd.DataFrame(values.astype(float), index=keyed(np.repeat("server", len(values)), moments))
+    frame.columns = [f"kpi {number}" for number in range(values.shape[1])]
+    return Dataset(frame, "kpi_matrix", step=pd.Timedelta(minutes=1), files=("made.npz",))
+
+
+@EVERY_DETECTOR
+def test_a_model_comes_back_from_its_file(name: str, train: Floats32, test: Floats32, place: Workplace) -> None:
+    model = SequenceModel(quick(name), Scaling("minmax")).fit(dataset(train))
+    model.threshold_ = 1.5
+    [scored] = model.score(dataset(test))
+    table = dataset(test).frame.head(30).reset_index()
+    with tracked_run("tests", "Nothing", {}, dataset(train), Actor("alice", "tests"), place) as run:
+        keep_model(run.folder / "model", model, table.assign(entity=table["entity"].astype(str)))
+    again = kept_model(run.id, SequenceModel, place)
+    assert np.array_equal(again.score(dataset(test))[0].score, scored.score)
+    assert np.array_equal(again.calibration_, model.calibration_)
+    assert again.threshold_ == 1.5
+
+
+def test_every_detector_may_be_in_a_model() -> None:
+    kept = {f"{cls.__module__}.{cls.__qualname__}" for cls in (*DETECTORS.values(), Scaling, SequenceModel)}
+    assert kept <= set(trusted_types())
+
+
+# ---- what the simple ones say ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("cls", SIMPLE)
+def test_shares_add_up_to_the_score(cls: type[SequenceDetector], train: Floats32, test: Floats32) -> None:
+    scored = cls().fit([train], Progress()).score(test)
+    assert np.allclose(scored.shares.sum(axis=1), scored.score, rtol=1e-4)
+    assert (scored.shares >= 0).all()
+
+
+@pytest.mark.parametrize("cls", SIMPLE)
+def test_the_expected_band_holds_usual_values(cls: type[SequenceDetector], train: Floats32) -> None:
+    usual = waves(500, seed=4)
+    scored = cls().fit([train], Progress()).score(usual)
+    assert scored.expected is not None
+    assert scored.spread is not None
+    inside = np.abs(usual - scored.expected) <= 3 * scored.spread
+    assert inside.mean() > 0.97
+
+
+def test_the_distance_to_the_mean_by_hand() -> None:
+    train = np.array([[0, 10], [2, 30]], dtype=np.float32)
+    scored = MeanDistance().fit([train], Progress()).score(np.array([[4, 20], [1, np.nan]], dtype=np.float32))
+    assert scored.score.tolist() == [9.0, 0.0]
+    assert scored.shares.tolist() == [[9.0, 0.0], [0.0, 0.0]]
+
+
+@pytest.mark.parametrize("columns", [2, 3, 8])
+def test_the_pca_residual_is_that_of_scikit_learn(columns: int) -> None:
+    from sklearn.decomposition import PCA
+
+    train, test = (waves(600, seed, columns) for seed in (0, 1))
+    ours = PcaResidual(variance=0.9).fit([train], Progress()).score(test)
+    theirs = PCA(0.9, svd_solver="full").fit(train.astype(float))
+    assert theirs.n_components_ < columns, "all of it usual: nothing to compare"
+    expected = theirs.inverse_transform(theirs.transform(test.astype(float)))
+    assert np.allclose(ours.expected, expected, atol=1e-4)
+    assert np.allclose(ours.score, ((test - expected) ** 2).sum(axis=1), rtol=1e-3, atol=1e-5)
+
+
+def test_a_missing_value_is_taken_as_the_known_ones_let_expect() -> None:
+    """Far from the mean, but in line with the other columns: the hole must make no residual of its own."""
+    train = waves(2000)
+    given = (3 * np.linspace(0.5, 1.0, 5)[None]).astype(np.float32)
+    detector = PcaResidual().fit([train], Progress())
+    whole = detector.score(given)
+    given[0, 2] = np.nan
+    holed = detector.score(given)
+    assert holed.score[0] < 1.1 * whole.score[0] + 0.01
+    assert holed.expected is not None
+    assert holed.expected[0, 2] == pytest.approx(3 * 0.75, abs=0.2)
+
+
+def test_all_columns_high_together_is_usual_to_pca_and_not_to_the_mean() -> None:
+    train, odd = waves(900), np.linspace(0.5, 1.0, 5).astype(np.float32)
+    together, apart = 3 * odd[None], 0.4 * odd[::-1][None]
+    pca, mean = (cls().fit([train], Progress()) for cls in (PcaResidual, MeanDistance))
+    assert pca.score(together).score < pca.score(apart).score
+    assert mean.score(together).score > mean.score(apart).score
+
+
+@pytest.mark.parametrize("centred", [True, False])
+@pytest.mark.parametrize("window", [2, 5, 21])
+def test_the_moving_mean_is_that_of_pandas(window: int, centred: bool) -> None:
+    values = waves(200)
+    values[40:45, 1] = np.nan
+    given = pd.DataFrame(values.astype(float))
+    shift = (window - 1) // 2 if centred else 0
+    later = pd.concat([given, pd.DataFrame(np.full((shift, 5), np.nan))], ignore_index=True)
+    level = later.rolling(window, min_periods=1).mean().shift(-shift).iloc[:200].to_numpy()
+    scored = MovingMean(window, centred).fit([values], Progress()).score(values)
+    assert np.allclose(scored.expected, level, atol=1e-5, equal_nan=True)
+    assert np.allclose(scored.score, np.nan_to_num(np.abs(values - level)).sum(axis=1) / 5, atol=1e-5)
+
+
+@pytest.mark.parametrize("cls", BY_WINDOWS)
+def test_scores_of_windows_by_hand(cls: type[WindowResidual], train: Floats32, test: Floats32) -> None:
+    """Every window judged on its own, and every row the mean of the windows that cover it."""
+    detector = cls(window=8).fit([train], Progress())  # type: ignore[call-arg]
+    ours = detector.score(test)
+    flat = windows(test, 8).reshape(len(test) - 7, -1)
+    squares = np.square(flat - detector._expect(flat)).reshape(-1, 8, 5).mean(axis=1)
+    by_hand = np.array([squares[max(row - 7, 0) : row + 1].mean(axis=0) for row in range(len(test))])
+    assert np.allclose(ours.shares, by_hand, rtol=1e-3, atol=1e-5)
+
+
+@pytest.mark.parametrize("cls", [*BY_WINDOWS, MovingMean])
+def test_without_a_look_ahead_the_future_changes_nothing(cls: type[SequenceDetector], train: Floats32, test: Floats32) -> None:
+    """And with it, it does: otherwise this test could not fail."""
+    changed = test.copy()
+    changed[300:] += 2.0
+    for centred in (False, True):
+        detector = cls(centred=centred).fit([train], Progress())  # type: ignore[call-arg]
+        before, after = (detector.score(each).score[:300] for each in (test, changed))
+        assert np.allclose(before, after, rtol=1e-5) is not centred
+
+
+@given(rows=st.integers(1, 60), window=st.integers(1, 60))
+@settings(max_examples=60)
+def test_windows_that_cover_a_row(rows: int, window: int) -> None:
+    rows = max(rows, window)
+    first, last = covering(rows, window)
+    cover = [[start for start in range(rows - window + 1) if start <= row < start + window] for row in range(rows)]
+    assert [list(range(a, b)) for a, b in zip(first, last, strict=True)] == cover
+
+
+def test_windows_are_a_view() -> None:
+    values = waves(50)
+    view = windows(values, 7)
+    assert view.shape == (44, 7, 5)
+    assert np.shares_memory(view, values)
+    assert np.array_equal(view[3], values[3:10])
+
+
+def test_principal_axes_leave_a_direction_out() -> None:
+    rows = np.random.default_rng(0).normal(size=(500, 3)).astype(np.float32)
+    mean, axes = principal_axes(rows, 0.999)
+    assert axes.shape == (3, 2)
+    assert np.allclose(axes.T @ axes, np.eye(2), atol=1e-5)
+    assert np.allclose(projected(projected(rows, mean, axes), mean, axes), projected(rows, mean, axes), atol=1e-5)
+    assert principal_axes(np.ones((5, 3), dtype=np.float32), 0.9)[1].shape == (3, 0)
+
+
+@pytest.mark.parametrize("cls", SIMPLE)
+def test_large_series_take_seconds_and_little_memory(cls: type[SequenceDetector]) -> None:
+    """24,000 rows of 38 columns: measured 0.02 to 0.5 s to score; the blocks keep memory far below 20 copies."""
+    import tracemalloc
+
+    values = waves(24_000, columns=38)
+    detector = cls().fit([values], Progress())
+    detector.score(values[:100])
+    began = time.perf_counter()
+    detector.score(values)
+    seconds = time.perf_counter() - began
+    tracemalloc.start()
+    detector.score(values)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert seconds < 5
+    assert peak < 8 * values.nbytes + 100e6
+
+
+# ---- real servers ---------------------------------------------------------------------------------------------------
+
+
+def test_on_real_servers_the_simple_detectors_beat_random_numbers(shared_data: Path) -> None:
+    from core.evaluation.metrics import score_card
+
+    with np.load(shared_data / "smd" / "machine-3-4.npz", allow_pickle=False) as file:
+        train, test, labels = file["train"], file["test"], file["label"]
+    scaling = Scaling("minmax").fit([train])
+    cards = {
+        cls.name: score_card(labels, cls().fit([scaling.transform(train)], Progress()).score(scaling.transform(test)).score)
+        for cls in (MeanDistance, PcaResidual, SubPCA)
+    }
+    assert cards["mean-distance"]["f1"] > 0.85
+    assert cards["pca-residual"]["f1"] > 0.85
+    assert cards["sub-pca"]["f1"] > 0.9
+    assert cards["sub-pca"]["vus_pr"] > 0.95
