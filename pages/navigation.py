@@ -51,6 +51,7 @@ def _pages() -> dict[str, list["st.Page"]]:  # type: ignore[valid-type]
             page("analysis/anomalies.py", _("Anomalies"), "troubleshoot", "anomalies"),
             page("analysis/clusters.py", _("Clusters"), "bubble_chart", "clusters"),
             page("analysis/forecast.py", _("Forecast"), "trending_up", "forecast"),
+            page("analysis/sequences.py", _("Sequences"), "monitoring", "sequences"),
         ],
     }
 

@@ -32,6 +32,6 @@ def _widget(name: str, kind: Any, default: Any, metadata: Any, key: str) -> Any:
         return st.number_input(
             name, float(metadata["low"]), float(metadata["high"]), float(default), step=0.05, help=help_, key=key
         )
-    if metadata["choices"] and kind is str:
+    if metadata["choices"] and (kind is str or typing.get_origin(kind) is typing.Literal):
         return st.selectbox(name, metadata["choices"], metadata["choices"].index(default), help=help_, key=key)
     return st.text_input(name, str(default), help=help_, key=key)

@@ -23,7 +23,7 @@ T = TypeVar("T")
 
 KEPT_DATASETS = 4
 DOUBLE_CLICK = 3.0  # seconds
-PARAMETER = {"anomalies": "contamination", "clusters": "look", "forecast": "horizon"}
+PARAMETER = {"anomalies": "contamination", "clusters": "look", "forecast": "horizon", "sequences": "until", "sequence-comparison": "compared"}
 """By task, a parameter that all of its runs have and those of other tasks have not."""
 
 

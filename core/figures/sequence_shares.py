@@ -1,0 +1,45 @@
+"""Which columns bring the score, and which modes rows belong to, as heat maps over time."""
+
+import numpy as np
+import pandas as pd
+import plotly.graph_objects as go
+
+from core.figures.anomalies import HEAT
+from core.figures.drawing import Say, laid_out
+from core.results.sequences import SequenceDetection
+from core.text import N_
+
+MODES = ((0.0, "rgba(0, 114, 178, 0.03)"), (1.0, "#0072B2"))
+COLUMNS = 60  # rows of the heat map at most: those with the greatest shares
+FULL = 0.995  # of the cells have less than the deepest colour
+
+
+def shares(found: SequenceDetection, entity: str, say: Say = str) -> go.Figure:
+    """The greatest share of every column over time; the deepest colour is for the top half per cent of the cells."""
+    table = _own(found.shares, entity)
+    values = np.maximum(table.drop(columns=["entity", "time"]).to_numpy(dtype=np.float32).T, 0)
+    kept = np.sort(np.argsort(-values.max(axis=1), kind="stable")[:COLUMNS])
+    names = [found.question.columns[column] for column in kept]
+    figure = go.Figure(go.Heatmap(
+        x=table["time"], y=names, z=values[kept], colorscale=HEAT, zmin=0, zmax=max(float(np.quantile(values, FULL)), 1e-9),
+        colorbar={"thickness": 10, "title": {"text": say(N_("share"))}}, hovertemplate="%{y}<br>%{x}<br>%{z:.3g}<extra></extra>",
+    ))  # fmt: skip
+    figure.update_yaxes(autorange="reversed", automargin=True, type="category")
+    return laid_out(figure, say, height=120 + 16 * len(names))
+
+
+def modes(found: SequenceDetection, entity: str, say: Say = str) -> go.Figure:
+    """How much the rows of one entity belong to each mode over time."""
+    table = _own(found.categories, entity)
+    values = table.drop(columns=["entity", "time"]).to_numpy(dtype=np.float32).T
+    used = np.flatnonzero(values.max(axis=1) > 0.01)
+    figure = go.Figure(go.Heatmap(
+        x=table["time"], y=[say(N_("mode {number}")).format(number=mode + 1) for mode in used], z=values[used], colorscale=MODES, zmin=0,
+        zmax=1, showscale=False, hovertemplate="%{y}<br>%{x}<br>%{z:.2f}<extra></extra>",
+    ))  # fmt: skip
+    figure.update_yaxes(autorange="reversed", automargin=True)
+    return laid_out(figure, say, height=90 + 20 * len(used))
+
+
+def _own(table: pd.DataFrame, entity: str) -> pd.DataFrame:
+    return table[(table["entity"] == entity).to_numpy()]

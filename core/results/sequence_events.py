@@ -1,0 +1,249 @@
+"""From scores to events: consecutive anomalies merged, how severe they are, which columns bring them, and the values around them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from core.data.dataset import Dataset
+from core.data.series import Series
+from core.detectors.base import Floats32, Scored
+from core.detectors.sequence_model import SequenceModel
+from core.evaluation.explanation import moving_mean_distance, ranked_causes
+from core.evaluation.thresholds import p_values
+
+Floats = NDArray[np.float64]
+
+GAP = 3  # normal rows that do not end an event
+GRADES = (1.5, 3.0, 6.0)  # how many times farther from the usual score than the threshold is
+CAUSES = 5
+CELL_EVENTS, CELL_ROWS, CELL_COLUMNS = 200, 240, 6
+MARGIN = (15, 120)  # rows shown before and after an event: at least, at most
+BINS, MIN_BINS, BIN_CELLS = 2000, 40, 4_000_000  # of the heat map: per entity at most, at least, and cells in all
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What a model says of a dataset.
+
+    fitted  (rows of the dataset,), True where the model learnt from the row
+    """
+
+    dataset: Dataset
+    series: Sequence[Series]
+    scored: Sequence[Scored]
+    fitted: NDArray[np.bool_]
+    model: SequenceModel
+
+
+def tables(seen: Seen) -> dict[str, pd.DataFrame]:
+    """rows, events, shares, categories and cells of a `SequenceDetection`."""
+    rows = _rows(seen)
+    events, blamed = _events(seen, rows)
+    rows["event"] = _numbered(rows, events)
+    return {
+        "rows": rows, "events": events, "cells": _cells(seen, events, blamed),
+        "shares": _binned(seen, [scored.shares for scored in seen.scored], np.maximum),
+        "categories": _binned(seen, [scored.categories for scored in seen.scored], np.add),
+    }  # fmt: skip
+
+
+def _rows(seen: Seen) -> pd.DataFrame:
+    """The rows of every series, one series after the other."""
+    order = np.concatenate([series.places for series in seen.series])
+    score = np.concatenate([scored.score for scored in seen.scored]).astype(np.float32)
+    fitted = seen.fitted[order]
+    rows = pd.DataFrame({
+        "entity": pd.Categorical.from_codes(seen.dataset.entity_codes[order], seen.dataset.entities),
+        "time": seen.dataset.time[order], "score": score, "anomaly": (score > seen.model.threshold_) & ~fitted, "fitted": fitted,
+        "category": np.concatenate([_category(scored) for scored in seen.scored]),
+    })  # fmt: skip
+    if seen.dataset.labels is not None:
+        rows["label"] = seen.dataset.labels.to_numpy(dtype=bool)[order]
+    return rows
+
+
+def _category(scored: Scored) -> NDArray[np.int16]:
+    if scored.categories is None:
+        return np.full(len(scored.score), -1, dtype=np.int16)
+    return scored.categories.argmax(axis=1).astype(np.int16)
+
+
+# ---- events ---------------------------------------------------------------------------------------------------------
+
+
+def merged(anomaly: NDArray[np.bool_], gap: int = GAP) -> list[tuple[int, int]]:
+    """First and last place of every event: anomalies with at most `gap` normal rows between two of them."""
+    places = np.flatnonzero(anomaly)
+    if not len(places):
+        return []
+    parts = np.split(places, np.flatnonzero(np.diff(places) > gap + 1) + 1)
+    return [(int(part[0]), int(part[-1])) for part in parts]
+
+
+def _events(seen: Seen, rows: pd.DataFrame) -> tuple[pd.DataFrame, list[NDArray[np.intp]]]:
+    """The events of all series, the highest peak first, and the columns to show of each."""
+    found, blamed = [], []
+    starts = np.cumsum([0, *(len(series.places) for series in seen.series)])
+    for number, (series, scored) in enumerate(zip(seen.series, seen.scored, strict=True)):
+        part = _Part.of(rows.iloc[starts[number] : starts[number + 1]])
+        spans = merged(part.anomaly)
+        away = moving_mean_distance(series.values) if spans else np.zeros(0)
+        for first, last in spans:
+            event, columns = _event(seen, part, (first, last), scored.shares, away)
+            found.append({"entity": series.entity, **event, "first": starts[number] + first, "last": starts[number] + last})
+            blamed.append(columns)
+    if not found:
+        return _no_events(seen), []
+    events = pd.DataFrame(found)
+    order = np.argsort(-events["peak"].to_numpy(), kind="stable")
+    events = events.iloc[order].reset_index(drop=True)
+    events["odds"] = p_values(seen.model.calibration_, events["peak"])
+    events["severity"] = _severity(seen.model, events["peak"].to_numpy(dtype=float))
+    return events.astype({"entity": pd.CategoricalDtype(seen.dataset.entities)}), [blamed[place] for place in order]
+
+
+@dataclass(frozen=True)
+class _Part:
+    """The rows of one series as arrays."""
+
+    time: NDArray[np.generic]
+    score: Floats32
+    anomaly: NDArray[np.bool_]
+    label: NDArray[np.bool_] | None
+
+    @classmethod
+    def of(cls, rows: pd.DataFrame) -> "_Part":
+        label = rows["label"].to_numpy() if "label" in rows else None
+        return cls(rows["time"].to_numpy(), rows["score"].to_numpy(), rows["anomaly"].to_numpy(), label)
+
+
+def _event(
+    seen: Seen, part: _Part, span: tuple[int, int], shares: Floats32, away: Floats
+) -> tuple[dict[str, object], NDArray[np.intp]]:
+    """One event; and its first columns by shares and by distance to the moving mean, shape (2, columns)."""
+    inside = slice(span[0], span[1] + 1)
+    flagged = part.anomaly[inside]
+    share = shares[inside][flagged].mean(axis=0, dtype=float)
+    by_share, by_distance = np.argsort(-share, kind="stable"), ranked_causes(away, span[0], span[1] + 1)
+    event: dict[str, object] = {
+        "start": part.time[span[0]], "end": part.time[span[1]], "rows": int(flagged.sum()), "peak": float(part.score[inside].max()),
+        "causes": _named(seen.dataset.columns, share, by_share),
+        "ranked": ", ".join(seen.dataset.columns[column] for column in by_distance[:CAUSES]),
+    }  # fmt: skip
+    if part.label is not None:
+        event["known"] = bool(part.label[inside].any())
+    return event, np.stack([by_share[:CELL_COLUMNS], by_distance[:CELL_COLUMNS]])
+
+
+def _named(columns: list[str], share: Floats, order: NDArray[np.intp]) -> str:
+    """The columns that bring most of a score, as "latency 61 %, errors 20 %"."""
+    whole = max(float(np.maximum(share, 0).sum()), 1e-12)
+    first = [place for place in order[:CAUSES] if share[place] > 0.01 * whole]
+    return ", ".join(f"{columns[place]} {100 * share[place] / whole:.0f} %" for place in first)
+
+
+def _severity(model: SequenceModel, peak: Floats) -> NDArray[np.int8]:
+    """0 … 3: how far a peak lies from the usual score, in units of how far the threshold does."""
+    usual = float(np.median(model.calibration_)) if len(model.calibration_) else 0.0
+    away = (peak - usual) / max(model.threshold_ - usual, 1e-12)
+    return np.searchsorted(GRADES, away, side="right").astype(np.int8)
+
+
+def _numbered(rows: pd.DataFrame, events: pd.DataFrame) -> NDArray[np.int32]:
+    """The event of every row, -1 without."""
+    number = np.full(len(rows), -1, dtype=np.int32)
+    for event, (first, last) in enumerate(zip(events["first"], events["last"], strict=True)):
+        number[first : last + 1] = event
+    return number
+
+
+def _no_events(seen: Seen) -> pd.DataFrame:
+    time = pd.Series(seen.dataset.time[:0])
+    empty = pd.DataFrame({
+        "entity": pd.Categorical([], seen.dataset.entities), "start": time, "end": time, "rows": np.zeros(0, int), "peak": np.zeros(0),
+        "causes": np.zeros(0, object), "ranked": np.zeros(0, object), "first": np.zeros(0, int), "last": np.zeros(0, int),
+        "odds": np.zeros(0), "severity": np.zeros(0, np.int8),
+    })  # fmt: skip
+    return empty if seen.dataset.labels is None else empty.assign(known=np.zeros(0, bool))
+
+
+# ---- what explains them ---------------------------------------------------------------------------------------------
+
+
+def _cells(seen: Seen, events: pd.DataFrame, blamed: list[NDArray[np.intp]]) -> pd.DataFrame:
+    """Values, expected bands and shares around the first events."""
+    starts = np.cumsum([0, *(len(series.places) for series in seen.series)])
+    numbers = {series.entity: number for number, series in enumerate(seen.series)}
+    parts = []
+    for event in events.head(CELL_EVENTS).itertuples():
+        number = numbers[str(event.entity)]
+        span = int(event.first) - starts[number], int(event.last) - starts[number]
+        part = _around(seen, number, span, blamed[event.Index])
+        parts.append(part.assign(event=np.int32(event.Index)))
+    if not parts:
+        columns = ["event", "time", "inside", "column", "value", "expected", "low", "high", "share", "by_share", "by_distance"]
+        return pd.DataFrame({name: np.zeros(0) for name in columns})
+    return pd.concat(parts, ignore_index=True).astype({"column": "category"})
+
+
+def _around(seen: Seen, number: int, span: tuple[int, int], blamed: NDArray[np.intp]) -> pd.DataFrame:
+    """The cells within `span` of a series and a margin around it; `blamed` the first columns by share and by distance."""
+    series, scored = seen.series[number], seen.scored[number]
+    first, last = span
+    margin = int(np.clip(last - first + 1, *MARGIN))
+    begin, end = max(first - margin, 0), min(last + margin + 1, len(series.places))
+    places = np.arange(begin, end, max(1, -(-(end - begin) // CELL_ROWS)))
+    middle, half = _expected(seen.model, scored, places)
+    by_share, by_distance = (list(each) for each in blamed)
+    columns = [*by_share, *(column for column in by_distance if column not in by_share)]
+    count = len(columns)
+    names = pd.Index([seen.dataset.columns[column] for column in columns])
+    return pd.DataFrame({
+        "time": seen.dataset.time[series.places[places]].repeat(count),
+        "inside": np.repeat((places >= first) & (places <= last), count),
+        "column": np.tile(np.asarray(names, dtype=object), len(places)),
+        "value": series.values[np.ix_(places, columns)].ravel().astype(np.float32),
+        "expected": middle[:, columns].ravel().astype(np.float32),
+        "low": (middle - half)[:, columns].ravel().astype(np.float32),
+        "high": (middle + half)[:, columns].ravel().astype(np.float32),
+        "share": scored.shares[np.ix_(places, columns)].ravel(),
+        "by_share": np.tile(_place(columns, by_share), len(places)), "by_distance": np.tile(_place(columns, by_distance), len(places)),
+    })  # fmt: skip
+
+
+def _place(columns: list[int], ranking: list[int]) -> NDArray[np.int8]:
+    """The place of every column in a ranking of some of them; behind all of them where it is not among them."""
+    return np.array([ranking.index(column) if column in ranking else CELL_COLUMNS for column in columns], dtype=np.int8)
+
+
+def _expected(model: SequenceModel, scored: Scored, places: NDArray[np.intp]) -> tuple[Floats, Floats]:
+    """The middle of the expected band and half its width at `places`; NaN where the detector expects nothing."""
+    part = Scored(
+        scored.score[places], scored.shares[places],
+        *(None if each is None else each[places] for each in (scored.expected, scored.spread)),
+    )  # fmt: skip
+    unknown = np.full(scored.shares[places].shape, np.nan)
+    return model.expected(part) or (unknown, unknown)
+
+
+def _binned(seen: Seen, values: Sequence[Floats32 | None], join: np.ufunc) -> pd.DataFrame:
+    """`values` of every series by bins of equal length: the greatest of each bin, or their mean where `join` adds."""
+    parts = []
+    columns = max((each.shape[1] for each in values if each is not None), default=0)
+    most = int(np.clip(BIN_CELLS // max(columns * len(seen.series), 1), MIN_BINS, BINS))
+    for series, each in zip(seen.series, values, strict=True):
+        if each is None:
+            continue
+        starts = np.unique(np.linspace(0, len(each), min(most, len(each)) + 1).astype(int))
+        reduced = join.reduceat(each, starts[:-1], axis=0)
+        if join is np.add:
+            reduced = reduced / np.array([last - first for first, last in pairwise(starts)])[:, None]
+        part = pd.DataFrame(reduced.astype(np.float32), columns=[str(column) for column in range(each.shape[1])])
+        part.insert(0, "time", seen.dataset.time[series.places[starts[:-1]]])
+        part.insert(0, "entity", pd.Categorical([series.entity] * len(part), seen.dataset.entities))
+        parts.append(part)
+    return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame({"entity": [], "time": []})

@@ -1,0 +1,417 @@
+"""The verb `sequences.train`: on the sample, on real servers, on profiles; runs, thresholds, events, what comes back."""
+
+import json
+from dataclasses import replace
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from mlflow import MlflowClient
+
+from core.analyses.selection import Selection
+from core.analyses.sequence_plan import Asked, Plan, learnt, row_seconds, usual_until
+from core.analyses.sequences import (
+    TRY_FIRST,
+    apply_model,
+    carry_out,
+    detectors,
+    models,
+    question_of,
+    sequences_of,
+    train,
+)
+from core.data.dataset import Dataset, keyed
+from core.data.loading import load
+from core.data.samples import INCIDENTS, SERVER, load_sample
+from core.errors import BadData, BadOption, NotOnRecord
+from core.exports import read_likelihoods
+from core.figures import sequence_shares
+from core.figures import sequences as figures
+from core.progress import Cancelled, Progress
+from core.results.sequence_events import CELL_COLUMNS, CELL_ROWS, GAP, MARGIN, merged
+from core.results.sequences import THOUSAND, SequenceDetection
+from core.run import Actor, Workplace
+
+BY = Actor("alice", "tests")
+WEEK = Asked("alarms", 2, "week")
+
+
+def pca(**chosen: object):  # type: ignore[no-untyped-def]
+    return detectors()["pca-residual"](**chosen)
+
+
+@pytest.fixture(scope="module")
+def server() -> Dataset:
+    """The generated server: ten incidents in its second half."""
+    return load_sample("server_kpis")
+
+
+@pytest.fixture(scope="module")
+def machine(shared_data: Path) -> Dataset:
+    return load([shared_data / "smd" / "machine-1-6.npz"])
+
+
+def several(entities: int = 3, rows: int = 400, dated: bool = True) -> Dataset:
+    """Series of two columns that go together, each with one absurd stretch near its end."""
+    random = np.random.default_rng(5)
+    parts, names = [], [f"s{number}" for number in range(entities)]
+    for _ in names:
+        base = np.sin(np.arange(rows) / 9) + random.normal(0, 0.05, rows)
+        values = np.column_stack([base, 2 * base + random.normal(0, 0.05, rows)])
+        values[rows - 30 : rows - 20, 1] += 5
+        parts.append(values)
+    times = pd.date_range("2024-01-01", periods=rows, freq="h") if dated else pd.RangeIndex(rows)
+    index = keyed(np.repeat(names, rows), np.tile(times.to_numpy(), entities))
+    frame = pd.DataFrame(np.concatenate(parts), index=index, columns=["a", "b"])
+    step = pd.Timedelta(hours=1) if dated else None
+    return Dataset(frame, layout="tidy_series", step=step, files=("several.csv",))
+
+
+# ---- what is found --------------------------------------------------------------------------------------------------
+
+
+def test_incidents_are_found_and_the_promise_holds(server: Dataset, place: Workplace) -> None:
+    """Two false alarms a week: within the two days judged none or one, while half of the incidents are seen."""
+    found, run = train(server, pca(), Plan(), WEEK, at=place, by=BY)
+    assert found.question.promise == pytest.approx(2 / (7 * 24 * 60))
+    assert run.metrics["measured_rate"] * 2880 <= 1
+    assert not found.broken
+    assert found.events["known"].all()
+    assert len(found.events) >= len(INCIDENTS) // 2
+    assert found.rows["fitted"].sum() == len(server) // 2
+    assert not found.rows.loc[found.rows["fitted"], "anomaly"].any()
+    assert found.per(found.question.promise or 0) == pytest.approx(2)
+
+
+def test_causes_name_the_columns_that_were_changed(server: Dataset, place: Workplace) -> None:
+    found, _ = train(server, pca(), Plan(), WEEK, at=place, by=BY)
+    middle, ranked = len(server) // 2, []
+    for event in found.events.itertuples():
+        [causes] = [causes for after, length, causes in INCIDENTS if middle + after <= event.last and event.first < middle + after + length]
+        assert event.causes.split(" ")[0] in causes
+        ranked.append(event.ranked.split(", ")[0] in causes)
+    assert np.mean(ranked) >= 0.8, "a moving mean follows what lasts longer than its window"
+    assert set(SERVER) == set(found.question.columns)
+
+
+def test_more_alarms_than_promised_are_told(machine: Dataset, place: Workplace) -> None:
+    """A real server drifts: of its rows labelled normal more are flagged than were promised, and the result says so."""
+    found, run = train(machine, pca(), Plan(), Asked("alarms", 1, THOUSAND), at=place, by=BY)
+    assert found.question.until == "train"
+    assert (run.metrics["rows_fitted"], run.metrics["rows_judged"]) == (23_688, 23_689)
+    assert found.broken
+    assert run.metrics["measured_low"] > run.metrics["promised_rate"]
+    assert run.metrics["f1"] > run.metrics["random.f1"]
+
+
+def test_the_card_stands_beside_random_scores_and_baselines(server: Dataset, place: Workplace) -> None:
+    found, run = train(server, pca(), Plan(), WEEK, at=place, by=BY)
+    assert found.card["line"].iloc[0] == "pca-residual"
+    assert {"random", "mean_distance", "pca"} <= set(found.card["line"])
+    card = found.card.set_index("line")
+    assert card.loc["pca-residual", "vus_pr"] > 2 * card.loc["random", "vus_pr"]
+    assert card.loc["pca-residual", "f1"] == pytest.approx(card.loc["pca", "f1"], abs=0.05)
+    assert run.metrics["vus_pr"] == pytest.approx(card.loc["pca-residual", "vus_pr"])
+    assert card["window"].nunique() == 1
+    assert run.metrics["threshold"] == found.question.threshold
+    assert run.metrics["f1_threshold"] == card.loc["pca-residual", "threshold"]
+
+
+def test_days_of_a_profile_are_rows_too(sample: Dataset, place: Workplace) -> None:
+    found, run = train(sample, pca(), Plan(), Asked("alarms", 1, "month"), at=place, by=BY)
+    assert found.question.row_seconds == 86_400
+    assert found.question.columns[0] == "00:00"
+    assert run.metrics["entities"] == len(sample.entities)
+    assert set(found.events["entity"].cat.categories) == set(sample.entities)
+
+
+def test_every_quick_detector_sees_something(server: Dataset, place: Workplace) -> None:
+    assert list(detectors())[: len(TRY_FIRST)] == list(TRY_FIRST)
+    for name in TRY_FIRST:
+        found, _ = train(server, detectors()[name](), Plan(), Asked("pot", 0.001, THOUSAND), at=place, by=BY)
+        assert found.events["known"].any(), name
+
+
+# ---- thresholds -----------------------------------------------------------------------------------------------------
+
+
+def test_contamination_flags_its_share_and_promises_nothing(server: Dataset, place: Workplace) -> None:
+    found, run = train(server, pca(), Plan(), Asked("contamination", 0.05, THOUSAND), at=place, by=BY)
+    assert run.metrics["anomaly_share"] == pytest.approx(0.05, abs=0.001)
+    assert found.question.promise is None
+    assert "promised_rate" not in run.metrics
+    assert not found.broken
+
+
+def test_the_best_threshold_is_an_oracle(server: Dataset, place: Workplace) -> None:
+    found, run = train(server, pca(), Plan(), Asked("best_f1", 0, THOUSAND), at=place, by=BY)
+    judged = found.judged
+    hits = (judged["anomaly"] & judged["label"]).sum()
+    assert 2 * hits / (judged["anomaly"].sum() + judged["label"].sum()) == pytest.approx(run.metrics["f1"], abs=1e-6)
+    assert "labels" in str(found.notes[0])
+
+
+def test_entities_share_the_alarms() -> None:
+    asked = Asked("alarms", 2, "week")
+    assert asked.rate(several(3)) == pytest.approx(2 / (168 * 3))
+    assert asked.rate(several(1)) == pytest.approx(2 / 168)
+    assert Asked("alarms", 2, THOUSAND).rate(several(3, dated=False)) == 0.002
+
+
+@pytest.mark.parametrize(
+    ("asked", "words"),
+    [
+        (Asked("alarms", 2, "fortnight"), "fortnight"),  # type: ignore[arg-type]
+        (Asked("guess", 2), "guess"),  # type: ignore[arg-type]
+        (Asked("best_f1", 0), "needs labels"),
+        (Asked("alarms", 1000, "day"), "1,000 is outside"),
+        (Asked("pot", 1.5), "1.5"),
+        (Asked("alarms", -1, THOUSAND), "-0.001"),
+    ],
+)
+def test_thresholds_that_cannot_be(place: Workplace, asked: Asked, words: str) -> None:
+    with pytest.raises(BadOption, match=words):
+        train(several(), pca(), Plan(), asked, at=place, by=BY)
+    assert place.events.read() == []
+
+
+def test_a_week_needs_dates(place: Workplace) -> None:
+    with pytest.raises(BadOption, match="no dates"):
+        train(several(dated=False), pca(), Plan(), WEEK, at=place, by=BY)
+
+
+# ---- which rows are learnt from -------------------------------------------------------------------------------------
+
+
+def test_rows_before_a_moment_a_row_or_the_training_part() -> None:
+    dated, numbered = several(), several(dated=False)
+    assert learnt(dated, "2024-01-02").sum() == 3 * 24
+    assert learnt(numbered, "100").sum() == 300
+    assert (usual_until(numbered), learnt(numbered, usual_until(numbered)).sum()) == ("200", 600)
+    part = pd.DataFrame({"part": pd.Categorical(["train"] * 100 + ["test"] * 1100)}, index=dated.frame.index)
+    parted = dated.replace(context=part)
+    assert usual_until(parted) == "train"
+    assert learnt(parted, "train").sum() == 100
+    assert (row_seconds(dated), row_seconds(numbered)) == (3600, None)
+
+
+@pytest.mark.parametrize(("until", "error"), [("soon", BadOption), ("1999-01-01", BadData), ("2050-01-01", BadData)])
+def test_a_moment_that_divides_nothing(place: Workplace, until: str, error: type[Exception]) -> None:
+    with pytest.raises(error, match=until):
+        train(several(), pca(), Plan(until), WEEK, at=place, by=BY)
+
+
+def test_too_few_rows(place: Workplace) -> None:
+    with pytest.raises(BadData, match="too few"):
+        train(several(1, 12), pca(), Plan(), Asked("contamination", 0.1, THOUSAND), at=place, by=BY)
+    [event] = place.events.read()
+    assert (event.status, event.error_type) == ("failed", "BadData")
+
+
+def test_a_scaling_that_does_not_exist(server: Dataset, place: Workplace) -> None:
+    with pytest.raises(BadOption, match="minmax"):
+        train(server, pca(), Plan("", "magic"), WEEK, at=place, by=BY)  # type: ignore[arg-type]
+
+
+# ---- events ---------------------------------------------------------------------------------------------------------
+
+
+def test_anomalies_a_few_rows_apart_are_one_event() -> None:
+    flags = np.zeros(40, dtype=bool)
+    flags[[3, 4, 4 + GAP + 1, 20, 39]] = True
+    assert merged(flags) == [(3, 8), (20, 20), (39, 39)]
+    assert merged(flags, gap=0)[0] == (3, 4)
+    assert merged(np.zeros(5, dtype=bool)) == []
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.lists(st.booleans(), max_size=200), st.integers(0, 6))
+def test_events_hold_every_anomaly_and_keep_apart(raised: list[bool], gap: int) -> None:
+    flags = np.array(raised, dtype=bool)
+    spans = merged(flags, gap)
+    covered = np.zeros(len(flags), dtype=bool)
+    for first, last in spans:
+        assert flags[first]
+        assert flags[last]
+        covered[first : last + 1] = True
+    assert covered[flags].all()
+    assert all(after[0] - before[1] > gap + 1 for before, after in pairwise(spans))
+
+
+def test_every_series_has_its_event(place: Workplace) -> None:
+    dataset = several()
+    order = np.random.default_rng(1).permutation(len(dataset))
+    found, _ = train(dataset.rows(order), pca(variance=0.5), Plan(), Asked("pot", 0.001, THOUSAND), at=place, by=BY)
+    straight, _ = train(dataset, pca(variance=0.5), Plan(), Asked("pot", 0.001, THOUSAND), at=place, by=BY)
+    assert set(found.events["entity"]) == {"s0", "s1", "s2"}
+    assert found.events["start"].iloc[0] >= pd.Timestamp("2024-01-16")
+    pd.testing.assert_frame_equal(found.events, straight.events)
+    assert (found.rows["event"] >= 0).sum() >= found.rows["anomaly"].sum() > 0
+    for number, event in found.events.iterrows():
+        inside = found.rows.iloc[event["first"] : event["last"] + 1]
+        assert (inside["event"] == number).all()
+        assert inside["score"].max() == pytest.approx(event["peak"])
+        assert inside["anomaly"].sum() == event["rows"]
+
+
+def test_cells_explain_the_event(server: Dataset, place: Workplace) -> None:
+    found, _ = train(server, pca(), Plan(), WEEK, at=place, by=BY)
+    cells = found.cells[found.cells["event"] == 0]
+    event = found.events.iloc[0]
+    assert cells["time"].min() == event["start"] - pd.Timedelta(minutes=MARGIN[0])
+    assert cells.loc[cells["inside"], "time"].agg(["min", "max"]).tolist() == [event["start"], event["end"]]
+    assert cells["column"].nunique() <= 2 * CELL_COLUMNS
+    worst = cells[(cells["by_share"] == 0) & cells["inside"]]
+    assert (worst["value"] > worst["high"]).mean() > 0.5
+    assert (worst["low"] < worst["expected"]).all()
+    calm = cells[~cells["inside"]]
+    assert ((calm["value"] > calm["low"]) & (calm["value"] < calm["high"])).mean() > 0.8
+
+
+def test_the_result_stays_small(machine: Dataset, place: Workplace) -> None:
+    found, _ = train(machine, pca(), Plan(), Asked("contamination", 0.3, THOUSAND), at=place, by=BY)
+    assert len(found.events) > 200
+    assert found.cells["event"].nunique() == 200
+    assert found.cells.groupby(["event", "column"], observed=True).size().max() <= CELL_ROWS
+    assert len(found.shares) == 2000
+    shares = found.shares.drop(columns=["entity", "time"]).to_numpy()
+    assert shares.shape[1] == len(machine.columns)
+    assert found.categories.empty
+
+
+# ---- runs -----------------------------------------------------------------------------------------------------------
+
+
+def test_the_run_is_on_record(server: Dataset, place: Workplace) -> None:
+    found, run = train(server, pca(), Plan(), WEEK, at=place, by=BY)
+    kept = MlflowClient(place.tracking.uri).get_run(run.id)
+    assert kept.data.metrics["events"] == len(found.events)
+    assert kept.data.params | {"until": "", "scaling": "minmax", "detector": "pca-residual"} == kept.data.params | {"until": ""}
+    assert kept.data.params["until"] == "2024-03-06 00:00:00"
+    [event] = place.events.read()
+    assert (event.status, event.details.anomalies_count) == ("completed", found.rows["anomaly"].sum())
+    assert [record.id for record in models(place)] == [run.id]
+    again = sequences_of(run.id, place)
+    for name in ("rows", "events", "shares", "cells", "curves", "card"):
+        pd.testing.assert_frame_equal(getattr(again, name), getattr(found, name), check_dtype=False)
+    assert (again.question, again.notes, again.figures) == (found.question, found.notes, found.figures)
+
+
+def test_a_folder_without_a_result(tmp_path: Path) -> None:
+    with pytest.raises(NotOnRecord, match="no scored series"):
+        SequenceDetection.load(tmp_path)
+
+
+def test_a_kept_model_gives_the_same_scores(server: Dataset, place: Workplace) -> None:
+    found, run = train(server, pca(), Plan(), WEEK, at=place, by=BY)
+    again, other = apply_model(server, run.id, at=place, by=BY)
+    assert np.array_equal(again.rows["score"], found.rows["score"])
+    assert (again.question.threshold, again.question.fitted_by) == (found.question.threshold, run.id)
+    assert not again.rows["fitted"].any()
+    assert run.id[:12] in str(again.notes[0])
+    assert [record.id for record in models(place)] == [run.id]
+    assert other.metrics["rows_judged"] == len(server)
+    with pytest.raises(BadData, match="columns"):
+        apply_model(several(), run.id, at=place, by=BY)
+
+
+def test_a_model_of_dated_rows_judges_rows_without_dates(place: Workplace) -> None:
+    found, run = train(several(), pca(variance=0.5), Plan(), WEEK, at=place, by=BY)
+    again, _ = apply_model(several(dated=False), run.id, at=place, by=BY)
+    assert again.question.per == THOUSAND
+    assert len(again.events) >= len(found.events) > 0
+
+
+@pytest.mark.parametrize("selection", [Selection(), Selection(("s1",), pd.Timestamp("2024-01-03"))])
+def test_a_job_answers_as_the_verb_does(place: Workplace, selection: Selection) -> None:
+    dataset = several()
+    asked = question_of(place.datasets.save(dataset), pca(variance=0.5), Plan("2024-01-10"), WEEK, selection=selection)
+    run = carry_out(json.loads(json.dumps(asked)), at=place, by=BY, progress=Progress())
+    straight, _ = train(dataset, pca(variance=0.5), Plan("2024-01-10"), WEEK, selection=selection, at=place, by=BY)
+    job = sequences_of(run, place)
+    assert job.question == straight.question
+    assert np.array_equal(job.rows["score"], straight.rows["score"])
+    again = carry_out(question_of(place.datasets.save(dataset), model_run=run), at=place, by=BY, progress=Progress())
+    assert sequences_of(again, place).question.fitted_by == run
+
+
+def test_a_job_can_be_cancelled(server: Dataset, place: Workplace) -> None:
+    progress = Progress()
+    progress.cancel()
+    with pytest.raises(Cancelled):
+        train(server, pca(), Plan(), WEEK, at=place, by=BY, progress=progress)
+    [event] = place.events.read()
+    assert event.status == "interrupted"
+
+
+def test_tables_to_export(server: Dataset, place: Workplace, tmp_path: Path) -> None:
+    found, _ = train(server, pca(), Plan(), WEEK, at=place, by=BY)
+    table, events = found.to_frame(), found.event_table()
+    assert len(table) == len(server)
+    assert table["event"].max() == len(events) == events["event"].max()
+    assert set(table.loc[table["event"].isna(), "severity"]) == {""}
+    assert events["severity"].iloc[0] == "extreme"
+    found.write_likelihoods(tmp_path / "scores.csv")
+    moments, scores, words = read_likelihoods(tmp_path / "scores.csv")
+    assert moments[0] == "20240306000000"
+    assert np.allclose(scores, found.judged["score"])
+    assert words.sum() == server.labels.sum()  # type: ignore[union-attr]
+    assert "Normaly" in (tmp_path / "scores.csv").read_text()
+
+
+# ---- figures --------------------------------------------------------------------------------------------------------
+
+
+def names(figure: Any) -> set[str]:
+    return {str(trace.name) for trace in figure.data if trace.name}
+
+
+def test_figures(server: Dataset, place: Workplace) -> None:
+    found, _ = train(server, pca(), Plan(), WEEK, at=place, by=BY)
+    entity = server.entities[0]
+    timeline = figures.timeline(found, entity)
+    assert {"score", "learnt from", "threshold", "event", "labelled abnormal", "extreme"} <= names(timeline)
+    low, high = timeline.layout.yaxis.range
+    assert low < found.question.threshold < high
+    assert names(figures.values(server, found, entity, ["cpu", "errors"])) == {"cpu", "errors", "event"}
+    for by in ("share", "distance"):
+        opened = figures.event(found, 0, by)
+        assert {"expected", "expected ± 2σ", "measured", "event"} <= names(opened)
+        assert opened.layout.annotations[0].text == "errors"
+    heat = sequence_shares.shares(found, entity).data[0]
+    assert list(heat.y) == list(SERVER)
+    assert np.asarray(heat.z).shape == (12, 2000)
+
+
+def test_figures_of_modes_and_training(server: Dataset, place: Workplace) -> None:
+    found, _ = train(server, pca(), Plan(), WEEK, at=place, by=BY)
+    bins = found.shares[["entity", "time"]]
+    found = replace(
+        found, categories=bins.assign(**{"0": 0.75, "1": 0.25, "2": 0.0}), curves=pd.DataFrame({"curve": "loss", "step": [1, 2], "value": [2.0, 1.0]})
+    )
+    assert list(sequence_shares.modes(found, server.entities[0]).data[0].y) == ["mode 1", "mode 2"]
+    assert list(figures.training(found).data[0].y) == [2.0, 1.0]
+
+
+def test_one_absurd_score_does_not_flatten_the_others(place: Workplace) -> None:
+    dataset = several(1)
+    values = dataset.values.copy()
+    values[350] = 1e9, -1e9
+    dataset = dataset.replace(frame=pd.DataFrame(values, index=dataset.frame.index, columns=dataset.columns))
+    found, _ = train(dataset, pca(variance=0.5), Plan(), Asked("pot", 0.02, THOUSAND), at=place, by=BY)
+    figure = figures.timeline(found, "s0")
+    assert figure.layout.yaxis.range[1] < found.rows["score"].max()
+    assert max(max(trace.y) for trace in figure.data if trace.name == "score") <= figure.layout.yaxis.range[1]
+
+
+def test_millions_of_rows_are_drawn_with_thousands_of_points(server: Dataset, place: Workplace) -> None:
+    found, _ = train(server, pca(), Plan(), WEEK, at=place, by=BY)
+    many = pd.concat([found.judged] * 200, ignore_index=True).assign(fitted=False)
+    many["time"] = pd.date_range("2024-01-01", periods=len(many), freq="s")
+    figure = figures.timeline(replace(found, rows=many, events=found.events.head(0)), server.entities[0])
+    assert max(len(trace.x) for trace in figure.data) <= 6000

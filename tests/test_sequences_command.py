@@ -1,0 +1,111 @@
+"""`python -m core sequences`, run as a person runs it."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from core.exports import read_likelihoods
+from tests.test_commands import vigie  # noqa: F401
+
+
+@pytest.fixture
+def server_file(vigie, tmp_path: Path) -> Path:  # type: ignore[no-untyped-def]  # noqa: F811
+    path = tmp_path / "server.csv"
+    assert vigie("sample", "server_kpis", "--out", path).returncode == 0
+    return path
+
+
+@pytest.fixture
+def arrays(tmp_path: Path) -> Path:
+    """A folder with one archive: two columns that go together, and one labelled stretch in which they do not."""
+    random = np.random.default_rng(0)
+    base = np.sin(np.arange(1200) / 15)[:, None] + random.normal(0, 0.05, (1200, 2))
+    test, label = base[600:].copy(), np.zeros(600, dtype=int)
+    test[300:320, 1] += 2
+    label[300:320] = 1
+    folder = tmp_path / "arrays"
+    folder.mkdir()
+    np.savez(folder / "machine.npz", train=base[:600], test=test, label=label)
+    return folder
+
+
+def test_train_and_score(vigie, server_file: Path, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]  # noqa: F811
+    ran = vigie("sequences", "train", server_file, "--alarms-per-week", 2, "--set", "variance=0.8", "--json")
+    assert ran.returncode == 0, ran.stderr
+    first = json.loads(ran.stdout)
+    assert first["metrics"]["events"] > 3
+    assert first["metrics"]["promised_rate"] == pytest.approx(2 / 10_080)
+    assert first["recorded"]
+    assert first["metrics"]["vus_pr"] > first["metrics"]["random.vus_pr"]
+    out, scores = tmp_path / "scores.csv", tmp_path / "loglik.txt"
+    ran = vigie("sequences", "score", server_file, "--model", first["run_id"], "--out", out, "--scores-file", scores, "--json")
+    assert ran.returncode == 0, ran.stderr
+    table = pd.read_csv(out)
+    assert len(table) == json.loads(ran.stdout)["metrics"]["rows_judged"] == 5760
+    moments, values, _ = read_likelihoods(scores)
+    assert moments[0] == "20240304000000"
+    assert np.allclose(values, table["score"], rtol=1e-5)
+
+
+def test_the_predecessors_options(vigie, arrays: Path, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]  # noqa: F811
+    ran = vigie(
+        "sequences", "train", "--dataset_path", arrays, "--detector", "kmeans-ad", "--seed", 3, "--gpu_id", 0, "--epochs", 3,
+        "--batch_size", 16, "--n", 2, "--log_path", tmp_path / "log", "--checkpoints_path", tmp_path / "points", "--contamination", 0.03,
+    )  # fmt: skip
+    assert ran.returncode == 0, ran.stderr
+    assert "kmeans-ad has no setting device: cuda:0 is left out" in ran.stderr
+    assert "kmeans-ad has no setting batch_size" in ran.stderr
+    assert "does not learn in epochs" in ran.stderr
+    assert "events" in ran.stdout
+    assert (tmp_path / "log" / "training.csv").is_file()
+
+
+def test_the_deep_model_through_the_predecessors_options(vigie, arrays: Path, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]  # noqa: F811
+    ran = vigie(
+        "sequences", "train", "--dataset_path", arrays, "--epochs", 2, "--batch_size", 64, "--n", 2, "--alarms-per-1000", 5,
+        "--checkpoints_path", tmp_path / "points", "--log_path", tmp_path / "log", "--seed", 1, "--json",
+    )  # fmt: skip
+    assert ran.returncode == 0, ran.stderr
+    assert "2 epochs of 480 rows are 16 steps of 64 windows" in ran.stderr
+    assert json.loads(ran.stdout)["metrics"]["rows_judged"] == 600
+    assert len(pd.read_csv(tmp_path / "log" / "training.csv")) > 0
+
+
+def test_evaluate(vigie, arrays: Path, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]  # noqa: F811
+    out = tmp_path / "scores.csv"
+    ran = vigie("sequences", "evaluate", "--data", arrays / "machine.npz", "--detector", "pca-residual", "--out", out, "--json")
+    assert ran.returncode == 0, ran.stderr
+    answer = json.loads(ran.stdout)
+    assert answer["metrics"]["f1"] > 0.9 > answer["random"]["f1"]
+    assert {"f1", "auc_pr", "auc_roc", "vus_pr", "event_f1"} <= set(answer["metrics"]) <= set(answer["mean_distance"]) | set(answer["pca"])
+    table = pd.read_csv(out)
+    assert list(table) == ["row", "score"]
+    assert table["row"].tolist() == list(range(600))
+    assert 295 <= table["score"].idxmax() <= 325
+    assert "pca-residual" in vigie("sequences", "evaluate", "--data", arrays / "machine.npz").stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["train", "SERVER", "--n", "38"], "server.csv has 12 columns"),
+        (["train", "SERVER", "--risk", "0.001", "--contamination", "0.1"], "choose one of"),
+        (["train", "SERVER", "--detector", "oracle"], "pca-residual"),
+        (["train", "SERVER", "--set", "trees=3"], "trees"),
+        (["train", "SERVER", "--until", "soon"], "soon"),
+        (["train", "SERVER", "--risk", "2"], "2"),
+        (["train"], "No file"),
+        (["train", "absent.csv"], "absent.csv"),
+        (["score", "SERVER", "--model", "x", "--out", "scores.xls"], "parquet"),
+        (["evaluate", "--data", "absent.npz"], "absent.npz"),
+    ],
+)
+def test_bad_input_is_one_line_and_exit_code_2(vigie, server_file: Path, arguments: list[str], words: str) -> None:  # type: ignore[no-untyped-def]  # noqa: F811
+    ran = vigie("sequences", *[str(server_file) if each == "SERVER" else each for each in arguments])
+    assert ran.returncode == 2, ran.stderr
+    assert ran.stdout == ""
+    assert words in ran.stderr
+    assert len(ran.stderr.strip().splitlines()) == 1

@@ -1,0 +1,252 @@
+"""The page of sequences, in Streamlit's own test harness, with a worker that does its jobs."""
+
+import time
+from typing import Any
+
+import pandas as pd
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from core.analyses.sequence_comparison import compare, comparison_of
+from core.analyses.sequence_plan import Asked, Plan
+from core.analyses.sequences import detectors, sequences_of, train
+from core.data.dataset import Dataset
+from core.data.samples import load_sample
+from core.jobs.worker import Worker
+from core.results.sequences import THOUSAND
+from core.run import Actor, Workplace
+from pages.parts import text
+from tests.test_pages import at, clicked, opened, promoted_by_force, texts  # noqa: F401
+from tests.test_sequences import several
+
+BY = Actor("bob", "tests")
+PAGE = "analysis/sequences.py"
+PATIENCE = 60.0  # seconds
+
+
+@pytest.fixture(scope="module")
+def server() -> Dataset:
+    return load_sample("server_kpis")
+
+
+def figures(app: AppTest) -> dict[str, str]:
+    return {metric.label: metric.value for metric in app.metric}
+
+
+def labels(app: AppTest) -> set[str]:
+    return {tab.label for tab in app.tabs}
+
+
+def widget(app: AppTest, key: str) -> Any:
+    kinds = ("selectbox", "number_input", "select_slider", "button_group", "date_input", "multiselect", "text_input", "datetime_input")
+    return next(each for kind in kinds for each in app.get(kind) if each.key == key)
+
+
+def keys(app: AppTest) -> set[str]:
+    return {each.key for kind in ("selectbox", "number_input", "select_slider", "date_input", "text_input", "datetime_input") for each in app.get(kind)}
+
+
+def answered(app: AppTest) -> AppTest:
+    """The page once its job has ended."""
+    until = time.monotonic() + PATIENCE
+    while "work" in app.query_params or "run" not in app.query_params:
+        assert time.monotonic() < until, texts(app)
+        if app.error:
+            return app
+        time.sleep(0.2)
+        app = app.run()
+    return app
+
+
+def trained(at: Workplace, dataset: Dataset, asked: Asked = Asked(), detector: str = "pca-residual") -> dict[str, str]:  # noqa: B008, F811
+    """The address of a result."""
+    _, run = train(dataset, detectors()[detector](), Plan(), asked, at=at, by=BY)
+    return {"dataset": at.datasets.save(dataset), "run": run.id}
+
+
+# ---- nothing to show ------------------------------------------------------------------------------------------------
+
+
+def test_without_data_it_says_what_to_do(at: Workplace) -> None:  # noqa: F811
+    app = opened(PAGE)
+    assert not app.exception
+    assert "There is no data yet" in texts(app)
+
+
+def test_too_few_rows(at: Workplace) -> None:  # noqa: F811
+    app = opened(PAGE, dataset=at.datasets.save(several(1, 12)))
+    assert not app.exception
+    assert "These data have 12 rows: too few" in texts(app)
+    assert "sequence-detector" not in keys(app)
+
+
+def test_nothing_above_the_threshold(at: Workplace) -> None:  # noqa: F811
+    calm = several(1)
+    values = calm.values.copy()
+    values[365:385] = values[300:320]
+    calm = calm.replace(frame=pd.DataFrame(values, index=calm.frame.index, columns=calm.columns))
+    app = opened(PAGE, **trained(at, calm, Asked("pot", 0.00001, THOUSAND)))
+    assert not app.exception
+    assert figures(app)["Events"] == "0"
+    assert "No row lies above the threshold" in texts(app)
+
+
+# ---- asking ---------------------------------------------------------------------------------------------------------
+
+
+def test_a_job_answers_and_the_address_keeps_it(at: Workplace, server: Dataset, worker: Worker) -> None:  # noqa: F811
+    digest = at.datasets.save(server)
+    app = answered(clicked(opened(PAGE, dataset=digest), "find-sequences"))
+    assert not app.exception
+    assert not app.error
+    run = app.query_params["run"]
+    found = sequences_of(run, at)
+    assert figures(app)["Events"] == str(len(found.events))
+    assert figures(app)["False alarms a week"] == "0"
+    assert (found.question.asked, found.question.amount, found.question.per) == ("alarms", 2.0, "week")
+    assert found.question.until == "2024-03-06 00:00:00"
+    assert {"Over time", "Score card", "Model"} <= labels(app)
+    again = opened(PAGE, dataset=digest, run=run)
+    assert figures(again) == figures(app)
+    assert len(at.events.read()) == 1, "looking again is not a new run"
+
+
+def test_the_settings_change_with_the_detector_and_the_threshold(at: Workplace, server: Dataset, worker: Worker) -> None:  # noqa: F811
+    app = opened(PAGE, dataset=at.datasets.save(server))
+    assert "try first" in widget(app, "sequence-detector").options[0]
+    app = widget(app, "sequence-detector").set_value("moving-mean").run()
+    assert "moving-mean.window" in keys(app)
+    app = widget(app, "sequence-detector").set_value("sgmvrnn").run()
+    assert not app.exception
+    assert {"sgmvrnn.window", "sgmvrnn.seed", "sgmvrnn.device"} <= keys(app)
+    app = widget(app, "sequence-detector").set_value("moving-mean").run()
+    app = widget(app, "sequence-threshold").set_value("contamination").run()
+    assert {"sequence-alarms", "sequence-per"}.isdisjoint(keys(app))
+    app = widget(app, "sequence-scaling").set_value("robust").run()
+    app = answered(clicked(app, "find-sequences"))
+    found = sequences_of(app.query_params["run"], at)
+    assert (found.question.detector, found.question.scaling, found.question.asked) == ("moving-mean", "robust", "contamination")
+    assert "it promises nothing" in texts(app)
+    app = widget(app, "sequence-threshold").set_value("best_f1").run()
+    assert "an upper bound" in texts(app)
+
+
+def test_without_dates_alarms_are_counted_per_thousand_rows(at: Workplace, worker: Worker) -> None:  # noqa: F811
+    app = opened(PAGE, dataset=at.datasets.save(load_sample("kpi_matrix")))
+    assert widget(app, "sequence-per").options == ["per 1,000 rows"]
+    assert widget(app, "sequence-until-row").value == 3600
+    app = answered(clicked(app, "find-sequences"))
+    assert not app.exception
+    assert "False alarms per 1,000 rows" in figures(app)
+
+
+def test_days_of_a_profile(at: Workplace, sample: Dataset, worker: Worker) -> None:  # noqa: F811
+    app = opened(PAGE, dataset=at.datasets.save(sample))
+    assert "sequence-until-day" in keys(app)
+    app = answered(clicked(app, "find-sequences"))
+    assert not app.exception
+    assert not app.error
+    assert "sequence-entity" in keys(app)
+
+
+def test_the_training_part_of_a_file(at: Workplace) -> None:  # noqa: F811
+    dataset = several(1)
+    part = pd.DataFrame({"part": pd.Categorical(["train"] * 150 + ["test"] * 250)}, index=dataset.frame.index)
+    app = opened(PAGE, dataset=at.datasets.save(dataset.replace(context=part)))
+    assert not app.exception
+    assert widget(app, "sequence-part").value == "the end of the training part"
+
+
+def test_what_cannot_be_answered_is_said_on_the_page(at: Workplace, worker: Worker) -> None:  # noqa: F811
+    app = opened(PAGE, dataset=at.datasets.save(several(1, 24, dated=False)))
+    app = widget(app, "sequence-until-row").set_value(2).run()
+    app = answered(clicked(app, "find-sequences"))
+    assert "too few to learn from" in app.error[0].value
+
+
+def test_a_saved_model_is_applied(at: Workplace, server: Dataset, worker: Worker) -> None:  # noqa: F811
+    first = trained(at, server)
+    app = opened(PAGE, dataset=first["dataset"])
+    app = widget(app, "sequence-how").set_value("apply").run()
+    app = answered(clicked(app, "find-sequences"))
+    assert not app.error
+    assert sequences_of(app.query_params["run"], at).question.fitted_by == first["run"]
+    assert "The threshold is that of the run" in texts(app)
+
+
+def test_the_model_is_registered_and_promoted_by_force(at: Workplace, server: Dataset) -> None:  # noqa: F811
+    address = trained(at, server)
+    app = opened(PAGE, **address)
+    app.session_state["sequence-view"] = "Model"
+    promoted_by_force(app.run(), "sequences")
+
+
+# ---- the answer -----------------------------------------------------------------------------------------------------
+
+
+def test_an_event_is_opened_and_explained(at: Workplace, server: Dataset) -> None:  # noqa: F811
+    app = opened(PAGE, **trained(at, server))
+    assert "#1 · ★ extreme · sample_server_kpis" in texts(app)
+    assert "In this order: errors" in texts(app)
+    app = widget(app, "event-ranking").set_value("share").run()
+    assert "errors 9" in texts(app)
+    app = widget(app, "event-severity").set_value([2]).run()
+    assert not app.exception
+
+
+def test_the_score_card_strikes_point_adjusted_f1_through(at: Workplace, server: Dataset) -> None:  # noqa: F811
+    app = opened(PAGE, **trained(at, server))
+    app.session_state["sequence-view"] = "Score card"
+    said = texts(app.run())
+    assert "comes first: VUS-PR" in said
+    assert "~~F1, point-adjusted~~" in said
+    assert "Window of VUS: 100 rows" in said
+    assert "random scores reach" in said
+
+
+def test_more_alarms_than_promised_are_told(at: Workplace, server: Dataset) -> None:  # noqa: F811
+    app = opened(PAGE, **trained(at, server, Asked("alarms", 1, THOUSAND), "mean-distance"))
+    assert "The promise does not hold here" in app.warning[0].value
+    unlabelled = server.replace(labels=None)
+    app = opened(PAGE, **trained(at, unlabelled, Asked("alarms", 1, THOUSAND)))
+    assert "More rows are flagged than false alarms alone would explain" in app.warning[0].value
+    assert "Score card" not in labels(app)
+
+
+def test_a_result_of_other_data_is_shown_without_its_values(at: Workplace, server: Dataset, sample: Dataset) -> None:  # noqa: F811
+    run = trained(at, server)["run"]
+    app = opened(PAGE, dataset=at.datasets.save(sample), run=run)
+    assert not app.exception
+    assert "data other than those loaded" in texts(app)
+    assert "sequence-values" not in {each.key for each in app.multiselect}
+
+
+def test_detectors_are_compared_by_their_labels(at: Workplace, server: Dataset, worker: Worker) -> None:  # noqa: F811
+    app = answered(clicked(opened(PAGE, dataset=at.datasets.save(server)), "compare-sequences"))
+    assert not app.exception
+    found = comparison_of(app.query_params["run"], at)
+    assert set(found.card["line"]) == {"pca-residual", "moving-mean", "kmeans-ad", "sub-pca", "random", "mean_distance"}
+    assert found.winner not in ("random", "mean_distance")
+    assert found.card["vus_pr"].is_monotonic_decreasing
+    assert "comes first: VUS-PR" in texts(app)
+    assert found.question.planted == 0
+
+
+def test_detectors_are_compared_by_planted_anomalies(at: Workplace) -> None:  # noqa: F811
+    dataset = several(2, 600)
+    found, run = compare(dataset, Plan(), at=at, by=BY)
+    assert found.question.planted > 20
+    assert found.question.copies == 10_000 // 300
+    assert found.card.set_index("line").loc["pca-residual", "hit_100"] > 0
+    app = opened(PAGE, dataset=at.datasets.save(dataset), run=run.id)
+    assert "anomalies were planted" in texts(app)
+    assert "HitRate@100 %" in texts(app)
+    assert run.metrics["random.vus_pr"] < max(found.card["vus_pr"])
+
+
+def test_french(at: Workplace, server: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: F811
+    address = trained(at, server)
+    monkeypatch.setattr(text, "language", lambda: "fr")
+    app = opened(PAGE, **address)
+    assert not app.exception
+    assert app.title[0].value == text.catalogue("fr").gettext("Sequences")
