@@ -214,14 +214,14 @@ def _keep(run: Run, tally: Tally, out: Path) -> None:
     """The figures of the run, and what says where its results are; the scores themselves stay where they are."""
     run.metrics = tally.metrics()
     run.details = {
-        "anomalies_count": tally.anomalies, "successful_predictions": tally.rows, "failed_predictions": len(tally.skipped),
+        "anomalies_count": tally.anomalies, "successful_predictions": tally.rows, "failed_predictions": tally.files_skipped,
     }  # fmt: skip
     for name in (MANIFEST, "skipped.csv"):
         shutil.copyfile(out / name, run.folder / name)
 
 
 def _notes(question: Question, model: _OfRun | _PerGroup) -> Iterator[Text]:
-    if isinstance(model, _OfRun) and question.streaming and model.detector.mode not in ("streaming",) and hasattr(model.detector, "scoring"):
+    if isinstance(model, _OfRun) and question.streaming and getattr(model.detector, "scoring", "streaming") != "streaming":
         yield Text(N_("The threshold comes from scores of windows, the rows are scored one after the other: compare the share flagged with the share promised."))
     if isinstance(model, _PerGroup):
         yield Text(N_("Each group's model has learnt from rows that it scores; what is abnormal in most of them passes for usual."))

@@ -1,0 +1,84 @@
+"""A detector that takes its time, and what scores with it. `python -m tests.slow FOLDER OUT LOG` scores a folder, to be killed."""
+
+import os
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+import numpy as np
+
+from core.data.dataset import Dataset
+from core.data.loading import load
+from core.detectors.base import Floats32, Scored, SequenceDetector
+from core.detectors.scaling import Scaling
+from core.detectors.sequence_model import SequenceModel
+from core.progress import Progress
+from core.scale import Cut, Folder, Place, Tally, Work, score_folder
+from core.scale.work import MODEL
+
+SLOW = 0.15  # seconds a batch
+OURS = tuple(f"core.detectors.{name}" for name in ("scaling.Scaling", "sequence_model.SequenceModel"))
+HERE = Place()
+
+
+@dataclass
+class Slow(SequenceDetector):
+    """Its score is the sum of a row; it writes down which process scored how many series."""
+
+    name = "slow"
+    label = "slow"
+
+    log: str = ""
+    deadly: float = 1e30  # a first value above it ends the process
+
+    def fit(self, series: Sequence[Floats32], progress: Progress) -> Self:
+        return self
+
+    def score(self, series: Floats32) -> Scored:
+        if series[0, 0] > self.deadly:
+            os._exit(1)
+        return Scored(np.nansum(series, axis=1), np.zeros_like(series))
+
+    def score_many(self, series: Sequence[Floats32]) -> list[Scored]:
+        time.sleep(SLOW)
+        found = [self.score(each) for each in series]
+        if self.log:
+            with Path(self.log).open("a") as log:
+                log.write(f"{os.getpid()} {len(series)}\n")
+        return found
+
+
+def fitted(detector: SequenceDetector, dataset: Dataset) -> SequenceModel:
+    """A model that calls the highest tenth of what was held out abnormal."""
+    model = SequenceModel(detector, Scaling(clamp=1e9)).fit(dataset)
+    model.threshold_ = float(np.quantile(model.calibration_, 0.9))
+    return model
+
+
+def work_of(model: SequenceModel, folder: Path, out: Path, trusted: tuple[str, ...] = OURS) -> Work:
+    """The model beside its results."""
+    import skops.io
+
+    out.mkdir(exist_ok=True)
+    skops.io.dump(model, out / MODEL)
+    return Work(folder, out, "made", (*trusted, "tests.slow.Slow"))
+
+
+def scored(work: Work, rows: int, place: Place = HERE, progress: Progress | None = None, pattern: str = "") -> Tally:
+    folder = Folder(work.folder, pattern)
+    return score_folder(work, folder, folder.inventory(), Cut(rows), place, progress or Progress())
+
+
+def score_slowly(folder: Path, out: Path, log: Path) -> Tally:
+    """A batch for every file of 20 rows."""
+    from tests.slow import Slow  # not __main__.Slow: models name their classes
+
+    model = fitted(Slow(str(log)), load([folder / "site_1.csv"]))
+    return scored(work_of(model, folder, out), 20)
+
+
+if __name__ == "__main__":
+    score_slowly(*map(Path, sys.argv[1:]))
