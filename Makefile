@@ -8,10 +8,10 @@ BIN := $(VENV)/bin
 export OMP_NUM_THREADS ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test lint types check bench locales clean
+.PHONY: help install run test lint types check bench bench-sgmvrnn locales clean
 
 help: ## list the commands
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/' | expand -t 12
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/' | expand -t 16
 
 install: $(VENV)/.installed ## make .venv and install what the product needs
 
@@ -45,6 +45,9 @@ check: lint types test ## everything that has to pass
 
 bench: $(VENV)/.tested ## ratios against plain libraries, both sides in one run
 	$(BIN)/python -m benchmarks
+
+bench-sgmvrnn: $(VENV)/.tested ## speed of SGmVRNN beside plain torch, then its accuracy on labelled servers (half an hour)
+	$(BIN)/python -m benchmarks sgmvrnn sgmvrnn_accuracy
 
 locales: $(VENV)/.installed ## collect the texts of the code into locales/ and keep the translations
 	$(BIN)/pybabel -q extract -F locales/babel.cfg -k N_ -k _ --no-location --sort-output --width=120 --project Vigie -o locales/vigie.pot .

@@ -6,8 +6,10 @@ from importlib import import_module
 
 from benchmarks.lines import show
 
-BENCHMARKS = ("reading", "detection", "planted", "forecasting", "first_page", "payload", "clustering", "sequences",
-    "sgmvrnn", "sgmvrnn_accuracy")
+BENCHMARKS = (
+    "reading", "detection", "planted", "forecasting", "first_page", "payload", "clustering", "sequences",
+    "sgmvrnn", "sgmvrnn_accuracy", "scale",
+)
 
 
 def main(names: list[str]) -> int:

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.lines import Line, median
+from core.detectors import training
 from core.detectors.scaling import Scaling
 from core.detectors.sequences import sgmvrnn
 from core.detectors.sequences.sgmvrnn import SGmVRNN
@@ -28,7 +29,7 @@ def main() -> list[Line]:
     import torch
 
     torch.set_num_threads(1)
-    sgmvrnn._keep_freed_memory()
+    training._keep_freed_memory()
     lines = []
     for batch, target in TRAIN_TARGETS.items():
         lines += _training(batch, target)
@@ -55,20 +56,17 @@ def _training(batch: int, target: int) -> list[Line]:
     ]
 
 
-def _ours(batch: int, fidelity: str) -> Callable[[], None]:
+def _ours(batch: int, fidelity: str) -> Callable[[], object]:
     detector = SGmVRNN(fidelity=fidelity, batch_size=batch, steps=10**6)  # type: ignore[arg-type]
     detector.columns_ = COLUMNS
     material = sgmvrnn.Material.of([_series(ROWS)], WINDOW, "cpu")
-    training = sgmvrnn.Training(detector, detector.sizes, material, sgmvrnn.State.fresh(detector.sizes, 0, "cpu"))
-
-    def step() -> None:
-        training._step()
-        training.state.step += 1
-
-    return step
+    lessons = sgmvrnn.Lessons(detector, detector.sizes, material)
+    state = training.State.fresh(sgmvrnn.initial(detector.sizes, 0), 0)
+    learning = training.Learning(lessons.batch, lessons.held_out, detector._recipe)
+    return lambda: learning.step(state)
 
 
-def _plain(batch: int) -> Callable[[], None]:
+def _plain(batch: int) -> Callable[[], object]:
     import torch
 
     from tests.sgmvrnn_reference import stepwise

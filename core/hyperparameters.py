@@ -1,6 +1,7 @@
 """An algorithm is a dataclass; its fields are the form on screen, the options of the command line and the run's parameters."""
 
 import dataclasses
+import math
 import typing
 from collections.abc import Mapping
 from typing import Any, TypeVar
@@ -54,7 +55,7 @@ def _value(field: dataclasses.Field[Any], kind: Any, value: Any) -> Any:
             N_("{name} = {value!r} is not accepted; choose {accepted}."),
             name=field.name, value=value, accepted=_accepted(field, kind),
         )  # fmt: skip
-    if number and ((low is not None and converted < low) or (high is not None and converted > high)):
+    if number and not (-math.inf if low is None else low) <= converted <= (math.inf if high is None else high):  # NaN is not, either
         raise BadOption(
             N_("{name} = {value} is outside {low} to {high}."), name=field.name, value=value, low=low, high=high
         )

@@ -8,7 +8,8 @@ import pandas as pd
 import pytest
 from mlflow import MlflowClient
 
-from core.analyses.anomalies import apply_model, detect, detection_of, detectors, models
+from core.analyses.anomalies import apply_model, detect, detection_of, detectors
+from core.analyses.models import fitted_runs
 from core.analyses.selection import Selection
 from core.data import faults
 from core.data.dataset import Dataset
@@ -115,9 +116,20 @@ def test_a_saved_model_scores_new_data_as_it_scored_its_own(sample: Dataset, pla
     assert np.array_equal(new.to_numpy(), old.loc[new.index].to_numpy())
     assert applied.question.threshold == found.question.threshold
     assert applied.question.fitted_by == run.id
-    assert [model.id for model in models(place)] == [run.id]
+    assert [model.id for model in fitted_runs("anomalies", place)] == [run.id]
     with pytest.raises(NotOnRecord, match="no model"):
         apply_model(sample, second.id, at=place, by=BY)
+
+
+def test_a_risk_sets_the_threshold_by_the_tail(sample: Dataset, place: Workplace) -> None:
+    rare, rarer = (
+        detect(sample, forest(), compare_with="calendar", risk=risk, at=place, by=BY)[0] for risk in (0.01, 0.0001)
+    )  # fmt: skip
+    assert rarer.question.threshold > rare.question.threshold
+    assert len(rarer.anomalies) < len(rare.anomalies)
+    assert rare.question.risk == 0.01
+    with pytest.raises(BadOption, match="risk"):
+        detect(sample, forest(), compare_with="calendar", risk=2.0, at=place, by=BY)
 
 
 def test_mlflow_serves_the_model_with_its_signature(sample: Dataset, place: Workplace) -> None:

@@ -301,3 +301,79 @@ def test_clusters(result: Page, browser: Browser, app: str, tmp_path: Path, loca
     assert len(labels) > 2_900
     assert labels["cluster"].nunique() == 4
     page.context.close()
+
+
+# ---- sequences ------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def server_dataset(browser: Browser, app: str) -> str:
+    """The sample of a server, opened on the first page; its digest."""
+    page = visitor(browser)
+    page.goto(app)
+    page.locator(".st-key-sample-server_kpis button").click()
+    page.locator(".st-key-dataset-figures").wait_for()
+    found = dataset_of(page)
+    page.context.close()
+    return found
+
+
+def sequence_figures(page: Page) -> str:
+    """The figures, once the last thing on the page is there and the page has stopped drawing."""
+    expect(page.locator(".st-key-result-figures").get_by_test_id("stMetric")).to_have_count(5, timeout=2 * PATIENCE)
+    expect(page.locator(".st-key-sequences-likelihoods")).to_be_visible(timeout=PATIENCE)
+    settled(page)
+    return page.locator(".st-key-result-figures").inner_text()
+
+
+def axis(page: Page, key: str) -> tuple[int, int]:
+    """Left and right end of the plot of a figure, in pixels of the page."""
+    box = page.locator(f".st-key-{key} .nsewdrag").first.bounding_box(timeout=PATIENCE)
+    assert box is not None
+    return round(box["x"]), round(box["x"] + box["width"])
+
+
+@pytest.mark.parametrize(
+    ("locale", "title", "events", "worst", "card"),
+    [("en-GB", "Sequences", "Events", "extreme", "Score card"), ("fr-FR", "Séquences", "Événements", "extrême", "Fiche de résultats")],
+)
+def test_sequences(browser: Browser, app: str, server_dataset: str, locale: str, title: str, events: str, worst: str, card: str) -> None:
+    """A job in a worker process, its events, one of them opened, the card, and the same after a refresh."""
+    page = visitor(browser, locale)
+    page.goto(f"{app}/sequences?dataset={server_dataset}")
+    expect(page.get_by_role("heading", level=1)).to_contain_text(title)
+    page.locator(".st-key-find-sequences button").click()
+    before = sequence_figures(page)
+    assert events in before
+    assert "run=" in page.url
+    assert axis(page, "sequence-timeline") == axis(page, "sequence-shares")
+    opened = page.get_by_role("heading", name="#1 ·")
+    expect(opened).to_contain_text(worst)
+    opened.scroll_into_view_if_needed()
+    page.locator(".st-key-event-ranking button").last.click()
+    expect(page.locator(".st-key-sequence-event .main-svg").first).to_be_visible(timeout=PATIENCE)
+    every_tab(page, 3)
+    page.get_by_role("tab", name=card).click()
+    expect(page.get_by_text("VUS-PR").first).to_be_visible(timeout=PATIENCE)
+    page.reload()
+    assert sequence_figures(page) == before
+    page.context.close()
+
+
+def test_a_cancelled_training(browser: Browser, app: str, server_dataset: str) -> None:
+    """The deep model begins to learn, is told to stop, and the question is open again."""
+    page = visitor(browser)
+    page.goto(f"{app}/sequences?dataset={server_dataset}")
+    page.locator(".st-key-find-sequences").scroll_into_view_if_needed()  # a list of options closes when the page scrolls
+    settled(page)
+    page.locator(".st-key-sequence-detector input").click()
+    page.keyboard.type("SGmVRNN")
+    page.get_by_role("option", name="SGmVRNN").click()
+    settled(page)
+    page.locator(".st-key-find-sequences button").click()
+    expect(page.get_by_text("Learning what is usual").first).to_be_visible(timeout=PATIENCE)
+    page.locator(".st-key-cancel-work button").click()
+    expect(page.get_by_text("Cancelled: nothing was kept")).to_be_visible(timeout=PATIENCE)
+    expect(page.locator(".st-key-find-sequences button")).to_be_enabled(timeout=PATIENCE)
+    assert "run=" not in page.url
+    page.context.close()

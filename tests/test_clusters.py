@@ -13,7 +13,8 @@ import pytest
 from mlflow import MlflowClient
 
 from core.analyses.anomalies import detect, detectors
-from core.analyses.clusters import advice, apply_model, cluster, clusterers, clustering_of, models
+from core.analyses.clusters import advice, apply_model, cluster, clusterers, clustering_of
+from core.analyses.models import fitted_runs
 from core.analyses.selection import Selection
 from core.clusterers.points import daily, points
 from core.data.dataset import Dataset, clock_labels, keyed
@@ -249,7 +250,7 @@ def test_a_saved_model_assigns_later_days(sample: Dataset, place: Workplace, nam
     assert len(moved) <= (0.05 * len(new) if name == "dbscan" else 0), "only border rows of two clusters change sides"
     assert (moved >= 0).all()
     assert applied.question.fitted_by == run.id
-    assert [model.id for model in models(place)] == [run.id]
+    assert [model.id for model in fitted_runs("clusters", place)] == [run.id]
     with pytest.raises(NotOnRecord, match="no model"):
         apply_model(sample, second.id, at=place, by=BY)
 

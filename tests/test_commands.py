@@ -55,6 +55,14 @@ def test_doctor_on_the_gas_files(vigie, gas_files: list[Path]) -> None:  # type:
     assert len({each["entity"] for each in shifts}) == 12
 
 
+def test_doctor_on_rows_without_dates(vigie, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    path = tmp_path / "kpis.csv"
+    assert vigie("sample", "kpi_matrix", "--out", path).returncode == 0
+    assert "7,200 rows, 1 entities, no dates, no unit, layout kpi_matrix" in vigie("doctor", path).stdout
+    told = " ".join(vigie("doctor", "--help").stdout.replace("│", " ").split())
+    assert "NPZ, SEQ, NetMob23" in told
+
+
 def test_detect_on_the_gas_files(vigie, gas_files: list[Path], tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
     out = tmp_path / "scores.csv"
     ran = vigie("detect", *gas_files, "--compare-with", "everything", "--out", out, "--json")

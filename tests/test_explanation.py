@@ -8,9 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
+from core.data.interpretation import root_causes
 from core.errors import BadData
 from core.evaluation.explanation import (
-    RootCause,
     chance_hit_rate,
     explanation_card,
     hit_rate,

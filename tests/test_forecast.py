@@ -16,12 +16,12 @@ from core.analyses.forecast import (
     _example,
     apply_model,
     forecast,
-    forecast_models,
     forecast_of,
     forecasters,
     recalibrate,
 )
 from core.analyses.model_files import kept_model
+from core.analyses.models import fitted_runs
 from core.analyses.scenarios import Scenario, forecast_rows, what_if
 from core.analyses.selection import Selection
 from core.data.dataset import Dataset
@@ -132,7 +132,7 @@ def test_a_result_comes_back_as_it_was(answered: tuple[Forecast, Run], office: W
     assert again.question.notes == found.question.notes
     assert again.question.quantiles == found.question.quantiles
     assert again.metrics() == found.metrics()
-    assert run.id in [record.id for record in forecast_models(office)]
+    assert run.id in [record.id for record in fitted_runs("forecast", office)]
     with pytest.raises(NotOnRecord):
         forecast_of("0" * 32, office)
 
@@ -382,7 +382,7 @@ def test_a_model_is_applied_to_later_data(answered: tuple[Forecast, Run], office
     assert applied.rows["time"].min() == later.time.max() + pd.Timedelta(days=1)
     assert applied.metrics() == found.metrics()
     assert status(again.id, office) == "completed"
-    assert again.id not in [record.id for record in forecast_models(office)]
+    assert again.id not in [record.id for record in fitted_runs("forecast", office)]
     model = kept_model(run.id, ForecastModel, office)
     expected = forecast_rows(model, model.series(later), drivers_of(later, [weather()]), np.array(PLAN.quantiles))
     assert np.allclose(applied.rows["forecast"], expected["forecast"])

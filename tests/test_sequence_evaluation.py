@@ -132,9 +132,19 @@ def test_the_seed_and_the_time_limit_reach_the_detector(file: Path) -> None:
 
 
 def test_root_causes_are_read_beside_the_file(file: Path, tmp_path: Path) -> None:
-    (tmp_path / "causes.txt").write_text("120-135:2\n300-320:1,5\n")
-    answer = evaluate_file(file, "pca-residual", causes=tmp_path / "causes.txt")
-    assert answer["explanation"]["detector"]["events"] == 2
+    """Ends behind the event and ends on its last row are the same event, by the labels."""
+    (tmp_path / "behind.txt").write_text("120-135:2\n300-320:1,5\n")
+    (tmp_path / "last.txt").write_text("120-134:2\n300-319:1,5\n")
+    behind, last = (evaluate_file(file, "pca-residual", causes=tmp_path / name)["explanation"] for name in ("behind.txt", "last.txt"))
+    assert behind["detector"]["events"] == 2
+    assert behind == last
+
+
+def test_root_causes_of_other_data_are_refused_by_line(file: Path, tmp_path: Path) -> None:
+    for line, words in (("120-135:6", "column 6; there are 5"), ("900-910:1", "row 900"), ("120-135", "line 1")):
+        (tmp_path / "causes.txt").write_text(line)
+        with pytest.raises(UnreadableFile, match=words):
+            evaluate_file(file, "pca-residual", causes=tmp_path / "causes.txt")
 
 
 def test_a_file_without_labels_has_planted_anomalies(tmp_path: Path) -> None:
@@ -161,6 +171,18 @@ def test_infinite_and_missing_values_count_as_missing(tmp_path: Path) -> None:
     assert np.isnan(arrays.train[5, 0])
     assert np.isnan(arrays.test[[7, 8], 1]).all()
     assert evaluate_file(tmp_path / "holes.npz", "kmeans-ad")["metrics"]["auc_pr"] > 0.8
+    test[9, 1] = 1e300
+    np.savez(tmp_path / "huge.npz", train=train, test=test)
+    assert evaluate_file(tmp_path / "huge.npz", "pca-residual")["labels"] == "planted"
+
+
+def test_labels_that_are_missing_are_refused(tmp_path: Path) -> None:
+    train, test, labels = labelled()
+    np.savez(tmp_path / "doubt.npz", train=train, test=test, label=np.where(labels, 1.0, np.nan))
+    with pytest.raises(BadData, match="465 of 500 labels are missing"):
+        evaluate_file(tmp_path / "doubt.npz", "pca-residual")
+    np.savez(tmp_path / "minus.npz", train=train, test=test, label=labels - 1.0)  # −1 and 0: nothing is abnormal, as where it is loaded
+    assert evaluate_file(tmp_path / "minus.npz", "pca-residual")["labels"] == "planted"
 
 
 def test_a_series_of_one_column(tmp_path: Path) -> None:

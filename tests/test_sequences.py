@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from mlflow import MlflowClient
 
+from core.analyses.models import fitted_runs
 from core.analyses.selection import Selection
 from core.analyses.sequence_plan import Asked, Plan, learnt, row_seconds, usual_until
 from core.analyses.sequences import (
@@ -20,7 +21,6 @@ from core.analyses.sequences import (
     apply_model,
     carry_out,
     detectors,
-    models,
     question_of,
     sequences_of,
     train,
@@ -107,6 +107,25 @@ def test_more_alarms_than_promised_are_told(machine: Dataset, place: Workplace) 
     assert found.broken
     assert run.metrics["measured_low"] > run.metrics["promised_rate"]
     assert run.metrics["f1"] > run.metrics["random.f1"]
+
+
+def test_the_tail_of_a_true_alarm_is_no_false_alarm(place: Workplace) -> None:
+    """Ten rows are changed; of the event they make, rows that are not labelled do not count, those of another event do."""
+    dataset = several(1)
+    labels = np.zeros(400, dtype=bool)
+    labels[370:374] = True
+    values = dataset.values.copy()
+    values[300:303, 1] += 5
+    frame = pd.DataFrame(values, index=dataset.frame.index, columns=dataset.columns)
+    found, run = train(
+        dataset.replace(frame=frame, labels=pd.Series(labels, index=frame.index)), pca(variance=0.5), Plan(), Asked("pot", 0.001, THOUSAND), at=place, by=BY,
+    )  # fmt: skip
+    [true, false] = [found.events[found.events["known"] == known].iloc[0] for known in (True, False)]
+    assert len(found.events) == 2
+    assert (true["first"], true["last"]) == (370, 379)
+    assert run.metrics["excused_rows"] == true["rows"] - 4 == 6
+    assert run.metrics["measured_rate"] == false["rows"] / 190
+    assert "excused_rows" not in train(dataset, pca(variance=0.5), Plan(), WEEK, at=place, by=BY)[1].metrics
 
 
 def test_the_card_stands_beside_random_scores_and_baselines(server: Dataset, place: Workplace) -> None:
@@ -295,7 +314,7 @@ def test_the_run_is_on_record(server: Dataset, place: Workplace) -> None:
     assert kept.data.params["until"] == "2024-03-06 00:00:00"
     [event] = place.events.read()
     assert (event.status, event.details.anomalies_count) == ("completed", found.rows["anomaly"].sum())
-    assert [record.id for record in models(place)] == [run.id]
+    assert [record.id for record in fitted_runs("sequences", place)] == [run.id]
     again = sequences_of(run.id, place)
     for name in ("rows", "events", "shares", "cells", "curves", "card"):
         pd.testing.assert_frame_equal(getattr(again, name), getattr(found, name), check_dtype=False)
@@ -314,7 +333,7 @@ def test_a_kept_model_gives_the_same_scores(server: Dataset, place: Workplace) -
     assert (again.question.threshold, again.question.fitted_by) == (found.question.threshold, run.id)
     assert not again.rows["fitted"].any()
     assert run.id[:12] in str(again.notes[0])
-    assert [record.id for record in models(place)] == [run.id]
+    assert [record.id for record in fitted_runs("sequences", place)] == [run.id]
     assert other.metrics["rows_judged"] == len(server)
     with pytest.raises(BadData, match="columns"):
         apply_model(several(), run.id, at=place, by=BY)
@@ -386,6 +405,24 @@ def test_figures(server: Dataset, place: Workplace) -> None:
     heat = sequence_shares.shares(found, entity).data[0]
     assert list(heat.y) == list(SERVER)
     assert np.asarray(heat.z).shape == (12, 2000)
+
+
+def test_figures_below_each_other_have_one_axis_of_time(server: Dataset, place: Workplace) -> None:
+    found, _ = train(server, pca(), Plan(), WEEK, at=place, by=BY)
+    long = replace(found.question, columns=("a name that is longer than any room beside a plot", *found.question.columns[1:]))
+    found = replace(found, question=long, categories=found.shares[["entity", "time"]].assign(**{"0": 0.75, "1": 0.25}))
+    [entity] = server.entities
+    drawn = [
+        figures.timeline(found, entity), sequence_shares.shares(found, entity), sequence_shares.modes(found, entity),
+        figures.values(server, found, entity, ["cpu", "errors"]),
+    ]  # fmt: skip
+    assert len({(figure.layout.margin.l, figure.layout.margin.r, figure.layout.xaxis.range) for figure in drawn}) == 1
+    assert not any(axis.automargin for figure in drawn for axis in figure.select_yaxes())
+    assert drawn[0].layout.xaxis.range == (server.time.min() - pd.Timedelta(seconds=30), server.time.max() + pd.Timedelta(seconds=30))
+    heat = drawn[1].data[0]
+    assert len(heat.x) == np.asarray(heat.z).shape[1] + 1
+    assert (heat.x[0], heat.x[-1]) == drawn[0].layout.xaxis.range
+    assert drawn[1].layout.yaxis.ticktext[0] == "a name that is lo…"
 
 
 def test_figures_of_modes_and_training(server: Dataset, place: Workplace) -> None:

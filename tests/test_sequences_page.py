@@ -15,7 +15,7 @@ from core.data.samples import load_sample
 from core.jobs.worker import Worker
 from core.results.sequences import THOUSAND
 from core.run import Actor, Workplace
-from pages.parts import text
+from pages.parts import forms, text
 from tests.test_pages import at, clicked, opened, promoted_by_force, texts  # noqa: F401
 from tests.test_sequences import several
 
@@ -119,6 +119,9 @@ def test_the_settings_change_with_the_detector_and_the_threshold(at: Workplace, 
     app = widget(app, "sequence-detector").set_value("sgmvrnn").run()
     assert not app.exception
     assert {"sgmvrnn.window", "sgmvrnn.seed", "sgmvrnn.device"} <= keys(app)
+    assert widget(app, "sgmvrnn.scoring").options == ["windows", "streaming"]
+    rate = widget(app, "sgmvrnn.learning_rate")
+    assert (rate.value, rate.step, rate.proto.format) == (0.001, 0.0005, "%g")
     app = widget(app, "sequence-detector").set_value("moving-mean").run()
     app = widget(app, "sequence-threshold").set_value("contamination").run()
     assert {"sequence-alarms", "sequence-per"}.isdisjoint(keys(app))
@@ -129,6 +132,14 @@ def test_the_settings_change_with_the_detector_and_the_threshold(at: Workplace, 
     assert "it promises nothing" in texts(app)
     app = widget(app, "sequence-threshold").set_value("best_f1").run()
     assert "an upper bound" in texts(app)
+
+
+@pytest.mark.parametrize(
+    ("default", "low", "high", "clicked"),
+    [(0.001, 1e-6, 0.1, 0.0005), (1.0, 0.01, 1.0, 0.05), (0.9, 0.05, 0.999, 0.05), (60.0, 0.1, 86_400.0, 5.0), (-3.0, -10.0, 2.0, 0.5), (0.0, 0.0, 1.0, 0.05)],
+)  # fmt: skip
+def test_a_click_moves_a_number_by_its_own_size(default: float, low: float, high: float, clicked: float) -> None:
+    assert forms.step(default, low, high) == clicked
 
 
 def test_without_dates_alarms_are_counted_per_thousand_rows(at: Workplace, worker: Worker) -> None:  # noqa: F811

@@ -11,6 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
+from core.detectors import training
 from core.detectors.sequences import sgmvrnn
 from core.detectors.sequences.sgmvrnn import Network, Noise, SGmVRNN, Sizes, loss, terms, unpacked
 from core.errors import BadData
@@ -55,7 +56,7 @@ def test_loss_and_gradients_are_those_of_the_equations(n: int) -> None:
 def test_the_score_is_that_of_the_equations(n: int) -> None:
     sizes, vector, x, noise = original(n, 20)
     weights = unpacked(vector, sizes)
-    network = Network(sizes, weights, sgmvrnn.Recurrence.of(weights), TAU, 0.0, before=False, smoothing=1)
+    network = Network(sizes, weights, sgmvrnn.Recurrence.of(weights, with_noise=False), TAU, 0.0, before=False, smoothing=1)
     with torch.inference_mode():
         for window in range(x.shape[1]):
             values, gumbel = x[:, window], noise.gumbel[:, window : window + 1]
@@ -134,14 +135,17 @@ def test_streams_score_as_windows_do_once_they_remember(fitted: SGmVRNN) -> None
     assert np.corrcoef(streams.score, windows.score)[0, 1] > 0.99
 
 
-def replace_scoring(fitted: SGmVRNN, scoring: str) -> SGmVRNN:
-    other = quick(steps=fitted.steps, scoring=scoring)
+def replace_scoring(fitted: SGmVRNN, scoring: str, **changes: object) -> SGmVRNN:
+    other = quick(steps=fitted.steps, scoring=scoring, **changes)
     vars(other).update({name: value for name, value in vars(fitted).items() if name.endswith("_")})
     return other
 
 
-def test_rows_that_come_one_by_one_score_as_in_a_block(fitted: SGmVRNN) -> None:
+@pytest.mark.parametrize("judged", ["before", "after"])
+def test_rows_that_come_one_by_one_score_as_in_a_block(fitted: SGmVRNN, judged: str) -> None:
     series = np.stack([wave(40, seed=4), wave(40, seed=5)], axis=1)
+    series[7, 0, 3] = series[8, 1] = np.nan
+    fitted = replace_scoring(fitted, "streaming", judged=judged)
     stream = fitted.stream(series=2)
     single = np.array([stream.step(row) for row in series])
     together = fitted.stream(series=2).run(series)[0].sum(-1).numpy()
@@ -205,7 +209,7 @@ def test_learning_tells_how_far_it_is_and_draws_its_loss() -> None:
     assert progress.share == 1.0
     losses = [value for _, value in progress.curves["loss"]]
     assert losses[-1] < losses[0]
-    assert [step for step, _ in progress.curves["held out"]] == [50, 60]
+    assert [step for step, _ in progress.curves["rows held out"]] == [50, 60]
 
 
 def test_categories_live() -> None:
@@ -232,12 +236,12 @@ class Killed(Progress):
 
 
 def test_learning_goes_on_from_its_checkpoint_to_the_same_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sgmvrnn, "CHECKPOINT_EVERY", 0.0)
+    monkeypatch.setattr(training, "CHECKPOINT_EVERY", 0.0)
     series = [wave(400)]
     whole = quick(steps=150).fit(series, Progress())
     with pytest.raises(KeyboardInterrupt):
         quick(steps=150).fit(series, Killed(tmp_path, after=8))
-    assert (tmp_path / "sgmvrnn.npz").is_file()
+    assert (tmp_path / "checkpoint.npz").is_file()
     watched = Progress(tmp_path)
     resumed = quick(steps=150).fit(series, watched)
     np.testing.assert_array_equal(resumed.weights_, whole.weights_)
@@ -245,12 +249,12 @@ def test_learning_goes_on_from_its_checkpoint_to_the_same_weights(tmp_path: Path
 
 
 def test_a_checkpoint_of_other_data_or_settings_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sgmvrnn, "CHECKPOINT_EVERY", 0.0)
+    monkeypatch.setattr(training, "CHECKPOINT_EVERY", 0.0)
     quick().fit([wave(300)], Progress(tmp_path))
-    path = tmp_path / "sgmvrnn.npz"
+    path = tmp_path / "checkpoint.npz"
     kept = path.read_bytes()
     for series, detector in (([wave(301)], quick()), ([wave(300)], quick(seed=5))):
-        with pytest.raises(BadData, match=r"sgmvrnn\.npz belongs to other data, settings or versions"):
+        with pytest.raises(BadData, match=r"checkpoint\.npz belongs to other data, settings or versions"):
             detector.fit(series, Progress(tmp_path))
         assert path.read_bytes() == kept
     path.write_bytes(kept[: len(kept) // 2])
@@ -263,3 +267,8 @@ def test_a_wish_to_stop_is_heard() -> None:
     progress.cancel()
     with pytest.raises(Cancelled):
         quick().fit([wave(300)], progress)
+
+
+def test_a_loss_that_is_no_number_is_said(tmp_path: Path) -> None:
+    with pytest.raises(BadData, match="the loss is no number"):
+        quick(fidelity="original", learning_rate=0.1, steps=3000).fit([1e4 * wave(300)], Progress())

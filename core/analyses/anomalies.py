@@ -14,7 +14,7 @@ from core.detectors.base import Detector
 from core.detectors.comparisons import COMPARISONS
 from core.detectors.row_model import Incomplete, RowModel
 from core.errors import BadOption
-from core.evaluation.thresholds import check_contamination, contamination_threshold
+from core.evaluation.thresholds import check_contamination, contamination_threshold, pot_threshold
 from core.exports import written_csv
 from core.figures import anomalies as figures
 from core.hyperparameters import params
@@ -22,8 +22,6 @@ from core.registry import members
 from core.results.detection import Detection, Question
 from core.run import Actor, Run, Workplace, past_run, tracked_run
 from core.text import N_
-from mlflow_utils import history
-from mlflow_utils.record import Record
 
 TASK = "anomalies"
 EXAMPLE_ROWS = 5
@@ -37,9 +35,10 @@ def detectors() -> dict[str, type[Detector]]:
 
 def detect(
     dataset: Dataset, detector: Detector, *, compare_with: str, at: Workplace, by: Actor,
-    contamination: float = 0.01, incomplete: Incomplete = "drop", selection: Selection = EVERYTHING,
+    contamination: float = 0.01, risk: float | None = None, incomplete: Incomplete = "drop", selection: Selection = EVERYTHING,
 ) -> tuple[Detection, Run]:  # fmt: skip
-    """Fit `detector` on the selected rows and flag the share `contamination` with the highest scores.
+    """Fit `detector` on the selected rows and flag the share `contamination` with the highest scores, or with a `risk` what
+    only that share of normal rows would exceed by the tail of the scores (peaks over threshold).
 
     Raises BadData where the rows cannot answer, BadOption for a comparison or share that does not exist.
     """
@@ -50,11 +49,11 @@ def detect(
         )  # fmt: skip
     check_contamination(contamination)
     model = RowModel(detector, COMPARISONS[compare_with](), incomplete)
-    model.contamination_ = contamination
+    model.contamination_, model.risk_ = contamination, risk
     with tracked_run(TASK, type(detector).__name__, _params(model), dataset, by, at) as run:
         part = selection.of(dataset)
         ready, scores = model.fit_score(part)
-        model.threshold_ = contamination_threshold(scores, contamination)
+        model.threshold_ = contamination_threshold(scores, contamination) if risk is None else pot_threshold(scores, risk).value
         question = _question(model, dataset, selection, len(part) - len(ready))
         detection = Detection.of(question, model, ready, scores)
         _keep(run, detection, part)
@@ -85,24 +84,18 @@ def detection_of(run_id: str, at: Workplace) -> Detection:
     return Detection.load(past_run(run_id, at).files / "result")
 
 
-def models(at: Workplace) -> list[Record]:
-    """Runs whose model can be applied, newest first; empty where MLflow does not answer."""
-    runs = history.recent(at.tracking, TASK, limit=100)
-    return [run for run in runs if run.status == "completed" and "model_run" not in run.params]
-
-
 def _params(model: RowModel) -> dict[str, Any]:
     """Everything the answer depends on, as the run's parameters."""
     return {
         **params(model.detector), "contamination": model.contamination_, "compare_with": model.comparison.name,
-        "incomplete": model.incomplete,
+        "incomplete": model.incomplete, **({} if model.risk_ is None else {"risk": model.risk_}),
     }  # fmt: skip
 
 
 def _question(model: RowModel, dataset: Dataset, selection: Selection, left_out: int) -> Question:
     return Question(
         detector=model.detector.name, settings=params(model.detector), compare_with=model.comparison.name,
-        incomplete=model.incomplete, contamination=model.contamination_, threshold=model.threshold_,
+        incomplete=model.incomplete, contamination=model.contamination_, risk=model.risk_, threshold=model.threshold_,
         dataset=dataset.digest, files=dataset.files, unit=dataset.unit, profile=dataset.profile,
         columns=tuple(dataset.columns), rows_left_out=left_out,
         entities=selection.entities, start=str(selection.start or ""), end=str(selection.end or ""),

@@ -24,8 +24,6 @@ from core.registry import members
 from core.results.clustering import Clustering, Question, profiles, table
 from core.run import Actor, Run, Workplace, past_run, tracked_run
 from core.text import N_, Text
-from mlflow_utils import history
-from mlflow_utils.record import Record
 
 TASK = "clusters"
 EXAMPLE_ROWS = 5
@@ -94,12 +92,6 @@ def apply_model(
 def clustering_of(run_id: str, at: Workplace) -> Clustering:
     """The clustering that a run kept. Raises NotOnRecord where there is none."""
     return Clustering.load(past_run(run_id, at).files / "result")
-
-
-def models(at: Workplace) -> list[Record]:
-    """Runs whose model can be applied, newest first; empty where MLflow does not answer."""
-    runs = history.recent(at.tracking, TASK, limit=100)
-    return [run for run in runs if run.status == "completed" and "model_run" not in run.params]
 
 
 def check(model: ClusterModel) -> None:

@@ -32,8 +32,6 @@ from core.registry import members
 from core.results.forecast import Forecast, ForecastQuestion
 from core.run import Actor, Run, Workplace, past_run, tracked_run
 from core.text import N_, Text
-from mlflow_utils import history
-from mlflow_utils.record import Record
 
 Floats = NDArray[np.float64]
 
@@ -179,12 +177,6 @@ def recalibrate(dataset: Dataset, run_id: str, *, at: Workplace, by: Actor) -> t
 def forecast_of(run_id: str, at: Workplace) -> Forecast:
     """The forecast that a run kept. Raises NotOnRecord where there is none."""
     return Forecast.load(past_run(run_id, at).files / "result")
-
-
-def forecast_models(at: Workplace) -> list[Record]:
-    """Runs whose model can be applied, newest first; empty where MLflow does not answer."""
-    runs = history.recent(at.tracking, TASK, limit=100)
-    return [run for run in runs if run.status == "completed" and "model_run" not in run.params]
 
 
 # ---- parts of the answer --------------------------------------------------------------------------------------------

@@ -9,7 +9,8 @@ from core.analyses.model_files import kept_model
 from core.errors import BadData, BadOption, NotOnRecord, UnreadableFile, VigieError
 from core.run import Actor, Workplace, past_run, recorded
 from core.text import N_
-from mlflow_utils import models, registry
+from mlflow_utils import history, models, registry
+from mlflow_utils.record import Record
 from mlflow_utils.registry import CHAMPION, Comparison, Decision, Refused, Unknown, Version, Waiting, Yardstick
 from mlflow_utils.tracking import Unreachable
 
@@ -87,6 +88,12 @@ def found(name: str, alias: str = CHAMPION, *, at: Workplace) -> Version:
     with _spoken(at):
         _check_name(name)
         return registry.by_alias(at.tracking, name, alias)
+
+
+def fitted_runs(task: str, at: Workplace) -> list[Record]:
+    """Runs of `task` whose model can be applied, newest first; empty where MLflow does not answer."""
+    runs = history.recent(at.tracking, task, limit=100)
+    return [run for run in runs if run.status == "completed" and "model_run" not in run.params]
 
 
 def run_of(address: str, at: Workplace) -> str:

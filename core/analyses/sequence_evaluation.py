@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from core.data.cells import MAX_MAGNITUDE
 from core.data.files import Source
 from core.data.interpretation import root_causes
 from core.data.readers.npz import read_npz
@@ -163,22 +164,29 @@ def evaluate_file(
 def read_arrays(path: Path) -> Arrays:
     """The rows of an .npz file; where it has no `test`, its first half is learnt from and its second half judged.
 
-    Values that are no finite number count as missing. Raises UnreadableFile, with the array and what was found.
+    Values that are no usable number count as missing, as they do where a dataset is loaded; a row is abnormal where its label is
+    above 0. Raises UnreadableFile, with the array and what was found, BadData where labels are missing.
     """
     if not path.is_file():
         raise UnreadableFile(N_("{file} does not exist."), file=str(path))
     frame = read_npz(Source(path, path.name, "npz"), lambda _: None).frame
     columns = [column for column in frame if column not in ("part", "label", "time")]
     values = frame[columns].to_numpy(dtype=np.float64)
-    values = np.where(np.isfinite(values), values, np.nan)
+    values = np.where(np.abs(values) <= MAX_MAGNITUDE, values, np.nan)
     judged = np.arange(len(frame)) >= len(frame) // 2
     if "part" in frame and frame["part"].nunique() == 2:
         judged = (frame["part"] == "test").to_numpy()
-    labels = frame["label"].to_numpy()[judged] != 0 if "label" in frame else None
-    return Arrays(values[~judged], values[judged], labels)
+    return Arrays(values[~judged], values[judged], _labels(frame["label"].to_numpy(dtype=np.float64)[judged]) if "label" in frame else None)
 
 
 # ---- parts ----------------------------------------------------------------------------------------------------------
+
+
+def _labels(found: Floats) -> NDArray[np.bool_]:
+    missing = int(np.isnan(found).sum())
+    if missing:
+        raise BadData(N_("{count} of {rows} labels are missing."), count=missing, rows=len(found))
+    return found > 0
 
 
 def _check(train: Floats, test: Floats, labels: NDArray[Any] | None) -> None:

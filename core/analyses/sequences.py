@@ -38,8 +38,6 @@ from core.results.sequence_events import Seen, tables
 from core.results.sequences import THOUSAND, Question, SequenceDetection
 from core.run import Actor, Run, Workplace, past_run, tracked_run
 from core.text import N_, Text
-from mlflow_utils import history
-from mlflow_utils.record import Record
 
 Floats = NDArray[np.float64]
 
@@ -142,12 +140,6 @@ def sequences_of(run_id: str, at: Workplace) -> SequenceDetection:
     return SequenceDetection.load(past_run(run_id, at).files / "result")
 
 
-def models(at: Workplace) -> list[Record]:
-    """Runs whose model can be applied, newest first; empty where MLflow does not answer."""
-    runs = history.recent(at.tracking, TASK, limit=100)
-    return [run for run in runs if run.status == "completed" and "model_run" not in run.params]
-
-
 # ---- the parts of a result ------------------------------------------------------------------------------------------
 
 
@@ -210,18 +202,27 @@ def _question(
 
 
 def _answer(judged: _Judged, question: Question, note: Text, curves: pd.DataFrame) -> SequenceDetection:
+    made = tables(judged.seen)
     return SequenceDetection(
-        question, **tables(judged.seen), curves=curves, card=_card(judged),
-        figures=_measured(judged) | {"rows_per_second": judged.rows_per_second}, notes=(note,),
+        question, **made, curves=curves, card=_card(judged),
+        figures=_measured(made["rows"], made["events"], question.threshold) | {"rows_per_second": judged.rows_per_second},
+        notes=(note,),
     )  # fmt: skip
 
 
-def _measured(judged: _Judged) -> dict[str, float]:
-    """The share of judged rows that are flagged, of those labelled normal where there are labels, and its band."""
-    labels, order = judged.seen.dataset.labels, judged.order
-    known = None if labels is None else labels.to_numpy(dtype=bool)[order]
-    found = measured_rate(judged.scores[order], judged.model.threshold_, known)
-    return {"measured_rate": found.rate, "measured_low": found.low, "measured_high": found.high}
+def _measured(rows: pd.DataFrame, events: pd.DataFrame, threshold: float) -> dict[str, float]:
+    """The share of judged rows that are flagged, of the normal ones where there are labels, and its band.
+
+    Normal is what is not labelled and not of an event with a labelled row: such an event is a true alarm to its end, though
+    scores are smoothed and outlast the anomaly. `excused_rows` counts the flagged rows that are normal by their label alone.
+    """
+    judged, true, excused = rows[~rows["fitted"]], None, {}
+    if "label" in judged:
+        known = np.append(events["known"].to_numpy(dtype=bool), False)  # the last one for rows without an event, -1
+        true = (judged["label"] | known[judged["event"]]).to_numpy()
+        excused = {"excused_rows": float((true & judged["anomaly"] & ~judged["label"]).sum())}
+    found = measured_rate(judged["score"], threshold, true)
+    return {"measured_rate": found.rate, "measured_low": found.low, "measured_high": found.high, **excused}
 
 
 def _card(judged: _Judged) -> pd.DataFrame:

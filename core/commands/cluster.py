@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from core.commands.faces import actor, check_out, loaded, one_line_errors, one_of, pairs, print_json, write_out
+from core.commands.faces import Files, actor, check_out, loaded, one_line_errors, one_of, pairs, print_json, write_out
 from core.results.clustering import Clustering
 from core.run import Run, workplace
 
@@ -13,7 +13,7 @@ FIGURES = ("clusters", "noise_points", "noise_ratio", "inertia", "silhouette")
 
 
 def cluster(
-    files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="CSV, TSV, XLSX, Parquet, JSON; .gz and .zip.")],
+    files: Files,
     clusterer: Annotated[str, typer.Option(help="Name of the clusterer: kmeans or dbscan.")] = "kmeans",
     of: Annotated[Literal["days", "entities"], typer.Option(help="What is grouped.")] = "days",
     look: Annotated[Literal["level", "shape"], typer.Option(help="Values, or values divided by their own mean.")] = "level",

@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from core.commands.faces import actor, check_out, loaded, one_line_errors, one_of, pairs, print_json, write_out
+from core.commands.faces import Files, actor, check_out, loaded, one_line_errors, one_of, pairs, print_json, write_out
 from core.results.detection import Detection
 from core.run import Run, workplace
 
@@ -13,9 +13,10 @@ SHOWN = 10
 
 
 def detect(
-    files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="CSV, TSV, XLSX, Parquet, JSON; .gz and .zip.")],
+    files: Files,
     detector: Annotated[str, typer.Option(help="Name of the detector.")] = "isolation-forest",
     contamination: Annotated[float, typer.Option(help="Share of rows to flag, above 0, at most 0.5.")] = 0.01,
+    risk: Annotated[float | None, typer.Option(help="Instead: share of normal rows above the threshold, by peaks over threshold.")] = None,
     compare_with: Annotated[
         Literal["everything", "entity", "calendar", "shape"] | None,
         typer.Option(help="What a row is compared with (default: calendar; entity where there are no dates)."),
@@ -44,7 +45,7 @@ def detect(
         else:
             detection, run = anomalies.detect(
                 dataset, chosen, compare_with=compare_with or ("calendar" if dataset.dated else "entity"),
-                contamination=contamination, incomplete=incomplete, at=at, by=by,
+                contamination=contamination, risk=risk, incomplete=incomplete, at=at, by=by,
             )  # fmt: skip
         table = detection.to_frame()
         write_out(table.assign(entity=table["entity"].astype(str)), out)

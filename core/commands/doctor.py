@@ -5,13 +5,13 @@ from typing import Annotated
 
 import typer
 
-from core.commands.faces import actor, check_out, loaded, one_line_errors, print_json, write_out
+from core.commands.faces import Files, actor, check_out, loaded, one_line_errors, print_json, write_out
 from core.data.doctor import Report, examine
 from core.run import recorded, workplace
 
 
 def doctor(
-    files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="CSV, TSV, XLSX, Parquet, JSON; .gz and .zip.")],
+    files: Files,
     recipe: Annotated[Path | None, typer.Option(help="Repairs to make first: a JSON list of {kind, settings}.")] = None,
     out: Annotated[Path | None, typer.Option(help="Write the data, repaired, as .parquet or .csv.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
@@ -29,10 +29,8 @@ def doctor(
 
 def _print(report: Report) -> None:
     summary = report.summary
-    typer.echo(
-        f"{summary.rows:,} rows, {summary.entities:,} entities, {summary.dates:,} dates"
-        f" ({summary.start[:10]} to {summary.end[:10]}), {summary.unit or 'no unit'}, layout {summary.layout}"
-    )
+    dates = f"{summary.dates:,} dates ({summary.start[:10]} to {summary.end[:10]})" if summary.dates else "no dates"
+    typer.echo(f"{summary.rows:,} rows, {summary.entities:,} entities, {dates}, {summary.unit or 'no unit'}, layout {summary.layout}")
     for finding in report.findings:
         repair = finding.repairs[0].kind if finding.repairs else "-"
         typer.echo(f"  {finding.kind:22} {finding.count:>8,}  {finding.text}  [{repair}]")

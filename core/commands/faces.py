@@ -5,13 +5,14 @@ import sys
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Annotated, Any, NoReturn
 
 import pandas as pd
 import typer
 
 from core.data import repairs
 from core.data.dataset import Dataset
+from core.data.kinds import ACCEPTED
 from core.data.loading import load
 from core.errors import BadInput, BadOption, UnreadableFile, VigieError
 from core.exports import written_csv
@@ -19,6 +20,7 @@ from core.run import Actor, workplace
 from core.text import N_
 
 BAD_INPUT = 2
+Files = Annotated[list[Path], typer.Argument(metavar="FILE...", help=f"{ACCEPTED}; folders of them.")]
 
 
 @contextmanager

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from core.commands.faces import actor, check_out, loaded, one_line_errors, one_of, pairs, print_json, write_out
+from core.commands.faces import Files, actor, check_out, loaded, one_line_errors, one_of, pairs, print_json, write_out
 from core.errors import BadOption
 from core.results.forecast import Forecast
 from core.run import Run, workplace
@@ -16,7 +16,7 @@ FIGURES = ("mae", "wape", "rmse", "r2", "mase", "skill_naive1", "skill_naive7", 
 
 
 def forecast(
-    files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="CSV, TSV, XLSX, Parquet, JSON; .gz and .zip.")],
+    files: Files,
     forecaster: Annotated[
         str, typer.Option(help="ridge, random-forest, gradient-boosting, blend or seasonal-naive.")
     ] = "blend",

@@ -6,11 +6,11 @@ from typing import Annotated
 import typer
 
 from core.commands.faces import one_line_errors
-from core.data.samples import write_sample
+from core.data.samples import DRIVERS, SAMPLES, write_sample
 
 
 def sample(
-    name: Annotated[str, typer.Argument(help="gas_daily, daily_profile, tidy_series, kpi_matrix, or gas_weather: drivers of the first.")],
+    name: Annotated[str, typer.Argument(help=f"{', '.join(SAMPLES)}; {', '.join(DRIVERS)}: drivers of the first.")],
     out: Annotated[Path, typer.Option(help="Where to write the CSV.")] = Path("sample.csv"),
 ) -> None:
     """Write a sample file to try Vigie with."""

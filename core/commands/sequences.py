@@ -1,13 +1,12 @@
 """`python -m core sequences train|score|evaluate`: which moments of many series are abnormal, and how good that is."""
 
-import re
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from core.commands.faces import actor, check_out, loaded, one_line_errors, one_of, pairs, print_json, write_out
+from core.commands.faces import Files, actor, check_out, loaded, one_line_errors, one_of, pairs, print_json, write_out
 from core.commands.telling import Telling
 from core.errors import BadOption
 from core.run import Run, workplace
@@ -21,7 +20,6 @@ if TYPE_CHECKING:
 
 sequences = typer.Typer(no_args_is_help=True, help="Series of many KPIs: train a detector, score with it, evaluate it.")
 
-Files = Annotated[list[Path], typer.Argument(metavar="FILE...", help="CSV, TSV, XLSX, Parquet, JSON, NPZ, .seq; .gz and .zip; folders of them.")]
 Settings = Annotated[list[str], typer.Option("--set", metavar="NAME=VALUE", help="A hyper-parameter of the detector.")]
 Recipe = Annotated[Path | None, typer.Option(help="Repairs to make first: a JSON list of {kind, settings}.")]
 Out = Annotated[Path | None, typer.Option(help="Write the scores as .csv or .parquet.")]
@@ -72,7 +70,7 @@ def train(
             detector or (DEEP if dataset_path else QUICK), pairs(settings),
             {"seed": seed, "device": None if gpu_id is None else f"cuda:{gpu_id}", "batch_size": batch_size},
         )  # fmt: skip
-        dataset = loaded(_found([*files, *([dataset_path] if dataset_path else [])]), recipe)
+        dataset = loaded(_given(files, dataset_path), recipe)
         _check_columns(dataset, n)
         asked = _asked(
             dataset, {"week": alarms_per_week, "day": alarms_per_day, "1000 rows": alarms_per_1000}, risk, contamination, best_f1
@@ -104,7 +102,7 @@ def score(
     by, at = actor("sequences score"), workplace()
     with one_line_errors():
         check_out(out)
-        dataset = loaded(_found(files), recipe)
+        dataset = loaded(files, recipe)
         found, run = analysis.apply_model(dataset, run_of(model, at), at=at, by=by, progress=Telling())
         write_out(found.to_frame(), out)
         if scores_file is not None:
@@ -139,20 +137,11 @@ def evaluate(
 # ---- arguments ------------------------------------------------------------------------------------------------------
 
 
-def _found(places: list[Path]) -> list[Path]:
-    """The files, those of folders in the order of the numbers in their names. Raises BadOption where there is none."""
-    files = []
-    for place in places:
-        inside = (path for path in place.rglob("*") if path.is_file() and not path.name.startswith(".")) if place.is_dir() else (place,)
-        files += sorted(inside, key=_natural)
-    if not files:
+def _given(files: list[Path], dataset_path: Path | None) -> list[Path]:
+    """Raises BadOption where nothing was given."""
+    if not files and dataset_path is None:
         raise BadOption(N_("No file was given: name files, or a folder with --dataset_path."))
-    return files
-
-
-def _natural(path: Path) -> list[tuple[int, str]]:
-    """2.seq before 10.seq."""
-    return [(int(part), "") if part.isdigit() else (0, part) for part in re.split(r"(\d+)", str(path))]
+    return [*files, *([dataset_path] if dataset_path else [])]
 
 
 def _detector(name: str, settings: dict[str, str], given: dict[str, Any]) -> "SequenceDetector":

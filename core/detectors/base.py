@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.progress import Progress
+from core.text import N_
 
 Floats = NDArray[np.float64]
 Floats32 = NDArray[np.float32]
@@ -61,7 +62,7 @@ class SequenceDetector(ABC):
 
     name: ClassVar[str]
     label: ClassVar[str]
-    mode: str = "windows"  # how rows are scored, told with the result
+    mode: str = N_("in windows of rows")  # how rows are scored, told with the result
 
     @abstractmethod
     def fit(self, series: Sequence[Floats32], progress: Progress) -> Self:

@@ -31,6 +31,7 @@ class RowModel:
     incomplete: Incomplete = "drop"
 
     contamination_: float = field(default=float("nan"), init=False)
+    risk_: float | None = field(default=None, init=False)
     threshold_: float = field(default=float("nan"), init=False)
 
     def fit(self, dataset: Dataset) -> Self:

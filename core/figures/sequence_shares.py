@@ -6,6 +6,7 @@ import plotly.graph_objects as go
 
 from core.figures.anomalies import HEAT
 from core.figures.drawing import Say, laid_out
+from core.figures.sequences import aligned, brief, half_row
 from core.results.sequences import SequenceDetection
 from core.text import N_
 
@@ -20,12 +21,13 @@ def shares(found: SequenceDetection, entity: str, say: Say = str) -> go.Figure:
     values = np.maximum(table.drop(columns=["entity", "time"]).to_numpy(dtype=np.float32).T, 0)
     kept = np.sort(np.argsort(-values.max(axis=1), kind="stable")[:COLUMNS])
     names = [found.question.columns[column] for column in kept]
+    bar = {"thickness": 10, "orientation": "h", "y": 1.0, "yanchor": "bottom", "x": 1.0, "xanchor": "right", "len": 0.4, "title": {"text": say(N_("share")), "side": "right"}}
     figure = go.Figure(go.Heatmap(
-        x=table["time"], y=names, z=values[kept], colorscale=HEAT, zmin=0, zmax=max(float(np.quantile(values, FULL)), 1e-9),
-        colorbar={"thickness": 10, "title": {"text": say(N_("share"))}}, hovertemplate="%{y}<br>%{x}<br>%{z:.3g}<extra></extra>",
+        x=_edges(table, found, entity), y=names, z=values[kept], colorscale=HEAT, zmin=0, zmax=max(float(np.quantile(values, FULL)), 1e-9),
+        colorbar=bar, hovertemplate="%{y}<br>%{x}<br>%{z:.3g}<extra></extra>",
     ))  # fmt: skip
-    figure.update_yaxes(autorange="reversed", automargin=True, type="category")
-    return laid_out(figure, say, height=120 + 16 * len(names))
+    figure = aligned(laid_out(figure, say, height=148 + 16 * len(names)), found, entity)
+    return _named(figure.update_layout(margin={"t": 56}), names)  # above the plot, so that the bar takes nothing from its width
 
 
 def modes(found: SequenceDetection, entity: str, say: Say = str) -> go.Figure:
@@ -33,12 +35,23 @@ def modes(found: SequenceDetection, entity: str, say: Say = str) -> go.Figure:
     table = _own(found.categories, entity)
     values = table.drop(columns=["entity", "time"]).to_numpy(dtype=np.float32).T
     used = np.flatnonzero(values.max(axis=1) > 0.01)
+    names = [say(N_("mode {number}")).format(number=mode + 1) for mode in used]
     figure = go.Figure(go.Heatmap(
-        x=table["time"], y=[say(N_("mode {number}")).format(number=mode + 1) for mode in used], z=values[used], colorscale=MODES, zmin=0,
-        zmax=1, showscale=False, hovertemplate="%{y}<br>%{x}<br>%{z:.2f}<extra></extra>",
+        x=_edges(table, found, entity), y=names, z=values[used], colorscale=MODES, zmin=0, zmax=1, showscale=False,
+        hovertemplate="%{y}<br>%{x}<br>%{z:.2f}<extra></extra>",
     ))  # fmt: skip
-    figure.update_yaxes(autorange="reversed", automargin=True)
-    return laid_out(figure, say, height=90 + 20 * len(used))
+    return _named(aligned(laid_out(figure, say, height=90 + 20 * len(used)), found, entity), names)
+
+
+def _named(figure: go.Figure, names: list[str]) -> go.Figure:
+    """Every row has its name beside it, long ones cut off."""
+    return figure.update_yaxes(type="category", autorange="reversed", tickvals=names, ticktext=[brief(name) for name in names])
+
+
+def _edges(table: pd.DataFrame, found: SequenceDetection, entity: str) -> list[object]:
+    """Where the bins begin, and where the last one ends."""
+    half, last = half_row(found), found.of(entity)["time"].iloc[-1]
+    return [*(table["time"] - half), last + half]
 
 
 def _own(table: pd.DataFrame, entity: str) -> pd.DataFrame:

@@ -31,6 +31,8 @@ SHADED = 1000
 ABOVE = 5.0  # the axis of scores ends this many thresholds' heights above the usual score
 PANELS = 6
 PANEL = 112  # pixels
+LETTER, LETTERS = 7, 18  # pixels of a letter beside the axis, and how many are written at most
+RIGHT = 12  # pixels beside the plot
 
 
 def timeline(found: SequenceDetection, entity: str, say: Say = str) -> go.Figure:
@@ -56,7 +58,29 @@ def timeline(found: SequenceDetection, entity: str, say: Say = str) -> go.Figure
     _known(figure, rows, low, say)
     _peaks(figure, events, rows, (low, high), found, say)
     figure.update_yaxes(range=[low, high])
-    return laid_out(figure, say, y=say(N_("score")), height=360)
+    return aligned(laid_out(figure, say, y=say(N_("score")), height=360), found, entity)
+
+
+def aligned(figure: go.Figure, found: SequenceDetection, entity: str) -> go.Figure:
+    """The figure with the axis of time that all figures of one entity share: the same ends below each other on the screen.
+
+    Names beside the plot get room for their longest, see `brief`.
+    """
+    times = found.rows["time"][(found.rows["entity"] == entity).to_numpy()]
+    half = half_row(found)
+    room = 24 + LETTER * max(6, *(len(brief(column)) for column in found.question.columns))
+    figure.update_layout(margin={"l": room, "r": RIGHT})
+    return figure.update_yaxes(automargin=False).update_xaxes(range=[times.iloc[0] - half, times.iloc[-1] + half])
+
+
+def brief(name: str) -> str:
+    """A name as it is written beside a plot."""
+    return name if len(name) <= LETTERS else f"{name[: LETTERS - 1]}…"
+
+
+def half_row(found: SequenceDetection) -> Any:
+    """From the middle of a row to its end, as time or as a number."""
+    return pd.Timedelta(seconds=(found.question.row_seconds or 0) / 2) if found.dated else 0.5
 
 
 def _score_range(scores: NDArray[np.float64], threshold: float) -> tuple[float, float]:
@@ -72,7 +96,7 @@ def _shade(figure: go.Figure, events: pd.DataFrame, ends: tuple[float, float], f
     """One polygon for all events; each as wide as its rows are."""
     if events.empty:
         return
-    half = pd.Timedelta(seconds=(found.question.row_seconds or 0) / 2) if found.dated else 0.5
+    half = half_row(found)
     x: list[object] = []
     y: list[float | None] = []
     for start, end in zip(events["start"], events["end"], strict=True):
@@ -150,7 +174,7 @@ def values(dataset: Dataset, found: SequenceDetection, entity: str, columns: lis
             line={"width": 1.2, "color": PALETTE[(number - 1) % len(PALETTE)]}, row=number, col=1,
             hovertemplate=f"{_when(found)}<br>%{{y:,.4g}}<extra>%{{fullData.name}}</extra>",
         )  # fmt: skip
-    return laid_out(figure, say, height=60 + PANEL * len(columns))
+    return aligned(laid_out(figure, say, height=60 + PANEL * len(columns)), found, entity)
 
 
 def _panels(titles: list[str]) -> go.Figure:

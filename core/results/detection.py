@@ -38,6 +38,7 @@ class Question:
     profile: bool
     columns: tuple[str, ...]
     rows_left_out: int
+    risk: float | None = None  # where the threshold comes from the tail of the scores instead of the contamination
     fitted_by: str = ""
     entities: tuple[str, ...] = ()
     start: str = ""

@@ -206,13 +206,19 @@ def _around(seen: Seen, number: int, span: tuple[int, int], blamed: NDArray[np.i
         "time": seen.dataset.time[series.places[places]].repeat(count),
         "inside": np.repeat((places >= first) & (places <= last), count),
         "column": np.tile(np.asarray(names, dtype=object), len(places)),
-        "value": series.values[np.ix_(places, columns)].ravel().astype(np.float32),
-        "expected": middle[:, columns].ravel().astype(np.float32),
-        "low": (middle - half)[:, columns].ravel().astype(np.float32),
-        "high": (middle + half)[:, columns].ravel().astype(np.float32),
+        "value": _single(series.values[np.ix_(places, columns)]),
+        "expected": _single(middle[:, columns]),
+        "low": _single((middle - half)[:, columns]),
+        "high": _single((middle + half)[:, columns]),
         "share": scored.shares[np.ix_(places, columns)].ravel(),
         "by_share": np.tile(_place(columns, by_share), len(places)), "by_distance": np.tile(_place(columns, by_distance), len(places)),
     })  # fmt: skip
+
+
+def _single(values: Floats) -> Floats32:
+    """Half the bytes; what single precision cannot hold becomes the greatest that it can."""
+    most = np.finfo(np.float32).max
+    return np.clip(values.ravel(), -most, most).astype(np.float32)
 
 
 def _place(columns: list[int], ranking: list[int]) -> NDArray[np.int8]:

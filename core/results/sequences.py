@@ -101,7 +101,7 @@ class SequenceDetection:
 
     @property
     def measured(self) -> float:
-        """The share of rows flagged, of those that are normal where labels say so, of all judged rows otherwise."""
+        """The share of rows flagged: where there are labels of those that are neither labelled nor of an event with a labelled row, else of all judged rows."""
         return self.figures.get("measured_rate", float("nan"))
 
     @property

@@ -5,7 +5,7 @@ from typing import Any
 
 import streamlit as st
 
-from core.analyses.anomalies import apply_model, detect, detection_of, detectors, models
+from core.analyses.anomalies import apply_model, detect, detection_of, detectors
 from core.analyses.selection import Selection
 from core.data.dataset import Dataset
 from core.detectors.base import Detector
@@ -27,6 +27,7 @@ class Request:
     detector: Detector
     compare_with: str
     contamination: float
+    risk: float | None
     incomplete: Any
     model_run: str | None = None
 
@@ -69,10 +70,7 @@ def _fresh(dataset: Dataset, selection: Selection) -> Request:
         captions=[_(each.help) for each in known.values()],
     )  # fmt: skip
     left, right = st.columns(2)
-    contamination = left.select_slider(
-        _("Share of rows to flag"), SHARES, 0.01, format_func=percent, key="contamination",
-        help=_("The rows with the highest scores, whatever the scores are."),
-    )  # fmt: skip
+    contamination, risk = _threshold(left)
     incomplete = right.selectbox(
         _("Rows with missing measurements"), ["drop", "impute"], key="incomplete",
         format_func={"drop": _("leave out"), "impute": _("fill from the same entity")}.__getitem__,
@@ -81,12 +79,28 @@ def _fresh(dataset: Dataset, selection: Selection) -> Request:
     name = st.selectbox(_("Detector"), list(choices), format_func=lambda each: _(choices[each].label), key="detector")
     with st.popover(_("Settings of the detector"), icon=":material/settings:"):
         detector = forms.ask(choices[name], name)
-    return Request(selection, detector, compare_with, contamination, incomplete)
+    return Request(selection, detector, compare_with, contamination, risk, incomplete)
+
+
+def _threshold(place: Any) -> tuple[float, float | None]:
+    """The share of rows to flag, and the share of normal rows that may lie above the threshold where that decides."""
+    with place:
+        contamination = st.select_slider(
+            _("Share of rows to flag"), SHARES, 0.01, format_func=percent, key="contamination",
+            help=_("The rows with the highest scores, whatever the scores are."),
+        )  # fmt: skip
+        with st.popover(_("Another threshold"), icon=":material/straighten:"):
+            by_tail = st.checkbox(
+                _("By the tail of the scores instead"), key="by-tail",
+                help=_("Peaks over threshold: flags what only so small a share of normal rows would exceed, and nothing where nothing stands out."),
+            )  # fmt: skip
+            risk = question.risk("risk")
+    return contamination, risk if by_tail else None
 
 
 def _saved(selection: Selection) -> Request | None:
-    chosen = saved.choose("anomalies", models, _described)
-    return Request(selection, next(iter(detectors().values()))(), "", 0.01, "drop", chosen) if chosen else None
+    chosen = saved.choose("anomalies", _described)
+    return Request(selection, next(iter(detectors().values()))(), "", 0.01, None, "drop", chosen) if chosen else None
 
 
 def _described(record: Any) -> str:
@@ -109,7 +123,7 @@ def _asked(dataset: Dataset, request: Request) -> str:
         return apply_model(dataset, saved.run_of(request.model_run, here), selection=request.selection, at=here, by=by)[1].id
     return detect(
         dataset, request.detector, compare_with=request.compare_with, contamination=request.contamination,
-        incomplete=request.incomplete, selection=request.selection, at=here, by=by,
+        risk=request.risk, incomplete=request.incomplete, selection=request.selection, at=here, by=by,
     )[1].id  # fmt: skip
 
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import streamlit as st
 
-from core.analyses.clusters import advice, clusterers, clustering_of, models, question_of
+from core.analyses.clusters import advice, clusterers, clustering_of, question_of
 from core.analyses.selection import Selection
 from core.clusterers.base import Clusterer
 from core.clusterers.choosing import Advice
@@ -101,7 +101,7 @@ def _fresh(selection: Selection) -> Request:
 
 
 def _saved(selection: Selection) -> Request | None:
-    chosen = saved.choose("clusters", models, _described)
+    chosen = saved.choose("clusters", _described)
     return Request(selection, model_run=chosen) if chosen else None
 
 

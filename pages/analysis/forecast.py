@@ -6,7 +6,7 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from core.analyses.forecast import LONGEST, Plan, forecast_models, forecast_of, forecasters, question_of
+from core.analyses.forecast import LONGEST, Plan, forecast_of, forecasters, question_of
 from core.analyses.selection import Selection
 from core.data.dataset import DAY, Dataset
 from core.data.drivers import DriverTable
@@ -153,7 +153,7 @@ def _forecaster() -> Forecaster:
 
 
 def _saved() -> Request | None:
-    chosen = saved.choose("forecast", forecast_models, _described)
+    chosen = saved.choose("forecast", _described)
     if not chosen:
         return None
     st.caption(_("The model forecasts the days after the end of these data; the figures of its back-test are those of its own run."))

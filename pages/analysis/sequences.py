@@ -8,18 +8,17 @@ import streamlit as st
 from core.analyses.selection import Selection
 from core.analyses.sequence_comparison import comparison_of
 from core.analyses.sequence_plan import PART, TRAIN, Asked, Plan, has_part, row_seconds, usual_until
-from core.analyses.sequences import TRY_FIRST, detectors, models, question_of, sequences_of
+from core.analyses.sequences import TRY_FIRST, detectors, question_of, sequences_of
 from core.data.dataset import Dataset
 from core.detectors.base import SequenceDetector
 from core.results.sequences import THOUSAND, SequenceDetection
 from pages.parts import forms, question, saved, session, work
 from pages.parts.show import score_card
 from pages.parts.show import sequences as show
-from pages.parts.text import _, date_format, percent, shown
+from pages.parts.text import _, date_format, percent
 
 FRESH, SAVED = "fit", "apply"
-TOO_FEW = 20
-RISKS = (0.01, 0.005, 0.001, 0.0005, 0.0001, 0.00001)
+TOO_FEW = 24  # half of them, less a fifth, is what can be learnt from
 SHARES = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1)
 
 
@@ -150,10 +149,8 @@ def _threshold(dataset: Dataset) -> Asked:
     if kind == "alarms":
         return _alarms(dataset, middle, right)
     if kind == "pot":
-        amount = middle.select_slider(
-            _("Share of normal rows above it"), RISKS, 0.001, format_func=_odds, key="sequence-risk",
-            help=_("From the tail of the scores of rows held out (peaks over threshold): reaches rarer events than were ever seen."),
-        )  # fmt: skip
+        with middle:
+            amount = question.risk("sequence-risk")
         return Asked("pot", amount, THOUSAND)
     if kind == "contamination":
         amount = middle.select_slider(
@@ -163,10 +160,6 @@ def _threshold(dataset: Dataset) -> Asked:
         return Asked("contamination", amount, THOUSAND)
     st.warning(_("Chosen with the labels of the rows it is judged on: an upper bound of what is possible, never what to expect."), icon=":material/auto_awesome:")
     return Asked("best_f1", 0.0, THOUSAND)
-
-
-def _odds(share: float) -> str:
-    return _("1 in {count}").format(count=shown(round(1 / share)))
 
 
 def _alarms(dataset: Dataset, left: Any, right: Any) -> Asked:
@@ -182,7 +175,7 @@ def _alarms(dataset: Dataset, left: Any, right: Any) -> Asked:
 
 
 def _saved(dataset: Dataset, selection: Selection) -> dict[str, Any] | None:
-    chosen = saved.choose("sequences", models, _described)
+    chosen = saved.choose("sequences", _described)
     if not chosen:
         return None
     st.caption(_("Every row is judged by the model and the threshold of that run."))

@@ -30,7 +30,7 @@ def page() -> None:
 
 def _choose() -> None:
     uploads = st.file_uploader(
-        _("Drop one or more files here: CSV, TSV, XLSX, Parquet or JSON, also as .gz or .zip"),
+        _("Drop one or more files here: CSV, TSV, XLSX, Parquet, JSON, NPZ, .seq or NetMob23, also as .gz or .zip"),
         accept_multiple_files=True, max_upload_size=settings().vigie_max_upload_mb, key="uploads",
     )  # fmt: skip
     if uploads:

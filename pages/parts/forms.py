@@ -1,5 +1,6 @@
 """Forms from dataclasses: one widget per hyper-parameter, with its bounds and its sentence."""
 
+import math
 import typing
 from typing import Any
 
@@ -21,6 +22,14 @@ def ask(cls: type[Any], key: str) -> Any:
     return configured(cls, chosen)
 
 
+def step(default: float, low: float, high: float) -> float:
+    """How far one click moves a number: half the power of ten of its default, at most a tenth of what is accepted."""
+    found: float = 10.0 ** math.floor(math.log10(abs(default) or 1.0)) / 2
+    while found > (high - low) / 10:
+        found /= 10
+    return float(f"{found:g}")
+
+
 def _widget(name: str, kind: Any, default: Any, metadata: Any, key: str) -> Any:
     sentence = metadata["help"]
     help_ = _(sentence)
@@ -29,9 +38,8 @@ def _widget(name: str, kind: Any, default: Any, metadata: Any, key: str) -> Any:
     if kind is int:
         return st.number_input(name, int(metadata["low"]), int(metadata["high"]), default, help=help_, key=key)
     if kind is float:
-        return st.number_input(
-            name, float(metadata["low"]), float(metadata["high"]), float(default), step=0.05, help=help_, key=key
-        )
+        low, high = float(metadata["low"]), float(metadata["high"])
+        return st.number_input(name, low, high, float(default), step=step(default, low, high), format="%g", help=help_, key=key)
     if metadata["choices"] and (kind is str or typing.get_origin(kind) is typing.Literal):
         return st.selectbox(name, metadata["choices"], metadata["choices"].index(default), help=help_, key=key)
     return st.text_input(name, str(default), help=help_, key=key)

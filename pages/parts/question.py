@@ -8,6 +8,7 @@ from core.data.dataset import Dataset
 from pages.parts import doctor, session
 from pages.parts.text import _, date_format, shown
 
+RISKS = (0.01, 0.005, 0.001, 0.0005, 0.0001, 0.00001)
 LOAD = Path(__file__).parents[1] / "data" / "load.py"
 
 
@@ -44,4 +45,13 @@ def part(dataset: Dataset, key: str) -> tuple[tuple[str, ...], object, object]:
     start, end = (period[0], period[-1]) if len(period) else (first, last)
     return (
         tuple(entities), None if start == first else session.timestamp(start), None if end == last else session.timestamp(end)
+    )  # fmt: skip
+
+
+def risk(key: str) -> float:
+    """How small a share of normal rows may lie above the threshold."""
+    return st.select_slider(
+        _("Share of normal rows above it"), RISKS, 0.001, key=key,
+        format_func=lambda share: _("1 in {count}").format(count=shown(round(1 / share))),
+        help=_("From the tail of the scores of normal rows (peaks over threshold): reaches rarer events than were ever seen."),
     )  # fmt: skip

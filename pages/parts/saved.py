@@ -13,13 +13,15 @@ from pages.parts.text import _, shown
 ALIASES = ("champion", "challenger", "previous")
 
 
-def choose(task: str, runs: Callable[[Workplace], list[Any]], asked: Callable[[Any], str]) -> str:
-    """The address of the model chosen, for `run_of`; "" where none has been saved yet.
+def choose(task: str, asked: Callable[[Any], str]) -> str:
+    """The address of the model chosen, for `run_of`; "" where none of `task` has been saved yet.
 
-    `runs` lists the runs of `task` that kept a model, `asked` says in a few words what one of them was asked.
+    `asked` says in a few words what a run that kept a model was asked.
     """
+    from core.analyses.models import fitted_runs
+
     labels = _registered(task, session.here()) | {
-        run.id: f"{shown(session.moment(run.started_ms))} · {run.name} · {asked(run)}" for run in runs(session.here())
+        run.id: f"{shown(session.moment(run.started_ms))} · {run.name} · {asked(run)}" for run in fitted_runs(task, session.here())
     }
     if not labels:
         st.info(_("No model has been saved yet: fit one first."))

@@ -66,7 +66,8 @@ def shown(value: object) -> str:
 
 
 def percent(share: float) -> str:
-    return numbers.format_percent(share, format="#,##0.##%", locale=language())
+    pattern = "#,##0.##\u202f%" if language() == "fr" else "#,##0.##%"
+    return numbers.format_percent(share, format=pattern, locale=language())
 
 
 def date_format() -> str:

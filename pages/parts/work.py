@@ -94,8 +94,8 @@ def _progress(job: Job, doing: str) -> None:
         )
     if job.curves:
         rows = [(_(name), step, value) for name, points in job.curves.items() for step, value in points]
-        table = pd.DataFrame(rows, columns=["curve", "step", "value"])
-        st.line_chart(table, x="step", y="value", color="curve", x_label="", y_label="", height=180)
+        table = pd.DataFrame(rows, columns=[_("Curve"), "step", "value"])
+        st.line_chart(table, x="step", y="value", color=_("Curve"), x_label="", y_label="", height=180)
 
 
 def _doing(job: Job) -> str:

@@ -17,6 +17,7 @@ from core.data.doctor import examine
 from core.data.interpretation import root_causes
 from core.data.loading import load
 from core.errors import UnreadableFile
+from core.evaluation.explanation import RootCause
 from core.stores.datasets import Datasets
 
 quick = settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

@@ -125,7 +125,7 @@ def assembled(table: Table, roles: Roles, layout: Layout, measures: Mapping[str,
 
 def stem(name: str) -> str:
     """A file's name without its endings: the entity of a file that holds one series."""
-    return re.sub(r"(\.(csv|tsv|txt|json|xlsx|parquet|gz|zip))+$", "", name, flags=re.IGNORECASE) or name
+    return re.sub(r"(\.(csv|tsv|txt|json|xlsx|parquet|npz|seq|gz|zip))+$", "", name, flags=re.IGNORECASE) or name
 
 
 def _times(table: Table, columns: list[str], notes: list[Finding]) -> pd.DatetimeIndex:

@@ -5,7 +5,7 @@ import pandas as pd
 from core.data.cells import numbers
 from core.data.dataset import Dataset
 from core.data.dates import looks_like_dates
-from core.data.layouts.base import LABEL, TIME, Layout, Role, Roles, assembled, having, plain, require, stem
+from core.data.layouts.base import LABEL, TIME, Layout, Role, Roles, assembled, having, plain, require
 from core.data.layouts.tidy_series import usual_step
 from core.data.readers import Table
 from core.text import N_
@@ -42,7 +42,7 @@ class KpiMatrix(Layout):
     def build(self, table: Table, roles: Roles, unit: str) -> Dataset:
         require(table, roles, self, "measure")
         measures = {column: column for column in having(roles, "measure")}
-        dataset = assembled(table, roles, self, measures, entity=stem(table.name.removesuffix(".npz")))
+        dataset = assembled(table, roles, self, measures)
         if dataset.context is not None and PART in dataset.context:
             part = pd.Categorical(dataset.context[PART], categories=list(PARTS))
             dataset = dataset.replace(context=dataset.context.assign(part=part))

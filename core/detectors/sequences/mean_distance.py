@@ -18,7 +18,7 @@ class MeanDistance(WindowResidual):
 
     name = "mean-distance"
     label = N_("Distance to the mean")
-    mode = "rows"
+    mode = N_("every row alone")
     window = 1
     centred = True
 

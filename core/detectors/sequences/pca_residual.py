@@ -20,7 +20,7 @@ class PcaResidual(WindowResidual):
 
     name = "pca-residual"
     label = N_("PCA residual")
-    mode = "rows"
+    mode = N_("every row alone")
     window = 1
     centred = True
 

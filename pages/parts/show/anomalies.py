@@ -36,13 +36,21 @@ def _figures(found: Detection, run: str) -> None:
         cost(run)
     left_out = int(metrics["rows_left_out"])
     notes = [_("{count} incomplete rows were left out.").format(count=shown(left_out))] if left_out else []
-    notes.append(
-        _("Rows scoring above {threshold} are flagged ({share} of the rows the model was fitted on).").format(
-            threshold=shown(round(found.question.threshold, 4)), share=percent(found.question.contamination)
-        )
-    )
+    notes.append(_threshold(found))
     st.caption(" ".join(notes))
     record(run)
+
+
+def _threshold(found: Detection) -> str:
+    question = found.question
+    threshold = shown(round(question.threshold, 4))
+    if question.risk is not None:
+        return _("Rows scoring above {threshold} are flagged: by the tail of the scores, 1 normal row in {count} would.").format(
+            threshold=threshold, count=shown(round(1 / question.risk))
+        )
+    return _("Rows scoring above {threshold} are flagged ({share} of the rows the model was fitted on).").format(
+        threshold=threshold, share=percent(question.contamination)
+    )
 
 
 def _curves(found: Detection, dataset: Dataset) -> None:

@@ -68,7 +68,7 @@ def _promise(found: SequenceDetection) -> None:
     st.metric(
         measured.format(per=_per(question.per)), _rate(found.per(found.measured)), border=True, delta_color="off", delta_arrow="off",
         delta=_("promised {rate}").format(rate=_rate(found.per(question.promise))) if question.promise is not None else _("nothing promised"),
-        help=_("Measured on the judged rows that are labelled normal.")
+        help=_("Measured on the judged rows that are normal: neither labelled nor of an event with a labelled row, which is a true alarm to its end.")
         if found.labelled else _("Measured on all judged rows, true alarms among them: there are no labels to tell them apart."),
     )  # fmt: skip
 
@@ -80,7 +80,7 @@ def _drifted(found: SequenceDetection) -> str:
         "promised": _rate(found.per(found.question.promise or 0.0)), "per": _per(found.question.per),
     }  # fmt: skip
     if found.labelled:
-        return _("The promise does not hold here: {low} to {high} false alarms {per} instead of {promised}. Either the rows judged differ from those the threshold was made from, and more or later rows should be learnt from; or scores stay high for some rows after an incident.").format(**rates)
+        return _("The promise does not hold here: {low} to {high} false alarms {per} instead of {promised}. The rows judged differ from those the threshold was made from: learn from more rows, or from later ones.").format(**rates)
     return _("More rows are flagged than false alarms alone would explain: {low} to {high} {per}, {promised} promised. Either there are true anomalies, or the rows judged differ from those learnt from.").format(**rates)
 
 
