@@ -10,7 +10,7 @@ from tempfile import TemporaryDirectory
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.lines import Line, figure, ratio
+from benchmarks.lines import Line, figure, peak_mb, ratio
 from benchmarks.material import gas_files, gas_like
 
 MILLION = 10**6
@@ -82,17 +82,11 @@ def measure(side: str, name: str, folder: Path) -> dict[str, float]:
     model = (ours if side == "ours" else plain)(**SETTINGS[name])
     rows = np.load(folder / "rows.npy")
     model.fit(rows[:2000])  # what a first call loads is not counted
-    before, began = _peak(), time.perf_counter()
+    before, began = peak_mb(), time.perf_counter()
     labels = model.fit(rows).labels_
     seconds = time.perf_counter() - began
     np.save(folder / f"{side}.npy", labels)
-    return {"seconds": seconds, "peak_mb": max(_peak() - before, 0.1)}
-
-
-def _peak() -> float:
-    """Of this process alone: `ru_maxrss` would begin with what its parent held."""
-    [line] = [line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM")]
-    return int(line.split()[1]) * 1024 / 1e6
+    return {"seconds": seconds, "peak_mb": max(peak_mb() - before, 0.1)}
 
 
 def _gas() -> NDArray[np.float64]:

@@ -1,6 +1,7 @@
 """What a benchmark tells: lines of a table, one ratio or figure each, with the spread and the target beside it."""
 
 from dataclasses import astuple, dataclass
+from pathlib import Path
 
 HEADS = ("measured", "result", "spread", "from", "target", "")
 
@@ -51,6 +52,12 @@ def median(values: list[float]) -> float:
     ordered = sorted(values)
     middle = len(ordered) // 2
     return ordered[middle] if len(ordered) % 2 else (ordered[middle - 1] + ordered[middle]) / 2
+
+
+def peak_mb() -> float:
+    """The most memory that this process alone has held; `ru_maxrss` would begin with what its parent held."""
+    [line] = [line for line in Path("/proc/self/status").read_text(encoding="ascii").splitlines() if line.startswith("VmHWM")]
+    return int(line.split()[1]) * 1024 / 1e6
 
 
 def show(title: str, lines: list[Line]) -> None:

@@ -2,7 +2,6 @@
 
 import json
 import os
-import resource
 import subprocess
 import sys
 import time
@@ -13,7 +12,7 @@ from tempfile import TemporaryDirectory
 import numpy as np
 import pandas as pd
 
-from benchmarks.lines import Line, ratio
+from benchmarks.lines import Line, peak_mb, ratio
 from core.data.dataset import clock_labels
 
 DAYS, TILES = 77, (1_000, 10_000, 100_000)
@@ -138,7 +137,7 @@ def measure(side: str, place: Path, folder: Path) -> dict[str, float]:
     else:
         rows = _scaled(place, folder, trusted)
     seconds, cpu = time.perf_counter() - began, time.process_time() - used
-    return {"seconds": seconds, "cpu": cpu, "rows": rows, "peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e6}
+    return {"seconds": seconds, "cpu": cpu, "rows": rows, "peak_mb": peak_mb()}
 
 
 def _loop(model: object, folder: Path) -> Iterator[int]:

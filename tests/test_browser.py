@@ -360,6 +360,27 @@ def test_sequences(browser: Browser, app: str, server_dataset: str, locale: str,
     page.context.close()
 
 
+def test_two_visitors_and_a_double_click_are_one_run(browser: Browser, app: str, server_dataset: str, data_folder: Path) -> None:
+    """The same question asked three times at once is one job."""
+    pages, before = [visitor(browser), visitor(browser)], len(Events(data_folder / "events").read())
+    for page in pages:
+        page.goto(f"{app}/sequences?dataset={server_dataset}")
+        page.locator(".st-key-sequence-scaling").scroll_into_view_if_needed()
+        settled(page)
+        page.locator(".st-key-sequence-scaling input").click()
+        page.get_by_role("option", name="median and quartiles").click()
+        settled(page)
+    pages[0].locator(".st-key-find-sequences button").dblclick()
+    pages[1].locator(".st-key-find-sequences button").click()
+    first, second = map(sequence_figures, pages)
+    assert first == second
+    assert pages[0].url == pages[1].url
+    events = Events(data_folder / "events").read()[before:]
+    assert [(event.event, event.status) for event in events] == [("model_execution", "completed")]
+    for page in pages:
+        page.context.close()
+
+
 def test_a_cancelled_training(browser: Browser, app: str, server_dataset: str) -> None:
     """The deep model begins to learn, is told to stop, and the question is open again."""
     page = visitor(browser)

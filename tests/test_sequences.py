@@ -25,6 +25,7 @@ from core.analyses.sequences import (
     sequences_of,
     train,
 )
+from core.data.cells import MAX_MAGNITUDE
 from core.data.dataset import Dataset, keyed
 from core.data.loading import load
 from core.data.samples import INCIDENTS, SERVER, load_sample
@@ -381,6 +382,77 @@ def test_tables_to_export(server: Dataset, place: Workplace, tmp_path: Path) -> 
     assert np.allclose(scores, found.judged["score"])
     assert words.sum() == server.labels.sum()  # type: ignore[union-attr]
     assert "Normaly" in (tmp_path / "scores.csv").read_text()
+
+
+# ---- odd data -------------------------------------------------------------------------------------------------------
+
+RANDOM = np.random.default_rng(3)
+CALM = RANDOM.normal(0, 1, (300, 3))
+
+
+def odd(values: np.ndarray, times: object = None, names: object = None) -> Dataset:  # type: ignore[type-arg]
+    """Rows of one entity, hour by hour, unless said otherwise."""
+    moments = pd.date_range("2024-01-01", periods=len(values), freq="h") if times is None else times
+    index = keyed(np.repeat("e", len(values)) if names is None else names, np.asarray(moments))
+    return Dataset(pd.DataFrame(values, index=index, columns=[f"c{number}" for number in range(values.shape[1])]), layout="tidy_series", files=("odd.csv",))
+
+
+ODD = {
+    "one column": odd(CALM[:, :1]),
+    "200 columns": odd(RANDOM.normal(0, 1, (300, 200))),
+    "nothing ever changes": odd(np.ones((300, 3))),
+    "a column without a value": odd(np.where([False, True, False], np.nan, CALM)),
+    "a column without a value to learn from": odd(np.where((np.arange(300) < 150)[:, None] & [False, True, False], np.nan, CALM)),
+    "no value at all": odd(np.full((300, 2), np.nan)),
+    "values as large as are read": odd(CALM / np.abs(CALM).max() * MAX_MAGNITUDE),
+    "rows in any order": odd(CALM, RANDOM.permutation(pd.date_range("2024-01-01", periods=300, freq="h").to_numpy())),
+    "every moment twice": odd(CALM, pd.date_range("2024-01-01", periods=150, freq="h").repeat(2)),
+    "series of 1, 3, 60 and 236 rows": odd(
+        CALM, np.concatenate([pd.date_range("2024-01-01", periods=rows, freq="h") for rows in (1, 3, 60, 236)]), np.repeat(["a", "b", "c", "d"], [1, 3, 60, 236])
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ODD)
+def test_odd_data_are_answered(name: str, place: Workplace) -> None:
+    dataset = ODD[name]
+    found, run = train(dataset, pca(), Plan(), Asked("alarms", 2, "day"), at=place, by=BY)
+    assert np.isfinite(found.rows["score"]).all()
+    assert found.question.row_seconds == 3600
+    for entity in dataset.entities:
+        figures.timeline(found, entity).to_json()
+        sequence_shares.shares(found, entity).to_json()
+    if len(found.events):
+        figures.event(found, 0, "distance").to_json()
+    again, _ = apply_model(dataset, run.id, at=place, by=BY)
+    assert np.array_equal(again.rows["score"], found.rows["score"])
+
+
+def test_one_row_is_judged_by_a_model(place: Workplace) -> None:
+    dataset = several(1)
+    run = train(dataset, pca(variance=0.5), Plan(), WEEK, at=place, by=BY)[1]
+    found, _ = apply_model(dataset.rows(np.arange(400) == 375).replace(step=None), run.id, at=place, by=BY)
+    assert (len(found.rows), found.dated, found.question.per) == (1, True, THOUSAND)
+    figures.timeline(found, "s0").to_json()
+
+
+def test_what_is_measured_is_what_is_flagged(place: Workplace) -> None:
+    """Also where the threshold lies between two scores that single precision cannot tell apart."""
+    dataset = several(2, 300)
+    for share in (1e-9, 0.0001, 0.01):
+        found, _ = train(dataset, pca(), Plan(), Asked("contamination", share, THOUSAND), at=place, by=BY)
+        assert found.measured == found.judged["anomaly"].mean()
+
+
+def test_a_moment_of_another_time_zone_is_refused(place: Workplace) -> None:
+    with pytest.raises(BadOption, match=r"\+02:00"):
+        train(several(), pca(), Plan("2024-01-05T00:00:00+02:00"), WEEK, at=place, by=BY)
+
+
+@pytest.mark.parametrize("chosen", [{"detector": "oracle"}, {}, {"detector": "pca-residual", "settings": {"variance": float("nan")}}])
+def test_a_job_that_asks_for_what_is_not_there(place: Workplace, chosen: dict[str, Any]) -> None:
+    with pytest.raises(BadOption):
+        carry_out({"dataset": place.datasets.save(several(1)), **chosen}, at=place, by=BY, progress=Progress())
 
 
 # ---- figures --------------------------------------------------------------------------------------------------------

@@ -262,6 +262,13 @@ def test_a_checkpoint_of_other_data_or_settings_is_an_error(tmp_path: Path, monk
         quick().fit([wave(300)], Progress(tmp_path))
 
 
+def test_what_was_learnt_is_found_again_without_learning(tmp_path: Path) -> None:
+    first = quick().fit([wave(300)], Progress(tmp_path / "new"))
+    again = Progress(tmp_path / "new")
+    np.testing.assert_array_equal(quick().fit([wave(300)], again).weights_, first.weights_)
+    assert not again.curves
+
+
 def test_a_wish_to_stop_is_heard() -> None:
     progress = Progress()
     progress.cancel()

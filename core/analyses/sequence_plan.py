@@ -111,19 +111,20 @@ def has_part(dataset: Dataset) -> bool:
 
 def _moment(dataset: Dataset, until: str) -> object:
     moment: object = pd.to_datetime(until, errors="coerce") if dataset.dated else pd.to_numeric(until, errors="coerce")
-    if pd.isna(moment):
+    if pd.isna(moment) or getattr(moment, "tz", None) is not None:
         accepted = f"{dataset.time.min()} … {dataset.time.max()}"
         raise BadOption(N_("{name} = {value!r} is not accepted; choose {accepted}."), name="until", value=until, accepted=accepted)
     return moment
 
 
 def row_seconds(dataset: Dataset) -> float | None:
-    """From one row of an entity to the next; None without dates."""
-    if not dataset.dated or len(dataset) < 2:
+    """From one row of an entity to the next, by the entity with most rows; None without dates, and where no two differ."""
+    if not dataset.dated or not len(dataset):
         return None
     if dataset.profile:
         return DAY.total_seconds()
     if dataset.step is not None:
         return dataset.step.total_seconds()
-    steps = np.diff(np.sort(dataset.time[dataset.entity_codes == dataset.entity_codes[0]].to_numpy()))
+    longest = np.bincount(dataset.entity_codes).argmax()
+    steps = np.diff(np.unique(dataset.time[dataset.entity_codes == longest].to_numpy()))
     return float(np.median(steps) / np.timedelta64(1, "s")) if len(steps) else None

@@ -20,6 +20,7 @@ from core.detectors import sequences as rooms
 from core.detectors.base import SequenceDetector
 from core.detectors.scaling import Scaling
 from core.detectors.sequence_model import SequenceModel
+from core.errors import BadOption
 from core.evaluation.alarm_rates import measured_rate
 from core.evaluation.metrics import score_card
 from core.evaluation.thresholds import (
@@ -112,14 +113,26 @@ def apply_model(
 
 
 def carry_out(arguments: dict[str, Any], *, at: Workplace, by: Actor, progress: Progress) -> str:
-    """The id of the run that answers the question `arguments` (see `question_of`). Raises as `train` and `apply_model`."""
+    """The id of the run that answers the question `arguments` (see `question_of`).
+
+    Raises as `train` and `apply_model`, BadOption for a detector that does not exist.
+    """
     dataset = at.datasets.load(arguments["dataset"])
     selection = Selection.from_json(arguments)
     if arguments.get("model_run"):
         return apply_model(dataset, run_of(arguments["model_run"], at), at=at, by=by, selection=selection, progress=progress)[1].id
-    detector = configured(detectors()[arguments["detector"]], arguments.get("settings", {}))
+    detector = configured(_known(str(arguments.get("detector"))), arguments.get("settings", {}))
     plan, asked = Plan(**arguments.get("plan", {})), Asked(**arguments.get("threshold", {}))
     return train(dataset, detector, plan, asked, at=at, by=by, selection=selection, progress=progress)[1].id
+
+
+def _known(name: str) -> type[SequenceDetector]:
+    known = detectors()
+    if name not in known:
+        raise BadOption(
+            N_("{name} = {value!r} is not accepted; choose {accepted}."), name="detector", value=name, accepted=", ".join(known)
+        )
+    return known[name]
 
 
 def question_of(
@@ -205,12 +218,12 @@ def _answer(judged: _Judged, question: Question, note: Text, curves: pd.DataFram
     made = tables(judged.seen)
     return SequenceDetection(
         question, **made, curves=curves, card=_card(judged),
-        figures=_measured(made["rows"], made["events"], question.threshold) | {"rows_per_second": judged.rows_per_second},
+        figures=_measured(made["rows"], made["events"]) | {"rows_per_second": judged.rows_per_second},
         notes=(note,),
     )  # fmt: skip
 
 
-def _measured(rows: pd.DataFrame, events: pd.DataFrame, threshold: float) -> dict[str, float]:
+def _measured(rows: pd.DataFrame, events: pd.DataFrame) -> dict[str, float]:
     """The share of judged rows that are flagged, of the normal ones where there are labels, and its band.
 
     Normal is what is not labelled and not of an event with a labelled row: such an event is a true alarm to its end, though
@@ -221,7 +234,7 @@ def _measured(rows: pd.DataFrame, events: pd.DataFrame, threshold: float) -> dic
         known = np.append(events["known"].to_numpy(dtype=bool), False)  # the last one for rows without an event, -1
         true = (judged["label"] | known[judged["event"]]).to_numpy()
         excused = {"excused_rows": float((true & judged["anomaly"] & ~judged["label"]).sum())}
-    found = measured_rate(judged["score"], threshold, true)
+    found = measured_rate(judged["anomaly"], 0.5, true)
     return {"measured_rate": found.rate, "measured_low": found.low, "measured_high": found.high, **excused}
 
 

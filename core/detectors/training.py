@@ -76,6 +76,7 @@ class State:
         """Write to `path` in one piece: what is killed while it writes leaves the checkpoint before."""
         held = {name: getattr(self, name).detach().cpu().numpy() for name in ("vector", "mean", "square", "best")}
         plain = {name: getattr(self, name) for name in ("step", "best_loss", "best_step", "seconds")}
+        path.parent.mkdir(parents=True, exist_ok=True)
         written = path.with_suffix(".part")
         with written.open("wb") as file:
             np.savez(file, **held, draws=self.draws.get_state().numpy(), plain=json.dumps(plain), terms=terms)
@@ -132,6 +133,9 @@ class Learning:
                 if checkpoint is not None and time.monotonic() - saved > CHECKPOINT_EVERY:
                     state.save(checkpoint, terms)
                     saved = time.monotonic()
+        if checkpoint is not None:
+            state.seconds = time.monotonic() - began
+            state.save(checkpoint, terms)
         if state.best_step == 0 or recipe.patience is None:
             return state.vector.detach()
         return state.best

@@ -44,8 +44,7 @@ def moving_mean_distance(values: Shares, window: int = WINDOW) -> Floats:
     """
     residual = moving_mean_residual(values, window)
     known = np.isfinite(residual)
-    far = np.maximum(np.where(known, residual, 0.0).max(axis=0, initial=0.0), np.finfo(float).tiny)  # so that no square overflows
-    usual = far * np.sqrt((np.where(known, residual / far, 0.0) ** 2).sum(axis=0) / np.maximum(known.sum(axis=0), 1))
+    usual = np.sqrt((np.where(known, residual, 0.0) ** 2).sum(axis=0) / np.maximum(known.sum(axis=0), 1))
     size = np.abs(np.where(known, values, 0.0)).max(axis=0, initial=0.0)
     moves = usual > 1e-9 * size
     return np.where(moves, residual / np.where(moves, usual, 1.0), np.where(known, 0.0, np.nan))

@@ -54,11 +54,11 @@ def tables(seen: Seen) -> dict[str, pd.DataFrame]:
 def _rows(seen: Seen) -> pd.DataFrame:
     """The rows of every series, one series after the other."""
     order = np.concatenate([series.places for series in seen.series])
-    score = np.concatenate([scored.score for scored in seen.scored]).astype(np.float32)
+    score = np.concatenate([scored.score for scored in seen.scored]).astype(np.float64)  # as exact as the threshold
     fitted = seen.fitted[order]
     rows = pd.DataFrame({
         "entity": pd.Categorical.from_codes(seen.dataset.entity_codes[order], seen.dataset.entities),
-        "time": seen.dataset.time[order], "score": score, "anomaly": (score > seen.model.threshold_) & ~fitted, "fitted": fitted,
+        "time": seen.dataset.time[order], "score": score.astype(np.float32), "anomaly": (score > seen.model.threshold_) & ~fitted, "fitted": fitted,
         "category": np.concatenate([_category(scored) for scored in seen.scored]),
     })  # fmt: skip
     if seen.dataset.labels is not None:
@@ -216,7 +216,7 @@ def _around(seen: Seen, number: int, span: tuple[int, int], blamed: NDArray[np.i
 
 
 def _single(values: Floats) -> Floats32:
-    """Half the bytes; what single precision cannot hold becomes the greatest that it can."""
+    """Half the bytes; what single precision cannot hold, as bands of counts may be, becomes the greatest that it can."""
     most = np.finfo(np.float32).max
     return np.clip(values.ravel(), -most, most).astype(np.float32)
 

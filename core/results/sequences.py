@@ -28,7 +28,7 @@ class Question:
     threshold    the score above which a row is an anomaly, made by `method`
     promise      the share of normal rows that the method promises to flag at most; None where it promises nothing
     mode         how the detector scores: exact windows, or row by row
-    row_seconds  from one row to the next; None without dates
+    row_seconds  from one row to the next; None without dates, and where there is only one moment
     """
 
     detector: str
@@ -92,7 +92,7 @@ class SequenceDetection:
 
     @property
     def dated(self) -> bool:
-        return self.question.row_seconds is not None
+        return bool(pd.api.types.is_datetime64_any_dtype(self.rows["time"]))
 
     @property
     def judged(self) -> pd.DataFrame:
