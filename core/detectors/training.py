@@ -163,7 +163,7 @@ class Learning:
     def _tell(self, state: State, loss: float, progress: Progress, seconds: float) -> None:
         if not math.isfinite(loss):
             raise BadData(N_("Learning came to nothing at step {step}: the loss is no number. Try a smaller learning_rate."), step=state.step)
-        progress.tell(min(max(state.step / self.recipe.steps, seconds / self.recipe.seconds), 1.0), N_("Learning"))
+        progress.tell(min(max(state.step / self.recipe.steps, seconds / self.recipe.seconds), 1.0))
         progress.draw(N_("loss"), state.step, loss)
 
     def _look(self, state: State, progress: Progress) -> None:
