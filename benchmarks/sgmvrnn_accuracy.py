@@ -85,9 +85,9 @@ def _departures(sets: Mapping[str, Arrays]) -> Iterator[Line]:
         "the original's function and recipe": (replace(default, fidelity="original", learning_rate=0.0002), {}),
         "sigma floor e^-1": (replace(default, log_sigma_floor=-1.0), {}),
         "sigma floor e^-2": (replace(default, log_sigma_floor=-2.0), {}),
-        "every row's category weighs": (default, {"EACH_ROW": True}),
+        "every row's category weighs": (default, {"switching": _each_row}),
         "categories weigh 1 / (T B)": (default, {"loss": _light_categories}),
-        "heads not begun small": (default, {"initial": _large_heads}),
+        "heads not begun small": (default, {"SMALL": 1.0}),
         "log-variances not bounded": (default, {"LOGVAR_LIMIT": 1e4}),
         "no clipping": (default, {"CLIP": float("inf")}),
     }
@@ -124,11 +124,11 @@ def _light_categories(sizes: Any, surprises: Any, latents: Any, categories: Any)
     return (surprises + latents).mean() + categories.mean() / surprises.numel()
 
 
-def _large_heads(sizes: sgmvrnn.Sizes, seed: int) -> Any:
-    return KEPT_INITIAL(sizes, seed, small=1.0)
+def _each_row(sizes: sgmvrnn.Sizes, logits: Any) -> Any:
+    return SWITCHING(replace(sizes, original=True), logits)
 
 
-KEPT_INITIAL = sgmvrnn.initial
+SWITCHING = sgmvrnn.switching
 
 
 @contextmanager

@@ -39,10 +39,7 @@ def page() -> None:
         return
     question.about(dataset)
     found = session.result("clusters", clustering_of)
-    ended = work.ended()
-    if ended is not None and ended.run_id:
-        session.remember_run(ended.run_id, dataset.digest)
-        st.rerun()
+    ended = work.settled(dataset.digest)
     request = _form(dataset, asked=found is not None)
     if request is not None:
         _begin(dataset, request)

@@ -44,10 +44,7 @@ def page() -> None:
     found = session.result("forecast", forecast_of)
     if found is not None:
         drivers.suggest(found.question.driver_tables)
-    ended = work.ended()
-    if ended is not None and ended.run_id:
-        session.remember_run(ended.run_id, dataset.digest)
-        st.rerun()
+    ended = work.settled(dataset.digest)
     _ask(dataset, asked=found is not None)
     work.show(ended)
     if found is not None and not work.going_on():

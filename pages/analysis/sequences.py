@@ -38,10 +38,7 @@ def page() -> None:
         return
     found = session.result("sequences", sequences_of)
     compared = session.result("sequence-comparison", comparison_of)
-    ended = work.ended()
-    if ended is not None and ended.run_id:
-        session.remember_run(ended.run_id, dataset.digest)
-        st.rerun()
+    ended = work.settled(dataset.digest)
     _ask(dataset, asked=found is not None)
     work.show(ended)
     if work.going_on():

@@ -2,10 +2,7 @@
 
 On a page (an analysis `core.analyses.<verb>` has `carry_out(arguments, *, at, by, progress)`; arguments are plain JSON):
 
-    ended = work.ended()                          # once, near the top: the job of the address, when it is over
-    if ended is not None and ended.run_id:
-        session.remember_run(ended.run_id, dataset.digest)
-        st.rerun()
+    ended = work.settled(dataset.digest)          # once, near the top: the job of the address, over without an answer
     if st.button(…, disabled=work.going_on()):
         work.start("forecast", {"dataset": dataset.digest, …})
     work.show(ended)                              # where progress, or why there is no answer, is to stand; may raise
@@ -60,6 +57,15 @@ def ended() -> Job | None:
         return None
     session.remember_in_address("work", "")
     return job or FORGOTTEN
+
+
+def settled(dataset: str) -> Job | None:
+    """As `ended`, but the run in which a job answered becomes that of the address, beside the digest of its `dataset`."""
+    job = ended()
+    if job is not None and job.run_id:
+        session.remember_run(job.run_id, dataset)
+        st.rerun()
+    return job
 
 
 def show(job: Job | None) -> None:

@@ -58,7 +58,7 @@ LOGVAR_LIMIT = 8.0
 ORIGINAL_FLOOR = -1.0  # of log σ, from its tanh
 LOG_2PI = math.log(2 * math.pi)
 LAST_TAU = 0.3
-EACH_ROW = False  # True: KL of c as the bound has it, of every row
+SMALL = 0.1  # that the default's heads begin with, of what Kaiming's initialisation gives
 WIDEST = 3.0  # that a column's log σ grows by
 CLIP = 10.0
 FEW = 8  # series that NumPy steps faster than torch
@@ -129,8 +129,8 @@ class Sizes:
         return shapes
 
 
-def initial(sizes: Sizes, seed: int, small: float = 0.1) -> "Tensor":
-    """Weights to begin with, all in one vector: Kaiming's for what a LeakyReLU follows, the LSTM's uniform, heads `small`."""
+def initial(sizes: Sizes, seed: int) -> "Tensor":
+    """Weights to begin with, all in one vector: Kaiming's for what a LeakyReLU follows, the LSTM's uniform, heads small."""
     made = torch.Generator().manual_seed(seed)
     parts = []
     for name, shape in sizes.shapes().items():
@@ -140,7 +140,7 @@ def initial(sizes: Sizes, seed: int, small: float = 0.1) -> "Tensor":
             part = torch.zeros(shape)
         else:
             part = torch.randn(shape, generator=made) * math.sqrt(2 / _inputs(name, sizes))
-            part *= small if not sizes.original and name.endswith(".out") else 1.0
+            part *= SMALL if not sizes.original and name.endswith(".out") else 1.0
         parts.append(part.reshape(-1))
     return torch.cat(parts)
 
@@ -424,10 +424,7 @@ def divergence(of: tuple["Tensor", "Tensor"], to: tuple["Tensor", "Tensor"]) -> 
 def terms(
     weights: Weights, sizes: Sizes, x: "Tensor", known: "Tensor | None", noise: Noise, tau: float, floor: float
 ) -> tuple["Tensor", "Tensor", "Tensor"]:  # fmt: skip
-    """Of windows (T, B, n): surprise, KL of z and KL of c, summed over columns and dimensions, (T, B) each.
-
-    KL of c is each row's in the original; that of the batch's mean in the default.
-    """
+    """Of windows (T, B, n): surprise, KL of z and KL of c (see `switching`), summed over columns and dimensions, (T, B) each."""
     by = Recurrence.of(weights)
     rows = by.rows(encode(weights, sizes, x))
     packed = [getattr(by, name) for name in list(Recurrence.__dataclass_fields__)[2:]]
@@ -436,11 +433,16 @@ def terms(
     nats = surprise(sizes, x, mu, log_sigma)
     surprises = (nats if known is None else nats * known).sum(-1)
     latents = divergence((both[..., : sizes.latent], both[..., sizes.latent :]), prior(weights, sizes, past, c)).sum(-1)
+    return surprises, latents, switching(sizes, logits)
+
+
+def switching(sizes: Sizes, logits: "Tensor") -> "Tensor":
+    """KL(q(c) ‖ uniform) from logits (T, B, K), (T, B): of each row in the original, of the batch's mean in the default."""
     shares = torch.log_softmax(logits, dim=-1)
-    if sizes.original or EACH_ROW:
-        return surprises, latents, math.log(sizes.categories) + (shares.exp() * shares).sum(-1)
+    if sizes.original:
+        return math.log(sizes.categories) + (shares.exp() * shares).sum(-1)
     usage = shares.exp().mean((0, 1))
-    return surprises, latents, (math.log(sizes.categories) + (usage * torch.log(usage + 1e-9)).sum()).expand_as(latents)
+    return (math.log(sizes.categories) + (usage * torch.log(usage + 1e-9)).sum()).expand(logits.shape[:-1])
 
 
 def loss(sizes: Sizes, surprises: "Tensor", latents: "Tensor", categories: "Tensor") -> "Tensor":
