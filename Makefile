@@ -33,6 +33,7 @@ run: $(VENV)/.installed ## start the MLflow server and the app; Ctrl-C ends both
 
 test: $(VENV)/.tested ## install what the tests need and run them all
 	$(BIN)/python -m tests.browser
+	$(BIN)/python -m tests.servers
 	$(BIN)/python -m pytest -n 2 --dist loadscope
 
 lint: $(VENV)/.tested ## ruff: errors, imports, format of the code

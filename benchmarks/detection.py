@@ -16,9 +16,6 @@ from core.data.dataset import Dataset
 from core.data.loading import load
 from core.detectors.tables.isolation_forest import IsolationForest
 from core.run import Actor, Workplace
-from core.stores.datasets import Datasets
-from core.stores.drivers import DriverStore
-from core.stores.events import Events
 from mlflow_utils import emissions
 from mlflow_utils.tracking import Tracking
 
@@ -103,7 +100,7 @@ def _generated(folder: Path, entities: int) -> Dataset:
 
 def _workplace(folder: Path) -> Workplace:
     tracking = Tracking(f"sqlite:///{folder / 'mlflow.db'}", (folder / "artefacts").as_uri(), folder / "runs")
-    return Workplace(Datasets(folder / "datasets"), DriverStore(folder / "drivers"), Events(folder / "events"), tracking, "FRA")
+    return Workplace.below(folder, tracking)
 
 
 def _warm(at: Workplace, folder: Path) -> None:

@@ -1,4 +1,4 @@
-"""What goes on beside the pages of one server: a worker does slow work, runs that wait are delivered, libraries are warmed."""
+"""What goes on beside the pages of one server: a worker does slow work, what waits is delivered, libraries are warmed."""
 
 import threading
 from collections.abc import AsyncIterator
@@ -6,13 +6,14 @@ from contextlib import asynccontextmanager
 from functools import cache
 
 from core import jobs
+from core.delivery import keep_delivering
+from core.errors import Unreachable
 from core.jobs.children import Child
 from core.jobs.job import Living
 from core.jobs.worker import warm as warm_libraries
 from core.run import workplace
-from core.stores.queue import Unreachable
 
-REPLAY_EVERY = 5.0
+DELIVER_EVERY = 5.0
 LOOK_EVERY = 1.0
 _ending = threading.Event()
 
@@ -21,7 +22,7 @@ _ending = threading.Event()
 async def lifespan(app: object) -> AsyncIterator[None]:
     """From the start of the server to its end."""
     _ending.clear()
-    threading.Thread(target=_replay, daemon=True, name="replay").start()
+    keep_delivering(workplace(), DELIVER_EVERY, _ending)
     keeper = threading.Thread(target=_keep_worker, daemon=True, name="worker")
     keeper.start()
     try:
@@ -35,12 +36,6 @@ async def lifespan(app: object) -> AsyncIterator[None]:
 def warm() -> None:
     """Once per server, after the first page is out: what the first analysis would otherwise wait for."""
     threading.Thread(target=warm_libraries, args=(workplace(),), daemon=True, name="warm").start()
-
-
-def _replay() -> None:
-    """Deliver what waits; asked every few seconds, because a server comes back without telling."""
-    while not _ending.wait(REPLAY_EVERY):
-        workplace().tracking.replay()
 
 
 def _keep_worker() -> None:

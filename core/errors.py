@@ -6,7 +6,9 @@ VigieError                 everything Vigie says no to; its text names the thing
 │   ├── UnknownLayout      a readable table whose columns no layout recognises
 │   ├── BadData            readable and recognised, but not fit for the question asked
 │   └── BadOption          an option outside what is accepted
-└── NotOnRecord            a dataset, run or model that is not (or no longer) stored
+├── NotOnRecord            a dataset, run or model that is not (or no longer) stored
+├── Refused                whoever asks is not who they say, or may not
+└── Unreachable            a service did not answer in time; what was to be written is kept
 """
 
 from core.text import Text
@@ -45,3 +47,11 @@ class BadOption(BadInput):
 
 class NotOnRecord(VigieError):
     """A dataset, run or model that is not, or no longer, stored here."""
+
+
+class Refused(VigieError):
+    """Whoever asks is not who they say, or may not do this."""
+
+
+class Unreachable(VigieError):
+    """A service did not answer in time."""

@@ -18,10 +18,12 @@ import psutil
 from core import __version__
 from core.data.dataset import Dataset
 from core.errors import NotOnRecord
+from core.redaction import pseudonym, redacted, without_secrets
 from core.settings import ROOT, settings
 from core.stores.datasets import Datasets
 from core.stores.drivers import DriverStore
 from core.stores.events import Details, Event, Events
+from core.stores.feedback import FeedbackStore
 from core.text import N_
 from mlflow_utils import history
 from mlflow_utils.emissions import Emissions, measured
@@ -44,9 +46,21 @@ class Workplace:
     datasets: Datasets
     drivers: DriverStore
     events: Events
+    feedback: FeedbackStore
     tracking: Tracking
     country: str
     mlflow_public_uri: str = ""
+    user_key: str = ""
+
+    @classmethod
+    def below(cls, folder: Path, tracking: Tracking, country: str = "FRA", **others: Any) -> "Workplace":
+        """The workplace whose files are below `folder`."""
+        stores = (Datasets(folder / "datasets"), DriverStore(folder / "drivers"), Events(folder / "events"))
+        return cls(*stores, FeedbackStore(folder / "feedback"), tracking, country, **others)
+
+    def known_as(self, user: str) -> str:
+        """`user` as events and feedback know them."""
+        return pseudonym(user, self.user_key)
 
 
 @cache
@@ -56,14 +70,10 @@ def workplace() -> Workplace:
     if given.google_application_credentials:  # Google's library reads the environment, not our `.env`
         os.environ.setdefault("GOOGLE_APPLICATION_CREDENTIALS", given.google_application_credentials)
     folder = given.vigie_data_dir.resolve()
-    return Workplace(
-        Datasets(folder / "datasets"),
-        DriverStore(folder / "drivers"),
-        Events(folder / "events"),
-        Tracking(given.tracking_uri, given.artefacts_location, folder / "runs"),
-        given.country_iso_code,
-        given.mlflow_public_uri,
-    )
+    return Workplace.below(
+        folder, Tracking(given.tracking_uri, given.artefacts_location, folder / "runs"), given.country_iso_code,
+        mlflow_public_uri=given.mlflow_public_uri, user_key=given.vigie_user_key.get_secret_value(),
+    )  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -202,12 +212,12 @@ def _add_event(
 ) -> None:
     at.events.add(
         Event(
-            event=event, application_name=by.application, model_name=model,
+            event=event, application_name=by.application, user=at.known_as(by.user), model_name=model,
             model_version=__version__ if model else None, run_id=run.id or None, status=run.status,
             log_level=LOG_LEVEL[run.status], **usage.read(),
             error_type=type(run.error).__name__ if run.error else None,
-            error_message=str(run.error)[:1000] if run.error else None,
-            details=Details(**run.details, inputs=dict(inputs)),
+            error_message=without_secrets(str(run.error), settings())[:1000] if run.error else None,
+            details=Details(**run.details, inputs=redacted(inputs)),
         )
     )  # fmt: skip
 

@@ -15,7 +15,8 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_file=ROOT / ".env", extra="ignore", env_ignore_empty=True, frozen=True)
 
     vigie_data_dir: Path = ROOT / ".vigie"
-    vigie_require_sign_in: bool = False
+    vigie_require_sign_in: bool | None = None
+    vigie_user_key: SecretStr = SecretStr("")
     vigie_max_upload_mb: int = Field(2048, gt=0)
 
     mlflow_tracking_uri: str = ""

@@ -53,6 +53,12 @@ def _pages() -> dict[str, list["st.Page"]]:  # type: ignore[valid-type]
             page("analysis/forecast.py", _("Forecast"), "trending_up", "forecast"),
             page("analysis/sequences.py", _("Sequences"), "monitoring", "sequences"),
         ],
+        _("Operations"): [
+            page("operations/tracking.py", _("Tracking"), "experiment", "tracking"),
+            page("operations/feedback.py", _("Feedback"), "rate_review", "feedback"),
+            page("operations/monitoring.py", _("Monitoring"), "speed", "monitoring"),
+            page("operations/health.py", _("Health"), "monitor_heart", "health"),
+        ],
     }
 
 

@@ -16,19 +16,16 @@ def chromium() -> str | None:
     return next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 
 
-def install() -> None:
-    """Through apt-get, as root or with sudo; says what to do by hand where neither works."""
+def apt_install(why: str, *packages: str) -> None:
+    """Through apt-get, as root or with sudo; ends the program with `why` and what to do by hand where neither works."""
     sudo = [] if os.geteuid() == 0 else ["sudo", "-n"]
     environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
-    for command in (
-        ["apt-get", "update", "-qq"],
-        ["apt-get", "install", "-y", "-qq", "--no-install-recommends", "chromium", "fonts-dejavu-core"],
-    ):
-        subprocess.run([*sudo, *command], check=True, env=environment, stdout=subprocess.DEVNULL)
+    try:
+        for command in (["apt-get", "update", "-qq"], ["apt-get", "install", "-y", "-qq", "--no-install-recommends", *packages]):
+            subprocess.run([*sudo, *command], check=True, env=environment, stdout=subprocess.DEVNULL)
+    except (OSError, subprocess.CalledProcessError) as error:
+        sys.exit(f"{why}; it could not be installed ({error}): install {' '.join(packages)} by hand.")
 
 
 if __name__ == "__main__" and chromium() is None:
-    try:
-        install()
-    except (OSError, subprocess.CalledProcessError) as error:
-        sys.exit(f"Chromium is needed for the browser tests and could not be installed ({error}); install it by hand.")
+    apt_install("Chromium is needed for the browser tests", "chromium", "fonts-dejavu-core")

@@ -20,9 +20,6 @@ from core.data.loading import load
 from core.data.samples import load_sample
 from core.jobs.worker import CarryOut, Worker, of_analyses
 from core.run import Workplace
-from core.stores.datasets import Datasets
-from core.stores.drivers import DriverStore
-from core.stores.events import Events
 from mlflow_utils import emissions
 from mlflow_utils.tracking import Tracking
 
@@ -79,13 +76,8 @@ def workplace_in(folder: Path, store: Path, uri: str = "") -> Workplace:
     """A workplace below `folder`: on the MLflow server `uri`, else on a copy of `store`."""
     if not uri:
         shutil.copy(store, folder / "mlflow.db")
-    return Workplace(
-        Datasets(folder / "datasets"),
-        DriverStore(folder / "drivers"),
-        Events(folder / "events"),
-        Tracking(uri or f"sqlite:///{folder / 'mlflow.db'}", (folder / "mlartifacts").as_uri(), folder / "runs"),
-        "FRA",
-    )
+    address = uri or f"sqlite:///{folder / 'mlflow.db'}"
+    return Workplace.below(folder, Tracking(address, (folder / "mlartifacts").as_uri(), folder / "runs"))
 
 
 @contextmanager

@@ -4,6 +4,7 @@ import json
 import logging
 import subprocess
 import sys
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -16,8 +17,6 @@ import pytest
 from core.data.dataset import Dataset
 from core.run import Actor, Run, Workplace, recorded, tracked_run
 from core.settings import ROOT
-from core.stores.datasets import Datasets
-from core.stores.drivers import DriverStore
 from core.stores.events import Details, Event, Events, schema
 from mlflow_utils.tracking import Tracking
 
@@ -187,7 +186,7 @@ def tracking(tmp_path_factory: pytest.TempPathFactory) -> Tracking:
 
 @pytest.fixture
 def at(tracking: Tracking, tmp_path: Path) -> Workplace:
-    return Workplace(Datasets(tmp_path / "datasets"), DriverStore(tmp_path / "drivers"), Events(tmp_path / "events"), tracking, "FRA")
+    return Workplace.below(tmp_path, tracking)
 
 
 @pytest.fixture(scope="module")
@@ -276,7 +275,7 @@ def test_a_log_that_cannot_be_written_costs_no_result(
     tracking: Tracking, dataset: Dataset, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     (tmp_path / "file").write_text("in the way")
-    at = Workplace(Datasets(tmp_path / "datasets"), DriverStore(tmp_path / "drivers"), Events(tmp_path / "file" / "events"), tracking, "FRA")
+    at = replace(Workplace.below(tmp_path, tracking), events=Events(tmp_path / "file" / "events"))
     with tracked_run("no log", "isolation-forest", {}, dataset, BY, at) as run:
         end(run, None)
     assert (run.status, run.delivered) == ("completed", True)

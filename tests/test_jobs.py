@@ -23,12 +23,12 @@ from pydantic import SecretStr
 from core import jobs
 from core.analyses.clusters import clusterers, question_of
 from core.data.dataset import Dataset
-from core.errors import BadData, NotOnRecord, UnknownLayout, VigieError
+from core.errors import BadData, NotOnRecord, UnknownLayout, Unreachable, VigieError
 from core.jobs.job import ATTEMPTS, SILENT, Job, Unexpected, described, restored
 from core.jobs.worker import POINTS, Worker, _thinned
 from core.run import Actor, Workplace, past_run
 from core.settings import Settings
-from core.stores.queue import Queue, Unreachable
+from core.stores.queue import Queue
 from tests.conftest import ROOT, free_port, working
 from tests.counting import VERBS, steps
 

@@ -18,7 +18,7 @@ HOUSES = ("core", "mlflow_utils", "pages")
 FLOORS = (
     ("__main__",),
     ("background", "commands"),
-    ("jobs",),
+    ("jobs", "delivery"),
     ("analyses",),
     ("run", "figures", "scale"),
     ("results",),
@@ -26,7 +26,8 @@ FLOORS = (
     ("detectors", "clusterers", "forecasters"),
     ("data",),
     ("evaluation", "hyperparameters", "registry", "exports"),
-    ("errors",),
+    ("patience",),
+    ("errors", "redaction"),
     ("settings", "text", "progress", "lazy"),
     ("",),  # core itself: its version
 )
@@ -35,7 +36,7 @@ FLOOR = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}
 LONGEST = {"core.detectors.sequences.sgmvrnn": 850}  # a deep model is one file, read from top to bottom
 
 EXPERIMENTS = {"mlflow", "codecarbon"}
-SERVICES = {"boto3", "botocore", "elasticsearch", "sqlalchemy", "google", "redis"}
+SERVICES = {"boto3", "botocore", "elasticsearch", "sqlalchemy", "alembic", "google", "redis"}
 ALGORITHMS = {"sklearn", "torch", "gluonts", "scipy", "lightning"}
 HEAVY = {"torch", "mlflow", "sklearn"}
 

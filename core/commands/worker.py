@@ -1,4 +1,4 @@
-"""`python -m core worker`: what goes on beside the pages. Jobs are done, and runs that wait are delivered to MLflow."""
+"""`python -m core worker`: what goes on beside the pages. Jobs are done, and what waits is delivered."""
 
 import os
 import signal
@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from core.delivery import deliver, keep_delivering
 from core.jobs.children import Child
 from core.jobs.worker import Worker, warm
 from core.run import Workplace, workplace
@@ -17,18 +18,19 @@ WARM_AFTER = 10.0  # seconds; the first pages of an app that was just started co
 
 
 def worker(
-    every: Annotated[float, typer.Option(help="Seconds between two looks for runs that wait.", min=0.1)] = 5.0,
+    every: Annotated[float, typer.Option(help="Seconds between two looks for what waits to be delivered.", min=0.1)] = 5.0,
     once: Annotated[bool, typer.Option(help="Do what waits and end.")] = False,
     workers: Annotated[int, typer.Option(help="How many jobs at a time, each in a process of its own.", min=1)] = 1,
     beside: Annotated[bool, typer.Option(help="Started by the app: gives way to it, and ends with it.", hidden=True)] = False,
 ) -> None:
-    """Do slow work for the pages, one job after the other, and deliver spooled runs to MLflow as soon as it answers."""
+    """Do slow work for the pages, one job after the other, and deliver runs, events and feedback that wait as soon as their services answer."""
     os.environ.setdefault("OMP_NUM_THREADS", "1")  # libraries that are not loaded yet, torch among them, keep to one core
     if beside:
         os.nice(NICE)
     at, ending = workplace(), told_to_end()
     if once:
-        _deliver(at)
+        for what, count in deliver(at).items():
+            _told(what, count)
         Worker(at, ending).run_once()
     elif workers > 1:
         _several(workers, every, ending)
@@ -41,7 +43,7 @@ def _alone(at: Workplace, ending: threading.Event, every: float, beside: bool) -
     warming = threading.Timer(WARM_AFTER, warm, (at,))
     warming.daemon = True
     warming.start()
-    threading.Thread(target=_deliver_until, args=(at, ending, every), daemon=True, name="delivery").start()
+    keep_delivering(at, every, ending, _told)
     if beside:
         threading.Thread(target=_end_with_parent, args=(os.getppid(), ending), daemon=True, name="parent").start()
     Worker(at, ending, beside=beside, give_up=lambda: os._exit(1)).run()
@@ -74,13 +76,5 @@ def _end_with_parent(parent: int, ending: threading.Event) -> None:
     ending.set()
 
 
-def _deliver_until(at: Workplace, ending: threading.Event, every: float) -> None:
-    _deliver(at)
-    while not ending.wait(every):
-        _deliver(at)
-
-
-def _deliver(at: Workplace) -> None:
-    delivered = at.tracking.replay()
-    if delivered:
-        typer.echo(f"{delivered} runs delivered", err=True)
+def _told(what: str, count: int) -> None:
+    typer.echo(f"{count} {what} delivered", err=True)

@@ -16,10 +16,11 @@ from typing import Any
 from filelock import Timeout
 
 from core import analyses, jobs
+from core.errors import Unreachable
 from core.jobs.job import SILENT, Job, Living, described
 from core.progress import Cancelled, Progress
 from core.run import Actor, Workplace
-from core.stores.queue import Queue, Unreachable
+from core.stores.queue import Queue
 
 LOOK = 0.2  # seconds between two looks into an empty queue
 TELL = 0.5  # between two notes of a job's progress

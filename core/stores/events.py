@@ -33,6 +33,7 @@ class Event(BaseModel):
     timestamp: datetime = Field(default_factory=lambda: datetime.now(UTC), description="When it began, UTC.")
     event: str = Field(description="The action: data_load, data_repair, model_execution …")
     application_name: str = Field("Vigie", description="The page or command.")
+    user: str | None = Field(None, description="Who acted; a keyed hash where VIGIE_USER_KEY is set.")
     model_name: str | None = None
     model_version: str | None = None
     run_id: str | None = Field(None, description="The run on record, if the action made one.")

@@ -20,7 +20,7 @@ from huey.exceptions import HueyException  # type: ignore[import-untyped]
 from huey.registry import Message  # type: ignore[import-untyped]
 from huey.serializer import Serializer  # type: ignore[import-untyped]
 
-from core.errors import VigieError
+from core.errors import Unreachable
 from core.text import N_
 
 PATIENCE = 1.0  # seconds a page may wait for a queue that does not answer
@@ -28,10 +28,6 @@ DOWN_FOR = 2.0  # one found unreachable is not asked again for so long
 NAME = "vigie"
 
 logger = logging.getLogger(__name__)
-
-
-class Unreachable(VigieError):
-    """The queue did not answer in time."""
 
 
 class JsonSerializer(Serializer):  # type: ignore[misc]

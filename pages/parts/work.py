@@ -18,8 +18,8 @@ import pandas as pd
 import streamlit as st
 
 from core import jobs
+from core.errors import Unreachable
 from core.jobs.job import Job
-from core.stores.queue import Unreachable
 from pages.parts import session
 from pages.parts.text import _, percent, say, shown
 

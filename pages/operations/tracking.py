@@ -1,0 +1,7 @@
+"""Tracking."""
+
+import streamlit as st
+
+from pages.parts.text import _
+
+st.title(_("Tracking"))
