@@ -1,10 +1,12 @@
 """Datasets, each stored once under its digest: a Parquet file of its rows and a JSON file of what else it is."""
 
+import hashlib
 import json
 import os
 import shutil
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import islice
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -35,17 +37,24 @@ class Stored:
 
 
 class Datasets:
-    """One folder per digest below `folder`."""
+    """One folder per digest below `folder`; whose they are is noted in `folder/.users`, by a hash of the name."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
-    def save(self, dataset: Dataset) -> str:
-        """Store the dataset; its digest. A crash in the middle leaves nothing that `load` would take for whole."""
+    def save(self, dataset: Dataset, user: str = "") -> str:
+        """Store the dataset, for `user`; its digest. A crash in the middle leaves nothing that `load` would take for whole."""
+        self._store(dataset)
+        if user:
+            self._of(user).mkdir(parents=True, exist_ok=True)
+            (self._of(user) / dataset.digest).touch()
+        return dataset.digest
+
+    def _store(self, dataset: Dataset) -> None:
         place = self.folder / dataset.digest
         if place.is_dir():
             os.utime(place)
-            return dataset.digest
+            return
         self.folder.mkdir(parents=True, exist_ok=True)
         draft = self.folder / f".{dataset.digest}-{uuid4().hex}"
         draft.mkdir()
@@ -57,7 +66,6 @@ class Datasets:
             shutil.rmtree(draft, ignore_errors=True)
             if not place.is_dir():  # else another session stored the same dataset a moment earlier
                 raise
-        return dataset.digest
 
     def load(self, digest: str) -> Dataset:
         """Raises NotOnRecord for a digest that is not stored here."""
@@ -67,10 +75,15 @@ class Datasets:
         described = json.loads((place / "dataset.json").read_text(encoding="utf-8"))
         return _dataset(pyarrow.parquet.read_table(place / "rows.parquet"), described)
 
-    def recent(self, limit: int = 20) -> list[Stored]:
-        """The datasets used last, newest first."""
-        places = sorted(self.folder.glob("[0-9a-f]*"), key=lambda place: place.stat().st_mtime, reverse=True)
-        return [self._stored(place) for place in places[:limit]]
+    def recent(self, limit: int = 20, user: str = "") -> list[Stored]:
+        """The datasets used last, newest first: those of `user`, or of everybody."""
+        noted = self._of(user) if user else self.folder
+        places = sorted(noted.glob("[0-9a-f]*"), key=lambda place: place.stat().st_mtime, reverse=True)
+        stored = (self.folder / place.name for place in places)
+        return [self._stored(place) for place in islice((place for place in stored if place.is_dir()), limit)]
+
+    def _of(self, user: str) -> Path:
+        return self.folder / ".users" / hashlib.sha256(user.encode()).hexdigest()
 
     def _stored(self, place: Path) -> Stored:
         described = json.loads((place / "dataset.json").read_text(encoding="utf-8"))

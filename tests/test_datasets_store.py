@@ -1,0 +1,50 @@
+"""Stored datasets: once under their digest, listed for whoever used them."""
+
+from pathlib import Path
+
+import pytest
+
+from core.data.dataset import Dataset
+from core.data.samples import load_sample
+from core.errors import NotOnRecord
+from core.stores.datasets import Datasets
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Datasets:
+    return Datasets(tmp_path / "datasets")
+
+
+def digests(store: Datasets, user: str = "") -> list[str]:
+    return [stored.digest for stored in store.recent(user=user)]
+
+
+def test_each_user_lists_their_own(store: Datasets, sample: Dataset) -> None:
+    other = load_sample("kpi_matrix")
+    store.save(sample, "ada")
+    store.save(other, "grace")
+    assert digests(store, "ada") == [sample.digest]
+    assert digests(store, "grace") == [other.digest]
+    assert digests(store, "alan") == []
+    assert set(digests(store)) == {sample.digest, other.digest}
+
+
+def test_the_same_data_of_two_users_are_stored_once(store: Datasets, sample: Dataset) -> None:
+    assert store.save(sample, "ada") == store.save(sample, "grace") == sample.digest
+    assert [path.name for path in store.folder.glob("[0-9a-f]*")] == [sample.digest]
+    assert digests(store, "ada") == digests(store, "grace") == [sample.digest]
+
+
+def test_what_was_removed_is_listed_no_more(store: Datasets, sample: Dataset) -> None:
+    store.save(sample, "ada")
+    (store.folder / sample.digest).rename(store.folder.parent / "elsewhere")
+    assert digests(store, "ada") == []
+    with pytest.raises(NotOnRecord):
+        store.load(sample.digest)
+
+
+@pytest.mark.parametrize("user", ["../../etc", "a/b", "\0", "é" * 5000])
+def test_a_name_is_never_a_path(store: Datasets, sample: Dataset, user: str) -> None:
+    store.save(sample, user)
+    assert digests(store, user) == [sample.digest]
+    assert {path.name for path in store.folder.parent.iterdir()} == {"datasets"}
