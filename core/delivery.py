@@ -8,12 +8,16 @@ import logging
 import threading
 from collections.abc import Callable
 
+from core.patience import Patience
 from core.run import Workplace
+from core.text import N_
 
 logger = logging.getLogger(__name__)
 
 DELIVERIES: dict[str, Callable[[Workplace], int]] = {
     "runs": lambda at: at.tracking.replay(),
+    "events": lambda at: at.event_stream.ship() if at.event_stream else 0,
+    "feedback": lambda at: at.feedback.deliver(),
 }
 """By what is delivered: how, and how many were. None raises for a service that does not answer."""
 
@@ -21,6 +25,17 @@ DELIVERIES: dict[str, Callable[[Workplace], int]] = {
 def deliver(at: Workplace) -> dict[str, int]:
     """Deliver everything that waits, once; how much of each was delivered."""
     return {name: _delivered(name, at) for name in DELIVERIES}
+
+
+def deliver_now(at: Workplace, seconds: float = 1.5) -> dict[str, int]:
+    """As `deliver`, asking every service whatever it did before; for a person, who does not wait for long.
+
+    Raises Unreachable where it takes longer; it goes on in the background then.
+    """
+    at.tracking.try_again()
+    if at.event_stream is not None:
+        at.event_stream.try_again()
+    return Patience(N_("Delivery"), seconds, down_for=0).ask(lambda: deliver(at))
 
 
 def keep_delivering(at: Workplace, every: float, ending: threading.Event, told: Callable[[str, int], None] = lambda *_: None) -> None:

@@ -7,7 +7,7 @@ import subprocess
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
@@ -22,8 +22,10 @@ from core.redaction import pseudonym, redacted, without_secrets
 from core.settings import ROOT, settings
 from core.stores.datasets import Datasets
 from core.stores.drivers import DriverStore
-from core.stores.events import Details, Event, Events
+from core.stores.event_stream import EventStream
+from core.stores.events import MOST_ENTITIES, Details, EntityCount, Event, Events
 from core.stores.feedback import FeedbackStore
+from core.stores.objects import Bucket
 from core.text import N_
 from mlflow_utils import history
 from mlflow_utils.emissions import Emissions, measured
@@ -51,6 +53,7 @@ class Workplace:
     country: str
     mlflow_public_uri: str = ""
     user_key: str = ""
+    event_stream: EventStream | None = None
 
     @classmethod
     def below(cls, folder: Path, tracking: Tracking, country: str = "FRA", **others: Any) -> "Workplace":
@@ -70,10 +73,12 @@ def workplace() -> Workplace:
     if given.google_application_credentials:  # Google's library reads the environment, not our `.env`
         os.environ.setdefault("GOOGLE_APPLICATION_CREDENTIALS", given.google_application_credentials)
     folder = given.vigie_data_dir.resolve()
-    return Workplace.below(
+    found = Workplace.below(
         folder, Tracking(given.tracking_uri, given.artefacts_location, folder / "runs"), given.country_iso_code,
         mlflow_public_uri=given.mlflow_public_uri, user_key=given.vigie_user_key.get_secret_value(),
+        event_stream=EventStream.of(folder / "events", given),
     )  # fmt: skip
+    return replace(found, feedback=FeedbackStore(folder / "feedback", Bucket.of(given)))
 
 
 @dataclass(frozen=True)
@@ -95,6 +100,7 @@ class Run:
     error: Exception | None = None
     metrics: dict[str, float] = field(default_factory=dict)
     details: dict[str, int] = field(default_factory=dict)
+    anomalies_by_entity: Mapping[str, int] = field(default_factory=dict)
     seconds: float = 0.0
     emissions_kg: float = 0.0
     delivered: bool = False
@@ -214,12 +220,18 @@ def _add_event(
         Event(
             event=event, application_name=by.application, user=at.known_as(by.user), model_name=model,
             model_version=__version__ if model else None, run_id=run.id or None, status=run.status,
-            log_level=LOG_LEVEL[run.status], **usage.read(),
+            log_level=LOG_LEVEL[run.status], **usage.read(), emissions_kg=run.emissions_kg if model else None,
             error_type=type(run.error).__name__ if run.error else None,
             error_message=without_secrets(str(run.error), settings())[:1000] if run.error else None,
-            details=Details(**run.details, inputs=redacted(inputs)),
+            details=Details(**run.details, anomalies_by_entity=_worst(run.anomalies_by_entity), inputs=redacted(inputs)),
         )
     )  # fmt: skip
+
+
+def _worst(anomalies: Mapping[str, int]) -> list[EntityCount] | None:
+    """The entities with most anomalies; None where a run counts none by entity."""
+    ranked = sorted(anomalies.items(), key=lambda each: (-each[1], each[0]))[:MOST_ENTITIES]
+    return [EntityCount(entity=entity, count=count) for entity, count in ranked if count] or None
 
 
 def _tags(model: str, dataset: Dataset, by: Actor) -> dict[str, str]:

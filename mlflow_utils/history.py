@@ -23,34 +23,53 @@ def find(tracking: Tracking, run: str) -> Past | None:
     None where no such run exists; raises what MLflow raises where it cannot be asked.
     """
     record = tracking.spool.find(run)
-    if record is not None and any(tracking.spool.files(record.key).iterdir()):
-        return Past(record, tracking.spool.files(record.key))
-    return _downloaded(tracking, run) if _plausible(run) else None
+    here = None if record is None else Past(record, tracking.spool.files(record.key))
+    if here is not None and _filled(here.files):
+        return here
+    return _downloaded(tracking, run) or here  # a run that failed at once left no files anywhere
+
+
+def about(tracking: Tracking, run: str) -> Record | None:
+    """The record of a run, without its files; else as `find`."""
+    record = tracking.spool.find(run)
+    if record is not None:
+        return record
+    client, found = _asked(tracking, run)
+    return None if found is None else record_of(found, _experiment(client, found))
+
+
+def _filled(folder: Path) -> bool:
+    return folder.is_dir() and any(folder.iterdir())
 
 
 def _plausible(run: str) -> bool:
     return len(run) == 32 and all(letter in "0123456789abcdef" for letter in run)
 
 
-def _downloaded(tracking: Tracking, run: str) -> Past | None:
-    if not tracking.reachable():
-        return None
+def _asked(tracking: Tracking, run: str) -> tuple[Any, Any]:
+    """MLflow's client, and the run as MLflow has it; None where it has not, or does not answer."""
+    if not _plausible(run) or not tracking.reachable():
+        return None, None
     from mlflow.exceptions import MlflowException
 
     client = tracking.client()
     try:
-        found = client.get_run(run)
+        return client, client.get_run(run)
     except MlflowException as error:
         if error.error_code not in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
             raise
-        found = _with_key(client, run)
+        return client, _with_key(client, run)
+
+
+def _downloaded(tracking: Tracking, run: str) -> Past | None:
+    client, found = _asked(tracking, run)
     if found is None:
         return None
     folder = tracking.spool.files(found.data.tags.get(KEY, run))
-    if not folder.is_dir() or not any(folder.iterdir()):
+    if not _filled(folder):
         folder.mkdir(parents=True, exist_ok=True)
         client.download_artifacts(found.info.run_id, "", str(folder))
-    return Past(_record(found), folder)
+    return Past(record_of(found, _experiment(client, found)), folder)
 
 
 def _with_key(client: Any, key: str) -> Any:
@@ -65,14 +84,20 @@ def waits(tracking: Tracking, run: str) -> bool:
     return any(run in (record.key, record.run_id) for record in tracking.spool.waiting())
 
 
-def _record(run: Any) -> Record:
+def record_of(run: Any, experiment: str) -> Record:
+    """MLflow's run of the task `experiment` as a record."""
     data, info = run.data, run.info
     return Record(
-        experiment=info.experiment_id, name=info.run_name or "", key=data.tags.get(KEY, info.run_id), run_id=info.run_id,
+        experiment=experiment, name=info.run_name or "", key=data.tags.get(KEY, info.run_id), run_id=info.run_id,
         status=data.tags.get("vigie.status", "interrupted"), started_ms=info.start_time, ended_ms=info.end_time or 0,
         params=dict(data.params), metrics=dict(data.metrics),
         tags={name: value for name, value in data.tags.items() if not name.startswith("mlflow.")},
     )  # fmt: skip
+
+
+def _experiment(client: Any, run: Any) -> str:
+    """The name of a run's experiment: the task."""
+    return str(client.get_experiment(run.info.experiment_id).name)
 
 
 def recent(tracking: Tracking, experiment: str, limit: int = 20) -> list[Record]:
@@ -84,7 +109,7 @@ def recent(tracking: Tracking, experiment: str, limit: int = 20) -> list[Record]
     if found is None:
         return []
     runs = client.search_runs([found.experiment_id], order_by=["attributes.start_time DESC"], max_results=limit)
-    return [_record(run) for run in runs]
+    return [record_of(run, experiment) for run in runs]
 
 
 def link(tracking: Tracking, record: Record, public_uri: str = "") -> str:
@@ -95,3 +120,13 @@ def link(tracking: Tracking, record: Record, public_uri: str = "") -> str:
     client = tracking.client()
     experiment = client.get_run(record.run_id).info.experiment_id
     return f"{base.rstrip('/')}/#/experiments/{urllib.parse.quote(experiment)}/runs/{record.run_id}"
+
+
+def front(tracking: Tracking, experiment: str = "", public_uri: str = "") -> str:
+    """The page of an experiment, or of all of them, in the MLflow UI; "" where there is no server or it does not answer."""
+    base = public_uri or tracking.uri
+    if not base.startswith("http") or not tracking.reachable():
+        return ""
+    found = tracking.client().get_experiment_by_name(experiment) if experiment else None
+    page = f"experiments/{urllib.parse.quote(found.experiment_id)}" if found else "experiments"
+    return f"{base.rstrip('/')}/#/{page}"

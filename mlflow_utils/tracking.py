@@ -9,29 +9,35 @@ import os
 import threading
 import time
 import urllib.error
-import urllib.request
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
+from itertools import islice
 from pathlib import Path
 from typing import Any, TypeVar
+from urllib.parse import urlsplit
 
 from filelock import FileLock, Timeout
 
+from mlflow_utils.asking import asked
 from mlflow_utils.record import Record, now_ms
 from mlflow_utils.spool import Spool
+from mlflow_utils.waiting import OneAtATime
 
 T = TypeVar("T")
 
 PATIENCE = 1.5  # seconds a page may wait for a server that does not answer, start and end of a run together
-PROBE = 0.4
+PROBE = 0.6
+QUESTION = "/api/2.0/mlflow/experiments/get?experiment_id=0"  # needs the database, which /health does not
 DOWN_FOR = 5.0  # a server found dead is not asked again for so long
+DOUBT = 60.0  # seconds after its delivery in which a run is looked for twice, where an answer of MLflow was lost
+AT_ONCE = {"metrics": 1000, "params": 100, "tags": 100}  # MLflow takes no more in one question
 KEY = "vigie.key"
 STATUS = {"completed": "FINISHED", "failed": "FAILED", "interrupted": "KILLED"}
 
 for _name, _value in {
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "15",
-    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0",  # a run that waits is asked for again, and MLflow's way of it makes runs twice
     "MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR": "1",
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "MLFLOW_LOGGING_LEVEL": "WARNING",
@@ -52,33 +58,43 @@ class Tracking:
     uri                  of the server, or sqlite:///…
     artefacts_location   where new experiments keep artifacts; None lets the server decide
     folder               where runs are written down before they are delivered
+    last_error           why the last delivery failed; "" after one that did not
     """
 
     def __init__(self, uri: str, artefacts_location: str | None, folder: Path) -> None:
         self.uri = uri
         self.artefacts_location = artefacts_location
         self.spool = Spool(folder)
+        self.last_error = ""
+        self._remote = uri.startswith("http") or urlsplit(artefacts_location or "").scheme not in ("", "file")
         self._down_until = 0.0
         self._experiments: dict[str, str] = {}
         self._delivery = FileLock(folder / "delivery.lock")  # between processes
         self._delivering = threading.Lock()  # between threads of this one
         self._opening = threading.Lock()
-        self._thread: threading.Thread | None = None
+        self._openings, self._deliveries = OneAtATime("open run"), OneAtATime("deliver runs")
+        self._without_files: set[str] = set()  # runs of which MLflow has everything else
+        self._failed: set[str] = set()  # runs that could not be delivered; those that may can go first
+        self._unwritten: dict[str, Record] = {}  # how runs ended while the disk was full
 
     # ---- a run --------------------------------------------------------------------------------------------------
 
     def start(self, record: Record) -> None:
-        """Write the run down, and open it in MLflow where that answers (then `record.run_id` is set)."""
+        """Write the run down, and open it in MLflow where that answers (then `record.run_id` is set).
+
+        Raises OSError where the disk cannot take it.
+        """
         self.spool.open(record)
         with suppress(Unreachable):
-            self._within(PATIENCE / 2, lambda: self._ensure(record, new=True))
+            self._within(PATIENCE / 2, lambda: self._ensure(record, new=True), self._openings)
 
     def finish(self, record: Record) -> bool:
-        """Write down how the run ended and deliver it; False where it waits for a server that does not answer."""
+        """Write down how the run ended and deliver it; False where it waits for a server that does not answer, or for room."""
         record.ended_ms = record.ended_ms or now_ms()
-        self.spool.update(record, "waiting")
+        if not self._written(record):
+            return False
         try:
-            self._within(PATIENCE / 2, lambda: self._deliver_waiting(record.key))
+            self._within(PATIENCE / 2, self._deliver_waiting, self._deliveries)
         except Unreachable as error:
             logger.warning("run %s waits for MLflow: %s", record.key, error)
         found = self.spool.find(record.key)
@@ -87,14 +103,16 @@ class Tracking:
 
     def replay(self) -> int:
         """Deliver every run that waits, oldest first; how many were delivered. Quiet where MLflow does not answer."""
+        for record in list(self._unwritten.values()):
+            self._written(record)
         before = len(self.spool.waiting())
-        if not before or not self.reachable():
+        if not (before or self.spool.doubted()) or not self.reachable():
             return 0
         try:
             self._deliver_waiting()
         except Exception as error:  # noqa: BLE001 a run waits until it can be delivered, whatever the reason
             logger.warning("runs wait for MLflow: %s", error)
-        return before - len(self.spool.waiting())
+        return max(before - len(self.spool.waiting()), 0)
 
     def warm(self) -> None:
         """Import MLflow and make the tables of a new SQLite file, so that the first run does not wait for it."""
@@ -107,8 +125,7 @@ class Tracking:
 
     def settle(self, seconds: float) -> None:
         """Wait for a delivery that goes on in the background: for programs that are about to end."""
-        if self._thread is not None:
-            self._thread.join(seconds)
+        self._deliveries.settle(seconds)
 
     def reachable(self) -> bool:
         """Does MLflow answer? A file always does; a server found dead is not asked again for some seconds."""
@@ -117,11 +134,19 @@ class Tracking:
         if time.monotonic() < self._down_until:
             return False
         try:
-            with urllib.request.urlopen(f"{self.uri.rstrip('/')}/health", timeout=PROBE):
-                return True
-        except (OSError, urllib.error.URLError, ValueError):
+            asked(self.uri, QUESTION, PROBE)
+            return True
+        except urllib.error.HTTPError as error:
+            alive = error.code < 500  # whoever asks for a password is there
+        except (OSError, ValueError):
+            alive = False
+        if not alive:
             self._down_until = time.monotonic() + DOWN_FOR
-            return False
+        return alive
+
+    def try_again(self) -> None:
+        """Ask MLflow at the next call, whatever happened before."""
+        self._down_until = 0.0
 
     # ---- MLflow -------------------------------------------------------------------------------------------------
 
@@ -146,7 +171,7 @@ class Tracking:
         return self._experiments[name]
 
     def _ensure(self, record: Record, new: bool = False) -> None:
-        """The run in MLflow: the one that has the record's key, or a new one; never two."""
+        """The run in MLflow: the one that has the record's key, or a new one."""
         with self._opening:
             known = self.spool.find(record.key)
             record.run_id = record.run_id or (known.run_id if known else "")
@@ -154,72 +179,128 @@ class Tracking:
                 return
             client = self.client()
             experiment = self.experiment(client, record.experiment)
-            found = [] if new else client.search_runs([experiment], f"tags.`{KEY}` = '{record.key}'", max_results=1)
-            tags = {"mlflow.runName": record.name, KEY: record.key, **record.tags}
-            run = found[0] if found else client.create_run(experiment, record.started_ms, tags)
-            record.run_id = run.info.run_id
-            self.spool.name(record.key, record.run_id)
+            found = [] if new else self._twins(client, record)
+            run_id = found[0] if found else self._made(client, record, experiment)
+            record.run_id = self.spool.name(record.key, run_id)
 
-    def _deliver_waiting(self, last: str = "") -> None:
-        """Deliver what waits, oldest first, up to the run with the key `last`."""
+    def _made(self, client: Any, record: Record, experiment: str) -> str:
+        """A new run. A question whose answer is lost may have been understood: it is written down that it was asked."""
+        if self._remote:
+            self.spool.ask(record.key)
+        tags = {"mlflow.runName": record.name, KEY: record.key, **record.tags}
+        made = str(client.create_run(experiment, record.started_ms, tags).info.run_id)
+        if self._remote:
+            self.spool.answered(record.key)
+        return made
+
+    def _twins(self, client: Any, record: Record) -> list[str]:
+        """The runs that have the record's key."""
+        experiment = self.experiment(client, record.experiment)
+        return [run.info.run_id for run in client.search_runs([experiment], f"tags.`{KEY}` = '{record.key}'")]
+
+    def _remove_twins(self) -> None:
+        """A server that was asked, fell silent, and was asked again, may answer both questions: one run stays."""
+        for record in self.spool.doubted():
+            client = self.client()
+            for run_id in self._twins(client, record):
+                if run_id != record.run_id:
+                    client.delete_run(run_id)
+        self.spool.believe(older_than=DOUBT)
+
+    # ---- delivery -----------------------------------------------------------------------------------------------
+
+    def _deliver_waiting(self) -> None:
+        """Deliver what waits, and what comes to wait meanwhile. Raises what was in the way of some, at the end."""
         try:
             with self._delivering, self._delivery.acquire(timeout=30):
-                for record in self.spool.waiting():
-                    self._deliver(record)
-                    if record.key == last:
-                        return
+                tried: set[str] = set()
+                failures: list[Exception] = []
+                while waiting := [record for record in self.spool.waiting() if record.key not in tried]:
+                    failures += self._deliver(sorted(waiting, key=lambda record: record.key in self._failed))
+                    tried |= {record.key for record in waiting}
+                self._remove_twins()
         except Timeout as error:
             raise Unreachable("another process is delivering") from error
+        self.last_error = _told(failures[0]) if failures else ""
+        if failures:
+            raise failures[0]
 
-    def _deliver(self, record: Record) -> None:
-        """Everything of one run. Doing it twice changes nothing: the key finds the run that is already there."""
+    def _deliver(self, waiting: Sequence[Record]) -> list[Exception]:
+        """First what every run says, then the files of each: a dead store of artifacts keeps no figure back.
+
+        Each ends at the first run that fails, and that run comes last the next time: none is in the way of others for ever.
+        """
+        told = (record for record in waiting if record.key not in self._without_files)
+        failures = self._each(self._tell, told)
+        return failures + self._each(self._send_files, (record for record in waiting if record.key in self._without_files))
+
+    def _each(self, step: Callable[[Record], None], records: Iterable[Record]) -> list[Exception]:
+        for record in records:
+            try:
+                step(record)
+            except Exception as error:  # noqa: BLE001 whatever it is, the run waits
+                self._failed.add(record.key)
+                self.spool.note(record.key, _told(error))
+                return [error]
+            self._failed.discard(record.key)
+        return []
+
+    def _tell(self, record: Record) -> None:
+        """Everything of one run but its files. Doing it twice changes nothing: the key finds the run that is already there."""
         from mlflow.entities import Metric, Param, RunTag
 
         self._ensure(record)
-        client = self.client()
-        ended = record.ended_ms or now_ms()
-        client.log_batch(
-            record.run_id,
-            metrics=[Metric(name, value, ended, 0) for name, value in record.metrics.items() if value == value],
-            params=[Param(name, str(value)[:6000]) for name, value in record.params.items()],
-            tags=[RunTag(name, str(value)[:5000]) for name, value in {**record.tags, "vigie.status": record.status}.items()],
-        )
-        client.log_artifacts(record.run_id, str(self.spool.files(record.key)))
+        client, ended = self.client(), record.ended_ms or now_ms()
+        said = {
+            "metrics": [Metric(name, value, ended, 0) for name, value in record.metrics.items() if value == value],
+            "params": [Param(name, str(value)[:6000]) for name, value in record.params.items()],
+            "tags": [RunTag(name, str(value)[:5000]) for name, value in {**record.tags, "vigie.status": record.status}.items()],
+        }
+        for kind, entries in said.items():
+            for some in _batches(entries, AT_ONCE[kind]):
+                client.log_batch(record.run_id, **{kind: some})
         client.set_terminated(record.run_id, STATUS[record.status], ended)
-        self.spool.update(record, "delivered")
+        self._without_files.add(record.key)
 
-    def _within(self, seconds: float, work: Callable[[], T]) -> T:
+    def _send_files(self, record: Record) -> None:
+        self.client().log_artifacts(record.run_id, str(self.spool.files(record.key)))
+        self.spool.delivered(record)
+        self._without_files.discard(record.key)
+
+    def _written(self, record: Record) -> bool:
+        """Write down how a run ended; where the disk is full, keep it in mind until there is room."""
+        try:
+            self.spool.update(record, "waiting")
+        except OSError as error:
+            logger.error("how run %s ended could not be written down: %s", record.key, error)
+            self.last_error = str(error)
+            self._unwritten[record.key] = record
+            return False
+        self._unwritten.pop(record.key, None)
+        return True
+
+    def _within(self, seconds: float, work: Callable[[], T], kind: OneAtATime) -> T:
         """`work`, but a server that does not answer in time is left to a thread in the background.
 
-        Raises Unreachable. A file needs no such care and is waited for.
+        Raises Unreachable. Files of this machine need no such care and are waited for.
         """
+        began = time.monotonic()
         if not self.reachable():
             raise Unreachable(self.uri)
+        left = seconds - (time.monotonic() - began)
         import mlflow  # noqa: F401  slow, and not the server's fault
 
-        if not self.uri.startswith("http"):
-            return self._mapped(work)
-        outcome: list[T] = []
-        failure: list[BaseException] = []
-
-        def run() -> None:
-            try:
-                outcome.append(work())
-            except BaseException as error:  # noqa: BLE001 carried to the caller below
-                failure.append(error)
-
-        self._thread = threading.Thread(target=run, daemon=True, name="mlflow-delivery")
-        self._thread.start()
-        self._thread.join(seconds)
-        if outcome:
-            return outcome[0]
-        if not failure:
-            raise Unreachable(f"{self.uri}: no answer in {seconds} s")
-        self._down_until = time.monotonic() + DOWN_FOR
-        raise Unreachable(f"{self.uri}: {failure[0]}") from failure[0]
-
-    def _mapped(self, work: Callable[[], T]) -> T:
         try:
-            return work()
+            return kind.ask(work, left) if self._remote else work()
         except Exception as error:
             raise Unreachable(f"{self.uri}: {error}") from error
+
+
+def _told(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}"
+
+
+def _batches(entries: Sequence[T], size: int) -> Iterator[list[T]]:
+    rest = iter(entries)
+    while some := list(islice(rest, size)):
+        yield some

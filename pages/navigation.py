@@ -1,8 +1,11 @@
-"""The main script: language, style, the gate, the pages, and the one place where errors become messages."""
+"""The main script: language, style, the pages and who reaches them, and the one place where errors become messages."""
 
 import logging
 import sys
 import uuid
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import streamlit as st
@@ -11,55 +14,119 @@ ROOT = Path(__file__).resolve().parent.parent
 if str(ROOT) not in sys.path:
     sys.path.insert(0, str(ROOT))
 
-from core.errors import VigieError  # noqa: E402
-from core.settings import settings  # noqa: E402
+from core.errors import Unreachable, VigieError  # noqa: E402
+from core.text import N_  # noqa: E402
+from pages.account import refused, sign_in, who  # noqa: E402
+from pages.parts import session  # noqa: E402
+from pages.parts.session import Person  # noqa: E402
 from pages.parts.text import LANGUAGES, _, language, say  # noqa: E402
 
 logger = logging.getLogger("vigie")
+
+ANALYST, OPERATOR, ADMINISTRATOR = ("analyst", "operator", "administrator"), ("operator", "administrator"), ("administrator",)
+
+
+@dataclass(frozen=True)
+class Place:
+    """A page: its script below pages/, its address, and the roles that reach it."""
+
+    script: str
+    title: str
+    icon: str
+    address: str
+    roles: tuple[str, ...]
+
+    @property
+    def needs_an_account(self) -> bool:
+        """Is it about accounts, and so of no use where nobody signs in?"""
+        return self.script.startswith("account/")
+
+
+# Every page, and who reaches it; the first is where one begins.
+SECTIONS = {
+    N_("Data"): [Place("data/load.py", N_("Load data"), "upload_file", "data", ANALYST)],
+    N_("Analysis"): [
+        Place("analysis/anomalies.py", N_("Anomalies"), "troubleshoot", "anomalies", ANALYST),
+        Place("analysis/clusters.py", N_("Clusters"), "bubble_chart", "clusters", ANALYST),
+        Place("analysis/forecast.py", N_("Forecast"), "trending_up", "forecast", ANALYST),
+        Place("analysis/sequences.py", N_("Sequences"), "monitoring", "sequences", ANALYST),
+    ],
+    N_("Operations"): [
+        Place("operations/tracking.py", N_("Tracking"), "experiment", "tracking", ANALYST),
+        Place("operations/feedback.py", N_("Feedback"), "rate_review", "feedback", ANALYST),
+        Place("operations/monitoring.py", N_("Monitoring"), "speed", "monitoring", OPERATOR),
+        Place("operations/health.py", N_("Health"), "monitor_heart", "health", OPERATOR),
+    ],
+    N_("Account"): [
+        Place("account/mine.py", N_("Your account"), "account_circle", "account", ANALYST),
+        Place("account/users.py", N_("Users"), "group", "users", ADMINISTRATOR),
+    ],
+}
 
 
 def main() -> None:
     st.set_page_config(page_title="Vigie", page_icon=":material/visibility:", layout="wide")
     st.html(ROOT / "styles.css")
     st.logo(ROOT / "pages" / "logo.svg", size="large")
-    page = st.navigation(_pages(), position="sidebar")
+    try:
+        person, error = session.person(), None
+    except VigieError as found:
+        person, error = None, found
+    page = st.navigation(_pages(person, error), position="sidebar")
+    if person is not None:
+        session.begin_as(person.name)
+        who.show(person)
     _language_switch()
     try:
         page.run()
-    except VigieError as error:
-        st.error(say(error.text), icon=":material/error:")
+    except VigieError as found:
+        st.error(say(found.text), icon=":material/error:")
     except Exception:  # noqa: BLE001 the one place where every error becomes a message
         _unexpected()
     _warm()
 
 
-def _pages() -> dict[str, list["st.Page"]]:  # type: ignore[valid-type]
-    """Every page; where sign-in is required and nobody has, each of their addresses shows the sign-in page instead."""
-    signed_in = getattr(st.user, "is_logged_in", False)
-    gate = settings().vigie_require_sign_in and not signed_in
+# ---- the gate -------------------------------------------------------------------------------------------------------
 
-    def page(path: str, title: str, icon: str, address: str, default: bool = False):  # type: ignore[no-untyped-def]
-        script = "account/sign_in.py" if gate else path
-        return st.Page(
-            ROOT / "pages" / script, title=title, icon=f":material/{icon}:", url_path=address, default=default,
-            visibility="hidden" if gate else "visible",
-        )  # fmt: skip
 
-    return {
-        _("Data"): [page("data/load.py", _("Load data"), "upload_file", "data", default=True)],
-        _("Analysis"): [
-            page("analysis/anomalies.py", _("Anomalies"), "troubleshoot", "anomalies"),
-            page("analysis/clusters.py", _("Clusters"), "bubble_chart", "clusters"),
-            page("analysis/forecast.py", _("Forecast"), "trending_up", "forecast"),
-            page("analysis/sequences.py", _("Sequences"), "monitoring", "sequences"),
-        ],
-        _("Operations"): [
-            page("operations/tracking.py", _("Tracking"), "experiment", "tracking"),
-            page("operations/feedback.py", _("Feedback"), "rate_review", "feedback"),
-            page("operations/monitoring.py", _("Monitoring"), "speed", "monitoring"),
-            page("operations/health.py", _("Health"), "monitor_heart", "health"),
-        ],
-    }
+def _pages(person: Person | None, error: VigieError | None) -> dict[str, list["st.Page"]]:  # type: ignore[valid-type]
+    """Every page under its address. Whom it is not for finds there what to do instead; its script is not even named."""
+    here = [(_(section), place) for section, places in SECTIONS.items() for place in places]
+    if not session.sign_in_required():
+        here = [(section, place) for section, place in here if not place.needs_an_account]
+    pages: dict[str, list[st.Page]] = {}  # type: ignore[valid-type]
+    for section, place in here:
+        pages.setdefault(section, []).append(_page(place, _instead(place, person, error)))
+    return pages
+
+
+def _instead(place: Place, person: Person | None, error: VigieError | None) -> Callable[[], None] | None:
+    """What this visitor sees at the address of `place`; None for the page itself."""
+    if not session.sign_in_required():
+        return None
+    if error is not None:
+        return partial(sign_in.unreachable if isinstance(error, Unreachable) else refused.turned_away, error)
+    if person is None:
+        return partial(sign_in.show, "" if _first(place) else place.address)
+    if not person.roles:
+        return partial(refused.without_role, person)
+    if person.roles.isdisjoint(place.roles):
+        return partial(refused.show, _(place.title), place.roles)
+    return None
+
+
+def _page(place: Place, instead: Callable[[], None] | None) -> "st.Page":  # type: ignore[valid-type]
+    return st.Page(
+        instead or ROOT / "pages" / place.script, title=_(place.title), icon=f":material/{place.icon}:",
+        url_path=place.address, default=_first(place), visibility="hidden" if instead else "visible",
+    )  # fmt: skip
+
+
+def _first(place: Place) -> bool:
+    return place is next(iter(SECTIONS.values()))[0]
+
+
+# ---- around the page ------------------------------------------------------------------------------------------------
 
 
 def _language_switch() -> None:
@@ -86,4 +153,5 @@ def _warm() -> None:
     warm()
 
 
-main()
+if __name__ == "__main__":
+    main()

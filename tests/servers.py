@@ -1,4 +1,5 @@
-"""Real servers for the tests, each started on a free port and stopped by process id: PostgreSQL, S3, GCS, Elasticsearch.
+"""Real servers for the tests, each started on a free port and stopped by process id: PostgreSQL, S3, GCS, Elasticsearch,
+and an MLflow server on the first and the third.
 
 `python -m tests.servers` installs PostgreSQL from Debian's packages where it is missing; the others come with
 requirements-dev.txt.
@@ -199,6 +200,26 @@ def _database(port: int, name: str, seconds: float = 30) -> None:
             if time.monotonic() > until:
                 raise
             time.sleep(0.1)
+
+
+# ---- MLflow --------------------------------------------------------------------------------------------------------
+
+
+def mlflow(folder: Path, postgres_url: str, gcs_url: str, bucket: str = "vigie", *options: str, **environment: str) -> Running:
+    """An MLflow server as docs/deployment.md starts it: records in PostgreSQL, artifacts in `gs://bucket`."""
+    folder.mkdir(parents=True, exist_ok=True)
+    port = free_port()
+    url = f"http://127.0.0.1:{port}"
+    command = [
+        sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1",
+        "--backend-store-uri", postgres_url, "--artifacts-destination", f"gs://{bucket}",
+        "--allowed-hosts", f"localhost,localhost:*,127.0.0.1,127.0.0.1:{port}", *options,
+    ]  # fmt: skip
+    given = {
+        "STORAGE_EMULATOR_HOST": gcs_url, "GOOGLE_CLOUD_PROJECT": "vigie",
+        "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "MLFLOW_DISABLE_TELEMETRY": "true", **environment,
+    }  # fmt: skip
+    return Running(url, command, folder, lambda: answers(f"{url}/health"), given)
 
 
 if __name__ == "__main__" and postgres_programs() is None:

@@ -1,4 +1,4 @@
-"""The whole job in headless Chromium: sample, doctor, anomalies, export, a shared link, two languages, the gate."""
+"""The whole job in headless Chromium: sample, doctor, anomalies, export, a shared link, two languages."""
 
 import os
 import subprocess
@@ -35,13 +35,14 @@ def browser() -> Iterator[Browser]:
 
 
 def started(folder: Path, port: int, *options: str, **settings: str) -> "subprocess.Popen[bytes]":
-    """The app as a user starts it, in a data folder of its own."""
+    """The app as a user starts it, in a data folder of its own; what it says goes to app.log there."""
     command = [sys.executable, "-m", "streamlit", "run", str(ROOT / "app.py"), f"--server.port={port}"]
     environment = os.environ | {"VIGIE_DATA_DIR": str(folder), "OMP_NUM_THREADS": "1", "MLFLOW_TRACKING_URI": ""} | settings
-    process = subprocess.Popen(
-        [*command, "--server.address=127.0.0.1", "--server.headless=true", *options], cwd=ROOT, env=environment,
-        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True,
-    )  # fmt: skip
+    with (folder / "app.log").open("ab") as log:
+        process = subprocess.Popen(
+            [*command, "--server.address=127.0.0.1", "--server.headless=true", *options], cwd=ROOT, env=environment,
+            stdout=log, stderr=log, start_new_session=True,
+        )  # fmt: skip
     answers(f"http://127.0.0.1:{port}/_stcore/health")
     return process
 
@@ -166,61 +167,6 @@ def test_columns_are_mapped_by_hand(browser: Browser, app: str, tmp_path: Path) 
     page.locator(".st-key-dataset-figures").wait_for()
     expect(page.locator(".st-key-dataset-figures")).to_contain_text("100")
     page.context.close()
-
-
-# ---- the gate -------------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("address", ["", "data", "anomalies", "load", "navigation", "sign_in"])
-def test_an_anonymous_deep_link_shows_the_sign_in_page(
-    browser: Browser, tmp_path: Path, address: str
-) -> None:
-    """On a fresh process, whose first visitor asks for a page: Streamlit must not serve it by itself."""
-    port = free_port()
-    process = started(tmp_path, port, VIGIE_REQUIRE_SIGN_IN="true")
-    try:
-        page = visitor(browser)
-        page.goto(f"http://127.0.0.1:{port}/{address}")
-        expect(page.get_by_text("Please sign in to go on.")).to_be_visible()
-        assert page.locator("input[type=file]").count() == 0
-        assert page.get_by_test_id("stSidebarNavLink").count() == 0
-        page.context.close()
-    finally:
-        stop(process)
-
-
-@pytest.mark.server
-def test_signing_in_with_an_identity_provider(browser: Browser, tmp_path: Path) -> None:
-    port, provider_port = free_port(), free_port()
-    secrets = tmp_path / "secrets.toml"
-    secrets.write_text(
-        f"""[auth]
-redirect_uri = "http://127.0.0.1:{port}/oauth2callback"
-cookie_secret = "only-for-the-tests-only-for-the-tests"
-client_id = "vigie"
-client_secret = "secret"
-server_metadata_url = "http://127.0.0.1:{provider_port}/.well-known/openid-configuration"
-"""
-    )
-    provider = subprocess.Popen(
-        [str(Path(sys.executable).parent / "oidc-provider-mock"), "--port", str(provider_port)],
-        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True,
-    )  # fmt: skip
-    process = started(tmp_path, port, f"--secrets.files={secrets}", VIGIE_REQUIRE_SIGN_IN="true")
-    try:
-        answers(f"http://127.0.0.1:{provider_port}/.well-known/openid-configuration")
-        page = visitor(browser)
-        page.goto(f"http://127.0.0.1:{port}/anomalies")
-        page.get_by_role("button", name="Sign in").click()
-        page.locator("input[name=sub]").fill("alice@example.org")
-        page.get_by_role("button", name="Authorize").click()
-        expect(page.get_by_test_id("stSidebarNavLink").first).to_be_visible()
-        page.reload()
-        expect(page.get_by_test_id("stSidebarNavLink").first).to_be_visible()
-        page.context.close()
-    finally:
-        stop(process)
-        stop(provider)
 
 
 # ---- forecast and clusters ------------------------------------------------------------------------------------------

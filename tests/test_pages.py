@@ -260,6 +260,6 @@ def test_every_page_has_a_test() -> None:
     scripts = {
         path.relative_to(ROOT / "pages").as_posix() for path in (ROOT / "pages").glob("*/*.py") if path.parent.name != "parts"
     }
-    tests = [*Path(__file__).parent.glob("test_*page*.py"), Path(__file__).with_name("test_browser.py")]
+    tests = [*Path(__file__).parent.glob("test_*page*.py"), *Path(__file__).parent.glob("test_*browser.py")]
     said = "".join(path.read_text() for path in tests)
     assert all(script in said or Path(script).stem in said for script in scripts)

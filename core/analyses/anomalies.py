@@ -68,14 +68,33 @@ def apply_model(
 
     Raises as `kept_model` for a run without a model, BadData where the dataset is not one the model knows.
     """
-    model = kept_model(run_id, RowModel, at)
+    model, judged_in = kept_model(run_id, RowModel, at), past_run(run_id, at).record.params.get("source_run", "")
     asked = {**_params(model), "model_run": run_id}
     with tracked_run(TASK, type(model.detector).__name__, asked, dataset, by, at) as run:
         part = selection.of(dataset)
         ready = model.ready(part)
-        question = replace(_question(model, dataset, selection, len(part) - len(ready)), fitted_by=run_id)
+        question = replace(_question(model, dataset, selection, len(part) - len(ready)), fitted_by=run_id, judged_in=judged_in)
         detection = Detection.of(question, model, ready, model.score(ready))
         _keep(run, detection, part)
+    return detection, run
+
+
+def with_threshold(run_id: str, threshold: float, *, at: Workplace, by: Actor) -> tuple[Detection, Run]:
+    """The rows of an earlier run under the threshold that verdicts on it led to; the model is kept with that threshold.
+
+    Raises as `detection_of` and `kept_model`, NotOnRecord where the dataset is no longer stored.
+    """
+    earlier = detection_of(run_id, at).question
+    dataset, model = at.datasets.load(earlier.dataset), kept_model(earlier.fitted_by or run_id, RowModel, at)
+    model.threshold_ = threshold
+    asked = {**_params(model), "threshold_from": "verdicts", "threshold_value": threshold, "source_run": run_id}
+    with tracked_run(TASK, type(model.detector).__name__, asked, dataset, by, at) as run:
+        part = Selection.asked(earlier).of(dataset)
+        ready = model.ready(part)
+        question = replace(earlier, threshold=threshold, judged_in=run_id)
+        detection = Detection.of(question, model, ready, model.score(ready))
+        _keep(run, detection, part)
+        _keep_model(run, model, ready)
     return detection, run
 
 

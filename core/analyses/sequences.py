@@ -112,6 +112,33 @@ def apply_model(
     return found, run
 
 
+def with_threshold(
+    run_id: str, threshold: float, *, at: Workplace, by: Actor, progress: Progress | None = None
+) -> tuple[SequenceDetection, Run]:  # fmt: skip
+    """The rows of an earlier run under the threshold that verdicts on it led to; the model is kept with that threshold.
+
+    Raises as `sequences_of` and `kept_model`, NotOnRecord where the dataset is no longer stored.
+    """
+    earlier, progress = sequences_of(run_id, at), progress or Progress()
+    question = replace(earlier.question, threshold=threshold, method="verdicts", promise=None)
+    dataset, model = at.datasets.load(question.dataset), kept_model(question.fitted_by or run_id, SequenceModel, at)
+    model.threshold_ = threshold
+    plan = Plan(question.until, question.scaling, question.counts)  # type: ignore[arg-type]
+    asked = Asked(question.asked, question.amount, question.per)  # type: ignore[arg-type]
+    chosen = {"threshold_from": "verdicts", "threshold_value": threshold, "source_run": run_id}
+    with tracked_run(TASK, type(model.detector).__name__, {**_params(model, plan, asked), **chosen}, dataset, by, at) as run:
+        part = Selection.asked(question).of(dataset)
+        fitted = np.zeros(len(part), dtype=bool) if question.fitted_by else learnt(part, question.until)
+        progress.tell(0.0, N_("Scoring every row"))
+        note = Text(N_("The threshold was chosen from verdicts on the run {run}; it promises nothing about false alarms."), {"run": run_id[:12]})
+        judged = _judged(model, part, fitted)
+        progress.tell(0.9, N_("Events, figures and the record"))
+        found = _answer(judged, question, note, earlier.curves)
+        _keep(run, found, part)
+        keep_model(run.folder / "model", model, _example(part), libraries=LIBRARIES)
+    return found, run
+
+
 def carry_out(arguments: dict[str, Any], *, at: Workplace, by: Actor, progress: Progress) -> str:
     """The id of the run that answers the question `arguments` (see `question_of`).
 

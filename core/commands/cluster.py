@@ -5,7 +5,21 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from core.commands.faces import Files, actor, check_out, loaded, one_line_errors, one_of, pairs, print_json, write_out
+from core.commands.faces import (
+    End,
+    Entities,
+    Files,
+    Start,
+    actor,
+    check_out,
+    loaded,
+    one_line_errors,
+    one_of,
+    pairs,
+    print_json,
+    selection,
+    write_out,
+)
 from core.results.clustering import Clustering
 from core.run import Run, workplace
 
@@ -23,6 +37,9 @@ def cluster(
     components: Annotated[int, typer.Option(min=0, help="Principal components to group by; 0 for all columns.")] = 0,
     settings: Annotated[list[str], typer.Option("--set", metavar="NAME=VALUE", help="A hyper-parameter.")] = [],  # noqa: B006
     model: Annotated[str | None, typer.Option(metavar="RUN_ID|NAME@ALIAS", help="Assign to the clusters of this model instead.")] = None,
+    entities: Entities = [],  # noqa: B006
+    start: Start = "",
+    end: End = "",
     recipe: Annotated[Path | None, typer.Option(help="Repairs to make first: a JSON list of {kind, settings}.")] = None,
     out: Annotated[Path | None, typer.Option(help="Write the clusters as .csv or .parquet.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
@@ -39,12 +56,13 @@ def cluster(
         one_of("--clusterer", clusterer, known)
         chosen = configured(known[clusterer], pairs(settings))
         dataset = loaded(files, recipe)
+        part = selection(dataset, entities, start, end)
         if model is not None:
-            found, run = clusters.apply_model(dataset, run_of(model, at), at=at, by=by)
+            found, run = clusters.apply_model(dataset, run_of(model, at), selection=part, at=at, by=by)
         else:
             found, run = clusters.cluster(
-                dataset, chosen, of=of, look=look, incomplete=incomplete, components=components, at=at, by=by
-            )
+                dataset, chosen, of=of, look=look, incomplete=incomplete, components=components, selection=part, at=at, by=by
+            )  # fmt: skip
         table = found.to_frame()
         write_out(table.assign(entity=table["entity"].astype(str)), out)
     at.tracking.settle(30)

@@ -5,7 +5,21 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from core.commands.faces import Files, actor, check_out, loaded, one_line_errors, one_of, pairs, print_json, write_out
+from core.commands.faces import (
+    End,
+    Entities,
+    Files,
+    Start,
+    actor,
+    check_out,
+    loaded,
+    one_line_errors,
+    one_of,
+    pairs,
+    print_json,
+    selection,
+    write_out,
+)
 from core.results.detection import Detection
 from core.run import Run, workplace
 
@@ -24,6 +38,9 @@ def detect(
     incomplete: Annotated[Literal["drop", "impute"], typer.Option(help="Rows with missing measurements.")] = "drop",
     settings: Annotated[list[str], typer.Option("--set", metavar="NAME=VALUE", help="A hyper-parameter.")] = [],  # noqa: B006
     model: Annotated[str | None, typer.Option(metavar="RUN_ID|NAME@ALIAS", help="Apply this model instead.")] = None,
+    entities: Entities = [],  # noqa: B006
+    start: Start = "",
+    end: End = "",
     recipe: Annotated[Path | None, typer.Option(help="Repairs to make first: a JSON list of {kind, settings}.")] = None,
     out: Annotated[Path | None, typer.Option(help="Write the scores as .csv or .parquet.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
@@ -40,12 +57,13 @@ def detect(
         one_of("--detector", detector, known)
         chosen = configured(known[detector], pairs(settings))
         dataset = loaded(files, recipe)
+        part = selection(dataset, entities, start, end)
         if model is not None:
-            detection, run = anomalies.apply_model(dataset, run_of(model, at), at=at, by=by)
+            detection, run = anomalies.apply_model(dataset, run_of(model, at), selection=part, at=at, by=by)
         else:
             detection, run = anomalies.detect(
                 dataset, chosen, compare_with=compare_with or ("calendar" if dataset.dated else "entity"),
-                contamination=contamination, risk=risk, incomplete=incomplete, at=at, by=by,
+                contamination=contamination, risk=risk, incomplete=incomplete, selection=part, at=at, by=by,
             )  # fmt: skip
         table = detection.to_frame()
         write_out(table.assign(entity=table["entity"].astype(str)), out)

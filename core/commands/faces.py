@@ -1,6 +1,7 @@
 """What every command shares: errors as one line, progress on standard error, files and recipes from arguments."""
 
 import json
+import re
 import sys
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
@@ -10,6 +11,7 @@ from typing import Annotated, Any, NoReturn
 import pandas as pd
 import typer
 
+from core.analyses.selection import Selection
 from core.data import repairs
 from core.data.dataset import Dataset
 from core.data.kinds import ACCEPTED
@@ -20,7 +22,13 @@ from core.run import Actor, workplace
 from core.text import N_
 
 BAD_INPUT = 2
-Files = Annotated[list[Path], typer.Argument(metavar="FILE...", help=f"{ACCEPTED}; folders of them.")]
+STORED = re.compile(r"[0-9a-f]{64}")
+Files = Annotated[
+    list[Path], typer.Argument(metavar="FILE...", help=f"{ACCEPTED}; folders of them; or the digest of a stored dataset.")
+]
+Entities = Annotated[list[str], typer.Option("--entity", help="Only this entity; may be given several times.")]
+Start = Annotated[str, typer.Option("--start", metavar="DATE", help="Only rows from this moment on.")]
+End = Annotated[str, typer.Option("--end", metavar="DATE", help="Only rows until the end of this day.")]
 
 
 @contextmanager
@@ -46,13 +54,36 @@ def progress(share: float) -> None:
 
 
 def loaded(files: list[Path], recipe: Path | None) -> Dataset:
-    """The dataset in `files` after the repairs of `recipe`, stored and on the event log."""
+    """The dataset in `files`, or the stored one that their only name is the digest of, after the repairs of `recipe`; stored."""
     at = workplace()
-    dataset = load(list(files), progress=progress)
+    digest = stored_digest(files)
+    dataset = at.datasets.load(digest) if digest else load(list(files), progress=progress)
     if recipe is not None:
         dataset = repairs.apply(repairs.recipe_from_json(read_json(recipe)), dataset)
     at.datasets.save(dataset)
     return dataset
+
+
+def stored_digest(files: list[Path]) -> str:
+    """The digest that stands where a file could; "" where `files` are files. Raises BadOption for a digest among files."""
+    digests = [str(file) for file in files if STORED.fullmatch(str(file)) and not file.exists()]
+    if digests and len(files) > 1:
+        raise BadOption(
+            N_("{name} = {value!r} is not accepted; choose {accepted}."), name="FILE", value=digests[0],
+            accepted="files, or the digest of one stored dataset",
+        )  # fmt: skip
+    return digests[0] if digests else ""
+
+
+def selection(dataset: Dataset, entities: list[str], start: str, end: str) -> Selection:
+    """The part of `dataset` that is asked about. Raises BadOption for an entity it has not and for what is no date."""
+    for entity in entities:
+        one_of("--entity", entity, dataset.entities)
+    for option, text in (("--start", start), ("--end", end)):
+        if text and (not dataset.dated or pd.isna(pd.to_datetime(text, errors="coerce"))):
+            accepted = f"{dataset.time.min()} … {dataset.time.max()}" if dataset.dated else "nothing: rows have no dates"
+            raise BadOption(N_("{name} = {value!r} is not accepted; choose {accepted}."), name=option, value=text, accepted=accepted)
+    return Selection.from_json({"entities": entities, "start": start, "end": end})
 
 
 def read_json(path: Path) -> Any:

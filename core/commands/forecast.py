@@ -2,15 +2,33 @@
 
 import json
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from core.commands.faces import Files, actor, check_out, loaded, one_line_errors, one_of, pairs, print_json, write_out
+from core.commands.faces import (
+    End,
+    Entities,
+    Files,
+    Start,
+    actor,
+    check_out,
+    loaded,
+    one_line_errors,
+    one_of,
+    pairs,
+    print_json,
+    selection,
+    stored_digest,
+    write_out,
+)
 from core.errors import BadOption
 from core.results.forecast import Forecast
 from core.run import Run, workplace
 from core.text import N_
+
+if TYPE_CHECKING:
+    from core.data.drivers import DriverTable
 
 FIGURES = ("mae", "wape", "rmse", "r2", "mase", "skill_naive1", "skill_naive7", "quantile_loss", "coverage", "width")
 
@@ -21,7 +39,7 @@ def forecast(
         str, typer.Option(help="ridge, random-forest, gradient-boosting, blend or seasonal-naive.")
     ] = "blend",
     horizon: Annotated[int, typer.Option(help="Days ahead, 1 to 28.")] = 7,
-    drivers: Annotated[list[Path], typer.Option(help="Weather, strikes, school breaks, holidays: known in advance.")] = [],  # noqa: B006
+    drivers: Annotated[list[Path], typer.Option(help="Weather, strikes, school breaks, holidays: known in advance; or the digest they are stored under.")] = [],  # noqa: B006
     weather: Annotated[
         Literal["as-given", "degraded", "none"],
         typer.Option(help="Weather as in the files, with the error of a usual forecast, or left out."),
@@ -34,6 +52,12 @@ def forecast(
     model: Annotated[
         str | None, typer.Option(metavar="RUN_ID|NAME@ALIAS", help="Apply this model instead.")
     ] = None,
+    entities: Entities = [],  # noqa: B006
+    start: Start = "",
+    end: End = "",
+    recalibrate: Annotated[
+        str | None, typer.Option(metavar="RUN_ID|NAME@ALIAS", help="The forecast of this run with intervals made anew instead.")
+    ] = None,
     recipe: Annotated[Path | None, typer.Option(help="Repairs to make first: a JSON list of {kind, settings}.")] = None,
     out: Annotated[Path | None, typer.Option(help="Write the forecast as .csv or .parquet.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
@@ -41,7 +65,6 @@ def forecast(
     """Forecast the days after the last, test the forecaster on the past, and keep the answer as a run."""
     from core.analyses import forecast as analysis
     from core.analyses.models import run_of
-    from core.data.drivers import read_drivers
     from core.hyperparameters import configured
 
     by, at = actor("forecast"), workplace()
@@ -55,15 +78,26 @@ def forecast(
             _day(backtest_from),
         )  # fmt: skip
         plan.check()
-        tables = tuple(read_drivers(list(drivers))) if drivers else ()
+        tables = _tables(drivers)
         dataset = loaded(files, recipe)
-        if model is not None:
+        part = selection(dataset, entities, start, end)
+        if recalibrate is not None:
+            found, run = analysis.recalibrate(dataset, run_of(recalibrate, at), at=at, by=by)
+        elif model is not None:
             found, run = analysis.apply_model(dataset, run_of(model, at), tables=tables, at=at, by=by)
         else:
-            found, run = analysis.forecast(dataset, chosen, plan, tables=tables, at=at, by=by)
+            found, run = analysis.forecast(dataset, chosen, plan, tables=tables, selection=part, at=at, by=by)
         write_out(found.to_frame(), out)
     at.tracking.settle(30)
     print_json(_answer(found, run)) if as_json else _print(found, run)
+
+
+def _tables(drivers: list[Path]) -> "tuple[DriverTable, ...]":
+    """The tables in files, or those stored under a digest. Raises NotOnRecord, UnreadableFile, BadOption."""
+    from core.data.drivers import read_drivers
+
+    digest = stored_digest(drivers)
+    return tuple(workplace().drivers.load(digest) if digest else read_drivers(list(drivers)) if drivers else ())
 
 
 def _levels(text: str) -> tuple[float, ...]:

@@ -6,7 +6,21 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from core.commands.faces import Files, actor, check_out, loaded, one_line_errors, one_of, pairs, print_json, write_out
+from core.commands.faces import (
+    End,
+    Entities,
+    Files,
+    Start,
+    actor,
+    check_out,
+    loaded,
+    one_line_errors,
+    one_of,
+    pairs,
+    print_json,
+    selection,
+    write_out,
+)
 from core.commands.telling import Telling
 from core.errors import BadOption
 from core.run import Run, workplace
@@ -39,7 +53,9 @@ def train(
     until: Annotated[str, typer.Option(metavar="MOMENT|ROW", help="Learn from the rows before it (default: the training part, or half).")] = "",
     alarms_per_week: Annotated[float | None, typer.Option(help="At most so many false alarms a week (default: 2; without dates 2 per 1,000 rows).")] = None,
     alarms_per_day: Annotated[float | None, typer.Option(help="At most so many false alarms a day.")] = None,
-    alarms_per_1000: Annotated[float | None, typer.Option(help="At most so many false alarms per 1,000 rows ")] = None,
+    alarms_per_hour: Annotated[float | None, typer.Option(help="At most so many false alarms an hour.")] = None,
+    alarms_per_month: Annotated[float | None, typer.Option(help="At most so many false alarms a month.")] = None,
+    alarms_per_1000: Annotated[float | None, typer.Option(help="At most so many false alarms per 1,000 rows.")] = None,
     risk: Annotated[float | None, typer.Option(help="Share of normal rows above the threshold, by peaks over threshold.")] = None,
     contamination: Annotated[float | None, typer.Option(help="Share of rows to flag, above 0, at most 0.5.")] = None,
     best_f1: Annotated[bool, typer.Option("--best-f1", help="The best threshold for the labels: an oracle.")] = False,
@@ -47,6 +63,9 @@ def train(
     counts: Annotated[bool, typer.Option("--counts", help="Columns are counts: log(1 + value) first.")] = False,
     settings: Settings = [],  # noqa: B006
     seed: Annotated[int | None, typer.Option(help="Seed of the detector.")] = None,
+    entities: Entities = [],  # noqa: B006
+    start: Start = "",
+    end: End = "",
     recipe: Recipe = None,
     out: Out = None,
     as_json: AsJson = False,
@@ -72,12 +91,16 @@ def train(
         )  # fmt: skip
         dataset = loaded(_given(files, dataset_path), recipe)
         _check_columns(dataset, n)
-        asked = _asked(
-            dataset, {"week": alarms_per_week, "day": alarms_per_day, "1000 rows": alarms_per_1000}, risk, contamination, best_f1
-        )  # fmt: skip
-        plan = Plan(until or usual_until(dataset), scaling, counts)
-        chosen = _for_epochs(chosen, epochs, int(learnt(dataset, plan.until).sum() * (1 - HELD_OUT)))
-        found, run = analysis.train(dataset, chosen, plan, asked, at=at, by=by, progress=Telling(checkpoints_path))
+        chosen_part = selection(dataset, entities, start, end)
+        part = chosen_part.of(dataset)
+        alarms = {
+            "hour": alarms_per_hour, "day": alarms_per_day, "week": alarms_per_week, "month": alarms_per_month,
+            "1000 rows": alarms_per_1000,
+        }  # fmt: skip
+        asked = _asked(part, alarms, risk, contamination, best_f1)
+        plan = Plan(until or usual_until(part), scaling, counts)
+        chosen = _for_epochs(chosen, epochs, int(learnt(part, plan.until).sum() * (1 - HELD_OUT)))
+        found, run = analysis.train(dataset, chosen, plan, asked, selection=chosen_part, at=at, by=by, progress=Telling(checkpoints_path))
         write_out(found.to_frame(), out)
         if log_path is not None:
             log_path.mkdir(parents=True, exist_ok=True)
@@ -90,6 +113,9 @@ def train(
 def score(
     files: Files,
     model: Annotated[str, typer.Option(metavar="RUN_ID|NAME@ALIAS", help="The model to score with.")],
+    entities: Entities = [],  # noqa: B006
+    start: Start = "",
+    end: End = "",
     recipe: Recipe = None,
     out: Out = None,
     scores_file: Annotated[Path | None, typer.Option(help="Write a line timestamp,loglik,Normaly|Anomaly per row.")] = None,
@@ -103,7 +129,8 @@ def score(
     with one_line_errors():
         check_out(out)
         dataset = loaded(files, recipe)
-        found, run = analysis.apply_model(dataset, run_of(model, at), at=at, by=by, progress=Telling())
+        part = selection(dataset, entities, start, end)
+        found, run = analysis.apply_model(dataset, run_of(model, at), selection=part, at=at, by=by, progress=Telling())
         write_out(found.to_frame(), out)
         if scores_file is not None:
             found.write_likelihoods(scores_file)
@@ -181,7 +208,7 @@ def _asked(
     given += [Asked("contamination", contamination, "1000 rows")] if contamination is not None else []
     given += [Asked("best_f1", 0.0, "1000 rows")] if best_f1 else []
     if len(given) > 1:
-        raise BadOption(N_("Several thresholds were asked for; choose one of --alarms-per-week, --alarms-per-day, --alarms-per-1000, --risk, --contamination and --best-f1."))
+        raise BadOption(N_("Several thresholds were asked for; choose one of --alarms-per-hour, --alarms-per-day, --alarms-per-week, --alarms-per-month, --alarms-per-1000, --risk, --contamination and --best-f1."))
     return given[0] if given else Asked(per="week" if row_seconds(dataset) else "1000 rows")
 
 

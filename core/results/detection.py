@@ -40,6 +40,7 @@ class Question:
     rows_left_out: int
     risk: float | None = None  # where the threshold comes from the tail of the scores instead of the contamination
     fitted_by: str = ""
+    judged_in: str = ""  # the run whose verdicts the threshold comes from, where people chose it
     entities: tuple[str, ...] = ()
     start: str = ""
     end: str = ""

@@ -3,14 +3,27 @@
 import json
 import logging
 import os
-from collections.abc import Mapping
-from datetime import UTC, datetime
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import IO, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
 logger = logging.getLogger(__name__)
+
+BEGINNING = b'{"timestamp": "'  # how `Event.line` begins; the time that follows sorts as text
+LENGTH = len("2026-11-22T01:30:00.000000Z")
+MOST_ENTITIES = 50
+
+
+class EntityCount(BaseModel):
+    """How many anomalies one entity had."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    entity: str
+    count: int = Field(ge=0)
 
 
 class Details(BaseModel):
@@ -19,6 +32,7 @@ class Details(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     anomalies_count: int | None = Field(None, ge=0)
+    anomalies_by_entity: list[EntityCount] | None = Field(None, description="The entities with most anomalies, at most 50.")
     noise_points_count: int | None = Field(None, ge=0)
     successful_predictions: int | None = Field(None, ge=0)
     failed_predictions: int | None = Field(None, ge=0)
@@ -42,6 +56,7 @@ class Event(BaseModel):
     response_time: float = Field(ge=0, description="Seconds.")
     cpu_usage: float | None = Field(None, ge=0, description="Percent of the machine while it ran.")
     memory_usage: float | None = Field(None, ge=0, le=100, description="Percent of the machine at its end.")
+    emissions_kg: float | None = Field(None, ge=0, description="Estimated kg CO2 of a run.")
     error_type: str | None = None
     error_message: str | None = None
     details: Details = Field(default_factory=Details)
@@ -49,7 +64,7 @@ class Event(BaseModel):
     def line(self) -> str:
         """The event as one line of JSON; the time ends in Z."""
         written = self.model_dump(mode="json", fallback=str)
-        written["timestamp"] = self.timestamp.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+        written["timestamp"] = stamp(self.timestamp)
         return json.dumps(written, default=str) + "\n"  # ASCII: whatever a file name holds, the line can be written
 
 
@@ -68,16 +83,48 @@ class Events:
         except (OSError, ValueError) as error:
             logger.warning("event not written: %s", error)
 
-    def read(self) -> list[Event]:
-        """Every event, oldest first; a line cut off by a crash is left out."""
-        found = []
-        for path in sorted(self.folder.glob("events-*.jsonl")):
-            for line in path.read_bytes().splitlines():
-                try:
-                    found.append(Event.model_validate_json(line))
-                except ValueError:
-                    logger.warning("unreadable event in %s", path.name)
-        return found
+    def read(self, since: datetime | None = None) -> list[Event]:
+        """Every event that began at `since` or later, oldest file first; a line cut off by a crash is left out."""
+        return list(self.each(since))
+
+    def each(self, since: datetime | None = None) -> Iterator[Event]:
+        """As `read`, one at a time, so that months of events need little memory."""
+        for path in self.files_since(since):
+            yield from _events(path, "" if since is None else stamp(since))
+
+    def files(self) -> list[Path]:
+        """The files of the log, oldest first."""
+        return sorted(self.folder.glob("events-*.jsonl"))
+
+    def files_since(self, since: datetime | None) -> list[Path]:
+        """The files that may hold events of `since` or later."""
+        first = "" if since is None else f"events-{since - timedelta(days=1):%Y-%m}"  # the writer's zone named the month
+        return [path for path in self.files() if path.stem >= first]
+
+
+def _events(path: Path, first: str) -> Iterator[Event]:
+    """The events of one file that began at `first` (as `stamp` writes it) or later."""
+    unreadable = 0
+    with path.open("rb") as file:
+        for line in file:
+            if began_before(line, first.encode()):
+                continue
+            try:
+                yield Event.model_validate_json(line)
+            except ValueError:
+                unreadable += 1
+    if unreadable:
+        logger.warning("unreadable event in %s: %d lines", path.name, unreadable)
+
+
+def began_before(line: bytes, first: bytes) -> bool:
+    """Does the line say that its event began before `first` (as `stamp` writes it)? Read from its beginning alone."""
+    return line.startswith(BEGINNING) and line[len(BEGINNING) : len(BEGINNING) + LENGTH] < first
+
+
+def stamp(moment: datetime) -> str:
+    """`moment` as events write it: UTC, microseconds, Z at the end."""
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
 def _after_a_cut_line(log: IO[bytes]) -> bytes:

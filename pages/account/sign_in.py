@@ -1,15 +1,65 @@
-"""Sign in, where `VIGIE_REQUIRE_SIGN_IN` asks for it: every address shows this page until someone has."""
+"""Sign in, or make the first administrator: every address shows this until somebody is here."""
 
 import streamlit as st
 
-from pages.parts.text import _
+from core.errors import Unreachable
+from core.text import N_
+from pages.account import markup, notices
+from pages.parts import session
+from pages.parts.text import _, say
 
-st.title("Vigie")
-st.write(_("Please sign in to go on."))
-if "auth" in st.secrets:
-    st.button(_("Sign in"), type="primary", on_click=st.login, key="sign-in")
-else:
-    st.warning(
-        _("Signing in is required, but no identity provider is set up. An administrator adds it to .streamlit/secrets.toml; see docs/deployment.md."),
-        icon=":material/key_off:",
-    )
+MESSAGES = {
+    "refused": N_("Name or password is not right."),
+    "locked": N_("Too many attempts. Try again later."),
+    "not-made": N_("The administrator was not made."),
+    "unreachable": N_("The accounts cannot be reached at the moment. Try again."),
+}
+
+
+def show(address: str) -> None:
+    """The form for the page `address`, and what came of the last attempt."""
+    from core.stores.accounts import accounts
+
+    try:
+        nobody_yet = accounts().empty()
+    except Unreachable as error:
+        unreachable(error)
+        return
+    st.title("Vigie")
+    with st.container(key="sign-in", width=420):
+        _first(address) if nobody_yet else _sign_in(address)
+
+
+def unreachable(error: Unreachable) -> None:
+    """In place of a form that nobody could answer."""
+    st.title("Vigie")
+    st.error(_("The accounts cannot be reached, so nobody can sign in at the moment. Whoever is signed in goes on working."), icon=":material/cloud_off:")
+    st.caption(say(error.text))
+    st.button(_("Try again"), icon=":material/refresh:", key="try-again")
+
+
+def _sign_in(address: str) -> None:
+    st.write(_("Please sign in to go on."))
+    _said()
+    st.html(markup.sign_in_form(markup.here(address)))
+    if st.secrets.load_if_toml_exists() and "auth" in st.secrets:
+        st.caption(_("or"))
+        st.button(_("Sign in with your organisation"), on_click=st.login, key="sign-in-provider", width="stretch", icon=":material/passkey:")
+
+
+def _first(address: str) -> None:
+    st.write(_("Nobody can sign in yet. The first administrator is made here, with the token that Vigie printed where it was started."))
+    _said()
+    st.html(markup.first_form(markup.here(address)))
+    st.caption(_("Or on the machine itself:"))
+    st.code("python -m core users add NAME --role administrator", language="bash", wrap_lines=True)
+
+
+def _said() -> None:
+    """The answer to the last attempt: the sentence itself where it is still known, else what its word means."""
+    word = session.from_address("sign-in")
+    text = notices.text(session.from_address("note"))
+    if text is not None:
+        st.error(say(text), icon=":material/error:")
+    elif word in MESSAGES:
+        st.error(_(MESSAGES[word]), icon=":material/error:")

@@ -1,7 +1,141 @@
-"""Users."""
+"""Users: who may do what. For administrators."""
 
+import pandas as pd
 import streamlit as st
 
-from pages.parts.text import _
+from core.errors import BadOption, VigieError
+from core.run import recorded
+from core.stores.accounts import ROLES, User, accounts
+from core.text import N_
+from pages.account import refused
+from pages.parts import session
+from pages.parts.text import _, say
 
-st.title(_("Users"))
+LATEST = 1000  # sign-ins that are looked through for everybody's last one
+
+
+def page() -> None:
+    st.title(_("Users"))
+    _done()
+    users = accounts().users()
+    _table(users)
+    left, right = st.columns(2, gap="large")
+    with left:
+        _add()
+    with right:
+        _edit(users)
+
+
+def _table(users: list[User]) -> None:
+    last = {sign_in.name: sign_in.time for sign_in in reversed(accounts().sign_ins(limit=LATEST)) if sign_in.success}
+    table = pd.DataFrame({
+        "name": [user.name for user in users],
+        "roles": [_roles(user.roles) or "–" for user in users],
+        "by": [_("password") if user.local else _("organisation") for user in users],
+        "state": [_("disabled") if user.disabled else _("active") for user in users],
+        "last": [session.local(last[user.name]) if user.name in last else None for user in users],
+    })  # fmt: skip
+    st.dataframe(
+        table, hide_index=True, width="stretch", key="users",
+        column_config={
+            "name": st.column_config.TextColumn(_("Name")),
+            "roles": st.column_config.TextColumn(_("Roles")),
+            "by": st.column_config.TextColumn(_("Signs in with")),
+            "state": st.column_config.TextColumn(_("State")),
+            "last": st.column_config.DatetimeColumn(_("Last sign-in"), format="YYYY-MM-DD HH:mm"),
+        },
+    )  # fmt: skip
+
+
+# ---- a new user -----------------------------------------------------------------------------------------------------
+
+
+def _add() -> None:
+    st.subheader(_("Add a user"))
+    with st.form("add-user"):
+        name = st.text_input(_("Name"), key="new-name", autocomplete="off", help=_("Of somebody who signs in with your organisation: the address it knows them by."))
+        local = st.toggle(_("Signs in with a password"), value=True, key="new-local")
+        password = st.text_input(_("Initial password"), type="password", key="new-password", autocomplete="new-password")
+        roles = st.multiselect(_("Roles"), ROLES, ["analyst"], format_func=_role, key="new-roles")
+        submitted = st.form_submit_button(_("Add"), type="primary", icon=":material/person_add:")
+    if submitted:
+        _act(name, "added", lambda: _added(name, password, local, roles))
+
+
+def _added(name: str, password: str, local: bool, roles: list[str]) -> None:
+    if local and not password:
+        raise BadOption(N_("An initial password is missing."))
+    accounts().add_user(name, password if local else None, roles, by=session.me("users").user)
+
+
+# ---- a user there is ------------------------------------------------------------------------------------------------
+
+
+def _edit(users: list[User]) -> None:
+    st.subheader(_("Change a user"))
+    known = {user.name: user for user in users}
+    name = st.selectbox(_("User"), list(known), key="edited")
+    if name not in known:
+        return
+    user = known[name]
+    with st.form("edit-roles"):
+        roles = st.multiselect(_("Roles"), ROLES, [role for role in ROLES if role in user.roles], format_func=_role, key=f"roles {name}")
+        if st.form_submit_button(_("Save the roles")):
+            _act(name, "roles", lambda: accounts().set_roles(name, roles, by=session.me("users").user))
+    _state(user)
+    _reset(user)
+
+
+def _state(user: User) -> None:
+    label, icon = (_("Enable"), "lock_open") if user.disabled else (_("Disable"), "block")
+    if st.button(label, key="switch-state", icon=f":material/{icon}:", help=_("Whoever is disabled is signed out at once and cannot sign in.")):
+        _act(user.name, "state", lambda: accounts().set_disabled(user.name, not user.disabled))
+
+
+def _reset(user: User) -> None:
+    with st.form("reset-password", clear_on_submit=True):
+        password = st.text_input(_("New password"), type="password", key="reset-password-to", autocomplete="new-password")
+        submitted = st.form_submit_button(_("Set the password"), help=_("They are signed out everywhere."))
+    if submitted:
+        _act(user.name, "password", lambda: accounts().set_password(user.name, password))
+
+
+# ---- every change ---------------------------------------------------------------------------------------------------
+
+DONE = {
+    "added": N_("{name} is added."),
+    "roles": N_("The roles of {name} are saved."),
+    "state": N_("{name} is enabled or disabled, as the table says."),
+    "password": N_("{name} has a new password and is signed out everywhere."),
+}
+
+
+def _act(name: str, change: str, work) -> None:  # type: ignore[no-untyped-def]
+    """One change, one event; what the accounts refuse is said where it was asked for, and there alone: it may name people."""
+    here = session.here()
+    try:
+        work()
+    except VigieError as error:
+        st.error(say(error.text), icon=":material/error:")
+        return
+    with recorded("account_change", session.me("users"), here, change=change, account=here.known_as(name)):
+        session.keep("account-change", (change, name))
+    st.rerun()
+
+
+def _done() -> None:
+    change, name = session.kept("account-change", ("", ""))
+    if change:
+        session.keep("account-change", ("", ""))
+        st.toast(_(DONE[change]).format(name=name), icon=":material/check:")
+
+
+def _roles(roles: frozenset[str]) -> str:
+    return ", ".join(_role(role) for role in ROLES if role in roles)
+
+
+def _role(role: str) -> str:
+    return _(refused.ROLE[role])
+
+
+page()

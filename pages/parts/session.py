@@ -11,16 +11,22 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from types import FunctionType
 from typing import Any, TypeVar
+from zoneinfo import ZoneInfo
 
 import pandas as pd
 import streamlit as st
 
 from core.data.dataset import Dataset
-from core.errors import NotOnRecord
+from core.errors import NotOnRecord, Refused, Unreachable
 from core.run import Actor, Workplace, past_run, workplace
+from core.settings import settings
+from core.text import N_
 
 T = TypeVar("T")
 
+COOKIE = "vigie_session"
+THIS_MACHINE = ("127.0.0.1", "localhost", "::1")
+VOUCHED_FOR, REMEMBERED = 60.0, 900.0  # seconds: how long a provider's word is taken, and while the accounts are away
 KEPT_DATASETS = 4
 DOUBLE_CLICK = 3.0  # seconds
 PARAMETER = {"anomalies": "contamination", "clusters": "look", "forecast": "horizon", "sequences": "until", "sequence-comparison": "compared"}
@@ -43,6 +49,11 @@ def remember_in_address(name: str, value: str) -> None:
         st.query_params[name] = value
 
 
+def address() -> dict[str, list[str]]:
+    """All that the address says after the page."""
+    return {name: st.query_params.get_all(name) for name in st.query_params}
+
+
 def kept(name: str, default: Any = None) -> Any:
     """What this session keeps as `name`."""
     return st.session_state.get(name, default)
@@ -60,10 +71,82 @@ def here() -> Workplace:
     return workplace()
 
 
+@dataclass(frozen=True)
+class Person:
+    """Who is signed in. `csrf` is what their forms carry; "" where an identity provider vouches for them."""
+
+    name: str
+    roles: frozenset[str]
+    csrf: str = ""
+
+
+def sign_in_required() -> bool:
+    """As VIGIE_REQUIRE_SIGN_IN says; without it, wherever the app does not listen on this machine alone."""
+    said = settings().vigie_require_sign_in
+    return st.get_option("server.address") not in THIS_MACHINE if said is None else said
+
+
+def person() -> Person | None:
+    """Who is signed in, by the session of the cookie or else by the identity provider; None where nobody is or has to.
+
+    Asked of the accounts at every call, so that signing out, disabling and roles act at the next click. Raises
+    Unreachable where they do not answer and nobody remembers, and Refused and BadOption for somebody whom the provider
+    vouches for and the accounts turn away.
+    """
+    return (_by_password() or _vouched_for()) if sign_in_required() else None
+
+
 def me(page: str) -> Actor:
-    """Who acts: the signed-in person, else nobody in particular."""
-    user = getattr(st.user, "email", None) if getattr(st.user, "is_logged_in", False) else None
-    return Actor(str(user or "anonymous"), f"Vigie page {page}")
+    """Who acts: the signed-in person, else nobody in particular. Raises Refused where they have to be signed in."""
+    found = person()
+    if found is None and sign_in_required():
+        raise Refused(N_("You have been signed out. Reload the page to sign in again."))
+    return Actor(found.name if found else "anonymous", f"Vigie page {page}")
+
+
+def token() -> str:
+    """The session's token, as the browser's cookie has it; "" without one."""
+    return st.context.cookies.get(COOKIE) or ""
+
+
+def identity() -> str:
+    """What the identity provider calls the person: the address, unless it says that nobody verified it, else the subject."""
+    claims = st.user.to_dict() if getattr(st.user, "is_logged_in", False) else {}
+    email = claims.get("email") if claims.get("email_verified") is not False else None
+    return str(email or claims.get("sub") or "")
+
+
+def begin_as(name: str) -> None:
+    """What another person left in this browser session is forgotten."""
+    if kept("person", name) != name:
+        st.session_state.clear()
+    keep("person", name)
+
+
+def _by_password() -> Person | None:
+    from core.stores.accounts import accounts
+
+    found = accounts().session(token()) if token() else None
+    return Person(found.user.name, found.user.roles, found.csrf) if found else None
+
+
+def _vouched_for() -> Person | None:
+    """Whom the identity provider vouches for, with the roles of our own accounts."""
+    from core.stores.accounts import accounts
+
+    name = identity()
+    if not name:
+        return None
+    when, user = kept(f"vouched {name}", (-REMEMBERED, None))
+    age = time.monotonic() - when
+    if user is None or age > VOUCHED_FOR:
+        try:
+            user = accounts().vouched_for(name, st.context.ip_address or "")
+            keep(f"vouched {name}", (time.monotonic(), user))
+        except Unreachable:
+            if user is None or age > REMEMBERED:
+                raise
+    return Person(user.name, user.roles)
 
 
 def dataset() -> Dataset | None:
@@ -166,6 +249,15 @@ def answered_once(question: str, answer: Callable[[], Any]) -> Any:
 
 def timestamp(day: object) -> pd.Timestamp | None:
     return None if day is None else pd.Timestamp(day)  # type: ignore[arg-type]
+
+
+def local(time: datetime) -> datetime:
+    """`time` on the clock of the browser, without its zone; in UTC where the browser does not say."""
+    try:
+        zone = ZoneInfo(st.context.timezone or "UTC")
+    except (KeyError, ValueError):
+        zone = ZoneInfo("UTC")
+    return time.astimezone(zone).replace(tzinfo=None)
 
 
 def moment(milliseconds: int) -> datetime:

@@ -6,6 +6,7 @@ import streamlit as st
 from core.data.dataset import Dataset
 from core.figures import anomalies as figures
 from core.results.detection import SEVERITIES, Detection
+from pages.parts import verdict
 from pages.parts.show import model
 from pages.parts.show.run import chart, cost, downloads, record
 from pages.parts.text import _, date_format, percent, shown
@@ -22,7 +23,7 @@ def detection(found: Detection, dataset: Dataset | None, run: str) -> None:
     else:
         if dataset is not None:
             _curves(found, dataset)
-        _table(found, dataset, dated=pd.api.types.is_datetime64_any_dtype(found.rows["time"]))
+        _table(found, dataset, run, dated=pd.api.types.is_datetime64_any_dtype(found.rows["time"]))
     model.section(run, "anomalies")
     downloads(lambda: _exported(found), "anomalies", _("All scores ({kind})"))
 
@@ -44,6 +45,10 @@ def _figures(found: Detection, run: str) -> None:
 def _threshold(found: Detection) -> str:
     question = found.question
     threshold = shown(round(question.threshold, 4))
+    if question.judged_in:
+        return _("Rows scoring above {threshold} are flagged: the threshold was chosen from verdicts on the run {run}.").format(
+            threshold=threshold, run=question.judged_in[:12]
+        )
     if question.risk is not None:
         return _("Rows scoring above {threshold} are flagged: by the tail of the scores, 1 normal row in {count} would.").format(
             threshold=threshold, count=shown(round(1 / question.risk))
@@ -78,7 +83,7 @@ def _curves(found: Detection, dataset: Dataset) -> None:
 # ---- the table ------------------------------------------------------------------------------------------------------
 
 
-def _table(found: Detection, dataset: Dataset | None, dated: bool) -> None:
+def _table(found: Detection, dataset: Dataset | None, run: str, dated: bool) -> None:
     st.subheader(_("Ranked rows"))
     rows = _filtered(found)
     visible = rows.head(SHOWN_ROWS)
@@ -87,12 +92,14 @@ def _table(found: Detection, dataset: Dataset | None, dated: bool) -> None:
         + (" " + _("The first {count} are shown.").format(count=shown(SHOWN_ROWS)) if len(rows) > SHOWN_ROWS else "")
     )
     event = st.dataframe(
-        _readable(visible), hide_index=True, width="stretch", key="ranked", on_select="rerun",
+        _readable(visible, verdict.column(run, visible)), hide_index=True, width="stretch", key="ranked", on_select="rerun",
         selection_mode="single-row", column_config=_columns(found, dated), alt=_("Ranked rows"),
     )  # fmt: skip
     picked = event.selection.rows
     if len(visible):
-        _opened(found, dataset, int(visible.index[picked[0]] if picked and picked[0] < len(visible) else visible.index[0]))
+        number = int(visible.index[picked[0]] if picked and picked[0] < len(visible) else visible.index[0])
+        _opened(found, dataset, number)
+        verdict.ask("anomalies", run, found.rows.loc[number, ["entity", "time", "score"]].to_dict())
 
 
 def _filtered(found: Detection) -> pd.DataFrame:
@@ -121,13 +128,14 @@ def _severity(level: int) -> str:
     return f"{MARKS[level]} {_(SEVERITIES[level])}"
 
 
-def _readable(rows: pd.DataFrame) -> pd.DataFrame:
+def _readable(rows: pd.DataFrame, verdicts: list[str]) -> pd.DataFrame:
     """The columns a person reads; a mark beside the word, so that severity never hangs on colour."""
     digits = 0 if rows["amount"].abs().median() >= 100 else 3
     return pd.DataFrame(
         {
             "rank": rows.index + 1,
             "severity": [_severity(level) for level in rows["severity"]],
+            "verdict": verdicts,
             "entity": rows["entity"].astype(str),
             "time": rows["time"],
             "causes": rows["causes"].str.replace("level", _("level"), regex=False),
@@ -147,6 +155,7 @@ def _columns(found: Detection, dated: bool) -> dict[str, object]:
     return {
         "rank": number(_("Rank"), width="small"),
         "severity": st.column_config.TextColumn(_("Severity"), width="small"),
+        "verdict": verdict.column_config(),
         "entity": st.column_config.TextColumn(_("Entity")),
         "time": st.column_config.DatetimeColumn(_("Time"), format=day) if dated else number(_("Row")),
         "score": number(_("Score"), format="localized", width="small"),

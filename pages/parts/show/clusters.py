@@ -5,6 +5,7 @@ import streamlit as st
 
 from core.figures import clusters as figures
 from core.results.clustering import Clustering
+from pages.parts import verdict
 from pages.parts.show import model
 from pages.parts.show.run import chart, cost, downloads, record
 from pages.parts.text import _, date_format, percent, say, shown
@@ -24,12 +25,12 @@ def clustering(found: Clustering, run: str) -> None:
         _("Profiles"): _profiles,
         _("Where and when"): _where,
         **({_("France"): _france} if figures.in_france(found) else {}),
-        _("Noise"): _noise,
+        _("Noise"): lambda each: _noise(each, run),
     }
     for tab, show in zip(st.tabs(list(tabs)), tabs.values(), strict=True):
         with tab:
             show(found)
-    _table(found)
+    _table(found, run)
     model.section(run, "clusters")
     downloads(lambda: _exported(found), "clusters", _("All clusters ({kind})"))
 
@@ -110,7 +111,7 @@ def _france(found: Clustering) -> None:
     chart(figures.france(found, _), "france", _("Regions of France as tiles, by cluster"), dated=False)
 
 
-def _noise(found: Clustering) -> None:
+def _noise(found: Clustering, run: str) -> None:
     noise = found.noise
     if noise.empty:
         st.info(_("No point is noise: every point belongs to a cluster."))
@@ -120,10 +121,10 @@ def _noise(found: Clustering) -> None:
             count=shown(len(noise)), isolated=shown(int(noise["isolated"].sum()))
         )
     )
-    _rows(found, noise, "noise-rows", _("Points that belong to no cluster"))
+    _rows(found, noise, "noise-rows", _("Points that belong to no cluster"), run)
 
 
-def _table(found: Clustering) -> None:
+def _table(found: Clustering, run: str) -> None:
     st.subheader(_("Points and their clusters"))
     numbers = sorted(int(number) for number in found.rows["cluster"].unique())
     chosen = st.multiselect(
@@ -132,19 +133,21 @@ def _table(found: Clustering) -> None:
     rows = found.rows[found.rows["cluster"].isin(chosen)] if chosen else found.rows
     if len(rows) > SHOWN_ROWS:
         st.caption(_("The first {count} are shown.").format(count=shown(SHOWN_ROWS)))
-    _rows(found, rows, "cluster-rows", _("Points and their clusters"))
+    _rows(found, rows, "cluster-rows", _("Points and their clusters"), run)
 
 
-def _rows(found: Clustering, rows: pd.DataFrame, key: str, alt: str) -> None:
-    """The first rows as a table; the places on the map are left out."""
+def _rows(found: Clustering, rows: pd.DataFrame, key: str, alt: str, run: str) -> None:
+    """The first rows as a table, one of them opened for a verdict; the places on the map are left out."""
     columns = [name for name in ("entity", "time", "cluster", "distance", "isolated") if name in rows]
     if "isolated" in columns and not found.rows["isolated"].any():
         columns.remove("isolated")
     table = rows.head(SHOWN_ROWS)[columns]
-    st.dataframe(
-        table.assign(entity=table["entity"].astype(str), cluster=[figures.named(int(each), _) for each in table["cluster"]]),
-        hide_index=True, width="stretch", key=key, alt=alt,
+    named = [figures.named(int(each), _) for each in table["cluster"]]
+    picked = st.dataframe(
+        table.assign(entity=table["entity"].astype(str), cluster=named, verdict=verdict.column(run, table)),
+        hide_index=True, width="stretch", key=key, alt=alt, on_select="rerun", selection_mode="single-row",
         column_config={
+            "verdict": verdict.column_config(),
             "entity": st.column_config.TextColumn(_("Entity")),
             "time": st.column_config.DatetimeColumn(_("Time"), format=date_format()) if found.dated
             else st.column_config.NumberColumn(_("Row")),
@@ -154,7 +157,15 @@ def _rows(found: Clustering, rows: pd.DataFrame, key: str, alt: str) -> None:
             ),
             "isolated": st.column_config.CheckboxColumn(_("Isolation Forest too")),
         },
-    )  # fmt: skip
+    ).selection.rows  # fmt: skip
+    if not picked or picked[0] >= len(table):
+        st.caption(_("Choose a row to say whether it is a true alarm."))
+        return
+    point = table.iloc[picked[0]]
+    verdict.ask("clusters", run, {
+        **point[[name for name in ("entity", "time") if name in table]].to_dict(),
+        "score": point.get("distance", float("nan")), "cluster": named[picked[0]],
+    }, place=key)  # fmt: skip
 
 
 def _exported(found: Clustering) -> pd.DataFrame:

@@ -13,8 +13,8 @@ from core.figures import forecasts as figures
 from core.forecasters.tables import table_of
 from core.results.forecast import Forecast
 from core.results.totals import TOGETHER, summable, total
+from pages.parts.show import forecast_misses, model, what_if
 from pages.parts.show import forecast_trust as trust
-from pages.parts.show import model, what_if
 from pages.parts.show.run import chart, cost, downloads, record
 from pages.parts.text import _, date_format, percent, say, shown
 
@@ -29,7 +29,7 @@ def forecast(found: Forecast, dataset: Dataset | None, run: str) -> None:
     chosen = partial(one, found, run)
     views: dict[str, Callable[[], None]] = {
         _("Forecast"): lambda: _ahead(found, chosen, dataset),
-        _("Back-test"): lambda: trust.backtest(found, chosen),
+        _("Back-test"): lambda: _checked(found, chosen, run),
         _("Errors"): lambda: trust.errors(found, chosen),
         _("Intervals"): lambda: trust.intervals(found, dataset, run),
         _("What matters"): lambda: _matters(found),
@@ -144,6 +144,11 @@ def _table(rows: pd.DataFrame, found: Forecast) -> None:
             ),
         },
     )  # fmt: skip
+
+
+def _checked(found: Forecast, chosen: Chosen, run: str) -> None:
+    trust.backtest(found, chosen)
+    forecast_misses.show(found, run)
 
 
 # ---- what matters ---------------------------------------------------------------------------------------------------

@@ -11,6 +11,7 @@ from core.data.dataset import Dataset
 from core.figures import sequence_shares
 from core.figures import sequences as figures
 from core.results.sequences import THOUSAND, SequenceDetection
+from pages.parts import verdict
 from pages.parts.show import model, score_card, sequence_event
 from pages.parts.show.run import chart, cost, downloads, record
 from pages.parts.show.sequence_event import severity
@@ -38,7 +39,7 @@ def detection(found: SequenceDetection, dataset: Dataset | None, run: str) -> No
         if tab.open:
             with tab:
                 draw()
-    _events(found)
+    _events(found, run)
     downloads(found.to_frame, "sequences", _("All scores ({kind})"))
     st.download_button(
         _("Scores as SGmVRNN's programs read them"), lambda: _likelihoods(found), "scores.txt", key="sequences-likelihoods",
@@ -156,7 +157,7 @@ def _training(found: SequenceDetection) -> None:
 # ---- events ---------------------------------------------------------------------------------------------------------
 
 
-def _events(found: SequenceDetection) -> None:
+def _events(found: SequenceDetection, run: str) -> None:
     st.subheader(_("Events"))
     if found.events.empty:
         st.info(_("No row lies above the threshold."))
@@ -169,11 +170,14 @@ def _events(found: SequenceDetection) -> None:
         )
     )
     picked = st.dataframe(
-        _readable(visible), hide_index=True, width="stretch", key="sequence-events", on_select="rerun", selection_mode="single-row",
+        _readable(visible, verdict.column(run, visible.rename(columns={"start": "time"}))), hide_index=True, width="stretch", key="sequence-events", on_select="rerun", selection_mode="single-row",
         column_config=_columns(found), alt=_("Events"),
     ).selection.rows  # fmt: skip
     if len(visible):
-        sequence_event.show(found, int(visible.index[picked[0]] if picked and picked[0] < len(visible) else visible.index[0]))
+        number = int(visible.index[picked[0]] if picked and picked[0] < len(visible) else visible.index[0])
+        sequence_event.show(found, number)
+        event = found.events.loc[number]
+        verdict.ask("sequences", run, {"entity": event["entity"], "time": event["start"], "end": event["end"], "score": event["peak"]})
 
 
 def _filtered(found: SequenceDetection) -> pd.DataFrame:
@@ -189,10 +193,10 @@ def _filtered(found: SequenceDetection) -> pd.DataFrame:
     return events[keep & events["severity"].isin(levels)] if levels else events[keep]
 
 
-def _readable(events: pd.DataFrame) -> pd.DataFrame:
+def _readable(events: pd.DataFrame, verdicts: list[str]) -> pd.DataFrame:
     """The columns a person reads."""
     table = pd.DataFrame({
-        "number": events.index + 1, "severity": [severity(level) for level in events["severity"]],
+        "number": events.index + 1, "severity": [severity(level) for level in events["severity"]], "verdict": verdicts,
         "entity": events["entity"].astype(str), "start": events["start"], "end": events["end"], "rows": events["rows"],
         "causes": events["causes"], "peak": events["peak"].round(3), "odds": [_probability(each) for each in events["odds"]],
     })  # fmt: skip
@@ -211,7 +215,8 @@ def _columns(found: SequenceDetection) -> dict[str, object]:
         return st.column_config.DatetimeColumn(label, format=hours) if found.dated else number(label)
 
     return {
-        "number": number(_("Number"), width="small"), "severity": text(_("Severity"), width="small"), "entity": text(_("Entity")),
+        "number": number(_("Number"), width="small"), "severity": text(_("Severity"), width="small"), "verdict": verdict.column_config(),
+        "entity": text(_("Entity")),
         "start": moment(_("Start")), "end": moment(_("End")), "rows": number(_("Rows"), width="small"),
         "causes": text(_("Causes by the detector"), width="large"), "peak": number(_("Peak"), format="localized", width="small"),
         "odds": text(_("Odds"), help=_("Share of the held-out rows that score at least as high; it cannot say less than one in their number.")),

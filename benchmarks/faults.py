@@ -1,0 +1,247 @@
+"""Actions under a random schedule of dead and hanging services: what is on the servers afterwards, and how long anybody waited.
+
+MLflow on PostgreSQL and gs://, S3 and Elasticsearch are real servers that are killed, frozen, started and thawed while two
+people work and a second process delivers beside theirs.
+"""
+
+import json
+import os
+import random
+import subprocess
+import sys
+import threading
+import time
+import urllib.request
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from benchmarks.faults_client import TASK
+from benchmarks.lines import Line
+from core.stores.event_stream import EventStream
+from core.stores.feedback import FeedbackStore
+from mlflow_utils.spool import Spool
+from tests import servers
+from tests.conftest import ROOT, stop
+from tests.servers import S3_SECRET, S3_USER, Running
+
+ACTIONS, SEED = 200, 5
+LONGEST_WAIT = 2.0  # seconds
+SETTLING = 180.0  # seconds that the last delivery may take once every service is back
+BUCKET = "vigie"
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What is on the servers: by number of the action how often; and what the people waited for."""
+
+    runs: Counter[int]
+    events: Counter[int]
+    feedback: Counter[int]
+    waits: list[float]
+    faults: Counter[str]
+    seconds: float
+    settled: float
+    files: int = 0
+    unfinished: list[int] = field(default_factory=list)
+
+
+@dataclass
+class Services:
+    """The servers of one schedule, and the environment in which a client uses them."""
+
+    mlflow: Running
+    s3: Running
+    elasticsearch: Running
+    gcs: Running
+    postgres: Running
+
+    @property
+    def all(self) -> dict[str, Running]:
+        return {"MLflow": self.mlflow, "S3": self.s3, "Elasticsearch": self.elasticsearch}
+
+    def environment(self, folder: Path) -> dict[str, str]:
+        return os.environ | {
+            "VIGIE_DATA_DIR": str(folder), "OMP_NUM_THREADS": "1", "MLFLOW_TRACKING_URI": self.mlflow.url,
+            "S3_ENDPOINT_URL": self.s3.url, "S3_BUCKET_NAME": BUCKET, "S3_REGION_NAME": "eu-west-3",
+            "AWS_ACCESS_KEY": S3_USER, "AWS_SECRET_KEY": S3_SECRET,
+            "ELASTIC_DEPLOYMENT_ENDPOINT": self.elasticsearch.url,
+        }  # fmt: skip
+
+
+@contextmanager
+def services(folder: Path) -> Iterator[Services]:
+    """Every server, started; killed at the end."""
+    started: list[Running] = []
+    try:
+        for make in (servers.postgres, servers.gcs, servers.s3, servers.elasticsearch):
+            started.append(make(folder / make.__name__).start())
+        postgres, gcs, s3, elasticsearch = started
+        started.append(servers.mlflow(folder / "mlflow", postgres.url, gcs.url).start())
+        yield Services(started[-1], s3, elasticsearch, gcs, postgres)
+    finally:
+        for server in started:
+            server.kill()
+
+
+# ---- the schedule ---------------------------------------------------------------------------------------------------
+
+
+class Schedule:
+    """Each server by itself is well for a while, then killed or frozen for a while, again and again until the end."""
+
+    def __init__(self, of: dict[str, Running], seed: int, well: float = 4.0, ill: float = 6.0) -> None:
+        self.of, self.seed, self.well, self.ill = of, seed, well, ill
+        self.faults: Counter[str] = Counter()
+        self._ending = threading.Event()
+        self._threads = [threading.Thread(target=self._play, args=(name,), name=f"faults of {name}") for name in of]
+
+    def __enter__(self) -> "Schedule":
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Every server is well again when this returns."""
+        self._ending.set()
+        for thread in self._threads:
+            thread.join()
+
+    def _play(self, name: str) -> None:
+        server, chance = self.of[name], random.Random(f"{self.seed} {name}")
+        while not self._ending.wait(chance.uniform(0, self.well)):
+            fault = chance.choice(("kill", "freeze"))
+            self.faults[f"{name}: {'killed' if fault == 'kill' else 'frozen'}"] += 1
+            server.kill() if fault == "kill" else server.freeze()
+            self._ending.wait(chance.uniform(0.5, self.ill))
+            server.start() if fault == "kill" else server.thaw()
+
+
+def played(folder: Path, actions: int, seed: int) -> Outcome:
+    """Have two people act so many times while services fail, wait until everything is delivered, and look at the servers."""
+    journal, data, began = folder / "journal", folder / "data", time.monotonic()
+    with services(folder) as of:
+        environment = of.environment(data)
+        with client(environment, folder / "deliverer.log"):
+            began = time.monotonic()
+            with Schedule(of.all, seed) as schedule, client(environment, folder / "client.log", journal, 0, actions) as people:
+                people.wait()
+            seconds, until = time.monotonic() - began, time.monotonic() + SETTLING
+            with client(environment, folder / "second.log"):
+                while waiting(data) and time.monotonic() < until:
+                    time.sleep(1)
+            return Outcome(
+                runs_of(of), events_of(of), feedback_of(of), waits_of(journal), schedule.faults, seconds,
+                time.monotonic() - began - seconds, files_of(of), unfinished(journal),
+            )  # fmt: skip
+
+
+@contextmanager
+def client(environment: dict[str, str], log: Path, *arguments: object) -> Iterator["subprocess.Popen[bytes]"]:
+    """A process that acts, or only delivers; killed at the end."""
+    with log.open("ab") as output:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "benchmarks.faults_client", *map(str, arguments)], cwd=ROOT, env=environment,
+            stdout=output, stderr=output, start_new_session=True,
+        )  # fmt: skip
+    try:
+        yield process
+    finally:
+        stop(process)
+
+
+# ---- what is there --------------------------------------------------------------------------------------------------
+
+
+def waiting(data: Path) -> int:
+    """How much has not been delivered yet, or may have been twice."""
+    spool, stream = Spool(data / "runs"), EventStream(data / "events", "")
+    return len(spool.waiting()) + len(spool.doubted()) + stream.backlog() + FeedbackStore(data / "feedback").backlog()
+
+
+def runs_of(of: Services) -> Counter[int]:
+    """By number of the action, the runs that MLflow has."""
+    return Counter(int(run.data.params["number"]) for run in _runs(of))
+
+
+def files_of(of: Services) -> int:
+    """How many runs have their file in the bucket."""
+    folder = of.gcs.folder / "storage" / BUCKET
+    return len({path.parent for path in folder.rglob("note.txt")})
+
+
+def _runs(of: Services) -> list[object]:
+    from mlflow import MlflowClient
+
+    client, found, token = MlflowClient(of.mlflow.url), [], None
+    experiment = client.get_experiment_by_name(TASK)
+    while experiment is not None:
+        page = client.search_runs([experiment.experiment_id], page_token=token)
+        found, token = [*found, *page], page.token
+        if not token:
+            break
+    return found
+
+
+def events_of(of: Services) -> Counter[int]:
+    """By number of the action, the events that Elasticsearch has."""
+    asked = {"size": 10_000, "query": {"match_all": {}}}
+    found = _asked(f"{of.elasticsearch.url}/vigie*/_search", asked)["hits"]["hits"]
+    return Counter(
+        int(each["_source"]["details"]["inputs"]["number"])
+        for each in found if each["_source"].get("model_name") == "Nothing"
+    )  # fmt: skip
+
+
+def feedback_of(of: Services) -> Counter[int]:
+    """By number of the action, the feedback records that S3 has."""
+    client = servers.s3_client(of.s3.url)
+    pages = client.get_paginator("list_objects_v2").paginate(Bucket=BUCKET, Prefix="feedback/v1/")
+    keys = [each["Key"] for page in pages for each in page.get("Contents", ())]
+    return Counter(int(json.loads(client.get_object(Bucket=BUCKET, Key=key)["Body"].read())["comment"]) for key in keys)
+
+
+def _asked(url: str, body: object) -> dict:  # type: ignore[type-arg]
+    request = urllib.request.Request(url, json.dumps(body).encode(), {"Content-Type": "application/json"})
+    with urllib.request.urlopen(request, timeout=30) as answer:
+        return json.loads(answer.read())
+
+
+def _journal(journal: Path) -> list[dict[str, float]]:
+    return [json.loads(line) for line in journal.read_text(encoding="utf-8").splitlines()]
+
+
+def waits_of(journal: Path) -> list[float]:
+    return sorted(each["wait"] for each in _journal(journal) if each["state"] == "ended")
+
+
+def unfinished(journal: Path) -> list[int]:
+    """Actions that began and never ended."""
+    told = _journal(journal)
+    ended = {each["number"] for each in told if each["state"] == "ended"}
+    return sorted({int(each["number"]) for each in told} - {int(number) for number in ended})
+
+
+def main() -> list[Line]:
+    with TemporaryDirectory(prefix="vigie-faults-") as folder:
+        return lines(played(Path(folder), ACTIONS, SEED), ACTIONS)
+
+
+def lines(found: Outcome, actions: int) -> list[Line]:
+    """The figures as a table."""
+    table = []
+    for name, where, counted in (("runs", "MLflow", found.runs), ("events", "Elasticsearch", found.events), ("feedback records", "S3", found.feedback)):
+        lost, twice = actions - len(counted), sum(counted.values()) - len(counted)
+        right = not lost and not twice
+        table.append(Line(f"{name} in {where}", f"{sum(counted.values())}", f"{lost} lost, {twice} twice", f"{actions} actions", f"{actions}", "met" if right else "MISSED"))
+    waits = found.waits
+    table += [
+        Line("runs with their file in gs://", f"{found.files}", "", f"{actions} actions", f"{actions}", "met" if found.files == actions else "MISSED"),
+        Line("longest wait of an action", f"{waits[-1]:.2f} s", "", "without its own computation", f"≤ {LONGEST_WAIT:.0f} s", "met" if waits[-1] <= LONGEST_WAIT else "MISSED"),
+        Line("wait of an action, median", f"{waits[len(waits) // 2]:.2f} s", f"p95 {waits[int(0.95 * len(waits))]:.2f} s"),
+        Line("the actions took", f"{found.seconds:.0f} s", "", f"all delivered {found.settled:.0f} s later"),
+    ]  # fmt: skip
+    return table + [Line(f"faults, {name}", str(count), "", f"seed {SEED}") for name, count in sorted(found.faults.items())]

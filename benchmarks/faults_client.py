@@ -1,0 +1,62 @@
+"""Two people at work, for the benchmark of faults: `python -m benchmarks.faults_client JOURNAL FIRST LAST`.
+
+Each action is a run with a file, its event and a feedback record, at the workplace that the environment describes; a line
+of the journal says that it began, another that it ended, and how long it waited for anything but its own computation.
+`python -m benchmarks.faults_client` alone only delivers what waits, beside the other.
+"""
+
+import json
+import sys
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from core.data.dataset import Dataset
+from core.data.samples import load_sample
+from core.delivery import keep_delivering
+from core.run import Actor, tracked_run, workplace
+from core.stores.feedback import Feedback
+
+TASK = "faults"
+COMPUTATION = 0.6  # seconds
+DELIVER_EVERY = 1.0  # seconds
+USERS = ("alice", "bob")
+_writing = threading.Lock()
+
+
+def main(journal: Path, first: int, last: int) -> None:
+    dataset = load_sample("gas_daily")
+    workplace().tracking.warm()
+    with ThreadPoolExecutor(len(USERS)) as people:
+        for _ in people.map(lambda number: _act(number, dataset, journal), range(first, last)):
+            pass
+
+
+def _act(number: int, dataset: Dataset, journal: Path) -> None:
+    at, by = workplace(), Actor(USERS[number % len(USERS)], "benchmark of faults")
+    _note(journal, number=number, state="began")
+    began = time.perf_counter()
+    with tracked_run(TASK, "Nothing", {"number": number}, dataset, by, at) as run:
+        computing = time.perf_counter()
+        time.sleep(COMPUTATION)
+        run.metrics["number"] = number
+        (run.folder / "note.txt").write_text(str(number), encoding="utf-8")
+        computed = time.perf_counter() - computing
+    recorded = time.perf_counter()
+    at.feedback.add(Feedback(user=by.user, page="faults", run_id=run.id, verdict="unsure", comment=str(number)))
+    ended = time.perf_counter()
+    _note(journal, number=number, state="ended", wait=ended - began - computed, of_feedback=ended - recorded)
+
+
+def _note(journal: Path, **what: object) -> None:
+    with _writing, journal.open("a", encoding="utf-8") as file:
+        file.write(json.dumps(what) + "\n")
+
+
+if __name__ == "__main__":
+    keep_delivering(workplace(), DELIVER_EVERY, threading.Event())
+    if sys.argv[1:]:
+        main(Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]))
+    else:
+        threading.Event().wait()

@@ -1,0 +1,51 @@
+"""What is installed and set here, for whoever looks after it; no secret is shown."""
+
+import platform
+from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+
+from pydantic import SecretStr
+
+from core import __version__
+from core.redaction import without_secrets
+from core.settings import Settings
+
+MASK = "••••"
+LIBRARIES = (
+    "streamlit", "mlflow", "pandas", "numpy", "scikit-learn", "torch", "sqlalchemy", "boto3", "elasticsearch", "huey", "dask",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One setting; its `value` is masked where it is secret, "" where there is none."""
+
+    name: str
+    value: str
+    is_set: bool
+
+
+def settings_of(given: Settings) -> list[Setting]:
+    """Every setting, in the order of `.env.example`."""
+    return [_setting(name, getattr(given, name), given) for name in type(given).model_fields]
+
+
+def versions() -> dict[str, str]:
+    """Vigie, Python and the libraries that matter: name → version."""
+    return {"vigie": __version__, "python": platform.python_version(), **dict(_libraries())}
+
+
+def _setting(name: str, value: object, given: Settings) -> Setting:
+    is_set = value != type(given).model_fields[name].default
+    if isinstance(value, SecretStr):
+        return Setting(name.upper(), MASK if value.get_secret_value() else "", is_set)
+    return Setting(name.upper(), "" if value is None else without_secrets(str(value), given), is_set)
+
+
+def _libraries() -> Iterator[tuple[str, str]]:
+    for name in LIBRARIES:
+        try:
+            yield name, version(name)
+        except PackageNotFoundError:
+            yield name, ""

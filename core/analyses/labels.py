@@ -1,0 +1,61 @@
+"""Verdicts as labels: a table that any reader of Vigie takes for scored rows with a label."""
+
+from collections.abc import Iterable
+
+import pandas as pd
+
+from core.analyses.feedback import RowKey, about, agreed, names_of, row_key, row_of
+from core.errors import NotOnRecord
+from core.evaluation.verdicts import TRUE, UNSURE
+from core.results.sequences import SequenceDetection
+from core.run import Workplace, past_run
+from core.stores.feedback import Feedback
+
+COLUMNS = ["entity", "time", "score", "label", "verdict", "run", "model", "dataset"]
+
+
+def labels(records: Iterable[Feedback], at: Workplace) -> pd.DataFrame:
+    """One line per judged row: entity, time, score, label (1 a true alarm, 0 a false one), and where that comes from.
+
+    Rows people are unsure of are left out: they are no label. An event of sequences becomes all rows from its start to its
+    end, where its run can be fetched; else its first row.
+    """
+    every = list(records)
+    runs = dict.fromkeys(record.run_id for record in every if record.run_id)
+    parts, seen = [], set[str]()
+    for run in runs:
+        if run in seen:
+            continue
+        names = names_of(run, at)
+        seen |= names
+        parts.append(_of_run(about(every, names), run, at))
+    lines = [line for part in parts for line in part]
+    return pd.DataFrame(lines, columns=COLUMNS).sort_values(["dataset", "entity", "time"], kind="stable").reset_index(drop=True)
+
+
+def _of_run(records: list[Feedback], run: str, at: Workplace) -> list[tuple[object, ...]]:
+    verdicts = {row: verdict for row, verdict in agreed(records).items() if verdict != UNSURE}
+    rows = {row_key(record.row): record for record in records if record.row}
+    spans = _spans(run, at) if any(row[2] for row in verdicts) else {}
+    found: list[tuple[object, ...]] = []
+    for row, verdict in verdicts.items():
+        record = rows[row]
+        assert record.row is not None
+        scored = spans.get(row) or [(row[0], row[1], record.row.get("score"))]
+        found += [(*each, int(verdict == TRUE), verdict, run, record.model or "", record.dataset or "") for each in scored]
+    return found
+
+
+def _spans(run: str, at: Workplace) -> dict[RowKey, list[tuple[object, ...]]]:
+    """The rows of every event of a run of sequences."""
+    try:
+        found = SequenceDetection.load(past_run(run, at).files / "result")
+    except NotOnRecord:
+        return {}
+    spans: dict[RowKey, list[tuple[object, ...]]] = {}
+    for event in found.events.itertuples():
+        inside = found.rows.iloc[int(event.first) : int(event.last) + 1]
+        key = row_key(row_of({"entity": event.entity, "time": event.start, "end": event.end}))
+        moments = [row_of({"time": each})["time"] for each in inside["time"]]
+        spans[key] = list(zip(inside["entity"].astype(str), moments, inside["score"].astype(float), strict=True))
+    return spans

@@ -1,0 +1,130 @@
+"""Verdicts that act: a threshold that fits what people said of a run, seen before it is accepted as a new run."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from core.analyses import anomalies, sequences
+from core.analyses.feedback import about, agreed, names_of, row_of
+from core.errors import BadInput
+from core.evaluation.verdicts import FALSE, TRUE, Cut, Judged, best_cut
+from core.progress import Progress
+from core.run import Actor, Workplace, past_run
+from core.text import N_, Text
+
+TASKS = {"anomalies": "contamination", "sequences": "until"}
+"""By task whose alarms have a threshold, a parameter that its runs alone have."""
+
+
+@dataclass(frozen=True)
+class Alarms:
+    """What a run flags, and what people say of it.
+
+    dataset    its digest
+    threshold  rows with a score above it are flagged
+    rows       what can be judged: entity, time, (end, of events), score, verdict ("" where nobody judged)
+    scores     the score of every row that the run judged
+    """
+
+    task: str
+    dataset: str
+    threshold: float
+    rows: pd.DataFrame
+    scores: np.ndarray[Any, np.dtype[np.float64]]
+
+    @property
+    def judged(self) -> Judged:
+        """The rows that people are sure of."""
+        sure = self.rows[self.rows["verdict"].isin([TRUE, FALSE])]
+        return Judged.of(sure["score"].to_numpy(), (sure["verdict"] == TRUE).to_numpy(), self.threshold)
+
+    def flagged(self, threshold: float) -> int:
+        """How many rows lie above a threshold."""
+        return int((self.scores > threshold).sum())
+
+    def removed(self, threshold: float) -> pd.DataFrame:
+        """What is flagged now and would not be any more, the highest score first."""
+        gone = self.rows[(self.rows["score"] > self.threshold) & (self.rows["score"] <= threshold)]
+        return gone.sort_values("score", ascending=False).reset_index(drop=True)
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """The threshold that the verdicts suggest, and why, for a person."""
+
+    cut: Cut
+    reason: Text
+
+
+def task_of(run_id: str, at: Workplace) -> str:
+    """Raises NotOnRecord for a run that is not there, BadInput for one without a threshold."""
+    given = past_run(run_id, at).record.params
+    for task, own in TASKS.items():
+        if own in given:
+            return task
+    raise BadInput(N_("The run {run} has no threshold: only runs of anomalies and sequences have."), run=run_id[:12])
+
+
+def alarms(run_id: str, at: Workplace) -> Alarms:
+    """What a run flags, with what most people say of each row. Raises as `task_of`."""
+    task = task_of(run_id, at)
+    verdicts = agreed(about(at.feedback.read(), names_of(run_id, at)))
+    if task == "anomalies":
+        found = anomalies.detection_of(run_id, at)
+        rows, every = found.rows[["entity", "time", "score"]], found.rows["score"]
+        question: Any = found.question
+    else:
+        series = sequences.sequences_of(run_id, at)
+        rows = series.events.rename(columns={"start": "time", "peak": "score"})[["entity", "time", "end", "score"]]
+        question, every = series.question, series.judged["score"]
+    return Alarms(task, question.dataset, question.threshold, _with_verdicts(rows, verdicts), every.to_numpy(dtype=np.float64))
+
+
+def _with_verdicts(rows: pd.DataFrame, verdicts: dict[tuple[str, ...], str]) -> pd.DataFrame:
+    """`rows` with what is said of each; the scores are those of the result, whatever a record claims."""
+    table = rows.assign(entity=rows["entity"].astype(str)).reset_index(drop=True)
+    moments = {name: [row_of({"time": each})["time"] for each in table[name]] for name in ("time", "end") if name in table}
+    keys = zip(table["entity"], moments["time"], moments.get("end", [""] * len(table)), strict=True)
+    return table.assign(verdict=[verdicts.get((entity, str(time), str(end), ""), "") for entity, time, end in keys])
+
+
+def proposal(found: Alarms) -> Proposal | None:
+    """The threshold that removes most false alarms less the true ones lost; None where nobody is sure of any row."""
+    judged = found.judged
+    if not len(judged.scores):
+        return None
+    cut = best_cut(judged, found.scores)
+    return Proposal(cut, Text(_reason(judged, cut), {"removed": cut.removed, "lost": cut.lost, "regained": -cut.lost, "false": int((~judged.true).sum()), "true": int(judged.true.sum())}))
+
+
+def _reason(judged: Judged, cut: Cut) -> str:
+    if cut.threshold == judged.current:
+        if judged.true.all():
+            return N_("All {true} judged alarms are true: the threshold can stay as it is.")
+        return N_("No threshold removes more of the false alarms than it loses of the true ones: it can stay as it is.")
+    if not judged.true.any():
+        return N_("All {false} judged alarms are false. This threshold removes them; judge some true alarms too, because nothing says yet what it would lose.")
+    if cut.lost < 0:
+        return N_("True alarms lie below the threshold: this one flags {regained} of them.")
+    return N_("Of the judged alarms, this one removes {removed} false and loses {lost} true ones: no other threshold does better.")
+
+
+def accept(run_id: str, threshold: float, *, at: Workplace, by: Actor, progress: Progress | None = None) -> str:
+    """A new run of the same task on the same rows with the same model and `threshold`; its id. The old run stays as it is.
+
+    Raises as `task_of`, BadInput for what is no finite number, NotOnRecord where the data or the model are gone.
+    """
+    if not np.isfinite(threshold):
+        raise BadInput(N_("{name} = {value} is no finite number."), name="threshold", value=str(threshold))
+    if task_of(run_id, at) == "anomalies":
+        return anomalies.with_threshold(run_id, threshold, at=at, by=by)[1].id
+    return sequences.with_threshold(run_id, threshold, at=at, by=by, progress=progress)[1].id
+
+
+def carry_out(arguments: dict[str, Any], *, at: Workplace, by: Actor, progress: Progress) -> str:
+    """`accept` as a job: `run` and `threshold`."""
+    return accept(str(arguments["run"]), float(arguments["threshold"]), at=at, by=by, progress=progress)
+
+

@@ -1,0 +1,209 @@
+"""The launcher's routes: signing in and out, and the first administrator. Forms come in, a cookie and the way on go out."""
+
+import hmac
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
+
+from anyio import CapacityLimiter, to_thread
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import PlainTextResponse, RedirectResponse, Response
+from starlette.routing import Route
+
+from core.errors import BadInput, Refused, Unreachable, VigieError
+from core.run import Actor, recorded, workplace
+from core.stores.accounts import Session, accounts
+from core.text import N_
+from pages.account import markup, notices
+from pages.account.invitation import invitation
+from pages.parts.session import COOKIE, sign_in_required
+
+LARGEST = 8 * 1024  # bytes of a form
+LONGEST_ADDRESS = 2000
+AT_ONCE = 4  # a password takes tens of megabytes and a processor to check
+FORM = "application/x-www-form-urlencoded"
+METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
+DEFAULT_PORT = {"http": 80, "https": 443}
+APPLICATION = "Vigie sign-in"
+
+
+@dataclass(frozen=True)
+class Visit:
+    """A form that arrived: its fields, the session's token if there was one, from where, and whether by https."""
+
+    form: Mapping[str, str]
+    token: str
+    address: str
+    secure: bool
+
+
+# ---- what is done ---------------------------------------------------------------------------------------------------
+
+
+def sign_in(visit: Visit) -> Response:
+    """A new session, whatever session was presented; that one ends."""
+    name = visit.form.get("user", "")
+    try:
+        with recorded("sign_in", _known(name), workplace()):
+            token = accounts().sign_in(name, visit.form.get("password", ""), visit.address)
+        return _welcome(visit, token)
+    except VigieError as error:
+        return _back(visit, error)
+
+
+def first(visit: Visit) -> Response:
+    """The first administrator, for whoever has the token of the console; they are signed in at once."""
+    name, password = visit.form.get("user", ""), visit.form.get("password", "")
+    try:
+        with recorded("first_administrator", Actor("anonymous", APPLICATION), workplace()):
+            invitation.check(visit.form.get("token", ""))
+            if password != visit.form.get("again"):
+                raise BadInput(N_("The two passwords are not the same."))
+            accounts().first_administrator(name, password)
+            invitation.used()
+        return sign_in(visit)
+    except VigieError as error:
+        return _back(visit, error, "not-made")
+
+
+def sign_out(visit: Visit) -> Response:
+    return _out(visit, lambda found: accounts().sign_out(visit.token))
+
+
+def sign_out_everywhere(visit: Visit) -> Response:
+    return _out(visit, lambda found: accounts().sign_out_everywhere(found.user.name), everywhere=True)
+
+
+def _out(visit: Visit, end: Callable[[Session], None], **how: bool) -> Response:
+    """The cookie goes in any case; without a session, or where the accounts are away, there is nothing more to do."""
+    leaving: Response = RedirectResponse("/", 303)
+    try:
+        found = accounts().session(visit.token) if visit.token else None
+        if found is not None:
+            if not hmac.compare_digest(visit.form.get("csrf", "").encode(), found.csrf.encode()):
+                return PlainTextResponse("This form is not of this session. Reload the page.", 403)
+            with recorded("sign_out", Actor(found.user.name, APPLICATION), workplace(), **how):
+                end(found)
+    except Unreachable as error:
+        leaving = _back(visit, error)
+    leaving.delete_cookie(COOKIE, path="/", secure=visit.secure, httponly=True, samesite="lax")
+    return leaving
+
+
+def _known(name: str) -> Actor:
+    """Who tries to sign in, as far as anybody may be told: what was typed is written nowhere."""
+    try:
+        found = accounts().user(name)
+    except VigieError:
+        found = None
+    return Actor(found.name if found else "anonymous", APPLICATION)
+
+
+def _welcome(visit: Visit, token: str) -> Response:
+    if visit.token:
+        accounts().sign_out(visit.token)
+    found = accounts().session(token)
+    seconds = int((found.expires - datetime.now(UTC)).total_seconds()) if found else 0
+    response = RedirectResponse(_with(same_site(visit.form.get("next", "/"))), 303)
+    response.set_cookie(COOKIE, token, max_age=seconds, path="/", secure=visit.secure, httponly=True, samesite="lax")
+    return response
+
+
+# ---- where to go next -----------------------------------------------------------------------------------------------
+
+
+def same_site(target: str) -> str:
+    """`target` where it is a path of this site, else "/". Browsers read \\ as / and skip tabs and line breaks."""
+    plain = target.isascii() and target.isprintable() and " " not in target and "\\" not in target
+    inside = target.startswith("/") and not target.startswith("//") and len(target) <= LONGEST_ADDRESS
+    return target if plain and inside else "/"
+
+
+def _back(visit: Visit, error: VigieError, word: str = "refused") -> Response:
+    """To the page the form came from, which says what was wrong: in its address a word, and the number of the sentence."""
+    word = "unreachable" if isinstance(error, Unreachable) else word
+    locked = isinstance(error, Refused) and "minutes" in error.text.values
+    said = {"sign-in": "locked" if locked else word, "note": notices.number(error.text)}
+    return RedirectResponse(_with(same_site(visit.form.get("next", "/")), **said), 303)
+
+
+def _with(target: str, **said: str) -> str:
+    """`target` with `said` in its query instead of what an earlier attempt left there."""
+    parts = urlsplit(target)
+    query = [pair for pair in parse_qsl(parts.query, keep_blank_values=True) if pair[0] not in markup.SAID]
+    return urlunsplit(("", "", parts.path, urlencode([*query, *said.items()]), ""))
+
+
+# ---- what is let in -------------------------------------------------------------------------------------------------
+
+
+def _route(path: str, work: Callable[[Visit], Response]) -> Route:
+    async def endpoint(request: Request) -> Response:
+        refusal = _refusal(request)
+        if refusal is not None:
+            return refusal
+        try:
+            body = await _body(request)
+        except ClientDisconnect:
+            return Response(status_code=400)
+        if body is None:
+            return PlainTextResponse(f"A form has {LARGEST} bytes at most.", 413)
+        answer = await to_thread.run_sync(work, _visit(request, body), limiter=_limiter)
+        answer.headers["Cache-Control"] = "no-store"
+        return answer
+
+    return Route(path, endpoint, methods=METHODS)  # all of them: what is not refused here, Streamlit answers with its page
+
+
+def _refusal(request: Request) -> Response | None:
+    """Why the request is not even read; None where it is."""
+    if not sign_in_required():
+        return PlainTextResponse("Nobody has to sign in here.", 404)
+    if request.method != "POST":
+        return PlainTextResponse("Only forms are answered here.", 405, {"Allow": "POST"})
+    if not _from_here(request):
+        return PlainTextResponse("This form was not sent by a page of this site; a proxy has to pass the Host it was asked for.", 403)
+    if request.headers.get("content-type", "").partition(";")[0].strip().lower() != FORM:
+        return PlainTextResponse(f"A form is sent as {FORM}.", 415)
+    return None
+
+
+def _from_here(request: Request) -> bool:
+    """Does the page that sent the form have the host that was asked? Browsers name it in Origin, some in Referer alone."""
+    said = request.headers.get("origin") or request.headers.get("referer") or ""
+    try:
+        page, asked = urlsplit(said), urlsplit(f"//{request.headers.get('host', '')}")
+        usual = DEFAULT_PORT.get(page.scheme)
+        return bool(page.hostname and usual) and (page.hostname, page.port or usual) == (asked.hostname, asked.port or usual)
+    except ValueError:
+        return False
+
+
+async def _body(request: Request) -> bytes | None:
+    """What was sent; None as soon as it is too much, whatever its header says."""
+    body = b""
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > LARGEST:
+            return None
+    return body
+
+
+def _visit(request: Request, body: bytes) -> Visit:
+    try:
+        form = dict(parse_qsl(body.decode("utf-8", "replace"), keep_blank_values=True, max_num_fields=20))
+    except ValueError:
+        form = {}
+    https = "https" in (request.url.scheme, request.headers.get("x-forwarded-proto", "").partition(",")[0].strip())
+    return Visit(form, request.cookies.get(COOKIE, ""), request.client.host if request.client else "", https)
+
+
+_limiter = CapacityLimiter(AT_ONCE)
+
+ROUTES = [
+    _route(markup.SIGN_IN, sign_in),
+    _route(markup.SIGN_OUT, sign_out),
+    _route(markup.EVERYWHERE, sign_out_everywhere),
+    _route(markup.FIRST, first),
+]

@@ -1,0 +1,18 @@
+"""Who is signed in, in the side bar, with the way out."""
+
+from html import escape
+
+import streamlit as st
+
+from pages.account import markup
+from pages.parts.session import Person
+from pages.parts.text import _
+
+
+def show(person: Person) -> None:
+    with st.sidebar.container(key="who"):
+        st.html(f'<p class="vigie-who">{escape(_("Signed in as"))} <strong>{escape(person.name)}</strong></p>')
+        if person.csrf:
+            st.html(markup.sign_out_button())
+        else:
+            st.button(_("Sign out"), icon=":material/logout:", on_click=st.logout, key="sign-out", type="tertiary")

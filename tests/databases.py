@@ -1,0 +1,51 @@
+"""Databases of accounts for the tests: a SQLite file, or a fresh database of a real PostgreSQL."""
+
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from sqlalchemy import make_url, select
+
+from core.stores.accounts import Accounts
+from core.stores.accounts.tables import Base
+from tests.servers import Running
+
+PASSWORD = "Fjord-lantern-71-plum"
+OTHER = "Walnut~harbour-58-tide"
+THIRD = "Copper#meadow-93-gale"
+
+
+@contextmanager
+def fresh_database(server: Running) -> Iterator[str]:
+    """The address of a new, empty database of `server`."""
+    name = f"accounts_{uuid.uuid4().hex[:12]}"
+    _admin(server, f'CREATE DATABASE "{name}"')
+    yield make_url(server.url).set(database=name).render_as_string(hide_password=False)
+    _admin(server, f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
+
+
+def _admin(server: Running, statement: str) -> None:
+    import psycopg
+
+    url = make_url(server.url)
+    with psycopg.connect(
+        host=url.host, port=url.port, user=url.username, password=url.password, dbname="postgres", autocommit=True
+    ) as connection:  # fmt: skip
+        connection.execute(statement.encode())
+
+
+@contextmanager
+def opened(url: str, folder: Path) -> Iterator[Accounts]:
+    accounts = Accounts(url, folder)
+    yield accounts
+    accounts.close()
+
+
+def dump(accounts: Accounts) -> str:
+    """Everything the database holds, as text."""
+
+    def everything(rows):  # type: ignore[no-untyped-def]
+        return [tuple(row) for table in Base.metadata.sorted_tables for row in rows.execute(select(table))]
+
+    return repr(accounts.database.read(everything))

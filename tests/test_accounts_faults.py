@@ -1,0 +1,231 @@
+"""Accounts while the database is away: killed, hanging, refusing, locked by somebody else. Nobody waits for 2 s."""
+
+import logging
+import sqlite3
+import time
+import traceback
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from sqlalchemy import make_url
+
+from core.errors import BadOption, Unreachable
+from core.stores.accounts import Accounts, remembered
+from tests.conftest import free_port
+from tests.databases import OTHER, PASSWORD, fresh_database, opened
+from tests.servers import Running, postgres
+from tests.test_accounts import HERE, together
+
+LONGEST = 2.0  # seconds
+EVERY_CALL: dict[str, Callable[[Accounts], object]] = {
+    "empty": lambda accounts: accounts.empty(),
+    "users": lambda accounts: accounts.users(),
+    "user": lambda accounts: accounts.user("ada"),
+    "add_user": lambda accounts: accounts.add_user("bob", PASSWORD, []),
+    "first_administrator": lambda accounts: accounts.first_administrator("bob", PASSWORD),
+    "set_roles": lambda accounts: accounts.set_roles("ada", ["analyst"]),
+    "set_disabled": lambda accounts: accounts.set_disabled("ada", True),
+    "set_password": lambda accounts: accounts.set_password("ada", OTHER),
+    "change_password": lambda accounts: accounts.change_password("ada", PASSWORD, OTHER),
+    "sign_in": lambda accounts: accounts.sign_in("ada", PASSWORD, HERE),
+    "session": lambda accounts: accounts.session("unknown"),
+    "sign_out": lambda accounts: accounts.sign_out("unknown"),
+    "sign_out_everywhere": lambda accounts: accounts.sign_out_everywhere("ada"),
+    "sign_ins": lambda accounts: accounts.sign_ins(),
+    "vouched_for": lambda accounts: accounts.vouched_for("eve"),
+    "version": lambda accounts: accounts.version(),
+}
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    running = postgres(tmp_path_factory.mktemp("postgres"))
+    running.start()
+    yield running
+    running.kill()
+
+
+@pytest.fixture
+def url(server: Running) -> Iterator[str]:
+    with fresh_database(server) as found:
+        yield found
+
+
+@pytest.fixture
+def accounts(url: str, tmp_path: Path) -> Iterator[Accounts]:
+    with opened(url, tmp_path) as found:
+        found.first_administrator("Ada", PASSWORD)
+        yield found
+
+
+def unreachable(work: Callable[[], object]) -> Unreachable:
+    began = time.perf_counter()
+    with pytest.raises(Unreachable) as error:
+        work()
+    assert time.perf_counter() - began < LONGEST
+    return error.value
+
+
+@pytest.fixture(params=["killed", "frozen"])
+def outage(request: pytest.FixtureRequest, server: Running) -> Iterator[tuple[Callable[[], object], Callable[[], object]]]:
+    """What takes the server away, and what brings it back."""
+    if request.param == "killed":
+        yield server.kill, server.start
+        if server.process is None:
+            server.start()
+    else:
+        yield server.freeze, server.thaw
+        server.thaw()
+
+
+def test_every_call_says_so_in_time(accounts: Accounts, outage) -> None:  # type: ignore[no-untyped-def]
+    go, back = outage
+    go()
+    for name, call in EVERY_CALL.items():
+        accounts.try_again()
+        error = unreachable(lambda: call(accounts))  # noqa: B023 called at once
+        assert "PostgreSQL does not answer" in str(error), name
+    back()
+    time.sleep(0.2)
+    accounts.try_again()
+    assert [user.name for user in accounts.users()] == ["Ada"]
+
+
+def test_every_public_call_was_looked_at() -> None:
+    public = {name for name in vars(Accounts) if not name.startswith("_")}
+    assert public - {"try_again", "close"} == set(EVERY_CALL)
+
+
+def test_remembered_sessions_go_on(
+    accounts: Accounts, url: str, tmp_path: Path, outage, monkeypatch: pytest.MonkeyPatch  # type: ignore[no-untyped-def]
+) -> None:  # fmt: skip
+    go, back = outage
+    accounts.add_user("bob", PASSWORD, ["analyst"])
+    seen, unseen, revoked, left = (accounts.sign_in("bob", PASSWORD, HERE) for _each in range(4))
+    before = [accounts.session(token) for token in (seen, revoked, left)]
+    go()
+    began = time.perf_counter()
+    assert accounts.session(seen) == before[0] is not None
+    assert accounts.session(revoked) == before[1]
+    assert time.perf_counter() - began < LONGEST
+    unreachable(lambda: accounts.session(unseen))
+    unreachable(lambda: accounts.sign_out(left))
+    unreachable(lambda: accounts.session(left))
+    back()
+    time.sleep(0.2)
+    with opened(url, tmp_path) as elsewhere:  # another process of the app
+        elsewhere.sign_out(revoked)
+    accounts.try_again()
+    assert accounts.session(revoked) is None
+    assert accounts.session(seen) == before[0]
+    monkeypatch.setattr(remembered, "GOES_ON", 0.0)
+    go()
+    unreachable(lambda: accounts.session(seen))
+
+
+def test_many_at_once_wait_no_longer(accounts: Accounts, server: Running) -> None:
+    token = accounts.sign_in("ada", PASSWORD, HERE)
+    accounts.session(token)
+    server.freeze()
+    try:
+        seconds = []
+        for _round in range(4):  # more than the pool has connections
+            accounts.try_again()
+            began = time.perf_counter()
+            found = together(6, lambda _number: accounts.session(token))
+            seconds.append(time.perf_counter() - began)
+            assert len(found) == 6
+        assert max(seconds) < LONGEST
+    finally:
+        server.thaw()
+    time.sleep(0.2)
+    accounts.try_again()
+    assert accounts.empty() is False
+
+
+def test_down_at_start_and_there_later(tmp_path: Path) -> None:
+    running = postgres(tmp_path / "postgres")
+    with opened(running.url, tmp_path) as accounts:
+        unreachable(accounts.empty)
+        unreachable(accounts.empty)
+        running.start()
+        try:
+            accounts.try_again()
+            assert accounts.empty()
+        finally:
+            accounts.close()
+            running.kill()
+
+
+def test_hanging_at_start(url: str, server: Running, tmp_path: Path) -> None:
+    server.freeze()
+    try:
+        with opened(url, tmp_path) as accounts:
+            began = time.perf_counter()
+            found = together(3, lambda _number: accounts.empty())
+            assert {type(each) for each in found} == {Unreachable}
+            assert time.perf_counter() - began < LONGEST
+    finally:
+        server.thaw()
+
+
+@pytest.mark.parametrize("user", ["vigie", "nobody"])
+def test_wrong_credentials(url: str, tmp_path: Path, caplog: pytest.LogCaptureFixture, user: str) -> None:
+    caplog.set_level(logging.DEBUG)
+    wrong = make_url(url).set(username=user, password="hunter2-never-shown").render_as_string(hide_password=False)
+    with opened(wrong, tmp_path) as accounts:
+        error = unreachable(accounts.users)
+        assert f'password authentication failed for user "{user}"' in str(error)
+        for told in (str(error), caplog.text, "".join(traceback.format_exception(error)), repr(vars(accounts)), repr(vars(accounts.database))):
+            assert "hunter2" not in told
+
+
+@pytest.mark.parametrize(
+    "url", ["mysql://u:hunter2@host/x", "hunter2", "postgresql://u:pa:hunter2@host:port/x", "sqlite://", "sqlite:///:memory:", "redis://hunter2"]
+)  # fmt: skip
+def test_other_addresses_are_refused(url: str, tmp_path: Path) -> None:
+    with pytest.raises(BadOption, match="DATABASE_URL is not accepted; choose postgresql://") as error:
+        Accounts(url, tmp_path)
+    assert "hunter2" not in "".join(traceback.format_exception(error.value))
+
+
+@pytest.mark.parametrize("scheme", ["postgres", "postgresql", "postgresql+psycopg2"])
+def test_every_way_to_write_postgresql(url: str, tmp_path: Path, scheme: str) -> None:
+    with opened(url.replace("postgresql+psycopg", scheme), tmp_path) as accounts:
+        assert accounts.empty()
+
+
+def test_a_sqlite_file_that_somebody_else_holds(tmp_path: Path) -> None:
+    with opened("", tmp_path) as accounts:
+        accounts.first_administrator("Ada", PASSWORD)
+        token = accounts.sign_in("ada", PASSWORD, HERE)
+        holder = sqlite3.connect(tmp_path / "accounts.db", isolation_level=None)
+        holder.execute("BEGIN EXCLUSIVE")
+        assert accounts.session(token) is not None, "WAL: who reads does not wait"
+        error = unreachable(lambda: accounts.sign_in("ada", PASSWORD, HERE))
+        assert "database is locked" in str(error)
+        holder.execute("ROLLBACK")
+        holder.close()
+        accounts.try_again()
+        assert accounts.sign_in("ada", PASSWORD, HERE)
+
+
+def test_a_folder_that_cannot_be_written(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with opened("", tmp_path / "file" / "below") as accounts:
+        assert "SQLite does not answer" in str(unreachable(accounts.empty))
+
+
+def test_a_file_that_is_no_database(tmp_path: Path) -> None:
+    (tmp_path / "accounts.db").write_bytes(b"nothing of the kind" * 100)
+    with opened("", tmp_path) as accounts:
+        assert "not a database" in str(unreachable(accounts.empty))
+
+
+def test_the_sqlite_file_is_for_its_owner_alone(tmp_path: Path) -> None:
+    with opened("", tmp_path / "below") as accounts:
+        accounts.first_administrator("Ada", PASSWORD)
+        files = sorted((tmp_path / "below").glob("accounts.db*"))
+        assert {path.name for path in files} >= {"accounts.db", "accounts.db-wal"}
+        assert all(path.stat().st_mode & 0o077 == 0 for path in files if not path.name.endswith(".lock"))

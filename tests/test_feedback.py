@@ -1,0 +1,587 @@
+"""What people say: written here first, sent once, never lost; and what verdicts say of thresholds."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from core.analyses import feedback as said
+from core.analyses import verdict_threshold
+from core.analyses.anomalies import apply_model, detect, detection_of, detectors
+from core.analyses.labels import labels
+from core.analyses.sequence_plan import Asked, Plan
+from core.analyses.sequences import apply_model as apply_sequences
+from core.analyses.sequences import detectors as sequence_detectors
+from core.analyses.sequences import sequences_of, train
+from core.data.dataset import Dataset
+from core.data.loading import load
+from core.delivery import DELIVERIES
+from core.errors import BadInput, NotOnRecord, Unreachable
+from core.evaluation.alarm_rates import wilson
+from core.evaluation.verdicts import Judged, Precision, best_cut, majority
+from core.exports import as_csv
+from core.run import Actor, Workplace
+from core.settings import Settings
+from core.stores.feedback import KEY, LONGEST_COMMENT, Feedback, FeedbackStore, schema
+from core.stores.objects import Bucket
+from tests.conftest import ROOT
+from tests.servers import S3_SECRET, S3_USER, Running, s3, s3_client
+from tests.test_sequences import several
+
+BY = Actor("bob", "tests")
+NAME = "vigie"
+
+
+def record(**fields: Any) -> Feedback:
+    return Feedback(**({"user": "bob", "page": "anomalies"} | fields))
+
+
+def files(folder: Path) -> list[str]:
+    return sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
+
+
+# ---- the record and its schema --------------------------------------------------------------------------------------
+
+
+def test_published_schema_is_the_schema() -> None:
+    published = (ROOT / "docs" / "feedback.schema.json").read_text(encoding="utf-8")
+    assert published.rstrip("\n") == json.dumps(schema(), indent=2)
+    jsonschema.Draft202012Validator.check_schema(schema())
+
+
+def test_records_follow_the_schema_and_come_back() -> None:
+    one = record(run_id="r", model="IsolationForest", row={"entity": "Bretagne", "time": "2020-01-01T00:00:00", "score": 0.7}, verdict="unsure", rating=3)
+    jsonschema.Draft202012Validator(schema()).validate(json.loads(one.model_dump_json()))
+    assert Feedback.model_validate_json(one.model_dump_json()) == one
+
+
+@given(*[st.text(max_size=60)] * 3)
+def test_nothing_typed_is_in_the_key(user: str, page: str, comment: str) -> None:
+    try:
+        one = record(user=user, page=page, comment=comment, row={"entity": comment})
+    except ValueError:  # a surrogate without its other half
+        return
+    assert KEY.fullmatch(one.key)
+    assert one.key == f"feedback/v1/date={one.time:%Y-%m-%d}/{one.id}.json"
+
+
+@pytest.mark.parametrize("identity", ["../../etc/passwd", "", "A" * 36, f"{uuid.uuid4()}/x", f"{uuid.uuid4()}\n"])
+def test_an_id_is_a_uuid(identity: str) -> None:
+    with pytest.raises(ValueError, match="id"):
+        record(id=identity)
+
+
+# ---- in a folder ----------------------------------------------------------------------------------------------------
+
+
+def test_without_a_bucket_the_folder_is_its_place(tmp_path: Path) -> None:
+    store = FeedbackStore(tmp_path / "feedback")
+    one = record(comment="good")
+    receipt = store.add(one)
+    assert (receipt.id, receipt.state, receipt.problem) == (one.id, "kept", None)
+    assert files(tmp_path) == [one.key]
+    assert store.read() == [one]
+    assert (store.backlog(), store.deliver(), store.place) == (0, 0, str(tmp_path / "feedback"))
+    store.check()
+
+
+def test_what_is_no_record_is_left_out(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    store, one = FeedbackStore(tmp_path / "feedback"), record()
+    store.add(one)
+    folder = (tmp_path / one.key).parent
+    (folder / f"{uuid.uuid4()}.json").write_text("{", encoding="utf-8")
+    (folder / f"{uuid.uuid4()}.json").write_text(one.model_dump_json(), encoding="utf-8")
+    (folder / "other.json").write_text(record().model_dump_json(), encoding="utf-8")
+    (folder / f"{uuid.uuid4()}.draft").write_text("half", encoding="utf-8")
+    assert FeedbackStore(tmp_path / "feedback").read() == [one]
+    assert caplog.text.count("is no record of feedback") == 3
+
+
+def test_a_full_disk_leaves_nothing_half(tmp_path: Path) -> None:
+    """A file-size limit is the nearest thing to a full disk that needs no root."""
+    code = (
+        "import resource, signal, sys; from pathlib import Path; from core.stores.feedback import *\n"
+        "store = FeedbackStore(Path(sys.argv[1])); signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (50, 50))\n"
+        "try: store.add(Feedback(user='bob', page='x'))\n"
+        "except OSError as error: print(error.strerror)"
+    )
+    done = subprocess.run([sys.executable, "-c", code, str(tmp_path / "feedback")], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "File too large"
+    assert files(tmp_path) == []
+
+
+# ---- with S3 --------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    running = s3(tmp_path_factory.mktemp("s3"), NAME).start()
+    yield running
+    running.kill()
+
+
+@pytest.fixture
+def bucket(server: Running) -> Bucket:
+    """An empty bucket."""
+    client = s3_client(server.url)
+    for key in stored(server):
+        client.delete_object(Bucket=NAME, Key=key)
+    return Bucket(NAME, "eu-west-3", server.url, S3_USER, S3_SECRET)
+
+
+@pytest.fixture
+def store(tmp_path: Path, bucket: Bucket) -> FeedbackStore:
+    return FeedbackStore(tmp_path / "feedback", bucket)
+
+
+def stored(server: Running) -> dict[str, bytes]:
+    """Everything in the bucket."""
+    client = s3_client(server.url)
+    keys = [each["Key"] for each in client.list_objects_v2(Bucket=NAME).get("Contents", ())]
+    return {key: client.get_object(Bucket=NAME, Key=key)["Body"].read() for key in keys if key.startswith("feedback")}
+
+
+def waited(work: Callable[[], Any]) -> tuple[Any, float]:
+    began = time.monotonic()
+    return work(), time.monotonic() - began
+
+
+def test_a_record_is_sent_at_once(store: FeedbackStore, server: Running, tmp_path: Path) -> None:
+    one = record(user="../../Jean", comment="voilà")
+    receipt = store.add(one)
+    assert receipt.sent
+    assert stored(server) == {one.key: one.model_dump_json().encode()}
+    assert s3_client(server.url).head_object(Bucket=NAME, Key=one.key)["ContentType"] == "application/json"
+    assert files(tmp_path) == [one.key]
+    assert (store.backlog(), store.last_error, store.place) == (0, "", "s3://vigie")
+    store.check()
+
+
+def test_a_hanging_store_delays_nothing(store: FeedbackStore, server: Running) -> None:
+    one, two = record(), record()
+    store.add(record())  # the client is made
+    server.freeze()
+    try:
+        receipt, seconds = waited(lambda: store.add(one))
+        assert (receipt.state, receipt.problem) == ("waiting", None)
+        assert seconds < 1.5
+        receipt, seconds = waited(lambda: store.add(two))
+        assert (receipt.state, seconds < 0.2) == ("waiting", True), "a service that is down is not asked again at once"
+        assert store.backlog() == 2
+        assert "no answer" in store.last_error
+        assert [each.id for each in store.read()][-2:] == [one.id, two.id]
+        with pytest.raises(Unreachable):
+            store.check()
+    finally:
+        server.thaw()
+    time.sleep(0.3)
+    assert store.send() == 2
+    assert (store.backlog(), store.last_error) == (0, "")
+    assert {one.key, two.key} <= set(stored(server))
+    assert store.send() == 0
+
+
+def test_a_store_that_is_down_is_waited_for(tmp_path: Path, bucket: Bucket) -> None:
+    gone = FeedbackStore(tmp_path / "feedback", replace(bucket, endpoint="http://127.0.0.1:1"))
+    records = [record(time=datetime.now(UTC) - timedelta(days=day)) for day in range(3)]
+    assert [gone.add(each).state for each in records] == ["waiting"] * 3
+    assert gone.deliver() == 0
+    assert (gone.backlog(), gone.last_error != "") == (3, True)
+    back = FeedbackStore(tmp_path / "feedback", bucket)
+    assert back.backlog() == 3
+    assert back.send() == 3
+    assert back.read() == sorted(records, key=lambda each: each.time)
+    assert files(tmp_path) == sorted(each.key for each in records)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "words"),
+    [
+        ({"secret_key": "wrong"}, "check AWS_SECRET_KEY"),
+        ({"access_key": "nobody"}, "check AWS_ACCESS_KEY"),
+        ({"name": "no-such-bucket"}, "There is no bucket no-such-bucket"),
+        ({"name": "Not A Bucket"}, "settings of S3 cannot be used"),
+        ({"endpoint": "ftp//nowhere"}, "settings of S3 cannot be used"),
+    ],
+)
+def test_what_an_operator_can_mend_is_told(tmp_path: Path, bucket: Bucket, wrong: dict[str, str], words: str) -> None:
+    store = FeedbackStore(tmp_path / "feedback", replace(bucket, **wrong))
+    receipt = store.add(record())
+    assert receipt.state == "waiting"
+    assert words in str(receipt.problem)
+    assert words in store.last_error
+    assert S3_SECRET not in store.last_error + repr(store.bucket)
+    with pytest.raises(Unreachable, match=words.split()[-1]):
+        store.check()
+    assert words in str(store.add(record()).problem), "while it is not asked again, the reason stays"
+    mended = FeedbackStore(tmp_path / "feedback", bucket)
+    assert mended.send() == 2
+
+
+def test_no_keys_at_all_are_told(tmp_path: Path, bucket: Bucket, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_PROFILE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "none"))
+    store = FeedbackStore(tmp_path / "feedback", replace(bucket, access_key="", secret_key=""))
+    assert "no complete keys" in str(store.add(record()).problem)
+
+
+def test_the_standard_names_of_aws_work(tmp_path: Path, server: Running, bucket: Bucket, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", S3_USER)
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", S3_SECRET)
+    given = Settings(_env_file=None, s3_bucket_name=NAME, s3_endpoint_url=server.url, s3_region_name="eu-west-3")
+    assert FeedbackStore(tmp_path / "feedback", Bucket.of(given)).add(record()).sent
+
+
+def test_the_names_of_the_predecessor_work(tmp_path: Path, server: Running, bucket: Bucket, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in {"AWS_ACCESS_KEY": S3_USER, "AWS_SECRET_KEY": S3_SECRET, "S3_BUCKET_NAME": NAME, "S3_ENDPOINT_URL": server.url, "S3_REGION_NAME": "eu-west-3"}.items():
+        monkeypatch.setenv(name, value)
+    assert FeedbackStore(tmp_path / "feedback", Bucket.of(Settings(_env_file=None))).add(record()).sent
+    assert Bucket.of(Settings(_env_file=None, s3_bucket_name="")) is None
+
+
+# ---- nothing lost, nothing twice ------------------------------------------------------------------------------------
+
+
+def test_sending_again_changes_nothing(store: FeedbackStore, server: Running, tmp_path: Path) -> None:
+    """The power goes between the object that is put and the file that is moved."""
+    one = record(comment="first")
+    store.add(one)
+    before = s3_client(server.url).head_object(Bucket=NAME, Key=one.key)["LastModified"], stored(server)
+    waiting = tmp_path / "feedback" / "waiting" / f"{one.id}.json"
+    waiting.write_bytes((tmp_path / one.key).read_bytes())
+    (tmp_path / one.key).unlink()
+    assert store.read() == [one]
+    assert (store.send(), store.send()) == (1, 0)
+    assert (s3_client(server.url).head_object(Bucket=NAME, Key=one.key)["LastModified"], stored(server)) == before
+    assert files(tmp_path) == [one.key]
+
+
+KILLED = """
+import sys, time
+from pathlib import Path
+from core.stores import feedback
+from core.stores.objects import Bucket
+class Slow(Bucket):
+    def put(self, key, body):
+        super().put(key, body)
+        print("put", flush=True)
+        time.sleep(60)
+folder, *rest = sys.argv[1:]
+store = feedback.FeedbackStore(Path(folder), Slow(*rest))
+store.send()
+"""
+
+
+def test_killed_between_put_and_move(store: FeedbackStore, server: Running, bucket: Bucket, tmp_path: Path) -> None:
+    offline = FeedbackStore(tmp_path / "feedback", replace(bucket, endpoint="http://127.0.0.1:1"))
+    records = [record() for _ in range(3)]
+    for each in records:
+        offline.add(each)
+    arguments = [str(tmp_path / "feedback"), NAME, "eu-west-3", server.url, S3_USER, S3_SECRET]
+    child = subprocess.Popen([sys.executable, "-c", KILLED, *arguments], cwd=ROOT, stdout=subprocess.PIPE, text=True)
+    assert child.stdout is not None
+    assert child.stdout.readline() == "put\n"
+    os.kill(child.pid, signal.SIGKILL)
+    child.wait(10)
+    child.stdout.close()
+    assert (len(stored(server)), store.backlog()) == (1, 3)
+    assert store.send() == 3
+    assert sorted(stored(server)) == sorted(each.key for each in records) == files(tmp_path)
+    assert [each.id for each in store.read()] == [each.id for each in records]
+
+
+def test_two_processes_send_the_same(store: FeedbackStore, server: Running, bucket: Bucket, tmp_path: Path) -> None:
+    offline = FeedbackStore(tmp_path / "feedback", replace(bucket, endpoint="http://127.0.0.1:1"))
+    for _ in range(20):
+        offline.add(record())
+    code = "import sys; from pathlib import Path; from core.stores.feedback import *; FeedbackStore(Path(sys.argv[1]), Bucket(*sys.argv[2:])).send()"
+    arguments = [str(tmp_path / "feedback"), NAME, "eu-west-3", server.url, S3_USER, S3_SECRET]
+    other = subprocess.Popen([sys.executable, "-W", "error", "-c", code, *arguments], cwd=ROOT)
+    while store.backlog():
+        store.send()
+    assert other.wait(30) == 0
+    assert len(stored(server)) == len(store.read()) == 20
+    assert sorted(stored(server)) == files(tmp_path)
+
+
+def test_what_others_sent_is_fetched_and_checked(tmp_path: Path, server: Running, bucket: Bucket, caplog: pytest.LogCaptureFixture) -> None:
+    here, there = (FeedbackStore(tmp_path / place / "feedback", bucket) for place in ("here", "there"))
+    mine, theirs = record(), record(user="eve", comment="=1+1")
+    here.add(mine)
+    there.add(theirs)
+    client, forged = s3_client(server.url), record()
+    day = f"feedback/v1/date={datetime.now(UTC):%Y-%m-%d}"
+    for key, body in {
+        f"{day}/{uuid.uuid4()}.json": b"{}", f"{day}/{uuid.uuid4()}.json ": b"{}", "feedback/v1/../../evil.json": b"{}",
+        f"{day}/{forged.id}.json": record().model_dump_json().encode(), f"{day}/{uuid.uuid4()}.json": b"x" * 100_000,
+    }.items():  # fmt: skip
+        client.put_object(Bucket=NAME, Key=key, Body=body)
+    assert here.deliver() == 0
+    assert [each.id for each in here.read()] == [mine.id, theirs.id]
+    assert files(tmp_path / "here") == sorted([mine.key, theirs.key])
+    assert caplog.text.count("is no record of feedback") == 2
+    there.add(record())
+    assert here.fetch() == 0, "at most once a minute"
+    here._next_look = 0.0
+    assert here.fetch() == 1
+    assert caplog.text.count("is no record of feedback") == 2, "what is no record is fetched once"
+
+
+def test_delivery_sends(place: Workplace, bucket: Bucket, server: Running) -> None:
+    at = replace(place, feedback=FeedbackStore(place.feedback.folder, bucket))
+    FeedbackStore(place.feedback.folder, replace(bucket, endpoint="http://127.0.0.1:1")).add(record())
+    assert DELIVERIES["feedback"](at) == 1
+    assert len(stored(server)) == 1
+
+
+# ---- given ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def scored(place: Workplace, sample: Dataset) -> str:
+    """A run of anomalies."""
+    small = sample.select(sample.entities[:2])
+    place.datasets.save(small)
+    return detect(small, detectors()["isolation-forest"](n_estimators=10), compare_with="entity", at=place, by=BY)[1].id
+
+
+def judge(at: Workplace, run: str, place: int, verdict: str, user: str = "bob") -> None:
+    row = said.row_of(detection_of(run, at).rows.loc[place, ["entity", "time", "score"]].to_dict())
+    said.give(said.Said("anomalies", run, row, verdict), at=at, by=Actor(user, "tests"))  # type: ignore[arg-type]
+
+
+def test_what_is_given_knows_its_run(place: Workplace, scored: str) -> None:
+    at = replace(place, user_key="a long random text")
+    said.give(said.Said("anomalies", scored, None, None, 5, "  fine  "), at=at, by=BY)
+    [found] = at.feedback.read()
+    assert (found.model, found.rating, found.comment, found.user) == ("IsolationForest", 5, "fine", at.known_as("bob"))
+    assert "bob" not in found.model_dump_json()
+    assert at.events.read()[-1].details.inputs == {"page": "anomalies", "run": scored, "verdict": None, "rating": 5, "feedback": found.id}
+
+
+@pytest.mark.parametrize(
+    ("what", "words"), [({}, "Nothing was said"), ({"comment": " "}, "Nothing was said"), ({"comment": "x" * (LONGEST_COMMENT + 1)}, "2,001 characters; at most 2,000")]
+)
+def test_what_cannot_be_accepted_is_told(place: Workplace, what: dict[str, str], words: str) -> None:
+    with pytest.raises(BadInput, match=words):
+        said.give(said.Said("Vigie", **what), at=place, by=BY)  # type: ignore[arg-type]
+    assert not place.feedback.read()
+
+
+def test_a_run_that_is_gone_is_no_reason_to_lose_what_was_said(place: Workplace) -> None:
+    said.give(said.Said("anomalies", "f" * 32, {"entity": "a"}, "true_alarm"), at=place, by=BY)
+    assert place.feedback.read()[0].run_id == "f" * 32
+
+
+# ---- counted --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("voices", "agreed"),
+    [
+        (["true_alarm"], "true_alarm"), (["true_alarm", "false_alarm"], "unsure"), (["false_alarm", "false_alarm", "true_alarm"], "false_alarm"),
+        (["unsure", "true_alarm"], "unsure"), (["true_alarm", "true_alarm", "unsure", "unsure"], "unsure"), (["unsure"], "unsure"), ([], "unsure"),
+    ],
+)  # fmt: skip
+def test_majority(voices: list[str], agreed: str) -> None:
+    assert majority(voices) == agreed
+
+
+def test_a_person_has_one_voice_a_row_and_the_latest_wins(place: Workplace, scored: str) -> None:
+    for verdict, user in (("true_alarm", "bob"), ("false_alarm", "bob"), ("false_alarm", "bob"), ("true_alarm", "eve"), ("true_alarm", "ann")):
+        judge(place, scored, 0, verdict, user)
+    assert list(said.agreed(place.feedback.read()).values()) == ["true_alarm"]
+    [line] = said.precisions(place.feedback.read()).to_dict("records")
+    assert (line["page"], line["model"], line["true"], line["false"], line["judged"]) == ("anomalies", "IsolationForest", 1, 0, 1)
+
+
+def test_precision_has_an_interval() -> None:
+    found = Precision(8, 2)
+    assert found.share == 0.8
+    assert found.band == wilson(8, 10)
+    assert found.band == pytest.approx((0.490, 0.943), abs=5e-4)  # Wilson's interval, as published tables have it
+    assert np.isnan(Precision(0, 0).share)
+    assert Precision(0, 0).band == (0.0, 1.0)
+
+
+# ---- labels ---------------------------------------------------------------------------------------------------------
+
+
+def test_labels_are_read_back_by_the_readers(place: Workplace, scored: str, tmp_path: Path) -> None:
+    for number, verdict in enumerate(["true_alarm", "false_alarm", "true_alarm", "unsure"]):
+        judge(place, scored, number, verdict)
+    table = labels(place.feedback.read(), place)
+    assert (len(table), table["label"].sum()) == (3, 2)
+    (tmp_path / "labels.csv").write_bytes(as_csv(table))
+    dataset = load([tmp_path / "labels.csv"])
+    assert dataset.labels is not None
+    truth = table.assign(time=pd.to_datetime(table["time"])).set_index(["entity", "time"])["label"]
+    read = pd.Series(dataset.labels.to_numpy(dtype=int), index=pd.MultiIndex.from_arrays([dataset.entity.astype(str), dataset.time]))
+    assert read.to_dict() == truth.to_dict()
+
+
+def test_labels_of_events_are_their_rows(place: Workplace) -> None:
+    found, run = train(several(2), sequence_detectors()["pca-residual"](), Plan(), Asked("contamination", 0.1), at=place, by=BY)
+    event = found.events.iloc[0]
+    row = said.row_of({"entity": event["entity"], "time": event["start"], "end": event["end"], "score": event["peak"]})
+    said.give(said.Said("sequences", run.id, row, "true_alarm"), at=place, by=BY)
+    table = labels(place.feedback.read(), place)
+    assert len(table) == event["last"] - event["first"] + 1
+    assert table["score"].max() == pytest.approx(event["peak"])
+    assert set(table["label"]) == {1}
+
+
+@given(st.sampled_from(["=", "+", "-", "@", "\t", "\r"]), st.text(max_size=20))
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_no_export_holds_a_formula(tmp_path: Path, first: str, rest: str) -> None:
+    try:
+        one = record(user=first + rest, page=first + rest, comment=first + rest, row={"entity": first + rest, "time": first + rest})
+    except ValueError:
+        return
+    written = as_csv(said.table([one]))
+    (tmp_path / "out.csv").write_bytes(written)
+    cells = pd.read_csv(tmp_path / "out.csv", dtype=str, keep_default_na=False)
+    for column in ("user", "page", "comment", "entity", "moment"):
+        assert cells[column].iloc[0].startswith("'")
+
+
+# ---- a threshold from verdicts --------------------------------------------------------------------------------------
+
+SCORES = st.lists(st.one_of(st.floats(-1e6, 1e6), st.sampled_from([0.0, 1.0, 1.0 + 2**-52, 5e-324, -5e-324])), min_size=1, max_size=30)
+
+
+@given(SCORES, st.data())
+def test_a_suggestion_is_never_worse_and_no_candidate_is_better(scores: list[float], data: st.DataObject) -> None:
+    true = data.draw(st.lists(st.booleans(), min_size=len(scores), max_size=len(scores)))
+    current = data.draw(st.one_of(st.floats(-2e6, 2e6), st.sampled_from(scores)))
+    judged = Judged.of(scores, true, current)
+    best = best_cut(judged, scores)
+    assert best.gain >= 0
+    values, flags = np.array(scores), np.array(true)
+
+    def correct(threshold: float) -> int:
+        return int(((values > threshold) == flags).sum())
+
+    assert best.gain == correct(best.threshold) - correct(current)
+    reachable = [current, *np.nextafter(values, -np.inf), *values]
+    assert correct(best.threshold) == max(correct(float(each)) for each in reachable), "no threshold at all does better"
+
+
+@given(SCORES, st.data())
+def test_counts_grow_with_the_threshold(scores: list[float], data: st.DataObject) -> None:
+    true = data.draw(st.lists(st.booleans(), min_size=len(scores), max_size=len(scores)))
+    judged = Judged.of(scores, true, data.draw(st.floats(-2e6, 2e6)))
+    cuts = [judged.cut(threshold) for threshold in sorted(judged.candidates())]
+    assert [cut.removed for cut in cuts] == sorted(cut.removed for cut in cuts)
+    assert [cut.lost for cut in cuts] == sorted(cut.lost for cut in cuts)
+    now = judged.cut(judged.current)
+    assert (now.removed, now.lost) == (0, 0)
+
+
+def test_ties_change_least_and_keep_more() -> None:
+    judged = Judged.of([1.0, 2.0, 3.0, 4.0], [False, True, False, True], 0.5)
+    assert [judged.cut(each).gain for each in (1.5, 3.5)] == [1, 1]
+    assert best_cut(judged, [1.0, 2.0, 3.0, 4.0]).threshold == 1.5
+    assert best_cut(Judged.of([1.0, 2.0], [True, True], 0.5), [1.0, 2.0]).threshold == 0.5
+
+
+@pytest.mark.parametrize(
+    ("verdicts", "words", "flagged"),
+    [
+        (["true_alarm"] * 3, "All 3 judged alarms are true: the threshold can stay", None),
+        (["false_alarm"] * 3, "All 3 judged alarms are false", 0),
+        (["true_alarm", "false_alarm", "false_alarm"], "removes 2 false and loses 0 true", 1),
+        (["false_alarm", "true_alarm"], "No threshold removes more of the false alarms", None),
+    ],
+)
+def test_what_verdicts_suggest(place: Workplace, scored: str, verdicts: list[str], words: str, flagged: int | None) -> None:
+    for number, verdict in enumerate(verdicts):
+        judge(place, scored, number, verdict)
+    found = verdict_threshold.alarms(scored, place)
+    suggested = verdict_threshold.proposal(found)
+    assert suggested is not None
+    assert words in str(suggested.reason)
+    now = found.flagged(found.threshold)
+    assert found.flagged(suggested.cut.threshold) == (now if flagged is None else flagged)
+    assert len(found.removed(suggested.cut.threshold)) == now - found.flagged(suggested.cut.threshold)
+
+
+def test_nobody_is_sure(place: Workplace, scored: str) -> None:
+    judge(place, scored, 0, "unsure")
+    assert verdict_threshold.proposal(verdict_threshold.alarms(scored, place)) is None
+
+
+def test_scores_of_records_are_not_believed(place: Workplace, scored: str) -> None:
+    """Whoever may write to the bucket could claim any score, and any row."""
+    top = detection_of(scored, place).rows.iloc[0]
+    said.give(said.Said("anomalies", scored, said.row_of({"entity": top["entity"], "time": top["time"], "score": 1e9}), "false_alarm"), at=place, by=BY)
+    said.give(said.Said("anomalies", scored, {"entity": "nowhere", "time": "1970-01-01T00:00:00", "score": 1e9}, "false_alarm"), at=place, by=BY)
+    assert verdict_threshold.alarms(scored, place).judged.scores.tolist() == [top["score"]]
+
+
+def test_an_accepted_threshold_is_a_new_run_whose_model_applies(place: Workplace, scored: str, sample: Dataset) -> None:
+    before, small = detection_of(scored, place), sample.select(sample.entities[:2])
+    threshold = float(before.anomalies["score"].iloc[2])
+    made = verdict_threshold.accept(scored, threshold, at=place, by=BY)
+    after = detection_of(made, place)
+    assert len(after.anomalies) == 2
+    pd.testing.assert_series_equal(after.rows["score"], before.rows["score"])
+    assert (after.question.judged_in, after.question.threshold) == (scored, threshold)
+    again, _ = apply_model(small, made, at=place, by=BY)
+    assert (len(again.anomalies), again.question.judged_in) == (2, scored)
+    assert detection_of(scored, place).question == before.question
+    event = place.events.read()[1]
+    assert (event.details.inputs["threshold_from"], event.details.inputs["source_run"]) == ("verdicts", scored)
+
+
+def test_a_lower_threshold_finds_more(place: Workplace, scored: str) -> None:
+    before = detection_of(scored, place)
+    missed = len(before.anomalies) + 4
+    judge(place, scored, missed, "true_alarm")
+    found = verdict_threshold.alarms(scored, place)
+    suggested = verdict_threshold.proposal(found)
+    assert suggested is not None
+    assert "True alarms lie below the threshold: this one flags 1" in str(suggested.reason)
+    made = verdict_threshold.accept(scored, suggested.cut.threshold, at=place, by=BY)
+    assert len(detection_of(made, place).anomalies) >= missed + 1
+
+
+def test_a_threshold_of_sequences(place: Workplace) -> None:
+    dataset = several(2)
+    place.datasets.save(dataset)
+    before, run = train(dataset, sequence_detectors()["pca-residual"](), Plan(), Asked("contamination", 0.1), at=place, by=BY)
+    threshold = float(before.events["peak"].iloc[1])
+    made = verdict_threshold.accept(run.id, threshold, at=place, by=BY)
+    after = sequences_of(made, place)
+    assert len(after.events) == 1
+    assert (after.question.method, after.question.promise) == ("verdicts", None)
+    assert "chosen from verdicts on the run" in str(after.notes[0])
+    np.testing.assert_array_equal(after.rows["score"], before.rows["score"])
+    assert int(after.rows["anomaly"].sum()) == verdict_threshold.alarms(run.id, place).flagged(threshold)
+    again, _ = apply_sequences(dataset, made, at=place, by=BY)
+    assert (again.question.threshold, again.question.method) == (threshold, "verdicts")
+
+
+def test_what_has_no_threshold_is_told(place: Workplace, scored: str) -> None:
+    with pytest.raises(NotOnRecord):
+        verdict_threshold.alarms("f" * 32, place)
+    with pytest.raises(BadInput, match="no finite number"):
+        verdict_threshold.accept(scored, float("nan"), at=place, by=BY)

@@ -1,0 +1,242 @@
+"""Verdicts on the pages, the page of feedback, and a threshold that comes from them, in Streamlit's own test harness."""
+
+import time
+from typing import Any
+
+import pandas as pd
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from core.analyses import feedback as said
+from core.analyses.anomalies import detect, detection_of, detectors
+from core.analyses.clusters import cluster, clusterers
+from core.analyses.forecast import Plan as ForecastPlan
+from core.analyses.forecast import forecast, forecasters
+from core.analyses.sequence_plan import Asked, Plan
+from core.analyses.sequences import detectors as sequence_detectors
+from core.analyses.sequences import sequences_of, train
+from core.data.dataset import Dataset
+from core.jobs.worker import Worker
+from core.run import Actor, Workplace
+from core.stores.feedback import LONGEST_COMMENT, Receipt
+from pages.parts import session
+from tests.test_pages import at, clicked, opened, texts  # noqa: F401
+from tests.test_sequences import several
+
+BY = Actor("bob", "tests")
+PAGE = "operations/feedback.py"
+
+
+@pytest.fixture
+def small(sample: Dataset) -> Dataset:
+    return sample.select(sample.entities[:2])
+
+
+@pytest.fixture
+def run(at: Workplace, small: Dataset) -> dict[str, str]:  # noqa: F811
+    """The address of a run with anomalies."""
+    _, run = detect(small, detectors()["isolation-forest"](n_estimators=10), compare_with="entity", at=at, by=BY)
+    return {"run": run.id, "dataset": at.datasets.save(small)}
+
+
+def judge(at: Workplace, run: str, verdicts: list[str], user: str = "bob") -> None:  # noqa: F811
+    """Verdicts on the rows of a run of anomalies, from the highest score down."""
+    rows = detection_of(run, at).rows
+    for place, verdict in enumerate(verdicts):
+        row = said.row_of(rows.loc[place, ["entity", "time", "score"]].to_dict())
+        said.give(said.Said("anomalies", run, row, verdict), at=at, by=Actor(user, "tests"))  # type: ignore[arg-type]
+
+
+def keyed(app: AppTest, kind: str, prefix: str) -> Any:
+    return next(each for each in app.get(kind) if str(each.key).startswith(prefix))
+
+
+def saved(app: AppTest, verdict: str, comment: str = "") -> AppTest:
+    """Say it of the row that is open, and save."""
+    keyed(app, "button_group", "verdict-choice-").set_value(verdict)
+    keyed(app, "text_input", "verdict-comment-").set_value(comment)
+    app.run()
+    return keyed(app, "button", "verdict-save-").click().run()
+
+
+def table(app: AppTest, key: str) -> pd.DataFrame:
+    """The table of a page, by a column that it alone has."""
+    return next(each.value for each in app.dataframe if key in each.value.columns)
+
+
+# ---- a verdict on a row ---------------------------------------------------------------------------------------------
+
+
+def test_a_verdict_is_kept_once_and_seen_by_a_colleague(at: Workplace, run: dict[str, str]) -> None:  # noqa: F811
+    app = saved(opened("analysis/anomalies.py", **run), "false_alarm", "a strike at the depot")
+    assert not app.exception
+    [record] = at.feedback.read()
+    row = detection_of(run["run"], at).rows.iloc[0]
+    assert (record.verdict, record.comment, record.run_id, record.page) == ("false_alarm", "a strike at the depot", run["run"], "anomalies")
+    assert record.row == {"entity": str(row["entity"]), "time": row["time"].isoformat(), "score": row["score"]}
+    assert (record.model, record.dataset) == ("IsolationForest", run["dataset"])
+    assert record.model_version
+    assert f"Saved · `{record.id}`" in texts(app)
+    assert table(app, "verdict")["verdict"].iloc[0] == "✘ false alarm"
+    colleague = opened("analysis/anomalies.py", **run)
+    assert "a strike at the depot" in "\n".join(each.value for each in colleague.text)
+    assert table(colleague, "verdict")["verdict"].iloc[0] == "✘ false alarm"
+    assert len(at.feedback.read()) == 1, "looking again says nothing"
+
+
+def test_the_event_of_a_verdict_holds_no_comment(at: Workplace, run: dict[str, str]) -> None:  # noqa: F811
+    saved(opened("analysis/anomalies.py", **run), "true_alarm", "call Jeanne on 0612345678")
+    event = at.events.read()[-1]
+    assert (event.event, event.status, event.details.inputs["run"], event.details.inputs["verdict"]) == ("feedback", "completed", run["run"], "true_alarm")
+    assert "Jeanne" not in event.line()
+
+
+def test_nothing_is_saved_without_a_verdict(at: Workplace, run: dict[str, str]) -> None:  # noqa: F811
+    app = opened("analysis/anomalies.py", **run)
+    assert keyed(app, "button", "verdict-save-").disabled
+    assert not at.feedback.read()
+
+
+def test_a_verdict_that_waits_says_so_and_why(at: Workplace, run: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: F811
+    problem = said.BadInput("There is no bucket {bucket}.", bucket="b").text
+    monkeypatch.setattr(at.feedback, "add", lambda record: Receipt(record.id, "waiting", problem))
+    app = saved(opened("analysis/anomalies.py", **run), "true_alarm")
+    assert "Saved here, will be sent · `" in texts(app)
+    assert "There is no bucket b." in texts(app)
+
+
+def test_a_full_disk_is_told(at: Workplace, run: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: F811
+    def full(record: object) -> Receipt:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(at.feedback, "add", full)
+    app = saved(opened("analysis/anomalies.py", **run), "true_alarm")
+    assert not app.exception
+    assert "could not be written down (No space left on device): nothing was saved" in texts(app)
+    assert at.events.read()[-1].log_level == "ERROR"
+
+
+def test_clusters_and_forecasts_are_judged_too(at: Workplace, small: Dataset) -> None:  # noqa: F811
+    digest = at.datasets.save(small)
+    runs = {
+        "clusters": cluster(small, clusterers()["dbscan"](), at=at, by=BY)[1].id,
+        "forecast": forecast(small, forecasters()["seasonal-naive"](), ForecastPlan(horizon=2), at=at, by=BY)[1].id,
+    }
+    app = opened("analysis/clusters.py", dataset=digest, run=runs["clusters"])
+    assert not app.exception
+    assert "Choose a row to say whether it is a true alarm." in texts(app)
+    assert all("verdict" in each.value.columns for each in app.dataframe if "distance" in each.value.columns)
+    app = opened("analysis/forecast.py", dataset=digest, run=runs["forecast"])
+    app.session_state["forecast-view"] = "Back-test"
+    app.run()
+    assert not app.exception
+    assert "Outside the interval" in texts(app)
+    assert table(app, "verdict")["score"].is_monotonic_decreasing
+
+
+# ---- the page -------------------------------------------------------------------------------------------------------
+
+
+def show(app: AppTest, view: str) -> AppTest:
+    app.session_state["feedback-view"] = view
+    return app.run()
+
+
+def test_nothing_said_yet(at: Workplace) -> None:  # noqa: F811
+    app = opened(PAGE)
+    assert not app.exception
+    assert "Nothing has been said yet" in texts(app)
+    assert "No row of anomalies or sequences has been judged yet" in texts(show(app, "Threshold from verdicts"))
+
+
+def test_the_general_form(at: Workplace, run: dict[str, str]) -> None:  # noqa: F811
+    app = show(opened(PAGE, run=run["run"]), "Say something")
+    assert keyed(app, "text_input", "feedback-run").value == run["run"]
+    keyed(app, "text_area", "feedback-comment").set_value("=HYPERLINK(\"http://evil\")")
+    app = keyed(app, "button", "feedback-send").click().run()
+    assert not app.exception
+    [record] = at.feedback.read()
+    assert f"`{record.id}`" in texts(app)
+    assert (record.page, record.run_id, record.model) == ("Vigie", run["run"], "IsolationForest")
+    assert "said" not in record.key
+
+
+def test_an_empty_form_is_told(at: Workplace) -> None:  # noqa: F811
+    app = keyed(show(opened(PAGE), "Say something"), "button", "feedback-send").click().run()
+    assert "Nothing was said" in texts(app)
+    assert not at.feedback.read()
+    assert keyed(app, "text_area", "feedback-comment").proto.max_chars == LONGEST_COMMENT
+
+
+def test_review_counts_filters_and_opens(at: Workplace, run: dict[str, str]) -> None:  # noqa: F811
+    judge(at, run["run"], ["true_alarm", "true_alarm", "false_alarm", "unsure"])
+    said.give(said.Said("Vigie", rating=4, comment="a fine product"), at=at, by=Actor("eve", "tests"))
+    app = opened(PAGE)
+    assert not app.exception
+    figures = {metric.label: metric.value for metric in app.metric}
+    assert (figures["Records"], figures["✔ true alarm"], figures["✘ false alarm"], figures["Rating"]) == ("5", "2", "1", "4 ★")
+    [line] = table(app, "precision").to_dict("records")
+    assert line["name"] == "Anomalies · IsolationForest"
+    assert line["precision"].startswith("66.7%")
+    app = keyed(app, "multiselect", "said-user").set_value(["eve"]).run()
+    assert {metric.label: metric.value for metric in app.metric}["Records"] == "1"
+    assert "No alarm has been judged true or false yet." in texts(app)
+    keyed(app, "text_input", "said-text").set_value("no such words").run()
+    assert "Nothing that was said fits these filters." in texts(app)
+
+
+# ---- feedback that acts ---------------------------------------------------------------------------------------------
+
+
+def settle(app: AppTest, seconds: float = 60) -> AppTest:
+    until = time.monotonic() + seconds
+    while "work" in app.query_params:
+        assert time.monotonic() < until, "the work never ended"
+        time.sleep(0.1)
+        app.run()
+    return app
+
+
+def test_a_threshold_is_suggested_seen_and_accepted(at: Workplace, run: dict[str, str], worker: Worker) -> None:  # noqa: F811
+    before = detection_of(run["run"], at)
+    judge(at, run["run"], ["true_alarm", "true_alarm", "true_alarm", "false_alarm", "false_alarm"])
+    app = show(opened(PAGE, run=run["run"]), "Threshold from verdicts")
+    assert not app.exception
+    figures = {metric.label: metric.value for metric in app.metric}
+    assert (figures["Rows flagged"], figures["False alarms removed"], figures["True alarms lost"]) == ("3", "2", "0")
+    assert len(table(app, "score")) == len(before.anomalies) - 3
+    app = settle(clicked(app, "accept-threshold"))
+    assert not app.exception
+    assert not app.error
+    assert app.query_params["run"] not in ("", run["run"])
+    assert {metric.label: metric.value for metric in app.metric}["Anomalies"] == "3", "its result is open"
+    assert "chosen from verdicts on the run" in texts(app)
+    assert len(detection_of(run["run"], at).anomalies) == len(before.anomalies), "the old run stays as it is"
+
+
+def test_verdicts_on_events_of_sequences(at: Workplace, worker: Worker) -> None:  # noqa: F811
+    dataset = several(2)
+    found, made = train(dataset, sequence_detectors()["pca-residual"](), Plan(), Asked("contamination", 0.1), at=at, by=BY)
+    address = {"run": made.id, "dataset": at.datasets.save(dataset)}
+    assert len(found.events) > 3
+    app = saved(opened("analysis/sequences.py", **address), "true_alarm")
+    assert not app.exception
+    assert table(app, "causes")["verdict"].iloc[0] == "✔ true alarm"
+    for place in (1, 2):
+        event = found.events.loc[place]
+        row = said.row_of({"entity": event["entity"], "time": event["start"], "end": event["end"], "score": event["peak"]})
+        said.give(said.Said("sequences", made.id, row, "false_alarm"), at=at, by=BY)
+    app = settle(clicked(show(opened(PAGE, run=made.id), "Threshold from verdicts"), "accept-threshold"))
+    assert not app.exception
+    assert {metric.label: metric.value for metric in app.metric}["Events"] == "1"
+    assert "nothing promised" in {metric.delta for metric in app.metric}
+    after = sequences_of(str(app.query_params["run"]), at)
+    assert after.question.method == "verdicts"
+    assert after.events["peak"].iloc[0] == found.events["peak"].iloc[0]
+    assert session.PARAMETER["sequences"] == "until"
+
+
+def test_a_run_without_a_threshold_is_told(at: Workplace, small: Dataset) -> None:  # noqa: F811
+    made = cluster(small, clusterers()["kmeans"](n_clusters=2), at=at, by=BY)[1].id
+    app = show(opened(PAGE, run=made), "Threshold from verdicts")
+    assert "has no threshold" in "\n".join(str(error.value) for error in app.error)

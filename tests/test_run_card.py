@@ -1,0 +1,369 @@
+"""The card of a run: what it says, that nothing from outside gets into it as code, and that its command gives the same again."""
+
+import json
+import os
+import re
+import shlex
+import subprocess
+import sys
+from dataclasses import replace
+from html.parser import HTMLParser
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from core.analyses import anomalies, clusters, forecast, sequence_comparison, sequences
+from core.analyses.repeating import command_line
+from core.analyses.run_card import run_card
+from core.analyses.selection import Selection
+from core.analyses.sequence_plan import Asked, Plan
+from core.data.dataset import Dataset
+from core.data.findings import Repair
+from core.data.samples import load_sample
+from core.errors import BadData, NotOnRecord
+from core.figures.run_card import html
+from core.results.detection import Detection
+from core.run import Actor, Workplace, tracked_run
+from mlflow_utils.tracking import Tracking
+from pages.parts.text import catalogue
+from tests.conftest import ROOT, free_port, workplace_in
+
+BY = Actor("alice", "tests")
+SCRIPT = "<script>alert(1)</script>.csv"
+
+
+@pytest.fixture(scope="module")
+def kpis() -> Dataset:
+    """A few hours of the generated KPIs, so that training takes a moment."""
+    return load_sample("kpi_matrix")
+
+
+@pytest.fixture
+def here(place: Workplace, tmp_path: Path) -> Workplace:
+    """The workplace that a command finds in the data folder `tmp_path`."""
+    return place
+
+
+def repeated(command: str, folder: Path) -> str:
+    """The id of the run that the card's command makes."""
+    words = shlex.split(command)
+    assert words[0] == "python"
+    environment = os.environ | {"VIGIE_DATA_DIR": str(folder), "OMP_NUM_THREADS": "1", "MLFLOW_TRACKING_URI": ""}
+    ran = subprocess.run(
+        [sys.executable, *words[1:], "--json"], cwd=ROOT, env=environment, capture_output=True, text=True, timeout=300, check=False
+    )
+    assert ran.returncode == 0, ran.stderr
+    return str(json.loads(ran.stdout)["run_id"])
+
+
+def forest(trees: int = 15):  # type: ignore[no-untyped-def]
+    return anomalies.detectors()["isolation-forest"](n_estimators=trees, random_state=7)
+
+
+def detected(dataset: Dataset, at: Workplace, **asked: object) -> str:
+    given = {"compare_with": "entity", "contamination": 0.02, **asked}
+    return anomalies.detect(dataset, forest(), at=at, by=BY, **given)[1].id  # type: ignore[arg-type]
+
+
+# ---- repeated -------------------------------------------------------------------------------------------------------
+
+
+def test_a_detection_is_repeated_with_its_selection(here: Workplace, tmp_path: Path, sample: Dataset) -> None:
+    here.datasets.save(sample)
+    part = Selection(tuple(sample.entities[:2]), pd.Timestamp("2023-02-01"), None)
+    run = detected(sample, here, selection=part, risk=0.001, incomplete="impute")
+    card = run_card(run, here)
+    again = anomalies.detection_of(repeated(card.repeat.command, tmp_path), here)
+    first = anomalies.detection_of(run, here)
+    pd.testing.assert_frame_equal(again.rows, first.rows, rtol=1e-9)
+    assert again.question == first.question
+    assert set(first.rows["entity"].unique()) == set(sample.entities[:2])
+
+
+def test_a_saved_model_is_applied_again(here: Workplace, tmp_path: Path, sample: Dataset) -> None:
+    here.datasets.save(sample)
+    fitted = detected(sample, here)
+    _, run = anomalies.apply_model(sample, fitted, at=here, by=BY, selection=Selection(tuple(sample.entities[1:2])))
+    card = run_card(run.id, here)
+    assert card.model.applied_from == fitted
+    again = anomalies.detection_of(repeated(card.repeat.command, tmp_path), here)
+    pd.testing.assert_frame_equal(again.rows, anomalies.detection_of(run.id, here).rows, rtol=1e-9)
+
+
+def test_a_clustering_is_repeated(here: Workplace, tmp_path: Path, sample: Dataset) -> None:
+    here.datasets.save(sample)
+    kmeans = clusters.clusterers()["kmeans"](n_clusters=3, n_init=2)
+    found, run = clusters.cluster(
+        sample, kmeans, at=here, by=BY, look="shape", components=2, selection=Selection(tuple(sample.entities[:3]))
+    )
+    card = run_card(run.id, here)
+    again = clusters.clustering_of(repeated(card.repeat.command, tmp_path), here)
+    pd.testing.assert_frame_equal(again.rows, clusters.clustering_of(run.id, here).rows, rtol=1e-9)
+    assert again.question == found.question
+    assert card.counts["silhouette"] == pytest.approx(found.quality["silhouette"])
+
+
+def test_a_forecast_is_repeated_and_so_are_its_new_intervals(here: Workplace, tmp_path: Path, sample: Dataset) -> None:
+    small = sample.select(sample.entities[:2])
+    here.datasets.save(small)
+    plan = forecast.Plan(horizon=3, quantiles=(0.1, 0.5, 0.9), weather="none")
+    _, run = forecast.forecast(small, forecast.forecasters()["ridge"](alpha=2.5), plan, at=here, by=BY)
+    card = run_card(run.id, here)
+    again = forecast.forecast_of(repeated(card.repeat.command, tmp_path), here)
+    first = forecast.forecast_of(run.id, here)
+    pd.testing.assert_frame_equal(again.rows, first.rows, rtol=1e-9)
+    pd.testing.assert_frame_equal(again.scores, first.scores, rtol=1e-9)
+    assert card.intervals is not None
+    assert (card.intervals.low, card.intervals.high, card.intervals.promised) == (0.1, 0.9, pytest.approx(0.8))
+    assert card.intervals.measured == pytest.approx(first.metrics()["coverage"])
+    _, better = forecast.recalibrate(small, run.id, at=here, by=BY)
+    command = run_card(better.id, here).repeat.command
+    assert f"--recalibrate={run.id}" in command
+    again = forecast.forecast_of(repeated(command, tmp_path), here)
+    pd.testing.assert_frame_equal(again.rows, forecast.forecast_of(better.id, here).rows, rtol=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("detector", "settings", "asked"),
+    [
+        ("pca-residual", {"variance": 0.9}, Asked("alarms", 3.0, "1000 rows")),
+        ("sgmvrnn", {"steps": 4, "window": 6, "batch_size": 16, "seed": 3}, Asked("pot", 0.005, "1000 rows")),
+    ],
+)
+def test_sequences_are_repeated(  # type: ignore[no-untyped-def]
+    here: Workplace, tmp_path: Path, kpis: Dataset, detector: str, settings, asked: Asked
+) -> None:
+    """The deep model, too: the same seed on the same machine."""
+    few = kpis.rows(np.arange(600))
+    here.datasets.save(few)
+    chosen = sequences.detectors()[detector](**settings)
+    _, run = sequences.train(few, chosen, Plan("400", "standard"), asked, at=here, by=BY)
+    again = sequences.sequences_of(repeated(run_card(run.id, here).repeat.command, tmp_path), here)
+    first = sequences.sequences_of(run.id, here)
+    pd.testing.assert_frame_equal(again.rows, first.rows, rtol=1e-9)
+    assert again.question == first.question
+    if detector == "pca-residual":
+        _, applied = sequences.apply_model(few, run.id, at=here, by=BY)
+        again = sequences.sequences_of(repeated(run_card(applied.id, here).repeat.command, tmp_path), here)
+        pd.testing.assert_frame_equal(again.rows, sequences.sequences_of(applied.id, here).rows, rtol=1e-9)
+
+
+def test_a_threshold_that_people_chose_is_repeated(here: Workplace, tmp_path: Path, sample: Dataset) -> None:
+    here.datasets.save(sample)
+    run = detected(sample, here)
+    found, moved = anomalies.with_threshold(run, 0.61, at=here, by=BY)
+    card = run_card(moved.id, here)
+    assert card.threshold is not None
+    assert card.threshold.method == "verdicts"
+    assert card.threshold.promised is None
+    again = anomalies.detection_of(repeated(card.repeat.command, tmp_path), here)
+    pd.testing.assert_frame_equal(again.rows, found.rows, rtol=1e-9, check_categorical=False)
+
+
+def hostile(text: str) -> bool:
+    return "\0" not in text
+
+
+@given(st.lists(st.text(min_size=1).filter(hostile), min_size=1, max_size=3), st.floats(1e-9, 0.5))
+def test_a_command_survives_the_shell(entities: list[str], share: float) -> None:
+    """What a shell makes of the command are the words that were meant, whatever entities are called."""
+    asked = {
+        "dataset": "0" * 64, "fitted_by": "", "detector": "isolation-forest", "compare_with": "entity", "incomplete": "drop",
+        "contamination": share, "risk": None, "settings": {}, "entities": entities, "start": "", "end": "",
+    }  # fmt: skip
+    words = shlex.split(command_line("anomalies", asked))
+    assert words[:5] == ["python", "-m", "core", "detect", "0" * 64]
+    assert [word.removeprefix("--entity=") for word in words if word.startswith("--entity=")] == entities
+    assert float(next(word for word in words if word.startswith("--contamination=")).partition("=")[2]) == share
+
+
+def test_a_real_shell_and_a_hostile_entity(here: Workplace, tmp_path: Path, sample: Dataset) -> None:
+    """`sh` itself, with a name that would run a program, end the quotes, or pass for an option."""
+    name = f"--x'; touch {tmp_path / 'owned'}; echo \"$(id)` #\n"
+    renamed = sample.select(sample.entities[:1])
+    index = pd.MultiIndex.from_arrays([[name] * len(renamed), renamed.time], names=["entity", "time"])
+    other = renamed.replace(**{part: None if getattr(renamed, part) is None else getattr(renamed, part).set_axis(index) for part in ("frame", "drivers", "context")})
+    here.datasets.save(other)
+    run = detected(other, here, selection=Selection((name,)))
+    command = run_card(run, here).repeat.command
+    line = f"{shlex.quote(sys.executable)}{command.removeprefix('python')} --json"
+    environment = os.environ | {"VIGIE_DATA_DIR": str(tmp_path), "OMP_NUM_THREADS": "1", "MLFLOW_TRACKING_URI": ""}
+    ran = subprocess.run(["sh", "-c", line], cwd=ROOT, env=environment, capture_output=True, text=True, timeout=120, check=False)
+    assert ran.returncode == 0, ran.stderr
+    assert not (tmp_path / "owned").exists()
+    again = anomalies.detection_of(json.loads(ran.stdout)["run_id"], here)
+    assert again.question.entities == (name,)
+
+
+# ---- what it says ---------------------------------------------------------------------------------------------------
+
+
+class Tags(HTMLParser):
+    """Every tag and attribute of a page, and its text."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.words: list[str] = []
+        self.feed(page)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_data(self, data: str) -> None:
+        self.words.append(data)
+
+    @property
+    def text(self) -> str:
+        return " ".join(" ".join(self.words).split())
+
+
+@pytest.fixture
+def hostile_run(here: Workplace, sample: Dataset) -> str:
+    """Data from a file and of an entity whose names are code."""
+    some = sample.select(sample.entities[:1])
+    index = pd.MultiIndex.from_arrays([["\"><img src=x onerror='alert(2)'>"] * len(some), some.time], names=["entity", "time"])
+    parts = {part: None if getattr(some, part) is None else getattr(some, part).set_axis(index) for part in ("frame", "drivers", "context")}
+    bad = some.replace(**parts, files=(SCRIPT,), recipe=(Repair("<b>kind</b>", {"note": "</pre><script>alert(3)</script>"}),))
+    here.datasets.save(bad)
+    return detected(bad, here, selection=Selection((bad.entities[0],)))
+
+
+def test_the_page_is_one_file_and_holds_no_code_of_others(here: Workplace, hostile_run: str) -> None:
+    card = run_card(hostile_run, here)
+    page = Tags(html(replace(card, about=replace(card.about, user="{{ 7 * 7 }}<i>", error="<svg onload=alert(4)>"))))
+    names = {tag for tag, _ in page.tags}
+    assert not names & {"script", "img", "iframe", "object", "embed", "b", "i", "link", "form", "a"}
+    attributes = [(name, value) for _, attrs in page.tags for name, value in attrs.items()]
+    assert not [name for name, _ in attributes if name.startswith("on") or name in ("src", "href")]
+    assert not [value for _, value in attributes if value and re.search(r"https?:|javascript:", value)]
+    assert SCRIPT in page.text
+    assert "{{ 7 * 7 }}<i>" in page.text
+    assert "alert(3)" in page.text
+
+
+def test_the_page_says_what_the_run_was(here: Workplace, sample: Dataset) -> None:
+    here.datasets.save(sample)
+    run = detected(sample, here, risk=0.001)
+    card = run_card(run, here)
+    page = Tags(html(card)).text
+    for word in (run, sample.digest, "IsolationForest", "n_estimators", "alice", "scikit-learn", "no labels", card.repeat.command.split()[3], "codecarbon"):
+        assert word in page, word
+    assert card.model.seed == 7
+    assert card.versions["python"] == ".".join(map(str, sys.version_info[:3]))
+    assert len(card.versions["revision"]) in (0, 40)
+    assert card.threshold is not None
+    assert (card.threshold.method, card.threshold.promised) == ("pot", 0.001)
+    found = anomalies.detection_of(run, here)
+    assert sum(card.counts[name] for name in ("mild", "notable", "rare", "extreme")) == len(found.anomalies)
+    assert card.cost.seconds is not None and card.cost.seconds > 0
+    assert card.cost.emissions_kg is not None and card.cost.emissions_kg > 0
+    assert "<svg" in html(card)
+
+
+def test_the_json_has_a_version_and_no_language(here: Workplace, sample: Dataset) -> None:
+    run = detected(sample, here)
+    written = json.loads(run_card(run, here).to_json())
+    assert written["schema_version"] == 1
+    assert written["data"]["digest"] == sample.digest
+    assert written["threshold"]["why"]["template"].startswith("The share")
+    assert json.loads(json.dumps(written, allow_nan=False)) == written
+
+
+def test_the_page_speaks_the_language_of_the_person(here: Workplace, sample: Dataset) -> None:
+    card = run_card(detected(sample, here), here)
+    french = html(card, say=lambda text: {"Run": "Exécution", "Threshold": "Seuil"}.get(text, text), shown=lambda value: str(value).replace(".", ","), language="fr")
+    assert '<html lang="fr">' in french
+    assert "<h2>Seuil</h2>" in french
+    assert html(card, catalogue("fr").gettext, str, "fr").startswith("<!doctype html>")
+
+
+def test_a_forecast_is_beside_the_naive_ones(here: Workplace, sample: Dataset) -> None:
+    small = sample.select(sample.entities[:2])
+    _, run = forecast.forecast(small, forecast.forecasters()["seasonal-naive"](), forecast.Plan(horizon=2), at=here, by=BY)
+    card = run_card(run.id, here)
+    assert card.score_card is not None
+    assert [line for line, _ in card.score_card.lines] == ["seasonal-naive", "naive1", "naive7"]
+    wape = dict(zip(card.score_card.metrics, card.score_card.lines[0][1], strict=True))["wape"]
+    assert wape == pytest.approx(run.metrics["wape"])
+    assert card.picture is not None
+    assert set(card.picture.series) == {"seasonal-naive", "naive1", "naive7"}
+    assert "polyline" in html(card)
+
+
+def test_labels_bring_a_score_card_with_baselines(here: Workplace, kpis: Dataset) -> None:
+    few = kpis.rows(np.arange(600))
+    labels = pd.Series(np.arange(600) % 50 == 7, index=few.frame.index)
+    _, run = sequences.train(few.replace(labels=labels), sequences.detectors()["pca-residual"](), Plan("400"), Asked("best_f1", 0.0, "1000 rows"), at=here, by=BY)
+    card = run_card(run.id, here)
+    assert card.score_card is not None
+    assert {line for line, _ in card.score_card.lines} >= {"pca-residual", "random", "mean_distance", "pca"}
+    assert "oracle" in str(card.threshold.why) if card.threshold else False
+    assert "--best-f1" in card.repeat.command
+
+
+def test_a_comparison_says_that_no_command_repeats_it(here: Workplace, kpis: Dataset) -> None:
+    few = kpis.rows(np.arange(500))
+    _, run = sequence_comparison.compare(few, Plan("300"), at=here, by=BY)
+    card = run_card(run.id, here)
+    assert card.repeat.command == ""
+    assert "No command" in str(card.repeat.notes[0])
+    assert card.score_card is not None
+    assert len(card.score_card.lines) >= 6
+    html(card)
+
+
+# ---- runs that did not go well, or went elsewhere -------------------------------------------------------------------
+
+
+def failed(dataset: Dataset, at: Workplace) -> str:
+    with pytest.raises(BadData), tracked_run("anomalies", "IsolationForest", {"contamination": 0.1}, dataset, BY, at) as run:
+        raise BadData("Nothing is left of {file} at https://bob:secret@host/.", file="x.csv")
+    return run.id
+
+
+def test_a_failed_run_has_a_card(here: Workplace, sample: Dataset) -> None:
+    card = run_card(failed(sample, here), here)
+    assert card.about.status == "failed"
+    assert "Nothing is left of x.csv" in card.about.error
+    assert "secret" not in card.to_json()
+    assert card.repeat.command == ""
+    assert "did not complete" in str(card.repeat.notes[0])
+    assert "failed" in Tags(html(card)).text
+
+
+def test_a_waiting_run_has_a_card_and_so_has_a_failed_one(tmp_path: Path, empty_store: Path, sample: Dataset) -> None:
+    at = workplace_in(tmp_path, empty_store, f"http://127.0.0.1:{free_port()}")
+    run = detected(sample, at)
+    card = run_card(run, at)
+    assert card.about.waits_for_mlflow
+    assert card.about.task == "anomalies"
+    assert card.repeat.command
+    assert "waits for MLflow" in Tags(html(card)).text
+    assert run_card(failed(sample, at), at).about.status == "failed"
+
+
+def test_a_run_of_another_machine_has_the_same_card(here: Workplace, tmp_path: Path, sample: Dataset) -> None:
+    here.datasets.save(sample)
+    run = detected(sample, here)
+    mine = run_card(run, here)
+    elsewhere = Workplace.below(tmp_path / "elsewhere", Tracking(here.tracking.uri, None, tmp_path / "elsewhere" / "runs"))
+    theirs = run_card(run, elsewhere)
+    assert theirs.about.task == "anomalies"
+    assert not theirs.data.stored_here
+    assert theirs.data.recipe == mine.data.recipe == ()
+    assert theirs.data.part == mine.data.part
+    assert theirs.threshold == mine.threshold
+    assert theirs.repeat.command == mine.repeat.command
+    assert "Give the files by name" in str(theirs.repeat.notes[0])
+    assert Detection.load(elsewhere.tracking.spool.files(theirs.about.key) / "result").question.dataset == sample.digest
+
+
+@pytest.mark.parametrize("run", ["", "f" * 32, "../../etc/passwd"])
+def test_no_such_run(here: Workplace, run: str) -> None:
+    with pytest.raises(NotOnRecord):
+        run_card(run, here)

@@ -1,0 +1,193 @@
+"""MLflow as docs/deployment.md sets it up: records in PostgreSQL, artifacts in gs://, only hosts and people it knows."""
+
+import json
+import os
+import subprocess
+import sys
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from importlib.util import find_spec
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import plotly.graph_objects as go
+import pytest
+from mlflow import MlflowClient
+
+from core.analyses.anomalies import detect
+from core.analyses.health import looked_at
+from core.analyses.models import promote, register
+from core.data.dataset import Dataset
+from core.detectors.tables.isolation_forest import IsolationForest
+from core.run import Actor, Workplace, mlflow_link, tracked_run
+from tests import servers
+from tests.conftest import ROOT, workplace_in
+from tests.servers import Running
+
+pytestmark = pytest.mark.server
+BY = Actor("alice", "tests")
+NAME = "anomalies"
+
+SCORE = """
+import sys
+from core.analyses.models import load
+from core.data.samples import load_sample
+from core.detectors.row_model import RowModel
+from core.run import workplace
+model = load(sys.argv[1], at=workplace(), kind=RowModel)
+model.score(model.ready(load_sample("gas_daily"))).tofile(sys.argv[2])
+"""
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("services")
+
+
+@pytest.fixture(scope="module")
+def postgres(folder: Path) -> Iterator[Running]:
+    yield (server := servers.postgres(folder / "postgres").start())
+    server.kill()
+
+
+@pytest.fixture(scope="module")
+def gcs(folder: Path) -> Iterator[Running]:
+    yield (server := servers.gcs(folder / "gcs").start())
+    server.kill()
+
+
+@pytest.fixture(scope="module")
+def mlflow(folder: Path, postgres: Running, gcs: Running) -> Iterator[Running]:
+    yield (server := servers.mlflow(folder / "mlflow", postgres.url, gcs.url).start())
+    server.kill()
+
+
+def bucket(gcs: Running) -> set[str]:
+    """The keys in gs://vigie."""
+    folder = gcs.folder / "storage" / "vigie"
+    return {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
+
+
+def elsewhere(folder: Path, mlflow: Running) -> dict[str, str]:
+    """The environment of a process that shares nothing with this one but the server."""
+    return os.environ | {"VIGIE_DATA_DIR": str(folder), "MLFLOW_TRACKING_URI": mlflow.url, "PYTHONPATH": str(ROOT)}
+
+
+def test_a_run_with_everything_is_in_postgres_and_in_the_bucket(
+    tmp_path: Path, empty_store: Path, sample: Dataset, mlflow: Running, gcs: Running
+) -> None:
+    at = workplace_in(tmp_path, empty_store, mlflow.url)
+    with tracked_run("everything", "Nothing", {"number": 7, "name": "été"}, sample, BY, at) as run:
+        run.metrics["score"] = 0.25
+        go.Figure(go.Scatter(y=[1, 2])).write_html(run.folder / "figure.html")
+        pd.DataFrame({"a": [1, 2]}).to_csv(run.folder / "table.csv", index=False)
+    assert run.delivered
+    found = MlflowClient(mlflow.url).get_run(run.id)
+    assert (found.data.params["number"], found.data.params["name"]) == ("7", "été")
+    assert found.data.metrics["score"] == 0.25
+    assert found.data.tags["vigie.status"] == "completed"
+    kept = {key.rpartition("/")[2] for key in bucket(gcs) if run.id in key}
+    assert kept == {"figure.html", "table.csv"}
+    assert mlflow_link(run.id, at) == f"{mlflow.url}/#/experiments/{found.info.experiment_id}/runs/{run.id}"
+
+
+def test_a_model_is_loaded_by_alias_in_another_process_and_scores_the_same(
+    tmp_path: Path, empty_store: Path, sample: Dataset, mlflow: Running, gcs: Running
+) -> None:
+    at = workplace_in(tmp_path, empty_store, mlflow.url)
+    detection, run = detect(sample, IsolationForest(), compare_with="calendar", at=at, by=BY)
+    version = register(run.id, NAME, at=at, by=BY)
+    promote(NAME, at=at, by=BY, force=True, reason="the first one")
+    assert any(run.id in key and key.endswith("model.skops") for key in bucket(gcs))
+    client = MlflowClient(mlflow.url)
+    assert int(client.get_model_version_by_alias(NAME, "champion").version) == version.number
+    assert [each.name for each in client.search_registered_models()] == [NAME]
+
+    scores = tmp_path / "scores"
+    command = [sys.executable, "-c", SCORE, NAME, str(scores)]
+    done = subprocess.run(command, env=elsewhere(tmp_path / "other", mlflow), capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert np.array_equal(np.fromfile(scores), np.asarray(detection.scores, dtype=float))
+
+
+def test_the_ui_is_served(mlflow: Running) -> None:
+    with urllib.request.urlopen(mlflow.url, timeout=10) as answer:
+        assert b"<title>MLflow</title>" in answer.read()
+
+
+@pytest.mark.parametrize(("host", "status"), [("evil.example.org", 403), ("", 200)])
+def test_only_known_hosts_are_answered(mlflow: Running, host: str, status: int) -> None:
+    request = urllib.request.Request(f"{mlflow.url}/api/2.0/mlflow/experiments/get?experiment_id=0")
+    if host:
+        request.add_header("Host", host)
+    try:
+        with urllib.request.urlopen(request, timeout=10) as answer:
+            assert answer.status == status
+    except urllib.error.HTTPError as error:
+        assert error.code == status  # noqa: PT017 both ways are answers
+
+
+# ---- MLflow that asks who it is ------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def guarded(folder: Path, postgres: Running, gcs: Running) -> Iterator[Running]:
+    """MLflow with its plug-in for sign-in; the administrator is admin, password1234."""
+    if find_spec("flask_wtf") is None:
+        pytest.skip("no Flask-WTF on this machine: pip install -r requirements-dev.txt")
+    place = folder / "guarded"
+    place.mkdir()
+    (place / "auth.ini").write_text(
+        f"[mlflow]\ndefault_permission = READ\ndatabase_uri = sqlite:///{place / 'users.db'}\n"
+        "admin_username = admin\nadmin_password = password1234\nauthorization_function = mlflow.server.auth:authenticate_request_basic_auth\n"
+    )
+    server = servers.mlflow(
+        place, postgres.url, gcs.url, "vigie", "--app-name", "basic-auth",
+        MLFLOW_AUTH_CONFIG_PATH=str(place / "auth.ini"), MLFLOW_FLASK_SERVER_SECRET_KEY="of the tests",
+    )  # fmt: skip
+    yield server.start()
+    server.kill()
+
+
+@pytest.fixture
+def signed_in(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
+    monkeypatch.setenv("MLFLOW_TRACKING_USERNAME", "admin")
+    monkeypatch.setenv("MLFLOW_TRACKING_PASSWORD", "password1234")
+    return monkeypatch
+
+
+def record(number: int, dataset: Dataset, at: Workplace) -> bool:
+    with tracked_run("guarded", "Nothing", {"number": number}, dataset, BY, at) as run:
+        (run.folder / "note.txt").write_text(str(number))
+    return run.delivered
+
+
+def test_who_does_not_say_who_it_is_gets_nothing(guarded: Running) -> None:
+    with pytest.raises(urllib.error.HTTPError, match="401"):
+        urllib.request.urlopen(f"{guarded.url}/api/2.0/mlflow/experiments/get?experiment_id=0", timeout=10)
+
+
+def test_with_wrong_credentials_runs_wait_and_are_delivered_with_the_right_ones(
+    tmp_path: Path, empty_store: Path, sample: Dataset, guarded: Running, signed_in: pytest.MonkeyPatch
+) -> None:
+    at = workplace_in(tmp_path, empty_store, guarded.url)
+    signed_in.setenv("MLFLOW_TRACKING_PASSWORD", "wrong")
+    assert not record(1, sample, at)
+    assert not record(2, sample, at)
+    assert "401" in at.tracking.last_error
+    told = {service.name: service for service in looked_at(at, lambda at: [])}
+    assert (told["MLflow"].state, told["MLflow"].backlog) == ("failing", 2)
+    assert "MLFLOW_TRACKING_PASSWORD" in str(told["MLflow"].problem)
+    assert "wrong" not in json.dumps([str(each) for each in told.values()])
+
+    signed_in.setenv("MLFLOW_TRACKING_PASSWORD", "password1234")
+    assert at.tracking.replay() == 2
+    assert record(3, sample, at)
+    client = MlflowClient(guarded.url)
+    experiment = client.get_experiment_by_name("guarded")
+    assert experiment is not None
+    runs = client.search_runs([experiment.experiment_id])
+    assert sorted(run.data.params["number"] for run in runs) == ["1", "2", "3"]
+    assert {service.name: service.state for service in looked_at(at, lambda at: [])}["MLflow"] == "works"
