@@ -14,7 +14,8 @@ RUN /venv/bin/pip install -q --no-cache-dir -r requirements.txt
 
 FROM python:3.11-slim AS mlflow
 COPY requirements.txt /tmp/requirements.txt
-RUN pip install -q --no-cache-dir $(grep -E '^(mlflow|google-cloud-storage)==' /tmp/requirements.txt) "psycopg[binary]==3.3.9"
+# Flask-WTF is all that MLflow's own sign-in (--app-name=basic-auth) needs besides
+RUN pip install -q --no-cache-dir $(grep -E '^(mlflow|google-cloud-storage|psycopg\[binary\])==' /tmp/requirements.txt) "Flask-WTF==1.3.0"
 RUN useradd --create-home --uid 10001 vigie
 USER vigie
 WORKDIR /home/vigie
@@ -40,7 +41,8 @@ COPY pages pages
 ENV PATH=/venv/bin:$PATH \
     PYTHONUNBUFFERED=1 \
     OMP_NUM_THREADS=1 \
-    VIGIE_DATA_DIR=/data
+    VIGIE_DATA_DIR=/data \
+    VIGIE_REQUIRE_SIGN_IN=true
 USER vigie
 VOLUME /data
 EXPOSE 8501

@@ -41,7 +41,8 @@ class Outcome:
     runs: Counter[int]
     events: Counter[int]
     feedback: Counter[int]
-    waits: list[float]
+    of_runs: list[float]
+    of_feedback: list[float]
     faults: Counter[str]
     seconds: float
     settled: float
@@ -93,6 +94,10 @@ def services(folder: Path) -> Iterator[Services]:
 class Schedule:
     """Each server by itself is well for a while, then killed or frozen for a while, again and again until the end."""
 
+    # The stand-in for Elasticsearch has the last second in memory alone, which Elasticsearch itself has on disk before it
+    # answers; so it is ended, which saves everything, and not killed.
+    SAVES = ("Elasticsearch",)
+
     def __init__(self, of: dict[str, Running], seed: int, well: float = 4.0, ill: float = 6.0) -> None:
         self.of, self.seed, self.well, self.ill = of, seed, well, ill
         self.faults: Counter[str] = Counter()
@@ -114,10 +119,13 @@ class Schedule:
         server, chance = self.of[name], random.Random(f"{self.seed} {name}")
         while not self._ending.wait(chance.uniform(0, self.well)):
             fault = chance.choice(("kill", "freeze"))
-            self.faults[f"{name}: {'killed' if fault == 'kill' else 'frozen'}"] += 1
-            server.kill() if fault == "kill" else server.freeze()
+            down, up = (server.freeze, server.thaw) if fault == "freeze" else (server.kill, server.start)
+            if fault == "kill" and name in self.SAVES:
+                down, fault = server.end, "end"
+            self.faults[f"{name}: {fault}"] += 1
+            down()
             self._ending.wait(chance.uniform(0.5, self.ill))
-            server.start() if fault == "kill" else server.thaw()
+            up()
 
 
 def played(folder: Path, actions: int, seed: int) -> Outcome:
@@ -134,7 +142,7 @@ def played(folder: Path, actions: int, seed: int) -> Outcome:
                 while waiting(data) and time.monotonic() < until:
                     time.sleep(1)
             return Outcome(
-                runs_of(of), events_of(of), feedback_of(of), waits_of(journal), schedule.faults, seconds,
+                runs_of(of), events_of(of), feedback_of(of), *waits_of(journal), schedule.faults, seconds,
                 time.monotonic() - began - seconds, files_of(of), unfinished(journal),
             )  # fmt: skip
 
@@ -214,8 +222,10 @@ def _journal(journal: Path) -> list[dict[str, float]]:
     return [json.loads(line) for line in journal.read_text(encoding="utf-8").splitlines()]
 
 
-def waits_of(journal: Path) -> list[float]:
-    return sorted(each["wait"] for each in _journal(journal) if each["state"] == "ended")
+def waits_of(journal: Path) -> tuple[list[float], list[float]]:
+    """How long each action waited for its run, and for its feedback."""
+    ended = [each for each in _journal(journal) if each["state"] == "ended"]
+    return sorted(each["of_run"] for each in ended), sorted(each["of_feedback"] for each in ended)
 
 
 def unfinished(journal: Path) -> list[int]:
@@ -237,11 +247,10 @@ def lines(found: Outcome, actions: int) -> list[Line]:
         lost, twice = actions - len(counted), sum(counted.values()) - len(counted)
         right = not lost and not twice
         table.append(Line(f"{name} in {where}", f"{sum(counted.values())}", f"{lost} lost, {twice} twice", f"{actions} actions", f"{actions}", "met" if right else "MISSED"))
-    waits = found.waits
-    table += [
-        Line("runs with their file in gs://", f"{found.files}", "", f"{actions} actions", f"{actions}", "met" if found.files == actions else "MISSED"),
-        Line("longest wait of an action", f"{waits[-1]:.2f} s", "", "without its own computation", f"≤ {LONGEST_WAIT:.0f} s", "met" if waits[-1] <= LONGEST_WAIT else "MISSED"),
-        Line("wait of an action, median", f"{waits[len(waits) // 2]:.2f} s", f"p95 {waits[int(0.95 * len(waits))]:.2f} s"),
-        Line("the actions took", f"{found.seconds:.0f} s", "", f"all delivered {found.settled:.0f} s later"),
-    ]  # fmt: skip
+    table.append(Line("runs with their file in gs://", f"{found.files}", "", f"{actions} actions", f"{actions}", "met" if found.files == actions else "MISSED"))
+    for what, waits in (("a run", found.of_runs), ("a feedback record", found.of_feedback)):
+        spread = f"median {waits[len(waits) // 2]:.2f}, p95 {waits[int(0.95 * len(waits))]:.2f}"
+        met = "met" if waits[-1] <= LONGEST_WAIT else "MISSED"
+        table.append(Line(f"longest wait of a person for {what}", f"{waits[-1]:.2f} s", spread, "its own computation not counted", f"≤ {LONGEST_WAIT:.0f} s", met))
+    table.append(Line("the actions took", f"{found.seconds:.0f} s", "", f"all delivered and looked for twice {found.settled:.0f} s later"))
     return table + [Line(f"faults, {name}", str(count), "", f"seed {SEED}") for name, count in sorted(found.faults.items())]

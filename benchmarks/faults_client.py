@@ -17,6 +17,7 @@ from core.data.samples import load_sample
 from core.delivery import keep_delivering
 from core.run import Actor, tracked_run, workplace
 from core.stores.feedback import Feedback
+from mlflow_utils import emissions
 
 TASK = "faults"
 COMPUTATION = 0.6  # seconds
@@ -28,6 +29,7 @@ _writing = threading.Lock()
 def main(journal: Path, first: int, last: int) -> None:
     dataset = load_sample("gas_daily")
     workplace().tracking.warm()
+    emissions.warm(workplace().country)
     with ThreadPoolExecutor(len(USERS)) as people:
         for _ in people.map(lambda number: _act(number, dataset, journal), range(first, last)):
             pass
@@ -46,7 +48,7 @@ def _act(number: int, dataset: Dataset, journal: Path) -> None:
     recorded = time.perf_counter()
     at.feedback.add(Feedback(user=by.user, page="faults", run_id=run.id, verdict="unsure", comment=str(number)))
     ended = time.perf_counter()
-    _note(journal, number=number, state="ended", wait=ended - began - computed, of_feedback=ended - recorded)
+    _note(journal, number=number, state="ended", of_run=recorded - began - computed, of_feedback=ended - recorded)
 
 
 def _note(journal: Path, **what: object) -> None:

@@ -1,5 +1,6 @@
 """One user action, one run, one event: `tracked_run` records a computation, `recorded` an action that computes no model."""
 
+import errno
 import getpass
 import logging
 import os
@@ -17,7 +18,7 @@ import psutil
 
 from core import __version__
 from core.data.dataset import Dataset
-from core.errors import NotOnRecord
+from core.errors import NotOnRecord, VigieError
 from core.redaction import pseudonym, redacted, without_secrets
 from core.settings import ROOT, settings
 from core.stores.datasets import Datasets
@@ -129,6 +130,7 @@ def tracked_run(
     except Exception as error:
         run.status, run.error = "failed", error
         record.tags["error"] = f"{type(error).__name__}: {error}"[:500]
+        _check_room(error, at)
         raise
     finally:
         run.seconds, run.emissions_kg = time.perf_counter() - computing, emissions.kg
@@ -150,9 +152,19 @@ def recorded(event: str, by: Actor, at: Workplace, **inputs: Any) -> Iterator[di
         run.status = "completed"
     except Exception as error:
         run.status, run.error = "failed", error
+        _check_room(error, at)
         raise
     finally:
         _add_event(at, event, by, run, usage, inputs)
+
+
+def _check_room(error: Exception, at: Workplace) -> None:
+    """Raises VigieError where a full disk is what went wrong: somebody can mend that."""
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        raise VigieError(
+            N_("The disk of the data folder {folder} is full: this could not be kept. Make room there and ask again;"
+               " what was kept before is whole."), folder=str(at.datasets.folder.parent),
+        ) from error  # fmt: skip
 
 
 def past_run(run_id: str, at: Workplace) -> Past:

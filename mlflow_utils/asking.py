@@ -3,6 +3,7 @@
 import base64
 import json
 import os
+import urllib.error
 import urllib.request
 
 
@@ -12,8 +13,12 @@ def asked(uri: str, path: str, seconds: float, body: object = None) -> str:
         f"{uri.rstrip('/')}{path}", None if body is None else json.dumps(body).encode(),
         {"Content-Type": "application/json", **_credentials()},
     )  # fmt: skip
-    with urllib.request.urlopen(request, timeout=seconds) as answer:
-        return str(answer.read(1_000_000).decode(errors="replace"))
+    try:
+        with urllib.request.urlopen(request, timeout=seconds) as answer:
+            return str(answer.read(1_000_000).decode(errors="replace"))
+    except urllib.error.HTTPError as refusal:
+        refusal.close()  # it holds the connection
+        raise
 
 
 def _credentials() -> dict[str, str]:

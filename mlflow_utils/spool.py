@@ -10,8 +10,9 @@ import socket
 import sqlite3
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
+from typing import Any
 
 import psutil
 
@@ -48,9 +49,13 @@ class Spool:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         folder.mkdir(parents=True, exist_ok=True)
-        self.database = folder / "spool.db"
-        with self._connection() as connection:
-            connection.executescript(SCHEMA)
+        self.database = (folder / "spool.db").resolve()
+        try:
+            with self._connection() as connection:
+                connection.executescript(SCHEMA)
+        except OSError:  # no room, and none is needed where the tables are there
+            if not self.database.exists():
+                raise
 
     def files(self, key: str) -> Path:
         """The folder with the artifacts of a run."""
@@ -92,30 +97,22 @@ class Spool:
 
     def waiting(self) -> list[Record]:
         """Runs that MLflow does not have, oldest first; runs still going on in a living process are not among them."""
-        with self._connection() as connection:
-            rows = connection.execute(
-                "SELECT record, run_id, state, owner FROM runs WHERE state != 'delivered' ORDER BY number"
-            ).fetchall()
+        rows = self._rows("SELECT record, run_id, state, owner FROM runs WHERE state != 'delivered' ORDER BY number")
         return [_record(record, run_id) for record, run_id, state, owner in rows if state == "waiting" or not _alive(owner)]
 
     def last_error(self) -> str:
         """Why the newest of the runs that wait does; "" where none does, or none was refused."""
-        with self._connection() as connection:
-            row = connection.execute(
-                "SELECT error FROM runs WHERE state = 'waiting' AND error != '' ORDER BY number DESC LIMIT 1"
-            ).fetchone()
-        return str(row[0]) if row else ""
+        rows = self._rows("SELECT error FROM runs WHERE state = 'waiting' AND error != '' ORDER BY number DESC LIMIT 1")
+        return str(rows[0][0]) if rows else ""
 
     def find(self, run: str) -> Record | None:
         """The run with this key or MLflow id, if it began on this machine."""
-        with self._connection() as connection:
-            row = connection.execute("SELECT record, run_id FROM runs WHERE key = ? OR run_id = ?", (run, run)).fetchone()
-        return _record(*row) if row else None
+        rows = self._rows("SELECT record, run_id FROM runs WHERE key = ? OR run_id = ? LIMIT 1", run, run)
+        return _record(*rows[0]) if rows else None
 
     def newest(self, limit: int) -> list[Record]:
         """The runs that began on this machine last, whatever became of them, newest first."""
-        with self._connection() as connection:
-            rows = connection.execute("SELECT record, run_id FROM runs ORDER BY number DESC LIMIT ?", (limit,)).fetchall()
+        rows = self._rows("SELECT record, run_id FROM runs ORDER BY number DESC LIMIT ?", limit)
         return [_record(*row) for row in rows]
 
     # ---- questions to MLflow whose answers may have been lost --------------------------------------------------------
@@ -134,10 +131,7 @@ class Spool:
 
     def doubted(self) -> list[Record]:
         """Delivered runs that MLflow may have made twice."""
-        with self._connection() as connection:
-            rows = connection.execute(
-                "SELECT record, run_id FROM runs JOIN asked USING (key) WHERE state = 'delivered' ORDER BY number"
-            ).fetchall()
+        rows = self._rows("SELECT record, run_id FROM runs JOIN asked USING (key) WHERE state = 'delivered' ORDER BY number")
         return [_record(*row) for row in rows]
 
     def delivered(self, record: Record) -> None:
@@ -153,6 +147,15 @@ class Spool:
                 "DELETE FROM asked WHERE since < ? AND key IN (SELECT key FROM runs WHERE state = 'delivered')",
                 (time.time() - older_than,),
             )
+
+    def _rows(self, query: str, *values: object) -> list[tuple[Any, ...]]:
+        """What a query finds. On a full disk SQLite has no room for files of its own: then as it was last put together."""
+        try:
+            with self._connection() as connection:
+                return connection.execute(query, values).fetchall()
+        except OSError:
+            with closing(sqlite3.connect(f"{self.database.as_uri()}?mode=ro&immutable=1", uri=True)) as connection:
+                return connection.execute(query, values).fetchall()
 
     @contextmanager
     def _connection(self) -> Iterator[sqlite3.Connection]:

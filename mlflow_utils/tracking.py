@@ -28,6 +28,7 @@ T = TypeVar("T")
 
 PATIENCE = 1.5  # seconds a page may wait for a server that does not answer, start and end of a run together
 PROBE = 0.6
+UNHURRIED = 5.0  # seconds that a delivery may wait for the same, where nobody waits for it
 QUESTION = "/api/2.0/mlflow/experiments/get?experiment_id=0"  # needs the database, which /health does not
 DOWN_FOR = 5.0  # a server found dead is not asked again for so long
 DOUBT = 60.0  # seconds after its delivery in which a run is looked for twice, where an answer of MLflow was lost
@@ -42,6 +43,7 @@ for _name, _value in {
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "MLFLOW_LOGGING_LEVEL": "WARNING",
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",  # it would stand in the output of our commands
 }.items():
     os.environ.setdefault(_name, _value)  # MLflow's defaults wait four minutes for a dead server
 
@@ -106,7 +108,7 @@ class Tracking:
         for record in list(self._unwritten.values()):
             self._written(record)
         before = len(self.spool.waiting())
-        if not (before or self.spool.doubted()) or not self.reachable():
+        if not (before or self.spool.doubted()) or not self.reachable(UNHURRIED):
             return 0
         try:
             self._deliver_waiting()
@@ -127,14 +129,14 @@ class Tracking:
         """Wait for a delivery that goes on in the background: for programs that are about to end."""
         self._deliveries.settle(seconds)
 
-    def reachable(self) -> bool:
-        """Does MLflow answer? A file always does; a server found dead is not asked again for some seconds."""
+    def reachable(self, seconds: float = PROBE) -> bool:
+        """Does MLflow answer in time? A file always does; a server found dead is not asked again for some seconds."""
         if not self.uri.startswith("http"):
             return True
         if time.monotonic() < self._down_until:
             return False
         try:
-            asked(self.uri, QUESTION, PROBE)
+            asked(self.uri, QUESTION, seconds)
             return True
         except urllib.error.HTTPError as error:
             alive = error.code < 500  # whoever asks for a password is there

@@ -13,9 +13,11 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import psutil
 import pytest
 
 from tests.browser import apt_install
@@ -46,7 +48,17 @@ class Running:
     def kill(self) -> None:
         """As a power cut would."""
         if self.process is not None:
+            for process in self._family():
+                with suppress(psutil.NoSuchProcess):
+                    process.kill()
             stop(self.process)
+            self.process = None
+
+    def end(self) -> None:
+        """As somebody who maintains it would."""
+        if self.process is not None:
+            self.process.terminate()
+            self.process.wait(20)
             self.process = None
 
     def freeze(self) -> None:
@@ -57,8 +69,18 @@ class Running:
         self._tell(signal.SIGCONT)
 
     def _tell(self, what: signal.Signals) -> None:
+        for process in self._family():
+            with suppress(psutil.NoSuchProcess):
+                process.send_signal(what)
+
+    def _family(self) -> list[psutil.Process]:
+        """The server and all that it started, which PostgreSQL puts into groups of their own."""
         assert self.process is not None
-        os.killpg(self.process.pid, what)
+        try:
+            first = psutil.Process(self.process.pid)
+            return [first, *first.children(recursive=True)]
+        except psutil.NoSuchProcess:
+            return []
 
 
 # ---- S3: SeaweedFS, which checks signatures ------------------------------------------------------------------------
@@ -160,7 +182,7 @@ def postgres(folder: Path, database: str = "vigie") -> Running:
     for above in (folder, *folder.parents):  # PostgreSQL refuses to run as root, and its user has to get there
         if above.stat().st_uid == os.geteuid() and str(above) != "/":
             above.chmod(above.stat().st_mode | 0o011)
-    as_user = ["runuser", "-u", "postgres", "--"] if os.geteuid() == 0 else []
+    as_user = ["setpriv", "--reuid=postgres", "--regid=postgres", "--clear-groups", "--"] if os.geteuid() == 0 else []
     if as_user:
         shutil.chown(folder, "postgres")
     (folder / "password").write_text("vigie")

@@ -24,8 +24,8 @@ from core.errors import BadOption, Refused, VigieError
 from core.stores.accounts import ROLES, Accounts, Session, User, attempts, database, passwords
 from core.stores.accounts.tables import HEAD, Base, CredentialRow, SessionRow, SignInRow
 from tests.conftest import ROOT
-from tests.databases import OTHER, PASSWORD, THIRD, dump, fresh_database, opened
-from tests.servers import Running, postgres
+from tests.databases import OTHER, PASSWORD, THIRD, dump, fresh_database, opened, running_postgres
+from tests.servers import Running
 
 HERE = "192.0.2.7"
 HOSTILE = [
@@ -36,11 +36,9 @@ HOSTILE = [
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
-    running = postgres(tmp_path_factory.mktemp("postgres"))
-    running.start()
-    yield running
-    running.kill()
+def server() -> Iterator[Running]:
+    with running_postgres() as running:
+        yield running
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

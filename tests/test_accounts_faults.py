@@ -12,9 +12,8 @@ from sqlalchemy import make_url
 
 from core.errors import BadOption, Unreachable
 from core.stores.accounts import Accounts, remembered
-from tests.conftest import free_port
-from tests.databases import OTHER, PASSWORD, fresh_database, opened
-from tests.servers import Running, postgres
+from tests.databases import OTHER, PASSWORD, fresh_database, frozen, killed, opened, running_postgres, settled, thawed
+from tests.servers import Running
 from tests.test_accounts import HERE, together
 
 LONGEST = 2.0  # seconds
@@ -39,11 +38,9 @@ EVERY_CALL: dict[str, Callable[[Accounts], object]] = {
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
-    running = postgres(tmp_path_factory.mktemp("postgres"))
-    running.start()
-    yield running
-    running.kill()
+def server() -> Iterator[Running]:
+    with running_postgres() as running:
+        yield running
 
 
 @pytest.fixture
@@ -67,29 +64,41 @@ def unreachable(work: Callable[[], object]) -> Unreachable:
     return error.value
 
 
+def back(accounts: Accounts) -> None:
+    """What hung has ended, and the database is asked again."""
+    settled()
+    accounts.try_again()
+
+
 @pytest.fixture(params=["killed", "frozen"])
 def outage(request: pytest.FixtureRequest, server: Running) -> Iterator[tuple[Callable[[], object], Callable[[], object]]]:
     """What takes the server away, and what brings it back."""
     if request.param == "killed":
-        yield server.kill, server.start
+        yield (lambda: killed(server)), server.start
         if server.process is None:
             server.start()
     else:
-        yield server.freeze, server.thaw
-        server.thaw()
+        yield (lambda: frozen(server)), (lambda: thawed(server))
+        thawed(server)
 
 
 def test_every_call_says_so_in_time(accounts: Accounts, outage) -> None:  # type: ignore[no-untyped-def]
-    go, back = outage
+    go, come_back = outage
+    calls, told = list(EVERY_CALL.items()), {}
     go()
-    for name, call in EVERY_CALL.items():
+
+    def call(number: int) -> None:
+        name, ask = calls[number]
+        told[name] = str(unreachable(lambda: ask(accounts)))
+
+    for first in range(0, len(calls), 4):
         accounts.try_again()
-        error = unreachable(lambda: call(accounts))  # noqa: B023 called at once
-        assert "PostgreSQL does not answer" in str(error), name
-    back()
-    time.sleep(0.2)
-    accounts.try_again()
-    assert [user.name for user in accounts.users()] == ["Ada"]
+        together(4, lambda number: call(first + number))  # noqa: B023 called at once
+    assert set(told) == set(EVERY_CALL)
+    assert all("PostgreSQL does not answer" in text for text in told.values()), told
+    come_back()
+    back(accounts)
+    assert "Ada" in [user.name for user in accounts.users()]
 
 
 def test_every_public_call_was_looked_at() -> None:
@@ -100,7 +109,7 @@ def test_every_public_call_was_looked_at() -> None:
 def test_remembered_sessions_go_on(
     accounts: Accounts, url: str, tmp_path: Path, outage, monkeypatch: pytest.MonkeyPatch  # type: ignore[no-untyped-def]
 ) -> None:  # fmt: skip
-    go, back = outage
+    go, come_back = outage
     accounts.add_user("bob", PASSWORD, ["analyst"])
     seen, unseen, revoked, left = (accounts.sign_in("bob", PASSWORD, HERE) for _each in range(4))
     before = [accounts.session(token) for token in (seen, revoked, left)]
@@ -112,11 +121,10 @@ def test_remembered_sessions_go_on(
     unreachable(lambda: accounts.session(unseen))
     unreachable(lambda: accounts.sign_out(left))
     unreachable(lambda: accounts.session(left))
-    back()
-    time.sleep(0.2)
+    come_back()
     with opened(url, tmp_path) as elsewhere:  # another process of the app
         elsewhere.sign_out(revoked)
-    accounts.try_again()
+    back(accounts)
     assert accounts.session(revoked) is None
     assert accounts.session(seen) == before[0]
     monkeypatch.setattr(remembered, "GOES_ON", 0.0)
@@ -127,7 +135,7 @@ def test_remembered_sessions_go_on(
 def test_many_at_once_wait_no_longer(accounts: Accounts, server: Running) -> None:
     token = accounts.sign_in("ada", PASSWORD, HERE)
     accounts.session(token)
-    server.freeze()
+    frozen(server)
     try:
         seconds = []
         for _round in range(4):  # more than the pool has connections
@@ -138,36 +146,33 @@ def test_many_at_once_wait_no_longer(accounts: Accounts, server: Running) -> Non
             assert len(found) == 6
         assert max(seconds) < LONGEST
     finally:
-        server.thaw()
-    time.sleep(0.2)
-    accounts.try_again()
+        thawed(server)
+    back(accounts)
     assert accounts.empty() is False
 
 
-def test_down_at_start_and_there_later(tmp_path: Path) -> None:
-    running = postgres(tmp_path / "postgres")
-    with opened(running.url, tmp_path) as accounts:
+def test_down_at_start_and_there_later(url: str, server: Running, tmp_path: Path) -> None:
+    killed(server)
+    with opened(url, tmp_path) as accounts:
         unreachable(accounts.empty)
         unreachable(accounts.empty)
-        running.start()
-        try:
-            accounts.try_again()
-            assert accounts.empty()
-        finally:
-            accounts.close()
-            running.kill()
+        server.start()
+        accounts.try_again()
+        assert accounts.empty()
 
 
 def test_hanging_at_start(url: str, server: Running, tmp_path: Path) -> None:
-    server.freeze()
-    try:
-        with opened(url, tmp_path) as accounts:
+    with opened(url, tmp_path) as accounts:
+        frozen(server)
+        try:
             began = time.perf_counter()
             found = together(3, lambda _number: accounts.empty())
             assert {type(each) for each in found} == {Unreachable}
             assert time.perf_counter() - began < LONGEST
-    finally:
-        server.thaw()
+        finally:
+            thawed(server)
+        back(accounts)
+        assert accounts.empty()
 
 
 @pytest.mark.parametrize("user", ["vigie", "nobody"])

@@ -1,6 +1,7 @@
 """Verdicts on the pages, the page of feedback, and a threshold that comes from them, in Streamlit's own test harness."""
 
 import time
+from dataclasses import replace
 from typing import Any
 
 import pandas as pd
@@ -18,7 +19,8 @@ from core.analyses.sequences import sequences_of, train
 from core.data.dataset import Dataset
 from core.jobs.worker import Worker
 from core.run import Actor, Workplace
-from core.stores.feedback import LONGEST_COMMENT, Receipt
+from core.stores.feedback import LONGEST_COMMENT, FeedbackStore
+from core.stores.objects import Bucket
 from pages.parts import session
 from tests.test_pages import at, clicked, opened, texts  # noqa: F401
 from tests.test_sequences import several
@@ -77,10 +79,10 @@ def test_a_verdict_is_kept_once_and_seen_by_a_colleague(at: Workplace, run: dict
     assert (record.model, record.dataset) == ("IsolationForest", run["dataset"])
     assert record.model_version
     assert f"Saved · `{record.id}`" in texts(app)
-    assert table(app, "verdict")["verdict"].iloc[0] == "✘ false alarm"
+    assert table(app, "verdict")["verdict"].iloc[0] == "✗ false alarm"
     colleague = opened("analysis/anomalies.py", **run)
     assert "a strike at the depot" in "\n".join(each.value for each in colleague.text)
-    assert table(colleague, "verdict")["verdict"].iloc[0] == "✘ false alarm"
+    assert table(colleague, "verdict")["verdict"].iloc[0] == "✗ false alarm"
     assert len(at.feedback.read()) == 1, "looking again says nothing"
 
 
@@ -98,21 +100,22 @@ def test_nothing_is_saved_without_a_verdict(at: Workplace, run: dict[str, str]) 
 
 
 def test_a_verdict_that_waits_says_so_and_why(at: Workplace, run: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: F811
-    problem = said.BadInput("There is no bucket {bucket}.", bucket="b").text
-    monkeypatch.setattr(at.feedback, "add", lambda record: Receipt(record.id, "waiting", problem))
-    app = saved(opened("analysis/anomalies.py", **run), "true_alarm")
-    assert "Saved here, will be sent · `" in texts(app)
-    assert "There is no bucket b." in texts(app)
-
-
-def test_a_full_disk_is_told(at: Workplace, run: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: F811
-    def full(record: object) -> Receipt:
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(at.feedback, "add", full)
+    store = FeedbackStore(at.feedback.folder, Bucket("vigie", "eu-west-3", "ftp//nowhere", "key", "secret"))
+    monkeypatch.setattr("pages.parts.session.workplace", lambda: replace(at, feedback=store))
+    store.deliver()  # as the background does before anybody clicks
     app = saved(opened("analysis/anomalies.py", **run), "true_alarm")
     assert not app.exception
-    assert "could not be written down (No space left on device): nothing was saved" in texts(app)
+    [record] = store.read()
+    assert f"Saved here, will be sent · `{record.id}`" in texts(app)
+    assert "The settings of S3 cannot be used" in texts(app)
+    assert "Records that wait here to be sent to s3://vigie: 1." in texts(opened(PAGE))
+
+
+def test_a_disk_that_takes_nothing_is_told(at: Workplace, run: dict[str, str]) -> None:  # noqa: F811
+    at.feedback.folder.write_text("a file where a folder should be", encoding="utf-8")
+    app = saved(opened("analysis/anomalies.py", **run), "true_alarm")
+    assert not app.exception
+    assert "could not be written down (Not a directory): nothing was saved" in texts(app)
     assert at.events.read()[-1].log_level == "ERROR"
 
 
@@ -174,7 +177,7 @@ def test_review_counts_filters_and_opens(at: Workplace, run: dict[str, str]) -> 
     app = opened(PAGE)
     assert not app.exception
     figures = {metric.label: metric.value for metric in app.metric}
-    assert (figures["Records"], figures["✔ true alarm"], figures["✘ false alarm"], figures["Rating"]) == ("5", "2", "1", "4 ★")
+    assert (figures["Records"], figures["✓ true alarm"], figures["✗ false alarm"], figures["Rating"]) == ("5", "2", "1", "4 ★")
     [line] = table(app, "precision").to_dict("records")
     assert line["name"] == "Anomalies · IsolationForest"
     assert line["precision"].startswith("66.7%")
@@ -221,7 +224,7 @@ def test_verdicts_on_events_of_sequences(at: Workplace, worker: Worker) -> None:
     assert len(found.events) > 3
     app = saved(opened("analysis/sequences.py", **address), "true_alarm")
     assert not app.exception
-    assert table(app, "causes")["verdict"].iloc[0] == "✔ true alarm"
+    assert table(app, "causes")["verdict"].iloc[0] == "✓ true alarm"
     for place in (1, 2):
         event = found.events.loc[place]
         row = said.row_of({"entity": event["entity"], "time": event["start"], "end": event["end"], "score": event["peak"]})

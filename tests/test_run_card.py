@@ -260,8 +260,8 @@ def test_the_page_says_what_the_run_was(here: Workplace, sample: Dataset) -> Non
     assert (card.threshold.method, card.threshold.promised) == ("pot", 0.001)
     found = anomalies.detection_of(run, here)
     assert sum(card.counts[name] for name in ("mild", "notable", "rare", "extreme")) == len(found.anomalies)
-    assert card.cost.seconds is not None and card.cost.seconds > 0
-    assert card.cost.emissions_kg is not None and card.cost.emissions_kg > 0
+    assert card.cost.seconds
+    assert card.cost.emissions_kg
     assert "<svg" in html(card)
 
 

@@ -147,6 +147,7 @@ def _asked(folder: Path) -> dict[str, Any]:
     """The entities and the period that a kept result was made from; nothing where it says nothing."""
     for path in sorted(folder.glob("*.json")):
         written = json.loads(path.read_text(encoding="utf-8"))
-        if isinstance(written, dict) and {"entities", "start", "end"} <= set(written):
-            return written
+        question = written.get("question", written) if isinstance(written, dict) else {}
+        if {"entities", "start", "end"} <= set(question):
+            return dict(question)
     return {}

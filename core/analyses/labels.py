@@ -1,10 +1,11 @@
-"""Verdicts as labels: a table that any reader of Vigie takes for scored rows with a label."""
+"""Verdicts as labels: of the rows that were judged, and beside the measurements, as the readers of Vigie take them."""
 
 from collections.abc import Iterable
 
 import pandas as pd
 
-from core.analyses.feedback import RowKey, about, agreed, names_of, row_key, row_of
+from core.analyses.feedback import RowKey, about, agreed, names_of, one_break, row_key, row_of
+from core.data.dataset import Dataset
 from core.errors import NotOnRecord
 from core.evaluation.verdicts import TRUE, UNSURE
 from core.results.sequences import SequenceDetection
@@ -33,6 +34,22 @@ def labels(records: Iterable[Feedback], at: Workplace) -> pd.DataFrame:
     return pd.DataFrame(lines, columns=COLUMNS).sort_values(["dataset", "entity", "time"], kind="stable").reset_index(drop=True)
 
 
+def labelled(dataset: Dataset, records: Iterable[Feedback], at: Workplace) -> pd.DataFrame:
+    """The measurements of `dataset` with a column `label`: 1 where more runs have the row as a true alarm than as a false one.
+
+    Rows that nobody judged have 0, as in any file of known anomalies.
+    """
+    judged = labels([record for record in records if record.dataset == dataset.digest], at)
+    judged["time"] = pd.to_datetime(judged["time"]) if dataset.dated else pd.to_numeric(judged["time"])
+    share = judged.groupby(["entity", "time"])["label"].mean()
+    true = pd.MultiIndex.from_tuples(share.index[share > 0.5], names=["entity", "time"])
+    table = dataset.frame.reset_index()
+    table["entity"] = table["entity"].astype(str)
+    label = pd.MultiIndex.from_frame(table[["entity", "time"]]).isin(true)
+    table.insert(2, "label", label.astype(int))
+    return table
+
+
 def _of_run(records: list[Feedback], run: str, at: Workplace) -> list[tuple[object, ...]]:
     verdicts = {row: verdict for row, verdict in agreed(records).items() if verdict != UNSURE}
     rows = {row_key(record.row): record for record in records if record.row}
@@ -41,7 +58,7 @@ def _of_run(records: list[Feedback], run: str, at: Workplace) -> list[tuple[obje
     for row, verdict in verdicts.items():
         record = rows[row]
         assert record.row is not None
-        scored = spans.get(row) or [(row[0], row[1], record.row.get("score"))]
+        scored = spans.get(row) or [(one_break(row[0]), one_break(row[1]), record.row.get("score"))]
         found += [(*each, int(verdict == TRUE), verdict, run, record.model or "", record.dataset or "") for each in scored]
     return found
 

@@ -53,6 +53,7 @@ TASKS = {
     "sequence-comparison": Task(N_("Detectors compared"), "sequences", "rows_judged"),
     "scale": Task(N_("Many series"), "", "series"),
 }
+WITH_MODEL = ("anomalies", "clusters", "forecast", "sequences")
 
 
 def search(at: Workplace, wanted: Wanted = EVERY, limit: int = 50, token: str = "") -> tuple[Found, str]:
@@ -85,6 +86,25 @@ def mlflow_front(task: str, at: Workplace) -> str:
         return _asked(at, lambda: history.front(at.tracking, task, at.mlflow_public_uri))
     except Unreachable:
         return ""
+
+
+def mlflow_page(record: Record, at: Workplace) -> str:
+    """The page of a run in the MLflow UI; "" where there is none, as `mlflow_front`."""
+    try:
+        return _asked(at, lambda: history.link(at.tracking, record, at.mlflow_public_uri))
+    except Unreachable:
+        return ""
+
+
+def has_data(record: Record, at: Workplace) -> bool:
+    """Is its dataset stored here?"""
+    digest = record.tags.get("dataset.digest", "")
+    return digest.isalnum() and (at.datasets.folder / digest).is_dir()
+
+
+def has_model(record: Record) -> bool:
+    """Did the run keep a model that can be registered?"""
+    return record.status == "completed" and record.experiment in WITH_MODEL and "model_run" not in record.params
 
 
 def _asked(at: Workplace, work: Callable[[], T]) -> T:

@@ -96,7 +96,9 @@ def proposal(found: Alarms) -> Proposal | None:
     if not len(judged.scores):
         return None
     cut = best_cut(judged, found.scores)
-    return Proposal(cut, Text(_reason(judged, cut), {"removed": cut.removed, "lost": cut.lost, "regained": -cut.lost, "false": int((~judged.true).sum()), "true": int(judged.true.sum())}))
+    true = int(judged.true.sum())
+    counts = {"removed": cut.removed, "lost": cut.lost, "regained": -cut.lost, "true": true, "false": len(judged.true) - true}
+    return Proposal(cut, Text(_reason(judged, cut), counts))
 
 
 def _reason(judged: Judged, cut: Cut) -> str:
@@ -108,7 +110,7 @@ def _reason(judged: Judged, cut: Cut) -> str:
         return N_("All {false} judged alarms are false. This threshold removes them; judge some true alarms too, because nothing says yet what it would lose.")
     if cut.lost < 0:
         return N_("True alarms lie below the threshold: this one flags {regained} of them.")
-    return N_("Of the judged alarms, this one removes {removed} false and loses {lost} true ones: no other threshold does better.")
+    return N_("Of the judged alarms, this threshold removes {removed} of {false} false ones and loses {lost} of {true} true ones; no other does better.")
 
 
 def accept(run_id: str, threshold: float, *, at: Workplace, by: Actor, progress: Progress | None = None) -> str:

@@ -33,7 +33,7 @@ def precision(table: pd.DataFrame, names: list[str], say: Say = str) -> go.Figur
     )  # fmt: skip
     figure.update_xaxes(range=[-0.03, 1.03], tickformat=".0%")
     figure.update_yaxes(automargin=True)
-    return laid_out(figure, say, x=say(N_("Precision of the judged alarms, with 95 % intervals")), height=110 + 34 * len(shown))
+    return laid_out(figure, say, x=say(N_("Precision, 95 % interval")), height=110 + 34 * len(shown))
 
 
 def judged_scores(rows: pd.DataFrame, current: float, threshold: float, say: Say = str) -> go.Figure:

@@ -105,7 +105,7 @@ class EventStream:
         self._patience.try_again()
 
     def _ship(self) -> int:
-        taken = 0
+        taken, failures = 0, _failures()  # here, so that the client is loaded before a page needs it
         try:
             while lines := self._waiting.batch():
                 self._make_template()
@@ -113,9 +113,9 @@ class EventStream:
                 taken += count
                 if obstacle:
                     raise NotTaken(obstacle)
-            self._error = ""
+                self._error = self._patience.last_error = ""
             self._pause.end()
-        except _failures() as error:
+        except failures as error:
             self._error = _said(error)
             self._pause.begin()
             logger.warning("events wait for Elasticsearch: %s", self.last_error)

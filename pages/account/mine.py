@@ -9,7 +9,7 @@ from core.stores.accounts import User, accounts
 from core.text import N_
 from pages.account import markup, refused
 from pages.parts import session
-from pages.parts.text import _, say
+from pages.parts.text import _, date_format, say
 
 LATEST = 20
 
@@ -62,9 +62,9 @@ def _sign_ins(user: User) -> None:
         "address": [sign_in.address for sign_in in found],
     })  # fmt: skip
     st.dataframe(
-        table, hide_index=True, width="stretch", key="sign-ins",
+        table, hide_index=True, width="stretch", key="sign-ins", alt=_("Where you signed in lately"),
         column_config={
-            "time": st.column_config.DatetimeColumn(_("Time"), format="YYYY-MM-DD HH:mm"),
+            "time": st.column_config.DatetimeColumn(_("Time"), format=f"{date_format()} HH:mm"),
             "outcome": st.column_config.TextColumn(_("Outcome")),
             "address": st.column_config.TextColumn(_("Address")),
         },

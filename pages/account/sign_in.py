@@ -35,7 +35,13 @@ def unreachable(error: Unreachable) -> None:
     st.title("Vigie")
     st.error(_("The accounts cannot be reached, so nobody can sign in at the moment. Whoever is signed in goes on working."), icon=":material/cloud_off:")
     st.caption(say(error.text))
-    st.button(_("Try again"), icon=":material/refresh:", key="try-again")
+    st.button(_("Try again"), icon=":material/refresh:", key="try-again", on_click=_try_again)
+
+
+def _try_again() -> None:
+    from core.stores.accounts import accounts
+
+    accounts().try_again()
 
 
 def _sign_in(address: str) -> None:

@@ -9,7 +9,7 @@ from core.stores.accounts import ROLES, User, accounts
 from core.text import N_
 from pages.account import refused
 from pages.parts import session
-from pages.parts.text import _, say
+from pages.parts.text import _, date_format, say
 
 LATEST = 1000  # sign-ins that are looked through for everybody's last one
 
@@ -36,13 +36,13 @@ def _table(users: list[User]) -> None:
         "last": [session.local(last[user.name]) if user.name in last else None for user in users],
     })  # fmt: skip
     st.dataframe(
-        table, hide_index=True, width="stretch", key="users",
+        table, hide_index=True, width="stretch", key="users", placeholder="–", alt=_("Users"),
         column_config={
             "name": st.column_config.TextColumn(_("Name")),
             "roles": st.column_config.TextColumn(_("Roles")),
             "by": st.column_config.TextColumn(_("Signs in with")),
             "state": st.column_config.TextColumn(_("State")),
-            "last": st.column_config.DatetimeColumn(_("Last sign-in"), format="YYYY-MM-DD HH:mm"),
+            "last": st.column_config.DatetimeColumn(_("Last sign-in"), format=f"{date_format()} HH:mm"),
         },
     )  # fmt: skip
 

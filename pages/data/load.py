@@ -104,7 +104,7 @@ def _read(files: list[tuple[Path, str]], layout: str | None, roles: Roles | None
     here = session.here()
     with recorded("data_load", session.me("data"), here, files=[name for _path, name in files]) as inputs:
         dataset = load(files, layout=layout, roles=roles, unit=unit.strip(), progress=lambda share: bar.progress(share))
-        inputs["dataset"] = here.datasets.save(dataset)
+        inputs["dataset"] = here.datasets.save(dataset, session.owner())
     bar.empty()
     session.remember_dataset(inputs["dataset"])
     st.rerun()
@@ -123,13 +123,13 @@ def _samples() -> None:
 def _take_sample(name: str) -> None:
     here = session.here()
     with st.spinner(_("Making the sample …")), recorded("data_load", session.me("data"), here, sample=name) as inputs:
-        inputs["dataset"] = here.datasets.save(load_sample(name))
+        inputs["dataset"] = here.datasets.save(load_sample(name), session.owner())
     session.remember_dataset(inputs["dataset"])
     st.rerun()
 
 
 def _recent() -> None:
-    stored = session.here().datasets.recent(8)
+    stored = session.here().datasets.recent(8, session.owner())
     if not stored:
         return
     st.subheader(_("Or continue with recent data"))

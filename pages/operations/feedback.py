@@ -54,7 +54,7 @@ def _review() -> None:
     records = session.here().feedback.read()
     waiting = session.here().feedback.backlog()
     if waiting:
-        st.warning(_("{count} records wait here to be sent to {place}.").format(count=shown(waiting), place=session.here().feedback.place), icon=":material/schedule_send:")
+        st.warning(_("Records that wait here to be sent to {place}: {count}.").format(count=shown(waiting), place=session.here().feedback.place), icon=":material/schedule_send:")
     if not records:
         st.info(_("Nothing has been said yet. Open a row of a result and say whether it is a true alarm, or say something here."), icon=":material/rate_review:")
         return

@@ -181,7 +181,7 @@ def _keep(repaired: Dataset, chosen: list[Repair]) -> None:
     here = session.here()
     kinds = [repair.kind for repair in chosen]
     with recorded("data_repair", session.me("data"), here, repairs=kinds, source=repaired.source) as inputs:
-        inputs["dataset"] = here.datasets.save(repaired)
+        inputs["dataset"] = here.datasets.save(repaired, session.owner())
     session.remember_dataset(inputs["dataset"])
     st.rerun()
 
@@ -207,7 +207,7 @@ def _undo(dataset: Dataset, number: int) -> None:
     here = session.here()
     rest = [repair for place, repair in enumerate(dataset.recipe) if place != number]
     with recorded("data_repair", session.me("data"), here, undone=dataset.recipe[number].kind) as inputs:
-        inputs["dataset"] = here.datasets.save(apply(rest, here.datasets.load(dataset.source)))
+        inputs["dataset"] = here.datasets.save(apply(rest, here.datasets.load(dataset.source)), session.owner())
     session.remember_dataset(inputs["dataset"])
     st.rerun()
 

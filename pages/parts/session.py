@@ -18,8 +18,9 @@ import streamlit as st
 
 from core.data.dataset import Dataset
 from core.errors import NotOnRecord, Refused, Unreachable
-from core.run import Actor, Workplace, past_run, workplace
+from core.run import Actor, Workplace, past_run, recorded, workplace
 from core.settings import settings
+from core.stores.accounts import User
 from core.text import N_
 
 T = TypeVar("T")
@@ -104,6 +105,12 @@ def me(page: str) -> Actor:
     return Actor(found.name if found else "anonymous", f"Vigie page {page}")
 
 
+def owner() -> str:
+    """Whose the data are that are loaded now: the signed-in person's; "" where nobody signs in, and all are everybody's."""
+    found = person()
+    return found.name if found else ""
+
+
 def token() -> str:
     """The session's token, as the browser's cookie has it; "" without one."""
     return st.context.cookies.get(COOKIE) or ""
@@ -132,8 +139,6 @@ def _by_password() -> Person | None:
 
 def _vouched_for() -> Person | None:
     """Whom the identity provider vouches for, with the roles of our own accounts."""
-    from core.stores.accounts import accounts
-
     name = identity()
     if not name:
         return None
@@ -141,12 +146,30 @@ def _vouched_for() -> Person | None:
     age = time.monotonic() - when
     if user is None or age > VOUCHED_FOR:
         try:
-            user = accounts().vouched_for(name, st.context.ip_address or "")
+            user = _asked_about(name)
             keep(f"vouched {name}", (time.monotonic(), user))
         except Unreachable:
             if user is None or age > REMEMBERED:
                 raise
-    return Person(user.name, user.roles)
+    return Person(user.name, user.roles) if user else None
+
+
+def _asked_about(name: str) -> User | None:
+    """The account of somebody vouched for; None while there are none: the first is the administrator with the token."""
+    from core.stores.accounts import accounts
+
+    if accounts().empty():
+        return None
+    user = accounts().vouched_for(name, st.context.ip_address or "")
+    _came(user.name, str(st.user.to_dict().get("iat")))
+    return user
+
+
+@st.cache_resource(max_entries=10_000, show_spinner=False)
+def _came(name: str, signed_in_at: str) -> None:
+    """One event for one sign-in at the provider, however many tabs and refreshes follow."""
+    with recorded("sign_in", Actor(name, "Vigie sign-in"), here(), provider=True):
+        pass
 
 
 def dataset() -> Dataset | None:

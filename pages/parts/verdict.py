@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -13,7 +14,9 @@ from core.stores.feedback import LONGEST_COMMENT, Feedback, Receipt
 from pages.parts import session
 from pages.parts.text import _, say, shown
 
-MARKS = {"true_alarm": "✔", "false_alarm": "✘", "unsure": "?"}
+MARKS = {"true_alarm": "✓", "false_alarm": "✗", "unsure": "?"}
+WITH_THRESHOLD = ("anomalies", "sequences")
+FEEDBACK = Path(__file__).parents[1] / "operations" / "feedback.py"
 
 
 def ask(task: str, run: str, row: Mapping[str, Any], place: str = "") -> None:
@@ -24,7 +27,8 @@ def ask(task: str, run: str, row: Mapping[str, Any], place: str = "") -> None:
     kept = row_of(row)
     key = hashlib.sha256(f"{place} {run} {row_key(kept)}".encode()).hexdigest()[:16]
     with st.container(border=True, key=f"verdict-{key}"):
-        _said_before(by_row(_records(run)).get(row_key(kept), []))
+        records = _records(run)
+        _said_before(by_row(records).get(row_key(kept), []))
         verdict = st.segmented_control(
             _("Is this a true alarm?"), list(VERDICTS), format_func=words, key=f"verdict-choice-{key}",
             help=_("Verdicts measure the precision of the detector, and can move its threshold: see the page Feedback."),
@@ -35,6 +39,11 @@ def ask(task: str, run: str, row: Mapping[str, Any], place: str = "") -> None:
         if st.button(_("Save the verdict"), key=f"verdict-save-{key}", icon=":material/rate_review:", disabled=verdict is None):
             keep(Said(task, run, kept, verdict, comment=comment or ""), key)
         receipt(key)
+        if records and task in WITH_THRESHOLD:
+            st.page_link(
+                FEEDBACK, label=_("What the verdicts say of the threshold"), icon=":material/straighten:",
+                query_params={"run": run, "view": "threshold"},
+            )  # fmt: skip
 
 
 def keep(said: Said, key: str) -> None:
@@ -79,7 +88,7 @@ def column(run: str, rows: pd.DataFrame) -> list[str]:
 
 def column_config() -> Any:
     """How the column is headed."""
-    return st.column_config.TextColumn(_("Verdict"), width="small", help=_("What most people say of it, one voice a person; a tie is unsure."))
+    return st.column_config.TextColumn(_("Verdict"), help=_("What most people say of it, one voice a person; a tie is unsure."))
 
 
 def _keys(rows: pd.DataFrame) -> list[RowKey]:
@@ -97,5 +106,5 @@ def _said_before(voices: list[Feedback]) -> None:
         with st.container(horizontal=True, vertical_alignment="center"):
             st.markdown(f"**{words(str(record.verdict))}**")
             st.caption(f"{record.user} · {shown(record.time.astimezone().replace(tzinfo=None))}")
-            if record.comment:
-                st.text(record.comment)
+        if record.comment:
+            st.text(record.comment)

@@ -12,7 +12,7 @@ from core.stores.feedback import Feedback
 from pages.parts import session, work
 from pages.parts.show.run import chart
 from pages.parts.text import _, date_format, say, shown
-from pages.parts.verdict import words
+from pages.parts.verdict import MARKS, words
 
 if TYPE_CHECKING:
     from core.analyses.verdict_threshold import Alarms
@@ -52,7 +52,7 @@ def show() -> None:
         st.info(_("Nobody is sure of any alarm of this run yet. Open its rows and say which are true and which are false."), icon=":material/rate_review:")
         _link(found.task, run, found.dataset)
         return
-    st.markdown(say(suggested.reason))
+    st.markdown(" ".join([_("Suggested: {threshold}.").format(threshold=_figure(suggested.cut.threshold)), say(suggested.reason)]))
     threshold = _chosen(found, suggested.cut.threshold, run)
     _changes(found, threshold)
     chart(figures.judged_scores(_near(found, threshold), found.threshold, threshold, _), "judged-scores", _("Scores by verdict, with both thresholds"), dated=False)
@@ -74,7 +74,7 @@ def _run(records: list[Feedback]) -> str:
         line = counted.get(run)
         if line is None:
             return f"{run[:12]} · {_('not judged')}"
-        marks = " ".join(f"{words(verdict)[0]} {shown(int(line[name]))}" for verdict, name in (("true_alarm", "true"), ("false_alarm", "false"), ("unsure", "unsure")))
+        marks = " ".join(f"{MARKS[verdict]} {shown(int(line[name]))}" for verdict, name in (("true_alarm", "true"), ("false_alarm", "false"), ("unsure", "unsure")))
         return f"{line['model']} · {run[:12]} · {marks}"
 
     return st.selectbox(_("Run"), runs, format_func=label, key="threshold-run")
@@ -139,7 +139,8 @@ def _removed(rows: pd.DataFrame) -> None:
         return
     visible = rows.head(SHOWN_ROWS)
     moment = st.column_config.DatetimeColumn if pd.api.types.is_datetime64_any_dtype(rows["time"]) else None
-    times = {name: moment(label, format=f"{date_format()} HH:mm") if moment else st.column_config.NumberColumn(label) for name, label in (("time", _("Time")), ("end", _("End")))}
+    hours = " HH:mm" if moment and (rows["time"].dt.normalize() != rows["time"]).any() else ""
+    times = {name: moment(label, format=date_format() + hours) if moment else st.column_config.NumberColumn(label) for name, label in (("time", _("Time")), ("end", _("End")))}
     st.dataframe(
         visible.assign(verdict=[words(each) for each in visible["verdict"]]), hide_index=True, width="stretch", key="threshold-removed",
         alt=_("What would no longer be flagged"),

@@ -13,7 +13,7 @@ from sqlalchemy import URL, Connection, Engine, create_engine, event, inspect, m
 from sqlalchemy.exc import ArgumentError, IntegrityError, SQLAlchemyError
 from sqlalchemy.orm import Session
 
-from core.errors import BadOption, Unreachable
+from core.errors import BadOption
 from core.patience import Patience
 from core.stores.accounts.tables import HEAD
 from core.text import N_
@@ -21,14 +21,17 @@ from core.text import N_
 logging.getLogger("sqlalchemy.engine.Engine.accounts").setLevel(logging.WARNING)
 T = TypeVar("T")
 BUSY = 1.2  # seconds that SQLite waits for another process that writes
-STATEMENT = 1400  # milliseconds that PostgreSQL works on one statement
-IDLE = 10_000  # milliseconds after which it gives up on somebody who began to write and fell silent
-CONNECT = 2  # seconds; less is not accepted by PostgreSQL's library
-MIGRATION = 20.0  # seconds that the first caller may wait, where the database answers and has no tables yet
+POSTGRESQL = {
+    "application_name": "vigie", "connect_timeout": 2,  # seconds; its library accepts no less
+    "keepalives_idle": 5, "keepalives_interval": 2, "keepalives_count": 3, "tcp_user_timeout": 10_000,  # of a dead network
+    # milliseconds: of one statement, and of somebody who began to write and fell silent
+    "options": "-c statement_timeout=1400 -c idle_in_transaction_session_timeout=10000",
+}  # fmt: skip
+OPENING = 20.0  # seconds that the first caller may wait: while libraries load, and where a database that answers has no tables
 LOCK = 8_301_962_010  # any number of our own: PostgreSQL's advisory lock for those who write
 DISCREET: Any = {"hide_parameters": True, "logging_name": "accounts", "pool_timeout": 1}
 """Neither errors nor logs hold values; at level DEBUG SQLAlchemy would log every row it reads."""
-MIGRATIONS = Path(__file__).resolve().parent / "migrations"
+OPENINGS = Path(__file__).resolve().parent / "migrations"
 
 
 class Failed(Exception):
@@ -45,6 +48,7 @@ class Database:
         self.url = _address(url, folder)
         self.patience = Patience("SQLite" if self._local else "PostgreSQL")
         self._engine: Engine | None = None
+        self._ready = False  # every table was made
         self._opening = threading.Lock()
 
     def read(self, work: Callable[[Session], T]) -> T:
@@ -65,7 +69,7 @@ class Database:
         with self._opening:
             if self._engine is not None:
                 self._engine.dispose()
-                self._engine = None
+            self._engine, self._ready = None, False
 
     def _ask(self, work: Callable[[Session], T], writes: bool) -> T:
         engine = self._opened()
@@ -86,12 +90,7 @@ class Database:
             except (SQLAlchemyError, OSError, Timeout) as error:
                 raise Failed(_said(error)) from error
 
-        try:
-            return (patience or self.patience).ask(run, (Failed,))
-        except Unreachable:
-            if self._engine is not None:
-                self._engine.dispose()  # connections that hang are never taken again
-            raise
+        return (patience or self.patience).ask(run, (Failed,))
 
     # ---- opening ------------------------------------------------------------------------------------------------
 
@@ -100,20 +99,19 @@ class Database:
         return self.url.get_backend_name() == "sqlite"
 
     def _opened(self) -> Engine:
-        """The engine, with every table made."""
+        """The engine; where it is asked for the first time, every table is made."""
         with self._opening:
-            if self._engine is None:
-                engine = self._patiently(self._made)
+            patience = Patience(self.patience.service, OPENING)
+            engine = self._engine = self._engine or self._patiently(self._made, patience)
+            if not self._ready:
                 if self._patiently(lambda: _revision(engine)) != HEAD:
-                    self._patiently(lambda: self._migrated(engine), Patience(self.patience.service, MIGRATION))
-                self._engine = engine
-            return self._engine
+                    self._patiently(lambda: self._migrated(engine), patience)
+                self._ready = True
+            return engine
 
     def _made(self) -> Engine:
         if not self._local:
-            settings = f"-c statement_timeout={STATEMENT} -c idle_in_transaction_session_timeout={IDLE}"
-            options = {"connect_timeout": CONNECT, "application_name": "vigie", "options": settings}
-            return create_engine(self.url, connect_args=options, pool_pre_ping=True, **DISCREET)
+            return create_engine(self.url, connect_args=POSTGRESQL, pool_pre_ping=True, **DISCREET)
         path = Path(str(self.url.database))
         path.parent.mkdir(parents=True, exist_ok=True)
         path.touch(mode=0o600)
@@ -125,14 +123,14 @@ class Database:
     def _migrated(self, engine: Engine) -> None:
         """One process makes the tables; others that start meanwhile wait for it."""
         if self._local:
-            with FileLock(f"{self.url.database}.lock", timeout=MIGRATION / 2):
+            with FileLock(f"{self.url.database}.lock", timeout=OPENING / 2):
                 with engine.connect() as connection:
                     connection.connection.cursor().execute("PRAGMA journal_mode = WAL")  # kept in the file
                 with engine.execution_options(writes=True).begin() as connection:
                     _upgrade(connection)
         else:
             with engine.begin() as connection:
-                connection.execute(text(f"SET LOCAL statement_timeout = '{MIGRATION / 2:.0f}s'"))
+                connection.execute(text(f"SET LOCAL statement_timeout = '{OPENING / 2:.0f}s'"))
                 connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": LOCK})
                 _upgrade(connection)
 
@@ -173,12 +171,11 @@ def _revision(engine: Engine) -> str | None:
 
 def _upgrade(connection: Connection) -> None:
     config = Config()
-    config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
+    config.set_main_option("script_location", str(OPENINGS).replace("%", "%%"))
     config.attributes["connection"] = connection
     command.upgrade(config, "head")
 
 
 def _said(error: Exception) -> str:
     cause = getattr(error, "orig", None) or error
-    lines = str(cause).strip().splitlines()
-    return lines[-1].strip() if lines else type(cause).__name__
+    return " ".join(str(cause).split()) or type(cause).__name__

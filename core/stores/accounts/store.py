@@ -17,6 +17,8 @@ from core.stores.accounts.tables import SessionRow, SignInRow, UserRow
 from core.text import N_
 
 WRONG = N_("The name or the password is wrong, or the account is disabled.")
+TAKEN = N_("This name is taken.")
+NOT_FIRST = N_("There is an administrator already; ask for an account.")
 LONGEST_LIST = 10_000
 
 
@@ -53,19 +55,23 @@ class Accounts:
 
         Raises BadOption for a name that is taken or not accepted, an unknown role, a weak password (with the reason).
         """
+        if self.user(name) is not None:  # before a password is hashed
+            raise BadOption(TAKEN)
         new = users.new(name, password, roles, by)
         try:
             return self.database.write(lambda rows: users.plain(users.added(rows, new)))
         except IntegrityError as error:
-            raise BadOption(N_("This name is taken.")) from error
+            raise BadOption(TAKEN) from error
 
     def first_administrator(self, name: str, password: str) -> User:
         """The first user, an administrator. Raises Refused where there is a user already, else as `add_user`."""
+        if not self.empty():
+            raise Refused(NOT_FIRST)
         new = users.new(name, password, (users.ADMINISTRATOR,), name)
 
         def added(rows: Rows) -> User:
             if users.count(rows):
-                raise Refused(N_("There is an administrator already; ask for an account."))
+                raise Refused(NOT_FIRST)
             return users.plain(users.added(rows, new))
 
         return self.database.write(added)
@@ -88,6 +94,7 @@ class Accounts:
     def set_password(self, name: str, password: str) -> None:
         """Another password, by an administrator; every session of the user ends. Raises BadOption for an unknown user
         or a weak password."""
+        self.database.read(lambda rows: users.there(rows, name).id)
         passwords.check(password, name)
         hash_ = passwords.hashed(password)
 

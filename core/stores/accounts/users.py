@@ -101,17 +101,19 @@ def set_hash(row: UserRow, hash_: str) -> None:
 def vouched_lately(rows: Rows, identity: str) -> UserRow | None:
     """The user, where there is nothing to write down."""
     row = found(rows, identity)
-    if row is None:
-        return None
+    return row if row is not None and _noted_lately(rows, row) else None
+
+
+def _noted_lately(rows: Rows, row: UserRow) -> bool:
     latest = select(func.max(SignInRow.time)).where(SignInRow.user_id == row.id, SignInRow.typed.is_(None))
     noted = rows.scalar(latest)
-    return row if noted is not None and noted > datetime.now(UTC) - VOUCHED_EVERY else None
+    return noted is not None and noted > datetime.now(UTC) - VOUCHED_EVERY
 
 
 def vouched(rows: Rows, identity: str, address: str) -> UserRow:
     """The user, made where new, with a sign-in."""
     row = found(rows, identity) or added(rows, new(identity, None, (), "identity provider"))
-    if not row.disabled:
+    if not row.disabled and not _noted_lately(rows, row):
         attempts.note(rows, row, address)
     return row
 

@@ -19,14 +19,14 @@ def show(found: Forecast, run: str) -> None:
         st.info(_("No amount of the back-test came outside its interval."))
         return
     st.caption(
-        _("{count} amounts of {all} came outside the interval that was forecast {step} days ahead; {share} were promised to. The farthest come first. Choose one to say whether something really happened.").format(
-            count=shown(len(rows)), all=shown(int((found.checked["step"] == step).sum())), step=shown(step),
+        _("{count} of {all} amounts came outside the interval that was forecast for them; {share} were promised to. The farthest come first. Choose one to say whether something really happened.").format(
+            count=shown(len(rows)), all=shown(int((found.checked["step"] == step).sum())),
             share=percent(round(1 - found.question.quantiles[-1] + found.question.quantiles[0], 4)),
         )
     )  # fmt: skip
     visible = rows.head(SHOWN_ROWS)
     picked = st.dataframe(
-        visible.drop(columns="step").assign(verdict=verdict.column(run, visible)), hide_index=True, width="stretch", key="misses",
+        visible.round(_digits(visible)).assign(verdict=verdict.column(run, visible)), hide_index=True, width="stretch", key="misses",
         on_select="rerun", selection_mode="single-row", alt=_("Outside the interval"), column_config=_columns(found),
     ).selection.rows  # fmt: skip
     if picked and picked[0] < len(visible):
@@ -47,6 +47,11 @@ def misses(found: Forecast) -> tuple[pd.DataFrame, int]:
     return table[beyond > 0].sort_values("score", ascending=False).reset_index(drop=True), step
 
 
+def _digits(rows: pd.DataFrame) -> dict[str, int]:
+    digits = 0 if rows["actual"].abs().median() >= 100 else 3
+    return dict.fromkeys(("actual", "forecast", "low", "high"), digits)
+
+
 def _columns(found: Forecast) -> dict[str, object]:
     number, text = st.column_config.NumberColumn, st.column_config.TextColumn
     hours = "" if len(found.question.slots) == 1 else " HH:mm"
@@ -54,7 +59,7 @@ def _columns(found: Forecast) -> dict[str, object]:
     return {
         "verdict": verdict.column_config(), "entity": text(_("Entity")),
         "time": st.column_config.DatetimeColumn(_("Time"), format=date_format() + hours),
-        "actual": number(_("Measured") + unit, format="localized"), "forecast": number(_("Forecast") + unit, format="localized"),
+        "step": number(_("Days ahead"), width="small"), "actual": number(_("Measured") + unit, format="localized"), "forecast": number(_("Forecast") + unit, format="localized"),
         "low": number(_("Low end"), format="localized"), "high": number(_("High end"), format="localized"),
         "score": number(_("How far"), format="%.2f", help=_("Distance to the interval, in widths of the interval.")),
     }  # fmt: skip

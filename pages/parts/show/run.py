@@ -1,15 +1,17 @@
 """What every result shows: what it cost, where it is on record, its figures, its downloads."""
 
 from collections.abc import Callable
+from functools import partial
 
 import pandas as pd
 import plotly.graph_objects as go
 import streamlit as st
+from babel import numbers
 
 from core.exports import as_csv, as_parquet
 from core.run import cost_of, mlflow_link, waits_for_mlflow
 from pages.parts import session
-from pages.parts.text import _, localised, shown
+from pages.parts.text import _, catalogue, language, localised, shown
 
 
 def cost(run: str) -> None:
@@ -28,9 +30,35 @@ def record(run: str) -> None:
     with st.container(horizontal=True, vertical_alignment="center"):
         if link:
             st.link_button(_("Open in MLflow"), link, icon=":material/open_in_new:")
+        card(run)
         if waits_for_mlflow(run, session.here()):
             st.caption(_("MLflow does not answer: the run is kept here and will be delivered when it is back."))
         st.caption(_("Run {run}. The address of this page shows the same result to a colleague.").format(run=f"`{run}`"))
+
+
+def card(run: str) -> None:
+    """The run card as a file: one for people, one for programs. It is made when it is asked for."""
+    at, code = session.here(), language()
+
+    def made(kind: str) -> str:
+        """Without a word to Streamlit: it calls this beside the page."""
+        from core.analyses.run_card import run_card
+        from core.figures.run_card import html
+
+        found = run_card(run, at)
+        return found.to_json() if kind == "JSON" else html(found, catalogue(code).gettext, partial(written, code=code), code)
+
+    for kind, label in (("HTML", _("Run card")), ("JSON", _("Run card (JSON)"))):
+        st.download_button(
+            label, partial(made, kind), f"run-{run[:12]}.{kind.lower()}", mime=f"{'text' if kind == 'HTML' else 'application'}/{kind.lower()}",
+            key=f"card-{kind}-{run}", icon=":material/badge:", on_click="ignore",
+        )  # fmt: skip
+
+
+def written(value: object, code: str) -> str:
+    """A number as readers of the language `code` write it, everything else as it is."""
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    return numbers.format_decimal(value, format="#,##0.######", locale=code) if number else str(value)
 
 
 def chart(figure: go.Figure, key: str, alt: str, dated: bool = True) -> None:

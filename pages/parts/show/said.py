@@ -30,31 +30,34 @@ def subject(name: str) -> str:
 
 def filtered(lines: pd.DataFrame) -> pd.DataFrame:
     """The lines that the person asks for."""
-    with st.container(horizontal=True, vertical_alignment="bottom", key="said-filters"):
-        kept = _of_days(lines)
-        kept = _among(kept, lines, "page", _("About"), subject)
-        kept = _among(kept, lines, "model", _("Model"), str)
-        kept = _among(kept, lines, "verdict", _("Verdict"), words)
-        kept = _among(kept, lines, "user", _("User"), str)
-        asked = st.text_input(_("Text"), key="said-text", icon=":material/search:", width=220)
+    with st.expander(_("Filter"), icon=":material/filter_list:"):
+        places = st.columns(3) + st.columns(3)
+        kept = _of_days(lines, places[0])
+        kept = _among(kept, lines, "page", places[1].multiselect, _("About"), subject)
+        kept = _among(kept, lines, "model", places[2].multiselect, _("Model"), str)
+        kept = _among(kept, lines, "verdict", places[3].multiselect, _("Verdict"), words)
+        kept = _among(kept, lines, "user", places[4].multiselect, _("User"), str)
+        asked = places[5].text_input(_("Text"), key="said-text", icon=":material/search:")
     if asked:
         text = kept[["comment", "entity", "run"]].agg(" ".join, axis=1) if len(kept) else pd.Series([], dtype=str)
         kept = kept[text.str.contains(asked, case=False, regex=False)]
     return kept.reset_index(drop=True)
 
 
-def _of_days(lines: pd.DataFrame) -> pd.DataFrame:
+def _of_days(lines: pd.DataFrame, place: Any) -> pd.DataFrame:
     days = lines["time"].dt.date
     first, last = days.min(), days.max()
-    period = st.date_input(_("Period"), (first, last), min_value=first, max_value=last, format=date_format(), key="said-period", width=220)
+    period = place.date_input(_("Period"), (first, last), min_value=first, max_value=last, format=date_format(), key="said-period")
     if not len(period):
         return lines
     return lines[(days >= period[0]) & (days <= (period[1] if len(period) > 1 else last))]
 
 
-def _among(kept: pd.DataFrame, lines: pd.DataFrame, column: str, label: str, named: Callable[[str], str]) -> pd.DataFrame:
+def _among(
+    kept: pd.DataFrame, lines: pd.DataFrame, column: str, ask: Callable[..., list[str]], label: str, named: Callable[[str], str]
+) -> pd.DataFrame:  # fmt: skip
     options = sorted(set(lines[column]) - {""})
-    chosen = st.multiselect(label, options, format_func=named, placeholder=_("All"), key=f"said-{column}", width=220)
+    chosen = ask(label, options, format_func=named, placeholder=_("All"), key=f"said-{column}")
     return kept[kept[column].isin(chosen)] if chosen else kept
 
 
@@ -78,7 +81,7 @@ def listed(lines: pd.DataFrame) -> None:
     readable = pd.DataFrame({
         "time": visible["time"].dt.tz_convert(zone).dt.tz_localize(None), "page": [subject(each) for each in visible["page"]],
         "verdict": [words(each) for each in visible["verdict"]], "rating": ["★" * int(each) if pd.notna(each) else "" for each in visible["rating"]],
-        "entity": visible["entity"], "moment": visible["moment"], "comment": visible["comment"], "user": visible["user"], "model": visible["model"],
+        "entity": visible["entity"], "moment": [_moment(each) for each in visible["moment"]], "comment": visible["comment"], "user": visible["user"], "model": visible["model"],
         "run": visible["run"].str[:12],
     })  # fmt: skip
     text = st.column_config.TextColumn
@@ -92,6 +95,11 @@ def listed(lines: pd.DataFrame) -> None:
     ).selection.rows  # fmt: skip
     if picked and picked[0] < len(visible):
         _opened(visible.iloc[picked[0]])
+
+
+def _moment(written: str) -> str:
+    """A moment as it is kept, for a person; the number of a row stays as it is."""
+    return written.replace("T", " ").removesuffix(":00").removesuffix(" 00:00")
 
 
 def _opened(line: "pd.Series[Any]") -> None:
@@ -125,14 +133,20 @@ def precision_table(found: pd.DataFrame, names: list[str], percent: Callable[[fl
 
 def exports(lines: pd.DataFrame, records: list[Feedback]) -> None:
     """Labels for evaluation, the list, and the records as they are."""
-    from core.analyses.labels import labels
+    from core.analyses.labels import labelled, labels
 
     st.subheader(_("Take it along"))
-    here = session.here()
+    here, dataset = session.here(), session.dataset()
     with st.container(horizontal=True):
+        if dataset is not None and dataset.digest in set(lines["dataset"]):
+            st.download_button(
+                _("The loaded data with labels (CSV)"), lambda: as_csv(labelled(dataset, records, here)), "labelled.csv", key="said-labelled",
+                icon=":material/label:", on_click="ignore", type="primary",
+                help=_("The measurements with a column label: 1 for true alarms, 0 for everything else. Load the file again, and detectors are measured against these labels."),
+            )  # fmt: skip
         st.download_button(
             _("Labels (CSV)"), lambda: as_csv(labels(records, here)), "labels.csv", key="said-labels", icon=":material/label:", on_click="ignore",
-            help=_("One line per judged row with its score and a column label: 1 a true alarm, 0 a false one, rows people are unsure of left out. Vigie reads the file as scored series with labels."),
+            help=_("One line per judged row: entity, time, score, label (1 a true alarm, 0 a false one), verdict, run, model and dataset. Rows people are unsure of are left out."),
         )  # fmt: skip
         st.download_button(_("The list (CSV)"), lambda: as_csv(lines), "feedback.csv", key="said-csv", icon=":material/download:", on_click="ignore")
         st.download_button(

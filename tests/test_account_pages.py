@@ -1,0 +1,168 @@
+"""account/mine.py, account/users.py: what they show and change, in Streamlit's own test harness on real accounts."""
+
+from collections.abc import Iterator
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from core.run import Workplace
+from core.stores.accounts import Accounts
+from pages.parts.session import Person
+from tests.test_pages import at, clicked, opened, texts
+
+__all__ = ["at"]  # the fixture
+
+PASSWORD, OTHER = "orage-violet-tambour-7", "falaise-radis-ocarina-3"
+
+
+@pytest.fixture
+def accounts(at: Workplace, monkeypatch: pytest.MonkeyPatch) -> Iterator[Accounts]:
+    """Ada is an administrator and is here; Ana is an analyst."""
+    found = Accounts("", at.events.folder.parent)
+    found.add_user("ada", PASSWORD, ["administrator"])
+    found.add_user("ana", PASSWORD, ["analyst"])
+    monkeypatch.setattr("core.stores.accounts.accounts", lambda: found)
+    monkeypatch.setattr("pages.parts.session.sign_in_required", lambda: True)
+    be(monkeypatch, found, "ada")
+    yield found
+    found.close()
+
+
+def be(monkeypatch: pytest.MonkeyPatch, accounts: Accounts, name: str) -> None:
+    """Be signed in as `name`: the harness has no cookies."""
+    token = accounts.sign_in(name, PASSWORD, "203.0.113.5")
+
+    def person() -> Person | None:
+        session = accounts.session(token)
+        return Person(session.user.name, session.user.roles, session.csrf) if session else None
+
+    monkeypatch.setattr("pages.parts.session.person", person)
+    monkeypatch.setattr("pages.parts.session.token", lambda: token)
+
+
+def fill(app: AppTest, **values: str) -> AppTest:
+    for key, value in values.items():
+        app.text_input(key=key.replace("_", "-")).set_value(value)
+    return app
+
+
+def press(app: AppTest, label: str) -> AppTest:
+    return next(button for button in app.button if button.label == label).click().run()
+
+
+def test_the_password_is_changed(at: Workplace, accounts: Accounts) -> None:
+    elsewhere = accounts.sign_in("ada", PASSWORD, "203.0.113.6")
+    app = press(fill(opened("account/mine.py"), password_old=PASSWORD, password_new=OTHER, password_again=OTHER), "Change the password")
+    assert not app.exception
+    assert "The password is changed" in app.success[0].value
+    assert accounts.session(elsewhere) is None
+    assert accounts.sign_in("ada", OTHER, "203.0.113.6")
+    assert [(event.event, event.status, event.user) for event in at.events.read()] == [("account_change", "completed", "ada")]
+    assert OTHER not in "".join(path.read_text() for path in at.events.folder.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "again", "reason"),
+    [
+        ("wrong", OTHER, OTHER, "wrong"), (PASSWORD, OTHER, PASSWORD, "not the same"), (PASSWORD, "short", "short", "5 characters"),
+        (PASSWORD, "password1234", "password1234", "easy to guess"),
+    ],
+)  # fmt: skip
+def test_a_password_that_is_not_changed_says_why(at: Workplace, accounts: Accounts, old: str, new: str, again: str, reason: str) -> None:
+    app = press(fill(opened("account/mine.py"), password_old=old, password_new=new, password_again=again), "Change the password")
+    assert reason in app.error[0].value
+    assert not app.success
+    assert accounts.sign_in("ada", PASSWORD, "203.0.113.6")
+
+
+def test_ones_sign_ins_are_shown_and_no_others(at: Workplace, accounts: Accounts) -> None:
+    accounts.sign_in("ana", PASSWORD, "198.51.100.1")
+    table = opened("account/mine.py").dataframe[0].value
+    assert list(table["address"]) == ["203.0.113.5"]
+    assert list(table["outcome"]) == ["signed in"]
+
+
+def test_who_signs_in_elsewhere_has_no_password_here(at: Workplace, accounts: Accounts, monkeypatch: pytest.MonkeyPatch) -> None:
+    accounts.add_user("eve@example.org", None, ["analyst"])
+    monkeypatch.setattr("pages.parts.session.person", lambda: Person("eve@example.org", frozenset({"analyst"})))
+    app = opened("account/mine.py")
+    assert not app.exception
+    assert "no password of yours" in texts(app)
+    assert not app.text_input
+
+
+# ---- users ----------------------------------------------------------------------------------------------------------
+
+
+def test_a_user_is_added(at: Workplace, accounts: Accounts) -> None:
+    app = press(fill(opened("account/users.py"), new_name="otto", new_password=OTHER), "Add")
+    assert not app.exception
+    assert not app.error
+    assert "otto is added" in app.toast[0].value
+    user = accounts.user("otto")
+    assert user
+    assert (user.roles, user.local) == ({"analyst"}, True)
+    assert list(app.dataframe[0].value["name"]) == ["ada", "ana", "otto"]
+    assert [event.details.inputs for event in at.events.read()] == [{"change": "added", "account": "otto"}]
+
+
+def test_a_user_of_the_organisation_has_no_password(at: Workplace, accounts: Accounts) -> None:
+    app = opened("account/users.py")
+    app.toggle(key="new-local").set_value(False)
+    press(fill(app, new_name="eve@example.org"), "Add")
+    user = accounts.user("eve@example.org")
+    assert user
+    assert not user.local
+
+
+@pytest.mark.parametrize(
+    ("name", "password", "reason"),
+    [
+        ("ana", OTHER, "taken"), ("ANA", OTHER, "taken"), ("<img src=x onerror=alert(1)>", OTHER, "not accepted"), ("../../x", OTHER, "not accepted"),
+        ("otto", "", "missing"), ("otto", "password1234", "easy to guess"), ("", OTHER, "not accepted"),
+    ],
+)  # fmt: skip
+def test_a_user_that_is_not_added_says_why(at: Workplace, accounts: Accounts, name: str, password: str, reason: str) -> None:
+    app = press(fill(opened("account/users.py"), new_name=name, new_password=password), "Add")
+    assert not app.exception
+    assert reason in app.error[0].value
+    assert len(accounts.users()) == 2
+    assert at.events.read() == []
+
+
+def edited(name: str) -> AppTest:
+    return opened("account/users.py").selectbox(key="edited").set_value(name).run()
+
+
+def test_roles_are_given(at: Workplace, accounts: Accounts) -> None:
+    app = edited("ana")
+    app.multiselect(key="roles ana").set_value(["analyst", "operator"])
+    press(app, "Save the roles")
+    user = accounts.user("ana")
+    assert user
+    assert user.roles == {"analyst", "operator"}
+
+
+def test_a_user_is_disabled_and_enabled(at: Workplace, accounts: Accounts) -> None:
+    token = accounts.sign_in("ana", PASSWORD, "")
+    app = clicked(edited("ana"), "switch-state")
+    assert accounts.session(token) is None
+    assert list(app.dataframe[0].value["state"]) == ["active", "disabled"]
+    clicked(app, "switch-state")
+    assert accounts.sign_in("ana", PASSWORD, "")
+
+
+def test_a_password_is_reset(at: Workplace, accounts: Accounts) -> None:
+    press(fill(edited("ana"), reset_password_to=OTHER), "Set the password")
+    assert accounts.sign_in("ana", OTHER, "")
+
+
+def test_the_last_administrator_cannot_be_taken_away(at: Workplace, accounts: Accounts) -> None:
+    app = clicked(edited("ada"), "switch-state")
+    assert "last administrator" in app.error[0].value
+    app.multiselect(key="roles ada").set_value(["analyst"])
+    app = press(app, "Save the roles")
+    assert "last administrator" in app.error[0].value
+    user = accounts.user("ada")
+    assert user
+    assert (user.roles, user.disabled) == ({"administrator"}, False)

@@ -1,0 +1,95 @@
+"""Passwords and names by themselves, without a database."""
+
+import time
+from contextlib import suppress
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from core.errors import BadOption
+from core.stores.accounts import names, passwords
+
+RUN, REPEATED, ROW, DATE = "run of letters or digits", "repeats the same", "row of neighbouring keys", "date or a year"
+COMMON, NAME, WORD = "people use most", "name of the user or of this product", "word or a name"
+
+
+@pytest.mark.parametrize(
+    ("password", "reason"),
+    [
+        ("0123456789", RUN), ("9876543210", RUN), ("abcdefghijkl", RUN), ("aaaaaaaaaaaa", REPEATED), ("xyzxyzxyzxyz", REPEATED),
+        ("qwertyuiop[]", ROW), ("azertyuiop", ROW), ("qsdfghjklm", ROW), ("12/03/1985", DATE), ("1985-03-12!", DATE),
+        ("motdepasse1", COMMON), ("password123", COMMON), ("P@ssw0rd!!", COMMON), ("Liechtenstein", WORD), ("vigievigie", REPEATED), ("vigie2026!", NAME),
+        ("alice-rules-71", NAME), ("ALICE~dupont~9", NAME), ("Dupont~lantern~71~plum", NAME),
+    ],
+)  # fmt: skip
+def test_weak_passwords_are_refused_with_the_reason(password: str, reason: str) -> None:
+    with pytest.raises(BadOption, match="too easy to guess") as error:
+        passwords.check(password, "alice.dupont@example.org")
+    assert reason in str(error.value)
+    assert password not in str(error.value)
+
+
+@pytest.mark.parametrize("password", ["Fjord-lantern-71-plum", "correct horse battery", "été~brûlé~où~71", "Tr0ub4dor&3-zeppelin", "密码很长而且很难猜到的", "k9$Wq!vR2#xT"])
+def test_strong_passwords_are_accepted(password: str) -> None:
+    passwords.check(password, "alice.dupont@example.org")
+
+
+@pytest.mark.parametrize("length", [0, 9, 201, 1_000_000])
+def test_lengths(length: int) -> None:
+    with pytest.raises(BadOption, match=f"has {length:,} characters; 10 to 200 are accepted"):
+        passwords.check("x" * length, "alice")
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.text(min_size=0, max_size=220))
+def test_any_password_is_judged_soon(password: str) -> None:
+    began = time.perf_counter()
+    with suppress(BadOption):
+        passwords.check(password, "alice")
+    assert time.perf_counter() - began < 1
+
+
+def test_slow_passwords_are_cut_before_they_are_judged() -> None:
+    began = time.perf_counter()
+    for piece in ("qwertyuiop[]", "p4ssw0rd", "20012001", "a1B!", "4@8({[</6g9!1|l"):
+        with suppress(BadOption):
+            passwords.check((piece * 60)[:200], "alice")
+    assert time.perf_counter() - began < 2
+
+
+def test_hashes() -> None:
+    hash_ = passwords.hashed("Fjord-lantern-été")
+    assert passwords.verified(hash_, "Fjord-lantern-été")
+    assert passwords.verified(hash_, "Fjord-lantern-e\u0301te\u0301"), "as another keyboard writes it"
+    assert not passwords.verified(hash_, "fjord-lantern-été")
+    assert not passwords.verified(None, "the password of nobody")
+    assert not passwords.verified("no hash", "Fjord-lantern-été")
+    assert not passwords.verified(hash_, "x" * 100_000)
+    assert passwords.hashed("Fjord-lantern-été") != hash_
+    assert passwords.verified(passwords.hashed("\ud800" * 12), "\ud800" * 12)
+
+
+def test_a_verification_costs_what_an_attacker_feels() -> None:
+    hash_ = passwords.hashed("Fjord-lantern-71-plum")
+    fastest = min(_seconds(hash_) for _each in range(5))
+    assert 0.01 < fastest < 1
+
+
+def _seconds(hash_: str) -> float:
+    began = time.perf_counter()
+    passwords.verified(hash_, "wrong")
+    return time.perf_counter() - began
+
+
+@given(st.text(max_size=220))
+def test_a_kept_name_is_its_own_spelling(name: str) -> None:
+    key = names.key(name)
+    if key is None:
+        with pytest.raises(BadOption):
+            names.accepted(name)
+    else:
+        kept = names.accepted(name)
+        assert names.accepted(kept) == kept
+        assert names.key(kept) == key
+        assert len(key) <= 400

@@ -1,0 +1,359 @@
+"""Runs looked for and compared, on MLflow's own SQLite and on a real server that dies and hangs."""
+
+import json
+import os
+import signal
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
+from mlflow import MlflowClient
+from mlflow.entities import Metric, Param, RunTag
+
+from core.analyses import runs
+from core.analyses.runs import Wanted, compared, cost_of_accuracy, direction, look_up, search, table
+from core.data.dataset import Dataset
+from core.errors import NotOnRecord
+from core.exports import as_csv
+from core.figures.runs import accuracy_and_cost, common_ends, shares, small
+from core.results.run_card import Picture
+from core.run import Actor, Workplace, tracked_run
+from core.text import Text
+from mlflow_utils import searching
+from mlflow_utils.record import Record
+from mlflow_utils.tracking import KEY, Tracking
+from tests.conftest import Server, free_port, stop, workplace_in
+from tests.test_commands import vigie  # noqa: F401
+
+BY = Actor("alice", "tests")
+DIGEST = "ab12" * 16
+
+
+def made(at: Workplace, number: int, task: str = "anomalies", **tags: str) -> str:
+    """A run straight in MLflow, a second after the one before; its id."""
+    client = MlflowClient(at.tracking.uri)
+    experiment = at.tracking.experiment(client, task)
+    began = 1_700_000_000_000 + 1000 * number
+    given_tags = {KEY: f"{number:032x}", "vigie.status": "completed", "model_name": "Forest", "user": "alice", "dataset.files": "gas.csv", "dataset.digest": DIGEST} | tags
+    run = client.create_run(experiment, began, run_name=f"{given_tags['model_name']} · {given_tags['dataset.files'][:80]}")
+    client.log_batch(
+        run.info.run_id, [Metric("seconds", 1.0 + number, began, 0), Metric("emissions_kg", 1e-6 * (number + 1), began, 0)],
+        [Param("number", str(number))], [RunTag(name, text) for name, text in given_tags.items()],
+    )  # fmt: skip
+    client.set_terminated(run.info.run_id, "FINISHED", began + 500)
+    return str(run.info.run_id)
+
+
+def ids(found: searching.Found) -> list[str]:
+    return [each.record.id for each in found.runs]
+
+
+def recorded(dataset: Dataset, at: Workplace, task: str = "anomalies", **params: object) -> str:
+    with tracked_run(task, "IsolationForest", params, dataset, BY, at) as run:
+        run.metrics["anomalies"] = 3
+        (run.folder / "note.txt").write_text("x")
+    return run.id
+
+
+# ---- looked for -----------------------------------------------------------------------------------------------------
+
+
+def test_the_newest_come_first_page_by_page(place: Workplace) -> None:
+    every = [made(place, number, ["anomalies", "forecast"][number % 2]) for number in range(7)][::-1]
+    found, silent = search(place, limit=3)
+    assert not silent
+    pages = [ids(found)]
+    while found.token:
+        found, _ = search(place, limit=3, token=found.token)
+        pages.append(ids(found))
+    assert pages == [every[:3], every[3:6], every[6:]]
+    assert [each.record.experiment for each in search(place)[0].runs[:2]] == ["anomalies", "forecast"]
+
+
+def test_runs_that_began_together_are_each_listed_once(place: Workplace) -> None:
+    every = {made(place, 1) for _ in range(5)}
+    found, seen = search(place, limit=2)[0], []
+    while True:
+        seen += ids(found)
+        if not found.token:
+            break
+        found = search(place, limit=2, token=found.token)[0]
+    assert sorted(seen) == sorted(every)
+
+
+@pytest.mark.parametrize(
+    ("wanted", "numbers"),
+    [
+        (Wanted(task="forecast"), [2]),
+        (Wanted(task="nothing"), []),
+        (Wanted(model="rIDge"), [2]),
+        (Wanted(user="BOB"), [1]),
+        (Wanted(data="É"), [3]),
+        (Wanted(data="elec_b"), [3]),
+        (Wanted(data=DIGEST[:8]), [4, 2, 1, 0]),
+        (Wanted(data=DIGEST), [4, 2, 1, 0]),
+        (Wanted(status="failed"), [4]),
+        (Wanted(status="running"), []),
+        (Wanted(since_ms=1_700_000_003_000), [4, 3]),
+        (Wanted(since_ms=1_700_000_001_000, until_ms=1_700_000_003_000), [2, 1]),
+        (Wanted(text="no rows"), [4]),
+        (Wanted(user="alice", model="forest", data="gas"), [4, 0]),
+    ],
+)
+def test_filters(place: Workplace, wanted: Wanted, numbers: list[int]) -> None:
+    every = [
+        made(place, 0), made(place, 1, user="bob"), made(place, 2, "forecast", model_name="Ridge"),
+        made(place, 3, **{"dataset.files": "élec_b.csv", "dataset.digest": "cd34" * 16}), made(place, 4, **{"vigie.status": "failed", "error": "BadData: No rows"}),
+    ]  # fmt: skip
+    MlflowClient(place.tracking.uri).set_terminated(every[4], "FAILED")
+    assert ids(search(place, wanted)[0]) == [every[number] for number in numbers]
+
+
+@pytest.fixture(scope="module")
+def stored(tmp_path_factory: pytest.TempPathFactory, empty_store: Path) -> Workplace:
+    """A store that many searches share."""
+    folder = tmp_path_factory.mktemp("many")
+    at = workplace_in(folder, empty_store)
+    for number, name in enumerate(NAMES):
+        made(at, number, model_name=name, user=name, **{"dataset.files": name})
+    return at
+
+
+NAMES = (
+    "plain", "it's", 'say "so"', "a\\b", "100%", "under_score", "x' OR '1'='1", "`tick`", "; DROP TABLE runs; --", "été à Évry", "a%' and tags.user = 'b",
+    "日本", "new\nline", "ILIKE", "' and attributes.status = 'FINISHED",
+)  # fmt: skip
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.text(max_size=12) | st.sampled_from(NAMES) | st.text(alphabet="'\"`\\%_ -;()=aex", max_size=12))
+@example("'")
+@example("' or 1=1 --")
+@example("%' AND tags.`user` ILIKE '%")
+@example("\0")
+def test_what_a_person_types_neither_breaks_nor_widens_a_filter(stored: Workplace, typed: str) -> None:
+    """The answer is the one that reading every run and looking by hand gives."""
+    every, _ = search(stored, limit=100)
+    assert len(every.runs) == len(NAMES)
+    for name, tag in (("model", "model_name"), ("user", "user"), ("data", "dataset.files")):
+        found, silent = search(stored, Wanted(**{name: typed}), limit=100)
+        assert not silent
+        if searching.DIGEST.fullmatch(typed) and name == "data":
+            continue
+        assert ids(found) == [each.record.id for each in every.runs if typed.casefold() in each.record.tags[tag].casefold()]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_name_is_found_by_itself(stored: Workplace, name: str) -> None:
+    found, _ = search(stored, Wanted(model=name, user=name, data=name))
+    assert [each.record.tags["model_name"] for each in found.runs] == [name]
+
+
+@pytest.mark.parametrize("token", ["x", "-", "1-", "'; drop", "9" * 30 + "-a", "²-a"])
+def test_a_token_that_is_none_begins_anew_or_ends(stored: Workplace, token: str) -> None:
+    found, silent = search(stored, limit=100, token=token)
+    assert len(found.runs) == len(NAMES)
+    assert not silent
+
+
+def test_a_search_that_finds_little_stops_after_a_second_and_goes_on(stored: Workplace, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(searching, "SEARCHING", 0.0)
+    found, seen, pages = search(stored, Wanted(text="été"))[0], [], 1
+    while found.token:
+        seen += ids(found)
+        found, pages = search(stored, Wanted(text="été"), token=found.token)[0], pages + 1
+    seen += ids(found)
+    assert len(seen) == 1
+    assert pages > 3
+
+
+# ---- beside MLflow --------------------------------------------------------------------------------------------------
+
+
+def test_waiting_runs_are_merged_once(place: Workplace, sample: Dataset) -> None:
+    delivered = recorded(sample, place)
+    waiting = Record("forecast", "waits", tags={"model_name": "Ridge", "user": "bob"}, status="completed")
+    place.tracking.spool.open(waiting)
+    place.tracking.spool.update(waiting, "waiting")
+    half = Record("clusters", "half there", status="completed")
+    place.tracking.start(half)  # MLflow knows of it
+    place.tracking.spool.update(half, "waiting")
+    found, _ = search(place)
+    assert {each.record.key for each in found.runs} == {half.key, waiting.key, look_up([delivered], place)[0].key}
+    assert len(found.runs) == 3
+    assert {each.record.key: each.waits for each in found.runs}[waiting.key]
+    assert ids(search(place, Wanted(user="bob"))[0]) == [waiting.key]
+    lines = table(found.runs)
+    assert lines["waits"].sum() == 2
+    assert lines.loc[~lines["waits"], "value"].tolist() == [3]
+
+
+def test_a_run_that_goes_on_is_running(place: Workplace) -> None:
+    place.tracking.start(Record("anomalies", "going on"))
+    [listed] = search(place)[0].runs
+    assert (listed.status, listed.waits) == ("running", False)
+    assert len(search(place, Wanted(status="running"))[0].runs) == 1
+
+
+def test_without_mlflow_this_machine_remembers(tmp_path: Path, empty_store: Path, sample: Dataset) -> None:
+    at = workplace_in(tmp_path, empty_store, f"http://bob:hidden@127.0.0.1:{free_port()}")
+    run = recorded(sample, at, number=1)
+    found, silent = search(at)
+    assert ids(found) == [run]
+    assert found.runs[0].waits
+    assert "MLflow does not answer" in silent
+    assert "hidden" not in silent
+    assert runs.mlflow_front("anomalies", at) == ""
+    assert runs.mlflow_page(found.runs[0].record, at) == ""
+    assert compared([run], at).parameters.loc["number", run] == "1"
+
+
+@pytest.mark.server
+def test_a_server_that_answers_dies_and_hangs(
+    tmp_path: Path, empty_store: Path, sample: Dataset, mlflow_server: tuple[str, Server], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    uri, start = mlflow_server
+    server = start()
+    at = workplace_in(tmp_path / "client", empty_store, uri)
+    run = recorded(sample, at, number=1)
+    elsewhere = Workplace.below(tmp_path / "other", Tracking(uri, None, tmp_path / "other" / "runs"))
+    found, silent = search(elsewhere)
+    assert (ids(found), silent) == ([run], "")
+    assert compared([run], elsewhere).metrics.loc["anomalies", run] == 3
+    assert not elsewhere.tracking.spool.files(found.runs[0].record.key).exists(), "files were fetched for a table"
+    assert runs.mlflow_page(found.runs[0].record, elsewhere).endswith(f"/runs/{run}")
+    assert runs.mlflow_front("anomalies", elsewhere).startswith(f"{uri}/#/experiments/")
+    assert runs.mlflow_front("", elsewhere) == f"{uri}/#/experiments"
+    os.killpg(server.pid, signal.SIGSTOP)  # it takes connections and says nothing
+    try:
+        with monkeypatch.context() as moment:  # between the question whether it lives, and the search
+            moment.setattr(Tracking, "reachable", lambda _: True)
+            assert_silent(at, run)
+        assert_silent(at, run)
+    finally:
+        os.killpg(server.pid, signal.SIGCONT)
+    stop(server)
+    assert_silent(at, run)
+
+
+def assert_silent(at: Workplace, run: str) -> None:
+    """What began here is listed, in less than two seconds."""
+    at.tracking._down_until = 0.0
+    runs._patience(at.tracking.uri).try_again()
+    began = time.perf_counter()
+    found, silent = search(at)
+    assert time.perf_counter() - began < 2.0
+    assert ids(found) == [run]
+    assert silent
+
+
+# ---- side by side ---------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def three(place: Workplace, sample: Dataset) -> list[str]:
+    """Runs that differ in one parameter; the second is better, the third costs nothing."""
+    made = []
+    for number, (wape, coverage) in enumerate(((0.3, 0.9), (0.1, 0.8), (0.2, 0.7))):
+        with tracked_run("forecast", "Ridge", {"alpha": number, "horizon": 7, "=cmd": "=1+1"}, sample, BY, place) as run:
+            run.metrics |= {"wape": wape, "wape_7": wape, "coverage": coverage, "r2": 0.5}
+        made.append(run.id)
+    return made
+
+
+def test_runs_side_by_side(place: Workplace, three: list[str]) -> None:
+    found = compared(three, place)
+    assert found.same_data
+    assert found.same_task
+    assert list(found.parameters.index[:1]) == ["alpha"]
+    assert found.differing().to_dict() == {"alpha": True, "horizon": False, "=cmd": False}
+    best = found.best()
+    assert best.loc["wape"].tolist() == best.loc["wape_7"].tolist() == [False, True, False]
+    assert not best.loc["coverage"].any(), "nobody says that more is better"
+    assert not best.loc["r2"].any(), "all are alike"
+    written = as_csv(found.to_frame()).decode("utf-8-sig")
+    assert "'=cmd" in written
+    assert "'=1+1" in written
+
+
+def test_what_differs_on_other_data_and_what_is_missing(place: Workplace, three: list[str], sample: Dataset) -> None:
+    other = recorded(sample.select(sample.entities[:1]), place, alpha=1)
+    found = compared([three[0], other], place)
+    assert not found.same_data
+    assert not found.same_task
+    assert found.parameters.loc["horizon"].tolist() == ["7", ""]
+    assert np.isnan(found.metrics.loc["anomalies", three[0]])
+    with pytest.raises(NotOnRecord, match="No run ffff"):
+        compared([three[0], "f" * 32], place)
+
+
+@pytest.mark.parametrize(("metric", "way"), [("wape", -1), ("wape_28", -1), ("vus_pr", 1), ("hit_100", 1), ("seconds", -1), ("coverage", 0), ("random.f1", 0), ("pa_f1", 0)])
+def test_which_way_is_better(metric: str, way: int) -> None:
+    assert direction(metric) == way
+
+
+def listed(accuracy: float, kg: float, digest: str = "a", **params: object) -> searching.Listed:
+    tags = {"dataset.digest": digest, "dataset.files": f"{digest}<b>.csv", "model_name": "Ridge"}
+    record = Record("forecast", "x", params=params, metrics={"wape": accuracy, "emissions_kg": kg}, tags=tags, status="completed")
+    return searching.Listed(record, "completed")
+
+
+def test_the_front_is_what_no_run_on_the_same_data_beats() -> None:
+    some = [listed(0.1, 3e-6), listed(0.2, 1e-6), listed(0.2, 2e-6), listed(0.3, 5e-6), listed(0.9, 9e-6, "b"), listed(0.01, 1e-9, model_run="x")]
+    points = cost_of_accuracy(some, "forecast")
+    assert points["front"].tolist() == [True, True, False, False, True]
+    figure = accuracy_and_cost(points, "wape")
+    stars = [symbol for trace in figure.data if trace.mode == "markers" for symbol in trace.marker.symbol]
+    assert stars.count("star") == 3
+    assert "<b>" not in figure.to_json()
+    assert cost_of_accuracy(some, "anomalies").empty
+    assert cost_of_accuracy([], "forecast").empty
+
+
+@given(st.lists(st.tuples(st.floats(0, 1), st.floats(1e-9, 1e-3)), min_size=1, max_size=12))
+def test_the_front_is_never_empty_and_no_member_beats_another(points: list[tuple[float, float]]) -> None:
+    found = cost_of_accuracy([listed(*each) for each in points], "forecast")
+    front = found[found["front"]]
+    assert len(front)
+    for one in front.itertuples():
+        assert not ((front["accuracy"] < one.accuracy) & (front["emissions_g"] <= one.emissions_g)).any()
+
+
+def test_small_pictures_share_an_axis_where_they_show_the_same() -> None:
+    one = Picture("histogram", Text("Scores"), (0.0, 1.0, 2.0), {"rows": (1.0, 3.0)}, 1.5)
+    two = Picture("histogram", Text("Scores"), (0.0, 1.0, 2.0), {"rows": (10.0, 10.0)})
+    assert common_ends([shares(one), shares(two)]) == (0.0, pytest.approx(1.05 * 0.75))
+    assert common_ends([one, Picture("bars", Text("Other"), ("a",), {"n": (1.0,)})]) is None
+    assert small(one).layout.shapes[0].x0 == 1.5
+    assert len(small(Picture("lines", Text("L"), (1.0, 2.0), {"a": (1.0, None), "b": (2.0, 3.0)})).data) == 2
+
+
+# ---- the command ----------------------------------------------------------------------------------------------------
+
+
+def test_list_show_and_card(vigie, tmp_path: Path, empty_store: Path, sample: Dataset) -> None:  # type: ignore[no-untyped-def]  # noqa: F811
+    folder = tmp_path / "data"
+    folder.mkdir()
+    at = workplace_in(folder, empty_store)
+    run = recorded(sample, at, contamination=0.1)
+    answer = json.loads(vigie("runs", "list", "--task", "anomalies", "--json").stdout)
+    assert [each["run"] for each in answer["runs"]] == [run]
+    assert run in vigie("runs", "show", run).stdout
+    html, written = tmp_path / "card.html", tmp_path / "card.json"
+    ran = vigie("runs", "card", run, "--html", html, "--json", written)
+    assert ran.returncode == 0, ran.stderr
+    assert run in html.read_text(encoding="utf-8")
+    assert json.loads(written.read_text(encoding="utf-8"))["about"]["id"] == run
+    ran = vigie("runs", "card", "f" * 32)
+    assert (ran.returncode, ran.stdout) == (1, "")
+    assert "No run ffffffffffff is on record." in ran.stderr
+    ran = vigie("detect", "0" * 64)
+    assert ran.returncode == 1
+    assert "is not stored here" in ran.stderr
+    at.datasets.save(sample)
+    ran = vigie("detect", sample.digest, "--entity", "Atlantis")
+    assert ran.returncode == 2
+    assert sample.entities[0] in ran.stderr
