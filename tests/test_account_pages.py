@@ -1,12 +1,14 @@
 """account/mine.py, account/users.py: what they show and change, in Streamlit's own test harness on real accounts."""
 
 from collections.abc import Iterator
+from types import SimpleNamespace
 
 import pytest
 from streamlit.testing.v1 import AppTest
 
 from core.run import Workplace
 from core.stores.accounts import Accounts
+from pages.parts import session
 from pages.parts.session import Person
 from tests.test_pages import at, clicked, opened, texts
 
@@ -166,3 +168,49 @@ def test_the_last_administrator_cannot_be_taken_away(at: Workplace, accounts: Ac
     user = accounts.user("ada")
     assert user
     assert (user.roles, user.disabled) == ({"administrator"}, False)
+
+
+# ---- whom a provider vouches for ------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def vouched(at: Workplace, monkeypatch: pytest.MonkeyPatch) -> Iterator[Accounts]:
+    """Mallory comes from the identity provider; there are no accounts."""
+    found = Accounts("", at.events.folder.parent)
+    monkeypatch.setattr("core.stores.accounts.accounts", lambda: found)
+    monkeypatch.setattr("pages.parts.session.sign_in_required", lambda: True)
+    monkeypatch.setattr("pages.parts.session.token", lambda: "")
+    monkeypatch.setattr("pages.parts.session.identity", lambda: "mallory@example.org")
+    yield found
+    found.close()
+
+
+def test_a_provider_makes_nobody_the_first_user(at: Workplace, vouched: Accounts) -> None:
+    """Else nobody could use the token any more."""
+    assert "Nobody can sign in yet" in texts(opened())
+    assert vouched.empty()
+
+
+def test_a_provider_gives_no_role(at: Workplace, vouched: Accounts) -> None:
+    vouched.add_user("ada", PASSWORD, ["administrator"])
+    assert "An administrator has to give you a role" in texts(opened())
+    user = vouched.user("mallory@example.org")
+    assert user
+    assert user.roles == frozenset()
+    opened()
+    assert [(event.event, event.user) for event in at.events.read()] == [("sign_in", "mallory@example.org")]
+
+
+@pytest.mark.parametrize(
+    ("claims", "name"),
+    [
+        ({"email": "eve@example.org", "email_verified": True, "sub": "17"}, "eve@example.org"),
+        ({"email": "eve@example.org", "sub": "17"}, "eve@example.org"),
+        ({"email": "eve@example.org", "email_verified": False, "sub": "17"}, "17"),
+        ({"sub": "17"}, "17"),
+        ({}, ""),
+    ],
+)
+def test_what_a_provider_calls_people(monkeypatch: pytest.MonkeyPatch, claims: dict[str, object], name: str) -> None:
+    monkeypatch.setattr(session.st, "user", SimpleNamespace(is_logged_in=True, to_dict=lambda: claims))
+    assert session.identity() == name

@@ -87,8 +87,9 @@ def test_runs_wait_for_what_is_away_and_are_delivered_once(
     waits.append(time.perf_counter() - began)
     for number in (2, 3, 4):
         began = time.perf_counter()
-        assert not record(number, sample, at, task).delivered
-        waits.append(time.perf_counter() - began)
+        run_too = record(number, sample, at, task)
+        waits.append(time.perf_counter() - began - run_too.seconds)
+        assert not run_too.delivered
     assert len(at.tracking.spool.waiting()) == 4
     assert past_run(run.id, at).files.joinpath("note.txt").read_text() == "1"
     server.start() if fault == "killed" else server.thaw()
@@ -171,7 +172,7 @@ def test_a_run_that_mlflow_refuses_is_in_nobodys_way(up: Services, at: Workplace
     for _ in range(2):
         at.tracking.replay()
     assert [each.key for each in at.tracking.spool.waiting()] == [run.key]
-    assert "x" * 50 in at.tracking.spool.last_error()
+    assert "Param key" in at.tracking.spool.last_error()
 
 
 # ---- a full disk ----------------------------------------------------------------------------------------------------
@@ -254,8 +255,7 @@ def test_a_process_killed_in_the_middle_of_actions(up: Services, tmp_path: Path)
     runs, events, feedback = runs_of(up), events_of(up), feedback_of(up)
     assert ended < began, "nothing was killed in the middle"
     assert {number for number in runs if number >= 1000} <= began
-    assert all(runs[number] == 1 for number in ended)
-    assert all(events[number] == 1 == feedback[number] for number in ended)
+    assert not {number: (runs[number], events[number], feedback[number]) for number in ended}.items() - {number: (1, 1, 1) for number in ended}.items()
     assert all(max(runs[number], events[number], feedback[number]) <= 1 for number in began)
 
 

@@ -44,18 +44,18 @@ def test_lengths(length: int) -> None:
 @settings(max_examples=40, deadline=None)
 @given(st.text(min_size=0, max_size=220))
 def test_any_password_is_judged_soon(password: str) -> None:
-    began = time.perf_counter()
+    began = time.thread_time()
     with suppress(BadOption):
         passwords.check(password, "alice")
-    assert time.perf_counter() - began < 1
+    assert time.thread_time() - began < 1
 
 
 def test_slow_passwords_are_cut_before_they_are_judged() -> None:
-    began = time.perf_counter()
+    began = time.thread_time()
     for piece in ("qwertyuiop[]", "p4ssw0rd", "20012001", "a1B!", "4@8({[</6g9!1|l"):
         with suppress(BadOption):
             passwords.check((piece * 60)[:200], "alice")
-    assert time.perf_counter() - began < 2
+    assert time.thread_time() - began < 2
 
 
 def test_hashes() -> None:
@@ -77,9 +77,9 @@ def test_a_verification_costs_what_an_attacker_feels() -> None:
 
 
 def _seconds(hash_: str) -> float:
-    began = time.perf_counter()
+    began = time.thread_time()
     passwords.verified(hash_, "wrong")
-    return time.perf_counter() - began
+    return time.thread_time() - began
 
 
 @given(st.text(max_size=220))

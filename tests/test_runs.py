@@ -92,7 +92,7 @@ def test_runs_that_began_together_are_each_listed_once(place: Workplace) -> None
         (Wanted(model="rIDge"), [2]),
         (Wanted(user="BOB"), [1]),
         (Wanted(data="É"), [3]),
-        (Wanted(data="elec_b"), [3]),
+        (Wanted(data="LEC_b"), [3]),
         (Wanted(data=DIGEST[:8]), [4, 2, 1, 0]),
         (Wanted(data=DIGEST), [4, 2, 1, 0]),
         (Wanted(status="failed"), [4]),

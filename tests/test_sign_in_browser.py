@@ -195,25 +195,12 @@ def test_an_anonymous_deep_link_of_a_fresh_process(browser: Browser, tmp_path: P
 
 @pytest.fixture
 def with_provider(tmp_path: Path) -> Iterator[str]:
-    """A server at which an identity provider vouches for people; two have an account."""
+    """A server at which an identity provider vouches for people; one of them was given a role beforehand."""
     accounts = Accounts("", tmp_path)
     accounts.add_user("ada", PASSWORD, ["administrator"])
     accounts.add_user("alice@example.org", None, ["operator"])
-    with beside_a_provider(tmp_path) as url:
-        yield url
-
-
-@pytest.fixture
-def with_provider_alone(tmp_path: Path) -> Iterator[str]:
-    """The same without any account."""
-    with beside_a_provider(tmp_path) as url:
-        yield url
-
-
-@contextmanager
-def beside_a_provider(folder: Path) -> Iterator[str]:
     port, provider_port = free_port(), free_port()
-    secrets = folder / "secrets.toml"
+    secrets = tmp_path / "secrets.toml"
     secrets.write_text(
         f"""[auth]
 redirect_uri = "http://127.0.0.1:{port}/oauth2callback"
@@ -228,7 +215,7 @@ server_metadata_url = "http://127.0.0.1:{provider_port}/.well-known/openid-confi
         stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True,
     )  # fmt: skip
     answers(f"http://127.0.0.1:{provider_port}/.well-known/openid-configuration")
-    process = started(folder, port, f"--secrets.files={secrets}", VIGIE_REQUIRE_SIGN_IN="true")
+    process = started(tmp_path, port, f"--secrets.files={secrets}", VIGIE_REQUIRE_SIGN_IN="true")
     try:
         yield f"http://127.0.0.1:{port}"
     finally:
@@ -270,13 +257,3 @@ def test_an_identity_provider_says_who_and_our_accounts_say_what(browser: Browse
         assert "is disabled" in said(page)
     came = [(event.user, event.status) for event in Events(tmp_path / "events").read() if event.event == "sign_in"]
     assert came == [("alice@example.org", "completed"), ("new@example.org", "completed")], "one for each, not for each refresh"
-
-
-@pytest.mark.server
-def test_an_identity_provider_makes_nobody_the_first(browser: Browser, with_provider_alone: str, tmp_path: Path) -> None:
-    """Whoever comes by the provider before there is an administrator is asked for the token, and is nobody yet."""
-    with at(browser, f"{with_provider_alone}/auth/login") as page:
-        page.locator("input[name=sub]").fill("mallory@example.org")
-        page.get_by_role("button", name="Authorize").click()
-        expect(page.get_by_text("Nobody can sign in yet.")).to_be_visible()
-        assert Accounts("", tmp_path).empty()

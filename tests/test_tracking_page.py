@@ -7,12 +7,141 @@ import pandas as pd
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from core.analyses import anomalies, forecast
+from core.analyses import anomalies
 from core.data.dataset import Dataset
 from core.errors import BadData
 from core.run import Actor, Workplace, tracked_run
-from mlflow_utils.tracking import Tracking
 from pages.parts import text
 from tests.conftest import free_port, workplace_in
-from tests.servers import hanging
 from tests.test_pages import at, opened, texts  # noqa: F401
+
+PAGE = "operations/tracking.py"
+BY = Actor("alice", "tests")
+
+
+def recorded(dataset: Dataset, at: Workplace, task: str = "forecast", wape: float = 0.1, **params: object) -> str:  # noqa: F811
+    with tracked_run(task, "Ridge", {"horizon": 7, **params}, dataset, BY, at) as run:
+        run.metrics |= {"wape": wape}
+        (run.folder / "note.txt").write_text("x")
+    return run.id
+
+
+def listed(app: AppTest) -> pd.DataFrame:
+    return app.dataframe[0].value
+
+
+def labels(app: AppTest) -> set[str]:
+    return {str(each.proto.label) for kind in ("download_button", "page_link", "link_button") for each in app.get(kind)}
+
+
+def filled(app: AppTest, key: str, value: str) -> AppTest:
+    return next(each for each in (*app.text_input, *app.selectbox) if each.key == key).set_value(value).run()
+
+
+def test_without_runs_it_says_so(at: Workplace) -> None:  # noqa: F811
+    app = opened(PAGE)
+    assert not app.exception
+    assert "No run is on record yet" in texts(app)
+
+
+def test_runs_are_listed_and_filtered(at: Workplace, sample: Dataset) -> None:  # noqa: F811
+    recorded(sample, at, wape=0.0612)
+    recorded(sample, at, task="clusters")
+    app = opened(PAGE)
+    assert not app.exception
+    assert listed(app)["task"].tolist() == ["Clusters", "Forecast"]
+    assert listed(app)["figure"].tolist() == ["–", "WAPE 6.12%"]
+    app = filled(app, "tracking-task", "forecast")
+    assert listed(app)["task"].tolist() == ["Forecast"]
+    assert "wape: lower is better" in texts(app)
+    app = filled(app, "tracking-model", "' OR '1'='1")
+    assert not app.exception
+    assert not app.dataframe
+    assert "No run fits these filters" in texts(app)
+
+
+def test_one_run_is_opened_with_the_way_to_its_result(at: Workplace, sample: Dataset) -> None:  # noqa: F811
+    forest = anomalies.detectors()["isolation-forest"](n_estimators=10)
+    _, run = anomalies.detect(sample, forest, compare_with="entity", at=at, by=BY)
+    app = opened(PAGE, runs=run.id)
+    assert not app.exception
+    assert "are not stored here" in texts(app)
+    at.datasets.save(sample)
+    app = opened(PAGE, runs=run.id)
+    assert {"Open the result", "Run card", "Run card (JSON)"} <= labels(app)
+    [link] = app.get("page_link")
+    assert link.proto.page == "anomalies"
+    assert (sample.digest in link.proto.query_string, run.id in link.proto.query_string) == (True, True)
+    assert "Model" in {each.label for each in app.expander}
+    assert {"Run card", "Run card (JSON)"} <= labels(opened("analysis/anomalies.py", dataset=sample.digest, run=run.id))
+
+
+def test_a_failed_run_says_why(at: Workplace, sample: Dataset) -> None:  # noqa: F811
+    with pytest.raises(BadData), tracked_run("anomalies", "Forest", {}, sample, BY, at) as run:
+        raise BadData("Too few rows in {file}.", file="x.csv")
+    app = opened(PAGE, runs=run.id)
+    assert "Too few rows in x.csv" in texts(app)
+    assert "Open the result" not in labels(app)
+
+
+def test_runs_are_compared_from_the_address(at: Workplace, sample: Dataset) -> None:  # noqa: F811
+    chosen = [recorded(sample, at, wape=wape, alpha=wape) for wape in (0.3, 0.1)]
+    app = opened(PAGE, runs=",".join(chosen))
+    assert not app.exception
+    parameters, metrics = app.dataframe[1].value, app.dataframe[2].value
+    assert parameters["Parameter"].tolist() == ["alpha"], "only what differs"
+    assert parameters["≠"].tolist() == ["≠"]
+    wape = metrics[metrics["Metric"] == "wape"].iloc[0].tolist()[1:]
+    assert wape == ["0.3", "★ 0.1"]
+    assert app.query_params["runs"] == ",".join(chosen)
+    assert "Comparison (CSV)" in labels(app)
+
+
+def test_other_data_are_not_ranked(at: Workplace, sample: Dataset) -> None:  # noqa: F811
+    chosen = [recorded(sample, at), recorded(sample.select(sample.entities[:1]), at, wape=0.01)]
+    app = opened(PAGE, runs=",".join(chosen))
+    assert "different data" in texts(app)
+    assert not app.dataframe[2].value.astype(str).apply(lambda column: column.str.contains("★")).any(axis=None)
+
+
+@pytest.mark.parametrize(("address", "words"), [("f" * 32, "No run ffff"), ("../../etc,x", "No run"), (",".join("abcdef"), "at most 5")])
+def test_an_address_that_leads_nowhere_is_a_message(at: Workplace, sample: Dataset, address: str, words: str) -> None:  # noqa: F811
+    recorded(sample, at)
+    app = opened(PAGE, runs=address)
+    assert not app.exception
+    assert words in texts(app)
+    assert len(listed(app)) == 1, "the list is there all the same"
+
+
+def test_hostile_names_are_text(at: Workplace, sample: Dataset) -> None:  # noqa: F811
+    run = recorded(sample.replace(files=("<script>alert(1)</script>.csv",)), at)
+    app = opened(PAGE, runs=run)
+    assert not app.exception
+    assert "<script>alert(1)</script>.csv" in listed(app)["files"].tolist()
+
+
+def test_a_dead_mlflow_costs_less_than_two_seconds(  # type: ignore[no-untyped-def]
+    tmp_path: Path, empty_store: Path, sample: Dataset, monkeypatch: pytest.MonkeyPatch, at: Workplace  # noqa: F811
+) -> None:
+    folder = tmp_path / "dead"
+    folder.mkdir()
+    dead = workplace_in(folder, empty_store, f"http://127.0.0.1:{free_port()}")
+    run = recorded(sample, dead)
+    opened(PAGE)  # what is imported once is not the server's fault
+    monkeypatch.setattr("pages.parts.session.workplace", lambda: dead)
+    app = opened(PAGE, runs=run)
+    dead.tracking._down_until = 0.0
+    began = time.perf_counter()
+    app = app.run()
+    assert time.perf_counter() - began < 2.0
+    assert not app.exception
+    assert "MLflow does not answer" in texts(app)
+    assert "waits for MLflow" in listed(app)["status"].iloc[0]
+
+
+def test_french(at: Workplace, sample: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: F811
+    monkeypatch.setattr(text, "language", lambda: "fr")
+    run = recorded(sample, at)
+    app = opened(PAGE, runs=run)
+    assert not app.exception
+    assert listed(app)["figure"].iloc[0].startswith("WAPE 10\u202f%")

@@ -20,6 +20,7 @@ from mlflow_utils.record import Record
 from mlflow_utils.searching import EVERY, Found, Listed, Wanted
 
 T = TypeVar("T")
+STEP = re.compile(r"_\d+$")  # a number of days ahead
 
 PATIENCE = 1.4  # seconds; with the question whether MLflow lives at all, a page waits less than two
 MOST = 5  # runs that are compared at a time
@@ -192,12 +193,13 @@ def compared(runs: Sequence[str], at: Workplace) -> Compared:
     parameters = parameters.fillna("").sort_index()
     differing = parameters.nunique(axis=1) > 1
     metrics = pd.DataFrame({record.id: pd.Series(record.metrics, dtype=float) for record in records})
-    return Compared(tuple(records), pd.concat([parameters[differing], parameters[~differing]]), metrics)
+    overall = sorted(metrics.index, key=lambda name: ("." in name, bool(STEP.search(name))))  # baselines, and single steps, come last
+    return Compared(tuple(records), pd.concat([parameters[differing], parameters[~differing]]), metrics.loc[overall])
 
 
 def direction(metric: str) -> int:
     """1 where higher is better, -1 where lower is, 0 where that is not so simple. `wape_7` is as `wape`."""
-    name = metric if metric in LOWER | HIGHER else re.sub(r"_\d+$", "", metric)
+    name = metric if metric in LOWER | HIGHER else STEP.sub("", metric)
     if metric.startswith("hit_"):
         return 1
     return 1 if name in HIGHER else -1 if name in LOWER else 0

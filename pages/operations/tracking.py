@@ -47,14 +47,14 @@ def page() -> None:
 def _filters() -> Wanted:
     """One row; what is empty does not count."""
     begin = partial(session.remember_in_address, BEFORE, "")
-    with st.container(horizontal=True, vertical_alignment="bottom", gap="small", key="tracking-filters"):
-        task = st.selectbox(_("Task"), ["", *TASKS], format_func=_task, key="tracking-task", on_change=begin)
-        model = st.text_input(_("Model"), key="tracking-model", on_change=begin)
-        data = st.text_input(_("Data"), key="tracking-data", on_change=begin, help=_("Part of a file's name, or how the digest begins (8 digits or more)."))
-        user = st.text_input(_("User"), key="tracking-user", on_change=begin)
-        period = st.date_input(_("Period"), (), key="tracking-period", on_change=begin, format=date_format())
-        status = st.selectbox(_("Status"), ["", *STATES], format_func=show.state, key="tracking-status", on_change=begin)
-        text = st.text_input(_("Text"), key="tracking-text", on_change=begin, help=_("In the run's name, id, error, or a parameter's value."))
+    with st.container(horizontal=True, vertical_alignment="bottom", gap="xsmall", key="tracking-filters"):
+        task = st.selectbox(_("Task"), ["", *TASKS], format_func=_task, key="tracking-task", on_change=begin, width=125)
+        model = st.text_input(_("Model"), key="tracking-model", on_change=begin, width=100)
+        data = st.text_input(_("Data"), key="tracking-data", on_change=begin, width=105, help=_("Part of a file's name, or how the digest begins (8 digits or more)."))
+        user = st.text_input(_("User"), key="tracking-user", on_change=begin, width=85)
+        period = st.date_input(_("Period"), (), key="tracking-period", on_change=begin, width=150, format=date_format())
+        status = st.selectbox(_("Status"), ["", *STATES], format_func=show.state, key="tracking-status", on_change=begin, width=108)
+        text = st.text_input(_("Text"), key="tracking-text", on_change=begin, width=88, help=_("In the run's name, id, error, or a parameter's value."))
     since, until = _milliseconds(tuple(period) if isinstance(period, tuple | list) else (period,))
     return Wanted(task, model.strip(), user.strip(), data.strip(), status, since, until, text.strip())
 

@@ -31,7 +31,7 @@ OPENING = 20.0  # seconds that the first caller may wait: while libraries load, 
 LOCK = 8_301_962_010  # any number of our own: PostgreSQL's advisory lock for those who write
 DISCREET: Any = {"hide_parameters": True, "logging_name": "accounts", "pool_timeout": 1}
 """Neither errors nor logs hold values; at level DEBUG SQLAlchemy would log every row it reads."""
-OPENINGS = Path(__file__).resolve().parent / "migrations"
+MIGRATIONS = Path(__file__).resolve().parent / "migrations"
 
 
 class Failed(Exception):
@@ -171,7 +171,7 @@ def _revision(engine: Engine) -> str | None:
 
 def _upgrade(connection: Connection) -> None:
     config = Config()
-    config.set_main_option("script_location", str(OPENINGS).replace("%", "%%"))
+    config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
     config.attributes["connection"] = connection
     command.upgrade(config, "head")
 

@@ -54,7 +54,10 @@ def _compared(address: str, digest: str) -> Drift:
 
 
 def _described(each: Stored) -> str:
-    return _("{files} · rows: {rows} · {when}").format(files=", ".join(each.files)[:60], rows=shown(each.rows), when=each.stored[:16].replace("T", " "))
+    """Ends with the digest: two datasets of the same files must not read the same."""
+    return _("{files} · rows: {rows} · repairs: {repairs} · {digest}").format(
+        files=", ".join(each.files)[:60], rows=shown(each.rows), repairs=each.repairs, digest=each.digest[:8]
+    )
 
 
 def _answer(found: Drift) -> None:

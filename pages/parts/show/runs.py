@@ -50,7 +50,7 @@ def columns() -> dict[str, object]:
     text, number = st.column_config.TextColumn, st.column_config.NumberColumn
     return {
         "began": st.column_config.DatetimeColumn(_("When"), format=f"{date_format()} HH:mm"), "task": text(_("Task")), "model": text(_("Model")),
-        "files": text(_("Data")), "user": text(_("User")), "figure": text(_("Main figure")), "status": text(_("Status")),
+        "files": text(_("Data")), "user": text(_("User")), "figure": text(_("Main figure")), "status": text(_("Status"), width=88),
         "seconds": number(_("Seconds"), format="localized"), "emissions": number("g CO₂", format="%.2g"),
     }  # fmt: skip
 
