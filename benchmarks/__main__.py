@@ -8,7 +8,7 @@ from benchmarks.lines import show
 
 BENCHMARKS = (
     "reading", "detection", "planted", "forecasting", "first_page", "payload", "clustering", "sequences",
-    "sgmvrnn", "sgmvrnn_accuracy", "scale",
+    "sgmvrnn", "sgmvrnn_accuracy", "scale", "analysts", "faults",
 )
 
 

@@ -196,6 +196,7 @@ def _runs(of: Services) -> list[object]:
 
 def events_of(of: Services) -> Counter[int]:
     """By number of the action, the events that Elasticsearch has."""
+    _asked(f"{of.elasticsearch.url}/vigie*/_refresh", {})
     asked = {"size": 10_000, "query": {"match_all": {}}}
     found = _asked(f"{of.elasticsearch.url}/vigie*/_search", asked)["hits"]["hits"]
     return Counter(

@@ -28,7 +28,10 @@ def neutralised(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def _safe(value: object) -> object:
-    return f"'{value}" if isinstance(value, str) and value.lstrip(" \n").startswith(FORMULA) else value
+    if not isinstance(value, str):
+        return value
+    guarded = f"'{value}" if value.lstrip(" \n").startswith(FORMULA) else value
+    return guarded.replace("\r\n", "\n").replace("\r", "\n")  # a lone one is written without quotes and begins a line
 
 
 def written_csv(table: pd.DataFrame, target: Path | io.BytesIO) -> None:

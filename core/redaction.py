@@ -22,6 +22,8 @@ def redacted(inputs: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _below(value: Any) -> Any:
+    if isinstance(value, list | tuple):
+        return [_below(each) for each in value]
     return redacted(value) if isinstance(value, Mapping) else value
 
 

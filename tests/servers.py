@@ -98,7 +98,7 @@ def s3(folder: Path, bucket: str = "vigie") -> Running:
     ports = {name: free_port() for name in ("port", "master", "filer", "volume")}
     command = [
         weed, "server", f"-dir={folder}", "-ip=127.0.0.1", "-ip.bind=127.0.0.1", "-s3", f"-s3.port={ports['port']}",
-        f"-s3.config={folder / 's3.json'}", f"-s3.port.grpc={free_port()}", "-s3.port.iceberg=0",
+        f"-s3.config={folder / 's3.json'}", f"-s3.port.grpc={free_port()}", "-s3.port.iceberg=0", "-s3.port.lance=0",
         f"-master.port={ports['master']}", f"-master.port.grpc={free_port()}", "-master.volumeSizeLimitMB=64",
         f"-filer.port={ports['filer']}", f"-filer.port.grpc={free_port()}",
         f"-volume.port={ports['volume']}", f"-volume.port.grpc={free_port()}", "-volume.max=20",

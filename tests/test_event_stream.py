@@ -488,7 +488,6 @@ def test_no_secret_no_place_no_private_text_is_sent_or_logged(
     assert sent["error_message"].startswith("no way in: postgresql://")
 
 
-@pytest.mark.xfail(strict=True, reason="core.redaction does not look into lists yet")
 def test_private_names_in_lists_are_removed(tmp_path: Path) -> None:
     at = Workplace.below(tmp_path, Tracking("sqlite://", None, tmp_path / "runs"))
     with recorded("data_load", Actor("ada"), at, list=[{"secret": "hunter2"}]):

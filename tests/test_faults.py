@@ -255,7 +255,7 @@ def test_a_process_killed_in_the_middle_of_actions(up: Services, tmp_path: Path)
     runs, events, feedback = runs_of(up), events_of(up), feedback_of(up)
     assert ended < began, "nothing was killed in the middle"
     assert {number for number in runs if number >= 1000} <= began
-    assert not {number: (runs[number], events[number], feedback[number]) for number in ended}.items() - {number: (1, 1, 1) for number in ended}.items()
+    assert {number: (runs[number], events[number], feedback[number]) for number in ended} == dict.fromkeys(ended, (1, 1, 1))
     assert all(max(runs[number], events[number], feedback[number]) <= 1 for number in began)
 
 

@@ -133,7 +133,6 @@ def test_a_full_disk_leaves_nothing_half(tmp_path: Path) -> None:
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     running = s3(tmp_path_factory.mktemp("s3"), NAME)
-    running.command.append("-s3.port.lance=0")  # else a port that two stores on one machine would share
     allowed = [f"{action}:{NAME}" for action in ("Read", "Write", "List")]  # the other one may make the bucket that is missing
     users = json.loads((running.folder / "s3.json").read_text())
     users["identities"].append({"name": "narrow", "credentials": [{"accessKey": "narrow", "secretKey": S3_SECRET}], "actions": allowed})

@@ -161,6 +161,7 @@ def test_a_token_that_is_none_begins_anew_or_ends(stored: Workplace, token: str)
 
 def test_a_search_that_finds_little_stops_after_a_second_and_goes_on(stored: Workplace, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(searching, "SEARCHING", 0.0)
+    monkeypatch.setattr(searching, "SCANNED", 4)
     found, seen, pages = search(stored, Wanted(text="été"))[0], [], 1
     while found.token:
         seen += ids(found)
@@ -306,7 +307,7 @@ def test_the_front_is_what_no_run_on_the_same_data_beats() -> None:
     points = cost_of_accuracy(some, "forecast")
     assert points["front"].tolist() == [True, True, False, False, True]
     figure = accuracy_and_cost(points, "wape")
-    stars = [symbol for trace in figure.data if trace.mode == "markers" for symbol in trace.marker.symbol]
+    stars = [symbol for trace in figure.data if trace.mode == "markers+text" for symbol in trace.marker.symbol]
     assert stars.count("star") == 3
     assert "<b>" not in figure.to_json()
     assert cost_of_accuracy(some, "anomalies").empty

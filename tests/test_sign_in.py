@@ -1,4 +1,7 @@
-"""Who reaches what, over HTTP and Streamlit's websocket, on a real server; and what the routes let in."""
+"""Who reaches what, over HTTP and Streamlit's websocket, on a real server; and what the routes let in.
+
+Of pages/account: the gate's sign_in, refused and who, the forms of markup, routes, notices and invitation.
+"""
 
 import re
 import time

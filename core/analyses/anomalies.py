@@ -129,6 +129,7 @@ def _keep(run: Run, detection: Detection, part: Dataset) -> None:
         "successful_predictions": len(detection.rows),
         "failed_predictions": detection.question.rows_left_out,
     }
+    run.anomalies_by_entity = detection.anomalies["entity"].astype(str).value_counts().to_dict()
     detection.save(run.folder / "result")
     written_csv(detection.to_frame().head(EXPORTED_ROWS), run.folder / "anomalies.csv")
     (run.folder / "recipe.json").write_text(json.dumps([repair.to_json() for repair in part.recipe]), encoding="utf-8")

@@ -128,11 +128,6 @@ def agreed(records: Iterable[Feedback]) -> dict[RowKey, str]:
 # ---- over all runs --------------------------------------------------------------------------------------------------
 
 
-def one_break(text: str) -> str:
-    """`text` with one kind of line break: a bare carriage return would begin a new line of a CSV file."""
-    return text.replace("\r\n", "\n").replace("\r", "\n")
-
-
 def table(records: Iterable[Feedback]) -> pd.DataFrame:
     """One line per record, newest first; text of people in the columns user, page, entity and comment."""
     columns = ["time", "user", "page", "model", "version", "run", "entity", "moment", "score", "verdict", "rating", "comment", "dataset", "id"]
@@ -145,8 +140,6 @@ def table(records: Iterable[Feedback]) -> pd.DataFrame:
         for record in records
     ]  # fmt: skip
     made = pd.DataFrame(lines, columns=columns).astype({"entity": str, "moment": str, "score": float, "rating": "Int64"})
-    for column in ("user", "page", "model", "version", "run", "entity", "moment", "comment", "dataset"):
-        made[column] = made[column].map(one_break)
     made["time"] = pd.to_datetime(made["time"], utc=True)
     return made.iloc[::-1].reset_index(drop=True)
 

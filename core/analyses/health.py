@@ -108,7 +108,8 @@ def _problem(silent: Unreachable) -> Text:
             N_("It refuses our name or password, or this host ({code}): check MLFLOW_TRACKING_USERNAME, MLFLOW_TRACKING_PASSWORD"
                " and the server's --allowed-hosts."), {"code": str(cause.code)},
         )  # fmt: skip
-    return Text(N_("No answer: {reason}."), {"reason": without_secrets(str(cause or f"{PATIENT} s"), settings()).rstrip(".")})
+    reason = getattr(cause, "reason", cause) or f"{PATIENT} s"  # an address that failed keeps what is behind it
+    return Text(N_("No answer: {reason}."), {"reason": without_secrets(str(reason), settings()).rstrip(".")})
 
 
 def _probes(at: Workplace, given: Settings, workers: Workers) -> list[Probe]:

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 import pandas as pd
 
-from core.analyses.feedback import RowKey, about, agreed, names_of, one_break, row_key, row_of
+from core.analyses.feedback import RowKey, about, agreed, names_of, row_key, row_of
 from core.data.dataset import Dataset
 from core.errors import NotOnRecord
 from core.evaluation.verdicts import TRUE, UNSURE
@@ -58,7 +58,7 @@ def _of_run(records: list[Feedback], run: str, at: Workplace) -> list[tuple[obje
     for row, verdict in verdicts.items():
         record = rows[row]
         assert record.row is not None
-        scored = spans.get(row) or [(one_break(row[0]), one_break(row[1]), record.row.get("score"))]
+        scored = spans.get(row) or [(row[0], row[1], record.row.get("score"))]
         found += [(*each, int(verdict == TRUE), verdict, run, record.model or "", record.dataset or "") for each in scored]
     return found
 

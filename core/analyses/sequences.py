@@ -299,6 +299,7 @@ def _keep(run: Run, found: SequenceDetection, part: Dataset) -> None:
     run.details = {
         "anomalies_count": int(run.metrics["anomalies"]), "successful_predictions": len(found.rows), "failed_predictions": 0,
     }  # fmt: skip
+    run.anomalies_by_entity = found.rows.loc[found.rows["anomaly"], "entity"].astype(str).value_counts().to_dict()
     found.save(run.folder / "result")
     written_csv(found.event_table().head(EXPORTED_ROWS), run.folder / "events.csv")
     (run.folder / "recipe.json").write_text(json.dumps([repair.to_json() for repair in part.recipe]), encoding="utf-8")

@@ -26,14 +26,14 @@ def accuracy_and_cost(points: pd.DataFrame, metric: str, say: Say = str) -> go.F
             hoverinfo="skip", showlegend=False,
         )  # fmt: skip
         figure.add_scatter(
-            x=own["emissions_g"], y=own["accuracy"], mode="markers", name=_plain(name), text=[_plain(each) for each in own["model"]],
+            x=own["emissions_g"], y=own["accuracy"], mode="markers+text", textposition="top center", name=_plain(name), text=[_plain(each) for each in own["model"]],
             marker={
                 "color": colour, "symbol": ["star" if best else symbol for best in own["front"]],
                 "size": [14 if best else 9 for best in own["front"]], "line": {"width": 1, "color": CALM},
             },
             hovertemplate="%{text}<br>%{y:.4g}, %{x:.3g} g CO₂<extra></extra>",
         )  # fmt: skip
-    figure.update_xaxes(type="log")
+    figure.update_xaxes(type="log", dtick="D2")
     return laid_out(figure, say, x="g CO₂", y=metric, height=380)
 
 

@@ -1,0 +1,164 @@
+"""Ten analysts at once on one server, beside one alone: each opens a dataset of their own, asks, and gets their own answer."""
+
+import json
+import os
+import subprocess
+import sys
+import threading
+import time
+import urllib.request
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import numpy as np
+
+from benchmarks.lines import Line
+from core.analyses.anomalies import detect
+from core.data.dataset import Dataset
+from core.data.samples import load_sample
+from core.detectors.tables.isolation_forest import IsolationForest
+from core.run import Actor, Workplace, past_run
+from core.stores.datasets import Datasets
+from mlflow_utils.tracking import Tracking
+from tests.conftest import ROOT, answers, free_port, stop
+
+ANALYSTS, VISITS = 10, 5
+PATIENCE = 120.0  # seconds for one request
+
+
+@dataclass
+class Visit:
+    """What one analyst asked, saw and waited for: `pages` are the seconds of pages, `answer` those of the analysis."""
+
+    digest: str
+    pages: list[float] = field(default_factory=list)
+    answer: float = 0.0
+    run_id: str = ""
+    seen: str = ""
+    metrics: dict[str, str] = field(default_factory=dict)
+
+
+@contextmanager
+def served(folder: Path) -> Iterator[str]:
+    """The address of a real server on the data folder `folder`, with Streamlit's way in for programs."""
+    port = free_port()
+    command = [
+        sys.executable, "-m", "streamlit", "run", "app.py", "--server.headless=true", "--server.address=127.0.0.1",
+        f"--server.port={port}", "--server.enableAgentApi=true", "--server.fileWatcherType=none", "--browser.gatherUsageStats=false",
+    ]  # fmt: skip
+    given = {"VIGIE_DATA_DIR": str(folder), "MLFLOW_TRACKING_URI": "", "VIGIE_REQUIRE_SIGN_IN": "false", "OMP_NUM_THREADS": "1"}
+    with (folder / "server.log").open("ab") as log:
+        server = subprocess.Popen(command, cwd=ROOT, env=os.environ | given, stdout=log, stderr=log, start_new_session=True)
+    try:
+        answers(f"http://127.0.0.1:{port}/_stcore/health")
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        stop(server)
+
+
+def own_datasets(count: int) -> list[Dataset]:
+    """As many datasets, no two alike."""
+    whole = load_sample("gas_daily")
+    return [whole.rows(np.arange(40 * number, len(whole))) for number in range(count)]
+
+
+def visit(address: str, digest: str, times: int, together: threading.Barrier | None = None) -> Visit:
+    """Open the dataset on the page of anomalies, ask, and open the page so many times again."""
+    found = Visit(digest)
+    if together is not None:
+        together.wait()
+    page = _timed(found.pages, address, page="anomalies", query_params={"dataset": [digest]})
+    [button] = [each["key"] for each in page["actions"] if each.get("type") == "form_submit_button"]
+    spent: list[float] = []
+    page = _timed(spent, address, session_id=page["session_id"], trigger={"key": button})
+    found.answer, found.seen = spent[0], json.dumps(page)
+    found.run_id = page["query_params"]["run"][0]
+    found.metrics = {each["props"]["label"]: each["props"]["value"] for each in _elements(page["tree"], "metric")}
+    for _ in range(times):
+        _timed(found.pages, address, page="anomalies", query_params=page["query_params"])
+    return found
+
+
+def at_once(address: str, datasets: list[Dataset], times: int = VISITS) -> list[Visit]:
+    """As many analysts as datasets, beginning together."""
+    together = threading.Barrier(len(datasets))
+    with ThreadPoolExecutor(len(datasets)) as analysts:
+        return list(analysts.map(lambda dataset: visit(address, dataset.digest, times, together), datasets))
+
+
+def mixed_up(visits: list[Visit], datasets: list[Dataset], folder: Path) -> list[str]:
+    """What any analyst saw that was not theirs, or was not the right answer."""
+    server, alone = _workplace(folder), _workplace(folder / "alone")
+    wrong = [] if len({each.run_id for each in visits}) == len(visits) else ["two analysts share a run"]
+    for each, dataset in zip(visits, datasets, strict=True):
+        right, _ = detect(dataset, IsolationForest(), compare_with="calendar", at=alone, by=Actor("alone", "benchmark"))
+        record = past_run(each.run_id, server).record
+        expected = {"Rows scored": f"{len(right.rows):,}", "Anomalies": f"{len(right.anomalies):,}"}
+        if record.tags["dataset.digest"] != dataset.digest:
+            wrong.append(f"{dataset.digest[:8]} has a run of {record.tags['dataset.digest'][:8]}")
+        if not expected.items() <= each.metrics.items():
+            wrong.append(f"{dataset.digest[:8]} saw {each.metrics}, not {expected}")
+        wrong += [f"{dataset.digest[:8]} saw {other.digest[:8]}" for other in datasets if other is not dataset and other.digest[:12] in each.seen]
+    return wrong
+
+
+def prepared(folder: Path, count: int) -> list[Dataset]:
+    """The datasets of the analysts, stored where the server looks for them."""
+    datasets = own_datasets(count)
+    for dataset in datasets:
+        Datasets(folder / "datasets").save(dataset)
+    return datasets
+
+
+def _workplace(folder: Path) -> Workplace:
+    folder.mkdir(exist_ok=True)
+    return Workplace.below(folder, Tracking(f"sqlite:///{folder / 'mlflow.db'}", (folder / "mlartifacts").as_uri(), folder / "runs"))
+
+
+def _timed(spent: list[float], address: str, **asked: Any) -> dict[str, Any]:
+    """What the server answers; the seconds that took are added to `spent`."""
+    request = urllib.request.Request(
+        f"{address}/_stcore/agent/interact", json.dumps(asked).encode(), {"Content-Type": "application/json"}
+    )
+    began = time.perf_counter()
+    with urllib.request.urlopen(request, timeout=PATIENCE) as answer:
+        found = json.loads(answer.read())
+    while found["status"] not in ("ready", "error"):  # the run goes on: ask for its end
+        found = _timed([], address, session_id=found["session_id"])
+    spent.append(time.perf_counter() - began)
+    return dict(found)
+
+
+def _elements(tree: dict[str, Any], kind: str) -> Iterator[dict[str, Any]]:
+    if tree.get("type") == kind:
+        yield tree
+    for child in tree.get("children", ()):
+        yield from _elements(child, kind)
+
+
+def main() -> list[Line]:
+    with TemporaryDirectory(prefix="vigie-analysts-") as name:
+        folder = Path(name)
+        datasets = prepared(folder, ANALYSTS + 2)
+        with served(folder) as address:
+            visit(address, datasets[-1].digest, 1)  # loads what a server loads once
+            alone = visit(address, datasets[-2].digest, 2 * VISITS)
+            visits = at_once(address, datasets[:ANALYSTS])
+            wrong = mixed_up(visits, datasets[:ANALYSTS], folder)
+    pages = [seconds for each in visits for seconds in each.pages]
+    return [
+        Line("what an analyst saw that was not theirs", str(len(wrong)), "; ".join(wrong)[:80], f"{ANALYSTS} analysts", "0", "MISSED" if wrong else "met"),
+        _seconds("page, one analyst", alone.pages), _seconds(f"page, {ANALYSTS} at once", pages),
+        _seconds("analysis, one analyst", [alone.answer]), _seconds(f"analysis, {ANALYSTS} at once", [each.answer for each in visits]),
+    ]  # fmt: skip
+
+
+def _seconds(measured: str, values: list[float]) -> Line:
+    ordered = sorted(values)
+    p95 = ordered[min(int(0.95 * len(ordered)), len(ordered) - 1)]
+    return Line(measured, f"p95 {p95:.2f} s", f"{ordered[0]:.2f} – {ordered[-1]:.2f}", f"median {ordered[len(ordered) // 2]:.2f} s of {len(ordered)}")

@@ -1,0 +1,18 @@
+"""Several analysts at once on one real server: none sees a dataset or a result of another."""
+
+from pathlib import Path
+
+import pytest
+
+from benchmarks.analysts import at_once, mixed_up, prepared, served
+
+ANALYSTS = 4
+
+
+@pytest.mark.server
+def test_everybody_gets_their_own_answer(tmp_path: Path) -> None:
+    datasets = prepared(tmp_path, ANALYSTS)
+    with served(tmp_path) as address:
+        visits = at_once(address, datasets, times=1)
+    assert mixed_up(visits, datasets, tmp_path) == []
+    assert all(len(each.pages) == 2 for each in visits)
