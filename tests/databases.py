@@ -1,14 +1,12 @@
 """Databases of accounts for the tests: a SQLite file, or a fresh database of a real PostgreSQL."""
 
-import signal
 import tempfile
 import threading
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 
-import psutil
 from sqlalchemy import make_url, select
 
 from core.stores.accounts import Accounts
@@ -27,35 +25,6 @@ def running_postgres() -> Iterator[Running]:
         server = postgres(Path(folder)).start()
         yield server
         server.kill()
-
-
-def killed(server: Running) -> None:
-    """As a power cut would; returns when nothing is left of it, for until then it could not be started again."""
-    left = _processes(server)
-    server.kill()
-    psutil.wait_procs(left, timeout=30)
-
-
-def frozen(server: Running) -> None:
-    """It takes connections and never answers; those that were open hang too."""
-    _tell(server, signal.SIGSTOP)
-
-
-def thawed(server: Running) -> None:
-    _tell(server, signal.SIGCONT)
-
-
-def _tell(server: Running, what: signal.Signals) -> None:
-    for process in _processes(server):
-        with suppress(psutil.NoSuchProcess):
-            process.send_signal(what)
-
-
-def _processes(server: Running) -> list[psutil.Process]:
-    """PostgreSQL and its children, each of which leads a process group of its own."""
-    assert server.process is not None
-    whole = psutil.Process(server.process.pid)
-    return [whole, *whole.children(recursive=True)]
 
 
 @contextmanager

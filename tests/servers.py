@@ -48,10 +48,10 @@ class Running:
     def kill(self) -> None:
         """As a power cut would."""
         if self.process is not None:
-            for process in self._family():
-                with suppress(psutil.NoSuchProcess):
-                    process.kill()
+            family = self._family()
+            self._tell(signal.SIGKILL)
             stop(self.process)
+            psutil.wait_procs(family, timeout=30)  # until nothing is left of it, PostgreSQL could not be started again
             self.process = None
 
     def end(self) -> None:

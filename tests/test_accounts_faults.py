@@ -12,7 +12,7 @@ from sqlalchemy import make_url
 
 from core.errors import BadOption, Unreachable
 from core.stores.accounts import Accounts, remembered
-from tests.databases import OTHER, PASSWORD, fresh_database, frozen, killed, opened, running_postgres, settled, thawed
+from tests.databases import OTHER, PASSWORD, fresh_database, opened, running_postgres, settled
 from tests.servers import Running
 from tests.test_accounts import HERE, together
 
@@ -74,12 +74,12 @@ def back(accounts: Accounts) -> None:
 def outage(request: pytest.FixtureRequest, server: Running) -> Iterator[tuple[Callable[[], object], Callable[[], object]]]:
     """What takes the server away, and what brings it back."""
     if request.param == "killed":
-        yield (lambda: killed(server)), server.start
+        yield server.kill, server.start
         if server.process is None:
             server.start()
     else:
-        yield (lambda: frozen(server)), (lambda: thawed(server))
-        thawed(server)
+        yield server.freeze, server.thaw
+        server.thaw()
 
 
 def test_every_call_says_so_in_time(accounts: Accounts, outage) -> None:  # type: ignore[no-untyped-def]
@@ -135,7 +135,7 @@ def test_remembered_sessions_go_on(
 def test_many_at_once_wait_no_longer(accounts: Accounts, server: Running) -> None:
     token = accounts.sign_in("ada", PASSWORD, HERE)
     accounts.session(token)
-    frozen(server)
+    server.freeze()
     try:
         seconds = []
         for _round in range(4):  # more than the pool has connections
@@ -146,13 +146,13 @@ def test_many_at_once_wait_no_longer(accounts: Accounts, server: Running) -> Non
             assert len(found) == 6
         assert max(seconds) < LONGEST
     finally:
-        thawed(server)
+        server.thaw()
     back(accounts)
     assert accounts.empty() is False
 
 
 def test_down_at_start_and_there_later(url: str, server: Running, tmp_path: Path) -> None:
-    killed(server)
+    server.kill()
     with opened(url, tmp_path) as accounts:
         unreachable(accounts.empty)
         unreachable(accounts.empty)
@@ -163,14 +163,14 @@ def test_down_at_start_and_there_later(url: str, server: Running, tmp_path: Path
 
 def test_hanging_at_start(url: str, server: Running, tmp_path: Path) -> None:
     with opened(url, tmp_path) as accounts:
-        frozen(server)
+        server.freeze()
         try:
             began = time.perf_counter()
             found = together(3, lambda _number: accounts.empty())
             assert {type(each) for each in found} == {Unreachable}
             assert time.perf_counter() - began < LONGEST
         finally:
-            thawed(server)
+            server.thaw()
         back(accounts)
         assert accounts.empty()
 

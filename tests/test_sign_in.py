@@ -21,7 +21,7 @@ from pages.account.routes import same_site
 from pages.navigation import SECTIONS, Place
 from pages.parts import session
 from tests.conftest import free_port, stop
-from tests.databases import frozen, killed, opened, running_postgres, thawed
+from tests.databases import opened, running_postgres
 from tests.servers import Running
 from tests.test_browser import started
 from tests.visitors import Screen, Visitor, cookie, look
@@ -488,7 +488,7 @@ def _works_without_database(ana: Visitor, database: Running) -> None:
     ana.signs_in("ana", PASSWORD)
     with ana.arrives() as tab:
         usual = max(seconds(lambda: look(tab, page)) for page in ("anomalies", "", "health"))  # noqa: B023 called at once
-        for away, back in ((killed, Running.start), (frozen, thawed)):
+        for away, back in ((Running.kill, Running.start), (Running.freeze, Running.thaw)):
             away(database)
             for page in ("anomalies", "", "health"):
                 screens: list[Screen] = []
