@@ -57,8 +57,10 @@ class Running:
     def end(self) -> None:
         """As somebody who maintains it would."""
         if self.process is not None:
-            self.process.terminate()
+            family = self._family()
+            self._tell(signal.SIGTERM)
             self.process.wait(20)
+            psutil.wait_procs(family, timeout=20)
             self.process = None
 
     def freeze(self) -> None:

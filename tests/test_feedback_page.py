@@ -21,7 +21,6 @@ from core.jobs.worker import Worker
 from core.run import Actor, Workplace
 from core.stores.feedback import LONGEST_COMMENT, FeedbackStore
 from core.stores.objects import Bucket
-from pages.parts import session
 from tests.test_pages import at, clicked, opened, texts  # noqa: F401
 from tests.test_sequences import several
 
@@ -236,7 +235,6 @@ def test_verdicts_on_events_of_sequences(at: Workplace, worker: Worker) -> None:
     after = sequences_of(str(app.query_params["run"]), at)
     assert after.question.method == "verdicts"
     assert after.events["peak"].iloc[0] == found.events["peak"].iloc[0]
-    assert session.PARAMETER["sequences"] == "until"
 
 
 def test_a_run_without_a_threshold_is_told(at: Workplace, small: Dataset) -> None:  # noqa: F811

@@ -14,8 +14,7 @@ from core.progress import Progress
 from core.run import Actor, Workplace, past_run
 from core.text import N_, Text
 
-TASKS = {"anomalies": "contamination", "sequences": "until"}
-"""By task whose alarms have a threshold, a parameter that its runs alone have."""
+TASKS = (anomalies.TASK, sequences.TASK)  # those whose alarms have a threshold
 
 
 @dataclass(frozen=True)
@@ -60,10 +59,9 @@ class Proposal:
 
 def task_of(run_id: str, at: Workplace) -> str:
     """Raises NotOnRecord for a run that is not there, BadInput for one without a threshold."""
-    given = past_run(run_id, at).record.params
-    for task, own in TASKS.items():
-        if own in given:
-            return task
+    task = past_run(run_id, at).record.experiment
+    if task in TASKS:
+        return task
     raise BadInput(N_("The run {run} has no threshold: only runs of anomalies and sequences have."), run=run_id[:12])
 
 
@@ -128,5 +126,3 @@ def accept(run_id: str, threshold: float, *, at: Workplace, by: Actor, progress:
 def carry_out(arguments: dict[str, Any], *, at: Workplace, by: Actor, progress: Progress) -> str:
     """`accept` as a job: `run` and `threshold`."""
     return accept(str(arguments["run"]), float(arguments["threshold"]), at=at, by=by, progress=progress)
-
-

@@ -30,8 +30,6 @@ THIS_MACHINE = ("127.0.0.1", "localhost", "::1")
 VOUCHED_FOR, REMEMBERED = 60.0, 900.0  # seconds: how long a provider's word is taken, and while the accounts are away
 KEPT_DATASETS = 4
 DOUBLE_CLICK = 3.0  # seconds
-PARAMETER = {"anomalies": "contamination", "clusters": "look", "forecast": "horizon", "sequences": "until", "sequence-comparison": "compared"}
-"""By task, a parameter that all of its runs have and those of other tasks have not."""
 
 
 # ---- address and session --------------------------------------------------------------------------------------------
@@ -226,7 +224,7 @@ def result(task: str, reader: Callable[[str, Workplace], T]) -> T | None:
     NotOnRecord for a run that is not there, and as `reader`.
     """
     run = run_id()
-    if not run or PARAMETER[task] not in cached(past_run, run).record.params:
+    if not run or cached(past_run, run).record.experiment != task:
         return None
     return cached(reader, run)
 
