@@ -81,7 +81,7 @@ def test_nothing_typed_is_in_the_key(user: str, page: str, comment: str) -> None
     assert one.key == f"feedback/v1/date={one.time:%Y-%m-%d}/{one.id}.json"
 
 
-@pytest.mark.parametrize("identity", ["../../etc/passwd", "", "A" * 36, f"{uuid.uuid4()}/x", f"{uuid.uuid4()}\n"])
+@pytest.mark.parametrize("identity", ["../../etc/passwd", "", "A" * 36, "305e4c22-b73a-4a88-84e2-a8b5e253de78/x", "305e4c22-b73a-4a88-84e2-a8b5e253de78\n"])
 def test_an_id_is_a_uuid(identity: str) -> None:
     with pytest.raises(ValueError, match="id"):
         record(id=identity)
