@@ -6,19 +6,20 @@ import logging
 import os
 import subprocess
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import psutil
 
 from core import __version__
 from core.data.dataset import Dataset
-from core.errors import NotOnRecord, VigieError
+from core.errors import NotOnRecord, Unreachable, VigieError
+from core.patience import Patience
 from core.redaction import pseudonym, redacted, without_secrets
 from core.settings import ROOT, settings
 from core.stores.datasets import Datasets
@@ -34,6 +35,8 @@ from mlflow_utils.history import Past
 from mlflow_utils.record import Record
 from mlflow_utils.tracking import Tracking
 
+T = TypeVar("T")
+PATIENCE = 1.4  # seconds; with the question whether MLflow lives at all, a page waits less than two
 Status = Literal["interrupted", "completed", "failed"]
 logger = logging.getLogger(__name__)
 
@@ -196,10 +199,25 @@ def cost_of(run_id: str, at: Workplace) -> Cost:
     )  # fmt: skip
 
 
+def asked_of_mlflow(at: Workplace, work: Callable[[], T]) -> T:
+    """What MLflow answers. Raises Unreachable where that takes too long; a file is waited for."""
+    uri = at.tracking.uri
+    if not at.tracking.reachable():
+        raise Unreachable(N_("{service} does not answer ({reason})."), service="MLflow", reason=without_secrets(uri, settings()))
+    at.tracking.client()  # imports MLflow, which is slow, and not the server's fault
+    return _patience(uri).ask(work) if uri.startswith("http") else work()
+
+
+@cache
+def _patience(uri: str) -> Patience:
+    return Patience("MLflow", PATIENCE)
+
+
 def mlflow_link(run_id: str, at: Workplace) -> str:
     """The run's page in the MLflow UI; "" where there is no server, or it does not answer, or has not got the run yet."""
     try:
-        return history.link(at.tracking, past_run(run_id, at).record, at.mlflow_public_uri)
+        record = past_run(run_id, at).record
+        return asked_of_mlflow(at, lambda: history.link(at.tracking, record, at.mlflow_public_uri))
     except Exception:
         logger.warning("no link to run %s", run_id, exc_info=True)
         return ""

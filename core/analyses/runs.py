@@ -1,28 +1,21 @@
 """Runs on record: looked for, set beside each other, and where the page is that shows the result of one."""
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
-from typing import TypeVar
 
 import numpy as np
 import pandas as pd
 
 from core.errors import NotOnRecord, Unreachable
-from core.patience import Patience
-from core.redaction import without_secrets
-from core.run import Workplace
-from core.settings import settings
+from core.run import Workplace, asked_of_mlflow
 from core.text import N_
 from mlflow_utils import history, searching
 from mlflow_utils.record import Record
 from mlflow_utils.searching import EVERY, Found, Listed, Wanted
 
-T = TypeVar("T")
 STEP = re.compile(r"_\d+$")  # a number of days ahead
 
-PATIENCE = 1.4  # seconds; with the question whether MLflow lives at all, a page waits less than two
 MOST = 5  # runs that are compared at a time
 LOWER = {"mae", "wape", "rmse", "mase", "quantile_loss", "davies_bouldin", "delay", "seconds", "emissions_kg", "energy_kwh"}
 HIGHER = {
@@ -63,7 +56,7 @@ def search(at: Workplace, wanted: Wanted = EVERY, limit: int = 50, token: str = 
     Waits at most two seconds for MLflow. `token` is that of the page before.
     """
     try:
-        return _asked(at, lambda: searching.search(at.tracking, wanted, limit, token)), ""
+        return asked_of_mlflow(at, lambda: searching.search(at.tracking, wanted, limit, token)), ""
     except Unreachable as error:
         return searching.remembered(at.tracking, wanted, limit, token), str(error)
 
@@ -75,7 +68,7 @@ def look_up(runs: Sequence[str], at: Workplace) -> list[Record]:
 
 def _looked_up(run: str, at: Workplace) -> Record:
     """What began here is on record without MLflow."""
-    found = at.tracking.spool.find(run) or _asked(at, lambda: history.about(at.tracking, run))
+    found = at.tracking.spool.find(run) or asked_of_mlflow(at, lambda: history.about(at.tracking, run))
     if found is None:
         raise NotOnRecord(N_("No run {run} is on record."), run=run[:12])
     return found
@@ -84,7 +77,7 @@ def _looked_up(run: str, at: Workplace) -> Record:
 def mlflow_front(task: str, at: Workplace) -> str:
     """The page of a task, or of all ("") in the MLflow UI; "" where there is no server or it does not answer."""
     try:
-        return _asked(at, lambda: history.front(at.tracking, task, at.mlflow_public_uri))
+        return asked_of_mlflow(at, lambda: history.front(at.tracking, task, at.mlflow_public_uri))
     except Unreachable:
         return ""
 
@@ -92,7 +85,7 @@ def mlflow_front(task: str, at: Workplace) -> str:
 def mlflow_page(record: Record, at: Workplace) -> str:
     """The page of a run in the MLflow UI; "" where there is none, as `mlflow_front`."""
     try:
-        return _asked(at, lambda: history.link(at.tracking, record, at.mlflow_public_uri))
+        return asked_of_mlflow(at, lambda: history.link(at.tracking, record, at.mlflow_public_uri))
     except Unreachable:
         return ""
 
@@ -106,20 +99,6 @@ def has_data(record: Record, at: Workplace) -> bool:
 def has_model(record: Record) -> bool:
     """Did the run keep a model that can be registered?"""
     return record.status == "completed" and record.experiment in WITH_MODEL and "model_run" not in record.params
-
-
-def _asked(at: Workplace, work: Callable[[], T]) -> T:
-    """What MLflow answers. Raises Unreachable where that takes too long; a file is waited for."""
-    uri = at.tracking.uri
-    if not at.tracking.reachable():
-        raise Unreachable(N_("{service} does not answer ({reason})."), service="MLflow", reason=without_secrets(uri, settings()))
-    at.tracking.client()  # imports MLflow, which is slow, and not the server's fault
-    return _patience(uri).ask(work) if uri.startswith("http") else work()
-
-
-@cache
-def _patience(uri: str) -> Patience:
-    return Patience("MLflow", PATIENCE)
 
 
 # ---- as tables ------------------------------------------------------------------------------------------------------
