@@ -23,6 +23,13 @@ VERDICTS = "verdicts"
 BY_SHARE = N_("The share of {share} of the rows was asked for; it promises nothing about false alarms.")
 BY_TAIL = N_("By the tail of the scores (peaks over threshold): the share of {share} of normal rows would exceed it.")
 BY_VERDICTS = N_("People chose it from their verdicts on the run {run}; it promises nothing about false alarms.")
+ALARMS = {
+    "1000 rows": N_("At most {amount} false alarms per 1,000 rows were asked for, over all entities together; rows held out decide."),
+    "hour": N_("At most {amount} false alarms per hour were asked for, over all entities together; rows held out decide."),
+    "day": N_("At most {amount} false alarms per day were asked for, over all entities together; rows held out decide."),
+    "week": N_("At most {amount} false alarms per week were asked for, over all entities together; rows held out decide."),
+    "month": N_("At most {amount} false alarms per month were asked for, over all entities together; rows held out decide."),
+}
 NO_LABELS = N_("There are no labels: no figure here says how many of these are right.")
 
 
@@ -99,7 +106,7 @@ def _sequences(folder: Path) -> Facts:
     found = SequenceDetection.load(folder)
     asked, measured = found.question, _number(found.measured)
     words = {
-        "alarms": Text(N_("At most {amount} false alarms per {per} were asked for, over all entities together; rows held out decide."), {"amount": asked.amount, "per": asked.per}),
+        "alarms": Text(ALARMS.get(asked.per, ALARMS["1000 rows"]), {"amount": asked.amount}),
         "pot": Text(BY_TAIL, {"share": asked.amount}), "contamination": Text(BY_SHARE, {"share": asked.amount}),
         VERDICTS: Text(N_("People chose it from their verdicts; it promises nothing about false alarms.")),
         "best_f1": Text(N_("The best for the labels of the rows it is judged on: an oracle, not what to expect.")),

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from core.figures.card_drawing import Drawing, drawn
 from core.figures.drawing import Say
+from core.results.detection import SEVERITIES
 from core.results.run_card import Card, ScoreCard
 from core.text import N_, Text, plain
 
@@ -109,7 +110,7 @@ class _Page:
             found |= {
                 N_("Rows in the result"): part.rows, N_("Entities in the result"): part.entities,
                 N_("Period of the result"): _period(part.first, part.last),
-                N_("Entities asked about"): ", ".join(part.selected_entities) or self.say(N_("all")),
+                N_("Entities asked about"): ", ".join(part.selected_entities) or self.say(N_("All entities")),
                 N_("Asked from"): part.start, N_("Asked until"): part.end,
             }  # fmt: skip
         return self._facts(found)
@@ -154,7 +155,7 @@ class _Page:
 
     def _figures(self, figures: Mapping[str, float]) -> tuple[tuple[str, str], ...]:
         """Names of metrics are those on record, in every language."""
-        return tuple((self.say(name), self._number(value)) for name, value in figures.items())
+        return tuple((self.say(name) if name in SEVERITIES else name, self._number(value)) for name, value in figures.items())
 
     def _number(self, value: float | None) -> str:
         """Four digits that count."""

@@ -29,7 +29,8 @@ def without_role(person: Person) -> None:
     """For somebody who is known and may nothing yet."""
     st.title(_("No access yet"))
     st.warning(_("An administrator has to give you a role."), icon=":material/lock:")
-    st.html(f"<p>{escape(_('Tell them the name under which you are signed in:'))} <strong>{escape(person.name)}</strong></p>")
+    said = escape(_("Tell them the name under which you are signed in:"))
+    st.html(f"<p>{said} <strong>{escape(person.name)}</strong></p>")
 
 
 def turned_away(error: VigieError) -> None:

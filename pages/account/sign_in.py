@@ -1,5 +1,7 @@
 """Sign in, or make the first administrator: every address shows this until somebody is here."""
 
+import logging
+
 import streamlit as st
 
 from core.errors import Unreachable
@@ -7,6 +9,8 @@ from core.text import N_
 from pages.account import markup, notices
 from pages.parts import session
 from pages.parts.text import _, say
+
+logger = logging.getLogger(__name__)
 
 MESSAGES = {
     "refused": N_("Name or password is not right."),
@@ -34,7 +38,7 @@ def unreachable(error: Unreachable) -> None:
     """In place of a form that nobody could answer."""
     st.title("Vigie")
     st.error(_("The accounts cannot be reached, so nobody can sign in at the moment. Whoever is signed in goes on working."), icon=":material/cloud_off:")
-    st.caption(say(error.text))
+    logger.warning("nobody can sign in: %s", error)
     st.button(_("Try again"), icon=":material/refresh:", key="try-again", on_click=_try_again)
 
 

@@ -11,7 +11,8 @@ from pages.parts.text import _
 
 def show(person: Person) -> None:
     with st.sidebar.container(key="who"):
-        st.html(f'<p class="vigie-who">{escape(_("Signed in as"))} <strong>{escape(person.name)}</strong></p>')
+        said = escape(_("Signed in as"))
+        st.html(f'<p class="vigie-who">{said} <strong>{escape(person.name)}</strong></p>')
         if person.csrf:
             st.html(markup.sign_out_button())
         else:

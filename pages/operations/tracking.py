@@ -143,9 +143,9 @@ def _accuracy(found: Found, task: str) -> None:
         st.caption(_("None of the runs listed has {metric}.").format(metric=metric))
     else:
         chart(accuracy_and_cost(points, metric, _), "accuracy", _("Accuracy against emissions of each run"), dated=False)
-        better = _("lower is better") if runs.direction(metric) < 0 else _("higher is better")
+        better = _("Lower {metric} is better.") if runs.direction(metric) < 0 else _("Higher {metric} is better.")
         st.caption(
-            f"{metric}: {better}. "
+            better.format(metric=metric) + " "
             + _("★ no other run listed on the same data is as good for less CO₂, or better for as little. Runs that were asked different things (horizon, period, entities) are not rivals. Emissions are an estimate: without a power meter CodeCarbon takes a constant per processor core and memory module, and short runs tell little.")
         )  # fmt: skip
 

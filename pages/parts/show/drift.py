@@ -36,7 +36,7 @@ def _ask() -> None:
         return
     names = {"anomalies": _("Anomalies"), "clusters": _("Clusters"), "forecast": _("Forecast"), "sequences": _("Sequences")}
     task = st.segmented_control(_("Model of"), TASKS, default=TASKS[0], format_func=names.__getitem__, key="drift-task", required=True)
-    address = saved.choose(str(task), lambda run: run.tags.get("dataset.files", "?")[:60])
+    address = saved.choose(str(task), lambda run: run.tags.get("user", ""))
     chosen = st.selectbox(_("New data"), stored, format_func=_described, key="drift-dataset")
     if st.button(_("Compare"), type="primary", icon=":material/compare:", key="drift-compare", disabled=not address):
         with st.spinner(_("Comparing …")):
