@@ -105,7 +105,7 @@ def _instead(place: Place, person: Person | None, error: VigieError | None) -> C
     if not session.sign_in_required():
         return None
     if error is not None:
-        return partial(sign_in.unreachable if isinstance(error, Unreachable) else refused.turned_away, error)
+        return sign_in.unreachable if isinstance(error, Unreachable) else partial(refused.turned_away, error)
     if person is None:
         return partial(sign_in.show, "" if _first(place) else place.address)
     if not person.roles:

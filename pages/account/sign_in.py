@@ -1,7 +1,5 @@
 """Sign in, or make the first administrator: every address shows this until somebody is here."""
 
-import logging
-
 import streamlit as st
 
 from core.errors import Unreachable
@@ -9,8 +7,6 @@ from core.text import N_
 from pages.account import markup, notices
 from pages.parts import session
 from pages.parts.text import _, say
-
-logger = logging.getLogger(__name__)
 
 MESSAGES = {
     "refused": N_("Name or password is not right."),
@@ -26,19 +22,18 @@ def show(address: str) -> None:
 
     try:
         nobody_yet = accounts().empty()
-    except Unreachable as error:
-        unreachable(error)
+    except Unreachable:
+        unreachable()
         return
     st.title("Vigie")
     with st.container(key="sign-in", width=420):
         _first(address) if nobody_yet else _sign_in(address)
 
 
-def unreachable(error: Unreachable) -> None:
-    """In place of a form that nobody could answer."""
+def unreachable() -> None:
+    """In place of a form that nobody could answer; why is on the page of health, and not for strangers."""
     st.title("Vigie")
     st.error(_("The accounts cannot be reached, so nobody can sign in at the moment. Whoever is signed in goes on working."), icon=":material/cloud_off:")
-    logger.warning("nobody can sign in: %s", error)
     st.button(_("Try again"), icon=":material/refresh:", key="try-again", on_click=_try_again)
 
 
