@@ -21,7 +21,7 @@ from core.run import Actor, Workplace, tracked_run, workplace
 from core.settings import Settings, settings
 from tests.conftest import ROOT, Server, free_port, stop
 
-PAGE = str(ROOT / "pages" / "operations" / "health.py")
+PAGE = str(ROOT / "pages" / "operations/health.py")
 SECRET = "hunter2-do-not-show"
 LONGEST = 2.0  # seconds
 

@@ -3,6 +3,7 @@
 import json
 import os
 import pty
+import select
 import subprocess
 import sys
 import time
@@ -89,9 +90,9 @@ def test_the_password_is_asked_for_twice_and_not_shown(tmp_path: Path) -> None:
         command, cwd=ROOT, env=environment, stdin=terminal, stdout=terminal, stderr=terminal, start_new_session=True
     )
     os.close(terminal)
-    seen = _until(screen, "Password:")
+    seen = _until(screen, "Password: ")
     os.write(screen, f"{PASSWORD}\n".encode())
-    seen += _until(screen, "Again:")
+    seen += _until(screen, "Again: ")
     os.write(screen, f"{PASSWORD}\n".encode())
     seen += _until(screen, "since ")
     assert process.wait(60) == 0
@@ -103,10 +104,10 @@ def test_the_password_is_asked_for_twice_and_not_shown(tmp_path: Path) -> None:
 
 
 def _until(screen: int, words: str, seconds: float = 60) -> str:
-    """What a terminal shows until `words` are there."""
+    """What a terminal shows until `words` are there; what is typed before the blank behind a question is thrown away."""
     seen, until = "", time.monotonic() + seconds
     while words not in seen:
-        assert time.monotonic() < until, seen
+        assert select.select([screen], [], [], max(0.0, until - time.monotonic()))[0], seen
         seen += os.read(screen, 4096).decode()
     return seen
 
