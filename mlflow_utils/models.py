@@ -7,6 +7,7 @@ module of ours that it calls by name, never through code in the folder.
 
 import hashlib
 import tempfile
+import threading
 import warnings
 import zipfile
 from collections.abc import Collection
@@ -15,6 +16,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+_reading = threading.Lock()  # headers of arrays are parsed by `ast`, which in Python 3.11 fails now and then in two threads at once
 FILE = Path("data") / "model.skops"
 PICKLE = "python_model.pkl"
 
@@ -69,7 +71,8 @@ def read_model(path: Path, trusted: Collection[str]) -> Any:
     from skops.io.exceptions import UntrustedTypesFoundException  # type: ignore[import-untyped]
 
     try:
-        return skops.io.load(path, trusted=list(trusted))
+        with _reading:
+            return skops.io.load(path, trusted=list(trusted))
     except UntrustedTypesFoundException as error:
         raise RefusedModel(_untrusted(path, trusted)) from error
     except Exception as error:

@@ -43,7 +43,11 @@ def started(folder: Path, port: int, *options: str, **settings: str) -> "subproc
             [*command, "--server.address=127.0.0.1", "--server.headless=true", *options], cwd=ROOT, env=environment,
             stdout=log, stderr=log, start_new_session=True,
         )  # fmt: skip
-    answers(f"http://127.0.0.1:{port}/_stcore/health")
+    try:
+        answers(f"http://127.0.0.1:{port}/_stcore/health")
+    except OSError:
+        stop(process)
+        raise
     return process
 
 

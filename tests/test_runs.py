@@ -20,7 +20,7 @@ from core.errors import NotOnRecord
 from core.exports import as_csv
 from core.figures.runs import accuracy_and_cost, common_ends, shares, small
 from core.results.run_card import Picture
-from core.run import Actor, Workplace, tracked_run
+from core.run import Actor, Workplace, _patience, tracked_run
 from core.text import Text
 from mlflow_utils import searching
 from mlflow_utils.record import Record
@@ -243,7 +243,7 @@ def test_a_server_that_answers_dies_and_hangs(
 def assert_silent(at: Workplace, run: str) -> None:
     """What began here is listed, in less than two seconds."""
     at.tracking._down_until = 0.0
-    runs._patience(at.tracking.uri).try_again()
+    _patience(at.tracking.uri).try_again()
     began = time.perf_counter()
     found, silent = search(at)
     assert time.perf_counter() - began < 2.0

@@ -53,7 +53,7 @@ def test_runs_are_listed_and_filtered(at: Workplace, sample: Dataset) -> None:  
     assert listed(app)["figure"].tolist() == ["–", "WAPE 6.12%"]
     app = filled(app, "tracking-task", "forecast")
     assert listed(app)["task"].tolist() == ["Forecast"]
-    assert "wape: lower is better" in texts(app)
+    assert "Lower wape is better" in texts(app)
     app = filled(app, "tracking-model", "' OR '1'='1")
     assert not app.exception
     assert not app.dataframe

@@ -27,6 +27,7 @@ POSTGRESQL = {
     # milliseconds: of one statement, and of somebody who began to write and fell silent
     "options": "-c statement_timeout=1400 -c idle_in_transaction_session_timeout=10000",
 }  # fmt: skip
+LOCAL = 6.0  # seconds that a SQLite file is waited for
 OPENING = 20.0  # seconds that the first caller may wait: while libraries load, and where a database that answers has no tables
 LOCK = 8_301_962_010  # any number of our own: PostgreSQL's advisory lock for those who write
 DISCREET: Any = {"hide_parameters": True, "logging_name": "accounts", "pool_timeout": 1}
@@ -41,12 +42,13 @@ class Failed(Exception):
 class Database:
     """Tables at `url`; "" for the file `folder`/accounts.db.
 
-    Every method raises Unreachable in less than 2 s where the database does not answer.
+    Every method raises Unreachable in less than 2 s where a server does not answer; a file of this machine is waited for
+    longer, because it is slow only where the whole machine is.
     """
 
     def __init__(self, url: str, folder: Path) -> None:
         self.url = _address(url, folder)
-        self.patience = Patience("SQLite" if self._local else "PostgreSQL")
+        self.patience = Patience("SQLite", LOCAL) if self._local else Patience("PostgreSQL")
         self._engine: Engine | None = None
         self._ready = False  # every table was made
         self._opening = threading.Lock()
