@@ -10,7 +10,6 @@ from collections.abc import Callable
 
 from core.patience import Patience
 from core.run import Workplace
-from core.text import N_
 
 logger = logging.getLogger(__name__)
 
@@ -35,7 +34,8 @@ def deliver_now(at: Workplace, seconds: float = 1.5) -> dict[str, int]:
     at.tracking.try_again()
     if at.event_stream is not None:
         at.event_stream.try_again()
-    return Patience(N_("Delivery"), seconds, down_for=0).ask(lambda: deliver(at))
+    at.feedback.try_again()
+    return Patience("delivery", seconds, down_for=0).ask(lambda: deliver(at))
 
 
 def keep_delivering(at: Workplace, every: float, ending: threading.Event, told: Callable[[str, int], None] = lambda *_: None) -> None:

@@ -115,6 +115,17 @@ def answered(app: AppTest, seconds: float = 60) -> AppTest:
     return app
 
 
+def deliver(at: Workplace, seconds: float = 90) -> None:
+    """As the worker does, until nothing waits and nothing is doubted any more."""
+    until = time.monotonic() + seconds
+    while at.tracking.spool.waiting():
+        assert time.monotonic() < until, at.tracking.last_error
+        at.tracking.settle(1)
+        at.tracking.try_again()
+        at.tracking.replay()
+    at.tracking.replay()
+
+
 def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))

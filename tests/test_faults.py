@@ -17,7 +17,7 @@ from core.data.dataset import Dataset
 from core.errors import VigieError
 from core.run import Actor, Run, Workplace, past_run, tracked_run
 from mlflow_utils.tracking import Tracking
-from tests.conftest import free_port
+from tests.conftest import deliver, free_port
 from tests.servers import Running
 
 pytestmark = pytest.mark.server
@@ -31,17 +31,6 @@ def record(number: int, dataset: Dataset, at: Workplace, task: str = "tests") ->
         run.metrics["number"] = number
         (run.folder / "note.txt").write_text(str(number))
     return run
-
-
-def deliver(at: Workplace, seconds: float = 90) -> None:
-    """As the worker does, until nothing waits and nothing is doubted any more."""
-    until = time.monotonic() + seconds
-    while at.tracking.spool.waiting():
-        assert time.monotonic() < until, at.tracking.last_error
-        at.tracking.settle(1)
-        at.tracking.try_again()
-        at.tracking.replay()
-    at.tracking.replay()
 
 
 # ---- MLflow, its database and its store of artifacts ----------------------------------------------------------------

@@ -173,6 +173,7 @@ def waited(work: Callable[[], Any]) -> tuple[Any, float]:
 
 def test_a_record_is_sent_at_once(store: FeedbackStore, server: Running, tmp_path: Path) -> None:
     one = record(user="../../Jean", comment="voilà")
+    store._before.seconds = 15.0  # how long a person waits is measured where the store hangs
     receipt = store.add(one)
     assert receipt.sent
     assert stored(server) == {one.key: one.model_dump_json().encode()}
@@ -216,6 +217,17 @@ def test_a_store_that_is_down_is_waited_for(tmp_path: Path, bucket: Bucket) -> N
     assert back.send() == 3
     assert back.read() == sorted(records, key=lambda each: each.time)
     assert files(tmp_path) == sorted(each.key for each in records)
+
+
+def test_a_store_that_is_back_is_asked_at_once_where_somebody_says_so(tmp_path: Path, bucket: Bucket) -> None:
+    store = FeedbackStore(tmp_path / "feedback", replace(bucket, endpoint="http://127.0.0.1:1"))
+    store.add(record())
+    assert store.send() == 0
+    store.bucket = bucket
+    warm(store)
+    assert store.send() == 0, "left alone for a while"
+    store.try_again()
+    assert store.send() == 1
 
 
 def warm(store: FeedbackStore) -> None:

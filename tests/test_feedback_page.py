@@ -1,6 +1,5 @@
 """Verdicts on the pages, the page of feedback, and a threshold that comes from them, in Streamlit's own test harness."""
 
-import time
 from dataclasses import replace
 from typing import Any
 
@@ -21,6 +20,7 @@ from core.jobs.worker import Worker
 from core.run import Actor, Workplace
 from core.stores.feedback import LONGEST_COMMENT, FeedbackStore
 from core.stores.objects import Bucket
+from tests.conftest import answered
 from tests.test_pages import at, clicked, opened, texts  # noqa: F401
 from tests.test_sequences import several
 
@@ -190,15 +190,6 @@ def test_review_counts_filters_and_opens(at: Workplace, run: dict[str, str]) -> 
 # ---- feedback that acts ---------------------------------------------------------------------------------------------
 
 
-def settle(app: AppTest, seconds: float = 60) -> AppTest:
-    until = time.monotonic() + seconds
-    while "work" in app.query_params:
-        assert time.monotonic() < until, "the work never ended"
-        time.sleep(0.1)
-        app.run()
-    return app
-
-
 def test_a_threshold_is_suggested_seen_and_accepted(at: Workplace, run: dict[str, str], worker: Worker) -> None:  # noqa: F811
     before = detection_of(run["run"], at)
     judge(at, run["run"], ["true_alarm", "true_alarm", "true_alarm", "false_alarm", "false_alarm"])
@@ -207,7 +198,7 @@ def test_a_threshold_is_suggested_seen_and_accepted(at: Workplace, run: dict[str
     figures = {metric.label: metric.value for metric in app.metric}
     assert (figures["Rows flagged"], figures["False alarms removed"], figures["True alarms lost"]) == ("3", "2", "0")
     assert len(table(app, "score")) == len(before.anomalies) - 3
-    app = settle(clicked(app, "accept-threshold"))
+    app = answered(clicked(app, "accept-threshold"))
     assert not app.exception
     assert not app.error
     assert app.query_params["run"] not in ("", run["run"])
@@ -228,7 +219,7 @@ def test_verdicts_on_events_of_sequences(at: Workplace, worker: Worker) -> None:
         event = found.events.loc[place]
         row = said.row_of({"entity": event["entity"], "time": event["start"], "end": event["end"], "score": event["peak"]})
         said.give(said.Said("sequences", made.id, row, "false_alarm"), at=at, by=BY)
-    app = settle(clicked(show(opened(PAGE, run=made.id), "Threshold from verdicts"), "accept-threshold"))
+    app = answered(clicked(show(opened(PAGE, run=made.id), "Threshold from verdicts"), "accept-threshold"))
     assert not app.exception
     assert {metric.label: metric.value for metric in app.metric}["Events"] == "1"
     assert "nothing promised" in {metric.delta for metric in app.metric}

@@ -26,7 +26,7 @@ from core.detectors.tables.isolation_forest import IsolationForest
 from core.run import Actor, Workplace, mlflow_link, past_run, tracked_run
 from mlflow_utils.tracking import Tracking
 from tests import servers
-from tests.conftest import ROOT
+from tests.conftest import ROOT, deliver
 from tests.servers import Running
 
 pytestmark = pytest.mark.server
@@ -70,16 +70,6 @@ def mlflow(folder: Path, postgres: Running, gcs: Running) -> Iterator[Running]:
 def workplace(folder: Path, mlflow: Running) -> Workplace:
     """A workplace whose artifacts the server takes."""
     return Workplace.below(folder, Tracking(mlflow.url, None, folder / "runs"))
-
-
-def deliver(at: Workplace, seconds: float = 60) -> None:
-    """As the worker does, until nothing waits: on a busy machine a run may not be delivered at once."""
-    until = time.monotonic() + seconds
-    while at.tracking.spool.waiting():
-        assert time.monotonic() < until, at.tracking.last_error
-        at.tracking.settle(1)
-        at.tracking.try_again()
-        at.tracking.replay()
 
 
 def bucket(gcs: Running) -> set[str]:

@@ -137,6 +137,12 @@ class FeedbackStore:
         self.fetch()
         return sent
 
+    def try_again(self) -> None:
+        """Ask the bucket at the next call, whatever happened before."""
+        self._before.try_again()
+        self._behind.try_again()
+        self._next_look = 0.0
+
     def send(self) -> int:
         """Send what waits, oldest first, until the bucket does not answer; how many were sent. Twice changes nothing."""
         if self.bucket is None:

@@ -12,8 +12,6 @@ from pages.parts.show import said
 from pages.parts.show.run import chart
 from pages.parts.text import _, percent, shown
 
-SUBJECTS = ("Vigie", "data", "anomalies", "clusters", "forecast", "sequences", "tracking", "monitoring")
-
 
 def page() -> None:
     st.title(_("Feedback"))
@@ -36,7 +34,7 @@ def page() -> None:
 def _form() -> None:
     """About a page or the product; the run of the address is offered."""
     with st.form("feedback-form", clear_on_submit=False):
-        subject = st.selectbox(_("About"), SUBJECTS, format_func=said.subject, key="feedback-subject")
+        subject = st.selectbox(_("About"), list(said.SUBJECTS), format_func=said.subject, key="feedback-subject")
         run = st.text_input(_("Run, if it is about one"), session.run_id(), max_chars=64, key="feedback-run", help=_("Its id, as the results show it."))
         st.markdown(_("How good is it?"))
         stars = st.feedback("stars", key="feedback-stars")

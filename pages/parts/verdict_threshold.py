@@ -12,7 +12,7 @@ from core.stores.feedback import Feedback
 from pages.parts import session, work
 from pages.parts.show.run import chart
 from pages.parts.text import _, date_format, say, shown
-from pages.parts.verdict import MARKS, words
+from pages.parts.verdict import MARKS, WITH_THRESHOLD, words
 
 if TYPE_CHECKING:
     from core.analyses.verdict_threshold import Alarms
@@ -62,7 +62,7 @@ def show() -> None:
 
 def _run(records: list[Feedback]) -> str:
     """The run of the address where it has verdicts, or one that is chosen."""
-    table = precisions([record for record in records if record.page in ("anomalies", "sequences")], each_run=True)
+    table = precisions([record for record in records if record.page in WITH_THRESHOLD], each_run=True)
     asked = session.run_id()
     runs = list(dict.fromkeys([*([asked] if asked else []), *table["run"]]))
     if not runs:

@@ -4,6 +4,7 @@ import streamlit as st
 
 from core.analyses import drift
 from core.analyses.drift import Drift
+from core.analyses.runs import TASKS, WITH_MODEL
 from core.errors import VigieError
 from core.exports import as_csv
 from core.figures import monitoring as figures
@@ -14,7 +15,6 @@ from pages.parts.show.run import chart
 from pages.parts.text import _, shown
 
 LEVELS = {"stable": N_("stable"), "moderate": N_("moderate"), "major": N_("major")}
-TASKS = ("anomalies", "clusters", "forecast", "sequences")
 
 
 def section() -> None:
@@ -34,8 +34,9 @@ def _ask() -> None:
     if not stored:
         question.no_data()
         return
-    names = {"anomalies": _("Anomalies"), "clusters": _("Clusters"), "forecast": _("Forecast"), "sequences": _("Sequences")}
-    task = st.segmented_control(_("Model of"), TASKS, default=TASKS[0], format_func=names.__getitem__, key="drift-task", required=True)
+    task = st.segmented_control(
+        _("Model of"), WITH_MODEL, default=WITH_MODEL[0], format_func=lambda name: _(TASKS[name].label), key="drift-task", required=True
+    )
     address = saved.choose(str(task), lambda run: run.tags.get("user", ""))
     chosen = st.selectbox(_("New data"), stored, format_func=_described, key="drift-dataset")
     if st.button(_("Compare"), type="primary", icon=":material/compare:", key="drift-compare", disabled=not address):

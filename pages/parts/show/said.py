@@ -11,21 +11,23 @@ import streamlit as st
 from core.analyses.feedback import VERDICTS
 from core.exports import as_csv
 from core.stores.feedback import Feedback
+from core.text import N_
 from pages.parts import session
 from pages.parts.text import _, date_format, shown
 from pages.parts.verdict import words
 
 SHOWN_ROWS = 2000
 PAGES = Path(__file__).parents[2] / "analysis"
+SUBJECTS = {
+    "Vigie": "Vigie", "data": N_("Load data"), "anomalies": N_("Anomalies"), "clusters": N_("Clusters"), "forecast": N_("Forecast"),
+    "sequences": N_("Sequences"), "tracking": N_("Tracking"), "monitoring": N_("Monitoring"),
+}  # fmt: skip
+"""What something can be said of."""
 
 
 def subject(name: str) -> str:
     """What a record is about, in words."""
-    known = {
-        "Vigie": "Vigie", "data": _("Load data"), "anomalies": _("Anomalies"), "clusters": _("Clusters"), "forecast": _("Forecast"),
-        "sequences": _("Sequences"), "tracking": _("Tracking"), "monitoring": _("Monitoring"),
-    }  # fmt: skip
-    return known.get(name, name)
+    return _(SUBJECTS[name]) if name in SUBJECTS else name
 
 
 def filtered(lines: pd.DataFrame) -> pd.DataFrame:
