@@ -36,8 +36,9 @@ test: $(VENV)/.tested ## install what the tests need and run them all
 	$(BIN)/python -m tests.servers
 	$(BIN)/python -m pytest -n 2 --dist loadscope
 
-lint: $(VENV)/.tested ## ruff: errors, imports, format of the code
+lint: $(VENV)/.tested ## ruff: errors, imports, names, docstrings, format of the code
 	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
 
 types: $(VENV)/.tested ## mypy, strict on core and mlflow_utils
 	$(BIN)/mypy

@@ -7,8 +7,19 @@ from importlib import import_module
 from benchmarks.lines import show
 
 BENCHMARKS = (
-    "reading", "detection", "planted", "forecasting", "first_page", "payload", "clustering", "sequences",
-    "sgmvrnn", "sgmvrnn_accuracy", "scale", "analysts", "faults",
+    "reading",
+    "detection",
+    "planted",
+    "forecasting",
+    "first_page",
+    "payload",
+    "clustering",
+    "sequences",
+    "sgmvrnn",
+    "sgmvrnn_accuracy",
+    "scale",
+    "analysts",
+    "faults",
 )
 
 

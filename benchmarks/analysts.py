@@ -1,4 +1,6 @@
-"""Ten analysts at once on one server, beside one alone: each opens a dataset of their own, asks, and gets their own answer."""
+"""Ten analysts at once on one server, beside one alone: each opens a dataset of their own, asks, and gets their own
+answer.
+"""
 
 import json
 import os
@@ -48,12 +50,28 @@ def served(folder: Path) -> Iterator[str]:
     """The address of a real server on the data folder `folder`, with Streamlit's way in for programs."""
     port = free_port()
     command = [
-        sys.executable, "-m", "streamlit", "run", "app.py", "--server.headless=true", "--server.address=127.0.0.1",
-        f"--server.port={port}", "--server.enableAgentApi=true", "--server.fileWatcherType=none", "--browser.gatherUsageStats=false",
-    ]  # fmt: skip
-    given = {"VIGIE_DATA_DIR": str(folder), "MLFLOW_TRACKING_URI": "", "VIGIE_REQUIRE_SIGN_IN": "false", "OMP_NUM_THREADS": "1"}
+        sys.executable,
+        "-m",
+        "streamlit",
+        "run",
+        "app.py",
+        "--server.headless=true",
+        "--server.address=127.0.0.1",
+        f"--server.port={port}",
+        "--server.enableAgentApi=true",
+        "--server.fileWatcherType=none",
+        "--browser.gatherUsageStats=false",
+    ]
+    given = {
+        "VIGIE_DATA_DIR": str(folder),
+        "MLFLOW_TRACKING_URI": "",
+        "VIGIE_REQUIRE_SIGN_IN": "false",
+        "OMP_NUM_THREADS": "1",
+    }
     with (folder / "server.log").open("ab") as log:
-        server = subprocess.Popen(command, cwd=ROOT, env=os.environ | given, stdout=log, stderr=log, start_new_session=True)
+        server = subprocess.Popen(
+            command, cwd=ROOT, env=os.environ | given, stdout=log, stderr=log, start_new_session=True
+        )
     try:
         answers(f"http://127.0.0.1:{port}/_stcore/health")
         yield f"http://127.0.0.1:{port}"
@@ -103,7 +121,11 @@ def mixed_up(visits: list[Visit], datasets: list[Dataset], folder: Path) -> list
             wrong.append(f"{dataset.digest[:8]} has a run of {record.tags['dataset.digest'][:8]}")
         if not expected.items() <= each.metrics.items():
             wrong.append(f"{dataset.digest[:8]} saw {each.metrics}, not {expected}")
-        wrong += [f"{dataset.digest[:8]} saw {other.digest[:8]}" for other in datasets if other is not dataset and other.digest[:12] in each.seen]
+        wrong += [
+            f"{dataset.digest[:8]} saw {other.digest[:8]}"
+            for other in datasets
+            if other is not dataset and other.digest[:12] in each.seen
+        ]
     return wrong
 
 
@@ -117,7 +139,9 @@ def prepared(folder: Path, count: int) -> list[Dataset]:
 
 def _workplace(folder: Path) -> Workplace:
     folder.mkdir(exist_ok=True)
-    return Workplace.below(folder, Tracking(f"sqlite:///{folder / 'mlflow.db'}", (folder / "mlartifacts").as_uri(), folder / "runs"))
+    return Workplace.below(
+        folder, Tracking(f"sqlite:///{folder / 'mlflow.db'}", (folder / "mlartifacts").as_uri(), folder / "runs")
+    )
 
 
 def _timed(spent: list[float], address: str, **asked: Any) -> dict[str, Any]:
@@ -152,13 +176,27 @@ def main() -> list[Line]:
             wrong = mixed_up(visits, datasets[:ANALYSTS], folder)
     pages = [seconds for each in visits for seconds in each.pages]
     return [
-        Line("what an analyst saw that was not theirs", str(len(wrong)), "; ".join(wrong)[:80], f"{ANALYSTS} analysts", "0", "MISSED" if wrong else "met"),
-        _seconds("page, one analyst", alone.pages), _seconds(f"page, {ANALYSTS} at once", pages),
-        _seconds("analysis, one analyst", [alone.answer]), _seconds(f"analysis, {ANALYSTS} at once", [each.answer for each in visits]),
-    ]  # fmt: skip
+        Line(
+            "what an analyst saw that was not theirs",
+            str(len(wrong)),
+            "; ".join(wrong)[:80],
+            f"{ANALYSTS} analysts",
+            "0",
+            "MISSED" if wrong else "met",
+        ),
+        _seconds("page, one analyst", alone.pages),
+        _seconds(f"page, {ANALYSTS} at once", pages),
+        _seconds("analysis, one analyst", [alone.answer]),
+        _seconds(f"analysis, {ANALYSTS} at once", [each.answer for each in visits]),
+    ]
 
 
 def _seconds(measured: str, values: list[float]) -> Line:
     ordered = sorted(values)
     p95 = ordered[min(int(0.95 * len(ordered)), len(ordered) - 1)]
-    return Line(measured, f"p95 {p95:.2f} s", f"{ordered[0]:.2f} – {ordered[-1]:.2f}", f"median {ordered[len(ordered) // 2]:.2f} s of {len(ordered)}")
+    return Line(
+        measured,
+        f"p95 {p95:.2f} s",
+        f"{ordered[0]:.2f} – {ordered[-1]:.2f}",
+        f"median {ordered[len(ordered) // 2]:.2f} s of {len(ordered)}",
+    )

@@ -1,4 +1,6 @@
-"""Clustering beside scikit-learn's plain estimators on the same rows: seconds, peak memory, agreement; each side in a process of its own."""
+"""Clustering beside scikit-learn's plain estimators on the same rows: seconds, peak memory, agreement; each side in a
+process of its own.
+"""
 
 import json
 import subprocess
@@ -24,7 +26,9 @@ def main() -> list[Line]:
         lines = []
         if gas_files():
             lines += _compared("dbscan", "gas files", _gas(), Path(folder), repetitions=3)
-        lines += _compared("dbscan", f"{PLAIN_DBSCAN:,} generated rows", rows[:PLAIN_DBSCAN], Path(folder), repetitions=1)
+        lines += _compared(
+            "dbscan", f"{PLAIN_DBSCAN:,} generated rows", rows[:PLAIN_DBSCAN], Path(folder), repetitions=1
+        )
         lines += _alone("dbscan", f"{MILLION:,} generated rows", rows, Path(folder))
         lines += _compared("kmeans", f"{MILLION:,} generated rows", rows, Path(folder), repetitions=3)
     return lines
@@ -66,7 +70,10 @@ def _agreement(folder: Path) -> tuple[bool, float]:
 
 def _in_child(side: str, name: str, folder: Path) -> dict[str, float]:
     done = subprocess.run(
-        [sys.executable, "-m", "benchmarks.clustering", side, name, str(folder)], check=True, capture_output=True, text=True
+        [sys.executable, "-m", "benchmarks.clustering", side, name, str(folder)],
+        check=True,
+        capture_output=True,
+        text=True,
     )
     return json.loads(done.stdout)
 

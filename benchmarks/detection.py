@@ -1,4 +1,6 @@
-"""Detecting, recorded on SQLite with its result and model kept, beside bare scikit-learn; MLflow and CodeCarbon warmed up."""
+"""Detecting, recorded on SQLite with its result and model kept, beside bare scikit-learn; MLflow and CodeCarbon
+warmed up.
+"""
 
 import time
 from collections.abc import Callable
@@ -39,27 +41,35 @@ def main() -> list[Line]:
             sizes.append(len(dataset))
             found.append(_timed(dataset, at))
         for size, sides in zip(sizes, found, strict=True):
-            lines += [ratio(f"{name} : scikit-learn, {size:,} rows", sides[name], sides["bare"]) for name in COMPARISONS]
+            lines += [
+                ratio(f"{name} : scikit-learn, {size:,} rows", sides[name], sides["bare"]) for name in COMPARISONS
+            ]
         for name in COMPARISONS:
             lines += _lines_through(name, sizes, found)
     return lines
 
 
 def _lines_through(name: str, sizes: list[int], found: list[Sides]) -> list[Line]:
-    """The fixed start of ours, and how much faster its time grows with the rows, from straight lines by least squares."""
+    """The fixed start of ours, and how much faster its time grows with the rows, from straight lines by least
+    squares.
+    """
     ours, bare = (_straight(sizes, [median(sides[each]) for sides in found]) for each in (name, "bare"))
     each = [
-        _straight(sizes, [sides[name][turn] for sides in found])[1] / _straight(sizes, [sides["bare"][turn] for sides in found])[1]
+        _straight(sizes, [sides[name][turn] for sides in found])[1]
+        / _straight(sizes, [sides["bare"][turn] for sides in found])[1]
         for turn in range(REPETITIONS)
-    ]  # fmt: skip
+    ]
     slopes = ours[1] / bare[1]
     return [
         Line(f"{name}: fixed start", f"{ours[0]:.2f} s", basis=f"scikit-learn {bare[0]:.2f} s"),
         Line(
-            f"{name}: growth per row : scikit-learn", f"{slopes:.2f} x", f"{min(each):.2f} – {max(each):.2f}",
-            f"{ours[1] * 1e6:.1f} s : {bare[1] * 1e6:.1f} s per million rows", *judged(slopes, 1.5, "x"),
+            f"{name}: growth per row : scikit-learn",
+            f"{slopes:.2f} x",
+            f"{min(each):.2f} – {max(each):.2f}",
+            f"{ours[1] * 1e6:.1f} s : {bare[1] * 1e6:.1f} s per million rows",
+            *judged(slopes, 1.5, "x"),
         ),
-    ]  # fmt: skip
+    ]
 
 
 def _straight(sizes: list[int], seconds: list[float]) -> tuple[float, float]:

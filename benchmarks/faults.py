@@ -1,6 +1,8 @@
-"""Actions under a random schedule of dead and hanging services: what is on the servers afterwards, and how long anybody waited.
+"""Actions under a random schedule of dead and hanging services: what is on the servers afterwards, and how long
+anybody waited.
 
-MLflow on PostgreSQL and gs://, S3 and Elasticsearch are real servers that are killed, frozen, started and thawed while two
+MLflow on PostgreSQL and gs://, S3 and Elasticsearch are real servers that are killed, frozen, started and thawed
+while two
 people work and a second process delivers beside theirs.
 """
 
@@ -66,11 +68,16 @@ class Services:
 
     def environment(self, folder: Path) -> dict[str, str]:
         return os.environ | {
-            "VIGIE_DATA_DIR": str(folder), "OMP_NUM_THREADS": "1", "MLFLOW_TRACKING_URI": self.mlflow.url,
-            "S3_ENDPOINT_URL": self.s3.url, "S3_BUCKET_NAME": BUCKET, "S3_REGION_NAME": "eu-west-3",
-            "AWS_ACCESS_KEY": S3_USER, "AWS_SECRET_KEY": S3_SECRET,
+            "VIGIE_DATA_DIR": str(folder),
+            "OMP_NUM_THREADS": "1",
+            "MLFLOW_TRACKING_URI": self.mlflow.url,
+            "S3_ENDPOINT_URL": self.s3.url,
+            "S3_BUCKET_NAME": BUCKET,
+            "S3_REGION_NAME": "eu-west-3",
+            "AWS_ACCESS_KEY": S3_USER,
+            "AWS_SECRET_KEY": S3_SECRET,
             "ELASTIC_DEPLOYMENT_ENDPOINT": self.elasticsearch.url,
-        }  # fmt: skip
+        }
 
 
 @contextmanager
@@ -94,7 +101,8 @@ def services(folder: Path) -> Iterator[Services]:
 class Schedule:
     """Each server by itself is well for a while, then killed or frozen for a while, again and again until the end."""
 
-    # The stand-in for Elasticsearch has the last second in memory alone, which Elasticsearch itself has on disk before it
+    # The stand-in for Elasticsearch has the last second in memory alone, which Elasticsearch itself has on disk
+    # before it
     # answers; so it is ended, which saves everything, and not killed.
     SAVES = ("Elasticsearch",)
 
@@ -129,22 +137,34 @@ class Schedule:
 
 
 def played(folder: Path, actions: int, seed: int) -> Outcome:
-    """Have two people act so many times while services fail, wait until everything is delivered, and look at the servers."""
+    """Have two people act so many times while services fail, wait until everything is delivered, and look at the
+    servers.
+    """
     journal, data, began = folder / "journal", folder / "data", time.monotonic()
     with services(folder) as of:
         environment = of.environment(data)
         with client(environment, folder / "deliverer.log"):
             began = time.monotonic()
-            with Schedule(of.all, seed) as schedule, client(environment, folder / "client.log", journal, 0, actions) as people:
+            with (
+                Schedule(of.all, seed) as schedule,
+                client(environment, folder / "client.log", journal, 0, actions) as people,
+            ):
                 people.wait()
             seconds, until = time.monotonic() - began, time.monotonic() + SETTLING
             with client(environment, folder / "second.log"):
                 while waiting(data) and time.monotonic() < until:
                     time.sleep(1)
             return Outcome(
-                runs_of(of), events_of(of), feedback_of(of), *waits_of(journal), schedule.faults, seconds,
-                time.monotonic() - began - seconds, files_of(of), unfinished(journal),
-            )  # fmt: skip
+                runs_of(of),
+                events_of(of),
+                feedback_of(of),
+                *waits_of(journal),
+                schedule.faults,
+                seconds,
+                time.monotonic() - began - seconds,
+                files_of(of),
+                unfinished(journal),
+            )
 
 
 @contextmanager
@@ -152,9 +172,13 @@ def client(environment: dict[str, str], log: Path, *arguments: object) -> Iterat
     """A process that acts, or only delivers; killed at the end."""
     with log.open("ab") as output:
         process = subprocess.Popen(
-            [sys.executable, "-m", "benchmarks.faults_client", *map(str, arguments)], cwd=ROOT, env=environment,
-            stdout=output, stderr=output, start_new_session=True,
-        )  # fmt: skip
+            [sys.executable, "-m", "benchmarks.faults_client", *map(str, arguments)],
+            cwd=ROOT,
+            env=environment,
+            stdout=output,
+            stderr=output,
+            start_new_session=True,
+        )
     try:
         yield process
     finally:
@@ -201,8 +225,9 @@ def events_of(of: Services) -> Counter[int]:
     found = _asked(f"{of.elasticsearch.url}/vigie*/_search", asked)["hits"]["hits"]
     return Counter(
         int(each["_source"]["details"]["inputs"]["number"])
-        for each in found if each["_source"].get("model_name") == "Nothing"
-    )  # fmt: skip
+        for each in found
+        if each["_source"].get("model_name") == "Nothing"
+    )
 
 
 def feedback_of(of: Services) -> Counter[int]:
@@ -244,14 +269,54 @@ def main() -> list[Line]:
 def lines(found: Outcome, actions: int) -> list[Line]:
     """The figures as a table."""
     table = []
-    for name, where, counted in (("runs", "MLflow", found.runs), ("events", "Elasticsearch", found.events), ("feedback records", "S3", found.feedback)):
+    for name, where, counted in (
+        ("runs", "MLflow", found.runs),
+        ("events", "Elasticsearch", found.events),
+        ("feedback records", "S3", found.feedback),
+    ):
         lost, twice = actions - len(counted), sum(counted.values()) - len(counted)
         right = not lost and not twice
-        table.append(Line(f"{name} in {where}", f"{sum(counted.values())}", f"{lost} lost, {twice} twice", f"{actions} actions", f"{actions}", "met" if right else "MISSED"))
-    table.append(Line("runs with their file in gs://", f"{found.files}", "", f"{actions} actions", f"{actions}", "met" if found.files == actions else "MISSED"))
+        table.append(
+            Line(
+                f"{name} in {where}",
+                f"{sum(counted.values())}",
+                f"{lost} lost, {twice} twice",
+                f"{actions} actions",
+                f"{actions}",
+                "met" if right else "MISSED",
+            )
+        )
+    table.append(
+        Line(
+            "runs with their file in gs://",
+            f"{found.files}",
+            "",
+            f"{actions} actions",
+            f"{actions}",
+            "met" if found.files == actions else "MISSED",
+        )
+    )
     for what, waits in (("a run", found.of_runs), ("a feedback record", found.of_feedback)):
         spread = f"median {waits[len(waits) // 2]:.2f}, p95 {waits[int(0.95 * len(waits))]:.2f}"
         met = "met" if waits[-1] <= LONGEST_WAIT else "MISSED"
-        table.append(Line(f"longest wait of a person for {what}", f"{waits[-1]:.2f} s", spread, "its own computation not counted", f"≤ {LONGEST_WAIT:.0f} s", met))
-    table.append(Line("the actions took", f"{found.seconds:.0f} s", "", f"all delivered and looked for twice {found.settled:.0f} s later"))
-    return table + [Line(f"faults, {name}", str(count), "", f"seed {SEED}") for name, count in sorted(found.faults.items())]
+        table.append(
+            Line(
+                f"longest wait of a person for {what}",
+                f"{waits[-1]:.2f} s",
+                spread,
+                "its own computation not counted",
+                f"≤ {LONGEST_WAIT:.0f} s",
+                met,
+            )
+        )
+    table.append(
+        Line(
+            "the actions took",
+            f"{found.seconds:.0f} s",
+            "",
+            f"all delivered and looked for twice {found.settled:.0f} s later",
+        )
+    )
+    return table + [
+        Line(f"faults, {name}", str(count), "", f"seed {SEED}") for name, count in sorted(found.faults.items())
+    ]

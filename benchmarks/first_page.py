@@ -1,4 +1,6 @@
-"""From GET to the first heading in headless Chromium, beside an empty Streamlit app; a new server and browser context each."""
+"""From GET to the first heading in headless Chromium, beside an empty Streamlit app; a new server and browser context
+each.
+"""
 
 import os
 import socket
@@ -68,11 +70,28 @@ def _served(app: Path, folder: Path) -> Iterator[tuple[str, float]]:
     port = _free_port()
     began = time.perf_counter()
     server = subprocess.Popen(
-        [sys.executable, "-m", "streamlit", "run", str(app), "--server.headless", "true", "--server.port", str(port),
-         "--server.address", "127.0.0.1", "--browser.gatherUsageStats", "false", "--server.fileWatcherType", "none"],
-        cwd=app.parent, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        [
+            sys.executable,
+            "-m",
+            "streamlit",
+            "run",
+            str(app),
+            "--server.headless",
+            "true",
+            "--server.port",
+            str(port),
+            "--server.address",
+            "127.0.0.1",
+            "--browser.gatherUsageStats",
+            "false",
+            "--server.fileWatcherType",
+            "none",
+        ],
+        cwd=app.parent,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
         env={**os.environ, "VIGIE_DATA_DIR": str(folder / "vigie"), "MLFLOW_TRACKING_URI": ""},
-    )  # fmt: skip
+    )
     try:
         address = f"http://127.0.0.1:{port}"
         _wait_for(f"{address}/_stcore/health", server)

@@ -1,4 +1,6 @@
-"""Forecasts of French regional gas, fitted before 2023 and tested from it, beside the naive ones: errors, intervals, seconds."""
+"""Forecasts of French regional gas, fitted before 2023 and tested from it, beside the naive ones: errors, intervals,
+seconds.
+"""
 
 import time
 
@@ -22,11 +24,22 @@ ENDS = np.array([0.05, 0.95])
 PROMISED = (0.88, 0.92)  # of an interval of 90 %
 TARGETS: dict[str, tuple[float, float]] = {"ridge": (5.0, 9.1), "random-forest": (5.0, 8.8), "blend": (4.2, 7.7)}
 """Forecaster → % of the amounts that it may miss 1 and 7 days ahead, with the weather that really came."""
-WORTH: dict[Weather, str] = {"as given": "observed weather", "degraded": "weather with the error of a usual forecast", "none": "no weather"}
+WORTH: dict[Weather, str] = {
+    "as given": "observed weather",
+    "degraded": "weather with the error of a usual forecast",
+    "none": "no weather",
+}
 ASKED: tuple[tuple[str, Weather], ...] = (
-    ("seasonal-naive", "none"), ("ridge", "as given"), ("random-forest", "as given"), ("gradient-boosting", "as given"),
-    ("blend", "as given"), ("ridge", "degraded"), ("blend", "degraded"), ("ridge", "none"), ("blend", "none"),
-)  # fmt: skip
+    ("seasonal-naive", "none"),
+    ("ridge", "as given"),
+    ("random-forest", "as given"),
+    ("gradient-boosting", "as given"),
+    ("blend", "as given"),
+    ("ridge", "degraded"),
+    ("blend", "degraded"),
+    ("ridge", "none"),
+    ("blend", "none"),
+)
 
 
 def main() -> list[Line]:
@@ -51,7 +64,9 @@ def _measured(name: str, weather: Weather, series: Panel, drivers: Drivers) -> l
     for step, target in zip((1, HORIZON), targets, strict=True):
         of = per_step.loc[step]
         basis = f"naive-1 {of['wape_naive1']:.2%}, naive-7 {of['wape_naive7']:.2%}"
-        lines.append(Line(f"    WAPE, {step} d ahead", f"{of['wape']:.2%}", "", basis, *judged(100 * of["wape"], target, "%")))
+        lines.append(
+            Line(f"    WAPE, {step} d ahead", f"{of['wape']:.2%}", "", basis, *judged(100 * of["wape"], target, "%"))
+        )
         lines.append(_skills(step, of))
     return [*lines, _coverage(per_step)]
 
@@ -63,7 +78,9 @@ def _per_step(found: Backtest) -> pd.DataFrame:
 
 def _skills(step: int, of: "pd.Series[float]") -> Line:
     skills = f"{of['skill_naive1']:+.3f} and {of['skill_naive7']:+.3f}"
-    return Line(f"    skill over naive-1 and naive-7, {step} d ahead", skills, basis=f"MASE {of['mase']:.2f}, R² {of['r2']:.4f}")
+    return Line(
+        f"    skill over naive-1 and naive-7, {step} d ahead", skills, basis=f"MASE {of['mase']:.2f}, R² {of['r2']:.4f}"
+    )
 
 
 def _coverage(per_step: pd.DataFrame) -> Line:
@@ -71,7 +88,10 @@ def _coverage(per_step: pd.DataFrame) -> Line:
     low, high = PROMISED
     kept = bool(found.between(low, high).all())
     return Line(
-        "    coverage of the 90 % interval, 1 to 7 d ahead", f"{per_step.loc[0, 'coverage']:.1%}",
-        f"{found.min():.1%} – {found.max():.1%}", f"width {per_step.loc[0, 'width']:.1%} of the amounts",
-        f"{low:.0%} – {high:.0%}", "met" if kept else "MISSED",
-    )  # fmt: skip
+        "    coverage of the 90 % interval, 1 to 7 d ahead",
+        f"{per_step.loc[0, 'coverage']:.1%}",
+        f"{found.min():.1%} – {found.max():.1%}",
+        f"width {per_step.loc[0, 'width']:.1%} of the amounts",
+        f"{low:.0%} – {high:.0%}",
+        "met" if kept else "MISSED",
+    )

@@ -29,18 +29,24 @@ def ratio(
     each = [one / other for one, other in zip(ours, theirs, strict=True)]
     found = median(ours) / median(theirs)
     return Line(
-        measured, f"{found:.2f} x", f"{min(each):.2f} – {max(each):.2f}",
-        f"{median(ours):.3g} {unit} : {median(theirs):.3g} {unit}", *judged(found, target, "x"),
-    )  # fmt: skip
+        measured,
+        f"{found:.2f} x",
+        f"{min(each):.2f} – {max(each):.2f}",
+        f"{median(ours):.3g} {unit} : {median(theirs):.3g} {unit}",
+        *judged(found, target, "x"),
+    )
 
 
 def figure(measured: str, values: list[float], unit: str, target: float | None = None) -> Line:
     """The median of repetitions."""
     found = median(values)
     return Line(
-        measured, f"{found:.3g} {unit}", f"{min(values):.3g} – {max(values):.3g}", f"{len(values)} repetitions",
+        measured,
+        f"{found:.3g} {unit}",
+        f"{min(values):.3g} – {max(values):.3g}",
+        f"{len(values)} repetitions",
         *judged(found, target, unit),
-    )  # fmt: skip
+    )
 
 
 def judged(found: float, target: float | None, unit: str) -> tuple[str, str]:
@@ -56,7 +62,9 @@ def median(values: list[float]) -> float:
 
 def peak_mb() -> float:
     """The most memory that this process alone has held; `ru_maxrss` would begin with what its parent held."""
-    [line] = [line for line in Path("/proc/self/status").read_text(encoding="ascii").splitlines() if line.startswith("VmHWM")]
+    [line] = [
+        line for line in Path("/proc/self/status").read_text(encoding="ascii").splitlines() if line.startswith("VmHWM")
+    ]
     return int(line.split()[1]) * 1024 / 1e6
 
 

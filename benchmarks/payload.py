@@ -44,13 +44,28 @@ def _series(size: int) -> tuple[Dataset, Detection]:
     order = np.argsort(-scores)
     rows = pd.DataFrame(
         {
-            "entity": pd.Categorical(np.repeat("line", size)), "time": times[order], "score": scores[order],
+            "entity": pd.Categorical(np.repeat("line", size)),
+            "time": times[order],
+            "score": scores[order],
             "severity": np.searchsorted([0.99, 0.999, 0.9999], scores[order]).astype(np.int8),
-            "anomaly": scores[order] > 1 - SHARE, "amount": values[order], "expected": 0.0, "causes": "value +3.0σ",
+            "anomaly": scores[order] > 1 - SHARE,
+            "amount": values[order],
+            "expected": 0.0,
+            "causes": "value +3.0σ",
         }
-    )  # fmt: skip
+    )
     question = Question(
-        detector="isolation-forest", settings={}, compare_with="entity", incomplete="drop", contamination=SHARE,
-        threshold=1 - SHARE, dataset="", files=dataset.files, unit="", profile=False, columns=("value",), rows_left_out=0,
-    )  # fmt: skip
+        detector="isolation-forest",
+        settings={},
+        compare_with="entity",
+        incomplete="drop",
+        contamination=SHARE,
+        threshold=1 - SHARE,
+        dataset="",
+        files=dataset.files,
+        unit="",
+        profile=False,
+        columns=("value",),
+        rows_left_out=0,
+    )
     return dataset, Detection(question, rows, pd.DataFrame())

@@ -44,20 +44,24 @@ def planted_rows(dataset: Dataset) -> NDArray[np.bool_]:
 
 def _forest(
     what: str, dataset: Dataset, comparison: type[Comparison], truth: NDArray[np.bool_], seeds: tuple[int, ...]
-) -> Line:  # fmt: skip
+) -> Line:
     found = []
     for seed in seeds:
         _, scores = RowModel(IsolationForest(random_state=seed), comparison()).fit_score(dataset)
         found.append(float(_found(scores, truth)))
     return Line(
-        what, f"{found[0]:.0f} of {truth.sum()}", f"{min(found):.0f} – {max(found):.0f}",
+        what,
+        f"{found[0]:.0f} of {truth.sum()}",
+        f"{min(found):.0f} – {max(found):.0f}",
         f"seed {seeds[0]}; spread over {len(seeds)} seeds",
-    )  # fmt: skip
+    )
 
 
 def _random(truth: NDArray[np.bool_]) -> Line:
     found = [float(_found(np.random.default_rng(seed).random(len(truth)), truth)) for seed in range(101)]
-    return Line("random score", f"{median(found):.0f} of {truth.sum()}", f"{min(found):.0f} – {max(found):.0f}", "101 seeds")
+    return Line(
+        "random score", f"{median(found):.0f} of {truth.sum()}", f"{min(found):.0f} – {max(found):.0f}", "101 seeds"
+    )
 
 
 def _distance(features: Floats) -> Floats:

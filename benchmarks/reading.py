@@ -1,4 +1,6 @@
-"""Reading 200 MB of daily profiles: load, and load with the doctor, beside pandas.read_csv; every side in a new process."""
+"""Reading 200 MB of daily profiles: load, and load with the doctor, beside pandas.read_csv; every side in a new
+process.
+"""
 
 import json
 import resource
@@ -29,11 +31,15 @@ def main() -> list[Line]:
         ratio("load : pandas.read_csv", seconds["load"], seconds["pandas"], target=1.0),
         ratio("load + doctor : pandas.read_csv", seconds["doctor"], seconds["pandas"], target=3.0),
         *(
-            figure(f"peak memory, {side} ({megabytes:.0f} MB file)", peak[side], "MB",
-                   None if side == "pandas" else 4 * megabytes)
+            figure(
+                f"peak memory, {side} ({megabytes:.0f} MB file)",
+                peak[side],
+                "MB",
+                None if side == "pandas" else 4 * megabytes,
+            )
             for side in SIDES
         ),
-    ]  # fmt: skip
+    ]
 
 
 def _in_child(side: str, path: Path) -> dict[str, float]:

@@ -1,4 +1,6 @@
-"""Many NetMob tiles from a folder, with SGmVRNN streaming: series per second and core, memory, and what scale adds to the bare loop."""
+"""Many NetMob tiles from a folder, with SGmVRNN streaming: series per second and core, memory, and what scale adds to
+the bare loop.
+"""
 
 import json
 import os
@@ -37,17 +39,34 @@ def main() -> list[Line]:
             found = _in_child("scale", place, folders[tiles])
             seconds[asked] = found["cpu"]
             lines += [
-                Line(f"{asked:,} tiles, one core", f"{asked / found['cpu']:,.0f} series/s", "", f"{found['cpu']:.1f} s of one core, {found['seconds']:.1f} s"),
+                Line(
+                    f"{asked:,} tiles, one core",
+                    f"{asked / found['cpu']:,.0f} series/s",
+                    "",
+                    f"{found['cpu']:.1f} s of one core, {found['seconds']:.1f} s",
+                ),
                 Line("    peak memory", f"{found['peak_mb']:,.0f} MB"),
             ]
         return [*lines, _linear(seconds)]
 
 
 def _overhead(place: Path) -> list[Line]:
-    """The command's work beside a loop that reads and scores the same batches and keeps nothing; the sides take turns."""
+    """The command's work beside a loop that reads and scores the same batches and keeps nothing; the sides take
+    turns.
+    """
     link_tiles(place / "tiles", place / "beside", 2_600)
-    found = [{side: _in_child(side, place, place / "beside")["cpu"] for side in ("bare", "scale")} for _ in range(REPETITIONS)]
-    return [ratio("2,600 tiles: scale : read and score in a loop", [each["scale"] for each in found], [each["bare"] for each in found], target=1.15)]
+    found = [
+        {side: _in_child(side, place, place / "beside")["cpu"] for side in ("bare", "scale")}
+        for _ in range(REPETITIONS)
+    ]
+    return [
+        ratio(
+            "2,600 tiles: scale : read and score in a loop",
+            [each["scale"] for each in found],
+            [each["bare"] for each in found],
+            target=1.15,
+        )
+    ]
 
 
 def _linear(seconds: dict[int, float]) -> Line:
@@ -56,9 +75,13 @@ def _linear(seconds: dict[int, float]) -> Line:
     per_tile = {tiles: seconds[tiles] / tiles for tiles in (10_000, most)}
     value = per_tile[most] / per_tile[10_000]
     return Line(
-        f"cost of a tile: {most:,} over 10,000", f"{value:.2f} x", "", f"{per_tile[most] * 1e3:.2f} ms : {per_tile[10_000] * 1e3:.2f} ms",
-        "≤ 1.1 x", "met" if value <= 1.1 else "MISSED",
-    )  # fmt: skip
+        f"cost of a tile: {most:,} over 10,000",
+        f"{value:.2f} x",
+        "",
+        f"{per_tile[most] * 1e3:.2f} ms : {per_tile[10_000] * 1e3:.2f} ms",
+        "≤ 1.1 x",
+        "met" if value <= 1.1 else "MISSED",
+    )
 
 
 # ---- tiles ----------------------------------------------------------------------------------------------------------
@@ -80,7 +103,8 @@ def write_tiles(folder: Path, count: int) -> None:
 def _forward(text: str) -> str:
     """The day on which clocks go forward has four quarter-hours less."""
     return "\n".join(
-        " ".join([*(cells := line.split(" "))[:9], *cells[13:]]) if line.startswith("20190331") else line for line in text.split("\n")
+        " ".join([*(cells := line.split(" "))[:9], *cells[13:]]) if line.startswith("20190331") else line
+        for line in text.split("\n")
     )
 
 
@@ -98,9 +122,12 @@ def link_tiles(source: Path, folder: Path, count: int) -> None:
 
 def _in_child(side: str, place: Path, folder: Path) -> dict[str, float]:
     done = subprocess.run(
-        [sys.executable, "-m", "benchmarks.scale", side, str(place), str(folder)], check=True, capture_output=True, text=True,
+        [sys.executable, "-m", "benchmarks.scale", side, str(place), str(folder)],
+        check=True,
+        capture_output=True,
+        text=True,
         env=os.environ | {"OMP_NUM_THREADS": "1"},
-    )  # fmt: skip
+    )
     return json.loads(done.stdout)
 
 
@@ -122,7 +149,9 @@ def _train(place: Path) -> None:
 
 
 def measure(side: str, place: Path, folder: Path) -> dict[str, float]:
-    """Seconds of the processor and of the clock (imports not counted, reading the model counted) and the peak of this process in MB."""
+    """Seconds of the processor and of the clock (imports not counted, reading the model counted) and the peak of this
+    process in MB.
+    """
     import torch  # noqa: F401
 
     from core.analyses.model_files import trusted_types
@@ -150,7 +179,9 @@ def _loop(model: object, folder: Path) -> Iterator[int]:
 
     files, layout = sorted(folder.rglob("*.txt")), NetMob()
     for first in range(0, len(files), BATCH_TILES):
-        table = read_netmob([Source(path, path.name, "netmob") for path in files[first : first + BATCH_TILES]], no_progress)
+        table = read_netmob(
+            [Source(path, path.name, "netmob") for path in files[first : first + BATCH_TILES]], no_progress
+        )
         dataset = layout.build(table, layout.roles(table.frame) or {}, "")
         found = model.score_series([series.values for series in series_of(dataset)])  # type: ignore[attr-defined]
         yield sum(len(each.score) for each in found)

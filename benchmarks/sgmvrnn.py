@@ -1,4 +1,6 @@
-"""SGmVRNN beside a plain step-by-step torch implementation of the same function: windows and rows a second, memory; one thread."""
+"""SGmVRNN beside a plain step-by-step torch implementation of the same function: windows and rows a second, memory;
+one thread.
+"""
 
 import math
 import subprocess
@@ -71,7 +73,9 @@ def _plain(batch: int) -> Callable[[], object]:
     from tests.sgmvrnn_reference import stepwise
 
     sizes = sgmvrnn.Sizes(COLUMNS, original=True)
-    weights = {name: each.clone().requires_grad_() for name, each in sgmvrnn.unpacked(sgmvrnn.initial(sizes, 0), sizes).items()}
+    weights = {
+        name: each.clone().requires_grad_() for name, each in sgmvrnn.unpacked(sgmvrnn.initial(sizes, 0), sizes).items()
+    }
     optimiser = torch.optim.Adam(weights.values(), 2e-4)
     draws = torch.Generator().manual_seed(0)
     values = torch.from_numpy(_series(ROWS))
@@ -156,7 +160,9 @@ def _memory() -> list[Line]:
 
 def _in_child(rows: int) -> float:
     """MB at most, of a process of its own."""
-    code = f"from benchmarks.lines import peak_mb; from benchmarks.sgmvrnn import learn; learn({rows}); print(peak_mb())"
+    code = (
+        f"from benchmarks.lines import peak_mb; from benchmarks.sgmvrnn import learn; learn({rows}); print(peak_mb())"
+    )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     return float(done.stdout)
 
@@ -185,7 +191,13 @@ def _seconds(what: Callable[[], object], times: int) -> float:
 def _rate(measured: str, values: list[float], unit: str, target: float | None = None) -> Line:
     found = median(values)
     told = ("", "") if target is None else (f"≥ {target:,.0f}", "met" if found >= target else "MISSED")
-    return Line(measured, f"{found:,.0f} {unit}", f"{min(values):,.0f} – {max(values):,.0f}", f"{len(values)} repetitions", *told)
+    return Line(
+        measured,
+        f"{found:,.0f} {unit}",
+        f"{min(values):,.0f} – {max(values):,.0f}",
+        f"{len(values)} repetitions",
+        *told,
+    )
 
 
 def _times(measured: str, ours: list[float], theirs: list[float], target: float | None = None) -> Line:

@@ -1,4 +1,6 @@
-"""SGmVRNN on real servers with labels, three seeds, beside the simple lines; and what each departure from the original brings."""
+"""SGmVRNN on real servers with labels, three seeds, beside the simple lines; and what each departure from the
+original brings.
+"""
 
 import sys
 import time
@@ -23,8 +25,10 @@ from core.progress import Progress
 FIGURES = ("f1", "auc_pr", "vus_pr")
 SEEDS = (0, 1, 2)
 REACH = {  # figures to reach: plain best F1, AUC-PR, VUS-PR with a window of 100
-    "machine-2-1": (0.45, 0.42, 0.48), "machine-1-6": (0.86, 0.89, 0.88), "machine-3-4": (0.89, 0.88, 0.90),
-}  # fmt: skip
+    "machine-2-1": (0.45, 0.42, 0.48),
+    "machine-1-6": (0.86, 0.89, 0.88),
+    "machine-3-4": (0.89, 0.88, 0.90),
+}
 ABLATED = ("machine-2-1", "omi-4")
 ABLATION_SEEDS = (0, 1)
 Figures = NDArray[np.float64]
@@ -58,20 +62,36 @@ def _accuracy(sets: Mapping[str, Arrays]) -> list[Line]:
         reach = REACH.get(name)
         lines.append(
             Line(
-                f"    {name}", _three(ours[name]), f"± {np.std(found, axis=0).max():.3f}", f"{len(SEEDS)} seeds",
+                f"    {name}",
+                _three(ours[name]),
+                f"± {np.std(found, axis=0).max():.3f}",
+                f"{len(SEEDS)} seeds",
                 "≥ " + _three(np.array(reach)) if reach else "",
                 _verdict(ours[name], np.array(reach)) if reach else "",
             )
-        )  # fmt: skip
+        )
         print(lines[-1], file=sys.stderr, flush=True)
     means = {line: np.mean(each, axis=0) for line, each in simple.items()}
     best = np.max(list(means.values()), axis=0)
     mean = np.mean(list(ours.values()), axis=0)
-    head = Line("SGmVRNN: best F1 / AUC-PR / VUS-PR", _three(mean), basis=f"mean of {len(sets)} sets", target="≥ " + _three(best), verdict=_verdict(mean, best))
+    head = Line(
+        "SGmVRNN: best F1 / AUC-PR / VUS-PR",
+        _three(mean),
+        basis=f"mean of {len(sets)} sets",
+        target="≥ " + _three(best),
+        verdict=_verdict(mean, best),
+    )
     return [
-        head, *lines, *(Line(line, _three(each), basis=f"mean of {len(sets)} sets") for line, each in means.items()),
-        Line("seconds of learning, one core", f"{median(seconds):.0f} s", f"{min(seconds):.0f} – {max(seconds):.0f}", target="≤ 60 s"),
-    ]  # fmt: skip
+        head,
+        *lines,
+        *(Line(line, _three(each), basis=f"mean of {len(sets)} sets") for line, each in means.items()),
+        Line(
+            "seconds of learning, one core",
+            f"{median(seconds):.0f} s",
+            f"{min(seconds):.0f} – {max(seconds):.0f}",
+            target="≤ 60 s",
+        ),
+    ]
 
 
 # ---- departures: the default with one of them taken back ------------------------------------------------------------
@@ -91,15 +111,26 @@ def _departures(sets: Mapping[str, Arrays]) -> Iterator[Line]:
         "log-variances not bounded": (default, {"LOGVAR_LIMIT": 1e4}),
         "no clipping": (default, {"CLIP": float("inf")}),
     }
-    scored = {"judged after the row was seen": {"judged": "after"}, "scores not smoothed": {"smoothing": 1}, "streaming": {"scoring": "streaming"}}
+    scored = {
+        "judged after the row was seen": {"judged": "after"},
+        "scores not smoothed": {"smoothing": 1},
+        "streaming": {"scoring": "streaming"},
+    }
     for what, (detector, changes) in learnt.items():
         with _changed(changes):
-            fits = [(_fitted(replace(detector, seed=seed), arrays), arrays) for arrays in sets.values() for seed in ABLATION_SEEDS]
+            fits = [
+                (_fitted(replace(detector, seed=seed), arrays), arrays)
+                for arrays in sets.values()
+                for seed in ABLATION_SEEDS
+            ]
             yield _told(what, fits)
         if detector is default and not changes:
             for other, fields in scored.items():
                 yield _told(other, [(_with(fitted, fields), arrays) for fitted, arrays in fits])
-            yield _told("spreads not widened", [(_with(fitted, {"widening_": 0 * fitted.widening_}), arrays) for fitted, arrays in fits])
+            yield _told(
+                "spreads not widened",
+                [(_with(fitted, {"widening_": 0 * fitted.widening_}), arrays) for fitted, arrays in fits],
+            )
 
 
 def _with(fitted: SGmVRNN, fields: Mapping[str, Any]) -> SGmVRNN:
@@ -114,8 +145,11 @@ def _told(what: str, fits: Sequence[tuple[SGmVRNN, Arrays]]) -> Line:
     figures = np.array([each for each, _ in found]).reshape(-1, len(ABLATION_SEEDS), len(FIGURES))
     used = float(np.mean([categories for _, categories in found]))
     line = Line(
-        what, _three(figures.mean(axis=(0, 1))), f"± {figures.std(axis=1).mean():.3f}", f"{len(fits)} runs, {used:.1f} categories in use"
-    )  # fmt: skip
+        what,
+        _three(figures.mean(axis=(0, 1))),
+        f"± {figures.std(axis=1).mean():.3f}",
+        f"{len(fits)} runs, {used:.1f} categories in use",
+    )
     print(line, file=sys.stderr, flush=True)
     return line
 

@@ -1,4 +1,6 @@
-"""What goes on beside the pages of one server: a worker does slow work, what waits is delivered, libraries are warmed."""
+"""What goes on beside the pages of one server: a worker does slow work, what waits is delivered, libraries are
+warmed.
+"""
 
 import threading
 from collections.abc import AsyncIterator
@@ -39,7 +41,9 @@ def warm() -> None:
 
 
 def _keep_worker() -> None:
-    """A worker of this server's own as long as no other serves the data folder; one that is a service is given way to."""
+    """A worker of this server's own as long as no other serves the data folder; one that is a service is given way
+    to.
+    """
     child = Child("--beside")
     while not _ending.is_set():
         others = [worker for worker in _workers() if worker.pid != child.pid]

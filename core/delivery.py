@@ -1,4 +1,5 @@
-"""What waits in the data folder is taken to the services it is meant for: runs to MLflow, events to Elasticsearch, feedback to S3.
+"""What waits in the data folder is taken to the services it is meant for: runs to MLflow, events to Elasticsearch,
+feedback to S3.
 
 Everything is written down first; delivering is asked for every few seconds by the app and by the worker, and doing it
 twice changes nothing.
@@ -38,10 +39,14 @@ def deliver_now(at: Workplace, seconds: float = 1.5) -> dict[str, int]:
     return Patience("delivery", seconds, down_for=0).ask(lambda: deliver(at))
 
 
-def keep_delivering(at: Workplace, every: float, ending: threading.Event, told: Callable[[str, int], None] = lambda *_: None) -> None:
+def keep_delivering(
+    at: Workplace, every: float, ending: threading.Event, told: Callable[[str, int], None] = lambda *_: None
+) -> None:
     """Deliver every so many seconds until `ending`, each kind in a thread of its own: one that hangs stops no other."""
     for name in DELIVERIES:
-        threading.Thread(target=_again, args=(name, at, every, ending, told), daemon=True, name=f"deliver {name}").start()
+        threading.Thread(
+            target=_again, args=(name, at, every, ending, told), daemon=True, name=f"deliver {name}"
+        ).start()
 
 
 def _again(name: str, at: Workplace, every: float, ending: threading.Event, told: Callable[[str, int], None]) -> None:

@@ -53,8 +53,9 @@ def as_parquet(table: pd.DataFrame) -> bytes:
 
 def written_likelihoods(
     moments: Iterable[object], scores: ArrayLike, labels: ArrayLike | None, target: Path, *, original: bool = False
-) -> None:  # fmt: skip
-    """One line per score, `timestamp,log-likelihood,Normal|Anomaly`: the log-likelihood is −score, the word is the label.
+) -> None:
+    """One line per score, `timestamp,log-likelihood,Normal|Anomaly`: the log-likelihood is −score, the word is the
+    label.
 
     moments   dates are written as YYYYMMDDHHMMSS, anything else as it is
     labels    True where a row is known to be abnormal; None: every row is called normal
@@ -88,6 +89,8 @@ def read_likelihoods(path: Path) -> tuple[list[str], NDArray[np.float64], NDArra
         except (ValueError, KeyError) as error:
             raise UnreadableFile(
                 N_("{file}, line {line}: {value!r}; accepted: timestamp,log-likelihood,Normal|Normaly|Anomaly."),
-                file=path.name, line=number, value=line[:60],
-            ) from error  # fmt: skip
+                file=path.name,
+                line=number,
+                value=line[:60],
+            ) from error
     return moments, np.array(scores, dtype=np.float64), np.array(labels, dtype=bool)

@@ -1,4 +1,6 @@
-"""An algorithm is a dataclass; its fields are the form on screen, the options of the command line and the run's parameters."""
+"""An algorithm is a dataclass; its fields are the form on screen, the options of the command line and the run's
+parameters.
+"""
 
 import dataclasses
 import math
@@ -39,8 +41,10 @@ def configured(cls: type[T], chosen: Mapping[str, Any]) -> T:
         if name not in fields:
             raise BadOption(
                 N_("{algorithm} has no setting {name!r}; it has: {accepted}."),
-                algorithm=cls.__name__, name=name, accepted=", ".join(fields),
-            )  # fmt: skip
+                algorithm=cls.__name__,
+                name=name,
+                accepted=", ".join(fields),
+            )
     types = typing.get_type_hints(cls)
     return cls(**{name: _value(fields[name], types[name], value) for name, value in chosen.items()})
 
@@ -53,9 +57,13 @@ def _value(field: dataclasses.Field[Any], kind: Any, value: Any) -> Any:
     if converted is None or (choices and converted not in choices and not number):
         raise BadOption(
             N_("{name} = {value!r} is not accepted; choose {accepted}."),
-            name=field.name, value=value, accepted=_accepted(field, kind),
-        )  # fmt: skip
-    if number and not (-math.inf if low is None else low) <= converted <= (math.inf if high is None else high):  # NaN is not, either
+            name=field.name,
+            value=value,
+            accepted=_accepted(field, kind),
+        )
+    if number and not (-math.inf if low is None else low) <= converted <= (
+        math.inf if high is None else high
+    ):  # NaN is not, either
         raise BadOption(
             N_("{name} = {value} is outside {low} to {high}."), name=field.name, value=value, low=low, high=high
         )

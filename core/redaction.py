@@ -11,7 +11,9 @@ from pydantic import SecretStr
 from core.settings import Settings
 
 REMOVED = "[removed]"
-PRIVATE = re.compile(r"password|secret|token|credential|api_?key|comment|e_?mail|latitude|longitude|coordinates", re.IGNORECASE)
+PRIVATE = re.compile(
+    r"password|secret|token|credential|api_?key|comment|e_?mail|latitude|longitude|coordinates", re.IGNORECASE
+)
 IN_ADDRESS = re.compile(r"(?<=://)[^/\s:@]*:[^/\s@]+(?=@)")
 """User and password of an address, as in postgresql://user:password@host."""
 

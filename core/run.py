@@ -1,4 +1,6 @@
-"""One user action, one run, one event: `tracked_run` records a computation, `recorded` an action that computes no model."""
+"""One user action, one run, one event: `tracked_run` records a computation, `recorded` an action that computes no
+model.
+"""
 
 import errno
 import getpass
@@ -41,8 +43,10 @@ Status = Literal["interrupted", "completed", "failed"]
 logger = logging.getLogger(__name__)
 
 LOG_LEVEL: dict[Status, Literal["INFO", "WARNING", "ERROR"]] = {
-    "completed": "INFO", "interrupted": "WARNING", "failed": "ERROR",
-}  # fmt: skip
+    "completed": "INFO",
+    "interrupted": "WARNING",
+    "failed": "ERROR",
+}
 
 
 @dataclass(frozen=True)
@@ -78,10 +82,13 @@ def workplace() -> Workplace:
         os.environ.setdefault("GOOGLE_APPLICATION_CREDENTIALS", given.google_application_credentials)
     folder = given.vigie_data_dir.resolve()
     found = Workplace.below(
-        folder, Tracking(given.tracking_uri, given.artefacts_location, folder / "runs"), given.country_iso_code,
-        mlflow_public_uri=given.mlflow_public_uri, user_key=given.vigie_user_key.get_secret_value(),
+        folder,
+        Tracking(given.tracking_uri, given.artefacts_location, folder / "runs"),
+        given.country_iso_code,
+        mlflow_public_uri=given.mlflow_public_uri,
+        user_key=given.vigie_user_key.get_secret_value(),
         event_stream=EventStream.of(folder / "events", given),
-    )  # fmt: skip
+    )
     return replace(found, feedback=FeedbackStore(folder / "feedback", Bucket.of(given)))
 
 
@@ -142,7 +149,12 @@ def tracked_run(
         record.tags |= emissions.tags
         run.delivered = at.tracking.finish(record)
         run.id = record.id
-        inputs = {**params, "file_names": list(dataset.files), "dataset": dataset.digest, "columns": dataset.columns[:200]}
+        inputs = {
+            **params,
+            "file_names": list(dataset.files),
+            "dataset": dataset.digest,
+            "columns": dataset.columns[:200],
+        }
         _add_event(at, "model_execution", by, run, usage, inputs, model)
 
 
@@ -165,9 +177,12 @@ def _check_room(error: Exception, at: Workplace) -> None:
     """Raises VigieError where a full disk is what went wrong: somebody can mend that."""
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
         raise VigieError(
-            N_("The disk of the data folder {folder} is full: this could not be kept. Make room there and ask again;"
-               " what was kept before is whole."), folder=str(at.datasets.folder.parent),
-        ) from error  # fmt: skip
+            N_(
+                "The disk of the data folder {folder} is full: this could not be kept. Make room there and ask again;"
+                " what was kept before is whole."
+            ),
+            folder=str(at.datasets.folder.parent),
+        ) from error
 
 
 def past_run(run_id: str, at: Workplace) -> Past:
@@ -175,7 +190,9 @@ def past_run(run_id: str, at: Workplace) -> Past:
     try:
         found = history.find(at.tracking, run_id)
     except Exception as error:
-        raise NotOnRecord(N_("The run {run} could not be fetched from MLflow ({reason})."), run=run_id[:12], reason=error) from error
+        raise NotOnRecord(
+            N_("The run {run} could not be fetched from MLflow ({reason})."), run=run_id[:12], reason=error
+        ) from error
     if found is None:
         raise NotOnRecord(N_("No run {run} is on record."), run=run_id[:12])
     return found
@@ -194,16 +211,19 @@ def cost_of(run_id: str, at: Workplace) -> Cost:
     """Seconds and kg CO₂ of a run. Raises as `past_run`."""
     record = past_run(run_id, at).record
     return Cost(
-        record.metrics.get("seconds", 0.0), record.metrics.get("emissions_kg", 0.0),
+        record.metrics.get("seconds", 0.0),
+        record.metrics.get("emissions_kg", 0.0),
         record.tags.get("emissions.method", "?"),
-    )  # fmt: skip
+    )
 
 
 def asked_of_mlflow(at: Workplace, work: Callable[[], T]) -> T:
     """What MLflow answers. Raises Unreachable where that takes too long; a file is waited for."""
     uri = at.tracking.uri
     if not at.tracking.reachable():
-        raise Unreachable(N_("{service} does not answer ({reason})."), service="MLflow", reason=without_secrets(uri, settings()))
+        raise Unreachable(
+            N_("{service} does not answer ({reason})."), service="MLflow", reason=without_secrets(uri, settings())
+        )
     at.tracking.client()  # imports MLflow, which is slow, and not the server's fault
     return _patience(uri).ask(work) if uri.startswith("http") else work()
 
@@ -214,7 +234,9 @@ def _patience(uri: str) -> Patience:
 
 
 def mlflow_link(run_id: str, at: Workplace) -> str:
-    """The run's page in the MLflow UI; "" where there is no server, or it does not answer, or has not got the run yet."""
+    """The run's page in the MLflow UI; "" where there is no server, or it does not answer, or has not got the run
+    yet.
+    """
     try:
         record = past_run(run_id, at).record
         return asked_of_mlflow(at, lambda: history.link(at.tracking, record, at.mlflow_public_uri))
@@ -238,9 +260,11 @@ class _Usage:
 
     def read(self) -> dict[str, Any]:
         return {
-            "timestamp": self.when, "response_time": time.perf_counter() - self.began,
-            "cpu_usage": psutil.cpu_percent(), "memory_usage": psutil.virtual_memory().percent,
-        }  # fmt: skip
+            "timestamp": self.when,
+            "response_time": time.perf_counter() - self.began,
+            "cpu_usage": psutil.cpu_percent(),
+            "memory_usage": psutil.virtual_memory().percent,
+        }
 
 
 def _add_event(
@@ -248,14 +272,23 @@ def _add_event(
 ) -> None:
     at.events.add(
         Event(
-            event=event, application_name=by.application, user=at.known_as(by.user), model_name=model,
-            model_version=__version__ if model else None, run_id=run.id or None, status=run.status,
-            log_level=LOG_LEVEL[run.status], **usage.read(), emissions_kg=run.emissions_kg if model else None,
+            event=event,
+            application_name=by.application,
+            user=at.known_as(by.user),
+            model_name=model,
+            model_version=__version__ if model else None,
+            run_id=run.id or None,
+            status=run.status,
+            log_level=LOG_LEVEL[run.status],
+            **usage.read(),
+            emissions_kg=run.emissions_kg if model else None,
             error_type=type(run.error).__name__ if run.error else None,
             error_message=without_secrets(str(run.error), settings())[:1000] if run.error else None,
-            details=Details(**run.details, anomalies_by_entity=_worst(run.anomalies_by_entity), inputs=redacted(inputs)),
+            details=Details(
+                **run.details, anomalies_by_entity=_worst(run.anomalies_by_entity), inputs=redacted(inputs)
+            ),
         )
-    )  # fmt: skip
+    )
 
 
 def _worst(anomalies: Mapping[str, int]) -> list[EntityCount] | None:

@@ -88,11 +88,17 @@ def record_of(run: Any, experiment: str) -> Record:
     """MLflow's run of the task `experiment` as a record."""
     data, info = run.data, run.info
     return Record(
-        experiment=experiment, name=info.run_name or "", key=data.tags.get(KEY, info.run_id), run_id=info.run_id,
-        status=data.tags.get("vigie.status", "interrupted"), started_ms=info.start_time, ended_ms=info.end_time or 0,
-        params=dict(data.params), metrics=dict(data.metrics),
+        experiment=experiment,
+        name=info.run_name or "",
+        key=data.tags.get(KEY, info.run_id),
+        run_id=info.run_id,
+        status=data.tags.get("vigie.status", "interrupted"),
+        started_ms=info.start_time,
+        ended_ms=info.end_time or 0,
+        params=dict(data.params),
+        metrics=dict(data.metrics),
         tags={name: value for name, value in data.tags.items() if not name.startswith("mlflow.")},
-    )  # fmt: skip
+    )
 
 
 def _experiment(client: Any, run: Any) -> str:
@@ -123,7 +129,9 @@ def link(tracking: Tracking, record: Record, public_uri: str = "") -> str:
 
 
 def front(tracking: Tracking, experiment: str = "", public_uri: str = "") -> str:
-    """The page of an experiment, or of all of them, in the MLflow UI; "" where there is no server or it does not answer."""
+    """The page of an experiment, or of all of them, in the MLflow UI; "" where there is no server or it does not
+    answer.
+    """
     base = public_uri or tracking.uri
     if not base.startswith("http") or not tracking.reachable():
         return ""

@@ -1,7 +1,10 @@
-"""Models as files: an MLflow model folder that holds no code and no pickle, but one skops file and a list of who may be in it.
+"""Models as files: an MLflow model folder that holds no code and no pickle, but one skops file and a list of who may
+be in it.
 
-Reading constructs only classes that the reader names (and those skops itself calls safe: scikit-learn's estimators, NumPy's
-arrays, plain Python values); the file is audited before anything is imported or built. MLflow serves such a folder through a
+Reading constructs only classes that the reader names (and those skops itself calls safe: scikit-learn's estimators,
+NumPy's
+arrays, plain Python values); the file is audited before anything is imported or built. MLflow serves such a folder
+through a
 module of ours that it calls by name, never through code in the folder.
 """
 
@@ -16,7 +19,9 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-_reading = threading.Lock()  # headers of arrays are parsed by `ast`, which in Python 3.11 fails now and then in two threads at once
+_reading = (
+    threading.Lock()
+)  # headers of arrays are parsed by `ast`, which in Python 3.11 fails now and then in two threads at once
 FILE = Path("data") / "model.skops"
 PICKLE = "python_model.pkl"
 
@@ -52,9 +57,12 @@ def save_model(folder: Path, model: Any, example: Any, answer: Any, terms: Terms
         from mlflow.models import infer_signature
 
         mlflow.pyfunc.save_model(
-            folder, loader_module=terms.loader, data_path=str(written), signature=infer_signature(example, answer),
+            folder,
+            loader_module=terms.loader,
+            data_path=str(written),
+            signature=infer_signature(example, answer),
             pip_requirements=[f"{name}=={version(name)}" for name in terms.libraries],
-        )  # fmt: skip
+        )
 
 
 def load_model(folder: Path, trusted: Collection[str]) -> Any:
@@ -66,7 +74,9 @@ def load_model(folder: Path, trusted: Collection[str]) -> Any:
 
 
 def read_model(path: Path, trusted: Collection[str]) -> Any:
-    """The model in a skops file. Raises RefusedModel, before anything is built, for a class that is not among `trusted`."""
+    """The model in a skops file. Raises RefusedModel, before anything is built, for a class that is not among
+    `trusted`.
+    """
     import skops.io  # type: ignore[import-untyped]
     from skops.io.exceptions import UntrustedTypesFoundException  # type: ignore[import-untyped]
 

@@ -1,4 +1,6 @@
-"""Is MLflow there, does it let us in, and does its store of artifacts answer? Asked without importing MLflow, which takes seconds."""
+"""Is MLflow there, does it let us in, and does its store of artifacts answer? Asked without importing MLflow, which
+takes seconds.
+"""
 
 import os
 import sqlite3
@@ -16,7 +18,9 @@ SQLITE = "sqlite:///"
 
 
 def server(tracking: Tracking) -> str:
-    """The version of MLflow, once it has answered as it would answer for a run. Raises OSError, urllib's HTTPError included."""
+    """The version of MLflow, once it has answered as it would answer for a run. Raises OSError, urllib's HTTPError
+    included.
+    """
     if not tracking.uri.startswith("http"):
         return f"{installed('mlflow')}, SQLite {_sqlite(tracking.uri)}"
     asked(tracking.uri, "/api/2.0/mlflow/experiments/search", REQUEST, {"max_results": 1})

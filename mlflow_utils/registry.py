@@ -4,7 +4,8 @@ champion     the version that pages and commands load
 challenger   the newest version, until it is promoted
 previous     the champion before this one
 
-A version carries, as tags, what it is judged by: the figures of its run's back-test and everything that defines that test.
+A version carries, as tags, what it is judged by: the figures of its run's back-test and everything that defines that
+test.
 """
 
 import math
@@ -37,7 +38,8 @@ class Waiting(Exception):
 class Yardstick:
     """The figure by which the models of a task are compared, and what must be alike for it to mean the same.
 
-    params, tags   names of the runs' parameters and tags that define the back-test; a run that lacks one is not comparable
+    params, tags   names of the runs' parameters and tags that define the back-test; a run that lacks one is not
+                   comparable
     optional       parameters that define it too, where a run has them
     """
 
@@ -119,10 +121,15 @@ def candidate(tracking: Tracking, run: str) -> Record:
             raise Unknown(run)
         found = client.get_run(past.record.run_id)
         return Record(
-            experiment=client.get_experiment(found.info.experiment_id).name, name=found.info.run_name or "",
-            key=found.data.tags.get(KEY, ""), run_id=found.info.run_id, status=past.record.status,
-            params=dict(found.data.params), metrics=dict(found.data.metrics), tags=dict(found.data.tags),
-        )  # fmt: skip
+            experiment=client.get_experiment(found.info.experiment_id).name,
+            name=found.info.run_name or "",
+            key=found.data.tags.get(KEY, ""),
+            run_id=found.info.run_id,
+            status=past.record.status,
+            params=dict(found.data.params),
+            metrics=dict(found.data.metrics),
+            tags=dict(found.data.tags),
+        )
 
 
 def register(tracking: Tracking, run: Record, name: str, yardstick: Yardstick | None, by: str) -> Version:
@@ -162,7 +169,7 @@ def by_alias(tracking: Tracking, name: str, alias: str) -> Version:
 
 def promote(
     tracking: Tracking, name: str, number: int | None, yardstick: Yardstick | None, decision: Decision
-) -> tuple[Version, Comparison | None]:  # fmt: skip
+) -> tuple[Version, Comparison | None]:
     """Make a version (default: the challenger) the champion; the champion until now becomes `previous`.
 
     The comparison with the champion until now is None where there was none, or no yardstick. Raises Refused where it
@@ -190,7 +197,9 @@ def promote(
 def compared(champion: Version, challenger: Version, yardstick: Yardstick) -> Comparison:
     """Both on the yardstick. What only one of them says of its back-test differs; so does a figure that one lacks."""
     needed = (*yardstick.tags, *yardstick.params)
-    pairs = {test: (champion.test.get(test, ""), challenger.test.get(test, "")) for test in (*needed, *yardstick.optional)}
+    pairs = {
+        test: (champion.test.get(test, ""), challenger.test.get(test, "")) for test in (*needed, *yardstick.optional)
+    }
     pairs["metric"] = (champion.tags.get("metric", ""), challenger.tags.get("metric", ""))
     differs = {test: pair for test, pair in pairs.items() if pair[0] != pair[1] or (test in needed and not pair[0])}
     old, new = (each.figures.get(yardstick.metric, math.nan) for each in (champion, challenger))
@@ -206,10 +215,14 @@ def _figure(value: float) -> str:
 def _tags(run: Record, yardstick: Yardstick | None, by: str) -> dict[str, str]:
     """What a version says of itself: where it comes from, who registered it, its figures and its back-test."""
     tags = {
-        "task": run.experiment, KEY: run.key, "dataset.digest": run.tags.get("dataset.digest", ""),
-        "model_name": run.tags.get("model_name", ""), "code.version": run.tags.get("code.version", ""),
-        "registered.by": by, **{FIGURE + metric: repr(value) for metric, value in run.metrics.items()},
-    }  # fmt: skip
+        "task": run.experiment,
+        KEY: run.key,
+        "dataset.digest": run.tags.get("dataset.digest", ""),
+        "model_name": run.tags.get("model_name", ""),
+        "code.version": run.tags.get("code.version", ""),
+        "registered.by": by,
+        **{FIGURE + metric: repr(value) for metric, value in run.metrics.items()},
+    }
     if yardstick is None:
         return tags
     said = {name: run.tags[name] for name in yardstick.tags if name in run.tags}
@@ -220,11 +233,13 @@ def _tags(run: Record, yardstick: Yardstick | None, by: str) -> dict[str, str]:
 def _promotion(old: Version | None, comparison: Comparison | None, decision: Decision) -> dict[str, str]:
     """Who made it champion, when, over whom, by which figures and, where forced, why."""
     return {
-        "promoted.by": decision.by, "promoted.at": datetime.now(UTC).isoformat(timespec="seconds"),
-        "promoted.over": str(old.number) if old else "", "promoted.forced": str(decision.force).lower(),
+        "promoted.by": decision.by,
+        "promoted.at": datetime.now(UTC).isoformat(timespec="seconds"),
+        "promoted.over": str(old.number) if old else "",
+        "promoted.forced": str(decision.force).lower(),
         "promoted.reason": decision.reason,
         "promoted.figures": "{}: {!r} → {!r}".format(comparison.metric, *comparison.figures) if comparison else "",
-    }  # fmt: skip
+    }
 
 
 def _digest(tracking: Tracking, run: Record) -> str:
@@ -302,6 +317,10 @@ def _aliased(client: Any, name: str, alias: str) -> Version:
 def _version(found: Any, aliases: Mapping[str, Any]) -> Version:
     number = int(found.version)
     return Version(
-        found.name, number, found.run_id or "", found.creation_timestamp or 0,
-        tuple(sorted(alias for alias, points_at in aliases.items() if int(points_at) == number)), dict(found.tags),
-    )  # fmt: skip
+        found.name,
+        number,
+        found.run_id or "",
+        found.creation_timestamp or 0,
+        tuple(sorted(alias for alias, points_at in aliases.items() if int(points_at) == number)),
+        dict(found.tags),
+    )

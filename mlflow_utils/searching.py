@@ -75,7 +75,9 @@ def search(tracking: Tracking, wanted: Wanted = EVERY, limit: int = 50, token: s
     """
     waiting = [Listed(record, record.status, waits=True) for record in tracking.spool.waiting()]
     known = {each.record.key for each in waiting}
-    delivered = (each for each in _delivered(tracking.client(), wanted, _place(token), limit) if each.record.key not in known)
+    delivered = (
+        each for each in _delivered(tracking.client(), wanted, _place(token), limit) if each.record.key not in known
+    )
     return _page(heapq.merge(sorted(waiting, key=_order), delivered, key=_order), wanted, limit, _place(token))
 
 
@@ -90,12 +92,18 @@ def matches(listed: Listed, wanted: Wanted) -> bool:
     """Is it a run that is looked for?"""
     record = listed.record
     return (
-        wanted.task in ("", record.experiment) and wanted.status in ("", listed.status)
-        and record.started_ms >= wanted.since_ms and (not wanted.until_ms or record.started_ms < wanted.until_ms)
-        and _within(wanted.model, record.tags.get("model_name", "")) and _within(wanted.user, record.tags.get("user", ""))
+        wanted.task in ("", record.experiment)
+        and wanted.status in ("", listed.status)
+        and record.started_ms >= wanted.since_ms
+        and (not wanted.until_ms or record.started_ms < wanted.until_ms)
+        and _within(wanted.model, record.tags.get("model_name", ""))
+        and _within(wanted.user, record.tags.get("user", ""))
         and _of_data(record, wanted.data)
-        and _within(wanted.text, "\n".join(map(str, [record.name, record.id, record.tags.get("error", ""), *record.params.values()])))
-    )  # fmt: skip
+        and _within(
+            wanted.text,
+            "\n".join(map(str, [record.name, record.id, record.tags.get("error", ""), *record.params.values()])),
+        )
+    )
 
 
 def _within(part: str, whole: str) -> bool:
@@ -151,9 +159,12 @@ def _delivered(client: Any, wanted: Wanted, after: Place | None, limit: int) -> 
     token = "" if asked else None
     while token is not None:
         runs = client.search_runs(
-            asked, " and ".join(_clauses(wanted, after)), max_results=SCANNED if wanted.text else limit + 1, page_token=token or None,
+            asked,
+            " and ".join(_clauses(wanted, after)),
+            max_results=SCANNED if wanted.text else limit + 1,
+            page_token=token or None,
             order_by=["attributes.start_time DESC", "attributes.run_id ASC"],
-        )  # fmt: skip
+        )
         yield from (Listed(record_of(run, names[run.info.experiment_id]), _status(run)) for run in runs)
         token = runs.token or None
 

@@ -80,7 +80,13 @@ class Spool:
                 "INSERT INTO runs (key, run_id, record, state, owner) VALUES (:key, :run_id, :record, :state, :owner)"
                 " ON CONFLICT (key) DO UPDATE SET run_id = coalesce(nullif(run_id, ''), :run_id),"
                 " record = :record, state = :state, error = ''",
-                {"key": record.key, "run_id": record.run_id, "record": record.to_json(), "state": state, "owner": _me()},
+                {
+                    "key": record.key,
+                    "run_id": record.run_id,
+                    "record": record.to_json(),
+                    "state": state,
+                    "owner": _me(),
+                },
             )
 
     def note(self, key: str, error: str) -> None:
@@ -98,7 +104,9 @@ class Spool:
     def waiting(self) -> list[Record]:
         """Runs that MLflow does not have, oldest first; runs still going on in a living process are not among them."""
         rows = self._rows("SELECT record, run_id, state, owner FROM runs WHERE state != 'delivered' ORDER BY number")
-        return [_record(record, run_id) for record, run_id, state, owner in rows if state == "waiting" or not _alive(owner)]
+        return [
+            _record(record, run_id) for record, run_id, state, owner in rows if state == "waiting" or not _alive(owner)
+        ]
 
     def last_error(self) -> str:
         """Why the newest of the runs that wait does; "" where none does, or none was refused."""
@@ -121,7 +129,8 @@ class Spool:
         """Remember that MLflow is asked to make this run, before it is asked."""
         with self._connection() as connection:
             connection.execute(
-                "INSERT INTO asked (key, since) VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET times = times + 1", (key, time.time())
+                "INSERT INTO asked (key, since) VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET times = times + 1",
+                (key, time.time()),
             )
 
     def answered(self, key: str) -> None:
@@ -131,7 +140,9 @@ class Spool:
 
     def doubted(self) -> list[Record]:
         """Delivered runs that MLflow may have made twice."""
-        rows = self._rows("SELECT record, run_id FROM runs JOIN asked USING (key) WHERE state = 'delivered' ORDER BY number")
+        rows = self._rows(
+            "SELECT record, run_id FROM runs JOIN asked USING (key) WHERE state = 'delivered' ORDER BY number"
+        )
         return [_record(*row) for row in rows]
 
     def delivered(self, record: Record) -> None:
@@ -149,7 +160,9 @@ class Spool:
             )
 
     def _rows(self, query: str, *values: object) -> list[tuple[Any, ...]]:
-        """What a query finds. On a full disk SQLite has no room for files of its own: then as it was last put together."""
+        """What a query finds. On a full disk SQLite has no room for files of its own: then as it was last put
+        together.
+        """
         try:
             with self._connection() as connection:
                 return connection.execute(query, values).fetchall()

@@ -38,7 +38,8 @@ STATUS = {"completed": "FINISHED", "failed": "FAILED", "interrupted": "KILLED"}
 
 for _name, _value in {
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "15",
-    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0",  # a run that waits is asked for again, and MLflow's way of it makes runs twice
+    # a run that waits is asked for again, and MLflow's way of it makes runs twice
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0",
     "MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR": "1",
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "MLFLOW_LOGGING_LEVEL": "WARNING",
@@ -91,7 +92,9 @@ class Tracking:
             self._within(PATIENCE / 2, lambda: self._ensure(record, new=True), self._openings)
 
     def finish(self, record: Record) -> bool:
-        """Write down how the run ended and deliver it; False where it waits for a server that does not answer, or for room."""
+        """Write down how the run ended and deliver it; False where it waits for a server that does not answer, or for
+        room.
+        """
         record.ended_ms = record.ended_ms or now_ms()
         if not self._written(record):
             return False
@@ -230,11 +233,14 @@ class Tracking:
     def _deliver(self, waiting: Sequence[Record]) -> list[Exception]:
         """First what every run says, then the files of each: a dead store of artifacts keeps no figure back.
 
-        Each ends at the first run that fails, and that run comes last the next time: none is in the way of others for ever.
+        Each ends at the first run that fails, and that run comes last the next time: none is in the way of others for
+        ever.
         """
         told = (record for record in waiting if record.key not in self._without_files)
         failures = self._each(self._tell, told)
-        return failures + self._each(self._send_files, (record for record in waiting if record.key in self._without_files))
+        return failures + self._each(
+            self._send_files, (record for record in waiting if record.key in self._without_files)
+        )
 
     def _each(self, step: Callable[[Record], None], records: Iterable[Record]) -> list[Exception]:
         for record in records:
@@ -248,7 +254,9 @@ class Tracking:
         return []
 
     def _tell(self, record: Record) -> None:
-        """Everything of one run but its files. Doing it twice changes nothing: the key finds the run that is already there."""
+        """Everything of one run but its files. Doing it twice changes nothing: the key finds the run that is already
+        there.
+        """
         from mlflow.entities import Metric, Param, RunTag
 
         self._ensure(record)
@@ -256,7 +264,10 @@ class Tracking:
         said = {
             "metrics": [Metric(name, value, ended, 0) for name, value in record.metrics.items() if value == value],
             "params": [Param(name, str(value)[:6000]) for name, value in record.params.items()],
-            "tags": [RunTag(name, str(value)[:5000]) for name, value in {**record.tags, "vigie.status": record.status}.items()],
+            "tags": [
+                RunTag(name, str(value)[:5000])
+                for name, value in {**record.tags, "vigie.status": record.status}.items()
+            ],
         }
         for kind, entries in said.items():
             for some in _batches(entries, AT_ONCE[kind]):

@@ -13,7 +13,9 @@ class NoAnswer(Exception):
 
 
 class OneAtATime:
-    """Work of one kind, never two at once: who comes while it goes on waits for its end, or not at all if it is late."""
+    """Work of one kind, never two at once: who comes while it goes on waits for its end, or not at all if it is
+    late.
+    """
 
     def __init__(self, name: str) -> None:
         self.name = name

@@ -23,7 +23,11 @@ from pages.parts.text import LANGUAGES, _, language, say  # noqa: E402
 
 logger = logging.getLogger("vigie")
 
-ANALYST, OPERATOR, ADMINISTRATOR = ("analyst", "operator", "administrator"), ("operator", "administrator"), ("administrator",)
+ANALYST, OPERATOR, ADMINISTRATOR = (
+    ("analyst", "operator", "administrator"),
+    ("operator", "administrator"),
+    ("administrator",),
+)
 
 
 @dataclass(frozen=True)
@@ -117,9 +121,13 @@ def _instead(place: Place, person: Person | None, error: VigieError | None) -> C
 
 def _page(place: Place, instead: Callable[[], None] | None) -> "st.Page":  # type: ignore[valid-type]
     return st.Page(
-        instead or ROOT / "pages" / place.script, title=_(place.title), icon=f":material/{place.icon}:",
-        url_path=place.address, default=_first(place), visibility="hidden" if instead else "visible",
-    )  # fmt: skip
+        instead or ROOT / "pages" / place.script,
+        title=_(place.title),
+        icon=f":material/{place.icon}:",
+        url_path=place.address,
+        default=_first(place),
+        visibility="hidden" if instead else "visible",
+    )
 
 
 def _first(place: Place) -> bool:
@@ -132,9 +140,14 @@ def _first(place: Place) -> bool:
 def _language_switch() -> None:
     with st.sidebar.container(key="language-switch"):
         st.segmented_control(
-            _("Language"), list(LANGUAGES), format_func=LANGUAGES.__getitem__, default=language(), key="language",
-            label_visibility="collapsed", required=True,
-        )  # fmt: skip
+            _("Language"),
+            list(LANGUAGES),
+            format_func=LANGUAGES.__getitem__,
+            default=language(),
+            key="language",
+            label_visibility="collapsed",
+            required=True,
+        )
 
 
 def _unexpected() -> None:
@@ -142,9 +155,12 @@ def _unexpected() -> None:
     number = uuid.uuid4().hex[:8]
     logger.exception("unexpected error %s", number)
     st.error(
-        _("Something went wrong that should not have. Nothing of yours is lost. Quote number {number} to your administrator.")
-        .format(number=number), icon=":material/report:",
-    )  # fmt: skip
+        _(
+            "Something went wrong that should not have. Nothing of yours is lost. Quote number {number} to "
+            "your administrator."
+        ).format(number=number),
+        icon=":material/report:",
+    )
 
 
 def _warm() -> None:

@@ -6,9 +6,14 @@ import subprocess
 import sys
 
 ARGUMENTS = (
-    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-    "--disable-component-update", "--disable-sync",
-)  # fmt: skip
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+)
 
 
 def chromium() -> str | None:
@@ -21,7 +26,10 @@ def apt_install(why: str, *packages: str) -> None:
     sudo = [] if os.geteuid() == 0 else ["sudo", "-n"]
     environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
     try:
-        for command in (["apt-get", "update", "-qq"], ["apt-get", "install", "-y", "-qq", "--no-install-recommends", *packages]):
+        for command in (
+            ["apt-get", "update", "-qq"],
+            ["apt-get", "install", "-y", "-qq", "--no-install-recommends", *packages],
+        ):
             subprocess.run([*sudo, *command], check=True, env=environment, stdout=subprocess.DEVNULL)
     except (OSError, subprocess.CalledProcessError) as error:
         sys.exit(f"{why}; it could not be installed ({error}): install {' '.join(packages)} by hand.")

@@ -33,7 +33,9 @@ GAS = ("df_part1.csv", "df_part2.csv", "df_part3.csv")
 
 @pytest.fixture(scope="session")
 def shared_data() -> Path:
-    """The folder of real data sets: VIGIE_SHARED_DATA, or shared/data beside the checkout; skips where there is none."""
+    """The folder of real data sets: VIGIE_SHARED_DATA, or shared/data beside the checkout; skips where there is
+    none.
+    """
     folder = Path(os.environ.get("VIGIE_SHARED_DATA") or Path(__file__).parents[2] / "shared" / "data")
     if not folder.is_dir():
         pytest.skip(f"no real data in {folder}; set VIGIE_SHARED_DATA to the folder that holds gas_france/")
@@ -157,9 +159,19 @@ def mlflow_server(tmp_path: Path, empty_store: Path) -> Iterator[tuple[str, Serv
 
     def start() -> "subprocess.Popen[bytes]":
         command = [
-            sys.executable, "-m", "mlflow", "server", "--backend-store-uri", f"sqlite:///{tmp_path / 'server.db'}",
-            "--artifacts-destination", str(tmp_path / "artifacts"), "--port", str(port), "--workers", "1",
-        ]  # fmt: skip
+            sys.executable,
+            "-m",
+            "mlflow",
+            "server",
+            "--backend-store-uri",
+            f"sqlite:///{tmp_path / 'server.db'}",
+            "--artifacts-destination",
+            str(tmp_path / "artifacts"),
+            "--port",
+            str(port),
+            "--workers",
+            "1",
+        ]
         quiet = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "MLFLOW_DISABLE_TELEMETRY": "true"}
         log = (tmp_path / "server.log").open("ab")
         process = subprocess.Popen(command, env=os.environ | quiet, stdout=log, stderr=log, start_new_session=True)

@@ -1,4 +1,6 @@
-"""A job that can be watched: it counts, keeps a checkpoint, and writes down every step. `python -m tests.counting` does such jobs."""
+"""A job that can be watched: it counts, keeps a checkpoint, and writes down every step. `python -m tests.counting`
+does such jobs.
+"""
 
 import os
 import time
@@ -15,7 +17,9 @@ STEP = 0.05  # seconds
 
 
 def count(arguments: dict[str, Any], *, at: Workplace, by: Actor, progress: Progress) -> str:
-    """Count to `until` from where the checkpoint says; every step goes into the file `log`, with the process that took it."""
+    """Count to `until` from where the checkpoint says; every step goes into the file `log`, with the process that
+    took it.
+    """
     assert progress.folder is not None
     checkpoint = progress.folder / "step"
     step = int(checkpoint.read_text()) if checkpoint.exists() else 0

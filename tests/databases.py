@@ -20,7 +20,9 @@ THIRD = "Copper#meadow-93-gale"
 
 @contextmanager
 def running_postgres() -> Iterator[Running]:
-    """A PostgreSQL of its own. Not below pytest's folder: other pytests close that to other users, PostgreSQL's among them."""
+    """A PostgreSQL of its own. Not below pytest's folder: other pytests close that to other users, PostgreSQL's among
+    them.
+    """
     with tempfile.TemporaryDirectory(prefix="vigie-postgres-") as folder:
         server = postgres(Path(folder)).start()
         yield server
@@ -42,7 +44,7 @@ def _admin(server: Running, statement: str) -> None:
     url = make_url(server.url)
     with psycopg.connect(
         host=url.host, port=url.port, user=url.username, password=url.password, dbname="postgres", autocommit=True
-    ) as connection:  # fmt: skip
+    ) as connection:
         connection.execute(statement.encode())
 
 

@@ -27,7 +27,10 @@ class Stub:
     def bulk(self, body: bytes) -> dict[str, Any]:
         lines = [json.loads(line) for line in body.splitlines()]
         self.largest = max(self.largest, len(lines) // 2)
-        items = [self._create(action["create"]["_id"], source) for action, source in zip(lines[::2], lines[1::2], strict=True)]
+        items = [
+            self._create(action["create"]["_id"], source)
+            for action, source in zip(lines[::2], lines[1::2], strict=True)
+        ]
         return {"took": 1, "errors": any("error" in item["create"] for item in items), "items": items}
 
     def _create(self, identity: str, source: dict[str, Any]) -> dict[str, Any]:
@@ -35,7 +38,9 @@ class Stub:
         if status == 201:
             self.documents[identity] = source
             return {"create": {"_id": identity, "status": status}}
-        return {"create": {"_id": identity, "status": status, "error": {"type": f"trouble_{status}", "reason": "as told"}}}
+        return {
+            "create": {"_id": identity, "status": status, "error": {"type": f"trouble_{status}", "reason": "as told"}}
+        }
 
 
 @contextmanager
@@ -50,7 +55,11 @@ def stub() -> Iterator[Stub]:
             status = found.refusals.pop(0) if found.refusals else 200
             answer: Any = {"error": {"type": f"refused_{status}", "reason": "as told"}, "status": status}
             if status == 200:
-                answer = found.bulk(body) if "_bulk" in self.path else {"acknowledged": True, "version": {"number": "8.19.0"}}
+                answer = (
+                    found.bulk(body)
+                    if "_bulk" in self.path
+                    else {"acknowledged": True, "version": {"number": "8.19.0"}}
+                )
             content = json.dumps(answer).encode()
             self.send_response(status)
             self.send_header("Content-Type", "application/vnd.elasticsearch+json;compatible-with=8")

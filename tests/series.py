@@ -26,7 +26,9 @@ def warmth(count: int, start: str = START, seed: int = 1) -> Floats:
     return np.asarray(12 - 8 * np.cos(2 * np.pi * (days.dayofyear.to_numpy() - 20) / 365.25) + 2 * weather)
 
 
-def consumption(count: int, entities: int = 2, start: str = START, seed: int = 0, strike: Floats | None = None) -> Floats:
+def consumption(
+    count: int, entities: int = 2, start: str = START, seed: int = 0, strike: Floats | None = None
+) -> Floats:
     """(days, entities): heating below 16 °C, a quiet week-end, noise of 2 %; `strike` takes 20 % away."""
     days, random = calendar(count, start), np.random.default_rng(seed)
     cold = np.maximum(16 - warmth(count, start), 0)
@@ -53,7 +55,13 @@ def hourly(amounts: Floats, start: str = START, unit: str = "MWh", day_start: in
     index = keyed(np.repeat(names(entities), count), np.tile(calendar(count, start), entities))
     frame = pd.DataFrame(values.reshape(-1, 24), index=index, columns=clock_labels(24))
     return Dataset(
-        frame, "daily_profile", profile=True, step=pd.Timedelta(hours=1), unit=unit, day_start=day_start, files=("made.csv",)
+        frame,
+        "daily_profile",
+        profile=True,
+        step=pd.Timedelta(hours=1),
+        unit=unit,
+        day_start=day_start,
+        files=("made.csv",),
     )
 
 

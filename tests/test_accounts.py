@@ -29,10 +29,36 @@ from tests.servers import Running
 
 HERE = "192.0.2.7"
 HOSTILE = [
-    "", " ", "'; DROP TABLE users; --", "' OR '1'='1", "alice'--/*", "../../etc/passwd", "..", "a/b", "a\\b", "C:\\x", "admin\x00", "a\nb",
-    "=1+1", "-alice", "@alice", "<script>alert(1)</script>", "%s", "{name}", "${x}", "\ud800", "x" * 101, "x" * 1_000_000,
-    "\u0430dmin", "adm\u0456n", "a\u202eb", "a\u200bb", ".hidden", "_", "ali ce",
-]  # fmt: skip
+    "",
+    " ",
+    "'; DROP TABLE users; --",
+    "' OR '1'='1",
+    "alice'--/*",
+    "../../etc/passwd",
+    "..",
+    "a/b",
+    "a\\b",
+    "C:\\x",
+    "admin\x00",
+    "a\nb",
+    "=1+1",
+    "-alice",
+    "@alice",
+    "<script>alert(1)</script>",
+    "%s",
+    "{name}",
+    "${x}",
+    "\ud800",
+    "x" * 101,
+    "x" * 1_000_000,
+    "\u0430dmin",
+    "adm\u0456n",
+    "a\u202eb",
+    "a\u200bb",
+    ".hidden",
+    "_",
+    "ali ce",
+]
 
 
 @pytest.fixture(scope="module")
@@ -104,7 +130,10 @@ def test_a_name_is_taken_in_every_spelling(accounts: Accounts, ada: User) -> Non
     assert accounts.users() == [ada]
 
 
-@pytest.mark.parametrize("name", ["alice", "Zoé.O'Neil-3", "a", "x" * 100, "bob+vigie@mail.example.org", "auth0|5f7c8ec7c33c", "Élodie", "Ольга"])
+@pytest.mark.parametrize(
+    "name",
+    ["alice", "Zoé.O'Neil-3", "a", "x" * 100, "bob+vigie@mail.example.org", "auth0|5f7c8ec7c33c", "Élodie", "Ольга"],
+)
 def test_accepted_names(accounts: Accounts, name: str) -> None:
     assert accounts.add_user(name, None, []).name == name
     assert accounts.user(name.upper()) == accounts.user(name)
@@ -129,7 +158,7 @@ def test_any_name_is_kept_or_refused(accounts: Accounts, name: str) -> None:
         made = accounts.add_user(name, None, [])
         assert accounts.user(name) == accounts.user(made.name) == made
         assert made.name.isprintable()
-        assert not set(made.name) & set("/\\\0\n\r\t<>\"`;$={}")
+        assert not set(made.name) & set('/\\\0\n\r\t<>"`;$={}')
         with pytest.raises(BadOption, match="taken"):
             accounts.add_user(made.name.lower(), None, [])
     accounts.sign_ins(name)
@@ -141,9 +170,11 @@ def test_unknown_roles_and_users(accounts: Accounts, ada: User) -> None:
     with pytest.raises(BadOption, match="no role"):
         accounts.set_roles("ada", ["root"])
     for change in (
-        lambda: accounts.set_roles("bob", ["analyst"]), lambda: accounts.set_disabled("bob", True),
-        lambda: accounts.set_password("bob", PASSWORD), lambda: accounts.sign_out_everywhere("bob"),
-    ):  # fmt: skip
+        lambda: accounts.set_roles("bob", ["analyst"]),
+        lambda: accounts.set_disabled("bob", True),
+        lambda: accounts.set_password("bob", PASSWORD),
+        lambda: accounts.sign_out_everywhere("bob"),
+    ):
         with pytest.raises(BadOption, match="no user"):
             change()
     assert accounts.users() == [ada]
@@ -219,8 +250,10 @@ def test_two_administrators_cannot_take_each_other_away(accounts: Accounts, ada:
 
 def test_two_processes_start_on_an_empty_database(url: str, tmp_path: Path) -> None:
     script = (
-        "import sys, time; from pathlib import Path; from core.stores.accounts import Accounts; from core.errors import Refused\n"
-        "name, url, folder, at = sys.argv[1:]; accounts = Accounts(url, Path(folder)); time.sleep(max(0, float(at) - time.time()))\n"
+        "import sys, time; from pathlib import Path; from core.stores.accounts import "
+        "Accounts; from core.errors import Refused\n"
+        "name, url, folder, at = sys.argv[1:]; accounts = Accounts(url, Path(folder)); "
+        "time.sleep(max(0, float(at) - time.time()))\n"
         f"try: sys.stdout.write(accounts.first_administrator(name, {PASSWORD!r}).name)\n"
         "except Refused: sys.stdout.write('refused')\n"
         "accounts.close()\n"
@@ -228,7 +261,13 @@ def test_two_processes_start_on_an_empty_database(url: str, tmp_path: Path) -> N
     at = str(time.time() + 3)
     command = [sys.executable, "-W", "error", "-c", script]
     started = [
-        subprocess.Popen([*command, name, url, str(tmp_path), at], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        subprocess.Popen(
+            [*command, name, url, str(tmp_path), at],
+            cwd=ROOT,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
         for name in ("ada", "bob", "eve")
     ]
     found = [process.communicate(timeout=60) for process in started]
@@ -263,7 +302,15 @@ def test_one_text_for_everything_that_is_wrong(accounts: Accounts, ada: User) ->
     accounts.add_user("bob", PASSWORD, [])
     accounts.set_disabled("bob", True)
     accounts.add_user("eve", None, [])
-    tries = [("ada", OTHER), ("ada", ""), ("ada", "x" * 100_000), ("bob", PASSWORD), ("eve", ""), ("eve", PASSWORD), ("nobody", PASSWORD)]
+    tries = [
+        ("ada", OTHER),
+        ("ada", ""),
+        ("ada", "x" * 100_000),
+        ("bob", PASSWORD),
+        ("eve", ""),
+        ("eve", PASSWORD),
+        ("nobody", PASSWORD),
+    ]
     texts = {refused(lambda: accounts.sign_in(*each, HERE)) for each in tries}  # noqa: B023 called at once
     assert len(texts) == 1
 
@@ -293,7 +340,9 @@ def test_a_name_is_locked_after_five_failures(accounts: Accounts, ada: User, nam
     assert refused(lambda: accounts.sign_in(name, PASSWORD, HERE)) == "Too many attempts: try again in 15 min."
     earlier(accounts, timedelta(minutes=10, seconds=5))
     assert refused(lambda: accounts.sign_in(name, PASSWORD, HERE)) == "Too many attempts: try again in 5 min."
-    assert len(accounts.sign_ins()) == 5, "what was locked out was no attempt: the lock ends however often somebody tries"
+    assert len(accounts.sign_ins()) == 5, (
+        "what was locked out was no attempt: the lock ends however often somebody tries"
+    )
     earlier(accounts, timedelta(minutes=5))
     if name == "ada":
         assert accounts.session(accounts.sign_in(name, PASSWORD, HERE)) is not None
@@ -316,10 +365,16 @@ def test_others_are_not_locked_out_with_a_name(accounts: Accounts, ada: User) ->
 
 @pytest.mark.parametrize(
     ("addresses", "elsewhere"),
-    [([HERE] * 30, "192.0.2.8"), ([f"2001:db8:1:2:{number:x}::9" for number in range(30)], "2001:db8:1:3::1"), (["::ffff:192.0.2.7"] * 30, "192.0.2.8")],
+    [
+        ([HERE] * 30, "192.0.2.8"),
+        ([f"2001:db8:1:2:{number:x}::9" for number in range(30)], "2001:db8:1:3::1"),
+        (["::ffff:192.0.2.7"] * 30, "192.0.2.8"),
+    ],
     ids=["IPv4", "a network of IPv6", "IPv4 as IPv6"],
-)  # fmt: skip
-def test_an_address_is_locked_after_thirty_failures(accounts: Accounts, ada: User, addresses: list[str], elsewhere: str) -> None:
+)
+def test_an_address_is_locked_after_thirty_failures(
+    accounts: Accounts, ada: User, addresses: list[str], elsewhere: str
+) -> None:
     for number, address in enumerate(addresses):  # the attempt alone, without the slow hash
         accounts.database.write(lambda rows: attempts.begun(rows, f"user{number}", address).id)  # noqa: B023
     for locked in {addresses[0], HERE if "." in addresses[0] else addresses[1]}:
@@ -341,8 +396,10 @@ def test_sign_ins_are_listed(accounts: Accounts, ada: User) -> None:
     refused(lambda: accounts.sign_in("nobody", OTHER, "<evil>\n" + "x" * 200))
     found = accounts.sign_ins()
     assert [(each.name, each.success, each.address) for each in found] == [
-        (None, False, "<evil>" + "x" * 57), ("Ada", False, HERE), ("Ada", True, "2001:db8::1"),
-    ]  # fmt: skip
+        (None, False, "<evil>" + "x" * 57),
+        ("Ada", False, HERE),
+        ("Ada", True, "2001:db8::1"),
+    ]
     assert accounts.sign_ins("ADA") == found[1:]
     assert accounts.sign_ins(limit=1) == found[:1]
     assert accounts.sign_ins("nobody") == accounts.sign_ins(limit=-1) == []
@@ -433,7 +490,9 @@ def test_a_user_changes_the_password(accounts: Accounts, ada: User) -> None:
     assert "Too many attempts" in refused(lambda: accounts.sign_in("ada", OTHER, HERE))
 
 
-def test_a_password_changed_in_the_meantime_opens_nothing(accounts: Accounts, ada: User, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_password_changed_in_the_meantime_opens_nothing(
+    accounts: Accounts, ada: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
     verified = passwords.verified
 
     def meanwhile(kept: str | None, password: str) -> bool:
@@ -491,7 +550,9 @@ def test_migrations_make_the_tables_of_the_models(accounts: Accounts) -> None:
     accounts.empty()
 
     def differences(rows):  # type: ignore[no-untyped-def]
-        return compare_metadata(MigrationContext.configure(rows.connection(), opts={"compare_type": True}), Base.metadata)
+        return compare_metadata(
+            MigrationContext.configure(rows.connection(), opts={"compare_type": True}), Base.metadata
+        )
 
     assert accounts.database.read(differences) == []
     config = Config()
@@ -499,7 +560,9 @@ def test_migrations_make_the_tables_of_the_models(accounts: Accounts) -> None:
     assert ScriptDirectory.from_config(config).get_heads() == [HEAD]
 
 
-def test_nothing_secret_is_kept_shown_or_logged(accounts: Accounts, url: str, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_nothing_secret_is_kept_shown_or_logged(
+    accounts: Accounts, url: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     caplog.set_level(logging.DEBUG)
     shown: list[object] = [accounts, accounts.database, accounts.first_administrator("ada", PASSWORD)]
     token = accounts.sign_in("ada", PASSWORD, HERE)

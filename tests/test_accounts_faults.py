@@ -71,7 +71,9 @@ def back(accounts: Accounts) -> None:
 
 
 @pytest.fixture(params=["killed", "frozen"])
-def outage(request: pytest.FixtureRequest, server: Running) -> Iterator[tuple[Callable[[], object], Callable[[], object]]]:
+def outage(
+    request: pytest.FixtureRequest, server: Running
+) -> Iterator[tuple[Callable[[], object], Callable[[], object]]]:
     """What takes the server away, and what brings it back."""
     if request.param == "killed":
         yield server.kill, server.start
@@ -107,8 +109,12 @@ def test_every_public_call_was_looked_at() -> None:
 
 
 def test_remembered_sessions_go_on(
-    accounts: Accounts, url: str, tmp_path: Path, outage, monkeypatch: pytest.MonkeyPatch  # type: ignore[no-untyped-def]
-) -> None:  # fmt: skip
+    accounts: Accounts,
+    url: str,
+    tmp_path: Path,
+    outage,
+    monkeypatch: pytest.MonkeyPatch,  # type: ignore[no-untyped-def]
+) -> None:
     go, come_back = outage
     accounts.add_user("bob", PASSWORD, ["analyst"])
     seen, unseen, revoked, left = (accounts.sign_in("bob", PASSWORD, HERE) for _each in range(4))
@@ -182,13 +188,27 @@ def test_wrong_credentials(url: str, tmp_path: Path, caplog: pytest.LogCaptureFi
     with opened(wrong, tmp_path) as accounts:
         error = unreachable(accounts.users)
         assert f'password authentication failed for user "{user}"' in str(error)
-        for told in (str(error), caplog.text, "".join(traceback.format_exception(error)), repr(vars(accounts)), repr(vars(accounts.database))):
+        for told in (
+            str(error),
+            caplog.text,
+            "".join(traceback.format_exception(error)),
+            repr(vars(accounts)),
+            repr(vars(accounts.database)),
+        ):
             assert "hunter2" not in told
 
 
 @pytest.mark.parametrize(
-    "url", ["mysql://u:hunter2@host/x", "hunter2", "postgresql://u:pa:hunter2@host:port/x", "sqlite://", "sqlite:///:memory:", "redis://hunter2"]
-)  # fmt: skip
+    "url",
+    [
+        "mysql://u:hunter2@host/x",
+        "hunter2",
+        "postgresql://u:pa:hunter2@host:port/x",
+        "sqlite://",
+        "sqlite:///:memory:",
+        "redis://hunter2",
+    ],
+)
 def test_other_addresses_are_refused(url: str, tmp_path: Path) -> None:
     with pytest.raises(BadOption, match="DATABASE_URL is not accepted; choose postgresql://") as error:
         Accounts(url, tmp_path)

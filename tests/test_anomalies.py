@@ -42,7 +42,9 @@ def test_raw_hours_flag_winter_in_the_largest_region(gas: Dataset, place: Workpl
 
 
 @pytest.mark.parametrize("repairs", [(), ("undo_hour_shift",)], ids=["as in the files", "hour shift undone"])
-def test_the_default_comparison_finds_the_planted_faults(gas: Dataset, place: Workplace, repairs: tuple[str, ...]) -> None:
+def test_the_default_comparison_finds_the_planted_faults(
+    gas: Dataset, place: Workplace, repairs: tuple[str, ...]
+) -> None:
     """The absurd cell, the zeros of clock changes and the isolated spikes: 26 rows, all within the top 1 %."""
     complete = gas.rows(gas.complete)
     cells = [fault(complete).rows for fault in (faults.gross_outliers, faults.zero_hours, faults.isolated_spikes)]
@@ -124,7 +126,7 @@ def test_a_saved_model_scores_new_data_as_it_scored_its_own(sample: Dataset, pla
 def test_a_risk_sets_the_threshold_by_the_tail(sample: Dataset, place: Workplace) -> None:
     rare, rarer = (
         detect(sample, forest(), compare_with="calendar", risk=risk, at=place, by=BY)[0] for risk in (0.01, 0.0001)
-    )  # fmt: skip
+    )
     assert rarer.question.threshold > rare.question.threshold
     assert len(rarer.anomalies) < len(rare.anomalies)
     assert rare.question.risk == 0.01

@@ -37,12 +37,18 @@ def browser() -> Iterator[Browser]:
 def started(folder: Path, port: int, *options: str, **settings: str) -> "subprocess.Popen[bytes]":
     """The app as a user starts it, in a data folder of its own; what it says goes to app.log there."""
     command = [sys.executable, "-m", "streamlit", "run", str(ROOT / "app.py"), f"--server.port={port}"]
-    environment = os.environ | {"VIGIE_DATA_DIR": str(folder), "OMP_NUM_THREADS": "1", "MLFLOW_TRACKING_URI": ""} | settings
+    environment = (
+        os.environ | {"VIGIE_DATA_DIR": str(folder), "OMP_NUM_THREADS": "1", "MLFLOW_TRACKING_URI": ""} | settings
+    )
     with (folder / "app.log").open("ab") as log:
         process = subprocess.Popen(
-            [*command, "--server.address=127.0.0.1", "--server.headless=true", *options], cwd=ROOT, env=environment,
-            stdout=log, stderr=log, start_new_session=True,
-        )  # fmt: skip
+            [*command, "--server.address=127.0.0.1", "--server.headless=true", *options],
+            cwd=ROOT,
+            env=environment,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+        )
     try:
         answers(f"http://127.0.0.1:{port}/_stcore/health")
     except OSError:
@@ -136,7 +142,9 @@ def test_a_double_click_is_one_run(result: Page, browser: Browser, data_folder: 
     assert "30" in figures(page)
     page.wait_for_timeout(2000)
     events = Events(data_folder / "events").read()[before:]
-    assert [event.event for event in events] == ["model_execution"], [(e.timestamp.isoformat(), e.response_time, e.status) for e in events]
+    assert [event.event for event in events] == ["model_execution"], [
+        (e.timestamp.isoformat(), e.response_time, e.status) for e in events
+    ]
     page.context.close()
 
 
@@ -197,7 +205,9 @@ def every_tab(page: Page, count: int) -> None:
         expect(page.get_by_test_id("stAlertContentError")).to_have_count(0)
 
 
-@pytest.mark.parametrize(("locale", "title", "run"), [("en-GB", "Forecast", "Run"), ("fr-FR", "Prévision", "Exécution")])
+@pytest.mark.parametrize(
+    ("locale", "title", "run"), [("en-GB", "Forecast", "Run"), ("fr-FR", "Prévision", "Exécution")]
+)
 def test_a_forecast(result: Page, browser: Browser, app: str, locale: str, title: str, run: str) -> None:
     """Weather of the sample, a quick forecaster, the result in all its tabs, and the same after a refresh."""
     page = visitor(browser, locale)
@@ -285,9 +295,14 @@ def axis(page: Page, key: str) -> tuple[int, int]:
 
 @pytest.mark.parametrize(
     ("locale", "title", "events", "worst", "card"),
-    [("en-GB", "Sequences", "Events", "extreme", "Score card"), ("fr-FR", "Séquences", "Événements", "extrême", "Fiche de résultats")],
+    [
+        ("en-GB", "Sequences", "Events", "extreme", "Score card"),
+        ("fr-FR", "Séquences", "Événements", "extrême", "Fiche de résultats"),
+    ],
 )
-def test_sequences(browser: Browser, app: str, server_dataset: str, locale: str, title: str, events: str, worst: str, card: str) -> None:
+def test_sequences(
+    browser: Browser, app: str, server_dataset: str, locale: str, title: str, events: str, worst: str, card: str
+) -> None:
     """A job in a worker process, its events, one of them opened, the card, and the same after a refresh."""
     page = visitor(browser, locale)
     page.goto(f"{app}/sequences?dataset={server_dataset}")
@@ -310,7 +325,9 @@ def test_sequences(browser: Browser, app: str, server_dataset: str, locale: str,
     page.context.close()
 
 
-def test_two_visitors_and_a_double_click_are_one_run(browser: Browser, app: str, server_dataset: str, data_folder: Path) -> None:
+def test_two_visitors_and_a_double_click_are_one_run(
+    browser: Browser, app: str, server_dataset: str, data_folder: Path
+) -> None:
     """The same question asked three times at once is one job."""
     pages, before = [visitor(browser), visitor(browser)], len(Events(data_folder / "events").read())
     for page in pages:
@@ -335,7 +352,9 @@ def test_a_cancelled_training(browser: Browser, app: str, server_dataset: str) -
     """The deep model begins to learn, is told to stop, and the question is open again."""
     page = visitor(browser)
     page.goto(f"{app}/sequences?dataset={server_dataset}")
-    page.locator(".st-key-find-sequences").scroll_into_view_if_needed()  # a list of options closes when the page scrolls
+    page.locator(
+        ".st-key-find-sequences"
+    ).scroll_into_view_if_needed()  # a list of options closes when the page scrolls
     settled(page)
     page.locator(".st-key-sequence-detector input").click()
     page.keyboard.type("SGmVRNN")

@@ -106,7 +106,9 @@ def test_kmeans_numbers_clusters_by_size(features: np.ndarray) -> None:
     assert np.bincount(labels).tolist() == [150, 120, 90, 60, 1]
 
 
-@pytest.mark.parametrize(("rows", "words"), [(np.zeros((4, 2)), "too few"), (np.ones((1, 2)), "too few"), (np.ones((50, 2)), "differ")])
+@pytest.mark.parametrize(
+    ("rows", "words"), [(np.zeros((4, 2)), "too few"), (np.ones((1, 2)), "too few"), (np.ones((50, 2)), "differ")]
+)
 def test_kmeans_refuses_too_few_rows(rows: np.ndarray, words: str) -> None:
     with pytest.raises(BadData, match=words):
         KMeans(n_clusters=4).fit(rows)
@@ -134,9 +136,13 @@ def same_as_reference(rows: np.ndarray, eps: float, min_samples: int) -> None:
 @settings(max_examples=150, deadline=None)
 @given(
     arrays(np.int64, st.tuples(st.integers(1, 60), st.integers(1, 4)), elements=st.integers(-4, 4)),
-    st.sampled_from([1.0, 1.5, 2.0, 3.0]), st.integers(1, 8), st.sampled_from([2, 5, 64]),
-)  # fmt: skip
-def test_dbscan_is_scikit_learns_on_duplicates_and_ties(rows: np.ndarray, eps: float, min_samples: int, cell: int) -> None:
+    st.sampled_from([1.0, 1.5, 2.0, 3.0]),
+    st.integers(1, 8),
+    st.sampled_from([2, 5, 64]),
+)
+def test_dbscan_is_scikit_learns_on_duplicates_and_ties(
+    rows: np.ndarray, eps: float, min_samples: int, cell: int
+) -> None:
     """Whole numbers: many rows are equal and many pairs lie at exactly eps; cells of two rows exercise every join."""
     kept = density.CELL
     density.CELL = cell
@@ -148,11 +154,15 @@ def test_dbscan_is_scikit_learns_on_duplicates_and_ties(rows: np.ndarray, eps: f
 
 @settings(max_examples=60, deadline=None)
 @given(st.integers(0, 2**31), st.integers(1, 700), st.integers(1, 30), st.floats(0.05, 3.0), st.integers(1, 12))
-def test_dbscan_is_scikit_learns_on_random_rows(seed: int, count: int, columns: int, eps: float, min_samples: int) -> None:
+def test_dbscan_is_scikit_learns_on_random_rows(
+    seed: int, count: int, columns: int, eps: float, min_samples: int
+) -> None:
     """Dense and sparse at once: rows around a few centres with spreads of every size."""
     random = np.random.default_rng(seed)
     centres = 2 * random.normal(size=(5, columns))
-    rows = centres[random.integers(5, size=count)] + random.normal(size=(count, columns)) * random.exponential(0.4, (count, 1))
+    rows = centres[random.integers(5, size=count)] + random.normal(size=(count, columns)) * random.exponential(
+        0.4, (count, 1)
+    )
     same_as_reference(rows, eps, min_samples)
 
 

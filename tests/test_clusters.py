@@ -93,7 +93,9 @@ def test_regions_of_the_gas_files(gas: Dataset, place: Workplace) -> None:
 
 
 def test_a_typical_profile_is_not_moved_by_one_absurd_cell(gas: Dataset) -> None:
-    """1,045,440 MWh at 19:00 of one day in Pays de la Loire; the region's usual hours are a few hundred to thousands."""
+    """1,045,440 MWh at 19:00 of one day in Pays de la Loire; the region's usual hours are a few hundred to
+    thousands.
+    """
     name = "GRTgaz · pays de la loire"
     part = gas.select([name])
     typical = points(part.rows(part.complete), "entities").values[0]
@@ -222,8 +224,11 @@ def test_the_result_comes_back_from_the_run(sample: Dataset, place: Workplace, o
     again = clustering_of(run.id, place)
     assert isinstance(again, Clustering)
     assert (again.question, again.quality, again.explained, again.notes) == (
-        found.question, found.quality, found.explained, found.notes,
-    )  # fmt: skip
+        found.question,
+        found.quality,
+        found.explained,
+        found.notes,
+    )
     pd.testing.assert_frame_equal(again.rows, found.rows)
     pd.testing.assert_frame_equal(again.profiles, found.profiles)
 
@@ -237,9 +242,13 @@ def test_a_run_of_another_kind_holds_no_clusters(sample: Dataset, place: Workpla
         clustering_of("f" * 32, place)
 
 
-@pytest.mark.parametrize("settings", [{"of": "days"}, {"of": "days", "look": "shape", "incomplete": "impute", "components": 3}])
+@pytest.mark.parametrize(
+    "settings", [{"of": "days"}, {"of": "days", "look": "shape", "incomplete": "impute", "components": 3}]
+)
 @pytest.mark.parametrize("name", ["kmeans", "dbscan"])
-def test_a_saved_model_assigns_later_days(sample: Dataset, place: Workplace, name: str, settings: dict[str, Any]) -> None:
+def test_a_saved_model_assigns_later_days(
+    sample: Dataset, place: Workplace, name: str, settings: dict[str, Any]
+) -> None:
     found, run = cluster(sample, clusterers()[name](), at=place, by=BY, **settings)
     later = Selection(start=pd.Timestamp("2024-01-01"))
     applied, second = apply_model(sample, run.id, selection=later, at=place, by=BY)
@@ -258,7 +267,9 @@ def test_a_saved_model_assigns_later_days(sample: Dataset, place: Workplace, nam
 def test_a_cluster_without_any_of_the_later_rows(place: Workplace) -> None:
     dataset = profiles()
     _, run = cluster(dataset, kmeans(2), look="shape", at=place, by=BY)
-    found = [apply_model(dataset, run.id, selection=Selection((name,)), at=place, by=BY)[0] for name in dataset.entities]
+    found = [
+        apply_model(dataset, run.id, selection=Selection((name,)), at=place, by=BY)[0] for name in dataset.entities
+    ]
     assert sorted(each.sizes for each in found) == [[0, 60], [60]]
     for each in found:
         assert each.metrics()["clusters"] == 1
@@ -296,8 +307,7 @@ def test_mlflow_serves_the_model_with_its_signature(sample: Dataset, place: Work
 
 
 @pytest.mark.parametrize(
-    ("eps", "min_samples", "words"),
-    [(500.0, 5, "Only one cluster"), (0.01, 10_000, "every point is noise")],
+    ("eps", "min_samples", "words"), [(500.0, 5, "Only one cluster"), (0.01, 10_000, "every point is noise")]
 )
 def test_dbscan_says_when_it_groups_nothing(
     sample: Dataset, place: Workplace, eps: float, min_samples: int, words: str
@@ -375,15 +385,30 @@ def vigie(tmp_path: Path):  # type: ignore[no-untyped-def]
 
     def run(*arguments: object) -> "subprocess.CompletedProcess[str]":
         command = [sys.executable, "-m", "core", *map(str, arguments)]
-        return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=180, check=False)
+        return subprocess.run(
+            command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=180, check=False
+        )
 
     return run
 
 
 def test_the_command_on_the_gas_files(vigie, gas_files: list[Path], tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
     out = tmp_path / "clusters.csv"
-    ran = vigie("cluster", *gas_files, "--clusterer", "dbscan", "--set", "eps=0.5", "--set", "min_samples=5",
-                "--incomplete", "column-mean", "--out", out, "--json")  # fmt: skip
+    ran = vigie(
+        "cluster",
+        *gas_files,
+        "--clusterer",
+        "dbscan",
+        "--set",
+        "eps=0.5",
+        "--set",
+        "min_samples=5",
+        "--incomplete",
+        "column-mean",
+        "--out",
+        out,
+        "--json",
+    )
     assert ran.returncode == 0, ran.stderr
     answer = json.loads(ran.stdout)
     metrics = answer["metrics"]
@@ -411,9 +436,13 @@ def test_the_command_applies_and_answers_in_words(vigie, tmp_path: Path) -> None
 
 @pytest.mark.parametrize(
     ("arguments", "words"),
-    [(["--clusterer", "stars"], "dbscan, kmeans"), (["--set", "eps=1"], "n_clusters"), (["--set", "n_clusters=1"], "2 to 100"),
-     (["--of", "entities"], "too few")],
-)  # fmt: skip
+    [
+        (["--clusterer", "stars"], "dbscan, kmeans"),
+        (["--set", "eps=1"], "n_clusters"),
+        (["--set", "n_clusters=1"], "2 to 100"),
+        (["--of", "entities"], "too few"),
+    ],
+)
 def test_bad_input_is_one_line_and_exit_code_2(vigie, tmp_path: Path, arguments: list[str], words: str) -> None:  # type: ignore[no-untyped-def]
     path = tmp_path / "gas.csv"
     assert vigie("sample", "gas_daily", "--out", path).returncode == 0

@@ -22,7 +22,9 @@ def vigie(tmp_path: Path):  # type: ignore[no-untyped-def]
 
     def run(*arguments: object) -> "subprocess.CompletedProcess[str]":
         command = [sys.executable, "-m", "core", *map(str, arguments)]
-        return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=120, check=False)
+        return subprocess.run(
+            command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=120, check=False
+        )
 
     return run
 
@@ -49,8 +51,9 @@ def test_doctor_on_the_gas_files(vigie, gas_files: list[Path]) -> None:  # type:
     assert cell["value"] == pytest.approx(1_045_440.182)
     shifts = found["shifted_hours"]["where"]
     assert {(each["from"], each["to"]) for each in shifts} == {
-        ("2018-06-01", "2022-04-30"), ("2022-06-01", "2023-05-31"),
-    }  # fmt: skip
+        ("2018-06-01", "2022-04-30"),
+        ("2022-06-01", "2023-05-31"),
+    }
     assert {each["shift_hours"] for each in shifts} == {6.0}
     assert len({each["entity"] for each in shifts}) == 12
 
@@ -78,7 +81,9 @@ def test_detect_on_the_gas_files(vigie, gas_files: list[Path], tmp_path: Path) -
 
 
 def test_a_model_is_applied_to_another_file(vigie, sample_file: Path, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
-    first = json.loads(vigie("detect", sample_file, "--set", "n_estimators=50", "--contamination", 0.02, "--json").stdout)
+    first = json.loads(
+        vigie("detect", sample_file, "--set", "n_estimators=50", "--contamination", 0.02, "--json").stdout
+    )
     out = tmp_path / "scores.parquet"
     second = vigie("detect", sample_file, "--model", first["run_id"], "--out", out, "--json")
     assert second.returncode == 0, second.stderr
@@ -172,7 +177,12 @@ def test_the_worker_delivers_what_waits(tmp_path: Path, sample: Dataset, empty_s
     environment = os.environ | {"VIGIE_DATA_DIR": str(folder)}
     began = time.perf_counter()
     ran = subprocess.run(
-        [sys.executable, "-m", "core", "worker", "--once"], cwd=ROOT, env=environment, capture_output=True, text=True, check=True
+        [sys.executable, "-m", "core", "worker", "--once"],
+        cwd=ROOT,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=True,
     )
     assert "1 runs delivered" in ran.stderr
     assert at.tracking.spool.waiting() == []

@@ -29,19 +29,37 @@ from core.settings import ROOT, Settings
 SETTINGS = {name.upper() for name in Settings.model_fields}
 OF_OTHERS = {
     # Python and numerical libraries
-    "PATH", "PYTHONUNBUFFERED", "OMP_NUM_THREADS",
+    "PATH",
+    "PYTHONUNBUFFERED",
+    "OMP_NUM_THREADS",
     # MLflow: https://mlflow.org/docs/latest/api_reference/python_api/mlflow.environment_variables.html
-    "MLFLOW_BACKEND_STORE_URI", "MLFLOW_SERVER_ENABLE_JOB_EXECUTION", "MLFLOW_DISABLE_TELEMETRY",
-    "MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD", "MLFLOW_TRACKING_TOKEN",
-    "MLFLOW_AUTH_CONFIG_PATH", "MLFLOW_FLASK_SERVER_SECRET_KEY",
+    "MLFLOW_BACKEND_STORE_URI",
+    "MLFLOW_SERVER_ENABLE_JOB_EXECUTION",
+    "MLFLOW_DISABLE_TELEMETRY",
+    "MLFLOW_TRACKING_USERNAME",
+    "MLFLOW_TRACKING_PASSWORD",
+    "MLFLOW_TRACKING_TOKEN",
+    "MLFLOW_AUTH_CONFIG_PATH",
+    "MLFLOW_FLASK_SERVER_SECRET_KEY",
     # uvicorn, and a version of PostgreSQL as gcloud writes it
-    "FORWARDED_ALLOW_IPS", "POSTGRES_17",
+    "FORWARDED_ALLOW_IPS",
+    "POSTGRES_17",
     # Google's storage library
-    "STORAGE_EMULATOR_HOST", "GOOGLE_CLOUD_PROJECT",
+    "STORAGE_EMULATOR_HOST",
+    "GOOGLE_CLOUD_PROJECT",
     # the images of PostgreSQL, SeaweedFS, Elasticsearch and Kibana
-    "POSTGRES_USER", "POSTGRES_DB", "POSTGRES_PASSWORD", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "S3_BUCKET",
-    "discovery.type", "xpack.security.enabled", "ES_JAVA_OPTS", "ELASTICSEARCH_HOSTS", "TELEMETRY_OPTIN",
-}  # fmt: skip
+    "POSTGRES_USER",
+    "POSTGRES_DB",
+    "POSTGRES_PASSWORD",
+    "AWS_ACCESS_KEY_ID",
+    "AWS_SECRET_ACCESS_KEY",
+    "S3_BUCKET",
+    "discovery.type",
+    "xpack.security.enabled",
+    "ES_JAVA_OPTS",
+    "ELASTICSEARCH_HOSTS",
+    "TELEMETRY_OPTIN",
+}
 MAKE_VARIABLES = {"PORT", "MLFLOW_PORT"}
 PUBLISHED = {"app": 8501, "mlflow": 5000, "kibana": 5601}
 PROFILES = {"s3": "operations", "elasticsearch": "elastic", "kibana": "elastic"}
@@ -156,11 +174,25 @@ def test_every_room_of_the_product_is_copied() -> None:
 @pytest.mark.parametrize(
     "path",
     [
-        ".env", ".env.production", ".env.example", "core/.env", ".git/config", ".venv/bin/python", ".vigie/mlflow.db",
-        ".streamlit/secrets.toml", "core/secrets.toml", "tests/conftest.py", "benchmarks/__main__.py", "docs/design.md",
-        "core/__pycache__/run.cpython-311.pyc", "core/old.pyc", ".ruff_cache/x", ".pytest_cache/x", "key.json",
+        ".env",
+        ".env.production",
+        ".env.example",
+        "core/.env",
+        ".git/config",
+        ".venv/bin/python",
+        ".vigie/mlflow.db",
+        ".streamlit/secrets.toml",
+        "core/secrets.toml",
+        "tests/conftest.py",
+        "benchmarks/__main__.py",
+        "docs/design.md",
+        "core/__pycache__/run.cpython-311.pyc",
+        "core/old.pyc",
+        ".ruff_cache/x",
+        ".pytest_cache/x",
+        "key.json",
     ],
-)  # fmt: skip
+)
 def test_never_in_an_image(path: str) -> None:
     assert not reaches_the_build(path)
 
@@ -239,7 +271,9 @@ def image(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("image")
     for source, destination in copied(stages()["app"]):
         for name in files_of(source):
-            inside = Path(destination) / (Path(name).name if (ROOT / source).is_file() else Path(name).relative_to(source))
+            inside = Path(destination) / (
+                Path(name).name if (ROOT / source).is_file() else Path(name).relative_to(source)
+            )
             target = folder / (destination if Path(destination).suffix else inside)
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(ROOT / name, target)
@@ -274,10 +308,16 @@ def free_port() -> int:
 
 
 def test_the_image_holds_what_the_code_needs(image: Path, tmp_path: Path) -> None:
-    names = [path.relative_to(image).with_suffix("") for house in ("core", "mlflow_utils") for path in (image / house).rglob("*.py")]
+    names = [
+        path.relative_to(image).with_suffix("")
+        for house in ("core", "mlflow_utils")
+        for path in (image / house).rglob("*.py")
+    ]
     modules = [".".join(name.parts) for name in names if name.name != "__main__" and "migrations" not in name.parts]
     code = f"import importlib\nfor name in {modules!r}: importlib.import_module(name)"
-    done = subprocess.run([sys.executable, "-c", code], **within(image, tmp_path), capture_output=True, text=True, timeout=120)
+    done = subprocess.run(
+        [sys.executable, "-c", code], **within(image, tmp_path), capture_output=True, text=True, timeout=120
+    )
     assert done.returncode == 0, done.stderr
 
 
@@ -285,18 +325,26 @@ def test_the_first_page_comes_from_the_image(image: Path, tmp_path: Path) -> Non
     code = """from streamlit.testing.v1 import AppTest
 page = AppTest.from_file("pages/navigation.py", default_timeout=60).run()
 assert page.title and not page.exception and not page.error, (page.exception, page.error)"""
-    done = subprocess.run([sys.executable, "-c", code], **within(image, tmp_path), capture_output=True, text=True, timeout=120)
+    done = subprocess.run(
+        [sys.executable, "-c", code], **within(image, tmp_path), capture_output=True, text=True, timeout=120
+    )
     assert done.returncode == 0, done.stderr
 
 
 @pytest.mark.server
 def test_the_app_starts_from_the_image_and_is_healthy(image: Path, tmp_path: Path) -> None:
     port = str(free_port())
-    command = [sys.executable, "-m", *(part.replace("8501", port).replace("0.0.0.0", "127.0.0.1") for part in stages()["app"].command())]
+    command = [
+        sys.executable,
+        "-m",
+        *(part.replace("8501", port).replace("0.0.0.0", "127.0.0.1") for part in stages()["app"].command()),
+    ]
     health = [sys.executable, *(part.replace("8501", port) for part in stages()["app"].health()[1:])]
     with running(command, **within(image, tmp_path)) as process:
         until = time.monotonic() + 60
-        while (asked := subprocess.run(health, capture_output=True, check=False)).returncode and time.monotonic() < until:
+        while (
+            asked := subprocess.run(health, capture_output=True, check=False)
+        ).returncode and time.monotonic() < until:
             assert process.poll() is None, "the app has ended"
             time.sleep(0.3)
         assert asked.returncode == 0, asked.stderr.decode()
@@ -352,7 +400,9 @@ def test_health_is_watched(name: str) -> None:
 
 
 def test_only_the_worker_has_no_health_of_its_own() -> None:
-    assert [name for name, service in services().items() if service.get("healthcheck") == {"disable": True}] == ["worker"]
+    assert [name for name, service in services().items() if service.get("healthcheck") == {"disable": True}] == [
+        "worker"
+    ]
 
 
 @pytest.mark.parametrize("name", sorted(services()))
@@ -360,7 +410,9 @@ def test_starts_after_what_it_needs(name: str) -> None:
     for other, how in services()[name].get("depends_on", {}).items():
         assert how["condition"] == "service_healthy"
         assert services()[other].get("healthcheck") != {"disable": True}
-        assert PROFILES.get(other) in (None, PROFILES.get(name)), "a service of no profile cannot wait for one of a profile"
+        assert PROFILES.get(other) in (None, PROFILES.get(name)), (
+            "a service of no profile cannot wait for one of a profile"
+        )
 
 
 @pytest.mark.parametrize("name", sorted(services()))
@@ -408,7 +460,6 @@ def test_app_and_worker_are_one_image_with_one_set_of_settings() -> None:
     assert "command" not in app
 
 
-
 def test_everybody_signs_in_and_accounts_have_a_database_of_their_own() -> None:
     app, postgres = services()["app"], services()["postgres"]
     assert stages()["app"].environment()["VIGIE_REQUIRE_SIGN_IN"] == "true"
@@ -432,7 +483,9 @@ def test_the_mlflow_server() -> None:
 
 
 def test_mlflow_knows_the_options() -> None:
-    text = subprocess.run([sys.executable, "-m", "mlflow", "server", "--help"], capture_output=True, text=True, check=True).stdout
+    text = subprocess.run(
+        [sys.executable, "-m", "mlflow", "server", "--help"], capture_output=True, text=True, check=True
+    ).stdout
     for option in (part.partition("=")[0] for part in services()["mlflow"]["command"][2:]):
         assert re.search(rf"^\s+(?:-\w, )?{option}\b", text, re.MULTILINE), option
 

@@ -181,10 +181,7 @@ def test_a_share_outside_its_bounds_is_refused(contamination: float) -> None:
 # ---- hyper-parameters -----------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    ("text", "value"),
-    [("auto", "auto"), ("512", 512), ("0.5", 0.5)],
-)
+@pytest.mark.parametrize(("text", "value"), [("auto", "auto"), ("512", 512), ("0.5", 0.5)])
 def test_text_becomes_the_type_of_the_field(text: str, value: object) -> None:
     forest = configured(detectors()["isolation-forest"], {"max_samples": text})
     assert params(forest)["max_samples"] == value

@@ -98,12 +98,16 @@ def test_a_sensor_that_falls_silent_is_drift() -> None:
 # ---- datasets ------------------------------------------------------------------------------------------------------
 
 
-def dataset(days: int = 200, shift: float = 0.0, entities: tuple[str, ...] = ("north", "south"), **given: object) -> Dataset:
+def dataset(
+    days: int = 200, shift: float = 0.0, entities: tuple[str, ...] = ("north", "south"), **given: object
+) -> Dataset:
     chance = np.random.default_rng(7)
     index = pd.MultiIndex.from_product([entities, pd.date_range("2025-01-01", periods=days)], names=["entity", "time"])
     values = chance.normal(50, 5, (len(index), 2))
     values[index.get_level_values("entity") == "south", 1] += shift
-    return Dataset(pd.DataFrame(values, index, columns=["load", "flow"]), "tidy_series", files=("a.csv",), unit="MWh").replace(**given)
+    return Dataset(
+        pd.DataFrame(values, index, columns=["load", "flow"]), "tidy_series", files=("a.csv",), unit="MWh"
+    ).replace(**given)
 
 
 def test_the_column_that_changed_comes_first() -> None:
@@ -152,7 +156,9 @@ def test_a_model_is_compared_with_the_rows_it_learnt_from(place: Workplace) -> N
     learnt = training_data(run.id, place)
     assert (learnt.entities, learnt.time.max()) == (["south"], pd.Timestamp("2025-05-01"))
     _, applied = apply_model(fitted, run.id, at=place, by=BY, selection=Selection(("south",)))
-    assert len(training_data(applied.id, place)) == len(learnt), "a run that applied a model leads to the one that fitted it"
+    assert len(training_data(applied.id, place)) == len(learnt), (
+        "a run that applied a model leads to the one that fitted it"
+    )
 
     found = compare(run.id, dataset(shift=10.0), at=place, by=BY)
     assert found.table.iloc[0]["column"] == "flow"

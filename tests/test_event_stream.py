@@ -1,4 +1,6 @@
-"""Events on their way to Elasticsearch: none lost, none twice, in order, whatever the server, the network or the process does."""
+"""Events on their way to Elasticsearch: none lost, none twice, in order, whatever the server, the network or the
+process does.
+"""
 
 import json
 import logging
@@ -43,7 +45,13 @@ while stream.backlog():
 
 
 def event(number: int = 0, **given: Any) -> Event:
-    values = {"event": f"action {number}", "status": "completed", "log_level": "INFO", "response_time": 0.5, "user": "ada"}
+    values = {
+        "event": f"action {number}",
+        "status": "completed",
+        "log_level": "INFO",
+        "response_time": 0.5,
+        "user": "ada",
+    }
     return Event(**{"timestamp": START + timedelta(seconds=number), **values, **given})
 
 
@@ -116,12 +124,23 @@ def test_events_arrive_once_and_in_order(server: Running, tmp_path: Path) -> Non
 
 def test_what_is_read_back_is_what_was_written(server: Running, tmp_path: Path) -> None:
     log = Events(tmp_path / "events")
-    for number, given in enumerate([
-        {"status": "failed", "log_level": "ERROR", "error_type": "ValueError", "error_message": "é\n\"rows\""},
-        {"model_name": "IsolationForest", "model_version": "1", "run_id": "a" * 32, "emissions_kg": 1.25e-7,
-         "details": Details(anomalies_count=3, anomalies_by_entity=[EntityCount(entity="nord", count=3)], inputs={"a": {"b": [1]}})},
-        {"user": None, "cpu_usage": 640.0, "memory_usage": 12.5, "timestamp": START + timedelta(microseconds=7)},
-    ]):  # fmt: skip
+    for number, given in enumerate(
+        [
+            {"status": "failed", "log_level": "ERROR", "error_type": "ValueError", "error_message": 'é\n"rows"'},
+            {
+                "model_name": "IsolationForest",
+                "model_version": "1",
+                "run_id": "a" * 32,
+                "emissions_kg": 1.25e-7,
+                "details": Details(
+                    anomalies_count=3,
+                    anomalies_by_entity=[EntityCount(entity="nord", count=3)],
+                    inputs={"a": {"b": [1]}},
+                ),
+            },
+            {"user": None, "cpu_usage": 640.0, "memory_usage": 12.5, "timestamp": START + timedelta(microseconds=7)},
+        ]
+    ):
         log.add(event(number, **given))
     stream = EventStream(log.folder, server.url)
     stream.ship()
@@ -247,7 +266,9 @@ def test_killed_at_any_moment_nothing_is_lost_or_doubled(server: Running, tmp_pa
     stray = chance.uniform
     for turn in range(6):
         pair = [
-            subprocess.Popen([sys.executable, "-c", SHIP, str(log.folder), server.url], cwd=ROOT, stderr=subprocess.DEVNULL)
+            subprocess.Popen(
+                [sys.executable, "-c", SHIP, str(log.folder), server.url], cwd=ROOT, stderr=subprocess.DEVNULL
+            )
             for _ in range(2)
         ]
         time.sleep(stray(0.3, 1.2))
@@ -313,7 +334,9 @@ def test_one_document_too_many_holds_the_rest_back(faulty: Stub, tmp_path: Path)
     faulty.trouble = {}
     stream.try_again()
     assert (stream.ship(), stream.backlog(), stream.refused()) == (6, 0, 0)
-    assert sorted(each["event"] for each in faulty.documents.values()) == sorted(f"action {number}" for number in range(10))
+    assert sorted(each["event"] for each in faulty.documents.values()) == sorted(
+        f"action {number}" for number in range(10)
+    )
 
 
 def test_a_document_refused_for_good_is_put_aside(faulty: Stub, tmp_path: Path) -> None:
@@ -391,7 +414,17 @@ def test_a_line_cut_off_for_good_is_refused_and_the_rest_goes_on(faulty: Stub, t
     assert [each["event"] for each in faulty.documents.values()] == ["action 0", "action 2"]
 
 
-@pytest.mark.parametrize("cursor", ["", "{", "[]", '{"events-2026-11.jsonl": 7}', '{"events-2026-11.jsonl": 99999999}', '{"events-2026-11.jsonl": -3}'])
+@pytest.mark.parametrize(
+    "cursor",
+    [
+        "",
+        "{",
+        "[]",
+        '{"events-2026-11.jsonl": 7}',
+        '{"events-2026-11.jsonl": 99999999}',
+        '{"events-2026-11.jsonl": -3}',
+    ],
+)
 def test_a_cursor_that_does_not_fit_starts_again(faulty: Stub, tmp_path: Path, cursor: str) -> None:
     log = written(tmp_path / "events", 4)
     assert EventStream(log.folder, faulty.url).ship() == 4
@@ -434,7 +467,12 @@ def test_lines_of_earlier_versions_are_sent_and_read(faulty: Stub, tmp_path: Pat
 
 
 def test_settings_make_the_stream(tmp_path: Path) -> None:
-    given = Settings(_env_file=None, elastic_deployment_endpoint="https://es:9243", elastic_username="vigie", elastic_password="s3cret-pw")
+    given = Settings(
+        _env_file=None,
+        elastic_deployment_endpoint="https://es:9243",
+        elastic_username="vigie",
+        elastic_password="s3cret-pw",
+    )
     stream = EventStream.of(tmp_path, given)
     assert stream is not None
     node = next(iter(stream._client().transport.node_pool.all()))
@@ -444,7 +482,11 @@ def test_settings_make_the_stream(tmp_path: Path) -> None:
 
 def test_delivery_ships(faulty: Stub, tmp_path: Path) -> None:
     written(tmp_path / "events", 3)
-    at = Workplace.below(tmp_path, Tracking("sqlite://", None, tmp_path / "runs"), event_stream=EventStream(tmp_path / "events", faulty.url))
+    at = Workplace.below(
+        tmp_path,
+        Tracking("sqlite://", None, tmp_path / "runs"),
+        event_stream=EventStream(tmp_path / "events", faulty.url),
+    )
     assert DELIVERIES["events"](at) == 3
     assert DELIVERIES["events"](Workplace.below(tmp_path, at.tracking)) == 0
 
@@ -467,13 +509,21 @@ def test_no_secret_no_place_no_private_text_is_sent_or_logged(
     for module in ("core.run", "core.stores.event_stream"):
         monkeypatch.setattr(f"{module}.settings", lambda: given)
     stream = EventStream(tmp_path / "events", server.url, "vigie", "elastic-hunter2")
-    at = Workplace.below(tmp_path, Tracking("sqlite://", None, tmp_path / "runs"), user_key="k" * 40, event_stream=stream)
+    at = Workplace.below(
+        tmp_path, Tracking("sqlite://", None, tmp_path / "runs"), user_key="k" * 40, event_stream=stream
+    )
     hostile = {
-        "password": "hunter2-a", "api_key": "hunter2-b", "comment": "Mrs Smith of 12 Elm Street", "latitude": 48.8566,
+        "password": "hunter2-a",
+        "api_key": "hunter2-b",
+        "comment": "Mrs Smith of 12 Elm Street",
+        "latitude": 48.8566,
         "nested": {"coordinates": [2.3522, 48.8566], "Email": "ada@example.org", "deeper": {"token": "hunter2-c"}},
-    }  # fmt: skip
+    }
     caplog.set_level(logging.DEBUG)
-    with pytest.raises(ValueError, match="no way in"), recorded("data_load", Actor("ada.lovelace@example.org"), at, **hostile):
+    with (
+        pytest.raises(ValueError, match="no way in"),
+        recorded("data_load", Actor("ada.lovelace@example.org"), at, **hostile),
+    ):
         raise ValueError("no way in: postgresql://vigie:hunter2-e@db/vigie with elastic-hunter2")
     stream.ship()
     server.freeze()
@@ -481,7 +531,12 @@ def test_no_secret_no_place_no_private_text_is_sent_or_logged(
         stream.check()
     server.thaw()
     [sent] = stored(server.url)
-    everything = json.dumps(sent) + "".join(path.read_text() for path in at.events.folder.glob("*.json*")) + caplog.text + stream.last_error
+    everything = (
+        json.dumps(sent)
+        + "".join(path.read_text() for path in at.events.folder.glob("*.json*"))
+        + caplog.text
+        + stream.last_error
+    )
     for private in ("hunter2", "Elm Street", "48.8566", "2.3522", "ada@example.org", "lovelace"):
         assert private not in everything, private
     assert (sent["status"], sent["log_level"]) == ("failed", "ERROR")
@@ -495,7 +550,9 @@ def test_private_names_in_lists_are_removed(tmp_path: Path) -> None:
     assert "hunter2" not in next(at.events.folder.glob("*.jsonl")).read_text()
 
 
-def test_wrong_credentials_are_told_without_them(faulty: Stub, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_wrong_credentials_are_told_without_them(
+    faulty: Stub, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     log = written(tmp_path / "events", 1)
     stream = EventStream(log.folder, faulty.url, "vigie", "wrong-hunter2")
     faulty.refusals = [401]

@@ -73,7 +73,7 @@ def test_schema_is_a_schema_and_closed() -> None:
     "given",
     [
         {},
-        {"status": "failed", "log_level": "ERROR", "error_type": "ValueError", "error_message": "no\n\"rows\" <b>é</b>"},
+        {"status": "failed", "log_level": "ERROR", "error_type": "ValueError", "error_message": 'no\n"rows" <b>é</b>'},
         {"status": "interrupted", "log_level": "WARNING", "model_name": "IsolationForest", "run_id": "a" * 32},
         {"cpu_usage": 640.0, "memory_usage": 99.9},  # percent of all cores together may pass a hundred
         {"details": Details(anomalies_count=3, successful_predictions=100)},
@@ -87,7 +87,11 @@ def test_written_events_follow_the_schema(log: Events, given: dict[str, Any]) ->
     (written,) = lines(log.folder)
     check(written)
     (again,) = log.read()
-    assert (again.event, again.status, again.error_message) == ("data_load", written["status"], written["error_message"])
+    assert (again.event, again.status, again.error_message) == (
+        "data_load",
+        written["status"],
+        written["error_message"],
+    )
 
 
 def test_time_is_written_in_utc() -> None:
@@ -216,9 +220,14 @@ def end(run: Run, error: BaseException | None) -> None:
     ids=["completed", "failed", "interrupted", "ended"],
 )
 def test_a_run_is_one_event_and_one_run_in_mlflow(
-    at: Workplace, dataset: Dataset, request: pytest.FixtureRequest,
-    error: BaseException | None, status: str, level: str, in_mlflow: str,
-) -> None:  # fmt: skip
+    at: Workplace,
+    dataset: Dataset,
+    request: pytest.FixtureRequest,
+    error: BaseException | None,
+    status: str,
+    level: str,
+    in_mlflow: str,
+) -> None:
     experiment, caught = request.node.callspec.id, None
     try:
         with tracked_run(experiment, "isolation-forest", {"trees": 100}, dataset, BY, at) as run:
@@ -236,8 +245,11 @@ def test_a_run_is_one_event_and_one_run_in_mlflow(
     assert written["error_message"] == (str(error) if failed else None)
     assert written["details"]["anomalies_count"] == 1
     assert written["details"]["inputs"] == {
-        "trees": 100, "file_names": ["load é.csv"], "dataset": dataset.digest, "columns": ["load"],
-    }  # fmt: skip
+        "trees": 100,
+        "file_names": ["load é.csv"],
+        "dataset": dataset.digest,
+        "columns": ["load"],
+    }
     assert 0 <= run.seconds <= written["response_time"]
 
     client = at.tracking.client()

@@ -17,10 +17,12 @@ from core.evaluation.explanation import (
     moving_mean_distance,
     moving_mean_residual,
     ranked_causes,
-)  # fmt: skip
+)
 
 quick = settings(max_examples=60, deadline=None)
-tables = arrays(float, st.tuples(st.integers(1, 40), st.integers(1, 4)), elements=st.floats(-1e3, 1e3) | st.just(np.nan))
+tables = arrays(
+    float, st.tuples(st.integers(1, 40), st.integers(1, 4)), elements=st.floats(-1e3, 1e3) | st.just(np.nan)
+)
 
 
 # ---- the moving mean ------------------------------------------------------------------------------------------------
@@ -96,6 +98,7 @@ def test_a_card_of_no_event() -> None:
 
 # ---- real servers ---------------------------------------------------------------------------------------------------
 
+
 def cards(folder: Path, name: str, ranking: str) -> dict[str, float]:
     """Mean over all labelled events of all servers of a set."""
     found, weights = [], []
@@ -105,9 +108,10 @@ def cards(folder: Path, name: str, ranking: str) -> dict[str, float]:
         assert all(server["label"][event.start : event.stop].all() for event in events)
         mean, spread = server["train"].mean(axis=0), server["train"].std(axis=0)
         rankings = {
-            "distance": moving_mean_distance, "residual": moving_mean_residual,
+            "distance": moving_mean_distance,
+            "residual": moving_mean_residual,
             "z": lambda values, mean=mean, spread=spread: np.abs(values - mean) / np.where(spread > 1e-6, spread, 1),
-        }  # fmt: skip
+        }
         card = explanation_card(rankings[ranking](server["test"]), events)
         weights.append(card["events"])
         found.append(card)
@@ -117,14 +121,19 @@ def cards(folder: Path, name: str, ranking: str) -> dict[str, float]:
 @pytest.mark.parametrize(
     ("name", "ranking", "hits"),
     [
-        ("smd", "residual", (0.774, 0.850)), ("smd", "distance", (0.827, 0.909)), ("smd", "z", (0.598, 0.748)),
-        ("asd", "residual", (0.857, 0.931)), ("asd", "distance", (0.873, 0.919)), ("asd", "z", (0.770, 0.901)),
+        ("smd", "residual", (0.774, 0.850)),
+        ("smd", "distance", (0.827, 0.909)),
+        ("smd", "z", (0.598, 0.748)),
+        ("asd", "residual", (0.857, 0.931)),
+        ("asd", "distance", (0.873, 0.919)),
+        ("asd", "z", (0.770, 0.901)),
     ],
-)  # fmt: skip
+)
 def test_causes_of_real_servers(shared_data: Path, name: str, ranking: str, hits: tuple[float, float]) -> None:
     """71 events of 4 machines of SMD and 38 of 6 servers of ASD.
 
-    Published for the residual on twice as many: .78 and .875, .81 and .93. In units of the column's own usual distance it
+    Published for the residual on twice as many: .78 and .875, .81 and .93. In units of the column's own usual
+    distance it
     does better at first sight; the z-score is what others show.
     """
     card = cards(shared_data, name, ranking)

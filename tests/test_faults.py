@@ -1,4 +1,6 @@
-"""Services that are down, die, hang or refuse, and disks that are full: nothing is lost, nothing is there twice, nobody waits."""
+"""Services that are down, die, hang or refuse, and disks that are full: nothing is lost, nothing is there twice,
+nobody waits.
+"""
 
 import os
 import random
@@ -103,7 +105,9 @@ def test_figures_do_not_wait_for_files(up: Services, at: Workplace, sample: Data
     assert [file.path for file in MlflowClient(up.mlflow.url).list_artifacts(found.info.run_id)] == ["note.txt"]
 
 
-def test_a_server_that_answers_a_question_late_does_not_make_two_runs(up: Services, at: Workplace, sample: Dataset) -> None:
+def test_a_server_that_answers_a_question_late_does_not_make_two_runs(
+    up: Services, at: Workplace, sample: Dataset
+) -> None:
     """It hangs after it was asked to make the run, and answers when everybody has given up."""
     tracking, asked = at.tracking, threading.Event()
     made, tracking.__dict__["_made"] = tracking._made, None
@@ -172,7 +176,9 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     """A disk of two megabytes."""
     folder = tmp_path / "disk"
     folder.mkdir()
-    made = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", str(folder)], capture_output=True, check=False)
+    made = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", str(folder)], capture_output=True, check=False
+    )
     if made.returncode:
         pytest.skip("no disk can be mounted here: that takes root")
     yield folder
@@ -244,7 +250,9 @@ def test_a_process_killed_in_the_middle_of_actions(up: Services, tmp_path: Path)
     runs, events, feedback = runs_of(up), events_of(up), feedback_of(up)
     assert ended < began, "nothing was killed in the middle"
     assert {number for number in runs if number >= 1000} <= began
-    assert {number: (runs[number], events[number], feedback[number]) for number in ended} == dict.fromkeys(ended, (1, 1, 1))
+    assert {number: (runs[number], events[number], feedback[number]) for number in ended} == dict.fromkeys(
+        ended, (1, 1, 1)
+    )
     assert all(max(runs[number], events[number], feedback[number]) <= 1 for number in began)
 
 

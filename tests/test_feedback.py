@@ -66,7 +66,13 @@ def test_published_schema_is_the_schema() -> None:
 
 
 def test_records_follow_the_schema_and_come_back() -> None:
-    one = record(run_id="r", model="IsolationForest", row={"entity": "Bretagne", "time": "2020-01-01T00:00:00", "score": 0.7}, verdict="unsure", rating=3)
+    one = record(
+        run_id="r",
+        model="IsolationForest",
+        row={"entity": "Bretagne", "time": "2020-01-01T00:00:00", "score": 0.7},
+        verdict="unsure",
+        rating=3,
+    )
     jsonschema.Draft202012Validator(schema()).validate(json.loads(one.model_dump_json()))
     assert Feedback.model_validate_json(one.model_dump_json()) == one
 
@@ -81,7 +87,16 @@ def test_nothing_typed_is_in_the_key(user: str, page: str, comment: str) -> None
     assert one.key == f"feedback/v1/date={one.time:%Y-%m-%d}/{one.id}.json"
 
 
-@pytest.mark.parametrize("identity", ["../../etc/passwd", "", "A" * 36, "305e4c22-b73a-4a88-84e2-a8b5e253de78/x", "305e4c22-b73a-4a88-84e2-a8b5e253de78\n"])
+@pytest.mark.parametrize(
+    "identity",
+    [
+        "../../etc/passwd",
+        "",
+        "A" * 36,
+        "305e4c22-b73a-4a88-84e2-a8b5e253de78/x",
+        "305e4c22-b73a-4a88-84e2-a8b5e253de78\n",
+    ],
+)
 def test_an_id_is_a_uuid(identity: str) -> None:
     with pytest.raises(ValueError, match="id"):
         record(id=identity)
@@ -122,7 +137,9 @@ def test_a_full_disk_leaves_nothing_half(tmp_path: Path) -> None:
         "try: store.add(Feedback(user='bob', page='x'))\n"
         "except OSError as error: print(error.strerror)"
     )
-    done = subprocess.run([sys.executable, "-c", code, str(tmp_path / "feedback")], cwd=ROOT, capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(tmp_path / "feedback")], cwd=ROOT, capture_output=True, text=True, check=True
+    )
     assert done.stdout.strip() == "File too large"
     assert files(tmp_path) == []
 
@@ -133,9 +150,13 @@ def test_a_full_disk_leaves_nothing_half(tmp_path: Path) -> None:
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     running = s3(tmp_path_factory.mktemp("s3"), NAME)
-    allowed = [f"{action}:{NAME}" for action in ("Read", "Write", "List")]  # the other one may make the bucket that is missing
+    allowed = [
+        f"{action}:{NAME}" for action in ("Read", "Write", "List")
+    ]  # the other one may make the bucket that is missing
     users = json.loads((running.folder / "s3.json").read_text())
-    users["identities"].append({"name": "narrow", "credentials": [{"accessKey": "narrow", "secretKey": S3_SECRET}], "actions": allowed})
+    users["identities"].append(
+        {"name": "narrow", "credentials": [{"accessKey": "narrow", "secretKey": S3_SECRET}], "actions": allowed}
+    )
     (running.folder / "s3.json").write_text(json.dumps(users))
     running.start()
     Bucket(NAME, "eu-west-3", running.url, S3_USER, S3_SECRET).put("first", b"")  # takes seconds: it makes a volume
@@ -278,7 +299,9 @@ def test_no_keys_at_all_are_told(tmp_path: Path, bucket: Bucket, monkeypatch: py
     assert "no complete keys" in str(store.add(record()).problem)
 
 
-def test_the_standard_names_of_aws_work(tmp_path: Path, server: Running, bucket: Bucket, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_standard_names_of_aws_work(
+    tmp_path: Path, server: Running, bucket: Bucket, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", S3_USER)
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", S3_SECRET)
     given = Settings(_env_file=None, s3_bucket_name=NAME, s3_endpoint_url=server.url, s3_region_name="eu-west-3")
@@ -287,8 +310,16 @@ def test_the_standard_names_of_aws_work(tmp_path: Path, server: Running, bucket:
     assert store.add(record()).sent
 
 
-def test_the_names_of_the_predecessor_work(tmp_path: Path, server: Running, bucket: Bucket, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name, value in {"AWS_ACCESS_KEY": S3_USER, "AWS_SECRET_KEY": S3_SECRET, "S3_BUCKET_NAME": NAME, "S3_ENDPOINT_URL": server.url, "S3_REGION_NAME": "eu-west-3"}.items():
+def test_the_names_of_the_predecessor_work(
+    tmp_path: Path, server: Running, bucket: Bucket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in {
+        "AWS_ACCESS_KEY": S3_USER,
+        "AWS_SECRET_KEY": S3_SECRET,
+        "S3_BUCKET_NAME": NAME,
+        "S3_ENDPOINT_URL": server.url,
+        "S3_REGION_NAME": "eu-west-3",
+    }.items():
         monkeypatch.setenv(name, value)
     store = FeedbackStore(tmp_path / "feedback", Bucket.of(Settings(_env_file=None)))
     warm(store)
@@ -351,7 +382,10 @@ def test_two_processes_send_the_same(store: FeedbackStore, server: Running, buck
     offline = FeedbackStore(tmp_path / "feedback", replace(bucket, endpoint="http://127.0.0.1:1"))
     for _ in range(20):
         offline.add(record())
-    code = "import sys; from pathlib import Path; from core.stores.feedback import *; FeedbackStore(Path(sys.argv[1]), Bucket(*sys.argv[2:])).send()"
+    code = (
+        "import sys; from pathlib import Path; from core.stores.feedback import *; "
+        "FeedbackStore(Path(sys.argv[1]), Bucket(*sys.argv[2:])).send()"
+    )
     arguments = [str(tmp_path / "feedback"), NAME, "eu-west-3", server.url, S3_USER, S3_SECRET]
     other = subprocess.Popen([sys.executable, "-W", "error", "-c", code, *arguments], cwd=ROOT)
     while store.backlog():
@@ -361,7 +395,9 @@ def test_two_processes_send_the_same(store: FeedbackStore, server: Running, buck
     assert sorted(stored(server)) == files(tmp_path)
 
 
-def test_what_others_sent_is_fetched_and_checked(tmp_path: Path, server: Running, bucket: Bucket, caplog: pytest.LogCaptureFixture) -> None:
+def test_what_others_sent_is_fetched_and_checked(
+    tmp_path: Path, server: Running, bucket: Bucket, caplog: pytest.LogCaptureFixture
+) -> None:
     here, there = (FeedbackStore(tmp_path / place / "feedback", bucket) for place in ("here", "there"))
     mine, theirs = record(), record(user="eve", comment="=1+1")
     here.add(mine)
@@ -369,9 +405,13 @@ def test_what_others_sent_is_fetched_and_checked(tmp_path: Path, server: Running
     client, forged = s3_client(server.url), record()
     day = f"feedback/v1/date={datetime.now(UTC):%Y-%m-%d}"
     for name, body in (
-        (f"{uuid.uuid4()}.json", b"{}"), (f"{uuid.uuid4()}.json.bak", b"{}"), ("evil.json", b"{}"), (f"deep/{uuid.uuid4()}.json", b"{}"),
-        (f"{forged.id}.json", record().model_dump_json().encode()), (f"{uuid.uuid4()}.json", b"x" * 100_000),
-    ):  # fmt: skip
+        (f"{uuid.uuid4()}.json", b"{}"),
+        (f"{uuid.uuid4()}.json.bak", b"{}"),
+        ("evil.json", b"{}"),
+        (f"deep/{uuid.uuid4()}.json", b"{}"),
+        (f"{forged.id}.json", record().model_dump_json().encode()),
+        (f"{uuid.uuid4()}.json", b"x" * 100_000),
+    ):
         client.put_object(Bucket=NAME, Key=f"{day}/{name}", Body=body)
     assert here.deliver() == 0
     assert [each.id for each in here.read()] == [mine.id, theirs.id]
@@ -413,11 +453,22 @@ def test_what_is_given_knows_its_run(place: Workplace, scored: str) -> None:
     [found] = at.feedback.read()
     assert (found.model, found.rating, found.comment, found.user) == ("IsolationForest", 5, "fine", at.known_as("bob"))
     assert "bob" not in found.model_dump_json()
-    assert at.events.read()[-1].details.inputs == {"page": "anomalies", "run": scored, "verdict": None, "rating": 5, "feedback": found.id}
+    assert at.events.read()[-1].details.inputs == {
+        "page": "anomalies",
+        "run": scored,
+        "verdict": None,
+        "rating": 5,
+        "feedback": found.id,
+    }
 
 
 @pytest.mark.parametrize(
-    ("what", "words"), [({}, "Nothing was said"), ({"comment": " "}, "Nothing was said"), ({"comment": "x" * (LONGEST_COMMENT + 1)}, "2,001 characters; at most 2,000")]
+    ("what", "words"),
+    [
+        ({}, "Nothing was said"),
+        ({"comment": " "}, "Nothing was said"),
+        ({"comment": "x" * (LONGEST_COMMENT + 1)}, "2,001 characters; at most 2,000"),
+    ],
 )
 def test_what_cannot_be_accepted_is_told(place: Workplace, what: dict[str, str], words: str) -> None:
     with pytest.raises(BadInput, match=words):
@@ -436,20 +487,37 @@ def test_a_run_that_is_gone_is_no_reason_to_lose_what_was_said(place: Workplace)
 @pytest.mark.parametrize(
     ("voices", "agreed"),
     [
-        (["true_alarm"], "true_alarm"), (["true_alarm", "false_alarm"], "unsure"), (["false_alarm", "false_alarm", "true_alarm"], "false_alarm"),
-        (["unsure", "true_alarm"], "unsure"), (["true_alarm", "true_alarm", "unsure", "unsure"], "unsure"), (["unsure"], "unsure"), ([], "unsure"),
+        (["true_alarm"], "true_alarm"),
+        (["true_alarm", "false_alarm"], "unsure"),
+        (["false_alarm", "false_alarm", "true_alarm"], "false_alarm"),
+        (["unsure", "true_alarm"], "unsure"),
+        (["true_alarm", "true_alarm", "unsure", "unsure"], "unsure"),
+        (["unsure"], "unsure"),
+        ([], "unsure"),
     ],
-)  # fmt: skip
+)
 def test_majority(voices: list[str], agreed: str) -> None:
     assert majority(voices) == agreed
 
 
 def test_a_person_has_one_voice_a_row_and_the_latest_wins(place: Workplace, scored: str) -> None:
-    for verdict, user in (("true_alarm", "bob"), ("false_alarm", "bob"), ("false_alarm", "bob"), ("true_alarm", "eve"), ("true_alarm", "ann")):
+    for verdict, user in (
+        ("true_alarm", "bob"),
+        ("false_alarm", "bob"),
+        ("false_alarm", "bob"),
+        ("true_alarm", "eve"),
+        ("true_alarm", "ann"),
+    ):
         judge(place, scored, 0, verdict, user)
     assert list(said.agreed(place.feedback.read()).values()) == ["true_alarm"]
     [line] = said.precisions(place.feedback.read()).to_dict("records")
-    assert (line["page"], line["model"], line["true"], line["false"], line["judged"]) == ("anomalies", "IsolationForest", 1, 0, 1)
+    assert (line["page"], line["model"], line["true"], line["false"], line["judged"]) == (
+        "anomalies",
+        "IsolationForest",
+        1,
+        0,
+        1,
+    )
 
 
 def test_precision_has_an_interval() -> None:
@@ -487,7 +555,9 @@ def test_labelled_data_are_read_back_by_the_readers(place: Workplace, sample: Da
 
 
 def test_labels_of_events_are_their_rows(place: Workplace) -> None:
-    found, run = train(several(2), sequence_detectors()["pca-residual"](), Plan(), Asked("contamination", 0.1), at=place, by=BY)
+    found, run = train(
+        several(2), sequence_detectors()["pca-residual"](), Plan(), Asked("contamination", 0.1), at=place, by=BY
+    )
     event = found.events.iloc[0]
     row = said.row_of({"entity": event["entity"], "time": event["start"], "end": event["end"], "score": event["peak"]})
     said.give(said.Said("sequences", run.id, row, "true_alarm"), at=place, by=BY)
@@ -501,7 +571,12 @@ def test_labels_of_events_are_their_rows(place: Workplace) -> None:
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_no_export_holds_a_formula(tmp_path: Path, first: str, rest: str) -> None:
     try:
-        one = record(user=first + rest, page=first + rest, comment=first + rest, row={"entity": first + rest, "time": first + rest})
+        one = record(
+            user=first + rest,
+            page=first + rest,
+            comment=first + rest,
+            row={"entity": first + rest, "time": first + rest},
+        )
     except ValueError:
         return
     written = as_csv(said.table([one]))
@@ -514,7 +589,9 @@ def test_no_export_holds_a_formula(tmp_path: Path, first: str, rest: str) -> Non
 
 # ---- a threshold from verdicts --------------------------------------------------------------------------------------
 
-SCORES = st.lists(st.one_of(st.floats(-1e6, 1e6), st.sampled_from([0.0, 1.0, 1.0 + 2**-52, 5e-324, -5e-324])), min_size=1, max_size=30)
+SCORES = st.lists(
+    st.one_of(st.floats(-1e6, 1e6), st.sampled_from([0.0, 1.0, 1.0 + 2**-52, 5e-324, -5e-324])), min_size=1, max_size=30
+)
 
 
 @given(SCORES, st.data())
@@ -557,11 +634,17 @@ def test_ties_change_least_and_keep_more() -> None:
     [
         (["true_alarm"] * 3, "All 3 judged alarms are true: the threshold can stay", None),
         (["false_alarm"] * 3, "All 3 judged alarms are false", 0),
-        (["true_alarm", "true_alarm", "true_alarm", "false_alarm", "false_alarm"], "removes 2 of 2 false ones and loses 0 of 3 true", 3),
+        (
+            ["true_alarm", "true_alarm", "true_alarm", "false_alarm", "false_alarm"],
+            "removes 2 of 2 false ones and loses 0 of 3 true",
+            3,
+        ),
         (["false_alarm", "true_alarm"], "No threshold removes more of the false alarms", None),
     ],
 )
-def test_what_verdicts_suggest(place: Workplace, scored: str, verdicts: list[str], words: str, flagged: int | None) -> None:
+def test_what_verdicts_suggest(
+    place: Workplace, scored: str, verdicts: list[str], words: str, flagged: int | None
+) -> None:
     for number, verdict in enumerate(verdicts):
         judge(place, scored, number, verdict)
     found = verdict_threshold.alarms(scored, place)
@@ -581,8 +664,23 @@ def test_nobody_is_sure(place: Workplace, scored: str) -> None:
 def test_scores_of_records_are_not_believed(place: Workplace, scored: str) -> None:
     """Whoever may write to the bucket could claim any score, and any row."""
     top = detection_of(scored, place).rows.iloc[0]
-    said.give(said.Said("anomalies", scored, said.row_of({"entity": top["entity"], "time": top["time"], "score": 1e9}), "false_alarm"), at=place, by=BY)
-    said.give(said.Said("anomalies", scored, {"entity": "nowhere", "time": "1970-01-01T00:00:00", "score": 1e9}, "false_alarm"), at=place, by=BY)
+    said.give(
+        said.Said(
+            "anomalies",
+            scored,
+            said.row_of({"entity": top["entity"], "time": top["time"], "score": 1e9}),
+            "false_alarm",
+        ),
+        at=place,
+        by=BY,
+    )
+    said.give(
+        said.Said(
+            "anomalies", scored, {"entity": "nowhere", "time": "1970-01-01T00:00:00", "score": 1e9}, "false_alarm"
+        ),
+        at=place,
+        by=BY,
+    )
     assert verdict_threshold.alarms(scored, place).judged.scores.tolist() == [top["score"]]
 
 
@@ -616,7 +714,9 @@ def test_a_lower_threshold_finds_more(place: Workplace, scored: str) -> None:
 def test_a_threshold_of_sequences(place: Workplace) -> None:
     dataset = several(2)
     place.datasets.save(dataset)
-    before, run = train(dataset, sequence_detectors()["pca-residual"](), Plan(), Asked("contamination", 0.1), at=place, by=BY)
+    before, run = train(
+        dataset, sequence_detectors()["pca-residual"](), Plan(), Asked("contamination", 0.1), at=place, by=BY
+    )
     threshold = float(before.events["peak"].iloc[1])
     made = verdict_threshold.accept(run.id, threshold, at=place, by=BY)
     after = sequences_of(made, place)

@@ -1,4 +1,6 @@
-"""Verdicts on the pages, the page of feedback, and a threshold that comes from them, in Streamlit's own test harness."""
+"""Verdicts on the pages, the page of feedback, and a threshold that comes from them, in Streamlit's own test
+harness.
+"""
 
 from dataclasses import replace
 from typing import Any
@@ -73,7 +75,12 @@ def test_a_verdict_is_kept_once_and_seen_by_a_colleague(at: Workplace, run: dict
     assert not app.exception
     [record] = at.feedback.read()
     row = detection_of(run["run"], at).rows.iloc[0]
-    assert (record.verdict, record.comment, record.run_id, record.page) == ("false_alarm", "a strike at the depot", run["run"], "anomalies")
+    assert (record.verdict, record.comment, record.run_id, record.page) == (
+        "false_alarm",
+        "a strike at the depot",
+        run["run"],
+        "anomalies",
+    )
     assert record.row == {"entity": str(row["entity"]), "time": row["time"].isoformat(), "score": row["score"]}
     assert (record.model, record.dataset) == ("IsolationForest", run["dataset"])
     assert record.model_version
@@ -88,7 +95,12 @@ def test_a_verdict_is_kept_once_and_seen_by_a_colleague(at: Workplace, run: dict
 def test_the_event_of_a_verdict_holds_no_comment(at: Workplace, run: dict[str, str]) -> None:  # noqa: F811
     saved(opened("analysis/anomalies.py", **run), "true_alarm", "call Jeanne on 0612345678")
     event = at.events.read()[-1]
-    assert (event.event, event.status, event.details.inputs["run"], event.details.inputs["verdict"]) == ("feedback", "completed", run["run"], "true_alarm")
+    assert (event.event, event.status, event.details.inputs["run"], event.details.inputs["verdict"]) == (
+        "feedback",
+        "completed",
+        run["run"],
+        "true_alarm",
+    )
     assert "Jeanne" not in event.line()
 
 
@@ -98,7 +110,11 @@ def test_nothing_is_saved_without_a_verdict(at: Workplace, run: dict[str, str]) 
     assert not at.feedback.read()
 
 
-def test_a_verdict_that_waits_says_so_and_why(at: Workplace, run: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: F811
+def test_a_verdict_that_waits_says_so_and_why(
+    at: Workplace,  # noqa: F811
+    run: dict[str, str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     store = FeedbackStore(at.feedback.folder, Bucket("vigie", "eu-west-3", "ftp//nowhere", "key", "secret"))
     monkeypatch.setattr("pages.parts.session.workplace", lambda: replace(at, feedback=store))
     store.deliver()  # as the background does before anybody clicks
@@ -154,7 +170,7 @@ def test_nothing_said_yet(at: Workplace) -> None:  # noqa: F811
 def test_the_general_form(at: Workplace, run: dict[str, str]) -> None:  # noqa: F811
     app = show(opened(PAGE, run=run["run"]), "Say something")
     assert keyed(app, "text_input", "feedback-run").value == run["run"]
-    keyed(app, "text_area", "feedback-comment").set_value("=HYPERLINK(\"http://evil\")")
+    keyed(app, "text_area", "feedback-comment").set_value('=HYPERLINK("http://evil")')
     app = keyed(app, "button", "feedback-send").click().run()
     assert not app.exception
     [record] = at.feedback.read()
@@ -176,7 +192,12 @@ def test_review_counts_filters_and_opens(at: Workplace, run: dict[str, str]) -> 
     app = opened(PAGE)
     assert not app.exception
     figures = {metric.label: metric.value for metric in app.metric}
-    assert (figures["Records"], figures["✓ true alarm"], figures["✗ false alarm"], figures["Rating"]) == ("5", "2", "1", "4 ★")
+    assert (figures["Records"], figures["✓ true alarm"], figures["✗ false alarm"], figures["Rating"]) == (
+        "5",
+        "2",
+        "1",
+        "4 ★",
+    )
     [line] = table(app, "precision").to_dict("records")
     assert line["name"] == "Anomalies · IsolationForest"
     assert line["precision"].startswith("66.7%")
@@ -209,7 +230,9 @@ def test_a_threshold_is_suggested_seen_and_accepted(at: Workplace, run: dict[str
 
 def test_verdicts_on_events_of_sequences(at: Workplace, worker: Worker) -> None:  # noqa: F811
     dataset = several(2)
-    found, made = train(dataset, sequence_detectors()["pca-residual"](), Plan(), Asked("contamination", 0.1), at=at, by=BY)
+    found, made = train(
+        dataset, sequence_detectors()["pca-residual"](), Plan(), Asked("contamination", 0.1), at=at, by=BY
+    )
     address = {"run": made.id, "dataset": at.datasets.save(dataset)}
     assert len(found.events) > 3
     app = saved(opened("analysis/sequences.py", **address), "true_alarm")
@@ -217,7 +240,9 @@ def test_verdicts_on_events_of_sequences(at: Workplace, worker: Worker) -> None:
     assert table(app, "causes")["verdict"].iloc[0] == "✓ true alarm"
     for place in (1, 2):
         event = found.events.loc[place]
-        row = said.row_of({"entity": event["entity"], "time": event["start"], "end": event["end"], "score": event["peak"]})
+        row = said.row_of(
+            {"entity": event["entity"], "time": event["start"], "end": event["end"], "score": event["peak"]}
+        )
         said.give(said.Said("sequences", made.id, row, "false_alarm"), at=at, by=BY)
     app = answered(clicked(show(opened(PAGE, run=made.id), "Threshold from verdicts"), "accept-threshold"))
     assert not app.exception

@@ -1,4 +1,6 @@
-"""The verbs of forecasting through a workplace: runs, results that come back, models applied, scenarios, and golden figures."""
+"""The verbs of forecasting through a workplace: runs, results that come back, models applied, scenarios, and golden
+figures.
+"""
 
 import threading
 import time
@@ -11,15 +13,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from core.analyses.forecast import (
-    Plan,
-    _example,
-    apply_model,
-    forecast,
-    forecast_of,
-    forecasters,
-    recalibrate,
-)
+from core.analyses.forecast import Plan, _example, apply_model, forecast, forecast_of, forecasters, recalibrate
 from core.analyses.model_files import kept_model
 from core.analyses.models import fitted_runs
 from core.analyses.scenarios import Scenario, forecast_rows, what_if
@@ -44,8 +38,10 @@ BY = Actor("alice", "tests")
 DAYS, HORIZON = 700, 3
 PLAN = Plan(HORIZON)
 QUICK: dict[str, dict[str, Any]] = {
-    "random-forest": {"n_estimators": 10}, "gradient-boosting": {"max_iter": 10}, "blend": {"trees": "random-forest"},
-}  # fmt: skip
+    "random-forest": {"n_estimators": 10},
+    "gradient-boosting": {"max_iter": 10},
+    "blend": {"trees": "random-forest"},
+}
 
 
 def strikes() -> np.ndarray:
@@ -61,8 +57,13 @@ def data(count: int = DAYS, entities: int = 2) -> Dataset:
 
 
 def asked(
-    dataset: Dataset, at: Workplace, name: str = "seasonal-naive", plan: Plan = PLAN, tables: Sequence[DriverTable] = (), **more: Any
-) -> tuple[Forecast, Run]:  # fmt: skip
+    dataset: Dataset,
+    at: Workplace,
+    name: str = "seasonal-naive",
+    plan: Plan = PLAN,
+    tables: Sequence[DriverTable] = (),
+    **more: Any,
+) -> tuple[Forecast, Run]:
     chosen = configured(forecasters()[name], QUICK.get(name, {}))
     return forecast(dataset, chosen, plan, tables=tuple(tables), at=at, by=BY, **more)
 
@@ -174,7 +175,9 @@ def test_a_served_model_answers_as_the_page_does(kind: str, place: Workplace) ->
     assert np.allclose(answer[["low", "high"]], found.rows[["q0.05", "q0.95"]], rtol=1e-6)
 
 
-def test_what_is_forecast_from_the_last_months_is_forecast_from_all(answered: tuple[Forecast, Run], office: Workplace) -> None:
+def test_what_is_forecast_from_the_last_months_is_forecast_from_all(
+    answered: tuple[Forecast, Run], office: Workplace
+) -> None:
     found, run = answered
     model = kept_model(run.id, ForecastModel, office)
     series, drivers = model.series(data()), drivers_of(data(), [weather()])
@@ -238,9 +241,11 @@ def _last(at: Workplace) -> tuple[str, str]:
 @pytest.mark.parametrize("kind", ["constant", "zeros", "negative", "zero hours"])
 def test_odd_series_end_as_a_completed_run(name: str, kind: str, office: Workplace) -> None:
     values = {
-        "constant": np.full((600, 1), 0.1), "zeros": np.zeros((600, 1)), "zero hours": np.zeros((600, 1)),
+        "constant": np.full((600, 1), 0.1),
+        "zeros": np.zeros((600, 1)),
+        "zero hours": np.zeros((600, 1)),
         "negative": np.random.default_rng(0).normal(-2, 5, (600, 1)),
-    }[kind]  # fmt: skip
+    }[kind]
     dataset, plan = (hourly(values), Plan(1, "hour")) if kind == "zero hours" else (daily(values), Plan(1))
     found, run = asked(dataset, office, name, plan)
     assert run.status == "completed"
@@ -309,7 +314,9 @@ def test_across_a_leap_day_and_both_clock_changes(office: Workplace) -> None:
 
 def test_hours_of_an_hourly_file_add_up_to_the_day(office: Workplace) -> None:
     dataset = hourly(consumption(DAYS, 2)).to_series()
-    by_hour, by_day = (asked(dataset, office, "ridge", Plan(2, resolution), [weather()])[0] for resolution in ("hour", "day"))
+    by_hour, by_day = (
+        asked(dataset, office, "ridge", Plan(2, resolution), [weather()])[0] for resolution in ("hour", "day")
+    )
     assert len(by_hour.rows) == 2 * 2 * 24
     sums = by_hour.rows.groupby(["entity", "step"], observed=True)["forecast"].sum()
     assert np.allclose(sums, by_day.rows.set_index(["entity", "step"])["forecast"].reindex(sums.index))
@@ -338,14 +345,18 @@ def test_weather_that_ends_before_the_horizon_is_told(office: Workplace) -> None
     assert found.rows.set_index(["entity", "step"])["assumed"].unstack().loc["a"].tolist() == [False, True, True]
 
 
-@pytest.mark.parametrize(("worth", "word"), [("as given", "perfect weather forecast"), ("degraded", "1.1 °C one day ahead")])
+@pytest.mark.parametrize(
+    ("worth", "word"), [("as given", "perfect weather forecast"), ("degraded", "1.1 °C one day ahead")]
+)
 def test_what_the_weather_of_the_test_is_worth_is_told(worth: str, word: str, office: Workplace) -> None:
     found, _ = asked(data(), office, "ridge", Plan(2, weather=worth), [weather()])  # type: ignore[arg-type]
     assert word in said(found)
 
 
 def test_worse_weather_makes_worse_forecasts(office: Workplace, answered: tuple[Forecast, Run]) -> None:
-    degraded, none = (asked(data(), office, "ridge", Plan(HORIZON, weather=each), [weather()]) for each in ("degraded", "none"))  # type: ignore[arg-type]
+    degraded, none = (
+        asked(data(), office, "ridge", Plan(HORIZON, weather=each), [weather()]) for each in ("degraded", "none")
+    )  # type: ignore[arg-type]
     assert answered[1].metrics["wape"] < degraded[1].metrics["wape"] < none[1].metrics["wape"]
     assert "temperature" not in none[0].question.drivers
     assert "strike" in none[0].question.drivers
@@ -363,9 +374,16 @@ def test_a_leaking_driver_fails_the_run(place: Workplace) -> None:
 
 @pytest.mark.parametrize(
     "plan",
-    [Plan(0), Plan(29), Plan(quantiles=(0.5,)), Plan(quantiles=(0.9, 0.1)), Plan(quantiles=(0.1, 0.1, 0.9)), Plan(quantiles=(0.0, 0.5)),
-     Plan(quantiles=(0.1, float("nan")))],
-)  # fmt: skip
+    [
+        Plan(0),
+        Plan(29),
+        Plan(quantiles=(0.5,)),
+        Plan(quantiles=(0.9, 0.1)),
+        Plan(quantiles=(0.1, 0.1, 0.9)),
+        Plan(quantiles=(0.0, 0.5)),
+        Plan(quantiles=(0.1, float("nan"))),
+    ],
+)
 def test_a_plan_that_cannot_be_is_refused(plan: Plan, office: Workplace) -> None:
     with pytest.raises(BadOption):
         asked(data(), office, plan=plan)
@@ -465,7 +483,10 @@ def test_a_scenario_holds_for_the_days_and_entities_it_names(answered: tuple[For
 
 def test_both_ends_of_the_temperature_make_its_mean(answered: tuple[Forecast, Run], office: Workplace) -> None:
     _, run = answered
-    mild, hard = (changed(run, office, Scenario(weather={"temperature_min": mean - 4.0, "temperature_max": mean + 4.0})) for mean in (18, -5))
+    mild, hard = (
+        changed(run, office, Scenario(weather={"temperature_min": mean - 4.0, "temperature_max": mean + 4.0}))
+        for mean in (18, -5)
+    )
     assert (mild["changed"] < hard["changed"]).all()
 
 
@@ -478,12 +499,17 @@ def test_a_file_takes_the_place_of_the_weather(answered: tuple[Forecast, Run], o
 
 @pytest.mark.parametrize(
     ("weather_given", "words"),
-    [({"temperature_min": 20.0, "temperature_max": 10.0}, "20 lies above the maximum 10"), ({"humidity": 101.0}, "humidity = 101 is outside"),
-     ({"temperature_min": -51.0}, "outside"), ({"wind": float("nan")}, "wind = nan is outside"), ({"pressure": 3.0}, "pressure")],
-)  # fmt: skip
+    [
+        ({"temperature_min": 20.0, "temperature_max": 10.0}, "20 lies above the maximum 10"),
+        ({"humidity": 101.0}, "humidity = 101 is outside"),
+        ({"temperature_min": -51.0}, "outside"),
+        ({"wind": float("nan")}, "wind = nan is outside"),
+        ({"pressure": 3.0}, "pressure"),
+    ],
+)
 def test_weather_that_cannot_be_is_refused(
     weather_given: dict[str, float], words: str, answered: tuple[Forecast, Run], office: Workplace
-) -> None:  # fmt: skip
+) -> None:
     with pytest.raises(BadOption, match=words):
         changed(answered[1], office, Scenario(weather=weather_given))
 
@@ -504,7 +530,13 @@ def test_intervals_are_made_of_other_errors_and_the_forecast_stays(office: Workp
     values = consumption(1000, 2)
     noise = np.random.default_rng(2).normal(0, 1, (1000, 2)) * np.geomspace(0.005, 0.3, 1000)[:, None]
     dataset = daily(np.maximum(values * (1 + noise), 1.0))
-    found, run = asked(dataset, office, "ridge", Plan(2, backtest_from=pd.Timestamp("2022-08-01")), [table({"temperature": warmth(1030)})])
+    found, run = asked(
+        dataset,
+        office,
+        "ridge",
+        Plan(2, backtest_from=pd.Timestamp("2022-08-01")),
+        [table({"temperature": warmth(1030)})],
+    )
     better, again = recalibrate(dataset, run.id, at=office, by=BY)
     assert np.array_equal(better.rows["forecast"], found.rows["forecast"])
     assert again.metrics["wape"] == pytest.approx(run.metrics["wape"])

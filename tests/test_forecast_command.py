@@ -24,7 +24,9 @@ def vigie(tmp_path: Path, place: Workplace):  # type: ignore[no-untyped-def]
 
     def run(*arguments: object) -> "subprocess.CompletedProcess[str]":
         command = [sys.executable, "-m", "core", *map(str, arguments)]
-        return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=120, check=False)
+        return subprocess.run(
+            command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=120, check=False
+        )
 
     return run
 
@@ -34,7 +36,9 @@ def files(tmp_path: Path) -> tuple[Path, Path]:
     """A year of daily consumption of two places, and the weather of a week more."""
     amounts = consumption(DAYS, 2)
     days = calendar(DAYS)
-    series = pd.concat(pd.DataFrame({"date": days, "site": site, "load (MWh)": amounts[:, n]}) for n, site in enumerate("ab"))
+    series = pd.concat(
+        pd.DataFrame({"date": days, "site": site, "load (MWh)": amounts[:, n]}) for n, site in enumerate("ab")
+    )
     series.to_csv(tmp_path / "load.csv", index=False)
     weather = pd.DataFrame({"date": calendar(DAYS + 7), "temperature": warmth(DAYS + 7)})
     weather.to_csv(tmp_path / "weather.csv", index=False)
@@ -49,7 +53,18 @@ def test_one_json_object_and_a_table(vigie, files: tuple[Path, Path], tmp_path: 
     assert ran.returncode == 0, ran.stderr
     answer = json.loads(ran.stdout)
     assert set(answer) == {"run_id", "recorded", "metrics", "notes", "seconds", "emissions_kg"}
-    figures = {"mae", "wape", "rmse", "r2", "mase", "skill_naive1", "skill_naive7", "quantile_loss", "coverage", "width"}
+    figures = {
+        "mae",
+        "wape",
+        "rmse",
+        "r2",
+        "mase",
+        "skill_naive1",
+        "skill_naive7",
+        "quantile_loss",
+        "coverage",
+        "width",
+    }
     assert set(answer["metrics"]) == figures | {"steps"}
     assert set(answer["metrics"]["steps"]) == {"1", "2"}
     assert figures <= set(answer["metrics"]["steps"]["1"])
@@ -60,7 +75,9 @@ def test_one_json_object_and_a_table(vigie, files: tuple[Path, Path], tmp_path: 
     assert any("perfect weather forecast" in note for note in answer["notes"])
     rows = pd.read_csv(out)
     assert len(rows) == 2 * 2
-    assert {"entity", "time", "step", "forecast", "q0.1", "q0.9", "naive1", "naive7", "assumed", "unit"} <= set(rows.columns)
+    assert {"entity", "time", "step", "forecast", "q0.1", "q0.9", "naive1", "naive7", "assumed", "unit"} <= set(
+        rows.columns
+    )
     later = vigie("forecast", load, "--model", answer["run_id"], "--drivers", weather, "--out", tmp_path / "again.csv")
     assert later.returncode == 0, later.stderr
     assert "days ahead" in later.stdout
@@ -87,9 +104,13 @@ def test_one_json_object_and_a_table(vigie, files: tuple[Path, Path], tmp_path: 
     ],
 )
 def test_bad_input_is_refused_with_exit_code_2(
-    arguments: list[str], words: str, files: tuple[Path, Path], place: Workplace, monkeypatch: pytest.MonkeyPatch,
+    arguments: list[str],
+    words: str,
+    files: tuple[Path, Path],
+    place: Workplace,
+    monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
-) -> None:  # fmt: skip
+) -> None:
     """In this process, for speed: what the person sees is the same."""
     monkeypatch.setattr("core.commands.forecast.workplace", lambda: place)
     monkeypatch.setattr("core.commands.faces.workplace", lambda: place)

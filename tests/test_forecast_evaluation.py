@@ -53,13 +53,17 @@ def test_errors_as_scikit_learn_counts_them() -> None:
     assert measure.r2(actual, forecast) == pytest.approx(metrics.r2_score(*flat, multioutput="variance_weighted"))
     assert measure.r2(actual, forecast) < 0.9 < metrics.r2_score(actual.ravel(), forecast.ravel())
     assert measure.mae(actual, forecast) == pytest.approx(metrics.mean_absolute_error(*flat))
-    assert measure.rmse(actual, forecast) == pytest.approx(metrics.mean_squared_error(actual.ravel(), forecast.ravel()) ** 0.5)
+    assert measure.rmse(actual, forecast) == pytest.approx(
+        metrics.mean_squared_error(actual.ravel(), forecast.ravel()) ** 0.5
+    )
 
 
 def test_the_quantile_loss_as_scikit_learn_counts_it() -> None:
     levels = np.array([0.05, 0.5, 0.9])
     actual, bands = 10 + noise(80, 2, 1), 10 + np.sort(noise(80, 2, 1, 3, seed=1), axis=-1)
-    pinball = [metrics.mean_pinball_loss(actual.ravel(), bands[..., n].ravel(), alpha=level) for n, level in enumerate(levels)]
+    pinball = [
+        metrics.mean_pinball_loss(actual.ravel(), bands[..., n].ravel(), alpha=level) for n, level in enumerate(levels)
+    ]
     assert measure.quantile_loss(actual, bands, levels) == pytest.approx(2 * np.mean(pinball) / np.abs(actual).mean())
     actual[3, 1], bands[5, 0, 0, 1] = np.nan, np.nan
     assert np.isfinite(measure.quantile_loss(actual, bands, levels))
@@ -75,11 +79,18 @@ def test_coverage_and_width_by_hand() -> None:
 def test_figures_of_nothing_are_no_numbers() -> None:
     nothing, zeros = np.full((4, 2, 1), np.nan), np.zeros((4, 2, 1))
     for found in (
-        measure.mae(nothing, nothing), measure.wape(zeros, zeros + 1), measure.wape(nothing, zeros), measure.r2(zeros, zeros),
-        measure.r2(nothing, zeros), measure.skill(zeros, zeros, zeros), measure.mase(zeros, zeros, np.zeros((2, 1))),
-        measure.coverage(nothing, zeros, zeros), measure.width(zeros, zeros, zeros), measure.rmse(nothing, zeros),
+        measure.mae(nothing, nothing),
+        measure.wape(zeros, zeros + 1),
+        measure.wape(nothing, zeros),
+        measure.r2(zeros, zeros),
+        measure.r2(nothing, zeros),
+        measure.skill(zeros, zeros, zeros),
+        measure.mase(zeros, zeros, np.zeros((2, 1))),
+        measure.coverage(nothing, zeros, zeros),
+        measure.width(zeros, zeros, zeros),
+        measure.rmse(nothing, zeros),
         measure.quantile_loss(nothing, zeros[..., None], np.array([0.5])),
-    ):  # fmt: skip
+    ):
         assert np.isnan(found)
 
 
@@ -93,7 +104,9 @@ def test_the_binomial_band_holds_19_of_20() -> None:
 # ---- intervals ------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("count", "low", "high"), [(99, 5, 95), (100, 5, 96), (60, 3, 58), (19, 1, 19), (5, 1, 5), (1, 1, 1)])
+@pytest.mark.parametrize(
+    ("count", "low", "high"), [(99, 5, 95), (100, 5, 96), (60, 3, 58), (19, 1, 19), (5, 1, 5), (1, 1, 1)]
+)
 def test_ranks_by_hand(count: int, low: int, high: int) -> None:
     """Of the errors 1 … n the (n + 1) q-th, rounded outwards, and never beyond the last."""
     errors = np.random.default_rng(0).permutation(np.arange(1.0, count + 1))[:, None, None]
@@ -187,7 +200,9 @@ def test_the_first_day_of_a_block_uses_all_that_is_known_by_then() -> None:
     for day, counts in ((58, True), (59, False)):
         actual = errors.actual.copy()
         actual[day] = 500.0
-        highest = Errors(errors.forecast, actual, Calibration(scale="level")).rolling(1, np.array([0.01, 0.99]), 59)[0, 0, 0, 1]
+        highest = Errors(errors.forecast, actual, Calibration(scale="level")).rolling(1, np.array([0.01, 0.99]), 59)[
+            0, 0, 0, 1
+        ]
         assert (highest > 400) == counts
 
 
@@ -248,7 +263,9 @@ def tested() -> Backtest:
 
 
 def test_a_back_test_forecasts_what_was_not_known(tested: Backtest) -> None:
-    """Day by day the same as a model fitted before the period and asked on the day itself; the first days have no origin in it."""
+    """Day by day the same as a model fitted before the period and asked on the day itself; the first days have no
+    origin in it.
+    """
     data = daily(consumption(900, 2))
     given = drivers_of(data, [table({"temperature": warmth(930)})])
     cut = Panel.of(data).until(pd.Timestamp("2023-02-01"))
@@ -256,7 +273,9 @@ def test_a_back_test_forecasts_what_was_not_known(tested: Backtest) -> None:
     for step in (1, 2, 3):
         assert np.isnan(tested.forecast(step)[: step - 1]).all()
         assert np.isfinite(tested.forecast(step)[step - 1 :]).all()
-        assert np.allclose(again.forecast(step)[step - 1 :], tested.forecast(step)[step - 1 : len(again.days)], rtol=1e-6)
+        assert np.allclose(
+            again.forecast(step)[step - 1 :], tested.forecast(step)[step - 1 : len(again.days)], rtol=1e-6
+        )
     assert (tested.first - tested.start, len(tested.days)) == (349, 201)
 
 
@@ -267,7 +286,10 @@ def test_scores_are_those_of_the_rows(tested: Backtest) -> None:
     assert len(found) == 3 * 4
     for entity in ("", "a"):
         for step in (0, 2):
-            own = rows[(rows["entity"].isin([entity] if entity else ["a", "b"])) & (rows["step"].isin([step] if step else [1, 2, 3]))]
+            own = rows[
+                (rows["entity"].isin([entity] if entity else ["a", "b"]))
+                & (rows["step"].isin([step] if step else [1, 2, 3]))
+            ]
             error = (own["actual"] - own["forecast"]).abs()
             line = found.loc[(entity, step)]
             assert line["mae"] == pytest.approx(error.mean(), rel=1e-4)
@@ -283,7 +305,13 @@ def test_scores_are_those_of_the_rows(tested: Backtest) -> None:
 def test_mase_is_one_for_the_naive_forecast_on_the_days_before() -> None:
     """The scale is the error of the weekly naive forecast before the period (Hyndman, Koehler)."""
     values = consumption(800, 2)
-    tested = backtest(SeasonalNaive(), Panel.of(daily(values)), drivers_of(daily(values), []), start=pd.Timestamp("2022-01-01"), horizon=8)
+    tested = backtest(
+        SeasonalNaive(),
+        Panel.of(daily(values)),
+        drivers_of(daily(values), []),
+        start=pd.Timestamp("2022-01-01"),
+        horizon=8,
+    )
     scale = np.abs(values[7:365] - values[:358]).mean(axis=0)
     assert np.allclose(tested.weekly_error[:, 0], scale)
     found = judged(tested, ENDS)["scores"].set_index(["entity", "step"])

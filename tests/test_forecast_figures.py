@@ -19,10 +19,24 @@ STEPS = (1, 2)
 
 def question(**changes: object) -> ForecastQuestion:
     asked = ForecastQuestion(
-        forecaster="ridge", settings={}, horizon=2, resolution="day", measure="", quantiles=(0.05, 0.5, 0.95),
-        weather="as given", backtest_from="2024-01-01", backtest_until="2024-07-18", dataset="d", files=("a.csv",),
-        unit="MWh", slots=("day",), drivers=("temperature", "strike"), driver_tables="", joins=(), calibration={},
-    )  # fmt: skip
+        forecaster="ridge",
+        settings={},
+        horizon=2,
+        resolution="day",
+        measure="",
+        quantiles=(0.05, 0.5, 0.95),
+        weather="as given",
+        backtest_from="2024-01-01",
+        backtest_until="2024-07-18",
+        dataset="d",
+        files=("a.csv",),
+        unit="MWh",
+        slots=("day",),
+        drivers=("temperature", "strike"),
+        driver_tables="",
+        joins=(),
+        calibration={},
+    )
     return replace(asked, **changes)  # type: ignore[arg-type]
 
 
@@ -34,24 +48,60 @@ def found() -> Forecast:
     for entity, size in SIZES.items():
         for step in STEPS:
             actual = size + random.normal(0, 0.1 * size * step, len(DAYS))
-            parts.append(pd.DataFrame({
-                "entity": entity, "time": DAYS, "actual": actual, "forecast": size, "naive7": size, "q0.05": 0.8 * size,
-                "q0.5": size, "q0.95": 1.2 * size, "temperature": np.linspace(-5, 25, len(DAYS)), "step": step,
-            }))  # fmt: skip
-            rows.append({
-                "entity": entity, "time": DAYS[-1] + pd.Timedelta(days=step), "step": step, "forecast": size, "q0.05": 0.8 * size,
-                "q0.5": size, "q0.95": 1.2 * size, "naive1": size, "naive7": 1.1 * size, "assumed": step == 2,
-            })  # fmt: skip
+            parts.append(
+                pd.DataFrame(
+                    {
+                        "entity": entity,
+                        "time": DAYS,
+                        "actual": actual,
+                        "forecast": size,
+                        "naive7": size,
+                        "q0.05": 0.8 * size,
+                        "q0.5": size,
+                        "q0.95": 1.2 * size,
+                        "temperature": np.linspace(-5, 25, len(DAYS)),
+                        "step": step,
+                    }
+                )
+            )
+            rows.append(
+                {
+                    "entity": entity,
+                    "time": DAYS[-1] + pd.Timedelta(days=step),
+                    "step": step,
+                    "forecast": size,
+                    "q0.05": 0.8 * size,
+                    "q0.5": size,
+                    "q0.95": 1.2 * size,
+                    "naive1": size,
+                    "naive7": 1.1 * size,
+                    "assumed": step == 2,
+                }
+            )
     checked = pd.concat(parts, ignore_index=True).astype({"actual": "float32", "forecast": "float32"})
-    reliability = pd.DataFrame([
-        {"nominal": nominal, "by": by, "group": group, "measured": nominal - 0.02, "count": 400}
-        for nominal in (0.5, 0.8, 0.9, 0.95)
-        for by, group in (("all", ""), ("step", "1"), ("step", "2"), ("month", "2024-01"), ("month", "2024-02"),
-                          ("entity", "north"), ("entity", "south"), ("weekday", "0"), ("weekday", "6"))
-    ])  # fmt: skip
-    scores = pd.DataFrame([
-        {"step": step, "entity": "", "wape": 0.05 * step, "wape_naive1": 0.08 * step, "wape_naive7": 0.12} for step in STEPS
-    ])  # fmt: skip
+    reliability = pd.DataFrame(
+        [
+            {"nominal": nominal, "by": by, "group": group, "measured": nominal - 0.02, "count": 400}
+            for nominal in (0.5, 0.8, 0.9, 0.95)
+            for by, group in (
+                ("all", ""),
+                ("step", "1"),
+                ("step", "2"),
+                ("month", "2024-01"),
+                ("month", "2024-02"),
+                ("entity", "north"),
+                ("entity", "south"),
+                ("weekday", "0"),
+                ("weekday", "6"),
+            )
+        ]
+    )
+    scores = pd.DataFrame(
+        [
+            {"step": step, "entity": "", "wape": 0.05 * step, "wape_naive1": 0.08 * step, "wape_naive7": 0.12}
+            for step in STEPS
+        ]
+    )
     return Forecast(question(), pd.DataFrame(rows), scores, checked, reliability)
 
 
@@ -63,8 +113,9 @@ def told_apart_without_colour(figure: go.Figure) -> bool:
     """Do all lines of the legend differ by dash, symbol or kind?"""
     looks = [
         (each.type, each.mode, each.fill, each.line.dash, each.marker.symbol, str(each.fillpattern.shape))
-        for each in figure.data if each.type == "scatter" and each.showlegend is not False
-    ]  # fmt: skip
+        for each in figure.data
+        if each.type == "scatter" and each.showlegend is not False
+    ]
     return len(looks) == len(set(looks))
 
 
@@ -111,14 +162,26 @@ def test_hours_take_the_intervals_of_their_own_hour(found: Forecast) -> None:
     """At 06:00 the back-test erred a lot, at 18:00 not at all; step 2 was not kept and takes the errors of step 7."""
     times = pd.to_timedelta([6, 18], unit="h")
     random = np.random.default_rng(1)
-    checked = pd.DataFrame({
-        "entity": "north", "time": np.repeat(DAYS, 2) + np.tile(times, len(DAYS)), "forecast": 100.0, "naive7": 100.0,
-        "actual": 100 + np.column_stack([random.normal(0, 20, len(DAYS)), np.zeros(len(DAYS))]).ravel(),
-    })  # fmt: skip
-    rows = pd.DataFrame({
-        "entity": "north", "time": pd.Timestamp("2024-08-01") + times, "step": 2, "forecast": 100.0, "naive1": 100.0,
-        "naive7": 100.0, "assumed": False,
-    })  # fmt: skip
+    checked = pd.DataFrame(
+        {
+            "entity": "north",
+            "time": np.repeat(DAYS, 2) + np.tile(times, len(DAYS)),
+            "forecast": 100.0,
+            "naive7": 100.0,
+            "actual": 100 + np.column_stack([random.normal(0, 20, len(DAYS)), np.zeros(len(DAYS))]).ravel(),
+        }
+    )
+    rows = pd.DataFrame(
+        {
+            "entity": "north",
+            "time": pd.Timestamp("2024-08-01") + times,
+            "step": 2,
+            "forecast": 100.0,
+            "naive1": 100.0,
+            "naive7": 100.0,
+            "assumed": False,
+        }
+    )
     both = total(replace(found, rows=rows, checked=pd.concat([checked.assign(step=1), checked.assign(step=7)])))
     width = (both.rows["q0.95"] - both.rows["q0.05"]).to_numpy()
     assert width[0] > 50
@@ -143,7 +206,12 @@ def test_the_forecast_has_history_interval_naive_and_assumed_drivers(found: Fore
 
 @pytest.mark.parametrize(
     ("unit", "slots", "title"),
-    [("MWh", ("day",), "MWh per day"), ("MW", ("day",), "MW"), ("MWh", ("00:00", "01:00"), "MWh"), ("", ("day",), "per day")],
+    [
+        ("MWh", ("day",), "MWh per day"),
+        ("MW", ("day",), "MW"),
+        ("MWh", ("00:00", "01:00"), "MWh"),
+        ("", ("day",), "per day"),
+    ],
 )
 def test_the_axis_says_whether_amounts_are_sums_of_days(unit: str, slots: tuple[str, ...], title: str) -> None:
     assert figures.amount_axis(question(unit=unit, slots=slots)) == title
@@ -161,7 +229,9 @@ def test_a_long_back_test_is_thinned_and_keeps_its_peak(found: Forecast) -> None
 
 
 def test_importance_is_ordered_and_in_per_cent() -> None:
-    table = pd.DataFrame({"group": ["past", "weather", "past", "weather"], "step": [1, 1, 7, 7], "spared": [2.0, 0.5, 1.0, 0.9]})
+    table = pd.DataFrame(
+        {"group": ["past", "weather", "past", "weather"], "step": [1, 1, 7, 7], "spared": [2.0, 0.5, 1.0, 0.9]}
+    )
     figure = figures.importance(table)
     assert [bar.name for bar in figure.data] == ["days ahead: 1", "days ahead: 7"]
     assert list(figure.data[0].y) == ["weather", "past amounts"]
@@ -170,10 +240,16 @@ def test_importance_is_ordered_and_in_per_cent() -> None:
 
 
 def test_effects_show_their_intervals_where_there_are_some() -> None:
-    table = pd.DataFrame({
-        "method": ["raw", "matched"], "change": [-0.28, -0.01], "low": [-0.4, np.nan], "high": [-0.1, np.nan],
-        "days": [40, 40], "episodes": [9, 1],
-    })  # fmt: skip
+    table = pd.DataFrame(
+        {
+            "method": ["raw", "matched"],
+            "change": [-0.28, -0.01],
+            "low": [-0.4, np.nan],
+            "high": [-0.1, np.nan],
+            "days": [40, 40],
+            "episodes": [9, 1],
+        }
+    )
     matched, raw = figures.effects(table).data
     assert raw.error_x.visible
     assert not matched.error_x.visible
@@ -183,7 +259,9 @@ def test_effects_show_their_intervals_where_there_are_some() -> None:
 
 
 def test_the_response_has_a_line_with_and_one_without_strike() -> None:
-    table = pd.DataFrame({"strike": [0.0, 1.0, 0.0, 1.0], "shift": [2.0, 2.0, -2.0, -2.0], "amount": [80.0, 70.0, 120.0, 110.0]})
+    table = pd.DataFrame(
+        {"strike": [0.0, 1.0, 0.0, 1.0], "shift": [2.0, 2.0, -2.0, -2.0], "amount": [80.0, 70.0, 120.0, 110.0]}
+    )
     figure = figures.response(table, "MWh")
     assert [line.name for line in figure.data] == ["without strike", "with strike"]
     assert list(figure.data[0].x) == [-2, 2]

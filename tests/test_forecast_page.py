@@ -160,7 +160,9 @@ def _folder(at: Workplace, run: str) -> Path:
 # ---- the address ----------------------------------------------------------------------------------------------------
 
 
-def test_a_result_of_other_data_is_shown_with_a_warning(at: Workplace, sample: Dataset, made: tuple[Forecast, str]) -> None:
+def test_a_result_of_other_data_is_shown_with_a_warning(
+    at: Workplace, sample: Dataset, made: tuple[Forecast, str]
+) -> None:
     app = shown(at.datasets.save(sample.select(sample.entities[2:])), made[1])
     assert "belongs to data other than those loaded" in texts(app)
     assert {metric.label for metric in app.metric} >= {"Coverage"}
@@ -173,7 +175,9 @@ def test_a_result_of_other_data_is_shown_with_a_warning(at: Workplace, sample: D
 
 def test_drivers_are_stored_kept_in_the_address_and_reported(at: Workplace, digest: str) -> None:
     days = pd.date_range("2022-10-01", "2024-10-14")
-    file = pd.DataFrame({"date": days.strftime("%Y-%m-%d"), "TMin": 3.0, "TMax": 9.0, "colour": "blue"}).to_csv(index=False)
+    file = pd.DataFrame({"date": days.strftime("%Y-%m-%d"), "TMin": 3.0, "TMax": 9.0, "colour": "blue"}).to_csv(
+        index=False
+    )
     app = opened(PAGE, dataset=digest)
     widget(app, "file_uploader", "driver-files-0").set_value([("météo.csv", file.encode(), "text/csv")]).run()
     assert not app.exception
@@ -200,7 +204,10 @@ def test_the_weather_of_the_sample_is_a_click_away(at: Workplace, digest: str, w
     app = clicked(app, "sample-weather")
     assert not app.exception
     assert not app.error
-    assert [table.file for table in at.drivers.load(app.query_params["drivers"])] == ["weather.csv", "sample_gas_weather.csv"]
+    assert [table.file for table in at.drivers.load(app.query_params["drivers"])] == [
+        "weather.csv",
+        "sample_gas_weather.csv",
+    ]
     assert joins(app).loc["sample_gas_weather.csv", "covered"] == "100%"
     assert "sample-weather" not in {button.key for button in app.button}
     refreshed = opened(PAGE, dataset=digest, drivers=app.query_params["drivers"])
@@ -234,11 +241,15 @@ def test_the_drivers_of_a_shared_result_are_taken_up(digest: str, made: tuple[Fo
 @pytest.mark.parametrize(
     ("view", "words"),
     [
-        ("Forecast", "The sum of 2 entities of 2"), ("Back-test", "By entity"), ("Errors", "Boxes hold"),
-        ("Intervals", "Coverage of the 90 % interval"), ("What matters", "which cannot be told from none"),
-        ("What if", "Change something above"), ("Model", "not registered"),
+        ("Forecast", "The sum of 2 entities of 2"),
+        ("Back-test", "By entity"),
+        ("Errors", "Boxes hold"),
+        ("Intervals", "Coverage of the 90 % interval"),
+        ("What matters", "which cannot be told from none"),
+        ("What if", "Change something above"),
+        ("Model", "not registered"),
     ],
-)  # fmt: skip
+)
 def test_every_view_is_drawn(digest: str, made: tuple[Forecast, str], view: str, words: str) -> None:
     app = shown(digest, made[1], view)
     assert not app.error
@@ -270,7 +281,9 @@ def test_moments_of_the_day_are_shown_and_judged_by_the_hour(at: Workplace, smal
         assert not app.error
 
 
-def test_recalibrating_is_a_new_run_with_the_same_forecasts(at: Workplace, digest: str, made: tuple[Forecast, str]) -> None:
+def test_recalibrating_is_a_new_run_with_the_same_forecasts(
+    at: Workplace, digest: str, made: tuple[Forecast, str]
+) -> None:
     app = clicked(shown(digest, made[1], "Intervals"), "recalibrate")
     assert not app.exception
     assert not app.error
@@ -303,7 +316,9 @@ def test_what_if_checks_that_the_minimum_is_below_the_maximum(digest: str, made:
     assert {"As given, all days", "As changed"} <= {metric.label for metric in app.metric}
 
 
-def test_what_if_applies_to_the_days_and_entities_that_are_chosen(digest: str, made: tuple[Forecast, str], small: Dataset) -> None:
+def test_what_if_applies_to_the_days_and_entities_that_are_chosen(
+    digest: str, made: tuple[Forecast, str], small: Dataset
+) -> None:
     app = shown(digest, made[1], "What if")
     widget(app, "multiselect", "if-entities").set_value([small.entities[0]])
     widget(app, "slider", "if-warmer").set_value(-6.0).run()
@@ -344,7 +359,9 @@ def test_the_model_is_registered_promoted_and_applied(at: Workplace, digest: str
     assert Forecast.load(_folder(at, app.query_params["run"])).question.fitted_by == made[1]
 
 
-def test_a_refused_promotion_says_why_and_takes_a_reason(at: Workplace, digest: str, small: Dataset, made: tuple[Forecast, str]) -> None:
+def test_a_refused_promotion_says_why_and_takes_a_reason(
+    at: Workplace, digest: str, small: Dataset, made: tuple[Forecast, str]
+) -> None:
     _, worse = forecast(small, forecasters()["seasonal-naive"](), Plan(horizon=2), at=at, by=BOB)
     app = clicked(shown(digest, worse.id, "Model"), "register")
     app = clicked(app, "promote")

@@ -1,4 +1,6 @@
-"""The contract of every forecaster, what it knows of a day in advance, and the guard against drivers that know too much."""
+"""The contract of every forecaster, what it knows of a day in advance, and the guard against drivers that know too
+much.
+"""
 
 import copy
 from functools import cache
@@ -26,8 +28,10 @@ from tests.series import consumption, daily, drivers_of, hourly, table, warmth
 
 EVERY_FORECASTER = pytest.mark.parametrize("name", forecasters())
 QUICK: dict[str, dict[str, Any]] = {
-    "random-forest": {"n_estimators": 10}, "gradient-boosting": {"max_iter": 15}, "blend": {"trees": "random-forest"},
-}  # fmt: skip
+    "random-forest": {"n_estimators": 10},
+    "gradient-boosting": {"max_iter": 15},
+    "blend": {"trees": "random-forest"},
+}
 DAYS, STEPS = 420, (1, 2, 3)
 
 
@@ -80,7 +84,9 @@ def test_a_forecast_depends_on_nothing_known_later(name: str, later: str) -> Non
     """Every amount after day t is changed: the forecasts `step` days ahead of days up to t + step stay, to the bit."""
     t = 350
     values = series().values.copy()
-    values[t + 1 :] = {"other": values[t + 1 :][::-1] * 1.3 + 7, "tenfold": values[t + 1 :] * 10, "unknown": np.nan}[later]
+    values[t + 1 :] = {"other": values[t + 1 :][::-1] * 1.3 + 7, "tenfold": values[t + 1 :] * 10, "unknown": np.nan}[
+        later
+    ]
     changed = with_values(series(), values)
     for step in STEPS:
         before = fitted(name).predict(series(), known(series()), step)
@@ -216,9 +222,12 @@ def test_parts_of_progress_are_shares_of_the_whole() -> None:
 def test_odd_series_are_forecast_near_what_they_are(name: str, kind: str) -> None:
     noise = np.random.default_rng(0).normal(0, 1, (DAYS, 2))
     values = {
-        "constant": np.full((DAYS, 2), 7.0), "zeros": np.zeros((DAYS, 2)), "negative": 5 * noise - 2,
-        "one zero entity": consumption(DAYS, 2) * [1, 0], "trend": np.arange(DAYS)[:, None] + 100 + noise,
-    }[kind]  # fmt: skip
+        "constant": np.full((DAYS, 2), 7.0),
+        "zeros": np.zeros((DAYS, 2)),
+        "negative": 5 * noise - 2,
+        "one zero entity": consumption(DAYS, 2) * [1, 0],
+        "trend": np.arange(DAYS)[:, None] + 100 + noise,
+    }[kind]
     panel = Panel.of(daily(values))
     found = quick(name).fit(panel, known(panel), 2).predict(panel, known(panel), 2, 360)
     assert np.isfinite(found).all()
@@ -290,7 +299,8 @@ def test_the_trend_is_that_of_the_date_whatever_the_first_day() -> None:
     whole, part = (each.extended(2) for each in (panel, panel.last(150)))
     for step in (1, 2):
         one, other = (
-            ridge.predict(each, Known.of(each, given, ["temperature"]), step, len(each) - 3 + step)[0] for each in (whole, part)
+            ridge.predict(each, Known.of(each, given, ["temperature"]), step, len(each) - 3 + step)[0]
+            for each in (whole, part)
         )
         assert np.allclose(one, other, rtol=1e-6)
 
@@ -396,14 +406,20 @@ def test_weather_is_left_out_where_it_is_not_to_be_known() -> None:
 
 def planted(name: str, total: Floats) -> Floats:
     return {
-        "daily total": total, "24 × the mean": 24 * (total / 24), "logarithm": np.log(total), "scaled": 3 - total / 7,
-        "tomorrow": np.roll(total, -1), "a week later": np.roll(total, 7), "a week earlier": np.roll(total, -7),
+        "daily total": total,
+        "24 × the mean": 24 * (total / 24),
+        "logarithm": np.log(total),
+        "scaled": 3 - total / 7,
+        "tomorrow": np.roll(total, -1),
+        "a week later": np.roll(total, 7),
+        "a week earlier": np.roll(total, -7),
         "rounded": np.round(total, 0),
-    }[name]  # fmt: skip
+    }[name]
 
 
 @pytest.mark.parametrize(
-    "name", ["daily total", "24 × the mean", "logarithm", "scaled", "tomorrow", "a week later", "a week earlier", "rounded"]
+    "name",
+    ["daily total", "24 × the mean", "logarithm", "scaled", "tomorrow", "a week later", "a week earlier", "rounded"],
 )
 def test_a_driver_that_gives_the_answer_away_is_refused_by_name(name: str) -> None:
     data = daily(consumption(DAYS, 1))
@@ -428,10 +444,16 @@ def test_hours_that_add_up_to_the_day_are_refused_by_name() -> None:
 
 def test_honest_drivers_are_not_refused() -> None:
     random, count = np.random.default_rng(6), np.arange(DAYS, dtype=float)
-    given = table({
-        "temperature": warmth(DAYS), "strike": strikes()[:DAYS], "noise": random.normal(size=DAYS), "trend": count,
-        "weekday": count % 7, "year": np.sin(count / 58),
-    })  # fmt: skip
+    given = table(
+        {
+            "temperature": warmth(DAYS),
+            "strike": strikes()[:DAYS],
+            "noise": random.normal(size=DAYS),
+            "trend": count,
+            "weekday": count % 7,
+            "year": np.sin(count / 58),
+        }
+    )
     for values in (consumption(DAYS, 1), consumption(DAYS, 2), np.full((DAYS, 1), 5.0), np.zeros((DAYS, 1))):
         refuse_leaks(Panel.of(daily(values)), drivers_of(daily(values), [given]))
 
@@ -439,7 +461,9 @@ def test_honest_drivers_are_not_refused() -> None:
 def test_the_real_drivers_of_the_gas_files_are_not_refused(gas: Dataset, shared_data: Path) -> None:
     files = ("temperature-quotidienne-regionale.csv", "mouvements-sociaux-depuis-2002.csv", "vacances-scolaires.csv")
     given = drivers_of(gas, read_drivers([shared_data / "gas_france" / name for name in files]))
-    assert {"temperature", "temperature_min", "temperature_max", "strike", "holiday", "school_break"} <= set(given.columns)
+    assert {"temperature", "temperature_min", "temperature_max", "strike", "holiday", "school_break"} <= set(
+        given.columns
+    )
     panel = Panel.of(gas)
     refuse_leaks(panel, given)
     total = pd.Series(panel.amounts[:, 3], index=panel.days)

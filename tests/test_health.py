@@ -1,4 +1,6 @@
-"""The Health page and `python -m core health`: what they say of services that work, are not set, hang, are gone or refuse."""
+"""The Health page and `python -m core health`: what they say of services that work, are not set, hang, are gone or
+refuse.
+"""
 
 import json
 import os
@@ -59,12 +61,18 @@ def told(at: Workplace | None = None) -> dict[str, Service]:
 def everything_at(port: int) -> dict[str, str]:
     """Settings that name a service at `port` for everything."""
     return {
-        "MLFLOW_TRACKING_URI": f"http://127.0.0.1:{port}", "S3_BUCKET_NAME": "vigie", "S3_REGION_NAME": "eu-west-3",
-        "S3_ENDPOINT_URL": f"http://127.0.0.1:{port}", "AWS_ACCESS_KEY": "key", "AWS_SECRET_KEY": SECRET,
-        "ELASTIC_DEPLOYMENT_ENDPOINT": f"http://127.0.0.1:{port}", "ELASTIC_USERNAME": "elastic", "ELASTIC_PASSWORD": SECRET,
+        "MLFLOW_TRACKING_URI": f"http://127.0.0.1:{port}",
+        "S3_BUCKET_NAME": "vigie",
+        "S3_REGION_NAME": "eu-west-3",
+        "S3_ENDPOINT_URL": f"http://127.0.0.1:{port}",
+        "AWS_ACCESS_KEY": "key",
+        "AWS_SECRET_KEY": SECRET,
+        "ELASTIC_DEPLOYMENT_ENDPOINT": f"http://127.0.0.1:{port}",
+        "ELASTIC_USERNAME": "elastic",
+        "ELASTIC_PASSWORD": SECRET,
         "DATABASE_URL": f"postgresql+psycopg://vigie:{SECRET}@127.0.0.1:{port}/accounts",
         "JOBS_URL": f"redis://:{SECRET}@127.0.0.1:{port}/0",
-    }  # fmt: skip
+    }
 
 
 SET = {"MLflow", "Artifacts", "Accounts", "Feedback", "Events", "Jobs"}
@@ -108,9 +116,7 @@ def test_what_waits_is_counted_and_why_is_said(at_home: pytest.MonkeyPatch, samp
 
 
 @pytest.mark.server
-def test_a_server_that_works_says_its_version(
-    at_home: pytest.MonkeyPatch, mlflow_server: tuple[str, Server]
-) -> None:
+def test_a_server_that_works_says_its_version(at_home: pytest.MonkeyPatch, mlflow_server: tuple[str, Server]) -> None:
     uri, start = mlflow_server
     at_home.setenv("MLFLOW_TRACKING_URI", uri)
     server = start()
@@ -156,7 +162,9 @@ def test_the_page_says_states_in_words(at_home: pytest.MonkeyPatch) -> None:
     assert "Nothing" in page.info[0].value
 
 
-def test_delivering_now_says_what_was(at_home: pytest.MonkeyPatch, sample: Dataset, empty_store: Path, tmp_path: Path) -> None:
+def test_delivering_now_says_what_was(
+    at_home: pytest.MonkeyPatch, sample: Dataset, empty_store: Path, tmp_path: Path
+) -> None:
     at_home.setenv("MLFLOW_TRACKING_URI", f"http://127.0.0.1:{free_port()}")
     with tracked_run("tests", "Nothing", {}, sample, Actor("alice", "tests"), workplace()):
         pass
@@ -177,7 +185,12 @@ def test_the_command_ends_with_1_where_something_set_does_not_work(uri: str, cod
     empty = {name.upper(): "" for name in Settings.model_fields}
     environment = {**os.environ, **empty, "VIGIE_DATA_DIR": str(tmp_path), "MLFLOW_TRACKING_URI": uri}
     done = subprocess.run(
-        [sys.executable, "-m", "core", "health", "--json"], cwd=ROOT, env=environment, capture_output=True, text=True, check=False
+        [sys.executable, "-m", "core", "health", "--json"],
+        cwd=ROOT,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert done.returncode == code, done.stderr
     found = json.loads(done.stdout)

@@ -123,7 +123,9 @@ def test_planted_anomalies_can_be_found_and_explained(shared_data: Path) -> None
     """Normal rows of a real server: a score that looks at neighbours is better than chance, and not perfect."""
     values, labels, planted = inject(np.load(shared_data / "smd" / "machine-1-6.npz")["train"], seed=0)
     away = moving_mean_distance(values)
-    found, noise = (score_card(labels, scores) for scores in (away.max(axis=1), np.random.default_rng(0).random(len(labels))))
+    found, noise = (
+        score_card(labels, scores) for scores in (away.max(axis=1), np.random.default_rng(0).random(len(labels)))
+    )
     assert 1.5 * noise["vus_pr"] < found["vus_pr"] < 0.9
     card = explanation_card(away, planted)
     assert card["chance_100"] + 0.2 < card["hit_100"] < 1

@@ -1,4 +1,6 @@
-"""Jobs, with real worker processes: progress, cancel, double clicks, workers that die, messages of strangers, errors."""
+"""Jobs, with real worker processes: progress, cancel, double clicks, workers that die, messages of strangers,
+errors.
+"""
 
 import json
 import os
@@ -99,7 +101,11 @@ def test_a_real_analysis_is_done_by_the_worker_of_the_command_line(place: Workpl
         assert worker.wait(10) == 0
     assert jobs.workers(place) == []
     record = past_run(done.run_id, place).record
-    assert (record.status, record.tags["user"], record.tags["mlflow.source.name"]) == ("completed", "bob", "Vigie page clusters")
+    assert (record.status, record.tags["user"], record.tags["mlflow.source.name"]) == (
+        "completed",
+        "bob",
+        "Vigie page clusters",
+    )
     assert not (jobs.folder(place) / job.key).exists()
     [event] = place.events.read()
     assert (event.run_id, event.status) == (done.run_id, "completed")
@@ -180,7 +186,9 @@ def test_one_worker_alone_gets_an_offer(place: Workplace) -> None:
     job, _ = counting(place)
     several = [Worker(place, threading.Event()) for _ in range(8)]
     taken: list[Job | None] = []
-    threads = [threading.Thread(target=lambda each=each: taken.append(each._taken(job.key, job.ticket))) for each in several]
+    threads = [
+        threading.Thread(target=lambda each=each: taken.append(each._taken(job.key, job.ticket))) for each in several
+    ]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -270,7 +278,10 @@ def test_a_worker_that_lives_keeps_its_job_however_long_it_is_silent(place: Work
     queue.pop()
     silent = replace(job.begun(), heartbeat=time.time() - 10 * SILENT)
     queue.write(silent.record, silent.to_json())
-    code = "import sys, time; from filelock import FileLock; lock = FileLock(sys.argv[1]); lock.acquire(); print('held', flush=True); time.sleep(60)"
+    code = (
+        "import sys, time; from filelock import FileLock; lock = FileLock(sys.argv[1]); lock.acquire(); "
+        "print('held', flush=True); time.sleep(60)"
+    )
     lock = str(jobs.folder(place) / f"{job.key}.lock")
     holder = subprocess.Popen([sys.executable, "-c", code, lock], stdout=subprocess.PIPE, text=True)
     with holder:
@@ -413,12 +424,18 @@ class Evil:
 def messages_of_strangers(mark: Path) -> list[bytes]:
     task = "core.stores.queue.job"
     return [
-        pickle.dumps(Evil(mark)), b"", b"\xff\x00", b"[]", b"null", b'"job"', b"[" * 100_000,
+        pickle.dumps(Evil(mark)),
+        b"",
+        b"\xff\x00",
+        b"[]",
+        b"null",
+        b'"job"',
+        b"[" * 100_000,
         json.dumps({"id": "1", "name": "os.system", "args": [f"mkdir {mark}"]}).encode(),
         json.dumps({"id": "1", "name": task, "args": 5}).encode(),
         json.dumps({"id": "1", "name": task, "args": ["../../../etc", "x"]}).encode(),
         json.dumps({"id": "1", "name": task, "args": ["one"]}).encode(),
-    ]  # fmt: skip
+    ]
 
 
 def test_messages_of_strangers_do_no_harm(place: Workplace, tmp_path: Path) -> None:
@@ -478,9 +495,14 @@ def test_an_unexpected_error_is_a_number_in_the_log(place: Workplace, caplog: py
 
 def test_values_of_an_error_survive_the_way() -> None:
     values = {
-        "count": np.int64(3), "share": 0.25, "day": date(2024, 2, 29), "moment": datetime(2024, 2, 29, 13, 5),
-        "name": "é", "reason": ValueError("x"), "flag": True,
-    }  # fmt: skip
+        "count": np.int64(3),
+        "share": 0.25,
+        "day": date(2024, 2, 29),
+        "moment": datetime(2024, 2, 29, 13, 5),
+        "name": "é",
+        "reason": ValueError("x"),
+        "flag": True,
+    }
     error = UnknownLayout("{count} {share} {day} {moment} {name} {reason} {flag}", **values)
     again = restored(json.loads(json.dumps(described(error, ""))))
     assert isinstance(again, UnknownLayout)
@@ -554,7 +576,9 @@ def redis_url(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     if program is None:
         pytest.skip("no redis-server on this machine; apt-get install redis-server brings it")
     port = free_port()
-    server = subprocess.Popen([program, "--port", str(port), "--save", "", "--dir", str(tmp_path)], stdout=subprocess.DEVNULL)
+    server = subprocess.Popen(
+        [program, "--port", str(port), "--save", "", "--dir", str(tmp_path)], stdout=subprocess.DEVNULL
+    )
     url = f"redis://127.0.0.1:{port}/0"
     monkeypatch.setattr(jobs, "settings", lambda: Settings(jobs_url=SecretStr(url)))
     until(lambda: _answers(url))

@@ -11,7 +11,9 @@ from core.settings import ROOT
 from core.stores.event_index import MAPPING, STREAM
 
 FOLDER = ROOT / "docs" / "kibana"
-OBJECTS: list[dict[str, Any]] = [json.loads(line) for line in (FOLDER / "vigie.ndjson").read_text(encoding="utf-8").splitlines()]
+OBJECTS: list[dict[str, Any]] = [
+    json.loads(line) for line in (FOLDER / "vigie.ndjson").read_text(encoding="utf-8").splitlines()
+]
 PANELS = [each for each in OBJECTS if each["type"] == "visualization"]
 NUMERIC = {"float", "double", "integer", "date"}
 
@@ -67,14 +69,18 @@ def test_a_panel_asks_for_indexed_fields(panel: dict[str, Any]) -> None:
         assert field in FIELDS
 
 
-@pytest.mark.parametrize("board", [each for each in OBJECTS if each["type"] == "dashboard"], ids=lambda board: board["id"])
+@pytest.mark.parametrize(
+    "board", [each for each in OBJECTS if each["type"] == "dashboard"], ids=lambda board: board["id"]
+)
 def test_a_dashboard_shows_its_panels_without_overlap(board: dict[str, Any]) -> None:
     panels = json.loads(board["attributes"]["panelsJSON"])
     named = {reference["name"] for reference in board["references"]}
     assert named == {f"{panel['panelIndex']}:{panel['panelRefName']}" for panel in panels}
     taken: set[tuple[int, int]] = set()
     for grid in (panel["gridData"] for panel in panels):
-        cells = {(x, y) for x in range(grid["x"], grid["x"] + grid["w"]) for y in range(grid["y"], grid["y"] + grid["h"])}
+        cells = {
+            (x, y) for x in range(grid["x"], grid["x"] + grid["w"]) for y in range(grid["y"], grid["y"] + grid["h"])
+        }
         assert not cells & taken
         assert grid["x"] + grid["w"] <= 48
         taken |= cells

@@ -28,7 +28,9 @@ def marked() -> set[str]:
     """The same, read from the syntax tree: Babel does not look into f-strings."""
     paths = [path for folder in ("core", "pages") for path in (ROOT / folder).rglob("*.py")]
     calls = (node for path in paths for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Call))
-    texts = (call.args[0] for call in calls if isinstance(call.func, ast.Name) and call.func.id in KEYWORDS and call.args)
+    texts = (
+        call.args[0] for call in calls if isinstance(call.func, ast.Name) and call.func.id in KEYWORDS and call.args
+    )
     return {text.value for text in texts if isinstance(text, ast.Constant)}
 
 
@@ -62,9 +64,27 @@ def test_places_survive_translation(message: str) -> None:
 def screen_calls(path: Path) -> list[str]:
     """Literal words handed to Streamlit without passing through the catalogue."""
     shown = {
-        "title", "subheader", "caption", "info", "warning", "error", "success", "button", "metric", "markdown", "write",
-        "selectbox", "multiselect", "toggle", "radio", "text_input", "expander", "popover", "spinner", "link_button",
-    }  # fmt: skip
+        "title",
+        "subheader",
+        "caption",
+        "info",
+        "warning",
+        "error",
+        "success",
+        "button",
+        "metric",
+        "markdown",
+        "write",
+        "selectbox",
+        "multiselect",
+        "toggle",
+        "radio",
+        "text_input",
+        "expander",
+        "popover",
+        "spinner",
+        "link_button",
+    }
     found = []
     for node in ast.walk(ast.parse(path.read_text())):
         is_call = isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in shown

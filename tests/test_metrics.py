@@ -56,7 +56,9 @@ def test_a_card_by_hand() -> None:
     assert card["f1"] == pytest.approx(0.8)
     assert card["threshold"] == 1
     assert card["auc_pr"] == pytest.approx((1 + 2 / 3 + 3 / 4 + 4 / 6) / 4)
-    assert card["event_f1"] == pytest.approx(2 * 0.75 / 1.75)  # above 2 both events are found, with three of four rows right
+    assert card["event_f1"] == pytest.approx(
+        2 * 0.75 / 1.75
+    )  # above 2 both events are found, with three of four rows right
     assert card["pa_f1"] == pytest.approx(2 * 0.8 / 1.8)  # above 2, four rows of events and one false alarm
     assert card["delay"] == 0
     assert list(card) == [*CARD, "window"]
@@ -77,7 +79,9 @@ def test_the_delay_by_hand() -> None:
 
 
 def test_the_area_with_a_buffer_by_hand() -> None:
-    """One anomalous row of five, a buffer of 0 to 2 rows (one row either side at 2, worth √½), the highest score beside it."""
+    """One anomalous row of five, a buffer of 0 to 2 rows (one row either side at 2, worth √½), the highest score
+    beside it.
+    """
     labels, scores = np.array([0, 0, 1, 0, 0], dtype=bool), np.array([0.0, 3.0, 2.0, 1.0, 0.0])
     near = np.sqrt(0.5)
     sharp = 1 / 2  # without a buffer: found with the second of two alarms; a buffer of 1 reaches nothing either
@@ -108,11 +112,13 @@ def test_as_scikit_learn_counts(case: tuple[Flags, Floats]) -> None:
         (2, 200, 3, 7, (0.6528976976927275, 0.8125543491475742), (0.7094561825236168, 0.9821959036898062)),
         (3, 1000, 25, 100, (0.886236922408377, 0.9310328745926213), (0.8011432159116388, 0.9334049227814999)),
     ],
-)  # fmt: skip
+)
 def test_as_tsb_ad_counts(
     seed: int, rows: int, events: int, window: int, areas: tuple[float, float], nearness: tuple[float, float]
-) -> None:  # fmt: skip
-    """Figures of the package TSB-AD 1.5 on generated rows: VUS-PR, VUS-ROC; affiliation precision and recall above 1.5."""
+) -> None:
+    """Figures of the package TSB-AD 1.5 on generated rows: VUS-PR, VUS-ROC; affiliation precision and recall above
+    1.5.
+    """
     labels, scores = planted(seed, rows, events)
     assert vus(labels, scores, window) == pytest.approx(areas, rel=1e-12)
     assert affiliation(labels, scores > 1.5) == pytest.approx(nearness, rel=1e-12)
@@ -142,7 +148,9 @@ def test_the_reference_figures_of_a_server(shared_data: Path) -> None:
     assert found["event_f1"] == pytest.approx(0.542, abs=6e-4)
     assert found["pa_f1"] == pytest.approx(0.931, abs=6e-4)
     random = [score_card(labels, np.random.default_rng(seed).random(len(labels)), 100) for seed in range(5)]
-    assert [np.mean([card[key] for card in random]) for key in keys] == pytest.approx([0.096, 0.049, 0.072, 0.5], abs=0.003)
+    assert [np.mean([card[key] for card in random]) for key in keys] == pytest.approx(
+        [0.096, 0.049, 0.072, 0.5], abs=0.003
+    )
 
 
 def test_a_card_of_many_rows_is_quick() -> None:
@@ -213,7 +221,11 @@ def _integrated(labels: Flags, alarms: Flags, fine: int = 16) -> tuple[float, fl
             away = np.array([np.abs(event - place).min() for place in here])
             precision.append(np.mean([np.mean(away >= np.abs(event - place).min() - 1e-9) for place in alarmed]))
             nearest = [np.abs(alarmed - place).min() for place in event]
-            recall.append(np.mean([np.mean(np.abs(here - place) >= gap - 1e-9) for place, gap in zip(event, nearest, strict=True)]))
+            recall.append(
+                np.mean(
+                    [np.mean(np.abs(here - place) >= gap - 1e-9) for place, gap in zip(event, nearest, strict=True)]
+                )
+            )
         else:
             recall.append(0.0)
     return float(np.mean(precision)), float(np.mean(recall))
@@ -264,7 +276,7 @@ def test_labels_and_scores_are_checked() -> None:
         ([0, np.nan], [0.0, 1.0], "1 of 2 labels are missing"),
         ([], [], "at least one score"),
         ([[0]], [[1.0]], "at least one score"),
-    ):  # fmt: skip
+    ):
         for measure in (score_card, vus, best_f1, best_affiliation_f1):
             with pytest.raises(BadData, match=said):
                 measure(labels, scores)

@@ -94,7 +94,9 @@ def renamed(value: Any, old: tuple[str, str], new: tuple[str, str]) -> Any:
 @pytest.mark.parametrize("comparison", COMPARISONS)
 @pytest.mark.parametrize("incomplete", ["drop", "impute"])
 @pytest.mark.parametrize("detector", detectors())
-def test_scores_are_equal_to_the_bit(detector: str, incomplete: Any, comparison: str, sample: Dataset, place: Workplace) -> None:
+def test_scores_are_equal_to_the_bit(
+    detector: str, incomplete: Any, comparison: str, sample: Dataset, place: Workplace
+) -> None:
     fitted = RowModel(detectors()[detector](), COMPARISONS[comparison](), incomplete)
     scores = fitted.fit_score(sample)[1]
     run, folder = run_with(fitted, sample, place)
@@ -110,18 +112,41 @@ def test_scores_are_equal_to_the_bit(detector: str, incomplete: Any, comparison:
 def test_mlflow_serves_it(model: RowModel, sample: Dataset, place: Workplace) -> None:
     _, folder = run_with(model, sample, place)
     port, asked = free_port(), table(sample)
-    command = [sys.executable, "-m", "mlflow", "models", "serve", "-m", str(folder), "--env-manager", "local", "--port", str(port)]
+    command = [
+        sys.executable,
+        "-m",
+        "mlflow",
+        "models",
+        "serve",
+        "-m",
+        str(folder),
+        "--env-manager",
+        "local",
+        "--port",
+        str(port),
+    ]
     environment = os.environ | {
-        "PYTHONPATH": str(ROOT), "MLFLOW_TRACKING_URI": place.tracking.uri, "MLFLOW_DISABLE_TELEMETRY": "true", "OMP_NUM_THREADS": "1",
-        "MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false", "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
-    }  # fmt: skip
+        "PYTHONPATH": str(ROOT),
+        "MLFLOW_TRACKING_URI": place.tracking.uri,
+        "MLFLOW_DISABLE_TELEMETRY": "true",
+        "OMP_NUM_THREADS": "1",
+        "MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false",
+        "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+    }
     server = subprocess.Popen(
-        command, env=environment, cwd=folder, start_new_session=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        command,
+        env=environment,
+        cwd=folder,
+        start_new_session=True,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
     )
     try:
         answers(f"http://127.0.0.1:{port}/ping", 90)
         body = json.dumps({"dataframe_split": json.loads(asked.to_json(orient="split", date_format="iso"))}).encode()
-        request = urllib.request.Request(f"http://127.0.0.1:{port}/invocations", body, {"Content-Type": "application/json"})
+        request = urllib.request.Request(
+            f"http://127.0.0.1:{port}/invocations", body, {"Content-Type": "application/json"}
+        )
         with urllib.request.urlopen(request, timeout=30) as answer:
             predictions = json.loads(answer.read())["predictions"]
     finally:
@@ -145,8 +170,12 @@ def test_saving_and_loading_is_not_slow(model: RowModel, sample: Dataset, place:
 def test_the_trust_list_names_our_own_classes_one_by_one() -> None:
     names = trusted_types()
     ours = [name for name in names if not name.startswith("sklearn.")]
-    assert {"core.detectors.row_model.RowModel", "core.detectors.tables.isolation_forest.IsolationForest",
-            "core.detectors.comparisons.OwnCalendar", "core.data.expectation.Expectation"} <= set(ours)  # fmt: skip
+    assert {
+        "core.detectors.row_model.RowModel",
+        "core.detectors.tables.isolation_forest.IsolationForest",
+        "core.detectors.comparisons.OwnCalendar",
+        "core.data.expectation.Expectation",
+    } <= set(ours)
     assert {name.rpartition(".")[2] for name in set(names) - set(ours)} == {"Tree", "TreePredictor"}
     for name in ours:
         module, _, cls = name.rpartition(".")
@@ -167,7 +196,9 @@ def refused(run: str, at: Workplace, words: str) -> None:
         kept_model(run, RowModel, at)
 
 
-def test_an_object_that_acts_when_it_is_set_up_is_refused(model: RowModel, sample: Dataset, place: Workplace, marker: Path) -> None:
+def test_an_object_that_acts_when_it_is_set_up_is_refused(
+    model: RowModel, sample: Dataset, place: Workplace, marker: Path
+) -> None:
     run, folder = run_with(model, sample, place)
     model.rare_ = Trap(str(marker))  # type: ignore[assignment]  deep inside a model of ours
     skops.io.dump(model, folder / FILE)
@@ -178,7 +209,9 @@ def test_an_object_that_acts_when_it_is_set_up_is_refused(model: RowModel, sampl
     marker.unlink()
 
 
-def test_a_file_that_calls_a_program_is_refused(model: RowModel, sample: Dataset, place: Workplace, marker: Path) -> None:
+def test_a_file_that_calls_a_program_is_refused(
+    model: RowModel, sample: Dataset, place: Workplace, marker: Path
+) -> None:
     run, folder = run_with(model, sample, place)
     skops.io.dump(Command(["touch", str(marker)]), folder / FILE)
     schema = renamed(schema_of(folder / FILE), ("tests.test_model_files", "Command"), ("subprocess", "Popen"))
@@ -219,7 +252,9 @@ def test_a_pickle_is_refused(model: RowModel, sample: Dataset, place: Workplace,
     marker.unlink()
 
 
-def test_code_that_the_folder_names_is_not_imported(model: RowModel, sample: Dataset, place: Workplace, marker: Path) -> None:
+def test_code_that_the_folder_names_is_not_imported(
+    model: RowModel, sample: Dataset, place: Workplace, marker: Path
+) -> None:
     run, folder = run_with(model, sample, place)
     (folder / "planted_loader.py").write_text(f"open({str(marker)!r}, 'w')\n")
     described = (folder / "MLmodel").read_text()

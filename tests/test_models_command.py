@@ -21,9 +21,13 @@ from tests.test_model_files import table
 
 BY = Actor("alice", "tests")
 BACKTEST = {
-    "backtest_from": "2023-01-01", "backtest_until": "2023-12-31", "horizon": 5, "entities": "all",
-    "resolution": "day", "weather": "measured",
-}  # fmt: skip
+    "backtest_from": "2023-01-01",
+    "backtest_until": "2023-12-31",
+    "horizon": 5,
+    "entities": "all",
+    "resolution": "day",
+    "weather": "measured",
+}
 
 
 @pytest.fixture
@@ -79,8 +83,9 @@ def test_from_a_run_to_a_champion(models, sample: Dataset, place: Workplace) -> 
     assert "wape 0.0700" in said[0]
     events = [(event.event, event.application_name) for event in place.events.read()][-2:]
     assert events == [
-        ("model_registration", "Vigie command models register"), ("model_promotion", "Vigie command models promote"),
-    ]  # fmt: skip
+        ("model_registration", "Vigie command models register"),
+        ("model_promotion", "Vigie command models promote"),
+    ]
 
 
 def test_what_is_refused_and_what_is_forced(models, sample: Dataset, place: Workplace) -> None:  # type: ignore[no-untyped-def]

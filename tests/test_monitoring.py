@@ -33,15 +33,25 @@ PAGE = "operations/monitoring.py"
 NOW = datetime.now(UTC).replace(microsecond=0)
 
 
-def event(minutes: float, model: str | None = None, status: str = "completed", seconds: float = 1.0, **given: Any) -> Event:
+def event(
+    minutes: float, model: str | None = None, status: str = "completed", seconds: float = 1.0, **given: Any
+) -> Event:
     """An event so many minutes ago."""
     levels = {"completed": "INFO", "failed": "ERROR", "interrupted": "WARNING"}
     values: dict[str, Any] = {
-        "timestamp": NOW - timedelta(minutes=minutes), "event": "model_execution" if model else "data_load", "model_name": model,
-        "model_version": "0.1" if model else None, "status": status, "log_level": levels[status], "response_time": seconds,
-        "application_name": "Vigie page anomalies" if model else "Vigie page data", "user": "ada", "cpu_usage": 10 * seconds,
-        "memory_usage": 50.0, "emissions_kg": 1e-6 * seconds if model else None,
-    }  # fmt: skip
+        "timestamp": NOW - timedelta(minutes=minutes),
+        "event": "model_execution" if model else "data_load",
+        "model_name": model,
+        "model_version": "0.1" if model else None,
+        "status": status,
+        "log_level": levels[status],
+        "response_time": seconds,
+        "application_name": "Vigie page anomalies" if model else "Vigie page data",
+        "user": "ada",
+        "cpu_usage": 10 * seconds,
+        "memory_usage": 50.0,
+        "emissions_kg": 1e-6 * seconds if model else None,
+    }
     return Event(**values | given)
 
 
@@ -92,11 +102,33 @@ def test_what_is_told_first(used: Workplace) -> None:
 def test_runs_per_model(used: Workplace) -> None:
     table = monitoring.per_model(observed(used, "day").table)
     assert table.to_dict("records") == [
-        {"application": "Vigie page anomalies", "model": "Forest", "runs": 3, "completed": 2, "failed": 1, "interrupted": 0,
-         "p50": 2.0, "p95": pytest.approx(2.9), "cpu": 20.0, "memory": 50.0, "versions": 1},
-        {"application": "Vigie page clusters", "model": "KMeans", "runs": 1, "completed": 0, "failed": 0, "interrupted": 1,
-         "p50": 10.0, "p95": 10.0, "cpu": 100.0, "memory": 50.0, "versions": 1},
-    ]  # fmt: skip
+        {
+            "application": "Vigie page anomalies",
+            "model": "Forest",
+            "runs": 3,
+            "completed": 2,
+            "failed": 1,
+            "interrupted": 0,
+            "p50": 2.0,
+            "p95": pytest.approx(2.9),
+            "cpu": 20.0,
+            "memory": 50.0,
+            "versions": 1,
+        },
+        {
+            "application": "Vigie page clusters",
+            "model": "KMeans",
+            "runs": 1,
+            "completed": 0,
+            "failed": 0,
+            "interrupted": 1,
+            "p50": 10.0,
+            "p95": 10.0,
+            "cpu": 100.0,
+            "memory": 50.0,
+            "versions": 1,
+        },
+    ]
 
 
 def test_over_time(used: Workplace) -> None:
@@ -124,7 +156,9 @@ def test_errors_are_newest_first(used: Workplace) -> None:
 def test_emissions(used: Workplace) -> None:
     table = monitoring.emissions(observed(used, "all").table).set_index("model")
     assert table.loc["Forest", "kg"] == pytest.approx(10.5e-6)
-    assert table.loc["KMeans", ["runs", "hours", "kg", "grams_per_run"]].tolist() == pytest.approx([2, 15 / 3600, 15e-6, 7.5e-3])
+    assert table.loc["KMeans", ["runs", "hours", "kg", "grams_per_run"]].tolist() == pytest.approx(
+        [2, 15 / 3600, 15e-6, 7.5e-3]
+    )
 
 
 def test_filters(used: Workplace) -> None:
@@ -148,7 +182,9 @@ def test_elasticsearch_and_files_say_the_same(used: Workplace, server: Running) 
         assert (here.source, there.source, there.why) == ("files", "elasticsearch", None)
         for each in (monitoring.per_model, monitoring.over_time, monitoring.errors, monitoring.emissions):
             pd.testing.assert_frame_equal(each(here.table), each(there.table), check_categorical=False)
-        pd.testing.assert_frame_equal(monitoring.anomalies_per_entity(here), monitoring.anomalies_per_entity(there), check_categorical=False)
+        pd.testing.assert_frame_equal(
+            monitoring.anomalies_per_entity(here), monitoring.anomalies_per_entity(there), check_categorical=False
+        )
         assert monitoring.figures(here.table) == monitoring.figures(there.table)
 
 
@@ -190,7 +226,11 @@ def test_lines_that_are_json_and_no_events_are_left_out(used: Workplace) -> None
 
 def test_lines_of_earlier_versions_count(tmp_path: Path) -> None:
     log = Events(tmp_path)
-    old = {name: value for name, value in json.loads(EVENTS[0].line()).items() if name not in ("user", "emissions_kg", "details")}
+    old = {
+        name: value
+        for name, value in json.loads(EVENTS[0].line()).items()
+        if name not in ("user", "emissions_kg", "details")
+    }
     (tmp_path / "events-2026-11.jsonl").write_text(json.dumps(old) + "\n")
     found = monitoring.tables(of_log(log)[0])
     assert (len(found.table), len(found.entities), found.table["user"].isna().all()) == (1, 0, True)
@@ -277,7 +317,13 @@ def test_the_page_shows_figures_and_views(at: Workplace) -> None:  # noqa: F811
         at.events.add(each)
     app = opened(PAGE)
     assert not app.exception
-    assert metrics(app) == {"Actions": "6", "Failed": "33.33%", "Response time p50": "2.5 s", "Response time p95": "8.62 s", "Users": "2"}
+    assert metrics(app) == {
+        "Actions": "6",
+        "Failed": "33.33%",
+        "Response time p50": "2.5 s",
+        "Response time p95": "8.62 s",
+        "Users": "2",
+    }
     assert "no Elasticsearch is named" in texts(app)
     for name in ("Runs", "Response time", "Processor and memory", "Anomalies", "Errors", "Emissions"):
         app = view(app, name)

@@ -146,7 +146,9 @@ def test_a_run_of_another_page_is_left_alone_and_a_missing_one_is_told(at: Workp
     small = sample.select(sample.entities[:2])
     digest, bob = at.datasets.save(small), Actor("bob", "tests")
     runs = {
-        "anomalies": detect(small, detectors()["isolation-forest"](n_estimators=10), compare_with="entity", at=at, by=bob)[1].id,
+        "anomalies": detect(
+            small, detectors()["isolation-forest"](n_estimators=10), compare_with="entity", at=at, by=bob
+        )[1].id,
         "clusters": cluster(small, clusterers()["kmeans"](n_clusters=2), at=at, by=bob)[1].id,
         "forecast": forecast(small, forecasters()["seasonal-naive"](), Plan(horizon=2), at=at, by=bob)[1].id,
     }

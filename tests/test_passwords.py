@@ -17,12 +17,27 @@ COMMON, NAME, WORD = "people use most", "name of the user or of this product", "
 @pytest.mark.parametrize(
     ("password", "reason"),
     [
-        ("0123456789", RUN), ("9876543210", RUN), ("abcdefghijkl", RUN), ("aaaaaaaaaaaa", REPEATED), ("xyzxyzxyzxyz", REPEATED),
-        ("qwertyuiop[]", ROW), ("azertyuiop", ROW), ("qsdfghjklm", ROW), ("12/03/1985", DATE), ("1985-03-12!", DATE),
-        ("motdepasse1", COMMON), ("password123", COMMON), ("P@ssw0rd!!", COMMON), ("Liechtenstein", WORD), ("vigievigie", REPEATED), ("vigie2026!", NAME),
-        ("alice-rules-71", NAME), ("ALICE~dupont~9", NAME), ("Dupont~lantern~71~plum", NAME),
+        ("0123456789", RUN),
+        ("9876543210", RUN),
+        ("abcdefghijkl", RUN),
+        ("aaaaaaaaaaaa", REPEATED),
+        ("xyzxyzxyzxyz", REPEATED),
+        ("qwertyuiop[]", ROW),
+        ("azertyuiop", ROW),
+        ("qsdfghjklm", ROW),
+        ("12/03/1985", DATE),
+        ("1985-03-12!", DATE),
+        ("motdepasse1", COMMON),
+        ("password123", COMMON),
+        ("P@ssw0rd!!", COMMON),
+        ("Liechtenstein", WORD),
+        ("vigievigie", REPEATED),
+        ("vigie2026!", NAME),
+        ("alice-rules-71", NAME),
+        ("ALICE~dupont~9", NAME),
+        ("Dupont~lantern~71~plum", NAME),
     ],
-)  # fmt: skip
+)
 def test_weak_passwords_are_refused_with_the_reason(password: str, reason: str) -> None:
     with pytest.raises(BadOption, match="too easy to guess") as error:
         passwords.check(password, "alice.dupont@example.org")
@@ -30,7 +45,17 @@ def test_weak_passwords_are_refused_with_the_reason(password: str, reason: str) 
     assert password not in str(error.value)
 
 
-@pytest.mark.parametrize("password", ["Fjord-lantern-71-plum", "correct horse battery", "été~brûlé~où~71", "Tr0ub4dor&3-zeppelin", "密码很长而且很难猜到的", "k9$Wq!vR2#xT"])
+@pytest.mark.parametrize(
+    "password",
+    [
+        "Fjord-lantern-71-plum",
+        "correct horse battery",
+        "été~brûlé~où~71",
+        "Tr0ub4dor&3-zeppelin",
+        "密码很长而且很难猜到的",
+        "k9$Wq!vR2#xT",
+    ],
+)
 def test_strong_passwords_are_accepted(password: str) -> None:
     passwords.check(password, "alice.dupont@example.org")
 

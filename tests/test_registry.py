@@ -30,9 +30,13 @@ from tests.test_model_files import table
 
 BY = Actor("alice", "tests")
 BACKTEST = {
-    "backtest_from": "2023-01-01", "backtest_until": "2023-12-31", "horizon": 5, "entities": "all",
-    "resolution": "day", "weather": "measured",
-}  # fmt: skip
+    "backtest_from": "2023-01-01",
+    "backtest_until": "2023-12-31",
+    "horizon": 5,
+    "entities": "all",
+    "resolution": "day",
+    "weather": "measured",
+}
 NAME = "gas-forecast"
 
 
@@ -67,10 +71,18 @@ def test_registered_promoted_and_loaded_by_alias(tested, model: RowModel, sample
     assert (version.number, version.aliases, version.run_id) == (1, ("challenger",), run)
     assert version.figures["wape"] == 0.08
     assert version.test == {name: str(value) for name, value in BACKTEST.items()} | {"dataset.digest": sample.digest}
-    assert version.tags | {
-        "task": "forecast", "registered.by": "alice", "dataset.digest": sample.digest, "model_name": "Ridge",
-        "vigie.key": past_run(run, place).record.key, "metric": "wape, lower is better",
-    } == version.tags  # fmt: skip
+    assert (
+        version.tags
+        | {
+            "task": "forecast",
+            "registered.by": "alice",
+            "dataset.digest": sample.digest,
+            "model_name": "Ridge",
+            "vigie.key": past_run(run, place).record.key,
+            "metric": "wape, lower is better",
+        }
+        == version.tags
+    )
     champion, comparison = promote(NAME, at=place, by=BY)
     assert (champion.aliases, comparison) == (("champion",), None)
     loaded = load(NAME, at=place, kind=RowModel)
@@ -98,7 +110,9 @@ def test_mlflow_loads_it_by_alias(tested, model: RowModel, sample: Dataset, plac
     assert "entity" in {column.name for column in served.metadata.signature.inputs}
 
 
-def test_another_machine_loads_it_by_alias(tested, model: RowModel, sample: Dataset, place: Workplace, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+def test_another_machine_loads_it_by_alias(
+    tested, model: RowModel, sample: Dataset, place: Workplace, tmp_path: Path
+) -> None:  # type: ignore[no-untyped-def]
     register(tested(0.08), NAME, at=place, by=BY)
     elsewhere = replace(place, tracking=Tracking(place.tracking.uri, None, tmp_path / "elsewhere"))
     loaded = load(NAME, "challenger", at=elsewhere, kind=RowModel)
@@ -154,11 +168,16 @@ def test_the_worse_one_is_refused_unless_forced_with_a_reason(tested, place: Wor
 
     champion, _ = promote(NAME, at=place, by=Actor("bob", "tests"), force=True, reason="needs no temperature")
     assert aliases(place) == {2: ("champion",), 1: ("previous",)}
-    promoted = {tag: text for tag, text in champion.tags.items() if tag.startswith("promoted.") and tag != "promoted.at"}
+    promoted = {
+        tag: text for tag, text in champion.tags.items() if tag.startswith("promoted.") and tag != "promoted.at"
+    }
     assert promoted == {
-        "promoted.by": "bob", "promoted.over": "1", "promoted.forced": "true",
-        "promoted.reason": "needs no temperature", "promoted.figures": "wape: 0.07 → 0.09",
-    }  # fmt: skip
+        "promoted.by": "bob",
+        "promoted.over": "1",
+        "promoted.forced": "true",
+        "promoted.reason": "needs no temperature",
+        "promoted.figures": "wape: 0.07 → 0.09",
+    }
     promote(NAME, 1, at=place, by=BY)  # and back, because the first one is better
     assert aliases(place) == {2: ("previous",), 1: ("champion",)}
 
@@ -177,7 +196,9 @@ def test_the_worse_one_is_refused_unless_forced_with_a_reason(tested, place: Wor
     ],
     ids=lambda given: next(iter(given)) if isinstance(given, dict) else "",
 )
-def test_what_was_tested_otherwise_is_not_compared(tested, place: Workplace, params: dict[str, Any], words: str) -> None:  # type: ignore[no-untyped-def]
+def test_what_was_tested_otherwise_is_not_compared(
+    tested, place: Workplace, params: dict[str, Any], words: str
+) -> None:  # type: ignore[no-untyped-def]
     register(tested(0.07), NAME, at=place, by=BY)
     promote(NAME, at=place, by=BY)
     register(tested(**{"wape": 0.01} | params), NAME, at=place, by=BY)
@@ -285,9 +306,11 @@ def test_a_silent_server_says_so_in_time(tested, model: RowModel, tmp_path: Path
     at = workplace_in(tmp_path / "client", empty_store, f"http://127.0.0.1:{free_port()}")
     run = tested(0.07, at)
     for ask in (
-        lambda: listed(at), lambda: load(NAME, at=at), lambda: promote(NAME, at=at, by=BY),
+        lambda: listed(at),
+        lambda: load(NAME, at=at),
+        lambda: promote(NAME, at=at, by=BY),
         lambda: register("f" * 32, NAME, at=at, by=BY),
-    ):  # fmt: skip
+    ):
         at.tracking._down_until = 0.0
         began = time.perf_counter()
         with pytest.raises(VigieError, match="does not answer"):
@@ -306,7 +329,7 @@ def test_two_registrations_at_once(tested, place: Workplace) -> None:  # type: i
     threads = [
         threading.Thread(target=lambda run=run: got.append(register(run, NAME, at=place, by=BY).number))
         for run in (*runs, *runs)
-    ]  # fmt: skip
+    ]
     for thread in threads:
         thread.start()
     for thread in threads:

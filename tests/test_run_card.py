@@ -1,4 +1,6 @@
-"""The card of a run: what it says, that nothing from outside gets into it as code, and that its command gives the same again."""
+"""The card of a run: what it says, that nothing from outside gets into it as code, and that its command gives the
+same again.
+"""
 
 import json
 import os
@@ -54,7 +56,13 @@ def repeated(command: str, folder: Path) -> str:
     assert words[0] == "python"
     environment = os.environ | {"VIGIE_DATA_DIR": str(folder), "OMP_NUM_THREADS": "1", "MLFLOW_TRACKING_URI": ""}
     ran = subprocess.run(
-        [sys.executable, *words[1:], "--json"], cwd=ROOT, env=environment, capture_output=True, text=True, timeout=300, check=False
+        [sys.executable, *words[1:], "--json"],
+        cwd=ROOT,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
     )
     assert ran.returncode == 0, ran.stderr
     return str(json.loads(ran.stdout)["run_id"])
@@ -172,9 +180,18 @@ def hostile(text: str) -> bool:
 def test_a_command_survives_the_shell(entities: list[str], share: float) -> None:
     """What a shell makes of the command are the words that were meant, whatever entities are called."""
     asked = {
-        "dataset": "0" * 64, "fitted_by": "", "detector": "isolation-forest", "compare_with": "entity", "incomplete": "drop",
-        "contamination": share, "risk": None, "settings": {}, "entities": entities, "start": "", "end": "",
-    }  # fmt: skip
+        "dataset": "0" * 64,
+        "fitted_by": "",
+        "detector": "isolation-forest",
+        "compare_with": "entity",
+        "incomplete": "drop",
+        "contamination": share,
+        "risk": None,
+        "settings": {},
+        "entities": entities,
+        "start": "",
+        "end": "",
+    }
     words = shlex.split(command_line("anomalies", asked))
     assert words[:5] == ["python", "-m", "core", "detect", "0" * 64]
     assert [word.removeprefix("--entity=") for word in words if word.startswith("--entity=")] == entities
@@ -186,13 +203,20 @@ def test_a_real_shell_and_a_hostile_entity(here: Workplace, tmp_path: Path, samp
     name = f"--x'; touch {tmp_path / 'owned'}; echo \"$(id)` #\n"
     renamed = sample.select(sample.entities[:1])
     index = pd.MultiIndex.from_arrays([[name] * len(renamed), renamed.time], names=["entity", "time"])
-    other = renamed.replace(**{part: None if getattr(renamed, part) is None else getattr(renamed, part).set_axis(index) for part in ("frame", "drivers", "context")})
+    other = renamed.replace(
+        **{
+            part: None if getattr(renamed, part) is None else getattr(renamed, part).set_axis(index)
+            for part in ("frame", "drivers", "context")
+        }
+    )
     here.datasets.save(other)
     run = detected(other, here, selection=Selection((name,)))
     command = run_card(run, here).repeat.command
     line = f"{shlex.quote(sys.executable)}{command.removeprefix('python')} --json"
     environment = os.environ | {"VIGIE_DATA_DIR": str(tmp_path), "OMP_NUM_THREADS": "1", "MLFLOW_TRACKING_URI": ""}
-    ran = subprocess.run(["sh", "-c", line], cwd=ROOT, env=environment, capture_output=True, text=True, timeout=120, check=False)
+    ran = subprocess.run(
+        ["sh", "-c", line], cwd=ROOT, env=environment, capture_output=True, text=True, timeout=120, check=False
+    )
     assert ran.returncode == 0, ran.stderr
     assert not (tmp_path / "owned").exists()
     again = anomalies.detection_of(json.loads(ran.stdout)["run_id"], here)
@@ -226,9 +250,16 @@ class Tags(HTMLParser):
 def hostile_run(here: Workplace, sample: Dataset) -> str:
     """Data from a file and of an entity whose names are code."""
     some = sample.select(sample.entities[:1])
-    index = pd.MultiIndex.from_arrays([["\"><img src=x onerror='alert(2)'>"] * len(some), some.time], names=["entity", "time"])
-    parts = {part: None if getattr(some, part) is None else getattr(some, part).set_axis(index) for part in ("frame", "drivers", "context")}
-    bad = some.replace(**parts, files=(SCRIPT,), recipe=(Repair("<b>kind</b>", {"note": "</pre><script>alert(3)</script>"}),))
+    index = pd.MultiIndex.from_arrays(
+        [["\"><img src=x onerror='alert(2)'>"] * len(some), some.time], names=["entity", "time"]
+    )
+    parts = {
+        part: None if getattr(some, part) is None else getattr(some, part).set_axis(index)
+        for part in ("frame", "drivers", "context")
+    }
+    bad = some.replace(
+        **parts, files=(SCRIPT,), recipe=(Repair("<b>kind</b>", {"note": "</pre><script>alert(3)</script>"}),)
+    )
     here.datasets.save(bad)
     return detected(bad, here, selection=Selection((bad.entities[0],)))
 
@@ -251,7 +282,17 @@ def test_the_page_says_what_the_run_was(here: Workplace, sample: Dataset) -> Non
     run = detected(sample, here, risk=0.001)
     card = run_card(run, here)
     page = Tags(html(card)).text
-    for word in (run, sample.digest, "IsolationForest", "n_estimators", "alice", "scikit-learn", "no labels", card.repeat.command.split()[3], "codecarbon"):
+    for word in (
+        run,
+        sample.digest,
+        "IsolationForest",
+        "n_estimators",
+        "alice",
+        "scikit-learn",
+        "no labels",
+        card.repeat.command.split()[3],
+        "codecarbon",
+    ):
         assert word in page, word
     assert card.model.seed == 7
     assert card.versions["python"] == ".".join(map(str, sys.version_info[:3]))
@@ -276,7 +317,12 @@ def test_the_json_has_a_version_and_no_language(here: Workplace, sample: Dataset
 
 def test_the_page_speaks_the_language_of_the_person(here: Workplace, sample: Dataset) -> None:
     card = run_card(detected(sample, here), here)
-    french = html(card, say=lambda text: {"Run": "Exécution", "Threshold": "Seuil"}.get(text, text), shown=lambda value: str(value).replace(".", ","), language="fr")
+    french = html(
+        card,
+        say=lambda text: {"Run": "Exécution", "Threshold": "Seuil"}.get(text, text),
+        shown=lambda value: str(value).replace(".", ","),
+        language="fr",
+    )
     assert '<html lang="fr">' in french
     assert "<h2>Seuil</h2>" in french
     assert html(card, catalogue("fr").gettext, str, "fr").startswith("<!doctype html>")
@@ -284,7 +330,9 @@ def test_the_page_speaks_the_language_of_the_person(here: Workplace, sample: Dat
 
 def test_a_forecast_is_beside_the_naive_ones(here: Workplace, sample: Dataset) -> None:
     small = sample.select(sample.entities[:2])
-    _, run = forecast.forecast(small, forecast.forecasters()["seasonal-naive"](), forecast.Plan(horizon=2), at=here, by=BY)
+    _, run = forecast.forecast(
+        small, forecast.forecasters()["seasonal-naive"](), forecast.Plan(horizon=2), at=here, by=BY
+    )
     card = run_card(run.id, here)
     assert card.score_card is not None
     assert [line for line, _ in card.score_card.lines] == ["seasonal-naive", "naive1", "naive7"]
@@ -298,7 +346,14 @@ def test_a_forecast_is_beside_the_naive_ones(here: Workplace, sample: Dataset) -
 def test_labels_bring_a_score_card_with_baselines(here: Workplace, kpis: Dataset) -> None:
     few = kpis.rows(np.arange(600))
     labels = pd.Series(np.arange(600) % 50 == 7, index=few.frame.index)
-    _, run = sequences.train(few.replace(labels=labels), sequences.detectors()["pca-residual"](), Plan("400"), Asked("best_f1", 0.0, "1000 rows"), at=here, by=BY)
+    _, run = sequences.train(
+        few.replace(labels=labels),
+        sequences.detectors()["pca-residual"](),
+        Plan("400"),
+        Asked("best_f1", 0.0, "1000 rows"),
+        at=here,
+        by=BY,
+    )
     card = run_card(run.id, here)
     assert card.score_card is not None
     assert {line for line, _ in card.score_card.lines} >= {"pca-residual", "random", "mean_distance", "pca"}
@@ -321,7 +376,10 @@ def test_a_comparison_says_that_no_command_repeats_it(here: Workplace, kpis: Dat
 
 
 def failed(dataset: Dataset, at: Workplace) -> str:
-    with pytest.raises(BadData), tracked_run("anomalies", "IsolationForest", {"contamination": 0.1}, dataset, BY, at) as run:
+    with (
+        pytest.raises(BadData),
+        tracked_run("anomalies", "IsolationForest", {"contamination": 0.1}, dataset, BY, at) as run,
+    ):
         raise BadData("Nothing is left of {file} at https://bob:secret@host/.", file="x.csv")
     return run.id
 
@@ -351,7 +409,9 @@ def test_a_run_of_another_machine_has_the_same_card(here: Workplace, tmp_path: P
     here.datasets.save(sample)
     run = detected(sample, here)
     mine = run_card(run, here)
-    elsewhere = Workplace.below(tmp_path / "elsewhere", Tracking(here.tracking.uri, None, tmp_path / "elsewhere" / "runs"))
+    elsewhere = Workplace.below(
+        tmp_path / "elsewhere", Tracking(here.tracking.uri, None, tmp_path / "elsewhere" / "runs")
+    )
     theirs = run_card(run, elsewhere)
     assert theirs.about.task == "anomalies"
     assert not theirs.data.stored_here

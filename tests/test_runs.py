@@ -37,12 +37,23 @@ def made(at: Workplace, number: int, task: str = "anomalies", **tags: str) -> st
     client = MlflowClient(at.tracking.uri)
     experiment = at.tracking.experiment(client, task)
     began = 1_700_000_000_000 + 1000 * number
-    given_tags = {KEY: f"{number:032x}", "vigie.status": "completed", "model_name": "Forest", "user": "alice", "dataset.files": "gas.csv", "dataset.digest": DIGEST} | tags
-    run = client.create_run(experiment, began, run_name=f"{given_tags['model_name']} · {given_tags['dataset.files'][:80]}")
+    given_tags = {
+        KEY: f"{number:032x}",
+        "vigie.status": "completed",
+        "model_name": "Forest",
+        "user": "alice",
+        "dataset.files": "gas.csv",
+        "dataset.digest": DIGEST,
+    } | tags
+    run = client.create_run(
+        experiment, began, run_name=f"{given_tags['model_name']} · {given_tags['dataset.files'][:80]}"
+    )
     client.log_batch(
-        run.info.run_id, [Metric("seconds", 1.0 + number, began, 0), Metric("emissions_kg", 1e-6 * (number + 1), began, 0)],
-        [Param("number", str(number))], [RunTag(name, text) for name, text in given_tags.items()],
-    )  # fmt: skip
+        run.info.run_id,
+        [Metric("seconds", 1.0 + number, began, 0), Metric("emissions_kg", 1e-6 * (number + 1), began, 0)],
+        [Param("number", str(number))],
+        [RunTag(name, text) for name, text in given_tags.items()],
+    )
     client.set_terminated(run.info.run_id, "FINISHED", began + 500)
     return str(run.info.run_id)
 
@@ -105,9 +116,12 @@ def test_runs_that_began_together_are_each_listed_once(place: Workplace) -> None
 )
 def test_filters(place: Workplace, wanted: Wanted, numbers: list[int]) -> None:
     every = [
-        made(place, 0), made(place, 1, user="bob"), made(place, 2, "forecast", model_name="Ridge"),
-        made(place, 3, **{"dataset.files": "élec_b.csv", "dataset.digest": "cd34" * 16}), made(place, 4, **{"vigie.status": "failed", "error": "BadData: No rows"}),
-    ]  # fmt: skip
+        made(place, 0),
+        made(place, 1, user="bob"),
+        made(place, 2, "forecast", model_name="Ridge"),
+        made(place, 3, **{"dataset.files": "élec_b.csv", "dataset.digest": "cd34" * 16}),
+        made(place, 4, **{"vigie.status": "failed", "error": "BadData: No rows"}),
+    ]
     MlflowClient(place.tracking.uri).set_terminated(every[4], "FAILED")
     assert ids(search(place, wanted)[0]) == [every[number] for number in numbers]
 
@@ -123,9 +137,22 @@ def stored(tmp_path_factory: pytest.TempPathFactory, empty_store: Path) -> Workp
 
 
 NAMES = (
-    "plain", "it's", 'say "so"', "a\\b", "100%", "under_score", "x' OR '1'='1", "`tick`", "; DROP TABLE runs; --", "été à Évry", "a%' and tags.user = 'b",
-    "日本", "new\nline", "ILIKE", "' and attributes.status = 'FINISHED",
-)  # fmt: skip
+    "plain",
+    "it's",
+    'say "so"',
+    "a\\b",
+    "100%",
+    "under_score",
+    "x' OR '1'='1",
+    "`tick`",
+    "; DROP TABLE runs; --",
+    "été à Évry",
+    "a%' and tags.user = 'b",
+    "日本",
+    "new\nline",
+    "ILIKE",
+    "' and attributes.status = 'FINISHED",
+)
 
 
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -143,7 +170,9 @@ def test_what_a_person_types_neither_breaks_nor_widens_a_filter(stored: Workplac
         assert not silent
         if searching.DIGEST.fullmatch(typed) and name == "data":
             continue
-        assert ids(found) == [each.record.id for each in every.runs if typed.casefold() in each.record.tags[tag].casefold()]
+        assert ids(found) == [
+            each.record.id for each in every.runs if typed.casefold() in each.record.tags[tag].casefold()
+        ]
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -159,7 +188,9 @@ def test_a_token_that_is_none_begins_anew_or_ends(stored: Workplace, token: str)
     assert not silent
 
 
-def test_a_search_that_finds_little_stops_after_a_second_and_goes_on(stored: Workplace, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_search_that_finds_little_stops_after_a_second_and_goes_on(
+    stored: Workplace, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(searching, "SEARCHING", 0.0)
     monkeypatch.setattr(searching, "SCANNED", 4)
     found, seen, pages = search(stored, Wanted(text="été"))[0], [], 1
@@ -214,7 +245,11 @@ def test_without_mlflow_this_machine_remembers(tmp_path: Path, empty_store: Path
 
 @pytest.mark.server
 def test_a_server_that_answers_dies_and_hangs(
-    tmp_path: Path, empty_store: Path, sample: Dataset, mlflow_server: tuple[str, Server], monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path,
+    empty_store: Path,
+    sample: Dataset,
+    mlflow_server: tuple[str, Server],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     uri, start = mlflow_server
     server = start()
@@ -259,7 +294,9 @@ def three(place: Workplace, sample: Dataset) -> list[str]:
     """Runs that differ in one parameter; the second is better, the third costs nothing."""
     made = []
     for number, (wape, coverage) in enumerate(((0.3, 0.9), (0.1, 0.8), (0.2, 0.7))):
-        with tracked_run("forecast", "Ridge", {"alpha": number, "horizon": 7, "=cmd": "=1+1"}, sample, BY, place) as run:
+        with tracked_run(
+            "forecast", "Ridge", {"alpha": number, "horizon": 7, "=cmd": "=1+1"}, sample, BY, place
+        ) as run:
             run.metrics |= {"wape": wape, "wape_7": wape, "coverage": coverage, "r2": 0.5}
         made.append(run.id)
     return made
@@ -291,19 +328,40 @@ def test_what_differs_on_other_data_and_what_is_missing(place: Workplace, three:
         compared([three[0], "f" * 32], place)
 
 
-@pytest.mark.parametrize(("metric", "way"), [("wape", -1), ("wape_28", -1), ("vus_pr", 1), ("hit_100", 1), ("seconds", -1), ("coverage", 0), ("random.f1", 0), ("pa_f1", 0)])
+@pytest.mark.parametrize(
+    ("metric", "way"),
+    [
+        ("wape", -1),
+        ("wape_28", -1),
+        ("vus_pr", 1),
+        ("hit_100", 1),
+        ("seconds", -1),
+        ("coverage", 0),
+        ("random.f1", 0),
+        ("pa_f1", 0),
+    ],
+)
 def test_which_way_is_better(metric: str, way: int) -> None:
     assert direction(metric) == way
 
 
 def listed(accuracy: float, kg: float, digest: str = "a", **params: object) -> searching.Listed:
     tags = {"dataset.digest": digest, "dataset.files": f"{digest}<b>.csv", "model_name": "Ridge"}
-    record = Record("forecast", "x", params=params, metrics={"wape": accuracy, "emissions_kg": kg}, tags=tags, status="completed")
+    record = Record(
+        "forecast", "x", params=params, metrics={"wape": accuracy, "emissions_kg": kg}, tags=tags, status="completed"
+    )
     return searching.Listed(record, "completed")
 
 
 def test_the_front_is_what_no_run_on_the_same_data_beats() -> None:
-    some = [listed(0.1, 3e-6), listed(0.2, 1e-6), listed(0.2, 2e-6), listed(0.3, 5e-6), listed(0.9, 9e-6, "b"), listed(0.01, 1e-9, model_run="x")]
+    some = [
+        listed(0.1, 3e-6),
+        listed(0.2, 1e-6),
+        listed(0.2, 2e-6),
+        listed(0.3, 5e-6),
+        listed(0.9, 9e-6, "b"),
+        listed(0.01, 1e-9, model_run="x"),
+    ]
     points = cost_of_accuracy(some, "forecast")
     assert points["front"].tolist() == [True, True, False, False, True]
     figure = accuracy_and_cost(points, "wape")

@@ -100,8 +100,12 @@ def test_scores_are_those_of_each_series_alone(tiles: Path, tmp_path: Path) -> N
     assert tally.anomalies == found["anomaly"].sum() > 0
     summary = pd.read_parquet(tmp_path / "out" / "summary.parquet").set_index("file")
     by_file = found.groupby("file")
-    pd.testing.assert_series_equal(summary["max_score"].sort_index(), by_file["score"].max(), check_names=False, check_dtype=False)
-    pd.testing.assert_series_equal(summary["anomalies"].sort_index(), by_file["anomaly"].sum(), check_names=False, check_dtype=False)
+    pd.testing.assert_series_equal(
+        summary["max_score"].sort_index(), by_file["score"].max(), check_names=False, check_dtype=False
+    )
+    pd.testing.assert_series_equal(
+        summary["anomalies"].sort_index(), by_file["anomaly"].sum(), check_names=False, check_dtype=False
+    )
     assert (summary["first"].sort_index() == by_file["time"].min()).all()
 
 
@@ -110,10 +114,20 @@ def test_a_model_of_windows_is_scored_streaming_or_as_trained(tiles: Path, tmp_p
     model = fitted(SGmVRNN(steps=3, scoring="windows"), whole)
     work = with_ours(model, tiles, tmp_path / "out")
     scored(replace(work, streaming=False), 1000, pattern="Waze/**/*.txt")
-    np.testing.assert_allclose(scores(tmp_path / "out")["score"], np.concatenate([each.score for each in model.score(whole)]), rtol=1e-4, atol=1e-4)
+    np.testing.assert_allclose(
+        scores(tmp_path / "out")["score"],
+        np.concatenate([each.score for each in model.score(whole)]),
+        rtol=1e-4,
+        atol=1e-4,
+    )
     scored(with_ours(model, tiles, tmp_path / "streams"), 1000, pattern="Waze/**/*.txt")
     model.detector.scoring = "streaming"  # type: ignore[attr-defined]
-    np.testing.assert_allclose(scores(tmp_path / "streams")["score"], np.concatenate([each.score for each in model.score(whole)]), rtol=1e-4, atol=1e-4)
+    np.testing.assert_allclose(
+        scores(tmp_path / "streams")["score"],
+        np.concatenate([each.score for each in model.score(whole)]),
+        rtol=1e-4,
+        atol=1e-4,
+    )
 
 
 @pytest.mark.parametrize("order", ["sorted", "mixed"])
@@ -181,10 +195,18 @@ def test_bad_files_are_listed_and_the_others_scored(tiles: Path, tmp_path: Path)
     tally = scored(with_ours(model, tiles, tmp_path / "out"), 130)
     assert tally.series == 19
     listed = pd.read_csv(tmp_path / "out" / "skipped.csv").set_index("file")["reason"]
-    assert sorted(listed.index) == sorted(dict(tally.skipped)) == [
-        "Netflix/DL/Netflix_DL_Tile_1.txt", "Netflix/DL/Netflix_DL_Tile_2.txt", "Netflix/DL/Netflix_DL_Tile_4.txt",
-        "broken.parquet", "image.png", "other.csv",
-    ]  # fmt: skip
+    assert (
+        sorted(listed.index)
+        == sorted(dict(tally.skipped))
+        == [
+            "Netflix/DL/Netflix_DL_Tile_1.txt",
+            "Netflix/DL/Netflix_DL_Tile_2.txt",
+            "Netflix/DL/Netflix_DL_Tile_4.txt",
+            "broken.parquet",
+            "image.png",
+            "other.csv",
+        ]
+    )
     assert "3 quarter-hours" in listed["Netflix/DL/Netflix_DL_Tile_2.txt"]
     assert "fitted on the columns" in listed["other.csv"]
     assert "damaged Parquet" in listed["broken.parquet"]
@@ -215,7 +237,9 @@ def test_a_file_that_goes_away_meanwhile_is_listed(tiles: Path, tmp_path: Path) 
     assert "cannot be read" in tally.skipped[0][1]
 
 
-def test_a_folder_that_does_not_fit_is_refused_early(files: Path, tiles: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_folder_that_does_not_fit_is_refused_early(
+    files: Path, tiles: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     model = fitted(PcaResidual(), load([tiles / "Waze"]))
     monkeypatch.setattr("core.scale.IN_VAIN", 5)
     with pytest.raises(BadData, match=r"none of the first 5 files.*fitted on the columns"):
@@ -230,9 +254,13 @@ def test_batches_are_some_files_in_natural_order(files: Path) -> None:
     (files / ".hidden.csv").write_text("x")
     (files / "map.geojson").write_text("{}")
     cut = [step for step in batches(Folder.of(files), 100) if isinstance(step, Batch)]
-    assert [path for batch in cut for unit in batch.units for path in unit.files] == [f"site_{number}.csv" for number in range(24)]
+    assert [path for batch in cut for unit in batch.units for path in unit.files] == [
+        f"site_{number}.csv" for number in range(24)
+    ]
     assert {len(batch.units) for batch in cut[:-1]} <= {4, 5, 6}
-    assert [step.digest for step in batches(Folder.of(files), 100) if isinstance(step, Batch)] == [batch.digest for batch in cut]
+    assert [step.digest for step in batches(Folder.of(files), 100) if isinstance(step, Batch)] == [
+        batch.digest for batch in cut
+    ]
 
 
 def test_patterns(tiles: Path, tmp_path: Path) -> None:
@@ -252,7 +280,13 @@ def test_the_list_of_files_has_a_digest(files: Path) -> None:
     assert Folder.of(files).inventory().digest != before.digest
 
 
-@pytest.mark.parametrize(("per", "groups"), [("folder", ["Netflix/DL", "Waze/DL", "more"]), ("name", ["Netflix/DL/Netflix", "Waze/DL/Waze", "more/a", "more/b"])])
+@pytest.mark.parametrize(
+    ("per", "groups"),
+    [
+        ("folder", ["Netflix/DL", "Waze/DL", "more"]),
+        ("name", ["Netflix/DL/Netflix", "Waze/DL/Waze", "more/a", "more/b"]),
+    ],
+)
 def test_groups(tiles: Path, per: scale.Per, groups: list[str]) -> None:
     (tiles / "more").mkdir()
     for name in ("a_1.csv", "a_2.csv", "b_1.csv"):
@@ -297,7 +331,9 @@ def test_a_killed_worker_loses_nothing(files: Path, tmp_path: Path) -> None:
 
     tally = scored(work_of(model, files, tmp_path / "out"), 20, Place(2), Watching(6, kill))
     assert (tally.series, tally.batches, tally.skipped) == (24, 24, [])
-    assert scores(tmp_path / "out")["file"].value_counts().to_dict() == {f"site_{number}.csv": 20 for number in range(24)}
+    assert scores(tmp_path / "out")["file"].value_counts().to_dict() == {
+        f"site_{number}.csv": 20 for number in range(24)
+    }
     by = Counter(line.split()[0] for line in (tmp_path / "log").read_text().splitlines())
     assert str(killed[0]) in by
     assert len(by) >= 2  # others went on
@@ -358,7 +394,11 @@ def test_progress_tells_rate_and_time_left(files: Path, tmp_path: Path) -> None:
             super().tell(share, doing)
             told.append((share, doing))
 
-    scored(with_ours(fitted(PcaResidual(), load([files / "site_1.csv"])), files, tmp_path / "out"), 20, progress=Listening())
+    scored(
+        with_ours(fitted(PcaResidual(), load([files / "site_1.csv"])), files, tmp_path / "out"),
+        20,
+        progress=Listening(),
+    )
     shares = [share for share, _ in told]
     assert shares == sorted(shares)
     assert shares[-1] == 1.0
@@ -372,7 +412,10 @@ def test_progress_tells_rate_and_time_left(files: Path, tmp_path: Path) -> None:
 def cluster() -> Iterator[LocalCluster]:
     """A scheduler and a worker that listen as those of other machines do."""
     quiet = {"dashboard_address": "127.0.0.1:0", "scheduler_kwargs": {"dashboard": False}}
-    with dask.config.set(places.PLAIN), LocalCluster(n_workers=1, threads_per_worker=2, processes=False, protocol="tcp", **quiet) as found:
+    with (
+        dask.config.set(places.PLAIN),
+        LocalCluster(n_workers=1, threads_per_worker=2, processes=False, protocol="tcp", **quiet) as found,
+    ):
         yield found
 
 
@@ -383,7 +426,9 @@ def test_a_scheduler_elsewhere(files: Path, tmp_path: Path, cluster: LocalCluste
     assert len(scores(tmp_path / "out")) == 480
 
 
-def test_a_scheduler_that_goes_away(files: Path, tmp_path: Path, cluster: LocalCluster, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_scheduler_that_goes_away(
+    files: Path, tmp_path: Path, cluster: LocalCluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setitem(places.PLAIN, "distributed.comm.timeouts.connect", "1s")
     monkeypatch.setattr(places, "ANSWER", 1.5)
     work = work_of(fitted(Slow(), load([files / "site_1.csv"])), files, tmp_path / "out")
@@ -430,7 +475,15 @@ def test_a_part_of_something_else_is_not_taken_for_finished(files: Path, tmp_pat
 
 
 def test_one_model_per_group_as_one_run(tiles: Path, tmp_path: Path, place: Workplace) -> None:
-    question = Question(str(tiles), str(tmp_path / "out"), fit_per="name", detector="sgmvrnn", settings={"steps": "5"}, counts=True, alarms_per_1000=50)
+    question = Question(
+        str(tiles),
+        str(tmp_path / "out"),
+        fit_per="name",
+        detector="sgmvrnn",
+        settings={"steps": "5"},
+        counts=True,
+        alarms_per_1000=50,
+    )
     found, run = scale.score(question, at=place, by=BY)
     assert (found.tally.series, found.tally.batches) == (19, 2)
     assert len(list((tmp_path / "out" / "models").glob("*.skops"))) == 2
@@ -450,7 +503,9 @@ def test_the_model_of_a_run(tiles: Path, tmp_path: Path, place: Workplace) -> No
     from core.analyses.sequence_plan import Asked, Plan
     from core.analyses.sequences import train
 
-    _, run = train(load([tiles / "Netflix"]), SGmVRNN(steps=5), Plan(), Asked("alarms", 100, "1000 rows"), at=place, by=BY)
+    _, run = train(
+        load([tiles / "Netflix"]), SGmVRNN(steps=5), Plan(), Asked("alarms", 100, "1000 rows"), at=place, by=BY
+    )
     question = Question(str(tiles / "Waze"), str(tmp_path / "out"), model=run.id)
     found, scaled = scale.score(question, at=place, by=BY)
     assert (found.tally.series, found.tally.rows) == (7, 140)
@@ -473,7 +528,9 @@ def test_the_model_of_a_run(tiles: Path, tmp_path: Path, place: Workplace) -> No
         ({"fit_per": "name", "out": "inside"}, "lies in the folder"),
     ],
 )
-def test_questions_that_are_refused(files: Path, tmp_path: Path, place: Workplace, changes: dict[str, object], says: str) -> None:
+def test_questions_that_are_refused(
+    files: Path, tmp_path: Path, place: Workplace, changes: dict[str, object], says: str
+) -> None:
     given = {"folder": str(files), "out": str(tmp_path / "out")} | changes
     given["out"] = str(files / "inside") if given["out"] == "inside" else given["out"]
     with pytest.raises(BadInput, match=says):
@@ -482,7 +539,18 @@ def test_questions_that_are_refused(files: Path, tmp_path: Path, place: Workplac
 
 
 def test_the_command(tiles: Path, tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "core", "scale", str(tiles), "--fit-per", "folder", "--out", str(tmp_path / "out"), "--json"]
+    command = [
+        sys.executable,
+        "-m",
+        "core",
+        "scale",
+        str(tiles),
+        "--fit-per",
+        "folder",
+        "--out",
+        str(tmp_path / "out"),
+        "--json",
+    ]
     environment = os.environ | {"VIGIE_DATA_DIR": str(tmp_path / "data"), "OMP_NUM_THREADS": "1"}
     ran = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=120, check=False)
     assert ran.returncode == 0, ran.stderr

@@ -139,7 +139,9 @@ def test_constant_and_missing_values_do_no_harm(name: str, train: Floats32, test
 
 @EVERY_DETECTOR
 @pytest.mark.parametrize("rows", [1, 2, 7])
-def test_a_series_shorter_than_a_window(name: str, rows: int, fitted: dict[str, SequenceDetector], test: Floats32) -> None:
+def test_a_series_shorter_than_a_window(
+    name: str, rows: int, fitted: dict[str, SequenceDetector], test: Floats32
+) -> None:
     scored = fitted[name].score(test[:rows])
     assert scored.score.shape == (rows,)
     assert np.isfinite(scored.score).all()
@@ -304,7 +306,9 @@ def test_scores_of_windows_by_hand(cls: type[WindowResidual], train: Floats32, t
 
 
 @pytest.mark.parametrize("cls", [*BY_WINDOWS, MovingMean])
-def test_without_a_look_ahead_the_future_changes_nothing(cls: type[SequenceDetector], train: Floats32, test: Floats32) -> None:
+def test_without_a_look_ahead_the_future_changes_nothing(
+    cls: type[SequenceDetector], train: Floats32, test: Floats32
+) -> None:
     """And with it, it does: otherwise this test could not fail."""
     changed = test.copy()
     changed[300:] += 2.0
@@ -369,7 +373,9 @@ def test_on_real_servers_the_simple_detectors_beat_random_numbers(shared_data: P
         train, test, labels = file["train"], file["test"], file["label"]
     scaling = Scaling("minmax").fit([train])
     cards = {
-        cls.name: score_card(labels, cls().fit([scaling.transform(train)], Progress()).score(scaling.transform(test)).score)
+        cls.name: score_card(
+            labels, cls().fit([scaling.transform(train)], Progress()).score(scaling.transform(test)).score
+        )
         for cls in (MeanDistance, PcaResidual, SubPCA)
     }
     assert cards["mean-distance"]["f1"] > 0.85

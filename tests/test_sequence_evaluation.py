@@ -58,7 +58,10 @@ def test_the_lines_do_not_depend_on_the_detector_or_its_scaling() -> None:
     one = evaluate(train, test, labels, PcaResidual(), scaling=Scaling("robust"), seed=3)
     other = evaluate(train, test, labels, KMeansAD(), scaling=Scaling("minmax"), seed=3)
     assert one.lines == other.lines
-    assert evaluate(train, test, labels, KMeansAD(), scaling=Scaling("minmax"), seed=4).lines["random"] != one.lines["random"]
+    assert (
+        evaluate(train, test, labels, KMeansAD(), scaling=Scaling("minmax"), seed=4).lines["random"]
+        != one.lines["random"]
+    )
     assert one.lines["pca"] == evaluate(train, test, labels, PcaResidual(), scaling=Scaling("minmax"), seed=3).metrics
 
 
@@ -66,7 +69,9 @@ def test_several_series_have_one_card() -> None:
     train, test, labels = labelled()
     cards = simple_lines([train, train], [test[:200], test[200:]], labels, seed=0)
     assert set(cards) == {"random", *LINES}
-    assert cards["pca"]["auc_pr"] == pytest.approx(simple_lines([train], [test], labels, seed=0)["pca"]["auc_pr"], abs=0.01)
+    assert cards["pca"]["auc_pr"] == pytest.approx(
+        simple_lines([train], [test], labels, seed=0)["pca"]["auc_pr"], abs=0.01
+    )
 
 
 def test_causes_are_ranked_by_the_detector_and_by_the_moving_mean() -> None:
@@ -97,7 +102,12 @@ def test_without_labels_anomalies_are_planted_and_that_is_said(labels: np.ndarra
 
 def test_arrays_that_do_not_fit_are_refused() -> None:
     train, test, labels = labelled()
-    for wrong in ((train[:, :3], test, labels), (train, test, labels[:7]), (train, test[:, 0], labels), (train[:1], test, labels)):
+    for wrong in (
+        (train[:, :3], test, labels),
+        (train, test, labels[:7]),
+        (train, test[:, 0], labels),
+        (train[:1], test, labels),
+    ):
         with pytest.raises(BadData):
             evaluate(*wrong, PcaResidual(), scaling=Scaling(), seed=0)
 
@@ -118,7 +128,13 @@ def test_a_file_is_evaluated_as_its_arrays_are(file: Path, tmp_path: Path) -> No
     assert json.loads(json.dumps(answer, allow_nan=False)) == answer
     assert answer["metrics"] == found.metrics
     assert {name: answer[name] for name in found.lines} == found.lines
-    assert (answer["detector"], answer["seed"], answer["rows"], answer["rows_learnt"], answer["columns"]) == ("sub-pca", 3, 500, 900, 5)
+    assert (answer["detector"], answer["seed"], answer["rows"], answer["rows_learnt"], answer["columns"]) == (
+        "sub-pca",
+        3,
+        500,
+        900,
+        5,
+    )
     assert answer["labels"] == "given"
     with (tmp_path / "scores.csv").open(newline="", encoding="ascii") as lines:
         written = list(csv.DictReader(lines))
@@ -135,7 +151,10 @@ def test_root_causes_are_read_beside_the_file(file: Path, tmp_path: Path) -> Non
     """Ends behind the event and ends on its last row are the same event, by the labels."""
     (tmp_path / "behind.txt").write_text("120-135:2\n300-320:1,5\n")
     (tmp_path / "last.txt").write_text("120-134:2\n300-319:1,5\n")
-    behind, last = (evaluate_file(file, "pca-residual", causes=tmp_path / name)["explanation"] for name in ("behind.txt", "last.txt"))
+    behind, last = (
+        evaluate_file(file, "pca-residual", causes=tmp_path / name)["explanation"]
+        for name in ("behind.txt", "last.txt")
+    )
     assert behind["detector"]["events"] == 2
     assert behind == last
 
@@ -181,7 +200,9 @@ def test_labels_that_are_missing_are_refused(tmp_path: Path) -> None:
     np.savez(tmp_path / "doubt.npz", train=train, test=test, label=np.where(labels, 1.0, np.nan))
     with pytest.raises(BadData, match="465 of 500 labels are missing"):
         evaluate_file(tmp_path / "doubt.npz", "pca-residual")
-    np.savez(tmp_path / "minus.npz", train=train, test=test, label=labels - 1.0)  # −1 and 0: nothing is abnormal, as where it is loaded
+    np.savez(
+        tmp_path / "minus.npz", train=train, test=test, label=labels - 1.0
+    )  # −1 and 0: nothing is abnormal, as where it is loaded
     assert evaluate_file(tmp_path / "minus.npz", "pca-residual")["labels"] == "planted"
 
 

@@ -1,4 +1,6 @@
-"""The verb `sequences.train`: on the sample, on real servers, on profiles; runs, thresholds, events, what comes back."""
+"""The verb `sequences.train`: on the sample, on real servers, on profiles; runs, thresholds, events, what comes
+back.
+"""
 
 import json
 from dataclasses import replace
@@ -16,15 +18,7 @@ from mlflow import MlflowClient
 from core.analyses.models import fitted_runs
 from core.analyses.selection import Selection
 from core.analyses.sequence_plan import Asked, Plan, learnt, row_seconds, usual_until
-from core.analyses.sequences import (
-    TRY_FIRST,
-    apply_model,
-    carry_out,
-    detectors,
-    question_of,
-    sequences_of,
-    train,
-)
+from core.analyses.sequences import TRY_FIRST, apply_model, carry_out, detectors, question_of, sequences_of, train
 from core.data.cells import MAX_MAGNITUDE
 from core.data.dataset import Dataset, keyed
 from core.data.loading import load
@@ -93,7 +87,11 @@ def test_causes_name_the_columns_that_were_changed(server: Dataset, place: Workp
     found, _ = train(server, pca(), Plan(), WEEK, at=place, by=BY)
     middle, ranked = len(server) // 2, []
     for event in found.events.itertuples():
-        [causes] = [causes for after, length, causes in INCIDENTS if middle + after <= event.last and event.first < middle + after + length]
+        [causes] = [
+            causes
+            for after, length, causes in INCIDENTS
+            if middle + after <= event.last and event.first < middle + after + length
+        ]
         assert event.causes.split(" ")[0] in causes
         ranked.append(event.ranked.split(", ")[0] in causes)
     assert np.mean(ranked) >= 0.8, "a moving mean follows what lasts longer than its window"
@@ -111,7 +109,9 @@ def test_more_alarms_than_promised_are_told(machine: Dataset, place: Workplace) 
 
 
 def test_the_tail_of_a_true_alarm_is_no_false_alarm(place: Workplace) -> None:
-    """Ten rows are changed; of the event they make, rows that are not labelled do not count, those of another event do."""
+    """Ten rows are changed; of the event they make, rows that are not labelled do not count, those of another event
+    do.
+    """
     dataset = several(1)
     labels = np.zeros(400, dtype=bool)
     labels[370:374] = True
@@ -119,8 +119,13 @@ def test_the_tail_of_a_true_alarm_is_no_false_alarm(place: Workplace) -> None:
     values[300:303, 1] += 5
     frame = pd.DataFrame(values, index=dataset.frame.index, columns=dataset.columns)
     found, run = train(
-        dataset.replace(frame=frame, labels=pd.Series(labels, index=frame.index)), pca(variance=0.5), Plan(), Asked("pot", 0.001, THOUSAND), at=place, by=BY,
-    )  # fmt: skip
+        dataset.replace(frame=frame, labels=pd.Series(labels, index=frame.index)),
+        pca(variance=0.5),
+        Plan(),
+        Asked("pot", 0.001, THOUSAND),
+        at=place,
+        by=BY,
+    )
     [true, false] = [found.events[found.events["known"] == known].iloc[0] for known in (True, False)]
     assert len(found.events) == 2
     assert (true["first"], true["last"]) == (370, 379)
@@ -311,7 +316,9 @@ def test_the_run_is_on_record(server: Dataset, place: Workplace) -> None:
     found, run = train(server, pca(), Plan(), WEEK, at=place, by=BY)
     kept = MlflowClient(place.tracking.uri).get_run(run.id)
     assert kept.data.metrics["events"] == len(found.events)
-    assert kept.data.params | {"until": "", "scaling": "minmax", "detector": "pca-residual"} == kept.data.params | {"until": ""}
+    assert kept.data.params | {"until": "", "scaling": "minmax", "detector": "pca-residual"} == kept.data.params | {
+        "until": ""
+    }
     assert kept.data.params["until"] == "2024-03-06 00:00:00"
     [event] = place.events.read()
     assert (event.status, event.details.anomalies_count) == ("completed", found.rows["anomaly"].sum())
@@ -394,7 +401,11 @@ def odd(values: np.ndarray, times: object = None, names: object = None) -> Datas
     """Rows of one entity, hour by hour, unless said otherwise."""
     moments = pd.date_range("2024-01-01", periods=len(values), freq="h") if times is None else times
     index = keyed(np.repeat("e", len(values)) if names is None else names, np.asarray(moments))
-    return Dataset(pd.DataFrame(values, index=index, columns=[f"c{number}" for number in range(values.shape[1])]), layout="tidy_series", files=("odd.csv",))
+    return Dataset(
+        pd.DataFrame(values, index=index, columns=[f"c{number}" for number in range(values.shape[1])]),
+        layout="tidy_series",
+        files=("odd.csv",),
+    )
 
 
 ODD = {
@@ -402,15 +413,19 @@ ODD = {
     "200 columns": odd(RANDOM.normal(0, 1, (300, 200))),
     "nothing ever changes": odd(np.ones((300, 3))),
     "a column without a value": odd(np.where([False, True, False], np.nan, CALM)),
-    "a column without a value to learn from": odd(np.where((np.arange(300) < 150)[:, None] & [False, True, False], np.nan, CALM)),
+    "a column without a value to learn from": odd(
+        np.where((np.arange(300) < 150)[:, None] & [False, True, False], np.nan, CALM)
+    ),
     "no value at all": odd(np.full((300, 2), np.nan)),
     "values as large as are read": odd(CALM / np.abs(CALM).max() * MAX_MAGNITUDE),
     "rows in any order": odd(CALM, RANDOM.permutation(pd.date_range("2024-01-01", periods=300, freq="h").to_numpy())),
     "every moment twice": odd(CALM, pd.date_range("2024-01-01", periods=150, freq="h").repeat(2)),
     "series of 1, 3, 60 and 236 rows": odd(
-        CALM, np.concatenate([pd.date_range("2024-01-01", periods=rows, freq="h") for rows in (1, 3, 60, 236)]), np.repeat(["a", "b", "c", "d"], [1, 3, 60, 236])
+        CALM,
+        np.concatenate([pd.date_range("2024-01-01", periods=rows, freq="h") for rows in (1, 3, 60, 236)]),
+        np.repeat(["a", "b", "c", "d"], [1, 3, 60, 236]),
     ),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("name", ODD)
@@ -449,7 +464,9 @@ def test_a_moment_of_another_time_zone_is_refused(place: Workplace) -> None:
         train(several(), pca(), Plan("2024-01-05T00:00:00+02:00"), WEEK, at=place, by=BY)
 
 
-@pytest.mark.parametrize("chosen", [{"detector": "oracle"}, {}, {"detector": "pca-residual", "settings": {"variance": float("nan")}}])
+@pytest.mark.parametrize(
+    "chosen", [{"detector": "oracle"}, {}, {"detector": "pca-residual", "settings": {"variance": float("nan")}}]
+)
 def test_a_job_that_asks_for_what_is_not_there(place: Workplace, chosen: dict[str, Any]) -> None:
     with pytest.raises(BadOption):
         carry_out({"dataset": place.datasets.save(several(1)), **chosen}, at=place, by=BY, progress=Progress())
@@ -481,16 +498,23 @@ def test_figures(server: Dataset, place: Workplace) -> None:
 
 def test_figures_below_each_other_have_one_axis_of_time(server: Dataset, place: Workplace) -> None:
     found, _ = train(server, pca(), Plan(), WEEK, at=place, by=BY)
-    long = replace(found.question, columns=("a name that is longer than any room beside a plot", *found.question.columns[1:]))
+    long = replace(
+        found.question, columns=("a name that is longer than any room beside a plot", *found.question.columns[1:])
+    )
     found = replace(found, question=long, categories=found.shares[["entity", "time"]].assign(**{"0": 0.75, "1": 0.25}))
     [entity] = server.entities
     drawn = [
-        figures.timeline(found, entity), sequence_shares.shares(found, entity), sequence_shares.modes(found, entity),
+        figures.timeline(found, entity),
+        sequence_shares.shares(found, entity),
+        sequence_shares.modes(found, entity),
         figures.values(server, found, entity, ["cpu", "errors"]),
-    ]  # fmt: skip
+    ]
     assert len({(figure.layout.margin.l, figure.layout.margin.r, figure.layout.xaxis.range) for figure in drawn}) == 1
     assert not any(axis.automargin for figure in drawn for axis in figure.select_yaxes())
-    assert drawn[0].layout.xaxis.range == (server.time.min() - pd.Timedelta(seconds=30), server.time.max() + pd.Timedelta(seconds=30))
+    assert drawn[0].layout.xaxis.range == (
+        server.time.min() - pd.Timedelta(seconds=30),
+        server.time.max() + pd.Timedelta(seconds=30),
+    )
     heat = drawn[1].data[0]
     assert len(heat.x) == np.asarray(heat.z).shape[1] + 1
     assert (heat.x[0], heat.x[-1]) == drawn[0].layout.xaxis.range
@@ -501,7 +525,9 @@ def test_figures_of_modes_and_training(server: Dataset, place: Workplace) -> Non
     found, _ = train(server, pca(), Plan(), WEEK, at=place, by=BY)
     bins = found.shares[["entity", "time"]]
     found = replace(
-        found, categories=bins.assign(**{"0": 0.75, "1": 0.25, "2": 0.0}), curves=pd.DataFrame({"curve": "loss", "step": [1, 2], "value": [2.0, 1.0]})
+        found,
+        categories=bins.assign(**{"0": 0.75, "1": 0.25, "2": 0.0}),
+        curves=pd.DataFrame({"curve": "loss", "step": [1, 2], "value": [2.0, 1.0]}),
     )
     assert list(sequence_shares.modes(found, server.entities[0]).data[0].y) == ["mode 1", "mode 2"]
     assert list(figures.training(found).data[0].y) == [2.0, 1.0]

@@ -41,7 +41,9 @@ def test_train_and_score(vigie, server_file: Path, tmp_path: Path) -> None:  # t
     assert first["recorded"]
     assert first["metrics"]["vus_pr"] > first["metrics"]["random.vus_pr"]
     out, scores = tmp_path / "scores.csv", tmp_path / "loglik.txt"
-    ran = vigie("sequences", "score", server_file, "--model", first["run_id"], "--out", out, "--scores-file", scores, "--json")
+    ran = vigie(
+        "sequences", "score", server_file, "--model", first["run_id"], "--out", out, "--scores-file", scores, "--json"
+    )
     assert ran.returncode == 0, ran.stderr
     table = pd.read_csv(out)
     assert len(table) == json.loads(ran.stdout)["metrics"]["rows_judged"] == 5760
@@ -52,9 +54,29 @@ def test_train_and_score(vigie, server_file: Path, tmp_path: Path) -> None:  # t
 
 def test_the_predecessors_options(vigie, arrays: Path, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]  # noqa: F811
     ran = vigie(
-        "sequences", "train", "--dataset_path", arrays, "--detector", "kmeans-ad", "--seed", 3, "--gpu_id", 0, "--epochs", 3,
-        "--batch_size", 16, "--n", 2, "--log_path", tmp_path / "log", "--checkpoints_path", tmp_path / "points", "--contamination", 0.03,
-    )  # fmt: skip
+        "sequences",
+        "train",
+        "--dataset_path",
+        arrays,
+        "--detector",
+        "kmeans-ad",
+        "--seed",
+        3,
+        "--gpu_id",
+        0,
+        "--epochs",
+        3,
+        "--batch_size",
+        16,
+        "--n",
+        2,
+        "--log_path",
+        tmp_path / "log",
+        "--checkpoints_path",
+        tmp_path / "points",
+        "--contamination",
+        0.03,
+    )
     assert ran.returncode == 0, ran.stderr
     assert "kmeans-ad has no setting device: cuda:0 is left out" in ran.stderr
     assert "kmeans-ad has no setting batch_size" in ran.stderr
@@ -65,9 +87,26 @@ def test_the_predecessors_options(vigie, arrays: Path, tmp_path: Path) -> None: 
 
 def test_the_deep_model_through_the_predecessors_options(vigie, arrays: Path, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]  # noqa: F811
     ran = vigie(
-        "sequences", "train", "--dataset_path", arrays, "--epochs", 2, "--batch_size", 64, "--n", 2, "--alarms-per-1000", 5,
-        "--checkpoints_path", tmp_path / "points", "--log_path", tmp_path / "log", "--seed", 1, "--json",
-    )  # fmt: skip
+        "sequences",
+        "train",
+        "--dataset_path",
+        arrays,
+        "--epochs",
+        2,
+        "--batch_size",
+        64,
+        "--n",
+        2,
+        "--alarms-per-1000",
+        5,
+        "--checkpoints_path",
+        tmp_path / "points",
+        "--log_path",
+        tmp_path / "log",
+        "--seed",
+        1,
+        "--json",
+    )
     assert ran.returncode == 0, ran.stderr
     assert "2 epochs of 480 rows are 16 steps of 64 windows" in ran.stderr
     assert json.loads(ran.stdout)["metrics"]["rows_judged"] == 600
@@ -76,11 +115,17 @@ def test_the_deep_model_through_the_predecessors_options(vigie, arrays: Path, tm
 
 def test_evaluate(vigie, arrays: Path, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]  # noqa: F811
     out = tmp_path / "scores.csv"
-    ran = vigie("sequences", "evaluate", "--data", arrays / "machine.npz", "--detector", "pca-residual", "--out", out, "--json")
+    ran = vigie(
+        "sequences", "evaluate", "--data", arrays / "machine.npz", "--detector", "pca-residual", "--out", out, "--json"
+    )
     assert ran.returncode == 0, ran.stderr
     answer = json.loads(ran.stdout)
     assert answer["metrics"]["f1"] > 0.9 > answer["random"]["f1"]
-    assert {"f1", "auc_pr", "auc_roc", "vus_pr", "event_f1"} <= set(answer["metrics"]) <= set(answer["mean_distance"]) | set(answer["pca"])
+    assert (
+        {"f1", "auc_pr", "auc_roc", "vus_pr", "event_f1"}
+        <= set(answer["metrics"])
+        <= set(answer["mean_distance"]) | set(answer["pca"])
+    )
     table = pd.read_csv(out)
     assert list(table) == ["row", "score"]
     assert table["row"].tolist() == list(range(600))

@@ -38,12 +38,25 @@ def labels(app: AppTest) -> set[str]:
 
 
 def widget(app: AppTest, key: str) -> Any:
-    kinds = ("selectbox", "number_input", "select_slider", "button_group", "date_input", "multiselect", "text_input", "datetime_input")
+    kinds = (
+        "selectbox",
+        "number_input",
+        "select_slider",
+        "button_group",
+        "date_input",
+        "multiselect",
+        "text_input",
+        "datetime_input",
+    )
     return next(each for kind in kinds for each in app.get(kind) if each.key == key)
 
 
 def keys(app: AppTest) -> set[str]:
-    return {each.key for kind in ("selectbox", "number_input", "select_slider", "date_input", "text_input", "datetime_input") for each in app.get(kind)}
+    return {
+        each.key
+        for kind in ("selectbox", "number_input", "select_slider", "date_input", "text_input", "datetime_input")
+        for each in app.get(kind)
+    }
 
 
 def answered(app: AppTest) -> AppTest:
@@ -111,7 +124,11 @@ def test_a_job_answers_and_the_address_keeps_it(at: Workplace, server: Dataset, 
     assert len(at.events.read()) == 1, "looking again is not a new run"
 
 
-def test_the_settings_change_with_the_detector_and_the_threshold(at: Workplace, server: Dataset, worker: Worker) -> None:  # noqa: F811
+def test_the_settings_change_with_the_detector_and_the_threshold(
+    at: Workplace,  # noqa: F811
+    server: Dataset,
+    worker: Worker,
+) -> None:
     app = opened(PAGE, dataset=at.datasets.save(server))
     assert "try first" in widget(app, "sequence-detector").options[0]
     app = widget(app, "sequence-detector").set_value("moving-mean").run()
@@ -128,7 +145,11 @@ def test_the_settings_change_with_the_detector_and_the_threshold(at: Workplace, 
     app = widget(app, "sequence-scaling").set_value("robust").run()
     app = answered(clicked(app, "find-sequences"))
     found = sequences_of(app.query_params["run"], at)
-    assert (found.question.detector, found.question.scaling, found.question.asked) == ("moving-mean", "robust", "contamination")
+    assert (found.question.detector, found.question.scaling, found.question.asked) == (
+        "moving-mean",
+        "robust",
+        "contamination",
+    )
     assert "it promises nothing" in texts(app)
     app = widget(app, "sequence-threshold").set_value("best_f1").run()
     assert "an upper bound" in texts(app)
@@ -136,8 +157,15 @@ def test_the_settings_change_with_the_detector_and_the_threshold(at: Workplace, 
 
 @pytest.mark.parametrize(
     ("default", "low", "high", "clicked"),
-    [(0.001, 1e-6, 0.1, 0.0005), (1.0, 0.01, 1.0, 0.05), (0.9, 0.05, 0.999, 0.05), (60.0, 0.1, 86_400.0, 5.0), (-3.0, -10.0, 2.0, 0.5), (0.0, 0.0, 1.0, 0.05)],
-)  # fmt: skip
+    [
+        (0.001, 1e-6, 0.1, 0.0005),
+        (1.0, 0.01, 1.0, 0.05),
+        (0.9, 0.05, 0.999, 0.05),
+        (60.0, 0.1, 86_400.0, 5.0),
+        (-3.0, -10.0, 2.0, 0.5),
+        (0.0, 0.0, 1.0, 0.05),
+    ],
+)
 def test_a_click_moves_a_number_by_its_own_size(default: float, low: float, high: float, clicked: float) -> None:
     assert forms.step(default, low, high) == clicked
 

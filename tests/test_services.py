@@ -1,4 +1,6 @@
-"""MLflow as docs/deployment.md sets it up: records in PostgreSQL, artifacts in gs://, only hosts and people it knows."""
+"""MLflow as docs/deployment.md sets it up: records in PostgreSQL, artifacts in gs://, only hosts and people it
+knows.
+"""
 
 import json
 import os
@@ -117,7 +119,9 @@ def test_a_model_is_loaded_by_alias_in_another_process_and_scores_the_same(
 
     scores = tmp_path / "scores"
     command = [sys.executable, "-c", SCORE, NAME, str(scores)]
-    done = subprocess.run(command, env=elsewhere(tmp_path / "other", mlflow), capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        command, env=elsewhere(tmp_path / "other", mlflow), capture_output=True, text=True, check=False
+    )
     assert done.returncode == 0, done.stderr
     assert np.array_equal(np.sort(np.fromfile(scores))[::-1], detection.rows["score"].to_numpy())
 
@@ -152,12 +156,19 @@ def guarded(folder: Path, postgres: Running, gcs: Running) -> Iterator[Running]:
     place.mkdir()
     (place / "auth.ini").write_text(
         f"[mlflow]\ndefault_permission = READ\ndatabase_uri = sqlite:///{place / 'users.db'}\n"
-        "admin_username = admin\nadmin_password = not-a-secret-9\nauthorization_function = mlflow.server.auth:authenticate_request_basic_auth\n"
+        "admin_username = admin\nadmin_password = not-a-secret-9\nauthorization_function "
+        "= mlflow.server.auth:authenticate_request_basic_auth\n"
     )
     server = servers.mlflow(
-        place, postgres.url, gcs.url, "vigie", "--app-name", "basic-auth",
-        MLFLOW_AUTH_CONFIG_PATH=str(place / "auth.ini"), MLFLOW_FLASK_SERVER_SECRET_KEY="of the tests",
-    )  # fmt: skip
+        place,
+        postgres.url,
+        gcs.url,
+        "vigie",
+        "--app-name",
+        "basic-auth",
+        MLFLOW_AUTH_CONFIG_PATH=str(place / "auth.ini"),
+        MLFLOW_FLASK_SERVER_SECRET_KEY="of the tests",
+    )
     yield server.start()
     server.kill()
 

@@ -12,7 +12,11 @@ from core.settings import ROOT, Settings
 
 EXAMPLE = ROOT / ".env.example"
 NAMES = [name.upper() for name in Settings.model_fields]
-SECRETS = [name for name, field in Settings.model_fields.items() if SecretStr in (field.annotation, *get_args(field.annotation))]
+SECRETS = [
+    name
+    for name, field in Settings.model_fields.items()
+    if SecretStr in (field.annotation, *get_args(field.annotation))
+]
 
 
 @pytest.fixture(autouse=True)

@@ -1,4 +1,6 @@
-"""SGmVRNN: the published function to float precision, scores by windows and by streams, training that survives being killed."""
+"""SGmVRNN: the published function to float precision, scores by windows and by streams, training that survives being
+killed.
+"""
 
 import math
 from dataclasses import replace
@@ -19,6 +21,7 @@ from core.progress import Cancelled, Progress
 from tests.sgmvrnn_reference import stepwise
 
 TAU = 1.7
+
 
 def original(n: int, length: int, seed: int = 0) -> tuple[Sizes, Tensor, Tensor, Noise]:
     sizes = Sizes(n, original=True)
@@ -56,12 +59,16 @@ def test_loss_and_gradients_are_those_of_the_equations(n: int) -> None:
 def test_the_score_is_that_of_the_equations(n: int) -> None:
     sizes, vector, x, noise = original(n, 20)
     weights = unpacked(vector, sizes)
-    network = Network(sizes, weights, sgmvrnn.Recurrence.of(weights, with_noise=False), TAU, 0.0, before=False, smoothing=1)
+    network = Network(
+        sizes, weights, sgmvrnn.Recurrence.of(weights, with_noise=False), TAU, 0.0, before=False, smoothing=1
+    )
     with torch.inference_mode():
         for window in range(x.shape[1]):
             values, gumbel = x[:, window], noise.gumbel[:, window : window + 1]
             nats, *_ = network.last_of_windows(values, None, network.rows(values), torch.tensor([19]), 20, gumbel)
-            expected = stepwise(weights, sizes, x[:, window : window + 1], replace(noise, gumbel=gumbel), TAU, evaluating=True)[3]
+            expected = stepwise(
+                weights, sizes, x[:, window : window + 1], replace(noise, gumbel=gumbel), TAU, evaluating=True
+            )[3]
             assert float(nats.sum()) == pytest.approx(float(expected), rel=1e-10)
 
 
@@ -163,7 +170,9 @@ def test_a_windowed_score_knows_its_window_and_nothing_else(fitted: SGmVRNN) -> 
     series = wave(200, seed=6)
     other = series.copy()
     other[:100], other[121:] = 0.9, -0.9
-    np.testing.assert_allclose(fitted.score(series).score[119:121], fitted.score(other).score[119:121], rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(
+        fitted.score(series).score[119:121], fitted.score(other).score[119:121], rtol=1e-4, atol=1e-5
+    )
 
 
 def test_a_missing_value_brings_nothing_and_is_not_invented(fitted: SGmVRNN) -> None:
@@ -178,10 +187,15 @@ def test_a_missing_value_brings_nothing_and_is_not_invented(fitted: SGmVRNN) -> 
 
 @settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
-    columns=st.integers(1, 12), window=st.integers(2, 25), rows=st.integers(10, 60),
-    fidelity=st.sampled_from(["default", "original"]), scoring=st.sampled_from(["windows", "streaming"]),
-)  # fmt: skip
-def test_any_number_of_columns_and_any_window(columns: int, window: int, rows: int, fidelity: str, scoring: str) -> None:
+    columns=st.integers(1, 12),
+    window=st.integers(2, 25),
+    rows=st.integers(10, 60),
+    fidelity=st.sampled_from(["default", "original"]),
+    scoring=st.sampled_from(["windows", "streaming"]),
+)
+def test_any_number_of_columns_and_any_window(
+    columns: int, window: int, rows: int, fidelity: str, scoring: str
+) -> None:
     series = wave(rows, columns)
     detector = quick(steps=2, window=window, fidelity=fidelity, scoring=scoring).fit([series, series[:9]], Progress())
     for scored in detector.score_many([series, series[:1]]):
@@ -235,7 +249,9 @@ class Killed(Progress):
         super().tell(share, doing)
 
 
-def test_learning_goes_on_from_its_checkpoint_to_the_same_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_learning_goes_on_from_its_checkpoint_to_the_same_weights(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(training, "CHECKPOINT_EVERY", 0.0)
     series = [wave(400)]
     whole = quick(steps=150).fit(series, Progress())

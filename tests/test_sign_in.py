@@ -152,11 +152,19 @@ def test_where_nobody_has_to_sign_in(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("said", "address", "required"),
     [
-        ("", "127.0.0.1", False), ("", "localhost", False), ("", "::1", False), ("", "0.0.0.0", True), ("", None, True),
-        ("", "192.168.1.4", True), ("true", "127.0.0.1", True), ("false", "0.0.0.0", False),
+        ("", "127.0.0.1", False),
+        ("", "localhost", False),
+        ("", "::1", False),
+        ("", "0.0.0.0", True),
+        ("", None, True),
+        ("", "192.168.1.4", True),
+        ("true", "127.0.0.1", True),
+        ("false", "0.0.0.0", False),
     ],
-)  # fmt: skip
-def test_whether_people_have_to_sign_in(monkeypatch: pytest.MonkeyPatch, said: str, address: str | None, required: bool) -> None:
+)
+def test_whether_people_have_to_sign_in(
+    monkeypatch: pytest.MonkeyPatch, said: str, address: str | None, required: bool
+) -> None:
     monkeypatch.setenv("VIGIE_REQUIRE_SIGN_IN", said)
     before = config.get_option("server.address")
     config.set_option("server.address", address)
@@ -213,7 +221,10 @@ def csrf(visitor: Visitor) -> str:
 
 
 def test_the_cookie_is_kept_from_scripts_and_other_sites(url: str) -> None:
-    plain, by_proxy = Visitor(url).signs_in("ana", PASSWORD), Visitor(url).signs_in("ana", PASSWORD, X_Forwarded_Proto="https")
+    plain, by_proxy = (
+        Visitor(url).signs_in("ana", PASSWORD),
+        Visitor(url).signs_in("ana", PASSWORD, X_Forwarded_Proto="https"),
+    )
     flags = {part.strip() for part in plain.headers["Set-Cookie"].split(";")[1:]}
     assert flags >= {"HttpOnly", "SameSite=lax", "Path=/"}
     assert "Secure" not in flags
@@ -227,14 +238,27 @@ def test_the_cookie_is_kept_from_scripts_and_other_sites(url: str) -> None:
 @pytest.mark.parametrize(
     ("origin", "referer"),
     [
-        (None, None), ("null", None), ("https://evil.example", None), ("http://127.0.0.1:1", None), ("http://127.0.0.1", None),
-        (None, "https://evil.example/form"), ("nonsense", None), ("http://[", None), ("ftp://{host}", None),
-        ("http://{host}.evil.example", None), ("http://evil.example@127.0.0.1", None), ("https://evil.example", "http://{host}/"),
+        (None, None),
+        ("null", None),
+        ("https://evil.example", None),
+        ("http://127.0.0.1:1", None),
+        ("http://127.0.0.1", None),
+        (None, "https://evil.example/form"),
+        ("nonsense", None),
+        ("http://[", None),
+        ("ftp://{host}", None),
+        ("http://{host}.evil.example", None),
+        ("http://evil.example@127.0.0.1", None),
+        ("https://evil.example", "http://{host}/"),
     ],
-)  # fmt: skip
-def test_a_form_of_another_site_is_refused(visitors: dict[str, Visitor], route: str, origin: str | None, referer: str | None) -> None:
+)
+def test_a_form_of_another_site_is_refused(
+    visitors: dict[str, Visitor], route: str, origin: str | None, referer: str | None
+) -> None:
     visitor = visitors["ana"]
-    said = {name: value and value.format(host=visitor.host) for name, value in (("Origin", origin), ("Referer", referer))}
+    said = {
+        name: value and value.format(host=visitor.host) for name, value in (("Origin", origin), ("Referer", referer))
+    }
     form = {"user": "ana", "password": PASSWORD, "csrf": csrf(visitor) if origin == "null" else ""}
     answer = visitor.sends(route, form, **said)
     assert answer.status == 403
@@ -277,7 +301,10 @@ def test_a_large_body_that_says_nothing_of_its_length_is_refused(url: str) -> No
 
     host, port = Visitor(url).host.split(":")
     with socket.create_connection((host, int(port)), timeout=20) as line:
-        head = f"POST /account/sign-in HTTP/1.1\r\nHost: {host}:{port}\r\nOrigin: {url}\r\nContent-Type: application/x-www-form-urlencoded\r\n"
+        head = (
+            f"POST /account/sign-in HTTP/1.1\r\nHost: {host}:{port}\r\nOrigin: {url}\r\nContent-Type: "
+            f"application/x-www-form-urlencoded\r\n"
+        )
         line.sendall(f"{head}Transfer-Encoding: chunked\r\n\r\n".encode())
         for _ in range(12):
             line.sendall(b"400\r\n" + b"x" * 1024 + b"\r\n")
@@ -287,23 +314,41 @@ def test_a_large_body_that_says_nothing_of_its_length_is_refused(url: str) -> No
 @pytest.mark.parametrize(
     "target",
     [
-        "//evil.example", "///evil.example", "https://evil.example", "http:evil.example", "javascript:alert(1)", "\\\\evil.example",
-        "/\\evil.example", "/\t/evil.example", "/\n/evil.example", "\t//evil.example", " //evil.example", "/ok\r\nSet-Cookie: a=b",
-        "evil.example", "", "/" + "x" * 3_000, "/é", "/\x00",
+        "//evil.example",
+        "///evil.example",
+        "https://evil.example",
+        "http:evil.example",
+        "javascript:alert(1)",
+        "\\\\evil.example",
+        "/\\evil.example",
+        "/\t/evil.example",
+        "/\n/evil.example",
+        "\t//evil.example",
+        " //evil.example",
+        "/ok\r\nSet-Cookie: a=b",
+        "evil.example",
+        "",
+        "/" + "x" * 3_000,
+        "/é",
+        "/\x00",
     ],
-)  # fmt: skip
+)
 def test_nobody_is_sent_elsewhere(url: str, target: str) -> None:
     answer = Visitor(url).signs_in("ana", PASSWORD, next=target)
     assert (answer.status, answer.headers["Location"]) == (303, "/")
     assert answer.headers.get_all("Set-Cookie") == [answer.headers["Set-Cookie"]]
 
 
-@pytest.mark.parametrize("target", ["/", "/anomalies", "/anomalies?dataset=abc&run=1", "/forecast?entity=%C3%89t%C3%A9"])
+@pytest.mark.parametrize(
+    "target", ["/", "/anomalies", "/anomalies?dataset=abc&run=1", "/forecast?entity=%C3%89t%C3%A9"]
+)
 def test_the_page_asked_for_comes_after_the_form(url: str, target: str) -> None:
     assert Visitor(url).signs_in("ana", PASSWORD, next=f"{target}").headers["Location"] == target
     failed = Visitor(url).signs_in("ana", "wrong", next=target).headers["Location"]
     assert failed.startswith(target)
-    assert Visitor(url).signs_in("ana", PASSWORD, next=failed).headers["Location"] == target, "what was wrong is forgotten"
+    assert Visitor(url).signs_in("ana", PASSWORD, next=failed).headers["Location"] == target, (
+        "what was wrong is forgotten"
+    )
     assert same_site(target) == target
 
 
@@ -344,7 +389,10 @@ def refusal(visitor: Visitor, name: str, password: str = "wrong") -> tuple[str, 
 def test_nobody_learns_who_has_an_account(url: str, people: Accounts) -> None:
     people.add_user("gone", PASSWORD, ["analyst"])
     people.set_disabled("gone", True)
-    told = {refusal(Visitor(url), name, password) for name, password in (("otto", "wrong"), ("nobody-here", "wrong"), ("gone", PASSWORD))}
+    told = {
+        refusal(Visitor(url), name, password)
+        for name, password in (("otto", "wrong"), ("nobody-here", "wrong"), ("gone", PASSWORD))
+    }
     assert len(told) == 1
     assert told.pop()[0] == "refused"
 
@@ -365,7 +413,17 @@ def test_too_many_attempts_are_told_alike(url: str, people: Accounts) -> None:
 
 @pytest.mark.parametrize(
     "name",
-    ["<img src=x onerror=alert(1)>", "../../etc/passwd", "ana'--", "' OR 1=1 --", "\x00", "a" * 5_000, "=cmd|' /C calc'!A0", "é\u202e", ""],
+    [
+        "<img src=x onerror=alert(1)>",
+        "../../etc/passwd",
+        "ana'--",
+        "' OR 1=1 --",
+        "\x00",
+        "a" * 5_000,
+        "=cmd|' /C calc'!A0",
+        "é\u202e",
+        "",
+    ],
 )
 def test_names_are_names(url: str, name: str) -> None:
     visitor = Visitor(url)
@@ -391,8 +449,11 @@ def test_signing_in_and_out_is_on_the_event_log(url: str, folder: Path) -> None:
     visitor.sends("/account/sign-out", {"csrf": csrf(visitor)})
     events = Events(folder / "events").read()[before:]
     assert [(event.event, event.status, event.user) for event in events] == [
-        ("sign_in", "failed", "ana"), ("sign_in", "failed", "anonymous"), ("sign_in", "completed", "ana"), ("sign_out", "completed", "ana"),
-    ]  # fmt: skip
+        ("sign_in", "failed", "ana"),
+        ("sign_in", "failed", "anonymous"),
+        ("sign_in", "completed", "ana"),
+        ("sign_out", "completed", "ana"),
+    ]
     written = "".join(path.read_text() for path in [*(folder / "events").iterdir(), folder / "app.log"])
     for secret in (PASSWORD, "typed-by-mistake", "typed-name-of-nobody", visitor.cookie):
         assert secret not in written
@@ -427,9 +488,12 @@ def test_the_first_administrator(empty: Visitor, tmp_path: Path) -> None:
     assert "python -m core users add" in screen.text
     assert token not in screen.text
     for form, reason in (
-        ({"token": "wrong"}, "not the token"), ({"token": ""}, "not the token"), ({"again": "another-one-1234"}, "not the same"),
-        ({"password": "password1234", "again": "password1234"}, "easy to guess"), ({"user": "<b>"}, "not accepted"),
-    ):  # fmt: skip
+        ({"token": "wrong"}, "not the token"),
+        ({"token": ""}, "not the token"),
+        ({"again": "another-one-1234"}, "not the same"),
+        ({"password": "password1234", "again": "password1234"}, "easy to guess"),
+        ({"user": "<b>"}, "not accepted"),
+    ):
         assert reason in _first(empty, token, form)
         assert Accounts("", tmp_path).empty()
     assert _first(empty, token, {}) == ""

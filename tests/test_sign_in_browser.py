@@ -1,4 +1,6 @@
-"""Signing in, in headless Chromium: by password, by token, by an identity provider; and out again, here and everywhere."""
+"""Signing in, in headless Chromium: by password, by token, by an identity provider; and out again, here and
+everywhere.
+"""
 
 import subprocess
 import sys
@@ -212,8 +214,10 @@ server_metadata_url = "http://127.0.0.1:{provider_port}/.well-known/openid-confi
     )
     provider = subprocess.Popen(
         [str(Path(sys.executable).parent / "oidc-provider-mock"), "--port", str(provider_port)],
-        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True,
-    )  # fmt: skip
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
     answers(f"http://127.0.0.1:{provider_port}/.well-known/openid-configuration")
     process = started(tmp_path, port, f"--secrets.files={secrets}", VIGIE_REQUIRE_SIGN_IN="true")
     try:
@@ -230,7 +234,9 @@ def vouch(page: Page, subject: str) -> None:
 
 
 @pytest.mark.server
-def test_an_identity_provider_says_who_and_our_accounts_say_what(browser: Browser, with_provider: str, tmp_path: Path) -> None:
+def test_an_identity_provider_says_who_and_our_accounts_say_what(
+    browser: Browser, with_provider: str, tmp_path: Path
+) -> None:
     accounts = Accounts("", tmp_path)
     with at(browser, f"{with_provider}/health") as page:
         vouch(page, "alice@example.org")
@@ -256,4 +262,6 @@ def test_an_identity_provider_says_who_and_our_accounts_say_what(browser: Browse
         page.reload()
         assert "is disabled" in said(page)
     came = [(event.user, event.status) for event in Events(tmp_path / "events").read() if event.event == "sign_in"]
-    assert came == [("alice@example.org", "completed"), ("new@example.org", "completed")], "one for each, not for each refresh"
+    assert came == [("alice@example.org", "completed"), ("new@example.org", "completed")], (
+        "one for each, not for each refresh"
+    )

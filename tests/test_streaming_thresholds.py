@@ -70,7 +70,9 @@ def test_a_peak_changes_the_threshold() -> None:
 
 
 def test_drift_is_followed() -> None:
-    """A level that rises by 40 spreads over 8,000 rows, with one spike of 8: SPOT drowns in alarms, DSPOT finds the spike."""
+    """A level that rises by 40 spreads over 8,000 rows, with one spike of 8: SPOT drowns in alarms, DSPOT finds the
+    spike.
+    """
     rise = np.linspace(0, 40, 10_000)
     scores = rise + drawn("normal", 10_000)
     scores[7000] = rise[7000] + 8

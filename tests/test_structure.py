@@ -131,10 +131,11 @@ def test_core_knows_no_screen() -> None:
 def test_core_never_prints() -> None:
     calls = (
         f"{module.path.relative_to(ROOT)}:{node.lineno}"
-        for module in modules().values() if module.house in ("core", "mlflow_utils")
+        for module in modules().values()
+        if module.house in ("core", "mlflow_utils")
         for node in ast.walk(module.tree)
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "print"
-    )  # fmt: skip
+    )
     assert not list(calls)
 
 
@@ -196,9 +197,14 @@ def _loaded_by(names: list[str]) -> set[str]:
     """The heavy libraries in a fresh process that has imported the modules `names`."""
     code = f"import sys, {', '.join(names)}; print(*({HEAVY!r} & set(sys.modules)))"
     done = subprocess.run(
-        [sys.executable, "-c", code], cwd=ROOT, env={**os.environ, "OMP_NUM_THREADS": "1"},
-        capture_output=True, text=True, check=True, timeout=60,
-    )  # fmt: skip
+        [sys.executable, "-c", code],
+        cwd=ROOT,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
+    )
     return set(done.stdout.split())
 
 

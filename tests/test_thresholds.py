@@ -46,7 +46,9 @@ def test_the_tail_is_the_most_likely_one(shape: float, count: int) -> None:
     """As scipy finds it by general search, or better."""
     excesses = stats.genpareto.rvs(shape, scale=3, size=count, random_state=np.random.default_rng(count))
     found, (scipys, _, scale) = fit_tail(excesses, 0.0, count), stats.genpareto.fit(excesses, floc=0)
-    ours, theirs = (stats.genpareto.logpdf(excesses, *law).sum() for law in ((found.shape, 0, found.scale), (scipys, 0, scale)))
+    ours, theirs = (
+        stats.genpareto.logpdf(excesses, *law).sum() for law in ((found.shape, 0, found.scale), (scipys, 0, scale))
+    )
     assert ours >= theirs - 1e-3
     assert found.shape == pytest.approx(scipys, abs=2e-3)
 
@@ -84,7 +86,9 @@ def test_a_law_that_ends_abruptly_is_uniform_at_most(shape: float, worst: float)
 @pytest.mark.parametrize("name", sorted(KNOWN))
 @pytest.mark.parametrize("risk", [1e-3, 1e-4])
 def test_known_quantiles(name: str, risk: float) -> None:
-    """20,000 scores, 400 of them in the tail: the chance to exceed the threshold is the risk, but for what a sample can know."""
+    """20,000 scores, 400 of them in the tail: the chance to exceed the threshold is the risk, but for what a sample
+    can know.
+    """
     found = [pot_threshold(drawn(name, 20_000, seed), risk) for seed in range(20)]
     assert {threshold.method for threshold in found} == {"pot"}
     true = np.array([KNOWN[name].sf(threshold.value) for threshold in found])
@@ -142,7 +146,9 @@ def test_the_promise_is_kept_by_tied_scores() -> None:
 
 
 def test_the_promise_is_kept_on_many_held_out_rows() -> None:
-    """On average over calibrations; a single calibration is off by its own luck, which the band of a long test does not know."""
+    """On average over calibrations; a single calibration is off by its own luck, which the band of a long test does
+    not know.
+    """
     random = np.random.default_rng(3)
     rates = []
     for _ in range(300):
@@ -205,7 +211,9 @@ def test_a_predicted_excess_of_many_is_the_quantile_of_the_law() -> None:
 
 
 def test_a_predicted_excess_of_few_is_careful() -> None:
-    """Of 15 excesses, what one in 200 should lie above: the most likely law is exceeded four times as often, this one is not."""
+    """Of 15 excesses, what one in 200 should lie above: the most likely law is exceeded four times as often, this one
+    is not.
+    """
     plain, careful = [], []
     for seed in range(200):
         excesses = drawn("exponential", 15, seed)
@@ -233,7 +241,10 @@ def test_shares_are_checked(threshold: Callable[[Floats, float], object], share:
         threshold(np.arange(5.0), share)
 
 
-@pytest.mark.parametrize("call", [lambda bad: alarm_threshold(bad, 0.1), lambda bad: pot_threshold(bad, 0.1), lambda bad: p_values(bad, [1.0])])
+@pytest.mark.parametrize(
+    "call",
+    [lambda bad: alarm_threshold(bad, 0.1), lambda bad: pot_threshold(bad, 0.1), lambda bad: p_values(bad, [1.0])],
+)
 @pytest.mark.parametrize("bad", [[], [1.0, np.nan], [np.inf, 0.0]])
 def test_scores_are_checked(call: Callable[[object], object], bad: list[float]) -> None:
     with pytest.raises(BadData):

@@ -145,7 +145,8 @@ sys.path.insert(0, {str(ROOT)!r})
 from pathlib import Path
 from mlflow_utils.record import Record
 from mlflow_utils.tracking import Tracking
-tracking = Tracking({place.tracking.uri!r}, {(tmp_path / "mlartifacts").as_uri()!r}, Path({str(place.tracking.spool.folder)!r}))
+folder = Path({str(place.tracking.spool.folder)!r})
+tracking = Tracking({place.tracking.uri!r}, {(tmp_path / "mlartifacts").as_uri()!r}, folder)
 tracking.start(Record("tests", "killed", params={{"number": 1}}))
 os.kill(os.getpid(), 9)
 """

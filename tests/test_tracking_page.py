@@ -1,4 +1,6 @@
-"""The page of runs, in Streamlit's own test harness: found, opened, compared, and what it says when MLflow is silent."""
+"""The page of runs, in Streamlit's own test harness: found, opened, compared, and what it says when MLflow is
+silent.
+"""
 
 import time
 from pathlib import Path
@@ -104,7 +106,9 @@ def test_other_data_are_not_ranked(at: Workplace, sample: Dataset) -> None:  # n
     assert not app.dataframe[2].value.astype(str).apply(lambda column: column.str.contains("★")).any(axis=None)
 
 
-@pytest.mark.parametrize(("address", "words"), [("f" * 32, "No run ffff"), ("../../etc,x", "No run"), (",".join("abcdef"), "at most 5")])
+@pytest.mark.parametrize(
+    ("address", "words"), [("f" * 32, "No run ffff"), ("../../etc,x", "No run"), (",".join("abcdef"), "at most 5")]
+)
 def test_an_address_that_leads_nowhere_is_a_message(at: Workplace, sample: Dataset, address: str, words: str) -> None:  # noqa: F811
     recorded(sample, at)
     app = opened(PAGE, runs=address)
@@ -121,7 +125,11 @@ def test_hostile_names_are_text(at: Workplace, sample: Dataset) -> None:  # noqa
 
 
 def test_a_dead_mlflow_costs_less_than_two_seconds(  # type: ignore[no-untyped-def]
-    tmp_path: Path, empty_store: Path, sample: Dataset, monkeypatch: pytest.MonkeyPatch, at: Workplace  # noqa: F811
+    tmp_path: Path,
+    empty_store: Path,
+    sample: Dataset,
+    monkeypatch: pytest.MonkeyPatch,
+    at: Workplace,  # noqa: F811
 ) -> None:
     folder = tmp_path / "dead"
     folder.mkdir()

@@ -20,21 +20,49 @@ from tests.test_models_command import answer, one_line
 @pytest.fixture
 def users(tmp_path: Path):  # type: ignore[no-untyped-def]
     """`python -m core users …` on a data folder of its own; `piped` is its standard input."""
-    environment = os.environ | {"VIGIE_DATA_DIR": str(tmp_path), "DATABASE_URL": "", "VIGIE_USER_KEY": "a key of the tests"}
+    environment = os.environ | {
+        "VIGIE_DATA_DIR": str(tmp_path),
+        "DATABASE_URL": "",
+        "VIGIE_USER_KEY": "a key of the tests",
+    }
 
     def run(*arguments: str, piped: str = "", **settings: str) -> "subprocess.CompletedProcess[str]":
         command = [sys.executable, "-m", "core", "users", *arguments]
         return subprocess.run(
-            command, cwd=ROOT, env=environment | settings, input=piped, capture_output=True, text=True, timeout=120, check=False
-        )  # fmt: skip
+            command,
+            cwd=ROOT,
+            env=environment | settings,
+            input=piped,
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
 
     return run
 
 
 def test_from_the_first_administrator_to_the_last_sign_in(users, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
     assert users("list").stdout == "nobody has an account yet\n"
-    made = answer(users("add", "Ada", "--role", "administrator", "--role", "analyst", "--password-stdin", "--json", piped=f"{PASSWORD}\n"))
-    assert (made["name"], made["roles"], made["local"], made["disabled"]) == ("Ada", ["administrator", "analyst"], True, False)
+    made = answer(
+        users(
+            "add",
+            "Ada",
+            "--role",
+            "administrator",
+            "--role",
+            "analyst",
+            "--password-stdin",
+            "--json",
+            piped=f"{PASSWORD}\n",
+        )
+    )
+    assert (made["name"], made["roles"], made["local"], made["disabled"]) == (
+        "Ada",
+        ["administrator", "analyst"],
+        True,
+        False,
+    )
     assert "provider" in users("add", "bob@example.org", "--provider").stdout
     assert "operator" in users("roles", "BOB@example.org", "operator").stdout
     assert answer(users("disable", "bob@example.org", "--json"))["disabled"] is True
@@ -45,12 +73,16 @@ def test_from_the_first_administrator_to_the_last_sign_in(users, tmp_path: Path)
     with opened("", tmp_path) as accounts:
         assert accounts.sign_in("ada", OTHER, "192.0.2.8")
     found = answer(users("sign-ins", "ada", "--json"))["sign_ins"]
-    assert [(each["name"], each["success"], each["address"]) for each in found] == [("Ada", True, "192.0.2.8"), ("Ada", True, "192.0.2.7")]
+    assert [(each["name"], each["success"], each["address"]) for each in found] == [
+        ("Ada", True, "192.0.2.8"),
+        ("Ada", True, "192.0.2.7"),
+    ]
     assert len(users("sign-ins", "--limit", "1").stdout.splitlines()) == 1
     everybody = answer(users("list", "--json"))["users"]
     assert [(each["name"], each["roles"], each["local"]) for each in everybody] == [
-        ("Ada", ["administrator", "analyst"], True), ("bob@example.org", ["operator"], False),
-    ]  # fmt: skip
+        ("Ada", ["administrator", "analyst"], True),
+        ("bob@example.org", ["operator"], False),
+    ]
     _nothing_private_in_the_events(tmp_path)
 
 
@@ -104,7 +136,9 @@ def test_the_password_is_asked_for_twice_and_not_shown(tmp_path: Path) -> None:
 
 
 def _until(screen: int, words: str, seconds: float = 60) -> str:
-    """What a terminal shows until `words` are there; what is typed before the blank behind a question is thrown away."""
+    """What a terminal shows until `words` are there; what is typed before the blank behind a question is thrown
+    away.
+    """
     seen, until = "", time.monotonic() + seconds
     while words not in seen:
         assert select.select([screen], [], [], max(0.0, until - time.monotonic()))[0], seen

@@ -16,7 +16,9 @@ def traffic(tiles: int, count: int, seed: int = 0) -> np.ndarray:  # type: ignor
     """Values of shape (tiles, days, 96), up to about 60,000; a few are missing, so are the hours lost on FORWARD."""
     random = np.random.default_rng(seed)
     shape = 1.2 + np.sin(np.arange(96) / 96 * 2 * np.pi - 2)
-    values = np.round(random.gamma(4, 5000, (tiles, count, 1)) * shape * random.uniform(0.8, 1.2, (tiles, count, 96)), 4)
+    values = np.round(
+        random.gamma(4, 5000, (tiles, count, 1)) * shape * random.uniform(0.8, 1.2, (tiles, count, 96)), 4
+    )
     values[random.random(values.shape) < 0.003] = np.nan
     for day in np.flatnonzero(days(count) == FORWARD):
         values[:, day, 8:12] = np.nan
@@ -43,14 +45,18 @@ def per_tile(folder: Path, app: str, values: np.ndarray, seed: int = 1) -> list[
 
 
 def official(folder: Path, city: str, service: str, values: np.ndarray) -> list[Path]:  # type: ignore[type-arg]
-    """{City}/{Service}/{YYYYMMDD}/{City}_{Service}_{YYYYMMDD}_{DL|UL}.txt: a line per tile; uplink is a tenth of downlink."""
+    """{City}/{Service}/{YYYYMMDD}/{City}_{Service}_{YYYYMMDD}_{DL|UL}.txt: a line per tile; uplink is a tenth of
+    downlink.
+    """
     paths = []
     for number, day in enumerate(days(values.shape[1])):
         stamp = day.strftime("%Y%m%d")
         inside = folder / city / service / stamp
         inside.mkdir(parents=True)
         for direction, factor in (("DL", 1.0), ("UL", 0.1)):
-            lines = [line(100 + tile, quarters * factor, day == FORWARD) for tile, quarters in enumerate(values[:, number])]
+            lines = [
+                line(100 + tile, quarters * factor, day == FORWARD) for tile, quarters in enumerate(values[:, number])
+            ]
             paths.append(inside / f"{city}_{service}_{stamp}_{direction}.txt")
             paths[-1].write_text("\n".join(lines) + "\n")
     (folder / f"{city}.geojson").write_text('{"type": "FeatureCollection", "features": []}')

@@ -25,7 +25,9 @@ class Screen:
 
 @dataclass
 class Visitor:
-    """Somebody at the server `url`, with the cookie of a session or without; `address` is theirs as a proxy tells it."""
+    """Somebody at the server `url`, with the cookie of a session or without; `address` is theirs as a proxy
+    tells it.
+    """
 
     url: str
     cookie: str = ""
@@ -35,7 +37,9 @@ class Visitor:
     def host(self) -> str:
         return urlsplit(self.url).netloc
 
-    def sends(self, path: str, form: dict[str, str] | bytes, method: str = "POST", **headers: str | None) -> HTTPResponse:
+    def sends(
+        self, path: str, form: dict[str, str] | bytes, method: str = "POST", **headers: str | None
+    ) -> HTTPResponse:
         """The answer to a form, as a browser sends it from a page of the site; a header that is None is left out."""
         body = form if isinstance(form, bytes) else urlencode(form).encode()
         said = {"Origin": self.url, "Content-Type": "application/x-www-form-urlencoded"}
@@ -64,9 +68,13 @@ class Visitor:
         """A browser tab: a connection of its own."""
         said = {"Cookie": f"vigie_session={self.cookie}"} if self.cookie else {}
         return connect(
-            f"ws://{self.host}/_stcore/stream", subprotocols=["streamlit"], additional_headers=said, max_size=None, compression=None,  # type: ignore[list-item]
+            f"ws://{self.host}/_stcore/stream",
+            subprotocols=["streamlit"],
+            additional_headers=said,
+            max_size=None,
+            compression=None,  # type: ignore[list-item]
             open_timeout=SECONDS,
-        )  # fmt: skip
+        )
 
 
 def look(tab: ClientConnection, page: str = "", query: str = "") -> Screen:

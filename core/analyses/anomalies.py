@@ -34,10 +34,19 @@ def detectors() -> dict[str, type[Detector]]:
 
 
 def detect(
-    dataset: Dataset, detector: Detector, *, compare_with: str, at: Workplace, by: Actor,
-    contamination: float = 0.01, risk: float | None = None, incomplete: Incomplete = "drop", selection: Selection = EVERYTHING,
-) -> tuple[Detection, Run]:  # fmt: skip
-    """Fit `detector` on the selected rows and flag the share `contamination` with the highest scores, or with a `risk` what
+    dataset: Dataset,
+    detector: Detector,
+    *,
+    compare_with: str,
+    at: Workplace,
+    by: Actor,
+    contamination: float = 0.01,
+    risk: float | None = None,
+    incomplete: Incomplete = "drop",
+    selection: Selection = EVERYTHING,
+) -> tuple[Detection, Run]:
+    """Fit `detector` on the selected rows and flag the share `contamination` with the highest scores, or with a
+    `risk` what
     only that share of normal rows would exceed by the tail of the scores (peaks over threshold).
 
     Raises BadData where the rows cannot answer, BadOption for a comparison or share that does not exist.
@@ -45,15 +54,19 @@ def detect(
     if compare_with not in COMPARISONS:
         raise BadOption(
             N_("{name} = {value!r} is not accepted; choose {accepted}."),
-            name="compare_with", value=compare_with, accepted=", ".join(COMPARISONS),
-        )  # fmt: skip
+            name="compare_with",
+            value=compare_with,
+            accepted=", ".join(COMPARISONS),
+        )
     check_contamination(contamination)
     model = RowModel(detector, COMPARISONS[compare_with](), incomplete)
     model.contamination_, model.risk_ = contamination, risk
     with tracked_run(TASK, type(detector).__name__, _params(model), dataset, by, at) as run:
         part = selection.of(dataset)
         ready, scores = model.fit_score(part)
-        model.threshold_ = contamination_threshold(scores, contamination) if risk is None else pot_threshold(scores, risk).value
+        model.threshold_ = (
+            contamination_threshold(scores, contamination) if risk is None else pot_threshold(scores, risk).value
+        )
         question = _question(model, dataset, selection, len(part) - len(ready))
         detection = Detection.of(question, model, ready, scores)
         _keep(run, detection, part)
@@ -63,7 +76,7 @@ def detect(
 
 def apply_model(
     dataset: Dataset, run_id: str, *, at: Workplace, by: Actor, selection: Selection = EVERYTHING
-) -> tuple[Detection, Run]:  # fmt: skip
+) -> tuple[Detection, Run]:
     """Score the selected rows with the model and the threshold of an earlier run.
 
     Raises as `kept_model` for a run without a model, BadData where the dataset is not one the model knows.
@@ -73,7 +86,9 @@ def apply_model(
     with tracked_run(TASK, type(model.detector).__name__, asked, dataset, by, at) as run:
         part = selection.of(dataset)
         ready = model.ready(part)
-        question = replace(_question(model, dataset, selection, len(part) - len(ready)), fitted_by=run_id, judged_in=judged_in)
+        question = replace(
+            _question(model, dataset, selection, len(part) - len(ready)), fitted_by=run_id, judged_in=judged_in
+        )
         detection = Detection.of(question, model, ready, model.score(ready))
         _keep(run, detection, part)
     return detection, run
@@ -106,19 +121,33 @@ def detection_of(run_id: str, at: Workplace) -> Detection:
 def _params(model: RowModel) -> dict[str, Any]:
     """Everything the answer depends on, as the run's parameters."""
     return {
-        **params(model.detector), "contamination": model.contamination_, "compare_with": model.comparison.name,
-        "incomplete": model.incomplete, **({} if model.risk_ is None else {"risk": model.risk_}),
-    }  # fmt: skip
+        **params(model.detector),
+        "contamination": model.contamination_,
+        "compare_with": model.comparison.name,
+        "incomplete": model.incomplete,
+        **({} if model.risk_ is None else {"risk": model.risk_}),
+    }
 
 
 def _question(model: RowModel, dataset: Dataset, selection: Selection, left_out: int) -> Question:
     return Question(
-        detector=model.detector.name, settings=params(model.detector), compare_with=model.comparison.name,
-        incomplete=model.incomplete, contamination=model.contamination_, risk=model.risk_, threshold=model.threshold_,
-        dataset=dataset.digest, files=dataset.files, unit=dataset.unit, profile=dataset.profile,
-        columns=tuple(dataset.columns), rows_left_out=left_out,
-        entities=selection.entities, start=str(selection.start or ""), end=str(selection.end or ""),
-    )  # fmt: skip
+        detector=model.detector.name,
+        settings=params(model.detector),
+        compare_with=model.comparison.name,
+        incomplete=model.incomplete,
+        contamination=model.contamination_,
+        risk=model.risk_,
+        threshold=model.threshold_,
+        dataset=dataset.digest,
+        files=dataset.files,
+        unit=dataset.unit,
+        profile=dataset.profile,
+        columns=tuple(dataset.columns),
+        rows_left_out=left_out,
+        entities=selection.entities,
+        start=str(selection.start or ""),
+        end=str(selection.end or ""),
+    )
 
 
 def _keep(run: Run, detection: Detection, part: Dataset) -> None:

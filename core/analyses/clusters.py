@@ -44,13 +44,23 @@ def clusterers() -> dict[str, type[Clusterer]]:
 
 
 def cluster(
-    dataset: Dataset, clusterer: Clusterer, *, at: Workplace, by: Actor, of: Of = "days", look: Look = "level",
-    incomplete: Incomplete = "drop", components: int = 0, selection: Selection = EVERYTHING,
+    dataset: Dataset,
+    clusterer: Clusterer,
+    *,
+    at: Workplace,
+    by: Actor,
+    of: Of = "days",
+    look: Look = "level",
+    incomplete: Incomplete = "drop",
+    components: int = 0,
+    selection: Selection = EVERYTHING,
     progress: Progress | None = None,
-) -> tuple[Clustering, Run]:  # fmt: skip
-    """Group the selected rows (or entities) that are alike: missing hours, scale, optional PCA and `clusterer` as one model.
+) -> tuple[Clustering, Run]:
+    """Group the selected rows (or entities) that are alike: missing hours, scale, optional PCA and `clusterer` as one
+    model.
 
-    Raises BadData where the rows cannot answer, BadOption for a word that is not accepted, Cancelled where `progress` was
+    Raises BadData where the rows cannot answer, BadOption for a word that is not accepted, Cancelled where `progress`
+    was
     told to stop.
     """
     model = ClusterModel(clusterer, of, look, incomplete, components)
@@ -72,7 +82,7 @@ def cluster(
 
 def apply_model(
     dataset: Dataset, run_id: str, *, at: Workplace, by: Actor, selection: Selection = EVERYTHING
-) -> tuple[Clustering, Run]:  # fmt: skip
+) -> tuple[Clustering, Run]:
     """Assign the selected rows (or entities) to the clusters of an earlier run.
 
     Raises as `kept_model` for a run without a model, BadData where the dataset is not one the model knows.
@@ -104,19 +114,28 @@ def check(model: ClusterModel) -> None:
         if value not in accepted:
             raise BadOption(
                 N_("{name} = {value!r} is not accepted; choose {accepted}."),
-                name=name, value=value, accepted=", ".join(accepted),
-            )  # fmt: skip
+                name=name,
+                value=value,
+                accepted=", ".join(accepted),
+            )
     if model.components < 0:
         raise BadOption(
             N_("{name} = {value!r} is not accepted; choose {accepted}."),
-            name="components", value=model.components, accepted="≥ 0",
-        )  # fmt: skip
+            name="components",
+            value=model.components,
+            accepted="≥ 0",
+        )
 
 
 def advice(
-    dataset: Dataset, *, of: Of, look: Look, incomplete: Incomplete, min_samples: int = 5,
+    dataset: Dataset,
+    *,
+    of: Of,
+    look: Look,
+    incomplete: Incomplete,
+    min_samples: int = 5,
     selection: Selection = EVERYTHING,
-) -> Advice:  # fmt: skip
+) -> Advice:
     """Figures that help to choose k and eps for one question. Raises as `cluster`; nothing is recorded."""
     from core.clusterers.kmeans import KMeans
 
@@ -133,12 +152,22 @@ def _clustering(
 ) -> Clustering:
     points, features, labels = found
     question = Question(
-        clusterer=model.clusterer.name, settings=params(model.clusterer), of=model.of, look=model.look,
-        incomplete=model.incomplete, components=model.components, dataset=dataset.digest, files=dataset.files,
-        unit=dataset.unit, columns=tuple(part.columns),
-        rows_left_out=int((~part.complete).sum()) if model.incomplete == "drop" else 0, flat_points=model.flat_,
-        entities=selection.entities, start=str(selection.start or ""), end=str(selection.end or ""),
-    )  # fmt: skip
+        clusterer=model.clusterer.name,
+        settings=params(model.clusterer),
+        of=model.of,
+        look=model.look,
+        incomplete=model.incomplete,
+        components=model.components,
+        dataset=dataset.digest,
+        files=dataset.files,
+        unit=dataset.unit,
+        columns=tuple(part.columns),
+        rows_left_out=int((~part.complete).sum()) if model.incomplete == "drop" else 0,
+        flat_points=model.flat_,
+        entities=selection.entities,
+        start=str(selection.start or ""),
+        end=str(selection.end or ""),
+    )
     isolated, notes = _isolated(features, labels)
     quality = clusterings.quality(features, labels)
     if (labels < 0).any():
@@ -156,14 +185,28 @@ def _notes(question: Question, quality: dict[str, float], count: int) -> list[Te
     if question.rows_left_out:
         notes.append(Text(N_("{count} incomplete rows were left out."), {"count": question.rows_left_out}))
     if question.flat_points:
-        notes.append(Text(
-            N_("{count} points were left out: their mean is next to nothing, so they have no shape."),
-            {"count": question.flat_points},
-        ))  # fmt: skip
+        notes.append(
+            Text(
+                N_("{count} points were left out: their mean is next to nothing, so they have no shape."),
+                {"count": question.flat_points},
+            )
+        )
     if question.incomplete == "column-mean":
-        notes.append(Text(N_("Missing values were filled with the mean of their column over all entities: for comparison with older results only.")))
+        notes.append(
+            Text(
+                N_(
+                    "Missing values were filled with the mean of their column over all entities: for "
+                    "comparison with older results only."
+                )
+            )
+        )
     if quality.get("silhouette_rows", count) == clusterings.SILHOUETTE_ROWS:
-        notes.append(Text(N_("The silhouette was found from {count} points drawn at random."), {"count": int(quality["silhouette_rows"])}))
+        notes.append(
+            Text(
+                N_("The silhouette was found from {count} points drawn at random."),
+                {"count": int(quality["silhouette_rows"])},
+            )
+        )
     return notes
 
 
@@ -171,9 +214,16 @@ def _fit_notes(model: ClusterModel, found: Clustering) -> list[Text]:
     """What a person should know of the clusters themselves."""
     notes, metrics = [], found.metrics()
     if not found.sizes:
-        notes.append(Text(N_("No cluster was found: every point is noise. Take a larger eps or a smaller min_samples.")))
+        notes.append(
+            Text(N_("No cluster was found: every point is noise. Take a larger eps or a smaller min_samples."))
+        )
     elif metrics["noise_ratio"] >= MUCH_NOISE:
-        notes.append(Text(N_("{share} % of the points are noise: take a larger eps or a smaller min_samples."), {"share": round(100 * metrics["noise_ratio"], 1)}))
+        notes.append(
+            Text(
+                N_("{share} % of the points are noise: take a larger eps or a smaller min_samples."),
+                {"share": round(100 * metrics["noise_ratio"], 1)},
+            )
+        )
     if len(found.sizes) == 1:
         notes.append(Text(N_("Only one cluster was found: this groups nothing. Take a smaller eps, or KMeans.")))
     if model.clusterer.sampled_:
@@ -198,9 +248,12 @@ def _isolated(features: Floats, labels: Labels) -> tuple[Any, list[Text]]:
     usual = forest.score(features[clusterings.drawn(len(features), FOREST_POINTS)])
     flagged[noise] = forest.score(features[noise]) > np.quantile(usual, 1 - share)
     note = Text(
-        N_("Isolation Forest (default settings, contamination {share} %) also flags {count} of the {noise} noise points."),
+        N_(
+            "Isolation Forest (default settings, contamination {share} %) also flags {count} of the {noise} "
+            "noise points."
+        ),
         {"share": round(100 * share, 2), "count": int(flagged.sum()), "noise": int(noise.sum())},
-    )  # fmt: skip
+    )
     return flagged, [note]
 
 
@@ -227,9 +280,13 @@ def _stability(clusterer: Clusterer, features: Floats, labels: Labels) -> dict[s
 def _params(model: ClusterModel) -> dict[str, Any]:
     """Everything the answer depends on, as the run's parameters."""
     return {
-        **params(model.clusterer), "clusterer": model.clusterer.name, "of": model.of, "look": model.look,
-        "incomplete": model.incomplete, "components": model.components,
-    }  # fmt: skip
+        **params(model.clusterer),
+        "clusterer": model.clusterer.name,
+        "of": model.of,
+        "look": model.look,
+        "incomplete": model.incomplete,
+        "components": model.components,
+    }
 
 
 def _keep(run: Run, found: Clustering, part: Dataset) -> None:
@@ -257,7 +314,9 @@ def _keep_model(run: Run, model: ClusterModel, part: Dataset) -> None:
 
 
 def carry_out(arguments: dict[str, Any], *, at: Workplace, by: Actor, progress: Progress) -> str:
-    """The id of the run that answers the question `arguments` (see `question_of`). Raises as `cluster` and `apply_model`."""
+    """The id of the run that answers the question `arguments` (see `question_of`). Raises as `cluster` and
+    `apply_model`.
+    """
     dataset = at.datasets.load(arguments["dataset"])
     selection = Selection.from_json(arguments)
     if arguments.get("model_run"):
@@ -271,10 +330,18 @@ def carry_out(arguments: dict[str, Any], *, at: Workplace, by: Actor, progress: 
 
 
 def question_of(
-    dataset: str, clusterer: Clusterer | None = None, *, of: Of = "days", look: Look = "level",
-    incomplete: Incomplete = "drop", selection: Selection = EVERYTHING, model_run: str = "",
-) -> dict[str, Any]:  # fmt: skip
-    """What `carry_out` answers, as plain JSON: a clusterer for the dataset of this digest, or the run whose model is applied."""
+    dataset: str,
+    clusterer: Clusterer | None = None,
+    *,
+    of: Of = "days",
+    look: Look = "level",
+    incomplete: Incomplete = "drop",
+    selection: Selection = EVERYTHING,
+    model_run: str = "",
+) -> dict[str, Any]:
+    """What `carry_out` answers, as plain JSON: a clusterer for the dataset of this digest, or the run whose model is
+    applied.
+    """
     asked_about = {"dataset": dataset, **selection.to_json()}
     if clusterer is None:
         return {**asked_about, "model_run": model_run}

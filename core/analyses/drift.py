@@ -29,7 +29,8 @@ MOST_ROWS = 50_000
 class Drift:
     """Training data beside new data.
 
-    table      per entity and column: psi, by_chance (what the index reaches without drift), level, ks, p, q (p adjusted for
+    table      per entity and column: psi, by_chance (what the index reaches without drift), level, ks, p, q (p
+               adjusted for
                the number of tests), rows, medians and shares of missing values then and now; the highest psi first
     reference  the rows that the model learnt from, and `current` the new ones, both of the entities they share
     new, gone  entities that only the new data, or only the training data, have
@@ -74,9 +75,13 @@ def training_data(run_id: str, at: Workplace) -> Dataset:
         dataset = at.datasets.load(digest)
     except NotOnRecord as error:
         raise NotOnRecord(
-            N_("The data that the run {run} learnt from ({files}) are not stored here any more; load the same files again."),
-            run=run_id[:12], files=past.record.tags.get("dataset.files", "?"),
-        ) from error  # fmt: skip
+            N_(
+                "The data that the run {run} learnt from ({files}) are not stored here any more; load the "
+                "same files again."
+            ),
+            run=run_id[:12],
+            files=past.record.tags.get("dataset.files", "?"),
+        ) from error
     part = Selection.from_json(_asked(past.files / "result")).of(dataset)
     until = past.record.params.get("until")
     return part.rows(learnt(part, until)) if until else part
@@ -90,17 +95,24 @@ def compared(reference: Dataset, current: Dataset) -> Drift:
     _check_alike(reference, current)
     shared = sorted(set(reference.entities) & set(current.entities))
     new, gone = (
-        tuple(sorted(set(one.entities) - set(other.entities))) for one, other in ((current, reference), (reference, current))
+        tuple(sorted(set(one.entities) - set(other.entities)))
+        for one, other in ((current, reference), (reference, current))
     )
     together = not shared or len(shared) * len(reference.columns) > MOST_PAIRS
     if shared:
         reference, current = reference.select(shared), current.select(shared)
     table = pd.DataFrame(
-        [_row(reference, current, entity, column) for entity in ([ALL] if together else shared) for column in reference.columns]
+        [
+            _row(reference, current, entity, column)
+            for entity in ([ALL] if together else shared)
+            for column in reference.columns
+        ]
     )
     table["p"] = drift.ks_p_values(table["ks"].to_numpy(), table["known_then"], table["known_now"])
     table["q"] = drift.adjusted(table["p"].to_numpy())
-    table = table.drop(columns=["known_then", "known_now"]).sort_values("psi", ascending=False, kind="stable", ignore_index=True)
+    table = table.drop(columns=["known_then", "known_now"]).sort_values(
+        "psi", ascending=False, kind="stable", ignore_index=True
+    )
     return Drift(table, reference, current, new, gone, together)
 
 
@@ -109,13 +121,16 @@ def _check_alike(reference: Dataset, current: Dataset) -> None:
     if missing:
         raise BadData(
             N_("{file} cannot be compared: the model learnt from columns that it has not ({missing})."),
-            file=", ".join(current.files), missing=", ".join(missing[:5]),
-        )  # fmt: skip
+            file=", ".join(current.files),
+            missing=", ".join(missing[:5]),
+        )
     if reference.unit != current.unit:
         raise BadData(
             N_("{file} cannot be compared: it is in {value}, and the model learnt from {accepted}."),
-            file=", ".join(current.files), value=current.unit or "?", accepted=reference.unit or "?",
-        )  # fmt: skip
+            file=", ".join(current.files),
+            value=current.unit or "?",
+            accepted=reference.unit or "?",
+        )
 
 
 def _row(reference: Dataset, current: Dataset, entity: str, column: str) -> dict[str, Any]:
@@ -123,12 +138,21 @@ def _row(reference: Dataset, current: Dataset, entity: str, column: str) -> dict
     index, by_chance = drift.psi(then, now), drift.psi_by_chance(len(then), len(now))
     known = [values[~np.isnan(values)] for values in (then, now)]
     return {
-        "entity": entity, "column": column, "level": drift.level(index, by_chance), "psi": index, "by_chance": by_chance,
-        "ks": drift.ks(then, now), "rows_then": len(then), "rows_now": len(now),
-        "median_then": _median(known[0]), "median_now": _median(known[1]),
-        "missing_then": 1 - len(known[0]) / len(then), "missing_now": 1 - len(known[1]) / len(now),
-        "known_then": len(known[0]), "known_now": len(known[1]),
-    }  # fmt: skip
+        "entity": entity,
+        "column": column,
+        "level": drift.level(index, by_chance),
+        "psi": index,
+        "by_chance": by_chance,
+        "ks": drift.ks(then, now),
+        "rows_then": len(then),
+        "rows_now": len(now),
+        "median_then": _median(known[0]),
+        "median_now": _median(known[1]),
+        "missing_then": 1 - len(known[0]) / len(then),
+        "missing_now": 1 - len(known[1]) / len(now),
+        "known_then": len(known[0]),
+        "known_now": len(known[1]),
+    }
 
 
 def _values(dataset: Dataset, entity: str, column: str) -> Floats:

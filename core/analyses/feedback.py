@@ -44,8 +44,9 @@ class Said:
         if len(self.comment) > LONGEST_COMMENT:
             raise BadInput(
                 N_("The comment has {count} characters; at most {accepted} are accepted."),
-                count=len(self.comment), accepted=LONGEST_COMMENT,
-            )  # fmt: skip
+                count=len(self.comment),
+                accepted=LONGEST_COMMENT,
+            )
 
 
 def give(said: Said, *, at: Workplace, by: Actor) -> Receipt:
@@ -54,14 +55,23 @@ def give(said: Said, *, at: Workplace, by: Actor) -> Receipt:
     Raises BadInput for what cannot be accepted, OSError where the disk cannot take it.
     """
     said.check()
-    with recorded("feedback", by, at, page=said.page, run=said.run_id, verdict=said.verdict, rating=said.rating) as inputs:
+    with recorded(
+        "feedback", by, at, page=said.page, run=said.run_id, verdict=said.verdict, rating=said.rating
+    ) as inputs:
         run = _record(said.run_id, at)
         tags = run.tags if run else {}
         record = Feedback(
-            user=at.known_as(by.user)[:LONGEST_NAME], page=said.page, run_id=said.run_id or None, row=said.row, verdict=said.verdict,
-            rating=said.rating, comment=said.comment.strip(), model=tags.get("model_name"), model_version=tags.get("code.version"),
+            user=at.known_as(by.user)[:LONGEST_NAME],
+            page=said.page,
+            run_id=said.run_id or None,
+            row=said.row,
+            verdict=said.verdict,
+            rating=said.rating,
+            comment=said.comment.strip(),
+            model=tags.get("model_name"),
+            model_version=tags.get("code.version"),
             dataset=tags.get("dataset.digest"),
-        )  # fmt: skip
+        )
         receipt = at.feedback.add(record)
         inputs["feedback"] = receipt.id
     return receipt
@@ -105,7 +115,9 @@ def names_of(run_id: str, at: Workplace) -> frozenset[str]:
 def about(records: Iterable[Feedback], names: Iterable[str]) -> list[Feedback]:
     """The verdicts on rows of a run, by the names that it goes by; oldest first."""
     known = set(names)
-    return [record for record in records if record.run_id in known and record.row is not None and record.verdict is not None]
+    return [
+        record for record in records if record.run_id in known and record.row is not None and record.verdict is not None
+    ]
 
 
 def by_row(records: Iterable[Feedback]) -> dict[RowKey, list[Feedback]]:
@@ -130,31 +142,75 @@ def agreed(records: Iterable[Feedback]) -> dict[RowKey, str]:
 
 def table(records: Iterable[Feedback]) -> pd.DataFrame:
     """One line per record, newest first; text of people in the columns user, page, entity and comment."""
-    columns = ["time", "user", "page", "model", "version", "run", "entity", "moment", "score", "verdict", "rating", "comment", "dataset", "id"]
+    columns = [
+        "time",
+        "user",
+        "page",
+        "model",
+        "version",
+        "run",
+        "entity",
+        "moment",
+        "score",
+        "verdict",
+        "rating",
+        "comment",
+        "dataset",
+        "id",
+    ]
     lines = [
         (
-            record.time, record.user, record.page, record.model or "", record.model_version or "", record.run_id or "",
-            (record.row or {}).get("entity", ""), (record.row or {}).get("time", ""), (record.row or {}).get("score"),
-            record.verdict or "", record.rating, record.comment, record.dataset or "", record.id,
+            record.time,
+            record.user,
+            record.page,
+            record.model or "",
+            record.model_version or "",
+            record.run_id or "",
+            (record.row or {}).get("entity", ""),
+            (record.row or {}).get("time", ""),
+            (record.row or {}).get("score"),
+            record.verdict or "",
+            record.rating,
+            record.comment,
+            record.dataset or "",
+            record.id,
         )
         for record in records
-    ]  # fmt: skip
-    made = pd.DataFrame(lines, columns=columns).astype({"entity": str, "moment": str, "score": float, "rating": "Int64"})
+    ]
+    made = pd.DataFrame(lines, columns=columns).astype(
+        {"entity": str, "moment": str, "score": float, "rating": "Int64"}
+    )
     made["time"] = pd.to_datetime(made["time"], utc=True)
     return made.iloc[::-1].reset_index(drop=True)
 
 
 def precisions(records: Iterable[Feedback], *, each_run: bool = False) -> pd.DataFrame:
-    """How many judged alarms were true, by task and detector (and by run): page, model, (run,) true, false, unsure, judged,
+    """How many judged alarms were true, by task and detector (and by run): page, model, (run,) true, false, unsure,
+    judged,
     precision, low, high."""
     groups: dict[tuple[str, ...], list[str]] = {}
     for run, own in _by_run(records).items():
         first = own[0]
         name = (first.page, first.model or "", *((run,) if each_run else ()))
         groups.setdefault(name, []).extend(agreed(own).values())
-    columns = ["page", "model", *(["run"] if each_run else []), "true", "false", "unsure", "judged", "precision", "low", "high"]
+    columns = [
+        "page",
+        "model",
+        *(["run"] if each_run else []),
+        "true",
+        "false",
+        "unsure",
+        "judged",
+        "precision",
+        "low",
+        "high",
+    ]
     lines = [(*name, *_counted(verdicts)) for name, verdicts in groups.items()]
-    return pd.DataFrame(lines, columns=columns).sort_values(["judged", *columns[:2]], ascending=[False, True, True]).reset_index(drop=True)
+    return (
+        pd.DataFrame(lines, columns=columns)
+        .sort_values(["judged", *columns[:2]], ascending=[False, True, True])
+        .reset_index(drop=True)
+    )
 
 
 def _by_run(records: Iterable[Feedback]) -> dict[str, list[Feedback]]:

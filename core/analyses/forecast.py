@@ -64,14 +64,20 @@ class Plan:
         """Raises BadOption for a horizon or quantiles that cannot be."""
         if not 1 <= self.horizon <= LONGEST:
             raise BadOption(
-                N_("{name} = {value} is outside {low} to {high}."), name="horizon", value=self.horizon, low=1, high=LONGEST
+                N_("{name} = {value} is outside {low} to {high}."),
+                name="horizon",
+                value=self.horizon,
+                low=1,
+                high=LONGEST,
             )
         ordered = list(self.quantiles) == sorted(set(self.quantiles))
         if not ordered or len(self.quantiles) < 2 or not all(0 < level < 1 for level in self.quantiles):
             raise BadOption(
-                N_("{name} = {value!r} is not accepted; choose {accepted}."), name="quantiles",
-                value=", ".join(map(str, self.quantiles)), accepted="0.05, 0.5, 0.95",
-            )  # fmt: skip
+                N_("{name} = {value!r} is not accepted; choose {accepted}."),
+                name="quantiles",
+                value=", ".join(map(str, self.quantiles)),
+                accepted="0.05, 0.5, 0.95",
+            )
 
 
 def forecasters() -> dict[str, type[Forecaster]]:
@@ -80,12 +86,20 @@ def forecasters() -> dict[str, type[Forecaster]]:
 
 
 def forecast(
-    dataset: Dataset, forecaster: Forecaster, plan: Plan, *, at: Workplace, by: Actor,
-    tables: tuple[DriverTable, ...] = (), selection: Selection = EVERYTHING, progress: Progress | None = None,
-) -> tuple[Forecast, Run]:  # fmt: skip
+    dataset: Dataset,
+    forecaster: Forecaster,
+    plan: Plan,
+    *,
+    at: Workplace,
+    by: Actor,
+    tables: tuple[DriverTable, ...] = (),
+    selection: Selection = EVERYTHING,
+    progress: Progress | None = None,
+) -> tuple[Forecast, Run]:
     """Test `forecaster` on the past, fit it on everything, and forecast the days after the last.
 
-    Raises BadData where the series cannot be forecast or a driver gives the answer away, BadOption for a plan that cannot
+    Raises BadData where the series cannot be forecast or a driver gives the answer away, BadOption for a plan that
+    cannot
     be, Cancelled where `progress` was told to stop.
     """
     plan.check()
@@ -99,9 +113,14 @@ def forecast(
         refuse_leaks(series, drivers)
         progress.tell(0.0, N_("Forecasting the past again"))
         tested = backtest(
-            forecaster, series, drivers, start=pd.Timestamp(plan.backtest_from), horizon=plan.horizon,
-            weather=plan.weather, progress=progress.part(0, 2),
-        )  # fmt: skip
+            forecaster,
+            series,
+            drivers,
+            start=pd.Timestamp(plan.backtest_from),
+            horizon=plan.horizon,
+            weather=plan.weather,
+            progress=progress.part(0, 2),
+        )
         progress.tell(0.5, N_("Fitting on all days"))
         model.fit(series, drivers, tested.errors, progress.part(1, 2))
         progress.tell(1.0, N_("Intervals, figures and the record"))
@@ -129,9 +148,11 @@ def apply_model(
         drivers = _drivers(part, tables, series, plan)
         question = _question(model, plan, dataset, series, Selection(tuple(fitted.question.entities)), drivers)
         question = replace(
-            question, driver_tables=at.drivers.save(tables) if tables else "", fitted_by=run_id,
+            question,
+            driver_tables=at.drivers.save(tables) if tables else "",
+            fitted_by=run_id,
             backtest_until=fitted.question.backtest_until,
-        )  # fmt: skip
+        )
         rows = forecast_rows(model, series, drivers, np.array(plan.quantiles))
         found = replace(fitted, question=question, rows=rows)
         _keep(run, found, series)
@@ -150,7 +171,7 @@ def recalibrate(dataset: Dataset, run_id: str, *, at: Workplace, by: Actor) -> t
         raise BadData(
             N_("Intervals are made anew from the data that the model was fitted on; {file} holds others."),
             file=", ".join(dataset.files),
-        )  # fmt: skip
+        )
     part = Selection.asked(asked).of(dataset)
     series, plan = model.series(part), _plan(asked)
     tables = tuple(at.drivers.load(asked.driver_tables)) if asked.driver_tables else ()
@@ -162,13 +183,17 @@ def recalibrate(dataset: Dataset, run_id: str, *, at: Workplace, by: Actor) -> t
         tested = _tested_again(series, better, asked)
         model.errors_ = better
         question = replace(
-            asked, calibration=asdict(better.calibration), notes=(*asked.notes, (note.template, dict(note.values))),
+            asked,
+            calibration=asdict(better.calibration),
+            notes=(*asked.notes, (note.template, dict(note.values))),
             fitted_by=run_id,
-        )  # fmt: skip
+        )
         found = replace(
-            fitted, question=question, rows=forecast_rows(model, series, drivers, np.array(plan.quantiles)),
+            fitted,
+            question=question,
+            rows=forecast_rows(model, series, drivers, np.array(plan.quantiles)),
             **_judged(tested, plan, drivers),
-        )  # fmt: skip
+        )
         _keep(run, found, series)
         keep_model(run.folder / "model", model, _example(series, drivers, model))
     return found, run
@@ -195,20 +220,30 @@ def _usual_start(series: Panel) -> pd.Timestamp:
 def _params(model: ForecastModel, plan: Plan, series: Panel) -> dict[str, Any]:
     """Everything the answer depends on, as the run's parameters."""
     return {
-        **params(model.forecaster), "forecaster": model.forecaster.name, "horizon": plan.horizon,
-        "resolution": plan.resolution, "measure": plan.measure, "weather": plan.weather,
-        "quantiles": ", ".join(f"{level:g}" for level in plan.quantiles), "entities": ", ".join(series.entities),
-        "backtest_from": str(plan.backtest_from)[:10], "backtest_until": str(series.days[-1])[:10],
+        **params(model.forecaster),
+        "forecaster": model.forecaster.name,
+        "horizon": plan.horizon,
+        "resolution": plan.resolution,
+        "measure": plan.measure,
+        "weather": plan.weather,
+        "quantiles": ", ".join(f"{level:g}" for level in plan.quantiles),
+        "entities": ", ".join(series.entities),
+        "backtest_from": str(plan.backtest_from)[:10],
+        "backtest_until": str(series.days[-1])[:10],
         "refit": "never",
-    }  # fmt: skip
+    }
 
 
 def _plan(asked: ForecastQuestion) -> Plan:
     """The plan that a kept result was made by."""
     return Plan(
-        asked.horizon, asked.resolution, asked.measure, asked.quantiles, asked.weather,  # type: ignore[arg-type]
+        asked.horizon,
+        asked.resolution,  # type: ignore[arg-type]
+        asked.measure,
+        asked.quantiles,
+        asked.weather,  # type: ignore[arg-type]
         pd.Timestamp(asked.backtest_from),
-    )  # fmt: skip
+    )
 
 
 def _same_entities(dataset: Dataset, fitted: Forecast) -> Dataset:
@@ -217,37 +252,68 @@ def _same_entities(dataset: Dataset, fitted: Forecast) -> Dataset:
 
 def _question(
     model: ForecastModel, plan: Plan, dataset: Dataset, series: Panel, selection: Selection, drivers: Drivers
-) -> ForecastQuestion:  # fmt: skip
+) -> ForecastQuestion:
     assert model.errors_ is not None
     notes = _notes(model, plan, series, drivers)
     return ForecastQuestion(
-        forecaster=model.forecaster.name, settings=params(model.forecaster), horizon=plan.horizon,
-        resolution=plan.resolution, measure=plan.measure, quantiles=plan.quantiles, weather=plan.weather,
-        backtest_from=str(plan.backtest_from)[:10], backtest_until=str(series.days[-1])[:10], dataset=dataset.digest,
-        files=dataset.files, unit=dataset.unit, slots=series.slots, drivers=tuple(model.columns_), driver_tables="",
-        joins=tuple(asdict(join) for join in drivers.joins), calibration=asdict(model.errors_.calibration),
-        entities=selection.entities, start=str(selection.start or ""), end=str(selection.end or ""),
+        forecaster=model.forecaster.name,
+        settings=params(model.forecaster),
+        horizon=plan.horizon,
+        resolution=plan.resolution,
+        measure=plan.measure,
+        quantiles=plan.quantiles,
+        weather=plan.weather,
+        backtest_from=str(plan.backtest_from)[:10],
+        backtest_until=str(series.days[-1])[:10],
+        dataset=dataset.digest,
+        files=dataset.files,
+        unit=dataset.unit,
+        slots=series.slots,
+        drivers=tuple(model.columns_),
+        driver_tables="",
+        joins=tuple(asdict(join) for join in drivers.joins),
+        calibration=asdict(model.errors_.calibration),
+        entities=selection.entities,
+        start=str(selection.start or ""),
+        end=str(selection.end or ""),
         notes=tuple((note.template, dict(note.values)) for note in notes),
-    )  # fmt: skip
+    )
 
 
 def _notes(model: ForecastModel, plan: Plan, series: Panel, drivers: Drivers) -> list[Text]:
     """What a reader has to know before trusting the figures."""
-    notes = [Text(
-        N_("Tested from {start}: the model was fitted once on the days before, then asked every day for the next {horizon}."),
-        {"start": str(plan.backtest_from)[:10], "horizon": plan.horizon},
-    )]  # fmt: skip
+    notes = [
+        Text(
+            N_(
+                "Tested from {start}: the model was fitted once on the days before, then asked every day for "
+                "the next {horizon}."
+            ),
+            {"start": str(plan.backtest_from)[:10], "horizon": plan.horizon},
+        )
+    ]
     if "temperature" in model.columns_ and plan.weather == "as given":
         notes.append(Text(N_("The test knows the weather that really came, as a perfect weather forecast would.")))
     if plan.weather == "degraded":
-        notes.append(Text(N_("The test knows the weather with the error of a usual forecast: 1.1 °C one day ahead, 2.7 °C seven days ahead.")))
+        notes.append(
+            Text(
+                N_(
+                    "The test knows the weather with the error of a usual forecast: 1.1 °C one day ahead, 2.7 "
+                    "°C seven days ahead."
+                )
+            )
+        )
     assumed = model.known(series, drivers).assumed[len(series) : len(series) + plan.horizon].any(axis=1)
     if assumed.any():
         day = series.days[-1] + DAY * int(np.argmax(assumed))
-        notes.append(Text(
-            N_("No file gives all drivers beyond {day}: their usual values for the date stand in, and the real error will be larger than the test's."),
-            {"day": str(day)[:10]},
-        ))  # fmt: skip
+        notes.append(
+            Text(
+                N_(
+                    "No file gives all drivers beyond {day}: their usual values for the date stand in, and "
+                    "the real error will be larger than the test's."
+                ),
+                {"day": str(day)[:10]},
+            )
+        )
     amounts = series.amounts
     for place, entity in enumerate(series.entities):
         own = np.flatnonzero(np.isfinite(amounts[:, place]))
@@ -256,19 +322,27 @@ def _notes(model: ForecastModel, plan: Plan, series: Panel, drivers: Drivers) ->
             notes.append(Text(N_("{entity} ends on {day}: no forecast."), {"entity": entity, "day": last}))
     absurd = int((np.isfinite(amounts) & np.isnan(series.lessons)).sum())
     if absurd:
-        notes.append(Text(N_("Days left out of learning because their amount is absurd beside their neighbours: {count}."), {"count": absurd}))
+        notes.append(
+            Text(
+                N_("Days left out of learning because their amount is absurd beside their neighbours: {count}."),
+                {"count": absurd},
+            )
+        )
     return notes
 
 
 def _answer(
     question: ForecastQuestion, model: ForecastModel, tested: Backtest, series: Panel, drivers: Drivers
-) -> Forecast:  # fmt: skip
+) -> Forecast:
     quantiles = np.array(question.quantiles)
     return Forecast(
-        question, forecast_rows(model, series, drivers, quantiles), **_judged(tested, _plan(question), drivers),
-        importance=_importance(tested), response=response_curve(model, series, drivers),
+        question,
+        forecast_rows(model, series, drivers, quantiles),
+        **_judged(tested, _plan(question), drivers),
+        importance=_importance(tested),
+        response=response_curve(model, series, drivers),
         effects=strike_effects(series, drivers),
-    )  # fmt: skip
+    )
 
 
 def _judged(tested: Backtest, plan: Plan, drivers: Drivers) -> dict[str, pd.DataFrame]:
@@ -288,7 +362,9 @@ def _importance(tested: Backtest) -> pd.DataFrame:
     for step in sorted({1, tested.horizon}):
         spared = forecaster.importance(tested.series, known, step, tested.first)
         error = mae(amounts, forecaster.predict(tested.series, known, step, tested.first))
-        rows += [{"group": group, "step": step, "spared": value / error if error else 0.0} for group, value in spared.items()]
+        rows += [
+            {"group": group, "step": step, "spared": value / error if error else 0.0} for group, value in spared.items()
+        ]
     return pd.DataFrame(rows, columns=["group", "step", "spared"])
 
 
@@ -316,11 +392,13 @@ def _example(series: Panel, drivers: Drivers, model: ForecastModel) -> pd.DataFr
     """The last months as the plain table that MLflow serves the model with, with the drivers of the days to come."""
     longer = series.last(EXAMPLE_DAYS).extended(model.horizon + 1)
     days, entities, slots = longer.values.shape
-    table = pd.DataFrame({
-        "entity": np.tile(np.repeat(np.array(longer.entities, dtype=object), slots), days),
-        "time": np.repeat(longer.moments(longer.days).to_numpy().reshape(days, 1, slots), entities, axis=1).ravel(),
-        "value": longer.values.ravel(),
-    })  # fmt: skip
+    table = pd.DataFrame(
+        {
+            "entity": np.tile(np.repeat(np.array(longer.entities, dtype=object), slots), days),
+            "time": np.repeat(longer.moments(longer.days).to_numpy().reshape(days, 1, slots), entities, axis=1).ravel(),
+            "value": longer.values.ravel(),
+        }
+    )
     given = drivers.array(longer.entities, longer.days)
     for name in model.columns_:
         table[name] = np.repeat(given[:, :, drivers.columns.index(name)], slots, axis=1).ravel()
@@ -331,7 +409,9 @@ def _example(series: Panel, drivers: Drivers, model: ForecastModel) -> pd.DataFr
 
 
 def carry_out(arguments: dict[str, Any], *, at: Workplace, by: Actor, progress: Progress) -> str:
-    """The id of the run that answers the question `arguments` (see `question_of`). Raises as `forecast` and `apply_model`."""
+    """The id of the run that answers the question `arguments` (see `question_of`). Raises as `forecast` and
+    `apply_model`.
+    """
     dataset = at.datasets.load(arguments["dataset"])
     tables = tuple(at.drivers.load(arguments["tables"])) if arguments["tables"] else ()
     if arguments.get("model_run"):
@@ -343,21 +423,32 @@ def carry_out(arguments: dict[str, Any], *, at: Workplace, by: Actor, progress: 
     selection = Selection.from_json(arguments)
     forecaster = configured(forecasters()[arguments["forecaster"]], arguments["settings"])
     plan = Plan(**{**arguments["plan"], "quantiles": tuple(arguments["plan"]["quantiles"]), "backtest_from": first})
-    return forecast(dataset, forecaster, plan, tables=tables, selection=selection, at=at, by=by, progress=progress)[1].id
+    return forecast(dataset, forecaster, plan, tables=tables, selection=selection, at=at, by=by, progress=progress)[
+        1
+    ].id
 
 
 def question_of(
-    dataset: str, forecaster: Forecaster | None = None, plan: Plan = Plan(), *,
-    tables: str = "", selection: Selection = EVERYTHING, model_run: str = "",
-) -> dict[str, Any]:  # fmt: skip
-    """What `carry_out` answers, as plain JSON: a forecaster for the dataset of this digest, or the run whose model is applied.
+    dataset: str,
+    forecaster: Forecaster | None = None,
+    plan: Plan = Plan(),
+    *,
+    tables: str = "",
+    selection: Selection = EVERYTHING,
+    model_run: str = "",
+) -> dict[str, Any]:
+    """What `carry_out` answers, as plain JSON: a forecaster for the dataset of this digest, or the run whose model is
+    applied.
 
     `tables` is the digest that the drivers are stored under; "" for none.
     """
     if forecaster is None:
         return {"dataset": dataset, "tables": tables, "model_run": model_run}
     return {
-        "dataset": dataset, "tables": tables, "forecaster": forecaster.name, "settings": params(forecaster),
+        "dataset": dataset,
+        "tables": tables,
+        "forecaster": forecaster.name,
+        "settings": params(forecaster),
         "plan": {**asdict(plan), "quantiles": list(plan.quantiles), "backtest_from": str(plan.backtest_from or "")},
         **selection.to_json(),
-    }  # fmt: skip
+    }

@@ -20,7 +20,9 @@ from core.text import N_, Text
 from mlflow_utils import probing
 
 State = Literal["works", "not_set", "short", "failing"]
-"""It works; no service is set, and files of the data folder take its place; it works, but something is short; it does not answer, or refuses."""
+"""It works; no service is set, and files of the data folder take its place; it works, but something is short; it does
+not answer, or refuses.
+"""
 
 PATIENT = 1.5  # seconds
 ROOM, SHARE = 1 << 30, 0.02  # bytes, and part of the disk, below which room is short
@@ -85,9 +87,16 @@ def _service(probe: Probe) -> Service:
     began = time.monotonic()
     state, found, problem = _answer(probe)
     return Service(
-        probe.name, state, without_secrets(probe.place, settings()), found, time.monotonic() - began, problem,
-        without_secrets(probe.earlier(), settings()), probe.backlog(), probe.refused(),
-    )  # fmt: skip
+        probe.name,
+        state,
+        without_secrets(probe.place, settings()),
+        found,
+        time.monotonic() - began,
+        problem,
+        without_secrets(probe.earlier(), settings()),
+        probe.backlog(),
+        probe.refused(),
+    )
 
 
 def _answer(probe: Probe) -> tuple[State, str, Text | None]:
@@ -105,15 +114,27 @@ def _problem(silent: Unreachable) -> Text:
         return cause.text
     if isinstance(cause, urllib.error.HTTPError) and cause.code in (401, 403):
         return Text(
-            N_("It refuses our name or password, or this host ({code}): check MLFLOW_TRACKING_USERNAME, MLFLOW_TRACKING_PASSWORD"
-               " and the server's --allowed-hosts."), {"code": str(cause.code)},
-        )  # fmt: skip
+            N_(
+                "It refuses our name or password, or this host ({code}): check "
+                "MLFLOW_TRACKING_USERNAME, MLFLOW_TRACKING_PASSWORD"
+                " and the server's --allowed-hosts."
+            ),
+            {"code": str(cause.code)},
+        )
     reason = getattr(cause, "reason", cause) or f"{PATIENT} s"  # an address that failed keeps what is behind it
     return Text(N_("No answer: {reason}."), {"reason": without_secrets(str(reason), settings()).rstrip(".")})
 
 
 def _probes(at: Workplace, given: Settings, workers: Workers) -> list[Probe]:
-    return [_mlflow(at), _artifacts(at), _accounts(at, given), _feedback(at, given), _events(at, given), _jobs(at, given, workers), _disk(at)]
+    return [
+        _mlflow(at),
+        _artifacts(at),
+        _accounts(at, given),
+        _feedback(at, given),
+        _events(at, given),
+        _jobs(at, given, workers),
+        _disk(at),
+    ]
 
 
 # ---- what each is asked ---------------------------------------------------------------------------------------------
@@ -122,9 +143,13 @@ def _probes(at: Workplace, given: Settings, workers: Workers) -> list[Probe]:
 def _mlflow(at: Workplace) -> Probe:
     tracking = at.tracking
     return Probe(
-        "MLflow", tracking.uri.startswith("http"), tracking.uri, lambda: probing.server(tracking),
-        lambda: len(tracking.spool.waiting()), lambda: tracking.last_error or tracking.spool.last_error(),
-    )  # fmt: skip
+        "MLflow",
+        tracking.uri.startswith("http"),
+        tracking.uri,
+        lambda: probing.server(tracking),
+        lambda: len(tracking.spool.waiting()),
+        lambda: tracking.last_error or tracking.spool.last_error(),
+    )
 
 
 def _artifacts(at: Workplace) -> Probe:
@@ -153,7 +178,14 @@ def _feedback(at: Workplace, given: Settings) -> Probe:
         at.feedback.check()
         return ""
 
-    return Probe(N_("Feedback"), bool(given.s3_bucket_name), at.feedback.place, ask, at.feedback.backlog, lambda: at.feedback.last_error)
+    return Probe(
+        N_("Feedback"),
+        bool(given.s3_bucket_name),
+        at.feedback.place,
+        ask,
+        at.feedback.backlog,
+        lambda: at.feedback.last_error,
+    )
 
 
 def _events(at: Workplace, given: Settings) -> Probe:
@@ -161,7 +193,13 @@ def _events(at: Workplace, given: Settings) -> Probe:
     if stream is None:
         return Probe(N_("Events"), False, str(at.events.folder), lambda: _writable(at.events.folder))
     return Probe(
-        N_("Events"), True, given.elastic_deployment_endpoint, stream.check, stream.backlog, lambda: stream.last_error, stream.refused
+        N_("Events"),
+        True,
+        given.elastic_deployment_endpoint,
+        stream.check,
+        stream.backlog,
+        lambda: stream.last_error,
+        stream.refused,
     )
 
 
@@ -169,7 +207,9 @@ def _jobs(at: Workplace, given: Settings, workers: Workers) -> Probe:
     url = given.jobs_url.get_secret_value()
 
     def ask() -> str | Text:
-        return "" if workers(at) else Text(N_("No worker serves this data folder: slow work waits until one is started."))
+        return (
+            "" if workers(at) else Text(N_("No worker serves this data folder: slow work waits until one is started."))
+        )
 
     return Probe(N_("Jobs"), bool(url), url or str(_data(at) / "jobs"), ask)
 
@@ -178,7 +218,9 @@ def _disk(at: Workplace) -> Probe:
     def ask() -> str | Text:
         room = shutil.disk_usage(_standing(_data(at)))
         if room.free < min(ROOM, SHARE * room.total):
-            return Text(N_("Only {free} MB of {total} MB are free."), {"free": room.free >> 20, "total": room.total >> 20})
+            return Text(
+                N_("Only {free} MB of {total} MB are free."), {"free": room.free >> 20, "total": room.total >> 20}
+            )
         return _writable(_data(at))
 
     return Probe(N_("Data folder"), True, str(_data(at)), ask)

@@ -13,8 +13,18 @@ from core.settings import Settings
 
 MASK = "••••"
 LIBRARIES = (
-    "streamlit", "mlflow", "pandas", "numpy", "scikit-learn", "torch", "sqlalchemy", "boto3", "elasticsearch", "huey", "dask",
-)  # fmt: skip
+    "streamlit",
+    "mlflow",
+    "pandas",
+    "numpy",
+    "scikit-learn",
+    "torch",
+    "sqlalchemy",
+    "boto3",
+    "elasticsearch",
+    "huey",
+    "dask",
+)
 
 
 @dataclass(frozen=True)

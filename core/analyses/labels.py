@@ -18,7 +18,8 @@ COLUMNS = ["entity", "time", "score", "label", "verdict", "run", "model", "datas
 def labels(records: Iterable[Feedback], at: Workplace) -> pd.DataFrame:
     """One line per judged row: entity, time, score, label (1 a true alarm, 0 a false one), and where that comes from.
 
-    Rows people are unsure of are left out: they are no label. An event of sequences becomes all rows from its start to its
+    Rows people are unsure of are left out: they are no label. An event of sequences becomes all rows from its start
+    to its
     end, where its run can be fetched; else its first row.
     """
     every = list(records)
@@ -31,11 +32,16 @@ def labels(records: Iterable[Feedback], at: Workplace) -> pd.DataFrame:
         seen |= names
         parts.append(_of_run(about(every, names), run, at))
     lines = [line for part in parts for line in part]
-    return pd.DataFrame(lines, columns=COLUMNS).sort_values(["dataset", "entity", "time"], kind="stable").reset_index(drop=True)
+    return (
+        pd.DataFrame(lines, columns=COLUMNS)
+        .sort_values(["dataset", "entity", "time"], kind="stable")
+        .reset_index(drop=True)
+    )
 
 
 def labelled(dataset: Dataset, records: Iterable[Feedback], at: Workplace) -> pd.DataFrame:
-    """The measurements of `dataset` with a column `label`: 1 where more runs have the row as a true alarm than as a false one.
+    """The measurements of `dataset` with a column `label`: 1 where more runs have the row as a true alarm than as a
+    false one.
 
     Rows that nobody judged have 0, as in any file of known anomalies.
     """
@@ -59,7 +65,9 @@ def _of_run(records: list[Feedback], run: str, at: Workplace) -> list[tuple[obje
         record = rows[row]
         assert record.row is not None
         scored = spans.get(row) or [(row[0], row[1], record.row.get("score"))]
-        found += [(*each, int(verdict == TRUE), verdict, run, record.model or "", record.dataset or "") for each in scored]
+        found += [
+            (*each, int(verdict == TRUE), verdict, run, record.model or "", record.dataset or "") for each in scored
+        ]
     return found
 
 

@@ -51,9 +51,13 @@ def kept_model(run_id: str, kind: type[T], at: Workplace) -> T:
             raise RefusedModel(f"{type(model).__name__}, not {kind.__name__}")
     except RefusedModel as error:
         raise UnreadableFile(
-            N_("The model of the run {run} is not loaded ({reason}); only models written by Vigie, with its own classes, are."),
-            run=run_id[:12], reason=error,
-        ) from error  # fmt: skip
+            N_(
+                "The model of the run {run} is not loaded ({reason}); only models written by Vigie, with its "
+                "own classes, are."
+            ),
+            run=run_id[:12],
+            reason=error,
+        ) from error
     return model
 
 

@@ -20,19 +20,23 @@ T = TypeVar("T")
 # other rows, or a clusterer that draws other groups, is another opinion and not a better one.
 YARDSTICKS = {
     "forecast": Yardstick(
-        "wape", lower_is_better=True, tags=("dataset.digest",),
+        "wape",
+        lower_is_better=True,
+        tags=("dataset.digest",),
         params=("backtest_from", "backtest_until", "horizon", "entities", "resolution", "weather"),
         optional=("measure",),
-    ),
-}  # fmt: skip
+    )
+}
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
 
 def register(run_id: str, name: str = "", *, at: Workplace, by: Actor) -> Version:
-    """Make the model of a run the newest version of `name` (default: the run's task) and the challenger of its champion.
+    """Make the model of a run the newest version of `name` (default: the run's task) and the challenger of its
+    champion.
 
     A run is registered once: asked again, its version comes back. Raises BadOption for a name that is not accepted,
-    NotOnRecord for a run without a model, BadData for one that waits or has not ended well, VigieError where MLflow is silent.
+    NotOnRecord for a run without a model, BadData for one that waits or has not ended well, VigieError where MLflow
+    is silent.
     """
     with recorded("model_registration", by, at, run=run_id, name=name) as inputs, _spoken(at):
         _check_name(name or "model")
@@ -40,8 +44,9 @@ def register(run_id: str, name: str = "", *, at: Workplace, by: Actor) -> Versio
         if run.status != "completed":
             raise BadData(
                 N_("The run {run} did not complete ({status}); only a completed run is registered."),
-                run=run_id[:12], status=run.status,
-            )  # fmt: skip
+                run=run_id[:12],
+                status=run.status,
+            )
         if not (past_run(run.run_id, at).files / registry.MODEL).is_dir():
             raise NotOnRecord(N_("The run {run} holds no model."), run=run_id[:12])
         kept_model(run.run_id, object, at)  # what cannot be loaded is not registered
@@ -54,7 +59,7 @@ def register(run_id: str, name: str = "", *, at: Workplace, by: Actor) -> Versio
 
 def promote(
     name: str, version: int | None = None, *, at: Workplace, by: Actor, force: bool = False, reason: str = ""
-) -> tuple[Version, Comparison | None]:  # fmt: skip
+) -> tuple[Version, Comparison | None]:
     """Make a version (default: the challenger) the champion of `name`, where it is not worse on the same back-test.
 
     `force`, with a reason, overrules the comparison; both are tagged on the version. The comparison is None where there
@@ -97,7 +102,8 @@ def fitted_runs(task: str, at: Workplace) -> list[Record]:
 
 
 def run_of(address: str, at: Workplace) -> str:
-    """The run whose model is meant: of a registered one by NAME@ALIAS, checked as `load` does, else `address` is the run.
+    """The run whose model is meant: of a registered one by NAME@ALIAS, checked as `load` does, else `address` is the
+    run.
 
     Raises as `load`.
     """
@@ -117,8 +123,9 @@ def load(name: str, alias: str = CHAMPION, *, at: Workplace, kind: type[T] = obj
     if models.digest(past_run(version.run_id, at).files / registry.MODEL) != version.tags.get("model.sha256"):
         raise UnreadableFile(
             N_("The model file of {name} version {version} is not the one that was registered: its SHA-256 differs."),
-            name=name, version=version.number,
-        )  # fmt: skip
+            name=name,
+            version=version.number,
+        )
     return kept_model(version.run_id, kind, at)
 
 
@@ -134,16 +141,21 @@ def _check_task(name: str, task: str, at: Workplace) -> None:
     if taken not in ("", task):
         raise BadOption(
             N_("The name {name} holds models of the task {taken}; this one is of {task}. Choose another name."),
-            name=name, taken=taken, task=task,
-        )  # fmt: skip
+            name=name,
+            taken=taken,
+            task=task,
+        )
 
 
 def _check_name(name: str) -> None:
     if not NAME.fullmatch(name):
         raise BadOption(
-            N_("The model name {value!r} is not accepted; take at most 100 letters, digits, dots, dashes and underscores."),
+            N_(
+                "The model name {value!r} is not accepted; take at most 100 letters, digits, "
+                "dots, dashes and underscores."
+            ),
             value=name,
-        )  # fmt: skip
+        )
 
 
 @contextmanager
@@ -170,25 +182,41 @@ def _refusal(refused: Refused) -> BadData:
     new, old, comparison = refused.challenger, refused.champion, refused.comparison
     if comparison is None or old is None:
         return BadData(
-            N_("Models of the task {task} have no figure that says which is better, as there are no labels to judge by;"
-               " {name} version {version} becomes champion by force and with a reason only."),
-            task=new.tags.get("task", "?"), name=new.name, version=new.number,
-        )  # fmt: skip
+            N_(
+                "Models of the task {task} have no figure that says which is better, as there "
+                "are no labels to judge by;"
+                " {name} version {version} becomes champion by force and with a reason only."
+            ),
+            task=new.tags.get("task", "?"),
+            name=new.name,
+            version=new.number,
+        )
     if comparison.differs:
         return BadData(
-            N_("{name} version {version} and champion version {champion} were not tested alike: {differs}."
-               " Run both on the same back-test, or force with a reason."),
-            name=new.name, version=new.number, champion=old.number, differs="; ".join(
+            N_(
+                "{name} version {version} and champion version {champion} were not tested alike: {differs}."
+                " Run both on the same back-test, or force with a reason."
+            ),
+            name=new.name,
+            version=new.number,
+            champion=old.number,
+            differs="; ".join(
                 f"{what}: {_short(what, challengers)} ≠ {_short(what, champions)}"
                 for what, (champions, challengers) in comparison.differs.items()
             ),
-        )  # fmt: skip
+        )
     return BadData(
-        N_("{name} version {version} is worse than champion version {champion}: {metric} {new} against {old}."
-           " It stays challenger, unless forced with a reason."),
-        name=new.name, version=new.number, champion=old.number, metric=comparison.metric,
-        new=comparison.figures[1], old=comparison.figures[0],
-    )  # fmt: skip
+        N_(
+            "{name} version {version} is worse than champion version {champion}: {metric} {new} against {old}."
+            " It stays challenger, unless forced with a reason."
+        ),
+        name=new.name,
+        version=new.number,
+        champion=old.number,
+        metric=comparison.metric,
+        new=comparison.figures[1],
+        old=comparison.figures[0],
+    )
 
 
 def _short(what: str, text: str) -> str:

@@ -1,4 +1,6 @@
-"""How the product is used and how it goes: tables made from events, whether they come from Elasticsearch or the files."""
+"""How the product is used and how it goes: tables made from events, whether they come from Elasticsearch or the
+files.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -15,22 +17,34 @@ from core.stores.event_table import WORDS, of_events, of_log
 from core.text import Text
 
 PERIODS = {
-    "hour": timedelta(hours=1), "day": timedelta(days=1), "week": timedelta(days=7), "month": timedelta(days=30), "all": None,
-}  # fmt: skip
+    "hour": timedelta(hours=1),
+    "day": timedelta(days=1),
+    "week": timedelta(days=7),
+    "month": timedelta(days=30),
+    "all": None,
+}
 STATUSES = ("completed", "failed", "interrupted")
 STEPS = ("1min", "5min", "15min", "1h", "3h", "6h", "12h", "1D", "7D", "30D", "90D")
 MOST_STEPS = 60
 NAMES = {
-    "timestamp": "time", "application_name": "application", "model_name": "model", "model_version": "version", "run_id": "run",
-    "response_time": "seconds", "cpu_usage": "cpu", "memory_usage": "memory", "error_message": "error",
-}  # fmt: skip
+    "timestamp": "time",
+    "application_name": "application",
+    "model_name": "model",
+    "model_version": "version",
+    "run_id": "run",
+    "response_time": "seconds",
+    "cpu_usage": "cpu",
+    "memory_usage": "memory",
+    "error_message": "error",
+}
 
 
 @dataclass(frozen=True)
 class Observed:
     """Events as tables.
 
-    table     one row per event: time (UTC), event, application, user, model, version, run, status, seconds, cpu and memory
+    table     one row per event: time (UTC), event, application, user, model, version, run, status, seconds, cpu and
+              memory
               (percent), emissions_kg, error_type, error
     entities  one row per event and entity with anomalies: event (its row in `table`), entity, count
     source    "elasticsearch" or "files"; `why` says why not from Elasticsearch where it should be
@@ -58,7 +72,9 @@ class Figures:
 
 
 def observed(at: Workplace, period: str) -> Observed:
-    """The events of the last `period` (a key of PERIODS): from Elasticsearch where it is named and answers, else the files."""
+    """The events of the last `period` (a key of PERIODS): from Elasticsearch where it is named and answers, else the
+    files.
+    """
     length = PERIODS[period]
     since = None if length is None else datetime.now(UTC) - length
     if at.event_stream is None:
@@ -86,10 +102,13 @@ def tables(columns: pa.Table) -> Observed:
     order = table[whole].sort_values("time", kind="stable").index.to_numpy()
     found = pc.struct_field(columns["details"], "anomalies_by_entity").combine_chunks().take(pa.array(order))
     counts = found.flatten()
-    entities = pd.DataFrame({
-        "event": pc.list_parent_indices(found).to_numpy(zero_copy_only=False), "entity": counts.field("entity").to_pandas(),
-        "count": counts.field("count").to_pandas(),
-    })  # fmt: skip
+    entities = pd.DataFrame(
+        {
+            "event": pc.list_parent_indices(found).to_numpy(zero_copy_only=False),
+            "entity": counts.field("entity").to_pandas(),
+            "count": counts.field("count").to_pandas(),
+        }
+    )
     return Observed(table.loc[order].reset_index(drop=True), entities)
 
 
@@ -105,21 +124,28 @@ def filtered(found: Observed, **chosen: Sequence[str]) -> Observed:
 def figures(table: pd.DataFrame) -> Figures:
     """Of a table that is not empty."""
     p50, p95 = np.quantile(table["seconds"], [0.5, 0.95])
-    return Figures(len(table), float((table["status"] == "failed").mean()), float(p50), float(p95), table["user"].nunique())
+    return Figures(
+        len(table), float((table["status"] == "failed").mean()), float(p50), float(p95), table["user"].nunique()
+    )
 
 
 def per_model(table: pd.DataFrame) -> pd.DataFrame:
-    """Per application and model: runs, completed, failed, interrupted, p50 and p95 of seconds, medians of cpu and memory,
+    """Per application and model: runs, completed, failed, interrupted, p50 and p95 of seconds, medians of cpu and
+    memory,
     number of versions; most runs first. Actions without a model are left out."""
     runs = table[table["model"].notna()]
     groups = runs.groupby(["application", "model"], observed=True)
     found = pd.DataFrame(
         {
-            "runs": groups.size(), **_by_status(runs, ["application", "model"]),
-            "p50": groups["seconds"].quantile(0.5), "p95": groups["seconds"].quantile(0.95),
-            "cpu": groups["cpu"].median(), "memory": groups["memory"].median(), "versions": groups["version"].nunique(),
+            "runs": groups.size(),
+            **_by_status(runs, ["application", "model"]),
+            "p50": groups["seconds"].quantile(0.5),
+            "p95": groups["seconds"].quantile(0.95),
+            "cpu": groups["cpu"].median(),
+            "memory": groups["memory"].median(),
+            "versions": groups["version"].nunique(),
         }
-    )  # fmt: skip
+    )
     return found.reset_index().sort_values("runs", ascending=False, kind="stable", ignore_index=True)
 
 
@@ -137,11 +163,14 @@ def over_time(table: pd.DataFrame) -> pd.DataFrame:
     groups = rows.groupby("time")
     return pd.DataFrame(
         {
-            "actions": groups.size(), "failed": groups["failed"].sum(),
-            "p50": groups["seconds"].quantile(0.5), "p95": groups["seconds"].quantile(0.95),
-            "cpu": groups["cpu"].mean(), "memory": groups["memory"].mean(),
+            "actions": groups.size(),
+            "failed": groups["failed"].sum(),
+            "p50": groups["seconds"].quantile(0.5),
+            "p95": groups["seconds"].quantile(0.95),
+            "cpu": groups["cpu"].mean(),
+            "memory": groups["memory"].mean(),
         }
-    )  # fmt: skip
+    )
 
 
 def step(times: pd.Series) -> str:
@@ -164,7 +193,11 @@ def anomalies_per_entity(found: Observed) -> pd.DataFrame:
 def errors(table: pd.DataFrame) -> pd.DataFrame:
     """What failed, the newest first: time, application, event, model, error_type, error, run."""
     failed = table[table["status"] == "failed"]
-    return failed[["time", "application", "event", "model", "error_type", "error", "run"]].iloc[::-1].reset_index(drop=True)
+    return (
+        failed[["time", "application", "event", "model", "error_type", "error", "run"]]
+        .iloc[::-1]
+        .reset_index(drop=True)
+    )
 
 
 def emissions(table: pd.DataFrame) -> pd.DataFrame:

@@ -27,7 +27,11 @@ def _detect(asked: Mapping[str, Any]) -> Iterator[str]:
     if asked["fitted_by"]:
         yield f"--model={asked['fitted_by']}"
     else:
-        yield from (f"--detector={asked['detector']}", f"--compare-with={asked['compare_with']}", f"--incomplete={asked['incomplete']}")
+        yield from (
+            f"--detector={asked['detector']}",
+            f"--compare-with={asked['compare_with']}",
+            f"--incomplete={asked['incomplete']}",
+        )
         yield f"--contamination={asked['contamination']!r}"
         if asked["risk"] is not None:
             yield f"--risk={asked['risk']!r}"
@@ -53,7 +57,11 @@ def _forecast(asked: Mapping[str, Any]) -> Iterator[str]:
     if asked["fitted_by"]:  # entities and plan are those of the model
         yield f"--model={asked['fitted_by']}"
         return
-    yield from (f"--forecaster={asked['forecaster']}", f"--horizon={asked['horizon']}", f"--resolution={asked['resolution']}")
+    yield from (
+        f"--forecaster={asked['forecaster']}",
+        f"--horizon={asked['horizon']}",
+        f"--resolution={asked['resolution']}",
+    )
     if asked["measure"]:
         yield f"--measure={asked['measure']}"
     yield f"--weather={asked['weather'].replace(' ', '-')}"
@@ -67,7 +75,13 @@ def _sequences(asked: Mapping[str, Any]) -> Iterator[str]:
     if asked["fitted_by"]:
         yield from ("sequences", "score", asked["dataset"], f"--model={asked['fitted_by']}")
     else:
-        yield from ("sequences", "train", asked["dataset"], f"--detector={asked['detector']}", f"--until={asked['until']}")
+        yield from (
+            "sequences",
+            "train",
+            asked["dataset"],
+            f"--detector={asked['detector']}",
+            f"--until={asked['until']}",
+        )
         yield from _threshold(asked)
         yield f"--scaling={asked['scaling']}"
         if asked["counts"]:
@@ -79,7 +93,11 @@ def _sequences(asked: Mapping[str, Any]) -> Iterator[str]:
 def _threshold(asked: Mapping[str, Any]) -> Iterator[str]:
     kind, amount = asked["asked"], asked["amount"]
     per = "1000" if asked["per"] == "1000 rows" else asked["per"]
-    options = {"alarms": f"--alarms-per-{per}={amount!r}", "pot": f"--risk={amount!r}", "contamination": f"--contamination={amount!r}"}
+    options = {
+        "alarms": f"--alarms-per-{per}={amount!r}",
+        "pot": f"--risk={amount!r}",
+        "contamination": f"--contamination={amount!r}",
+    }
     yield options.get(kind, "--best-f1")
 
 
@@ -93,5 +111,8 @@ def _selection(asked: Mapping[str, Any]) -> Iterator[str]:
 
 
 COMMANDS: dict[str, Callable[[Mapping[str, Any]], Iterator[str]]] = {
-    "anomalies": _detect, "clusters": _cluster, "forecast": _forecast, "sequences": _sequences,
-}  # fmt: skip
+    "anomalies": _detect,
+    "clusters": _cluster,
+    "forecast": _forecast,
+    "sequences": _sequences,
+}

@@ -1,4 +1,6 @@
-"""The card of a run: on which data, with which model and threshold, how good, at what cost, and how to repeat it. Plain data."""
+"""The card of a run: on which data, with which model and threshold, how good, at what cost, and how to repeat it.
+Plain data.
+"""
 
 import json
 import math
@@ -31,20 +33,38 @@ def run_card(run_id: str, at: Workplace) -> Card:
     facts = facts_of(record.experiment, past.files)
     data = _data(past, facts, at)
     return Card(
-        _about(record, at), data, _model(record),
-        threshold=facts.threshold if facts else None, score_card=facts.card if facts else None,
-        intervals=facts.intervals if facts else None, counts=facts.counts if facts else {},
-        metrics=dict(sorted(record.metrics.items())), cost=_cost(record), versions=_versions(past),
-        repeat=_repeat(past, facts, data), picture=facts.picture if facts else None, notes=facts.notes if facts else (),
-    )  # fmt: skip
+        _about(record, at),
+        data,
+        _model(record),
+        threshold=facts.threshold if facts else None,
+        score_card=facts.card if facts else None,
+        intervals=facts.intervals if facts else None,
+        counts=facts.counts if facts else {},
+        metrics=dict(sorted(record.metrics.items())),
+        cost=_cost(record),
+        versions=_versions(past),
+        repeat=_repeat(past, facts, data),
+        picture=facts.picture if facts else None,
+        notes=facts.notes if facts else (),
+    )
 
 
 def _about(record: Record, at: Workplace) -> About:
     tags, task = record.tags, record.experiment
     return About(
-        record.id, record.key, task, Text(TASKS[task].label if task in TASKS else task), record.name, record.status, waits_for_mlflow(record.id, at), tags.get("user", ""),
-        tags.get("mlflow.source.name", ""), _moment(record.started_ms), _moment(record.ended_ms), without_secrets(tags.get("error", ""), settings()),
-    )  # fmt: skip
+        record.id,
+        record.key,
+        task,
+        Text(TASKS[task].label if task in TASKS else task),
+        record.name,
+        record.status,
+        waits_for_mlflow(record.id, at),
+        tags.get("user", ""),
+        tags.get("mlflow.source.name", ""),
+        _moment(record.started_ms),
+        _moment(record.ended_ms),
+        without_secrets(tags.get("error", ""), settings()),
+    )
 
 
 def _model(record: Record) -> Model:
@@ -56,9 +76,12 @@ def _model(record: Record) -> Model:
 def _cost(record: Record) -> Cost:
     metrics, tags = record.metrics, record.tags
     return Cost(
-        metrics.get("seconds"), metrics.get("emissions_kg"), metrics.get("energy_kwh"), tags.get("emissions.method", ""),
+        metrics.get("seconds"),
+        metrics.get("emissions_kg"),
+        metrics.get("energy_kwh"),
+        tags.get("emissions.method", ""),
         tags.get("emissions.country", ""),
-    )  # fmt: skip
+    )
 
 
 def _data(past: Past, facts: Facts | None, at: Workplace) -> Data:
@@ -67,12 +90,31 @@ def _data(past: Past, facts: Facts | None, at: Workplace) -> Data:
     names = tuple(facts.question["files"]) if facts else tuple(filter(None, [files]))
     dataset = _stored(digest, at)
     if dataset is None:
-        return Data(names, digest, False, None, None, "", "", tags.get("dataset.repairs", ""), _kept_recipe(past.files), facts.part if facts else None)
+        return Data(
+            names,
+            digest,
+            False,
+            None,
+            None,
+            "",
+            "",
+            tags.get("dataset.repairs", ""),
+            _kept_recipe(past.files),
+            facts.part if facts else None,
+        )
     recipe = tuple(repair.to_json() for repair in dataset.recipe)
     return Data(
-        dataset.files, digest, True, len(dataset), len(dataset.entities), str(dataset.time.min()), str(dataset.time.max()),
-        tags.get("dataset.repairs", ""), recipe, facts.part if facts else None,
-    )  # fmt: skip
+        dataset.files,
+        digest,
+        True,
+        len(dataset),
+        len(dataset.entities),
+        str(dataset.time.min()),
+        str(dataset.time.max()),
+        tags.get("dataset.repairs", ""),
+        recipe,
+        facts.part if facts else None,
+    )
 
 
 def _stored(digest: str, at: Workplace) -> Dataset | None:
@@ -115,7 +157,14 @@ def _repeat(past: Past, facts: Facts | None, data: Data) -> Repeat:
     question, notes = facts.question, []
     if record.params.get("threshold_from") == VERDICTS:
         question = {**question, "fitted_by": record.id}
-        notes.append(Text(N_("People chose the threshold: the command applies the model that this run kept, with that threshold, to every row.")))
+        notes.append(
+            Text(
+                N_(
+                    "People chose the threshold: the command applies the model that this run kept, with that "
+                    "threshold, to every row."
+                )
+            )
+        )
     recalibrated = record.experiment == "forecast" and bool(question["fitted_by"]) and (past.files / "model").is_dir()
     command = command_line(record.experiment, question, recalibrated)
     if not command:
@@ -133,19 +182,46 @@ def _no_question(record: Record) -> str:
 
 def _needs(record: Record, question: Mapping[str, Any], data: Data) -> list[Text]:
     """What has to be there for the command to give the same."""
-    notes = [Text(N_("The dataset is stored under this digest in the data folder (VIGIE_DATA_DIR); the command runs beside it."))]
+    notes = [
+        Text(
+            N_(
+                "The dataset is stored under this digest in the data folder (VIGIE_DATA_DIR); the command "
+                "runs beside it."
+            )
+        )
+    ]
     if not data.stored_here:
-        notes = [Text(N_("The dataset is not stored here. Give the files by name instead of the digest: {files}."), {"files": ", ".join(data.files)})]
+        notes = [
+            Text(
+                N_("The dataset is not stored here. Give the files by name instead of the digest: {files}."),
+                {"files": ", ".join(data.files)},
+            )
+        ]
     if data.recipe is None and data.repairs:
-        notes.append(Text(N_("Repairs were made ({repairs}), but their settings are not on record here."), {"repairs": data.repairs}))
+        notes.append(
+            Text(
+                N_("Repairs were made ({repairs}), but their settings are not on record here."),
+                {"repairs": data.repairs},
+            )
+        )
     elif data.recipe and not data.stored_here:
         notes.append(Text(N_("Save the recipe of repairs as recipe.json and add --recipe recipe.json.")))
     if question.get("driver_tables"):
         joins = [str(join.get("file", "")) for join in question.get("joins", ())]
-        notes.append(Text(N_("Files known in advance are stored under their digest, too: {files}."), {"files": ", ".join(filter(None, joins))}))
+        notes.append(
+            Text(
+                N_("Files known in advance are stored under their digest, too: {files}."),
+                {"files": ", ".join(filter(None, joins))},
+            )
+        )
     limit = question.get("settings", {}).get("seconds")
     if limit is not None and not question["fitted_by"] and not record.metrics.get("seconds", math.inf) < float(limit):
-        notes.append(Text(N_("Learning may have met its time limit of {seconds} s: then the same scores need as fast a machine."), {"seconds": float(limit)}))
+        notes.append(
+            Text(
+                N_("Learning may have met its time limit of {seconds} s: then the same scores need as fast a machine."),
+                {"seconds": float(limit)},
+            )
+        )
     return notes
 
 

@@ -1,4 +1,6 @@
-"""What the result of a run says of itself, whatever its task: the part of the data, the threshold, figures and what to know."""
+"""What the result of a run says of itself, whatever its task: the part of the data, the threshold, figures and what
+to know.
+"""
 
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
@@ -24,11 +26,21 @@ BY_SHARE = N_("The share of {share} of the rows was asked for; it promises nothi
 BY_TAIL = N_("By the tail of the scores (peaks over threshold): the share of {share} of normal rows would exceed it.")
 BY_VERDICTS = N_("People chose it from their verdicts on the run {run}; it promises nothing about false alarms.")
 ALARMS = {
-    "1000 rows": N_("At most {amount} false alarms per 1,000 rows were asked for, over all entities together; rows held out decide."),
-    "hour": N_("At most {amount} false alarms per hour were asked for, over all entities together; rows held out decide."),
-    "day": N_("At most {amount} false alarms per day were asked for, over all entities together; rows held out decide."),
-    "week": N_("At most {amount} false alarms per week were asked for, over all entities together; rows held out decide."),
-    "month": N_("At most {amount} false alarms per month were asked for, over all entities together; rows held out decide."),
+    "1000 rows": N_(
+        "At most {amount} false alarms per 1,000 rows were asked for, over all entities together; rows held out decide."
+    ),
+    "hour": N_(
+        "At most {amount} false alarms per hour were asked for, over all entities together; rows held out decide."
+    ),
+    "day": N_(
+        "At most {amount} false alarms per day were asked for, over all entities together; rows held out decide."
+    ),
+    "week": N_(
+        "At most {amount} false alarms per week were asked for, over all entities together; rows held out decide."
+    ),
+    "month": N_(
+        "At most {amount} false alarms per month were asked for, over all entities together; rows held out decide."
+    ),
 }
 NO_LABELS = N_("There are no labels: no figure here says how many of these are right.")
 
@@ -67,21 +79,32 @@ def _detection(folder: Path) -> Facts:
     share = len(found.anomalies) / max(len(found.rows), 1)
     severities = found.anomalies["severity"].value_counts()
     return Facts(
-        asdict(asked), _part(found.rows, asked), Threshold(asked.threshold, method, amount, "rows", why, asked.risk if method == "pot" else None, share),
-        counts={"flagged_share": share, **{name: int(severities.get(place, 0)) for place, name in enumerate(SEVERITIES)}},
-        picture=_histogram(found.rows["score"], asked.threshold), notes=(Text(NO_LABELS),),
-    )  # fmt: skip
+        asdict(asked),
+        _part(found.rows, asked),
+        Threshold(asked.threshold, method, amount, "rows", why, asked.risk if method == "pot" else None, share),
+        counts={
+            "flagged_share": share,
+            **{name: int(severities.get(place, 0)) for place, name in enumerate(SEVERITIES)},
+        },
+        picture=_histogram(found.rows["score"], asked.threshold),
+        notes=(Text(NO_LABELS),),
+    )
 
 
 def _clustering(folder: Path) -> Facts:
     found = Clustering.load(folder)
     sizes = {str(number): (float(size),) for number, size in enumerate(found.sizes)}
-    picture = Picture("bars", Text(N_("Points in each cluster")), tuple(sizes), {"points": tuple(size for (size,) in sizes.values())})
+    picture = Picture(
+        "bars", Text(N_("Points in each cluster")), tuple(sizes), {"points": tuple(size for (size,) in sizes.values())}
+    )
     metrics = found.metrics()
     return Facts(
-        asdict(found.question), _part(found.rows, found.question), picture=picture, notes=found.notes,
+        asdict(found.question),
+        _part(found.rows, found.question),
+        picture=picture,
+        notes=found.notes,
         counts={name: value for name, value in metrics.items() if not name.startswith(("cluster_", "explained_"))},
-    )  # fmt: skip
+    )
 
 
 def _forecast(folder: Path) -> Facts:
@@ -91,15 +114,27 @@ def _forecast(folder: Path) -> Facts:
     overall = together.iloc[0] if len(together) else pd.Series(dtype=float)
     names = ("mae", "wape", "rmse", "r2", "mase", "quantile_loss")
     lines = [(asked.forecaster, tuple(_number(overall.get(name)) for name in names))]
-    lines += [(naive, tuple(_number(overall.get(f"{name}_{naive}")) for name in names)) for naive in ("naive1", "naive7")]
-    wape = {name: tuple(map(_number, steps[column])) for name, column in ((asked.forecaster, "wape"), ("naive1", "wape_naive1"), ("naive7", "wape_naive7"))}
+    lines += [
+        (naive, tuple(_number(overall.get(f"{name}_{naive}")) for name in names)) for naive in ("naive1", "naive7")
+    ]
+    wape = {
+        name: tuple(map(_number, steps[column]))
+        for name, column in ((asked.forecaster, "wape"), ("naive1", "wape_naive1"), ("naive7", "wape_naive7"))
+    }
     low, high = min(asked.quantiles), max(asked.quantiles)
     return Facts(
-        asdict(asked), _part(found.rows, asked), card=ScoreCard(names, tuple(lines)),
+        asdict(asked),
+        _part(found.rows, asked),
+        card=ScoreCard(names, tuple(lines)),
         intervals=Intervals(low, high, high - low, _number(overall.get("coverage"))),
-        counts={name: value for name in ("skill_naive1", "skill_naive7", "days") if (value := _number(overall.get(name))) is not None},
-        picture=Picture("lines", Text(N_("WAPE by number of days ahead")), tuple(map(float, steps["step"])), wape), notes=tuple(asked.texts),
-    )  # fmt: skip
+        counts={
+            name: value
+            for name in ("skill_naive1", "skill_naive7", "days")
+            if (value := _number(overall.get(name))) is not None
+        },
+        picture=Picture("lines", Text(N_("WAPE by number of days ahead")), tuple(map(float, steps["step"])), wape),
+        notes=tuple(asked.texts),
+    )
 
 
 def _sequences(folder: Path) -> Facts:
@@ -107,18 +142,34 @@ def _sequences(folder: Path) -> Facts:
     asked, measured = found.question, _number(found.measured)
     words = {
         "alarms": Text(ALARMS.get(asked.per, ALARMS["1000 rows"]), {"amount": asked.amount}),
-        "pot": Text(BY_TAIL, {"share": asked.amount}), "contamination": Text(BY_SHARE, {"share": asked.amount}),
+        "pot": Text(BY_TAIL, {"share": asked.amount}),
+        "contamination": Text(BY_SHARE, {"share": asked.amount}),
         VERDICTS: Text(N_("People chose it from their verdicts; it promises nothing about false alarms.")),
         "best_f1": Text(N_("The best for the labels of the rows it is judged on: an oracle, not what to expect.")),
-    }  # fmt: skip
-    threshold = Threshold(asked.threshold, asked.method, asked.amount, asked.per, words[VERDICTS if asked.method == VERDICTS else asked.asked], asked.promise, measured)
+    }
+    threshold = Threshold(
+        asked.threshold,
+        asked.method,
+        asked.amount,
+        asked.per,
+        words[VERDICTS if asked.method == VERDICTS else asked.asked],
+        asked.promise,
+        measured,
+    )
     metrics = found.metrics()
     return Facts(
-        asdict(asked), _part(found.rows, asked), threshold, _score_card(found.card),
-        counts={name: metrics[name] for name in ("rows_fitted", "rows_judged", "anomalies", "events", "entities_with_events") if name in metrics},
+        asdict(asked),
+        _part(found.rows, asked),
+        threshold,
+        _score_card(found.card),
+        counts={
+            name: metrics[name]
+            for name in ("rows_fitted", "rows_judged", "anomalies", "events", "entities_with_events")
+            if name in metrics
+        },
         picture=_histogram(found.judged["score"], asked.threshold),
         notes=(*(() if len(found.card) else (Text(NO_LABELS),)), *found.notes),
-    )  # fmt: skip
+    )
 
 
 def _comparison(folder: Path) -> Facts:
@@ -126,10 +177,16 @@ def _comparison(folder: Path) -> Facts:
     asked = found.question
     best = {str(line["line"]): float(line["vus_pr"]) for line in found.card.to_dict("records")}
     return Facts(
-        asdict(asked), card=_score_card(found.card),
-        counts={"rows_fitted": asked.learnt, "rows_judged": asked.judged, "planted": asked.planted, "copies": asked.copies},
+        asdict(asked),
+        card=_score_card(found.card),
+        counts={
+            "rows_fitted": asked.learnt,
+            "rows_judged": asked.judged,
+            "planted": asked.planted,
+            "copies": asked.copies,
+        },
         picture=Picture("bars", Text(N_("VUS-PR of each line")), tuple(best), {"vus_pr": tuple(best.values())}),
-    )  # fmt: skip
+    )
 
 
 # ---- parts ----------------------------------------------------------------------------------------------------------
@@ -154,7 +211,13 @@ def _histogram(scores: pd.Series, threshold: float) -> Picture | None:
     if not len(finite):
         return None
     counts, edges = np.histogram(finite, BINS)
-    return Picture("histogram", Text(N_("Scores of the rows, and the threshold")), tuple(map(float, edges)), {"rows": tuple(map(float, counts))}, threshold)
+    return Picture(
+        "histogram",
+        Text(N_("Scores of the rows, and the threshold")),
+        tuple(map(float, edges)),
+        {"rows": tuple(map(float, counts))},
+        threshold,
+    )
 
 
 def _number(value: Any) -> float | None:
@@ -162,6 +225,9 @@ def _number(value: Any) -> float | None:
 
 
 READERS: dict[str, Callable[[Path], Facts]] = {
-    "anomalies": _detection, "clusters": _clustering, "forecast": _forecast, "sequences": _sequences,
+    "anomalies": _detection,
+    "clusters": _clustering,
+    "forecast": _forecast,
+    "sequences": _sequences,
     "sequence-comparison": _comparison,
-}  # fmt: skip
+}

@@ -17,11 +17,35 @@ from mlflow_utils.searching import EVERY, Found, Listed, Wanted
 STEP = re.compile(r"_\d+$")  # a number of days ahead
 
 MOST = 5  # runs that are compared at a time
-LOWER = {"mae", "wape", "rmse", "mase", "quantile_loss", "davies_bouldin", "delay", "seconds", "emissions_kg", "energy_kwh"}
+LOWER = {
+    "mae",
+    "wape",
+    "rmse",
+    "mase",
+    "quantile_loss",
+    "davies_bouldin",
+    "delay",
+    "seconds",
+    "emissions_kg",
+    "energy_kwh",
+}
 HIGHER = {
-    "r2", "skill_naive1", "skill_naive7", "silhouette", "calinski_harabasz", "stability", "f1", "auc_pr", "vus_pr", "auc_roc",
-    "vus_roc", "event_f1", "affiliation_f1", "rows_per_second", "series_per_second",
-}  # fmt: skip
+    "r2",
+    "skill_naive1",
+    "skill_naive7",
+    "silhouette",
+    "calinski_harabasz",
+    "stability",
+    "f1",
+    "auc_pr",
+    "vus_pr",
+    "auc_roc",
+    "vus_roc",
+    "event_f1",
+    "affiliation_f1",
+    "rows_per_second",
+    "series_per_second",
+}
 
 
 @dataclass(frozen=True)
@@ -51,7 +75,8 @@ WITH_MODEL = ("anomalies", "clusters", "forecast", "sequences")
 
 
 def search(at: Workplace, wanted: Wanted = EVERY, limit: int = 50, token: str = "") -> tuple[Found, str]:
-    """The runs that are wanted, newest first, and why MLflow did not answer: then they are those that began on this machine.
+    """The runs that are wanted, newest first, and why MLflow did not answer: then they are those that began on this
+    machine.
 
     Waits at most two seconds for MLflow. `token` is that of the page before.
     """
@@ -62,7 +87,9 @@ def search(at: Workplace, wanted: Wanted = EVERY, limit: int = 50, token: str = 
 
 
 def look_up(runs: Sequence[str], at: Workplace) -> list[Record]:
-    """The records of runs by their ids, without their files. Raises NotOnRecord for one that is not there, Unreachable."""
+    """The records of runs by their ids, without their files. Raises NotOnRecord for one that is not there,
+    Unreachable.
+    """
     return [_looked_up(run, at) for run in runs]
 
 
@@ -105,11 +132,28 @@ def has_model(record: Record) -> bool:
 
 
 def table(runs: Sequence[Listed]) -> pd.DataFrame:
-    """A line per run: run, began (UTC), task, model, files, dataset, user, figure and value, seconds, emissions_g, status, waits."""
+    """A line per run: run, began (UTC), task, model, files, dataset, user, figure and value, seconds, emissions_g,
+    status, waits.
+    """
     lines = [_line(each) for each in runs]
-    return pd.DataFrame(lines, columns=[
-        "run", "began", "task", "model", "files", "dataset", "user", "figure", "value", "seconds", "emissions_g", "status", "waits",
-    ])  # fmt: skip
+    return pd.DataFrame(
+        lines,
+        columns=[
+            "run",
+            "began",
+            "task",
+            "model",
+            "files",
+            "dataset",
+            "user",
+            "figure",
+            "value",
+            "seconds",
+            "emissions_g",
+            "status",
+            "waits",
+        ],
+    )
 
 
 def _line(listed: Listed) -> dict[str, object]:
@@ -118,11 +162,20 @@ def _line(listed: Listed) -> dict[str, object]:
     figure = TASKS[record.experiment].figure if record.experiment in TASKS else ""
     kg = metrics.get("emissions_kg")
     return {
-        "run": record.id, "began": pd.Timestamp(record.started_ms, unit="ms", tz="UTC"), "task": record.experiment,
-        "model": tags.get("model_name", ""), "files": tags.get("dataset.files", ""), "dataset": tags.get("dataset.digest", ""),
-        "user": tags.get("user", ""), "figure": figure, "value": metrics.get(figure), "seconds": metrics.get("seconds"),
-        "emissions_g": None if kg is None else 1000 * kg, "status": listed.status, "waits": listed.waits,
-    }  # fmt: skip
+        "run": record.id,
+        "began": pd.Timestamp(record.started_ms, unit="ms", tz="UTC"),
+        "task": record.experiment,
+        "model": tags.get("model_name", ""),
+        "files": tags.get("dataset.files", ""),
+        "dataset": tags.get("dataset.digest", ""),
+        "user": tags.get("user", ""),
+        "figure": figure,
+        "value": metrics.get(figure),
+        "seconds": metrics.get("seconds"),
+        "emissions_g": None if kg is None else 1000 * kg,
+        "status": listed.status,
+        "waits": listed.waits,
+    }
 
 
 @dataclass(frozen=True)
@@ -160,19 +213,35 @@ class Compared:
 
     def to_frame(self) -> pd.DataFrame:
         """Both tables as one to export."""
-        about = pd.DataFrame({record.id: [record.experiment, record.name, record.tags.get("dataset.digest", "")] for record in self.records})
-        parts = {"about": about.set_axis(["task", "name", "dataset"], axis=0), "parameter": self.parameters, "metric": self.metrics}
+        about = pd.DataFrame(
+            {
+                record.id: [record.experiment, record.name, record.tags.get("dataset.digest", "")]
+                for record in self.records
+            }
+        )
+        parts = {
+            "about": about.set_axis(["task", "name", "dataset"], axis=0),
+            "parameter": self.parameters,
+            "metric": self.metrics,
+        }
         return pd.concat(parts, names=["kind", "name"]).reset_index()
 
 
 def compared(runs: Sequence[str], at: Workplace) -> Compared:
     """Runs side by side. Raises NotOnRecord for one that is not there."""
     records = look_up(runs, at)
-    parameters = pd.DataFrame({record.id: pd.Series({name: str(value) for name, value in record.params.items()}, dtype=object) for record in records})
+    parameters = pd.DataFrame(
+        {
+            record.id: pd.Series({name: str(value) for name, value in record.params.items()}, dtype=object)
+            for record in records
+        }
+    )
     parameters = parameters.fillna("").sort_index()
     differing = parameters.nunique(axis=1) > 1
     metrics = pd.DataFrame({record.id: pd.Series(record.metrics, dtype=float) for record in records})
-    overall = sorted(metrics.index, key=lambda name: ("." in name, bool(STEP.search(name))))  # baselines, and single steps, come last
+    overall = sorted(
+        metrics.index, key=lambda name: ("." in name, bool(STEP.search(name)))
+    )  # baselines, and single steps, come last
     return Compared(tuple(records), pd.concat([parameters[differing], parameters[~differing]]), metrics.loc[overall])
 
 
@@ -185,7 +254,8 @@ def direction(metric: str) -> int:
 
 
 def cost_of_accuracy(runs: Sequence[Listed], task: str) -> pd.DataFrame:
-    """What accuracy cost: run, name, model, files, dataset, accuracy, emissions_g, front, of the completed runs that have both figures.
+    """What accuracy cost: run, name, model, files, dataset, accuracy, emissions_g, front, of the completed runs that
+    have both figures.
 
     `front` is True where no other run on the same data is as good for less, or better for as little (Pareto).
     """
@@ -193,17 +263,26 @@ def cost_of_accuracy(runs: Sequence[Listed], task: str) -> pd.DataFrame:
     mine = [each.record for each in runs if each.record.experiment == task and each.status == "completed"]
     lines = [
         {
-            "run": record.id, "name": record.name, "model": record.tags.get("model_name", ""),
-            "files": record.tags.get("dataset.files", ""), "dataset": record.tags.get("dataset.digest", ""),
-            "accuracy": record.metrics[metric], "emissions_g": 1000 * record.metrics["emissions_kg"],
+            "run": record.id,
+            "name": record.name,
+            "model": record.tags.get("model_name", ""),
+            "files": record.tags.get("dataset.files", ""),
+            "dataset": record.tags.get("dataset.digest", ""),
+            "accuracy": record.metrics[metric],
+            "emissions_g": 1000 * record.metrics["emissions_kg"],
         }
-        for record in mine if metric in record.metrics and "emissions_kg" in record.metrics and "model_run" not in record.params
-    ]  # fmt: skip
+        for record in mine
+        if metric in record.metrics and "emissions_kg" in record.metrics and "model_run" not in record.params
+    ]
     found = pd.DataFrame(lines, columns=["run", "name", "model", "files", "dataset", "accuracy", "emissions_g"])
     goodness = found["accuracy"] * direction(metric)
     found["front"] = [
-        not ((found["dataset"] == line.dataset) & (goodness >= goodness[place]) & (found["emissions_g"] <= line.emissions_g)
-             & ((goodness > goodness[place]) | (found["emissions_g"] < line.emissions_g))).any()
+        not (
+            (found["dataset"] == line.dataset)
+            & (goodness >= goodness[place])
+            & (found["emissions_g"] <= line.emissions_g)
+            & ((goodness > goodness[place]) | (found["emissions_g"] < line.emissions_g))
+        ).any()
         for place, line in enumerate(found.itertuples())
-    ]  # fmt: skip
+    ]
     return found

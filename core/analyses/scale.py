@@ -41,8 +41,10 @@ class Question:
 
     folder           a folder, a file, or a pattern
     model            the run, or NAME@ALIAS, whose model scores everything; or else:
-    fit_per          "folder" or "name" (what file names begin with): one model for each group, with `detector` and `settings`
-    alarms_per_1000  false alarms per 1,000 rows that set the threshold; None: that of the model, 2 for models fitted here
+    fit_per          "folder" or "name" (what file names begin with): one model for each group, with `detector` and
+                     `settings`
+    alarms_per_1000  false alarms per 1,000 rows that set the threshold; None: that of the model, 2 for models fitted
+                     here
     streaming        with a memory carried from row to row where the detector can, else as the model was trained
     workers          processes of this machine; 0: the Dask scheduler of the settings, or this process
     """
@@ -63,18 +65,35 @@ class Question:
     def check(self) -> None:
         """Raises BadOption for what is not accepted."""
         if bool(self.model) == bool(self.fit_per):
-            raise BadOption(N_("Give either a model (a run, or NAME@ALIAS) or what to fit one per ({accepted})."), accepted=", ".join(PER))
+            raise BadOption(
+                N_("Give either a model (a run, or NAME@ALIAS) or what to fit one per ({accepted})."),
+                accepted=", ".join(PER),
+            )
         accepted = {"fit_per": ("", *PER), "scaling": METHODS, "detector": tuple(detectors())}
         for name, words in accepted.items():
             if getattr(self, name) not in words:
                 raise BadOption(
                     N_("{name} = {value!r} is not accepted; choose {accepted}."),
-                    name=name, value=getattr(self, name), accepted=", ".join(filter(None, words)),
-                )  # fmt: skip
+                    name=name,
+                    value=getattr(self, name),
+                    accepted=", ".join(filter(None, words)),
+                )
         if self.batch_rows < 1:
-            raise BadOption(N_("{name} = {value} is outside {low} to {high}."), name="batch_rows", value=self.batch_rows, low=1, high="∞")
+            raise BadOption(
+                N_("{name} = {value} is outside {low} to {high}."),
+                name="batch_rows",
+                value=self.batch_rows,
+                low=1,
+                high="∞",
+            )
         if self.alarms_per_1000 is not None and not 0 < self.alarms_per_1000 < 1000:
-            raise BadOption(N_("{name} = {value} is outside {low} to {high}."), name="alarms_per_1000", value=self.alarms_per_1000, low=0, high=1000)
+            raise BadOption(
+                N_("{name} = {value} is outside {low} to {high}."),
+                name="alarms_per_1000",
+                value=self.alarms_per_1000,
+                low=0,
+                high=1000,
+            )
 
 
 @dataclass(frozen=True)
@@ -86,9 +105,7 @@ class Scores:
     notes: tuple[Text, ...] = ()
 
 
-def score(
-    question: Question, *, at: Workplace, by: Actor, progress: Progress | None = None
-) -> tuple[Scores, Run]:  # fmt: skip
+def score(question: Question, *, at: Workplace, by: Actor, progress: Progress | None = None) -> tuple[Scores, Run]:
     """Score every series below the folder that is not scored yet; a command that was stopped goes on where it was.
 
     Raises as `kept_model` and `begun`, UnreadableFile for a folder without files, BadOption for what cannot be asked,
@@ -103,8 +120,12 @@ def score(
     inventory = folder.inventory()
     with begun(out, manifest := _manifest(question, model, inventory)):
         work = _work(question, model, folder, out, digest(manifest))
-        with tracked_run(TASK, _called(model), _params(question, model, place), _recorded(folder, inventory, model), by, at) as run:
-            tally = score_folder(work, folder, inventory, Cut(question.batch_rows, question.fit_per), place, progress or Progress())
+        with tracked_run(
+            TASK, _called(model), _params(question, model, place), _recorded(folder, inventory, model), by, at
+        ) as run:
+            tally = score_folder(
+                work, folder, inventory, Cut(question.batch_rows, question.fit_per), place, progress or Progress()
+            )
             _keep(run, tally, out)
     return Scores(tally, out, tuple(_notes(question, model))), run
 
@@ -170,7 +191,9 @@ def _work(question: Question, model: _OfRun | _PerGroup, folder: Folder, out: Pa
 
 
 class _FileList(Dataset):
-    """Stands in the record for files that are never one dataset: its digest, in `source`, is that of the list of them."""
+    """Stands in the record for files that are never one dataset: its digest, in `source`, is that of the list of
+    them.
+    """
 
     @cached_property
     def digest(self) -> str:
@@ -181,8 +204,11 @@ def _recorded(folder: Folder, inventory: Inventory, model: _OfRun | _PerGroup) -
     columns = model.model.columns_ if isinstance(model, _OfRun) else []
     name = "/".join(filter(None, (folder.place.name, folder.pattern)))
     return _FileList(
-        pd.DataFrame(columns=columns, dtype=float), layout="files", files=(f"{name} ({inventory.files} files)",), source=inventory.digest
-    )  # fmt: skip
+        pd.DataFrame(columns=columns, dtype=float),
+        layout="files",
+        files=(f"{name} ({inventory.files} files)",),
+        source=inventory.digest,
+    )
 
 
 def _manifest(question: Question, model: _OfRun | _PerGroup, inventory: Inventory) -> dict[str, Any]:
@@ -191,19 +217,35 @@ def _manifest(question: Question, model: _OfRun | _PerGroup, inventory: Inventor
     kept = {name: asked[name] for name in ("fit_per", "alarms_per_1000", "streaming", "batch_rows")}
     fitted = {name: asked[name] for name in ("scaling", "counts")} if question.fit_per else {}
     return {
-        "version": __version__, "model": model.digest if isinstance(model, _OfRun) else "", "detector": model.detector.name,
-        "settings": params(model.detector), **kept, **fitted,
-        "files": inventory.files, "bytes": inventory.size, "inputs": inventory.digest,
-    }  # fmt: skip
+        "version": __version__,
+        "model": model.digest if isinstance(model, _OfRun) else "",
+        "detector": model.detector.name,
+        "settings": params(model.detector),
+        **kept,
+        **fitted,
+        "files": inventory.files,
+        "bytes": inventory.size,
+        "inputs": inventory.digest,
+    }
 
 
 def _params(question: Question, model: _OfRun | _PerGroup, place: Place) -> dict[str, Any]:
     where = f"{place.workers} processes" if place.workers else place.address or "this process"
     return {
-        **params(model.detector), "detector": model.detector.name, "fit_per": question.fit_per, "streaming": question.streaming,
-        "alarms_per_1000": question.alarms_per_1000, "batch_rows": question.batch_rows, "place": where, "out": question.out,
-        **({"model_run": model.run_id} if isinstance(model, _OfRun) else {"scaling": question.scaling, "counts": question.counts}),
-    }  # fmt: skip
+        **params(model.detector),
+        "detector": model.detector.name,
+        "fit_per": question.fit_per,
+        "streaming": question.streaming,
+        "alarms_per_1000": question.alarms_per_1000,
+        "batch_rows": question.batch_rows,
+        "place": where,
+        "out": question.out,
+        **(
+            {"model_run": model.run_id}
+            if isinstance(model, _OfRun)
+            else {"scaling": question.scaling, "counts": question.counts}
+        ),
+    }
 
 
 def _called(model: _OfRun | _PerGroup) -> str:
@@ -214,14 +256,30 @@ def _keep(run: Run, tally: Tally, out: Path) -> None:
     """The figures of the run, and what says where its results are; the scores themselves stay where they are."""
     run.metrics = tally.metrics()
     run.details = {
-        "anomalies_count": tally.anomalies, "successful_predictions": tally.rows, "failed_predictions": tally.files_skipped,
-    }  # fmt: skip
+        "anomalies_count": tally.anomalies,
+        "successful_predictions": tally.rows,
+        "failed_predictions": tally.files_skipped,
+    }
     for name in (MANIFEST, "skipped.csv"):
         shutil.copyfile(out / name, run.folder / name)
 
 
 def _notes(question: Question, model: _OfRun | _PerGroup) -> Iterator[Text]:
-    if isinstance(model, _OfRun) and question.streaming and getattr(model.detector, "scoring", "streaming") != "streaming":
-        yield Text(N_("The threshold comes from scores of windows, the rows are scored one after the other: compare the share flagged with the share promised."))
+    if (
+        isinstance(model, _OfRun)
+        and question.streaming
+        and getattr(model.detector, "scoring", "streaming") != "streaming"
+    ):
+        yield Text(
+            N_(
+                "The threshold comes from scores of windows, the rows are scored one after the other: compare "
+                "the share flagged with the share promised."
+            )
+        )
     if isinstance(model, _PerGroup):
-        yield Text(N_("Each group's model has learnt from rows that it scores; what is abnormal in most of them passes for usual."))
+        yield Text(
+            N_(
+                "Each group's model has learnt from rows that it scores; what is abnormal in most of them "
+                "passes for usual."
+            )
+        )

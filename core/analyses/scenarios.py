@@ -1,4 +1,6 @@
-"""What if: the same forecast under another weather or with a strike, the response to both, and what strikes have changed."""
+"""What if: the same forecast under another weather or with a strike, the response to both, and what strikes have
+changed.
+"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -64,26 +66,39 @@ class Scenario:
             if name not in WEATHER_FIELDS:
                 raise BadOption(
                     N_("{name} = {value!r} is not accepted; choose {accepted}."),
-                    name="weather", value=name, accepted=", ".join(WEATHER_FIELDS),
-                )  # fmt: skip
+                    name="weather",
+                    value=name,
+                    accepted=", ".join(WEATHER_FIELDS),
+                )
             _, _, low, high, _ = WEATHER_FIELDS[name]
             if not low <= value <= high:
-                raise BadOption(N_("{name} = {value} is outside {low} to {high}."), name=name, value=value, low=low, high=high)
+                raise BadOption(
+                    N_("{name} = {value} is outside {low} to {high}."), name=name, value=value, low=low, high=high
+                )
         coldest, warmest = (self.weather.get(f"temperature_{end}") for end in ("min", "max"))
         if coldest is not None and warmest is not None and coldest > warmest:
             raise BadOption(
-                N_("The minimum temperature {value} lies above the maximum {accepted}."), value=coldest, accepted=warmest
+                N_("The minimum temperature {value} lies above the maximum {accepted}."),
+                value=coldest,
+                accepted=warmest,
             )
 
     def check_learnt(self, learnt: Sequence[str]) -> None:
         """Raises BadData for a change that would say nothing, because the driver is none of those `learnt`."""
-        asked = [*self.weather, *(("temperature",) if self.warmer else ()), *((STRIKE,) if self.strike is not None else ())]
+        asked = [
+            *self.weather,
+            *(("temperature",) if self.warmer else ()),
+            *((STRIKE,) if self.strike is not None else ()),
+        ]
         for name in asked:
             if name not in learnt and not (name in ERRING and "temperature" in learnt):
                 raise BadData(
-                    N_("The model has not learnt {name}: no file gave it on enough days, or the question left the weather out."),
+                    N_(
+                        "The model has not learnt {name}: no file gave it on enough days, or the question "
+                        "left the weather out."
+                    ),
                     name=name,
-                )  # fmt: skip
+                )
 
     def applied(self, drivers: Drivers, first: pd.Timestamp) -> Drivers:
         """`drivers` changed from the day `first` on."""
@@ -157,7 +172,9 @@ def forecast_rows(model: ForecastModel, series: Panel, drivers: Drivers, quantil
 
 
 def response_curve(model: ForecastModel, series: Panel, drivers: Drivers) -> pd.DataFrame:
-    """The amount of the whole horizon, all entities together, by °C warmer and with or without a strike on all its days."""
+    """The amount of the whole horizon, all entities together, by °C warmer and with or without a strike on all its
+    days.
+    """
     recent, first = series.last(MEMORY), series.days[-1] + DAY
     shifts = SHIFTS if "temperature" in model.columns_ else (0.0,)
     strikes = (False, True) if STRIKE in model.columns_ else (None,)
@@ -166,12 +183,20 @@ def response_curve(model: ForecastModel, series: Panel, drivers: Drivers) -> pd.
         for shift in shifts if len(shifts) > 1 or len(strikes) > 1 else ():
             other = Scenario(warmer=shift, strike=strike).applied(drivers, first)
             amounts, _ = model.ahead(recent, model.known(recent, other), model.horizon, np.array([0.5]))
-            rows.append({"strike": np.nan if strike is None else float(strike), "shift": shift, "amount": float(np.nansum(amounts))})
+            rows.append(
+                {
+                    "strike": np.nan if strike is None else float(strike),
+                    "shift": shift,
+                    "amount": float(np.nansum(amounts)),
+                }
+            )
     return pd.DataFrame(rows, columns=["strike", "shift", "amount"])
 
 
 def strike_effects(series: Panel, drivers: Drivers) -> pd.DataFrame:
-    """What strikes have changed: raw means, like days, and like days with the weather taken out; empty without strikes."""
+    """What strikes have changed: raw means, like days, and like days with the weather taken out; empty without
+    strikes.
+    """
     columns = ["method", "change", "low", "high", "days", "episodes"]
     if STRIKE not in drivers.columns:
         return pd.DataFrame(columns=columns)

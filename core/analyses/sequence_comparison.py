@@ -37,7 +37,8 @@ SEED = 0
 
 @dataclass(frozen=True)
 class _Arrays:
-    """Of one series what is learnt from, (rows, columns), and what is judged, as often as anomalies were planted in it anew.
+    """Of one series what is learnt from, (rows, columns), and what is judged, as often as anomalies were planted in
+    it anew.
 
     labels  of all judged rows; causes: what was planted in each copy, empty where the labels are real
     """
@@ -50,17 +51,29 @@ class _Arrays:
 
 
 def compare(
-    dataset: Dataset, plan: Plan, *, at: Workplace, by: Actor, selection: Selection = EVERYTHING, progress: Progress | None = None
-) -> tuple[Comparison, Run]:  # fmt: skip
+    dataset: Dataset,
+    plan: Plan,
+    *,
+    at: Workplace,
+    by: Actor,
+    selection: Selection = EVERYTHING,
+    progress: Progress | None = None,
+) -> tuple[Comparison, Run]:
     """Every quick detector with its default settings beside random scores and the distance to the mean, on one series.
 
-    Raises BadData where no series has rows to learn from and rows to judge, BadOption for a plan that cannot be, Cancelled
+    Raises BadData where no series has rows to learn from and rows to judge, BadOption for a plan that cannot be,
+    Cancelled
     where `progress` was told to stop.
     """
     plan.check()
     part, progress = selection.of(dataset), progress or Progress()
     plan = replace(plan, until=plan.until or usual_until(part))
-    asked = {"compared": ", ".join(TRY_FIRST), "learnt_until": plan.until, "scaling": plan.scaling, "counts": plan.counts}
+    asked = {
+        "compared": ", ".join(TRY_FIRST),
+        "learnt_until": plan.until,
+        "scaling": plan.scaling,
+        "counts": plan.counts,
+    }
     with tracked_run(TASK, "Comparison", asked, dataset, by, at) as run:
         arrays = _arrays(part, plan)
         lines = []
@@ -76,8 +89,14 @@ def compare(
 
 
 def carry_out(arguments: dict[str, Any], *, at: Workplace, by: Actor, progress: Progress) -> str:
-    """The id of the run that answers the question `arguments`: those of `sequences.question_of` without its detector. Raises as `compare`."""
-    dataset, plan, selection = at.datasets.load(arguments["dataset"]), Plan(**arguments["plan"]), Selection.from_json(arguments)
+    """The id of the run that answers the question `arguments`: those of `sequences.question_of` without its detector.
+    Raises as `compare`.
+    """
+    dataset, plan, selection = (
+        at.datasets.load(arguments["dataset"]),
+        Plan(**arguments["plan"]),
+        Selection.from_json(arguments),
+    )
     return compare(dataset, plan, at=at, by=by, selection=selection, progress=progress)[1].id
 
 
@@ -103,9 +122,12 @@ def _arrays(part: Dataset, plan: Plan) -> _Arrays:
         return _Arrays(best.entity, train, [test], labels, [])
     copies = [inject(test, seed=SEED + number) for number in range(max(PLANTED_ROWS // len(test), 1))]
     return _Arrays(
-        best.entity, train, [values.astype(np.float64) for values, _, _ in copies],
-        np.concatenate([flags for _, flags, _ in copies]), [list(planted) for _, _, planted in copies],
-    )  # fmt: skip
+        best.entity,
+        train,
+        [values.astype(np.float64) for values, _, _ in copies],
+        np.concatenate([flags for _, flags, _ in copies]),
+        [list(planted) for _, _, planted in copies],
+    )
 
 
 def _line(name: str, plan: Plan, arrays: _Arrays) -> dict[str, object]:
@@ -114,8 +136,16 @@ def _line(name: str, plan: Plan, arrays: _Arrays) -> dict[str, object]:
     model = SequenceModel(detectors()[name](), Scaling(plan.scaling, plan.counts)).fit_series([arrays.train])
     scored = model.score_series(arrays.test)
     seconds = time.perf_counter() - began
-    found = {"line": name, **score_card(arrays.labels, np.concatenate([each.score for each in scored])), "seconds": seconds}
-    hits = [explanation_card(each.shares, causes)["hit_100"] for each, causes in zip(scored, arrays.causes, strict=False) if causes]
+    found = {
+        "line": name,
+        **score_card(arrays.labels, np.concatenate([each.score for each in scored])),
+        "seconds": seconds,
+    }
+    hits = [
+        explanation_card(each.shares, causes)["hit_100"]
+        for each, causes in zip(scored, arrays.causes, strict=False)
+        if causes
+    ]
     return found | {"hit_100": float(np.mean(hits))} if hits else found
 
 
@@ -127,6 +157,14 @@ def _card(lines: list[dict[str, object]], arrays: _Arrays) -> pd.DataFrame:
 
 def _question(dataset: Dataset, plan: Plan, arrays: _Arrays) -> Compared:
     return Compared(
-        dataset.digest, dataset.files, plan.until, plan.scaling, plan.counts, arrays.entity, len(arrays.train), len(arrays.test[0]),
-        sum(map(len, arrays.causes)), len(arrays.test),
-    )  # fmt: skip
+        dataset.digest,
+        dataset.files,
+        plan.until,
+        plan.scaling,
+        plan.counts,
+        arrays.entity,
+        len(arrays.train),
+        len(arrays.test[0]),
+        sum(map(len, arrays.causes)),
+        len(arrays.test),
+    )

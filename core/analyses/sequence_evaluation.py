@@ -1,4 +1,6 @@
-"""How good a detector of series is on data whose anomalies are known, beside the simplest detectors and random numbers."""
+"""How good a detector of series is on data whose anomalies are known, beside the simplest detectors and random
+numbers.
+"""
 
 import math
 import time
@@ -43,7 +45,9 @@ PLANTED = N_("There are no labelled anomalies: {count} were planted, and the fig
 
 @dataclass(frozen=True)
 class Arrays:
-    """Rows to learn from, rows to judge, both (rows, columns), and which of these are abnormal; None where nobody knows."""
+    """Rows to learn from, rows to judge, both (rows, columns), and which of these are abnormal; None where nobody
+    knows.
+    """
 
     train: Floats
     test: Floats
@@ -57,7 +61,8 @@ class Evaluation:
     scores        (rows of test,), of the rows as they are, higher is more anomalous
     metrics       of the detector, see `score_card`
     lines         the same of random, mean_distance, pca and moving_mean
-    explanation   hit rates of the detector's shares and of the moving mean, see `explanation_card`; empty without causes
+    explanation   hit rates of the detector's shares and of the moving mean, see `explanation_card`; empty without
+                  causes
     planted       the anomalies that were planted; 0 where the labels are real
     """
 
@@ -80,12 +85,22 @@ class Evaluation:
 
 
 def evaluate(
-    train: Floats, test: Floats, labels: NDArray[Any] | None, detector: SequenceDetector, *, scaling: Scaling, seed: int,
-    window: int = WINDOW, causes: Sequence[RootCause] | None = None, progress: Progress | None = None,
-) -> Evaluation:  # fmt: skip
-    """Learn from all of `train`, score `test`, both (rows, columns), and measure the scores against `labels` (rows of test,).
+    train: Floats,
+    test: Floats,
+    labels: NDArray[Any] | None,
+    detector: SequenceDetector,
+    *,
+    scaling: Scaling,
+    seed: int,
+    window: int = WINDOW,
+    causes: Sequence[RootCause] | None = None,
+    progress: Progress | None = None,
+) -> Evaluation:
+    """Learn from all of `train`, score `test`, both (rows, columns), and measure the scores against `labels` (rows of
+    test,).
 
-    Without labels, or where none is abnormal, anomalies are planted in a copy of `test` with the `seed`, and that copy is
+    Without labels, or where none is abnormal, anomalies are planted in a copy of `test` with the `seed`, and that
+    copy is
     judged. `causes` are root causes by event. The lines are learnt from the same rows, each scaled as serves it best.
     Raises BadData where arrays do not fit together, Cancelled.
     """
@@ -115,7 +130,8 @@ def simple_lines(
 ) -> dict[str, Card]:
     """Figures that a detector has to pass: `random`, `mean_distance`, `pca`, `moving_mean`, see `score_card`.
 
-    `train` and `test` are series of shape (rows, columns), `labels` those of all rows of `test`, one series after the other.
+    `train` and `test` are series of shape (rows, columns), `labels` those of all rows of `test`, one series after the
+    other.
     """
     scaling = Scaling(LINES_SCALING).fit(train)
     learnt, judged = ([scaling.transform(each) for each in series] for series in (train, test))
@@ -127,11 +143,19 @@ def simple_lines(
 
 
 def evaluate_file(
-    path: Path, detector_name: str, *, seconds: float | None = None, seed: int = 0, out: Path | None = None,
-    scaling: Method = "minmax", settings: Mapping[str, Any] | None = None, causes: Path | None = None,
+    path: Path,
+    detector_name: str,
+    *,
+    seconds: float | None = None,
+    seed: int = 0,
+    out: Path | None = None,
+    scaling: Method = "minmax",
+    settings: Mapping[str, Any] | None = None,
+    causes: Path | None = None,
     progress: Progress | None = None,
-) -> dict[str, Any]:  # fmt: skip
-    """`evaluate` of an .npz file, as plain JSON: `metrics` and the same under `random`, `mean_distance`, `pca`, `moving_mean`.
+) -> dict[str, Any]:
+    """`evaluate` of an .npz file, as plain JSON: `metrics` and the same under `random`, `mean_distance`, `pca`,
+    `moving_mean`.
 
     seconds   time limit of learning, for detectors that have one
     out       a CSV file to write, `row,score`, row = index in `test`
@@ -141,30 +165,51 @@ def evaluate_file(
     detector = _configured(detector_name, seconds, seed, settings or {})
     if scaling not in METHODS:
         raise BadOption(
-            N_("{name} = {value!r} is not accepted; choose {accepted}."), name="scaling", value=scaling, accepted=", ".join(METHODS)
+            N_("{name} = {value!r} is not accepted; choose {accepted}."),
+            name="scaling",
+            value=scaling,
+            accepted=", ".join(METHODS),
         )
     arrays = read_arrays(path)
     known = root_causes(causes, arrays.labels, arrays.test.shape[1]) if causes else None
     found = evaluate(
-        arrays.train, arrays.test, arrays.labels, detector, scaling=Scaling(scaling), seed=seed, causes=known, progress=progress
-    )  # fmt: skip
+        arrays.train,
+        arrays.test,
+        arrays.labels,
+        detector,
+        scaling=Scaling(scaling),
+        seed=seed,
+        causes=known,
+        progress=progress,
+    )
     if out is not None:
         pd.DataFrame({"row": np.arange(len(found.scores)), "score": found.scores}).to_csv(out, index=False)
     return {
-        "file": path.name, "detector": detector.name, "settings": params(detector), "scaling": scaling, "seed": seed,
-        "rows": len(arrays.test), "rows_learnt": len(arrays.train), "columns": arrays.test.shape[1],
+        "file": path.name,
+        "detector": detector.name,
+        "settings": params(detector),
+        "scaling": scaling,
+        "seed": seed,
+        "rows": len(arrays.test),
+        "rows_learnt": len(arrays.train),
+        "columns": arrays.test.shape[1],
         "labels": "planted" if found.planted else "given",
-        "metrics": _plain(found.metrics), **{name: _plain(card) for name, card in found.lines.items()},
+        "metrics": _plain(found.metrics),
+        **{name: _plain(card) for name, card in found.lines.items()},
         "explanation": {name: _plain(card) for name, card in found.explanation.items()},
-        "seconds": found.fit_seconds + found.score_seconds, "fit_seconds": found.fit_seconds, "score_seconds": found.score_seconds, "rows_per_second": found.rows_per_second,
+        "seconds": found.fit_seconds + found.score_seconds,
+        "fit_seconds": found.fit_seconds,
+        "score_seconds": found.score_seconds,
+        "rows_per_second": found.rows_per_second,
         "notes": [str(note) for note in found.notes],
-    }  # fmt: skip
+    }
 
 
 def read_arrays(path: Path) -> Arrays:
     """The rows of an .npz file; where it has no `test`, its first half is learnt from and its second half judged.
 
-    Values that are no usable number count as missing, as they do where a dataset is loaded; a row is abnormal where its label is
+    Values that are no usable number count as missing, as they do where a dataset is loaded; a row is abnormal where
+    its label is
     above 0. Raises UnreadableFile, with the array and what was found, BadData where labels are missing.
     """
     if not path.is_file():
@@ -176,7 +221,11 @@ def read_arrays(path: Path) -> Arrays:
     judged = np.arange(len(frame)) >= len(frame) // 2
     if "part" in frame and frame["part"].nunique() == 2:
         judged = (frame["part"] == "test").to_numpy()
-    return Arrays(values[~judged], values[judged], _labels(frame["label"].to_numpy(dtype=np.float64)[judged]) if "label" in frame else None)
+    return Arrays(
+        values[~judged],
+        values[judged],
+        _labels(frame["label"].to_numpy(dtype=np.float64)[judged]) if "label" in frame else None,
+    )
 
 
 # ---- parts ----------------------------------------------------------------------------------------------------------
@@ -192,11 +241,17 @@ def _labels(found: Floats) -> NDArray[np.bool_]:
 def _check(train: Floats, test: Floats, labels: NDArray[Any] | None) -> None:
     if train.ndim != 2 or test.ndim != 2 or train.shape[1] != test.shape[1] or len(train) < 2 or not len(test):
         raise BadData(
-            N_("train has the shape {train} and test {test}; accepted: rows × columns, as many columns in both, 2 rows to learn from."),
-            train=str(train.shape), test=str(test.shape),
-        )  # fmt: skip
+            N_(
+                "train has the shape {train} and test {test}; accepted: rows × columns, as many columns in "
+                "both, 2 rows to learn from."
+            ),
+            train=str(train.shape),
+            test=str(test.shape),
+        )
     if labels is not None and labels.shape != (len(test),):
-        raise BadData(N_("{labels} labels for {rows} rows of test; every row needs one."), labels=labels.size, rows=len(test))
+        raise BadData(
+            N_("{labels} labels for {rows} rows of test; every row needs one."), labels=labels.size, rows=len(test)
+        )
 
 
 def _configured(name: str, seconds: float | None, seed: int, settings: Mapping[str, Any]) -> SequenceDetector:
@@ -204,11 +259,16 @@ def _configured(name: str, seconds: float | None, seed: int, settings: Mapping[s
     known = members(rooms, SequenceDetector)
     if name not in known:
         raise BadOption(
-            N_("{name} = {value!r} is not accepted; choose {accepted}."), name="detector", value=name, accepted=", ".join(known)
+            N_("{name} = {value!r} is not accepted; choose {accepted}."),
+            name="detector",
+            value=name,
+            accepted=", ".join(known),
         )
     own = hyperparameters(known[name])
     given = {"seconds": seconds} | dict.fromkeys(SEEDS, seed)
-    return configured(known[name], {key: value for key, value in given.items() if key in own and value is not None} | dict(settings))
+    return configured(
+        known[name], {key: value for key, value in given.items() if key in own and value is not None} | dict(settings)
+    )
 
 
 def _planted(test: Floats, seed: int) -> tuple[Floats, NDArray[np.bool_], Sequence[RootCause]]:

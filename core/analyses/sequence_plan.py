@@ -23,8 +23,10 @@ TIMES = ("week", "day", "hour", "month")
 class Asked:
     """How the threshold is chosen.
 
-    kind    "alarms": at most `amount` false alarms `per` hour, day, week, month or 1,000 rows, over all entities together; "pot": the
-            share `amount` of normal rows lies above it, by the tail of their scores; "contamination": the share `amount` of
+    kind    "alarms": at most `amount` false alarms `per` hour, day, week, month or 1,000 rows, over all entities
+            together; "pot": the
+            share `amount` of normal rows lies above it, by the tail of their scores; "contamination": the share
+            `amount` of
             the rows judged is flagged; "best_f1": the best for these labels, which nobody could have known before
     """
 
@@ -38,14 +40,22 @@ class Asked:
         for name, (value, words) in accepted.items():
             if value not in words:
                 raise BadOption(
-                    N_("{name} = {value!r} is not accepted; choose {accepted}."), name=name, value=value, accepted=", ".join(words)
+                    N_("{name} = {value!r} is not accepted; choose {accepted}."),
+                    name=name,
+                    value=value,
+                    accepted=", ".join(words),
                 )
         if self.kind == "alarms" and self.per != THOUSAND and row_seconds(dataset) is None:
             raise BadOption(N_("{file} has no dates: ask for alarms per 1,000 rows."), file=", ".join(dataset.files))
         if self.kind == "best_f1" and dataset.labels is None:
-            raise BadOption(N_("The best threshold for labels needs labels, and {file} has none."), file=", ".join(dataset.files))
+            raise BadOption(
+                N_("The best threshold for labels needs labels, and {file} has none."), file=", ".join(dataset.files)
+            )
         if self.kind != "best_f1" and not 0 < self.rate(dataset) < 1:
-            raise BadOption(N_("A threshold that {value} of all rows lie above cannot be; ask for more than 0 and less than 1."), value=self.rate(dataset))
+            raise BadOption(
+                N_("A threshold that {value} of all rows lie above cannot be; ask for more than 0 and less than 1."),
+                value=self.rate(dataset),
+            )
 
     def rate(self, dataset: Dataset) -> float:
         """The share of rows that may be flagged."""
@@ -59,7 +69,9 @@ class Asked:
 
 @dataclass(frozen=True)
 class Plan:
-    """How rows are prepared and divided: `scaling` and `counts` as `Scaling` has them; `until` a moment or row number."""
+    """How rows are prepared and divided: `scaling` and `counts` as `Scaling` has them; `until` a moment or row
+    number.
+    """
 
     until: str = ""
     scaling: Method = "minmax"
@@ -70,8 +82,10 @@ class Plan:
         if self.scaling not in METHODS:
             raise BadOption(
                 N_("{name} = {value!r} is not accepted; choose {accepted}."),
-                name="scaling", value=self.scaling, accepted=", ".join(METHODS),
-            )  # fmt: skip
+                name="scaling",
+                value=self.scaling,
+                accepted=", ".join(METHODS),
+            )
 
 
 # ---- rows -----------------------------------------------------------------------------------------------------------
@@ -98,27 +112,41 @@ def learnt(dataset: Dataset, until: str) -> NDArray[np.bool_]:
         fitted = np.asarray(dataset.time < _moment(dataset, until))
     if fitted.all() or not fitted.any():
         raise BadData(
-            N_("{name} = {value}: {count} of {rows} rows come before it; some are needed to learn from and some to judge."),
-            name="until", value=until, count=int(fitted.sum()), rows=len(dataset),
-        )  # fmt: skip
+            N_(
+                "{name} = {value}: {count} of {rows} rows come before it; some are needed to learn from and "
+                "some to judge."
+            ),
+            name="until",
+            value=until,
+            count=int(fitted.sum()),
+            rows=len(dataset),
+        )
     return fitted
 
 
 def has_part(dataset: Dataset) -> bool:
     """Do the files say which rows are for training?"""
-    return dataset.context is not None and PART in dataset.context and bool((dataset.context[PART].astype(str) == TRAIN).any())
+    return (
+        dataset.context is not None
+        and PART in dataset.context
+        and bool((dataset.context[PART].astype(str) == TRAIN).any())
+    )
 
 
 def _moment(dataset: Dataset, until: str) -> object:
     moment: object = pd.to_datetime(until, errors="coerce") if dataset.dated else pd.to_numeric(until, errors="coerce")
     if pd.isna(moment) or getattr(moment, "tz", None) is not None:
         accepted = f"{dataset.time.min()} … {dataset.time.max()}"
-        raise BadOption(N_("{name} = {value!r} is not accepted; choose {accepted}."), name="until", value=until, accepted=accepted)
+        raise BadOption(
+            N_("{name} = {value!r} is not accepted; choose {accepted}."), name="until", value=until, accepted=accepted
+        )
     return moment
 
 
 def row_seconds(dataset: Dataset) -> float | None:
-    """From one row of an entity to the next, by the entity with most rows; None without dates, and where no two differ."""
+    """From one row of an entity to the next, by the entity with most rows; None without dates, and where no two
+    differ.
+    """
     if not dataset.dated or not len(dataset):
         return None
     if dataset.profile:

@@ -59,12 +59,21 @@ def detectors() -> dict[str, type[SequenceDetector]]:
 
 
 def train(
-    dataset: Dataset, detector: SequenceDetector, plan: Plan, asked: Asked, *, at: Workplace, by: Actor,
-    selection: Selection = EVERYTHING, progress: Progress | None = None,
-) -> tuple[SequenceDetection, Run]:  # fmt: skip
-    """Fit `detector` on the rows before `plan.until`, score every row, and flag those after it that lie above the threshold.
+    dataset: Dataset,
+    detector: SequenceDetector,
+    plan: Plan,
+    asked: Asked,
+    *,
+    at: Workplace,
+    by: Actor,
+    selection: Selection = EVERYTHING,
+    progress: Progress | None = None,
+) -> tuple[SequenceDetection, Run]:
+    """Fit `detector` on the rows before `plan.until`, score every row, and flag those after it that lie above the
+    threshold.
 
-    Raises BadData where the rows are too few, BadOption for a plan or threshold that cannot be, Cancelled where `progress`
+    Raises BadData where the rows are too few, BadOption for a plan or threshold that cannot be, Cancelled where
+    `progress`
     was told to stop.
     """
     plan.check()
@@ -82,15 +91,23 @@ def train(
         threshold = _threshold(asked, judged)
         model.threshold_ = threshold.value
         progress.tell(0.9, N_("Events, figures and the record"))
-        found = _answer(judged, _question(judged, plan, asked, threshold, dataset, selection), threshold.note, _curves(progress))
+        found = _answer(
+            judged, _question(judged, plan, asked, threshold, dataset, selection), threshold.note, _curves(progress)
+        )
         _keep(run, found, part)
         keep_model(run.folder / "model", model, _example(part), libraries=LIBRARIES)
     return found, run
 
 
 def apply_model(
-    dataset: Dataset, run_id: str, *, at: Workplace, by: Actor, selection: Selection = EVERYTHING, progress: Progress | None = None
-) -> tuple[SequenceDetection, Run]:  # fmt: skip
+    dataset: Dataset,
+    run_id: str,
+    *,
+    at: Workplace,
+    by: Actor,
+    selection: Selection = EVERYTHING,
+    progress: Progress | None = None,
+) -> tuple[SequenceDetection, Run]:
     """Score every selected row with the model and the threshold of an earlier run.
 
     Raises as `kept_model` for a run without a model, BadData where the dataset is not one the model knows.
@@ -104,7 +121,12 @@ def apply_model(
     ) as run:
         progress.tell(0.0, N_("Scoring every row"))
         judged = _judged(model, part, np.zeros(len(part), dtype=bool))
-        threshold = Threshold(model.threshold_, earlier.method, earlier.promise, Text(N_("The threshold is that of the run {run}."), {"run": run_id[:12]}))
+        threshold = Threshold(
+            model.threshold_,
+            earlier.method,
+            earlier.promise,
+            Text(N_("The threshold is that of the run {run}."), {"run": run_id[:12]}),
+        )
         progress.tell(0.9, N_("Events, figures and the record"))
         question = replace(_question(judged, plan, asked, threshold, dataset, selection), fitted_by=run_id)
         found = _answer(judged, question, threshold.note, _curves(Progress()))
@@ -114,7 +136,7 @@ def apply_model(
 
 def with_threshold(
     run_id: str, threshold: float, *, at: Workplace, by: Actor, progress: Progress | None = None
-) -> tuple[SequenceDetection, Run]:  # fmt: skip
+) -> tuple[SequenceDetection, Run]:
     """The rows of an earlier run under the threshold that verdicts on it led to; the model is kept with that threshold.
 
     Raises as `sequences_of` and `kept_model`, NotOnRecord where the dataset is no longer stored.
@@ -126,11 +148,16 @@ def with_threshold(
     plan = Plan(question.until, question.scaling, question.counts)  # type: ignore[arg-type]
     asked = Asked(question.asked, question.amount, question.per)  # type: ignore[arg-type]
     chosen = {"threshold_from": "verdicts", "threshold_value": threshold, "source_run": run_id}
-    with tracked_run(TASK, type(model.detector).__name__, {**_params(model, plan, asked), **chosen}, dataset, by, at) as run:
+    with tracked_run(
+        TASK, type(model.detector).__name__, {**_params(model, plan, asked), **chosen}, dataset, by, at
+    ) as run:
         part = Selection.asked(question).of(dataset)
         fitted = np.zeros(len(part), dtype=bool) if question.fitted_by else learnt(part, question.until)
         progress.tell(0.0, N_("Scoring every row"))
-        note = Text(N_("The threshold was chosen from verdicts on the run {run}; it promises nothing about false alarms."), {"run": run_id[:12]})
+        note = Text(
+            N_("The threshold was chosen from verdicts on the run {run}; it promises nothing about false alarms."),
+            {"run": run_id[:12]},
+        )
         judged = _judged(model, part, fitted)
         progress.tell(0.9, N_("Events, figures and the record"))
         found = _answer(judged, question, note, earlier.curves)
@@ -147,7 +174,9 @@ def carry_out(arguments: dict[str, Any], *, at: Workplace, by: Actor, progress: 
     dataset = at.datasets.load(arguments["dataset"])
     selection = Selection.from_json(arguments)
     if arguments.get("model_run"):
-        return apply_model(dataset, run_of(arguments["model_run"], at), at=at, by=by, selection=selection, progress=progress)[1].id
+        return apply_model(
+            dataset, run_of(arguments["model_run"], at), at=at, by=by, selection=selection, progress=progress
+        )[1].id
     detector = configured(_known(str(arguments.get("detector"))), arguments.get("settings", {}))
     plan, asked = Plan(**arguments.get("plan", {})), Asked(**arguments.get("threshold", {}))
     return train(dataset, detector, plan, asked, at=at, by=by, selection=selection, progress=progress)[1].id
@@ -157,22 +186,36 @@ def _known(name: str) -> type[SequenceDetector]:
     known = detectors()
     if name not in known:
         raise BadOption(
-            N_("{name} = {value!r} is not accepted; choose {accepted}."), name="detector", value=name, accepted=", ".join(known)
+            N_("{name} = {value!r} is not accepted; choose {accepted}."),
+            name="detector",
+            value=name,
+            accepted=", ".join(known),
         )
     return known[name]
 
 
 def question_of(
-    dataset: str, detector: SequenceDetector | None = None, plan: Plan = Plan(), asked: Asked = Asked(), *,  # noqa: B008 both are frozen
-    selection: Selection = EVERYTHING, model_run: str = "",
-) -> dict[str, Any]:  # fmt: skip
-    """What `carry_out` answers, as plain JSON: a detector to fit on the dataset of this digest, or the run whose model is applied."""
+    dataset: str,
+    detector: SequenceDetector | None = None,
+    plan: Plan = Plan(),  # noqa: B008 it is frozen
+    asked: Asked = Asked(),  # noqa: B008 it is frozen
+    *,
+    selection: Selection = EVERYTHING,
+    model_run: str = "",
+) -> dict[str, Any]:
+    """What `carry_out` answers, as plain JSON: a detector to fit on the dataset of this digest, or the run whose
+    model is applied.
+    """
     asked_about = {"dataset": dataset, **selection.to_json()}
     if detector is None:
         return {**asked_about, "model_run": model_run}
     return {
-        **asked_about, "detector": detector.name, "settings": params(detector), "plan": asdict(plan), "threshold": asdict(asked),
-    }  # fmt: skip
+        **asked_about,
+        "detector": detector.name,
+        "settings": params(detector),
+        "plan": asdict(plan),
+        "threshold": asdict(asked),
+    }
 
 
 def sequences_of(run_id: str, at: Workplace) -> SequenceDetection:
@@ -230,31 +273,52 @@ def _threshold(asked: Asked, judged: _Judged) -> Threshold:
 
 def _question(
     judged: _Judged, plan: Plan, asked: Asked, threshold: Threshold, dataset: Dataset, selection: Selection
-) -> Question:  # fmt: skip
+) -> Question:
     model, part = judged.model, judged.seen.dataset
     return Question(
-        detector=model.detector.name, settings=params(model.detector), scaling=plan.scaling, counts=plan.counts,
-        until=plan.until, asked=asked.kind, amount=asked.amount, per=asked.per, threshold=threshold.value,
-        method=threshold.method, promise=threshold.promise, mode=model.detector.mode, dataset=dataset.digest,
-        files=dataset.files, unit=dataset.unit, profile=dataset.profile, columns=tuple(dataset.columns),
-        row_seconds=row_seconds(part), entities=selection.entities, start=str(selection.start or ""), end=str(selection.end or ""),
-    )  # fmt: skip
+        detector=model.detector.name,
+        settings=params(model.detector),
+        scaling=plan.scaling,
+        counts=plan.counts,
+        until=plan.until,
+        asked=asked.kind,
+        amount=asked.amount,
+        per=asked.per,
+        threshold=threshold.value,
+        method=threshold.method,
+        promise=threshold.promise,
+        mode=model.detector.mode,
+        dataset=dataset.digest,
+        files=dataset.files,
+        unit=dataset.unit,
+        profile=dataset.profile,
+        columns=tuple(dataset.columns),
+        row_seconds=row_seconds(part),
+        entities=selection.entities,
+        start=str(selection.start or ""),
+        end=str(selection.end or ""),
+    )
 
 
 def _answer(judged: _Judged, question: Question, note: Text, curves: pd.DataFrame) -> SequenceDetection:
     made = tables(judged.seen)
     return SequenceDetection(
-        question, **made, curves=curves, card=_card(judged),
+        question,
+        **made,
+        curves=curves,
+        card=_card(judged),
         figures=_measured(made["rows"], made["events"]) | {"rows_per_second": judged.rows_per_second},
         notes=(note,),
-    )  # fmt: skip
+    )
 
 
 def _measured(rows: pd.DataFrame, events: pd.DataFrame) -> dict[str, float]:
     """The share of judged rows that are flagged, of the normal ones where there are labels, and its band.
 
-    Normal is what is not labelled and not of an event with a labelled row: such an event is a true alarm to its end, though
-    scores are smoothed and outlast the anomaly. `excused_rows` counts the flagged rows that are normal by their label alone.
+    Normal is what is not labelled and not of an event with a labelled row: such an event is a true alarm to its end,
+    though
+    scores are smoothed and outlast the anomaly. `excused_rows` counts the flagged rows that are normal by their label
+    alone.
     """
     judged, true, excused = rows[~rows["fitted"]], None, {}
     if "label" in judged:
@@ -266,7 +330,8 @@ def _measured(rows: pd.DataFrame, events: pd.DataFrame) -> dict[str, float]:
 
 
 def _card(judged: _Judged) -> pd.DataFrame:
-    """The detector and the lines that it has to pass, on the judged rows; empty where no label marks an anomaly among them.
+    """The detector and the lines that it has to pass, on the judged rows; empty where no label marks an anomaly among
+    them.
 
     A model that comes from another run has learnt from no row here: the lines then learn from the rows they judge.
     """
@@ -288,22 +353,32 @@ def _curves(progress: Progress) -> pd.DataFrame:
 def _params(model: SequenceModel, plan: Plan, asked: Asked) -> dict[str, Any]:
     """Everything the answer depends on, as the run's parameters."""
     return {
-        **params(model.detector), "detector": model.detector.name, "until": plan.until, "scaling": plan.scaling,
-        "counts": plan.counts, "threshold": asked.kind, "amount": asked.amount, "per": asked.per,
-    }  # fmt: skip
+        **params(model.detector),
+        "detector": model.detector.name,
+        "until": plan.until,
+        "scaling": plan.scaling,
+        "counts": plan.counts,
+        "threshold": asked.kind,
+        "amount": asked.amount,
+        "per": asked.per,
+    }
 
 
 def _keep(run: Run, found: SequenceDetection, part: Dataset) -> None:
     """The figures of the run, and what a page needs to show the result again."""
     run.metrics = found.metrics()
     run.details = {
-        "anomalies_count": int(run.metrics["anomalies"]), "successful_predictions": len(found.rows), "failed_predictions": 0,
-    }  # fmt: skip
+        "anomalies_count": int(run.metrics["anomalies"]),
+        "successful_predictions": len(found.rows),
+        "failed_predictions": 0,
+    }
     run.anomalies_by_entity = found.rows.loc[found.rows["anomaly"], "entity"].astype(str).value_counts().to_dict()
     found.save(run.folder / "result")
     written_csv(found.event_table().head(EXPORTED_ROWS), run.folder / "events.csv")
     (run.folder / "recipe.json").write_text(json.dumps([repair.to_json() for repair in part.recipe]), encoding="utf-8")
-    figures.timeline(found, str(found.rows["entity"].iloc[0])).write_html(run.folder / "timeline.html", include_plotlyjs="cdn")
+    figures.timeline(found, str(found.rows["entity"].iloc[0])).write_html(
+        run.folder / "timeline.html", include_plotlyjs="cdn"
+    )
 
 
 def _example(part: Dataset) -> pd.DataFrame:

@@ -77,13 +77,17 @@ def alarms(run_id: str, at: Workplace) -> Alarms:
         series = sequences.sequences_of(run_id, at)
         rows = series.events.rename(columns={"start": "time", "peak": "score"})[["entity", "time", "end", "score"]]
         question, every = series.question, series.judged["score"]
-    return Alarms(task, question.dataset, question.threshold, _with_verdicts(rows, verdicts), every.to_numpy(dtype=np.float64))
+    return Alarms(
+        task, question.dataset, question.threshold, _with_verdicts(rows, verdicts), every.to_numpy(dtype=np.float64)
+    )
 
 
 def _with_verdicts(rows: pd.DataFrame, verdicts: dict[tuple[str, ...], str]) -> pd.DataFrame:
     """`rows` with what is said of each; the scores are those of the result, whatever a record claims."""
     table = rows.assign(entity=rows["entity"].astype(str)).reset_index(drop=True)
-    moments = {name: [row_of({"time": each})["time"] for each in table[name]] for name in ("time", "end") if name in table}
+    moments = {
+        name: [row_of({"time": each})["time"] for each in table[name]] for name in ("time", "end") if name in table
+    }
     keys = zip(table["entity"], moments["time"], moments.get("end", [""] * len(table)), strict=True)
     return table.assign(verdict=[verdicts.get((entity, str(time), str(end), ""), "") for entity, time, end in keys])
 
@@ -95,7 +99,13 @@ def proposal(found: Alarms) -> Proposal | None:
         return None
     cut = best_cut(judged, found.scores)
     true = int(judged.true.sum())
-    counts = {"removed": cut.removed, "lost": cut.lost, "regained": -cut.lost, "true": true, "false": len(judged.true) - true}
+    counts = {
+        "removed": cut.removed,
+        "lost": cut.lost,
+        "regained": -cut.lost,
+        "true": true,
+        "false": len(judged.true) - true,
+    }
     return Proposal(cut, Text(_reason(judged, cut), counts))
 
 
@@ -105,14 +115,21 @@ def _reason(judged: Judged, cut: Cut) -> str:
             return N_("All {true} judged alarms are true: the threshold can stay as it is.")
         return N_("No threshold removes more of the false alarms than it loses of the true ones: it can stay as it is.")
     if not judged.true.any():
-        return N_("All {false} judged alarms are false. This threshold removes them; judge some true alarms too, because nothing says yet what it would lose.")
+        return N_(
+            "All {false} judged alarms are false. This threshold removes them; judge some true alarms too, "
+            "because nothing says yet what it would lose."
+        )
     if cut.lost < 0:
         return N_("True alarms lie below the threshold: this one flags {regained} of them.")
-    return N_("Of the judged alarms, this threshold removes {removed} of {false} false ones and loses {lost} of {true} true ones; no other does better.")
+    return N_(
+        "Of the judged alarms, this threshold removes {removed} of {false} false ones and loses {lost} of "
+        "{true} true ones; no other does better."
+    )
 
 
 def accept(run_id: str, threshold: float, *, at: Workplace, by: Actor, progress: Progress | None = None) -> str:
-    """A new run of the same task on the same rows with the same model and `threshold`; its id. The old run stays as it is.
+    """A new run of the same task on the same rows with the same model and `threshold`; its id. The old run stays as
+    it is.
 
     Raises as `task_of`, BadInput for what is no finite number, NotOnRecord where the data or the model are gone.
     """

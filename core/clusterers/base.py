@@ -1,4 +1,6 @@
-"""What a clusterer is: it groups rows of features that are alike, and says of any other row which group it belongs to."""
+"""What a clusterer is: it groups rows of features that are alike, and says of any other row which group it belongs
+to.
+"""
 
 from abc import ABC, abstractmethod
 from typing import ClassVar, Self
@@ -15,7 +17,8 @@ NOISE = -1
 class Clusterer(ABC):
     """A dataclass whose fields are its hyper-parameters; what `fit` learns ends in an underscore.
 
-    The contract, kept by one test over every clusterer: `labels_` has one number per fitted row, 0 … k-1 or -1 for noise;
+    The contract, kept by one test over every clusterer: `labels_` has one number per fitted row, 0 … k-1 or -1 for
+    noise;
     the same seed gives the same labels; `assign` gives fitted rows the label they have, but for rows within reach of
     several clusters; a row assigned alone gets what it gets among others; the features are left untouched.
 
@@ -33,7 +36,9 @@ class Clusterer(ABC):
 
     @abstractmethod
     def fit(self, features: Floats) -> Self:
-        """Group `features`, shape (rows, columns), without missing values. Raises BadData where the rows are too few."""
+        """Group `features`, shape (rows, columns), without missing values. Raises BadData where the rows are
+        too few.
+        """
 
     @abstractmethod
     def assign(self, features: Floats) -> Labels:

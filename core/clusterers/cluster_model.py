@@ -24,8 +24,10 @@ class ClusterModel:
 
     of           what a point is: a row ("days") or an entity by its typical profile ("entities")
     look         the values themselves ("level"), or divided by the point's own mean ("shape")
-    incomplete   rows with missing measurements are left out ("drop"), filled from the same entity ("impute"), or with the
-                 mean of the column over all rows ("column-mean": mixes entities; for comparison with older results only)
+    incomplete   rows with missing measurements are left out ("drop"), filled from the same entity ("impute"), or with
+                 the
+                 mean of the column over all rows ("column-mean": mixes entities; for comparison with older results
+                 only)
     components   principal components the clusterer sees; 0 for all features
     """
 
@@ -93,7 +95,9 @@ class ClusterModel:
             known = ~np.isnan(dataset.values)
             if not known.any(axis=0).all():
                 empty = dataset.columns[int(np.argmin(known.any(axis=0)))]
-                raise BadData(N_("The column {column} has no value at all: there is no mean to fill it with."), column=empty)
+                raise BadData(
+                    N_("The column {column} has no value at all: there is no mean to fill it with."), column=empty
+                )
             self.means_ = np.nanmean(dataset.values, axis=0)
 
     def _scaled(self, dataset: Dataset) -> tuple[Points, Floats]:
@@ -127,7 +131,11 @@ class ClusterModel:
         if self.incomplete == "drop":
             return dataset.rows(dataset.complete)
         values = dataset.values
-        filled = imputed(dataset, self.gaps_) if self.incomplete == "impute" else np.where(np.isnan(values), self.means_, values)
+        filled = (
+            imputed(dataset, self.gaps_)
+            if self.incomplete == "impute"
+            else np.where(np.isnan(values), self.means_, values)
+        )
         full = dataset.replace(
             frame=pd.DataFrame(filled, index=dataset.frame.index, columns=dataset.frame.columns, copy=False)
         )

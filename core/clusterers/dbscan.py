@@ -15,20 +15,33 @@ from core.text import N_
 class DBSCAN(Clusterer):
     """Rows with enough neighbours within eps are core; core rows within eps of each other are one cluster.
 
-    `fit` counts neighbours among the fitted rows and numbers clusters as scikit-learn does; `assign` looks for the nearest
+    `fit` counts neighbours among the fitted rows and numbers clusters as scikit-learn does; `assign` looks for the
+    nearest
     core row and takes its cluster where it lies within eps. A border row of two clusters can therefore change sides.
     Works poorly where clusters differ much in density. Ester, Kriegel, Sander, Xu, KDD 1996.
     """
 
     name = "dbscan"
     label = N_("DBSCAN (dense regions)")
-    sampling = N_("There are too many pairs of rows to compare them all: core rows were sought among {count} rows drawn at random, and every other row belongs to the nearest of them.")
+    sampling = N_(
+        "There are too many pairs of rows to compare them all: core rows were sought among {count} rows drawn "
+        "at random, and every other row belongs to the nearest of them."
+    )
 
     by_density = True
 
-    eps: float = hyperparameter(0.5, low=0.001, high=1000.0, help=N_("Rows closer than this are neighbours; in standard deviations of the columns."))
-    min_samples: int = hyperparameter(5, low=1, high=10_000, help=N_("Neighbours, itself included, that make a row part of a dense region."))
-    random_state: int = hyperparameter(42, low=0, high=2**31 - 1, help=N_("Seed, for files too large to compare all rows."))
+    eps: float = hyperparameter(
+        0.5,
+        low=0.001,
+        high=1000.0,
+        help=N_("Rows closer than this are neighbours; in standard deviations of the columns."),
+    )
+    min_samples: int = hyperparameter(
+        5, low=1, high=10_000, help=N_("Neighbours, itself included, that make a row part of a dense region.")
+    )
+    random_state: int = hyperparameter(
+        42, low=0, high=2**31 - 1, help=N_("Seed, for files too large to compare all rows.")
+    )
 
     def fit(self, features: Floats) -> Self:
         self.sampled_ = 0
@@ -54,7 +67,9 @@ class DBSCAN(Clusterer):
         return self._nearest(features)[0] if len(self.cores_) else np.full(len(features), np.inf)
 
     def _nearest(self, features: Floats, within: float = np.inf) -> tuple[Floats, Labels]:
-        """Distance to the nearest core row and its place; infinity and the number of core rows where none is so near."""
+        """Distance to the nearest core row and its place; infinity and the number of core rows where none is so
+        near.
+        """
         from scipy.spatial import cKDTree  # type: ignore[import-untyped, unused-ignore]
 
         tree = cKDTree(self.cores_)  # along the principal axes, where few boxes overlap

@@ -2,7 +2,8 @@
 
 Rows are rotated to their principal axes (which keeps distances) and cut into cells of about 64 rows that lie together.
 Two boxes farther apart than eps hold no pair to look at; within a dense cell most rows find enough neighbours at once.
-Clusters are the connected components of core rows, numbered by their lowest row; a row that is not core takes the lowest
+Clusters are the connected components of core rows, numbered by their lowest row; a row that is not core takes the
+lowest
 cluster among the core rows within eps. Ester, Kriegel, Sander, Xu: A density-based algorithm for discovering clusters,
 KDD 1996.
 """
@@ -136,7 +137,8 @@ def _cut(points: Floats) -> Places:
 
 
 def clusters(rows: Floats, eps: float, min_samples: int) -> tuple[Places, Mask]:
-    """The cluster of every row (-1 for noise), and which rows are core. `rows` is (rows, columns) without missing values.
+    """The cluster of every row (-1 for noise), and which rows are core. `rows` is (rows, columns) without missing
+    values.
 
     Raises TooManyPairs where more than PAIRS distances would have to be computed.
     """
@@ -162,7 +164,8 @@ def sampled_cores(rows: Floats, eps: float, min_samples: int, random: np.random.
 
 
 def _core(cells: Cells, min_samples: int, asked: Mask | None = None) -> Mask:
-    """Slots with at least `min_samples` rows within eps, themselves included; the others stay out where `asked` is given.
+    """Slots with at least `min_samples` rows within eps, themselves included; the others stay out where `asked` is
+    given.
 
     Raises TooManyPairs, unless `asked` says which cells matter.
     """
@@ -188,14 +191,16 @@ def _core(cells: Cells, min_samples: int, asked: Mask | None = None) -> Mask:
 
 
 def _check_pairs(cells: Cells, unknown: Mask) -> None:
-    """Raises TooManyPairs where the rows of `unknown` have more neighbours to look at than PAIRS, by 100 cells of them."""
+    """Raises TooManyPairs where the rows of `unknown` have more neighbours to look at than PAIRS, by 100 cells of
+    them.
+    """
     concerned = np.flatnonzero(unknown.any(axis=1))
     seen = concerned[:: max(len(concerned) // 100, 1)]
     every = np.arange(len(cells.slots))
     pairs = sum(
         int(unknown[cell].sum()) * len(cells.beside(cells.rotated[cell][unknown[cell]], every)) * cells.width
         for cell in seen
-    )  # fmt: skip
+    )
     if pairs * len(concerned) > PAIRS * max(len(seen), 1):
         raise TooManyPairs
 
@@ -215,7 +220,9 @@ def _components(cells: Cells, core: Mask) -> Places:
     """The lowest slot of the connected component of every core slot; -1 for the others."""
     parent = np.where(core, _within_cells(cells, core), -1)
     grid = parent.reshape(cells.slots.shape)
-    one = np.where((grid == grid.max(axis=1, keepdims=True)) | (grid < 0), grid.max(axis=1, keepdims=True), -2).min(axis=1)
+    one = np.where((grid == grid.max(axis=1, keepdims=True)) | (grid < 0), grid.max(axis=1, keepdims=True), -2).min(
+        axis=1
+    )
     # one: the only component of a cell; -1 where it has no core row, -2 where it has several components
     for cell in np.flatnonzero(one != -1):
         mine = cell * cells.width + np.flatnonzero(grid[cell] >= 0)

@@ -18,7 +18,8 @@ class KMeans(Clusterer):
     """Lloyd's algorithm from several starts; clusters are numbered by size, the largest is 0.
 
     Beyond 100,000 rows the starts are tried on 100,000 of them, drawn at random, and the best goes on with all rows.
-    Works poorly where clusters are long, curved or of very different size. Lloyd 1982; the implementation is scikit-learn's.
+    Works poorly where clusters are long, curved or of very different size. Lloyd 1982; the implementation is
+    scikit-learn's.
     """
 
     name = "kmeans"
@@ -28,14 +29,17 @@ class KMeans(Clusterer):
     n_clusters: int = hyperparameter(4, low=2, high=100, help=N_("Number of clusters, k."))
     n_init: int = hyperparameter(10, low=1, high=100, help=N_("Starts to try; the best is kept."))
     max_iter: int = hyperparameter(300, low=1, high=10_000, help=N_("Steps of one start, at most."))
-    random_state: int = hyperparameter(42, low=0, high=2**31 - 1, help=N_("Seed: the same seed gives the same clusters."))
+    random_state: int = hyperparameter(
+        42, low=0, high=2**31 - 1, help=N_("Seed: the same seed gives the same clusters.")
+    )
 
     def fit(self, features: Floats) -> Self:
         if len(features) <= self.n_clusters:
             raise BadData(
                 N_("{count} points are too few for {k} clusters; there must be more points than clusters."),
-                count=len(features), k=self.n_clusters,
-            )  # fmt: skip
+                count=len(features),
+                k=self.n_clusters,
+            )
         self.sampled_ = WHOLE if len(features) > WHOLE else 0
         if not self.sampled_:
             fitted = _lloyd(features, **params(self))
@@ -47,8 +51,9 @@ class KMeans(Clusterer):
         if not sizes.all():
             raise BadData(
                 N_("Only {count} points differ from each other: too few for {k} clusters."),
-                count=int((sizes > 0).sum()), k=self.n_clusters,
-            )  # fmt: skip
+                count=int((sizes > 0).sum()),
+                k=self.n_clusters,
+            )
         order = np.argsort(-sizes, kind="stable")
         self.centers_ = fitted.cluster_centers_[order]
         self.labels_ = np.argsort(order)[fitted.labels_]

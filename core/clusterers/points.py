@@ -41,9 +41,11 @@ class Points:
         if which.all():
             return self
         return replace(
-            self, values=self.values[which], entity=self.entity[which],
+            self,
+            values=self.values[which],
+            entity=self.entity[which],
             time=None if self.time is None else self.time[which],
-        )  # fmt: skip
+        )
 
 
 def daily(dataset: Dataset) -> Dataset:
@@ -51,7 +53,9 @@ def daily(dataset: Dataset) -> Dataset:
 
     Raises BadData where a moment does not sit on the step.
     """
-    several = dataset.dated and dataset.step is not None and dataset.step < DAY and DAY % dataset.step == pd.Timedelta(0)
+    several = (
+        dataset.dated and dataset.step is not None and dataset.step < DAY and DAY % dataset.step == pd.Timedelta(0)
+    )
     return dataset.to_profile() if several and not dataset.profile and len(dataset.columns) == 1 else dataset
 
 
@@ -67,7 +71,8 @@ def points(dataset: Dataset, of: Of) -> Points:
 
 
 def _typical(dataset: Dataset) -> tuple[Floats, tuple[str, ...], tuple[str, ...]]:
-    """An entity's typical week and year: the usual working day, Saturday and Sunday, then the usual level of each month.
+    """An entity's typical week and year: the usual working day, Saturday and Sunday, then the usual level of each
+    month.
 
     Both are means of the medians of month × kind of day, so that neither an absurd value nor a season seen more often
     than the others weighs in; a month never seen is filled from the entity's other months.
@@ -94,9 +99,12 @@ def shaped(found: Points, dataset: Dataset) -> Points:
     """
     if not dataset.profile:
         raise BadData(
-            N_("A shape is the course of one measurement over the day; {file} has different measurements in its columns: compare the level."),
+            N_(
+                "A shape is the course of one measurement over the day; {file} has different measurements in "
+                "its columns: compare the level."
+            ),
             file=", ".join(dataset.files),
-        )  # fmt: skip
+        )
     mean = found.values.mean(axis=1)
     sound = np.abs(mean) > FLAT * np.abs(found.values).max(axis=1)
     kept = found.keep(sound)

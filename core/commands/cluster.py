@@ -30,13 +30,17 @@ def cluster(
     files: Files,
     clusterer: Annotated[str, typer.Option(help="Name of the clusterer: kmeans or dbscan.")] = "kmeans",
     of: Annotated[Literal["days", "entities"], typer.Option(help="What is grouped.")] = "days",
-    look: Annotated[Literal["level", "shape"], typer.Option(help="Values, or values divided by their own mean.")] = "level",
+    look: Annotated[
+        Literal["level", "shape"], typer.Option(help="Values, or values divided by their own mean.")
+    ] = "level",
     incomplete: Annotated[
         Literal["drop", "impute", "column-mean"], typer.Option(help="Rows with missing measurements.")
     ] = "drop",
     components: Annotated[int, typer.Option(min=0, help="Principal components to group by; 0 for all columns.")] = 0,
     settings: Annotated[list[str], typer.Option("--set", metavar="NAME=VALUE", help="A hyper-parameter.")] = [],  # noqa: B006
-    model: Annotated[str | None, typer.Option(metavar="RUN_ID|NAME@ALIAS", help="Assign to the clusters of this model instead.")] = None,
+    model: Annotated[
+        str | None, typer.Option(metavar="RUN_ID|NAME@ALIAS", help="Assign to the clusters of this model instead.")
+    ] = None,
     entities: Entities = [],  # noqa: B006
     start: Start = "",
     end: End = "",
@@ -61,8 +65,16 @@ def cluster(
             found, run = clusters.apply_model(dataset, run_of(model, at), selection=part, at=at, by=by)
         else:
             found, run = clusters.cluster(
-                dataset, chosen, of=of, look=look, incomplete=incomplete, components=components, selection=part, at=at, by=by
-            )  # fmt: skip
+                dataset,
+                chosen,
+                of=of,
+                look=look,
+                incomplete=incomplete,
+                components=components,
+                selection=part,
+                at=at,
+                by=by,
+            )
         table = found.to_frame()
         write_out(table.assign(entity=table["entity"].astype(str)), out)
     at.tracking.settle(30)
@@ -73,9 +85,13 @@ def _answer(found: Clustering, run: Run) -> dict[str, Any]:
     """A figure that does not exist for these clusters is null."""
     metrics = {name: run.metrics.get(name) for name in FIGURES} | run.metrics
     return {
-        "run_id": run.id, "recorded": run.delivered, "metrics": metrics | {"sizes": found.sizes},
-        "notes": [str(note) for note in found.notes], "seconds": run.seconds, "emissions_kg": run.emissions_kg,
-    }  # fmt: skip
+        "run_id": run.id,
+        "recorded": run.delivered,
+        "metrics": metrics | {"sizes": found.sizes},
+        "notes": [str(note) for note in found.notes],
+        "seconds": run.seconds,
+        "emissions_kg": run.emissions_kg,
+    }
 
 
 def _print(found: Clustering, run: Run) -> None:

@@ -20,12 +20,16 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 @convert.command()
 def netmob(
     input_path: InputPath,
-    output_path: Annotated[Path, typer.Option("--output-path", "--output_path", help="A folder for windows, else the file to write.")],
+    output_path: Annotated[
+        Path, typer.Option("--output-path", "--output_path", help="A folder for windows, else the file to write.")
+    ],
     app: Annotated[str, typer.Option(help="The service, as in the names of the files: Netflix.")],
     tile: Annotated[list[str], typer.Option(help="Only this tile; may be given several times.")] = [],  # noqa: B006
     direction: Annotated[Literal["DL", "UL"] | None, typer.Option(help="Only downlink or uplink.")] = None,
     window: Annotated[int, typer.Option(min=1, help="Days in a window.")] = 20,
-    form: Annotated[Literal["seq", "parquet", "csv"], typer.Option("--format", help="Windows, or one table of days.")] = "seq",
+    form: Annotated[
+        Literal["seq", "parquet", "csv"], typer.Option("--format", help="Windows, or one table of days.")
+    ] = "seq",
     as_json: AsJson = False,
 ) -> None:
     """NetMob23, in either layout: one row per tile and day, 96 quarter-hours."""

@@ -30,7 +30,9 @@ def detect(
     files: Files,
     detector: Annotated[str, typer.Option(help="Name of the detector.")] = "isolation-forest",
     contamination: Annotated[float, typer.Option(help="Share of rows to flag, above 0, at most 0.5.")] = 0.01,
-    risk: Annotated[float | None, typer.Option(help="Instead: share of normal rows above the threshold, by peaks over threshold.")] = None,
+    risk: Annotated[
+        float | None, typer.Option(help="Instead: share of normal rows above the threshold, by peaks over threshold.")
+    ] = None,
     compare_with: Annotated[
         Literal["everything", "entity", "calendar", "shape"] | None,
         typer.Option(help="What a row is compared with (default: calendar; entity where there are no dates)."),
@@ -62,9 +64,16 @@ def detect(
             detection, run = anomalies.apply_model(dataset, run_of(model, at), selection=part, at=at, by=by)
         else:
             detection, run = anomalies.detect(
-                dataset, chosen, compare_with=compare_with or ("calendar" if dataset.dated else "entity"),
-                contamination=contamination, risk=risk, incomplete=incomplete, selection=part, at=at, by=by,
-            )  # fmt: skip
+                dataset,
+                chosen,
+                compare_with=compare_with or ("calendar" if dataset.dated else "entity"),
+                contamination=contamination,
+                risk=risk,
+                incomplete=incomplete,
+                selection=part,
+                at=at,
+                by=by,
+            )
         table = detection.to_frame()
         write_out(table.assign(entity=table["entity"].astype(str)), out)
     at.tracking.settle(30)
@@ -73,16 +82,22 @@ def detect(
 
 def _answer(detection: Detection, run: Run) -> dict[str, Any]:
     return {
-        "run_id": run.id, "recorded": run.delivered, "metrics": run.metrics,
-        "seconds": run.seconds, "emissions_kg": run.emissions_kg,
-    }  # fmt: skip
+        "run_id": run.id,
+        "recorded": run.delivered,
+        "metrics": run.metrics,
+        "seconds": run.seconds,
+        "emissions_kg": run.emissions_kg,
+    }
 
 
 def _print(detection: Detection, run: Run) -> None:
     found = detection.metrics()
     typer.echo(
-        f"{found['anomalies']:,} anomalies in {found['rows']:,} rows ({found['rows_left_out']:,} incomplete rows left out),"
+        f"{found['anomalies']:,} anomalies in {found['rows']:,} rows "
+        f"({found['rows_left_out']:,} incomplete rows left out),"
         f" {run.seconds:.1f} s, {run.emissions_kg * 1000:.4f} g CO2, run {run.id}"
     )
     for row in detection.to_frame().head(SHOWN).itertuples():
-        typer.echo(f"  {row.rank:>3}  {row.time!s:19.19}  {row.entity:32.32}  {row.score:.3f}  {row.severity:8}  {row.causes}")
+        typer.echo(
+            f"  {row.rank:>3}  {row.time!s:19.19}  {row.entity:32.32}  {row.score:.3f}  {row.severity:8}  {row.causes}"
+        )

@@ -30,7 +30,10 @@ def doctor(
 def _print(report: Report) -> None:
     summary = report.summary
     dates = f"{summary.dates:,} dates ({summary.start[:10]} to {summary.end[:10]})" if summary.dates else "no dates"
-    typer.echo(f"{summary.rows:,} rows, {summary.entities:,} entities, {dates}, {summary.unit or 'no unit'}, layout {summary.layout}")
+    typer.echo(
+        f"{summary.rows:,} rows, {summary.entities:,} entities, {dates}, {summary.unit or 'no unit'}, layout "
+        f"{summary.layout}"
+    )
     for finding in report.findings:
         repair = finding.repairs[0].kind if finding.repairs else "-"
         typer.echo(f"  {finding.kind:22} {finding.count:>8,}  {finding.text}  [{repair}]")

@@ -24,7 +24,8 @@ from core.text import N_
 BAD_INPUT = 2
 STORED = re.compile(r"[0-9a-f]{64}")
 Files = Annotated[
-    list[Path], typer.Argument(metavar="FILE...", help=f"{ACCEPTED}; folders of them; or the digest of a stored dataset.")
+    list[Path],
+    typer.Argument(metavar="FILE...", help=f"{ACCEPTED}; folders of them; or the digest of a stored dataset."),
 ]
 Entities = Annotated[list[str], typer.Option("--entity", help="Only this entity; may be given several times.")]
 Start = Annotated[str, typer.Option("--start", metavar="DATE", help="Only rows from this moment on.")]
@@ -54,7 +55,9 @@ def progress(share: float) -> None:
 
 
 def loaded(files: list[Path], recipe: Path | None) -> Dataset:
-    """The dataset in `files`, or the stored one that their only name is the digest of, after the repairs of `recipe`; stored."""
+    """The dataset in `files`, or the stored one that their only name is the digest of, after the repairs of `recipe`;
+    stored.
+    """
     at = workplace()
     digest = stored_digest(files)
     dataset = at.datasets.load(digest) if digest else load(list(files), progress=progress)
@@ -65,13 +68,17 @@ def loaded(files: list[Path], recipe: Path | None) -> Dataset:
 
 
 def stored_digest(files: list[Path]) -> str:
-    """The digest that stands where a file could; "" where `files` are files. Raises BadOption for a digest among files."""
+    """The digest that stands where a file could; "" where `files` are files. Raises BadOption for a digest among
+    files.
+    """
     digests = [str(file) for file in files if STORED.fullmatch(str(file)) and not file.exists()]
     if digests and len(files) > 1:
         raise BadOption(
-            N_("{name} = {value!r} is not accepted; choose {accepted}."), name="FILE", value=digests[0],
+            N_("{name} = {value!r} is not accepted; choose {accepted}."),
+            name="FILE",
+            value=digests[0],
             accepted="files, or the digest of one stored dataset",
-        )  # fmt: skip
+        )
     return digests[0] if digests else ""
 
 
@@ -81,8 +88,12 @@ def selection(dataset: Dataset, entities: list[str], start: str, end: str) -> Se
         one_of("--entity", entity, dataset.entities)
     for option, text in (("--start", start), ("--end", end)):
         if text and (not dataset.dated or pd.isna(pd.to_datetime(text, errors="coerce"))):
-            accepted = f"{dataset.time.min()} … {dataset.time.max()}" if dataset.dated else "nothing: rows have no dates"
-            raise BadOption(N_("{name} = {value!r} is not accepted; choose {accepted}."), name=option, value=text, accepted=accepted)
+            accepted = (
+                f"{dataset.time.min()} … {dataset.time.max()}" if dataset.dated else "nothing: rows have no dates"
+            )
+            raise BadOption(
+                N_("{name} = {value!r} is not accepted; choose {accepted}."), name=option, value=text, accepted=accepted
+            )
     return Selection.from_json({"entities": entities, "start": start, "end": end})
 
 
@@ -111,8 +122,10 @@ def pairs(settings: list[str]) -> dict[str, str]:
         if not equals:
             raise BadOption(
                 N_("{name} = {value!r} is not accepted; choose {accepted}."),
-                name="--set", value=setting, accepted="NAME=VALUE",
-            )  # fmt: skip
+                name="--set",
+                value=setting,
+                accepted="NAME=VALUE",
+            )
         found[name.strip().replace("-", "_")] = value.strip()
     return found
 
@@ -122,8 +135,10 @@ def one_of(option: str, value: str, accepted: Collection[str]) -> None:
     if value not in accepted:
         raise BadOption(
             N_("{name} = {value!r} is not accepted; choose {accepted}."),
-            name=option, value=value, accepted=", ".join(accepted),
-        )  # fmt: skip
+            name=option,
+            value=value,
+            accepted=", ".join(accepted),
+        )
 
 
 def check_out(out: Path | None) -> None:

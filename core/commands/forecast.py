@@ -1,4 +1,6 @@
-"""`python -m core forecast FILE...`: what comes next, how sure that is, and how well it would have been known before."""
+"""`python -m core forecast FILE...`: what comes next, how sure that is, and how well it would have been known
+before.
+"""
 
 import json
 from pathlib import Path
@@ -39,24 +41,32 @@ def forecast(
         str, typer.Option(help="ridge, random-forest, gradient-boosting, blend or seasonal-naive.")
     ] = "blend",
     horizon: Annotated[int, typer.Option(help="Days ahead, 1 to 28.")] = 7,
-    drivers: Annotated[list[Path], typer.Option(help="Weather, strikes, school breaks, holidays: known in advance; or the digest they are stored under.")] = [],  # noqa: B006
+    drivers: Annotated[
+        list[Path],
+        typer.Option(
+            help="Weather, strikes, school breaks, holidays: known in advance; or the digest they are stored under."
+        ),
+    ] = [],  # noqa: B006
     weather: Annotated[
         Literal["as-given", "degraded", "none"],
         typer.Option(help="Weather as in the files, with the error of a usual forecast, or left out."),
     ] = "as-given",
-    resolution: Annotated[Literal["day", "hour"], typer.Option(help="Daily amounts, or the moments of the day.")] = "day",
+    resolution: Annotated[
+        Literal["day", "hour"], typer.Option(help="Daily amounts, or the moments of the day.")
+    ] = "day",
     measure: Annotated[str, typer.Option(help="The column, where the files have several.")] = "",
-    backtest_from: Annotated[str, typer.Option(metavar="DATE", help="First day of the test (default: the last year).")] = "",
+    backtest_from: Annotated[
+        str, typer.Option(metavar="DATE", help="First day of the test (default: the last year).")
+    ] = "",
     quantiles: Annotated[str, typer.Option(help="Levels, separated by commas.")] = "0.05,0.5,0.95",
     settings: Annotated[list[str], typer.Option("--set", metavar="NAME=VALUE", help="A hyper-parameter.")] = [],  # noqa: B006
-    model: Annotated[
-        str | None, typer.Option(metavar="RUN_ID|NAME@ALIAS", help="Apply this model instead.")
-    ] = None,
+    model: Annotated[str | None, typer.Option(metavar="RUN_ID|NAME@ALIAS", help="Apply this model instead.")] = None,
     entities: Entities = [],  # noqa: B006
     start: Start = "",
     end: End = "",
     recalibrate: Annotated[
-        str | None, typer.Option(metavar="RUN_ID|NAME@ALIAS", help="The forecast of this run with intervals made anew instead.")
+        str | None,
+        typer.Option(metavar="RUN_ID|NAME@ALIAS", help="The forecast of this run with intervals made anew instead."),
     ] = None,
     recipe: Annotated[Path | None, typer.Option(help="Repairs to make first: a JSON list of {kind, settings}.")] = None,
     out: Annotated[Path | None, typer.Option(help="Write the forecast as .csv or .parquet.")] = None,
@@ -74,9 +84,13 @@ def forecast(
         one_of("--forecaster", forecaster, known)
         chosen = configured(known[forecaster], pairs(settings))
         plan = analysis.Plan(
-            horizon, resolution, measure, _levels(quantiles), "as given" if weather == "as-given" else weather,
+            horizon,
+            resolution,
+            measure,
+            _levels(quantiles),
+            "as given" if weather == "as-given" else weather,
             _day(backtest_from),
-        )  # fmt: skip
+        )
         plan.check()
         tables = _tables(drivers)
         dataset = loaded(files, recipe)
@@ -107,8 +121,10 @@ def _levels(text: str) -> tuple[float, ...]:
     except ValueError as error:
         raise BadOption(
             N_("{name} = {value!r} is not accepted; choose {accepted}."),
-            name="--quantiles", value=text, accepted="0.05,0.5,0.95",
-        ) from error  # fmt: skip
+            name="--quantiles",
+            value=text,
+            accepted="0.05,0.5,0.95",
+        ) from error
 
 
 def _day(text: str) -> Any:
@@ -119,8 +135,10 @@ def _day(text: str) -> Any:
     if day is pd.NaT:
         raise BadOption(
             N_("{name} = {value!r} is not accepted; choose {accepted}."),
-            name="--backtest-from", value=text, accepted="2023-01-01",
-        )  # fmt: skip
+            name="--backtest-from",
+            value=text,
+            accepted="2023-01-01",
+        )
     return day
 
 
@@ -128,9 +146,13 @@ def _answer(found: Forecast, run: Run) -> dict[str, Any]:
     overall = {name: run.metrics.get(name) for name in FIGURES}
     steps = json.loads(found.per_step().set_index("step").to_json(orient="index"))
     return {
-        "run_id": run.id, "recorded": run.delivered, "metrics": overall | {"steps": steps},
-        "notes": [str(note) for note in found.question.texts], "seconds": run.seconds, "emissions_kg": run.emissions_kg,
-    }  # fmt: skip
+        "run_id": run.id,
+        "recorded": run.delivered,
+        "metrics": overall | {"steps": steps},
+        "notes": [str(note) for note in found.question.texts],
+        "seconds": run.seconds,
+        "emissions_kg": run.emissions_kg,
+    }
 
 
 def _print(found: Forecast, run: Run) -> None:
@@ -138,7 +160,8 @@ def _print(found: Forecast, run: Run) -> None:
     typer.echo("  days ahead     MAE    WAPE  naive-1  naive-7  coverage")
     for line in found.per_step().itertuples():
         typer.echo(
-            f"  {line.step:>10}  {line.mae:>6,.0f}  {line.wape:>5.1%}  {line.wape_naive1:>6.1%}  {line.wape_naive7:>6.1%}"
+            f"  {line.step:>10}  {line.mae:>6,.0f}  {line.wape:>5.1%}  "
+            f"{line.wape_naive1:>6.1%}  {line.wape_naive7:>6.1%}"
             f"  {line.coverage:>7.1%}"
         )
     for note in found.question.texts:

@@ -14,7 +14,9 @@ FAILING = 1
 
 
 def health(as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False) -> None:
-    """Every service this product uses: does it answer, how fast, and what waits to be sent to it. Ends with 1 where one that is set does not."""
+    """Every service this product uses: does it answer, how fast, and what waits to be sent to it. Ends with 1 where
+    one that is set does not.
+    """
     services = looked_at(workplace(), jobs.workers)
     if as_json:
         typer.echo(json.dumps({"ok": not fails(services), "services": [_answer(each) for each in services]}))
@@ -31,5 +33,7 @@ def _answer(service: Service) -> dict[str, Any]:
 def _line(service: Service) -> str:
     waiting = f"{service.backlog} waiting" if service.backlog else ""
     refused = f"{service.refused} refused" if service.refused else ""
-    told = " · ".join(filter(None, [service.version, service.place, waiting, refused, str(service.problem or ""), service.earlier]))
+    told = " · ".join(
+        filter(None, [service.version, service.place, waiting, refused, str(service.problem or ""), service.earlier])
+    )
     return f"{service.name:12} {service.state:8} {service.seconds:5.2f} s  {told}"

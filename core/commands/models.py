@@ -16,9 +16,7 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 
 
 @models.command("list")
-def list_models(
-    name: Annotated[str, typer.Option(help="Only this model.")] = "", as_json: AsJson = False
-) -> None:  # fmt: skip
+def list_models(name: Annotated[str, typer.Option(help="Only this model.")] = "", as_json: AsJson = False) -> None:
     """Every registered model: versions, aliases, figures."""
     from core.analyses.models import listed
 
@@ -51,7 +49,9 @@ def register(
 def promote(
     name: Annotated[str, typer.Argument(metavar="NAME", help="Name of the model.")],
     version: Annotated[int | None, typer.Option(help="Version (default: the challenger).")] = None,
-    force: Annotated[bool, typer.Option("--force", help="Even if it is worse or cannot be compared; needs --reason.")] = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="Even if it is worse or cannot be compared; needs --reason.")
+    ] = False,
     reason: Annotated[str, typer.Option(help="Why; kept with the version.")] = "",
     as_json: AsJson = False,
 ) -> None:
@@ -61,7 +61,7 @@ def promote(
     with one_line_errors():
         champion, comparison = verb(
             name, version, at=workplace(), by=actor("models promote"), force=force, reason=reason
-        )  # fmt: skip
+        )
     if as_json:
         print_json(_answer(champion) | {"comparison": _compared(comparison)})
     else:
@@ -70,14 +70,21 @@ def promote(
 
 def _answer(version: "Version") -> dict[str, Any]:
     return {
-        "name": version.name, "version": version.number, "run_id": version.run_id, "aliases": list(version.aliases),
-        "task": version.tags.get("task", ""), "model": version.tags.get("model_name", ""),
-        "dataset": version.tags.get("dataset.digest", ""), "registered_by": version.tags.get("registered.by", ""),
-        "registered_at": _moment(version), "backtest": version.test, "metrics": version.figures,
+        "name": version.name,
+        "version": version.number,
+        "run_id": version.run_id,
+        "aliases": list(version.aliases),
+        "task": version.tags.get("task", ""),
+        "model": version.tags.get("model_name", ""),
+        "dataset": version.tags.get("dataset.digest", ""),
+        "registered_by": version.tags.get("registered.by", ""),
+        "registered_at": _moment(version),
+        "backtest": version.test,
+        "metrics": version.figures,
         "promoted": {
             tag.removeprefix("promoted."): text for tag, text in version.tags.items() if tag.startswith("promoted.")
         },
-    }  # fmt: skip
+    }
 
 
 def _compared(comparison: "Comparison | None") -> dict[str, Any] | None:
@@ -85,9 +92,12 @@ def _compared(comparison: "Comparison | None") -> dict[str, Any] | None:
         return None
     before, after = (None if figure != figure else figure for figure in comparison.figures)
     return {
-        "metric": comparison.metric, "before": before, "after": after, "worse": comparison.worse,
+        "metric": comparison.metric,
+        "before": before,
+        "after": after,
+        "worse": comparison.worse,
         "differs": comparison.differs,
-    }  # fmt: skip
+    }
 
 
 def _line(version: "Version") -> str:
@@ -95,7 +105,10 @@ def _line(version: "Version") -> str:
     metric = version.tags.get("metric", "").partition(",")[0]
     figure = f"{metric} {version.figures[metric]:.4f}" if metric in version.figures else "-"
     model = version.tags.get("model_name", "?")
-    return f"{version.name:24} {version.number:>4}  {aliases:22} {model:18} {figure:16} {_moment(version)}  run {version.run_id}"
+    return (
+        f"{version.name:24} {version.number:>4}  {aliases:22} {model:18} {figure:16} {_moment(version)}  run "
+        f"{version.run_id}"
+    )
 
 
 def _moment(version: "Version") -> str:

@@ -41,7 +41,13 @@ def list_runs(
         found, silent = search(workplace(), wanted, limit, token)
     lines = table(found.runs)
     if as_json:
-        print_json({"runs": [_answer(line) for line in lines.to_dict("records")], "token": found.token, "mlflow_silent": silent})
+        print_json(
+            {
+                "runs": [_answer(line) for line in lines.to_dict("records")],
+                "token": found.token,
+                "mlflow_silent": silent,
+            }
+        )
         return
     for line in lines.to_dict("records"):
         typer.echo(_line(line))
@@ -62,7 +68,10 @@ def show(run_id: RunId, as_json: AsJson = False) -> None:
         return
     about, cost = card.about, card.cost
     typer.echo(f"{about.task} · {about.name}")
-    typer.echo(f"run {about.id}, {about.status}{', waits for MLflow' if about.waits_for_mlflow else ''}, {about.began}, {about.user}")
+    typer.echo(
+        f"run {about.id}, {about.status}{', waits for MLflow' if about.waits_for_mlflow else ''}, "
+        f"{about.began}, {about.user}"
+    )
     typer.echo(f"data {card.data.digest} ({', '.join(card.data.files)})")
     if about.error:
         typer.echo(f"error {about.error}")
@@ -104,14 +113,21 @@ def _write(path: Path, text: str) -> None:
     try:
         path.write_text(text, encoding="utf-8")
     except OSError as error:
-        raise UnreadableFile(N_("{file} cannot be written ({reason})."), file=path.name, reason=error.strerror) from error
+        raise UnreadableFile(
+            N_("{file} cannot be written ({reason})."), file=path.name, reason=error.strerror
+        ) from error
 
 
 def _milliseconds(day: str) -> int:
     """Raises BadOption for what is no date."""
     found = pd.to_datetime(day, errors="coerce", utc=True) if day else pd.Timestamp(0, tz="UTC")
     if found is pd.NaT:
-        raise BadOption(N_("{name} = {value!r} is not accepted; choose {accepted}."), name="--since", value=day, accepted="2026-01-01")
+        raise BadOption(
+            N_("{name} = {value!r} is not accepted; choose {accepted}."),
+            name="--since",
+            value=day,
+            accepted="2026-01-01",
+        )
     return int(found.timestamp() * 1000)
 
 
@@ -124,4 +140,7 @@ def _line(line: dict[Any, Any]) -> str:
     figure = f"{line['figure']} {value:.4g}" if value is not None and value == value else "-"
     seconds = f"{line['seconds']:.1f} s" if line["seconds"] == line["seconds"] and line["seconds"] is not None else "-"
     status = f"{line['status']}{', waits' if line['waits'] else ''}"
-    return f"{line['began']:%Y-%m-%dT%H:%M:%SZ}  {line['task']:20.20} {line['model']:22.22} {figure:20} {seconds:>9}  {status:16} {line['user']:12.12} {line['run']}"
+    return (
+        f"{line['began']:%Y-%m-%dT%H:%M:%SZ}  {line['task']:20.20} {line['model']:22.22} {figure:20} {seconds:>9} "
+        f" {status:16} {line['user']:12.12} {line['run']}"
+    )

@@ -17,18 +17,39 @@ SHOWN = 5
 
 
 def scale(
-    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="Folder, file or 'pattern/**/*.parquet': any files that are read elsewhere.")],
-    out: Annotated[Path, typer.Option(help="Folder for the scores; where it holds some of the same question, the rest is added.")],
+    folder: Annotated[
+        Path,
+        typer.Argument(
+            metavar="FOLDER", help="Folder, file or 'pattern/**/*.parquet': any files that are read elsewhere."
+        ),
+    ],
+    out: Annotated[
+        Path, typer.Option(help="Folder for the scores; where it holds some of the same question, the rest is added.")
+    ],
     model: Annotated[str, typer.Option(metavar="RUN_ID|NAME@ALIAS", help="The model to score with.")] = "",
-    fit_per: Annotated[Literal["folder", "name"] | None, typer.Option(help="Instead: a model for each folder, or for files whose names begin alike.")] = None,
+    fit_per: Annotated[
+        Literal["folder", "name"] | None,
+        typer.Option(help="Instead: a model for each folder, or for files whose names begin alike."),
+    ] = None,
     detector: Annotated[str, typer.Option(help="Name of the detector that is fitted.")] = "pca-residual",
     settings: Annotated[list[str], typer.Option("--set", metavar="NAME=VALUE", help="A hyper-parameter of it.")] = [],  # noqa: B006
-    scaling: Annotated[Literal["standard", "robust", "minmax"], typer.Option(help="How columns are made comparable where models are fitted.")] = "minmax",
-    counts: Annotated[bool, typer.Option("--counts", help="Columns are counts: log(1 + value) first, where models are fitted.")] = False,
-    alarms_per_1000: Annotated[float | None, typer.Option(help="At most so many false alarms per 1,000 rows (default: the model's threshold).")] = None,
-    as_trained: Annotated[bool, typer.Option("--as-trained", help="Score as the model was trained, not row after row.")] = False,
+    scaling: Annotated[
+        Literal["standard", "robust", "minmax"],
+        typer.Option(help="How columns are made comparable where models are fitted."),
+    ] = "minmax",
+    counts: Annotated[
+        bool, typer.Option("--counts", help="Columns are counts: log(1 + value) first, where models are fitted.")
+    ] = False,
+    alarms_per_1000: Annotated[
+        float | None, typer.Option(help="At most so many false alarms per 1,000 rows (default: the model's threshold).")
+    ] = None,
+    as_trained: Annotated[
+        bool, typer.Option("--as-trained", help="Score as the model was trained, not row after row.")
+    ] = False,
     batch_rows: Annotated[int, typer.Option(help="Rows that one task scores, about.", min=1)] = 50_000,
-    workers: Annotated[int, typer.Option(help="Processes of this machine (default: DASK_SCHEDULER_ADDRESS, or this process).", min=0)] = 0,
+    workers: Annotated[
+        int, typer.Option(help="Processes of this machine (default: DASK_SCHEDULER_ADDRESS, or this process).", min=0)
+    ] = 0,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Score every series in a folder of files; stopped and started again, it goes on where it was."""
@@ -38,9 +59,19 @@ def scale(
     by, at = actor("scale"), workplace()
     with one_line_errors():
         question = analysis.Question(
-            str(folder), str(out), model, fit_per or "", detector, pairs(settings), scaling, counts, alarms_per_1000,
-            not as_trained, batch_rows, workers,
-        )  # fmt: skip
+            str(folder),
+            str(out),
+            model,
+            fit_per or "",
+            detector,
+            pairs(settings),
+            scaling,
+            counts,
+            alarms_per_1000,
+            not as_trained,
+            batch_rows,
+            workers,
+        )
         found, run = analysis.score(question, at=at, by=by, progress=Telling())
     at.tracking.settle(30)
     print_json(_answer(found, run)) if as_json else _print(found, run)
@@ -49,15 +80,21 @@ def scale(
 def _answer(found: "Scores", run: Run) -> dict[str, Any]:
     metrics = found.tally.metrics()
     return {
-        "run_id": run.id, "recorded": run.delivered, **metrics, "seconds": found.tally.seconds, "where": str(found.out),
-        "notes": [str(note) for note in found.notes], "emissions_kg": run.emissions_kg,
-    }  # fmt: skip
+        "run_id": run.id,
+        "recorded": run.delivered,
+        **metrics,
+        "seconds": found.tally.seconds,
+        "where": str(found.out),
+        "notes": [str(note) for note in found.notes],
+        "emissions_kg": run.emissions_kg,
+    }
 
 
 def _print(found: "Scores", run: Run) -> None:
     tally = found.tally
     typer.echo(
-        f"{tally.series:,} series, {tally.rows:,} rows, {tally.anomalies:,} anomalies, {tally.files_skipped:,} files skipped,"
+        f"{tally.series:,} series, {tally.rows:,} rows, {tally.anomalies:,} anomalies, "
+        f"{tally.files_skipped:,} files skipped,"
         f" {tally.series_per_second:,.0f} series/s, {tally.seconds:.1f} s, run {run.id}"
     )
     if tally.resumed:

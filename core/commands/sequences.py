@@ -49,17 +49,29 @@ DAY = 86_400.0  # seconds
 @sequences.command()
 def train(
     files: Files = [],  # noqa: B006
-    detector: Annotated[str, typer.Option(help="Name of the detector (default: pca-residual; sgmvrnn with --dataset_path).")] = "",
-    until: Annotated[str, typer.Option(metavar="MOMENT|ROW", help="Learn from the rows before it (default: the training part, or half).")] = "",
-    alarms_per_week: Annotated[float | None, typer.Option(help="At most so many false alarms a week (default: 2; without dates 2 per 1,000 rows).")] = None,
+    detector: Annotated[
+        str, typer.Option(help="Name of the detector (default: pca-residual; sgmvrnn with --dataset_path).")
+    ] = "",
+    until: Annotated[
+        str,
+        typer.Option(metavar="MOMENT|ROW", help="Learn from the rows before it (default: the training part, or half)."),
+    ] = "",
+    alarms_per_week: Annotated[
+        float | None,
+        typer.Option(help="At most so many false alarms a week (default: 2; without dates 2 per 1,000 rows)."),
+    ] = None,
     alarms_per_day: Annotated[float | None, typer.Option(help="At most so many false alarms a day.")] = None,
     alarms_per_hour: Annotated[float | None, typer.Option(help="At most so many false alarms an hour.")] = None,
     alarms_per_month: Annotated[float | None, typer.Option(help="At most so many false alarms a month.")] = None,
     alarms_per_1000: Annotated[float | None, typer.Option(help="At most so many false alarms per 1,000 rows.")] = None,
-    risk: Annotated[float | None, typer.Option(help="Share of normal rows above the threshold, by peaks over threshold.")] = None,
+    risk: Annotated[
+        float | None, typer.Option(help="Share of normal rows above the threshold, by peaks over threshold.")
+    ] = None,
     contamination: Annotated[float | None, typer.Option(help="Share of rows to flag, above 0, at most 0.5.")] = None,
     best_f1: Annotated[bool, typer.Option("--best-f1", help="The best threshold for the labels: an oracle.")] = False,
-    scaling: Annotated[Literal["standard", "robust", "minmax"], typer.Option(help="How columns are made comparable.")] = "minmax",
+    scaling: Annotated[
+        Literal["standard", "robust", "minmax"], typer.Option(help="How columns are made comparable.")
+    ] = "minmax",
     counts: Annotated[bool, typer.Option("--counts", help="Columns are counts: log(1 + value) first.")] = False,
     settings: Settings = [],  # noqa: B006
     seed: Annotated[int | None, typer.Option(help="Seed of the detector.")] = None,
@@ -69,10 +81,14 @@ def train(
     recipe: Recipe = None,
     out: Out = None,
     as_json: AsJson = False,
-    dataset_path: Annotated[Path | None, typer.Option("--dataset_path", help="File, or folder of files, instead of FILE.")] = None,
+    dataset_path: Annotated[
+        Path | None, typer.Option("--dataset_path", help="File, or folder of files, instead of FILE.")
+    ] = None,
     gpu_id: Annotated[int | None, typer.Option("--gpu_id", help="Train on this CUDA device.")] = None,
     log_path: Annotated[Path | None, typer.Option("--log_path", help="Folder for the losses, as training.csv.")] = None,
-    checkpoints_path: Annotated[Path | None, typer.Option("--checkpoints_path", help="Folder for checkpoints; found there again.")] = None,
+    checkpoints_path: Annotated[
+        Path | None, typer.Option("--checkpoints_path", help="Folder for checkpoints; found there again.")
+    ] = None,
     epochs: Annotated[int | None, typer.Option("--epochs", help="Passes over the data.")] = None,
     batch_size: Annotated[int | None, typer.Option("--batch_size", help="Windows per step.")] = None,
     n: Annotated[int | None, typer.Option("--n", help="Number of columns; checked against the data.")] = None,
@@ -86,21 +102,27 @@ def train(
     with one_line_errors():
         check_out(out)
         chosen = _detector(
-            detector or (DEEP if dataset_path else QUICK), pairs(settings),
+            detector or (DEEP if dataset_path else QUICK),
+            pairs(settings),
             {"seed": seed, "device": None if gpu_id is None else f"cuda:{gpu_id}", "batch_size": batch_size},
-        )  # fmt: skip
+        )
         dataset = loaded(_given(files, dataset_path), recipe)
         _check_columns(dataset, n)
         chosen_part = selection(dataset, entities, start, end)
         part = chosen_part.of(dataset)
         alarms = {
-            "hour": alarms_per_hour, "day": alarms_per_day, "week": alarms_per_week, "month": alarms_per_month,
+            "hour": alarms_per_hour,
+            "day": alarms_per_day,
+            "week": alarms_per_week,
+            "month": alarms_per_month,
             "1000 rows": alarms_per_1000,
-        }  # fmt: skip
+        }
         asked = _asked(part, alarms, risk, contamination, best_f1)
         plan = Plan(until or usual_until(part), scaling, counts)
         chosen = _for_epochs(chosen, epochs, int(learnt(part, plan.until).sum() * (1 - HELD_OUT)))
-        found, run = analysis.train(dataset, chosen, plan, asked, selection=chosen_part, at=at, by=by, progress=Telling(checkpoints_path))
+        found, run = analysis.train(
+            dataset, chosen, plan, asked, selection=chosen_part, at=at, by=by, progress=Telling(checkpoints_path)
+        )
         write_out(found.to_frame(), out)
         if log_path is not None:
             log_path.mkdir(parents=True, exist_ok=True)
@@ -118,7 +140,9 @@ def score(
     end: End = "",
     recipe: Recipe = None,
     out: Out = None,
-    scores_file: Annotated[Path | None, typer.Option(help="Write a line timestamp,loglik,Normaly|Anomaly per row.")] = None,
+    scores_file: Annotated[
+        Path | None, typer.Option(help="Write a line timestamp,loglik,Normaly|Anomaly per row.")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Score every row with the model and the threshold of an earlier run."""
@@ -144,10 +168,17 @@ def evaluate(
     detector: Annotated[str, typer.Option(help="Name of the detector.")] = QUICK,
     seconds: Annotated[float | None, typer.Option(help="Time limit of learning, for detectors that have one.")] = None,
     seed: Annotated[int, typer.Option(help="Seed of the detector, of random scores and of planted anomalies.")] = 0,
-    scaling: Annotated[Literal["standard", "robust", "minmax"], typer.Option(help="How columns are made comparable.")] = "minmax",
+    scaling: Annotated[
+        Literal["standard", "robust", "minmax"], typer.Option(help="How columns are made comparable.")
+    ] = "minmax",
     settings: Settings = [],  # noqa: B006
-    causes: Annotated[Path | None, typer.Option(exists=True, dir_okay=False, help="Root causes of the events, lines start-end:column,column…")] = None,
-    out: Annotated[Path | None, typer.Option(metavar="SCORES.csv", help="Write row,score; row = index in test.")] = None,
+    causes: Annotated[
+        Path | None,
+        typer.Option(exists=True, dir_okay=False, help="Root causes of the events, lines start-end:column,column…"),
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(metavar="SCORES.csv", help="Write row,score; row = index in test.")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Measure a detector on labelled data, beside random scores and the simplest detectors."""
@@ -155,9 +186,16 @@ def evaluate(
 
     with one_line_errors():
         answer = evaluate_file(
-            data, detector, seconds=seconds, seed=seed, out=out, scaling=scaling, settings=pairs(settings), causes=causes,
+            data,
+            detector,
+            seconds=seconds,
+            seed=seed,
+            out=out,
+            scaling=scaling,
+            settings=pairs(settings),
+            causes=causes,
             progress=Telling(),
-        )  # fmt: skip
+        )
     print_json(answer) if as_json else _print_card(answer)
 
 
@@ -179,7 +217,11 @@ def _detector(name: str, settings: dict[str, str], given: dict[str, Any]) -> "Se
     known = detectors()
     one_of("--detector", name, known)
     own = hyperparameters(known[name])
-    chosen = {next((each for each in SAME.get(option, (option,)) if each in own), option): value for option, value in given.items() if value is not None}
+    chosen = {
+        next((each for each in SAME.get(option, (option,)) if each in own), option): value
+        for option, value in given.items()
+        if value is not None
+    }
     for option in [option for option in chosen if option not in own]:
         typer.echo(f"{name} has no setting {option}: {chosen.pop(option)} is left out", err=True)
     return configured(known[name], chosen | settings)
@@ -208,7 +250,13 @@ def _asked(
     given += [Asked("contamination", contamination, "1000 rows")] if contamination is not None else []
     given += [Asked("best_f1", 0.0, "1000 rows")] if best_f1 else []
     if len(given) > 1:
-        raise BadOption(N_("Several thresholds were asked for; choose one of --alarms-per-hour, --alarms-per-day, --alarms-per-week, --alarms-per-month, --alarms-per-1000, --risk, --contamination and --best-f1."))
+        raise BadOption(
+            N_(
+                "Several thresholds were asked for; choose one of --alarms-per-hour, --alarms-per-day, "
+                "--alarms-per-week, --alarms-per-month, --alarms-per-1000, --risk, --contamination and "
+                "--best-f1."
+            )
+        )
     return given[0] if given else Asked(per="week" if row_seconds(dataset) else "1000 rows")
 
 
@@ -216,8 +264,10 @@ def _check_columns(dataset: "Dataset", n: int | None) -> None:
     if n is not None and n != len(dataset.columns):
         raise BadOption(
             N_("--n = {value}, but {file} has {count} columns of measurements."),
-            value=n, file=", ".join(dataset.files[:3]), count=len(dataset.columns),
-        )  # fmt: skip
+            value=n,
+            file=", ".join(dataset.files[:3]),
+            count=len(dataset.columns),
+        )
 
 
 # ---- answers --------------------------------------------------------------------------------------------------------
@@ -225,9 +275,13 @@ def _check_columns(dataset: "Dataset", n: int | None) -> None:
 
 def _answer(found: "SequenceDetection", run: Run) -> dict[str, Any]:
     return {
-        "run_id": run.id, "recorded": run.delivered, "metrics": run.metrics, "notes": [str(note) for note in found.notes],
-        "seconds": run.seconds, "emissions_kg": run.emissions_kg,
-    }  # fmt: skip
+        "run_id": run.id,
+        "recorded": run.delivered,
+        "metrics": run.metrics,
+        "notes": [str(note) for note in found.notes],
+        "seconds": run.seconds,
+        "emissions_kg": run.emissions_kg,
+    }
 
 
 def _print(found: "SequenceDetection", run: Run) -> None:
@@ -239,11 +293,17 @@ def _print(found: "SequenceDetection", run: Run) -> None:
     promised = "-" if found.question.promise is None else f"{found.question.promise:.6f}"
     typer.echo(f"share of rows flagged: promised {promised}, measured {found.measured:.6f}")
     for event in found.event_table().head(SHOWN).itertuples():
-        typer.echo(f"  {event.event:>3}  {event.start!s:19.19}  {event.end!s:19.19}  {event.entity:24.24}  {event.peak:>10.4g}  {event.severity:8}  {event.causes}")
+        typer.echo(
+            f"  {event.event:>3}  {event.start!s:19.19}  {event.end!s:19.19}  {event.entity:24.24}  "
+            f"{event.peak:>10.4g}  {event.severity:8}  {event.causes}"
+        )
 
 
 def _print_card(answer: dict[str, Any]) -> None:
-    typer.echo(f"{answer['file']}: learnt from {answer['rows_learnt']:,} rows, judged on {answer['rows']:,} ({answer['labels']} labels)")
+    typer.echo(
+        f"{answer['file']}: learnt from {answer['rows_learnt']:,} rows, judged on {answer['rows']:,} "
+        f"({answer['labels']} labels)"
+    )
     typer.echo("  " + " ".join(f"{name:>14}" for name in ("", *CARD)))
     for line in (answer["detector"], *LINES):
         card = answer["metrics" if line == answer["detector"] else line]

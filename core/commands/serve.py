@@ -34,11 +34,15 @@ def serve(
             "MLFLOW_TRACKING_URI": f"http://{host}:{mlflow_port}",
             "MLFLOW_ARTEFACTS_LOCATION": given.artefacts_location or "",
         }
-        processes.append(_mlflow(f"sqlite:///{folder / 'mlflow.db'}", given.artefacts_location or "", host, mlflow_port))
+        processes.append(
+            _mlflow(f"sqlite:///{folder / 'mlflow.db'}", given.artefacts_location or "", host, mlflow_port)
+        )
     app = [sys.executable, "-m", "streamlit", "run", str(ROOT / "app.py")]
     options = [f"--server.port={port}", f"--server.address={host}", "--server.headless=true"]
     processes.append(subprocess.Popen([*app, *options], env=environment, start_new_session=True))
-    typer.echo(f"\n  Vigie   http://{host}:{port}\n  MLflow  {environment.get('MLFLOW_TRACKING_URI') or given.tracking_uri}\n")
+    typer.echo(
+        f"\n  Vigie   http://{host}:{port}\n  MLflow  {environment.get('MLFLOW_TRACKING_URI') or given.tracking_uri}\n"
+    )
     _until_one_ends(processes)
 
 
@@ -48,9 +52,23 @@ def _mlflow(store: str, artefacts: str, host: str, port: int) -> "subprocess.Pop
         "MLFLOW_DISABLE_TELEMETRY": "true",
     }
     command = [
-        sys.executable, "-m", "mlflow", "server", "--backend-store-uri", store, "--default-artifact-root", artefacts,
-        "--artifacts-destination", artefacts, "--host", host, "--port", str(port), "--workers", "1",
-    ]  # fmt: skip
+        sys.executable,
+        "-m",
+        "mlflow",
+        "server",
+        "--backend-store-uri",
+        store,
+        "--default-artifact-root",
+        artefacts,
+        "--artifacts-destination",
+        artefacts,
+        "--host",
+        host,
+        "--port",
+        str(port),
+        "--workers",
+        "1",
+    ]
     return subprocess.Popen(command, env=os.environ | quiet, start_new_session=True)
 
 

@@ -14,7 +14,9 @@ from core.stores.accounts import ROLES, SignIn, User, accounts
 
 users = typer.Typer(no_args_is_help=True, help="Accounts: add, list, roles, disable, enable, password, sign-ins.")
 Name = Annotated[str, typer.Argument(metavar="NAME", help="User name or e-mail address.")]
-FromStandardInput = Annotated[bool, typer.Option("--password-stdin", help="Read the password from standard input, one line.")]
+FromStandardInput = Annotated[
+    bool, typer.Option("--password-stdin", help="Read the password from standard input, one line.")
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 
 
@@ -22,7 +24,9 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 def add(
     name: Name,
     role: Annotated[list[str], typer.Option(help=f"{', '.join(ROLES)}; may be given several times.")] = [],  # noqa: B006
-    provider: Annotated[bool, typer.Option("--provider", help="Signs in through the identity provider: no password.")] = False,
+    provider: Annotated[
+        bool, typer.Option("--provider", help="Signs in through the identity provider: no password.")
+    ] = False,
     password_stdin: FromStandardInput = False,
     as_json: AsJson = False,
 ) -> None:
@@ -98,7 +102,10 @@ def sign_ins(
         print_json({"sign_ins": [_attempt(sign_in) for sign_in in found]})
         return
     for each in found:
-        typer.echo(f"{_moment(each.time)}  {'signed in' if each.success else 'refused':9}  {each.name or '(nobody)':40}  {each.address}")
+        typer.echo(
+            f"{_moment(each.time)}  {'signed in' if each.success else 'refused':9}  {each.name or '(nobody)':40} "
+            f" {each.address}"
+        )
 
 
 @contextmanager
@@ -122,9 +129,12 @@ def _tell(user: User | None, as_json: bool) -> None:
 
 def _answer(user: User) -> dict[str, Any]:
     return {
-        "name": user.name, "roles": sorted(user.roles), "local": user.local, "disabled": user.disabled,
+        "name": user.name,
+        "roles": sorted(user.roles),
+        "local": user.local,
+        "disabled": user.disabled,
         "created": _moment(user.created),
-    }  # fmt: skip
+    }
 
 
 def _line(user: User) -> str:

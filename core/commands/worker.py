@@ -18,13 +18,21 @@ WARM_AFTER = 10.0  # seconds; the first pages of an app that was just started co
 
 
 def worker(
-    every: Annotated[float, typer.Option(help="Seconds between two looks for what waits to be delivered.", min=0.1)] = 5.0,
+    every: Annotated[
+        float, typer.Option(help="Seconds between two looks for what waits to be delivered.", min=0.1)
+    ] = 5.0,
     once: Annotated[bool, typer.Option(help="Do what waits and end.")] = False,
     workers: Annotated[int, typer.Option(help="How many jobs at a time, each in a process of its own.", min=1)] = 1,
-    beside: Annotated[bool, typer.Option(help="Started by the app: gives way to it, and ends with it.", hidden=True)] = False,
+    beside: Annotated[
+        bool, typer.Option(help="Started by the app: gives way to it, and ends with it.", hidden=True)
+    ] = False,
 ) -> None:
-    """Do slow work for the pages, one job after the other, and deliver runs, events and feedback that wait as soon as their services answer."""
-    os.environ.setdefault("OMP_NUM_THREADS", "1")  # libraries that are not loaded yet, torch among them, keep to one core
+    """Do slow work for the pages, one job after the other, and deliver runs, events and feedback that wait as soon as
+    their services answer.
+    """
+    os.environ.setdefault(
+        "OMP_NUM_THREADS", "1"
+    )  # libraries that are not loaded yet, torch among them, keep to one core
     if beside:
         os.nice(NICE)
     at, ending = workplace(), told_to_end()
@@ -39,7 +47,9 @@ def worker(
 
 
 def _alone(at: Workplace, ending: threading.Event, every: float, beside: bool) -> None:
-    """Until it is told to end, or the app it belongs to is gone; a job that does not stop by then dies with the process."""
+    """Until it is told to end, or the app it belongs to is gone; a job that does not stop by then dies with the
+    process.
+    """
     warming = threading.Timer(WARM_AFTER, warm, (at,))
     warming.daemon = True
     warming.start()

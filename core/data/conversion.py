@@ -67,9 +67,13 @@ def _named(name: str) -> dict[str, str]:
 
 
 def convert_netmob(
-    given: Path, output: Path, wanted: Wanted, form: Format = "seq", window: int = WINDOW,
+    given: Path,
+    output: Path,
+    wanted: Wanted,
+    form: Format = "seq",
+    window: int = WINDOW,
     progress: Progress = no_progress,
-) -> Conversion:  # fmt: skip
+) -> Conversion:
     """Either layout of NetMob23 below `given` (a folder, file or archive) → windows of days, or one table of days.
 
     Rows are days, columns the 96 quarter-hours. Files that cannot be read and tiles with fewer days than a window are
@@ -85,7 +89,9 @@ def convert_netmob(
             for number, group in enumerate(groups):
                 before = len(done.skipped)
                 try:
-                    table = read_netmob([kept[at] for at in group], _share(progress, number, len(groups)), done.skipped, wanted.tiles)
+                    table = read_netmob(
+                        [kept[at] for at in group], _share(progress, number, len(groups)), done.skipped, wanted.tiles
+                    )
                 except UnreadableFile as error:
                     if len(done.skipped) == before:
                         done.skipped.append(Skipped(kept[group[0]].name, error.text))
@@ -110,8 +116,10 @@ def _files(folder: Path, wanted: Wanted) -> list[Path]:
 def _none_of(wanted: Wanted, services: set[str], given: Path) -> BadInput:
     return BadInput(
         N_("{file}: no NetMob23 file of {value!r} with these tiles and directions. Services found: {accepted}."),
-        file=given.name, value=wanted.app, accepted=", ".join(sorted(services - {""})[:30]) or "–",
-    )  # fmt: skip
+        file=given.name,
+        value=wanted.app,
+        accepted=", ".join(sorted(services - {""})[:30]) or "–",
+    )
 
 
 def _nothing(given: Path, done: Conversion) -> BadInput:
@@ -119,8 +127,10 @@ def _nothing(given: Path, done: Conversion) -> BadInput:
         return BadInput(N_("{file}: nothing could be converted."), file=given.name)
     return BadInput(
         N_("{file}: nothing could be converted, {count} files or series were left out; the first: {reason}"),
-        file=given.name, count=len(done.skipped), reason=done.skipped[0].reason,
-    )  # fmt: skip
+        file=given.name,
+        count=len(done.skipped),
+        reason=done.skipped[0].reason,
+    )
 
 
 def _series_files(names: Sequence[str]) -> list[list[int]]:
@@ -145,9 +155,12 @@ def _keep(table: Table, place: "Path | _Rows", window: int, done: Conversion) ->
     done.notes += [note.text for note in dataset.notes]
     long = [series.entity for series in series_of(dataset) if len(series.places) >= window]
     done.skipped += [
-        Skipped(entity, Text(N_("{count} days; a window has {accepted}"), {"count": len(series.places), "accepted": window}))
-        for series in series_of(dataset) if (entity := series.entity) not in long
-    ]  # fmt: skip
+        Skipped(
+            entity, Text(N_("{count} days; a window has {accepted}"), {"count": len(series.places), "accepted": window})
+        )
+        for series in series_of(dataset)
+        if (entity := series.entity) not in long
+    ]
     if long:
         done.windows += write_seq(dataset, place, window, done.windows + 1)
         done.entities += len(long)
@@ -167,7 +180,9 @@ class _Rows:
     def write(self, frame: pd.DataFrame) -> None:
         plain = frame.assign(tile=frame["tile"].astype(str))
         if self.form == "csv":
-            neutralised(plain).to_csv(self.path, index=False, mode="a", header=not self.path.exists(), lineterminator="\n")
+            neutralised(plain).to_csv(
+                self.path, index=False, mode="a", header=not self.path.exists(), lineterminator="\n"
+            )
             return
         rows = pa.Table.from_pandas(plain, preserve_index=False)
         self._parquet = self._parquet or pa.parquet.ParquetWriter(self.path, rows.schema, compression="zstd")
@@ -201,7 +216,8 @@ def _output(output: Path, form: Format) -> Iterator["Path | _Rows"]:
 
 
 def convert_seq(given: Path, output: Path, progress: Progress = no_progress) -> Conversion:
-    """The windows (.seq) below `given` → the series they were cut from, as .parquet, .csv or .npz by the ending of `output`.
+    """The windows (.seq) below `given` → the series they were cut from, as .parquet, .csv or .npz by the ending of
+    `output`.
 
     Windows that cannot be read are left out and told. Raises BadInput where nothing is left, or for several series in
     one .npz.
@@ -243,8 +259,9 @@ def _one(tables: list[Table]) -> pd.DataFrame:
         if len(table.frame.columns) != len(tables[0].frame.columns):
             raise BadData(
                 N_("{file} does not match {other}: files loaded together need the same layout, columns and unit."),
-                file=table.name, other=tables[0].name,
-            )  # fmt: skip
+                file=table.name,
+                other=tables[0].name,
+            )
     return pd.concat([table.frame for table in tables], ignore_index=True)
 
 
@@ -256,7 +273,7 @@ def _write_frame(frame: pd.DataFrame, output: Path) -> None:
     elif "entity" in frame and frame["entity"].nunique() > 1:
         raise BadInput(
             N_("{count} series do not fit into one .npz; write .parquet or .csv."), count=frame["entity"].nunique()
-        )  # fmt: skip
+        )
     else:
         _write_npz(frame, output)
 
@@ -272,7 +289,11 @@ def _write_npz(frame: pd.DataFrame, output: Path) -> None:
 def summary(done: Conversion) -> dict[str, object]:
     """As JSON."""
     return {
-        "output": str(done.output), "files": done.files, "entities": done.entities, "rows": done.rows,
-        "windows": done.windows, "skipped": [{"file": each.file, "reason": str(each.reason)} for each in done.skipped],
+        "output": str(done.output),
+        "files": done.files,
+        "entities": done.entities,
+        "rows": done.rows,
+        "windows": done.windows,
+        "skipped": [{"file": each.file, "reason": str(each.reason)} for each in done.skipped],
         "notes": [str(note) for note in done.notes],
-    }  # fmt: skip
+    }

@@ -111,8 +111,9 @@ class Dataset:
             values = values.reshape(-1, 1) if self.profile else values
             low, middle, high = (
                 np.nanquantile(values, [0.05, 0.5, 0.95], axis=0)
-                if not np.isnan(values).all() else np.full((3, values.shape[1]), np.nan)
-            )  # fmt: skip
+                if not np.isnan(values).all()
+                else np.full((3, values.shape[1]), np.nan)
+            )
             median.append(middle)
             width.append(high - low)
         return np.array(median), np.array(width)
@@ -149,8 +150,10 @@ class Dataset:
 
         return self.replace(
             frame=self.frame.iloc[position],
-            drivers=part(self.drivers), context=part(self.context), labels=part(self.labels),
-        )  # fmt: skip
+            drivers=part(self.drivers),
+            context=part(self.context),
+            labels=part(self.labels),
+        )
 
     def select(
         self, entities: Sequence[str] = (), start: pd.Timestamp | None = None, end: pd.Timestamp | None = None
@@ -206,7 +209,9 @@ class Dataset:
             {"entity": self.entity, "time": days, "slot": np.round(slots).astype(int), "value": self.values[:, 0]}
         )
         if long.duplicated(["entity", "time", "slot"]).any():
-            raise BadData(N_("A moment of an entity has several values; keep one of them before making daily profiles."))
+            raise BadData(
+                N_("A moment of an entity has several values; keep one of them before making daily profiles.")
+            )
         wide = long.pivot(index=["entity", "time"], columns="slot", values="value")
         wide = wide.reindex(columns=range(DAY // self.step))
         wide.columns = pd.Index(clock_labels(len(wide.columns)))
@@ -254,13 +259,17 @@ def require_like(dataset: Dataset, columns: Sequence[str], profile: bool, unit: 
     if dataset.columns != list(columns) or dataset.profile != profile:
         raise BadData(
             N_("The model was fitted on the columns {accepted}; {file} has {value}."),
-            file=", ".join(dataset.files), value=_short(dataset.columns), accepted=_short(columns),
-        )  # fmt: skip
+            file=", ".join(dataset.files),
+            value=_short(dataset.columns),
+            accepted=_short(columns),
+        )
     if dataset.unit != unit:
         raise BadData(
             N_("The model was fitted on {accepted}; {file} is in {value}."),
-            file=", ".join(dataset.files), value=dataset.unit or "?", accepted=unit or "?",
-        )  # fmt: skip
+            file=", ".join(dataset.files),
+            value=dataset.unit or "?",
+            accepted=unit or "?",
+        )
 
 
 def _short(columns: Sequence[str]) -> str:

@@ -1,4 +1,6 @@
-"""Text → moments. The format is found from the values; what two formats could both mean is told, not guessed in silence."""
+"""Text → moments. The format is found from the values; what two formats could both mean is told, not guessed in
+silence.
+"""
 
 from dataclasses import dataclass
 
@@ -52,8 +54,9 @@ def moments(column: pd.Series, file: str) -> Moments:
     if {form[:5] for form in formats} >= {"%d/%m", "%m/%d"}:
         raise UnreadableFile(
             N_("{file}, column {column!r}: some dates put the day first, others the month; write them in one way."),
-            file=file, column=str(column.name),
-        )  # fmt: skip
+            file=file,
+            column=str(column.name),
+        )
     return Moments(times, formats, ambiguous)
 
 
@@ -66,10 +69,17 @@ def _check(times: pd.DatetimeIndex, column: pd.Series, file: str) -> None:
     bad = np.flatnonzero(times.isna())
     if len(bad):
         raise UnreadableFile(
-            N_("{file}, column {column!r}, row {row}: {value!r} is not a date ({count} such cells). Accepted: {accepted}."),
-            file=file, column=str(column.name), row=int(bad[0]) + 1, value="" if pd.isna(column.iloc[bad[0]]) else str(column.iloc[bad[0]]),
-            count=len(bad), accepted=ACCEPTED,
-        )  # fmt: skip
+            N_(
+                "{file}, column {column!r}, row {row}: {value!r} is not a date ({count} such cells). "
+                "Accepted: {accepted}."
+            ),
+            file=file,
+            column=str(column.name),
+            row=int(bad[0]) + 1,
+            value="" if pd.isna(column.iloc[bad[0]]) else str(column.iloc[bad[0]]),
+            count=len(bad),
+            accepted=ACCEPTED,
+        )
 
 
 def _naive(times: pd.DatetimeIndex) -> pd.DatetimeIndex:

@@ -17,7 +17,9 @@ from core.text import N_, Text
 
 @dataclass(frozen=True)
 class Summary:
-    """The dataset in a few numbers; `dates` are distinct days, drivers count the rows and days on which they are set."""
+    """The dataset in a few numbers; `dates` are distinct days, drivers count the rows and days on which they
+    are set.
+    """
 
     rows: int
     columns: int
@@ -94,8 +96,7 @@ def hour_shift(dataset: Dataset) -> Finding | None:
     rows = sum(stretch.rows for stretch in stretches)
     shift = int(stretches[0].amount) * 24 // len(dataset.columns)
     text = Text(
-        N_("Rows whose hour labels are shifted by {shift} h against the last twelve months"),
-        {"shift": f"{shift:+d}"},
+        N_("Rows whose hour labels are shifted by {shift} h against the last twelve months"), {"shift": f"{shift:+d}"}
     )
     return Finding("shifted_hours", rows, text, _periods(stretches, "shift_hours"), (Repair("undo_hour_shift"),))
 
@@ -130,9 +131,13 @@ def duplicate_keys(dataset: Dataset) -> Finding | None:
     rows = faults.duplicates(dataset)
     text = Text(N_("Rows that repeat the entity and time of another row with other values"))
     return _of_rows(
-        "duplicate_keys", dataset, rows, text,
-        Repair("drop_duplicates", {"keep": "last"}), Repair("drop_duplicates", {"keep": "first"}),
-    )  # fmt: skip
+        "duplicate_keys",
+        dataset,
+        rows,
+        text,
+        Repair("drop_duplicates", {"keep": "last"}),
+        Repair("drop_duplicates", {"keep": "first"}),
+    )
 
 
 def missing_dates(dataset: Dataset) -> Finding | None:
@@ -177,10 +182,15 @@ def contradicting_totals(dataset: Dataset) -> Finding | None:
 
 def constant_columns(dataset: Dataset) -> Finding | None:
     constant = [] if len(dataset) < 2 else faults.unchanging(dataset)
-    described = [] if dataset.context is None else [
-        str(name) for name in dataset.context.columns if name != "total" and dataset.context[name].nunique() == 1
-        and dataset.context[name].notna().all()
-    ]  # fmt: skip
+    described = (
+        []
+        if dataset.context is None
+        else [
+            str(name)
+            for name in dataset.context.columns
+            if name != "total" and dataset.context[name].nunique() == 1 and dataset.context[name].notna().all()
+        ]
+    )
     names = constant + described
     if not names:
         return None
@@ -203,26 +213,36 @@ def cells(kind: str, fault: Callable[[Dataset], Cells], sentence: str, repair: s
 
 CHECKS: tuple[Check, ...] = (
     cells(
-        "gross_outliers", faults.gross_outliers,
-        N_("Outliers: far from every other value of the entity"), "mend_outliers",
+        "gross_outliers",
+        faults.gross_outliers,
+        N_("Outliers: far from every other value of the entity"),
+        "mend_outliers",
     ),
     hour_shift,
     mixed_units,
     cells(
-        "isolated_spikes", faults.isolated_spikes,
-        N_("Isolated spikes: more than 2.5 times the value before and the value after"), "smooth_spikes",
+        "isolated_spikes",
+        faults.isolated_spikes,
+        N_("Isolated spikes: more than 2.5 times the value before and the value after"),
+        "smooth_spikes",
     ),
     cells(
-        "clock_change_zeros", faults.zero_hours,
-        N_("Hours close to zero at the spring clock change: an hour that did not exist"), "fill_clock_changes",
+        "clock_change_zeros",
+        faults.zero_hours,
+        N_("Hours close to zero at the spring clock change: an hour that did not exist"),
+        "fill_clock_changes",
     ),
     cells(
-        "clock_change_lows", faults.collapsed_hours,
-        N_("Hours at the spring clock change with less than half of their neighbours"), "fill_clock_changes",
+        "clock_change_lows",
+        faults.collapsed_hours,
+        N_("Hours at the spring clock change with less than half of their neighbours"),
+        "fill_clock_changes",
     ),
     cells(
-        "clock_change_doubles", faults.double_hours,
-        N_("Hours that stand out at the autumn clock change: 25 hours were put into 24"), "fill_clock_changes",
+        "clock_change_doubles",
+        faults.double_hours,
+        N_("Hours that stand out at the autumn clock change: 25 hours were put into 24"),
+        "fill_clock_changes",
     ),
     contradicting_totals,
     incomplete_rows,
@@ -230,7 +250,7 @@ CHECKS: tuple[Check, ...] = (
     duplicate_keys,
     mixed_steps,
     constant_columns,
-)  # fmt: skip
+)
 
 
 # ---- places ---------------------------------------------------------------------------------------------------------
@@ -239,9 +259,7 @@ CHECKS: tuple[Check, ...] = (
 def _of_rows(kind: str, dataset: Dataset, rows: faults.Rows, text: Text, *repairs: Repair) -> Finding | None:
     if not len(rows):
         return None
-    where = tuple(
-        {"entity": dataset.entity[row], "time": when(dataset.time[row])} for row in rows[: Finding.PLACES]
-    )
+    where = tuple({"entity": dataset.entity[row], "time": when(dataset.time[row])} for row in rows[: Finding.PLACES])
     return Finding(kind, len(rows), text, where, repairs)
 
 
@@ -250,18 +268,18 @@ def _of_cells(kind: str, dataset: Dataset, found: Cells, text: Text, *repairs: R
         return None
     where = tuple(
         {
-            "entity": dataset.entity[row], "time": when(dataset.time[row]),
-            "column": dataset.columns[column], "value": float(dataset.values[row, column]),
+            "entity": dataset.entity[row],
+            "time": when(dataset.time[row]),
+            "column": dataset.columns[column],
+            "value": float(dataset.values[row, column]),
         }
         for row, column in zip(found.rows[: Finding.PLACES], found.columns, strict=False)
-    )  # fmt: skip
+    )
     return Finding(kind, len(found.rows), text, where, repairs)
 
 
 def _periods(stretches: Iterable[Stretch], amount: str) -> tuple[dict[str, Any], ...]:
     return tuple(
-        {
-            "entity": each.entity, "from": when(each.start), "to": when(each.end), "rows": each.rows, amount: each.amount,
-        }
+        {"entity": each.entity, "from": when(each.start), "to": when(each.end), "rows": each.rows, amount: each.amount}
         for each in stretches
-    )[: Finding.PLACES]  # fmt: skip
+    )[: Finding.PLACES]

@@ -23,7 +23,8 @@ TO_SIGMA = 1.4826  # median absolute deviation → standard deviation of a norma
 class Expectation:
     """Median and robust spread of every column, per entity and kind of moment.
 
-    by   "calendar": month × working day, Saturday, Sunday (× time of day for a series); "entity": all rows of the entity
+    by   "calendar": month × working day, Saturday, Sunday (× time of day for a series); "entity": all rows of the
+         entity
     Learned: `median_` and `spread_`, one row per (entity, kind); coarser kinds stand in where there were few rows.
     """
 
@@ -60,8 +61,9 @@ class Expectation:
         if unknown:
             raise BadData(
                 N_("The model was fitted without {entity!r}; it knows: {accepted}."),
-                entity=unknown[0], accepted=", ".join(self.entities_[:20]),
-            )  # fmt: skip
+                entity=unknown[0],
+                accepted=", ".join(self.entities_[:20]),
+            )
         codes = np.array([place[entity] for entity in dataset.entities], dtype=np.intp)[dataset.entity_codes]
         kinds, count = self._levels(dataset)[0]
         return codes * count + kinds

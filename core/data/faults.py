@@ -1,4 +1,5 @@
-"""Where a dataset is wrong. Each function returns cells (rows, columns) or rows; the doctor counts them, repairs mend them.
+"""Where a dataset is wrong. Each function returns cells (rows, columns) or rows; the doctor counts them, repairs mend
+them.
 
 Nothing here changes anything, and nothing needs a second copy of a large file: rows are looked at in blocks.
 """
@@ -74,11 +75,13 @@ def gaps(dataset: Dataset) -> list[Gap]:
     missing = missing[~lengths.isin(regular).to_numpy()]
     return [
         Gap(
-            dataset.entity[order[at]], dataset.time[order[at]], dataset.time[order[at + 1]],
+            dataset.entity[order[at]],
+            dataset.time[order[at]],
+            dataset.time[order[at + 1]],
             int(waited[at] / step) - (waited[at] % step == pd.Timedelta(0)),
         )
         for at in missing
-    ]  # fmt: skip
+    ]
 
 
 def _neighbouring(dataset: Dataset) -> tuple[Rows, NDArray[np.bool_], "pd.TimedeltaIndex"]:
@@ -325,8 +328,12 @@ def _stretches(dataset: Dataset, amount: NDArray[np.intp] | Floats) -> list[Stre
     ends = np.append(starts[1:], len(order)) - 1
     return [
         Stretch(
-            dataset.entity[order[first]], dataset.time[order[first]], dataset.time[order[last]],
-            int(last - first + 1), float(amounts[first]),
+            dataset.entity[order[first]],
+            dataset.time[order[first]],
+            dataset.time[order[last]],
+            int(last - first + 1),
+            float(amounts[first]),
         )
-        for first, last in zip(starts, ends, strict=True) if amounts[first] != 0
-    ]  # fmt: skip
+        for first, last in zip(starts, ends, strict=True)
+        if amounts[first] != 0
+    ]

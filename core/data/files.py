@@ -19,7 +19,9 @@ from core.text import N_, Text
 
 @dataclass(frozen=True)
 class Source:
-    """A plain file on disk, the name the user knows it by, what it is, and the folder or archive it lay in ("": none)."""
+    """A plain file on disk, the name the user knows it by, what it is, and the folder or archive it lay in ("":
+    none).
+    """
 
     path: Path
     name: str
@@ -54,7 +56,7 @@ class _Found:
 @contextmanager
 def unpacked(
     paths: "Sequence[Path | tuple[Path, str]]", skipped: list[Skipped] | None = None
-) -> Iterator[list[Source]]:  # fmt: skip
+) -> Iterator[list[Source]]:
     """The plain files behind `paths`, folders and archives opened; what is unpacked lives as long as the context.
 
     A file that cannot be read raises UnreadableFile, or joins `skipped` where such a list is given.
@@ -98,7 +100,7 @@ def natural(name: str) -> list[str | int]:
 
 def _open(
     found: _Found, room: Path, skipped: list[Skipped] | None, depth: int = 0, budget: Budget | None = None
-) -> list[Source]:  # fmt: skip
+) -> list[Source]:
     """The plain files in `found`; archives are unpacked into the folder `room`."""
     try:
         kind = kind_of(found.path, found.name)
@@ -115,7 +117,7 @@ def _members_of(found: _Found, kind: Kind, room: Path, depth: int, budget: Budge
     if depth == 2:
         raise UnreadableFile(
             N_("{file}: an archive inside an archive inside an archive is not opened."), file=found.name
-        )  # fmt: skip
+        )
     room.mkdir()
     with damage_named(found.name):
         return (_gunzip if kind == "gzip" else _unzip)(found, room, budget)
@@ -179,8 +181,9 @@ def _quotes(file: IO[bytes], name: str, zeros: bool) -> int:
         if not zeros and (at := chunk.find(0)) >= 0:
             raise UnreadableFile(
                 N_("{file}, line {line}: a NUL byte; text in UTF-8, UTF-16 with its mark, or Latin-1 has none."),
-                file=name, line=lines + chunk[:at].count(b"\n") + 1,
-            )  # fmt: skip
+                file=name,
+                line=lines + chunk[:at].count(b"\n") + 1,
+            )
         quotes += chunk.count(b'"')
         lines += chunk.count(b"\n")
     return quotes
@@ -201,8 +204,10 @@ def _refuse_two_encodings(file: IO[bytes], name: str) -> None:
         if valid and broken:
             raise UnreadableFile(
                 N_("{file}, line {line}: not UTF-8, although line {other} is; save the file in one encoding."),
-                file=name, line=broken, other=valid,
-            )  # fmt: skip
+                file=name,
+                line=broken,
+                other=valid,
+            )
 
 
 def _decodes(file: IO[bytes], encoding: str) -> bool:

@@ -18,8 +18,10 @@ def root_causes(path: Path, labels: ArrayLike | None = None, columns: int | None
     """The events of a file in the order of time. Columns are counted from 1 in the file, rows of the test part from 0.
 
     Some files name the row behind an event as its end (Server Machine Dataset), others its last row (Application Server
-    Dataset): the end counts as a row of the event, unless `labels`, True for the abnormal rows of the test part, say that it
-    is normal and the row before it is not. Raises UnreadableFile with the line for anything else, for a row beyond `labels`
+    Dataset): the end counts as a row of the event, unless `labels`, True for the abnormal rows of the test part, say
+    that it
+    is normal and the row before it is not. Raises UnreadableFile with the line for anything else, for a row beyond
+    `labels`
     and a column beyond `columns`.
     """
     known = None if labels is None else np.asarray(labels).astype(bool)
@@ -38,20 +40,28 @@ def _event(file: str, number: int, line: str) -> RootCause:
     if match is None or int(match[2]) < int(match[1]) or min(columns) < 0:
         raise UnreadableFile(
             N_("{file}, line {line}: {value!r}; accepted: start-end:column,column,… with columns counted from 1."),
-            file=file, line=number, value=line[:60],
-        )  # fmt: skip
+            file=file,
+            line=number,
+            value=line[:60],
+        )
     return RootCause(int(match[1]), int(match[2]) + 1, tuple(sorted(set(columns))))
 
 
 def _check(file: str, event: RootCause, rows: int | None, columns: int | None) -> None:
     if rows is not None and event.start >= rows:
         raise UnreadableFile(
-            N_("{file}: an event at row {value}; the test part has {accepted} rows."), file=file, value=event.start, accepted=rows
-        )  # fmt: skip
+            N_("{file}: an event at row {value}; the test part has {accepted} rows."),
+            file=file,
+            value=event.start,
+            accepted=rows,
+        )
     if columns is not None and event.columns[-1] >= columns:
         raise UnreadableFile(
-            N_("{file}: column {value}; there are {accepted}."), file=file, value=event.columns[-1] + 1, accepted=columns
-        )  # fmt: skip
+            N_("{file}: column {value}; there are {accepted}."),
+            file=file,
+            value=event.columns[-1] + 1,
+            accepted=columns,
+        )
 
 
 def _trimmed(event: RootCause, known: Flags) -> RootCause:

@@ -60,19 +60,24 @@ def _refuse_others(path: Path, name: str, head: bytes, text: str) -> None:
     if _is_pickle(path, head):
         raise UnreadableFile(
             N_("{file}: a Python pickle; it could run code and is never opened. Accepted: {accepted}."),
-            file=name, accepted=ACCEPTED,
-        )  # fmt: skip
+            file=name,
+            accepted=ACCEPTED,
+        )
     if _is_binary(head):
         raise UnreadableFile(
             N_("{file}: not a table of text (first bytes {value}). Accepted: {accepted}."),
-            file=name, value=head[:4].hex(" "), accepted=ACCEPTED,
-        )  # fmt: skip
+            file=name,
+            value=head[:4].hex(" "),
+            accepted=ACCEPTED,
+        )
     if text.startswith("<"):
         page = "HTML" if "<html" in text[:2000].lower() or "<!doctype html" in text[:2000].lower() else "XML"
         raise UnreadableFile(
             N_("{file}: {value}, a web page or document, not a table. Accepted: {accepted}."),
-            file=name, value=page, accepted=ACCEPTED,
-        )  # fmt: skip
+            file=name,
+            value=page,
+            accepted=ACCEPTED,
+        )
 
 
 def _is_pickle(path: Path, head: bytes) -> bool:
@@ -108,7 +113,9 @@ def _packed(path: Path, name: str) -> Kind:
             kind = "seq"
         else:
             return "zip"
-        if sum(member.file_size for member in archive.infolist()) > budget.left:  # neither is read beyond what it declares
+        if (
+            sum(member.file_size for member in archive.infolist()) > budget.left
+        ):  # neither is read beyond what it declares
             raise too_large(name, budget.left)
         return kind
 

@@ -23,9 +23,16 @@ MAX_SMALL_MEMBERS = 100_000  # a long series is kept as tens of thousands of win
 SMALL = re.compile(r"(\.seq|_[DU]L(_Tile_\w+)?\.txt|\.geojson|/)$|__MACOSX|\.DS_Store")
 CHUNK = 2**20
 DAMAGED = (  # what zipfile and gzip raise, depending on the byte that is wrong
-    zlib.error, lzma.LZMAError, struct.error, zipfile.BadZipFile, EOFError, NotImplementedError, OSError, RuntimeError,
+    zlib.error,
+    lzma.LZMAError,
+    struct.error,
+    zipfile.BadZipFile,
+    EOFError,
+    NotImplementedError,
+    OSError,
+    RuntimeError,
     ValueError,
-)  # fmt: skip
+)
 
 
 @dataclass
@@ -54,13 +61,17 @@ def members(archive: zipfile.ZipFile, name: str) -> list[zipfile.ZipInfo]:
     if len(found) > accepted:
         raise UnreadableFile(
             N_("{file}: {count} files in one archive; at most {accepted} are read."),
-            file=name, count=len(found), accepted=accepted,
-        )  # fmt: skip
+            file=name,
+            count=len(found),
+            accepted=accepted,
+        )
     return found
 
 
 def copy(source: IO[bytes] | gzip.GzipFile, target: Path | None, name: str, budget: Budget) -> None:
-    """Unpack, counting what really comes out: the sizes an archive declares may lie. Without a target it only counts."""
+    """Unpack, counting what really comes out: the sizes an archive declares may lie. Without a target it only
+    counts.
+    """
     limit = budget.left
     with target.open("wb") if target else nullcontext() as out:
         while chunk := source.read(CHUNK):
@@ -74,5 +85,7 @@ def copy(source: IO[bytes] | gzip.GzipFile, target: Path | None, name: str, budg
 def too_large(name: str, limit: int) -> UnreadableFile:
     return UnreadableFile(
         N_("{file}: the archive unpacks to more than {limit} MB, {ratio} times its size; refused."),
-        file=name, limit=limit // 10**6, ratio=MAX_RATIO,
-    )  # fmt: skip
+        file=name,
+        limit=limit // 10**6,
+        ratio=MAX_RATIO,
+    )

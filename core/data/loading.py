@@ -39,9 +39,14 @@ def known_layouts() -> list[Layout]:
 
 
 def load(
-    files: Sequence[File], *, layout: str | None = None, roles: Roles | None = None, unit: str = "",
-    progress: Progress = no_progress, skipped: list[Skipped] | None = None,
-) -> Dataset:  # fmt: skip
+    files: Sequence[File],
+    *,
+    layout: str | None = None,
+    roles: Roles | None = None,
+    unit: str = "",
+    progress: Progress = no_progress,
+    skipped: list[Skipped] | None = None,
+) -> Dataset:
     """One dataset from one or more files (or folders of files) of the same layout, rows in the order of the files.
 
     Rows that repeat another one entirely are dropped and counted; `layout` and `roles` replace what is recognised.
@@ -86,25 +91,33 @@ def _dataset(table: Table, name: str | None, roles: Roles | None, unit: str) -> 
     if found is None or found[1] is None:
         raise UnknownLayout(
             N_("{file}: no layout fits the columns {columns}. Accepted: {accepted}. Give the columns their roles."),
-            file=table.name, columns=_shown(table),
+            file=table.name,
+            columns=_shown(table),
             accepted=name or ", ".join(by_name),
-        )  # fmt: skip
+        )
     return found[0].build(table, found[1] if roles is None else _checked(roles, table), unit)
 
 
 def _checked(roles: Roles, table: Table) -> Roles:
-    """The roles of columns that are there. Raises BadOption for a role that does not exist, UnknownLayout for a column."""
+    """The roles of columns that are there. Raises BadOption for a role that does not exist, UnknownLayout for a
+    column.
+    """
     for column, role in roles.items():
         if role not in get_args(Role):
             raise BadOption(
                 N_("The role {value!r} of column {column!r} does not exist; there are: {accepted}."),
-                value=role, column=column, accepted=", ".join(get_args(Role)),
-            )  # fmt: skip
+                value=role,
+                column=column,
+                accepted=", ".join(get_args(Role)),
+            )
         if role != "ignore" and column not in table.frame.columns:
             raise UnknownLayout(
                 N_("{file}: column {column!r}, meant as {role}, was not found. Columns found: {columns}."),
-                file=table.name, column=column, role=role, columns=_shown(table),
-            )  # fmt: skip
+                file=table.name,
+                column=column,
+                role=role,
+                columns=_shown(table),
+            )
     return {column: role for column, role in roles.items() if column in table.frame.columns}
 
 
@@ -119,9 +132,14 @@ def _refuse_broken_day(table: Table) -> None:
     if broken:
         missing, twice = broken
         raise UnknownLayout(
-            N_("{file}: the columns name times of the day, but not those of one whole day. Missing: {missing}; twice: {twice}."),
-            file=table.name, missing=", ".join(missing[:10]) or "–", twice=", ".join(twice[:10]) or "–",
-        )  # fmt: skip
+            N_(
+                "{file}: the columns name times of the day, but not those of one whole day. Missing: "
+                "{missing}; twice: {twice}."
+            ),
+            file=table.name,
+            missing=", ".join(missing[:10]) or "–",
+            twice=", ".join(twice[:10]) or "–",
+        )
 
 
 def _recognised(table: pd.DataFrame) -> tuple[Layout, Roles] | None:
@@ -140,8 +158,9 @@ def _joined(parts: list[Dataset]) -> Dataset:
         if (part.layout, part.columns, part.unit) != (first.layout, first.columns, first.unit):
             raise UnknownLayout(
                 N_("{file} does not match {other}: files loaded together need the same layout, columns and unit."),
-                file=part.files[0], other=first.files[0],
-            )  # fmt: skip
+                file=part.files[0],
+                other=first.files[0],
+            )
 
     parts = _one_series(parts)
 
@@ -158,14 +177,19 @@ def _joined(parts: list[Dataset]) -> Dataset:
         text = Text(N_("{columns}: not in every file, left out."), {"columns": ", ".join(lost)})
         notes.append(Finding("ignored_columns", len(lost), text))
     return first.replace(
-        frame=frame, **kept, step=next((part.step for part in parts if part.step is not None), None),
+        frame=frame,
+        **kept,
+        step=next((part.step for part in parts if part.step is not None), None),
         labels=labels if labels is not None and len(labels) == len(frame) else None,  # type: ignore[arg-type]
-        files=tuple(name for part in parts for name in part.files), notes=tuple(notes),
-    )  # fmt: skip
+        files=tuple(name for part in parts for name in part.files),
+        notes=tuple(notes),
+    )
 
 
 def _one_series(parts: list[Dataset]) -> list[Dataset]:
-    """Files that each hold one nameless series, one after the other in time, are one series: january.csv, february.csv."""
+    """Files that each hold one nameless series, one after the other in time, are one series: january.csv,
+    february.csv.
+    """
     nameless = all(part.dated and part.entities == [stem(part.files[0])] for part in parts)
     if not nameless:
         return parts
@@ -196,9 +220,11 @@ def without_repeats(dataset: Dataset) -> Dataset:
     keep = np.ones(len(dataset), dtype=bool)
     keep[dropped] = False
     note = Finding(
-        "repeated_rows", len(dropped), Text(N_("Rows that stood in the files more than once; one of each was kept")),
+        "repeated_rows",
+        len(dropped),
+        Text(N_("Rows that stood in the files more than once; one of each was kept")),
         tuple({"entity": dataset.entity[row], "time": when(dataset.time[row])} for row in dropped[: Finding.PLACES]),
-    )  # fmt: skip
+    )
     return dataset.rows(keep).replace(notes=(*dataset.notes, note))
 
 

@@ -54,7 +54,15 @@ class Panel:
             values = (values.mean(axis=1) if averaged else values.sum(axis=1))[:, None]
         if len(slots) == 1 or resolution == "day":
             slots = ("day",)
-        return cls(_calendar(whole), tuple(whole.entities), slots, _cube(whole, values), dataset.unit, averaged, dataset.day_start)
+        return cls(
+            _calendar(whole),
+            tuple(whole.entities),
+            slots,
+            _cube(whole, values),
+            dataset.unit,
+            averaged,
+            dataset.day_start,
+        )
 
     def __len__(self) -> int:
         return len(self.days)
@@ -107,7 +115,6 @@ class Panel:
         return pd.DatetimeIndex((days.to_numpy()[:, None] + offsets + late).ravel())
 
 
-
 def _measured(dataset: Dataset, measure: str) -> Dataset:
     """One column, or the columns of a profile; with dates."""
     if not dataset.dated:
@@ -115,16 +122,19 @@ def _measured(dataset: Dataset, measure: str) -> Dataset:
     if dataset.step is not None and dataset.step > DAY:
         raise BadData(
             N_("{file} has one row every {value}; forecasts need one a day or more."),
-            file=", ".join(dataset.files), value=str(dataset.step),
-        )  # fmt: skip
+            file=", ".join(dataset.files),
+            value=str(dataset.step),
+        )
     if dataset.profile:
         return dataset
     measure = measure or dataset.columns[0]
     if measure not in dataset.columns:
         raise BadData(
             N_("{file} has no column {value!r}; it has: {accepted}."),
-            file=", ".join(dataset.files), value=measure, accepted=", ".join(dataset.columns[:20]),
-        )  # fmt: skip
+            file=", ".join(dataset.files),
+            value=measure,
+            accepted=", ".join(dataset.columns[:20]),
+        )
     return dataset.replace(frame=dataset.frame[[measure]], drivers=None, context=None, labels=None)
 
 
@@ -137,8 +147,10 @@ def _profiled(dataset: Dataset) -> Dataset:
         twice = days[days.duplicated()][0]
         raise BadData(
             N_("{file}: {entity} has several rows for {value}; the data doctor can keep one of them."),
-            file=", ".join(dataset.files), entity=twice[0], value=str(twice[1])[:10],
-        )  # fmt: skip
+            file=", ".join(dataset.files),
+            entity=twice[0],
+            value=str(twice[1])[:10],
+        )
     return dataset
 
 
@@ -148,8 +160,10 @@ def _calendar(dataset: Dataset) -> pd.DatetimeIndex:
     if count > MOST_DAYS:
         raise BadData(
             N_("{file}: dates reach from {start} to {end}; one of them must be a mistake."),
-            file=", ".join(dataset.files), start=str(days.min())[:10], end=str(days.max())[:10],
-        )  # fmt: skip
+            file=", ".join(dataset.files),
+            start=str(days.min())[:10],
+            end=str(days.max())[:10],
+        )
     return pd.date_range(days.min(), periods=count, freq="D")
 
 

@@ -11,57 +11,66 @@ from types import MappingProxyType
 
 from core.data.layouts.base import plain
 
-NEW: Mapping[str, tuple[int, str]] = MappingProxyType({
-    "auvergne-rhône-alpes": (84, "ARA AURA"),
-    "bourgogne-franche-comté": (27, "BFC"),
-    "bretagne": (53, "BRE"),
-    "centre-val de loire": (24, "CVL"),
-    "corse": (94, "COR 20R"),
-    "grand est": (44, "GES ACAL"),
-    "hauts-de-france": (32, "HDF NPDC NPDCP"),
-    "île-de-france": (11, "IDF"),
-    "normandie": (28, "NOR"),
-    "nouvelle-aquitaine": (75, "NAQ ALPC"),
-    "occitanie": (76, "OCC LRMP"),
-    "pays de la loire": (52, "PDL"),
-    "provence-alpes-côte d'azur": (93, "PAC PACA"),
-})  # fmt: skip
+NEW: Mapping[str, tuple[int, str]] = MappingProxyType(
+    {
+        "auvergne-rhône-alpes": (84, "ARA AURA"),
+        "bourgogne-franche-comté": (27, "BFC"),
+        "bretagne": (53, "BRE"),
+        "centre-val de loire": (24, "CVL"),
+        "corse": (94, "COR 20R"),
+        "grand est": (44, "GES ACAL"),
+        "hauts-de-france": (32, "HDF NPDC NPDCP"),
+        "île-de-france": (11, "IDF"),
+        "normandie": (28, "NOR"),
+        "nouvelle-aquitaine": (75, "NAQ ALPC"),
+        "occitanie": (76, "OCC LRMP"),
+        "pays de la loire": (52, "PDL"),
+        "provence-alpes-côte d'azur": (93, "PAC PACA"),
+    }
+)
 """Canonical name → INSEE code and what it is shortened to (ISO 3166-2:FR first)."""
 
-OLD: Mapping[str, tuple[int, str]] = MappingProxyType({
-    "alsace": (42, "grand est"),
-    "champagne-ardenne": (21, "grand est"),
-    "lorraine": (41, "grand est"),
-    "aquitaine": (72, "nouvelle-aquitaine"),
-    "limousin": (74, "nouvelle-aquitaine"),
-    "poitou-charentes": (54, "nouvelle-aquitaine"),
-    "auvergne": (83, "auvergne-rhône-alpes"),
-    "rhône-alpes": (82, "auvergne-rhône-alpes"),
-    "bourgogne": (26, "bourgogne-franche-comté"),
-    "franche-comté": (43, "bourgogne-franche-comté"),
-    "nord-pas-de-calais": (31, "hauts-de-france"),
-    "picardie": (22, "hauts-de-france"),
-    "languedoc-roussillon": (91, "occitanie"),
-    "midi-pyrénées": (73, "occitanie"),
-    "haute-normandie": (23, "normandie"),
-    "basse-normandie": (25, "normandie"),
-    "centre": (24, "centre-val de loire"),
-})  # fmt: skip
+OLD: Mapping[str, tuple[int, str]] = MappingProxyType(
+    {
+        "alsace": (42, "grand est"),
+        "champagne-ardenne": (21, "grand est"),
+        "lorraine": (41, "grand est"),
+        "aquitaine": (72, "nouvelle-aquitaine"),
+        "limousin": (74, "nouvelle-aquitaine"),
+        "poitou-charentes": (54, "nouvelle-aquitaine"),
+        "auvergne": (83, "auvergne-rhône-alpes"),
+        "rhône-alpes": (82, "auvergne-rhône-alpes"),
+        "bourgogne": (26, "bourgogne-franche-comté"),
+        "franche-comté": (43, "bourgogne-franche-comté"),
+        "nord-pas-de-calais": (31, "hauts-de-france"),
+        "picardie": (22, "hauts-de-france"),
+        "languedoc-roussillon": (91, "occitanie"),
+        "midi-pyrénées": (73, "occitanie"),
+        "haute-normandie": (23, "normandie"),
+        "basse-normandie": (25, "normandie"),
+        "centre": (24, "centre-val de loire"),
+    }
+)
 """A region of before 2016 → its INSEE code and the region that holds it today."""
 
-OTHER_NAMES: Mapping[str, str] = MappingProxyType({
-    "alsace-champagne-ardenne-lorraine": "grand est",
-    "aquitaine-limousin-poitou-charentes": "nouvelle-aquitaine",
-    "nord-pas-de-calais-picardie": "hauts-de-france",
-    "languedoc-roussillon-midi-pyrénées": "occitanie",
-    "ile de france (paris)": "île-de-france",
-    "région sud": "provence-alpes-côte d'azur",
-    "collectivité de corse": "corse",
-})  # fmt: skip
+OTHER_NAMES: Mapping[str, str] = MappingProxyType(
+    {
+        "alsace-champagne-ardenne-lorraine": "grand est",
+        "aquitaine-limousin-poitou-charentes": "nouvelle-aquitaine",
+        "nord-pas-de-calais-picardie": "hauts-de-france",
+        "languedoc-roussillon-midi-pyrénées": "occitanie",
+        "ile de france (paris)": "île-de-france",
+        "région sud": "provence-alpes-côte d'azur",
+        "collectivité de corse": "corse",
+    }
+)
 
 _ZONES = {
     "A": "auvergne-rhône-alpes, bourgogne-franche-comté, nouvelle-aquitaine",
-    "B": "bretagne, centre-val de loire, grand est, hauts-de-france, normandie, pays de la loire, provence-alpes-côte d'azur",
+    "B": (
+        "bretagne, centre-val de loire, grand est, hauts-de-france, normandie, pays de la loire, "
+        "provence-alpes-côte d'azur"
+    ),
     "C": "occitanie, île-de-france",
 }
 SCHOOL_ZONE: Mapping[str, str] = MappingProxyType(

@@ -35,9 +35,7 @@ def apply(recipe: Iterable[Repair], dataset: Dataset) -> Dataset:
 
 def _known(repair: Repair) -> int:
     if repair.kind not in REPAIRS:
-        raise BadOption(
-            N_("No repair {name!r}; there are: {accepted}."), name=repair.kind, accepted=", ".join(REPAIRS)
-        )
+        raise BadOption(N_("No repair {name!r}; there are: {accepted}."), name=repair.kind, accepted=", ".join(REPAIRS))
     return list(REPAIRS).index(repair.kind)
 
 
@@ -61,11 +59,13 @@ def differences(before: Dataset, after: Dataset) -> pd.DataFrame:
     index = old.index[rows]
     return pd.DataFrame(
         {
-            "entity": index.get_level_values(0), "time": index.get_level_values(1),
+            "entity": index.get_level_values(0),
+            "time": index.get_level_values(1),
             "column": np.asarray(old.columns)[columns],
-            "before": left[rows, columns], "after": right[rows, columns],
+            "before": left[rows, columns],
+            "after": right[rows, columns],
         }
-    )  # fmt: skip
+    )
 
 
 # ---- the repairs ----------------------------------------------------------------------------------------------------
@@ -99,7 +99,10 @@ def drop_duplicates(dataset: Dataset, keep: str = "last") -> Dataset:
     """One row per entity and time: the `first` or the `last` of the file."""
     if keep not in ("first", "last"):
         raise BadOption(
-            N_("{name} = {value!r} is not accepted; choose {accepted}."), name="keep", value=keep, accepted="first, last"
+            N_("{name} = {value!r} is not accepted; choose {accepted}."),
+            name="keep",
+            value=keep,
+            accepted="first, last",
         )
     return dataset.rows(~dataset.frame.index.duplicated(keep=keep)) if dataset.dated else dataset
 
@@ -118,16 +121,18 @@ def insert_missing(dataset: Dataset) -> Dataset:
     frame = pd.concat([dataset.frame, pd.DataFrame(np.nan, index=rows, columns=dataset.frame.columns)])
 
     def longer(table: pd.DataFrame | None) -> pd.DataFrame | None:
-        return None if table is None else (
-            table.reset_index(drop=True).reindex(range(len(frame))).set_axis(frame.index, axis=0)
-        )  # fmt: skip
+        return (
+            None
+            if table is None
+            else (table.reset_index(drop=True).reindex(range(len(frame))).set_axis(frame.index, axis=0))
+        )
 
-    labels = None if dataset.labels is None else pd.Series(
-        np.append(dataset.labels.to_numpy(), np.zeros(len(rows), bool)), index=frame.index, name="label"
-    )  # fmt: skip
-    return dataset.replace(
-        frame=frame, drivers=longer(dataset.drivers), context=longer(dataset.context), labels=labels
+    labels = (
+        None
+        if dataset.labels is None
+        else pd.Series(np.append(dataset.labels.to_numpy(), np.zeros(len(rows), bool)), index=frame.index, name="label")
     )
+    return dataset.replace(frame=frame, drivers=longer(dataset.drivers), context=longer(dataset.context), labels=labels)
 
 
 def mend_outliers(dataset: Dataset) -> Dataset:

@@ -1,4 +1,6 @@
-"""Generated files of each layout, with anomalies whose places are known: the first minute needs no file of one's own."""
+"""Generated files of each layout, with anomalies whose places are known: the first minute needs no file of
+one's own.
+"""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -60,11 +62,15 @@ def _gas(random: np.random.Generator) -> pd.DataFrame:
 
 
 def _gas_weather(random: np.random.Generator) -> pd.DataFrame:
-    """The weather that the gas sample follows: 2 °C in January, 20 in July, colder where more was burnt, four weeks to come."""
+    """The weather that the gas sample follows: 2 °C in January, 20 in July, colder where more was burnt, four weeks
+    to come.
+    """
     cold = _gas_and_cold(random)[1]
     days = pd.date_range(GAS_DAYS[0], periods=len(cold) + DAYS_TO_COME)
     mean = 11 - 12 * (_winter(days) - 1) - 25 * np.append(cold, np.zeros(DAYS_TO_COME))
-    table = pd.DataFrame({"date": days.strftime("%Y-%m-%d"), "TMin (°C)": mean - 4, "TMax (°C)": mean + 4, "TMoy (°C)": mean})
+    table = pd.DataFrame(
+        {"date": days.strftime("%Y-%m-%d"), "TMin (°C)": mean - 4, "TMax (°C)": mean + 4, "TMoy (°C)": mean}
+    )
     return table.round(1)
 
 
@@ -73,8 +79,11 @@ def _gas_and_cold(random: np.random.Generator) -> tuple[pd.DataFrame, Floats]:
     days = pd.date_range(*GAS_DAYS)
     parts, cold, sizes = [], np.zeros(len(days)), 0.0
     for operator, region, size in (
-        ("North Gas", "Coast", 420.0), ("North Gas", "Plain", 1500.0), ("South Gas", "Hills", 260.0), ("South Gas", "Plain", 90.0)
-    ):  # fmt: skip
+        ("North Gas", "Coast", 420.0),
+        ("North Gas", "Plain", 1500.0),
+        ("South Gas", "Hills", 260.0),
+        ("South Gas", "Plain", 90.0),
+    ):
         hours = np.arange(24)
         shape = 1 + 0.22 * _peak(hours, 7.5, 2) + 0.18 * _peak(hours, 19, 2.5) - 0.2 * _peak(hours, 3, 3)
         level = size * _winter(days) * np.where(days.dayofweek >= 5, 0.93, 1.0)
@@ -149,13 +158,32 @@ def _kpis(random: np.random.Generator) -> pd.DataFrame:
     return table.assign(injected=injected)
 
 
-SERVER = ("cpu", "load", "memory", "disk_read", "disk_write", "net_in", "net_out", "requests", "connections", "latency", "errors", "temperature")
+SERVER = (
+    "cpu",
+    "load",
+    "memory",
+    "disk_read",
+    "disk_write",
+    "net_in",
+    "net_out",
+    "requests",
+    "connections",
+    "latency",
+    "errors",
+    "temperature",
+)
 INCIDENTS: tuple[tuple[int, int, dict[str, float]], ...] = (  # minutes after the middle, length, by how many noises
-    (95, 12, {"latency": 9, "errors": 7}), (300, 25, {"memory": 8}), (470, 6, {"disk_write": 10, "latency": 6}),
-    (640, 40, {"cpu": -7, "requests": -8, "net_out": -8}), (830, 10, {"net_in": 9, "connections": 8}),
-    (1010, 18, {"temperature": 7, "cpu": 6}), (1200, 5, {"errors": 12}), (1390, 30, {"disk_read": 7, "load": 6}),
-    (1600, 15, {"connections": -7}), (1820, 20, {"memory": 7, "latency": 8, "errors": 6}),
-)  # fmt: skip
+    (95, 12, {"latency": 9, "errors": 7}),
+    (300, 25, {"memory": 8}),
+    (470, 6, {"disk_write": 10, "latency": 6}),
+    (640, 40, {"cpu": -7, "requests": -8, "net_out": -8}),
+    (830, 10, {"net_in": 9, "connections": 8}),
+    (1010, 18, {"temperature": 7, "cpu": 6}),
+    (1200, 5, {"errors": 12}),
+    (1390, 30, {"disk_read": 7, "load": 6}),
+    (1600, 15, {"connections": -7}),
+    (1820, 20, {"memory": 7, "latency": 8, "errors": 6}),
+)
 
 
 def _server(random: np.random.Generator) -> pd.DataFrame:
@@ -184,12 +212,27 @@ SAMPLES: dict[str, Sample] = {
     each.name: each
     for each in (
         Sample("gas_daily", N_("Regional gas"), N_("Two years of hourly gas in four regions, MWh; 32 odd days."), _gas),
-        Sample("daily_profile", N_("Substation load"), N_("One year of quarter-hourly load at three sites; 18 odd days."), _load),
-        Sample("tidy_series", N_("Call counts"), N_("Sixteen weeks of hourly calls at three exchanges; 30 odd hours."), _calls),
+        Sample(
+            "daily_profile",
+            N_("Substation load"),
+            N_("One year of quarter-hourly load at three sites; 18 odd days."),
+            _load,
+        ),
+        Sample(
+            "tidy_series",
+            N_("Call counts"),
+            N_("Sixteen weeks of hourly calls at three exchanges; 30 odd hours."),
+            _calls,
+        ),
         Sample("kpi_matrix", N_("Server KPIs"), N_("Five days of twelve KPIs per minute; eight incidents."), _kpis),
-        Sample("server_kpis", N_("A server by the minute"), N_("Four days of twelve KPIs with dates; ten incidents in the second half."), _server),
+        Sample(
+            "server_kpis",
+            N_("A server by the minute"),
+            N_("Four days of twelve KPIs with dates; ten incidents in the second half."),
+            _server,
+        ),
     )
-}  # fmt: skip
+}
 
 
 # ---- ingredients ----------------------------------------------------------------------------------------------------

@@ -16,7 +16,7 @@ WINDOW = 20
 
 def write_seq(
     dataset: Dataset, folder: Path, window: int = WINDOW, first: int = 1, progress: Progress = no_progress
-) -> int:  # fmt: skip
+) -> int:
     """Write every window of `window` rows of every entity as `first`.seq, … without a gap; how many there are.
 
     A file holds `value` float64 (T, 1, n, 1), `label` int64 (T, 1, 1), `ts` int64 (T, 1, 1) as YYYYMMDDHHMMSS or row
@@ -29,7 +29,7 @@ def write_seq(
     if not long:
         raise BadData(
             N_("{file}: no series has the {count} rows of a window."), file=", ".join(dataset.files), count=window
-        )  # fmt: skip
+        )
     folder.mkdir(parents=True, exist_ok=True)
     if first == 1 and next(folder.glob("*.seq"), None) is not None:
         raise BadInput(N_("{folder} already holds windows (.seq); choose an empty folder."), folder=folder.name)
@@ -51,7 +51,9 @@ def _write(dataset: Dataset, series: Series, folder: Path, window: int, first: i
     for start in range(count):
         rows = slice(start, start + window)
         content = {
-            "value": torch.tensor(series.values[rows, None, :, None], dtype=torch.float64),  # copied, not the whole series
+            "value": torch.tensor(
+                series.values[rows, None, :, None], dtype=torch.float64
+            ),  # copied, not the whole series
             "label": labels[rows, None, None].copy(),
             "ts": stamps[rows, None, None].copy(),
             "entity": series.entity,

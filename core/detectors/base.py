@@ -1,4 +1,6 @@
-"""What a detector is: it learns what is usual, of rows or of series of rows, and gives every row a score that goes up with oddness."""
+"""What a detector is: it learns what is usual, of rows or of series of rows, and gives every row a score that goes up
+with oddness.
+"""
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
@@ -18,7 +20,8 @@ Floats32 = NDArray[np.float32]
 class Detector(ABC):
     """A dataclass whose fields are its hyper-parameters; what `fit` learns ends in an underscore.
 
-    The contract, kept by one test over every detector: one finite score per row, the higher the more anomalous; the same
+    The contract, kept by one test over every detector: one finite score per row, the higher the more anomalous; the
+    same
     seed gives the same scores; a row scored alone gets the score it has among others; the features are left untouched.
     """
 
@@ -40,7 +43,8 @@ class Scored:
 
     score       (rows,), finite, higher is more anomalous
     shares      (rows, columns), how much of the score each column brings; 0 where its value is missing
-    expected    (rows, columns), what the detector would have expected, in the units it was given; None where it expects nothing
+    expected    (rows, columns), what the detector would have expected, in the units it was given; None where it
+                expects nothing
     spread      (rows, columns), one standard deviation of it
     categories  (rows, K), how much a row belongs to each of K modes; None where the detector knows none
     """
@@ -53,10 +57,13 @@ class Scored:
 
 
 class SequenceDetector(ABC):
-    """A dataclass of hyper-parameters like `Detector`; it looks at series: rows in the order of time, some columns each.
+    """A dataclass of hyper-parameters like `Detector`; it looks at series: rows in the order of time, some columns
+    each.
 
-    Values come scaled (see `scaling`), float32, NaN where missing: a missing value says nothing and is never invented. The
-    contract, kept by one test over every detector: one finite score per row, the first one included; the same seed gives
+    Values come scaled (see `scaling`), float32, NaN where missing: a missing value says nothing and is never
+    invented. The
+    contract, kept by one test over every detector: one finite score per row, the first one included; the same seed
+    gives
     the same scores; the series are left untouched; a column that never changes and a value that is missing do no harm.
     """
 

@@ -48,7 +48,7 @@ class RowModel:
             raise BadData(
                 N_("Comparing with the calendar needs dates, and {file} has none; compare with the entity instead."),
                 file=", ".join(dataset.files),
-            )  # fmt: skip
+            )
         if dataset.complete.sum() < 2:
             raise BadData(
                 N_("{count} complete rows are too few to learn from; at least 2 are needed."),
@@ -76,9 +76,11 @@ class RowModel:
             return dataset if dataset.complete.all() else dataset.rows(dataset.complete)
         if dataset.complete.all():
             return dataset
-        return dataset.replace(frame=pd.DataFrame(
-            imputed(dataset, self.gaps_), index=dataset.frame.index, columns=dataset.frame.columns, copy=False
-        ))  # fmt: skip
+        return dataset.replace(
+            frame=pd.DataFrame(
+                imputed(dataset, self.gaps_), index=dataset.frame.index, columns=dataset.frame.columns, copy=False
+            )
+        )
 
     def score(self, ready: Dataset) -> Floats:
         """One score per row of `ready`, higher is more anomalous."""

@@ -1,4 +1,6 @@
-"""A whole model for series: scaling, detector, what its scores are on normal rows it has not learnt from, and the threshold."""
+"""A whole model for series: scaling, detector, what its scores are on normal rows it has not learnt from, and the
+threshold.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -48,7 +50,11 @@ class SequenceModel:
         learnt = [each[: _learnt(len(each))] for each in series]
         rows = sum(map(len, learnt))
         if rows < MIN_ROWS:
-            raise BadData(N_("{count} rows are too few to learn from; at least {accepted} are needed."), count=rows, accepted=MIN_ROWS)
+            raise BadData(
+                N_("{count} rows are too few to learn from; at least {accepted} are needed."),
+                count=rows,
+                accepted=MIN_ROWS,
+            )
         self.scaling.fit(learnt)
         self.detector.fit([self.scaling.transform(each) for each in learnt], progress or Progress())
         scored = self.score_series(series)
@@ -90,5 +96,3 @@ class SequenceModel:
 def _learnt(rows: int) -> int:
     """How many of the first rows of a series are learnt from."""
     return max(rows - int(rows * HELD_OUT), 1)
-
-

@@ -40,7 +40,8 @@ class Recipe:
     """How to learn: batches at most, seconds at most, Adam's learning rate.
 
     clip        norm that gradients are cut to; None leaves them as they are
-    patience    looks at what was held out without a better one, after which learning ends; None goes on, and keeps the last
+    patience    looks at what was held out without a better one, after which learning ends; None goes on, and keeps
+                the last
                 weights instead of the best
     slows_down  the learning rate falls to a twentieth during the second half
     """
@@ -70,7 +71,9 @@ class State:
     @classmethod
     def fresh(cls, vector: "Tensor", seed: int) -> "State":
         zeros = torch.zeros_like(vector)
-        return cls(vector.requires_grad_(), zeros, zeros.clone(), vector.detach().clone(), torch.Generator().manual_seed(seed))
+        return cls(
+            vector.requires_grad_(), zeros, zeros.clone(), vector.detach().clone(), torch.Generator().manual_seed(seed)
+        )
 
     def save(self, path: Path, terms: str) -> None:
         """Write to `path` in one piece: what is killed while it writes leaves the checkpoint before."""
@@ -83,7 +86,9 @@ class State:
         written.replace(path)
 
     def load(self, path: Path, terms: str) -> None:
-        """Go on from `path`. Raises BadData where it was made on other terms (data, settings, versions) or is damaged."""
+        """Go on from `path`. Raises BadData where it was made on other terms (data, settings, versions) or is
+        damaged.
+        """
         try:
             with path.open("rb") as file, np.load(file, allow_pickle=False) as held:
                 found = str(held["terms"])
@@ -95,12 +100,21 @@ class State:
                     for name, value in json.loads(str(held["plain"])).items():
                         setattr(self, name, value)
         except (OSError, ValueError, KeyError, RuntimeError, zipfile.BadZipFile) as error:
-            raise BadData(N_("The checkpoint {file} cannot be read ({reason}); delete it to begin anew."), file=path.name, reason=error) from error
+            raise BadData(
+                N_("The checkpoint {file} cannot be read ({reason}); delete it to begin anew."),
+                file=path.name,
+                reason=error,
+            ) from error
         if found != terms:
             raise BadData(
-                N_("The checkpoint {file} belongs to other data, settings or versions ({value}, not {accepted}); delete it to begin anew."),
-                file=path.name, value=found, accepted=terms,
-            )  # fmt: skip
+                N_(
+                    "The checkpoint {file} belongs to other data, settings or versions ({value}, not "
+                    "{accepted}); delete it to begin anew."
+                ),
+                file=path.name,
+                value=found,
+                accepted=terms,
+            )
 
 
 @dataclass(frozen=True)
@@ -114,7 +128,8 @@ class Learning:
     def run(self, state: State, progress: Progress, terms: str) -> "Tensor":
         """The best weights, or the last ones where the recipe has no patience.
 
-        Goes on from the checkpoint in `progress.folder`, where there is one; `terms` says what it has to agree with. Raises
+        Goes on from the checkpoint in `progress.folder`, where there is one; `terms` says what it has to agree with.
+        Raises
         BadData for one that does not, and for a loss that is no number; Cancelled.
         """
         _keep_freed_memory()
@@ -162,7 +177,10 @@ class Learning:
 
     def _tell(self, state: State, loss: float, progress: Progress, seconds: float) -> None:
         if not math.isfinite(loss):
-            raise BadData(N_("Learning came to nothing at step {step}: the loss is no number. Try a smaller learning_rate."), step=state.step)
+            raise BadData(
+                N_("Learning came to nothing at step {step}: the loss is no number. Try a smaller learning_rate."),
+                step=state.step,
+            )
         progress.tell(min(max(state.step / self.recipe.steps, seconds / self.recipe.seconds), 1.0))
         progress.draw(N_("loss"), state.step, loss)
 

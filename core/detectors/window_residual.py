@@ -19,9 +19,12 @@ GUESSES = 4  # times that missing values are taken as expected, and looked at ag
 class WindowResidual(SequenceDetector):
     """Score: mean over the rows of a window, sum over the columns, of (value − expected)².
 
-    A row's score, shares and expected values are means over all windows that cover it, so it looks `window` − 1 rows ahead.
-    With `centred` False a row is judged by the window that ends on it, as in a stream: noticeably worse, but nothing of the
-    future is known; before its first row a series is taken to stand still. A missing value is taken as what the known values
+    A row's score, shares and expected values are means over all windows that cover it, so it looks `window` − 1 rows
+    ahead.
+    With `centred` False a row is judged by the window that ends on it, as in a stream: noticeably worse, but nothing
+    of the
+    future is known; before its first row a series is taken to stand still. A missing value is taken as what the known
+    values
     of its window let expect, and adds nothing to the score.
 
     usual_   (columns,), mean of the training rows
@@ -73,7 +76,9 @@ class WindowResidual(SequenceDetector):
         return Scored(score, shares, expected, np.broadcast_to(self.spread_, shares.shape))
 
     def _judge(self, given: Floats32) -> tuple[Floats32, Floats32]:
-        """Per window, the distance of each column (windows, columns), and what was expected (windows, window, columns)."""
+        """Per window, the distance of each column (windows, columns), and what was expected (windows, window,
+        columns).
+        """
         flat = given.reshape(len(given), -1)
         missing = np.isnan(flat)
         some = missing.any(axis=1)
@@ -123,7 +128,9 @@ def mean_between(values: NDArray[Any], first: NDArray[np.intp], last: NDArray[np
 
 
 def _lengthened(series: Floats32, window: int, *, ahead: bool = True) -> Floats32:
-    """A series shorter than a window goes on with its last row; without a look ahead, any stands still before its first."""
+    """A series shorter than a window goes on with its last row; without a look ahead, any stands still before its
+    first.
+    """
     before, after = (0, max(window - len(series), 0)) if ahead else (window - 1, 0)
     return np.pad(series, ((before, after), (0, 0)), mode="edge") if before or after else series
 

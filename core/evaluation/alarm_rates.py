@@ -38,11 +38,14 @@ class MeasuredRate:
 def alarm_rate(count: float, per: str, step_seconds: float, entities: int = 1) -> float:
     """`count` alarms per "hour", "day", "week", "month" or "year" as a share of rows that come every `step_seconds`.
 
-    `entities` that are watched together share the count. Raises BadOption for anything else, and where there are fewer rows
+    `entities` that are watched together share the count. Raises BadOption for anything else, and where there are
+    fewer rows
     than alarms.
     """
     if per not in PERIODS:
-        raise BadOption(N_("{name} = {value} is none of {accepted}."), name="per", value=per, accepted=", ".join(PERIODS))
+        raise BadOption(
+            N_("{name} = {value} is none of {accepted}."), name="per", value=per, accepted=", ".join(PERIODS)
+        )
     rows = PERIODS[per] / step_seconds * entities if step_seconds > 0 else 0.0
     if not 0 < count < rows:
         raise BadOption(N_("{name} = {value} is outside {low} to {high}."), name="count", value=count, low=0, high=rows)
@@ -55,9 +58,11 @@ def alarms_per(rate: float, per: str, step_seconds: float, entities: int = 1) ->
 
 
 def measured_rate(scores: ArrayLike, threshold: float, labels: ArrayLike | None = None) -> MeasuredRate:
-    """The share of rows above `threshold`, of those that `labels` do not mark where given; both of shape (rows,), in order of time.
+    """The share of rows above `threshold`, of those that `labels` do not mark where given; both of shape (rows,), in
+    order of time.
 
-    Alarms come in bursts, so rows say less than their number: the band is Wilson's for as many trials as there are rows,
+    Alarms come in bursts, so rows say less than their number: the band is Wilson's for as many trials as there are
+    rows,
     divided by Σ size² / Σ size of the bursts, as the variance of a compound Poisson process has it.
     """
     values = finite_scores(scores)

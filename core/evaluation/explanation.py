@@ -1,6 +1,7 @@
 """Which columns are the cause of an event, and how often such a ranking names the causes that are known.
 
-Two rankings, kept apart: the shares of a detector tell what raised its score; the distance to the moving mean tells what moved.
+Two rankings, kept apart: the shares of a detector tell what raised its score; the distance to the moving mean tells
+what moved.
 The second names the true causes more often, because a residual smears over columns that go together.
 """
 
@@ -28,7 +29,8 @@ class RootCause:
 
 
 def moving_mean_residual(values: Shares, window: int = WINDOW) -> Floats:
-    """How far every value lies from the mean of the `window` rows around it: (rows, columns), NaN where the value is missing.
+    """How far every value lies from the mean of the `window` rows around it: (rows, columns), NaN where the value is
+    missing.
 
     Centred, so it looks window // 2 rows ahead; at the ends, and around missing values, the mean of the rows there are.
     """
@@ -38,7 +40,8 @@ def moving_mean_residual(values: Shares, window: int = WINDOW) -> Floats:
 
 
 def moving_mean_distance(values: Shares, window: int = WINDOW) -> Floats:
-    """The residual of the moving mean in units of its root mean square in the column, so that units of columns do not matter.
+    """The residual of the moving mean in units of its root mean square in the column, so that units of columns do not
+    matter.
 
     Shape (rows, columns); 0 in a column that never moves, NaN where the value is missing.
     """
@@ -57,7 +60,10 @@ def ranked_causes(shares: Shares, start: int, stop: int) -> Places:
     """
     if not 0 <= start < stop <= len(shares):
         raise BadData(
-            N_("Rows {start} to {stop} are not among the {rows} rows there are."), start=start, stop=stop, rows=len(shares)
+            N_("Rows {start} to {stop} are not among the {rows} rows there are."),
+            start=start,
+            stop=stop,
+            rows=len(shares),
         )
     mean = np.nan_to_num(shares[start:stop]).mean(axis=0, dtype=np.float64)
     return np.argsort(-mean, kind="stable")
@@ -66,7 +72,8 @@ def ranked_causes(shares: Shares, start: int, stop: int) -> Places:
 def hit_rate(ranking: Places, causes: Sequence[int], share: float = 1.0) -> float:
     """HitRate: which part of the `causes` is among the first ⌊share · number of causes⌋ columns of `ranking`.
 
-    Su et al.: Robust anomaly detection for multivariate time series through stochastic recurrent neural network, KDD 2019.
+    Su et al.: Robust anomaly detection for multivariate time series through stochastic recurrent neural network, KDD
+    2019.
     """
     first = ranking[: int(share * len(causes))]
     return len(set(causes) & set(first.tolist())) / len(causes)
@@ -78,9 +85,11 @@ def chance_hit_rate(columns: int, causes: Sequence[int], share: float = 1.0) -> 
 
 
 def explanation_card(shares: Shares, events: Sequence[RootCause]) -> dict[str, float]:
-    """Mean hit rates of the ranking by `shares` (rows, columns) over events whose causes are known, with those of chance.
+    """Mean hit rates of the ranking by `shares` (rows, columns) over events whose causes are known, with those of
+    chance.
 
-    Keys hit_100, hit_150, chance_100, chance_150, events. NaN without an event. Raises BadData for events outside the rows.
+    Keys hit_100, hit_150, chance_100, chance_150, events. NaN without an event. Raises BadData for events outside the
+    rows.
     """
     rankings = [(ranked_causes(shares, event.start, event.stop), event.columns) for event in events]
     card: dict[str, float] = {}

@@ -57,7 +57,8 @@ def skill(actual: Floats, forecast: Floats, naive: Floats) -> float:
 def quantile_loss(actual: Floats, bands: Floats, quantiles: Floats) -> float:
     """Mean weighted quantile loss: twice the pinball loss over the sum of amounts, averaged over `quantiles`.
 
-    `bands` has one axis more than `actual`. Half the continuous ranked probability score, in the limit of many quantiles,
+    `bands` has one axis more than `actual`. Half the continuous ranked probability score, in the limit of many
+    quantiles,
     as a share of the amounts.
     """
     error = actual[..., None] - bands

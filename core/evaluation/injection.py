@@ -1,4 +1,6 @@
-"""Planted anomalies: known changes in normal series, for data without labels. They prove something of planted anomalies only."""
+"""Planted anomalies: known changes in normal series, for data without labels. They prove something of planted
+anomalies only.
+"""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -34,7 +36,9 @@ class Planted(RootCause):
 
 @dataclass(frozen=True)
 class _Place:
-    """Where something is planted: `values` as they were, the rows, the columns, and how large a change shall be in each."""
+    """Where something is planted: `values` as they were, the rows, the columns, and how large a change shall be in
+    each.
+    """
 
     values: Floats
     rows: slice
@@ -52,9 +56,11 @@ class _Place:
 
 
 def inject(values: Values, *, seed: int, share: float = 0.05) -> tuple[Values, Flags, list[Planted]]:
-    """A copy of `values` (rows, columns) with anomalies in about `share` of its rows; labels (rows,); and what was planted.
+    """A copy of `values` (rows, columns) with anomalies in about `share` of its rows; labels (rows,); and what was
+    planted.
 
-    Kinds take turns (see `KINDS`). Events hit a few columns each and keep apart; lengths and sizes vary. Missing values stay
+    Kinds take turns (see `KINDS`). Events hit a few columns each and keep apart; lengths and sizes vary. Missing
+    values stay
     missing, and an event that finds nothing to change is left out. The same seed plants the same.
     Raises BadOption for a share outside 0 to 0.5, BadData for fewer than 100 rows and where no column ever changes.
     """
@@ -83,8 +89,9 @@ def _check(values: Values, share: float) -> None:
     if len(values) < LEAST_ROWS:
         raise BadData(
             N_("{count} rows are too few to plant anomalies in; at least {accepted} are needed."),
-            count=len(values), accepted=LEAST_ROWS,
-        )  # fmt: skip
+            count=len(values),
+            accepted=LEAST_ROWS,
+        )
 
 
 def _spread(values: Floats) -> Floats:
@@ -180,6 +187,12 @@ def _stranger(place: _Place) -> Floats:
 
 
 KINDS: dict[str, Callable[[_Place], Floats]] = {
-    "spike": _shift, "shift": _shift, "drift": _drift, "noise": _noise,
-    "frozen": _frozen, "line": _line, "late": _late, "stranger": _stranger,
-}  # fmt: skip
+    "spike": _shift,
+    "shift": _shift,
+    "drift": _drift,
+    "noise": _noise,
+    "frozen": _frozen,
+    "line": _line,
+    "late": _late,
+    "stranger": _stranger,
+}

@@ -19,7 +19,8 @@ class Calibration:
 
     window   days of errors, counted back from the day of asking
     own      each entity by its own errors, or all by the errors of all
-    scale    errors are compared as they are ("plain"), as a share of the forecast ("level"), or of its square root, between
+    scale    errors are compared as they are ("plain"), as a share of the forecast ("level"), or of its square root,
+             between
              the two: errors of large amounts are larger, but not in proportion
     """
 
@@ -29,7 +30,9 @@ class Calibration:
 
 
 def size(forecast: Floats, level: Floats, scale: Scale) -> Floats:
-    """The unit in which errors of `forecast` (…, entities, slots) are counted; `level` (entities, slots) is its usual amount."""
+    """The unit in which errors of `forecast` (…, entities, slots) are counted; `level` (entities, slots) is its usual
+    amount.
+    """
     if scale == "plain":
         return np.broadcast_to(np.maximum(level, 1e-12), forecast.shape)
     floor = np.maximum(np.abs(forecast), 0.02 * level)
@@ -40,7 +43,8 @@ def conformal(errors: Floats, quantiles: Floats, own: bool = True) -> Floats:
     """Quantiles of past `errors` (past, entities, slots), widened for their number: (entities, slots, quantiles).
 
     The rank of quantile q among n errors is (n + 1) q, rounded outwards, so that the promise holds for finite n and
-    exchangeable errors. Vovk, Gammerman, Shafer: Algorithmic Learning in a Random World, 2005, chapter 2. NaN without errors.
+    exchangeable errors. Vovk, Gammerman, Shafer: Algorithmic Learning in a Random World, 2005, chapter 2. NaN without
+    errors.
     """
     few = np.isfinite(errors).sum(axis=0) < LEAST
     found = _ranked(errors, quantiles) if own else np.full((*errors.shape[1:], len(quantiles)), np.nan)
@@ -96,7 +100,9 @@ class Errors:
         return Errors(self.forecast[:, -days:], self.actual[-days:], self.calibration)
 
     def bands(self, forecast: Floats, step: int, quantiles: Floats) -> Floats:
-        """Quantiles around `forecast` (…, entities, slots) made `step` days ahead of the end: (…, entities, slots, quantiles)."""
+        """Quantiles around `forecast` (…, entities, slots) made `step` days ahead of the end: (…, entities, slots,
+        quantiles).
+        """
         errors = self.scaled(step)[-self.calibration.window :]
         spread = conformal(errors, quantiles, self.calibration.own)
         return around(forecast, spread, size(forecast, self.level, self.calibration.scale))

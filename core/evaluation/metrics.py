@@ -1,4 +1,6 @@
-"""What scores are worth where the truth is known. A best F1 picks its threshold with the labels: an upper bound, no promise."""
+"""What scores are worth where the truth is known. A best F1 picks its threshold with the labels: an upper bound, no
+promise.
+"""
 
 from dataclasses import dataclass
 
@@ -77,7 +79,8 @@ def score_card(labels: ArrayLike, scores: ArrayLike, window: int = 100) -> dict[
     auc_roc         area under recall over false alarms
     vus_pr, vus_roc the same with vague ends of labels, buffers up to `window` (see `vus`)
     event_f1        best F1 of recall by events and precision by rows
-    delay           rows from the start of an event to its first alarm at `threshold`; an event missed counts its whole length
+    delay           rows from the start of an event to its first alarm at `threshold`; an event missed counts its
+                    whole length
     affiliation_f1  best F1 by nearness (see `affiliation`)
     pa_f1           best point-adjusted F1: noise reaches 0.9, show it only beside its value for a random score
     window          as given
@@ -92,10 +95,17 @@ def score_card(labels: ArrayLike, scores: ArrayLike, window: int = 100) -> dict[
     f1, threshold = ranking.best()
     precise, operating = vus(flags, values, window)
     figures = (
-        f1, threshold, _average_precision(ranking), _roc_area(ranking, len(flags)), precise, operating,
-        float(ranking.event_f1.max()), delay(flags, values > threshold), best_affiliation_f1(flags, values),
+        f1,
+        threshold,
+        _average_precision(ranking),
+        _roc_area(ranking, len(flags)),
+        precise,
+        operating,
+        float(ranking.event_f1.max()),
+        delay(flags, values > threshold),
+        best_affiliation_f1(flags, values),
         float(ranking.pa_f1.max()),
-    )  # fmt: skip
+    )
     return dict(zip(CARD, figures, strict=True)) | {"window": float(window)}
 
 
@@ -108,7 +118,9 @@ def best_f1(labels: ArrayLike, scores: ArrayLike) -> tuple[float, float]:
 
 
 def delay(labels: Flags, alarms: Flags) -> float:
-    """Mean rows from the start of a labelled event to its first alarm; an event without an alarm counts its whole length."""
+    """Mean rows from the start of a labelled event to its first alarm; an event without an alarm counts its whole
+    length.
+    """
     first, last = ranges(labels)
     raised = np.append(np.flatnonzero(alarms), len(labels))
     until = np.minimum(raised[np.searchsorted(raised, first)], last + 1)

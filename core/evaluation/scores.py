@@ -12,7 +12,9 @@ Places = NDArray[np.intp]
 
 
 def finite_scores(scores: ArrayLike) -> Floats:
-    """Scores of shape (rows,) as float64. Raises BadData for no row at all, and for a score that is no finite number."""
+    """Scores of shape (rows,) as float64. Raises BadData for no row at all, and for a score that is no finite
+    number.
+    """
     values = np.asarray(scores, dtype=np.float64)
     if values.ndim != 1 or not len(values):
         raise BadData(N_("Scores have the shape {shape}; a row of at least one score is needed."), shape=values.shape)
@@ -20,16 +22,23 @@ def finite_scores(scores: ArrayLike) -> Floats:
     if len(wrong):
         raise BadData(
             N_("{count} of {rows} scores are no finite number, the first in row {row}: {value}."),
-            count=len(wrong), rows=len(values), row=int(wrong[0]) + 1, value=str(values[wrong[0]]),
-        )  # fmt: skip
+            count=len(wrong),
+            rows=len(values),
+            row=int(wrong[0]) + 1,
+            value=str(values[wrong[0]]),
+        )
     return values
 
 
 def labelled_scores(labels: ArrayLike, scores: ArrayLike) -> tuple[Flags, Floats]:
-    """Labels (anything but 0 is an anomaly) and scores, both of shape (rows,). Raises BadData where they do not fit together."""
+    """Labels (anything but 0 is an anomaly) and scores, both of shape (rows,). Raises BadData where they do not fit
+    together.
+    """
     values, flags = finite_scores(scores), np.asarray(labels)
     if flags.shape != values.shape:
-        raise BadData(N_("{labels} labels for {rows} scores; every row needs one."), labels=flags.size, rows=len(values))
+        raise BadData(
+            N_("{labels} labels for {rows} scores; every row needs one."), labels=flags.size, rows=len(values)
+        )
     if flags.dtype.kind == "f" and np.isnan(flags).any():
         raise BadData(N_("{count} of {rows} labels are missing."), count=int(np.isnan(flags).sum()), rows=len(values))
     return flags.astype(bool), values

@@ -24,8 +24,10 @@ class Spot:
     """The threshold that the share `risk` of normal scores exceeds, fitted anew as scores in the tail come in.
 
     level         the quantile of the calibration above which the tail begins; `risk` must lie in the tail
-    alarms_teach  whether a score above the threshold is learnt from. As published it is not; that cuts the tail short, and
-                  on streams without anomalies alarms are 2 to 3 times as common as asked (measured at a risk of 0.001). With
+    alarms_teach  whether a score above the threshold is learnt from. As published it is not; that cuts the tail
+                  short, and
+                  on streams without anomalies alarms are 2 to 3 times as common as asked (measured at a risk of
+                  0.001). With
                   it they are as common as asked, but anomalies raise the threshold.
 
     With fewer than 10 peaks the threshold is the highest score of the calibration until more have come.
@@ -49,7 +51,11 @@ class Spot:
         scores = finite_scores(calibration)
         if not 0 < self.risk < 1 - self.level < 1:
             raise BadOption(
-                N_("{name} = {value} is outside {low} to {high}."), name="risk", value=self.risk, low=0, high=1 - self.level
+                N_("{name} = {value} is outside {low} to {high}."),
+                name="risk",
+                value=self.risk,
+                low=0,
+                high=1 - self.level,
             )
         self.start_ = float(np.quantile(scores, self.level))
         self.peaks_ = (scores[scores > self.start_] - self.start_).tolist()
@@ -68,7 +74,9 @@ class Spot:
         return met, alarm
 
     def run(self, scores: ArrayLike) -> tuple[Floats, Flags]:
-        """Thresholds and alarms of many scores, both (rows,), as `step` gives them one by one; it walks through the tail only."""
+        """Thresholds and alarms of many scores, both (rows,), as `step` gives them one by one; it walks through the
+        tail only.
+        """
         values = finite_scores(scores)
         met, alarms, done = np.empty(len(values)), np.zeros(len(values), dtype=bool), 0
         for row in np.flatnonzero(values > self.start_):
@@ -114,7 +122,9 @@ class Dspot:
         scores = finite_scores(calibration)
         if not 1 <= self.depth < len(scores):
             raise BadData(
-                N_("{count} scores are too few for a mean over {depth}; more are needed."), count=len(scores), depth=self.depth
+                N_("{count} scores are too few for a mean over {depth}; more are needed."),
+                count=len(scores),
+                depth=self.depth,
             )
         sums = np.append(0.0, np.cumsum(scores))
         means = (sums[self.depth :] - sums[: -self.depth]) / self.depth

@@ -1,4 +1,6 @@
-"""The tail of a distribution: a generalised Pareto law for what lies above a high level, and the quantiles that follow."""
+"""The tail of a distribution: a generalised Pareto law for what lies above a high level, and the quantiles that
+follow.
+"""
 
 from dataclasses import dataclass
 
@@ -6,7 +8,9 @@ import numpy as np
 
 from core.evaluation.scores import Floats
 
-SEARCH = np.linspace(-30, 30, 65)  # of log(1 + shape · largest / scale): from an end at the largest excess to no end in sight
+SEARCH = np.linspace(
+    -30, 30, 65
+)  # of log(1 + shape · largest / scale): from an end at the largest excess to no end in sight
 NEARER = np.linspace(-1, 1, 9)  # steps around the best place found, in
 ROUNDS = 11  # rounds, each four times as near
 LAWS = np.delete(np.linspace(-15, 15, 601), 300)  # places over which the uncertainty of a law is spread; without 0
@@ -15,7 +19,8 @@ USUAL_SHAPE = (0.1, 0.2)  # mean and standard deviation of what shapes are, befo
 
 @dataclass(frozen=True)
 class Tail:
-    """An excess over `level` is above y with a chance of (1 + shape · y / scale) ^ (−1 / shape); exp(−y / scale) at shape 0.
+    """An excess over `level` is above y with a chance of (1 + shape · y / scale) ^ (−1 / shape); exp(−y / scale) at
+    shape 0.
 
     share   of all values, those above `level`
     peaks   how many excesses the law was fitted to
@@ -37,7 +42,8 @@ class Tail:
 def fit_tail(excesses: Floats, level: float, total: int) -> Tail:
     """The most likely law for positive `excesses` over `level` among `total` values.
 
-    With θ = shape / scale the shape follows from θ alone, mean(log(1 + θ y)), which leaves one number to search; shapes are
+    With θ = shape / scale the shape follows from θ alone, mean(log(1 + θ y)), which leaves one number to search;
+    shapes are
     no less than −1, below which the likelihood has no maximum. Grimshaw: Computing maximum likelihood estimates for the
     generalized Pareto distribution, Technometrics 35, 1993.
     """
@@ -53,10 +59,14 @@ def fit_tail(excesses: Floats, level: float, total: int) -> Tail:
 def predicted_excess(excesses: Floats, chance: float) -> float:
     """What one further excess is above with the chance `chance`, the uncertainty of the law included.
 
-    The most likely law of few excesses promises too much: on average over samples its quantiles are exceeded more often than
-    they say, the rarer the worse. Here every θ is weighed with its likelihood (Zhang, Stephens: A new and efficient estimation
-    method for the generalized Pareto distribution, Technometrics 51, 2009) and with how usual its shape is (after Martins,
-    Stedinger: Generalized maximum-likelihood GEV quantile estimators, Water Resources Research 36, 2000, told less sharply).
+    The most likely law of few excesses promises too much: on average over samples its quantiles are exceeded more
+    often than
+    they say, the rarer the worse. Here every θ is weighed with its likelihood (Zhang, Stephens: A new and efficient
+    estimation
+    method for the generalized Pareto distribution, Technometrics 51, 2009) and with how usual its shape is (after
+    Martins,
+    Stedinger: Generalized maximum-likelihood GEV quantile estimators, Water Resources Research 36, 2000, told less
+    sharply).
     Given θ, 1 / shape follows a gamma distribution, so that the chance to exceed y is the mean over θ of
     (1 + log(1 + θ y) / Σ log(1 + θ excess)) ^ −n.
     """

@@ -20,7 +20,8 @@ class Threshold:
     """Rows with a score above `value` are anomalies.
 
     method   "conformal", "pot" (peaks over threshold), "highest" (of the calibration) or "best_f1"
-    promise  the share of normal rows that lie above it at most, as long as they come from where the calibration came from;
+    promise  the share of normal rows that lie above it at most, as long as they come from where the calibration came
+             from;
              None where nothing is promised
     note     how it was found, for a person
     """
@@ -35,7 +36,11 @@ def check_contamination(contamination: float) -> None:
     """Raises BadOption for a share outside 0 to 0.5."""
     if not 0 < contamination <= 0.5:
         raise BadOption(
-            N_("{name} = {value} is outside {low} to {high}."), name="contamination", value=contamination, low=0, high=0.5
+            N_("{name} = {value} is outside {low} to {high}."),
+            name="contamination",
+            value=contamination,
+            low=0,
+            high=0.5,
         )
 
 
@@ -53,7 +58,8 @@ def contamination_threshold(scores: NDArray[np.float64], contamination: float) -
 def alarm_threshold(calibration: ArrayLike, rate: float) -> Threshold:
     """The threshold that at most the share `rate` of normal rows lies above, by the scores of normal rows (rows,).
 
-    The rank of a new score among n exchangeable ones is uniform, so the k-th largest of them, k = ⌊rate (n + 1)⌋, is exceeded
+    The rank of a new score among n exchangeable ones is uniform, so the k-th largest of them, k = ⌊rate (n + 1)⌋, is
+    exceeded
     with a chance of k / (n + 1) ≤ rate, whatever the distribution; ties only make it rarer. Vovk, Gammerman, Shafer:
     Algorithmic Learning in a Random World, 2005. Rates below 1 / (n + 1) lie beyond the calibration: there the tail is
     extrapolated (`predicted_excess`), never below the highest score, and the promise is an estimate.
@@ -68,7 +74,10 @@ def alarm_threshold(calibration: ArrayLike, rate: float) -> Threshold:
         return _highest(scores, len(excesses))
     beyond = start + predicted_excess(excesses, rate * len(scores) / len(excesses))
     note = Text(
-        N_("Extrapolated from the {peaks} highest of {count} normal scores, since {chance} is rarer than one in them all."),
+        N_(
+            "Extrapolated from the {peaks} highest of {count} normal scores, since {chance} is rarer than one "
+            "in them all."
+        ),
         {"peaks": len(excesses), "count": len(scores), "chance": rate},
     )
     return Threshold(max(beyond, float(scores.max())), "pot", rate, note)
@@ -78,8 +87,10 @@ def pot_threshold(calibration: ArrayLike, risk: float, level: float = LEVEL) -> 
     """Peaks over threshold: what the share `risk` of normal rows lies above, from the tail of their scores (rows,).
 
     Scores above the quantile `level` are taken to follow a generalised Pareto law, the most likely one. Siffer, Fouque,
-    Termier, Largouët: Anomaly detection in streams with extreme value theory, KDD 2017. Where the tail cannot be told the
-    note says so: fewer than 10 peaks give the highest score, and risks that do not lie in the tail the score of that rank.
+    Termier, Largouët: Anomaly detection in streams with extreme value theory, KDD 2017. Where the tail cannot be told
+    the
+    note says so: fewer than 10 peaks give the highest score, and risks that do not lie in the tail the score of that
+    rank.
     Raises BadOption for shares outside 0 to 1, BadData for unfit scores.
     """
     scores = finite_scores(calibration)
@@ -99,13 +110,18 @@ def pot_threshold(calibration: ArrayLike, risk: float, level: float = LEVEL) -> 
 
 
 def best_f1_threshold(scores: ArrayLike, labels: ArrayLike) -> Threshold:
-    """The threshold with the best F1 of rows: an oracle that has seen the labels. Raises BadData where none marks an anomaly."""
+    """The threshold with the best F1 of rows: an oracle that has seen the labels. Raises BadData where none marks an
+    anomaly.
+    """
     flags, values = labelled_scores(labels, scores)
     if not flags.any():
         raise BadData(N_("None of {rows} labels marks an anomaly: there is no best threshold."), rows=len(flags))
     f1, value = best_f1(flags, values)
     note = Text(
-        N_("Chosen with the labels: no threshold has a better F1 than {f1} on these rows, and none is promised to reach it."),
+        N_(
+            "Chosen with the labels: no threshold has a better F1 than {f1} on these rows, and none is "
+            "promised to reach it."
+        ),
         {"f1": round(f1, 3)},
     )
     return Threshold(value, "best_f1", None, note)
@@ -114,7 +130,8 @@ def best_f1_threshold(scores: ArrayLike, labels: ArrayLike) -> Threshold:
 def p_values(calibration: ArrayLike, scores: ArrayLike) -> Floats:
     """For every score the share of normal scores at least as high, itself counted among them: (rows,), never 0.
 
-    Among exchangeable scores p ≤ a has a chance of at most a. At or below `rate` exactly where the conformal threshold of
+    Among exchangeable scores p ≤ a has a chance of at most a. At or below `rate` exactly where the conformal
+    threshold of
     that rate is exceeded.
     """
     normal, values = np.sort(finite_scores(calibration)), finite_scores(scores)
@@ -137,7 +154,10 @@ def _conformal(scores: Floats, rate: float, rank: int) -> Threshold:
     place = min(rank, len(scores))
     value = float(np.partition(scores, len(scores) - place)[len(scores) - place])
     note = Text(
-        N_("The score of rank {rank} among {count} normal ones: a normal row lies above it with a chance of at most {chance}."),
+        N_(
+            "The score of rank {rank} among {count} normal ones: a normal row lies above it with a chance of "
+            "at most {chance}."
+        ),
         {"rank": place, "count": len(scores), "chance": rate},
     )
     return Threshold(value, "conformal", rate, note)

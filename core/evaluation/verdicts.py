@@ -1,4 +1,6 @@
-"""What people's verdicts say of an alarm: the precision of alarms that were judged, and the threshold they would rather have."""
+"""What people's verdicts say of an alarm: the precision of alarms that were judged, and the threshold they would
+rather have.
+"""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -23,7 +25,9 @@ def majority(verdicts: Iterable[str]) -> str:
 
 @dataclass(frozen=True)
 class Precision:
-    """The share of judged alarms that were true, between `low` and `high` 19 times in 20 (Wilson); NaN where none was judged."""
+    """The share of judged alarms that were true, between `low` and `high` 19 times in 20 (Wilson); NaN where none was
+    judged.
+    """
 
     true: int
     false: int
@@ -56,7 +60,9 @@ class Judged:
 
     @classmethod
     def of(cls, scores: ArrayLike, true: ArrayLike, current: float) -> "Judged":
-        return cls(finite_scores(scores) if np.size(scores) else np.zeros(0), np.asarray(true, dtype=bool), float(current))
+        return cls(
+            finite_scores(scores) if np.size(scores) else np.zeros(0), np.asarray(true, dtype=bool), float(current)
+        )
 
     def cut(self, threshold: float) -> "Cut":
         """What another threshold would do to the judged rows."""
@@ -91,7 +97,8 @@ class Cut:
 
 
 def best_cut(judged: Judged, every: ArrayLike) -> Cut:
-    """The candidate with the greatest gain; of equal ones the one that changes the flags of the fewest of `every` score, then
+    """The candidate with the greatest gain; of equal ones the one that changes the flags of the fewest of `every`
+    score, then
     the lower one. The current threshold is among them, so that none is ever worse by its own count."""
     scores = np.sort(np.asarray(every, dtype=np.float64))
 
@@ -100,7 +107,10 @@ def best_cut(judged: Judged, every: ArrayLike) -> Cut:
 
     now = flagged(judged.current)
     cuts = [judged.cut(threshold) for threshold in judged.candidates()]
-    return min(cuts, key=lambda cut: (-cut.gain, abs(flagged(cut.threshold) - now), cut.threshold != judged.current, cut.threshold))
+    return min(
+        cuts,
+        key=lambda cut: (-cut.gain, abs(flagged(cut.threshold) - now), cut.threshold != judged.current, cut.threshold),
+    )
 
 
 def _between(low: float, high: float) -> float:

@@ -19,7 +19,7 @@ from core.figures.drawing import (
     ordinary_range,
     shortened,
     thinned,
-)  # fmt: skip
+)
 from core.results.detection import SEVERITIES, Detection
 from core.text import N_
 
@@ -45,20 +45,22 @@ def timeline(dataset: Dataset, detection: Detection, say: Say = str) -> go.Figur
         mine = mine[np.argsort(dataset.time[mine], kind="stable")]
         mine = mine[thinned(amounts[mine], budget)]
         figure.add_scatter(
-            x=dataset.time[mine], y=shortened(amounts[mine]), mode="lines", name=entity, showlegend=few,
-            line={"width": 1.2, "color": PALETTE[number % len(PALETTE)]}, opacity=0.8 if few else 0.55,
+            x=dataset.time[mine],
+            y=shortened(amounts[mine]),
+            mode="lines",
+            name=entity,
+            showlegend=few,
+            line={"width": 1.2, "color": PALETTE[number % len(PALETTE)]},
+            opacity=0.8 if few else 0.55,
             hovertemplate=f"{WHEN}<br>%{{y:,.1f}}<extra>%{{fullData.name}}</extra>",
-        )  # fmt: skip
+        )
     low, high = ordinary_range(amounts)
     _mark(figure, detection.anomalies, dataset, (low, high), say)
     figure.update_yaxes(range=[low, high])
     return laid_out(figure, say, y=_axis(detection, say), height=420)
 
 
-
-def _mark(
-    figure: go.Figure, anomalies: pd.DataFrame, dataset: Dataset, ends: tuple[float, float], say: Say
-) -> None:
+def _mark(figure: go.Figure, anomalies: pd.DataFrame, dataset: Dataset, ends: tuple[float, float], say: Say) -> None:
     anomalies = anomalies[anomalies["entity"].isin(dataset.entities)].head(MARKERS)
     span = ends[1] - ends[0]
     edge = anomalies["amount"].clip(ends[0] + 0.03 * span, ends[1] - 0.03 * span)
@@ -69,14 +71,17 @@ def _mark(
             continue
         off = beyond[found.index]
         figure.add_scatter(
-            x=found["time"], y=edge[found.index], mode="markers+text" if off.any() else "markers",
-            name=say(SEVERITIES[severity]), textposition="middle right", cliponaxis=False,
+            x=found["time"],
+            y=edge[found.index],
+            mode="markers+text" if off.any() else "markers",
+            name=say(SEVERITIES[severity]),
+            textposition="middle right",
+            cliponaxis=False,
             texttemplate=["%{customdata[1]:,.0f}" if out else "" for out in off],
             marker={"symbol": SYMBOLS[severity], "size": 8 + 2 * severity, "color": STRONG, "line": {"width": 1.2}},
             customdata=list(zip(found["entity"].astype(str), found["amount"].round(1), found["causes"], strict=True)),
             hovertemplate=f"%{{customdata[0]}}<br>{WHEN}<br>%{{customdata[1]:,}}<br>%{{customdata[2]}}<extra></extra>",
-        )  # fmt: skip
-
+        )
 
 
 def calendar_map(detection: Detection, say: Say = str) -> go.Figure:
@@ -89,17 +94,35 @@ def calendar_map(detection: Detection, say: Say = str) -> go.Figure:
     for number, year in enumerate(years):
         count, label, dates = _year(year, days, found)
         figure.add_heatmap(
-            z=count, text=label, customdata=dates, texttemplate="%{text}", textfont={"size": 9}, row=number + 1, col=1,
-            colorscale=HEAT, zmin=0, zmax=highest, showscale=False, xgap=1, ygap=1,
-            hovertemplate="%{customdata}: %{z}<extra></extra>", hoverongaps=False,
-        )  # fmt: skip
+            z=count,
+            text=label,
+            customdata=dates,
+            texttemplate="%{text}",
+            textfont={"size": 9},
+            row=number + 1,
+            col=1,
+            colorscale=HEAT,
+            zmin=0,
+            zmax=highest,
+            showscale=False,
+            xgap=1,
+            ygap=1,
+            hovertemplate="%{customdata}: %{z}<extra></extra>",
+            hoverongaps=False,
+        )
         axis = {"title": {"text": str(year)}, "autorange": "reversed", "showticklabels": False, "fixedrange": True}
         figure.update_yaxes(**axis, row=number + 1, col=1)
         starts = [pd.Timestamp(year, month, 1).dayofyear // 7 + 1.5 for month in range(1, MONTHS + 1)]
         figure.update_xaxes(
-            tickvals=starts, ticktext=[f"{month:02d}" for month in range(1, MONTHS + 1)], fixedrange=True,
-            showticklabels=year == years[-1], showgrid=False, range=[-0.5, 53.5], row=number + 1, col=1,
-        )  # fmt: skip
+            tickvals=starts,
+            ticktext=[f"{month:02d}" for month in range(1, MONTHS + 1)],
+            fixedrange=True,
+            showticklabels=year == years[-1],
+            showgrid=False,
+            range=[-0.5, 53.5],
+            row=number + 1,
+            col=1,
+        )
     figure.update_yaxes(showgrid=False)
     return laid_out(figure, say, height=70 + 112 * len(years))
 
@@ -127,10 +150,13 @@ def per_entity(detection: Detection, say: Say = str) -> go.Figure:
     figure = go.Figure()
     for severity in sorted(counts.columns):
         figure.add_bar(
-            y=[str(entity) for entity in counts.index], x=counts[severity], orientation="h",
-            name=say(SEVERITIES[severity]), marker=_pattern(severity),
+            y=[str(entity) for entity in counts.index],
+            x=counts[severity],
+            orientation="h",
+            name=say(SEVERITIES[severity]),
+            marker=_pattern(severity),
             hovertemplate="%{y}: %{x}<extra>%{fullData.name}</extra>",
-        )  # fmt: skip
+        )
     figure.update_layout(barmode="stack")
     figure.update_yaxes(automargin=True)
     return laid_out(figure, say, x=say(N_("anomalies")), height=120 + 22 * len(counts))
@@ -144,9 +170,12 @@ def per_month(detection: Detection, say: Say = str) -> go.Figure:
     figure = go.Figure()
     for severity in sorted(counts.columns):
         figure.add_bar(
-            x=[f"{month:02d}" for month in counts.index], y=counts[severity], name=say(SEVERITIES[severity]),
-            marker=_pattern(severity), hovertemplate="%{x}: %{y}<extra>%{fullData.name}</extra>",
-        )  # fmt: skip
+            x=[f"{month:02d}" for month in counts.index],
+            y=counts[severity],
+            name=say(SEVERITIES[severity]),
+            marker=_pattern(severity),
+            hovertemplate="%{x}: %{y}<extra>%{fullData.name}</extra>",
+        )
     figure.update_layout(barmode="stack")
     figure.update_xaxes(type="category")
     return laid_out(figure, say, x=say(N_("month")), y=say(N_("anomalies")), height=300)
@@ -167,24 +196,41 @@ def profile(cells: pd.DataFrame, unit: str, say: Say = str) -> go.Figure:
     columns = cells["column"].astype(str)
     figure.add_scatter(x=columns, y=cells["high"], mode="lines", line={"width": 0}, showlegend=False, hoverinfo="skip")
     figure.add_scatter(
-        x=columns, y=cells["low"], mode="lines", line={"width": 0}, fill="tonexty", fillcolor=BAND,
-        name=say(N_("expected ± 2σ")), hoverinfo="skip",
-    )  # fmt: skip
+        x=columns,
+        y=cells["low"],
+        mode="lines",
+        line={"width": 0},
+        fill="tonexty",
+        fillcolor=BAND,
+        name=say(N_("expected ± 2σ")),
+        hoverinfo="skip",
+    )
     figure.add_scatter(
-        x=columns, y=cells["expected"], mode="lines", name=say(N_("expected")),
+        x=columns,
+        y=cells["expected"],
+        mode="lines",
+        name=say(N_("expected")),
         line={"color": PALETTE[0], "dash": "dash", "width": 1.5},
-    )  # fmt: skip
+    )
     figure.add_scatter(
-        x=columns, y=cells["value"], mode="lines+markers", name=say(N_("measured")),
-        line={"color": CALM, "width": 2.2}, marker={"size": 5},
-    )  # fmt: skip
+        x=columns,
+        y=cells["value"],
+        mode="lines+markers",
+        name=say(N_("measured")),
+        line={"color": CALM, "width": 2.2},
+        marker={"size": 5},
+    )
     worst = cells.loc[cells["deviation"].abs().sort_values(ascending=False).index[:3]]
     worst = worst[worst["deviation"].abs() >= min(STANDS_OUT, worst["deviation"].abs().max())]
     figure.add_scatter(
-        x=worst["column"].astype(str), y=worst["value"], mode="markers+text", name=say(N_("deviates most")),
-        text=[f"{deviation:+.1f}σ" for deviation in worst["deviation"]], textposition="top center",
+        x=worst["column"].astype(str),
+        y=worst["value"],
+        mode="markers+text",
+        name=say(N_("deviates most")),
+        text=[f"{deviation:+.1f}σ" for deviation in worst["deviation"]],
+        textposition="top center",
         marker={"symbol": "diamond-open", "size": 13, "color": STRONG, "line": {"width": 2}},
-    )  # fmt: skip
+    )
     return laid_out(figure, say, y=unit, height=360)
 
 
@@ -192,21 +238,31 @@ def moment(series: pd.Series, time: object, cell: pd.Series, unit: str, say: Say
     """One value of a series among its neighbours in time, and what was expected of it."""
     figure = go.Figure()
     figure.add_scatter(
-        x=series.index, y=series, mode="lines+markers", name=say(N_("measured")),
-        line={"color": CALM, "width": 1.8}, marker={"size": 4},
-    )  # fmt: skip
+        x=series.index,
+        y=series,
+        mode="lines+markers",
+        name=say(N_("measured")),
+        line={"color": CALM, "width": 1.8},
+        marker={"size": 4},
+    )
     figure.add_scatter(
-        x=[time], y=[cell["expected"]], mode="markers", name=say(N_("expected ± 2σ")),
+        x=[time],
+        y=[cell["expected"]],
+        mode="markers",
+        name=say(N_("expected ± 2σ")),
         marker={"symbol": "line-ew-open", "size": 16, "color": PALETTE[0], "line": {"width": 2}},
         error_y={"array": [cell["high"] - cell["expected"]], "color": PALETTE[0], "thickness": 2, "width": 6},
-    )  # fmt: skip
+    )
     figure.add_scatter(
-        x=[time], y=[cell["value"]], mode="markers+text", name=say(N_("deviates most")), textposition="top center",
+        x=[time],
+        y=[cell["value"]],
+        mode="markers+text",
+        name=say(N_("deviates most")),
+        textposition="top center",
         text=[f"{cell['deviation']:+.1f}σ"],
         marker={"symbol": "diamond-open", "size": 13, "color": STRONG, "line": {"width": 2}},
-    )  # fmt: skip
+    )
     return laid_out(figure, say, y=unit, height=360)
-
 
 
 def _amounts(dataset: Dataset, summed: bool) -> NDArray[np.float64]:

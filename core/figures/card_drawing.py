@@ -66,15 +66,24 @@ def _bars(picture: Picture, title: str, shown: Callable[[object], str]) -> Drawi
     top, room = max([*values, 1e-12]), (WIDTH - 2 * LEFT) / max(len(values), 1)
     gap = 1.0 if picture.kind == "histogram" else 0.2 * room
     bars = tuple(
-        Bar(_round(LEFT + place * room + gap / 2), _round(_up(value, 0.0, top)), _round(room - gap), _round(HEIGHT - BOTTOM - _up(value, 0.0, top)))
+        Bar(
+            _round(LEFT + place * room + gap / 2),
+            _round(_up(value, 0.0, top)),
+            _round(room - gap),
+            _round(HEIGHT - BOTTOM - _up(value, 0.0, top)),
+        )
         for place, value in enumerate(values)
-    )  # fmt: skip
+    )
     if picture.kind == "histogram" and picture.x:
         low, high = float(picture.x[0]), float(picture.x[-1])
         mark = None if picture.mark is None else _round(LEFT + (WIDTH - 2 * LEFT) * _share(picture.mark, low, high))
-        return Drawing(title, bars, labels=(_label(LEFT, low, shown, "start"), _label(WIDTH - LEFT, high, shown, "end")), mark=mark)
+        return Drawing(
+            title, bars, labels=(_label(LEFT, low, shown, "start"), _label(WIDTH - LEFT, high, shown, "end")), mark=mark
+        )
     few = len(values) <= 12
-    labels = tuple(Label(_round(LEFT + (place + 0.5) * room), HEIGHT - 8, str(name)) for place, name in enumerate(picture.x) if few)
+    labels = tuple(
+        Label(_round(LEFT + (place + 0.5) * room), HEIGHT - 8, str(name)) for place, name in enumerate(picture.x) if few
+    )
     return Drawing(title, bars, labels=labels)
 
 
@@ -85,9 +94,15 @@ def _lines(picture: Picture, title: str, say: Say, shown: Callable[[object], str
         return Drawing(title)
     top = max(max(known), 1e-12)
     lines = tuple(
-        Line(name, _points(places, values, top), PALETTE[number % len(PALETTE)], LOOKS[number % len(LOOKS)][0], say(LOOKS[number % len(LOOKS)][1]))
+        Line(
+            name,
+            _points(places, values, top),
+            PALETTE[number % len(PALETTE)],
+            LOOKS[number % len(LOOKS)][0],
+            say(LOOKS[number % len(LOOKS)][1]),
+        )
         for number, (name, values) in enumerate(picture.series.items())
-    )  # fmt: skip
+    )
     ends = (_label(LEFT, places[0], shown, "start"), _label(WIDTH - LEFT, places[-1], shown, "end"))
     return Drawing(title, lines=lines, labels=(*ends, Label(LEFT, TOP, shown(float(f"{top:.3g}")), "start")))
 
@@ -96,8 +111,9 @@ def _points(places: Sequence[float], values: Sequence[float | None], top: float)
     span = (places[0], places[-1])
     return " ".join(
         f"{_round(LEFT + (WIDTH - 2 * LEFT) * _share(x, *span))},{_round(_up(value, 0.0, top))}"
-        for x, value in zip(places, values, strict=True) if value is not None
-    )  # fmt: skip
+        for x, value in zip(places, values, strict=True)
+        if value is not None
+    )
 
 
 def _label(x: float, value: float, shown: Callable[[object], str], anchor: str) -> Label:

@@ -26,11 +26,20 @@ DARK, PAPER = "#1B2733", "rgba(255, 255, 255, 0.78)"
 SHARES = ((0.0, "rgba(122, 139, 153, 0.08)"), (1.0, "#0072B2"))
 
 TILES = {
-    "hauts-de-france": (2, 0), "bretagne": (0, 1), "normandie": (1, 1), "île-de-france": (2, 1), "grand est": (3, 1),
-    "pays de la loire": (1, 2), "centre-val de loire": (2, 2), "bourgogne-franche-comté": (3, 2),
-    "nouvelle-aquitaine": (1, 3), "auvergne-rhône-alpes": (2, 3), "occitanie": (1, 4),
-    "provence-alpes-côte d'azur": (2, 4), "corse": (3, 5),
-}  # fmt: skip
+    "hauts-de-france": (2, 0),
+    "bretagne": (0, 1),
+    "normandie": (1, 1),
+    "île-de-france": (2, 1),
+    "grand est": (3, 1),
+    "pays de la loire": (1, 2),
+    "centre-val de loire": (2, 2),
+    "bourgogne-franche-comté": (3, 2),
+    "nouvelle-aquitaine": (1, 3),
+    "auvergne-rhône-alpes": (2, 3),
+    "occitanie": (1, 4),
+    "provence-alpes-côte d'azur": (2, 4),
+    "corse": (3, 5),
+}
 """Column and row of each region on a map of equal tiles."""
 
 
@@ -55,15 +64,21 @@ def pca_map(found: Clustering, say: Say = str) -> go.Figure:
     for cluster, mine in _thinned(rows["cluster"].to_numpy()):
         noise = cluster == NOISE
         figure.add_scattergl(
-            x=across[mine].clip(*ends[0]).astype(np.float32), y=up[mine].clip(*ends[1]).astype(np.float32),
-            mode="markers", name=named(cluster, say), text=_names(rows.iloc[mine]),
+            x=across[mine].clip(*ends[0]).astype(np.float32),
+            y=up[mine].clip(*ends[1]).astype(np.float32),
+            mode="markers",
+            name=named(cluster, say),
+            text=_names(rows.iloc[mine]),
             legendrank=len(found.sizes) if noise else cluster,
             marker={
-                "color": colour(cluster), "symbol": "x-thin-open" if noise else SYMBOLS[cluster % len(SYMBOLS)],
-                "size": 6 if noise else 7, "opacity": 0.7, "line": {"width": 1 if noise else 0},
+                "color": colour(cluster),
+                "symbol": "x-thin-open" if noise else SYMBOLS[cluster % len(SYMBOLS)],
+                "size": 6 if noise else 7,
+                "opacity": 0.7,
+                "line": {"width": 1 if noise else 0},
             },
             hovertemplate="%{text}<extra>%{fullData.name}</extra>",
-        )  # fmt: skip
+        )
     figure.update_xaxes(range=_wider(ends[0]), zeroline=False)
     figure.update_yaxes(range=_wider(ends[1]), zeroline=False)
     return laid_out(figure, say, x=_axis(found, 0, say), y=_axis(found, 1, say), height=480)
@@ -86,7 +101,9 @@ def _wider(ends: tuple[float, float]) -> tuple[float, float]:
 
 
 def _thinned(clusters: NDArray[np.int32]) -> Iterator[tuple[int, NDArray[np.intp]]]:
-    """Every cluster with the positions of those of its points that are drawn, the largest first so that it lies below."""
+    """Every cluster with the positions of those of its points that are drawn, the largest first so that it lies
+    below.
+    """
     numbers, sizes = np.unique(clusters, return_counts=True)
     for number in numbers[np.argsort(-sizes, kind="stable")]:
         mine = np.flatnonzero(clusters == number)
@@ -116,9 +133,13 @@ def profiles(found: Clustering, say: Say = str) -> go.Figure:
     panels = list(dict.fromkeys(table["panel"])) or [""]
     counts = [int((table["panel"] == panel).sum()) for panel in panels]
     figure = make_subplots(
-        1, len(panels), shared_yaxes=True, horizontal_spacing=0.02, column_widths=[max(count, 1) for count in counts],
+        1,
+        len(panels),
+        shared_yaxes=True,
+        horizontal_spacing=0.02,
+        column_widths=[max(count, 1) for count in counts],
         subplot_titles=[say(panel) for panel in panels] if len(panels) > 1 else None,
-    )  # fmt: skip
+    )
     largest = np.argsort(-np.array(found.sizes), kind="stable")[:PROFILES]
     for cluster in sorted(map(int, largest)):
         for place, panel in enumerate(panels):
@@ -138,14 +159,26 @@ def _profile(figure: go.Figure, mine: pd.DataFrame, cluster: int, column: int, s
         x=mine["column"], y=mine["high"], mode="lines", line={"width": 0}, showlegend=False, hoverinfo="skip", **group
     )
     figure.add_scatter(
-        x=mine["column"], y=mine["low"], mode="lines", line={"width": 0}, fill="tonexty", showlegend=False,
-        fillcolor=_faded(colour(cluster)), hoverinfo="skip", **group,
-    )  # fmt: skip
+        x=mine["column"],
+        y=mine["low"],
+        mode="lines",
+        line={"width": 0},
+        fill="tonexty",
+        showlegend=False,
+        fillcolor=_faded(colour(cluster)),
+        hoverinfo="skip",
+        **group,
+    )
     figure.add_scatter(
-        x=mine["column"], y=mine["mean"], mode="lines", name=named(cluster, say), showlegend=column == 1,
+        x=mine["column"],
+        y=mine["mean"],
+        mode="lines",
+        name=named(cluster, say),
+        showlegend=column == 1,
         line={"color": colour(cluster), "width": 2, "dash": DASHES[cluster % len(DASHES)]},
-        hovertemplate="%{x}: %{y:,.4g}<extra>%{fullData.name}</extra>", **group,
-    )  # fmt: skip
+        hovertemplate="%{x}: %{y:,.4g}<extra>%{fullData.name}</extra>",
+        **group,
+    )
 
 
 def _faded(colour_: str) -> str:
@@ -166,13 +199,21 @@ def _parts(colour_: str) -> tuple[int, int, int]:
 
 def elbow(advice: Advice, say: Say = str) -> go.Figure:
     """Inertia and silhouette over the number of clusters; the highest silhouette marked."""
-    figure = make_subplots(1, 2, subplot_titles=(say(N_("inertia (look for the elbow)")), say(N_("silhouette (higher is better)"))))
+    figure = make_subplots(
+        1, 2, subplot_titles=(say(N_("inertia (look for the elbow)")), say(N_("silhouette (higher is better)")))
+    )
     for column, name in enumerate(("inertia", "silhouette"), start=1):
         figure.add_scatter(
-            x=advice.by_k["k"], y=advice.by_k[name], mode="lines+markers", showlegend=False, row=1, col=column,
-            line={"color": PALETTE[0]}, marker={"symbol": SYMBOLS[column - 1], "size": 8},
+            x=advice.by_k["k"],
+            y=advice.by_k[name],
+            mode="lines+markers",
+            showlegend=False,
+            row=1,
+            col=column,
+            line={"color": PALETTE[0]},
+            marker={"symbol": SYMBOLS[column - 1], "size": 8},
             hovertemplate="k = %{x}: %{y:,.4g}<extra></extra>",
-        )  # fmt: skip
+        )
     if advice.k:
         figure.add_vline(x=advice.k, line={"color": STRONG, "dash": "dash"}, row=1, col=2)
     return laid_out(figure, say, x="k", height=300)
@@ -183,13 +224,23 @@ def neighbour_distances(advice: Advice, say: Say = str) -> go.Figure:
     share = np.linspace(0, 100, len(advice.curve))
     figure = go.Figure()
     figure.add_scatter(
-        x=share, y=advice.curve, mode="lines", line={"color": PALETTE[0], "width": 2}, showlegend=False,
+        x=share,
+        y=advice.curve,
+        mode="lines",
+        line={"color": PALETTE[0], "width": 2},
+        showlegend=False,
         hovertemplate="%{x:.1f} %: %{y:.3g}<extra></extra>",
-    )  # fmt: skip
-    figure.add_hline(y=advice.eps, line={"color": STRONG, "dash": "dash"}, annotation={"text": f"eps = {advice.eps:.3g}"})
+    )
+    figure.add_hline(
+        y=advice.eps, line={"color": STRONG, "dash": "dash"}, annotation={"text": f"eps = {advice.eps:.3g}"}
+    )
     figure.update_yaxes(range=[0, min(float(advice.curve[-1]), 6 * max(advice.eps, 1e-12)) * 1.05])
     return laid_out(
-        figure, say, x=say(N_("points, % (nearest neighbours first)")), y=say(N_("distance to the neighbour")), height=300
+        figure,
+        say,
+        x=say(N_("points, % (nearest neighbours first)")),
+        y=say(N_("distance to the neighbour")),
+        height=300,
     )
 
 
@@ -200,10 +251,19 @@ def crossed(counts: pd.DataFrame, say: Say = str) -> go.Figure:
     share = values / np.maximum(values.sum(axis=1, keepdims=True), 1)
     figure = go.Figure()
     figure.add_heatmap(
-        z=share.round(4), x=[named(int(cluster), say) for cluster in counts.columns],
-        y=[say(str(name)) for name in counts.index], text=values, texttemplate="%{text:,}", colorscale=SHARES,
-        zmin=0, zmax=1, showscale=False, xgap=2, ygap=2, hovertemplate="%{y}, %{x}: %{text:,} (%{z:.1%})<extra></extra>",
-    )  # fmt: skip
+        z=share.round(4),
+        x=[named(int(cluster), say) for cluster in counts.columns],
+        y=[say(str(name)) for name in counts.index],
+        text=values,
+        texttemplate="%{text:,}",
+        colorscale=SHARES,
+        zmin=0,
+        zmax=1,
+        showscale=False,
+        xgap=2,
+        ygap=2,
+        hovertemplate="%{y}, %{x}: %{text:,} (%{z:.1%})<extra></extra>",
+    )
     figure.update_yaxes(autorange="reversed", automargin=True, type="category", showgrid=False)
     figure.update_xaxes(side="top", type="category", showgrid=False)
     return laid_out(figure, say, height=90 + 26 * len(counts))
@@ -230,17 +290,20 @@ def france(found: Clustering, say: Say = str) -> go.Figure:
         for place in range(len(mine)):
             _tile(figure, column + (place + 0.5) / len(mine) - 0.5, -row, mine.iloc[[place]], 1 / len(mine), say)
         figure.add_annotation(
-            x=column, y=-row + 0.3, text=NEW[region][1].split()[0], showarrow=False, hovertext=region,
-            font={"size": 11, "color": DARK}, bgcolor=PAPER,
-        )  # fmt: skip
+            x=column,
+            y=-row + 0.3,
+            text=NEW[region][1].split()[0],
+            showarrow=False,
+            hovertext=region,
+            font={"size": 11, "color": DARK},
+            bgcolor=PAPER,
+        )
     figure.update_xaxes(visible=False, range=[-0.6, 3.6])
     figure.update_yaxes(visible=False, range=[-5.6, 0.6], scaleanchor="x")
     return laid_out(figure, say, height=520)
 
 
-def _tile(
-    figure: go.Figure, x: float, y: float, counts: pd.DataFrame | None, width: float, say: Say = str
-) -> None:
+def _tile(figure: go.Figure, x: float, y: float, counts: pd.DataFrame | None, width: float, say: Say = str) -> None:
     """One rectangle: empty without `counts`, else in the colour of the cluster that has most points."""
     half = width / 2 - 0.01
     box = {"x0": x - half, "x1": x + half, "y0": y - 0.48, "y1": y + 0.48}
@@ -251,7 +314,12 @@ def _tile(
     cluster, share = int(numbers.idxmax()), float(numbers.max() / numbers.sum())
     figure.add_shape(type="rect", **box, line={"width": 0}, fillcolor=colour(cluster), layer="below")
     figure.add_scatter(
-        x=[x], y=[y - 0.1], mode="text", showlegend=False, textfont={"size": 18, "color": _ink(colour(cluster))},
+        x=[x],
+        y=[y - 0.1],
+        mode="text",
+        showlegend=False,
+        textfont={"size": 18, "color": _ink(colour(cluster))},
         text=["×" if cluster == NOISE else str(cluster)],
-        hovertext=[f"{counts.index[0]}<br>{named(cluster, say)} · {share:.0%}"], hoverinfo="text",
-    )  # fmt: skip
+        hovertext=[f"{counts.index[0]}<br>{named(cluster, say)} · {share:.0%}"],
+        hoverinfo="text",
+    )

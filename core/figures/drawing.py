@@ -12,7 +12,16 @@ from numpy.typing import NDArray
 
 Say = Callable[[str], str]
 
-PALETTE = ("#0072B2", "#009E73", "#CC79A7", "#56B4E9", "#8C6D1F", "#5B5EA6", "#44AA99", "#882255")  # after Okabe and Ito
+PALETTE = (
+    "#0072B2",
+    "#009E73",
+    "#CC79A7",
+    "#56B4E9",
+    "#8C6D1F",
+    "#5B5EA6",
+    "#44AA99",
+    "#882255",
+)  # after Okabe and Ito
 STRONG = "#D55E00"
 CALM = "#7A8B99"
 BAND = "rgba(0, 114, 178, 0.16)"
@@ -27,7 +36,8 @@ def thinned(values: NDArray[np.float64], points: int) -> NDArray[np.intp]:
     from tsdownsample import MinMaxLTTBDownsampler
 
     kept = MinMaxLTTBDownsampler().downsample(  # type: ignore[no-untyped-call]
-        np.nan_to_num(values), n_out=points)
+        np.nan_to_num(values), n_out=points
+    )
     return np.asarray(kept, dtype=np.intp)
 
 
@@ -51,10 +61,13 @@ def ordinary_range(amounts: NDArray[np.float64]) -> tuple[float, float]:
 def laid_out(figure: go.Figure, say: Say, x: str = "", y: str = "", height: int = 360) -> go.Figure:
     """The figure with legend, margins and axis titles as every figure of the product has them."""
     figure.update_layout(
-        height=height, margin={"l": 8, "r": 8, "t": 28, "b": 8}, hovermode="closest",
+        height=height,
+        margin={"l": 8, "r": 8, "t": 28, "b": 8},
+        hovermode="closest",
         legend={"orientation": "h", "yanchor": "bottom", "y": 1.0, "x": 0, "font": {"size": 11}},
-        plot_bgcolor="rgba(0,0,0,0)", paper_bgcolor="rgba(0,0,0,0)",
-    )  # fmt: skip
+        plot_bgcolor="rgba(0,0,0,0)",
+        paper_bgcolor="rgba(0,0,0,0)",
+    )
     if x:
         figure.update_xaxes(title={"text": x})
     if y:

@@ -10,9 +10,11 @@ from core.text import N_
 
 MOST = 20  # detectors in one figure
 LOOK = {
-    TRUE: (N_("true alarm"), "circle", PALETTE[0]), FALSE: (N_("false alarm"), "x", STRONG),
-    UNSURE: (N_("unsure"), "diamond-open", CALM), "": (N_("not judged"), "line-ns-open", CALM),
-}  # fmt: skip
+    TRUE: (N_("true alarm"), "circle", PALETTE[0]),
+    FALSE: (N_("false alarm"), "x", STRONG),
+    UNSURE: (N_("unsure"), "diamond-open", CALM),
+    "": (N_("not judged"), "line-ns-open", CALM),
+}
 """By verdict: its name, and a shape as well as a colour."""
 NOT_JUDGED = 2000  # marks at most
 
@@ -23,14 +25,22 @@ def precision(table: pd.DataFrame, names: list[str], say: Say = str) -> go.Figur
     labels = names[:MOST][::-1]
     figure = go.Figure(
         go.Scatter(
-            x=shown["precision"], y=labels, mode="markers", marker={"size": 11, "color": PALETTE[0]}, showlegend=False,
+            x=shown["precision"],
+            y=labels,
+            mode="markers",
+            marker={"size": 11, "color": PALETTE[0]},
+            showlegend=False,
             error_x={
-                "array": (shown["high"] - shown["precision"]).clip(lower=0), "arrayminus": (shown["precision"] - shown["low"]).clip(lower=0),
-                "color": CALM, "thickness": 2, "width": 6,
+                "array": (shown["high"] - shown["precision"]).clip(lower=0),
+                "arrayminus": (shown["precision"] - shown["low"]).clip(lower=0),
+                "color": CALM,
+                "thickness": 2,
+                "width": 6,
             },
-            customdata=shown["judged"], hovertemplate="%{y}<br>%{x:.0%} · n = %{customdata}<extra></extra>",
+            customdata=shown["judged"],
+            hovertemplate="%{y}<br>%{x:.0%} · n = %{customdata}<extra></extra>",
         )
-    )  # fmt: skip
+    )
     figure.update_xaxes(range=[-0.03, 1.03], tickformat=".0%")
     figure.update_yaxes(automargin=True)
     return laid_out(figure, say, x=say(N_("Precision, 95 % interval")), height=110 + 34 * len(shown))
@@ -44,16 +54,33 @@ def judged_scores(rows: pd.DataFrame, current: float, threshold: float, say: Say
         if own.empty:
             continue
         figure.add_scatter(
-            x=own["score"], y=[say(name)] * len(own), mode="markers", name=say(name), showlegend=False,
-            marker={"symbol": symbol, "size": 12 if verdict else 9, "color": color, "line": {"width": 1.5, "color": color}},
+            x=own["score"],
+            y=[say(name)] * len(own),
+            mode="markers",
+            name=say(name),
+            showlegend=False,
+            marker={
+                "symbol": symbol,
+                "size": 12 if verdict else 9,
+                "color": color,
+                "line": {"width": 1.5, "color": color},
+            },
             customdata=own["entity"].astype(str) + " · " + own["time"].astype(str),
             hovertemplate="%{customdata}<br>%{x:.4g}<extra>%{y}</extra>",
-        )  # fmt: skip
-    for value, name, dash, color in ((current, N_("threshold now"), "dot", CALM), (threshold, N_("new threshold"), "solid", STRONG)):
+        )
+    for value, name, dash, color in (
+        (current, N_("threshold now"), "dot", CALM),
+        (threshold, N_("new threshold"), "solid", STRONG),
+    ):
         figure.add_scatter(
-            x=[value, value], y=[-0.5, 3.5], mode="lines", name=say(name), yaxis="y2", line={"dash": dash, "color": color, "width": 2},
+            x=[value, value],
+            y=[-0.5, 3.5],
+            mode="lines",
+            name=say(name),
+            yaxis="y2",
+            line={"dash": dash, "color": color, "width": 2},
             hovertemplate="%{x:.6g}<extra>%{fullData.name}</extra>",
-        )  # fmt: skip
+        )
     figure.update_layout(yaxis2={"overlaying": "y", "visible": False, "range": [-0.5, 3.5], "fixedrange": True})
     figure.update_xaxes(range=_around(rows, current, threshold))
     figure.update_yaxes(automargin=True, selector={"anchor": "x"})

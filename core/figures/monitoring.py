@@ -9,9 +9,10 @@ from core.figures.drawing import CALM, PALETTE, STRONG, WHEN, Say, laid_out
 from core.text import N_
 
 STATUS = {
-    "completed": (N_("completed"), PALETTE[0], ""), "failed": (N_("failed"), STRONG, "x"),
+    "completed": (N_("completed"), PALETTE[0], ""),
+    "failed": (N_("failed"), STRONG, "x"),
     "interrupted": (N_("interrupted"), CALM, "/"),
-}  # fmt: skip
+}
 MOST_BARS = 25
 LEVELS = np.linspace(0.01, 0.99, 99)
 UTC = N_("time (UTC)")
@@ -24,10 +25,13 @@ def runs_per_model(table: pd.DataFrame, say: Say = str) -> go.Figure:
     figure = go.Figure()
     for status, (name, colour, pattern) in STATUS.items():
         figure.add_bar(
-            y=[str(model) for model in counts.index], x=counts[status], orientation="h", name=say(name),
+            y=[str(model) for model in counts.index],
+            x=counts[status],
+            orientation="h",
+            name=say(name),
             marker={"color": colour, "pattern": {"shape": pattern, "solidity": 0.25}},
             hovertemplate="%{y}: %{x}<extra>%{fullData.name}</extra>",
-        )  # fmt: skip
+        )
     figure.update_layout(barmode="stack")
     figure.update_yaxes(automargin=True)
     return laid_out(figure, say, x=say(N_("runs")), height=120 + 28 * len(counts))
@@ -45,13 +49,22 @@ def seconds_over_time(steps: pd.DataFrame, say: Say = str) -> go.Figure:
 def seconds_per_model(table: pd.DataFrame, say: Say = str) -> go.Figure:
     """Median of each page's model as a bar, up to the 95 % quantile as a line; on a logarithmic axis."""
     table = table.head(MOST_BARS).iloc[::-1]
-    names = [f"{model} · {application}" for model, application in zip(table["model"], table["application"], strict=True)]
+    names = [
+        f"{model} · {application}" for model, application in zip(table["model"], table["application"], strict=True)
+    ]
     figure = go.Figure()
-    for name, column, symbol, colour in ((N_("p50 (median)"), "p50", "circle", PALETTE[0]), (N_("p95"), "p95", "diamond", STRONG)):
+    for name, column, symbol, colour in (
+        (N_("p50 (median)"), "p50", "circle", PALETTE[0]),
+        (N_("p95"), "p95", "diamond", STRONG),
+    ):
         figure.add_scatter(
-            x=table[column], y=names, mode="markers", name=say(name), marker={"symbol": symbol, "size": 11, "color": colour},
+            x=table[column],
+            y=names,
+            mode="markers",
+            name=say(name),
+            marker={"symbol": symbol, "size": 11, "color": colour},
             hovertemplate="%{y}: %{x:,.2f} s<extra>%{fullData.name}</extra>",
-        )  # fmt: skip
+        )
     figure.update_xaxes(type="log")
     figure.update_yaxes(automargin=True)
     return laid_out(figure, say, x=say(N_("seconds")), height=130 + 26 * len(table))
@@ -68,15 +81,23 @@ def load_over_time(steps: pd.DataFrame, say: Say = str) -> go.Figure:
 
 def anomalies_per_entity(table: pd.DataFrame, say: Say = str) -> go.Figure:
     """Anomalies of each entity, stacked by the model that found them."""
-    counts = table.pivot_table(index="entity", columns="model", values="anomalies", aggfunc="sum", fill_value=0, observed=True)
+    counts = table.pivot_table(
+        index="entity", columns="model", values="anomalies", aggfunc="sum", fill_value=0, observed=True
+    )
     counts = counts.loc[counts.sum(axis=1).sort_values().index].tail(MOST_BARS)
     figure = go.Figure()
     for place, model in enumerate(counts.columns):
         figure.add_bar(
-            y=[str(entity) for entity in counts.index], x=counts[model], orientation="h", name=str(model),
-            marker={"color": PALETTE[place % len(PALETTE)], "pattern": {"shape": ("", "/", "x", ".")[place % 4], "solidity": 0.2}},
+            y=[str(entity) for entity in counts.index],
+            x=counts[model],
+            orientation="h",
+            name=str(model),
+            marker={
+                "color": PALETTE[place % len(PALETTE)],
+                "pattern": {"shape": ("", "/", "x", ".")[place % 4], "solidity": 0.2},
+            },
             hovertemplate="%{y}: %{x}<extra>%{fullData.name}</extra>",
-        )  # fmt: skip
+        )
     figure.update_layout(barmode="stack", showlegend=True)
     figure.update_yaxes(automargin=True)
     return laid_out(figure, say, x=say(N_("anomalies")), height=120 + 24 * len(counts))
@@ -87,9 +108,12 @@ def emissions_per_model(table: pd.DataFrame, say: Say = str) -> go.Figure:
     table = table.head(MOST_BARS).iloc[::-1]
     figure = go.Figure()
     figure.add_bar(
-        y=table["model"].astype(str), x=1000 * table["kg"], orientation="h", marker={"color": PALETTE[1]},
+        y=table["model"].astype(str),
+        x=1000 * table["kg"],
+        orientation="h",
+        marker={"color": PALETTE[1]},
         hovertemplate="%{y}: %{x:.3g} g<extra></extra>",
-    )  # fmt: skip
+    )
     figure.update_yaxes(automargin=True)
     return laid_out(figure, say, x="g CO₂", height=100 + 28 * len(table))
 
@@ -103,12 +127,17 @@ def then_and_now(then: NDArray[np.float64], now: NDArray[np.float64], unit: str,
     x, y = np.quantile(then, LEVELS), np.quantile(now, LEVELS)
     ends = [float(min(x[0], y[0])), float(max(x[-1], y[-1]))]
     figure.add_scatter(
-        x=ends, y=ends, mode="lines", name=say(N_("no change")), line={"color": CALM, "dash": "dot"}, hoverinfo="skip",
-    )  # fmt: skip
+        x=ends, y=ends, mode="lines", name=say(N_("no change")), line={"color": CALM, "dash": "dot"}, hoverinfo="skip"
+    )
     figure.add_scatter(
-        x=x, y=y, mode="markers", name=say(N_("quantiles, 1 % to 99 %")), marker={"color": PALETTE[0], "size": 6},
-        customdata=100 * LEVELS, hovertemplate="%{customdata:.0f} %: %{x:,.4g} → %{y:,.4g}<extra></extra>",
-    )  # fmt: skip
+        x=x,
+        y=y,
+        mode="markers",
+        name=say(N_("quantiles, 1 % to 99 %")),
+        marker={"color": PALETTE[0], "size": 6},
+        customdata=100 * LEVELS,
+        hovertemplate="%{customdata:.0f} %: %{x:,.4g} → %{y:,.4g}<extra></extra>",
+    )
     training, new = say(N_("training data")), say(N_("new data"))
     return laid_out(figure, say, x=f"{training} {unit}".strip(), y=f"{new} {unit}".strip(), height=360)
 
@@ -122,19 +151,30 @@ def both_histograms(then: NDArray[np.float64], now: NDArray[np.float64], unit: s
         return laid_out(figure, say)
     low, high = np.quantile(known, [0.005, 0.995])
     edges = np.linspace(low, high if high > low else low + 1, 31)
-    for name, values, colour, pattern in ((N_("training data"), then, CALM, "/"), (N_("new data"), now, PALETTE[0], "")):
+    for name, values, colour, pattern in (
+        (N_("training data"), then, CALM, "/"),
+        (N_("new data"), now, PALETTE[0], ""),
+    ):
         counts = np.histogram(np.clip(values[~np.isnan(values)], edges[0], edges[-1]), edges)[0]
         figure.add_bar(
-            x=(edges[:-1] + edges[1:]) / 2, y=100 * counts / max(counts.sum(), 1), name=say(name), opacity=0.6,
+            x=(edges[:-1] + edges[1:]) / 2,
+            y=100 * counts / max(counts.sum(), 1),
+            name=say(name),
+            opacity=0.6,
             marker={"color": colour, "pattern": {"shape": pattern, "solidity": 0.25}},
             hovertemplate="%{x:,.4g}: %{y:.1f} %<extra>%{fullData.name}</extra>",
-        )  # fmt: skip
+        )
     figure.update_layout(barmode="overlay", bargap=0)
     return laid_out(figure, say, x=unit, y=say(N_("% of the rows")), height=360)
 
 
 def _line(figure: go.Figure, values: pd.Series, name: str, colour: str, dash: str, shown: str) -> None:
     figure.add_scatter(
-        x=values.index, y=values, mode="lines+markers", name=name, line={"color": colour, "dash": dash, "width": 1.8},
-        marker={"size": 5}, hovertemplate=f"{WHEN}<br>{shown}<extra>%{{fullData.name}}</extra>",
-    )  # fmt: skip
+        x=values.index,
+        y=values,
+        mode="lines+markers",
+        name=name,
+        line={"color": colour, "dash": dash, "width": 1.8},
+        marker={"size": 5},
+        hovertemplate=f"{WHEN}<br>{shown}<extra>%{{fullData.name}}</extra>",
+    )

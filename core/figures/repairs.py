@@ -11,11 +11,19 @@ def before_after(before: pd.Series, after: pd.Series, unit: str, say: Say = str)
     """A stretch of values around a repair, as it was and as it becomes."""
     figure = go.Figure()
     figure.add_scatter(
-        x=before.index, y=before, mode="lines+markers", name=say(N_("before")),
-        line={"color": STRONG, "width": 1.5, "dash": "dot"}, marker={"symbol": "x", "size": 6},
-    )  # fmt: skip
+        x=before.index,
+        y=before,
+        mode="lines+markers",
+        name=say(N_("before")),
+        line={"color": STRONG, "width": 1.5, "dash": "dot"},
+        marker={"symbol": "x", "size": 6},
+    )
     figure.add_scatter(
-        x=after.index, y=after, mode="lines+markers", name=say(N_("after")),
-        line={"color": PALETTE[0], "width": 2}, marker={"size": 5},
-    )  # fmt: skip
+        x=after.index,
+        y=after,
+        mode="lines+markers",
+        name=say(N_("after")),
+        line={"color": PALETTE[0], "width": 2},
+        marker={"size": 5},
+    )
     return laid_out(figure, say, y=unit, height=300)

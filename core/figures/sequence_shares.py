@@ -21,13 +21,32 @@ def shares(found: SequenceDetection, entity: str, say: Say = str) -> go.Figure:
     values = np.maximum(table.drop(columns=["entity", "time"]).to_numpy(dtype=np.float32).T, 0)
     kept = np.sort(np.argsort(-values.max(axis=1), kind="stable")[:COLUMNS])
     names = [found.question.columns[column] for column in kept]
-    bar = {"thickness": 10, "orientation": "h", "y": 1.0, "yanchor": "bottom", "x": 1.0, "xanchor": "right", "len": 0.4, "title": {"text": say(N_("share")), "side": "right"}}
-    figure = go.Figure(go.Heatmap(
-        x=_edges(table, found, entity), y=names, z=values[kept], colorscale=HEAT, zmin=0, zmax=max(float(np.quantile(values, FULL)), 1e-9),
-        colorbar=bar, hovertemplate="%{y}<br>%{x}<br>%{z:.3g}<extra></extra>",
-    ))  # fmt: skip
+    bar = {
+        "thickness": 10,
+        "orientation": "h",
+        "y": 1.0,
+        "yanchor": "bottom",
+        "x": 1.0,
+        "xanchor": "right",
+        "len": 0.4,
+        "title": {"text": say(N_("share")), "side": "right"},
+    }
+    figure = go.Figure(
+        go.Heatmap(
+            x=_edges(table, found, entity),
+            y=names,
+            z=values[kept],
+            colorscale=HEAT,
+            zmin=0,
+            zmax=max(float(np.quantile(values, FULL)), 1e-9),
+            colorbar=bar,
+            hovertemplate="%{y}<br>%{x}<br>%{z:.3g}<extra></extra>",
+        )
+    )
     figure = aligned(laid_out(figure, say, height=148 + 16 * len(names)), found, entity)
-    return _named(figure.update_layout(margin={"t": 56}), names)  # above the plot, so that the bar takes nothing from its width
+    return _named(
+        figure.update_layout(margin={"t": 56}), names
+    )  # above the plot, so that the bar takes nothing from its width
 
 
 def modes(found: SequenceDetection, entity: str, say: Say = str) -> go.Figure:
@@ -36,16 +55,26 @@ def modes(found: SequenceDetection, entity: str, say: Say = str) -> go.Figure:
     values = table.drop(columns=["entity", "time"]).to_numpy(dtype=np.float32).T
     used = np.flatnonzero(values.max(axis=1) > 0.01)
     names = [say(N_("mode {number}")).format(number=mode + 1) for mode in used]
-    figure = go.Figure(go.Heatmap(
-        x=_edges(table, found, entity), y=names, z=values[used], colorscale=MODES, zmin=0, zmax=1, showscale=False,
-        hovertemplate="%{y}<br>%{x}<br>%{z:.2f}<extra></extra>",
-    ))  # fmt: skip
+    figure = go.Figure(
+        go.Heatmap(
+            x=_edges(table, found, entity),
+            y=names,
+            z=values[used],
+            colorscale=MODES,
+            zmin=0,
+            zmax=1,
+            showscale=False,
+            hovertemplate="%{y}<br>%{x}<br>%{z:.2f}<extra></extra>",
+        )
+    )
     return _named(aligned(laid_out(figure, say, height=90 + 20 * len(used)), found, entity), names)
 
 
 def _named(figure: go.Figure, names: list[str]) -> go.Figure:
     """Every row has its name beside it, long ones cut off."""
-    return figure.update_yaxes(type="category", autorange="reversed", tickvals=names, ticktext=[brief(name) for name in names])
+    return figure.update_yaxes(
+        type="category", autorange="reversed", tickvals=names, ticktext=[brief(name) for name in names]
+    )
 
 
 def _edges(table: pd.DataFrame, found: SequenceDetection, entity: str) -> list[object]:

@@ -1,4 +1,6 @@
-"""Scored series as figures: score, threshold and events over time, values beside them, modes, one event opened, training."""
+"""Scored series as figures: score, threshold and events over time, values beside them, modes, one event opened,
+training.
+"""
 
 from typing import Any
 
@@ -10,17 +12,7 @@ from plotly.subplots import make_subplots
 
 from core.data.dataset import Dataset
 from core.figures.anomalies import SYMBOLS
-from core.figures.drawing import (
-    BAND,
-    CALM,
-    PALETTE,
-    POINTS,
-    STRONG,
-    Say,
-    laid_out,
-    shortened,
-    thinned,
-)  # fmt: skip
+from core.figures.drawing import BAND, CALM, PALETTE, POINTS, STRONG, Say, laid_out, shortened, thinned
 from core.results.detection import SEVERITIES
 from core.results.sequence_events import merged
 from core.results.sequences import SequenceDetection
@@ -50,10 +42,14 @@ def timeline(found: SequenceDetection, entity: str, say: Say = str) -> go.Figure
         kept = part.iloc[thinned(part["score"].to_numpy(dtype=float), POINTS)]
         if len(kept):
             figure.add_scatter(
-                x=kept["time"], y=shortened(np.minimum(kept["score"].to_numpy(dtype=float), high)), mode="lines", name=say(name),
-                customdata=kept["score"].round(3), line={"width": 1.2, "color": colour},
+                x=kept["time"],
+                y=shortened(np.minimum(kept["score"].to_numpy(dtype=float), high)),
+                mode="lines",
+                name=say(name),
+                customdata=kept["score"].round(3),
+                line={"width": 1.2, "color": colour},
                 hovertemplate=f"{_when(found)}<br>%{{customdata:,}}<extra>%{{fullData.name}}</extra>",
-            )  # fmt: skip
+            )
     _threshold(figure, rows, found, say)
     _known(figure, rows, low, say)
     _peaks(figure, events, rows, (low, high), found, say)
@@ -62,7 +58,8 @@ def timeline(found: SequenceDetection, entity: str, say: Say = str) -> go.Figure
 
 
 def aligned(figure: go.Figure, found: SequenceDetection, entity: str) -> go.Figure:
-    """The figure with the axis of time that all figures of one entity share: the same ends below each other on the screen.
+    """The figure with the axis of time that all figures of one entity share: the same ends below each other on the
+    screen.
 
     Names beside the plot get room for their longest, see `brief`.
     """
@@ -92,7 +89,14 @@ def _score_range(scores: NDArray[np.float64], threshold: float) -> tuple[float, 
     return bottom - 0.06 * room, top + 0.06 * room
 
 
-def _shade(figure: go.Figure, events: pd.DataFrame, ends: tuple[float, float], found: SequenceDetection, name: str, **where: Any) -> None:
+def _shade(
+    figure: go.Figure,
+    events: pd.DataFrame,
+    ends: tuple[float, float],
+    found: SequenceDetection,
+    name: str,
+    **where: Any,
+) -> None:
     """One polygon for all events; each as wide as its rows are."""
     if events.empty:
         return
@@ -103,16 +107,29 @@ def _shade(figure: go.Figure, events: pd.DataFrame, ends: tuple[float, float], f
         x += [start - half, start - half, end + half, end + half, None]
         y += [ends[0], ends[1], ends[1], ends[0], None]
     figure.add_scatter(
-        x=x, y=y, mode="lines", fill="toself", fillcolor=SHADE, line={"width": 1, "color": SHADE}, name=name, hoverinfo="skip",
-        legendgroup="event", **({"showlegend": False} if where else {}), **where,
-    )  # fmt: skip
+        x=x,
+        y=y,
+        mode="lines",
+        fill="toself",
+        fillcolor=SHADE,
+        line={"width": 1, "color": SHADE},
+        name=name,
+        hoverinfo="skip",
+        legendgroup="event",
+        **({"showlegend": False} if where else {}),
+        **where,
+    )
 
 
 def _threshold(figure: go.Figure, rows: pd.DataFrame, found: SequenceDetection, say: Say) -> None:
     figure.add_scatter(
-        x=[rows["time"].iloc[0], rows["time"].iloc[-1]], y=[found.question.threshold] * 2, mode="lines", name=say(N_("threshold")),
-        line={"color": STRONG, "dash": "dash", "width": 1.4}, hovertemplate="%{y:,.4g}<extra>%{fullData.name}</extra>",
-    )  # fmt: skip
+        x=[rows["time"].iloc[0], rows["time"].iloc[-1]],
+        y=[found.question.threshold] * 2,
+        mode="lines",
+        name=say(N_("threshold")),
+        line={"color": STRONG, "dash": "dash", "width": 1.4},
+        hovertemplate="%{y:,.4g}<extra>%{fullData.name}</extra>",
+    )
 
 
 def _known(figure: go.Figure, rows: pd.DataFrame, low: float, say: Say) -> None:
@@ -123,15 +140,25 @@ def _known(figure: go.Figure, rows: pd.DataFrame, low: float, say: Say) -> None:
     spans = merged(rows["label"].to_numpy(), gap=0)[:SHADED]
     if spans:
         figure.add_scatter(
-            x=[each for first, last in spans for each in (times[first], times[last], None)], y=[low, low, None] * len(spans),
-            mode="lines+markers", name=say(N_("labelled abnormal")), line={"width": 9, "color": PALETTE[7]}, cliponaxis=False,
-            marker={"size": 5, "symbol": "square", "color": PALETTE[7]}, connectgaps=False,
+            x=[each for first, last in spans for each in (times[first], times[last], None)],
+            y=[low, low, None] * len(spans),
+            mode="lines+markers",
+            name=say(N_("labelled abnormal")),
+            line={"width": 9, "color": PALETTE[7]},
+            cliponaxis=False,
+            marker={"size": 5, "symbol": "square", "color": PALETTE[7]},
+            connectgaps=False,
             hovertemplate=f"%{{x}}<extra>{say(N_('labelled abnormal'))}</extra>",
-        )  # fmt: skip
+        )
 
 
 def _peaks(
-    figure: go.Figure, events: pd.DataFrame, rows: pd.DataFrame, ends: tuple[float, float], found: SequenceDetection, say: Say
+    figure: go.Figure,
+    events: pd.DataFrame,
+    rows: pd.DataFrame,
+    ends: tuple[float, float],
+    found: SequenceDetection,
+    say: Say,
 ) -> None:
     """The peak of every event by its severity; those beyond the axis on its edge."""
     first = rows.index[0] if len(rows) else 0
@@ -140,17 +167,26 @@ def _peaks(
         own = events[events["severity"] == severity]
         if own.empty:
             continue
-        at = [begin + int(scores[begin : end + 1].argmax()) for begin, end in zip(own["first"] - first, own["last"] - first, strict=True)]
+        at = [
+            begin + int(scores[begin : end + 1].argmax())
+            for begin, end in zip(own["first"] - first, own["last"] - first, strict=True)
+        ]
         edge = ends[1] - 0.03 * (ends[1] - ends[0])
         off = own["peak"] > ends[1]
         figure.add_scatter(
-            x=times[at], y=np.minimum(own["peak"], edge), name=say(SEVERITIES[severity]), cliponaxis=False,
-            mode="markers+text" if off.any() else "markers", textposition="middle right",
+            x=times[at],
+            y=np.minimum(own["peak"], edge),
+            name=say(SEVERITIES[severity]),
+            cliponaxis=False,
+            mode="markers+text" if off.any() else "markers",
+            textposition="middle right",
             text=[f"{peak:,.3g}" if out else "" for peak, out in zip(own["peak"], off, strict=True)],
             marker={"symbol": SYMBOLS[severity], "size": 8 + 2 * severity, "color": STRONG, "line": {"width": 1.2}},
             customdata=list(zip(own.index + 1, own["peak"].round(3), own["causes"], strict=True)),
-            hovertemplate=f"#%{{customdata[0]}} · {_when(found)}<br>%{{customdata[1]:,}}<br>%{{customdata[2]}}<extra></extra>",
-        )  # fmt: skip
+            hovertemplate=(
+                f"#%{{customdata[0]}} · {_when(found)}<br>%{{customdata[1]:,}}<br>%{{customdata[2]}}<extra></extra>"
+            ),
+        )
 
 
 def _when(found: SequenceDetection) -> str:
@@ -170,10 +206,16 @@ def values(dataset: Dataset, found: SequenceDetection, entity: str, columns: lis
         ends = (float(known.min()), float(known.max())) if len(known) else (0.0, 1.0)
         _shade(figure, events, ends, found, say(N_("event")), row=number, col=1)
         figure.add_scatter(
-            x=own.time[order][kept], y=shortened(line[kept]), mode="lines", name=column, showlegend=False,
-            line={"width": 1.2, "color": PALETTE[(number - 1) % len(PALETTE)]}, row=number, col=1,
+            x=own.time[order][kept],
+            y=shortened(line[kept]),
+            mode="lines",
+            name=column,
+            showlegend=False,
+            line={"width": 1.2, "color": PALETTE[(number - 1) % len(PALETTE)]},
+            row=number,
+            col=1,
             hovertemplate=f"{_when(found)}<br>%{{y:,.4g}}<extra>%{{fullData.name}}</extra>",
-        )  # fmt: skip
+        )
     return aligned(laid_out(figure, say, height=60 + PANEL * len(columns)), found, entity)
 
 
@@ -198,9 +240,16 @@ def event(found: SequenceDetection, number: int, by: str, say: Say = str) -> go.
         _shade(figure, opened, ends, found, say(N_("event")), **where)
         _expected(figure, own, say, place)
         figure.add_scatter(
-            x=own["time"], y=own["value"], mode="lines", name=say(N_("measured")), legendgroup="measured", showlegend=place == 1,
-            line={"color": PALETTE[0], "width": 1.8}, hovertemplate=f"{_when(found)}<br>%{{y:,.4g}}<extra>{column}</extra>", **where,
-        )  # fmt: skip
+            x=own["time"],
+            y=own["value"],
+            mode="lines",
+            name=say(N_("measured")),
+            legendgroup="measured",
+            showlegend=place == 1,
+            line={"color": PALETTE[0], "width": 1.8},
+            hovertemplate=f"{_when(found)}<br>%{{y:,.4g}}<extra>{column}</extra>",
+            **where,
+        )
     height = 90 + PANEL * len(columns)
     figure = laid_out(figure, say, height=height)
     return figure.update_layout(margin={"t": 60}, legend={"y": 1 + 24 / height})  # above the name of the first panel
@@ -211,15 +260,33 @@ def _expected(figure: go.Figure, own: pd.DataFrame, say: Say, place: int) -> Non
     if own["expected"].isna().all():
         return
     where = {"row": place, "col": 1}
-    figure.add_scatter(x=own["time"], y=own["high"], mode="lines", line={"width": 0}, showlegend=False, hoverinfo="skip", **where)
     figure.add_scatter(
-        x=own["time"], y=own["low"], mode="lines", line={"width": 0}, fill="tonexty", fillcolor=BAND, hoverinfo="skip",
-        name=say(N_("expected ± 2σ")), legendgroup="band", showlegend=place == 1, **where,
-    )  # fmt: skip
+        x=own["time"], y=own["high"], mode="lines", line={"width": 0}, showlegend=False, hoverinfo="skip", **where
+    )
     figure.add_scatter(
-        x=own["time"], y=own["expected"], mode="lines", name=say(N_("expected")), legendgroup="expected", showlegend=place == 1,
-        line={"color": CALM, "dash": "dash", "width": 1.3}, hoverinfo="skip", **where,
-    )  # fmt: skip
+        x=own["time"],
+        y=own["low"],
+        mode="lines",
+        line={"width": 0},
+        fill="tonexty",
+        fillcolor=BAND,
+        hoverinfo="skip",
+        name=say(N_("expected ± 2σ")),
+        legendgroup="band",
+        showlegend=place == 1,
+        **where,
+    )
+    figure.add_scatter(
+        x=own["time"],
+        y=own["expected"],
+        mode="lines",
+        name=say(N_("expected")),
+        legendgroup="expected",
+        showlegend=place == 1,
+        line={"color": CALM, "dash": "dash", "width": 1.3},
+        hoverinfo="skip",
+        **where,
+    )
 
 
 def training(found: SequenceDetection, say: Say = str) -> go.Figure:
@@ -227,6 +294,10 @@ def training(found: SequenceDetection, say: Say = str) -> go.Figure:
     figure = go.Figure()
     for number, (name, curve) in enumerate(found.curves.groupby("curve", sort=False)):
         figure.add_scatter(
-            x=curve["step"], y=curve["value"], mode="lines", name=say(str(name)), line={"width": 1.6, "color": PALETTE[number % len(PALETTE)]},
-        )  # fmt: skip
+            x=curve["step"],
+            y=curve["value"],
+            mode="lines",
+            name=say(str(name)),
+            line={"width": 1.6, "color": PALETTE[number % len(PALETTE)]},
+        )
     return laid_out(figure, say, x=say(N_("step")), y=say(N_("loss")), height=280)

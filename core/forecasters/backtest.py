@@ -28,7 +28,8 @@ YEAR, WEEK = 365, 7
 class Backtest:
     """Forecasts of the days of `series` from number `first` on; fitted once, on the days before.
 
-    A forecast `step` days ahead is only kept where its origin lies in the period: the model had not seen the days between.
+    A forecast `step` days ahead is only kept where its origin lies in the period: the model had not seen the days
+    between.
     errors        of the period and of the year before it, which the first intervals are made of
     start         number of the first day in `errors`
     naive         "naive1": the last known day, "naive7": the same weekday of the last known week; as `errors.forecast`
@@ -70,10 +71,18 @@ class Backtest:
 
 
 def backtest(
-    forecaster: Forecaster, series: Panel, drivers: Drivers, *, start: pd.Timestamp, horizon: int,
-    weather: Weather = "as given", calibration: Calibration = USUAL, progress: Progress | None = None,
-) -> Backtest:  # fmt: skip
-    """Forecast every day from `start` on, 1 to `horizon` days ahead, with `forecaster` fitted on the days before `start`.
+    forecaster: Forecaster,
+    series: Panel,
+    drivers: Drivers,
+    *,
+    start: pd.Timestamp,
+    horizon: int,
+    weather: Weather = "as given",
+    calibration: Calibration = USUAL,
+    progress: Progress | None = None,
+) -> Backtest:
+    """Forecast every day from `start` on, 1 to `horizon` days ahead, with `forecaster` fitted on the days before
+    `start`.
 
     The year before `start` is forecast by a model fitted before that year; its errors make the first intervals. Raises
     BadData where too little history lies before `start`, or too few days behind it.
@@ -82,17 +91,28 @@ def backtest(
     before = first - _calibration_days(first)
     if before < LEAST_HISTORY or len(series) - first < horizon:
         raise BadData(
-            N_("A back-test from {start} needs {least} days before it and {horizon} from it on; the data reach from {first} to {last}."),
-            start=str(start)[:10], least=2 * LEAST_HISTORY, horizon=horizon,
-            first=str(series.days[0])[:10], last=str(series.days[-1])[:10],
-        )  # fmt: skip
+            N_(
+                "A back-test from {start} needs {least} days before it and {horizon} from it on; the data "
+                "reach from {first} to {last}."
+            ),
+            start=str(start)[:10],
+            least=2 * LEAST_HISTORY,
+            horizon=horizon,
+            first=str(series.days[0])[:10],
+            last=str(series.days[-1])[:10],
+        )
     count = len(series) - before
     forecast = np.full((horizon, count, len(series.entities), len(series.slots)), np.nan)
     columns = usable_columns(series.until(series.days[before]), drivers, weather)
     known = Known.of(series, drivers, columns, weather, horizon)
     for number, (begin, end) in enumerate(((before, first), (first, len(series)))):
         own, past = copy.deepcopy(forecaster), series.until(series.days[begin])
-        own.fit(past, Known.of(past, drivers, columns, weather, horizon), horizon, None if progress is None else progress.part(number, 2))
+        own.fit(
+            past,
+            Known.of(past, drivers, columns, weather, horizon),
+            horizon,
+            None if progress is None else progress.part(number, 2),
+        )
         for step in range(1, horizon + 1):
             days = slice(begin + step - 1, end)
             amounts = own.predict(series, known, step, days.start)

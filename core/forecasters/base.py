@@ -23,7 +23,8 @@ class Forecaster(ABC):
     """A dataclass whose fields are its hyper-parameters; what `fit` learns ends in an underscore.
 
     The contract, kept by one test over every forecaster: a forecast `step` days ahead depends on nothing that is known
-    later than `step` days before its day, drivers apart; the same seed gives the same forecasts; an unknown past gives NaN,
+    later than `step` days before its day, drivers apart; the same seed gives the same forecasts; an unknown past
+    gives NaN,
     never an invented number; the series are left untouched.
     """
 
@@ -45,13 +46,17 @@ class Forecaster(ABC):
         """
 
     def importance(self, series: Panel, drivers: Known, step: int, first: int) -> dict[str, float]:
-        """Group of features → mean absolute error it spares, `step` days ahead, on the days from `first` on; may be empty."""
+        """Group of features → mean absolute error it spares, `step` days ahead, on the days from `first` on; may be
+        empty.
+        """
         return {}
 
 
 @dataclass
 class Direct(Forecaster):
-    """Forecasters with a table of features: every number of days ahead is answered directly, none from another's answer."""
+    """Forecasters with a table of features: every number of days ahead is answered directly, none from another's
+    answer.
+    """
 
     @abstractmethod
     def table(self, series: Panel, drivers: Known, step: int) -> Table:
@@ -89,8 +94,10 @@ def too_short(series: Panel, days: int, needed: int) -> BadData:
     """The error of a forecaster that has too little to learn from."""
     return BadData(
         N_("{entity}: {count} days can be learnt from; at least {accepted} are needed."),
-        entity=", ".join(series.entities[:3]), count=days, accepted=needed,
-    )  # fmt: skip
+        entity=", ".join(series.entities[:3]),
+        count=days,
+        accepted=needed,
+    )
 
 
 @dataclass(frozen=True)
@@ -118,5 +125,3 @@ class Growth:
 
     def to_amounts(self, growth: Floats) -> Floats:
         return np.maximum(np.exp(growth) - self.offset, 0) if self.logarithm else growth * self.spread
-
-

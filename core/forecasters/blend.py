@@ -26,7 +26,9 @@ class Blend(Forecaster):
     name = "blend"
     label = N_("Blend of Ridge and trees")
 
-    trees: str = hyperparameter("gradient-boosting", choices=tuple(TREES), help=N_("The trees that are averaged with the Ridge."))
+    trees: str = hyperparameter(
+        "gradient-boosting", choices=tuple(TREES), help=N_("The trees that are averaged with the Ridge.")
+    )
 
     def fit(self, series: Panel, drivers: Known, horizon: int, progress: Progress | None = None) -> Self:
         self.parts_: list[Forecaster] = [

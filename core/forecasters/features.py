@@ -1,6 +1,7 @@
 """Features of a day, as far as they are known some days before: two tables, for a line and for trees.
 
-Both see the calendar, what the entity consumed until the day of asking, and the drivers. A line gets levels and degree-days,
+Both see the calendar, what the entity consumed until the day of asking, and the drivers. A line gets levels and
+degree-days,
 to which consumption answers linearly; trees, which cannot extrapolate, get ratios and differences to the day of asking.
 """
 
@@ -203,7 +204,9 @@ def _warmth(columns: _Columns, panel: Panel, known: Known, step: int, same: int)
 
 
 def _felt_cold(panel: Panel, known: Known, back: int, step: int) -> Floats:
-    """Degrees below 16 °C of a temperature that remembers the days before and, where the day ends there, the next morning."""
+    """Degrees below 16 °C of a temperature that remembers the days before and, where the day ends there, the next
+    morning.
+    """
     felt = 0.5 * known.smooth("temperature", 0.6, back, step) + 0.5 * known.smooth("temperature", 0.35, back, step)
     if panel.day_start:
         felt = 0.7 * felt + 0.3 * known.seen("temperature", back - 1, step)

@@ -1,4 +1,6 @@
-"""A whole forecast model: the forecaster, how days become hours, the drivers it needs, and the errors its intervals are made of."""
+"""A whole forecast model: the forecaster, how days become hours, the drivers it needs, and the errors its intervals
+are made of.
+"""
 
 from dataclasses import dataclass, field
 
@@ -65,9 +67,11 @@ class ForecastModel:
         return Known.of(series.extended(self.horizon), drivers, self.columns_)
 
     def ahead(self, series: Panel, drivers: Known, horizon: int, quantiles: Floats) -> tuple[Floats, Floats]:
-        """The `horizon` days after the end of `series`: forecast (steps, entities, slots), and its quantiles on one axis more.
+        """The `horizon` days after the end of `series`: forecast (steps, entities, slots), and its quantiles on one
+        axis more.
 
-        Raises BadData for other entities, moments or another unit than the model was fitted on, or a horizon beyond its own.
+        Raises BadData for other entities, moments or another unit than the model was fitted on, or a horizon beyond
+        its own.
         """
         self._check(series, horizon)
         assert self.errors_ is not None, "fit comes first"
@@ -89,25 +93,31 @@ class ForecastModel:
         known = table["value"].notna().to_numpy()
         frame = pd.DataFrame({"value": table["value"].to_numpy(dtype=float)}, index=index)[known]
         step = pd.Timedelta(days=1) / max(self.slots_, 1)
-        series = Panel.of(Dataset(frame, layout="served", step=step, day_start=self.day_start_, unit=self.unit_), self.resolution)
+        series = Panel.of(
+            Dataset(frame, layout="served", step=step, day_start=self.day_start_, unit=self.unit_), self.resolution
+        )
         begins = self.day_start_ if self.slots_ > 1 else 0  # a row per day carries its date, whenever the day begins
         drivers = Drivers.of_rows(table.set_index(index)[list(self.columns_)], begins)
         forecast, bands = self.ahead(series, self.known(series, drivers), self.horizon, SERVED)
         days = pd.date_range(series.days[-1] + DAY, periods=self.horizon, freq="D")
-        return table_of(days, series, {"forecast": forecast, "low": bands[..., 0], "high": bands[..., 1]}).astype({"entity": str})
+        return table_of(days, series, {"forecast": forecast, "low": bands[..., 0], "high": bands[..., 1]}).astype(
+            {"entity": str}
+        )
 
     def _check(self, series: Panel, horizon: int) -> None:
         if horizon > self.horizon:
             raise BadData(
                 N_("The model was fitted to look {accepted} days ahead; {value} were asked for."),
-                accepted=self.horizon, value=horizon,
-            )  # fmt: skip
+                accepted=self.horizon,
+                value=horizon,
+            )
         fitted, given = (self.entities_, self.unit_, self.slots_), (series.entities, series.unit, len(series.slots))
         if given != fitted:
             raise BadData(
                 N_("The model was fitted on {accepted}; the data have {value}."),
-                accepted=_described(*fitted), value=_described(*given),
-            )  # fmt: skip
+                accepted=_described(*fitted),
+                value=_described(*given),
+            )
 
 
 def _described(entities: tuple[str, ...], unit: str, slots: int) -> str:

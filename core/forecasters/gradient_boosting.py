@@ -14,16 +14,21 @@ from core.text import N_
 class GradientBoosting(Trees):
     """One model for all entities and days ahead.
 
-    Friedman: Greedy Function Approximation, Annals of Statistics 29, 2001; the implementation is scikit-learn's, on histograms.
+    Friedman: Greedy Function Approximation, Annals of Statistics 29, 2001; the implementation is scikit-learn's, on
+    histograms.
     """
 
     name = "gradient-boosting"
     label = N_("Gradient boosting")
 
     max_iter: int = hyperparameter(400, low=10, high=5000, help=N_("Number of trees."))
-    learning_rate: float = hyperparameter(0.05, low=0.001, high=1.0, help=N_("Share of each tree's answer that is kept."))
+    learning_rate: float = hyperparameter(
+        0.05, low=0.001, high=1.0, help=N_("Share of each tree's answer that is kept.")
+    )
     max_leaf_nodes: int = hyperparameter(24, low=2, high=500, help=N_("Leaves of each tree."))
-    random_state: int = hyperparameter(42, low=0, high=2**31 - 1, help=N_("Seed: the same seed gives the same forecasts."))
+    random_state: int = hyperparameter(
+        42, low=0, high=2**31 - 1, help=N_("Seed: the same seed gives the same forecasts.")
+    )
 
     def learner(self) -> Any:
         return ensemble.HistGradientBoostingRegressor(**params(self), early_stopping=False)

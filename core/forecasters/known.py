@@ -1,4 +1,6 @@
-"""What is known of a day before it comes: its place in the calendar, and the drivers as they look from the day of asking."""
+"""What is known of a day before it comes: its place in the calendar, and the drivers as they look from the day of
+asking.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -33,7 +35,8 @@ class Known:
 
     columns   name → values
     assumed   True where no driver table reached, and the usual value for the date stands in
-    error     °C by which a temperature forecast is wrong: (days of asking, days ahead, entities); None where it is right
+    error     °C by which a temperature forecast is wrong: (days of asking, days ahead, entities); None where it is
+              right
     """
 
     days: pd.DatetimeIndex
@@ -45,7 +48,8 @@ class Known:
     def of(
         cls, panel: Panel, drivers: Drivers, columns: Sequence[str], weather: Weather = "as given", horizon: int = 28
     ) -> "Known":
-        """`columns` of `drivers`; `weather` as the tables give it, or with the error of a usual forecast on top (seed 0).
+        """`columns` of `drivers`; `weather` as the tables give it, or with the error of a usual forecast on top (seed
+        0).
 
         Raises BadData where a column, flags apart, has no value at all.
         """
@@ -54,9 +58,16 @@ class Known:
         found: dict[str, Floats] = {}
         assumed = np.zeros(given.shape[:2], dtype=bool)
         for name in columns:
-            own = given[:, :, drivers.columns.index(name)] if name in drivers.columns else np.full(given.shape[:2], np.nan)
+            own = (
+                given[:, :, drivers.columns.index(name)]
+                if name in drivers.columns
+                else np.full(given.shape[:2], np.nan)
+            )
             if name not in FLAGS and np.isnan(own).all():
-                raise BadData(N_("The driver {column!r} is needed, and no file gives it for these entities and days."), column=name)
+                raise BadData(
+                    N_("The driver {column!r} is needed, and no file gives it for these entities and days."),
+                    column=name,
+                )
             found[name], guessed = _without_gaps(own, days, flag=name in FLAGS)
             assumed |= guessed
         error = _forecast_error(given.shape[:2], horizon) if weather == "degraded" else None
@@ -73,7 +84,8 @@ class Known:
         return "temperature" in self.columns
 
     def seen(self, name: str, back: int, step: int) -> Floats:
-        """The driver `back` days before every day of the panel (-1: the day after), as known `step` days before that day.
+        """The driver `back` days before every day of the panel (-1: the day after), as known `step` days before that
+        day.
 
         Shape (days, entities), NaN where that lies before the first day.
         """
@@ -92,7 +104,9 @@ class Known:
 
 
 def usable_columns(panel: Panel, drivers: Drivers, weather: Weather = "as given") -> list[str]:
-    """The drivers of which something can be learnt on the days of `panel`; without those of the weather where it is "none"."""
+    """The drivers of which something can be learnt on the days of `panel`; without those of the weather where it is
+    "none".
+    """
     given = drivers.array(panel.entities, panel.days)
     enough = np.isfinite(given).any(axis=1).sum(axis=0) >= LEAST_DAYS
     wanted = [name for name, known in zip(drivers.columns, enough, strict=True) if known]

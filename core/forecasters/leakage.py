@@ -20,25 +20,33 @@ FEW = 5  # days per column that a sum of columns has to explain
 
 
 def refuse_leaks(series: Panel, drivers: Drivers) -> None:
-    """Raises BadData naming every driver that is a copy of the amounts (moved by some days, scaled, or bent), and every set
+    """Raises BadData naming every driver that is a copy of the amounts (moved by some days, scaled, or bent), and
+    every set
     of drivers that adds up to them, as the mean of a day's hours does to its total."""
     given = drivers.array(series.entities, series.days)
     amounts = series.amounts
     leaks = {
-        name: found for place, name in enumerate(drivers.columns)
+        name: found
+        for place, name in enumerate(drivers.columns)
         if (found := _copy(amounts, given[:, :, place])) is not None
-    }  # fmt: skip
+    }
     if leaks:
         raise BadData(
-            N_("These drivers reproduce what is to be forecast, so they cannot be known in advance: {columns}. Leave them out."),
+            N_(
+                "These drivers reproduce what is to be forecast, so they cannot be known in advance: "
+                "{columns}. Leave them out."
+            ),
             columns=", ".join(f"{name} (R² = {share:.4f}, {shift:+d} d)" for name, (share, shift) in leaks.items()),
-        )  # fmt: skip
+        )
     parts = _sum(amounts, given)
     if parts:
         raise BadData(
-            N_("Together these drivers add up to what is to be forecast, so they cannot be known in advance: {columns}. Leave them out."),
+            N_(
+                "Together these drivers add up to what is to be forecast, so they cannot be known in advance: "
+                "{columns}. Leave them out."
+            ),
             columns=", ".join(drivers.columns[part] for part in parts),
-        )  # fmt: skip
+        )
 
 
 def _copy(amounts: Floats, driver: Floats) -> tuple[float, int] | None:
@@ -80,7 +88,11 @@ def _ranks(values: Floats) -> Floats:
 
 def _sum(amounts: Floats, given: Floats) -> list[int]:
     """The columns of which a weighted sum is the amounts; empty where none is."""
-    varied = [place for place in range(given.shape[2]) if len(np.unique(given[np.isfinite(given[:, :, place]), place])) > LEAST // 3]
+    varied = [
+        place
+        for place in range(given.shape[2])
+        if len(np.unique(given[np.isfinite(given[:, :, place]), place])) > LEAST // 3
+    ]
     rows = np.isfinite(given[:, :, varied]).all(axis=2) & np.isfinite(amounts)
     if len(varied) < 2 or rows.sum() < FEW * len(varied):
         return []

@@ -24,10 +24,16 @@ class RandomForest(Trees):
     label = N_("Random forest")
     rows = 30_000  # twice as many take twice as long and err by 0.1 % less
 
-    n_estimators: int = hyperparameter(100, low=10, high=1000, help=N_("Number of trees; more give steadier forecasts but take longer."))
+    n_estimators: int = hyperparameter(
+        100, low=10, high=1000, help=N_("Number of trees; more give steadier forecasts but take longer.")
+    )
     min_samples_leaf: int = hyperparameter(3, low=1, high=500, help=N_("Days that a leaf holds at least."))
-    max_features: float = hyperparameter(0.33, low=0.01, high=1.0, help=N_("Share of the features each cut chooses from."))
-    random_state: int = hyperparameter(42, low=0, high=2**31 - 1, help=N_("Seed: the same seed gives the same forecasts."))
+    max_features: float = hyperparameter(
+        0.33, low=0.01, high=1.0, help=N_("Share of the features each cut chooses from.")
+    )
+    random_state: int = hyperparameter(
+        42, low=0, high=2**31 - 1, help=N_("Seed: the same seed gives the same forecasts.")
+    )
 
     def learner(self) -> Any:
         return ensemble.RandomForestRegressor(**params(self), n_jobs=-1)

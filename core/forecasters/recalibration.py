@@ -15,21 +15,32 @@ CHOICES = tuple(Calibration(*each) for each in product((365, 180, 90), (True, Fa
 
 
 def recalibrated(errors: Errors, low: float, high: float) -> tuple[Errors, Text]:
-    """The errors with the calibration that misses `high` − `low` least, on the first half of the days, per entity and step.
+    """The errors with the calibration that misses `high` − `low` least, on the first half of the days, per entity and
+    step.
 
     The note tells the coverage on the second half, before and after.
     """
     count = errors.forecast.shape[1]
     start, middle = count // 3, count // 3 + (count - count // 3) // 2
     ends = np.array([low, high])
-    kept = {each: _covered(Errors(errors.forecast, errors.actual, each), ends, start) for each in (*CHOICES, errors.calibration)}
+    kept = {
+        each: _covered(Errors(errors.forecast, errors.actual, each), ends, start)
+        for each in (*CHOICES, errors.calibration)
+    }
     best = min(CHOICES, key=lambda each: _missed(kept[each][:, : middle - start], high - low))
     before, after = (float(np.nanmean(kept[each][:, middle - start :])) for each in (errors.calibration, best))
     note = Text(
-        N_("Recalibrated on the first half of the test, from the errors of {window} days. On the second half {before} % lay inside before, {after} % now; {nominal} % were promised."),
-        {"window": best.window, "before": round(100 * before, 1), "after": round(100 * after, 1),
-         "nominal": round(100 * (high - low), 1)},
-    )  # fmt: skip
+        N_(
+            "Recalibrated on the first half of the test, from the errors of {window} days. On the second half "
+            "{before} % lay inside before, {after} % now; {nominal} % were promised."
+        ),
+        {
+            "window": best.window,
+            "before": round(100 * before, 1),
+            "after": round(100 * after, 1),
+            "nominal": round(100 * (high - low), 1),
+        },
+    )
     return Errors(errors.forecast, errors.actual, best), note
 
 
@@ -42,7 +53,9 @@ def _covered(errors: Errors, ends: Floats, start: int) -> Floats:
         known = np.isfinite(actual) & np.isfinite(bands).all(axis=-1)
         inside = np.where(known, (actual >= bands[..., 0]) & (actual <= bands[..., 1]), np.nan)
         with np.errstate(invalid="ignore"):
-            found.append(np.where(known.any(axis=2), np.nansum(inside, axis=2) / np.maximum(known.sum(axis=2), 1), np.nan))
+            found.append(
+                np.where(known.any(axis=2), np.nansum(inside, axis=2) / np.maximum(known.sum(axis=2), 1), np.nan)
+            )
     return np.stack(found)
 
 

@@ -19,7 +19,8 @@ LEAST_DAYS = 90
 
 @dataclass
 class Ridge(Direct):
-    """The change since the last known day as a sum of degree-days, past amounts, calendar and drivers, a line per entity.
+    """The change since the last known day as a sum of degree-days, past amounts, calendar and drivers, a line per
+    entity.
 
     What the regularisation takes away, it takes from the change: with little to learn from, the line says "as today".
 
@@ -31,9 +32,12 @@ class Ridge(Direct):
     label = N_("Ridge")
 
     alpha: float | str = hyperparameter(
-        "auto", low=0.0001, high=1e6, choices=("auto",),
+        "auto",
+        low=0.0001,
+        high=1e6,
+        choices=("auto",),
         help=N_("Strength of the regularisation; auto chooses for each line by leave-one-out error."),
-    )  # fmt: skip
+    )
 
     def fit(self, series: Panel, drivers: Known, horizon: int, progress: Progress | None = None) -> Self:
         self.years_ = len(series) / 365.25
@@ -53,7 +57,9 @@ class Ridge(Direct):
         return self
 
     def _line(self, features: Floats, change: Floats) -> tuple[Floats, Floats, Floats, float]:
-        """Mean and width of every feature, its coefficient, and the intercept of the change; NaN where there is too little to learn from."""
+        """Mean and width of every feature, its coefficient, and the intercept of the change; NaN where there is too
+        little to learn from.
+        """
         if len(features) < LEAST_DAYS:
             return (*np.full((3, features.shape[1]), np.nan), float("nan"))
         mean, width = features.mean(axis=0), features.std(axis=0)

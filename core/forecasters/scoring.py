@@ -22,7 +22,9 @@ ARRAYS = ("actual", "forecast", "naive1", "naive7", "bands")
 
 @dataclass(frozen=True)
 class _Step:
-    """Everything about one number of days ahead, single precision: (days, entities, slots), `bands` with one axis more."""
+    """Everything about one number of days ahead, single precision: (days, entities, slots), `bands` with one axis
+    more.
+    """
 
     step: int
     actual: Floats
@@ -40,13 +42,17 @@ class _Step:
 def judged(found: Backtest, quantiles: Floats, temperature: Floats | None = None) -> dict[str, pd.DataFrame]:
     """The tables `scores`, `checked` and `reliability` of a back-test.
 
-    scores       one line per number of days ahead and entity, and over all of each (0 and ""): step, entity, days, mae, wape,
-                 rmse, r2, mase, skill_naive1, skill_naive7, quantile_loss, coverage, width, and mae and wape of the naive
+    scores       one line per number of days ahead and entity, and over all of each (0 and ""): step, entity, days,
+                 mae, wape,
+                 rmse, r2, mase, skill_naive1, skill_naive7, quantile_loss, coverage, width, and mae and wape of the
+                 naive
                  forecasts on the same days. Coverage and width are of the outermost two `quantiles`
     checked      forecasts beside what came: step, entity, time, actual, forecast, one column per quantile, naive7, and
-                 `temperature` (days from the first on, entities; °C). Daily amounts for every number of days ahead, moments
+                 `temperature` (days from the first on, entities; °C). Daily amounts for every number of days ahead,
+                 moments
                  of the day for the first, the seventh and the last
-    reliability  nominal against measured coverage: nominal, by, group, measured, count; `by` is all, step, month, entity,
+    reliability  nominal against measured coverage: nominal, by, group, measured, count; `by` is all, step, month,
+                 entity,
                  weekday, or hour; all but "step" take every number of days ahead together
     """
     levels = np.array(sorted({*quantiles, *(end for level in NOMINAL for end in ((1 - level) / 2, (1 + level) / 2))}))
@@ -62,9 +68,10 @@ def judged(found: Backtest, quantiles: Floats, temperature: Floats | None = None
         if number in _shown_steps(found):
             rows.append(_rows(found, steps[-1], quantiles, temperature))
     return {
-        "scores": _scores(found, steps, quantiles), "checked": pd.concat(rows, ignore_index=True),
+        "scores": _scores(found, steps, quantiles),
+        "checked": pd.concat(rows, ignore_index=True),
         "reliability": tally.table(),
-    }  # fmt: skip
+    }
 
 
 def _scores(found: Backtest, steps: list[_Step], quantiles: Floats) -> pd.DataFrame:
@@ -86,16 +93,23 @@ def _line(of: _Step, scale: Floats, quantiles: Floats) -> dict[str, object]:
     naive1, naive7 = (np.where(known, each, np.nan) for each in (of.naive1, of.naive7))
     low, high = of.bands[..., 0], of.bands[..., -1]
     return {
-        "step": of.step, "days": int(known.any(axis=2).sum()),
-        "mae": measure.mae(actual, forecast), "wape": measure.wape(actual, forecast),
-        "rmse": measure.rmse(actual, forecast), "r2": measure.r2(actual, forecast),
+        "step": of.step,
+        "days": int(known.any(axis=2).sum()),
+        "mae": measure.mae(actual, forecast),
+        "wape": measure.wape(actual, forecast),
+        "rmse": measure.rmse(actual, forecast),
+        "r2": measure.r2(actual, forecast),
         "mase": measure.mase(actual, forecast, scale),
-        "skill_naive1": measure.skill(actual, forecast, naive1), "skill_naive7": measure.skill(actual, forecast, naive7),
+        "skill_naive1": measure.skill(actual, forecast, naive1),
+        "skill_naive7": measure.skill(actual, forecast, naive7),
         "quantile_loss": measure.quantile_loss(actual, of.bands, quantiles),
-        "coverage": measure.coverage(actual, low, high), "width": measure.width(actual, low, high),
-        "mae_naive1": measure.mae(actual, naive1), "wape_naive1": measure.wape(actual, naive1),
-        "mae_naive7": measure.mae(actual, naive7), "wape_naive7": measure.wape(actual, naive7),
-    }  # fmt: skip
+        "coverage": measure.coverage(actual, low, high),
+        "width": measure.width(actual, low, high),
+        "mae_naive1": measure.mae(actual, naive1),
+        "wape_naive1": measure.wape(actual, naive1),
+        "mae_naive7": measure.mae(actual, naive7),
+        "wape_naive7": measure.wape(actual, naive7),
+    }
 
 
 def _shown_steps(found: Backtest) -> list[int]:
@@ -123,7 +137,9 @@ class _Tally:
         self.by_step: list[dict[str, object]] = []
 
     def add(self, step: int, bands: Floats, levels: Floats) -> None:
-        actual = self.found.actual().astype(bands.dtype)  # as precise as the bands: what never changes lies on both ends
+        actual = self.found.actual().astype(
+            bands.dtype
+        )  # as precise as the bands: what never changes lies on both ends
         known = np.isfinite(actual) & np.isfinite(self.found.forecast(step)) & np.isfinite(bands).all(axis=-1)
         self.count += known
         for level in NOMINAL:
@@ -134,8 +150,12 @@ class _Tally:
 
     def table(self) -> pd.DataFrame:
         series, days = self.found.series, self.found.days
-        kinds = {"all": (0, [""] * len(days)), "month": (0, list(days.strftime("%Y-%m"))),
-                 "weekday": (0, [str(day) for day in days.dayofweek]), "entity": (1, list(series.entities))}  # fmt: skip
+        kinds = {
+            "all": (0, [""] * len(days)),
+            "month": (0, list(days.strftime("%Y-%m"))),
+            "weekday": (0, [str(day) for day in days.dayofweek]),
+            "entity": (1, list(series.entities)),
+        }
         if len(series.slots) > 1:
             kinds["hour"] = (2, list(series.slots))
         lines = list(self.by_step)
@@ -149,7 +169,13 @@ class _Tally:
 
 
 def _share(nominal: float, by: str, group: str, inside: int, count: int) -> dict[str, object]:
-    return {"nominal": nominal, "by": by, "group": group, "measured": inside / count if count else np.nan, "count": count}
+    return {
+        "nominal": nominal,
+        "by": by,
+        "group": group,
+        "measured": inside / count if count else np.nan,
+        "count": count,
+    }
 
 
 def quantile_name(level: float) -> str:

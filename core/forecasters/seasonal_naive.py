@@ -21,7 +21,9 @@ class SeasonalNaive(Forecaster):
     name = "seasonal-naive"
     label = N_("Seasonal naive")
 
-    season: int = hyperparameter(7, low=1, high=366, help=N_("Days after which a series repeats itself: 7 is the same weekday."))
+    season: int = hyperparameter(
+        7, low=1, high=366, help=N_("Days after which a series repeats itself: 7 is the same weekday.")
+    )
 
     def fit(self, series: Panel, drivers: Known, horizon: int, progress: Progress | None = None) -> Self:
         return self

@@ -1,4 +1,6 @@
-"""Hours from days: how an entity spreads a day's amount over its moments, learnt from the same weekday of recent weeks."""
+"""Hours from days: how an entity spreads a day's amount over its moments, learnt from the same weekday of recent
+weeks.
+"""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,7 +33,9 @@ def shares(series: Panel, step: int) -> Floats:
     weeks, empty = (_weeks(each, step) for each in (own, np.where(total == 0, 1.0, np.nan)))
     known = np.isfinite(weeks)
     mean = np.where(known, weeks, 0).sum(axis=0) / np.maximum(known.sum(axis=0), 1)
-    level = np.where(np.isfinite(empty).any(axis=0), 1 / len(series.slots), np.nan)  # nothing but empty days: no shape to tell
+    level = np.where(
+        np.isfinite(empty).any(axis=0), 1 / len(series.slots), np.nan
+    )  # nothing but empty days: no shape to tell
     mean = np.where(known.any(axis=0), mean, level)
     found: Floats = mean / mean.sum(axis=2, keepdims=True)
     return found

@@ -12,7 +12,9 @@ Floats = NDArray[np.float64]
 
 
 def weather_and_calendar(series: Panel, drivers: Known, event: str) -> Floats:
-    """Amounts (days, entities) by one regularised line per entity that knows neither the past nor `event`; NaN where unknown."""
+    """Amounts (days, entities) by one regularised line per entity that knows neither the past nor `event`; NaN where
+    unknown.
+    """
     amounts = series.lessons
     table = for_a_line(series, drivers, series.recent, 1)
     kept = np.array([group not in ("past", event, f"{event}_rate") for group in table.groups])

@@ -1,6 +1,7 @@
 """Slow work as jobs: submitted here, done by a worker process (`worker.py`), found again by anybody who has the key.
 
-A job is a note in the queue's storage and a message that offers it. Who takes an offer claims it first, and one alone can;
+A job is a note in the queue's storage and a message that offers it. Who takes an offer claims it first, and one alone
+can;
 a job whose worker died is offered again under the same key, so that it goes on from its checkpoints.
 """
 
@@ -30,7 +31,8 @@ ASKING = 1.0  # seconds that one submission of a question waits for another
 def submit(verb: str, arguments: dict[str, Any], *, at: Workplace, by: Actor) -> Job:
     """The job in which `core.analyses.<verb>.carry_out` answers `arguments` (plain JSON) for `by`.
 
-    While it goes on, and just after its end (a double click), the same question of the same user is the same job; later it
+    While it goes on, and just after its end (a double click), the same question of the same user is the same job;
+    later it
     starts anew. Raises Unreachable where the queue does not answer.
     """
     queue = queue_of(at)
@@ -73,7 +75,9 @@ def workers(at: Workplace) -> list[Living]:
 
 
 def tend(at: Workplace) -> int:
-    """Offer again what nobody works on any more, forget what ended long ago; how many were offered. Raises Unreachable."""
+    """Offer again what nobody works on any more, forget what ended long ago; how many were offered. Raises
+    Unreachable.
+    """
     queue, again = queue_of(at), 0
     for job in (read_note(JOB, note) for note in queue.notes("job/").values()):
         if job is None:

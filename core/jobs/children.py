@@ -31,7 +31,9 @@ class Child:
         if self.pid is None and time.monotonic() - self._started > RESTART:
             self._started = time.monotonic()
             environment = {"OMP_NUM_THREADS": "1"} | os.environ
-            self._process = subprocess.Popen([sys.executable, "-m", "core", "worker", *self.options], cwd=ROOT, env=environment)
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "core", "worker", *self.options], cwd=ROOT, env=environment
+            )
 
     def ask_to_end(self) -> None:
         """It then puts its job back."""

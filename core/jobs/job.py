@@ -159,17 +159,23 @@ def restored(found: Mapping[str, Any]) -> Exception:
         return Unexpected(f"{found.get('name')} in a job; the worker's log has it as {found.get('number')}")
     kind = getattr(errors, str(found["kind"]), VigieError)
     known = isinstance(kind, type) and issubclass(kind, VigieError)
-    return (kind if known else VigieError)(found["template"], **{name: _value(each) for name, each in found["values"].items()})
+    return (kind if known else VigieError)(
+        found["template"], **{name: _value(each) for name, each in found["values"].items()}
+    )
 
 
 def worn_out(job: Job) -> dict[str, Any]:
     """The error of a job whose workers died every time."""
     return described(
         VigieError(
-            N_("This work was begun {count} times, and each time its process was killed, most likely because memory ran out. Fewer rows or a smaller model may fit."),
+            N_(
+                "This work was begun {count} times, and each time its process was killed, most likely because "
+                "memory ran out. Fewer rows or a smaller model may fit."
+            ),
             count=job.attempt,
-        ), "",
-    )  # fmt: skip
+        ),
+        "",
+    )
 
 
 def _plain(value: object) -> Any:

@@ -74,9 +74,14 @@ class Worker:
     """
 
     def __init__(
-        self, at: Workplace, ending: threading.Event, *, carry_out: Callable[[str], CarryOut] = of_analyses,
-        beside: bool = False, give_up: Callable[[], None] = lambda: None,
-    ) -> None:  # fmt: skip
+        self,
+        at: Workplace,
+        ending: threading.Event,
+        *,
+        carry_out: Callable[[str], CarryOut] = of_analyses,
+        beside: bool = False,
+        give_up: Callable[[], None] = lambda: None,
+    ) -> None:
         self.at, self.ending, self.beside = at, ending, beside
         self.name = uuid.uuid4().hex[:12]
         self._carry_out, self._give_up = carry_out, give_up

@@ -1,4 +1,6 @@
-"""Points grouped by likeness: the question, the cluster of every point, the profile of every cluster, how good they are."""
+"""Points grouped by likeness: the question, the cluster of every point, the profile of every cluster, how good they
+are.
+"""
 
 import json
 from dataclasses import asdict, dataclass
@@ -50,7 +52,8 @@ class Question:
 class Clustering:
     """The cluster of every point.
 
-    rows       entity, time (where a point is a row), cluster (-1 for noise), pc1 … pc3 (places on the map), distance (to
+    rows       entity, time (where a point is a row), cluster (-1 for noise), pc1 … pc3 (places on the map), distance
+               (to
                the nearest centre or core point), isolated (noise that Isolation Forest flags as well)
     profiles   cluster, panel, column, mean, low, high: the band holds 80 % of the cluster's points; noise has none
     quality    inertia, silhouette … as `core.evaluation.clusterings` finds them
@@ -118,9 +121,11 @@ class Clustering:
         self.rows.to_parquet(folder / "rows.parquet", compression="zstd", index=False)
         self.profiles.to_parquet(folder / "profiles.parquet", compression="zstd", index=False)
         rest = {
-            "question": asdict(self.question), "quality": self.quality, "explained": self.explained,
+            "question": asdict(self.question),
+            "quality": self.quality,
+            "explained": self.explained,
             "notes": [[note.template, dict(note.values)] for note in self.notes],
-        }  # fmt: skip
+        }
         (folder / FILE).write_text(json.dumps(rest, ensure_ascii=False), encoding="utf-8")
 
     @classmethod
@@ -132,14 +137,20 @@ class Clustering:
                 name: tuple(value) if isinstance(value, list) else value for name, value in rest["question"].items()
             }
             return cls(
-                Question(**asked), pd.read_parquet(folder / "rows.parquet"), pd.read_parquet(folder / "profiles.parquet"),
-                rest["quality"], tuple(rest["explained"]), tuple(Text(*note) for note in rest["notes"]),
-            )  # fmt: skip
+                Question(**asked),
+                pd.read_parquet(folder / "rows.parquet"),
+                pd.read_parquet(folder / "profiles.parquet"),
+                rest["quality"],
+                tuple(rest["explained"]),
+                tuple(Text(*note) for note in rest["notes"]),
+            )
         except (OSError, KeyError, TypeError, ValueError) as error:
             raise NotOnRecord(N_("This run holds no clusters that could be shown.")) from error
 
 
-def table(points: Points, labels: Labels, places: Floats, distance: Floats, isolated: NDArray[np.bool_]) -> pd.DataFrame:
+def table(
+    points: Points, labels: Labels, places: Floats, distance: Floats, isolated: NDArray[np.bool_]
+) -> pd.DataFrame:
     """The rows of a result; `places` are the coordinates on the map, (points, axes)."""
     rows = pd.DataFrame({"entity": points.entity})
     if points.time is not None:
@@ -161,9 +172,17 @@ def profiles(points: Points, labels: Labels) -> pd.DataFrame:
             continue
         some = points.values[mine[:: -(-len(mine) // BAND_POINTS)]]
         low, high = np.quantile(some, BAND, axis=0)
-        parts.append(pd.DataFrame({
-            "cluster": np.int32(cluster), "panel": points.panels, "column": points.features,
-            "mean": points.values[mine].mean(axis=0), "low": low, "high": high,
-        }))  # fmt: skip
+        parts.append(
+            pd.DataFrame(
+                {
+                    "cluster": np.int32(cluster),
+                    "panel": points.panels,
+                    "column": points.features,
+                    "mean": points.values[mine].mean(axis=0),
+                    "low": low,
+                    "high": high,
+                }
+            )
+        )
     columns = ["cluster", "panel", "column", "mean", "low", "high"]
     return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=columns)

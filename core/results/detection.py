@@ -52,7 +52,8 @@ class Detection:
 
     rows    entity, time, score, severity (0 … 3), anomaly, amount (sum of a profile's row, else its mean), expected
             amount, causes (the columns that deviate most, for rows worth explaining)
-    cells   for the rows worth explaining (every anomaly, at least the top ones): row, column, value, expected, low, high,
+    cells   for the rows worth explaining (every anomaly, at least the top ones): row, column, value, expected, low,
+            high,
             deviation in spreads
     """
 
@@ -136,7 +137,9 @@ class Detection:
             fields: dict[str, Any] = {
                 name: tuple(value) if isinstance(value, list) else value for name, value in written.items()
             }
-            return cls(Question(**fields), pd.read_parquet(folder / "rows.parquet"), pd.read_parquet(folder / "cells.parquet"))
+            return cls(
+                Question(**fields), pd.read_parquet(folder / "rows.parquet"), pd.read_parquet(folder / "cells.parquet")
+            )
         except (OSError, TypeError, ValueError) as error:
             raise NotOnRecord(N_("This run holds no detection that could be shown.")) from error
 

@@ -1,4 +1,6 @@
-"""What comes next: the question, the forecast rows with their intervals, and everything that says how far to trust them."""
+"""What comes next: the question, the forecast rows with their intervals, and everything that says how far to trust
+them.
+"""
 
 import json
 from dataclasses import asdict, dataclass, field
@@ -19,7 +21,8 @@ class ForecastQuestion:
     """What was asked: the part of a result that does not depend on rows.
 
     backtest_from    first day of the back-test, ISO; the model that is tested was fitted on the days before
-    weather          "as given" (the tables hold observations: as good as a perfect weather forecast), "degraded", "none"
+    weather          "as given" (the tables hold observations: as good as a perfect weather forecast), "degraded",
+                     "none"
     drivers          the driver columns that the model uses; `joins` the report of how each file came in
     driver_tables    digest under which the tables are stored; "" without any
     notes            (template, values) of what a reader has to know
@@ -60,12 +63,14 @@ class Forecast:
 
     rows         entity, time, step, forecast, one column per quantile ("q0.05"), naive1, naive7, assumed (True where a
                  driver's usual value for the date stood in)
-    scores       errors per number of days ahead (0: all) and entity ("": all), the naive forecasts beside: see `scoring.scores`
+    scores       errors per number of days ahead (0: all) and entity ("": all), the naive forecasts beside: see
+                 `scoring.scores`
     checked      every forecast of the back-test beside what came: see `scoring.checked`
     reliability  nominal against measured coverage, by month, entity …: see `scoring.reliability`
     importance   group, step, spared (share of the mean absolute error that grows when the group is shuffled)
     response     what if: strike (0, 1, or NaN as given), shift (°C warmer), amount (over all entities and days)
-    effects      strike effects: method ("raw", "matched", "matched, weather taken out"), change, low, high, days, episodes
+    effects      strike effects: method ("raw", "matched", "matched, weather taken out"), change, low, high, days,
+                 episodes
     """
 
     question: ForecastQuestion
@@ -78,8 +83,21 @@ class Forecast:
     effects: pd.DataFrame = field(default_factory=pd.DataFrame)
 
     def metrics(self) -> dict[str, float]:
-        """What a run logs: figures over all days ahead, and with the number of days ahead behind the name (`wape_1`)."""
-        names = ("mae", "wape", "rmse", "r2", "mase", "skill_naive1", "skill_naive7", "quantile_loss", "coverage", "width")
+        """What a run logs: figures over all days ahead, and with the number of days ahead behind the name
+        (`wape_1`).
+        """
+        names = (
+            "mae",
+            "wape",
+            "rmse",
+            "r2",
+            "mase",
+            "skill_naive1",
+            "skill_naive7",
+            "quantile_loss",
+            "coverage",
+            "width",
+        )
         found: dict[str, float] = {}
         together = self.scores[self.scores["entity"] == ""]
         for line in together.to_dict("records"):

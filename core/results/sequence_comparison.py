@@ -40,7 +40,8 @@ class Compared:
 class Comparison:
     """Every line of the card is a detector with its default settings, or a baseline; the best VUS-PR first.
 
-    card  line, the metrics of `score_card`, seconds of learning and scoring, and with planted anomalies hit_100: the share
+    card  line, the metrics of `score_card`, seconds of learning and scoring, and with planted anomalies hit_100: the
+          share
           of the changed columns that the detector names first
     """
 
@@ -55,7 +56,11 @@ class Comparison:
         """What a run logs: line.metric."""
         lines = self.card.set_index("line")
         found = {f"{line}.{name}": float(lines.loc[line, name]) for line in lines.index for name in lines.columns}
-        counted = {"rows_fitted": self.question.learnt, "rows_judged": self.question.judged, "planted": self.question.planted}
+        counted = {
+            "rows_fitted": self.question.learnt,
+            "rows_judged": self.question.judged,
+            "planted": self.question.planted,
+        }
         return {name: value for name, value in {**counted, **found}.items() if value == value}
 
     def save(self, folder: Path) -> None:

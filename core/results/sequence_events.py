@@ -1,4 +1,6 @@
-"""From scores to events: consecutive anomalies merged, how severe they are, which columns bring them, and the values around them."""
+"""From scores to events: consecutive anomalies merged, how severe they are, which columns bring them, and the values
+around them.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -45,10 +47,12 @@ def tables(seen: Seen) -> dict[str, pd.DataFrame]:
     events, blamed = _events(seen, rows)
     rows["event"] = _numbered(rows, events)
     return {
-        "rows": rows, "events": events, "cells": _cells(seen, events, blamed),
+        "rows": rows,
+        "events": events,
+        "cells": _cells(seen, events, blamed),
         "shares": _binned(seen, [scored.shares for scored in seen.scored], np.maximum),
         "categories": _binned(seen, [scored.categories for scored in seen.scored], np.add),
-    }  # fmt: skip
+    }
 
 
 def _rows(seen: Seen) -> pd.DataFrame:
@@ -56,11 +60,16 @@ def _rows(seen: Seen) -> pd.DataFrame:
     order = np.concatenate([series.places for series in seen.series])
     score = np.concatenate([scored.score for scored in seen.scored]).astype(np.float64)  # as exact as the threshold
     fitted = seen.fitted[order]
-    rows = pd.DataFrame({
-        "entity": pd.Categorical.from_codes(seen.dataset.entity_codes[order], seen.dataset.entities),
-        "time": seen.dataset.time[order], "score": score.astype(np.float32), "anomaly": (score > seen.model.threshold_) & ~fitted, "fitted": fitted,
-        "category": np.concatenate([_category(scored) for scored in seen.scored]),
-    })  # fmt: skip
+    rows = pd.DataFrame(
+        {
+            "entity": pd.Categorical.from_codes(seen.dataset.entity_codes[order], seen.dataset.entities),
+            "time": seen.dataset.time[order],
+            "score": score.astype(np.float32),
+            "anomaly": (score > seen.model.threshold_) & ~fitted,
+            "fitted": fitted,
+            "category": np.concatenate([_category(scored) for scored in seen.scored]),
+        }
+    )
     if seen.dataset.labels is not None:
         rows["label"] = seen.dataset.labels.to_numpy(dtype=bool)[order]
     return rows
@@ -94,7 +103,9 @@ def _events(seen: Seen, rows: pd.DataFrame) -> tuple[pd.DataFrame, list[NDArray[
         away = moving_mean_distance(series.values) if spans else np.zeros(0)
         for first, last in spans:
             event, columns = _event(seen, part, (first, last), scored.shares, away)
-            found.append({"entity": series.entity, **event, "first": starts[number] + first, "last": starts[number] + last})
+            found.append(
+                {"entity": series.entity, **event, "first": starts[number] + first, "last": starts[number] + last}
+            )
             blamed.append(columns)
     if not found:
         return _no_events(seen), []
@@ -130,10 +141,13 @@ def _event(
     share = shares[inside][flagged].mean(axis=0, dtype=float)
     by_share, by_distance = np.argsort(-share, kind="stable"), ranked_causes(away, span[0], span[1] + 1)
     event: dict[str, object] = {
-        "start": part.time[span[0]], "end": part.time[span[1]], "rows": int(flagged.sum()), "peak": float(part.score[inside].max()),
+        "start": part.time[span[0]],
+        "end": part.time[span[1]],
+        "rows": int(flagged.sum()),
+        "peak": float(part.score[inside].max()),
         "causes": _named(seen.dataset.columns, share, by_share),
         "ranked": ", ".join(seen.dataset.columns[column] for column in by_distance[:CAUSES]),
-    }  # fmt: skip
+    }
     if part.label is not None:
         event["known"] = bool(part.label[inside].any())
     return event, np.stack([by_share[:CELL_COLUMNS], by_distance[:CELL_COLUMNS]])
@@ -163,11 +177,21 @@ def _numbered(rows: pd.DataFrame, events: pd.DataFrame) -> NDArray[np.int32]:
 
 def _no_events(seen: Seen) -> pd.DataFrame:
     time = pd.Series(seen.dataset.time[:0])
-    empty = pd.DataFrame({
-        "entity": pd.Categorical([], seen.dataset.entities), "start": time, "end": time, "rows": np.zeros(0, int), "peak": np.zeros(0),
-        "causes": np.zeros(0, object), "ranked": np.zeros(0, object), "first": np.zeros(0, int), "last": np.zeros(0, int),
-        "odds": np.zeros(0), "severity": np.zeros(0, np.int8),
-    })  # fmt: skip
+    empty = pd.DataFrame(
+        {
+            "entity": pd.Categorical([], seen.dataset.entities),
+            "start": time,
+            "end": time,
+            "rows": np.zeros(0, int),
+            "peak": np.zeros(0),
+            "causes": np.zeros(0, object),
+            "ranked": np.zeros(0, object),
+            "first": np.zeros(0, int),
+            "last": np.zeros(0, int),
+            "odds": np.zeros(0),
+            "severity": np.zeros(0, np.int8),
+        }
+    )
     return empty if seen.dataset.labels is None else empty.assign(known=np.zeros(0, bool))
 
 
@@ -185,13 +209,27 @@ def _cells(seen: Seen, events: pd.DataFrame, blamed: list[NDArray[np.intp]]) -> 
         part = _around(seen, number, span, blamed[event.Index])
         parts.append(part.assign(event=np.int32(event.Index)))
     if not parts:
-        columns = ["event", "time", "inside", "column", "value", "expected", "low", "high", "share", "by_share", "by_distance"]
+        columns = [
+            "event",
+            "time",
+            "inside",
+            "column",
+            "value",
+            "expected",
+            "low",
+            "high",
+            "share",
+            "by_share",
+            "by_distance",
+        ]
         return pd.DataFrame({name: np.zeros(0) for name in columns})
     return pd.concat(parts, ignore_index=True).astype({"column": "category"})
 
 
 def _around(seen: Seen, number: int, span: tuple[int, int], blamed: NDArray[np.intp]) -> pd.DataFrame:
-    """The cells within `span` of a series and a margin around it; `blamed` the first columns by share and by distance."""
+    """The cells within `span` of a series and a margin around it; `blamed` the first columns by share and by
+    distance.
+    """
     series, scored = seen.series[number], seen.scored[number]
     first, last = span
     margin = int(np.clip(last - first + 1, *MARGIN))
@@ -202,21 +240,26 @@ def _around(seen: Seen, number: int, span: tuple[int, int], blamed: NDArray[np.i
     columns = [*by_share, *(column for column in by_distance if column not in by_share)]
     count = len(columns)
     names = pd.Index([seen.dataset.columns[column] for column in columns])
-    return pd.DataFrame({
-        "time": seen.dataset.time[series.places[places]].repeat(count),
-        "inside": np.repeat((places >= first) & (places <= last), count),
-        "column": np.tile(np.asarray(names, dtype=object), len(places)),
-        "value": _single(series.values[np.ix_(places, columns)]),
-        "expected": _single(middle[:, columns]),
-        "low": _single((middle - half)[:, columns]),
-        "high": _single((middle + half)[:, columns]),
-        "share": scored.shares[np.ix_(places, columns)].ravel(),
-        "by_share": np.tile(_place(columns, by_share), len(places)), "by_distance": np.tile(_place(columns, by_distance), len(places)),
-    })  # fmt: skip
+    return pd.DataFrame(
+        {
+            "time": seen.dataset.time[series.places[places]].repeat(count),
+            "inside": np.repeat((places >= first) & (places <= last), count),
+            "column": np.tile(np.asarray(names, dtype=object), len(places)),
+            "value": _single(series.values[np.ix_(places, columns)]),
+            "expected": _single(middle[:, columns]),
+            "low": _single((middle - half)[:, columns]),
+            "high": _single((middle + half)[:, columns]),
+            "share": scored.shares[np.ix_(places, columns)].ravel(),
+            "by_share": np.tile(_place(columns, by_share), len(places)),
+            "by_distance": np.tile(_place(columns, by_distance), len(places)),
+        }
+    )
 
 
 def _single(values: Floats) -> Floats32:
-    """Half the bytes; what single precision cannot hold, as bands of counts may be, becomes the greatest that it can."""
+    """Half the bytes; what single precision cannot hold, as bands of counts may be, becomes the greatest that
+    it can.
+    """
     most = np.finfo(np.float32).max
     return np.clip(values.ravel(), -most, most).astype(np.float32)
 
@@ -229,9 +272,10 @@ def _place(columns: list[int], ranking: list[int]) -> NDArray[np.int8]:
 def _expected(model: SequenceModel, scored: Scored, places: NDArray[np.intp]) -> tuple[Floats, Floats]:
     """The middle of the expected band and half its width at `places`; NaN where the detector expects nothing."""
     part = Scored(
-        scored.score[places], scored.shares[places],
+        scored.score[places],
+        scored.shares[places],
         *(None if each is None else each[places] for each in (scored.expected, scored.spread)),
-    )  # fmt: skip
+    )
     unknown = np.full(scored.shares[places].shape, np.nan)
     return model.expected(part) or (unknown, unknown)
 

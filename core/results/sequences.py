@@ -62,15 +62,19 @@ class SequenceDetection:
     rows        entity, time, score, anomaly, fitted (the model learnt from it; never an anomaly), event (place in
                 `events`, -1 without), category (the mode it belongs to most, -1 without), label where any is known; the
                 rows of an entity together, in the order of time
-    events      entity, start, end, rows (anomalies in it), peak, severity (0 … 3), odds (conformal p-value of the peak),
-                causes (by the detector's shares), ranked (by distance to the moving mean), known (a row of it is labelled;
+    events      entity, start, end, rows (anomalies in it), peak, severity (0 … 3), odds (conformal p-value of the
+                peak),
+                causes (by the detector's shares), ranked (by distance to the moving mean), known (a row of it is
+                labelled;
                 only with labels), first and last (places in `rows`); the highest peak first
     shares      entity, time and "0", "1" …: the greatest share of every column within each of at most 2,000 bins
     categories  entity, time and "0", "1" …: the mean belonging to every mode per bin; empty where there are no modes
-    cells       around the first 200 events, of the columns that explain them: event, time, inside, column, value, expected,
+    cells       around the first 200 events, of the columns that explain them: event, time, inside, column, value,
+                expected,
                 low, high, share, by_share and by_distance (the column's place in either ranking)
     curves      curve, step, value: how training went
-    card        line and a column per metric: the detector beside random scores and simple baselines; empty without labels
+    card        line and a column per metric: the detector beside random scores and simple baselines; empty without
+                labels
     figures     what else was measured: the rate of alarms and between what it lies, rows per second, hit rates …
     """
 
@@ -101,7 +105,9 @@ class SequenceDetection:
 
     @property
     def measured(self) -> float:
-        """The share of rows flagged: where there are labels of those that are neither labelled nor of an event with a labelled row, else of all judged rows."""
+        """The share of rows flagged: where there are labels of those that are neither labelled nor of an event with a
+        labelled row, else of all judged rows.
+        """
         return self.figures.get("measured_rate", float("nan"))
 
     @property
@@ -111,7 +117,9 @@ class SequenceDetection:
         return promise is not None and self.figures.get("measured_low", 0.0) > promise
 
     def per(self, share: float) -> float:
-        """A share of rows as alarms in the time asked about, over all entities together; per 1,000 rows without dates."""
+        """A share of rows as alarms in the time asked about, over all entities together; per 1,000 rows without
+        dates.
+        """
         if self.question.per == THOUSAND or self.question.row_seconds is None:
             return share * 1000
         return alarms_per(share, self.question.per, self.question.row_seconds, self.rows["entity"].nunique())
@@ -183,9 +191,10 @@ class SequenceDetection:
         for name in TABLES:
             getattr(self, name).to_parquet(folder / f"{name}.parquet", compression="zstd", index=False)
         rest = {
-            "question": asdict(self.question), "figures": self.figures,
+            "question": asdict(self.question),
+            "figures": self.figures,
             "notes": [[note.template, dict(note.values)] for note in self.notes],
-        }  # fmt: skip
+        }
         (folder / FILE).write_text(json.dumps(rest, ensure_ascii=False), encoding="utf-8")
 
     @classmethod
@@ -196,8 +205,9 @@ class SequenceDetection:
             known = {field.name for field in fields(Question)}
             asked: dict[str, Any] = {
                 name: tuple(value) if isinstance(value, list) else value
-                for name, value in rest["question"].items() if name in known
-            }  # fmt: skip
+                for name, value in rest["question"].items()
+                if name in known
+            }
             tables = {name: pd.read_parquet(folder / f"{name}.parquet") for name in TABLES}
             notes = tuple(Text(*note) for note in rest["notes"])
             return cls(Question(**asked), **tables, figures=rest["figures"], notes=notes)

@@ -20,7 +20,8 @@ TOGETHER = ""
 def total(found: Forecast) -> Forecast:
     """`found` for the sum of its `summable` entities: `rows` and `checked` with one entity, TOGETHER.
 
-    Quantiles cannot be added up, because the entities do not err all at once: those of the sum come from the errors that
+    Quantiles cannot be added up, because the entities do not err all at once: those of the sum come from the errors
+    that
     the sums of the back-test's forecasts made. Moments at which an entity is missing are left out. `checked` has no
     quantiles then.
     """
@@ -30,7 +31,9 @@ def total(found: Forecast) -> Forecast:
     rows["assumed"] = _of_each(rows, parts[0].groupby(["step", "time"], observed=True)["assumed"].any())
     checked = _added(parts[1], ["actual", "forecast", "naive7"], len(entities))
     if "temperature" in found.checked:
-        checked["temperature"] = _of_each(checked, parts[1].groupby(["step", "time"], observed=True)["temperature"].mean())
+        checked["temperature"] = _of_each(
+            checked, parts[1].groupby(["step", "time"], observed=True)["temperature"].mean()
+        )
     bands = _bands(rows, checked, np.array(found.question.quantiles))
     named = {quantile_name(level): bands[:, place] for place, level in enumerate(found.question.quantiles)}
     return replace(found, rows=rows.assign(**named), checked=checked)
@@ -70,7 +73,8 @@ def _bands(rows: pd.DataFrame, checked: pd.DataFrame, quantiles: Floats) -> Floa
 def _alike(rows: pd.DataFrame, checked: pd.DataFrame) -> Iterator[tuple[NDArray[np.intp], pd.DataFrame]]:
     """Positions of rows with one number of days ahead and one time of the day, and the back-test's rows for them.
 
-    Of hours the back-test keeps only some numbers of days ahead: the next larger one stands in, whose errors are no smaller.
+    Of hours the back-test keeps only some numbers of days ahead: the next larger one stands in, whose errors are no
+    smaller.
     """
     kept = np.sort(checked["step"].unique())
     for step in rows["step"].unique():

@@ -1,6 +1,7 @@
 """Many series from a folder of files, scored batch by batch; what is finished stays finished.
 
-listing (which files) → batches (what one task reads) → tasks (read, score, write), carried out at a place (this process, or
+listing (which files) → batches (what one task reads) → tasks (read, score, write), carried out at a place (this
+process, or
 workers of a Dask cluster). Below the folder of results:
 
     manifest.json                 model, settings, digest of the list of files: what the results are the results of
@@ -9,7 +10,8 @@ workers of a Dask cluster). Below the folder of results:
     summary.parquet               one row per series: highest score, anomalies, first and last moment
     skipped.csv                   files that could not be read, and why
 
-A series is what one file says of one entity; NetMob23's files of days, and .seq windows of one folder, are read together.
+A series is what one file says of one entity; NetMob23's files of days, and .seq windows of one folder, are read
+together.
 """
 
 import time
@@ -72,13 +74,20 @@ class Tally:
 
     def metrics(self) -> dict[str, float]:
         return {
-            "series": self.series, "rows": self.rows, "anomalies": self.anomalies, "skipped": self.files_skipped,
-            "batches": self.batches, "batches_resumed": self.resumed, "series_per_second": self.series_per_second,
+            "series": self.series,
+            "rows": self.rows,
+            "anomalies": self.anomalies,
+            "skipped": self.files_skipped,
+            "batches": self.batches,
+            "batches_resumed": self.resumed,
+            "series_per_second": self.series_per_second,
             "flagged": self.anomalies / max(self.rows, 1),
-        }  # fmt: skip
+        }
 
 
-def score_folder(work: Work, folder: Folder, inventory: Inventory, cut: "Cut", place: Place, progress: Progress) -> Tally:
+def score_folder(
+    work: Work, folder: Folder, inventory: Inventory, cut: "Cut", place: Place, progress: Progress
+) -> Tally:
     """Score every series below `folder` that is not scored yet, and write what the module says.
 
     Raises BadData where no file can be scored, Cancelled between two batches; then what is finished stays. Also what
@@ -102,8 +111,10 @@ def score_folder(work: Work, folder: Folder, inventory: Inventory, cut: "Cut", p
     if not tally.series:
         raise BadData(
             N_("{file}: none of the first {count} files can be scored; the first: {reason}"),
-            file=folder.place.name, count=tally.files_skipped, reason=tally.skipped[0][1] if tally.skipped else "-",
-        )  # fmt: skip
+            file=folder.place.name,
+            count=tally.files_skipped,
+            reason=tally.skipped[0][1] if tally.skipped else "-",
+        )
     _write_summary(work.out)
     tally.seconds = time.monotonic() - began
     progress.tell(1.0)
@@ -123,7 +134,12 @@ def _told(tally: Tally, inventory: Inventory) -> str:
         return str(Text(N_("{count} series"), {"count": tally.series}))
     minutes, seconds = divmod(round(tally.left(inventory.size)), 60)
     left = f"{minutes}:{seconds:02d}"
-    return str(Text(N_("{count} series, {rate}/s, {left} left"), {"count": tally.series, "rate": round(tally.series_per_second), "left": left}))
+    return str(
+        Text(
+            N_("{count} series, {rate}/s, {left} left"),
+            {"count": tally.series, "rate": round(tally.series_per_second), "left": left},
+        )
+    )
 
 
 def _write_skipped(out: Path, skipped: Iterable[tuple[str, str]]) -> None:
@@ -133,11 +149,26 @@ def _write_skipped(out: Path, skipped: Iterable[tuple[str, str]]) -> None:
 
 def _write_summary(out: Path) -> None:
     """The summaries of all batches in one file, one after the other."""
-    with written(out / SUMMARY) as draft, pyarrow.parquet.ParquetWriter(draft, OF_SUMMARY, compression="zstd") as writer:
+    with (
+        written(out / SUMMARY) as draft,
+        pyarrow.parquet.ParquetWriter(draft, OF_SUMMARY, compression="zstd") as writer,
+    ):
         for part in sorted(out.glob(f"part=*/{SUMMARY}")):
             writer.write_table(pyarrow.parquet.read_table(part, partitioning=None))
 
 
 __all__ = [
-    "Batch", "Cut", "Fit", "Folder", "Inventory", "Per", "Place", "Tally", "Work", "batches", "begun", "digest", "score_folder",
-]  # fmt: skip
+    "Batch",
+    "Cut",
+    "Fit",
+    "Folder",
+    "Inventory",
+    "Per",
+    "Place",
+    "Tally",
+    "Work",
+    "batches",
+    "begun",
+    "digest",
+    "score_folder",
+]

@@ -67,7 +67,9 @@ class Batch:
 
 
 def batches(folder: Folder, rows: int, per: Per = "") -> Iterator[Learning | Batch]:
-    """Batches of about `rows` rows; with `per`, what a group's model learns from comes before the batches of the group."""
+    """Batches of about `rows` rows; with `per`, what a group's model learns from comes before the batches of the
+    group.
+    """
     waiting, sizes = _Waiting(), _Sizes(folder.place)
     for room in folder.rooms():
         for group, own in _grouped(_units(folder.place, room, rows, sizes), per):
@@ -113,7 +115,9 @@ def _grouped(units: Iterator[Unit], per: Per) -> Iterator[tuple[str, Iterable[Un
 
 
 def _group(unit: Unit, per: Per) -> str:
-    """The group a model is fitted for: the folder, or within it the files whose names begin alike, up to the first "_", " " or "."."""
+    """The group a model is fitted for: the folder, or within it the files whose names begin alike, up to the first
+    "_", " " or ".".
+    """
     if per == "":
         return ""
     room, _, name = unit.files[0].rpartition("/")
@@ -130,7 +134,9 @@ def _spread(units: Sequence[Unit]) -> tuple[Unit, ...]:
 
 
 def _units(place: Path, room: Sequence[Found], rows: int, sizes: "_Sizes") -> Iterator[Unit]:
-    """The days of a city's service together, windows together, each other file alone; what holds many entities is divided."""
+    """The days of a city's service together, windows together, each other file alone; what holds many entities is
+    divided.
+    """
     together: dict[tuple[str, ...], list[Found]] = {}
     for each in room:
         name = each.path.rpartition("/")[2]
@@ -147,7 +153,9 @@ def _units(place: Path, room: Sequence[Found], rows: int, sizes: "_Sizes") -> It
 
 
 def _alone(place: Path, found: Found, rows: int, sizes: "_Sizes") -> Iterator[Unit]:
-    parts = entity_parts(place / found.path, rows) if found.size > MANY_BYTES and found.path.endswith(".parquet") else []
+    parts = (
+        entity_parts(place / found.path, rows) if found.size > MANY_BYTES and found.path.endswith(".parquet") else []
+    )
     if not parts:
         yield Unit((found.path,), sizes.rows([found]), found.size)
     for part in parts:

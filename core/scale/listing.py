@@ -41,7 +41,9 @@ class Inventory:
 
 @dataclass(frozen=True)
 class Folder:
-    """A folder, and which of the files below it are meant: `pattern` as a shell has it, ** for any folders; "" for all."""
+    """A folder, and which of the files below it are meant: `pattern` as a shell has it, ** for any folders; "" for
+    all.
+    """
 
     place: Path
     pattern: str = ""
@@ -72,7 +74,8 @@ class Folder:
     def rooms(self) -> Iterator[list[Found]]:
         """The files of one folder after the other, in natural order.
 
-        Folders that are called after days (20190316) count as one with the folder they lie in: a tile's days lie in all of them.
+        Folders that are called after days (20190316) count as one with the folder they lie in: a tile's days lie in
+        all of them.
         """
         yield from self._rooms("", _expression(self.pattern) if self.pattern else None)
 

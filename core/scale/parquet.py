@@ -46,9 +46,10 @@ def read_part(path: Path, wanted: tuple[str, ...], groups: tuple[int, int]) -> D
     with pyarrow.parquet.ParquetFile(path) as file:
         names, kept = _entity_columns(file, path.name), pa.array(wanted)
         found = [
-            part for batch in file.iter_batches(BLOCK, row_groups=list(range(groups[0], groups[1] + 1)))
+            part
+            for batch in file.iter_batches(BLOCK, row_groups=list(range(groups[0], groups[1] + 1)))
             if len(part := batch.filter(pc.is_in(_keys(batch, names), kept)))
-        ]  # fmt: skip
+        ]
         return _loaded(pa.Table.from_batches(found, file.schema_arrow), path.name)
 
 

@@ -20,10 +20,12 @@ LOOK = 0.5  # seconds between two looks whether somebody asked to stop
 AHEAD = 3  # batches per core that wait at the cluster
 LOADED = ("distributed", "core.scale.tasks", "skops.io")  # once, before workers are forked: they begin seconds earlier
 PLAIN = {  # no web page of any kind
-    "distributed.comm.timeouts.connect": f"{ANSWER}s", "distributed.diagnostics.nvml": False,
-    "distributed.scheduler.http.routes": [], "distributed.worker.http.routes": [],
+    "distributed.comm.timeouts.connect": f"{ANSWER}s",
+    "distributed.diagnostics.nvml": False,
+    "distributed.scheduler.http.routes": [],
+    "distributed.worker.http.routes": [],
     "distributed.worker.multiprocessing-method": "forkserver",
-}  # fmt: skip
+}
 AGAIN = 2  # times that a task is tried again after an error; dying workers are counted by Dask itself
 
 Steps = Iterator[Learning | Batch]
@@ -38,7 +40,9 @@ class Place:
 
     def __post_init__(self) -> None:
         if self.workers < 0:
-            raise BadOption(N_("{name} = {value} is outside {low} to {high}."), name="workers", value=self.workers, low=0, high="∞")
+            raise BadOption(
+                N_("{name} = {value} is outside {low} to {high}."), name="workers", value=self.workers, low=0, high="∞"
+            )
 
     def results(self, work: Work, steps: Steps, wake: Callable[[], None]) -> Iterator[Done]:
         """What becomes of every batch, as they end. `wake` is called now and then; what it raises ends the work.
@@ -68,7 +72,11 @@ def _client(place: Place) -> Iterator[Any]:
     import dask
     import distributed  # noqa: F401 its settings have to be there before ours
 
-    with dask.config.set(PLAIN), _quiet(), _of_this_machine(place.workers) if place.workers else _of_others(place.address) as client:
+    with (
+        dask.config.set(PLAIN),
+        _quiet(),
+        _of_this_machine(place.workers) if place.workers else _of_others(place.address) as client,
+    ):
         yield client
 
 
@@ -91,11 +99,18 @@ def _of_this_machine(workers: int) -> Iterator[Any]:
     made.utils.get_mp_context().set_forkserver_preload(list(LOADED))
     with (
         made.LocalCluster(
-            n_workers=workers, threads_per_worker=1, processes=True, host="127.0.0.1", scheduler_port=0, security=True,
-            dashboard_address="127.0.0.1:0", scheduler_kwargs={"dashboard": False}, silence_logs=logging.ERROR,
+            n_workers=workers,
+            threads_per_worker=1,
+            processes=True,
+            host="127.0.0.1",
+            scheduler_port=0,
+            security=True,
+            dashboard_address="127.0.0.1:0",
+            scheduler_kwargs={"dashboard": False},
+            silence_logs=logging.ERROR,
         ) as cluster,
         made.Client(cluster) as client,
-    ):  # fmt: skip
+    ):
         yield client
 
 
@@ -104,7 +119,9 @@ def _of_others(address: str) -> Iterator[Any]:
     try:
         client = import_module("distributed").Client(address, timeout=ANSWER)
     except (OSError, ValueError) as error:
-        raise VigieError(N_("The Dask scheduler at {uri} does not answer ({reason})."), uri=address, reason=error) from error
+        raise VigieError(
+            N_("The Dask scheduler at {uri} does not answer ({reason})."), uri=address, reason=error
+        ) from error
     with client:
         try:
             client.wait_for_workers(1, timeout=ANSWER)
@@ -174,13 +191,18 @@ class _Spread:
 
 
 def _gone() -> VigieError:
-    return VigieError(N_("The Dask scheduler went away; what is finished is kept, the same command goes on from there."))
+    return VigieError(
+        N_("The Dask scheduler went away; what is finished is kept, the same command goes on from there.")
+    )
 
 
 def _lost(batch: Batch) -> Done:
     """Nothing is written: the next attempt tries the batch again."""
-    reason = str(Text(N_("The workers that scored batch {number} died; it is tried again the next time."), {"number": batch.number}))
+    reason = str(
+        Text(
+            N_("The workers that scored batch {number} died; it is tried again the next time."),
+            {"number": batch.number},
+        )
+    )
     files = [unit.name for unit in batch.units]
     return Done(batch.number, len(files), batch.size, skipped=tuple((file, reason) for file in files))
-
-

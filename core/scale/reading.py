@@ -57,7 +57,9 @@ def _tiles(place: Path, files: list[str], skipped: list[Skipped]) -> Iterator[Ma
     dataset = _netmob(place, files, (), skipped)
     there = set(dataset.entities) if dataset is not None else set()
     known = {each.file for each in skipped[before:]} | {named[entity] for entity in there}
-    skipped += [Skipped(path, Text(N_("{file}: the file is empty."), {"file": path})) for path in files if path not in known]
+    skipped += [
+        Skipped(path, Text(N_("{file}: the file is empty."), {"file": path})) for path in files if path not in known
+    ]
     if dataset is not None:
         yield Material(dataset, "", named)
 
@@ -93,7 +95,9 @@ def _dataset(place: Path, unit: Unit, skipped: list[Skipped]) -> Dataset | None:
 
 
 def _netmob(place: Path, files: list[str], tiles: Sequence[str], skipped: list[Skipped]) -> Dataset | None:
-    """Files of tiles, without looking at their bytes first: the reader takes numbers and nothing else. None where no row is left."""
+    """Files of tiles, without looking at their bytes first: the reader takes numbers and nothing else. None where no
+    row is left.
+    """
     path_of = {path.rpartition("/")[2]: path for path in files}
     sources = [Source(place / path, name, "netmob") for name, path in path_of.items()]
     refused: list[Skipped] = []
@@ -118,7 +122,7 @@ def _called(refused: list[Skipped], path_of: Mapping[str, str]) -> list[Skipped]
 
 
 def _unreadable(path: str, error: Exception) -> Skipped:
-    reason = error.strerror if isinstance(error, OSError) and error.strerror else f"{type(error).__name__}: {error}"[:200]
+    reason = (
+        error.strerror if isinstance(error, OSError) and error.strerror else f"{type(error).__name__}: {error}"[:200]
+    )
     return Skipped(path, Text(N_("{file}: cannot be read ({reason})."), {"file": path, "reason": reason}))
-
-

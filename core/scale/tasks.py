@@ -1,4 +1,6 @@
-"""What a worker does: learn what is usual in a group, score a batch. What is finished is a file, and is not done again."""
+"""What a worker does: learn what is usual in a group, score a batch. What is finished is a file, and is not done
+again.
+"""
 
 import json
 from collections.abc import Sequence
@@ -33,10 +35,19 @@ MOMENT = pa.timestamp("us")
 OF_SCORES = pa.schema(
     {"file": WORD, "entity": WORD, "row": pa.int32(), "time": MOMENT, "score": pa.float32(), "anomaly": pa.bool_()}
 )
-OF_SUMMARY = pa.schema({
-    "file": pa.string(), "entity": pa.string(), "rows": pa.int32(), "first": MOMENT, "last": MOMENT,
-    "max_score": pa.float32(), "anomalies": pa.int32(), "first_anomaly": MOMENT, "last_anomaly": MOMENT,
-})  # fmt: skip
+OF_SUMMARY = pa.schema(
+    {
+        "file": pa.string(),
+        "entity": pa.string(),
+        "rows": pa.int32(),
+        "first": MOMENT,
+        "last": MOMENT,
+        "max_score": pa.float32(),
+        "anomalies": pa.int32(),
+        "first_anomaly": MOMENT,
+        "last_anomaly": MOMENT,
+    }
+)
 
 
 @dataclass(frozen=True)
@@ -102,7 +113,11 @@ def _fitted(work: Work, datasets: Sequence[Dataset]) -> SequenceModel:
     model = SequenceModel(copy(work.fit.detector), Scaling(work.fit.scaling, work.fit.counts))
     model.columns_, model.unit_, model.profile_ = first.columns, first.unit, first.profile
     model.step_seconds_ = first.step.total_seconds() if first.step else None
-    like = [each for each in datasets if (each.columns, each.profile, each.unit) == (first.columns, first.profile, first.unit)]
+    like = [
+        each
+        for each in datasets
+        if (each.columns, each.profile, each.unit) == (first.columns, first.profile, first.unit)
+    ]
     model.fit_series([series.values for each in like for series in series_of(each)])
     model.threshold_ = alarm_threshold(model.calibration_, work.fit.rate).value
     return model
@@ -145,11 +160,19 @@ def finished(work: Work, batch: Batch) -> Done | None:
         return None
     note = json.loads((metadata or {}).get(NOTE, b"{}"))
     if (note.get("manifest"), note.get("inputs")) != (work.manifest, batch.digest):
-        raise BadData(N_("{file} holds results of something else; choose another folder, or delete it."), file=str(path))
+        raise BadData(
+            N_("{file} holds results of something else; choose another folder, or delete it."), file=str(path)
+        )
     return Done(
-        batch.number, len(_files(batch)), batch.size, note["series"], note["rows"], note["anomalies"],
-        tuple((file, reason) for file, reason in note["skipped"]), fresh=False,
-    )  # fmt: skip
+        batch.number,
+        len(_files(batch)),
+        batch.size,
+        note["series"],
+        note["rows"],
+        note["anomalies"],
+        tuple((file, reason) for file, reason in note["skipped"]),
+        fresh=False,
+    )
 
 
 def _text(name: str) -> str:
@@ -166,7 +189,11 @@ def _fits(model: SequenceModel, material: Material, skipped: list[Skipped]) -> b
     try:
         require_like(material.dataset, model.columns_, model.profile_, model.unit_)
     except BadData as error:
-        names = [material.name] if material.name else sorted({material.file(entity) for entity in material.dataset.entities})
+        names = (
+            [material.name]
+            if material.name
+            else sorted({material.file(entity) for entity in material.dataset.entities})
+        )
         skipped += [Skipped(name, error.text) for name in names]
         return False
     return True
@@ -185,16 +212,28 @@ def _judged(model: SequenceModel, materials: Sequence[Material], threshold: floa
 def _kept(work: Work, batch: Batch, judged: Sequence[Judged], skipped: Sequence[tuple[str, str]]) -> Done:
     """Write what was found: the summary first, the scores last, because they say that the batch is finished."""
     done = Done(
-        batch.number, len(_files(batch)), batch.size, len(judged), sum(len(each.anomaly) for each in judged),
-        sum(int(each.anomaly.sum()) for each in judged), tuple(skipped),
-    )  # fmt: skip
+        batch.number,
+        len(_files(batch)),
+        batch.size,
+        len(judged),
+        sum(len(each.anomaly) for each in judged),
+        sum(int(each.anomaly.sum()) for each in judged),
+        tuple(skipped),
+    )
     note = {
-        "manifest": work.manifest, "inputs": batch.digest, "series": done.series, "rows": done.rows,
-        "anomalies": done.anomalies, "skipped": done.skipped,
-    }  # fmt: skip
+        "manifest": work.manifest,
+        "inputs": batch.digest,
+        "series": done.series,
+        "rows": done.rows,
+        "anomalies": done.anomalies,
+        "skipped": done.skipped,
+    }
     place = work.part(batch.number)
     place.mkdir(exist_ok=True)
-    for name, table in ((SUMMARY, _summary(judged)), (SCORES, _scores(judged).replace_schema_metadata({NOTE: json.dumps(note)}))):
+    for name, table in (
+        (SUMMARY, _summary(judged)),
+        (SCORES, _scores(judged).replace_schema_metadata({NOTE: json.dumps(note)})),
+    ):
         with written(place / name) as draft:
             pyarrow.parquet.write_table(table, draft, compression="zstd")
     return done
@@ -214,13 +253,15 @@ def _scores(judged: Sequence[Judged]) -> pa.Table:
             "anomaly": np.concatenate([each.anomaly for each in judged]),
         },
         schema=OF_SCORES,
-    )  # fmt: skip
+    )
 
 
 def _words(words: list[str], lengths: list[int]) -> pa.Array:
     """Each word as many times as its series has rows."""
     names, codes = np.unique(np.asarray(words, dtype=object), return_inverse=True)
-    return pa.DictionaryArray.from_arrays(np.repeat(codes.astype(np.int32), lengths), pa.array(names.tolist(), pa.string()))
+    return pa.DictionaryArray.from_arrays(
+        np.repeat(codes.astype(np.int32), lengths), pa.array(names.tolist(), pa.string())
+    )
 
 
 def _summary(judged: Sequence[Judged]) -> pa.Table:
@@ -228,10 +269,17 @@ def _summary(judged: Sequence[Judged]) -> pa.Table:
     rows = []
     for each in judged:
         times, hits = each.times, np.flatnonzero(each.anomaly)
-        rows.append({
-            "file": each.file, "entity": each.entity, "rows": len(times), "first": times[0].as_py(), "last": times[-1].as_py(),
-            "max_score": float(each.scored.score.max()), "anomalies": len(hits),
-            "first_anomaly": times[int(hits[0])].as_py() if len(hits) else None,
-            "last_anomaly": times[int(hits[-1])].as_py() if len(hits) else None,
-        })  # fmt: skip
+        rows.append(
+            {
+                "file": each.file,
+                "entity": each.entity,
+                "rows": len(times),
+                "first": times[0].as_py(),
+                "last": times[-1].as_py(),
+                "max_score": float(each.scored.score.max()),
+                "anomalies": len(hits),
+                "first_anomaly": times[int(hits[0])].as_py() if len(hits) else None,
+                "last_anomaly": times[int(hits[-1])].as_py() if len(hits) else None,
+            }
+        )
     return pa.Table.from_pylist(rows, schema=OF_SUMMARY)

@@ -54,7 +54,11 @@ class Work:
         if self.fit is None:
             return self.out / MODEL
         readable = "".join(letter if letter.isalnum() else "-" for letter in group)[:60]
-        return self.out / "models" / f"{readable}-{hashlib.sha256(group.encode(errors='surrogateescape')).hexdigest()[:8]}.skops"
+        return (
+            self.out
+            / "models"
+            / f"{readable}-{hashlib.sha256(group.encode(errors='surrogateescape')).hexdigest()[:8]}.skops"
+        )
 
     def part(self, number: int) -> Path:
         """The folder of a batch."""
@@ -103,21 +107,28 @@ def _check(out: Path, manifest: Mapping[str, Any]) -> None:
     place = out / MANIFEST
     if not place.exists():
         if any(not each.name.startswith(".") for each in out.iterdir()):
-            raise BadOption(N_("{file}: not empty, and without {value}; choose a folder that is empty or holds earlier results."), file=str(out), value=MANIFEST)
+            raise BadOption(
+                N_("{file}: not empty, and without {value}; choose a folder that is empty or holds earlier results."),
+                file=str(out),
+                value=MANIFEST,
+            )
         with written(place) as draft:
             draft.write_text(json.dumps(manifest, indent=2, ensure_ascii=False), encoding="utf-8")
         return
     try:
         there = json.loads(place.read_text(encoding="utf-8"))
     except ValueError as error:
-        raise BadData(N_("{file}: damaged ({reason}); choose another folder."), file=str(place), reason=error) from error
+        raise BadData(
+            N_("{file}: damaged ({reason}); choose another folder."), file=str(place), reason=error
+        ) from error
     asked = json.loads(json.dumps(manifest))
     differing = [name for name in {**there, **asked} if there.get(name) != asked.get(name)]
     if differing:
         raise BadData(
             N_("{file} holds results of something else: {differs}. Choose another folder, or delete it to begin anew."),
-            file=str(out), differs="; ".join(f"{name}: {_short(there.get(name))} ≠ {_short(asked.get(name))}" for name in differing),
-        )  # fmt: skip
+            file=str(out),
+            differs="; ".join(f"{name}: {_short(there.get(name))} ≠ {_short(asked.get(name))}" for name in differing),
+        )
 
 
 def _short(value: object) -> str:

@@ -43,7 +43,9 @@ class Datasets:
         self.folder = folder
 
     def save(self, dataset: Dataset, user: str = "") -> str:
-        """Store the dataset, for `user`; its digest. A crash in the middle leaves nothing that `load` would take for whole."""
+        """Store the dataset, for `user`; its digest. A crash in the middle leaves nothing that `load` would take for
+        whole.
+        """
         self._store(dataset)
         if user:
             self._of(user).mkdir(parents=True, exist_ok=True)
@@ -89,9 +91,14 @@ class Datasets:
         described = json.loads((place / "dataset.json").read_text(encoding="utf-8"))
         when = datetime.fromtimestamp(place.stat().st_mtime, UTC)
         return Stored(
-            place.name, tuple(described["files"]), described["layout"], described["rows"], described["entities"],
-            len(described["recipe"]), when.isoformat(timespec="seconds"),
-        )  # fmt: skip
+            place.name,
+            tuple(described["files"]),
+            described["layout"],
+            described["rows"],
+            described["entities"],
+            len(described["recipe"]),
+            when.isoformat(timespec="seconds"),
+        )
 
 
 def _rows(dataset: Dataset) -> pa.Table:
@@ -110,22 +117,37 @@ def _rows(dataset: Dataset) -> pa.Table:
 
 def _described(dataset: Dataset) -> dict[str, Any]:
     return {
-        "digest": dataset.digest, "layout": dataset.layout, "unit": dataset.unit, "profile": dataset.profile,
-        "step": None if dataset.step is None else dataset.step.total_seconds(), "day_start": dataset.day_start,
-        "files": list(dataset.files), "source": dataset.source, "rows": len(dataset),
-        "entities": len(dataset.entities), "recipe": [repair.to_json() for repair in dataset.recipe],
+        "digest": dataset.digest,
+        "layout": dataset.layout,
+        "unit": dataset.unit,
+        "profile": dataset.profile,
+        "step": None if dataset.step is None else dataset.step.total_seconds(),
+        "day_start": dataset.day_start,
+        "files": list(dataset.files),
+        "source": dataset.source,
+        "rows": len(dataset),
+        "entities": len(dataset.entities),
+        "recipe": [repair.to_json() for repair in dataset.recipe],
         "notes": [
-            {"kind": note.kind, "count": note.count, "template": note.text.template,
-             "values": dict(note.text.values), "where": [dict(place) for place in note.where]}
+            {
+                "kind": note.kind,
+                "count": note.count,
+                "template": note.text.template,
+                "values": dict(note.text.values),
+                "where": [dict(place) for place in note.where],
+            }
             for note in dataset.notes
         ],
-    }  # fmt: skip
+    }
 
 
 def _dataset(rows: pa.Table, described: dict[str, Any]) -> Dataset:
     time = rows["time"].to_pandas()
     index = pd.MultiIndex.from_arrays(
-        [rows["entity"].to_pandas(), pd.DatetimeIndex(time) if pd.api.types.is_datetime64_dtype(time) else pd.Index(time)],
+        [
+            rows["entity"].to_pandas(),
+            pd.DatetimeIndex(time) if pd.api.types.is_datetime64_dtype(time) else pd.Index(time),
+        ],
         names=["entity", "time"],
     )
     found = {part: _part(rows, part, index) for part in (*PARTS, "labels")}
@@ -133,15 +155,19 @@ def _dataset(rows: pa.Table, described: dict[str, Any]) -> Dataset:
     return Dataset(
         **found,
         labels=None if labels is None else labels["label"],
-        layout=described["layout"], unit=described["unit"], profile=described["profile"],
+        layout=described["layout"],
+        unit=described["unit"],
+        profile=described["profile"],
         step=None if described["step"] is None else pd.Timedelta(seconds=described["step"]),
-        day_start=described["day_start"], files=tuple(described["files"]), source=described["source"],
+        day_start=described["day_start"],
+        files=tuple(described["files"]),
+        source=described["source"],
         recipe=tuple(Repair(each["kind"], each["settings"]) for each in described["recipe"]),
         notes=tuple(
             Finding(each["kind"], each["count"], Text(each["template"], each["values"]), tuple(each["where"]))
             for each in described["notes"]
         ),
-    )  # fmt: skip
+    )
 
 
 def _part(rows: pa.Table, part: str, index: pd.MultiIndex) -> pd.DataFrame | None:

@@ -1,4 +1,6 @@
-"""Drivers known in advance, stored once under their digest: a Parquet file per table and a JSON file of what they are."""
+"""Drivers known in advance, stored once under their digest: a Parquet file per table and a JSON file of what they
+are.
+"""
 
 import hashlib
 import json
@@ -24,7 +26,9 @@ class DriverStore:
         self.folder = folder
 
     def save(self, tables: Sequence[DriverTable]) -> str:
-        """Store the tables in their order; the digest of them all. A crash in the middle leaves nothing `load` would take for whole."""
+        """Store the tables in their order; the digest of them all. A crash in the middle leaves nothing `load` would
+        take for whole.
+        """
         digest = hashlib.sha256("".join(table.digest for table in tables).encode()).hexdigest()
         place = self.folder / digest
         if place.is_dir():
@@ -59,13 +63,19 @@ class DriverStore:
 
 def _described(table: DriverTable) -> dict[str, Any]:
     return {
-        "kind": table.kind, "file": table.file,
+        "kind": table.kind,
+        "file": table.file,
         "notes": [
-            {"kind": note.kind, "count": note.count, "template": note.text.template,
-             "values": dict(note.text.values), "where": [dict(place) for place in note.where]}
+            {
+                "kind": note.kind,
+                "count": note.count,
+                "template": note.text.template,
+                "values": dict(note.text.values),
+                "where": [dict(place) for place in note.where],
+            }
             for note in table.notes
         ],
-    }  # fmt: skip
+    }
 
 
 def _table(path: Path, described: dict[str, Any]) -> DriverTable:

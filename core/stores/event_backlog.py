@@ -62,7 +62,9 @@ class Backlog:
             lock.release()
 
     def batch(self) -> list[Line]:
-        """The next lines, at most LINES and about BYTES; a last line without its end is waited for, as somebody may be writing it."""
+        """The next lines, at most LINES and about BYTES; a last line without its end is waited for, as somebody may
+        be writing it.
+        """
         found: list[Line] = []
         size = 0
         for line in self._waiting():
@@ -84,7 +86,12 @@ class Backlog:
 
     def refuse(self, line: Line, reason: str) -> None:
         """Write down a line that will never be taken, and why; twice where a crash comes before `advance`."""
-        note = {"file": line.file, "id": line.id, "reason": reason[:SHOWN], "line": line.text[:SHOWN].decode(errors="replace")}
+        note = {
+            "file": line.file,
+            "id": line.id,
+            "reason": reason[:SHOWN],
+            "line": line.text[:SHOWN].decode(errors="replace"),
+        }
         with self._refused.open("ab") as file:
             file.write(json.dumps(note).encode() + b"\n")
 

@@ -19,20 +19,33 @@ MAPPING: dict[str, Any] = {
         ID: KEYWORD,
         "service": {"properties": {"name": KEYWORD}},
         **dict.fromkeys(
-            ("event", "application_name", "user", "model_name", "model_version", "run_id", "status", "log_level", "error_type",
-             "error_message"), KEYWORD,
+            (
+                "event",
+                "application_name",
+                "user",
+                "model_name",
+                "model_version",
+                "run_id",
+                "status",
+                "log_level",
+                "error_type",
+                "error_message",
+            ),
+            KEYWORD,
         ),
         **dict.fromkeys(("response_time", "cpu_usage", "memory_usage"), NUMBER),
         "emissions_kg": {"type": "double"},
         "details": {
             "properties": {
-                **dict.fromkeys(("anomalies_count", "noise_points_count", "successful_predictions", "failed_predictions"), COUNT),
+                **dict.fromkeys(
+                    ("anomalies_count", "noise_points_count", "successful_predictions", "failed_predictions"), COUNT
+                ),
                 "anomalies_by_entity": {"properties": {"entity": KEYWORD, "count": COUNT}},
                 "inputs": {"type": "flattened", "ignore_above": 1024},
             }
         },
     },
-}  # fmt: skip
+}
 TEMPLATE: dict[str, Any] = {
     "index_patterns": [f"{STREAM}*"],
     "data_stream": {},

@@ -65,7 +65,9 @@ class EventStream:
         """The stream that the settings name; None where they name none."""
         if not given.elastic_deployment_endpoint:
             return None
-        return cls(folder, given.elastic_deployment_endpoint, given.elastic_username, given.elastic_password.get_secret_value())
+        return cls(
+            folder, given.elastic_deployment_endpoint, given.elastic_username, given.elastic_password.get_secret_value()
+        )
 
     # ---- what the health page asks ----------------------------------------------------------------------------------
 
@@ -135,7 +137,9 @@ class EventStream:
         self._template_made = True
 
     def _send(self, lines: list[Line]) -> tuple[int, str]:
-        """Send one batch and note what is done with: how many were taken, and why the rest has to wait ("" without rest)."""
+        """Send one batch and note what is done with: how many were taken, and why the rest has to wait ("" without
+        rest).
+        """
         outcomes = self._outcomes(lines)
         done = list(takewhile(lambda pair: not pair[1].wait, zip(lines, outcomes, strict=True)))
         refused = [(line, outcome.refused) for line, outcome in done if outcome.refused]
@@ -157,7 +161,9 @@ class EventStream:
                 documents[place] = document(line.text, line.id)
             except ValueError as error:
                 found[place] = Outcome(refused=f"not an event: {error}")
-        operations = [part for place, body in documents.items() for part in ({"create": {"_id": lines[place].id}}, body)]
+        operations = [
+            part for place, body in documents.items() for part in ({"create": {"_id": lines[place].id}}, body)
+        ]
         only = {"require_data_stream": True} if self._template_refused else {}
         answers = self._client().bulk(index=STREAM, operations=operations, **only)["items"] if operations else []
         for place, answer in zip(documents, answers, strict=True):
@@ -181,12 +187,16 @@ class EventStream:
         return Reading(events, len(sources) > most, skipped, strange)
 
     def _newest(self, since: datetime | None, most: int) -> Iterator[Mapping[str, Any]]:
-        """Documents, the newest first, page by page; what arrives meanwhile is newer than the page and does not disturb."""
+        """Documents, the newest first, page by page; what arrives meanwhile is newer than the page and does not
+        disturb.
+        """
         asked: dict[str, Any] = {"query": {"range": {"@timestamp": {"gte": stamp(since)}}}} if since else {}
         asked |= {"sort": [{"@timestamp": "desc"}, {ID: "desc"}], "track_total_hits": False}
         while most > 0:
             asked["size"] = min(PAGE, most)
-            hits = self._asked(lambda client: client.search(index=STREAM, ignore_unavailable=True, **asked))["hits"]["hits"]
+            hits = self._asked(lambda client: client.search(index=STREAM, ignore_unavailable=True, **asked))["hits"][
+                "hits"
+            ]
             yield from (hit["_source"] for hit in hits)
             if len(hits) < asked["size"]:
                 return
@@ -205,7 +215,11 @@ class EventStream:
         with self._connecting:
             if self._connected is None:
                 self._connected = Elasticsearch(
-                    self._address, basic_auth=self._credentials, request_timeout=REQUEST, max_retries=0, retry_on_timeout=False
+                    self._address,
+                    basic_auth=self._credentials,
+                    request_timeout=REQUEST,
+                    max_retries=0,
+                    retry_on_timeout=False,
                 )
             return self._connected
 

@@ -10,13 +10,27 @@ import pyarrow.json
 from core.stores.events import Event, Events, began_before, stamp
 
 BLOCK = 8 << 20  # bytes
-WORDS = ("event", "application_name", "user", "model_name", "model_version", "run_id", "status", "error_type", "error_message")
+WORDS = (
+    "event",
+    "application_name",
+    "user",
+    "model_name",
+    "model_version",
+    "run_id",
+    "status",
+    "error_type",
+    "error_message",
+)
 NUMBERS = ("response_time", "cpu_usage", "memory_usage", "emissions_kg")
 COUNTS = pa.list_(pa.struct([("entity", pa.string()), ("count", pa.int64())]))
 SCHEMA = pa.schema(
-    [("timestamp", pa.string()), *((name, pa.string()) for name in WORDS), *((name, pa.float64()) for name in NUMBERS),
-     ("details", pa.struct([("anomalies_by_entity", COUNTS)]))]
-)  # fmt: skip
+    [
+        ("timestamp", pa.string()),
+        *((name, pa.string()) for name in WORDS),
+        *((name, pa.float64()) for name in NUMBERS),
+        ("details", pa.struct([("anomalies_by_entity", COUNTS)])),
+    ]
+)
 
 
 def of_events(events: Iterable[Event]) -> pa.Table:
@@ -25,7 +39,9 @@ def of_events(events: Iterable[Event]) -> pa.Table:
 
 
 def of_log(log: Events, since: datetime | None = None, most: int = 500_000) -> tuple[pa.Table, bool]:
-    """The events of the log that began at `since` or later, and whether there were more than the last `most`, which are kept."""
+    """The events of the log that began at `since` or later, and whether there were more than the last `most`, which
+    are kept.
+    """
     parts: deque[pa.Table] = deque()
     kept = seen = 0
     for block in _blocks(log, since):
@@ -49,11 +65,17 @@ def _blocks(log: Events, since: datetime | None) -> Iterator[list[bytes]]:
     for path in log.files_since(since):
         with path.open("rb") as file:
             while lines := file.readlines(BLOCK):
-                yield lines if since is None else [line for line in lines if not began_before(line, stamp(since).encode())]
+                yield (
+                    lines
+                    if since is None
+                    else [line for line in lines if not began_before(line, stamp(since).encode())]
+                )
 
 
 def _columns(lines: list[bytes]) -> pa.Table:
-    """The events of these lines; where one of them is no JSON of an event, they are read one by one and it is left out."""
+    """The events of these lines; where one of them is no JSON of an event, they are read one by one and it is left
+    out.
+    """
     if not lines:
         return SCHEMA.empty_table()
     whole = b"".join(lines)

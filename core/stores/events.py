@@ -1,4 +1,6 @@
-"""One event per action, in one schema, as JSON lines. Telemetry never costs a result: a log that cannot be written warns."""
+"""One event per action, in one schema, as JSON lines. Telemetry never costs a result: a log that cannot be written
+warns.
+"""
 
 import json
 import logging
@@ -32,7 +34,9 @@ class Details(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     anomalies_count: int | None = Field(None, ge=0)
-    anomalies_by_entity: list[EntityCount] | None = Field(None, description="The entities with most anomalies, at most 50.")
+    anomalies_by_entity: list[EntityCount] | None = Field(
+        None, description="The entities with most anomalies, at most 50."
+    )
     noise_points_count: int | None = Field(None, ge=0)
     successful_predictions: int | None = Field(None, ge=0)
     failed_predictions: int | None = Field(None, ge=0)
@@ -98,7 +102,9 @@ class Events:
 
     def files_since(self, since: datetime | None) -> list[Path]:
         """The files that may hold events of `since` or later."""
-        first = "" if since is None else f"events-{since - timedelta(days=1):%Y-%m}"  # the writer's zone named the month
+        first = (
+            "" if since is None else f"events-{since - timedelta(days=1):%Y-%m}"
+        )  # the writer's zone named the month
         return [path for path in self.files() if path.stem >= first]
 
 

@@ -74,7 +74,9 @@ class Receipt:
 
 
 class FeedbackStore:
-    """Records below `folder`: `v1/date=…/<id>.json`, and `waiting/<id>.json` until the bucket has them, where there is one."""
+    """Records below `folder`: `v1/date=…/<id>.json`, and `waiting/<id>.json` until the bucket has them, where there
+    is one.
+    """
 
     def __init__(self, folder: Path, bucket: Bucket | None = None) -> None:
         self.folder, self.bucket = folder, bucket
@@ -108,7 +110,9 @@ class FeedbackStore:
 
     def read(self) -> list[Feedback]:
         """Every record, sent or waiting, oldest first; what is no record is left out with a warning."""
-        found = {path.stem: path for pattern in ("waiting/*.json", "v1/date=*/*.json") for path in self.folder.glob(pattern)}
+        found = {
+            path.stem: path for pattern in ("waiting/*.json", "v1/date=*/*.json") for path in self.folder.glob(pattern)
+        }
         known = {name: self._known.get(name) or _read(path) for name, path in found.items()}
         self._known = {name: record for name, record in known.items() if record is not None}
         return sorted(self._known.values(), key=lambda record: (record.time, record.id))
@@ -144,7 +148,9 @@ class FeedbackStore:
         self._next_look = 0.0
 
     def send(self) -> int:
-        """Send what waits, oldest first, until the bucket does not answer; how many were sent. Twice changes nothing."""
+        """Send what waits, oldest first, until the bucket does not answer; how many were sent. Twice changes
+        nothing.
+        """
         if self.bucket is None:
             return 0
         waiting = [(record, path) for path in (self.folder / "waiting").glob("*.json") if (record := _read(path))]
@@ -180,7 +186,9 @@ class FeedbackStore:
                 yield key
 
     def _accepted(self, key: str, body: bytes) -> bool:
-        """Whether `body` is the record that `key` says; it is kept then. Whoever may write to the bucket may write anything."""
+        """Whether `body` is the record that `key` says; it is kept then. Whoever may write to the bucket may write
+        anything.
+        """
         try:
             record = Feedback.model_validate_json(body)
         except ValueError:

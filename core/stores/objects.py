@@ -18,12 +18,18 @@ REFUSALS = {
     "SignatureDoesNotMatch": N_("S3 does not accept the secret key ({code}): check AWS_SECRET_KEY."),
     "ExpiredToken": N_("The keys for S3 have expired ({code})."),
     "InvalidToken": N_("S3 does not accept the session token ({code})."),
-    "AccessDenied": N_("S3 does not let these keys into the bucket {bucket} ({code}): they need to list, get and put objects."),
+    "AccessDenied": N_(
+        "S3 does not let these keys into the bucket {bucket} ({code}): they need to list, get and put objects."
+    ),
     "403": N_("S3 does not let these keys into the bucket {bucket} ({code}): they need to list, get and put objects."),
     "NoSuchBucket": N_("There is no bucket {bucket} ({code}): check S3_BUCKET_NAME."),
     "PermanentRedirect": N_("The bucket {bucket} is in another region than {region} ({code}): check S3_REGION_NAME."),
-    "AuthorizationHeaderMalformed": N_("The bucket {bucket} is in another region than {region} ({code}): check S3_REGION_NAME."),
-    "IllegalLocationConstraintException": N_("The bucket {bucket} is in another region than {region} ({code}): check S3_REGION_NAME."),
+    "AuthorizationHeaderMalformed": N_(
+        "The bucket {bucket} is in another region than {region} ({code}): check S3_REGION_NAME."
+    ),
+    "IllegalLocationConstraintException": N_(
+        "The bucket {bucket} is in another region than {region} ({code}): check S3_REGION_NAME."
+    ),
     "RequestTimeTooSkewed": N_("The clock of this machine differs from that of S3 ({code})."),
 }
 """By S3's own code. Everything else may pass by itself."""
@@ -98,14 +104,21 @@ class Bucket:
         from botocore.config import Config  # type: ignore[import-untyped]
 
         config = Config(
-            connect_timeout=CONNECT, read_timeout=READ, retries={"total_max_attempts": 2, "mode": "standard"},
+            connect_timeout=CONNECT,
+            read_timeout=READ,
+            retries={"total_max_attempts": 2, "mode": "standard"},
             s3={"addressing_style": "path"} if self.endpoint else {},
-            request_checksum_calculation="when_required", response_checksum_validation="when_required",  # stores other than Amazon's
-        )  # fmt: skip
+            request_checksum_calculation="when_required",
+            response_checksum_validation="when_required",  # stores other than Amazon's
+        )
         return Session().client(
-            "s3", region_name=self.region or None, endpoint_url=self.endpoint or None, config=config,
-            aws_access_key_id=self.access_key or None, aws_secret_access_key=self.secret_key or None,
-        )  # fmt: skip
+            "s3",
+            region_name=self.region or None,
+            endpoint_url=self.endpoint or None,
+            config=config,
+            aws_access_key_id=self.access_key or None,
+            aws_secret_access_key=self.secret_key or None,
+        )
 
     @contextmanager
     def _told(self) -> Iterator[None]:

@@ -150,9 +150,11 @@ class Queue:
     def _unreachable(self) -> Unreachable:
         place = urlsplit(self.url).hostname if self.url else str(self.folder / "jobs.db")
         return Unreachable(
-            N_("The queue of slow work ({place}) does not answer. Results on record can be seen; new work has to wait."),
+            N_(
+                "The queue of slow work ({place}) does not answer. Results on record can be seen; new work has to wait."
+            ),
             place=place,
-        )  # fmt: skip
+        )
 
 
 def _pool(url: str) -> Any:
@@ -161,7 +163,9 @@ def _pool(url: str) -> Any:
     from redis.backoff import NoBackoff
     from redis.retry import Retry
 
-    return ConnectionPool.from_url(url, socket_timeout=PATIENCE, socket_connect_timeout=PATIENCE / 2, retry=Retry(NoBackoff(), 0))
+    return ConnectionPool.from_url(
+        url, socket_timeout=PATIENCE, socket_connect_timeout=PATIENCE / 2, retry=Retry(NoBackoff(), 0)
+    )
 
 
 def _done_elsewhere(*words: str) -> None:

@@ -15,18 +15,39 @@ LEGEND = {"addTooltip": True, "addLegend": True, "legendPosition": "right", "tru
 
 def lines() -> list[dict[str, Any]]:
     """Every saved object: the data view, the panels, the dashboards."""
-    return [data_view(), *(each for panels in DASHBOARDS.values() for each, _ in panels), *(dashboard(name) for name in DASHBOARDS)]
+    return [
+        data_view(),
+        *(each for panels in DASHBOARDS.values() for each, _ in panels),
+        *(dashboard(name) for name in DASHBOARDS),
+    ]
 
 
 def data_view() -> dict[str, Any]:
-    attributes = {"title": "vigie-events*", "name": "Vigie events", "timeFieldName": "@timestamp", "fields": "[]",
-                  "fieldAttrs": "{}", "fieldFormatMap": "{}", "runtimeFieldMap": "{}", "sourceFilters": "[]"}  # fmt: skip
+    attributes = {
+        "title": "vigie-events*",
+        "name": "Vigie events",
+        "timeFieldName": "@timestamp",
+        "fields": "[]",
+        "fieldAttrs": "{}",
+        "fieldFormatMap": "{}",
+        "runtimeFieldMap": "{}",
+        "sourceFilters": "[]",
+    }
     return saved("index-pattern", VIEW, attributes, [], "8.0.0")
 
 
-def saved(kind: str, identity: str, attributes: dict[str, Any], references: list[dict[str, str]], version: str) -> dict[str, Any]:
-    return {"id": identity, "type": kind, "attributes": attributes, "references": references, "managed": False,
-            "coreMigrationVersion": "8.8.0", "typeMigrationVersion": version}  # fmt: skip
+def saved(
+    kind: str, identity: str, attributes: dict[str, Any], references: list[dict[str, str]], version: str
+) -> dict[str, Any]:
+    return {
+        "id": identity,
+        "type": kind,
+        "attributes": attributes,
+        "references": references,
+        "managed": False,
+        "coreMigrationVersion": "8.8.0",
+        "typeMigrationVersion": version,
+    }
 
 
 # ---- aggregations ---------------------------------------------------------------------------------------------------
@@ -40,61 +61,152 @@ def metric(number: int, kind: str, field: str = "", label: str = "", **params: A
 
 def terms(number: int, schema: str, field: str, label: str, size: int = 20, order: str = "1") -> dict[str, Any]:
     """One bucket per value of `field`, those with the highest metric `order` first."""
-    params = {"field": field, "customLabel": label, "orderBy": order, "order": "desc", "size": size, "otherBucket": False,
-              "otherBucketLabel": "Other", "missingBucket": False, "missingBucketLabel": "Missing"}  # fmt: skip
+    params = {
+        "field": field,
+        "customLabel": label,
+        "orderBy": order,
+        "order": "desc",
+        "size": size,
+        "otherBucket": False,
+        "otherBucketLabel": "Other",
+        "missingBucket": False,
+        "missingBucketLabel": "Missing",
+    }
     return {"id": str(number), "enabled": True, "type": "terms", "schema": schema, "params": params}
 
 
 def over_time(number: int) -> dict[str, Any]:
-    params = {"field": "@timestamp", "useNormalizedEsInterval": True, "scaleMetricValues": False, "interval": "auto",
-              "drop_partials": False, "min_doc_count": 1, "extended_bounds": {}}  # fmt: skip
+    params = {
+        "field": "@timestamp",
+        "useNormalizedEsInterval": True,
+        "scaleMetricValues": False,
+        "interval": "auto",
+        "drop_partials": False,
+        "min_doc_count": 1,
+        "extended_bounds": {},
+    }
     return {"id": str(number), "enabled": True, "type": "date_histogram", "schema": "segment", "params": params}
 
 
 # ---- panels ---------------------------------------------------------------------------------------------------------
 
 
-def panel(identity: str, title: str, kind: str, aggs: list[dict[str, Any]], params: dict[str, Any], query: str = "") -> dict[str, Any]:
-    search = SEARCH | {"query": {"query": query, "language": "kuery"}, "indexRefName": "kibanaSavedObjectMeta.searchSourceJSON.index"}
+def panel(
+    identity: str, title: str, kind: str, aggs: list[dict[str, Any]], params: dict[str, Any], query: str = ""
+) -> dict[str, Any]:
+    search = SEARCH | {
+        "query": {"query": query, "language": "kuery"},
+        "indexRefName": "kibanaSavedObjectMeta.searchSourceJSON.index",
+    }
     attributes = {
-        "title": f"Vigie · {title}", "description": "", "version": 1, "uiStateJSON": "{}",
+        "title": f"Vigie · {title}",
+        "description": "",
+        "version": 1,
+        "uiStateJSON": "{}",
         "visState": json.dumps({"title": f"Vigie · {title}", "type": kind, "aggs": aggs, "params": params}),
         "kibanaSavedObjectMeta": {"searchSourceJSON": json.dumps(search)},
-    }  # fmt: skip
+    }
     reference = {"id": VIEW, "name": "kibanaSavedObjectMeta.searchSourceJSON.index", "type": "index-pattern"}
     return saved("visualization", f"vigie-{identity}", attributes, [reference], "8.5.0")
 
 
 def table(identity: str, title: str, aggs: list[dict[str, Any]], query: str = "") -> dict[str, Any]:
-    params = {"perPage": 10, "showPartialRows": False, "showMetricsAtAllLevels": False, "showTotal": False, "totalFunc": "sum",
-              "percentageCol": "", "showToolbar": True, "autoFitRowToContent": True}  # fmt: skip
+    params = {
+        "perPage": 10,
+        "showPartialRows": False,
+        "showMetricsAtAllLevels": False,
+        "showTotal": False,
+        "totalFunc": "sum",
+        "percentageCol": "",
+        "showToolbar": True,
+        "autoFitRowToContent": True,
+    }
     return panel(identity, title, "table", aggs, params, query)
 
 
 def donut(identity: str, title: str, aggs: list[dict[str, Any]]) -> dict[str, Any]:
-    labels = {"show": True, "values": True, "valuesFormat": "percent", "percentDecimals": 1, "last_level": True, "truncate": 100, "position": "default"}
-    params = {"type": "pie", "isDonut": True, "emptySizeRatio": 0.3, "nestedLegend": False, "legendDisplay": "show",
-              "distinctColors": False, "palette": {"type": "palette", "name": "default"}, "labels": labels} | LEGEND  # fmt: skip
+    labels = {
+        "show": True,
+        "values": True,
+        "valuesFormat": "percent",
+        "percentDecimals": 1,
+        "last_level": True,
+        "truncate": 100,
+        "position": "default",
+    }
+    params = {
+        "type": "pie",
+        "isDonut": True,
+        "emptySizeRatio": 0.3,
+        "nestedLegend": False,
+        "legendDisplay": "show",
+        "distinctColors": False,
+        "palette": {"type": "palette", "name": "default"},
+        "labels": labels,
+    } | LEGEND
     return panel(identity, title, "pie", aggs, params)
 
 
-def chart(identity: str, title: str, kind: str, aggs: list[dict[str, Any]], axis: str, query: str = "", mode: str = "normal") -> dict[str, Any]:
+def chart(
+    identity: str, title: str, kind: str, aggs: list[dict[str, Any]], axis: str, query: str = "", mode: str = "normal"
+) -> dict[str, Any]:
     """Bars ("histogram") or lines ("line"); `mode` "stacked" puts them upon each other."""
     series = [
-        {"show": True, "type": kind, "mode": mode, "data": {"label": axis, "id": agg["id"]}, "valueAxis": "ValueAxis-1",
-         "drawLinesBetweenPoints": True, "lineWidth": 2, "showCircles": True, "interpolate": "linear", "circlesRadius": 3}
-        for agg in aggs if agg["schema"] == "metric"
-    ]  # fmt: skip
+        {
+            "show": True,
+            "type": kind,
+            "mode": mode,
+            "data": {"label": axis, "id": agg["id"]},
+            "valueAxis": "ValueAxis-1",
+            "drawLinesBetweenPoints": True,
+            "lineWidth": 2,
+            "showCircles": True,
+            "interpolate": "linear",
+            "circlesRadius": 3,
+        }
+        for agg in aggs
+        if agg["schema"] == "metric"
+    ]
     labels = {"show": True, "truncate": 100, "filter": True}
     params = {
-        "type": kind, "grid": {"categoryLines": False}, "seriesParams": series, "times": [], "addTimeMarker": False, "radiusRatio": 9,
-        "categoryAxes": [{"id": "CategoryAxis-1", "type": "category", "position": "bottom", "show": True, "scale": {"type": "linear"},
-                          "labels": labels, "title": {}, "style": {}}],
-        "valueAxes": [{"id": "ValueAxis-1", "name": "LeftAxis-1", "type": "value", "position": "left", "show": True, "style": {},
-                       "scale": {"type": "linear", "mode": "normal"}, "labels": labels | {"rotate": 0}, "title": {"text": axis}}],
-        "labels": {"show": False}, "thresholdLine": {"show": False, "value": 10, "width": 1, "style": "full", "color": "#E7664C"},
-        "palette": {"type": "palette", "name": "default"}, "detailedTooltip": True, "isVislibVis": False, "fittingFunction": "linear",
-    } | LEGEND  # fmt: skip
+        "type": kind,
+        "grid": {"categoryLines": False},
+        "seriesParams": series,
+        "times": [],
+        "addTimeMarker": False,
+        "radiusRatio": 9,
+        "categoryAxes": [
+            {
+                "id": "CategoryAxis-1",
+                "type": "category",
+                "position": "bottom",
+                "show": True,
+                "scale": {"type": "linear"},
+                "labels": labels,
+                "title": {},
+                "style": {},
+            }
+        ],
+        "valueAxes": [
+            {
+                "id": "ValueAxis-1",
+                "name": "LeftAxis-1",
+                "type": "value",
+                "position": "left",
+                "show": True,
+                "style": {},
+                "scale": {"type": "linear", "mode": "normal"},
+                "labels": labels | {"rotate": 0},
+                "title": {"text": axis},
+            }
+        ],
+        "labels": {"show": False},
+        "thresholdLine": {"show": False, "value": 10, "width": 1, "style": "full", "color": "#E7664C"},
+        "palette": {"type": "palette", "name": "default"},
+        "detailedTooltip": True,
+        "isVislibVis": False,
+        "fittingFunction": "linear",
+    } | LEGEND
     return panel(identity, title, kind, aggs, params, query)
 
 
@@ -102,46 +214,144 @@ FULL, HALF = (48, 14), (24, 14)
 RUNS = "model_name: *"
 DASHBOARDS = {
     "Vigie · Monitoring": [
-        (table("models", "Applications and models", [
-            metric(1, "count", label="Runs"), metric(2, "median", "response_time", "Median response time (s)"),
-            metric(3, "median", "cpu_usage", "Median CPU (%)"), metric(4, "median", "memory_usage", "Median memory (%)"),
-            metric(5, "cardinality", "model_version", "Versions"), terms(6, "bucket", "application_name", "Application"),
-            terms(7, "bucket", "model_name", "Model"), terms(8, "bucket", "status", "Status", 3),
-        ], RUNS), FULL),
-        (donut("executions", "Executions per model", [metric(1, "count"), terms(2, "segment", "model_name", "Model")]), HALF),
-        (chart("statuses", "Completed and failed per model", "histogram", [
-            metric(1, "count", label="Runs"), terms(2, "segment", "model_name", "Model"), terms(3, "group", "status", "Status", 3),
-        ], "Runs", RUNS, "stacked"), HALF),
-        (chart("response", "Response time p50 and p95", "line", [
-            metric(1, "percentiles", "response_time", "Response time (s)", percents=[50, 95]), over_time(2),
-        ], "seconds"), HALF),
-        (chart("load", "Processor and memory", "line", [
-            metric(1, "median", "cpu_usage", "CPU (%)"), metric(3, "median", "memory_usage", "Memory (%)"), over_time(2),
-        ], "% of the machine"), HALF),
-        (table("entities", "Runs with anomalies per entity", [
-            metric(1, "count", label="Runs that found anomalies"),
-            terms(2, "bucket", "details.anomalies_by_entity.entity", "Entity", 50), terms(3, "bucket", "model_name", "Model"),
-        ]), HALF),
-        (chart("emissions", "Emissions per model", "histogram", [
-            metric(1, "sum", "emissions_kg", "kg CO₂ (estimated)"), terms(2, "segment", "model_name", "Model"),
-        ], "kg CO₂", RUNS), HALF),
+        (
+            table(
+                "models",
+                "Applications and models",
+                [
+                    metric(1, "count", label="Runs"),
+                    metric(2, "median", "response_time", "Median response time (s)"),
+                    metric(3, "median", "cpu_usage", "Median CPU (%)"),
+                    metric(4, "median", "memory_usage", "Median memory (%)"),
+                    metric(5, "cardinality", "model_version", "Versions"),
+                    terms(6, "bucket", "application_name", "Application"),
+                    terms(7, "bucket", "model_name", "Model"),
+                    terms(8, "bucket", "status", "Status", 3),
+                ],
+                RUNS,
+            ),
+            FULL,
+        ),
+        (
+            donut(
+                "executions", "Executions per model", [metric(1, "count"), terms(2, "segment", "model_name", "Model")]
+            ),
+            HALF,
+        ),
+        (
+            chart(
+                "statuses",
+                "Completed and failed per model",
+                "histogram",
+                [
+                    metric(1, "count", label="Runs"),
+                    terms(2, "segment", "model_name", "Model"),
+                    terms(3, "group", "status", "Status", 3),
+                ],
+                "Runs",
+                RUNS,
+                "stacked",
+            ),
+            HALF,
+        ),
+        (
+            chart(
+                "response",
+                "Response time p50 and p95",
+                "line",
+                [metric(1, "percentiles", "response_time", "Response time (s)", percents=[50, 95]), over_time(2)],
+                "seconds",
+            ),
+            HALF,
+        ),
+        (
+            chart(
+                "load",
+                "Processor and memory",
+                "line",
+                [
+                    metric(1, "median", "cpu_usage", "CPU (%)"),
+                    metric(3, "median", "memory_usage", "Memory (%)"),
+                    over_time(2),
+                ],
+                "% of the machine",
+            ),
+            HALF,
+        ),
+        (
+            table(
+                "entities",
+                "Runs with anomalies per entity",
+                [
+                    metric(1, "count", label="Runs that found anomalies"),
+                    terms(2, "bucket", "details.anomalies_by_entity.entity", "Entity", 50),
+                    terms(3, "bucket", "model_name", "Model"),
+                ],
+            ),
+            HALF,
+        ),
+        (
+            chart(
+                "emissions",
+                "Emissions per model",
+                "histogram",
+                [metric(1, "sum", "emissions_kg", "kg CO₂ (estimated)"), terms(2, "segment", "model_name", "Model")],
+                "kg CO₂",
+                RUNS,
+            ),
+            HALF,
+        ),
     ],
     "Vigie · Errors": [
-        (chart("failures", "Failures over time", "histogram", [
-            metric(1, "count", label="Failures"), over_time(2), terms(3, "group", "error_type", "Kind of error", 10),
-        ], "Failures", "status: failed", "stacked"), FULL),
-        (table("errors", "History of errors", [
-            metric(1, "max", "@timestamp", "Last"), metric(6, "count", label="Times"), terms(2, "bucket", "status", "Status", 3),
-            terms(3, "bucket", "error_message", "Message", 100), terms(4, "bucket", "error_type", "Kind", 20),
-            terms(5, "bucket", "model_name", "Model", 20),
-        ], "status: failed and model_name: *"), FULL),
-        (table("errors-pages", "Errors by page", [
-            metric(1, "max", "@timestamp", "Last"), metric(5, "count", label="Times"),
-            terms(2, "bucket", "application_name", "Application", 50), terms(3, "bucket", "event", "Action", 20),
-            terms(4, "bucket", "error_message", "Message", 100),
-        ], "status: failed"), FULL),
+        (
+            chart(
+                "failures",
+                "Failures over time",
+                "histogram",
+                [
+                    metric(1, "count", label="Failures"),
+                    over_time(2),
+                    terms(3, "group", "error_type", "Kind of error", 10),
+                ],
+                "Failures",
+                "status: failed",
+                "stacked",
+            ),
+            FULL,
+        ),
+        (
+            table(
+                "errors",
+                "History of errors",
+                [
+                    metric(1, "max", "@timestamp", "Last"),
+                    metric(6, "count", label="Times"),
+                    terms(2, "bucket", "status", "Status", 3),
+                    terms(3, "bucket", "error_message", "Message", 100),
+                    terms(4, "bucket", "error_type", "Kind", 20),
+                    terms(5, "bucket", "model_name", "Model", 20),
+                ],
+                "status: failed and model_name: *",
+            ),
+            FULL,
+        ),
+        (
+            table(
+                "errors-pages",
+                "Errors by page",
+                [
+                    metric(1, "max", "@timestamp", "Last"),
+                    metric(5, "count", label="Times"),
+                    terms(2, "bucket", "application_name", "Application", 50),
+                    terms(3, "bucket", "event", "Action", 20),
+                    terms(4, "bucket", "error_message", "Message", 100),
+                ],
+                "status: failed",
+            ),
+            FULL,
+        ),
     ],
-}  # fmt: skip
+}
 
 
 # ---- dashboards -----------------------------------------------------------------------------------------------------
@@ -154,18 +364,39 @@ def dashboard(title: str) -> dict[str, Any]:
         if x + width > 48:
             x, y = 0, y + height
         grid = {"x": x, "y": y, "w": width, "h": height, "i": str(place)}
-        panels.append({"type": "visualization", "gridData": grid, "panelIndex": str(place), "embeddableConfig": {"enhancements": {}},
-                       "panelRefName": f"panel_{place}"})  # fmt: skip
+        panels.append(
+            {
+                "type": "visualization",
+                "gridData": grid,
+                "panelIndex": str(place),
+                "embeddableConfig": {"enhancements": {}},
+                "panelRefName": f"panel_{place}",
+            }
+        )
         references.append({"id": shown["id"], "name": f"{place}:panel_{place}", "type": "visualization"})
         x += width
-    options = {"useMargins": True, "syncColors": False, "syncCursor": True, "syncTooltips": False, "hidePanelTitles": False}
+    options = {
+        "useMargins": True,
+        "syncColors": False,
+        "syncCursor": True,
+        "syncTooltips": False,
+        "hidePanelTitles": False,
+    }
     attributes = {
-        "title": title, "description": "", "version": 1, "timeRestore": True, "timeFrom": "now-7d", "timeTo": "now",
-        "panelsJSON": json.dumps(panels), "optionsJSON": json.dumps(options),
+        "title": title,
+        "description": "",
+        "version": 1,
+        "timeRestore": True,
+        "timeFrom": "now-7d",
+        "timeTo": "now",
+        "panelsJSON": json.dumps(panels),
+        "optionsJSON": json.dumps(options),
         "kibanaSavedObjectMeta": {"searchSourceJSON": json.dumps(SEARCH)},
-    }  # fmt: skip
+    }
     return saved("dashboard", title.lower().replace(" · ", "-"), attributes, references, "8.9.0")
 
 
 if __name__ == "__main__":
-    TARGET.write_text("".join(json.dumps(line, ensure_ascii=False, sort_keys=True) + "\n" for line in lines()), encoding="utf-8")
+    TARGET.write_text(
+        "".join(json.dumps(line, ensure_ascii=False, sort_keys=True) + "\n" for line in lines()), encoding="utf-8"
+    )

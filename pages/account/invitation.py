@@ -34,7 +34,9 @@ class Invitation:
                 raise Refused(N_("Too many wrong tokens. Try again in {minutes} minutes."), minutes=minutes)
             if not self.token or not hmac.compare_digest(token.strip().encode(), self.token.encode()):
                 self._wrong.append(now)
-                raise Refused(N_("This is not the token that Vigie printed when it was started. A restart prints a new one."))
+                raise Refused(
+                    N_("This is not the token that Vigie printed when it was started. A restart prints a new one.")
+                )
 
     def used(self) -> None:
         self.token = ""
@@ -60,6 +62,7 @@ def _sentence() -> str:
     address, port = st.get_option("server.address"), st.get_option("server.port")
     host = address if address in THIS_MACHINE else "localhost"
     return (
-        f"\n  Vigie has no users yet. Open http://{host}:{port}/ and use this token to make the first administrator:\n\n"
+        f"\n  Vigie has no users yet. Open http://{host}:{port}/ and use this token to "
+        f"make the first administrator:\n\n"
         f"    {invitation.token}\n\n  It is good once, until Vigie is started again.\n"
     )

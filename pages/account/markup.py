@@ -1,4 +1,6 @@
-"""The forms that the browser sends to the launcher's routes: only an answer to a form can set a cookie that scripts cannot read."""
+"""The forms that the browser sends to the launcher's routes: only an answer to a form can set a cookie that scripts
+cannot read.
+"""
 
 from html import escape
 from pathlib import PurePosixPath
@@ -8,7 +10,9 @@ from pages.parts import session
 from pages.parts.text import _
 
 ROUTES = PurePosixPath("/account")
-SIGN_IN, SIGN_OUT, EVERYWHERE, FIRST = (str(ROUTES / name) for name in ("sign-in", "sign-out", "sign-out-everywhere", "first"))
+SIGN_IN, SIGN_OUT, EVERYWHERE, FIRST = (
+    str(ROUTES / name) for name in ("sign-in", "sign-out", "sign-out-everywhere", "first")
+)
 SAID = ("sign-in", "note")
 """What the address says when a form was refused: a word, and the number of a sentence."""
 
@@ -22,21 +26,25 @@ def here(address: str) -> str:
 def sign_in_form(target: str) -> str:
     """Asks for name and password and goes on to `target`."""
     return _form(
-        SIGN_IN, _("Sign in"), _hidden("next", target),
+        SIGN_IN,
+        _("Sign in"),
+        _hidden("next", target),
         _field(_("Name"), "user", autocomplete="username", autocapitalize="none", spellcheck="false"),
         _field(_("Password"), "password", autocomplete="current-password", type="password"),
-    )  # fmt: skip
+    )
 
 
 def first_form(target: str) -> str:
     """Asks for the token of the console and what the first administrator is called."""
     return _form(
-        FIRST, _("Make the first administrator"), _hidden("next", target),
+        FIRST,
+        _("Make the first administrator"),
+        _hidden("next", target),
         _field(_("Token, from the console where Vigie was started"), "token", autocomplete="off", spellcheck="false"),
         _field(_("Name"), "user", autocomplete="username", autocapitalize="none", spellcheck="false"),
         _field(_("Password"), "password", autocomplete="new-password", type="password"),
         _field(_("Password again"), "again", autocomplete="new-password", type="password"),
-    )  # fmt: skip
+    )
 
 
 def sign_out_button() -> str:

@@ -33,9 +33,13 @@ def _password(user: User) -> None:
         st.caption(_("You sign in with your organisation; Vigie has no password of yours."))
         return
     with st.form("change-password", clear_on_submit=True, width=420):
-        old = st.text_input(_("Password until now"), type="password", autocomplete="current-password", key="password-old")
+        old = st.text_input(
+            _("Password until now"), type="password", autocomplete="current-password", key="password-old"
+        )
         new = st.text_input(_("New password"), type="password", autocomplete="new-password", key="password-new")
-        again = st.text_input(_("New password again"), type="password", autocomplete="new-password", key="password-again")
+        again = st.text_input(
+            _("New password again"), type="password", autocomplete="new-password", key="password-again"
+        )
         submitted = st.form_submit_button(_("Change the password"))
     if submitted:
         _change(user, old, new, again)
@@ -50,25 +54,34 @@ def _change(user: User, old: str, new: str, again: str) -> None:
     except VigieError as error:
         st.error(say(error.text), icon=":material/error:")
     else:
-        st.success(_("The password is changed. You stay signed in here and are signed out everywhere else."), icon=":material/check:")
+        st.success(
+            _("The password is changed. You stay signed in here and are signed out everywhere else."),
+            icon=":material/check:",
+        )
 
 
 def _sign_ins(user: User) -> None:
     st.subheader(_("Where you signed in lately"))
     found = accounts().sign_ins(user.name, LATEST)
-    table = pd.DataFrame({
-        "time": [session.local(sign_in.time) for sign_in in found],
-        "outcome": [_("signed in") if sign_in.success else _("refused") for sign_in in found],
-        "address": [sign_in.address for sign_in in found],
-    })  # fmt: skip
+    table = pd.DataFrame(
+        {
+            "time": [session.local(sign_in.time) for sign_in in found],
+            "outcome": [_("signed in") if sign_in.success else _("refused") for sign_in in found],
+            "address": [sign_in.address for sign_in in found],
+        }
+    )
     st.dataframe(
-        table, hide_index=True, width="stretch", key="sign-ins", alt=_("Where you signed in lately"),
+        table,
+        hide_index=True,
+        width="stretch",
+        key="sign-ins",
+        alt=_("Where you signed in lately"),
         column_config={
             "time": st.column_config.DatetimeColumn(_("Time"), format=f"{date_format()} HH:mm"),
             "outcome": st.column_config.TextColumn(_("Outcome")),
             "address": st.column_config.TextColumn(_("Address")),
         },
-    )  # fmt: skip
+    )
 
 
 def _everywhere() -> None:

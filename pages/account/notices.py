@@ -1,4 +1,6 @@
-"""Sentences for the page that follows a form: an address carries their number, so that no link can put words into our mouth."""
+"""Sentences for the page that follows a form: an address carries their number, so that no link can put words into our
+mouth.
+"""
 
 import secrets
 import threading

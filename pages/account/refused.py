@@ -20,8 +20,9 @@ def show(title: str, roles: tuple[str, ...]) -> None:
     st.warning(
         _("The page “{page}” is for these roles: {roles}. An administrator can give you one of them.").format(
             page=title, roles=", ".join(_(ROLE[role]) for role in roles)
-        ), icon=":material/lock:",
-    )  # fmt: skip
+        ),
+        icon=":material/lock:",
+    )
     st.page_link(HOME, label=_("To the first page"), icon=":material/home:")
 
 

@@ -1,4 +1,6 @@
-"""The launcher's routes: signing in and out, and the first administrator. Forms come in, a cookie and the way on go out."""
+"""The launcher's routes: signing in and out, and the first administrator. Forms come in, a cookie and the way on go
+out.
+"""
 
 import hmac
 from collections.abc import Callable, Mapping
@@ -121,7 +123,9 @@ def same_site(target: str) -> str:
 
 
 def _back(visit: Visit, error: VigieError, word: str = "refused") -> Response:
-    """To the page the form came from, which says what was wrong: in its address a word, and the number of the sentence."""
+    """To the page the form came from, which says what was wrong: in its address a word, and the number of the
+    sentence.
+    """
     word = "unreachable" if isinstance(error, Unreachable) else word
     locked = isinstance(error, Refused) and "minutes" in error.text.values
     said = {"sign-in": "locked" if locked else word, "note": notices.number(error.text)}
@@ -153,7 +157,9 @@ def _route(path: str, work: Callable[[Visit], Response]) -> Route:
         answer.headers["Cache-Control"] = "no-store"
         return answer
 
-    return Route(path, endpoint, methods=METHODS)  # all of them: what is not refused here, Streamlit answers with its page
+    return Route(
+        path, endpoint, methods=METHODS
+    )  # all of them: what is not refused here, Streamlit answers with its page
 
 
 def _refusal(request: Request) -> Response | None:
@@ -163,19 +169,26 @@ def _refusal(request: Request) -> Response | None:
     if request.method != "POST":
         return PlainTextResponse("Only forms are answered here.", 405, {"Allow": "POST"})
     if not _from_here(request):
-        return PlainTextResponse("This form was not sent by a page of this site; a proxy has to pass the Host it was asked for.", 403)
+        return PlainTextResponse(
+            "This form was not sent by a page of this site; a proxy has to pass the Host it was asked for.", 403
+        )
     if request.headers.get("content-type", "").partition(";")[0].strip().lower() != FORM:
         return PlainTextResponse(f"A form is sent as {FORM}.", 415)
     return None
 
 
 def _from_here(request: Request) -> bool:
-    """Does the page that sent the form have the host that was asked? Browsers name it in Origin, some in Referer alone."""
+    """Does the page that sent the form have the host that was asked? Browsers name it in Origin, some in Referer
+    alone.
+    """
     said = request.headers.get("origin") or request.headers.get("referer") or ""
     try:
         page, asked = urlsplit(said), urlsplit(f"//{request.headers.get('host', '')}")
         usual = DEFAULT_PORT.get(page.scheme)
-        return bool(page.hostname and usual) and (page.hostname, page.port or usual) == (asked.hostname, asked.port or usual)
+        return bool(page.hostname and usual) and (page.hostname, page.port or usual) == (
+            asked.hostname,
+            asked.port or usual,
+        )
     except ValueError:
         return False
 

@@ -33,7 +33,10 @@ def show(address: str) -> None:
 def unreachable() -> None:
     """In place of a form that nobody could answer; why is on the page of health, and not for strangers."""
     st.title("Vigie")
-    st.error(_("The accounts cannot be reached, so nobody can sign in at the moment. Whoever is signed in goes on working."), icon=":material/cloud_off:")
+    st.error(
+        _("The accounts cannot be reached, so nobody can sign in at the moment. Whoever is signed in goes on working."),
+        icon=":material/cloud_off:",
+    )
     st.button(_("Try again"), icon=":material/refresh:", key="try-again", on_click=_try_again)
 
 
@@ -49,11 +52,22 @@ def _sign_in(address: str) -> None:
     st.html(markup.sign_in_form(markup.here(address)))
     if st.secrets.load_if_toml_exists() and "auth" in st.secrets:
         st.caption(_("or"))
-        st.button(_("Sign in with your organisation"), on_click=st.login, key="sign-in-provider", width="stretch", icon=":material/passkey:")
+        st.button(
+            _("Sign in with your organisation"),
+            on_click=st.login,
+            key="sign-in-provider",
+            width="stretch",
+            icon=":material/passkey:",
+        )
 
 
 def _first(address: str) -> None:
-    st.write(_("Nobody can sign in yet. The first administrator is made here, with the token that Vigie printed where it was started."))
+    st.write(
+        _(
+            "Nobody can sign in yet. The first administrator is made here, with the token that Vigie printed "
+            "where it was started."
+        )
+    )
     _said()
     st.html(markup.first_form(markup.here(address)))
     st.caption(_("Or on the machine itself:"))

@@ -28,15 +28,22 @@ def page() -> None:
 
 def _table(users: list[User]) -> None:
     last = {sign_in.name: sign_in.time for sign_in in reversed(accounts().sign_ins(limit=LATEST)) if sign_in.success}
-    table = pd.DataFrame({
-        "name": [user.name for user in users],
-        "roles": [_roles(user.roles) or "–" for user in users],
-        "by": [_("password") if user.local else _("organisation") for user in users],
-        "state": [_("disabled") if user.disabled else _("active") for user in users],
-        "last": [session.local(last[user.name]) if user.name in last else None for user in users],
-    })  # fmt: skip
+    table = pd.DataFrame(
+        {
+            "name": [user.name for user in users],
+            "roles": [_roles(user.roles) or "–" for user in users],
+            "by": [_("password") if user.local else _("organisation") for user in users],
+            "state": [_("disabled") if user.disabled else _("active") for user in users],
+            "last": [session.local(last[user.name]) if user.name in last else None for user in users],
+        }
+    )
     st.dataframe(
-        table, hide_index=True, width="stretch", key="users", placeholder="–", alt=_("Users"),
+        table,
+        hide_index=True,
+        width="stretch",
+        key="users",
+        placeholder="–",
+        alt=_("Users"),
         column_config={
             "name": st.column_config.TextColumn(_("Name")),
             "roles": st.column_config.TextColumn(_("Roles")),
@@ -44,7 +51,7 @@ def _table(users: list[User]) -> None:
             "state": st.column_config.TextColumn(_("State")),
             "last": st.column_config.DatetimeColumn(_("Last sign-in"), format=f"{date_format()} HH:mm"),
         },
-    )  # fmt: skip
+    )
 
 
 # ---- a new user -----------------------------------------------------------------------------------------------------
@@ -53,9 +60,16 @@ def _table(users: list[User]) -> None:
 def _add() -> None:
     st.subheader(_("Add a user"))
     with st.form("add-user"):
-        name = st.text_input(_("Name"), key="new-name", autocomplete="off", help=_("Of somebody who signs in with your organisation: the address it knows them by."))
+        name = st.text_input(
+            _("Name"),
+            key="new-name",
+            autocomplete="off",
+            help=_("Of somebody who signs in with your organisation: the address it knows them by."),
+        )
         local = st.toggle(_("Signs in with a password"), value=True, key="new-local")
-        password = st.text_input(_("Initial password"), type="password", key="new-password", autocomplete="new-password")
+        password = st.text_input(
+            _("Initial password"), type="password", key="new-password", autocomplete="new-password"
+        )
         roles = st.multiselect(_("Roles"), ROLES, ["analyst"], format_func=_role, key="new-roles")
         submitted = st.form_submit_button(_("Add"), type="primary", icon=":material/person_add:")
     if submitted:
@@ -79,7 +93,9 @@ def _edit(users: list[User]) -> None:
         return
     user = known[name]
     with st.form("edit-roles"):
-        roles = st.multiselect(_("Roles"), ROLES, [role for role in ROLES if role in user.roles], format_func=_role, key=f"roles {name}")
+        roles = st.multiselect(
+            _("Roles"), ROLES, [role for role in ROLES if role in user.roles], format_func=_role, key=f"roles {name}"
+        )
         if st.form_submit_button(_("Save the roles")):
             _act(name, "roles", lambda: accounts().set_roles(name, roles, by=session.me("users").user))
     _state(user)
@@ -88,13 +104,20 @@ def _edit(users: list[User]) -> None:
 
 def _state(user: User) -> None:
     label, icon = (_("Enable"), "lock_open") if user.disabled else (_("Disable"), "block")
-    if st.button(label, key="switch-state", icon=f":material/{icon}:", help=_("Whoever is disabled is signed out at once and cannot sign in.")):
+    if st.button(
+        label,
+        key="switch-state",
+        icon=f":material/{icon}:",
+        help=_("Whoever is disabled is signed out at once and cannot sign in."),
+    ):
         _act(user.name, "state", lambda: accounts().set_disabled(user.name, not user.disabled))
 
 
 def _reset(user: User) -> None:
     with st.form("reset-password", clear_on_submit=True):
-        password = st.text_input(_("New password"), type="password", key="reset-password-to", autocomplete="new-password")
+        password = st.text_input(
+            _("New password"), type="password", key="reset-password-to", autocomplete="new-password"
+        )
         submitted = st.form_submit_button(_("Set the password"), help=_("They are signed out everywhere."))
     if submitted:
         _act(user.name, "password", lambda: accounts().set_password(user.name, password))
@@ -111,7 +134,9 @@ DONE = {
 
 
 def _act(name: str, change: str, work) -> None:  # type: ignore[no-untyped-def]
-    """One change, one event; what the accounts refuse is said where it was asked for, and there alone: it may name people."""
+    """One change, one event; what the accounts refuse is said where it was asked for, and there alone: it may name
+    people.
+    """
     here = session.here()
     try:
         work()

@@ -51,9 +51,13 @@ def _form(dataset: Dataset, asked: bool) -> Request | None:
     """The question; None until it is asked."""
     with st.expander(_("Question"), expanded=not asked, icon=":material/tune:"):
         how = st.segmented_control(
-            _("Model"), [FRESH, SAVED], default=FRESH, key="how", required=True,
+            _("Model"),
+            [FRESH, SAVED],
+            default=FRESH,
+            key="how",
+            required=True,
             format_func={FRESH: _("Fit on these rows"), SAVED: _("Apply a saved model")}.__getitem__,
-        )  # fmt: skip
+        )
         with st.form("question", border=False):
             selection = Selection(*question.part(dataset, "anomaly"))
             request = _fresh(dataset, selection) if how == FRESH else _saved(selection)
@@ -66,15 +70,20 @@ def _form(dataset: Dataset, asked: bool) -> Request | None:
 def _fresh(dataset: Dataset, selection: Selection) -> Request:
     known = {name: each for name, each in COMPARISONS.items() if dataset.dated or not each.needs_dates}
     compare_with = st.radio(
-        _("Compared with what?"), list(known), key="compare-with", format_func=lambda name: _(known[name].label),
+        _("Compared with what?"),
+        list(known),
+        key="compare-with",
+        format_func=lambda name: _(known[name].label),
         captions=[_(each.help) for each in known.values()],
-    )  # fmt: skip
+    )
     left, right = st.columns(2)
     contamination, risk = _threshold(left)
     incomplete = right.selectbox(
-        _("Rows with missing measurements"), ["drop", "impute"], key="incomplete",
+        _("Rows with missing measurements"),
+        ["drop", "impute"],
+        key="incomplete",
         format_func={"drop": _("leave out"), "impute": _("fill from the same entity")}.__getitem__,
-    )  # fmt: skip
+    )
     choices = detectors()
     name = st.selectbox(_("Detector"), list(choices), format_func=lambda each: _(choices[each].label), key="detector")
     with st.popover(_("Settings of the detector"), icon=":material/settings:"):
@@ -86,14 +95,22 @@ def _threshold(place: Any) -> tuple[float, float | None]:
     """The share of rows to flag, and the share of normal rows that may lie above the threshold where that decides."""
     with place:
         contamination = st.select_slider(
-            _("Share of rows to flag"), SHARES, 0.01, format_func=percent, key="contamination",
+            _("Share of rows to flag"),
+            SHARES,
+            0.01,
+            format_func=percent,
+            key="contamination",
             help=_("The rows with the highest scores, whatever the scores are."),
-        )  # fmt: skip
+        )
         with st.popover(_("Another threshold"), icon=":material/straighten:"):
             by_tail = st.checkbox(
-                _("By the tail of the scores instead"), key="by-tail",
-                help=_("Peaks over threshold: flags what only so small a share of normal rows would exceed, and nothing where nothing stands out."),
-            )  # fmt: skip
+                _("By the tail of the scores instead"),
+                key="by-tail",
+                help=_(
+                    "Peaks over threshold: flags what only so small a share of normal rows would exceed, and "
+                    "nothing where nothing stands out."
+                ),
+            )
             risk = question.risk("risk")
     return contamination, risk if by_tail else None
 
@@ -120,11 +137,20 @@ def _asked(dataset: Dataset, request: Request) -> str:
     """The id of the run that answers `request`."""
     here, by = session.here(), session.me("anomalies")
     if request.model_run:
-        return apply_model(dataset, saved.run_of(request.model_run, here), selection=request.selection, at=here, by=by)[1].id
+        return apply_model(dataset, saved.run_of(request.model_run, here), selection=request.selection, at=here, by=by)[
+            1
+        ].id
     return detect(
-        dataset, request.detector, compare_with=request.compare_with, contamination=request.contamination,
-        risk=request.risk, incomplete=request.incomplete, selection=request.selection, at=here, by=by,
-    )[1].id  # fmt: skip
+        dataset,
+        request.detector,
+        compare_with=request.compare_with,
+        contamination=request.contamination,
+        risk=request.risk,
+        incomplete=request.incomplete,
+        selection=request.selection,
+        at=here,
+        by=by,
+    )[1].id
 
 
 def _result(dataset: Dataset, found: Detection) -> None:

@@ -54,15 +54,22 @@ def _form(dataset: Dataset, asked: bool) -> Request | None:
     """The question; None until it is asked. No Streamlit form: the settings change with the clusterer chosen."""
     with st.expander(_("Question"), expanded=not asked and not work.going_on(), icon=":material/tune:"):
         how = st.segmented_control(
-            _("Model"), [FRESH, SAVED], default=FRESH, key="cluster-how", required=True,
+            _("Model"),
+            [FRESH, SAVED],
+            default=FRESH,
+            key="cluster-how",
+            required=True,
             format_func={FRESH: _("Fit on these rows"), SAVED: _("Apply a saved model")}.__getitem__,
-        )  # fmt: skip
+        )
         selection = Selection(*question.part(dataset, "cluster"))
         request = _fresh(selection) if how == FRESH else _saved(selection)
         submitted = st.button(
-            _("Find clusters"), type="primary", icon=":material/bubble_chart:", key="find-clusters",
+            _("Find clusters"),
+            type="primary",
+            icon=":material/bubble_chart:",
+            key="find-clusters",
             disabled=request is None or work.going_on(),
-        )  # fmt: skip
+        )
         if request is not None and how == FRESH:
             _help(dataset, request)
     return request if submitted else None
@@ -71,27 +78,39 @@ def _form(dataset: Dataset, asked: bool) -> Request | None:
 def _fresh(selection: Selection) -> Request:
     left, middle, right = st.columns(3)
     of = left.radio(
-        _("What is alike?"), ["days", "entities"], key="cluster-of",
+        _("What is alike?"),
+        ["days", "entities"],
+        key="cluster-of",
         format_func={"days": _("Days (rows)"), "entities": _("Entities")}.__getitem__,
         captions=[_("Every row is a point."), _("Every entity is a point: its typical week and year.")],
-    )  # fmt: skip
+    )
     look = middle.radio(
-        _("By what?"), ["level", "shape"], key="cluster-look",
+        _("By what?"),
+        ["level", "shape"],
+        key="cluster-look",
         format_func={"level": _("Level"), "shape": _("Shape")}.__getitem__,
         captions=[_("The values themselves."), _("The values divided by their own mean: the course of the day alone.")],
-    )  # fmt: skip
+    )
     incomplete = right.radio(
-        _("Rows with missing measurements"), ["drop", "impute", "column-mean"], key="cluster-incomplete",
+        _("Rows with missing measurements"),
+        ["drop", "impute", "column-mean"],
+        key="cluster-incomplete",
         format_func={
-            "drop": _("leave out"), "impute": _("fill from the same entity"), "column-mean": _("fill with the column mean"),
+            "drop": _("leave out"),
+            "impute": _("fill from the same entity"),
+            "column-mean": _("fill with the column mean"),
         }.__getitem__,
         captions=["", "", _("Mixes entities; for comparison with older results only.")],
-    )  # fmt: skip
+    )
     choices = clusterers()
     name = st.segmented_control(
-        _("Clusterer"), list(choices)[::-1], default="kmeans", required=True, key="clusterer",
+        _("Clusterer"),
+        list(choices)[::-1],
+        default="kmeans",
+        required=True,
+        key="clusterer",
         format_func=lambda each: _(choices[each].label),
-    )  # fmt: skip
+    )
     with st.popover(_("Settings of the clusterer"), icon=":material/settings:"):
         clusterer = forms.ask(choices[name], name)
     return Request(selection, clusterer, of, look, incomplete)
@@ -118,13 +137,17 @@ def _help(dataset: Dataset, request: Request) -> None:
             found = _advice(dataset, request.selection, dataset.digest, _words(request), _min_samples(request))
         if found.k:
             st.caption(
-                _("The silhouette is highest for k = {k}, among {points} points.").format(k=found.k, points=shown(found.points))
+                _("The silhouette is highest for k = {k}, among {points} points.").format(
+                    k=found.k, points=shown(found.points)
+                )
             )
-            chart(figures.elbow(found, _), "elbow", _("Inertia and silhouette over the number of clusters"), dated=False)
+            chart(
+                figures.elbow(found, _), "elbow", _("Inertia and silhouette over the number of clusters"), dated=False
+            )
         st.caption(
-            _("How far away the {count} nearest points are, the point itself counted: the bend suggests eps = {eps}.").format(
-                count=_min_samples(request), eps=shown(float(f"{found.eps:.3g}"))
-            )
+            _(
+                "How far away the {count} nearest points are, the point itself counted: the bend suggests eps = {eps}."
+            ).format(count=_min_samples(request), eps=shown(float(f"{found.eps:.3g}")))
         )
         chart(figures.neighbour_distances(found, _), "neighbours", _("Distances to neighbours, rising"), dated=False)
 
@@ -151,10 +174,18 @@ def _advice(
 
 def _begin(dataset: Dataset, request: Request) -> None:
     """One click, one job, one run."""
-    work.start("clusters", question_of(
-        dataset.digest, request.clusterer, of=request.of, look=request.look, incomplete=request.incomplete,
-        selection=request.selection, model_run=request.model_run,
-    ))  # fmt: skip
+    work.start(
+        "clusters",
+        question_of(
+            dataset.digest,
+            request.clusterer,
+            of=request.of,
+            look=request.look,
+            incomplete=request.incomplete,
+            selection=request.selection,
+            model_run=request.model_run,
+        ),
+    )
 
 
 page()

@@ -67,14 +67,24 @@ def _ask(dataset: Dataset, asked: bool) -> None:
     with st.expander(_("Question"), expanded=not asked and not work.going_on(), icon=":material/tune:"):
         tables = drivers.tables(dataset)
         how = st.segmented_control(
-            _("Model"), [FRESH, SAVED], default=FRESH, key="forecast-how", required=True,
+            _("Model"),
+            [FRESH, SAVED],
+            default=FRESH,
+            key="forecast-how",
+            required=True,
             format_func={FRESH: _("Fit on these days"), SAVED: _("Apply a saved model")}.__getitem__,
-        )  # fmt: skip
+        )
         request = _fresh(dataset) if how == FRESH else _saved()
-        if st.button(
-            _("Forecast"), type="primary", icon=":material/trending_up:", key="find-forecast",
-            disabled=request is None or work.going_on(),
-        ) and request is not None:  # fmt: skip
+        if (
+            st.button(
+                _("Forecast"),
+                type="primary",
+                icon=":material/trending_up:",
+                key="find-forecast",
+                disabled=request is None or work.going_on(),
+            )
+            and request is not None
+        ):
             _begin(dataset, request, tables)
 
 
@@ -103,10 +113,17 @@ def _resolution(dataset: Dataset) -> Any:
     if not (dataset.profile or (dataset.step is not None and dataset.step < DAY)):
         return "day"
     return st.segmented_control(
-        _("Amounts"), ["day", "hour"], default="day", required=True, key="forecast-resolution",
+        _("Amounts"),
+        ["day", "hour"],
+        default="day",
+        required=True,
+        key="forecast-resolution",
         format_func={"day": _("per day"), "hour": _("per moment of the day")}.__getitem__,
-        help=_("Moments of the day follow the day's amount; where labels of hours are wrong, the data doctor's repair comes first."),
-    )  # fmt: skip
+        help=_(
+            "Moments of the day follow the day's amount; where labels of hours are wrong, the data doctor's "
+            "repair comes first."
+        ),
+    )
 
 
 def _measure(dataset: Dataset) -> str:
@@ -117,28 +134,50 @@ def _measure(dataset: Dataset) -> str:
 
 
 def _level() -> float:
-    return st.segmented_control(
-        _("Interval"), list(LEVELS), default=0.9, required=True, format_func=percent, key="forecast-level",
-        help=_("How often the amount that comes is to lie inside; the back-test measures how often it did."),
-    ) or 0.9  # fmt: skip
+    return (
+        st.segmented_control(
+            _("Interval"),
+            list(LEVELS),
+            default=0.9,
+            required=True,
+            format_func=percent,
+            key="forecast-level",
+            help=_("How often the amount that comes is to lie inside; the back-test measures how often it did."),
+        )
+        or 0.9
+    )
 
 
 def _start(dataset: Dataset) -> pd.Timestamp | None:
-    return session.timestamp(st.date_input(
-        _("Back-test from"), None, min_value=dataset.time.min().date(), max_value=dataset.time.max().date(),
-        format=date_format(), key="forecast-backtest",
-        help=_("The model that is tested sees only the days before. Left empty: the last year, or the last fifth of a short history."),
-    ))  # fmt: skip
+    return session.timestamp(
+        st.date_input(
+            _("Back-test from"),
+            None,
+            min_value=dataset.time.min().date(),
+            max_value=dataset.time.max().date(),
+            format=date_format(),
+            key="forecast-backtest",
+            help=_(
+                "The model that is tested sees only the days before. Left empty: the last year, or the last "
+                "fifth of a short history."
+            ),
+        )
+    )
 
 
 def _weather() -> Any:
     words = {
-        "as given": _("as the files give it"), "degraded": _("with a forecast's usual error"), "none": _("without weather"),
-    }  # fmt: skip
+        "as given": _("as the files give it"),
+        "degraded": _("with a forecast's usual error"),
+        "none": _("without weather"),
+    }
     return st.selectbox(
-        _("Weather of the days to come"), list(words), format_func=words.__getitem__, key="forecast-weather",
+        _("Weather of the days to come"),
+        list(words),
+        format_func=words.__getitem__,
+        key="forecast-weather",
         help=_("Observed weather makes the back-test look as if every weather forecast had been perfect."),
-    )  # fmt: skip
+    )
 
 
 def _forecaster() -> Forecaster:
@@ -153,7 +192,12 @@ def _saved() -> Request | None:
     chosen = saved.choose("forecast", _described)
     if not chosen:
         return None
-    st.caption(_("The model forecasts the days after the end of these data; the figures of its back-test are those of its own run."))
+    st.caption(
+        _(
+            "The model forecasts the days after the end of these data; the figures of its back-test are those "
+            "of its own run."
+        )
+    )
     return Request(Selection(), Plan(), model_run=chosen)
 
 
@@ -164,9 +208,17 @@ def _described(record: Any) -> str:
 def _begin(dataset: Dataset, request: Request, tables: tuple[DriverTable, ...]) -> None:
     """One click, one job, one run."""
     digest = session.here().drivers.save(tables) if tables else ""
-    work.start("forecast", question_of(
-        dataset.digest, request.forecaster, request.plan, tables=digest, selection=request.selection, model_run=request.model_run
-    ))  # fmt: skip
+    work.start(
+        "forecast",
+        question_of(
+            dataset.digest,
+            request.forecaster,
+            request.plan,
+            tables=digest,
+            selection=request.selection,
+            model_run=request.model_run,
+        ),
+    )
 
 
 page()

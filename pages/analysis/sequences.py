@@ -31,10 +31,12 @@ def page() -> None:
     question.about(dataset)
     if len(dataset) < TOO_FEW:
         st.info(
-            _("These data have {rows} rows: too few to learn from some and to judge the others. At least {least} are needed.").format(
-                rows=len(dataset), least=TOO_FEW
-            ), icon=":material/data_alert:",
-        )  # fmt: skip
+            _(
+                "These data have {rows} rows: too few to learn from some and to judge the others. At least "
+                "{least} are needed."
+            ).format(rows=len(dataset), least=TOO_FEW),
+            icon=":material/data_alert:",
+        )
         return
     found = session.result("sequences", sequences_of)
     compared = session.result("sequence-comparison", comparison_of)
@@ -64,22 +66,41 @@ def _ask(dataset: Dataset, asked: bool) -> None:
     """The question; its answer is begun when it is asked."""
     with st.expander(_("Question"), expanded=not asked and not work.going_on(), icon=":material/tune:"):
         how = st.segmented_control(
-            _("Model"), [FRESH, SAVED], default=FRESH, key="sequence-how", required=True,
+            _("Model"),
+            [FRESH, SAVED],
+            default=FRESH,
+            key="sequence-how",
+            required=True,
             format_func={FRESH: _("Fit on the first rows"), SAVED: _("Apply a saved model")}.__getitem__,
-        )  # fmt: skip
+        )
         selection = Selection(*question.part(dataset, "sequence"))
         arguments = _fresh(dataset, selection) if how == FRESH else _saved(dataset, selection)
         busy = arguments is None or work.going_on()
         with st.container(horizontal=True):
-            find = st.button(_("Find abnormal moments"), type="primary", icon=":material/monitoring:", key="find-sequences", disabled=busy)
+            find = st.button(
+                _("Find abnormal moments"),
+                type="primary",
+                icon=":material/monitoring:",
+                key="find-sequences",
+                disabled=busy,
+            )
             compare = st.button(
-                _("Compare detectors"), icon=":material/leaderboard:", key="compare-sequences", disabled=busy or how == SAVED,
-                help=_("Runs the quick detectors on one entity and says which sees most: by the labels, or where there are none by planted anomalies."),
-            )  # fmt: skip
+                _("Compare detectors"),
+                icon=":material/leaderboard:",
+                key="compare-sequences",
+                disabled=busy or how == SAVED,
+                help=_(
+                    "Runs the quick detectors on one entity and says which sees most: by the labels, or where "
+                    "there are none by planted anomalies."
+                ),
+            )
         if arguments is not None and find:
             work.start("sequences", arguments)
         if arguments is not None and compare:
-            work.start("sequence_comparison", {name: arguments[name] for name in ("dataset", "plan", "entities", "start", "end")})
+            work.start(
+                "sequence_comparison",
+                {name: arguments[name] for name in ("dataset", "plan", "entities", "start", "end")},
+            )
 
 
 def _fresh(dataset: Dataset, selection: Selection) -> dict[str, Any]:
@@ -96,10 +117,16 @@ def _fresh(dataset: Dataset, selection: Selection) -> dict[str, Any]:
 def _detector() -> SequenceDetector:
     choices = detectors()
     name = st.selectbox(
-        _("Detector"), list(choices), key="sequence-detector",
-        format_func=lambda each: _("{name} · try first").format(name=_(choices[each].label)) if each in TRY_FIRST else _(choices[each].label),
-        help=_("The first ones take seconds, and on measured data sets the deep model seldom beats all of them: compare."),
-    )  # fmt: skip
+        _("Detector"),
+        list(choices),
+        key="sequence-detector",
+        format_func=lambda each: (
+            _("{name} · try first").format(name=_(choices[each].label)) if each in TRY_FIRST else _(choices[each].label)
+        ),
+        help=_(
+            "The first ones take seconds, and on measured data sets the deep model seldom beats all of them: compare."
+        ),
+    )
     with st.popover(_("Settings of the detector"), icon=":material/settings:"):
         return forms.ask(choices[name], name)
 
@@ -111,34 +138,66 @@ def _until(dataset: Dataset) -> str:
         st.caption(_("The files say which rows are for training (column {column}).").format(column=PART))
         return TRAIN
     middle, label = usual_until(dataset), _("Fit on rows until")
-    help_ = _("Rows before it should be mostly normal: the model learns from them, and its threshold comes from the last fifth of them. Rows from it on are judged.")
+    help_ = _(
+        "Rows before it should be mostly normal: the model learns from them, and its threshold comes from the "
+        "last fifth of them. Rows from it on are judged."
+    )
     if not dataset.dated:
         last = int(dataset.time.max())
         return str(st.number_input(label, 1, max(last, 1), int(middle), help=help_, key="sequence-until-row"))
     first, last = dataset.time.min().to_pydatetime(), dataset.time.max().to_pydatetime()
     if (row_seconds(dataset) or 0) >= 86_400:
-        day = st.date_input(label, pd.Timestamp(middle).date(), min_value=first.date(), max_value=last.date(), format=date_format(), help=help_, key="sequence-until-day")
+        day = st.date_input(
+            label,
+            pd.Timestamp(middle).date(),
+            min_value=first.date(),
+            max_value=last.date(),
+            format=date_format(),
+            help=help_,
+            key="sequence-until-day",
+        )
         return str(day)
     chosen = st.datetime_input(
-        label, pd.Timestamp(middle).floor("min").to_pydatetime(), min_value=first, max_value=last, format=date_format(), step=60 * 15,
-        help=help_, key="sequence-until",
-    )  # fmt: skip
+        label,
+        pd.Timestamp(middle).floor("min").to_pydatetime(),
+        min_value=first,
+        max_value=last,
+        format=date_format(),
+        step=60 * 15,
+        help=help_,
+        key="sequence-until",
+    )
     return str(chosen)
 
 
 def _scaling(until: str) -> Plan:
-    words = {"minmax": _("smallest and greatest"), "standard": _("mean and standard deviation"), "robust": _("median and quartiles")}
+    words = {
+        "minmax": _("smallest and greatest"),
+        "standard": _("mean and standard deviation"),
+        "robust": _("median and quartiles"),
+    }
     scaling = st.selectbox(
-        _("Columns made comparable by"), list(words), format_func=words.__getitem__, key="sequence-scaling",
+        _("Columns made comparable by"),
+        list(words),
+        format_func=words.__getitem__,
+        key="sequence-scaling",
         help=_("Learnt from the rows fitted on, and kept with the model."),
-    )  # fmt: skip
-    counts = st.checkbox(_("Columns are counts"), key="sequence-counts", help=_("Takes log(1 + value) first: for counts that span several powers of ten."))
+    )
+    counts = st.checkbox(
+        _("Columns are counts"),
+        key="sequence-counts",
+        help=_("Takes log(1 + value) first: for counts that span several powers of ten."),
+    )
     return Plan(until, scaling, counts)  # type: ignore[arg-type]
 
 
 def _threshold(dataset: Dataset) -> Asked:
     """How many false alarms are accepted."""
-    words = {"alarms": _("So many false alarms at most"), "pot": _("So rare a normal row"), "contamination": _("So many of the rows")}
+    words = {
+        "alarms": _("So many false alarms at most"),
+        "pot": _("So rare a normal row"),
+        "contamination": _("So many of the rows"),
+    }
     if dataset.labels is not None:
         words["best_f1"] = _("Best for the labels")
     left, middle, right = st.columns(3)
@@ -151,11 +210,21 @@ def _threshold(dataset: Dataset) -> Asked:
         return Asked("pot", amount, THOUSAND)
     if kind == "contamination":
         amount = middle.select_slider(
-            _("Share of rows to flag"), SHARES, 0.01, format_func=percent, key="sequence-share",
+            _("Share of rows to flag"),
+            SHARES,
+            0.01,
+            format_func=percent,
+            key="sequence-share",
             help=_("The rows with the highest scores, whatever the scores are: no promise about false alarms."),
-        )  # fmt: skip
+        )
         return Asked("contamination", amount, THOUSAND)
-    st.warning(_("Chosen with the labels of the rows it is judged on: an upper bound of what is possible, never what to expect."), icon=":material/auto_awesome:")
+    st.warning(
+        _(
+            "Chosen with the labels of the rows it is judged on: an upper bound of what is possible, never "
+            "what to expect."
+        ),
+        icon=":material/auto_awesome:",
+    )
     return Asked("best_f1", 0.0, THOUSAND)
 
 
@@ -164,9 +233,18 @@ def _alarms(dataset: Dataset, left: Any, right: Any) -> Asked:
     if row_seconds(dataset) is None:
         words = {THOUSAND: words[THOUSAND]}
     amount = left.number_input(
-        _("False alarms"), 0.01, 1000.0, 2.0, step=1.0, format="%g", key="sequence-alarms",
-        help=_("Rows flagged although nothing is wrong, over all entities together. Promised where the rows judged are like those held out; the page measures it."),
-    )  # fmt: skip
+        _("False alarms"),
+        0.01,
+        1000.0,
+        2.0,
+        step=1.0,
+        format="%g",
+        key="sequence-alarms",
+        help=_(
+            "Rows flagged although nothing is wrong, over all entities together. Promised where the rows "
+            "judged are like those held out; the page measures it."
+        ),
+    )
     per = right.selectbox(_("In what time"), list(words), format_func=words.__getitem__, key="sequence-per")
     return Asked("alarms", float(amount), per)  # type: ignore[arg-type]
 

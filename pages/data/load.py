@@ -31,8 +31,10 @@ def page() -> None:
 def _choose() -> None:
     uploads = st.file_uploader(
         _("Drop one or more files here: CSV, TSV, XLSX, Parquet, JSON, NPZ, .seq or NetMob23, also as .gz or .zip"),
-        accept_multiple_files=True, max_upload_size=settings().vigie_max_upload_mb, key="uploads",
-    )  # fmt: skip
+        accept_multiple_files=True,
+        max_upload_size=settings().vigie_max_upload_mb,
+        key="uploads",
+    )
     if uploads:
         _uploaded(uploads)
     _samples()
@@ -71,9 +73,12 @@ def _mapped(files: list[tuple[Path, str]], unit: str) -> None:
     layouts = {layout.name: layout for layout in known_layouts()}
     names = list(layouts)
     chosen = st.selectbox(
-        _("Layout"), names, names.index(found.layout) if found.layout else names.index("tidy_series"),
-        format_func=lambda name: _(layouts[name].label), key="layout",
-    )  # fmt: skip
+        _("Layout"),
+        names,
+        names.index(found.layout) if found.layout else names.index("tidy_series"),
+        format_func=lambda name: _(layouts[name].label),
+        key="layout",
+    )
     st.caption(_(layouts[chosen].summary))
     roles = _edited(found)
     if st.button(_("Load with these columns"), type="primary", key="load-mapped"):
@@ -89,13 +94,17 @@ def _edited(found: Preview) -> Roles:
         }
     )
     edited = st.data_editor(
-        table, hide_index=True, width="stretch", key="roles", disabled=["column", "values"],
+        table,
+        hide_index=True,
+        width="stretch",
+        key="roles",
+        disabled=["column", "values"],
         column_config={
             "column": st.column_config.TextColumn(_("Column")),
             "role": st.column_config.SelectboxColumn(_("Role"), options=list(ROLES), required=True),
             "values": st.column_config.TextColumn(_("First values"), width="large"),
         },
-    )  # fmt: skip
+    )
     return dict(zip(edited["column"], edited["role"], strict=True))
 
 
@@ -150,9 +159,11 @@ def _show(dataset: Dataset) -> None:
     st.title(", ".join(dataset.files[:3]) + (" …" if len(dataset.files) > 3 else ""))
     with st.container(horizontal=True, vertical_alignment="center"):
         st.page_link(
-            Path(__file__).parents[1] / "analysis" / "anomalies.py", label=_("Find anomalies"),
-            icon=":material/troubleshoot:", query_params={"dataset": dataset.digest},
-        )  # fmt: skip
+            Path(__file__).parents[1] / "analysis" / "anomalies.py",
+            label=_("Find anomalies"),
+            icon=":material/troubleshoot:",
+            query_params={"dataset": dataset.digest},
+        )
         if st.button(_("Load other data"), icon=":material/upload_file:", key="other", type="tertiary"):
             session.forget_dataset()
             st.rerun()

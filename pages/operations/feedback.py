@@ -18,8 +18,10 @@ def page() -> None:
     if verdict_threshold.settled():
         return
     views: dict[str, Callable[[], None]] = {
-        _("Review"): _review, _("Threshold from verdicts"): verdict_threshold.show, _("Say something"): _form,
-    }  # fmt: skip
+        _("Review"): _review,
+        _("Threshold from verdicts"): verdict_threshold.show,
+        _("Say something"): _form,
+    }
     first = _("Threshold from verdicts") if work.going_on() or session.from_address("view") == "threshold" else None
     tabs = st.tabs(list(views), key="feedback-view", on_change="rerun", default=first)
     for tab, draw in zip(tabs, views.values(), strict=True):
@@ -35,13 +37,21 @@ def _form() -> None:
     """About a page or the product; the run of the address is offered."""
     with st.form("feedback-form", clear_on_submit=False):
         subject = st.selectbox(_("About"), list(said.SUBJECTS), format_func=said.subject, key="feedback-subject")
-        run = st.text_input(_("Run, if it is about one"), session.run_id(), max_chars=64, key="feedback-run", help=_("Its id, as the results show it."))
+        run = st.text_input(
+            _("Run, if it is about one"),
+            session.run_id(),
+            max_chars=64,
+            key="feedback-run",
+            help=_("Its id, as the results show it."),
+        )
         st.markdown(_("How good is it?"))
         stars = st.feedback("stars", key="feedback-stars")
         comment = st.text_area(_("Comment"), max_chars=LONGEST_COMMENT, key="feedback-comment")
         submitted = st.form_submit_button(_("Send"), type="primary", icon=":material/send:", key="feedback-send")
     if submitted:
-        verdict.keep(Said(subject, run.strip(), rating=None if stars is None else stars + 1, comment=comment), "general")
+        verdict.keep(
+            Said(subject, run.strip(), rating=None if stars is None else stars + 1, comment=comment), "general"
+        )
     verdict.receipt("general")
 
 
@@ -52,9 +62,20 @@ def _review() -> None:
     records = session.here().feedback.read()
     waiting = session.here().feedback.backlog()
     if waiting:
-        st.warning(_("Records that wait here to be sent to {place}: {count}.").format(count=shown(waiting), place=session.here().feedback.place), icon=":material/schedule_send:")
+        st.warning(
+            _("Records that wait here to be sent to {place}: {count}.").format(
+                count=shown(waiting), place=session.here().feedback.place
+            ),
+            icon=":material/schedule_send:",
+        )
     if not records:
-        st.info(_("Nothing has been said yet. Open a row of a result and say whether it is a true alarm, or say something here."), icon=":material/rate_review:")
+        st.info(
+            _(
+                "Nothing has been said yet. Open a row of a result and say whether it is a true alarm, or say "
+                "something here."
+            ),
+            icon=":material/rate_review:",
+        )
         return
     lines = table(records)
     kept = said.filtered(lines)
@@ -71,14 +92,26 @@ def _precision(by_detector, by_run) -> None:  # type: ignore[no-untyped-def]
         st.caption(_("No alarm has been judged true or false yet."))
         return
     grain = st.segmented_control(
-        _("By"), ["detector", "run"], default="detector", required=True, key="precision-by",
+        _("By"),
+        ["detector", "run"],
+        default="detector",
+        required=True,
+        key="precision-by",
         format_func={"detector": _("detector"), "run": _("run")}.__getitem__,
-    )  # fmt: skip
+    )
     found = by_run if grain == "run" else by_detector
     found = found[found["judged"] > 0].reset_index(drop=True)
     names = [said.named(line) for line in found.to_dict("records")]
-    chart(figures.precision(found, names, _), "precision", _("Precision of each detector with its interval"), dated=False)
-    st.caption(_("Of the alarms that people judged, the share that was true; one voice a person and row, ties left out. People judge what they open, mostly the highest scores: the precision of all alarms may be lower."))
+    chart(
+        figures.precision(found, names, _), "precision", _("Precision of each detector with its interval"), dated=False
+    )
+    st.caption(
+        _(
+            "Of the alarms that people judged, the share that was true; one voice a person and row, ties left "
+            "out. People judge what they open, mostly the highest scores: the precision of all alarms may be "
+            "lower."
+        )
+    )
     said.precision_table(found, names, percent)
 
 

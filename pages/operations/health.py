@@ -12,13 +12,23 @@ from core.settings import settings
 from pages.parts import session
 from pages.parts.text import _, say, shown
 
-ICONS = {"works": ":material/check_circle:", "not_set": ":material/radio_button_unchecked:", "short": ":material/warning:", "failing": ":material/error:"}
+ICONS = {
+    "works": ":material/check_circle:",
+    "not_set": ":material/radio_button_unchecked:",
+    "short": ":material/warning:",
+    "failing": ":material/error:",
+}
 COLOURS = {"works": "green", "not_set": "gray", "short": "orange", "failing": "red"}
 
 
 def main() -> None:
     st.title(_("Health"))
-    st.caption(_("Each service is asked now, and given up after a second and a half. Nothing is lost while one does not answer."))
+    st.caption(
+        _(
+            "Each service is asked now, and given up after a second and a half. Nothing is lost while one "
+            "does not answer."
+        )
+    )
     told = _delivered() if _buttons() else ""
     services = looked_at(session.here(), jobs.workers)
     _summary(services, told)
@@ -43,7 +53,11 @@ def _delivered() -> str:
         return _("Delivery takes longer and goes on in the background.")
     words = {"runs": _("runs"), "events": _("events"), "feedback": _("feedback")}
     delivered = [f"{shown(count)} {words.get(what, what)}" for what, count in counts.items() if count]
-    return _("Delivered: {what}.").format(what=", ".join(delivered)) if delivered else _("Nothing could be, or had to be, delivered.")
+    return (
+        _("Delivered: {what}.").format(what=", ".join(delivered))
+        if delivered
+        else _("Nothing could be, or had to be, delivered.")
+    )
 
 
 def _summary(services: list[Service], told: str) -> None:
@@ -52,9 +66,15 @@ def _summary(services: list[Service], told: str) -> None:
     waiting = sum(service.backlog for service in services)
     if fails(services):
         failing = ", ".join(_(service.name) for service in services if service.state == "failing")
-        st.error(_("Not working: {services}. {count} records wait.").format(services=failing, count=shown(waiting)), icon=":material/error:")
+        st.error(
+            _("Not working: {services}. {count} records wait.").format(services=failing, count=shown(waiting)),
+            icon=":material/error:",
+        )
     else:
-        st.success(_("Everything that is set works. {count} records wait.").format(count=shown(waiting)), icon=":material/check_circle:")
+        st.success(
+            _("Everything that is set works. {count} records wait.").format(count=shown(waiting)),
+            icon=":material/check_circle:",
+        )
 
 
 def _card(service: Service) -> None:
@@ -71,7 +91,12 @@ def _card(service: Service) -> None:
 
 
 def _word(state: str) -> str:
-    return {"works": _("works"), "not_set": _("not set: in the data folder"), "short": _("needs attention"), "failing": _("does not work")}[state]
+    return {
+        "works": _("works"),
+        "not_set": _("not set: in the data folder"),
+        "short": _("needs attention"),
+        "failing": _("does not work"),
+    }[state]
 
 
 def _facts(service: Service) -> list[str]:
@@ -87,14 +112,22 @@ def _settings() -> None:
     with st.expander(_("Settings"), icon=":material/tune:"):
         st.caption(_("Secrets are masked. docs/deployment.md says what each is for."))
         rows = [(each.name, each.value, _("set") if each.is_set else _("default")) for each in settings_of(settings())]
-        st.dataframe(pd.DataFrame(rows, columns=[_("Setting"), _("Value"), _("From")]), hide_index=True, width="stretch", key="settings")
+        st.dataframe(
+            pd.DataFrame(rows, columns=[_("Setting"), _("Value"), _("From")]),
+            hide_index=True,
+            width="stretch",
+            key="settings",
+        )
 
 
 def _versions() -> None:
     with st.expander(_("Versions"), icon=":material/deployed_code:"):
         st.dataframe(
-            pd.DataFrame(versions().items(), columns=[_("Library"), _("Version")]), hide_index=True, width="stretch", key="versions"
-        )  # fmt: skip
+            pd.DataFrame(versions().items(), columns=[_("Library"), _("Version")]),
+            hide_index=True,
+            width="stretch",
+            key="versions",
+        )
 
 
 main()

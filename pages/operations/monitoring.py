@@ -39,12 +39,15 @@ def _observed(period: str, folder: str) -> Observed:
 
 
 def _period() -> str:
-    names = {
-        "hour": _("1 hour"), "day": _("1 day"), "week": _("1 week"), "month": _("30 days"), "all": _("All"),
-    }  # fmt: skip
+    names = {"hour": _("1 hour"), "day": _("1 day"), "week": _("1 week"), "month": _("30 days"), "all": _("All")}
     with st.container(horizontal=True, vertical_alignment="bottom"):
         period = st.segmented_control(
-            _("Period"), list(PERIODS), default="week", format_func=names.__getitem__, key="monitoring-period", required=True
+            _("Period"),
+            list(PERIODS),
+            default="week",
+            format_func=names.__getitem__,
+            key="monitoring-period",
+            required=True,
         )
         if st.button(_("Refresh"), icon=":material/refresh:", key="monitoring-refresh"):
             _observed.clear()
@@ -68,11 +71,15 @@ def _source(found: Observed) -> None:
 
 def _nothing(period: str) -> None:
     st.info(
-        _("Nothing has been recorded in this period.") if period != "all" else _(
-            "Nothing has been recorded yet. Every file loaded and every model run leaves one line here: who, how long, how it"
+        _("Nothing has been recorded in this period.")
+        if period != "all"
+        else _(
+            "Nothing has been recorded yet. Every file loaded and every model run leaves one "
+            "line here: who, how long, how it"
             " ended, what it found and what it cost."
-        ), icon=":material/monitoring:",
-    )  # fmt: skip
+        ),
+        icon=":material/monitoring:",
+    )
 
 
 def _filtered(found: Observed) -> Observed:
@@ -84,9 +91,13 @@ def _filtered(found: Observed) -> Observed:
         ),
         model=models.multiselect(_("Model"), _known(found, "model"), placeholder=_("All"), key="monitoring-model"),
         status=statuses.multiselect(
-            _("Status"), STATUSES, placeholder=_("All"), key="monitoring-status", format_func=lambda each: _(figures.STATUS[each][0])
+            _("Status"),
+            STATUSES,
+            placeholder=_("All"),
+            key="monitoring-status",
+            format_func=lambda each: _(figures.STATUS[each][0]),
         ),
-    )  # fmt: skip
+    )
 
 
 def _known(found: Observed, column: str) -> list[str]:
@@ -98,16 +109,31 @@ def _figures(found: Observed) -> None:
     with st.container(horizontal=True, key="result-figures"):
         st.metric(_("Actions"), shown(told.actions), border=True)
         st.metric(_("Failed"), percent(round(told.failed, 4)), border=True)
-        st.metric(_("Response time p50"), f"{shown(round(told.p50, 2))} s", border=True, help=_("Half of the actions took no longer."))
-        st.metric(_("Response time p95"), f"{shown(round(told.p95, 2))} s", border=True, help=_("95 of 100 actions took no longer."))
+        st.metric(
+            _("Response time p50"),
+            f"{shown(round(told.p50, 2))} s",
+            border=True,
+            help=_("Half of the actions took no longer."),
+        )
+        st.metric(
+            _("Response time p95"),
+            f"{shown(round(told.p95, 2))} s",
+            border=True,
+            help=_("95 of 100 actions took no longer."),
+        )
         st.metric(_("Users"), shown(told.users), border=True)
 
 
 def _views(found: Observed) -> None:
     views = {
-        _("Runs"): _runs, _("Response time"): _seconds, _("Processor and memory"): _load, _("Anomalies"): _anomalies,
-        _("Errors"): _errors, _("Emissions"): _emissions, _("Drift"): lambda _found: drift.section(),
-    }  # fmt: skip
+        _("Runs"): _runs,
+        _("Response time"): _seconds,
+        _("Processor and memory"): _load,
+        _("Anomalies"): _anomalies,
+        _("Errors"): _errors,
+        _("Emissions"): _emissions,
+        _("Drift"): lambda _found: drift.section(),
+    }
     tabs = st.tabs(list(views), on_change="rerun", key="monitoring-view")
     for tab, view in zip(tabs, views.values(), strict=True):
         if tab.open:
@@ -131,7 +157,12 @@ def _seconds(found: Observed) -> None:
     steps, table = monitoring.over_time(found.table), monitoring.per_model(found.table)
     chart(figures.seconds_over_time(steps, _), "monitoring-seconds", _("Median and 95 % quantile of the response time"))
     if not table.empty:
-        chart(figures.seconds_per_model(table, _), "monitoring-seconds-model", _("Response time of each model"), dated=False)
+        chart(
+            figures.seconds_per_model(table, _),
+            "monitoring-seconds-model",
+            _("Response time of each model"),
+            dated=False,
+        )
     _table(steps.reset_index(), "seconds")
 
 
@@ -158,7 +189,11 @@ def _errors(found: Observed) -> None:
         st.success(_("Nothing has failed in this period."), icon=":material/check_circle:")
         return
     if len(table) > SHOWN_ERRORS:
-        st.caption(_("The newest {count} of {all}; the download has them all.").format(count=shown(SHOWN_ERRORS), all=shown(len(table))))
+        st.caption(
+            _("The newest {count} of {all}; the download has them all.").format(
+                count=shown(SHOWN_ERRORS), all=shown(len(table))
+            )
+        )
     _table(table, "errors", SHOWN_ERRORS)
 
 
@@ -170,9 +205,12 @@ def _emissions(found: Observed) -> None:
     total = float(table["kg"].sum())
     st.metric(_("g CO₂ together"), shown(float(f"{1000 * total:.3g}")), border=True, width=240)
     st.caption(
-        _("Estimated by CodeCarbon: without a power meter it takes a constant per processor core and memory module, and of runs"
-          " at the same time each counts the whole machine. Good for comparing models, not for accounts.")
-    )  # fmt: skip
+        _(
+            "Estimated by CodeCarbon: without a power meter it takes a constant per "
+            "processor core and memory module, and of runs"
+            " at the same time each counts the whole machine. Good for comparing models, not for accounts."
+        )
+    )
     chart(figures.emissions_per_model(table, _), "monitoring-emissions", _("Grams of CO₂ of each model"), dated=False)
     _table(table, "emissions")
 
@@ -180,29 +218,49 @@ def _emissions(found: Observed) -> None:
 def _table(table: pd.DataFrame, name: str, most: int = 0) -> None:
     """The figures behind a view, and all of them as a file."""
     st.dataframe(
-        table.head(most) if most else table, hide_index=True, width="stretch", key=f"monitoring-{name}-table",
-        column_config=_columns(), alt=_("The figures as a table"),
-    )  # fmt: skip
+        table.head(most) if most else table,
+        hide_index=True,
+        width="stretch",
+        key=f"monitoring-{name}-table",
+        column_config=_columns(),
+        alt=_("The figures as a table"),
+    )
     st.download_button(
-        _("Download as CSV"), lambda: as_csv(table), f"monitoring-{name}.csv", key=f"monitoring-{name}-csv",
-        icon=":material/download:", on_click="ignore",
-    )  # fmt: skip
+        _("Download as CSV"),
+        lambda: as_csv(table),
+        f"monitoring-{name}.csv",
+        key=f"monitoring-{name}-csv",
+        icon=":material/download:",
+        on_click="ignore",
+    )
 
 
 def _columns() -> dict[str, object]:
     number = st.column_config.NumberColumn
     return {
         "time": st.column_config.DatetimeColumn(_("Time (UTC)"), format="YYYY-MM-DD HH:mm:ss"),
-        "application": _("Page or command"), "model": _("Model"), "event": _("Action"), "run": _("Run"),
-        "error_type": _("Kind of error"), "error": st.column_config.TextColumn(_("Message"), width="large"), "entity": _("Entity"),
-        "runs": number(_("Runs"), format="localized"), "actions": number(_("Actions"), format="localized"),
-        "completed": number(_("Completed"), format="localized"), "failed": number(_("Failed"), format="localized"),
-        "interrupted": number(_("Interrupted"), format="localized"), "anomalies": number(_("Anomalies"), format="localized"),
-        "p50": number(_("p50 (s)"), format="%.2f"), "p95": number(_("p95 (s)"), format="%.2f"),
-        "cpu": number(_("Processor (%)"), format="%.0f"), "memory": number(_("Memory (%)"), format="%.0f"),
-        "versions": number(_("Versions")), "hours": number(_("Hours"), format="%.2f"),
-        "kg": number(_("kg CO₂"), format="%.3g"), "grams_per_run": number(_("g CO₂ per run"), format="%.3g"),
-    }  # fmt: skip
+        "application": _("Page or command"),
+        "model": _("Model"),
+        "event": _("Action"),
+        "run": _("Run"),
+        "error_type": _("Kind of error"),
+        "error": st.column_config.TextColumn(_("Message"), width="large"),
+        "entity": _("Entity"),
+        "runs": number(_("Runs"), format="localized"),
+        "actions": number(_("Actions"), format="localized"),
+        "completed": number(_("Completed"), format="localized"),
+        "failed": number(_("Failed"), format="localized"),
+        "interrupted": number(_("Interrupted"), format="localized"),
+        "anomalies": number(_("Anomalies"), format="localized"),
+        "p50": number(_("p50 (s)"), format="%.2f"),
+        "p95": number(_("p95 (s)"), format="%.2f"),
+        "cpu": number(_("Processor (%)"), format="%.0f"),
+        "memory": number(_("Memory (%)"), format="%.0f"),
+        "versions": number(_("Versions")),
+        "hours": number(_("Hours"), format="%.2f"),
+        "kg": number(_("kg CO₂"), format="%.3g"),
+        "grams_per_run": number(_("g CO₂ per run"), format="%.3g"),
+    }
 
 
 page()

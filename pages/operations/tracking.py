@@ -29,7 +29,10 @@ def page() -> None:
         link.link_button(_("Open MLflow"), front, icon=":material/open_in_new:", width="stretch")
     found, silent = runs.search(session.here(), wanted, PAGE, session.from_address(BEFORE))
     if silent:
-        st.warning(_("MLflow does not answer. Listed are the runs that began on this machine; nothing is lost."), icon=":material/cloud_off:")
+        st.warning(
+            _("MLflow does not answer. Listed are the runs that began on this machine; nothing is lost."),
+            icon=":material/cloud_off:",
+        )
     if not found.runs:
         _nothing(wanted)
     else:
@@ -50,11 +53,25 @@ def _filters() -> Wanted:
     with st.container(horizontal=True, vertical_alignment="bottom", gap="xsmall", key="tracking-filters"):
         task = st.selectbox(_("Task"), ["", *TASKS], format_func=_task, key="tracking-task", on_change=begin, width=125)
         model = st.text_input(_("Model"), key="tracking-model", on_change=begin, width=100)
-        data = st.text_input(_("Data"), key="tracking-data", on_change=begin, width=105, help=_("Part of a file's name, or how the digest begins (8 digits or more)."))
+        data = st.text_input(
+            _("Data"),
+            key="tracking-data",
+            on_change=begin,
+            width=105,
+            help=_("Part of a file's name, or how the digest begins (8 digits or more)."),
+        )
         user = st.text_input(_("User"), key="tracking-user", on_change=begin, width=85)
         period = st.date_input(_("Period"), (), key="tracking-period", on_change=begin, width=150, format=date_format())
-        status = st.selectbox(_("Status"), ["", *STATES], format_func=show.state, key="tracking-status", on_change=begin, width=108)
-        text = st.text_input(_("Text"), key="tracking-text", on_change=begin, width=88, help=_("In the run's name, id, error, or a parameter's value."))
+        status = st.selectbox(
+            _("Status"), ["", *STATES], format_func=show.state, key="tracking-status", on_change=begin, width=108
+        )
+        text = st.text_input(
+            _("Text"),
+            key="tracking-text",
+            on_change=begin,
+            width=88,
+            help=_("In the run's name, id, error, or a parameter's value."),
+        )
     since, until = _milliseconds(tuple(period) if isinstance(period, tuple | list) else (period,))
     return Wanted(task, model.strip(), user.strip(), data.strip(), status, since, until, text.strip())
 
@@ -88,10 +105,17 @@ def _table(found: Found) -> None:
     key = "runs-" + hashlib.sha256(" ".join(ids).encode()).hexdigest()[:12]  # another list begins with nothing chosen
     st.caption(_("Choose a run to open it, or two to {most} to compare them.").format(most=MOST))
     st.dataframe(
-        show.readable(runs.table(found.runs)), hide_index=True, width="stretch", key=key, selection_mode="multi-row",
-        on_select=partial(_choose, key, ids), selection_default={"selection": {"rows": [ids.index(run) for run in chosen if run in ids]}},
-        column_config=show.columns(), alt=_("Runs, the newest first"), height=min(38 + 35 * len(ids), 440),
-    )  # fmt: skip
+        show.readable(runs.table(found.runs)),
+        hide_index=True,
+        width="stretch",
+        key=key,
+        selection_mode="multi-row",
+        on_select=partial(_choose, key, ids),
+        selection_default={"selection": {"rows": [ids.index(run) for run in chosen if run in ids]}},
+        column_config=show.columns(),
+        alt=_("Runs, the newest first"),
+        height=min(38 + 35 * len(ids), 440),
+    )
 
 
 def _choose(key: str, ids: list[str]) -> None:
@@ -109,10 +133,20 @@ def _turning(found: Found) -> None:
     """To older runs, and back."""
     with st.container(horizontal=True):
         if session.from_address(BEFORE):
-            st.button(_("Newest runs"), icon=":material/first_page:", key="newest", on_click=session.remember_in_address, args=(BEFORE, ""))
+            st.button(
+                _("Newest runs"),
+                icon=":material/first_page:",
+                key="newest",
+                on_click=session.remember_in_address,
+                args=(BEFORE, ""),
+            )
         if found.token:
             st.button(
-                _("Older runs"), icon=":material/navigate_next:", key="older", on_click=session.remember_in_address, args=(BEFORE, found.token)
+                _("Older runs"),
+                icon=":material/navigate_next:",
+                key="older",
+                on_click=session.remember_in_address,
+                args=(BEFORE, found.token),
             )
 
 
@@ -126,7 +160,10 @@ def _chosen() -> None:
     elif 1 < len(chosen) <= MOST:
         show.compared(chosen)
     elif chosen:
-        st.info(_("{count} runs are chosen; at most {most} are compared.").format(count=shown(len(chosen)), most=MOST), icon=":material/compare:")
+        st.info(
+            _("{count} runs are chosen; at most {most} are compared.").format(count=shown(len(chosen)), most=MOST),
+            icon=":material/compare:",
+        )
 
 
 def _accuracy(found: Found, task: str) -> None:
@@ -142,12 +179,20 @@ def _accuracy(found: Found, task: str) -> None:
     elif points.empty:
         st.caption(_("None of the runs listed has {metric}.").format(metric=metric))
     else:
-        chart(accuracy_and_cost(points, metric, _), "accuracy", _("Accuracy against emissions of each run"), dated=False)
+        chart(
+            accuracy_and_cost(points, metric, _), "accuracy", _("Accuracy against emissions of each run"), dated=False
+        )
         better = _("Lower {metric} is better.") if runs.direction(metric) < 0 else _("Higher {metric} is better.")
         st.caption(
-            better.format(metric=metric) + " "
-            + _("★ no other run listed on the same data is as good for less CO₂, or better for as little. Runs that were asked different things (horizon, period, entities) are not rivals. Emissions are an estimate: without a power meter CodeCarbon takes a constant per processor core and memory module, and short runs tell little.")
-        )  # fmt: skip
+            better.format(metric=metric)
+            + " "
+            + _(
+                "★ no other run listed on the same data is as good for less CO₂, or better for as little. "
+                "Runs that were asked different things (horizon, period, entities) are not rivals. Emissions "
+                "are an estimate: without a power meter CodeCarbon takes a constant per processor core and "
+                "memory module, and short runs tell little."
+            )
+        )
 
 
 page()

@@ -1,4 +1,6 @@
-"""The data doctor on screen: the dataset in figures, what was found, repairs to choose, to look at, to make and to undo."""
+"""The data doctor on screen: the dataset in figures, what was found, repairs to choose, to look at, to make and to
+undo.
+"""
 
 import json
 
@@ -72,9 +74,13 @@ def _findings(dataset: Dataset, report: Report) -> None:
         proposed = {f"repair-{finding.kind}": 0 for finding in report.findings if finding.repairs}
         if len(proposed) > 1:
             st.button(
-                _("Choose all proposed repairs"), key="choose-all", type="tertiary", icon=":material/healing:",
-                on_click=session.set_widgets, args=(proposed,),
-            )  # fmt: skip
+                _("Choose all proposed repairs"),
+                key="choose-all",
+                type="tertiary",
+                icon=":material/healing:",
+                on_click=session.set_widgets,
+                args=(proposed,),
+            )
     chosen: list[Repair] = []
     for finding in report.findings:
         with st.container(border=True, key=f"finding-{finding.kind}"):
@@ -98,9 +104,12 @@ def _repair_choice(finding: Finding) -> Repair | None:
         return None
     labels = [_(REPAIRS[repair.kind][1]) + _setting(repair) for repair in finding.repairs]
     choice = st.selectbox(
-        _("Repair"), range(-1, len(labels)), label_visibility="collapsed", key=f"repair-{finding.kind}",
+        _("Repair"),
+        range(-1, len(labels)),
+        label_visibility="collapsed",
+        key=f"repair-{finding.kind}",
         format_func=lambda number: _("Leave as it is") if number < 0 else labels[number],
-    )  # fmt: skip
+    )
     return finding.repairs[choice] if choice >= 0 else None
 
 
@@ -157,10 +166,15 @@ def _example(dataset: Dataset, repaired: Dataset, changed: pd.DataFrame) -> None
     ranked = changed.assign(size=size).sort_values("size", ascending=False, kind="stable").drop(columns="size")
     examples = ranked[["entity", "time"]].drop_duplicates().head(50).reset_index(drop=True)
     number = st.selectbox(
-        _("Example"), range(len(examples)), key="repair-example",
-        format_func=lambda place: f"{examples['entity'][place]} · {shown(pd.Timestamp(examples['time'][place]))}"
-        if dataset.dated else str(examples["time"][place]),
-    )  # fmt: skip
+        _("Example"),
+        range(len(examples)),
+        key="repair-example",
+        format_func=lambda place: (
+            f"{examples['entity'][place]} · {shown(pd.Timestamp(examples['time'][place]))}"
+            if dataset.dated
+            else str(examples["time"][place])
+        ),
+    )
     entity, time = examples.iloc[number]
     before, after = (_around(each, entity, time) for each in (dataset, repaired))
     figure = localised(figures.before_after(before, after, dataset.unit, _), dated=not dataset.profile)
@@ -197,9 +211,13 @@ def _made(dataset: Dataset) -> None:
                 if st.button(_("Undo"), key=f"undo-{number}", type="tertiary", icon=":material/undo:"):
                     _undo(dataset, number)
         st.download_button(
-            _("Recipe (JSON)"), json.dumps([repair.to_json() for repair in dataset.recipe], indent=2),
-            "recipe.json", "application/json", key="recipe-json", icon=":material/download:",
-        )  # fmt: skip
+            _("Recipe (JSON)"),
+            json.dumps([repair.to_json() for repair in dataset.recipe], indent=2),
+            "recipe.json",
+            "application/json",
+            key="recipe-json",
+            icon=":material/download:",
+        )
 
 
 def _undo(dataset: Dataset, number: int) -> None:
@@ -214,14 +232,20 @@ def _undo(dataset: Dataset, number: int) -> None:
 
 def _downloads(dataset: Dataset) -> None:
     if dataset.frame.size > EXPORTED_CELLS:
-        st.caption(_("Too large to download here; use the command line: python -m core doctor FILE --out CLEAN.parquet"))
+        st.caption(
+            _("Too large to download here; use the command line: python -m core doctor FILE --out CLEAN.parquet")
+        )
         return
     with st.expander(_("Download the data")), st.container(horizontal=True):
         for name, writer in (("CSV", as_csv), ("Parquet", as_parquet)):
             st.download_button(
-                name, lambda writer=writer: writer(_table(dataset)), f"data.{name.lower()}", key=f"data-{name}",
-                icon=":material/download:", on_click="ignore",
-            )  # fmt: skip
+                name,
+                lambda writer=writer: writer(_table(dataset)),
+                f"data.{name.lower()}",
+                key=f"data-{name}",
+                icon=":material/download:",
+                on_click="ignore",
+            )
 
 
 def _table(dataset: Dataset) -> pd.DataFrame:

@@ -80,10 +80,15 @@ def _upload(known: tuple[DriverTable, ...]) -> None:
     """Read as soon as they are dropped; a file of the same name takes the older one's place."""
     turn = session.kept(TURN, 0)
     uploads = st.file_uploader(
-        _("Drivers: files of weather, strikes, public holidays, school breaks"), accept_multiple_files=True,
-        max_upload_size=settings().vigie_max_upload_mb, key=f"driver-files-{turn}",
-        help=_("What is known before the day comes. One row per day, with a region or for the whole country; rows beyond the data tell of the days to forecast."),
-    )  # fmt: skip
+        _("Drivers: files of weather, strikes, public holidays, school breaks"),
+        accept_multiple_files=True,
+        max_upload_size=settings().vigie_max_upload_mb,
+        key=f"driver-files-{turn}",
+        help=_(
+            "What is known before the day comes. One row per day, with a region or for the whole country; "
+            "rows beyond the data tell of the days to forecast."
+        ),
+    )
     st.caption(_("French public holidays and school breaks come by themselves; a file of them takes their place."))
     if uploads:
         _add(known, lambda: read(uploads))
@@ -123,19 +128,26 @@ def _add(known: tuple[DriverTable, ...], reading: Callable[[], list[DriverTable]
 def _report(dataset: Dataset, known: tuple[DriverTable, ...]) -> None:
     found = _joined(dataset, known, f"{dataset.digest} {digest()}")
     st.dataframe(
-        pd.DataFrame([_line(join, len(dataset.entities)) for join in found.joins]), hide_index=True, width="stretch",
-        key="joins", alt=_("How each file was joined to the data"),
+        pd.DataFrame([_line(join, len(dataset.entities)) for join in found.joins]),
+        hide_index=True,
+        width="stretch",
+        key="joins",
+        alt=_("How each file was joined to the data"),
         column_config={
             "file": st.column_config.TextColumn(_("File")),
             "kind": st.column_config.TextColumn(_("Kind")),
-            "matched": st.column_config.TextColumn(_("Matched"), help=_("Entities whose region, school zone or country the file tells of.")),
-            "covered": st.column_config.TextColumn(_("Days covered"), help=_("Share of the data's days of which the file says something.")),
+            "matched": st.column_config.TextColumn(
+                _("Matched"), help=_("Entities whose region, school zone or country the file tells of.")
+            ),
+            "covered": st.column_config.TextColumn(
+                _("Days covered"), help=_("Share of the data's days of which the file says something.")
+            ),
             "period": st.column_config.TextColumn(_("Period")),
             "columns": st.column_config.TextColumn(_("Columns")),
             "unmatched": st.column_config.TextColumn(_("Entities without a match")),
             "unused": st.column_config.TextColumn(_("Places not used")),
         },
-    )  # fmt: skip
+    )
     with st.container(horizontal=True, vertical_alignment="center"):
         st.caption(_("Joined by region and day: every entity keeps its days, no join adds or drops a row."))
         if st.button(_("Take these files away"), key="forget-drivers", type="tertiary", icon=":material/delete:"):
@@ -154,14 +166,23 @@ def _joined(_dataset: Dataset, _tables: tuple[DriverTable, ...], key: str) -> Dr
 def _line(join: Any, entities: int) -> dict[str, str]:
     start, end = (shown(pd.Timestamp(day).date()) for day in (join.start, join.end))
     kinds = {
-        "weather": _("weather"), "strikes": _("strikes"), "holidays": _("public holidays"), "other": _("other"),
-        "school_breaks": _("school breaks"), "dataset": _("in the data"),
-    }  # fmt: skip
+        "weather": _("weather"),
+        "strikes": _("strikes"),
+        "holidays": _("public holidays"),
+        "other": _("other"),
+        "school_breaks": _("school breaks"),
+        "dataset": _("in the data"),
+    }
     return {
-        "file": join.file, "kind": kinds.get(join.kind, join.kind), "matched": f"{join.entities_matched} / {entities}",
-        "covered": percent(round(join.coverage, 3)), "period": f"{start} – {end}", "columns": ", ".join(join.columns),
-        "unmatched": _named(join.entities_unmatched), "unused": _named(join.places_unused),
-    }  # fmt: skip
+        "file": join.file,
+        "kind": kinds.get(join.kind, join.kind),
+        "matched": f"{join.entities_matched} / {entities}",
+        "covered": percent(round(join.coverage, 3)),
+        "period": f"{start} – {end}",
+        "columns": ", ".join(join.columns),
+        "unmatched": _named(join.entities_unmatched),
+        "unused": _named(join.places_unused),
+    }
 
 
 def _named(names: Sequence[str]) -> str:

@@ -39,7 +39,9 @@ def _widget(name: str, kind: Any, default: Any, metadata: Any, key: str) -> Any:
         return st.number_input(name, int(metadata["low"]), int(metadata["high"]), default, help=help_, key=key)
     if kind is float:
         low, high = float(metadata["low"]), float(metadata["high"])
-        return st.number_input(name, low, high, float(default), step=step(default, low, high), format="%g", help=help_, key=key)
+        return st.number_input(
+            name, low, high, float(default), step=step(default, low, high), format="%g", help=help_, key=key
+        )
     if metadata["choices"] and (kind is str or typing.get_origin(kind) is typing.Literal):
         return st.selectbox(name, metadata["choices"], metadata["choices"].index(default), help=help_, key=key)
     return st.text_input(name, str(default), help=help_, key=key)

@@ -27,9 +27,11 @@ def about(dataset: Dataset) -> None:
     proposals = doctor.open_proposals(dataset)
     if proposals:
         st.page_link(
-            LOAD, icon=":material/healing:", query_params={"dataset": dataset.digest},
+            LOAD,
+            icon=":material/healing:",
+            query_params={"dataset": dataset.digest},
             label=_("The data doctor proposes repairs: {count}").format(count=shown(proposals)),
-        )  # fmt: skip
+        )
 
 
 def part(dataset: Dataset, key: str) -> tuple[tuple[str, ...], object, object]:
@@ -44,14 +46,22 @@ def part(dataset: Dataset, key: str) -> tuple[tuple[str, ...], object, object]:
     )
     start, end = (period[0], period[-1]) if len(period) else (first, last)
     return (
-        tuple(entities), None if start == first else session.timestamp(start), None if end == last else session.timestamp(end)
-    )  # fmt: skip
+        tuple(entities),
+        None if start == first else session.timestamp(start),
+        None if end == last else session.timestamp(end),
+    )
 
 
 def risk(key: str) -> float:
     """How small a share of normal rows may lie above the threshold."""
     return st.select_slider(
-        _("Share of normal rows above it"), RISKS, 0.001, key=key,
+        _("Share of normal rows above it"),
+        RISKS,
+        0.001,
+        key=key,
         format_func=lambda share: _("1 in {count}").format(count=shown(round(1 / share))),
-        help=_("From the tail of the scores of normal rows (peaks over threshold): reaches rarer events than were ever seen."),
-    )  # fmt: skip
+        help=_(
+            "From the tail of the scores of normal rows (peaks over threshold): reaches rarer events than "
+            "were ever seen."
+        ),
+    )

@@ -21,7 +21,8 @@ def choose(task: str, asked: Callable[[Any], str]) -> str:
     from core.analyses.models import fitted_runs
 
     labels = _registered(task, session.here()) | {
-        run.id: f"{shown(session.moment(run.started_ms))} · {run.name} · {asked(run)}" for run in fitted_runs(task, session.here())
+        run.id: f"{shown(session.moment(run.started_ms))} · {run.name} · {asked(run)}"
+        for run in fitted_runs(task, session.here())
     }
     if not labels:
         st.info(_("No model has been saved yet: fit one first."))
@@ -45,6 +46,10 @@ def _registered(task: str, at: Workplace) -> dict[str, str]:
     except VigieError:  # the runs that can be found are offered all the same
         return {}
     return {
-        f"{version.name}@{alias}": _("{name} · version {number}").format(name=f"{version.name}@{alias}", number=version.number)
-        for alias in ALIASES for version in versions if alias in version.aliases
-    }  # fmt: skip
+        f"{version.name}@{alias}": _("{name} · version {number}").format(
+            name=f"{version.name}@{alias}", number=version.number
+        )
+        for alias in ALIASES
+        for version in versions
+        if alias in version.aliases
+    }

@@ -104,7 +104,9 @@ def me(page: str) -> Actor:
 
 
 def owner() -> str:
-    """Whose the data are that are loaded now: the signed-in person's; "" where nobody signs in, and all are everybody's."""
+    """Whose the data are that are loaded now: the signed-in person's; "" where nobody signs in, and all are
+    everybody's.
+    """
     found = person()
     return found.name if found else ""
 
@@ -115,7 +117,9 @@ def token() -> str:
 
 
 def identity() -> str:
-    """What the identity provider calls the person: the address, unless it says that nobody verified it, else the subject."""
+    """What the identity provider calls the person: the address, unless it says that nobody verified it, else the
+    subject.
+    """
     claims = st.user.to_dict() if getattr(st.user, "is_logged_in", False) else {}
     email = claims.get("email") if claims.get("email_verified") is not False else None
     return str(email or claims.get("sub") or "")

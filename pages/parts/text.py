@@ -80,10 +80,12 @@ def localised(figure, dated: bool = True):  # type: ignore[no-untyped-def]
     if language() == "fr":
         figure.update_layout(separators=", ")
         if dated:
-            figure.update_xaxes(tickformatstops=[
-                {"dtickrange": [None, 86_400_000 - 1], "value": "%H:%M\n%d/%m/%Y"},
-                {"dtickrange": [86_400_000, "M1"], "value": "%d/%m/%Y"},
-                {"dtickrange": ["M1", "M12"], "value": "%m/%Y"},
-                {"dtickrange": ["M12", None], "value": "%Y"},
-            ])  # fmt: skip
+            figure.update_xaxes(
+                tickformatstops=[
+                    {"dtickrange": [None, 86_400_000 - 1], "value": "%H:%M\n%d/%m/%Y"},
+                    {"dtickrange": [86_400_000, "M1"], "value": "%d/%m/%Y"},
+                    {"dtickrange": ["M1", "M12"], "value": "%m/%Y"},
+                    {"dtickrange": ["M12", None], "value": "%Y"},
+                ]
+            )
     return figure

@@ -1,4 +1,6 @@
-"""What a person says of a row: true alarm, false alarm or unsure, kept with a receipt, and shown when the row is opened again."""
+"""What a person says of a row: true alarm, false alarm or unsure, kept with a receipt, and shown when the row is
+opened again.
+"""
 
 import hashlib
 from collections.abc import Mapping
@@ -30,30 +32,49 @@ def ask(task: str, run: str, row: Mapping[str, Any], place: str = "") -> None:
         records = _records(run)
         _said_before(by_row(records).get(row_key(kept), []))
         verdict = st.segmented_control(
-            _("Is this a true alarm?"), list(VERDICTS), format_func=words, key=f"verdict-choice-{key}",
-            help=_("Verdicts measure the precision of the detector, and can move its threshold: see the page Feedback."),
-        )  # fmt: skip
+            _("Is this a true alarm?"),
+            list(VERDICTS),
+            format_func=words,
+            key=f"verdict-choice-{key}",
+            help=_(
+                "Verdicts measure the precision of the detector, and can move its threshold: see the page Feedback."
+            ),
+        )
         comment = st.text_input(
-            _("Comment"), key=f"verdict-comment-{key}", max_chars=LONGEST_COMMENT, placeholder=_("What happened, or why it is usual"),
-        )  # fmt: skip
-        if st.button(_("Save the verdict"), key=f"verdict-save-{key}", icon=":material/rate_review:", disabled=verdict is None):
+            _("Comment"),
+            key=f"verdict-comment-{key}",
+            max_chars=LONGEST_COMMENT,
+            placeholder=_("What happened, or why it is usual"),
+        )
+        if st.button(
+            _("Save the verdict"), key=f"verdict-save-{key}", icon=":material/rate_review:", disabled=verdict is None
+        ):
             keep(Said(task, run, kept, verdict, comment=comment or ""), key)
         receipt(key)
         if records and task in WITH_THRESHOLD:
             st.page_link(
-                FEEDBACK, label=_("What the verdicts say of the threshold"), icon=":material/straighten:",
+                FEEDBACK,
+                label=_("What the verdicts say of the threshold"),
+                icon=":material/straighten:",
                 query_params={"run": run, "view": "threshold"},
-            )  # fmt: skip
+            )
 
 
 def keep(said: Said, key: str) -> None:
     """One click, one record; its receipt is shown by `receipt` in the next run of the script, which begins at once."""
     try:
-        got = session.answered_once(f"feedback {key} {said}", lambda: give(said, at=session.here(), by=session.me(said.page)))
+        got = session.answered_once(
+            f"feedback {key} {said}", lambda: give(said, at=session.here(), by=session.me(said.page))
+        )
     except BadInput as error:
         st.error(say(error.text), icon=":material/error:")
     except OSError as error:
-        st.error(_("This could not be written down ({reason}): nothing was saved. Try again later.").format(reason=error.strerror or error), icon=":material/error:")
+        st.error(
+            _("This could not be written down ({reason}): nothing was saved. Try again later.").format(
+                reason=error.strerror or error
+            ),
+            icon=":material/error:",
+        )
     else:
         session.keep(f"receipt-{key}", got)
         st.rerun()
@@ -79,7 +100,9 @@ def words(verdict: str) -> str:
 
 
 def column(run: str, rows: pd.DataFrame) -> list[str]:
-    """What most say of each of `rows` (entity, time, and end or step where they have them), in words; "" where nobody judged."""
+    """What most say of each of `rows` (entity, time, and end or step where they have them), in words; "" where nobody
+    judged.
+    """
     verdicts = agreed(_records(run))
     if not verdicts:
         return [""] * len(rows)
@@ -88,7 +111,9 @@ def column(run: str, rows: pd.DataFrame) -> list[str]:
 
 def column_config() -> Any:
     """How the column is headed."""
-    return st.column_config.TextColumn(_("Verdict"), help=_("What most people say of it, one voice a person; a tie is unsure."))
+    return st.column_config.TextColumn(
+        _("Verdict"), help=_("What most people say of it, one voice a person; a tie is unsure.")
+    )
 
 
 def _keys(rows: pd.DataFrame) -> list[RowKey]:

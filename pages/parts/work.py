@@ -1,6 +1,8 @@
-"""Slow work beside the page: a job that a worker process does, the address carries its key, the page shows how far it is.
+"""Slow work beside the page: a job that a worker process does, the address carries its key, the page shows how far it
+is.
 
-On a page (an analysis `core.analyses.<verb>` has `carry_out(arguments, *, at, by, progress)`; arguments are plain JSON):
+On a page (an analysis `core.analyses.<verb>` has `carry_out(arguments, *, at, by, progress)`; arguments are plain
+JSON):
 
     ended = work.settled(dataset.digest)          # once, near the top: the job of the address, over without an answer
     if st.button(…, disabled=work.going_on()):
@@ -60,7 +62,9 @@ def ended() -> Job | None:
 
 
 def settled(dataset: str) -> Job | None:
-    """As `ended`, but the run in which a job answered becomes that of the address, beside the digest of its `dataset`."""
+    """As `ended`, but the run in which a job answered becomes that of the address, beside the digest of its
+    `dataset`.
+    """
     job = ended()
     if job is not None and job.run_id:
         session.remember_run(job.run_id, dataset)
@@ -74,7 +78,9 @@ def show(job: Job | None) -> None:
         if going_on():
             _watch(session.from_address("work"))
     elif job is FORGOTTEN:
-        st.info(_("This work is no longer known here; what it was to answer can be asked again."), icon=":material/cancel:")
+        st.info(
+            _("This work is no longer known here; what it was to answer can be asked again."), icon=":material/cancel:"
+        )
     elif job.status == "cancelled":
         st.info(_("Cancelled: nothing was kept, and the question is open again."), icon=":material/cancel:")
     else:
@@ -96,7 +102,12 @@ def _progress(job: Job, doing: str) -> None:
     with st.container(horizontal=True, vertical_alignment="center", key="work"):
         st.progress(min(max(job.share, 0.0), 1.0), doing)
         st.button(
-            _("Cancel"), key="cancel-work", icon=":material/cancel:", on_click=_cancel, args=(job.key,), disabled=job.stopping
+            _("Cancel"),
+            key="cancel-work",
+            icon=":material/cancel:",
+            on_click=_cancel,
+            args=(job.key,),
+            disabled=job.stopping,
         )
     if job.curves:
         rows = [(_(name), step, value) for name, points in job.curves.items() for step, value in points]
@@ -109,7 +120,9 @@ def _doing(job: Job) -> str:
     if job.stopping:
         return _("Stopping …")
     if job.silent and job.status == "running":
-        return _("Nothing was heard of the worker for {seconds} s; another one takes over …").format(seconds=shown(round(time.time() - job.heartbeat)))
+        return _("Nothing was heard of the worker for {seconds} s; another one takes over …").format(
+            seconds=shown(round(time.time() - job.heartbeat))
+        )
     if job.status == "running":
         again = _("attempt {number}").format(number=job.attempt) + " · " if job.attempt > 1 else ""
         return f"{again}{_(job.doing) or _('Starting …')} · {percent(round(job.share, 2))}"
@@ -129,7 +142,8 @@ def _cancel(key: str) -> None:
 def _set_aside() -> None:
     """Leave everything that is loaded now out of later collections of garbage.
 
-    Streamlit collects after every run of a script, which takes 0.4 s with all libraries loaded; a page that looks twice a
+    Streamlit collects after every run of a script, which takes 0.4 s with all libraries loaded; a page that looks
+    twice a
     second would keep the server from everything else.
     """
     gc.collect()

@@ -26,7 +26,9 @@ def vigie(tmp_path: Path) -> Vigie:
 
     def run(*arguments: object) -> "subprocess.CompletedProcess[str]":
         command = [sys.executable, "-m", "core", *map(str, arguments)]
-        return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=120, check=False)
+        return subprocess.run(
+            command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=120, check=False
+        )
 
     return run
 
@@ -41,7 +43,19 @@ def test_tiles_to_windows(vigie: Vigie, tmp_path: Path) -> None:
     per_tile(tmp_path / "NetMob23", "Netflix", values)
     per_tile(tmp_path / "NetMob23", "Spotify", values)
     out = tmp_path / "windows"
-    found = answer(vigie("convert", "netmob", "--input_path", tmp_path / "NetMob23", "--output_path", out, "--app", "netflix", "--json"))
+    found = answer(
+        vigie(
+            "convert",
+            "netmob",
+            "--input_path",
+            tmp_path / "NetMob23",
+            "--output_path",
+            out,
+            "--app",
+            "netflix",
+            "--json",
+        )
+    )
     assert (found["files"], found["entities"], found["rows"], found["windows"]) == (3, 3, 231, 3 * 58)
     assert found["skipped"] == []
     assert {path.name for path in out.iterdir()} == {f"{number}.seq" for number in range(1, 175)}
@@ -59,10 +73,23 @@ def test_a_tile_of_the_official_layout(vigie: Vigie, tmp_path: Path) -> None:
     out = tmp_path / "windows"
     found = answer(
         vigie(
-            "convert", "netmob", "--input-path", tmp_path / "NetMob23", "--output-path", out, "--app", "Netflix",
-            "--tile", 101, "--direction", "UL", "--window", 7, "--json",
+            "convert",
+            "netmob",
+            "--input-path",
+            tmp_path / "NetMob23",
+            "--output-path",
+            out,
+            "--app",
+            "Netflix",
+            "--tile",
+            101,
+            "--direction",
+            "UL",
+            "--window",
+            7,
+            "--json",
         )
-    )  # fmt: skip
+    )
     assert (found["files"], found["entities"], found["rows"], found["windows"]) == (30, 1, 30, 24)
     dataset = load([out])
     assert dataset.entities == ["Lyon · Netflix · UL · 101"]
@@ -70,11 +97,27 @@ def test_a_tile_of_the_official_layout(vigie: Vigie, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("form", ["parquet", "csv"])
-@pytest.mark.parametrize("layout", [per_tile, lambda folder, app, values: official(folder, "Lyon", app, values)], ids=["tiles", "city"])
+@pytest.mark.parametrize(
+    "layout", [per_tile, lambda folder, app, values: official(folder, "Lyon", app, values)], ids=["tiles", "city"]
+)
 def test_to_one_table(vigie: Vigie, tmp_path: Path, form: str, layout: Callable[..., list[Path]]) -> None:
     paths = layout(tmp_path / "NetMob23", "Netflix", traffic(2, 20))
     out = tmp_path / f"netflix.{form}"
-    found = answer(vigie("convert", "netmob", "--input-path", tmp_path / "NetMob23", "--output-path", out, "--app", "Netflix", "--format", form, "--json"))
+    found = answer(
+        vigie(
+            "convert",
+            "netmob",
+            "--input-path",
+            tmp_path / "NetMob23",
+            "--output-path",
+            out,
+            "--app",
+            "Netflix",
+            "--format",
+            form,
+            "--json",
+        )
+    )
     direct, again = load(list(paths)), load([out])
     assert (found["rows"], found["entities"], found["windows"]) == (len(direct), len(direct.entities), 0)
     assert again.layout == "netmob"
@@ -108,7 +151,19 @@ def test_windows_to_one_table(vigie: Vigie, tmp_path: Path) -> None:
     values = traffic(2, 30)
     per_tile(tmp_path / "NetMob23", "Netflix", values)
     windows = tmp_path / "windows"
-    answer(vigie("convert", "netmob", "--input-path", tmp_path / "NetMob23", "--output-path", windows, "--app", "Netflix", "--json"))
+    answer(
+        vigie(
+            "convert",
+            "netmob",
+            "--input-path",
+            tmp_path / "NetMob23",
+            "--output-path",
+            windows,
+            "--app",
+            "Netflix",
+            "--json",
+        )
+    )
     (windows / "5.seq").write_bytes((windows / "5.seq").read_bytes()[:900])
     (windows / "readme.md").write_text("windows of two tiles")
     out = tmp_path / "all.parquet"
@@ -158,7 +213,9 @@ def test_one_series_in_every_form(vigie: Vigie, tmp_path: Path, ending: str, mom
 def test_bad_input_is_one_line_and_exit_code_2(vigie: Vigie, tmp_path: Path, arguments: list[str], words: str) -> None:
     per_tile(tmp_path / "NetMob23", "Netflix", traffic(1, 30))
     places = {"NETMOB": tmp_path / "NetMob23", "ABSENT": tmp_path / "absent", "OUT": tmp_path / "out"}
-    ran = vigie("convert", *[places.get(each, each if not each.startswith("OUT.") else tmp_path / each) for each in arguments])
+    ran = vigie(
+        "convert", *[places.get(each, each if not each.startswith("OUT.") else tmp_path / each) for each in arguments]
+    )
     assert ran.returncode == 2
     assert words in ran.stderr
     assert len(ran.stderr.strip().splitlines()) == 1

@@ -23,12 +23,17 @@ def profile(columns: int = 24, day_start: int = 0, entities: int = 2, days: int 
     index = keyed(np.repeat([f"région {number}" for number in range(entities)], days), np.tile(times, entities))
     values = random.normal(100, 10, (rows, columns))
     return Dataset(
-        frame=pd.DataFrame(values, index=index, columns=clock_labels(columns)), layout="daily_profile", profile=True,
-        step=pd.Timedelta(days=1) / columns, day_start=day_start, unit="MWh",
+        frame=pd.DataFrame(values, index=index, columns=clock_labels(columns)),
+        layout="daily_profile",
+        profile=True,
+        step=pd.Timedelta(days=1) / columns,
+        day_start=day_start,
+        unit="MWh",
         drivers=pd.DataFrame({"strike": random.integers(0, 2, rows).astype(float)}, index=index),
         context=pd.DataFrame({"total": values.sum(axis=1), "status": [f"s{row}" for row in range(rows)]}, index=index),
-        labels=pd.Series(random.random(rows) > 0.5, index=index, name="label"), files=("made.csv",),
-    )  # fmt: skip
+        labels=pd.Series(random.random(rows) > 0.5, index=index, name="label"),
+        files=("made.csv",),
+    )
 
 
 profiles = st.builds(
@@ -84,8 +89,11 @@ def test_what_cannot_become_a_profile_is_refused() -> None:
 def aligned(part: Dataset, whole: Dataset) -> None:
     """Every row of `part` carries what it carried in `whole`."""
     assert whole.drivers is not None and whole.context is not None and whole.labels is not None  # noqa: PT018
-    for own, all_rows in zip((part.frame, part.drivers, part.context, part.labels),
-                             (whole.frame, whole.drivers, whole.context, whole.labels), strict=True):  # fmt: skip
+    for own, all_rows in zip(
+        (part.frame, part.drivers, part.context, part.labels),
+        (whole.frame, whole.drivers, whole.context, whole.labels),
+        strict=True,
+    ):
         assert own is not None
         assert own.index.equals(part.frame.index)
         assert own.equals(all_rows.loc[part.frame.index])
@@ -136,12 +144,14 @@ def test_the_digest_changes_with_anything_and_only_then(dataset: Dataset, data: 
     assert dataset.drivers is not None
     others = [
         dataset.replace(frame=pd.DataFrame(changed, index=dataset.frame.index, columns=dataset.columns)),
-        dataset.replace(unit="kWh"), dataset.replace(day_start=7),
+        dataset.replace(unit="kWh"),
+        dataset.replace(day_start=7),
         dataset.replace(frame=dataset.frame.set_axis(keyed(names, dataset.time), axis=0)),
         dataset.replace(frame=dataset.frame.set_axis(keyed(dataset.entity, moved), axis=0)),
         dataset.replace(frame=dataset.frame.rename(columns={"00:00": "0"})),
-        dataset.replace(drivers=1 - dataset.drivers), dataset.replace(recipe=(Repair("drop_duplicates"),)),
-    ]  # fmt: skip
+        dataset.replace(drivers=1 - dataset.drivers),
+        dataset.replace(recipe=(Repair("drop_duplicates"),)),
+    ]
     digests = {each.digest for each in others} | {dataset.digest}
     assert len(digests) == len(others) + 1
 
@@ -180,5 +190,7 @@ def parts(dataset: Dataset) -> dict:
 @given(arrays(float, st.tuples(st.integers(1, 40), st.just(24)), elements=st.floats(-1e6, 1e6) | st.just(float("nan"))))
 def test_the_row_median_is_numpys(values: np.ndarray) -> None:
     index = pd.MultiIndex.from_arrays([["a"] * len(values), pd.date_range("2024-01-01", periods=len(values))])
-    dataset = Dataset(pd.DataFrame(values, index=index.set_names(["entity", "time"])), layout="daily_profile", profile=True)
+    dataset = Dataset(
+        pd.DataFrame(values, index=index.set_names(["entity", "time"])), layout="daily_profile", profile=True
+    )
     assert np.array_equal(dataset.row_median, np.median(values, axis=1), equal_nan=True)

@@ -53,8 +53,12 @@ def kinds(dataset: Dataset) -> dict[str, Finding]:
 def test_the_figures_of_the_real_files(report: Report) -> None:
     found = report.to_json()
     assert {name: found[name] for name in ("rows", "columns", "entities", "dates", "incomplete_rows")} == {
-        "rows": 33_720, "columns": 24, "entities": 15, "dates": 2_262, "incomplete_rows": 45,
-    }  # fmt: skip
+        "rows": 33_720,
+        "columns": 24,
+        "entities": 15,
+        "dates": 2_262,
+        "incomplete_rows": 45,
+    }
     assert (found["strike_dates"], found["strike_rows"]) == (131, 1_929)
     assert (found["layout"], found["unit"]) == ("gas_daily", "MWh")
     assert (found["start"][:10], found["end"][:10]) == ("2018-06-01", "2024-08-09")
@@ -64,10 +68,16 @@ def test_the_figures_of_the_real_files(report: Report) -> None:
 def test_the_faults_of_the_real_files(report: Report) -> None:
     counts = {finding.kind: finding.count for finding in report.findings}
     assert counts == {
-        "gross_outliers": 1, "shifted_hours": 21_540, "isolated_spikes": 8, "clock_change_zeros": 18,
-        "clock_change_lows": 62, "clock_change_doubles": 67, "contradicting_totals": 1, "incomplete_rows": 45,
+        "gross_outliers": 1,
+        "shifted_hours": 21_540,
+        "isolated_spikes": 8,
+        "clock_change_zeros": 18,
+        "clock_change_lows": 62,
+        "clock_change_doubles": 67,
+        "contradicting_totals": 1,
+        "incomplete_rows": 45,
         "constant_columns": 1,
-    }  # fmt: skip
+    }
 
 
 def test_the_absurd_cell(report: Report) -> None:
@@ -153,9 +163,13 @@ def profile(days: int = 400, entities: int = 3) -> Dataset:
     values = size[:, None] * np.tile(season, entities)[:, None] * shape * random.normal(1, 0.01, (entities * days, 24))
     index = keyed(np.repeat(["nord", "ouest", "sud"][:entities], days), np.tile(dates, entities))
     return Dataset(
-        frame=pd.DataFrame(values, index=index, columns=clock_labels(24)), layout="daily_profile", profile=True,
-        step=pd.Timedelta(hours=1), unit="MWh", context=pd.DataFrame({"total": values.sum(axis=1)}, index=index),
-    )  # fmt: skip
+        frame=pd.DataFrame(values, index=index, columns=clock_labels(24)),
+        layout="daily_profile",
+        profile=True,
+        step=pd.Timedelta(hours=1),
+        unit="MWh",
+        context=pd.DataFrame({"total": values.sum(axis=1)}, index=index),
+    )
 
 
 def series(freq: str = "h", periods: int = 24 * 100) -> Dataset:
@@ -201,8 +215,11 @@ def planted(name: str) -> Dataset:
     if name == "isolated_spikes":
         return with_values(whole, lambda values: values.__setitem__((100, 15), values[100, 15] * 3))
     if name.startswith("clock_change"):
-        at, hour, times = {"clock_change_zeros": ("2023-03-26", 2, 0), "clock_change_lows": ("2023-03-26", 2, 0.3),
-                           "clock_change_doubles": ("2022-10-30", 2, 1.6)}[name]  # fmt: skip
+        at, hour, times = {
+            "clock_change_zeros": ("2023-03-26", 2, 0),
+            "clock_change_lows": ("2023-03-26", 2, 0.3),
+            "clock_change_doubles": ("2022-10-30", 2, 1.6),
+        }[name]
         row = np.flatnonzero((entity == "sud") & (time == at))[0]
         return with_values(whole, lambda values: values.__setitem__((row, hour), values[row, hour] * times))
     if name == "contradicting_totals":
@@ -219,13 +236,21 @@ def planted(name: str) -> Dataset:
 
 
 PLANTED = {
-    "missing_dates": ("missing_dates", 3), "missing_hours": ("missing_dates", 3), "duplicate_keys": ("duplicate_keys", 2),
-    "mixed_steps": ("mixed_steps", 6), "mixed_units": ("mixed_units", 30), "shifted_hours": ("shifted_hours", 183),
-    "gross_outliers": ("gross_outliers", 1), "isolated_spikes": ("isolated_spikes", 1),
-    "clock_change_zeros": ("clock_change_zeros", 1), "clock_change_lows": ("clock_change_lows", 1),
-    "clock_change_doubles": ("clock_change_doubles", 1), "contradicting_totals": ("contradicting_totals", 1),
-    "incomplete_rows": ("incomplete_rows", 3), "constant_columns": ("constant_columns", 1),
-}  # fmt: skip
+    "missing_dates": ("missing_dates", 3),
+    "missing_hours": ("missing_dates", 3),
+    "duplicate_keys": ("duplicate_keys", 2),
+    "mixed_steps": ("mixed_steps", 6),
+    "mixed_units": ("mixed_units", 30),
+    "shifted_hours": ("shifted_hours", 183),
+    "gross_outliers": ("gross_outliers", 1),
+    "isolated_spikes": ("isolated_spikes", 1),
+    "clock_change_zeros": ("clock_change_zeros", 1),
+    "clock_change_lows": ("clock_change_lows", 1),
+    "clock_change_doubles": ("clock_change_doubles", 1),
+    "contradicting_totals": ("contradicting_totals", 1),
+    "incomplete_rows": ("incomplete_rows", 3),
+    "constant_columns": ("constant_columns", 1),
+}
 
 
 @pytest.mark.parametrize("name", PLANTED)
@@ -245,10 +270,19 @@ def test_a_planted_fault_is_found_and_mended(name: str) -> None:
     assert not left
 
 
-@pytest.mark.parametrize("name", [
-    "mixed_units", "shifted_hours", "gross_outliers", "isolated_spikes", "clock_change_zeros", "clock_change_lows",
-    "clock_change_doubles", "incomplete_rows",
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "name",
+    [
+        "mixed_units",
+        "shifted_hours",
+        "gross_outliers",
+        "isolated_spikes",
+        "clock_change_zeros",
+        "clock_change_lows",
+        "clock_change_doubles",
+        "incomplete_rows",
+    ],
+)
 def test_mending_comes_close_to_what_was_there(name: str) -> None:
     dataset = planted(name)
     clean = profile(days=len(dataset) // 3)
@@ -256,17 +290,32 @@ def test_mending_comes_close_to_what_was_there(name: str) -> None:
     assert np.abs(repaired.values / clean.values - 1).max() < 0.15
 
 
-@pytest.mark.parametrize("dataset", [
-    profile(), profile(days=730), profile(entities=1), profile().to_series(), series(), series("15min"), series("D", 300),
-], ids=("profile", "two years", "one entity", "unrolled", "hourly", "quarters", "daily"))  # fmt: skip
+@pytest.mark.parametrize(
+    "dataset",
+    [
+        profile(),
+        profile(days=730),
+        profile(entities=1),
+        profile().to_series(),
+        series(),
+        series("15min"),
+        series("D", 300),
+    ],
+    ids=("profile", "two years", "one entity", "unrolled", "hourly", "quarters", "daily"),
+)
 def test_clean_data_has_no_finding(dataset: Dataset) -> None:
     assert [finding.to_json() for finding in examine(dataset).findings] == []
 
 
-@pytest.mark.parametrize("keep", [
-    lambda times: (times.hour >= 7) & (times.hour < 21), lambda times: times.dayofweek < 5,
-    lambda times: (times.dayofweek < 5) & (times.hour >= 7) & (times.hour < 21),
-], ids=("nights", "week-ends", "nights and week-ends"))  # fmt: skip
+@pytest.mark.parametrize(
+    "keep",
+    [
+        lambda times: (times.hour >= 7) & (times.hour < 21),
+        lambda times: times.dayofweek < 5,
+        lambda times: (times.dayofweek < 5) & (times.hour >= 7) & (times.hour < 21),
+    ],
+    ids=("nights", "week-ends", "nights and week-ends"),
+)
 def test_regular_pauses_are_no_gaps(keep: Callable[[pd.DatetimeIndex], np.ndarray]) -> None:
     dataset = series()
     open_hours = dataset.rows(np.asarray(keep(pd.DatetimeIndex(dataset.time))))

@@ -1,4 +1,6 @@
-"""Weather, strikes, holidays and school breaks: read as they are found, joined without a row too many or a word untold."""
+"""Weather, strikes, holidays and school breaks: read as they are found, joined without a row too many or a word
+untold.
+"""
 
 import subprocess
 import sys
@@ -96,7 +98,12 @@ def test_real_strikes(real: dict[str, DriverTable], gas: Dataset) -> None:
 
 def test_real_calendars(real: dict[str, DriverTable]) -> None:
     breaks, holidays = real[BREAKS], real[HOLIDAYS]
-    assert (breaks.kind, breaks.places, holidays.kind, holidays.places) == ("school_breaks", ["A", "B", "C"], "holidays", [""])
+    assert (breaks.kind, breaks.places, holidays.kind, holidays.places) == (
+        "school_breaks",
+        ["A", "B", "C"],
+        "holidays",
+        [""],
+    )
     assert holidays.frame["holiday"].sum() == 285
     assert (holidays.days[0], holidays.days[-1]) == (pd.Timestamp("2002-01-01"), pd.Timestamp("2027-12-31"))
     winter = breaks.frame["school_break"].unstack("place").loc["2024-02-10":"2024-03-10"]  # type: ignore[misc]
@@ -114,12 +121,21 @@ def test_real_files_joined_to_gas(real: dict[str, DriverTable], gas: Dataset) ->
     assert {join.entities_matched for join in drivers.joins} == {15}
     assert not any(join.entities_unmatched for join in drivers.joins)
     assert (own.kind, own.days, own.days_covered) == ("dataset", 2262, 2262)
-    assert (weather.places_unused, weather.days_covered) == (("corse",), 2250)  # the file lacks the last day of 12 months
+    assert (weather.places_unused, weather.days_covered) == (
+        ("corse",),
+        2250,
+    )  # the file lacks the last day of 12 months
     assert (strikes.start, strikes.end, strikes.days_covered) == ("2002-03-13", "2023-06-06", 1832)
     assert breaks.coverage == holidays.coverage == 1
     assert drivers.columns == [
-        "temperature", "temperature_min", "temperature_max", "strike", "strike_rate", "holiday", "school_break",
-    ]  # fmt: skip
+        "temperature",
+        "temperature_min",
+        "temperature_max",
+        "strike",
+        "strike_rate",
+        "holiday",
+        "school_break",
+    ]
     assert at(drivers, "GRTgaz · île-de-france", "2024-03-29", "temperature") == 11.7
     assert at(drivers, "Teréga · occitanie", "2024-04-03", "temperature") == 14.38
     assert at(drivers, "GRTgaz · bretagne", "2024-12-25", "holiday") == 1
@@ -157,8 +173,12 @@ weather_rows = st.lists(st.tuples(st.sampled_from(PLACES), st.integers(0, 12), T
     repeat=st.integers(1, 3),
 )
 def test_any_weather_leaves_the_rows_as_they_are(
-    tmp_path_factory: pytest.TempPathFactory, rows: list[tuple[str, int, str, str]], entities: set[str], ahead: int, repeat: int
-) -> None:  # fmt: skip
+    tmp_path_factory: pytest.TempPathFactory,
+    rows: list[tuple[str, int, str, str]],
+    entities: set[str],
+    ahead: int,
+    repeat: int,
+) -> None:
     path = tmp_path_factory.mktemp("weather") / "weather.csv"
     days = pd.date_range("2024-02-27", periods=13)
     lines = [f"{days[day].date()};{place};{low};{high}" for place, day, low, high in rows * repeat]
@@ -186,20 +206,32 @@ def test_any_weather_leaves_the_rows_as_they_are(
 
 def test_regions_of_before_2016_become_one_row(write: Write) -> None:
     """Three regions, four rows, one of them twice: each region counts once in the mean."""
-    table = one(write(
-        "Unnamed: 0;TempMax_Deg;TempMin_Deg;Wind_kmh;Wet_percent;Visibility_km;CloudCoverage_percent;Dayduration_hour;region;day",
-        "alsace_2018/01/01;9.0;6.0;25;74;8.25;70;8:23:0;alsace;2018/01/01",
-        "lorraine_2018/01/01;12.0;9.0;40;80;9.0;50;8:23:0;lorraine;2018/01/01",
-        "lorraine_2018/01/01;12.0;9.0;40;80;9.0;50;8:23:0;lorraine;2018/01/01",
-        "champagne_2018/01/01;6.0;3.0;10;86;6.0;30;8:23:0;champagne-ardenne;2018/01/01",
-        "rhone_2018/01/01;8.0;5.0;17;89;10.0;51;8:53:0;rh-ne-alpes;2018/01/01",
-        "ardeche_2018/01/01;8.0;5.0;17;89;10.0;51;8:53:0;ardeche;2018/01/01",
-        "re_2018/01/01;8.0;5.0;17;89;10.0;51;8:53:0;ile-de-re;2018/01/01",
-    ))  # fmt: skip
+    table = one(
+        write(
+            (
+                "Unnamed: "
+                "0;TempMax_Deg;TempMin_Deg;Wind_kmh;Wet_percent;Visibility_km;CloudCoverage_percent;Dayduration_hour;region;day"
+            ),
+            "alsace_2018/01/01;9.0;6.0;25;74;8.25;70;8:23:0;alsace;2018/01/01",
+            "lorraine_2018/01/01;12.0;9.0;40;80;9.0;50;8:23:0;lorraine;2018/01/01",
+            "lorraine_2018/01/01;12.0;9.0;40;80;9.0;50;8:23:0;lorraine;2018/01/01",
+            "champagne_2018/01/01;6.0;3.0;10;86;6.0;30;8:23:0;champagne-ardenne;2018/01/01",
+            "rhone_2018/01/01;8.0;5.0;17;89;10.0;51;8:53:0;rh-ne-alpes;2018/01/01",
+            "ardeche_2018/01/01;8.0;5.0;17;89;10.0;51;8:53:0;ardeche;2018/01/01",
+            "re_2018/01/01;8.0;5.0;17;89;10.0;51;8:53:0;ile-de-re;2018/01/01",
+        )
+    )
     assert (table.kind, table.places) == ("weather", ["auvergne-rhône-alpes", "grand est"])
     assert table.columns == [
-        "temperature", "temperature_min", "temperature_max", "wind", "humidity", "visibility", "cloud_cover", "day_length",
-    ]  # fmt: skip
+        "temperature",
+        "temperature_min",
+        "temperature_max",
+        "wind",
+        "humidity",
+        "visibility",
+        "cloud_cover",
+        "day_length",
+    ]
     assert table.frame.loc["grand est"].round(3).to_numpy().tolist() == [[7.5, 6, 9, 25, 80, 7.75, 50, 8.383]]
     assert "ardeche, ile-de-re" in told(table)["unknown_places"]
     assert "5 rows became 2" in told(table)["aggregated_rows"]
@@ -216,17 +248,26 @@ def test_regions_of_before_2016_become_one_row(write: Write) -> None:
 
 
 def test_strikes_last_from_start_to_end(write: Write) -> None:
-    table = one(write(
-        "date_de_debut;date_de_fin;motif;organisations_syndicales;taux_grevistes",
-        "2024-02-27;2024-02-29;retraites;CGT;10.0",  # over a leap day
-        "2024-02-28;;salaires;FO;25.5",  # no end; overlaps
-        "2024-03-02;2024-03-01;end before start;FO;5",
-        "2024-03-04;2024-12-04;préavis;FO;1.5",
-        "2024-03-06;2024-03-06;sans taux;FO;",
-        name="movement_data_2018_2024.csv",
-    ))  # fmt: skip
+    table = one(
+        write(
+            "date_de_debut;date_de_fin;motif;organisations_syndicales;taux_grevistes",
+            "2024-02-27;2024-02-29;retraites;CGT;10.0",  # over a leap day
+            "2024-02-28;;salaires;FO;25.5",  # no end; overlaps
+            "2024-03-02;2024-03-01;end before start;FO;5",
+            "2024-03-04;2024-12-04;préavis;FO;1.5",
+            "2024-03-06;2024-03-06;sans taux;FO;",
+            name="movement_data_2018_2024.csv",
+        )
+    )
     own = table.frame.loc[""]
-    assert own.index[own["strike"] > 0].strftime("%m-%d").tolist() == ["02-27", "02-28", "02-29", "03-02", "03-04", "03-06"]
+    assert own.index[own["strike"] > 0].strftime("%m-%d").tolist() == [
+        "02-27",
+        "02-28",
+        "02-29",
+        "03-02",
+        "03-04",
+        "03-06",
+    ]
     assert own["strike_rate"].fillna(-1).tolist() == [10, 25.5, 10, 0, 5, 0, 1.5, 0, -1]
     assert {note.kind: note.count for note in table.notes} == {"end_before_start": 1, "long_strikes": 1}
     drivers = joined(data(), [table], pd.Timestamp("2024-03-10"), calendar=False)
@@ -251,7 +292,22 @@ def test_strikes_of_a_file_and_of_the_data_are_added_up(write: Write) -> None:
     assert alone.frame.loc[EAST[0], "strike"].fillna(-1).tolist() == [0, 0, 0, 1, 0, 0, 0, 0, 0, 0, -1, -1, -1, -1]
     drivers = joined(dataset, [table], pd.Timestamp("2024-03-10"), calendar=False)
     assert drivers.frame.loc[EAST[0], "strike"].fillna(-1).tolist() == [0, 1, 0, 1, 0, 0, 0, 0, 0, 0, 0, 1, 1, -1]
-    assert drivers.frame.loc[EAST[0], "strike_rate"].fillna(-1).tolist() == [0, 10, 0, -1, 0, 0, 0, 0, 0, 0, 0, 30, 30, -1]
+    assert drivers.frame.loc[EAST[0], "strike_rate"].fillna(-1).tolist() == [
+        0,
+        10,
+        0,
+        -1,
+        0,
+        0,
+        0,
+        0,
+        0,
+        0,
+        0,
+        30,
+        30,
+        -1,
+    ]
     assert "made.csv and drivers.csv" in told(drivers)["column_in_several_tables"]
 
 
@@ -320,9 +376,13 @@ def test_the_small_hours_of_a_gas_day_belong_to_the_day_before(write: Write) -> 
 
 
 ZONED = (
-    "2024-03-31T00:00:00+01:00", "2024-03-31T23:30:00+02:00", "2024-03-30T23:00:00Z", "2024-03-31T21:59:00+00:00",
-    "2024-03-31 12:00:00+09:00", "2024-03-31T00:00Z",
-)  # fmt: skip
+    "2024-03-31T00:00:00+01:00",
+    "2024-03-31T23:30:00+02:00",
+    "2024-03-30T23:00:00Z",
+    "2024-03-31T21:59:00+00:00",
+    "2024-03-31 12:00:00+09:00",
+    "2024-03-31T00:00Z",
+)
 
 
 @pytest.mark.parametrize("moment", ZONED)
@@ -332,7 +392,9 @@ def test_the_day_is_that_of_the_clock_on_the_spot(write: Write, moment: str) -> 
 
 
 def test_days_written_as_numbers(write: Write) -> None:
-    assert one(write("date,temperature", "20240229,5", "20240301,7")).days.tolist() == [*pd.date_range("2024-02-29", periods=2)]
+    assert one(write("date,temperature", "20240229,5", "20240301,7")).days.tolist() == [
+        *pd.date_range("2024-02-29", periods=2)
+    ]
 
 
 def test_hours_of_a_day_become_its_mean(write: Write) -> None:
@@ -369,7 +431,7 @@ def test_parquet_with_a_time_zone(tmp_path: Path) -> None:
         (("date," + ",".join(f"{h:02d}:00" for h in range(24)), "2024-01-01" + ",1" * 24), UnknownLayout, "no driver"),
         (("Date de début,Date de fin,Zones", "2024-01-01,2024-01-02,Zone A"), UnknownLayout, "no driver"),
     ],
-)  # fmt: skip
+)
 def test_refused(write: Write, lines: tuple[str, ...], error: type[VigieError], words: str) -> None:
     with pytest.raises(error) as raised:
         one(write(*lines))
@@ -458,6 +520,11 @@ def test_what_is_not_stored_is_said(tmp_path: Path, digest: str) -> None:
 
 
 def test_the_calendars_are_loaded_when_they_are_asked_for() -> None:
-    code = "import sys, core.data.drivers, core.stores.drivers; print({'holidays', 'vacances_scolaires_france'} & set(sys.modules))"
-    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True, timeout=60)
+    code = (
+        "import sys, core.data.drivers, core.stores.drivers; print({'holidays', 'vacances_scolaires_france'} & "
+        "set(sys.modules))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True, timeout=60
+    )
     assert done.stdout.strip() == "set()"

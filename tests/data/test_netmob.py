@@ -77,7 +77,11 @@ def test_folders_and_archives(tmp_path: Path, container: str) -> None:
 
 def test_both_layouts_in_one_dataset(tmp_path: Path) -> None:
     paths = [*per_tile(tmp_path, "Netflix", traffic(1, 17)), *official(tmp_path, "Lyon", "Netflix", traffic(1, 17))]
-    assert load(list(paths)).entities == ["Lyon · Netflix · DL · 100", "Lyon · Netflix · UL · 100", "Netflix · DL · 100"]
+    assert load(list(paths)).entities == [
+        "Lyon · Netflix · DL · 100",
+        "Lyon · Netflix · UL · 100",
+        "Netflix · DL · 100",
+    ]
 
 
 @quick
@@ -116,10 +120,13 @@ def tile(*lines: str) -> str:
         (tile(line("17", ORDINARY, False)), ("line 2", "'17'")),
         (tile(line("20190317", ORDINARY, False).replace(" 7.0 ", " seven ")), ("line 2", "seven")),
         (tile(line("20190317", ORDINARY, False).replace(" 7.0 ", " 20190531 ")), ("line 2", "20190531", "date")),
-        (tile(line("20190317", ORDINARY, False).replace(" 1.0 ", " nan ").replace(" 7.0 ", " 20190531.0 ")), ("line 2", "date")),
+        (
+            tile(line("20190317", ORDINARY, False).replace(" 1.0 ", " nan ").replace(" 7.0 ", " 20190531.0 ")),
+            ("line 2", "date"),
+        ),
         ("20190316 1 2 3\n", ("line 1", "3 quarter-hours")),
     ],
-)  # fmt: skip
+)
 def test_refused_with_file_and_line(tmp_path: Path, text: str, words: tuple[str, ...]) -> None:
     good = per_tile(tmp_path, "Netflix", traffic(1, 5))
     path = tmp_path / "Netflix_DL_Tile_7.txt"
@@ -150,7 +157,11 @@ def test_infinities_are_told(tmp_path: Path) -> None:
 
 def test_a_day_that_stands_twice(tmp_path: Path) -> None:
     path = tmp_path / "Netflix_DL_Tile_7.txt"
-    path.write_text(tile(line("20190316", ORDINARY, False), line("20190317", ORDINARY, False), line("20190317", ORDINARY * 2, False)))
+    path.write_text(
+        tile(
+            line("20190316", ORDINARY, False), line("20190317", ORDINARY, False), line("20190317", ORDINARY * 2, False)
+        )
+    )
     dataset = load([path])
     assert len(dataset) == 3
     kinds = {finding.kind: finding.count for finding in examine(dataset).findings}

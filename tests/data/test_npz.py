@@ -38,8 +38,9 @@ def saved(folder: Path, name: str = "machine.npz", **found: object) -> Path:
         st.tuples(st.integers(2, 30), st.integers(1, 12)),
         elements={"min_value": 0, "max_value": 100},
     ),
-    st.integers(1, 20), st.integers(0, 2**32 - 1),
-)  # fmt: skip
+    st.integers(1, 20),
+    st.integers(0, 2**32 - 1),
+)
 def test_train_test_and_label(tmp_path: Path, test: np.ndarray, rows: int, seed: int) -> None:  # type: ignore[type-arg]
     random = np.random.default_rng(seed)
     train = random.random((rows, test.shape[1]))
@@ -72,7 +73,11 @@ def test_a_single_series(tmp_path: Path) -> None:
 def test_names_and_dates(tmp_path: Path) -> None:
     times = pd.date_range("2024-01-01", periods=70, freq="min")
     names = np.array(list("abcdef"))
-    for time in (times.to_numpy(), times.strftime("%Y-%m-%dT%H:%M:%S").to_numpy(dtype=str), times.strftime("%Y%m%d%H%M%S").to_numpy(dtype=np.int64)):
+    for time in (
+        times.to_numpy(),
+        times.strftime("%Y-%m-%dT%H:%M:%S").to_numpy(dtype=str),
+        times.strftime("%Y%m%d%H%M%S").to_numpy(dtype=np.int64),
+    ):
         dataset = load([saved(tmp_path, train=TRAIN, test=TEST, label=LABEL, columns=names, time=time)])
         assert dataset.columns == list("abcdef")
         assert (dataset.time == times).all()
@@ -112,7 +117,7 @@ BAD = {
     "a name that is taken": ({"x": TEST, "columns": np.array(["label", *"abcde"])}, ("'label'",)),
     "moments one short": ({"x": TEST, "time": np.arange(29)}, ("'time'", "29", "30")),
     "too wide": ({"x": np.zeros((2, 5001))}, ("5,00",)),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("name", BAD)
@@ -198,8 +203,12 @@ def test_the_same_numbers_as_text(tmp_path: Path) -> None:
     """Headerless CSV, a label column in Parquet, and an archive give the same measurements."""
     frame = pd.DataFrame(TEST.astype(float))
     frame.to_csv(tmp_path / "a.csv", header=False, index=False)
-    frame.set_axis([f"column_{number}" for number in range(1, 7)], axis=1).assign(label=LABEL.astype(int)).to_parquet(tmp_path / "b.parquet")
-    text, parquet, archive = (load([path]) for path in (tmp_path / "a.csv", tmp_path / "b.parquet", saved(tmp_path, x=TEST, label=LABEL)))
+    frame.set_axis([f"column_{number}" for number in range(1, 7)], axis=1).assign(label=LABEL.astype(int)).to_parquet(
+        tmp_path / "b.parquet"
+    )
+    text, parquet, archive = (
+        load([path]) for path in (tmp_path / "a.csv", tmp_path / "b.parquet", saved(tmp_path, x=TEST, label=LABEL))
+    )
     for dataset in (text, parquet, archive):
         assert (dataset.layout, dataset.columns) == ("kpi_matrix", archive.columns)
         np.testing.assert_allclose(dataset.values, TEST, rtol=1e-6)
@@ -215,11 +224,14 @@ def text(**how: object) -> bytes:
 @pytest.mark.parametrize(
     "content",
     [
-        text(header=False, index=False), text(index=False), text(), text(index=False, header=[""] * 38),
+        text(header=False, index=False),
+        text(index=False),
+        text(),
+        text(index=False, header=[""] * 38),
         text(index=False, header=[f"Unnamed: {number}" for number in range(38)]),
     ],
     ids=["no header", "numbers for names", "numbers for names and rows", "empty names", "unnamed"],
-)  # fmt: skip
+)
 def test_columns_without_names(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "machine.csv").write_bytes(content)
     dataset = load([tmp_path / "machine.csv"])
@@ -240,7 +252,11 @@ def test_a_label_column_of_text(tmp_path: Path, word: Callable[[bool], object]) 
 
 @pytest.mark.parametrize(
     ("file", "rows", "columns", "abnormal"),
-    [("smd/machine-1-6.npz", 47_377, 38, 3_708), ("smd/machine-2-1.npz", 47_387, 38, 1_170), ("asd/omi-1.npz", 12_960, 19, 441)],
+    [
+        ("smd/machine-1-6.npz", 47_377, 38, 3_708),
+        ("smd/machine-2-1.npz", 47_387, 38, 1_170),
+        ("asd/omi-1.npz", 12_960, 19, 441),
+    ],
 )
 def test_real_machines(shared_data: Path, file: str, rows: int, columns: int, abnormal: int) -> None:
     if not (shared_data / file).is_file():

@@ -82,12 +82,14 @@ def same(dataset: Dataset, frame: pd.DataFrame) -> None:
     np.testing.assert_allclose(dataset.values, frame[["mesure", "autre"]].to_numpy(), rtol=1e-12)
 
 
-SAMPLE = pd.DataFrame({
-    "site": ["Île-de-France", "Bretagne", "Provence, côte d'azur"] * 20,
-    "date": np.repeat(pd.date_range("2024-01-20", periods=20), 3),
-    "mesure": np.round(np.random.default_rng(0).normal(1000, 300, 60), 3),
-    "autre": np.arange(60) / 8,
-})  # fmt: skip
+SAMPLE = pd.DataFrame(
+    {
+        "site": ["Île-de-France", "Bretagne", "Provence, côte d'azur"] * 20,
+        "date": np.repeat(pd.date_range("2024-01-20", periods=20), 3),
+        "mesure": np.round(np.random.default_rng(0).normal(1000, 300, 60), 3),
+        "autre": np.arange(60) / 8,
+    }
+)
 
 
 @pytest.mark.parametrize("container", CONTAINERS)
@@ -110,13 +112,24 @@ def test_every_dialect(
 
 @quick
 @given(
-    tables(), st.sampled_from(DELIMITERS), st.sampled_from(ENCODINGS), st.sampled_from(".,"), st.sampled_from(DAYS),
-    st.sampled_from(ENDINGS), st.sampled_from(CONTAINERS),
-)  # fmt: skip
+    tables(),
+    st.sampled_from(DELIMITERS),
+    st.sampled_from(ENCODINGS),
+    st.sampled_from(".,"),
+    st.sampled_from(DAYS),
+    st.sampled_from(ENDINGS),
+    st.sampled_from(CONTAINERS),
+)
 def test_any_text_table(
-    tmp_path: Path, frame: pd.DataFrame, delimiter: str, encoding: str, decimal: str, day: str, ending: str,
+    tmp_path: Path,
+    frame: pd.DataFrame,
+    delimiter: str,
+    encoding: str,
+    decimal: str,
+    day: str,
+    ending: str,
     container: str,
-) -> None:  # fmt: skip
+) -> None:
     if encoding == "latin-1":
         frame["site"] = frame["site"].str.replace("œ", "oe")
     same(load([stored(written(frame, delimiter, encoding, decimal, day, ending), container, tmp_path)]), frame)
@@ -140,10 +153,12 @@ def test_any_other_table(tmp_path: Path, frame: pd.DataFrame, kind: str, contain
     elif kind == "parquet":
         out.to_parquet(packed, index=False)
     content = {
-        "xlsx": packed.getvalue(), "parquet": packed.getvalue(), "json": json.dumps(records).encode(),
+        "xlsx": packed.getvalue(),
+        "parquet": packed.getvalue(),
+        "json": json.dumps(records).encode(),
         "ndjson": "\n".join(json.dumps(record, ensure_ascii=False) for record in records).encode(),
         "wrapped.json": json.dumps({"total": len(records), "results": records}).encode(),
-    }[kind]  # fmt: skip
+    }[kind]
     same(load([stored(content, container, tmp_path, f"mesures.{kind}")]), frame)
 
 
@@ -218,17 +233,56 @@ def test_context_that_one_file_lacks_is_left_out_and_told(tmp_path: Path) -> Non
 # ---- gas ------------------------------------------------------------------------------------------------------------
 
 HOURS = {
-    "colon": [f"{hour:02d}:00" for hour in range(24)], "underscore": [f"{hour:02d}_00" for hour in range(24)],
-    "h": [f"{hour}h" for hour in range(24)], "hh": [f"{hour:02d}h" for hour in range(24)],
-    "seconds": [f"{hour:02d}:00:00" for hour in range(24)], "hour": [f"hour_{hour}" for hour in range(24)],
-}  # fmt: skip
+    "colon": [f"{hour:02d}:00" for hour in range(24)],
+    "underscore": [f"{hour:02d}_00" for hour in range(24)],
+    "h": [f"{hour}h" for hour in range(24)],
+    "hh": [f"{hour:02d}h" for hour in range(24)],
+    "seconds": [f"{hour:02d}:00:00" for hour in range(24)],
+    "hour": [f"hour_{hour}" for hour in range(24)],
+}
 HEADERS = {
-    "french": ["date", "opérateur", "secteur_d'activité", "région", "consommation_journalière_(mwh_-_pcs_0°c)", "statut", "movement_social", "motif"],
-    "title": ["Date", "Opérateur", "Secteur d'activité", "Région", "Consommation journalière (MWh - PCS 0°C)", "Statut", "Movement_Social", "Motif"],
-    "bare": ["DATE", "operateur", "secteur_d_activite", "region", "conso_journaliere_mwh_pcs_0degc", "STATUT", "Mouvement social", "motif"],
+    "french": [
+        "date",
+        "opérateur",
+        "secteur_d'activité",
+        "région",
+        "consommation_journalière_(mwh_-_pcs_0°c)",
+        "statut",
+        "movement_social",
+        "motif",
+    ],
+    "title": [
+        "Date",
+        "Opérateur",
+        "Secteur d'activité",
+        "Région",
+        "Consommation journalière (MWh - PCS 0°C)",
+        "Statut",
+        "Movement_Social",
+        "Motif",
+    ],
+    "bare": [
+        "DATE",
+        "operateur",
+        "secteur_d_activite",
+        "region",
+        "conso_journaliere_mwh_pcs_0degc",
+        "STATUT",
+        "Mouvement social",
+        "motif",
+    ],
     "english": ["Gas day", "Operator", "Sector", "Region", "Daily consumption (MWh)", "Status", "Strike", "Reason"],
-    "reg_name": ["date_heure", "operator", "sector", "reg_name", "Consommation_journaliere", "status", "grève", "strike_reason"],
-}  # fmt: skip
+    "reg_name": [
+        "date_heure",
+        "operator",
+        "sector",
+        "reg_name",
+        "Consommation_journaliere",
+        "status",
+        "grève",
+        "strike_reason",
+    ],
+}
 YES_NO = {
     "bool": (True, False),
     "number": (1, 0),
@@ -245,20 +299,29 @@ def gas(header: list[str], hours: str = "colon", yes_no: str = "bool") -> pd.Dat
     yes, no = YES_NO[yes_no]
     strike = [yes if day.day == 5 else no for day in days] * 2
     columns = [
-        np.tile(days.strftime("%Y-%m-%d"), 2), np.repeat(["GRTgaz", "Teréga"], 20), ["GRD/ELD"] * 40,
-        ["nouvelle-aquitaine"] * 40, amounts.sum(axis=1), ["Définitif"] * 40, strike,
+        np.tile(days.strftime("%Y-%m-%d"), 2),
+        np.repeat(["GRTgaz", "Teréga"], 20),
+        ["GRD/ELD"] * 40,
+        ["nouvelle-aquitaine"] * 40,
+        amounts.sum(axis=1),
+        ["Définitif"] * 40,
+        strike,
         ["retraites" if each == yes else None for each in strike],
-    ]  # fmt: skip
+    ]
     described = pd.DataFrame(dict(zip(header, columns, strict=True)))
     return pd.concat(
         [described.iloc[:, :4], pd.DataFrame(amounts, columns=HOURS[hours]), described.iloc[:, 4:]], axis=1
     )
 
 
-@pytest.mark.parametrize(("header", "hours", "yes_no"), [
-    *((header, "colon", "bool") for header in HEADERS), *(("french", hours, "bool") for hours in HOURS),
-    *(("english", "underscore", yes_no) for yes_no in YES_NO),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("header", "hours", "yes_no"),
+    [
+        *((header, "colon", "bool") for header in HEADERS),
+        *(("french", hours, "bool") for hours in HOURS),
+        *(("english", "underscore", yes_no) for yes_no in YES_NO),
+    ],
+)
 def test_gas_headers_of_every_kind_give_the_same_dataset(header: str, hours: str, yes_no: str, tmp_path: Path) -> None:
     reference, other = tmp_path / "gas.csv", tmp_path / "again" / "gas.csv"
     other.parent.mkdir()
@@ -288,9 +351,13 @@ def daily(columns: list[str]) -> pd.DataFrame:
 
 QUARTERS = [f"{minute // 60:02d}:{minute % 60:02d}" for minute in range(0, 24 * 60, 15)]
 LAYOUTS = {
-    "gas_daily": gas(HEADERS["french"]), "daily_profile": daily(HOURS["colon"]), "tidy_series": SAMPLE,
-    "kpi_matrix": pd.DataFrame(np.random.default_rng(3).random((30, 38)), columns=[f"kpi {number}" for number in range(38)]),
-}  # fmt: skip
+    "gas_daily": gas(HEADERS["french"]),
+    "daily_profile": daily(HOURS["colon"]),
+    "tidy_series": SAMPLE,
+    "kpi_matrix": pd.DataFrame(
+        np.random.default_rng(3).random((30, 38)), columns=[f"kpi {number}" for number in range(38)]
+    ),
+}
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
@@ -344,11 +411,14 @@ def test_roles_given_by_hand(tmp_path: Path) -> None:
         assert not dataset.labels.any()
 
 
-@pytest.mark.parametrize(("roles", "error", "says"), [
-    ({"date": "time"}, UnknownLayout, r"odd\.csv: no column serves as measure"),
-    ({"date": "time", "débit": "measure"}, UnknownLayout, r"odd\.csv: column 'débit'"),
-    ({"date": "when", "mesure": "measure"}, BadOption, r"'when' of column 'date'.*measure"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("roles", "error", "says"),
+    [
+        ({"date": "time"}, UnknownLayout, r"odd\.csv: no column serves as measure"),
+        ({"date": "time", "débit": "measure"}, UnknownLayout, r"odd\.csv: column 'débit'"),
+        ({"date": "when", "mesure": "measure"}, BadOption, r"'when' of column 'date'.*measure"),
+    ],
+)
 def test_roles_that_do_not_fit_are_named(roles: dict, error: type, says: str, tmp_path: Path) -> None:
     SAMPLE.to_csv(tmp_path / "odd.csv", index=False)
     with pytest.raises(error, match=says):

@@ -31,23 +31,31 @@ def series(values: np.ndarray = VALUES, times: pd.Index = STAMPS, entity: str = 
     return Dataset(pd.DataFrame(values, index=index, columns=names), "kpi_matrix", labels=labels)
 
 
-def window(folder: Path, name: str, values: np.ndarray, stamps: object, label: object = None, dtype: object = np.float64) -> Path:  # type: ignore[type-arg]
+def window(
+    folder: Path, name: str, values: np.ndarray, stamps: object, label: object = None, dtype: object = np.float64
+) -> Path:  # type: ignore[type-arg]
     """A file as the original writes it: tensor, arrays."""
     rows = len(values)
     folder.mkdir(parents=True, exist_ok=True)
     content = {
         "value": torch.from_numpy(values.astype(dtype).reshape(rows, 1, -1, 1).copy()),
         "label": np.zeros((rows, 1, 1), np.int64) if label is None else label,
-        "ts": np.asarray(stamps, dtype=np.int64).reshape(rows, 1, 1) if not isinstance(stamps, torch.Tensor) else stamps,
+        "ts": np.asarray(stamps, dtype=np.int64).reshape(rows, 1, 1)
+        if not isinstance(stamps, torch.Tensor)
+        else stamps,
     }
     torch.save(content, folder / name)
     return folder / name
 
 
-def numbered(folder: Path, values: np.ndarray = VALUES, length: int = 20, moments: bool = True, names: str = "{}.seq") -> list[Path]:  # type: ignore[type-arg]
+def numbered(
+    folder: Path, values: np.ndarray = VALUES, length: int = 20, moments: bool = True, names: str = "{}.seq"
+) -> list[Path]:  # type: ignore[type-arg]
     """Every window of `values` with the numbers of its rows for moments, or zeros."""
     return [
-        window(folder, names.format(start + 1), values[start : start + length], np.arange(start, start + length) * moments)
+        window(
+            folder, names.format(start + 1), values[start : start + length], np.arange(start, start + length) * moments
+        )
         for start in range(len(values) - length + 1)
     ]
 
@@ -62,7 +70,9 @@ def same(dataset: Dataset, values: np.ndarray = VALUES) -> None:  # type: ignore
 @pytest.mark.parametrize("container", ["folder", "files", "reversed", "zip"])
 def test_windows_become_the_series_again(tmp_path: Path, container: str) -> None:
     paths = numbered(tmp_path / "train")
-    given: list[Path] = {"folder": [tmp_path / "train"], "files": paths, "reversed": paths[::-1]}.get(container, [tmp_path / "t.zip"])
+    given: list[Path] = {"folder": [tmp_path / "train"], "files": paths, "reversed": paths[::-1]}.get(
+        container, [tmp_path / "t.zip"]
+    )
     if container == "zip":
         with zipfile.ZipFile(given[0], "w") as archive:
             for path in paths:
@@ -295,14 +305,16 @@ def test_written_as_the_original_reads_it(tmp_path: Path) -> None:
 @given(st.integers(1, 12), st.integers(1, 30), st.integers(0, 30), st.booleans(), st.integers(0, 2**32 - 1))
 def test_round_trip(
     tmp_path_factory: pytest.TempPathFactory, columns: int, length: int, more: int, dated: bool, seed: int
-) -> None:  # fmt: skip
+) -> None:
     random = np.random.default_rng(seed)
     parts = []
     for entity in ("north", "south"):
         values = random.normal(size=(length + more, columns))
         values[random.random(values.shape) < 0.05] = np.nan
         parts.append(series(values, STAMPS if dated else pd.RangeIndex(60), entity))
-    dataset = parts[0].replace(frame=pd.concat([part.frame for part in parts]), labels=pd.concat([part.labels for part in parts]))
+    dataset = parts[0].replace(
+        frame=pd.concat([part.frame for part in parts]), labels=pd.concat([part.labels for part in parts])
+    )
     folder = tmp_path_factory.mktemp("windows")
     assert write_seq(dataset, folder, length) == 2 * (more + 1)
     if np.isnan(dataset.values).all():
@@ -348,7 +360,9 @@ def test_scores_as_the_original_writes_them(tmp_path: Path) -> None:
 @given(st.lists(st.tuples(st.floats(allow_nan=False), st.booleans()), max_size=30), st.booleans())
 def test_scores_round_trip(tmp_path: Path, rows: list[tuple[float, bool]], original: bool) -> None:
     path = tmp_path / "scores.txt"
-    written_likelihoods(range(len(rows)), [score for score, _ in rows], [label for _, label in rows], path, original=original)
+    written_likelihoods(
+        range(len(rows)), [score for score, _ in rows], [label for _, label in rows], path, original=original
+    )
     moments, scores, labels = read_likelihoods(path)
     assert moments == [str(number) for number in range(len(rows))]
     assert list(scores) == [score for score, _ in rows]

@@ -1,4 +1,6 @@
-"""Drivers known in advance: weather, strikes, public holidays, school breaks; read from files, joined by region and day."""
+"""Drivers known in advance: weather, strikes, public holidays, school breaks; read from files, joined by region and
+day.
+"""
 
 from core.data.drivers.joining import joined
 from core.data.drivers.known import Drivers, Join

@@ -24,9 +24,20 @@ def strike_days(
     """
     length = np.asarray((end - start).days, dtype=float)
     for kind, wrong, template in (
-        ("end_before_start", length < 0, N_("{file}: {count} strikes end before they start; only the day they start counts.")),
-        ("long_strikes", length >= MAX_STRIKE_DAYS, N_("{file}: {count} strikes last more than {limit} days: notices rather than strikes; only the day they start counts.")),
-    ):  # fmt: skip
+        (
+            "end_before_start",
+            length < 0,
+            N_("{file}: {count} strikes end before they start; only the day they start counts."),
+        ),
+        (
+            "long_strikes",
+            length >= MAX_STRIKE_DAYS,
+            N_(
+                "{file}: {count} strikes last more than {limit} days: notices rather than strikes; only the "
+                "day they start counts."
+            ),
+        ),
+    ):
         if wrong.any():
             table.note(kind, int(wrong.sum()), template, limit=MAX_STRIKE_DAYS)
     days = np.where((length >= 0) & (length < MAX_STRIKE_DAYS), length + 1, 1).astype(int)
@@ -34,8 +45,9 @@ def strike_days(
     offset = np.arange(len(event)) - np.repeat(np.cumsum(days) - days, days)
     on = by_day(
         pd.DataFrame({"strike": 1.0, "strike_rate": rate[event]}),
-        start[event].normalize() + pd.to_timedelta(offset, unit="D"), place[event],
-    )  # fmt: skip
+        start[event].normalize() + pd.to_timedelta(offset, unit="D"),
+        place[event],
+    )
     every = pd.MultiIndex.from_product([on.index.unique("place"), _span(on)], names=["place", "day"])
     off = every.difference(on.index)
     return pd.concat([on, pd.DataFrame(0.0, index=off, columns=on.columns)]).sort_index()
@@ -63,7 +75,14 @@ def without_unwritten_terms(table: Table, breaks: pd.DataFrame) -> pd.DataFrame:
     written = pd.concat(kept)
     lost = breaks.index.unique("day").difference(written.index.unique("day"))
     if len(lost):
-        table.note("unwritten_terms", len(lost), N_("{file}: the {count} days after the last school break are left out: a break that is not yet decided is not known to be none."))  # fmt: skip
+        table.note(
+            "unwritten_terms",
+            len(lost),
+            N_(
+                "{file}: the {count} days after the last school break are left out: a break that is not yet "
+                "decided is not known to be none."
+            ),
+        )
     return written
 
 

@@ -48,10 +48,9 @@ class _Placed:
     join: Join
 
 
-def joined(
-    dataset: Dataset, tables: Sequence[DriverTable], until: pd.Timestamp, calendar: bool = True
-) -> Drivers:  # fmt: skip
-    """What `tables`, the drivers of `dataset` and the French calendar say of every entity and day of the data to `until`.
+def joined(dataset: Dataset, tables: Sequence[DriverTable], until: pd.Timestamp, calendar: bool = True) -> Drivers:
+    """What `tables`, the drivers of `dataset` and the French calendar say of every entity and day of the data to
+    `until`.
 
     A region's table counts for the entities in it, a school zone's for the regions of that zone, a national one for
     all. Where several tables have a column the first that knows a value counts (of strikes the largest); `calendar`
@@ -78,9 +77,15 @@ def _grid(dataset: Dataset, until: pd.Timestamp) -> _Grid:
     days = pd.date_range(own.min(), max(own.max(), until), name="day", unit="ns")
     if len(days) * len(dataset.entities) * len(ALIASES) > MAX_VALUES:
         raise BadData(
-            N_("{entities} entities on {days} days ({start} to {end}) are too many to join drivers to; is a date wrong?"),
-            entities=len(dataset.entities), days=len(days), start=str(days[0].date()), end=str(days[-1].date()),
-        )  # fmt: skip
+            N_(
+                "{entities} entities on {days} days ({start} to {end}) are too many to join drivers to; is a "
+                "date wrong?"
+            ),
+            entities=len(dataset.entities),
+            days=len(days),
+            start=str(days[0].date()),
+            end=str(days[-1].date()),
+        )
     return _Grid(dataset.entities, days, days.isin(own))
 
 
@@ -103,9 +108,17 @@ def _own(dataset: Dataset, grid: _Grid) -> list[_Placed]:
     cube[daily.index.get_level_values(0), grid.days.get_indexer(daily.index.get_level_values(1))] = daily.to_numpy()
     columns = list(values.columns)
     join = Join(
-        ", ".join(dataset.files), "dataset", tuple(columns), len(grid.entities), (), (),
-        str(days.min().date()), str(days.max().date()), int(grid.in_data.sum()), _covered(cube, grid),
-    )  # fmt: skip
+        ", ".join(dataset.files),
+        "dataset",
+        tuple(columns),
+        len(grid.entities),
+        (),
+        (),
+        str(days.min().date()),
+        str(days.max().date()),
+        int(grid.in_data.sum()),
+        _covered(cube, grid),
+    )
     return [_Placed(columns, cube, join)]
 
 
@@ -117,10 +130,17 @@ def _placed(table: DriverTable, grid: _Grid) -> _Placed:
     unmatched = tuple(entity for entity, region in zip(grid.entities, grid.regions, strict=True) if not sources[region])
     used = {place for places in sources.values() for place in places}
     join = Join(
-        table.file, table.kind, tuple(table.columns), len(grid.entities) - len(unmatched), unmatched,
+        table.file,
+        table.kind,
+        tuple(table.columns),
+        len(grid.entities) - len(unmatched),
+        unmatched,
         tuple(place for place in table.places if place not in used),
-        str(table.days[0].date()), str(table.days[-1].date()), int(grid.in_data.sum()), _covered(values, grid),
-    )  # fmt: skip
+        str(table.days[0].date()),
+        str(table.days[-1].date()),
+        int(grid.in_data.sum()),
+        _covered(values, grid),
+    )
     return _Placed(table.columns, values, join)
 
 
@@ -149,7 +169,9 @@ def _sources(places: Sequence[str], region: str | None) -> list[str]:
 
 
 def _spoken(cube: Cube, table: DriverTable, sources: list[str]) -> Cube:
-    """What `sources` say, shape (days, columns): the first that knows a value, of strikes the largest; of zones the share."""
+    """What `sources` say, shape (days, columns): the first that knows a value, of strikes the largest; of zones the
+    share.
+    """
     if not sources:
         return np.full(cube.shape[1:], np.nan)
     parts = cube[[table.places.index(place) for place in sources]]
@@ -192,6 +214,7 @@ def _several(column: str, files: list[str]) -> Finding:
     largest_counts = N_("{column}: in several files; the largest value of {first} and {others} counts.")
     template = largest_counts if column in ADDED_UP else first_counts
     return Finding(
-        "column_in_several_tables", len(files),
+        "column_in_several_tables",
+        len(files),
         Text(template, {"column": column, "first": files[0], "others": ", ".join(files[1:])}),
-    )  # fmt: skip
+    )

@@ -34,8 +34,9 @@ def day_column(table: Table, accepted: tuple[str, ...] = TIME) -> str:
     if found is None:
         raise UnknownLayout(
             N_("{file}: no column of dates among {columns}. Accepted: date, day, date_de_debut."),
-            file=table.name, columns=listed(columns),
-        )  # fmt: skip
+            file=table.name,
+            columns=listed(columns),
+        )
     return found
 
 
@@ -47,14 +48,22 @@ def days(table: Table, column: str, rows: NDArray[np.intp] | None = None) -> pd.
     cells = table.frame[column] if rows is None else table.frame[column].iloc[rows]
     read = moments(_local(cells), table.name)
     if read.ambiguous:
-        table.note("ambiguous_dates", len(read.times), N_("{file}: day and month could be exchanged in every date; read with the day first."))  # fmt: skip
+        table.note(
+            "ambiguous_dates",
+            len(read.times),
+            N_("{file}: day and month could be exchanged in every date; read with the day first."),
+        )
     found = read.times.normalize()
     beyond = np.flatnonzero((found.year < YEARS[0]) | (found.year > YEARS[1]))
     if len(beyond):
         raise UnreadableFile(
             N_("{file}, column {column!r}: {value} lies outside {first} to {last}."),
-            file=table.name, column=column, value=str(found[beyond[0]].date()), first=str(YEARS[0]), last=str(YEARS[1]),
-        )  # fmt: skip
+            file=table.name,
+            column=column,
+            value=str(found[beyond[0]].date()),
+            first=str(YEARS[0]),
+            last=str(YEARS[1]),
+        )
     return found
 
 
@@ -115,9 +124,14 @@ def _tell_unknown(table: Table, column: str, names: pd.Series, none_known: bool)
     shown = listed([name or "–" for name in counts.index])
     if none_known:
         raise UnknownLayout(
-            N_("{file}, column {column!r}: no French region among {names}. Accepted: names of today, of before 2016, INSEE codes."),
-            file=table.name, column=column, names=shown,
-        )  # fmt: skip
+            N_(
+                "{file}, column {column!r}: no French region among {names}. Accepted: names of today, of "
+                "before 2016, INSEE codes."
+            ),
+            file=table.name,
+            column=column,
+            names=shown,
+        )
     where = tuple({"place": name, "rows": int(count)} for name, count in counts[: Finding.PLACES].items())
     text = Text(
         N_("{file}, column {column!r}: {count} names are no French region, their {rows} rows were left out: {names}."),

@@ -56,7 +56,9 @@ class Drivers:
 
     @classmethod
     def of_rows(cls, rows: pd.DataFrame, day_start: int = 0) -> "Drivers":
-        """From one row per entity and moment (index entity, time): the mean of each day, every entity with every day."""
+        """From one row per entity and moment (index entity, time): the mean of each day, every entity with
+        every day.
+        """
         time = pd.DatetimeIndex(rows.index.get_level_values("time")) - pd.Timedelta(hours=day_start)
         daily = rows.groupby([rows.index.get_level_values("entity"), time.normalize()]).mean()
         days = pd.date_range(time.min().normalize(), time.max().normalize(), freq="D")
@@ -102,9 +104,14 @@ class Drivers:
         given = np.asarray(new, dtype=float)
         if given.ndim and given.shape != (len(old),):
             raise BadData(
-                N_("{count} values for the column {column!r}; accepted: one, or {accepted}, one for each entity and day."),
-                count=given.size, column=column, accepted=len(old),
-            )  # fmt: skip
+                N_(
+                    "{count} values for the column {column!r}; accepted: one, or {accepted}, one for each "
+                    "entity and day."
+                ),
+                count=given.size,
+                column=column,
+                accepted=len(old),
+            )
         return replace(self, frame=self.frame.assign(**{column: np.broadcast_to(given, len(old)).copy()}))
 
     @cached_property

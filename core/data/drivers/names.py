@@ -7,13 +7,31 @@ from core.data.layouts.base import TIME, plain
 
 ALIASES: dict[str, tuple[str, ...]] = {
     "temperature": (
-        "temperature", "temp", "tmoy", "tempmoy", "tempmoyenne", "temperaturemoyenne", "tavg", "tmean", "meantemperature",
-        "temperaturemean", "tempdeg", "t2m",
+        "temperature",
+        "temp",
+        "tmoy",
+        "tempmoy",
+        "tempmoyenne",
+        "temperaturemoyenne",
+        "tavg",
+        "tmean",
+        "meantemperature",
+        "temperaturemean",
+        "tempdeg",
+        "t2m",
     ),
     "temperature_min": ("temperaturemin", "tmin", "tempmin", "tempmindeg", "temperatureminimale", "mintemperature"),
     "temperature_max": ("temperaturemax", "tmax", "tempmax", "tempmaxdeg", "temperaturemaximale", "maxtemperature"),
     "wind": ("wind", "windkmh", "windspeed", "vent", "vitessevent", "vitesseduvent", "ventkmh"),
-    "humidity": ("humidity", "humidite", "wetpercent", "wet", "humiditypercent", "humiditerelative", "relativehumidity"),
+    "humidity": (
+        "humidity",
+        "humidite",
+        "wetpercent",
+        "wet",
+        "humiditypercent",
+        "humiditerelative",
+        "relativehumidity",
+    ),
     "visibility": ("visibility", "visibilitykm", "visibilite"),
     "cloud_cover": ("cloudcover", "cloudcoverage", "cloudcoveragepercent", "cloudcoverpercent", "nebulosite"),
     "day_length": ("daylength", "daydurationhour", "dayduration", "daydurationseconds", "dureedujour"),
@@ -21,12 +39,10 @@ ALIASES: dict[str, tuple[str, ...]] = {
     "strike_rate": ("strikerate", "tauxgrevistes", "tauxdegrevistes"),
     "holiday": ("holiday", "publicholiday", "isholiday", "ferie", "jourferie", "estferie"),
     "school_break": ("schoolbreak", "schoolholiday", "vacances", "vacancesscolaires"),
-}  # fmt: skip
+}
 """Canonical column → plain names in files, in the order in which columns are shown."""
 
-KIND_OF = {
-    "strike": "strikes", "strike_rate": "strikes", "holiday": "holidays", "school_break": "school_breaks",
-}  # fmt: skip
+KIND_OF = {"strike": "strikes", "strike_rate": "strikes", "holiday": "holidays", "school_break": "school_breaks"}
 """The kind of table that a column makes; every other canonical column is weather."""
 
 FLAGS = ("strike", "holiday", "school_break")
@@ -35,7 +51,14 @@ LARGEST = (*FLAGS, "strike_rate")
 
 START = ("datededebut", "datedebut", "debut", "start", "startdate")
 END = ("datedefin", "datefin", "fin", "end", "enddate")
-STRIKE_WORDS = ("motif", "tauxgrevistes", "tauxdegrevistes", "nombregrevistes", "organisationssyndicales", "strikereason")
+STRIKE_WORDS = (
+    "motif",
+    "tauxgrevistes",
+    "tauxdegrevistes",
+    "nombregrevistes",
+    "organisationssyndicales",
+    "strikereason",
+)
 HOLIDAY_NAME = ("nomjourferie", "holidayname", "nomferie")
 REGION = ("region", "regname", "nomregion", "libelleregion", "regionname")
 REGION_CODE = ("codeinseeregion", "coderegion", "regioncode", "inseeregion")

@@ -89,8 +89,9 @@ def _breaks(table: Table) -> pd.DataFrame:
     values = [_values(table, column, "school_break") for _, column in zones]
     frame = by_day(
         pd.DataFrame({"school_break": np.concatenate(values)}),
-        pd.DatetimeIndex(np.tile(day, len(zones))), np.repeat(np.array([zone for zone, _ in zones], dtype=object), len(day)),
-    )  # fmt: skip
+        pd.DatetimeIndex(np.tile(day, len(zones))),
+        np.repeat(np.array([zone for zone, _ in zones], dtype=object), len(day)),
+    )
     return without_unwritten_terms(table, frame)
 
 
@@ -106,7 +107,15 @@ def _daily(table: Table) -> tuple[str, pd.DataFrame]:
     place, written, known = places(table)
     frame = by_day(_with_mean_temperature(values)[known], day[known], place[known], written[known])
     if len(frame) < known.sum():
-        table.note("aggregated_rows", int(known.sum()) - len(frame), N_("{file}: {rows} rows became {days}, one for each place and day: their mean, of flags the largest value."), rows=int(known.sum()), days=len(frame))  # fmt: skip
+        table.note(
+            "aggregated_rows",
+            int(known.sum()) - len(frame),
+            N_(
+                "{file}: {rows} rows became {days}, one for each place and day: their mean, of flags the largest value."
+            ),
+            rows=int(known.sum()),
+            days=len(frame),
+        )
     kind = next((KIND_OF.get(name, "weather") for name in frame.columns if name in ALIASES), "other")
     return kind, without_unwritten_terms(table, frame) if list(frame.columns) == ["school_break"] else frame
 
@@ -119,7 +128,12 @@ def _drivers(table: Table, columns: list[str]) -> dict[str, str]:
     chosen = {found[name]: name for name in ALIASES if name in found}
     rest = [column for column in columns if column not in chosen]
     if chosen and rest:
-        table.note("ignored_columns", len(rest), N_("{file}: {count} columns are no drivers and were left out: {columns}."), columns=listed(rest))  # fmt: skip
+        table.note(
+            "ignored_columns",
+            len(rest),
+            N_("{file}: {count} columns are no drivers and were left out: {columns}."),
+            columns=listed(rest),
+        )
     return chosen
 
 
@@ -130,8 +144,10 @@ def _other_numbers(table: Table, columns: list[str]) -> dict[str, str]:
     if not numeric:
         raise UnknownLayout(
             N_("{file}: no driver known in advance among the columns {columns}. Accepted: {accepted}."),
-            file=table.name, columns=listed(table.frame.columns), accepted=ACCEPTED,
-        )  # fmt: skip
+            file=table.name,
+            columns=listed(table.frame.columns),
+            accepted=ACCEPTED,
+        )
     return numeric
 
 
@@ -145,7 +161,17 @@ def _values(table: Table, column: str, name: str) -> NDArray[np.float64]:
     cells = _hours(table.frame[column]) if name == "day_length" else table.frame[column]
     values, bad = numbers(cells, table.decimal)
     if len(bad):
-        table.note("unreadable_cells", len(bad), N_("{file}, column {column!r}: {count} cells are no usable number (first: row {row}, {value!r}); read as missing."), column=column, row=int(bad[0]) + 1, value=str(cells.iloc[bad[0]])[:60])  # fmt: skip
+        table.note(
+            "unreadable_cells",
+            len(bad),
+            N_(
+                "{file}, column {column!r}: {count} cells are no usable number (first: row {row}, {value!r}); "
+                "read as missing."
+            ),
+            column=column,
+            row=int(bad[0]) + 1,
+            value=str(cells.iloc[bad[0]])[:60],
+        )
     if name in FLAGS:
         return np.where(np.isnan(values), np.nan, values > 0)
     return values * _factor(column, name)

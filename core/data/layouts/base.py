@@ -100,8 +100,11 @@ def require(table: Table, roles: Roles, layout: Layout, *needed: Role) -> None:
         if not having(roles, role):
             raise UnknownLayout(
                 N_("{file}: no column serves as {role} ({layout}). Columns found: {columns}."),
-                file=table.name, role=role, layout=layout.name, columns=", ".join(map(str, list(table.frame)[:30])),
-            )  # fmt: skip
+                file=table.name,
+                role=role,
+                layout=layout.name,
+                columns=", ".join(map(str, list(table.frame)[:30])),
+            )
 
 
 def assembled(table: Table, roles: Roles, layout: Layout, measures: Mapping[str, str], entity: str = "") -> Dataset:
@@ -117,10 +120,13 @@ def assembled(table: Table, roles: Roles, layout: Layout, measures: Mapping[str,
     values = _matrix(table, list(measures), notes, index)
     return Dataset(
         frame=pd.DataFrame(values, index=index, columns=pd.Index(list(measures.values())), copy=False),
-        layout=layout.name, drivers=drivers, context=context,
+        layout=layout.name,
+        drivers=drivers,
+        context=context,
         labels=None if labels is None else pd.Series(labels, index=index, name="label"),
-        files=(table.name,), notes=tuple(notes),
-    )  # fmt: skip
+        files=(table.name,),
+        notes=tuple(notes),
+    )
 
 
 def stem(name: str) -> str:
@@ -132,16 +138,25 @@ def _times(table: Table, columns: list[str], notes: list[Finding]) -> pd.Datetim
     read: Moments = moments(table.frame.pop(columns[0]), table.name)
     if read.ambiguous:
         notes.append(
-            Finding("ambiguous_dates", len(read.times),
-                    Text(N_("{file}: day and month could be exchanged in every date; read with the day first."),
-                         {"file": table.name}))
-        )  # fmt: skip
+            Finding(
+                "ambiguous_dates",
+                len(read.times),
+                Text(
+                    N_("{file}: day and month could be exchanged in every date; read with the day first."),
+                    {"file": table.name},
+                ),
+            )
+        )
     if len(read.formats) > 1:
         notes.append(
-            Finding("mixed_date_formats", len(read.formats),
-                    Text(N_("{file}: dates are written in {count} ways."),
-                         {"file": table.name, "count": len(read.formats)}))
-        )  # fmt: skip
+            Finding(
+                "mixed_date_formats",
+                len(read.formats),
+                Text(
+                    N_("{file}: dates are written in {count} ways."), {"file": table.name, "count": len(read.formats)}
+                ),
+            )
+        )
     return read.times
 
 
@@ -216,9 +231,17 @@ def _numbers(table: Table, column: str, notes: list[Finding], index: pd.MultiInd
             for row in bad[: Finding.PLACES]
         ]
         notes.append(
-            Finding("unreadable_cells", len(bad),
-                    Text(N_("{file}, column {column!r}: {count} cells are no usable number (first: row {row}, {value!r}); read as missing."),
-                         {"file": table.name, "column": column, "count": len(bad), "row": int(bad[0]) + 1, "value": example}),
-                    tuple(where))
-        )  # fmt: skip
+            Finding(
+                "unreadable_cells",
+                len(bad),
+                Text(
+                    N_(
+                        "{file}, column {column!r}: {count} cells are no usable number (first: row {row}, "
+                        "{value!r}); read as missing."
+                    ),
+                    {"file": table.name, "column": column, "count": len(bad), "row": int(bad[0]) + 1, "value": example},
+                ),
+                tuple(where),
+            )
+        )
     return values

@@ -17,7 +17,7 @@ from core.data.layouts.base import (
     plain,
     require,
     unit_in,
-)  # fmt: skip
+)
 from core.data.readers import Table
 from core.errors import UnknownLayout
 from core.text import N_
@@ -58,8 +58,9 @@ class DailyProfile(Layout):
         if not clock:
             raise UnknownLayout(
                 N_("{file}: {count} columns are measurements; a daily profile has 24 (00:00 … 23:00) or 96."),
-                file=table.name, count=len(having(roles, "measure")),
-            )  # fmt: skip
+                file=table.name,
+                count=len(having(roles, "measure")),
+            )
         found = next(filter(None, map(unit_in, list(roles))), "")
         ordered = dict(sorted(clock.items(), key=lambda pair: pair[1]))
         dataset = assembled(table, roles, self, ordered)

@@ -1,4 +1,6 @@
-"""French regional gas: one row per gas day, operator and region, 24 hours in MWh (ODRÉ open data, French or English)."""
+"""French regional gas: one row per gas day, operator and region, 24 hours in MWh (ODRÉ open data, French or
+English).
+"""
 
 import numpy as np
 import pandas as pd
@@ -25,23 +27,47 @@ class GasDaily(DailyProfile):
         "time": ("date", "day", "gasday", "jour", "dateheure"),
         "entity": ("operateur", "operator", "region", "regname"),
         "total": (
-            "consommationjournaliere", "consojournalieremwhpcs0degc", "consommationjournalieremwhpcs0c",
-            "dailyconsumption", "dailyconsumptionmwh", "dailyconsumptionmwhpcs0c", "dailytotal", "total",
+            "consommationjournaliere",
+            "consojournalieremwhpcs0degc",
+            "consommationjournalieremwhpcs0c",
+            "dailyconsumption",
+            "dailyconsumptionmwh",
+            "dailyconsumptionmwhpcs0c",
+            "dailytotal",
+            "total",
         ),
         "driver": ("movementsocial", "mouvementsocial", "strike", "greve"),
         "context": (
-            "statut", "status", "motif", "reason", "strikereason", "secteurdactivite", "sector",
-            "coderegion", "regioncode", "codeinseeregion",
+            "statut",
+            "status",
+            "motif",
+            "reason",
+            "strikereason",
+            "secteurdactivite",
+            "sector",
+            "coderegion",
+            "regioncode",
+            "codeinseeregion",
         ),
         "label": LABEL,
-    }  # fmt: skip
+    }
 
     renamed = {
-        "movementsocial": "strike", "mouvementsocial": "strike", "greve": "strike", "strike": "strike",
-        "motif": "reason", "strikereason": "reason", "reason": "reason", "statut": "status", "status": "status",
-        "secteurdactivite": "sector", "sector": "sector",
-        "coderegion": "region_code", "regioncode": "region_code", "codeinseeregion": "region_code",
-    }  # fmt: skip
+        "movementsocial": "strike",
+        "mouvementsocial": "strike",
+        "greve": "strike",
+        "strike": "strike",
+        "motif": "reason",
+        "strikereason": "reason",
+        "reason": "reason",
+        "statut": "status",
+        "status": "status",
+        "secteurdactivite": "sector",
+        "sector": "sector",
+        "coderegion": "region_code",
+        "regioncode": "region_code",
+        "codeinseeregion": "region_code",
+    }
 
     def roles(self, table: pd.DataFrame) -> Roles | None:
         roles = super().roles(table)
@@ -56,9 +82,13 @@ class GasDaily(DailyProfile):
         if not len(rows):
             return dataset
         where = tuple(
-            {"entity": dataset.entity[row], "time": when(dataset.time[row]), "column": dataset.columns[column],
-             "value": float(dataset.values[row, column])}
+            {
+                "entity": dataset.entity[row],
+                "time": when(dataset.time[row]),
+                "column": dataset.columns[column],
+                "value": float(dataset.values[row, column]),
+            }
             for row, column in zip(rows[: Finding.PLACES], columns, strict=False)
-        )  # fmt: skip
+        )
         text = Text(N_("{file}: {count} hours have a negative consumption."), {"file": table.name, "count": len(rows)})
         return dataset.replace(notes=(*dataset.notes, Finding("negative_values", len(rows), text, where)))

@@ -12,7 +12,9 @@ class NetMob(DailyProfile):
 
     name = "netmob"
     label = N_("Mobile traffic of map tiles (NetMob23)")
-    summary = N_("One file per day and service, a line per tile; or one file per tile, a line per day; 96 quarter-hours.")
+    summary = N_(
+        "One file per day and service, a line per tile; or one file per tile, a line per day; 96 quarter-hours."
+    )
     order = 5
 
     aliases: dict[Role, tuple[str, ...]] = {"time": ("day",), "entity": ("tile",)}

@@ -17,7 +17,9 @@ class SeqWindows(Layout):
 
     name = "seq"
     label = N_("Windows of a series (.seq)")
-    summary = N_("One file per window, as torch saves them: value (T, 1, n, 1), label and ts; many windows make one series.")
+    summary = N_(
+        "One file per window, as torch saves them: value (T, 1, n, 1), label and ts; many windows make one series."
+    )
     order = 15
 
     fixed: dict[str, Role] = {"ts": "time", "entity": "entity", "label": "label"}

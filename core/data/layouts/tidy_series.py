@@ -4,19 +4,7 @@ import pandas as pd
 
 from core.data.dataset import Dataset
 from core.data.dates import looks_like_dates
-from core.data.layouts.base import (
-    ENTITY,
-    LABEL,
-    TIME,
-    Layout,
-    Role,
-    Roles,
-    assembled,
-    having,
-    plain,
-    require,
-    unit_in,
-)  # fmt: skip
+from core.data.layouts.base import ENTITY, LABEL, TIME, Layout, Role, Roles, assembled, having, plain, require, unit_in
 from core.data.readers import Table
 from core.text import N_
 

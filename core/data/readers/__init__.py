@@ -23,11 +23,16 @@ MANY = 4  # columns of numbers that could be a matrix
 GARBLED = re.compile("[ÂÃ][\u0080-\u00bf\u0152-\u0178\u2013-\u2122]")
 
 READERS: dict[str, Callable[[Source, Progress], Table]] = {
-    "text": read_text, "xlsx": read_xlsx, "parquet": read_parquet, "json": read_json, "npz": read_npz,
-}  # fmt: skip
+    "text": read_text,
+    "xlsx": read_xlsx,
+    "parquet": read_parquet,
+    "json": read_json,
+    "npz": read_npz,
+}
 BUNDLES: dict[str, Callable[[Sequence[Source], Progress, list[Skipped] | None], Table]] = {
-    "seq": read_seq, "netmob": read_netmob,
-}  # fmt: skip
+    "seq": read_seq,
+    "netmob": read_netmob,
+}
 EXACT = ("npz", *BUNDLES)  # written by programs: every row and column of them is meant
 
 
@@ -42,7 +47,7 @@ def bundles(sources: Sequence[Source]) -> list[list[Source]]:
 
 def read_bundle(
     sources: Sequence[Source], progress: Progress = no_progress, skipped: list[Skipped] | None = None
-) -> Table:  # fmt: skip
+) -> Table:
     """The table in files that belong together (see `bundles`).
 
     Raises UnreadableFile; files of which it would be raised join `skipped` where such a list is given.
@@ -118,7 +123,9 @@ def _drop_empty_rows(table: Table) -> None:
 
 
 def _ungarble(table: Table) -> None:
-    """Accents that went through the wrong encoding before ("rÃ©gion") are put right in names and short lists of words."""
+    """Accents that went through the wrong encoding before ("rÃ©gion") are put right in names and short lists of
+    words.
+    """
     old = list(table.frame.columns)
     table.frame.columns = pd.Index([_ungarbled(column) for column in old])
     mended = sum(name != new for name, new in zip(old, table.frame.columns, strict=True))

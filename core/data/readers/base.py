@@ -40,14 +40,17 @@ def check_columns(names: list[str], file: str) -> None:
     if len(names) > MAX_COLUMNS:
         raise UnreadableFile(
             N_("{file}: {count} columns; at most {accepted} are read."),
-            file=file, count=len(names), accepted=MAX_COLUMNS,
-        )  # fmt: skip
+            file=file,
+            count=len(names),
+            accepted=MAX_COLUMNS,
+        )
     repeated = pd.Index(names)[pd.Index(names).duplicated()].difference([""])
     if len(repeated):
         raise UnreadableFile(
             N_("{file}: the column {column!r} appears more than once; every column needs a name of its own."),
-            file=file, column=repeated[0],
-        )  # fmt: skip
+            file=file,
+            column=repeated[0],
+        )
 
 
 def headed(rows: list[list[str]], file: str) -> tuple[list[str], list[list[str]]]:

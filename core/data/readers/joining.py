@@ -55,8 +55,10 @@ class Joined:
         if self._series and values.shape[1] != self._values.shape[1]:
             raise UnreadableFile(
                 N_("{file}: {count} columns where the windows before have {accepted}."),
-                file=file, count=values.shape[1], accepted=self._values.shape[1],
-            )  # fmt: skip
+                file=file,
+                count=values.shape[1],
+                accepted=self._values.shape[1],
+            )
         if not self._series:
             check_columns([str(number) for number in range(values.shape[1])], file)
         self._labelled |= labels is not None
@@ -65,7 +67,7 @@ class Joined:
         if series.timed != _timed(stamps, series.timed):
             raise UnreadableFile(
                 N_("{file}: 'ts' holds no moments, although the windows before have them (or the reverse)."), file=file
-            )  # fmt: skip
+            )
         if series.timed and stamps is not None:
             self._lay(series, values, labels, stamps)
         else:
@@ -101,9 +103,10 @@ class Joined:
         """What the window adds behind its longest agreement with the one before; all of it where they do not agree."""
         most = min(len(series.newest), len(values) - 1)
         shared = next(
-            each for each in range(most, -1, -1)
+            each
+            for each in range(most, -1, -1)
             if not each or np.array_equal(series.newest[-each:], values[:each], equal_nan=True)
-        )  # fmt: skip
+        )
         self._breaks += bool(series.windows and not shared)
         rows = len(series.places)
         stamps = np.arange(rows, rows + len(values) - shared)
@@ -115,8 +118,10 @@ class Joined:
         if rows * values.shape[1] > MAX_CELLS:
             raise UnreadableFile(
                 N_("{file}: {count} cells; at most {accepted} are read."),
-                file=self.name, count=rows * values.shape[1], accepted=MAX_CELLS,
-            )  # fmt: skip
+                file=self.name,
+                count=rows * values.shape[1],
+                accepted=MAX_CELLS,
+            )
         if rows > len(self._stamps):
             self._grow(max(rows, 2 * self._rows, 1024), values.shape[1])
         place = slice(self._rows, rows)
@@ -158,14 +163,23 @@ class Joined:
     def _note(self, table: Table) -> None:
         if self._differing:
             table.note(
-                "differing_windows", len(self._differing),
+                "differing_windows",
+                len(self._differing),
                 N_("{file}: {count} moments have other values in a later window; the first were kept."),
-            )  # fmt: skip
+            )
         untimed = sum(series.windows for series in self._series if not series.timed)
         if untimed:
-            table.note("windows_without_moments", untimed, N_("{file}: {count} windows without moments, joined in the order of their numbers."))
+            table.note(
+                "windows_without_moments",
+                untimed,
+                N_("{file}: {count} windows without moments, joined in the order of their numbers."),
+            )
         if self._breaks:
-            table.note("broken_windows", self._breaks, N_("{file}: {count} windows do not continue the one before; all their rows were added."))
+            table.note(
+                "broken_windows",
+                self._breaks,
+                N_("{file}: {count} windows do not continue the one before; all their rows were added."),
+            )
 
 
 def _longer(array: NDArray[Any], rows: int) -> NDArray[Any]:
@@ -176,7 +190,9 @@ def _longer(array: NDArray[Any], rows: int) -> NDArray[Any]:
 
 
 def _timed(stamps: Stamps | None, alone: bool = True) -> bool:
-    """Are these the moments of a window? Zeros, or one number for all rows, are not; a single row is what others are."""
+    """Are these the moments of a window? Zeros, or one number for all rows, are not; a single row is what
+    others are.
+    """
     if stamps is None:
         return False
     return alone and bool(stamps.any()) if len(stamps) == 1 else bool((stamps != stamps[0]).any())

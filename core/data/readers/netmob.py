@@ -49,8 +49,9 @@ class _Rows:
 
 def read_netmob(
     sources: Sequence[Source], progress: Progress, skipped: list[Skipped] | None = None, tiles: Collection[str] = ()
-) -> Table:  # fmt: skip
-    """One row per tile and day: `tile` ("Lyon · Netflix · DL · 1234"), `day` and 96 quarter-hours, in the order of the files.
+) -> Table:
+    """One row per tile and day: `tile` ("Lyon · Netflix · DL · 1234"), `day` and 96 quarter-hours, in the order of
+    the files.
 
     `tiles` names those that are wanted (default: all). A file with another number of quarter-hours in a line, or a date
     among its values, raises UnreadableFile, or joins `skipped` where such a list is given.
@@ -64,8 +65,10 @@ def read_netmob(
             if len(rows.values) > MAX_CELLS:
                 raise UnreadableFile(
                     N_("{file}: {count} cells; at most {accepted} are read."),
-                    file=source.name, count=len(rows.values), accepted=MAX_CELLS,
-                )  # fmt: skip
+                    file=source.name,
+                    count=len(rows.values),
+                    accepted=MAX_CELLS,
+                )
         except BadInput as error:
             rows.cut(before)
             skip(skipped, source.name, error)
@@ -119,8 +122,9 @@ def _named(source: Source) -> tuple[str, str, str]:
         return name, "", name
     raise UnreadableFile(
         N_("{file}: quarter-hours of tiles, but the name does not say of which day. Accepted: {accepted}."),
-        file=source.name, accepted=NAMES,
-    )  # fmt: skip
+        file=source.name,
+        accepted=NAMES,
+    )
 
 
 def _day(source: Source, number: int, stamp: str, cells: list[str]) -> tuple[date, list[float]]:
@@ -131,9 +135,15 @@ def _day(source: Source, number: int, stamp: str, cells: list[str]) -> tuple[dat
     forward = day.month == 3 and day.day > 24 and day.weekday() == 6
     if len(cells) != QUARTERS and not (forward and len(cells) == QUARTERS - 4):
         raise UnreadableFile(
-            N_("{file}, line {line}: {count} quarter-hours on {day}; a day has {accepted} (92 when clocks go forward)."),
-            file=source.name, line=number, count=len(cells), day=str(day), accepted=QUARTERS,
-        )  # fmt: skip
+            N_(
+                "{file}, line {line}: {count} quarter-hours on {day}; a day has {accepted} (92 when clocks go forward)."
+            ),
+            file=source.name,
+            line=number,
+            count=len(cells),
+            day=str(day),
+            accepted=QUARTERS,
+        )
     quarters = _numbers(source, number, cells)
     if len(quarters) < QUARTERS:
         quarters[LOST] = [nan] * 4
@@ -150,8 +160,11 @@ def _numbers(source: Source, number: int, cells: list[str]) -> list[float]:
         for cell in cells:
             if STAMP.fullmatch(cell) and _date(cell[:8]):
                 raise _refused(
-                    N_("{file}, line {line}: {value!r} among the values is a date; the lines are mixed up."), source, number, cell
-                )  # fmt: skip
+                    N_("{file}, line {line}: {value!r} among the values is a date; the lines are mixed up."),
+                    source,
+                    number,
+                    cell,
+                )
     return values
 
 

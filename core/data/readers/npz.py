@@ -73,7 +73,7 @@ def _declared(stream: IO[bytes], file: str, key: str) -> tuple[tuple[int, ...], 
     except ValueError as error:
         raise UnreadableFile(
             N_("{file}, {key!r}: no NumPy array ({reason})."), file=file, key=key, reason=str(error)[:200]
-        ) from error  # fmt: skip
+        ) from error
     return shape, kind
 
 
@@ -84,15 +84,22 @@ def _array(archive: _Archive, key: str) -> NDArray[np.generic]:
         shape, kind = _declared(stream, archive.name, key)
         if kind.hasobject:
             raise UnreadableFile(
-                N_("{file}, {key!r}: Python objects (a pickle, which could run code); it is never opened. Save numbers or text."),
-                file=archive.name, key=key,
-            )  # fmt: skip
+                N_(
+                    "{file}, {key!r}: Python objects (a pickle, which could run code); it is never opened. "
+                    "Save numbers or text."
+                ),
+                file=archive.name,
+                key=key,
+            )
         needed, there = int(np.prod(shape, dtype=object)) * kind.itemsize, archive.opened.getinfo(member).file_size
         if needed > there:
             raise UnreadableFile(
                 N_("{file}, {key!r}: cut short; {accepted} bytes of values declared, {count} there."),
-                file=archive.name, key=key, accepted=needed, count=there,
-            )  # fmt: skip
+                file=archive.name,
+                key=key,
+                accepted=needed,
+                count=there,
+            )
     with archive.opened.open(member) as stream:
         found: NDArray[np.generic] = npy.read_array(stream, allow_pickle=False)
     return found
@@ -106,9 +113,14 @@ def _matrices(archive: _Archive) -> list[str]:
     if parts or len(found) == 1:
         return found
     raise UnreadableFile(
-        N_("{file}: which of its arrays holds the measurements? Found: {value}. Accepted: {accepted}, or a single matrix (rows, columns)."),
-        file=archive.name, value=archive.described(), accepted=ACCEPTED,
-    )  # fmt: skip
+        N_(
+            "{file}: which of its arrays holds the measurements? Found: {value}. Accepted: {accepted}, or a "
+            "single matrix (rows, columns)."
+        ),
+        file=archive.name,
+        value=archive.described(),
+        accepted=ACCEPTED,
+    )
 
 
 def _matrix(archive: _Archive, key: str) -> NDArray[np.generic]:
@@ -116,19 +128,26 @@ def _matrix(archive: _Archive, key: str) -> NDArray[np.generic]:
     if len(shape) not in (1, 2) or 0 in shape:
         raise UnreadableFile(
             N_("{file}, {key!r}: an array of shape {value}; measurements are (rows, columns). Found: {found}."),
-            file=archive.name, key=key, value=str(shape), found=archive.described(),
-        )  # fmt: skip
+            file=archive.name,
+            key=key,
+            value=str(shape),
+            found=archive.described(),
+        )
     if int(np.prod(shape, dtype=object)) > MAX_CELLS:
         raise UnreadableFile(
             N_("{file}: {count} cells; at most {accepted} are read."),
-            file=archive.name, count=int(np.prod(shape, dtype=object)), accepted=MAX_CELLS,
-        )  # fmt: skip
+            file=archive.name,
+            count=int(np.prod(shape, dtype=object)),
+            accepted=MAX_CELLS,
+        )
     found = _array(archive, key)
     if found.dtype.kind not in "biuf":
         raise UnreadableFile(
             N_("{file}, {key!r}: values of type {value}; measurements are numbers."),
-            file=archive.name, key=key, value=str(found.dtype),
-        )  # fmt: skip
+            file=archive.name,
+            key=key,
+            value=str(found.dtype),
+        )
     return found.reshape(len(found), -1)
 
 
@@ -139,8 +158,12 @@ def _table(archive: _Archive, keys: list[str], matrices: list[NDArray[np.generic
         if matrix.shape[1] != width:
             raise UnreadableFile(
                 N_("{file}, {key!r}: {count} columns where {other!r} has {accepted}."),
-                file=archive.name, key=key, count=matrix.shape[1], other=keys[0], accepted=width,
-            )  # fmt: skip
+                file=archive.name,
+                key=key,
+                count=matrix.shape[1],
+                other=keys[0],
+                accepted=width,
+            )
     names = _names(archive, width)
     values = np.empty((sum(map(len, matrices)), width))
     np.concatenate(matrices, out=values, casting="unsafe")
@@ -160,8 +183,11 @@ def _names(archive: _Archive, width: int) -> list[str]:
         if len(names) != width:
             raise UnreadableFile(
                 N_("{file}, {key!r}: {count} names for {accepted} columns."),
-                file=archive.name, key="columns", count=len(names), accepted=width,
-            )  # fmt: skip
+                file=archive.name,
+                key="columns",
+                count=len(names),
+                accepted=width,
+            )
         names = [name or f"column_{number}" for number, name in enumerate(names, start=1)]
     check_columns([*names, "part", "label", "time"], archive.name)
     return names
@@ -176,9 +202,17 @@ def _add_labels(archive: _Archive, table: Table, lengths: dict[str, int]) -> Non
     judged, rows = next(iter(lengths.items()), ("test", 0))
     if labels.size != rows or labels.dtype.kind not in "biuf" or len(labels) != labels.size:
         raise UnreadableFile(
-            N_("{file}, {key!r}: shape {value}, type {found}; one number for each of the {count} rows of {other!r} is accepted."),
-            file=archive.name, key=key, value=str(labels.shape), found=str(labels.dtype), count=rows, other=judged,
-        )  # fmt: skip
+            N_(
+                "{file}, {key!r}: shape {value}, type {found}; one number for each of the {count} rows of "
+                "{other!r} is accepted."
+            ),
+            file=archive.name,
+            key=key,
+            value=str(labels.shape),
+            found=str(labels.dtype),
+            count=rows,
+            other=judged,
+        )
     column = np.zeros(len(table.frame))
     column[len(column) - rows :] = labels.ravel()
     table.frame["label"] = column
@@ -192,12 +226,17 @@ def _add_times(archive: _Archive, table: Table) -> None:
     if len(times) != len(table.frame):
         raise UnreadableFile(
             N_("{file}, {key!r}: {count} moments for {accepted} rows."),
-            file=archive.name, key="time", count=len(times), accepted=len(table.frame),
-        )  # fmt: skip
+            file=archive.name,
+            key="time",
+            count=len(times),
+            accepted=len(table.frame),
+        )
     dates = dates_of(times.astype(np.int64)) if times.dtype.kind in "iu" else None
     if times.dtype.kind in "MUS":
         table.frame.insert(0, "time", times.astype(str) if times.dtype.kind == "S" else times)
     elif dates is not None:
         table.frame.insert(0, "time", dates)
     else:
-        table.note("ignored_columns", 1, N_("{file}: 'time' holds numbers that are no dates; rows are counted instead."))
+        table.note(
+            "ignored_columns", 1, N_("{file}: 'time' holds numbers that are no dates; rows are counted instead.")
+        )

@@ -19,8 +19,10 @@ def read_parquet(source: Source, progress: Progress) -> Table:
             if file.metadata.num_rows * file.metadata.num_columns > MAX_CELLS:
                 raise UnreadableFile(
                     N_("{file}: {count} cells; at most {accepted} are read."),
-                    file=source.name, count=file.metadata.num_rows * file.metadata.num_columns, accepted=MAX_CELLS,
-                )  # fmt: skip
+                    file=source.name,
+                    count=file.metadata.num_rows * file.metadata.num_columns,
+                    accepted=MAX_CELLS,
+                )
             frame: pd.DataFrame = file.read().to_pandas(ignore_metadata=True)
     except (pa.ArrowException, OSError) as error:
         raise UnreadableFile(N_("{file}: damaged Parquet ({reason})."), file=source.name, reason=error) from error
@@ -32,5 +34,7 @@ def _refuse_nested(schema: pa.Schema, file: str) -> None:
         if pa.types.is_nested(each.type):
             raise UnreadableFile(
                 N_("{file}, column {column!r}: nested values ({value}); a column holds numbers, dates or words."),
-                file=file, column=each.name, value=str(each.type)[:80],
-            )  # fmt: skip
+                file=file,
+                column=each.name,
+                value=str(each.type)[:80],
+            )

@@ -1,6 +1,7 @@
 """Windows of a series, one file each, as torch saves them: overlapping windows are joined back into the series.
 
-A file is a dictionary: `value` (T, 1, n, 1) or (T, n), `label` (T, 1, 1) and `ts` (T, 1, 1), tensors or arrays; `entity` names
+A file is a dictionary: `value` (T, 1, n, 1) or (T, n), `label` (T, 1, 1) and `ts` (T, 1, 1), tensors or arrays;
+`entity` names
 the series where it is there. They are opened without the power to run code: only tensors and arrays of numbers.
 """
 
@@ -38,7 +39,8 @@ class Window:
 
 
 def read_seq(sources: Sequence[Source], progress: Progress, skipped: list[Skipped] | None = None) -> Table:
-    """The series whose windows are in `sources`: `ts`, column_1 … column_n, `label`, and `entity` where there are several.
+    """The series whose windows are in `sources`: `ts`, column_1 … column_n, `label`, and `entity` where there are
+    several.
 
     One window is in memory at a time. A file that holds something else raises UnreadableFile, or joins `skipped` where
     such a list is given.
@@ -62,7 +64,7 @@ def read_window(source: Source) -> Window:
         found = ", ".join(map(str, content)) if isinstance(content, dict) else type(content).__name__
         raise UnreadableFile(
             N_("{file}: a window holds value, label and ts; found: {found}."), file=source.name, found=found[:200]
-        )  # fmt: skip
+        )
     values = _values(source, content["value"])
     labels, stamps = (_per_row(source, content, key, len(values)) for key in ("label", "ts"))
     return Window(values, labels, stamps, str(content.get("entity", "")).strip()[:200])
@@ -80,11 +82,14 @@ def _opened(source: Source) -> Any:
         if refused:
             raise UnreadableFile(
                 N_("{file}: holds {value}, which could run code, beside numbers; nothing of it was opened."),
-                file=source.name, value=refused[1],
-            ) from error  # fmt: skip
+                file=source.name,
+                value=refused[1],
+            ) from error
         raise UnreadableFile(
-            N_("{file}: damaged window ({reason})."), file=source.name, reason=(str(error) or type(error).__name__).splitlines()[0][:200]
-        ) from error  # fmt: skip
+            N_("{file}: damaged window ({reason})."),
+            file=source.name,
+            reason=(str(error) or type(error).__name__).splitlines()[0][:200],
+        ) from error
 
 
 @cache
@@ -110,8 +115,11 @@ def _array(source: Source, key: str, found: object) -> NDArray[Any]:
     if plain is None or plain.dtype.kind not in "biuf" or plain.nbytes > source.path.stat().st_size * 8:
         kind = f"{type(found).__name__} {tuple(getattr(found, 'shape', ()))}"
         raise UnreadableFile(
-            N_("{file}, {key!r}: {found}; a tensor or array of numbers is accepted."), file=source.name, key=key, found=kind
-        )  # fmt: skip
+            N_("{file}, {key!r}: {found}; a tensor or array of numbers is accepted."),
+            file=source.name,
+            key=key,
+            found=kind,
+        )
     return plain
 
 
@@ -132,7 +140,7 @@ def _values(source: Source, found: object) -> Floats:
     if array.ndim != 2 or not array.size:
         raise UnreadableFile(
             N_("{file}, 'value': shape {value}; (T, 1, n, 1) is accepted."), file=source.name, value=str(array.shape)
-        )  # fmt: skip
+        )
     return array.astype(np.float64)
 
 
@@ -143,7 +151,13 @@ def _per_row(source: Source, content: dict[str, Any], key: str, rows: int) -> St
     array = _array(source, key, content[key])
     if array.size != rows or not np.equal(array, np.trunc(array)).all():
         raise UnreadableFile(
-            N_("{file}, {key!r}: shape {value}, type {found}; a whole number for each of the {count} rows is accepted."),
-            file=source.name, key=key, value=str(array.shape), found=str(array.dtype), count=rows,
-        )  # fmt: skip
+            N_(
+                "{file}, {key!r}: shape {value}, type {found}; a whole number for each of the {count} rows is accepted."
+            ),
+            file=source.name,
+            key=key,
+            value=str(array.shape),
+            found=str(array.dtype),
+            count=rows,
+        )
     return array.reshape(-1).astype(np.int64)

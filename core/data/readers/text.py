@@ -68,15 +68,19 @@ def _parsed(source: Source, dialect: Dialect, numeric: frozenset[str], progress:
     with pyarrow.csv.open_csv(
         source.path,
         pyarrow.csv.ReadOptions(
-            encoding=dialect.encoding.removesuffix("-sig"), column_names=dialect.names,
-            skip_rows=dialect.skip, block_size=BLOCK_BYTES,
+            encoding=dialect.encoding.removesuffix("-sig"),
+            column_names=dialect.names,
+            skip_rows=dialect.skip,
+            block_size=BLOCK_BYTES,
         ),
         pyarrow.csv.ParseOptions(delimiter=dialect.delimiter, newlines_in_values=dialect.quoted),
         pyarrow.csv.ConvertOptions(
             column_types={name: pa.float64() if name in numeric else text for name in dialect.names},
-            decimal_point=dialect.decimal, strings_can_be_null=True, null_values=_null_values(),
+            decimal_point=dialect.decimal,
+            strings_can_be_null=True,
+            null_values=_null_values(),
         ),
-    ) as reader:  # fmt: skip
+    ) as reader:
         batches, rows = [], 0
         for batch in reader:
             batches.append(batch)
@@ -108,8 +112,10 @@ def _lines(source: Source, dialect: Dialect) -> Iterator[tuple[int, list[str]]]:
             if "limit" in str(error) and not dialect.quoted:
                 raise UnreadableFile(
                     N_("{file}, line {line}: a cell of more than {accepted} characters."),
-                    file=source.name, line=start, accepted=csv.field_size_limit(),
-                ) from error  # fmt: skip
+                    file=source.name,
+                    line=start,
+                    accepted=csv.field_size_limit(),
+                ) from error
             raise UnreadableFile(
                 N_('{file}, line {line}: a quotation mark (") is opened and not closed.'), file=source.name, line=start
             ) from error
@@ -127,8 +133,11 @@ def _explained(error: Exception, source: Source, dialect: Dialect) -> Unreadable
         if row and len(row) != len(dialect.names):
             return UnreadableFile(
                 N_("{file}, line {line}: {value} fields where the header has {accepted}."),
-                file=source.name, line=line, value=len(row), accepted=len(dialect.names),
-            )  # fmt: skip
+                file=source.name,
+                line=line,
+                value=len(row),
+                accepted=len(dialect.names),
+            )
     return UnreadableFile(
         N_("{file}: damaged text ({reason})."), file=source.name, reason=str(error).splitlines()[0][:200]
     )
@@ -145,8 +154,9 @@ def dialect_of(source: Source, writing: Writing) -> Dialect:
     if not complete.strip():
         raise UnreadableFile(
             N_("{file}, line 1: a line of more than {accepted} characters."),
-            file=source.name, accepted=SAMPLE_CHARACTERS,
-        )  # fmt: skip
+            file=source.name,
+            accepted=SAMPLE_CHARACTERS,
+        )
     skip, told, complete = _without_preamble(complete)
     delimiter = _delimiter(complete)
     rows = list(_rows(complete, delimiter))
@@ -154,11 +164,17 @@ def dialect_of(source: Source, writing: Writing) -> Dialect:
     cells = [cell for row in body[:500] for cell in row][:20_000]
     decimal, ambiguous = (".", False) if delimiter == "," else decimal_mark(cells)
     return Dialect(
-        encoding=writing.encoding, delimiter=delimiter, decimal=decimal, names=names,
-        skip=skip + (len(body) < len(rows)), told=told,
-        numeric=_numeric_columns(names, body, decimal), ambiguous=ambiguous,
-        line_bytes=len(complete.encode()) / len(rows), quoted=writing.quotes > 0,
-    )  # fmt: skip
+        encoding=writing.encoding,
+        delimiter=delimiter,
+        decimal=decimal,
+        names=names,
+        skip=skip + (len(body) < len(rows)),
+        told=told,
+        numeric=_numeric_columns(names, body, decimal),
+        ambiguous=ambiguous,
+        line_bytes=len(complete.encode()) / len(rows),
+        quoted=writing.quotes > 0,
+    )
 
 
 def _without_preamble(sample: str) -> tuple[int, int, str]:

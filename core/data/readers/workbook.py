@@ -54,9 +54,10 @@ def read_xlsx(source: Source, progress: Progress) -> Table:
 
 def _first_filled_sheet(source: Source) -> list[tuple[Any, ...]]:
     """The rows of the sheet that hold a cell, each up to its last one; the size a sheet declares is not believed."""
-    with source.path.open("rb") as stream, closing(
-        openpyxl.load_workbook(stream, read_only=True, data_only=True)
-    ) as book:  # fmt: skip
+    with (
+        source.path.open("rb") as stream,
+        closing(openpyxl.load_workbook(stream, read_only=True, data_only=True)) as book,
+    ):
         sheets = (_filled_rows(sheet, source.name) for sheet in book.worksheets)
         return next(filter(None, sheets), [])
 
@@ -72,8 +73,10 @@ def _filled_rows(sheet: Any, file: str) -> list[tuple[Any, ...]]:
         if cells > MAX_WORKBOOK_CELLS:
             raise UnreadableFile(
                 N_("{file}: {count} cells; at most {accepted} are read."),
-                file=file, count=cells, accepted=MAX_WORKBOOK_CELLS,
-            )  # fmt: skip
+                file=file,
+                count=cells,
+                accepted=MAX_WORKBOOK_CELLS,
+            )
         if row:
             rows.append(row)
     return rows

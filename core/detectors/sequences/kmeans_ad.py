@@ -18,7 +18,8 @@ class KMeansAD(WindowResidual):
     """Score windows by their squared distance to the nearest of `clusters` centres of training windows.
 
     Works poorly where the level drifts on after training: no centre is near any more. The settings are those published.
-    Yairi, Kato, Hori: Fault detection by mining association rules from house-keeping data, i-SAIRAS 2001; the clustering is
+    Yairi, Kato, Hori: Fault detection by mining association rules from house-keeping data, i-SAIRAS 2001; the
+    clustering is
     scikit-learn's.
     """
 
@@ -38,11 +39,16 @@ class KMeansAD(WindowResidual):
         from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
         centres = min(self.clusters, len(learnt))
-        with warnings.catch_warnings(), threadpool_limits(1, "openmp"):  # sums of several threads differ in the last digit
+        with (
+            warnings.catch_warnings(),
+            threadpool_limits(1, "openmp"),
+        ):  # sums of several threads differ in the last digit
             warnings.simplefilter("ignore", ConvergenceWarning)  # fewer different windows than centres
             found = KMeans(centres, n_init=STARTS, random_state=self.random_state).fit(learnt)
         self.centres_ = found.cluster_centers_.astype(np.float32)
 
     def _expect(self, given: Floats32) -> Floats32:
-        apart = np.square(self.centres_).sum(axis=1) - 2 * given @ self.centres_.T  # less what is the same for every centre
+        apart = (
+            np.square(self.centres_).sum(axis=1) - 2 * given @ self.centres_.T
+        )  # less what is the same for every centre
         return self.centres_[np.argmin(apart, axis=1)]

@@ -1,4 +1,6 @@
-"""Distance to the mean: the simplest thing that can be said of a row, and a line that every other detector has to pass."""
+"""Distance to the mean: the simplest thing that can be said of a row, and a line that every other detector has to
+pass.
+"""
 
 from dataclasses import dataclass
 

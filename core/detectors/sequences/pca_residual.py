@@ -15,7 +15,8 @@ class PcaResidual(WindowResidual):
 
     Works poorly where what is odd lies within that space: all columns high together is usual to it. The residual smears
     over columns that move together, so its shares tell where to look, not what is the cause.
-    Jackson, Mudholkar: Control procedures for residuals associated with principal component analysis, Technometrics 21, 1979.
+    Jackson, Mudholkar: Control procedures for residuals associated with principal component analysis, Technometrics
+    21, 1979.
     """
 
     name = "pca-residual"

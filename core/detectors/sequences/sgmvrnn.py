@@ -1,21 +1,25 @@
 """Switching Gaussian Mixture Variational RNN (Dai et al., INFOCOM 2022), read from top to bottom.
 
-Of a series x₁ … x_T of n columns, with a state h that remembers what came before, every step has a category c (one of K, the
+Of a series x₁ … x_T of n columns, with a state h that remembers what came before, every step has a category c (one of
+K, the
 switch), a latent z of a few numbers that is Gaussian given h and c, and the values, Gaussian given h and z:
 
     c ~ Categorical(1/K)    z ~ N(prior(h, c))    x ~ N(decoder(h, z))    h ← LSTM(φ(x, z), h)
 
-What is learnt maximises the evidence lower bound with q(c | x, h) (Gumbel-softmax) and q(z | x, h, c). The score of a row is
+What is learnt maximises the evidence lower bound with q(c | x, h) (Gumbel-softmax) and q(z | x, h, c). The score of a
+row is
 its negative log-likelihood −log p(x | h, z) at the mean of z, which splits into one share per column.
 
-`fidelity="original"` is the function of the published code: given the same weights and the same noise, the same loss and
+`fidelity="original"` is the function of the published code: given the same weights and the same noise, the same loss
+and
 score. What the default does otherwise, each with its reason measured in docs/results/sgmvrnn.md:
 
     columns have no order       encoder and decoder are dense, not convolutions over the columns
     outputs are free            means, log-variances and logits carry no LeakyReLU; log-variances stay within ±8
     small beginnings            the last layer of every head starts near zero: nothing saturates before it has learnt
     σ has a floor               e^`log_sigma_floor` in scaled units, and no ceiling
-    categories live             KL(mean of q(c) over the batch ‖ uniform) weighs as the other terms do: every category is used,
+    categories live             KL(mean of q(c) over the batch ‖ uniform) weighs as the other terms do: every category
+                                is used,
                                 and each row may be sure of its own
     spreads are honest          σ of a column grows until its errors on rows held out are as wide as it says
     scores repeat               c is softmax(logits / τ) without noise when scoring
@@ -52,7 +56,11 @@ else:
 
 Weights = Mapping[str, "Tensor"]
 SLOPE = 0.2  # of every LeakyReLU
-ENCODED, HIDDEN, MIXED = 20, 20, 40  # widths: of an encoded row, of the heads' hidden layers, of φ and of the dense layers
+ENCODED, HIDDEN, MIXED = (
+    20,
+    20,
+    40,
+)  # widths: of an encoded row, of the heads' hidden layers, of φ and of the dense layers
 MIRRORED = ((2, 16), (3, 8), (4, 1))  # the decoder's transposed convolutions: layer, channels out
 LOGVAR_LIMIT = 8.0
 ORIGINAL_FLOOR = -1.0  # of log σ, from its tanh
@@ -102,12 +110,20 @@ class Sizes:
         n, K, Z, H = self.columns, self.categories, self.latent, self.state
         layers: dict[str, tuple[int, int]] = {
             # ENCODED numbers of a row, HIDDEN of each head; "past" is h
-            "category.row": (ENCODED, HIDDEN), "category.out": (HIDDEN, K), "mean.row": (ENCODED, HIDDEN),
-            "mean.out": (HIDDEN, Z), "logvar.row": (ENCODED, HIDDEN), "logvar.out": (HIDDEN, Z),
-            "prior_mean.in": (H + K, HIDDEN), "prior_mean.out": (HIDDEN, Z),
-            "prior_logvar.in": (H + K, HIDDEN), "prior_logvar.out": (HIDDEN, Z),
-            "phi.row": (ENCODED, MIXED), "gates.in": (MIXED, 4 * H), "gates.past": (H, 4 * H),
-        }  # fmt: skip
+            "category.row": (ENCODED, HIDDEN),
+            "category.out": (HIDDEN, K),
+            "mean.row": (ENCODED, HIDDEN),
+            "mean.out": (HIDDEN, Z),
+            "logvar.row": (ENCODED, HIDDEN),
+            "logvar.out": (HIDDEN, Z),
+            "prior_mean.in": (H + K, HIDDEN),
+            "prior_mean.out": (HIDDEN, Z),
+            "prior_logvar.in": (H + K, HIDDEN),
+            "prior_logvar.out": (HIDDEN, Z),
+            "phi.row": (ENCODED, MIXED),
+            "gates.in": (MIXED, 4 * H),
+            "gates.past": (H, 4 * H),
+        }
         if self.original:
             first, second, third = self.strides
             layers |= {"encoder.0": (first, 8), "encoder.1": (second * 8, 16), "encoder.2": (third * 16, 32)}
@@ -122,7 +138,9 @@ class Sizes:
         for name, shape in layers.items():
             shapes |= {name: shape, f"{name}.bias": (shape[1],)}
         if self.original:  # a transposed convolution has one bias per channel, for all places it writes to
-            shapes |= {f"{head}.{number}.bias": (channels,) for head in ("mu", "log_sigma") for number, channels in MIRRORED}
+            shapes |= {
+                f"{head}.{number}.bias": (channels,) for head in ("mu", "log_sigma") for number, channels in MIRRORED
+            }
         # the same layers' weights for what comes beside the row: h, c, z
         shapes |= {f"{head}.past": (H, HIDDEN) for head in ("category", "mean", "logvar")}
         shapes |= {"mean.category": (K, HIDDEN), "logvar.category": (K, HIDDEN), "phi.latent": (Z, MIXED)}
@@ -130,7 +148,9 @@ class Sizes:
 
 
 def initial(sizes: Sizes, seed: int) -> "Tensor":
-    """Weights to begin with, all in one vector: Kaiming's for what a LeakyReLU follows, the LSTM's uniform, heads small."""
+    """Weights to begin with, all in one vector: Kaiming's for what a LeakyReLU follows, the LSTM's uniform, heads
+    small.
+    """
     made = torch.Generator().manual_seed(seed)
     parts = []
     for name, shape in sizes.shapes().items():
@@ -149,7 +169,11 @@ def _inputs(name: str, sizes: Sizes) -> int:
     """How many numbers meet in one output of the layer that a weight belongs to."""
     layer = name.partition(".")[0]
     shapes = sizes.shapes()
-    met = [each for each in shapes if each.startswith(f"{layer}.") and each.split(".")[1] in ("row", "past", "category", "latent")]
+    met = [
+        each
+        for each in shapes
+        if each.startswith(f"{layer}.") and each.split(".")[1] in ("row", "past", "category", "latent")
+    ]
     return sum(shapes[each][0] for each in met) if name in met else shapes[name][0]
 
 
@@ -234,7 +258,8 @@ def bounded(logvar: "Tensor") -> "Tensor":
 class Recurrence:
     """The weights of the steps, those that meet the same input side by side so that one product serves them all.
 
-    columns of `row`: category, mean, log-variance (HIDDEN each), φ; of `past`: category, mean, log-variance, gates. What only
+    columns of `row`: category, mean, log-variance (HIDDEN each), φ; of `past`: category, mean, log-variance, gates.
+    What only
     scores needs no log-variance (`with_noise=False`), and has none.
     """
 
@@ -260,12 +285,14 @@ class Recurrence:
             torch.cat([weights[f"{head}.row.bias"] for head in (*heads, "phi")]),
             torch.cat([weights[f"{head}.past"] for head in (*heads, "gates")], dim=1),
             torch.cat([gates.new_zeros(len(heads) * HIDDEN), gates]),
-            weights["category.out"], weights["category.out.bias"],
+            weights["category.out"],
+            weights["category.out.bias"],
             torch.cat([weights[f"{head}.category"] for head in posterior], dim=1),
             torch.block_diag(*(weights[f"{head}.out"] for head in posterior)),
             torch.cat([weights[f"{head}.out.bias"] for head in posterior]),
-            weights["phi.latent"], weights["gates.in"],
-        )  # fmt: skip
+            weights["phi.latent"],
+            weights["gates.in"],
+        )
 
     def rows(self, encoded: "Tensor") -> "Tensor":
         """What the heads take from encoded rows (…, ENCODED), for all steps at once."""
@@ -273,12 +300,19 @@ class Recurrence:
 
 
 def advance(
-    by: Recurrence, row: "Tensor", h: "Tensor", cell: "Tensor", tau: float, original: bool,
-    gumbel: "Tensor | None" = None, noise: "Tensor | None" = None,
-) -> tuple["Tensor", ...]:  # fmt: skip
+    by: Recurrence,
+    row: "Tensor",
+    h: "Tensor",
+    cell: "Tensor",
+    tau: float,
+    original: bool,
+    gumbel: "Tensor | None" = None,
+    noise: "Tensor | None" = None,
+) -> tuple["Tensor", ...]:
     """One step: what a row (B, ·) and the state (B, H) before it give; without noise z is the mean of q.
 
-    Returns category's hidden layer, logits, c, posterior's hidden layer, mean and log-variance side by side, z, φ, gates
+    Returns category's hidden layer, logits, c, posterior's hidden layer, mean and log-variance side by side, z, φ,
+    gates
     after their activations, tanh of the new cell, the new state and cell.
     """
     past = torch.addmm(by.past_bias, h, by.past)
@@ -311,8 +345,12 @@ def _steps() -> Any:
 
     class Steps(torch.autograd.Function):
         @staticmethod
-        def forward(ctx: Any, rows: "Tensor", gumbel: "Tensor", noise: "Tensor", tau: float, original: bool, *by: "Tensor") -> Any:
-            """rows (T, B, ·), noises (T, B, K) and (T, B, Z) → logits, c, mean and log-variance, z, the states before each step."""
+        def forward(
+            ctx: Any, rows: "Tensor", gumbel: "Tensor", noise: "Tensor", tau: float, original: bool, *by: "Tensor"
+        ) -> Any:
+            """rows (T, B, ·), noises (T, B, K) and (T, B, Z) → logits, c, mean and log-variance, z, the states before
+            each step.
+            """
             with_names = Recurrence(rows.new_empty(0), rows.new_empty(0), *by)
             h = cell = rows.new_zeros(rows.shape[1], with_names.past.shape[0])
             states, cells, made = [], [], []
@@ -328,7 +366,9 @@ def _steps() -> Any:
             return logits, c, both, z, past
 
         @staticmethod
-        def backward(ctx: Any, d_logits: "Tensor", d_c: "Tensor", d_both: "Tensor", d_z: "Tensor", d_past: "Tensor") -> Any:
+        def backward(
+            ctx: Any, d_logits: "Tensor", d_c: "Tensor", d_both: "Tensor", d_z: "Tensor", d_past: "Tensor"
+        ) -> Any:
             noise, hidden, logits, c, mixed, both, z, phi, past, *rest = ctx.saved_tensors
             by = Recurrence(past.new_empty(0), past.new_empty(0), *rest)
             latent, state = z.shape[-1], past.shape[-1]
@@ -372,9 +412,21 @@ def _steps() -> Any:
             d_rows = torch.cat([met[..., : 3 * HIDDEN], d_phi], dim=-1)
             d_gates, d_mixed = met[..., 3 * HIDDEN :], met[..., HIDDEN : 3 * HIDDEN]
             return (
-                d_rows, None, None, None, None, _product(past, met), met.sum((0, 1)), _product(hidden, d_lg), d_lg.sum((0, 1)),
-                _product(c, d_mixed), _product(mixed, d_out), d_out.sum((0, 1)), _product(z, d_phi), _product(phi, d_gates),
-            )  # fmt: skip
+                d_rows,
+                None,
+                None,
+                None,
+                None,
+                _product(past, met),
+                met.sum((0, 1)),
+                _product(hidden, d_lg),
+                d_lg.sum((0, 1)),
+                _product(c, d_mixed),
+                _product(mixed, d_out),
+                d_out.sum((0, 1)),
+                _product(z, d_phi),
+                _product(phi, d_gates),
+            )
 
     return Steps
 
@@ -423,8 +475,10 @@ def divergence(of: tuple["Tensor", "Tensor"], to: tuple["Tensor", "Tensor"]) -> 
 
 def terms(
     weights: Weights, sizes: Sizes, x: "Tensor", known: "Tensor | None", noise: Noise, tau: float, floor: float
-) -> tuple["Tensor", "Tensor", "Tensor"]:  # fmt: skip
-    """Of windows (T, B, n): surprise, KL of z and KL of c (see `switching`), summed over columns and dimensions, (T, B) each."""
+) -> tuple["Tensor", "Tensor", "Tensor"]:
+    """Of windows (T, B, n): surprise, KL of z and KL of c (see `switching`), summed over columns and dimensions, (T,
+    B) each.
+    """
     by = Recurrence.of(weights)
     rows = by.rows(encode(weights, sizes, x))
     packed = [getattr(by, name) for name in list(Recurrence.__dataclass_fields__)[2:]]
@@ -437,7 +491,9 @@ def terms(
 
 
 def switching(sizes: Sizes, logits: "Tensor") -> "Tensor":
-    """KL(q(c) ‖ uniform) from logits (T, B, K), (T, B): of each row in the original, of the batch's mean in the default."""
+    """KL(q(c) ‖ uniform) from logits (T, B, K), (T, B): of each row in the original, of the batch's mean in the
+    default.
+    """
     shares = torch.log_softmax(logits, dim=-1)
     if sizes.original:
         return math.log(sizes.categories) + (shares.exp() * shares).sum(-1)
@@ -446,7 +502,9 @@ def switching(sizes: Sizes, logits: "Tensor") -> "Tensor":
 
 
 def loss(sizes: Sizes, surprises: "Tensor", latents: "Tensor", categories: "Tensor") -> "Tensor":
-    """The bound with its sign turned: per row in the default, per window and with categories 1 / (T B) as heavy in the original."""
+    """The bound with its sign turned: per row in the default, per window and with categories 1 / (T B) as heavy in
+    the original.
+    """
     if sizes.original:
         return (surprises.sum() + latents.sum() + categories.mean()) / surprises.shape[1]
     return (surprises + latents + categories).mean()
@@ -457,7 +515,9 @@ def loss(sizes: Sizes, surprises: "Tensor", latents: "Tensor", categories: "Tens
 
 @dataclass(frozen=True)
 class Material:
-    """Series one below the other, (rows, n) without NaN, and where windows may begin; `known` is None where nothing is missing."""
+    """Series one below the other, (rows, n) without NaN, and where windows may begin; `known` is None where nothing
+    is missing.
+    """
 
     values: "Tensor"
     known: "Tensor | None"
@@ -466,7 +526,9 @@ class Material:
 
     @classmethod
     def of(cls, series: Sequence[Floats32], window: int, device: str) -> "Material":
-        """Shorter series than a window begin with rows of which nothing is known. The last tenth of each is held out."""
+        """Shorter series than a window begin with rows of which nothing is known. The last tenth of each is
+        held out.
+        """
         long = [_at_least(each, window) for each in series]
         values = np.concatenate(long)
         missing = np.isnan(values)
@@ -480,9 +542,11 @@ class Material:
         last = np.concatenate(held_out)
         known = torch.from_numpy((~missing).astype(np.float32)).to(device) if missing.any() else None
         return cls(
-            torch.from_numpy(np.nan_to_num(values) if known is not None else values).to(device), known,
-            torch.from_numpy(np.concatenate(learnt)), torch.from_numpy(last if len(last) else np.concatenate(learnt)),
-        )  # fmt: skip
+            torch.from_numpy(np.nan_to_num(values) if known is not None else values).to(device),
+            known,
+            torch.from_numpy(np.concatenate(learnt)),
+            torch.from_numpy(last if len(last) else np.concatenate(learnt)),
+        )
 
     def windows(self, starts: "Tensor", window: int) -> tuple["Tensor", "Tensor | None"]:
         """Values and what is known of windows, (T, B, n)."""
@@ -499,7 +563,9 @@ class Lessons:
     material: Material
 
     def tau(self, step: int) -> float:
-        """The categories' temperature: 1 → 0.3 in the default; from 5 in the original, times e^(−0.1 epoch) after each epoch."""
+        """The categories' temperature: 1 → 0.3 in the default; from 5 in the original, times e^(−0.1 epoch) after
+        each epoch.
+        """
         if not self.sizes.original:
             return math.exp(step / self.of.steps * math.log(LAST_TAU))
         epoch = step * self.of.batch_size // max(len(self.material.learnt), 1)
@@ -519,7 +585,9 @@ class Lessons:
     def _loss(self, vector: "Tensor", starts: "Tensor", step: int, draws: "torch.Generator") -> "Tensor":
         x, known = self.material.windows(starts, self.of.window)
         noise = Noise.drawn(self.sizes, self.of.window, x.shape[1], x, draws)
-        parts = terms(unpacked(vector, self.sizes), self.sizes, x, known, noise, self.tau(step), self.of.log_sigma_floor)
+        parts = terms(
+            unpacked(vector, self.sizes), self.sizes, x, known, noise, self.tau(step), self.of.log_sigma_floor
+        )
         return loss(self.sizes, *parts)
 
 
@@ -528,33 +596,58 @@ class Lessons:
 
 @dataclass
 class SGmVRNN(SequenceDetector):
-    """A recurrent generative model of many columns together; scores how unlikely each row is, given the rows before it."""
+    """A recurrent generative model of many columns together; scores how unlikely each row is, given the rows before
+    it.
+    """
 
     name = "sgmvrnn"
     label = N_("SGmVRNN (deep)")
 
     fidelity: Literal["default", "original"] = hyperparameter(
-        "default", choices=("default", "original"),
+        "default",
+        choices=("default", "original"),
         help=N_("The variant that reads what its authors' code taught, or exactly their function."),
-    )  # fmt: skip
+    )
     window: int = hyperparameter(20, low=2, high=500, help=N_("Rows the model looks at together."))
     categories: int = hyperparameter(5, low=1, high=50, help=N_("Modes that the series may switch between."))
     latent: int = hyperparameter(10, low=1, high=100, help=N_("Numbers that describe a row."))
     state: int = hyperparameter(20, low=1, high=200, help=N_("Numbers that remember the rows before."))
-    steps: int = hyperparameter(600, low=1, high=1_000_000, help=N_("Batches to learn from at most; learning ends earlier when rows held out no longer gain."))
+    steps: int = hyperparameter(
+        600,
+        low=1,
+        high=1_000_000,
+        help=N_("Batches to learn from at most; learning ends earlier when rows held out no longer gain."),
+    )
     batch_size: int = hyperparameter(128, low=1, high=8192, help=N_("Windows in a batch."))
     learning_rate: float = hyperparameter(0.001, low=0.000001, high=0.1, help=N_("Size of the steps of Adam."))
-    seconds: float = hyperparameter(60.0, low=0.1, high=86_400.0, help=N_("Time limit of learning; a run that meets it cannot be repeated exactly."))
-    log_sigma_floor: float = hyperparameter(-3.0, low=-10.0, high=2.0, help=N_("Logarithm of the smallest spread, in scaled units: smaller differences are not worth an alarm."))
+    seconds: float = hyperparameter(
+        60.0, low=0.1, high=86_400.0, help=N_("Time limit of learning; a run that meets it cannot be repeated exactly.")
+    )
+    log_sigma_floor: float = hyperparameter(
+        -3.0,
+        low=-10.0,
+        high=2.0,
+        help=N_("Logarithm of the smallest spread, in scaled units: smaller differences are not worth an alarm."),
+    )
     judged: Literal["before", "after"] = hyperparameter(
-        "before", choices=("before", "after"),
-        help=N_("Judge a row by what was expected before it was seen, or by how well it can be described after (the original)."),
-    )  # fmt: skip
-    smoothing: int = hyperparameter(11, low=1, high=1000, help=N_("Rows that a score is the mean of: those around a row, or the last ones when streaming."))
+        "before",
+        choices=("before", "after"),
+        help=N_(
+            "Judge a row by what was expected before it was seen, or by how well it can be described after "
+            "(the original)."
+        ),
+    )
+    smoothing: int = hyperparameter(
+        11,
+        low=1,
+        high=1000,
+        help=N_("Rows that a score is the mean of: those around a row, or the last ones when streaming."),
+    )
     scoring: Literal["windows", "streaming"] = hyperparameter(
-        "windows", choices=("windows", "streaming"),
+        "windows",
+        choices=("windows", "streaming"),
         help=N_("Every row at the end of a window of its own, as learnt, or with a memory carried from row to row."),
-    )  # fmt: skip
+    )
     seed: int = hyperparameter(0, low=0, high=2**31 - 1, help=N_("Seed of what is drawn at random."))
     device: str = hyperparameter("cpu", help=N_("Where to learn: cpu, cuda, cuda:1, mps."))
 
@@ -580,7 +673,11 @@ class SGmVRNN(SequenceDetector):
 
     @property
     def mode(self) -> str:  # type: ignore[override]
-        return N_("every row at the end of its own window") if self.scoring == "windows" else N_("streaming, with a memory carried from row to row")
+        return (
+            N_("every row at the end of its own window")
+            if self.scoring == "windows"
+            else N_("streaming, with a memory carried from row to row")
+        )
 
     def score(self, series: Floats32) -> Scored:
         return self.score_many([series])[0]
@@ -606,7 +703,9 @@ class SGmVRNN(SequenceDetector):
     def _terms(self, material: Material) -> str:
         """What a checkpoint has to agree with: settings, data, version of torch."""
         seen = hashlib.sha256(material.values.cpu().numpy().tobytes()).hexdigest()[:16]
-        return json.dumps({**params(self), "data": seen, "torch": str(torch.__version__).partition("+")[0]}, sort_keys=True)
+        return json.dumps(
+            {**params(self), "data": seen, "torch": str(torch.__version__).partition("+")[0]}, sort_keys=True
+        )
 
 
 # ---- scoring --------------------------------------------------------------------------------------------------------
@@ -631,7 +730,16 @@ class Network:
         weights = unpacked(torch.from_numpy(detector.weights_), sizes)
         before = detector.judged == "before" and not sizes.original
         smoothing = 1 if sizes.original else detector.smoothing
-        return cls(sizes, weights, Recurrence.of(weights, with_noise=False), detector.tau_, detector.log_sigma_floor, before, smoothing, torch.from_numpy(detector.widening_))
+        return cls(
+            sizes,
+            weights,
+            Recurrence.of(weights, with_noise=False),
+            detector.tau_,
+            detector.log_sigma_floor,
+            before,
+            smoothing,
+            torch.from_numpy(detector.widening_),
+        )
 
     def rows(self, x: "Tensor") -> "Tensor":
         """What the steps take from rows (…, n); each row is encoded once, in however many windows it stands."""
@@ -639,7 +747,7 @@ class Network:
 
     def judge(
         self, x: "Tensor", known: "Tensor | None", h: "Tensor", c: "Tensor", both: "Tensor"
-    ) -> tuple["Tensor", "Tensor", "Tensor"]:  # fmt: skip
+    ) -> tuple["Tensor", "Tensor", "Tensor"]:
         """Surprise of every value (a missing one is no surprise), and the mean and spread expected; (…, n) each."""
         z = prior_mean(self.weights, self.sizes, torch.cat([h, c], dim=-1)) if self.before else both
         mu, log_sigma = decode(self.weights, self.sizes, h, z, self.floor)
@@ -653,9 +761,17 @@ class Network:
         return LOG_2PI / 2 + (ORIGINAL_FLOOR if self.sizes.original else self.floor)
 
     def last_of_windows(
-        self, values: "Tensor", known: "Tensor | None", rows: "Tensor", ends: "Tensor", window: int, gumbel: "Tensor | None" = None
-    ) -> "Four":  # fmt: skip
-        """Nats, mean, spread and category of the rows `ends`, each at the end of its own window; a window that would begin before the series is shorter."""
+        self,
+        values: "Tensor",
+        known: "Tensor | None",
+        rows: "Tensor",
+        ends: "Tensor",
+        window: int,
+        gumbel: "Tensor | None" = None,
+    ) -> "Four":
+        """Nats, mean, spread and category of the rows `ends`, each at the end of its own window; a window that would
+        begin before the series is shorter.
+        """
         h = cell = rows.new_zeros(len(ends), self.sizes.state)
         for offset in range(window - 1, 0, -1):
             places = ends - offset
@@ -664,14 +780,22 @@ class Network:
             if int(places[0]) < 0:
                 inside = (places >= 0).unsqueeze(1)
                 h, cell = h * inside, cell * inside
-        made = advance(self.by, rows[ends], h, cell, self.tau, self.sizes.original, None if gumbel is None else gumbel[-1])
+        made = advance(
+            self.by, rows[ends], h, cell, self.tau, self.sizes.original, None if gumbel is None else gumbel[-1]
+        )
         return *self.judge(values[ends], None if known is None else known[ends], h, made[2], made[4]), made[2]
 
     def widening(self, material: Material, window: int) -> Floats32:
-        """By how much log σ of every column has to grow for its errors on the rows held out to be as wide as it says, (n,)."""
+        """By how much log σ of every column has to grow for its errors on the rows held out to be as wide as it says,
+        (n,).
+        """
         values = material.values.cpu()
         known = None if material.known is None else material.known.cpu()
-        ends = material.held_out[torch.linspace(0, len(material.held_out) - 1, min(BLOCK, len(material.held_out))).long()] + window - 1
+        ends = (
+            material.held_out[torch.linspace(0, len(material.held_out) - 1, min(BLOCK, len(material.held_out))).long()]
+            + window
+            - 1
+        )
         with torch.inference_mode():
             _, mu, sigma, _ = self.last_of_windows(values, known, self.rows(values), ends, window)
             error = ((values[ends] - mu) / sigma) ** 2
@@ -709,7 +833,9 @@ class Network:
         return [found[place] for place in range(len(series))]
 
     def scored(self, nats: "Tensor", mu: "Tensor", sigma: "Tensor", c: "Tensor", ahead: int = 0) -> Scored:
-        """Scores and shares from nats (rows, n), smoothed; the shares are counted from the least that a value can have."""
+        """Scores and shares from nats (rows, n), smoothed; the shares are counted from the least that a value can
+        have.
+        """
         smooth = _running_mean(nats.numpy(), self.smoothing, ahead)
         return Scored(smooth.sum(axis=1), np.maximum(smooth - self.least, 0), mu.numpy(), sigma.numpy(), c.numpy())
 
@@ -729,9 +855,18 @@ class Few:
         x = np.where(missing, np.float32(0), row)
         rows = _bent(self._dense("encoder.1", _bent(self._dense("encoder.0", x)))) @ by.row + by.row_bias
         past = h @ by.past + by.past_bias
-        c = np.exp(np.clip((_bent(rows[:, :HIDDEN] + past[:, :HIDDEN]) @ by.category + by.category_bias) / self.network.tau, -60, 60))
+        c = np.exp(
+            np.clip(
+                (_bent(rows[:, :HIDDEN] + past[:, :HIDDEN]) @ by.category + by.category_bias) / self.network.tau,
+                -60,
+                60,
+            )
+        )
         c /= c.sum(axis=1, keepdims=True)
-        z = _bent(rows[:, HIDDEN : 2 * HIDDEN] + past[:, HIDDEN : 2 * HIDDEN] + c @ by.switch) @ by.posterior + by.posterior_bias
+        z = (
+            _bent(rows[:, HIDDEN : 2 * HIDDEN] + past[:, HIDDEN : 2 * HIDDEN] + c @ by.switch) @ by.posterior
+            + by.posterior_bias
+        )
         gates = past[:, 2 * HIDDEN :] + _bent(rows[:, 2 * HIDDEN :] + z @ by.latent) @ by.gates
         state = h.shape[1]
         soft = 1 / (1 + np.exp(-gates[:, : 3 * state]))

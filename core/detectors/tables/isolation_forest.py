@@ -21,11 +21,16 @@ class IsolationForest(Detector):
     name = "isolation-forest"
     label = N_("Isolation Forest")
 
-    n_estimators: int = hyperparameter(100, low=10, high=2000, help=N_("Number of trees; more give steadier scores but take longer."))
+    n_estimators: int = hyperparameter(
+        100, low=10, high=2000, help=N_("Number of trees; more give steadier scores but take longer.")
+    )
     max_samples: int | float | str = hyperparameter(
-        "auto", low=0.01, high=1_000_000, choices=("auto",),
+        "auto",
+        low=0.01,
+        high=1_000_000,
+        choices=("auto",),
         help=N_("Rows each tree sees: auto (256), a number of rows, or a share of them."),
-    )  # fmt: skip
+    )
     max_features: float = hyperparameter(1.0, low=0.01, high=1.0, help=N_("Share of the features each tree sees."))
     bootstrap: bool = hyperparameter(False, help=N_("Draw each tree's rows with replacement."))
     random_state: int = hyperparameter(42, low=0, high=2**31 - 1, help=N_("Seed: the same seed gives the same scores."))

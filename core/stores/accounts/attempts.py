@@ -1,7 +1,8 @@
 """How often somebody may try: counted in the database, so that all processes count together.
 
 An attempt is written down as failed before the password is looked at and marked afterwards, so that a hundred attempts
-at the same moment are a hundred attempts. It is counted by what was typed and from where, whether or not such a user exists.
+at the same moment are a hundred attempts. It is counted by what was typed and from where, whether or not such a user
+exists.
 """
 
 import hashlib
@@ -32,7 +33,9 @@ def begun(rows: Session, name: str, address: str) -> SignInRow:
         _check(rows, now, SignInRow.origin == origin, OF_ADDRESS)
     key = names.key(name)
     user = None if key is None else rows.scalar(select(UserRow).where(UserRow.key == key))
-    return _added(rows, SignInRow(time=now, success=False, address=shown(address), origin=origin, typed=typed, user=user))
+    return _added(
+        rows, SignInRow(time=now, success=False, address=shown(address), origin=origin, typed=typed, user=user)
+    )
 
 
 def note(rows: Session, user: UserRow, address: str) -> None:

@@ -1,4 +1,6 @@
-"""The way to the tables: SQLite or PostgreSQL, migrated when first asked, never waited for longer than patience allows."""
+"""The way to the tables: SQLite or PostgreSQL, migrated when first asked, never waited for longer than patience
+allows.
+"""
 
 import logging
 import threading
@@ -22,13 +24,18 @@ logging.getLogger("sqlalchemy.engine.Engine.accounts").setLevel(logging.WARNING)
 T = TypeVar("T")
 BUSY = 1.2  # seconds that SQLite waits for another process that writes
 POSTGRESQL = {
-    "application_name": "vigie", "connect_timeout": 2,  # seconds; its library accepts no less
-    "keepalives_idle": 5, "keepalives_interval": 2, "keepalives_count": 3, "tcp_user_timeout": 10_000,  # of a dead network
+    "application_name": "vigie",
+    "connect_timeout": 2,  # seconds; its library accepts no less
+    "keepalives_idle": 5,
+    "keepalives_interval": 2,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 10_000,  # of a dead network
     # milliseconds: of one statement, and of somebody who began to write and fell silent
     "options": "-c statement_timeout=1400 -c idle_in_transaction_session_timeout=10000",
-}  # fmt: skip
+}
 LOCAL = 6.0  # seconds that a SQLite file is waited for
-OPENING = 20.0  # seconds that the first caller may wait: while libraries load, and where a database that answers has no tables
+# seconds that the first caller may wait: while libraries load, and where a database that answers has no tables
+OPENING = 20.0
 LOCK = 8_301_962_010  # any number of our own: PostgreSQL's advisory lock for those who write
 DISCREET: Any = {"hide_parameters": True, "logging_name": "accounts", "pool_timeout": 1}
 """Neither errors nor logs hold values; at level DEBUG SQLAlchemy would log every row it reads."""
@@ -42,7 +49,8 @@ class Failed(Exception):
 class Database:
     """Tables at `url`; "" for the file `folder`/accounts.db.
 
-    Every method raises Unreachable in less than 2 s where a server does not answer; a file of this machine is waited for
+    Every method raises Unreachable in less than 2 s where a server does not answer; a file of this machine is waited
+    for
     longer, because it is slow only where the whole machine is.
     """
 
@@ -139,7 +147,9 @@ class Database:
 
 def _address(url: str, folder: Path) -> URL:
     """Raises BadOption for anything but SQLite and PostgreSQL."""
-    refused = N_("DATABASE_URL is not accepted; choose postgresql://user:password@host:5432/database or sqlite:////path/of/file.")
+    refused = N_(
+        "DATABASE_URL is not accepted; choose postgresql://user:password@host:5432/database or sqlite:////path/of/file."
+    )
     try:
         given = make_url(url or f"sqlite:///{folder / 'accounts.db'}")
         backend = given.get_backend_name()

@@ -18,7 +18,8 @@ def accepted(name: str) -> str:
     if kept is None:
         raise BadOption(
             N_(
-                "This name is not accepted. A user name or e-mail address has 1 to {longest} letters, digits and . _ + @ | ' -"
+                "This name is not accepted. A user name or e-mail address has 1 to {longest} "
+                "letters, digits and . _ + @ | ' -"
                 " and begins with a letter or digit; its letters are of one alphabet."
             ),
             longest=LONGEST,

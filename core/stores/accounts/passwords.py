@@ -24,7 +24,9 @@ HASHER = PasswordHasher(time_cost=1, memory_cost=47104, parallelism=1)
 AT_ONCE = threading.Semaphore(4)  # verifications; so that a flood of sign-ins does not take all the memory
 
 REFUSED = {
-    "sequence": N_("The password is too easy to guess: it is mostly a run of letters or digits, such as 0123456 or 987654."),
+    "sequence": N_(
+        "The password is too easy to guess: it is mostly a run of letters or digits, such as 0123456 or 987654."
+    ),
     "repeat": N_("The password is too easy to guess: it repeats the same characters."),
     "spatial": N_("The password is too easy to guess: it is mostly a row of neighbouring keys."),
     "date": N_("The password is too easy to guess: it is mostly a date or a year."),
@@ -40,8 +42,10 @@ def check(password: str, name: str) -> None:
     if not SHORTEST <= len(password) <= LONGEST:
         raise BadOption(
             N_("The password has {count} characters; {shortest} to {longest} are accepted."),
-            count=len(password), shortest=SHORTEST, longest=LONGEST,
-        )  # fmt: skip
+            count=len(password),
+            shortest=SHORTEST,
+            longest=LONGEST,
+        )
     normal, parts = _normal(password), _parts(name)
     if any(part in normal.casefold() for part in parts):
         raise BadOption(REFUSED["name"])
@@ -57,7 +61,9 @@ def hashed(password: str) -> str:
 
 
 def verified(kept: str | None, password: str) -> bool:
-    """Whether `kept` is a hash of `password`. The same work is done where nothing is kept, so that time tells nothing."""
+    """Whether `kept` is a hash of `password`. The same work is done where nothing is kept, so that time tells
+    nothing.
+    """
     fits = password if len(password) <= LONGEST else ""  # no password is empty
     of_nobody = _of_nobody()
     with AT_ONCE:

@@ -25,7 +25,8 @@ LONGEST_LIST = 10_000
 class Accounts:
     """Accounts in the database at `url`; "" for the SQLite file `folder`/accounts.db.
 
-    Tables are made at first use. No text of an error holds a name, for errors are logged and names are not. Every method raises Unreachable in less than 2 s where the database does not answer;
+    Tables are made at first use. No text of an error holds a name, for errors are logged and names are not. Every
+    method raises Unreachable in less than 2 s where the database does not answer;
     only `session` goes on for a while from memory.
     """
 

@@ -30,10 +30,12 @@ class Moment(TypeDecorator[datetime]):
 class Base(DeclarativeBase):
     metadata = MetaData(
         naming_convention={
-            "pk": "pk_%(table_name)s", "fk": "fk_%(table_name)s_%(column_0_name)s",
-            "uq": "uq_%(table_name)s_%(column_0_name)s", "ix": "ix_%(table_name)s_%(column_0_name)s",
+            "pk": "pk_%(table_name)s",
+            "fk": "fk_%(table_name)s_%(column_0_name)s",
+            "uq": "uq_%(table_name)s_%(column_0_name)s",
+            "ix": "ix_%(table_name)s_%(column_0_name)s",
         }
-    )  # fmt: skip
+    )
 
 
 class UserRow(Base):

@@ -46,13 +46,13 @@ def _threshold(found: Detection) -> str:
     question = found.question
     threshold = shown(round(question.threshold, 4))
     if question.judged_in:
-        return _("Rows scoring above {threshold} are flagged: the threshold was chosen from verdicts on the run {run}.").format(
-            threshold=threshold, run=question.judged_in[:12]
-        )
+        return _(
+            "Rows scoring above {threshold} are flagged: the threshold was chosen from verdicts on the run {run}."
+        ).format(threshold=threshold, run=question.judged_in[:12])
     if question.risk is not None:
-        return _("Rows scoring above {threshold} are flagged: by the tail of the scores, 1 normal row in {count} would.").format(
-            threshold=threshold, count=shown(round(1 / question.risk))
-        )
+        return _(
+            "Rows scoring above {threshold} are flagged: by the tail of the scores, 1 normal row in {count} would."
+        ).format(threshold=threshold, count=shown(round(1 / question.risk)))
     return _("Rows scoring above {threshold} are flagged ({share} of the rows the model was fitted on).").format(
         threshold=threshold, share=percent(question.contamination)
     )
@@ -64,10 +64,18 @@ def _curves(found: Detection, dataset: Dataset) -> None:
         return
     over_time, calendar, who, when = st.tabs([_("Over time"), _("Calendar"), _("By entity"), _("By month")])
     with over_time:
-        one = st.selectbox(
-            _("Entity"), dataset.entities, index=None, placeholder=_("All entities"), key="curve",
-            label_visibility="collapsed",
-        ) if len(dataset.entities) > 1 else None  # fmt: skip
+        one = (
+            st.selectbox(
+                _("Entity"),
+                dataset.entities,
+                index=None,
+                placeholder=_("All entities"),
+                key="curve",
+                label_visibility="collapsed",
+            )
+            if len(dataset.entities) > 1
+            else None
+        )
         part = dataset.select([one]) if one else dataset
         chart(figures.timeline(part, found, _), "timeline", _("Values over time, anomalies marked"))
     with calendar:
@@ -77,7 +85,6 @@ def _curves(found: Detection, dataset: Dataset) -> None:
         chart(figures.per_entity(found, _), "per-entity", _("Anomalies of each entity"), dated=False)
     with when:
         chart(figures.per_month(found, _), "per-month", _("Anomalies per month of the year"), dated=False)
-
 
 
 # ---- the table ------------------------------------------------------------------------------------------------------
@@ -92,9 +99,15 @@ def _table(found: Detection, dataset: Dataset | None, run: str, dated: bool) -> 
         + (" " + _("The first {count} are shown.").format(count=shown(SHOWN_ROWS)) if len(rows) > SHOWN_ROWS else "")
     )
     event = st.dataframe(
-        _readable(visible, verdict.column(run, visible)), hide_index=True, width="stretch", key="ranked", on_select="rerun",
-        selection_mode="single-row", column_config=_columns(found, dated), alt=_("Ranked rows"),
-    )  # fmt: skip
+        _readable(visible, verdict.column(run, visible)),
+        hide_index=True,
+        width="stretch",
+        key="ranked",
+        on_select="rerun",
+        selection_mode="single-row",
+        column_config=_columns(found, dated),
+        alt=_("Ranked rows"),
+    )
     picked = event.selection.rows
     if len(visible):
         number = int(visible.index[picked[0]] if picked and picked[0] < len(visible) else visible.index[0])
@@ -111,9 +124,16 @@ def _filtered(found: Detection) -> pd.DataFrame:
         )
     with severities:
         levels = st.pills(
-            _("Severity"), [3, 2, 1, 0], selection_mode="multi", format_func=_severity, key="table-severity",
-            help=_("By how rare the score is among the rows the model was fitted on: extreme 1 in 10,000, rare 1 in 1,000, notable 1 in 100, mild more often."),
-        )  # fmt: skip
+            _("Severity"),
+            [3, 2, 1, 0],
+            selection_mode="multi",
+            format_func=_severity,
+            key="table-severity",
+            help=_(
+                "By how rare the score is among the rows the model was fitted on: extreme 1 in 10,000, rare 1 "
+                "in 1,000, notable 1 in 100, mild more often."
+            ),
+        )
     with others:
         everything = st.toggle(_("All rows"), key="table-all")
     keep = rows["anomaly"] | everything

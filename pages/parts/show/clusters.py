@@ -41,9 +41,14 @@ def _figures(found: Clustering, run: str) -> None:
         st.metric(_("Clusters"), shown(int(metrics["clusters"])), border=True)
         st.metric(_("Noise"), f"{shown(int(metrics['noise_points']))} ({percent(metrics['noise_ratio'])})", border=True)
         st.metric(
-            _("Silhouette"), _figure(metrics, "silhouette"), border=True,
-            help=_("How much nearer points are to their own cluster than to the next: 1 clear, 0 on the border, negative misplaced."),
-        )  # fmt: skip
+            _("Silhouette"),
+            _figure(metrics, "silhouette"),
+            border=True,
+            help=_(
+                "How much nearer points are to their own cluster than to the next: 1 clear, 0 on the border, "
+                "negative misplaced."
+            ),
+        )
         cost(run)
 
 
@@ -86,15 +91,19 @@ def _profiles(found: Clustering) -> None:
     if found.question.look == "level":
         sizes["level"] = found.profiles.groupby("cluster")["mean"].mean().reindex(sizes["cluster"]).to_numpy()
     st.dataframe(
-        sizes, hide_index=True, key="cluster-sizes",
+        sizes,
+        hide_index=True,
+        key="cluster-sizes",
         alt=_("Size and mean of each cluster"),
         column_config={
             "cluster": st.column_config.NumberColumn(_("Cluster"), width="small"),
             "points": st.column_config.NumberColumn(_("Points"), format="localized"),
             "share": st.column_config.NumberColumn(_("Share"), format="percent"),
-            "level": st.column_config.NumberColumn(_("Mean {unit}").format(unit=found.question.unit).strip(), format="localized"),
+            "level": st.column_config.NumberColumn(
+                _("Mean {unit}").format(unit=found.question.unit).strip(), format="localized"
+            ),
         },
-    )  # fmt: skip
+    )
 
 
 def _where(found: Clustering) -> None:
@@ -107,7 +116,12 @@ def _where(found: Clustering) -> None:
 
 
 def _france(found: Clustering) -> None:
-    st.caption(_("One tile a region: its cluster, or the cluster most of its days are in. A tile in parts has several entities."))
+    st.caption(
+        _(
+            "One tile a region: its cluster, or the cluster most of its days are in. A tile in parts has "
+            "several entities."
+        )
+    )
     chart(figures.france(found, _), "france", _("Regions of France as tiles, by cluster"), dated=False)
 
 
@@ -117,9 +131,10 @@ def _noise(found: Clustering, run: str) -> None:
         st.info(_("No point is noise: every point belongs to a cluster."))
         return
     st.caption(
-        _("{count} points belong to no cluster; Isolation Forest flags {isolated} of them as well. The farthest come first.").format(
-            count=shown(len(noise)), isolated=shown(int(noise["isolated"].sum()))
-        )
+        _(
+            "{count} points belong to no cluster; Isolation Forest flags {isolated} of them as well. The "
+            "farthest come first."
+        ).format(count=shown(len(noise)), isolated=shown(int(noise["isolated"].sum())))
     )
     _rows(found, noise, "noise-rows", _("Points that belong to no cluster"), run)
 
@@ -128,7 +143,11 @@ def _table(found: Clustering, run: str) -> None:
     st.subheader(_("Points and their clusters"))
     numbers = sorted(int(number) for number in found.rows["cluster"].unique())
     chosen = st.multiselect(
-        _("Cluster"), numbers, placeholder=_("All"), key="table-clusters", format_func=lambda each: figures.named(each, _)
+        _("Cluster"),
+        numbers,
+        placeholder=_("All"),
+        key="table-clusters",
+        format_func=lambda each: figures.named(each, _),
     )
     rows = found.rows[found.rows["cluster"].isin(chosen)] if chosen else found.rows
     if len(rows) > SHOWN_ROWS:
@@ -145,27 +164,39 @@ def _rows(found: Clustering, rows: pd.DataFrame, key: str, alt: str, run: str) -
     named = [figures.named(int(each), _) for each in table["cluster"]]
     picked = st.dataframe(
         table.assign(entity=table["entity"].astype(str), cluster=named, verdict=verdict.column(run, table)),
-        hide_index=True, width="stretch", key=key, alt=alt, on_select="rerun", selection_mode="single-row",
+        hide_index=True,
+        width="stretch",
+        key=key,
+        alt=alt,
+        on_select="rerun",
+        selection_mode="single-row",
         column_config={
             "verdict": verdict.column_config(),
             "entity": st.column_config.TextColumn(_("Entity")),
-            "time": st.column_config.DatetimeColumn(_("Time"), format=date_format()) if found.dated
+            "time": st.column_config.DatetimeColumn(_("Time"), format=date_format())
+            if found.dated
             else st.column_config.NumberColumn(_("Row")),
             "cluster": st.column_config.TextColumn(_("Cluster")),
             "distance": st.column_config.NumberColumn(
-                _("Distance"), format="%.3f", help=_("To the nearest centre or core point, in standard deviations."),
+                _("Distance"), format="%.3f", help=_("To the nearest centre or core point, in standard deviations.")
             ),
             "isolated": st.column_config.CheckboxColumn(_("Isolation Forest too")),
         },
-    ).selection.rows  # fmt: skip
+    ).selection.rows
     if not picked or picked[0] >= len(table):
         st.caption(_("Choose a row to say whether it is a true alarm."))
         return
     point = table.iloc[picked[0]]
-    verdict.ask("clusters", run, {
-        **point[[name for name in ("entity", "time") if name in table]].to_dict(),
-        "score": point.get("distance", float("nan")), "cluster": named[picked[0]],
-    }, place=key)  # fmt: skip
+    verdict.ask(
+        "clusters",
+        run,
+        {
+            **point[[name for name in ("entity", "time") if name in table]].to_dict(),
+            "score": point.get("distance", float("nan")),
+            "cluster": named[picked[0]],
+        },
+        place=key,
+    )
 
 
 def _exported(found: Clustering) -> pd.DataFrame:

@@ -1,4 +1,6 @@
-"""A forecast on screen: figures, the days to come, the back-test, errors, intervals, what matters, what if, the model."""
+"""A forecast on screen: figures, the days to come, the back-test, errors, intervals, what matters, what if, the
+model.
+"""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -53,10 +55,14 @@ def _figures(found: Forecast, run: str) -> None:
             _error(step, scores.loc[step])
         promised = found.question.quantiles[-1] - found.question.quantiles[0]
         st.metric(
-            _("Coverage"), percent(round(trust.covered(found), 4)), border=True, delta_color="off", delta_arrow="off",
+            _("Coverage"),
+            percent(round(trust.covered(found), 4)),
+            border=True,
+            delta_color="off",
+            delta_arrow="off",
             delta=_("promised {level}").format(level=percent(round(promised, 4))),
             help=_("How often the amount that came lay inside the interval, over the whole back-test."),
-        )  # fmt: skip
+        )
         st.metric(_("Entities"), shown(found.rows["entity"].nunique()), border=True)
         cost(run)
 
@@ -65,10 +71,17 @@ def _error(step: int, scores: pd.Series) -> None:
     """The error so many days ahead, beside that of the better naive forecast."""
     naive = min(scores["wape_naive1"], scores["wape_naive7"])
     st.metric(
-        _("WAPE, day {step}").format(step=step), percent(round(float(scores["wape"]), 4)), border=True, delta_color="off", delta_arrow="off",
+        _("WAPE, day {step}").format(step=step),
+        percent(round(float(scores["wape"]), 4)),
+        border=True,
+        delta_color="off",
+        delta_arrow="off",
         delta=_("naive {error}").format(error=percent(round(float(naive), 4))),
-        help=_("So many days ahead: sum of absolute errors over sum of amounts. Naive is the better of two: the last known day, and the same weekday before."),
-    )  # fmt: skip
+        help=_(
+            "So many days ahead: sum of absolute errors over sum of amounts. Naive is the better of two: the "
+            "last known day, and the same weekday before."
+        ),
+    )
 
 
 # ---- one entity, or all together ------------------------------------------------------------------------------------
@@ -101,9 +114,10 @@ def _ahead(found: Forecast, chosen: Chosen, dataset: Dataset | None) -> None:
     chart(figure, "ahead", _("Measured amounts, the forecast with its interval, and the seasonal naive forecast"))
     if len(entities) > 1:
         st.caption(
-            _("The sum of {count} entities of {all}, those that have a forecast. Its interval comes from the errors of the sums in the back-test: entities do not err all at once.").format(
-                count=shown(len(entities)), all=shown(found.rows["entity"].nunique())
-            )
+            _(
+                "The sum of {count} entities of {all}, those that have a forecast. Its interval comes from "
+                "the errors of the sums in the back-test: entities do not err all at once."
+            ).format(count=shown(len(entities)), all=shown(found.rows["entity"].nunique()))
         )
     _table(rows, found)
 
@@ -129,7 +143,11 @@ def _table(rows: pd.DataFrame, found: Forecast) -> None:
     unit = figures.amount_axis(found.question, _)
     number = st.column_config.NumberColumn
     st.dataframe(
-        table, hide_index=True, width="stretch", key="forecast-rows", alt=_("The forecast as a table"),
+        table,
+        hide_index=True,
+        width="stretch",
+        key="forecast-rows",
+        alt=_("The forecast as a table"),
         column_config={
             "time": st.column_config.DatetimeColumn(
                 _("Time"), format=date_format() + ("" if len(found.question.slots) == 1 else " HH:mm")
@@ -140,10 +158,12 @@ def _table(rows: pd.DataFrame, found: Forecast) -> None:
             high: number(_("High end"), format="localized", help=figures.promised(found.question.quantiles, _)),
             "naive7": number(_("Same weekday before"), format="localized"),
             "assumed": st.column_config.TextColumn(
-                _("Assumed"), width="small", help=_("◇: no file tells a driver of this day; its usual value for the date stands in."),
+                _("Assumed"),
+                width="small",
+                help=_("◇: no file tells a driver of this day; its usual value for the date stands in."),
             ),
         },
-    )  # fmt: skip
+    )
 
 
 def _checked(found: Forecast, chosen: Chosen, run: str) -> None:
@@ -160,7 +180,12 @@ def _matters(found: Forecast) -> None:
         st.caption(_("This forecaster has no features that could be shuffled."))
     else:
         chart(figures.importance(found.importance, _), "importance", _("Importance of groups of features"), dated=False)
-        st.caption(_("By how much the error of the back-test grows when one group takes its values from other days. Groups that say the same share their worth."))
+        st.caption(
+            _(
+                "By how much the error of the back-test grows when one group takes its values from other "
+                "days. Groups that say the same share their worth."
+            )
+        )
     st.subheader(_("What strikes change"))
     _effects(found.effects)
     st.subheader(_("Warmer, colder, strike or not"))
@@ -172,21 +197,34 @@ def _response(found: Forecast) -> None:
         st.caption(_("The model has learnt no temperature: add a file of weather as a driver."))
         return
     unit = found.question.unit
-    chart(figures.response(found.response, unit, _), "response", _("Amount against a shift of the temperature"), dated=False)
-    st.caption(_("The amount of all entities over the days to come, if every one of them were so many degrees warmer or colder, with and without a strike, as the model has learnt."))
+    chart(
+        figures.response(found.response, unit, _),
+        "response",
+        _("Amount against a shift of the temperature"),
+        dated=False,
+    )
+    st.caption(
+        _(
+            "The amount of all entities over the days to come, if every one of them were so many degrees "
+            "warmer or colder, with and without a strike, as the model has learnt."
+        )
+    )
 
 
 def _effects(table: pd.DataFrame) -> None:
     if table.empty:
         st.caption(_("No strikes are known, or too few to tell their effect: add a file of strikes as a driver."))
         return
-    chart(figures.effects(table, _), "effects", _("Effect of strikes by three methods, with 95 % intervals"), dated=False)
+    chart(
+        figures.effects(table, _), "effects", _("Effect of strikes by three methods, with 95 % intervals"), dated=False
+    )
     lines = table.set_index("method")
     raw, best = lines.loc["raw"], lines.iloc[-1]
     st.markdown(
-        _("Taken as they are, days with a strike differ from the others by {raw}, the season they fall in included. {rest}").format(
-            raw=_signed(raw["change"]), rest=_told(best, weather="weather" in str(best.name))
-        )
+        _(
+            "Taken as they are, days with a strike differ from the others by {raw}, the season they fall in "
+            "included. {rest}"
+        ).format(raw=_signed(raw["change"]), rest=_told(best, weather="weather" in str(best.name)))
     )
     st.caption(
         _("Days with a strike: {days}, in {episodes} episodes, from which the intervals are drawn.").format(
@@ -198,7 +236,11 @@ def _effects(table: pd.DataFrame) -> None:
 def _told(effect: pd.Series, weather: bool) -> str:
     """What remains beside like days, and whether it is more than chance."""
     values = {"change": _signed(effect["change"]), "low": _signed(effect["low"]), "high": _signed(effect["high"])}
-    beside = _("Beside like days, the weather taken out, {change} remain") if weather else _("Beside like days {change} remain")
+    beside = (
+        _("Beside like days, the weather taken out, {change} remain")
+        if weather
+        else _("Beside like days {change} remain")
+    )
     surely = effect["low"] * effect["high"] > 0
     doubt = _("({low} to {high}).") if surely else _("({low} to {high}), which cannot be told from none.")
     return f"{beside} {doubt}".format(**values)

@@ -19,31 +19,51 @@ def show(found: Forecast, run: str) -> None:
         st.info(_("No amount of the back-test came outside its interval."))
         return
     st.caption(
-        _("{count} of {all} amounts came outside the interval that was forecast for them; {share} were promised to. The farthest come first. Choose one to say whether something really happened.").format(
-            count=shown(len(rows)), all=shown(int((found.checked["step"] == step).sum())),
+        _(
+            "{count} of {all} amounts came outside the interval that was forecast for them; {share} were "
+            "promised to. The farthest come first. Choose one to say whether something really happened."
+        ).format(
+            count=shown(len(rows)),
+            all=shown(int((found.checked["step"] == step).sum())),
             share=percent(round(1 - found.question.quantiles[-1] + found.question.quantiles[0], 4)),
         )
-    )  # fmt: skip
+    )
     visible = rows.head(SHOWN_ROWS)
     picked = st.dataframe(
-        visible.round(_digits(visible)).assign(verdict=verdict.column(run, visible)), hide_index=True, width="stretch", key="misses",
-        on_select="rerun", selection_mode="single-row", alt=_("Outside the interval"), column_config=_columns(found),
-    ).selection.rows  # fmt: skip
+        visible.round(_digits(visible)).assign(verdict=verdict.column(run, visible)),
+        hide_index=True,
+        width="stretch",
+        key="misses",
+        on_select="rerun",
+        selection_mode="single-row",
+        alt=_("Outside the interval"),
+        column_config=_columns(found),
+    ).selection.rows
     if picked and picked[0] < len(visible):
         row = visible.iloc[picked[0]]
         verdict.ask("forecast", run, row[["entity", "time", "step", "score", "actual", "forecast"]].to_dict())
 
 
 def misses(found: Forecast) -> tuple[pd.DataFrame, int]:
-    """What came outside the interval so many days ahead, the fewest there are; `score` is how far, in widths of the interval."""
+    """What came outside the interval so many days ahead, the fewest there are; `score` is how far, in widths of the
+    interval.
+    """
     step = int(found.checked["step"].min())
     rows = found.checked[found.checked["step"] == step]
     low, high = (rows[quantile_name(level)] for level in (found.question.quantiles[0], found.question.quantiles[-1]))
     beyond = (rows["actual"] - high).clip(lower=0) + (low - rows["actual"]).clip(lower=0)
-    table = pd.DataFrame({
-        "entity": rows["entity"].astype(str), "time": rows["time"], "step": step, "actual": rows["actual"],
-        "forecast": rows["forecast"], "low": low, "high": high, "score": beyond / (high - low).clip(lower=1e-12),
-    })  # fmt: skip
+    table = pd.DataFrame(
+        {
+            "entity": rows["entity"].astype(str),
+            "time": rows["time"],
+            "step": step,
+            "actual": rows["actual"],
+            "forecast": rows["forecast"],
+            "low": low,
+            "high": high,
+            "score": beyond / (high - low).clip(lower=1e-12),
+        }
+    )
     return table[beyond > 0].sort_values("score", ascending=False).reset_index(drop=True), step
 
 
@@ -57,9 +77,13 @@ def _columns(found: Forecast) -> dict[str, object]:
     hours = "" if len(found.question.slots) == 1 else " HH:mm"
     unit = f" ({found.question.unit})" if found.question.unit else ""
     return {
-        "verdict": verdict.column_config(), "entity": text(_("Entity")),
+        "verdict": verdict.column_config(),
+        "entity": text(_("Entity")),
         "time": st.column_config.DatetimeColumn(_("Time"), format=date_format() + hours),
-        "step": number(_("Days ahead"), width="small"), "actual": number(_("Measured") + unit, format="localized"), "forecast": number(_("Forecast") + unit, format="localized"),
-        "low": number(_("Low end"), format="localized"), "high": number(_("High end"), format="localized"),
+        "step": number(_("Days ahead"), width="small"),
+        "actual": number(_("Measured") + unit, format="localized"),
+        "forecast": number(_("Forecast") + unit, format="localized"),
+        "low": number(_("Low end"), format="localized"),
+        "high": number(_("High end"), format="localized"),
         "score": number(_("How far"), format="%.2f", help=_("Distance to the interval, in widths of the interval.")),
-    }  # fmt: skip
+    }

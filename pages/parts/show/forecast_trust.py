@@ -30,9 +30,12 @@ def entity_of(found: Forecast, key: str) -> str:
     """The entity that is chosen for a figure; TOGETHER for their sum."""
     entities = sorted(found.rows["entity"].astype(str).unique())
     return st.selectbox(
-        _("Entity"), [TOGETHER, *entities] if len(entities) > 1 else entities, key=f"{key}-entity", persist_state="page",
+        _("Entity"),
+        [TOGETHER, *entities] if len(entities) > 1 else entities,
+        key=f"{key}-entity",
+        persist_state="page",
         format_func=lambda entity: entity or _("All entities together"),
-    )  # fmt: skip
+    )
 
 
 def choice(found: Forecast, key: str) -> tuple[str, int]:
@@ -54,9 +57,12 @@ def backtest(found: Forecast, chosen: Chosen) -> None:
     _scores(steps.drop(columns="days"), "step", "scores-per-step")
     st.subheader(_("By entity"))
     step = st.selectbox(
-        _("Days ahead"), [0, *steps["step"]], key="entities-step", persist_state="page",
+        _("Days ahead"),
+        [0, *steps["step"]],
+        key="entities-step",
+        persist_state="page",
         format_func=lambda each: shown(int(each)) if each else _("all"),
-    )  # fmt: skip
+    )
     entities = found.scores[(found.scores["step"] == step) & (found.scores["entity"] != "")]
     _scores(entities.sort_values("wape", ascending=False), "entity", "scores-per-entity")
     st.subheader(_("Day by day"))
@@ -66,7 +72,9 @@ def backtest(found: Forecast, chosen: Chosen) -> None:
     if mine.empty:
         st.info(_("No day of the back-test has both a forecast and a measured amount."))
         return
-    chart(forecasts.compared(mine, found.question, _), "compared", _("Forecast and measured amounts over the back-test"))
+    chart(
+        forecasts.compared(mine, found.question, _), "compared", _("Forecast and measured amounts over the back-test")
+    )
     downloads(lambda: _exported(found), "backtest", _("The back-test ({kind})"))
 
 
@@ -76,18 +84,34 @@ def _scores(table: pd.DataFrame, first: str, key: str) -> None:
     rows = table[[first, *names]].assign(**{name: 100 * table[name] for name in PERCENT})
     number = st.column_config.NumberColumn
     labels = {
-        "wape": "WAPE, %", "wape_naive1": _("WAPE of the last day, %"), "wape_naive7": _("WAPE of the weekday before, %"),
-        "mae": "MAE", "rmse": "RMSE", "mase": "MASE", "r2": "R²", "quantile_loss": _("Quantile loss, %"),
-        "coverage": _("Coverage, %"), "width": _("Interval width, %"),
-    }  # fmt: skip
+        "wape": "WAPE, %",
+        "wape_naive1": _("WAPE of the last day, %"),
+        "wape_naive7": _("WAPE of the weekday before, %"),
+        "mae": "MAE",
+        "rmse": "RMSE",
+        "mase": "MASE",
+        "r2": "R²",
+        "quantile_loss": _("Quantile loss, %"),
+        "coverage": _("Coverage, %"),
+        "width": _("Interval width, %"),
+    }
     config = {name: number(labels[name], format="localized") for name in names}
-    digits = {name: 0 if name in ("mae", "rmse") and rows[name].median() >= 100 else 2 for name in names} | {"r2": 4, "mase": 3}
+    digits = {name: 0 if name in ("mae", "rmse") and rows[name].median() >= 100 else 2 for name in names} | {
+        "r2": 4,
+        "mase": 3,
+    }
     st.dataframe(
-        rows.round(digits), hide_index=True, width="stretch", key=key, alt=_("Figures of the back-test"),
+        rows.round(digits),
+        hide_index=True,
+        width="stretch",
+        key=key,
+        alt=_("Figures of the back-test"),
         column_config={
-            "step": number(_("Days ahead"), width="small"), "entity": st.column_config.TextColumn(_("Entity")), **config,
+            "step": number(_("Days ahead"), width="small"),
+            "entity": st.column_config.TextColumn(_("Entity")),
+            **config,
         },
-    )  # fmt: skip
+    )
 
 
 def _exported(found: Forecast) -> pd.DataFrame:
@@ -107,14 +131,25 @@ def errors(found: Forecast, chosen: Chosen) -> None:
     if len(found.question.slots) == 1:
         del names["hour"]
     by = st.segmented_control(
-        _("By"), list(names), default="weekday", required=True, format_func=names.__getitem__, key="errors-by",
+        _("By"),
+        list(names),
+        default="weekday",
+        required=True,
+        format_func=names.__getitem__,
+        key="errors-by",
         persist_state="page",
-    )  # fmt: skip
-    chart(figures.residuals(mine, by or "weekday", _), "residuals", _("Errors of the back-test by circumstance"), dated=False)
+    )
+    chart(
+        figures.residuals(mine, by or "weekday", _),
+        "residuals",
+        _("Errors of the back-test by circumstance"),
+        dated=False,
+    )
     st.caption(
-        _("Boxes hold the middle half of the errors, whiskers nine in ten. Above zero more came than was forecast. Groups of fewer than {least} errors are left out.").format(
-            least=figures.LEAST
-        )
+        _(
+            "Boxes hold the middle half of the errors, whiskers nine in ten. Above zero more came than was "
+            "forecast. Groups of fewer than {least} errors are left out."
+        ).format(least=figures.LEAST)
     )
 
 
@@ -126,24 +161,42 @@ def intervals(found: Forecast, dataset: Dataset | None, run: str) -> None:
     asked = found.question.quantiles[-1] - found.question.quantiles[0]
     level = float(levels[np.abs(levels - asked).argmin()])
     chart(figures.reliability(found.reliability, _), "reliability", _("Promised and measured coverage"), dated=False)
-    st.caption(_("Below the dotted line intervals are too narrow, above it too wide. Entities share their weather: chance allows more than the band, which counts every day of every entity as independent."))
+    st.caption(
+        _(
+            "Below the dotted line intervals are too narrow, above it too wide. Entities share their weather: "
+            "chance allows more than the band, which counts every day of every entity as independent."
+        )
+    )
     st.subheader(_("Coverage of the {level} % interval").format(level=f"{100 * level:g}"))
     kinds = {"month": _("Month"), "entity": _("Entity"), "weekday": _("Weekday"), "hour": _("Time of day")}
     if len(found.question.slots) == 1:
         del kinds["hour"]
     by = st.segmented_control(
-        _("By"), list(kinds), default="month", required=True, format_func=kinds.__getitem__, key="coverage-by",
+        _("By"),
+        list(kinds),
+        default="month",
+        required=True,
+        format_func=kinds.__getitem__,
+        key="coverage-by",
         persist_state="page",
-    )  # fmt: skip
+    )
     figure = figures.coverage(found.reliability, by or "month", level, _)
     chart(figure, "coverage", _("Measured coverage by group, beside what was promised"), dated=False)
     _recalibrate(dataset, run)
 
 
 def _recalibrate(dataset: Dataset | None, run: str) -> None:
-    st.caption(_("Recalibrating chooses the past errors that intervals are made of on the first half of the back-test, and judges them on the second: a new run with the same forecasts."))
+    st.caption(
+        _(
+            "Recalibrating chooses the past errors that intervals are made of on the first half of the "
+            "back-test, and judges them on the second: a new run with the same forecasts."
+        )
+    )
     whole = session.dataset()
-    if not st.button(_("Recalibrate"), icon=":material/straighten:", key="recalibrate", disabled=dataset is None) or whole is None:
+    if (
+        not st.button(_("Recalibrate"), icon=":material/straighten:", key="recalibrate", disabled=dataset is None)
+        or whole is None
+    ):
         return
     from core.analyses.forecast import recalibrate
 

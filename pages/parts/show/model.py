@@ -25,9 +25,15 @@ def show(run: str, task: str) -> None:
     from core.analyses import models
 
     name = st.text_input(
-        _("Name of the model"), task, key=f"{task}-model-name", persist_state="page",
-        help=_("One name is one model through time: every registration is its next version, and its champion is what pages and commands load."),
-    )  # fmt: skip
+        _("Name of the model"),
+        task,
+        key=f"{task}-model-name",
+        persist_state="page",
+        help=_(
+            "One name is one model through time: every registration is its next version, and its champion is "
+            "what pages and commands load."
+        ),
+    )
     if not name:
         return
     with _refusals():
@@ -63,9 +69,14 @@ def _promote(own: Any, task: str) -> None:
     from core.analyses import models
 
     if "champion" in own.aliases:
-        st.success(_("This run's model is the champion (version {number}).").format(number=own.number), icon=":material/trophy:")
+        st.success(
+            _("This run's model is the champion (version {number}).").format(number=own.number),
+            icon=":material/trophy:",
+        )
         return
-    compared = _("This run's model is version {number}. It becomes champion where it is not worse on the same back-test.")
+    compared = _(
+        "This run's model is version {number}. It becomes champion where it is not worse on the same back-test."
+    )
     judged = _("This run's model is version {number}. No figure says which of two is better: you decide, and say why.")
     st.caption((compared if task in models.YARDSTICKS else judged).format(number=own.number))
     force = st.toggle(_("Promote even if the comparison speaks against it"), key="promote-force")
@@ -73,10 +84,12 @@ def _promote(own: Any, task: str) -> None:
     if st.button(_("Promote to champion"), icon=":material/trophy:", key="promote"):
         session.answered_once(
             f"promote {own.name} {own.number} {force} {reason}",
-            lambda: models.promote(
-                own.name, own.number, at=session.here(), by=session.me(task), force=force, reason=reason
-            )[0].number,
-        )  # fmt: skip
+            lambda: (
+                models.promote(
+                    own.name, own.number, at=session.here(), by=session.me(task), force=force, reason=reason
+                )[0].number
+            ),
+        )
         st.rerun()
 
 
@@ -95,7 +108,11 @@ def _versions(versions: list[Any], run: str) -> None:
         for version in versions
     )
     st.dataframe(
-        table.dropna(axis="columns", how="all"), hide_index=True, width="stretch", key="versions", alt=_("Versions of this model"),
+        table.dropna(axis="columns", how="all"),
+        hide_index=True,
+        width="stretch",
+        key="versions",
+        alt=_("Versions of this model"),
         column_config={
             "number": st.column_config.NumberColumn(_("Version"), width="small"),
             "role": st.column_config.TextColumn(_("Role")),
@@ -103,4 +120,4 @@ def _versions(versions: list[Any], run: str) -> None:
             "created": st.column_config.TextColumn(_("Registered")),
             "run": st.column_config.TextColumn(_("Run")),
         },
-    )  # fmt: skip
+    )

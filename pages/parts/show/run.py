@@ -19,9 +19,11 @@ def cost(run: str) -> None:
     spent = session.cached(cost_of, run)
     st.metric(_("Seconds"), shown(round(spent.seconds, 2)), border=True)
     st.metric(
-        "g CO₂", shown(float(f"{spent.emissions_kg * 1000:.2g}")), border=True,
+        "g CO₂",
+        shown(float(f"{spent.emissions_kg * 1000:.2g}")),
+        border=True,
         help=_("Estimated by {method}.").format(method=spent.method),
-    )  # fmt: skip
+    )
 
 
 def record(run: str) -> None:
@@ -33,7 +35,9 @@ def record(run: str) -> None:
         card(run)
         if waits_for_mlflow(run, session.here()):
             st.caption(_("MLflow does not answer: the run is kept here and will be delivered when it is back."))
-        st.caption(_("Run {run}. The address of this page shows the same result to a colleague.").format(run=f"`{run}`"))
+        st.caption(
+            _("Run {run}. The address of this page shows the same result to a colleague.").format(run=f"`{run}`")
+        )
 
 
 def card(run: str) -> None:
@@ -46,13 +50,22 @@ def card(run: str) -> None:
         from core.figures.run_card import html
 
         found = run_card(run, at)
-        return found.to_json() if kind == "JSON" else html(found, catalogue(code).gettext, partial(written, code=code), code)
+        return (
+            found.to_json()
+            if kind == "JSON"
+            else html(found, catalogue(code).gettext, partial(written, code=code), code)
+        )
 
     for kind, label in (("HTML", _("Run card")), ("JSON", _("Run card (JSON)"))):
         st.download_button(
-            label, partial(made, kind), f"run-{run[:12]}.{kind.lower()}", mime=f"{'text' if kind == 'HTML' else 'application'}/{kind.lower()}",
-            key=f"card-{kind}-{run}", icon=":material/badge:", on_click="ignore",
-        )  # fmt: skip
+            label,
+            partial(made, kind),
+            f"run-{run[:12]}.{kind.lower()}",
+            mime=f"{'text' if kind == 'HTML' else 'application'}/{kind.lower()}",
+            key=f"card-{kind}-{run}",
+            icon=":material/badge:",
+            on_click="ignore",
+        )
 
 
 def written(value: object, code: str) -> str:
@@ -72,6 +85,10 @@ def downloads(table: Callable[[], pd.DataFrame], name: str, label: str) -> None:
     with st.container(horizontal=True):
         for kind, writer in (("CSV", as_csv), ("Parquet", as_parquet)):
             st.download_button(
-                label.format(kind=kind), lambda writer=writer: writer(table()), f"{name}.{kind.lower()}",
-                key=f"{name}-{kind}", icon=":material/download:", on_click="ignore",
-            )  # fmt: skip
+                label.format(kind=kind),
+                lambda writer=writer: writer(table()),
+                f"{name}.{kind.lower()}",
+                key=f"{name}-{kind}",
+                icon=":material/download:",
+                on_click="ignore",
+            )

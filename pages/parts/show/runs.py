@@ -19,7 +19,12 @@ MARKS = {"completed": "✓", "failed": "✕", "interrupted": "◌", "running": "
 
 def state(status: str) -> str:
     """A status in a word, with a mark."""
-    words = {"completed": _("completed"), "failed": _("failed"), "interrupted": _("interrupted"), "running": _("running")}
+    words = {
+        "completed": _("completed"),
+        "failed": _("failed"),
+        "interrupted": _("interrupted"),
+        "running": _("running"),
+    }
     return f"{MARKS[status]} {words[status]}" if status in words else status or _("All")
 
 
@@ -31,13 +36,19 @@ def readable(table: pd.DataFrame) -> pd.DataFrame:
     from core.analyses.runs import TASKS
 
     began = pd.DatetimeIndex([session.moment(int(when.timestamp() * 1000)) for when in table["began"]])
-    return pd.DataFrame({
-        "began": began, "status": [_brief(*line) for line in zip(table["status"], table["waits"], strict=True)],
-        "task": [_(TASKS[task].label) if task in TASKS else task for task in table["task"]], "model": table["model"],
-        "figure": [_figure(name, value) for name, value in zip(table["figure"], table["value"], strict=True)],
-        "files": table["files"], "user": table["user"], "seconds": table["seconds"].astype(float).round(1),
-        "emissions": table["emissions_g"].astype(float),
-    })  # fmt: skip
+    return pd.DataFrame(
+        {
+            "began": began,
+            "status": [_brief(*line) for line in zip(table["status"], table["waits"], strict=True)],
+            "task": [_(TASKS[task].label) if task in TASKS else task for task in table["task"]],
+            "model": table["model"],
+            "figure": [_figure(name, value) for name, value in zip(table["figure"], table["value"], strict=True)],
+            "files": table["files"],
+            "user": table["user"],
+            "seconds": table["seconds"].astype(float).round(1),
+            "emissions": table["emissions_g"].astype(float),
+        }
+    )
 
 
 def _brief(status: str, waits: bool) -> str:
@@ -49,10 +60,16 @@ def _brief(status: str, waits: bool) -> str:
 def columns() -> dict[str, object]:
     text, number = st.column_config.TextColumn, st.column_config.NumberColumn
     return {
-        "began": st.column_config.DatetimeColumn(_("When"), format=f"{date_format()} HH:mm"), "task": text(_("Task")), "model": text(_("Model")),
-        "files": text(_("Data")), "user": text(_("User")), "figure": text(_("Main figure")), "status": text(_("Status"), width=88),
-        "seconds": number(_("Seconds"), format="localized"), "emissions": number("g CO₂", format="%.2g"),
-    }  # fmt: skip
+        "began": st.column_config.DatetimeColumn(_("When"), format=f"{date_format()} HH:mm"),
+        "task": text(_("Task")),
+        "model": text(_("Model")),
+        "files": text(_("Data")),
+        "user": text(_("User")),
+        "figure": text(_("Main figure")),
+        "status": text(_("Status"), width=88),
+        "seconds": number(_("Seconds"), format="localized"),
+        "emissions": number("g CO₂", format="%.2g"),
+    }
 
 
 def _figure(name: str, value: float | None) -> str:
@@ -60,9 +77,12 @@ def _figure(name: str, value: float | None) -> str:
     if value is None or value != value:
         return "–"
     words = {
-        "anomalies": _("anomalies: {value}"), "clusters": _("clusters: {value}"), "events": _("events: {value}"),
-        "rows_judged": _("rows judged: {value}"), "series": _("series: {value}"),
-    }  # fmt: skip
+        "anomalies": _("anomalies: {value}"),
+        "clusters": _("clusters: {value}"),
+        "events": _("events: {value}"),
+        "rows_judged": _("rows judged: {value}"),
+        "series": _("series: {value}"),
+    }
     if name == "wape":
         return f"WAPE {percent(round(float(value), 4))}"
     return words.get(name, name + ": {value}").format(value=shown(int(value)))
@@ -78,10 +98,17 @@ def opened(run: str) -> None:
     [record] = runs.look_up([run], session.here())
     task = record.experiment
     st.subheader(record.name or record.id)
-    st.caption(" · ".join([
-        _(runs.TASKS[task].label) if task in runs.TASKS else task, state(record.status), shown(session.moment(record.started_ms)),
-        record.tags.get("user", ""), f"`{record.id}`",
-    ]))  # fmt: skip
+    st.caption(
+        " · ".join(
+            [
+                _(runs.TASKS[task].label) if task in runs.TASKS else task,
+                state(record.status),
+                shown(session.moment(record.started_ms)),
+                record.tags.get("user", ""),
+                f"`{record.id}`",
+            ]
+        )
+    )
     if record.tags.get("error"):
         st.error(record.tags["error"].replace("$", "\\$"), icon=":material/report:")
     with st.container(horizontal=True, vertical_alignment="center"):
@@ -103,10 +130,17 @@ def _result(record) -> None:  # type: ignore[no-untyped-def]
     if not address or record.status != "completed":
         return
     if not has_data(record, session.here()):
-        st.caption(_("Its data are not stored here: load {files} again to see the result.").format(files=record.tags.get("dataset.files", "")))
+        st.caption(
+            _("Its data are not stored here: load {files} again to see the result.").format(
+                files=record.tags.get("dataset.files", "")
+            )
+        )
         return
     st.page_link(
-        PAGES / f"{address}.py", label=_("Open the result"), icon=":material/open_in_full:", query_params={"dataset": record.tags["dataset.digest"], "run": record.id}
+        PAGES / f"{address}.py",
+        label=_("Open the result"),
+        icon=":material/open_in_full:",
+        query_params={"dataset": record.tags["dataset.digest"], "run": record.id},
     )
 
 
@@ -127,8 +161,13 @@ def compared(chosen: list[str]) -> None:
         st.warning(_("These runs are on different data: their figures cannot be ranked."), icon=":material/data_alert:")
     _tables(found)
     st.download_button(
-        _("Comparison (CSV)"), lambda: as_csv(found.to_frame()), "comparison.csv", key="comparison-CSV", icon=":material/download:", on_click="ignore",
-    )  # fmt: skip
+        _("Comparison (CSV)"),
+        lambda: as_csv(found.to_frame()),
+        "comparison.csv",
+        key="comparison-CSV",
+        icon=":material/download:",
+        on_click="ignore",
+    )
     _pictures(found)
 
 
@@ -159,10 +198,16 @@ def _parameters(found, names: dict[str, str]) -> None:  # type: ignore[no-untype
 def _metrics(found, names: dict[str, str]) -> None:  # type: ignore[no-untyped-def]
     """The best of each line is starred where it is known which way is better and the data are the same."""
     best = found.best() if found.same_data else None
-    table = pd.DataFrame({
-        run: [f"{'★ ' if best is not None and best.loc[name, run] else ''}{_number(found.metrics.loc[name, run])}" for name in found.metrics.index]
-        for run in names
-    }, index=found.metrics.index)  # fmt: skip
+    table = pd.DataFrame(
+        {
+            run: [
+                f"{'★ ' if best is not None and best.loc[name, run] else ''}{_number(found.metrics.loc[name, run])}"
+                for name in found.metrics.index
+            ]
+            for run in names
+        },
+        index=found.metrics.index,
+    )
     if best is not None and len(names) > 1:
         st.caption(_("★ is the best of its line, where it is known which way is better."))
     _show(table.rename(columns=names), "metrics", _("Metrics of the runs"), _("Metric"))
@@ -170,7 +215,14 @@ def _metrics(found, names: dict[str, str]) -> None:  # type: ignore[no-untyped-d
 
 def _show(table: pd.DataFrame, key: str, alt: str, first: str) -> None:
     table = table.rename_axis(first).reset_index()
-    st.dataframe(table, hide_index=True, width="stretch", key=f"compared-{key}", alt=alt, height=min(38 + 35 * max(len(table), 1), 460))
+    st.dataframe(
+        table,
+        hide_index=True,
+        width="stretch",
+        key=f"compared-{key}",
+        alt=alt,
+        height=min(38 + 35 * max(len(table), 1), 460),
+    )
 
 
 def _number(value: float) -> str:

@@ -19,9 +19,15 @@ from pages.parts.verdict import words
 SHOWN_ROWS = 2000
 PAGES = Path(__file__).parents[2] / "analysis"
 SUBJECTS = {
-    "Vigie": "Vigie", "data": N_("Load data"), "anomalies": N_("Anomalies"), "clusters": N_("Clusters"), "forecast": N_("Forecast"),
-    "sequences": N_("Sequences"), "tracking": N_("Tracking"), "monitoring": N_("Monitoring"),
-}  # fmt: skip
+    "Vigie": "Vigie",
+    "data": N_("Load data"),
+    "anomalies": N_("Anomalies"),
+    "clusters": N_("Clusters"),
+    "forecast": N_("Forecast"),
+    "sequences": N_("Sequences"),
+    "tracking": N_("Tracking"),
+    "monitoring": N_("Monitoring"),
+}
 """What something can be said of."""
 
 
@@ -49,15 +55,22 @@ def filtered(lines: pd.DataFrame) -> pd.DataFrame:
 def _of_days(lines: pd.DataFrame, place: Any) -> pd.DataFrame:
     days = lines["time"].dt.date
     first, last = days.min(), days.max()
-    period = place.date_input(_("Period"), (first, last), min_value=first, max_value=last, format=date_format(), key="said-period")
+    period = place.date_input(
+        _("Period"), (first, last), min_value=first, max_value=last, format=date_format(), key="said-period"
+    )
     if not len(period):
         return lines
     return lines[(days >= period[0]) & (days <= (period[1] if len(period) > 1 else last))]
 
 
 def _among(
-    kept: pd.DataFrame, lines: pd.DataFrame, column: str, ask: Callable[..., list[str]], label: str, named: Callable[[str], str]
-) -> pd.DataFrame:  # fmt: skip
+    kept: pd.DataFrame,
+    lines: pd.DataFrame,
+    column: str,
+    ask: Callable[..., list[str]],
+    label: str,
+    named: Callable[[str], str],
+) -> pd.DataFrame:
     options = sorted(set(lines[column]) - {""})
     chosen = ask(label, options, format_func=named, placeholder=_("All"), key=f"said-{column}")
     return kept[kept[column].isin(chosen)] if chosen else kept
@@ -70,7 +83,14 @@ def counts(lines: pd.DataFrame) -> None:
             st.metric(words(verdict), shown(int((lines["verdict"] == verdict).sum())), border=True)
         rated = lines["rating"].dropna()
         mean = f"{shown(round(float(rated.mean()), 1))} ★" if len(rated) else "–"
-        st.metric(_("Rating"), mean, border=True, delta=_("of {count}").format(count=shown(len(rated))), delta_color="off", delta_arrow="off")
+        st.metric(
+            _("Rating"),
+            mean,
+            border=True,
+            delta=_("of {count}").format(count=shown(len(rated))),
+            delta_color="off",
+            delta_arrow="off",
+        )
 
 
 def listed(lines: pd.DataFrame) -> None:
@@ -80,21 +100,42 @@ def listed(lines: pd.DataFrame) -> None:
         return
     visible = lines.head(SHOWN_ROWS)
     zone = datetime.now().astimezone().tzinfo
-    readable = pd.DataFrame({
-        "time": visible["time"].dt.tz_convert(zone).dt.tz_localize(None), "page": [subject(each) for each in visible["page"]],
-        "verdict": [words(each) for each in visible["verdict"]], "rating": ["★" * int(each) if pd.notna(each) else "" for each in visible["rating"]],
-        "entity": visible["entity"], "moment": [_moment(each) for each in visible["moment"]], "comment": visible["comment"], "user": visible["user"], "model": visible["model"],
-        "run": visible["run"].str[:12],
-    })  # fmt: skip
+    readable = pd.DataFrame(
+        {
+            "time": visible["time"].dt.tz_convert(zone).dt.tz_localize(None),
+            "page": [subject(each) for each in visible["page"]],
+            "verdict": [words(each) for each in visible["verdict"]],
+            "rating": ["★" * int(each) if pd.notna(each) else "" for each in visible["rating"]],
+            "entity": visible["entity"],
+            "moment": [_moment(each) for each in visible["moment"]],
+            "comment": visible["comment"],
+            "user": visible["user"],
+            "model": visible["model"],
+            "run": visible["run"].str[:12],
+        }
+    )
     text = st.column_config.TextColumn
     picked = st.dataframe(
-        readable, hide_index=True, width="stretch", key="said", on_select="rerun", selection_mode="single-row", alt=_("What was said"),
+        readable,
+        hide_index=True,
+        width="stretch",
+        key="said",
+        on_select="rerun",
+        selection_mode="single-row",
+        alt=_("What was said"),
         column_config={
-            "time": st.column_config.DatetimeColumn(_("Said"), format=f"{date_format()} HH:mm"), "page": text(_("About")), "verdict": text(_("Verdict")),
-            "rating": text(_("Rating"), width="small"), "entity": text(_("Entity")), "moment": text(_("Row")),
-            "comment": text(_("Comment"), width="large"), "user": text(_("User")), "model": text(_("Model")), "run": text(_("Run"), width="small"),
+            "time": st.column_config.DatetimeColumn(_("Said"), format=f"{date_format()} HH:mm"),
+            "page": text(_("About")),
+            "verdict": text(_("Verdict")),
+            "rating": text(_("Rating"), width="small"),
+            "entity": text(_("Entity")),
+            "moment": text(_("Row")),
+            "comment": text(_("Comment"), width="large"),
+            "user": text(_("User")),
+            "model": text(_("Model")),
+            "run": text(_("Run"), width="small"),
         },
-    ).selection.rows  # fmt: skip
+    ).selection.rows
     if picked and picked[0] < len(visible):
         _opened(visible.iloc[picked[0]])
 
@@ -111,7 +152,12 @@ def _opened(line: "pd.Series[Any]") -> None:
             st.text(line["comment"])
         if line["run"] and line["page"] in ("anomalies", "clusters", "forecast", "sequences"):
             address = {"run": line["run"]} | ({"dataset": line["dataset"]} if line["dataset"] else {})
-            st.page_link(PAGES / f"{line['page']}.py", label=_("Open the run"), icon=":material/open_in_new:", query_params=address)
+            st.page_link(
+                PAGES / f"{line['page']}.py",
+                label=_("Open the run"),
+                icon=":material/open_in_new:",
+                query_params=address,
+            )
 
 
 def named(line: dict[Any, Any]) -> str:
@@ -121,16 +167,35 @@ def named(line: dict[Any, Any]) -> str:
 
 
 def precision_table(found: pd.DataFrame, names: list[str], percent: Callable[[float], str]) -> None:
-    shares = [f"{percent(round(each.precision, 3))} ({percent(round(each.low, 3))} – {percent(round(each.high, 3))})" for each in found.itertuples()]
+    shares = [
+        f"{percent(round(each.precision, 3))} ({percent(round(each.low, 3))} – {percent(round(each.high, 3))})"
+        for each in found.itertuples()
+    ]
     number = st.column_config.NumberColumn
     st.dataframe(
-        pd.DataFrame({"name": names, "precision": shares, "judged": found["judged"], "true": found["true"], "false": found["false"], "unsure": found["unsure"]}),
-        hide_index=True, width="stretch", key="precision-table", alt=_("Precision of each detector with its interval"),
+        pd.DataFrame(
+            {
+                "name": names,
+                "precision": shares,
+                "judged": found["judged"],
+                "true": found["true"],
+                "false": found["false"],
+                "unsure": found["unsure"],
+            }
+        ),
+        hide_index=True,
+        width="stretch",
+        key="precision-table",
+        alt=_("Precision of each detector with its interval"),
         column_config={
-            "name": st.column_config.TextColumn(_("Detector")), "precision": st.column_config.TextColumn(_("Precision (95 % interval)")),
-            "judged": number(_("Judged")), "true": number(words("true_alarm")), "false": number(words("false_alarm")), "unsure": number(words("unsure")),
+            "name": st.column_config.TextColumn(_("Detector")),
+            "precision": st.column_config.TextColumn(_("Precision (95 % interval)")),
+            "judged": number(_("Judged")),
+            "true": number(words("true_alarm")),
+            "false": number(words("false_alarm")),
+            "unsure": number(words("unsure")),
         },
-    )  # fmt: skip
+    )
 
 
 def exports(lines: pd.DataFrame, records: list[Feedback]) -> None:
@@ -142,16 +207,43 @@ def exports(lines: pd.DataFrame, records: list[Feedback]) -> None:
     with st.container(horizontal=True):
         if dataset is not None and dataset.digest in set(lines["dataset"]):
             st.download_button(
-                _("The loaded data with labels (CSV)"), lambda: as_csv(labelled(dataset, records, here)), "labelled.csv", key="said-labelled",
-                icon=":material/label:", on_click="ignore", type="primary",
-                help=_("The measurements with a column label: 1 for true alarms, 0 for everything else. Load the file again, and detectors are measured against these labels."),
-            )  # fmt: skip
+                _("The loaded data with labels (CSV)"),
+                lambda: as_csv(labelled(dataset, records, here)),
+                "labelled.csv",
+                key="said-labelled",
+                icon=":material/label:",
+                on_click="ignore",
+                type="primary",
+                help=_(
+                    "The measurements with a column label: 1 for true alarms, 0 for everything else. Load the "
+                    "file again, and detectors are measured against these labels."
+                ),
+            )
         st.download_button(
-            _("Labels (CSV)"), lambda: as_csv(labels(records, here)), "labels.csv", key="said-labels", icon=":material/label:", on_click="ignore",
-            help=_("One line per judged row: entity, time, score, label (1 a true alarm, 0 a false one), verdict, run, model and dataset. Rows people are unsure of are left out."),
-        )  # fmt: skip
-        st.download_button(_("The list (CSV)"), lambda: as_csv(lines), "feedback.csv", key="said-csv", icon=":material/download:", on_click="ignore")
+            _("Labels (CSV)"),
+            lambda: as_csv(labels(records, here)),
+            "labels.csv",
+            key="said-labels",
+            icon=":material/label:",
+            on_click="ignore",
+            help=_(
+                "One line per judged row: entity, time, score, label (1 a true alarm, 0 a false one), "
+                "verdict, run, model and dataset. Rows people are unsure of are left out."
+            ),
+        )
         st.download_button(
-            _("Records (JSON lines)"), lambda: "".join(record.model_dump_json() + "\n" for record in records), "feedback.jsonl",
-            key="said-jsonl", icon=":material/download:", on_click="ignore",
-        )  # fmt: skip
+            _("The list (CSV)"),
+            lambda: as_csv(lines),
+            "feedback.csv",
+            key="said-csv",
+            icon=":material/download:",
+            on_click="ignore",
+        )
+        st.download_button(
+            _("Records (JSON lines)"),
+            lambda: "".join(record.model_dump_json() + "\n" for record in records),
+            "feedback.jsonl",
+            key="said-jsonl",
+            icon=":material/download:",
+            on_click="ignore",
+        )

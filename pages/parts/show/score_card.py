@@ -9,10 +9,26 @@ from core.results.sequences import SequenceDetection
 from pages.parts.show.run import cost, record
 from pages.parts.text import _, language, shown
 
-METRICS = ("f1", "auc_pr", "vus_pr", "auc_roc", "vus_roc", "event_f1", "affiliation_f1", "delay", "hit_100", "seconds", "pa_f1")
+METRICS = (
+    "f1",
+    "auc_pr",
+    "vus_pr",
+    "auc_roc",
+    "vus_roc",
+    "event_f1",
+    "affiliation_f1",
+    "delay",
+    "hit_100",
+    "seconds",
+    "pa_f1",
+)
 LOWER = ("delay", "seconds")  # is better
 STRUCK = "pa_f1"  # no line is ever best by it
-BASELINES = {"pca": "pca-residual", "mean_distance": "mean-distance", "moving_mean": "moving-mean"}  # and the detectors they are
+BASELINES = {
+    "pca": "pca-residual",
+    "mean_distance": "mean-distance",
+    "moving_mean": "moving-mean",
+}  # and the detectors they are
 
 
 def show(found: SequenceDetection) -> None:
@@ -31,16 +47,21 @@ def comparison(found: Comparison, run: str) -> None:
     st.markdown(f"**{_winner(found.card)}**")
     if asked.planted:
         st.info(
-            _("No labels: {count} anomalies were planted in {copies} copies of the rows of {entity} (spikes, shifts, drifts, frozen and strange stretches). The order tells of planted anomalies alone.").format(
-                count=shown(asked.planted), copies=shown(asked.copies), entity=asked.entity
-            ), icon=":material/science:",
-        )  # fmt: skip
+            _(
+                "No labels: {count} anomalies were planted in {copies} copies of the rows of {entity} "
+                "(spikes, shifts, drifts, frozen and strange stretches). The order tells of planted anomalies "
+                "alone."
+            ).format(count=shown(asked.planted), copies=shown(asked.copies), entity=asked.entity),
+            icon=":material/science:",
+        )
     _table(found.card)
     st.caption(
         _("{entity}: learnt from {learnt} rows, judged on {judged}; every detector with its default settings.").format(
             entity=asked.entity, learnt=shown(asked.learnt), judged=shown(asked.judged)
-        ) + " " + _about(found.card)
-    )  # fmt: skip
+        )
+        + " "
+        + _about(found.card)
+    )
     with st.container(horizontal=True, key="result-figures"):
         cost(run)
     record(run)
@@ -52,9 +73,11 @@ def _winner(card: pd.DataFrame) -> str:
     ordered = card[~card["line"].isin(itself)].sort_values(HEADLINE, ascending=False, kind="stable")
     first, second = ordered.iloc[0], ordered.iloc[min(1, len(ordered) - 1)]
     return _("{first} comes first: VUS-PR {value}, before {second} with {other}.").format(
-        first=_line(str(first["line"])), value=shown(round(float(first[HEADLINE]), 3)),
-        second=_line(str(second["line"])), other=shown(round(float(second[HEADLINE]), 3)),
-    )  # fmt: skip
+        first=_line(str(first["line"])),
+        value=shown(round(float(first[HEADLINE]), 3)),
+        second=_line(str(second["line"])),
+        other=shown(round(float(second[HEADLINE]), 3)),
+    )
 
 
 def _table(card: pd.DataFrame) -> None:
@@ -65,17 +88,25 @@ def _table(card: pd.DataFrame) -> None:
     lines = [
         [_line(str(line["line"])), *(_cell(name, float(line[name]), best.get(name)) for name in metrics)]
         for line in card.to_dict("records")
-    ]  # fmt: skip
+    ]
     rows = [[_("Line"), *(heads[name] for name in metrics)], ["---", *["---:"] * len(metrics)], *lines]
     st.markdown("\n".join("| " + " | ".join(cells) + " |" for cells in rows))
 
 
 def _heads() -> dict[str, str]:
     return {
-        "f1": "F1", "auc_pr": "AUC-PR", "vus_pr": "VUS-PR", "auc_roc": "AUC-ROC", "vus_roc": "VUS-ROC", "event_f1": _("F1, events"),
-        "affiliation_f1": _("F1, affiliation"), "delay": _("Delay, rows"), "hit_100": "HitRate@100 %", "seconds": _("Seconds"),
+        "f1": "F1",
+        "auc_pr": "AUC-PR",
+        "vus_pr": "VUS-PR",
+        "auc_roc": "AUC-ROC",
+        "vus_roc": "VUS-ROC",
+        "event_f1": _("F1, events"),
+        "affiliation_f1": _("F1, affiliation"),
+        "delay": _("Delay, rows"),
+        "hit_100": "HitRate@100 %",
+        "seconds": _("Seconds"),
         STRUCK: "~~" + _("F1, point-adjusted") + "~~",
-    }  # fmt: skip
+    }
 
 
 def _line(name: str) -> str:
@@ -83,9 +114,11 @@ def _line(name: str) -> str:
     from core.analyses.sequences import detectors
 
     beside = {
-        "random": _("random scores"), "mean_distance": _("distance to the mean (baseline)"), "pca": _("PCA residual (baseline)"),
+        "random": _("random scores"),
+        "mean_distance": _("distance to the mean (baseline)"),
+        "pca": _("PCA residual (baseline)"),
         "moving_mean": _("moving mean (baseline)"),
-    }  # fmt: skip
+    }
     known = detectors()
     return beside.get(name) or (_(known[name].label) if name in known else name)
 
@@ -103,9 +136,15 @@ def _about(card: pd.DataFrame) -> str:
     """What a reader has to know of the columns."""
     said = [_("Every F1 is at its own best threshold, which the labels gave away.")]
     said.append(
-        _("Window of VUS: {window} rows; values with other windows cannot be compared.").format(window=shown(int(card["window"].iloc[0])))
+        _("Window of VUS: {window} rows; values with other windows cannot be compared.").format(
+            window=shown(int(card["window"].iloc[0]))
+        )
     )
     random = card.loc[card["line"] == "random", STRUCK]
     if len(random):
-        said.append(_("Point-adjusted F1 is struck through: random scores reach {value} here.").format(value=shown(round(float(random.iloc[0]), 3))))
+        said.append(
+            _("Point-adjusted F1 is struck through: random scores reach {value} here.").format(
+                value=shown(round(float(random.iloc[0]), 3))
+            )
+        )
     return " ".join(said)

@@ -13,16 +13,31 @@ from pages.parts.text import _, shown
 def show(found: SequenceDetection, number: int) -> None:
     """The event at the place `number` of the table."""
     event = found.events.loc[number]
-    words = [f"#{number + 1}", severity(int(event["severity"])), str(event["entity"]), _span(event["start"], event["end"])]
+    words = [
+        f"#{number + 1}",
+        severity(int(event["severity"])),
+        str(event["entity"]),
+        _span(event["start"], event["end"]),
+    ]
     st.subheader(" · ".join(words))
     if (found.cells["event"] != number).all():
         st.caption(_("Values are kept only for the events with the highest scores."))
         return
-    by = st.segmented_control(
-        _("Columns in the order of"), ["distance", "share"], default="distance", required=True, key="event-ranking",
-        format_func={"share": _("the detector's shares"), "distance": _("distance to the moving mean")}.__getitem__,
-        help=_("The share says what raised this score. The distance to the moving mean names the true causes more often: a residual smears over columns that go together."),
-    ) or "distance"  # fmt: skip
+    by = (
+        st.segmented_control(
+            _("Columns in the order of"),
+            ["distance", "share"],
+            default="distance",
+            required=True,
+            key="event-ranking",
+            format_func={"share": _("the detector's shares"), "distance": _("distance to the moving mean")}.__getitem__,
+            help=_(
+                "The share says what raised this score. The distance to the moving mean names the true causes "
+                "more often: a residual smears over columns that go together."
+            ),
+        )
+        or "distance"
+    )
     ranking = event["causes"] if by == "share" else event["ranked"]
     st.caption(_("In this order: {columns}.").format(columns=ranking or "–"))
     alt = _("Values of the columns that explain the event, over their expected bands")
@@ -35,5 +50,7 @@ def severity(level: int) -> str:
 
 
 def _span(start: object, end: object) -> str:
-    first, last = (shown(each.to_pydatetime()) if hasattr(each, "to_pydatetime") else str(each) for each in (start, end))
+    first, last = (
+        shown(each.to_pydatetime()) if hasattr(each, "to_pydatetime") else str(each) for each in (start, end)
+    )
     return first if first == last else f"{first} – {last}"

@@ -1,4 +1,6 @@
-"""Scored series on screen: figures, what was promised and measured, score and events over time, the table, downloads."""
+"""Scored series on screen: figures, what was promised and measured, score and events over time, the table,
+downloads.
+"""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -42,9 +44,17 @@ def detection(found: SequenceDetection, dataset: Dataset | None, run: str) -> No
     _events(found, run)
     downloads(found.to_frame, "sequences", _("All scores ({kind})"))
     st.download_button(
-        _("Scores as SGmVRNN's programs read them"), lambda: _likelihoods(found), "scores.txt", key="sequences-likelihoods",
-        icon=":material/download:", on_click="ignore", help=_("A line timestamp,log-likelihood,Normaly or Anomaly per judged row; the log-likelihood is the negative score."),
-    )  # fmt: skip
+        _("Scores as SGmVRNN's programs read them"),
+        lambda: _likelihoods(found),
+        "scores.txt",
+        key="sequences-likelihoods",
+        icon=":material/download:",
+        on_click="ignore",
+        help=_(
+            "A line timestamp,log-likelihood,Normaly or Anomaly per judged row; the log-likelihood is the "
+            "negative score."
+        ),
+    )
 
 
 # ---- figures --------------------------------------------------------------------------------------------------------
@@ -55,9 +65,13 @@ def _figures(found: SequenceDetection, run: str) -> None:
     with st.container(horizontal=True, key="result-figures"):
         st.metric(_("Events"), shown(int(metrics["events"])), border=True)
         st.metric(
-            _("Rows flagged"), shown(int(metrics["anomalies"])), border=True, delta_color="off", delta_arrow="off",
+            _("Rows flagged"),
+            shown(int(metrics["anomalies"])),
+            border=True,
+            delta_color="off",
+            delta_arrow="off",
             delta=_("of {rows} judged").format(rows=shown(int(metrics["rows_judged"]))),
-        )  # fmt: skip
+        )
         _promise(found)
         cost(run)
 
@@ -67,26 +81,47 @@ def _promise(found: SequenceDetection) -> None:
     question = found.question
     measured = _("False alarms {per}") if found.labelled else _("Alarms {per}")
     st.metric(
-        measured.format(per=_per(question.per)), _rate(found.per(found.measured)), border=True, delta_color="off", delta_arrow="off",
-        delta=_("promised {rate}").format(rate=_rate(found.per(question.promise))) if question.promise is not None else _("nothing promised"),
-        help=_("Measured on the judged rows that are normal: neither labelled nor of an event with a labelled row, which is a true alarm to its end.")
-        if found.labelled else _("Measured on all judged rows, true alarms among them: there are no labels to tell them apart."),
-    )  # fmt: skip
+        measured.format(per=_per(question.per)),
+        _rate(found.per(found.measured)),
+        border=True,
+        delta_color="off",
+        delta_arrow="off",
+        delta=_("promised {rate}").format(rate=_rate(found.per(question.promise)))
+        if question.promise is not None
+        else _("nothing promised"),
+        help=_(
+            "Measured on the judged rows that are normal: neither labelled nor of an event with a labelled "
+            "row, which is a true alarm to its end."
+        )
+        if found.labelled
+        else _("Measured on all judged rows, true alarms among them: there are no labels to tell them apart."),
+    )
 
 
 def _drifted(found: SequenceDetection) -> str:
     """More alarms than promised."""
     rates = {
-        "low": _rate(found.per(found.figures["measured_low"])), "high": _rate(found.per(found.figures["measured_high"])),
-        "promised": _rate(found.per(found.question.promise or 0.0)), "per": _per(found.question.per),
-    }  # fmt: skip
+        "low": _rate(found.per(found.figures["measured_low"])),
+        "high": _rate(found.per(found.figures["measured_high"])),
+        "promised": _rate(found.per(found.question.promise or 0.0)),
+        "per": _per(found.question.per),
+    }
     if found.labelled:
-        return _("The promise does not hold here: {low} to {high} false alarms {per} instead of {promised}. The rows judged differ from those the threshold was made from: learn from more rows, or from later ones.").format(**rates)
-    return _("More rows are flagged than false alarms alone would explain: {low} to {high} {per}, {promised} promised. Either there are true anomalies, or the rows judged differ from those learnt from.").format(**rates)
+        return _(
+            "The promise does not hold here: {low} to {high} false alarms {per} instead of {promised}. The "
+            "rows judged differ from those the threshold was made from: learn from more rows, or from later "
+            "ones."
+        ).format(**rates)
+    return _(
+        "More rows are flagged than false alarms alone would explain: {low} to {high} {per}, {promised} "
+        "promised. Either there are true anomalies, or the rows judged differ from those learnt from."
+    ).format(**rates)
 
 
 def _per(period: str) -> str:
-    return {"week": _("a week"), "day": _("a day"), "hour": _("an hour"), "month": _("a month")}.get(period, _("per 1,000 rows"))
+    return {"week": _("a week"), "day": _("a day"), "hour": _("an hour"), "month": _("a month")}.get(
+        period, _("per 1,000 rows")
+    )
 
 
 def _rate(rate: float) -> str:
@@ -96,15 +131,25 @@ def _rate(rate: float) -> str:
 def _sentence(found: SequenceDetection) -> str:
     """What was flagged and by what right."""
     question = found.question
-    parts = [_("Rows scoring above {threshold} are flagged.").format(threshold=shown(float(f"{question.threshold:.4g}")))]
+    parts = [
+        _("Rows scoring above {threshold} are flagged.").format(threshold=shown(float(f"{question.threshold:.4g}")))
+    ]
     parts += [say(note) for note in found.notes]
     if question.promise is not None and question.per != THOUSAND:
-        parts.append(_("Over all entities together, that is one normal row in {count}.").format(count=shown(round(1 / max(question.promise, 1e-12)))))
+        parts.append(
+            _("Over all entities together, that is one normal row in {count}.").format(
+                count=shown(round(1 / max(question.promise, 1e-12)))
+            )
+        )
     fitted = int((found.rows["fitted"]).sum())
     if fitted:
         parts.append(_("Learnt from the first {rows} rows, which are not judged.").format(rows=shown(fitted)))
     if "rows_per_second" in found.figures:
-        parts.append(_("How it scores: {mode}; {rows} rows a second.").format(mode=_(question.mode), rows=shown(round(found.figures["rows_per_second"]))))
+        parts.append(
+            _("How it scores: {mode}; {rows} rows a second.").format(
+                mode=_(question.mode), rows=shown(round(found.figures["rows_per_second"]))
+            )
+        )
     return " ".join(parts)
 
 
@@ -113,13 +158,28 @@ def _sentence(found: SequenceDetection) -> str:
 
 def _over_time(found: SequenceDetection, dataset: Dataset | None) -> None:
     entity = _entity(found)
-    chart(figures.timeline(found, entity, _), "sequence-timeline", _("Score over time with its threshold; events shaded"), dated=found.dated)
+    chart(
+        figures.timeline(found, entity, _),
+        "sequence-timeline",
+        _("Score over time with its threshold; events shaded"),
+        dated=found.dated,
+    )
     if not found.categories.empty:
         st.caption(_("How much the rows belong to each mode the detector knows."))
-        chart(sequence_shares.modes(found, entity, _), "sequence-modes", _("Belonging to each mode over time"), dated=found.dated)
+        chart(
+            sequence_shares.modes(found, entity, _),
+            "sequence-modes",
+            _("Belonging to each mode over time"),
+            dated=found.dated,
+        )
     if len(found.question.columns) > 1:
         st.caption(_("Which columns bring the score: the greatest share within each stretch of time."))
-        chart(sequence_shares.shares(found, entity, _), "sequence-shares", _("Share of every column in the score over time"), dated=found.dated)
+        chart(
+            sequence_shares.shares(found, entity, _),
+            "sequence-shares",
+            _("Share of every column in the score over time"),
+            dated=found.dated,
+        )
     if dataset is not None:
         _values(found, dataset, entity)
 
@@ -137,7 +197,12 @@ def _values(found: SequenceDetection, dataset: Dataset, entity: str) -> None:
     columns = list(found.question.columns)
     chosen = st.multiselect(_("Values of"), columns, _first(found, entity), key="sequence-values", max_selections=12)
     if chosen:
-        chart(figures.values(dataset, found, entity, chosen, _), "sequence-values-figure", _("Values of the chosen columns, events shaded"), dated=found.dated)
+        chart(
+            figures.values(dataset, found, entity, chosen, _),
+            "sequence-values-figure",
+            _("Values of the chosen columns, events shaded"),
+            dated=found.dated,
+        )
 
 
 def _first(found: SequenceDetection, entity: str) -> list[str]:
@@ -165,41 +230,70 @@ def _events(found: SequenceDetection, run: str) -> None:
     events = _filtered(found)
     visible = events.head(SHOWN_EVENTS)
     st.caption(
-        _("{count} events, the highest score first: anomalies at most three rows apart are one event. Choose one to see why.").format(
-            count=shown(len(events))
-        )
+        _(
+            "{count} events, the highest score first: anomalies at most three rows apart are one event. "
+            "Choose one to see why."
+        ).format(count=shown(len(events)))
     )
     picked = st.dataframe(
-        _readable(visible, verdict.column(run, visible.rename(columns={"start": "time"}))), hide_index=True, width="stretch", key="sequence-events", on_select="rerun", selection_mode="single-row",
-        column_config=_columns(found), alt=_("Events"),
-    ).selection.rows  # fmt: skip
+        _readable(visible, verdict.column(run, visible.rename(columns={"start": "time"}))),
+        hide_index=True,
+        width="stretch",
+        key="sequence-events",
+        on_select="rerun",
+        selection_mode="single-row",
+        column_config=_columns(found),
+        alt=_("Events"),
+    ).selection.rows
     if len(visible):
         number = int(visible.index[picked[0]] if picked and picked[0] < len(visible) else visible.index[0])
         sequence_event.show(found, number)
         event = found.events.loc[number]
-        verdict.ask("sequences", run, {"entity": event["entity"], "time": event["start"], "end": event["end"], "score": event["peak"]})
+        verdict.ask(
+            "sequences",
+            run,
+            {"entity": event["entity"], "time": event["start"], "end": event["end"], "score": event["peak"]},
+        )
 
 
 def _filtered(found: SequenceDetection) -> pd.DataFrame:
     events = found.events
     names = sorted(events["entity"].astype(str).unique())
     left, right = st.columns([3, 4]) if len(names) > 1 else (st, st)
-    chosen = left.multiselect(_("Entities"), names, placeholder=_("All"), key="event-entities") if len(names) > 1 else []
+    chosen = (
+        left.multiselect(_("Entities"), names, placeholder=_("All"), key="event-entities") if len(names) > 1 else []
+    )
     levels = right.pills(
-        _("Severity"), [3, 2, 1, 0], selection_mode="multi", format_func=severity, key="event-severity",
-        help=_("How far the peak lies from the usual score, in units of how far the threshold does: extreme 6 times, rare 3 times, notable 1.5 times."),
-    )  # fmt: skip
+        _("Severity"),
+        [3, 2, 1, 0],
+        selection_mode="multi",
+        format_func=severity,
+        key="event-severity",
+        help=_(
+            "How far the peak lies from the usual score, in units of how far the threshold does: extreme 6 "
+            "times, rare 3 times, notable 1.5 times."
+        ),
+    )
     keep = events["entity"].isin(chosen) if chosen else pd.Series(True, events.index)
     return events[keep & events["severity"].isin(levels)] if levels else events[keep]
 
 
 def _readable(events: pd.DataFrame, verdicts: list[str]) -> pd.DataFrame:
     """The columns a person reads."""
-    table = pd.DataFrame({
-        "number": events.index + 1, "severity": [severity(level) for level in events["severity"]], "verdict": verdicts,
-        "entity": events["entity"].astype(str), "start": events["start"], "end": events["end"], "rows": events["rows"],
-        "causes": events["causes"], "peak": events["peak"].round(3), "odds": [_probability(each) for each in events["odds"]],
-    })  # fmt: skip
+    table = pd.DataFrame(
+        {
+            "number": events.index + 1,
+            "severity": [severity(level) for level in events["severity"]],
+            "verdict": verdicts,
+            "entity": events["entity"].astype(str),
+            "start": events["start"],
+            "end": events["end"],
+            "rows": events["rows"],
+            "causes": events["causes"],
+            "peak": events["peak"].round(3),
+            "odds": [_probability(each) for each in events["odds"]],
+        }
+    )
     return table.assign(known=events["known"].to_numpy()) if "known" in events else table
 
 
@@ -215,13 +309,23 @@ def _columns(found: SequenceDetection) -> dict[str, object]:
         return st.column_config.DatetimeColumn(label, format=hours) if found.dated else number(label)
 
     return {
-        "number": number(_("Number"), width="small"), "severity": text(_("Severity"), width="small"), "verdict": verdict.column_config(),
+        "number": number(_("Number"), width="small"),
+        "severity": text(_("Severity"), width="small"),
+        "verdict": verdict.column_config(),
         "entity": text(_("Entity")),
-        "start": moment(_("Start")), "end": moment(_("End")), "rows": number(_("Rows"), width="small"),
-        "causes": text(_("Causes by the detector"), width="large"), "peak": number(_("Peak"), format="localized", width="small"),
-        "odds": text(_("Odds"), help=_("Share of the held-out rows that score at least as high; it cannot say less than one in their number.")),
+        "start": moment(_("Start")),
+        "end": moment(_("End")),
+        "rows": number(_("Rows"), width="small"),
+        "causes": text(_("Causes by the detector"), width="large"),
+        "peak": number(_("Peak"), format="localized", width="small"),
+        "odds": text(
+            _("Odds"),
+            help=_(
+                "Share of the held-out rows that score at least as high; it cannot say less than one in their number."
+            ),
+        ),
         "known": st.column_config.CheckboxColumn(_("Labelled"), help=_("A row of the event is labelled abnormal.")),
-    }  # fmt: skip
+    }
 
 
 def _likelihoods(found: SequenceDetection) -> bytes:

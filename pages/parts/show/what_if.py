@@ -47,14 +47,21 @@ def _form(found: Forecast) -> Any:
 
     left, right = st.columns(2)
     entities = left.multiselect(
-        _("Entities"), sorted(found.rows["entity"].astype(str).unique()), placeholder=_("All"), key="if-entities",
+        _("Entities"),
+        sorted(found.rows["entity"].astype(str).unique()),
+        placeholder=_("All"),
+        key="if-entities",
         persist_state="page",
-    )  # fmt: skip
+    )
     days = sorted(found.rows["time"].dt.normalize().unique())[: found.question.horizon]
     chosen = right.multiselect(
-        _("Days"), [str(day)[:10] for day in days], placeholder=_("All"), key="if-days", persist_state="page",
+        _("Days"),
+        [str(day)[:10] for day in days],
+        placeholder=_("All"),
+        key="if-days",
+        persist_state="page",
         format_func=lambda day: shown(pd.Timestamp(day).date()),
-    )  # fmt: skip
+    )
     warmer, strike = _shift(found), _strike(found)
     weather = _weather(found)
     tables = _file()
@@ -65,18 +72,36 @@ def _form(found: Forecast) -> Any:
 def _shift(found: Forecast) -> float:
     learnt = "temperature" in found.question.drivers
     return st.slider(
-        _("Warmer (+) or colder (−), °C"), -WARMEST, WARMEST, 0.0, 0.5, key="if-warmer", disabled=not learnt,
-        help=None if learnt else _not_learnt("temperature"), format="%+.1f", persist_state="page",
-    )  # fmt: skip
+        _("Warmer (+) or colder (−), °C"),
+        -WARMEST,
+        WARMEST,
+        0.0,
+        0.5,
+        key="if-warmer",
+        disabled=not learnt,
+        help=None if learnt else _not_learnt("temperature"),
+        format="%+.1f",
+        persist_state="page",
+    )
 
 
 def _strike(found: Forecast) -> str:
     words = {"given": _("as given"), "yes": _("yes"), "no": _("no")}
     learnt = "strike" in found.question.drivers
-    return st.segmented_control(
-        _("Strike"), list(words), default="given", required=True, format_func=words.__getitem__, key="if-strike",
-        disabled=not learnt, help=None if learnt else _not_learnt("strike"), persist_state="page",
-    ) or "given"  # fmt: skip
+    return (
+        st.segmented_control(
+            _("Strike"),
+            list(words),
+            default="given",
+            required=True,
+            format_func=words.__getitem__,
+            key="if-strike",
+            disabled=not learnt,
+            help=None if learnt else _not_learnt("strike"),
+            persist_state="page",
+        )
+        or "given"
+    )
 
 
 def _weather(found: Forecast) -> dict[str, float]:
@@ -91,24 +116,39 @@ def _weather(found: Forecast) -> dict[str, float]:
             name.startswith("temperature") and "temperature" in found.question.drivers
         )
         value = columns[place % 3].number_input(
-            f"{_(label)} ({unit})", low, high, None, step=1.0, placeholder=_("as given"), key=f"if-{name}", disabled=not learnt,
-            help=_("{low} to {high} {unit}, for example {usual}.").format(low=f"{low:g}", high=f"{high:g}", unit=unit, usual=f"{usual:g}")
-            if learnt else _not_learnt(_(label)), persist_state="page",
-        )  # fmt: skip
+            f"{_(label)} ({unit})",
+            low,
+            high,
+            None,
+            step=1.0,
+            placeholder=_("as given"),
+            key=f"if-{name}",
+            disabled=not learnt,
+            help=_("{low} to {high} {unit}, for example {usual}.").format(
+                low=f"{low:g}", high=f"{high:g}", unit=unit, usual=f"{usual:g}"
+            )
+            if learnt
+            else _not_learnt(_(label)),
+            persist_state="page",
+        )
         if value is not None and learnt:
             given[name] = float(value)
     return given
 
 
 def _not_learnt(name: str) -> str:
-    return _("The model has not learnt {name}: no file gave it on enough days, or the question left the weather out.").format(name=name)
+    return _(
+        "The model has not learnt {name}: no file gave it on enough days, or the question left the weather out."
+    ).format(name=name)
 
 
 def _file() -> tuple[DriverTable, ...]:
     uploads = st.file_uploader(
-        _("Or a file of many days, which takes the place of the weather of the days it covers"), accept_multiple_files=True,
-        max_upload_size=settings().vigie_max_upload_mb, key="if-files",
-    )  # fmt: skip
+        _("Or a file of many days, which takes the place of the weather of the days it covers"),
+        accept_multiple_files=True,
+        max_upload_size=settings().vigie_max_upload_mb,
+        key="if-files",
+    )
     return tuple(drivers.read(uploads)) if uploads else ()
 
 
@@ -136,9 +176,12 @@ def _result(table: pd.DataFrame, found: Forecast) -> None:
     if not touched:
         st.info(_("The forecast stays the same."))
     entity = st.selectbox(
-        _("Entity shown"), [TOGETHER, *sorted(table["entity"].astype(str).unique())], key="if-entity", persist_state="page",
+        _("Entity shown"),
+        [TOGETHER, *sorted(table["entity"].astype(str).unique())],
+        key="if-entity",
+        persist_state="page",
         format_func=lambda each: each or _("All entities together"),
-    )  # fmt: skip
+    )
     if entity == TOGETHER:
         rows = table.groupby("time", as_index=False)[["forecast", "changed"]].sum()
     else:
@@ -159,9 +202,12 @@ def _differences(rows: pd.DataFrame, found: Forecast) -> None:
     with st.container(horizontal=True, key="if-figures"):
         st.metric(_("As given, all days"), f"{_rounded(given)} {found.question.unit}", border=True)
         st.metric(
-            _("As changed"), f"{_rounded(other)} {found.question.unit}", border=True, delta_color="off",
+            _("As changed"),
+            f"{_rounded(other)} {found.question.unit}",
+            border=True,
+            delta_color="off",
             delta=f"{_rounded(other - given)} ({percent(round(other / given - 1, 4)) if given else '–'})",
-        )  # fmt: skip
+        )
 
 
 def _rounded(amount: float) -> str:
@@ -170,20 +216,31 @@ def _rounded(amount: float) -> str:
 
 def _table(rows: pd.DataFrame, found: Forecast) -> None:
     unit = f" ({found.question.unit})" if found.question.unit else ""
-    names: Sequence[str] = [each for each in ("forecast", "low", "high", "changed", "changed_low", "changed_high") if each in rows]
+    names: Sequence[str] = [
+        each for each in ("forecast", "low", "high", "changed", "changed_low", "changed_high") if each in rows
+    ]
     digits = 0 if rows["forecast"].abs().median() >= 100 else 3
     table = rows[["time", *names]].assign(difference=rows["changed"] - rows["forecast"]).round(digits)
     table["share"] = (100 * (rows["changed"] / rows["forecast"] - 1)).round(2)
     labels = {
-        "forecast": _("As given") + unit, "low": _("Low end"), "high": _("High end"), "changed": _("As changed") + unit,
-        "changed_low": _("Low end, changed"), "changed_high": _("High end, changed"), "difference": _("Difference") + unit,
+        "forecast": _("As given") + unit,
+        "low": _("Low end"),
+        "high": _("High end"),
+        "changed": _("As changed") + unit,
+        "changed_low": _("Low end, changed"),
+        "changed_high": _("High end, changed"),
+        "difference": _("Difference") + unit,
         "share": _("Difference, %"),
-    }  # fmt: skip
+    }
     hours = len(found.question.slots) > 1
     st.dataframe(
-        table, hide_index=True, width="stretch", key="if-rows", alt=_("The forecast as given and as changed, as a table"),
+        table,
+        hide_index=True,
+        width="stretch",
+        key="if-rows",
+        alt=_("The forecast as given and as changed, as a table"),
         column_config={
             "time": st.column_config.DatetimeColumn(_("Time"), format=date_format() + (" HH:mm" if hours else "")),
             **{name: st.column_config.NumberColumn(label, format="localized") for name, label in labels.items()},
         },
-    )  # fmt: skip
+    )
