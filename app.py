@@ -14,9 +14,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 import streamlit as st
 
-from core import background
-from pages.account.invitation import announce
+from core import lifespan as background
 from pages.account.routes import ROUTES
+from pages.account.setup_token import announce
 
 
 @asynccontextmanager

@@ -20,12 +20,14 @@ from typing import Any
 import numpy as np
 
 from benchmarks.lines import Line
-from core.analyses.anomalies import detect
+from core.actor import Actor
 from core.data.dataset import Dataset
 from core.data.samples import load_sample
 from core.detectors.tables.isolation_forest import IsolationForest
-from core.run import Actor, Workplace, past_run
-from core.stores.datasets import Datasets
+from core.runs.stored_runs import load_run
+from core.storage.datasets import Datasets
+from core.tasks.anomalies.run import detect
+from core.workspace import Workspace
 from mlflow_utils.tracking import Tracking
 from tests.conftest import ROOT, answers, free_port, stop
 
@@ -114,8 +116,10 @@ def mixed_up(visits: list[Visit], datasets: list[Dataset], folder: Path) -> list
     server, alone = _workplace(folder), _workplace(folder / "alone")
     wrong = [] if len({each.run_id for each in visits}) == len(visits) else ["two analysts share a run"]
     for each, dataset in zip(visits, datasets, strict=True):
-        right, _ = detect(dataset, IsolationForest(), compare_with="calendar", at=alone, by=Actor("alone", "benchmark"))
-        record = past_run(each.run_id, server).record
+        right, _ = detect(
+            dataset, IsolationForest(), compare_with="calendar", workspace=alone, actor=Actor("alone", "benchmark")
+        )
+        record = load_run(each.run_id, server).record
         expected = {"Rows scored": f"{len(right.rows):,}", "Anomalies": f"{len(right.anomalies):,}"}
         if record.tags["dataset.digest"] != dataset.digest:
             wrong.append(f"{dataset.digest[:8]} has a run of {record.tags['dataset.digest'][:8]}")
@@ -137,9 +141,9 @@ def prepared(folder: Path, count: int) -> list[Dataset]:
     return datasets
 
 
-def _workplace(folder: Path) -> Workplace:
+def _workplace(folder: Path) -> Workspace:
     folder.mkdir(exist_ok=True)
-    return Workplace.below(
+    return Workspace.below(
         folder, Tracking(f"sqlite:///{folder / 'mlflow.db'}", (folder / "mlartifacts").as_uri(), folder / "runs")
     )
 

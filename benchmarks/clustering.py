@@ -98,7 +98,7 @@ def measure(side: str, name: str, folder: Path) -> dict[str, float]:
 
 def _gas() -> NDArray[np.float64]:
     """The gas files as the reference figures take them: missing hours filled with the mean of the column."""
-    from core.data.loading import load
+    from core.data.ingest.loading import load
 
     values = load(gas_files()).values
     return _standard(np.where(np.isnan(values), np.nanmean(values, axis=0), values))

@@ -13,11 +13,12 @@ from sklearn import ensemble
 
 from benchmarks.lines import Line, judged, median, ratio
 from benchmarks.material import gas_files, write_gas_like
-from core.analyses.anomalies import detect
+from core.actor import Actor
 from core.data.dataset import Dataset
-from core.data.loading import load
+from core.data.ingest.loading import load
 from core.detectors.tables.isolation_forest import IsolationForest
-from core.run import Actor, Workplace
+from core.tasks.anomalies.run import detect
+from core.workspace import Workspace
 from mlflow_utils import emissions
 from mlflow_utils.tracking import Tracking
 
@@ -29,17 +30,17 @@ Sides = dict[str, list[float]]
 
 def main() -> list[Line]:
     with TemporaryDirectory(prefix="vigie-bench-") as folder:
-        at = _workplace(Path(folder))
-        _warm(at, Path(folder))
+        workspace = _workplace(Path(folder))
+        _warm(workspace, Path(folder))
         lines = []
         if gas_files():
-            sides = _timed(load(gas_files()), at)
+            sides = _timed(load(gas_files()), workspace)
             lines += [ratio(f"{name} : scikit-learn, gas files", sides[name], sides["bare"]) for name in COMPARISONS]
         sizes, found = [], []
         for entities in ENTITIES:
             dataset = _generated(Path(folder), entities)
             sizes.append(len(dataset))
-            found.append(_timed(dataset, at))
+            found.append(_timed(dataset, workspace))
         for size, sides in zip(sizes, found, strict=True):
             lines += [
                 ratio(f"{name} : scikit-learn, {size:,} rows", sides[name], sides["bare"]) for name in COMPARISONS
@@ -78,13 +79,15 @@ def _straight(sizes: list[int], seconds: list[float]) -> tuple[float, float]:
     return float(start), float(slope)
 
 
-def _timed(dataset: Dataset, at: Workplace) -> Sides:
+def _timed(dataset: Dataset, workspace: Workspace) -> Sides:
     """Seconds of every side, one after the other within each repetition."""
     by = Actor("benchmark", "Vigie benchmark")
     complete = dataset.values[dataset.complete]
     sides: dict[str, Callable[[], object]] = {"bare": lambda: bare(complete)}
     for name in COMPARISONS:  # replace(): what a dataset remembers of itself is not spared
-        sides[name] = lambda name=name: detect(dataset.replace(), IsolationForest(), compare_with=name, at=at, by=by)
+        sides[name] = lambda name=name: detect(
+            dataset.replace(), IsolationForest(), compare_with=name, workspace=workspace, actor=by
+        )
     found: Sides = {name: [] for name in sides}
     for _ in range(REPETITIONS):
         for name, run in sides.items():
@@ -108,13 +111,15 @@ def _generated(folder: Path, entities: int) -> Dataset:
     return dataset
 
 
-def _workplace(folder: Path) -> Workplace:
+def _workplace(folder: Path) -> Workspace:
     tracking = Tracking(f"sqlite:///{folder / 'mlflow.db'}", (folder / "artefacts").as_uri(), folder / "runs")
-    return Workplace.below(folder, tracking)
+    return Workspace.below(folder, tracking)
 
 
-def _warm(at: Workplace, folder: Path) -> None:
+def _warm(workspace: Workspace, folder: Path) -> None:
     """What a server does once after its first page, and one small detection."""
-    at.tracking.warm()
-    emissions.warm(at.country)
-    detect(_generated(folder, 1), IsolationForest(), compare_with="calendar", at=at, by=Actor("benchmark"))
+    workspace.tracking.warm()
+    emissions.warm(workspace.country)
+    detect(
+        _generated(folder, 1), IsolationForest(), compare_with="calendar", workspace=workspace, actor=Actor("benchmark")
+    )

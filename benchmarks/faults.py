@@ -23,8 +23,8 @@ from tempfile import TemporaryDirectory
 
 from benchmarks.faults_client import TASK
 from benchmarks.lines import Line
-from core.stores.event_stream import EventStream
-from core.stores.feedback import FeedbackStore
+from core.storage.events.elasticsearch import EventStream
+from core.storage.feedback import FeedbackStore
 from mlflow_utils.spool import Spool
 from tests import servers
 from tests.conftest import ROOT, stop

@@ -13,11 +13,13 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from core.actor import Actor
 from core.data.dataset import Dataset
 from core.data.samples import load_sample
-from core.delivery import keep_delivering
-from core.run import Actor, tracked_run, workplace
-from core.stores.feedback import Feedback
+from core.outbox import keep_delivering
+from core.runs.tracked_run import tracked_run
+from core.storage.feedback import Feedback
+from core.workspace import get_workspace
 from mlflow_utils import emissions
 
 TASK = "faults"
@@ -29,25 +31,25 @@ _writing = threading.Lock()
 
 def main(journal: Path, first: int, last: int) -> None:
     dataset = load_sample("gas_daily")
-    workplace().tracking.warm()
-    emissions.warm(workplace().country)
+    get_workspace().tracking.warm()
+    emissions.warm(get_workspace().country)
     with ThreadPoolExecutor(len(USERS)) as people:
         for _ in people.map(lambda number: _act(number, dataset, journal), range(first, last)):
             pass
 
 
 def _act(number: int, dataset: Dataset, journal: Path) -> None:
-    at, by = workplace(), Actor(USERS[number % len(USERS)], "benchmark of faults")
+    workspace, by = get_workspace(), Actor(USERS[number % len(USERS)], "benchmark of faults")
     _note(journal, number=number, state="began")
     began = time.perf_counter()
-    with tracked_run(TASK, "Nothing", {"number": number}, dataset, by, at) as run:
+    with tracked_run(TASK, "Nothing", {"number": number}, dataset, by, workspace) as run:
         computing = time.perf_counter()
         time.sleep(COMPUTATION)
         run.metrics["number"] = number
         (run.folder / "note.txt").write_text(str(number), encoding="utf-8")
         computed = time.perf_counter() - computing
     recorded = time.perf_counter()
-    at.feedback.add(Feedback(user=by.user, page="faults", run_id=run.id, verdict="unsure", comment=str(number)))
+    workspace.feedback.add(Feedback(user=by.user, page="faults", run_id=run.id, verdict="unsure", comment=str(number)))
     ended = time.perf_counter()
     _note(journal, number=number, state="ended", of_run=recorded - began - computed, of_feedback=ended - recorded)
 
@@ -58,7 +60,7 @@ def _note(journal: Path, **what: object) -> None:
 
 
 if __name__ == "__main__":
-    keep_delivering(workplace(), DELIVER_EVERY, threading.Event())
+    keep_delivering(get_workspace(), DELIVER_EVERY, threading.Event())
     if sys.argv[1:]:
         main(Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]))
     else:

@@ -9,14 +9,14 @@ import pandas as pd
 
 from benchmarks.lines import Line, judged
 from benchmarks.material import gas_files
-from core.analyses.forecast import forecasters
+from core.data.covariates import Drivers, joined, read_covariates
 from core.data.dataset import DAY
-from core.data.drivers import Drivers, joined, read_drivers
-from core.data.loading import load
+from core.data.ingest.loading import load
 from core.data.panel import Panel
 from core.forecasters import scoring
 from core.forecasters.backtest import Backtest, backtest
 from core.forecasters.known import Weather
+from core.tasks.forecast.run import forecasters
 
 DRIVERS = ("temperature-quotidienne-regionale.csv", "mouvements-sociaux-depuis-2002.csv", "vacances-scolaires.csv")
 START, HORIZON = pd.Timestamp("2023-01-01"), 7
@@ -48,7 +48,7 @@ def main() -> list[Line]:
         return [Line("skipped: no gas_france/ in the shared data", "–")]
     dataset = load(files)
     series = Panel.of(dataset)
-    tables = read_drivers([files[0].parent / name for name in DRIVERS])
+    tables = read_covariates([files[0].parent / name for name in DRIVERS])
     drivers = joined(dataset, tables, until=series.days[-1] + DAY * (HORIZON + 1))
     return [line for name, weather in ASKED for line in _measured(name, weather, series, drivers)]
 

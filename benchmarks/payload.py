@@ -8,8 +8,8 @@ import pandas as pd
 
 from benchmarks.lines import Line, figure, ratio
 from core.data.dataset import Dataset, keyed
-from core.figures import anomalies as figures
-from core.results.detection import Detection, Question
+from core.tasks.anomalies import figures as figures
+from core.tasks.anomalies.result import Detection, Question
 
 SIZES = (50_000, 1_000_000)
 REPETITIONS = 5

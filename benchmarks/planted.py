@@ -5,10 +5,10 @@ from numpy.typing import NDArray
 
 from benchmarks.lines import Line, median
 from benchmarks.material import gas_files
-from core.data import faults
 from core.data.dataset import Dataset
-from core.data.loading import load
-from core.data.repairs import undo_hour_shift
+from core.data.ingest.loading import load
+from core.data.quality import checks
+from core.data.quality.repairs import undo_hour_shift
 from core.detectors.base import Floats
 from core.detectors.comparisons import COMPARISONS, Comparison
 from core.detectors.row_model import RowModel
@@ -37,7 +37,7 @@ def main() -> list[Line]:
 def planted_rows(dataset: Dataset) -> NDArray[np.bool_]:
     """Rows with a gross outlier, an empty hour at the spring clock change, or an isolated spike."""
     planted = np.zeros(len(dataset), dtype=bool)
-    for fault in (faults.gross_outliers, faults.zero_hours, faults.isolated_spikes):
+    for fault in (checks.gross_outliers, checks.zero_hours, checks.isolated_spikes):
         planted[fault(dataset).rows] = True
     return planted
 

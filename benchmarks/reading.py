@@ -57,8 +57,8 @@ def measure(side: str, path: Path) -> dict[str, float]:
         began = time.perf_counter()
         pd.read_csv(path)
     else:
-        from core.data.doctor import examine
-        from core.data.loading import load
+        from core.data.ingest.loading import load
+        from core.data.quality.doctor import examine
 
         began = time.perf_counter()
         dataset = load([path])

@@ -135,11 +135,11 @@ def _train(place: Path) -> None:
     """A model of some tiles; how well it learns does not matter here."""
     import skops.io
 
-    from core.data.loading import load
+    from core.batch.output import MODEL
+    from core.data.ingest.loading import load
     from core.detectors.scaling import Scaling
     from core.detectors.sequence_model import SequenceModel
     from core.detectors.sequences.sgmvrnn import SGmVRNN
-    from core.scale.work import MODEL
 
     dataset = load(sorted((place / "tiles").iterdir())[:20])
     model = SequenceModel(SGmVRNN(steps=50, scoring="streaming"), Scaling(counts=True)).fit(dataset)
@@ -154,9 +154,9 @@ def measure(side: str, place: Path, folder: Path) -> dict[str, float]:
     """
     import torch  # noqa: F401
 
-    from core.analyses.model_files import trusted_types
-    from core.scale.work import MODEL
-    from mlflow_utils.models import read_model
+    from core.batch.output import MODEL
+    from core.runs.model_files import trusted_types
+    from mlflow_utils.model_io import read_model
 
     trusted = trusted_types()
     read_model(place / MODEL, trusted)  # imports
@@ -171,10 +171,10 @@ def measure(side: str, place: Path, folder: Path) -> dict[str, float]:
 
 def _loop(model: object, folder: Path) -> Iterator[int]:
     """Read and score in batches, nothing else."""
-    from core.data.files import Source
-    from core.data.layouts.netmob import NetMob
-    from core.data.readers import no_progress
-    from core.data.readers.netmob import read_netmob
+    from core.data.ingest.files import Source
+    from core.data.ingest.layouts.netmob import NetMob
+    from core.data.ingest.readers import no_progress
+    from core.data.ingest.readers.netmob import read_netmob
     from core.data.series import series_of
 
     files, layout = sorted(folder.rglob("*.txt")), NetMob()
@@ -190,9 +190,9 @@ def _loop(model: object, folder: Path) -> Iterator[int]:
 def _scaled(place: Path, folder: Path, trusted: tuple[str, ...]) -> int:
     import shutil
 
+    from core.batch import Cut, Folder, Place, Work, begun, score_folder
+    from core.batch.output import MODEL
     from core.progress import Progress
-    from core.scale import Cut, Folder, Place, Work, begun, score_folder
-    from core.scale.work import MODEL
 
     with TemporaryDirectory(prefix="vigie-bench-out-") as room:
         out = Path(room) / "out"

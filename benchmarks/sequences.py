@@ -9,7 +9,6 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.lines import Line, figure
-from core.analyses.sequence_evaluation import Arrays, read_arrays
 from core.detectors.base import SequenceDetector
 from core.detectors.scaling import METHODS, Method, Scaling
 from core.detectors.sequences.kmeans_ad import KMeansAD
@@ -19,6 +18,7 @@ from core.detectors.sequences.pca_residual import PcaResidual
 from core.detectors.sequences.sub_pca import SubPCA
 from core.evaluation.metrics import score_card
 from core.progress import Progress
+from core.tasks.sequences.evaluation import Arrays, read_arrays
 
 FIGURES = ("f1", "auc_pr", "vus_pr")
 RANDOM_SEEDS = range(5)

@@ -134,7 +134,7 @@ def _fitted(**settings: object) -> SGmVRNN:
 
 def _preparing() -> Line:
     """From an .npz file of train and test rows to scaled rows and windows, which are views."""
-    from core.data.loading import load
+    from core.data.ingest.loading import load
 
     with TemporaryDirectory(prefix="vigie-bench-") as folder:
         path = Path(folder) / "machine.npz"

@@ -15,12 +15,12 @@ from numpy.typing import NDArray
 
 from benchmarks.lines import Line, median
 from benchmarks.sequences import server_files
-from core.analyses.sequence_evaluation import Arrays, read_arrays, simple_lines
 from core.detectors.scaling import Scaling
 from core.detectors.sequences import sgmvrnn
 from core.detectors.sequences.sgmvrnn import SGmVRNN
 from core.evaluation.metrics import score_card
 from core.progress import Progress
+from core.tasks.sequences.evaluation import Arrays, read_arrays, simple_lines
 
 FIGURES = ("f1", "auc_pr", "vus_pr")
 SEEDS = (0, 1, 2)

@@ -4,20 +4,20 @@ import logging
 
 import typer
 
-from core.commands.cluster import cluster
-from core.commands.convert import convert
-from core.commands.detect import detect
-from core.commands.doctor import doctor
-from core.commands.forecast import forecast
-from core.commands.health import health
-from core.commands.models import models
-from core.commands.runs import runs
-from core.commands.sample import sample
-from core.commands.scale import scale
-from core.commands.sequences import sequences
-from core.commands.serve import serve
-from core.commands.users import users
-from core.commands.worker import worker
+from core.cli.cluster import cluster
+from core.cli.convert import convert
+from core.cli.detect import detect
+from core.cli.doctor import doctor
+from core.cli.forecast import forecast
+from core.cli.health import health
+from core.cli.models import models
+from core.cli.runs import runs
+from core.cli.sample import sample
+from core.cli.scale import scale
+from core.cli.sequences import sequences
+from core.cli.serve import serve
+from core.cli.users import users
+from core.cli.worker import worker
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
 for command in (doctor, detect, cluster, forecast, sample, scale, serve, worker, health):

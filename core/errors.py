@@ -1,17 +1,17 @@
 """What can go wrong, by name.
 
 VigieError                 everything Vigie says no to; its text names the thing, the value found and what is accepted
-├── BadInput               the user can mend it: a file, a column, an option (command line: exit code 2)
-│   ├── UnreadableFile     the bytes are not what they claim, or break a limit
-│   ├── UnknownLayout      a readable table whose columns no layout recognises
-│   ├── BadData            readable and recognised, but not fit for the question asked
-│   └── BadOption          an option outside what is accepted
-├── NotOnRecord            a dataset, run or model that is not (or no longer) stored
-├── Refused                whoever asks is not who they say, or may not
-└── Unreachable            a service did not answer in time; what was to be written is kept
+├── InputError               the user can mend it: a file, a column, an option (command line: exit code 2)
+│   ├── UnreadableFileError     the bytes are not what they claim, or break a limit
+│   ├── UnknownLayoutError      a readable table whose columns no layout recognises
+│   ├── DataError            readable and recognised, but not fit for the question asked
+│   └── OptionError          an option outside what is accepted
+├── NotFoundError            a dataset, run or model that is not (or no longer) stored
+├── AccessDeniedError                whoever asks is not who they say, or may not
+└── ServiceUnavailableError            a service did not answer in time; what was to be written is kept
 """
 
-from core.text import Text
+from core.messages import Text
 
 
 class VigieError(Exception):
@@ -25,33 +25,33 @@ class VigieError(Exception):
         return str(self.text)
 
 
-class BadInput(VigieError):
+class InputError(VigieError):
     """Something the user gave; the text says what is accepted."""
 
 
-class UnreadableFile(BadInput):
+class UnreadableFileError(InputError):
     """The bytes are not what they claim to be, or break a limit."""
 
 
-class UnknownLayout(BadInput):
+class UnknownLayoutError(InputError):
     """The columns fit no known layout; the page opens the mapping editor."""
 
 
-class BadData(BadInput):
+class DataError(InputError):
     """The rows cannot answer the question asked."""
 
 
-class BadOption(BadInput):
+class OptionError(InputError):
     """An option's value is outside what is accepted."""
 
 
-class NotOnRecord(VigieError):
+class NotFoundError(VigieError):
     """A dataset, run or model that is not, or no longer, stored here."""
 
 
-class Refused(VigieError):
+class AccessDeniedError(VigieError):
     """Whoever asks is not who they say, or may not do this."""
 
 
-class Unreachable(VigieError):
+class ServiceUnavailableError(VigieError):
     """A service did not answer in time."""

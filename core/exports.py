@@ -8,8 +8,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
-from core.errors import UnreadableFile
-from core.text import N_
+from core.errors import UnreadableFileError
+from core.messages import N_
 
 NORMAL, ANOMALY = ("Normal", "Normaly"), "Anomaly"  # ours first, then as the original of SGmVRNN spells it
 FORMULA = ("=", "+", "-", "@", "\t", "\r")
@@ -76,7 +76,7 @@ def _stamp(moment: object) -> str:
 def read_likelihoods(path: Path) -> tuple[list[str], NDArray[np.float64], NDArray[np.bool_]]:
     """Moments as written, scores (−log-likelihood) and labels of a file of `written_likelihoods`, in either spelling.
 
-    Raises UnreadableFile with the line for anything else.
+    Raises UnreadableFileError with the line for anything else.
     """
     moments, scores, labels = [], [], []
     for number, line in enumerate(path.read_text(encoding="utf-8", errors="replace").splitlines(), start=1):
@@ -87,7 +87,7 @@ def read_likelihoods(path: Path) -> tuple[list[str], NDArray[np.float64], NDArra
             scores.append(-float(likelihood))
             moments.append(moment)
         except (ValueError, KeyError) as error:
-            raise UnreadableFile(
+            raise UnreadableFileError(
                 N_("{file}, line {line}: {value!r}; accepted: timestamp,log-likelihood,Normal|Normaly|Anomaly."),
                 file=path.name,
                 line=number,

@@ -17,20 +17,20 @@ from typing import Any
 
 from filelock import FileLock
 
-from mlflow_utils import history, models
-from mlflow_utils.record import Record
-from mlflow_utils.tracking import KEY, Tracking, Unreachable
+from mlflow_utils import model_io, runs
+from mlflow_utils.run_record import Record
+from mlflow_utils.tracking import KEY, MlflowUnavailableError, Tracking
 
 CHAMPION, CHALLENGER, PREVIOUS = "champion", "challenger", "previous"
 MODEL = "model"  # the folder of a run that holds its model
 FIGURE, TEST = "figure.", "backtest."
 
 
-class Unknown(Exception):
+class ModelNotFoundError(Exception):
     """No run, model name, version or alias of that name."""
 
 
-class Waiting(Exception):
+class RunNotDeliveredError(Exception):
     """The run waits to be delivered to MLflow."""
 
 
@@ -94,7 +94,7 @@ class Comparison:
         return not self.differs and not self.worse
 
 
-class Refused(Exception):
+class PromotionRejectedError(Exception):
     """A promotion that is not made: `comparison` says why; None where the task has no yardstick."""
 
     def __init__(self, champion: Version | None, challenger: Version, comparison: Comparison | None) -> None:
@@ -112,13 +112,15 @@ class Decision:
 
 
 def candidate(tracking: Tracking, run: str) -> Record:
-    """The run as MLflow has it, `experiment` being the name. Raises Waiting, Unknown, Unreachable."""
-    if history.waits(tracking, run):
-        raise Waiting(run)
+    """The run as MLflow has it, `experiment` being the name. Raises RunNotDeliveredError, ModelNotFoundError,
+    MlflowUnavailableError.
+    """
+    if runs.waits(tracking, run):
+        raise RunNotDeliveredError(run)
     with _answering(tracking) as client:
-        past = history.find(tracking, run)
+        past = runs.find(tracking, run)
         if past is None or not past.record.run_id:
-            raise Unknown(run)
+            raise ModelNotFoundError(run)
         found = client.get_run(past.record.run_id)
         return Record(
             experiment=client.get_experiment(found.info.experiment_id).name,
@@ -135,7 +137,7 @@ def candidate(tracking: Tracking, run: str) -> Record:
 def register(tracking: Tracking, run: Record, name: str, yardstick: Yardstick | None, by: str) -> Version:
     """Make the model of a `candidate` the newest version of `name` and its challenger; a run is registered once.
 
-    Raises Unreachable, and RefusedModel where the run holds no model that is loaded.
+    Raises MlflowUnavailableError, and UntrustedModelError where the run holds no model that is loaded.
     """
     tags = _tags(run, yardstick, by) | {"model.sha256": _digest(tracking, run)}
     with _alone(tracking) as client:
@@ -150,19 +152,19 @@ def register(tracking: Tracking, run: Record, name: str, yardstick: Yardstick | 
 
 
 def names(tracking: Tracking) -> list[str]:
-    """The registered models, by name. Raises Unreachable."""
+    """The registered models, by name. Raises MlflowUnavailableError."""
     with _answering(tracking) as client:
         return sorted(each.name for each in _pages(client.search_registered_models))
 
 
 def versions(tracking: Tracking, name: str) -> list[Version]:
-    """The versions of `name`, newest first; none where there is no such name. Raises Unreachable."""
+    """The versions of `name`, newest first; none where there is no such name. Raises MlflowUnavailableError."""
     with _answering(tracking) as client:
         return _versions(client, name)
 
 
 def by_alias(tracking: Tracking, name: str, alias: str) -> Version:
-    """Raises Unknown where nothing has the alias, Unreachable."""
+    """Raises ModelNotFoundError where nothing has the alias, MlflowUnavailableError."""
     with _answering(tracking) as client:
         return _aliased(client, name, alias)
 
@@ -172,8 +174,9 @@ def promote(
 ) -> tuple[Version, Comparison | None]:
     """Make a version (default: the challenger) the champion; the champion until now becomes `previous`.
 
-    The comparison with the champion until now is None where there was none, or no yardstick. Raises Refused where it
-    says no, or the task has no yardstick, unless the decision is forced; Unknown; Unreachable.
+    The comparison with the champion until now is None where there was none, or no yardstick. Raises
+    PromotionRejectedError where it
+    says no, or the task has no yardstick, unless the decision is forced; ModelNotFoundError; MlflowUnavailableError.
     """
     with _alone(tracking) as client:
         new = _aliased(client, name, CHALLENGER) if number is None else _numbered(client, name, number)
@@ -183,7 +186,7 @@ def promote(
         comparison = compared(old, new, yardstick) if old and yardstick else None
         accepted = comparison.accepted if comparison else yardstick is not None
         if not accepted and not decision.force:
-            raise Refused(old, new, comparison)
+            raise PromotionRejectedError(old, new, comparison)
         for tag, text in _promotion(old, comparison, decision).items():
             client.set_model_version_tag(name, str(new.number), tag, text)
         if old is not None:
@@ -243,10 +246,10 @@ def _promotion(old: Version | None, comparison: Comparison | None, decision: Dec
 
 
 def _digest(tracking: Tracking, run: Record) -> str:
-    past = history.find(tracking, run.run_id)
+    past = runs.find(tracking, run.run_id)
     if past is None:
-        raise Unknown(run.run_id)
-    return models.digest(past.files / MODEL)
+        raise ModelNotFoundError(run.run_id)
+    return model_io.digest(past.files / MODEL)
 
 
 # ---- MLflow ---------------------------------------------------------------------------------------------------------
@@ -254,9 +257,9 @@ def _digest(tracking: Tracking, run: Record) -> str:
 
 @contextmanager
 def _answering(tracking: Tracking) -> Iterator[Any]:
-    """MLflow's client. Raises Unreachable where MLflow does not answer."""
+    """MLflow's client. Raises MlflowUnavailableError where MLflow does not answer."""
     if not tracking.reachable():
-        raise Unreachable(tracking.uri)
+        raise MlflowUnavailableError(tracking.uri)
     yield tracking.client()
 
 
@@ -304,14 +307,14 @@ def _numbered(client: Any, name: str, number: int) -> Version:
     for each in _versions(client, name):
         if each.number == number:
             return each
-    raise Unknown(f"{name} {number}")
+    raise ModelNotFoundError(f"{name} {number}")
 
 
 def _aliased(client: Any, name: str, alias: str) -> Version:
     for each in _versions(client, name):
         if alias in each.aliases:
             return each
-    raise Unknown(f"{name}@{alias}")
+    raise ModelNotFoundError(f"{name}@{alias}")
 
 
 def _version(found: Any, aliases: Mapping[str, Any]) -> Version:

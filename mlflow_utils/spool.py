@@ -16,7 +16,7 @@ from typing import Any
 
 import psutil
 
-from mlflow_utils.record import Record
+from mlflow_utils.run_record import Record
 
 OUT_OF_SIGHT = 6 * 3600.0
 FULL = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN)

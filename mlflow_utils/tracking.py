@@ -19,10 +19,10 @@ from urllib.parse import urlsplit
 
 from filelock import FileLock, Timeout
 
-from mlflow_utils.asking import asked
-from mlflow_utils.record import Record, now_ms
+from mlflow_utils.background_call import OneAtATime
+from mlflow_utils.rest import asked
+from mlflow_utils.run_record import Record, now_ms
 from mlflow_utils.spool import Spool
-from mlflow_utils.waiting import OneAtATime
 
 T = TypeVar("T")
 
@@ -51,7 +51,7 @@ for _name, _value in {
 logger = logging.getLogger(__name__)
 
 
-class Unreachable(Exception):
+class MlflowUnavailableError(Exception):
     """MLflow did not answer in time."""
 
 
@@ -88,7 +88,7 @@ class Tracking:
         Raises OSError where the disk cannot take it.
         """
         self.spool.open(record)
-        with suppress(Unreachable):
+        with suppress(MlflowUnavailableError):
             self._within(PATIENCE / 2, lambda: self._ensure(record, new=True), self._openings)
 
     def finish(self, record: Record) -> bool:
@@ -100,7 +100,7 @@ class Tracking:
             return False
         try:
             self._within(PATIENCE / 2, self._deliver_waiting, self._deliveries)
-        except Unreachable as error:
+        except MlflowUnavailableError as error:
             logger.warning("run %s waits for MLflow: %s", record.key, error)
         found = self.spool.find(record.key)
         record.run_id = found.run_id if found else record.run_id
@@ -225,7 +225,7 @@ class Tracking:
                     tried |= {record.key for record in waiting}
                 self._remove_twins()
         except Timeout as error:
-            raise Unreachable("another process is delivering") from error
+            raise MlflowUnavailableError("another process is delivering") from error
         self.last_error = _told(failures[0]) if failures else ""
         if failures:
             raise failures[0]
@@ -295,18 +295,18 @@ class Tracking:
     def _within(self, seconds: float, work: Callable[[], T], kind: OneAtATime) -> T:
         """`work`, but a server that does not answer in time is left to a thread in the background.
 
-        Raises Unreachable. Files of this machine need no such care and are waited for.
+        Raises MlflowUnavailableError. Files of this machine need no such care and are waited for.
         """
         began = time.monotonic()
         if not self.reachable():
-            raise Unreachable(self.uri)
+            raise MlflowUnavailableError(self.uri)
         left = seconds - (time.monotonic() - began)
         import mlflow  # noqa: F401  slow, and not the server's fault
 
         try:
             return kind.ask(work, left) if self._remote else work()
         except Exception as error:
-            raise Unreachable(f"{self.uri}: {error}") from error
+            raise MlflowUnavailableError(f"{self.uri}: {error}") from error
 
 
 def _told(error: Exception) -> str:

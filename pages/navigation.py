@@ -14,12 +14,12 @@ ROOT = Path(__file__).resolve().parent.parent
 if str(ROOT) not in sys.path:
     sys.path.insert(0, str(ROOT))
 
-from core.errors import Unreachable, VigieError  # noqa: E402
-from core.text import N_  # noqa: E402
-from pages.account import refused, sign_in, who  # noqa: E402
-from pages.parts import session  # noqa: E402
-from pages.parts.session import Person  # noqa: E402
-from pages.parts.text import LANGUAGES, _, language, say  # noqa: E402
+from core.errors import ServiceUnavailableError, VigieError  # noqa: E402
+from core.messages import N_  # noqa: E402
+from pages.account import access_denied, sign_in, user_badge  # noqa: E402
+from pages.components import session  # noqa: E402
+from pages.components.i18n import LANGUAGES, _, language, say  # noqa: E402
+from pages.components.session import Person  # noqa: E402
 
 logger = logging.getLogger("vigie")
 
@@ -79,7 +79,7 @@ def main() -> None:
     page = st.navigation(_pages(person, error), position="sidebar")
     if person is not None:
         session.begin_as(person.name)
-        who.show(person)
+        user_badge.show(person)
     _language_switch()
     try:
         page.run()
@@ -109,13 +109,17 @@ def _instead(place: Place, person: Person | None, error: VigieError | None) -> C
     if not session.sign_in_required():
         return None
     if error is not None:
-        return sign_in.unreachable if isinstance(error, Unreachable) else partial(refused.turned_away, error)
+        return (
+            sign_in.unreachable
+            if isinstance(error, ServiceUnavailableError)
+            else partial(access_denied.turned_away, error)
+        )
     if person is None:
         return partial(sign_in.show, "" if _first(place) else place.address)
     if not person.roles:
-        return partial(refused.without_role, person)
+        return partial(access_denied.without_role, person)
     if person.roles.isdisjoint(place.roles):
-        return partial(refused.show, _(place.title), place.roles)
+        return partial(access_denied.show, _(place.title), place.roles)
     return None
 
 
@@ -164,7 +168,7 @@ def _unexpected() -> None:
 
 
 def _warm() -> None:
-    from core.background import warm
+    from core.lifespan import warm
 
     warm()
 

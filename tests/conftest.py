@@ -17,10 +17,10 @@ from hypothesis import settings
 from streamlit.testing.v1 import AppTest
 
 from core.data.dataset import Dataset
-from core.data.loading import load
+from core.data.ingest.loading import load
 from core.data.samples import load_sample
 from core.jobs.worker import CarryOut, Worker, of_analyses
-from core.run import Workplace
+from core.workspace import Workspace
 from mlflow_utils import emissions
 from mlflow_utils.tracking import Tracking
 
@@ -73,21 +73,21 @@ def empty_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def place(tmp_path: Path, empty_store: Path) -> Workplace:
+def place(tmp_path: Path, empty_store: Path) -> Workspace:
     """A workplace of its own on SQLite, without a server."""
     return workplace_in(tmp_path, empty_store)
 
 
-def workplace_in(folder: Path, store: Path, uri: str = "") -> Workplace:
+def workplace_in(folder: Path, store: Path, uri: str = "") -> Workspace:
     """A workplace below `folder`: on the MLflow server `uri`, else on a copy of `store`."""
     if not uri:
         shutil.copy(store, folder / "mlflow.db")
     address = uri or f"sqlite:///{folder / 'mlflow.db'}"
-    return Workplace.below(folder, Tracking(address, (folder / "mlartifacts").as_uri(), folder / "runs"))
+    return Workspace.below(folder, Tracking(address, (folder / "mlartifacts").as_uri(), folder / "runs"))
 
 
 @contextmanager
-def working(at: Workplace, carry_out: Callable[[str], CarryOut] = of_analyses) -> Iterator[Worker]:
+def working(at: Workspace, carry_out: Callable[[str], CarryOut] = of_analyses) -> Iterator[Worker]:
     """A worker for the jobs of `at`, in a thread: what a page under test asks for is done."""
     ending = threading.Event()
     worker = Worker(at, ending, carry_out=carry_out)
@@ -101,7 +101,7 @@ def working(at: Workplace, carry_out: Callable[[str], CarryOut] = of_analyses) -
 
 
 @pytest.fixture
-def worker(place: Workplace) -> Iterator[Worker]:
+def worker(place: Workspace) -> Iterator[Worker]:
     """A worker for the jobs of `place`, as long as the test goes on."""
     with working(place) as found:
         yield found
@@ -117,7 +117,7 @@ def answered(app: AppTest, seconds: float = 60) -> AppTest:
     return app
 
 
-def deliver(at: Workplace, seconds: float = 90) -> None:
+def deliver(at: Workspace, seconds: float = 90) -> None:
     """As the worker does, until nothing waits and nothing is doubted any more."""
     until = time.monotonic() + seconds
     while at.tracking.spool.waiting():

@@ -7,16 +7,17 @@ import time
 from pathlib import Path
 from typing import Any
 
-from core.commands.worker import told_to_end
-from core.errors import BadData
+from core.actor import Actor
+from core.cli.worker import told_to_end
+from core.errors import DataError
 from core.jobs.worker import CarryOut, Worker
 from core.progress import Progress
-from core.run import Actor, Workplace, workplace
+from core.workspace import Workspace, get_workspace
 
 STEP = 0.05  # seconds
 
 
-def count(arguments: dict[str, Any], *, at: Workplace, by: Actor, progress: Progress) -> str:
+def count(arguments: dict[str, Any], *, workspace: Workspace, actor: Actor, progress: Progress) -> str:
     """Count to `until` from where the checkpoint says; every step goes into the file `log`, with the process that
     took it.
     """
@@ -31,20 +32,20 @@ def count(arguments: dict[str, Any], *, at: Workplace, by: Actor, progress: Prog
             log.write(f"{os.getpid()} {step}\n")
         checkpoint.write_text(str(step))
         time.sleep(STEP)
-    return f"run-of-{by.user}"
+    return f"run-of-{actor.user}"
 
 
-def deaf(arguments: dict[str, Any], *, at: Workplace, by: Actor, progress: Progress) -> str:
+def deaf(arguments: dict[str, Any], *, workspace: Workspace, actor: Actor, progress: Progress) -> str:
     """Work that tells nothing for a minute."""
     time.sleep(60)
     return ""
 
 
-def refused(arguments: dict[str, Any], *, at: Workplace, by: Actor, progress: Progress) -> str:
-    raise BadData("{file} has no dates.", file="a.csv")
+def refused(arguments: dict[str, Any], *, workspace: Workspace, actor: Actor, progress: Progress) -> str:
+    raise DataError("{file} has no dates.", file="a.csv")
 
 
-def broken(arguments: dict[str, Any], *, at: Workplace, by: Actor, progress: Progress) -> str:
+def broken(arguments: dict[str, Any], *, workspace: Workspace, actor: Actor, progress: Progress) -> str:
     raise ZeroDivisionError("a secret of the machine")
 
 
@@ -58,4 +59,4 @@ def steps(log: Path) -> list[tuple[int, int]]:
 
 
 if __name__ == "__main__":
-    Worker(workplace(), told_to_end(), carry_out=VERBS.__getitem__, give_up=lambda: os._exit(1)).run()
+    Worker(get_workspace(), told_to_end(), carry_out=VERBS.__getitem__, give_up=lambda: os._exit(1)).run()

@@ -9,8 +9,8 @@ from pathlib import Path
 
 from sqlalchemy import make_url, select
 
-from core.stores.accounts import Accounts
-from core.stores.accounts.tables import Base
+from core.accounts import Accounts
+from core.accounts.orm import Base
 from tests.servers import Running, postgres
 
 PASSWORD = "Fjord-lantern-71-plum"

@@ -5,9 +5,9 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pandas as pd
 
+from core.data.covariates import CovariateTable, Drivers, joined
+from core.data.covariates.tables import NATION
 from core.data.dataset import Dataset, clock_labels, keyed
-from core.data.drivers import Drivers, DriverTable, joined
-from core.data.drivers.tables import NATION
 from core.forecasters.base import Floats
 
 START = "2021-01-01"
@@ -69,12 +69,12 @@ def names(count: int) -> list[str]:
     return list("abcdefghijklmnop"[:count])
 
 
-def table(columns: Mapping[str, Floats], start: str = START, kind: str = "weather") -> DriverTable:
+def table(columns: Mapping[str, Floats], start: str = START, kind: str = "weather") -> CovariateTable:
     """A national table of drivers, one value per day."""
     count = len(next(iter(columns.values())))
     index = pd.MultiIndex.from_product([[NATION], calendar(count, start)], names=["place", "day"])
-    return DriverTable(kind, pd.DataFrame(dict(columns), index=index, dtype=float), "drivers.csv")
+    return CovariateTable(kind, pd.DataFrame(dict(columns), index=index, dtype=float), "drivers.csv")
 
 
-def drivers_of(dataset: Dataset, tables: Sequence[DriverTable], ahead: int = 30) -> Drivers:
+def drivers_of(dataset: Dataset, tables: Sequence[CovariateTable], ahead: int = 30) -> Drivers:
     return joined(dataset, tables, until=pd.Timestamp(dataset.time.max()) + pd.Timedelta(days=ahead))

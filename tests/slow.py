@@ -12,14 +12,14 @@ from typing import Self
 
 import numpy as np
 
+from core.batch import Cut, Folder, Place, Tally, Work, score_folder
+from core.batch.output import MODEL
 from core.data.dataset import Dataset
-from core.data.loading import load
+from core.data.ingest.loading import load
 from core.detectors.base import Floats32, Scored, SequenceDetector
 from core.detectors.scaling import Scaling
 from core.detectors.sequence_model import SequenceModel
 from core.progress import Progress
-from core.scale import Cut, Folder, Place, Tally, Work, score_folder
-from core.scale.work import MODEL
 
 SLOW = 0.15  # seconds a batch
 OURS = tuple(f"core.detectors.{name}" for name in ("scaling.Scaling", "sequence_model.SequenceModel"))

@@ -6,10 +6,10 @@ from types import SimpleNamespace
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from core.run import Workplace
-from core.stores.accounts import Accounts
-from pages.parts import session
-from pages.parts.session import Person
+from core.accounts import Accounts
+from core.workspace import Workspace
+from pages.components import session
+from pages.components.session import Person
 from tests.test_pages import at, clicked, opened, texts
 
 __all__ = ["at"]  # the fixture
@@ -18,13 +18,13 @@ PASSWORD, OTHER = "orage-violet-tambour-7", "falaise-radis-ocarina-3"
 
 
 @pytest.fixture
-def accounts(at: Workplace, monkeypatch: pytest.MonkeyPatch) -> Iterator[Accounts]:
+def accounts(at: Workspace, monkeypatch: pytest.MonkeyPatch) -> Iterator[Accounts]:
     """Ada is an administrator and is here; Ana is an analyst."""
     found = Accounts("", at.events.folder.parent)
     found.add_user("ada", PASSWORD, ["administrator"])
     found.add_user("ana", PASSWORD, ["analyst"])
-    monkeypatch.setattr("core.stores.accounts.accounts", lambda: found)
-    monkeypatch.setattr("pages.parts.session.sign_in_required", lambda: True)
+    monkeypatch.setattr("core.accounts.accounts", lambda: found)
+    monkeypatch.setattr("pages.components.session.sign_in_required", lambda: True)
     be(monkeypatch, found, "ada")
     yield found
     found.close()
@@ -38,8 +38,8 @@ def be(monkeypatch: pytest.MonkeyPatch, accounts: Accounts, name: str) -> None:
         session = accounts.session(token)
         return Person(session.user.name, session.user.roles, session.csrf) if session else None
 
-    monkeypatch.setattr("pages.parts.session.person", person)
-    monkeypatch.setattr("pages.parts.session.token", lambda: token)
+    monkeypatch.setattr("pages.components.session.person", person)
+    monkeypatch.setattr("pages.components.session.token", lambda: token)
 
 
 def fill(app: AppTest, **values: str) -> AppTest:
@@ -52,7 +52,7 @@ def press(app: AppTest, label: str) -> AppTest:
     return next(button for button in app.button if button.label == label).click().run()
 
 
-def test_the_password_is_changed(at: Workplace, accounts: Accounts) -> None:
+def test_the_password_is_changed(at: Workspace, accounts: Accounts) -> None:
     elsewhere = accounts.sign_in("ada", PASSWORD, "203.0.113.6")
     app = press(
         fill(opened("account/mine.py"), password_old=PASSWORD, password_new=OTHER, password_again=OTHER),
@@ -78,7 +78,7 @@ def test_the_password_is_changed(at: Workplace, accounts: Accounts) -> None:
     ],
 )
 def test_a_password_that_is_not_changed_says_why(
-    at: Workplace, accounts: Accounts, old: str, new: str, again: str, reason: str
+    at: Workspace, accounts: Accounts, old: str, new: str, again: str, reason: str
 ) -> None:
     app = press(
         fill(opened("account/mine.py"), password_old=old, password_new=new, password_again=again), "Change the password"
@@ -88,7 +88,7 @@ def test_a_password_that_is_not_changed_says_why(
     assert accounts.sign_in("ada", PASSWORD, "203.0.113.6")
 
 
-def test_ones_sign_ins_are_shown_and_no_others(at: Workplace, accounts: Accounts) -> None:
+def test_ones_sign_ins_are_shown_and_no_others(at: Workspace, accounts: Accounts) -> None:
     accounts.sign_in("ana", PASSWORD, "198.51.100.1")
     table = opened("account/mine.py").dataframe[0].value
     assert list(table["address"]) == ["203.0.113.5"]
@@ -96,10 +96,10 @@ def test_ones_sign_ins_are_shown_and_no_others(at: Workplace, accounts: Accounts
 
 
 def test_who_signs_in_elsewhere_has_no_password_here(
-    at: Workplace, accounts: Accounts, monkeypatch: pytest.MonkeyPatch
+    at: Workspace, accounts: Accounts, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     accounts.add_user("eve@example.org", None, ["analyst"])
-    monkeypatch.setattr("pages.parts.session.person", lambda: Person("eve@example.org", frozenset({"analyst"})))
+    monkeypatch.setattr("pages.components.session.person", lambda: Person("eve@example.org", frozenset({"analyst"})))
     app = opened("account/mine.py")
     assert not app.exception
     assert "no password of yours" in texts(app)
@@ -109,7 +109,7 @@ def test_who_signs_in_elsewhere_has_no_password_here(
 # ---- users ----------------------------------------------------------------------------------------------------------
 
 
-def test_a_user_is_added(at: Workplace, accounts: Accounts) -> None:
+def test_a_user_is_added(at: Workspace, accounts: Accounts) -> None:
     app = press(fill(opened("account/users.py"), new_name="otto", new_password=OTHER), "Add")
     assert not app.exception
     assert not app.error
@@ -121,7 +121,7 @@ def test_a_user_is_added(at: Workplace, accounts: Accounts) -> None:
     assert [event.details.inputs for event in at.events.read()] == [{"change": "added", "account": "otto"}]
 
 
-def test_a_user_of_the_organisation_has_no_password(at: Workplace, accounts: Accounts) -> None:
+def test_a_user_of_the_organisation_has_no_password(at: Workspace, accounts: Accounts) -> None:
     app = opened("account/users.py")
     app.toggle(key="new-local").set_value(False)
     press(fill(app, new_name="eve@example.org"), "Add")
@@ -143,7 +143,7 @@ def test_a_user_of_the_organisation_has_no_password(at: Workplace, accounts: Acc
     ],
 )
 def test_a_user_that_is_not_added_says_why(
-    at: Workplace, accounts: Accounts, name: str, password: str, reason: str
+    at: Workspace, accounts: Accounts, name: str, password: str, reason: str
 ) -> None:
     app = press(fill(opened("account/users.py"), new_name=name, new_password=password), "Add")
     assert not app.exception
@@ -156,7 +156,7 @@ def edited(name: str) -> AppTest:
     return opened("account/users.py").selectbox(key="edited").set_value(name).run()
 
 
-def test_roles_are_given(at: Workplace, accounts: Accounts) -> None:
+def test_roles_are_given(at: Workspace, accounts: Accounts) -> None:
     app = edited("ana")
     app.multiselect(key="roles ana").set_value(["analyst", "operator"])
     press(app, "Save the roles")
@@ -165,7 +165,7 @@ def test_roles_are_given(at: Workplace, accounts: Accounts) -> None:
     assert user.roles == {"analyst", "operator"}
 
 
-def test_a_user_is_disabled_and_enabled(at: Workplace, accounts: Accounts) -> None:
+def test_a_user_is_disabled_and_enabled(at: Workspace, accounts: Accounts) -> None:
     token = accounts.sign_in("ana", PASSWORD, "")
     app = clicked(edited("ana"), "switch-state")
     assert accounts.session(token) is None
@@ -174,12 +174,12 @@ def test_a_user_is_disabled_and_enabled(at: Workplace, accounts: Accounts) -> No
     assert accounts.sign_in("ana", PASSWORD, "")
 
 
-def test_a_password_is_reset(at: Workplace, accounts: Accounts) -> None:
+def test_a_password_is_reset(at: Workspace, accounts: Accounts) -> None:
     press(fill(edited("ana"), reset_password_to=OTHER), "Set the password")
     assert accounts.sign_in("ana", OTHER, "")
 
 
-def test_the_last_administrator_cannot_be_taken_away(at: Workplace, accounts: Accounts) -> None:
+def test_the_last_administrator_cannot_be_taken_away(at: Workspace, accounts: Accounts) -> None:
     app = clicked(edited("ada"), "switch-state")
     assert "last administrator" in app.error[0].value
     app.multiselect(key="roles ada").set_value(["analyst"])
@@ -194,24 +194,24 @@ def test_the_last_administrator_cannot_be_taken_away(at: Workplace, accounts: Ac
 
 
 @pytest.fixture
-def vouched(at: Workplace, monkeypatch: pytest.MonkeyPatch) -> Iterator[Accounts]:
+def vouched(at: Workspace, monkeypatch: pytest.MonkeyPatch) -> Iterator[Accounts]:
     """Mallory comes from the identity provider; there are no accounts."""
     found = Accounts("", at.events.folder.parent)
-    monkeypatch.setattr("core.stores.accounts.accounts", lambda: found)
-    monkeypatch.setattr("pages.parts.session.sign_in_required", lambda: True)
-    monkeypatch.setattr("pages.parts.session.token", lambda: "")
-    monkeypatch.setattr("pages.parts.session.identity", lambda: "mallory@example.org")
+    monkeypatch.setattr("core.accounts.accounts", lambda: found)
+    monkeypatch.setattr("pages.components.session.sign_in_required", lambda: True)
+    monkeypatch.setattr("pages.components.session.token", lambda: "")
+    monkeypatch.setattr("pages.components.session.identity", lambda: "mallory@example.org")
     yield found
     found.close()
 
 
-def test_a_provider_makes_nobody_the_first_user(at: Workplace, vouched: Accounts) -> None:
+def test_a_provider_makes_nobody_the_first_user(at: Workspace, vouched: Accounts) -> None:
     """Else nobody could use the token any more."""
     assert "Nobody can sign in yet" in texts(opened())
     assert vouched.empty()
 
 
-def test_a_provider_gives_no_role(at: Workplace, vouched: Accounts) -> None:
+def test_a_provider_gives_no_role(at: Workspace, vouched: Accounts) -> None:
     vouched.add_user("ada", PASSWORD, ["administrator"])
     assert "An administrator has to give you a role" in texts(opened())
     user = vouched.user("mallory@example.org")

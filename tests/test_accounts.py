@@ -20,9 +20,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import select, update
 
-from core.errors import BadOption, Refused, VigieError
-from core.stores.accounts import ROLES, Accounts, Session, User, attempts, database, passwords
-from core.stores.accounts.tables import HEAD, Base, CredentialRow, SessionRow, SignInRow
+from core.accounts import ROLES, Accounts, Session, User, database, login_throttling, passwords
+from core.accounts.orm import HEAD, Base, CredentialRow, SessionRow, SignInRow
+from core.errors import AccessDeniedError, OptionError, VigieError
 from tests.conftest import ROOT
 from tests.databases import OTHER, PASSWORD, THIRD, dump, fresh_database, opened, running_postgres
 from tests.servers import Running
@@ -88,7 +88,7 @@ def ada(accounts: Accounts) -> User:
 
 
 def refused(work: Callable[[], object]) -> str:
-    with pytest.raises(Refused) as error:
+    with pytest.raises(AccessDeniedError) as error:
         work()
     return str(error.value)
 
@@ -125,7 +125,7 @@ def test_users_are_kept_and_found(accounts: Accounts, url: str, tmp_path: Path) 
 
 def test_a_name_is_taken_in_every_spelling(accounts: Accounts, ada: User) -> None:
     for spelling in ("Ada", "ADA", " ada", "\uff41\uff44\uff41"):
-        with pytest.raises(BadOption, match="taken"):
+        with pytest.raises(OptionError, match="taken"):
             accounts.add_user(spelling, None, [])
     assert accounts.users() == [ada]
 
@@ -141,9 +141,9 @@ def test_accepted_names(accounts: Accounts, name: str) -> None:
 
 @pytest.mark.parametrize("name", HOSTILE, ids=lambda name: repr(name)[:20])
 def test_hostile_names(accounts: Accounts, name: str) -> None:
-    with pytest.raises(BadOption, match="name is not accepted"):
+    with pytest.raises(OptionError, match="name is not accepted"):
         accounts.add_user(name, None, [])
-    with pytest.raises(BadOption, match="name is not accepted"):
+    with pytest.raises(OptionError, match="name is not accepted"):
         accounts.vouched_for(name)
     assert accounts.user(name) is None
     assert accounts.sign_ins(name) == []
@@ -154,20 +154,20 @@ def test_hostile_names(accounts: Accounts, name: str) -> None:
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(name=st.one_of(st.text(max_size=120), st.from_regex(r"[\w'\-@./; ]{1,12}", fullmatch=True)))
 def test_any_name_is_kept_or_refused(accounts: Accounts, name: str) -> None:
-    with suppress(BadOption):
+    with suppress(OptionError):
         made = accounts.add_user(name, None, [])
         assert accounts.user(name) == accounts.user(made.name) == made
         assert made.name.isprintable()
         assert not set(made.name) & set('/\\\0\n\r\t<>"`;$={}')
-        with pytest.raises(BadOption, match="taken"):
+        with pytest.raises(OptionError, match="taken"):
             accounts.add_user(made.name.lower(), None, [])
     accounts.sign_ins(name)
 
 
 def test_unknown_roles_and_users(accounts: Accounts, ada: User) -> None:
-    with pytest.raises(BadOption, match="no role 'king'; choose analyst, operator, administrator"):
+    with pytest.raises(OptionError, match="no role 'king'; choose analyst, operator, administrator"):
         accounts.add_user("bob", None, ["king"])
-    with pytest.raises(BadOption, match="no role"):
+    with pytest.raises(OptionError, match="no role"):
         accounts.set_roles("ada", ["root"])
     for change in (
         lambda: accounts.set_roles("bob", ["analyst"]),
@@ -175,7 +175,7 @@ def test_unknown_roles_and_users(accounts: Accounts, ada: User) -> None:
         lambda: accounts.set_password("bob", PASSWORD),
         lambda: accounts.sign_out_everywhere("bob"),
     ):
-        with pytest.raises(BadOption, match="no user"):
+        with pytest.raises(OptionError, match="no user"):
             change()
     assert accounts.users() == [ada]
 
@@ -194,13 +194,13 @@ def test_roles_change_and_who_granted_them_is_kept(accounts: Accounts, ada: User
 def test_the_last_administrator_stays(accounts: Accounts, ada: User) -> None:
     token = accounts.sign_in("ada", PASSWORD, HERE)
     for take_away in (lambda: accounts.set_roles("ada", ["analyst"]), lambda: accounts.set_disabled("ada", True)):
-        with pytest.raises(BadOption, match="last administrator"):
+        with pytest.raises(OptionError, match="last administrator"):
             take_away()
     assert accounts.user("ada") == ada
     assert accounts.session(token) is not None, "what was refused has no consequence"
     accounts.add_user("bob", PASSWORD, ["administrator"])
     accounts.set_disabled("ada", True)
-    with pytest.raises(BadOption, match="last administrator"):
+    with pytest.raises(OptionError, match="last administrator"):
         accounts.set_roles("bob", [])
     accounts.set_disabled("ada", False)
     accounts.set_roles("bob", [])
@@ -231,31 +231,31 @@ def together(count: int, work: Callable[[int], object]) -> list[object]:
 
 def test_of_two_first_administrators_one_wins(accounts: Accounts) -> None:
     found = together(4, lambda number: accounts.first_administrator(f"admin{number}", PASSWORD))
-    assert sorted(type(each).__name__ for each in found) == ["Refused"] * 3 + ["User"]
+    assert sorted(type(each).__name__ for each in found) == ["AccessDeniedError"] * 3 + ["User"]
     assert len(accounts.users()) == 1
     assert "already" in refused(lambda: accounts.first_administrator("late", PASSWORD))
 
 
 def test_of_two_users_of_one_name_one_is_made(accounts: Accounts) -> None:
     found = together(4, lambda number: accounts.add_user(["bob", "BOB"][number % 2], None, []))
-    assert sorted(type(each).__name__ for each in found) == ["BadOption"] * 3 + ["User"]
+    assert sorted(type(each).__name__ for each in found) == ["OptionError"] * 3 + ["User"]
     assert len(accounts.users()) == 1
 
 
 def test_two_administrators_cannot_take_each_other_away(accounts: Accounts, ada: User) -> None:
     accounts.add_user("bob", None, ["administrator"])
     found = together(2, lambda number: accounts.set_disabled(["ada", "bob"][number], True))
-    assert sorted(type(each).__name__ for each in found) == ["BadOption", "NoneType"]
+    assert sorted(type(each).__name__ for each in found) == ["OptionError", "NoneType"]
 
 
 def test_two_processes_start_on_an_empty_database(url: str, tmp_path: Path) -> None:
     script = (
-        "import sys, time; from pathlib import Path; from core.stores.accounts import "
-        "Accounts; from core.errors import Refused\n"
+        "import sys, time; from pathlib import Path; from core.accounts import "
+        "Accounts; from core.errors import AccessDeniedError\n"
         "name, url, folder, at = sys.argv[1:]; accounts = Accounts(url, Path(folder)); "
         "time.sleep(max(0, float(at) - time.time()))\n"
         f"try: sys.stdout.write(accounts.first_administrator(name, {PASSWORD!r}).name)\n"
-        "except Refused: sys.stdout.write('refused')\n"
+        "except AccessDeniedError: sys.stdout.write('refused')\n"
         "accounts.close()\n"
     )
     at = str(time.time() + 3)
@@ -376,7 +376,7 @@ def test_an_address_is_locked_after_thirty_failures(
     accounts: Accounts, ada: User, addresses: list[str], elsewhere: str
 ) -> None:
     for number, address in enumerate(addresses):  # the attempt alone, without the slow hash
-        accounts.database.write(lambda rows: attempts.begun(rows, f"user{number}", address).id)  # noqa: B023
+        accounts.database.write(lambda rows: login_throttling.begun(rows, f"user{number}", address).id)  # noqa: B023
     for locked in {addresses[0], HERE if "." in addresses[0] else addresses[1]}:
         assert "Too many attempts" in refused(lambda: accounts.sign_in("ada", PASSWORD, locked))  # noqa: B023
     assert accounts.sign_in("ada", PASSWORD, elsewhere)
@@ -409,7 +409,7 @@ def test_sign_ins_are_listed(accounts: Accounts, ada: User) -> None:
 def test_what_is_old_is_removed_at_the_next_sign_in(accounts: Accounts, ada: User) -> None:
     old = accounts.sign_in("ada", PASSWORD, HERE)
     refused(lambda: accounts.sign_in("my-password-by-mistake", OTHER, HERE))
-    typed = attempts.hashed("my-password-by-mistake")
+    typed = login_throttling.hashed("my-password-by-mistake")
     assert typed in dump(accounts)
     earlier(accounts, timedelta(days=1))
     accounts.sign_in("ada", PASSWORD, HERE)
@@ -465,7 +465,7 @@ def test_an_administrator_sets_a_password(accounts: Accounts, ada: User) -> None
     accounts.add_user("bob", None, [])
     accounts.set_password("bob", PASSWORD)
     token = accounts.sign_in("bob", PASSWORD, HERE)
-    with pytest.raises(BadOption, match="too easy"):
+    with pytest.raises(OptionError, match="too easy"):
         accounts.set_password("bob", "0123456789")
     assert accounts.session(token) is not None
     accounts.set_password("BOB", OTHER)
@@ -477,7 +477,7 @@ def test_an_administrator_sets_a_password(accounts: Accounts, ada: User) -> None
 
 def test_a_user_changes_the_password(accounts: Accounts, ada: User) -> None:
     here, elsewhere = accounts.sign_in("ada", PASSWORD, HERE), accounts.sign_in("ada", PASSWORD, HERE)
-    with pytest.raises(BadOption, match="too easy"):
+    with pytest.raises(OptionError, match="too easy"):
         accounts.change_password("ada", PASSWORD, "azertyuiop")
     assert "wrong" in refused(lambda: accounts.change_password("ada", OTHER, THIRD))
     accounts.change_password("ada", PASSWORD, OTHER, keep=here)
@@ -569,11 +569,11 @@ def test_nothing_secret_is_kept_shown_or_logged(
     session = accounts.session(token)
     assert isinstance(session, Session)
     shown += [session, accounts.users(), accounts.sign_ins()]
-    with pytest.raises(Refused) as wrong:
+    with pytest.raises(AccessDeniedError) as wrong:
         accounts.sign_in("ada", OTHER, HERE)
-    with pytest.raises(BadOption) as taken:
+    with pytest.raises(OptionError) as taken:
         accounts.add_user("ADA", OTHER, [])
-    with pytest.raises(BadOption) as weak:
+    with pytest.raises(OptionError) as weak:
         accounts.set_password("ada", "motdepasse1")
     shown += [wrong.value, taken.value, weak.value]
     accounts.change_password("ada", PASSWORD, OTHER, keep=token)

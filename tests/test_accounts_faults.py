@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from sqlalchemy import make_url
 
-from core.errors import BadOption, Unreachable
-from core.stores.accounts import Accounts, remembered
+from core.accounts import Accounts, session_cache
+from core.errors import OptionError, ServiceUnavailableError
 from tests.databases import OTHER, PASSWORD, fresh_database, opened, running_postgres, settled
 from tests.servers import Running
 from tests.test_accounts import HERE, together
@@ -56,9 +56,9 @@ def accounts(url: str, tmp_path: Path) -> Iterator[Accounts]:
         yield found
 
 
-def unreachable(work: Callable[[], object]) -> Unreachable:
+def unreachable(work: Callable[[], object]) -> ServiceUnavailableError:
     began = time.perf_counter()
-    with pytest.raises(Unreachable) as error:
+    with pytest.raises(ServiceUnavailableError) as error:
         work()
     assert time.perf_counter() - began < LONGEST
     return error.value
@@ -133,7 +133,7 @@ def test_remembered_sessions_go_on(
     back(accounts)
     assert accounts.session(revoked) is None
     assert accounts.session(seen) == before[0]
-    monkeypatch.setattr(remembered, "GOES_ON", 0.0)
+    monkeypatch.setattr(session_cache, "GOES_ON", 0.0)
     go()
     unreachable(lambda: accounts.session(seen))
 
@@ -173,7 +173,7 @@ def test_hanging_at_start(url: str, server: Running, tmp_path: Path) -> None:
         try:
             began = time.perf_counter()
             found = together(3, lambda _number: accounts.empty())
-            assert {type(each) for each in found} == {Unreachable}
+            assert {type(each) for each in found} == {ServiceUnavailableError}
             assert time.perf_counter() - began < LONGEST
         finally:
             server.thaw()
@@ -210,7 +210,7 @@ def test_wrong_credentials(url: str, tmp_path: Path, caplog: pytest.LogCaptureFi
     ],
 )
 def test_other_addresses_are_refused(url: str, tmp_path: Path) -> None:
-    with pytest.raises(BadOption, match="DATABASE_URL is not accepted; choose postgresql://") as error:
+    with pytest.raises(OptionError, match="DATABASE_URL is not accepted; choose postgresql://") as error:
         Accounts(url, tmp_path)
     assert "hunter2" not in "".join(traceback.format_exception(error.value))
 

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
-from core.stores.events import Events
+from core.storage.events.log import Events
 from tests.browser import ARGUMENTS, chromium
 from tests.conftest import ROOT, answers, free_port, stop
 

@@ -7,16 +7,16 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from sklearn import cluster as reference
 
-from core.analyses.clusters import clusterers
 from core.clusterers import density
 from core.clusterers.base import Clusterer
 from core.clusterers.choosing import advised, neighbour_distances
 from core.clusterers.dbscan import DBSCAN
 from core.clusterers.kmeans import KMeans
 from core.data.dataset import Dataset
-from core.errors import BadData
+from core.errors import DataError
 from core.evaluation import clusterings
-from core.hyperparameters import configured, hyperparameters, params
+from core.spec.hyperparameters import configured, hyperparameters, params
+from core.tasks.clusters.run import clusterers
 
 EVERY_CLUSTERER = pytest.mark.parametrize("cls", clusterers().values(), ids=clusterers().keys())
 CENTRES = np.array([[0.0, 0.0, 0.0], [6.0, 0.0, 0.0], [0.0, 6.0, 0.0], [6.0, 6.0, 6.0]])
@@ -110,7 +110,7 @@ def test_kmeans_numbers_clusters_by_size(features: np.ndarray) -> None:
     ("rows", "words"), [(np.zeros((4, 2)), "too few"), (np.ones((1, 2)), "too few"), (np.ones((50, 2)), "differ")]
 )
 def test_kmeans_refuses_too_few_rows(rows: np.ndarray, words: str) -> None:
-    with pytest.raises(BadData, match=words):
+    with pytest.raises(DataError, match=words):
         KMeans(n_clusters=4).fit(rows)
 
 

@@ -12,17 +12,18 @@ import pandas as pd
 import pytest
 from mlflow import MlflowClient
 
-from core.analyses.anomalies import detect, detectors
-from core.analyses.clusters import advice, apply_model, cluster, clusterers, clustering_of
-from core.analyses.models import fitted_runs
-from core.analyses.selection import Selection
+from core.actor import Actor
 from core.clusterers.points import daily, points
 from core.data.dataset import Dataset, clock_labels, keyed
 from core.data.samples import load_sample
-from core.errors import BadData, BadOption, NotOnRecord
-from core.figures import clusters as figures
-from core.results.clustering import Clustering
-from core.run import Actor, Workplace
+from core.errors import DataError, NotFoundError, OptionError
+from core.runs.promotion import fitted_runs
+from core.tasks.anomalies.run import detect, detectors
+from core.tasks.clusters import figures as figures
+from core.tasks.clusters.result import Clustering
+from core.tasks.clusters.run import advice, apply_model, cluster, clusterers, clustering_of
+from core.tasks.selection import Selection
+from core.workspace import Workspace
 from tests.conftest import ROOT
 
 BY = Actor("alice", "tests")
@@ -53,9 +54,9 @@ def profiles(days: int = 60, entities: tuple[str, ...] = ("flat", "peak")) -> Da
 # ---- golden figures -------------------------------------------------------------------------------------------------
 
 
-def test_dbscan_on_the_gas_files(gas: Dataset, place: Workplace) -> None:
+def test_dbscan_on_the_gas_files(gas: Dataset, place: Workspace) -> None:
     """The predecessor's figures: 11 clusters, 1,684 of 33,720 noise (energy reference)."""
-    found, run = cluster(gas, dbscan(), incomplete="column-mean", at=place, by=BY)
+    found, run = cluster(gas, dbscan(), incomplete="column-mean", workspace=place, actor=BY)
     assert (run.metrics["clusters"], run.metrics["noise_points"]) == (11, 1684)
     assert run.metrics["noise_ratio"] == pytest.approx(0.0499407, abs=1e-7)
     assert (len(found.rows), sum(found.sizes)) == (33_720, 33_720 - 1684)
@@ -68,9 +69,9 @@ def test_dbscan_on_the_gas_files(gas: Dataset, place: Workplace) -> None:
     assert "older results only" in said
 
 
-def test_kmeans_on_the_gas_files(gas: Dataset, place: Workplace) -> None:
+def test_kmeans_on_the_gas_files(gas: Dataset, place: Workspace) -> None:
     """StandardScaler and k = 4: inertia 122,989 and these sizes (energy reference)."""
-    found, run = cluster(gas, kmeans(), incomplete="column-mean", at=place, by=BY)
+    found, run = cluster(gas, kmeans(), incomplete="column-mean", workspace=place, actor=BY)
     assert found.sizes == [20_857, 9_443, 2_751, 669]
     assert run.metrics["inertia"] == pytest.approx(122_989, abs=1)
     assert run.metrics["silhouette"] == pytest.approx(0.58, abs=0.01)
@@ -80,16 +81,16 @@ def test_kmeans_on_the_gas_files(gas: Dataset, place: Workplace) -> None:
     assert found.by_season()[3].idxmax() == "winter"
 
 
-def test_regions_of_the_gas_files(gas: Dataset, place: Workplace) -> None:
-    found, _ = cluster(gas, kmeans(3), of="entities", look="shape", at=place, by=BY)
+def test_regions_of_the_gas_files(gas: Dataset, place: Workspace) -> None:
+    found, _ = cluster(gas, kmeans(3), of="entities", look="shape", workspace=place, actor=BY)
     assert len(found.rows) == 15
     assert set(found.rows["cluster"]) == {0, 1, 2}
     assert "time" not in found.rows
     assert found.by_season().empty
     assert figures.in_france(found)
     assert set(found.profiles["panel"]) == {"working day", "Saturday", "Sunday", "month"}
-    with pytest.raises(BadData, match="15 points are too few for 15 clusters"):
-        cluster(gas, kmeans(15), of="entities", at=place, by=BY)
+    with pytest.raises(DataError, match="15 points are too few for 15 clusters"):
+        cluster(gas, kmeans(15), of="entities", workspace=place, actor=BY)
 
 
 def test_a_typical_profile_is_not_moved_by_one_absurd_cell(gas: Dataset) -> None:
@@ -106,22 +107,22 @@ def test_a_typical_profile_is_not_moved_by_one_absurd_cell(gas: Dataset) -> None
 # ---- shape and level ------------------------------------------------------------------------------------------------
 
 
-def test_shape_tells_apart_what_level_mixes(place: Workplace) -> None:
+def test_shape_tells_apart_what_level_mixes(place: Workspace) -> None:
     dataset = profiles()
-    by_shape, _ = cluster(dataset, kmeans(2), look="shape", at=place, by=BY)
-    by_level, _ = cluster(dataset, kmeans(2), look="level", at=place, by=BY)
+    by_shape, _ = cluster(dataset, kmeans(2), look="shape", workspace=place, actor=BY)
+    by_level, _ = cluster(dataset, kmeans(2), look="level", workspace=place, actor=BY)
     assert sorted(by_shape.by_entity().to_numpy().ravel().tolist()) == [0, 0, 60, 60]
     assert (by_level.by_entity().to_numpy() > 0).all()
     assert by_shape.profiles["mean"].groupby(by_shape.profiles["cluster"]).mean().round(6).tolist() == [1.0, 1.0]
 
 
-def test_rows_next_to_zero_have_no_shape(place: Workplace) -> None:
+def test_rows_next_to_zero_have_no_shape(place: Workspace) -> None:
     dataset = profiles()
     values = dataset.values.copy()
     values[:7] = 0.0
     values[7] = np.tile([1.0, -1.0], 12)
     dataset = dataset.replace(frame=pd.DataFrame(values, index=dataset.frame.index, columns=dataset.columns))
-    found, run = cluster(dataset, kmeans(2), look="shape", at=place, by=BY)
+    found, run = cluster(dataset, kmeans(2), look="shape", workspace=place, actor=BY)
     assert run.metrics["flat_points_left_out"] == 8
     assert len(found.rows) == 112
     assert "8 points were left out" in " ".join(map(str, found.notes))
@@ -130,35 +131,35 @@ def test_rows_next_to_zero_have_no_shape(place: Workplace) -> None:
 # ---- missing values, and data of other kinds ------------------------------------------------------------------------
 
 
-def test_incomplete_rows(sample: Dataset, place: Workplace) -> None:
+def test_incomplete_rows(sample: Dataset, place: Workspace) -> None:
     missing = int((~sample.complete).sum())
     assert missing > 0
     sizes = {}
     for incomplete in ("drop", "impute", "column-mean"):
-        found, run = cluster(sample, kmeans(), incomplete=incomplete, at=place, by=BY)  # type: ignore[arg-type]
+        found, run = cluster(sample, kmeans(), incomplete=incomplete, workspace=place, actor=BY)  # type: ignore[arg-type]
         sizes[incomplete] = len(found.rows)
         assert run.metrics["rows_left_out"] == (missing if incomplete == "drop" else 0)
     assert sizes == {"drop": len(sample) - missing, "impute": len(sample), "column-mean": len(sample)}
 
 
-def test_a_series_is_grouped_by_its_days(place: Workplace) -> None:
+def test_a_series_is_grouped_by_its_days(place: Workspace) -> None:
     series = load_sample("tidy_series")
-    found, _ = cluster(series, kmeans(3), at=place, by=BY)
+    found, _ = cluster(series, kmeans(3), workspace=place, actor=BY)
     assert len(found.rows) == len(daily(series).rows(daily(series).complete)) < len(series) / 20
     assert list(found.profiles["column"].unique()) == clock_labels(24)
 
 
-def test_measurements_without_dates_are_grouped_by_level(place: Workplace) -> None:
+def test_measurements_without_dates_are_grouped_by_level(place: Workspace) -> None:
     kpis = load_sample("kpi_matrix")
-    found, run = cluster(kpis, kmeans(3), at=place, by=BY)
+    found, run = cluster(kpis, kmeans(3), workspace=place, actor=BY)
     assert len(found.rows) == len(kpis)
     assert not found.dated
     assert found.by_season().empty
-    with pytest.raises(BadData, match="different measurements"):
-        cluster(kpis, kmeans(3), look="shape", at=place, by=BY)
-    with pytest.raises(BadData, match="1 complete points"):
-        cluster(kpis, kmeans(3), of="entities", at=place, by=BY)
-    answer, _ = apply_model(kpis, run.id, at=place, by=BY)
+    with pytest.raises(DataError, match="different measurements"):
+        cluster(kpis, kmeans(3), look="shape", workspace=place, actor=BY)
+    with pytest.raises(DataError, match="1 complete points"):
+        cluster(kpis, kmeans(3), of="entities", workspace=place, actor=BY)
+    answer, _ = apply_model(kpis, run.id, workspace=place, actor=BY)
     assert np.array_equal(answer.rows["cluster"], found.rows["cluster"])
 
 
@@ -171,42 +172,42 @@ def test_measurements_without_dates_are_grouped_by_level(place: Workplace) -> No
         (lambda values: values * np.nan, "No row without missing"),
     ],
 )
-def test_too_little_to_group(place: Workplace, change: Any, words: str) -> None:
+def test_too_little_to_group(place: Workspace, change: Any, words: str) -> None:
     dataset = profiles()
     values = change(dataset.values)
     frame = pd.DataFrame(values, index=dataset.frame.index[: len(values)], columns=dataset.columns)
-    with pytest.raises(BadData, match=words):
-        cluster(dataset.replace(frame=frame), kmeans(), at=place, by=BY)
+    with pytest.raises(DataError, match=words):
+        cluster(dataset.replace(frame=frame), kmeans(), workspace=place, actor=BY)
     [event] = place.events.read()
-    assert (event.status, event.error_type) == ("failed", "BadData")
+    assert (event.status, event.error_type) == ("failed", "DataError")
 
 
-def test_a_column_without_values_has_no_mean(place: Workplace) -> None:
+def test_a_column_without_values_has_no_mean(place: Workspace) -> None:
     dataset = profiles()
     frame = dataset.frame.assign(**{"05:00": np.nan})
-    with pytest.raises(BadData, match="05:00"):
-        cluster(dataset.replace(frame=frame), kmeans(), incomplete="column-mean", at=place, by=BY)
+    with pytest.raises(DataError, match="05:00"):
+        cluster(dataset.replace(frame=frame), kmeans(), incomplete="column-mean", workspace=place, actor=BY)
 
 
-def test_a_constant_column_changes_nothing(place: Workplace) -> None:
+def test_a_constant_column_changes_nothing(place: Workspace) -> None:
     dataset = profiles()
     constant = dataset.replace(frame=dataset.frame.assign(**{"05:00": 3.0}))
-    found, _ = cluster(constant, kmeans(2), at=place, by=BY)
+    found, _ = cluster(constant, kmeans(2), workspace=place, actor=BY)
     assert np.isfinite(found.rows[["pc1", "pc2", "distance"]]).all(axis=None)
 
 
 @pytest.mark.parametrize("wrong", [{"of": "weeks"}, {"look": "colour"}, {"incomplete": "guess"}, {"components": -1}])
-def test_a_wrong_word_is_refused(sample: Dataset, place: Workplace, wrong: dict[str, Any]) -> None:
-    with pytest.raises(BadOption, match=next(iter(wrong))):
-        cluster(sample, kmeans(), at=place, by=BY, **wrong)
+def test_a_wrong_word_is_refused(sample: Dataset, place: Workspace, wrong: dict[str, Any]) -> None:
+    with pytest.raises(OptionError, match=next(iter(wrong))):
+        cluster(sample, kmeans(), workspace=place, actor=BY, **wrong)
     assert place.events.read() == []
 
 
 # ---- runs -----------------------------------------------------------------------------------------------------------
 
 
-def test_one_action_is_one_run_and_one_event(sample: Dataset, place: Workplace) -> None:
-    found, run = cluster(sample, dbscan(), at=place, by=BY)
+def test_one_action_is_one_run_and_one_event(sample: Dataset, place: Workspace) -> None:
+    found, run = cluster(sample, dbscan(), workspace=place, actor=BY)
     client = MlflowClient(place.tracking.uri)
     [kept] = client.search_runs([each.experiment_id for each in client.search_experiments()])
     [event] = place.events.read()
@@ -219,8 +220,8 @@ def test_one_action_is_one_run_and_one_event(sample: Dataset, place: Workplace) 
 
 
 @pytest.mark.parametrize(("of", "look"), [("days", "level"), ("entities", "shape")])
-def test_the_result_comes_back_from_the_run(sample: Dataset, place: Workplace, of: Any, look: Any) -> None:
-    found, run = cluster(sample, kmeans(2), of=of, look=look, components=2, at=place, by=BY)
+def test_the_result_comes_back_from_the_run(sample: Dataset, place: Workspace, of: Any, look: Any) -> None:
+    found, run = cluster(sample, kmeans(2), of=of, look=look, components=2, workspace=place, actor=BY)
     again = clustering_of(run.id, place)
     assert isinstance(again, Clustering)
     assert (again.question, again.quality, again.explained, again.notes) == (
@@ -233,12 +234,12 @@ def test_the_result_comes_back_from_the_run(sample: Dataset, place: Workplace, o
     pd.testing.assert_frame_equal(again.profiles, found.profiles)
 
 
-def test_a_run_of_another_kind_holds_no_clusters(sample: Dataset, place: Workplace) -> None:
+def test_a_run_of_another_kind_holds_no_clusters(sample: Dataset, place: Workspace) -> None:
     forest = detectors()["isolation-forest"](n_estimators=20)
-    _, run = detect(sample, forest, compare_with="entity", at=place, by=BY)
-    with pytest.raises(NotOnRecord, match="holds no"):
+    _, run = detect(sample, forest, compare_with="entity", workspace=place, actor=BY)
+    with pytest.raises(NotFoundError, match="holds no"):
         clustering_of(run.id, place)
-    with pytest.raises(NotOnRecord, match="No run"):
+    with pytest.raises(NotFoundError, match="No run"):
         clustering_of("f" * 32, place)
 
 
@@ -247,11 +248,11 @@ def test_a_run_of_another_kind_holds_no_clusters(sample: Dataset, place: Workpla
 )
 @pytest.mark.parametrize("name", ["kmeans", "dbscan"])
 def test_a_saved_model_assigns_later_days(
-    sample: Dataset, place: Workplace, name: str, settings: dict[str, Any]
+    sample: Dataset, place: Workspace, name: str, settings: dict[str, Any]
 ) -> None:
-    found, run = cluster(sample, clusterers()[name](), at=place, by=BY, **settings)
+    found, run = cluster(sample, clusterers()[name](), workspace=place, actor=BY, **settings)
     later = Selection(start=pd.Timestamp("2024-01-01"))
-    applied, second = apply_model(sample, run.id, selection=later, at=place, by=BY)
+    applied, second = apply_model(sample, run.id, selection=later, workspace=place, actor=BY)
     old = found.rows.set_index(["entity", "time"])["cluster"]
     new = applied.rows.set_index(["entity", "time"])["cluster"]
     assert (new.index.get_level_values("time") >= "2024-01-01").all()
@@ -260,15 +261,16 @@ def test_a_saved_model_assigns_later_days(
     assert (moved >= 0).all()
     assert applied.question.fitted_by == run.id
     assert [model.id for model in fitted_runs("clusters", place)] == [run.id]
-    with pytest.raises(NotOnRecord, match="no model"):
-        apply_model(sample, second.id, at=place, by=BY)
+    with pytest.raises(NotFoundError, match="no model"):
+        apply_model(sample, second.id, workspace=place, actor=BY)
 
 
-def test_a_cluster_without_any_of_the_later_rows(place: Workplace) -> None:
+def test_a_cluster_without_any_of_the_later_rows(place: Workspace) -> None:
     dataset = profiles()
-    _, run = cluster(dataset, kmeans(2), look="shape", at=place, by=BY)
+    _, run = cluster(dataset, kmeans(2), look="shape", workspace=place, actor=BY)
     found = [
-        apply_model(dataset, run.id, selection=Selection((name,)), at=place, by=BY)[0] for name in dataset.entities
+        apply_model(dataset, run.id, selection=Selection((name,)), workspace=place, actor=BY)[0]
+        for name in dataset.entities
     ]
     assert sorted(each.sizes for each in found) == [[0, 60], [60]]
     for each in found:
@@ -277,24 +279,26 @@ def test_a_cluster_without_any_of_the_later_rows(place: Workplace) -> None:
         assert len(figures.profiles(each).data) >= 3
 
 
-def test_a_saved_model_assigns_entities_by_their_later_profile(gas: Dataset, place: Workplace) -> None:
-    found, run = cluster(gas, kmeans(3), of="entities", look="level", at=place, by=BY)
-    later, _ = apply_model(gas, run.id, selection=Selection(start=pd.Timestamp("2022-06-01")), at=place, by=BY)
+def test_a_saved_model_assigns_entities_by_their_later_profile(gas: Dataset, place: Workspace) -> None:
+    found, run = cluster(gas, kmeans(3), of="entities", look="level", workspace=place, actor=BY)
+    later, _ = apply_model(
+        gas, run.id, selection=Selection(start=pd.Timestamp("2022-06-01")), workspace=place, actor=BY
+    )
     assert (later.rows["cluster"] == found.rows["cluster"]).mean() >= 0.8
 
 
-def test_other_columns_and_other_units_are_refused(sample: Dataset, place: Workplace) -> None:
-    _, run = cluster(sample, kmeans(), at=place, by=BY)
-    with pytest.raises(BadData, match="fitted on MWh"):
-        apply_model(sample.replace(unit="kWh"), run.id, at=place, by=BY)
-    with pytest.raises(BadData, match="fitted on the columns"):
-        apply_model(load_sample("daily_profile"), run.id, at=place, by=BY)
+def test_other_columns_and_other_units_are_refused(sample: Dataset, place: Workspace) -> None:
+    _, run = cluster(sample, kmeans(), workspace=place, actor=BY)
+    with pytest.raises(DataError, match="fitted on MWh"):
+        apply_model(sample.replace(unit="kWh"), run.id, workspace=place, actor=BY)
+    with pytest.raises(DataError, match="fitted on the columns"):
+        apply_model(load_sample("daily_profile"), run.id, workspace=place, actor=BY)
 
 
-def test_mlflow_serves_the_model_with_its_signature(sample: Dataset, place: Workplace) -> None:
+def test_mlflow_serves_the_model_with_its_signature(sample: Dataset, place: Workspace) -> None:
     import mlflow
 
-    found, run = cluster(sample, kmeans(), at=place, by=BY)
+    found, run = cluster(sample, kmeans(), workspace=place, actor=BY)
     mlflow.set_tracking_uri(place.tracking.uri)
     model = mlflow.pyfunc.load_model(f"runs:/{run.id}/model")
     table = sample.rows(sample.complete).frame.head(20).reset_index()
@@ -310,28 +314,28 @@ def test_mlflow_serves_the_model_with_its_signature(sample: Dataset, place: Work
     ("eps", "min_samples", "words"), [(500.0, 5, "Only one cluster"), (0.01, 10_000, "every point is noise")]
 )
 def test_dbscan_says_when_it_groups_nothing(
-    sample: Dataset, place: Workplace, eps: float, min_samples: int, words: str
+    sample: Dataset, place: Workspace, eps: float, min_samples: int, words: str
 ) -> None:
-    found, _ = cluster(sample, dbscan(eps, min_samples), at=place, by=BY)
+    found, _ = cluster(sample, dbscan(eps, min_samples), workspace=place, actor=BY)
     assert words in " ".join(map(str, found.notes))
     assert clustering_of(_newest(place), place) is not None
 
 
-def test_dbscan_says_when_most_points_are_noise(place: Workplace) -> None:
+def test_dbscan_says_when_most_points_are_noise(place: Workspace) -> None:
     dataset = profiles()
     values = dataset.values.copy()
     values[:5], values[60:65] = values[0], values[60]
     dataset = dataset.replace(frame=pd.DataFrame(values, index=dataset.frame.index, columns=dataset.columns))
-    found, _ = cluster(dataset, dbscan(0.001), at=place, by=BY)
+    found, _ = cluster(dataset, dbscan(0.001), workspace=place, actor=BY)
     assert found.sizes == [5, 5]
     assert "91.7 % of the points are noise" in " ".join(map(str, found.notes))
 
 
-def _newest(place: Workplace) -> str:
+def _newest(place: Workspace) -> str:
     return str(place.events.read()[-1].run_id)
 
 
-def test_advice_without_a_run(sample: Dataset, place: Workplace) -> None:
+def test_advice_without_a_run(sample: Dataset, place: Workspace) -> None:
     found = advice(sample, of="days", look="shape", incomplete="drop")
     assert found.by_k["k"].tolist() == list(range(2, 11))
     assert found.by_k["silhouette"].between(-1, 1).all()
@@ -344,8 +348,8 @@ def test_advice_without_a_run(sample: Dataset, place: Workplace) -> None:
 # ---- figures --------------------------------------------------------------------------------------------------------
 
 
-def test_the_map_is_light_and_one_outlier_does_not_squeeze_it(gas: Dataset, place: Workplace) -> None:
-    found, _ = cluster(gas, dbscan(), at=place, by=BY)
+def test_the_map_is_light_and_one_outlier_does_not_squeeze_it(gas: Dataset, place: Workspace) -> None:
+    found, _ = cluster(gas, dbscan(), workspace=place, actor=BY)
     figure = figures.pca_map(found)
     assert len(figure.to_json()) < 500_000
     assert sum(len(trace.x) for trace in figure.data) < 5000
@@ -356,8 +360,8 @@ def test_the_map_is_light_and_one_outlier_does_not_squeeze_it(gas: Dataset, plac
     assert figures.beyond_the_map(found) > 0
 
 
-def test_every_figure_is_drawn(gas: Dataset, place: Workplace) -> None:
-    found, _ = cluster(gas, kmeans(3), of="entities", at=place, by=BY)
+def test_every_figure_is_drawn(gas: Dataset, place: Workspace) -> None:
+    found, _ = cluster(gas, kmeans(3), of="entities", workspace=place, actor=BY)
     drawn = figures.france(found)
     assert len(drawn.data) == 15, "one text for every entity with data; Corsica has none"
     assert len(drawn.layout.annotations) == 13

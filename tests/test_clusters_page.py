@@ -6,11 +6,12 @@ from typing import Any
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from core.analyses.clusters import cluster, clusterers, clustering_of
+from core.actor import Actor
 from core.data.dataset import Dataset
 from core.data.samples import load_sample
-from core.run import Actor, Workplace
-from pages.parts import text
+from core.tasks.clusters.run import cluster, clusterers, clustering_of
+from core.workspace import Workspace
+from pages.components import i18n
 from tests.conftest import answered, working
 from tests.test_pages import at, clicked, opened, promoted_by_force, texts  # noqa: F401
 
@@ -19,7 +20,7 @@ PAGE = "analysis/clusters.py"
 
 
 @pytest.fixture(autouse=True)
-def hands(at: Workplace) -> Iterator[None]:  # noqa: F811
+def hands(at: Workspace) -> Iterator[None]:  # noqa: F811
     """Somebody who does what the page asks for."""
     with working(at):
         yield
@@ -46,13 +47,13 @@ def widget(app: AppTest, key: str) -> Any:
     return next(each for each in app.selectbox if each.key == key)
 
 
-def test_without_data_it_says_what_to_do(at: Workplace) -> None:  # noqa: F811
+def test_without_data_it_says_what_to_do(at: Workspace) -> None:  # noqa: F811
     app = opened(PAGE)
     assert not app.exception
     assert "There is no data yet" in texts(app)
 
 
-def test_clusters_are_found_and_kept(at: Workplace, sample: Dataset) -> None:  # noqa: F811
+def test_clusters_are_found_and_kept(at: Workspace, sample: Dataset) -> None:  # noqa: F811
     digest = at.datasets.save(sample)
     app = found_by(opened(PAGE, dataset=digest))
     assert not app.exception
@@ -68,7 +69,7 @@ def test_clusters_are_found_and_kept(at: Workplace, sample: Dataset) -> None:  #
     assert len(at.events.read()) == 1, "looking again is not a new run"
 
 
-def test_the_settings_change_with_the_clusterer(at: Workplace, sample: Dataset) -> None:  # noqa: F811
+def test_the_settings_change_with_the_clusterer(at: Workspace, sample: Dataset) -> None:  # noqa: F811
     app = opened(PAGE, dataset=at.datasets.save(sample))
     assert {"n_clusters", "n_init"} <= {number.label for number in app.number_input}
     app = chosen(app, "button_group", "clusterer", "dbscan")
@@ -80,7 +81,7 @@ def test_the_settings_change_with_the_clusterer(at: Workplace, sample: Dataset) 
     assert "Isolation Forest flags" in texts(app)
 
 
-def test_entities_by_shape(at: Workplace, sample: Dataset) -> None:  # noqa: F811
+def test_entities_by_shape(at: Workspace, sample: Dataset) -> None:  # noqa: F811
     app = opened(PAGE, dataset=at.datasets.save(sample))
     app = chosen(chosen(app, "radio", "cluster-of", "entities"), "radio", "cluster-look", "shape")
     app = found_by(app)
@@ -92,7 +93,7 @@ def test_entities_by_shape(at: Workplace, sample: Dataset) -> None:  # noqa: F81
     assert figures(app)["Clusters"] == "2"
 
 
-def test_help_to_choose_is_computed_when_asked_for(at: Workplace, sample: Dataset) -> None:  # noqa: F811
+def test_help_to_choose_is_computed_when_asked_for(at: Workspace, sample: Dataset) -> None:  # noqa: F811
     app = opened(PAGE, dataset=at.datasets.save(sample))
     assert "the bend suggests" not in texts(app)
     app = chosen(app, "toggle", "cluster-help", True)
@@ -102,9 +103,9 @@ def test_help_to_choose_is_computed_when_asked_for(at: Workplace, sample: Datase
     assert at.events.read() == []
 
 
-def test_the_tiles_of_france(at: Workplace, gas: Dataset) -> None:  # noqa: F811
+def test_the_tiles_of_france(at: Workspace, gas: Dataset) -> None:  # noqa: F811
     digest = at.datasets.save(gas)
-    _, run = cluster(gas, clusterers()["kmeans"](n_clusters=3), of="entities", look="shape", at=at, by=BY)
+    _, run = cluster(gas, clusterers()["kmeans"](n_clusters=3), of="entities", look="shape", workspace=at, actor=BY)
     app = opened(PAGE, dataset=digest, run=run.id)
     assert not app.exception
     assert "France" in labels(app)
@@ -112,16 +113,16 @@ def test_the_tiles_of_france(at: Workplace, gas: Dataset) -> None:  # noqa: F811
 
 
 @pytest.mark.parametrize("eps", [500.0, 0.002])
-def test_poor_clusters_are_shown_with_their_note(at: Workplace, sample: Dataset, eps: float) -> None:  # noqa: F811
+def test_poor_clusters_are_shown_with_their_note(at: Workspace, sample: Dataset, eps: float) -> None:  # noqa: F811
     digest = at.datasets.save(sample)
-    found, run = cluster(sample, clusterers()["dbscan"](eps=eps), at=at, by=BY)
+    found, run = cluster(sample, clusterers()["dbscan"](eps=eps), workspace=at, actor=BY)
     app = opened(PAGE, dataset=digest, run=run.id)
     assert not app.exception
     assert figures(app)["Silhouette"] == "–"
     assert str(found.notes[-1]) in texts(app)
 
 
-def test_measurements_without_dates(at: Workplace) -> None:  # noqa: F811
+def test_measurements_without_dates(at: Workspace) -> None:  # noqa: F811
     kpis = load_sample("kpi_matrix")
     app = found_by(opened(PAGE, dataset=at.datasets.save(kpis)))
     assert not app.exception
@@ -129,8 +130,8 @@ def test_measurements_without_dates(at: Workplace) -> None:  # noqa: F811
     assert figures(app)["Clusters"] == "4"
 
 
-def test_a_saved_model_is_applied(at: Workplace, sample: Dataset) -> None:  # noqa: F811
-    _, first = cluster(sample, clusterers()["kmeans"](n_clusters=3), at=at, by=BY)
+def test_a_saved_model_is_applied(at: Workspace, sample: Dataset) -> None:  # noqa: F811
+    _, first = cluster(sample, clusterers()["kmeans"](n_clusters=3), workspace=at, actor=BY)
     app = opened(PAGE, dataset=at.datasets.save(sample))
     app = found_by(chosen(app, "button_group", "cluster-how", "apply"))
     assert not app.exception
@@ -139,8 +140,8 @@ def test_a_saved_model_is_applied(at: Workplace, sample: Dataset) -> None:  # no
     assert app.query_params["run"] != first.id
 
 
-def test_the_model_is_registered_and_promoted_by_force(at: Workplace, sample: Dataset) -> None:  # noqa: F811
-    _, run = cluster(sample, clusterers()["kmeans"](n_clusters=3), at=at, by=BY)
+def test_the_model_is_registered_and_promoted_by_force(at: Workspace, sample: Dataset) -> None:  # noqa: F811
+    _, run = cluster(sample, clusterers()["kmeans"](n_clusters=3), workspace=at, actor=BY)
     promoted_by_force(opened(PAGE, dataset=at.datasets.save(sample), run=run.id), "clusters")
     app = chosen(opened(PAGE, dataset=at.datasets.save(sample)), "button_group", "cluster-how", "apply")
     assert widget(app, "clusters-model-run").value == "clusters@champion"
@@ -151,8 +152,8 @@ def test_the_model_is_registered_and_promoted_by_force(at: Workplace, sample: Da
     assert found.question.fitted_by == run.id
 
 
-def test_french(at: Workplace, sample: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: F811
-    monkeypatch.setattr(text, "language", lambda: "fr")
+def test_french(at: Workspace, sample: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: F811
+    monkeypatch.setattr(i18n, "language", lambda: "fr")
     app = opened(PAGE, dataset=at.datasets.save(sample))
     assert not app.exception
-    assert app.title[0].value == text.catalogue("fr").gettext("Clusters")
+    assert app.title[0].value == i18n.catalogue("fr").gettext("Clusters")

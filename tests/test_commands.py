@@ -165,7 +165,7 @@ def test_serve_starts_both_and_ends_both(tmp_path: Path) -> None:
 
 
 def test_the_worker_delivers_what_waits(tmp_path: Path, sample: Dataset, empty_store: Path) -> None:
-    from core.run import Actor
+    from core.actor import Actor
     from tests.conftest import workplace_in
     from tests.test_tracking import record
 

@@ -6,8 +6,8 @@ import pytest
 
 from core.data.dataset import Dataset
 from core.data.samples import load_sample
-from core.errors import NotOnRecord
-from core.stores.datasets import Datasets
+from core.errors import NotFoundError
+from core.storage.datasets import Datasets
 
 
 @pytest.fixture
@@ -39,7 +39,7 @@ def test_what_was_removed_is_listed_no_more(store: Datasets, sample: Dataset) ->
     store.save(sample, "ada")
     (store.folder / sample.digest).rename(store.folder.parent / "elsewhere")
     assert digests(store, "ada") == []
-    with pytest.raises(NotOnRecord):
+    with pytest.raises(NotFoundError):
         store.load(sample.digest)
 
 

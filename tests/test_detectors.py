@@ -9,14 +9,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from core.analyses.anomalies import detectors
 from core.data.dataset import Dataset
 from core.detectors.base import Detector
 from core.detectors.comparisons import COMPARISONS, Comparison
 from core.detectors.row_model import RowModel
-from core.errors import BadData, BadOption
+from core.errors import DataError, OptionError
 from core.evaluation.thresholds import contamination_threshold
-from core.hyperparameters import configured, hyperparameters, params
+from core.spec.hyperparameters import configured, hyperparameters, params
+from core.tasks.anomalies.run import detectors
 from tests.conftest import ROOT
 
 EVERY_DETECTOR = pytest.mark.parametrize("cls", detectors().values(), ids=detectors().keys())
@@ -134,7 +134,7 @@ def test_scores_do_not_depend_on_the_unit(sample: Dataset) -> None:
 def test_an_unknown_entity_is_refused_by_name(sample: Dataset) -> None:
     known = sample.select([sample.entities[0]])
     model = RowModel(detectors()["isolation-forest"](), COMPARISONS["calendar"]()).fit(known)
-    with pytest.raises(BadData, match=sample.entities[1]):
+    with pytest.raises(DataError, match=sample.entities[1]):
         model.score(model.ready(sample.select([sample.entities[1]])))
 
 
@@ -168,13 +168,13 @@ def test_contamination_flags_its_share(scores: np.ndarray, contamination: float)
 
 @pytest.mark.parametrize("scores", [np.full(7, 0.5), np.zeros(0), np.array([1.0])])
 def test_constant_scores_are_refused(scores: np.ndarray) -> None:
-    with pytest.raises(BadData, match="same score"):
+    with pytest.raises(DataError, match="same score"):
         contamination_threshold(scores, 0.1)
 
 
 @pytest.mark.parametrize("contamination", [0.0, -0.1, 0.51, float("nan")])
 def test_a_share_outside_its_bounds_is_refused(contamination: float) -> None:
-    with pytest.raises(BadOption, match="contamination"):
+    with pytest.raises(OptionError, match="contamination"):
         contamination_threshold(np.arange(10.0), contamination)
 
 
@@ -199,7 +199,7 @@ def test_text_becomes_the_type_of_the_field(text: str, value: object) -> None:
     ],
 )
 def test_a_wrong_setting_is_refused_by_name(chosen: dict[str, str], words: str) -> None:
-    with pytest.raises(BadOption, match=words):
+    with pytest.raises(OptionError, match=words):
         configured(detectors()["isolation-forest"], chosen)
 
 
@@ -213,7 +213,7 @@ def test_the_detector_of_the_readme_keeps_the_contract(features: np.ndarray) -> 
     exec(
         "from dataclasses import dataclass\nfrom typing import Self\nfrom sklearn import neighbors\n"
         "from core.detectors.base import Detector, Floats\n"
-        "from core.hyperparameters import hyperparameter, params\nfrom core.text import N_\n" + code,
+        "from core.spec.hyperparameters import hyperparameter, params\nfrom core.messages import N_\n" + code,
         scope,
     )
     detector = scope["LocalOutlierFactor"]().fit(features)

@@ -8,14 +8,15 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy import stats
 
-from core.analyses.anomalies import apply_model, detect, detectors
-from core.analyses.clusters import cluster, clusterers
-from core.analyses.drift import ALL, compare, compared, training_data
-from core.analyses.selection import Selection
+from core.actor import Actor
 from core.data.dataset import Dataset
-from core.errors import BadData, NotOnRecord
+from core.errors import DataError, NotFoundError
 from core.evaluation.drift import BINS, adjusted, ks, ks_p_values, level, psi, psi_by_chance
-from core.run import Actor, Workplace
+from core.operations.drift import ALL, compare, compared, training_data
+from core.tasks.anomalies.run import apply_model, detect, detectors
+from core.tasks.clusters.run import cluster, clusterers
+from core.tasks.selection import Selection
+from core.workspace import Workspace
 
 BY = Actor("ada", "tests")
 FEW = settings(max_examples=60, deadline=None)
@@ -136,49 +137,51 @@ def test_without_common_entities_all_rows_are_compared() -> None:
 
 
 def test_too_many_pairs_are_compared_together(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("core.analyses.drift.MOST_PAIRS", 3)
+    monkeypatch.setattr("core.operations.drift.MOST_PAIRS", 3)
     assert compared(dataset(), dataset()).together
 
 
 def test_what_cannot_be_compared_says_why() -> None:
     other = dataset()
-    with pytest.raises(BadData, match=r"columns that it has not \(flow\)"):
+    with pytest.raises(DataError, match=r"columns that it has not \(flow\)"):
         compared(dataset(), other.replace(frame=other.frame[["load"]]))
-    with pytest.raises(BadData, match="it is in kWh, and the model learnt from MWh"):
+    with pytest.raises(DataError, match="it is in kWh, and the model learnt from MWh"):
         compared(dataset(), other.replace(unit="kWh"))
 
 
-def test_a_model_is_compared_with_the_rows_it_learnt_from(place: Workplace) -> None:
+def test_a_model_is_compared_with_the_rows_it_learnt_from(place: Workspace) -> None:
     fitted = dataset()
     place.datasets.save(fitted)
     part = Selection(("south",), None, pd.Timestamp("2025-05-01"))
-    _, run = detect(fitted, detectors()["isolation-forest"](), compare_with="entity", at=place, by=BY, selection=part)
+    _, run = detect(
+        fitted, detectors()["isolation-forest"](), compare_with="entity", workspace=place, actor=BY, selection=part
+    )
     learnt = training_data(run.id, place)
     assert (learnt.entities, learnt.time.max()) == (["south"], pd.Timestamp("2025-05-01"))
-    _, applied = apply_model(fitted, run.id, at=place, by=BY, selection=Selection(("south",)))
+    _, applied = apply_model(fitted, run.id, workspace=place, actor=BY, selection=Selection(("south",)))
     assert len(training_data(applied.id, place)) == len(learnt), (
         "a run that applied a model leads to the one that fitted it"
     )
 
-    found = compare(run.id, dataset(shift=10.0), at=place, by=BY)
+    found = compare(run.id, dataset(shift=10.0), workspace=place, actor=BY)
     assert found.table.iloc[0]["column"] == "flow"
     event = place.events.read()[-1]
     assert (event.event, event.status, event.details.inputs["run"]) == ("drift_check", "completed", run.id)
     assert event.details.inputs["levels"] == {"major": 1, "stable": 1}
 
 
-def test_clusters_learnt_from_their_selection(place: Workplace, sample: Dataset) -> None:
+def test_clusters_learnt_from_their_selection(place: Workspace, sample: Dataset) -> None:
     place.datasets.save(sample)
     part = Selection((sample.entities[0],))
-    _, run = cluster(sample, clusterers()["kmeans"](), selection=part, at=place, by=BY)
+    _, run = cluster(sample, clusterers()["kmeans"](), selection=part, workspace=place, actor=BY)
     assert training_data(run.id, place).entities == [sample.entities[0]]
 
 
-def test_data_that_are_gone_say_so(place: Workplace) -> None:
+def test_data_that_are_gone_say_so(place: Workspace) -> None:
     fitted = dataset()
-    _, run = detect(fitted, detectors()["isolation-forest"](), compare_with="entity", at=place, by=BY)
-    with pytest.raises(NotOnRecord, match=r"learnt from \(a\.csv\) are not stored here any more"):
-        compare(run.id, dataset(), at=place, by=BY)
+    _, run = detect(fitted, detectors()["isolation-forest"](), compare_with="entity", workspace=place, actor=BY)
+    with pytest.raises(NotFoundError, match=r"learnt from \(a\.csv\) are not stored here any more"):
+        compare(run.id, dataset(), workspace=place, actor=BY)
     assert place.events.read()[-1].status == "failed"
-    with pytest.raises(NotOnRecord):
+    with pytest.raises(NotFoundError):
         training_data("0" * 32, place)

@@ -19,14 +19,16 @@ from typing import Any
 
 import pytest
 
-from core.delivery import DELIVERIES
-from core.errors import Unreachable
-from core.run import Actor, Workplace, recorded
+from core.actor import Actor
+from core.errors import ServiceUnavailableError
+from core.outbox import DELIVERIES
+from core.runs.tracked_run import recorded
 from core.settings import ROOT, Settings
-from core.stores.event_backlog import LINES, Backlog
-from core.stores.event_index import MAPPING, STREAM, document, event_of
-from core.stores.event_stream import EventStream, Pause
-from core.stores.events import Details, EntityCount, Event, Events
+from core.storage.events.cursor import LINES, Backlog
+from core.storage.events.elasticsearch import EventStream, Pause
+from core.storage.events.es_mapping import MAPPING, STREAM, document, event_of
+from core.storage.events.log import Details, EntityCount, Event, Events
+from core.workspace import Workspace
 from mlflow_utils.tracking import Tracking
 from tests.conftest import free_port
 from tests.elastic_stub import Stub, stub
@@ -36,7 +38,7 @@ START = datetime(2026, 11, 1, tzinfo=UTC)
 SHIP = """
 import sys
 from pathlib import Path
-from core.stores.event_stream import EventStream
+from core.storage.events.elasticsearch import EventStream
 stream = EventStream(Path(sys.argv[1]), sys.argv[2])
 while stream.backlog():
     stream.try_again()
@@ -151,7 +153,7 @@ def test_what_is_read_back_is_what_was_written(server: Running, tmp_path: Path) 
 
 
 def test_reading_pages_and_is_capped(server: Running, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("core.stores.event_stream.PAGE", 7)
+    monkeypatch.setattr("core.storage.events.elasticsearch.PAGE", 7)
     log = Events(tmp_path / "events")
     for number in range(30):  # many at the same moment: pages must not skip any of them
         log.add(event(number, timestamp=START + timedelta(milliseconds=number // 10)))
@@ -219,7 +221,7 @@ def test_a_backlog_outlives_a_server_that_is_away(tmp_path: Path) -> None:
     assert stream.ship() == 0
     assert "onnection" in stream.last_error
     assert stream.backlog() == 600
-    with pytest.raises(Unreachable, match="Elasticsearch does not answer"):
+    with pytest.raises(ServiceUnavailableError, match="Elasticsearch does not answer"):
         stream.check()
     try:
         server.start()
@@ -245,7 +247,7 @@ def test_a_server_that_hangs_costs_little(server: Running, tmp_path: Path) -> No
         for ask in (stream.check, stream.read):
             stream.try_again()
             began = time.monotonic()
-            with pytest.raises(Unreachable):
+            with pytest.raises(ServiceUnavailableError):
                 ask()
             assert time.monotonic() - began < 2
         began = time.monotonic()
@@ -373,7 +375,7 @@ def test_an_address_that_is_none_is_told(tmp_path: Path) -> None:
     stream = EventStream(log.folder, "localhost")
     assert stream.ship() == 0
     assert "scheme" in stream.last_error
-    with pytest.raises(Unreachable, match="scheme"):
+    with pytest.raises(ServiceUnavailableError, match="scheme"):
         stream.check()
 
 
@@ -482,18 +484,18 @@ def test_settings_make_the_stream(tmp_path: Path) -> None:
 
 def test_delivery_ships(faulty: Stub, tmp_path: Path) -> None:
     written(tmp_path / "events", 3)
-    at = Workplace.below(
+    at = Workspace.below(
         tmp_path,
         Tracking("sqlite://", None, tmp_path / "runs"),
         event_stream=EventStream(tmp_path / "events", faulty.url),
     )
     assert DELIVERIES["events"](at) == 3
-    assert DELIVERIES["events"](Workplace.below(tmp_path, at.tracking)) == 0
+    assert DELIVERIES["events"](Workspace.below(tmp_path, at.tracking)) == 0
 
 
 def test_recording_never_waits_for_elasticsearch(tmp_path: Path) -> None:
     dead = EventStream(tmp_path / "events", f"http://127.0.0.1:{free_port()}")
-    at = Workplace.below(tmp_path, Tracking("sqlite://", None, tmp_path / "runs"), event_stream=dead)
+    at = Workspace.below(tmp_path, Tracking("sqlite://", None, tmp_path / "runs"), event_stream=dead)
     began = time.monotonic()
     with recorded("data_load", Actor("ada"), at):
         pass
@@ -506,10 +508,10 @@ def test_no_secret_no_place_no_private_text_is_sent_or_logged(
 ) -> None:
     monkeypatch.setenv("ELASTIC_PASSWORD", "elastic-hunter2")
     given = Settings(_env_file=None)
-    for module in ("core.run", "core.stores.event_stream"):
+    for module in ("core.runs.tracked_run", "core.storage.events.elasticsearch"):
         monkeypatch.setattr(f"{module}.settings", lambda: given)
     stream = EventStream(tmp_path / "events", server.url, "vigie", "elastic-hunter2")
-    at = Workplace.below(
+    at = Workspace.below(
         tmp_path, Tracking("sqlite://", None, tmp_path / "runs"), user_key="k" * 40, event_stream=stream
     )
     hostile = {
@@ -527,7 +529,7 @@ def test_no_secret_no_place_no_private_text_is_sent_or_logged(
         raise ValueError("no way in: postgresql://vigie:hunter2-e@db/vigie with elastic-hunter2")
     stream.ship()
     server.freeze()
-    with pytest.raises(Unreachable):
+    with pytest.raises(ServiceUnavailableError):
         stream.check()
     server.thaw()
     [sent] = stored(server.url)
@@ -544,7 +546,7 @@ def test_no_secret_no_place_no_private_text_is_sent_or_logged(
 
 
 def test_private_names_in_lists_are_removed(tmp_path: Path) -> None:
-    at = Workplace.below(tmp_path, Tracking("sqlite://", None, tmp_path / "runs"))
+    at = Workspace.below(tmp_path, Tracking("sqlite://", None, tmp_path / "runs"))
     with recorded("data_load", Actor("ada"), at, list=[{"secret": "hunter2"}]):
         pass
     assert "hunter2" not in next(at.events.folder.glob("*.jsonl")).read_text()

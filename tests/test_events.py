@@ -14,17 +14,19 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from core.actor import Actor
 from core.data.dataset import Dataset
-from core.run import Actor, Run, Workplace, recorded, tracked_run
+from core.runs.tracked_run import Run, recorded, tracked_run
 from core.settings import ROOT
-from core.stores.events import Details, Event, Events, schema
+from core.storage.events.log import Details, Event, Events, schema
+from core.workspace import Workspace
 from mlflow_utils.tracking import Tracking
 
 BY = Actor("ada", "Vigie test")
 APPEND = """
 import sys
 from pathlib import Path
-from core.stores.events import Event, Events
+from core.storage.events.log import Event, Events
 log = Events(Path(sys.argv[1]))
 for number in range(500):
     log.add(Event(event=f"{sys.argv[2]} {number}", status="completed", log_level="INFO", response_time=0,
@@ -189,8 +191,8 @@ def tracking(tmp_path_factory: pytest.TempPathFactory) -> Tracking:
 
 
 @pytest.fixture
-def at(tracking: Tracking, tmp_path: Path) -> Workplace:
-    return Workplace.below(tmp_path, tracking)
+def at(tracking: Tracking, tmp_path: Path) -> Workspace:
+    return Workspace.below(tmp_path, tracking)
 
 
 @pytest.fixture(scope="module")
@@ -220,7 +222,7 @@ def end(run: Run, error: BaseException | None) -> None:
     ids=["completed", "failed", "interrupted", "ended"],
 )
 def test_a_run_is_one_event_and_one_run_in_mlflow(
-    at: Workplace,
+    at: Workspace,
     dataset: Dataset,
     request: pytest.FixtureRequest,
     error: BaseException | None,
@@ -267,7 +269,7 @@ def test_a_run_is_one_event_and_one_run_in_mlflow(
     [(None, "completed"), (ValueError("bad file"), "failed"), (KeyboardInterrupt(), "interrupted")],
     ids=["completed", "failed", "interrupted"],
 )
-def test_an_action_without_a_model_is_one_event(at: Workplace, error: BaseException | None, status: str) -> None:
+def test_an_action_without_a_model_is_one_event(at: Workspace, error: BaseException | None, status: str) -> None:
     caught = None
     try:
         with recorded("data_load", BY, at, files=["a.csv"]) as inputs:
@@ -287,7 +289,7 @@ def test_a_log_that_cannot_be_written_costs_no_result(
     tracking: Tracking, dataset: Dataset, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     (tmp_path / "file").write_text("in the way")
-    at = replace(Workplace.below(tmp_path, tracking), events=Events(tmp_path / "file" / "events"))
+    at = replace(Workspace.below(tmp_path, tracking), events=Events(tmp_path / "file" / "events"))
     with tracked_run("no log", "isolation-forest", {}, dataset, BY, at) as run:
         end(run, None)
     assert (run.status, run.delivered) == ("completed", True)

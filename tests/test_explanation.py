@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from core.data.interpretation import root_causes
-from core.errors import BadData
+from core.errors import DataError
 from core.evaluation.explanation import (
     chance_hit_rate,
     explanation_card,
@@ -68,7 +68,7 @@ def test_causes_are_ranked_by_their_mean_share() -> None:
 
 @pytest.mark.parametrize(("start", "stop"), [(2, 2), (-1, 2), (0, 5), (3, 1)])
 def test_an_event_has_rows(start: int, stop: int) -> None:
-    with pytest.raises(BadData, match=f"Rows {start} to {stop} are not among the 4"):
+    with pytest.raises(DataError, match=f"Rows {start} to {stop} are not among the 4"):
         ranked_causes(np.zeros((4, 2)), start, stop)
 
 

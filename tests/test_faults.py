@@ -15,9 +15,12 @@ import pytest
 from mlflow import MlflowClient
 
 from benchmarks.faults import LONGEST_WAIT, Services, client, events_of, feedback_of, played, runs_of, services, waiting
+from core.actor import Actor
 from core.data.dataset import Dataset
 from core.errors import VigieError
-from core.run import Actor, Run, Workplace, past_run, tracked_run
+from core.runs.stored_runs import load_run
+from core.runs.tracked_run import Run, tracked_run
+from core.workspace import Workspace
 from mlflow_utils.tracking import Tracking
 from tests.conftest import deliver, free_port
 from tests.servers import Running
@@ -27,7 +30,7 @@ BY = Actor("alice", "tests")
 ACTIONS = 40
 
 
-def record(number: int, dataset: Dataset, at: Workplace, task: str = "tests") -> Run:
+def record(number: int, dataset: Dataset, at: Workspace, task: str = "tests") -> Run:
     """One small run."""
     with tracked_run(task, "Nothing", {"number": number}, dataset, BY, at) as run:
         run.metrics["number"] = number
@@ -46,10 +49,10 @@ def up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Services]:
 
 
 @pytest.fixture
-def at(up: Services, tmp_path: Path) -> Workplace:
+def at(up: Services, tmp_path: Path) -> Workspace:
     tracking = Tracking(up.mlflow.url, None, tmp_path / "runs")
     tracking.warm()
-    return Workplace.below(tmp_path, tracking)
+    return Workspace.below(tmp_path, tracking)
 
 
 def numbers(up: Services, task: str) -> list[int]:
@@ -64,7 +67,7 @@ def numbers(up: Services, task: str) -> list[int]:
 @pytest.mark.parametrize("fault", ["killed", "frozen"])
 @pytest.mark.parametrize("service", ["mlflow", "postgres", "gcs"])
 def test_runs_wait_for_what_is_away_and_are_delivered_once(
-    service: str, fault: str, up: Services, at: Workplace, sample: Dataset
+    service: str, fault: str, up: Services, at: Workspace, sample: Dataset
 ) -> None:
     server: Running = getattr(up, service)
     task = f"{service} {fault}"
@@ -82,20 +85,20 @@ def test_runs_wait_for_what_is_away_and_are_delivered_once(
         waits.append(time.perf_counter() - began - run_too.seconds)
         assert not run_too.delivered
     assert len(at.tracking.spool.waiting()) == 4
-    assert past_run(run.id, at).files.joinpath("note.txt").read_text() == "1"
+    assert load_run(run.id, at).files.joinpath("note.txt").read_text() == "1"
     server.start() if fault == "killed" else server.thaw()
     deliver(at)
     assert numbers(up, task) == [0, 1, 2, 3, 4]
     assert max(waits) < LONGEST_WAIT
 
 
-def test_figures_do_not_wait_for_files(up: Services, at: Workplace, sample: Dataset) -> None:
+def test_figures_do_not_wait_for_files(up: Services, at: Workspace, sample: Dataset) -> None:
     up.gcs.kill()
     run = record(1, sample, at, "figures")
     record(2, sample, at, "figures")
     at.tracking.settle(30)
     at.tracking.replay()
-    found = MlflowClient(up.mlflow.url).get_run(past_run(run.id, at).record.run_id)
+    found = MlflowClient(up.mlflow.url).get_run(load_run(run.id, at).record.run_id)
     assert (found.data.metrics["number"], found.info.status) == (1, "FINISHED")
     assert len(at.tracking.spool.waiting()) == 2
     assert at.tracking.spool.last_error() != ""
@@ -106,7 +109,7 @@ def test_figures_do_not_wait_for_files(up: Services, at: Workplace, sample: Data
 
 
 def test_a_server_that_answers_a_question_late_does_not_make_two_runs(
-    up: Services, at: Workplace, sample: Dataset
+    up: Services, at: Workspace, sample: Dataset
 ) -> None:
     """It hangs after it was asked to make the run, and answers when everybody has given up."""
     tracking, asked = at.tracking, threading.Event()
@@ -132,10 +135,10 @@ def test_a_server_that_answers_a_question_late_does_not_make_two_runs(
     assert numbers(up, "late") == [1]
     with tracking.spool._connection() as connection:
         assert connection.execute("SELECT times FROM asked").fetchall() != [(0,)]
-    assert past_run(run.id, at).record.run_id in {each.info.run_id for each in _all(up, "late")}
+    assert load_run(run.id, at).record.run_id in {each.info.run_id for each in _all(up, "late")}
 
 
-def test_two_runs_of_one_key_become_one(up: Services, at: Workplace, sample: Dataset) -> None:
+def test_two_runs_of_one_key_become_one(up: Services, at: Workspace, sample: Dataset) -> None:
     run = record(1, sample, at, "twins")
     deliver(at)
     mlflow = MlflowClient(up.mlflow.url)
@@ -156,7 +159,7 @@ def _all(up: Services, task: str) -> list:  # type: ignore[type-arg]
     return list(mlflow.search_runs([experiment.experiment_id])) if experiment else []
 
 
-def test_a_run_that_mlflow_refuses_is_in_nobodys_way(up: Services, at: Workplace, sample: Dataset) -> None:
+def test_a_run_that_mlflow_refuses_is_in_nobodys_way(up: Services, at: Workspace, sample: Dataset) -> None:
     with tracked_run("refused", "Nothing", {"number": 0, "x" * 300: 1}, sample, BY, at) as run:
         run.metrics["number"] = 0
     for number in (1, 2):
@@ -194,20 +197,20 @@ def fill(disk: Path) -> Path:
     return ballast
 
 
-def _fill_in_the_middle(at: Workplace, dataset: Dataset) -> None:
+def _fill_in_the_middle(at: Workspace, dataset: Dataset) -> None:
     with tracked_run("tests", "Nothing", {"number": 1}, dataset, BY, at) as run:
         fill(at.datasets.folder.parent)
         (run.folder / "note.txt").write_text("1" * 10_000)
 
 
 def test_a_full_disk_is_said_and_harms_nothing(small_disk: Path, sample: Dataset) -> None:
-    at = Workplace.below(small_disk, Tracking(f"http://127.0.0.1:{free_port()}", None, small_disk / "runs"))
+    at = Workspace.below(small_disk, Tracking(f"http://127.0.0.1:{free_port()}", None, small_disk / "runs"))
     kept = record(0, sample, at)
     with pytest.raises(VigieError, match="full"):
         _fill_in_the_middle(at, sample)
     with pytest.raises(VigieError, match="full"):
         record(2, sample, at)
-    assert past_run(kept.id, at).files.joinpath("note.txt").read_text() == "0"
+    assert load_run(kept.id, at).files.joinpath("note.txt").read_text() == "0"
     assert Tracking(at.tracking.uri, None, small_disk / "runs").spool.find(kept.key) is not None, "a new process starts"
 
     (small_disk / "ballast").unlink()
@@ -218,11 +221,11 @@ def test_a_full_disk_is_said_and_harms_nothing(small_disk: Path, sample: Dataset
 
 
 def test_an_answer_that_was_found_before_the_disk_was_full_is_there(small_disk: Path, sample: Dataset) -> None:
-    at = Workplace.below(small_disk, Tracking(f"http://127.0.0.1:{free_port()}", None, small_disk / "runs"))
+    at = Workspace.below(small_disk, Tracking(f"http://127.0.0.1:{free_port()}", None, small_disk / "runs"))
     with tracked_run("tests", "Nothing", {"number": 1}, sample, BY, at) as run:
         (run.folder / "note.txt").write_text("the answer")
         ballast = fill(small_disk)
-    assert past_run(run.id, at).files.joinpath("note.txt").read_text() == "the answer"
+    assert load_run(run.id, at).files.joinpath("note.txt").read_text() == "the answer"
     ballast.unlink()
     at.tracking.replay()
     [found] = at.tracking.spool.waiting()

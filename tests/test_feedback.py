@@ -21,25 +21,26 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from core.analyses import feedback as said
-from core.analyses import verdict_threshold
-from core.analyses.anomalies import apply_model, detect, detection_of, detectors
-from core.analyses.labels import labelled, labels
-from core.analyses.sequence_plan import Asked, Plan
-from core.analyses.sequences import apply_model as apply_sequences
-from core.analyses.sequences import detectors as sequence_detectors
-from core.analyses.sequences import sequences_of, train
+from core.actor import Actor
 from core.data.dataset import Dataset
-from core.data.loading import load
-from core.delivery import DELIVERIES
-from core.errors import BadInput, NotOnRecord, Unreachable
+from core.data.ingest.loading import load
+from core.errors import InputError, NotFoundError, ServiceUnavailableError
 from core.evaluation.alarm_rates import wilson
 from core.evaluation.verdicts import Judged, Precision, best_cut, majority
 from core.exports import FORMULA, as_csv
-from core.run import Actor, Workplace
+from core.operations import feedback as said
+from core.operations import threshold_from_feedback
+from core.operations.feedback_labels import labelled, labels
+from core.outbox import DELIVERIES
 from core.settings import Settings
-from core.stores.feedback import KEY, LONGEST_COMMENT, Feedback, FeedbackStore, schema
-from core.stores.objects import Bucket
+from core.storage.feedback import KEY, LONGEST_COMMENT, Feedback, FeedbackStore, schema
+from core.storage.s3 import Bucket
+from core.tasks.anomalies.run import apply_model, detect, detection_of, detectors
+from core.tasks.sequences.config import Asked, Plan
+from core.tasks.sequences.run import apply_model as apply_sequences
+from core.tasks.sequences.run import detectors as sequence_detectors
+from core.tasks.sequences.run import sequences_of, train
+from core.workspace import Workspace
 from tests.conftest import ROOT
 from tests.servers import S3_SECRET, S3_USER, Running, s3, s3_client
 from tests.test_sequences import several
@@ -131,7 +132,7 @@ def test_what_is_no_record_is_left_out(tmp_path: Path, caplog: pytest.LogCapture
 def test_a_full_disk_leaves_nothing_half(tmp_path: Path) -> None:
     """A file-size limit is the nearest thing to a full disk that needs no root."""
     code = (
-        "import resource, signal, sys; from pathlib import Path; from core.stores.feedback import *\n"
+        "import resource, signal, sys; from pathlib import Path; from core.storage.feedback import *\n"
         "store = FeedbackStore(Path(sys.argv[1])); signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (50, 50))\n"
         "try: store.add(Feedback(user='bob', page='x'))\n"
@@ -216,7 +217,7 @@ def test_a_hanging_store_delays_nothing(store: FeedbackStore, server: Running) -
         assert store.backlog() == 2
         assert "no answer" in store.last_error
         assert [each.id for each in store.read()][-2:] == [one.id, two.id]
-        with pytest.raises(Unreachable):
+        with pytest.raises(ServiceUnavailableError):
             store.check()
     finally:
         server.thaw()
@@ -261,7 +262,7 @@ def warm(store: FeedbackStore) -> None:
 def test_a_bucket_that_is_not_there_is_told(tmp_path: Path, bucket: Bucket) -> None:
     store = FeedbackStore(tmp_path / "feedback", replace(bucket, name="no-such-bucket"))
     warm(store)
-    with pytest.raises(Unreachable, match="There is no bucket no-such-bucket"):
+    with pytest.raises(ServiceUnavailableError, match="There is no bucket no-such-bucket"):
         store.check()
     assert "S3_BUCKET_NAME" in store.last_error
 
@@ -283,7 +284,7 @@ def test_what_an_operator_can_mend_is_told(tmp_path: Path, bucket: Bucket, wrong
     assert words in store.last_error
     assert words in str(store.add(record()).problem), "while it is not asked again, the reason stays"
     assert S3_SECRET not in store.last_error + repr(store.bucket)
-    with pytest.raises(Unreachable, match=words.split()[-1]):
+    with pytest.raises(ServiceUnavailableError, match=words.split()[-1]):
         store.check()
     mended = FeedbackStore(tmp_path / "feedback", bucket)
     assert mended.send() == 2
@@ -348,7 +349,7 @@ KILLED = """
 import sys, time
 from pathlib import Path
 from core.stores import feedback
-from core.stores.objects import Bucket
+from core.storage.s3 import Bucket
 class Slow(Bucket):
     def put(self, key, body):
         super().put(key, body)
@@ -383,7 +384,7 @@ def test_two_processes_send_the_same(store: FeedbackStore, server: Running, buck
     for _ in range(20):
         offline.add(record())
     code = (
-        "import sys; from pathlib import Path; from core.stores.feedback import *; "
+        "import sys; from pathlib import Path; from core.storage.feedback import *; "
         "FeedbackStore(Path(sys.argv[1]), Bucket(*sys.argv[2:])).send()"
     )
     arguments = [str(tmp_path / "feedback"), NAME, "eu-west-3", server.url, S3_USER, S3_SECRET]
@@ -424,7 +425,7 @@ def test_what_others_sent_is_fetched_and_checked(
     assert caplog.text.count("is no record of feedback") == 2, "what is no record is fetched once"
 
 
-def test_delivery_sends(place: Workplace, bucket: Bucket, server: Running) -> None:
+def test_delivery_sends(place: Workspace, bucket: Bucket, server: Running) -> None:
     at = replace(place, feedback=FeedbackStore(place.feedback.folder, bucket))
     FeedbackStore(place.feedback.folder, replace(bucket, endpoint="http://127.0.0.1:1")).add(record())
     assert DELIVERIES["feedback"](at) == 1
@@ -435,21 +436,23 @@ def test_delivery_sends(place: Workplace, bucket: Bucket, server: Running) -> No
 
 
 @pytest.fixture
-def scored(place: Workplace, sample: Dataset) -> str:
+def scored(place: Workspace, sample: Dataset) -> str:
     """A run of anomalies."""
     small = sample.select(sample.entities[:2])
     place.datasets.save(small)
-    return detect(small, detectors()["isolation-forest"](n_estimators=10), compare_with="entity", at=place, by=BY)[1].id
+    return detect(
+        small, detectors()["isolation-forest"](n_estimators=10), compare_with="entity", workspace=place, actor=BY
+    )[1].id
 
 
-def judge(at: Workplace, run: str, place: int, verdict: str, user: str = "bob") -> None:
+def judge(at: Workspace, run: str, place: int, verdict: str, user: str = "bob") -> None:
     row = said.row_of(detection_of(run, at).rows.loc[place, ["entity", "time", "score"]].to_dict())
-    said.give(said.Said("anomalies", run, row, verdict), at=at, by=Actor(user, "tests"))  # type: ignore[arg-type]
+    said.give(said.Said("anomalies", run, row, verdict), workspace=at, actor=Actor(user, "tests"))  # type: ignore[arg-type]
 
 
-def test_what_is_given_knows_its_run(place: Workplace, scored: str) -> None:
+def test_what_is_given_knows_its_run(place: Workspace, scored: str) -> None:
     at = replace(place, user_key="a long random text")
-    said.give(said.Said("anomalies", scored, None, None, 5, "  fine  "), at=at, by=BY)
+    said.give(said.Said("anomalies", scored, None, None, 5, "  fine  "), workspace=at, actor=BY)
     [found] = at.feedback.read()
     assert (found.model, found.rating, found.comment, found.user) == ("IsolationForest", 5, "fine", at.known_as("bob"))
     assert "bob" not in found.model_dump_json()
@@ -470,14 +473,14 @@ def test_what_is_given_knows_its_run(place: Workplace, scored: str) -> None:
         ({"comment": "x" * (LONGEST_COMMENT + 1)}, "2,001 characters; at most 2,000"),
     ],
 )
-def test_what_cannot_be_accepted_is_told(place: Workplace, what: dict[str, str], words: str) -> None:
-    with pytest.raises(BadInput, match=words):
-        said.give(said.Said("Vigie", **what), at=place, by=BY)  # type: ignore[arg-type]
+def test_what_cannot_be_accepted_is_told(place: Workspace, what: dict[str, str], words: str) -> None:
+    with pytest.raises(InputError, match=words):
+        said.give(said.Said("Vigie", **what), workspace=place, actor=BY)  # type: ignore[arg-type]
     assert not place.feedback.read()
 
 
-def test_a_run_that_is_gone_is_no_reason_to_lose_what_was_said(place: Workplace) -> None:
-    said.give(said.Said("anomalies", "f" * 32, {"entity": "a"}, "true_alarm"), at=place, by=BY)
+def test_a_run_that_is_gone_is_no_reason_to_lose_what_was_said(place: Workspace) -> None:
+    said.give(said.Said("anomalies", "f" * 32, {"entity": "a"}, "true_alarm"), workspace=place, actor=BY)
     assert place.feedback.read()[0].run_id == "f" * 32
 
 
@@ -500,7 +503,7 @@ def test_majority(voices: list[str], agreed: str) -> None:
     assert majority(voices) == agreed
 
 
-def test_a_person_has_one_voice_a_row_and_the_latest_wins(place: Workplace, scored: str) -> None:
+def test_a_person_has_one_voice_a_row_and_the_latest_wins(place: Workspace, scored: str) -> None:
     for verdict, user in (
         ("true_alarm", "bob"),
         ("false_alarm", "bob"),
@@ -532,7 +535,7 @@ def test_precision_has_an_interval() -> None:
 # ---- labels ---------------------------------------------------------------------------------------------------------
 
 
-def test_labels_of_rows(place: Workplace, scored: str) -> None:
+def test_labels_of_rows(place: Workspace, scored: str) -> None:
     for number, verdict in enumerate(["true_alarm", "false_alarm", "true_alarm", "unsure"]):
         judge(place, scored, number, verdict)
     table = labels(place.feedback.read(), place)
@@ -540,10 +543,12 @@ def test_labels_of_rows(place: Workplace, scored: str) -> None:
     assert set(table["run"]) == {scored}
 
 
-def test_labelled_data_are_read_back_by_the_readers(place: Workplace, sample: Dataset, tmp_path: Path) -> None:
+def test_labelled_data_are_read_back_by_the_readers(place: Workspace, sample: Dataset, tmp_path: Path) -> None:
     small = sample.select(sample.entities[:2])
     place.datasets.save(small)
-    found, run = detect(small, detectors()["isolation-forest"](n_estimators=10), compare_with="entity", at=place, by=BY)
+    found, run = detect(
+        small, detectors()["isolation-forest"](n_estimators=10), compare_with="entity", workspace=place, actor=BY
+    )
     for number, verdict in enumerate(["true_alarm", "false_alarm", "true_alarm", "unsure"]):
         judge(place, run.id, number, verdict)
     (tmp_path / "labelled.csv").write_bytes(as_csv(labelled(small, place.feedback.read(), place)))
@@ -554,13 +559,18 @@ def test_labelled_data_are_read_back_by_the_readers(place: Workplace, sample: Da
     assert marked == {(str(row.entity), row.time) for row in found.rows.loc[[0, 2]].itertuples()}
 
 
-def test_labels_of_events_are_their_rows(place: Workplace) -> None:
+def test_labels_of_events_are_their_rows(place: Workspace) -> None:
     found, run = train(
-        several(2), sequence_detectors()["pca-residual"](), Plan(), Asked("contamination", 0.1), at=place, by=BY
+        several(2),
+        sequence_detectors()["pca-residual"](),
+        Plan(),
+        Asked("contamination", 0.1),
+        workspace=place,
+        actor=BY,
     )
     event = found.events.iloc[0]
     row = said.row_of({"entity": event["entity"], "time": event["start"], "end": event["end"], "score": event["peak"]})
-    said.give(said.Said("sequences", run.id, row, "true_alarm"), at=place, by=BY)
+    said.give(said.Said("sequences", run.id, row, "true_alarm"), workspace=place, actor=BY)
     table = labels(place.feedback.read(), place)
     assert len(table) == event["last"] - event["first"] + 1
     assert table["score"].max() == pytest.approx(event["peak"])
@@ -643,12 +653,12 @@ def test_ties_change_least_and_keep_more() -> None:
     ],
 )
 def test_what_verdicts_suggest(
-    place: Workplace, scored: str, verdicts: list[str], words: str, flagged: int | None
+    place: Workspace, scored: str, verdicts: list[str], words: str, flagged: int | None
 ) -> None:
     for number, verdict in enumerate(verdicts):
         judge(place, scored, number, verdict)
-    found = verdict_threshold.alarms(scored, place)
-    suggested = verdict_threshold.proposal(found)
+    found = threshold_from_feedback.alarms(scored, place)
+    suggested = threshold_from_feedback.proposal(found)
     assert suggested is not None
     assert words in str(suggested.reason)
     now = found.flagged(found.threshold)
@@ -656,12 +666,12 @@ def test_what_verdicts_suggest(
     assert len(found.removed(suggested.cut.threshold)) == now - found.flagged(suggested.cut.threshold)
 
 
-def test_nobody_is_sure(place: Workplace, scored: str) -> None:
+def test_nobody_is_sure(place: Workspace, scored: str) -> None:
     judge(place, scored, 0, "unsure")
-    assert verdict_threshold.proposal(verdict_threshold.alarms(scored, place)) is None
+    assert threshold_from_feedback.proposal(threshold_from_feedback.alarms(scored, place)) is None
 
 
-def test_scores_of_records_are_not_believed(place: Workplace, scored: str) -> None:
+def test_scores_of_records_are_not_believed(place: Workspace, scored: str) -> None:
     """Whoever may write to the bucket could claim any score, and any row."""
     top = detection_of(scored, place).rows.iloc[0]
     said.give(
@@ -671,66 +681,66 @@ def test_scores_of_records_are_not_believed(place: Workplace, scored: str) -> No
             said.row_of({"entity": top["entity"], "time": top["time"], "score": 1e9}),
             "false_alarm",
         ),
-        at=place,
-        by=BY,
+        workspace=place,
+        actor=BY,
     )
     said.give(
         said.Said(
             "anomalies", scored, {"entity": "nowhere", "time": "1970-01-01T00:00:00", "score": 1e9}, "false_alarm"
         ),
-        at=place,
-        by=BY,
+        workspace=place,
+        actor=BY,
     )
-    assert verdict_threshold.alarms(scored, place).judged.scores.tolist() == [top["score"]]
+    assert threshold_from_feedback.alarms(scored, place).judged.scores.tolist() == [top["score"]]
 
 
-def test_an_accepted_threshold_is_a_new_run_whose_model_applies(place: Workplace, scored: str, sample: Dataset) -> None:
+def test_an_accepted_threshold_is_a_new_run_whose_model_applies(place: Workspace, scored: str, sample: Dataset) -> None:
     before, small = detection_of(scored, place), sample.select(sample.entities[:2])
     threshold = float(before.anomalies["score"].iloc[2])
-    made = verdict_threshold.accept(scored, threshold, at=place, by=BY)
+    made = threshold_from_feedback.accept(scored, threshold, workspace=place, actor=BY)
     after = detection_of(made, place)
     assert len(after.anomalies) == 2
     pd.testing.assert_series_equal(after.rows["score"], before.rows["score"])
     assert (after.question.judged_in, after.question.threshold) == (scored, threshold)
-    again, _ = apply_model(small, made, at=place, by=BY)
+    again, _ = apply_model(small, made, workspace=place, actor=BY)
     assert (len(again.anomalies), again.question.judged_in) == (2, scored)
     assert detection_of(scored, place).question == before.question
     event = place.events.read()[1]
     assert (event.details.inputs["threshold_from"], event.details.inputs["source_run"]) == ("verdicts", scored)
 
 
-def test_a_lower_threshold_finds_more(place: Workplace, scored: str) -> None:
+def test_a_lower_threshold_finds_more(place: Workspace, scored: str) -> None:
     before = detection_of(scored, place)
     missed = len(before.anomalies) + 4
     judge(place, scored, missed, "true_alarm")
-    found = verdict_threshold.alarms(scored, place)
-    suggested = verdict_threshold.proposal(found)
+    found = threshold_from_feedback.alarms(scored, place)
+    suggested = threshold_from_feedback.proposal(found)
     assert suggested is not None
     assert "True alarms lie below the threshold: this one flags 1" in str(suggested.reason)
-    made = verdict_threshold.accept(scored, suggested.cut.threshold, at=place, by=BY)
+    made = threshold_from_feedback.accept(scored, suggested.cut.threshold, workspace=place, actor=BY)
     assert len(detection_of(made, place).anomalies) >= missed + 1
 
 
-def test_a_threshold_of_sequences(place: Workplace) -> None:
+def test_a_threshold_of_sequences(place: Workspace) -> None:
     dataset = several(2)
     place.datasets.save(dataset)
     before, run = train(
-        dataset, sequence_detectors()["pca-residual"](), Plan(), Asked("contamination", 0.1), at=place, by=BY
+        dataset, sequence_detectors()["pca-residual"](), Plan(), Asked("contamination", 0.1), workspace=place, actor=BY
     )
     threshold = float(before.events["peak"].iloc[1])
-    made = verdict_threshold.accept(run.id, threshold, at=place, by=BY)
+    made = threshold_from_feedback.accept(run.id, threshold, workspace=place, actor=BY)
     after = sequences_of(made, place)
     assert len(after.events) == 1
     assert (after.question.method, after.question.promise) == ("verdicts", None)
     assert "chosen from verdicts on the run" in str(after.notes[0])
     np.testing.assert_array_equal(after.rows["score"], before.rows["score"])
-    assert int(after.rows["anomaly"].sum()) == verdict_threshold.alarms(run.id, place).flagged(threshold)
-    again, _ = apply_sequences(dataset, made, at=place, by=BY)
+    assert int(after.rows["anomaly"].sum()) == threshold_from_feedback.alarms(run.id, place).flagged(threshold)
+    again, _ = apply_sequences(dataset, made, workspace=place, actor=BY)
     assert (again.question.threshold, again.question.method) == (threshold, "verdicts")
 
 
-def test_what_has_no_threshold_is_told(place: Workplace, scored: str) -> None:
-    with pytest.raises(NotOnRecord):
-        verdict_threshold.alarms("f" * 32, place)
-    with pytest.raises(BadInput, match="no finite number"):
-        verdict_threshold.accept(scored, float("nan"), at=place, by=BY)
+def test_what_has_no_threshold_is_told(place: Workspace, scored: str) -> None:
+    with pytest.raises(NotFoundError):
+        threshold_from_feedback.alarms("f" * 32, place)
+    with pytest.raises(InputError, match="no finite number"):
+        threshold_from_feedback.accept(scored, float("nan"), workspace=place, actor=BY)

@@ -9,19 +9,20 @@ import pandas as pd
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from core.analyses import feedback as said
-from core.analyses.anomalies import detect, detection_of, detectors
-from core.analyses.clusters import cluster, clusterers
-from core.analyses.forecast import Plan as ForecastPlan
-from core.analyses.forecast import forecast, forecasters
-from core.analyses.sequence_plan import Asked, Plan
-from core.analyses.sequences import detectors as sequence_detectors
-from core.analyses.sequences import sequences_of, train
+from core.actor import Actor
 from core.data.dataset import Dataset
 from core.jobs.worker import Worker
-from core.run import Actor, Workplace
-from core.stores.feedback import LONGEST_COMMENT, FeedbackStore
-from core.stores.objects import Bucket
+from core.operations import feedback as said
+from core.storage.feedback import LONGEST_COMMENT, FeedbackStore
+from core.storage.s3 import Bucket
+from core.tasks.anomalies.run import detect, detection_of, detectors
+from core.tasks.clusters.run import cluster, clusterers
+from core.tasks.forecast.run import Plan as ForecastPlan
+from core.tasks.forecast.run import forecast, forecasters
+from core.tasks.sequences.config import Asked, Plan
+from core.tasks.sequences.run import detectors as sequence_detectors
+from core.tasks.sequences.run import sequences_of, train
+from core.workspace import Workspace
 from tests.conftest import answered
 from tests.test_pages import at, clicked, opened, texts  # noqa: F401
 from tests.test_sequences import several
@@ -36,18 +37,20 @@ def small(sample: Dataset) -> Dataset:
 
 
 @pytest.fixture
-def run(at: Workplace, small: Dataset) -> dict[str, str]:  # noqa: F811
+def run(at: Workspace, small: Dataset) -> dict[str, str]:  # noqa: F811
     """The address of a run with anomalies."""
-    _, run = detect(small, detectors()["isolation-forest"](n_estimators=10), compare_with="entity", at=at, by=BY)
+    _, run = detect(
+        small, detectors()["isolation-forest"](n_estimators=10), compare_with="entity", workspace=at, actor=BY
+    )
     return {"run": run.id, "dataset": at.datasets.save(small)}
 
 
-def judge(at: Workplace, run: str, verdicts: list[str], user: str = "bob") -> None:  # noqa: F811
+def judge(at: Workspace, run: str, verdicts: list[str], user: str = "bob") -> None:  # noqa: F811
     """Verdicts on the rows of a run of anomalies, from the highest score down."""
     rows = detection_of(run, at).rows
     for place, verdict in enumerate(verdicts):
         row = said.row_of(rows.loc[place, ["entity", "time", "score"]].to_dict())
-        said.give(said.Said("anomalies", run, row, verdict), at=at, by=Actor(user, "tests"))  # type: ignore[arg-type]
+        said.give(said.Said("anomalies", run, row, verdict), workspace=at, actor=Actor(user, "tests"))  # type: ignore[arg-type]
 
 
 def keyed(app: AppTest, kind: str, prefix: str) -> Any:
@@ -70,7 +73,7 @@ def table(app: AppTest, key: str) -> pd.DataFrame:
 # ---- a verdict on a row ---------------------------------------------------------------------------------------------
 
 
-def test_a_verdict_is_kept_once_and_seen_by_a_colleague(at: Workplace, run: dict[str, str]) -> None:  # noqa: F811
+def test_a_verdict_is_kept_once_and_seen_by_a_colleague(at: Workspace, run: dict[str, str]) -> None:  # noqa: F811
     app = saved(opened("analysis/anomalies.py", **run), "false_alarm", "a strike at the depot")
     assert not app.exception
     [record] = at.feedback.read()
@@ -92,7 +95,7 @@ def test_a_verdict_is_kept_once_and_seen_by_a_colleague(at: Workplace, run: dict
     assert len(at.feedback.read()) == 1, "looking again says nothing"
 
 
-def test_the_event_of_a_verdict_holds_no_comment(at: Workplace, run: dict[str, str]) -> None:  # noqa: F811
+def test_the_event_of_a_verdict_holds_no_comment(at: Workspace, run: dict[str, str]) -> None:  # noqa: F811
     saved(opened("analysis/anomalies.py", **run), "true_alarm", "call Jeanne on 0612345678")
     event = at.events.read()[-1]
     assert (event.event, event.status, event.details.inputs["run"], event.details.inputs["verdict"]) == (
@@ -104,19 +107,19 @@ def test_the_event_of_a_verdict_holds_no_comment(at: Workplace, run: dict[str, s
     assert "Jeanne" not in event.line()
 
 
-def test_nothing_is_saved_without_a_verdict(at: Workplace, run: dict[str, str]) -> None:  # noqa: F811
+def test_nothing_is_saved_without_a_verdict(at: Workspace, run: dict[str, str]) -> None:  # noqa: F811
     app = opened("analysis/anomalies.py", **run)
     assert keyed(app, "button", "verdict-save-").disabled
     assert not at.feedback.read()
 
 
 def test_a_verdict_that_waits_says_so_and_why(
-    at: Workplace,  # noqa: F811
+    at: Workspace,  # noqa: F811
     run: dict[str, str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     store = FeedbackStore(at.feedback.folder, Bucket("vigie", "eu-west-3", "ftp//nowhere", "key", "secret"))
-    monkeypatch.setattr("pages.parts.session.workplace", lambda: replace(at, feedback=store))
+    monkeypatch.setattr("pages.components.session.get_workspace", lambda: replace(at, feedback=store))
     store.deliver()  # as the background does before anybody clicks
     app = saved(opened("analysis/anomalies.py", **run), "true_alarm")
     assert not app.exception
@@ -126,7 +129,7 @@ def test_a_verdict_that_waits_says_so_and_why(
     assert "Records that wait here to be sent to s3://vigie: 1." in texts(opened(PAGE))
 
 
-def test_a_disk_that_takes_nothing_is_told(at: Workplace, run: dict[str, str]) -> None:  # noqa: F811
+def test_a_disk_that_takes_nothing_is_told(at: Workspace, run: dict[str, str]) -> None:  # noqa: F811
     at.feedback.folder.write_text("a file where a folder should be", encoding="utf-8")
     app = saved(opened("analysis/anomalies.py", **run), "true_alarm")
     assert not app.exception
@@ -134,11 +137,13 @@ def test_a_disk_that_takes_nothing_is_told(at: Workplace, run: dict[str, str]) -
     assert at.events.read()[-1].log_level == "ERROR"
 
 
-def test_clusters_and_forecasts_are_judged_too(at: Workplace, small: Dataset) -> None:  # noqa: F811
+def test_clusters_and_forecasts_are_judged_too(at: Workspace, small: Dataset) -> None:  # noqa: F811
     digest = at.datasets.save(small)
     runs = {
-        "clusters": cluster(small, clusterers()["dbscan"](), at=at, by=BY)[1].id,
-        "forecast": forecast(small, forecasters()["seasonal-naive"](), ForecastPlan(horizon=2), at=at, by=BY)[1].id,
+        "clusters": cluster(small, clusterers()["dbscan"](), workspace=at, actor=BY)[1].id,
+        "forecast": forecast(small, forecasters()["seasonal-naive"](), ForecastPlan(horizon=2), workspace=at, actor=BY)[
+            1
+        ].id,
     }
     app = opened("analysis/clusters.py", dataset=digest, run=runs["clusters"])
     assert not app.exception
@@ -160,14 +165,14 @@ def show(app: AppTest, view: str) -> AppTest:
     return app.run()
 
 
-def test_nothing_said_yet(at: Workplace) -> None:  # noqa: F811
+def test_nothing_said_yet(at: Workspace) -> None:  # noqa: F811
     app = opened(PAGE)
     assert not app.exception
     assert "Nothing has been said yet" in texts(app)
     assert "No row of anomalies or sequences has been judged yet" in texts(show(app, "Threshold from verdicts"))
 
 
-def test_the_general_form(at: Workplace, run: dict[str, str]) -> None:  # noqa: F811
+def test_the_general_form(at: Workspace, run: dict[str, str]) -> None:  # noqa: F811
     app = show(opened(PAGE, run=run["run"]), "Say something")
     assert keyed(app, "text_input", "feedback-run").value == run["run"]
     keyed(app, "text_area", "feedback-comment").set_value('=HYPERLINK("http://evil")')
@@ -179,16 +184,16 @@ def test_the_general_form(at: Workplace, run: dict[str, str]) -> None:  # noqa: 
     assert "said" not in record.key
 
 
-def test_an_empty_form_is_told(at: Workplace) -> None:  # noqa: F811
+def test_an_empty_form_is_told(at: Workspace) -> None:  # noqa: F811
     app = keyed(show(opened(PAGE), "Say something"), "button", "feedback-send").click().run()
     assert "Nothing was said" in texts(app)
     assert not at.feedback.read()
     assert keyed(app, "text_area", "feedback-comment").proto.max_chars == LONGEST_COMMENT
 
 
-def test_review_counts_filters_and_opens(at: Workplace, run: dict[str, str]) -> None:  # noqa: F811
+def test_review_counts_filters_and_opens(at: Workspace, run: dict[str, str]) -> None:  # noqa: F811
     judge(at, run["run"], ["true_alarm", "true_alarm", "false_alarm", "unsure"])
-    said.give(said.Said("Vigie", rating=4, comment="a fine product"), at=at, by=Actor("eve", "tests"))
+    said.give(said.Said("Vigie", rating=4, comment="a fine product"), workspace=at, actor=Actor("eve", "tests"))
     app = opened(PAGE)
     assert not app.exception
     figures = {metric.label: metric.value for metric in app.metric}
@@ -211,7 +216,7 @@ def test_review_counts_filters_and_opens(at: Workplace, run: dict[str, str]) -> 
 # ---- feedback that acts ---------------------------------------------------------------------------------------------
 
 
-def test_a_threshold_is_suggested_seen_and_accepted(at: Workplace, run: dict[str, str], worker: Worker) -> None:  # noqa: F811
+def test_a_threshold_is_suggested_seen_and_accepted(at: Workspace, run: dict[str, str], worker: Worker) -> None:  # noqa: F811
     before = detection_of(run["run"], at)
     judge(at, run["run"], ["true_alarm", "true_alarm", "true_alarm", "false_alarm", "false_alarm"])
     app = show(opened(PAGE, run=run["run"]), "Threshold from verdicts")
@@ -228,10 +233,10 @@ def test_a_threshold_is_suggested_seen_and_accepted(at: Workplace, run: dict[str
     assert len(detection_of(run["run"], at).anomalies) == len(before.anomalies), "the old run stays as it is"
 
 
-def test_verdicts_on_events_of_sequences(at: Workplace, worker: Worker) -> None:  # noqa: F811
+def test_verdicts_on_events_of_sequences(at: Workspace, worker: Worker) -> None:  # noqa: F811
     dataset = several(2)
     found, made = train(
-        dataset, sequence_detectors()["pca-residual"](), Plan(), Asked("contamination", 0.1), at=at, by=BY
+        dataset, sequence_detectors()["pca-residual"](), Plan(), Asked("contamination", 0.1), workspace=at, actor=BY
     )
     address = {"run": made.id, "dataset": at.datasets.save(dataset)}
     assert len(found.events) > 3
@@ -243,7 +248,7 @@ def test_verdicts_on_events_of_sequences(at: Workplace, worker: Worker) -> None:
         row = said.row_of(
             {"entity": event["entity"], "time": event["start"], "end": event["end"], "score": event["peak"]}
         )
-        said.give(said.Said("sequences", made.id, row, "false_alarm"), at=at, by=BY)
+        said.give(said.Said("sequences", made.id, row, "false_alarm"), workspace=at, actor=BY)
     app = answered(clicked(show(opened(PAGE, run=made.id), "Threshold from verdicts"), "accept-threshold"))
     assert not app.exception
     assert {metric.label: metric.value for metric in app.metric}["Events"] == "1"
@@ -253,7 +258,7 @@ def test_verdicts_on_events_of_sequences(at: Workplace, worker: Worker) -> None:
     assert after.events["peak"].iloc[0] == found.events["peak"].iloc[0]
 
 
-def test_a_run_without_a_threshold_is_told(at: Workplace, small: Dataset) -> None:  # noqa: F811
-    made = cluster(small, clusterers()["kmeans"](n_clusters=2), at=at, by=BY)[1].id
+def test_a_run_without_a_threshold_is_told(at: Workspace, small: Dataset) -> None:  # noqa: F811
+    made = cluster(small, clusterers()["kmeans"](n_clusters=2), workspace=at, actor=BY)[1].id
     app = show(opened(PAGE, run=made), "Threshold from verdicts")
     assert "has no threshold" in "\n".join(str(error.value) for error in app.error)

@@ -13,24 +13,27 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from core.analyses.forecast import Plan, _example, apply_model, forecast, forecast_of, forecasters, recalibrate
-from core.analyses.model_files import kept_model
-from core.analyses.models import fitted_runs
-from core.analyses.scenarios import Scenario, forecast_rows, what_if
-from core.analyses.selection import Selection
+from core.actor import Actor
+from core.data.covariates import CovariateTable, read_covariates
 from core.data.dataset import Dataset
-from core.data.drivers import DriverTable, read_drivers
 from core.data.panel import Panel
-from core.errors import BadData, BadOption, NotOnRecord
+from core.errors import DataError, NotFoundError, OptionError
 from core.forecasters.backtest import backtest
 from core.forecasters.forecast_model import ForecastModel
 from core.forecasters.ridge import Ridge
 from core.forecasters.scoring import judged
-from core.hyperparameters import configured
 from core.progress import Cancelled, Progress
-from core.results.forecast import TABLES, Forecast
-from core.run import Actor, Run, Workplace, past_run
-from mlflow_utils import history
+from core.runs.model_files import load_model
+from core.runs.promotion import fitted_runs
+from core.runs.stored_runs import load_run
+from core.runs.tracked_run import Run
+from core.spec.hyperparameters import configured
+from core.tasks.forecast.result import TABLES, Forecast
+from core.tasks.forecast.run import Plan, _example, apply_model, forecast, forecast_of, forecasters, recalibrate
+from core.tasks.forecast.scenarios import Scenario, forecast_rows, what_if
+from core.tasks.selection import Selection
+from core.workspace import Workspace
+from mlflow_utils import runs
 from tests.conftest import workplace_in
 from tests.series import consumption, daily, drivers_of, hourly, table, warmth
 
@@ -48,7 +51,7 @@ def strikes() -> np.ndarray:
     return (np.random.default_rng(5).random(DAYS + 30) < 0.05).astype(float)
 
 
-def weather(count: int = DAYS + 30) -> DriverTable:
+def weather(count: int = DAYS + 30) -> CovariateTable:
     return table({"temperature": warmth(count), "strike": strikes()[:count]})
 
 
@@ -58,32 +61,32 @@ def data(count: int = DAYS, entities: int = 2) -> Dataset:
 
 def asked(
     dataset: Dataset,
-    at: Workplace,
+    at: Workspace,
     name: str = "seasonal-naive",
     plan: Plan = PLAN,
-    tables: Sequence[DriverTable] = (),
+    tables: Sequence[CovariateTable] = (),
     **more: Any,
 ) -> tuple[Forecast, Run]:
     chosen = configured(forecasters()[name], QUICK.get(name, {}))
-    return forecast(dataset, chosen, plan, tables=tuple(tables), at=at, by=BY, **more)
+    return forecast(dataset, chosen, plan, tables=tuple(tables), workspace=at, actor=BY, **more)
 
 
 def said(found: Forecast) -> str:
     return " ".join(map(str, found.question.texts))
 
 
-def status(run_id: str, at: Workplace) -> str:
-    return past_run(run_id, at).record.status
+def status(run_id: str, at: Workspace) -> str:
+    return load_run(run_id, at).record.status
 
 
 @pytest.fixture(scope="module")
-def office(tmp_path_factory: pytest.TempPathFactory, empty_store: Path) -> Workplace:
+def office(tmp_path_factory: pytest.TempPathFactory, empty_store: Path) -> Workspace:
     """A workplace for all tests of this file that only read what others left."""
     return workplace_in(tmp_path_factory.mktemp("office"), empty_store)
 
 
 @pytest.fixture(scope="module")
-def answered(office: Workplace) -> tuple[Forecast, Run]:
+def answered(office: Workspace) -> tuple[Forecast, Run]:
     """A Ridge that knows weather and strikes."""
     return asked(data(), office, "ridge", tables=[weather()])
 
@@ -109,9 +112,9 @@ def test_the_days_after_the_last_are_forecast(answered: tuple[Forecast, Run]) ->
     assert run.details == {"successful_predictions": 6, "failed_predictions": 0}
 
 
-def test_figures_are_logged_with_the_run(answered: tuple[Forecast, Run], office: Workplace) -> None:
+def test_figures_are_logged_with_the_run(answered: tuple[Forecast, Run], office: Workspace) -> None:
     found, run = answered
-    record = past_run(run.id, office).record
+    record = load_run(run.id, office).record
     assert record.metrics["wape"] == pytest.approx(found.metrics()["wape"])
     assert {"wape_1", f"wape_{HORIZON}", "coverage", "skill_naive7", "mase_1"} <= set(record.metrics)
     assert record.metrics["wape"] < 0.06
@@ -119,13 +122,13 @@ def test_figures_are_logged_with_the_run(answered: tuple[Forecast, Run], office:
     assert record.params["horizon"] == HORIZON
     assert record.params["forecaster"] == "ridge"
     assert record.params["weather"] == "as given"
-    files = past_run(run.id, office).files
+    files = load_run(run.id, office).files
     assert {"forecast.csv", "backtest.csv", "drivers.json"} <= {path.name for path in files.iterdir()}
     assert len(pd.read_csv(files / "forecast.csv")) == 6
     assert pd.read_csv(files / "backtest.csv")["step"].tolist() == [1, 2, 3]
 
 
-def test_a_result_comes_back_as_it_was(answered: tuple[Forecast, Run], office: Workplace) -> None:
+def test_a_result_comes_back_as_it_was(answered: tuple[Forecast, Run], office: Workspace) -> None:
     found, run = answered
     again = forecast_of(run.id, office)
     for name in TABLES:
@@ -134,7 +137,7 @@ def test_a_result_comes_back_as_it_was(answered: tuple[Forecast, Run], office: W
     assert again.question.quantiles == found.question.quantiles
     assert again.metrics() == found.metrics()
     assert run.id in [record.id for record in fitted_runs("forecast", office)]
-    with pytest.raises(NotOnRecord):
+    with pytest.raises(NotFoundError):
         forecast_of("0" * 32, office)
 
 
@@ -150,9 +153,9 @@ def test_tables_that_explain(answered: tuple[Forecast, Run]) -> None:
 
 
 @pytest.mark.parametrize("name", forecasters())
-def test_a_kept_model_forecasts_the_same_to_the_bit(name: str, office: Workplace) -> None:
+def test_a_kept_model_forecasts_the_same_to_the_bit(name: str, office: Workspace) -> None:
     found, run = asked(data(), office, name, Plan(2), [weather()])
-    model = kept_model(run.id, ForecastModel, office)
+    model = load_model(run.id, ForecastModel, office)
     assert type(model.forecaster) is forecasters()[name]
     again = forecast_rows(model, model.series(data()), drivers_of(data(), [weather()], 3), np.array(PLAN.quantiles))
     pd.testing.assert_frame_equal(again, found.rows, check_exact=True)
@@ -160,13 +163,13 @@ def test_a_kept_model_forecasts_the_same_to_the_bit(name: str, office: Workplace
 
 
 @pytest.mark.parametrize("kind", ["days", "gas days", "hours", "gas hours"])
-def test_a_served_model_answers_as_the_page_does(kind: str, place: Workplace) -> None:
+def test_a_served_model_answers_as_the_page_does(kind: str, place: Workspace) -> None:
     """MLflow hands a plain table: the last months, and the drivers of the days to come."""
     values = consumption(DAYS, 2) * np.linspace(1, 2, DAYS)[:, None]
     dataset = hourly(values, day_start=6 if "gas" in kind else 0)
     plan = Plan(2, "hour" if "hours" in kind else "day")
     found, run = asked(dataset, place, "ridge", plan, [weather()])
-    model = kept_model(run.id, ForecastModel, place)
+    model = load_model(run.id, ForecastModel, place)
     series = model.series(dataset)
     answer = model.predict(_example(series, drivers_of(dataset, [weather()]), model))
     assert len(answer) == len(found.rows)
@@ -176,10 +179,10 @@ def test_a_served_model_answers_as_the_page_does(kind: str, place: Workplace) ->
 
 
 def test_what_is_forecast_from_the_last_months_is_forecast_from_all(
-    answered: tuple[Forecast, Run], office: Workplace
+    answered: tuple[Forecast, Run], office: Workspace
 ) -> None:
     found, run = answered
-    model = kept_model(run.id, ForecastModel, office)
+    model = load_model(run.id, ForecastModel, office)
     series, drivers = model.series(data()), drivers_of(data(), [weather()])
     whole, _ = model.ahead(series, model.known(series, drivers), HORIZON, np.array([0.5]))
     assert np.allclose(whole[:, :, 0].ravel(), found.rows["forecast"], rtol=1e-6)
@@ -188,7 +191,7 @@ def test_what_is_forecast_from_the_last_months_is_forecast_from_all(
 # ---- stopping -------------------------------------------------------------------------------------------------------
 
 
-def test_cancelled_before_it_began(place: Workplace) -> None:
+def test_cancelled_before_it_began(place: Workspace) -> None:
     progress = Progress()
     progress.cancel()
     with pytest.raises(Cancelled):
@@ -196,7 +199,7 @@ def test_cancelled_before_it_began(place: Workplace) -> None:
     assert _last(place) == ("interrupted", "interrupted")
 
 
-def test_cancelled_from_another_thread(place: Workplace) -> None:
+def test_cancelled_from_another_thread(place: Workspace) -> None:
     progress = Progress()
 
     def watch() -> None:
@@ -213,7 +216,7 @@ def test_cancelled_from_another_thread(place: Workplace) -> None:
     assert _last(place) == ("interrupted", "interrupted")
 
 
-def test_progress_only_grows_and_says_what_is_done(place: Workplace) -> None:
+def test_progress_only_grows_and_says_what_is_done(place: Workspace) -> None:
     heard: list[tuple[float, str]] = []
 
     class Told(Progress):
@@ -229,9 +232,9 @@ def test_progress_only_grows_and_says_what_is_done(place: Workplace) -> None:
     assert len({doing for _, doing in heard}) == 3
 
 
-def _last(at: Workplace) -> tuple[str, str]:
+def _last(at: Workspace) -> tuple[str, str]:
     """Status of the newest run and of its event."""
-    return history.recent(at.tracking, "forecast", limit=1)[0].status, at.events.read()[-1].status
+    return runs.recent(at.tracking, "forecast", limit=1)[0].status, at.events.read()[-1].status
 
 
 # ---- odd data -------------------------------------------------------------------------------------------------------
@@ -239,7 +242,7 @@ def _last(at: Workplace) -> tuple[str, str]:
 
 @pytest.mark.parametrize("name", ["ridge", "gradient-boosting", "seasonal-naive"])
 @pytest.mark.parametrize("kind", ["constant", "zeros", "negative", "zero hours"])
-def test_odd_series_end_as_a_completed_run(name: str, kind: str, office: Workplace) -> None:
+def test_odd_series_end_as_a_completed_run(name: str, kind: str, office: Workspace) -> None:
     values = {
         "constant": np.full((600, 1), 0.1),
         "zeros": np.zeros((600, 1)),
@@ -255,7 +258,7 @@ def test_odd_series_end_as_a_completed_run(name: str, kind: str, office: Workpla
         assert (found.reliability["measured"] == 1).all(), "what never changes lies inside every interval"
 
 
-def test_an_entity_that_ends_early_is_told_and_has_no_number(office: Workplace) -> None:
+def test_an_entity_that_ends_early_is_told_and_has_no_number(office: Workspace) -> None:
     values = consumption(DAYS, 3)
     values[-40:, 1] = np.nan
     found, run = asked(daily(values), office, "ridge", tables=[weather()])
@@ -268,7 +271,7 @@ def test_an_entity_that_ends_early_is_told_and_has_no_number(office: Workplace) 
 
 
 @pytest.mark.parametrize("name", ["ridge", "random-forest"])
-def test_an_entity_with_a_short_history_does_not_stop_the_others(name: str, office: Workplace) -> None:
+def test_an_entity_with_a_short_history_does_not_stop_the_others(name: str, office: Workspace) -> None:
     values = consumption(DAYS, 3)
     values[:-50, 1] = np.nan
     rows = asked(daily(values), office, name, tables=[weather()])[0].rows.set_index("entity")
@@ -278,14 +281,14 @@ def test_an_entity_with_a_short_history_does_not_stop_the_others(name: str, offi
 
 
 @pytest.mark.parametrize("name", forecasters())
-def test_too_little_history_of_all_is_refused(name: str, office: Workplace) -> None:
-    with pytest.raises(BadData, match=r"needs 240 days before it"):
+def test_too_little_history_of_all_is_refused(name: str, office: Workspace) -> None:
+    with pytest.raises(DataError, match=r"needs 240 days before it"):
         asked(data(150), office, name)
-    with pytest.raises(BadData):
+    with pytest.raises(DataError):
         asked(data(5), office, name)
 
 
-def test_missing_days_and_a_gap_before_the_end(office: Workplace) -> None:
+def test_missing_days_and_a_gap_before_the_end(office: Workspace) -> None:
     values = consumption(DAYS, 2)
     values[np.random.default_rng(1).random(values.shape) < 0.1] = np.nan
     values[300:330, 0] = np.nan
@@ -296,14 +299,14 @@ def test_missing_days_and_a_gap_before_the_end(office: Workplace) -> None:
     assert run.metrics["wape"] < 0.12
 
 
-def test_an_absurd_day_is_left_out_and_told(office: Workplace) -> None:
+def test_an_absurd_day_is_left_out_and_told(office: Workspace) -> None:
     values = consumption(DAYS, 2)
     values[500, 0] *= 50
     found, _ = asked(daily(values), office, "ridge", tables=[weather()])
     assert "absurd beside their neighbours: 1." in said(found)
 
 
-def test_across_a_leap_day_and_both_clock_changes(office: Workplace) -> None:
+def test_across_a_leap_day_and_both_clock_changes(office: Workspace) -> None:
     dataset = daily(consumption(DAYS, 2, "2022-12-01"), "2022-12-01")
     given = table({"temperature": warmth(DAYS + 9, "2022-12-01")}, "2022-12-01")
     found, run = asked(dataset, office, "ridge", Plan(2, backtest_from=pd.Timestamp("2024-02-15")), [given])
@@ -312,7 +315,7 @@ def test_across_a_leap_day_and_both_clock_changes(office: Workplace) -> None:
     assert run.metrics["wape_1"] < 0.06
 
 
-def test_hours_of_an_hourly_file_add_up_to_the_day(office: Workplace) -> None:
+def test_hours_of_an_hourly_file_add_up_to_the_day(office: Workspace) -> None:
     dataset = hourly(consumption(DAYS, 2)).to_series()
     by_hour, by_day = (
         asked(dataset, office, "ridge", Plan(2, resolution), [weather()])[0] for resolution in ("hour", "day")
@@ -323,7 +326,7 @@ def test_hours_of_an_hourly_file_add_up_to_the_day(office: Workplace) -> None:
     assert {"hour"} < set(by_hour.reliability["by"])
 
 
-def test_one_of_several_measures(office: Workplace) -> None:
+def test_one_of_several_measures(office: Workspace) -> None:
     one = data(500, 1)
     both = one.replace(frame=one.frame.assign(calls=np.arange(500.0) + 1000))
     found, _ = asked(both, office, "ridge", Plan(1, measure="calls"))
@@ -331,7 +334,7 @@ def test_one_of_several_measures(office: Workplace) -> None:
     assert found.rows["forecast"].iloc[0] == pytest.approx(1500, rel=0.01)
 
 
-def test_a_part_of_the_data_may_be_asked_about(office: Workplace) -> None:
+def test_a_part_of_the_data_may_be_asked_about(office: Workspace) -> None:
     chosen = Selection(("b",), pd.Timestamp("2021-02-01"), pd.Timestamp("2022-10-31"))
     found, run = asked(data(), office, "ridge", selection=chosen)
     assert set(found.rows["entity"]) == {"b"}
@@ -339,7 +342,7 @@ def test_a_part_of_the_data_may_be_asked_about(office: Workplace) -> None:
     assert Selection.asked(forecast_of(run.id, office).question) == chosen  # type: ignore[arg-type]
 
 
-def test_weather_that_ends_before_the_horizon_is_told(office: Workplace) -> None:
+def test_weather_that_ends_before_the_horizon_is_told(office: Workspace) -> None:
     found, _ = asked(data(), office, "ridge", tables=[weather(DAYS + 1)])
     assert "No file gives all drivers beyond 2022-12-02" in said(found)
     assert found.rows.set_index(["entity", "step"])["assumed"].unstack().loc["a"].tolist() == [False, True, True]
@@ -348,12 +351,12 @@ def test_weather_that_ends_before_the_horizon_is_told(office: Workplace) -> None
 @pytest.mark.parametrize(
     ("worth", "word"), [("as given", "perfect weather forecast"), ("degraded", "1.1 °C one day ahead")]
 )
-def test_what_the_weather_of_the_test_is_worth_is_told(worth: str, word: str, office: Workplace) -> None:
+def test_what_the_weather_of_the_test_is_worth_is_told(worth: str, word: str, office: Workspace) -> None:
     found, _ = asked(data(), office, "ridge", Plan(2, weather=worth), [weather()])  # type: ignore[arg-type]
     assert word in said(found)
 
 
-def test_worse_weather_makes_worse_forecasts(office: Workplace, answered: tuple[Forecast, Run]) -> None:
+def test_worse_weather_makes_worse_forecasts(office: Workspace, answered: tuple[Forecast, Run]) -> None:
     degraded, none = (
         asked(data(), office, "ridge", Plan(HORIZON, weather=each), [weather()]) for each in ("degraded", "none")
     )  # type: ignore[arg-type]
@@ -365,9 +368,9 @@ def test_worse_weather_makes_worse_forecasts(office: Workplace, answered: tuple[
 # ---- what is refused ------------------------------------------------------------------------------------------------
 
 
-def test_a_leaking_driver_fails_the_run(place: Workplace) -> None:
+def test_a_leaking_driver_fails_the_run(place: Workspace) -> None:
     total = consumption(DAYS, 1, strike=strikes()[:DAYS])[:, 0]
-    with pytest.raises(BadData, match=r"cannot be known in advance: mean"):
+    with pytest.raises(DataError, match=r"cannot be known in advance: mean"):
         asked(data(entities=1), place, "ridge", tables=[weather(), table({"mean": total / 24}, kind="other")])
     assert _last(place) == ("failed", "failed")
 
@@ -384,62 +387,62 @@ def test_a_leaking_driver_fails_the_run(place: Workplace) -> None:
         Plan(quantiles=(0.1, float("nan"))),
     ],
 )
-def test_a_plan_that_cannot_be_is_refused(plan: Plan, office: Workplace) -> None:
-    with pytest.raises(BadOption):
+def test_a_plan_that_cannot_be_is_refused(plan: Plan, office: Workspace) -> None:
+    with pytest.raises(OptionError):
         asked(data(), office, plan=plan)
 
 
 # ---- a model on later data ------------------------------------------------------------------------------------------
 
 
-def test_a_model_is_applied_to_later_data(answered: tuple[Forecast, Run], office: Workplace) -> None:
+def test_a_model_is_applied_to_later_data(answered: tuple[Forecast, Run], office: Workspace) -> None:
     found, run = answered
     later = data(DAYS + 20)
-    applied, again = apply_model(later, run.id, at=office, by=BY, tables=(weather(),))
+    applied, again = apply_model(later, run.id, workspace=office, actor=BY, tables=(weather(),))
     assert applied.question.fitted_by == run.id
     assert applied.rows["time"].min() == later.time.max() + pd.Timedelta(days=1)
     assert applied.metrics() == found.metrics()
     assert status(again.id, office) == "completed"
     assert again.id not in [record.id for record in fitted_runs("forecast", office)]
-    model = kept_model(run.id, ForecastModel, office)
+    model = load_model(run.id, ForecastModel, office)
     expected = forecast_rows(model, model.series(later), drivers_of(later, [weather()]), np.array(PLAN.quantiles))
     assert np.allclose(applied.rows["forecast"], expected["forecast"])
     came = consumption(DAYS + 20 + HORIZON, 2)[-HORIZON:]
     assert np.allclose(applied.rows["forecast"], came.ravel(), rtol=0.3)
-    early, _ = apply_model(later, run.id, at=office, by=BY, tables=(weather(DAYS + 21),))
+    early, _ = apply_model(later, run.id, workspace=office, actor=BY, tables=(weather(DAYS + 21),))
     assert "No file gives all drivers beyond" in said(early)
 
 
-def test_a_model_of_one_entity_leaves_the_others_of_later_data_alone(office: Workplace) -> None:
+def test_a_model_of_one_entity_leaves_the_others_of_later_data_alone(office: Workspace) -> None:
     _, run = asked(data(), office, "ridge", selection=Selection(("b",)))
-    applied, _ = apply_model(data(DAYS + 5), run.id, at=office, by=BY)
+    applied, _ = apply_model(data(DAYS + 5), run.id, workspace=office, actor=BY)
     assert set(applied.rows["entity"]) == {"b"}
 
 
-def test_a_model_is_not_applied_to_what_it_does_not_know(answered: tuple[Forecast, Run], office: Workplace) -> None:
+def test_a_model_is_not_applied_to_what_it_does_not_know(answered: tuple[Forecast, Run], office: Workspace) -> None:
     _, run = answered
     for other in (data(entities=3), data(entities=1), data().replace(unit="kWh")):
-        with pytest.raises(BadData, match=r"fitted on a, b \(2\), MWh"):
-            apply_model(other, run.id, at=office, by=BY, tables=(weather(),))
-    with pytest.raises(BadData, match="'temperature' is needed"):
-        apply_model(data(), run.id, at=office, by=BY)
+        with pytest.raises(DataError, match=r"fitted on a, b \(2\), MWh"):
+            apply_model(other, run.id, workspace=office, actor=BY, tables=(weather(),))
+    with pytest.raises(DataError, match="'temperature' is needed"):
+        apply_model(data(), run.id, workspace=office, actor=BY)
 
 
-def test_a_model_of_hours_is_not_applied_to_days(office: Workplace) -> None:
+def test_a_model_of_hours_is_not_applied_to_days(office: Workspace) -> None:
     _, run = asked(hourly(consumption(DAYS, 2)), office, "seasonal-naive", Plan(1, "hour"))
-    with pytest.raises(BadData, match="fitted on"):
-        apply_model(daily(consumption(DAYS, 2)), run.id, at=office, by=BY)
+    with pytest.raises(DataError, match="fitted on"):
+        apply_model(daily(consumption(DAYS, 2)), run.id, workspace=office, actor=BY)
 
 
 # ---- what if --------------------------------------------------------------------------------------------------------
 
 
-def changed(run: Run, office: Workplace, scenario: Scenario) -> pd.DataFrame:
-    rows = what_if(data(), run.id, scenario, at=office, by=BY)
+def changed(run: Run, office: Workspace, scenario: Scenario) -> pd.DataFrame:
+    rows = what_if(data(), run.id, scenario, workspace=office, actor=BY)
     return rows.assign(ratio=rows["changed"] / rows["forecast"])
 
 
-def test_nothing_changed_is_the_same_forecast(answered: tuple[Forecast, Run], office: Workplace) -> None:
+def test_nothing_changed_is_the_same_forecast(answered: tuple[Forecast, Run], office: Workspace) -> None:
     found, run = answered
     rows = changed(run, office, Scenario())
     assert np.array_equal(rows["forecast"], rows["changed"])
@@ -448,7 +451,7 @@ def test_nothing_changed_is_the_same_forecast(answered: tuple[Forecast, Run], of
     assert np.array_equal(rows["high"], found.rows["q0.95"])
 
 
-def test_a_warmer_winter_takes_less(answered: tuple[Forecast, Run], office: Workplace) -> None:
+def test_a_warmer_winter_takes_less(answered: tuple[Forecast, Run], office: Workspace) -> None:
     _, run = answered
     warm, cold = (changed(run, office, Scenario(warmer=degrees)) for degrees in (3.0, -3.0))
     assert (warm["ratio"] < 0.95).all()
@@ -466,14 +469,14 @@ def test_a_scenario_leaves_the_past_alone() -> None:
     assert (other.frame["strike"][~past] == 1).all()
 
 
-def test_a_strike_does_what_the_model_has_learnt(answered: tuple[Forecast, Run], office: Workplace) -> None:
+def test_a_strike_does_what_the_model_has_learnt(answered: tuple[Forecast, Run], office: Workspace) -> None:
     _, run = answered
     with_strike, without = (changed(run, office, Scenario(strike=each)) for each in (True, False))
     assert np.allclose(with_strike["changed"] / without["changed"], 0.85, atol=0.06)
     assert np.allclose(without["ratio"].where(strikes()[DAYS : DAYS + HORIZON][with_strike["step"] - 1] == 0, 1), 1)
 
 
-def test_a_scenario_holds_for_the_days_and_entities_it_names(answered: tuple[Forecast, Run], office: Workplace) -> None:
+def test_a_scenario_holds_for_the_days_and_entities_it_names(answered: tuple[Forecast, Run], office: Workspace) -> None:
     _, run = answered
     rows = changed(run, office, Scenario(strike=True, warmer=5.0, days=("2022-12-03",), entities=("a",)))
     outside = (rows["entity"] != "a") | (rows["step"] < 2)
@@ -481,7 +484,7 @@ def test_a_scenario_holds_for_the_days_and_entities_it_names(answered: tuple[For
     assert (rows.loc[(rows["entity"] == "a") & (rows["step"] == 2), "ratio"] < 0.9).all()
 
 
-def test_both_ends_of_the_temperature_make_its_mean(answered: tuple[Forecast, Run], office: Workplace) -> None:
+def test_both_ends_of_the_temperature_make_its_mean(answered: tuple[Forecast, Run], office: Workspace) -> None:
     _, run = answered
     mild, hard = (
         changed(run, office, Scenario(weather={"temperature_min": mean - 4.0, "temperature_max": mean + 4.0}))
@@ -490,7 +493,7 @@ def test_both_ends_of_the_temperature_make_its_mean(answered: tuple[Forecast, Ru
     assert (mild["changed"] < hard["changed"]).all()
 
 
-def test_a_file_takes_the_place_of_the_weather(answered: tuple[Forecast, Run], office: Workplace) -> None:
+def test_a_file_takes_the_place_of_the_weather(answered: tuple[Forecast, Run], office: Workspace) -> None:
     _, run = answered
     milder = table({"temperature": np.full(10, 25.0)}, "2022-12-02")
     rows = changed(run, office, Scenario(tables=(milder,)))
@@ -508,25 +511,25 @@ def test_a_file_takes_the_place_of_the_weather(answered: tuple[Forecast, Run], o
     ],
 )
 def test_weather_that_cannot_be_is_refused(
-    weather_given: dict[str, float], words: str, answered: tuple[Forecast, Run], office: Workplace
+    weather_given: dict[str, float], words: str, answered: tuple[Forecast, Run], office: Workspace
 ) -> None:
-    with pytest.raises(BadOption, match=words):
+    with pytest.raises(OptionError, match=words):
         changed(answered[1], office, Scenario(weather=weather_given))
 
 
-def test_what_the_model_has_not_learnt_is_refused(office: Workplace, answered: tuple[Forecast, Run]) -> None:
-    with pytest.raises(BadData, match="wind"):
+def test_what_the_model_has_not_learnt_is_refused(office: Workspace, answered: tuple[Forecast, Run]) -> None:
+    with pytest.raises(DataError, match="wind"):
         changed(answered[1], office, Scenario(weather={"wind": 30.0}))
     _, blind = asked(data(), office, "ridge", Plan(1, weather="none"), [weather()])
     for scenario in (Scenario(warmer=2.0), Scenario(weather={"temperature_min": 1.0, "temperature_max": 2.0})):
-        with pytest.raises(BadData, match="temperature"):
+        with pytest.raises(DataError, match="temperature"):
             changed(blind, office, scenario)
 
 
 # ---- recalibration --------------------------------------------------------------------------------------------------
 
 
-def test_intervals_are_made_of_other_errors_and_the_forecast_stays(office: Workplace) -> None:
+def test_intervals_are_made_of_other_errors_and_the_forecast_stays(office: Workspace) -> None:
     values = consumption(1000, 2)
     noise = np.random.default_rng(2).normal(0, 1, (1000, 2)) * np.geomspace(0.005, 0.3, 1000)[:, None]
     dataset = daily(np.maximum(values * (1 + noise), 1.0))
@@ -537,17 +540,17 @@ def test_intervals_are_made_of_other_errors_and_the_forecast_stays(office: Workp
         Plan(2, backtest_from=pd.Timestamp("2022-08-01")),
         [table({"temperature": warmth(1030)})],
     )
-    better, again = recalibrate(dataset, run.id, at=office, by=BY)
+    better, again = recalibrate(dataset, run.id, workspace=office, actor=BY)
     assert np.array_equal(better.rows["forecast"], found.rows["forecast"])
     assert again.metrics["wape"] == pytest.approx(run.metrics["wape"])
     assert abs(again.metrics["coverage"] - 0.9) < abs(run.metrics["coverage"] - 0.9)
     assert better.question.calibration != found.question.calibration
     assert "Recalibrated on the first half" in said(better)
-    model = kept_model(again.id, ForecastModel, office)
+    model = load_model(again.id, ForecastModel, office)
     assert model.errors_ is not None
     assert asdict(model.errors_.calibration) == better.question.calibration
-    with pytest.raises(BadData, match=r"fitted on; made\.csv holds others"):
-        recalibrate(daily(values[:-3]), run.id, at=office, by=BY)
+    with pytest.raises(DataError, match=r"fitted on; made\.csv holds others"):
+        recalibrate(daily(values[:-3]), run.id, workspace=office, actor=BY)
 
 
 # ---- golden figures on the gas files --------------------------------------------------------------------------------
@@ -556,7 +559,7 @@ def test_intervals_are_made_of_other_errors_and_the_forecast_stays(office: Workp
 def test_the_gas_files(gas: Dataset, shared_data: Path) -> None:
     """Fitted before 2023, tested from it, observed weather: floors a little below what was measured."""
     names = ("temperature-quotidienne-regionale.csv", "mouvements-sociaux-depuis-2002.csv", "vacances-scolaires.csv")
-    drivers = drivers_of(gas, read_drivers([shared_data / "gas_france" / name for name in names]))
+    drivers = drivers_of(gas, read_covariates([shared_data / "gas_france" / name for name in names]))
     tested = backtest(Ridge(), Panel.of(gas), drivers, start=pd.Timestamp("2023-01-01"), horizon=7)
     found = judged(tested, np.array([0.05, 0.95]))["scores"].set_index(["entity", "step"]).loc[""]
     assert found.loc[1, "wape"] <= 0.050

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from core.__main__ import app
-from core.run import Workplace
+from core.workspace import Workspace
 from tests.conftest import ROOT
 from tests.series import calendar, consumption, warmth
 
@@ -18,7 +18,7 @@ DAYS = 420
 
 
 @pytest.fixture
-def vigie(tmp_path: Path, place: Workplace):  # type: ignore[no-untyped-def]
+def vigie(tmp_path: Path, place: Workspace):  # type: ignore[no-untyped-def]
     """`python -m core …` on the data folder of `place`."""
     environment = os.environ | {"VIGIE_DATA_DIR": str(tmp_path), "MLFLOW_TRACKING_URI": "", "OMP_NUM_THREADS": "1"}
 
@@ -107,13 +107,13 @@ def test_bad_input_is_refused_with_exit_code_2(
     arguments: list[str],
     words: str,
     files: tuple[Path, Path],
-    place: Workplace,
+    place: Workspace,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     """In this process, for speed: what the person sees is the same."""
-    monkeypatch.setattr("core.commands.forecast.workplace", lambda: place)
-    monkeypatch.setattr("core.commands.faces.workplace", lambda: place)
+    monkeypatch.setattr("core.cli.forecast.get_workspace", lambda: place)
+    monkeypatch.setattr("core.cli.options.get_workspace", lambda: place)
     with pytest.raises(SystemExit) as stopped:
         app(["forecast", str(files[0]), *arguments], prog_name="python -m core")
     code, said = stopped.value.code, capsys.readouterr().err

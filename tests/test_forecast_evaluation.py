@@ -7,10 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn import metrics
 
-from core.analyses.scenarios import strike_effects
 from core.data.dataset import Dataset
 from core.data.panel import Panel
-from core.errors import BadData
+from core.errors import DataError
 from core.evaluation import forecasts as measure
 from core.evaluation.effects import matched_effect, raw_effect
 from core.evaluation.intervals import LEAST, Calibration, Errors, around, conformal, size
@@ -20,6 +19,7 @@ from core.forecasters.recalibration import recalibrated
 from core.forecasters.ridge import Ridge
 from core.forecasters.scoring import judged
 from core.forecasters.seasonal_naive import SeasonalNaive
+from core.tasks.forecast.scenarios import strike_effects
 from tests.series import consumption, daily, drivers_of, hourly, table, warmth
 
 quick = settings(max_examples=40, deadline=None)
@@ -352,7 +352,7 @@ def test_hours_are_judged_by_the_hour() -> None:
 @pytest.mark.parametrize("start", ["2019-01-01", "2021-06-01", "2023-06-19", "2030-01-01"])
 def test_a_back_test_without_a_past_or_a_future_is_refused(start: str) -> None:
     data = daily(consumption(900, 1))
-    with pytest.raises(BadData, match=f"A back-test from {start} needs"):
+    with pytest.raises(DataError, match=f"A back-test from {start} needs"):
         backtest(Ridge(), Panel.of(data), drivers_of(data, []), start=pd.Timestamp(start), horizon=7)
 
 

@@ -7,10 +7,10 @@ import pandas as pd
 import plotly.graph_objects as go
 import pytest
 
-from core.figures import forecast_errors as trust
-from core.figures import forecasts as figures
-from core.results.forecast import Forecast, ForecastQuestion
-from core.results.totals import TOGETHER, summable, total
+from core.tasks.forecast import error_figures as trust
+from core.tasks.forecast import figures as figures
+from core.tasks.forecast.result import Forecast, ForecastQuestion
+from core.tasks.forecast.total import TOGETHER, summable, total
 
 DAYS = pd.date_range("2024-01-01", periods=200)
 SIZES = {"north": 1000.0, "south": 100.0}

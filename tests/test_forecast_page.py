@@ -10,12 +10,14 @@ import pytest
 import streamlit as st
 from streamlit.testing.v1 import AppTest
 
-from core.analyses.forecast import Plan, forecast, forecasters
+from core.actor import Actor
+from core.data.covariates import CovariateTable
 from core.data.dataset import Dataset
-from core.data.drivers import DriverTable
 from core.data.panel import Panel
-from core.results.forecast import Forecast
-from core.run import Actor, Workplace, past_run
+from core.runs.stored_runs import load_run
+from core.tasks.forecast.result import Forecast
+from core.tasks.forecast.run import Plan, forecast, forecasters
+from core.workspace import Workspace
 from tests.conftest import ROOT, answered, working, workplace_in
 from tests.test_pages import clicked, opened, texts
 
@@ -24,22 +26,22 @@ BOB = Actor("bob", "tests")
 
 
 @pytest.fixture(scope="module")
-def place(tmp_path_factory: pytest.TempPathFactory, empty_store: Path) -> Workplace:
+def place(tmp_path_factory: pytest.TempPathFactory, empty_store: Path) -> Workspace:
     """One workplace for the whole file: what one test computes another one shows."""
     return workplace_in(tmp_path_factory.mktemp("place"), empty_store)
 
 
 @pytest.fixture(scope="module", autouse=True)
-def hands(place: Workplace) -> Iterator[None]:
+def hands(place: Workspace) -> Iterator[None]:
     """Somebody who does what the page asks for."""
     with working(place):
         yield
 
 
 @pytest.fixture(autouse=True)
-def at(place: Workplace, monkeypatch: pytest.MonkeyPatch) -> Iterator[Workplace]:
-    monkeypatch.setattr("pages.parts.session.workplace", lambda: place)
-    monkeypatch.setattr("core.background.warm", lambda: None)
+def at(place: Workspace, monkeypatch: pytest.MonkeyPatch) -> Iterator[Workspace]:
+    monkeypatch.setattr("pages.components.session.get_workspace", lambda: place)
+    monkeypatch.setattr("core.lifespan.warm", lambda: None)
     st.cache_data.clear()
     st.cache_resource.clear()
     yield place
@@ -54,7 +56,7 @@ def small(sample: Dataset) -> Dataset:
 
 
 @pytest.fixture(scope="module")
-def weather(small: Dataset) -> DriverTable:
+def weather(small: Dataset) -> CovariateTable:
     """Temperatures of the whole country, to a month beyond the data: the colder, the more was consumed."""
     amounts = Panel.of(small).amounts.sum(axis=1)
     usual = pd.Series(amounts).rolling(7, center=True, min_periods=1).median()
@@ -63,18 +65,20 @@ def weather(small: Dataset) -> DriverTable:
     days = pd.date_range(small.time.min(), periods=len(warm), name="day")
     index = pd.MultiIndex.from_product([[""], days], names=["place", "day"])
     frame = pd.DataFrame({"temperature": warm, "temperature_min": warm - 4, "temperature_max": warm + 4}, index=index)
-    return DriverTable("weather", frame, "weather.csv")
+    return CovariateTable("weather", frame, "weather.csv")
 
 
 @pytest.fixture(scope="module")
-def digest(place: Workplace, small: Dataset) -> str:
+def digest(place: Workspace, small: Dataset) -> str:
     return place.datasets.save(small)
 
 
 @pytest.fixture(scope="module")
-def made(place: Workplace, small: Dataset, weather: DriverTable, digest: str) -> tuple[Forecast, str]:
+def made(place: Workspace, small: Dataset, weather: CovariateTable, digest: str) -> tuple[Forecast, str]:
     """A Ridge forecast of two days with weather, and its run."""
-    found, run = forecast(small, forecasters()["ridge"](), Plan(horizon=2), tables=(weather,), at=place, by=BOB)
+    found, run = forecast(
+        small, forecasters()["ridge"](), Plan(horizon=2), tables=(weather,), workspace=place, actor=BOB
+    )
     return found, run.id
 
 
@@ -108,7 +112,7 @@ def test_without_data_the_page_says_what_to_do() -> None:
     assert "There is no data yet" in texts(app)
 
 
-def test_a_question_is_asked_worked_on_and_answered(at: Workplace, digest: str) -> None:
+def test_a_question_is_asked_worked_on_and_answered(at: Workspace, digest: str) -> None:
     app = opened(PAGE, dataset=digest)
     assert not app.exception
     assert widget(app, "selectbox", "forecaster").value == "blend"
@@ -130,7 +134,7 @@ def test_a_question_is_asked_worked_on_and_answered(at: Workplace, digest: str) 
     assert "Tested from" in texts(app)
 
 
-def test_an_error_of_the_work_is_a_message_and_the_question_stays_open(at: Workplace, small: Dataset) -> None:
+def test_an_error_of_the_work_is_a_message_and_the_question_stays_open(at: Workspace, small: Dataset) -> None:
     short = small.select(end=small.time.min() + pd.Timedelta(days=30))
     app = opened(PAGE, dataset=at.datasets.save(short))
     widget(app, "selectbox", "forecaster").set_value("seasonal-naive").run()
@@ -141,7 +145,9 @@ def test_an_error_of_the_work_is_a_message_and_the_question_stays_open(at: Workp
     assert "run" not in app.query_params
 
 
-def test_a_saved_model_is_applied(at: Workplace, digest: str, made: tuple[Forecast, str], weather: DriverTable) -> None:
+def test_a_saved_model_is_applied(
+    at: Workspace, digest: str, made: tuple[Forecast, str], weather: CovariateTable
+) -> None:
     app = opened(PAGE, dataset=digest, drivers=at.drivers.save([weather]))
     widget(app, "segmented_control", "forecast-how").set_value("apply").run()
     widget(app, "selectbox", "forecast-model-run").set_value(made[1]).run()
@@ -153,15 +159,15 @@ def test_a_saved_model_is_applied(at: Workplace, digest: str, made: tuple[Foreca
     np.testing.assert_allclose(again.rows["forecast"], made[0].rows["forecast"])
 
 
-def _folder(at: Workplace, run: str) -> Path:
-    return past_run(run, at).files / "result"
+def _folder(at: Workspace, run: str) -> Path:
+    return load_run(run, at).files / "result"
 
 
 # ---- the address ----------------------------------------------------------------------------------------------------
 
 
 def test_a_result_of_other_data_is_shown_with_a_warning(
-    at: Workplace, sample: Dataset, made: tuple[Forecast, str]
+    at: Workspace, sample: Dataset, made: tuple[Forecast, str]
 ) -> None:
     app = shown(at.datasets.save(sample.select(sample.entities[2:])), made[1])
     assert "belongs to data other than those loaded" in texts(app)
@@ -173,7 +179,7 @@ def test_a_result_of_other_data_is_shown_with_a_warning(
 # ---- drivers --------------------------------------------------------------------------------------------------------
 
 
-def test_drivers_are_stored_kept_in_the_address_and_reported(at: Workplace, digest: str) -> None:
+def test_drivers_are_stored_kept_in_the_address_and_reported(at: Workspace, digest: str) -> None:
     days = pd.date_range("2022-10-01", "2024-10-14")
     file = pd.DataFrame({"date": days.strftime("%Y-%m-%d"), "TMin": 3.0, "TMax": 9.0, "colour": "blue"}).to_csv(
         index=False
@@ -199,7 +205,7 @@ def joins(app: AppTest) -> pd.DataFrame:
     return next(frame.value for frame in app.dataframe if "matched" in frame.value).set_index("file")
 
 
-def test_the_weather_of_the_sample_is_a_click_away(at: Workplace, digest: str, weather: DriverTable) -> None:
+def test_the_weather_of_the_sample_is_a_click_away(at: Workspace, digest: str, weather: CovariateTable) -> None:
     app = opened(PAGE, dataset=digest, drivers=at.drivers.save([weather]))
     app = clicked(app, "sample-weather")
     assert not app.exception
@@ -214,7 +220,7 @@ def test_the_weather_of_the_sample_is_a_click_away(at: Workplace, digest: str, w
     assert joins(refreshed).equals(joins(app))
 
 
-def test_other_data_are_not_offered_the_weather_of_the_sample(at: Workplace, small: Dataset) -> None:
+def test_other_data_are_not_offered_the_weather_of_the_sample(at: Workspace, small: Dataset) -> None:
     app = opened(PAGE, dataset=at.datasets.save(replace(small, files=("mine.csv",))))
     assert not app.exception
     assert "sample-weather" not in {button.key for button in app.button}
@@ -267,9 +273,9 @@ def test_one_entity_is_shown_as_in_the_result(digest: str, made: tuple[Forecast,
     np.testing.assert_allclose(table["forecast"], own["forecast"], atol=1)
 
 
-def test_moments_of_the_day_are_shown_and_judged_by_the_hour(at: Workplace, small: Dataset, digest: str) -> None:
+def test_moments_of_the_day_are_shown_and_judged_by_the_hour(at: Workspace, small: Dataset, digest: str) -> None:
     plan = Plan(horizon=2, resolution="hour")
-    found, run = forecast(small, forecasters()["seasonal-naive"](), plan, at=at, by=BOB)
+    found, run = forecast(small, forecasters()["seasonal-naive"](), plan, workspace=at, actor=BOB)
     app = shown(digest, run.id, "Forecast")
     table = next(frame.value for frame in app.dataframe if "assumed" in frame.value)
     assert len(table) == 2 * 24
@@ -282,7 +288,7 @@ def test_moments_of_the_day_are_shown_and_judged_by_the_hour(at: Workplace, smal
 
 
 def test_recalibrating_is_a_new_run_with_the_same_forecasts(
-    at: Workplace, digest: str, made: tuple[Forecast, str]
+    at: Workspace, digest: str, made: tuple[Forecast, str]
 ) -> None:
     app = clicked(shown(digest, made[1], "Intervals"), "recalibrate")
     assert not app.exception
@@ -342,7 +348,7 @@ def amount(value: str) -> float:
     return float(value.split()[0].replace(",", ""))
 
 
-def test_the_model_is_registered_promoted_and_applied(at: Workplace, digest: str, made: tuple[Forecast, str]) -> None:
+def test_the_model_is_registered_promoted_and_applied(at: Workspace, digest: str, made: tuple[Forecast, str]) -> None:
     app = clicked(shown(digest, made[1], "Model"), "register")
     assert not app.exception
     assert not app.error
@@ -360,9 +366,9 @@ def test_the_model_is_registered_promoted_and_applied(at: Workplace, digest: str
 
 
 def test_a_refused_promotion_says_why_and_takes_a_reason(
-    at: Workplace, digest: str, small: Dataset, made: tuple[Forecast, str]
+    at: Workspace, digest: str, small: Dataset, made: tuple[Forecast, str]
 ) -> None:
-    _, worse = forecast(small, forecasters()["seasonal-naive"](), Plan(horizon=2), at=at, by=BOB)
+    _, worse = forecast(small, forecasters()["seasonal-naive"](), Plan(horizon=2), workspace=at, actor=BOB)
     app = clicked(shown(digest, worse.id, "Model"), "register")
     app = clicked(app, "promote")
     assert "is worse than champion" in errors(app)

@@ -11,19 +11,19 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from core.analyses.forecast import forecasters
+from core.data.covariates import Drivers, read_covariates
 from core.data.dataset import Dataset
-from core.data.drivers import Drivers, read_drivers
 from core.data.panel import Panel
-from core.errors import BadData
+from core.errors import DataError
 from core.forecasters.base import Floats, Forecaster
 from core.forecasters.blend import Blend
 from core.forecasters.known import LEAD_ERROR, Known, usable_columns
 from core.forecasters.leakage import refuse_leaks
 from core.forecasters.ridge import Ridge
 from core.forecasters.shape import shares, spread_over_day
-from core.hyperparameters import configured, hyperparameters, params
 from core.progress import Cancelled, Progress
+from core.spec.hyperparameters import configured, hyperparameters, params
+from core.tasks.forecast.run import forecasters
 from tests.series import consumption, daily, drivers_of, hourly, table, warmth
 
 EVERY_FORECASTER = pytest.mark.parametrize("name", forecasters())
@@ -168,7 +168,7 @@ def test_hyperparameters_have_a_sentence_and_an_accepted_default(name: str) -> N
 @pytest.mark.parametrize("name", [each for each in forecasters() if each != "seasonal-naive"])
 def test_too_little_history_is_refused_and_progress_only_grows(name: str) -> None:
     short = Panel.of(daily(consumption(40, 2)))
-    with pytest.raises(BadData, match="at least"):
+    with pytest.raises(DataError, match="at least"):
         quick(name).fit(short, known(short), 1)
     told = Told()
     quick(name).fit(series(), known(series()), 2, told)
@@ -366,7 +366,7 @@ def test_a_driver_that_ends_before_the_horizon_is_assumed_at_its_usual_value() -
 def test_a_driver_without_a_value_is_refused_and_a_flag_is_none() -> None:
     data = daily(consumption(100, 1))
     given = drivers_of(data, [])
-    with pytest.raises(BadData, match="'temperature' is needed"):
+    with pytest.raises(DataError, match="'temperature' is needed"):
         Known.of(Panel.of(data), given, ["temperature"])
     assert (Known.of(Panel.of(data), given, ["strike"]).columns["strike"] == 0).all()
 
@@ -425,7 +425,7 @@ def test_a_driver_that_gives_the_answer_away_is_refused_by_name(name: str) -> No
     data = daily(consumption(DAYS, 1))
     total = Panel.of(data).amounts[:, 0]
     given = table({"temperature": warmth(DAYS), "suspect": planted(name, total)})
-    with pytest.raises(BadData, match="suspect") as error:
+    with pytest.raises(DataError, match="suspect") as error:
         refuse_leaks(Panel.of(data), drivers_of(data, [given]))
     assert "temperature" not in str(error.value)
 
@@ -436,7 +436,7 @@ def test_hours_that_add_up_to_the_day_are_refused_by_name() -> None:
     random = np.random.default_rng(4)
     own = random.dirichlet(np.full(24, 40.0), DAYS) * Panel.of(data).amounts
     given = table({"temperature": warmth(DAYS)} | {f"h{hour:02d}": own[:, hour] for hour in range(24)})
-    with pytest.raises(BadData, match="add up") as error:
+    with pytest.raises(DataError, match="add up") as error:
         refuse_leaks(Panel.of(data), drivers_of(data, [given]))
     assert all(f"h{hour:02d}" in str(error.value) for hour in range(24))
     assert "temperature" not in str(error.value)
@@ -460,7 +460,7 @@ def test_honest_drivers_are_not_refused() -> None:
 
 def test_the_real_drivers_of_the_gas_files_are_not_refused(gas: Dataset, shared_data: Path) -> None:
     files = ("temperature-quotidienne-regionale.csv", "mouvements-sociaux-depuis-2002.csv", "vacances-scolaires.csv")
-    given = drivers_of(gas, read_drivers([shared_data / "gas_france" / name for name in files]))
+    given = drivers_of(gas, read_covariates([shared_data / "gas_france" / name for name in files]))
     assert {"temperature", "temperature_min", "temperature_max", "strike", "holiday", "school_break"} <= set(
         given.columns
     )
@@ -468,5 +468,5 @@ def test_the_real_drivers_of_the_gas_files_are_not_refused(gas: Dataset, shared_
     refuse_leaks(panel, given)
     total = pd.Series(panel.amounts[:, 3], index=panel.days)
     leaking = given.changed("hours", lambda column: total.reindex(column.index.get_level_values("day")).to_numpy())
-    with pytest.raises(BadData, match="hours"):
+    with pytest.raises(DataError, match="hours"):
         refuse_leaks(panel, leaking)

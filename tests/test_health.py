@@ -16,11 +16,13 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from core import jobs
-from core.analyses.health import Service, fails, looked_at
-from core.analyses.installation import MASK, settings_of, versions
+from core.actor import Actor
 from core.data.dataset import Dataset
-from core.run import Actor, Workplace, tracked_run, workplace
+from core.operations.health import Service, fails, looked_at
+from core.operations.system_info import MASK, settings_of, versions
+from core.runs.tracked_run import tracked_run
 from core.settings import Settings, settings
+from core.workspace import Workspace, get_workspace
 from tests.conftest import ROOT, Server, free_port, stop
 
 PAGE = str(ROOT / "pages" / "operations/health.py")
@@ -41,9 +43,9 @@ def at_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[pytest.
 
 
 def _forget() -> None:
-    from core.stores.accounts import accounts
+    from core.accounts import accounts
 
-    for made in (settings, workplace, accounts):
+    for made in (settings, get_workspace, accounts):
         made.cache_clear()
 
 
@@ -54,8 +56,8 @@ def hanging() -> Iterator[int]:
         yield listener.getsockname()[1]
 
 
-def told(at: Workplace | None = None) -> dict[str, Service]:
-    return {each.name: each for each in looked_at(at or workplace(), lambda at: [object()])}
+def told(at: Workspace | None = None) -> dict[str, Service]:
+    return {each.name: each for each in looked_at(at or get_workspace(), lambda at: [object()])}
 
 
 def everything_at(port: int) -> dict[str, str]:
@@ -91,7 +93,7 @@ def test_everything_away_at_once(fault: str, at_home: pytest.MonkeyPatch) -> Non
         port = stack.enter_context(hanging()) if fault == "hanging" else free_port()
         for name, value in everything_at(port).items():
             at_home.setenv(name, value)
-        at = workplace()
+        at = get_workspace()
         import boto3  # noqa: F401  slow, and not the service's fault
         import elasticsearch  # noqa: F401
 
@@ -108,7 +110,7 @@ def test_everything_away_at_once(fault: str, at_home: pytest.MonkeyPatch) -> Non
 def test_what_waits_is_counted_and_why_is_said(at_home: pytest.MonkeyPatch, sample: Dataset) -> None:
     at_home.setenv("MLFLOW_TRACKING_URI", f"http://127.0.0.1:{free_port()}")
     for number in range(2):
-        with tracked_run("tests", "Nothing", {"number": number}, sample, Actor("alice", "tests"), workplace()):
+        with tracked_run("tests", "Nothing", {"number": number}, sample, Actor("alice", "tests"), get_workspace()):
             pass
     found = told()["MLflow"]
     assert (found.state, found.backlog) == ("failing", 2)
@@ -128,7 +130,7 @@ def test_a_server_that_works_says_its_version(at_home: pytest.MonkeyPatch, mlflo
 
 
 def test_no_worker_needs_attention(at_home: pytest.MonkeyPatch) -> None:
-    [found] = [each for each in looked_at(workplace(), lambda at: []) if each.name == "Jobs"]
+    [found] = [each for each in looked_at(get_workspace(), lambda at: []) if each.name == "Jobs"]
     assert found.state == "short"
     assert not fails([found])
 
@@ -166,7 +168,7 @@ def test_delivering_now_says_what_was(
     at_home: pytest.MonkeyPatch, sample: Dataset, empty_store: Path, tmp_path: Path
 ) -> None:
     at_home.setenv("MLFLOW_TRACKING_URI", f"http://127.0.0.1:{free_port()}")
-    with tracked_run("tests", "Nothing", {}, sample, Actor("alice", "tests"), workplace()):
+    with tracked_run("tests", "Nothing", {}, sample, Actor("alice", "tests"), get_workspace()):
         pass
     at_home.delenv("MLFLOW_TRACKING_URI")
     (tmp_path / "mlflow.db").write_bytes(empty_store.read_bytes())

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from core.errors import BadData, BadOption
+from core.errors import DataError, OptionError
 from core.evaluation.explanation import explanation_card, moving_mean_distance
 from core.evaluation.injection import KINDS, REST, inject
 from core.evaluation.metrics import score_card
@@ -111,11 +111,11 @@ def test_columns_that_never_change_are_left_alone() -> None:
 
 
 def test_what_it_says_no_to() -> None:
-    with pytest.raises(BadOption, match=r"share = 0\.7 is outside 0 to 0\.5"):
+    with pytest.raises(OptionError, match=r"share = 0\.7 is outside 0 to 0\.5"):
         inject(seasonal(), seed=0, share=0.7)
-    with pytest.raises(BadData, match="99 rows are too few to plant anomalies in; at least 100"):
+    with pytest.raises(DataError, match="99 rows are too few to plant anomalies in; at least 100"):
         inject(seasonal(99), seed=0)
-    with pytest.raises(BadData, match="None of 2 columns ever changes"):
+    with pytest.raises(DataError, match="None of 2 columns ever changes"):
         inject(np.column_stack([np.ones(200), np.full(200, np.nan)]), seed=0)
 
 

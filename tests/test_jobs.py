@@ -23,14 +23,16 @@ import pytest
 from pydantic import SecretStr
 
 from core import jobs
-from core.analyses.clusters import clusterers, question_of
+from core.actor import Actor
 from core.data.dataset import Dataset
-from core.errors import BadData, NotOnRecord, UnknownLayout, Unreachable, VigieError
-from core.jobs.job import ATTEMPTS, SILENT, Job, Unexpected, described, restored
+from core.errors import DataError, NotFoundError, ServiceUnavailableError, UnknownLayoutError, VigieError
+from core.jobs.job import ATTEMPTS, SILENT, Job, JobFailedError, described, restored
 from core.jobs.worker import POINTS, Worker, _thinned
-from core.run import Actor, Workplace, past_run
+from core.runs.stored_runs import load_run
 from core.settings import Settings
-from core.stores.queue import Queue
+from core.storage.queue import Queue
+from core.tasks.clusters.run import clusterers, question_of
+from core.workspace import Workspace
 from tests.conftest import ROOT, free_port, working
 from tests.counting import VERBS, steps
 
@@ -46,24 +48,24 @@ def until(true: Callable[[], Any], patience: float = PATIENCE) -> Any:
     return found
 
 
-def found(job: Job, at: Workplace) -> Job:
+def found(job: Job, at: Workspace) -> Job:
     known = jobs.find(job.key, at)
     assert known is not None
     return known
 
 
-def over(job: Job, at: Workplace, patience: float = PATIENCE) -> Job:
+def over(job: Job, at: Workspace, patience: float = PATIENCE) -> Job:
     until(lambda: found(job, at).over, patience)
     return found(job, at)
 
 
-def environment(at: Workplace) -> dict[str, str]:
+def environment(at: Workspace) -> dict[str, str]:
     place = {"VIGIE_DATA_DIR": str(at.datasets.folder.parent), "MLFLOW_TRACKING_URI": "", "OMP_NUM_THREADS": "1"}
     return os.environ | place | {"JOBS_URL": jobs.settings().jobs_url.get_secret_value()}
 
 
 @contextmanager
-def process(at: Workplace, *command: str) -> Iterator["subprocess.Popen[bytes]"]:
+def process(at: Workspace, *command: str) -> Iterator["subprocess.Popen[bytes]"]:
     """`python -m …` on the data folder of `at`."""
     started = subprocess.Popen([sys.executable, "-m", *command], cwd=ROOT, env=environment(at))
     try:
@@ -73,13 +75,13 @@ def process(at: Workplace, *command: str) -> Iterator["subprocess.Popen[bytes]"]
         started.wait()
 
 
-def counting(at: Workplace, length: int = 20, by: Actor = BOB) -> tuple[Job, Path]:
+def counting(at: Workspace, length: int = 20, actor: Actor = BOB) -> tuple[Job, Path]:
     """A job of so many steps, and the file that it writes them into."""
-    log = at.datasets.folder.parent / f"{by.user}.log"
-    return jobs.submit("count", {"until": length, "log": str(log)}, at=at, by=by), log
+    log = at.datasets.folder.parent / f"{actor.user}.log"
+    return jobs.submit("count", {"until": length, "log": str(log)}, workspace=at, actor=actor), log
 
 
-def queue_file(at: Workplace) -> Any:
+def queue_file(at: Workspace) -> Any:
     """huey's storage, as a stranger would reach it."""
     jobs.queue_of(at).messages()
     return jobs.queue_of(at)._huey.storage
@@ -88,9 +90,9 @@ def queue_file(at: Workplace) -> Any:
 # ---- a job from end to end ------------------------------------------------------------------------------------------
 
 
-def test_a_real_analysis_is_done_by_the_worker_of_the_command_line(place: Workplace, sample: Dataset) -> None:
+def test_a_real_analysis_is_done_by_the_worker_of_the_command_line(place: Workspace, sample: Dataset) -> None:
     question = question_of(place.datasets.save(sample), clusterers()["kmeans"](n_clusters=4))
-    job = jobs.submit("clusters", question, at=place, by=Actor("bob", "Vigie page clusters"))
+    job = jobs.submit("clusters", question, workspace=place, actor=Actor("bob", "Vigie page clusters"))
     assert (job.status, job.over) == ("waiting", False)
     with process(place, "core", "worker") as worker:
         done = over(job, place)
@@ -100,7 +102,7 @@ def test_a_real_analysis_is_done_by_the_worker_of_the_command_line(place: Workpl
         worker.terminate()
         assert worker.wait(10) == 0
     assert jobs.workers(place) == []
-    record = past_run(done.run_id, place).record
+    record = load_run(done.run_id, place).record
     assert (record.status, record.tags["user"], record.tags["mlflow.source.name"]) == (
         "completed",
         "bob",
@@ -111,7 +113,7 @@ def test_a_real_analysis_is_done_by_the_worker_of_the_command_line(place: Workpl
     assert (event.run_id, event.status) == (done.run_id, "completed")
 
 
-def test_progress_and_curves_are_seen_meanwhile(place: Workplace) -> None:
+def test_progress_and_curves_are_seen_meanwhile(place: Workspace) -> None:
     job, log = counting(place, 60)
     with process(place, "tests.counting"):
         seen = until(lambda: (each := found(job, place)) and 0.2 < each.share < 1 and each)
@@ -126,25 +128,25 @@ def test_progress_and_curves_are_seen_meanwhile(place: Workplace) -> None:
     assert [step for _, step in steps(log)] == list(range(1, 61))
 
 
-def test_two_users_with_the_same_question_are_two_jobs(place: Workplace) -> None:
+def test_two_users_with_the_same_question_are_two_jobs(place: Workspace) -> None:
     (one, _), (other, _) = counting(place, 3), counting(place, 3, ALICE)
     with working(place, VERBS.__getitem__):
         assert [over(each, place).run_id for each in (one, other)] == ["run-of-bob", "run-of-alice"]
 
 
-def test_a_worker_that_looks_once_does_what_waits_and_ends(place: Workplace) -> None:
-    waiting = [jobs.submit("clusters", question_of(digest * 64), at=place, by=BOB) for digest in "01"]
+def test_a_worker_that_looks_once_does_what_waits_and_ends(place: Workspace) -> None:
+    waiting = [jobs.submit("clusters", question_of(digest * 64), workspace=place, actor=BOB) for digest in "01"]
     with process(place, "core", "worker", "--once") as worker:
         assert worker.wait(PATIENCE) == 0
     for job in waiting:
-        with pytest.raises(NotOnRecord, match="is not stored here"):
+        with pytest.raises(NotFoundError, match="is not stored here"):
             found(job, place).raise_error()
 
 
 # ---- double clicks --------------------------------------------------------------------------------------------------
 
 
-def test_a_double_click_is_one_job(place: Workplace) -> None:
+def test_a_double_click_is_one_job(place: Workspace) -> None:
     clicks: list[Job] = []
     threads = [threading.Thread(target=lambda: clicks.append(counting(place, 5)[0])) for _ in range(8)]
     for thread in threads:
@@ -159,7 +161,7 @@ def test_a_double_click_is_one_job(place: Workplace) -> None:
     assert [step for _, step in steps(log)] == [1, 2, 3, 4, 5]
 
 
-def test_the_same_question_later_is_answered_anew(place: Workplace, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_same_question_later_is_answered_anew(place: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(jobs, "DOUBLE_CLICK", 0.0)
     with working(place, VERBS.__getitem__):
         first = over(counting(place, 2)[0], place)
@@ -169,7 +171,7 @@ def test_the_same_question_later_is_answered_anew(place: Workplace, monkeypatch:
     assert [step for _, step in steps(log)] == [1, 2, 1, 2]
 
 
-def test_many_messages_and_many_workers_do_a_job_once(place: Workplace) -> None:
+def test_many_messages_and_many_workers_do_a_job_once(place: Workspace) -> None:
     job, log = counting(place, 20)
     for _ in range(5):
         jobs.queue_of(place).push(job.key, job.ticket)
@@ -181,7 +183,7 @@ def test_many_messages_and_many_workers_do_a_job_once(place: Workplace) -> None:
     assert len({pid for pid, _ in steps(log)}) == 1
 
 
-def test_one_worker_alone_gets_an_offer(place: Workplace) -> None:
+def test_one_worker_alone_gets_an_offer(place: Workspace) -> None:
     """Workers of other machines, which see no lock of this one."""
     job, _ = counting(place)
     several = [Worker(place, threading.Event()) for _ in range(8)]
@@ -200,7 +202,7 @@ def test_one_worker_alone_gets_an_offer(place: Workplace) -> None:
 # ---- cancel ---------------------------------------------------------------------------------------------------------
 
 
-def test_a_job_that_is_cancelled_stops_and_can_be_begun_again(place: Workplace) -> None:
+def test_a_job_that_is_cancelled_stops_and_can_be_begun_again(place: Workspace) -> None:
     job, log = counting(place, 1000)
     with process(place, "tests.counting"):
         until(lambda: found(job, place).share > 0)
@@ -216,7 +218,7 @@ def test_a_job_that_is_cancelled_stops_and_can_be_begun_again(place: Workplace) 
     assert [step for _, step in steps(log)].count(1) == 2
 
 
-def test_a_job_that_waits_is_cancelled_at_once(place: Workplace) -> None:
+def test_a_job_that_waits_is_cancelled_at_once(place: Workspace) -> None:
     job, log = counting(place)
     jobs.cancel(job.key, place)
     assert found(job, place).status == "cancelled"
@@ -230,7 +232,7 @@ def test_a_job_that_waits_is_cancelled_at_once(place: Workplace) -> None:
 # ---- workers that end -----------------------------------------------------------------------------------------------
 
 
-def test_a_job_whose_worker_was_killed_goes_on_from_its_checkpoint(place: Workplace) -> None:
+def test_a_job_whose_worker_was_killed_goes_on_from_its_checkpoint(place: Workspace) -> None:
     job, log = counting(place, 60)
     with process(place, "tests.counting") as first:
         until(lambda: found(job, place).share > 0.3)
@@ -248,7 +250,7 @@ def test_a_job_whose_worker_was_killed_goes_on_from_its_checkpoint(place: Workpl
     assert len(numbers) <= 61, "only the step that was cut off may come twice"
 
 
-def test_a_job_that_kills_its_workers_fails_in_the_end(place: Workplace) -> None:
+def test_a_job_that_kills_its_workers_fails_in_the_end(place: Workspace) -> None:
     job, _ = counting(place)
     queue = jobs.queue_of(place)
     queue.pop()
@@ -261,7 +263,7 @@ def test_a_job_that_kills_its_workers_fails_in_the_end(place: Workplace) -> None
         failed.raise_error()
 
 
-def test_a_silent_job_that_was_to_be_cancelled_is(place: Workplace) -> None:
+def test_a_silent_job_that_was_to_be_cancelled_is(place: Workspace) -> None:
     job, _ = counting(place)
     queue = jobs.queue_of(place)
     queue.pop()
@@ -272,7 +274,7 @@ def test_a_silent_job_that_was_to_be_cancelled_is(place: Workplace) -> None:
     assert found(job, place).status == "cancelled"
 
 
-def test_a_worker_that_lives_keeps_its_job_however_long_it_is_silent(place: Workplace) -> None:
+def test_a_worker_that_lives_keeps_its_job_however_long_it_is_silent(place: Workspace) -> None:
     job, _ = counting(place)
     queue = jobs.queue_of(place)
     queue.pop()
@@ -294,7 +296,7 @@ def test_a_worker_that_lives_keeps_its_job_however_long_it_is_silent(place: Work
     assert found(job, place).attempt == 2
 
 
-def test_a_job_whose_message_was_lost_is_offered_again(place: Workplace) -> None:
+def test_a_job_whose_message_was_lost_is_offered_again(place: Workspace) -> None:
     job, log = counting(place, 3)
     queue = jobs.queue_of(place)
     queue.pop()
@@ -307,7 +309,7 @@ def test_a_job_whose_message_was_lost_is_offered_again(place: Workplace) -> None
     assert len(steps(log)) == 3
 
 
-def test_a_worker_that_is_told_to_end_puts_its_job_back(place: Workplace) -> None:
+def test_a_worker_that_is_told_to_end_puts_its_job_back(place: Workspace) -> None:
     job, log = counting(place, 60)
     with process(place, "tests.counting") as first:
         until(lambda: found(job, place).share > 0.2)
@@ -321,8 +323,8 @@ def test_a_worker_that_is_told_to_end_puts_its_job_back(place: Workplace) -> Non
     assert [step for _, step in steps(log)] == list(range(1, 61))
 
 
-def test_a_job_that_does_not_stop_is_put_back_all_the_same(place: Workplace) -> None:
-    job = jobs.submit("deaf", {}, at=place, by=BOB)
+def test_a_job_that_does_not_stop_is_put_back_all_the_same(place: Workspace) -> None:
+    job = jobs.submit("deaf", {}, workspace=place, actor=BOB)
     with process(place, "tests.counting") as worker:
         until(lambda: found(job, place).status == "running")
         worker.terminate()
@@ -330,8 +332,8 @@ def test_a_job_that_does_not_stop_is_put_back_all_the_same(place: Workplace) -> 
     assert found(job, place).status == "waiting"
 
 
-def test_what_ended_long_ago_is_forgotten(place: Workplace, monkeypatch: pytest.MonkeyPatch) -> None:
-    job = jobs.submit("refused", {}, at=place, by=BOB)
+def test_what_ended_long_ago_is_forgotten(place: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    job = jobs.submit("refused", {}, workspace=place, actor=BOB)
     with working(place, VERBS.__getitem__):
         over(job, place)
     assert (jobs.folder(place) / job.key).is_dir(), "who mends the cause goes on from there"
@@ -345,7 +347,7 @@ def test_what_ended_long_ago_is_forgotten(place: Workplace, monkeypatch: pytest.
 
 SERVER = """
 import asyncio, signal
-from core.background import lifespan
+from core.lifespan import lifespan
 
 async def serve():
     over = asyncio.Event()
@@ -358,7 +360,7 @@ asyncio.run(serve())
 
 
 @contextmanager
-def server(at: Workplace) -> Iterator["subprocess.Popen[bytes]"]:
+def server(at: Workspace) -> Iterator["subprocess.Popen[bytes]"]:
     started = subprocess.Popen([sys.executable, "-c", SERVER], cwd=ROOT, env=environment(at))
     try:
         yield started
@@ -367,7 +369,7 @@ def server(at: Workplace) -> Iterator["subprocess.Popen[bytes]"]:
         started.wait()
 
 
-def beside(at: Workplace) -> list[int]:
+def beside(at: Workspace) -> list[int]:
     return [worker.pid for worker in jobs.workers(at) if worker.beside]
 
 
@@ -375,7 +377,7 @@ def alive(pid: int) -> bool:
     return Path(f"/proc/{pid}").exists()
 
 
-def test_an_app_keeps_a_worker_and_takes_it_along(place: Workplace) -> None:
+def test_an_app_keeps_a_worker_and_takes_it_along(place: Workspace) -> None:
     with server(place) as app:
         [first] = until(lambda: beside(place))
         assert os.getpriority(os.PRIO_PROCESS, first) == 5
@@ -386,7 +388,7 @@ def test_an_app_keeps_a_worker_and_takes_it_along(place: Workplace) -> None:
         assert not alive(second)
 
 
-def test_a_worker_ends_when_its_app_was_killed(place: Workplace) -> None:
+def test_a_worker_ends_when_its_app_was_killed(place: Workspace) -> None:
     with server(place) as app:
         [pid] = until(lambda: beside(place))
         app.kill()
@@ -394,7 +396,7 @@ def test_a_worker_ends_when_its_app_was_killed(place: Workplace) -> None:
         until(lambda: not alive(pid), 10)
 
 
-def test_an_app_gives_way_to_a_worker_of_its_own_service(place: Workplace) -> None:
+def test_an_app_gives_way_to_a_worker_of_its_own_service(place: Workspace) -> None:
     with server(place):
         [pid] = until(lambda: beside(place))
         with process(place, "tests.counting"):
@@ -402,7 +404,7 @@ def test_an_app_gives_way_to_a_worker_of_its_own_service(place: Workplace) -> No
             assert beside(place) == []
 
 
-def test_several_workers_at_a_time(place: Workplace) -> None:
+def test_several_workers_at_a_time(place: Workspace) -> None:
     with process(place, "core", "worker", "--workers", "2") as parent:
         two = until(lambda: len(jobs.workers(place)) == 2 and jobs.workers(place))
         parent.terminate()
@@ -422,7 +424,7 @@ class Evil:
 
 
 def messages_of_strangers(mark: Path) -> list[bytes]:
-    task = "core.stores.queue.job"
+    task = "core.storage.queue.job"
     return [
         pickle.dumps(Evil(mark)),
         b"",
@@ -438,7 +440,7 @@ def messages_of_strangers(mark: Path) -> list[bytes]:
     ]
 
 
-def test_messages_of_strangers_do_no_harm(place: Workplace, tmp_path: Path) -> None:
+def test_messages_of_strangers_do_no_harm(place: Workspace, tmp_path: Path) -> None:
     mark = tmp_path / "harm"
     for message in messages_of_strangers(mark):
         queue_file(place).enqueue(message)
@@ -460,35 +462,35 @@ def test_messages_of_strangers_do_no_harm(place: Workplace, tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize("verb", ["os", "..stores.queue", "selection", "", "clusters.cluster"])
-def test_only_analyses_are_done(place: Workplace, verb: str) -> None:
-    job = jobs.submit(verb, {"dataset": "x"}, at=place, by=BOB)
+def test_only_analyses_are_done(place: Workspace, verb: str) -> None:
+    job = jobs.submit(verb, {"dataset": "x"}, workspace=place, actor=BOB)
     with working(place):
         failed = over(job, place)
     assert failed.status == "failed"
-    with pytest.raises(Unexpected):
+    with pytest.raises(JobFailedError):
         failed.raise_error()
 
 
 # ---- errors ---------------------------------------------------------------------------------------------------------
 
 
-def test_an_error_comes_back_as_the_same_sentence(place: Workplace) -> None:
-    job = jobs.submit("refused", {}, at=place, by=BOB)
+def test_an_error_comes_back_as_the_same_sentence(place: Workspace) -> None:
+    job = jobs.submit("refused", {}, workspace=place, actor=BOB)
     with working(place, VERBS.__getitem__):
         failed = over(job, place)
-    with pytest.raises(BadData, match=r"^a\.csv has no dates\.$") as raised:
+    with pytest.raises(DataError, match=r"^a\.csv has no dates\.$") as raised:
         failed.raise_error()
     assert (raised.value.text.template, raised.value.text.values) == ("{file} has no dates.", {"file": "a.csv"})
 
 
-def test_an_unexpected_error_is_a_number_in_the_log(place: Workplace, caplog: pytest.LogCaptureFixture) -> None:
-    job = jobs.submit("broken", {}, at=place, by=BOB)
+def test_an_unexpected_error_is_a_number_in_the_log(place: Workspace, caplog: pytest.LogCaptureFixture) -> None:
+    job = jobs.submit("broken", {}, workspace=place, actor=BOB)
     with working(place, VERBS.__getitem__):
         failed = over(job, place)
     assert failed.error is not None
     assert failed.error["number"] in caplog.text
     assert "a secret of the machine" in caplog.text
-    with pytest.raises(Unexpected, match=failed.error["number"]) as raised:
+    with pytest.raises(JobFailedError, match=failed.error["number"]) as raised:
         failed.raise_error()
     assert "secret" not in str(raised.value)
 
@@ -503,9 +505,9 @@ def test_values_of_an_error_survive_the_way() -> None:
         "reason": ValueError("x"),
         "flag": True,
     }
-    error = UnknownLayout("{count} {share} {day} {moment} {name} {reason} {flag}", **values)
+    error = UnknownLayoutError("{count} {share} {day} {moment} {name} {reason} {flag}", **values)
     again = restored(json.loads(json.dumps(described(error, ""))))
-    assert isinstance(again, UnknownLayout)
+    assert isinstance(again, UnknownLayoutError)
     assert str(again) == str(error)
     assert again.text.values["moment"] == values["moment"]
     assert isinstance(again.text.values["count"], int)
@@ -531,14 +533,14 @@ def test_a_folder_that_cannot_be_written_is_said_at_once(tmp_path: Path) -> None
     (tmp_path / "jobs").write_text("a file")
     queue = Queue(tmp_path / "jobs")
     for _ in range(3):
-        with pytest.raises(Unreachable, match="does not answer"):
+        with pytest.raises(ServiceUnavailableError, match="does not answer"):
             queue.push("a", "b")
 
 
-def test_a_damaged_file_is_said(place: Workplace) -> None:
+def test_a_damaged_file_is_said(place: Workspace) -> None:
     jobs.folder(place).mkdir()
     (jobs.folder(place) / "jobs.db").write_bytes(b"no database " * 1000)
-    with pytest.raises(Unreachable):
+    with pytest.raises(ServiceUnavailableError):
         counting(place)
 
 
@@ -547,22 +549,22 @@ def test_a_dead_redis_costs_less_than_two_seconds(url: str, tmp_path: Path) -> N
     queue = Queue(tmp_path, url)
     began = time.monotonic()
     for _ in range(5):
-        with pytest.raises(Unreachable) as raised:
+        with pytest.raises(ServiceUnavailableError) as raised:
             queue.read("job/a")
         assert "hunter2" not in str(raised.value)
     assert time.monotonic() - began < 1.5
 
 
-def test_a_locked_file_costs_less_than_two_seconds(place: Workplace) -> None:
+def test_a_locked_file_costs_less_than_two_seconds(place: Workspace) -> None:
     import sqlite3
 
     job, _ = counting(place)
     holder = sqlite3.connect(jobs.folder(place) / "jobs.db", isolation_level=None)
     holder.execute("begin exclusive")
     began = time.monotonic()
-    with pytest.raises(Unreachable):
+    with pytest.raises(ServiceUnavailableError):
         jobs.cancel(job.key, place)
-    with pytest.raises(Unreachable):
+    with pytest.raises(ServiceUnavailableError):
         jobs.find(job.key, place)
     assert time.monotonic() - began < 1.9
     holder.execute("rollback")
@@ -590,11 +592,11 @@ def redis_url(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
 def _answers(url: str) -> bool:
     try:
         return Queue(Path(), url).messages() == []
-    except Unreachable:
+    except ServiceUnavailableError:
         return False
 
 
-def test_redis_is_a_queue_as_well(redis_url: str, place: Workplace, tmp_path: Path) -> None:
+def test_redis_is_a_queue_as_well(redis_url: str, place: Workspace, tmp_path: Path) -> None:
     """A double click, strangers, a worker that is killed, cancel."""
     for message in messages_of_strangers(tmp_path / "harm"):
         queue_file(place).enqueue(message)

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from core.settings import ROOT
-from core.stores.event_index import MAPPING, STREAM
+from core.storage.events.es_mapping import MAPPING, STREAM
 
 FOLDER = ROOT / "docs" / "kibana"
 OBJECTS: list[dict[str, Any]] = [

@@ -8,7 +8,7 @@ import pytest
 from babel.messages.extract import extract_from_dir
 from babel.messages.pofile import read_po
 
-from pages.parts import text
+from pages.components import i18n
 from tests.conftest import ROOT
 
 KEYWORDS = {"_": None, "N_": None}
@@ -99,8 +99,8 @@ def test_no_screen_text_bypasses_the_catalogue(path: Path) -> None:
 
 
 def test_a_language_without_catalogue_falls_back_to_english(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert text.catalogue("de").gettext("Load data") == "Load data"
-    assert text.catalogue("fr").gettext("Load data") != "Load data"
+    assert i18n.catalogue("de").gettext("Load data") == "Load data"
+    assert i18n.catalogue("fr").gettext("Load data") != "Load data"
 
 
 @pytest.mark.parametrize(
@@ -110,7 +110,7 @@ def test_a_language_without_catalogue_falls_back_to_english(monkeypatch: pytest.
 def test_numbers_as_the_reader_writes_them(
     value: object, english: str, french_: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(text, "language", lambda: "en")
-    assert text.shown(value) == english
-    monkeypatch.setattr(text, "language", lambda: "fr")
-    assert text.shown(value).replace("\u202f", " ").replace("\xa0", " ") == french_
+    monkeypatch.setattr(i18n, "language", lambda: "en")
+    assert i18n.shown(value) == english
+    monkeypatch.setattr(i18n, "language", lambda: "fr")
+    assert i18n.shown(value).replace("\u202f", " ").replace("\xa0", " ") == french_

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from sklearn import metrics
 from sklearn.ensemble import IsolationForest
 
-from core.errors import BadData
+from core.errors import DataError
 from core.evaluation.affiliation import affiliation, best_affiliation_f1
 from core.evaluation.metrics import CARD, Ranking, best_f1, delay, score_card
 from core.evaluation.ranges import ranges, vus
@@ -278,7 +278,7 @@ def test_labels_and_scores_are_checked() -> None:
         ([[0]], [[1.0]], "at least one score"),
     ):
         for measure in (score_card, vus, best_f1, best_affiliation_f1):
-            with pytest.raises(BadData, match=said):
+            with pytest.raises(DataError, match=said):
                 measure(labels, scores)
 
 

@@ -16,14 +16,16 @@ import numpy as np
 import pytest
 import skops.io
 
-from core.analyses.anomalies import apply_model, detectors
-from core.analyses.model_files import HOMES, keep_model, kept_model, trusted_types
+from core.actor import Actor
 from core.data.dataset import Dataset
 from core.detectors.comparisons import COMPARISONS
 from core.detectors.row_model import RowModel
-from core.errors import NotOnRecord, UnreadableFile
-from core.run import Actor, Workplace, tracked_run
-from mlflow_utils.models import FILE, PICKLE, RefusedModel
+from core.errors import NotFoundError, UnreadableFileError
+from core.runs.model_files import HOMES, load_model, save_model, trusted_types
+from core.runs.tracked_run import tracked_run
+from core.tasks.anomalies.run import apply_model, detectors
+from core.workspace import Workspace
+from mlflow_utils.model_io import FILE, PICKLE, UntrustedModelError
 from tests.conftest import ROOT, answers, free_port, stop
 
 BY = Actor("alice", "tests")
@@ -67,10 +69,10 @@ def table(dataset: Dataset, rows: int = 20):  # type: ignore[no-untyped-def]
     return found.assign(entity=found["entity"].astype(str))
 
 
-def run_with(model: RowModel, dataset: Dataset, at: Workplace) -> tuple[str, Path]:
+def run_with(model: RowModel, dataset: Dataset, at: Workspace) -> tuple[str, Path]:
     """The id of a run that kept the model, and the model's folder on this machine."""
     with tracked_run("tests", "Nothing", {}, dataset, BY, at) as run:
-        keep_model(run.folder / "model", model, table(dataset))
+        save_model(run.folder / "model", model, table(dataset))
     return run.id, run.folder / "model"
 
 
@@ -95,12 +97,12 @@ def renamed(value: Any, old: tuple[str, str], new: tuple[str, str]) -> Any:
 @pytest.mark.parametrize("incomplete", ["drop", "impute"])
 @pytest.mark.parametrize("detector", detectors())
 def test_scores_are_equal_to_the_bit(
-    detector: str, incomplete: Any, comparison: str, sample: Dataset, place: Workplace
+    detector: str, incomplete: Any, comparison: str, sample: Dataset, place: Workspace
 ) -> None:
     fitted = RowModel(detectors()[detector](), COMPARISONS[comparison](), incomplete)
     scores = fitted.fit_score(sample)[1]
     run, folder = run_with(fitted, sample, place)
-    again = kept_model(run, RowModel, place)
+    again = load_model(run, RowModel, place)
     assert np.array_equal(again.score(again.ready(sample)), scores)
     assert np.array_equal(again.rarity(scores), fitted.rarity(scores))
     assert again.predict(table(sample)).equals(fitted.predict(table(sample)))
@@ -109,7 +111,7 @@ def test_scores_are_equal_to_the_bit(
 
 
 @pytest.mark.server
-def test_mlflow_serves_it(model: RowModel, sample: Dataset, place: Workplace) -> None:
+def test_mlflow_serves_it(model: RowModel, sample: Dataset, place: Workspace) -> None:
     _, folder = run_with(model, sample, place)
     port, asked = free_port(), table(sample)
     command = [
@@ -154,12 +156,12 @@ def test_mlflow_serves_it(model: RowModel, sample: Dataset, place: Workplace) ->
     assert [each["score"] for each in predictions] == pytest.approx(model.predict(asked)["score"].tolist(), rel=1e-9)
 
 
-def test_saving_and_loading_is_not_slow(model: RowModel, sample: Dataset, place: Workplace) -> None:
+def test_saving_and_loading_is_not_slow(model: RowModel, sample: Dataset, place: Workspace) -> None:
     """A forest of 100 trees on a slow machine with one thread: a generous multiple of the 0.3 and 0.2 s measured."""
     forest = RowModel(detectors()["isolation-forest"](), COMPARISONS["calendar"]()).fit(sample)
     run, folder = run_with(forest, sample, place)
     began = time.perf_counter()
-    kept_model(run, RowModel, place)
+    load_model(run, RowModel, place)
     assert time.perf_counter() - began < 3
     assert (folder / FILE).stat().st_size < 1_000_000  # as a pickle: 991 kB
 
@@ -174,13 +176,16 @@ def test_the_trust_list_names_our_own_classes_one_by_one() -> None:
         "core.detectors.row_model.RowModel",
         "core.detectors.tables.isolation_forest.IsolationForest",
         "core.detectors.comparisons.OwnCalendar",
-        "core.data.expectation.Expectation",
+        "core.data.quality.expectation.Expectation",
     } <= set(ours)
     assert {name.rpartition(".")[2] for name in set(names) - set(ours)} == {"Tree", "TreePredictor"}
     for name in ours:
         module, _, cls = name.rpartition(".")
         assert isinstance(getattr(sys.modules[module], cls), type)
-        assert module.startswith((*HOMES, "core.evaluation.intervals")) or name == "core.data.expectation.Expectation"
+        assert (
+            module.startswith((*HOMES, "core.evaluation.intervals"))
+            or name == "core.data.quality.expectation.Expectation"
+        )
 
 
 @pytest.fixture
@@ -191,13 +196,13 @@ def marker(tmp_path: Path) -> Iterator[Path]:
     assert not path.exists()
 
 
-def refused(run: str, at: Workplace, words: str) -> None:
-    with pytest.raises(UnreadableFile, match=words):
-        kept_model(run, RowModel, at)
+def refused(run: str, at: Workspace, words: str) -> None:
+    with pytest.raises(UnreadableFileError, match=words):
+        load_model(run, RowModel, at)
 
 
 def test_an_object_that_acts_when_it_is_set_up_is_refused(
-    model: RowModel, sample: Dataset, place: Workplace, marker: Path
+    model: RowModel, sample: Dataset, place: Workspace, marker: Path
 ) -> None:
     run, folder = run_with(model, sample, place)
     model.rare_ = Trap(str(marker))  # type: ignore[assignment]  deep inside a model of ours
@@ -210,7 +215,7 @@ def test_an_object_that_acts_when_it_is_set_up_is_refused(
 
 
 def test_a_file_that_calls_a_program_is_refused(
-    model: RowModel, sample: Dataset, place: Workplace, marker: Path
+    model: RowModel, sample: Dataset, place: Workspace, marker: Path
 ) -> None:
     run, folder = run_with(model, sample, place)
     skops.io.dump(Command(["touch", str(marker)]), folder / FILE)
@@ -226,7 +231,7 @@ def test_a_file_that_calls_a_program_is_refused(
 
 @pytest.mark.parametrize("protocol", [0, 1, 2])
 def test_a_name_of_our_house_that_is_no_class_of_ours_is_refused(
-    model: RowModel, sample: Dataset, place: Workplace, protocol: int
+    model: RowModel, sample: Dataset, place: Workspace, protocol: int
 ) -> None:
     run, folder = run_with(model, sample, place)
     schema = renamed(
@@ -237,7 +242,7 @@ def test_a_name_of_our_house_that_is_no_class_of_ours_is_refused(
     refused(run, place, "core.detectors.row_model.Dataset")
 
 
-def test_a_pickle_is_refused(model: RowModel, sample: Dataset, place: Workplace, marker: Path) -> None:
+def test_a_pickle_is_refused(model: RowModel, sample: Dataset, place: Workspace, marker: Path) -> None:
     """As models were kept before, and as anybody may plant one."""
     run, folder = run_with(model, sample, place)
     (folder / FILE).unlink()
@@ -245,32 +250,32 @@ def test_a_pickle_is_refused(model: RowModel, sample: Dataset, place: Workplace,
     refused(run, place, "pickle")
     (folder / FILE).write_bytes(pickle.dumps(Pickled(marker)))
     refused(run, place, "BadZipFile")
-    with pytest.raises(UnreadableFile):
-        apply_model(sample, run, at=place, by=BY)
+    with pytest.raises(UnreadableFileError):
+        apply_model(sample, run, workspace=place, actor=BY)
     pickle.loads((folder / PICKLE).read_bytes())
     assert marker.exists(), "the trap does not work, and the test proves nothing"
     marker.unlink()
 
 
 def test_code_that_the_folder_names_is_not_imported(
-    model: RowModel, sample: Dataset, place: Workplace, marker: Path
+    model: RowModel, sample: Dataset, place: Workspace, marker: Path
 ) -> None:
     run, folder = run_with(model, sample, place)
     (folder / "planted_loader.py").write_text(f"open({str(marker)!r}, 'w')\n")
     described = (folder / "MLmodel").read_text()
-    assert "core.analyses.model_files" in described
-    (folder / "MLmodel").write_text(described.replace("core.analyses.model_files", "planted_loader") + "\ncode: .\n")
-    assert kept_model(run, RowModel, place).columns_ == model.columns_
+    assert "core.runs.model_files" in described
+    (folder / "MLmodel").write_text(described.replace("core.runs.model_files", "planted_loader") + "\ncode: .\n")
+    assert load_model(run, RowModel, place).columns_ == model.columns_
 
 
 @pytest.mark.parametrize(("kept", "words"), [(0, "BadZipFile"), (2_000, "BadZipFile")])
-def test_a_damaged_file_is_refused(model: RowModel, sample: Dataset, place: Workplace, kept: int, words: str) -> None:
+def test_a_damaged_file_is_refused(model: RowModel, sample: Dataset, place: Workspace, kept: int, words: str) -> None:
     run, folder = run_with(model, sample, place)
     (folder / FILE).write_bytes((folder / FILE).read_bytes()[:kept])
     refused(run, place, words)
 
 
-def test_another_kind_of_model_is_refused(model: RowModel, sample: Dataset, place: Workplace) -> None:
+def test_another_kind_of_model_is_refused(model: RowModel, sample: Dataset, place: Workspace) -> None:
     run, folder = run_with(model, sample, place)
     skops.io.dump({"weights": np.zeros(3)}, folder / FILE)
     refused(run, place, "dict, not RowModel")
@@ -278,13 +283,13 @@ def test_another_kind_of_model_is_refused(model: RowModel, sample: Dataset, plac
 
 def test_what_could_not_be_loaded_is_not_saved(model: RowModel, sample: Dataset, tmp_path: Path) -> None:
     model.note_ = Trap("")  # type: ignore[attr-defined]
-    with pytest.raises(RefusedModel, match="Trap"):
-        keep_model(tmp_path / "model", model, table(sample))
+    with pytest.raises(UntrustedModelError, match="Trap"):
+        save_model(tmp_path / "model", model, table(sample))
     assert not (tmp_path / "model").exists()
 
 
-def test_a_run_without_a_model(sample: Dataset, place: Workplace) -> None:
+def test_a_run_without_a_model(sample: Dataset, place: Workspace) -> None:
     with tracked_run("tests", "Nothing", {}, sample, BY, place) as run:
         (run.folder / "note.txt").touch()
-    with pytest.raises(NotOnRecord, match="no model"):
-        kept_model(run.id, RowModel, place)
+    with pytest.raises(NotFoundError, match="no model"):
+        load_model(run.id, RowModel, place)

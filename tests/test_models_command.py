@@ -9,13 +9,15 @@ from typing import Any
 
 import pytest
 
-from core.analyses.anomalies import detect, detectors
-from core.analyses.model_files import keep_model
-from core.analyses.models import found, promote, register
+from core.actor import Actor
 from core.data.dataset import Dataset
 from core.detectors.comparisons import COMPARISONS
 from core.detectors.row_model import RowModel
-from core.run import Actor, Workplace, tracked_run
+from core.runs.model_files import save_model
+from core.runs.promotion import found, promote, register
+from core.runs.tracked_run import tracked_run
+from core.tasks.anomalies.run import detect, detectors
+from core.workspace import Workspace
 from tests.conftest import ROOT, free_port
 from tests.test_model_files import table
 
@@ -31,7 +33,7 @@ BACKTEST = {
 
 
 @pytest.fixture
-def models(tmp_path: Path, place: Workplace):  # type: ignore[no-untyped-def]
+def models(tmp_path: Path, place: Workspace):  # type: ignore[no-untyped-def]
     """`python -m core models …` on the data folder of `place`."""
     environment = os.environ | {"VIGIE_DATA_DIR": str(tmp_path), "MLFLOW_TRACKING_URI": "", "OMP_NUM_THREADS": "1"}
 
@@ -44,10 +46,10 @@ def models(tmp_path: Path, place: Workplace):  # type: ignore[no-untyped-def]
     return run
 
 
-def forecast_run(wape: float, sample: Dataset, at: Workplace) -> str:
+def forecast_run(wape: float, sample: Dataset, at: Workspace) -> str:
     fitted = RowModel(detectors()["isolation-forest"](n_estimators=10), COMPARISONS["entity"]()).fit(sample)
     with tracked_run("forecast", "Ridge", BACKTEST, sample, BY, at) as run:
-        keep_model(run.folder / "model", fitted, table(sample, 5))
+        save_model(run.folder / "model", fitted, table(sample, 5))
         run.metrics = {"wape": wape}
     return run.id
 
@@ -64,9 +66,9 @@ def one_line(ran: "subprocess.CompletedProcess[str]", code: int, words: str) -> 
     assert len(ran.stderr.strip().splitlines()) == 1
 
 
-def test_from_a_run_to_a_champion(models, sample: Dataset, place: Workplace) -> None:  # type: ignore[no-untyped-def]
-    register(forecast_run(0.08, sample, place), "gas-forecast", at=place, by=BY)
-    promote("gas-forecast", at=place, by=BY)
+def test_from_a_run_to_a_champion(models, sample: Dataset, place: Workspace) -> None:  # type: ignore[no-untyped-def]
+    register(forecast_run(0.08, sample, place), "gas-forecast", workspace=place, actor=BY)
+    promote("gas-forecast", workspace=place, actor=BY)
     run = forecast_run(0.07, sample, place)
 
     made = answer(models("register", run, "--name", "gas-forecast", "--json"))
@@ -88,26 +90,28 @@ def test_from_a_run_to_a_champion(models, sample: Dataset, place: Workplace) -> 
     ]
 
 
-def test_what_is_refused_and_what_is_forced(models, sample: Dataset, place: Workplace) -> None:  # type: ignore[no-untyped-def]
+def test_what_is_refused_and_what_is_forced(models, sample: Dataset, place: Workspace) -> None:  # type: ignore[no-untyped-def]
     for wape in (0.07, 0.08):
-        register(forecast_run(wape, sample, place), "gas-forecast", at=place, by=BY)
+        register(forecast_run(wape, sample, place), "gas-forecast", workspace=place, actor=BY)
         if wape == 0.07:
-            promote("gas-forecast", at=place, by=BY)
+            promote("gas-forecast", workspace=place, actor=BY)
     one_line(models("promote", "gas-forecast"), 2, "wape 0.08 against 0.07")
     one_line(models("promote", "gas-forecast", "--force"), 2, "needs a reason")
     forced = answer(models("promote", "gas-forecast", "--version", 2, "--force", "--reason", "runs on less", "--json"))
     assert forced["promoted"]["reason"] == "runs on less"
     assert forced["comparison"]["worse"] is True
-    assert found("gas-forecast", at=place).number == 2
+    assert found("gas-forecast", workspace=place).number == 2
 
 
-def test_a_detector_is_promoted_by_force_only(models, sample: Dataset, place: Workplace) -> None:  # type: ignore[no-untyped-def]
-    _, run = detect(sample, detectors()["isolation-forest"](n_estimators=10), compare_with="entity", at=place, by=BY)
+def test_a_detector_is_promoted_by_force_only(models, sample: Dataset, place: Workspace) -> None:  # type: ignore[no-untyped-def]
+    _, run = detect(
+        sample, detectors()["isolation-forest"](n_estimators=10), compare_with="entity", workspace=place, actor=BY
+    )
     assert "anomalies" in models("register", run.id).stdout
     one_line(models("promote", "anomalies"), 2, "no labels")
 
 
-def test_bad_input_is_one_line(models, place: Workplace) -> None:  # type: ignore[no-untyped-def]
+def test_bad_input_is_one_line(models, place: Workspace) -> None:  # type: ignore[no-untyped-def]
     assert models("list").stdout == "no model is registered\n"
     one_line(models("register", "f" * 32), 1, "knows no")
     one_line(models("register", "f" * 32, "--name", "a/b"), 2, "'a/b' is not accepted")

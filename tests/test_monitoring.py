@@ -15,15 +15,17 @@ import pytest
 import streamlit as st
 from streamlit.testing.v1 import AppTest
 
-from core.analyses import monitoring
-from core.analyses.anomalies import detect, detectors
-from core.analyses.monitoring import observed
+from core.actor import Actor
 from core.data.dataset import Dataset
-from core.figures import monitoring as figures
-from core.run import Actor, Workplace, tracked_run
-from core.stores.event_stream import EventStream
-from core.stores.event_table import of_events, of_log
-from core.stores.events import Details, EntityCount, Event, Events
+from core.operations import monitoring
+from core.operations import monitoring_figures as figures
+from core.operations.monitoring import observed
+from core.runs.tracked_run import tracked_run
+from core.storage.events.arrow import of_events, of_log
+from core.storage.events.elasticsearch import EventStream
+from core.storage.events.log import Details, EntityCount, Event, Events
+from core.tasks.anomalies.run import detect, detectors
+from core.workspace import Workspace
 from mlflow_utils.tracking import Tracking
 from tests.conftest import free_port
 from tests.servers import Running, elasticsearch
@@ -62,17 +64,17 @@ def found_in(*entities: tuple[str, int]) -> Details:
 EVENTS = [
     event(10, "Forest", seconds=1.0, details=found_in(("north", 3), ("south", 1))),
     event(20, "Forest", seconds=2.0, user="bob", details=found_in(("north", 2))),
-    event(30, "Forest", "failed", seconds=3.0, error_type="BadData", error_message="no rows"),
+    event(30, "Forest", "failed", seconds=3.0, error_type="DataError", error_message="no rows"),
     event(40, "KMeans", "interrupted", seconds=10.0, application_name="Vigie page clusters", model_version="0.2"),
-    event(50, status="failed", seconds=0.5, user=None, error_type="UnreadableFile", error_message="no zip"),
+    event(50, status="failed", seconds=0.5, user=None, error_type="UnreadableFileError", error_message="no zip"),
     event(3 * 24 * 60, "Forest", seconds=4.5),
     event(60 * 24 * 60, "KMeans", seconds=5.0),
 ]
 
 
 @pytest.fixture
-def used(tmp_path: Path) -> Workplace:
-    found = Workplace.below(tmp_path, Tracking("sqlite://", None, tmp_path / "runs"))
+def used(tmp_path: Path) -> Workspace:
+    found = Workspace.below(tmp_path, Tracking("sqlite://", None, tmp_path / "runs"))
     for each in reversed(EVENTS):
         found.events.add(each)
     return found
@@ -89,17 +91,17 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
 
 
 @pytest.mark.parametrize(("period", "count"), [("hour", 5), ("day", 5), ("week", 6), ("month", 6), ("all", 7)])
-def test_periods(used: Workplace, period: str, count: int) -> None:
+def test_periods(used: Workspace, period: str, count: int) -> None:
     assert len(observed(used, period).table) == count
 
 
-def test_what_is_told_first(used: Workplace) -> None:
+def test_what_is_told_first(used: Workspace) -> None:
     told = monitoring.figures(observed(used, "day").table)
     assert (told.actions, told.failed, told.users) == (5, 0.4, 2)
     assert (told.p50, told.p95) == (2.0, pytest.approx(np.quantile([0.5, 1, 2, 3, 10], 0.95)))
 
 
-def test_runs_per_model(used: Workplace) -> None:
+def test_runs_per_model(used: Workspace) -> None:
     table = monitoring.per_model(observed(used, "day").table)
     assert table.to_dict("records") == [
         {
@@ -131,7 +133,7 @@ def test_runs_per_model(used: Workplace) -> None:
     ]
 
 
-def test_over_time(used: Workplace) -> None:
+def test_over_time(used: Workspace) -> None:
     steps = monitoring.over_time(observed(used, "day").table)
     assert (steps["actions"].sum(), steps["failed"].sum()) == (5, 2)
     assert len(steps) == 5, "a step for every ten minutes"
@@ -139,7 +141,7 @@ def test_over_time(used: Workplace) -> None:
     assert len(monitoring.over_time(observed(used, "all").table)) <= monitoring.MOST_STEPS
 
 
-def test_anomalies_per_entity(used: Workplace) -> None:
+def test_anomalies_per_entity(used: Workspace) -> None:
     table = monitoring.anomalies_per_entity(observed(used, "all"))
     assert table.to_dict("records") == [
         {"entity": "north", "model": "Forest", "runs": 2, "anomalies": 5},
@@ -147,13 +149,13 @@ def test_anomalies_per_entity(used: Workplace) -> None:
     ]
 
 
-def test_errors_are_newest_first(used: Workplace) -> None:
+def test_errors_are_newest_first(used: Workspace) -> None:
     table = monitoring.errors(observed(used, "day").table)
     assert table["error"].tolist() == ["no rows", "no zip"]
     assert table["time"].iloc[0] == pd.Timestamp(NOW - timedelta(minutes=30)).tz_localize(None)
 
 
-def test_emissions(used: Workplace) -> None:
+def test_emissions(used: Workspace) -> None:
     table = monitoring.emissions(observed(used, "all").table).set_index("model")
     assert table.loc["Forest", "kg"] == pytest.approx(10.5e-6)
     assert table.loc["KMeans", ["runs", "hours", "kg", "grams_per_run"]].tolist() == pytest.approx(
@@ -161,7 +163,7 @@ def test_emissions(used: Workplace) -> None:
     )
 
 
-def test_filters(used: Workplace) -> None:
+def test_filters(used: Workspace) -> None:
     found = observed(used, "all")
     assert len(monitoring.filtered(found).table) == 7
     some = monitoring.filtered(found, model=["Forest"], status=["completed", "failed"], application=[])
@@ -173,7 +175,7 @@ def test_filters(used: Workplace) -> None:
 # ---- both sources --------------------------------------------------------------------------------------------------
 
 
-def test_elasticsearch_and_files_say_the_same(used: Workplace, server: Running) -> None:
+def test_elasticsearch_and_files_say_the_same(used: Workspace, server: Running) -> None:
     stream = EventStream(used.events.folder, server.url)
     stream.ship()
     stream._client().indices.refresh(index="vigie-events")
@@ -188,7 +190,7 @@ def test_elasticsearch_and_files_say_the_same(used: Workplace, server: Running) 
         assert monitoring.figures(here.table) == monitoring.figures(there.table)
 
 
-def test_a_dead_elasticsearch_is_replaced_by_the_files(used: Workplace) -> None:
+def test_a_dead_elasticsearch_is_replaced_by_the_files(used: Workspace) -> None:
     dead = EventStream(used.events.folder, f"http://127.0.0.1:{free_port()}")
     dead.backlog()
     began = time.monotonic()
@@ -201,13 +203,13 @@ def test_a_dead_elasticsearch_is_replaced_by_the_files(used: Workplace) -> None:
 # ---- the files as columns ------------------------------------------------------------------------------------------
 
 
-def test_columns_are_the_events(used: Workplace) -> None:
+def test_columns_are_the_events(used: Workspace) -> None:
     columns, capped = of_log(used.events)
     assert columns.to_pylist() == of_events(used.events.read()).to_pylist()
     assert not capped
 
 
-def test_a_bad_line_costs_itself_alone(used: Workplace) -> None:
+def test_a_bad_line_costs_itself_alone(used: Workspace) -> None:
     path = used.events.files()[-1]
     whole = len(observed(used, "all").table)
     for bad in ("{", '{"timestamp": "2026-11-', "[1]", '{"response_time": "fast"}', "\x00", ""):
@@ -216,7 +218,7 @@ def test_a_bad_line_costs_itself_alone(used: Workplace) -> None:
         assert len(observed(used, "all").table) == whole, bad
 
 
-def test_lines_that_are_json_and_no_events_are_left_out(used: Workplace) -> None:
+def test_lines_that_are_json_and_no_events_are_left_out(used: Workspace) -> None:
     whole = len(observed(used, "all").table)
     with used.events.files()[-1].open("a") as file:
         for change in ({"status": "odd"}, {"timestamp": "yesterday"}, {"response_time": None}):
@@ -236,14 +238,14 @@ def test_lines_of_earlier_versions_count(tmp_path: Path) -> None:
     assert (len(found.table), len(found.entities), found.table["user"].isna().all()) == (1, 0, True)
 
 
-def test_only_the_newest_are_kept(used: Workplace, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("core.stores.event_table.BLOCK", 600)
+def test_only_the_newest_are_kept(used: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("core.storage.events.arrow.BLOCK", 600)
     columns, capped = of_log(used.events, most=3)
     assert capped
     assert columns["timestamp"].to_pylist() == [json.loads(each.line())["timestamp"] for each in reversed(EVENTS[:3])]
 
 
-def test_months_of_files_are_passed_over(used: Workplace, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_months_of_files_are_passed_over(used: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
     (used.events.folder / "events-2020-01.jsonl").mkdir()  # cannot be read: whoever opens it fails
     assert len(observed(used, "week").table) == 6
     assert len(used.events.read(NOW - timedelta(minutes=35))) == 3
@@ -282,7 +284,7 @@ def test_a_run_tells_emissions_and_entities(tmp_path: Path, empty_store: Path, s
 # ---- figures and page ----------------------------------------------------------------------------------------------
 
 
-def test_figures_draw_what_the_tables_say(used: Workplace) -> None:
+def test_figures_draw_what_the_tables_say(used: Workspace) -> None:
     found = observed(used, "all")
     bars = figures.runs_per_model(monitoring.per_model(found.table))
     assert {bar.name: sum(bar.x) for bar in bars.data} == {"completed": 4, "failed": 1, "interrupted": 1}
@@ -304,7 +306,7 @@ def view(app: AppTest, name: str) -> AppTest:
     return app.run()
 
 
-def test_the_empty_page_says_what_will_be_seen(at: Workplace) -> None:  # noqa: F811
+def test_the_empty_page_says_what_will_be_seen(at: Workspace) -> None:  # noqa: F811
     app = opened(PAGE)
     assert not app.exception
     assert "Nothing has been recorded in this period" in texts(app)
@@ -312,7 +314,7 @@ def test_the_empty_page_says_what_will_be_seen(at: Workplace) -> None:  # noqa: 
     assert "Every file loaded and every model run leaves one line here" in texts(app.run())
 
 
-def test_the_page_shows_figures_and_views(at: Workplace) -> None:  # noqa: F811
+def test_the_page_shows_figures_and_views(at: Workspace) -> None:  # noqa: F811
     for each in reversed(EVENTS):
         at.events.add(each)
     app = opened(PAGE)
@@ -333,7 +335,7 @@ def test_the_page_shows_figures_and_views(at: Workplace) -> None:  # noqa: F811
     assert "not for accounts" in texts(app)
 
 
-def test_filters_of_the_page(at: Workplace) -> None:  # noqa: F811
+def test_filters_of_the_page(at: Workspace) -> None:  # noqa: F811
     for each in EVENTS:
         at.events.add(each)
     app = opened(PAGE)
@@ -344,7 +346,7 @@ def test_filters_of_the_page(at: Workplace) -> None:  # noqa: F811
     assert "No action has these properties" in texts(app)
 
 
-def test_refresh_sees_what_came_meanwhile(at: Workplace) -> None:  # noqa: F811
+def test_refresh_sees_what_came_meanwhile(at: Workspace) -> None:  # noqa: F811
     at.events.add(EVENTS[0])
     app = opened(PAGE)
     at.events.add(EVENTS[1])
@@ -353,9 +355,9 @@ def test_refresh_sees_what_came_meanwhile(at: Workplace) -> None:  # noqa: F811
     assert metrics(button.click().run())["Actions"] == "2"
 
 
-def test_the_page_falls_back_and_says_why(at: Workplace, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: F811
+def test_the_page_falls_back_and_says_why(at: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: F811
     dead = replace(at, event_stream=EventStream(at.events.folder, f"http://127.0.0.1:{free_port()}"))
-    monkeypatch.setattr("pages.parts.session.workplace", lambda: dead)
+    monkeypatch.setattr("pages.components.session.get_workspace", lambda: dead)
     at.events.add(EVENTS[0])
     app = opened(PAGE)
     assert not app.exception
@@ -363,8 +365,8 @@ def test_the_page_falls_back_and_says_why(at: Workplace, monkeypatch: pytest.Mon
     assert metrics(app)["Actions"] == "1"
 
 
-def test_drift_on_the_page(at: Workplace, sample: Dataset) -> None:  # noqa: F811
-    detect(sample, detectors()["isolation-forest"](), compare_with="entity", at=at, by=Actor("ada", "tests"))
+def test_drift_on_the_page(at: Workspace, sample: Dataset) -> None:  # noqa: F811
+    detect(sample, detectors()["isolation-forest"](), compare_with="entity", workspace=at, actor=Actor("ada", "tests"))
     at.datasets.save(sample)
     shifted = sample.replace(frame=sample.frame.copy())
     shifted.frame.iloc[:, 3] *= 4

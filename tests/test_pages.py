@@ -8,26 +8,27 @@ import pytest
 import streamlit as st
 from streamlit.testing.v1 import AppTest
 
-from core.analyses import models
-from core.analyses.anomalies import detect, detection_of, detectors
-from core.analyses.clusters import cluster, clusterers
-from core.analyses.forecast import Plan, forecast, forecasters
+from core.actor import Actor
 from core.data.dataset import Dataset
-from core.errors import BadData
-from core.run import Actor, Workplace
+from core.errors import DataError
+from core.runs import promotion
+from core.tasks.anomalies.run import detect, detection_of, detectors
+from core.tasks.clusters.run import cluster, clusterers
+from core.tasks.forecast.run import Plan, forecast, forecasters
+from core.workspace import Workspace
 from mlflow_utils.tracking import Tracking
+from pages.components import i18n
 from pages.navigation import SECTIONS
-from pages.parts import text
 from tests.conftest import ROOT, free_port
 
 SCRIPT = str(ROOT / "pages" / "navigation.py")
 
 
 @pytest.fixture
-def at(place: Workplace, monkeypatch: pytest.MonkeyPatch) -> Iterator[Workplace]:
+def at(place: Workspace, monkeypatch: pytest.MonkeyPatch) -> Iterator[Workspace]:
     """The pages' workplace is the test's; nothing is warmed beside the test."""
-    monkeypatch.setattr("pages.parts.session.workplace", lambda: place)
-    monkeypatch.setattr("core.background.warm", lambda: None)
+    monkeypatch.setattr("pages.components.session.get_workspace", lambda: place)
+    monkeypatch.setattr("core.lifespan.warm", lambda: None)
     st.cache_data.clear()
     st.cache_resource.clear()
     yield place
@@ -54,7 +55,7 @@ def clicked(app: AppTest, key: str) -> AppTest:
     return next(button for button in app.button if button.key == key).click().run()
 
 
-def test_the_first_page_offers_samples(at: Workplace) -> None:
+def test_the_first_page_offers_samples(at: Workspace) -> None:
     app = opened()
     assert not app.exception
     assert {f"sample-{name}" for name in ("gas_daily", "daily_profile", "tidy_series", "kpi_matrix")} <= {
@@ -63,7 +64,7 @@ def test_the_first_page_offers_samples(at: Workplace) -> None:
 
 
 @pytest.mark.parametrize("name", ["gas_daily", "daily_profile", "tidy_series", "kpi_matrix"])
-def test_a_sample_opens_with_its_findings(at: Workplace, name: str) -> None:
+def test_a_sample_opens_with_its_findings(at: Workspace, name: str) -> None:
     app = clicked(opened(), f"sample-{name}")
     assert not app.exception
     assert not app.error
@@ -73,7 +74,7 @@ def test_a_sample_opens_with_its_findings(at: Workplace, name: str) -> None:
     assert [event.event for event in at.events.read()] == ["data_load"]
 
 
-def test_repairs_are_shown_made_and_undone(at: Workplace) -> None:
+def test_repairs_are_shown_made_and_undone(at: Workspace) -> None:
     app = clicked(opened(), "sample-gas_daily")
     before = app.query_params["dataset"]
     choice = next(box for box in app.selectbox if box.key == "repair-incomplete_rows")
@@ -88,13 +89,13 @@ def test_repairs_are_shown_made_and_undone(at: Workplace) -> None:
     assert [event.event for event in at.events.read()] == ["data_load", "data_repair", "data_repair"]
 
 
-def test_anomalies_without_data_says_what_to_do(at: Workplace) -> None:
+def test_anomalies_without_data_says_what_to_do(at: Workspace) -> None:
     app = opened("analysis/anomalies.py")
     assert not app.exception
     assert "There is no data yet" in texts(app)
 
 
-def test_anomalies_are_found_and_kept(at: Workplace, sample: Dataset) -> None:
+def test_anomalies_are_found_and_kept(at: Workspace, sample: Dataset) -> None:
     digest = at.datasets.save(sample)
     app = opened("analysis/anomalies.py", dataset=digest)
     app = next(button for button in app.button if button.label == "Find anomalies").click().run()
@@ -110,10 +111,10 @@ def test_anomalies_are_found_and_kept(at: Workplace, sample: Dataset) -> None:
     assert len(at.events.read()) == 1, "looking again is not a new run"
 
 
-def test_a_shared_link_shows_the_same_in_another_session(at: Workplace, sample: Dataset) -> None:
+def test_a_shared_link_shows_the_same_in_another_session(at: Workspace, sample: Dataset) -> None:
     digest = at.datasets.save(sample)
     forest = detectors()["isolation-forest"]()
-    found, run = detect(sample, forest, compare_with="entity", at=at, by=Actor("bob", "tests"))
+    found, run = detect(sample, forest, compare_with="entity", workspace=at, actor=Actor("bob", "tests"))
     app = opened("analysis/anomalies.py", dataset=digest, run=run.id)
     assert not app.exception
     assert {metric.label: metric.value for metric in app.metric}["Anomalies"] == str(len(found.anomalies))
@@ -129,7 +130,7 @@ def test_a_shared_link_shows_the_same_in_another_session(at: Workplace, sample: 
     ],
 )
 def test_an_address_that_leads_nowhere_is_a_message(
-    at: Workplace, sample: Dataset, address: dict[str, str], words: str
+    at: Workspace, sample: Dataset, address: dict[str, str], words: str
 ) -> None:
     digest = at.datasets.save(sample)
     page = "analysis/anomalies.py" if "run" in address else "data/load.py"
@@ -142,15 +143,15 @@ PAGES = {name: f"analysis/{name}.py" for name in ("anomalies", "clusters", "fore
 ASK = {"anomalies": "Find anomalies", "clusters": "Find clusters", "forecast": "Forecast"}
 
 
-def test_a_run_of_another_page_is_left_alone_and_a_missing_one_is_told(at: Workplace, sample: Dataset) -> None:
+def test_a_run_of_another_page_is_left_alone_and_a_missing_one_is_told(at: Workspace, sample: Dataset) -> None:
     small = sample.select(sample.entities[:2])
     digest, bob = at.datasets.save(small), Actor("bob", "tests")
     runs = {
         "anomalies": detect(
-            small, detectors()["isolation-forest"](n_estimators=10), compare_with="entity", at=at, by=bob
+            small, detectors()["isolation-forest"](n_estimators=10), compare_with="entity", workspace=at, actor=bob
         )[1].id,
-        "clusters": cluster(small, clusterers()["kmeans"](n_clusters=2), at=at, by=bob)[1].id,
-        "forecast": forecast(small, forecasters()["seasonal-naive"](), Plan(horizon=2), at=at, by=bob)[1].id,
+        "clusters": cluster(small, clusterers()["kmeans"](n_clusters=2), workspace=at, actor=bob)[1].id,
+        "forecast": forecast(small, forecasters()["seasonal-naive"](), Plan(horizon=2), workspace=at, actor=bob)[1].id,
     }
     for name, page in PAGES.items():
         for task, run in runs.items():
@@ -164,10 +165,10 @@ def test_a_run_of_another_page_is_left_alone_and_a_missing_one_is_told(at: Workp
         assert not missing.exception
 
 
-def test_a_run_that_failed_says_so_on_its_own_page_alone(at: Workplace, sample: Dataset) -> None:
+def test_a_run_that_failed_says_so_on_its_own_page_alone(at: Workspace, sample: Dataset) -> None:
     row = sample.select(sample.entities[:1], end=sample.time.min())
-    with pytest.raises(BadData):
-        detect(row, detectors()["isolation-forest"](), compare_with="entity", at=at, by=Actor("bob", "tests"))
+    with pytest.raises(DataError):
+        detect(row, detectors()["isolation-forest"](), compare_with="entity", workspace=at, actor=Actor("bob", "tests"))
     [event], digest = at.events.read(), at.datasets.save(sample)
     run = str(event.run_id)
     for name, page in PAGES.items():
@@ -177,9 +178,9 @@ def test_a_run_that_failed_says_so_on_its_own_page_alone(at: Workplace, sample: 
         assert ("holds no detection" in texts(app)) == bool(app.error) == (name == "anomalies")
 
 
-def test_the_model_of_a_detection_is_registered_promoted_by_force_and_applied(at: Workplace, sample: Dataset) -> None:
+def test_the_model_of_a_detection_is_registered_promoted_by_force_and_applied(at: Workspace, sample: Dataset) -> None:
     forest = detectors()["isolation-forest"](n_estimators=10)
-    _, run = detect(sample, forest, compare_with="entity", at=at, by=Actor("bob", "tests"))
+    _, run = detect(sample, forest, compare_with="entity", workspace=at, actor=Actor("bob", "tests"))
     promoted_by_force(opened("analysis/anomalies.py", dataset=at.datasets.save(sample), run=run.id), "anomalies")
     app = opened("analysis/anomalies.py", dataset=at.datasets.save(sample))
     next(choice for choice in app.segmented_control if choice.key == "how").set_value("apply").run()
@@ -207,20 +208,20 @@ def promoted_by_force(app: AppTest, task: str) -> None:
     assert "is the champion" in texts(app)
 
 
-def test_a_saved_model_of_another_page_is_not_offered(at: Workplace, sample: Dataset) -> None:
+def test_a_saved_model_of_another_page_is_not_offered(at: Workspace, sample: Dataset) -> None:
     forest = detectors()["isolation-forest"](n_estimators=10)
-    _, run = detect(sample, forest, compare_with="entity", at=at, by=Actor("bob", "tests"))
-    models.register(run.id, "mine", at=at, by=Actor("bob", "tests"))
+    _, run = detect(sample, forest, compare_with="entity", workspace=at, actor=Actor("bob", "tests"))
+    promotion.register(run.id, "mine", workspace=at, actor=Actor("bob", "tests"))
     app = opened("analysis/clusters.py", dataset=at.datasets.save(sample))
     next(choice for choice in app.segmented_control if choice.key == "cluster-how").set_value("apply").run()
     assert "No model has been saved yet" in texts(app)
 
 
 def test_saved_models_without_mlflow_are_none_and_no_fault(
-    at: Workplace, sample: Dataset, monkeypatch: pytest.MonkeyPatch
+    at: Workspace, sample: Dataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     silent = replace(at, tracking=Tracking(f"http://127.0.0.1:{free_port()}", None, at.tracking.spool.folder.parent))
-    monkeypatch.setattr("pages.parts.session.workplace", lambda: silent)
+    monkeypatch.setattr("pages.components.session.get_workspace", lambda: silent)
     app = opened("analysis/anomalies.py", dataset=at.datasets.save(sample))
     next(choice for choice in app.segmented_control if choice.key == "how").set_value("apply").run()
     assert not app.exception
@@ -229,12 +230,12 @@ def test_saved_models_without_mlflow_are_none_and_no_fault(
 
 
 def test_an_unexpected_fault_is_a_number_to_quote(
-    at: Workplace, sample: Dataset, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    at: Workspace, sample: Dataset, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     def broken(digest: str) -> Dataset:
         raise ZeroDivisionError("a fault of ours")
 
-    monkeypatch.setattr("pages.parts.session._dataset", broken)
+    monkeypatch.setattr("pages.components.session._dataset", broken)
     app = opened(dataset="0" * 64)
     assert not app.exception
     assert "Quote number" in app.error[0].value
@@ -242,16 +243,16 @@ def test_an_unexpected_fault_is_a_number_to_quote(
     assert "a fault of ours" in caplog.text
 
 
-def test_french(at: Workplace, sample: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(text, "language", lambda: "fr")
+def test_french(at: Workspace, sample: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(i18n, "language", lambda: "fr")
     digest = at.datasets.save(sample)
     app = opened("analysis/anomalies.py", dataset=digest)
     assert app.title[0].value == "Anomalies"
     assert [radio.label.replace("\xa0", " ") for radio in app.radio] == ["Par rapport à quoi ?"]
-    assert text.shown(33720).replace("\u202f", " ").replace("\xa0", " ") == "33 720"
+    assert i18n.shown(33720).replace("\u202f", " ").replace("\xa0", " ") == "33 720"
 
 
-def test_two_sessions_do_not_see_each_others_choice(at: Workplace, sample: Dataset) -> None:
+def test_two_sessions_do_not_see_each_others_choice(at: Workspace, sample: Dataset) -> None:
     digest = at.datasets.save(sample)
     first, second = opened(dataset=digest), opened()
     assert "sample_gas_daily" in first.title[0].value

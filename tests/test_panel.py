@@ -7,9 +7,9 @@ import pandas as pd
 import pytest
 
 from core.data.dataset import DAY, Dataset, clock_labels, keyed
-from core.data.loading import load
+from core.data.ingest.loading import load
 from core.data.panel import Panel
-from core.errors import BadData
+from core.errors import DataError
 from tests.series import SHAPE, consumption, daily, hourly
 
 
@@ -64,7 +64,7 @@ def test_the_day_of_23_hours_is_unknown_and_no_day_is_moved() -> None:
 
 
 def test_the_day_of_25_hours_is_refused() -> None:
-    with pytest.raises(BadData, match="several values"):
+    with pytest.raises(DataError, match="several values"):
         Panel.of(tidy("2024-10-26", 24 + 25, np.ones(49), "Europe/Paris"))
 
 
@@ -102,7 +102,7 @@ def test_several_measures_are_chosen_by_name() -> None:
     both = one.replace(frame=one.frame.assign(calls=1.0))
     assert np.array_equal(Panel.of(both).values, Panel.of(one).values)
     assert (Panel.of(both, measure="calls").values == 1).all()
-    with pytest.raises(BadData, match=r"made\.csv.*'traffic'.*value, calls"):
+    with pytest.raises(DataError, match=r"made\.csv.*'traffic'.*value, calls"):
         Panel.of(both, measure="traffic")
 
 
@@ -123,32 +123,32 @@ def test_extending_adds_unknown_days_and_cutting_takes_them_away() -> None:
 def test_two_rows_for_one_day_are_refused_by_name() -> None:
     whole = daily(consumption(20, 2))
     twice = whole.rows(np.array([*range(40), 25]))
-    with pytest.raises(BadData, match=r"made\.csv: b has several rows for 2021-01-06"):
+    with pytest.raises(DataError, match=r"made\.csv: b has several rows for 2021-01-06"):
         Panel.of(twice)
 
 
 def test_two_rows_at_different_hours_of_one_day_are_refused() -> None:
     whole = daily(consumption(20, 1))
     later = whole.frame.iloc[[4]].set_index(keyed(["a"], [pd.Timestamp("2021-01-05 18:00")]))
-    with pytest.raises(BadData, match=r"a has several rows for 2021-01-05"):
+    with pytest.raises(DataError, match=r"a has several rows for 2021-01-05"):
         Panel.of(whole.replace(frame=pd.concat([whole.frame, later])))
 
 
 def test_two_values_for_one_hour_are_refused() -> None:
     whole = tidy("2024-01-01", 48, np.ones(48))
-    with pytest.raises(BadData, match="several values"):
+    with pytest.raises(DataError, match="several values"):
         Panel.of(whole.rows(np.array([*range(48), 7])))
 
 
 def test_rows_without_dates_are_refused() -> None:
     whole = daily(consumption(20, 1))
     undated = whole.replace(frame=whole.frame.set_index(keyed(np.repeat("a", 20), np.arange(20))))
-    with pytest.raises(BadData, match=r"made\.csv has no dates"):
+    with pytest.raises(DataError, match=r"made\.csv has no dates"):
         Panel.of(undated)
 
 
 def test_a_row_a_week_is_refused() -> None:
-    with pytest.raises(BadData, match=r"made\.csv has one row every 7 days"):
+    with pytest.raises(DataError, match=r"made\.csv has one row every 7 days"):
         Panel.of(daily(consumption(60, 1), step=7 * DAY))
 
 
@@ -156,7 +156,7 @@ def test_a_row_a_week_is_refused() -> None:
 def test_a_mistyped_year_is_refused(year: int) -> None:
     whole = daily(consumption(60, 1))
     time = [*whole.time[:-1], whole.time[-1].replace(year=year)]
-    with pytest.raises(BadData, match=rf"made\.csv: dates reach from .*{year}"):
+    with pytest.raises(DataError, match=rf"made\.csv: dates reach from .*{year}"):
         Panel.of(whole.replace(frame=whole.frame.set_index(keyed(np.repeat("a", 60), pd.DatetimeIndex(time)))))
 
 

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from core.errors import BadOption
-from core.stores.accounts import names, passwords
+from core.accounts import passwords, usernames
+from core.errors import OptionError
 
 RUN, REPEATED, ROW, DATE = "run of letters or digits", "repeats the same", "row of neighbouring keys", "date or a year"
 COMMON, NAME, WORD = "people use most", "name of the user or of this product", "word or a name"
@@ -39,7 +39,7 @@ COMMON, NAME, WORD = "people use most", "name of the user or of this product", "
     ],
 )
 def test_weak_passwords_are_refused_with_the_reason(password: str, reason: str) -> None:
-    with pytest.raises(BadOption, match="too easy to guess") as error:
+    with pytest.raises(OptionError, match="too easy to guess") as error:
         passwords.check(password, "alice.dupont@example.org")
     assert reason in str(error.value)
     assert password not in str(error.value)
@@ -62,7 +62,7 @@ def test_strong_passwords_are_accepted(password: str) -> None:
 
 @pytest.mark.parametrize("length", [0, 9, 201, 1_000_000])
 def test_lengths(length: int) -> None:
-    with pytest.raises(BadOption, match=f"has {length:,} characters; 10 to 200 are accepted"):
+    with pytest.raises(OptionError, match=f"has {length:,} characters; 10 to 200 are accepted"):
         passwords.check("x" * length, "alice")
 
 
@@ -70,7 +70,7 @@ def test_lengths(length: int) -> None:
 @given(st.text(min_size=0, max_size=220))
 def test_any_password_is_judged_soon(password: str) -> None:
     began = time.thread_time()
-    with suppress(BadOption):
+    with suppress(OptionError):
         passwords.check(password, "alice")
     assert time.thread_time() - began < 1
 
@@ -78,7 +78,7 @@ def test_any_password_is_judged_soon(password: str) -> None:
 def test_slow_passwords_are_cut_before_they_are_judged() -> None:
     began = time.thread_time()
     for piece in ("qwertyuiop[]", "p4ssw0rd", "20012001", "a1B!", "4@8({[</6g9!1|l"):
-        with suppress(BadOption):
+        with suppress(OptionError):
             passwords.check((piece * 60)[:200], "alice")
     assert time.thread_time() - began < 2
 
@@ -109,12 +109,12 @@ def _seconds(hash_: str) -> float:
 
 @given(st.text(max_size=220))
 def test_a_kept_name_is_its_own_spelling(name: str) -> None:
-    key = names.key(name)
+    key = usernames.key(name)
     if key is None:
-        with pytest.raises(BadOption):
-            names.accepted(name)
+        with pytest.raises(OptionError):
+            usernames.accepted(name)
     else:
-        kept = names.accepted(name)
-        assert names.accepted(kept) == kept
-        assert names.key(kept) == key
+        kept = usernames.accepted(name)
+        assert usernames.accepted(kept) == kept
+        assert usernames.key(kept) == key
         assert len(key) <= 400

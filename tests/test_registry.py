@@ -13,16 +13,19 @@ import numpy as np
 import pytest
 from mlflow import MlflowClient
 
-from core.analyses.anomalies import detect, detectors
-from core.analyses.model_files import keep_model
-from core.analyses.models import found, listed, load, promote, register
+from core.actor import Actor
 from core.data.dataset import Dataset
 from core.data.samples import load_sample
 from core.detectors.comparisons import COMPARISONS
 from core.detectors.row_model import RowModel
-from core.errors import BadData, BadOption, NotOnRecord, UnreadableFile, VigieError
-from core.run import Actor, Workplace, past_run, tracked_run
-from mlflow_utils.models import FILE
+from core.errors import DataError, NotFoundError, OptionError, UnreadableFileError, VigieError
+from core.runs.model_files import save_model
+from core.runs.promotion import found, listed, load, promote, register
+from core.runs.stored_runs import load_run
+from core.runs.tracked_run import tracked_run
+from core.tasks.anomalies.run import detect, detectors
+from core.workspace import Workspace
+from mlflow_utils.model_io import FILE
 from mlflow_utils.registry import Version, Yardstick, compared
 from mlflow_utils.tracking import Tracking
 from tests.conftest import Server, free_port, stop, workplace_in
@@ -46,28 +49,28 @@ def model(sample: Dataset) -> RowModel:
 
 
 @pytest.fixture
-def tested(model: RowModel, sample: Dataset, place: Workplace):  # type: ignore[no-untyped-def]
+def tested(model: RowModel, sample: Dataset, place: Workspace):  # type: ignore[no-untyped-def]
     """A run of the task forecast whose back-test came out at `wape`; its id."""
 
-    def run(wape: float | None, at: Workplace = place, dataset: Dataset = sample, **params: Any) -> str:
+    def run(wape: float | None, at: Workspace = place, dataset: Dataset = sample, **params: Any) -> str:
         with tracked_run("forecast", "Ridge", BACKTEST | params, dataset, BY, at) as run:
-            keep_model(run.folder / "model", model, table(sample, 5))
+            save_model(run.folder / "model", model, table(sample, 5))
             run.metrics = {} if wape is None else {"wape": wape, "coverage": 0.9}
         return run.id
 
     return run
 
 
-def aliases(at: Workplace, name: str = NAME) -> dict[int, tuple[str, ...]]:
+def aliases(at: Workspace, name: str = NAME) -> dict[int, tuple[str, ...]]:
     return {version.number: version.aliases for version in listed(at, name)}
 
 
 # ---- register, alias, load ------------------------------------------------------------------------------------------
 
 
-def test_registered_promoted_and_loaded_by_alias(tested, model: RowModel, sample: Dataset, place: Workplace) -> None:  # type: ignore[no-untyped-def]
+def test_registered_promoted_and_loaded_by_alias(tested, model: RowModel, sample: Dataset, place: Workspace) -> None:  # type: ignore[no-untyped-def]
     run = tested(0.08)
-    version = register(run, NAME, at=place, by=BY)
+    version = register(run, NAME, workspace=place, actor=BY)
     assert (version.number, version.aliases, version.run_id) == (1, ("challenger",), run)
     assert version.figures["wape"] == 0.08
     assert version.test == {name: str(value) for name, value in BACKTEST.items()} | {"dataset.digest": sample.digest}
@@ -78,14 +81,14 @@ def test_registered_promoted_and_loaded_by_alias(tested, model: RowModel, sample
             "registered.by": "alice",
             "dataset.digest": sample.digest,
             "model_name": "Ridge",
-            "vigie.key": past_run(run, place).record.key,
+            "vigie.key": load_run(run, place).record.key,
             "metric": "wape, lower is better",
         }
         == version.tags
     )
-    champion, comparison = promote(NAME, at=place, by=BY)
+    champion, comparison = promote(NAME, workspace=place, actor=BY)
     assert (champion.aliases, comparison) == (("champion",), None)
-    loaded = load(NAME, at=place, kind=RowModel)
+    loaded = load(NAME, workspace=place, kind=RowModel)
     assert np.array_equal(loaded.score(loaded.ready(sample)), model.score(model.ready(sample)))
 
     events = [(event.event, event.status, event.details.inputs.get("version")) for event in place.events.read()[1:]]
@@ -93,7 +96,7 @@ def test_registered_promoted_and_loaded_by_alias(tested, model: RowModel, sample
 
 
 @pytest.fixture
-def mlflow_at(place: Workplace, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def mlflow_at(place: Workspace, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """MLflow's own idea of where it keeps things, which it hands on to child processes; put back afterwards."""
     monkeypatch.setenv("MLFLOW_TRACKING_URI", place.tracking.uri)
     mlflow.set_tracking_uri(place.tracking.uri)
@@ -102,71 +105,71 @@ def mlflow_at(place: Workplace, monkeypatch: pytest.MonkeyPatch) -> Iterator[Non
 
 
 @pytest.mark.usefixtures("mlflow_at")
-def test_mlflow_loads_it_by_alias(tested, model: RowModel, sample: Dataset, place: Workplace) -> None:  # type: ignore[no-untyped-def]
-    register(tested(0.08), NAME, at=place, by=BY)
-    promote(NAME, at=place, by=BY)
+def test_mlflow_loads_it_by_alias(tested, model: RowModel, sample: Dataset, place: Workspace) -> None:  # type: ignore[no-untyped-def]
+    register(tested(0.08), NAME, workspace=place, actor=BY)
+    promote(NAME, workspace=place, actor=BY)
     served = mlflow.pyfunc.load_model(f"models:/{NAME}@champion")
     assert served.predict(table(sample)).equals(model.predict(table(sample)))
     assert "entity" in {column.name for column in served.metadata.signature.inputs}
 
 
 def test_another_machine_loads_it_by_alias(
-    tested, model: RowModel, sample: Dataset, place: Workplace, tmp_path: Path
+    tested, model: RowModel, sample: Dataset, place: Workspace, tmp_path: Path
 ) -> None:  # type: ignore[no-untyped-def]
-    register(tested(0.08), NAME, at=place, by=BY)
+    register(tested(0.08), NAME, workspace=place, actor=BY)
     elsewhere = replace(place, tracking=Tracking(place.tracking.uri, None, tmp_path / "elsewhere"))
-    loaded = load(NAME, "challenger", at=elsewhere, kind=RowModel)
+    loaded = load(NAME, "challenger", workspace=elsewhere, kind=RowModel)
     assert loaded.predict(table(sample)).equals(model.predict(table(sample)))
 
 
-def test_a_file_that_is_not_the_registered_one_is_refused(tested, place: Workplace) -> None:  # type: ignore[no-untyped-def]
+def test_a_file_that_is_not_the_registered_one_is_refused(tested, place: Workspace) -> None:  # type: ignore[no-untyped-def]
     run = tested(0.08)
-    register(run, NAME, at=place, by=BY)
-    with (past_run(run, place).files / "model" / FILE).open("ab") as file:
+    register(run, NAME, workspace=place, actor=BY)
+    with (load_run(run, place).files / "model" / FILE).open("ab") as file:
         file.write(b" ")
-    with pytest.raises(UnreadableFile, match="SHA-256"):
-        load(NAME, "challenger", at=place)
+    with pytest.raises(UnreadableFileError, match="SHA-256"):
+        load(NAME, "challenger", workspace=place)
 
 
-def test_a_run_is_registered_once_under_a_name(tested, place: Workplace) -> None:  # type: ignore[no-untyped-def]
+def test_a_run_is_registered_once_under_a_name(tested, place: Workspace) -> None:  # type: ignore[no-untyped-def]
     run = tested(0.08)
-    assert register(run, NAME, at=place, by=BY) == register(run, NAME, at=place, by=BY)
-    assert register(run, at=place, by=BY).name == "forecast"
+    assert register(run, NAME, workspace=place, actor=BY) == register(run, NAME, workspace=place, actor=BY)
+    assert register(run, workspace=place, actor=BY).name == "forecast"
     assert [(version.name, version.number) for version in listed(place)] == [("forecast", 1), (NAME, 1)]
 
 
 # ---- promotion ------------------------------------------------------------------------------------------------------
 
 
-def test_the_better_one_is_promoted_and_the_old_one_kept(tested, place: Workplace) -> None:  # type: ignore[no-untyped-def]
+def test_the_better_one_is_promoted_and_the_old_one_kept(tested, place: Workspace) -> None:  # type: ignore[no-untyped-def]
     for wape in (0.08, 0.07):
-        register(tested(wape), NAME, at=place, by=BY)
-        champion, comparison = promote(NAME, at=place, by=BY)
+        register(tested(wape), NAME, workspace=place, actor=BY)
+        champion, comparison = promote(NAME, workspace=place, actor=BY)
     assert comparison is not None
     assert comparison.figures == (0.08, 0.07)
     assert aliases(place) == {2: ("champion",), 1: ("previous",)}
     assert champion.tags["promoted.by"] == "alice"
     assert champion.tags["promoted.over"] == "1"
     assert champion.tags["promoted.figures"] == "wape: 0.08 → 0.07"
-    register(tested(0.07), NAME, at=place, by=BY)
-    promote(NAME, at=place, by=BY)  # as good is not worse
+    register(tested(0.07), NAME, workspace=place, actor=BY)
+    promote(NAME, workspace=place, actor=BY)  # as good is not worse
     assert aliases(place) == {3: ("champion",), 2: ("previous",), 1: ()}
-    assert promote(NAME, 3, at=place, by=BY)[0].number == 3
+    assert promote(NAME, 3, workspace=place, actor=BY)[0].number == 3
     assert aliases(place) == {3: ("champion",), 2: ("previous",), 1: ()}
 
 
-def test_the_worse_one_is_refused_unless_forced_with_a_reason(tested, place: Workplace) -> None:  # type: ignore[no-untyped-def]
-    register(tested(0.07), NAME, at=place, by=BY)
-    promote(NAME, at=place, by=BY)
-    register(tested(0.09), NAME, at=place, by=BY)
-    with pytest.raises(BadData, match=r"version 2 is worse than champion version 1: wape 0\.09 against 0\.07"):
-        promote(NAME, at=place, by=BY)
-    with pytest.raises(BadOption, match="reason"):
-        promote(NAME, at=place, by=BY, force=True, reason=" ")
+def test_the_worse_one_is_refused_unless_forced_with_a_reason(tested, place: Workspace) -> None:  # type: ignore[no-untyped-def]
+    register(tested(0.07), NAME, workspace=place, actor=BY)
+    promote(NAME, workspace=place, actor=BY)
+    register(tested(0.09), NAME, workspace=place, actor=BY)
+    with pytest.raises(DataError, match=r"version 2 is worse than champion version 1: wape 0\.09 against 0\.07"):
+        promote(NAME, workspace=place, actor=BY)
+    with pytest.raises(OptionError, match="reason"):
+        promote(NAME, workspace=place, actor=BY, force=True, reason=" ")
     assert aliases(place) == {2: ("challenger",), 1: ("champion",)}
     assert place.events.read()[-1].status == "failed"
 
-    champion, _ = promote(NAME, at=place, by=Actor("bob", "tests"), force=True, reason="needs no temperature")
+    champion, _ = promote(NAME, workspace=place, actor=Actor("bob", "tests"), force=True, reason="needs no temperature")
     assert aliases(place) == {2: ("champion",), 1: ("previous",)}
     promoted = {
         tag: text for tag, text in champion.tags.items() if tag.startswith("promoted.") and tag != "promoted.at"
@@ -178,7 +181,7 @@ def test_the_worse_one_is_refused_unless_forced_with_a_reason(tested, place: Wor
         "promoted.reason": "needs no temperature",
         "promoted.figures": "wape: 0.07 → 0.09",
     }
-    promote(NAME, 1, at=place, by=BY)  # and back, because the first one is better
+    promote(NAME, 1, workspace=place, actor=BY)  # and back, because the first one is better
     assert aliases(place) == {2: ("previous",), 1: ("champion",)}
 
 
@@ -197,50 +200,52 @@ def test_the_worse_one_is_refused_unless_forced_with_a_reason(tested, place: Wor
     ids=lambda given: next(iter(given)) if isinstance(given, dict) else "",
 )
 def test_what_was_tested_otherwise_is_not_compared(
-    tested, place: Workplace, params: dict[str, Any], words: str
+    tested, place: Workspace, params: dict[str, Any], words: str
 ) -> None:  # type: ignore[no-untyped-def]
-    register(tested(0.07), NAME, at=place, by=BY)
-    promote(NAME, at=place, by=BY)
-    register(tested(**{"wape": 0.01} | params), NAME, at=place, by=BY)
-    with pytest.raises(BadData, match=r"not tested alike") as refused:
-        promote(NAME, at=place, by=BY)
+    register(tested(0.07), NAME, workspace=place, actor=BY)
+    promote(NAME, workspace=place, actor=BY)
+    register(tested(**{"wape": 0.01} | params), NAME, workspace=place, actor=BY)
+    with pytest.raises(DataError, match=r"not tested alike") as refused:
+        promote(NAME, workspace=place, actor=BY)
     assert words in str(refused.value)
     assert str(refused.value).count("≠") == 1
     assert aliases(place) == {2: ("challenger",), 1: ("champion",)}
-    promote(NAME, at=place, by=BY, force=True, reason="another year")
+    promote(NAME, workspace=place, actor=BY, force=True, reason="another year")
     assert aliases(place) == {2: ("champion",), 1: ("previous",)}
 
 
 def test_a_back_test_that_says_nothing_of_itself_is_compared_with_nothing(
-    model: RowModel, sample: Dataset, place: Workplace
+    model: RowModel, sample: Dataset, place: Workspace
 ) -> None:
     for wape in (0.07, 0.06):
         with tracked_run("forecast", "Ridge", {}, sample, BY, place) as run:
-            keep_model(run.folder / "model", model, table(sample, 5))
+            save_model(run.folder / "model", model, table(sample, 5))
             run.metrics = {"wape": wape}
-        version = register(run.id, NAME, at=place, by=BY).number
+        version = register(run.id, NAME, workspace=place, actor=BY).number
         if version == 1:
-            promote(NAME, at=place, by=BY)
-    with pytest.raises(BadData, match="horizon: - ≠ -"):
-        promote(NAME, at=place, by=BY)
+            promote(NAME, workspace=place, actor=BY)
+    with pytest.raises(DataError, match="horizon: - ≠ -"):
+        promote(NAME, workspace=place, actor=BY)
 
 
-def test_a_detector_becomes_champion_by_force_only(sample: Dataset, place: Workplace) -> None:
-    _, run = detect(sample, detectors()["isolation-forest"](n_estimators=10), compare_with="entity", at=place, by=BY)
-    assert register(run.id, at=place, by=BY).name == "anomalies"
-    with pytest.raises(BadData, match="no labels"):
-        promote("anomalies", at=place, by=BY)
-    promote("anomalies", at=place, by=BY, force=True, reason="found the planted faults")
-    assert found("anomalies", at=place).number == 1
+def test_a_detector_becomes_champion_by_force_only(sample: Dataset, place: Workspace) -> None:
+    _, run = detect(
+        sample, detectors()["isolation-forest"](n_estimators=10), compare_with="entity", workspace=place, actor=BY
+    )
+    assert register(run.id, workspace=place, actor=BY).name == "anomalies"
+    with pytest.raises(DataError, match="no labels"):
+        promote("anomalies", workspace=place, actor=BY)
+    promote("anomalies", workspace=place, actor=BY, force=True, reason="found the planted faults")
+    assert found("anomalies", workspace=place).number == 1
 
 
-def test_another_definition_of_the_metric_is_not_compared(tested, place: Workplace) -> None:  # type: ignore[no-untyped-def]
-    register(tested(0.07), NAME, at=place, by=BY)
-    promote(NAME, at=place, by=BY)
-    register(tested(0.06), NAME, at=place, by=BY)
+def test_another_definition_of_the_metric_is_not_compared(tested, place: Workspace) -> None:  # type: ignore[no-untyped-def]
+    register(tested(0.07), NAME, workspace=place, actor=BY)
+    promote(NAME, workspace=place, actor=BY)
+    register(tested(0.06), NAME, workspace=place, actor=BY)
     MlflowClient(place.tracking.uri).set_model_version_tag(NAME, "1", "metric", "mase, lower is better")
-    with pytest.raises(BadData, match="metric: wape, lower is better ≠ mase, lower is better"):
-        promote(NAME, at=place, by=BY)
+    with pytest.raises(DataError, match="metric: wape, lower is better ≠ mase, lower is better"):
+        promote(NAME, workspace=place, actor=BY)
 
 
 @pytest.mark.parametrize(("lower", "worse"), [(True, True), (False, False)])
@@ -254,51 +259,53 @@ def test_the_yardstick_says_which_way_is_better(lower: bool, worse: bool) -> Non
     assert compared(old, new, yardstick).accepted is not worse
 
 
-def test_a_name_is_for_one_task(tested, sample: Dataset, place: Workplace) -> None:  # type: ignore[no-untyped-def]
-    register(tested(0.07), NAME, at=place, by=BY)
-    _, run = detect(sample, detectors()["isolation-forest"](n_estimators=10), compare_with="entity", at=place, by=BY)
-    with pytest.raises(BadOption, match="task forecast; this one is of anomalies"):
-        register(run.id, NAME, at=place, by=BY)
+def test_a_name_is_for_one_task(tested, sample: Dataset, place: Workspace) -> None:  # type: ignore[no-untyped-def]
+    register(tested(0.07), NAME, workspace=place, actor=BY)
+    _, run = detect(
+        sample, detectors()["isolation-forest"](n_estimators=10), compare_with="entity", workspace=place, actor=BY
+    )
+    with pytest.raises(OptionError, match="task forecast; this one is of anomalies"):
+        register(run.id, NAME, workspace=place, actor=BY)
 
 
 # ---- what is not there ----------------------------------------------------------------------------------------------
 
 
-def test_wrong_names_are_refused(tested, place: Workplace, sample: Dataset) -> None:  # type: ignore[no-untyped-def]
+def test_wrong_names_are_refused(tested, place: Workspace, sample: Dataset) -> None:  # type: ignore[no-untyped-def]
     run = tested(0.07)
     for name in ("a/b", "x' OR name != '", "..", "a" * 101, "é"):
-        with pytest.raises(BadOption, match="not accepted"):
-            register(run, name, at=place, by=BY)
-        with pytest.raises(BadOption, match="not accepted"):
-            promote(name, at=place, by=BY)
-    with pytest.raises(NotOnRecord, match=r"f{12}"):
-        register("f" * 32, NAME, at=place, by=BY)
-    with pytest.raises(NotOnRecord, match="No model nothing"):
-        promote("nothing", at=place, by=BY)
-    register(run, NAME, at=place, by=BY)
-    with pytest.raises(NotOnRecord, match="gas-forecast 7"):
-        promote(NAME, 7, at=place, by=BY)
-    with pytest.raises(NotOnRecord, match="gas-forecast@champion"):
-        load(NAME, at=place)
-    promote(NAME, at=place, by=BY)
-    with pytest.raises(NotOnRecord, match="gas-forecast@challenger"):
-        promote(NAME, at=place, by=BY)
+        with pytest.raises(OptionError, match="not accepted"):
+            register(run, name, workspace=place, actor=BY)
+        with pytest.raises(OptionError, match="not accepted"):
+            promote(name, workspace=place, actor=BY)
+    with pytest.raises(NotFoundError, match=r"f{12}"):
+        register("f" * 32, NAME, workspace=place, actor=BY)
+    with pytest.raises(NotFoundError, match="No model nothing"):
+        promote("nothing", workspace=place, actor=BY)
+    register(run, NAME, workspace=place, actor=BY)
+    with pytest.raises(NotFoundError, match="gas-forecast 7"):
+        promote(NAME, 7, workspace=place, actor=BY)
+    with pytest.raises(NotFoundError, match="gas-forecast@champion"):
+        load(NAME, workspace=place)
+    promote(NAME, workspace=place, actor=BY)
+    with pytest.raises(NotFoundError, match="gas-forecast@challenger"):
+        promote(NAME, workspace=place, actor=BY)
 
 
-def test_a_run_that_cannot_be_loaded_again_is_not_registered(tested, sample: Dataset, place: Workplace) -> None:  # type: ignore[no-untyped-def]
+def test_a_run_that_cannot_be_loaded_again_is_not_registered(tested, sample: Dataset, place: Workspace) -> None:  # type: ignore[no-untyped-def]
     with tracked_run("forecast", "Ridge", {}, sample, BY, place) as run:
         (run.folder / "note.txt").touch()
-    with pytest.raises(NotOnRecord, match="no model"):
-        register(run.id, NAME, at=place, by=BY)
+    with pytest.raises(NotFoundError, match="no model"):
+        register(run.id, NAME, workspace=place, actor=BY)
     with suppress(ZeroDivisionError), tracked_run("forecast", "Ridge", {}, sample, BY, place) as run:
         (run.folder / "note.txt").touch()
         1 / 0
-    with pytest.raises(BadData, match="failed"):
-        register(run.id, NAME, at=place, by=BY)
+    with pytest.raises(DataError, match="failed"):
+        register(run.id, NAME, workspace=place, actor=BY)
     planted = tested(0.07)
-    (past_run(planted, place).files / "model" / FILE).write_bytes(b"not a model")
-    with pytest.raises(UnreadableFile, match="BadZipFile"):
-        register(planted, NAME, at=place, by=BY)
+    (load_run(planted, place).files / "model" / FILE).write_bytes(b"not a model")
+    with pytest.raises(UnreadableFileError, match="BadZipFile"):
+        register(planted, NAME, workspace=place, actor=BY)
     assert listed(place) == []
 
 
@@ -307,27 +314,27 @@ def test_a_silent_server_says_so_in_time(tested, model: RowModel, tmp_path: Path
     run = tested(0.07, at)
     for ask in (
         lambda: listed(at),
-        lambda: load(NAME, at=at),
-        lambda: promote(NAME, at=at, by=BY),
-        lambda: register("f" * 32, NAME, at=at, by=BY),
+        lambda: load(NAME, workspace=at),
+        lambda: promote(NAME, workspace=at, actor=BY),
+        lambda: register("f" * 32, NAME, workspace=at, actor=BY),
     ):
         at.tracking._down_until = 0.0
         began = time.perf_counter()
         with pytest.raises(VigieError, match="does not answer"):
             ask()
         assert time.perf_counter() - began < 2
-    with pytest.raises(BadData, match="waits to be delivered"):
-        register(run, NAME, at=at, by=BY)
+    with pytest.raises(DataError, match="waits to be delivered"):
+        register(run, NAME, workspace=at, actor=BY)
 
 
 # ---- several at once ------------------------------------------------------------------------------------------------
 
 
-def test_two_registrations_at_once(tested, place: Workplace) -> None:  # type: ignore[no-untyped-def]
+def test_two_registrations_at_once(tested, place: Workspace) -> None:  # type: ignore[no-untyped-def]
     runs = [tested(0.08), tested(0.07)]
     got: list[int] = []
     threads = [
-        threading.Thread(target=lambda run=run: got.append(register(run, NAME, at=place, by=BY).number))
+        threading.Thread(target=lambda run=run: got.append(register(run, NAME, workspace=place, actor=BY).number))
         for run in (*runs, *runs)
     ]
     for thread in threads:
@@ -349,19 +356,19 @@ def test_on_a_real_server(
     server = start()
     at = workplace_in(tmp_path / "client", empty_store, uri)
     for wape in (0.08, 0.07):
-        register(tested(wape, at), NAME, at=at, by=BY)
-        promote(NAME, at=at, by=BY)
-    register(tested(0.09, at), NAME, at=at, by=BY)
-    with pytest.raises(BadData, match="worse"):
-        promote(NAME, at=at, by=BY)
+        register(tested(wape, at), NAME, workspace=at, actor=BY)
+        promote(NAME, workspace=at, actor=BY)
+    register(tested(0.09, at), NAME, workspace=at, actor=BY)
+    with pytest.raises(DataError, match="worse"):
+        promote(NAME, workspace=at, actor=BY)
     assert aliases(at) == {3: ("challenger",), 2: ("champion",), 1: ("previous",)}
     assert MlflowClient(uri).get_model_version_by_alias(NAME, "champion").version == "2"
     other = workplace_in(tmp_path / "other", empty_store, uri)
-    loaded = load(NAME, at=other, kind=RowModel)
+    loaded = load(NAME, workspace=other, kind=RowModel)
     assert np.array_equal(loaded.score(loaded.ready(sample)), model.score(model.ready(sample)))
     stop(server)
     at.tracking._down_until = 0.0
     began = time.perf_counter()
     with pytest.raises(VigieError, match="does not answer"):
-        found(NAME, at=at)
+        found(NAME, workspace=at)
     assert time.perf_counter() - began < 2

@@ -18,20 +18,26 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.analyses import anomalies, clusters, forecast, sequence_comparison, sequences
-from core.analyses.repeating import command_line
-from core.analyses.run_card import run_card
-from core.analyses.selection import Selection
-from core.analyses.sequence_plan import Asked, Plan
+from core.actor import Actor
 from core.data.dataset import Dataset
-from core.data.findings import Repair
+from core.data.quality.findings import Repair
 from core.data.samples import load_sample
-from core.errors import BadData, NotOnRecord
-from core.figures.run_card import html
-from core.results.detection import Detection
-from core.run import Actor, Workplace, tracked_run
+from core.errors import DataError, NotFoundError
+from core.runs.card import run_card
+from core.runs.card_html import html
+from core.runs.reproduce import command_line
+from core.runs.tracked_run import tracked_run
+from core.tasks.anomalies import run as anomalies
+from core.tasks.anomalies.result import Detection
+from core.tasks.clusters import run as clusters
+from core.tasks.comparison import run as sequence_comparison
+from core.tasks.forecast import run as forecast
+from core.tasks.selection import Selection
+from core.tasks.sequences import run as sequences
+from core.tasks.sequences.config import Asked, Plan
+from core.workspace import Workspace
 from mlflow_utils.tracking import Tracking
-from pages.parts.text import catalogue
+from pages.components.i18n import catalogue
 from tests.conftest import ROOT, free_port, workplace_in
 
 BY = Actor("alice", "tests")
@@ -45,7 +51,7 @@ def kpis() -> Dataset:
 
 
 @pytest.fixture
-def here(place: Workplace, tmp_path: Path) -> Workplace:
+def here(place: Workspace, tmp_path: Path) -> Workspace:
     """The workplace that a command finds in the data folder `tmp_path`."""
     return place
 
@@ -72,15 +78,15 @@ def forest(trees: int = 15):  # type: ignore[no-untyped-def]
     return anomalies.detectors()["isolation-forest"](n_estimators=trees, random_state=7)
 
 
-def detected(dataset: Dataset, at: Workplace, **asked: object) -> str:
+def detected(dataset: Dataset, at: Workspace, **asked: object) -> str:
     given = {"compare_with": "entity", "contamination": 0.02, **asked}
-    return anomalies.detect(dataset, forest(), at=at, by=BY, **given)[1].id  # type: ignore[arg-type]
+    return anomalies.detect(dataset, forest(), workspace=at, actor=BY, **given)[1].id  # type: ignore[arg-type]
 
 
 # ---- repeated -------------------------------------------------------------------------------------------------------
 
 
-def test_a_detection_is_repeated_with_its_selection(here: Workplace, tmp_path: Path, sample: Dataset) -> None:
+def test_a_detection_is_repeated_with_its_selection(here: Workspace, tmp_path: Path, sample: Dataset) -> None:
     here.datasets.save(sample)
     part = Selection(tuple(sample.entities[:2]), pd.Timestamp("2023-02-01"), None)
     run = detected(sample, here, selection=part, risk=0.001, incomplete="impute")
@@ -92,21 +98,29 @@ def test_a_detection_is_repeated_with_its_selection(here: Workplace, tmp_path: P
     assert set(first.rows["entity"].unique()) == set(sample.entities[:2])
 
 
-def test_a_saved_model_is_applied_again(here: Workplace, tmp_path: Path, sample: Dataset) -> None:
+def test_a_saved_model_is_applied_again(here: Workspace, tmp_path: Path, sample: Dataset) -> None:
     here.datasets.save(sample)
     fitted = detected(sample, here)
-    _, run = anomalies.apply_model(sample, fitted, at=here, by=BY, selection=Selection(tuple(sample.entities[1:2])))
+    _, run = anomalies.apply_model(
+        sample, fitted, workspace=here, actor=BY, selection=Selection(tuple(sample.entities[1:2]))
+    )
     card = run_card(run.id, here)
     assert card.model.applied_from == fitted
     again = anomalies.detection_of(repeated(card.repeat.command, tmp_path), here)
     pd.testing.assert_frame_equal(again.rows, anomalies.detection_of(run.id, here).rows, rtol=1e-9)
 
 
-def test_a_clustering_is_repeated(here: Workplace, tmp_path: Path, sample: Dataset) -> None:
+def test_a_clustering_is_repeated(here: Workspace, tmp_path: Path, sample: Dataset) -> None:
     here.datasets.save(sample)
     kmeans = clusters.clusterers()["kmeans"](n_clusters=3, n_init=2)
     found, run = clusters.cluster(
-        sample, kmeans, at=here, by=BY, look="shape", components=2, selection=Selection(tuple(sample.entities[:3]))
+        sample,
+        kmeans,
+        workspace=here,
+        actor=BY,
+        look="shape",
+        components=2,
+        selection=Selection(tuple(sample.entities[:3])),
     )
     card = run_card(run.id, here)
     again = clusters.clustering_of(repeated(card.repeat.command, tmp_path), here)
@@ -115,11 +129,11 @@ def test_a_clustering_is_repeated(here: Workplace, tmp_path: Path, sample: Datas
     assert card.counts["silhouette"] == pytest.approx(found.quality["silhouette"])
 
 
-def test_a_forecast_is_repeated_and_so_are_its_new_intervals(here: Workplace, tmp_path: Path, sample: Dataset) -> None:
+def test_a_forecast_is_repeated_and_so_are_its_new_intervals(here: Workspace, tmp_path: Path, sample: Dataset) -> None:
     small = sample.select(sample.entities[:2])
     here.datasets.save(small)
     plan = forecast.Plan(horizon=3, quantiles=(0.1, 0.5, 0.9), weather="none")
-    _, run = forecast.forecast(small, forecast.forecasters()["ridge"](alpha=2.5), plan, at=here, by=BY)
+    _, run = forecast.forecast(small, forecast.forecasters()["ridge"](alpha=2.5), plan, workspace=here, actor=BY)
     card = run_card(run.id, here)
     again = forecast.forecast_of(repeated(card.repeat.command, tmp_path), here)
     first = forecast.forecast_of(run.id, here)
@@ -128,7 +142,7 @@ def test_a_forecast_is_repeated_and_so_are_its_new_intervals(here: Workplace, tm
     assert card.intervals is not None
     assert (card.intervals.low, card.intervals.high, card.intervals.promised) == (0.1, 0.9, pytest.approx(0.8))
     assert card.intervals.measured == pytest.approx(first.metrics()["coverage"])
-    _, better = forecast.recalibrate(small, run.id, at=here, by=BY)
+    _, better = forecast.recalibrate(small, run.id, workspace=here, actor=BY)
     command = run_card(better.id, here).repeat.command
     assert f"--recalibrate={run.id}" in command
     again = forecast.forecast_of(repeated(command, tmp_path), here)
@@ -143,27 +157,27 @@ def test_a_forecast_is_repeated_and_so_are_its_new_intervals(here: Workplace, tm
     ],
 )
 def test_sequences_are_repeated(  # type: ignore[no-untyped-def]
-    here: Workplace, tmp_path: Path, kpis: Dataset, detector: str, settings, asked: Asked
+    here: Workspace, tmp_path: Path, kpis: Dataset, detector: str, settings, asked: Asked
 ) -> None:
     """The deep model, too: the same seed on the same machine."""
     few = kpis.rows(np.arange(600))
     here.datasets.save(few)
     chosen = sequences.detectors()[detector](**settings)
-    _, run = sequences.train(few, chosen, Plan("400", "standard"), asked, at=here, by=BY)
+    _, run = sequences.train(few, chosen, Plan("400", "standard"), asked, workspace=here, actor=BY)
     again = sequences.sequences_of(repeated(run_card(run.id, here).repeat.command, tmp_path), here)
     first = sequences.sequences_of(run.id, here)
     pd.testing.assert_frame_equal(again.rows, first.rows, rtol=1e-9)
     assert again.question == first.question
     if detector == "pca-residual":
-        _, applied = sequences.apply_model(few, run.id, at=here, by=BY)
+        _, applied = sequences.apply_model(few, run.id, workspace=here, actor=BY)
         again = sequences.sequences_of(repeated(run_card(applied.id, here).repeat.command, tmp_path), here)
         pd.testing.assert_frame_equal(again.rows, sequences.sequences_of(applied.id, here).rows, rtol=1e-9)
 
 
-def test_a_threshold_that_people_chose_is_repeated(here: Workplace, tmp_path: Path, sample: Dataset) -> None:
+def test_a_threshold_that_people_chose_is_repeated(here: Workspace, tmp_path: Path, sample: Dataset) -> None:
     here.datasets.save(sample)
     run = detected(sample, here)
-    found, moved = anomalies.with_threshold(run, 0.61, at=here, by=BY)
+    found, moved = anomalies.with_threshold(run, 0.61, workspace=here, actor=BY)
     card = run_card(moved.id, here)
     assert card.threshold is not None
     assert card.threshold.method == "verdicts"
@@ -198,7 +212,7 @@ def test_a_command_survives_the_shell(entities: list[str], share: float) -> None
     assert float(next(word for word in words if word.startswith("--contamination=")).partition("=")[2]) == share
 
 
-def test_a_real_shell_and_a_hostile_entity(here: Workplace, tmp_path: Path, sample: Dataset) -> None:
+def test_a_real_shell_and_a_hostile_entity(here: Workspace, tmp_path: Path, sample: Dataset) -> None:
     """`sh` itself, with a name that would run a program, end the quotes, or pass for an option."""
     name = f"--x'; touch {tmp_path / 'owned'}; echo \"$(id)` #\n"
     renamed = sample.select(sample.entities[:1])
@@ -247,7 +261,7 @@ class Tags(HTMLParser):
 
 
 @pytest.fixture
-def hostile_run(here: Workplace, sample: Dataset) -> str:
+def hostile_run(here: Workspace, sample: Dataset) -> str:
     """Data from a file and of an entity whose names are code."""
     some = sample.select(sample.entities[:1])
     index = pd.MultiIndex.from_arrays(
@@ -264,7 +278,7 @@ def hostile_run(here: Workplace, sample: Dataset) -> str:
     return detected(bad, here, selection=Selection((bad.entities[0],)))
 
 
-def test_the_page_is_one_file_and_holds_no_code_of_others(here: Workplace, hostile_run: str) -> None:
+def test_the_page_is_one_file_and_holds_no_code_of_others(here: Workspace, hostile_run: str) -> None:
     card = run_card(hostile_run, here)
     page = Tags(html(replace(card, about=replace(card.about, user="{{ 7 * 7 }}<i>", error="<svg onload=alert(4)>"))))
     names = {tag for tag, _ in page.tags}
@@ -277,7 +291,7 @@ def test_the_page_is_one_file_and_holds_no_code_of_others(here: Workplace, hosti
     assert "alert(3)" in page.text
 
 
-def test_the_page_says_what_the_run_was(here: Workplace, sample: Dataset) -> None:
+def test_the_page_says_what_the_run_was(here: Workspace, sample: Dataset) -> None:
     here.datasets.save(sample)
     run = detected(sample, here, risk=0.001)
     card = run_card(run, here)
@@ -306,7 +320,7 @@ def test_the_page_says_what_the_run_was(here: Workplace, sample: Dataset) -> Non
     assert "<svg" in html(card)
 
 
-def test_the_json_has_a_version_and_no_language(here: Workplace, sample: Dataset) -> None:
+def test_the_json_has_a_version_and_no_language(here: Workspace, sample: Dataset) -> None:
     run = detected(sample, here)
     written = json.loads(run_card(run, here).to_json())
     assert written["schema_version"] == 1
@@ -315,7 +329,7 @@ def test_the_json_has_a_version_and_no_language(here: Workplace, sample: Dataset
     assert json.loads(json.dumps(written, allow_nan=False)) == written
 
 
-def test_the_page_speaks_the_language_of_the_person(here: Workplace, sample: Dataset) -> None:
+def test_the_page_speaks_the_language_of_the_person(here: Workspace, sample: Dataset) -> None:
     card = run_card(detected(sample, here), here)
     french = html(
         card,
@@ -328,10 +342,10 @@ def test_the_page_speaks_the_language_of_the_person(here: Workplace, sample: Dat
     assert html(card, catalogue("fr").gettext, str, "fr").startswith("<!doctype html>")
 
 
-def test_a_forecast_is_beside_the_naive_ones(here: Workplace, sample: Dataset) -> None:
+def test_a_forecast_is_beside_the_naive_ones(here: Workspace, sample: Dataset) -> None:
     small = sample.select(sample.entities[:2])
     _, run = forecast.forecast(
-        small, forecast.forecasters()["seasonal-naive"](), forecast.Plan(horizon=2), at=here, by=BY
+        small, forecast.forecasters()["seasonal-naive"](), forecast.Plan(horizon=2), workspace=here, actor=BY
     )
     card = run_card(run.id, here)
     assert card.score_card is not None
@@ -343,7 +357,7 @@ def test_a_forecast_is_beside_the_naive_ones(here: Workplace, sample: Dataset) -
     assert "polyline" in html(card)
 
 
-def test_labels_bring_a_score_card_with_baselines(here: Workplace, kpis: Dataset) -> None:
+def test_labels_bring_a_score_card_with_baselines(here: Workspace, kpis: Dataset) -> None:
     few = kpis.rows(np.arange(600))
     labels = pd.Series(np.arange(600) % 50 == 7, index=few.frame.index)
     _, run = sequences.train(
@@ -351,8 +365,8 @@ def test_labels_bring_a_score_card_with_baselines(here: Workplace, kpis: Dataset
         sequences.detectors()["pca-residual"](),
         Plan("400"),
         Asked("best_f1", 0.0, "1000 rows"),
-        at=here,
-        by=BY,
+        workspace=here,
+        actor=BY,
     )
     card = run_card(run.id, here)
     assert card.score_card is not None
@@ -361,9 +375,9 @@ def test_labels_bring_a_score_card_with_baselines(here: Workplace, kpis: Dataset
     assert "--best-f1" in card.repeat.command
 
 
-def test_a_comparison_says_that_no_command_repeats_it(here: Workplace, kpis: Dataset) -> None:
+def test_a_comparison_says_that_no_command_repeats_it(here: Workspace, kpis: Dataset) -> None:
     few = kpis.rows(np.arange(500))
-    _, run = sequence_comparison.compare(few, Plan("300"), at=here, by=BY)
+    _, run = sequence_comparison.compare(few, Plan("300"), workspace=here, actor=BY)
     card = run_card(run.id, here)
     assert card.repeat.command == ""
     assert "No command" in str(card.repeat.notes[0])
@@ -375,16 +389,16 @@ def test_a_comparison_says_that_no_command_repeats_it(here: Workplace, kpis: Dat
 # ---- runs that did not go well, or went elsewhere -------------------------------------------------------------------
 
 
-def failed(dataset: Dataset, at: Workplace) -> str:
+def failed(dataset: Dataset, at: Workspace) -> str:
     with (
-        pytest.raises(BadData),
+        pytest.raises(DataError),
         tracked_run("anomalies", "IsolationForest", {"contamination": 0.1}, dataset, BY, at) as run,
     ):
-        raise BadData("Nothing is left of {file} at https://bob:secret@host/.", file="x.csv")
+        raise DataError("Nothing is left of {file} at https://bob:secret@host/.", file="x.csv")
     return run.id
 
 
-def test_a_failed_run_has_a_card(here: Workplace, sample: Dataset) -> None:
+def test_a_failed_run_has_a_card(here: Workspace, sample: Dataset) -> None:
     card = run_card(failed(sample, here), here)
     assert card.about.status == "failed"
     assert "Nothing is left of x.csv" in card.about.error
@@ -398,18 +412,18 @@ def test_a_waiting_run_has_a_card_and_so_has_a_failed_one(tmp_path: Path, empty_
     at = workplace_in(tmp_path, empty_store, f"http://127.0.0.1:{free_port()}")
     run = detected(sample, at)
     card = run_card(run, at)
-    assert card.about.waits_for_mlflow
+    assert card.about.is_pending
     assert card.about.task == "anomalies"
     assert card.repeat.command
     assert "waits for MLflow" in Tags(html(card)).text
     assert run_card(failed(sample, at), at).about.status == "failed"
 
 
-def test_a_run_of_another_machine_has_the_same_card(here: Workplace, tmp_path: Path, sample: Dataset) -> None:
+def test_a_run_of_another_machine_has_the_same_card(here: Workspace, tmp_path: Path, sample: Dataset) -> None:
     here.datasets.save(sample)
     run = detected(sample, here)
     mine = run_card(run, here)
-    elsewhere = Workplace.below(
+    elsewhere = Workspace.below(
         tmp_path / "elsewhere", Tracking(here.tracking.uri, None, tmp_path / "elsewhere" / "runs")
     )
     theirs = run_card(run, elsewhere)
@@ -424,6 +438,6 @@ def test_a_run_of_another_machine_has_the_same_card(here: Workplace, tmp_path: P
 
 
 @pytest.mark.parametrize("run", ["", "f" * 32, "../../etc/passwd"])
-def test_no_such_run(here: Workplace, run: str) -> None:
-    with pytest.raises(NotOnRecord):
+def test_no_such_run(here: Workspace, run: str) -> None:
+    with pytest.raises(NotFoundError):
         run_card(run, here)

@@ -13,17 +13,20 @@ from hypothesis import strategies as st
 from mlflow import MlflowClient
 from mlflow.entities import Metric, Param, RunTag
 
-from core.analyses import runs
-from core.analyses.runs import Wanted, compared, cost_of_accuracy, direction, look_up, search, table
+from core.actor import Actor
 from core.data.dataset import Dataset
-from core.errors import NotOnRecord
+from core.errors import NotFoundError
 from core.exports import as_csv
-from core.figures.runs import accuracy_and_cost, common_ends, shares, small
-from core.results.run_card import Picture
-from core.run import Actor, Workplace, _patience, tracked_run
-from core.text import Text
-from mlflow_utils import searching
-from mlflow_utils.record import Record
+from core.messages import Text
+from core.runs import comparison
+from core.runs.card_model import Picture
+from core.runs.comparison import Wanted, compared, cost_of_accuracy, direction, look_up, search, table
+from core.runs.figures import accuracy_and_cost, common_ends, shares, small
+from core.runs.stored_runs import _patience
+from core.runs.tracked_run import tracked_run
+from core.workspace import Workspace
+from mlflow_utils import search as searching
+from mlflow_utils.run_record import Record
 from mlflow_utils.tracking import KEY, Tracking
 from tests.conftest import Server, free_port, stop, workplace_in
 from tests.test_commands import vigie  # noqa: F401
@@ -32,7 +35,7 @@ BY = Actor("alice", "tests")
 DIGEST = "ab12" * 16
 
 
-def made(at: Workplace, number: int, task: str = "anomalies", **tags: str) -> str:
+def made(at: Workspace, number: int, task: str = "anomalies", **tags: str) -> str:
     """A run straight in MLflow, a second after the one before; its id."""
     client = MlflowClient(at.tracking.uri)
     experiment = at.tracking.experiment(client, task)
@@ -62,7 +65,7 @@ def ids(found: searching.Found) -> list[str]:
     return [each.record.id for each in found.runs]
 
 
-def recorded(dataset: Dataset, at: Workplace, task: str = "anomalies", **params: object) -> str:
+def recorded(dataset: Dataset, at: Workspace, task: str = "anomalies", **params: object) -> str:
     with tracked_run(task, "IsolationForest", params, dataset, BY, at) as run:
         run.metrics["anomalies"] = 3
         (run.folder / "note.txt").write_text("x")
@@ -72,7 +75,7 @@ def recorded(dataset: Dataset, at: Workplace, task: str = "anomalies", **params:
 # ---- looked for -----------------------------------------------------------------------------------------------------
 
 
-def test_the_newest_come_first_page_by_page(place: Workplace) -> None:
+def test_the_newest_come_first_page_by_page(place: Workspace) -> None:
     every = [made(place, number, ["anomalies", "forecast"][number % 2]) for number in range(7)][::-1]
     found, silent = search(place, limit=3)
     assert not silent
@@ -84,7 +87,7 @@ def test_the_newest_come_first_page_by_page(place: Workplace) -> None:
     assert [each.record.experiment for each in search(place)[0].runs[:2]] == ["anomalies", "forecast"]
 
 
-def test_runs_that_began_together_are_each_listed_once(place: Workplace) -> None:
+def test_runs_that_began_together_are_each_listed_once(place: Workspace) -> None:
     every = {made(place, 1) for _ in range(5)}
     found, seen = search(place, limit=2)[0], []
     while True:
@@ -114,20 +117,20 @@ def test_runs_that_began_together_are_each_listed_once(place: Workplace) -> None
         (Wanted(user="alice", model="forest", data="gas"), [4, 0]),
     ],
 )
-def test_filters(place: Workplace, wanted: Wanted, numbers: list[int]) -> None:
+def test_filters(place: Workspace, wanted: Wanted, numbers: list[int]) -> None:
     every = [
         made(place, 0),
         made(place, 1, user="bob"),
         made(place, 2, "forecast", model_name="Ridge"),
         made(place, 3, **{"dataset.files": "élec_b.csv", "dataset.digest": "cd34" * 16}),
-        made(place, 4, **{"vigie.status": "failed", "error": "BadData: No rows"}),
+        made(place, 4, **{"vigie.status": "failed", "error": "DataError: No rows"}),
     ]
     MlflowClient(place.tracking.uri).set_terminated(every[4], "FAILED")
     assert ids(search(place, wanted)[0]) == [every[number] for number in numbers]
 
 
 @pytest.fixture(scope="module")
-def stored(tmp_path_factory: pytest.TempPathFactory, empty_store: Path) -> Workplace:
+def stored(tmp_path_factory: pytest.TempPathFactory, empty_store: Path) -> Workspace:
     """A store that many searches share."""
     folder = tmp_path_factory.mktemp("many")
     at = workplace_in(folder, empty_store)
@@ -161,7 +164,7 @@ NAMES = (
 @example("' or 1=1 --")
 @example("%' AND tags.`user` ILIKE '%")
 @example("\0")
-def test_what_a_person_types_neither_breaks_nor_widens_a_filter(stored: Workplace, typed: str) -> None:
+def test_what_a_person_types_neither_breaks_nor_widens_a_filter(stored: Workspace, typed: str) -> None:
     """The answer is the one that reading every run and looking by hand gives."""
     every, _ = search(stored, limit=100)
     assert len(every.runs) == len(NAMES)
@@ -176,20 +179,20 @@ def test_what_a_person_types_neither_breaks_nor_widens_a_filter(stored: Workplac
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_every_name_is_found_by_itself(stored: Workplace, name: str) -> None:
+def test_every_name_is_found_by_itself(stored: Workspace, name: str) -> None:
     found, _ = search(stored, Wanted(model=name, user=name, data=name))
     assert [each.record.tags["model_name"] for each in found.runs] == [name]
 
 
 @pytest.mark.parametrize("token", ["x", "-", "1-", "'; drop", "9" * 30 + "-a", "²-a"])
-def test_a_token_that_is_none_begins_anew_or_ends(stored: Workplace, token: str) -> None:
+def test_a_token_that_is_none_begins_anew_or_ends(stored: Workspace, token: str) -> None:
     found, silent = search(stored, limit=100, token=token)
     assert len(found.runs) == len(NAMES)
     assert not silent
 
 
 def test_a_search_that_finds_little_stops_after_a_second_and_goes_on(
-    stored: Workplace, monkeypatch: pytest.MonkeyPatch
+    stored: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(searching, "SEARCHING", 0.0)
     monkeypatch.setattr(searching, "SCANNED", 4)
@@ -205,7 +208,7 @@ def test_a_search_that_finds_little_stops_after_a_second_and_goes_on(
 # ---- beside MLflow --------------------------------------------------------------------------------------------------
 
 
-def test_waiting_runs_are_merged_once(place: Workplace, sample: Dataset) -> None:
+def test_waiting_runs_are_merged_once(place: Workspace, sample: Dataset) -> None:
     delivered = recorded(sample, place)
     waiting = Record("forecast", "waits", tags={"model_name": "Ridge", "user": "bob"}, status="completed")
     place.tracking.spool.open(waiting)
@@ -223,7 +226,7 @@ def test_waiting_runs_are_merged_once(place: Workplace, sample: Dataset) -> None
     assert lines.loc[~lines["waits"], "value"].tolist() == [3]
 
 
-def test_a_run_that_goes_on_is_running(place: Workplace) -> None:
+def test_a_run_that_goes_on_is_running(place: Workspace) -> None:
     place.tracking.start(Record("anomalies", "going on"))
     [listed] = search(place)[0].runs
     assert (listed.status, listed.waits) == ("running", False)
@@ -238,8 +241,8 @@ def test_without_mlflow_this_machine_remembers(tmp_path: Path, empty_store: Path
     assert found.runs[0].waits
     assert "MLflow does not answer" in silent
     assert "hidden" not in silent
-    assert runs.mlflow_front("anomalies", at) == ""
-    assert runs.mlflow_page(found.runs[0].record, at) == ""
+    assert comparison.mlflow_front("anomalies", at) == ""
+    assert comparison.mlflow_page(found.runs[0].record, at) == ""
     assert compared([run], at).parameters.loc["number", run] == "1"
 
 
@@ -255,14 +258,14 @@ def test_a_server_that_answers_dies_and_hangs(
     server = start()
     at = workplace_in(tmp_path / "client", empty_store, uri)
     run = recorded(sample, at, number=1)
-    elsewhere = Workplace.below(tmp_path / "other", Tracking(uri, None, tmp_path / "other" / "runs"))
+    elsewhere = Workspace.below(tmp_path / "other", Tracking(uri, None, tmp_path / "other" / "runs"))
     found, silent = search(elsewhere)
     assert (ids(found), silent) == ([run], "")
     assert compared([run], elsewhere).metrics.loc["anomalies", run] == 3
     assert not elsewhere.tracking.spool.files(found.runs[0].record.key).exists(), "files were fetched for a table"
-    assert runs.mlflow_page(found.runs[0].record, elsewhere).endswith(f"/runs/{run}")
-    assert runs.mlflow_front("anomalies", elsewhere).startswith(f"{uri}/#/experiments/")
-    assert runs.mlflow_front("", elsewhere) == f"{uri}/#/experiments"
+    assert comparison.mlflow_page(found.runs[0].record, elsewhere).endswith(f"/runs/{run}")
+    assert comparison.mlflow_front("anomalies", elsewhere).startswith(f"{uri}/#/experiments/")
+    assert comparison.mlflow_front("", elsewhere) == f"{uri}/#/experiments"
     os.killpg(server.pid, signal.SIGSTOP)  # it takes connections and says nothing
     try:
         with monkeypatch.context() as moment:  # between the question whether it lives, and the search
@@ -275,7 +278,7 @@ def test_a_server_that_answers_dies_and_hangs(
     assert_silent(at, run)
 
 
-def assert_silent(at: Workplace, run: str) -> None:
+def assert_silent(at: Workspace, run: str) -> None:
     """What began here is listed, in less than two seconds."""
     at.tracking._down_until = 0.0
     _patience(at.tracking.uri).try_again()
@@ -290,7 +293,7 @@ def assert_silent(at: Workplace, run: str) -> None:
 
 
 @pytest.fixture
-def three(place: Workplace, sample: Dataset) -> list[str]:
+def three(place: Workspace, sample: Dataset) -> list[str]:
     """Runs that differ in one parameter; the second is better, the third costs nothing."""
     made = []
     for number, (wape, coverage) in enumerate(((0.3, 0.9), (0.1, 0.8), (0.2, 0.7))):
@@ -302,7 +305,7 @@ def three(place: Workplace, sample: Dataset) -> list[str]:
     return made
 
 
-def test_runs_side_by_side(place: Workplace, three: list[str]) -> None:
+def test_runs_side_by_side(place: Workspace, three: list[str]) -> None:
     found = compared(three, place)
     assert found.same_data
     assert found.same_task
@@ -317,14 +320,14 @@ def test_runs_side_by_side(place: Workplace, three: list[str]) -> None:
     assert "'=1+1" in written
 
 
-def test_what_differs_on_other_data_and_what_is_missing(place: Workplace, three: list[str], sample: Dataset) -> None:
+def test_what_differs_on_other_data_and_what_is_missing(place: Workspace, three: list[str], sample: Dataset) -> None:
     other = recorded(sample.select(sample.entities[:1]), place, alpha=1)
     found = compared([three[0], other], place)
     assert not found.same_data
     assert not found.same_task
     assert found.parameters.loc["horizon"].tolist() == ["7", ""]
     assert np.isnan(found.metrics.loc["anomalies", three[0]])
-    with pytest.raises(NotOnRecord, match="No run ffff"):
+    with pytest.raises(NotFoundError, match="No run ffff"):
         compared([three[0], "f" * 32], place)
 
 

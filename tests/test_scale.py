@@ -19,20 +19,22 @@ import psutil
 import pytest
 from distributed import LocalCluster
 
-from core.analyses import scale
-from core.analyses.model_files import trusted_types
-from core.analyses.scale import Question
+from core.actor import Actor
+from core.batch import Folder, Place, Work, batches, begun, executors
+from core.batch.batches import Batch, Learning
 from core.data.dataset import clock_labels
-from core.data.loading import load
+from core.data.ingest.loading import load
 from core.data.series import series_of
 from core.detectors.sequence_model import SequenceModel
 from core.detectors.sequences.pca_residual import PcaResidual
 from core.detectors.sequences.sgmvrnn import SGmVRNN
-from core.errors import BadData, BadInput, BadOption, UnreadableFile, VigieError
+from core.errors import DataError, InputError, OptionError, UnreadableFileError, VigieError
 from core.progress import Cancelled, Progress
-from core.run import Actor, Workplace, past_run
-from core.scale import Folder, Place, Work, batches, begun, places
-from core.scale.batches import Batch, Learning
+from core.runs.model_files import trusted_types
+from core.runs.stored_runs import load_run
+from core.tasks.batch import run as scale
+from core.tasks.batch.run import Question
+from core.workspace import Workspace
 from tests.conftest import ROOT
 from tests.slow import Slow, fitted, score_slowly, scored, work_of
 from tests.twins import official, per_tile, traffic
@@ -241,8 +243,8 @@ def test_a_folder_that_does_not_fit_is_refused_early(
     files: Path, tiles: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     model = fitted(PcaResidual(), load([tiles / "Waze"]))
-    monkeypatch.setattr("core.scale.IN_VAIN", 5)
-    with pytest.raises(BadData, match=r"none of the first 5 files.*fitted on the columns"):
+    monkeypatch.setattr("core.batch.IN_VAIN", 5)
+    with pytest.raises(DataError, match=r"none of the first 5 files.*fitted on the columns"):
         scored(with_ours(model, files, tmp_path / "out"), 20)
     assert len(pd.read_csv(tmp_path / "out" / "skipped.csv")) == 5
 
@@ -269,7 +271,7 @@ def test_patterns(tiles: Path, tmp_path: Path) -> None:
     assert Folder.of(tiles / "*" / "*" / "*_10?.txt").inventory().files == 10 + 7
     assert Folder.of(tiles / "Waze" / "DL" / "Waze_DL_Tile_100.txt").inventory().files == 1
     for nothing in (tiles / "*.csv", tmp_path / "nowhere"):
-        with pytest.raises(UnreadableFile):
+        with pytest.raises(UnreadableFileError):
             Folder.of(nothing).inventory()
 
 
@@ -413,7 +415,7 @@ def cluster() -> Iterator[LocalCluster]:
     """A scheduler and a worker that listen as those of other machines do."""
     quiet = {"dashboard_address": "127.0.0.1:0", "scheduler_kwargs": {"dashboard": False}}
     with (
-        dask.config.set(places.PLAIN),
+        dask.config.set(executors.PLAIN),
         LocalCluster(n_workers=1, threads_per_worker=2, processes=False, protocol="tcp", **quiet) as found,
     ):
         yield found
@@ -429,8 +431,8 @@ def test_a_scheduler_elsewhere(files: Path, tmp_path: Path, cluster: LocalCluste
 def test_a_scheduler_that_goes_away(
     files: Path, tmp_path: Path, cluster: LocalCluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(places.PLAIN, "distributed.comm.timeouts.connect", "1s")
-    monkeypatch.setattr(places, "ANSWER", 1.5)
+    monkeypatch.setitem(executors.PLAIN, "distributed.comm.timeouts.connect", "1s")
+    monkeypatch.setattr(executors, "ANSWER", 1.5)
     work = work_of(fitted(Slow(), load([files / "site_1.csv"])), files, tmp_path / "out")
     with pytest.raises(VigieError, match="went away"):
         scored(work, 20, Place(address=cluster.scheduler_address), Watching(3, cluster.close))
@@ -438,7 +440,7 @@ def test_a_scheduler_that_goes_away(
 
 
 def test_a_scheduler_that_does_not_answer(files: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(places, "ANSWER", 0.5)
+    monkeypatch.setattr(executors, "ANSWER", 0.5)
     work = with_ours(fitted(PcaResidual(), load([files / "site_1.csv"])), files, tmp_path / "out")
     with pytest.raises(VigieError, match="does not answer"):
         scored(work, 20, Place(address="tcp://127.0.0.1:9"))
@@ -450,31 +452,31 @@ def test_a_scheduler_that_does_not_answer(files: Path, tmp_path: Path, monkeypat
 def test_results_of_something_else_are_not_mixed_in(files: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     asked = {"model": "a", "batch_rows": 20}
-    with begun(out, asked), pytest.raises(BadOption, match="another process"), begun(out, asked):
+    with begun(out, asked), pytest.raises(OptionError, match="another process"), begun(out, asked):
         pass
     with begun(out, {"model": "a", "batch_rows": 20}):
         pass
-    with pytest.raises(BadData, match="model: a ≠ b"), begun(out, {"model": "b", "batch_rows": 20}):
+    with pytest.raises(DataError, match="model: a ≠ b"), begun(out, {"model": "b", "batch_rows": 20}):
         pass
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "notes.txt").write_text("mine")
-    with pytest.raises(BadOption, match="not empty"), begun(tmp_path / "full", {}):
+    with pytest.raises(OptionError, match="not empty"), begun(tmp_path / "full", {}):
         pass
 
 
 def test_a_part_of_something_else_is_not_taken_for_finished(files: Path, tmp_path: Path) -> None:
     work = with_ours(fitted(PcaResidual(), load([files / "site_1.csv"])), files, tmp_path / "out")
     scored(work, 20)
-    with pytest.raises(BadData, match="something else"):
+    with pytest.raises(DataError, match="something else"):
         scored(replace(work, manifest="other"), 20)
-    with pytest.raises(BadData, match="something else"):
+    with pytest.raises(DataError, match="something else"):
         scored(work, 60)
 
 
 # ---- the verb -------------------------------------------------------------------------------------------------------
 
 
-def test_one_model_per_group_as_one_run(tiles: Path, tmp_path: Path, place: Workplace) -> None:
+def test_one_model_per_group_as_one_run(tiles: Path, tmp_path: Path, place: Workspace) -> None:
     question = Question(
         str(tiles),
         str(tmp_path / "out"),
@@ -484,35 +486,40 @@ def test_one_model_per_group_as_one_run(tiles: Path, tmp_path: Path, place: Work
         counts=True,
         alarms_per_1000=50,
     )
-    found, run = scale.score(question, at=place, by=BY)
+    found, run = scale.score(question, workspace=place, actor=BY)
     assert (found.tally.series, found.tally.batches) == (19, 2)
     assert len(list((tmp_path / "out" / "models").glob("*.skops"))) == 2
-    record = past_run(run.id, place).record
+    record = load_run(run.id, place).record
     assert record.experiment == "scale"
     assert record.tags["dataset.digest"] == Folder.of(tiles).inventory().digest
     assert record.tags["dataset.files"] == "tiles (19 files)"
     assert record.metrics["series"] == 19
     assert record.params["scoring"] == "streaming"
-    again = scale.carry_out({**vars(question)}, at=place, by=BY, progress=Progress())
-    assert past_run(again, place).record.metrics["batches_resumed"] == 2
-    with pytest.raises(BadData, match="alarms_per_1000: 50 ≠ 40"):
-        scale.score(replace(question, alarms_per_1000=40), at=place, by=BY)
+    again = scale.carry_out({**vars(question)}, workspace=place, actor=BY, progress=Progress())
+    assert load_run(again, place).record.metrics["batches_resumed"] == 2
+    with pytest.raises(DataError, match="alarms_per_1000: 50 ≠ 40"):
+        scale.score(replace(question, alarms_per_1000=40), workspace=place, actor=BY)
 
 
-def test_the_model_of_a_run(tiles: Path, tmp_path: Path, place: Workplace) -> None:
-    from core.analyses.sequence_plan import Asked, Plan
-    from core.analyses.sequences import train
+def test_the_model_of_a_run(tiles: Path, tmp_path: Path, place: Workspace) -> None:
+    from core.tasks.sequences.config import Asked, Plan
+    from core.tasks.sequences.run import train
 
     _, run = train(
-        load([tiles / "Netflix"]), SGmVRNN(steps=5), Plan(), Asked("alarms", 100, "1000 rows"), at=place, by=BY
+        load([tiles / "Netflix"]),
+        SGmVRNN(steps=5),
+        Plan(),
+        Asked("alarms", 100, "1000 rows"),
+        workspace=place,
+        actor=BY,
     )
     question = Question(str(tiles / "Waze"), str(tmp_path / "out"), model=run.id)
-    found, scaled = scale.score(question, at=place, by=BY)
+    found, scaled = scale.score(question, workspace=place, actor=BY)
     assert (found.tally.series, found.tally.rows) == (7, 140)
     assert "scores of windows" in str(found.notes[0])
-    assert past_run(scaled.id, place).record.params["model_run"] == run.id
+    assert load_run(scaled.id, place).record.params["model_run"] == run.id
     trained = replace(question, out=str(tmp_path / "trained"), streaming=False)
-    assert scale.score(trained, at=place, by=BY)[0].notes == ()
+    assert scale.score(trained, workspace=place, actor=BY)[0].notes == ()
     assert not np.allclose(scores(tmp_path / "out")["score"], scores(tmp_path / "trained")["score"])
 
 
@@ -529,12 +536,12 @@ def test_the_model_of_a_run(tiles: Path, tmp_path: Path, place: Workplace) -> No
     ],
 )
 def test_questions_that_are_refused(
-    files: Path, tmp_path: Path, place: Workplace, changes: dict[str, object], says: str
+    files: Path, tmp_path: Path, place: Workspace, changes: dict[str, object], says: str
 ) -> None:
     given = {"folder": str(files), "out": str(tmp_path / "out")} | changes
     given["out"] = str(files / "inside") if given["out"] == "inside" else given["out"]
-    with pytest.raises(BadInput, match=says):
-        scale.score(Question(**given), at=place, by=BY)  # type: ignore[arg-type]
+    with pytest.raises(InputError, match=says):
+        scale.score(Question(**given), workspace=place, actor=BY)  # type: ignore[arg-type]
     assert not (tmp_path / "out").exists()
 
 

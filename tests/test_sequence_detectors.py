@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from core.analyses.model_files import keep_model, kept_model, trusted_types
+from core.actor import Actor
 from core.data.dataset import Dataset, keyed
 from core.data.series import windows
 from core.detectors import sequences
@@ -24,10 +24,12 @@ from core.detectors.sequences.moving_mean import MovingMean
 from core.detectors.sequences.pca_residual import PcaResidual
 from core.detectors.sequences.sub_pca import SubPCA
 from core.detectors.window_residual import WindowResidual, covering
-from core.hyperparameters import configured, hyperparameters, params
 from core.progress import Cancelled, Progress
-from core.registry import members
-from core.run import Actor, Workplace, tracked_run
+from core.runs.model_files import load_model, save_model, trusted_types
+from core.runs.tracked_run import tracked_run
+from core.spec.hyperparameters import configured, hyperparameters, params
+from core.spec.plugins import members
+from core.workspace import Workspace
 
 DETECTORS = members(sequences, SequenceDetector)
 QUICK = {"seconds": 30.0, "steps": 60}  # where a detector has such settings; a limit of time would not be repeatable
@@ -201,14 +203,14 @@ def dataset(values: Floats32) -> Dataset:
 
 
 @EVERY_DETECTOR
-def test_a_model_comes_back_from_its_file(name: str, train: Floats32, test: Floats32, place: Workplace) -> None:
+def test_a_model_comes_back_from_its_file(name: str, train: Floats32, test: Floats32, place: Workspace) -> None:
     model = SequenceModel(quick(name), Scaling("minmax")).fit(dataset(train))
     model.threshold_ = 1.5
     [scored] = model.score(dataset(test))
     table = dataset(test).frame.head(30).reset_index()
     with tracked_run("tests", "Nothing", {}, dataset(train), Actor("alice", "tests"), place) as run:
-        keep_model(run.folder / "model", model, table.assign(entity=table["entity"].astype(str)))
-    again = kept_model(run.id, SequenceModel, place)
+        save_model(run.folder / "model", model, table.assign(entity=table["entity"].astype(str)))
+    again = load_model(run.id, SequenceModel, place)
     assert np.array_equal(again.score(dataset(test))[0].score, scored.score)
     assert np.array_equal(again.calibration_, model.calibration_)
     assert again.threshold_ == 1.5

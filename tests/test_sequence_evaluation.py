@@ -7,16 +7,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from core.analyses.sequence_evaluation import LINES, evaluate, evaluate_file, read_arrays, simple_lines
 from core.detectors.scaling import Scaling
 from core.detectors.sequences.kmeans_ad import KMeansAD
 from core.detectors.sequences.mean_distance import MeanDistance
 from core.detectors.sequences.pca_residual import PcaResidual
 from core.detectors.sequences.sub_pca import SubPCA
-from core.errors import BadData, BadInput, BadOption, UnreadableFile
+from core.errors import DataError, InputError, OptionError, UnreadableFileError
 from core.evaluation.explanation import RootCause
 from core.evaluation.metrics import CARD, score_card
 from core.progress import Cancelled, Progress
+from core.tasks.sequences.evaluation import LINES, evaluate, evaluate_file, read_arrays, simple_lines
 from tests.test_sequence_detectors import waves
 
 EVENTS = [RootCause(120, 135, (1,)), RootCause(300, 320, (0, 4))]
@@ -108,7 +108,7 @@ def test_arrays_that_do_not_fit_are_refused() -> None:
         (train, test[:, 0], labels),
         (train[:1], test, labels),
     ):
-        with pytest.raises(BadData):
+        with pytest.raises(DataError):
             evaluate(*wrong, PcaResidual(), scaling=Scaling(), seed=0)
 
 
@@ -162,7 +162,7 @@ def test_root_causes_are_read_beside_the_file(file: Path, tmp_path: Path) -> Non
 def test_root_causes_of_other_data_are_refused_by_line(file: Path, tmp_path: Path) -> None:
     for line, words in (("120-135:6", "column 6; there are 5"), ("900-910:1", "row 900"), ("120-135", "line 1")):
         (tmp_path / "causes.txt").write_text(line)
-        with pytest.raises(UnreadableFile, match=words):
+        with pytest.raises(UnreadableFileError, match=words):
             evaluate_file(file, "pca-residual", causes=tmp_path / "causes.txt")
 
 
@@ -198,7 +198,7 @@ def test_infinite_and_missing_values_count_as_missing(tmp_path: Path) -> None:
 def test_labels_that_are_missing_are_refused(tmp_path: Path) -> None:
     train, test, labels = labelled()
     np.savez(tmp_path / "doubt.npz", train=train, test=test, label=np.where(labels, 1.0, np.nan))
-    with pytest.raises(BadData, match="465 of 500 labels are missing"):
+    with pytest.raises(DataError, match="465 of 500 labels are missing"):
         evaluate_file(tmp_path / "doubt.npz", "pca-residual")
     np.savez(
         tmp_path / "minus.npz", train=train, test=test, label=labels - 1.0
@@ -213,23 +213,23 @@ def test_a_series_of_one_column(tmp_path: Path) -> None:
 
 
 def test_what_cannot_be_evaluated_is_refused_by_name(file: Path, tmp_path: Path) -> None:
-    with pytest.raises(BadOption, match=r"'nothing'.*sub-pca"):
+    with pytest.raises(OptionError, match=r"'nothing'.*sub-pca"):
         evaluate_file(file, "nothing")
-    with pytest.raises(BadOption, match="'loud'"):
+    with pytest.raises(OptionError, match="'loud'"):
         evaluate_file(file, "sub-pca", scaling="loud")  # type: ignore[arg-type]
-    with pytest.raises(UnreadableFile, match=r"gone\.npz"):
+    with pytest.raises(UnreadableFileError, match=r"gone\.npz"):
         evaluate_file(tmp_path / "gone.npz", "sub-pca")
     np.savez(tmp_path / "narrow.npz", train=waves(50), test=waves(50, columns=4), label=np.zeros(50))
-    with pytest.raises(BadInput, match="'test'"):
+    with pytest.raises(InputError, match="'test'"):
         evaluate_file(tmp_path / "narrow.npz", "sub-pca")
     (tmp_path / "text.npz").write_text("hello")
-    with pytest.raises(BadInput, match=r"text\.npz"):
+    with pytest.raises(InputError, match=r"text\.npz"):
         evaluate_file(tmp_path / "text.npz", "sub-pca")
 
 
 def test_a_pickle_in_a_file_is_never_opened(tmp_path: Path) -> None:
     np.savez(tmp_path / "objects.npz", train=np.array([{"a": 1}], dtype=object), test=waves(50), label=np.zeros(50))
-    with pytest.raises(BadInput, match="pickle"):
+    with pytest.raises(InputError, match="pickle"):
         evaluate_file(tmp_path / "objects.npz", "sub-pca")
 
 

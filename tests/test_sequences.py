@@ -15,22 +15,23 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from mlflow import MlflowClient
 
-from core.analyses.models import fitted_runs
-from core.analyses.selection import Selection
-from core.analyses.sequence_plan import Asked, Plan, learnt, row_seconds, usual_until
-from core.analyses.sequences import TRY_FIRST, apply_model, carry_out, detectors, question_of, sequences_of, train
-from core.data.cells import MAX_MAGNITUDE
+from core.actor import Actor
 from core.data.dataset import Dataset, keyed
-from core.data.loading import load
+from core.data.ingest.cells import MAX_MAGNITUDE
+from core.data.ingest.loading import load
 from core.data.samples import INCIDENTS, SERVER, load_sample
-from core.errors import BadData, BadOption, NotOnRecord
+from core.errors import DataError, NotFoundError, OptionError
 from core.exports import read_likelihoods
-from core.figures import sequence_shares
-from core.figures import sequences as figures
 from core.progress import Cancelled, Progress
-from core.results.sequence_events import CELL_COLUMNS, CELL_ROWS, GAP, MARGIN, merged
-from core.results.sequences import THOUSAND, SequenceDetection
-from core.run import Actor, Workplace
+from core.runs.promotion import fitted_runs
+from core.tasks.selection import Selection
+from core.tasks.sequences import figures as figures
+from core.tasks.sequences import share_figures
+from core.tasks.sequences.config import Asked, Plan, learnt, row_seconds, usual_until
+from core.tasks.sequences.events import CELL_COLUMNS, CELL_ROWS, GAP, MARGIN, merged
+from core.tasks.sequences.result import THOUSAND, SequenceDetection
+from core.tasks.sequences.run import TRY_FIRST, apply_model, carry_out, detectors, question_of, sequences_of, train
+from core.workspace import Workspace
 
 BY = Actor("alice", "tests")
 WEEK = Asked("alarms", 2, "week")
@@ -70,9 +71,9 @@ def several(entities: int = 3, rows: int = 400, dated: bool = True) -> Dataset:
 # ---- what is found --------------------------------------------------------------------------------------------------
 
 
-def test_incidents_are_found_and_the_promise_holds(server: Dataset, place: Workplace) -> None:
+def test_incidents_are_found_and_the_promise_holds(server: Dataset, place: Workspace) -> None:
     """Two false alarms a week: within the two days judged none or one, while half of the incidents are seen."""
-    found, run = train(server, pca(), Plan(), WEEK, at=place, by=BY)
+    found, run = train(server, pca(), Plan(), WEEK, workspace=place, actor=BY)
     assert found.question.promise == pytest.approx(2 / (7 * 24 * 60))
     assert run.metrics["measured_rate"] * 2880 <= 1
     assert not found.broken
@@ -83,8 +84,8 @@ def test_incidents_are_found_and_the_promise_holds(server: Dataset, place: Workp
     assert found.per(found.question.promise or 0) == pytest.approx(2)
 
 
-def test_causes_name_the_columns_that_were_changed(server: Dataset, place: Workplace) -> None:
-    found, _ = train(server, pca(), Plan(), WEEK, at=place, by=BY)
+def test_causes_name_the_columns_that_were_changed(server: Dataset, place: Workspace) -> None:
+    found, _ = train(server, pca(), Plan(), WEEK, workspace=place, actor=BY)
     middle, ranked = len(server) // 2, []
     for event in found.events.itertuples():
         [causes] = [
@@ -98,9 +99,9 @@ def test_causes_name_the_columns_that_were_changed(server: Dataset, place: Workp
     assert set(SERVER) == set(found.question.columns)
 
 
-def test_more_alarms_than_promised_are_told(machine: Dataset, place: Workplace) -> None:
+def test_more_alarms_than_promised_are_told(machine: Dataset, place: Workspace) -> None:
     """A real server drifts: of its rows labelled normal more are flagged than were promised, and the result says so."""
-    found, run = train(machine, pca(), Plan(), Asked("alarms", 1, THOUSAND), at=place, by=BY)
+    found, run = train(machine, pca(), Plan(), Asked("alarms", 1, THOUSAND), workspace=place, actor=BY)
     assert found.question.until == "train"
     assert (run.metrics["rows_fitted"], run.metrics["rows_judged"]) == (23_688, 23_689)
     assert found.broken
@@ -108,7 +109,7 @@ def test_more_alarms_than_promised_are_told(machine: Dataset, place: Workplace) 
     assert run.metrics["f1"] > run.metrics["random.f1"]
 
 
-def test_the_tail_of_a_true_alarm_is_no_false_alarm(place: Workplace) -> None:
+def test_the_tail_of_a_true_alarm_is_no_false_alarm(place: Workspace) -> None:
     """Ten rows are changed; of the event they make, rows that are not labelled do not count, those of another event
     do.
     """
@@ -123,19 +124,19 @@ def test_the_tail_of_a_true_alarm_is_no_false_alarm(place: Workplace) -> None:
         pca(variance=0.5),
         Plan(),
         Asked("pot", 0.001, THOUSAND),
-        at=place,
-        by=BY,
+        workspace=place,
+        actor=BY,
     )
     [true, false] = [found.events[found.events["known"] == known].iloc[0] for known in (True, False)]
     assert len(found.events) == 2
     assert (true["first"], true["last"]) == (370, 379)
     assert run.metrics["excused_rows"] == true["rows"] - 4 == 6
     assert run.metrics["measured_rate"] == false["rows"] / 190
-    assert "excused_rows" not in train(dataset, pca(variance=0.5), Plan(), WEEK, at=place, by=BY)[1].metrics
+    assert "excused_rows" not in train(dataset, pca(variance=0.5), Plan(), WEEK, workspace=place, actor=BY)[1].metrics
 
 
-def test_the_card_stands_beside_random_scores_and_baselines(server: Dataset, place: Workplace) -> None:
-    found, run = train(server, pca(), Plan(), WEEK, at=place, by=BY)
+def test_the_card_stands_beside_random_scores_and_baselines(server: Dataset, place: Workspace) -> None:
+    found, run = train(server, pca(), Plan(), WEEK, workspace=place, actor=BY)
     assert found.card["line"].iloc[0] == "pca-residual"
     assert {"random", "mean_distance", "pca"} <= set(found.card["line"])
     card = found.card.set_index("line")
@@ -147,34 +148,34 @@ def test_the_card_stands_beside_random_scores_and_baselines(server: Dataset, pla
     assert run.metrics["f1_threshold"] == card.loc["pca-residual", "threshold"]
 
 
-def test_days_of_a_profile_are_rows_too(sample: Dataset, place: Workplace) -> None:
-    found, run = train(sample, pca(), Plan(), Asked("alarms", 1, "month"), at=place, by=BY)
+def test_days_of_a_profile_are_rows_too(sample: Dataset, place: Workspace) -> None:
+    found, run = train(sample, pca(), Plan(), Asked("alarms", 1, "month"), workspace=place, actor=BY)
     assert found.question.row_seconds == 86_400
     assert found.question.columns[0] == "00:00"
     assert run.metrics["entities"] == len(sample.entities)
     assert set(found.events["entity"].cat.categories) == set(sample.entities)
 
 
-def test_every_quick_detector_sees_something(server: Dataset, place: Workplace) -> None:
+def test_every_quick_detector_sees_something(server: Dataset, place: Workspace) -> None:
     assert list(detectors())[: len(TRY_FIRST)] == list(TRY_FIRST)
     for name in TRY_FIRST:
-        found, _ = train(server, detectors()[name](), Plan(), Asked("pot", 0.001, THOUSAND), at=place, by=BY)
+        found, _ = train(server, detectors()[name](), Plan(), Asked("pot", 0.001, THOUSAND), workspace=place, actor=BY)
         assert found.events["known"].any(), name
 
 
 # ---- thresholds -----------------------------------------------------------------------------------------------------
 
 
-def test_contamination_flags_its_share_and_promises_nothing(server: Dataset, place: Workplace) -> None:
-    found, run = train(server, pca(), Plan(), Asked("contamination", 0.05, THOUSAND), at=place, by=BY)
+def test_contamination_flags_its_share_and_promises_nothing(server: Dataset, place: Workspace) -> None:
+    found, run = train(server, pca(), Plan(), Asked("contamination", 0.05, THOUSAND), workspace=place, actor=BY)
     assert run.metrics["anomaly_share"] == pytest.approx(0.05, abs=0.001)
     assert found.question.promise is None
     assert "promised_rate" not in run.metrics
     assert not found.broken
 
 
-def test_the_best_threshold_is_an_oracle(server: Dataset, place: Workplace) -> None:
-    found, run = train(server, pca(), Plan(), Asked("best_f1", 0, THOUSAND), at=place, by=BY)
+def test_the_best_threshold_is_an_oracle(server: Dataset, place: Workspace) -> None:
+    found, run = train(server, pca(), Plan(), Asked("best_f1", 0, THOUSAND), workspace=place, actor=BY)
     judged = found.judged
     hits = (judged["anomaly"] & judged["label"]).sum()
     assert 2 * hits / (judged["anomaly"].sum() + judged["label"].sum()) == pytest.approx(run.metrics["f1"], abs=1e-6)
@@ -199,15 +200,15 @@ def test_entities_share_the_alarms() -> None:
         (Asked("alarms", -1, THOUSAND), "-0.001"),
     ],
 )
-def test_thresholds_that_cannot_be(place: Workplace, asked: Asked, words: str) -> None:
-    with pytest.raises(BadOption, match=words):
-        train(several(), pca(), Plan(), asked, at=place, by=BY)
+def test_thresholds_that_cannot_be(place: Workspace, asked: Asked, words: str) -> None:
+    with pytest.raises(OptionError, match=words):
+        train(several(), pca(), Plan(), asked, workspace=place, actor=BY)
     assert place.events.read() == []
 
 
-def test_a_week_needs_dates(place: Workplace) -> None:
-    with pytest.raises(BadOption, match="no dates"):
-        train(several(dated=False), pca(), Plan(), WEEK, at=place, by=BY)
+def test_a_week_needs_dates(place: Workspace) -> None:
+    with pytest.raises(OptionError, match="no dates"):
+        train(several(dated=False), pca(), Plan(), WEEK, workspace=place, actor=BY)
 
 
 # ---- which rows are learnt from -------------------------------------------------------------------------------------
@@ -225,22 +226,24 @@ def test_rows_before_a_moment_a_row_or_the_training_part() -> None:
     assert (row_seconds(dated), row_seconds(numbered)) == (3600, None)
 
 
-@pytest.mark.parametrize(("until", "error"), [("soon", BadOption), ("1999-01-01", BadData), ("2050-01-01", BadData)])
-def test_a_moment_that_divides_nothing(place: Workplace, until: str, error: type[Exception]) -> None:
+@pytest.mark.parametrize(
+    ("until", "error"), [("soon", OptionError), ("1999-01-01", DataError), ("2050-01-01", DataError)]
+)
+def test_a_moment_that_divides_nothing(place: Workspace, until: str, error: type[Exception]) -> None:
     with pytest.raises(error, match=until):
-        train(several(), pca(), Plan(until), WEEK, at=place, by=BY)
+        train(several(), pca(), Plan(until), WEEK, workspace=place, actor=BY)
 
 
-def test_too_few_rows(place: Workplace) -> None:
-    with pytest.raises(BadData, match="too few"):
-        train(several(1, 12), pca(), Plan(), Asked("contamination", 0.1, THOUSAND), at=place, by=BY)
+def test_too_few_rows(place: Workspace) -> None:
+    with pytest.raises(DataError, match="too few"):
+        train(several(1, 12), pca(), Plan(), Asked("contamination", 0.1, THOUSAND), workspace=place, actor=BY)
     [event] = place.events.read()
-    assert (event.status, event.error_type) == ("failed", "BadData")
+    assert (event.status, event.error_type) == ("failed", "DataError")
 
 
-def test_a_scaling_that_does_not_exist(server: Dataset, place: Workplace) -> None:
-    with pytest.raises(BadOption, match="minmax"):
-        train(server, pca(), Plan("", "magic"), WEEK, at=place, by=BY)  # type: ignore[arg-type]
+def test_a_scaling_that_does_not_exist(server: Dataset, place: Workspace) -> None:
+    with pytest.raises(OptionError, match="minmax"):
+        train(server, pca(), Plan("", "magic"), WEEK, workspace=place, actor=BY)  # type: ignore[arg-type]
 
 
 # ---- events ---------------------------------------------------------------------------------------------------------
@@ -268,11 +271,13 @@ def test_events_hold_every_anomaly_and_keep_apart(raised: list[bool], gap: int) 
     assert all(after[0] - before[1] > gap + 1 for before, after in pairwise(spans))
 
 
-def test_every_series_has_its_event(place: Workplace) -> None:
+def test_every_series_has_its_event(place: Workspace) -> None:
     dataset = several()
     order = np.random.default_rng(1).permutation(len(dataset))
-    found, _ = train(dataset.rows(order), pca(variance=0.5), Plan(), Asked("pot", 0.001, THOUSAND), at=place, by=BY)
-    straight, _ = train(dataset, pca(variance=0.5), Plan(), Asked("pot", 0.001, THOUSAND), at=place, by=BY)
+    found, _ = train(
+        dataset.rows(order), pca(variance=0.5), Plan(), Asked("pot", 0.001, THOUSAND), workspace=place, actor=BY
+    )
+    straight, _ = train(dataset, pca(variance=0.5), Plan(), Asked("pot", 0.001, THOUSAND), workspace=place, actor=BY)
     assert set(found.events["entity"]) == {"s0", "s1", "s2"}
     assert found.events["start"].iloc[0] >= pd.Timestamp("2024-01-16")
     pd.testing.assert_frame_equal(found.events, straight.events)
@@ -284,8 +289,8 @@ def test_every_series_has_its_event(place: Workplace) -> None:
         assert inside["anomaly"].sum() == event["rows"]
 
 
-def test_cells_explain_the_event(server: Dataset, place: Workplace) -> None:
-    found, _ = train(server, pca(), Plan(), WEEK, at=place, by=BY)
+def test_cells_explain_the_event(server: Dataset, place: Workspace) -> None:
+    found, _ = train(server, pca(), Plan(), WEEK, workspace=place, actor=BY)
     cells = found.cells[found.cells["event"] == 0]
     event = found.events.iloc[0]
     assert cells["time"].min() == event["start"] - pd.Timedelta(minutes=MARGIN[0])
@@ -298,8 +303,8 @@ def test_cells_explain_the_event(server: Dataset, place: Workplace) -> None:
     assert ((calm["value"] > calm["low"]) & (calm["value"] < calm["high"])).mean() > 0.8
 
 
-def test_the_result_stays_small(machine: Dataset, place: Workplace) -> None:
-    found, _ = train(machine, pca(), Plan(), Asked("contamination", 0.3, THOUSAND), at=place, by=BY)
+def test_the_result_stays_small(machine: Dataset, place: Workspace) -> None:
+    found, _ = train(machine, pca(), Plan(), Asked("contamination", 0.3, THOUSAND), workspace=place, actor=BY)
     assert len(found.events) > 200
     assert found.cells["event"].nunique() == 200
     assert found.cells.groupby(["event", "column"], observed=True).size().max() <= CELL_ROWS
@@ -312,8 +317,8 @@ def test_the_result_stays_small(machine: Dataset, place: Workplace) -> None:
 # ---- runs -----------------------------------------------------------------------------------------------------------
 
 
-def test_the_run_is_on_record(server: Dataset, place: Workplace) -> None:
-    found, run = train(server, pca(), Plan(), WEEK, at=place, by=BY)
+def test_the_run_is_on_record(server: Dataset, place: Workspace) -> None:
+    found, run = train(server, pca(), Plan(), WEEK, workspace=place, actor=BY)
     kept = MlflowClient(place.tracking.uri).get_run(run.id)
     assert kept.data.metrics["events"] == len(found.events)
     assert kept.data.params | {"until": "", "scaling": "minmax", "detector": "pca-residual"} == kept.data.params | {
@@ -330,54 +335,58 @@ def test_the_run_is_on_record(server: Dataset, place: Workplace) -> None:
 
 
 def test_a_folder_without_a_result(tmp_path: Path) -> None:
-    with pytest.raises(NotOnRecord, match="no scored series"):
+    with pytest.raises(NotFoundError, match="no scored series"):
         SequenceDetection.load(tmp_path)
 
 
-def test_a_kept_model_gives_the_same_scores(server: Dataset, place: Workplace) -> None:
-    found, run = train(server, pca(), Plan(), WEEK, at=place, by=BY)
-    again, other = apply_model(server, run.id, at=place, by=BY)
+def test_a_kept_model_gives_the_same_scores(server: Dataset, place: Workspace) -> None:
+    found, run = train(server, pca(), Plan(), WEEK, workspace=place, actor=BY)
+    again, other = apply_model(server, run.id, workspace=place, actor=BY)
     assert np.array_equal(again.rows["score"], found.rows["score"])
     assert (again.question.threshold, again.question.fitted_by) == (found.question.threshold, run.id)
     assert not again.rows["fitted"].any()
     assert run.id[:12] in str(again.notes[0])
     assert [record.id for record in fitted_runs("sequences", place)] == [run.id]
     assert other.metrics["rows_judged"] == len(server)
-    with pytest.raises(BadData, match="columns"):
-        apply_model(several(), run.id, at=place, by=BY)
+    with pytest.raises(DataError, match="columns"):
+        apply_model(several(), run.id, workspace=place, actor=BY)
 
 
-def test_a_model_of_dated_rows_judges_rows_without_dates(place: Workplace) -> None:
-    found, run = train(several(), pca(variance=0.5), Plan(), WEEK, at=place, by=BY)
-    again, _ = apply_model(several(dated=False), run.id, at=place, by=BY)
+def test_a_model_of_dated_rows_judges_rows_without_dates(place: Workspace) -> None:
+    found, run = train(several(), pca(variance=0.5), Plan(), WEEK, workspace=place, actor=BY)
+    again, _ = apply_model(several(dated=False), run.id, workspace=place, actor=BY)
     assert again.question.per == THOUSAND
     assert len(again.events) >= len(found.events) > 0
 
 
 @pytest.mark.parametrize("selection", [Selection(), Selection(("s1",), pd.Timestamp("2024-01-03"))])
-def test_a_job_answers_as_the_verb_does(place: Workplace, selection: Selection) -> None:
+def test_a_job_answers_as_the_verb_does(place: Workspace, selection: Selection) -> None:
     dataset = several()
     asked = question_of(place.datasets.save(dataset), pca(variance=0.5), Plan("2024-01-10"), WEEK, selection=selection)
-    run = carry_out(json.loads(json.dumps(asked)), at=place, by=BY, progress=Progress())
-    straight, _ = train(dataset, pca(variance=0.5), Plan("2024-01-10"), WEEK, selection=selection, at=place, by=BY)
+    run = carry_out(json.loads(json.dumps(asked)), workspace=place, actor=BY, progress=Progress())
+    straight, _ = train(
+        dataset, pca(variance=0.5), Plan("2024-01-10"), WEEK, selection=selection, workspace=place, actor=BY
+    )
     job = sequences_of(run, place)
     assert job.question == straight.question
     assert np.array_equal(job.rows["score"], straight.rows["score"])
-    again = carry_out(question_of(place.datasets.save(dataset), model_run=run), at=place, by=BY, progress=Progress())
+    again = carry_out(
+        question_of(place.datasets.save(dataset), model_run=run), workspace=place, actor=BY, progress=Progress()
+    )
     assert sequences_of(again, place).question.fitted_by == run
 
 
-def test_a_job_can_be_cancelled(server: Dataset, place: Workplace) -> None:
+def test_a_job_can_be_cancelled(server: Dataset, place: Workspace) -> None:
     progress = Progress()
     progress.cancel()
     with pytest.raises(Cancelled):
-        train(server, pca(), Plan(), WEEK, at=place, by=BY, progress=progress)
+        train(server, pca(), Plan(), WEEK, workspace=place, actor=BY, progress=progress)
     [event] = place.events.read()
     assert event.status == "interrupted"
 
 
-def test_tables_to_export(server: Dataset, place: Workplace, tmp_path: Path) -> None:
-    found, _ = train(server, pca(), Plan(), WEEK, at=place, by=BY)
+def test_tables_to_export(server: Dataset, place: Workspace, tmp_path: Path) -> None:
+    found, _ = train(server, pca(), Plan(), WEEK, workspace=place, actor=BY)
     table, events = found.to_frame(), found.event_table()
     assert len(table) == len(server)
     assert table["event"].max() == len(events) == events["event"].max()
@@ -429,47 +438,49 @@ ODD = {
 
 
 @pytest.mark.parametrize("name", ODD)
-def test_odd_data_are_answered(name: str, place: Workplace) -> None:
+def test_odd_data_are_answered(name: str, place: Workspace) -> None:
     dataset = ODD[name]
-    found, run = train(dataset, pca(), Plan(), Asked("alarms", 2, "day"), at=place, by=BY)
+    found, run = train(dataset, pca(), Plan(), Asked("alarms", 2, "day"), workspace=place, actor=BY)
     assert np.isfinite(found.rows["score"]).all()
     assert found.question.row_seconds == 3600
     for entity in dataset.entities:
         figures.timeline(found, entity).to_json()
-        sequence_shares.shares(found, entity).to_json()
+        share_figures.shares(found, entity).to_json()
     if len(found.events):
         figures.event(found, 0, "distance").to_json()
-    again, _ = apply_model(dataset, run.id, at=place, by=BY)
+    again, _ = apply_model(dataset, run.id, workspace=place, actor=BY)
     assert np.array_equal(again.rows["score"], found.rows["score"])
 
 
-def test_one_row_is_judged_by_a_model(place: Workplace) -> None:
+def test_one_row_is_judged_by_a_model(place: Workspace) -> None:
     dataset = several(1)
-    run = train(dataset, pca(variance=0.5), Plan(), WEEK, at=place, by=BY)[1]
-    found, _ = apply_model(dataset.rows(np.arange(400) == 375).replace(step=None), run.id, at=place, by=BY)
+    run = train(dataset, pca(variance=0.5), Plan(), WEEK, workspace=place, actor=BY)[1]
+    found, _ = apply_model(dataset.rows(np.arange(400) == 375).replace(step=None), run.id, workspace=place, actor=BY)
     assert (len(found.rows), found.dated, found.question.per) == (1, True, THOUSAND)
     figures.timeline(found, "s0").to_json()
 
 
-def test_what_is_measured_is_what_is_flagged(place: Workplace) -> None:
+def test_what_is_measured_is_what_is_flagged(place: Workspace) -> None:
     """Also where the threshold lies between two scores that single precision cannot tell apart."""
     dataset = several(2, 300)
     for share in (1e-9, 0.0001, 0.01):
-        found, _ = train(dataset, pca(), Plan(), Asked("contamination", share, THOUSAND), at=place, by=BY)
+        found, _ = train(dataset, pca(), Plan(), Asked("contamination", share, THOUSAND), workspace=place, actor=BY)
         assert found.measured == found.judged["anomaly"].mean()
 
 
-def test_a_moment_of_another_time_zone_is_refused(place: Workplace) -> None:
-    with pytest.raises(BadOption, match=r"\+02:00"):
-        train(several(), pca(), Plan("2024-01-05T00:00:00+02:00"), WEEK, at=place, by=BY)
+def test_a_moment_of_another_time_zone_is_refused(place: Workspace) -> None:
+    with pytest.raises(OptionError, match=r"\+02:00"):
+        train(several(), pca(), Plan("2024-01-05T00:00:00+02:00"), WEEK, workspace=place, actor=BY)
 
 
 @pytest.mark.parametrize(
     "chosen", [{"detector": "oracle"}, {}, {"detector": "pca-residual", "settings": {"variance": float("nan")}}]
 )
-def test_a_job_that_asks_for_what_is_not_there(place: Workplace, chosen: dict[str, Any]) -> None:
-    with pytest.raises(BadOption):
-        carry_out({"dataset": place.datasets.save(several(1)), **chosen}, at=place, by=BY, progress=Progress())
+def test_a_job_that_asks_for_what_is_not_there(place: Workspace, chosen: dict[str, Any]) -> None:
+    with pytest.raises(OptionError):
+        carry_out(
+            {"dataset": place.datasets.save(several(1)), **chosen}, workspace=place, actor=BY, progress=Progress()
+        )
 
 
 # ---- figures --------------------------------------------------------------------------------------------------------
@@ -479,8 +490,8 @@ def names(figure: Any) -> set[str]:
     return {str(trace.name) for trace in figure.data if trace.name}
 
 
-def test_figures(server: Dataset, place: Workplace) -> None:
-    found, _ = train(server, pca(), Plan(), WEEK, at=place, by=BY)
+def test_figures(server: Dataset, place: Workspace) -> None:
+    found, _ = train(server, pca(), Plan(), WEEK, workspace=place, actor=BY)
     entity = server.entities[0]
     timeline = figures.timeline(found, entity)
     assert {"score", "learnt from", "threshold", "event", "labelled abnormal", "extreme"} <= names(timeline)
@@ -491,13 +502,13 @@ def test_figures(server: Dataset, place: Workplace) -> None:
         opened = figures.event(found, 0, by)
         assert {"expected", "expected ± 2σ", "measured", "event"} <= names(opened)
         assert opened.layout.annotations[0].text == "errors"
-    heat = sequence_shares.shares(found, entity).data[0]
+    heat = share_figures.shares(found, entity).data[0]
     assert list(heat.y) == list(SERVER)
     assert np.asarray(heat.z).shape == (12, 2000)
 
 
-def test_figures_below_each_other_have_one_axis_of_time(server: Dataset, place: Workplace) -> None:
-    found, _ = train(server, pca(), Plan(), WEEK, at=place, by=BY)
+def test_figures_below_each_other_have_one_axis_of_time(server: Dataset, place: Workspace) -> None:
+    found, _ = train(server, pca(), Plan(), WEEK, workspace=place, actor=BY)
     long = replace(
         found.question, columns=("a name that is longer than any room beside a plot", *found.question.columns[1:])
     )
@@ -505,8 +516,8 @@ def test_figures_below_each_other_have_one_axis_of_time(server: Dataset, place: 
     [entity] = server.entities
     drawn = [
         figures.timeline(found, entity),
-        sequence_shares.shares(found, entity),
-        sequence_shares.modes(found, entity),
+        share_figures.shares(found, entity),
+        share_figures.modes(found, entity),
         figures.values(server, found, entity, ["cpu", "errors"]),
     ]
     assert len({(figure.layout.margin.l, figure.layout.margin.r, figure.layout.xaxis.range) for figure in drawn}) == 1
@@ -521,31 +532,31 @@ def test_figures_below_each_other_have_one_axis_of_time(server: Dataset, place: 
     assert drawn[1].layout.yaxis.ticktext[0] == "a name that is lo…"
 
 
-def test_figures_of_modes_and_training(server: Dataset, place: Workplace) -> None:
-    found, _ = train(server, pca(), Plan(), WEEK, at=place, by=BY)
+def test_figures_of_modes_and_training(server: Dataset, place: Workspace) -> None:
+    found, _ = train(server, pca(), Plan(), WEEK, workspace=place, actor=BY)
     bins = found.shares[["entity", "time"]]
     found = replace(
         found,
         categories=bins.assign(**{"0": 0.75, "1": 0.25, "2": 0.0}),
         curves=pd.DataFrame({"curve": "loss", "step": [1, 2], "value": [2.0, 1.0]}),
     )
-    assert list(sequence_shares.modes(found, server.entities[0]).data[0].y) == ["mode 1", "mode 2"]
+    assert list(share_figures.modes(found, server.entities[0]).data[0].y) == ["mode 1", "mode 2"]
     assert list(figures.training(found).data[0].y) == [2.0, 1.0]
 
 
-def test_one_absurd_score_does_not_flatten_the_others(place: Workplace) -> None:
+def test_one_absurd_score_does_not_flatten_the_others(place: Workspace) -> None:
     dataset = several(1)
     values = dataset.values.copy()
     values[350] = 1e9, -1e9
     dataset = dataset.replace(frame=pd.DataFrame(values, index=dataset.frame.index, columns=dataset.columns))
-    found, _ = train(dataset, pca(variance=0.5), Plan(), Asked("pot", 0.02, THOUSAND), at=place, by=BY)
+    found, _ = train(dataset, pca(variance=0.5), Plan(), Asked("pot", 0.02, THOUSAND), workspace=place, actor=BY)
     figure = figures.timeline(found, "s0")
     assert figure.layout.yaxis.range[1] < found.rows["score"].max()
     assert max(max(trace.y) for trace in figure.data if trace.name == "score") <= figure.layout.yaxis.range[1]
 
 
-def test_millions_of_rows_are_drawn_with_thousands_of_points(server: Dataset, place: Workplace) -> None:
-    found, _ = train(server, pca(), Plan(), WEEK, at=place, by=BY)
+def test_millions_of_rows_are_drawn_with_thousands_of_points(server: Dataset, place: Workspace) -> None:
+    found, _ = train(server, pca(), Plan(), WEEK, workspace=place, actor=BY)
     many = pd.concat([found.judged] * 200, ignore_index=True).assign(fitted=False)
     many["time"] = pd.date_range("2024-01-01", periods=len(many), freq="s")
     figure = figures.timeline(replace(found, rows=many, events=found.events.head(0)), server.entities[0])

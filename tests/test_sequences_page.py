@@ -7,15 +7,16 @@ import pandas as pd
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from core.analyses.sequence_comparison import compare, comparison_of
-from core.analyses.sequence_plan import Asked, Plan
-from core.analyses.sequences import detectors, sequences_of, train
+from core.actor import Actor
 from core.data.dataset import Dataset
 from core.data.samples import load_sample
 from core.jobs.worker import Worker
-from core.results.sequences import THOUSAND
-from core.run import Actor, Workplace
-from pages.parts import forms, text
+from core.tasks.comparison.run import compare, comparison_of
+from core.tasks.sequences.config import Asked, Plan
+from core.tasks.sequences.result import THOUSAND
+from core.tasks.sequences.run import detectors, sequences_of, train
+from core.workspace import Workspace
+from pages.components import forms, i18n
 from tests.test_pages import at, clicked, opened, promoted_by_force, texts  # noqa: F401
 from tests.test_sequences import several
 
@@ -71,29 +72,29 @@ def answered(app: AppTest) -> AppTest:
     return app
 
 
-def trained(at: Workplace, dataset: Dataset, asked: Asked = Asked(), detector: str = "pca-residual") -> dict[str, str]:  # noqa: B008, F811
+def trained(at: Workspace, dataset: Dataset, asked: Asked = Asked(), detector: str = "pca-residual") -> dict[str, str]:  # noqa: B008, F811
     """The address of a result."""
-    _, run = train(dataset, detectors()[detector](), Plan(), asked, at=at, by=BY)
+    _, run = train(dataset, detectors()[detector](), Plan(), asked, workspace=at, actor=BY)
     return {"dataset": at.datasets.save(dataset), "run": run.id}
 
 
 # ---- nothing to show ------------------------------------------------------------------------------------------------
 
 
-def test_without_data_it_says_what_to_do(at: Workplace) -> None:  # noqa: F811
+def test_without_data_it_says_what_to_do(at: Workspace) -> None:  # noqa: F811
     app = opened(PAGE)
     assert not app.exception
     assert "There is no data yet" in texts(app)
 
 
-def test_too_few_rows(at: Workplace) -> None:  # noqa: F811
+def test_too_few_rows(at: Workspace) -> None:  # noqa: F811
     app = opened(PAGE, dataset=at.datasets.save(several(1, 12)))
     assert not app.exception
     assert "These data have 12 rows: too few" in texts(app)
     assert "sequence-detector" not in keys(app)
 
 
-def test_nothing_above_the_threshold(at: Workplace) -> None:  # noqa: F811
+def test_nothing_above_the_threshold(at: Workspace) -> None:  # noqa: F811
     calm = several(1)
     values = calm.values.copy()
     values[365:385] = values[300:320]
@@ -107,7 +108,7 @@ def test_nothing_above_the_threshold(at: Workplace) -> None:  # noqa: F811
 # ---- asking ---------------------------------------------------------------------------------------------------------
 
 
-def test_a_job_answers_and_the_address_keeps_it(at: Workplace, server: Dataset, worker: Worker) -> None:  # noqa: F811
+def test_a_job_answers_and_the_address_keeps_it(at: Workspace, server: Dataset, worker: Worker) -> None:  # noqa: F811
     digest = at.datasets.save(server)
     app = answered(clicked(opened(PAGE, dataset=digest), "find-sequences"))
     assert not app.exception
@@ -125,7 +126,7 @@ def test_a_job_answers_and_the_address_keeps_it(at: Workplace, server: Dataset, 
 
 
 def test_the_settings_change_with_the_detector_and_the_threshold(
-    at: Workplace,  # noqa: F811
+    at: Workspace,  # noqa: F811
     server: Dataset,
     worker: Worker,
 ) -> None:
@@ -170,7 +171,7 @@ def test_a_click_moves_a_number_by_its_own_size(default: float, low: float, high
     assert forms.step(default, low, high) == clicked
 
 
-def test_without_dates_alarms_are_counted_per_thousand_rows(at: Workplace, worker: Worker) -> None:  # noqa: F811
+def test_without_dates_alarms_are_counted_per_thousand_rows(at: Workspace, worker: Worker) -> None:  # noqa: F811
     app = opened(PAGE, dataset=at.datasets.save(load_sample("kpi_matrix")))
     assert widget(app, "sequence-per").options == ["per 1,000 rows"]
     assert widget(app, "sequence-until-row").value == 3600
@@ -179,7 +180,7 @@ def test_without_dates_alarms_are_counted_per_thousand_rows(at: Workplace, worke
     assert "False alarms per 1,000 rows" in figures(app)
 
 
-def test_days_of_a_profile(at: Workplace, sample: Dataset, worker: Worker) -> None:  # noqa: F811
+def test_days_of_a_profile(at: Workspace, sample: Dataset, worker: Worker) -> None:  # noqa: F811
     app = opened(PAGE, dataset=at.datasets.save(sample))
     assert "sequence-until-day" in keys(app)
     app = answered(clicked(app, "find-sequences"))
@@ -188,7 +189,7 @@ def test_days_of_a_profile(at: Workplace, sample: Dataset, worker: Worker) -> No
     assert "sequence-entity" in keys(app)
 
 
-def test_the_training_part_of_a_file(at: Workplace) -> None:  # noqa: F811
+def test_the_training_part_of_a_file(at: Workspace) -> None:  # noqa: F811
     dataset = several(1)
     part = pd.DataFrame({"part": pd.Categorical(["train"] * 150 + ["test"] * 250)}, index=dataset.frame.index)
     app = opened(PAGE, dataset=at.datasets.save(dataset.replace(context=part)))
@@ -196,14 +197,14 @@ def test_the_training_part_of_a_file(at: Workplace) -> None:  # noqa: F811
     assert widget(app, "sequence-part").value == "the end of the training part"
 
 
-def test_what_cannot_be_answered_is_said_on_the_page(at: Workplace, worker: Worker) -> None:  # noqa: F811
+def test_what_cannot_be_answered_is_said_on_the_page(at: Workspace, worker: Worker) -> None:  # noqa: F811
     app = opened(PAGE, dataset=at.datasets.save(several(1, 24, dated=False)))
     app = widget(app, "sequence-until-row").set_value(2).run()
     app = answered(clicked(app, "find-sequences"))
     assert "too few to learn from" in app.error[0].value
 
 
-def test_a_saved_model_is_applied(at: Workplace, server: Dataset, worker: Worker) -> None:  # noqa: F811
+def test_a_saved_model_is_applied(at: Workspace, server: Dataset, worker: Worker) -> None:  # noqa: F811
     first = trained(at, server)
     app = opened(PAGE, dataset=first["dataset"])
     app = widget(app, "sequence-how").set_value("apply").run()
@@ -213,7 +214,7 @@ def test_a_saved_model_is_applied(at: Workplace, server: Dataset, worker: Worker
     assert "The threshold is that of the run" in texts(app)
 
 
-def test_the_model_is_registered_and_promoted_by_force(at: Workplace, server: Dataset) -> None:  # noqa: F811
+def test_the_model_is_registered_and_promoted_by_force(at: Workspace, server: Dataset) -> None:  # noqa: F811
     address = trained(at, server)
     app = opened(PAGE, **address)
     app.session_state["sequence-view"] = "Model"
@@ -223,7 +224,7 @@ def test_the_model_is_registered_and_promoted_by_force(at: Workplace, server: Da
 # ---- the answer -----------------------------------------------------------------------------------------------------
 
 
-def test_an_event_is_opened_and_explained(at: Workplace, server: Dataset) -> None:  # noqa: F811
+def test_an_event_is_opened_and_explained(at: Workspace, server: Dataset) -> None:  # noqa: F811
     app = opened(PAGE, **trained(at, server))
     assert "#1 · ★ extreme · sample_server_kpis" in texts(app)
     assert "In this order: errors" in texts(app)
@@ -233,7 +234,7 @@ def test_an_event_is_opened_and_explained(at: Workplace, server: Dataset) -> Non
     assert not app.exception
 
 
-def test_the_score_card_strikes_point_adjusted_f1_through(at: Workplace, server: Dataset) -> None:  # noqa: F811
+def test_the_score_card_strikes_point_adjusted_f1_through(at: Workspace, server: Dataset) -> None:  # noqa: F811
     app = opened(PAGE, **trained(at, server))
     app.session_state["sequence-view"] = "Score card"
     said = texts(app.run())
@@ -243,7 +244,7 @@ def test_the_score_card_strikes_point_adjusted_f1_through(at: Workplace, server:
     assert "random scores reach" in said
 
 
-def test_more_alarms_than_promised_are_told(at: Workplace, server: Dataset) -> None:  # noqa: F811
+def test_more_alarms_than_promised_are_told(at: Workspace, server: Dataset) -> None:  # noqa: F811
     app = opened(PAGE, **trained(at, server, Asked("alarms", 1, THOUSAND), "mean-distance"))
     assert "The promise does not hold here" in app.warning[0].value
     unlabelled = server.replace(labels=None)
@@ -252,7 +253,7 @@ def test_more_alarms_than_promised_are_told(at: Workplace, server: Dataset) -> N
     assert "Score card" not in labels(app)
 
 
-def test_a_result_of_other_data_is_shown_without_its_values(at: Workplace, server: Dataset, sample: Dataset) -> None:  # noqa: F811
+def test_a_result_of_other_data_is_shown_without_its_values(at: Workspace, server: Dataset, sample: Dataset) -> None:  # noqa: F811
     run = trained(at, server)["run"]
     app = opened(PAGE, dataset=at.datasets.save(sample), run=run)
     assert not app.exception
@@ -260,7 +261,7 @@ def test_a_result_of_other_data_is_shown_without_its_values(at: Workplace, serve
     assert "sequence-values" not in {each.key for each in app.multiselect}
 
 
-def test_detectors_are_compared_by_their_labels(at: Workplace, server: Dataset, worker: Worker) -> None:  # noqa: F811
+def test_detectors_are_compared_by_their_labels(at: Workspace, server: Dataset, worker: Worker) -> None:  # noqa: F811
     app = answered(clicked(opened(PAGE, dataset=at.datasets.save(server)), "compare-sequences"))
     assert not app.exception
     found = comparison_of(app.query_params["run"], at)
@@ -271,9 +272,9 @@ def test_detectors_are_compared_by_their_labels(at: Workplace, server: Dataset, 
     assert found.question.planted == 0
 
 
-def test_detectors_are_compared_by_planted_anomalies(at: Workplace) -> None:  # noqa: F811
+def test_detectors_are_compared_by_planted_anomalies(at: Workspace) -> None:  # noqa: F811
     dataset = several(2, 600)
-    found, run = compare(dataset, Plan(), at=at, by=BY)
+    found, run = compare(dataset, Plan(), workspace=at, actor=BY)
     assert found.question.planted > 20
     assert found.question.copies == 10_000 // 300
     assert found.card.set_index("line").loc["pca-residual", "hit_100"] > 0
@@ -283,9 +284,9 @@ def test_detectors_are_compared_by_planted_anomalies(at: Workplace) -> None:  # 
     assert run.metrics["random.vus_pr"] < max(found.card["vus_pr"])
 
 
-def test_french(at: Workplace, server: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: F811
+def test_french(at: Workspace, server: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: F811
     address = trained(at, server)
-    monkeypatch.setattr(text, "language", lambda: "fr")
+    monkeypatch.setattr(i18n, "language", lambda: "fr")
     app = opened(PAGE, **address)
     assert not app.exception
-    assert app.title[0].value == text.catalogue("fr").gettext("Sequences")
+    assert app.title[0].value == i18n.catalogue("fr").gettext("Sequences")

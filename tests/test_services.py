@@ -20,12 +20,15 @@ import plotly.graph_objects as go
 import pytest
 from mlflow import MlflowClient
 
-from core.analyses.anomalies import detect
-from core.analyses.health import looked_at
-from core.analyses.models import promote, register
+from core.actor import Actor
 from core.data.dataset import Dataset
 from core.detectors.tables.isolation_forest import IsolationForest
-from core.run import Actor, Workplace, mlflow_link, past_run, tracked_run
+from core.operations.health import looked_at
+from core.runs.promotion import promote, register
+from core.runs.stored_runs import load_run, mlflow_run_url
+from core.runs.tracked_run import tracked_run
+from core.tasks.anomalies.run import detect
+from core.workspace import Workspace
 from mlflow_utils.tracking import Tracking
 from tests import servers
 from tests.conftest import ROOT, deliver
@@ -37,11 +40,11 @@ NAME = "anomalies"
 
 SCORE = """
 import sys
-from core.analyses.models import load
+from core.runs.promotion import load
 from core.data.samples import load_sample
 from core.detectors.row_model import RowModel
-from core.run import workplace
-model = load(sys.argv[1], at=workplace(), kind=RowModel)
+from core.workspace import get_workspace
+model = load(sys.argv[1], workspace=get_workspace(), kind=RowModel)
 model.score(model.ready(load_sample("gas_daily"))).tofile(sys.argv[2])
 """
 
@@ -69,9 +72,9 @@ def mlflow(folder: Path, postgres: Running, gcs: Running) -> Iterator[Running]:
     server.kill()
 
 
-def workplace(folder: Path, mlflow: Running) -> Workplace:
+def workspace_on(folder: Path, mlflow: Running) -> Workspace:
     """A workplace whose artifacts the server takes."""
-    return Workplace.below(folder, Tracking(mlflow.url, None, folder / "runs"))
+    return Workspace.below(folder, Tracking(mlflow.url, None, folder / "runs"))
 
 
 def bucket(gcs: Running) -> set[str]:
@@ -88,30 +91,30 @@ def elsewhere(folder: Path, mlflow: Running) -> dict[str, str]:
 def test_a_run_with_everything_is_in_postgres_and_in_the_bucket(
     tmp_path: Path, sample: Dataset, mlflow: Running, gcs: Running
 ) -> None:
-    at = workplace(tmp_path, mlflow)
+    at = workspace_on(tmp_path, mlflow)
     with tracked_run("everything", "Nothing", {"number": 7, "name": "été"}, sample, BY, at) as run:
         run.metrics["score"] = 0.25
         go.Figure(go.Scatter(y=[1, 2])).write_html(run.folder / "figure.html")
         pd.DataFrame({"a": [1, 2]}).to_csv(run.folder / "table.csv", index=False)
     deliver(at)
-    run_id = past_run(run.id, at).record.run_id
+    run_id = load_run(run.id, at).record.run_id
     found = MlflowClient(mlflow.url).get_run(run_id)
     assert (found.data.params["number"], found.data.params["name"]) == ("7", "été")
     assert found.data.metrics["score"] == 0.25
     assert found.data.tags["vigie.status"] == "completed"
     kept = {key.rpartition("/")[2] for key in bucket(gcs) if run_id in key}
     assert kept == {"figure.html", "table.csv"}
-    assert mlflow_link(run_id, at) == f"{mlflow.url}/#/experiments/{found.info.experiment_id}/runs/{run_id}"
+    assert mlflow_run_url(run_id, at) == f"{mlflow.url}/#/experiments/{found.info.experiment_id}/runs/{run_id}"
 
 
 def test_a_model_is_loaded_by_alias_in_another_process_and_scores_the_same(
     tmp_path: Path, sample: Dataset, mlflow: Running, gcs: Running
 ) -> None:
-    at = workplace(tmp_path, mlflow)
-    detection, run = detect(sample, IsolationForest(), compare_with="calendar", at=at, by=BY)
+    at = workspace_on(tmp_path, mlflow)
+    detection, run = detect(sample, IsolationForest(), compare_with="calendar", workspace=at, actor=BY)
     deliver(at)
-    version = register(run.id, NAME, at=at, by=BY)
-    promote(NAME, at=at, by=BY, force=True, reason="the first one")
+    version = register(run.id, NAME, workspace=at, actor=BY)
+    promote(NAME, workspace=at, actor=BY, force=True, reason="the first one")
     assert any(version.run_id in key and key.endswith("model.skops") for key in bucket(gcs))
     client = MlflowClient(mlflow.url)
     assert int(client.get_model_version_by_alias(NAME, "champion").version) == version.number
@@ -180,7 +183,7 @@ def signed_in(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
     return monkeypatch
 
 
-def record(number: int, dataset: Dataset, at: Workplace) -> bool:
+def record(number: int, dataset: Dataset, at: Workspace) -> bool:
     with tracked_run("guarded", "Nothing", {"number": number}, dataset, BY, at) as run:
         (run.folder / "note.txt").write_text(str(number))
     return run.delivered
@@ -195,7 +198,7 @@ def test_who_does_not_say_who_it_is_gets_nothing(guarded: Running) -> None:
 def test_with_wrong_credentials_runs_wait_and_are_delivered_with_the_right_ones(
     tmp_path: Path, sample: Dataset, guarded: Running, signed_in: pytest.MonkeyPatch
 ) -> None:
-    at = workplace(tmp_path, guarded)
+    at = workspace_on(tmp_path, guarded)
     signed_in.setenv("MLFLOW_TRACKING_PASSWORD", "mistaken-8")
     assert not record(1, sample, at)
     assert not record(2, sample, at)

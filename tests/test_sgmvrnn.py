@@ -16,7 +16,7 @@ from torch import Tensor
 from core.detectors import training
 from core.detectors.sequences import sgmvrnn
 from core.detectors.sequences.sgmvrnn import Network, Noise, SGmVRNN, Sizes, loss, terms, unpacked
-from core.errors import BadData
+from core.errors import DataError
 from core.progress import Cancelled, Progress
 from tests.sgmvrnn_reference import stepwise
 
@@ -270,11 +270,11 @@ def test_a_checkpoint_of_other_data_or_settings_is_an_error(tmp_path: Path, monk
     path = tmp_path / "checkpoint.npz"
     kept = path.read_bytes()
     for series, detector in (([wave(301)], quick()), ([wave(300)], quick(seed=5))):
-        with pytest.raises(BadData, match=r"checkpoint\.npz belongs to other data, settings or versions"):
+        with pytest.raises(DataError, match=r"checkpoint\.npz belongs to other data, settings or versions"):
             detector.fit(series, Progress(tmp_path))
         assert path.read_bytes() == kept
     path.write_bytes(kept[: len(kept) // 2])
-    with pytest.raises(BadData, match="cannot be read"):
+    with pytest.raises(DataError, match="cannot be read"):
         quick().fit([wave(300)], Progress(tmp_path))
 
 
@@ -293,5 +293,5 @@ def test_a_wish_to_stop_is_heard() -> None:
 
 
 def test_a_loss_that_is_no_number_is_said(tmp_path: Path) -> None:
-    with pytest.raises(BadData, match="the loss is no number"):
+    with pytest.raises(DataError, match="the loss is no number"):
         quick(fidelity="original", learning_rate=0.1, steps=3000).fit([1e4 * wave(300)], Progress())

@@ -12,14 +12,14 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 from streamlit import config
 
-from core.errors import Refused
+from core.accounts import ROLES, Accounts
+from core.errors import AccessDeniedError
 from core.settings import settings
-from core.stores.accounts import ROLES, Accounts
-from core.stores.events import Events
-from pages.account import invitation, notices
+from core.storage.events.log import Events
+from pages.account import flash, setup_token
 from pages.account.routes import same_site
+from pages.components import session
 from pages.navigation import SECTIONS, Place
-from pages.parts import session
 from tests.conftest import free_port, stop
 from tests.databases import opened, running_postgres
 from tests.servers import Running
@@ -437,7 +437,7 @@ def test_names_are_names(url: str, name: str) -> None:
 def test_a_link_cannot_put_words_into_our_mouth(url: str) -> None:
     screen = Visitor(url).sees("", query="sign-in=<b>Call+555</b>&note=Call+555")
     assert "Call" not in re.sub(r"<form .*?</form>", "", screen.text)
-    assert notices.text("Call 555") is None
+    assert flash.text("Call 555") is None
 
 
 def test_signing_in_and_out_is_on_the_event_log(url: str, folder: Path) -> None:
@@ -515,16 +515,16 @@ def _first(visitor: Visitor, token: str, form: dict[str, str]) -> str:
 
 
 def test_tokens_are_not_tried_forever() -> None:
-    found = invitation.Invitation()
+    found = setup_token.Invitation()
     found.check(found.token)
-    for _ in range(invitation.ATTEMPTS):
-        with pytest.raises(Refused, match="not the token"):
+    for _ in range(setup_token.ATTEMPTS):
+        with pytest.raises(AccessDeniedError, match="not the token"):
             found.check("wrong")
-    with pytest.raises(Refused, match="Too many wrong tokens"):
+    with pytest.raises(AccessDeniedError, match="Too many wrong tokens"):
         found.check(found.token)
-    other = invitation.Invitation()
+    other = setup_token.Invitation()
     other.used()
-    with pytest.raises(Refused, match="not the token"):
+    with pytest.raises(AccessDeniedError, match="not the token"):
         other.check("")
 
 

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from core.stores.accounts import Accounts
-from core.stores.events import Events
+from core.accounts import Accounts
+from core.storage.events.log import Events
 from tests.conftest import answers, free_port, stop
 from tests.test_browser import PATIENCE, browser, started, visitor
 from tests.test_sign_in import PASSWORD, printed_token

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from core.errors import BadData, BadOption
+from core.errors import DataError, OptionError
 from core.evaluation.scores import Floats
 from core.evaluation.streaming_thresholds import Dspot, Spot
 from core.evaluation.thresholds import pot_threshold
@@ -93,9 +93,9 @@ def test_the_mean_of_a_stream_that_drifts_is_of_normal_scores() -> None:
 
 
 def test_streams_say_what_they_need() -> None:
-    with pytest.raises(BadOption, match=re.escape("risk = 0.05 is outside 0 to 0.02")):
+    with pytest.raises(OptionError, match=re.escape("risk = 0.05 is outside 0 to 0.02")):
         Spot(0.05).fit(drawn("normal", 100))
-    with pytest.raises(BadData, match="20 scores are too few for a mean over 50"):
+    with pytest.raises(DataError, match="20 scores are too few for a mean over 50"):
         Dspot().fit(np.arange(20.0))
 
 

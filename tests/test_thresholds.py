@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from core.errors import BadData, BadOption
+from core.errors import DataError, OptionError
 from core.evaluation import thresholds
 from core.evaluation.alarm_rates import alarm_rate, alarms_per, measured_rate, wilson
 from core.evaluation.scores import Floats
@@ -230,14 +230,14 @@ def test_the_oracle_says_that_it_is_one() -> None:
     found = best_f1_threshold([1.0, 5.0, 2.0, 6.0], [0, 1, 0, 1])
     assert (found.value, found.method, found.promise) == (2, "best_f1", None)
     assert "Chosen with the labels" in str(found.note)
-    with pytest.raises(BadData, match="None of 2 labels marks an anomaly"):
+    with pytest.raises(DataError, match="None of 2 labels marks an anomaly"):
         best_f1_threshold([1.0, 2.0], [0, 0])
 
 
 @pytest.mark.parametrize("threshold", [alarm_threshold, pot_threshold])
 @pytest.mark.parametrize("share", [0.0, 1.0, -0.1, float("nan")])
 def test_shares_are_checked(threshold: Callable[[Floats, float], object], share: float) -> None:
-    with pytest.raises(BadOption, match="outside 0 to 1"):
+    with pytest.raises(OptionError, match="outside 0 to 1"):
         threshold(np.arange(5.0), share)
 
 
@@ -247,7 +247,7 @@ def test_shares_are_checked(threshold: Callable[[Floats, float], object], share:
 )
 @pytest.mark.parametrize("bad", [[], [1.0, np.nan], [np.inf, 0.0]])
 def test_scores_are_checked(call: Callable[[object], object], bad: list[float]) -> None:
-    with pytest.raises(BadData):
+    with pytest.raises(DataError):
         call(bad)
 
 
@@ -278,7 +278,7 @@ def test_alarms_a_week() -> None:
     ],
 )
 def test_alarms_that_cannot_be(count: float, per: str, step: float, said: str) -> None:
-    with pytest.raises(BadOption, match=said):
+    with pytest.raises(OptionError, match=said):
         alarm_rate(count, per, step)
 
 

@@ -12,17 +12,20 @@ from pathlib import Path
 import pytest
 from mlflow import MlflowClient
 
+from core.actor import Actor
 from core.data.dataset import Dataset
-from core.run import Actor, Workplace, cost_of, mlflow_link, past_run, tracked_run, waits_for_mlflow
-from mlflow_utils import history
-from mlflow_utils.record import Record
+from core.runs.stored_runs import is_pending, load_run, mlflow_run_url, run_cost
+from core.runs.tracked_run import tracked_run
+from core.workspace import Workspace
+from mlflow_utils import runs as history
+from mlflow_utils.run_record import Record
 from mlflow_utils.tracking import KEY, Tracking
 from tests.conftest import ROOT, Server, free_port, stop, workplace_in
 
 BY = Actor("alice", "tests")
 
 
-def record(number: int, dataset: Dataset, at: Workplace) -> str:
+def record(number: int, dataset: Dataset, at: Workspace) -> str:
     """One small run; its id."""
     with tracked_run("tests", "Nothing", {"number": number}, dataset, BY, at) as run:
         run.metrics["number"] = number
@@ -63,13 +66,13 @@ def test_ten_runs_while_the_server_is_killed_and_comes_back(
     assert at.tracking.spool.waiting() == []
     assert max(waits) < 2.0
     for number, run in enumerate(ids):
-        past = past_run(run, at)
+        past = load_run(run, at)
         assert client.get_run(past.record.run_id).info.status == "FINISHED"
         assert client.get_run(past.record.run_id).data.metrics["number"] == number
         assert [file.path for file in client.list_artifacts(past.record.run_id)] == ["note.txt"]
     at.tracking.replay()
     assert numbers_on(client) == list(range(10))
-    assert mlflow_link(ids[0], at).startswith(f"{uri}/#/experiments/")
+    assert mlflow_run_url(ids[0], at).startswith(f"{uri}/#/experiments/")
 
 
 @pytest.mark.server
@@ -88,7 +91,7 @@ def test_a_run_that_began_before_the_server_died_is_delivered_once(
     assert at.tracking.replay() == 1
     assert at.tracking.replay() == 0
     assert numbers_on(MlflowClient(uri)) == [0]
-    assert past_run(opened, at).record.run_id == opened
+    assert load_run(opened, at).record.run_id == opened
     assert MlflowClient(uri).get_run(opened).info.status == "FINISHED"
 
 
@@ -119,11 +122,11 @@ def test_a_hanging_server_costs_less_than_two_seconds(
     began = time.perf_counter()
     run = record(1, sample, at)
     assert time.perf_counter() - began < 2.0
-    assert past_run(run, at).record.status == "completed"
-    assert waits_for_mlflow(run, at)
+    assert load_run(run, at).record.status == "completed"
+    assert is_pending(run, at)
     began = time.perf_counter()
     at.tracking._down_until = 0.0
-    assert mlflow_link(run, at) == ""
+    assert mlflow_run_url(run, at) == ""
     assert history.recent(at.tracking, "tests") == []
     assert time.perf_counter() - began < 2.0
 
@@ -133,12 +136,12 @@ def test_a_server_that_is_not_there_costs_next_to_nothing(tmp_path: Path, empty_
     began = time.perf_counter()
     run = record(1, sample, at)
     assert time.perf_counter() - began < 1.0
-    assert mlflow_link(run, at) == ""
-    assert cost_of(run, at).seconds >= 0
+    assert mlflow_run_url(run, at) == ""
+    assert run_cost(run, at).seconds >= 0
     assert history.recent(at.tracking, "tests") == []
 
 
-def test_a_killed_process_leaves_an_interrupted_run(tmp_path: Path, place: Workplace) -> None:
+def test_a_killed_process_leaves_an_interrupted_run(tmp_path: Path, place: Workspace) -> None:
     script = f"""
 import os, sys
 sys.path.insert(0, {str(ROOT)!r})
@@ -159,12 +162,12 @@ os.kill(os.getpid(), 9)
     assert client.get_run(run.run_id).info.status == "KILLED"
 
 
-def test_a_run_going_on_elsewhere_is_left_alone(place: Workplace) -> None:
+def test_a_run_going_on_elsewhere_is_left_alone(place: Workspace) -> None:
     place.tracking.start(Record("tests", "going on"))
     assert place.tracking.spool.waiting() == []
 
 
-def test_the_key_finds_a_run_that_was_made_but_not_remembered(place: Workplace) -> None:
+def test_the_key_finds_a_run_that_was_made_but_not_remembered(place: Workspace) -> None:
     """The crash between MLflow's answer and our note of it."""
     made = Record("tests", "made", params={"number": 5})
     place.tracking.start(made)
@@ -176,7 +179,7 @@ def test_the_key_finds_a_run_that_was_made_but_not_remembered(place: Workplace) 
     assert forgotten.run_id == made.run_id
 
 
-def test_a_run_from_another_machine_is_fetched(tmp_path: Path, place: Workplace, sample: Dataset) -> None:
+def test_a_run_from_another_machine_is_fetched(tmp_path: Path, place: Workspace, sample: Dataset) -> None:
     run = record(7, sample, place)
     elsewhere = Tracking(place.tracking.uri, None, tmp_path / "elsewhere")
     past = history.find(elsewhere, run)
@@ -190,7 +193,7 @@ def test_a_run_from_another_machine_is_fetched(tmp_path: Path, place: Workplace,
     assert history.find(elsewhere, "../../etc/passwd") is None
 
 
-def test_a_deleted_experiment_comes_back(place: Workplace, sample: Dataset) -> None:
+def test_a_deleted_experiment_comes_back(place: Workspace, sample: Dataset) -> None:
     record(1, sample, place)
     client = MlflowClient(place.tracking.uri)
     experiment = client.get_experiment_by_name("tests")
@@ -201,7 +204,7 @@ def test_a_deleted_experiment_comes_back(place: Workplace, sample: Dataset) -> N
     assert 2 in numbers_on(client)
 
 
-def test_everything_a_run_should_say(place: Workplace, sample: Dataset) -> None:
+def test_everything_a_run_should_say(place: Workspace, sample: Dataset) -> None:
     run = record(3, sample, place)
     found = MlflowClient(place.tracking.uri).get_run(run)
     tags, metrics = found.data.tags, found.data.metrics

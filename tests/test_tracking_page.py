@@ -9,11 +9,13 @@ import pandas as pd
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from core.analyses import anomalies
+from core.actor import Actor
 from core.data.dataset import Dataset
-from core.errors import BadData
-from core.run import Actor, Workplace, tracked_run
-from pages.parts import text
+from core.errors import DataError
+from core.runs.tracked_run import tracked_run
+from core.tasks.anomalies import run as anomalies
+from core.workspace import Workspace
+from pages.components import i18n
 from tests.conftest import free_port, workplace_in
 from tests.test_pages import at, opened, texts  # noqa: F401
 
@@ -21,7 +23,7 @@ PAGE = "operations/tracking.py"
 BY = Actor("alice", "tests")
 
 
-def recorded(dataset: Dataset, at: Workplace, task: str = "forecast", wape: float = 0.1, **params: object) -> str:  # noqa: F811
+def recorded(dataset: Dataset, at: Workspace, task: str = "forecast", wape: float = 0.1, **params: object) -> str:  # noqa: F811
     with tracked_run(task, "Ridge", {"horizon": 7, **params}, dataset, BY, at) as run:
         run.metrics |= {"wape": wape}
         (run.folder / "note.txt").write_text("x")
@@ -40,13 +42,13 @@ def filled(app: AppTest, key: str, value: str) -> AppTest:
     return next(each for each in (*app.text_input, *app.selectbox) if each.key == key).set_value(value).run()
 
 
-def test_without_runs_it_says_so(at: Workplace) -> None:  # noqa: F811
+def test_without_runs_it_says_so(at: Workspace) -> None:  # noqa: F811
     app = opened(PAGE)
     assert not app.exception
     assert "No run is on record yet" in texts(app)
 
 
-def test_runs_are_listed_and_filtered(at: Workplace, sample: Dataset) -> None:  # noqa: F811
+def test_runs_are_listed_and_filtered(at: Workspace, sample: Dataset) -> None:  # noqa: F811
     recorded(sample, at, wape=0.0612)
     recorded(sample, at, task="clusters")
     app = opened(PAGE)
@@ -62,9 +64,9 @@ def test_runs_are_listed_and_filtered(at: Workplace, sample: Dataset) -> None:  
     assert "No run fits these filters" in texts(app)
 
 
-def test_one_run_is_opened_with_the_way_to_its_result(at: Workplace, sample: Dataset) -> None:  # noqa: F811
+def test_one_run_is_opened_with_the_way_to_its_result(at: Workspace, sample: Dataset) -> None:  # noqa: F811
     forest = anomalies.detectors()["isolation-forest"](n_estimators=10)
-    _, run = anomalies.detect(sample, forest, compare_with="entity", at=at, by=BY)
+    _, run = anomalies.detect(sample, forest, compare_with="entity", workspace=at, actor=BY)
     app = opened(PAGE, runs=run.id)
     assert not app.exception
     assert "are not stored here" in texts(app)
@@ -78,15 +80,15 @@ def test_one_run_is_opened_with_the_way_to_its_result(at: Workplace, sample: Dat
     assert {"Run card", "Run card (JSON)"} <= labels(opened("analysis/anomalies.py", dataset=sample.digest, run=run.id))
 
 
-def test_a_failed_run_says_why(at: Workplace, sample: Dataset) -> None:  # noqa: F811
-    with pytest.raises(BadData), tracked_run("anomalies", "Forest", {}, sample, BY, at) as run:
-        raise BadData("Too few rows in {file}.", file="x.csv")
+def test_a_failed_run_says_why(at: Workspace, sample: Dataset) -> None:  # noqa: F811
+    with pytest.raises(DataError), tracked_run("anomalies", "Forest", {}, sample, BY, at) as run:
+        raise DataError("Too few rows in {file}.", file="x.csv")
     app = opened(PAGE, runs=run.id)
     assert "Too few rows in x.csv" in texts(app)
     assert "Open the result" not in labels(app)
 
 
-def test_runs_are_compared_from_the_address(at: Workplace, sample: Dataset) -> None:  # noqa: F811
+def test_runs_are_compared_from_the_address(at: Workspace, sample: Dataset) -> None:  # noqa: F811
     chosen = [recorded(sample, at, wape=wape, alpha=wape) for wape in (0.3, 0.1)]
     app = opened(PAGE, runs=",".join(chosen))
     assert not app.exception
@@ -99,7 +101,7 @@ def test_runs_are_compared_from_the_address(at: Workplace, sample: Dataset) -> N
     assert "Comparison (CSV)" in labels(app)
 
 
-def test_other_data_are_not_ranked(at: Workplace, sample: Dataset) -> None:  # noqa: F811
+def test_other_data_are_not_ranked(at: Workspace, sample: Dataset) -> None:  # noqa: F811
     chosen = [recorded(sample, at), recorded(sample.select(sample.entities[:1]), at, wape=0.01)]
     app = opened(PAGE, runs=",".join(chosen))
     assert "different data" in texts(app)
@@ -109,7 +111,7 @@ def test_other_data_are_not_ranked(at: Workplace, sample: Dataset) -> None:  # n
 @pytest.mark.parametrize(
     ("address", "words"), [("f" * 32, "No run ffff"), ("../../etc,x", "No run"), (",".join("abcdef"), "at most 5")]
 )
-def test_an_address_that_leads_nowhere_is_a_message(at: Workplace, sample: Dataset, address: str, words: str) -> None:  # noqa: F811
+def test_an_address_that_leads_nowhere_is_a_message(at: Workspace, sample: Dataset, address: str, words: str) -> None:  # noqa: F811
     recorded(sample, at)
     app = opened(PAGE, runs=address)
     assert not app.exception
@@ -117,7 +119,7 @@ def test_an_address_that_leads_nowhere_is_a_message(at: Workplace, sample: Datas
     assert len(listed(app)) == 1, "the list is there all the same"
 
 
-def test_hostile_names_are_text(at: Workplace, sample: Dataset) -> None:  # noqa: F811
+def test_hostile_names_are_text(at: Workspace, sample: Dataset) -> None:  # noqa: F811
     run = recorded(sample.replace(files=("<script>alert(1)</script>.csv",)), at)
     app = opened(PAGE, runs=run)
     assert not app.exception
@@ -129,14 +131,14 @@ def test_a_dead_mlflow_costs_less_than_two_seconds(  # type: ignore[no-untyped-d
     empty_store: Path,
     sample: Dataset,
     monkeypatch: pytest.MonkeyPatch,
-    at: Workplace,  # noqa: F811
+    at: Workspace,  # noqa: F811
 ) -> None:
     folder = tmp_path / "dead"
     folder.mkdir()
     dead = workplace_in(folder, empty_store, f"http://127.0.0.1:{free_port()}")
     run = recorded(sample, dead)
     opened(PAGE)  # what is imported once is not the server's fault
-    monkeypatch.setattr("pages.parts.session.workplace", lambda: dead)
+    monkeypatch.setattr("pages.components.session.get_workspace", lambda: dead)
     app = opened(PAGE, runs=run)
     dead.tracking._down_until = 0.0
     began = time.perf_counter()
@@ -147,8 +149,8 @@ def test_a_dead_mlflow_costs_less_than_two_seconds(  # type: ignore[no-untyped-d
     assert "waits for MLflow" in listed(app)["status"].iloc[0]
 
 
-def test_french(at: Workplace, sample: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: F811
-    monkeypatch.setattr(text, "language", lambda: "fr")
+def test_french(at: Workspace, sample: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: F811
+    monkeypatch.setattr(i18n, "language", lambda: "fr")
     run = recorded(sample, at)
     app = opened(PAGE, runs=run)
     assert not app.exception

@@ -9,8 +9,9 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from core import jobs
-from core.run import Actor, Workplace
-from pages.parts import work
+from core.actor import Actor
+from core.workspace import Workspace
+from pages.components import job_progress
 from tests.conftest import answered, working
 from tests.counting import VERBS, steps
 from tests.test_pages import clicked
@@ -31,28 +32,28 @@ def screen() -> None:
     import streamlit as st
 
     from core.errors import VigieError
-    from core.jobs.job import Unexpected
-    from pages.parts import work
+    from core.jobs.job import JobFailedError
+    from pages.components import job_progress
     from tests.test_work import QUESTION
 
-    ended = work.ended()
+    ended = job_progress.ended()
     if ended is not None and ended.run_id:
         st.success(ended.run_id)
     for verb in ("count", "refused", "broken"):
-        if st.button(verb, key=verb, disabled=work.going_on()):
+        if st.button(verb, key=verb, disabled=job_progress.going_on()):
             try:
-                work.start(verb, QUESTION)
+                job_progress.start(verb, QUESTION)
             except VigieError as error:
                 st.error(str(error))
     try:
-        work.show(ended)
-    except (VigieError, Unexpected) as error:
+        job_progress.show(ended)
+    except (VigieError, JobFailedError) as error:
         st.error(f"{type(error).__name__}: {error}")
 
 
 @pytest.fixture(autouse=True)
-def at(place: Workplace, monkeypatch: pytest.MonkeyPatch) -> Iterator[Workplace]:
-    monkeypatch.setattr("pages.parts.session.workplace", lambda: place)
+def at(place: Workspace, monkeypatch: pytest.MonkeyPatch) -> Iterator[Workspace]:
+    monkeypatch.setattr("pages.components.session.get_workspace", lambda: place)
     QUESTION.clear()
     QUESTION.update(until=1000, log=str(place.datasets.folder.parent / "log"))
     yield place
@@ -60,7 +61,7 @@ def at(place: Workplace, monkeypatch: pytest.MonkeyPatch) -> Iterator[Workplace]
 
 
 @pytest.fixture
-def hands(at: Workplace) -> Iterator[None]:
+def hands(at: Workspace) -> Iterator[None]:
     with working(at, VERBS.__getitem__):
         yield
 
@@ -88,12 +89,12 @@ def seen(app: AppTest, words: str) -> AppTest:
     return app
 
 
-def taken(at: Workplace) -> list[int]:
+def taken(at: Workspace) -> list[int]:
     return [step for _, step in steps(Path(str(QUESTION["log"])))]
 
 
 @pytest.mark.usefixtures("hands")
-def test_the_page_shows_progress_and_curves_and_then_the_answer(at: Workplace) -> None:
+def test_the_page_shows_progress_and_curves_and_then_the_answer(at: Workspace) -> None:
     QUESTION["until"] = 60
     app = clicked(page(), "count")
     assert not app.exception
@@ -110,7 +111,7 @@ def test_the_page_shows_progress_and_curves_and_then_the_answer(at: Workplace) -
 
 
 @pytest.mark.usefixtures("hands")
-def test_a_second_tab_with_the_same_question_is_the_same_work(at: Workplace) -> None:
+def test_a_second_tab_with_the_same_question_is_the_same_work(at: Workspace) -> None:
     QUESTION["until"] = 30
     one, other = page(), page()
     one, other = clicked(one, "count"), clicked(other, "count")
@@ -131,19 +132,19 @@ def test_cancel_says_so_and_opens_the_question_again() -> None:
 @pytest.mark.usefixtures("hands")
 def test_an_error_is_raised_on_the_page() -> None:
     app = answered(clicked(page(), "refused"))
-    assert app.error[0].value == "BadData: a.csv has no dates."
+    assert app.error[0].value == "DataError: a.csv has no dates."
     app = answered(clicked(page(), "broken"))
-    assert app.error[0].value.startswith("Unexpected: ZeroDivisionError in a job; the worker's log has it as ")
+    assert app.error[0].value.startswith("JobFailedError: ZeroDivisionError in a job; the worker's log has it as ")
 
 
-def test_without_a_worker_the_page_says_what_it_waits_for(at: Workplace, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_a_worker_the_page_says_what_it_waits_for(at: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
     app = clicked(page(), "count")
     assert "Starting" in bar(app)
-    monkeypatch.setattr(work, "PATIENT", 0.0)
+    monkeypatch.setattr(job_progress, "PATIENT", 0.0)
     assert "Waiting for a worker" in bar(app.run())
     with working(at, VERBS.__getitem__):
         seen(app, "counting")
-        other = jobs.submit("count", QUESTION, at=at, by=Actor("bob", "tests"))
+        other = jobs.submit("count", QUESTION, workspace=at, actor=Actor("bob", "tests"))
         assert "Waiting for its turn" in bar(page(work=other.key))
         clicked(app, "cancel-work")
         jobs.cancel(other.key, at)
@@ -162,7 +163,7 @@ def test_an_address_with_forgotten_work_says_so() -> None:
     assert "work" not in app.query_params
 
 
-def test_a_queue_that_does_not_answer_is_a_message_and_costs_no_time(at: Workplace) -> None:
+def test_a_queue_that_does_not_answer_is_a_message_and_costs_no_time(at: Workspace) -> None:
     jobs.folder(at).write_text("no folder")
     began = time.monotonic()
     app = page(work="0" * 24)

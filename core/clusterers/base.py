@@ -36,7 +36,7 @@ class Clusterer(ABC):
 
     @abstractmethod
     def fit(self, features: Floats) -> Self:
-        """Group `features`, shape (rows, columns), without missing values. Raises BadData where the rows are
+        """Group `features`, shape (rows, columns), without missing values. Raises DataError where the rows are
         too few.
         """
 

@@ -8,7 +8,7 @@ import pandas as pd
 from core.clusterers.base import Floats
 from core.clusterers.density import principal_axes
 from core.clusterers.kmeans import KMeans
-from core.errors import BadData
+from core.errors import DataError
 from core.evaluation.clusterings import drawn, knee, quality
 
 MOST_CLUSTERS = 10
@@ -52,7 +52,7 @@ def _by_k(features: Floats) -> pd.DataFrame:
     for k in range(2, min(MOST_CLUSTERS, len(features) - 1) + 1):
         try:
             found = quality(features, KMeans(n_clusters=k, n_init=STARTS).fit(features).labels_)
-        except BadData:  # fewer different points than clusters
+        except DataError:  # fewer different points than clusters
             break
         rows.append({"k": k, "inertia": found["inertia"], "silhouette": found.get("silhouette", np.nan)})
     return pd.DataFrame(rows, columns=["k", "inertia", "silhouette"])

@@ -9,10 +9,10 @@ import pandas as pd
 from core.clusterers.base import Clusterer, Floats, Labels
 from core.clusterers.points import Look, Of, Points, points, shaped
 from core.data.dataset import Dataset, keyed, require_like
-from core.data.expectation import Expectation
-from core.data.repairs import imputed
-from core.errors import BadData
-from core.text import N_
+from core.data.quality.expectation import Expectation
+from core.data.quality.repairs import imputed
+from core.errors import DataError
+from core.messages import N_
 
 Incomplete = Literal["drop", "impute", "column-mean"]
 MAP_AXES = 3
@@ -42,7 +42,7 @@ class ClusterModel:
     def fit(self, dataset: Dataset) -> tuple[Points, Floats, Labels]:
         """Learn scale and clusters; the points, what the clusterer saw of them, and their clusters.
 
-        Raises BadData where too few points are left, or a shape is asked for that there is not.
+        Raises DataError where too few points are left, or a shape is asked for that there is not.
         """
         from sklearn.decomposition import PCA
 
@@ -64,12 +64,12 @@ class ClusterModel:
     def features(self, dataset: Dataset) -> tuple[Points, Floats]:
         """The points of `dataset` and what the clusterer sees of them.
 
-        Raises BadData where the columns or the unit are not those the model was fitted on, or nothing is left.
+        Raises DataError where the columns or the unit are not those the model was fitted on, or nothing is left.
         """
         require_like(dataset, self.columns_, self.profile_, self.unit_)
         found = self._points(dataset)
         if not len(found):
-            raise BadData(N_("No complete row is left to assign to a cluster."))
+            raise DataError(N_("No complete row is left to assign to a cluster."))
         features = self.scaler_.transform(found.values)
         return found, self.reduction_.transform(features) if self.components else features
 
@@ -95,7 +95,7 @@ class ClusterModel:
             known = ~np.isnan(dataset.values)
             if not known.any(axis=0).all():
                 empty = dataset.columns[int(np.argmin(known.any(axis=0)))]
-                raise BadData(
+                raise DataError(
                     N_("The column {column} has no value at all: there is no mean to fill it with."), column=empty
                 )
             self.means_ = np.nanmean(dataset.values, axis=0)
@@ -107,7 +107,7 @@ class ClusterModel:
         self._remember(dataset)
         found = self._points(dataset)
         if len(found) < 2:
-            raise BadData(
+            raise DataError(
                 N_("{count} complete points are too few to compare; at least 2 are needed."), count=len(found)
             )
         self.scaler_ = StandardScaler().fit(found.values)
@@ -116,7 +116,7 @@ class ClusterModel:
     def _points(self, dataset: Dataset) -> Points:
         ready = self._ready(dataset)
         if not len(ready):
-            raise BadData(N_("No row without missing measurements is left; fill them or choose other rows."))
+            raise DataError(N_("No row without missing measurements is left; fill them or choose other rows."))
         found = points(ready, self.of)
         if self.look == "level":
             return found

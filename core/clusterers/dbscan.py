@@ -7,8 +7,8 @@ import numpy as np
 
 from core.clusterers import density
 from core.clusterers.base import NOISE, Clusterer, Floats, Labels
-from core.hyperparameters import hyperparameter
-from core.text import N_
+from core.messages import N_
+from core.spec.hyperparameters import hyperparameter
 
 
 @dataclass
@@ -49,7 +49,7 @@ class DBSCAN(Clusterer):
         try:
             self.labels_, core = density.clusters(features, self.eps, self.min_samples)
             self.cores_, self.clusters_ = features[core] @ self.axes_, self.labels_[core]
-        except density.TooManyPairs:
+        except density.TooManyPairsError:
             random = np.random.default_rng(self.random_state)
             rows, self.clusters_ = density.sampled_cores(features, self.eps, self.min_samples, random)
             self.cores_, self.sampled_ = features[rows] @ self.axes_, min(density.PAIRS // len(features), len(features))

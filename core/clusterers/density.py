@@ -30,7 +30,7 @@ ROTATION = 1e-14  # of the largest coordinate: what turning it may have changed
 PAIRS = 2 * 10**10  # distances worth computing: about a minute and a half of one processor
 
 
-class TooManyPairs(Exception):
+class TooManyPairsError(Exception):
     """The rows are so many and so scattered that not all neighbours can be counted."""
 
 
@@ -140,7 +140,7 @@ def clusters(rows: Floats, eps: float, min_samples: int) -> tuple[Places, Mask]:
     """The cluster of every row (-1 for noise), and which rows are core. `rows` is (rows, columns) without missing
     values.
 
-    Raises TooManyPairs where more than PAIRS distances would have to be computed.
+    Raises TooManyPairsError where more than PAIRS distances would have to be computed.
     """
     cells = Cells.of(rows, eps)
     core = _core(cells, min_samples)
@@ -167,7 +167,7 @@ def _core(cells: Cells, min_samples: int, asked: Mask | None = None) -> Mask:
     """Slots with at least `min_samples` rows within eps, themselves included; the others stay out where `asked` is
     given.
 
-    Raises TooManyPairs, unless `asked` says which cells matter.
+    Raises TooManyPairsError, unless `asked` says which cells matter.
     """
     count = np.zeros(cells.slots.shape, dtype=np.intp)
     for some, slots in cells.batches():
@@ -191,7 +191,7 @@ def _core(cells: Cells, min_samples: int, asked: Mask | None = None) -> Mask:
 
 
 def _check_pairs(cells: Cells, unknown: Mask) -> None:
-    """Raises TooManyPairs where the rows of `unknown` have more neighbours to look at than PAIRS, by 100 cells of
+    """Raises TooManyPairsError where the rows of `unknown` have more neighbours to look at than PAIRS, by 100 cells of
     them.
     """
     concerned = np.flatnonzero(unknown.any(axis=1))
@@ -202,7 +202,7 @@ def _check_pairs(cells: Cells, unknown: Mask) -> None:
         for cell in seen
     )
     if pairs * len(concerned) > PAIRS * max(len(seen), 1):
-        raise TooManyPairs
+        raise TooManyPairsError
 
 
 def _slots_beside(cells: Cells, mine: Places, among: Places, wanted: Mask | None = None) -> Iterator[Places]:

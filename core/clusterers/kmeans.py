@@ -6,9 +6,9 @@ from typing import Any, Self
 import numpy as np
 
 from core.clusterers.base import Clusterer, Floats, Labels
-from core.errors import BadData
-from core.hyperparameters import hyperparameter, params
-from core.text import N_
+from core.errors import DataError
+from core.messages import N_
+from core.spec.hyperparameters import hyperparameter, params
 
 WHOLE = 100_000  # rows up to which every start is fitted to all of them
 
@@ -35,7 +35,7 @@ class KMeans(Clusterer):
 
     def fit(self, features: Floats) -> Self:
         if len(features) <= self.n_clusters:
-            raise BadData(
+            raise DataError(
                 N_("{count} points are too few for {k} clusters; there must be more points than clusters."),
                 count=len(features),
                 k=self.n_clusters,
@@ -49,7 +49,7 @@ class KMeans(Clusterer):
             fitted = _lloyd(features, **params(self) | {"init": start.cluster_centers_, "n_init": 1})
         sizes = np.bincount(fitted.labels_, minlength=self.n_clusters)
         if not sizes.all():
-            raise BadData(
+            raise DataError(
                 N_("Only {count} points differ from each other: too few for {k} clusters."),
                 count=int((sizes > 0).sum()),
                 k=self.n_clusters,

@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 
 from core.clusterers.base import Floats
 from core.data.dataset import DAY, Dataset
-from core.data.expectation import Expectation
-from core.errors import BadData
-from core.text import N_
+from core.data.quality.expectation import Expectation
+from core.errors import DataError
+from core.messages import N_
 
 Of = Literal["days", "entities"]
 Look = Literal["level", "shape"]
@@ -51,7 +51,7 @@ class Points:
 def daily(dataset: Dataset) -> Dataset:
     """A series of one measurement with several moments a day as daily profiles; any other dataset as it is.
 
-    Raises BadData where a moment does not sit on the step.
+    Raises DataError where a moment does not sit on the step.
     """
     several = (
         dataset.dated and dataset.step is not None and dataset.step < DAY and DAY % dataset.step == pd.Timedelta(0)
@@ -95,10 +95,10 @@ def _median(dataset: Dataset) -> tuple[Floats, tuple[str, ...], tuple[str, ...]]
 def shaped(found: Points, dataset: Dataset) -> Points:
     """Points divided by their own mean; those whose mean is next to nothing are left out.
 
-    Raises BadData where the columns are different measurements, so that their mean means nothing.
+    Raises DataError where the columns are different measurements, so that their mean means nothing.
     """
     if not dataset.profile:
-        raise BadData(
+        raise DataError(
             N_(
                 "A shape is the course of one measurement over the day; {file} has different measurements in "
                 "its columns: compare the level."

@@ -11,18 +11,18 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet
 
-from core.data.files import Skipped, natural, unpacked
-from core.data.kinds import CITY_FILE, TILE_FILE
-from core.data.layouts.netmob import NetMob
-from core.data.loading import without_repeats
-from core.data.readers import Progress, Table, bundles, no_progress, read_bundle
-from core.data.readers.netmob import read_netmob
+from core.data.ingest.file_types import CITY_FILE, TILE_FILE
+from core.data.ingest.files import Skipped, natural, unpacked
+from core.data.ingest.layouts.netmob import NetMob
+from core.data.ingest.loading import without_repeats
+from core.data.ingest.readers import Progress, Table, bundles, no_progress, read_bundle
+from core.data.ingest.readers.netmob import read_netmob
 from core.data.series import series_of
 from core.data.stamps import stamps_of
 from core.data.windows import WINDOW, write_seq
-from core.errors import BadData, BadInput, UnreadableFile
+from core.errors import DataError, InputError, UnreadableFileError
 from core.exports import neutralised, written_csv
-from core.text import N_, Text
+from core.messages import N_, Text
 
 TILES_AT_ONCE = 200
 
@@ -77,7 +77,7 @@ def convert_netmob(
     """Either layout of NetMob23 below `given` (a folder, file or archive) → windows of days, or one table of days.
 
     Rows are days, columns the 96 quarter-hours. Files that cannot be read and tiles with fewer days than a window are
-    left out and told. Raises BadInput where nothing is left.
+    left out and told. Raises InputError where nothing is left.
     """
     done = Conversion(output)
     with unpacked(_files(given, wanted) if given.is_dir() else [given], done.skipped) as sources:
@@ -92,7 +92,7 @@ def convert_netmob(
                     table = read_netmob(
                         [kept[at] for at in group], _share(progress, number, len(groups)), done.skipped, wanted.tiles
                     )
-                except UnreadableFile as error:
+                except UnreadableFileError as error:
                     if len(done.skipped) == before:
                         done.skipped.append(Skipped(kept[group[0]].name, error.text))
                     continue
@@ -113,8 +113,8 @@ def _files(folder: Path, wanted: Wanted) -> list[Path]:
     return found
 
 
-def _none_of(wanted: Wanted, services: set[str], given: Path) -> BadInput:
-    return BadInput(
+def _none_of(wanted: Wanted, services: set[str], given: Path) -> InputError:
+    return InputError(
         N_("{file}: no NetMob23 file of {value!r} with these tiles and directions. Services found: {accepted}."),
         file=given.name,
         value=wanted.app,
@@ -122,10 +122,10 @@ def _none_of(wanted: Wanted, services: set[str], given: Path) -> BadInput:
     )
 
 
-def _nothing(given: Path, done: Conversion) -> BadInput:
+def _nothing(given: Path, done: Conversion) -> InputError:
     if not done.skipped:
-        return BadInput(N_("{file}: nothing could be converted."), file=given.name)
-    return BadInput(
+        return InputError(N_("{file}: nothing could be converted."), file=given.name)
+    return InputError(
         N_("{file}: nothing could be converted, {count} files or series were left out; the first: {reason}"),
         file=given.name,
         count=len(done.skipped),
@@ -219,7 +219,7 @@ def convert_seq(given: Path, output: Path, progress: Progress = no_progress) -> 
     """The windows (.seq) below `given` → the series they were cut from, as .parquet, .csv or .npz by the ending of
     `output`.
 
-    Windows that cannot be read are left out and told. Raises BadInput where nothing is left, or for several series in
+    Windows that cannot be read are left out and told. Raises InputError where nothing is left, or for several series in
     one .npz.
     """
     done = Conversion(output)
@@ -257,7 +257,7 @@ def _one(tables: list[Table]) -> pd.DataFrame:
         if "entity" not in table.frame:
             table.frame.insert(1, "entity", table.name)
         if len(table.frame.columns) != len(tables[0].frame.columns):
-            raise BadData(
+            raise DataError(
                 N_("{file} does not match {other}: files loaded together need the same layout, columns and unit."),
                 file=table.name,
                 other=tables[0].name,
@@ -271,7 +271,7 @@ def _write_frame(frame: pd.DataFrame, output: Path) -> None:
     elif output.suffix == ".csv":
         written_csv(frame, output)
     elif "entity" in frame and frame["entity"].nunique() > 1:
-        raise BadInput(
+        raise InputError(
             N_("{count} series do not fit into one .npz; write .parquet or .csv."), count=frame["entity"].nunique()
         )
     else:

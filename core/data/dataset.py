@@ -12,9 +12,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from core.data.findings import Finding, Repair
-from core.errors import BadData
-from core.text import N_
+from core.data.quality.findings import Finding, Repair
+from core.errors import DataError
+from core.messages import N_
 
 BLOCK_ROWS = 65_536
 CACHED_ROWS = 2048  # of a profile; what is worked on row by row stays in the processor's cache
@@ -160,7 +160,7 @@ class Dataset:
     ) -> "Dataset":
         """The rows of `entities` (all when empty) from `start` to `end`, both included.
 
-        Raises BadData when nothing is left.
+        Raises DataError when nothing is left.
         """
         keep = np.ones(len(self), dtype=bool)
         if entities:
@@ -170,7 +170,7 @@ class Dataset:
         if end is not None:
             keep &= np.asarray(self.time < end + DAY)
         if not keep.any():
-            raise BadData(N_("No rows match this period and these entities."))
+            raise DataError(N_("No rows match this period and these entities."))
         return self if keep.all() else self.rows(keep)
 
     def around(self, entity: str, time: object, rows: int = 24) -> pd.Series:
@@ -194,22 +194,22 @@ class Dataset:
     def to_profile(self) -> "Dataset":
         """One row per day from a series with one column and an even step; the inverse of `to_series`.
 
-        Raises BadData where a row does not sit on the step, or the dataset has several columns.
+        Raises DataError where a row does not sit on the step, or the dataset has several columns.
         """
         if self.profile:
             return self
         if len(self.columns) != 1 or self.step is None or DAY % self.step != pd.Timedelta(0):
-            raise BadData(N_("Only a series with one column and an even step becomes a daily profile."))
+            raise DataError(N_("Only a series with one column and an even step becomes a daily profile."))
         shifted = pd.DatetimeIndex(self.time) - pd.Timedelta(hours=self.day_start)
         days = shifted.normalize()
         slots = ((pd.DatetimeIndex(self.time) - pd.DatetimeIndex(self.time).normalize()) / self.step).to_numpy()
         if not np.allclose(slots, np.round(slots)):
-            raise BadData(N_("Only a series with one column and an even step becomes a daily profile."))
+            raise DataError(N_("Only a series with one column and an even step becomes a daily profile."))
         long = pd.DataFrame(
             {"entity": self.entity, "time": days, "slot": np.round(slots).astype(int), "value": self.values[:, 0]}
         )
         if long.duplicated(["entity", "time", "slot"]).any():
-            raise BadData(
+            raise DataError(
                 N_("A moment of an entity has several values; keep one of them before making daily profiles.")
             )
         wide = long.pivot(index=["entity", "time"], columns="slot", values="value")
@@ -255,16 +255,16 @@ def keyed(entity: object, time: object) -> pd.MultiIndex:
 
 
 def require_like(dataset: Dataset, columns: Sequence[str], profile: bool, unit: str) -> None:
-    """Raises BadData where `dataset` has other columns or another unit than the data a model was fitted on."""
+    """Raises DataError where `dataset` has other columns or another unit than the data a model was fitted on."""
     if dataset.columns != list(columns) or dataset.profile != profile:
-        raise BadData(
+        raise DataError(
             N_("The model was fitted on the columns {accepted}; {file} has {value}."),
             file=", ".join(dataset.files),
             value=_short(dataset.columns),
             accepted=_short(columns),
         )
     if dataset.unit != unit:
-        raise BadData(
+        raise DataError(
             N_("The model was fitted on {accepted}; {file} is in {value}."),
             file=", ".join(dataset.files),
             value=dataset.unit or "?",

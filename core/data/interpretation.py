@@ -6,10 +6,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import ArrayLike
 
-from core.errors import UnreadableFile
+from core.errors import UnreadableFileError
 from core.evaluation.explanation import RootCause
 from core.evaluation.scores import Flags
-from core.text import N_
+from core.messages import N_
 
 LINE = re.compile(r"(\d{1,12})-(\d{1,12})\s*:\s*(\d{1,9}(?:\s*,\s*\d{1,9})*)")
 
@@ -20,7 +20,7 @@ def root_causes(path: Path, labels: ArrayLike | None = None, columns: int | None
     Some files name the row behind an event as its end (Server Machine Dataset), others its last row (Application Server
     Dataset): the end counts as a row of the event, unless `labels`, True for the abnormal rows of the test part, say
     that it
-    is normal and the row before it is not. Raises UnreadableFile with the line for anything else, for a row beyond
+    is normal and the row before it is not. Raises UnreadableFileError with the line for anything else, for a row beyond
     `labels`
     and a column beyond `columns`.
     """
@@ -38,7 +38,7 @@ def _event(file: str, number: int, line: str) -> RootCause:
     match = LINE.fullmatch(line)
     columns = tuple(int(column) - 1 for column in match[3].split(",")) if match else ()
     if match is None or int(match[2]) < int(match[1]) or min(columns) < 0:
-        raise UnreadableFile(
+        raise UnreadableFileError(
             N_("{file}, line {line}: {value!r}; accepted: start-end:column,column,… with columns counted from 1."),
             file=file,
             line=number,
@@ -49,14 +49,14 @@ def _event(file: str, number: int, line: str) -> RootCause:
 
 def _check(file: str, event: RootCause, rows: int | None, columns: int | None) -> None:
     if rows is not None and event.start >= rows:
-        raise UnreadableFile(
+        raise UnreadableFileError(
             N_("{file}: an event at row {value}; the test part has {accepted} rows."),
             file=file,
             value=event.start,
             accepted=rows,
         )
     if columns is not None and event.columns[-1] >= columns:
-        raise UnreadableFile(
+        raise UnreadableFileError(
             N_("{file}: column {value}; there are {accepted}."),
             file=file,
             value=event.columns[-1] + 1,

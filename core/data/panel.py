@@ -9,8 +9,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from core.data.dataset import DAY, Dataset, keyed
-from core.errors import BadData
-from core.text import N_
+from core.errors import DataError
+from core.messages import N_
 
 Floats = NDArray[np.float64]
 Resolution = Literal["day", "hour"]
@@ -44,7 +44,7 @@ class Panel:
     def of(cls, dataset: Dataset, resolution: Resolution = "day", measure: str = "") -> "Panel":
         """The series of `dataset`; `measure` names the column where it has several that are no moments of a day.
 
-        Raises BadData without dates, with a step longer than a day, or with two rows for one moment of an entity.
+        Raises DataError without dates, with a step longer than a day, or with two rows for one moment of an entity.
         """
         whole = _profiled(_measured(dataset, measure))
         averaged = whole.unit in RATES
@@ -118,9 +118,9 @@ class Panel:
 def _measured(dataset: Dataset, measure: str) -> Dataset:
     """One column, or the columns of a profile; with dates."""
     if not dataset.dated:
-        raise BadData(N_("{file} has no dates, and a forecast needs them."), file=", ".join(dataset.files))
+        raise DataError(N_("{file} has no dates, and a forecast needs them."), file=", ".join(dataset.files))
     if dataset.step is not None and dataset.step > DAY:
-        raise BadData(
+        raise DataError(
             N_("{file} has one row every {value}; forecasts need one a day or more."),
             file=", ".join(dataset.files),
             value=str(dataset.step),
@@ -129,7 +129,7 @@ def _measured(dataset: Dataset, measure: str) -> Dataset:
         return dataset
     measure = measure or dataset.columns[0]
     if measure not in dataset.columns:
-        raise BadData(
+        raise DataError(
             N_("{file} has no column {value!r}; it has: {accepted}."),
             file=", ".join(dataset.files),
             value=measure,
@@ -145,7 +145,7 @@ def _profiled(dataset: Dataset) -> Dataset:
     days = keyed(dataset.entity, pd.DatetimeIndex(dataset.time).normalize())
     if days.has_duplicates:
         twice = days[days.duplicated()][0]
-        raise BadData(
+        raise DataError(
             N_("{file}: {entity} has several rows for {value}; the data doctor can keep one of them."),
             file=", ".join(dataset.files),
             entity=twice[0],
@@ -158,7 +158,7 @@ def _calendar(dataset: Dataset) -> pd.DatetimeIndex:
     days = pd.DatetimeIndex(dataset.time).normalize()
     count = (days.max() - days.min()).days + 1
     if count > MOST_DAYS:
-        raise BadData(
+        raise DataError(
             N_("{file}: dates reach from {start} to {end}; one of them must be a mistake."),
             file=", ".join(dataset.files),
             start=str(days.min())[:10],

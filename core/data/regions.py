@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from functools import cache
 from types import MappingProxyType
 
-from core.data.layouts.base import plain
+from core.data.ingest.layouts.base import plain
 
 NEW: Mapping[str, tuple[int, str]] = MappingProxyType(
     {

@@ -12,9 +12,9 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from core.data.dataset import Dataset, clock_labels
-from core.data.loading import load
-from core.errors import BadOption
-from core.text import N_
+from core.data.ingest.loading import load
+from core.errors import OptionError
+from core.messages import N_
 
 Floats = NDArray[np.float64]
 SEED = 20240229
@@ -33,10 +33,10 @@ class Sample:
 
 
 def sample_table(name: str) -> pd.DataFrame:
-    """The table of the sample `name`; the same at every call. Raises BadOption for a name that does not exist."""
+    """The table of the sample `name`; the same at every call. Raises OptionError for a name that does not exist."""
     makers = {each.name: each.make for each in SAMPLES.values()} | DRIVERS
     if name not in makers:
-        raise BadOption(N_("No sample {name!r}; there are: {accepted}."), name=name, accepted=", ".join(makers))
+        raise OptionError(N_("No sample {name!r}; there are: {accepted}."), name=name, accepted=", ".join(makers))
     return makers[name](np.random.default_rng(SEED))
 
 

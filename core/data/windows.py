@@ -5,11 +5,11 @@ from pathlib import Path
 import numpy as np
 
 from core.data.dataset import Dataset
-from core.data.readers import Progress, no_progress
+from core.data.ingest.readers import Progress, no_progress
 from core.data.series import Series, series_of
 from core.data.stamps import stamps_of
-from core.errors import BadData, BadInput
-from core.text import N_
+from core.errors import DataError, InputError
+from core.messages import N_
 
 WINDOW = 20
 
@@ -21,18 +21,18 @@ def write_seq(
 
     A file holds `value` float64 (T, 1, n, 1), `label` int64 (T, 1, 1), `ts` int64 (T, 1, 1) as YYYYMMDDHHMMSS or row
     number, and `entity`, by which Vigie keeps several series in one folder apart. A series of L rows has L − T + 1
-    windows. Raises BadData where no series is that long, BadInput for a folder that already holds windows.
+    windows. Raises DataError where no series is that long, InputError for a folder that already holds windows.
     """
     if window < 1:
-        raise BadInput(N_("A window has at least one row; {value} were asked for."), value=window)
+        raise InputError(N_("A window has at least one row; {value} were asked for."), value=window)
     long = [series for series in series_of(dataset) if len(series.places) >= window]
     if not long:
-        raise BadData(
+        raise DataError(
             N_("{file}: no series has the {count} rows of a window."), file=", ".join(dataset.files), count=window
         )
     folder.mkdir(parents=True, exist_ok=True)
     if first == 1 and next(folder.glob("*.seq"), None) is not None:
-        raise BadInput(N_("{folder} already holds windows (.seq); choose an empty folder."), folder=folder.name)
+        raise InputError(N_("{folder} already holds windows (.seq); choose an empty folder."), folder=folder.name)
     written = 0
     for number, series in enumerate(long, start=1):
         written += _write(dataset, series, folder, window, first + written)

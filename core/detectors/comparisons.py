@@ -12,8 +12,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from core.data.dataset import CACHED_ROWS, Dataset
-from core.data.expectation import Expectation
-from core.text import N_
+from core.data.quality.expectation import Expectation
+from core.messages import N_
 
 Floats = NDArray[np.float64]
 

@@ -8,12 +8,12 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from core.data.dataset import Dataset, keyed, require_like
-from core.data.expectation import Expectation
-from core.data.repairs import imputed
+from core.data.quality.expectation import Expectation
+from core.data.quality.repairs import imputed
 from core.detectors.base import Detector, Floats
 from core.detectors.comparisons import Comparison
-from core.errors import BadData
-from core.text import N_
+from core.errors import DataError
+from core.messages import N_
 
 Incomplete = Literal["drop", "impute"]
 RARITIES = (0.99, 0.999, 0.9999)
@@ -42,15 +42,15 @@ class RowModel:
     def fit_score(self, dataset: Dataset) -> tuple[Dataset, Floats]:
         """Learn what is usual from `dataset`; its scorable rows and their scores, without a second pass.
 
-        Raises BadData where fewer than two complete rows are left, or dates are needed and absent.
+        Raises DataError where fewer than two complete rows are left, or dates are needed and absent.
         """
         if self.comparison.needs_dates and not dataset.dated:
-            raise BadData(
+            raise DataError(
                 N_("Comparing with the calendar needs dates, and {file} has none; compare with the entity instead."),
                 file=", ".join(dataset.files),
             )
         if dataset.complete.sum() < 2:
-            raise BadData(
+            raise DataError(
                 N_("{count} complete rows are too few to learn from; at least 2 are needed."),
                 count=int(dataset.complete.sum()),
             )
@@ -69,7 +69,7 @@ class RowModel:
     def ready(self, dataset: Dataset) -> Dataset:
         """The rows that can be scored, without missing values.
 
-        Raises BadData where the columns or the unit are not those the model was fitted on.
+        Raises DataError where the columns or the unit are not those the model was fitted on.
         """
         require_like(dataset, self.columns_, self.profile_, self.unit_)
         if self.incomplete == "drop":

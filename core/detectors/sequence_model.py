@@ -14,9 +14,9 @@ from core.data.dataset import Dataset, keyed, require_like
 from core.data.series import series_of
 from core.detectors.base import Scored, SequenceDetector
 from core.detectors.scaling import Scaling
-from core.errors import BadData
+from core.errors import DataError
+from core.messages import N_
 from core.progress import Progress
-from core.text import N_
 
 HELD_OUT = 0.2  # of each series, its end: not learnt from, to know what scores are usual
 MIN_ROWS = 10
@@ -39,7 +39,7 @@ class SequenceModel:
     def fit(self, dataset: Dataset, progress: Progress | None = None) -> Self:
         """Learn from every row of `dataset` but the last fifth of each series.
 
-        Raises BadData where that leaves fewer than 10 rows, Cancelled where `progress` was told to stop.
+        Raises DataError where that leaves fewer than 10 rows, Cancelled where `progress` was told to stop.
         """
         self.columns_, self.unit_, self.profile_ = dataset.columns, dataset.unit, dataset.profile
         self.step_seconds_ = dataset.step.total_seconds() if dataset.step else None
@@ -50,7 +50,7 @@ class SequenceModel:
         learnt = [each[: _learnt(len(each))] for each in series]
         rows = sum(map(len, learnt))
         if rows < MIN_ROWS:
-            raise BadData(
+            raise DataError(
                 N_("{count} rows are too few to learn from; at least {accepted} are needed."),
                 count=rows,
                 accepted=MIN_ROWS,
@@ -70,7 +70,7 @@ class SequenceModel:
     def score(self, dataset: Dataset) -> list[Scored]:
         """What the detector says of every series, in the order of `series_of`.
 
-        Raises BadData where the columns or the unit are not those the model was fitted on.
+        Raises DataError where the columns or the unit are not those the model was fitted on.
         """
         require_like(dataset, self.columns_, self.profile_, self.unit_)
         return self.score_series([series.values for series in series_of(dataset)])

@@ -17,10 +17,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from core.errors import BadData
-from core.lazy import Lazy
+from core.errors import DataError
+from core.lazy_import import Lazy
+from core.messages import N_
 from core.progress import Progress
-from core.text import N_
 
 if TYPE_CHECKING:
     import torch
@@ -86,7 +86,7 @@ class State:
         written.replace(path)
 
     def load(self, path: Path, terms: str) -> None:
-        """Go on from `path`. Raises BadData where it was made on other terms (data, settings, versions) or is
+        """Go on from `path`. Raises DataError where it was made on other terms (data, settings, versions) or is
         damaged.
         """
         try:
@@ -100,13 +100,13 @@ class State:
                     for name, value in json.loads(str(held["plain"])).items():
                         setattr(self, name, value)
         except (OSError, ValueError, KeyError, RuntimeError, zipfile.BadZipFile) as error:
-            raise BadData(
+            raise DataError(
                 N_("The checkpoint {file} cannot be read ({reason}); delete it to begin anew."),
                 file=path.name,
                 reason=error,
             ) from error
         if found != terms:
-            raise BadData(
+            raise DataError(
                 N_(
                     "The checkpoint {file} belongs to other data, settings or versions ({value}, not "
                     "{accepted}); delete it to begin anew."
@@ -130,7 +130,7 @@ class Learning:
 
         Goes on from the checkpoint in `progress.folder`, where there is one; `terms` says what it has to agree with.
         Raises
-        BadData for one that does not, and for a loss that is no number; Cancelled.
+        DataError for one that does not, and for a loss that is no number; Cancelled.
         """
         _keep_freed_memory()
         checkpoint = progress.folder / CHECKPOINT if progress.folder else None
@@ -177,7 +177,7 @@ class Learning:
 
     def _tell(self, state: State, loss: float, progress: Progress, seconds: float) -> None:
         if not math.isfinite(loss):
-            raise BadData(
+            raise DataError(
                 N_("Learning came to nothing at step {step}: the loss is no number. Try a smaller learning_rate."),
                 step=state.step,
             )

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
-from core.errors import BadOption
+from core.errors import OptionError
 from core.evaluation.scores import finite_scores, labelled_scores
-from core.text import N_
+from core.messages import N_
 
 PERIODS = {"hour": 3600.0, "day": 86_400.0, "week": 604_800.0, "month": 2_629_800.0, "year": 31_557_600.0}
 GAP = 5  # normal rows between alarms that still belong together
@@ -38,17 +38,19 @@ class MeasuredRate:
 def alarm_rate(count: float, per: str, step_seconds: float, entities: int = 1) -> float:
     """`count` alarms per "hour", "day", "week", "month" or "year" as a share of rows that come every `step_seconds`.
 
-    `entities` that are watched together share the count. Raises BadOption for anything else, and where there are
+    `entities` that are watched together share the count. Raises OptionError for anything else, and where there are
     fewer rows
     than alarms.
     """
     if per not in PERIODS:
-        raise BadOption(
+        raise OptionError(
             N_("{name} = {value} is none of {accepted}."), name="per", value=per, accepted=", ".join(PERIODS)
         )
     rows = PERIODS[per] / step_seconds * entities if step_seconds > 0 else 0.0
     if not 0 < count < rows:
-        raise BadOption(N_("{name} = {value} is outside {low} to {high}."), name="count", value=count, low=0, high=rows)
+        raise OptionError(
+            N_("{name} = {value} is outside {low} to {high}."), name="count", value=count, low=0, high=rows
+        )
     return count / rows
 
 

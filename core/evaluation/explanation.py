@@ -11,9 +11,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from core.errors import BadData
+from core.errors import DataError
 from core.evaluation.scores import Floats, Places
-from core.text import N_
+from core.messages import N_
 
 Shares = NDArray[np.float32] | Floats
 WINDOW = 21  # rows
@@ -56,10 +56,10 @@ def moving_mean_distance(values: Shares, window: int = WINDOW) -> Floats:
 def ranked_causes(shares: Shares, start: int, stop: int) -> Places:
     """The columns by their mean share (rows, columns) in the rows `start` to before `stop`, the largest first.
 
-    A missing share counts as nothing; equal ones keep their order. Raises BadData where there are no such rows.
+    A missing share counts as nothing; equal ones keep their order. Raises DataError where there are no such rows.
     """
     if not 0 <= start < stop <= len(shares):
-        raise BadData(
+        raise DataError(
             N_("Rows {start} to {stop} are not among the {rows} rows there are."),
             start=start,
             stop=stop,
@@ -88,7 +88,7 @@ def explanation_card(shares: Shares, events: Sequence[RootCause]) -> dict[str, f
     """Mean hit rates of the ranking by `shares` (rows, columns) over events whose causes are known, with those of
     chance.
 
-    Keys hit_100, hit_150, chance_100, chance_150, events. NaN without an event. Raises BadData for events outside the
+    Keys hit_100, hit_150, chance_100, chance_150, events. NaN without an event. Raises DataError for events outside the
     rows.
     """
     rankings = [(ranked_causes(shares, event.start, event.stop), event.columns) for event in events]

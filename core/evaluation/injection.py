@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from core.errors import BadData, BadOption
+from core.errors import DataError, OptionError
 from core.evaluation.explanation import RootCause
 from core.evaluation.scores import Flags, Floats, Places
-from core.text import N_
+from core.messages import N_
 
 Values = NDArray[np.floating[Any]]
 
@@ -62,13 +62,13 @@ def inject(values: Values, *, seed: int, share: float = 0.05) -> tuple[Values, F
     Kinds take turns (see `KINDS`). Events hit a few columns each and keep apart; lengths and sizes vary. Missing
     values stay
     missing, and an event that finds nothing to change is left out. The same seed plants the same.
-    Raises BadOption for a share outside 0 to 0.5, BadData for fewer than 100 rows and where no column ever changes.
+    Raises OptionError for a share outside 0 to 0.5, DataError for fewer than 100 rows and where no column ever changes.
     """
     _check(values, share)
     before = values.astype(np.float64)
     spread = _spread(before)
     if not spread.any():
-        raise BadData(N_("None of {count} columns ever changes: nothing can stand out from it."), count=len(spread))
+        raise DataError(N_("None of {count} columns ever changes: nothing can stand out from it."), count=len(spread))
     random = np.random.default_rng(seed)
     after, labels, planted = before.copy(), np.zeros(len(values), dtype=bool), []
     for kind, rows in _spans(len(values), share, random):
@@ -85,9 +85,11 @@ def inject(values: Values, *, seed: int, share: float = 0.05) -> tuple[Values, F
 
 def _check(values: Values, share: float) -> None:
     if not 0 < share <= 0.5:
-        raise BadOption(N_("{name} = {value} is outside {low} to {high}."), name="share", value=share, low=0, high=0.5)
+        raise OptionError(
+            N_("{name} = {value} is outside {low} to {high}."), name="share", value=share, low=0, high=0.5
+        )
     if len(values) < LEAST_ROWS:
-        raise BadData(
+        raise DataError(
             N_("{count} rows are too few to plant anomalies in; at least {accepted} are needed."),
             count=len(values),
             accepted=LEAST_ROWS,

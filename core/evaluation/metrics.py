@@ -86,7 +86,7 @@ def score_card(labels: ArrayLike, scores: ArrayLike, window: int = 100) -> dict[
     window          as given
 
     NaN where there is nothing to measure: all of them without an anomaly, auc_roc and vus_roc without a normal row.
-    Raises BadData where lengths differ or a score is no finite number.
+    Raises DataError where lengths differ or a score is no finite number.
     """
     flags, values = labelled_scores(labels, scores)
     if not flags.any():

@@ -3,8 +3,8 @@
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from core.errors import BadData
-from core.text import N_
+from core.errors import DataError
+from core.messages import N_
 
 Floats = NDArray[np.float64]
 Flags = NDArray[np.bool_]
@@ -12,15 +12,15 @@ Places = NDArray[np.intp]
 
 
 def finite_scores(scores: ArrayLike) -> Floats:
-    """Scores of shape (rows,) as float64. Raises BadData for no row at all, and for a score that is no finite
+    """Scores of shape (rows,) as float64. Raises DataError for no row at all, and for a score that is no finite
     number.
     """
     values = np.asarray(scores, dtype=np.float64)
     if values.ndim != 1 or not len(values):
-        raise BadData(N_("Scores have the shape {shape}; a row of at least one score is needed."), shape=values.shape)
+        raise DataError(N_("Scores have the shape {shape}; a row of at least one score is needed."), shape=values.shape)
     wrong = np.flatnonzero(~np.isfinite(values))
     if len(wrong):
-        raise BadData(
+        raise DataError(
             N_("{count} of {rows} scores are no finite number, the first in row {row}: {value}."),
             count=len(wrong),
             rows=len(values),
@@ -31,14 +31,14 @@ def finite_scores(scores: ArrayLike) -> Floats:
 
 
 def labelled_scores(labels: ArrayLike, scores: ArrayLike) -> tuple[Flags, Floats]:
-    """Labels (anything but 0 is an anomaly) and scores, both of shape (rows,). Raises BadData where they do not fit
+    """Labels (anything but 0 is an anomaly) and scores, both of shape (rows,). Raises DataError where they do not fit
     together.
     """
     values, flags = finite_scores(scores), np.asarray(labels)
     if flags.shape != values.shape:
-        raise BadData(
+        raise DataError(
             N_("{labels} labels for {rows} scores; every row needs one."), labels=flags.size, rows=len(values)
         )
     if flags.dtype.kind == "f" and np.isnan(flags).any():
-        raise BadData(N_("{count} of {rows} labels are missing."), count=int(np.isnan(flags).sum()), rows=len(values))
+        raise DataError(N_("{count} of {rows} labels are missing."), count=int(np.isnan(flags).sum()), rows=len(values))
     return flags.astype(bool), values

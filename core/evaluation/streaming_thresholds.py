@@ -10,11 +10,11 @@ from typing import Self
 import numpy as np
 from numpy.typing import ArrayLike
 
-from core.errors import BadData, BadOption
+from core.errors import DataError, OptionError
 from core.evaluation.scores import Flags, Floats, finite_scores
 from core.evaluation.tails import Tail, fit_tail
 from core.evaluation.thresholds import LEAST_PEAKS, pot_threshold
-from core.text import N_
+from core.messages import N_
 
 GROWTH = 200  # up to so many peaks the law is fitted anew with every one, beyond whenever one in so many is new
 
@@ -46,11 +46,11 @@ class Spot:
     def fit(self, calibration: ArrayLike) -> Self:
         """Learn the tail from the scores of normal rows.
 
-        Raises BadOption where the risk is no part of the tail, BadData for unfit scores.
+        Raises OptionError where the risk is no part of the tail, DataError for unfit scores.
         """
         scores = finite_scores(calibration)
         if not 0 < self.risk < 1 - self.level < 1:
-            raise BadOption(
+            raise OptionError(
                 N_("{name} = {value} is outside {low} to {high}."),
                 name="risk",
                 value=self.risk,
@@ -117,11 +117,11 @@ class Dspot:
     def fit(self, calibration: ArrayLike) -> Self:
         """Learn the tail from the scores of normal rows, in order.
 
-        Raises BadOption and BadData as SPOT does, and BadData for no more scores than the mean takes.
+        Raises OptionError and DataError as SPOT does, and DataError for no more scores than the mean takes.
         """
         scores = finite_scores(calibration)
         if not 1 <= self.depth < len(scores):
-            raise BadData(
+            raise DataError(
                 N_("{count} scores are too few for a mean over {depth}; more are needed."),
                 count=len(scores),
                 depth=self.depth,

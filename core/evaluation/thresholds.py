@@ -5,11 +5,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from core.errors import BadData, BadOption
+from core.errors import DataError, OptionError
 from core.evaluation.metrics import best_f1
 from core.evaluation.scores import Floats, finite_scores, labelled_scores
 from core.evaluation.tails import fit_tail, predicted_excess
-from core.text import N_, Text
+from core.messages import N_, Text
 
 LEVEL = 0.98  # quantile of the scores above which their tail begins
 LEAST_PEAKS = 10  # scores in the tail, from which it can be told at all
@@ -33,9 +33,9 @@ class Threshold:
 
 
 def check_contamination(contamination: float) -> None:
-    """Raises BadOption for a share outside 0 to 0.5."""
+    """Raises OptionError for a share outside 0 to 0.5."""
     if not 0 < contamination <= 0.5:
-        raise BadOption(
+        raise OptionError(
             N_("{name} = {value} is outside {low} to {high}."),
             name="contamination",
             value=contamination,
@@ -47,11 +47,13 @@ def check_contamination(contamination: float) -> None:
 def contamination_threshold(scores: NDArray[np.float64], contamination: float) -> float:
     """The score that the share `contamination` of `scores` lies above.
 
-    Raises BadOption for a share outside 0 to 0.5, BadData where all scores are equal and nothing can stand out.
+    Raises OptionError for a share outside 0 to 0.5, DataError where all scores are equal and nothing can stand out.
     """
     check_contamination(contamination)
     if not len(scores) or scores.min() == scores.max():
-        raise BadData(N_("All {count} rows have the same score: nothing stands out from the rest."), count=len(scores))
+        raise DataError(
+            N_("All {count} rows have the same score: nothing stands out from the rest."), count=len(scores)
+        )
     return float(np.quantile(scores, 1 - contamination))
 
 
@@ -63,7 +65,7 @@ def alarm_threshold(calibration: ArrayLike, rate: float) -> Threshold:
     with a chance of k / (n + 1) ≤ rate, whatever the distribution; ties only make it rarer. Vovk, Gammerman, Shafer:
     Algorithmic Learning in a Random World, 2005. Rates below 1 / (n + 1) lie beyond the calibration: there the tail is
     extrapolated (`predicted_excess`), never below the highest score, and the promise is an estimate.
-    Raises BadOption for a rate outside 0 to 1, BadData for unfit scores.
+    Raises OptionError for a rate outside 0 to 1, DataError for unfit scores.
     """
     scores = finite_scores(calibration)
     _check_share("rate", rate)
@@ -91,7 +93,7 @@ def pot_threshold(calibration: ArrayLike, risk: float, level: float = LEVEL) -> 
     the
     note says so: fewer than 10 peaks give the highest score, and risks that do not lie in the tail the score of that
     rank.
-    Raises BadOption for shares outside 0 to 1, BadData for unfit scores.
+    Raises OptionError for shares outside 0 to 1, DataError for unfit scores.
     """
     scores = finite_scores(calibration)
     _check_share("risk", risk)
@@ -110,12 +112,12 @@ def pot_threshold(calibration: ArrayLike, risk: float, level: float = LEVEL) -> 
 
 
 def best_f1_threshold(scores: ArrayLike, labels: ArrayLike) -> Threshold:
-    """The threshold with the best F1 of rows: an oracle that has seen the labels. Raises BadData where none marks an
+    """The threshold with the best F1 of rows: an oracle that has seen the labels. Raises DataError where none marks an
     anomaly.
     """
     flags, values = labelled_scores(labels, scores)
     if not flags.any():
-        raise BadData(N_("None of {rows} labels marks an anomaly: there is no best threshold."), rows=len(flags))
+        raise DataError(N_("None of {rows} labels marks an anomaly: there is no best threshold."), rows=len(flags))
     f1, value = best_f1(flags, values)
     note = Text(
         N_(
@@ -177,4 +179,4 @@ def _highest(scores: Floats, peaks: int) -> Threshold:
 
 def _check_share(name: str, value: float) -> None:
     if not 0 < value < 1:
-        raise BadOption(N_("{name} = {value} is outside {low} to {high}."), name=name, value=value, low=0, high=1)
+        raise OptionError(N_("{name} = {value} is outside {low} to {high}."), name=name, value=value, low=0, high=1)

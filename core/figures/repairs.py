@@ -3,8 +3,8 @@
 import pandas as pd
 import plotly.graph_objects as go
 
-from core.figures.drawing import PALETTE, STRONG, Say, laid_out
-from core.text import N_
+from core.figures.style import PALETTE, STRONG, Say, laid_out
+from core.messages import N_
 
 
 def before_after(before: pd.Series, after: pd.Series, unit: str, say: Say = str) -> go.Figure:

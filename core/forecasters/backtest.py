@@ -7,16 +7,16 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from core.data.drivers import Drivers
+from core.data.covariates import Drivers
 from core.data.panel import STALE, Panel
-from core.errors import BadData
+from core.errors import DataError
 from core.evaluation.intervals import USUAL, Calibration, Errors
 from core.forecasters.base import Forecaster
 from core.forecasters.features import same_weekday
 from core.forecasters.known import Known, Weather, shifted, usable_columns
 from core.forecasters.shape import spread_over_day
+from core.messages import N_
 from core.progress import Progress
-from core.text import N_
 
 Floats = NDArray[np.float64]
 
@@ -85,12 +85,12 @@ def backtest(
     `start`.
 
     The year before `start` is forecast by a model fitted before that year; its errors make the first intervals. Raises
-    BadData where too little history lies before `start`, or too few days behind it.
+    DataError where too little history lies before `start`, or too few days behind it.
     """
     first = int(series.days.searchsorted(start))
     before = first - _calibration_days(first)
     if before < LEAST_HISTORY or len(series) - first < horizon:
-        raise BadData(
+        raise DataError(
             N_(
                 "A back-test from {start} needs {least} days before it and {horizon} from it on; the data "
                 "reach from {first} to {last}."

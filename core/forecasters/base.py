@@ -9,12 +9,12 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from core.data.panel import Panel
-from core.errors import BadData
+from core.errors import DataError
 from core.evaluation.forecasts import mae
 from core.forecasters.features import Table
 from core.forecasters.known import Known
+from core.messages import N_
 from core.progress import Progress
-from core.text import N_
 
 Floats = NDArray[np.float64]
 
@@ -35,7 +35,7 @@ class Forecaster(ABC):
     def fit(self, series: Panel, drivers: Known, horizon: int, progress: Progress | None = None) -> Self:
         """Learn to forecast the daily amounts of `series` 1 to `horizon` days ahead.
 
-        Raises BadData where an entity has too little history.
+        Raises DataError where an entity has too little history.
         """
 
     @abstractmethod
@@ -90,9 +90,9 @@ class Direct(Forecaster):
         return found
 
 
-def too_short(series: Panel, days: int, needed: int) -> BadData:
+def too_short(series: Panel, days: int, needed: int) -> DataError:
     """The error of a forecaster that has too little to learn from."""
-    return BadData(
+    return DataError(
         N_("{entity}: {count} days can be learnt from; at least {accepted} are needed."),
         entity=", ".join(series.entities[:3]),
         count=days,

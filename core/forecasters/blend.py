@@ -9,9 +9,9 @@ from core.forecasters.gradient_boosting import GradientBoosting
 from core.forecasters.known import Known
 from core.forecasters.random_forest import RandomForest
 from core.forecasters.ridge import Ridge
-from core.hyperparameters import hyperparameter
+from core.messages import N_
 from core.progress import Progress
-from core.text import N_
+from core.spec.hyperparameters import hyperparameter
 
 TREES: dict[str, type[Direct]] = {each.name: each for each in (GradientBoosting, RandomForest)}
 

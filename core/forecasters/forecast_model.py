@@ -8,17 +8,17 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from core.data.covariates import Drivers
 from core.data.dataset import DAY, Dataset, keyed
-from core.data.drivers import Drivers
 from core.data.panel import Panel, Resolution
-from core.errors import BadData
+from core.errors import DataError
 from core.evaluation.intervals import Errors
 from core.forecasters.base import Forecaster
 from core.forecasters.known import Known, Weather, usable_columns
 from core.forecasters.shape import spread_over_day
 from core.forecasters.tables import table_of
+from core.messages import N_
 from core.progress import Progress
-from core.text import N_
 
 Floats = NDArray[np.float64]
 
@@ -70,7 +70,7 @@ class ForecastModel:
         """The `horizon` days after the end of `series`: forecast (steps, entities, slots), and its quantiles on one
         axis more.
 
-        Raises BadData for other entities, moments or another unit than the model was fitted on, or a horizon beyond
+        Raises DataError for other entities, moments or another unit than the model was fitted on, or a horizon beyond
         its own.
         """
         self._check(series, horizon)
@@ -106,14 +106,14 @@ class ForecastModel:
 
     def _check(self, series: Panel, horizon: int) -> None:
         if horizon > self.horizon:
-            raise BadData(
+            raise DataError(
                 N_("The model was fitted to look {accepted} days ahead; {value} were asked for."),
                 accepted=self.horizon,
                 value=horizon,
             )
         fitted, given = (self.entities_, self.unit_, self.slots_), (series.entities, series.unit, len(series.slots))
         if given != fitted:
-            raise BadData(
+            raise DataError(
                 N_("The model was fitted on {accepted}; the data have {value}."),
                 accepted=_described(*fitted),
                 value=_described(*given),

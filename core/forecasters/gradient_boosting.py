@@ -6,8 +6,8 @@ from typing import Any
 from sklearn import ensemble
 
 from core.forecasters.trees import Trees
-from core.hyperparameters import hyperparameter, params
-from core.text import N_
+from core.messages import N_
+from core.spec.hyperparameters import hyperparameter, params
 
 
 @dataclass

@@ -10,10 +10,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from core.data.drivers import Drivers
+from core.data.covariates import Drivers
 from core.data.panel import Panel
-from core.errors import BadData
-from core.text import N_
+from core.errors import DataError
+from core.messages import N_
 
 Floats = NDArray[np.float64]
 Weather = Literal["as given", "degraded", "none"]
@@ -51,7 +51,7 @@ class Known:
         """`columns` of `drivers`; `weather` as the tables give it, or with the error of a usual forecast on top (seed
         0).
 
-        Raises BadData where a column, flags apart, has no value at all.
+        Raises DataError where a column, flags apart, has no value at all.
         """
         days = panel.days.append(panel.days[-1:] + pd.Timedelta(days=1))
         given = drivers.array(panel.entities, days)
@@ -64,7 +64,7 @@ class Known:
                 else np.full(given.shape[:2], np.nan)
             )
             if name not in FLAGS and np.isnan(own).all():
-                raise BadData(
+                raise DataError(
                     N_("The driver {column!r} is needed, and no file gives it for these entities and days."),
                     column=name,
                 )

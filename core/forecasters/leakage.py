@@ -4,10 +4,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from core.data.drivers import Drivers
+from core.data.covariates import Drivers
 from core.data.panel import Panel
-from core.errors import BadData
-from core.text import N_
+from core.errors import DataError
+from core.messages import N_
 
 Floats = NDArray[np.float64]
 
@@ -20,7 +20,7 @@ FEW = 5  # days per column that a sum of columns has to explain
 
 
 def refuse_leaks(series: Panel, drivers: Drivers) -> None:
-    """Raises BadData naming every driver that is a copy of the amounts (moved by some days, scaled, or bent), and
+    """Raises DataError naming every driver that is a copy of the amounts (moved by some days, scaled, or bent), and
     every set
     of drivers that adds up to them, as the mean of a day's hours does to its total."""
     given = drivers.array(series.entities, series.days)
@@ -31,7 +31,7 @@ def refuse_leaks(series: Panel, drivers: Drivers) -> None:
         if (found := _copy(amounts, given[:, :, place])) is not None
     }
     if leaks:
-        raise BadData(
+        raise DataError(
             N_(
                 "These drivers reproduce what is to be forecast, so they cannot be known in advance: "
                 "{columns}. Leave them out."
@@ -40,7 +40,7 @@ def refuse_leaks(series: Panel, drivers: Drivers) -> None:
         )
     parts = _sum(amounts, given)
     if parts:
-        raise BadData(
+        raise DataError(
             N_(
                 "Together these drivers add up to what is to be forecast, so they cannot be known in advance: "
                 "{columns}. Leave them out."

@@ -8,9 +8,9 @@ from sklearn import ensemble
 from core.data.panel import Panel
 from core.forecasters.known import Known
 from core.forecasters.trees import Trees
-from core.hyperparameters import hyperparameter, params
+from core.messages import N_
 from core.progress import Progress
-from core.text import N_
+from core.spec.hyperparameters import hyperparameter, params
 
 
 @dataclass

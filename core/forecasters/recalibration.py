@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.evaluation.intervals import Calibration, Errors, Scale
-from core.text import N_, Text
+from core.messages import N_, Text
 
 Floats = NDArray[np.float64]
 

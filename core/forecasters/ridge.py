@@ -10,9 +10,9 @@ from core.data.panel import Panel
 from core.forecasters.base import Direct, Floats, too_short
 from core.forecasters.features import Table, for_a_line
 from core.forecasters.known import Known, shifted
-from core.hyperparameters import hyperparameter
+from core.messages import N_
 from core.progress import Progress
-from core.text import N_
+from core.spec.hyperparameters import hyperparameter
 
 LEAST_DAYS = 90
 

@@ -6,9 +6,9 @@ from typing import Self
 from core.data.panel import Panel
 from core.forecasters.base import Floats, Forecaster
 from core.forecasters.known import Known, shifted
-from core.hyperparameters import hyperparameter
+from core.messages import N_
 from core.progress import Progress
-from core.text import N_
+from core.spec.hyperparameters import hyperparameter
 
 
 @dataclass

@@ -10,7 +10,7 @@ from pydantic import StringConstraints, TypeAdapter
 
 from core import errors
 from core.errors import VigieError
-from core.text import N_
+from core.messages import N_
 
 T = TypeVar("T")
 Status = Literal["waiting", "running", "completed", "failed", "cancelled"]
@@ -20,7 +20,7 @@ SILENT = 10.0  # seconds without a heartbeat after which a worker is taken for d
 ATTEMPTS = 3
 
 
-class Unexpected(Exception):
+class JobFailedError(Exception):
     """What nobody foresaw, raised again where the job was asked for; the worker's log has the rest under `number`."""
 
 
@@ -156,7 +156,7 @@ def described(error: BaseException, number: str) -> dict[str, Any]:
 def restored(found: Mapping[str, Any]) -> Exception:
     """The error again, of the same class and with the same sentence."""
     if not found.get("kind"):
-        return Unexpected(f"{found.get('name')} in a job; the worker's log has it as {found.get('number')}")
+        return JobFailedError(f"{found.get('name')} in a job; the worker's log has it as {found.get('number')}")
     kind = getattr(errors, str(found["kind"]), VigieError)
     known = isinstance(kind, type) and issubclass(kind, VigieError)
     return (kind if known else VigieError)(

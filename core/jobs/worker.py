@@ -3,7 +3,6 @@
 import gc
 import importlib
 import logging
-import pkgutil
 import threading
 import time
 import uuid
@@ -15,12 +14,13 @@ from typing import Any
 
 from filelock import Timeout
 
-from core import analyses, jobs
-from core.errors import Unreachable
+from core import jobs
+from core.actor import Actor
+from core.errors import ServiceUnavailableError
 from core.jobs.job import SILENT, Job, Living, described
 from core.progress import Cancelled, Progress
-from core.run import Actor, Workplace
-from core.stores.queue import Queue
+from core.storage.queue import Queue
+from core.workspace import Workspace
 
 LOOK = 0.2  # seconds between two looks into an empty queue
 TELL = 0.5  # between two notes of a job's progress
@@ -28,6 +28,12 @@ BEAT = 2.0  # between two signs of life
 GRACE = 5.0  # that a job has to stop in when its worker is told to end
 POINTS = 300  # of a curve that are told
 
+VERBS = {
+    **{task: f"tasks.{task}.run" for task in ("clusters", "forecast", "sequences")},
+    "sequence_comparison": "tasks.comparison.run",
+    "scale": "tasks.batch.run",
+    "verdict_threshold": "operations.threshold_from_feedback",
+}
 CarryOut = Callable[..., str]
 """(arguments, *, at, by, progress) → the id of the run it made."""
 
@@ -35,21 +41,22 @@ logger = logging.getLogger(__name__)
 
 
 def of_analyses(verb: str) -> CarryOut:
-    """`carry_out` of the module core.analyses.<verb>. Raises LookupError for any other name."""
-    if verb not in {module.name for module in pkgutil.iter_modules(analyses.__path__)}:
+    """`carry_out` of the module that answers `verb`. Raises LookupError for any other name."""
+    if verb not in VERBS:
         raise LookupError(f"{verb[:80]!r} is no analysis")
-    return importlib.import_module(f"core.analyses.{verb}").carry_out
+    handler: CarryOut = importlib.import_module(f"core.{VERBS[verb]}").carry_out
+    return handler
 
 
-def warm(at: Workplace) -> None:
+def warm(workspace: Workspace) -> None:
     """Load and start what the first analysis of a process would otherwise wait for."""
     try:
-        from core.analyses.anomalies import detectors
+        from core.tasks.anomalies.run import detectors
         from mlflow_utils import emissions
 
         detectors()
-        emissions.warm(at.country)
-        at.tracking.warm()
+        emissions.warm(workspace.country)
+        workspace.tracking.warm()
     except Exception:  # a process without warm libraries is slow once, not broken
         logger.warning("warming failed", exc_info=True)
 
@@ -75,17 +82,17 @@ class Worker:
 
     def __init__(
         self,
-        at: Workplace,
+        workspace: Workspace,
         ending: threading.Event,
         *,
         carry_out: Callable[[str], CarryOut] = of_analyses,
         beside: bool = False,
         give_up: Callable[[], None] = lambda: None,
     ) -> None:
-        self.at, self.ending, self.beside = at, ending, beside
+        self.at, self.ending, self.beside = workspace, ending, beside
         self.name = uuid.uuid4().hex[:12]
         self._carry_out, self._give_up = carry_out, give_up
-        self._queue: Queue = jobs.queue_of(at)
+        self._queue: Queue = jobs.queue_of(workspace)
         self._hand: Hand | None = None
         self._writing = threading.Lock()  # between the thread that does and the one that tells
         self._beaten = self._tended = 0.0
@@ -98,7 +105,7 @@ class Worker:
                     self.ending.wait(LOOK)
 
     def run_once(self) -> None:
-        """Until the queue is empty. Raises Unreachable."""
+        """Until the queue is empty. Raises ServiceUnavailableError."""
         with self._telling():
             while self._queue.messages() and not self.ending.is_set():
                 self._next()
@@ -114,7 +121,7 @@ class Worker:
             if job is not None:
                 self._do(job)
             return message is not None
-        except Unreachable:
+        except ServiceUnavailableError:
             self.ending.wait(BEAT)
             return False
 
@@ -157,7 +164,7 @@ class Worker:
             assert hand.progress.folder is not None
             hand.progress.folder.mkdir(parents=True, exist_ok=True)
             by = Actor(job.user, job.application)
-            run = self._carry_out(job.verb)(job.arguments, at=self.at, by=by, progress=hand.progress)
+            run = self._carry_out(job.verb)(job.arguments, workspace=self.at, actor=by, progress=hand.progress)
         except Cancelled:
             return self._stopped(hand)
         except BaseException as error:  # whatever it is, the page that waits for it shows it
@@ -186,7 +193,7 @@ class Worker:
         while True:
             try:
                 return write()
-            except Unreachable:
+            except ServiceUnavailableError:
                 if self.ending.wait(TELL):  # the job will be offered again, and find its checkpoints
                     return None
 
@@ -203,13 +210,13 @@ class Worker:
         finally:
             over.set()
             thread.join()
-            with suppress(Unreachable):
+            with suppress(ServiceUnavailableError):
                 self._queue.drop(f"worker/{self.name}")
 
     def _tell_until(self, over: threading.Event) -> None:
         told_to_end = 0.0
         while True:
-            with suppress(Unreachable):
+            with suppress(ServiceUnavailableError):
                 self._live()
                 with self._writing:
                     if self._hand is not None:

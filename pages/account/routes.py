@@ -13,13 +13,15 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from starlette.routing import Route
 
-from core.errors import BadInput, Refused, Unreachable, VigieError
-from core.run import Actor, recorded, workplace
-from core.stores.accounts import Session, accounts
-from core.text import N_
-from pages.account import markup, notices
-from pages.account.invitation import invitation
-from pages.parts.session import COOKIE, sign_in_required
+from core.accounts import Session, accounts
+from core.actor import Actor
+from core.errors import AccessDeniedError, InputError, ServiceUnavailableError, VigieError
+from core.messages import N_
+from core.runs.tracked_run import recorded
+from core.workspace import get_workspace
+from pages.account import flash, html_forms
+from pages.account.setup_token import invitation
+from pages.components.session import COOKIE, sign_in_required
 
 LARGEST = 8 * 1024  # bytes of a form
 LONGEST_ADDRESS = 2000
@@ -47,7 +49,7 @@ def sign_in(visit: Visit) -> Response:
     """A new session, whatever session was presented; that one ends."""
     name = visit.form.get("user", "")
     try:
-        with recorded("sign_in", _known(name), workplace()):
+        with recorded("sign_in", _known(name), get_workspace()):
             token = accounts().sign_in(name, visit.form.get("password", ""), visit.address)
         return _welcome(visit, token)
     except VigieError as error:
@@ -58,10 +60,10 @@ def first(visit: Visit) -> Response:
     """The first administrator, for whoever has the token of the console; they are signed in at once."""
     name, password = visit.form.get("user", ""), visit.form.get("password", "")
     try:
-        with recorded("first_administrator", Actor("anonymous", APPLICATION), workplace()):
+        with recorded("first_administrator", Actor("anonymous", APPLICATION), get_workspace()):
             invitation.check(visit.form.get("token", ""))
             if password != visit.form.get("again"):
-                raise BadInput(N_("The two passwords are not the same."))
+                raise InputError(N_("The two passwords are not the same."))
             accounts().first_administrator(name, password)
             invitation.used()
         return sign_in(visit)
@@ -85,9 +87,9 @@ def _out(visit: Visit, end: Callable[[Session], None], **how: bool) -> Response:
         if found is not None:
             if not hmac.compare_digest(visit.form.get("csrf", "").encode(), found.csrf.encode()):
                 return PlainTextResponse("This form is not of this session. Reload the page.", 403)
-            with recorded("sign_out", Actor(found.user.name, APPLICATION), workplace(), **how):
+            with recorded("sign_out", Actor(found.user.name, APPLICATION), get_workspace(), **how):
                 end(found)
-    except Unreachable as error:
+    except ServiceUnavailableError as error:
         leaving = _back(visit, error)
     leaving.delete_cookie(COOKIE, path="/", secure=visit.secure, httponly=True, samesite="lax")
     return leaving
@@ -126,16 +128,16 @@ def _back(visit: Visit, error: VigieError, word: str = "refused") -> Response:
     """To the page the form came from, which says what was wrong: in its address a word, and the number of the
     sentence.
     """
-    word = "unreachable" if isinstance(error, Unreachable) else word
-    locked = isinstance(error, Refused) and "minutes" in error.text.values
-    said = {"sign-in": "locked" if locked else word, "note": notices.number(error.text)}
+    word = "unreachable" if isinstance(error, ServiceUnavailableError) else word
+    locked = isinstance(error, AccessDeniedError) and "minutes" in error.text.values
+    said = {"sign-in": "locked" if locked else word, "note": flash.number(error.text)}
     return RedirectResponse(_with(same_site(visit.form.get("next", "/")), **said), 303)
 
 
 def _with(target: str, **said: str) -> str:
     """`target` with `said` in its query instead of what an earlier attempt left there."""
     parts = urlsplit(target)
-    query = [pair for pair in parse_qsl(parts.query, keep_blank_values=True) if pair[0] not in markup.SAID]
+    query = [pair for pair in parse_qsl(parts.query, keep_blank_values=True) if pair[0] not in html_forms.SAID]
     return urlunsplit(("", "", parts.path, urlencode([*query, *said.items()]), ""))
 
 
@@ -215,8 +217,8 @@ def _visit(request: Request, body: bytes) -> Visit:
 _limiter = CapacityLimiter(AT_ONCE)
 
 ROUTES = [
-    _route(markup.SIGN_IN, sign_in),
-    _route(markup.SIGN_OUT, sign_out),
-    _route(markup.EVERYWHERE, sign_out_everywhere),
-    _route(markup.FIRST, first),
+    _route(html_forms.SIGN_IN, sign_in),
+    _route(html_forms.SIGN_OUT, sign_out),
+    _route(html_forms.EVERYWHERE, sign_out_everywhere),
+    _route(html_forms.FIRST, first),
 ]

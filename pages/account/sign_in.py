@@ -2,11 +2,11 @@
 
 import streamlit as st
 
-from core.errors import Unreachable
-from core.text import N_
-from pages.account import markup, notices
-from pages.parts import session
-from pages.parts.text import _, say
+from core.errors import ServiceUnavailableError
+from core.messages import N_
+from pages.account import flash, html_forms
+from pages.components import session
+from pages.components.i18n import _, say
 
 MESSAGES = {
     "refused": N_("Name or password is not right."),
@@ -18,11 +18,11 @@ MESSAGES = {
 
 def show(address: str) -> None:
     """The form for the page `address`, and what came of the last attempt."""
-    from core.stores.accounts import accounts
+    from core.accounts import accounts
 
     try:
         nobody_yet = accounts().empty()
-    except Unreachable:
+    except ServiceUnavailableError:
         unreachable()
         return
     st.title("Vigie")
@@ -41,7 +41,7 @@ def unreachable() -> None:
 
 
 def _try_again() -> None:
-    from core.stores.accounts import accounts
+    from core.accounts import accounts
 
     accounts().try_again()
 
@@ -49,7 +49,7 @@ def _try_again() -> None:
 def _sign_in(address: str) -> None:
     st.write(_("Please sign in to go on."))
     _said()
-    st.html(markup.sign_in_form(markup.here(address)))
+    st.html(html_forms.sign_in_form(html_forms.here(address)))
     if st.secrets.load_if_toml_exists() and "auth" in st.secrets:
         st.caption(_("or"))
         st.button(
@@ -69,7 +69,7 @@ def _first(address: str) -> None:
         )
     )
     _said()
-    st.html(markup.first_form(markup.here(address)))
+    st.html(html_forms.first_form(html_forms.here(address)))
     st.caption(_("Or on the machine itself:"))
     st.code("python -m core users add NAME --role administrator", language="bash", wrap_lines=True)
 
@@ -77,7 +77,7 @@ def _first(address: str) -> None:
 def _said() -> None:
     """The answer to the last attempt: the sentence itself where it is still known, else what its word means."""
     word = session.from_address("sign-in")
-    text = notices.text(session.from_address("note"))
+    text = flash.text(session.from_address("note"))
     if text is not None:
         st.error(say(text), icon=":material/error:")
     elif word in MESSAGES:

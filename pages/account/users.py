@@ -3,13 +3,13 @@
 import pandas as pd
 import streamlit as st
 
-from core.errors import BadOption, VigieError
-from core.run import recorded
-from core.stores.accounts import ROLES, User, accounts
-from core.text import N_
-from pages.account import refused
-from pages.parts import session
-from pages.parts.text import _, date_format, say
+from core.accounts import ROLES, User, accounts
+from core.errors import OptionError, VigieError
+from core.messages import N_
+from core.runs.tracked_run import recorded
+from pages.account import access_denied
+from pages.components import session
+from pages.components.i18n import _, date_format, say
 
 LATEST = 1000  # sign-ins that are looked through for everybody's last one
 
@@ -78,8 +78,8 @@ def _add() -> None:
 
 def _added(name: str, password: str, local: bool, roles: list[str]) -> None:
     if local and not password:
-        raise BadOption(N_("An initial password is missing."))
-    accounts().add_user(name, password if local else None, roles, by=session.me("users").user)
+        raise OptionError(N_("An initial password is missing."))
+    accounts().add_user(name, password if local else None, roles, actor=session.me("users").user)
 
 
 # ---- a user there is ------------------------------------------------------------------------------------------------
@@ -97,7 +97,7 @@ def _edit(users: list[User]) -> None:
             _("Roles"), ROLES, [role for role in ROLES if role in user.roles], format_func=_role, key=f"roles {name}"
         )
         if st.form_submit_button(_("Save the roles")):
-            _act(name, "roles", lambda: accounts().set_roles(name, roles, by=session.me("users").user))
+            _act(name, "roles", lambda: accounts().set_roles(name, roles, actor=session.me("users").user))
     _state(user)
     _reset(user)
 
@@ -160,7 +160,7 @@ def _roles(roles: frozenset[str]) -> str:
 
 
 def _role(role: str) -> str:
-    return _(refused.ROLE[role])
+    return _(access_denied.ROLE[role])
 
 
 page()

@@ -5,15 +5,15 @@ from typing import Any
 
 import streamlit as st
 
-from core.analyses.anomalies import apply_model, detect, detection_of, detectors
-from core.analyses.selection import Selection
 from core.data.dataset import Dataset
 from core.detectors.base import Detector
 from core.detectors.comparisons import COMPARISONS
-from core.results.detection import Detection
-from pages.parts import forms, question, saved, session
-from pages.parts.show import anomalies as show
-from pages.parts.text import _, percent, shown
+from core.tasks.anomalies.result import Detection
+from core.tasks.anomalies.run import apply_model, detect, detection_of, detectors
+from core.tasks.selection import Selection
+from pages.components import forms, model_picker, selection_form, session
+from pages.components.i18n import _, percent, shown
+from pages.components.results import anomalies as show
 
 SHARES = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2)
 FRESH, SAVED = "fit", "apply"
@@ -36,9 +36,9 @@ def page() -> None:
     st.title(_("Anomalies"))
     dataset = session.dataset()
     if dataset is None:
-        question.no_data()
+        selection_form.no_data()
         return
-    question.about(dataset)
+    selection_form.about(dataset)
     found = session.result("anomalies", detection_of)
     request = _form(dataset, asked=found is not None)
     if request is not None:
@@ -59,7 +59,7 @@ def _form(dataset: Dataset, asked: bool) -> Request | None:
             format_func={FRESH: _("Fit on these rows"), SAVED: _("Apply a saved model")}.__getitem__,
         )
         with st.form("question", border=False):
-            selection = Selection(*question.part(dataset, "anomaly"))
+            selection = Selection(*selection_form.part(dataset, "anomaly"))
             request = _fresh(dataset, selection) if how == FRESH else _saved(selection)
             submitted = st.form_submit_button(
                 _("Find anomalies"), type="primary", icon=":material/troubleshoot:", disabled=request is None
@@ -111,12 +111,12 @@ def _threshold(place: Any) -> tuple[float, float | None]:
                     "nothing where nothing stands out."
                 ),
             )
-            risk = question.risk("risk")
+            risk = selection_form.risk("risk")
     return contamination, risk if by_tail else None
 
 
 def _saved(selection: Selection) -> Request | None:
-    chosen = saved.choose("anomalies", _described)
+    chosen = model_picker.choose("anomalies", _described)
     return Request(selection, next(iter(detectors().values()))(), "", 0.01, None, "drop", chosen) if chosen else None
 
 
@@ -135,11 +135,15 @@ def _run(dataset: Dataset, request: Request) -> None:
 
 def _asked(dataset: Dataset, request: Request) -> str:
     """The id of the run that answers `request`."""
-    here, by = session.here(), session.me("anomalies")
+    here, actor = session.here(), session.me("anomalies")
     if request.model_run:
-        return apply_model(dataset, saved.run_of(request.model_run, here), selection=request.selection, at=here, by=by)[
-            1
-        ].id
+        return apply_model(
+            dataset,
+            model_picker.run_of(request.model_run, here),
+            selection=request.selection,
+            workspace=here,
+            actor=actor,
+        )[1].id
     return detect(
         dataset,
         request.detector,
@@ -148,8 +152,8 @@ def _asked(dataset: Dataset, request: Request) -> str:
         risk=request.risk,
         incomplete=request.incomplete,
         selection=request.selection,
-        at=here,
-        by=by,
+        workspace=here,
+        actor=actor,
     )[1].id
 
 

@@ -5,16 +5,16 @@ from typing import Any
 
 import streamlit as st
 
-from core.analyses.clusters import advice, clusterers, clustering_of, question_of
-from core.analyses.selection import Selection
 from core.clusterers.base import Clusterer
 from core.clusterers.choosing import Advice
 from core.data.dataset import Dataset
-from core.figures import clusters as figures
-from pages.parts import forms, question, saved, session, work
-from pages.parts.show import clusters as show
-from pages.parts.show.run import chart
-from pages.parts.text import _, shown
+from core.tasks.clusters import figures as figures
+from core.tasks.clusters.run import advice, clusterers, clustering_of, question_of
+from core.tasks.selection import Selection
+from pages.components import forms, job_progress, model_picker, selection_form, session
+from pages.components.i18n import _, shown
+from pages.components.results import clusters as show
+from pages.components.results.run_widgets import chart
 
 FRESH, SAVED = "fit", "apply"
 
@@ -35,16 +35,16 @@ def page() -> None:
     st.title(_("Clusters"))
     dataset = session.dataset()
     if dataset is None:
-        question.no_data()
+        selection_form.no_data()
         return
-    question.about(dataset)
+    selection_form.about(dataset)
     found = session.result("clusters", clustering_of)
-    ended = work.settled(dataset.digest)
+    ended = job_progress.settled(dataset.digest)
     request = _form(dataset, asked=found is not None)
     if request is not None:
         _begin(dataset, request)
-    work.show(ended)
-    if found is not None and not work.going_on():
+    job_progress.show(ended)
+    if found is not None and not job_progress.going_on():
         if found.question.dataset != dataset.digest:
             st.warning(_("This result belongs to data other than those loaded."))
         show.clustering(found, session.run_id())
@@ -52,7 +52,7 @@ def page() -> None:
 
 def _form(dataset: Dataset, asked: bool) -> Request | None:
     """The question; None until it is asked. No Streamlit form: the settings change with the clusterer chosen."""
-    with st.expander(_("Question"), expanded=not asked and not work.going_on(), icon=":material/tune:"):
+    with st.expander(_("Question"), expanded=not asked and not job_progress.going_on(), icon=":material/tune:"):
         how = st.segmented_control(
             _("Model"),
             [FRESH, SAVED],
@@ -61,14 +61,14 @@ def _form(dataset: Dataset, asked: bool) -> Request | None:
             required=True,
             format_func={FRESH: _("Fit on these rows"), SAVED: _("Apply a saved model")}.__getitem__,
         )
-        selection = Selection(*question.part(dataset, "cluster"))
+        selection = Selection(*selection_form.part(dataset, "cluster"))
         request = _fresh(selection) if how == FRESH else _saved(selection)
         submitted = st.button(
             _("Find clusters"),
             type="primary",
             icon=":material/bubble_chart:",
             key="find-clusters",
-            disabled=request is None or work.going_on(),
+            disabled=request is None or job_progress.going_on(),
         )
         if request is not None and how == FRESH:
             _help(dataset, request)
@@ -117,7 +117,7 @@ def _fresh(selection: Selection) -> Request:
 
 
 def _saved(selection: Selection) -> Request | None:
-    chosen = saved.choose("clusters", _described)
+    chosen = model_picker.choose("clusters", _described)
     return Request(selection, model_run=chosen) if chosen else None
 
 
@@ -174,7 +174,7 @@ def _advice(
 
 def _begin(dataset: Dataset, request: Request) -> None:
     """One click, one job, one run."""
-    work.start(
+    job_progress.start(
         "clusters",
         question_of(
             dataset.digest,

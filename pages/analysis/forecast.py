@@ -6,15 +6,15 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from core.analyses.forecast import LONGEST, Plan, forecast_of, forecasters, question_of
-from core.analyses.selection import Selection
+from core.data.covariates import CovariateTable
 from core.data.dataset import DAY, Dataset
-from core.data.drivers import DriverTable
 from core.forecasters.base import Forecaster
-from core.results.forecast import Forecast
-from pages.parts import drivers, forms, question, saved, session, work
-from pages.parts.show import forecast as show
-from pages.parts.text import _, date_format, percent
+from core.tasks.forecast.result import Forecast
+from core.tasks.forecast.run import LONGEST, Plan, forecast_of, forecasters, question_of
+from core.tasks.selection import Selection
+from pages.components import covariate_upload, forms, job_progress, model_picker, selection_form, session
+from pages.components.i18n import _, date_format, percent
+from pages.components.results import forecast as show
 
 FRESH, SAVED = "fit", "apply"
 LEVELS = {0.8: (0.1, 0.5, 0.9), 0.9: (0.05, 0.5, 0.95), 0.95: (0.025, 0.5, 0.975)}
@@ -35,19 +35,19 @@ def page() -> None:
     st.title(_("Forecast"))
     dataset = session.dataset()
     if dataset is None:
-        question.no_data()
+        selection_form.no_data()
         return
-    question.about(dataset)
+    selection_form.about(dataset)
     if not dataset.dated:
         st.info(_("These data have no dates, and a forecast needs them."), icon=":material/event_busy:")
         return
     found = session.result("forecast", forecast_of)
     if found is not None:
-        drivers.suggest(found.question.driver_tables)
-    ended = work.settled(dataset.digest)
+        covariate_upload.suggest(found.question.driver_tables)
+    ended = job_progress.settled(dataset.digest)
     _ask(dataset, asked=found is not None)
-    work.show(ended)
-    if found is not None and not work.going_on():
+    job_progress.show(ended)
+    if found is not None and not job_progress.going_on():
         _result(dataset, found, session.run_id())
 
 
@@ -64,8 +64,8 @@ def _result(dataset: Dataset, found: Forecast, run: str) -> None:
 
 def _ask(dataset: Dataset, asked: bool) -> None:
     """The question; its answer is begun when it is asked."""
-    with st.expander(_("Question"), expanded=not asked and not work.going_on(), icon=":material/tune:"):
-        tables = drivers.tables(dataset)
+    with st.expander(_("Question"), expanded=not asked and not job_progress.going_on(), icon=":material/tune:"):
+        tables = covariate_upload.tables(dataset)
         how = st.segmented_control(
             _("Model"),
             [FRESH, SAVED],
@@ -81,7 +81,7 @@ def _ask(dataset: Dataset, asked: bool) -> None:
                 type="primary",
                 icon=":material/trending_up:",
                 key="find-forecast",
-                disabled=request is None or work.going_on(),
+                disabled=request is None or job_progress.going_on(),
             )
             and request is not None
         ):
@@ -89,7 +89,7 @@ def _ask(dataset: Dataset, asked: bool) -> None:
 
 
 def _fresh(dataset: Dataset) -> Request:
-    selection = Selection(*question.part(dataset, "forecast"))
+    selection = Selection(*selection_form.part(dataset, "forecast"))
     left, middle, right = st.columns(3)
     with left:
         resolution = _resolution(dataset)
@@ -189,7 +189,7 @@ def _forecaster() -> Forecaster:
 
 
 def _saved() -> Request | None:
-    chosen = saved.choose("forecast", _described)
+    chosen = model_picker.choose("forecast", _described)
     if not chosen:
         return None
     st.caption(
@@ -205,10 +205,10 @@ def _described(record: Any) -> str:
     return _("{days} days ahead").format(days=record.params["horizon"])
 
 
-def _begin(dataset: Dataset, request: Request, tables: tuple[DriverTable, ...]) -> None:
+def _begin(dataset: Dataset, request: Request, tables: tuple[CovariateTable, ...]) -> None:
     """One click, one job, one run."""
     digest = session.here().drivers.save(tables) if tables else ""
-    work.start(
+    job_progress.start(
         "forecast",
         question_of(
             dataset.digest,

@@ -5,17 +5,17 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from core.analyses.selection import Selection
-from core.analyses.sequence_comparison import comparison_of
-from core.analyses.sequence_plan import PART, TRAIN, Asked, Plan, has_part, row_seconds, usual_until
-from core.analyses.sequences import TRY_FIRST, detectors, question_of, sequences_of
 from core.data.dataset import Dataset
 from core.detectors.base import SequenceDetector
-from core.results.sequences import THOUSAND, SequenceDetection
-from pages.parts import forms, question, saved, session, work
-from pages.parts.show import score_card
-from pages.parts.show import sequences as show
-from pages.parts.text import _, date_format, percent
+from core.tasks.comparison.run import comparison_of
+from core.tasks.selection import Selection
+from core.tasks.sequences.config import PART, TRAIN, Asked, Plan, has_part, row_seconds, usual_until
+from core.tasks.sequences.result import THOUSAND, SequenceDetection
+from core.tasks.sequences.run import TRY_FIRST, detectors, question_of, sequences_of
+from pages.components import forms, job_progress, model_picker, selection_form, session
+from pages.components.i18n import _, date_format, percent
+from pages.components.results import score_card
+from pages.components.results import sequences as show
 
 FRESH, SAVED = "fit", "apply"
 TOO_FEW = 24  # half of them, less a fifth, is what can be learnt from
@@ -26,9 +26,9 @@ def page() -> None:
     st.title(_("Sequences"))
     dataset = session.dataset()
     if dataset is None:
-        question.no_data()
+        selection_form.no_data()
         return
-    question.about(dataset)
+    selection_form.about(dataset)
     if len(dataset) < TOO_FEW:
         st.info(
             _(
@@ -40,10 +40,10 @@ def page() -> None:
         return
     found = session.result("sequences", sequences_of)
     compared = session.result("sequence-comparison", comparison_of)
-    ended = work.settled(dataset.digest)
+    ended = job_progress.settled(dataset.digest)
     _ask(dataset, asked=found is not None)
-    work.show(ended)
-    if work.going_on():
+    job_progress.show(ended)
+    if job_progress.going_on():
         return
     if compared is not None:
         score_card.comparison(compared, session.run_id())
@@ -64,7 +64,7 @@ def _result(dataset: Dataset, found: SequenceDetection) -> None:
 
 def _ask(dataset: Dataset, asked: bool) -> None:
     """The question; its answer is begun when it is asked."""
-    with st.expander(_("Question"), expanded=not asked and not work.going_on(), icon=":material/tune:"):
+    with st.expander(_("Question"), expanded=not asked and not job_progress.going_on(), icon=":material/tune:"):
         how = st.segmented_control(
             _("Model"),
             [FRESH, SAVED],
@@ -73,9 +73,9 @@ def _ask(dataset: Dataset, asked: bool) -> None:
             required=True,
             format_func={FRESH: _("Fit on the first rows"), SAVED: _("Apply a saved model")}.__getitem__,
         )
-        selection = Selection(*question.part(dataset, "sequence"))
+        selection = Selection(*selection_form.part(dataset, "sequence"))
         arguments = _fresh(dataset, selection) if how == FRESH else _saved(dataset, selection)
-        busy = arguments is None or work.going_on()
+        busy = arguments is None or job_progress.going_on()
         with st.container(horizontal=True):
             find = st.button(
                 _("Find abnormal moments"),
@@ -95,9 +95,9 @@ def _ask(dataset: Dataset, asked: bool) -> None:
                 ),
             )
         if arguments is not None and find:
-            work.start("sequences", arguments)
+            job_progress.start("sequences", arguments)
         if arguments is not None and compare:
-            work.start(
+            job_progress.start(
                 "sequence_comparison",
                 {name: arguments[name] for name in ("dataset", "plan", "entities", "start", "end")},
             )
@@ -206,7 +206,7 @@ def _threshold(dataset: Dataset) -> Asked:
         return _alarms(dataset, middle, right)
     if kind == "pot":
         with middle:
-            amount = question.risk("sequence-risk")
+            amount = selection_form.risk("sequence-risk")
         return Asked("pot", amount, THOUSAND)
     if kind == "contamination":
         amount = middle.select_slider(
@@ -250,7 +250,7 @@ def _alarms(dataset: Dataset, left: Any, right: Any) -> Asked:
 
 
 def _saved(dataset: Dataset, selection: Selection) -> dict[str, Any] | None:
-    chosen = saved.choose("sequences", _described)
+    chosen = model_picker.choose("sequences", _described)
     if not chosen:
         return None
     st.caption(_("Every row is judged by the model and the threshold of that run."))

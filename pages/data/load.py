@@ -7,14 +7,14 @@ import pandas as pd
 import streamlit as st
 
 from core.data.dataset import Dataset
-from core.data.layouts.base import Roles
-from core.data.loading import Preview, known_layouts, load, preview
+from core.data.ingest.layouts.base import Roles
+from core.data.ingest.loading import Preview, known_layouts, load, preview
 from core.data.samples import SAMPLES, load_sample
-from core.errors import UnknownLayout
-from core.run import recorded
+from core.errors import UnknownLayoutError
+from core.runs.tracked_run import recorded
 from core.settings import settings
-from pages.parts import doctor, session
-from pages.parts.text import _, say, shown
+from pages.components import doctor, session
+from pages.components.i18n import _, say, shown
 
 ROLES = ("time", "entity", "measure", "total", "driver", "context", "label", "ignore")
 
@@ -54,7 +54,7 @@ def _uploaded(uploads: list) -> None:  # type: ignore[type-arg]
         files = [_on_disk(upload, Path(folder), number) for number, upload in enumerate(uploads)]
         try:
             _mapped(files, unit) if by_hand else _read(files, None, None, unit)
-        except UnknownLayout as error:
+        except UnknownLayoutError as error:
             st.warning(say(error.text), icon=":material/view_column:")
             st.info(_("Switch on “Choose layout and columns myself” to say which column is what."))
 

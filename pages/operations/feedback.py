@@ -4,25 +4,27 @@ from collections.abc import Callable
 
 import streamlit as st
 
-from core.analyses.feedback import Said, precisions, table
-from core.figures import feedback as figures
-from core.stores.feedback import LONGEST_COMMENT
-from pages.parts import session, verdict, verdict_threshold, work
-from pages.parts.show import said
-from pages.parts.show.run import chart
-from pages.parts.text import _, percent, shown
+from core.operations import feedback_figures as figures
+from core.operations.feedback import Said, precisions, table
+from core.storage.feedback import LONGEST_COMMENT
+from pages.components import feedback_form, job_progress, session, threshold_review
+from pages.components.i18n import _, percent, shown
+from pages.components.results import feedback_table
+from pages.components.results.run_widgets import chart
 
 
 def page() -> None:
     st.title(_("Feedback"))
-    if verdict_threshold.settled():
+    if threshold_review.settled():
         return
     views: dict[str, Callable[[], None]] = {
         _("Review"): _review,
-        _("Threshold from verdicts"): verdict_threshold.show,
+        _("Threshold from verdicts"): threshold_review.show,
         _("Say something"): _form,
     }
-    first = _("Threshold from verdicts") if work.going_on() or session.from_address("view") == "threshold" else None
+    first = (
+        _("Threshold from verdicts") if job_progress.going_on() or session.from_address("view") == "threshold" else None
+    )
     tabs = st.tabs(list(views), key="feedback-view", on_change="rerun", default=first)
     for tab, draw in zip(tabs, views.values(), strict=True):
         if tab.open:
@@ -36,7 +38,9 @@ def page() -> None:
 def _form() -> None:
     """About a page or the product; the run of the address is offered."""
     with st.form("feedback-form", clear_on_submit=False):
-        subject = st.selectbox(_("About"), list(said.SUBJECTS), format_func=said.subject, key="feedback-subject")
+        subject = st.selectbox(
+            _("About"), list(feedback_table.SUBJECTS), format_func=feedback_table.subject, key="feedback-subject"
+        )
         run = st.text_input(
             _("Run, if it is about one"),
             session.run_id(),
@@ -49,10 +53,10 @@ def _form() -> None:
         comment = st.text_area(_("Comment"), max_chars=LONGEST_COMMENT, key="feedback-comment")
         submitted = st.form_submit_button(_("Send"), type="primary", icon=":material/send:", key="feedback-send")
     if submitted:
-        verdict.keep(
+        feedback_form.keep(
             Said(subject, run.strip(), rating=None if stars is None else stars + 1, comment=comment), "general"
         )
-    verdict.receipt("general")
+    feedback_form.receipt("general")
 
 
 # ---- review ---------------------------------------------------------------------------------------------------------
@@ -78,12 +82,12 @@ def _review() -> None:
         )
         return
     lines = table(records)
-    kept = said.filtered(lines)
+    kept = feedback_table.filtered(lines)
     chosen = [record for record in records if record.id in set(kept["id"])]
-    said.counts(kept)
-    said.listed(kept)
+    feedback_table.counts(kept)
+    feedback_table.listed(kept)
     _precision(precisions(chosen), precisions(chosen, each_run=True))
-    said.exports(kept, chosen)
+    feedback_table.exports(kept, chosen)
 
 
 def _precision(by_detector, by_run) -> None:  # type: ignore[no-untyped-def]
@@ -101,7 +105,7 @@ def _precision(by_detector, by_run) -> None:  # type: ignore[no-untyped-def]
     )
     found = by_run if grain == "run" else by_detector
     found = found[found["judged"] > 0].reset_index(drop=True)
-    names = [said.named(line) for line in found.to_dict("records")]
+    names = [feedback_table.named(line) for line in found.to_dict("records")]
     chart(
         figures.precision(found, names, _), "precision", _("Precision of each detector with its interval"), dated=False
     )
@@ -112,7 +116,7 @@ def _precision(by_detector, by_run) -> None:  # type: ignore[no-untyped-def]
             "lower."
         )
     )
-    said.precision_table(found, names, percent)
+    feedback_table.precision_table(found, names, percent)
 
 
 page()

@@ -4,13 +4,13 @@ import pandas as pd
 import streamlit as st
 
 from core import jobs
-from core.analyses.health import Service, fails, looked_at
-from core.analyses.installation import settings_of, versions
-from core.delivery import deliver_now
-from core.errors import Unreachable
+from core.errors import ServiceUnavailableError
+from core.operations.health import Service, fails, looked_at
+from core.operations.system_info import settings_of, versions
+from core.outbox import deliver_now
 from core.settings import settings
-from pages.parts import session
-from pages.parts.text import _, say, shown
+from pages.components import session
+from pages.components.i18n import _, say, shown
 
 ICONS = {
     "works": ":material/check_circle:",
@@ -49,7 +49,7 @@ def _delivered() -> str:
     """What came of delivering, as a sentence."""
     try:
         counts = session.answered_once("deliver", lambda: deliver_now(session.here()))
-    except Unreachable:
+    except ServiceUnavailableError:
         return _("Delivery takes longer and goes on in the background.")
     words = {"runs": _("runs"), "events": _("events"), "feedback": _("feedback")}
     delivered = [f"{shown(count)} {words.get(what, what)}" for what, count in counts.items() if count]

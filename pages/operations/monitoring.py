@@ -3,14 +3,14 @@
 import pandas as pd
 import streamlit as st
 
-from core.analyses import monitoring
-from core.analyses.monitoring import PERIODS, STATUSES, Observed
 from core.exports import as_csv
-from core.figures import monitoring as figures
-from pages.parts import session
-from pages.parts.show import drift
-from pages.parts.show.run import chart
-from pages.parts.text import _, percent, say, shown
+from core.operations import monitoring
+from core.operations import monitoring_figures as figures
+from core.operations.monitoring import PERIODS, STATUSES, Observed
+from pages.components import session
+from pages.components.i18n import _, percent, say, shown
+from pages.components.results import drift
+from pages.components.results.run_widgets import chart
 
 REMEMBERED = 30  # seconds
 SHOWN_ERRORS = 1000

@@ -7,13 +7,13 @@ from functools import partial
 import pandas as pd
 import streamlit as st
 
-from core.analyses import runs
-from core.analyses.runs import MOST, TASKS, Found, Wanted
-from core.figures.runs import accuracy_and_cost
-from pages.parts import session
-from pages.parts.show import runs as show
-from pages.parts.show.run import chart, downloads
-from pages.parts.text import _, date_format, shown
+from core.runs import comparison
+from core.runs.comparison import MOST, TASKS, Found, Wanted
+from core.runs.figures import accuracy_and_cost
+from pages.components import session
+from pages.components.i18n import _, date_format, shown
+from pages.components.results import runs as show
+from pages.components.results.run_widgets import chart, downloads
 
 PAGE = 100
 STATES = ("completed", "failed", "interrupted", "running")
@@ -24,10 +24,10 @@ def page() -> None:
     title, link = st.columns([4, 1], vertical_alignment="bottom")
     title.title(_("Tracking"))
     wanted = _filters()
-    front = runs.mlflow_front(wanted.task, session.here())
+    front = comparison.mlflow_front(wanted.task, session.here())
     if front:
         link.link_button(_("Open MLflow"), front, icon=":material/open_in_new:", width="stretch")
-    found, silent = runs.search(session.here(), wanted, PAGE, session.from_address(BEFORE))
+    found, silent = comparison.search(session.here(), wanted, PAGE, session.from_address(BEFORE))
     if silent:
         st.warning(
             _("MLflow does not answer. Listed are the runs that began on this machine; nothing is lost."),
@@ -41,7 +41,7 @@ def page() -> None:
     _chosen()
     if found.runs:
         _accuracy(found, wanted.task)
-        downloads(lambda: runs.table(found.runs).drop(columns="waits"), "runs", _("These runs ({kind})"))
+        downloads(lambda: comparison.table(found.runs).drop(columns="waits"), "runs", _("These runs ({kind})"))
 
 
 # ---- looked for -----------------------------------------------------------------------------------------------------
@@ -105,7 +105,7 @@ def _table(found: Found) -> None:
     key = "runs-" + hashlib.sha256(" ".join(ids).encode()).hexdigest()[:12]  # another list begins with nothing chosen
     st.caption(_("Choose a run to open it, or two to {most} to compare them.").format(most=MOST))
     st.dataframe(
-        show.readable(runs.table(found.runs)),
+        show.readable(comparison.table(found.runs)),
         hide_index=True,
         width="stretch",
         key=key,
@@ -173,7 +173,7 @@ def _accuracy(found: Found, task: str) -> None:
         st.caption(_("Choose a task above to see what its accuracy cost."))
         return
     metric = TASKS[task].accuracy
-    points = runs.cost_of_accuracy(found.runs, task) if metric else pd.DataFrame()
+    points = comparison.cost_of_accuracy(found.runs, task) if metric else pd.DataFrame()
     if not metric:
         st.caption(_("Runs of this task have no labels to be judged by, so no accuracy."))
     elif points.empty:
@@ -182,7 +182,7 @@ def _accuracy(found: Found, task: str) -> None:
         chart(
             accuracy_and_cost(points, metric, _), "accuracy", _("Accuracy against emissions of each run"), dated=False
         )
-        better = _("Lower {metric} is better.") if runs.direction(metric) < 0 else _("Higher {metric} is better.")
+        better = _("Lower {metric} is better.") if comparison.direction(metric) < 0 else _("Higher {metric} is better.")
         st.caption(
             better.format(metric=metric)
             + " "

@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 import torch
 
-from core.data.loading import load
+from core.data.ingest.loading import load
 from tests.conftest import ROOT
 from tests.twins import days, official, per_tile, traffic
 

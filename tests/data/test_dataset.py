@@ -7,10 +7,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from core.data import doctor, repairs
 from core.data.dataset import Dataset, clock_labels, keyed
-from core.data.findings import Repair
-from core.errors import BadData
+from core.data.quality import doctor, repairs
+from core.data.quality.findings import Repair
+from core.errors import DataError
 
 quick = settings(max_examples=40, deadline=None)
 
@@ -82,7 +82,7 @@ def test_what_cannot_become_a_profile_is_refused() -> None:
     )
     twice = series.rows(np.array([0, 0, 1, 2]))
     for dataset in (crooked, twice, series.replace(step=None), series.replace(step=pd.Timedelta(hours=7))):
-        with pytest.raises(BadData):
+        with pytest.raises(DataError):
             dataset.to_profile()
 
 
@@ -124,7 +124,7 @@ def test_select_keeps_what_belongs_to_rows(dataset: Dataset) -> None:
     assert part.time.min() >= start
     assert part.time.max() == end
     assert dataset.select() is dataset
-    with pytest.raises(BadData):
+    with pytest.raises(DataError):
         dataset.select(["nowhere"])
 
 

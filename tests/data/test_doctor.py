@@ -8,12 +8,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from core.data import faults, repairs
 from core.data.dataset import Dataset, clock_labels, keyed
-from core.data.doctor import Report, examine
-from core.data.findings import Finding, Repair
-from core.data.loading import load
-from core.errors import BadOption
+from core.data.ingest.loading import load
+from core.data.quality import checks, repairs
+from core.data.quality.doctor import Report, examine
+from core.data.quality.findings import Finding, Repair
+from core.errors import OptionError
 
 # ---- the real files -------------------------------------------------------------------------------------------------
 
@@ -93,7 +93,7 @@ def test_the_absurd_cell(report: Report) -> None:
 
 
 def test_the_shift_of_six_hours(gas: Dataset) -> None:
-    per_row, _ = faults.shifted_hours(gas)
+    per_row, _ = checks.shifted_hours(gas)
     time = pd.DatetimeIndex(gas.time)
     operator = np.asarray(gas.entity.str.startswith("GRTgaz"))
     expected = operator & (time <= "2023-05-31") & (time.to_period("M") != pd.Period("2022-05"))
@@ -326,5 +326,5 @@ def test_regular_pauses_are_no_gaps(keep: Callable[[pd.DatetimeIndex], np.ndarra
 
 @pytest.mark.parametrize("written", [{"kind": "x"}, [1], [{"name": "x"}], "drop_duplicates", [{"kind": "melt"}]])
 def test_a_recipe_that_is_none(written: object) -> None:
-    with pytest.raises(BadOption):
+    with pytest.raises(OptionError):
         repairs.apply(repairs.recipe_from_json(written), profile())

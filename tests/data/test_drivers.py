@@ -13,10 +13,10 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
+from core.data.covariates import CovariateTable, Drivers, joined, read_covariates
 from core.data.dataset import Dataset, keyed
-from core.data.drivers import Drivers, DriverTable, joined, read_drivers
-from core.errors import BadData, BadInput, NotOnRecord, UnknownLayout, UnreadableFile, VigieError
-from core.stores.drivers import DriverStore
+from core.errors import DataError, InputError, NotFoundError, UnknownLayoutError, UnreadableFileError, VigieError
+from core.storage.covariates import CovariateStore
 
 quick = settings(max_examples=60, deadline=None)
 
@@ -43,10 +43,10 @@ def write(tmp_path: Path) -> Write:
 
 
 @pytest.fixture(scope="session")
-def real(shared_data: Path) -> dict[str, DriverTable]:
+def real(shared_data: Path) -> dict[str, CovariateTable]:
     """The four real files."""
     names = (WEATHER, STRIKES, BREAKS, HOLIDAYS)
-    return dict(zip(names, read_drivers([shared_data / "gas_france" / name for name in names]), strict=True))
+    return dict(zip(names, read_covariates([shared_data / "gas_france" / name for name in names]), strict=True))
 
 
 def data(entities: tuple[str, ...] = EAST, start: str = "2024-02-26", days: int = 10, strike: bool = False) -> Dataset:
@@ -61,19 +61,19 @@ def at(drivers: Drivers, entity: str, day: str, column: str) -> float:
     return float(drivers.frame.loc[(entity, pd.Timestamp(day)), column])
 
 
-def one(path: Path) -> DriverTable:
-    (table,) = read_drivers([path])
+def one(path: Path) -> CovariateTable:
+    (table,) = read_covariates([path])
     return table
 
 
-def told(table: "DriverTable | Drivers") -> dict[str, str]:
+def told(table: "CovariateTable | Drivers") -> dict[str, str]:
     return {note.kind: str(note.text) for note in table.notes}
 
 
 # The real files
 
 
-def test_real_weather(real: dict[str, DriverTable]) -> None:
+def test_real_weather(real: dict[str, CovariateTable]) -> None:
     table = real[WEATHER]
     assert (table.kind, table.columns) == ("weather", ["temperature", "temperature_min", "temperature_max"])
     assert (len(table.places), len(table.days), len(table.frame)) == (13, 3680, 13 * 3680)
@@ -81,7 +81,7 @@ def test_real_weather(real: dict[str, DriverTable]) -> None:
     assert told(table).keys() == {"ignored_columns"}
 
 
-def test_real_strikes(real: dict[str, DriverTable], gas: Dataset) -> None:
+def test_real_strikes(real: dict[str, CovariateTable], gas: Dataset) -> None:
     """Of 465 strikes nine are notices of 41 to 277 days; what is left are exactly the strike days of the gas files."""
     table = real[STRIKES]
     assert (table.kind, table.places, table.columns) == ("strikes", [""], ["strike", "strike_rate"])
@@ -96,7 +96,7 @@ def test_real_strikes(real: dict[str, DriverTable], gas: Dataset) -> None:
     assert (len(in_file), list(in_file)) == (131, list(in_gas))
 
 
-def test_real_calendars(real: dict[str, DriverTable]) -> None:
+def test_real_calendars(real: dict[str, CovariateTable]) -> None:
     breaks, holidays = real[BREAKS], real[HOLIDAYS]
     assert (breaks.kind, breaks.places, holidays.kind, holidays.places) == (
         "school_breaks",
@@ -113,7 +113,7 @@ def test_real_calendars(real: dict[str, DriverTable]) -> None:
     assert [(note.kind, note.count) for note in breaks.notes] == [("unwritten_terms", 123)]
 
 
-def test_real_files_joined_to_gas(real: dict[str, DriverTable], gas: Dataset) -> None:
+def test_real_files_joined_to_gas(real: dict[str, CovariateTable], gas: Dataset) -> None:
     drivers = joined(gas, list(real.values()), pd.Timestamp("2024-12-31"))
     days = len(pd.date_range("2018-06-01", "2024-12-31"))
     assert drivers.frame.shape == (15 * days, 7)
@@ -144,7 +144,7 @@ def test_real_files_joined_to_gas(real: dict[str, DriverTable], gas: Dataset) ->
     assert told(drivers).keys() == {"column_in_several_tables"}
 
 
-def test_the_calendar_without_files_is_that_of_the_files(real: dict[str, DriverTable], gas: Dataset) -> None:
+def test_the_calendar_without_files_is_that_of_the_files(real: dict[str, CovariateTable], gas: Dataset) -> None:
     until = pd.Timestamp("2024-12-31")
     by_file = joined(gas, [real[BREAKS], real[HOLIDAYS]], until, calendar=False).frame
     by_library = joined(gas, [], until).frame
@@ -152,7 +152,7 @@ def test_the_calendar_without_files_is_that_of_the_files(real: dict[str, DriverT
     assert "holiday" not in joined(gas, [], until, calendar=False).columns
 
 
-def test_the_calendar_does_not_replace_a_file(real: dict[str, DriverTable], gas: Dataset) -> None:
+def test_the_calendar_does_not_replace_a_file(real: dict[str, CovariateTable], gas: Dataset) -> None:
     kinds = [join.kind for join in joined(gas, [real[HOLIDAYS]], gas.time.max()).joins]
     assert kinds == ["dataset", "holidays", "school_breaks"]
 
@@ -187,8 +187,8 @@ def test_any_weather_leaves_the_rows_as_they_are(
     dataset = dataset.rows(np.repeat(np.arange(len(dataset)), repeat))  # moments that stand there twice
     before, until = dataset.digest, dataset.time.max() + pd.Timedelta(days=ahead)
     try:
-        tables = read_drivers([path]) * repeat
-    except (UnknownLayout, UnreadableFile):  # no known place, or no number
+        tables = read_covariates([path]) * repeat
+    except (UnknownLayoutError, UnreadableFileError):  # no known place, or no number
         assume(False)
     drivers = joined(dataset, tables, until)
     assert len(drivers.frame) == len(entities) * (10 + max(ahead, 0))
@@ -344,7 +344,7 @@ def test_an_entity_without_a_region_has_the_national_calendar() -> None:
 def test_the_first_table_counts_and_later_ones_fill_its_gaps(write: Write) -> None:
     first = write("date,temperature", "2024-02-26,1", "2024-02-28,3", name="first.csv")
     second = write("date,temperature,wind (m/s)", "2024-02-26,7,10", "2024-02-27,8,10", name="second.csv")
-    drivers = joined(data(), read_drivers([first, second]), pd.Timestamp("2024-02-29"), calendar=False)
+    drivers = joined(data(), read_covariates([first, second]), pd.Timestamp("2024-02-29"), calendar=False)
     assert drivers.frame.loc[EAST[0], "temperature"].tolist()[:3] == [1, 8, 3]
     assert at(drivers, EAST[0], "2024-02-26", "wind") == 36
     assert told(drivers)["column_in_several_tables"].startswith("temperature: in several files; first.csv counts")
@@ -419,17 +419,21 @@ def test_parquet_with_a_time_zone(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("lines", "error", "words"),
     [
-        (("",), UnreadableFile, "empty"),
-        (("date,temperature",), UnreadableFile, "no rows"),
-        (("temperature,wind", "1,2"), UnknownLayout, "no column of dates among temperature, wind"),
-        (("date,name", "2024-01-01,a"), UnknownLayout, "no driver known in advance among the columns date, name"),
-        (("date,temperature", "tomorrow,1", "2024-01-02,1"), UnreadableFile, "'tomorrow' is not a date"),
-        (("date,temperature", "2024-01-01,cold"), UnreadableFile, "no number in the columns temperature"),
-        (("date,region,temperature", "2024-01-01,ardeche,1"), UnknownLayout, "no French region among ardeche"),
-        (("date_de_debut,motif", ",a"), UnreadableFile, "is not a date"),
-        (("date,nom_jour_ferie", "1700-01-01,a"), UnreadableFile, "1700-01-01 lies outside 1900 to 2100"),
-        (("date," + ",".join(f"{h:02d}:00" for h in range(24)), "2024-01-01" + ",1" * 24), UnknownLayout, "no driver"),
-        (("Date de début,Date de fin,Zones", "2024-01-01,2024-01-02,Zone A"), UnknownLayout, "no driver"),
+        (("",), UnreadableFileError, "empty"),
+        (("date,temperature",), UnreadableFileError, "no rows"),
+        (("temperature,wind", "1,2"), UnknownLayoutError, "no column of dates among temperature, wind"),
+        (("date,name", "2024-01-01,a"), UnknownLayoutError, "no driver known in advance among the columns date, name"),
+        (("date,temperature", "tomorrow,1", "2024-01-02,1"), UnreadableFileError, "'tomorrow' is not a date"),
+        (("date,temperature", "2024-01-01,cold"), UnreadableFileError, "no number in the columns temperature"),
+        (("date,region,temperature", "2024-01-01,ardeche,1"), UnknownLayoutError, "no French region among ardeche"),
+        (("date_de_debut,motif", ",a"), UnreadableFileError, "is not a date"),
+        (("date,nom_jour_ferie", "1700-01-01,a"), UnreadableFileError, "1700-01-01 lies outside 1900 to 2100"),
+        (
+            ("date," + ",".join(f"{h:02d}:00" for h in range(24)), "2024-01-01" + ",1" * 24),
+            UnknownLayoutError,
+            "no driver",
+        ),
+        (("Date de début,Date de fin,Zones", "2024-01-01,2024-01-02,Zone A"), UnknownLayoutError, "no driver"),
     ],
 )
 def test_refused(write: Write, lines: tuple[str, ...], error: type[VigieError], words: str) -> None:
@@ -448,13 +452,13 @@ def test_text_among_numbers_is_told_and_missing(write: Write) -> None:
 
 def test_data_without_dates_and_days_without_end_are_refused() -> None:
     numbered = Dataset(pd.DataFrame({"value": [1.0]}, index=keyed(["a"], [0])), "kpi_matrix")
-    with pytest.raises(BadData, match="no dates"):
+    with pytest.raises(DataError, match="no dates"):
         joined(numbered, [], pd.Timestamp("2024-01-01"))
     many = data(tuple(f"site {number}" for number in range(100)), days=2)
-    with pytest.raises(BadData, match="too many"):
+    with pytest.raises(DataError, match="too many"):
         joined(many, [], pd.Timestamp("2200-01-01"))
-    with pytest.raises(BadInput):
-        read_drivers([])
+    with pytest.raises(InputError):
+        read_covariates([])
 
 
 # Drivers as arrays, and what if
@@ -482,15 +486,15 @@ def test_what_if() -> None:
     assert same.digest == warm.digest
     assert drivers.digest == before != strike.digest
     assert "temperature" not in drivers.columns
-    with pytest.raises(BadData, match="accepted: one, or 28"):
+    with pytest.raises(DataError, match="accepted: one, or 28"):
         drivers.changed("strike", [1, 2, 3])
 
 
 # Digests and the store
 
 
-def test_digests_are_those_of_the_content(real: dict[str, DriverTable], gas: Dataset, shared_data: Path) -> None:
-    again = read_drivers([shared_data / "gas_france" / WEATHER])[0]
+def test_digests_are_those_of_the_content(real: dict[str, CovariateTable], gas: Dataset, shared_data: Path) -> None:
+    again = read_covariates([shared_data / "gas_france" / WEATHER])[0]
     assert again.digest == real[WEATHER].digest
     assert len({table.digest for table in real.values()}) == 4
     until = gas.time.max()
@@ -498,10 +502,10 @@ def test_digests_are_those_of_the_content(real: dict[str, DriverTable], gas: Dat
     assert joined(gas, [again], until).digest != joined(gas, [again], until + pd.Timedelta(days=1)).digest
 
 
-def test_the_store_gives_back_what_it_was_given(tmp_path: Path, real: dict[str, DriverTable], write: Write) -> None:
+def test_the_store_gives_back_what_it_was_given(tmp_path: Path, real: dict[str, CovariateTable], write: Write) -> None:
     other = one(write("date;place;região;x", "2024-02-26;1;2;cold", "2024-02-27;1;;5", "2024-02-28;2;3;6"))
     tables = [*real.values(), other]
-    store = DriverStore(tmp_path / "drivers")
+    store = CovariateStore(tmp_path / "drivers")
     digest = store.save(tables)
     assert store.save(tables) == digest
     assert [path.name for path in (tmp_path / "drivers").iterdir()] == [digest]
@@ -515,13 +519,13 @@ def test_the_store_gives_back_what_it_was_given(tmp_path: Path, real: dict[str, 
 @pytest.mark.parametrize("digest", ["0" * 64, "", "../drivers", "."])
 def test_what_is_not_stored_is_said(tmp_path: Path, digest: str) -> None:
     (tmp_path / "drivers").mkdir()
-    with pytest.raises(NotOnRecord):
-        DriverStore(tmp_path / "drivers").load(digest)
+    with pytest.raises(NotFoundError):
+        CovariateStore(tmp_path / "drivers").load(digest)
 
 
 def test_the_calendars_are_loaded_when_they_are_asked_for() -> None:
     code = (
-        "import sys, core.data.drivers, core.stores.drivers; print({'holidays', 'vacances_scolaires_france'} & "
+        "import sys, core.data.covariates, core.storage.covariates; print({'holidays', 'vacances_scolaires_france'} & "
         "set(sys.modules))"
     )
     done = subprocess.run(

@@ -11,10 +11,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from core.data.dataset import Dataset, clock_labels
-from core.data.doctor import examine
-from core.data.files import Skipped
-from core.data.loading import load, preview
-from core.errors import UnreadableFile
+from core.data.ingest.files import Skipped
+from core.data.ingest.loading import load, preview
+from core.data.quality.doctor import examine
+from core.errors import UnreadableFileError
 from tests.twins import FORWARD, days, line, official, per_tile, traffic
 
 quick = settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -131,7 +131,7 @@ def test_refused_with_file_and_line(tmp_path: Path, text: str, words: tuple[str,
     good = per_tile(tmp_path, "Netflix", traffic(1, 5))
     path = tmp_path / "Netflix_DL_Tile_7.txt"
     path.write_text(text)
-    with pytest.raises(UnreadableFile) as caught:
+    with pytest.raises(UnreadableFileError) as caught:
         load([*good, path])
     for word in ("Netflix_DL_Tile_7.txt", *words):
         assert word in str(caught.value)
@@ -171,7 +171,7 @@ def test_a_day_that_stands_twice(tmp_path: Path) -> None:
 def test_the_name_must_tell_the_day(tmp_path: Path) -> None:
     path = tmp_path / "tiles.txt"
     path.write_text(line(100, ORDINARY, False) + "\n")
-    with pytest.raises(UnreadableFile, match="which day"):
+    with pytest.raises(UnreadableFileError, match="which day"):
         load([path])
     path.write_text(line("20190316", ORDINARY, False) + "\n" + line("20190317", ORDINARY, False) + "\n")
     assert load([path]).entities == ["tiles"]

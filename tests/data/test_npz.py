@@ -13,12 +13,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from core.data.doctor import examine
+from core.data.ingest.loading import load
 from core.data.interpretation import root_causes
-from core.data.loading import load
-from core.errors import UnreadableFile
+from core.data.quality.doctor import examine
+from core.errors import UnreadableFileError
 from core.evaluation.explanation import RootCause
-from core.stores.datasets import Datasets
+from core.storage.datasets import Datasets
 
 quick = settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 RANDOM = np.random.default_rng(5)
@@ -123,7 +123,7 @@ BAD = {
 @pytest.mark.parametrize("name", BAD)
 def test_refused_by_name(tmp_path: Path, name: str) -> None:
     content, words = BAD[name]
-    with pytest.raises(UnreadableFile) as caught:
+    with pytest.raises(UnreadableFileError) as caught:
         load([saved(tmp_path, **content)])
     for word in ("machine.npz", *words):
         assert word in str(caught.value)
@@ -146,7 +146,7 @@ def test_objects_are_never_unpickled(tmp_path: Path, key: str) -> None:
     if key in ("x", "train"):
         content = {key: content[key]}
     path = saved(tmp_path, **content)
-    with pytest.raises(UnreadableFile, match=key):
+    with pytest.raises(UnreadableFileError, match=key):
         load([path])
     assert not marker.exists()
     with zipfile.ZipFile(path) as archive:  # the trap is live
@@ -162,13 +162,13 @@ def test_a_header_that_lies(tmp_path: Path) -> None:
     assert lying != whole.getvalue()
     with zipfile.ZipFile(tmp_path / "machine.npz", "w") as archive:
         archive.writestr("x.npy", lying)
-    with pytest.raises(UnreadableFile, match=r"machine\.npz"):
+    with pytest.raises(UnreadableFileError, match=r"machine\.npz"):
         load([tmp_path / "machine.npz"])
 
 
 def test_a_bomb(tmp_path: Path) -> None:
     path = saved(tmp_path, x=np.zeros((4_000_000, 10)))
-    with pytest.raises(UnreadableFile, match="times its size"):
+    with pytest.raises(UnreadableFileError, match="times its size"):
         load([path])
 
 
@@ -176,7 +176,7 @@ def test_a_bomb(tmp_path: Path) -> None:
 def test_cut_short(tmp_path: Path, share: float) -> None:
     path = saved(tmp_path, train=TRAIN, test=TEST, label=LABEL)
     path.write_bytes(path.read_bytes()[: int(path.stat().st_size * share)])
-    with pytest.raises(UnreadableFile, match=r"machine\.npz"):
+    with pytest.raises(UnreadableFileError, match=r"machine\.npz"):
         load([path])
 
 
@@ -184,7 +184,7 @@ def test_damaged_values(tmp_path: Path) -> None:
     content = bytearray(saved(tmp_path, x=RANDOM.random((400, 6))).read_bytes())
     content[len(content) // 2] ^= 0xFF
     (tmp_path / "machine.npz").write_bytes(content)
-    with pytest.raises(UnreadableFile, match=r"machine\.npz"):
+    with pytest.raises(UnreadableFileError, match=r"machine\.npz"):
         load([tmp_path / "machine.npz"])
 
 
@@ -285,7 +285,7 @@ def test_root_causes(tmp_path: Path) -> None:
 def test_root_causes_refused(tmp_path: Path, line: str) -> None:
     path = tmp_path / "machine.txt"
     path.write_text(f"1-2:1\n{line}\n")
-    with pytest.raises(UnreadableFile, match=r"machine\.txt"):
+    with pytest.raises(UnreadableFileError, match=r"machine\.txt"):
         root_causes(path, np.ones(30, dtype=bool), 6)
 
 

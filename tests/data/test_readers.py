@@ -14,10 +14,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from core.data.cells import numbers
 from core.data.dataset import Dataset
-from core.data.loading import load, preview
-from core.errors import BadOption, UnknownLayout
+from core.data.ingest.cells import numbers
+from core.data.ingest.loading import load, preview
+from core.errors import OptionError, UnknownLayoutError
 
 quick = settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
@@ -208,7 +208,7 @@ def test_rows_with_the_same_key_and_other_values_stay(tmp_path: Path) -> None:
 def test_files_of_different_layouts_are_refused_naming_both(tmp_path: Path) -> None:
     SAMPLE.to_csv(tmp_path / "one.csv", index=False)
     SAMPLE.rename(columns={"mesure": "débit"}).to_csv(tmp_path / "two.csv", index=False)
-    with pytest.raises(UnknownLayout, match=r"two\.csv does not match one\.csv"):
+    with pytest.raises(UnknownLayoutError, match=r"two\.csv does not match one\.csv"):
         load([tmp_path / "one.csv", tmp_path / "two.csv"])
 
 
@@ -217,7 +217,7 @@ def test_files_of_different_units_are_refused(tmp_path: Path) -> None:
         pd.DataFrame({"date": ["2024-01-01", "2024-01-02"], f"({unit})": [1, 2]}).to_csv(
             tmp_path / f"{unit}.csv", index=False
         )
-    with pytest.raises(UnknownLayout, match=r"MWh\.csv.*kWh\.csv"):
+    with pytest.raises(UnknownLayoutError, match=r"MWh\.csv.*kWh\.csv"):
         load([tmp_path / "kWh.csv", tmp_path / "MWh.csv"])
 
 
@@ -414,9 +414,9 @@ def test_roles_given_by_hand(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("roles", "error", "says"),
     [
-        ({"date": "time"}, UnknownLayout, r"odd\.csv: no column serves as measure"),
-        ({"date": "time", "débit": "measure"}, UnknownLayout, r"odd\.csv: column 'débit'"),
-        ({"date": "when", "mesure": "measure"}, BadOption, r"'when' of column 'date'.*measure"),
+        ({"date": "time"}, UnknownLayoutError, r"odd\.csv: no column serves as measure"),
+        ({"date": "time", "débit": "measure"}, UnknownLayoutError, r"odd\.csv: column 'débit'"),
+        ({"date": "when", "mesure": "measure"}, OptionError, r"'when' of column 'date'.*measure"),
     ],
 )
 def test_roles_that_do_not_fit_are_named(roles: dict, error: type, says: str, tmp_path: Path) -> None:
@@ -427,7 +427,7 @@ def test_roles_that_do_not_fit_are_named(roles: dict, error: type, says: str, tm
 
 def test_a_layout_that_does_not_exist(tmp_path: Path) -> None:
     SAMPLE.to_csv(tmp_path / "odd.csv", index=False)
-    with pytest.raises(UnknownLayout, match=r"'wide'.*gas_daily"):
+    with pytest.raises(UnknownLayoutError, match=r"'wide'.*gas_daily"):
         load([tmp_path / "odd.csv"], layout="wide")
 
 

@@ -12,10 +12,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from core.data.dataset import Dataset, keyed
-from core.data.files import Skipped
-from core.data.loading import load
+from core.data.ingest.files import Skipped
+from core.data.ingest.loading import load
 from core.data.windows import write_seq
-from core.errors import BadData, BadInput, UnreadableFile
+from core.errors import DataError, InputError, UnreadableFileError
 from core.exports import read_likelihoods, written_likelihoods
 
 quick = settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -225,7 +225,7 @@ def test_nothing_is_executed(tmp_path: Path, where: str) -> None:
             content[where] = trap  # type: ignore[index]
     path = tmp_path / "12.seq"
     torch.save(content, path)
-    with pytest.raises(UnreadableFile, match=r"12\.seq"):
+    with pytest.raises(UnreadableFileError, match=r"12\.seq"):
         load([path])
     assert not marker.exists()
     torch.load(path, weights_only=False)  # the trap is live
@@ -253,7 +253,7 @@ BAD: dict[str, tuple[object, tuple[str, ...]]] = {
 def test_refused_by_name(tmp_path: Path, name: str) -> None:
     content, words = BAD[name]
     torch.save(content, tmp_path / "7.seq")
-    with pytest.raises(UnreadableFile) as caught:
+    with pytest.raises(UnreadableFileError) as caught:
         load([tmp_path / "7.seq"])
     for word in ("7.seq", *words):
         assert word in str(caught.value)
@@ -263,7 +263,7 @@ def test_refused_by_name(tmp_path: Path, name: str) -> None:
 def test_cut_short(tmp_path: Path, share: float) -> None:
     paths = numbered(tmp_path)
     paths[4].write_bytes(paths[4].read_bytes()[: int(paths[4].stat().st_size * share)])
-    with pytest.raises(UnreadableFile, match=r"5\.seq"):
+    with pytest.raises(UnreadableFileError, match=r"5\.seq"):
         load(list(paths))
     skipped: list[Skipped] = []
     same(load(list(paths), skipped=skipped))  # the other windows hold the same moments
@@ -273,14 +273,14 @@ def test_cut_short(tmp_path: Path, share: float) -> None:
 def test_another_number_of_columns(tmp_path: Path) -> None:
     numbered(tmp_path)
     window(tmp_path, "17.seq", VALUES[:20, :3], np.arange(20))
-    with pytest.raises(UnreadableFile, match=r"17\.seq: 3 columns where the windows before have 5"):
+    with pytest.raises(UnreadableFileError, match=r"17\.seq: 3 columns where the windows before have 5"):
         load([tmp_path])
 
 
 def test_moments_in_some_files_only(tmp_path: Path) -> None:
     numbered(tmp_path)
     window(tmp_path, "17.seq", VALUES[16:36], np.zeros(20))
-    with pytest.raises(UnreadableFile, match=r"17\.seq: 'ts'"):
+    with pytest.raises(UnreadableFileError, match=r"17\.seq: 'ts'"):
         load([tmp_path])
 
 
@@ -335,13 +335,13 @@ def test_days_out_of_order_are_put_in_order(tmp_path: Path) -> None:
 
 
 def test_nothing_to_write(tmp_path: Path) -> None:
-    with pytest.raises(BadData, match="61"):
+    with pytest.raises(DataError, match="61"):
         write_seq(series(), tmp_path / "out", window=61)
     assert not (tmp_path / "out").exists()
-    with pytest.raises(BadInput):
+    with pytest.raises(InputError):
         write_seq(series(), tmp_path / "out", window=0)
     write_seq(series(), tmp_path / "out")
-    with pytest.raises(BadInput, match="already holds"):
+    with pytest.raises(InputError, match="already holds"):
         write_seq(series(), tmp_path / "out")
 
 
@@ -373,5 +373,5 @@ def test_scores_round_trip(tmp_path: Path, rows: list[tuple[float, bool]], origi
 def test_scores_refused(tmp_path: Path, line: str) -> None:
     path = tmp_path / "scores.txt"
     path.write_text(f"1,-2.0,Normaly\n{line}\n")
-    with pytest.raises(UnreadableFile, match=r"scores\.txt, line 2"):
+    with pytest.raises(UnreadableFileError, match=r"scores\.txt, line 2"):
         read_likelihoods(path)

@@ -17,9 +17,9 @@ import pyarrow as pa
 import pyarrow.parquet
 import pytest
 
-from core.data.doctor import examine
-from core.data.loading import load
-from core.errors import BadInput, UnknownLayout, UnreadableFile
+from core.data.ingest.loading import load
+from core.data.quality.doctor import examine
+from core.errors import InputError, UnknownLayoutError, UnreadableFileError
 
 SECONDS = 5
 MEGABYTES = 500
@@ -31,7 +31,7 @@ class Case:
 
     file: str
     build: Callable[[], bytes]
-    error: type[BadInput] | None = None
+    error: type[InputError] | None = None
     words: tuple[str, ...] = ()
     findings: tuple[str, ...] = ()
 
@@ -42,7 +42,7 @@ class Case:
 CASES: list[Case] = []
 
 
-def refused(file: str, *words: str, by: type[BadInput] = UnreadableFile) -> Callable:
+def refused(file: str, *words: str, by: type[InputError] = UnreadableFileError) -> Callable:
     """The file is refused; the message names it and says `words`."""
 
     def register(build: Callable[[], bytes]) -> Callable[[], bytes]:
@@ -188,7 +188,7 @@ def prose() -> bytes:
     return "Bonjour,\nvoici le fichier demandé, comme convenu hier.\nCordialement\n".encode()
 
 
-@refused("names.csv", "city", "country", by=UnknownLayout)
+@refused("names.csv", "city", "country", by=UnknownLayoutError)
 def only_text_columns() -> bytes:
     return b"city,country\nParis,France\nRome,Italie\nBerne,Suisse\n"
 
@@ -310,7 +310,7 @@ def zip_with_a_program_beside_the_data() -> bytes:
     return zipped(("data.csv", series()), ("x.exe", b"MZ\x90\0\3\0\0\0\4\0" * 50))
 
 
-@refused("layouts.zip", "a.csv", "b.csv", by=UnknownLayout)
+@refused("layouts.zip", "a.csv", "b.csv", by=UnknownLayoutError)
 def zip_with_two_layouts() -> bytes:
     return zipped(("a.csv", series()), ("b.csv", profile(HOURS)))
 
@@ -453,12 +453,12 @@ def row_of_sums_at_the_end() -> bytes:
     return series() + b"Total,,3210.5\n"
 
 
-@refused("hours.csv", "Missing: 07:00", by=UnknownLayout)
+@refused("hours.csv", "Missing: 07:00", by=UnknownLayoutError)
 def missing_hour_column() -> bytes:
     return profile([hour for hour in HOURS if hour != "07:00"])
 
 
-@refused("hours.csv", "twice: 02:00", by=UnknownLayout)
+@refused("hours.csv", "twice: 02:00", by=UnknownLayoutError)
 def the_same_hour_in_two_columns() -> bytes:
     return profile([*HOURS, "02h"])
 
@@ -562,7 +562,7 @@ def formula_cells() -> bytes:
     return series(row_5="2024-01-05,nord,=cmd|' /C calc'!A0", row_6="2024-01-06,nord,@SUM(1+1)*cmd|' /C calc'!A0")
 
 
-@refused("words.csv", "value", by=UnknownLayout)
+@refused("words.csv", "value", by=UnknownLayoutError)
 def words_instead_of_numbers() -> bytes:
     return b"date,value\n" + b"".join(b"2024-01-%02d,word%d\n" % (day, day) for day in range(1, 20))
 
@@ -786,24 +786,24 @@ def peak_megabytes() -> float:
 
 
 def test_a_file_that_is_not_there(tmp_path: Path, scratch: Path) -> None:
-    with pytest.raises(UnreadableFile, match=r"nowhere\.csv: no such file"):
+    with pytest.raises(UnreadableFileError, match=r"nowhere\.csv: no such file"):
         load([tmp_path / "nowhere.csv"])
 
 
 def test_a_folder_instead_of_a_file(tmp_path: Path, scratch: Path) -> None:
     (tmp_path / "folder.csv").mkdir()
-    with pytest.raises(UnreadableFile, match=r"folder\.csv: .*folder"):
+    with pytest.raises(UnreadableFileError, match=r"folder\.csv: .*folder"):
         load([tmp_path / "folder.csv"])
 
 
 def test_no_file_at_all(scratch: Path) -> None:
-    with pytest.raises(BadInput, match="No file"):
+    with pytest.raises(InputError, match="No file"):
         load([])
 
 
 def test_the_name_the_user_knows_is_the_one_in_the_message(tmp_path: Path, scratch: Path) -> None:
     (tmp_path / "upload-7f3a").write_bytes(short_row())
-    with pytest.raises(UnreadableFile, match=r"^mesures\.csv, line 9"):
+    with pytest.raises(UnreadableFileError, match=r"^mesures\.csv, line 9"):
         load([(tmp_path / "upload-7f3a", "mesures.csv")])
 
 

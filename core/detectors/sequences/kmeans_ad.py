@@ -7,8 +7,8 @@ import numpy as np
 
 from core.detectors.base import Floats32
 from core.detectors.window_residual import WindowResidual
-from core.hyperparameters import hyperparameter
-from core.text import N_
+from core.messages import N_
+from core.spec.hyperparameters import hyperparameter
 
 STARTS = 1  # windows of one series overlap so much that further starts change little
 

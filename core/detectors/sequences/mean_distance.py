@@ -8,7 +8,7 @@ import numpy as np
 
 from core.detectors.base import Floats32
 from core.detectors.window_residual import WindowResidual
-from core.text import N_
+from core.messages import N_
 
 
 @dataclass

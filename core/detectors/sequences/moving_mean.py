@@ -8,9 +8,9 @@ import numpy as np
 
 from core.detectors.base import Floats32, Scored, SequenceDetector
 from core.detectors.window_residual import mean_between
-from core.hyperparameters import hyperparameter
+from core.messages import N_
 from core.progress import Progress
-from core.text import N_
+from core.spec.hyperparameters import hyperparameter
 
 
 @dataclass

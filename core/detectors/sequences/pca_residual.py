@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from core.detectors.base import Floats32
 from core.detectors.principal import principal_axes, projected
 from core.detectors.window_residual import WindowResidual
-from core.hyperparameters import hyperparameter
-from core.text import N_
+from core.messages import N_
+from core.spec.hyperparameters import hyperparameter
 
 
 @dataclass

@@ -40,10 +40,10 @@ import numpy as np
 
 from core.detectors.base import Floats32, Scored, SequenceDetector
 from core.detectors.training import Learning, Recipe, State
-from core.hyperparameters import hyperparameter, params
-from core.lazy import Lazy
+from core.lazy_import import Lazy
+from core.messages import N_
 from core.progress import Progress
-from core.text import N_
+from core.spec.hyperparameters import hyperparameter, params
 
 if TYPE_CHECKING:
     import torch
@@ -652,7 +652,7 @@ class SGmVRNN(SequenceDetector):
     device: str = hyperparameter("cpu", help=N_("Where to learn: cpu, cuda, cuda:1, mps."))
 
     def fit(self, series: Sequence[Floats32], progress: Progress) -> Self:
-        """Learn from windows of `series`. Raises BadData for a checkpoint that does not fit, Cancelled."""
+        """Learn from windows of `series`. Raises DataError for a checkpoint that does not fit, Cancelled."""
         self.columns_ = int(series[0].shape[1])
         material = Material.of(series, self.window, self.device)
         lessons = Lessons(self, self.sizes, material)

@@ -1,0 +1,123 @@
+"""Users as rows: found, added, given roles and passwords, vouched for by an identity provider."""
+
+from collections.abc import Collection
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session as Rows
+
+from core.accounts import login_throttling, passwords, usernames
+from core.accounts.models import ROLES, User
+from core.accounts.orm import CredentialRow, RoleRow, SignInRow, UserRow
+from core.errors import OptionError
+from core.messages import N_
+
+ADMINISTRATOR = "administrator"
+VOUCHED_EVERY = timedelta(days=1)  # sign-ins through the provider are noted so often
+
+
+@dataclass(frozen=True)
+class New:
+    """A user to be added: everything that can be refused or takes time has been looked at."""
+
+    name: str
+    key: str
+    roles: frozenset[str]
+    by: str
+    hash: str | None = field(repr=False)
+
+
+def new(name: str, password: str | None, roles: Collection[str], by: str) -> New:
+    """Raises OptionError for a name or role that is not accepted, and for a weak password."""
+    kept = usernames.accepted(name)
+    check_roles(roles)
+    if password is not None:
+        passwords.check(password, kept)
+    hash_ = None if password is None else passwords.hashed(password)
+    return New(kept, usernames.folded(kept), frozenset(roles), by, hash_)
+
+
+def check_roles(roles: Collection[str]) -> None:
+    """Raises OptionError for a role that does not exist."""
+    for role in roles:
+        if role not in ROLES:
+            raise OptionError(N_("There is no role {role!r}; choose {accepted}."), role=role, accepted=", ".join(ROLES))
+
+
+def added(rows: Rows, user: New) -> UserRow:
+    row = UserRow(name=user.name, key=user.key, disabled=False, created=datetime.now(UTC))
+    if user.hash is not None:
+        set_hash(row, user.hash)
+    grant(row, user.roles, user.by)
+    rows.add(row)
+    rows.flush()
+    return row
+
+
+def found(rows: Rows, name: str) -> UserRow | None:
+    """The user of that name, in any spelling of it."""
+    key = usernames.key(name)
+    return None if key is None else rows.scalar(select(UserRow).where(UserRow.key == key))
+
+
+def there(rows: Rows, name: str) -> UserRow:
+    """As `found`. Raises OptionError where there is none."""
+    row = found(rows, name)
+    if row is None:
+        raise OptionError(N_("There is no user of that name."))
+    return row
+
+
+def count(rows: Rows) -> int:
+    return rows.scalar(select(func.count()).select_from(UserRow)) or 0
+
+
+def administrators(rows: Rows) -> int:
+    """How many can sign in as one."""
+    active = select(func.count()).select_from(RoleRow).join(UserRow)
+    return rows.scalar(active.where(RoleRow.role == ADMINISTRATOR, UserRow.disabled.is_(False))) or 0
+
+
+def grant(row: UserRow, roles: Collection[str], by: str) -> None:
+    """These roles and no others; who granted one that stays is not forgotten."""
+    kept = [each for each in row.roles if each.role in roles]
+    missing = sorted(set(roles) - {each.role for each in kept})
+    now = datetime.now(UTC)
+    row.roles = kept + [RoleRow(role=role, granted_by=by[: usernames.LONGEST], granted=now) for role in missing]
+
+
+def hash_of(row: UserRow | None) -> str | None:
+    """The hash of the password of a user who may sign in with one."""
+    return None if row is None or row.disabled or row.credential is None else row.credential.hash
+
+
+def set_hash(row: UserRow, hash_: str) -> None:
+    if row.credential is None or row.credential.hash != hash_:
+        row.credential = row.credential or CredentialRow()
+        row.credential.hash, row.credential.changed = hash_, datetime.now(UTC)
+
+
+def vouched_lately(rows: Rows, identity: str) -> UserRow | None:
+    """The user, where there is nothing to write down."""
+    row = found(rows, identity)
+    return row if row is not None and _noted_lately(rows, row) else None
+
+
+def _noted_lately(rows: Rows, row: UserRow) -> bool:
+    latest = select(func.max(SignInRow.time)).where(SignInRow.user_id == row.id, SignInRow.typed.is_(None))
+    noted = rows.scalar(latest)
+    return noted is not None and noted > datetime.now(UTC) - VOUCHED_EVERY
+
+
+def vouched(rows: Rows, identity: str, address: str) -> UserRow:
+    """The user, made where new, with a sign-in."""
+    row = found(rows, identity) or added(rows, new(identity, None, (), "identity provider"))
+    if not row.disabled and not _noted_lately(rows, row):
+        login_throttling.note(rows, row, address)
+    return row
+
+
+def plain(row: UserRow) -> User:
+    roles = frozenset(each.role for each in row.roles)
+    return User(row.name, roles, row.credential is not None, row.disabled, row.created)

@@ -1,0 +1,12 @@
+"""Who acts, as runs and events record it."""
+
+import getpass
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True)
+class Actor:
+    """Who acts, and through which page or command."""
+
+    user: str = field(default_factory=getpass.getuser)
+    application: str = "Vigie"

@@ -1,1 +1,0 @@
-"""The verbs, one a file, named as the pages that ask them. Read these first."""

@@ -1,0 +1,78 @@
+"""`python -m core convert netmob|seq`: mobile traffic → windows or a table; windows → a table."""
+
+import time
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import typer
+
+from core.cli.options import command_actor, one_line_errors, one_of, print_json, progress
+from core.data.conversion import Conversion, Wanted, convert_netmob, convert_seq, summary
+from core.runs.tracked_run import recorded
+from core.workspace import get_workspace
+
+SHOWN = 20
+
+convert = typer.Typer(no_args_is_help=True, help="From one way of keeping sequences to another.")
+InputPath = Annotated[Path, typer.Option("--input-path", "--input_path", help="A folder, a file or an archive.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
+
+
+@convert.command()
+def netmob(
+    input_path: InputPath,
+    output_path: Annotated[
+        Path, typer.Option("--output-path", "--output_path", help="A folder for windows, else the file to write.")
+    ],
+    app: Annotated[str, typer.Option(help="The service, as in the names of the files: Netflix.")],
+    tile: Annotated[list[str], typer.Option(help="Only this tile; may be given several times.")] = [],  # noqa: B006
+    direction: Annotated[Literal["DL", "UL"] | None, typer.Option(help="Only downlink or uplink.")] = None,
+    window: Annotated[int, typer.Option(min=1, help="Days in a window.")] = 20,
+    form: Annotated[
+        Literal["seq", "parquet", "csv"], typer.Option("--format", help="Windows, or one table of days.")
+    ] = "seq",
+    as_json: AsJson = False,
+) -> None:
+    """NetMob23, in either layout: one row per tile and day, 96 quarter-hours."""
+    wanted = Wanted(app, tile, [direction] if direction else [])
+    started = time.perf_counter()
+    with (
+        one_line_errors(),
+        recorded("data_convert", command_actor("convert netmob"), get_workspace(), files=[input_path.name]),
+    ):
+        done = convert_netmob(input_path, output_path, wanted, form, window, progress)
+    _tell(done, time.perf_counter() - started, as_json)
+
+
+@convert.command()
+def seq(
+    input_path: InputPath,
+    output_path: Annotated[Path, typer.Option("--output-path", "--output_path", help="A .parquet, .csv or .npz file.")],
+    as_json: AsJson = False,
+) -> None:
+    """Windows (.seq): every moment once, in the order of time."""
+    started = time.perf_counter()
+    with (
+        one_line_errors(),
+        recorded("data_convert", command_actor("convert seq"), get_workspace(), files=[input_path.name]),
+    ):
+        one_of("--output-path", output_path.suffix, (".parquet", ".csv", ".npz"))
+        done = convert_seq(input_path, output_path, progress)
+    _tell(done, time.perf_counter() - started, as_json)
+
+
+def _tell(done: Conversion, seconds: float, as_json: bool) -> None:
+    if as_json:
+        answer: dict[str, Any] = summary(done) | {"seconds": round(seconds, 3)}
+        print_json(answer)
+        return
+    typer.echo(
+        f"{done.files:,} files, {done.entities:,} series, {done.rows:,} rows, {done.windows:,} windows → {done.output},"
+        f" {seconds:.1f} s"
+    )
+    for note in done.notes:
+        typer.echo(f"  {note}")
+    for each in done.skipped[:SHOWN]:
+        typer.echo(f"  left out: {each.file}: {each.reason}", err=True)
+    if len(done.skipped) > SHOWN:
+        typer.echo(f"  and {len(done.skipped) - SHOWN:,} more", err=True)

@@ -1,0 +1,42 @@
+"""`python -m core doctor FILE...`: what is wrong with the data, and a clean copy."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from core.cli.options import Files, check_out, command_actor, loaded, one_line_errors, print_json, write_out
+from core.data.quality.doctor import Report, examine
+from core.runs.tracked_run import recorded
+from core.workspace import get_workspace
+
+
+def doctor(
+    files: Files,
+    recipe: Annotated[Path | None, typer.Option(help="Repairs to make first: a JSON list of {kind, settings}.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Write the data, repaired, as .parquet or .csv.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """Look the files over: every kind of fault, how often, where, and the repair that is proposed."""
+    actor = command_actor("doctor")
+    with one_line_errors(), recorded("data_doctor", actor, get_workspace(), files=[path.name for path in files]):
+        check_out(out)
+        dataset = loaded(files, recipe)
+        report = examine(dataset)
+        table = dataset.frame.reset_index()
+        write_out(table.assign(entity=table["entity"].astype(str)), out)
+        print_json(report.to_json()) if as_json else _print(report)
+
+
+def _print(report: Report) -> None:
+    summary = report.summary
+    dates = f"{summary.dates:,} dates ({summary.start[:10]} to {summary.end[:10]})" if summary.dates else "no dates"
+    typer.echo(
+        f"{summary.rows:,} rows, {summary.entities:,} entities, {dates}, {summary.unit or 'no unit'}, layout "
+        f"{summary.layout}"
+    )
+    for finding in report.findings:
+        repair = finding.repairs[0].kind if finding.repairs else "-"
+        typer.echo(f"  {finding.kind:22} {finding.count:>8,}  {finding.text}  [{repair}]")
+    if not report.findings:
+        typer.echo("  nothing found")

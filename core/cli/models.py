@@ -1,0 +1,115 @@
+"""`python -m core models list|register|promote`: registered models, and which of them is loaded."""
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from core.cli.options import command_actor, one_line_errors, print_json
+from core.workspace import get_workspace
+
+if TYPE_CHECKING:
+    from mlflow_utils.registry import Comparison, Version
+
+models = typer.Typer(no_args_is_help=True, help="Registered models: list, register a run's, promote one to champion.")
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
+
+
+@models.command("list")
+def list_models(name: Annotated[str, typer.Option(help="Only this model.")] = "", as_json: AsJson = False) -> None:
+    """Every registered model: versions, aliases, figures."""
+    from core.runs.promotion import listed
+
+    with one_line_errors():
+        versions = listed(get_workspace(), name)
+    if as_json:
+        print_json({"models": [_answer(version) for version in versions]})
+        return
+    for version in versions:
+        typer.echo(_line(version))
+    if not versions:
+        typer.echo("no model is registered")
+
+
+@models.command()
+def register(
+    run_id: Annotated[str, typer.Argument(metavar="RUN_ID", help="The run whose model is registered.")],
+    name: Annotated[str, typer.Option(help="Name of the model (default: the run's task).")] = "",
+    as_json: AsJson = False,
+) -> None:
+    """Make the model of a run the newest version of a name, and its challenger."""
+    from core.runs.promotion import register as verb
+
+    with one_line_errors():
+        version = verb(run_id, name, workspace=get_workspace(), actor=command_actor("models register"))
+    print_json(_answer(version)) if as_json else typer.echo(_line(version))
+
+
+@models.command()
+def promote(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Name of the model.")],
+    version: Annotated[int | None, typer.Option(help="Version (default: the challenger).")] = None,
+    force: Annotated[
+        bool, typer.Option("--force", help="Even if it is worse or cannot be compared; needs --reason.")
+    ] = False,
+    reason: Annotated[str, typer.Option(help="Why; kept with the version.")] = "",
+    as_json: AsJson = False,
+) -> None:
+    """Make a version champion, where it is not worse than the champion on the same back-test."""
+    from core.runs.promotion import promote as verb
+
+    with one_line_errors():
+        champion, comparison = verb(
+            name, version, workspace=get_workspace(), actor=command_actor("models promote"), force=force, reason=reason
+        )
+    if as_json:
+        print_json(_answer(champion) | {"comparison": _compared(comparison)})
+    else:
+        typer.echo(_line(champion))
+
+
+def _answer(version: "Version") -> dict[str, Any]:
+    return {
+        "name": version.name,
+        "version": version.number,
+        "run_id": version.run_id,
+        "aliases": list(version.aliases),
+        "task": version.tags.get("task", ""),
+        "model": version.tags.get("model_name", ""),
+        "dataset": version.tags.get("dataset.digest", ""),
+        "registered_by": version.tags.get("registered.by", ""),
+        "registered_at": _moment(version),
+        "backtest": version.test,
+        "metrics": version.figures,
+        "promoted": {
+            tag.removeprefix("promoted."): text for tag, text in version.tags.items() if tag.startswith("promoted.")
+        },
+    }
+
+
+def _compared(comparison: "Comparison | None") -> dict[str, Any] | None:
+    if comparison is None:
+        return None
+    before, after = (None if figure != figure else figure for figure in comparison.figures)
+    return {
+        "metric": comparison.metric,
+        "before": before,
+        "after": after,
+        "worse": comparison.worse,
+        "differs": comparison.differs,
+    }
+
+
+def _line(version: "Version") -> str:
+    aliases = ", ".join(version.aliases) or "-"
+    metric = version.tags.get("metric", "").partition(",")[0]
+    figure = f"{metric} {version.figures[metric]:.4f}" if metric in version.figures else "-"
+    model = version.tags.get("model_name", "?")
+    return (
+        f"{version.name:24} {version.number:>4}  {aliases:22} {model:18} {figure:16} {_moment(version)}  run "
+        f"{version.run_id}"
+    )
+
+
+def _moment(version: "Version") -> str:
+    return datetime.fromtimestamp(version.created_ms / 1000, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -1,0 +1,145 @@
+"""`python -m core runs list|show|card`: runs on record, and the card that says all of one."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import pandas as pd
+import typer
+
+from core.cli.options import one_line_errors, print_json
+from core.errors import OptionError, UnreadableFileError
+from core.messages import N_
+from core.workspace import get_workspace
+from mlflow_utils.search import Wanted
+
+if TYPE_CHECKING:
+    from core.runs.card_model import Card
+
+runs = typer.Typer(no_args_is_help=True, help="Runs on record: list them, show one, write its card.")
+RunId = Annotated[str, typer.Argument(metavar="RUN_ID", help="The run, as results and addresses call it.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
+
+
+@runs.command("list")
+def list_runs(
+    task: Annotated[str, typer.Option(help="Only runs of this task: anomalies, clusters, forecast, sequences …")] = "",
+    model: Annotated[str, typer.Option(help="Only models with this in their name.")] = "",
+    data: Annotated[str, typer.Option(help="Only data whose digest begins so, or with this in a file's name.")] = "",
+    user: Annotated[str, typer.Option(help="Only users with this in their name.")] = "",
+    status: Annotated[str, typer.Option(help="completed, failed, interrupted or running.")] = "",
+    since: Annotated[str, typer.Option(metavar="DATE", help="Only runs that began on this day (UTC) or later.")] = "",
+    text: Annotated[str, typer.Option(help="Only runs with this in name, error or a parameter.")] = "",
+    limit: Annotated[int, typer.Option(min=1, help="How many at most.")] = 20,
+    token: Annotated[str, typer.Option(help="Go on where the list before ended.")] = "",
+    as_json: AsJson = False,
+) -> None:
+    """Runs of every task, the newest first; those that wait for MLflow among them."""
+    from core.runs.comparison import search, table
+
+    with one_line_errors():
+        wanted = Wanted(task, model, user, data, status, since_ms=_milliseconds(since), text=text)
+        found, silent = search(get_workspace(), wanted, limit, token)
+    lines = table(found.runs)
+    if as_json:
+        print_json(
+            {
+                "runs": [_answer(line) for line in lines.to_dict("records")],
+                "token": found.token,
+                "mlflow_silent": silent,
+            }
+        )
+        return
+    for line in lines.to_dict("records"):
+        typer.echo(_line(line))
+    if not len(lines):
+        typer.echo("no run is on record")
+    if silent:
+        typer.echo(f"{silent} Only runs that began on this machine are listed.", err=True)
+    if found.token:
+        typer.echo(f"more: --token {found.token}", err=True)
+
+
+@runs.command()
+def show(run_id: RunId, as_json: AsJson = False) -> None:
+    """What a run was asked, found and cost."""
+    card = _card(run_id)
+    if as_json:
+        typer.echo(card.to_json())
+        return
+    about, cost = card.about, card.cost
+    typer.echo(f"{about.task} · {about.name}")
+    typer.echo(
+        f"run {about.id}, {about.status}{', waits for MLflow' if about.is_pending else ''}, {about.began}, {about.user}"
+    )
+    typer.echo(f"data {card.data.digest} ({', '.join(card.data.files)})")
+    if about.error:
+        typer.echo(f"error {about.error}")
+    typer.echo("parameters " + ", ".join(f"{name}={value}" for name, value in card.model.parameters.items()))
+    for name, value in card.metrics.items():
+        typer.echo(f"  {name:28} {value:.6g}")
+    typer.echo(f"{cost.seconds or 0:.1f} s, {1000 * (cost.emissions_kg or 0):.4f} g CO2")
+    if card.repeat.command:
+        typer.echo(card.repeat.command)
+
+
+@runs.command()
+def card(
+    run_id: RunId,
+    html: Annotated[Path | None, typer.Option(metavar="FILE", help="Write the card as one HTML file.")] = None,
+    json: Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Write the card as JSON.")] = None,
+) -> None:
+    """Data, model, threshold, figures, cost and the command that repeats a run; as JSON where no file is named."""
+    from core.runs.card_html import html as page
+
+    found = _card(run_id)
+    with one_line_errors():
+        if html is not None:
+            _write(html, page(found))
+        if json is not None:
+            _write(json, found.to_json())
+    if html is None and json is None:
+        typer.echo(found.to_json())
+
+
+def _card(run_id: str) -> "Card":
+    from core.runs.card import run_card
+
+    with one_line_errors():
+        return run_card(run_id, get_workspace())
+
+
+def _write(path: Path, text: str) -> None:
+    try:
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise UnreadableFileError(
+            N_("{file} cannot be written ({reason})."), file=path.name, reason=error.strerror
+        ) from error
+
+
+def _milliseconds(day: str) -> int:
+    """Raises OptionError for what is no date."""
+    found = pd.to_datetime(day, errors="coerce", utc=True) if day else pd.Timestamp(0, tz="UTC")
+    if found is pd.NaT:
+        raise OptionError(
+            N_("{name} = {value!r} is not accepted; choose {accepted}."),
+            name="--since",
+            value=day,
+            accepted="2026-01-01",
+        )
+    return int(found.timestamp() * 1000)
+
+
+def _answer(line: dict[Any, Any]) -> dict[str, Any]:
+    return {name: None if isinstance(value, float) and value != value else value for name, value in line.items()}
+
+
+def _line(line: dict[Any, Any]) -> str:
+    value = line["value"]
+    figure = f"{line['figure']} {value:.4g}" if value is not None and value == value else "-"
+    seconds = f"{line['seconds']:.1f} s" if line["seconds"] == line["seconds"] and line["seconds"] is not None else "-"
+    status = f"{line['status']}{', waits' if line['waits'] else ''}"
+    return (
+        f"{line['began']:%Y-%m-%dT%H:%M:%SZ}  {line['task']:20.20} {line['model']:22.22} {figure:20} {seconds:>9} "
+        f" {status:16} {line['user']:12.12} {line['run']}"
+    )

@@ -1,0 +1,104 @@
+"""`python -m core serve`: the MLflow server on SQLite and the app, side by side; Ctrl-C ends both."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from contextlib import suppress
+from typing import Annotated
+
+import typer
+
+from core.cli.options import fail
+from core.settings import ROOT, settings
+
+
+def serve(
+    port: Annotated[int, typer.Option(envvar="PORT", help="Port of the app.")] = 8501,
+    mlflow_port: Annotated[int, typer.Option(envvar="MLFLOW_PORT", help="Port of the MLflow server.")] = 5000,
+    host: Annotated[str, typer.Option(help="Address both listen on.")] = "127.0.0.1",
+) -> None:
+    """Start both and print both addresses. With MLFLOW_TRACKING_URI set, only the app starts."""
+    given = settings()
+    for number in (port,) if given.mlflow_tracking_uri else (port, mlflow_port):
+        if _taken(host, number):
+            fail(f"Port {number} is in use; choose another, for instance: make run PORT=8601 MLFLOW_PORT=5100", 1)
+    folder = given.vigie_data_dir.resolve()
+    folder.mkdir(parents=True, exist_ok=True)
+    environment = dict(os.environ)
+    processes = []
+    if not given.mlflow_tracking_uri:
+        environment |= {
+            "MLFLOW_TRACKING_URI": f"http://{host}:{mlflow_port}",
+            "MLFLOW_ARTEFACTS_LOCATION": given.artefacts_location or "",
+        }
+        processes.append(
+            _mlflow(f"sqlite:///{folder / 'mlflow.db'}", given.artefacts_location or "", host, mlflow_port)
+        )
+    app = [sys.executable, "-m", "streamlit", "run", str(ROOT / "app.py")]
+    options = [f"--server.port={port}", f"--server.address={host}", "--server.headless=true"]
+    processes.append(subprocess.Popen([*app, *options], env=environment, start_new_session=True))
+    typer.echo(
+        f"\n  Vigie   http://{host}:{port}\n  MLflow  {environment.get('MLFLOW_TRACKING_URI') or given.tracking_uri}\n"
+    )
+    _until_one_ends(processes)
+
+
+def _mlflow(store: str, artefacts: str, host: str, port: int) -> "subprocess.Popen[bytes]":
+    quiet = {
+        "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",  # else eight more processes, two gigabytes
+        "MLFLOW_DISABLE_TELEMETRY": "true",
+    }
+    command = [
+        sys.executable,
+        "-m",
+        "mlflow",
+        "server",
+        "--backend-store-uri",
+        store,
+        "--default-artifact-root",
+        artefacts,
+        "--artifacts-destination",
+        artefacts,
+        "--host",
+        host,
+        "--port",
+        str(port),
+        "--workers",
+        "1",
+    ]
+    return subprocess.Popen(command, env=os.environ | quiet, start_new_session=True)
+
+
+def _taken(host: str, port: int) -> bool:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError:
+            return True
+    return False
+
+
+def _until_one_ends(processes: "list[subprocess.Popen[bytes]]") -> None:
+    """Wait for Ctrl-C or the end of one of them, then end them all."""
+    ending = threading.Event()
+    for end in (signal.SIGTERM, signal.SIGINT):  # a shell's background job is born with Ctrl-C switched off
+        signal.signal(end, lambda *_: ending.set())
+    while not ending.wait(0.3) and all(process.poll() is None for process in processes):
+        pass
+    for process in processes:
+        _tell(process, signal.SIGTERM)
+    for process in processes:
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(8)
+        _tell(process, signal.SIGKILL)  # and whatever it started
+        process.wait()
+
+
+def _tell(process: "subprocess.Popen[bytes]", what: signal.Signals) -> None:
+    """A signal to the process and everything it started."""
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, what)

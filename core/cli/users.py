@@ -1,0 +1,154 @@
+"""`python -m core users`: who may sign in, and as what. Passwords are asked for or piped in, never an argument."""
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from typing import Annotated, Any
+
+import typer
+
+from core.accounts import ROLES, SignIn, User, accounts
+from core.cli.options import command_actor, one_line_errors, print_json
+from core.runs.tracked_run import recorded
+from core.workspace import get_workspace
+
+users = typer.Typer(no_args_is_help=True, help="Accounts: add, list, roles, disable, enable, password, sign-ins.")
+Name = Annotated[str, typer.Argument(metavar="NAME", help="User name or e-mail address.")]
+FromStandardInput = Annotated[
+    bool, typer.Option("--password-stdin", help="Read the password from standard input, one line.")
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
+
+
+@users.command()
+def add(
+    name: Name,
+    role: Annotated[list[str], typer.Option(help=f"{', '.join(ROLES)}; may be given several times.")] = [],  # noqa: B006
+    provider: Annotated[
+        bool, typer.Option("--provider", help="Signs in through the identity provider: no password.")
+    ] = False,
+    password_stdin: FromStandardInput = False,
+    as_json: AsJson = False,
+) -> None:
+    """Make an account; the password is asked for twice."""
+    password = None if provider else _password(password_stdin)
+    with _changing("added", name) as actor:
+        _tell(accounts().add_user(name, password, role, by=actor), as_json)
+
+
+@users.command("list")
+def list_users(as_json: AsJson = False) -> None:
+    """Everybody with an account."""
+    with one_line_errors():
+        found = accounts().users()
+    if as_json:
+        print_json({"users": [_answer(user) for user in found]})
+        return
+    for user in found:
+        typer.echo(_line(user))
+    if not found:
+        typer.echo("nobody has an account yet")
+
+
+@users.command()
+def roles(
+    name: Name,
+    role: Annotated[list[str], typer.Argument(metavar="ROLE...", help=f"{', '.join(ROLES)}: these and no others.")],
+    as_json: AsJson = False,
+) -> None:
+    """Give an account these roles and no others."""
+    with _changing("roles", name) as actor:
+        accounts().set_roles(name, role, by=actor)
+        _tell(accounts().user(name), as_json)
+
+
+@users.command()
+def disable(name: Name, as_json: AsJson = False) -> None:
+    """Let somebody in no longer; whoever is signed in with the account is out at once."""
+    _set_disabled(name, True, as_json)
+
+
+@users.command()
+def enable(name: Name, as_json: AsJson = False) -> None:
+    """Let somebody in again."""
+    _set_disabled(name, False, as_json)
+
+
+def _set_disabled(name: str, disabled: bool, as_json: bool) -> None:
+    with _changing("disabled" if disabled else "enabled", name):
+        accounts().set_disabled(name, disabled)
+        _tell(accounts().user(name), as_json)
+
+
+@users.command()
+def password(name: Name, password_stdin: FromStandardInput = False, as_json: AsJson = False) -> None:
+    """Give an account another password; whoever is signed in with it is out at once."""
+    new = _password(password_stdin)
+    with _changing("password", name):
+        accounts().set_password(name, new)
+        _tell(accounts().user(name), as_json)
+
+
+@users.command("sign-ins")
+def sign_ins(
+    name: Annotated[str | None, typer.Argument(metavar="NAME", help="Only of this account.")] = None,
+    limit: Annotated[int, typer.Option(min=1, help="At most so many.")] = 100,
+    as_json: AsJson = False,
+) -> None:
+    """The latest attempts to sign in, newest first."""
+    with one_line_errors():
+        found = accounts().sign_ins(name, limit)
+    if as_json:
+        print_json({"sign_ins": [_attempt(sign_in) for sign_in in found]})
+        return
+    for each in found:
+        typer.echo(
+            f"{_moment(each.time)}  {'signed in' if each.success else 'refused':9}  {each.name or '(nobody)':40} "
+            f" {each.address}"
+        )
+
+
+@contextmanager
+def _changing(change: str, name: str) -> Iterator[str]:
+    """One change, one event; yields who makes it."""
+    actor, workspace = command_actor("users"), get_workspace()
+    with (
+        one_line_errors(),
+        recorded("account_change", actor, workspace, change=change, account=workspace.known_as(name)),
+    ):
+        yield actor.user
+
+
+def _password(piped: bool) -> str:
+    if piped:
+        return sys.stdin.readline().rstrip("\r\n")
+    return str(typer.prompt("Password", hide_input=True, confirmation_prompt="Again", err=True))
+
+
+def _tell(user: User | None, as_json: bool) -> None:
+    if user is not None:
+        print_json(_answer(user)) if as_json else typer.echo(_line(user))
+
+
+def _answer(user: User) -> dict[str, Any]:
+    return {
+        "name": user.name,
+        "roles": sorted(user.roles),
+        "local": user.local,
+        "disabled": user.disabled,
+        "created": _moment(user.created),
+    }
+
+
+def _line(user: User) -> str:
+    state = "disabled" if user.disabled else "password" if user.local else "provider"
+    return f"{user.name:40}  {', '.join(sorted(user.roles)) or '-':35}  {state:8}  since {_moment(user.created)}"
+
+
+def _attempt(sign_in: SignIn) -> dict[str, Any]:
+    return {"name": sign_in.name, "time": _moment(sign_in.time), "success": sign_in.success, "address": sign_in.address}
+
+
+def _moment(time: datetime) -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ")

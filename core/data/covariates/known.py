@@ -1,0 +1,123 @@
+"""What is known in advance of every entity and day, and how each file came into it."""
+
+import hashlib
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike, NDArray
+
+from core.data.quality.findings import Finding
+from core.errors import DataError
+from core.messages import N_
+
+
+@dataclass(frozen=True)
+class Join:
+    """How one table was joined.
+
+    places_unused   places of the table that no entity lies in
+    start, end      first and last day of the table, as ISO dates
+    days            how many days the data have, and `days_covered` of how many of them the table says something
+    """
+
+    file: str
+    kind: str
+    columns: tuple[str, ...]
+    entities_matched: int
+    entities_unmatched: tuple[str, ...]
+    places_unused: tuple[str, ...]
+    start: str
+    end: str
+    days: int
+    days_covered: int
+
+    @property
+    def coverage(self) -> float:
+        """Share of the data's days, 0 to 1."""
+        return self.days_covered / self.days if self.days else 0.0
+
+
+@dataclass(frozen=True)
+class Drivers:
+    """Columns known in advance: one row per entity and day, every entity with every day.
+
+    frame   float64, index (entity, day), unique and sorted; NaN where nothing is known
+    joins   a report per table, in the order in which they counted
+    notes   what joining found: columns that several tables have
+    """
+
+    frame: pd.DataFrame
+    joins: tuple[Join, ...] = ()
+    notes: tuple[Finding, ...] = ()
+
+    @classmethod
+    def of_rows(cls, rows: pd.DataFrame, day_start: int = 0) -> "Drivers":
+        """From one row per entity and moment (index entity, time): the mean of each day, every entity with
+        every day.
+        """
+        time = pd.DatetimeIndex(rows.index.get_level_values("time")) - pd.Timedelta(hours=day_start)
+        daily = rows.groupby([rows.index.get_level_values("entity"), time.normalize()]).mean()
+        days = pd.date_range(time.min().normalize(), time.max().normalize(), freq="D")
+        entities = sorted(set(rows.index.get_level_values("entity")))
+        return cls(daily.reindex(pd.MultiIndex.from_product([entities, days], names=["entity", "day"])).astype(float))
+
+    @property
+    def columns(self) -> list[str]:
+        return list(self.frame.columns)
+
+    @cached_property
+    def entities(self) -> list[str]:
+        return list(self.frame.index.unique("entity"))
+
+    @cached_property
+    def days(self) -> pd.DatetimeIndex:
+        return pd.DatetimeIndex(self.frame.index.unique("day"))
+
+    @property
+    def values(self) -> NDArray[np.float64]:
+        """Shape (entities, days, columns); a view."""
+        return self.frame.to_numpy().reshape(len(self.entities), len(self.days), -1)
+
+    def array(self, entities: Sequence[str], days: pd.DatetimeIndex) -> NDArray[np.float64]:
+        """Shape (days, entities, columns), NaN where nothing is known or the entity or day is none of these."""
+        rows = pd.Index(self.entities).get_indexer(list(entities))
+        columns = self.days.get_indexer(pd.DatetimeIndex(days).normalize())
+        found: NDArray[np.float64] = self.values[rows][:, columns].transpose(1, 0, 2)
+        found[columns < 0] = np.nan
+        found[:, rows < 0] = np.nan
+        return found
+
+    def changed(self, column: str, values: "ArrayLike | Callable[[pd.Series], ArrayLike]") -> "Drivers":
+        """What if `column` were otherwise: `values` for every row, one for all, or a function of the column as it is.
+
+        A column that is not there yet begins as unknown. A Series counts by its (entity, day), rows it lacks are
+        unknown. Raises DataError where the number of values does not fit.
+        """
+        old = self.frame[column] if column in self.frame else pd.Series(np.nan, index=self.frame.index, name=column)
+        new = values(old.copy()) if callable(values) else values
+        if isinstance(new, pd.Series):
+            new = new.reindex(old.index)
+        given = np.asarray(new, dtype=float)
+        if given.ndim and given.shape != (len(old),):
+            raise DataError(
+                N_(
+                    "{count} values for the column {column!r}; accepted: one, or {accepted}, one for each "
+                    "entity and day."
+                ),
+                count=given.size,
+                column=column,
+                accepted=len(old),
+            )
+        return replace(self, frame=self.frame.assign(**{column: np.broadcast_to(given, len(old)).copy()}))
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 of entities, days, columns and values; how they were joined does not count."""
+        found = hashlib.sha256(json.dumps([self.columns, self.entities]).encode())
+        found.update(self.days.to_numpy("<M8[ns]").tobytes())
+        found.update(np.ascontiguousarray(self.frame.to_numpy(dtype="<f8")).data)
+        return found.hexdigest()

@@ -1,0 +1,92 @@
+"""The columns drivers go by, and the names files give them."""
+
+import re
+from collections.abc import Iterable
+
+from core.data.ingest.layouts.base import TIME, plain
+
+ALIASES: dict[str, tuple[str, ...]] = {
+    "temperature": (
+        "temperature",
+        "temp",
+        "tmoy",
+        "tempmoy",
+        "tempmoyenne",
+        "temperaturemoyenne",
+        "tavg",
+        "tmean",
+        "meantemperature",
+        "temperaturemean",
+        "tempdeg",
+        "t2m",
+    ),
+    "temperature_min": ("temperaturemin", "tmin", "tempmin", "tempmindeg", "temperatureminimale", "mintemperature"),
+    "temperature_max": ("temperaturemax", "tmax", "tempmax", "tempmaxdeg", "temperaturemaximale", "maxtemperature"),
+    "wind": ("wind", "windkmh", "windspeed", "vent", "vitessevent", "vitesseduvent", "ventkmh"),
+    "humidity": (
+        "humidity",
+        "humidite",
+        "wetpercent",
+        "wet",
+        "humiditypercent",
+        "humiditerelative",
+        "relativehumidity",
+    ),
+    "visibility": ("visibility", "visibilitykm", "visibilite"),
+    "cloud_cover": ("cloudcover", "cloudcoverage", "cloudcoveragepercent", "cloudcoverpercent", "nebulosite"),
+    "day_length": ("daylength", "daydurationhour", "dayduration", "daydurationseconds", "dureedujour"),
+    "strike": ("strike", "movementsocial", "mouvementsocial", "greve"),
+    "strike_rate": ("strikerate", "tauxgrevistes", "tauxdegrevistes"),
+    "holiday": ("holiday", "publicholiday", "isholiday", "ferie", "jourferie", "estferie"),
+    "school_break": ("schoolbreak", "schoolholiday", "vacances", "vacancesscolaires"),
+}
+"""Canonical column → plain names in files, in the order in which columns are shown."""
+
+KIND_OF = {"strike": "strikes", "strike_rate": "strikes", "holiday": "holidays", "school_break": "school_breaks"}
+"""The kind of table that a column makes; every other canonical column is weather."""
+
+FLAGS = ("strike", "holiday", "school_break")
+LARGEST = (*FLAGS, "strike_rate")
+"""Columns of which, where a day has several values, the largest one counts; of the others it is their mean."""
+
+START = ("datededebut", "datedebut", "debut", "start", "startdate")
+END = ("datedefin", "datefin", "fin", "end", "enddate")
+STRIKE_WORDS = (
+    "motif",
+    "tauxgrevistes",
+    "tauxdegrevistes",
+    "nombregrevistes",
+    "organisationssyndicales",
+    "strikereason",
+)
+HOLIDAY_NAME = ("nomjourferie", "holidayname", "nomferie")
+REGION = ("region", "regname", "nomregion", "libelleregion", "regionname")
+REGION_CODE = ("codeinseeregion", "coderegion", "regioncode", "inseeregion")
+ZONE = ("zone", "zones", "schoolzone", "zonescolaire")
+KEYS = (*TIME, *START, *END, *REGION, *REGION_CODE, *ZONE)
+
+BRACKETS = re.compile(r"[(\[].*?[)\]]")
+CANONICAL = {alias: column for column, aliases in ALIASES.items() for alias in aliases}
+BREAK_ZONE = re.compile(r"(?:vacances|schoolbreak|schoolholiday)?zone([abc])")
+
+
+def canonical_column(name: str) -> str | None:
+    """The driver a column holds, by its name with or without a unit in brackets; None where it is none."""
+    return CANONICAL.get(plain(BRACKETS.sub("", name))) or CANONICAL.get(plain(name))
+
+
+def break_zone(name: str) -> str | None:
+    """The school zone whose breaks a column tells, "vacances_zone_a" → "A"."""
+    match = BREAK_ZONE.fullmatch(plain(name))
+    return match[1].upper() if match else None
+
+
+def first_named(columns: list[str], accepted: tuple[str, ...]) -> str | None:
+    """The column with the first of the `accepted` plain names."""
+    by_name = {plain(BRACKETS.sub("", column)): column for column in reversed(columns)}
+    return next((by_name[name] for name in accepted if name in by_name), None)
+
+
+def listed(columns: Iterable[object]) -> str:
+    """The first names, for a message."""
+    return ", ".join(str(column)[:40] for column in list(columns)[:15])

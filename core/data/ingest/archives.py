@@ -1,0 +1,93 @@
+"""Archives within limits: how much may come out of them, and what is said of damaged ones."""
+
+import gzip
+import lzma
+import re
+import shutil
+import struct
+import zipfile
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+from core.errors import UnreadableFileError
+from core.messages import N_
+
+MAX_UNPACKED_BYTES = 4 * 2**30
+MAX_RATIO = 200  # measured: real hourly CSV files shrink 3 to 10 times, a bomb 1,000 times
+MAX_MEMBERS = 1000
+MAX_SMALL_MEMBERS = 100_000  # a long series is kept as tens of thousands of windows, a city as thousands of tiles
+SMALL = re.compile(r"(\.seq|_[DU]L(_Tile_\w+)?\.txt|\.geojson|/)$|__MACOSX|\.DS_Store")
+CHUNK = 2**20
+DAMAGED = (  # what zipfile and gzip raise, depending on the byte that is wrong
+    zlib.error,
+    lzma.LZMAError,
+    struct.error,
+    zipfile.BadZipFile,
+    EOFError,
+    NotImplementedError,
+    OSError,
+    RuntimeError,
+    ValueError,
+)
+
+
+@dataclass
+class Budget:
+    """How many bytes the archives in one file may still unpack to."""
+
+    left: int
+
+    @classmethod
+    def of(cls, path: Path) -> "Budget":
+        return cls(min(MAX_UNPACKED_BYTES, max(path.stat().st_size * MAX_RATIO, 10 * CHUNK)))
+
+
+@contextmanager
+def damage_named(name: str) -> Iterator[None]:
+    try:
+        yield
+    except DAMAGED as error:
+        raise UnreadableFileError(
+            N_("{file}: damaged or protected archive ({reason})."), file=name, reason=error
+        ) from error
+
+
+def members(archive: zipfile.ZipFile, name: str) -> list[zipfile.ZipInfo]:
+    found = archive.infolist()
+    small = all(SMALL.search(member.filename) for member in found)
+    accepted = MAX_SMALL_MEMBERS if small else MAX_MEMBERS
+    if len(found) > accepted:
+        raise UnreadableFileError(
+            N_("{file}: {count} files in one archive; at most {accepted} are read."),
+            file=name,
+            count=len(found),
+            accepted=accepted,
+        )
+    return found
+
+
+def copy(source: IO[bytes] | gzip.GzipFile, target: Path | None, name: str, budget: Budget) -> None:
+    """Unpack, counting what really comes out: the sizes an archive declares may lie. Without a target it only
+    counts.
+    """
+    limit = budget.left
+    with target.open("wb") if target else nullcontext() as out:
+        while chunk := source.read(CHUNK):
+            budget.left -= len(chunk)
+            if budget.left < 0 or (target and len(chunk) > shutil.disk_usage(target.parent).free):
+                raise too_large(name, limit)
+            if out:
+                out.write(chunk)
+
+
+def too_large(name: str, limit: int) -> UnreadableFileError:
+    return UnreadableFileError(
+        N_("{file}: the archive unpacks to more than {limit} MB, {ratio} times its size; refused."),
+        file=name,
+        limit=limit // 10**6,
+        ratio=MAX_RATIO,
+    )

@@ -1,0 +1,133 @@
+"""What untrusted files are: by their bytes, never by what the name says."""
+
+import codecs
+import pickletools
+import re
+import struct
+import zipfile
+from pathlib import Path
+from typing import Literal
+
+from core.data.ingest.archives import CHUNK, Budget, copy, damage_named, members, too_large
+from core.errors import UnreadableFileError
+from core.messages import N_
+
+Kind = Literal["text", "json", "parquet", "xlsx", "npz", "seq", "netmob", "gzip", "zip"]
+
+ACCEPTED = "CSV, TSV, XLSX, Parquet, JSON, NPZ, SEQ, NetMob23 TXT (.gz, .zip)"
+HEAD_BYTES = 65_536
+PICKLE_OPCODES = 10_000  # read before a file without an end in sight is judged by its last byte
+UNPRINTED = bytes(byte for byte in range(32) if byte not in b"\0\t\n\r\f\x1b")  # text has none of these
+QUARTER_HOURS = re.compile(r"\d{1,9}(?: +(?:[-+.\deE]+|nan)){48,}\s*", re.IGNORECASE)
+TILE_FILE = re.compile(r"(?P<service>.+)_(?P<direction>DL|UL)_Tile_(?P<tile>[^_]+)\.txt")
+CITY_FILE = re.compile(r"(?P<city>[^_]+)_(?P<service>.+)_(?P<day>\d{8})_(?P<direction>DL|UL)\.txt")
+
+
+def kind_of(path: Path, name: str) -> Kind:
+    """What the first bytes say the file is.
+
+    Raises UnreadableFileError for an empty file, a pickle, and every binary that is not accepted.
+    """
+    if path.is_dir():
+        raise UnreadableFileError(N_("{file}: a folder, not a file."), file=name)
+    if not path.is_file():
+        raise UnreadableFileError(N_("{file}: no such file."), file=name)
+    with path.open("rb") as source:
+        head = source.read(HEAD_BYTES)
+    if head.startswith(b"\x1f\x8b"):
+        return "gzip"
+    if head.startswith(b"PK"):
+        return _packed(path, name)
+    if head.startswith(b"PAR1"):
+        return "parquet"
+    text = _first_text(head)
+    if not text.strip("\ufeff\0 \t\r\n"):
+        raise UnreadableFileError(N_("{file}: the file is empty."), file=name)
+    _refuse_others(path, name, head, text)
+    if _is_netmob(text, name):
+        return "netmob"
+    return "json" if text[:1] in ("[", "{") else "text"
+
+
+def _first_text(head: bytes) -> str:
+    """The first bytes as text; only ASCII in it is to be relied upon."""
+    encoding = "utf-16" if head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) else "utf-8"
+    return head.decode(encoding, errors="replace").lstrip("\ufeff \t\r\n")
+
+
+def _refuse_others(path: Path, name: str, head: bytes, text: str) -> None:
+    """Raises UnreadableFileError for everything that is neither a table of text nor JSON."""
+    if _is_pickle(path, head):
+        raise UnreadableFileError(
+            N_("{file}: a Python pickle; it could run code and is never opened. Accepted: {accepted}."),
+            file=name,
+            accepted=ACCEPTED,
+        )
+    if _is_binary(head):
+        raise UnreadableFileError(
+            N_("{file}: not a table of text (first bytes {value}). Accepted: {accepted}."),
+            file=name,
+            value=head[:4].hex(" "),
+            accepted=ACCEPTED,
+        )
+    if text.startswith("<"):
+        page = "HTML" if "<html" in text[:2000].lower() or "<!doctype html" in text[:2000].lower() else "XML"
+        raise UnreadableFileError(
+            N_("{file}: {value}, a web page or document, not a table. Accepted: {accepted}."),
+            file=name,
+            value=page,
+            accepted=ACCEPTED,
+        )
+
+
+def _is_pickle(path: Path, head: bytes) -> bool:
+    """Does the whole file parse as pickle opcodes? Nothing is executed: they are only listed."""
+    if head[:1] == b"\x80" and b"\x02" <= head[1:2] <= b"\x05":
+        return True
+    with path.open("rb") as source:
+        try:
+            for number, (opcode, _, _) in enumerate(pickletools.genops(source)):
+                if opcode.name == "STOP":
+                    return number > 1 and not source.read(CHUNK).strip()  # "0.5" begins with two opcodes, too
+                if number == PICKLE_OPCODES:
+                    source.seek(-1, 2)
+                    return source.read() == b"."
+        except (ValueError, struct.error, IndexError, OverflowError):
+            return False
+    return False
+
+
+def _packed(path: Path, name: str) -> Kind:
+    """What a file is that begins as a zip archive does: those that a library opens without limits are counted here."""
+    with damage_named(name), zipfile.ZipFile(path) as archive:
+        inside = [member.filename for member in members(archive, name)]
+        budget = Budget.of(path)
+        if "[Content_Types].xml" in inside:
+            for member in inside:
+                with archive.open(member) as source:
+                    copy(source, None, name, budget)
+            return "xlsx"
+        if inside and all(member.endswith(".npy") for member in inside):
+            kind: Kind = "npz"
+        elif any(re.fullmatch(r"[^/]+/data\.pkl", member) for member in inside):
+            kind = "seq"
+        else:
+            return "zip"
+        if (
+            sum(member.file_size for member in archive.infolist()) > budget.left
+        ):  # neither is read beyond what it declares
+            raise too_large(name, budget.left)
+        return kind
+
+
+def _is_netmob(text: str, name: str) -> bool:
+    """Numbers between blanks and no header: a tile or day, then the quarter-hours of one day."""
+    line = text.partition("\n")[0][:8000]
+    named = CITY_FILE.fullmatch(name) or TILE_FILE.fullmatch(name)
+    return bool(QUARTER_HOURS.fullmatch(line) or (named and re.match(r"\d+(?: |$)", line)))
+
+
+def _is_binary(head: bytes) -> bool:
+    if head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) and not head.startswith(codecs.BOM_UTF32_LE):
+        return False
+    return len(head) - len(head.translate(None, UNPRINTED)) > len(head) // 100

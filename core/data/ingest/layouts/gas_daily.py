@@ -1,0 +1,94 @@
+"""French regional gas: one row per gas day, operator and region, 24 hours in MWh (ODRÉ open data, French or
+English).
+"""
+
+import numpy as np
+import pandas as pd
+
+from core.data.dataset import Dataset, when
+from core.data.ingest.layouts.base import LABEL, Role, Roles, having, plain
+from core.data.ingest.layouts.daily_profile import DailyProfile
+from core.data.ingest.readers import Table
+from core.data.quality.findings import Finding
+from core.messages import N_, Text
+
+
+class GasDaily(DailyProfile):
+    """Daily profiles whose entity is operator × region; the gas day runs from 06:00 to 06:00."""
+
+    name = "gas_daily"
+    label = N_("Regional gas, daily")
+    summary = N_("One row per gas day, operator and region, 24 hours in MWh, with strikes where the file has them.")
+    order = 10
+
+    day_start = 6
+    default_unit = "MWh"
+    aliases: dict[Role, tuple[str, ...]] = {
+        "time": ("date", "day", "gasday", "jour", "dateheure"),
+        "entity": ("operateur", "operator", "region", "regname"),
+        "total": (
+            "consommationjournaliere",
+            "consojournalieremwhpcs0degc",
+            "consommationjournalieremwhpcs0c",
+            "dailyconsumption",
+            "dailyconsumptionmwh",
+            "dailyconsumptionmwhpcs0c",
+            "dailytotal",
+            "total",
+        ),
+        "driver": ("movementsocial", "mouvementsocial", "strike", "greve"),
+        "context": (
+            "statut",
+            "status",
+            "motif",
+            "reason",
+            "strikereason",
+            "secteurdactivite",
+            "sector",
+            "coderegion",
+            "regioncode",
+            "codeinseeregion",
+        ),
+        "label": LABEL,
+    }
+
+    renamed = {
+        "movementsocial": "strike",
+        "mouvementsocial": "strike",
+        "greve": "strike",
+        "strike": "strike",
+        "motif": "reason",
+        "strikereason": "reason",
+        "reason": "reason",
+        "statut": "status",
+        "status": "status",
+        "secteurdactivite": "sector",
+        "sector": "sector",
+        "coderegion": "region_code",
+        "regioncode": "region_code",
+        "codeinseeregion": "region_code",
+    }
+
+    def roles(self, table: pd.DataFrame) -> Roles | None:
+        roles = super().roles(table)
+        if roles is None:
+            return None
+        names = {plain(column) for column in having(roles, "entity")}
+        return roles if names & {"operateur", "operator"} and names & {"region", "regname"} else None
+
+    def build(self, table: Table, roles: Roles, unit: str) -> Dataset:
+        dataset = super().build(table, roles, unit)
+        rows, columns = np.nonzero(dataset.values < 0)
+        if not len(rows):
+            return dataset
+        where = tuple(
+            {
+                "entity": dataset.entity[row],
+                "time": when(dataset.time[row]),
+                "column": dataset.columns[column],
+                "value": float(dataset.values[row, column]),
+            }
+            for row, column in zip(rows[: Finding.PLACES], columns, strict=False)
+        )
+        text = Text(N_("{file}: {count} hours have a negative consumption."), {"file": table.name, "count": len(rows)})
+        return dataset.replace(notes=(*dataset.notes, Finding("negative_values", len(rows), text, where)))

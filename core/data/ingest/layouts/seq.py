@@ -1,0 +1,50 @@
+"""Series put together from windows (.seq): a moment or its number, KPIs without names, labels."""
+
+import re
+
+import numpy as np
+import pandas as pd
+
+from core.data.dataset import Dataset, keyed
+from core.data.ingest.layouts.base import Layout, Role, Roles, assembled, having, require
+from core.data.ingest.layouts.tidy_series import usual_step
+from core.data.ingest.readers import Table
+from core.messages import N_
+
+
+class SeqWindows(Layout):
+    """Columns ts, column_1 … column_n; `ts` is a date, or counts the rows."""
+
+    name = "seq"
+    label = N_("Windows of a series (.seq)")
+    summary = N_(
+        "One file per window, as torch saves them: value (T, 1, n, 1), label and ts; many windows make one series."
+    )
+    order = 15
+
+    fixed: dict[str, Role] = {"ts": "time", "entity": "entity", "label": "label"}
+
+    def roles(self, table: pd.DataFrame) -> Roles | None:
+        if list(table.columns[:1]) != ["ts"]:
+            return None
+        roles: dict[str, Role] = {column: self.fixed.get(column, "measure") for column in table.columns}
+        measures = having(roles, "measure")
+        return roles if measures and all(re.fullmatch(r"column_\d+", column) for column in measures) else None
+
+    def build(self, table: Table, roles: Roles, unit: str) -> Dataset:
+        require(table, roles, self, "time", "measure")
+        counted = None
+        [ts] = having(roles, "time")[:1]
+        if pd.api.types.is_numeric_dtype(table.frame[ts]):
+            counted = table.frame.pop(ts)
+            roles = {column: role for column, role in roles.items() if column != ts}
+        measures = {column: column for column in having(roles, "measure")}
+        dataset = assembled(table, roles, self, measures, entity=table.name.replace(".seq", "")).replace(unit=unit)
+        return dataset.replace(step=usual_step(dataset)) if counted is None else _renumbered(dataset, counted)
+
+
+def _renumbered(dataset: Dataset, numbers: pd.Series) -> Dataset:
+    """The dataset with the numbers of the file in place of those counted here."""
+    index = keyed(dataset.frame.index.get_level_values("entity"), pd.Index(numbers.to_numpy(dtype=np.int64)))
+    labels = None if dataset.labels is None else dataset.labels.set_axis(index)
+    return dataset.replace(frame=dataset.frame.set_axis(index, axis=0), labels=labels)

@@ -1,0 +1,73 @@
+"""One row per moment: a timestamp, one or more numbers, an entity if there are several series."""
+
+import pandas as pd
+
+from core.data.dataset import Dataset
+from core.data.ingest.dates import looks_like_dates
+from core.data.ingest.layouts.base import (
+    ENTITY,
+    LABEL,
+    TIME,
+    Layout,
+    Role,
+    Roles,
+    assembled,
+    having,
+    plain,
+    require,
+    unit_in,
+)
+from core.data.ingest.readers import Table
+from core.messages import N_
+
+
+class TidySeries(Layout):
+    """A column of dates and columns of numbers; columns of words name the series."""
+
+    name = "tidy_series"
+    label = N_("Series with timestamps")
+    summary = N_("One row per moment: a timestamp, one or more values, a name if there are several series.")
+    order = 30
+
+    def roles(self, table: pd.DataFrame) -> Roles | None:
+        named = [column for column in table.columns if plain(column) in TIME]
+        dates = [column for column in (*named, *table.columns) if looks_like_dates(table[column])]
+        if not dates:
+            return None
+        roles: dict[str, Role] = {column: self._role(table[column], column) for column in table.columns}
+        roles[dates[0]] = "time"
+        return roles if "measure" in roles.values() else None
+
+    def _role(self, cells: pd.Series, column: str) -> Role:
+        if plain(column) in LABEL:
+            return "label"
+        if plain(column) in ENTITY:
+            return "entity"
+        if pd.api.types.is_bool_dtype(cells):
+            return "driver"
+        if pd.api.types.is_numeric_dtype(cells) or _mostly_numbers(cells):
+            return "measure"
+        return "context" if looks_like_dates(cells) or cells.nunique() > 0.5 * len(cells) else "entity"
+
+    def build(self, table: Table, roles: Roles, unit: str) -> Dataset:
+        require(table, roles, self, "time", "measure")
+        measures = having(roles, "measure")
+        dataset = assembled(table, roles, self, {column: column for column in measures})
+        found = {unit_in(column) for column in measures}
+        return dataset.replace(unit=unit or (found.pop() if len(found) == 1 else ""), step=usual_step(dataset))
+
+
+def _mostly_numbers(cells: pd.Series) -> bool:
+    """Text that would be numbers but for a few cells."""
+    from core.data.ingest.cells import numbers
+
+    values, bad = numbers(cells.dropna().iloc[:500])
+    return len(values) > 0 and len(bad) < 0.5 * len(values)
+
+
+def usual_step(dataset: Dataset) -> pd.Timedelta | None:
+    """The most frequent time between neighbouring rows of an entity."""
+    order = pd.DataFrame({"entity": dataset.entity_codes, "time": dataset.time}).sort_values(["entity", "time"])
+    steps = order["time"].diff()[order["entity"].diff() == 0]
+    usual = steps[steps > pd.Timedelta(0)].mode()
+    return None if usual.empty else pd.Timedelta(usual.iloc[0])

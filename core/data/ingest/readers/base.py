@@ -1,0 +1,89 @@
+"""What every reader gives: a table, nothing interpreted yet; and what every table must have: a name for each column."""
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import pandas as pd
+
+from core.data.ingest.cells import NUMBER
+from core.data.quality.findings import Finding
+from core.errors import UnreadableFileError
+from core.messages import N_, Text
+
+Progress = Callable[[float], None]
+
+MAX_COLUMNS = 5000
+MAX_CELLS = 400_000_000
+MAX_PREAMBLE = 50
+DATE_LIKE = re.compile(r"\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}")
+
+
+def no_progress(share: float) -> None:
+    """For callers who do not watch."""
+
+
+@dataclass
+class Table:
+    """A file as read: its name, its columns (text as categories, numbers as float64) and what reading it found."""
+
+    name: str
+    frame: pd.DataFrame
+    notes: list[Finding] = field(default_factory=list)
+    decimal: str = ""
+
+    def note(self, kind: str, count: int, template: str, **values: object) -> None:
+        self.notes.append(Finding(kind, count, Text(template, {"file": self.name, "count": count, **values})))
+
+
+def check_columns(names: list[str], file: str) -> None:
+    if len(names) > MAX_COLUMNS:
+        raise UnreadableFileError(
+            N_("{file}: {count} columns; at most {accepted} are read."),
+            file=file,
+            count=len(names),
+            accepted=MAX_COLUMNS,
+        )
+    repeated = pd.Index(names)[pd.Index(names).duplicated()].difference([""])
+    if len(repeated):
+        raise UnreadableFileError(
+            N_("{file}: the column {column!r} appears more than once; every column needs a name of its own."),
+            file=file,
+            column=repeated[0],
+        )
+
+
+def headed(rows: list[list[str]], file: str) -> tuple[list[str], list[list[str]]]:
+    """The names of the columns, and the rows below them; numbered names where the first row is already data."""
+    if not rows:
+        raise UnreadableFileError(N_("{file}: the file is empty."), file=file)
+    header = is_header(rows[0])
+    if header and len(rows) == 1:
+        raise UnreadableFileError(N_("{file}: a header and no rows."), file=file)
+    names = rows[0] if header else [f"column_{number}" for number in range(1, len(rows[0]) + 1)]
+    names = [name.strip().lstrip("\ufeff") for name in names]
+    names[0] = re.sub(r"^#\s*", "", names[0])
+    check_columns(names, file)
+    return [name or f"Unnamed {number}" for number, name in enumerate(names)], rows[header:]
+
+
+def is_preamble(line: str, cells: int, filled: int, usual: int) -> bool:
+    """Is this a line above the header? `cells` and `filled` count its cells, `usual` those of most rows."""
+    if re.fullmatch(r"sep=.", line.strip()):
+        return True
+    if line.startswith("#"):
+        return usual == 1 or cells != usual
+    return (cells < usual and cells <= max(1, usual // 2)) or (filled == 1 and usual > 2)
+
+
+def is_header(row: list[str]) -> bool:
+    """A header has a word in it; a first row of numbers and dates is already data."""
+    cells = [cell.strip().lstrip("\ufeff") for cell in row if cell.strip()]
+    data = [any(form.fullmatch(cell) for form in NUMBER.values()) or DATE_LIKE.match(cell) for cell in cells]
+    return not all(data) and not (DATE_LIKE.match(cells[0]) if cells else False)
+
+
+def note_ambiguous_mark(table: Table, mark: str) -> None:
+    before_decimals = N_("{file}: the commas could stand between thousands or before decimals; read as decimals.")
+    between_thousands = N_("{file}: the commas could stand between thousands or before decimals; read as thousands.")
+    table.note("ambiguous_numbers", 1, before_decimals if mark == "," else between_thousands)

@@ -1,0 +1,56 @@
+"""JSON: a list of records, an object holding one such list, or one record per line."""
+
+import json
+from typing import Any
+
+import pandas as pd
+
+from core.data.ingest.files import Source, writing_of
+from core.data.ingest.readers.base import Progress, Table, check_columns
+from core.errors import UnreadableFileError
+from core.messages import N_
+
+
+def read_json(source: Source, progress: Progress) -> Table:
+    """A list of records, an object holding one such list, or one record per line."""
+    text = source.path.read_text(encoding=writing_of(source).encoding)
+    try:
+        records = _records(text, source.name)
+    except RecursionError as error:
+        raise UnreadableFileError(N_("{file}: JSON nested too deep."), file=source.name) from error
+    if isinstance(records, dict):
+        lists = [value for value in records.values() if isinstance(value, list)]
+        records = lists[0] if len(lists) == 1 else [records]
+    flat = isinstance(records, list) and all(isinstance(record, dict) for record in records)
+    if not flat or any(isinstance(value, dict | list) for record in records for value in record.values()):
+        raise UnreadableFileError(
+            N_("{file}: JSON is read as a list of flat records, [{{…}}, {{…}}]; this one is something else."),
+            file=source.name,
+        )
+    return Table(source.name, pd.DataFrame.from_records(records))
+
+
+def _records(text: str, file: str) -> Any:
+    """What the text says: one document, or a list of one document per line."""
+
+    def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        record = dict(pairs)
+        if len(record) < len(pairs):
+            check_columns([name for name, _ in pairs], file)
+        return record
+
+    try:
+        return json.loads(text, object_pairs_hook=unique)
+    except ValueError as error:
+        line, reason = getattr(error, "lineno", 1), getattr(error, "msg", str(error))
+    records = []
+    for number, written in enumerate(text.split("\n"), start=1):
+        try:
+            if written.strip():
+                records.append(json.loads(written, object_pairs_hook=unique))
+        except ValueError as error:
+            line, reason = (number, getattr(error, "msg", str(error))) if records else (line, reason)
+            raise UnreadableFileError(
+                N_("{file}, line {line}: not valid JSON ({reason})."), file=file, line=line, reason=reason
+            ) from error
+    return records

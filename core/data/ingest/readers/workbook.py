@@ -1,0 +1,82 @@
+"""Excel workbooks: the first sheet that holds anything, read cell by cell within limits."""
+
+import warnings
+from contextlib import closing
+from typing import Any
+
+import openpyxl
+import pandas as pd
+
+from core.data.ingest.files import Source
+from core.data.ingest.readers.base import (
+    MAX_COLUMNS,
+    MAX_PREAMBLE,
+    Progress,
+    Table,
+    check_columns,
+    headed,
+    is_header,
+    is_preamble,
+)
+from core.errors import UnreadableFileError
+from core.messages import N_
+
+MAX_WORKBOOK_CELLS = 30_000_000  # a sheet is read cell by cell; it holds a million rows at most
+
+
+def read_xlsx(source: Source, progress: Progress) -> Table:
+    """The first sheet that holds anything."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # styles and validations that openpyxl does not know
+            rows = _first_filled_sheet(source)
+    except UnreadableFileError:
+        raise
+    except Exception as error:  # openpyxl raises whatever the broken part of the file makes it raise
+        raise UnreadableFileError(N_("{file}: damaged workbook ({reason})."), file=source.name, reason=error) from error
+    if not rows:
+        raise UnreadableFileError(N_("{file}: a header and no rows."), file=source.name)
+    width = max(map(len, rows))
+    written = [["" if cell is None else str(cell) for cell in row] for row in rows[:MAX_PREAMBLE]]
+    told = 0
+    for row in written:
+        filled = sum(map(bool, row))
+        if not is_preamble("", len(row), filled, width) or told == len(rows) - 1:
+            break
+        told += 1
+    names, _ = headed([[*each, *[""] * (width - len(each))] for each in written[told:]], source.name)
+    body = rows[told + is_header(written[told]) :]
+    table = Table(source.name, pd.DataFrame([[*row, *[None] * (width - len(row))] for row in body], columns=names))
+    if told:
+        table.note("skipped_lines", told, N_("{file}: {count} lines above the header were skipped."))
+    return table
+
+
+def _first_filled_sheet(source: Source) -> list[tuple[Any, ...]]:
+    """The rows of the sheet that hold a cell, each up to its last one; the size a sheet declares is not believed."""
+    with (
+        source.path.open("rb") as stream,
+        closing(openpyxl.load_workbook(stream, read_only=True, data_only=True)) as book,
+    ):
+        sheets = (_filled_rows(sheet, source.name) for sheet in book.worksheets)
+        return next(filter(None, sheets), [])
+
+
+def _filled_rows(sheet: Any, file: str) -> list[tuple[Any, ...]]:
+    sheet.reset_dimensions()
+    rows, cells = [], 0
+    for padded in sheet.iter_rows(values_only=True):
+        row = padded[: max((number for number, cell in enumerate(padded, start=1) if cell is not None), default=0)]
+        cells += len(row)
+        if len(row) > MAX_COLUMNS:
+            check_columns([str(number) for number in range(len(row))], file)
+        if cells > MAX_WORKBOOK_CELLS:
+            raise UnreadableFileError(
+                N_("{file}: {count} cells; at most {accepted} are read."),
+                file=file,
+                count=cells,
+                accepted=MAX_WORKBOOK_CELLS,
+            )
+        if row:
+            rows.append(row)
+    return rows

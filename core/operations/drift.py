@@ -1,0 +1,182 @@
+"""Do new data still look like those a model was fitted on? Every column of every entity, the most changed first."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from core.actor import Actor
+from core.data.dataset import Dataset
+from core.errors import DataError, NotFoundError
+from core.evaluation import drift
+from core.messages import N_
+from core.runs.stored_runs import load_run
+from core.runs.tracked_run import recorded
+from core.tasks.selection import Selection
+from core.tasks.sequences.config import learnt
+from core.workspace import Workspace
+
+Floats = NDArray[np.float64]
+
+ALL = ""
+"""In the place of an entity: the rows of all of them together."""
+MOST_PAIRS = 5000
+MOST_ROWS = 50_000
+
+
+@dataclass(frozen=True)
+class Drift:
+    """Training data beside new data.
+
+    table      per entity and column: psi, by_chance (what the index reaches without drift), level, ks, p, q (p
+               adjusted for
+               the number of tests), rows, medians and shares of missing values then and now; the highest psi first
+    reference  the rows that the model learnt from, and `current` the new ones, both of the entities they share
+    new, gone  entities that only the new data, or only the training data, have
+    together   True where entities are too many, or shared by none, and were compared all together
+    """
+
+    table: pd.DataFrame
+    reference: Dataset
+    current: Dataset
+    new: tuple[str, ...]
+    gone: tuple[str, ...]
+    together: bool
+
+    def values(self, row: int) -> tuple[Floats, Floats]:
+        """Then and now: the values of one row of the table."""
+        found = self.table.loc[row]
+        return tuple(_values(part, found["entity"], found["column"]) for part in (self.reference, self.current))  # type: ignore[return-value]
+
+
+def compare(run_id: str, dataset: Dataset, *, workspace: Workspace, actor: Actor) -> Drift:
+    """`dataset` against the rows that the model of a run learnt from; one event.
+
+    Raises NotFoundError where the run or its data are not stored here, DataError where the columns differ.
+    """
+    with recorded(
+        "drift_check", actor, workspace, run=run_id, dataset=dataset.digest, file_names=list(dataset.files)
+    ) as inputs:
+        found = compared(training_data(run_id, workspace), dataset)
+        inputs["levels"] = found.table["level"].value_counts().to_dict()
+    return found
+
+
+def training_data(run_id: str, workspace: Workspace) -> Dataset:
+    """The rows that the model of a run learnt from; of a run that applied a model, those of that model's own run.
+
+    Raises NotFoundError where they are not, or no longer, stored here.
+    """
+    past = load_run(run_id, workspace)
+    fitted_by = past.record.params.get("model_run")
+    if fitted_by and fitted_by != run_id:
+        return training_data(fitted_by, workspace)
+    digest = past.record.tags.get("dataset.digest", "")
+    try:
+        dataset = workspace.datasets.load(digest)
+    except NotFoundError as error:
+        raise NotFoundError(
+            N_(
+                "The data that the run {run} learnt from ({files}) are not stored here any more; load the "
+                "same files again."
+            ),
+            run=run_id[:12],
+            files=past.record.tags.get("dataset.files", "?"),
+        ) from error
+    part = Selection.from_json(_asked(past.files / "result")).of(dataset)
+    until = past.record.params.get("until")
+    return part.rows(learnt(part, until)) if until else part
+
+
+def compared(reference: Dataset, current: Dataset) -> Drift:
+    """Every column of every entity that both have; all rows together where the entities are others or too many.
+
+    Raises DataError where the columns or units differ.
+    """
+    _check_alike(reference, current)
+    shared = sorted(set(reference.entities) & set(current.entities))
+    new, gone = (
+        tuple(sorted(set(one.entities) - set(other.entities)))
+        for one, other in ((current, reference), (reference, current))
+    )
+    together = not shared or len(shared) * len(reference.columns) > MOST_PAIRS
+    if shared:
+        reference, current = reference.select(shared), current.select(shared)
+    table = pd.DataFrame(
+        [
+            _row(reference, current, entity, column)
+            for entity in ([ALL] if together else shared)
+            for column in reference.columns
+        ]
+    )
+    table["p"] = drift.ks_p_values(table["ks"].to_numpy(), table["known_then"], table["known_now"])
+    table["q"] = drift.adjusted(table["p"].to_numpy())
+    table = table.drop(columns=["known_then", "known_now"]).sort_values(
+        "psi", ascending=False, kind="stable", ignore_index=True
+    )
+    return Drift(table, reference, current, new, gone, together)
+
+
+def _check_alike(reference: Dataset, current: Dataset) -> None:
+    missing = [column for column in reference.columns if column not in set(current.columns)]
+    if missing:
+        raise DataError(
+            N_("{file} cannot be compared: the model learnt from columns that it has not ({missing})."),
+            file=", ".join(current.files),
+            missing=", ".join(missing[:5]),
+        )
+    if reference.unit != current.unit:
+        raise DataError(
+            N_("{file} cannot be compared: it is in {value}, and the model learnt from {accepted}."),
+            file=", ".join(current.files),
+            value=current.unit or "?",
+            accepted=reference.unit or "?",
+        )
+
+
+def _row(reference: Dataset, current: Dataset, entity: str, column: str) -> dict[str, Any]:
+    then, now = _values(reference, entity, column), _values(current, entity, column)
+    index, by_chance = drift.psi(then, now), drift.psi_by_chance(len(then), len(now))
+    known = [values[~np.isnan(values)] for values in (then, now)]
+    return {
+        "entity": entity,
+        "column": column,
+        "level": drift.level(index, by_chance),
+        "psi": index,
+        "by_chance": by_chance,
+        "ks": drift.ks(then, now),
+        "rows_then": len(then),
+        "rows_now": len(now),
+        "median_then": _median(known[0]),
+        "median_now": _median(known[1]),
+        "missing_then": 1 - len(known[0]) / len(then),
+        "missing_now": 1 - len(known[1]) / len(now),
+        "known_then": len(known[0]),
+        "known_now": len(known[1]),
+    }
+
+
+def _values(dataset: Dataset, entity: str, column: str) -> Floats:
+    """At most MOST_ROWS values, evenly taken: more say nothing more about their distribution."""
+    values = dataset.frame[column].to_numpy()
+    if entity != ALL:
+        values = values[dataset.entity_codes == dataset.entities.index(entity)]
+    return values[:: -(-len(values) // MOST_ROWS) or 1]
+
+
+def _median(values: Floats) -> float:
+    return float(np.median(values)) if len(values) else float("nan")
+
+
+def _asked(folder: Path) -> dict[str, Any]:
+    """The entities and the period that a kept result was made from; nothing where it says nothing."""
+    for path in sorted(folder.glob("*.json")):
+        written = json.loads(path.read_text(encoding="utf-8"))
+        question = written.get("question", written) if isinstance(written, dict) else {}
+        if {"entities", "start", "end"} <= set(question):
+            return dict(question)
+    return {}

@@ -1,0 +1,229 @@
+"""What people say: given, gathered by row, and counted."""
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+from core.actor import Actor
+from core.errors import InputError, NotFoundError
+from core.evaluation.verdicts import FALSE, TRUE, UNSURE, Precision, majority
+from core.messages import N_
+from core.runs.stored_runs import load_run
+from core.runs.tracked_run import recorded
+from core.storage.feedback import LONGEST_COMMENT, Feedback, Receipt, Verdict
+from core.workspace import Workspace
+from mlflow_utils.run_record import Record
+
+VERDICTS = {TRUE: N_("true alarm"), FALSE: N_("false alarm"), UNSURE: N_("unsure")}
+LONGEST_NAME = 200
+MOMENTS = ("time", "start", "end")
+RowKey = tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Said:
+    """What somebody says.
+
+    page     the page or analysis it is about
+    run_id   the run it is about; "" without one
+    row      which row of the run (see `row_of`)
+    rating   1 (bad) to 5 (good)
+    """
+
+    page: str
+    run_id: str = ""
+    row: dict[str, str | float] | None = None
+    verdict: Verdict | None = None
+    rating: int | None = None
+    comment: str = ""
+
+    def check(self) -> None:
+        """Raises InputError for nothing at all, and for more than is accepted."""
+        if self.verdict is None and self.rating is None and not self.comment.strip():
+            raise InputError(N_("Nothing was said: give a verdict, a rating or a comment."))
+        if len(self.comment) > LONGEST_COMMENT:
+            raise InputError(
+                N_("The comment has {count} characters; at most {accepted} are accepted."),
+                count=len(self.comment),
+                accepted=LONGEST_COMMENT,
+            )
+
+
+def give(said: Said, *, workspace: Workspace, actor: Actor) -> Receipt:
+    """Keep what was said, with the model and the data of the run it is about; the event of it holds no comment.
+
+    Raises InputError for what cannot be accepted, OSError where the disk cannot take it.
+    """
+    said.check()
+    with recorded(
+        "feedback", actor, workspace, page=said.page, run=said.run_id, verdict=said.verdict, rating=said.rating
+    ) as inputs:
+        run = _record(said.run_id, workspace)
+        tags = run.tags if run else {}
+        record = Feedback(
+            user=workspace.known_as(actor.user)[:LONGEST_NAME],
+            page=said.page,
+            run_id=said.run_id or None,
+            row=said.row,
+            verdict=said.verdict,
+            rating=said.rating,
+            comment=said.comment.strip(),
+            model=tags.get("model_name"),
+            model_version=tags.get("code.version"),
+            dataset=tags.get("dataset.digest"),
+        )
+        receipt = workspace.feedback.add(record)
+        inputs["feedback"] = receipt.id
+    return receipt
+
+
+def _record(run_id: str, workspace: Workspace) -> Record | None:
+    try:
+        return load_run(run_id, workspace).record if run_id else None
+    except NotFoundError:  # what was said is worth keeping all the same
+        return None
+
+
+# ---- by row ---------------------------------------------------------------------------------------------------------
+
+
+def row_of(row: Mapping[str, Any]) -> dict[str, str | float]:
+    """A row of a result as feedback keeps it: moments and names as text, numbers that are finite."""
+    kept: dict[str, str | float] = {}
+    for name, value in row.items():
+        if name in MOMENTS:
+            kept[name] = value.isoformat() if hasattr(value, "isoformat") else str(value)
+        elif isinstance(value, int | float) or hasattr(value, "dtype"):
+            if math.isfinite(value):
+                kept[name] = float(value)
+        else:
+            kept[name] = str(value)
+    return kept
+
+
+def row_key(row: Mapping[str, Any]) -> RowKey:
+    """What tells the rows of one run apart: scores may be read differently, these are not."""
+    return tuple(str(row.get(name, "")) for name in ("entity", "time", "end", "step"))
+
+
+def names_of(run_id: str, workspace: Workspace) -> frozenset[str]:
+    """The names that a run goes by: its key while MLflow has not got it, and MLflow's id."""
+    run = _record(run_id, workspace)
+    return frozenset({run_id, run.key, run.run_id} - {""}) if run else frozenset({run_id})
+
+
+def about(records: Iterable[Feedback], names: Iterable[str]) -> list[Feedback]:
+    """The verdicts on rows of a run, by the names that it goes by; oldest first."""
+    known = set(names)
+    return [
+        record for record in records if record.run_id in known and record.row is not None and record.verdict is not None
+    ]
+
+
+def by_row(records: Iterable[Feedback]) -> dict[RowKey, list[Feedback]]:
+    """The latest verdict of everybody, by row; `records` oldest first and of one run."""
+    latest: dict[tuple[RowKey, str], Feedback] = {}
+    for record in records:
+        if record.row is not None and record.verdict is not None:
+            latest[row_key(record.row), record.user] = record
+    found: dict[RowKey, list[Feedback]] = {}
+    for (row, _), record in latest.items():
+        found.setdefault(row, []).append(record)
+    return found
+
+
+def agreed(records: Iterable[Feedback]) -> dict[RowKey, str]:
+    """What most say of each row, one voice a person; a tie is "unsure"."""
+    return {row: majority(str(record.verdict) for record in voices) for row, voices in by_row(records).items()}
+
+
+# ---- over all runs --------------------------------------------------------------------------------------------------
+
+
+def table(records: Iterable[Feedback]) -> pd.DataFrame:
+    """One line per record, newest first; text of people in the columns user, page, entity and comment."""
+    columns = [
+        "time",
+        "user",
+        "page",
+        "model",
+        "version",
+        "run",
+        "entity",
+        "moment",
+        "score",
+        "verdict",
+        "rating",
+        "comment",
+        "dataset",
+        "id",
+    ]
+    lines = [
+        (
+            record.time,
+            record.user,
+            record.page,
+            record.model or "",
+            record.model_version or "",
+            record.run_id or "",
+            (record.row or {}).get("entity", ""),
+            (record.row or {}).get("time", ""),
+            (record.row or {}).get("score"),
+            record.verdict or "",
+            record.rating,
+            record.comment,
+            record.dataset or "",
+            record.id,
+        )
+        for record in records
+    ]
+    made = pd.DataFrame(lines, columns=columns).astype(
+        {"entity": str, "moment": str, "score": float, "rating": "Int64"}
+    )
+    made["time"] = pd.to_datetime(made["time"], utc=True)
+    return made.iloc[::-1].reset_index(drop=True)
+
+
+def precisions(records: Iterable[Feedback], *, each_run: bool = False) -> pd.DataFrame:
+    """How many judged alarms were true, by task and detector (and by run): page, model, (run,) true, false, unsure,
+    judged,
+    precision, low, high."""
+    groups: dict[tuple[str, ...], list[str]] = {}
+    for run, own in _by_run(records).items():
+        first = own[0]
+        name = (first.page, first.model or "", *((run,) if each_run else ()))
+        groups.setdefault(name, []).extend(agreed(own).values())
+    columns = [
+        "page",
+        "model",
+        *(["run"] if each_run else []),
+        "true",
+        "false",
+        "unsure",
+        "judged",
+        "precision",
+        "low",
+        "high",
+    ]
+    lines = [(*name, *_counted(verdicts)) for name, verdicts in groups.items()]
+    return (
+        pd.DataFrame(lines, columns=columns)
+        .sort_values(["judged", *columns[:2]], ascending=[False, True, True])
+        .reset_index(drop=True)
+    )
+
+
+def _by_run(records: Iterable[Feedback]) -> dict[str, list[Feedback]]:
+    found: dict[str, list[Feedback]] = {}
+    for record in records:
+        if record.run_id and record.verdict is not None and record.row is not None:
+            found.setdefault(record.run_id, []).append(record)
+    return found
+
+
+def _counted(verdicts: list[str]) -> tuple[float, ...]:
+    found = Precision(verdicts.count(TRUE), verdicts.count(FALSE))
+    return (found.true, found.false, verdicts.count(UNSURE), found.judged, found.share, *found.band)

@@ -1,0 +1,1 @@
+"""Runs: recorded, loaded, compared, described on a card, promoted."""

@@ -1,0 +1,108 @@
+"""Runs beside each other as figures: what accuracy cost, and the small picture of each."""
+
+from collections.abc import Sequence
+from itertools import pairwise
+
+import pandas as pd
+import plotly.graph_objects as go
+
+from core.figures.style import CALM, PALETTE, STRONG, Say, laid_out
+from core.runs.card_model import Picture
+
+SYMBOLS = ("circle", "square", "diamond", "triangle-up", "cross", "pentagon", "hexagon")
+DASHES = ("solid", "dash", "dot", "dashdot")
+SMALL = 260  # pixels high
+
+
+def accuracy_and_cost(points: pd.DataFrame, metric: str, say: Say = str) -> go.Figure:
+    """Accuracy against g CO₂ (logarithmic), a symbol per data set; runs that no other on the same data beats are
+    starred.
+    """
+    figure = go.Figure()
+    for number, (_, own) in enumerate(points.groupby("dataset", sort=False)):
+        front = own[own["front"]].sort_values("emissions_g")
+        colour, symbol = PALETTE[number % len(PALETTE)], SYMBOLS[number % len(SYMBOLS)]
+        name = str(own["files"].iloc[0])[:40]
+        figure.add_scatter(
+            x=front["emissions_g"],
+            y=front["accuracy"],
+            mode="lines",
+            line={"color": colour, "dash": "dot", "width": 1},
+            hoverinfo="skip",
+            showlegend=False,
+        )
+        figure.add_scatter(
+            x=own["emissions_g"],
+            y=own["accuracy"],
+            mode="markers+text",
+            textposition="top center",
+            name=_plain(name),
+            text=[_plain(each) for each in own["model"]],
+            marker={
+                "color": colour,
+                "symbol": ["star" if best else symbol for best in own["front"]],
+                "size": [14 if best else 9 for best in own["front"]],
+                "line": {"width": 1, "color": CALM},
+            },
+            hovertemplate="%{text}<br>%{y:.4g}, %{x:.3g} g CO₂<extra></extra>",
+        )
+    figure.update_xaxes(type="log", dtick="D2")
+    return laid_out(figure, say, x="g CO₂", y=metric, height=380)
+
+
+def small(picture: Picture, say: Say = str, ends: tuple[float, float] | None = None) -> go.Figure:
+    """The picture of a run's card; `ends` are those of the upright axis, so that neighbours can be compared."""
+    figure = go.Figure()
+    if picture.kind == "histogram":
+        values = next(iter(picture.series.values()), ())
+        bins = list(pairwise(float(x) for x in picture.x))
+        middles, widths = [(low + high) / 2 for low, high in bins], [high - low for low, high in bins]
+        figure.add_bar(x=middles, y=values, width=widths, marker_color=PALETTE[0], showlegend=False)
+        if picture.mark is not None:
+            figure.add_vline(picture.mark, line={"color": STRONG, "dash": "dash"})
+    elif picture.kind == "bars":
+        for values in picture.series.values():
+            figure.add_bar(
+                x=[_plain(str(name)) for name in picture.x], y=values, marker_color=PALETTE[0], showlegend=False
+            )
+        figure.update_xaxes(type="category")
+    else:
+        for number, (name, values) in enumerate(picture.series.items()):
+            figure.add_scatter(
+                x=list(picture.x),
+                y=values,
+                mode="lines+markers",
+                name=_plain(name),
+                line={"color": PALETTE[number % len(PALETTE)], "dash": DASHES[number % len(DASHES)]},
+            )
+    if ends is not None:
+        figure.update_yaxes(range=ends)
+    return laid_out(figure, say, height=SMALL)
+
+
+def common_ends(pictures: Sequence[Picture]) -> tuple[float, float] | None:
+    """An upright axis that suits all pictures where they show the same quantity; None where they do not."""
+    if len({(picture.kind, picture.title.template) for picture in pictures}) != 1:
+        return None
+    known = [
+        value for picture in pictures for values in picture.series.values() for value in values if value is not None
+    ]
+    return (0.0, 1.05 * max(known)) if known and max(known) > 0 else None
+
+
+def shares(picture: Picture) -> Picture:
+    """A histogram as shares of its rows, so that runs on few and on many rows can be compared; anything else as it
+    is.
+    """
+    if picture.kind != "histogram":
+        return picture
+    (name, values), *_ = picture.series.items()
+    total = sum(value or 0.0 for value in values) or 1.0
+    return Picture(
+        picture.kind, picture.title, picture.x, {name: tuple((value or 0.0) / total for value in values)}, picture.mark
+    )
+
+
+def _plain(text: str) -> str:
+    """Plotly takes some tags for markup."""
+    return text.replace("<", "‹").replace(">", "›")

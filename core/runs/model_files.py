@@ -1,0 +1,93 @@
+"""Models on their way into a run and back: which classes may be in one, and what MLflow calls to serve one."""
+
+import dataclasses
+import importlib
+import inspect
+import pkgutil
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+from typing import Any, TypeVar
+
+import pandas as pd
+
+from core.errors import NotFoundError, UnreadableFileError
+from core.messages import N_
+from core.runs.stored_runs import load_run
+from core.workspace import Workspace
+from mlflow_utils import model_io
+from mlflow_utils.model_io import Terms, UntrustedModelError, read_model
+
+T = TypeVar("T")
+
+HOMES = ("core.detectors", "core.clusterers", "core.forecasters")
+LIBRARIES = ("scikit-learn", "pandas", "numpy", "skops")
+OF_OTHERS = (  # skops checks that these are trees, not that their branches lead somewhere
+    "sklearn.tree._tree.Tree",
+    "sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor",
+)
+
+
+def save_model(folder: Path, model: Any, example: pd.DataFrame, *, libraries: tuple[str, ...] = ()) -> None:
+    """Write a fitted `model` below `folder`, with the signature that it has on `example`.
+
+    It needs `predict(table)` and may hold our own model classes, scikit-learn's, NumPy arrays and plain values; raises
+    mlflow_utils' UntrustedModelError for anything else. `libraries` are noted beside LIBRARIES.
+    """
+    terms = Terms(trusted_types(), __name__, (*LIBRARIES, *libraries))
+    model_io.save_model(folder, model, example, model.predict(example), terms)
+
+
+def load_model(run_id: str, kind: type[T], workspace: Workspace) -> T:
+    """The model of the class `kind` that a run kept; nothing in its file is executed.
+
+    Raises NotFoundError where there is none, UnreadableFileError for a pickle, a damaged file, another class
+    than `kind`, or a
+    file with a class that is not ours.
+    """
+    folder = load_run(run_id, workspace).files / "model"
+    if not folder.is_dir():
+        raise NotFoundError(N_("The run {run} holds no model."), run=run_id[:12])
+    try:
+        model = model_io.load_model(folder, trusted_types())
+        if not isinstance(model, kind):
+            raise UntrustedModelError(f"{type(model).__name__}, not {kind.__name__}")
+    except UntrustedModelError as error:
+        raise UnreadableFileError(
+            N_(
+                "The model of the run {run} is not loaded ({reason}); only models written by Vigie, with its "
+                "own classes, are."
+            ),
+            run=run_id[:12],
+            reason=error,
+        ) from error
+    return model
+
+
+@cache
+def trusted_types() -> tuple[str, ...]:
+    """The full names of the classes that may be in a model: our own, one by one, and a few of others."""
+    from core.data.quality.expectation import Expectation
+    from core.detectors.comparisons import COMPARISONS
+    from core.evaluation.intervals import Calibration, Errors
+
+    ours: list[type] = [Expectation, Errors, Calibration, *COMPARISONS.values()]
+    ours += [each for home in HOMES for each in _dataclasses(home)]
+    return (*sorted({f"{each.__module__}.{each.__qualname__}" for each in ours}), *OF_OTHERS)
+
+
+def _dataclasses(home: str) -> Iterator[type]:
+    """Every concrete dataclass that a module of the package `home` defines."""
+    package = importlib.import_module(home)
+    for module_info in pkgutil.walk_packages(package.__path__, f"{home}."):
+        module = importlib.import_module(module_info.name)
+        for value in vars(module).values():
+            if not isinstance(value, type) or value.__module__ != module.__name__:
+                continue
+            if dataclasses.is_dataclass(value) and not inspect.isabstract(value):
+                yield value
+
+
+def _load_pyfunc(path: str) -> Any:
+    """MLflow's name for reading the model file at `path`."""
+    return read_model(Path(path), trusted_types())

@@ -1,0 +1,238 @@
+"""A model's life after its run: registered under a name, promoted where it is better, loaded by alias."""
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TypeVar
+
+from core.actor import Actor
+from core.errors import DataError, NotFoundError, OptionError, UnreadableFileError, VigieError
+from core.messages import N_
+from core.runs.model_files import load_model
+from core.runs.stored_runs import load_run
+from core.runs.tracked_run import recorded
+from core.workspace import Workspace
+from mlflow_utils import model_io, registry
+from mlflow_utils import runs as history
+from mlflow_utils.registry import (
+    CHAMPION,
+    Comparison,
+    Decision,
+    ModelNotFoundError,
+    PromotionRejectedError,
+    RunNotDeliveredError,
+    Version,
+    Yardstick,
+)
+from mlflow_utils.run_record import Record
+from mlflow_utils.tracking import MlflowUnavailableError
+
+T = TypeVar("T")
+
+# A task that is not here has no figure that says which of two models is better: without labels, a detector that flags
+# other rows, or a clusterer that draws other groups, is another opinion and not a better one.
+YARDSTICKS = {
+    "forecast": Yardstick(
+        "wape",
+        lower_is_better=True,
+        tags=("dataset.digest",),
+        params=("backtest_from", "backtest_until", "horizon", "entities", "resolution", "weather"),
+        optional=("measure",),
+    )
+}
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+
+
+def register(run_id: str, name: str = "", *, workspace: Workspace, actor: Actor) -> Version:
+    """Make the model of a run the newest version of `name` (default: the run's task) and the challenger of its
+    champion.
+
+    A run is registered once: asked again, its version comes back. Raises OptionError for a name that is not accepted,
+    NotFoundError for a run without a model, DataError for one that waits or has not ended well, VigieError where MLflow
+    is silent.
+    """
+    with recorded("model_registration", actor, workspace, run=run_id, name=name) as inputs, _spoken(workspace):
+        _check_name(name or "model")
+        run = registry.candidate(workspace.tracking, run_id)
+        if run.status != "completed":
+            raise DataError(
+                N_("The run {run} did not complete ({status}); only a completed run is registered."),
+                run=run_id[:12],
+                status=run.status,
+            )
+        if not (load_run(run.run_id, workspace).files / registry.MODEL).is_dir():
+            raise NotFoundError(N_("The run {run} holds no model."), run=run_id[:12])
+        load_model(run.run_id, object, workspace)  # what cannot be loaded is not registered
+        name = name or run.experiment
+        _check_task(name, run.experiment, workspace)
+        version = registry.register(workspace.tracking, run, name, YARDSTICKS.get(run.experiment), actor.user)
+        inputs |= {"name": name, "version": version.number, "task": run.experiment}
+    return version
+
+
+def promote(
+    name: str, version: int | None = None, *, workspace: Workspace, actor: Actor, force: bool = False, reason: str = ""
+) -> tuple[Version, Comparison | None]:
+    """Make a version (default: the challenger) the champion of `name`, where it is not worse on the same back-test.
+
+    `force`, with a reason, overrules the comparison; both are tagged on the version. The comparison is None where there
+    was nothing to compare with. Raises DataError for a promotion that is refused, OptionError for force without
+    a reason,
+    NotFoundError for a name or version that is not there, VigieError where MLflow is silent.
+    """
+    asked = {"name": name, "version": version, "force": force, "reason": reason}
+    with recorded("model_promotion", actor, workspace, **asked) as inputs, _spoken(workspace):
+        _check_name(name)
+        if force and not reason.strip():
+            raise OptionError(N_("A forced promotion needs a reason; it is kept with the version."))
+        task, decision = _task(name, workspace), Decision(actor.user, force, reason.strip())
+        if not task:
+            raise NotFoundError(N_("No model {name} is registered."), name=name)
+        champion, comparison = registry.promote(workspace.tracking, name, version, YARDSTICKS.get(task), decision)
+        inputs["version"] = champion.number
+    return champion, comparison
+
+
+def listed(workspace: Workspace, name: str = "") -> list[Version]:
+    """The versions of `name`, or of every name, newest first within each. Raises VigieError where MLflow is silent."""
+    with _spoken(workspace):
+        if name:
+            _check_name(name)
+        names = [name] if name else registry.names(workspace.tracking)
+        return [version for each in names for version in registry.versions(workspace.tracking, each)]
+
+
+def found(name: str, alias: str = CHAMPION, *, workspace: Workspace) -> Version:
+    """The version that has the alias. Raises NotFoundError where none has, VigieError where MLflow is silent."""
+    with _spoken(workspace):
+        _check_name(name)
+        return registry.by_alias(workspace.tracking, name, alias)
+
+
+def fitted_runs(task: str, workspace: Workspace) -> list[Record]:
+    """Runs of `task` whose model can be applied, newest first; empty where MLflow does not answer."""
+    runs = history.recent(workspace.tracking, task, limit=100)
+    return [run for run in runs if run.status == "completed" and "model_run" not in run.params]
+
+
+def run_of(address: str, workspace: Workspace) -> str:
+    """The run whose model is meant: of a registered one by NAME@ALIAS, checked as `load` does, else `address` is the
+    run.
+
+    Raises as `load`.
+    """
+    name, mark, alias = address.partition("@")
+    if not mark:
+        return address
+    load(name, alias, workspace=workspace)
+    return found(name, alias, workspace=workspace).run_id
+
+
+def load(name: str, alias: str = CHAMPION, *, workspace: Workspace, kind: type[T] = object) -> T:  # type: ignore[assignment]
+    """The model of the class `kind` that has the alias.
+
+    Raises as `found` and `load_model`, and UnreadableFileError where the file is not the one that was registered.
+    """
+    version = found(name, alias, workspace=workspace)
+    if model_io.digest(load_run(version.run_id, workspace).files / registry.MODEL) != version.tags.get("model.sha256"):
+        raise UnreadableFileError(
+            N_("The model file of {name} version {version} is not the one that was registered: its SHA-256 differs."),
+            name=name,
+            version=version.number,
+        )
+    return load_model(version.run_id, kind, workspace)
+
+
+def _task(name: str, workspace: Workspace) -> str:
+    """The task that a name was first registered for; "" for a name that is free."""
+    known = registry.versions(workspace.tracking, name)
+    return known[-1].tags.get("task", "") if known else ""
+
+
+def _check_task(name: str, task: str, workspace: Workspace) -> None:
+    """One name, one task: else champion and challenger would answer different questions."""
+    taken = _task(name, workspace)
+    if taken not in ("", task):
+        raise OptionError(
+            N_("The name {name} holds models of the task {taken}; this one is of {task}. Choose another name."),
+            name=name,
+            taken=taken,
+            task=task,
+        )
+
+
+def _check_name(name: str) -> None:
+    if not NAME.fullmatch(name):
+        raise OptionError(
+            N_(
+                "The model name {value!r} is not accepted; take at most 100 letters, digits, "
+                "dots, dashes and underscores."
+            ),
+            value=name,
+        )
+
+
+@contextmanager
+def _spoken(workspace: Workspace) -> Iterator[None]:
+    """What the registry cannot or will not do, as a sentence."""
+    try:
+        yield
+    except RunNotDeliveredError as error:
+        raise DataError(
+            N_("The run {run} waits to be delivered to MLflow; register it once it is there."), run=str(error)[:12]
+        ) from error
+    except ModelNotFoundError as error:
+        raise NotFoundError(N_("The model registry knows no {what}."), what=error) from error
+    except MlflowUnavailableError as error:
+        raise VigieError(
+            N_("MLflow at {uri} does not answer; nothing was changed. Try again when it is back."),
+            uri=workspace.tracking.uri,
+        ) from error
+    except PromotionRejectedError as refusal:
+        raise _refusal(refusal) from refusal
+
+
+def _refusal(refused: PromotionRejectedError) -> DataError:
+    """Why a promotion is not made, and what would have to be given to make it all the same."""
+    new, old, comparison = refused.challenger, refused.champion, refused.comparison
+    if comparison is None or old is None:
+        return DataError(
+            N_(
+                "Models of the task {task} have no figure that says which is better, as there "
+                "are no labels to judge by;"
+                " {name} version {version} becomes champion by force and with a reason only."
+            ),
+            task=new.tags.get("task", "?"),
+            name=new.name,
+            version=new.number,
+        )
+    if comparison.differs:
+        return DataError(
+            N_(
+                "{name} version {version} and champion version {champion} were not tested alike: {differs}."
+                " Run both on the same back-test, or force with a reason."
+            ),
+            name=new.name,
+            version=new.number,
+            champion=old.number,
+            differs="; ".join(
+                f"{what}: {_short(what, challengers)} ≠ {_short(what, champions)}"
+                for what, (champions, challengers) in comparison.differs.items()
+            ),
+        )
+    return DataError(
+        N_(
+            "{name} version {version} is worse than champion version {champion}: {metric} {new} against {old}."
+            " It stays challenger, unless forced with a reason."
+        ),
+        name=new.name,
+        version=new.number,
+        champion=old.number,
+        metric=comparison.metric,
+        new=comparison.figures[1],
+        old=comparison.figures[0],
+    )
+
+
+def _short(what: str, text: str) -> str:
+    return (text[:12] if what.endswith("digest") else text) or "-"

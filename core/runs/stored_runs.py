@@ -1,0 +1,85 @@
+"""Runs on record: loaded from this machine or from MLflow."""
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+from typing import TypeVar
+
+from core.circuit_breaker import Patience
+from core.errors import NotFoundError, ServiceUnavailableError
+from core.messages import N_
+from core.redaction import without_secrets
+from core.settings import settings
+from core.workspace import Workspace
+from mlflow_utils import runs
+from mlflow_utils.runs import StoredRun
+
+T = TypeVar("T")
+PATIENCE = 1.4  # seconds; with the question whether MLflow lives at all, a page waits less than two
+logger = logging.getLogger(__name__)
+
+
+def load_run(run_id: str, workspace: Workspace) -> StoredRun:
+    """The run with this id, wherever it is. Raises NotFoundError where there is none, or MLflow cannot be asked."""
+    try:
+        found = runs.find(workspace.tracking, run_id)
+    except Exception as error:
+        raise NotFoundError(
+            N_("The run {run} could not be fetched from MLflow ({reason})."), run=run_id[:12], reason=error
+        ) from error
+    if found is None:
+        raise NotFoundError(N_("No run {run} is on record."), run=run_id[:12])
+    return found
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What a run cost, and how its emissions were found."""
+
+    seconds: float
+    emissions_kg: float
+    method: str
+
+
+def run_cost(run_id: str, workspace: Workspace) -> Cost:
+    """Seconds and kg CO₂ of a run. Raises as `load_run`."""
+    record = load_run(run_id, workspace).record
+    return Cost(
+        record.metrics.get("seconds", 0.0),
+        record.metrics.get("emissions_kg", 0.0),
+        record.tags.get("emissions.method", "?"),
+    )
+
+
+def call_mlflow(workspace: Workspace, work: Callable[[], T]) -> T:
+    """What MLflow answers. Raises ServiceUnavailableError where that takes too long; a file is waited for."""
+    uri = workspace.tracking.uri
+    if not workspace.tracking.reachable():
+        raise ServiceUnavailableError(
+            N_("{service} does not answer ({reason})."), service="MLflow", reason=without_secrets(uri, settings())
+        )
+    workspace.tracking.client()  # imports MLflow, which is slow, and not the server's fault
+    return _patience(uri).ask(work) if uri.startswith("http") else work()
+
+
+@cache
+def _patience(uri: str) -> Patience:
+    return Patience("MLflow", PATIENCE)
+
+
+def mlflow_run_url(run_id: str, workspace: Workspace) -> str:
+    """The run's page in the MLflow UI; "" where there is no server, or it does not answer, or has not got the run
+    yet.
+    """
+    try:
+        record = load_run(run_id, workspace).record
+        return call_mlflow(workspace, lambda: runs.link(workspace.tracking, record, workspace.mlflow_public_uri))
+    except Exception:
+        logger.warning("no link to run %s", run_id, exc_info=True)
+        return ""
+
+
+def is_pending(run_id: str, workspace: Workspace) -> bool:
+    """Has MLflow not got all of the run yet?"""
+    return runs.waits(workspace.tracking, run_id)

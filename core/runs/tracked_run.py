@@ -1,0 +1,204 @@
+"""One user action, one run, one event: `tracked_run` records a computation, `recorded` an action that computes no
+model.
+"""
+
+import errno
+import logging
+import subprocess
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from functools import cache
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+import psutil
+
+from core import __version__
+from core.actor import Actor
+from core.data.dataset import Dataset
+from core.errors import VigieError
+from core.messages import N_
+from core.redaction import redacted, without_secrets
+from core.settings import ROOT, settings
+from core.storage.events.log import MOST_ENTITIES, Details, EntityCount, Event
+from core.workspace import Workspace
+from mlflow_utils.emissions import Emissions, measured
+from mlflow_utils.run_record import Record
+
+T = TypeVar("T")
+Status = Literal["interrupted", "completed", "failed"]
+logger = logging.getLogger(__name__)
+
+LOG_LEVEL: dict[Status, Literal["INFO", "WARNING", "ERROR"]] = {
+    "completed": "INFO",
+    "interrupted": "WARNING",
+    "failed": "ERROR",
+}
+
+
+@dataclass
+class Run:
+    """A run while it goes on, and how it ended. Its files go below `folder`."""
+
+    key: str
+    folder: Path
+    id: str = ""
+    status: Status = "interrupted"
+    error: Exception | None = None
+    metrics: dict[str, float] = field(default_factory=dict)
+    details: dict[str, int] = field(default_factory=dict)
+    anomalies_by_entity: Mapping[str, int] = field(default_factory=dict)
+    seconds: float = 0.0
+    emissions_kg: float = 0.0
+    delivered: bool = False
+
+
+@contextmanager
+def tracked_run(
+    task: str, model: str, params: Mapping[str, Any], dataset: Dataset, actor: Actor, workspace: Workspace
+) -> Iterator[Run]:
+    """Record what happens inside as one MLflow run and one event.
+
+    Inside, fill `run.metrics` and `run.details` and write artifacts below `run.folder`. The run ends `completed`,
+    `failed` on an exception (which goes on), and `interrupted` when the process or the page's script is stopped.
+    """
+    record = Record(experiment=task, name=f"{model} · {', '.join(dataset.files)[:80]}", params=dict(params))
+    record.tags = _tags(model, dataset, actor)
+    usage, emissions = _Usage(), Emissions()
+    run = Run(record.key, workspace.tracking.spool.files(record.key))
+    computing = usage.began
+    try:
+        workspace.tracking.start(record)
+        run.id, computing = record.id, time.perf_counter()
+        with measured(workspace.country, emissions):
+            yield run
+        run.status = "completed"
+    except Exception as error:
+        run.status, run.error = "failed", error
+        record.tags["error"] = f"{type(error).__name__}: {error}"[:500]
+        _check_room(error, workspace)
+        raise
+    finally:
+        run.seconds, run.emissions_kg = time.perf_counter() - computing, emissions.kg
+        record.status = run.status
+        record.metrics = {**run.metrics, **emissions.metrics, "seconds": run.seconds}
+        record.tags |= emissions.tags
+        run.delivered = workspace.tracking.finish(record)
+        run.id = record.id
+        inputs = {
+            **params,
+            "file_names": list(dataset.files),
+            "dataset": dataset.digest,
+            "columns": dataset.columns[:200],
+        }
+        _add_event(workspace, "model_execution", actor, run, usage, inputs, model)
+
+
+@contextmanager
+def recorded(event: str, actor: Actor, workspace: Workspace, **inputs: Any) -> Iterator[dict[str, Any]]:
+    """Record what happens inside as one event; what is put into the yielded dictionary joins the event's inputs."""
+    usage, run = _Usage(), Run("", Path())
+    try:
+        yield inputs
+        run.status = "completed"
+    except Exception as error:
+        run.status, run.error = "failed", error
+        _check_room(error, workspace)
+        raise
+    finally:
+        _add_event(workspace, event, actor, run, usage, inputs)
+
+
+def _check_room(error: Exception, workspace: Workspace) -> None:
+    """Raises VigieError where a full disk is what went wrong: somebody can mend that."""
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        raise VigieError(
+            N_(
+                "The disk of the data folder {folder} is full: this could not be kept. Make room there and ask again;"
+                " what was kept before is whole."
+            ),
+            folder=str(workspace.datasets.folder.parent),
+        ) from error
+
+
+class _Usage:
+    """When an action began, and processor and memory of the machine since."""
+
+    def __init__(self) -> None:
+        self.when = datetime.now(UTC)
+        self.began = time.perf_counter()
+        psutil.cpu_percent()
+
+    def read(self) -> dict[str, Any]:
+        return {
+            "timestamp": self.when,
+            "response_time": time.perf_counter() - self.began,
+            "cpu_usage": psutil.cpu_percent(),
+            "memory_usage": psutil.virtual_memory().percent,
+        }
+
+
+def _add_event(
+    workspace: Workspace,
+    event: str,
+    actor: Actor,
+    run: Run,
+    usage: _Usage,
+    inputs: Mapping[str, Any],
+    model: str | None = None,
+) -> None:
+    workspace.events.add(
+        Event(
+            event=event,
+            application_name=actor.application,
+            user=workspace.known_as(actor.user),
+            model_name=model,
+            model_version=__version__ if model else None,
+            run_id=run.id or None,
+            status=run.status,
+            log_level=LOG_LEVEL[run.status],
+            **usage.read(),
+            emissions_kg=run.emissions_kg if model else None,
+            error_type=type(run.error).__name__ if run.error else None,
+            error_message=without_secrets(str(run.error), settings())[:1000] if run.error else None,
+            details=Details(
+                **run.details, anomalies_by_entity=_worst(run.anomalies_by_entity), inputs=redacted(inputs)
+            ),
+        )
+    )
+
+
+def _worst(anomalies: Mapping[str, int]) -> list[EntityCount] | None:
+    """The entities with most anomalies; None where a run counts none by entity."""
+    ranked = sorted(anomalies.items(), key=lambda each: (-each[1], each[0]))[:MOST_ENTITIES]
+    return [EntityCount(entity=entity, count=count) for entity, count in ranked if count] or None
+
+
+def _tags(model: str, dataset: Dataset, actor: Actor) -> dict[str, str]:
+    return {
+        "model_name": model,
+        "dataset.digest": dataset.digest,
+        "dataset.files": ", ".join(dataset.files),
+        "dataset.repairs": ", ".join(repair.kind for repair in dataset.recipe),
+        "code.version": __version__,
+        "code.revision": revision(),
+        "mlflow.source.git.commit": revision(),
+        "mlflow.source.name": actor.application,
+        "mlflow.user": actor.user,
+        "user": actor.user,
+    }
+
+
+@cache
+def revision() -> str:
+    """The git revision of the code; "" outside a checkout."""
+    try:
+        found = subprocess.run(
+            ["git", "-C", str(ROOT), "rev-parse", "HEAD"], capture_output=True, text=True, timeout=2, check=False
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return ""
+    return found.stdout.strip() if found.returncode == 0 else ""

@@ -1,0 +1,1 @@
+"""The event log: JSON lines in the data folder, copied to Elasticsearch where one is set."""

@@ -1,0 +1,95 @@
+"""Events as columns: what tables and figures of months of them are made from, without an object for each."""
+
+from collections import deque
+from collections.abc import Iterable, Iterator
+from datetime import datetime
+
+import pyarrow as pa
+import pyarrow.json
+
+from core.storage.events.log import Event, Events, began_before, stamp
+
+BLOCK = 8 << 20  # bytes
+WORDS = (
+    "event",
+    "application_name",
+    "user",
+    "model_name",
+    "model_version",
+    "run_id",
+    "status",
+    "error_type",
+    "error_message",
+)
+NUMBERS = ("response_time", "cpu_usage", "memory_usage", "emissions_kg")
+COUNTS = pa.list_(pa.struct([("entity", pa.string()), ("count", pa.int64())]))
+SCHEMA = pa.schema(
+    [
+        ("timestamp", pa.string()),
+        *((name, pa.string()) for name in WORDS),
+        *((name, pa.float64()) for name in NUMBERS),
+        ("details", pa.struct([("anomalies_by_entity", COUNTS)])),
+    ]
+)
+
+
+def of_events(events: Iterable[Event]) -> pa.Table:
+    """One row per event, in their order: the fields of SCHEMA, times as `stamp` writes them."""
+    return pa.Table.from_pylist([_row(event) for event in events], SCHEMA)
+
+
+def of_log(log: Events, since: datetime | None = None, most: int = 500_000) -> tuple[pa.Table, bool]:
+    """The events of the log that began at `since` or later, and whether there were more than the last `most`, which
+    are kept.
+    """
+    parts: deque[pa.Table] = deque()
+    kept = seen = 0
+    for block in _blocks(log, since):
+        parts.append(_columns(block))
+        kept, seen = kept + len(parts[-1]), seen + len(parts[-1])
+        while kept - len(parts[0]) >= most:
+            kept -= len(parts.popleft())
+    found = pa.concat_tables(parts) if parts else SCHEMA.empty_table()
+    return found.slice(max(kept - most, 0)), seen > most
+
+
+def _row(event: Event) -> dict[str, object]:
+    found = event.details.anomalies_by_entity
+    counts = None if found is None else [{"entity": each.entity, "count": each.count} for each in found]
+    row: dict[str, object] = {name: getattr(event, name) for name in (*WORDS, *NUMBERS)}
+    return row | {"timestamp": stamp(event.timestamp), "details": {"anomalies_by_entity": counts}}
+
+
+def _blocks(log: Events, since: datetime | None) -> Iterator[list[bytes]]:
+    """Whole lines, a few thousand at a time."""
+    for path in log.files_since(since):
+        with path.open("rb") as file:
+            while lines := file.readlines(BLOCK):
+                yield (
+                    lines
+                    if since is None
+                    else [line for line in lines if not began_before(line, stamp(since).encode())]
+                )
+
+
+def _columns(lines: list[bytes]) -> pa.Table:
+    """The events of these lines; where one of them is no JSON of an event, they are read one by one and it is left
+    out.
+    """
+    if not lines:
+        return SCHEMA.empty_table()
+    whole = b"".join(lines)
+    options = pyarrow.json.ParseOptions(explicit_schema=SCHEMA, unexpected_field_behavior="ignore")
+    try:
+        reading = pyarrow.json.ReadOptions(use_threads=False, block_size=len(whole) + 1)
+        return pyarrow.json.read_json(pa.BufferReader(whole), reading, options).select(SCHEMA.names)
+    except pa.ArrowInvalid:
+        return of_events(_one_by_one(lines))
+
+
+def _one_by_one(lines: list[bytes]) -> Iterator[Event]:
+    for line in lines:
+        try:
+            yield Event.model_validate_json(line)
+        except ValueError:
+            continue

@@ -1,0 +1,149 @@
+"""Objects in an S3 bucket: put once, listed, fetched; a refusal says what whoever runs Vigie can do about it."""
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from core.errors import AccessDeniedError
+from core.messages import N_
+from core.settings import Settings
+
+CONNECT, READ = 1.0, 3.0  # seconds
+EXISTS = ("PreconditionFailed", "412")
+NO_CONDITIONS = ("NotImplemented", "501")
+REFUSALS = {
+    "InvalidAccessKeyId": N_("S3 does not know the access key ({code}): check AWS_ACCESS_KEY."),
+    "SignatureDoesNotMatch": N_("S3 does not accept the secret key ({code}): check AWS_SECRET_KEY."),
+    "ExpiredToken": N_("The keys for S3 have expired ({code})."),
+    "InvalidToken": N_("S3 does not accept the session token ({code})."),
+    "AccessDenied": N_(
+        "S3 does not let these keys into the bucket {bucket} ({code}): they need to list, get and put objects."
+    ),
+    "403": N_("S3 does not let these keys into the bucket {bucket} ({code}): they need to list, get and put objects."),
+    "NoSuchBucket": N_("There is no bucket {bucket} ({code}): check S3_BUCKET_NAME."),
+    "PermanentRedirect": N_("The bucket {bucket} is in another region than {region} ({code}): check S3_REGION_NAME."),
+    "AuthorizationHeaderMalformed": N_(
+        "The bucket {bucket} is in another region than {region} ({code}): check S3_REGION_NAME."
+    ),
+    "IllegalLocationConstraintException": N_(
+        "The bucket {bucket} is in another region than {region} ({code}): check S3_REGION_NAME."
+    ),
+    "RequestTimeTooSkewed": N_("The clock of this machine differs from that of S3 ({code})."),
+}
+"""By S3's own code. Everything else may pass by itself."""
+
+
+@dataclass(frozen=True)
+class Bucket:
+    """A bucket; empty fields are left to the standard chain of AWS (environment, files, role of the machine)."""
+
+    name: str
+    region: str = ""
+    endpoint: str = ""
+    access_key: str = field(default="", repr=False)
+    secret_key: str = field(default="", repr=False)
+    _made: list[Any] = field(default_factory=list, init=False, repr=False, compare=False)
+    _lock: Any = field(default_factory=threading.Lock, init=False, repr=False, compare=False)
+
+    @classmethod
+    def of(cls, given: Settings) -> "Bucket | None":
+        """The bucket that the settings name; None where they name none."""
+        if not given.s3_bucket_name:
+            return None
+        keys = given.aws_access_key.get_secret_value(), given.aws_secret_key.get_secret_value()
+        return cls(given.s3_bucket_name, given.s3_region_name, given.s3_endpoint_url, *keys)
+
+    @property
+    def place(self) -> str:
+        return f"s3://{self.name}"
+
+    def put(self, key: str, body: bytes) -> None:
+        """Store JSON under a key that never changes its meaning: where it is there already, nothing happens.
+
+        Raises AccessDeniedError for what an operator can mend, and what boto3 raises for the rest; so do the others.
+        """
+        from botocore.exceptions import ClientError  # type: ignore[import-untyped]
+
+        what = {"Bucket": self.name, "Key": key, "Body": body, "ContentType": "application/json"}
+        with self._told():
+            try:
+                self._client().put_object(**what, IfNoneMatch="*")
+            except ClientError as error:
+                if _code(error) in NO_CONDITIONS:
+                    self._client().put_object(**what)
+                elif _code(error) not in EXISTS:
+                    raise
+
+    def listed(self, prefix: str) -> Iterator[tuple[str, int]]:
+        """Key and bytes of every object whose key begins with `prefix`."""
+        with self._told():
+            for page in self._client().get_paginator("list_objects_v2").paginate(Bucket=self.name, Prefix=prefix):
+                yield from ((found["Key"], found["Size"]) for found in page.get("Contents", ()))
+
+    def get(self, key: str, most: int) -> bytes:
+        """The object, or its first `most` bytes."""
+        with self._told(), self._client().get_object(Bucket=self.name, Key=key)["Body"] as body:
+            return bytes(body.read(most))
+
+    def check(self) -> None:
+        """One cheap request."""
+        with self._told():
+            self._client().list_objects_v2(Bucket=self.name, MaxKeys=1)
+
+    def _client(self) -> Any:
+        """boto3's client, made once: that takes longer than most requests."""
+        with self._lock:
+            if not self._made:
+                self._made.append(self._connected())
+        return self._made[0]
+
+    def _connected(self) -> Any:
+        from boto3.session import Session  # type: ignore[import-untyped]
+        from botocore.config import Config  # type: ignore[import-untyped]
+
+        config = Config(
+            connect_timeout=CONNECT,
+            read_timeout=READ,
+            retries={"total_max_attempts": 2, "mode": "standard"},
+            s3={"addressing_style": "path"} if self.endpoint else {},
+            request_checksum_calculation="when_required",
+            response_checksum_validation="when_required",  # stores other than Amazon's
+        )
+        return Session().client(
+            "s3",
+            region_name=self.region or None,
+            endpoint_url=self.endpoint or None,
+            config=config,
+            aws_access_key_id=self.access_key or None,
+            aws_secret_access_key=self.secret_key or None,
+        )
+
+    @contextmanager
+    def _told(self) -> Iterator[None]:
+        """Turn what an operator can mend into AccessDeniedError."""
+        from botocore import exceptions as boto  # type: ignore[import-untyped]
+
+        values = {"bucket": self.name, "region": self.region or "?"}
+        try:
+            yield
+        except boto.ClientError as error:
+            code = _code(error)
+            if code in REFUSALS:
+                raise AccessDeniedError(REFUSALS[code], code=code, **values) from error
+            raise
+        except (boto.NoCredentialsError, boto.PartialCredentialsError) as error:
+            raise AccessDeniedError(
+                N_("There are no complete keys for S3: set AWS_ACCESS_KEY and AWS_SECRET_KEY.")
+            ) from error
+        except (boto.InvalidRegionError, boto.NoRegionError) as error:
+            raise AccessDeniedError(
+                N_("{region} is no region of S3: check S3_REGION_NAME."), region=values["region"]
+            ) from error
+        except (boto.ParamValidationError, ValueError) as error:
+            raise AccessDeniedError(N_("The settings of S3 cannot be used ({reason})."), reason=error) from error
+
+
+def _code(error: Any) -> str:
+    return str(error.response.get("Error", {}).get("Code", ""))

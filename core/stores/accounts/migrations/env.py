@@ -1,9 +1,0 @@
-"""What Alembic runs; the connection comes from core/stores/accounts/database.py, which holds the lock."""
-
-from alembic import context
-
-from core.stores.accounts.tables import Base
-
-context.configure(connection=context.config.attributes["connection"], target_metadata=Base.metadata)
-with context.begin_transaction():
-    context.run_migrations()

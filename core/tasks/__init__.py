@@ -1,0 +1,1 @@
+"""The tasks of the product, one folder each."""

@@ -1,0 +1,1 @@
+"""Anomalies: which rows are abnormal, against what, and why."""

@@ -1,0 +1,1 @@
+"""Batch scoring: many series below a folder, scored with one model or one model per group."""

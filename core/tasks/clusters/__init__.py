@@ -1,0 +1,1 @@
+"""Clusters: which days, or which entities, are alike."""

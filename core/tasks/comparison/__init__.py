@@ -1,0 +1,1 @@
+"""Comparison: which of the quick detectors sees most on the data at hand."""

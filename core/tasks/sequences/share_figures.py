@@ -1,0 +1,87 @@
+"""Which columns bring the score, and which modes rows belong to, as heat maps over time."""
+
+import numpy as np
+import pandas as pd
+import plotly.graph_objects as go
+
+from core.figures.style import Say, laid_out
+from core.messages import N_
+from core.tasks.anomalies.figures import HEAT
+from core.tasks.sequences.figures import aligned, brief, half_row
+from core.tasks.sequences.result import SequenceDetection
+
+MODES = ((0.0, "rgba(0, 114, 178, 0.03)"), (1.0, "#0072B2"))
+COLUMNS = 60  # rows of the heat map at most: those with the greatest shares
+FULL = 0.995  # of the cells have less than the deepest colour
+
+
+def shares(found: SequenceDetection, entity: str, say: Say = str) -> go.Figure:
+    """The greatest share of every column over time; the deepest colour is for the top half per cent of the cells."""
+    table = _own(found.shares, entity)
+    values = np.maximum(table.drop(columns=["entity", "time"]).to_numpy(dtype=np.float32).T, 0)
+    kept = np.sort(np.argsort(-values.max(axis=1), kind="stable")[:COLUMNS])
+    names = [found.question.columns[column] for column in kept]
+    bar = {
+        "thickness": 10,
+        "orientation": "h",
+        "y": 1.0,
+        "yanchor": "bottom",
+        "x": 1.0,
+        "xanchor": "right",
+        "len": 0.4,
+        "title": {"text": say(N_("share")), "side": "right"},
+    }
+    figure = go.Figure(
+        go.Heatmap(
+            x=_edges(table, found, entity),
+            y=names,
+            z=values[kept],
+            colorscale=HEAT,
+            zmin=0,
+            zmax=max(float(np.quantile(values, FULL)), 1e-9),
+            colorbar=bar,
+            hovertemplate="%{y}<br>%{x}<br>%{z:.3g}<extra></extra>",
+        )
+    )
+    figure = aligned(laid_out(figure, say, height=148 + 16 * len(names)), found, entity)
+    return _named(
+        figure.update_layout(margin={"t": 56}), names
+    )  # above the plot, so that the bar takes nothing from its width
+
+
+def modes(found: SequenceDetection, entity: str, say: Say = str) -> go.Figure:
+    """How much the rows of one entity belong to each mode over time."""
+    table = _own(found.categories, entity)
+    values = table.drop(columns=["entity", "time"]).to_numpy(dtype=np.float32).T
+    used = np.flatnonzero(values.max(axis=1) > 0.01)
+    names = [say(N_("mode {number}")).format(number=mode + 1) for mode in used]
+    figure = go.Figure(
+        go.Heatmap(
+            x=_edges(table, found, entity),
+            y=names,
+            z=values[used],
+            colorscale=MODES,
+            zmin=0,
+            zmax=1,
+            showscale=False,
+            hovertemplate="%{y}<br>%{x}<br>%{z:.2f}<extra></extra>",
+        )
+    )
+    return _named(aligned(laid_out(figure, say, height=90 + 20 * len(used)), found, entity), names)
+
+
+def _named(figure: go.Figure, names: list[str]) -> go.Figure:
+    """Every row has its name beside it, long ones cut off."""
+    return figure.update_yaxes(
+        type="category", autorange="reversed", tickvals=names, ticktext=[brief(name) for name in names]
+    )
+
+
+def _edges(table: pd.DataFrame, found: SequenceDetection, entity: str) -> list[object]:
+    """Where the bins begin, and where the last one ends."""
+    half, last = half_row(found), found.of(entity)["time"].iloc[-1]
+    return [*(table["time"] - half), last + half]
+
+
+def _own(table: pd.DataFrame, entity: str) -> pd.DataFrame:
+    return table[(table["entity"] == entity).to_numpy()]

@@ -1,0 +1,41 @@
+"""What is shown in place of a page that one's roles do not reach."""
+
+from html import escape
+from pathlib import Path
+
+import streamlit as st
+
+from core.errors import VigieError
+from core.messages import N_
+from pages.components.i18n import _, say
+from pages.components.session import Person
+
+HOME = Path(__file__).parents[1] / "data" / "load.py"
+ROLE = {"analyst": N_("analyst"), "operator": N_("operator"), "administrator": N_("administrator")}
+
+
+def show(title: str, roles: tuple[str, ...]) -> None:
+    """For somebody whose roles reach other pages."""
+    st.title(_("No access"))
+    st.warning(
+        _("The page “{page}” is for these roles: {roles}. An administrator can give you one of them.").format(
+            page=title, roles=", ".join(_(ROLE[role]) for role in roles)
+        ),
+        icon=":material/lock:",
+    )
+    st.page_link(HOME, label=_("To the first page"), icon=":material/home:")
+
+
+def without_role(person: Person) -> None:
+    """For somebody who is known and may nothing yet."""
+    st.title(_("No access yet"))
+    st.warning(_("An administrator has to give you a role."), icon=":material/lock:")
+    said = escape(_("Tell them the name under which you are signed in:"))
+    st.html(f"<p>{said} <strong>{escape(person.name)}</strong></p>")
+
+
+def turned_away(error: VigieError) -> None:
+    """For somebody whom the identity provider knows and the accounts do not let in."""
+    st.title(_("No access"))
+    st.warning(say(error.text), icon=":material/lock:")
+    st.button(_("Sign out"), icon=":material/logout:", on_click=st.logout, key="sign-out")

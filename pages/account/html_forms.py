@@ -1,0 +1,74 @@
+"""The forms that the browser sends to the launcher's routes: only an answer to a form can set a cookie that scripts
+cannot read.
+"""
+
+from html import escape
+from pathlib import PurePosixPath
+from urllib.parse import urlencode
+
+from pages.components import session
+from pages.components.i18n import _
+
+ROUTES = PurePosixPath("/account")
+SIGN_IN, SIGN_OUT, EVERYWHERE, FIRST = (
+    str(ROUTES / name) for name in ("sign-in", "sign-out", "sign-out-everywhere", "first")
+)
+SAID = ("sign-in", "note")
+"""What the address says when a form was refused: a word, and the number of a sentence."""
+
+
+def here(address: str) -> str:
+    """The page with its query, as a path of this site; without what an earlier attempt left in the query."""
+    query = {name: values for name, values in session.address().items() if name not in SAID}
+    return f"/{address}" + (f"?{urlencode(query, doseq=True)}" if query else "")
+
+
+def sign_in_form(target: str) -> str:
+    """Asks for name and password and goes on to `target`."""
+    return _form(
+        SIGN_IN,
+        _("Sign in"),
+        _hidden("next", target),
+        _field(_("Name"), "user", autocomplete="username", autocapitalize="none", spellcheck="false"),
+        _field(_("Password"), "password", autocomplete="current-password", type="password"),
+    )
+
+
+def first_form(target: str) -> str:
+    """Asks for the token of the console and what the first administrator is called."""
+    return _form(
+        FIRST,
+        _("Make the first administrator"),
+        _hidden("next", target),
+        _field(_("Token, from the console where Vigie was started"), "token", autocomplete="off", spellcheck="false"),
+        _field(_("Name"), "user", autocomplete="username", autocapitalize="none", spellcheck="false"),
+        _field(_("Password"), "password", autocomplete="new-password", type="password"),
+        _field(_("Password again"), "again", autocomplete="new-password", type="password"),
+    )
+
+
+def sign_out_button() -> str:
+    return _button_alone(SIGN_OUT, _("Sign out"))
+
+
+def sign_out_everywhere_button() -> str:
+    return _button_alone(EVERYWHERE, _("Sign out everywhere"))
+
+
+def _button_alone(route: str, label: str) -> str:
+    found = session.person()
+    return _form(route, label, _hidden("csrf", found.csrf if found else ""), kind="quiet")
+
+
+def _form(route: str, label: str, *parts: str, kind: str = "") -> str:
+    button = f'<button type="submit">{escape(label)}</button>'
+    return f'<form class="vigie-form {kind}" method="post" action="{route}">{"".join(parts)}{button}</form>'
+
+
+def _hidden(name: str, value: str) -> str:
+    return f'<input type="hidden" name="{name}" value="{escape(value)}">'
+
+
+def _field(label: str, name: str, **attributes: str) -> str:
+    said = " ".join(f'{key}="{escape(value)}"' for key, value in ({"type": "text"} | attributes).items())
+    return f'<label><span>{escape(label)}</span><input name="{name}" required maxlength="256" {said}></label>'

@@ -1,0 +1,97 @@
+"""Your account: the password, where one signed in lately, and the way out everywhere."""
+
+import pandas as pd
+import streamlit as st
+
+from core.accounts import User, accounts
+from core.errors import InputError, VigieError
+from core.messages import N_
+from core.runs.tracked_run import recorded
+from pages.account import access_denied, html_forms
+from pages.components import session
+from pages.components.i18n import _, date_format, say
+
+LATEST = 20
+
+
+def page() -> None:
+    found = session.person()
+    user = accounts().user(found.name) if found else None
+    if user is None:
+        return
+    st.title(_("Your account"))
+    roles = ", ".join(_(access_denied.ROLE[role]) for role in access_denied.ROLE if role in user.roles)
+    st.text(_("{name} · roles: {roles}").format(name=user.name, roles=roles))
+    _password(user)
+    _sign_ins(user)
+    _everywhere()
+
+
+def _password(user: User) -> None:
+    st.subheader(_("Password"))
+    if not user.local:
+        st.caption(_("You sign in with your organisation; Vigie has no password of yours."))
+        return
+    with st.form("change-password", clear_on_submit=True, width=420):
+        old = st.text_input(
+            _("Password until now"), type="password", autocomplete="current-password", key="password-old"
+        )
+        new = st.text_input(_("New password"), type="password", autocomplete="new-password", key="password-new")
+        again = st.text_input(
+            _("New password again"), type="password", autocomplete="new-password", key="password-again"
+        )
+        submitted = st.form_submit_button(_("Change the password"))
+    if submitted:
+        _change(user, old, new, again)
+
+
+def _change(user: User, old: str, new: str, again: str) -> None:
+    try:
+        if new != again:
+            raise InputError(N_("The two passwords are not the same."))
+        with recorded("account_change", session.me("account"), session.here(), change="own password"):
+            accounts().change_password(user.name, old, new, keep=session.token())
+    except VigieError as error:
+        st.error(say(error.text), icon=":material/error:")
+    else:
+        st.success(
+            _("The password is changed. You stay signed in here and are signed out everywhere else."),
+            icon=":material/check:",
+        )
+
+
+def _sign_ins(user: User) -> None:
+    st.subheader(_("Where you signed in lately"))
+    found = accounts().sign_ins(user.name, LATEST)
+    table = pd.DataFrame(
+        {
+            "time": [session.local(sign_in.time) for sign_in in found],
+            "outcome": [_("signed in") if sign_in.success else _("refused") for sign_in in found],
+            "address": [sign_in.address for sign_in in found],
+        }
+    )
+    st.dataframe(
+        table,
+        hide_index=True,
+        width="stretch",
+        key="sign-ins",
+        alt=_("Where you signed in lately"),
+        column_config={
+            "time": st.column_config.DatetimeColumn(_("Time"), format=f"{date_format()} HH:mm"),
+            "outcome": st.column_config.TextColumn(_("Outcome")),
+            "address": st.column_config.TextColumn(_("Address")),
+        },
+    )
+
+
+def _everywhere() -> None:
+    st.subheader(_("Sign out everywhere"))
+    found = session.person()
+    if found is None or not found.csrf:
+        st.caption(_("Your organisation's provider decides how long you stay signed in."))
+        return
+    st.caption(_("Ends your sessions in every browser, this one included."))
+    st.html(html_forms.sign_out_everywhere_button())
+
+
+page()

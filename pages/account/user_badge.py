@@ -1,0 +1,19 @@
+"""Who is signed in, in the side bar, with the way out."""
+
+from html import escape
+
+import streamlit as st
+
+from pages.account import html_forms
+from pages.components.i18n import _
+from pages.components.session import Person
+
+
+def show(person: Person) -> None:
+    with st.sidebar.container(key="who"):
+        said = escape(_("Signed in as"))
+        st.html(f'<p class="vigie-who">{said} <strong>{escape(person.name)}</strong></p>')
+        if person.csrf:
+            st.html(html_forms.sign_out_button())
+        else:
+            st.button(_("Sign out"), icon=":material/logout:", on_click=st.logout, key="sign-out", type="tertiary")

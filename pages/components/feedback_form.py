@@ -1,0 +1,135 @@
+"""What a person says of a row: true alarm, false alarm or unsure, kept with a receipt, and shown when the row is
+opened again.
+"""
+
+import hashlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import streamlit as st
+
+from core.errors import InputError
+from core.operations.feedback import VERDICTS, RowKey, Said, about, agreed, by_row, give, names_of, row_key, row_of
+from core.storage.feedback import LONGEST_COMMENT, Feedback, Receipt
+from pages.components import session
+from pages.components.i18n import _, say, shown
+
+MARKS = {"true_alarm": "✓", "false_alarm": "✗", "unsure": "?"}
+WITH_THRESHOLD = ("anomalies", "sequences")
+FEEDBACK = Path(__file__).parents[1] / "operations" / "feedback.py"
+
+
+def ask(task: str, run: str, row: Mapping[str, Any], place: str = "") -> None:
+    """Verdict and comment on one row of a run, below what it shows; `row` holds entity, time and score at least.
+
+    `place` tells two tables of one page apart that may have the same row open.
+    """
+    kept = row_of(row)
+    key = hashlib.sha256(f"{place} {run} {row_key(kept)}".encode()).hexdigest()[:16]
+    with st.container(border=True, key=f"verdict-{key}"):
+        records = _records(run)
+        _said_before(by_row(records).get(row_key(kept), []))
+        verdict = st.segmented_control(
+            _("Is this a true alarm?"),
+            list(VERDICTS),
+            format_func=words,
+            key=f"verdict-choice-{key}",
+            help=_(
+                "Verdicts measure the precision of the detector, and can move its threshold: see the page Feedback."
+            ),
+        )
+        comment = st.text_input(
+            _("Comment"),
+            key=f"verdict-comment-{key}",
+            max_chars=LONGEST_COMMENT,
+            placeholder=_("What happened, or why it is usual"),
+        )
+        if st.button(
+            _("Save the verdict"), key=f"verdict-save-{key}", icon=":material/rate_review:", disabled=verdict is None
+        ):
+            keep(Said(task, run, kept, verdict, comment=comment or ""), key)
+        receipt(key)
+        if records and task in WITH_THRESHOLD:
+            st.page_link(
+                FEEDBACK,
+                label=_("What the verdicts say of the threshold"),
+                icon=":material/straighten:",
+                query_params={"run": run, "view": "threshold"},
+            )
+
+
+def keep(said: Said, key: str) -> None:
+    """One click, one record; its receipt is shown by `receipt` in the next run of the script, which begins at once."""
+    try:
+        got = session.answered_once(
+            f"feedback {key} {said}", lambda: give(said, workspace=session.here(), actor=session.me(said.page))
+        )
+    except InputError as error:
+        st.error(say(error.text), icon=":material/error:")
+    except OSError as error:
+        st.error(
+            _("This could not be written down ({reason}): nothing was saved. Try again later.").format(
+                reason=error.strerror or error
+            ),
+            icon=":material/error:",
+        )
+    else:
+        session.keep(f"receipt-{key}", got)
+        st.rerun()
+
+
+def receipt(key: str) -> None:
+    """What became of what was said here last."""
+    got: Receipt | None = session.kept(f"receipt-{key}")
+    if got is None:
+        return
+    if got.state == "waiting":
+        st.warning(_("Saved here, will be sent · {id}").format(id=f"`{got.id}`"), icon=":material/schedule_send:")
+        if got.problem is not None:
+            st.caption(say(got.problem))
+        return
+    sentence = _("Sent · {id}") if got.sent else _("Saved · {id}")
+    st.success(sentence.format(id=f"`{got.id}`"), icon=":material/check:")
+
+
+def words(verdict: str) -> str:
+    """A mark beside the word, so that a verdict never hangs on colour."""
+    return f"{MARKS[verdict]} {_(VERDICTS[verdict])}" if verdict in MARKS else ""
+
+
+def column(run: str, rows: pd.DataFrame) -> list[str]:
+    """What most say of each of `rows` (entity, time, and end or step where they have them), in words; "" where nobody
+    judged.
+    """
+    verdicts = agreed(_records(run))
+    if not verdicts:
+        return [""] * len(rows)
+    return [words(verdicts.get(key, "")) for key in _keys(rows)]
+
+
+def column_config() -> Any:
+    """How the column is headed."""
+    return st.column_config.TextColumn(
+        _("Verdict"), help=_("What most people say of it, one voice a person; a tie is unsure.")
+    )
+
+
+def _keys(rows: pd.DataFrame) -> list[RowKey]:
+    columns = [name for name in ("entity", "time", "end", "step") if name in rows]
+    return [row_key(row_of(dict(zip(columns, row, strict=True)))) for row in rows[columns].itertuples(index=False)]
+
+
+def _records(run: str) -> list[Feedback]:
+    return about(session.here().feedback.read(), session.cached(names_of, run))
+
+
+def _said_before(voices: list[Feedback]) -> None:
+    """The latest verdict of everybody on this row."""
+    for record in sorted(voices, key=lambda each: each.time, reverse=True):
+        with st.container(horizontal=True, vertical_alignment="center"):
+            st.markdown(f"**{words(str(record.verdict))}**")
+            st.caption(f"{record.user} · {shown(record.time.astimezone().replace(tzinfo=None))}")
+        if record.comment:
+            st.text(record.comment)

@@ -1,0 +1,249 @@
+"""What people said, on screen: filters, counts, the list, precision in figures, and files to take along."""
+
+from collections.abc import Callable
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import streamlit as st
+
+from core.exports import as_csv
+from core.messages import N_
+from core.operations.feedback import VERDICTS
+from core.storage.feedback import Feedback
+from pages.components import session
+from pages.components.feedback_form import words
+from pages.components.i18n import _, date_format, shown
+
+SHOWN_ROWS = 2000
+PAGES = Path(__file__).parents[2] / "analysis"
+SUBJECTS = {
+    "Vigie": "Vigie",
+    "data": N_("Load data"),
+    "anomalies": N_("Anomalies"),
+    "clusters": N_("Clusters"),
+    "forecast": N_("Forecast"),
+    "sequences": N_("Sequences"),
+    "tracking": N_("Tracking"),
+    "monitoring": N_("Monitoring"),
+}
+"""What something can be said of."""
+
+
+def subject(name: str) -> str:
+    """What a record is about, in words."""
+    return _(SUBJECTS[name]) if name in SUBJECTS else name
+
+
+def filtered(lines: pd.DataFrame) -> pd.DataFrame:
+    """The lines that the person asks for."""
+    with st.expander(_("Filter"), icon=":material/filter_list:"):
+        places = st.columns(3) + st.columns(3)
+        kept = _of_days(lines, places[0])
+        kept = _among(kept, lines, "page", places[1].multiselect, _("About"), subject)
+        kept = _among(kept, lines, "model", places[2].multiselect, _("Model"), str)
+        kept = _among(kept, lines, "verdict", places[3].multiselect, _("Verdict"), words)
+        kept = _among(kept, lines, "user", places[4].multiselect, _("User"), str)
+        asked = places[5].text_input(_("Text"), key="said-text", icon=":material/search:")
+    if asked:
+        text = kept[["comment", "entity", "run"]].agg(" ".join, axis=1) if len(kept) else pd.Series([], dtype=str)
+        kept = kept[text.str.contains(asked, case=False, regex=False)]
+    return kept.reset_index(drop=True)
+
+
+def _of_days(lines: pd.DataFrame, place: Any) -> pd.DataFrame:
+    days = lines["time"].dt.date
+    first, last = days.min(), days.max()
+    period = place.date_input(
+        _("Period"), (first, last), min_value=first, max_value=last, format=date_format(), key="said-period"
+    )
+    if not len(period):
+        return lines
+    return lines[(days >= period[0]) & (days <= (period[1] if len(period) > 1 else last))]
+
+
+def _among(
+    kept: pd.DataFrame,
+    lines: pd.DataFrame,
+    column: str,
+    ask: Callable[..., list[str]],
+    label: str,
+    named: Callable[[str], str],
+) -> pd.DataFrame:
+    options = sorted(set(lines[column]) - {""})
+    chosen = ask(label, options, format_func=named, placeholder=_("All"), key=f"said-{column}")
+    return kept[kept[column].isin(chosen)] if chosen else kept
+
+
+def counts(lines: pd.DataFrame) -> None:
+    with st.container(horizontal=True, key="result-figures"):
+        st.metric(_("Records"), shown(len(lines)), border=True)
+        for verdict in VERDICTS:
+            st.metric(words(verdict), shown(int((lines["verdict"] == verdict).sum())), border=True)
+        rated = lines["rating"].dropna()
+        mean = f"{shown(round(float(rated.mean()), 1))} ★" if len(rated) else "–"
+        st.metric(
+            _("Rating"),
+            mean,
+            border=True,
+            delta=_("of {count}").format(count=shown(len(rated))),
+            delta_color="off",
+            delta_arrow="off",
+        )
+
+
+def listed(lines: pd.DataFrame) -> None:
+    """The newest first; a choice opens the whole comment and leads to the run."""
+    if lines.empty:
+        st.info(_("Nothing that was said fits these filters."))
+        return
+    visible = lines.head(SHOWN_ROWS)
+    zone = datetime.now().astimezone().tzinfo
+    readable = pd.DataFrame(
+        {
+            "time": visible["time"].dt.tz_convert(zone).dt.tz_localize(None),
+            "page": [subject(each) for each in visible["page"]],
+            "verdict": [words(each) for each in visible["verdict"]],
+            "rating": ["★" * int(each) if pd.notna(each) else "" for each in visible["rating"]],
+            "entity": visible["entity"],
+            "moment": [_moment(each) for each in visible["moment"]],
+            "comment": visible["comment"],
+            "user": visible["user"],
+            "model": visible["model"],
+            "run": visible["run"].str[:12],
+        }
+    )
+    text = st.column_config.TextColumn
+    picked = st.dataframe(
+        readable,
+        hide_index=True,
+        width="stretch",
+        key="said",
+        on_select="rerun",
+        selection_mode="single-row",
+        alt=_("What was said"),
+        column_config={
+            "time": st.column_config.DatetimeColumn(_("Said"), format=f"{date_format()} HH:mm"),
+            "page": text(_("About")),
+            "verdict": text(_("Verdict")),
+            "rating": text(_("Rating"), width="small"),
+            "entity": text(_("Entity")),
+            "moment": text(_("Row")),
+            "comment": text(_("Comment"), width="large"),
+            "user": text(_("User")),
+            "model": text(_("Model")),
+            "run": text(_("Run"), width="small"),
+        },
+    ).selection.rows
+    if picked and picked[0] < len(visible):
+        _opened(visible.iloc[picked[0]])
+
+
+def _moment(written: str) -> str:
+    """A moment as it is kept, for a person; the number of a row stays as it is."""
+    return written.replace("T", " ").removesuffix(":00").removesuffix(" 00:00")
+
+
+def _opened(line: "pd.Series[Any]") -> None:
+    with st.container(border=True):
+        st.caption(f"{line['user']} · {subject(line['page'])} · {words(line['verdict']) or '–'} · `{line['id']}`")
+        if line["comment"]:
+            st.text(line["comment"])
+        if line["run"] and line["page"] in ("anomalies", "clusters", "forecast", "sequences"):
+            address = {"run": line["run"]} | ({"dataset": line["dataset"]} if line["dataset"] else {})
+            st.page_link(
+                PAGES / f"{line['page']}.py",
+                label=_("Open the run"),
+                icon=":material/open_in_new:",
+                query_params=address,
+            )
+
+
+def named(line: dict[Any, Any]) -> str:
+    """A detector, or one of its runs, in a word."""
+    parts = [subject(str(line["page"])), str(line["model"] or "–"), *([str(line["run"])[:8]] if "run" in line else [])]
+    return " · ".join(parts)
+
+
+def precision_table(found: pd.DataFrame, names: list[str], percent: Callable[[float], str]) -> None:
+    shares = [
+        f"{percent(round(each.precision, 3))} ({percent(round(each.low, 3))} – {percent(round(each.high, 3))})"
+        for each in found.itertuples()
+    ]
+    number = st.column_config.NumberColumn
+    st.dataframe(
+        pd.DataFrame(
+            {
+                "name": names,
+                "precision": shares,
+                "judged": found["judged"],
+                "true": found["true"],
+                "false": found["false"],
+                "unsure": found["unsure"],
+            }
+        ),
+        hide_index=True,
+        width="stretch",
+        key="precision-table",
+        alt=_("Precision of each detector with its interval"),
+        column_config={
+            "name": st.column_config.TextColumn(_("Detector")),
+            "precision": st.column_config.TextColumn(_("Precision (95 % interval)")),
+            "judged": number(_("Judged")),
+            "true": number(words("true_alarm")),
+            "false": number(words("false_alarm")),
+            "unsure": number(words("unsure")),
+        },
+    )
+
+
+def exports(lines: pd.DataFrame, records: list[Feedback]) -> None:
+    """Labels for evaluation, the list, and the records as they are."""
+    from core.operations.feedback_labels import labelled, labels
+
+    st.subheader(_("Take it along"))
+    here, dataset = session.here(), session.dataset()
+    with st.container(horizontal=True):
+        if dataset is not None and dataset.digest in set(lines["dataset"]):
+            st.download_button(
+                _("The loaded data with labels (CSV)"),
+                lambda: as_csv(labelled(dataset, records, here)),
+                "labelled.csv",
+                key="said-labelled",
+                icon=":material/label:",
+                on_click="ignore",
+                type="primary",
+                help=_(
+                    "The measurements with a column label: 1 for true alarms, 0 for everything else. Load the "
+                    "file again, and detectors are measured against these labels."
+                ),
+            )
+        st.download_button(
+            _("Labels (CSV)"),
+            lambda: as_csv(labels(records, here)),
+            "labels.csv",
+            key="said-labels",
+            icon=":material/label:",
+            on_click="ignore",
+            help=_(
+                "One line per judged row: entity, time, score, label (1 a true alarm, 0 a false one), "
+                "verdict, run, model and dataset. Rows people are unsure of are left out."
+            ),
+        )
+        st.download_button(
+            _("The list (CSV)"),
+            lambda: as_csv(lines),
+            "feedback.csv",
+            key="said-csv",
+            icon=":material/download:",
+            on_click="ignore",
+        )
+        st.download_button(
+            _("Records (JSON lines)"),
+            lambda: "".join(record.model_dump_json() + "\n" for record in records),
+            "feedback.jsonl",
+            key="said-jsonl",
+            icon=":material/download:",
+            on_click="ignore",
+        )

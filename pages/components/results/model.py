@@ -1,0 +1,124 @@
+"""A run's model on screen: registered under a name, and promoted to the champion that others load."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pandas as pd
+import streamlit as st
+
+from core.errors import VigieError
+from pages.components import session
+from pages.components.i18n import _, say, shown
+
+
+def section(run: str, task: str) -> None:
+    """`show`, below a title that opens; MLflow is asked once it is open."""
+    place = st.expander(_("Model"), icon=":material/inventory_2:", key=f"{task}-model", on_change="rerun")
+    if place.open:
+        with place:
+            show(run, task)
+
+
+def show(run: str, task: str) -> None:
+    """Register the model of `run`, promote it, and see the versions of its name."""
+    from core.runs import promotion
+
+    name = st.text_input(
+        _("Name of the model"),
+        task,
+        key=f"{task}-model-name",
+        persist_state="page",
+        help=_(
+            "One name is one model through time: every registration is its next version, and its champion is "
+            "what pages and commands load."
+        ),
+    )
+    if not name:
+        return
+    with _refusals():
+        versions = promotion.listed(session.here(), name)
+        own = next((version for version in versions if version.run_id == run), None)
+        with _refusals():
+            _register(run, name, task) if own is None else _promote(own, task)
+        _versions(versions, run)
+
+
+@contextmanager
+def _refusals() -> Iterator[None]:
+    """A no is an answer: it stands where it was asked for, and the other views stay as they are."""
+    try:
+        yield
+    except VigieError as error:
+        st.error(say(error.text), icon=":material/block:")
+
+
+def _register(run: str, name: str, task: str) -> None:
+    from core.runs import promotion
+
+    st.caption(_("This run's model is not registered under this name."))
+    if st.button(_("Register"), icon=":material/inventory_2:", key="register"):
+        session.answered_once(
+            f"register {run} {name}",
+            lambda: promotion.register(run, name, workspace=session.here(), actor=session.me(task)).number,
+        )
+        st.rerun()
+
+
+def _promote(own: Any, task: str) -> None:
+    """The champion needs no promotion; a challenger that is worse needs force and a reason."""
+    from core.runs import promotion
+
+    if "champion" in own.aliases:
+        st.success(
+            _("This run's model is the champion (version {number}).").format(number=own.number),
+            icon=":material/trophy:",
+        )
+        return
+    compared = _(
+        "This run's model is version {number}. It becomes champion where it is not worse on the same back-test."
+    )
+    judged = _("This run's model is version {number}. No figure says which of two is better: you decide, and say why.")
+    st.caption((compared if task in promotion.YARDSTICKS else judged).format(number=own.number))
+    force = st.toggle(_("Promote even if the comparison speaks against it"), key="promote-force")
+    reason = st.text_input(_("Reason, kept with the version"), key="promote-reason") if force else ""
+    if st.button(_("Promote to champion"), icon=":material/trophy:", key="promote"):
+        session.answered_once(
+            f"promote {own.name} {own.number} {force} {reason}",
+            lambda: (
+                promotion.promote(
+                    own.name, own.number, workspace=session.here(), actor=session.me(task), force=force, reason=reason
+                )[0].number
+            ),
+        )
+        st.rerun()
+
+
+def _versions(versions: list[Any], run: str) -> None:
+    if not versions:
+        return
+    words = {"champion": _("champion"), "challenger": _("challenger"), "previous": _("champion before")}
+    table = pd.DataFrame(
+        {
+            "number": version.number,
+            "role": ", ".join(words.get(alias, alias) for alias in version.aliases),
+            "wape": round(100 * version.figures["wape"], 2) if "wape" in version.figures else None,
+            "created": shown(session.moment(version.created_ms)),
+            "run": ("→ " if version.run_id == run else "") + version.run_id[:12],
+        }
+        for version in versions
+    )
+    st.dataframe(
+        table.dropna(axis="columns", how="all"),
+        hide_index=True,
+        width="stretch",
+        key="versions",
+        alt=_("Versions of this model"),
+        column_config={
+            "number": st.column_config.NumberColumn(_("Version"), width="small"),
+            "role": st.column_config.TextColumn(_("Role")),
+            "wape": st.column_config.NumberColumn("WAPE, %", format="localized"),
+            "created": st.column_config.TextColumn(_("Registered")),
+            "run": st.column_config.TextColumn(_("Run")),
+        },
+    )

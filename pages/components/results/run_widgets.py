@@ -1,0 +1,94 @@
+"""What every result shows: what it cost, where it is on record, its figures, its downloads."""
+
+from collections.abc import Callable
+from functools import partial
+
+import pandas as pd
+import plotly.graph_objects as go
+import streamlit as st
+from babel import numbers
+
+from core.exports import as_csv, as_parquet
+from core.runs.stored_runs import is_pending, mlflow_run_url, run_cost
+from pages.components import session
+from pages.components.i18n import _, catalogue, language, localised, shown
+
+
+def cost(run: str) -> None:
+    """Two figures: seconds and grams of CO₂."""
+    spent = session.cached(run_cost, run)
+    st.metric(_("Seconds"), shown(round(spent.seconds, 2)), border=True)
+    st.metric(
+        "g CO₂",
+        shown(float(f"{spent.emissions_kg * 1000:.2g}")),
+        border=True,
+        help=_("Estimated by {method}.").format(method=spent.method),
+    )
+
+
+def record(run: str) -> None:
+    """Where the run is on record."""
+    link = session.cached(mlflow_run_url, run)
+    with st.container(horizontal=True, vertical_alignment="center"):
+        if link:
+            st.link_button(_("Open in MLflow"), link, icon=":material/open_in_new:")
+        card(run)
+        if is_pending(run, session.here()):
+            st.caption(_("MLflow does not answer: the run is kept here and will be delivered when it is back."))
+        st.caption(
+            _("Run {run}. The address of this page shows the same result to a colleague.").format(run=f"`{run}`")
+        )
+
+
+def card(run: str) -> None:
+    """The run card as a file: one for people, one for programs. It is made when it is asked for."""
+    workspace, code = session.here(), language()
+
+    def made(kind: str) -> str:
+        """Without a word to Streamlit: it calls this beside the page."""
+        from core.runs.card import run_card
+        from core.runs.card_html import html
+
+        found = run_card(run, workspace)
+        return (
+            found.to_json()
+            if kind == "JSON"
+            else html(found, catalogue(code).gettext, partial(written, code=code), code)
+        )
+
+    for kind, label in (("HTML", _("Run card")), ("JSON", _("Run card (JSON)"))):
+        st.download_button(
+            label,
+            partial(made, kind),
+            f"run-{run[:12]}.{kind.lower()}",
+            mime=f"{'text' if kind == 'HTML' else 'application'}/{kind.lower()}",
+            key=f"card-{kind}-{run}",
+            icon=":material/badge:",
+            on_click="ignore",
+        )
+
+
+def written(value: object, code: str) -> str:
+    """A number as readers of the language `code` write it, everything else as it is."""
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    return numbers.format_decimal(value, format="#,##0.######", locale=code) if number else str(value)
+
+
+def chart(figure: go.Figure, key: str, alt: str, dated: bool = True) -> None:
+    """A figure with numbers and dates in the person's language; `alt` says what it shows to those who cannot see it."""
+    st.plotly_chart(localised(figure, dated), key=key, alt=alt, config={"displayModeBar": False})
+
+
+def downloads(table: Callable[[], pd.DataFrame], name: str, label: str) -> None:
+    """Buttons that write `table` only when asked; `label` holds {kind}."""
+    st.subheader(_("Export the results"))
+    with st.container(horizontal=True):
+        for kind, writer in (("CSV", as_csv), ("Parquet", as_parquet)):
+            st.download_button(
+                label.format(kind=kind),
+                lambda writer=writer: writer(table()),
+                f"{name}.{kind.lower()}",
+                key=f"{name}-{kind}",
+                icon=":material/download:",
+                on_click="ignore",
+            )

@@ -1,0 +1,335 @@
+"""Scored series on screen: figures, what was promised and measured, score and events over time, the table,
+downloads.
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import pandas as pd
+import streamlit as st
+
+from core.data.dataset import Dataset
+from core.tasks.sequences import figures as figures
+from core.tasks.sequences import share_figures
+from core.tasks.sequences.result import THOUSAND, SequenceDetection
+from pages.components import feedback_form
+from pages.components.i18n import _, date_format, say, shown
+from pages.components.results import model, score_card, sequence_event
+from pages.components.results.run_widgets import chart, cost, downloads, record
+from pages.components.results.sequence_event import severity
+
+SHOWN_EVENTS = 2000
+FIRST_COLUMNS = 4
+
+
+def detection(found: SequenceDetection, dataset: Dataset | None, run: str) -> None:
+    """The whole answer; `dataset` is the part that was asked about, for the values."""
+    _figures(found, run)
+    st.caption(_sentence(found))
+    if found.broken:
+        st.warning(_drifted(found), icon=":material/trending_up:")
+    record(run)
+    views: dict[str, Callable[[], None]] = {_("Over time"): lambda: _over_time(found, dataset)}
+    if not found.card.empty:
+        views[_("Score card")] = lambda: score_card.show(found)
+    if not found.curves.empty:
+        views[_("Training")] = lambda: _training(found)
+    views[_("Model")] = lambda: model.show(run, "sequences")
+    tabs = st.tabs(list(views), key="sequence-view", on_change="rerun")
+    for tab, draw in zip(tabs, views.values(), strict=True):
+        if tab.open:
+            with tab:
+                draw()
+    _events(found, run)
+    downloads(found.to_frame, "sequences", _("All scores ({kind})"))
+    st.download_button(
+        _("Scores as SGmVRNN's programs read them"),
+        lambda: _likelihoods(found),
+        "scores.txt",
+        key="sequences-likelihoods",
+        icon=":material/download:",
+        on_click="ignore",
+        help=_(
+            "A line timestamp,log-likelihood,Normaly or Anomaly per judged row; the log-likelihood is the "
+            "negative score."
+        ),
+    )
+
+
+# ---- figures --------------------------------------------------------------------------------------------------------
+
+
+def _figures(found: SequenceDetection, run: str) -> None:
+    metrics = found.metrics()
+    with st.container(horizontal=True, key="result-figures"):
+        st.metric(_("Events"), shown(int(metrics["events"])), border=True)
+        st.metric(
+            _("Rows flagged"),
+            shown(int(metrics["anomalies"])),
+            border=True,
+            delta_color="off",
+            delta_arrow="off",
+            delta=_("of {rows} judged").format(rows=shown(int(metrics["rows_judged"]))),
+        )
+        _promise(found)
+        cost(run)
+
+
+def _promise(found: SequenceDetection) -> None:
+    """Promised and measured rate side by side; what is measured depends on whether labels are known."""
+    question = found.question
+    measured = _("False alarms {per}") if found.labelled else _("Alarms {per}")
+    st.metric(
+        measured.format(per=_per(question.per)),
+        _rate(found.per(found.measured)),
+        border=True,
+        delta_color="off",
+        delta_arrow="off",
+        delta=_("promised {rate}").format(rate=_rate(found.per(question.promise)))
+        if question.promise is not None
+        else _("nothing promised"),
+        help=_(
+            "Measured on the judged rows that are normal: neither labelled nor of an event with a labelled "
+            "row, which is a true alarm to its end."
+        )
+        if found.labelled
+        else _("Measured on all judged rows, true alarms among them: there are no labels to tell them apart."),
+    )
+
+
+def _drifted(found: SequenceDetection) -> str:
+    """More alarms than promised."""
+    rates = {
+        "low": _rate(found.per(found.figures["measured_low"])),
+        "high": _rate(found.per(found.figures["measured_high"])),
+        "promised": _rate(found.per(found.question.promise or 0.0)),
+        "per": _per(found.question.per),
+    }
+    if found.labelled:
+        return _(
+            "The promise does not hold here: {low} to {high} false alarms {per} instead of {promised}. The "
+            "rows judged differ from those the threshold was made from: learn from more rows, or from later "
+            "ones."
+        ).format(**rates)
+    return _(
+        "More rows are flagged than false alarms alone would explain: {low} to {high} {per}, {promised} "
+        "promised. Either there are true anomalies, or the rows judged differ from those learnt from."
+    ).format(**rates)
+
+
+def _per(period: str) -> str:
+    return {"week": _("a week"), "day": _("a day"), "hour": _("an hour"), "month": _("a month")}.get(
+        period, _("per 1,000 rows")
+    )
+
+
+def _rate(rate: float) -> str:
+    return "–" if rate != rate else shown(float(f"{rate:.3g}"))
+
+
+def _sentence(found: SequenceDetection) -> str:
+    """What was flagged and by what right."""
+    question = found.question
+    parts = [
+        _("Rows scoring above {threshold} are flagged.").format(threshold=shown(float(f"{question.threshold:.4g}")))
+    ]
+    parts += [say(note) for note in found.notes]
+    if question.promise is not None and question.per != THOUSAND:
+        parts.append(
+            _("Over all entities together, that is one normal row in {count}.").format(
+                count=shown(round(1 / max(question.promise, 1e-12)))
+            )
+        )
+    fitted = int((found.rows["fitted"]).sum())
+    if fitted:
+        parts.append(_("Learnt from the first {rows} rows, which are not judged.").format(rows=shown(fitted)))
+    if "rows_per_second" in found.figures:
+        parts.append(
+            _("How it scores: {mode}; {rows} rows a second.").format(
+                mode=_(question.mode), rows=shown(round(found.figures["rows_per_second"]))
+            )
+        )
+    return " ".join(parts)
+
+
+# ---- over time ------------------------------------------------------------------------------------------------------
+
+
+def _over_time(found: SequenceDetection, dataset: Dataset | None) -> None:
+    entity = _entity(found)
+    chart(
+        figures.timeline(found, entity, _),
+        "sequence-timeline",
+        _("Score over time with its threshold; events shaded"),
+        dated=found.dated,
+    )
+    if not found.categories.empty:
+        st.caption(_("How much the rows belong to each mode the detector knows."))
+        chart(
+            share_figures.modes(found, entity, _),
+            "sequence-modes",
+            _("Belonging to each mode over time"),
+            dated=found.dated,
+        )
+    if len(found.question.columns) > 1:
+        st.caption(_("Which columns bring the score: the greatest share within each stretch of time."))
+        chart(
+            share_figures.shares(found, entity, _),
+            "sequence-shares",
+            _("Share of every column in the score over time"),
+            dated=found.dated,
+        )
+    if dataset is not None:
+        _values(found, dataset, entity)
+
+
+def _entity(found: SequenceDetection) -> str:
+    """The one chosen; first the one with the highest peak."""
+    entities = [str(each) for each in found.rows["entity"].cat.categories if (found.rows["entity"] == each).any()]
+    if len(entities) == 1:
+        return entities[0]
+    worst = str(found.events["entity"].iloc[0]) if len(found.events) else entities[0]
+    return st.selectbox(_("Entity"), entities, entities.index(worst), key="sequence-entity")
+
+
+def _values(found: SequenceDetection, dataset: Dataset, entity: str) -> None:
+    columns = list(found.question.columns)
+    chosen = st.multiselect(_("Values of"), columns, _first(found, entity), key="sequence-values", max_selections=12)
+    if chosen:
+        chart(
+            figures.values(dataset, found, entity, chosen, _),
+            "sequence-values-figure",
+            _("Values of the chosen columns, events shaded"),
+            dated=found.dated,
+        )
+
+
+def _first(found: SequenceDetection, entity: str) -> list[str]:
+    """The columns that bring most of the score of the entity's events, else the first ones."""
+    own = found.cells[found.cells["event"].isin(found.events.index[(found.events["entity"] == entity).to_numpy()])]
+    if own.empty:
+        return list(found.question.columns[:FIRST_COLUMNS])
+    inside = own[own["inside"].astype(bool)]
+    ranked = inside.groupby("column", observed=True)["share"].sum().sort_values(ascending=False)
+    return [str(column) for column in ranked.index[:FIRST_COLUMNS]]
+
+
+def _training(found: SequenceDetection) -> None:
+    chart(figures.training(found, _), "sequence-training", _("Losses over the steps of the training"), dated=False)
+
+
+# ---- events ---------------------------------------------------------------------------------------------------------
+
+
+def _events(found: SequenceDetection, run: str) -> None:
+    st.subheader(_("Events"))
+    if found.events.empty:
+        st.info(_("No row lies above the threshold."))
+        return
+    events = _filtered(found)
+    visible = events.head(SHOWN_EVENTS)
+    st.caption(
+        _(
+            "{count} events, the highest score first: anomalies at most three rows apart are one event. "
+            "Choose one to see why."
+        ).format(count=shown(len(events)))
+    )
+    picked = st.dataframe(
+        _readable(visible, feedback_form.column(run, visible.rename(columns={"start": "time"}))),
+        hide_index=True,
+        width="stretch",
+        key="sequence-events",
+        on_select="rerun",
+        selection_mode="single-row",
+        column_config=_columns(found),
+        alt=_("Events"),
+    ).selection.rows
+    if len(visible):
+        number = int(visible.index[picked[0]] if picked and picked[0] < len(visible) else visible.index[0])
+        sequence_event.show(found, number)
+        event = found.events.loc[number]
+        feedback_form.ask(
+            "sequences",
+            run,
+            {"entity": event["entity"], "time": event["start"], "end": event["end"], "score": event["peak"]},
+        )
+
+
+def _filtered(found: SequenceDetection) -> pd.DataFrame:
+    events = found.events
+    names = sorted(events["entity"].astype(str).unique())
+    left, right = st.columns([3, 4]) if len(names) > 1 else (st, st)
+    chosen = (
+        left.multiselect(_("Entities"), names, placeholder=_("All"), key="event-entities") if len(names) > 1 else []
+    )
+    levels = right.pills(
+        _("Severity"),
+        [3, 2, 1, 0],
+        selection_mode="multi",
+        format_func=severity,
+        key="event-severity",
+        help=_(
+            "How far the peak lies from the usual score, in units of how far the threshold does: extreme 6 "
+            "times, rare 3 times, notable 1.5 times."
+        ),
+    )
+    keep = events["entity"].isin(chosen) if chosen else pd.Series(True, events.index)
+    return events[keep & events["severity"].isin(levels)] if levels else events[keep]
+
+
+def _readable(events: pd.DataFrame, verdicts: list[str]) -> pd.DataFrame:
+    """The columns a person reads."""
+    table = pd.DataFrame(
+        {
+            "number": events.index + 1,
+            "severity": [severity(level) for level in events["severity"]],
+            "verdict": verdicts,
+            "entity": events["entity"].astype(str),
+            "start": events["start"],
+            "end": events["end"],
+            "rows": events["rows"],
+            "causes": events["causes"],
+            "peak": events["peak"].round(3),
+            "odds": [_probability(each) for each in events["odds"]],
+        }
+    )
+    return table.assign(known=events["known"].to_numpy()) if "known" in events else table
+
+
+def _probability(odds: float) -> str:
+    return _("1 in {count}").format(count=shown(round(1 / odds))) if odds > 0 else "–"
+
+
+def _columns(found: SequenceDetection) -> dict[str, object]:
+    number, text = st.column_config.NumberColumn, st.column_config.TextColumn
+    hours = date_format() + ("" if found.question.profile else " HH:mm")
+
+    def moment(label: str) -> object:
+        return st.column_config.DatetimeColumn(label, format=hours) if found.dated else number(label)
+
+    return {
+        "number": number(_("Number"), width="small"),
+        "severity": text(_("Severity"), width="small"),
+        "verdict": feedback_form.column_config(),
+        "entity": text(_("Entity")),
+        "start": moment(_("Start")),
+        "end": moment(_("End")),
+        "rows": number(_("Rows"), width="small"),
+        "causes": text(_("Causes by the detector"), width="large"),
+        "peak": number(_("Peak"), format="localized", width="small"),
+        "odds": text(
+            _("Odds"),
+            help=_(
+                "Share of the held-out rows that score at least as high; it cannot say less than one in their number."
+            ),
+        ),
+        "known": st.column_config.CheckboxColumn(_("Labelled"), help=_("A row of the event is labelled abnormal.")),
+    }
+
+
+def _likelihoods(found: SequenceDetection) -> bytes:
+    with TemporaryDirectory(prefix="vigie-") as folder:
+        path = Path(folder) / "scores.txt"
+        found.write_likelihoods(path)
+        return path.read_bytes()
