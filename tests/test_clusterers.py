@@ -15,7 +15,7 @@ from core.clusterers.kmeans import KMeans
 from core.data.dataset import Dataset
 from core.errors import DataError
 from core.evaluation import clusterings
-from core.spec.hyperparameters import configured, hyperparameters, params
+from core.spec.hyperparameters import build_from_settings, get_params, hyperparameters
 from core.tasks.clusters.run import clusterers
 
 EVERY_CLUSTERER = pytest.mark.parametrize("cls", clusterers().values(), ids=clusterers().keys())
@@ -86,7 +86,7 @@ def test_distances_are_finite_and_rise_away_from_the_groups(cls: type[Clusterer]
 @EVERY_CLUSTERER
 def test_every_hyperparameter_has_a_sentence_and_an_accepted_default(cls: type[Clusterer]) -> None:
     assert all(field.metadata["help"] for field in hyperparameters(cls).values())
-    assert params(configured(cls, params(cls()))) == params(cls())
+    assert get_params(build_from_settings(cls, get_params(cls()))) == get_params(cls())
     assert cls.label
     assert cls.sampling
 

@@ -17,7 +17,7 @@ from core.clusterers.points import daily, points
 from core.data.dataset import Dataset, clock_labels, keyed
 from core.data.samples import load_sample
 from core.errors import DataError, NotFoundError, OptionError
-from core.runs.promotion import fitted_runs
+from core.runs.promotion import runs_with_model
 from core.tasks.anomalies.run import detect, detectors
 from core.tasks.clusters import figures as figures
 from core.tasks.clusters.result import Clustering
@@ -260,7 +260,7 @@ def test_a_saved_model_assigns_later_days(
     assert len(moved) <= (0.05 * len(new) if name == "dbscan" else 0), "only border rows of two clusters change sides"
     assert (moved >= 0).all()
     assert applied.question.fitted_by == run.id
-    assert [model.id for model in fitted_runs("clusters", place)] == [run.id]
+    assert [model.id for model in runs_with_model("clusters", place)] == [run.id]
     with pytest.raises(NotFoundError, match="no model"):
         apply_model(sample, second.id, workspace=place, actor=BY)
 

@@ -50,8 +50,8 @@ def cluster(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Group the days or entities that are alike, and keep the answer as a run."""
-    from core.runs.promotion import run_of
-    from core.spec.hyperparameters import configured
+    from core.runs.promotion import resolve_run
+    from core.spec.hyperparameters import build_from_settings
     from core.tasks.clusters import run as clusters
 
     actor, workspace = command_actor("cluster"), get_workspace()
@@ -59,12 +59,12 @@ def cluster(
         check_out(out)
         known = clusters.clusterers()
         one_of("--clusterer", clusterer, known)
-        chosen = configured(known[clusterer], pairs(settings))
+        chosen = build_from_settings(known[clusterer], pairs(settings))
         dataset = loaded(files, recipe)
         part = selection(dataset, entities, start, end)
         if model is not None:
             found, run = clusters.apply_model(
-                dataset, run_of(model, workspace), selection=part, workspace=workspace, actor=actor
+                dataset, resolve_run(model, workspace), selection=part, workspace=workspace, actor=actor
             )
         else:
             found, run = clusters.cluster(

@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from core.cli.options import command_actor, one_line_errors, print_json
+from core.cli.options import command_actor, exit_on_error
+from core.cli.output import print_json
 from core.workspace import get_workspace
 
 if TYPE_CHECKING:
@@ -18,10 +19,10 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 @models.command("list")
 def list_models(name: Annotated[str, typer.Option(help="Only this model.")] = "", as_json: AsJson = False) -> None:
     """Every registered model: versions, aliases, figures."""
-    from core.runs.promotion import listed
+    from core.runs.promotion import list_versions
 
-    with one_line_errors():
-        versions = listed(get_workspace(), name)
+    with exit_on_error():
+        versions = list_versions(get_workspace(), name)
     if as_json:
         print_json({"models": [_answer(version) for version in versions]})
         return
@@ -40,7 +41,7 @@ def register(
     """Make the model of a run the newest version of a name, and its challenger."""
     from core.runs.promotion import register as verb
 
-    with one_line_errors():
+    with exit_on_error():
         version = verb(run_id, name, workspace=get_workspace(), actor=command_actor("models register"))
     print_json(_answer(version)) if as_json else typer.echo(_line(version))
 
@@ -58,7 +59,7 @@ def promote(
     """Make a version champion, where it is not worse than the champion on the same back-test."""
     from core.runs.promotion import promote as verb
 
-    with one_line_errors():
+    with exit_on_error():
         champion, comparison = verb(
             name, version, workspace=get_workspace(), actor=command_actor("models promote"), force=force, reason=reason
         )

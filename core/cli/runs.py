@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import pandas as pd
 import typer
 
-from core.cli.options import one_line_errors, print_json
+from core.cli.options import exit_on_error
+from core.cli.output import print_json
 from core.errors import OptionError, UnreadableFileError
 from core.messages import N_
 from core.workspace import get_workspace
@@ -36,7 +37,7 @@ def list_runs(
     """Runs of every task, the newest first; those that wait for MLflow among them."""
     from core.runs.comparison import search, table
 
-    with one_line_errors():
+    with exit_on_error():
         wanted = Wanted(task, model, user, data, status, since_ms=_milliseconds(since), text=text)
         found, silent = search(get_workspace(), wanted, limit, token)
     lines = table(found.runs)
@@ -92,7 +93,7 @@ def card(
     from core.runs.card_html import html as page
 
     found = _card(run_id)
-    with one_line_errors():
+    with exit_on_error():
         if html is not None:
             _write(html, page(found))
         if json is not None:
@@ -104,7 +105,7 @@ def card(
 def _card(run_id: str) -> "Card":
     from core.runs.card import run_card
 
-    with one_line_errors():
+    with exit_on_error():
         return run_card(run_id, get_workspace())
 
 

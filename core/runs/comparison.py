@@ -10,6 +10,7 @@ import pandas as pd
 from core.errors import NotFoundError, ServiceUnavailableError
 from core.messages import N_
 from core.runs.stored_runs import call_mlflow
+from core.spec.task import find_task, get_metric
 from core.workspace import Workspace
 from mlflow_utils import runs as history
 from mlflow_utils import search as searching
@@ -17,63 +18,7 @@ from mlflow_utils.run_record import Record
 from mlflow_utils.search import EVERY, Found, Listed, Wanted
 
 STEP = re.compile(r"_\d+$")  # a number of days ahead
-
-MOST = 5  # runs that are compared at a time
-LOWER = {
-    "mae",
-    "wape",
-    "rmse",
-    "mase",
-    "quantile_loss",
-    "davies_bouldin",
-    "delay",
-    "seconds",
-    "emissions_kg",
-    "energy_kwh",
-}
-HIGHER = {
-    "r2",
-    "skill_naive1",
-    "skill_naive7",
-    "silhouette",
-    "calinski_harabasz",
-    "stability",
-    "f1",
-    "auc_pr",
-    "vus_pr",
-    "auc_roc",
-    "vus_roc",
-    "event_f1",
-    "affiliation_f1",
-    "rows_per_second",
-    "series_per_second",
-}
-
-
-@dataclass(frozen=True)
-class Task:
-    """What the runs of a task have in common.
-
-    page      where their results are shown: the address of a page, "" where no page shows them
-    figure    the metric that says most of what was found
-    accuracy  the metric that says how good it is, by labels, by what came, or by the groups themselves; "" for none
-    """
-
-    label: str
-    page: str
-    figure: str
-    accuracy: str = ""
-
-
-TASKS = {
-    "anomalies": Task(N_("Anomalies"), "anomalies", "anomalies"),
-    "clusters": Task(N_("Clusters"), "clusters", "clusters", "silhouette"),
-    "forecast": Task(N_("Forecast"), "forecast", "wape", "wape"),
-    "sequences": Task(N_("Sequences"), "sequences", "events", "vus_pr"),
-    "sequence-comparison": Task(N_("Detectors compared"), "sequences", "rows_judged"),
-    "scale": Task(N_("Many series"), "", "series"),
-}
-WITH_MODEL = ("anomalies", "clusters", "forecast", "sequences")
+MAX_COMPARED = 5
 
 
 def search(workspace: Workspace, wanted: Wanted = EVERY, limit: int = 50, token: str = "") -> tuple[Found, str]:
@@ -127,7 +72,12 @@ def has_data(record: Record, workspace: Workspace) -> bool:
 
 def has_model(record: Record) -> bool:
     """Did the run keep a model that can be registered?"""
-    return record.status == "completed" and record.experiment in WITH_MODEL and "model_run" not in record.params
+    return record.status == "completed" and _keeps_model(record.experiment) and "model_run" not in record.params
+
+
+def _keeps_model(name: str) -> bool:
+    task = find_task(name)
+    return task is not None and task.keeps_model
 
 
 # ---- as tables ------------------------------------------------------------------------------------------------------
@@ -161,7 +111,7 @@ def table(runs: Sequence[Listed]) -> pd.DataFrame:
 def _line(listed: Listed) -> dict[str, object]:
     record = listed.record
     metrics, tags = record.metrics, record.tags
-    figure = TASKS[record.experiment].figure if record.experiment in TASKS else ""
+    figure = task.headline if (task := find_task(record.experiment)) else ""
     kg = metrics.get("emissions_kg")
     return {
         "run": record.id,
@@ -206,7 +156,9 @@ class Compared:
 
     def best(self) -> pd.DataFrame:
         """True where a run has the best value of a metric of known direction; nowhere in a line where all are alike."""
-        way = np.array([direction(str(name)) for name in self.metrics.index])[:, None]
+        way = np.array([get_metric(str(name), self.records[0].experiment).direction for name in self.metrics.index])[
+            :, None
+        ]
         values = self.metrics.to_numpy(dtype=float) * np.where(way == 0, np.nan, way)
         known = np.where(np.isnan(values), -np.inf, values)
         top = known.max(axis=1, keepdims=True)
@@ -247,21 +199,13 @@ def compared(runs: Sequence[str], workspace: Workspace) -> Compared:
     return Compared(tuple(records), pd.concat([parameters[differing], parameters[~differing]]), metrics.loc[overall])
 
 
-def direction(metric: str) -> int:
-    """1 where higher is better, -1 where lower is, 0 where that is not so simple. `wape_7` is as `wape`."""
-    name = metric if metric in LOWER | HIGHER else STEP.sub("", metric)
-    if metric.startswith("hit_"):
-        return 1
-    return 1 if name in HIGHER else -1 if name in LOWER else 0
-
-
 def cost_of_accuracy(runs: Sequence[Listed], task: str) -> pd.DataFrame:
     """What accuracy cost: run, name, model, files, dataset, accuracy, emissions_g, front, of the completed runs that
     have both figures.
 
     `front` is True where no other run on the same data is as good for less, or better for as little (Pareto).
     """
-    metric = TASKS[task].accuracy if task in TASKS else ""
+    metric = known.accuracy if (known := find_task(task)) else ""
     mine = [each.record for each in runs if each.record.experiment == task and each.status == "completed"]
     lines = [
         {
@@ -277,7 +221,7 @@ def cost_of_accuracy(runs: Sequence[Listed], task: str) -> pd.DataFrame:
         if metric in record.metrics and "emissions_kg" in record.metrics and "model_run" not in record.params
     ]
     found = pd.DataFrame(lines, columns=["run", "name", "model", "files", "dataset", "accuracy", "emissions_g"])
-    goodness = found["accuracy"] * direction(metric)
+    goodness = found["accuracy"] * get_metric(metric, task).direction
     found["front"] = [
         not (
             (found["dataset"] == line.dataset)

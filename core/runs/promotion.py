@@ -11,6 +11,7 @@ from core.messages import N_
 from core.runs.model_files import load_model
 from core.runs.stored_runs import load_run
 from core.runs.tracked_run import recorded
+from core.spec.task import find_task
 from core.workspace import Workspace
 from mlflow_utils import model_io, registry
 from mlflow_utils import runs as history
@@ -19,28 +20,27 @@ from mlflow_utils.registry import (
     Comparison,
     Decision,
     ModelNotFoundError,
+    PromotionMetric,
     PromotionRejectedError,
     RunNotDeliveredError,
     Version,
-    Yardstick,
 )
 from mlflow_utils.run_record import Record
 from mlflow_utils.tracking import MlflowUnavailableError
 
 T = TypeVar("T")
 
-# A task that is not here has no figure that says which of two models is better: without labels, a detector that flags
-# other rows, or a clusterer that draws other groups, is another opinion and not a better one.
-YARDSTICKS = {
-    "forecast": Yardstick(
-        "wape",
-        lower_is_better=True,
-        tags=("dataset.digest",),
-        params=("backtest_from", "backtest_until", "horizon", "entities", "resolution", "weather"),
-        optional=("measure",),
-    )
-}
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+
+
+def promotion_metric(task: str) -> PromotionMetric | None:
+    """Return what says which of two models of a task is better; None where only a person can say.
+
+    Without labels, a detector that flags other rows, or a clusterer that draws other groups, is another opinion and
+    not a better one.
+    """
+    known = find_task(task)
+    return known.promotion if known else None
 
 
 def register(run_id: str, name: str = "", *, workspace: Workspace, actor: Actor) -> Version:
@@ -65,7 +65,7 @@ def register(run_id: str, name: str = "", *, workspace: Workspace, actor: Actor)
         load_model(run.run_id, object, workspace)  # what cannot be loaded is not registered
         name = name or run.experiment
         _check_task(name, run.experiment, workspace)
-        version = registry.register(workspace.tracking, run, name, YARDSTICKS.get(run.experiment), actor.user)
+        version = registry.register(workspace.tracking, run, name, promotion_metric(run.experiment), actor.user)
         inputs |= {"name": name, "version": version.number, "task": run.experiment}
     return version
 
@@ -88,12 +88,12 @@ def promote(
         task, decision = _task(name, workspace), Decision(actor.user, force, reason.strip())
         if not task:
             raise NotFoundError(N_("No model {name} is registered."), name=name)
-        champion, comparison = registry.promote(workspace.tracking, name, version, YARDSTICKS.get(task), decision)
+        champion, comparison = registry.promote(workspace.tracking, name, version, promotion_metric(task), decision)
         inputs["version"] = champion.number
     return champion, comparison
 
 
-def listed(workspace: Workspace, name: str = "") -> list[Version]:
+def list_versions(workspace: Workspace, name: str = "") -> list[Version]:
     """The versions of `name`, or of every name, newest first within each. Raises VigieError where MLflow is silent."""
     with _spoken(workspace):
         if name:
@@ -102,20 +102,20 @@ def listed(workspace: Workspace, name: str = "") -> list[Version]:
         return [version for each in names for version in registry.versions(workspace.tracking, each)]
 
 
-def found(name: str, alias: str = CHAMPION, *, workspace: Workspace) -> Version:
+def get_version(name: str, alias: str = CHAMPION, *, workspace: Workspace) -> Version:
     """The version that has the alias. Raises NotFoundError where none has, VigieError where MLflow is silent."""
     with _spoken(workspace):
         _check_name(name)
         return registry.by_alias(workspace.tracking, name, alias)
 
 
-def fitted_runs(task: str, workspace: Workspace) -> list[Record]:
+def runs_with_model(task: str, workspace: Workspace) -> list[Record]:
     """Runs of `task` whose model can be applied, newest first; empty where MLflow does not answer."""
     runs = history.recent(workspace.tracking, task, limit=100)
     return [run for run in runs if run.status == "completed" and "model_run" not in run.params]
 
 
-def run_of(address: str, workspace: Workspace) -> str:
+def resolve_run(address: str, workspace: Workspace) -> str:
     """The run whose model is meant: of a registered one by NAME@ALIAS, checked as `load` does, else `address` is the
     run.
 
@@ -124,16 +124,16 @@ def run_of(address: str, workspace: Workspace) -> str:
     name, mark, alias = address.partition("@")
     if not mark:
         return address
-    load(name, alias, workspace=workspace)
-    return found(name, alias, workspace=workspace).run_id
+    load_by_alias(name, alias, workspace=workspace)
+    return get_version(name, alias, workspace=workspace).run_id
 
 
-def load(name: str, alias: str = CHAMPION, *, workspace: Workspace, kind: type[T] = object) -> T:  # type: ignore[assignment]
+def load_by_alias(name: str, alias: str = CHAMPION, *, workspace: Workspace, kind: type[T] = object) -> T:  # type: ignore[assignment]
     """The model of the class `kind` that has the alias.
 
     Raises as `found` and `load_model`, and UnreadableFileError where the file is not the one that was registered.
     """
-    version = found(name, alias, workspace=workspace)
+    version = get_version(name, alias, workspace=workspace)
     if model_io.digest(load_run(version.run_id, workspace).files / registry.MODEL) != version.tags.get("model.sha256"):
         raise UnreadableFileError(
             N_("The model file of {name} version {version} is not the one that was registered: its SHA-256 differs."),

@@ -10,12 +10,15 @@ from core.circuit_breaker import Patience
 from core.errors import NotFoundError, ServiceUnavailableError
 from core.messages import N_
 from core.redaction import without_secrets
+from core.runs.result import RESULT_FOLDER, Result
 from core.settings import settings
+from core.spec.task import get_task, load_entry
 from core.workspace import Workspace
 from mlflow_utils import runs
 from mlflow_utils.runs import StoredRun
 
 T = TypeVar("T")
+R = TypeVar("R", bound=Result)
 PATIENCE = 1.4  # seconds; with the question whether MLflow lives at all, a page waits less than two
 logger = logging.getLogger(__name__)
 
@@ -31,6 +34,18 @@ def load_run(run_id: str, workspace: Workspace) -> StoredRun:
     if found is None:
         raise NotFoundError(N_("No run {run} is on record."), run=run_id[:12])
     return found
+
+
+def load_result(run_id: str, kind: type[R], workspace: Workspace) -> R:
+    """Return the result of the class `kind` that a run kept. Raises NotFoundError where there is none."""
+    return kind.load(load_run(run_id, workspace).files / RESULT_FOLDER)
+
+
+def load_task_result(run_id: str, workspace: Workspace) -> Result:
+    """Return the result that a run kept, whatever its task. Raises NotFoundError where there is none."""
+    stored = load_run(run_id, workspace)
+    result: Result = load_entry(get_task(stored.record.experiment).result).load(stored.files / RESULT_FOLDER)
+    return result
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ from core.progress import Progress
 from core.runs.model_files import load_model, save_model
 from core.runs.stored_runs import load_run
 from core.runs.tracked_run import Run, tracked_run
-from core.spec.hyperparameters import configured, params
+from core.spec.hyperparameters import build_from_settings, get_params
 from core.spec.plugins import members
 from core.tasks.clusters import figures as figures
 from core.tasks.clusters.result import Clustering, Question, profiles, table
@@ -157,7 +157,7 @@ def _clustering(
     points, features, labels = found
     question = Question(
         clusterer=model.clusterer.name,
-        settings=params(model.clusterer),
+        settings=get_params(model.clusterer),
         of=model.of,
         look=model.look,
         incomplete=model.incomplete,
@@ -284,7 +284,7 @@ def _stability(clusterer: Clusterer, features: Floats, labels: Labels) -> dict[s
 def _params(model: ClusterModel) -> dict[str, Any]:
     """Everything the answer depends on, as the run's parameters."""
     return {
-        **params(model.clusterer),
+        **get_params(model.clusterer),
         "clusterer": model.clusterer.name,
         "of": model.of,
         "look": model.look,
@@ -324,13 +324,17 @@ def carry_out(arguments: dict[str, Any], *, workspace: Workspace, actor: Actor, 
     dataset = workspace.datasets.load(arguments["dataset"])
     selection = Selection.from_json(arguments)
     if arguments.get("model_run"):
-        from core.runs.promotion import run_of
+        from core.runs.promotion import resolve_run
 
         progress.tell(0.0, N_("Assigning to the clusters of the model"))
         return apply_model(
-            dataset, run_of(arguments["model_run"], workspace), selection=selection, workspace=workspace, actor=actor
+            dataset,
+            resolve_run(arguments["model_run"], workspace),
+            selection=selection,
+            workspace=workspace,
+            actor=actor,
         )[1].id
-    clusterer = configured(clusterers()[arguments["clusterer"]], arguments["settings"])
+    clusterer = build_from_settings(clusterers()[arguments["clusterer"]], arguments["settings"])
     alike = {name: arguments[name] for name in ("of", "look", "incomplete")}
     return cluster(
         dataset, clusterer, **alike, selection=selection, workspace=workspace, actor=actor, progress=progress
@@ -354,4 +358,4 @@ def question_of(
     if clusterer is None:
         return {**asked_about, "model_run": model_run}
     alike = {"of": of, "look": look, "incomplete": incomplete}
-    return {**asked_about, "clusterer": clusterer.name, "settings": params(clusterer), **alike}
+    return {**asked_about, "clusterer": clusterer.name, "settings": get_params(clusterer), **alike}

@@ -37,7 +37,7 @@ def show(run: str, task: str) -> None:
     if not name:
         return
     with _refusals():
-        versions = promotion.listed(session.here(), name)
+        versions = promotion.list_versions(session.here(), name)
         own = next((version for version in versions if version.run_id == run), None)
         with _refusals():
             _register(run, name, task) if own is None else _promote(own, task)
