@@ -11,7 +11,7 @@ from core.detectors.comparisons import COMPARISONS
 from core.tasks.anomalies.result import Detection
 from core.tasks.anomalies.run import apply_model, detect, detection_of, detectors
 from core.tasks.selection import Selection
-from pages.components import forms, model_picker, selection_form, session
+from pages.components import auth, cache, forms, model_picker, selection_form, url_state
 from pages.components.i18n import _, percent, shown
 from pages.components.results import anomalies as show
 
@@ -34,12 +34,12 @@ class Request:
 
 def page() -> None:
     st.title(_("Anomalies"))
-    dataset = session.dataset()
+    dataset = cache.load_dataset()
     if dataset is None:
         selection_form.no_data()
         return
     selection_form.about(dataset)
-    found = session.result("anomalies", detection_of)
+    found = cache.load_result("anomalies", detection_of)
     request = _form(dataset, asked=found is not None)
     if request is not None:
         _run(dataset, request)
@@ -128,14 +128,14 @@ def _described(record: Any) -> str:
 def _run(dataset: Dataset, request: Request) -> None:
     """One click, one run: the address then carries it, and the page shows what the run kept."""
     with st.spinner(_("Scoring {rows} rows …").format(rows=shown(len(dataset)))):
-        run = session.answered_once(f"{dataset.digest} {request}", lambda: _asked(dataset, request))
-    session.remember_run(run, dataset.digest)
+        run = cache.submit_once(f"{dataset.digest} {request}", lambda: _asked(dataset, request))
+    url_state.set_run(run, dataset.digest)
     st.rerun()
 
 
 def _asked(dataset: Dataset, request: Request) -> str:
     """The id of the run that answers `request`."""
-    here, actor = session.here(), session.me("anomalies")
+    here, actor = cache.get_workspace(), auth.current_actor("anomalies")
     if request.model_run:
         return apply_model(
             dataset,
@@ -159,10 +159,10 @@ def _asked(dataset: Dataset, request: Request) -> str:
 
 def _result(dataset: Dataset, found: Detection) -> None:
     if found.question.dataset == dataset.digest:
-        show.detection(found, Selection.asked(found.question).of(dataset), session.run_id())
+        show.detection(found, Selection.asked(found.question).of(dataset), url_state.get_run_id())
     else:
         st.warning(_("This result belongs to data other than those loaded; the curves are left out."))
-        show.detection(found, None, session.run_id())
+        show.detection(found, None, url_state.get_run_id())
 
 
 page()

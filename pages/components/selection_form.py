@@ -5,7 +5,7 @@ from pathlib import Path
 import streamlit as st
 
 from core.data.dataset import Dataset
-from pages.components import doctor, session
+from pages.components import clock, doctor
 from pages.components.i18n import _, date_format, shown
 
 RISKS = (0.01, 0.005, 0.001, 0.0005, 0.0001, 0.00001)
@@ -47,8 +47,8 @@ def part(dataset: Dataset, key: str) -> tuple[tuple[str, ...], object, object]:
     start, end = (period[0], period[-1]) if len(period) else (first, last)
     return (
         tuple(entities),
-        None if start == first else session.timestamp(start),
-        None if end == last else session.timestamp(end),
+        None if start == first else clock.to_timestamp(start),
+        None if end == last else clock.to_timestamp(end),
     )
 
 
