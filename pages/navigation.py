@@ -17,9 +17,9 @@ if str(ROOT) not in sys.path:
 from core.errors import ServiceUnavailableError, VigieError  # noqa: E402
 from core.messages import N_  # noqa: E402
 from pages.account import access_denied, sign_in, user_badge  # noqa: E402
-from pages.components import session  # noqa: E402
+from pages.components import auth  # noqa: E402
+from pages.components.auth import SignedInUser  # noqa: E402
 from pages.components.i18n import LANGUAGES, _, language, say  # noqa: E402
-from pages.components.session import Person  # noqa: E402
 
 logger = logging.getLogger("vigie")
 
@@ -62,7 +62,7 @@ SECTIONS = {
         Place("operations/health.py", N_("Health"), "monitor_heart", "health", OPERATOR),
     ],
     N_("Account"): [
-        Place("account/mine.py", N_("Your account"), "account_circle", "account", ANALYST),
+        Place("account/profile.py", N_("Your account"), "account_circle", "account", ANALYST),
         Place("account/users.py", N_("Users"), "group", "users", ADMINISTRATOR),
     ],
 }
@@ -73,12 +73,12 @@ def main() -> None:
     st.html(ROOT / "styles.css")
     st.logo(ROOT / "pages" / "logo.svg", size="large")
     try:
-        person, error = session.person(), None
+        person, error = auth.current_user(), None
     except VigieError as found:
         person, error = None, found
     page = st.navigation(_pages(person, error), position="sidebar")
     if person is not None:
-        session.begin_as(person.name)
+        auth.reset_for_user(person.name)
         user_badge.show(person)
     _language_switch()
     try:
@@ -93,10 +93,10 @@ def main() -> None:
 # ---- the gate -------------------------------------------------------------------------------------------------------
 
 
-def _pages(person: Person | None, error: VigieError | None) -> dict[str, list["st.Page"]]:  # type: ignore[valid-type]
+def _pages(person: SignedInUser | None, error: VigieError | None) -> dict[str, list["st.Page"]]:  # type: ignore[valid-type]
     """Every page under its address. Whom it is not for finds there what to do instead; its script is not even named."""
     here = [(_(section), place) for section, places in SECTIONS.items() for place in places]
-    if not session.sign_in_required():
+    if not auth.sign_in_required():
         here = [(section, place) for section, place in here if not place.needs_an_account]
     pages: dict[str, list[st.Page]] = {}  # type: ignore[valid-type]
     for section, place in here:
@@ -104,9 +104,9 @@ def _pages(person: Person | None, error: VigieError | None) -> dict[str, list["s
     return pages
 
 
-def _instead(place: Place, person: Person | None, error: VigieError | None) -> Callable[[], None] | None:
+def _instead(place: Place, person: SignedInUser | None, error: VigieError | None) -> Callable[[], None] | None:
     """What this visitor sees at the address of `place`; None for the page itself."""
-    if not session.sign_in_required():
+    if not auth.sign_in_required():
         return None
     if error is not None:
         return (

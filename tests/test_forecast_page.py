@@ -40,7 +40,7 @@ def hands(place: Workspace) -> Iterator[None]:
 
 @pytest.fixture(autouse=True)
 def at(place: Workspace, monkeypatch: pytest.MonkeyPatch) -> Iterator[Workspace]:
-    monkeypatch.setattr("pages.components.session.get_workspace", lambda: place)
+    monkeypatch.setattr("pages.components.cache.get_workspace", lambda: place)
     monkeypatch.setattr("core.lifespan.warm", lambda: None)
     st.cache_data.clear()
     st.cache_resource.clear()

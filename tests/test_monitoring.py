@@ -357,7 +357,7 @@ def test_refresh_sees_what_came_meanwhile(at: Workspace) -> None:  # noqa: F811
 
 def test_the_page_falls_back_and_says_why(at: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: F811
     dead = replace(at, event_stream=EventStream(at.events.folder, f"http://127.0.0.1:{free_port()}"))
-    monkeypatch.setattr("pages.components.session.get_workspace", lambda: dead)
+    monkeypatch.setattr("pages.components.cache.get_workspace", lambda: dead)
     at.events.add(EVENTS[0])
     app = opened(PAGE)
     assert not app.exception

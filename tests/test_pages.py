@@ -27,7 +27,7 @@ SCRIPT = str(ROOT / "pages" / "navigation.py")
 @pytest.fixture
 def at(place: Workspace, monkeypatch: pytest.MonkeyPatch) -> Iterator[Workspace]:
     """The pages' workplace is the test's; nothing is warmed beside the test."""
-    monkeypatch.setattr("pages.components.session.get_workspace", lambda: place)
+    monkeypatch.setattr("pages.components.cache.get_workspace", lambda: place)
     monkeypatch.setattr("core.lifespan.warm", lambda: None)
     st.cache_data.clear()
     st.cache_resource.clear()
@@ -221,7 +221,7 @@ def test_saved_models_without_mlflow_are_none_and_no_fault(
     at: Workspace, sample: Dataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     silent = replace(at, tracking=Tracking(f"http://127.0.0.1:{free_port()}", None, at.tracking.spool.folder.parent))
-    monkeypatch.setattr("pages.components.session.get_workspace", lambda: silent)
+    monkeypatch.setattr("pages.components.cache.get_workspace", lambda: silent)
     app = opened("analysis/anomalies.py", dataset=at.datasets.save(sample))
     next(choice for choice in app.segmented_control if choice.key == "how").set_value("apply").run()
     assert not app.exception
@@ -235,7 +235,7 @@ def test_an_unexpected_fault_is_a_number_to_quote(
     def broken(digest: str) -> Dataset:
         raise ZeroDivisionError("a fault of ours")
 
-    monkeypatch.setattr("pages.components.session._dataset", broken)
+    monkeypatch.setattr("pages.components.cache._load_dataset_by_digest", broken)
     app = opened(dataset="0" * 64)
     assert not app.exception
     assert "Quote number" in app.error[0].value

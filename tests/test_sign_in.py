@@ -18,7 +18,7 @@ from core.settings import settings
 from core.storage.events.log import Events
 from pages.account import flash, setup_token
 from pages.account.routes import same_site
-from pages.components import session
+from pages.components import auth
 from pages.navigation import SECTIONS, Place
 from tests.conftest import free_port, stop
 from tests.databases import opened, running_postgres
@@ -170,7 +170,7 @@ def test_whether_people_have_to_sign_in(
     config.set_option("server.address", address)
     settings.cache_clear()
     try:
-        assert session.sign_in_required() is required
+        assert auth.sign_in_required() is required
     finally:
         config.set_option("server.address", before)
         settings.cache_clear()

@@ -138,7 +138,7 @@ def test_a_dead_mlflow_costs_less_than_two_seconds(  # type: ignore[no-untyped-d
     dead = workplace_in(folder, empty_store, f"http://127.0.0.1:{free_port()}")
     run = recorded(sample, dead)
     opened(PAGE)  # what is imported once is not the server's fault
-    monkeypatch.setattr("pages.components.session.get_workspace", lambda: dead)
+    monkeypatch.setattr("pages.components.cache.get_workspace", lambda: dead)
     app = opened(PAGE, runs=run)
     dead.tracking._down_until = 0.0
     began = time.perf_counter()

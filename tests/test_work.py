@@ -53,7 +53,7 @@ def screen() -> None:
 
 @pytest.fixture(autouse=True)
 def at(place: Workspace, monkeypatch: pytest.MonkeyPatch) -> Iterator[Workspace]:
-    monkeypatch.setattr("pages.components.session.get_workspace", lambda: place)
+    monkeypatch.setattr("pages.components.cache.get_workspace", lambda: place)
     QUESTION.clear()
     QUESTION.update(until=1000, log=str(place.datasets.folder.parent / "log"))
     yield place

@@ -11,7 +11,7 @@ import streamlit as st
 
 from core.errors import AccessDeniedError, ServiceUnavailableError
 from core.messages import N_
-from pages.components.session import THIS_MACHINE, sign_in_required
+from pages.components.auth import LOOPBACK_HOSTS, sign_in_required
 
 ATTEMPTS, WAIT = 10, 600.0  # wrong tokens, and seconds
 LOOK_AGAIN = 5.0  # seconds between two looks whether the accounts answer
@@ -62,7 +62,7 @@ def announce(ending: threading.Event) -> None:
 
 def _sentence() -> str:
     address, port = st.get_option("server.address"), st.get_option("server.port")
-    host = address if address in THIS_MACHINE else "localhost"
+    host = address if address in LOOPBACK_HOSTS else "localhost"
     return (
         f"\n  Vigie has no users yet. Open http://{host}:{port}/ and use this token to "
         f"make the first administrator:\n\n"

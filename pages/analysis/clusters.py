@@ -11,7 +11,7 @@ from core.data.dataset import Dataset
 from core.tasks.clusters import figures as figures
 from core.tasks.clusters.run import advice, clusterers, clustering_of, question_of
 from core.tasks.selection import Selection
-from pages.components import forms, job_progress, model_picker, selection_form, session
+from pages.components import cache, forms, job_progress, model_picker, selection_form, url_state
 from pages.components.i18n import _, shown
 from pages.components.results import clusters as show
 from pages.components.results.run_widgets import chart
@@ -33,12 +33,12 @@ class Request:
 
 def page() -> None:
     st.title(_("Clusters"))
-    dataset = session.dataset()
+    dataset = cache.load_dataset()
     if dataset is None:
         selection_form.no_data()
         return
     selection_form.about(dataset)
-    found = session.result("clusters", clustering_of)
+    found = cache.load_result("clusters", clustering_of)
     ended = job_progress.settled(dataset.digest)
     request = _form(dataset, asked=found is not None)
     if request is not None:
@@ -47,7 +47,7 @@ def page() -> None:
     if found is not None and not job_progress.going_on():
         if found.question.dataset != dataset.digest:
             st.warning(_("This result belongs to data other than those loaded."))
-        show.clustering(found, session.run_id())
+        show.clustering(found, url_state.get_run_id())
 
 
 def _form(dataset: Dataset, asked: bool) -> Request | None:

@@ -12,7 +12,16 @@ from core.forecasters.base import Forecaster
 from core.tasks.forecast.result import Forecast
 from core.tasks.forecast.run import LONGEST, Plan, forecast_of, forecasters, question_of
 from core.tasks.selection import Selection
-from pages.components import covariate_upload, forms, job_progress, model_picker, selection_form, session
+from pages.components import (
+    cache,
+    clock,
+    covariate_upload,
+    forms,
+    job_progress,
+    model_picker,
+    selection_form,
+    url_state,
+)
 from pages.components.i18n import _, date_format, percent
 from pages.components.results import forecast as show
 
@@ -33,7 +42,7 @@ class Request:
 
 def page() -> None:
     st.title(_("Forecast"))
-    dataset = session.dataset()
+    dataset = cache.load_dataset()
     if dataset is None:
         selection_form.no_data()
         return
@@ -41,14 +50,14 @@ def page() -> None:
     if not dataset.dated:
         st.info(_("These data have no dates, and a forecast needs them."), icon=":material/event_busy:")
         return
-    found = session.result("forecast", forecast_of)
+    found = cache.load_result("forecast", forecast_of)
     if found is not None:
         covariate_upload.suggest(found.question.driver_tables)
     ended = job_progress.settled(dataset.digest)
     _ask(dataset, asked=found is not None)
     job_progress.show(ended)
     if found is not None and not job_progress.going_on():
-        _result(dataset, found, session.run_id())
+        _result(dataset, found, url_state.get_run_id())
 
 
 def _result(dataset: Dataset, found: Forecast, run: str) -> None:
@@ -149,7 +158,7 @@ def _level() -> float:
 
 
 def _start(dataset: Dataset) -> pd.Timestamp | None:
-    return session.timestamp(
+    return clock.to_timestamp(
         st.date_input(
             _("Back-test from"),
             None,
@@ -207,7 +216,7 @@ def _described(record: Any) -> str:
 
 def _begin(dataset: Dataset, request: Request, tables: tuple[CovariateTable, ...]) -> None:
     """One click, one job, one run."""
-    digest = session.here().drivers.save(tables) if tables else ""
+    digest = cache.get_workspace().drivers.save(tables) if tables else ""
     job_progress.start(
         "forecast",
         question_of(

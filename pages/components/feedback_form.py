@@ -13,7 +13,7 @@ import streamlit as st
 from core.errors import InputError
 from core.operations.feedback import VERDICTS, RowKey, Said, about, agreed, by_row, give, names_of, row_key, row_of
 from core.storage.feedback import LONGEST_COMMENT, Feedback, Receipt
-from pages.components import session
+from pages.components import auth, cache, url_state
 from pages.components.i18n import _, say, shown
 
 MARKS = {"true_alarm": "✓", "false_alarm": "✗", "unsure": "?"}
@@ -63,8 +63,9 @@ def ask(task: str, run: str, row: Mapping[str, Any], place: str = "") -> None:
 def keep(said: Said, key: str) -> None:
     """One click, one record; its receipt is shown by `receipt` in the next run of the script, which begins at once."""
     try:
-        got = session.answered_once(
-            f"feedback {key} {said}", lambda: give(said, workspace=session.here(), actor=session.me(said.page))
+        got = cache.submit_once(
+            f"feedback {key} {said}",
+            lambda: give(said, workspace=cache.get_workspace(), actor=auth.current_actor(said.page)),
         )
     except InputError as error:
         st.error(say(error.text), icon=":material/error:")
@@ -76,13 +77,13 @@ def keep(said: Said, key: str) -> None:
             icon=":material/error:",
         )
     else:
-        session.keep(f"receipt-{key}", got)
+        url_state.set_state(f"receipt-{key}", got)
         st.rerun()
 
 
 def receipt(key: str) -> None:
     """What became of what was said here last."""
-    got: Receipt | None = session.kept(f"receipt-{key}")
+    got: Receipt | None = url_state.get_state(f"receipt-{key}")
     if got is None:
         return
     if got.state == "waiting":
@@ -122,7 +123,7 @@ def _keys(rows: pd.DataFrame) -> list[RowKey]:
 
 
 def _records(run: str) -> list[Feedback]:
-    return about(session.here().feedback.read(), session.cached(names_of, run))
+    return about(cache.get_workspace().feedback.read(), cache.cache_by_run(names_of, run))
 
 
 def _said_before(voices: list[Feedback]) -> None:

@@ -12,7 +12,7 @@ from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po
 
 from core.messages import Text
-from pages.components import session
+from pages.components import url_state
 
 LANGUAGES = {"en": "English", "fr": "Français"}
 LOCALES = Path(__file__).resolve().parents[2] / "locales"
@@ -20,7 +20,7 @@ LOCALES = Path(__file__).resolve().parents[2] / "locales"
 
 def language() -> str:
     """The language chosen in the side bar, else the browser's, else English."""
-    chosen = session.kept("language")
+    chosen = url_state.get_state("language")
     browser = (st.context.locale or "en")[:2].lower()
     return chosen if chosen in LANGUAGES else browser if browser in LANGUAGES else "en"
 

@@ -22,7 +22,7 @@ import streamlit as st
 from core import jobs
 from core.errors import ServiceUnavailableError
 from core.jobs.job import Job
-from pages.components import session
+from pages.components import auth, cache, url_state
 from pages.components.i18n import _, percent, say, shown
 
 EVERY = 0.5  # seconds between two looks
@@ -35,29 +35,29 @@ def start(verb: str, arguments: dict[str, Any]) -> None:
 
     Raises ServiceUnavailableError where the queue does not answer.
     """
-    job = jobs.submit(verb, arguments, workspace=session.here(), actor=session.me(verb))
+    job = jobs.submit(verb, arguments, workspace=cache.get_workspace(), actor=auth.current_actor(verb))
     _set_aside()
-    session.remember_in_address("work", job.key)
+    url_state.set_query_param("work", job.key)
     st.rerun()
 
 
 def going_on() -> bool:
     """Does the address carry work?"""
-    return bool(session.from_address("work"))
+    return bool(url_state.get_query_param("work"))
 
 
 def ended() -> Job | None:
     """The work of the address, once it is over or no longer known; the address is rid of it then."""
-    key = session.from_address("work")
+    key = url_state.get_query_param("work")
     if not key:
         return None
     try:
-        job = jobs.find(key, session.here())
+        job = jobs.find(key, cache.get_workspace())
     except ServiceUnavailableError:  # `show` says so
         return None
     if job is not None and not job.over:
         return None
-    session.remember_in_address("work", "")
+    url_state.set_query_param("work", "")
     return job or FORGOTTEN
 
 
@@ -67,7 +67,7 @@ def settled(dataset: str) -> Job | None:
     """
     job = ended()
     if job is not None and job.run_id:
-        session.remember_run(job.run_id, dataset)
+        url_state.set_run(job.run_id, dataset)
         st.rerun()
     return job
 
@@ -76,7 +76,7 @@ def show(job: Job | None) -> None:
     """How far the work of the address has come, or why `job`, which is over, has no answer. Raises what it raised."""
     if job is None:
         if going_on():
-            _watch(session.from_address("work"))
+            _watch(url_state.get_query_param("work"))
     elif job is FORGOTTEN:
         st.info(
             _("This work is no longer known here; what it was to answer can be asked again."), icon=":material/cancel:"
@@ -90,7 +90,7 @@ def show(job: Job | None) -> None:
 @st.fragment(run_every=EVERY)
 def _watch(key: str) -> None:
     try:
-        job = jobs.find(key, session.here())
+        job = jobs.find(key, cache.get_workspace())
         if job is None or job.over:
             st.rerun()
         _progress(job, _doing(job))
@@ -128,13 +128,13 @@ def _doing(job: Job) -> str:
         return f"{again}{_(job.doing) or _('Starting …')} · {percent(round(job.share, 2))}"
     if time.time() - job.submitted < PATIENT:
         return _("Starting …")
-    return _("Waiting for its turn …") if jobs.workers(session.here()) else _("Waiting for a worker …")
+    return _("Waiting for its turn …") if jobs.workers(cache.get_workspace()) else _("Waiting for a worker …")
 
 
 def _cancel(key: str) -> None:
     """In the callback of a button, where nobody else would say that the queue does not answer."""
     try:
-        jobs.cancel(key, session.here())
+        jobs.cancel(key, cache.get_workspace())
     except ServiceUnavailableError as error:
         st.toast(say(error.text), icon=":material/cloud_off:")
 

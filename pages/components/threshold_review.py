@@ -11,7 +11,7 @@ import streamlit as st
 from core.operations import feedback_figures as figures
 from core.operations.feedback import precisions
 from core.storage.feedback import Feedback
-from pages.components import job_progress, session
+from pages.components import cache, job_progress, url_state
 from pages.components.feedback_form import MARKS, WITH_THRESHOLD, words
 from pages.components.i18n import _, date_format, say, shown
 from pages.components.results.run_widgets import chart
@@ -32,7 +32,7 @@ def settled() -> bool:
     if job is None:
         return False
     if job.run_id:
-        here = session.here()
+        here = cache.get_workspace()
         st.switch_page(
             PAGES / f"{task_of(job.run_id, here)}.py",
             query_params={"run": job.run_id, "dataset": str(job.arguments["dataset"])},
@@ -48,10 +48,10 @@ def show() -> None:
     if job_progress.going_on():
         job_progress.show(None)
         return
-    run = _run(session.here().feedback.read())
+    run = _run(cache.get_workspace().feedback.read())
     if not run:
         return
-    found = alarms(run, session.here())
+    found = alarms(run, cache.get_workspace())
     suggested = proposal(found)
     if suggested is None:
         st.info(
@@ -80,7 +80,7 @@ def show() -> None:
 def _run(records: list[Feedback]) -> str:
     """The run of the address where it has verdicts, or one that is chosen."""
     table = precisions([record for record in records if record.page in WITH_THRESHOLD], each_run=True)
-    asked = session.run_id()
+    asked = url_state.get_run_id()
     runs = list(dict.fromkeys([*([asked] if asked else []), *table["run"]]))
     if not runs:
         st.info(

@@ -7,7 +7,7 @@ import streamlit as st
 from core.operations import feedback_figures as figures
 from core.operations.feedback import Said, precisions, table
 from core.storage.feedback import LONGEST_COMMENT
-from pages.components import feedback_form, job_progress, session, threshold_review
+from pages.components import cache, feedback_form, job_progress, threshold_review, url_state
 from pages.components.i18n import _, percent, shown
 from pages.components.results import feedback_table
 from pages.components.results.run_widgets import chart
@@ -23,7 +23,9 @@ def page() -> None:
         _("Say something"): _form,
     }
     first = (
-        _("Threshold from verdicts") if job_progress.going_on() or session.from_address("view") == "threshold" else None
+        _("Threshold from verdicts")
+        if job_progress.going_on() or url_state.get_query_param("view") == "threshold"
+        else None
     )
     tabs = st.tabs(list(views), key="feedback-view", on_change="rerun", default=first)
     for tab, draw in zip(tabs, views.values(), strict=True):
@@ -43,7 +45,7 @@ def _form() -> None:
         )
         run = st.text_input(
             _("Run, if it is about one"),
-            session.run_id(),
+            url_state.get_run_id(),
             max_chars=64,
             key="feedback-run",
             help=_("Its id, as the results show it."),
@@ -63,12 +65,12 @@ def _form() -> None:
 
 
 def _review() -> None:
-    records = session.here().feedback.read()
-    waiting = session.here().feedback.backlog()
+    records = cache.get_workspace().feedback.read()
+    waiting = cache.get_workspace().feedback.backlog()
     if waiting:
         st.warning(
             _("Records that wait here to be sent to {place}: {count}.").format(
-                count=shown(waiting), place=session.here().feedback.place
+                count=shown(waiting), place=cache.get_workspace().feedback.place
             ),
             icon=":material/schedule_send:",
         )

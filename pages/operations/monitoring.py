@@ -7,7 +7,7 @@ from core.exports import as_csv
 from core.operations import monitoring
 from core.operations import monitoring_figures as figures
 from core.operations.monitoring import PERIODS, STATUSES, Observed
-from pages.components import session
+from pages.components import cache
 from pages.components.i18n import _, percent, say, shown
 from pages.components.results import drift
 from pages.components.results.run_widgets import chart
@@ -19,7 +19,7 @@ SHOWN_ERRORS = 1000
 def page() -> None:
     st.title(_("Monitoring"))
     period = _period()
-    found = _observed(period, str(session.here().events.folder))
+    found = _observed(period, str(cache.get_workspace().events.folder))
     _source(found)
     if found.table.empty:
         _nothing(period)
@@ -35,7 +35,7 @@ def page() -> None:
 @st.cache_data(ttl=REMEMBERED, max_entries=8, show_spinner=False)
 def _observed(period: str, folder: str) -> Observed:
     """Asked for at most twice a minute by all sessions together; `folder` keeps two workplaces apart."""
-    return monitoring.observed(session.here(), period)
+    return monitoring.observed(cache.get_workspace(), period)
 
 
 def _period() -> str:

@@ -10,7 +10,7 @@ import streamlit as st
 from core.runs import comparison
 from core.runs.comparison import MOST, TASKS, Found, Wanted
 from core.runs.figures import accuracy_and_cost
-from pages.components import session
+from pages.components import cache, url_state
 from pages.components.i18n import _, date_format, shown
 from pages.components.results import runs as show
 from pages.components.results.run_widgets import chart, downloads
@@ -24,10 +24,10 @@ def page() -> None:
     title, link = st.columns([4, 1], vertical_alignment="bottom")
     title.title(_("Tracking"))
     wanted = _filters()
-    front = comparison.mlflow_front(wanted.task, session.here())
+    front = comparison.mlflow_front(wanted.task, cache.get_workspace())
     if front:
         link.link_button(_("Open MLflow"), front, icon=":material/open_in_new:", width="stretch")
-    found, silent = comparison.search(session.here(), wanted, PAGE, session.from_address(BEFORE))
+    found, silent = comparison.search(cache.get_workspace(), wanted, PAGE, url_state.get_query_param(BEFORE))
     if silent:
         st.warning(
             _("MLflow does not answer. Listed are the runs that began on this machine; nothing is lost."),
@@ -49,7 +49,7 @@ def page() -> None:
 
 def _filters() -> Wanted:
     """One row; what is empty does not count."""
-    begin = partial(session.remember_in_address, BEFORE, "")
+    begin = partial(url_state.set_query_param, BEFORE, "")
     with st.container(horizontal=True, vertical_alignment="bottom", gap="xsmall", key="tracking-filters"):
         task = st.selectbox(_("Task"), ["", *TASKS], format_func=_task, key="tracking-task", on_change=begin, width=125)
         model = st.text_input(_("Model"), key="tracking-model", on_change=begin, width=100)
@@ -89,7 +89,7 @@ def _milliseconds(days: tuple[date, ...]) -> tuple[int, int]:
 
 
 def _nothing(wanted: Wanted) -> None:
-    if wanted == Wanted() and not session.from_address(BEFORE):
+    if wanted == Wanted() and not url_state.get_query_param(BEFORE):
         st.info(_("No run is on record yet: every analysis makes one."), icon=":material/experiment:")
     else:
         st.info(_("No run fits these filters."), icon=":material/filter_alt_off:")
@@ -120,24 +120,24 @@ def _table(found: Found) -> None:
 
 def _choose(key: str, ids: list[str]) -> None:
     """Runs of other pages of the list stay chosen."""
-    rows = session.kept(key).selection.rows
+    rows = url_state.get_state(key).selection.rows
     others = [run for run in _in_address() if run not in ids]
-    session.remember_in_address(CHOSEN, ",".join([*others, *(ids[row] for row in rows if row < len(ids))]))
+    url_state.set_query_param(CHOSEN, ",".join([*others, *(ids[row] for row in rows if row < len(ids))]))
 
 
 def _in_address() -> list[str]:
-    return list(dict.fromkeys(filter(None, session.from_address(CHOSEN).split(","))))
+    return list(dict.fromkeys(filter(None, url_state.get_query_param(CHOSEN).split(","))))
 
 
 def _turning(found: Found) -> None:
     """To older runs, and back."""
     with st.container(horizontal=True):
-        if session.from_address(BEFORE):
+        if url_state.get_query_param(BEFORE):
             st.button(
                 _("Newest runs"),
                 icon=":material/first_page:",
                 key="newest",
-                on_click=session.remember_in_address,
+                on_click=url_state.set_query_param,
                 args=(BEFORE, ""),
             )
         if found.token:
@@ -145,7 +145,7 @@ def _turning(found: Found) -> None:
                 _("Older runs"),
                 icon=":material/navigate_next:",
                 key="older",
-                on_click=session.remember_in_address,
+                on_click=url_state.set_query_param,
                 args=(BEFORE, found.token),
             )
 

@@ -10,7 +10,7 @@ from core.operations import monitoring_figures as figures
 from core.operations.drift import Drift
 from core.runs.comparison import TASKS, WITH_MODEL
 from core.storage.datasets import Stored
-from pages.components import model_picker, selection_form, session
+from pages.components import auth, cache, model_picker, selection_form, url_state
 from pages.components.i18n import _, shown
 from pages.components.results.run_widgets import chart
 
@@ -26,13 +26,13 @@ def section() -> None:
         )
     )
     _ask()
-    found = session.kept("drift")
+    found = url_state.get_state("drift")
     if found is not None:
         _answer(found)
 
 
 def _ask() -> None:
-    here = session.here()
+    here = cache.get_workspace()
     stored = here.datasets.recent()
     if not stored:
         selection_form.no_data()
@@ -50,21 +50,19 @@ def _ask() -> None:
     if st.button(_("Compare"), type="primary", icon=":material/compare:", key="drift-compare", disabled=not address):
         with st.spinner(_("Comparing …")):
             try:
-                session.keep(
+                url_state.set_state(
                     "drift",
-                    session.answered_once(
-                        f"drift {address} {chosen.digest}", lambda: _compared(address, chosen.digest)
-                    ),
+                    cache.submit_once(f"drift {address} {chosen.digest}", lambda: _compared(address, chosen.digest)),
                 )
             except VigieError:
-                session.keep("drift", None)
+                url_state.set_state("drift", None)
                 raise
 
 
 def _compared(address: str, digest: str) -> Drift:
-    here = session.here()
+    here = cache.get_workspace()
     run = model_picker.run_of(address, here)
-    return drift.compare(run, here.datasets.load(digest), workspace=here, actor=session.me("monitoring"))
+    return drift.compare(run, here.datasets.load(digest), workspace=here, actor=auth.current_actor("monitoring"))
 
 
 def _described(each: Stored) -> str:

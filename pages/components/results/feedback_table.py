@@ -12,7 +12,7 @@ from core.exports import as_csv
 from core.messages import N_
 from core.operations.feedback import VERDICTS
 from core.storage.feedback import Feedback
-from pages.components import session
+from pages.components import cache
 from pages.components.feedback_form import words
 from pages.components.i18n import _, date_format, shown
 
@@ -203,7 +203,7 @@ def exports(lines: pd.DataFrame, records: list[Feedback]) -> None:
     from core.operations.feedback_labels import labelled, labels
 
     st.subheader(_("Take it along"))
-    here, dataset = session.here(), session.dataset()
+    here, dataset = cache.get_workspace(), cache.load_dataset()
     with st.container(horizontal=True):
         if dataset is not None and dataset.digest in set(lines["dataset"]):
             st.download_button(

@@ -11,7 +11,7 @@ from core.tasks.forecast import error_figures as figures
 from core.tasks.forecast import figures as forecasts
 from core.tasks.forecast.result import Forecast
 from core.tasks.forecast.total import TOGETHER
-from pages.components import session
+from pages.components import auth, cache, url_state
 from pages.components.i18n import _, shown
 from pages.components.results.run_widgets import chart, downloads
 
@@ -192,7 +192,7 @@ def _recalibrate(dataset: Dataset | None, run: str) -> None:
             "back-test, and judges them on the second: a new run with the same forecasts."
         )
     )
-    whole = session.dataset()
+    whole = cache.load_dataset()
     if (
         not st.button(_("Recalibrate"), icon=":material/straighten:", key="recalibrate", disabled=dataset is None)
         or whole is None
@@ -201,9 +201,11 @@ def _recalibrate(dataset: Dataset | None, run: str) -> None:
     from core.tasks.forecast.run import recalibrate
 
     with st.spinner(_("Recalibrating …")):
-        again = session.answered_once(
+        again = cache.submit_once(
             f"recalibrate {run}",
-            lambda: recalibrate(whole, run, workspace=session.here(), actor=session.me("forecast"))[1].id,
+            lambda: (
+                recalibrate(whole, run, workspace=cache.get_workspace(), actor=auth.current_actor("forecast"))[1].id
+            ),
         )
-    session.remember_run(again, whole.digest)
+    url_state.set_run(again, whole.digest)
     st.rerun()

@@ -8,7 +8,7 @@ import pandas as pd
 import streamlit as st
 
 from core.errors import VigieError
-from pages.components import session
+from pages.components import auth, cache, clock
 from pages.components.i18n import _, say, shown
 
 
@@ -37,7 +37,7 @@ def show(run: str, task: str) -> None:
     if not name:
         return
     with _refusals():
-        versions = promotion.list_versions(session.here(), name)
+        versions = promotion.list_versions(cache.get_workspace(), name)
         own = next((version for version in versions if version.run_id == run), None)
         with _refusals():
             _register(run, name, task) if own is None else _promote(own, task)
@@ -58,9 +58,11 @@ def _register(run: str, name: str, task: str) -> None:
 
     st.caption(_("This run's model is not registered under this name."))
     if st.button(_("Register"), icon=":material/inventory_2:", key="register"):
-        session.answered_once(
+        cache.submit_once(
             f"register {run} {name}",
-            lambda: promotion.register(run, name, workspace=session.here(), actor=session.me(task)).number,
+            lambda: (
+                promotion.register(run, name, workspace=cache.get_workspace(), actor=auth.current_actor(task)).number
+            ),
         )
         st.rerun()
 
@@ -83,11 +85,16 @@ def _promote(own: Any, task: str) -> None:
     force = st.toggle(_("Promote even if the comparison speaks against it"), key="promote-force")
     reason = st.text_input(_("Reason, kept with the version"), key="promote-reason") if force else ""
     if st.button(_("Promote to champion"), icon=":material/trophy:", key="promote"):
-        session.answered_once(
+        cache.submit_once(
             f"promote {own.name} {own.number} {force} {reason}",
             lambda: (
                 promotion.promote(
-                    own.name, own.number, workspace=session.here(), actor=session.me(task), force=force, reason=reason
+                    own.name,
+                    own.number,
+                    workspace=cache.get_workspace(),
+                    actor=auth.current_actor(task),
+                    force=force,
+                    reason=reason,
                 )[0].number
             ),
         )
@@ -103,7 +110,7 @@ def _versions(versions: list[Any], run: str) -> None:
             "number": version.number,
             "role": ", ".join(words.get(alias, alias) for alias in version.aliases),
             "wape": round(100 * version.figures["wape"], 2) if "wape" in version.figures else None,
-            "created": shown(session.moment(version.created_ms)),
+            "created": shown(clock.from_epoch_ms(version.created_ms)),
             "run": ("→ " if version.run_id == run else "") + version.run_id[:12],
         }
         for version in versions

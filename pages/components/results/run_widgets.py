@@ -10,13 +10,13 @@ from babel import numbers
 
 from core.exports import as_csv, as_parquet
 from core.runs.stored_runs import is_pending, mlflow_run_url, run_cost
-from pages.components import session
+from pages.components import cache
 from pages.components.i18n import _, catalogue, language, localised, shown
 
 
 def cost(run: str) -> None:
     """Two figures: seconds and grams of CO₂."""
-    spent = session.cached(run_cost, run)
+    spent = cache.cache_by_run(run_cost, run)
     st.metric(_("Seconds"), shown(round(spent.seconds, 2)), border=True)
     st.metric(
         "g CO₂",
@@ -28,12 +28,12 @@ def cost(run: str) -> None:
 
 def record(run: str) -> None:
     """Where the run is on record."""
-    link = session.cached(mlflow_run_url, run)
+    link = cache.cache_by_run(mlflow_run_url, run)
     with st.container(horizontal=True, vertical_alignment="center"):
         if link:
             st.link_button(_("Open in MLflow"), link, icon=":material/open_in_new:")
         card(run)
-        if is_pending(run, session.here()):
+        if is_pending(run, cache.get_workspace()):
             st.caption(_("MLflow does not answer: the run is kept here and will be delivered when it is back."))
         st.caption(
             _("Run {run}. The address of this page shows the same result to a colleague.").format(run=f"`{run}`")
@@ -42,7 +42,7 @@ def record(run: str) -> None:
 
 def card(run: str) -> None:
     """The run card as a file: one for people, one for programs. It is made when it is asked for."""
-    workspace, code = session.here(), language()
+    workspace, code = cache.get_workspace(), language()
 
     def made(kind: str) -> str:
         """Without a word to Streamlit: it calls this beside the page."""

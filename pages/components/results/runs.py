@@ -8,7 +8,7 @@ from babel import numbers
 
 from core.errors import NotFoundError, VigieError
 from core.exports import as_csv
-from pages.components import session
+from pages.components import cache, clock
 from pages.components.i18n import _, date_format, language, percent, say, shown
 from pages.components.results import model
 from pages.components.results.run_widgets import card, chart
@@ -35,7 +35,7 @@ def readable(table: pd.DataFrame) -> pd.DataFrame:
     """The columns a person reads."""
     from core.runs.comparison import TASKS
 
-    began = pd.DatetimeIndex([session.moment(int(when.timestamp() * 1000)) for when in table["began"]])
+    began = pd.DatetimeIndex([clock.from_epoch_ms(int(when.timestamp() * 1000)) for when in table["began"]])
     return pd.DataFrame(
         {
             "began": began,
@@ -95,7 +95,7 @@ def opened(run: str) -> None:
     """What a run was, and where its result is."""
     from core.runs import comparison
 
-    [record] = comparison.look_up([run], session.here())
+    [record] = comparison.look_up([run], cache.get_workspace())
     task = record.experiment
     st.subheader(record.name or record.id)
     st.caption(
@@ -103,7 +103,7 @@ def opened(run: str) -> None:
             [
                 _(comparison.TASKS[task].label) if task in comparison.TASKS else task,
                 state(record.status),
-                shown(session.moment(record.started_ms)),
+                shown(clock.from_epoch_ms(record.started_ms)),
                 record.tags.get("user", ""),
                 f"`{record.id}`",
             ]
@@ -113,13 +113,13 @@ def opened(run: str) -> None:
         st.error(record.tags["error"].replace("$", "\\$"), icon=":material/report:")
     with st.container(horizontal=True, vertical_alignment="center"):
         _result(record)
-        link = comparison.mlflow_page(record, session.here())
+        link = comparison.mlflow_page(record, cache.get_workspace())
         if link:
             st.link_button(_("Open in MLflow"), link, icon=":material/open_in_new:")
         card(record.id)
     if comparison.has_model(record):
         model.section(record.id, task)
-    _tables(comparison.compared([run], session.here()))
+    _tables(comparison.compared([run], cache.get_workspace()))
 
 
 def _result(record) -> None:  # type: ignore[no-untyped-def]
@@ -129,7 +129,7 @@ def _result(record) -> None:  # type: ignore[no-untyped-def]
     address = TASKS[record.experiment].page if record.experiment in TASKS else ""
     if not address or record.status != "completed":
         return
-    if not has_data(record, session.here()):
+    if not has_data(record, cache.get_workspace()):
         st.caption(
             _("Its data are not stored here: load {files} again to see the result.").format(
                 files=record.tags.get("dataset.files", "")
@@ -152,7 +152,7 @@ def compared(chosen: list[str]) -> None:
     from core.runs import comparison
 
     try:
-        found = comparison.compared(chosen, session.here())
+        found = comparison.compared(chosen, cache.get_workspace())
     except VigieError as error:
         st.error(say(error.text), icon=":material/error:")
         return
@@ -242,7 +242,7 @@ def _pictures(found) -> None:  # type: ignore[no-untyped-def]
     names, pictures = _headings(found), {}
     for record in found.records:
         try:
-            picture = session.cached(run_card, record.id).picture
+            picture = cache.cache_by_run(run_card, record.id).picture
         except NotFoundError:
             picture = None
         if picture is not None:

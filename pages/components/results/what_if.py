@@ -12,7 +12,7 @@ from core.settings import settings
 from core.tasks.forecast import figures as figures
 from core.tasks.forecast.result import Forecast
 from core.tasks.forecast.total import TOGETHER
-from pages.components import covariate_upload, session
+from pages.components import auth, cache, covariate_upload
 from pages.components.i18n import _, date_format, percent, say, shown
 from pages.components.results.run_widgets import chart
 
@@ -22,7 +22,7 @@ STRIKES = {"given": None, "yes": True, "no": False}
 
 def show(found: Forecast, run: str) -> None:
     """The form and, where something is changed, what it changes."""
-    dataset = session.dataset()
+    dataset = cache.load_dataset()
     if dataset is None or found.question.dataset != dataset.digest:
         st.info(_("The data of this result are not loaded; without them nothing can be forecast again."))
         return
@@ -163,9 +163,9 @@ def _changed(run: str, words: str, _scenario: Any) -> pd.DataFrame:
     """Forecast once for what a scenario says."""
     from core.tasks.forecast.scenarios import what_if
 
-    dataset = session.dataset()
+    dataset = cache.load_dataset()
     assert dataset is not None
-    return what_if(dataset, run, _scenario, workspace=session.here(), actor=session.me("forecast"))
+    return what_if(dataset, run, _scenario, workspace=cache.get_workspace(), actor=auth.current_actor("forecast"))
 
 
 # ---- the answer -----------------------------------------------------------------------------------------------------
