@@ -6,7 +6,7 @@ Options are the fields of the specs that share a command. The spec is chosen by 
 
 import inspect
 import typing
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import Field, replace
 from pathlib import Path
 from typing import Annotated, Any
@@ -36,13 +36,15 @@ DELIVERY_TIMEOUT_S = 30.0
 Values = dict[str, Any]
 
 
-def add_task_commands(app: typer.Typer, groups: Mapping[str, typer.Typer]) -> None:
+def add_task_commands(app: typer.Typer, groups: dict[str, typer.Typer]) -> None:
     """Add the commands of every task to `app`, those of two words to the group of their first word."""
     for task in list_tasks():
         for command in dict.fromkeys(mode.command for mode in task.modes if mode.command):
             first, _, second = command.partition(" ")
             modes = tuple(mode for mode in task.modes if mode.command == command)
-            (groups[first] if second else app).command(second or first)(build_command(task, command, modes))
+            new_group = typer.Typer(no_args_is_help=True, help=f"{task.label}.")
+            group = groups.setdefault(first, new_group) if second else app
+            group.command(second or first)(build_command(task, command, modes))
 
 
 def build_command(task: Task, command: str, modes: Sequence[Mode]) -> Callable[..., None]:

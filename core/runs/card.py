@@ -149,8 +149,9 @@ def _repeat(record: Record, result: Result | None, described: CardData, data: Da
     if result is None or task is None:
         return Repeat("", (Text(_explain_no_command(record)),))
     spec, notes = result.spec, []
-    if isinstance(spec, ThresholdSpec):
-        spec = ApplySpec(record.id, dataset=spec.dataset, entities=spec.entities, start=spec.start, end=spec.end)
+    apply_spec = task.find_spec(ApplySpec)
+    if isinstance(spec, ThresholdSpec) and apply_spec is not None:
+        spec = apply_spec(record.id, dataset=spec.dataset, entities=spec.entities, start=spec.start, end=spec.end)
         notes.append(
             Text(
                 N_(

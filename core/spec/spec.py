@@ -1,8 +1,10 @@
 """Specs: everything that can be asked of a task, as one frozen dataclass for each of its modes."""
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from core.errors import OptionError
 from core.messages import N_
 from core.spec.hyperparameters import check_hyperparameters, get_params, hyperparameter, hyperparameters, is_algorithm
 
@@ -67,6 +69,10 @@ class DataSpec(Spec):
         start, end = (pd.Timestamp(text) if text else None for text in (self.start, self.end))
         return dataset.select(self.entities, start, end)
 
+    def training_rows(self, dataset: "Dataset") -> "Dataset":
+        """Return the rows of `dataset` that a model is fitted on. Subclasses leave out what they hold out."""
+        return self.select(dataset)
+
 
 @dataclass(frozen=True)
 class ApplySpec(DataSpec):
@@ -96,6 +102,12 @@ class ThresholdSpec(DataSpec):
 
     run: str = hyperparameter("", help=N_("The run whose rows were judged."))
     threshold: float = hyperparameter(0.0, help=N_("Rows with a higher score are anomalies."))
+
+    def check(self) -> None:
+        """Raise OptionError for a value that is not accepted, a threshold that is no finite number among them."""
+        if not math.isfinite(self.threshold):
+            raise OptionError(N_("{name} = {value} is no finite number."), name="threshold", value=str(self.threshold))
+        super().check()
 
     def params(self) -> dict[str, Any]:
         """Return the parameters: where the threshold comes from and what it is."""

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from core.errors import NotFoundError
 from core.messages import N_
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from core.actor import Actor
     from core.progress import Progress
 
+S = TypeVar("S", bound=Spec)
 PACKAGE = "core.tasks"
 FOLDER = Path(__file__).parents[1] / "tasks"
 
@@ -81,9 +82,18 @@ class Task:
     keeps_model: bool = False
 
     @property
+    def has_page(self) -> bool:
+        """Has the task a page of its own? Results may also be shown on the page of another task."""
+        return self.page == self.name
+
+    @property
     def takes_verdicts(self) -> bool:
         """Do people's verdicts on its rows lead to another threshold?"""
-        return any(issubclass(mode.spec, ThresholdSpec) for mode in self.modes)
+        return self.find_spec(ThresholdSpec) is not None
+
+    def find_spec(self, kind: type[S]) -> type[S] | None:
+        """Return the class of the task's specs that is a `kind`; None where it has none."""
+        return next((mode.spec for mode in self.modes if issubclass(mode.spec, kind)), None)
 
     def mode_of(self, spec: Spec) -> Mode:
         """Return the mode that answers `spec`. Raises LookupError for a spec of another task."""

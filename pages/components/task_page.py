@@ -1,4 +1,4 @@
-"""The page of a task: data, form, job with its progress, result. What differs is the form's own widgets and the result."""
+"""The page of a task: data, form, job with its progress, result. Only the form's own widgets and the result differ."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
