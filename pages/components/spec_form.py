@@ -64,13 +64,14 @@ def _ask_fields(
     kinds = typing.get_type_hints(type(spec))
     fields = {name: field for name, field in hyperparameters(spec).items() if name not in (*SELECTION, *leave_out)}
     wide = [name for name, field in fields.items() if field.metadata["captions"] and name not in widgets]
-    values = {name: _ask_field(spec, fields[name], kinds[name], dataset, key) for name in wide}
     narrow = [name for name in fields if name not in wide]
-    columns = st.columns(min(len(narrow), COLUMNS) or 1)
-    for number, name in enumerate(narrow):
-        with columns[number % len(columns)]:
-            own = widgets.get(name)
-            values[name] = own(dataset) if own else _ask_field(spec, fields[name], kinds[name], dataset, key)
+    values = {}
+    for names in (wide, narrow):
+        columns = st.columns(min(len(names), COLUMNS) or 1)
+        for number, name in enumerate(names):
+            with columns[number % len(columns)]:
+                own = widgets.get(name)
+                values[name] = own(dataset) if own else _ask_field(spec, fields[name], kinds[name], dataset, key)
     return values
 
 
