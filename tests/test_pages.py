@@ -12,16 +12,25 @@ from core.actor import Actor
 from core.data.dataset import Dataset
 from core.errors import DataError
 from core.runs import promotion
-from core.tasks.anomalies.run import detect, detection_of, detectors
-from core.tasks.clusters.run import cluster, clusterers
+from core.spec.spec import ApplySpec
+from core.tasks.anomalies.run import detect, load_detection
+from core.tasks.anomalies.spec import DetectionSpec, detectors
+from core.tasks.clusters.run import cluster
+from core.tasks.clusters.spec import ClusteringSpec, clusterers
 from core.tasks.forecast.run import Plan, forecast, forecasters
 from core.workspace import Workspace
 from mlflow_utils.tracking import Tracking
 from pages.components import i18n
 from pages.navigation import SECTIONS
-from tests.conftest import ROOT, free_port
+from tests.conftest import ROOT, answered, free_port, working
 
 SCRIPT = str(ROOT / "pages" / "navigation.py")
+BOB = Actor("bob", "tests")
+
+
+def entity_spec(trees: int = 10) -> DetectionSpec:
+    """A small forest that compares with the entity."""
+    return DetectionSpec(detectors()["isolation-forest"](n_estimators=trees), compare_with="entity")
 
 
 @pytest.fixture
@@ -98,7 +107,8 @@ def test_anomalies_without_data_says_what_to_do(at: Workspace) -> None:
 def test_anomalies_are_found_and_kept(at: Workspace, sample: Dataset) -> None:
     digest = at.datasets.save(sample)
     app = opened("analysis/anomalies.py", dataset=digest)
-    app = next(button for button in app.button if button.label == "Find anomalies").click().run()
+    with working(at):
+        app = answered(clicked(app, "anomalies-ask"))
     assert not app.exception
     assert not app.error
     [event] = at.events.read()
@@ -113,8 +123,7 @@ def test_anomalies_are_found_and_kept(at: Workspace, sample: Dataset) -> None:
 
 def test_a_shared_link_shows_the_same_in_another_session(at: Workspace, sample: Dataset) -> None:
     digest = at.datasets.save(sample)
-    forest = detectors()["isolation-forest"]()
-    found, run = detect(sample, forest, compare_with="entity", workspace=at, actor=Actor("bob", "tests"))
+    found, run = detect(entity_spec(100), sample, workspace=at, actor=BOB)
     app = opened("analysis/anomalies.py", dataset=digest, run=run.id)
     assert not app.exception
     assert {metric.label: metric.value for metric in app.metric}["Anomalies"] == str(len(found.anomalies))
@@ -145,13 +154,12 @@ ASK = {"anomalies": "Find anomalies", "clusters": "Find clusters", "forecast": "
 
 def test_a_run_of_another_page_is_left_alone_and_a_missing_one_is_told(at: Workspace, sample: Dataset) -> None:
     small = sample.select(sample.entities[:2])
-    digest, bob = at.datasets.save(small), Actor("bob", "tests")
+    digest = at.datasets.save(small)
+    kmeans = ClusteringSpec(clusterers()["kmeans"](n_clusters=2))
     runs = {
-        "anomalies": detect(
-            small, detectors()["isolation-forest"](n_estimators=10), compare_with="entity", workspace=at, actor=bob
-        )[1].id,
-        "clusters": cluster(small, clusterers()["kmeans"](n_clusters=2), workspace=at, actor=bob)[1].id,
-        "forecast": forecast(small, forecasters()["seasonal-naive"](), Plan(horizon=2), workspace=at, actor=bob)[1].id,
+        "anomalies": detect(entity_spec(), small, workspace=at, actor=BOB)[1].id,
+        "clusters": cluster(kmeans, small, workspace=at, actor=BOB)[1].id,
+        "forecast": forecast(small, forecasters()["seasonal-naive"](), Plan(horizon=2), workspace=at, actor=BOB)[1].id,
     }
     for name, page in PAGES.items():
         for task, run in runs.items():
@@ -168,29 +176,31 @@ def test_a_run_of_another_page_is_left_alone_and_a_missing_one_is_told(at: Works
 def test_a_run_that_failed_says_so_on_its_own_page_alone(at: Workspace, sample: Dataset) -> None:
     row = sample.select(sample.entities[:1], end=sample.time.min())
     with pytest.raises(DataError):
-        detect(row, detectors()["isolation-forest"](), compare_with="entity", workspace=at, actor=Actor("bob", "tests"))
+        detect(entity_spec(), row, workspace=at, actor=BOB)
     [event], digest = at.events.read(), at.datasets.save(sample)
     run = str(event.run_id)
     for name, page in PAGES.items():
         app = opened(page, dataset=digest, run=run)
         assert not app.exception
         assert not app.metric
-        assert ("holds no detection" in texts(app)) == bool(app.error) == (name == "anomalies")
+        assert ("holds no result" in texts(app)) == bool(app.error) == (name == "anomalies")
 
 
 def test_the_model_of_a_detection_is_registered_promoted_by_force_and_applied(at: Workspace, sample: Dataset) -> None:
-    forest = detectors()["isolation-forest"](n_estimators=10)
-    _, run = detect(sample, forest, compare_with="entity", workspace=at, actor=Actor("bob", "tests"))
+    _, run = detect(entity_spec(), sample, workspace=at, actor=BOB)
     promoted_by_force(opened("analysis/anomalies.py", dataset=at.datasets.save(sample), run=run.id), "anomalies")
     app = opened("analysis/anomalies.py", dataset=at.datasets.save(sample))
-    next(choice for choice in app.segmented_control if choice.key == "how").set_value("apply").run()
+    next(choice for choice in app.segmented_control if choice.key == "anomalies-mode").set_value(1).run()
     offered = next(box for box in app.selectbox if box.key == "anomalies-model-run")
     assert offered.options[0] == "anomalies@champion · version 1"
     assert len(offered.options) == 2
     assert "IsolationForest" in offered.options[1]
-    app = next(button for button in app.button if button.label == "Find anomalies").click().run()
+    with working(at):
+        app = answered(clicked(app, "anomalies-ask"))
     assert not app.error
-    assert detection_of(app.query_params["run"], at).question.fitted_by == run.id
+    applied = load_detection(app.query_params["run"], at).spec
+    assert isinstance(applied, ApplySpec)
+    assert applied.model == run.id
 
 
 def promoted_by_force(app: AppTest, task: str) -> None:
@@ -209,11 +219,10 @@ def promoted_by_force(app: AppTest, task: str) -> None:
 
 
 def test_a_saved_model_of_another_page_is_not_offered(at: Workspace, sample: Dataset) -> None:
-    forest = detectors()["isolation-forest"](n_estimators=10)
-    _, run = detect(sample, forest, compare_with="entity", workspace=at, actor=Actor("bob", "tests"))
-    promotion.register(run.id, "mine", workspace=at, actor=Actor("bob", "tests"))
+    _, run = detect(entity_spec(), sample, workspace=at, actor=BOB)
+    promotion.register(run.id, "mine", workspace=at, actor=BOB)
     app = opened("analysis/clusters.py", dataset=at.datasets.save(sample))
-    next(choice for choice in app.segmented_control if choice.key == "cluster-how").set_value("apply").run()
+    next(choice for choice in app.segmented_control if choice.key == "clusters-mode").set_value(1).run()
     assert "No model has been saved yet" in texts(app)
 
 
@@ -223,7 +232,7 @@ def test_saved_models_without_mlflow_are_none_and_no_fault(
     silent = replace(at, tracking=Tracking(f"http://127.0.0.1:{free_port()}", None, at.tracking.spool.folder.parent))
     monkeypatch.setattr("pages.components.session.get_workspace", lambda: silent)
     app = opened("analysis/anomalies.py", dataset=at.datasets.save(sample))
-    next(choice for choice in app.segmented_control if choice.key == "how").set_value("apply").run()
+    next(choice for choice in app.segmented_control if choice.key == "anomalies-mode").set_value(1).run()
     assert not app.exception
     assert not app.error
     assert "No model has been saved yet" in texts(app)

@@ -79,7 +79,7 @@ def _promote(own: Any, task: str) -> None:
         "This run's model is version {number}. It becomes champion where it is not worse on the same back-test."
     )
     judged = _("This run's model is version {number}. No figure says which of two is better: you decide, and say why.")
-    st.caption((compared if task in promotion.YARDSTICKS else judged).format(number=own.number))
+    st.caption((compared if promotion.promotion_metric(task) else judged).format(number=own.number))
     force = st.toggle(_("Promote even if the comparison speaks against it"), key="promote-force")
     reason = st.text_input(_("Reason, kept with the version"), key="promote-reason") if force else ""
     if st.button(_("Promote to champion"), icon=":material/trophy:", key="promote"):
