@@ -96,7 +96,8 @@ class ApplySpec(DataSpec):
     def params(self) -> dict[str, Any]:
         """Return the parameters, the model under the name that says that nothing was fitted."""
         params = super().params()
-        return {**params, "model_run": params.pop("model", "")}
+        params["model_run"] = params.pop("model", "")
+        return params
 
 
 @dataclass(frozen=True)
