@@ -93,12 +93,12 @@ def main() -> None:
 # ---- the gate -------------------------------------------------------------------------------------------------------
 
 
-def _pages(person: SignedInUser | None, error: VigieError | None) -> dict[str, list["st.Page"]]:  # type: ignore[valid-type]
+def _pages(person: SignedInUser | None, error: VigieError | None) -> dict[str, list["st.Page"]]:
     """Every page under its address. Whom it is not for finds there what to do instead; its script is not even named."""
     here = [(_(section), place) for section, places in SECTIONS.items() for place in places]
     if not auth.sign_in_required():
         here = [(section, place) for section, place in here if not place.needs_an_account]
-    pages: dict[str, list[st.Page]] = {}  # type: ignore[valid-type]
+    pages: dict[str, list[st.Page]] = {}
     for section, place in here:
         pages.setdefault(section, []).append(_page(place, _instead(place, person, error)))
     return pages
@@ -123,7 +123,7 @@ def _instead(place: Place, person: SignedInUser | None, error: VigieError | None
     return None
 
 
-def _page(place: Place, instead: Callable[[], None] | None) -> "st.Page":  # type: ignore[valid-type]
+def _page(place: Place, instead: Callable[[], None] | None) -> "st.Page":
     return st.Page(
         instead or ROOT / "pages" / place.script,
         title=_(place.title),

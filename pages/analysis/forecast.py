@@ -62,7 +62,7 @@ def page() -> None:
 
 def _result(dataset: Dataset, found: Forecast, run: str) -> None:
     if found.question.dataset == dataset.digest:
-        show.forecast(found, Selection.asked(found.question).of(dataset), run)  # type: ignore[arg-type]
+        show.forecast(found, Selection.asked(found.question).of(dataset), run)
     else:
         st.warning(_("This result belongs to data other than those loaded; what needs the data is left out."))
         show.forecast(found, None, run)

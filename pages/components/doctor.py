@@ -3,6 +3,8 @@ undo.
 """
 
 import json
+from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -240,7 +242,7 @@ def _downloads(dataset: Dataset) -> None:
         for name, writer in (("CSV", as_csv), ("Parquet", as_parquet)):
             st.download_button(
                 name,
-                lambda writer=writer: writer(_table(dataset)),
+                partial(_exported, writer, dataset),
                 f"data.{name.lower()}",
                 key=f"data-{name}",
                 icon=":material/download:",
@@ -248,7 +250,7 @@ def _downloads(dataset: Dataset) -> None:
             )
 
 
-def _table(dataset: Dataset) -> pd.DataFrame:
+def _exported(writer: Callable[[pd.DataFrame], bytes], dataset: Dataset) -> bytes:
     table = dataset.frame.reset_index()
     table["entity"] = table["entity"].astype(str)
-    return table
+    return writer(table)

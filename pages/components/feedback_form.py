@@ -5,23 +5,25 @@ opened again.
 import hashlib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import get_args
 
 import pandas as pd
 import streamlit as st
+from streamlit.elements.lib.column_types import ColumnConfig
 
 from core.errors import InputError
 from core.operations.feedback import VERDICTS, RowKey, Said, about, agreed, by_row, give, names_of, row_key, row_of
-from core.storage.feedback import LONGEST_COMMENT, Feedback, Receipt
+from core.storage.feedback import LONGEST_COMMENT, Feedback, Receipt, Verdict
 from pages.components import auth, cache, url_state
 from pages.components.i18n import _, say, shown
 
 MARKS = {"true_alarm": "✓", "false_alarm": "✗", "unsure": "?"}
+VERDICT_OPTIONS: tuple[Verdict, ...] = get_args(Verdict)
 WITH_THRESHOLD = ("anomalies", "sequences")
 FEEDBACK = Path(__file__).parents[1] / "operations" / "feedback.py"
 
 
-def ask(task: str, run: str, row: Mapping[str, Any], place: str = "") -> None:
+def ask(task: str, run: str, row: Mapping[str, object], place: str = "") -> None:
     """Verdict and comment on one row of a run, below what it shows; `row` holds entity, time and score at least.
 
     `place` tells two tables of one page apart that may have the same row open.
@@ -33,7 +35,7 @@ def ask(task: str, run: str, row: Mapping[str, Any], place: str = "") -> None:
         _said_before(by_row(records).get(row_key(kept), []))
         verdict = st.segmented_control(
             _("Is this a true alarm?"),
-            list(VERDICTS),
+            VERDICT_OPTIONS,
             format_func=words,
             key=f"verdict-choice-{key}",
             help=_(
@@ -110,7 +112,7 @@ def column(run: str, rows: pd.DataFrame) -> list[str]:
     return [words(verdicts.get(key, "")) for key in _keys(rows)]
 
 
-def column_config() -> Any:
+def column_config() -> ColumnConfig:
     """How the column is headed."""
     return st.column_config.TextColumn(
         _("Verdict"), help=_("What most people say of it, one voice a person; a tie is unsure.")

@@ -41,10 +41,12 @@ def part(dataset: Dataset, key: str) -> tuple[tuple[str, ...], object, object]:
     if not dataset.dated:
         return tuple(entities), None, None
     first, last = dataset.time.min().date(), dataset.time.max().date()
-    period = right.date_input(
-        _("Period"), (first, last), min_value=first, max_value=last, format=date_format(), key=f"{key}-period"
+    period = list(
+        right.date_input(
+            _("Period"), (first, last), min_value=first, max_value=last, format=date_format(), key=f"{key}-period"
+        )
     )
-    start, end = (period[0], period[-1]) if len(period) else (first, last)
+    start, end = (period[0], period[-1]) if period else (first, last)
     return (
         tuple(entities),
         None if start == first else clock.to_timestamp(start),

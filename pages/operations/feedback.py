@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+import pandas as pd
 import streamlit as st
 
 from core.operations import feedback_figures as figures
@@ -92,7 +93,7 @@ def _review() -> None:
     feedback_table.exports(kept, chosen)
 
 
-def _precision(by_detector, by_run) -> None:  # type: ignore[no-untyped-def]
+def _precision(by_detector: pd.DataFrame, by_run: pd.DataFrame) -> None:
     st.subheader(_("Precision so far"))
     if by_detector.empty or not by_detector["judged"].sum():
         st.caption(_("No alarm has been judged true or false yet."))

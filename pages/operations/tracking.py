@@ -61,7 +61,7 @@ def _filters() -> Wanted:
             help=_("Part of a file's name, or how the digest begins (8 digits or more)."),
         )
         user = st.text_input(_("User"), key="tracking-user", on_change=begin, width=85)
-        period = st.date_input(_("Period"), (), key="tracking-period", on_change=begin, width=150, format=date_format())
+        period = st.date_input(_("Period"), [], key="tracking-period", on_change=begin, width=150, format=date_format())
         status = st.selectbox(
             _("Status"), ["", *STATES], format_func=show.state, key="tracking-status", on_change=begin, width=108
         )

@@ -1,5 +1,7 @@
 """A clustering on screen: figures, map, profiles, where and when, regions, noise, the table, downloads, the record."""
 
+from collections.abc import Callable
+
 import pandas as pd
 import streamlit as st
 
@@ -20,7 +22,7 @@ def clustering(found: Clustering, run: str) -> None:
     if found.notes:
         st.caption(" ".join(say(note) for note in found.notes))
     record(run)
-    tabs = {
+    tabs: dict[str, Callable[[Clustering], None]] = {
         _("Map"): _map,
         _("Profiles"): _profiles,
         _("Where and when"): _where,

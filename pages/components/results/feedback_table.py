@@ -1,12 +1,12 @@
 """What people said, on screen: filters, counts, the list, precision in figures, and files to take along."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from core.exports import as_csv
 from core.messages import N_
@@ -52,13 +52,15 @@ def filtered(lines: pd.DataFrame) -> pd.DataFrame:
     return kept.reset_index(drop=True)
 
 
-def _of_days(lines: pd.DataFrame, place: Any) -> pd.DataFrame:
+def _of_days(lines: pd.DataFrame, place: DeltaGenerator) -> pd.DataFrame:
     days = lines["time"].dt.date
     first, last = days.min(), days.max()
-    period = place.date_input(
-        _("Period"), (first, last), min_value=first, max_value=last, format=date_format(), key="said-period"
+    period = list(
+        place.date_input(
+            _("Period"), (first, last), min_value=first, max_value=last, format=date_format(), key="said-period"
+        )
     )
-    if not len(period):
+    if not period:
         return lines
     return lines[(days >= period[0]) & (days <= (period[1] if len(period) > 1 else last))]
 
@@ -145,7 +147,7 @@ def _moment(written: str) -> str:
     return written.replace("T", " ").removesuffix(":00").removesuffix(" 00:00")
 
 
-def _opened(line: "pd.Series[Any]") -> None:
+def _opened(line: "pd.Series[object]") -> None:
     with st.container(border=True):
         st.caption(f"{line['user']} · {subject(line['page'])} · {words(line['verdict']) or '–'} · `{line['id']}`")
         if line["comment"]:
@@ -160,7 +162,7 @@ def _opened(line: "pd.Series[Any]") -> None:
             )
 
 
-def named(line: dict[Any, Any]) -> str:
+def named(line: Mapping[str, object]) -> str:
     """A detector, or one of its runs, in a word."""
     parts = [subject(str(line["page"])), str(line["model"] or "–"), *([str(line["run"])[:8]] if "run" in line else [])]
     return " · ".join(parts)

@@ -2,6 +2,7 @@
 
 import pandas as pd
 import streamlit as st
+from streamlit.elements.lib.column_types import ColumnConfig
 
 from core.forecasters.scoring import quantile_name
 from core.tasks.forecast.result import Forecast
@@ -72,7 +73,7 @@ def _digits(rows: pd.DataFrame) -> dict[str, int]:
     return dict.fromkeys(("actual", "forecast", "low", "high"), digits)
 
 
-def _columns(found: Forecast) -> dict[str, object]:
+def _columns(found: Forecast) -> dict[str, ColumnConfig]:
     number, text = st.column_config.NumberColumn, st.column_config.TextColumn
     hours = "" if len(found.question.slots) == 1 else " HH:mm"
     unit = f" ({found.question.unit})" if found.question.unit else ""

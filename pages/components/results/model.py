@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING
 
 import pandas as pd
 import streamlit as st
@@ -10,6 +10,9 @@ import streamlit as st
 from core.errors import VigieError
 from pages.components import auth, cache, clock
 from pages.components.i18n import _, say, shown
+
+if TYPE_CHECKING:
+    from core.runs.promotion import Version
 
 
 def section(run: str, task: str) -> None:
@@ -67,7 +70,7 @@ def _register(run: str, name: str, task: str) -> None:
         st.rerun()
 
 
-def _promote(own: Any, task: str) -> None:
+def _promote(own: "Version", task: str) -> None:
     """The champion needs no promotion; a challenger that is worse needs force and a reason."""
     from core.runs import promotion
 
@@ -101,7 +104,7 @@ def _promote(own: Any, task: str) -> None:
         st.rerun()
 
 
-def _versions(versions: list[Any], run: str) -> None:
+def _versions(versions: list["Version"], run: str) -> None:
     if not versions:
         return
     words = {"champion": _("champion"), "challenger": _("challenger"), "previous": _("champion before")}

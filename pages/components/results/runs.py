@@ -1,10 +1,12 @@
 """Runs on screen: as a table, one opened, several side by side."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pandas as pd
 import streamlit as st
 from babel import numbers
+from streamlit.elements.lib.column_types import ColumnConfig
 
 from core.errors import NotFoundError, VigieError
 from core.exports import as_csv
@@ -12,6 +14,9 @@ from pages.components import cache, clock
 from pages.components.i18n import _, date_format, language, percent, say, shown
 from pages.components.results import model
 from pages.components.results.run_widgets import card, chart
+
+if TYPE_CHECKING:
+    from core.runs.comparison import Compared, Record
 
 PAGES = Path(__file__).resolve().parents[2] / "analysis"
 MARKS = {"completed": "✓", "failed": "✕", "interrupted": "◌", "running": "▶"}
@@ -57,7 +62,7 @@ def _brief(status: str, waits: bool) -> str:
     return word + " · " + _("waits for MLflow") if waits else word
 
 
-def columns() -> dict[str, object]:
+def columns() -> dict[str, ColumnConfig]:
     text, number = st.column_config.TextColumn, st.column_config.NumberColumn
     return {
         "began": st.column_config.DatetimeColumn(_("When"), format=f"{date_format()} HH:mm"),
@@ -122,7 +127,7 @@ def opened(run: str) -> None:
     _tables(comparison.compared([run], cache.get_workspace()))
 
 
-def _result(record) -> None:  # type: ignore[no-untyped-def]
+def _result(record: "Record") -> None:
     """The way to the page that shows the result, with its data."""
     from core.runs.comparison import TASKS, has_data
 
@@ -171,7 +176,7 @@ def compared(chosen: list[str]) -> None:
     _pictures(found)
 
 
-def _tables(found) -> None:  # type: ignore[no-untyped-def]
+def _tables(found: "Compared") -> None:
     names = _headings(found)
     parameters, metrics = st.tabs([_("Parameters"), _("Metrics")])
     with parameters:
@@ -180,12 +185,12 @@ def _tables(found) -> None:  # type: ignore[no-untyped-def]
         _metrics(found, names)
 
 
-def _headings(found) -> dict[str, str]:  # type: ignore[no-untyped-def]
+def _headings(found: "Compared") -> dict[str, str]:
     """A short name for every run: the model, and the beginning of the id."""
     return {record.id: f"{record.tags.get('model_name', '')} · {record.id[:6]}" for record in found.records}
 
 
-def _parameters(found, names: dict[str, str]) -> None:  # type: ignore[no-untyped-def]
+def _parameters(found: "Compared", names: dict[str, str]) -> None:
     differing, several = found.differing(), len(found.records) > 1
     table = found.parameters
     if several:
@@ -195,7 +200,7 @@ def _parameters(found, names: dict[str, str]) -> None:  # type: ignore[no-untype
     _show(table.rename(columns=names), "parameters", _("Parameters of the runs"), _("Parameter"))
 
 
-def _metrics(found, names: dict[str, str]) -> None:  # type: ignore[no-untyped-def]
+def _metrics(found: "Compared", names: dict[str, str]) -> None:
     """The best of each line is starred where it is known which way is better and the data are the same."""
     best = found.best() if found.same_data else None
     table = pd.DataFrame(
@@ -234,7 +239,7 @@ def _number(value: float) -> str:
     return numbers.format_decimal(value, format=pattern, locale=language())
 
 
-def _pictures(found) -> None:  # type: ignore[no-untyped-def]
+def _pictures(found: "Compared") -> None:
     """The figure of each run's card, two in a row, on one scale where they show the same."""
     from core.runs.card import run_card
     from core.runs.figures import common_ends, shares, small
