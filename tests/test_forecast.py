@@ -24,10 +24,10 @@ from core.forecasters.ridge import Ridge
 from core.forecasters.scoring import judged
 from core.progress import Cancelled, Progress
 from core.runs.model_files import load_model
-from core.runs.promotion import fitted_runs
+from core.runs.promotion import runs_with_model
 from core.runs.stored_runs import load_run
 from core.runs.tracked_run import Run
-from core.spec.hyperparameters import configured
+from core.spec.hyperparameters import build_from_settings
 from core.tasks.forecast.result import TABLES, Forecast
 from core.tasks.forecast.run import Plan, _example, apply_model, forecast, forecast_of, forecasters, recalibrate
 from core.tasks.forecast.scenarios import Scenario, forecast_rows, what_if
@@ -67,7 +67,7 @@ def asked(
     tables: Sequence[CovariateTable] = (),
     **more: Any,
 ) -> tuple[Forecast, Run]:
-    chosen = configured(forecasters()[name], QUICK.get(name, {}))
+    chosen = build_from_settings(forecasters()[name], QUICK.get(name, {}))
     return forecast(dataset, chosen, plan, tables=tuple(tables), workspace=at, actor=BY, **more)
 
 
@@ -136,7 +136,7 @@ def test_a_result_comes_back_as_it_was(answered: tuple[Forecast, Run], office: W
     assert again.question.notes == found.question.notes
     assert again.question.quantiles == found.question.quantiles
     assert again.metrics() == found.metrics()
-    assert run.id in [record.id for record in fitted_runs("forecast", office)]
+    assert run.id in [record.id for record in runs_with_model("forecast", office)]
     with pytest.raises(NotFoundError):
         forecast_of("0" * 32, office)
 
@@ -403,7 +403,7 @@ def test_a_model_is_applied_to_later_data(answered: tuple[Forecast, Run], office
     assert applied.rows["time"].min() == later.time.max() + pd.Timedelta(days=1)
     assert applied.metrics() == found.metrics()
     assert status(again.id, office) == "completed"
-    assert again.id not in [record.id for record in fitted_runs("forecast", office)]
+    assert again.id not in [record.id for record in runs_with_model("forecast", office)]
     model = load_model(run.id, ForecastModel, office)
     expected = forecast_rows(model, model.series(later), drivers_of(later, [weather()]), np.array(PLAN.quantiles))
     assert np.allclose(applied.rows["forecast"], expected["forecast"])

@@ -40,11 +40,11 @@ NAME = "anomalies"
 
 SCORE = """
 import sys
-from core.runs.promotion import load
+from core.runs.promotion import load_by_alias
 from core.data.samples import load_sample
 from core.detectors.row_model import RowModel
 from core.workspace import get_workspace
-model = load(sys.argv[1], workspace=get_workspace(), kind=RowModel)
+model = load_by_alias(sys.argv[1], workspace=get_workspace(), kind=RowModel)
 model.score(model.ready(load_sample("gas_daily"))).tofile(sys.argv[2])
 """
 

@@ -74,8 +74,8 @@ def forecast(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Forecast the days after the last, test the forecaster on the past, and keep the answer as a run."""
-    from core.runs.promotion import run_of
-    from core.spec.hyperparameters import configured
+    from core.runs.promotion import resolve_run
+    from core.spec.hyperparameters import build_from_settings
     from core.tasks.forecast import run as analysis
 
     actor, workspace = command_actor("forecast"), get_workspace()
@@ -83,7 +83,7 @@ def forecast(
         check_out(out)
         known = analysis.forecasters()
         one_of("--forecaster", forecaster, known)
-        chosen = configured(known[forecaster], pairs(settings))
+        chosen = build_from_settings(known[forecaster], pairs(settings))
         plan = analysis.Plan(
             horizon,
             resolution,
@@ -97,10 +97,12 @@ def forecast(
         dataset = loaded(files, recipe)
         part = selection(dataset, entities, start, end)
         if recalibrate is not None:
-            found, run = analysis.recalibrate(dataset, run_of(recalibrate, workspace), workspace=workspace, actor=actor)
+            found, run = analysis.recalibrate(
+                dataset, resolve_run(recalibrate, workspace), workspace=workspace, actor=actor
+            )
         elif model is not None:
             found, run = analysis.apply_model(
-                dataset, run_of(model, workspace), tables=tables, workspace=workspace, actor=actor
+                dataset, resolve_run(model, workspace), tables=tables, workspace=workspace, actor=actor
             )
         else:
             found, run = analysis.forecast(

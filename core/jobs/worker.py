@@ -1,7 +1,6 @@
 """A worker: takes jobs from the queue, one after the other, and tells how far each has come."""
 
 import gc
-import importlib
 import logging
 import threading
 import time
@@ -9,6 +8,7 @@ import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from os import getpid
 from typing import Any
 
@@ -19,6 +19,7 @@ from core.actor import Actor
 from core.errors import ServiceUnavailableError
 from core.jobs.job import SILENT, Job, Living, described
 from core.progress import Cancelled, Progress
+from core.spec.task import list_tasks, load_entry, run_job, task_names
 from core.storage.queue import Queue
 from core.workspace import Workspace
 
@@ -28,12 +29,6 @@ BEAT = 2.0  # between two signs of life
 GRACE = 5.0  # that a job has to stop in when its worker is told to end
 POINTS = 300  # of a curve that are told
 
-VERBS = {
-    **{task: f"tasks.{task}.run" for task in ("clusters", "forecast", "sequences")},
-    "sequence_comparison": "tasks.comparison.run",
-    "scale": "tasks.batch.run",
-    "verdict_threshold": "operations.threshold_from_feedback",
-}
 CarryOut = Callable[..., str]
 """(arguments, *, at, by, progress) → the id of the run it made."""
 
@@ -41,20 +36,20 @@ logger = logging.getLogger(__name__)
 
 
 def of_analyses(verb: str) -> CarryOut:
-    """`carry_out` of the module that answers `verb`. Raises LookupError for any other name."""
-    if verb not in VERBS:
-        raise LookupError(f"{verb[:80]!r} is no analysis")
-    handler: CarryOut = importlib.import_module(f"core.{VERBS[verb]}").carry_out
-    return handler
+    """Return what answers jobs of the task `verb`. Raises LookupError for any other name."""
+    if verb not in task_names():
+        raise LookupError(f"{verb[:80]!r} is no task")
+    return partial(run_job, verb)
 
 
 def warm(workspace: Workspace) -> None:
     """Load and start what the first analysis of a process would otherwise wait for."""
     try:
-        from core.tasks.anomalies.run import detectors
         from mlflow_utils import emissions
 
-        detectors()
+        for task in list_tasks():
+            for mode in task.modes:
+                load_entry(mode.run)
         emissions.warm(workspace.country)
         workspace.tracking.warm()
     except Exception:  # a process without warm libraries is slow once, not broken

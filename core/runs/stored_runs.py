@@ -1,5 +1,6 @@
 """Runs on record: loaded from this machine or from MLflow."""
 
+import json
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -7,15 +8,19 @@ from functools import cache
 from typing import TypeVar
 
 from core.circuit_breaker import Patience
-from core.errors import NotFoundError, ServiceUnavailableError
+from core.errors import NotFoundError, OptionError, ServiceUnavailableError
 from core.messages import N_
 from core.redaction import without_secrets
+from core.runs.result import RESULT_FILE, RESULT_FOLDER, Result
 from core.settings import settings
+from core.spec.spec import Spec
+from core.spec.task import get_task, load_entry
 from core.workspace import Workspace
 from mlflow_utils import runs
 from mlflow_utils.runs import StoredRun
 
 T = TypeVar("T")
+R = TypeVar("R", bound=Result)
 PATIENCE = 1.4  # seconds; with the question whether MLflow lives at all, a page waits less than two
 logger = logging.getLogger(__name__)
 
@@ -31,6 +36,31 @@ def load_run(run_id: str, workspace: Workspace) -> StoredRun:
     if found is None:
         raise NotFoundError(N_("No run {run} is on record."), run=run_id[:12])
     return found
+
+
+def load_result(run_id: str, kind: type[R], workspace: Workspace) -> R:
+    """Return the result of the class `kind` that a run kept. Raises NotFoundError where there is none."""
+    return kind.load(load_run(run_id, workspace).files / RESULT_FOLDER)
+
+
+def load_task_result(run_id: str, workspace: Workspace) -> Result:
+    """Return the result that a run kept, whatever its task. Raises NotFoundError where there is none."""
+    stored = load_run(run_id, workspace)
+    result: Result = load_entry(get_task(stored.record.experiment).result).load(stored.files / RESULT_FOLDER)
+    return result
+
+
+def load_model_spec(run_id: str, workspace: Workspace) -> Spec:
+    """Return the spec by which the model of a run was fitted, without reading the tables of its result.
+
+    Raises NotFoundError where the run kept no result that says so.
+    """
+    stored = load_run(run_id, workspace)
+    try:
+        values = json.loads((stored.files / RESULT_FOLDER / RESULT_FILE).read_text(encoding="utf-8"))
+        return get_task(stored.record.experiment).spec_from_json(values.get("model_spec") or values["spec"])
+    except (OSError, LookupError, TypeError, ValueError, AttributeError, OptionError) as error:
+        raise NotFoundError(N_("This run holds no result that could be shown.")) from error
 
 
 @dataclass(frozen=True)

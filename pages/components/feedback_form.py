@@ -12,14 +12,25 @@ import streamlit as st
 from streamlit.elements.lib.column_types import ColumnConfig
 
 from core.errors import InputError
-from core.operations.feedback import VERDICTS, RowKey, Said, about, agreed, by_row, give, names_of, row_key, row_of
+from core.operations.feedback import (
+    VERDICTS,
+    FeedbackInput,
+    RowKey,
+    latest_by_row,
+    majority_by_row,
+    row_key,
+    row_verdicts,
+    run_ids,
+    serialise_row,
+    submit_feedback,
+)
+from core.spec.task import find_task
 from core.storage.feedback import LONGEST_COMMENT, Feedback, Receipt, Verdict
 from pages.components import auth, cache, url_state
 from pages.components.i18n import _, say, shown
 
 MARKS = {"true_alarm": "✓", "false_alarm": "✗", "unsure": "?"}
 VERDICT_OPTIONS: tuple[Verdict, ...] = get_args(Verdict)
-WITH_THRESHOLD = ("anomalies", "sequences")
 FEEDBACK = Path(__file__).parents[1] / "operations" / "feedback.py"
 
 
@@ -28,11 +39,11 @@ def ask(task: str, run: str, row: Mapping[str, object], place: str = "") -> None
 
     `place` tells two tables of one page apart that may have the same row open.
     """
-    kept = row_of(row)
+    kept = serialise_row(row)
     key = hashlib.sha256(f"{place} {run} {row_key(kept)}".encode()).hexdigest()[:16]
     with st.container(border=True, key=f"verdict-{key}"):
         records = _records(run)
-        _said_before(by_row(records).get(row_key(kept), []))
+        _said_before(latest_by_row(records).get(row_key(kept), []))
         verdict = st.segmented_control(
             _("Is this a true alarm?"),
             VERDICT_OPTIONS,
@@ -51,9 +62,9 @@ def ask(task: str, run: str, row: Mapping[str, object], place: str = "") -> None
         if st.button(
             _("Save the verdict"), key=f"verdict-save-{key}", icon=":material/rate_review:", disabled=verdict is None
         ):
-            keep(Said(task, run, kept, verdict, comment=comment or ""), key)
+            keep(FeedbackInput(task, run, kept, verdict, comment=comment or ""), key)
         receipt(key)
-        if records and task in WITH_THRESHOLD:
+        if records and _takes_verdicts(task):
             st.page_link(
                 FEEDBACK,
                 label=_("What the verdicts say of the threshold"),
@@ -62,12 +73,17 @@ def ask(task: str, run: str, row: Mapping[str, object], place: str = "") -> None
             )
 
 
-def keep(said: Said, key: str) -> None:
-    """One click, one record; its receipt is shown by `receipt` in the next run of the script, which begins at once."""
+def _takes_verdicts(name: str) -> bool:
+    task = find_task(name)
+    return task is not None and task.takes_verdicts
+
+
+def keep(given: FeedbackInput, key: str) -> None:
+    """Keep one record a click; `receipt` shows what became of it in the next run of the script, begun at once."""
     try:
         got = cache.submit_once(
-            f"feedback {key} {said}",
-            lambda: give(said, workspace=cache.get_workspace(), actor=auth.current_actor(said.page)),
+            f"feedback {key} {given}",
+            lambda: submit_feedback(given, workspace=cache.get_workspace(), actor=auth.current_actor(given.page)),
         )
     except InputError as error:
         st.error(say(error.text), icon=":material/error:")
@@ -106,7 +122,7 @@ def column(run: str, rows: pd.DataFrame) -> list[str]:
     """What most say of each of `rows` (entity, time, and end or step where they have them), in words; "" where nobody
     judged.
     """
-    verdicts = agreed(_records(run))
+    verdicts = majority_by_row(_records(run))
     if not verdicts:
         return [""] * len(rows)
     return [words(verdicts.get(key, "")) for key in _keys(rows)]
@@ -121,16 +137,18 @@ def column_config() -> ColumnConfig:
 
 def _keys(rows: pd.DataFrame) -> list[RowKey]:
     columns = [name for name in ("entity", "time", "end", "step") if name in rows]
-    return [row_key(row_of(dict(zip(columns, row, strict=True)))) for row in rows[columns].itertuples(index=False)]
+    return [
+        row_key(serialise_row(dict(zip(columns, row, strict=True)))) for row in rows[columns].itertuples(index=False)
+    ]
 
 
 def _records(run: str) -> list[Feedback]:
-    return about(cache.get_workspace().feedback.read(), cache.cache_by_run(names_of, run))
+    return row_verdicts(cache.get_workspace().feedback.read(), cache.cache_by_run(run_ids, run))
 
 
 def _said_before(voices: list[Feedback]) -> None:
     """The latest verdict of everybody on this row."""
-    for record in sorted(voices, key=lambda each: each.time, reverse=True):
+    for record in sorted(voices, key=lambda record: record.time, reverse=True):
         with st.container(horizontal=True, vertical_alignment="center"):
             st.markdown(f"**{words(str(record.verdict))}**")
             st.caption(f"{record.user} · {shown(record.time.astimezone().replace(tzinfo=None))}")

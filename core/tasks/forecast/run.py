@@ -29,7 +29,7 @@ from core.progress import Progress
 from core.runs.model_files import load_model, save_model
 from core.runs.stored_runs import load_run
 from core.runs.tracked_run import Run, tracked_run
-from core.spec.hyperparameters import configured, params
+from core.spec.hyperparameters import build_from_settings, get_params
 from core.spec.plugins import members
 from core.tasks.forecast.result import Forecast, ForecastQuestion
 from core.tasks.forecast.scenarios import forecast_rows, response_curve, strike_effects
@@ -223,7 +223,7 @@ def _usual_start(series: Panel) -> pd.Timestamp:
 def _params(model: ForecastModel, plan: Plan, series: Panel) -> dict[str, Any]:
     """Everything the answer depends on, as the run's parameters."""
     return {
-        **params(model.forecaster),
+        **get_params(model.forecaster),
         "forecaster": model.forecaster.name,
         "horizon": plan.horizon,
         "resolution": plan.resolution,
@@ -260,7 +260,7 @@ def _question(
     notes = _notes(model, plan, series, drivers)
     return ForecastQuestion(
         forecaster=model.forecaster.name,
-        settings=params(model.forecaster),
+        settings=get_params(model.forecaster),
         horizon=plan.horizon,
         resolution=plan.resolution,
         measure=plan.measure,
@@ -418,15 +418,15 @@ def carry_out(arguments: dict[str, Any], *, workspace: Workspace, actor: Actor, 
     dataset = workspace.datasets.load(arguments["dataset"])
     tables = tuple(workspace.drivers.load(arguments["tables"])) if arguments["tables"] else ()
     if arguments.get("model_run"):
-        from core.runs.promotion import run_of
+        from core.runs.promotion import resolve_run
 
         progress.tell(0.0, N_("Forecasting with the model"))
         return apply_model(
-            dataset, run_of(arguments["model_run"], workspace), tables=tables, workspace=workspace, actor=actor
+            dataset, resolve_run(arguments["model_run"], workspace), tables=tables, workspace=workspace, actor=actor
         )[1].id
     first = pd.Timestamp(arguments["plan"]["backtest_from"]) if arguments["plan"]["backtest_from"] else None
     selection = Selection.from_json(arguments)
-    forecaster = configured(forecasters()[arguments["forecaster"]], arguments["settings"])
+    forecaster = build_from_settings(forecasters()[arguments["forecaster"]], arguments["settings"])
     plan = Plan(**{**arguments["plan"], "quantiles": tuple(arguments["plan"]["quantiles"]), "backtest_from": first})
     return forecast(
         dataset,
@@ -460,7 +460,7 @@ def question_of(
         "dataset": dataset,
         "tables": tables,
         "forecaster": forecaster.name,
-        "settings": params(forecaster),
+        "settings": get_params(forecaster),
         "plan": {**asdict(plan), "quantiles": list(plan.quantiles), "backtest_from": str(plan.backtest_from or "")},
         **selection.to_json(),
     }

@@ -8,6 +8,8 @@ import pandas as pd
 import streamlit as st
 
 from core.errors import VigieError
+from core.spec.metric import Metric
+from core.spec.task import get_metric
 from pages.components import auth, cache, clock
 from pages.components.i18n import _, say, shown
 
@@ -40,11 +42,11 @@ def show(run: str, task: str) -> None:
     if not name:
         return
     with _refusals():
-        versions = promotion.listed(cache.get_workspace(), name)
+        versions = promotion.list_versions(cache.get_workspace(), name)
         own = next((version for version in versions if version.run_id == run), None)
         with _refusals():
             _register(run, name, task) if own is None else _promote(own, task)
-        _versions(versions, run)
+        _show_versions(versions, run, task)
 
 
 @contextmanager
@@ -84,7 +86,7 @@ def _promote(own: "Version", task: str) -> None:
         "This run's model is version {number}. It becomes champion where it is not worse on the same back-test."
     )
     judged = _("This run's model is version {number}. No figure says which of two is better: you decide, and say why.")
-    st.caption((compared if task in promotion.YARDSTICKS else judged).format(number=own.number))
+    st.caption((compared if promotion.promotion_metric(task) else judged).format(number=own.number))
     force = st.toggle(_("Promote even if the comparison speaks against it"), key="promote-force")
     reason = st.text_input(_("Reason, kept with the version"), key="promote-reason") if force else ""
     if st.button(_("Promote to champion"), icon=":material/trophy:", key="promote"):
@@ -104,15 +106,20 @@ def _promote(own: "Version", task: str) -> None:
         st.rerun()
 
 
-def _versions(versions: list["Version"], run: str) -> None:
+def _show_versions(versions: list["Version"], run: str, task: str) -> None:
+    """Show the versions of a name, each with the figure that decides on promotion where the task has one."""
+    from core.runs import promotion
+
     if not versions:
         return
     words = {"champion": _("champion"), "challenger": _("challenger"), "previous": _("champion before")}
+    promoted_by = promotion.promotion_metric(task)
+    metric = get_metric(promoted_by.metric, task) if promoted_by else None
     table = pd.DataFrame(
         {
             "number": version.number,
             "role": ", ".join(words.get(alias, alias) for alias in version.aliases),
-            "wape": round(100 * version.figures["wape"], 2) if "wape" in version.figures else None,
+            "figure": _figure(version, metric),
             "created": shown(clock.from_epoch_ms(version.created_ms)),
             "run": ("→ " if version.run_id == run else "") + version.run_id[:12],
         }
@@ -127,8 +134,20 @@ def _versions(versions: list["Version"], run: str) -> None:
         column_config={
             "number": st.column_config.NumberColumn(_("Version"), width="small"),
             "role": st.column_config.TextColumn(_("Role")),
-            "wape": st.column_config.NumberColumn("WAPE, %", format="localized"),
+            "figure": st.column_config.NumberColumn(_heading(metric), format="localized"),
             "created": st.column_config.TextColumn(_("Registered")),
             "run": st.column_config.TextColumn(_("Run")),
         },
     )
+
+
+def _figure(version: "Version", metric: Metric | None) -> float | None:
+    """Return the metric of a version; None where it has none."""
+    if metric is None or metric.name not in version.figures:
+        return None
+    value = float(version.figures[metric.name])
+    return round(100 * value, 2) if metric.unit == "%" else round(value, 4)
+
+
+def _heading(metric: Metric | None) -> str:
+    return ", ".join(filter(None, [_(metric.label), _(metric.unit) if metric.unit else ""])) if metric else ""
