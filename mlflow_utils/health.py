@@ -18,8 +18,9 @@ SQLITE = "sqlite:///"
 
 
 def server(tracking: Tracking) -> str:
-    """The version of MLflow, once it has answered as it would answer for a run. Raises OSError, urllib's HTTPError
-    included.
+    """The version of MLflow, once it has answered as it would answer for a run.
+
+    Raises OSError, urllib's HTTPError included.
     """
     if not tracking.uri.startswith("http"):
         return f"{installed('mlflow')}, SQLite {_sqlite(tracking.uri)}"

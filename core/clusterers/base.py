@@ -36,8 +36,9 @@ class Clusterer(ABC):
 
     @abstractmethod
     def fit(self, features: Floats) -> Self:
-        """Group `features`, shape (rows, columns), without missing values. Raises DataError where the rows are
-        too few.
+        """Group `features`, shape (rows, columns), without missing values.
+
+        Raises DataError where the rows are too few.
         """
 
     @abstractmethod

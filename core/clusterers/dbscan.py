@@ -16,9 +16,8 @@ class DBSCAN(Clusterer):
     """Rows with enough neighbours within eps are core; core rows within eps of each other are one cluster.
 
     `fit` counts neighbours among the fitted rows and numbers clusters as scikit-learn does; `assign` looks for the
-    nearest
-    core row and takes its cluster where it lies within eps. A border row of two clusters can therefore change sides.
-    Works poorly where clusters differ much in density. Ester, Kriegel, Sander, Xu, KDD 1996.
+    nearest core row and takes its cluster where it lies within eps. A border row of two clusters can therefore change
+    sides. Works poorly where clusters differ much in density. Ester, Kriegel, Sander, Xu, KDD 1996.
     """
 
     name = "dbscan"

@@ -1,11 +1,10 @@
 """The clusters of DBSCAN, exactly as scikit-learn numbers them, without ever holding all pairs of rows.
 
-Rows are rotated to their principal axes (which keeps distances) and cut into cells of about 64 rows that lie together.
-Two boxes farther apart than eps hold no pair to look at; within a dense cell most rows find enough neighbours at once.
-Clusters are the connected components of core rows, numbered by their lowest row; a row that is not core takes the
-lowest
-cluster among the core rows within eps. Ester, Kriegel, Sander, Xu: A density-based algorithm for discovering clusters,
-KDD 1996.
+Rows are rotated to their principal axes (which keeps distances) and cut into cells of about 64 rows that lie
+together. Two boxes farther apart than eps hold no pair to look at; within a dense cell most rows find enough
+neighbours at once. Clusters are the connected components of core rows, numbered by their lowest row; a row that is
+not core takes the lowest cluster among the core rows within eps. Ester, Kriegel, Sander, Xu: A density-based
+algorithm for discovering clusters, KDD 1996.
 """
 
 from collections.abc import Iterator
@@ -137,8 +136,9 @@ def _cut(points: Floats) -> Places:
 
 
 def clusters(rows: Floats, eps: float, min_samples: int) -> tuple[Places, Mask]:
-    """The cluster of every row (-1 for noise), and which rows are core. `rows` is (rows, columns) without missing
-    values.
+    """The cluster of every row (-1 for noise), and which rows are core.
+
+    `rows` is (rows, columns) without missing values.
 
     Raises TooManyPairsError where more than PAIRS distances would have to be computed.
     """

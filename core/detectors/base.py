@@ -21,8 +21,8 @@ class Detector(ABC):
     """A dataclass whose fields are its hyper-parameters; what `fit` learns ends in an underscore.
 
     The contract, kept by one test over every detector: one finite score per row, the higher the more anomalous; the
-    same
-    seed gives the same scores; a row scored alone gets the score it has among others; the features are left untouched.
+    same seed gives the same scores; a row scored alone gets the score it has among others; the features are left
+    untouched.
     """
 
     name: ClassVar[str]
@@ -61,10 +61,9 @@ class SequenceDetector(ABC):
     each.
 
     Values come scaled (see `scaling`), float32, NaN where missing: a missing value says nothing and is never
-    invented. The
-    contract, kept by one test over every detector: one finite score per row, the first one included; the same seed
-    gives
-    the same scores; the series are left untouched; a column that never changes and a value that is missing do no harm.
+    invented. The contract, kept by one test over every detector: one finite score per row, the first one included;
+    the same seed gives the same scores; the series are left untouched; a column that never changes and a value that
+    is missing do no harm.
     """
 
     name: ClassVar[str]

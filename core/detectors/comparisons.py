@@ -104,11 +104,10 @@ class OwnCalendar(Comparison):
     """A row against what its entity usually shows in that month on that kind of day.
 
     A profile is split into its level (median of the row) and its shape (what is left, over the level). The detector
-    sees
-    five figures: how far the level is off, the largest deviation of the shape, the largest deviation of its roughness
-    (each hour against the mean of its neighbours), that roughness itself, and the same against the entity. Twenty-four
-    separate hours instead hide a single wrong hour: a forest of 24 features found 0 of 26 planted faults, these find
-    all.
+    sees five figures: how far the level is off, the largest deviation of the shape, the largest deviation of its
+    roughness (each hour against the mean of its neighbours), that roughness itself, and the same against the entity.
+    Twenty-four separate hours instead hide a single wrong hour: a forest of 24 features found 0 of 26 planted faults,
+    these find all.
     """
 
     name = "calendar"

@@ -22,10 +22,8 @@ class WindowResidual(SequenceDetector):
     A row's score, shares and expected values are means over all windows that cover it, so it looks `window` − 1 rows
     ahead.
     With `centred` False a row is judged by the window that ends on it, as in a stream: noticeably worse, but nothing
-    of the
-    future is known; before its first row a series is taken to stand still. A missing value is taken as what the known
-    values
-    of its window let expect, and adds nothing to the score.
+    of the future is known; before its first row a series is taken to stand still. A missing value is taken as what
+    the known values of its window let expect, and adds nothing to the score.
 
     usual_   (columns,), mean of the training rows
     spread_  (columns,), root mean square of (value − expected) in training

@@ -1,13 +1,10 @@
 """Affiliation precision and recall: how near alarms are to anomalies, measured against an alarm thrown at random.
 
 Every anomaly owns the rows that are nearer to it than to any other: its zone. An alarm in the zone is worth the
-chance that a
-random place there would lie farther from the anomaly; a row of the anomaly is worth the chance that a random place
-would lie
-farther from it than the nearest alarm. Both are averaged within the zone, then over zones.
+chance that a random place there would lie farther from the anomaly; a row of the anomaly is worth the chance that a
+random place would lie farther from it than the nearest alarm. Both are averaged within the zone, then over zones.
 Huet, Navarro, Rossi: Local evaluation of time series anomaly detection algorithms, KDD 2022. A random score does well
-here
-(an F1 of 0.7 is usual): never show the figure without its random value.
+here (an F1 of 0.7 is usual): never show the figure without its random value.
 """
 
 from dataclasses import dataclass

@@ -1,5 +1,6 @@
-"""Planted anomalies: known changes in normal series, for data without labels. They prove something of planted
-anomalies only.
+"""Planted anomalies: known changes in normal series, for data without labels.
+
+They prove something of planted anomalies only.
 """
 
 from collections.abc import Callable, Iterator
@@ -60,9 +61,8 @@ def inject(values: Values, *, seed: int, share: float = 0.05) -> tuple[Values, F
     planted.
 
     Kinds take turns (see `KINDS`). Events hit a few columns each and keep apart; lengths and sizes vary. Missing
-    values stay
-    missing, and an event that finds nothing to change is left out. The same seed plants the same.
-    Raises OptionError for a share outside 0 to 0.5, DataError for fewer than 100 rows and where no column ever changes.
+    values stay missing, and an event that finds nothing to change is left out. The same seed plants the same. Raises
+    OptionError for a share outside 0 to 0.5, DataError for fewer than 100 rows and where no column ever changes.
     """
     _check(values, share)
     before = values.astype(np.float64)

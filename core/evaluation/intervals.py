@@ -20,8 +20,7 @@ class Calibration:
     window   days of errors, counted back from the day of asking
     own      each entity by its own errors, or all by the errors of all
     scale    errors are compared as they are ("plain"), as a share of the forecast ("level"), or of its square root,
-             between
-             the two: errors of large amounts are larger, but not in proportion
+             between the two: errors of large amounts are larger, but not in proportion
     """
 
     window: int = 365

@@ -1,5 +1,6 @@
-"""What scores are worth where the truth is known. A best F1 picks its threshold with the labels: an upper bound, no
-promise.
+"""What scores are worth where the truth is known.
+
+A best F1 picks its threshold with the labels: an upper bound, no promise.
 """
 
 from dataclasses import dataclass

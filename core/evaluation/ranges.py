@@ -21,11 +21,9 @@ def vus(labels: ArrayLike, scores: ArrayLike, window: int = 100, thresholds: int
     ranges.
 
     With a buffer of w rows, rows up to w // 2 away from a range count as anomalous too, √(1 − distance / w) each;
-    recall is
-    weighed with the share of ranges in which there is any alarm. The thresholds are scores at evenly spaced ranks.
-    Values
-    of different windows are not comparable. NaN without an anomaly; VUS-ROC is NaN without a normal row.
-    Paparrizos et al.: Volume under the surface, VLDB 2022, as the benchmark TSB-AD (NeurIPS 2024) computes it.
+    recall is weighed with the share of ranges in which there is any alarm. The thresholds are scores at evenly spaced
+    ranks. Values of different windows are not comparable. NaN without an anomaly; VUS-ROC is NaN without a normal
+    row. Paparrizos et al.: Volume under the surface, VLDB 2022, as the benchmark TSB-AD (NeurIPS 2024) computes it.
     """
     flags, values = labelled_scores(labels, scores)
     if not flags.any():

@@ -99,7 +99,8 @@ class Cut:
 def best_cut(judged: Judged, every: ArrayLike) -> Cut:
     """The candidate with the greatest gain; of equal ones the one that changes the flags of the fewest of `every`
     score, then
-    the lower one. The current threshold is among them, so that none is ever worse by its own count."""
+    the lower one. The current threshold is among them, so that none is ever worse by its own count.
+    """
     scores = np.sort(np.asarray(every, dtype=np.float64))
 
     def flagged(threshold: float) -> int:

@@ -22,10 +22,9 @@ Floats = NDArray[np.float64]
 class Forecaster(ABC):
     """A dataclass whose fields are its hyper-parameters; what `fit` learns ends in an underscore.
 
-    The contract, kept by one test over every forecaster: a forecast `step` days ahead depends on nothing that is known
-    later than `step` days before its day, drivers apart; the same seed gives the same forecasts; an unknown past
-    gives NaN,
-    never an invented number; the series are left untouched.
+    The contract, kept by one test over every forecaster: a forecast `step` days ahead depends on nothing that is
+    known later than `step` days before its day, drivers apart; the same seed gives the same forecasts; an unknown
+    past gives NaN, never an invented number; the series are left untouched.
     """
 
     name: ClassVar[str]

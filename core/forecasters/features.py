@@ -1,8 +1,8 @@
 """Features of a day, as far as they are known some days before: two tables, for a line and for trees.
 
 Both see the calendar, what the entity consumed until the day of asking, and the drivers. A line gets levels and
-degree-days,
-to which consumption answers linearly; trees, which cannot extrapolate, get ratios and differences to the day of asking.
+degree-days, to which consumption answers linearly; trees, which cannot extrapolate, get ratios and differences to the
+day of asking.
 """
 
 from dataclasses import dataclass

@@ -44,8 +44,7 @@ class Observed:
     """Events as tables.
 
     table     one row per event: time (UTC), event, application, user, model, version, run, status, seconds, cpu and
-              memory
-              (percent), emissions_kg, error_type, error
+              memory (percent), emissions_kg, error_type, error
     entities  one row per event and entity with anomalies: event (its row in `table`), entity, count
     source    "elasticsearch" or "files"; `why` says why not from Elasticsearch where it should be
     capped    there were more events: these are the newest
@@ -132,7 +131,8 @@ def figures(table: pd.DataFrame) -> Figures:
 def per_model(table: pd.DataFrame) -> pd.DataFrame:
     """Per application and model: runs, completed, failed, interrupted, p50 and p95 of seconds, medians of cpu and
     memory,
-    number of versions; most runs first. Actions without a model are left out."""
+    number of versions; most runs first. Actions without a model are left out.
+    """
     runs = table[table["model"].notna()]
     groups = runs.groupby(["application", "model"], observed=True)
     found = pd.DataFrame(

@@ -1,5 +1,6 @@
-"""The launcher's routes: signing in and out, and the first administrator. Forms come in, a cookie and the way on go
-out.
+"""The launcher's routes: signing in and out, and the first administrator.
+
+Forms come in, a cookie and the way on go out.
 """
 
 import hmac

@@ -143,8 +143,7 @@ def _set_aside() -> None:
     """Leave everything that is loaded now out of later collections of garbage.
 
     Streamlit collects after every run of a script, which takes 0.4 s with all libraries loaded; a page that looks
-    twice a
-    second would keep the server from everything else.
+    twice a second would keep the server from everything else.
     """
     gc.collect()
     gc.freeze()

@@ -102,8 +102,9 @@ def _dataset(table: Table, name: str | None, roles: Roles | None, unit: str) -> 
 
 
 def _checked(roles: Roles, table: Table) -> Roles:
-    """The roles of columns that are there. Raises OptionError for a role that does not exist, UnknownLayoutError for a
-    column.
+    """The roles of columns that are there.
+
+    Raises OptionError for a role that does not exist, UnknownLayoutError for a column.
     """
     for column, role in roles.items():
         if role not in get_args(Role):

@@ -15,8 +15,7 @@ class SubPCA(WindowResidual):
     span.
 
     Of one column it knows the usual shapes in time, of several also how they move together. Works poorly with windows
-    so
-    wide that there are fewer of them than values in one. Aggarwal: Outlier Analysis, 2017, for single series.
+    so wide that there are fewer of them than values in one. Aggarwal: Outlier Analysis, 2017, for single series.
     """
 
     name = "sub-pca"
