@@ -1,5 +1,6 @@
-"""Is MLflow there, does it let us in, and does its store of artifacts answer? Asked without importing MLflow, which
-takes seconds.
+"""Ask whether MLflow is there, lets us in, and its store of artifacts answers.
+
+MLflow is not imported for it, which takes seconds.
 """
 
 import os

@@ -1,6 +1,4 @@
-"""The way to the tables: SQLite or PostgreSQL, migrated when first asked, never waited for longer than patience
-allows.
-"""
+"""Open the tables in SQLite or PostgreSQL: migrated when first asked, never waited for beyond a time limit."""
 
 import logging
 import threading

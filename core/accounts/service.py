@@ -184,10 +184,10 @@ class Accounts:
         return attempt, kept
 
     def vouched_for(self, identity: str, address: str = "") -> User:
-        """The user whom the identity provider vouches for, by e-mail address or subject; made without any role where
-        new. Noted as a sign-in once a day.
+        """Return the user whom the identity provider authenticates, by e-mail address or subject.
 
-        Raises AccessDeniedError for a disabled account, OptionError for an identity that cannot be a name.
+        They are made without any role where new. The sign-in is noted once a day. Raises AccessDeniedError for a
+        disabled account, OptionError for an identity that cannot be a name.
         """
         known = self.database.read(lambda rows: _plain(users.vouched_lately(rows, identity)))
         user = known or self.database.write(lambda rows: users.plain(users.vouched(rows, identity, address)))

@@ -1,6 +1,4 @@
-"""`python -m core forecast FILE...`: what comes next, how sure that is, and how well it would have been known
-before.
-"""
+"""`python -m core forecast FILE...`: what comes next, how sure that is, and how good it would have been before."""
 
 import json
 from pathlib import Path

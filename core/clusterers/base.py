@@ -1,6 +1,4 @@
-"""What a clusterer is: it groups rows of features that are alike, and says of any other row which group it belongs
-to.
-"""
+"""What a clusterer is: it groups rows of features that are alike, and tells any other row's group."""
 
 from abc import ABC, abstractmethod
 from typing import ClassVar, Self

@@ -66,8 +66,9 @@ class DBSCAN(Clusterer):
         return self._nearest(features)[0] if len(self.cores_) else np.full(len(features), np.inf)
 
     def _nearest(self, features: Floats, within: float = np.inf) -> tuple[Floats, Labels]:
-        """Distance to the nearest core row and its place; infinity and the number of core rows where none is so
-        near.
+        """Return the distance to the nearest core row and its place.
+
+        They are infinity and the number of core rows where none is so near.
         """
         from scipy.spatial import cKDTree  # type: ignore[import-untyped, unused-ignore]
 

@@ -164,10 +164,9 @@ def sampled_cores(rows: Floats, eps: float, min_samples: int, random: np.random.
 
 
 def _core(cells: Cells, min_samples: int, asked: Mask | None = None) -> Mask:
-    """Slots with at least `min_samples` rows within eps, themselves included; the others stay out where `asked` is
-    given.
+    """Return the slots with at least `min_samples` rows within eps, themselves included.
 
-    Raises TooManyPairsError, unless `asked` says which cells matter.
+    The others stay out where `asked` is given. Raises TooManyPairsError, unless `asked` says which cells matter.
     """
     count = np.zeros(cells.slots.shape, dtype=np.intp)
     for some, slots in cells.batches():
@@ -191,8 +190,9 @@ def _core(cells: Cells, min_samples: int, asked: Mask | None = None) -> Mask:
 
 
 def _check_pairs(cells: Cells, unknown: Mask) -> None:
-    """Raises TooManyPairsError where the rows of `unknown` have more neighbours to look at than PAIRS, by 100 cells of
-    them.
+    """Raise TooManyPairsError where the rows of `unknown` have more neighbours to look at than PAIRS.
+
+    They are counted by 100 cells.
     """
     concerned = np.flatnonzero(unknown.any(axis=1))
     seen = concerned[:: max(len(concerned) // 100, 1)]

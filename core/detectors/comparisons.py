@@ -24,8 +24,9 @@ SMALL_LEVEL = 0.05  # of the entity's typical level: rows below it are scaled by
 
 
 class Comparison(ABC):
-    """Learned from a dataset with `fit`; afterwards `features`, `expected` and `deviations` treat each row by
-    itself.
+    """Learned from a dataset with `fit`.
+
+    Afterwards `features`, `expected` and `deviations` treat each row by itself.
     """
 
     name: ClassVar[str]

@@ -1,5 +1,6 @@
-"""Columns made comparable by statistics of the training rows, which are kept with the model: nothing is fitted anew
-on what is scored.
+"""Columns made comparable by statistics of the training rows.
+
+They are kept with the model: nothing is fitted anew on what is scored.
 """
 
 from collections.abc import Sequence

@@ -74,8 +74,9 @@ class WindowResidual(SequenceDetector):
         return Scored(score, shares, expected, np.broadcast_to(self.spread_, shares.shape))
 
     def _judge(self, given: Floats32) -> tuple[Floats32, Floats32]:
-        """Per window, the distance of each column (windows, columns), and what was expected (windows, window,
-        columns).
+        """Return the distance of each column per window, and what was expected.
+
+        Their shapes are (windows, columns) and (windows, window, columns).
         """
         flat = given.reshape(len(given), -1)
         missing = np.isnan(flat)
@@ -126,8 +127,9 @@ def mean_between(values: NDArray[Any], first: NDArray[np.intp], last: NDArray[np
 
 
 def _lengthened(series: Floats32, window: int, *, ahead: bool = True) -> Floats32:
-    """A series shorter than a window goes on with its last row; without a look ahead, any stands still before its
-    first.
+    """Lengthen a series that is shorter than a window with its last row.
+
+    Without a look ahead, any series stands still before its first row.
     """
     before, after = (0, max(window - len(series), 0)) if ahead else (window - 1, 0)
     return np.pad(series, ((before, after), (0, 0)), mode="edge") if before or after else series

@@ -22,8 +22,9 @@ QUARTERS = np.array([0.125, 0.375, 0.625, 0.875])  # … or a quarter (recall), 
 
 @dataclass(frozen=True)
 class Zones:
-    """Where anomalies and their zones begin and end, (anomalies,), in rows; a row reaches from its number to the
-    next.
+    """Where anomalies and their zones begin and end, (anomalies,), in rows.
+
+    A row reaches from its number to the next.
     """
 
     first: Floats
@@ -40,8 +41,9 @@ class Zones:
 
 
 def affiliation(labels: ArrayLike, alarms: ArrayLike) -> tuple[float, float]:
-    """Precision and recall of `alarms`, both of shape (rows,); precision is NaN without an alarm, both without an
-    anomaly.
+    """Return precision and recall of `alarms`, both of shape (rows,).
+
+    Precision is NaN without an alarm, both are without an anomaly.
     """
     flags, raised = labelled_scores(labels, np.asarray(alarms, dtype=np.float64))
     if not flags.any():
@@ -78,8 +80,9 @@ def _precision(zones: Zones, rows: Places, steps: Places, thresholds: int) -> Fl
 
 
 def _worth(zones: Zones, owner: Places, places: Floats) -> Floats:
-    """The chance that a random place of the zone lies at least as far from its anomaly as `places`; 1 within the
-    anomaly.
+    """Return the chance that a random place of the zone lies at least as far from its anomaly as `places`.
+
+    It is 1 within the anomaly.
     """
     first, stop, low, high = zones.first[owner], zones.stop[owner], zones.low[owner], zones.high[owner]
     away = np.maximum(np.maximum(first - places, places - stop), 0.0)

@@ -35,8 +35,9 @@ def psi(reference: Floats, current: Floats, bins: int = BINS) -> float:
 
 
 def psi_by_chance(reference: int, current: int, bins: int = BINS) -> float:
-    """What the index of so many rows stays below in 95 of 100 cases without any drift: χ² with bins − 1 degrees,
-    scaled.
+    """Return what the index of so many rows stays below in 95 of 100 cases without any drift.
+
+    It is χ² with bins − 1 degrees, scaled.
     """
     from scipy.special import chdtri  # type: ignore[import-untyped, unused-ignore]
 
@@ -53,10 +54,9 @@ def level(index: float, by_chance: float) -> Level:
 
 
 def ks(reference: Floats, current: Floats) -> float:
-    """Kolmogorov–Smirnov statistic: the largest distance between the two distribution functions; missing values left
-    out.
+    """Return the Kolmogorov–Smirnov statistic: the largest distance between the two distribution functions.
 
-    NaN where either has no values.
+    Missing values are left out. NaN where either has no values.
     """
     then, now = np.sort(reference[~np.isnan(reference)]), np.sort(current[~np.isnan(current)])
     if not len(then) or not len(now):

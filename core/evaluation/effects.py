@@ -54,8 +54,9 @@ def matched_effect(amounts: pd.Series, event: pd.Series, method: str = "matched"
 
 
 def _bootstrapped(method: str, values: pd.Series, statistic: Callable[[Floats], float]) -> Effect:
-    """The statistic of `values` and its percentile interval over draws of whole episodes (all entities of a day
-    together).
+    """Return the statistic of `values` and its percentile interval over draws of whole episodes.
+
+    An episode is all entities of a day together.
     """
     days = pd.DatetimeIndex(values.index.get_level_values("day"))
     unique = days.unique().sort_values()

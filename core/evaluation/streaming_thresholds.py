@@ -72,8 +72,9 @@ class Spot:
         return met, alarm
 
     def run(self, scores: ArrayLike) -> tuple[Floats, Flags]:
-        """Thresholds and alarms of many scores, both (rows,), as `step` gives them one by one; it walks through the
-        tail only.
+        """Return thresholds and alarms of many scores, both (rows,), as `step` gives them one by one.
+
+        It walks through the tail only.
         """
         values = finite_scores(scores)
         met, alarms, done = np.empty(len(values)), np.zeros(len(values), dtype=bool), 0

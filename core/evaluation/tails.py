@@ -1,6 +1,4 @@
-"""The tail of a distribution: a generalised Pareto law for what lies above a high level, and the quantiles that
-follow.
-"""
+"""The tail of a distribution: a generalised Pareto law for what lies above a high level, and its quantiles."""
 
 from dataclasses import dataclass
 
@@ -19,8 +17,9 @@ USUAL_SHAPE = (0.1, 0.2)  # mean and standard deviation of what shapes are, befo
 
 @dataclass(frozen=True)
 class Tail:
-    """An excess over `level` is above y with a chance of (1 + shape · y / scale) ^ (−1 / shape); exp(−y / scale) at
-    shape 0.
+    """A generalised Pareto law for excesses over `level`.
+
+    An excess is above y with a chance of (1 + shape · y / scale) ^ (−1 / shape); exp(−y / scale) at shape 0.
 
     share   of all values, those above `level`
     peaks   how many excesses the law was fitted to

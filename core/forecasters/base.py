@@ -45,16 +45,18 @@ class Forecaster(ABC):
         """
 
     def importance(self, series: Panel, drivers: Known, step: int, first: int) -> dict[str, float]:
-        """Group of features → mean absolute error it spares, `step` days ahead, on the days from `first` on; may be
-        empty.
+        """Return the mean absolute error that each group of features spares, `step` days ahead.
+
+        It is measured on the days from `first` on, and may be empty.
         """
         return {}
 
 
 @dataclass
 class Direct(Forecaster):
-    """Forecasters with a table of features: every number of days ahead is answered directly, none from another's
-    answer.
+    """A forecaster with a table of features.
+
+    Every number of days ahead is answered directly, none from another's answer.
     """
 
     @abstractmethod

@@ -204,8 +204,9 @@ def _warmth(columns: _Columns, panel: Panel, known: Known, step: int, same: int)
 
 
 def _felt_cold(panel: Panel, known: Known, back: int, step: int) -> Floats:
-    """Degrees below 16 °C of a temperature that remembers the days before and, where the day ends there, the next
-    morning.
+    """Return the degrees below 16 °C of a temperature that remembers the days before.
+
+    Where the day ends there, it knows the next morning.
     """
     felt = 0.5 * known.smooth("temperature", 0.6, back, step) + 0.5 * known.smooth("temperature", 0.35, back, step)
     if panel.day_start:

@@ -22,8 +22,9 @@ ARRAYS = ("actual", "forecast", "naive1", "naive7", "bands")
 
 @dataclass(frozen=True)
 class _Step:
-    """Everything about one number of days ahead, single precision: (days, entities, slots), `bands` with one axis
-    more.
+    """Everything about one number of days ahead, in single precision.
+
+    The shape is (days, entities, slots); `bands` have one axis more.
     """
 
     step: int

@@ -136,8 +136,9 @@ DONE = {
 
 
 def _act(name: str, change: str, work: Callable[[], object]) -> None:
-    """One change, one event; what the accounts refuse is said where it was asked for, and there alone: it may name
-    people.
+    """Make one change with one event.
+
+    What the accounts refuse is said where it was asked for, and there alone: it may name people.
     """
     here = cache.get_workspace()
     try:

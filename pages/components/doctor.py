@@ -1,6 +1,4 @@
-"""The data doctor on screen: the dataset in figures, what was found, repairs to choose, to look at, to make and to
-undo.
-"""
+"""The data doctor on screen: the dataset in figures, findings, and repairs to choose, make and undo."""
 
 import json
 from collections.abc import Callable

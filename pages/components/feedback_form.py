@@ -1,5 +1,6 @@
-"""What a person says of a row: true alarm, false alarm or unsure, kept with a receipt, and shown when the row is
-opened again.
+"""What a person says of a row: true alarm, false alarm or unsure.
+
+It is kept with a receipt, and shown when the row is opened again.
 """
 
 import hashlib
@@ -119,8 +120,9 @@ def words(verdict: str) -> str:
 
 
 def column(run: str, rows: pd.DataFrame) -> list[str]:
-    """What most say of each of `rows` (entity, time, and end or step where they have them), in words; "" where nobody
-    judged.
+    """Return what most say of each of `rows`, in words; "" where nobody judged.
+
+    `rows` have entity, time, and end or step where there are any.
     """
     verdicts = majority_by_row(_records(run))
     if not verdicts:

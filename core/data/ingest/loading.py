@@ -191,9 +191,7 @@ def _joined(parts: list[Dataset]) -> Dataset:
 
 
 def _one_series(parts: list[Dataset]) -> list[Dataset]:
-    """Files that each hold one nameless series, one after the other in time, are one series: january.csv,
-    february.csv.
-    """
+    """Join files that each hold one nameless series, one after the other in time: january.csv, february.csv."""
     nameless = all(part.dated and part.entities == [stem(part.files[0])] for part in parts)
     if not nameless:
         return parts

@@ -46,8 +46,9 @@ def show(found: Forecast, run: str) -> None:
 
 
 def misses(found: Forecast) -> tuple[pd.DataFrame, int]:
-    """What came outside the interval so many days ahead, the fewest there are; `score` is how far, in widths of the
-    interval.
+    """Return what came outside the interval the fewest days ahead.
+
+    `score` is how far, in widths of the interval.
     """
     step = int(found.checked["step"].min())
     rows = found.checked[found.checked["step"] == step]

@@ -1,6 +1,4 @@
-"""Scored series on screen: figures, what was promised and measured, score and events over time, the table,
-downloads.
-"""
+"""Scored series on screen: figures, false alarms promised and measured, score over time, events, downloads."""
 
 from collections.abc import Callable
 from pathlib import Path

@@ -193,8 +193,9 @@ def _longer(array: NDArray[Any], rows: int) -> NDArray[Any]:
 
 
 def _timed(stamps: Stamps | None, alone: bool = True) -> bool:
-    """Are these the moments of a window? Zeros, or one number for all rows, are not; a single row is what
-    others are.
+    """Are these the moments of a window?
+
+    Zeros, or one number for all rows, are not; a single row is what others are.
     """
     if stamps is None:
         return False

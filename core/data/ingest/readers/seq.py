@@ -39,11 +39,11 @@ class Window:
 
 
 def read_seq(sources: Sequence[Source], progress: Progress, skipped: list[Skipped] | None = None) -> Table:
-    """The series whose windows are in `sources`: `ts`, column_1 … column_n, `label`, and `entity` where there are
-    several.
+    """Read the series whose windows are in `sources`.
 
-    One window is in memory at a time. A file that holds something else raises UnreadableFileError, or joins `skipped`
-    where such a list is given.
+    Its columns are `ts`, column_1 … column_n, `label`, and `entity` where there are several. One window is in memory
+    at a time. A file that holds something else raises UnreadableFileError, or joins `skipped` where such a list is
+    given.
     """
     ordered = sorted(sources, key=lambda source: natural(source.name))
     joined = Joined(called(ordered))
