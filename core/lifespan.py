@@ -1,5 +1,6 @@
-"""What goes on beside the pages of one server: a worker does slow work, what waits is delivered, libraries are
-warmed.
+"""What goes on beside the pages of one server.
+
+A worker does slow work, what waits is delivered, libraries are warmed.
 """
 
 import threading
@@ -41,8 +42,9 @@ def warm() -> None:
 
 
 def _keep_worker() -> None:
-    """A worker of this server's own as long as no other serves the data folder; one that is a service is given way
-    to.
+    """Keep a worker of this server's own as long as no other serves the data folder.
+
+    One that is a service is given way to.
     """
     child = Child("--beside")
     while not _ending.is_set():

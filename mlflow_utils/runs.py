@@ -129,9 +129,7 @@ def link(tracking: Tracking, record: Record, public_uri: str = "") -> str:
 
 
 def front(tracking: Tracking, experiment: str = "", public_uri: str = "") -> str:
-    """The page of an experiment, or of all of them, in the MLflow UI; "" where there is no server or it does not
-    answer.
-    """
+    """Return the page of an experiment, or of all, in the MLflow UI; "" where no server answers."""
     base = public_uri or tracking.uri
     if not base.startswith("http") or not tracking.reachable():
         return ""

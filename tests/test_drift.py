@@ -169,9 +169,8 @@ def test_a_model_is_compared_with_the_rows_it_learnt_from(place: Workspace) -> N
 
 
 def test_clusters_learnt_from_their_selection(place: Workspace, sample: Dataset) -> None:
-    from core.tasks.clusters.spec import ClusteringSpec
-
     from core.tasks.clusters.run import cluster
+    from core.tasks.clusters.spec import ClusteringSpec
 
     place.datasets.save(sample)
     _, run = cluster(ClusteringSpec(entities=(sample.entities[0],)), sample, workspace=place, actor=BY)

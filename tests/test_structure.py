@@ -108,8 +108,13 @@ def _imports(node: ast.AST, at_once: bool) -> Iterator[Import]:
             assert child.level == 0, "imports are absolute"
             yield from (Import(f"{child.module}.{alias.name}", child.lineno, at_once) for alias in child.names)
         else:
-            function = isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda)
-            yield from _imports(child, at_once and not function)
+            later = isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda) or _is_for_types(child)
+            yield from _imports(child, at_once and not later)
+
+
+def _is_for_types(node: ast.AST) -> bool:
+    """Is it `if TYPE_CHECKING:`, whose imports no process makes?"""
+    return isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING"
 
 
 def _target(found: Import) -> str:

@@ -1,6 +1,4 @@
-"""The way to the tables: SQLite or PostgreSQL, migrated when first asked, never waited for longer than patience
-allows.
-"""
+"""Open the tables in SQLite or PostgreSQL: migrated when first asked, never waited for beyond a time limit."""
 
 import logging
 import threading
@@ -50,9 +48,7 @@ class Database:
     """Tables at `url`; "" for the file `folder`/accounts.db.
 
     Every method raises ServiceUnavailableError in less than 2 s where a server does not answer; a file of this
-    machine is waited
-    for
-    longer, because it is slow only where the whole machine is.
+    machine is waited for longer, because it is slow only where the whole machine is.
     """
 
     def __init__(self, url: str, folder: Path) -> None:

@@ -27,8 +27,9 @@ def worker(
         bool, typer.Option(help="Started by the app: gives way to it, and ends with it.", hidden=True)
     ] = False,
 ) -> None:
-    """Do slow work for the pages, one job after the other, and deliver runs, events and feedback that wait as soon as
-    their services answer.
+    """Do slow work for the pages, one job after the other, and deliver what waits.
+
+    Runs, events and feedback are delivered as soon as their services answer.
     """
     os.environ.setdefault(
         "OMP_NUM_THREADS", "1"
@@ -47,8 +48,9 @@ def worker(
 
 
 def _alone(workspace: Workspace, ending: threading.Event, every: float, beside: bool) -> None:
-    """Until it is told to end, or the app it belongs to is gone; a job that does not stop by then dies with the
-    process.
+    """Work until it is told to end, or the app it belongs to is gone.
+
+    A job that does not stop by then dies with the process.
     """
     warming = threading.Timer(WARM_AFTER, warm, (workspace,))
     warming.daemon = True

@@ -30,8 +30,8 @@ class Drift:
     """Training data beside new data.
 
     table      per entity and column: psi, by_chance (what the index reaches without drift), level, ks, p, q (p
-               adjusted for
-               the number of tests), rows, medians and shares of missing values then and now; the highest psi first
+               adjusted for the number of tests), rows, medians and shares of missing values then and now; the highest
+               psi first
     reference  the rows that the model learnt from, and `current` the new ones, both of the entities they share
     new, gone  entities that only the new data, or only the training data, have
     together   True where entities are too many, or shared by none, and were compared all together

@@ -1,5 +1,4 @@
-"""Slow work beside the page: a job that a worker process does, the address carries its key, the page shows how far it
-is.
+"""Slow work beside the page: a worker process does the job, the address carries its key, the page shows progress.
 
 On a page (an analysis `core.analyses.<verb>` has `carry_out(arguments, *, at, by, progress)`; arguments are plain
 JSON):
@@ -62,9 +61,7 @@ def ended() -> Job | None:
 
 
 def settled(dataset: str) -> Job | None:
-    """As `ended`, but the run in which a job answered becomes that of the address, beside the digest of its
-    `dataset`.
-    """
+    """Take the ended job as `ended` does, and make its run that of the address, beside its `dataset`."""
     job = ended()
     if job is not None and job.run_id:
         url_state.set_run(job.run_id, dataset)
@@ -143,8 +140,7 @@ def _set_aside() -> None:
     """Leave everything that is loaded now out of later collections of garbage.
 
     Streamlit collects after every run of a script, which takes 0.4 s with all libraries loaded; a page that looks
-    twice a
-    second would keep the server from everything else.
+    twice a second would keep the server from everything else.
     """
     gc.collect()
     gc.freeze()

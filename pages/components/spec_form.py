@@ -28,7 +28,7 @@ def ask_spec(
 ) -> Spec | None:
     """Show the form of `task` and return what it asks; None where a saved model is wanted and none is there."""
     mode = _ask_mode(task)
-    spec = mode.spec(**_ask_selection(mode.spec, dataset, task.name))  # type: ignore[arg-type]
+    spec = mode.spec(**_ask_selection(mode.spec, dataset, task.name))
     if spec.chosen_by == "model":
         model = model_picker.pick_model(task.name, describe_model)
         values = _ask_fields(spec, dataset, task.name, widgets, leave_out=("model",))

@@ -1,6 +1,4 @@
-"""A forecast on screen: figures, the days to come, the back-test, errors, intervals, what matters, what if, the
-model.
-"""
+"""A forecast on screen: figures, the days to come, the back-test, errors, intervals, importance, what if, model."""
 
 from collections.abc import Callable
 from dataclasses import replace

@@ -2,6 +2,7 @@
 
 import pandas as pd
 import streamlit as st
+from streamlit.elements.lib.column_types import ColumnConfig
 
 from core.forecasters.scoring import quantile_name
 from core.tasks.forecast.result import Forecast
@@ -45,8 +46,9 @@ def show(found: Forecast, run: str) -> None:
 
 
 def misses(found: Forecast) -> tuple[pd.DataFrame, int]:
-    """What came outside the interval so many days ahead, the fewest there are; `score` is how far, in widths of the
-    interval.
+    """Return what came outside the interval the fewest days ahead.
+
+    `score` is how far, in widths of the interval.
     """
     step = int(found.checked["step"].min())
     rows = found.checked[found.checked["step"] == step]
@@ -74,7 +76,7 @@ def _digits(rows: pd.DataFrame) -> dict[str, int]:
     return dict.fromkeys(("actual", "forecast", "low", "high"), digits)
 
 
-def _columns(found: Forecast) -> dict[str, object]:
+def _columns(found: Forecast) -> dict[str, ColumnConfig]:
     number, text = st.column_config.NumberColumn, st.column_config.TextColumn
     hours = "" if len(found.slots) == 1 else " HH:mm"
     unit = f" ({found.data.unit})" if found.data.unit else ""

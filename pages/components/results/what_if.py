@@ -1,7 +1,7 @@
 """What if, on screen: other weather, a strike or none; the forecast as given beside the one as changed."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING
 
 import pandas as pd
 import streamlit as st
@@ -15,6 +15,9 @@ from core.tasks.forecast.total import TOGETHER
 from pages.components import auth, cache, covariate_upload
 from pages.components.i18n import _, date_format, percent, say, shown
 from pages.components.results.run_widgets import chart
+
+if TYPE_CHECKING:
+    from core.tasks.forecast.scenarios import Scenario
 
 WARMEST = 10.0  # °C of the slider, both ways
 STRIKES = {"given": None, "yes": True, "no": False}
@@ -41,7 +44,7 @@ def show(found: Forecast, run: str) -> None:
 # ---- the form -------------------------------------------------------------------------------------------------------
 
 
-def _form(found: Forecast) -> Any:
+def _form(found: Forecast) -> "Scenario | None":
     """The scenario; None where everything is as given."""
     from core.tasks.forecast.scenarios import Scenario
 
@@ -150,14 +153,14 @@ def _file() -> tuple[CovariateTable, ...]:
     return tuple(covariate_upload.read(uploads)) if uploads else ()
 
 
-def _words(scenario: Any) -> str:
+def _words(scenario: "Scenario") -> str:
     """Everything a scenario says, as the key of its answer."""
     said = (scenario.warmer, scenario.strike, scenario.days, scenario.entities, sorted(scenario.weather.items()))
     return f"{said} {[table.digest for table in scenario.tables]}"
 
 
 @st.cache_resource(max_entries=32, show_spinner=False)
-def _changed(run: str, words: str, _scenario: Any) -> pd.DataFrame:
+def _changed(run: str, words: str, _scenario: "Scenario") -> pd.DataFrame:
     """Forecast once for what a scenario says."""
     from core.tasks.forecast.scenarios import what_if
 
