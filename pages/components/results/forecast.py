@@ -126,7 +126,7 @@ def _history(mine: Forecast, dataset: Dataset | None, entities: list[str]) -> pd
     if dataset is None:
         table = mine.checked[mine.checked["step"] == mine.checked["step"].min()]
         return table[table["time"] > table["time"].max() - days].sort_values("time")
-    series = Panel.of(dataset, mine.model_spec.resolution, mine.model_spec.measure).last(days.days)  # type: ignore[arg-type]
+    series = Panel.of(dataset, mine.model_spec.resolution, mine.model_spec.measure).last(days.days)
     table = table_of(series.days, series, {"actual": series.values})
     own = table[table["entity"].isin(entities)]
     return own.groupby("time")["actual"].sum(min_count=len(entities)).reset_index()
