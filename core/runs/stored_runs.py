@@ -10,6 +10,7 @@ from core.circuit_breaker import Patience
 from core.errors import NotFoundError, ServiceUnavailableError
 from core.messages import N_
 from core.redaction import without_secrets
+from core.runs.tracked_run import JOB_TAG
 from core.settings import settings
 from core.workspace import Workspace
 from mlflow_utils import runs
@@ -31,6 +32,16 @@ def load_run(run_id: str, workspace: Workspace) -> StoredRun:
     if found is None:
         raise NotFoundError(N_("No run {run} is on record."), run=run_id[:12])
     return found
+
+
+def find_run_of_job(job_id: str, workspace: Workspace) -> str:
+    """Return the id of the completed run that answers this job; "" where there is none, or nobody can tell."""
+    try:
+        record = runs.find_completed(workspace.tracking, JOB_TAG, job_id)
+    except Exception:
+        logger.warning("whether the job %s has a run already could not be found out", job_id, exc_info=True)
+        return ""
+    return "" if record is None else record.id
 
 
 @dataclass(frozen=True)

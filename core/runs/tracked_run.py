@@ -32,6 +32,7 @@ T = TypeVar("T")
 Status = Literal["interrupted", "completed", "failed"]
 logger = logging.getLogger(__name__)
 
+JOB_TAG = "vigie.job"
 LOG_LEVEL: dict[Status, Literal["INFO", "WARNING", "ERROR"]] = {
     "completed": "INFO",
     "interrupted": "WARNING",
@@ -178,7 +179,8 @@ def _worst(anomalies: Mapping[str, int]) -> list[EntityCount] | None:
 
 
 def _tags(model: str, dataset: Dataset, actor: Actor) -> dict[str, str]:
-    return {
+    job = {JOB_TAG: actor.job} if actor.job else {}  # a run that answers a job is recognised by whoever repeats it
+    return job | {
         "model_name": model,
         "dataset.digest": dataset.digest,
         "dataset.files": ", ".join(dataset.files),

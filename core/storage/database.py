@@ -19,6 +19,7 @@ from core.messages import N_
 T = TypeVar("T")
 SQLITE_BUSY_TIMEOUT_S = 1.2  # another process writes
 SQLITE_TIMEOUT_S = 6.0
+SQLITE_RESET_AFTER_S = 1.0  # a file is busy for moments
 # the first caller may wait so long: while libraries load, and where a database that answers has no tables
 OPENING_TIMEOUT_S = 20.0
 POSTGRESQL = {
@@ -62,7 +63,8 @@ class Database:
 
     def __init__(self, url: URL, schema: Schema, log_name: str, *, serialize_writes: bool = False) -> None:
         self.url = url
-        self.patience = Patience("SQLite", SQLITE_TIMEOUT_S) if self._is_sqlite else Patience("PostgreSQL")
+        sqlite = Patience("SQLite", SQLITE_TIMEOUT_S, SQLITE_RESET_AFTER_S)
+        self.patience = sqlite if self._is_sqlite else Patience("PostgreSQL")
         self._schema, self._log_name, self._serialize_writes = schema, log_name, serialize_writes
         self._engine: Engine | None = None
         self._has_tables = False
