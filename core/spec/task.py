@@ -188,7 +188,7 @@ def run_task(
     return answer
 
 
-def run_job(name: str, arguments: dict[str, Any], *, workspace: Any, actor: "Actor", progress: "Progress") -> str:
+def run_job(task: str, arguments: dict[str, Any], *, workspace: Any, actor: "Actor", progress: "Progress") -> str:
     """Answer the spec that `arguments` are the JSON of, and return the id of the run. Raises as `run_task`."""
-    spec = get_task(name).spec_from_json(arguments)
-    return str(run_task(name, spec, workspace=workspace, actor=actor, progress=progress)[1].id)
+    spec = get_task(task).spec_from_json(arguments)
+    return str(run_task(task, spec, workspace=workspace, actor=actor, progress=progress)[1].id)
