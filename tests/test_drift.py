@@ -169,9 +169,8 @@ def test_a_model_is_compared_with_the_rows_it_learnt_from(place: Workspace) -> N
 
 
 def test_clusters_learnt_from_their_selection(place: Workspace, sample: Dataset) -> None:
-    from core.tasks.clusters.spec import ClusteringSpec
-
     from core.tasks.clusters.run import cluster
+    from core.tasks.clusters.spec import ClusteringSpec
 
     place.datasets.save(sample)
     _, run = cluster(ClusteringSpec(entities=(sample.entities[0],)), sample, workspace=place, actor=BY)
@@ -180,9 +179,8 @@ def test_clusters_learnt_from_their_selection(place: Workspace, sample: Dataset)
 
 def test_what_was_held_out_was_not_learnt_from(place: Workspace) -> None:
     """The spec says which of the selected rows a model is fitted on."""
-    from core.tasks.sequences.spec import SequenceSpec, detectors
-
     from core.tasks.sequences.run import train
+    from core.tasks.sequences.spec import SequenceSpec, detectors
 
     fitted = dataset()
     place.datasets.save(fitted)

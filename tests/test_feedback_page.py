@@ -133,11 +133,10 @@ def test_a_disk_that_takes_nothing_is_told(at: Workspace, run: dict[str, str]) -
 
 
 def test_clusters_and_forecasts_are_judged_too(at: Workspace, small: Dataset) -> None:  # noqa: F811
-    from core.tasks.clusters.spec import ClusteringSpec, clusterers
-    from core.tasks.forecast.spec import ForecastSpec, forecasters
-
     from core.tasks.clusters.run import cluster
+    from core.tasks.clusters.spec import ClusteringSpec, clusterers
     from core.tasks.forecast.run import forecast
+    from core.tasks.forecast.spec import ForecastSpec, forecasters
 
     digest = at.datasets.save(small)
     naive = ForecastSpec(forecasters()["seasonal-naive"](), horizon=2)
@@ -236,13 +235,12 @@ def test_a_threshold_is_suggested_seen_and_accepted(at: Workspace, run: dict[str
 
 
 def test_verdicts_on_events_of_sequences(at: Workspace, worker: Worker) -> None:  # noqa: F811
-    from core.tasks.sequences.spec import SequenceSpec, detectors
-
     from core.tasks.sequences.run import load_sequences, train
+    from core.tasks.sequences.spec import SequenceSpec, detectors
     from tests.test_sequences import several
 
     dataset = several(2)
-    spec = SequenceSpec(detectors()["pca-residual"](), contamination=0.1)
+    spec = SequenceSpec(detectors()["pca-residual"](), threshold="contamination", amount=0.1)
     found, made = train(spec, dataset, workspace=at, actor=BY)
     address = {"run": made.id, "dataset": at.datasets.save(dataset)}
     assert len(found.events) > 3
@@ -265,9 +263,8 @@ def test_verdicts_on_events_of_sequences(at: Workspace, worker: Worker) -> None:
 
 
 def test_a_run_without_a_threshold_is_told(at: Workspace, small: Dataset) -> None:  # noqa: F811
-    from core.tasks.clusters.spec import ClusteringSpec, clusterers
-
     from core.tasks.clusters.run import cluster
+    from core.tasks.clusters.spec import ClusteringSpec, clusterers
 
     made = cluster(ClusteringSpec(clusterers()["kmeans"](n_clusters=2)), small, workspace=at, actor=BY)[1].id
     app = show(opened(PAGE, run=made), "Threshold from verdicts")

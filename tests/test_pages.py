@@ -148,11 +148,10 @@ def forest() -> DetectionSpec:
 
 
 def test_a_run_of_another_page_is_left_alone_and_a_missing_one_is_told(at: Workspace, sample: Dataset) -> None:
-    from core.tasks.clusters.spec import ClusteringSpec, clusterers
-    from core.tasks.forecast.spec import ForecastSpec, forecasters
-
     from core.tasks.clusters.run import cluster
+    from core.tasks.clusters.spec import ClusteringSpec, clusterers
     from core.tasks.forecast.run import forecast
+    from core.tasks.forecast.spec import ForecastSpec, forecasters
 
     small = sample.select(sample.entities[:2])
     digest, bob = at.datasets.save(small), Actor("bob", "tests")

@@ -103,9 +103,8 @@ def test_a_saved_model_is_applied_again(here: Workspace, tmp_path: Path, sample:
 
 
 def test_a_clustering_is_repeated(here: Workspace, tmp_path: Path, sample: Dataset) -> None:
-    from core.tasks.clusters.spec import ClusteringSpec, clusterers
-
     from core.tasks.clusters.run import cluster, load_clustering
+    from core.tasks.clusters.spec import ClusteringSpec, clusterers
 
     here.datasets.save(sample)
     kmeans = clusterers()["kmeans"](n_clusters=3, n_init=2)
@@ -119,9 +118,9 @@ def test_a_clustering_is_repeated(here: Workspace, tmp_path: Path, sample: Datas
 
 
 def test_a_forecast_is_repeated_and_so_are_its_new_intervals(here: Workspace, tmp_path: Path, sample: Dataset) -> None:
-    from core.tasks.forecast.spec import ForecastSpec, RecalibrateSpec, forecasters
-
-    from core.tasks.forecast.run import forecast, load_forecast, recalibrate
+    from core.tasks.forecast.run import forecast, recalibrate
+    from core.tasks.forecast.sources import load_forecast
+    from core.tasks.forecast.spec import ForecastSpec, RecalibrationSpec, forecasters
 
     small = sample.select(sample.entities[:2])
     here.datasets.save(small)
@@ -136,7 +135,7 @@ def test_a_forecast_is_repeated_and_so_are_its_new_intervals(here: Workspace, tm
     assert card.intervals is not None
     assert (card.intervals.low, card.intervals.high, card.intervals.promised) == (0.1, 0.9, pytest.approx(0.8))
     assert card.intervals.measured == pytest.approx(first.metrics()["coverage"])
-    _, better = recalibrate(RecalibrateSpec(run.id), small, workspace=here, actor=BY)
+    _, better = recalibrate(RecalibrationSpec(run=run.id), small, workspace=here, actor=BY)
     command = run_card(better.id, here).repeat.command
     assert f"--recalibrate={run.id}" in command
     again = load_forecast(repeated(command, tmp_path), here)
@@ -146,17 +145,16 @@ def test_a_forecast_is_repeated_and_so_are_its_new_intervals(here: Workspace, tm
 @pytest.mark.parametrize(
     ("detector", "settings", "asked"),
     [
-        ("pca-residual", {"variance": 0.9}, {"alarms": 3.0, "per": "1000 rows"}),
-        ("sgmvrnn", {"steps": 4, "window": 6, "batch_size": 16, "seed": 3}, {"risk": 0.005}),
+        ("pca-residual", {"variance": 0.9}, {"threshold": "alarms", "amount": 3.0, "per": "1000 rows"}),
+        ("sgmvrnn", {"steps": 4, "window": 6, "batch_size": 16, "seed": 3}, {"threshold": "pot", "amount": 0.005}),
     ],
 )
 def test_sequences_are_repeated(  # type: ignore[no-untyped-def]
     here: Workspace, tmp_path: Path, kpis: Dataset, detector: str, settings, asked
 ) -> None:
     """The deep model, too: the same seed on the same machine."""
-    from core.tasks.sequences.spec import SequenceSpec, detectors
-
     from core.tasks.sequences.run import apply_model, load_sequences, train
+    from core.tasks.sequences.spec import SequenceSpec, detectors
 
     few = kpis.rows(np.arange(600))
     here.datasets.save(few)
@@ -329,9 +327,8 @@ def test_the_page_speaks_the_language_of_the_person(here: Workspace, sample: Dat
 
 
 def test_a_forecast_is_beside_the_naive_ones(here: Workspace, sample: Dataset) -> None:
-    from core.tasks.forecast.spec import ForecastSpec, forecasters
-
     from core.tasks.forecast.run import forecast
+    from core.tasks.forecast.spec import ForecastSpec, forecasters
 
     small = sample.select(sample.entities[:2])
     naive = ForecastSpec(forecasters()["seasonal-naive"](), horizon=2)
@@ -347,34 +344,34 @@ def test_a_forecast_is_beside_the_naive_ones(here: Workspace, sample: Dataset) -
 
 
 def test_labels_bring_a_score_card_with_baselines(here: Workspace, kpis: Dataset) -> None:
-    from core.tasks.sequences.spec import SequenceSpec, detectors
-
     from core.tasks.sequences.run import train
+    from core.tasks.sequences.spec import SequenceSpec, detectors
 
     few = kpis.rows(np.arange(600))
     labels = pd.Series(np.arange(600) % 50 == 7, index=few.frame.index)
-    spec = SequenceSpec(detectors()["pca-residual"](), until="400", best_f1=True)
+    spec = SequenceSpec(detectors()["pca-residual"](), until="400", threshold="best_f1")
     _, run = train(spec, few.replace(labels=labels), workspace=here, actor=BY)
     card = run_card(run.id, here)
     assert card.score_card is not None
     assert {line for line, _ in card.score_card.lines} >= {"pca-residual", "random", "mean_distance", "pca"}
     assert "oracle" in str(card.threshold.why) if card.threshold else False
-    assert "--best-f1" in card.repeat.command
+    assert "--threshold=best_f1" in card.repeat.command
 
 
-def test_a_comparison_says_that_no_command_repeats_it(here: Workspace, kpis: Dataset) -> None:
+def test_a_comparison_of_detectors_is_repeated(here: Workspace, tmp_path: Path, kpis: Dataset) -> None:
+    from core.tasks.comparison.run import compare
     from core.tasks.comparison.spec import ComparisonSpec
 
-    from core.tasks.comparison.run import compare
-
     few = kpis.rows(np.arange(500))
+    here.datasets.save(few)
     _, run = compare(ComparisonSpec(until="300"), few, workspace=here, actor=BY)
     card = run_card(run.id, here)
-    assert card.repeat.command == ""
-    assert "No command" in str(card.repeat.notes[0])
     assert card.score_card is not None
     assert len(card.score_card.lines) >= 6
     html(card)
+    again = run_card(repeated(card.repeat.command, tmp_path), here)
+    assert [line for line, _ in again.score_card.lines] == [line for line, _ in card.score_card.lines]  # type: ignore[union-attr]
+    assert again.metrics["rows_judged"] == card.metrics["rows_judged"]
 
 
 # ---- runs that did not go well, or went elsewhere -------------------------------------------------------------------
