@@ -112,8 +112,9 @@ class PromotionRequest:
 
 
 def candidate(tracking: Tracking, run: str) -> Record:
-    """The run as MLflow has it, `experiment` being the name. Raises RunNotDeliveredError, ModelNotFoundError,
-    MlflowUnavailableError.
+    """The run as MLflow has it, `experiment` being the name.
+
+    Raises RunNotDeliveredError, ModelNotFoundError, MlflowUnavailableError.
     """
     if runs.waits(tracking, run):
         raise RunNotDeliveredError(run)
@@ -175,8 +176,8 @@ def promote(
     """Make a version (default: the challenger) the champion; the champion until now becomes `previous`.
 
     The comparison with the champion until now is None where there was none, or no metric. Raises
-    PromotionRejectedError where it
-    says no, or the task has no metric, unless the decision is forced; ModelNotFoundError; MlflowUnavailableError.
+    PromotionRejectedError where it says no, or the task has no metric, unless the decision is forced;
+    ModelNotFoundError; MlflowUnavailableError.
     """
     with _alone(tracking) as client:
         new = _aliased(client, name, CHALLENGER) if number is None else _numbered(client, name, number)

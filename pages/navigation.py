@@ -93,12 +93,12 @@ def main() -> None:
 # ---- the gate -------------------------------------------------------------------------------------------------------
 
 
-def _pages(person: SignedInUser | None, error: VigieError | None) -> dict[str, list["st.Page"]]:  # type: ignore[valid-type]
+def _pages(person: SignedInUser | None, error: VigieError | None) -> dict[str, list["st.Page"]]:
     """Every page under its address. Whom it is not for finds there what to do instead; its script is not even named."""
     here = [(_(section), page_spec) for section, page_specs in SECTIONS.items() for page_spec in page_specs]
     if not auth.sign_in_required():
         here = [(section, page_spec) for section, page_spec in here if not page_spec.needs_an_account]
-    pages: dict[str, list[st.Page]] = {}  # type: ignore[valid-type]
+    pages: dict[str, list[st.Page]] = {}
     for section, page_spec in here:
         pages.setdefault(section, []).append(_page(page_spec, _instead(page_spec, person, error)))
     return pages
@@ -123,7 +123,7 @@ def _instead(page_spec: PageSpec, person: SignedInUser | None, error: VigieError
     return None
 
 
-def _page(page_spec: PageSpec, instead: Callable[[], None] | None) -> "st.Page":  # type: ignore[valid-type]
+def _page(page_spec: PageSpec, instead: Callable[[], None] | None) -> "st.Page":
     return st.Page(
         instead or ROOT / "pages" / page_spec.script,
         title=_(page_spec.title),

@@ -22,7 +22,6 @@ from mlflow import MlflowClient
 
 from core.actor import Actor
 from core.data.dataset import Dataset
-from core.detectors.tables.isolation_forest import IsolationForest
 from core.operations.health import looked_at
 from core.runs.promotion import promote, register
 from core.runs.stored_runs import load_run, mlflow_run_url

@@ -12,6 +12,7 @@ from core.errors import NotFoundError, OptionError, ServiceUnavailableError
 from core.messages import N_
 from core.redaction import without_secrets
 from core.runs.result import RESULT_FILE, RESULT_FOLDER, Result
+from core.runs.tracked_run import JOB_TAG
 from core.settings import settings
 from core.spec.spec import Spec
 from core.spec.task import get_task, load_entry
@@ -61,6 +62,16 @@ def load_model_spec(run_id: str, workspace: Workspace) -> Spec:
         return get_task(stored.record.experiment).spec_from_json(values.get("model_spec") or values["spec"])
     except (OSError, LookupError, TypeError, ValueError, AttributeError, OptionError) as error:
         raise NotFoundError(N_("This run holds no result that could be shown.")) from error
+
+
+def find_run_of_job(job_id: str, workspace: Workspace) -> str:
+    """Return the id of the completed run that answers this job; "" where there is none, or nobody can tell."""
+    try:
+        record = runs.find_completed(workspace.tracking, JOB_TAG, job_id)
+    except Exception:
+        logger.warning("whether the job %s has a run already could not be found out", job_id, exc_info=True)
+        return ""
+    return "" if record is None else record.id
 
 
 @dataclass(frozen=True)

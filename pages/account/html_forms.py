@@ -1,5 +1,6 @@
-"""The forms that the browser sends to the launcher's routes: only an answer to a form can set a cookie that scripts
-cannot read.
+"""The forms that the browser sends to the launcher's routes.
+
+Only an answer to a form can set a cookie that scripts cannot read.
 """
 
 from html import escape

@@ -1,5 +1,6 @@
-"""The launcher's routes: signing in and out, and the first administrator. Forms come in, a cookie and the way on go
-out.
+"""The launcher's routes: signing in and out, and the first administrator.
+
+Forms come in, a cookie and the way on go out.
 """
 
 import hmac
@@ -127,8 +128,9 @@ def same_site(target: str) -> str:
 
 
 def _back(visit: Visit, error: VigieError, word: str = "refused") -> Response:
-    """To the page the form came from, which says what was wrong: in its address a word, and the number of the
-    sentence.
+    """Redirect to the page the form came from, which says what was wrong.
+
+    Its address gets a word, and the number of the sentence.
     """
     word = "unreachable" if isinstance(error, ServiceUnavailableError) else word
     locked = isinstance(error, AccessDeniedError) and "minutes" in error.text.values
@@ -182,8 +184,9 @@ def _refusal(request: Request) -> Response | None:
 
 
 def _from_here(request: Request) -> bool:
-    """Does the page that sent the form have the host that was asked? Browsers name it in Origin, some in Referer
-    alone.
+    """Does the page that sent the form have the host that was asked?
+
+    Browsers name it in Origin, some in Referer alone.
     """
     said = request.headers.get("origin") or request.headers.get("referer") or ""
     try:

@@ -26,9 +26,7 @@ class Invitation:
         self._lock = threading.Lock()
 
     def check(self, token: str) -> None:
-        """Raises AccessDeniedError for a wrong token, for a used one, and for any after ten wrong ones within
-        ten minutes.
-        """
+        """Raise AccessDeniedError for a wrong or used token, and for any after ten wrong ones in ten minutes."""
         with self._lock:
             now = time.monotonic()
             if len(self._wrong) == ATTEMPTS and now - self._wrong[0] < WAIT:

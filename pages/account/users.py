@@ -1,5 +1,7 @@
 """Users: who may do what. For administrators."""
 
+from collections.abc import Callable
+
 import pandas as pd
 import streamlit as st
 
@@ -133,9 +135,10 @@ DONE = {
 }
 
 
-def _act(name: str, change: str, work) -> None:  # type: ignore[no-untyped-def]
-    """One change, one event; what the accounts refuse is said where it was asked for, and there alone: it may name
-    people.
+def _act(name: str, change: str, work: Callable[[], object]) -> None:
+    """Make one change with one event.
+
+    What the accounts refuse is said where it was asked for, and there alone: it may name people.
     """
     here = cache.get_workspace()
     try:

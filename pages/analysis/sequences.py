@@ -246,7 +246,7 @@ def _alarms(dataset: Dataset, left: Any, right: Any) -> Asked:
         ),
     )
     per = right.selectbox(_("In what time"), list(words), format_func=words.__getitem__, key="sequence-per")
-    return Asked("alarms", float(amount), per)  # type: ignore[arg-type]
+    return Asked("alarms", float(amount), per)
 
 
 def _saved(dataset: Dataset, selection: Selection) -> dict[str, Any] | None:

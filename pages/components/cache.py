@@ -22,7 +22,9 @@ MAX_CACHED_DATASETS = 4
 MAX_CACHED_RESULTS = 64
 RESULT_TTL_S = 60
 DOUBLE_CLICK_S = 3.0
-HASH_FUNCTION_BY_NAME = {FunctionType: lambda function: function.__qualname__}
+HASH_FUNCTION_BY_NAME: dict[str | type[Any], Callable[[Any], Any]] = {
+    FunctionType: lambda function: function.__qualname__
+}
 
 
 def get_workspace() -> Workspace:

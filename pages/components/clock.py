@@ -9,7 +9,7 @@ import streamlit as st
 
 def to_timestamp(day: object) -> pd.Timestamp | None:
     """Convert what a date field holds; None stays None."""
-    return None if day is None else pd.Timestamp(day)  # type: ignore[arg-type]
+    return None if day is None else pd.Timestamp(day)
 
 
 def to_browser_time(time: datetime) -> datetime:

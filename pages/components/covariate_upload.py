@@ -3,12 +3,12 @@
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
 
 import pandas as pd
 import streamlit as st
+from streamlit.runtime.uploaded_file_manager import UploadedFile
 
-from core.data.covariates import CovariateTable, Drivers, joined, read_covariates
+from core.data.covariates import CovariateTable, Drivers, Join, joined, read_covariates
 from core.data.dataset import DAY, Dataset
 from core.data.samples import write_sample
 from core.errors import InputError, NotFoundError
@@ -40,6 +40,12 @@ def suggest(chosen: str) -> None:
         remember(chosen)
 
 
+def ask(dataset: Dataset) -> str:
+    """Ask for files of what is known in advance; return the digest they are stored under, "" without any."""
+    chosen = tables(dataset)
+    return cache.get_workspace().drivers.save(chosen) if chosen else ""
+
+
 def tables(dataset: Dataset) -> tuple[CovariateTable, ...]:
     """The files chosen for `dataset`, with what loads more of them and the report of how they were joined."""
     known = _stored()
@@ -51,7 +57,7 @@ def tables(dataset: Dataset) -> tuple[CovariateTable, ...]:
     return known
 
 
-def read(uploads: Sequence[Any]) -> list[CovariateTable]:
+def read(uploads: Sequence[UploadedFile]) -> list[CovariateTable]:
     """Uploaded files as tables; read by path, under a name of ours. Raises as `read_covariates`."""
     with TemporaryDirectory(prefix="vigie-drivers-") as folder:
         files = []
@@ -163,7 +169,7 @@ def _joined(_dataset: Dataset, _tables: tuple[CovariateTable, ...], key: str) ->
     return joined(_dataset, _tables, until=pd.Timestamp(_dataset.time.max()) + DAY * LONGEST)
 
 
-def _line(join: Any, entities: int) -> dict[str, str]:
+def _line(join: Join, entities: int) -> dict[str, str]:
     start, end = (shown(pd.Timestamp(day).date()) for day in (join.start, join.end))
     kinds = {
         "weather": _("weather"),

@@ -1,8 +1,8 @@
-"""The data doctor on screen: the dataset in figures, what was found, repairs to choose, to look at, to make and to
-undo.
-"""
+"""The data doctor on screen: the dataset in figures, findings, and repairs to choose, make and undo."""
 
 import json
+from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -240,7 +240,7 @@ def _downloads(dataset: Dataset) -> None:
         for name, writer in (("CSV", as_csv), ("Parquet", as_parquet)):
             st.download_button(
                 name,
-                lambda writer=writer: writer(_table(dataset)),
+                partial(_exported, writer, dataset),
                 f"data.{name.lower()}",
                 key=f"data-{name}",
                 icon=":material/download:",
@@ -248,7 +248,7 @@ def _downloads(dataset: Dataset) -> None:
             )
 
 
-def _table(dataset: Dataset) -> pd.DataFrame:
+def _exported(writer: Callable[[pd.DataFrame], bytes], dataset: Dataset) -> bytes:
     table = dataset.frame.reset_index()
     table["entity"] = table["entity"].astype(str)
-    return table
+    return writer(table)

@@ -1,14 +1,16 @@
-"""What a person says of a row: true alarm, false alarm or unsure, kept with a receipt, and shown when the row is
-opened again.
+"""What a person says of a row: true alarm, false alarm or unsure.
+
+It is kept with a receipt, and shown when the row is opened again.
 """
 
 import hashlib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import get_args
 
 import pandas as pd
 import streamlit as st
+from streamlit.elements.lib.column_types import ColumnConfig
 
 from core.errors import InputError
 from core.operations.feedback import (
@@ -24,15 +26,16 @@ from core.operations.feedback import (
     submit_feedback,
 )
 from core.spec.task import find_task
-from core.storage.feedback import LONGEST_COMMENT, Feedback, Receipt
+from core.storage.feedback import LONGEST_COMMENT, Feedback, Receipt, Verdict
 from pages.components import auth, cache, url_state
 from pages.components.i18n import _, say, shown
 
 MARKS = {"true_alarm": "✓", "false_alarm": "✗", "unsure": "?"}
+VERDICT_OPTIONS: tuple[Verdict, ...] = get_args(Verdict)
 FEEDBACK = Path(__file__).parents[1] / "operations" / "feedback.py"
 
 
-def ask(task: str, run: str, row: Mapping[str, Any], place: str = "") -> None:
+def ask(task: str, run: str, row: Mapping[str, object], place: str = "") -> None:
     """Verdict and comment on one row of a run, below what it shows; `row` holds entity, time and score at least.
 
     `place` tells two tables of one page apart that may have the same row open.
@@ -44,7 +47,7 @@ def ask(task: str, run: str, row: Mapping[str, Any], place: str = "") -> None:
         _said_before(latest_by_row(records).get(row_key(kept), []))
         verdict = st.segmented_control(
             _("Is this a true alarm?"),
-            list(VERDICTS),
+            VERDICT_OPTIONS,
             format_func=words,
             key=f"verdict-choice-{key}",
             help=_(
@@ -117,8 +120,9 @@ def words(verdict: str) -> str:
 
 
 def column(run: str, rows: pd.DataFrame) -> list[str]:
-    """What most say of each of `rows` (entity, time, and end or step where they have them), in words; "" where nobody
-    judged.
+    """Return what most say of each of `rows`, in words; "" where nobody judged.
+
+    `rows` have entity, time, and end or step where there are any.
     """
     verdicts = majority_by_row(_records(run))
     if not verdicts:
@@ -126,7 +130,7 @@ def column(run: str, rows: pd.DataFrame) -> list[str]:
     return [words(verdicts.get(key, "")) for key in _keys(rows)]
 
 
-def column_config() -> Any:
+def column_config() -> ColumnConfig:
     """How the column is headed."""
     return st.column_config.TextColumn(
         _("Verdict"), help=_("What most people say of it, one voice a person; a tie is unsure.")

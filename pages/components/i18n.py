@@ -5,6 +5,7 @@ import io
 from datetime import date, datetime
 from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import streamlit as st
 from babel import dates, numbers
@@ -13,6 +14,9 @@ from babel.messages.pofile import read_po
 
 from core.messages import Text
 from pages.components import url_state
+
+if TYPE_CHECKING:
+    import plotly.graph_objects as go
 
 LANGUAGES = {"en": "English", "fr": "Français"}
 LOCALES = Path(__file__).resolve().parents[2] / "locales"
@@ -75,7 +79,7 @@ def date_format() -> str:
     return "DD/MM/YYYY" if language() == "fr" else "YYYY-MM-DD"
 
 
-def localised(figure, dated: bool = True):  # type: ignore[no-untyped-def]
+def localised(figure: "go.Figure", dated: bool = True) -> "go.Figure":
     """A figure with the reader's decimal mark and, on its time axis, the reader's order of day and month."""
     if language() == "fr":
         figure.update_layout(separators=", ")

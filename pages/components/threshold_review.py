@@ -1,6 +1,4 @@
-"""A threshold from verdicts, on screen: what is suggested, what it would change, and the new run once it is
-accepted.
-"""
+"""A threshold from verdicts, on screen: the suggestion, what it would change, and the new run once accepted."""
 
 from typing import TYPE_CHECKING
 

@@ -5,6 +5,7 @@ from tempfile import TemporaryDirectory
 
 import pandas as pd
 import streamlit as st
+from streamlit.runtime.uploaded_file_manager import UploadedFile
 
 from core.data.dataset import Dataset
 from core.data.ingest.layouts.base import Roles
@@ -44,7 +45,7 @@ def _choose() -> None:
 # ---- files ----------------------------------------------------------------------------------------------------------
 
 
-def _uploaded(uploads: list) -> None:  # type: ignore[type-arg]
+def _uploaded(uploads: list[UploadedFile]) -> None:
     """Read on request where the layout is recognised; else ask for the roles of the columns."""
     unit = st.text_input(_("Unit of the measurements, where the file does not say"), key="unit", placeholder="MWh")
     by_hand = st.toggle(_("Choose layout and columns myself"), key="by-hand")
@@ -59,7 +60,7 @@ def _uploaded(uploads: list) -> None:  # type: ignore[type-arg]
             st.info(_("Switch on “Choose layout and columns myself” to say which column is what."))
 
 
-def _on_disk(upload, folder: Path, number: int) -> tuple[Path, str]:  # type: ignore[no-untyped-def]
+def _on_disk(upload: UploadedFile, folder: Path, number: int) -> tuple[Path, str]:
     """Uploads are read by path, under a name of ours."""
     path = folder / f"upload-{number}"
     with path.open("wb") as target:
@@ -110,9 +111,13 @@ def _edited(found: Preview) -> Roles:
 
 def _read(files: list[tuple[Path, str]], layout: str | None, roles: Roles | None, unit: str) -> None:
     bar = st.progress(0.0, _("Reading …"))
+
+    def show_progress(share: float) -> None:
+        bar.progress(share)
+
     here = cache.get_workspace()
     with recorded("data_load", auth.current_actor("data"), here, files=[name for _path, name in files]) as inputs:
-        dataset = load(files, layout=layout, roles=roles, unit=unit.strip(), progress=lambda share: bar.progress(share))
+        dataset = load(files, layout=layout, roles=roles, unit=unit.strip(), progress=show_progress)
         inputs["dataset"] = here.datasets.save(dataset, auth.dataset_owner())
     bar.empty()
     url_state.set_dataset(inputs["dataset"])

@@ -1,7 +1,10 @@
 """Monitoring: how the product is used, how it goes, what it costs, and whether new data still look like the old."""
 
+from collections.abc import Callable
+
 import pandas as pd
 import streamlit as st
+from streamlit.elements.lib.column_types import ColumnConfig
 
 from core.exports import as_csv
 from core.operations import monitoring
@@ -125,7 +128,7 @@ def _figures(found: Observed) -> None:
 
 
 def _views(found: Observed) -> None:
-    views = {
+    views: dict[str, Callable[[Observed], None]] = {
         _("Runs"): _runs,
         _("Response time"): _seconds,
         _("Processor and memory"): _load,
@@ -235,7 +238,7 @@ def _table(table: pd.DataFrame, name: str, most: int = 0) -> None:
     )
 
 
-def _columns() -> dict[str, object]:
+def _columns() -> dict[str, ColumnConfig | str]:
     number = st.column_config.NumberColumn
     return {
         "time": st.column_config.DatetimeColumn(_("Time (UTC)"), format="YYYY-MM-DD HH:mm:ss"),

@@ -67,7 +67,7 @@ def _ask_filter() -> RunFilter:
             help=_("Part of a file's name, or how the digest begins (8 digits or more)."),
         )
         user = st.text_input(_("User"), key="tracking-user", on_change=begin, width=85)
-        period = st.date_input(_("Period"), (), key="tracking-period", on_change=begin, width=150, format=date_format())
+        period = st.date_input(_("Period"), [], key="tracking-period", on_change=begin, width=150, format=date_format())
         status = st.selectbox(
             _("Status"),
             ["", *STATES],

@@ -1,6 +1,7 @@
 """Drift on screen: a model and a stored dataset are chosen, what has changed is ranked, and one column is looked at."""
 
 import streamlit as st
+from streamlit.elements.lib.column_types import ColumnConfig
 
 from core.errors import VigieError
 from core.exports import as_csv
@@ -149,7 +150,7 @@ def _show_column(measured: Drift, row: int) -> None:
         )
 
 
-def _columns() -> dict[str, object]:
+def _columns() -> dict[str, ColumnConfig | str]:
     number = st.column_config.NumberColumn
     return {
         "entity": _("Entity"),

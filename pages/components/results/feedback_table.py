@@ -1,11 +1,11 @@
 """What people said, on screen: filters, counts, the list, precision in figures, and files to take along."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime
-from typing import Any
 
 import pandas as pd
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from core.exports import as_csv
 from core.messages import N_
@@ -49,13 +49,15 @@ def filter_form(lines: pd.DataFrame) -> pd.DataFrame:
     return kept.reset_index(drop=True)
 
 
-def _filter_by_days(lines: pd.DataFrame, column: Any) -> pd.DataFrame:
+def _filter_by_days(lines: pd.DataFrame, column: DeltaGenerator) -> pd.DataFrame:
     days = lines["time"].dt.date
     first, last = days.min(), days.max()
-    period = column.date_input(
-        _("Period"), (first, last), min_value=first, max_value=last, format=date_format(), key="said-period"
+    period = list(
+        column.date_input(
+            _("Period"), (first, last), min_value=first, max_value=last, format=date_format(), key="said-period"
+        )
     )
-    if not len(period):
+    if not period:
         return lines
     return lines[(days >= period[0]) & (days <= (period[1] if len(period) > 1 else last))]
 
@@ -142,7 +144,7 @@ def _format_moment(written: str) -> str:
     return written.replace("T", " ").removesuffix(":00").removesuffix(" 00:00")
 
 
-def _show_record(line: "pd.Series[Any]") -> None:
+def _show_record(line: "pd.Series[object]") -> None:
     with st.container(border=True):
         st.caption(f"{line['user']} · {subject_label(line['page'])} · {words(line['verdict']) or '–'} · `{line['id']}`")
         if line["comment"]:
@@ -152,7 +154,7 @@ def _show_record(line: "pd.Series[Any]") -> None:
             link_run(task, line["run"], line["dataset"], _("Open the run"))
 
 
-def detector_label(line: dict[Any, Any]) -> str:
+def detector_label(line: Mapping[str, object]) -> str:
     """A detector, or one of its runs, in a word."""
     parts = [
         subject_label(str(line["page"])),

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING
 
 import pandas as pd
 import streamlit as st
@@ -12,6 +12,9 @@ from core.spec.metric import Metric
 from core.spec.task import get_metric
 from pages.components import auth, cache, clock
 from pages.components.i18n import _, say, shown
+
+if TYPE_CHECKING:
+    from core.runs.promotion import Version
 
 
 def section(run: str, task: str) -> None:
@@ -69,7 +72,7 @@ def _register(run: str, name: str, task: str) -> None:
         st.rerun()
 
 
-def _promote(own: Any, task: str) -> None:
+def _promote(own: "Version", task: str) -> None:
     """The champion needs no promotion; a challenger that is worse needs force and a reason."""
     from core.runs import promotion
 
@@ -103,7 +106,7 @@ def _promote(own: Any, task: str) -> None:
         st.rerun()
 
 
-def _show_versions(versions: list[Any], run: str, task: str) -> None:
+def _show_versions(versions: list["Version"], run: str, task: str) -> None:
     """Show the versions of a name, each with the figure that decides on promotion where the task has one."""
     from core.runs import promotion
 
@@ -138,7 +141,7 @@ def _show_versions(versions: list[Any], run: str, task: str) -> None:
     )
 
 
-def _figure(version: Any, metric: Metric | None) -> float | None:
+def _figure(version: "Version", metric: Metric | None) -> float | None:
     """Return the metric of a version; None where it has none."""
     if metric is None or metric.name not in version.figures:
         return None

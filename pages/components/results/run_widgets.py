@@ -70,8 +70,9 @@ def card(run: str) -> None:
 
 def written(value: object, code: str) -> str:
     """A number as readers of the language `code` write it, everything else as it is."""
-    number = isinstance(value, int | float) and not isinstance(value, bool)
-    return numbers.format_decimal(value, format="#,##0.######", locale=code) if number else str(value)
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return str(value)
+    return numbers.format_decimal(value, format="#,##0.######", locale=code)
 
 
 def chart(figure: go.Figure, key: str, alt: str, dated: bool = True) -> None:
@@ -86,9 +87,13 @@ def downloads(table: Callable[[], pd.DataFrame], name: str, label: str) -> None:
         for kind, writer in (("CSV", as_csv), ("Parquet", as_parquet)):
             st.download_button(
                 label.format(kind=kind),
-                lambda writer=writer: writer(table()),
+                partial(_exported, writer, table),
                 f"{name}.{kind.lower()}",
                 key=f"{name}-{kind}",
                 icon=":material/download:",
                 on_click="ignore",
             )
+
+
+def _exported(writer: Callable[[pd.DataFrame], bytes], table: Callable[[], pd.DataFrame]) -> bytes:
+    return writer(table())

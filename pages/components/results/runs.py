@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 import streamlit as st
 from babel import numbers
+from streamlit.elements.lib.column_types import ColumnConfig
 
 from core.errors import NotFoundError, VigieError
 from core.exports import as_csv
@@ -16,7 +17,7 @@ from pages.components.results.run_widgets import card, chart
 from pages.components.task_links import link_run, task_label
 
 if TYPE_CHECKING:
-    from core.runs.comparison import RunComparison
+    from core.runs.comparison import Record, RunComparison
 
 MARKS = {"completed": "✓", "failed": "✕", "interrupted": "◌", "running": "▶"}
 NONE = "–"
@@ -60,7 +61,7 @@ def _brief_status(status: str, waits: bool) -> str:
     return word + " · " + _("waits for MLflow") if waits else word
 
 
-def column_config() -> dict[str, object]:
+def column_config() -> dict[str, ColumnConfig]:
     """Return how the columns of `display_table` are headed and written."""
     text, number = st.column_config.TextColumn, st.column_config.NumberColumn
     return {
@@ -76,7 +77,7 @@ def column_config() -> dict[str, object]:
     }
 
 
-def _format_headline(run: dict[Any, Any]) -> str:
+def _format_headline(run: dict[str, Any]) -> str:
     """Return the figure that says most of what a run found, with its name."""
     value = run["value"]
     if value is None or value != value:
@@ -119,7 +120,7 @@ def show_run(run_id: str) -> None:
     _show_tables(comparison.compare_runs([run_id], workspace))
 
 
-def _link_result(record: Any) -> None:
+def _link_result(record: "Record") -> None:
     """Show the way to the page with the result and its data, where there is one."""
     from core.runs.comparison import has_data
 
