@@ -118,8 +118,7 @@ def test_a_clustering_is_repeated(here: Workspace, tmp_path: Path, sample: Datas
 
 
 def test_a_forecast_is_repeated_and_so_are_its_new_intervals(here: Workspace, tmp_path: Path, sample: Dataset) -> None:
-    from core.tasks.forecast.run import forecast, recalibrate
-    from core.tasks.forecast.sources import load_forecast
+    from core.tasks.forecast.run import forecast, load_forecast, recalibrate
     from core.tasks.forecast.spec import ForecastSpec, RecalibrationSpec, forecasters
 
     small = sample.select(sample.entities[:2])

@@ -31,7 +31,7 @@ from core.runs.stored_runs import load_result
 from core.spec.codec import decode, encode
 from core.spec.command_line import command_line
 from core.spec.hyperparameters import hyperparameters
-from core.spec.spec import ApplySpec, DataSpec, Spec
+from core.spec.spec import DatasetSpec, Spec
 from core.spec.task import Mode, Task, added_task, get_metric, get_task, list_tasks, load_entry
 from core.workspace import Workspace
 from pages.components.i18n import catalogue
@@ -56,9 +56,9 @@ def toy() -> Iterator[Task]:
 
 @pytest.fixture(scope="module")
 def days() -> Dataset:
-    """Two entities, a hundred days each, nothing to repair."""
+    """Two entities, more than a year each, nothing to repair."""
     index = pd.MultiIndex.from_product(
-        [["north", "south"], pd.date_range("2025-01-01", periods=100)], names=["entity", "time"]
+        [["north", "south"], pd.date_range("2024-01-01", periods=500)], names=["entity", "time"]
     )
     values = np.random.default_rng(3).normal(2, 1, (len(index), 3))
     frame = pd.DataFrame(values, index, columns=["a", "b", "c"])
@@ -270,7 +270,7 @@ def test_a_toy_algorithm_is_an_option_and_its_model_is_kept(
         run_id = json.loads(invoke(place, monkeypatch, *words))["run_id"]
         params = MlflowClient(place.tracking.uri).get_run(run_id).data.params
         assert (params[field], params[setting]) == ("toy", "1.5")
-        apply_ = next(mode for mode in get_task(task).modes if issubclass(mode.spec, ApplySpec))
+        apply_ = next(mode for mode in get_task(task).modes if mode.spec.chosen_by == "model")
         words = [*apply_.command.split(), digest, f"--model={run_id}", "--json"]
         assert json.loads(invoke(place, monkeypatch, *words))["run_id"] != run_id
 
@@ -310,7 +310,7 @@ def test_what_runs_a_mode_has_the_signature(task: Task, mode: Mode) -> None:
     parameters = inspect.signature(load_entry(mode.run)).parameters
     positional = [name for name, parameter in parameters.items() if parameter.kind is parameter.POSITIONAL_OR_KEYWORD]
     keywords = {name: parameter.default for name, parameter in parameters.items() if name not in positional}
-    assert positional == (["spec", "dataset"] if issubclass(mode.spec, DataSpec) else ["spec"])
+    assert positional == (["spec", "dataset"] if issubclass(mode.spec, DatasetSpec) else ["spec"])
     assert keywords == {"workspace": inspect.Parameter.empty, "actor": inspect.Parameter.empty, "progress": None}
     assert task.mode_of(mode.spec()) is mode
 
