@@ -16,8 +16,8 @@ from benchmarks.material import gas_files, write_gas_like
 from core.actor import Actor
 from core.data.dataset import Dataset
 from core.data.ingest.loading import load
-from core.detectors.tables.isolation_forest import IsolationForest
 from core.tasks.anomalies.run import detect
+from core.tasks.anomalies.spec import DetectionSpec
 from core.workspace import Workspace
 from mlflow_utils import emissions
 from mlflow_utils.tracking import Tracking
@@ -86,7 +86,7 @@ def _timed(dataset: Dataset, workspace: Workspace) -> Sides:
     sides: dict[str, Callable[[], object]] = {"bare": lambda: bare(complete)}
     for name in COMPARISONS:  # replace(): what a dataset remembers of itself is not spared
         sides[name] = lambda name=name: detect(
-            dataset.replace(), IsolationForest(), compare_with=name, workspace=workspace, actor=by
+            DetectionSpec(compare_with=name), dataset.replace(), workspace=workspace, actor=by
         )
     found: Sides = {name: [] for name in sides}
     for _ in range(REPETITIONS):
@@ -120,6 +120,4 @@ def _warm(workspace: Workspace, folder: Path) -> None:
     """What a server does once after its first page, and one small detection."""
     workspace.tracking.warm()
     emissions.warm(workspace.country)
-    detect(
-        _generated(folder, 1), IsolationForest(), compare_with="calendar", workspace=workspace, actor=Actor("benchmark")
-    )
+    detect(DetectionSpec(compare_with="calendar"), _generated(folder, 1), workspace=workspace, actor=Actor("benchmark"))

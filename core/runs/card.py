@@ -95,7 +95,7 @@ def _data(stored: StoredRun, described: CardData, workspace: Workspace) -> Data:
     repairs, dataset = tags.get("dataset.repairs", ""), _stored(digest, workspace)
     if dataset is None:
         names = described.files or tuple(filter(None, [files]))
-        recipe = _stored_recipe(stored.files)
+        recipe = _stored_recipe(stored.files) if repairs else ()
         return Data(names, digest, False, None, None, "", "", repairs, recipe, described.part)
     return Data(
         dataset.files,
