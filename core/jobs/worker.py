@@ -9,6 +9,7 @@ import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from os import getpid
 from typing import Any
 
@@ -19,6 +20,7 @@ from core.actor import Actor
 from core.errors import ServiceUnavailableError
 from core.jobs.job import SILENT, Job, Living, described
 from core.progress import Cancelled, Progress
+from core.spec.task import run_job, task_names
 from core.storage.queue import Queue
 from core.workspace import Workspace
 
@@ -29,8 +31,7 @@ GRACE = 5.0  # that a job has to stop in when its worker is told to end
 POINTS = 300  # of a curve that are told
 
 VERBS = {
-    **{task: f"tasks.{task}.run" for task in ("clusters", "forecast", "sequences")},
-    "sequence_comparison": "tasks.comparison.run",
+    **{task: f"tasks.{task}.run" for task in ("clusters", "forecast")},
     "scale": "tasks.batch.run",
     "verdict_threshold": "operations.threshold_from_feedback",
 }
@@ -41,7 +42,9 @@ logger = logging.getLogger(__name__)
 
 
 def of_analyses(verb: str) -> CarryOut:
-    """`carry_out` of the module that answers `verb`. Raises LookupError for any other name."""
+    """What answers `verb`: a task, or `carry_out` of a module. Raises LookupError for any other name."""
+    if verb in task_names():
+        return partial(run_job, verb)
     if verb not in VERBS:
         raise LookupError(f"{verb[:80]!r} is no analysis")
     handler: CarryOut = importlib.import_module(f"core.{VERBS[verb]}").carry_out

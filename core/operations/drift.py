@@ -17,7 +17,7 @@ from core.messages import N_
 from core.runs.stored_runs import load_run
 from core.runs.tracked_run import recorded
 from core.tasks.selection import Selection
-from core.tasks.sequences.config import learnt
+from core.tasks.sequences.split import training_mask
 from core.workspace import Workspace
 
 Floats = NDArray[np.float64]
@@ -89,7 +89,7 @@ def training_data(run_id: str, workspace: Workspace) -> Dataset:
         ) from error
     part = Selection.from_json(_asked(past.files / "result")).of(dataset)
     until = past.record.params.get("until")
-    return part.rows(learnt(part, until)) if until else part
+    return part.rows(training_mask(part, until)) if until else part
 
 
 def compared(reference: Dataset, current: Dataset) -> Drift:
