@@ -307,7 +307,7 @@ def test_sequences(
     page = visitor(browser, locale)
     page.goto(f"{app}/sequences?dataset={server_dataset}")
     expect(page.get_by_role("heading", level=1)).to_contain_text(title)
-    page.locator(".st-key-find-sequences button").click()
+    page.locator(".st-key-sequences-ask button").click()
     before = sequence_figures(page)
     assert events in before
     assert "run=" in page.url
@@ -332,13 +332,13 @@ def test_two_visitors_and_a_double_click_are_one_run(
     pages, before = [visitor(browser), visitor(browser)], len(Events(data_folder / "events").read())
     for page in pages:
         page.goto(f"{app}/sequences?dataset={server_dataset}")
-        page.locator(".st-key-sequence-scaling").scroll_into_view_if_needed()
+        page.locator(".st-key-sequences-scaling").scroll_into_view_if_needed()
         settled(page)
-        page.locator(".st-key-sequence-scaling input").click()
+        page.locator(".st-key-sequences-scaling input").click()
         page.get_by_role("option", name="median and quartiles").click()
         settled(page)
-    pages[0].locator(".st-key-find-sequences button").dblclick()
-    pages[1].locator(".st-key-find-sequences button").click()
+    pages[0].locator(".st-key-sequences-ask button").dblclick()
+    pages[1].locator(".st-key-sequences-ask button").click()
     first, second = map(sequence_figures, pages)
     assert first == second
     assert pages[0].url == pages[1].url
@@ -353,17 +353,17 @@ def test_a_cancelled_training(browser: Browser, app: str, server_dataset: str) -
     page = visitor(browser)
     page.goto(f"{app}/sequences?dataset={server_dataset}")
     page.locator(
-        ".st-key-find-sequences"
+        ".st-key-sequences-ask"
     ).scroll_into_view_if_needed()  # a list of options closes when the page scrolls
     settled(page)
-    page.locator(".st-key-sequence-detector input").click()
+    page.locator(".st-key-sequences-detector input").click()
     page.keyboard.type("SGmVRNN")
     page.get_by_role("option", name="SGmVRNN").click()
     settled(page)
-    page.locator(".st-key-find-sequences button").click()
+    page.locator(".st-key-sequences-ask button").click()
     expect(page.get_by_text("Learning what is usual").first).to_be_visible(timeout=PATIENCE)
     page.locator(".st-key-cancel-work button").click()
     expect(page.get_by_text("Cancelled: nothing was kept")).to_be_visible(timeout=PATIENCE)
-    expect(page.locator(".st-key-find-sequences button")).to_be_enabled(timeout=PATIENCE)
+    expect(page.locator(".st-key-sequences-ask button")).to_be_enabled(timeout=PATIENCE)
     assert "run=" not in page.url
     page.context.close()
