@@ -251,7 +251,7 @@ def test_clusters(result: Page, browser: Browser, app: str, tmp_path: Path, loca
     page = visitor(browser, locale)
     page.goto(f"{app}/clusters?dataset={dataset_of(result)}")
     expect(page.get_by_role("heading", level=1)).to_contain_text(title)
-    page.locator(".st-key-find-clusters button").click()
+    page.locator(".st-key-clusters-ask button").click()
     page.locator(".st-key-result-figures").wait_for(timeout=PATIENCE)
     every_tab(page, page.get_by_role("tab").count())
     with page.expect_download() as download:
@@ -352,9 +352,7 @@ def test_a_cancelled_training(browser: Browser, app: str, server_dataset: str) -
     """The deep model begins to learn, is told to stop, and the question is open again."""
     page = visitor(browser)
     page.goto(f"{app}/sequences?dataset={server_dataset}")
-    page.locator(
-        ".st-key-sequences-ask"
-    ).scroll_into_view_if_needed()  # a list of options closes when the page scrolls
+    page.locator(".st-key-sequences-ask").scroll_into_view_if_needed()  # a list of options closes when the page scrolls
     settled(page)
     page.locator(".st-key-sequences-detector input").click()
     page.keyboard.type("SGmVRNN")

@@ -7,14 +7,14 @@ import streamlit as st
 
 from core.data.dataset import Dataset
 from core.detectors.base import SequenceDetector
-from core.runs.stored_runs import load_task_result
 from core.spec.hyperparameters import hyperparameters
 from core.spec.spec import ApplySpec, Spec
 from core.spec.task import get_task
+from core.tasks.comparison.run import load_comparison
 from core.tasks.comparison.spec import ComparisonSpec
 from core.tasks.sequences.spec import PERIODS, THOUSAND, THRESHOLDS, TRY_FIRST, SequenceSpec, detectors
 from core.tasks.sequences.split import PART, TRAIN, default_split, has_train_part, sampling_seconds
-from pages.components import forms, job_progress, session, task_page
+from pages.components import cache, forms, job_progress, task_page, url_state
 from pages.components.i18n import _, date_format, percent, shown
 from pages.components.results import score_card, sequences
 
@@ -46,9 +46,9 @@ def page() -> None:
         after=_explain_model,
         actions=_offer_comparison,
     )
-    comparison = session.result("comparison", load_task_result)
+    comparison = cache.load_result("comparison", load_comparison)
     if comparison is not None and not job_progress.going_on():
-        score_card.show_comparison(comparison, session.run_id())
+        score_card.show_comparison(comparison, url_state.get_run_id())
 
 
 def _explain_model(spec: Spec) -> None:

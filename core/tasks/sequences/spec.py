@@ -143,6 +143,11 @@ class SequenceSpec(DataSpec):
         training_mask(part, spec.until)
         return spec
 
+    def training_rows(self, dataset: Dataset) -> Dataset:
+        """Return the rows before the split. Raises OptionError or DataError for a split that they cannot have."""
+        part = self.select(dataset)
+        return part.rows(training_mask(part, self.until or default_split(part)))
+
     def target_rate(self, part: Dataset) -> float:
         """Return the share of the rows of `part` that may be flagged."""
         if self.threshold != "alarms":
