@@ -20,7 +20,7 @@ from core.detectors.sequences import sgmvrnn
 from core.detectors.sequences.sgmvrnn import SGmVRNN
 from core.evaluation.metrics import score_card
 from core.progress import Progress
-from core.tasks.sequences.evaluation import Arrays, read_arrays, simple_lines
+from core.tasks.sequences.evaluation import Arrays, baseline_scores, read_arrays
 
 FIGURES = ("f1", "auc_pr", "vus_pr")
 SEEDS = (0, 1, 2)
@@ -57,7 +57,7 @@ def _accuracy(sets: Mapping[str, Arrays]) -> list[Line]:
             seconds.append(spent)
         ours[name] = np.mean(found, axis=0)
         assert arrays.labels is not None
-        for line, card in simple_lines([arrays.train], [arrays.test], arrays.labels, seed=0).items():
+        for line, card in baseline_scores([arrays.train], [arrays.test], arrays.labels, seed=0).items():
             simple.setdefault(line, []).append(np.array([card[figure] for figure in FIGURES]))
         reach = REACH.get(name)
         lines.append(

@@ -1,13 +1,17 @@
 """`python -m core sequences`, run as a person runs it."""
 
 import json
+import shlex
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
 
+from core.errors import OptionError
 from core.exports import read_likelihoods
+from core.tasks.sequences.command import TRAIN_OPTIONS
 from tests.test_commands import vigie  # noqa: F401
 
 
@@ -133,11 +137,74 @@ def test_evaluate(vigie, arrays: Path, tmp_path: Path) -> None:  # type: ignore[
     assert "pca-residual" in vigie("sequences", "evaluate", "--data", arrays / "machine.npz").stdout
 
 
+def test_detectors_are_compared(vigie, server_file: Path, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]  # noqa: F811
+    ran = vigie("sequences", "compare", server_file, "--until", "2024-03-07", "--out", tmp_path / "card.csv", "--json")
+    assert ran.returncode == 0, ran.stderr
+    answer = json.loads(ran.stdout)
+    card = pd.read_csv(tmp_path / "card.csv")
+    assert answer["winner"] == card["line"].iloc[0]
+    assert answer["metrics"]["random.vus_pr"] < answer["metrics"][f"{answer['winner']}.vus_pr"]
+    again = pd.read_csv(repeat(vigie, answer["run_id"], tmp_path))
+    pd.testing.assert_frame_equal(again.drop(columns="seconds"), card.drop(columns="seconds"))
+    printed = vigie("sequences", "compare", server_file).stdout
+    assert "(given labels)" in printed
+    assert all(name in printed for name in card["line"])
+
+
+def test_the_run_card_repeats_a_run(vigie, server_file: Path, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]  # noqa: F811
+    out = tmp_path / "scores.csv"
+    ran = vigie("sequences", "train", server_file, "--risk", 0.002, "--counts", "--out", out, "--json")
+    assert ran.returncode == 0, ran.stderr
+    again = pd.read_csv(repeat(vigie, json.loads(ran.stdout)["run_id"], tmp_path))
+    pd.testing.assert_frame_equal(again, pd.read_csv(out))
+
+
+def repeat(vigie, run: str, folder: Path) -> Path:  # type: ignore[no-untyped-def]  # noqa: F811
+    """The table that the command of the run's card writes."""
+    assert vigie("runs", "card", run, "--json", folder / "card.json").returncode == 0
+    words = shlex.split(json.loads((folder / "card.json").read_text())["repeat"]["command"])
+    ran = vigie(*words[3:], "--out", folder / "again.csv")
+    assert ran.returncode == 0, ran.stderr
+    return folder / "again.csv"
+
+
+@pytest.mark.parametrize(
+    ("option", "fields"),
+    [
+        ({"alarms_per_week": 3.0}, {"threshold": "alarms", "amount": 3.0, "per": "week"}),
+        ({"alarms_per_day": 3.0}, {"threshold": "alarms", "amount": 3.0, "per": "day"}),
+        ({"alarms_per_hour": 3.0}, {"threshold": "alarms", "amount": 3.0, "per": "hour"}),
+        ({"alarms_per_month": 3.0}, {"threshold": "alarms", "amount": 3.0, "per": "month"}),
+        ({"alarms_per_1000": 3.0}, {"threshold": "alarms", "amount": 3.0, "per": "1000-rows"}),
+        ({"risk": 0.01}, {"threshold": "pot", "amount": 0.01, "per": "1000-rows"}),
+        ({"contamination": 0.01}, {"threshold": "contamination", "amount": 0.01, "per": "1000-rows"}),
+        ({"best_f1": True}, {"threshold": "best_f1", "amount": 0.0, "per": "1000-rows"}),
+    ],
+)
+def test_every_threshold_has_an_option_of_its_own(option: dict[str, Any], fields: dict[str, Any]) -> None:
+    assert TRAIN_OPTIONS.to_fields(option, {}) == {"detector": "pca-residual", "settings": [], **fields}
+    for other in ({"threshold": "pot"}, {"amount": 1.0}, {"per": "day"}):
+        with pytest.raises(OptionError, match="choose one of"):
+            TRAIN_OPTIONS.to_fields(option, other)
+
+
+def test_settings_have_the_predecessors_spelling_too() -> None:
+    """What `--set` says counts more, and a detector gets what it has a setting for, as it calls it."""
+    extra = {"dataset_path": Path("x"), "seed": 3, "gpu_id": 1, "batch_size": 16}
+    fields = TRAIN_OPTIONS.to_fields(extra, {"settings": ["seed=5"]})
+    assert fields == {"detector": "sgmvrnn", "settings": ["seed=3", "batch_size=16", "device=cuda:1", "seed=5"]}
+    fields = TRAIN_OPTIONS.to_fields(extra, {"detector": "kmeans-ad"})
+    assert fields == {"detector": "kmeans-ad", "settings": ["random_state=3"]}
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
         (["train", "SERVER", "--n", "38"], "server.csv has 12 columns"),
         (["train", "SERVER", "--risk", "0.001", "--contamination", "0.1"], "choose one of"),
+        (["train", "SERVER", "--risk", "0.001", "--threshold", "pot"], "choose one of"),
+        (["train", "SERVER", "--per", "1000 rows"], "1000-rows"),
+        (["train", "SERVER", "--scaling", "magic"], "minmax"),
         (["train", "SERVER", "--detector", "oracle"], "pca-residual"),
         (["train", "SERVER", "--set", "trees=3"], "trees"),
         (["train", "SERVER", "--until", "soon"], "soon"),
@@ -145,6 +212,8 @@ def test_evaluate(vigie, arrays: Path, tmp_path: Path) -> None:  # type: ignore[
         (["train"], "No file"),
         (["train", "absent.csv"], "absent.csv"),
         (["score", "SERVER", "--model", "x", "--out", "scores.xls"], "parquet"),
+        (["score", "SERVER"], "--model"),
+        (["compare", "SERVER", "--until", "2050-01-01"], "2050-01-01"),
         (["evaluate", "--data", "absent.npz"], "absent.npz"),
     ],
 )

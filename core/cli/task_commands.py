@@ -79,6 +79,8 @@ def _answer(task: Task, command: str, modes: Sequence[Mode], extras: CommandOpti
         spec = replace(spec, dataset=dataset.digest)
         if isinstance(spec, DataSpec):
             check_selection(spec, dataset)
+    for remark in extras.remarks(spec, dataset, extra):
+        typer.echo(remark, err=True)
     spec = extras.adjust(spec, dataset, extra)
     progress = TerminalProgress(extras.checkpoints(extra))
     result, run = run_task(task.name, spec, workspace=workspace, actor=actor, progress=progress, dataset=dataset)
@@ -100,7 +102,10 @@ def _choose_mode(modes: Sequence[Mode], given: Values) -> Mode:
         raise OptionError(N_("Give only one of {options}."), options=flags)
     if chosen:
         return chosen[0]
-    return next((mode for mode in modes if not mode.spec.chosen_by), modes[0])
+    if all(mode.spec.chosen_by for mode in modes):
+        flags = " / ".join(_flags(mode.spec)[mode.spec.chosen_by] for mode in modes)
+        raise OptionError(N_("{option} is needed."), option=flags)
+    return next(mode for mode in modes if not mode.spec.chosen_by)
 
 
 def _refuse_others(mode: Mode, modes: Sequence[Mode], given: Values) -> None:

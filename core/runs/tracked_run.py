@@ -15,6 +15,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
+import pandas as pd
 import psutil
 
 from core import __version__
@@ -89,11 +90,12 @@ class Run:
         """What the run cost and how it is called, for the last words of a command."""
         return f"{self.seconds:.1f} s, {self.emissions_kg * 1000:.4f} g CO2, run {self.id}"
 
-    def add_result(self, result: Result, table: str) -> None:
-        """Keep the result with the run: its metrics, its files, and its first rows as `table`.csv."""
+    def add_result(self, result: Result, table: str, rows: pd.DataFrame | None = None) -> None:
+        """Keep the result with the run: its metrics, its files, and its first rows, or `rows`, as `table`.csv."""
         self.metrics = result.metrics()
         result.save(self.folder / RESULT_FOLDER)
-        written_csv(result.to_frame().head(EXPORTED_ROWS), self.folder / f"{table}.csv")
+        exported = result.to_frame() if rows is None else rows
+        written_csv(exported.head(EXPORTED_ROWS), self.folder / f"{table}.csv")
 
 
 @contextmanager

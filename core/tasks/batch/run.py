@@ -27,7 +27,7 @@ from core.runs.stored_runs import load_run
 from core.runs.tracked_run import Run, tracked_run
 from core.settings import settings
 from core.spec.hyperparameters import build_from_settings, get_params, hyperparameters
-from core.tasks.sequences.run import detectors
+from core.tasks.sequences.spec import detectors
 from core.workspace import Workspace
 from mlflow_utils.model_io import FILE
 from mlflow_utils.model_io import digest as model_digest
