@@ -55,10 +55,7 @@ class DataSpec(Spec):
 
     dataset: str = hyperparameter("", help=N_("Digest of the dataset."), files="datasets")
     entities: tuple[str, ...] = hyperparameter(
-        (),
-        help=N_("Only this entity; may be given several times."),
-        label=N_("Entities"),
-        flag="--entity",
+        (), help=N_("Only this entity; may be given several times."), label=N_("Entities"), flag="--entity"
     )
     start: str = hyperparameter("", help=N_("Only rows from this moment on."), metavar="DATE")
     end: str = hyperparameter("", help=N_("Only rows until the end of this day."), metavar="DATE")
