@@ -33,7 +33,6 @@ POINTS = 300  # of a curve that are told
 VERBS = {
     **{task: f"tasks.{task}.run" for task in ("forecast", "sequences")},
     "sequence_comparison": "tasks.comparison.run",
-    "scale": "tasks.batch.run",
     "verdict_threshold": "operations.threshold_from_feedback",
 }
 CarryOut = Callable[..., str]
