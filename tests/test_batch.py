@@ -28,6 +28,7 @@ from core.batch.executors import Executor
 from core.batch.file_inventory import FileList, Folder
 from core.batch.job_spec import JobSpec
 from core.batch.output import lock_output
+from core.batch.score_batch import BatchResult
 from core.data.dataset import Dataset, clock_labels
 from core.data.ingest.loading import load
 from core.data.series import series_of
@@ -342,7 +343,7 @@ def test_a_killed_worker_loses_nothing(files: Path, tmp_path: Path) -> None:
         victim.send_signal(signal.SIGKILL)
 
     tally = scored(job_for(model, files, tmp_path / "out"), 20, Executor(2), Watching(6, kill))
-    assert (tally.series, tally.batches, tally.skipped) == (24, 24, [])
+    assert (tally.series, tally.batches, tally.resumed, tally.skipped) == (24, 24, 0, [])
     assert scores(tmp_path / "out")["file"].value_counts().to_dict() == {
         f"site_{number}.csv": 20 for number in range(24)
     }
@@ -350,6 +351,50 @@ def test_a_killed_worker_loses_nothing(files: Path, tmp_path: Path) -> None:
     assert str(killed[0]) in by
     assert len(by) >= 2  # others went on
     assert not workers()
+
+
+class Handover:
+    """A future of Dask whose worker dies with the finished result: it is lost, and then done again by another one."""
+
+    status, key = "lost", "score-0"
+
+    def __init__(self, result: BatchResult, then: str) -> None:
+        self.found, self.then = result, then
+
+    def add_done_callback(self, callback: Callable[[object], None]) -> None:
+        callback(self)
+
+    def exception(self) -> None:
+        self.status = self.then
+
+    def result(self) -> BatchResult:
+        return self.found
+
+
+class OneFuture:
+    """A client of Dask with one core and one future."""
+
+    def __init__(self, future: Handover) -> None:
+        self.future = future
+
+    def submit(self, *_: object, **__: object) -> Handover:
+        return self.future
+
+    def ncores(self) -> dict[str, int]:
+        return {"worker": 1}
+
+    def cancel(self, futures: list[Handover]) -> None:
+        assert futures == []
+
+
+def test_a_worker_that_dies_with_its_result_is_not_a_scheduler_that_went_away(files: Path, tmp_path: Path) -> None:
+    job, batch = JobSpec(files, tmp_path / "out", "made", ()), Batch(0, "", ())
+    found = BatchResult(0, 1, 10, series=3, fresh=False)  # by the second worker, as the first had left it
+    client = OneFuture(Handover(found, then="finished"))
+    assert list(executors._ClusterRun(client, job, lambda: None).run(iter([batch]))) == [replace(found, fresh=True)]
+    client = OneFuture(Handover(found, then="cancelled"))
+    with pytest.raises(VigieError, match="went away"):
+        list(executors._ClusterRun(client, job, lambda: None).run(iter([batch])))
 
 
 def test_a_batch_that_kills_its_workers_does_not_stop_the_others(files: Path, tmp_path: Path) -> None:

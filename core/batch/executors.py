@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import import_module
 from queue import Empty, SimpleQueue
 from typing import Any
@@ -188,12 +188,12 @@ class _ClusterRun:
             except Empty:
                 continue
             batch = self.waiting.pop(future)
-            if future.status in ("cancelled", "lost"):
+            error = future.exception()  # of a worker that died before it handed the result over: waits for another one
+            if future.status == "cancelled":
                 raise _scheduler_lost()
-            if type(future.exception()).__name__ == "KilledWorker":
+            if type(error).__name__ == "KilledWorker":
                 return _batch_lost(batch)
-            result: BatchResult = future.result()
-            return result
+            return replace(future.result(), fresh=True)  # another worker has found what the dead one had finished
 
 
 def _scheduler_lost() -> VigieError:
