@@ -18,9 +18,8 @@ from core.cli.worker import worker
 
 def build_app() -> typer.Typer:
     """Return the command line: the commands of the tasks and those about everything else."""
-    sequences = typer.Typer(no_args_is_help=True)
     app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
-    groups = {"models": models, "runs": runs, "convert": convert, "sequences": sequences, "users": users}
+    groups = {"models": models, "runs": runs, "convert": convert, "users": users}
     app.command()(doctor)
     add_task_commands(app, groups)
     for command in (sample, serve, worker, health):

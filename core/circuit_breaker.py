@@ -27,8 +27,9 @@ class Patience:
         self._down_until = 0.0
 
     def ask(self, work: Callable[[], T], failures: tuple[type[Exception], ...] = (Exception,)) -> T:
-        """What `work` answers. Raises ServiceUnavailableError where it takes too long or raises one of
-        `failures`; others go on.
+        """What `work` answers.
+
+        Raises ServiceUnavailableError where it takes too long or raises one of `failures`; others go on.
         """
         if time.monotonic() < self._down_until:
             raise self._unreachable()

@@ -1,5 +1,4 @@
-"""What waits in the data folder is taken to the services it is meant for: runs to MLflow, events to Elasticsearch,
-feedback to S3.
+"""Take what waits in the data folder to its services: runs to MLflow, events to Elasticsearch, feedback to S3.
 
 Everything is written down first; delivering is asked for every few seconds by the app and by the worker, and doing it
 twice changes nothing.

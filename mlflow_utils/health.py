@@ -1,5 +1,6 @@
-"""Is MLflow there, does it let us in, and does its store of artifacts answer? Asked without importing MLflow, which
-takes seconds.
+"""Ask whether MLflow is there, lets us in, and its store of artifacts answers.
+
+MLflow is not imported for it, which takes seconds.
 """
 
 import os
@@ -18,8 +19,9 @@ SQLITE = "sqlite:///"
 
 
 def server(tracking: Tracking) -> str:
-    """The version of MLflow, once it has answered as it would answer for a run. Raises OSError, urllib's HTTPError
-    included.
+    """The version of MLflow, once it has answered as it would answer for a run.
+
+    Raises OSError, urllib's HTTPError included.
     """
     if not tracking.uri.startswith("http"):
         return f"{installed('mlflow')}, SQLite {_sqlite(tracking.uri)}"

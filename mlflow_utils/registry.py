@@ -77,7 +77,7 @@ class Version:
 
 
 @dataclass(frozen=True)
-class Comparison:
+class PromotionCheck:
     """A challenger beside the champion.
 
     figures   of champion and challenger on the metric's metric; NaN where there is none
@@ -97,13 +97,13 @@ class Comparison:
 class PromotionRejectedError(Exception):
     """A promotion that is not made: `comparison` says why; None where the task has no metric."""
 
-    def __init__(self, champion: Version | None, challenger: Version, comparison: Comparison | None) -> None:
+    def __init__(self, champion: Version | None, challenger: Version, comparison: PromotionCheck | None) -> None:
         self.champion, self.challenger, self.comparison = champion, challenger, comparison
         super().__init__(f"{challenger.name} {challenger.number}")
 
 
 @dataclass(frozen=True)
-class Decision:
+class PromotionRequest:
     """Who promotes, whether against the comparison, and why."""
 
     by: str
@@ -112,8 +112,9 @@ class Decision:
 
 
 def candidate(tracking: Tracking, run: str) -> Record:
-    """The run as MLflow has it, `experiment` being the name. Raises RunNotDeliveredError, ModelNotFoundError,
-    MlflowUnavailableError.
+    """The run as MLflow has it, `experiment` being the name.
+
+    Raises RunNotDeliveredError, ModelNotFoundError, MlflowUnavailableError.
     """
     if runs.waits(tracking, run):
         raise RunNotDeliveredError(run)
@@ -170,13 +171,13 @@ def by_alias(tracking: Tracking, name: str, alias: str) -> Version:
 
 
 def promote(
-    tracking: Tracking, name: str, number: int | None, metric: PromotionMetric | None, decision: Decision
-) -> tuple[Version, Comparison | None]:
+    tracking: Tracking, name: str, number: int | None, metric: PromotionMetric | None, decision: PromotionRequest
+) -> tuple[Version, PromotionCheck | None]:
     """Make a version (default: the challenger) the champion; the champion until now becomes `previous`.
 
     The comparison with the champion until now is None where there was none, or no metric. Raises
-    PromotionRejectedError where it
-    says no, or the task has no metric, unless the decision is forced; ModelNotFoundError; MlflowUnavailableError.
+    PromotionRejectedError where it says no, or the task has no metric, unless the decision is forced;
+    ModelNotFoundError; MlflowUnavailableError.
     """
     with _alone(tracking) as client:
         new = _aliased(client, name, CHALLENGER) if number is None else _numbered(client, name, number)
@@ -197,7 +198,7 @@ def promote(
         return _numbered(client, name, new.number), comparison
 
 
-def compared(champion: Version, challenger: Version, metric: PromotionMetric) -> Comparison:
+def compared(champion: Version, challenger: Version, metric: PromotionMetric) -> PromotionCheck:
     """Both on the metric. What only one of them says of its back-test differs; so does a figure that one lacks."""
     needed = (*metric.tags, *metric.params)
     pairs = {test: (champion.test.get(test, ""), challenger.test.get(test, "")) for test in (*needed, *metric.optional)}
@@ -206,7 +207,7 @@ def compared(champion: Version, challenger: Version, metric: PromotionMetric) ->
     old, new = (each.figures.get(metric.metric, math.nan) for each in (champion, challenger))
     if not (math.isfinite(old) and math.isfinite(new)):
         differs[metric.metric] = (_figure(old), _figure(new))
-    return Comparison(metric.metric, (old, new), differs, new > old if metric.lower_is_better else new < old)
+    return PromotionCheck(metric.metric, (old, new), differs, new > old if metric.lower_is_better else new < old)
 
 
 def _figure(value: float) -> str:
@@ -231,7 +232,7 @@ def _tags(run: Record, metric: PromotionMetric | None, by: str) -> dict[str, str
     return tags | {"metric": metric.definition} | {TEST + name: text for name, text in said.items()}
 
 
-def _promotion(old: Version | None, comparison: Comparison | None, decision: Decision) -> dict[str, str]:
+def _promotion(old: Version | None, comparison: PromotionCheck | None, decision: PromotionRequest) -> dict[str, str]:
     """Who made it champion, when, over whom, by which figures and, where forced, why."""
     return {
         "promoted.by": decision.by,

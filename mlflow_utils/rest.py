@@ -8,8 +8,9 @@ import urllib.request
 
 
 def asked(uri: str, path: str, seconds: float, body: object = None) -> str:
-    """What the server answers. Raises OSError where it does not, and urllib's HTTPError (one of them) where it
-    refuses.
+    """What the server answers.
+
+    Raises OSError where it does not, and urllib's HTTPError (one of them) where it refuses.
     """
     request = urllib.request.Request(
         f"{uri.rstrip('/')}{path}",

@@ -79,6 +79,21 @@ def _with_key(client: Any, key: str) -> Any:
     return found[0] if found else None
 
 
+def find_completed(tracking: Tracking, tag: str, value: str) -> Record | None:
+    """Return a completed run with this tag: from this machine where it began here, else from MLflow.
+
+    None where there is none or MLflow does not answer in time; raises what MLflow raises.
+    """
+    record = tracking.spool.find_completed(tag, value)
+    if record is not None or not tracking.reachable():
+        return record
+    client = tracking.client()
+    experiments = client.search_experiments()
+    query = f"tags.`{tag}` = '{value}' AND tags.`vigie.status` = 'completed'"
+    completed = client.search_runs([each.experiment_id for each in experiments], query, max_results=1)
+    return record_of(completed[0], _experiment(client, completed[0])) if completed else None
+
+
 def waits(tracking: Tracking, run: str) -> bool:
     """Does the run wait on this machine for MLflow to answer?"""
     return any(run in (record.key, record.run_id) for record in tracking.spool.waiting())
@@ -129,9 +144,7 @@ def link(tracking: Tracking, record: Record, public_uri: str = "") -> str:
 
 
 def front(tracking: Tracking, experiment: str = "", public_uri: str = "") -> str:
-    """The page of an experiment, or of all of them, in the MLflow UI; "" where there is no server or it does not
-    answer.
-    """
+    """Return the page of an experiment, or of all, in the MLflow UI; "" where no server answers."""
     base = public_uri or tracking.uri
     if not base.startswith("http") or not tracking.reachable():
         return ""

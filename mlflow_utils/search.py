@@ -27,7 +27,7 @@ STATES = {**STATUS, RUNNING: "RUNNING"}
 
 
 @dataclass(frozen=True)
-class Wanted:
+class RunFilter:
     """Which runs are looked for; what is empty does not count. Letters may be small or capital.
 
     task               the experiment
@@ -48,11 +48,11 @@ class Wanted:
     text: str = ""
 
 
-EVERY = Wanted()
+ALL_RUNS = RunFilter()
 
 
 @dataclass(frozen=True)
-class Listed:
+class RunListItem:
     """A run in a list: `waits` where MLflow has not got all of it; its status may also be "running"."""
 
     record: Record
@@ -61,19 +61,19 @@ class Listed:
 
 
 @dataclass(frozen=True)
-class Found:
+class RunPage:
     """Runs, newest first; `token` says where to go on, "" at the end."""
 
-    runs: tuple[Listed, ...]
+    runs: tuple[RunListItem, ...]
     token: str = ""
 
 
-def search(tracking: Tracking, wanted: Wanted = EVERY, limit: int = 50, token: str = "") -> Found:
+def search(tracking: Tracking, wanted: RunFilter = ALL_RUNS, limit: int = 50, token: str = "") -> RunPage:
     """At most `limit` runs of MLflow and of those that wait here, from where `token` of the page before says.
 
     A search that matches few of many runs answers within about a second with what it has. Raises what MLflow raises.
     """
-    waiting = [Listed(record, record.status, waits=True) for record in tracking.spool.waiting()]
+    waiting = [RunListItem(record, record.status, waits=True) for record in tracking.spool.waiting()]
     known = {each.record.key for each in waiting}
     delivered = (
         each for each in _delivered(tracking.client(), wanted, _place(token), limit) if each.record.key not in known
@@ -81,14 +81,14 @@ def search(tracking: Tracking, wanted: Wanted = EVERY, limit: int = 50, token: s
     return _page(heapq.merge(sorted(waiting, key=_order), delivered, key=_order), wanted, limit, _place(token))
 
 
-def remembered(tracking: Tracking, wanted: Wanted = EVERY, limit: int = 50, token: str = "") -> Found:
+def search_local(tracking: Tracking, wanted: RunFilter = ALL_RUNS, limit: int = 50, token: str = "") -> RunPage:
     """As `search`, but only the runs that began on this machine, without asking MLflow."""
     waiting = {record.key for record in tracking.spool.waiting()}
-    known = (Listed(record, record.status, record.key in waiting) for record in tracking.spool.newest(REMEMBERED))
+    known = (RunListItem(record, record.status, record.key in waiting) for record in tracking.spool.newest(REMEMBERED))
     return _page(sorted(known, key=_order), wanted, limit, _place(token))
 
 
-def matches(listed: Listed, wanted: Wanted) -> bool:
+def matches(listed: RunListItem, wanted: RunFilter) -> bool:
     """Is it a run that is looked for?"""
     record = listed.record
     return (
@@ -123,7 +123,7 @@ Place = tuple[int, str]
 """Where a run stands in the list: the newest first, then by id."""
 
 
-def _order(listed: Listed) -> Place:
+def _order(listed: RunListItem) -> Place:
     return -listed.record.started_ms, listed.record.id
 
 
@@ -133,9 +133,9 @@ def _place(token: str) -> Place | None:
     return (-int(began), run) if MILLISECONDS.fullmatch(began) and run else None
 
 
-def _page(listed: Iterable[Listed], wanted: Wanted, limit: int, after: Place | None) -> Found:
+def _page(listed: Iterable[RunListItem], wanted: RunFilter, limit: int, after: Place | None) -> RunPage:
     """The first runs after a place that are wanted."""
-    found: list[Listed] = []
+    found: list[RunListItem] = []
     last: Place | None = None  # every page comes further than the one before, however slow it is
     until = time.monotonic() + SEARCHING
     for number, each in enumerate(listed, 1):
@@ -143,16 +143,16 @@ def _page(listed: Iterable[Listed], wanted: Wanted, limit: int, after: Place | N
             continue
         fits, late = matches(each, wanted), number % SCANNED == 0 and time.monotonic() > until
         if last is not None and (late or (fits and len(found) == limit)):
-            return Found(tuple(found), f"{-last[0]}-{last[1]}")
+            return RunPage(tuple(found), f"{-last[0]}-{last[1]}")
         found += [each] if fits else []
         last = _order(each)
-    return Found(tuple(found))
+    return RunPage(tuple(found))
 
 
 # ---- MLflow ---------------------------------------------------------------------------------------------------------
 
 
-def _delivered(client: Any, wanted: Wanted, after: Place | None, limit: int) -> Iterator[Listed]:
+def _delivered(client: Any, wanted: RunFilter, after: Place | None, limit: int) -> Iterator[RunListItem]:
     """The runs of MLflow that may be wanted, in the order of the list."""
     names = {each.experiment_id: each.name for each in client.search_experiments()}
     asked = [each for each, name in names.items() if wanted.task in ("", name)]
@@ -165,11 +165,11 @@ def _delivered(client: Any, wanted: Wanted, after: Place | None, limit: int) -> 
             page_token=token or None,
             order_by=["attributes.start_time DESC", "attributes.run_id ASC"],
         )
-        yield from (Listed(record_of(run, names[run.info.experiment_id]), _status(run)) for run in runs)
+        yield from (RunListItem(record_of(run, names[run.info.experiment_id]), _status(run)) for run in runs)
         token = runs.token or None
 
 
-def _clauses(wanted: Wanted, after: Place | None) -> Iterator[str]:
+def _clauses(wanted: RunFilter, after: Place | None) -> Iterator[str]:
     """A filter that every wanted run passes."""
     if wanted.status:
         yield f"attributes.status = '{STATES.get(wanted.status, 'NONE')}'"

@@ -10,7 +10,7 @@ from core.cli.output import print_json
 from core.workspace import get_workspace
 
 if TYPE_CHECKING:
-    from mlflow_utils.registry import Comparison, Version
+    from mlflow_utils.registry import PromotionCheck, Version
 
 models = typer.Typer(no_args_is_help=True, help="Registered models: list, register a run's, promote one to champion.")
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
@@ -24,10 +24,10 @@ def list_models(name: Annotated[str, typer.Option(help="Only this model.")] = ""
     with exit_on_error():
         versions = list_versions(get_workspace(), name)
     if as_json:
-        print_json({"models": [_answer(version) for version in versions]})
+        print_json({"models": [_to_json(version) for version in versions]})
         return
     for version in versions:
-        typer.echo(_line(version))
+        typer.echo(_format_line(version))
     if not versions:
         typer.echo("no model is registered")
 
@@ -43,7 +43,7 @@ def register(
 
     with exit_on_error():
         version = verb(run_id, name, workspace=get_workspace(), actor=command_actor("models register"))
-    print_json(_answer(version)) if as_json else typer.echo(_line(version))
+    print_json(_to_json(version)) if as_json else typer.echo(_format_line(version))
 
 
 @models.command()
@@ -64,12 +64,12 @@ def promote(
             name, version, workspace=get_workspace(), actor=command_actor("models promote"), force=force, reason=reason
         )
     if as_json:
-        print_json(_answer(champion) | {"comparison": _compared(comparison)})
+        print_json(_to_json(champion) | {"comparison": _check_to_json(comparison)})
     else:
-        typer.echo(_line(champion))
+        typer.echo(_format_line(champion))
 
 
-def _answer(version: "Version") -> dict[str, Any]:
+def _to_json(version: "Version") -> dict[str, Any]:
     return {
         "name": version.name,
         "version": version.number,
@@ -88,7 +88,7 @@ def _answer(version: "Version") -> dict[str, Any]:
     }
 
 
-def _compared(comparison: "Comparison | None") -> dict[str, Any] | None:
+def _check_to_json(comparison: "PromotionCheck | None") -> dict[str, Any] | None:
     if comparison is None:
         return None
     before, after = (None if figure != figure else figure for figure in comparison.figures)
@@ -101,7 +101,7 @@ def _compared(comparison: "Comparison | None") -> dict[str, Any] | None:
     }
 
 
-def _line(version: "Version") -> str:
+def _format_line(version: "Version") -> str:
     aliases = ", ".join(version.aliases) or "-"
     metric = version.tags.get("metric", "").partition(",")[0]
     figure = f"{metric} {version.figures[metric]:.4f}" if metric in version.figures else "-"

@@ -6,7 +6,7 @@ Options are the fields of the specs that share a command. The spec is chosen by 
 
 import inspect
 import typing
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import Field, replace
 from pathlib import Path
 from typing import Annotated, Any
@@ -28,7 +28,7 @@ from core.spec.hyperparameters import (
     kinds_of,
     require_choice,
 )
-from core.spec.spec import DataSpec, Spec
+from core.spec.spec import DatasetSpec, DataSpec, Spec
 from core.spec.task import Mode, Task, list_tasks, load_entry, run_task
 from core.workspace import Workspace, get_workspace
 
@@ -36,13 +36,15 @@ DELIVERY_TIMEOUT_S = 30.0
 Values = dict[str, Any]
 
 
-def add_task_commands(app: typer.Typer, groups: Mapping[str, typer.Typer]) -> None:
+def add_task_commands(app: typer.Typer, groups: dict[str, typer.Typer]) -> None:
     """Add the commands of every task to `app`, those of two words to the group of their first word."""
     for task in list_tasks():
         for command in dict.fromkeys(mode.command for mode in task.modes if mode.command):
             first, _, second = command.partition(" ")
             modes = tuple(mode for mode in task.modes if mode.command == command)
-            (groups[first] if second else app).command(second or first)(build_command(task, command, modes))
+            new_group = typer.Typer(no_args_is_help=True, help=f"{task.label}.")
+            group = groups.setdefault(first, new_group) if second else app
+            group.command(second or first)(build_command(task, command, modes))
 
 
 def build_command(task: Task, command: str, modes: Sequence[Mode]) -> Callable[..., None]:
@@ -74,10 +76,11 @@ def _answer(task: Task, command: str, modes: Sequence[Mode], extras: CommandOpti
     spec = _build_spec(mode.spec, extras.to_fields(extra, given), workspace)
     spec.check()
     dataset = None
-    if isinstance(spec, DataSpec):
+    if isinstance(spec, DatasetSpec):
         dataset = load_input([*values["files"], *extras.files(extra)], values["recipe"], workspace)
         spec = replace(spec, dataset=dataset.digest)
-        check_selection(spec, dataset)
+        if isinstance(spec, DataSpec):
+            check_selection(spec, dataset)
     spec = extras.adjust(spec, dataset, extra)
     progress = TerminalProgress(extras.checkpoints(extra))
     result, run = run_task(task.name, spec, workspace=workspace, actor=actor, progress=progress, dataset=dataset)
@@ -162,7 +165,7 @@ def _parameters(modes: Sequence[Mode], extras: CommandOptions) -> list[inspect.P
     for mode in modes:
         fields = {**hyperparameters(mode.spec), **fields}
         kinds = {**typing.get_type_hints(mode.spec), **kinds}
-    about_data = any(issubclass(mode.spec, DataSpec) for mode in modes)
+    about_data = any(issubclass(mode.spec, DatasetSpec) for mode in modes)
     parameters = [_files(extras.optional_files)] if about_data else []
     ordered = [name for mode in modes for name in hyperparameters(mode.spec)]
     for name in dict.fromkeys(ordered):

@@ -21,7 +21,7 @@ from core.runs.tracked_run import RECIPE
 from core.settings import settings
 from core.spec.command_line import command_line
 from core.spec.hyperparameters import get_params, hyperparameters, is_algorithm
-from core.spec.spec import ApplySpec, DataSpec, Spec, ThresholdSpec
+from core.spec.spec import ApplySpec, DatasetSpec, Spec, ThresholdSpec
 from core.spec.task import find_task
 from core.workspace import Workspace
 from mlflow_utils.run_record import Record
@@ -149,8 +149,9 @@ def _repeat(record: Record, result: Result | None, described: CardData, data: Da
     if result is None or task is None:
         return Repeat("", (Text(_explain_no_command(record)),))
     spec, notes = result.spec, []
-    if isinstance(spec, ThresholdSpec):
-        spec = ApplySpec(record.id, dataset=spec.dataset, entities=spec.entities, start=spec.start, end=spec.end)
+    apply_spec = task.find_spec(ApplySpec)
+    if isinstance(spec, ThresholdSpec) and apply_spec is not None:
+        spec = apply_spec(record.id, dataset=spec.dataset, entities=spec.entities, start=spec.start, end=spec.end)
         notes.append(
             Text(
                 N_(
@@ -173,7 +174,7 @@ def _explain_no_command(record: Record) -> str:
 
 def _list_needs(record: Record, spec: Spec, described: CardData, data: Data) -> list[Text]:
     """Return what has to be there for the command to give the same."""
-    notes = [_locate_data(data)] if isinstance(spec, DataSpec) else []
+    notes = [_locate_data(data)] if isinstance(spec, DatasetSpec) else []
     if data.recipe is None and data.repairs:
         notes.append(
             Text(

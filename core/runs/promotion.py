@@ -17,11 +17,11 @@ from mlflow_utils import model_io, registry
 from mlflow_utils import runs as history
 from mlflow_utils.registry import (
     CHAMPION,
-    Comparison,
-    Decision,
     ModelNotFoundError,
+    PromotionCheck,
     PromotionMetric,
     PromotionRejectedError,
+    PromotionRequest,
     RunNotDeliveredError,
     Version,
 )
@@ -51,7 +51,10 @@ def register(run_id: str, name: str = "", *, workspace: Workspace, actor: Actor)
     NotFoundError for a run without a model, DataError for one that waits or has not ended well, VigieError where MLflow
     is silent.
     """
-    with recorded("model_registration", actor, workspace, run=run_id, name=name) as inputs, _spoken(workspace):
+    with (
+        recorded("model_registration", actor, workspace, run=run_id, name=name) as inputs,
+        _translate_errors(workspace),
+    ):
         _check_name(name or "model")
         run = registry.candidate(workspace.tracking, run_id)
         if run.status != "completed":
@@ -72,7 +75,7 @@ def register(run_id: str, name: str = "", *, workspace: Workspace, actor: Actor)
 
 def promote(
     name: str, version: int | None = None, *, workspace: Workspace, actor: Actor, force: bool = False, reason: str = ""
-) -> tuple[Version, Comparison | None]:
+) -> tuple[Version, PromotionCheck | None]:
     """Make a version (default: the challenger) the champion of `name`, where it is not worse on the same back-test.
 
     `force`, with a reason, overrules the comparison; both are tagged on the version. The comparison is None where there
@@ -81,11 +84,11 @@ def promote(
     NotFoundError for a name or version that is not there, VigieError where MLflow is silent.
     """
     asked = {"name": name, "version": version, "force": force, "reason": reason}
-    with recorded("model_promotion", actor, workspace, **asked) as inputs, _spoken(workspace):
+    with recorded("model_promotion", actor, workspace, **asked) as inputs, _translate_errors(workspace):
         _check_name(name)
         if force and not reason.strip():
             raise OptionError(N_("A forced promotion needs a reason; it is kept with the version."))
-        task, decision = _task(name, workspace), Decision(actor.user, force, reason.strip())
+        task, decision = _task(name, workspace), PromotionRequest(actor.user, force, reason.strip())
         if not task:
             raise NotFoundError(N_("No model {name} is registered."), name=name)
         champion, comparison = registry.promote(workspace.tracking, name, version, promotion_metric(task), decision)
@@ -95,7 +98,7 @@ def promote(
 
 def list_versions(workspace: Workspace, name: str = "") -> list[Version]:
     """The versions of `name`, or of every name, newest first within each. Raises VigieError where MLflow is silent."""
-    with _spoken(workspace):
+    with _translate_errors(workspace):
         if name:
             _check_name(name)
         names = [name] if name else registry.names(workspace.tracking)
@@ -104,7 +107,7 @@ def list_versions(workspace: Workspace, name: str = "") -> list[Version]:
 
 def get_version(name: str, alias: str = CHAMPION, *, workspace: Workspace) -> Version:
     """The version that has the alias. Raises NotFoundError where none has, VigieError where MLflow is silent."""
-    with _spoken(workspace):
+    with _translate_errors(workspace):
         _check_name(name)
         return registry.by_alias(workspace.tracking, name, alias)
 
@@ -173,7 +176,7 @@ def _check_name(name: str) -> None:
 
 
 @contextmanager
-def _spoken(workspace: Workspace) -> Iterator[None]:
+def _translate_errors(workspace: Workspace) -> Iterator[None]:
     """What the registry cannot or will not do, as a sentence."""
     try:
         yield
@@ -189,10 +192,10 @@ def _spoken(workspace: Workspace) -> Iterator[None]:
             uri=workspace.tracking.uri,
         ) from error
     except PromotionRejectedError as refusal:
-        raise _refusal(refusal) from refusal
+        raise _rejection_reason(refusal) from refusal
 
 
-def _refusal(refused: PromotionRejectedError) -> DataError:
+def _rejection_reason(refused: PromotionRejectedError) -> DataError:
     """Why a promotion is not made, and what would have to be given to make it all the same."""
     new, old, comparison = refused.challenger, refused.champion, refused.comparison
     if comparison is None or old is None:
@@ -216,7 +219,7 @@ def _refusal(refused: PromotionRejectedError) -> DataError:
             version=new.number,
             champion=old.number,
             differs="; ".join(
-                f"{what}: {_short(what, challengers)} ≠ {_short(what, champions)}"
+                f"{what}: {_truncate(what, challengers)} ≠ {_truncate(what, champions)}"
                 for what, (champions, challengers) in comparison.differs.items()
             ),
         )
@@ -234,5 +237,5 @@ def _refusal(refused: PromotionRejectedError) -> DataError:
     )
 
 
-def _short(what: str, text: str) -> str:
+def _truncate(what: str, text: str) -> str:
     return (text[:12] if what.endswith("digest") else text) or "-"

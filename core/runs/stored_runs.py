@@ -1,5 +1,6 @@
 """Runs on record: loaded from this machine or from MLflow."""
 
+import json
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -7,11 +8,13 @@ from functools import cache
 from typing import TypeVar
 
 from core.circuit_breaker import Patience
-from core.errors import NotFoundError, ServiceUnavailableError
+from core.errors import NotFoundError, OptionError, ServiceUnavailableError
 from core.messages import N_
 from core.redaction import without_secrets
-from core.runs.result import RESULT_FOLDER, Result
+from core.runs.result import RESULT_FILE, RESULT_FOLDER, Result
+from core.runs.tracked_run import JOB_TAG
 from core.settings import settings
+from core.spec.spec import Spec
 from core.spec.task import get_task, load_entry
 from core.workspace import Workspace
 from mlflow_utils import runs
@@ -46,6 +49,29 @@ def load_task_result(run_id: str, workspace: Workspace) -> Result:
     stored = load_run(run_id, workspace)
     result: Result = load_entry(get_task(stored.record.experiment).result).load(stored.files / RESULT_FOLDER)
     return result
+
+
+def load_model_spec(run_id: str, workspace: Workspace) -> Spec:
+    """Return the spec by which the model of a run was fitted, without reading the tables of its result.
+
+    Raises NotFoundError where the run kept no result that says so.
+    """
+    stored = load_run(run_id, workspace)
+    try:
+        values = json.loads((stored.files / RESULT_FOLDER / RESULT_FILE).read_text(encoding="utf-8"))
+        return get_task(stored.record.experiment).spec_from_json(values.get("model_spec") or values["spec"])
+    except (OSError, LookupError, TypeError, ValueError, AttributeError, OptionError) as error:
+        raise NotFoundError(N_("This run holds no result that could be shown.")) from error
+
+
+def find_run_of_job(job_id: str, workspace: Workspace) -> str:
+    """Return the id of the completed run that answers this job; "" where there is none, or nobody can tell."""
+    try:
+        record = runs.find_completed(workspace.tracking, JOB_TAG, job_id)
+    except Exception:
+        logger.warning("whether the job %s has a run already could not be found out", job_id, exc_info=True)
+        return ""
+    return "" if record is None else record.id
 
 
 @dataclass(frozen=True)

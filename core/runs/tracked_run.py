@@ -37,6 +37,7 @@ MAX_COLUMNS = 200  # named in an event
 Status = Literal["interrupted", "completed", "failed"]
 logger = logging.getLogger(__name__)
 
+JOB_TAG = "vigie.job"
 LOG_LEVEL: dict[Status, Literal["INFO", "WARNING", "ERROR"]] = {
     "completed": "INFO",
     "interrupted": "WARNING",
@@ -225,7 +226,8 @@ def _worst(anomalies: Mapping[str, int]) -> list[EntityCount] | None:
 
 
 def _tags(model: str, data: TrackedData, actor: Actor) -> dict[str, str]:
-    return {
+    job = {JOB_TAG: actor.job} if actor.job else {}  # a run that answers a job is recognised by whoever repeats it
+    return job | {
         "model_name": model,
         "dataset.digest": data.digest,
         "dataset.files": ", ".join(data.files),

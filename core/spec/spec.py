@@ -1,8 +1,10 @@
 """Specs: everything that can be asked of a task, as one frozen dataclass for each of its modes."""
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from core.errors import OptionError
 from core.messages import N_
 from core.spec.hyperparameters import check_hyperparameters, get_params, hyperparameter, hyperparameters, is_algorithm
 
@@ -45,15 +47,28 @@ class Spec:
 
 
 @dataclass(frozen=True, kw_only=True)
-class DataSpec(Spec):
+class DatasetSpec(Spec):
+    """What can be asked about a whole stored dataset, by its digest."""
+
+    dataset: str = hyperparameter("", help=N_("Digest of the dataset."), files="datasets")
+
+    def select(self, dataset: "Dataset") -> "Dataset":
+        """Return the part of `dataset` that is asked about: all of it."""
+        return dataset
+
+    def training_rows(self, dataset: "Dataset") -> "Dataset":
+        """Return the rows of `dataset` that a model is fitted on. Subclasses leave out what they hold out."""
+        return self.select(dataset)
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataSpec(DatasetSpec):
     """What can be asked about a part of a stored dataset.
 
-    dataset     its digest
     entities    all of them when empty
     start, end  first and last moment as text, both included; "" for no limit
     """
 
-    dataset: str = hyperparameter("", help=N_("Digest of the dataset."), files="datasets")
     entities: tuple[str, ...] = hyperparameter(
         (), help=N_("Only this entity; may be given several times."), label=N_("Entities"), flag="--entity"
     )
@@ -97,6 +112,12 @@ class ThresholdSpec(DataSpec):
 
     run: str = hyperparameter("", help=N_("The run whose rows were judged."))
     threshold: float = hyperparameter(0.0, help=N_("Rows with a higher score are anomalies."))
+
+    def check(self) -> None:
+        """Raise OptionError for a value that is not accepted, a threshold that is no finite number among them."""
+        if not math.isfinite(self.threshold):
+            raise OptionError(N_("{name} = {value} is no finite number."), name="threshold", value=str(self.threshold))
+        super().check()
 
     def params(self) -> dict[str, Any]:
         """Return the parameters: where the threshold comes from and what it is."""

@@ -10,19 +10,20 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from core.errors import NotFoundError
 from core.messages import N_
 from core.spec.codec import KIND, decode
 from core.spec.metric import METRICS, STEP, Metric
-from core.spec.spec import DataSpec, Spec, ThresholdSpec
+from core.spec.spec import DatasetSpec, Spec, ThresholdSpec
 from mlflow_utils.registry import PromotionMetric
 
 if TYPE_CHECKING:
     from core.actor import Actor
     from core.progress import Progress
 
+S = TypeVar("S", bound=Spec)
 PACKAGE = "core.tasks"
 FOLDER = Path(__file__).parents[1] / "tasks"
 
@@ -81,9 +82,18 @@ class Task:
     keeps_model: bool = False
 
     @property
+    def has_page(self) -> bool:
+        """Has the task a page of its own? Results may also be shown on the page of another task."""
+        return self.page == self.name
+
+    @property
     def takes_verdicts(self) -> bool:
         """Do people's verdicts on its rows lead to another threshold?"""
-        return any(issubclass(mode.spec, ThresholdSpec) for mode in self.modes)
+        return self.find_spec(ThresholdSpec) is not None
+
+    def find_spec(self, kind: type[S]) -> type[S] | None:
+        """Return the class of the task's specs that is a `kind`; None where it has none."""
+        return next((mode.spec for mode in self.modes if issubclass(mode.spec, kind)), None)
 
     def mode_of(self, spec: Spec) -> Mode:
         """Return the mode that answers `spec`. Raises LookupError for a spec of another task."""
@@ -170,7 +180,7 @@ def run_task(
     mode = get_task(name).mode_of(spec)
     spec.check()
     run = load_entry(mode.run)
-    if isinstance(spec, DataSpec):
+    if isinstance(spec, DatasetSpec):
         data = dataset if dataset is not None else workspace.datasets.load(spec.dataset)
         answer: tuple[Any, Any] = run(spec, data, workspace=workspace, actor=actor, progress=progress)
     else:
@@ -178,7 +188,7 @@ def run_task(
     return answer
 
 
-def run_job(name: str, arguments: dict[str, Any], *, workspace: Any, actor: "Actor", progress: "Progress") -> str:
+def run_job(task: str, arguments: dict[str, Any], *, workspace: Any, actor: "Actor", progress: "Progress") -> str:
     """Answer the spec that `arguments` are the JSON of, and return the id of the run. Raises as `run_task`."""
-    spec = get_task(name).spec_from_json(arguments)
-    return str(run_task(name, spec, workspace=workspace, actor=actor, progress=progress)[1].id)
+    spec = get_task(task).spec_from_json(arguments)
+    return str(run_task(task, spec, workspace=workspace, actor=actor, progress=progress)[1].id)

@@ -1,5 +1,6 @@
-"""Sentences for the page that follows a form: an address carries their number, so that no link can put words into our
-mouth.
+"""Sentences for the page that follows a form.
+
+An address carries their number, so that no link can put words into our mouth.
 """
 
 import secrets

@@ -11,7 +11,7 @@ import streamlit as st
 
 from core.errors import AccessDeniedError, ServiceUnavailableError
 from core.messages import N_
-from pages.components.session import THIS_MACHINE, sign_in_required
+from pages.components.auth import LOOPBACK_HOSTS, sign_in_required
 
 ATTEMPTS, WAIT = 10, 600.0  # wrong tokens, and seconds
 LOOK_AGAIN = 5.0  # seconds between two looks whether the accounts answer
@@ -26,9 +26,7 @@ class Invitation:
         self._lock = threading.Lock()
 
     def check(self, token: str) -> None:
-        """Raises AccessDeniedError for a wrong token, for a used one, and for any after ten wrong ones within
-        ten minutes.
-        """
+        """Raise AccessDeniedError for a wrong or used token, and for any after ten wrong ones in ten minutes."""
         with self._lock:
             now = time.monotonic()
             if len(self._wrong) == ATTEMPTS and now - self._wrong[0] < WAIT:
@@ -62,7 +60,7 @@ def announce(ending: threading.Event) -> None:
 
 def _sentence() -> str:
     address, port = st.get_option("server.address"), st.get_option("server.port")
-    host = address if address in THIS_MACHINE else "localhost"
+    host = address if address in LOOPBACK_HOSTS else "localhost"
     return (
         f"\n  Vigie has no users yet. Open http://{host}:{port}/ and use this token to "
         f"make the first administrator:\n\n"

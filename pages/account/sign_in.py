@@ -5,7 +5,7 @@ import streamlit as st
 from core.errors import ServiceUnavailableError
 from core.messages import N_
 from pages.account import flash, html_forms
-from pages.components import session
+from pages.components import url_state
 from pages.components.i18n import _, say
 
 MESSAGES = {
@@ -76,8 +76,8 @@ def _first(address: str) -> None:
 
 def _said() -> None:
     """The answer to the last attempt: the sentence itself where it is still known, else what its word means."""
-    word = session.from_address("sign-in")
-    text = flash.text(session.from_address("note"))
+    word = url_state.get_query_param("sign-in")
+    text = flash.text(url_state.get_query_param("note"))
     if text is not None:
         st.error(say(text), icon=":material/error:")
     elif word in MESSAGES:

@@ -33,7 +33,8 @@ def input_step(default: float, low: float, high: float) -> float:
 
 def ask_value(label: str, kind: Any, field: Field[Any], help_: str, key: str) -> Any:
     """Show the widget that fits the type of a field, and return what it says."""
-    default, metadata = field.default, field.metadata
+    default: Any = field.default
+    metadata = field.metadata
     if kind is bool:
         return st.checkbox(label, default, help=help_, key=key)
     if kind is int:

@@ -7,7 +7,7 @@ import streamlit as st
 
 from core.errors import VigieError
 from core.workspace import Workspace
-from pages.components import session
+from pages.components import cache, clock
 from pages.components.i18n import _, shown
 
 ALIASES = ("champion", "challenger", "previous")
@@ -20,9 +20,9 @@ def pick_model(task: str, asked: Callable[[Any], str]) -> str:
     """
     from core.runs.promotion import runs_with_model
 
-    labels = _registered(task, session.here()) | {
-        run.id: f"{shown(session.moment(run.started_ms))} · {run.name} · {asked(run)}"
-        for run in runs_with_model(task, session.here())
+    labels = _registered(task, cache.get_workspace()) | {
+        run.id: f"{shown(clock.from_epoch_ms(run.started_ms))} · {run.name} · {asked(run)}"
+        for run in runs_with_model(task, cache.get_workspace())
     }
     if not labels:
         st.info(_("No model has been saved yet: fit one first."))

@@ -41,10 +41,12 @@ def select_part(dataset: Dataset, key: str) -> dict[str, Any]:
     if not dataset.dated:
         return {"entities": tuple(entities)}
     first, last = dataset.time.min().date(), dataset.time.max().date()
-    period = right.date_input(
-        _("Period"), (first, last), min_value=first, max_value=last, format=date_format(), key=f"{key}-period"
+    period = list(
+        right.date_input(
+            _("Period"), (first, last), min_value=first, max_value=last, format=date_format(), key=f"{key}-period"
+        )
     )
-    start, end = (period[0], period[-1]) if len(period) else (first, last)
+    start, end = (period[0], period[-1]) if period else (first, last)
     return {
         "entities": tuple(entities),
         "start": "" if start == first else str(start),

@@ -1,4 +1,4 @@
-"""The page of a task: data, form, job with its progress, result. What differs is the form's own widgets and the result."""
+"""The page of a task: data, form, job with its progress, result. Only the form's own widgets and the result differ."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -11,7 +11,7 @@ from core.runs.stored_runs import load_task_result
 from core.spec.codec import encode
 from core.spec.spec import Spec
 from core.spec.task import Task, get_task
-from pages.components import job_progress, selection_form, session
+from pages.components import cache, job_progress, selection_form, url_state
 from pages.components.i18n import _
 from pages.components.spec_form import Widget, ask_spec
 
@@ -22,7 +22,7 @@ def open_page(name: str) -> tuple[Task, Dataset | None]:
     """Show the title and the data; the dataset is None where there is none yet, and the page says so."""
     task = get_task(name)
     st.title(_(task.label))
-    dataset = session.dataset()
+    dataset = cache.load_dataset()
     if dataset is None:
         selection_form.no_data()
     else:
@@ -47,7 +47,7 @@ def ask_and_show(
     describe_model  what a saved model was asked, in a few words
     before, after   what the form has above its fields, and below its button for the spec as it stands
     """
-    result = session.result(task.name, load_task_result)
+    result = cache.load_result(task.name, load_task_result)
     ended = job_progress.settled(dataset.digest)
     _ask(task, dataset, result is not None, widgets or {}, describe_model, before, after)
     job_progress.show(ended)
@@ -91,7 +91,7 @@ def _show(result: Result, dataset: Dataset, render: Render) -> None:
     """Show the result with its rows, or without them where other data are loaded."""
     spec: Any = result.spec
     if spec.dataset == dataset.digest:
-        render(result, spec.select(dataset), session.run_id())
+        render(result, spec.select(dataset), url_state.get_run_id())
     else:
         st.warning(_("This result belongs to data other than those loaded; what needs the data is left out."))
-        render(result, None, session.run_id())
+        render(result, None, url_state.get_run_id())

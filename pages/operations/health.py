@@ -9,7 +9,7 @@ from core.operations.health import Service, fails, looked_at
 from core.operations.system_info import settings_of, versions
 from core.outbox import deliver_now
 from core.settings import settings
-from pages.components import session
+from pages.components import cache
 from pages.components.i18n import _, say, shown
 
 ICONS = {
@@ -30,7 +30,7 @@ def main() -> None:
         )
     )
     told = _delivered() if _buttons() else ""
-    services = looked_at(session.here(), jobs.workers)
+    services = looked_at(cache.get_workspace(), jobs.list_workers)
     _summary(services, told)
     for service in services:
         _card(service)
@@ -48,7 +48,7 @@ def _buttons() -> bool:
 def _delivered() -> str:
     """What came of delivering, as a sentence."""
     try:
-        counts = session.answered_once("deliver", lambda: deliver_now(session.here()))
+        counts = cache.submit_once("deliver", lambda: deliver_now(cache.get_workspace()))
     except ServiceUnavailableError:
         return _("Delivery takes longer and goes on in the background.")
     words = {"runs": _("runs"), "events": _("events"), "feedback": _("feedback")}

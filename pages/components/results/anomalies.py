@@ -2,6 +2,7 @@
 
 import pandas as pd
 import streamlit as st
+from streamlit.elements.lib.column_types import ColumnConfig
 
 from core.data.dataset import Dataset
 from core.tasks.anomalies import figures as figures
@@ -166,7 +167,7 @@ def _readable(rows: pd.DataFrame, verdicts: list[str]) -> pd.DataFrame:
     )
 
 
-def _columns(found: Detection, dated: bool) -> dict[str, object]:
+def _columns(found: Detection, dated: bool) -> dict[str, ColumnConfig]:
     unit = f" ({found.data.unit})" if found.data.unit else ""
     number = st.column_config.NumberColumn
     hours = dated and (pd.DatetimeIndex(found.rows["time"]).normalize() != found.rows["time"]).any()
@@ -193,12 +194,12 @@ def _opened(found: Detection, dataset: Dataset | None, number: int) -> None:
     if cells.empty:
         st.caption(_("Expected values are kept only for the highest-ranked rows."))
         return
-    unit, alone = found.data.unit, len(cells) == 1 and dataset is not None
-    if alone:
-        figure = figures.moment(dataset.around(row["entity"], row["time"]), row["time"], cells.iloc[0], unit, _)
+    unit, time = found.data.unit, row["time"]
+    if dataset is not None and len(cells) == 1:
+        figure, dated = figures.moment(dataset.around(row["entity"], time), time, cells.iloc[0], unit, _), True
     else:
-        figure = figures.profile(cells, unit, _)
-    chart(figure, "profile", _("The row against its expected band"), dated=alone)
+        figure, dated = figures.profile(cells, unit, _), False
+    chart(figure, "profile", _("The row against its expected band"), dated=dated)
 
 
 def _exported(found: Detection) -> pd.DataFrame:

@@ -1,5 +1,7 @@
 """A clustering on screen: figures, map, profiles, where and when, regions, noise, the table, downloads, the record."""
 
+from collections.abc import Callable
+
 import pandas as pd
 import streamlit as st
 
@@ -22,7 +24,7 @@ def show_clustering(clustering: Clustering, dataset: Dataset | None, run: str) -
     if clustering.notes:
         st.caption(" ".join(say(note) for note in clustering.notes))
     record(run)
-    tabs = {
+    tabs: dict[str, Callable[[Clustering], None]] = {
         _("Map"): _show_map,
         _("Profiles"): _show_profiles,
         _("Where and when"): _show_counts,
