@@ -190,16 +190,19 @@ def _loop(model: object, folder: Path) -> Iterator[int]:
 def _scaled(place: Path, folder: Path, trusted: tuple[str, ...]) -> int:
     import shutil
 
-    from core.batch import Cut, Folder, Place, Work, begun, score_folder
-    from core.batch.output import MODEL
+    from core.batch.executors import Executor
+    from core.batch.file_inventory import Folder
+    from core.batch.job_spec import JobSpec
+    from core.batch.output import MODEL, lock_output
+    from core.batch.score_folder import BatchConfig, score_folder
     from core.progress import Progress
 
     with TemporaryDirectory(prefix="vigie-bench-out-") as room:
         out = Path(room) / "out"
-        with begun(out, {}):
+        with lock_output(out, {}):
             shutil.copyfile(place / MODEL, out / MODEL)
-            work = Work(folder, out, "bench", trusted)
-            return score_folder(work, Folder(folder), Folder(folder).inventory(), Cut(), Place(), Progress()).rows
+            job, tiles = JobSpec(folder, out, "bench", trusted), Folder(folder)
+            return score_folder(job, tiles, tiles.inventory(), BatchConfig(), Executor(), Progress()).rows
 
 
 if __name__ == "__main__":
