@@ -40,7 +40,7 @@ DISCREET: Any = {"hide_parameters": True, "logging_name": "accounts", "pool_time
 MIGRATIONS = Path(__file__).resolve().parent / "migrations"
 
 
-class Failed(Exception):
+class DatabaseError(Exception):
     """What a database said, on one line and without the statement's values."""
 
 
@@ -95,9 +95,9 @@ class Database:
             except IntegrityError:
                 raise
             except (SQLAlchemyError, OSError, Timeout) as error:
-                raise Failed(_said(error)) from error
+                raise DatabaseError(_said(error)) from error
 
-        return (patience or self.patience).ask(run, (Failed,))
+        return (patience or self.patience).ask(run, (DatabaseError,))
 
     # ---- opening ------------------------------------------------------------------------------------------------
 

@@ -51,6 +51,7 @@ class Tally:
     skipped: list[tuple[str, str]] = field(default_factory=list)
 
     def add(self, done: Done) -> None:
+        """Count a batch."""
         self.batches, self.resumed = self.batches + 1, self.resumed + (not done.fresh)
         self.series, self.rows = self.series + done.series, self.rows + done.rows
         self.anomalies, self.size = self.anomalies + done.anomalies, self.size + done.size
@@ -60,6 +61,7 @@ class Tally:
 
     @property
     def files_skipped(self) -> int:
+        """Return how many files could not be read."""
         return len({file for file, _ in self.skipped})
 
     @property
@@ -72,6 +74,7 @@ class Tally:
         return (size - self.size) * self.seconds / max(self.size - self.resumed_size, 1)
 
     def metrics(self) -> dict[str, float]:
+        """Return the metrics of the run."""
         return {
             "series": self.series,
             "rows": self.rows,

@@ -57,6 +57,7 @@ class Batch:
 
     @property
     def size(self) -> int:
+        """The bytes to read."""
         return sum(unit.size for unit in self.units)
 
     @property

@@ -77,6 +77,7 @@ def written(path: Path) -> Iterator[Path]:
 
 
 def digest(manifest: Mapping[str, Any]) -> str:
+    """Return a digest of 16 hexadecimal digits of a manifest."""
     return hashlib.sha256(json.dumps(manifest, sort_keys=True).encode()).hexdigest()[:16]
 
 

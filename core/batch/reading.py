@@ -30,6 +30,7 @@ class Material:
     files: Mapping[str, str]
 
     def file(self, entity: str) -> str:
+        """Return the file that an entity comes from."""
         return self.files.get(entity, self.name)
 
 

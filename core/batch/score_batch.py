@@ -77,6 +77,7 @@ class Judged:
 
     @property
     def entity(self) -> str:
+        """The entity's name as text."""
         return _text(self.series.entity)
 
     @property

@@ -73,10 +73,12 @@ def first(visit: Visit) -> Response:
 
 
 def sign_out(visit: Visit) -> Response:
+    """End the session of the cookie."""
     return _out(visit, lambda found: accounts().sign_out(visit.token))
 
 
 def sign_out_everywhere(visit: Visit) -> Response:
+    """End every session of the user."""
     return _out(visit, lambda found: accounts().sign_out_everywhere(found.user.name), everywhere=True)
 
 
