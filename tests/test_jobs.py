@@ -82,7 +82,7 @@ def counting(at: Workspace, length: int = 20, actor: Actor = BOB) -> tuple[Job, 
 
 
 def queue_file(at: Workspace) -> Any:
-    """huey's storage, as a stranger would reach it."""
+    """Huey's storage, as a stranger would reach it."""
     jobs.queue_of(at).messages()
     return jobs.queue_of(at)._huey.storage
 

@@ -11,6 +11,7 @@ import sys
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -23,6 +24,7 @@ from core.actor import Actor
 from core.data.dataset import Dataset
 from core.data.quality.findings import Repair
 from core.data.samples import load_sample
+from core.detectors.base import Detector
 from core.errors import DataError, NotFoundError
 from core.runs.card import run_card
 from core.runs.card_html import html
@@ -74,7 +76,7 @@ def repeated(command: str, folder: Path) -> str:
     return str(json.loads(ran.stdout)["run_id"])
 
 
-def forest(trees: int = 15):  # type: ignore[no-untyped-def]
+def forest(trees: int = 15) -> Detector:
     return anomalies.detectors()["isolation-forest"](n_estimators=trees, random_state=7)
 
 
@@ -156,8 +158,8 @@ def test_a_forecast_is_repeated_and_so_are_its_new_intervals(here: Workspace, tm
         ("sgmvrnn", {"steps": 4, "window": 6, "batch_size": 16, "seed": 3}, Asked("pot", 0.005, "1000 rows")),
     ],
 )
-def test_sequences_are_repeated(  # type: ignore[no-untyped-def]
-    here: Workspace, tmp_path: Path, kpis: Dataset, detector: str, settings, asked: Asked
+def test_sequences_are_repeated(
+    here: Workspace, tmp_path: Path, kpis: Dataset, detector: str, settings: dict[str, Any], asked: Asked
 ) -> None:
     """The deep model, too: the same seed on the same machine."""
     few = kpis.rows(np.arange(600))

@@ -20,6 +20,7 @@ from core.data.dataset import Dataset, keyed
 from core.data.ingest.cells import MAX_MAGNITUDE
 from core.data.ingest.loading import load
 from core.data.samples import INCIDENTS, SERVER, load_sample
+from core.detectors.base import SequenceDetector
 from core.errors import DataError, NotFoundError, OptionError
 from core.exports import read_likelihoods
 from core.progress import Cancelled, Progress
@@ -37,7 +38,7 @@ BY = Actor("alice", "tests")
 WEEK = Asked("alarms", 2, "week")
 
 
-def pca(**chosen: object):  # type: ignore[no-untyped-def]
+def pca(**chosen: object) -> SequenceDetector:
     return detectors()["pca-residual"](**chosen)
 
 

@@ -8,11 +8,12 @@ import pandas as pd
 import pytest
 
 from core.exports import read_likelihoods
+from tests.conftest import Command
 from tests.test_commands import vigie  # noqa: F401
 
 
 @pytest.fixture
-def server_file(vigie, tmp_path: Path) -> Path:  # type: ignore[no-untyped-def]  # noqa: F811
+def server_file(vigie: Command, tmp_path: Path) -> Path:  # noqa: F811
     path = tmp_path / "server.csv"
     assert vigie("sample", "server_kpis", "--out", path).returncode == 0
     return path
@@ -32,7 +33,7 @@ def arrays(tmp_path: Path) -> Path:
     return folder
 
 
-def test_train_and_score(vigie, server_file: Path, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]  # noqa: F811
+def test_train_and_score(vigie: Command, server_file: Path, tmp_path: Path) -> None:  # noqa: F811
     ran = vigie("sequences", "train", server_file, "--alarms-per-week", 2, "--set", "variance=0.8", "--json")
     assert ran.returncode == 0, ran.stderr
     first = json.loads(ran.stdout)
@@ -52,7 +53,7 @@ def test_train_and_score(vigie, server_file: Path, tmp_path: Path) -> None:  # t
     assert np.allclose(values, table["score"], rtol=1e-5)
 
 
-def test_the_predecessors_options(vigie, arrays: Path, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]  # noqa: F811
+def test_the_predecessors_options(vigie: Command, arrays: Path, tmp_path: Path) -> None:  # noqa: F811
     ran = vigie(
         "sequences",
         "train",
@@ -85,7 +86,7 @@ def test_the_predecessors_options(vigie, arrays: Path, tmp_path: Path) -> None: 
     assert (tmp_path / "log" / "training.csv").is_file()
 
 
-def test_the_deep_model_through_the_predecessors_options(vigie, arrays: Path, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]  # noqa: F811
+def test_the_deep_model_through_the_predecessors_options(vigie: Command, arrays: Path, tmp_path: Path) -> None:  # noqa: F811
     ran = vigie(
         "sequences",
         "train",
@@ -113,7 +114,7 @@ def test_the_deep_model_through_the_predecessors_options(vigie, arrays: Path, tm
     assert len(pd.read_csv(tmp_path / "log" / "training.csv")) > 0
 
 
-def test_evaluate(vigie, arrays: Path, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]  # noqa: F811
+def test_evaluate(vigie: Command, arrays: Path, tmp_path: Path) -> None:  # noqa: F811
     out = tmp_path / "scores.csv"
     ran = vigie(
         "sequences", "evaluate", "--data", arrays / "machine.npz", "--detector", "pca-residual", "--out", out, "--json"
@@ -148,7 +149,12 @@ def test_evaluate(vigie, arrays: Path, tmp_path: Path) -> None:  # type: ignore[
         (["evaluate", "--data", "absent.npz"], "absent.npz"),
     ],
 )
-def test_bad_input_is_one_line_and_exit_code_2(vigie, server_file: Path, arguments: list[str], words: str) -> None:  # type: ignore[no-untyped-def]  # noqa: F811
+def test_bad_input_is_one_line_and_exit_code_2(
+    vigie: Command,  # noqa: F811
+    server_file: Path,
+    arguments: list[str],
+    words: str,
+) -> None:
     ran = vigie("sequences", *[str(server_file) if each == "SERVER" else each for each in arguments])
     assert ran.returncode == 2, ran.stderr
     assert ran.stdout == ""

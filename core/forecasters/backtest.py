@@ -57,7 +57,7 @@ class Backtest:
         return self.series.days[self.first :]
 
     def actual(self) -> Floats:
-        """(days, entities, slots)"""
+        """Return what came: (days, entities, slots)."""
         return self.series.values[self.first :]
 
     def forecast(self, step: int) -> Floats:
