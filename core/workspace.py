@@ -2,9 +2,9 @@
 
 import os
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from core.redaction import pseudonym
 from core.settings import settings
@@ -15,6 +15,9 @@ from core.storage.events.log import Events
 from core.storage.feedback import FeedbackStore
 from core.storage.s3 import Bucket
 from mlflow_utils.tracking import Tracking
+
+if TYPE_CHECKING:
+    from core.storage.jobs import JobStore
 
 
 @dataclass(frozen=True)
@@ -29,6 +32,7 @@ class Workspace:
     country: str
     mlflow_public_uri: str = ""
     user_key: str = ""
+    database_url: str = ""
     event_stream: EventStream | None = None
 
     @classmethod
@@ -36,6 +40,13 @@ class Workspace:
         """The workplace whose files are below `folder`."""
         stores = (Datasets(folder / "datasets"), CovariateStore(folder / "drivers"), Events(folder / "events"))
         return cls(*stores, FeedbackStore(folder / "feedback"), tracking, country, **others)
+
+    @cached_property
+    def jobs(self) -> "JobStore":
+        """The queue of slow work; SQLAlchemy is loaded when it is first asked for. Raises OptionError."""
+        from core.storage.jobs import JobStore
+
+        return JobStore((self.datasets.folder.parent / "jobs").resolve(), self.database_url)
 
     def known_as(self, user: str) -> str:
         """`user` as events and feedback know them."""
@@ -55,6 +66,7 @@ def get_workspace() -> Workspace:
         given.country_iso_code,
         mlflow_public_uri=given.mlflow_public_uri,
         user_key=given.vigie_user_key.get_secret_value(),
+        database_url=given.database_url.get_secret_value(),
         event_stream=EventStream.of(folder / "events", given),
     )
     return replace(found, feedback=FeedbackStore(folder / "feedback", Bucket.of(given)))

@@ -79,6 +79,21 @@ def _with_key(client: Any, key: str) -> Any:
     return found[0] if found else None
 
 
+def find_completed(tracking: Tracking, tag: str, value: str) -> Record | None:
+    """Return a completed run with this tag: from this machine where it began here, else from MLflow.
+
+    None where there is none or MLflow does not answer in time; raises what MLflow raises.
+    """
+    record = tracking.spool.find_completed(tag, value)
+    if record is not None or not tracking.reachable():
+        return record
+    client = tracking.client()
+    experiments = client.search_experiments()
+    query = f"tags.`{tag}` = '{value}' AND tags.`vigie.status` = 'completed'"
+    completed = client.search_runs([each.experiment_id for each in experiments], query, max_results=1)
+    return record_of(completed[0], _experiment(client, completed[0])) if completed else None
+
+
 def waits(tracking: Tracking, run: str) -> bool:
     """Does the run wait on this machine for MLflow to answer?"""
     return any(run in (record.key, record.run_id) for record in tracking.spool.waiting())

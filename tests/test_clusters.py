@@ -267,6 +267,9 @@ def test_a_saved_model_assigns_later_days(
     assert (moved >= 0).all()
     assert applied.spec == ApplySpec(run.id, dataset=sample.digest, start="2024-01-01")
     assert applied.model_spec == found.model_spec
+    params = MlflowClient(place.tracking.uri).get_run(second.id).data.params
+    assert {"clusterer": name, "start": "2024-01-01", "model_run": run.id}.items() <= params.items()
+    assert "model" not in params
     assert [model.id for model in runs_with_model("clusters", place)] == [run.id]
     with pytest.raises(NotFoundError, match="no model"):
         apply_model(ApplySpec(second.id), sample, workspace=place, actor=BY)

@@ -16,7 +16,7 @@ from core.detectors.row_model import RowModel
 from core.errors import DataError, OptionError
 from core.evaluation.thresholds import contamination_threshold
 from core.spec.hyperparameters import build_from_settings, get_params, hyperparameters
-from core.tasks.anomalies.run import detectors
+from core.tasks.anomalies.spec import detectors
 from tests.conftest import ROOT
 
 EVERY_DETECTOR = pytest.mark.parametrize("cls", detectors().values(), ids=detectors().keys())

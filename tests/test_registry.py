@@ -23,7 +23,8 @@ from core.runs.model_files import save_model
 from core.runs.promotion import get_version, list_versions, load_by_alias, promote, register
 from core.runs.stored_runs import load_run
 from core.runs.tracked_run import tracked_run
-from core.tasks.anomalies.run import detect, detectors
+from core.tasks.anomalies.run import detect
+from core.tasks.anomalies.spec import DetectionSpec, detectors
 from core.workspace import Workspace
 from mlflow_utils.model_io import FILE
 from mlflow_utils.registry import PromotionMetric, Version, compared
@@ -233,9 +234,8 @@ def test_a_back_test_that_says_nothing_of_itself_is_compared_with_nothing(
 
 
 def test_a_detector_becomes_champion_by_force_only(sample: Dataset, place: Workspace) -> None:
-    _, run = detect(
-        sample, detectors()["isolation-forest"](n_estimators=10), compare_with="entity", workspace=place, actor=BY
-    )
+    spec = DetectionSpec(detectors()["isolation-forest"](n_estimators=10), compare_with="entity")
+    _, run = detect(spec, sample, workspace=place, actor=BY)
     assert register(run.id, workspace=place, actor=BY).name == "anomalies"
     with pytest.raises(DataError, match="no labels"):
         promote("anomalies", workspace=place, actor=BY)
@@ -265,9 +265,8 @@ def test_the_yardstick_says_which_way_is_better(lower: bool, worse: bool) -> Non
 
 def test_a_name_is_for_one_task(tested: Callable[..., str], sample: Dataset, place: Workspace) -> None:
     register(tested(0.07), NAME, workspace=place, actor=BY)
-    _, run = detect(
-        sample, detectors()["isolation-forest"](n_estimators=10), compare_with="entity", workspace=place, actor=BY
-    )
+    spec = DetectionSpec(detectors()["isolation-forest"](n_estimators=10), compare_with="entity")
+    _, run = detect(spec, sample, workspace=place, actor=BY)
     with pytest.raises(OptionError, match="task forecast; this one is of anomalies"):
         register(run.id, NAME, workspace=place, actor=BY)
 

@@ -18,6 +18,7 @@ HOUSES = ("core", "mlflow_utils", "pages")
 FLOORS = (
     ("__main__",),
     ("lifespan", "cli"),
+    ("job_handlers",),
     ("operations",),
     ("jobs", "outbox"),
     ("tasks",),
@@ -38,7 +39,7 @@ FLOOR = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}
 LONGEST = {"core.detectors.sequences.sgmvrnn": 960}  # a deep model is one file, read from top to bottom
 
 EXPERIMENTS = {"mlflow", "codecarbon"}
-SERVICES = {"boto3", "botocore", "elasticsearch", "sqlalchemy", "alembic", "google", "redis"}
+SERVICES = {"boto3", "botocore", "elasticsearch", "sqlalchemy", "alembic", "google"}
 ALGORITHMS = {"sklearn", "torch", "gluonts", "scipy", "lightning"}
 HEAVY = {"torch", "mlflow", "sklearn"}
 

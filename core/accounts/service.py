@@ -9,7 +9,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session as Rows
 
 from core.accounts import login_throttling, passwords, sessions, usernames, users
-from core.accounts.database import Database
+from core.accounts.database import open_database
 from core.accounts.models import Session, SignIn, User
 from core.accounts.orm import SessionRow, SignInRow, UserRow
 from core.accounts.session_cache import Remembered
@@ -31,7 +31,7 @@ class Accounts:
     """
 
     def __init__(self, url: str, folder: Path) -> None:
-        self.database = Database(url, folder)
+        self.database = open_database(url, folder)
         self._remembered = Remembered()
 
     # ---- users --------------------------------------------------------------------------------------------------

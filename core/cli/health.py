@@ -18,7 +18,7 @@ def health(as_json: Annotated[bool, typer.Option("--json", help="Print one JSON 
 
     Ends with 1 where one that is set does not.
     """
-    services = looked_at(get_workspace(), jobs.workers)
+    services = looked_at(get_workspace(), jobs.list_workers)
     if as_json:
         typer.echo(json.dumps({"ok": not fails(services), "services": [_answer(each) for each in services]}))
     else:

@@ -204,7 +204,7 @@ def _events(workspace: Workspace, given: Settings) -> Probe:
 
 
 def _jobs(workspace: Workspace, given: Settings, workers: Workers) -> Probe:
-    url = given.jobs_url.get_secret_value()
+    url = given.database_url.get_secret_value()
 
     def ask() -> str | Text:
         return (
@@ -213,7 +213,7 @@ def _jobs(workspace: Workspace, given: Settings, workers: Workers) -> Probe:
             else Text(N_("No worker serves this data folder: slow work waits until one is started."))
         )
 
-    return Probe(N_("Jobs"), bool(url), url or str(_data(workspace) / "jobs"), ask)
+    return Probe(N_("Jobs"), bool(url), url or str(_data(workspace) / "jobs" / "jobs.db"), ask)
 
 
 def _disk(workspace: Workspace) -> Probe:

@@ -1,5 +1,6 @@
-"""The card of a run: on which data, with which model and threshold, how good, at what cost, and how to repeat it.
-Plain data.
+"""The card of a run as plain data.
+
+It says on which data, with which model and threshold, how good, at what cost, and how to repeat it.
 """
 
 import json
@@ -21,7 +22,7 @@ from core.runs.tracked_run import RECIPE
 from core.settings import settings
 from core.spec.command_line import command_line
 from core.spec.hyperparameters import get_params, hyperparameters, is_algorithm
-from core.spec.spec import ApplySpec, DataSpec, Spec, ThresholdSpec
+from core.spec.spec import ApplySpec, DatasetSpec, Spec, ThresholdSpec
 from core.spec.task import find_task
 from core.workspace import Workspace
 from mlflow_utils.run_record import Record
@@ -174,7 +175,7 @@ def _explain_no_command(record: Record) -> str:
 
 def _list_needs(record: Record, spec: Spec, described: CardData, data: Data) -> list[Text]:
     """Return what has to be there for the command to give the same."""
-    notes = [_locate_data(data)] if isinstance(spec, DataSpec) else []
+    notes = [_locate_data(data)] if isinstance(spec, DatasetSpec) else []
     if data.recipe is None and data.repairs:
         notes.append(
             Text(

@@ -12,6 +12,7 @@ from core.errors import NotFoundError, OptionError, ServiceUnavailableError
 from core.messages import N_
 from core.redaction import without_secrets
 from core.runs.result import RESULT_FILE, RESULT_FOLDER, Result
+from core.runs.tracked_run import JOB_TAG
 from core.settings import settings
 from core.spec.spec import Spec
 from core.spec.task import get_task, load_entry
@@ -63,6 +64,16 @@ def load_model_spec(run_id: str, workspace: Workspace) -> Spec:
         raise NotFoundError(N_("This run holds no result that could be shown.")) from error
 
 
+def find_run_of_job(job_id: str, workspace: Workspace) -> str:
+    """Return the id of the completed run that answers this job; "" where there is none, or nobody can tell."""
+    try:
+        record = runs.find_completed(workspace.tracking, JOB_TAG, job_id)
+    except Exception:
+        logger.warning("whether the job %s has a run already could not be found out", job_id, exc_info=True)
+        return ""
+    return "" if record is None else record.id
+
+
 @dataclass(frozen=True)
 class Cost:
     """What a run cost, and how its emissions were found."""
@@ -99,8 +110,9 @@ def _patience(uri: str) -> Patience:
 
 
 def mlflow_run_url(run_id: str, workspace: Workspace) -> str:
-    """The run's page in the MLflow UI; "" where there is no server, or it does not answer, or has not got the run
-    yet.
+    """Return the run's page in the MLflow UI.
+
+    It is "" where there is no server, or it does not answer, or has not got the run yet.
     """
     try:
         record = load_run(run_id, workspace).record

@@ -1,5 +1,6 @@
-"""One user action, one run, one event: `tracked_run` records a computation, `recorded` an action that computes no
-model.
+"""One user action, one run, one event.
+
+`tracked_run` records a computation, `recorded` an action that computes no model.
 """
 
 import errno
@@ -37,6 +38,7 @@ MAX_COLUMNS = 200  # named in an event
 Status = Literal["interrupted", "completed", "failed"]
 logger = logging.getLogger(__name__)
 
+JOB_TAG = "vigie.job"
 LOG_LEVEL: dict[Status, Literal["INFO", "WARNING", "ERROR"]] = {
     "completed": "INFO",
     "interrupted": "WARNING",
@@ -45,22 +47,23 @@ LOG_LEVEL: dict[Status, Literal["INFO", "WARNING", "ERROR"]] = {
 
 
 class TrackedData(Protocol):
-    """What a run can be about: a dataset, a list of files, a set of images.
-
-    digest   names the content
-    files    the names that a person knows it by
-    columns  what is measured; empty where that says nothing
-    recipe   the repairs that made it
-    """
+    """What a run can be about: a dataset, a list of files, a set of images."""
 
     @property
-    def digest(self) -> str: ...
+    def digest(self) -> str:
+        """What names the content."""
+
     @property
-    def files(self) -> tuple[str, ...]: ...
+    def files(self) -> tuple[str, ...]:
+        """The names that a person knows it by."""
+
     @property
-    def columns(self) -> Sequence[str]: ...
+    def columns(self) -> Sequence[str]:
+        """What is measured; empty where that says nothing."""
+
     @property
-    def recipe(self) -> tuple[Repair, ...]: ...
+    def recipe(self) -> tuple[Repair, ...]:
+        """The repairs that made it."""
 
 
 @dataclass
@@ -225,7 +228,8 @@ def _worst(anomalies: Mapping[str, int]) -> list[EntityCount] | None:
 
 
 def _tags(model: str, data: TrackedData, actor: Actor) -> dict[str, str]:
-    return {
+    job = {JOB_TAG: actor.job} if actor.job else {}  # a run that answers a job is recognised by whoever repeats it
+    return job | {
         "model_name": model,
         "dataset.digest": data.digest,
         "dataset.files": ", ".join(data.files),

@@ -47,15 +47,28 @@ class Spec:
 
 
 @dataclass(frozen=True, kw_only=True)
-class DataSpec(Spec):
+class DatasetSpec(Spec):
+    """What can be asked about a whole stored dataset, by its digest."""
+
+    dataset: str = hyperparameter("", help=N_("Digest of the dataset."), files="datasets")
+
+    def select(self, dataset: "Dataset") -> "Dataset":
+        """Return the part of `dataset` that is asked about: all of it."""
+        return dataset
+
+    def training_rows(self, dataset: "Dataset") -> "Dataset":
+        """Return the rows of `dataset` that a model is fitted on. Subclasses leave out what they hold out."""
+        return self.select(dataset)
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataSpec(DatasetSpec):
     """What can be asked about a part of a stored dataset.
 
-    dataset     its digest
     entities    all of them when empty
     start, end  first and last moment as text, both included; "" for no limit
     """
 
-    dataset: str = hyperparameter("", help=N_("Digest of the dataset."), files="datasets")
     entities: tuple[str, ...] = hyperparameter(
         (), help=N_("Only this entity; may be given several times."), label=N_("Entities"), flag="--entity"
     )
@@ -68,10 +81,6 @@ class DataSpec(Spec):
 
         start, end = (pd.Timestamp(text) if text else None for text in (self.start, self.end))
         return dataset.select(self.entities, start, end)
-
-    def training_rows(self, dataset: "Dataset") -> "Dataset":
-        """Return the rows of `dataset` that a model is fitted on. Subclasses leave out what they hold out."""
-        return self.select(dataset)
 
 
 @dataclass(frozen=True)
@@ -87,7 +96,8 @@ class ApplySpec(DataSpec):
     def params(self) -> dict[str, Any]:
         """Return the parameters, the model under the name that says that nothing was fitted."""
         params = super().params()
-        return {**params, "model_run": params.pop("model", "")}
+        params["model_run"] = params.pop("model", "")
+        return params
 
 
 @dataclass(frozen=True)

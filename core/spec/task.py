@@ -16,7 +16,7 @@ from core.errors import NotFoundError
 from core.messages import N_
 from core.spec.codec import KIND, decode
 from core.spec.metric import METRICS, STEP, Metric
-from core.spec.spec import DataSpec, Spec, ThresholdSpec
+from core.spec.spec import DatasetSpec, Spec, ThresholdSpec
 from mlflow_utils.registry import PromotionMetric
 
 if TYPE_CHECKING:
@@ -180,7 +180,7 @@ def run_task(
     mode = get_task(name).mode_of(spec)
     spec.check()
     run = load_entry(mode.run)
-    if isinstance(spec, DataSpec):
+    if isinstance(spec, DatasetSpec):
         data = dataset if dataset is not None else workspace.datasets.load(spec.dataset)
         answer: tuple[Any, Any] = run(spec, data, workspace=workspace, actor=actor, progress=progress)
     else:
@@ -188,7 +188,7 @@ def run_task(
     return answer
 
 
-def run_job(name: str, arguments: dict[str, Any], *, workspace: Any, actor: "Actor", progress: "Progress") -> str:
+def run_job(task: str, arguments: dict[str, Any], *, workspace: Any, actor: "Actor", progress: "Progress") -> str:
     """Answer the spec that `arguments` are the JSON of, and return the id of the run. Raises as `run_task`."""
-    spec = get_task(name).spec_from_json(arguments)
-    return str(run_task(name, spec, workspace=workspace, actor=actor, progress=progress)[1].id)
+    spec = get_task(task).spec_from_json(arguments)
+    return str(run_task(task, spec, workspace=workspace, actor=actor, progress=progress)[1].id)

@@ -40,6 +40,12 @@ def suggest(chosen: str) -> None:
         remember(chosen)
 
 
+def ask(dataset: Dataset) -> str:
+    """Ask for files of what is known in advance; return the digest they are stored under, "" without any."""
+    chosen = tables(dataset)
+    return cache.get_workspace().drivers.save(chosen) if chosen else ""
+
+
 def tables(dataset: Dataset) -> tuple[CovariateTable, ...]:
     """The files chosen for `dataset`, with what loads more of them and the report of how they were joined."""
     known = _stored()

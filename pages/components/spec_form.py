@@ -12,7 +12,7 @@ import streamlit as st
 
 from core.data.dataset import Dataset
 from core.spec.hyperparameters import hyperparameters, is_algorithm, kinds_of
-from core.spec.spec import ApplySpec, DataSpec, Spec
+from core.spec.spec import DatasetSpec, DataSpec, Spec
 from core.spec.task import Mode, Task
 from pages.components import forms, model_picker
 from pages.components.i18n import _, percent, shown
@@ -29,10 +29,10 @@ def ask_spec(
     """Show the form of `task` and return what it asks; None where a saved model is wanted and none is there."""
     mode = _ask_mode(task)
     spec = mode.spec(**_ask_selection(mode.spec, dataset, task.name))
-    if isinstance(spec, ApplySpec):
+    if spec.chosen_by == "model":
         model = model_picker.pick_model(task.name, describe_model)
-        spec = replace(spec, model=model)
-        return replace(spec, **_ask_fields(spec, dataset, task.name, widgets, leave_out=("model",))) if model else None
+        values = _ask_fields(spec, dataset, task.name, widgets, leave_out=("model",))
+        return replace(spec, model=model, **values) if model else None  # type: ignore[call-arg]
     return replace(spec, **_ask_fields(spec, dataset, task.name, widgets))
 
 
@@ -54,7 +54,8 @@ def _ask_mode(task: Task) -> Mode:
 
 def _ask_selection(cls: type[Spec], dataset: Dataset, key: str) -> dict[str, Any]:
     """Return dataset, entities and period; nothing for a spec that is not about a dataset."""
-    return {"dataset": dataset.digest, **select_part(dataset, key)} if issubclass(cls, DataSpec) else {}
+    part = select_part(dataset, key) if issubclass(cls, DataSpec) else {}
+    return {"dataset": dataset.digest, **part} if issubclass(cls, DatasetSpec) else {}
 
 
 def _ask_fields(
@@ -62,10 +63,12 @@ def _ask_fields(
 ) -> dict[str, Any]:
     """Return name → value of every field but the selection: those with captions first, the others in columns."""
     kinds = typing.get_type_hints(type(spec))
-    fields = {name: field for name, field in hyperparameters(spec).items() if name not in (*SELECTION, *leave_out)}
+    asked = {name: field for name, field in hyperparameters(spec).items() if name not in (*SELECTION, *leave_out)}
+    files = [name for name, field in asked.items() if field.metadata["files"]]
+    fields = {name: field for name, field in asked.items() if name not in files}
     wide = [name for name, field in fields.items() if field.metadata["captions"] and name not in widgets]
     narrow = [name for name in fields if name not in wide]
-    values = {}
+    values: dict[str, Any] = {name: widgets[name](dataset) for name in files if name in widgets}
     for names in (wide, narrow):
         columns = st.columns(min(len(names), COLUMNS) or 1)
         for number, name in enumerate(names):

@@ -30,7 +30,7 @@ def main() -> None:
         )
     )
     told = _delivered() if _buttons() else ""
-    services = looked_at(cache.get_workspace(), jobs.workers)
+    services = looked_at(cache.get_workspace(), jobs.list_workers)
     _summary(services, told)
     for service in services:
         _card(service)

@@ -54,7 +54,7 @@ def apply_model(
     Raises as `load_model` for a run without a model, DataError where the dataset is not one the model knows.
     """
     spec = replace(spec, dataset=dataset.digest, model=resolve_run(spec.model, workspace))
-    earlier, model = load_detection(spec.model, workspace), load_model(spec.model, RowModel, workspace)
+    model, earlier = load_model(spec.model, RowModel, workspace), load_detection(spec.model, workspace)
     return _score_rows(spec, earlier, model, dataset, workspace, actor)
 
 

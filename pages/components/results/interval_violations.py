@@ -26,7 +26,7 @@ def show(found: Forecast, run: str) -> None:
         ).format(
             count=shown(len(rows)),
             all=shown(int((found.checked["step"] == step).sum())),
-            share=percent(round(1 - found.question.quantiles[-1] + found.question.quantiles[0], 4)),
+            share=percent(round(1 - found.model_spec.quantiles[-1] + found.model_spec.quantiles[0], 4)),
         )
     )
     visible = rows.head(SHOWN_ROWS)
@@ -52,7 +52,9 @@ def misses(found: Forecast) -> tuple[pd.DataFrame, int]:
     """
     step = int(found.checked["step"].min())
     rows = found.checked[found.checked["step"] == step]
-    low, high = (rows[quantile_name(level)] for level in (found.question.quantiles[0], found.question.quantiles[-1]))
+    low, high = (
+        rows[quantile_name(level)] for level in (found.model_spec.quantiles[0], found.model_spec.quantiles[-1])
+    )
     beyond = (rows["actual"] - high).clip(lower=0) + (low - rows["actual"]).clip(lower=0)
     table = pd.DataFrame(
         {
@@ -76,8 +78,8 @@ def _digits(rows: pd.DataFrame) -> dict[str, int]:
 
 def _columns(found: Forecast) -> dict[str, ColumnConfig]:
     number, text = st.column_config.NumberColumn, st.column_config.TextColumn
-    hours = "" if len(found.question.slots) == 1 else " HH:mm"
-    unit = f" ({found.question.unit})" if found.question.unit else ""
+    hours = "" if len(found.slots) == 1 else " HH:mm"
+    unit = f" ({found.data.unit})" if found.data.unit else ""
     return {
         "verdict": feedback_form.column_config(),
         "entity": text(_("Entity")),

@@ -26,7 +26,7 @@ STRIKES = {"given": None, "yes": True, "no": False}
 def show(found: Forecast, run: str) -> None:
     """The form and, where something is changed, what it changes."""
     dataset = cache.load_dataset()
-    if dataset is None or found.question.dataset != dataset.digest:
+    if dataset is None or found.spec.dataset != dataset.digest:
         st.info(_("The data of this result are not loaded; without them nothing can be forecast again."))
         return
     try:
@@ -56,7 +56,7 @@ def _form(found: Forecast) -> "Scenario | None":
         key="if-entities",
         persist_state="page",
     )
-    days = sorted(found.rows["time"].dt.normalize().unique())[: found.question.horizon]
+    days = sorted(found.rows["time"].dt.normalize().unique())[: found.model_spec.horizon]
     chosen = right.multiselect(
         _("Days"),
         [str(day)[:10] for day in days],
@@ -73,7 +73,7 @@ def _form(found: Forecast) -> "Scenario | None":
 
 
 def _shift(found: Forecast) -> float:
-    learnt = "temperature" in found.question.drivers
+    learnt = "temperature" in found.covariates
     return st.slider(
         _("Warmer (+) or colder (−), °C"),
         -WARMEST,
@@ -90,7 +90,7 @@ def _shift(found: Forecast) -> float:
 
 def _strike(found: Forecast) -> str:
     words = {"given": _("as given"), "yes": _("yes"), "no": _("no")}
-    learnt = "strike" in found.question.drivers
+    learnt = "strike" in found.covariates
     return (
         st.segmented_control(
             _("Strike"),
@@ -115,9 +115,7 @@ def _weather(found: Forecast) -> dict[str, float]:
     for place, (name, (label, unit, low, high, usual)) in enumerate(WEATHER_FIELDS.items()):
         if place % 3 == 0:
             columns = st.columns(3)
-        learnt = name in found.question.drivers or (
-            name.startswith("temperature") and "temperature" in found.question.drivers
-        )
+        learnt = name in found.covariates or (name.startswith("temperature") and "temperature" in found.covariates)
         value = columns[place % 3].number_input(
             f"{_(label)} ({unit})",
             low,
@@ -190,7 +188,7 @@ def _result(table: pd.DataFrame, found: Forecast) -> None:
     else:
         rows = table[table["entity"] == entity]
     _differences(rows, found)
-    chart(figures.changed(rows, found.question, _), "changed", _("The forecast as given and as changed"))
+    chart(figures.changed(rows, found, _), "changed", _("The forecast as given and as changed"))
     if entity == TOGETHER:
         st.caption(_("Intervals are shown for one entity at a time: those of a sum are not the sum of theirs."))
     _table(rows, found)
@@ -203,10 +201,10 @@ def _touched(table: pd.DataFrame) -> bool:
 def _differences(rows: pd.DataFrame, found: Forecast) -> None:
     given, other = rows["forecast"].sum(), rows["changed"].sum()
     with st.container(horizontal=True, key="if-figures"):
-        st.metric(_("As given, all days"), f"{_rounded(given)} {found.question.unit}", border=True)
+        st.metric(_("As given, all days"), f"{_rounded(given)} {found.data.unit}", border=True)
         st.metric(
             _("As changed"),
-            f"{_rounded(other)} {found.question.unit}",
+            f"{_rounded(other)} {found.data.unit}",
             border=True,
             delta_color="off",
             delta=f"{_rounded(other - given)} ({percent(round(other / given - 1, 4)) if given else '–'})",
@@ -218,7 +216,7 @@ def _rounded(amount: float) -> str:
 
 
 def _table(rows: pd.DataFrame, found: Forecast) -> None:
-    unit = f" ({found.question.unit})" if found.question.unit else ""
+    unit = f" ({found.data.unit})" if found.data.unit else ""
     names: Sequence[str] = [
         each for each in ("forecast", "low", "high", "changed", "changed_low", "changed_high") if each in rows
     ]
@@ -235,7 +233,7 @@ def _table(rows: pd.DataFrame, found: Forecast) -> None:
         "difference": _("Difference") + unit,
         "share": _("Difference, %"),
     }
-    hours = len(found.question.slots) > 1
+    hours = len(found.slots) > 1
     st.dataframe(
         table,
         hide_index=True,
