@@ -1,5 +1,6 @@
-"""Ten analysts at once on one server, beside one alone: each opens a dataset of their own, asks, and gets their own
-answer.
+"""Ten analysts at once on one server, compared with one alone.
+
+Each opens a dataset of their own, asks, and gets their own answer.
 """
 
 import json

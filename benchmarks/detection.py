@@ -1,5 +1,6 @@
-"""Detecting, recorded on SQLite with its result and model kept, beside bare scikit-learn; MLflow and CodeCarbon
-warmed up.
+"""Detecting, recorded on SQLite with its result and model kept, compared with bare scikit-learn.
+
+MLflow and CodeCarbon are warmed up.
 """
 
 import time
@@ -51,8 +52,9 @@ def main() -> list[Line]:
 
 
 def _lines_through(name: str, sizes: list[int], found: list[Sides]) -> list[Line]:
-    """The fixed start of ours, and how much faster its time grows with the rows, from straight lines by least
-    squares.
+    """Return the fixed start of ours, and how much faster its time grows with the rows.
+
+    Both come from straight lines by least squares.
     """
     ours, bare = (_straight(sizes, [median(sides[each]) for sides in found]) for each in (name, "bare"))
     each = [

@@ -1,5 +1,6 @@
-"""Many NetMob tiles from a folder, with SGmVRNN streaming: series per second and core, memory, and what scale adds to
-the bare loop.
+"""Many NetMob tiles from a folder, with SGmVRNN streaming.
+
+It measures series per second and core, memory, and what scale adds to the bare loop.
 """
 
 import json
@@ -51,8 +52,9 @@ def main() -> list[Line]:
 
 
 def _overhead(place: Path) -> list[Line]:
-    """The command's work beside a loop that reads and scores the same batches and keeps nothing; the sides take
-    turns.
+    """Compare the command's work with a loop that reads and scores the same batches and keeps nothing.
+
+    The sides take turns.
     """
     link_tiles(place / "tiles", place / "beside", 2_600)
     found = [
@@ -149,8 +151,9 @@ def _train(place: Path) -> None:
 
 
 def measure(side: str, place: Path, folder: Path) -> dict[str, float]:
-    """Seconds of the processor and of the clock (imports not counted, reading the model counted) and the peak of this
-    process in MB.
+    """Return seconds of the processor and of the clock, and the peak of this process in MB.
+
+    Imports are not counted, reading the model is.
     """
     import torch  # noqa: F401
 

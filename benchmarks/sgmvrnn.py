@@ -1,5 +1,6 @@
-"""SGmVRNN beside a plain step-by-step torch implementation of the same function: windows and rows a second, memory;
-one thread.
+"""SGmVRNN compared with a plain step-by-step torch implementation of the same function.
+
+It measures windows and rows a second, and memory, on one thread.
 """
 
 import math

@@ -1,5 +1,6 @@
-"""SGmVRNN on real servers with labels, three seeds, beside the simple lines; and what each departure from the
-original brings.
+"""SGmVRNN on real servers with labels, three seeds, compared with the simple detectors.
+
+It also measures what each departure from the original brings.
 """
 
 import sys

@@ -129,7 +129,8 @@ class Learning:
         """The best weights, or the last ones where the recipe has no patience.
 
         Goes on from the checkpoint in `progress.folder`, where there is one; `terms` says what it has to agree with.
-        Raises
+
+        Raises:
         DataError for one that does not, and for a loss that is no number; Cancelled.
         """
         _keep_freed_memory()

@@ -1,5 +1,6 @@
-"""The card of a run: on which data, with which model and threshold, how good, at what cost, and how to repeat it.
-Plain data.
+"""The card of a run as plain data.
+
+It says on which data, with which model and threshold, how good, at what cost, and how to repeat it.
 """
 
 import json

@@ -42,9 +42,8 @@ def save_model(folder: Path, model: Any, example: pd.DataFrame, *, libraries: tu
 def load_model(run_id: str, kind: type[T], workspace: Workspace) -> T:
     """The model of the class `kind` that a run kept; nothing in its file is executed.
 
-    Raises NotFoundError where there is none, UnreadableFileError for a pickle, a damaged file, another class
-    than `kind`, or a
-    file with a class that is not ours.
+    Raises NotFoundError where there is none, UnreadableFileError for a pickle, a damaged file, another class than
+    `kind`, or a file with a class that is not ours.
     """
     folder = load_run(run_id, workspace).files / "model"
     if not folder.is_dir():

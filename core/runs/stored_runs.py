@@ -110,8 +110,9 @@ def _patience(uri: str) -> Patience:
 
 
 def mlflow_run_url(run_id: str, workspace: Workspace) -> str:
-    """The run's page in the MLflow UI; "" where there is no server, or it does not answer, or has not got the run
-    yet.
+    """Return the run's page in the MLflow UI.
+
+    It is "" where there is no server, or it does not answer, or has not got the run yet.
     """
     try:
         record = load_run(run_id, workspace).record

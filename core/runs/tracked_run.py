@@ -1,5 +1,6 @@
-"""One user action, one run, one event: `tracked_run` records a computation, `recorded` an action that computes no
-model.
+"""One user action, one run, one event.
+
+`tracked_run` records a computation, `recorded` an action that computes no model.
 """
 
 import errno
@@ -47,22 +48,23 @@ LOG_LEVEL: dict[Status, Literal["INFO", "WARNING", "ERROR"]] = {
 
 
 class TrackedData(Protocol):
-    """What a run can be about: a dataset, a list of files, a set of images.
-
-    digest   names the content
-    files    the names that a person knows it by
-    columns  what is measured; empty where that says nothing
-    recipe   the repairs that made it
-    """
+    """What a run can be about: a dataset, a list of files, a set of images."""
 
     @property
-    def digest(self) -> str: ...
+    def digest(self) -> str:
+        """What names the content."""
+
     @property
-    def files(self) -> tuple[str, ...]: ...
+    def files(self) -> tuple[str, ...]:
+        """The names that a person knows it by."""
+
     @property
-    def columns(self) -> Sequence[str]: ...
+    def columns(self) -> Sequence[str]:
+        """What is measured; empty where that says nothing."""
+
     @property
-    def recipe(self) -> tuple[Repair, ...]: ...
+    def recipe(self) -> tuple[Repair, ...]:
+        """The repairs that made it."""
 
 
 @dataclass

@@ -39,6 +39,7 @@ class Invitation:
                 )
 
     def used(self) -> None:
+        """Make the token useless."""
         self.token = ""
 
 

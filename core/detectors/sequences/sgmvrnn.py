@@ -188,7 +188,7 @@ def unpacked(vector: "Tensor", sizes: Sizes) -> dict[str, "Tensor"]:
 
 
 def dense(weights: Weights, layer: str, x: "Tensor") -> "Tensor":
-    """x W + b over the last dimension."""
+    """X W + b over the last dimension."""
     return torch.addmm(weights[f"{layer}.bias"], x.flatten(0, -2), weights[layer]).view(*x.shape[:-1], -1)
 
 
@@ -348,7 +348,7 @@ def _steps() -> Any:
         def forward(
             ctx: Any, rows: "Tensor", gumbel: "Tensor", noise: "Tensor", tau: float, original: bool, *by: "Tensor"
         ) -> Any:
-            """rows (T, B, ·), noises (T, B, K) and (T, B, Z) → logits, c, mean and log-variance, z, the states before
+            """Rows (T, B, ·), noises (T, B, K) and (T, B, Z) → logits, c, mean and log-variance, z, the states before
             each step.
             """
             with_names = Recurrence(rows.new_empty(0), rows.new_empty(0), *by)
