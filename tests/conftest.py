@@ -13,7 +13,6 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
-from core.spec.task import run_job
 from hypothesis import settings
 from streamlit.testing.v1 import AppTest
 
@@ -21,6 +20,7 @@ from core.data.dataset import Dataset
 from core.data.ingest.loading import load
 from core.data.samples import load_sample
 from core.jobs.worker import JobHandler, Worker
+from core.spec.task import run_job
 from core.workspace import Workspace
 from mlflow_utils import emissions
 from mlflow_utils.tracking import Tracking
