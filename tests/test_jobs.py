@@ -479,7 +479,7 @@ def test_only_known_tasks_are_done(place: Workspace, task: str) -> None:
     with working(place):
         failed = wait_until_finished(job, place)
     assert failed.status == "failed"
-    with pytest.raises(JobFailedError):
+    with pytest.raises(NotFoundError, match="There is no task"):
         jobs.raise_error(failed)
 
 
