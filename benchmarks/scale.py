@@ -141,7 +141,7 @@ def _train(place: Path) -> None:
     from core.data.ingest.loading import load
     from core.detectors.scaling import Scaling
     from core.detectors.sequence_model import SequenceModel
-    from core.detectors.sequences.sgmvrnn import SGmVRNN
+    from core.detectors.sequences.sgmvrnn_detector import SGmVRNN
 
     dataset = load(sorted((place / "tiles").iterdir())[:20])
     model = SequenceModel(SGmVRNN(steps=50, scoring="streaming"), Scaling(counts=True)).fit(dataset)

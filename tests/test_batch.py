@@ -34,7 +34,7 @@ from core.data.ingest.loading import load
 from core.data.series import series_of
 from core.detectors.sequence_model import SequenceModel
 from core.detectors.sequences.pca_residual import PcaResidual
-from core.detectors.sequences.sgmvrnn import SGmVRNN
+from core.detectors.sequences.sgmvrnn_detector import SGmVRNN
 from core.errors import DataError, InputError, OptionError, UnreadableFileError, VigieError
 from core.progress import Cancelled, Progress
 from core.runs.card import run_card
