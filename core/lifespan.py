@@ -12,7 +12,7 @@ from core.errors import ServiceUnavailableError
 from core.jobs.job import Living
 from core.jobs.supervisor import Child
 from core.jobs.worker import warm as warm_libraries
-from core.outbox import keep_delivering
+from core.outbox import start_delivery_threads
 from core.workspace import get_workspace
 
 DELIVER_EVERY = 5.0
@@ -24,7 +24,7 @@ _ending = threading.Event()
 async def lifespan(app: object) -> AsyncIterator[None]:
     """From the start of the server to its end."""
     _ending.clear()
-    keep_delivering(get_workspace(), DELIVER_EVERY, _ending)
+    start_delivery_threads(get_workspace(), DELIVER_EVERY, _ending)
     keeper = threading.Thread(target=_keep_worker, daemon=True, name="worker")
     keeper.start()
     try:

@@ -20,9 +20,8 @@ from core.exports import as_csv
 from core.messages import Text
 from core.runs import comparison
 from core.runs.card_model import Picture
-from core.runs.comparison import Wanted, compared, cost_of_accuracy, direction, look_up, search, table
+from core.runs.comparison import RunFilter, compared, cost_of_accuracy, direction, look_up, search, table
 from core.runs.figures import accuracy_and_cost, common_ends, shares, small
-from core.runs.stored_runs import _patience
 from core.runs.tracked_run import tracked_run
 from core.workspace import Workspace
 from mlflow_utils import search as searching
@@ -61,7 +60,7 @@ def made(at: Workspace, number: int, task: str = "anomalies", **tags: str) -> st
     return str(run.info.run_id)
 
 
-def ids(found: searching.Found) -> list[str]:
+def ids(found: searching.RunPage) -> list[str]:
     return [each.record.id for each in found.runs]
 
 
@@ -101,23 +100,23 @@ def test_runs_that_began_together_are_each_listed_once(place: Workspace) -> None
 @pytest.mark.parametrize(
     ("wanted", "numbers"),
     [
-        (Wanted(task="forecast"), [2]),
-        (Wanted(task="nothing"), []),
-        (Wanted(model="rIDge"), [2]),
-        (Wanted(user="BOB"), [1]),
-        (Wanted(data="É"), [3]),
-        (Wanted(data="LEC_b"), [3]),
-        (Wanted(data=DIGEST[:8]), [4, 2, 1, 0]),
-        (Wanted(data=DIGEST), [4, 2, 1, 0]),
-        (Wanted(status="failed"), [4]),
-        (Wanted(status="running"), []),
-        (Wanted(since_ms=1_700_000_003_000), [4, 3]),
-        (Wanted(since_ms=1_700_000_001_000, until_ms=1_700_000_003_000), [2, 1]),
-        (Wanted(text="no rows"), [4]),
-        (Wanted(user="alice", model="forest", data="gas"), [4, 0]),
+        (RunFilter(task="forecast"), [2]),
+        (RunFilter(task="nothing"), []),
+        (RunFilter(model="rIDge"), [2]),
+        (RunFilter(user="BOB"), [1]),
+        (RunFilter(data="É"), [3]),
+        (RunFilter(data="LEC_b"), [3]),
+        (RunFilter(data=DIGEST[:8]), [4, 2, 1, 0]),
+        (RunFilter(data=DIGEST), [4, 2, 1, 0]),
+        (RunFilter(status="failed"), [4]),
+        (RunFilter(status="running"), []),
+        (RunFilter(since_ms=1_700_000_003_000), [4, 3]),
+        (RunFilter(since_ms=1_700_000_001_000, until_ms=1_700_000_003_000), [2, 1]),
+        (RunFilter(text="no rows"), [4]),
+        (RunFilter(user="alice", model="forest", data="gas"), [4, 0]),
     ],
 )
-def test_filters(place: Workspace, wanted: Wanted, numbers: list[int]) -> None:
+def test_filters(place: Workspace, wanted: RunFilter, numbers: list[int]) -> None:
     every = [
         made(place, 0),
         made(place, 1, user="bob"),
@@ -169,7 +168,7 @@ def test_what_a_person_types_neither_breaks_nor_widens_a_filter(stored: Workspac
     every, _ = search(stored, limit=100)
     assert len(every.runs) == len(NAMES)
     for name, tag in (("model", "model_name"), ("user", "user"), ("data", "dataset.files")):
-        found, silent = search(stored, Wanted(**{name: typed}), limit=100)
+        found, silent = search(stored, RunFilter(**{name: typed}), limit=100)
         assert not silent
         if searching.DIGEST.fullmatch(typed) and name == "data":
             continue
@@ -180,7 +179,7 @@ def test_what_a_person_types_neither_breaks_nor_widens_a_filter(stored: Workspac
 
 @pytest.mark.parametrize("name", NAMES)
 def test_every_name_is_found_by_itself(stored: Workspace, name: str) -> None:
-    found, _ = search(stored, Wanted(model=name, user=name, data=name))
+    found, _ = search(stored, RunFilter(model=name, user=name, data=name))
     assert [each.record.tags["model_name"] for each in found.runs] == [name]
 
 
@@ -194,12 +193,12 @@ def test_a_token_that_is_none_begins_anew_or_ends(stored: Workspace, token: str)
 def test_a_search_that_finds_little_stops_after_a_second_and_goes_on(
     stored: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(searching, "SEARCHING", 0.0)
-    monkeypatch.setattr(searching, "SCANNED", 4)
-    found, seen, pages = search(stored, Wanted(text="été"))[0], [], 1
+    monkeypatch.setattr(searching, "SEARCH_BUDGET_S", 0.0)
+    monkeypatch.setattr(searching, "BATCH_SIZE", 4)
+    found, seen, pages = search(stored, RunFilter(text="été"))[0], [], 1
     while found.token:
         seen += ids(found)
-        found, pages = search(stored, Wanted(text="été"), token=found.token)[0], pages + 1
+        found, pages = search(stored, RunFilter(text="été"), token=found.token)[0], pages + 1
     seen += ids(found)
     assert len(seen) == 1
     assert pages > 3
@@ -220,7 +219,7 @@ def test_waiting_runs_are_merged_once(place: Workspace, sample: Dataset) -> None
     assert {each.record.key for each in found.runs} == {half.key, waiting.key, look_up([delivered], place)[0].key}
     assert len(found.runs) == 3
     assert {each.record.key: each.waits for each in found.runs}[waiting.key]
-    assert ids(search(place, Wanted(user="bob"))[0]) == [waiting.key]
+    assert ids(search(place, RunFilter(user="bob"))[0]) == [waiting.key]
     lines = table(found.runs)
     assert lines["waits"].sum() == 2
     assert lines.loc[~lines["waits"], "value"].tolist() == [3]
@@ -230,7 +229,7 @@ def test_a_run_that_goes_on_is_running(place: Workspace) -> None:
     place.tracking.start(Record("anomalies", "going on"))
     [listed] = search(place)[0].runs
     assert (listed.status, listed.waits) == ("running", False)
-    assert len(search(place, Wanted(status="running"))[0].runs) == 1
+    assert len(search(place, RunFilter(status="running"))[0].runs) == 1
 
 
 def test_without_mlflow_this_machine_remembers(tmp_path: Path, empty_store: Path, sample: Dataset) -> None:
@@ -258,11 +257,13 @@ def test_a_server_that_answers_dies_and_hangs(
     server = start()
     at = workplace_in(tmp_path / "client", empty_store, uri)
     run = recorded(sample, at, number=1)
-    elsewhere = Workspace.below(tmp_path / "other", Tracking(uri, None, tmp_path / "other" / "runs"))
+    elsewhere = Workspace.in_folder(tmp_path / "other", Tracking(uri, None, tmp_path / "other" / "runs"))
     found, silent = search(elsewhere)
     assert (ids(found), silent) == ([run], "")
     assert compared([run], elsewhere).metrics.loc["anomalies", run] == 3
-    assert not elsewhere.tracking.spool.files(found.runs[0].record.key).exists(), "files were fetched for a table"
+    assert not elsewhere.tracking.spool.artifact_dir(found.runs[0].record.key).exists(), (
+        "files were fetched for a table"
+    )
     assert comparison.mlflow_page(found.runs[0].record, elsewhere).endswith(f"/runs/{run}")
     assert comparison.mlflow_front("anomalies", elsewhere).startswith(f"{uri}/#/experiments/")
     assert comparison.mlflow_front("", elsewhere) == f"{uri}/#/experiments"
@@ -280,8 +281,7 @@ def test_a_server_that_answers_dies_and_hangs(
 
 def assert_silent(at: Workspace, run: str) -> None:
     """What began here is listed, in less than two seconds."""
-    at.tracking._down_until = 0.0
-    _patience(at.tracking.uri).try_again()
+    at.tracking.reset()
     began = time.perf_counter()
     found, silent = search(at)
     assert time.perf_counter() - began < 2.0
@@ -348,12 +348,12 @@ def test_which_way_is_better(metric: str, way: int) -> None:
     assert direction(metric) == way
 
 
-def listed(accuracy: float, kg: float, digest: str = "a", **params: object) -> searching.Listed:
+def listed(accuracy: float, kg: float, digest: str = "a", **params: object) -> searching.RunListItem:
     tags = {"dataset.digest": digest, "dataset.files": f"{digest}<b>.csv", "model_name": "Ridge"}
     record = Record(
         "forecast", "x", params=params, metrics={"wape": accuracy, "emissions_kg": kg}, tags=tags, status="completed"
     )
-    return searching.Listed(record, "completed")
+    return searching.RunListItem(record, "completed")
 
 
 def test_the_front_is_what_no_run_on_the_same_data_beats() -> None:

@@ -37,6 +37,9 @@ FLOOR = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}
 
 LONGEST = {"core.detectors.sequences.sgmvrnn": 960}  # a deep model is one file, read from top to bottom
 
+# `serve` starts the processes that build a workspace; the queue of jobs is not a workspace's own yet
+ENTRANCES = {"core.workspace", "core.cli.serve", "core.jobs"}
+
 EXPERIMENTS = {"mlflow", "codecarbon"}
 SERVICES = {"boto3", "botocore", "elasticsearch", "sqlalchemy", "alembic", "google", "redis"}
 ALGORITHMS = {"sklearn", "torch", "gluonts", "scipy", "lightning"}
@@ -152,6 +155,16 @@ def test_mlflow_utils_knows_neither_core_nor_pages() -> None:
 def test_services_are_called_from_the_stores_alone() -> None:
     outside = (module for module in modules().values() if not module.name.startswith(("core.storage", "core.accounts")))
     assert not [module.where(found) for module in outside for found in module.imports() if found.package in SERVICES]
+
+
+def test_settings_are_read_where_the_workspace_is_built_alone() -> None:
+    """Whoever works behind it has `workspace.settings`: two workspaces of one process may differ."""
+    readers = {
+        name
+        for name, module in modules().items()
+        if name != "core.settings" and any(found.module == "core.settings.settings" for found in module.imports())
+    }
+    assert readers <= ENTRANCES
 
 
 def test_pages_know_no_algorithm_library() -> None:

@@ -1,5 +1,5 @@
-"""The way to the tables: SQLite or PostgreSQL, migrated when first asked, never waited for longer than patience
-allows.
+"""The way to the tables: SQLite or PostgreSQL, migrated when first asked, with a timeout for
+every call.
 """
 
 import logging
@@ -16,7 +16,7 @@ from sqlalchemy.exc import ArgumentError, IntegrityError, SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from core.accounts.orm import HEAD
-from core.circuit_breaker import Patience
+from core.circuit_breaker import ServiceBreaker
 from core.errors import OptionError
 from core.messages import N_
 
@@ -57,7 +57,7 @@ class Database:
 
     def __init__(self, url: str, folder: Path) -> None:
         self.url = _address(url, folder)
-        self.patience = Patience("SQLite", LOCAL) if self._local else Patience("PostgreSQL")
+        self.breaker = ServiceBreaker("SQLite", LOCAL) if self._local else ServiceBreaker("PostgreSQL")
         self._engine: Engine | None = None
         self._ready = False  # every table was made
         self._opening = threading.Lock()
@@ -73,7 +73,7 @@ class Database:
     def version(self) -> str:
         """As in "PostgreSQL 15.14"."""
         query = "SELECT sqlite_version()" if self._local else "SHOW server_version"
-        return f"{self.patience.service} {self.read(lambda rows: str(rows.scalar(text(query))).split()[0])}"
+        return f"{self.breaker.service} {self.read(lambda rows: str(rows.scalar(text(query))).split()[0])}"
 
     def close(self) -> None:
         """Let go of every connection; the next call opens them again."""
@@ -92,7 +92,7 @@ class Database:
                 rows.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": LOCK})
             return work(rows)
 
-    def _patiently(self, work: Callable[[], T], patience: Patience | None = None) -> T:
+    def _patiently(self, work: Callable[[], T], breaker: ServiceBreaker | None = None) -> T:
         def run() -> T:
             try:
                 return work()
@@ -101,7 +101,7 @@ class Database:
             except (SQLAlchemyError, OSError, Timeout) as error:
                 raise Failed(_said(error)) from error
 
-        return (patience or self.patience).ask(run, (Failed,))
+        return (breaker or self.breaker).call(run, (Failed,))
 
     # ---- opening ------------------------------------------------------------------------------------------------
 
@@ -112,11 +112,11 @@ class Database:
     def _opened(self) -> Engine:
         """The engine; where it is asked for the first time, every table is made."""
         with self._opening:
-            patience = Patience(self.patience.service, OPENING)
-            engine = self._engine = self._engine or self._patiently(self._made, patience)
+            breaker = ServiceBreaker(self.breaker.service, OPENING)
+            engine = self._engine = self._engine or self._patiently(self._made, breaker)
             if not self._ready:
                 if self._patiently(lambda: _revision(engine)) != HEAD:
-                    self._patiently(lambda: self._migrated(engine), patience)
+                    self._patiently(lambda: self._migrated(engine), breaker)
                 self._ready = True
             return engine
 

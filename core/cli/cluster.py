@@ -80,7 +80,7 @@ def cluster(
             )
         table = found.to_frame()
         write_out(table.assign(entity=table["entity"].astype(str)), out)
-    workspace.tracking.settle(30)
+    workspace.tracking.wait_for_delivery(30)
     print_json(_answer(found, run)) if as_json else _print(found, run)
 
 

@@ -79,7 +79,7 @@ def detect(
             )
         table = detection.to_frame()
         write_out(table.assign(entity=table["entity"].astype(str)), out)
-    workspace.tracking.settle(30)
+    workspace.tracking.wait_for_delivery(30)
     print_json(_answer(detection, run)) if as_json else _print(detection, run)
 
 

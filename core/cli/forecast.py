@@ -107,7 +107,7 @@ def forecast(
                 dataset, chosen, plan, tables=tables, selection=part, workspace=workspace, actor=actor
             )
         write_out(found.to_frame(), out)
-    workspace.tracking.settle(30)
+    workspace.tracking.wait_for_delivery(30)
     print_json(_answer(found, run)) if as_json else _print(found, run)
 
 

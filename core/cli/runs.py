@@ -10,7 +10,7 @@ from core.cli.options import one_line_errors, print_json
 from core.errors import OptionError, UnreadableFileError
 from core.messages import N_
 from core.workspace import get_workspace
-from mlflow_utils.search import Wanted
+from mlflow_utils.search import RunFilter
 
 if TYPE_CHECKING:
     from core.runs.card_model import Card
@@ -37,7 +37,7 @@ def list_runs(
     from core.runs.comparison import search, table
 
     with one_line_errors():
-        wanted = Wanted(task, model, user, data, status, since_ms=_milliseconds(since), text=text)
+        wanted = RunFilter(task, model, user, data, status, since_ms=_milliseconds(since), text=text)
         found, silent = search(get_workspace(), wanted, limit, token)
     lines = table(found.runs)
     if as_json:

@@ -74,7 +74,7 @@ def scale(
             workers,
         )
         found, run = analysis.score(question, workspace=workspace, actor=actor, progress=Telling())
-    workspace.tracking.settle(30)
+    workspace.tracking.wait_for_delivery(30)
     print_json(_answer(found, run)) if as_json else _print(found, run)
 
 

@@ -135,7 +135,7 @@ def train(
         if log_path is not None:
             log_path.mkdir(parents=True, exist_ok=True)
             write_out(found.curves, log_path / "training.csv")
-    workspace.tracking.settle(30)
+    workspace.tracking.wait_for_delivery(30)
     print_json(_answer(found, run)) if as_json else _print(found, run)
 
 
@@ -168,7 +168,7 @@ def score(
         write_out(found.to_frame(), out)
         if scores_file is not None:
             found.write_likelihoods(scores_file)
-    workspace.tracking.settle(30)
+    workspace.tracking.wait_for_delivery(30)
     print_json(_answer(found, run)) if as_json else _print(found, run)
 
 

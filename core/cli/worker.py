@@ -9,7 +9,7 @@ import typer
 
 from core.jobs.supervisor import Child
 from core.jobs.worker import Worker, warm
-from core.outbox import deliver, keep_delivering
+from core.outbox import deliver, start_delivery_threads
 from core.workspace import Workspace, get_workspace
 
 NICE = 5
@@ -53,7 +53,7 @@ def _alone(workspace: Workspace, ending: threading.Event, every: float, beside: 
     warming = threading.Timer(WARM_AFTER, warm, (workspace,))
     warming.daemon = True
     warming.start()
-    keep_delivering(workspace, every, ending, _told)
+    start_delivery_threads(workspace, every, ending, _told)
     if beside:
         threading.Thread(target=_end_with_parent, args=(os.getppid(), ending), daemon=True, name="parent").start()
     Worker(workspace, ending, beside=beside, give_up=lambda: os._exit(1)).run()

@@ -55,8 +55,8 @@ def warm(workspace: Workspace) -> None:
         from mlflow_utils import emissions
 
         detectors()
-        emissions.warm(workspace.country)
-        workspace.tracking.warm()
+        emissions.preload(workspace.settings.country_iso_code)
+        workspace.tracking.preload()
     except Exception:  # a process without warm libraries is slow once, not broken
         logger.warning("warming failed", exc_info=True)
 

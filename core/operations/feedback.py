@@ -13,7 +13,7 @@ from core.evaluation.verdicts import FALSE, TRUE, UNSURE, Precision, majority
 from core.messages import N_
 from core.runs.stored_runs import load_run
 from core.runs.tracked_run import recorded
-from core.storage.feedback import LONGEST_COMMENT, Feedback, Receipt, Verdict
+from core.storage.feedback import LONGEST_COMMENT, Feedback, FeedbackStatus, Verdict
 from core.workspace import Workspace
 from mlflow_utils.run_record import Record
 
@@ -52,7 +52,7 @@ class Said:
             )
 
 
-def give(said: Said, *, workspace: Workspace, actor: Actor) -> Receipt:
+def give(said: Said, *, workspace: Workspace, actor: Actor) -> FeedbackStatus:
     """Keep what was said, with the model and the data of the run it is about; the event of it holds no comment.
 
     Raises InputError for what cannot be accepted, OSError where the disk cannot take it.
@@ -64,7 +64,7 @@ def give(said: Said, *, workspace: Workspace, actor: Actor) -> Receipt:
         run = _record(said.run_id, workspace)
         tags = run.tags if run else {}
         record = Feedback(
-            user=workspace.known_as(actor.user)[:LONGEST_NAME],
+            user=workspace.pseudonymise(actor.user)[:LONGEST_NAME],
             page=said.page,
             run_id=said.run_id or None,
             row=said.row,

@@ -12,13 +12,11 @@ from typing import Any
 from core.data.dataset import Dataset
 from core.errors import NotFoundError
 from core.messages import N_, Text
-from core.redaction import without_secrets
 from core.runs.card_data import VERDICTS, Facts, facts_of
 from core.runs.card_model import About, Card, Cost, Data, Model, Repeat
 from core.runs.comparison import TASKS
 from core.runs.reproduce import command_line
 from core.runs.stored_runs import is_pending, load_run
-from core.settings import settings
 from core.workspace import Workspace
 from mlflow_utils.run_record import Record
 from mlflow_utils.runs import StoredRun
@@ -64,7 +62,7 @@ def _about(record: Record, workspace: Workspace) -> About:
         tags.get("mlflow.source.name", ""),
         _moment(record.started_ms),
         _moment(record.ended_ms),
-        without_secrets(tags.get("error", ""), settings()),
+        workspace.redact(tags.get("error", "")),
     )
 
 

@@ -14,7 +14,7 @@ from core.workspace import Workspace
 from mlflow_utils import runs as history
 from mlflow_utils import search as searching
 from mlflow_utils.run_record import Record
-from mlflow_utils.search import EVERY, Found, Listed, Wanted
+from mlflow_utils.search import ALL_RUNS, RunFilter, RunListItem, RunPage
 
 STEP = re.compile(r"_\d+$")  # a number of days ahead
 
@@ -76,7 +76,7 @@ TASKS = {
 WITH_MODEL = ("anomalies", "clusters", "forecast", "sequences")
 
 
-def search(workspace: Workspace, wanted: Wanted = EVERY, limit: int = 50, token: str = "") -> tuple[Found, str]:
+def search(workspace: Workspace, wanted: RunFilter = ALL_RUNS, limit: int = 50, token: str = "") -> tuple[RunPage, str]:
     """The runs that are wanted, newest first, and why MLflow did not answer: then they are those that began on this
     machine.
 
@@ -85,7 +85,7 @@ def search(workspace: Workspace, wanted: Wanted = EVERY, limit: int = 50, token:
     try:
         return call_mlflow(workspace, lambda: searching.search(workspace.tracking, wanted, limit, token)), ""
     except ServiceUnavailableError as error:
-        return searching.remembered(workspace.tracking, wanted, limit, token), str(error)
+        return searching.search_local(workspace.tracking, wanted, limit, token), str(error)
 
 
 def look_up(runs: Sequence[str], workspace: Workspace) -> list[Record]:
@@ -97,7 +97,9 @@ def look_up(runs: Sequence[str], workspace: Workspace) -> list[Record]:
 
 def _looked_up(run: str, workspace: Workspace) -> Record:
     """What began here is on record without MLflow."""
-    found = workspace.tracking.spool.find(run) or call_mlflow(workspace, lambda: history.about(workspace.tracking, run))
+    found = workspace.tracking.spool.find(run) or call_mlflow(
+        workspace, lambda: history.load_record(workspace.tracking, run)
+    )
     if found is None:
         raise NotFoundError(N_("No run {run} is on record."), run=run[:12])
     return found
@@ -106,7 +108,9 @@ def _looked_up(run: str, workspace: Workspace) -> Record:
 def mlflow_front(task: str, workspace: Workspace) -> str:
     """The page of a task, or of all ("") in the MLflow UI; "" where there is no server or it does not answer."""
     try:
-        return call_mlflow(workspace, lambda: history.front(workspace.tracking, task, workspace.mlflow_public_uri))
+        return call_mlflow(
+            workspace, lambda: history.experiment_url(workspace.tracking, task, workspace.settings.mlflow_public_uri)
+        )
     except ServiceUnavailableError:
         return ""
 
@@ -114,7 +118,9 @@ def mlflow_front(task: str, workspace: Workspace) -> str:
 def mlflow_page(record: Record, workspace: Workspace) -> str:
     """The page of a run in the MLflow UI; "" where there is none, as `mlflow_front`."""
     try:
-        return call_mlflow(workspace, lambda: history.link(workspace.tracking, record, workspace.mlflow_public_uri))
+        return call_mlflow(
+            workspace, lambda: history.run_url(workspace.tracking, record, workspace.settings.mlflow_public_uri)
+        )
     except ServiceUnavailableError:
         return ""
 
@@ -133,7 +139,7 @@ def has_model(record: Record) -> bool:
 # ---- as tables ------------------------------------------------------------------------------------------------------
 
 
-def table(runs: Sequence[Listed]) -> pd.DataFrame:
+def table(runs: Sequence[RunListItem]) -> pd.DataFrame:
     """A line per run: run, began (UTC), task, model, files, dataset, user, figure and value, seconds, emissions_g,
     status, waits.
     """
@@ -158,7 +164,7 @@ def table(runs: Sequence[Listed]) -> pd.DataFrame:
     )
 
 
-def _line(listed: Listed) -> dict[str, object]:
+def _line(listed: RunListItem) -> dict[str, object]:
     record = listed.record
     metrics, tags = record.metrics, record.tags
     figure = TASKS[record.experiment].figure if record.experiment in TASKS else ""
@@ -255,7 +261,7 @@ def direction(metric: str) -> int:
     return 1 if name in HIGHER else -1 if name in LOWER else 0
 
 
-def cost_of_accuracy(runs: Sequence[Listed], task: str) -> pd.DataFrame:
+def cost_of_accuracy(runs: Sequence[RunListItem], task: str) -> pd.DataFrame:
     """What accuracy cost: run, name, model, files, dataset, accuracy, emissions_g, front, of the completed runs that
     have both figures.
 

@@ -111,7 +111,7 @@ def found(name: str, alias: str = CHAMPION, *, workspace: Workspace) -> Version:
 
 def fitted_runs(task: str, workspace: Workspace) -> list[Record]:
     """Runs of `task` whose model can be applied, newest first; empty where MLflow does not answer."""
-    runs = history.recent(workspace.tracking, task, limit=100)
+    runs = history.latest_runs(workspace.tracking, task, limit=100)
     return [run for run in runs if run.status == "completed" and "model_run" not in run.params]
 
 

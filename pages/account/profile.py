@@ -3,7 +3,7 @@
 import pandas as pd
 import streamlit as st
 
-from core.accounts import User, accounts
+from core.accounts import User
 from core.errors import InputError, VigieError
 from core.messages import N_
 from core.runs.tracked_run import recorded
@@ -16,7 +16,7 @@ LATEST = 20
 
 def page() -> None:
     found = session.person()
-    user = accounts().user(found.name) if found else None
+    user = session.here().accounts.user(found.name) if found else None
     if user is None:
         return
     st.title(_("Your account"))
@@ -50,7 +50,7 @@ def _change(user: User, old: str, new: str, again: str) -> None:
         if new != again:
             raise InputError(N_("The two passwords are not the same."))
         with recorded("account_change", session.me("account"), session.here(), change="own password"):
-            accounts().change_password(user.name, old, new, keep=session.token())
+            session.here().accounts.change_password(user.name, old, new, keep=session.token())
     except VigieError as error:
         st.error(say(error.text), icon=":material/error:")
     else:
@@ -62,7 +62,7 @@ def _change(user: User, old: str, new: str, again: str) -> None:
 
 def _sign_ins(user: User) -> None:
     st.subheader(_("Where you signed in lately"))
-    found = accounts().sign_ins(user.name, LATEST)
+    found = session.here().accounts.sign_ins(user.name, LATEST)
     table = pd.DataFrame(
         {
             "time": [session.local(sign_in.time) for sign_in in found],

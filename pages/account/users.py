@@ -3,7 +3,7 @@
 import pandas as pd
 import streamlit as st
 
-from core.accounts import ROLES, User, accounts
+from core.accounts import ROLES, User
 from core.errors import OptionError, VigieError
 from core.messages import N_
 from core.runs.tracked_run import recorded
@@ -17,7 +17,7 @@ LATEST = 1000  # sign-ins that are looked through for everybody's last one
 def page() -> None:
     st.title(_("Users"))
     _done()
-    users = accounts().users()
+    users = session.here().accounts.users()
     _table(users)
     left, right = st.columns(2, gap="large")
     with left:
@@ -27,7 +27,11 @@ def page() -> None:
 
 
 def _table(users: list[User]) -> None:
-    last = {sign_in.name: sign_in.time for sign_in in reversed(accounts().sign_ins(limit=LATEST)) if sign_in.success}
+    last = {
+        sign_in.name: sign_in.time
+        for sign_in in reversed(session.here().accounts.sign_ins(limit=LATEST))
+        if sign_in.success
+    }
     table = pd.DataFrame(
         {
             "name": [user.name for user in users],
@@ -79,7 +83,7 @@ def _add() -> None:
 def _added(name: str, password: str, local: bool, roles: list[str]) -> None:
     if local and not password:
         raise OptionError(N_("An initial password is missing."))
-    accounts().add_user(name, password if local else None, roles, actor=session.me("users").user)
+    session.here().accounts.add_user(name, password if local else None, roles, by=session.me("users").user)
 
 
 # ---- a user there is ------------------------------------------------------------------------------------------------
@@ -97,7 +101,7 @@ def _edit(users: list[User]) -> None:
             _("Roles"), ROLES, [role for role in ROLES if role in user.roles], format_func=_role, key=f"roles {name}"
         )
         if st.form_submit_button(_("Save the roles")):
-            _act(name, "roles", lambda: accounts().set_roles(name, roles, actor=session.me("users").user))
+            _act(name, "roles", lambda: session.here().accounts.set_roles(name, roles, by=session.me("users").user))
     _state(user)
     _reset(user)
 
@@ -110,7 +114,7 @@ def _state(user: User) -> None:
         icon=f":material/{icon}:",
         help=_("Whoever is disabled is signed out at once and cannot sign in."),
     ):
-        _act(user.name, "state", lambda: accounts().set_disabled(user.name, not user.disabled))
+        _act(user.name, "state", lambda: session.here().accounts.set_disabled(user.name, not user.disabled))
 
 
 def _reset(user: User) -> None:
@@ -120,7 +124,7 @@ def _reset(user: User) -> None:
         )
         submitted = st.form_submit_button(_("Set the password"), help=_("They are signed out everywhere."))
     if submitted:
-        _act(user.name, "password", lambda: accounts().set_password(user.name, password))
+        _act(user.name, "password", lambda: session.here().accounts.set_password(user.name, password))
 
 
 # ---- every change ---------------------------------------------------------------------------------------------------
@@ -143,7 +147,7 @@ def _act(name: str, change: str, work) -> None:  # type: ignore[no-untyped-def]
     except VigieError as error:
         st.error(say(error.text), icon=":material/error:")
         return
-    with recorded("account_change", session.me("users"), here, change=change, account=here.known_as(name)):
+    with recorded("account_change", session.me("users"), here, change=change, account=here.pseudonymise(name)):
         session.keep("account-change", (change, name))
     st.rerun()
 

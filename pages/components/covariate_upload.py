@@ -12,7 +12,6 @@ from core.data.covariates import CovariateTable, Drivers, joined, read_covariate
 from core.data.dataset import DAY, Dataset
 from core.data.samples import write_sample
 from core.errors import InputError, NotFoundError
-from core.settings import settings
 from pages.components import session
 from pages.components.i18n import _, percent, say, shown
 
@@ -82,7 +81,7 @@ def _upload(known: tuple[CovariateTable, ...]) -> None:
     uploads = st.file_uploader(
         _("Drivers: files of weather, strikes, public holidays, school breaks"),
         accept_multiple_files=True,
-        max_upload_size=settings().vigie_max_upload_mb,
+        max_upload_size=session.here().settings.vigie_max_upload_mb,
         key=f"driver-files-{turn}",
         help=_(
             "What is known before the day comes. One row per day, with a region or for the whole country; "

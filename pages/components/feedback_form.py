@@ -12,7 +12,7 @@ import streamlit as st
 
 from core.errors import InputError
 from core.operations.feedback import VERDICTS, RowKey, Said, about, agreed, by_row, give, names_of, row_key, row_of
-from core.storage.feedback import LONGEST_COMMENT, Feedback, Receipt
+from core.storage.feedback import LONGEST_COMMENT, Feedback, FeedbackStatus
 from pages.components import session
 from pages.components.i18n import _, say, shown
 
@@ -82,7 +82,7 @@ def keep(said: Said, key: str) -> None:
 
 def receipt(key: str) -> None:
     """What became of what was said here last."""
-    got: Receipt | None = session.kept(f"receipt-{key}")
+    got: FeedbackStatus | None = session.kept(f"receipt-{key}")
     if got is None:
         return
     if got.state == "waiting":
@@ -90,7 +90,7 @@ def receipt(key: str) -> None:
         if got.problem is not None:
             st.caption(say(got.problem))
         return
-    sentence = _("Sent · {id}") if got.sent else _("Saved · {id}")
+    sentence = _("Sent · {id}") if got.is_sent else _("Saved · {id}")
     st.success(sentence.format(id=f"`{got.id}`"), icon=":material/check:")
 
 

@@ -23,7 +23,6 @@ from core.errors import AccessDeniedError, NotFoundError, ServiceUnavailableErro
 from core.messages import N_
 from core.runs.stored_runs import load_run
 from core.runs.tracked_run import recorded
-from core.settings import settings
 from core.workspace import Workspace, get_workspace
 
 T = TypeVar("T")
@@ -84,7 +83,7 @@ class Person:
 
 def sign_in_required() -> bool:
     """As VIGIE_REQUIRE_SIGN_IN says; without it, wherever the app does not listen on this machine alone."""
-    said = settings().vigie_require_sign_in
+    said = here().settings.vigie_require_sign_in
     return st.get_option("server.address") not in THIS_MACHINE if said is None else said
 
 
@@ -139,9 +138,7 @@ def begin_as(name: str) -> None:
 
 
 def _by_password() -> Person | None:
-    from core.accounts import accounts
-
-    found = accounts().session(token()) if token() else None
+    found = here().accounts.session(token()) if token() else None
     return Person(found.user.name, found.user.roles, found.csrf) if found else None
 
 
@@ -164,11 +161,9 @@ def _vouched_for() -> Person | None:
 
 def _asked_about(name: str) -> User | None:
     """The account of somebody vouched for; None while there are none: the first is the administrator with the token."""
-    from core.accounts import accounts
-
-    if accounts().empty():
+    if here().accounts.empty():
         return None
-    user = accounts().vouched_for(name, st.context.ip_address or "")
+    user = here().accounts.vouched_for(name, st.context.ip_address or "")
     _came(user.name, str(st.user.to_dict().get("iat")))
     return user
 

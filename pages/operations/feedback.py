@@ -64,11 +64,11 @@ def _form() -> None:
 
 def _review() -> None:
     records = session.here().feedback.read()
-    waiting = session.here().feedback.backlog()
+    waiting = session.here().feedback.pending_count()
     if waiting:
         st.warning(
             _("Records that wait here to be sent to {place}: {count}.").format(
-                count=shown(waiting), place=session.here().feedback.place
+                count=shown(waiting), place=session.here().feedback.location
             ),
             icon=":material/schedule_send:",
         )

@@ -8,7 +8,7 @@ import pandas as pd
 import streamlit as st
 
 from core.runs import comparison
-from core.runs.comparison import MOST, TASKS, Found, Wanted
+from core.runs.comparison import MOST, TASKS, RunFilter, RunPage
 from core.runs.figures import accuracy_and_cost
 from pages.components import session
 from pages.components.i18n import _, date_format, shown
@@ -47,7 +47,7 @@ def page() -> None:
 # ---- looked for -----------------------------------------------------------------------------------------------------
 
 
-def _filters() -> Wanted:
+def _filters() -> RunFilter:
     """One row; what is empty does not count."""
     begin = partial(session.remember_in_address, BEFORE, "")
     with st.container(horizontal=True, vertical_alignment="bottom", gap="xsmall", key="tracking-filters"):
@@ -73,7 +73,7 @@ def _filters() -> Wanted:
             help=_("In the run's name, id, error, or a parameter's value."),
         )
     since, until = _milliseconds(tuple(period) if isinstance(period, tuple | list) else (period,))
-    return Wanted(task, model.strip(), user.strip(), data.strip(), status, since, until, text.strip())
+    return RunFilter(task, model.strip(), user.strip(), data.strip(), status, since, until, text.strip())
 
 
 def _task(name: str) -> str:
@@ -88,8 +88,8 @@ def _milliseconds(days: tuple[date, ...]) -> tuple[int, int]:
     return int(first.timestamp() * 1000), int(after.timestamp() * 1000) if len(days) > 1 else 0
 
 
-def _nothing(wanted: Wanted) -> None:
-    if wanted == Wanted() and not session.from_address(BEFORE):
+def _nothing(wanted: RunFilter) -> None:
+    if wanted == RunFilter() and not session.from_address(BEFORE):
         st.info(_("No run is on record yet: every analysis makes one."), icon=":material/experiment:")
     else:
         st.info(_("No run fits these filters."), icon=":material/filter_alt_off:")
@@ -98,7 +98,7 @@ def _nothing(wanted: Wanted) -> None:
 # ---- listed ---------------------------------------------------------------------------------------------------------
 
 
-def _table(found: Found) -> None:
+def _table(found: RunPage) -> None:
     """Rows are chosen by a click; the address keeps which, so that a refresh and a colleague see the same."""
     ids = [each.record.id for each in found.runs]
     chosen = _in_address()
@@ -129,7 +129,7 @@ def _in_address() -> list[str]:
     return list(dict.fromkeys(filter(None, session.from_address(CHOSEN).split(","))))
 
 
-def _turning(found: Found) -> None:
+def _turning(found: RunPage) -> None:
     """To older runs, and back."""
     with st.container(horizontal=True):
         if session.from_address(BEFORE):
@@ -166,7 +166,7 @@ def _chosen() -> None:
         )
 
 
-def _accuracy(found: Found, task: str) -> None:
+def _accuracy(found: RunPage, task: str) -> None:
     """What accuracy cost, of the runs listed of one task."""
     st.subheader(_("Accuracy and emissions"))
     if not task:

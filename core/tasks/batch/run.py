@@ -25,7 +25,6 @@ from core.runs.model_files import load_model, trusted_types
 from core.runs.promotion import run_of
 from core.runs.stored_runs import load_run
 from core.runs.tracked_run import Run, tracked_run
-from core.settings import settings
 from core.spec.hyperparameters import configured, hyperparameters, params
 from core.tasks.sequences.run import detectors
 from core.workspace import Workspace
@@ -122,7 +121,7 @@ def score(
     if out == folder.place or folder.place in out.parents:
         raise OptionError(N_("{file} lies in the folder that is scored; choose another one."), file=str(out))
     model = _model_of(question, workspace)
-    place = Place(question.workers, "" if question.workers else settings().dask_scheduler_address)
+    place = Place(question.workers, "" if question.workers else workspace.settings.dask_scheduler_address)
     inventory = folder.inventory()
     with begun(out, manifest := _manifest(question, model, inventory)):
         work = _work(question, model, folder, out, digest(manifest))
