@@ -40,7 +40,7 @@ lint: $(VENV)/.tested ## ruff: errors, imports, names, docstrings, format of the
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 
-types: $(VENV)/.tested ## mypy, strict on core and mlflow_utils
+types: $(VENV)/.tested ## mypy, strict on all but tests and benchmarks
 	$(BIN)/mypy
 
 check: lint types test ## everything that has to pass

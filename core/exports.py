@@ -54,8 +54,9 @@ def as_parquet(table: pd.DataFrame) -> bytes:
 def written_likelihoods(
     moments: Iterable[object], scores: ArrayLike, labels: ArrayLike | None, target: Path, *, original: bool = False
 ) -> None:
-    """One line per score, `timestamp,log-likelihood,Normal|Anomaly`: the log-likelihood is −score, the word is the
-    label.
+    """Write one line per score: `timestamp,log-likelihood,Normal|Anomaly`.
+
+    The log-likelihood is −score, the word is the label.
 
     moments   dates are written as YYYYMMDDHHMMSS, anything else as it is
     labels    True where a row is known to be abnormal; None: every row is called normal

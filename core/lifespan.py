@@ -1,64 +1,57 @@
-"""What goes on beside the pages of one server: a worker does slow work, what waits is delivered, libraries are
-warmed.
-"""
+"""What goes on beside the pages of one server: a worker, deliveries, and the loading of slow libraries."""
 
+import socket
 import threading
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from functools import cache
 
 from core import jobs
-from core.errors import ServiceUnavailableError
-from core.jobs.job import Living
-from core.jobs.supervisor import Child
-from core.jobs.worker import warm as warm_libraries
+from core.errors import VigieError
+from core.jobs.preload import preload
+from core.jobs.supervisor import WorkerProcess
 from core.outbox import start_delivery_threads
 from core.workspace import get_workspace
 
-DELIVER_EVERY = 5.0
-LOOK_EVERY = 1.0
-_ending = threading.Event()
+DELIVERY_INTERVAL_S = 5.0
+SUPERVISION_INTERVAL_S = 1.0
+_shutdown = threading.Event()
 
 
 @asynccontextmanager
 async def lifespan(app: object) -> AsyncIterator[None]:
-    """From the start of the server to its end."""
-    _ending.clear()
-    start_delivery_threads(get_workspace(), DELIVER_EVERY, _ending)
-    keeper = threading.Thread(target=_keep_worker, daemon=True, name="worker")
-    keeper.start()
+    """Do all this from the start of the server to its end."""
+    _shutdown.clear()
+    start_delivery_threads(get_workspace(), DELIVERY_INTERVAL_S, _shutdown)
+    supervisor = threading.Thread(target=_supervise_worker, daemon=True, name="worker")
+    supervisor.start()
     try:
         yield
     finally:
-        _ending.set()
-        keeper.join()
+        _shutdown.set()
+        supervisor.join()
 
 
 @cache
 def warm() -> None:
-    """Once per server, after the first page is out: what the first analysis would otherwise wait for."""
-    threading.Thread(target=warm_libraries, args=(get_workspace(),), daemon=True, name="warm").start()
+    """Load once per server, after the first page is out, what the first analysis would otherwise wait for."""
+    threading.Thread(target=preload, args=(get_workspace(),), daemon=True, name="preload").start()
 
 
-def _keep_worker() -> None:
-    """A worker of this server's own as long as no other serves the data folder; one that is a service is given way
-    to.
-    """
-    child = Child("--beside")
-    while not _ending.is_set():
-        others = [worker for worker in _workers() if worker.pid != child.pid]
-        if child.pid is None and not others:
-            child.keep()
-        elif not all(worker.beside for worker in others):
-            child.end()
-        _ending.wait(LOOK_EVERY)
-    child.end()
+def _supervise_worker() -> None:
+    process = WorkerProcess("--embedded")
+    while not _shutdown.is_set():
+        with suppress(VigieError):  # a queue that does not answer has no work either
+            _start_or_stop(process)
+        _shutdown.wait(SUPERVISION_INTERVAL_S)
+    process.stop()
 
 
-def _workers() -> list[Living]:
-    """Those that are known to live; jobs that nobody works on any more are offered again on the way."""
-    try:
-        jobs.tend(get_workspace())
-        return jobs.workers(get_workspace())
-    except ServiceUnavailableError:
-        return []
+def _start_or_stop(process: WorkerProcess) -> None:
+    """Keep a worker of this server's own unless another serves the data folder; give way to one that is a service."""
+    own = (socket.gethostname(), process.pid)
+    others = [worker for worker in jobs.list_workers(get_workspace()) if (worker.host, worker.pid) != own]
+    if not process.is_running and not others:
+        process.ensure_running()
+    elif not all(worker.embedded for worker in others):
+        process.stop()

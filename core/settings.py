@@ -34,7 +34,6 @@ class Settings(BaseSettings):
     elastic_username: str = ""
     elastic_password: SecretStr = SecretStr("")
     database_url: SecretStr = SecretStr("")
-    jobs_url: SecretStr = SecretStr("")
     dask_scheduler_address: str = ""
 
     @property

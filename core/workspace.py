@@ -21,6 +21,7 @@ from mlflow_utils.tracking import Tracking
 
 if TYPE_CHECKING:
     from core.accounts.service import Accounts
+    from core.storage.jobs import JobStore
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,6 +80,13 @@ class Workspace:
         from core.accounts.service import Accounts
 
         return Accounts(self.settings.database_url.get_secret_value(), self.folder)
+
+    @cached_property
+    def jobs(self) -> "JobStore":
+        """The queue of slow work, made at first use. Raises OptionError for a DATABASE_URL that is none."""
+        from core.storage.jobs import JobStore
+
+        return JobStore(self.folder / "jobs", self.settings.database_url.get_secret_value())
 
     def pseudonymise(self, user: str) -> str:
         """Return `user` as events and feedback know them."""

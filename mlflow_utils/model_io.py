@@ -1,11 +1,9 @@
-"""Models as files: an MLflow model folder that holds no code and no pickle, but one skops file and a list of who may
-be in it.
+"""Models as files: an MLflow model folder that holds no code and no pickle.
 
-Reading constructs only classes that the reader names (and those skops itself calls safe: scikit-learn's estimators,
-NumPy's
-arrays, plain Python values); the file is audited before anything is imported or built. MLflow serves such a folder
-through a
-module of ours that it calls by name, never through code in the folder.
+It has one skops file and a list of who may be in it. Reading constructs only classes that the reader names (and those
+skops itself calls safe: scikit-learn's estimators, NumPy's arrays, plain Python values); the file is audited before
+anything is imported or built. MLflow serves such a folder through a module of ours that it calls by name, never
+through code in the folder.
 """
 
 import hashlib
@@ -74,8 +72,9 @@ def load_model(folder: Path, trusted: Collection[str]) -> Any:
 
 
 def read_model(path: Path, trusted: Collection[str]) -> Any:
-    """The model in a skops file. Raises UntrustedModelError, before anything is built, for a class that is not among
-    `trusted`.
+    """The model in a skops file.
+
+    Raises UntrustedModelError, before anything is built, for a class that is not among `trusted`.
     """
     import skops.io  # type: ignore[import-untyped]
     from skops.io.exceptions import UntrustedTypesFoundException  # type: ignore[import-untyped]

@@ -35,7 +35,7 @@ class RunNotDeliveredError(Exception):
 
 
 @dataclass(frozen=True)
-class Yardstick:
+class PromotionMetric:
     """The figure by which the models of a task are compared, and what must be alike for it to mean the same.
 
     params, tags   names of the runs' parameters and tags that define the back-test; a run that lacks one is not
@@ -77,10 +77,10 @@ class Version:
 
 
 @dataclass(frozen=True)
-class Comparison:
+class PromotionCheck:
     """A challenger beside the champion.
 
-    figures   of champion and challenger on the yardstick's metric; NaN where there is none
+    figures   of champion and challenger on the metric's metric; NaN where there is none
     differs   what is not alike in their back-tests: name → (champion's, challenger's)
     """
 
@@ -95,15 +95,15 @@ class Comparison:
 
 
 class PromotionRejectedError(Exception):
-    """A promotion that is not made: `comparison` says why; None where the task has no yardstick."""
+    """A promotion that is not made: `comparison` says why; None where the task has no metric."""
 
-    def __init__(self, champion: Version | None, challenger: Version, comparison: Comparison | None) -> None:
+    def __init__(self, champion: Version | None, challenger: Version, comparison: PromotionCheck | None) -> None:
         self.champion, self.challenger, self.comparison = champion, challenger, comparison
         super().__init__(f"{challenger.name} {challenger.number}")
 
 
 @dataclass(frozen=True)
-class Decision:
+class PromotionRequest:
     """Who promotes, whether against the comparison, and why."""
 
     by: str
@@ -112,8 +112,9 @@ class Decision:
 
 
 def candidate(tracking: Tracking, run: str) -> Record:
-    """The run as MLflow has it, `experiment` being the name. Raises RunNotDeliveredError, ModelNotFoundError,
-    MlflowUnavailableError.
+    """The run as MLflow has it, `experiment` being the name.
+
+    Raises RunNotDeliveredError, ModelNotFoundError, MlflowUnavailableError.
     """
     if runs.is_pending(tracking, run):
         raise RunNotDeliveredError(run)
@@ -134,12 +135,12 @@ def candidate(tracking: Tracking, run: str) -> Record:
         )
 
 
-def register(tracking: Tracking, run: Record, name: str, yardstick: Yardstick | None, by: str) -> Version:
+def register(tracking: Tracking, run: Record, name: str, metric: PromotionMetric | None, by: str) -> Version:
     """Make the model of a `candidate` the newest version of `name` and its challenger; a run is registered once.
 
     Raises MlflowUnavailableError, and UntrustedModelError where the run holds no model that is loaded.
     """
-    tags = _tags(run, yardstick, by) | {"model.sha256": _digest(tracking, run)}
+    tags = _tags(run, metric, by) | {"model.sha256": _digest(tracking, run)}
     with _alone(tracking) as client:
         _ensure(client, name)
         for known in _versions(client, name):
@@ -170,21 +171,21 @@ def by_alias(tracking: Tracking, name: str, alias: str) -> Version:
 
 
 def promote(
-    tracking: Tracking, name: str, number: int | None, yardstick: Yardstick | None, decision: Decision
-) -> tuple[Version, Comparison | None]:
+    tracking: Tracking, name: str, number: int | None, metric: PromotionMetric | None, decision: PromotionRequest
+) -> tuple[Version, PromotionCheck | None]:
     """Make a version (default: the challenger) the champion; the champion until now becomes `previous`.
 
-    The comparison with the champion until now is None where there was none, or no yardstick. Raises
-    PromotionRejectedError where it
-    says no, or the task has no yardstick, unless the decision is forced; ModelNotFoundError; MlflowUnavailableError.
+    The comparison with the champion until now is None where there was none, or no metric. Raises
+    PromotionRejectedError where it says no, or the task has no metric, unless the decision is forced;
+    ModelNotFoundError; MlflowUnavailableError.
     """
     with _alone(tracking) as client:
         new = _aliased(client, name, CHALLENGER) if number is None else _numbered(client, name, number)
         old = next((each for each in _versions(client, name) if CHAMPION in each.aliases), None)
         if old is not None and old.number == new.number:
             return new, None
-        comparison = compared(old, new, yardstick) if old and yardstick else None
-        accepted = comparison.accepted if comparison else yardstick is not None
+        comparison = compared(old, new, metric) if old and metric else None
+        accepted = comparison.accepted if comparison else metric is not None
         if not accepted and not decision.force:
             raise PromotionRejectedError(old, new, comparison)
         for tag, text in _promotion(old, comparison, decision).items():
@@ -197,25 +198,23 @@ def promote(
         return _numbered(client, name, new.number), comparison
 
 
-def compared(champion: Version, challenger: Version, yardstick: Yardstick) -> Comparison:
-    """Both on the yardstick. What only one of them says of its back-test differs; so does a figure that one lacks."""
-    needed = (*yardstick.tags, *yardstick.params)
-    pairs = {
-        test: (champion.test.get(test, ""), challenger.test.get(test, "")) for test in (*needed, *yardstick.optional)
-    }
+def compared(champion: Version, challenger: Version, metric: PromotionMetric) -> PromotionCheck:
+    """Both on the metric. What only one of them says of its back-test differs; so does a figure that one lacks."""
+    needed = (*metric.tags, *metric.params)
+    pairs = {test: (champion.test.get(test, ""), challenger.test.get(test, "")) for test in (*needed, *metric.optional)}
     pairs["metric"] = (champion.tags.get("metric", ""), challenger.tags.get("metric", ""))
     differs = {test: pair for test, pair in pairs.items() if pair[0] != pair[1] or (test in needed and not pair[0])}
-    old, new = (each.figures.get(yardstick.metric, math.nan) for each in (champion, challenger))
+    old, new = (each.figures.get(metric.metric, math.nan) for each in (champion, challenger))
     if not (math.isfinite(old) and math.isfinite(new)):
-        differs[yardstick.metric] = (_figure(old), _figure(new))
-    return Comparison(yardstick.metric, (old, new), differs, new > old if yardstick.lower_is_better else new < old)
+        differs[metric.metric] = (_figure(old), _figure(new))
+    return PromotionCheck(metric.metric, (old, new), differs, new > old if metric.lower_is_better else new < old)
 
 
 def _figure(value: float) -> str:
     return repr(value) if math.isfinite(value) else ""
 
 
-def _tags(run: Record, yardstick: Yardstick | None, by: str) -> dict[str, str]:
+def _tags(run: Record, metric: PromotionMetric | None, by: str) -> dict[str, str]:
     """What a version says of itself: where it comes from, who registered it, its figures and its back-test."""
     tags = {
         "task": run.experiment,
@@ -226,14 +225,14 @@ def _tags(run: Record, yardstick: Yardstick | None, by: str) -> dict[str, str]:
         "registered.by": by,
         **{FIGURE + metric: repr(value) for metric, value in run.metrics.items()},
     }
-    if yardstick is None:
+    if metric is None:
         return tags
-    said = {name: run.tags[name] for name in yardstick.tags if name in run.tags}
-    said |= {name: str(run.params[name]) for name in (*yardstick.params, *yardstick.optional) if name in run.params}
-    return tags | {"metric": yardstick.definition} | {TEST + name: text for name, text in said.items()}
+    said = {name: run.tags[name] for name in metric.tags if name in run.tags}
+    said |= {name: str(run.params[name]) for name in (*metric.params, *metric.optional) if name in run.params}
+    return tags | {"metric": metric.definition} | {TEST + name: text for name, text in said.items()}
 
 
-def _promotion(old: Version | None, comparison: Comparison | None, decision: Decision) -> dict[str, str]:
+def _promotion(old: Version | None, comparison: PromotionCheck | None, decision: PromotionRequest) -> dict[str, str]:
     """Who made it champion, when, over whom, by which figures and, where forced, why."""
     return {
         "promoted.by": decision.by,

@@ -38,6 +38,21 @@ def load_record(tracking: Tracking, run: str) -> Record | None:
     return None if stored is None else to_record(stored, _experiment_name(client, stored))
 
 
+def find_completed(tracking: Tracking, tag: str, value: str) -> Record | None:
+    """Return a completed run with this tag: from this machine where it began here, else from MLflow.
+
+    None where there is none or MLflow does not answer in time; raises what MLflow raises.
+    """
+    record = tracking.spool.find_completed(tag, value)
+    if record is not None or not tracking.is_reachable():
+        return record
+    client = tracking.client()
+    experiments = [experiment.experiment_id for experiment in client.search_experiments()]
+    query = f"tags.`{tag}` = '{value}' AND tags.`vigie.status` = 'completed'"
+    completed = client.search_runs(experiments, query, max_results=1)
+    return to_record(completed[0], _experiment_name(client, completed[0])) if completed else None
+
+
 def is_pending(tracking: Tracking, run: str) -> bool:
     """Does the run wait on this machine for MLflow?"""
     return any(run in (record.key, record.run_id) for record in tracking.spool.pending())

@@ -117,6 +117,16 @@ class Spool:
         rows = self._rows("SELECT record, run_id FROM runs WHERE key = ? OR run_id = ? LIMIT 1", run, run)
         return _to_record(*rows[0]) if rows else None
 
+    def find_completed(self, tag: str, value: str) -> Record | None:
+        """Return a completed run with this tag that began on this machine."""
+        rows = self._rows(
+            "SELECT record, run_id FROM runs WHERE json_extract(record, '$.status') = 'completed'"
+            " AND json_extract(record, '$.tags.\"' || ? || '\"') = ? LIMIT 1",
+            tag,
+            value,
+        )
+        return _to_record(*rows[0]) if rows else None
+
     def newest(self, limit: int) -> list[Record]:
         """List the runs that began on this machine last, whatever became of them, newest first."""
         rows = self._rows("SELECT record, run_id FROM runs ORDER BY number DESC LIMIT ?", limit)

@@ -16,10 +16,11 @@ if str(ROOT) not in sys.path:
 
 from core.errors import ServiceUnavailableError, VigieError  # noqa: E402
 from core.messages import N_  # noqa: E402
+from core.spec.task import list_tasks  # noqa: E402
 from pages.account import access_denied, sign_in, user_badge  # noqa: E402
-from pages.components import session  # noqa: E402
+from pages.components import auth  # noqa: E402
+from pages.components.auth import SignedInUser  # noqa: E402
 from pages.components.i18n import LANGUAGES, _, language, say  # noqa: E402
-from pages.components.session import Person  # noqa: E402
 
 logger = logging.getLogger("vigie")
 
@@ -31,7 +32,7 @@ ANALYST, OPERATOR, ADMINISTRATOR = (
 
 
 @dataclass(frozen=True)
-class Place:
+class PageSpec:
     """A page: its script below pages/, its address, and the roles that reach it."""
 
     script: str
@@ -48,22 +49,21 @@ class Place:
 
 # Every page, and who reaches it; the first is where one begins.
 SECTIONS = {
-    N_("Data"): [Place("data/load.py", N_("Load data"), "upload_file", "data", ANALYST)],
+    N_("Data"): [PageSpec("data/load.py", N_("Load data"), "upload_file", "data", ANALYST)],
     N_("Analysis"): [
-        Place("analysis/anomalies.py", N_("Anomalies"), "troubleshoot", "anomalies", ANALYST),
-        Place("analysis/clusters.py", N_("Clusters"), "bubble_chart", "clusters", ANALYST),
-        Place("analysis/forecast.py", N_("Forecast"), "trending_up", "forecast", ANALYST),
-        Place("analysis/sequences.py", N_("Sequences"), "monitoring", "sequences", ANALYST),
+        PageSpec(f"analysis/{task.page}.py", task.label, task.icon, task.page, ANALYST)
+        for task in list_tasks()
+        if task.has_page
     ],
     N_("Operations"): [
-        Place("operations/tracking.py", N_("Tracking"), "experiment", "tracking", ANALYST),
-        Place("operations/feedback.py", N_("Feedback"), "rate_review", "feedback", ANALYST),
-        Place("operations/monitoring.py", N_("Monitoring"), "speed", "monitoring", OPERATOR),
-        Place("operations/health.py", N_("Health"), "monitor_heart", "health", OPERATOR),
+        PageSpec("operations/tracking.py", N_("Tracking"), "experiment", "tracking", ANALYST),
+        PageSpec("operations/feedback.py", N_("Feedback"), "rate_review", "feedback", ANALYST),
+        PageSpec("operations/monitoring.py", N_("Monitoring"), "speed", "monitoring", OPERATOR),
+        PageSpec("operations/health.py", N_("Health"), "monitor_heart", "health", OPERATOR),
     ],
     N_("Account"): [
-        Place("account/mine.py", N_("Your account"), "account_circle", "account", ANALYST),
-        Place("account/users.py", N_("Users"), "group", "users", ADMINISTRATOR),
+        PageSpec("account/profile.py", N_("Your account"), "account_circle", "account", ANALYST),
+        PageSpec("account/users.py", N_("Users"), "group", "users", ADMINISTRATOR),
     ],
 }
 
@@ -73,12 +73,12 @@ def main() -> None:
     st.html(ROOT / "styles.css")
     st.logo(ROOT / "pages" / "logo.svg", size="large")
     try:
-        person, error = session.person(), None
+        person, error = auth.current_user(), None
     except VigieError as found:
         person, error = None, found
     page = st.navigation(_pages(person, error), position="sidebar")
     if person is not None:
-        session.begin_as(person.name)
+        auth.reset_for_user(person.name)
         user_badge.show(person)
     _language_switch()
     try:
@@ -93,20 +93,20 @@ def main() -> None:
 # ---- the gate -------------------------------------------------------------------------------------------------------
 
 
-def _pages(person: Person | None, error: VigieError | None) -> dict[str, list["st.Page"]]:  # type: ignore[valid-type]
+def _pages(person: SignedInUser | None, error: VigieError | None) -> dict[str, list["st.Page"]]:
     """Every page under its address. Whom it is not for finds there what to do instead; its script is not even named."""
-    here = [(_(section), place) for section, places in SECTIONS.items() for place in places]
-    if not session.sign_in_required():
-        here = [(section, place) for section, place in here if not place.needs_an_account]
-    pages: dict[str, list[st.Page]] = {}  # type: ignore[valid-type]
-    for section, place in here:
-        pages.setdefault(section, []).append(_page(place, _instead(place, person, error)))
+    here = [(_(section), page_spec) for section, page_specs in SECTIONS.items() for page_spec in page_specs]
+    if not auth.sign_in_required():
+        here = [(section, page_spec) for section, page_spec in here if not page_spec.needs_an_account]
+    pages: dict[str, list[st.Page]] = {}
+    for section, page_spec in here:
+        pages.setdefault(section, []).append(_page(page_spec, _instead(page_spec, person, error)))
     return pages
 
 
-def _instead(place: Place, person: Person | None, error: VigieError | None) -> Callable[[], None] | None:
-    """What this visitor sees at the address of `place`; None for the page itself."""
-    if not session.sign_in_required():
+def _instead(page_spec: PageSpec, person: SignedInUser | None, error: VigieError | None) -> Callable[[], None] | None:
+    """What this visitor sees at the address of `page_spec`; None for the page itself."""
+    if not auth.sign_in_required():
         return None
     if error is not None:
         return (
@@ -115,27 +115,27 @@ def _instead(place: Place, person: Person | None, error: VigieError | None) -> C
             else partial(access_denied.turned_away, error)
         )
     if person is None:
-        return partial(sign_in.show, "" if _first(place) else place.address)
+        return partial(sign_in.show, "" if _first(page_spec) else page_spec.address)
     if not person.roles:
         return partial(access_denied.without_role, person)
-    if person.roles.isdisjoint(place.roles):
-        return partial(access_denied.show, _(place.title), place.roles)
+    if person.roles.isdisjoint(page_spec.roles):
+        return partial(access_denied.show, _(page_spec.title), page_spec.roles)
     return None
 
 
-def _page(place: Place, instead: Callable[[], None] | None) -> "st.Page":  # type: ignore[valid-type]
+def _page(page_spec: PageSpec, instead: Callable[[], None] | None) -> "st.Page":
     return st.Page(
-        instead or ROOT / "pages" / place.script,
-        title=_(place.title),
-        icon=f":material/{place.icon}:",
-        url_path=place.address,
-        default=_first(place),
+        instead or ROOT / "pages" / page_spec.script,
+        title=_(page_spec.title),
+        icon=f":material/{page_spec.icon}:",
+        url_path=page_spec.address,
+        default=_first(page_spec),
         visibility="hidden" if instead else "visible",
     )
 
 
-def _first(place: Place) -> bool:
-    return place is next(iter(SECTIONS.values()))[0]
+def _first(page_spec: PageSpec) -> bool:
+    return page_spec is next(iter(SECTIONS.values()))[0]
 
 
 # ---- around the page ------------------------------------------------------------------------------------------------

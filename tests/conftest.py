@@ -19,7 +19,8 @@ from streamlit.testing.v1 import AppTest
 from core.data.dataset import Dataset
 from core.data.ingest.loading import load
 from core.data.samples import load_sample
-from core.jobs.worker import CarryOut, Worker, of_analyses
+from core.jobs.worker import JobHandler, Worker
+from core.spec.task import run_job
 from core.workspace import Workspace
 from mlflow_utils import emissions
 from mlflow_utils.tracking import Tracking
@@ -87,10 +88,10 @@ def workplace_in(folder: Path, store: Path, uri: str = "") -> Workspace:
 
 
 @contextmanager
-def working(at: Workspace, carry_out: Callable[[str], CarryOut] = of_analyses) -> Iterator[Worker]:
+def working(at: Workspace, handler: JobHandler = run_job) -> Iterator[Worker]:
     """A worker for the jobs of `at`, in a thread: what a page under test asks for is done."""
     ending = threading.Event()
-    worker = Worker(at, ending, carry_out=carry_out)
+    worker = Worker(at, handler, ending)
     thread = threading.Thread(target=worker.run, name="worker")
     thread.start()
     try:

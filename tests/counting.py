@@ -1,23 +1,36 @@
-"""A job that can be watched: it counts, keeps a checkpoint, and writes down every step. `python -m tests.counting`
-does such jobs.
+"""Jobs that can be watched: they count, keep a checkpoint, and write down every step.
+
+`python -m tests.counting [lease in seconds]` is a worker for them.
 """
 
 import os
+import signal
+import sys
 import time
 from pathlib import Path
 from typing import Any
 
 from core.actor import Actor
-from core.cli.worker import told_to_end
+from core.cli.worker import shutdown_event
+from core.data.samples import load_sample
 from core.errors import DataError
-from core.jobs.worker import CarryOut, Worker
+from core.jobs.worker import JobHandler, Worker
 from core.progress import Progress
+from core.runs.tracked_run import tracked_run
 from core.workspace import Workspace, get_workspace
 
-STEP = 0.05  # seconds
+STEP_S = 0.05
 
 
-def count(arguments: dict[str, Any], *, workspace: Workspace, actor: Actor, progress: Progress) -> str:
+def run_test_job(
+    task: str, arguments: dict[str, Any], *, workspace: Workspace, actor: Actor, progress: Progress
+) -> str:
+    """Do the job of this name."""
+    handler: JobHandler = HANDLERS[task]
+    return handler(task, arguments, workspace=workspace, actor=actor, progress=progress)
+
+
+def count(task: str, arguments: dict[str, Any], *, workspace: Workspace, actor: Actor, progress: Progress) -> str:
     """Count to `until` from where the checkpoint says; every step goes into the file `log`, with the process that
     took it.
     """
@@ -28,28 +41,42 @@ def count(arguments: dict[str, Any], *, workspace: Workspace, actor: Actor, prog
         step += 1
         progress.tell(step / arguments["until"], "counting")
         progress.draw("loss", step, 1 / step)
-        with Path(arguments["log"]).open("a") as log:
-            log.write(f"{os.getpid()} {step}\n")
+        _log(arguments, step)
         checkpoint.write_text(str(step))
-        time.sleep(STEP)
+        time.sleep(arguments.get("step_s", STEP_S))
     return f"run-of-{actor.user}"
 
 
-def deaf(arguments: dict[str, Any], *, workspace: Workspace, actor: Actor, progress: Progress) -> str:
-    """Work that tells nothing for a minute."""
+def record(task: str, arguments: dict[str, Any], *, workspace: Workspace, actor: Actor, progress: Progress) -> str:
+    """Record a run. The process that does so first is killed before anybody hears of it."""
+    with tracked_run("tests", "Nothing", {}, load_sample("gas_daily"), actor, workspace) as run:
+        _log(arguments, 1)
+    if len(steps(Path(arguments["log"]))) == 1:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return run.id
+
+
+def never_stop(task: str, arguments: dict[str, Any], *, workspace: Workspace, actor: Actor, progress: Progress) -> str:
+    """Report nothing for a minute."""
     time.sleep(60)
     return ""
 
 
-def refused(arguments: dict[str, Any], *, workspace: Workspace, actor: Actor, progress: Progress) -> str:
+def refused(task: str, arguments: dict[str, Any], *, workspace: Workspace, actor: Actor, progress: Progress) -> str:
     raise DataError("{file} has no dates.", file="a.csv")
 
 
-def broken(arguments: dict[str, Any], *, workspace: Workspace, actor: Actor, progress: Progress) -> str:
+def broken(task: str, arguments: dict[str, Any], *, workspace: Workspace, actor: Actor, progress: Progress) -> str:
     raise ZeroDivisionError("a secret of the machine")
 
 
-VERBS: dict[str, CarryOut] = {"count": count, "deaf": deaf, "refused": refused, "broken": broken}
+HANDLERS: dict[str, JobHandler] = {
+    "count": count,
+    "record": record,
+    "never_stop": never_stop,
+    "refused": refused,
+    "broken": broken,
+}
 
 
 def steps(log: Path) -> list[tuple[int, int]]:
@@ -58,5 +85,12 @@ def steps(log: Path) -> list[tuple[int, int]]:
     return [(int(pid), int(step)) for pid, step in (line.split() for line in lines)]
 
 
+def _log(arguments: dict[str, Any], step: int) -> None:
+    with Path(arguments["log"]).open("a") as log:
+        log.write(f"{os.getpid()} {step}\n")
+
+
 if __name__ == "__main__":
-    Worker(get_workspace(), told_to_end(), carry_out=VERBS.__getitem__, give_up=lambda: os._exit(1)).run()
+    workspace = get_workspace()
+    workspace.jobs.lease_s = float(sys.argv[1]) if len(sys.argv) > 1 else workspace.jobs.lease_s
+    Worker(workspace, run_test_job, shutdown_event(), give_up=lambda: os._exit(1)).run()

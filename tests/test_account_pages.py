@@ -1,4 +1,4 @@
-"""account/mine.py, account/users.py: what they show and change, in Streamlit's own test harness on real accounts."""
+"""account/profile.py, account/users.py: what they show and change, in Streamlit's own test harness on real accounts."""
 
 from collections.abc import Iterator
 from types import SimpleNamespace
@@ -8,8 +8,8 @@ from streamlit.testing.v1 import AppTest
 
 from core.accounts.service import Accounts
 from core.workspace import Workspace
-from pages.components import session
-from pages.components.session import Person
+from pages.components import auth
+from pages.components.auth import SignedInUser
 from tests.test_pages import at, clicked, opened, texts
 
 __all__ = ["at"]  # the fixture
@@ -23,7 +23,7 @@ def accounts(at: Workspace, monkeypatch: pytest.MonkeyPatch) -> Iterator[Account
     found = at.accounts
     found.add_user("ada", PASSWORD, ["administrator"])
     found.add_user("ana", PASSWORD, ["analyst"])
-    monkeypatch.setattr("pages.components.session.sign_in_required", lambda: True)
+    monkeypatch.setattr("pages.components.auth.sign_in_required", lambda: True)
     be(monkeypatch, found, "ada")
     yield found
     found.close()
@@ -33,12 +33,12 @@ def be(monkeypatch: pytest.MonkeyPatch, accounts: Accounts, name: str) -> None:
     """Be signed in as `name`: the harness has no cookies."""
     token = accounts.sign_in(name, PASSWORD, "203.0.113.5")
 
-    def person() -> Person | None:
+    def person() -> SignedInUser | None:
         session = accounts.session(token)
-        return Person(session.user.name, session.user.roles, session.csrf) if session else None
+        return SignedInUser(session.user.name, session.user.roles, session.csrf) if session else None
 
-    monkeypatch.setattr("pages.components.session.person", person)
-    monkeypatch.setattr("pages.components.session.token", lambda: token)
+    monkeypatch.setattr("pages.components.auth.current_user", person)
+    monkeypatch.setattr("pages.components.auth.session_token", lambda: token)
 
 
 def fill(app: AppTest, **values: str) -> AppTest:
@@ -54,7 +54,7 @@ def press(app: AppTest, label: str) -> AppTest:
 def test_the_password_is_changed(at: Workspace, accounts: Accounts) -> None:
     elsewhere = accounts.sign_in("ada", PASSWORD, "203.0.113.6")
     app = press(
-        fill(opened("account/mine.py"), password_old=PASSWORD, password_new=OTHER, password_again=OTHER),
+        fill(opened("account/profile.py"), password_old=PASSWORD, password_new=OTHER, password_again=OTHER),
         "Change the password",
     )
     assert not app.exception
@@ -80,7 +80,8 @@ def test_a_password_that_is_not_changed_says_why(
     at: Workspace, accounts: Accounts, old: str, new: str, again: str, reason: str
 ) -> None:
     app = press(
-        fill(opened("account/mine.py"), password_old=old, password_new=new, password_again=again), "Change the password"
+        fill(opened("account/profile.py"), password_old=old, password_new=new, password_again=again),
+        "Change the password",
     )
     assert reason in app.error[0].value
     assert not app.success
@@ -89,7 +90,7 @@ def test_a_password_that_is_not_changed_says_why(
 
 def test_ones_sign_ins_are_shown_and_no_others(at: Workspace, accounts: Accounts) -> None:
     accounts.sign_in("ana", PASSWORD, "198.51.100.1")
-    table = opened("account/mine.py").dataframe[0].value
+    table = opened("account/profile.py").dataframe[0].value
     assert list(table["address"]) == ["203.0.113.5"]
     assert list(table["outcome"]) == ["signed in"]
 
@@ -98,8 +99,10 @@ def test_who_signs_in_elsewhere_has_no_password_here(
     at: Workspace, accounts: Accounts, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     accounts.add_user("eve@example.org", None, ["analyst"])
-    monkeypatch.setattr("pages.components.session.person", lambda: Person("eve@example.org", frozenset({"analyst"})))
-    app = opened("account/mine.py")
+    monkeypatch.setattr(
+        "pages.components.auth.current_user", lambda: SignedInUser("eve@example.org", frozenset({"analyst"}))
+    )
+    app = opened("account/profile.py")
     assert not app.exception
     assert "no password of yours" in texts(app)
     assert not app.text_input
@@ -196,9 +199,9 @@ def test_the_last_administrator_cannot_be_taken_away(at: Workspace, accounts: Ac
 def vouched(at: Workspace, monkeypatch: pytest.MonkeyPatch) -> Iterator[Accounts]:
     """Mallory comes from the identity provider; there are no accounts."""
     found = at.accounts
-    monkeypatch.setattr("pages.components.session.sign_in_required", lambda: True)
-    monkeypatch.setattr("pages.components.session.token", lambda: "")
-    monkeypatch.setattr("pages.components.session.identity", lambda: "mallory@example.org")
+    monkeypatch.setattr("pages.components.auth.sign_in_required", lambda: True)
+    monkeypatch.setattr("pages.components.auth.session_token", lambda: "")
+    monkeypatch.setattr("pages.components.auth.external_identity", lambda: "mallory@example.org")
     yield found
     found.close()
 
@@ -230,5 +233,5 @@ def test_a_provider_gives_no_role(at: Workspace, vouched: Accounts) -> None:
     ],
 )
 def test_what_a_provider_calls_people(monkeypatch: pytest.MonkeyPatch, claims: dict[str, object], name: str) -> None:
-    monkeypatch.setattr(session.st, "user", SimpleNamespace(is_logged_in=True, to_dict=lambda: claims))
-    assert session.identity() == name
+    monkeypatch.setattr(auth.st, "user", SimpleNamespace(is_logged_in=True, to_dict=lambda: claims))
+    assert auth.external_identity() == name

@@ -15,10 +15,11 @@ from core.data.quality.findings import Repair
 from core.data.quality.repairs import apply
 from core.data.samples import load_sample
 from core.errors import DataError, NotFoundError, OptionError
-from core.runs.promotion import fitted_runs
+from core.runs.promotion import runs_with_model
+from core.spec.spec import ApplySpec
 from core.tasks.anomalies.result import Detection
-from core.tasks.anomalies.run import apply_model, detect, detection_of, detectors
-from core.tasks.selection import Selection
+from core.tasks.anomalies.run import apply_model, detect, load_detection
+from core.tasks.anomalies.spec import DetectionSpec, detectors
 from core.workspace import Workspace
 
 BY = Actor("alice", "tests")
@@ -33,7 +34,9 @@ def forest(**settings: object):  # type: ignore[no-untyped-def]
 
 def test_raw_hours_flag_winter_in_the_largest_region(gas: Dataset, place: Workspace) -> None:
     """The predecessor's figure: 337 of 33,675, 335 of them in Île-de-France (energy reference § 4.1)."""
-    found, _ = detect(gas, forest(), compare_with="everything", contamination=0.01, workspace=place, actor=BY)
+    found, _ = detect(
+        DetectionSpec(forest(), compare_with="everything", contamination=0.01), gas, workspace=place, actor=BY
+    )
     anomalies = found.anomalies
     regions = anomalies["entity"].astype(str).str.split(" · ").str[-1].value_counts()
     months = pd.DatetimeIndex(anomalies["time"]).month.value_counts()
@@ -51,14 +54,16 @@ def test_the_default_comparison_finds_the_planted_faults(
     cells = [fault(complete).rows for fault in (checks.gross_outliers, checks.zero_hours, checks.isolated_spikes)]
     planted = set(map(tuple, complete.frame.index[np.unique(np.concatenate(cells))]))
     dataset = apply([Repair(kind) for kind in repairs], gas)
-    found, _ = detect(dataset, forest(), compare_with="calendar", contamination=0.01, workspace=place, actor=BY)
+    found, _ = detect(
+        DetectionSpec(forest(), compare_with="calendar", contamination=0.01), dataset, workspace=place, actor=BY
+    )
     flagged = set(zip(found.anomalies["entity"].astype(str), found.anomalies["time"], strict=True))
     assert len(planted) == 26
     assert planted <= flagged
 
 
 def test_the_absurd_cell_is_named_as_the_cause(gas: Dataset, place: Workspace) -> None:
-    found, _ = detect(gas, forest(), compare_with="calendar", workspace=place, actor=BY)
+    found, _ = detect(DetectionSpec(forest(), compare_with="calendar"), gas, workspace=place, actor=BY)
     rows = found.rows
     row = rows[(rows["entity"] == "GRTgaz · pays de la loire") & (rows["time"] == "2021-06-29")]
     assert row["causes"].iloc[0].startswith("19:00 +")
@@ -73,7 +78,9 @@ def test_injected_days_of_the_samples_are_found(name: str, place: Workspace) -> 
     dataset = load_sample(name)
     assert dataset.labels is not None
     share = float(dataset.labels.mean())
-    found, _ = detect(dataset, forest(), compare_with="calendar", contamination=2 * share, workspace=place, actor=BY)
+    found, _ = detect(
+        DetectionSpec(forest(), compare_with="calendar", contamination=2 * share), dataset, workspace=place, actor=BY
+    )
     flagged = set(zip(found.anomalies["entity"].astype(str), found.anomalies["time"], strict=True))
     planted = set(map(tuple, dataset.labels.index[dataset.labels.to_numpy() & dataset.complete]))
     assert planted <= flagged
@@ -83,7 +90,9 @@ def test_injected_days_of_the_samples_are_found(name: str, place: Workspace) -> 
 
 
 def test_one_action_is_one_run_and_one_event(sample: Dataset, place: Workspace) -> None:
-    found, run = detect(sample, forest(n_estimators=20), compare_with="calendar", workspace=place, actor=BY)
+    found, run = detect(
+        DetectionSpec(forest(n_estimators=20), compare_with="calendar"), sample, workspace=place, actor=BY
+    )
     client = MlflowClient(place.tracking.uri)
     [kept] = client.search_runs([each.experiment_id for each in client.search_experiments()])
     [event] = place.events.read()
@@ -96,50 +105,52 @@ def test_one_action_is_one_run_and_one_event(sample: Dataset, place: Workspace) 
     assert event.details.successful_predictions == len(found.rows)
     assert event.details.failed_predictions == len(sample) - len(found.rows)
     assert event.details.inputs["dataset"] == sample.digest
-    assert artifacts == {"anomalies.csv", "model", "recipe.json", "result", "timeline.html"}
+    assert artifacts == {"anomalies.csv", "model", "result", "timeline.html"}
     assert kept.data.metrics["emissions_kg"] > 0
 
 
 def test_the_result_comes_back_from_the_run(sample: Dataset, place: Workspace) -> None:
-    found, run = detect(sample, forest(), compare_with="entity", workspace=place, actor=BY)
-    again = detection_of(run.id, place)
-    assert again.question == found.question
+    found, run = detect(DetectionSpec(forest(), compare_with="entity"), sample, workspace=place, actor=BY)
+    again = load_detection(run.id, place)
+    assert again.spec == found.spec
     pd.testing.assert_frame_equal(again.rows, found.rows)
     pd.testing.assert_frame_equal(again.cells, found.cells)
     assert isinstance(again, Detection)
 
 
 def test_a_saved_model_scores_new_data_as_it_scored_its_own(sample: Dataset, place: Workspace) -> None:
-    found, run = detect(sample, forest(), compare_with="calendar", contamination=0.02, workspace=place, actor=BY)
-    year = Selection(start=pd.Timestamp("2024-01-01"))
-    applied, second = apply_model(sample, run.id, selection=year, workspace=place, actor=BY)
+    found, run = detect(
+        DetectionSpec(forest(), compare_with="calendar", contamination=0.02), sample, workspace=place, actor=BY
+    )
+    applied, second = apply_model(ApplySpec(run.id, start="2024-01-01"), sample, workspace=place, actor=BY)
     old = found.rows.set_index(["entity", "time"])["score"]
     new = applied.rows.set_index(["entity", "time"])["score"]
     assert (new.index.get_level_values("time") >= "2024-01-01").all()
     assert np.array_equal(new.to_numpy(), old.loc[new.index].to_numpy())
-    assert applied.question.threshold == found.question.threshold
-    assert applied.question.fitted_by == run.id
-    assert [model.id for model in fitted_runs("anomalies", place)] == [run.id]
+    assert applied.threshold == found.threshold
+    assert isinstance(applied.spec, ApplySpec)
+    assert applied.spec.model == run.id
+    assert [model.id for model in runs_with_model("anomalies", place)] == [run.id]
     with pytest.raises(NotFoundError, match="no model"):
-        apply_model(sample, second.id, workspace=place, actor=BY)
+        apply_model(ApplySpec(second.id), sample, workspace=place, actor=BY)
 
 
 def test_a_risk_sets_the_threshold_by_the_tail(sample: Dataset, place: Workspace) -> None:
     rare, rarer = (
-        detect(sample, forest(), compare_with="calendar", risk=risk, workspace=place, actor=BY)[0]
+        detect(DetectionSpec(forest(), compare_with="calendar", risk=risk), sample, workspace=place, actor=BY)[0]
         for risk in (0.01, 0.0001)
     )
-    assert rarer.question.threshold > rare.question.threshold
+    assert rarer.threshold > rare.threshold
     assert len(rarer.anomalies) < len(rare.anomalies)
-    assert rare.question.risk == 0.01
+    assert rare.model_spec.risk == 0.01
     with pytest.raises(OptionError, match="risk"):
-        detect(sample, forest(), compare_with="calendar", risk=2.0, workspace=place, actor=BY)
+        detect(DetectionSpec(forest(), compare_with="calendar", risk=2.0), sample, workspace=place, actor=BY)
 
 
 def test_mlflow_serves_the_model_with_its_signature(sample: Dataset, place: Workspace) -> None:
     import mlflow
 
-    found, run = detect(sample, forest(), compare_with="calendar", workspace=place, actor=BY)
+    found, run = detect(DetectionSpec(forest(), compare_with="calendar"), sample, workspace=place, actor=BY)
     mlflow.set_tracking_uri(place.tracking.uri)
     model = mlflow.pyfunc.load_model(f"runs:/{run.id}/model")
     table = sample.rows(sample.complete).frame.head(20).reset_index()
@@ -152,7 +163,7 @@ def test_mlflow_serves_the_model_with_its_signature(sample: Dataset, place: Work
 def test_a_failure_is_recorded_and_goes_on(sample: Dataset, place: Workspace) -> None:
     constant = sample.replace(frame=sample.frame * 0.0 + 1.0)
     with pytest.raises(DataError, match="same score"):
-        detect(constant, forest(), compare_with="everything", workspace=place, actor=BY)
+        detect(DetectionSpec(forest(), compare_with="everything"), constant, workspace=place, actor=BY)
     [event] = place.events.read()
     assert (event.status, event.log_level, event.error_type) == ("failed", "ERROR", "DataError")
     assert MlflowClient(place.tracking.uri).get_run(str(event.run_id)).info.status == "FAILED"
@@ -163,36 +174,38 @@ def test_a_failure_is_recorded_and_goes_on(sample: Dataset, place: Workspace) ->
     [
         ({"compare_with": "moon"}, OptionError, "calendar, entity, shape, everything"),
         ({"compare_with": "calendar", "contamination": 0.9}, OptionError, "contamination"),
-        ({"compare_with": "calendar", "selection": Selection(start=pd.Timestamp("2030-01-01"))}, DataError, "No row"),
+        ({"compare_with": "calendar", "start": "2030-01-01"}, DataError, "No row"),
     ],
 )
 def test_a_wrong_question_is_refused(
     sample: Dataset, place: Workspace, asked: dict[str, object], error: type[Exception], words: str
 ) -> None:
     with pytest.raises(error, match=words):
-        detect(sample, forest(), workspace=place, actor=BY, **asked)  # type: ignore[arg-type]
+        detect(DetectionSpec(forest(), **asked), sample, workspace=place, actor=BY)  # type: ignore[arg-type]
 
 
 def test_the_calendar_needs_dates(place: Workspace) -> None:
     kpis = load_sample("kpi_matrix")
     with pytest.raises(DataError, match="compare with the entity"):
-        detect(kpis, forest(), compare_with="calendar", workspace=place, actor=BY)
-    found, _ = detect(kpis, forest(), compare_with="entity", workspace=place, actor=BY)
+        detect(DetectionSpec(forest(), compare_with="calendar"), kpis, workspace=place, actor=BY)
+    found, _ = detect(DetectionSpec(forest(), compare_with="entity"), kpis, workspace=place, actor=BY)
     assert len(found.rows) == len(kpis)
 
 
 def test_other_columns_and_other_units_are_refused(sample: Dataset, place: Workspace) -> None:
-    _, run = detect(sample, forest(), compare_with="calendar", workspace=place, actor=BY)
+    _, run = detect(DetectionSpec(forest(), compare_with="calendar"), sample, workspace=place, actor=BY)
     with pytest.raises(DataError, match="fitted on MWh"):
-        apply_model(sample.replace(unit="kWh"), run.id, workspace=place, actor=BY)
+        apply_model(ApplySpec(run.id), sample.replace(unit="kWh"), workspace=place, actor=BY)
     with pytest.raises(DataError, match="fitted on the columns"):
-        apply_model(load_sample("daily_profile"), run.id, workspace=place, actor=BY)
+        apply_model(ApplySpec(run.id), load_sample("daily_profile"), workspace=place, actor=BY)
     with pytest.raises(NotFoundError, match="No run"):
-        apply_model(sample, "f" * 32, workspace=place, actor=BY)
+        apply_model(ApplySpec("f" * 32), sample, workspace=place, actor=BY)
 
 
 def test_severity_follows_rarity(sample: Dataset, place: Workspace) -> None:
-    found, _ = detect(sample, forest(), compare_with="calendar", contamination=0.05, workspace=place, actor=BY)
+    found, _ = detect(
+        DetectionSpec(forest(), compare_with="calendar", contamination=0.05), sample, workspace=place, actor=BY
+    )
     severity = found.rows["severity"].to_numpy()
     assert (np.diff(severity) <= 0).all()
     assert (severity >= 1).sum() == pytest.approx(0.01 * len(severity), abs=2)
@@ -201,7 +214,7 @@ def test_severity_follows_rarity(sample: Dataset, place: Workspace) -> None:
 
 def test_the_recipe_travels_with_the_run(sample: Dataset, place: Workspace) -> None:
     repaired = apply([Repair("impute_incomplete")], sample)
-    _, run = detect(repaired, forest(), compare_with="calendar", workspace=place, actor=BY)
+    _, run = detect(DetectionSpec(forest(), compare_with="calendar"), repaired, workspace=place, actor=BY)
     written = json.loads((run.folder / "recipe.json").read_text())
     assert written == [{"kind": "impute_incomplete", "settings": {}}]
     assert MlflowClient(place.tracking.uri).get_run(run.id).data.tags["dataset.repairs"] == "impute_incomplete"
@@ -214,7 +227,9 @@ def test_exports_neutralise_formulas(tmp_path: Path, place: Workspace) -> None:
     path = tmp_path / "calls.csv"
     rows = [f"2024-03-{day:02d},=cmd|' /C calc'!A0,{day % 7 + 0.5}" for day in range(1, 31)]
     path.write_text("\n".join(["date,site,calls", *rows]))
-    found, run = detect(load([path]), forest(), compare_with="entity", contamination=0.1, workspace=place, actor=BY)
+    found, run = detect(
+        DetectionSpec(forest(), compare_with="entity", contamination=0.1), load([path]), workspace=place, actor=BY
+    )
     table = found.to_frame()
     assert b",'=cmd" in as_csv(table)
     assert b",=cmd" not in as_csv(table)

@@ -251,7 +251,7 @@ def test_clusters(result: Page, browser: Browser, app: str, tmp_path: Path, loca
     page = visitor(browser, locale)
     page.goto(f"{app}/clusters?dataset={dataset_of(result)}")
     expect(page.get_by_role("heading", level=1)).to_contain_text(title)
-    page.locator(".st-key-find-clusters button").click()
+    page.locator(".st-key-clusters-ask button").click()
     page.locator(".st-key-result-figures").wait_for(timeout=PATIENCE)
     every_tab(page, page.get_by_role("tab").count())
     with page.expect_download() as download:

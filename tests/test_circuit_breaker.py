@@ -40,7 +40,7 @@ def test_the_result_of_a_call_is_returned() -> None:
 
 def test_a_failure_opens_it_and_is_the_cause() -> None:
     breaker = CircuitBreaker("service")
-    with pytest.raises(CallFailedError, match="service does not answer .connection refused.") as failure:
+    with pytest.raises(CallFailedError, match=r"service does not answer \(connection refused\)") as failure:
         breaker.call(fail)
     assert isinstance(failure.value.__cause__, OSError)
     assert (breaker.is_open, breaker.last_error) == (True, "connection refused")

@@ -9,14 +9,14 @@ from sklearn import cluster as reference
 
 from core.clusterers import density
 from core.clusterers.base import Clusterer
-from core.clusterers.choosing import advised, neighbour_distances
+from core.clusterers.choosing import neighbour_distances, suggest_parameters
 from core.clusterers.dbscan import DBSCAN
 from core.clusterers.kmeans import KMeans
 from core.data.dataset import Dataset
 from core.errors import DataError
 from core.evaluation import clusterings
-from core.spec.hyperparameters import configured, hyperparameters, params
-from core.tasks.clusters.run import clusterers
+from core.spec.hyperparameters import build_from_settings, get_params, hyperparameters
+from core.tasks.clusters.spec import clusterers
 
 EVERY_CLUSTERER = pytest.mark.parametrize("cls", clusterers().values(), ids=clusterers().keys())
 CENTRES = np.array([[0.0, 0.0, 0.0], [6.0, 0.0, 0.0], [0.0, 6.0, 0.0], [6.0, 6.0, 6.0]])
@@ -86,7 +86,7 @@ def test_distances_are_finite_and_rise_away_from_the_groups(cls: type[Clusterer]
 @EVERY_CLUSTERER
 def test_every_hyperparameter_has_a_sentence_and_an_accepted_default(cls: type[Clusterer]) -> None:
     assert all(field.metadata["help"] for field in hyperparameters(cls).values())
-    assert params(configured(cls, params(cls()))) == params(cls())
+    assert get_params(build_from_settings(cls, get_params(cls()))) == get_params(cls())
     assert cls.label
     assert cls.sampling
 
@@ -259,7 +259,7 @@ def test_the_knee_of_a_curve() -> None:
 
 def test_advice_finds_the_groups(features: np.ndarray) -> None:
     inside = features[:, 0] < 20
-    advice = advised(features[inside], 5)
+    advice = suggest_parameters(features[inside], 5)
     assert advice.k == 4
     assert advice.by_k["inertia"].is_monotonic_decreasing
     assert DBSCAN(eps=advice.eps).fit(features[inside]).labels_.max() == 3

@@ -17,12 +17,14 @@ from core.clusterers.points import daily, points
 from core.data.dataset import Dataset, clock_labels, keyed
 from core.data.samples import load_sample
 from core.errors import DataError, NotFoundError, OptionError
-from core.runs.promotion import fitted_runs
-from core.tasks.anomalies.run import detect, detectors
-from core.tasks.clusters import figures as figures
+from core.runs.promotion import runs_with_model
+from core.spec.spec import ApplySpec
+from core.tasks.anomalies.run import detect
+from core.tasks.anomalies.spec import DetectionSpec, detectors
+from core.tasks.clusters import figures
 from core.tasks.clusters.result import Clustering
-from core.tasks.clusters.run import advice, apply_model, cluster, clusterers, clustering_of
-from core.tasks.selection import Selection
+from core.tasks.clusters.run import apply_model, cluster, load_clustering, suggest_parameters
+from core.tasks.clusters.spec import ClusteringSpec, clusterers
 from core.workspace import Workspace
 from tests.conftest import ROOT
 
@@ -56,7 +58,7 @@ def profiles(days: int = 60, entities: tuple[str, ...] = ("flat", "peak")) -> Da
 
 def test_dbscan_on_the_gas_files(gas: Dataset, place: Workspace) -> None:
     """The predecessor's figures: 11 clusters, 1,684 of 33,720 noise (energy reference)."""
-    found, run = cluster(gas, dbscan(), incomplete="column-mean", workspace=place, actor=BY)
+    found, run = cluster(ClusteringSpec(dbscan(), incomplete="column-mean"), gas, workspace=place, actor=BY)
     assert (run.metrics["clusters"], run.metrics["noise_points"]) == (11, 1684)
     assert run.metrics["noise_ratio"] == pytest.approx(0.0499407, abs=1e-7)
     assert (len(found.rows), sum(found.sizes)) == (33_720, 33_720 - 1684)
@@ -71,7 +73,7 @@ def test_dbscan_on_the_gas_files(gas: Dataset, place: Workspace) -> None:
 
 def test_kmeans_on_the_gas_files(gas: Dataset, place: Workspace) -> None:
     """StandardScaler and k = 4: inertia 122,989 and these sizes (energy reference)."""
-    found, run = cluster(gas, kmeans(), incomplete="column-mean", workspace=place, actor=BY)
+    found, run = cluster(ClusteringSpec(kmeans(), incomplete="column-mean"), gas, workspace=place, actor=BY)
     assert found.sizes == [20_857, 9_443, 2_751, 669]
     assert run.metrics["inertia"] == pytest.approx(122_989, abs=1)
     assert run.metrics["silhouette"] == pytest.approx(0.58, abs=0.01)
@@ -82,7 +84,7 @@ def test_kmeans_on_the_gas_files(gas: Dataset, place: Workspace) -> None:
 
 
 def test_regions_of_the_gas_files(gas: Dataset, place: Workspace) -> None:
-    found, _ = cluster(gas, kmeans(3), of="entities", look="shape", workspace=place, actor=BY)
+    found, _ = cluster(ClusteringSpec(kmeans(3), of="entities", look="shape"), gas, workspace=place, actor=BY)
     assert len(found.rows) == 15
     assert set(found.rows["cluster"]) == {0, 1, 2}
     assert "time" not in found.rows
@@ -90,7 +92,7 @@ def test_regions_of_the_gas_files(gas: Dataset, place: Workspace) -> None:
     assert figures.in_france(found)
     assert set(found.profiles["panel"]) == {"working day", "Saturday", "Sunday", "month"}
     with pytest.raises(DataError, match="15 points are too few for 15 clusters"):
-        cluster(gas, kmeans(15), of="entities", workspace=place, actor=BY)
+        cluster(ClusteringSpec(kmeans(15), of="entities"), gas, workspace=place, actor=BY)
 
 
 def test_a_typical_profile_is_not_moved_by_one_absurd_cell(gas: Dataset) -> None:
@@ -109,8 +111,8 @@ def test_a_typical_profile_is_not_moved_by_one_absurd_cell(gas: Dataset) -> None
 
 def test_shape_tells_apart_what_level_mixes(place: Workspace) -> None:
     dataset = profiles()
-    by_shape, _ = cluster(dataset, kmeans(2), look="shape", workspace=place, actor=BY)
-    by_level, _ = cluster(dataset, kmeans(2), look="level", workspace=place, actor=BY)
+    by_shape, _ = cluster(ClusteringSpec(kmeans(2), look="shape"), dataset, workspace=place, actor=BY)
+    by_level, _ = cluster(ClusteringSpec(kmeans(2), look="level"), dataset, workspace=place, actor=BY)
     assert sorted(by_shape.by_entity().to_numpy().ravel().tolist()) == [0, 0, 60, 60]
     assert (by_level.by_entity().to_numpy() > 0).all()
     assert by_shape.profiles["mean"].groupby(by_shape.profiles["cluster"]).mean().round(6).tolist() == [1.0, 1.0]
@@ -122,7 +124,7 @@ def test_rows_next_to_zero_have_no_shape(place: Workspace) -> None:
     values[:7] = 0.0
     values[7] = np.tile([1.0, -1.0], 12)
     dataset = dataset.replace(frame=pd.DataFrame(values, index=dataset.frame.index, columns=dataset.columns))
-    found, run = cluster(dataset, kmeans(2), look="shape", workspace=place, actor=BY)
+    found, run = cluster(ClusteringSpec(kmeans(2), look="shape"), dataset, workspace=place, actor=BY)
     assert run.metrics["flat_points_left_out"] == 8
     assert len(found.rows) == 112
     assert "8 points were left out" in " ".join(map(str, found.notes))
@@ -136,7 +138,7 @@ def test_incomplete_rows(sample: Dataset, place: Workspace) -> None:
     assert missing > 0
     sizes = {}
     for incomplete in ("drop", "impute", "column-mean"):
-        found, run = cluster(sample, kmeans(), incomplete=incomplete, workspace=place, actor=BY)  # type: ignore[arg-type]
+        found, run = cluster(ClusteringSpec(kmeans(), incomplete=incomplete), sample, workspace=place, actor=BY)  # type: ignore[arg-type]
         sizes[incomplete] = len(found.rows)
         assert run.metrics["rows_left_out"] == (missing if incomplete == "drop" else 0)
     assert sizes == {"drop": len(sample) - missing, "impute": len(sample), "column-mean": len(sample)}
@@ -144,22 +146,22 @@ def test_incomplete_rows(sample: Dataset, place: Workspace) -> None:
 
 def test_a_series_is_grouped_by_its_days(place: Workspace) -> None:
     series = load_sample("tidy_series")
-    found, _ = cluster(series, kmeans(3), workspace=place, actor=BY)
+    found, _ = cluster(ClusteringSpec(kmeans(3)), series, workspace=place, actor=BY)
     assert len(found.rows) == len(daily(series).rows(daily(series).complete)) < len(series) / 20
     assert list(found.profiles["column"].unique()) == clock_labels(24)
 
 
 def test_measurements_without_dates_are_grouped_by_level(place: Workspace) -> None:
     kpis = load_sample("kpi_matrix")
-    found, run = cluster(kpis, kmeans(3), workspace=place, actor=BY)
+    found, run = cluster(ClusteringSpec(kmeans(3)), kpis, workspace=place, actor=BY)
     assert len(found.rows) == len(kpis)
     assert not found.dated
     assert found.by_season().empty
     with pytest.raises(DataError, match="different measurements"):
-        cluster(kpis, kmeans(3), look="shape", workspace=place, actor=BY)
+        cluster(ClusteringSpec(kmeans(3), look="shape"), kpis, workspace=place, actor=BY)
     with pytest.raises(DataError, match="1 complete points"):
-        cluster(kpis, kmeans(3), of="entities", workspace=place, actor=BY)
-    answer, _ = apply_model(kpis, run.id, workspace=place, actor=BY)
+        cluster(ClusteringSpec(kmeans(3), of="entities"), kpis, workspace=place, actor=BY)
+    answer, _ = apply_model(ApplySpec(run.id), kpis, workspace=place, actor=BY)
     assert np.array_equal(answer.rows["cluster"], found.rows["cluster"])
 
 
@@ -177,7 +179,7 @@ def test_too_little_to_group(place: Workspace, change: Any, words: str) -> None:
     values = change(dataset.values)
     frame = pd.DataFrame(values, index=dataset.frame.index[: len(values)], columns=dataset.columns)
     with pytest.raises(DataError, match=words):
-        cluster(dataset.replace(frame=frame), kmeans(), workspace=place, actor=BY)
+        cluster(ClusteringSpec(kmeans()), dataset.replace(frame=frame), workspace=place, actor=BY)
     [event] = place.events.read()
     assert (event.status, event.error_type) == ("failed", "DataError")
 
@@ -186,20 +188,22 @@ def test_a_column_without_values_has_no_mean(place: Workspace) -> None:
     dataset = profiles()
     frame = dataset.frame.assign(**{"05:00": np.nan})
     with pytest.raises(DataError, match="05:00"):
-        cluster(dataset.replace(frame=frame), kmeans(), incomplete="column-mean", workspace=place, actor=BY)
+        cluster(
+            ClusteringSpec(kmeans(), incomplete="column-mean"), dataset.replace(frame=frame), workspace=place, actor=BY
+        )
 
 
 def test_a_constant_column_changes_nothing(place: Workspace) -> None:
     dataset = profiles()
     constant = dataset.replace(frame=dataset.frame.assign(**{"05:00": 3.0}))
-    found, _ = cluster(constant, kmeans(2), workspace=place, actor=BY)
+    found, _ = cluster(ClusteringSpec(kmeans(2)), constant, workspace=place, actor=BY)
     assert np.isfinite(found.rows[["pc1", "pc2", "distance"]]).all(axis=None)
 
 
 @pytest.mark.parametrize("wrong", [{"of": "weeks"}, {"look": "colour"}, {"incomplete": "guess"}, {"components": -1}])
 def test_a_wrong_word_is_refused(sample: Dataset, place: Workspace, wrong: dict[str, Any]) -> None:
     with pytest.raises(OptionError, match=next(iter(wrong))):
-        cluster(sample, kmeans(), workspace=place, actor=BY, **wrong)
+        cluster(ClusteringSpec(kmeans(), **wrong), sample, workspace=place, actor=BY)
     assert place.events.read() == []
 
 
@@ -207,7 +211,7 @@ def test_a_wrong_word_is_refused(sample: Dataset, place: Workspace, wrong: dict[
 
 
 def test_one_action_is_one_run_and_one_event(sample: Dataset, place: Workspace) -> None:
-    found, run = cluster(sample, dbscan(), workspace=place, actor=BY)
+    found, run = cluster(ClusteringSpec(dbscan()), sample, workspace=place, actor=BY)
     client = MlflowClient(place.tracking.uri)
     [kept] = client.search_runs([each.experiment_id for each in client.search_experiments()])
     [event] = place.events.read()
@@ -216,16 +220,18 @@ def test_one_action_is_one_run_and_one_event(sample: Dataset, place: Workspace) 
     assert {"of": "days", "look": "level", "eps": "0.5", "clusterer": "dbscan"}.items() <= kept.data.params.items()
     assert kept.data.metrics["noise_points"] == len(found.noise) == event.details.noise_points_count
     assert event.details.successful_predictions == len(found.rows)
-    assert artifacts == {"clusters.csv", "map.html", "model", "recipe.json", "result"}
+    assert artifacts == {"clusters.csv", "map.html", "model", "result"}
 
 
 @pytest.mark.parametrize(("of", "look"), [("days", "level"), ("entities", "shape")])
 def test_the_result_comes_back_from_the_run(sample: Dataset, place: Workspace, of: Any, look: Any) -> None:
-    found, run = cluster(sample, kmeans(2), of=of, look=look, components=2, workspace=place, actor=BY)
-    again = clustering_of(run.id, place)
+    found, run = cluster(ClusteringSpec(kmeans(2), of=of, look=look, components=2), sample, workspace=place, actor=BY)
+    again = load_clustering(run.id, place)
     assert isinstance(again, Clustering)
-    assert (again.question, again.quality, again.explained, again.notes) == (
-        found.question,
+    assert (again.spec, again.model_spec, again.data, again.quality, again.explained, again.notes) == (
+        found.spec,
+        found.model_spec,
+        found.data,
         found.quality,
         found.explained,
         found.notes,
@@ -236,11 +242,11 @@ def test_the_result_comes_back_from_the_run(sample: Dataset, place: Workspace, o
 
 def test_a_run_of_another_kind_holds_no_clusters(sample: Dataset, place: Workspace) -> None:
     forest = detectors()["isolation-forest"](n_estimators=20)
-    _, run = detect(sample, forest, compare_with="entity", workspace=place, actor=BY)
+    _, run = detect(DetectionSpec(forest, compare_with="entity"), sample, workspace=place, actor=BY)
     with pytest.raises(NotFoundError, match="holds no"):
-        clustering_of(run.id, place)
+        load_clustering(run.id, place)
     with pytest.raises(NotFoundError, match="No run"):
-        clustering_of("f" * 32, place)
+        load_clustering("f" * 32, place)
 
 
 @pytest.mark.parametrize(
@@ -250,26 +256,29 @@ def test_a_run_of_another_kind_holds_no_clusters(sample: Dataset, place: Workspa
 def test_a_saved_model_assigns_later_days(
     sample: Dataset, place: Workspace, name: str, settings: dict[str, Any]
 ) -> None:
-    found, run = cluster(sample, clusterers()[name](), workspace=place, actor=BY, **settings)
-    later = Selection(start=pd.Timestamp("2024-01-01"))
-    applied, second = apply_model(sample, run.id, selection=later, workspace=place, actor=BY)
+    found, run = cluster(ClusteringSpec(clusterers()[name](), **settings), sample, workspace=place, actor=BY)
+    applied, second = apply_model(ApplySpec(run.id, start="2024-01-01"), sample, workspace=place, actor=BY)
     old = found.rows.set_index(["entity", "time"])["cluster"]
     new = applied.rows.set_index(["entity", "time"])["cluster"]
     assert (new.index.get_level_values("time") >= "2024-01-01").all()
     moved = new[new != old.loc[new.index]]
     assert len(moved) <= (0.05 * len(new) if name == "dbscan" else 0), "only border rows of two clusters change sides"
     assert (moved >= 0).all()
-    assert applied.question.fitted_by == run.id
-    assert [model.id for model in fitted_runs("clusters", place)] == [run.id]
+    assert applied.spec == ApplySpec(run.id, dataset=sample.digest, start="2024-01-01")
+    assert applied.model_spec == found.model_spec
+    params = MlflowClient(place.tracking.uri).get_run(second.id).data.params
+    assert {"clusterer": name, "start": "2024-01-01", "model_run": run.id}.items() <= params.items()
+    assert "model" not in params
+    assert [model.id for model in runs_with_model("clusters", place)] == [run.id]
     with pytest.raises(NotFoundError, match="no model"):
-        apply_model(sample, second.id, workspace=place, actor=BY)
+        apply_model(ApplySpec(second.id), sample, workspace=place, actor=BY)
 
 
 def test_a_cluster_without_any_of_the_later_rows(place: Workspace) -> None:
     dataset = profiles()
-    _, run = cluster(dataset, kmeans(2), look="shape", workspace=place, actor=BY)
+    _, run = cluster(ClusteringSpec(kmeans(2), look="shape"), dataset, workspace=place, actor=BY)
     found = [
-        apply_model(dataset, run.id, selection=Selection((name,)), workspace=place, actor=BY)[0]
+        apply_model(ApplySpec(run.id, entities=(name,)), dataset, workspace=place, actor=BY)[0]
         for name in dataset.entities
     ]
     assert sorted(each.sizes for each in found) == [[0, 60], [60]]
@@ -280,25 +289,23 @@ def test_a_cluster_without_any_of_the_later_rows(place: Workspace) -> None:
 
 
 def test_a_saved_model_assigns_entities_by_their_later_profile(gas: Dataset, place: Workspace) -> None:
-    found, run = cluster(gas, kmeans(3), of="entities", look="level", workspace=place, actor=BY)
-    later, _ = apply_model(
-        gas, run.id, selection=Selection(start=pd.Timestamp("2022-06-01")), workspace=place, actor=BY
-    )
+    found, run = cluster(ClusteringSpec(kmeans(3), of="entities", look="level"), gas, workspace=place, actor=BY)
+    later, _ = apply_model(ApplySpec(run.id, start="2022-06-01"), gas, workspace=place, actor=BY)
     assert (later.rows["cluster"] == found.rows["cluster"]).mean() >= 0.8
 
 
 def test_other_columns_and_other_units_are_refused(sample: Dataset, place: Workspace) -> None:
-    _, run = cluster(sample, kmeans(), workspace=place, actor=BY)
+    _, run = cluster(ClusteringSpec(kmeans()), sample, workspace=place, actor=BY)
     with pytest.raises(DataError, match="fitted on MWh"):
-        apply_model(sample.replace(unit="kWh"), run.id, workspace=place, actor=BY)
+        apply_model(ApplySpec(run.id), sample.replace(unit="kWh"), workspace=place, actor=BY)
     with pytest.raises(DataError, match="fitted on the columns"):
-        apply_model(load_sample("daily_profile"), run.id, workspace=place, actor=BY)
+        apply_model(ApplySpec(run.id), load_sample("daily_profile"), workspace=place, actor=BY)
 
 
 def test_mlflow_serves_the_model_with_its_signature(sample: Dataset, place: Workspace) -> None:
     import mlflow
 
-    found, run = cluster(sample, kmeans(), workspace=place, actor=BY)
+    found, run = cluster(ClusteringSpec(kmeans()), sample, workspace=place, actor=BY)
     mlflow.set_tracking_uri(place.tracking.uri)
     model = mlflow.pyfunc.load_model(f"runs:/{run.id}/model")
     table = sample.rows(sample.complete).frame.head(20).reset_index()
@@ -316,9 +323,9 @@ def test_mlflow_serves_the_model_with_its_signature(sample: Dataset, place: Work
 def test_dbscan_says_when_it_groups_nothing(
     sample: Dataset, place: Workspace, eps: float, min_samples: int, words: str
 ) -> None:
-    found, _ = cluster(sample, dbscan(eps, min_samples), workspace=place, actor=BY)
+    found, _ = cluster(ClusteringSpec(dbscan(eps, min_samples)), sample, workspace=place, actor=BY)
     assert words in " ".join(map(str, found.notes))
-    assert clustering_of(_newest(place), place) is not None
+    assert load_clustering(_newest(place), place) is not None
 
 
 def test_dbscan_says_when_most_points_are_noise(place: Workspace) -> None:
@@ -326,7 +333,7 @@ def test_dbscan_says_when_most_points_are_noise(place: Workspace) -> None:
     values = dataset.values.copy()
     values[:5], values[60:65] = values[0], values[60]
     dataset = dataset.replace(frame=pd.DataFrame(values, index=dataset.frame.index, columns=dataset.columns))
-    found, _ = cluster(dataset, dbscan(0.001), workspace=place, actor=BY)
+    found, _ = cluster(ClusteringSpec(dbscan(0.001)), dataset, workspace=place, actor=BY)
     assert found.sizes == [5, 5]
     assert "91.7 % of the points are noise" in " ".join(map(str, found.notes))
 
@@ -335,12 +342,12 @@ def _newest(place: Workspace) -> str:
     return str(place.events.read()[-1].run_id)
 
 
-def test_advice_without_a_run(sample: Dataset, place: Workspace) -> None:
-    found = advice(sample, of="days", look="shape", incomplete="drop")
+def test_parameters_are_suggested_without_a_run(sample: Dataset, place: Workspace) -> None:
+    found = suggest_parameters(ClusteringSpec(look="shape"), sample)
     assert found.by_k["k"].tolist() == list(range(2, 11))
     assert found.by_k["silhouette"].between(-1, 1).all()
     assert 0 < found.eps <= found.curve.max()
-    few = advice(sample, of="entities", look="level", incomplete="drop")
+    few = suggest_parameters(ClusteringSpec(of="entities"), sample)
     assert few.by_k["k"].max() == len(sample.entities) - 1
     assert place.events.read() == []
 
@@ -349,7 +356,7 @@ def test_advice_without_a_run(sample: Dataset, place: Workspace) -> None:
 
 
 def test_the_map_is_light_and_one_outlier_does_not_squeeze_it(gas: Dataset, place: Workspace) -> None:
-    found, _ = cluster(gas, dbscan(), workspace=place, actor=BY)
+    found, _ = cluster(ClusteringSpec(dbscan()), gas, workspace=place, actor=BY)
     figure = figures.pca_map(found)
     assert len(figure.to_json()) < 500_000
     assert sum(len(trace.x) for trace in figure.data) < 5000
@@ -361,13 +368,13 @@ def test_the_map_is_light_and_one_outlier_does_not_squeeze_it(gas: Dataset, plac
 
 
 def test_every_figure_is_drawn(gas: Dataset, place: Workspace) -> None:
-    found, _ = cluster(gas, kmeans(3), of="entities", workspace=place, actor=BY)
+    found, _ = cluster(ClusteringSpec(kmeans(3), of="entities"), gas, workspace=place, actor=BY)
     drawn = figures.france(found)
     assert len(drawn.data) == 15, "one text for every entity with data; Corsica has none"
     assert len(drawn.layout.annotations) == 13
     assert len(figures.profiles(found).data) == 3 * 3 * 4
     assert figures.crossed(found.by_entity()).data[0].z.shape == (15, 3)
-    help_ = advice(gas, of="entities", look="level", incomplete="drop")
+    help_ = suggest_parameters(ClusteringSpec(of="entities"), gas)
     assert len(figures.elbow(help_).data) == 2
     assert len(figures.neighbour_distances(help_).data) == 1
 
@@ -445,6 +452,8 @@ def test_the_command_applies_and_answers_in_words(vigie, tmp_path: Path) -> None
         (["--set", "eps=1"], "n_clusters"),
         (["--set", "n_clusters=1"], "2 to 100"),
         (["--of", "entities"], "too few"),
+        (["--of", "weeks"], "days, entities"),
+        (["--model", "champion", "--look", "shape"], "--look does not go with --model"),
     ],
 )
 def test_bad_input_is_one_line_and_exit_code_2(vigie, tmp_path: Path, arguments: list[str], words: str) -> None:  # type: ignore[no-untyped-def]

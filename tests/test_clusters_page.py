@@ -9,7 +9,9 @@ from streamlit.testing.v1 import AppTest
 from core.actor import Actor
 from core.data.dataset import Dataset
 from core.data.samples import load_sample
-from core.tasks.clusters.run import cluster, clusterers, clustering_of
+from core.spec.spec import ApplySpec
+from core.tasks.clusters.run import cluster, load_clustering
+from core.tasks.clusters.spec import ClusteringSpec, clusterers
 from core.workspace import Workspace
 from pages.components import i18n
 from tests.conftest import answered, working
@@ -36,7 +38,7 @@ def labels(app: AppTest) -> set[str]:
 
 def found_by(app: AppTest) -> AppTest:
     """The question is asked, worked on and answered."""
-    return answered(clicked(app, "find-clusters"))
+    return answered(clicked(app, "clusters-ask"))
 
 
 def chosen(app: AppTest, kind: str, key: str, value: Any) -> AppTest:
@@ -72,7 +74,7 @@ def test_clusters_are_found_and_kept(at: Workspace, sample: Dataset) -> None:  #
 def test_the_settings_change_with_the_clusterer(at: Workspace, sample: Dataset) -> None:  # noqa: F811
     app = opened(PAGE, dataset=at.datasets.save(sample))
     assert {"n_clusters", "n_init"} <= {number.label for number in app.number_input}
-    app = chosen(app, "button_group", "clusterer", "dbscan")
+    app = chosen(app, "selectbox", "clusters-clusterer", "dbscan")
     assert {"eps", "min_samples"} <= {number.label for number in app.number_input}
     app = found_by(app)
     assert not app.exception
@@ -83,7 +85,7 @@ def test_the_settings_change_with_the_clusterer(at: Workspace, sample: Dataset) 
 
 def test_entities_by_shape(at: Workspace, sample: Dataset) -> None:  # noqa: F811
     app = opened(PAGE, dataset=at.datasets.save(sample))
-    app = chosen(chosen(app, "radio", "cluster-of", "entities"), "radio", "cluster-look", "shape")
+    app = chosen(chosen(app, "radio", "clusters-of", "entities"), "radio", "clusters-look", "shape")
     app = found_by(app)
     assert "4 points are too few for 4 clusters" in app.error[0].value
     number = next(each for each in app.number_input if each.label == "n_clusters")
@@ -96,7 +98,7 @@ def test_entities_by_shape(at: Workspace, sample: Dataset) -> None:  # noqa: F81
 def test_help_to_choose_is_computed_when_asked_for(at: Workspace, sample: Dataset) -> None:  # noqa: F811
     app = opened(PAGE, dataset=at.datasets.save(sample))
     assert "the bend suggests" not in texts(app)
-    app = chosen(app, "toggle", "cluster-help", True)
+    app = chosen(app, "toggle", "clusters-help", True)
     assert not app.exception
     assert "The silhouette is highest for k" in texts(app)
     assert "the bend suggests eps" in texts(app)
@@ -105,7 +107,9 @@ def test_help_to_choose_is_computed_when_asked_for(at: Workspace, sample: Datase
 
 def test_the_tiles_of_france(at: Workspace, gas: Dataset) -> None:  # noqa: F811
     digest = at.datasets.save(gas)
-    _, run = cluster(gas, clusterers()["kmeans"](n_clusters=3), of="entities", look="shape", workspace=at, actor=BY)
+    _, run = cluster(
+        ClusteringSpec(clusterers()["kmeans"](n_clusters=3), of="entities", look="shape"), gas, workspace=at, actor=BY
+    )
     app = opened(PAGE, dataset=digest, run=run.id)
     assert not app.exception
     assert "France" in labels(app)
@@ -115,7 +119,7 @@ def test_the_tiles_of_france(at: Workspace, gas: Dataset) -> None:  # noqa: F811
 @pytest.mark.parametrize("eps", [500.0, 0.002])
 def test_poor_clusters_are_shown_with_their_note(at: Workspace, sample: Dataset, eps: float) -> None:  # noqa: F811
     digest = at.datasets.save(sample)
-    found, run = cluster(sample, clusterers()["dbscan"](eps=eps), workspace=at, actor=BY)
+    found, run = cluster(ClusteringSpec(clusterers()["dbscan"](eps=eps)), sample, workspace=at, actor=BY)
     app = opened(PAGE, dataset=digest, run=run.id)
     assert not app.exception
     assert figures(app)["Silhouette"] == "–"
@@ -131,9 +135,9 @@ def test_measurements_without_dates(at: Workspace) -> None:  # noqa: F811
 
 
 def test_a_saved_model_is_applied(at: Workspace, sample: Dataset) -> None:  # noqa: F811
-    _, first = cluster(sample, clusterers()["kmeans"](n_clusters=3), workspace=at, actor=BY)
+    _, first = cluster(ClusteringSpec(clusterers()["kmeans"](n_clusters=3)), sample, workspace=at, actor=BY)
     app = opened(PAGE, dataset=at.datasets.save(sample))
-    app = found_by(chosen(app, "button_group", "cluster-how", "apply"))
+    app = found_by(chosen(app, "button_group", "clusters-mode", 1))
     assert not app.exception
     assert not app.error
     assert figures(app)["Clusters"] == "3"
@@ -141,15 +145,15 @@ def test_a_saved_model_is_applied(at: Workspace, sample: Dataset) -> None:  # no
 
 
 def test_the_model_is_registered_and_promoted_by_force(at: Workspace, sample: Dataset) -> None:  # noqa: F811
-    _, run = cluster(sample, clusterers()["kmeans"](n_clusters=3), workspace=at, actor=BY)
+    _, run = cluster(ClusteringSpec(clusterers()["kmeans"](n_clusters=3)), sample, workspace=at, actor=BY)
     promoted_by_force(opened(PAGE, dataset=at.datasets.save(sample), run=run.id), "clusters")
-    app = chosen(opened(PAGE, dataset=at.datasets.save(sample)), "button_group", "cluster-how", "apply")
+    app = chosen(opened(PAGE, dataset=at.datasets.save(sample)), "button_group", "clusters-mode", 1)
     assert widget(app, "clusters-model-run").value == "clusters@champion"
     app = found_by(app)
     assert not app.error
-    found = clustering_of(app.query_params["run"], at)
-    assert found is not None
-    assert found.question.fitted_by == run.id
+    found = load_clustering(app.query_params["run"], at)
+    assert isinstance(found.spec, ApplySpec)
+    assert found.spec.model == run.id
 
 
 def test_french(at: Workspace, sample: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: F811

@@ -15,8 +15,8 @@ from core.detectors.comparisons import COMPARISONS, Comparison
 from core.detectors.row_model import RowModel
 from core.errors import DataError, OptionError
 from core.evaluation.thresholds import contamination_threshold
-from core.spec.hyperparameters import configured, hyperparameters, params
-from core.tasks.anomalies.run import detectors
+from core.spec.hyperparameters import build_from_settings, get_params, hyperparameters
+from core.tasks.anomalies.spec import detectors
 from tests.conftest import ROOT
 
 EVERY_DETECTOR = pytest.mark.parametrize("cls", detectors().values(), ids=detectors().keys())
@@ -72,7 +72,7 @@ def test_a_row_alone_scores_as_in_the_batch(cls: type[Detector], features: np.nd
 @EVERY_DETECTOR
 def test_every_hyperparameter_has_a_sentence_and_an_accepted_default(cls: type[Detector]) -> None:
     assert all(field.metadata["help"] for field in hyperparameters(cls).values())
-    assert params(configured(cls, params(cls()))) == params(cls())
+    assert get_params(build_from_settings(cls, get_params(cls()))) == get_params(cls())
 
 
 @EVERY_DETECTOR
@@ -183,9 +183,9 @@ def test_a_share_outside_its_bounds_is_refused(contamination: float) -> None:
 
 @pytest.mark.parametrize(("text", "value"), [("auto", "auto"), ("512", 512), ("0.5", 0.5)])
 def test_text_becomes_the_type_of_the_field(text: str, value: object) -> None:
-    forest = configured(detectors()["isolation-forest"], {"max_samples": text})
-    assert params(forest)["max_samples"] == value
-    assert type(params(forest)["max_samples"]) is type(value)
+    forest = build_from_settings(detectors()["isolation-forest"], {"max_samples": text})
+    assert get_params(forest)["max_samples"] == value
+    assert type(get_params(forest)["max_samples"]) is type(value)
 
 
 @pytest.mark.parametrize(
@@ -200,7 +200,7 @@ def test_text_becomes_the_type_of_the_field(text: str, value: object) -> None:
 )
 def test_a_wrong_setting_is_refused_by_name(chosen: dict[str, str], words: str) -> None:
     with pytest.raises(OptionError, match=words):
-        configured(detectors()["isolation-forest"], chosen)
+        build_from_settings(detectors()["isolation-forest"], chosen)
 
 
 # ---- the README's example -------------------------------------------------------------------------------------------
@@ -213,7 +213,7 @@ def test_the_detector_of_the_readme_keeps_the_contract(features: np.ndarray) -> 
     exec(
         "from dataclasses import dataclass\nfrom typing import Self\nfrom sklearn import neighbors\n"
         "from core.detectors.base import Detector, Floats\n"
-        "from core.spec.hyperparameters import hyperparameter, params\nfrom core.messages import N_\n" + code,
+        "from core.spec.hyperparameters import hyperparameter, get_params\nfrom core.messages import N_\n" + code,
         scope,
     )
     detector = scope["LocalOutlierFactor"]().fit(features)

@@ -12,10 +12,10 @@ from core.actor import Actor
 from core.data.dataset import Dataset
 from core.errors import DataError, NotFoundError
 from core.evaluation.drift import BINS, adjusted, ks, ks_p_values, level, psi, psi_by_chance
-from core.operations.drift import ALL, compare, compared, training_data
-from core.tasks.anomalies.run import apply_model, detect, detectors
-from core.tasks.clusters.run import cluster, clusterers
-from core.tasks.selection import Selection
+from core.operations.drift import ALL, compare_datasets, compare_with_training, load_training_data
+from core.spec.spec import ApplySpec
+from core.tasks.anomalies.run import apply_model, detect
+from core.tasks.anomalies.spec import DetectionSpec
 from core.workspace import Workspace
 
 BY = Actor("ada", "tests")
@@ -112,7 +112,7 @@ def dataset(
 
 
 def test_the_column_that_changed_comes_first() -> None:
-    found = compared(dataset(), dataset(shift=10.0))
+    found = compare_datasets(dataset(), dataset(shift=10.0))
     worst = found.table.iloc[0]
     assert (worst["entity"], worst["column"], worst["level"]) == ("south", "flow", "major")
     assert worst["q"] < 0.001
@@ -124,13 +124,13 @@ def test_the_column_that_changed_comes_first() -> None:
 
 
 def test_entities_that_only_one_side_has_are_told() -> None:
-    found = compared(dataset(), dataset(entities=("south", "west")))
+    found = compare_datasets(dataset(), dataset(entities=("south", "west")))
     assert (found.new, found.gone, found.together) == (("west",), ("north",), False)
     assert set(found.table["entity"]) == {"south"}
 
 
 def test_without_common_entities_all_rows_are_compared() -> None:
-    found = compared(dataset(), dataset(entities=("west",)))
+    found = compare_datasets(dataset(), dataset(entities=("west",)))
     assert found.together
     assert set(found.table["entity"]) == {ALL}
     assert found.table["rows_then"].tolist() == [400, 400]
@@ -138,32 +138,30 @@ def test_without_common_entities_all_rows_are_compared() -> None:
 
 def test_too_many_pairs_are_compared_together(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("core.operations.drift.MOST_PAIRS", 3)
-    assert compared(dataset(), dataset()).together
+    assert compare_datasets(dataset(), dataset()).together
 
 
 def test_what_cannot_be_compared_says_why() -> None:
     other = dataset()
     with pytest.raises(DataError, match=r"columns that it has not \(flow\)"):
-        compared(dataset(), other.replace(frame=other.frame[["load"]]))
+        compare_datasets(dataset(), other.replace(frame=other.frame[["load"]]))
     with pytest.raises(DataError, match="it is in kWh, and the model learnt from MWh"):
-        compared(dataset(), other.replace(unit="kWh"))
+        compare_datasets(dataset(), other.replace(unit="kWh"))
 
 
 def test_a_model_is_compared_with_the_rows_it_learnt_from(place: Workspace) -> None:
     fitted = dataset()
     place.datasets.save(fitted)
-    part = Selection(("south",), None, pd.Timestamp("2025-05-01"))
-    _, run = detect(
-        fitted, detectors()["isolation-forest"](), compare_with="entity", workspace=place, actor=BY, selection=part
-    )
-    learnt = training_data(run.id, place)
+    spec = DetectionSpec(compare_with="entity", entities=("south",), end="2025-05-01")
+    _, run = detect(spec, fitted, workspace=place, actor=BY)
+    learnt = load_training_data(run.id, place)
     assert (learnt.entities, learnt.time.max()) == (["south"], pd.Timestamp("2025-05-01"))
-    _, applied = apply_model(fitted, run.id, workspace=place, actor=BY, selection=Selection(("south",)))
-    assert len(training_data(applied.id, place)) == len(learnt), (
+    _, applied = apply_model(ApplySpec(run.id, entities=("south",)), fitted, workspace=place, actor=BY)
+    assert len(load_training_data(applied.id, place)) == len(learnt), (
         "a run that applied a model leads to the one that fitted it"
     )
 
-    found = compare(run.id, dataset(shift=10.0), workspace=place, actor=BY)
+    found = compare_with_training(run.id, dataset(shift=10.0), workspace=place, actor=BY)
     assert found.table.iloc[0]["column"] == "flow"
     event = place.events.read()[-1]
     assert (event.event, event.status, event.details.inputs["run"]) == ("drift_check", "completed", run.id)
@@ -171,17 +169,32 @@ def test_a_model_is_compared_with_the_rows_it_learnt_from(place: Workspace) -> N
 
 
 def test_clusters_learnt_from_their_selection(place: Workspace, sample: Dataset) -> None:
+    from core.tasks.clusters.run import cluster
+    from core.tasks.clusters.spec import ClusteringSpec
+
     place.datasets.save(sample)
-    part = Selection((sample.entities[0],))
-    _, run = cluster(sample, clusterers()["kmeans"](), selection=part, workspace=place, actor=BY)
-    assert training_data(run.id, place).entities == [sample.entities[0]]
+    _, run = cluster(ClusteringSpec(entities=(sample.entities[0],)), sample, workspace=place, actor=BY)
+    assert load_training_data(run.id, place).entities == [sample.entities[0]]
+
+
+def test_what_was_held_out_was_not_learnt_from(place: Workspace) -> None:
+    """The spec says which of the selected rows a model is fitted on."""
+    from core.tasks.sequences.spec import SequenceSpec, detectors
+
+    from core.tasks.sequences.run import train
+
+    fitted = dataset()
+    place.datasets.save(fitted)
+    spec = SequenceSpec(detectors()["pca-residual"](), until="2025-05-01")
+    _, run = train(spec, fitted, workspace=place, actor=BY)
+    assert load_training_data(run.id, place).time.max() <= pd.Timestamp("2025-05-01")
 
 
 def test_data_that_are_gone_say_so(place: Workspace) -> None:
     fitted = dataset()
-    _, run = detect(fitted, detectors()["isolation-forest"](), compare_with="entity", workspace=place, actor=BY)
+    _, run = detect(DetectionSpec(compare_with="entity"), fitted, workspace=place, actor=BY)
     with pytest.raises(NotFoundError, match=r"learnt from \(a\.csv\) are not stored here any more"):
-        compare(run.id, dataset(), workspace=place, actor=BY)
+        compare_with_training(run.id, dataset(), workspace=place, actor=BY)
     assert place.events.read()[-1].status == "failed"
     with pytest.raises(NotFoundError):
-        training_data("0" * 32, place)
+        load_training_data("0" * 32, place)

@@ -30,21 +30,21 @@ from core.evaluation.alarm_rates import wilson
 from core.evaluation.verdicts import Judged, Precision, best_cut, majority
 from core.exports import FORMULA, as_csv
 from core.operations import feedback as said
-from core.operations import threshold_from_feedback
-from core.operations.feedback_labels import labelled, labels
+from core.operations.feedback_labels import add_label_column, label_table
+from core.operations.threshold_from_feedback import load_flagged_rows, propose_threshold
 from core.outbox import deliver
+from core.progress import Progress
 from core.settings import Settings
+from core.spec.codec import encode
+from core.spec.spec import ApplySpec
+from core.spec.task import run_job
 from core.storage.feedback import KEY, LONGEST_COMMENT, Feedback, FeedbackStore, schema
 from core.storage.s3 import Bucket
-from core.tasks.anomalies.run import apply_model, detect, detection_of, detectors
-from core.tasks.sequences.config import Asked, Plan
-from core.tasks.sequences.run import apply_model as apply_sequences
-from core.tasks.sequences.run import detectors as sequence_detectors
-from core.tasks.sequences.run import sequences_of, train
+from core.tasks.anomalies.run import apply_model, detect, load_detection
+from core.tasks.anomalies.spec import DetectionSpec, detectors
 from core.workspace import Workspace
 from tests.conftest import ROOT
 from tests.servers import S3_SECRET, S3_USER, Running, s3, s3_client
-from tests.test_sequences import several
 
 BY = Actor("bob", "tests")
 NAME = "vigie"
@@ -441,19 +441,21 @@ def scored(place: Workspace, sample: Dataset) -> str:
     """A run of anomalies."""
     small = sample.select(sample.entities[:2])
     place.datasets.save(small)
-    return detect(
-        small, detectors()["isolation-forest"](n_estimators=10), compare_with="entity", workspace=place, actor=BY
-    )[1].id
+    return detect(spec(), small, workspace=place, actor=BY)[1].id
+
+
+def spec() -> DetectionSpec:
+    return DetectionSpec(detectors()["isolation-forest"](n_estimators=10), compare_with="entity")
 
 
 def judge(at: Workspace, run: str, place: int, verdict: str, user: str = "bob") -> None:
-    row = said.row_of(detection_of(run, at).rows.loc[place, ["entity", "time", "score"]].to_dict())
-    said.give(said.Said("anomalies", run, row, verdict), workspace=at, actor=Actor(user, "tests"))  # type: ignore[arg-type]
+    row = said.serialise_row(load_detection(run, at).rows.loc[place, ["entity", "time", "score"]].to_dict())
+    said.submit_feedback(said.FeedbackInput("anomalies", run, row, verdict), workspace=at, actor=Actor(user, "tests"))  # type: ignore[arg-type]
 
 
 def test_what_is_given_knows_its_run(place: Workspace, scored: str) -> None:
     at = replace(place, settings=place.settings.model_copy(update={"vigie_user_key": SecretStr("a long random text")}))
-    said.give(said.Said("anomalies", scored, None, None, 5, "  fine  "), workspace=at, actor=BY)
+    said.submit_feedback(said.FeedbackInput("anomalies", scored, None, None, 5, "  fine  "), workspace=at, actor=BY)
     [found] = at.feedback.read()
     assert (found.model, found.rating, found.comment, found.user) == (
         "IsolationForest",
@@ -481,12 +483,14 @@ def test_what_is_given_knows_its_run(place: Workspace, scored: str) -> None:
 )
 def test_what_cannot_be_accepted_is_told(place: Workspace, what: dict[str, str], words: str) -> None:
     with pytest.raises(InputError, match=words):
-        said.give(said.Said("Vigie", **what), workspace=place, actor=BY)  # type: ignore[arg-type]
+        said.submit_feedback(said.FeedbackInput("Vigie", **what), workspace=place, actor=BY)  # type: ignore[arg-type]
     assert not place.feedback.read()
 
 
 def test_a_run_that_is_gone_is_no_reason_to_lose_what_was_said(place: Workspace) -> None:
-    said.give(said.Said("anomalies", "f" * 32, {"entity": "a"}, "true_alarm"), workspace=place, actor=BY)
+    said.submit_feedback(
+        said.FeedbackInput("anomalies", "f" * 32, {"entity": "a"}, "true_alarm"), workspace=place, actor=BY
+    )
     assert place.feedback.read()[0].run_id == "f" * 32
 
 
@@ -518,8 +522,8 @@ def test_a_person_has_one_voice_a_row_and_the_latest_wins(place: Workspace, scor
         ("true_alarm", "ann"),
     ):
         judge(place, scored, 0, verdict, user)
-    assert list(said.agreed(place.feedback.read()).values()) == ["true_alarm"]
-    [line] = said.precisions(place.feedback.read()).to_dict("records")
+    assert list(said.majority_by_row(place.feedback.read()).values()) == ["true_alarm"]
+    [line] = said.precision_table(place.feedback.read()).to_dict("records")
     assert (line["page"], line["model"], line["true"], line["false"], line["judged"]) == (
         "anomalies",
         "IsolationForest",
@@ -544,7 +548,7 @@ def test_precision_has_an_interval() -> None:
 def test_labels_of_rows(place: Workspace, scored: str) -> None:
     for number, verdict in enumerate(["true_alarm", "false_alarm", "true_alarm", "unsure"]):
         judge(place, scored, number, verdict)
-    table = labels(place.feedback.read(), place)
+    table = label_table(place.feedback.read(), place)
     assert sorted(table["label"]) == [0, 1, 1]
     assert set(table["run"]) == {scored}
 
@@ -552,12 +556,10 @@ def test_labels_of_rows(place: Workspace, scored: str) -> None:
 def test_labelled_data_are_read_back_by_the_readers(place: Workspace, sample: Dataset, tmp_path: Path) -> None:
     small = sample.select(sample.entities[:2])
     place.datasets.save(small)
-    found, run = detect(
-        small, detectors()["isolation-forest"](n_estimators=10), compare_with="entity", workspace=place, actor=BY
-    )
+    found, run = detect(spec(), small, workspace=place, actor=BY)
     for number, verdict in enumerate(["true_alarm", "false_alarm", "true_alarm", "unsure"]):
         judge(place, run.id, number, verdict)
-    (tmp_path / "labelled.csv").write_bytes(as_csv(labelled(small, place.feedback.read(), place)))
+    (tmp_path / "labelled.csv").write_bytes(as_csv(add_label_column(small, place.feedback.read(), place)))
     read = load([tmp_path / "labelled.csv"])
     assert read.labels is not None
     assert read.columns == small.columns
@@ -566,18 +568,19 @@ def test_labelled_data_are_read_back_by_the_readers(place: Workspace, sample: Da
 
 
 def test_labels_of_events_are_their_rows(place: Workspace) -> None:
-    found, run = train(
-        several(2),
-        sequence_detectors()["pca-residual"](),
-        Plan(),
-        Asked("contamination", 0.1),
-        workspace=place,
-        actor=BY,
-    )
+    from core.tasks.sequences.spec import SequenceSpec, detectors
+
+    from core.tasks.sequences.run import train
+    from tests.test_sequences import several
+
+    asked = SequenceSpec(detectors()["pca-residual"](), contamination=0.1)
+    found, run = train(asked, several(2), workspace=place, actor=BY)
     event = found.events.iloc[0]
-    row = said.row_of({"entity": event["entity"], "time": event["start"], "end": event["end"], "score": event["peak"]})
-    said.give(said.Said("sequences", run.id, row, "true_alarm"), workspace=place, actor=BY)
-    table = labels(place.feedback.read(), place)
+    row = said.serialise_row(
+        {"entity": event["entity"], "time": event["start"], "end": event["end"], "score": event["peak"]}
+    )
+    said.submit_feedback(said.FeedbackInput("sequences", run.id, row, "true_alarm"), workspace=place, actor=BY)
+    table = label_table(place.feedback.read(), place)
     assert len(table) == event["last"] - event["first"] + 1
     assert table["score"].max() == pytest.approx(event["peak"])
     assert set(table["label"]) == {1}
@@ -595,7 +598,7 @@ def test_no_export_holds_a_formula(tmp_path: Path, first: str, rest: str) -> Non
         )
     except ValueError:
         return
-    written = as_csv(said.table([one]))
+    written = as_csv(said.to_frame([one]))
     (tmp_path / "out.csv").write_bytes(written)
     cells = pd.read_csv(tmp_path / "out.csv", dtype=str, keep_default_na=False)
     assert len(cells) == 1, "no line break of a cell begins a line"
@@ -604,6 +607,14 @@ def test_no_export_holds_a_formula(tmp_path: Path, first: str, rest: str) -> Non
 
 
 # ---- a threshold from verdicts --------------------------------------------------------------------------------------
+
+
+def accept(run_id: str, threshold: float, at: Workspace) -> str:
+    """As the page does: another threshold for the rows of a run, asked as a job; the id of the new run."""
+    flagged = load_flagged_rows(run_id, at)
+    arguments = json.loads(json.dumps(encode(flagged.build_spec(threshold))))
+    return run_job(flagged.task, arguments, workspace=at, actor=BY, progress=Progress())
+
 
 SCORES = st.lists(
     st.one_of(st.floats(-1e6, 1e6), st.sampled_from([0.0, 1.0, 1.0 + 2**-52, 5e-324, -5e-324])), min_size=1, max_size=30
@@ -663,90 +674,94 @@ def test_what_verdicts_suggest(
 ) -> None:
     for number, verdict in enumerate(verdicts):
         judge(place, scored, number, verdict)
-    found = threshold_from_feedback.alarms(scored, place)
-    suggested = threshold_from_feedback.proposal(found)
+    found = load_flagged_rows(scored, place)
+    suggested = propose_threshold(found)
     assert suggested is not None
     assert words in str(suggested.reason)
-    now = found.flagged(found.threshold)
-    assert found.flagged(suggested.cut.threshold) == (now if flagged is None else flagged)
-    assert len(found.removed(suggested.cut.threshold)) == now - found.flagged(suggested.cut.threshold)
+    now = found.count_flagged(found.threshold)
+    assert found.count_flagged(suggested.cut.threshold) == (now if flagged is None else flagged)
+    assert len(found.list_removed(suggested.cut.threshold)) == now - found.count_flagged(suggested.cut.threshold)
 
 
 def test_nobody_is_sure(place: Workspace, scored: str) -> None:
     judge(place, scored, 0, "unsure")
-    assert threshold_from_feedback.proposal(threshold_from_feedback.alarms(scored, place)) is None
+    assert propose_threshold(load_flagged_rows(scored, place)) is None
 
 
 def test_scores_of_records_are_not_believed(place: Workspace, scored: str) -> None:
     """Whoever may write to the bucket could claim any score, and any row."""
-    top = detection_of(scored, place).rows.iloc[0]
-    said.give(
-        said.Said(
+    top = load_detection(scored, place).rows.iloc[0]
+    said.submit_feedback(
+        said.FeedbackInput(
             "anomalies",
             scored,
-            said.row_of({"entity": top["entity"], "time": top["time"], "score": 1e9}),
+            said.serialise_row({"entity": top["entity"], "time": top["time"], "score": 1e9}),
             "false_alarm",
         ),
         workspace=place,
         actor=BY,
     )
-    said.give(
-        said.Said(
+    said.submit_feedback(
+        said.FeedbackInput(
             "anomalies", scored, {"entity": "nowhere", "time": "1970-01-01T00:00:00", "score": 1e9}, "false_alarm"
         ),
         workspace=place,
         actor=BY,
     )
-    assert threshold_from_feedback.alarms(scored, place).judged.scores.tolist() == [top["score"]]
+    assert load_flagged_rows(scored, place).judged.scores.tolist() == [top["score"]]
 
 
 def test_an_accepted_threshold_is_a_new_run_whose_model_applies(place: Workspace, scored: str, sample: Dataset) -> None:
-    before, small = detection_of(scored, place), sample.select(sample.entities[:2])
+    before, small = load_detection(scored, place), sample.select(sample.entities[:2])
     threshold = float(before.anomalies["score"].iloc[2])
-    made = threshold_from_feedback.accept(scored, threshold, workspace=place, actor=BY)
-    after = detection_of(made, place)
+    made = accept(scored, threshold, place)
+    after = load_detection(made, place)
     assert len(after.anomalies) == 2
     pd.testing.assert_series_equal(after.rows["score"], before.rows["score"])
-    assert (after.question.judged_in, after.question.threshold) == (scored, threshold)
-    again, _ = apply_model(small, made, workspace=place, actor=BY)
-    assert (len(again.anomalies), again.question.judged_in) == (2, scored)
-    assert detection_of(scored, place).question == before.question
+    assert (after.threshold_run, after.threshold) == (scored, threshold)
+    again, _ = apply_model(ApplySpec(made), small, workspace=place, actor=BY)
+    assert (len(again.anomalies), again.threshold_run) == (2, scored)
+    assert load_detection(scored, place).spec == before.spec
+    assert load_detection(scored, place).threshold == before.threshold
     event = place.events.read()[1]
     assert (event.details.inputs["threshold_from"], event.details.inputs["source_run"]) == ("verdicts", scored)
 
 
 def test_a_lower_threshold_finds_more(place: Workspace, scored: str) -> None:
-    before = detection_of(scored, place)
+    before = load_detection(scored, place)
     missed = len(before.anomalies) + 4
     judge(place, scored, missed, "true_alarm")
-    found = threshold_from_feedback.alarms(scored, place)
-    suggested = threshold_from_feedback.proposal(found)
+    suggested = propose_threshold(load_flagged_rows(scored, place))
     assert suggested is not None
     assert "True alarms lie below the threshold: this one flags 1" in str(suggested.reason)
-    made = threshold_from_feedback.accept(scored, suggested.cut.threshold, workspace=place, actor=BY)
-    assert len(detection_of(made, place).anomalies) >= missed + 1
+    made = accept(scored, suggested.cut.threshold, place)
+    assert len(load_detection(made, place).anomalies) >= missed + 1
 
 
 def test_a_threshold_of_sequences(place: Workspace) -> None:
+    from core.tasks.sequences.spec import SequenceSpec, detectors
+
+    from core.tasks.sequences.run import apply_model, load_sequences, train
+    from tests.test_sequences import several
+
     dataset = several(2)
     place.datasets.save(dataset)
-    before, run = train(
-        dataset, sequence_detectors()["pca-residual"](), Plan(), Asked("contamination", 0.1), workspace=place, actor=BY
-    )
+    asked = SequenceSpec(detectors()["pca-residual"](), contamination=0.1)
+    before, run = train(asked, dataset, workspace=place, actor=BY)
     threshold = float(before.events["peak"].iloc[1])
-    made = threshold_from_feedback.accept(run.id, threshold, workspace=place, actor=BY)
-    after = sequences_of(made, place)
+    made = accept(run.id, threshold, place)
+    after = load_sequences(made, place)
     assert len(after.events) == 1
-    assert (after.question.method, after.question.promise) == ("verdicts", None)
+    assert (after.method, after.promise) == ("verdicts", None)
     assert "chosen from verdicts on the run" in str(after.notes[0])
     np.testing.assert_array_equal(after.rows["score"], before.rows["score"])
-    assert int(after.rows["anomaly"].sum()) == threshold_from_feedback.alarms(run.id, place).flagged(threshold)
-    again, _ = apply_sequences(dataset, made, workspace=place, actor=BY)
-    assert (again.question.threshold, again.question.method) == (threshold, "verdicts")
+    assert int(after.rows["anomaly"].sum()) == load_flagged_rows(run.id, place).count_flagged(threshold)
+    again, _ = apply_model(ApplySpec(made), dataset, workspace=place, actor=BY)
+    assert (again.threshold, again.method) == (threshold, "verdicts")
 
 
 def test_what_has_no_threshold_is_told(place: Workspace, scored: str) -> None:
     with pytest.raises(NotFoundError):
-        threshold_from_feedback.alarms("f" * 32, place)
+        load_flagged_rows("f" * 32, place)
     with pytest.raises(InputError, match="no finite number"):
-        threshold_from_feedback.accept(scored, float("nan"), workspace=place, actor=BY)
+        accept(scored, float("nan"), place)

@@ -15,17 +15,11 @@ from core.jobs.worker import Worker
 from core.operations import feedback as said
 from core.storage.feedback import LONGEST_COMMENT, FeedbackStore
 from core.storage.s3 import Bucket
-from core.tasks.anomalies.run import detect, detection_of, detectors
-from core.tasks.clusters.run import cluster, clusterers
-from core.tasks.forecast.run import Plan as ForecastPlan
-from core.tasks.forecast.run import forecast, forecasters
-from core.tasks.sequences.config import Asked, Plan
-from core.tasks.sequences.run import detectors as sequence_detectors
-from core.tasks.sequences.run import sequences_of, train
+from core.tasks.anomalies.run import detect, load_detection
+from core.tasks.anomalies.spec import DetectionSpec, detectors
 from core.workspace import Workspace
 from tests.conftest import answered
 from tests.test_pages import at, clicked, opened, texts  # noqa: F401
-from tests.test_sequences import several
 
 BY = Actor("bob", "tests")
 PAGE = "operations/feedback.py"
@@ -39,18 +33,19 @@ def small(sample: Dataset) -> Dataset:
 @pytest.fixture
 def run(at: Workspace, small: Dataset) -> dict[str, str]:  # noqa: F811
     """The address of a run with anomalies."""
-    _, run = detect(
-        small, detectors()["isolation-forest"](n_estimators=10), compare_with="entity", workspace=at, actor=BY
-    )
+    spec = DetectionSpec(detectors()["isolation-forest"](n_estimators=10), compare_with="entity")
+    _, run = detect(spec, small, workspace=at, actor=BY)
     return {"run": run.id, "dataset": at.datasets.save(small)}
 
 
 def judge(at: Workspace, run: str, verdicts: list[str], user: str = "bob") -> None:  # noqa: F811
     """Verdicts on the rows of a run of anomalies, from the highest score down."""
-    rows = detection_of(run, at).rows
+    rows = load_detection(run, at).rows
     for place, verdict in enumerate(verdicts):
-        row = said.row_of(rows.loc[place, ["entity", "time", "score"]].to_dict())
-        said.give(said.Said("anomalies", run, row, verdict), workspace=at, actor=Actor(user, "tests"))  # type: ignore[arg-type]
+        row = said.serialise_row(rows.loc[place, ["entity", "time", "score"]].to_dict())
+        said.submit_feedback(
+            said.FeedbackInput("anomalies", run, row, verdict), workspace=at, actor=Actor(user, "tests")
+        )  # type: ignore[arg-type]
 
 
 def keyed(app: AppTest, kind: str, prefix: str) -> Any:
@@ -77,7 +72,7 @@ def test_a_verdict_is_kept_once_and_seen_by_a_colleague(at: Workspace, run: dict
     app = saved(opened("analysis/anomalies.py", **run), "false_alarm", "a strike at the depot")
     assert not app.exception
     [record] = at.feedback.read()
-    row = detection_of(run["run"], at).rows.iloc[0]
+    row = load_detection(run["run"], at).rows.iloc[0]
     assert (record.verdict, record.comment, record.run_id, record.page) == (
         "false_alarm",
         "a strike at the depot",
@@ -119,7 +114,7 @@ def test_a_verdict_that_waits_says_so_and_why(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     store = FeedbackStore(at.feedback.folder, Bucket("vigie", "eu-west-3", "ftp//nowhere", "key", "secret"))
-    monkeypatch.setattr("pages.components.session.get_workspace", lambda: replace(at, feedback=store))
+    monkeypatch.setattr("pages.components.cache.get_workspace", lambda: replace(at, feedback=store))
     store.deliver_pending()  # as the background does before anybody clicks
     app = saved(opened("analysis/anomalies.py", **run), "true_alarm")
     assert not app.exception
@@ -138,12 +133,16 @@ def test_a_disk_that_takes_nothing_is_told(at: Workspace, run: dict[str, str]) -
 
 
 def test_clusters_and_forecasts_are_judged_too(at: Workspace, small: Dataset) -> None:  # noqa: F811
+    from core.tasks.clusters.run import cluster
+    from core.tasks.clusters.spec import ClusteringSpec, clusterers
+    from core.tasks.forecast.run import forecast
+    from core.tasks.forecast.spec import ForecastSpec, forecasters
+
     digest = at.datasets.save(small)
+    naive = ForecastSpec(forecasters()["seasonal-naive"](), horizon=2)
     runs = {
-        "clusters": cluster(small, clusterers()["dbscan"](), workspace=at, actor=BY)[1].id,
-        "forecast": forecast(small, forecasters()["seasonal-naive"](), ForecastPlan(horizon=2), workspace=at, actor=BY)[
-            1
-        ].id,
+        "clusters": cluster(ClusteringSpec(clusterers()["dbscan"]()), small, workspace=at, actor=BY)[1].id,
+        "forecast": forecast(naive, small, workspace=at, actor=BY)[1].id,
     }
     app = opened("analysis/clusters.py", dataset=digest, run=runs["clusters"])
     assert not app.exception
@@ -169,7 +168,7 @@ def test_nothing_said_yet(at: Workspace) -> None:  # noqa: F811
     app = opened(PAGE)
     assert not app.exception
     assert "Nothing has been said yet" in texts(app)
-    assert "No row of anomalies or sequences has been judged yet" in texts(show(app, "Threshold from verdicts"))
+    assert "No alarm whose threshold could move has been judged yet" in texts(show(app, "Threshold from verdicts"))
 
 
 def test_the_general_form(at: Workspace, run: dict[str, str]) -> None:  # noqa: F811
@@ -193,7 +192,9 @@ def test_an_empty_form_is_told(at: Workspace) -> None:  # noqa: F811
 
 def test_review_counts_filters_and_opens(at: Workspace, run: dict[str, str]) -> None:  # noqa: F811
     judge(at, run["run"], ["true_alarm", "true_alarm", "false_alarm", "unsure"])
-    said.give(said.Said("Vigie", rating=4, comment="a fine product"), workspace=at, actor=Actor("eve", "tests"))
+    said.submit_feedback(
+        said.FeedbackInput("Vigie", rating=4, comment="a fine product"), workspace=at, actor=Actor("eve", "tests")
+    )
     app = opened(PAGE)
     assert not app.exception
     figures = {metric.label: metric.value for metric in app.metric}
@@ -217,7 +218,7 @@ def test_review_counts_filters_and_opens(at: Workspace, run: dict[str, str]) -> 
 
 
 def test_a_threshold_is_suggested_seen_and_accepted(at: Workspace, run: dict[str, str], worker: Worker) -> None:  # noqa: F811
-    before = detection_of(run["run"], at)
+    before = load_detection(run["run"], at)
     judge(at, run["run"], ["true_alarm", "true_alarm", "true_alarm", "false_alarm", "false_alarm"])
     app = show(opened(PAGE, run=run["run"]), "Threshold from verdicts")
     assert not app.exception
@@ -230,14 +231,18 @@ def test_a_threshold_is_suggested_seen_and_accepted(at: Workspace, run: dict[str
     assert app.query_params["run"] not in ("", run["run"])
     assert {metric.label: metric.value for metric in app.metric}["Anomalies"] == "3", "its result is open"
     assert "chosen from verdicts on the run" in texts(app)
-    assert len(detection_of(run["run"], at).anomalies) == len(before.anomalies), "the old run stays as it is"
+    assert len(load_detection(run["run"], at).anomalies) == len(before.anomalies), "the old run stays as it is"
 
 
 def test_verdicts_on_events_of_sequences(at: Workspace, worker: Worker) -> None:  # noqa: F811
+    from core.tasks.sequences.spec import SequenceSpec, detectors
+
+    from core.tasks.sequences.run import load_sequences, train
+    from tests.test_sequences import several
+
     dataset = several(2)
-    found, made = train(
-        dataset, sequence_detectors()["pca-residual"](), Plan(), Asked("contamination", 0.1), workspace=at, actor=BY
-    )
+    spec = SequenceSpec(detectors()["pca-residual"](), contamination=0.1)
+    found, made = train(spec, dataset, workspace=at, actor=BY)
     address = {"run": made.id, "dataset": at.datasets.save(dataset)}
     assert len(found.events) > 3
     app = saved(opened("analysis/sequences.py", **address), "true_alarm")
@@ -245,20 +250,23 @@ def test_verdicts_on_events_of_sequences(at: Workspace, worker: Worker) -> None:
     assert table(app, "causes")["verdict"].iloc[0] == "✓ true alarm"
     for place in (1, 2):
         event = found.events.loc[place]
-        row = said.row_of(
+        row = said.serialise_row(
             {"entity": event["entity"], "time": event["start"], "end": event["end"], "score": event["peak"]}
         )
-        said.give(said.Said("sequences", made.id, row, "false_alarm"), workspace=at, actor=BY)
+        said.submit_feedback(said.FeedbackInput("sequences", made.id, row, "false_alarm"), workspace=at, actor=BY)
     app = answered(clicked(show(opened(PAGE, run=made.id), "Threshold from verdicts"), "accept-threshold"))
     assert not app.exception
     assert {metric.label: metric.value for metric in app.metric}["Events"] == "1"
     assert "nothing promised" in {metric.delta for metric in app.metric}
-    after = sequences_of(str(app.query_params["run"]), at)
-    assert after.question.method == "verdicts"
+    after = load_sequences(str(app.query_params["run"]), at)
+    assert after.method == "verdicts"
     assert after.events["peak"].iloc[0] == found.events["peak"].iloc[0]
 
 
 def test_a_run_without_a_threshold_is_told(at: Workspace, small: Dataset) -> None:  # noqa: F811
-    made = cluster(small, clusterers()["kmeans"](n_clusters=2), workspace=at, actor=BY)[1].id
+    from core.tasks.clusters.run import cluster
+    from core.tasks.clusters.spec import ClusteringSpec, clusterers
+
+    made = cluster(ClusteringSpec(clusterers()["kmeans"](n_clusters=2)), small, workspace=at, actor=BY)[1].id
     app = show(opened(PAGE, run=made), "Threshold from verdicts")
     assert "has no threshold" in "\n".join(str(error.value) for error in app.error)

@@ -24,14 +24,16 @@ from core.forecasters.ridge import Ridge
 from core.forecasters.scoring import judged
 from core.progress import Cancelled, Progress
 from core.runs.model_files import load_model
-from core.runs.promotion import fitted_runs
+from core.runs.promotion import runs_with_model
 from core.runs.stored_runs import load_run
 from core.runs.tracked_run import Run
-from core.spec.hyperparameters import configured
-from core.tasks.forecast.result import TABLES, Forecast
-from core.tasks.forecast.run import Plan, _example, apply_model, forecast, forecast_of, forecasters, recalibrate
+from core.spec.hyperparameters import build_from_settings
+from core.spec.spec import DataSpec
+from core.tasks.forecast.backtest import example_table
+from core.tasks.forecast.result import Forecast
+from core.tasks.forecast.run import apply_model, forecast, load_forecast, recalibrate
 from core.tasks.forecast.scenarios import Scenario, forecast_rows, what_if
-from core.tasks.selection import Selection
+from core.tasks.forecast.spec import ForecastApplySpec, ForecastSpec, RecalibrationSpec, forecasters
 from core.workspace import Workspace
 from mlflow_utils import runs
 from tests.conftest import workplace_in
@@ -39,7 +41,7 @@ from tests.series import consumption, daily, drivers_of, hourly, table, warmth
 
 BY = Actor("alice", "tests")
 DAYS, HORIZON = 700, 3
-PLAN = Plan(HORIZON)
+TABLES = ("rows", "scores", "checked", "reliability", "importance", "response", "effects")
 QUICK: dict[str, dict[str, Any]] = {
     "random-forest": {"n_estimators": 10},
     "gradient-boosting": {"max_iter": 10},
@@ -63,16 +65,27 @@ def asked(
     dataset: Dataset,
     at: Workspace,
     name: str = "seasonal-naive",
-    plan: Plan = PLAN,
     tables: Sequence[CovariateTable] = (),
-    **more: Any,
+    *,
+    progress: Progress | None = None,
+    **fields: Any,
 ) -> tuple[Forecast, Run]:
-    chosen = configured(forecasters()[name], QUICK.get(name, {}))
-    return forecast(dataset, chosen, plan, tables=tuple(tables), workspace=at, actor=BY, **more)
+    """Forecast with the forecaster `name`, three days ahead unless `fields` of the spec say otherwise."""
+    chosen = build_from_settings(forecasters()[name], QUICK.get(name, {}))
+    spec = ForecastSpec(chosen, **{"horizon": HORIZON, "covariates": stored(at, *tables)} | fields)
+    return forecast(spec, dataset, workspace=at, actor=BY, progress=progress)
+
+
+def stored(at: Workspace, *tables: CovariateTable) -> str:
+    return at.drivers.save(tables) if tables else ""
+
+
+def applied_to(dataset: Dataset, run_id: str, at: Workspace, *tables: CovariateTable) -> tuple[Forecast, Run]:
+    return apply_model(ForecastApplySpec(run_id, stored(at, *tables)), dataset, workspace=at, actor=BY)
 
 
 def said(found: Forecast) -> str:
-    return " ".join(map(str, found.question.texts))
+    return " ".join(map(str, found.notes))
 
 
 def status(run_id: str, at: Workspace) -> str:
@@ -130,15 +143,15 @@ def test_figures_are_logged_with_the_run(answered: tuple[Forecast, Run], office:
 
 def test_a_result_comes_back_as_it_was(answered: tuple[Forecast, Run], office: Workspace) -> None:
     found, run = answered
-    again = forecast_of(run.id, office)
+    again = load_forecast(run.id, office)
     for name in TABLES:
         pd.testing.assert_frame_equal(getattr(again, name), getattr(found, name), check_dtype=False)
-    assert again.question.notes == found.question.notes
-    assert again.question.quantiles == found.question.quantiles
+    assert again.notes == found.notes
+    assert again.spec == found.spec
     assert again.metrics() == found.metrics()
-    assert run.id in [record.id for record in fitted_runs("forecast", office)]
+    assert run.id in [record.id for record in runs_with_model("forecast", office)]
     with pytest.raises(NotFoundError):
-        forecast_of("0" * 32, office)
+        load_forecast("0" * 32, office)
 
 
 def test_tables_that_explain(answered: tuple[Forecast, Run]) -> None:
@@ -154,10 +167,12 @@ def test_tables_that_explain(answered: tuple[Forecast, Run]) -> None:
 
 @pytest.mark.parametrize("name", forecasters())
 def test_a_kept_model_forecasts_the_same_to_the_bit(name: str, office: Workspace) -> None:
-    found, run = asked(data(), office, name, Plan(2), [weather()])
+    found, run = asked(data(), office, name, [weather()], horizon=2)
     model = load_model(run.id, ForecastModel, office)
     assert type(model.forecaster) is forecasters()[name]
-    again = forecast_rows(model, model.series(data()), drivers_of(data(), [weather()], 3), np.array(PLAN.quantiles))
+    again = forecast_rows(
+        model, model.series(data()), drivers_of(data(), [weather()], 3), np.array(ForecastSpec().quantiles)
+    )
     pd.testing.assert_frame_equal(again, found.rows, check_exact=True)
     assert np.isfinite(found.rows["forecast"]).all()
 
@@ -167,11 +182,11 @@ def test_a_served_model_answers_as_the_page_does(kind: str, place: Workspace) ->
     """MLflow hands a plain table: the last months, and the drivers of the days to come."""
     values = consumption(DAYS, 2) * np.linspace(1, 2, DAYS)[:, None]
     dataset = hourly(values, day_start=6 if "gas" in kind else 0)
-    plan = Plan(2, "hour" if "hours" in kind else "day")
-    found, run = asked(dataset, place, "ridge", plan, [weather()])
+    resolution = "hour" if "hours" in kind else "day"
+    found, run = asked(dataset, place, "ridge", [weather()], horizon=2, resolution=resolution)
     model = load_model(run.id, ForecastModel, place)
     series = model.series(dataset)
-    answer = model.predict(_example(series, drivers_of(dataset, [weather()]), model))
+    answer = model.predict(example_table(series, drivers_of(dataset, [weather()]), model))
     assert len(answer) == len(found.rows)
     assert answer["time"].tolist() == found.rows["time"].tolist()
     assert np.allclose(answer["forecast"], found.rows["forecast"], rtol=1e-6)
@@ -210,7 +225,7 @@ def test_cancelled_from_another_thread(place: Workspace) -> None:
     watcher = threading.Thread(target=watch)
     watcher.start()
     with pytest.raises(Cancelled):
-        asked(data(entities=4), place, "ridge", Plan(14), [weather()], progress=progress)
+        asked(data(entities=4), place, "ridge", [weather()], horizon=14, progress=progress)
     watcher.join()
     assert 0 < progress.share < 1
     assert _last(place) == ("interrupted", "interrupted")
@@ -224,7 +239,7 @@ def test_progress_only_grows_and_says_what_is_done(place: Workspace) -> None:
             super().tell(share, doing)
             heard.append((self.share, self.doing))
 
-    asked(data(), place, "blend", Plan(2), progress=Told())
+    asked(data(), place, "blend", horizon=2, progress=Told())
     shares = [share for share, _ in heard]
     assert shares == sorted(shares)
     assert len(set(shares)) > 8
@@ -249,8 +264,8 @@ def test_odd_series_end_as_a_completed_run(name: str, kind: str, office: Workspa
         "zero hours": np.zeros((600, 1)),
         "negative": np.random.default_rng(0).normal(-2, 5, (600, 1)),
     }[kind]
-    dataset, plan = (hourly(values), Plan(1, "hour")) if kind == "zero hours" else (daily(values), Plan(1))
-    found, run = asked(dataset, office, name, plan)
+    dataset, resolution = (hourly(values), "hour") if kind == "zero hours" else (daily(values), "day")
+    found, run = asked(dataset, office, name, horizon=1, resolution=resolution)
     assert run.status == "completed"
     assert np.isfinite(found.rows["forecast"]).all()
     if kind != "negative":
@@ -309,7 +324,7 @@ def test_an_absurd_day_is_left_out_and_told(office: Workspace) -> None:
 def test_across_a_leap_day_and_both_clock_changes(office: Workspace) -> None:
     dataset = daily(consumption(DAYS, 2, "2022-12-01"), "2022-12-01")
     given = table({"temperature": warmth(DAYS + 9, "2022-12-01")}, "2022-12-01")
-    found, run = asked(dataset, office, "ridge", Plan(2, backtest_from=pd.Timestamp("2024-02-15")), [given])
+    found, run = asked(dataset, office, "ridge", [given], horizon=2, backtest_from="2024-02-15")
     days = found.checked[(found.checked["step"] == 1) & (found.checked["entity"] == "a")]["time"]
     assert days.tolist() == list(pd.date_range("2024-02-15", dataset.time.max()))
     assert run.metrics["wape_1"] < 0.06
@@ -318,7 +333,8 @@ def test_across_a_leap_day_and_both_clock_changes(office: Workspace) -> None:
 def test_hours_of_an_hourly_file_add_up_to_the_day(office: Workspace) -> None:
     dataset = hourly(consumption(DAYS, 2)).to_series()
     by_hour, by_day = (
-        asked(dataset, office, "ridge", Plan(2, resolution), [weather()])[0] for resolution in ("hour", "day")
+        asked(dataset, office, "ridge", [weather()], horizon=2, resolution=resolution)[0]
+        for resolution in ("hour", "day")
     )
     assert len(by_hour.rows) == 2 * 2 * 24
     sums = by_hour.rows.groupby(["entity", "step"], observed=True)["forecast"].sum()
@@ -329,17 +345,19 @@ def test_hours_of_an_hourly_file_add_up_to_the_day(office: Workspace) -> None:
 def test_one_of_several_measures(office: Workspace) -> None:
     one = data(500, 1)
     both = one.replace(frame=one.frame.assign(calls=np.arange(500.0) + 1000))
-    found, _ = asked(both, office, "ridge", Plan(1, measure="calls"))
-    assert found.question.measure == "calls"
+    found, _ = asked(both, office, "ridge", horizon=1, measure="calls")
+    assert found.spec.measure == "calls"
     assert found.rows["forecast"].iloc[0] == pytest.approx(1500, rel=0.01)
 
 
 def test_a_part_of_the_data_may_be_asked_about(office: Workspace) -> None:
-    chosen = Selection(("b",), pd.Timestamp("2021-02-01"), pd.Timestamp("2022-10-31"))
-    found, run = asked(data(), office, "ridge", selection=chosen)
+    chosen = {"entities": ("b",), "start": "2021-02-01", "end": "2022-10-31"}
+    found, run = asked(data(), office, "ridge", **chosen)
     assert set(found.rows["entity"]) == {"b"}
     assert str(found.rows["time"].min())[:10] == "2022-11-01"
-    assert Selection.asked(forecast_of(run.id, office).question) == chosen  # type: ignore[arg-type]
+    spec = load_forecast(run.id, office).spec
+    assert isinstance(spec, DataSpec)
+    assert {name: getattr(spec, name) for name in chosen} == chosen
 
 
 def test_weather_that_ends_before_the_horizon_is_told(office: Workspace) -> None:
@@ -352,17 +370,17 @@ def test_weather_that_ends_before_the_horizon_is_told(office: Workspace) -> None
     ("worth", "word"), [("as given", "perfect weather forecast"), ("degraded", "1.1 °C one day ahead")]
 )
 def test_what_the_weather_of_the_test_is_worth_is_told(worth: str, word: str, office: Workspace) -> None:
-    found, _ = asked(data(), office, "ridge", Plan(2, weather=worth), [weather()])  # type: ignore[arg-type]
+    found, _ = asked(data(), office, "ridge", [weather()], horizon=2, weather=worth)  # type: ignore[arg-type]
     assert word in said(found)
 
 
 def test_worse_weather_makes_worse_forecasts(office: Workspace, answered: tuple[Forecast, Run]) -> None:
     degraded, none = (
-        asked(data(), office, "ridge", Plan(HORIZON, weather=each), [weather()]) for each in ("degraded", "none")
+        asked(data(), office, "ridge", [weather()], horizon=HORIZON, weather=each) for each in ("degraded", "none")
     )  # type: ignore[arg-type]
     assert answered[1].metrics["wape"] < degraded[1].metrics["wape"] < none[1].metrics["wape"]
-    assert "temperature" not in none[0].question.drivers
-    assert "strike" in none[0].question.drivers
+    assert "temperature" not in none[0].covariates
+    assert "strike" in none[0].covariates
 
 
 # ---- what is refused ------------------------------------------------------------------------------------------------
@@ -376,20 +394,23 @@ def test_a_leaking_driver_fails_the_run(place: Workspace) -> None:
 
 
 @pytest.mark.parametrize(
-    "plan",
+    "fields",
     [
-        Plan(0),
-        Plan(29),
-        Plan(quantiles=(0.5,)),
-        Plan(quantiles=(0.9, 0.1)),
-        Plan(quantiles=(0.1, 0.1, 0.9)),
-        Plan(quantiles=(0.0, 0.5)),
-        Plan(quantiles=(0.1, float("nan"))),
+        {"horizon": 0},
+        {"horizon": 29},
+        {"quantiles": (0.5,)},
+        {"quantiles": (0.9, 0.1)},
+        {"quantiles": (0.1, 0.1, 0.9)},
+        {"quantiles": (0.0, 0.5)},
+        {"quantiles": (0.1, float("nan"))},
+        {"weather": "sunny"},
+        {"resolution": "minute"},
+        {"backtest_from": "soon"},
     ],
 )
-def test_a_plan_that_cannot_be_is_refused(plan: Plan, office: Workspace) -> None:
+def test_a_plan_that_cannot_be_is_refused(fields: dict[str, Any], office: Workspace) -> None:
     with pytest.raises(OptionError):
-        asked(data(), office, plan=plan)
+        asked(data(), office, **fields)
 
 
 # ---- a model on later data ------------------------------------------------------------------------------------------
@@ -398,24 +419,26 @@ def test_a_plan_that_cannot_be_is_refused(plan: Plan, office: Workspace) -> None
 def test_a_model_is_applied_to_later_data(answered: tuple[Forecast, Run], office: Workspace) -> None:
     found, run = answered
     later = data(DAYS + 20)
-    applied, again = apply_model(later, run.id, workspace=office, actor=BY, tables=(weather(),))
-    assert applied.question.fitted_by == run.id
+    applied, again = applied_to(later, run.id, office, weather())
+    assert applied.spec.model == run.id
     assert applied.rows["time"].min() == later.time.max() + pd.Timedelta(days=1)
     assert applied.metrics() == found.metrics()
     assert status(again.id, office) == "completed"
-    assert again.id not in [record.id for record in fitted_runs("forecast", office)]
+    assert again.id not in [record.id for record in runs_with_model("forecast", office)]
     model = load_model(run.id, ForecastModel, office)
-    expected = forecast_rows(model, model.series(later), drivers_of(later, [weather()]), np.array(PLAN.quantiles))
+    expected = forecast_rows(
+        model, model.series(later), drivers_of(later, [weather()]), np.array(ForecastSpec().quantiles)
+    )
     assert np.allclose(applied.rows["forecast"], expected["forecast"])
     came = consumption(DAYS + 20 + HORIZON, 2)[-HORIZON:]
     assert np.allclose(applied.rows["forecast"], came.ravel(), rtol=0.3)
-    early, _ = apply_model(later, run.id, workspace=office, actor=BY, tables=(weather(DAYS + 21),))
+    early, _ = applied_to(later, run.id, office, weather(DAYS + 21))
     assert "No file gives all drivers beyond" in said(early)
 
 
 def test_a_model_of_one_entity_leaves_the_others_of_later_data_alone(office: Workspace) -> None:
-    _, run = asked(data(), office, "ridge", selection=Selection(("b",)))
-    applied, _ = apply_model(data(DAYS + 5), run.id, workspace=office, actor=BY)
+    _, run = asked(data(), office, "ridge", entities=("b",))
+    applied, _ = applied_to(data(DAYS + 5), run.id, office)
     assert set(applied.rows["entity"]) == {"b"}
 
 
@@ -423,15 +446,15 @@ def test_a_model_is_not_applied_to_what_it_does_not_know(answered: tuple[Forecas
     _, run = answered
     for other in (data(entities=3), data(entities=1), data().replace(unit="kWh")):
         with pytest.raises(DataError, match=r"fitted on a, b \(2\), MWh"):
-            apply_model(other, run.id, workspace=office, actor=BY, tables=(weather(),))
+            applied_to(other, run.id, office, weather())
     with pytest.raises(DataError, match="'temperature' is needed"):
-        apply_model(data(), run.id, workspace=office, actor=BY)
+        applied_to(data(), run.id, office)
 
 
 def test_a_model_of_hours_is_not_applied_to_days(office: Workspace) -> None:
-    _, run = asked(hourly(consumption(DAYS, 2)), office, "seasonal-naive", Plan(1, "hour"))
+    _, run = asked(hourly(consumption(DAYS, 2)), office, "seasonal-naive", horizon=1, resolution="hour")
     with pytest.raises(DataError, match="fitted on"):
-        apply_model(daily(consumption(DAYS, 2)), run.id, workspace=office, actor=BY)
+        applied_to(daily(consumption(DAYS, 2)), run.id, office)
 
 
 # ---- what if --------------------------------------------------------------------------------------------------------
@@ -520,7 +543,7 @@ def test_weather_that_cannot_be_is_refused(
 def test_what_the_model_has_not_learnt_is_refused(office: Workspace, answered: tuple[Forecast, Run]) -> None:
     with pytest.raises(DataError, match="wind"):
         changed(answered[1], office, Scenario(weather={"wind": 30.0}))
-    _, blind = asked(data(), office, "ridge", Plan(1, weather="none"), [weather()])
+    _, blind = asked(data(), office, "ridge", [weather()], horizon=1, weather="none")
     for scenario in (Scenario(warmer=2.0), Scenario(weather={"temperature_min": 1.0, "temperature_max": 2.0})):
         with pytest.raises(DataError, match="temperature"):
             changed(blind, office, scenario)
@@ -534,23 +557,19 @@ def test_intervals_are_made_of_other_errors_and_the_forecast_stays(office: Works
     noise = np.random.default_rng(2).normal(0, 1, (1000, 2)) * np.geomspace(0.005, 0.3, 1000)[:, None]
     dataset = daily(np.maximum(values * (1 + noise), 1.0))
     found, run = asked(
-        dataset,
-        office,
-        "ridge",
-        Plan(2, backtest_from=pd.Timestamp("2022-08-01")),
-        [table({"temperature": warmth(1030)})],
+        dataset, office, "ridge", [table({"temperature": warmth(1030)})], horizon=2, backtest_from="2022-08-01"
     )
-    better, again = recalibrate(dataset, run.id, workspace=office, actor=BY)
+    better, again = recalibrate(RecalibrationSpec(run.id), dataset, workspace=office, actor=BY)
     assert np.array_equal(better.rows["forecast"], found.rows["forecast"])
     assert again.metrics["wape"] == pytest.approx(run.metrics["wape"])
     assert abs(again.metrics["coverage"] - 0.9) < abs(run.metrics["coverage"] - 0.9)
-    assert better.question.calibration != found.question.calibration
+    assert better.calibration != found.calibration
     assert "Recalibrated on the first half" in said(better)
     model = load_model(again.id, ForecastModel, office)
     assert model.errors_ is not None
-    assert asdict(model.errors_.calibration) == better.question.calibration
+    assert asdict(model.errors_.calibration) == better.calibration
     with pytest.raises(DataError, match=r"fitted on; made\.csv holds others"):
-        recalibrate(daily(values[:-3]), run.id, workspace=office, actor=BY)
+        recalibrate(RecalibrationSpec(run.id), daily(values[:-3]), workspace=office, actor=BY)
 
 
 # ---- golden figures on the gas files --------------------------------------------------------------------------------

@@ -9,7 +9,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from core.__main__ import app
+from core.__main__ import build_app
 from core.workspace import Workspace
 from tests.conftest import ROOT
 from tests.series import calendar, consumption, warmth
@@ -92,15 +92,20 @@ def test_one_json_object_and_a_table(vigie, files: tuple[Path, Path], tmp_path: 
         (["--horizon", "29"], "horizon = 29 is outside 1 to 28"),
         (["--quantiles", "0.9,0.1"], "quantiles"),
         (["--quantiles", "most"], "quantiles"),
-        (["--backtest-from", "spring"], "--backtest-from"),
-        (["--backtest-from", "NaT"], "--backtest-from"),
-        (["--backtest-from", "2022-01-01T00:00Z"], "--backtest-from"),
+        (["--backtest-from", "spring"], "backtest_from"),
+        (["--backtest-from", "NaT"], "backtest_from"),
+        (["--backtest-from", "2022-01-01T00:00Z"], "backtest_from"),
         (["--backtest-from", "1999-01-01"], "A back-test from 1999-01-01 needs"),
         (["--measure", "traffic"], "traffic"),
         (["--set", "alpha=strong", "--forecaster", "ridge"], "alpha"),
         (["--drivers", "absent.csv"], "absent.csv"),
         (["--out", "forecast.xls"], "parquet"),
         (["--weather", "sunny"], "as-given"),
+        (["--model", "0123", "--horizon", "7"], "--horizon does not go with --model"),
+        (["--recalibrate", "0123", "--quantiles", "0.1,0.9"], "--quantiles does not go with --recalibrate"),
+        (["--model", "0123", "--entity", "a"], "--entity does not go with --model"),
+        (["--model", "0123", "--recalibrate", "0123"], "--model / --recalibrate"),
+        (["--model", "0123", "--set", "alpha=1"], "--set does not go with --model"),
     ],
 )
 def test_bad_input_is_refused_with_exit_code_2(
@@ -112,15 +117,13 @@ def test_bad_input_is_refused_with_exit_code_2(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     """In this process, for speed: what the person sees is the same."""
-    monkeypatch.setattr("core.cli.forecast.get_workspace", lambda: place)
-    monkeypatch.setattr("core.cli.options.get_workspace", lambda: place)
+    monkeypatch.setattr("core.cli.task_commands.get_workspace", lambda: place)
     with pytest.raises(SystemExit) as stopped:
-        app(["forecast", str(files[0]), *arguments], prog_name="python -m core")
+        build_app()(["forecast", str(files[0]), *arguments], prog_name="python -m core")
     code, said = stopped.value.code, capsys.readouterr().err
     assert code == 2, said
     assert words in said
-    if "sunny" not in arguments:  # typer draws a box around what it refuses by itself
-        assert len(said.strip().splitlines()) == 1
+    assert len(said.strip().splitlines()) == 1
 
 
 def test_a_model_that_is_not_there_is_one_line(vigie, files: tuple[Path, Path]) -> None:  # type: ignore[no-untyped-def]

@@ -7,9 +7,11 @@ import pandas as pd
 import plotly.graph_objects as go
 import pytest
 
+from core.data.dataset import DataSummary
 from core.tasks.forecast import error_figures as trust
 from core.tasks.forecast import figures as figures
-from core.tasks.forecast.result import Forecast, ForecastQuestion
+from core.tasks.forecast.result import Forecast
+from core.tasks.forecast.spec import ForecastSpec, forecasters
 from core.tasks.forecast.total import TOGETHER, summable, total
 
 DAYS = pd.date_range("2024-01-01", periods=200)
@@ -17,27 +19,23 @@ SIZES = {"north": 1000.0, "south": 100.0}
 STEPS = (1, 2)
 
 
-def question(**changes: object) -> ForecastQuestion:
-    asked = ForecastQuestion(
-        forecaster="ridge",
-        settings={},
-        horizon=2,
-        resolution="day",
-        measure="",
-        quantiles=(0.05, 0.5, 0.95),
-        weather="as given",
-        backtest_from="2024-01-01",
+SPEC = ForecastSpec(forecasters()["ridge"](), horizon=2, backtest_from="2024-01-01", dataset="d")
+
+
+def made(**tables: pd.DataFrame) -> Forecast:
+    empty = dict.fromkeys(("rows", "scores", "checked", "reliability"), pd.DataFrame())
+    return Forecast(
+        spec=SPEC,
+        model_spec=SPEC,
+        data=DataSummary(("a.csv",), "MWh", False, ("value",)),
         backtest_until="2024-07-18",
-        dataset="d",
-        files=("a.csv",),
-        unit="MWh",
         slots=("day",),
-        drivers=("temperature", "strike"),
-        driver_tables="",
+        covariates=("temperature", "strike"),
         joins=(),
         calibration={},
+        notes=(),
+        **empty | tables,
     )
-    return replace(asked, **changes)  # type: ignore[arg-type]
 
 
 @pytest.fixture(scope="module")
@@ -102,7 +100,7 @@ def found() -> Forecast:
             for step in STEPS
         ]
     )
-    return Forecast(question(), pd.DataFrame(rows), scores, checked, reliability)
+    return made(rows=pd.DataFrame(rows), scores=scores, checked=checked, reliability=reliability)
 
 
 def trace(figure: go.Figure, name: str) -> go.Scatter:
@@ -194,7 +192,7 @@ def test_hours_take_the_intervals_of_their_own_hour(found: Forecast) -> None:
 def test_the_forecast_has_history_interval_naive_and_assumed_drivers(found: Forecast) -> None:
     rows = found.rows[found.rows["entity"] == "north"]
     history = found.checked[(found.checked["entity"] == "north") & (found.checked["step"] == 1)]
-    figure = figures.ahead(rows, history, found.question)
+    figure = figures.ahead(rows, history, found)
     assert len(trace(figure, "measured").x) == len(DAYS)
     np.testing.assert_allclose(trace(figure, "90 % interval").y, 800)
     np.testing.assert_allclose(trace(figure, "same weekday before").y, 1100)
@@ -214,7 +212,7 @@ def test_the_forecast_has_history_interval_naive_and_assumed_drivers(found: Fore
     ],
 )
 def test_the_axis_says_whether_amounts_are_sums_of_days(unit: str, slots: tuple[str, ...], title: str) -> None:
-    assert figures.amount_axis(question(unit=unit, slots=slots)) == title
+    assert figures.amount_axis(replace(made(), data=DataSummary((), unit, False, ()), slots=slots)) == title
 
 
 def test_a_long_back_test_is_thinned_and_keeps_its_peak(found: Forecast) -> None:
@@ -222,7 +220,7 @@ def test_a_long_back_test_is_thinned_and_keeps_its_peak(found: Forecast) -> None
     actual = np.sin(np.arange(len(hours)))
     actual[12_345] = 50
     table = pd.DataFrame({"time": hours, "actual": actual, "forecast": 0.0, "q0.05": -1.0, "q0.95": 1.0})
-    figure = figures.compared(table, found.question)
+    figure = figures.compared(table, found)
     assert max(len(each.x) for each in figure.data) <= 3000
     assert max(trace(figure, "measured").y) == 50
     assert told_apart_without_colour(figure)
@@ -271,9 +269,9 @@ def test_the_response_has_a_line_with_and_one_without_strike() -> None:
 
 def test_what_if_of_a_sum_has_no_intervals(found: Forecast) -> None:
     table = pd.DataFrame({"time": DAYS[:2], "forecast": [10.0, 11.0], "changed": [9.0, 9.5]})
-    assert len(figures.changed(table, found.question).data) == 2
+    assert len(figures.changed(table, found).data) == 2
     ends = {"low": 8.0, "high": 12.0, "changed_low": 7.0, "changed_high": 10.0}
-    figure = figures.changed(table.assign(**ends), found.question)
+    figure = figures.changed(table.assign(**ends), found)
     assert len(figure.data) == 6
     assert told_apart_without_colour(figure)
 

@@ -16,7 +16,8 @@ from core.data.dataset import Dataset
 from core.data.panel import Panel
 from core.runs.stored_runs import load_run
 from core.tasks.forecast.result import Forecast
-from core.tasks.forecast.run import Plan, forecast, forecasters
+from core.tasks.forecast.run import forecast
+from core.tasks.forecast.spec import ForecastApplySpec, ForecastSpec, forecasters
 from core.workspace import Workspace
 from tests.conftest import ROOT, answered, working, workplace_in
 from tests.test_pages import clicked, opened, texts
@@ -40,7 +41,7 @@ def hands(place: Workspace) -> Iterator[None]:
 
 @pytest.fixture(autouse=True)
 def at(place: Workspace, monkeypatch: pytest.MonkeyPatch) -> Iterator[Workspace]:
-    monkeypatch.setattr("pages.components.session.get_workspace", lambda: place)
+    monkeypatch.setattr("pages.components.cache.get_workspace", lambda: place)
     monkeypatch.setattr("core.lifespan.warm", lambda: None)
     st.cache_data.clear()
     st.cache_resource.clear()
@@ -76,9 +77,8 @@ def digest(place: Workspace, small: Dataset) -> str:
 @pytest.fixture(scope="module")
 def made(place: Workspace, small: Dataset, weather: CovariateTable, digest: str) -> tuple[Forecast, str]:
     """A Ridge forecast of two days with weather, and its run."""
-    found, run = forecast(
-        small, forecasters()["ridge"](), Plan(horizon=2), tables=(weather,), workspace=place, actor=BOB
-    )
+    spec = ForecastSpec(forecasters()["ridge"](), horizon=2, covariates=place.drivers.save([weather]))
+    found, run = forecast(spec, small, workspace=place, actor=BOB)
     return found, run.id
 
 
@@ -115,12 +115,13 @@ def test_without_data_the_page_says_what_to_do() -> None:
 def test_a_question_is_asked_worked_on_and_answered(at: Workspace, digest: str) -> None:
     app = opened(PAGE, dataset=digest)
     assert not app.exception
-    assert widget(app, "selectbox", "forecaster").value == "blend"
-    assert {"Amounts", "Interval"} <= {each.label for each in app.segmented_control}
-    widget(app, "selectbox", "forecaster").set_value("seasonal-naive")
-    widget(app, "slider", "forecast-horizon").set_value(2).run()
+    assert widget(app, "selectbox", "forecast-forecaster").value == "blend"
+    assert widget(app, "selectbox", "forecast-resolution").label == "Amounts"
+    assert widget(app, "segmented_control", "forecast-quantiles").label == "Interval"
+    widget(app, "selectbox", "forecast-forecaster").set_value("seasonal-naive")
+    widget(app, "select_slider", "forecast-horizon").set_value(2).run()
     before = len(list(at.events.read()))
-    app = answered(clicked(app, "find-forecast"))
+    app = answered(clicked(app, "forecast-ask"))
     assert not app.exception
     assert not app.error
     [event] = list(at.events.read())[before:]
@@ -137,11 +138,11 @@ def test_a_question_is_asked_worked_on_and_answered(at: Workspace, digest: str) 
 def test_an_error_of_the_work_is_a_message_and_the_question_stays_open(at: Workspace, small: Dataset) -> None:
     short = small.select(end=small.time.min() + pd.Timedelta(days=30))
     app = opened(PAGE, dataset=at.datasets.save(short))
-    widget(app, "selectbox", "forecaster").set_value("seasonal-naive").run()
-    app = answered(clicked(app, "find-forecast"))
+    widget(app, "selectbox", "forecast-forecaster").set_value("seasonal-naive").run()
+    app = answered(clicked(app, "forecast-ask"))
     assert not app.exception
     assert "A back-test from" in errors(app)
-    assert widget(app, "button", "find-forecast")
+    assert widget(app, "button", "forecast-ask")
     assert "run" not in app.query_params
 
 
@@ -149,13 +150,14 @@ def test_a_saved_model_is_applied(
     at: Workspace, digest: str, made: tuple[Forecast, str], weather: CovariateTable
 ) -> None:
     app = opened(PAGE, dataset=digest, drivers=at.drivers.save([weather]))
-    widget(app, "segmented_control", "forecast-how").set_value("apply").run()
+    widget(app, "segmented_control", "forecast-mode").set_value(1).run()
     widget(app, "selectbox", "forecast-model-run").set_value(made[1]).run()
-    app = answered(clicked(app, "find-forecast"))
+    app = answered(clicked(app, "forecast-ask"))
     assert not app.error
     assert app.query_params["run"] != made[1]
     again = Forecast.load(_folder(at, app.query_params["run"]))
-    assert again.question.fitted_by == made[1]
+    assert isinstance(again.spec, ForecastApplySpec)
+    assert again.spec.model == made[1]
     np.testing.assert_allclose(again.rows["forecast"], made[0].rows["forecast"])
 
 
@@ -232,12 +234,12 @@ def test_a_file_that_is_no_driver_is_refused_and_the_question_stays(digest: str)
     widget(app, "file_uploader", "driver-files-0").set_value([("words.csv", file, "text/csv")]).run()
     assert not app.exception
     assert "words.csv" in errors(app)
-    assert widget(app, "button", "find-forecast")
+    assert widget(app, "button", "forecast-ask")
 
 
 def test_the_drivers_of_a_shared_result_are_taken_up(digest: str, made: tuple[Forecast, str]) -> None:
     app = shown(digest, made[1])
-    assert app.query_params["drivers"] == made[0].question.driver_tables
+    assert app.query_params["drivers"] == made[0].covariate_digest
     assert "weather.csv" in joins(app).index
 
 
@@ -274,8 +276,8 @@ def test_one_entity_is_shown_as_in_the_result(digest: str, made: tuple[Forecast,
 
 
 def test_moments_of_the_day_are_shown_and_judged_by_the_hour(at: Workspace, small: Dataset, digest: str) -> None:
-    plan = Plan(horizon=2, resolution="hour")
-    found, run = forecast(small, forecasters()["seasonal-naive"](), plan, workspace=at, actor=BOB)
+    spec = ForecastSpec(forecasters()["seasonal-naive"](), horizon=2, resolution="hour")
+    found, run = forecast(spec, small, workspace=at, actor=BOB)
     app = shown(digest, run.id, "Forecast")
     table = next(frame.value for frame in app.dataframe if "assumed" in frame.value)
     assert len(table) == 2 * 24
@@ -294,7 +296,7 @@ def test_recalibrating_is_a_new_run_with_the_same_forecasts(
     assert not app.exception
     assert not app.error
     assert app.query_params["run"] != made[1]
-    assert app.query_params["drivers"] == made[0].question.driver_tables, "the address keeps its drivers"
+    assert app.query_params["drivers"] == made[0].covariate_digest, "the address keeps its drivers"
     again = Forecast.load(_folder(at, app.query_params["run"]))
     np.testing.assert_allclose(again.rows["forecast"], made[0].rows["forecast"])
 
@@ -357,18 +359,20 @@ def test_the_model_is_registered_promoted_and_applied(at: Workspace, digest: str
     assert "is the champion" in texts(app)
     versions = next(frame.value for frame in app.dataframe if "role" in frame.value)
     assert versions["role"].tolist() == ["champion"]
-    app = opened(PAGE, dataset=digest, drivers=made[0].question.driver_tables)
-    widget(app, "segmented_control", "forecast-how").set_value("apply").run()
+    app = opened(PAGE, dataset=digest, drivers=made[0].covariate_digest)
+    widget(app, "segmented_control", "forecast-mode").set_value(1).run()
     assert widget(app, "selectbox", "forecast-model-run").value == "forecast@champion"
-    app = answered(clicked(app, "find-forecast"))
+    app = answered(clicked(app, "forecast-ask"))
     assert not errors(app)
-    assert Forecast.load(_folder(at, app.query_params["run"])).question.fitted_by == made[1]
+    spec = Forecast.load(_folder(at, app.query_params["run"])).spec
+    assert isinstance(spec, ForecastApplySpec)
+    assert spec.model == made[1]
 
 
 def test_a_refused_promotion_says_why_and_takes_a_reason(
     at: Workspace, digest: str, small: Dataset, made: tuple[Forecast, str]
 ) -> None:
-    _, worse = forecast(small, forecasters()["seasonal-naive"](), Plan(horizon=2), workspace=at, actor=BOB)
+    _, worse = forecast(ForecastSpec(forecasters()["seasonal-naive"](), horizon=2), small, workspace=at, actor=BOB)
     app = clicked(shown(digest, worse.id, "Model"), "register")
     app = clicked(app, "promote")
     assert "is worse than champion" in errors(app)

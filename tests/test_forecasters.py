@@ -22,7 +22,7 @@ from core.forecasters.leakage import refuse_leaks
 from core.forecasters.ridge import Ridge
 from core.forecasters.shape import shares, spread_over_day
 from core.progress import Cancelled, Progress
-from core.spec.hyperparameters import configured, hyperparameters, params
+from core.spec.hyperparameters import build_from_settings, get_params, hyperparameters
 from core.tasks.forecast.run import forecasters
 from tests.series import consumption, daily, drivers_of, hourly, table, warmth
 
@@ -36,7 +36,7 @@ DAYS, STEPS = 420, (1, 2, 3)
 
 
 def quick(name: str) -> Forecaster:
-    return configured(forecasters()[name], QUICK.get(name, {}))
+    return build_from_settings(forecasters()[name], QUICK.get(name, {}))
 
 
 def strikes() -> Floats:
@@ -160,7 +160,7 @@ def test_days_after_the_end_are_forecast(name: str) -> None:
 def test_hyperparameters_have_a_sentence_and_an_accepted_default(name: str) -> None:
     cls = forecasters()[name]
     assert all(field.metadata["help"] for field in hyperparameters(cls).values())
-    assert params(configured(cls, params(cls()))) == params(cls())
+    assert get_params(build_from_settings(cls, get_params(cls()))) == get_params(cls())
     learned = vars(fitted(name)).keys() - hyperparameters(cls).keys()
     assert all(each.endswith("_") for each in learned)
 

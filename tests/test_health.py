@@ -71,7 +71,6 @@ def everything_at(port: int) -> dict[str, str]:
         "ELASTIC_USERNAME": "elastic",
         "ELASTIC_PASSWORD": SECRET,
         "DATABASE_URL": f"postgresql+psycopg://vigie:{SECRET}@127.0.0.1:{port}/accounts",
-        "JOBS_URL": f"redis://:{SECRET}@127.0.0.1:{port}/0",
     }
 
 
@@ -96,7 +95,7 @@ def test_everything_away_at_once(fault: str, at_home: pytest.MonkeyPatch) -> Non
         import elasticsearch  # noqa: F401
 
         began = time.perf_counter()
-        found = {each.name: each for each in check_services(at, jobs.workers)}
+        found = {each.name: each for each in check_services(at, jobs.list_workers)}
         seconds = time.perf_counter() - began
     assert {name for name, each in found.items() if each.state == "failing"} == SET
     assert all(found[name].problem for name in SET)

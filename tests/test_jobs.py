@@ -1,18 +1,13 @@
-"""Jobs, with real worker processes: progress, cancel, double clicks, workers that die, messages of strangers,
-errors.
-"""
+"""Jobs, with real worker processes: progress, cancel, workers that die or are told to end, errors, a database away."""
 
 import json
 import os
-import pickle
-import shutil
 import signal
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
 from datetime import date, datetime
 from pathlib import Path
@@ -26,48 +21,60 @@ from core import jobs
 from core.actor import Actor
 from core.data.dataset import Dataset
 from core.errors import DataError, NotFoundError, ServiceUnavailableError, UnknownLayoutError, VigieError
-from core.jobs.job import ATTEMPTS, SILENT, Job, JobFailedError, described, restored
-from core.jobs.worker import POINTS, Worker, _thinned
-from core.runs.stored_runs import load_run
-from core.settings import Settings
-from core.storage.queue import Queue
+from core.jobs import Job, JobFailedError
+from core.jobs.job_error import MAX_ATTEMPTS, error_from_json, error_to_json
+from core.jobs.worker import MAX_CURVE_POINTS, thin_out
+from core.runs.stored_runs import find_run_of_job, load_run
+from core.runs.tracked_run import JOB_TAG, tracked_run
 from core.tasks.clusters.run import clusterers, question_of
 from core.workspace import Workspace
-from tests.conftest import ROOT, free_port, working
-from tests.counting import VERBS, steps
+from mlflow_utils.tracking import Tracking
+from tests.conftest import ROOT, working
+from tests.counting import run_test_job, steps
+from tests.databases import fresh_database, running_postgres, settled
+from tests.servers import Running
+from tests.test_job_store import expire
 
 BOB, ALICE = Actor("bob", "tests"), Actor("alice", "tests")
-PATIENCE = 60.0  # seconds
+TIMEOUT_S = 60.0
+LEASE_S = 1.5  # of workers that are killed here
 
 
-def until(true: Callable[[], Any], patience: float = PATIENCE) -> Any:
-    limit = time.monotonic() + patience
-    while not (found := true()):
-        assert time.monotonic() < limit, "it never came"
+def wait_until(condition: Callable[[], Any], timeout_s: float = TIMEOUT_S) -> Any:
+    """Wait for the condition; a database that is too busy to answer is asked again."""
+    deadline = time.monotonic() + timeout_s
+    while time.monotonic() < deadline:
+        with suppress(ServiceUnavailableError):
+            if value := condition():
+                return value
         time.sleep(0.02)
-    return found
+    raise AssertionError("it never came")
 
 
-def found(job: Job, at: Workspace) -> Job:
-    known = jobs.find(job.key, at)
-    assert known is not None
-    return known
+def load(job: Job, workspace: Workspace) -> Job:
+    loaded = jobs.find(job.key, workspace)
+    assert loaded is not None
+    return loaded
 
 
-def over(job: Job, at: Workspace, patience: float = PATIENCE) -> Job:
-    until(lambda: found(job, at).over, patience)
-    return found(job, at)
+def wait_until_finished(job: Job, workspace: Workspace, timeout_s: float = TIMEOUT_S) -> Job:
+    finished: Job = wait_until(lambda: (known := load(job, workspace)).is_finished and known, timeout_s)
+    return finished
 
 
-def environment(at: Workspace) -> dict[str, str]:
-    place = {"VIGIE_DATA_DIR": str(at.datasets.folder.parent), "MLFLOW_TRACKING_URI": "", "OMP_NUM_THREADS": "1"}
-    return os.environ | place | {"JOBS_URL": jobs.settings().jobs_url.get_secret_value()}
+def environment(workspace: Workspace) -> dict[str, str]:
+    folder = {
+        "VIGIE_DATA_DIR": str(workspace.datasets.folder.parent),
+        "MLFLOW_TRACKING_URI": "",
+        "OMP_NUM_THREADS": "1",
+    }
+    return os.environ | folder | {"DATABASE_URL": workspace.settings.database_url.get_secret_value()}
 
 
 @contextmanager
-def process(at: Workspace, *command: str) -> Iterator["subprocess.Popen[bytes]"]:
-    """`python -m …` on the data folder of `at`."""
-    started = subprocess.Popen([sys.executable, "-m", *command], cwd=ROOT, env=environment(at))
+def process(workspace: Workspace, *command: str) -> Iterator["subprocess.Popen[bytes]"]:
+    """`python -m …` on the data folder of `workspace`."""
+    started = subprocess.Popen([sys.executable, "-m", *command], cwd=ROOT, env=environment(workspace))
     try:
         yield started
     finally:
@@ -75,16 +82,41 @@ def process(at: Workspace, *command: str) -> Iterator["subprocess.Popen[bytes]"]
         started.wait()
 
 
-def counting(at: Workspace, length: int = 20, actor: Actor = BOB) -> tuple[Job, Path]:
-    """A job of so many steps, and the file that it writes them into."""
-    log = at.datasets.folder.parent / f"{actor.user}.log"
-    return jobs.submit("count", {"until": length, "log": str(log)}, workspace=at, actor=actor), log
+def submit(task: str, workspace: Workspace, actor: Actor = BOB, **arguments: Any) -> tuple[Job, Path]:
+    """A job of this name, and the file that it writes its steps into."""
+    log = workspace.datasets.folder.parent / f"{actor.user}.log"
+    return jobs.submit(task, {"log": str(log), **arguments}, workspace=workspace, actor=actor), log
 
 
-def queue_file(at: Workspace) -> Any:
-    """huey's storage, as a stranger would reach it."""
-    jobs.queue_of(at).messages()
-    return jobs.queue_of(at)._huey.storage
+def submit_count(workspace: Workspace, length: int = 20, actor: Actor = BOB) -> tuple[Job, Path]:
+    """A job of so many steps."""
+    return submit("count", workspace, actor, until=length)
+
+
+def checkpoints(job: Job, workspace: Workspace) -> Path:
+    return workspace.jobs.checkpoint_folder(job)
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Running]:
+    with running_postgres() as running:
+        yield running
+
+
+@pytest.fixture
+def on_postgresql(server: Running, place: Workspace) -> Iterator[Workspace]:
+    """`place`, with its jobs in PostgreSQL."""
+    with fresh_database(server) as url:
+        workspace = replace(place, settings=place.settings.model_copy(update={"database_url": SecretStr(url)}))
+        yield workspace
+        settled()
+        workspace.jobs.close()
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def shared(request: pytest.FixtureRequest) -> Workspace:
+    """`place`, with its jobs in either database."""
+    return request.getfixturevalue("place" if request.param == "sqlite" else "on_postgresql")
 
 
 # ---- a job from end to end ------------------------------------------------------------------------------------------
@@ -93,155 +125,160 @@ def queue_file(at: Workspace) -> Any:
 def test_a_real_analysis_is_done_by_the_worker_of_the_command_line(place: Workspace, sample: Dataset) -> None:
     question = question_of(place.datasets.save(sample), clusterers()["kmeans"](n_clusters=4))
     job = jobs.submit("clusters", question, workspace=place, actor=Actor("bob", "Vigie page clusters"))
-    assert (job.status, job.over) == ("waiting", False)
+    assert (job.status, job.is_finished) == ("waiting", False)
     with process(place, "core", "worker") as worker:
-        done = over(job, place)
+        done = wait_until_finished(job, place)
         assert (done.status, done.share) == ("completed", 1.0), done.error
-        [living] = jobs.workers(place)
-        assert (living.pid, living.beside) == (worker.pid, False)
+        [living] = jobs.list_workers(place)
+        assert (living.pid, living.embedded) == (worker.pid, False)
         worker.terminate()
         assert worker.wait(10) == 0
-    assert jobs.workers(place) == []
+    assert jobs.list_workers(place) == []
     record = load_run(done.run_id, place).record
     assert (record.status, record.tags["user"], record.tags["mlflow.source.name"]) == (
         "completed",
         "bob",
         "Vigie page clusters",
     )
-    assert not (jobs.folder(place) / job.key).exists()
+    assert not (checkpoints(job, place)).exists()
     [event] = place.events.read()
     assert (event.run_id, event.status) == (done.run_id, "completed")
 
 
 def test_progress_and_curves_are_seen_meanwhile(place: Workspace) -> None:
-    job, log = counting(place, 60)
+    job, log = submit_count(place, 60)
     with process(place, "tests.counting"):
-        seen = until(lambda: (each := found(job, place)) and 0.2 < each.share < 1 and each)
-        assert (seen.status, seen.doing) == ("running", "counting")
+        seen = wait_until(lambda: (each := load(job, place)) and 0.2 < each.share < 1 and each)
+        assert (seen.status, seen.stage) == ("running", "counting")
         assert len(seen.curves["loss"]) > 3
         assert [value for step, value in seen.curves["loss"]] == [1 / step for step, value in seen.curves["loss"]]
-        assert (jobs.folder(place) / job.key / "step").exists()
-        later = until(lambda: (each := found(job, place)).share > seen.share and each)
-        assert later.heartbeat > seen.heartbeat
-        done = over(job, place)
+        assert (checkpoints(job, place) / "step").exists()
+        later = wait_until(lambda: (each := load(job, place)).share > seen.share and each)
+        assert later.lease_until > seen.lease_until
+        done = wait_until_finished(job, place)
     assert (done.status, done.run_id, done.curves) == ("completed", "run-of-bob", {})
     assert [step for _, step in steps(log)] == list(range(1, 61))
-
-
-def test_two_users_with_the_same_question_are_two_jobs(place: Workspace) -> None:
-    (one, _), (other, _) = counting(place, 3), counting(place, 3, ALICE)
-    with working(place, VERBS.__getitem__):
-        assert [over(each, place).run_id for each in (one, other)] == ["run-of-bob", "run-of-alice"]
 
 
 def test_a_worker_that_looks_once_does_what_waits_and_ends(place: Workspace) -> None:
     waiting = [jobs.submit("clusters", question_of(digest * 64), workspace=place, actor=BOB) for digest in "01"]
     with process(place, "core", "worker", "--once") as worker:
-        assert worker.wait(PATIENCE) == 0
+        assert worker.wait(TIMEOUT_S) == 0
     for job in waiting:
         with pytest.raises(NotFoundError, match="is not stored here"):
-            found(job, place).raise_error()
+            jobs.raise_error(load(job, place))
 
 
-# ---- double clicks --------------------------------------------------------------------------------------------------
+# ---- one question, one job, one worker ------------------------------------------------------------------------------
 
 
-def test_a_double_click_is_one_job(place: Workspace) -> None:
-    clicks: list[Job] = []
-    threads = [threading.Thread(target=lambda: clicks.append(counting(place, 5)[0])) for _ in range(8)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert len({(click.key, click.submitted) for click in clicks}) == 1
-    with working(place, VERBS.__getitem__):
-        done = over(clicks[0], place)
-        again, log = counting(place, 5)
-    assert again == done, "the second click may come just after the end"
+def test_a_double_click_is_answered_once(place: Workspace) -> None:
+    first, log = submit_count(place, 5)
+    assert submit_count(place, 5)[0].id == first.id
+    with working(place, run_test_job):
+        done = wait_until_finished(first, place)
+        again, _ = submit_count(place, 5)
+    assert replace(again, read_at=0) == replace(done, read_at=0), "the second click may come just after the end"
     assert [step for _, step in steps(log)] == [1, 2, 3, 4, 5]
 
 
-def test_the_same_question_later_is_answered_anew(place: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(jobs, "DOUBLE_CLICK", 0.0)
-    with working(place, VERBS.__getitem__):
-        first = over(counting(place, 2)[0], place)
-        again, log = counting(place, 2)
-        assert (again.key, again.status) == (first.key, "waiting")
-        assert over(again, place).status == "completed"
-    assert [step for _, step in steps(log)] == [1, 2, 1, 2]
+def test_many_workers_do_every_job_once(shared: Workspace) -> None:
+    folder = shared.datasets.folder.parent
+    submitted = [submit("count", shared, until=2, step_s=0.0, log=f"{folder}/{number}.log")[0] for number in range(8)]
+    others = [replace(shared) for _ in range(3)]  # with connections of their own, as other processes have
+    with ExitStack() as workers:
+        for workspace in others:
+            workers.enter_context(working(workspace, run_test_job))
+        done = [wait_until_finished(job, shared) for job in submitted]
+    settled()
+    for workspace in others:
+        workspace.jobs.close()
+    assert {(job.status, job.claims) for job in done} == {("completed", 1)}
+    taken = [[step for _, step in steps(folder / f"{number}.log")] for number in range(8)]
+    assert taken == [[1, 2]] * 8
 
 
-def test_many_messages_and_many_workers_do_a_job_once(place: Workspace) -> None:
-    job, log = counting(place, 20)
-    for _ in range(5):
-        jobs.queue_of(place).push(job.key, job.ticket)
-    with process(place, "tests.counting"), process(place, "tests.counting"), working(place, VERBS.__getitem__):
-        over(job, place)
-        until(lambda: not jobs.queue_of(place).messages())
-        time.sleep(1)
-    assert [step for _, step in steps(log)] == list(range(1, 21))
-    assert len({pid for pid, _ in steps(log)}) == 1
+def test_two_workspaces_of_one_process_share_no_queue(tmp_path: Path, place: Workspace) -> None:
+    other = Workspace.in_folder(tmp_path / "other", place.tracking)
+    job, log = submit_count(place, 2)
+    assert jobs.find(job.key, other) is None
+    with working(other, run_test_job) as worker:
+        theirs, _ = submit_count(other, 2)
+        wait_until_finished(theirs, other)
+        assert jobs.list_workers(other) == [worker.identity]
+        assert jobs.list_workers(place) == []
+    assert (load(job, place).status, steps(log)) == ("waiting", [])
 
 
-def test_one_worker_alone_gets_an_offer(place: Workspace) -> None:
-    """Workers of other machines, which see no lock of this one."""
-    job, _ = counting(place)
-    several = [Worker(place, threading.Event()) for _ in range(8)]
-    taken: list[Job | None] = []
-    threads = [
-        threading.Thread(target=lambda each=each: taken.append(each._taken(job.key, job.ticket))) for each in several
-    ]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert [each for each in taken if each is not None] == [job]
-    assert several[0]._taken(job.key, "1-1") is None, "an offer of before"
+def test_a_worker_that_lost_its_job_stops_and_does_the_next(place: Workspace) -> None:
+    job, log = submit_count(place, 1000)
+    thief = replace(place).jobs
+    with working(place, run_test_job):
+        wait_until(lambda: load(job, place).share > 0)
+        stolen = wait_until(lambda: expire(place.jobs) or thief.claim("thief"))
+        other, _ = submit_count(place, 2, ALICE)
+        wait_until_finished(other, place)
+    after = load(job, place)
+    assert (after.status, after.worker, after.claims) == ("running", "thief", stolen.claims)
+    assert len(steps(log)) < 1000
+    assert checkpoints(job, place).exists(), "they are the thief's now"
+    thief.close()
 
 
 # ---- cancel ---------------------------------------------------------------------------------------------------------
 
 
-def test_a_job_that_is_cancelled_stops_and_can_be_begun_again(place: Workspace) -> None:
-    job, log = counting(place, 1000)
-    with process(place, "tests.counting"):
-        until(lambda: found(job, place).share > 0)
-        jobs.cancel(job.key, place)
-        assert found(job, place).stopping
-        assert over(job, place, 5).status == "cancelled"
-        assert not (jobs.folder(place) / job.key).exists()
-        again, _ = counting(place, 1000)
-        until(lambda: found(again, place).share > 0)
-        assert not found(again, place).stopping
-        jobs.cancel(job.key, place)
-        over(again, place, 5)
+def test_a_job_that_is_cancelled_stops_and_can_be_begun_again(shared: Workspace) -> None:
+    job, log = submit_count(shared, 1000)
+    with process(shared, "tests.counting"):
+        wait_until(lambda: load(job, shared).share > 0)
+        jobs.cancel(job.key, shared)
+        assert load(job, shared).cancel_requested
+        assert wait_until_finished(job, shared, 5).status == "cancelled"
+        assert not checkpoints(job, shared).exists()
+        again, _ = submit_count(shared, 1000)
+        wait_until(lambda: load(again, shared).share > 0)
+        assert not load(again, shared).cancel_requested
+        jobs.cancel(job.key, shared)
+        wait_until_finished(again, shared, 5)
     assert [step for _, step in steps(log)].count(1) == 2
 
 
 def test_a_job_that_waits_is_cancelled_at_once(place: Workspace) -> None:
-    job, log = counting(place)
+    job, log = submit_count(place)
     jobs.cancel(job.key, place)
-    assert found(job, place).status == "cancelled"
-    with working(place, VERBS.__getitem__):
-        until(lambda: not jobs.queue_of(place).messages())
-        time.sleep(0.5)
+    assert load(job, place).status == "cancelled"
+    later, _ = submit_count(place, 1, ALICE)
+    with working(place, run_test_job):
+        wait_until_finished(later, place)  # whoever does the later one would have done the earlier one first
     assert not steps(log)
-    assert found(job, place).status == "cancelled"
+    assert load(job, place).status == "cancelled"
+
+
+def test_a_cancelled_job_of_a_dead_worker_is_not_begun_again(place: Workspace) -> None:
+    job, log = submit_count(place)
+    place.jobs.claim("dead")
+    jobs.cancel(job.key, place)
+    assert load(job, place).status == "running", "its worker may live"
+    expire(place.jobs)
+    with working(place, run_test_job):
+        assert wait_until_finished(job, place).status == "cancelled"
+    assert not steps(log)
 
 
 # ---- workers that end -----------------------------------------------------------------------------------------------
 
 
-def test_a_job_whose_worker_was_killed_goes_on_from_its_checkpoint(place: Workspace) -> None:
-    job, log = counting(place, 60)
-    with process(place, "tests.counting") as first:
-        until(lambda: found(job, place).share > 0.3)
+def test_a_job_whose_worker_was_killed_goes_on_from_its_checkpoint(shared: Workspace) -> None:
+    job, log = submit_count(shared, 60)
+    with process(shared, "tests.counting", str(LEASE_S)) as first:
+        wait_until(lambda: load(job, shared).share > 0.3)
         first.send_signal(signal.SIGKILL)
         first.wait()
     taken = len(steps(log))
-    assert found(job, place).status == "running", "nobody has noticed yet"
-    with process(place, "tests.counting"):
-        done = over(job, place, SILENT + PATIENCE)
+    assert load(job, shared).status == "running", "nobody has noticed yet"
+    with process(shared, "tests.counting"):
+        done = wait_until_finished(job, shared)
     assert (done.status, done.attempt) == ("completed", 2)
     assert taken > 15
     pids, numbers = zip(*steps(log), strict=True)
@@ -251,96 +288,114 @@ def test_a_job_whose_worker_was_killed_goes_on_from_its_checkpoint(place: Worksp
 
 
 def test_a_job_that_kills_its_workers_fails_in_the_end(place: Workspace) -> None:
-    job, _ = counting(place)
-    queue = jobs.queue_of(place)
-    queue.pop()
-    dying = replace(job.begun(), attempt=ATTEMPTS, heartbeat=time.time() - SILENT - 1)
-    queue.write(dying.record, dying.to_json())
-    assert jobs.tend(place) == 0
-    failed = found(job, place)
+    job, log = submit_count(place)
+    for attempt in range(1, MAX_ATTEMPTS + 1):
+        claimed = place.jobs.claim("dying")
+        assert claimed is not None
+        assert claimed.attempt == attempt
+        expire(place.jobs)
+    with working(place, run_test_job):
+        failed = wait_until_finished(job, place)
     assert failed.status == "failed"
+    assert not steps(log)
     with pytest.raises(VigieError, match="was begun 3 times"):
-        failed.raise_error()
+        jobs.raise_error(failed)
 
 
-def test_a_silent_job_that_was_to_be_cancelled_is(place: Workspace) -> None:
-    job, _ = counting(place)
-    queue = jobs.queue_of(place)
-    queue.pop()
-    silent = replace(job.begun(), heartbeat=time.time() - SILENT - 1)
-    queue.write(silent.record, silent.to_json())
-    jobs.cancel(job.key, place)
-    assert jobs.tend(place) == 0
-    assert found(job, place).status == "cancelled"
-
-
-def test_a_worker_that_lives_keeps_its_job_however_long_it_is_silent(place: Workspace) -> None:
-    job, _ = counting(place)
-    queue = jobs.queue_of(place)
-    queue.pop()
-    silent = replace(job.begun(), heartbeat=time.time() - 10 * SILENT)
-    queue.write(silent.record, silent.to_json())
-    code = (
-        "import sys, time; from filelock import FileLock; lock = FileLock(sys.argv[1]); lock.acquire(); "
-        "print('held', flush=True); time.sleep(60)"
-    )
-    lock = str(jobs.folder(place) / f"{job.key}.lock")
-    holder = subprocess.Popen([sys.executable, "-c", code, lock], stdout=subprocess.PIPE, text=True)
-    with holder:
-        assert holder.stdout is not None
-        assert holder.stdout.readline() == "held\n"
-        offered = jobs.tend(place)
-        holder.kill()
-    assert offered == 0
-    assert jobs.tend(place) == 1
-    assert found(job, place).attempt == 2
-
-
-def test_a_job_whose_message_was_lost_is_offered_again(place: Workspace) -> None:
-    job, log = counting(place, 3)
-    queue = jobs.queue_of(place)
-    queue.pop()
-    assert queue.claim(job.claim, {})  # and its worker died before it wrote that it had begun
-    lost = replace(job, heartbeat=time.time() - SILENT - 1)
-    queue.write(lost.record, lost.to_json())
-    with working(place, VERBS.__getitem__):
-        done = over(job, place)
-    assert (done.status, done.attempt, done.offered) == ("completed", 1, 2)
-    assert len(steps(log)) == 3
-
-
-def test_a_worker_that_is_told_to_end_puts_its_job_back(place: Workspace) -> None:
-    job, log = counting(place, 60)
-    with process(place, "tests.counting") as first:
-        until(lambda: found(job, place).share > 0.2)
+def test_a_worker_that_is_told_to_end_gives_its_job_back(shared: Workspace) -> None:
+    job, log = submit_count(shared, 60)
+    with process(shared, "tests.counting") as first:
+        wait_until(lambda: load(job, shared).share > 0.2)
         first.terminate()
         assert first.wait(10) == 0
-    back = found(job, place)
+    back = load(job, shared)
     assert (back.status, back.attempt) == ("waiting", 1)
-    assert jobs.queue_of(place).messages() == [(back.key, back.ticket)]
-    with process(place, "tests.counting"):
-        assert over(job, place).status == "completed"
+    assert jobs.list_workers(shared) == []
+    with process(shared, "tests.counting"):
+        assert wait_until_finished(job, shared).status == "completed"
     assert [step for _, step in steps(log)] == list(range(1, 61))
 
 
-def test_a_job_that_does_not_stop_is_put_back_all_the_same(place: Workspace) -> None:
-    job = jobs.submit("deaf", {}, workspace=place, actor=BOB)
+def test_a_job_that_does_not_stop_is_given_back_all_the_same(place: Workspace) -> None:
+    job = jobs.submit("never_stop", {}, workspace=place, actor=BOB)
     with process(place, "tests.counting") as worker:
-        until(lambda: found(job, place).status == "running")
+        wait_until(lambda: load(job, place).status == "running")
         worker.terminate()
         assert worker.wait(15) == 1
-    assert found(job, place).status == "waiting"
+    assert load(job, place).status == "waiting"
 
 
-def test_what_ended_long_ago_is_forgotten(place: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
-    job = jobs.submit("refused", {}, workspace=place, actor=BOB)
-    with working(place, VERBS.__getitem__):
-        over(job, place)
-    assert (jobs.folder(place) / job.key).is_dir(), "who mends the cause goes on from there"
-    monkeypatch.setattr(jobs, "KEPT", 0.0)
-    jobs.tend(place)
-    assert jobs.find(job.key, place) is None
-    assert not list(jobs.folder(place).glob(f"{job.key}*"))
+def test_a_job_survives_a_database_that_is_away(server: Running, on_postgresql: Workspace) -> None:
+    """From the middle of its work until after its end, for longer than its lease."""
+    workspace = on_postgresql
+    job, log = submit_count(workspace, 160)
+    lease_s = "6"  # a worker asks a database that was away again after 5 s
+    with process(workspace, "tests.counting", lease_s), process(workspace, "tests.counting", lease_s):
+        wait_until(lambda: load(job, workspace).share > 0.1)
+        server.kill()
+        try:
+            began = time.monotonic()
+            with pytest.raises(ServiceUnavailableError):
+                load(job, workspace)
+            assert time.monotonic() - began < 2
+            wait_until(lambda: 160 in [step for _, step in steps(log)])
+        finally:
+            server.start()
+        workspace.jobs.reset()
+        done = wait_until_finished(job, workspace)
+    assert (done.status, done.attempt, done.claims) == ("completed", 1, 1)
+    assert [step for _, step in steps(log)] == list(range(1, 161))
+
+
+# ---- a run is recorded, and its worker dies before it says so -------------------------------------------------------
+
+
+def test_a_worker_killed_after_the_run_was_recorded_costs_no_second_run(place: Workspace) -> None:
+    job, log = submit("record", place)
+    with process(place, "tests.counting", str(LEASE_S)) as first:
+        assert first.wait(TIMEOUT_S) == -signal.SIGKILL
+    assert load(job, place).status == "running"
+    with process(place, "tests.counting"):
+        done = wait_until_finished(job, place)
+    assert (done.status, done.attempt, len(steps(log))) == ("completed", 2, 1)
+    [record] = place.tracking.spool.newest(10)
+    assert (record.id, record.status, record.tags[JOB_TAG]) == (done.run_id, "completed", job.id)
+    assert load_run(done.run_id, place).record.status == "completed"
+
+
+def test_the_tag_of_the_job_is_written_before_any_work(place: Workspace, sample: Dataset) -> None:
+    with tracked_run("tests", "Nothing", {}, sample, Actor("bob", "tests", "a-job"), place):
+        [record] = place.tracking.spool.newest(10)
+        assert (record.tags[JOB_TAG], record.status) == ("a-job", "interrupted")
+        assert find_run_of_job("a-job", place) == "", "it is not completed"
+    assert find_run_of_job("a-job", place) != ""
+    assert find_run_of_job("another", place) == ""
+
+
+def test_a_run_of_another_machine_is_found_in_mlflow(place: Workspace, sample: Dataset, tmp_path: Path) -> None:
+    job, log = submit_count(place)
+    claimed = place.jobs.claim("of another machine")
+    assert claimed is not None
+    with tracked_run("tests", "Nothing", {}, sample, Actor("bob", "tests", job.id), place) as run:
+        pass
+    assert run.delivered
+    expire(place.jobs)
+    tracking = Tracking(place.tracking.uri, place.tracking.artefacts_location, tmp_path / "runs of this machine")
+    here = replace(place, tracking=tracking)
+    assert here.tracking.spool.newest(10) == []
+    with working(here, run_test_job):
+        done = wait_until_finished(job, here)
+    assert (done.status, done.run_id, steps(log)) == ("completed", run.id, [])
+
+
+def test_a_job_is_done_anew_where_nobody_can_tell(place: Workspace, tmp_path: Path) -> None:
+    silent = replace(place, tracking=Tracking("http://127.0.0.1:9", None, tmp_path / "other runs"))
+    job, log = submit_count(silent, 2)
+    silent.jobs.claim("dead")
+    expire(silent.jobs)
+    with working(silent, run_test_job):
+        assert wait_until_finished(job, silent).attempt == 2
+    assert len(steps(log)) == 2
 
 
 # ---- the worker of an app -------------------------------------------------------------------------------------------
@@ -360,7 +415,7 @@ asyncio.run(serve())
 
 
 @contextmanager
-def server(at: Workspace) -> Iterator["subprocess.Popen[bytes]"]:
+def app_server(at: Workspace) -> Iterator["subprocess.Popen[bytes]"]:
     started = subprocess.Popen([sys.executable, "-c", SERVER], cwd=ROOT, env=environment(at))
     try:
         yield started
@@ -369,8 +424,8 @@ def server(at: Workspace) -> Iterator["subprocess.Popen[bytes]"]:
         started.wait()
 
 
-def beside(at: Workspace) -> list[int]:
-    return [worker.pid for worker in jobs.workers(at) if worker.beside]
+def embedded(at: Workspace) -> list[int]:
+    return [worker.pid for worker in jobs.list_workers(at) if worker.embedded]
 
 
 def alive(pid: int) -> bool:
@@ -378,35 +433,35 @@ def alive(pid: int) -> bool:
 
 
 def test_an_app_keeps_a_worker_and_takes_it_along(place: Workspace) -> None:
-    with server(place) as app:
-        [first] = until(lambda: beside(place))
+    with app_server(place) as app:
+        [first] = wait_until(lambda: embedded(place))
         assert os.getpriority(os.PRIO_PROCESS, first) == 5
         os.kill(first, signal.SIGKILL)
-        second = until(lambda: [pid for pid in beside(place) if pid != first])[0]
+        second = wait_until(lambda: [pid for pid in embedded(place) if pid != first])[0]
         app.terminate()
         app.wait(15)
         assert not alive(second)
 
 
 def test_a_worker_ends_when_its_app_was_killed(place: Workspace) -> None:
-    with server(place) as app:
-        [pid] = until(lambda: beside(place))
+    with app_server(place) as app:
+        [pid] = wait_until(lambda: embedded(place))
         app.kill()
         app.wait()
-        until(lambda: not alive(pid), 10)
+        wait_until(lambda: not alive(pid), 10)
 
 
 def test_an_app_gives_way_to_a_worker_of_its_own_service(place: Workspace) -> None:
-    with server(place):
-        [pid] = until(lambda: beside(place))
+    with app_server(place):
+        [pid] = wait_until(lambda: embedded(place))
         with process(place, "tests.counting"):
-            until(lambda: not alive(pid), 30)
-            assert beside(place) == []
+            wait_until(lambda: not alive(pid), 30)
+            assert embedded(place) == []
 
 
 def test_several_workers_at_a_time(place: Workspace) -> None:
     with process(place, "core", "worker", "--workers", "2") as parent:
-        two = until(lambda: len(jobs.workers(place)) == 2 and jobs.workers(place))
+        two = wait_until(lambda: len(jobs.list_workers(place)) == 2 and jobs.list_workers(place))
         parent.terminate()
         assert parent.wait(15) == 0
     assert not [worker for worker in two if alive(worker.pid)]
@@ -415,60 +470,21 @@ def test_several_workers_at_a_time(place: Workspace) -> None:
 # ---- strangers ------------------------------------------------------------------------------------------------------
 
 
-class Evil:
-    def __init__(self, mark: Path) -> None:
-        self.mark = mark
-
-    def __reduce__(self) -> Any:
-        return os.mkdir, (str(self.mark),)
-
-
-def messages_of_strangers(mark: Path) -> list[bytes]:
-    task = "core.storage.queue.job"
-    return [
-        pickle.dumps(Evil(mark)),
-        b"",
-        b"\xff\x00",
-        b"[]",
-        b"null",
-        b'"job"',
-        b"[" * 100_000,
-        json.dumps({"id": "1", "name": "os.system", "args": [f"mkdir {mark}"]}).encode(),
-        json.dumps({"id": "1", "name": task, "args": 5}).encode(),
-        json.dumps({"id": "1", "name": task, "args": ["../../../etc", "x"]}).encode(),
-        json.dumps({"id": "1", "name": task, "args": ["one"]}).encode(),
-    ]
-
-
-def test_messages_of_strangers_do_no_harm(place: Workspace, tmp_path: Path) -> None:
-    mark = tmp_path / "harm"
-    for message in messages_of_strangers(mark):
-        queue_file(place).enqueue(message)
-    queue_file(place).put_data("job/evil", pickle.dumps(Evil(mark)))
-    queue_file(place).put_data("job/odd", b'{"key": "odd"}')
-    queue_file(place).put_data("job/deep", b"[" * 100_000)
-    queue_file(place).put_data("worker/odd", b'{"name": "odd", "heartbeat": "now"}')
-    outside = {"key": "../..", "verb": "x", "arguments": {}, "user": "", "application": "", "submitted": 0, "ended": 1}
-    queue_file(place).put_data("job/../..", json.dumps(outside).encode())
-    assert jobs.tend(place) == 0
-    assert jobs.workers(place) == []
-    job, log = counting(place, 3)
-    with working(place, VERBS.__getitem__):
-        assert over(job, place).status == "completed"
-    assert not mark.exists()
-    assert tmp_path.is_dir(), "a folder named by a stranger is not forgotten"
-    assert len(steps(log)) == 3
-    assert (jobs.find("evil", place), jobs.find("odd", place)) == (None, None)
-
-
-@pytest.mark.parametrize("verb", ["os", "..stores.queue", "selection", "", "clusters.cluster"])
-def test_only_analyses_are_done(place: Workspace, verb: str) -> None:
-    job = jobs.submit(verb, {"dataset": "x"}, workspace=place, actor=BOB)
+@pytest.mark.parametrize("task", ["os", "..storage.jobs", "selection", "", "clusters.cluster"])
+def test_only_known_tasks_are_done(place: Workspace, task: str) -> None:
+    job = jobs.submit(task, {"dataset": "x"}, workspace=place, actor=BOB)
     with working(place):
-        failed = over(job, place)
+        failed = wait_until_finished(job, place)
     assert failed.status == "failed"
     with pytest.raises(JobFailedError):
-        failed.raise_error()
+        jobs.raise_error(failed)
+
+
+@pytest.mark.parametrize("key", ["", "x", "0" * 25, "../..", "\x00", "' OR 1=1"])
+def test_an_address_with_an_odd_key_finds_nothing(shared: Workspace, key: str) -> None:
+    assert jobs.find(key, shared) is None
+    jobs.cancel(key, shared)
+    assert jobs.list_workers(shared) == [], "the database is asked all the same"
 
 
 # ---- errors ---------------------------------------------------------------------------------------------------------
@@ -476,22 +492,22 @@ def test_only_analyses_are_done(place: Workspace, verb: str) -> None:
 
 def test_an_error_comes_back_as_the_same_sentence(place: Workspace) -> None:
     job = jobs.submit("refused", {}, workspace=place, actor=BOB)
-    with working(place, VERBS.__getitem__):
-        failed = over(job, place)
+    with working(place, run_test_job):
+        failed = wait_until_finished(job, place)
     with pytest.raises(DataError, match=r"^a\.csv has no dates\.$") as raised:
-        failed.raise_error()
+        jobs.raise_error(failed)
     assert (raised.value.text.template, raised.value.text.values) == ("{file} has no dates.", {"file": "a.csv"})
 
 
 def test_an_unexpected_error_is_a_number_in_the_log(place: Workspace, caplog: pytest.LogCaptureFixture) -> None:
     job = jobs.submit("broken", {}, workspace=place, actor=BOB)
-    with working(place, VERBS.__getitem__):
-        failed = over(job, place)
+    with working(place, run_test_job):
+        failed = wait_until_finished(job, place)
     assert failed.error is not None
     assert failed.error["number"] in caplog.text
     assert "a secret of the machine" in caplog.text
     with pytest.raises(JobFailedError, match=failed.error["number"]) as raised:
-        failed.raise_error()
+        jobs.raise_error(failed)
     assert "secret" not in str(raised.value)
 
 
@@ -506,7 +522,7 @@ def test_values_of_an_error_survive_the_way() -> None:
         "flag": True,
     }
     error = UnknownLayoutError("{count} {share} {day} {moment} {name} {reason} {flag}", **values)
-    again = restored(json.loads(json.dumps(described(error, ""))))
+    again = error_from_json(json.loads(json.dumps(error_to_json(error, ""))))
     assert isinstance(again, UnknownLayoutError)
     assert str(again) == str(error)
     assert again.text.values["moment"] == values["moment"]
@@ -514,105 +530,13 @@ def test_values_of_an_error_survive_the_way() -> None:
 
 
 @pytest.mark.parametrize("kind", ["Exception", "Text", "N_", "os", "NoSuchError"])
-def test_no_other_class_is_made_from_a_note(kind: str) -> None:
-    assert type(restored({"kind": kind, "template": "x", "values": {}})) is VigieError
+def test_no_other_class_is_made_from_json(kind: str) -> None:
+    assert type(error_from_json({"kind": kind, "template": "x", "values": {}})) is VigieError
 
 
 def test_curves_are_thinned_to_their_end() -> None:
     points = [(float(step), 0.0) for step in range(10_000)]
-    assert len(_thinned(points)) <= POINTS
-    assert _thinned(points)[-1] == points[-1]
-    assert _thinned(points[:5]) == points[:5]
-    assert _thinned([]) == []
-
-
-# ---- other queues ---------------------------------------------------------------------------------------------------
-
-
-def test_a_folder_that_cannot_be_written_is_said_at_once(tmp_path: Path) -> None:
-    (tmp_path / "jobs").write_text("a file")
-    queue = Queue(tmp_path / "jobs")
-    for _ in range(3):
-        with pytest.raises(ServiceUnavailableError, match="does not answer"):
-            queue.push("a", "b")
-
-
-def test_a_damaged_file_is_said(place: Workspace) -> None:
-    jobs.folder(place).mkdir()
-    (jobs.folder(place) / "jobs.db").write_bytes(b"no database " * 1000)
-    with pytest.raises(ServiceUnavailableError):
-        counting(place)
-
-
-@pytest.mark.parametrize("url", ["redis://:hunter2@127.0.0.1:1/0", "redis://:hunter2@192.0.2.1:6379/0", "nonsense"])
-def test_a_dead_redis_costs_less_than_two_seconds(url: str, tmp_path: Path) -> None:
-    queue = Queue(tmp_path, url)
-    began = time.monotonic()
-    for _ in range(5):
-        with pytest.raises(ServiceUnavailableError) as raised:
-            queue.read("job/a")
-        assert "hunter2" not in str(raised.value)
-    assert time.monotonic() - began < 1.5
-
-
-def test_a_locked_file_costs_less_than_two_seconds(place: Workspace) -> None:
-    import sqlite3
-
-    job, _ = counting(place)
-    holder = sqlite3.connect(jobs.folder(place) / "jobs.db", isolation_level=None)
-    holder.execute("begin exclusive")
-    began = time.monotonic()
-    with pytest.raises(ServiceUnavailableError):
-        jobs.cancel(job.key, place)
-    with pytest.raises(ServiceUnavailableError):
-        jobs.find(job.key, place)
-    assert time.monotonic() - began < 1.9
-    holder.execute("rollback")
-    holder.close()
-
-
-@pytest.fixture
-def redis_url(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    """A Redis server of the test's own, and the setting that names it."""
-    program = shutil.which("redis-server")
-    if program is None:
-        pytest.skip("no redis-server on this machine; apt-get install redis-server brings it")
-    port = free_port()
-    server = subprocess.Popen(
-        [program, "--port", str(port), "--save", "", "--dir", str(tmp_path)], stdout=subprocess.DEVNULL
-    )
-    url = f"redis://127.0.0.1:{port}/0"
-    monkeypatch.setattr(jobs, "settings", lambda: Settings(jobs_url=SecretStr(url)))
-    until(lambda: _answers(url))
-    yield url
-    server.kill()
-    server.wait()
-
-
-def _answers(url: str) -> bool:
-    try:
-        return Queue(Path(), url).messages() == []
-    except ServiceUnavailableError:
-        return False
-
-
-def test_redis_is_a_queue_as_well(redis_url: str, place: Workspace, tmp_path: Path) -> None:
-    """A double click, strangers, a worker that is killed, cancel."""
-    for message in messages_of_strangers(tmp_path / "harm"):
-        queue_file(place).enqueue(message)
-    job, log = counting(place, 60)
-    assert counting(place, 60)[0] == job
-    with process(place, "tests.counting") as first:
-        until(lambda: found(job, place).share > 0.3)
-        first.send_signal(signal.SIGKILL)
-        first.wait()
-    with process(place, "tests.counting"):
-        done = over(job, place, SILENT + PATIENCE)
-        assert (done.status, done.attempt) == ("completed", 2)
-        other, _ = counting(place, 1000, ALICE)
-        until(lambda: found(other, place).share > 0)
-        jobs.cancel(other.key, place)
-        assert over(other, place, 5).status == "cancelled"
-    assert set(dict.fromkeys(step for _, step in steps(log))) == set(range(1, 61))
-    assert not (jobs.folder(place) / "jobs.db").exists()
-    assert not (tmp_path / "harm").exists()
+    assert len(thin_out(points)) <= MAX_CURVE_POINTS
+    assert thin_out(points)[-1] == points[-1]
+    assert thin_out(points[:5]) == points[:5]
+    assert thin_out([]) == []

@@ -23,7 +23,9 @@ from core.detectors.row_model import RowModel
 from core.errors import NotFoundError, UnreadableFileError
 from core.runs.model_files import HOMES, load_model, save_model, trusted_types
 from core.runs.tracked_run import tracked_run
-from core.tasks.anomalies.run import apply_model, detectors
+from core.spec.spec import ApplySpec
+from core.tasks.anomalies.run import apply_model
+from core.tasks.anomalies.spec import detectors
 from core.workspace import Workspace
 from mlflow_utils.model_io import FILE, PICKLE, UntrustedModelError
 from tests.conftest import ROOT, answers, free_port, stop
@@ -251,7 +253,7 @@ def test_a_pickle_is_refused(model: RowModel, sample: Dataset, place: Workspace,
     (folder / FILE).write_bytes(pickle.dumps(Pickled(marker)))
     refused(run, place, "BadZipFile")
     with pytest.raises(UnreadableFileError):
-        apply_model(sample, run, workspace=place, actor=BY)
+        apply_model(ApplySpec(run), sample, workspace=place, actor=BY)
     pickle.loads((folder / PICKLE).read_bytes())
     assert marker.exists(), "the trap does not work, and the test proves nothing"
     marker.unlink()

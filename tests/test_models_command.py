@@ -14,9 +14,10 @@ from core.data.dataset import Dataset
 from core.detectors.comparisons import COMPARISONS
 from core.detectors.row_model import RowModel
 from core.runs.model_files import save_model
-from core.runs.promotion import found, promote, register
+from core.runs.promotion import get_version, promote, register
 from core.runs.tracked_run import tracked_run
-from core.tasks.anomalies.run import detect, detectors
+from core.tasks.anomalies.run import detect
+from core.tasks.anomalies.spec import DetectionSpec, detectors
 from core.workspace import Workspace
 from tests.conftest import ROOT, free_port
 from tests.test_model_files import table
@@ -100,13 +101,12 @@ def test_what_is_refused_and_what_is_forced(models, sample: Dataset, place: Work
     forced = answer(models("promote", "gas-forecast", "--version", 2, "--force", "--reason", "runs on less", "--json"))
     assert forced["promoted"]["reason"] == "runs on less"
     assert forced["comparison"]["worse"] is True
-    assert found("gas-forecast", workspace=place).number == 2
+    assert get_version("gas-forecast", workspace=place).number == 2
 
 
 def test_a_detector_is_promoted_by_force_only(models, sample: Dataset, place: Workspace) -> None:  # type: ignore[no-untyped-def]
-    _, run = detect(
-        sample, detectors()["isolation-forest"](n_estimators=10), compare_with="entity", workspace=place, actor=BY
-    )
+    spec = DetectionSpec(detectors()["isolation-forest"](n_estimators=10), compare_with="entity")
+    _, run = detect(spec, sample, workspace=place, actor=BY)
     assert "anomalies" in models("register", run.id).stdout
     one_line(models("promote", "anomalies"), 2, "no labels")
 

@@ -24,7 +24,8 @@ from core.runs.tracked_run import tracked_run
 from core.storage.events.arrow import of_events, of_log
 from core.storage.events.elasticsearch import EventStream
 from core.storage.events.log import Details, EntityCount, Event, Events
-from core.tasks.anomalies.run import detect, detectors
+from core.tasks.anomalies.run import detect
+from core.tasks.anomalies.spec import DetectionSpec
 from core.workspace import Workspace
 from mlflow_utils.tracking import Tracking
 from tests.conftest import free_port
@@ -357,7 +358,7 @@ def test_refresh_sees_what_came_meanwhile(at: Workspace) -> None:  # noqa: F811
 
 def test_the_page_falls_back_and_says_why(at: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: F811
     dead = replace(at, event_stream=EventStream(at.events.folder, f"http://127.0.0.1:{free_port()}"))
-    monkeypatch.setattr("pages.components.session.get_workspace", lambda: dead)
+    monkeypatch.setattr("pages.components.cache.get_workspace", lambda: dead)
     at.events.add(EVENTS[0])
     app = opened(PAGE)
     assert not app.exception
@@ -366,7 +367,7 @@ def test_the_page_falls_back_and_says_why(at: Workspace, monkeypatch: pytest.Mon
 
 
 def test_drift_on_the_page(at: Workspace, sample: Dataset) -> None:  # noqa: F811
-    detect(sample, detectors()["isolation-forest"](), compare_with="entity", workspace=at, actor=Actor("ada", "tests"))
+    detect(DetectionSpec(compare_with="entity"), sample, workspace=at, actor=Actor("ada", "tests"))
     at.datasets.save(sample)
     shifted = sample.replace(frame=sample.frame.copy())
     shifted.frame.iloc[:, 3] *= 4

@@ -11,15 +11,17 @@ from streamlit.testing.v1 import AppTest
 from core.actor import Actor
 from core.data.dataset import Dataset
 from core.errors import DataError
+from core.jobs.worker import Worker
 from core.runs import promotion
-from core.tasks.anomalies.run import detect, detection_of, detectors
-from core.tasks.clusters.run import cluster, clusterers
-from core.tasks.forecast.run import Plan, forecast, forecasters
+from core.spec.spec import ApplySpec
+from core.spec.task import list_tasks
+from core.tasks.anomalies.run import detect, load_detection
+from core.tasks.anomalies.spec import DetectionSpec, detectors
 from core.workspace import Workspace
 from mlflow_utils.tracking import Tracking
 from pages.components import i18n
 from pages.navigation import SECTIONS
-from tests.conftest import ROOT, free_port
+from tests.conftest import ROOT, answered, free_port
 
 SCRIPT = str(ROOT / "pages" / "navigation.py")
 
@@ -27,7 +29,7 @@ SCRIPT = str(ROOT / "pages" / "navigation.py")
 @pytest.fixture
 def at(place: Workspace, monkeypatch: pytest.MonkeyPatch) -> Iterator[Workspace]:
     """The pages' workplace is the test's; nothing is warmed beside the test."""
-    monkeypatch.setattr("pages.components.session.get_workspace", lambda: place)
+    monkeypatch.setattr("pages.components.cache.get_workspace", lambda: place)
     monkeypatch.setattr("core.lifespan.warm", lambda: None)
     st.cache_data.clear()
     st.cache_resource.clear()
@@ -95,10 +97,10 @@ def test_anomalies_without_data_says_what_to_do(at: Workspace) -> None:
     assert "There is no data yet" in texts(app)
 
 
-def test_anomalies_are_found_and_kept(at: Workspace, sample: Dataset) -> None:
+def test_anomalies_are_found_and_kept(at: Workspace, sample: Dataset, worker: Worker) -> None:
     digest = at.datasets.save(sample)
     app = opened("analysis/anomalies.py", dataset=digest)
-    app = next(button for button in app.button if button.label == "Find anomalies").click().run()
+    app = answered(clicked(app, "anomalies-ask"))
     assert not app.exception
     assert not app.error
     [event] = at.events.read()
@@ -113,8 +115,7 @@ def test_anomalies_are_found_and_kept(at: Workspace, sample: Dataset) -> None:
 
 def test_a_shared_link_shows_the_same_in_another_session(at: Workspace, sample: Dataset) -> None:
     digest = at.datasets.save(sample)
-    forest = detectors()["isolation-forest"]()
-    found, run = detect(sample, forest, compare_with="entity", workspace=at, actor=Actor("bob", "tests"))
+    found, run = detect(DetectionSpec(compare_with="entity"), sample, workspace=at, actor=Actor("bob", "tests"))
     app = opened("analysis/anomalies.py", dataset=digest, run=run.id)
     assert not app.exception
     assert {metric.label: metric.value for metric in app.metric}["Anomalies"] == str(len(found.anomalies))
@@ -139,19 +140,27 @@ def test_an_address_that_leads_nowhere_is_a_message(
     assert words in "\n".join(str(error.value) for error in app.error)
 
 
-PAGES = {name: f"analysis/{name}.py" for name in ("anomalies", "clusters", "forecast")}
-ASK = {"anomalies": "Find anomalies", "clusters": "Find clusters", "forecast": "Forecast"}
+PAGES = {task.name: f"analysis/{task.page}.py" for task in list_tasks() if task.has_page}
+
+
+def forest() -> DetectionSpec:
+    return DetectionSpec(detectors()["isolation-forest"](n_estimators=10), compare_with="entity")
 
 
 def test_a_run_of_another_page_is_left_alone_and_a_missing_one_is_told(at: Workspace, sample: Dataset) -> None:
+    from core.tasks.clusters.run import cluster
+    from core.tasks.clusters.spec import ClusteringSpec, clusterers
+    from core.tasks.forecast.run import forecast
+    from core.tasks.forecast.spec import ForecastSpec, forecasters
+
     small = sample.select(sample.entities[:2])
     digest, bob = at.datasets.save(small), Actor("bob", "tests")
+    kmeans = ClusteringSpec(clusterers()["kmeans"](n_clusters=2))
+    naive = ForecastSpec(forecasters()["seasonal-naive"](), horizon=2)
     runs = {
-        "anomalies": detect(
-            small, detectors()["isolation-forest"](n_estimators=10), compare_with="entity", workspace=at, actor=bob
-        )[1].id,
-        "clusters": cluster(small, clusterers()["kmeans"](n_clusters=2), workspace=at, actor=bob)[1].id,
-        "forecast": forecast(small, forecasters()["seasonal-naive"](), Plan(horizon=2), workspace=at, actor=bob)[1].id,
+        "anomalies": detect(forest(), small, workspace=at, actor=bob)[1].id,
+        "clusters": cluster(kmeans, small, workspace=at, actor=bob)[1].id,
+        "forecast": forecast(naive, small, workspace=at, actor=bob)[1].id,
     }
     for name, page in PAGES.items():
         for task, run in runs.items():
@@ -159,7 +168,7 @@ def test_a_run_of_another_page_is_left_alone_and_a_missing_one_is_told(at: Works
             assert not app.exception
             assert not app.error, (name, task)
             assert bool(app.metric) == (task == name), (name, task)
-            assert ASK[name] in [button.label for button in app.button], (name, task)
+            assert f"{name}-ask" in [button.key for button in app.button], (name, task)
         missing = opened(page, dataset=digest, run="f" * 32)
         assert "No run" in missing.error[0].value
         assert not missing.exception
@@ -168,29 +177,37 @@ def test_a_run_of_another_page_is_left_alone_and_a_missing_one_is_told(at: Works
 def test_a_run_that_failed_says_so_on_its_own_page_alone(at: Workspace, sample: Dataset) -> None:
     row = sample.select(sample.entities[:1], end=sample.time.min())
     with pytest.raises(DataError):
-        detect(row, detectors()["isolation-forest"](), compare_with="entity", workspace=at, actor=Actor("bob", "tests"))
+        detect(DetectionSpec(compare_with="entity"), row, workspace=at, actor=Actor("bob", "tests"))
     [event], digest = at.events.read(), at.datasets.save(sample)
     run = str(event.run_id)
     for name, page in PAGES.items():
         app = opened(page, dataset=digest, run=run)
         assert not app.exception
         assert not app.metric
-        assert ("holds no detection" in texts(app)) == bool(app.error) == (name == "anomalies")
+        assert ("holds no result" in texts(app)) == bool(app.error) == (name == "anomalies")
 
 
-def test_the_model_of_a_detection_is_registered_promoted_by_force_and_applied(at: Workspace, sample: Dataset) -> None:
-    forest = detectors()["isolation-forest"](n_estimators=10)
-    _, run = detect(sample, forest, compare_with="entity", workspace=at, actor=Actor("bob", "tests"))
+def test_the_model_of_a_detection_is_registered_promoted_by_force_and_applied(
+    at: Workspace, sample: Dataset, worker: Worker
+) -> None:
+    _, run = detect(forest(), sample, workspace=at, actor=Actor("bob", "tests"))
     promoted_by_force(opened("analysis/anomalies.py", dataset=at.datasets.save(sample), run=run.id), "anomalies")
     app = opened("analysis/anomalies.py", dataset=at.datasets.save(sample))
-    next(choice for choice in app.segmented_control if choice.key == "how").set_value("apply").run()
+    chosen_to_apply(app, "anomalies")
     offered = next(box for box in app.selectbox if box.key == "anomalies-model-run")
     assert offered.options[0] == "anomalies@champion · version 1"
     assert len(offered.options) == 2
     assert "IsolationForest" in offered.options[1]
-    app = next(button for button in app.button if button.label == "Find anomalies").click().run()
+    app = answered(clicked(app, "anomalies-ask"))
     assert not app.error
-    assert detection_of(app.query_params["run"], at).question.fitted_by == run.id
+    applied = load_detection(app.query_params["run"], at).spec
+    assert isinstance(applied, ApplySpec)
+    assert applied.model == run.id
+
+
+def chosen_to_apply(app: AppTest, task: str) -> AppTest:
+    """Choose the second mode of a form: a saved model."""
+    return next(choice for choice in app.segmented_control if choice.key == f"{task}-mode").set_value(1).run()
 
 
 def promoted_by_force(app: AppTest, task: str) -> None:
@@ -209,11 +226,10 @@ def promoted_by_force(app: AppTest, task: str) -> None:
 
 
 def test_a_saved_model_of_another_page_is_not_offered(at: Workspace, sample: Dataset) -> None:
-    forest = detectors()["isolation-forest"](n_estimators=10)
-    _, run = detect(sample, forest, compare_with="entity", workspace=at, actor=Actor("bob", "tests"))
+    _, run = detect(forest(), sample, workspace=at, actor=Actor("bob", "tests"))
     promotion.register(run.id, "mine", workspace=at, actor=Actor("bob", "tests"))
     app = opened("analysis/clusters.py", dataset=at.datasets.save(sample))
-    next(choice for choice in app.segmented_control if choice.key == "cluster-how").set_value("apply").run()
+    chosen_to_apply(app, "clusters")
     assert "No model has been saved yet" in texts(app)
 
 
@@ -221,9 +237,9 @@ def test_saved_models_without_mlflow_are_none_and_no_fault(
     at: Workspace, sample: Dataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     silent = replace(at, tracking=Tracking(f"http://127.0.0.1:{free_port()}", None, at.tracking.spool.folder.parent))
-    monkeypatch.setattr("pages.components.session.get_workspace", lambda: silent)
+    monkeypatch.setattr("pages.components.cache.get_workspace", lambda: silent)
     app = opened("analysis/anomalies.py", dataset=at.datasets.save(sample))
-    next(choice for choice in app.segmented_control if choice.key == "how").set_value("apply").run()
+    chosen_to_apply(app, "anomalies")
     assert not app.exception
     assert not app.error
     assert "No model has been saved yet" in texts(app)
@@ -235,7 +251,7 @@ def test_an_unexpected_fault_is_a_number_to_quote(
     def broken(digest: str) -> Dataset:
         raise ZeroDivisionError("a fault of ours")
 
-    monkeypatch.setattr("pages.components.session._dataset", broken)
+    monkeypatch.setattr("pages.components.cache._load_dataset_by_digest", broken)
     app = opened(dataset="0" * 64)
     assert not app.exception
     assert "Quote number" in app.error[0].value

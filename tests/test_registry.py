@@ -20,13 +20,14 @@ from core.detectors.comparisons import COMPARISONS
 from core.detectors.row_model import RowModel
 from core.errors import DataError, NotFoundError, OptionError, UnreadableFileError, VigieError
 from core.runs.model_files import save_model
-from core.runs.promotion import found, listed, load, promote, register
+from core.runs.promotion import get_version, list_versions, load_by_alias, promote, register
 from core.runs.stored_runs import load_run
 from core.runs.tracked_run import tracked_run
-from core.tasks.anomalies.run import detect, detectors
+from core.tasks.anomalies.run import detect
+from core.tasks.anomalies.spec import DetectionSpec, detectors
 from core.workspace import Workspace
 from mlflow_utils.model_io import FILE
-from mlflow_utils.registry import Version, Yardstick, compared
+from mlflow_utils.registry import PromotionMetric, Version, compared
 from mlflow_utils.tracking import Tracking
 from tests.conftest import Server, free_port, stop, workplace_in
 from tests.test_model_files import table
@@ -62,7 +63,7 @@ def tested(model: RowModel, sample: Dataset, place: Workspace):  # type: ignore[
 
 
 def aliases(at: Workspace, name: str = NAME) -> dict[int, tuple[str, ...]]:
-    return {version.number: version.aliases for version in listed(at, name)}
+    return {version.number: version.aliases for version in list_versions(at, name)}
 
 
 # ---- register, alias, load ------------------------------------------------------------------------------------------
@@ -88,7 +89,7 @@ def test_registered_promoted_and_loaded_by_alias(tested, model: RowModel, sample
     )
     champion, comparison = promote(NAME, workspace=place, actor=BY)
     assert (champion.aliases, comparison) == (("champion",), None)
-    loaded = load(NAME, workspace=place, kind=RowModel)
+    loaded = load_by_alias(NAME, workspace=place, kind=RowModel)
     assert np.array_equal(loaded.score(loaded.ready(sample)), model.score(model.ready(sample)))
 
     events = [(event.event, event.status, event.details.inputs.get("version")) for event in place.events.read()[1:]]
@@ -118,7 +119,7 @@ def test_another_machine_loads_it_by_alias(
 ) -> None:  # type: ignore[no-untyped-def]
     register(tested(0.08), NAME, workspace=place, actor=BY)
     elsewhere = replace(place, tracking=Tracking(place.tracking.uri, None, tmp_path / "elsewhere"))
-    loaded = load(NAME, "challenger", workspace=elsewhere, kind=RowModel)
+    loaded = load_by_alias(NAME, "challenger", workspace=elsewhere, kind=RowModel)
     assert loaded.predict(table(sample)).equals(model.predict(table(sample)))
 
 
@@ -128,14 +129,14 @@ def test_a_file_that_is_not_the_registered_one_is_refused(tested, place: Workspa
     with (load_run(run, place).files / "model" / FILE).open("ab") as file:
         file.write(b" ")
     with pytest.raises(UnreadableFileError, match="SHA-256"):
-        load(NAME, "challenger", workspace=place)
+        load_by_alias(NAME, "challenger", workspace=place)
 
 
 def test_a_run_is_registered_once_under_a_name(tested, place: Workspace) -> None:  # type: ignore[no-untyped-def]
     run = tested(0.08)
     assert register(run, NAME, workspace=place, actor=BY) == register(run, NAME, workspace=place, actor=BY)
     assert register(run, workspace=place, actor=BY).name == "forecast"
-    assert [(version.name, version.number) for version in listed(place)] == [("forecast", 1), (NAME, 1)]
+    assert [(version.name, version.number) for version in list_versions(place)] == [("forecast", 1), (NAME, 1)]
 
 
 # ---- promotion ------------------------------------------------------------------------------------------------------
@@ -229,14 +230,13 @@ def test_a_back_test_that_says_nothing_of_itself_is_compared_with_nothing(
 
 
 def test_a_detector_becomes_champion_by_force_only(sample: Dataset, place: Workspace) -> None:
-    _, run = detect(
-        sample, detectors()["isolation-forest"](n_estimators=10), compare_with="entity", workspace=place, actor=BY
-    )
+    spec = DetectionSpec(detectors()["isolation-forest"](n_estimators=10), compare_with="entity")
+    _, run = detect(spec, sample, workspace=place, actor=BY)
     assert register(run.id, workspace=place, actor=BY).name == "anomalies"
     with pytest.raises(DataError, match="no labels"):
         promote("anomalies", workspace=place, actor=BY)
     promote("anomalies", workspace=place, actor=BY, force=True, reason="found the planted faults")
-    assert found("anomalies", workspace=place).number == 1
+    assert get_version("anomalies", workspace=place).number == 1
 
 
 def test_another_definition_of_the_metric_is_not_compared(tested, place: Workspace) -> None:  # type: ignore[no-untyped-def]
@@ -250,7 +250,7 @@ def test_another_definition_of_the_metric_is_not_compared(tested, place: Workspa
 
 @pytest.mark.parametrize(("lower", "worse"), [(True, True), (False, False)])
 def test_the_yardstick_says_which_way_is_better(lower: bool, worse: bool) -> None:
-    yardstick = Yardstick("ari", lower_is_better=lower)
+    yardstick = PromotionMetric("ari", lower_is_better=lower)
     old, new = (
         Version(NAME, number, "", 0, tags={"metric": yardstick.definition, "figure.ari": figure})
         for number, figure in ((1, "0.4"), (2, "0.5"))
@@ -261,9 +261,8 @@ def test_the_yardstick_says_which_way_is_better(lower: bool, worse: bool) -> Non
 
 def test_a_name_is_for_one_task(tested, sample: Dataset, place: Workspace) -> None:  # type: ignore[no-untyped-def]
     register(tested(0.07), NAME, workspace=place, actor=BY)
-    _, run = detect(
-        sample, detectors()["isolation-forest"](n_estimators=10), compare_with="entity", workspace=place, actor=BY
-    )
+    spec = DetectionSpec(detectors()["isolation-forest"](n_estimators=10), compare_with="entity")
+    _, run = detect(spec, sample, workspace=place, actor=BY)
     with pytest.raises(OptionError, match="task forecast; this one is of anomalies"):
         register(run.id, NAME, workspace=place, actor=BY)
 
@@ -286,7 +285,7 @@ def test_wrong_names_are_refused(tested, place: Workspace, sample: Dataset) -> N
     with pytest.raises(NotFoundError, match="gas-forecast 7"):
         promote(NAME, 7, workspace=place, actor=BY)
     with pytest.raises(NotFoundError, match="gas-forecast@champion"):
-        load(NAME, workspace=place)
+        load_by_alias(NAME, workspace=place)
     promote(NAME, workspace=place, actor=BY)
     with pytest.raises(NotFoundError, match="gas-forecast@challenger"):
         promote(NAME, workspace=place, actor=BY)
@@ -306,15 +305,15 @@ def test_a_run_that_cannot_be_loaded_again_is_not_registered(tested, sample: Dat
     (load_run(planted, place).files / "model" / FILE).write_bytes(b"not a model")
     with pytest.raises(UnreadableFileError, match="BadZipFile"):
         register(planted, NAME, workspace=place, actor=BY)
-    assert listed(place) == []
+    assert list_versions(place) == []
 
 
 def test_a_silent_server_says_so_in_time(tested, model: RowModel, tmp_path: Path, empty_store: Path) -> None:  # type: ignore[no-untyped-def]
     at = workplace_in(tmp_path / "client", empty_store, f"http://127.0.0.1:{free_port()}")
     run = tested(0.07, at)
     for ask in (
-        lambda: listed(at),
-        lambda: load(NAME, workspace=at),
+        lambda: list_versions(at),
+        lambda: load_by_alias(NAME, workspace=at),
         lambda: promote(NAME, workspace=at, actor=BY),
         lambda: register("f" * 32, NAME, workspace=at, actor=BY),
     ):
@@ -364,11 +363,11 @@ def test_on_a_real_server(
     assert aliases(at) == {3: ("challenger",), 2: ("champion",), 1: ("previous",)}
     assert MlflowClient(uri).get_model_version_by_alias(NAME, "champion").version == "2"
     other = workplace_in(tmp_path / "other", empty_store, uri)
-    loaded = load(NAME, workspace=other, kind=RowModel)
+    loaded = load_by_alias(NAME, workspace=other, kind=RowModel)
     assert np.array_equal(loaded.score(loaded.ready(sample)), model.score(model.ready(sample)))
     stop(server)
     at.tracking.reset()
     began = time.perf_counter()
     with pytest.raises(VigieError, match="does not answer"):
-        found(NAME, workspace=at)
+        get_version(NAME, workspace=at)
     assert time.perf_counter() - began < 2

@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from core.runs.reproduce import command_line
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -25,7 +26,6 @@ from core.data.samples import load_sample
 from core.errors import DataError, NotFoundError
 from core.runs.card import run_card
 from core.runs.card_html import html
-from core.runs.reproduce import command_line
 from core.runs.tracked_run import tracked_run
 from core.tasks.anomalies import run as anomalies
 from core.tasks.anomalies.result import Detection

@@ -20,9 +20,10 @@ from core.exports import as_csv
 from core.messages import Text
 from core.runs import comparison
 from core.runs.card_model import Picture
-from core.runs.comparison import RunFilter, compared, cost_of_accuracy, direction, look_up, search, table
-from core.runs.figures import accuracy_and_cost, common_ends, shares, small
+from core.runs.comparison import RunFilter, accuracy_cost_table, compare_runs, list_to_frame, load_records, search_runs
+from core.runs.figures import accuracy_and_cost, common_range, thumbnail, to_shares
 from core.runs.tracked_run import tracked_run
+from core.spec.task import get_metric
 from core.workspace import Workspace
 from mlflow_utils import search as searching
 from mlflow_utils.run_record import Record
@@ -76,24 +77,24 @@ def recorded(dataset: Dataset, at: Workspace, task: str = "anomalies", **params:
 
 def test_the_newest_come_first_page_by_page(place: Workspace) -> None:
     every = [made(place, number, ["anomalies", "forecast"][number % 2]) for number in range(7)][::-1]
-    found, silent = search(place, limit=3)
+    found, silent = search_runs(place, limit=3)
     assert not silent
     pages = [ids(found)]
     while found.token:
-        found, _ = search(place, limit=3, token=found.token)
+        found, _ = search_runs(place, limit=3, token=found.token)
         pages.append(ids(found))
     assert pages == [every[:3], every[3:6], every[6:]]
-    assert [each.record.experiment for each in search(place)[0].runs[:2]] == ["anomalies", "forecast"]
+    assert [each.record.experiment for each in search_runs(place)[0].runs[:2]] == ["anomalies", "forecast"]
 
 
 def test_runs_that_began_together_are_each_listed_once(place: Workspace) -> None:
     every = {made(place, 1) for _ in range(5)}
-    found, seen = search(place, limit=2)[0], []
+    found, seen = search_runs(place, limit=2)[0], []
     while True:
         seen += ids(found)
         if not found.token:
             break
-        found = search(place, limit=2, token=found.token)[0]
+        found = search_runs(place, limit=2, token=found.token)[0]
     assert sorted(seen) == sorted(every)
 
 
@@ -125,7 +126,7 @@ def test_filters(place: Workspace, wanted: RunFilter, numbers: list[int]) -> Non
         made(place, 4, **{"vigie.status": "failed", "error": "DataError: No rows"}),
     ]
     MlflowClient(place.tracking.uri).set_terminated(every[4], "FAILED")
-    assert ids(search(place, wanted)[0]) == [every[number] for number in numbers]
+    assert ids(search_runs(place, wanted)[0]) == [every[number] for number in numbers]
 
 
 @pytest.fixture(scope="module")
@@ -165,10 +166,10 @@ NAMES = (
 @example("\0")
 def test_what_a_person_types_neither_breaks_nor_widens_a_filter(stored: Workspace, typed: str) -> None:
     """The answer is the one that reading every run and looking by hand gives."""
-    every, _ = search(stored, limit=100)
+    every, _ = search_runs(stored, limit=100)
     assert len(every.runs) == len(NAMES)
     for name, tag in (("model", "model_name"), ("user", "user"), ("data", "dataset.files")):
-        found, silent = search(stored, RunFilter(**{name: typed}), limit=100)
+        found, silent = search_runs(stored, RunFilter(**{name: typed}), limit=100)
         assert not silent
         if searching.DIGEST.fullmatch(typed) and name == "data":
             continue
@@ -179,13 +180,13 @@ def test_what_a_person_types_neither_breaks_nor_widens_a_filter(stored: Workspac
 
 @pytest.mark.parametrize("name", NAMES)
 def test_every_name_is_found_by_itself(stored: Workspace, name: str) -> None:
-    found, _ = search(stored, RunFilter(model=name, user=name, data=name))
+    found, _ = search_runs(stored, RunFilter(model=name, user=name, data=name))
     assert [each.record.tags["model_name"] for each in found.runs] == [name]
 
 
 @pytest.mark.parametrize("token", ["x", "-", "1-", "'; drop", "9" * 30 + "-a", "²-a"])
 def test_a_token_that_is_none_begins_anew_or_ends(stored: Workspace, token: str) -> None:
-    found, silent = search(stored, limit=100, token=token)
+    found, silent = search_runs(stored, limit=100, token=token)
     assert len(found.runs) == len(NAMES)
     assert not silent
 
@@ -195,10 +196,10 @@ def test_a_search_that_finds_little_stops_after_a_second_and_goes_on(
 ) -> None:
     monkeypatch.setattr(searching, "SEARCH_BUDGET_S", 0.0)
     monkeypatch.setattr(searching, "BATCH_SIZE", 4)
-    found, seen, pages = search(stored, RunFilter(text="été"))[0], [], 1
+    found, seen, pages = search_runs(stored, RunFilter(text="été"))[0], [], 1
     while found.token:
         seen += ids(found)
-        found, pages = search(stored, RunFilter(text="été"), token=found.token)[0], pages + 1
+        found, pages = search_runs(stored, RunFilter(text="été"), token=found.token)[0], pages + 1
     seen += ids(found)
     assert len(seen) == 1
     assert pages > 3
@@ -215,34 +216,34 @@ def test_waiting_runs_are_merged_once(place: Workspace, sample: Dataset) -> None
     half = Record("clusters", "half there", status="completed")
     place.tracking.start(half)  # MLflow knows of it
     place.tracking.spool.update(half, "waiting")
-    found, _ = search(place)
-    assert {each.record.key for each in found.runs} == {half.key, waiting.key, look_up([delivered], place)[0].key}
+    found, _ = search_runs(place)
+    assert {each.record.key for each in found.runs} == {half.key, waiting.key, load_records([delivered], place)[0].key}
     assert len(found.runs) == 3
     assert {each.record.key: each.waits for each in found.runs}[waiting.key]
-    assert ids(search(place, RunFilter(user="bob"))[0]) == [waiting.key]
-    lines = table(found.runs)
+    assert ids(search_runs(place, RunFilter(user="bob"))[0]) == [waiting.key]
+    lines = list_to_frame(found.runs)
     assert lines["waits"].sum() == 2
     assert lines.loc[~lines["waits"], "value"].tolist() == [3]
 
 
 def test_a_run_that_goes_on_is_running(place: Workspace) -> None:
     place.tracking.start(Record("anomalies", "going on"))
-    [listed] = search(place)[0].runs
+    [listed] = search_runs(place)[0].runs
     assert (listed.status, listed.waits) == ("running", False)
-    assert len(search(place, RunFilter(status="running"))[0].runs) == 1
+    assert len(search_runs(place, RunFilter(status="running"))[0].runs) == 1
 
 
 def test_without_mlflow_this_machine_remembers(tmp_path: Path, empty_store: Path, sample: Dataset) -> None:
     at = workplace_in(tmp_path, empty_store, f"http://bob:hidden@127.0.0.1:{free_port()}")
     run = recorded(sample, at, number=1)
-    found, silent = search(at)
+    found, silent = search_runs(at)
     assert ids(found) == [run]
     assert found.runs[0].waits
     assert "MLflow does not answer" in silent
     assert "hidden" not in silent
-    assert comparison.mlflow_front("anomalies", at) == ""
-    assert comparison.mlflow_page(found.runs[0].record, at) == ""
-    assert compared([run], at).parameters.loc["number", run] == "1"
+    assert comparison.experiment_url("anomalies", at) == ""
+    assert comparison.record_url(found.runs[0].record, at) == ""
+    assert compare_runs([run], at).parameters.loc["number", run] == "1"
 
 
 @pytest.mark.server
@@ -258,15 +259,15 @@ def test_a_server_that_answers_dies_and_hangs(
     at = workplace_in(tmp_path / "client", empty_store, uri)
     run = recorded(sample, at, number=1)
     elsewhere = Workspace.in_folder(tmp_path / "other", Tracking(uri, None, tmp_path / "other" / "runs"))
-    found, silent = search(elsewhere)
+    found, silent = search_runs(elsewhere)
     assert (ids(found), silent) == ([run], "")
-    assert compared([run], elsewhere).metrics.loc["anomalies", run] == 3
+    assert compare_runs([run], elsewhere).metrics.loc["anomalies", run] == 3
     assert not elsewhere.tracking.spool.artifact_dir(found.runs[0].record.key).exists(), (
         "files were fetched for a table"
     )
-    assert comparison.mlflow_page(found.runs[0].record, elsewhere).endswith(f"/runs/{run}")
-    assert comparison.mlflow_front("anomalies", elsewhere).startswith(f"{uri}/#/experiments/")
-    assert comparison.mlflow_front("", elsewhere) == f"{uri}/#/experiments"
+    assert comparison.record_url(found.runs[0].record, elsewhere).endswith(f"/runs/{run}")
+    assert comparison.experiment_url("anomalies", elsewhere).startswith(f"{uri}/#/experiments/")
+    assert comparison.experiment_url("", elsewhere) == f"{uri}/#/experiments"
     os.killpg(server.pid, signal.SIGSTOP)  # it takes connections and says nothing
     try:
         with monkeypatch.context() as moment:  # between the question whether it lives, and the search
@@ -283,7 +284,7 @@ def assert_silent(at: Workspace, run: str) -> None:
     """What began here is listed, in less than two seconds."""
     at.tracking.reset()
     began = time.perf_counter()
-    found, silent = search(at)
+    found, silent = search_runs(at)
     assert time.perf_counter() - began < 2.0
     assert ids(found) == [run]
     assert silent
@@ -306,7 +307,7 @@ def three(place: Workspace, sample: Dataset) -> list[str]:
 
 
 def test_runs_side_by_side(place: Workspace, three: list[str]) -> None:
-    found = compared(three, place)
+    found = compare_runs(three, place)
     assert found.same_data
     assert found.same_task
     assert list(found.parameters.index[:1]) == ["alpha"]
@@ -322,13 +323,13 @@ def test_runs_side_by_side(place: Workspace, three: list[str]) -> None:
 
 def test_what_differs_on_other_data_and_what_is_missing(place: Workspace, three: list[str], sample: Dataset) -> None:
     other = recorded(sample.select(sample.entities[:1]), place, alpha=1)
-    found = compared([three[0], other], place)
+    found = compare_runs([three[0], other], place)
     assert not found.same_data
     assert not found.same_task
     assert found.parameters.loc["horizon"].tolist() == ["7", ""]
     assert np.isnan(found.metrics.loc["anomalies", three[0]])
     with pytest.raises(NotFoundError, match="No run ffff"):
-        compared([three[0], "f" * 32], place)
+        compare_runs([three[0], "f" * 32], place)
 
 
 @pytest.mark.parametrize(
@@ -345,7 +346,7 @@ def test_what_differs_on_other_data_and_what_is_missing(place: Workspace, three:
     ],
 )
 def test_which_way_is_better(metric: str, way: int) -> None:
-    assert direction(metric) == way
+    assert get_metric(metric).direction == way
 
 
 def listed(accuracy: float, kg: float, digest: str = "a", **params: object) -> searching.RunListItem:
@@ -365,19 +366,19 @@ def test_the_front_is_what_no_run_on_the_same_data_beats() -> None:
         listed(0.9, 9e-6, "b"),
         listed(0.01, 1e-9, model_run="x"),
     ]
-    points = cost_of_accuracy(some, "forecast")
+    points = accuracy_cost_table(some, "forecast")
     assert points["front"].tolist() == [True, True, False, False, True]
     figure = accuracy_and_cost(points, "wape")
     stars = [symbol for trace in figure.data if trace.mode == "markers+text" for symbol in trace.marker.symbol]
     assert stars.count("star") == 3
     assert "<b>" not in figure.to_json()
-    assert cost_of_accuracy(some, "anomalies").empty
-    assert cost_of_accuracy([], "forecast").empty
+    assert accuracy_cost_table(some, "anomalies").empty
+    assert accuracy_cost_table([], "forecast").empty
 
 
 @given(st.lists(st.tuples(st.floats(0, 1), st.floats(1e-9, 1e-3)), min_size=1, max_size=12))
 def test_the_front_is_never_empty_and_no_member_beats_another(points: list[tuple[float, float]]) -> None:
-    found = cost_of_accuracy([listed(*each) for each in points], "forecast")
+    found = accuracy_cost_table([listed(*each) for each in points], "forecast")
     front = found[found["front"]]
     assert len(front)
     for one in front.itertuples():
@@ -387,10 +388,10 @@ def test_the_front_is_never_empty_and_no_member_beats_another(points: list[tuple
 def test_small_pictures_share_an_axis_where_they_show_the_same() -> None:
     one = Picture("histogram", Text("Scores"), (0.0, 1.0, 2.0), {"rows": (1.0, 3.0)}, 1.5)
     two = Picture("histogram", Text("Scores"), (0.0, 1.0, 2.0), {"rows": (10.0, 10.0)})
-    assert common_ends([shares(one), shares(two)]) == (0.0, pytest.approx(1.05 * 0.75))
-    assert common_ends([one, Picture("bars", Text("Other"), ("a",), {"n": (1.0,)})]) is None
-    assert small(one).layout.shapes[0].x0 == 1.5
-    assert len(small(Picture("lines", Text("L"), (1.0, 2.0), {"a": (1.0, None), "b": (2.0, 3.0)})).data) == 2
+    assert common_range([to_shares(one), to_shares(two)]) == (0.0, pytest.approx(1.05 * 0.75))
+    assert common_range([one, Picture("bars", Text("Other"), ("a",), {"n": (1.0,)})]) is None
+    assert thumbnail(one).layout.shapes[0].x0 == 1.5
+    assert len(thumbnail(Picture("lines", Text("L"), (1.0, 2.0), {"a": (1.0, None), "b": (2.0, 3.0)})).data) == 2
 
 
 # ---- the command ----------------------------------------------------------------------------------------------------

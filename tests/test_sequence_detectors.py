@@ -27,7 +27,7 @@ from core.detectors.window_residual import WindowResidual, covering
 from core.progress import Cancelled, Progress
 from core.runs.model_files import load_model, save_model, trusted_types
 from core.runs.tracked_run import tracked_run
-from core.spec.hyperparameters import configured, hyperparameters, params
+from core.spec.hyperparameters import build_from_settings, get_params, hyperparameters
 from core.spec.plugins import members
 from core.workspace import Workspace
 
@@ -41,7 +41,7 @@ FAR = 250  # the planted row
 
 def quick(name: str, **chosen: Any) -> SequenceDetector:
     own = hyperparameters(DETECTORS[name])
-    return configured(DETECTORS[name], {key: value for key, value in (QUICK | chosen).items() if key in own})
+    return build_from_settings(DETECTORS[name], {key: value for key, value in (QUICK | chosen).items() if key in own})
 
 
 def waves(rows: int, seed: int = 0, columns: int = 5) -> Floats32:
@@ -174,7 +174,9 @@ def test_several_series_score_as_one_by_one(name: str, fitted: dict[str, Sequenc
 @EVERY_DETECTOR
 def test_every_hyperparameter_has_a_sentence_and_an_accepted_default(name: str) -> None:
     assert all(field.metadata["help"] for field in hyperparameters(DETECTORS[name]).values())
-    assert params(configured(DETECTORS[name], params(DETECTORS[name]()))) == params(DETECTORS[name]())
+    assert get_params(build_from_settings(DETECTORS[name], get_params(DETECTORS[name]()))) == get_params(
+        DETECTORS[name]()
+    )
 
 
 @EVERY_DETECTOR

@@ -23,7 +23,7 @@ from core.data.samples import INCIDENTS, SERVER, load_sample
 from core.errors import DataError, NotFoundError, OptionError
 from core.exports import read_likelihoods
 from core.progress import Cancelled, Progress
-from core.runs.promotion import fitted_runs
+from core.runs.promotion import runs_with_model
 from core.tasks.selection import Selection
 from core.tasks.sequences import figures as figures
 from core.tasks.sequences import share_figures
@@ -327,7 +327,7 @@ def test_the_run_is_on_record(server: Dataset, place: Workspace) -> None:
     assert kept.data.params["until"] == "2024-03-06 00:00:00"
     [event] = place.events.read()
     assert (event.status, event.details.anomalies_count) == ("completed", found.rows["anomaly"].sum())
-    assert [record.id for record in fitted_runs("sequences", place)] == [run.id]
+    assert [record.id for record in runs_with_model("sequences", place)] == [run.id]
     again = sequences_of(run.id, place)
     for name in ("rows", "events", "shares", "cells", "curves", "card"):
         pd.testing.assert_frame_equal(getattr(again, name), getattr(found, name), check_dtype=False)
@@ -346,7 +346,7 @@ def test_a_kept_model_gives_the_same_scores(server: Dataset, place: Workspace) -
     assert (again.question.threshold, again.question.fitted_by) == (found.question.threshold, run.id)
     assert not again.rows["fitted"].any()
     assert run.id[:12] in str(again.notes[0])
-    assert [record.id for record in fitted_runs("sequences", place)] == [run.id]
+    assert [record.id for record in runs_with_model("sequences", place)] == [run.id]
     assert other.metrics["rows_judged"] == len(server)
     with pytest.raises(DataError, match="columns"):
         apply_model(several(), run.id, workspace=place, actor=BY)

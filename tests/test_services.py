@@ -22,12 +22,12 @@ from mlflow import MlflowClient
 
 from core.actor import Actor
 from core.data.dataset import Dataset
-from core.detectors.tables.isolation_forest import IsolationForest
 from core.operations.health import check_services
 from core.runs.promotion import promote, register
 from core.runs.stored_runs import load_run, mlflow_run_url
 from core.runs.tracked_run import tracked_run
 from core.tasks.anomalies.run import detect
+from core.tasks.anomalies.spec import DetectionSpec
 from core.workspace import Workspace
 from mlflow_utils.tracking import Tracking
 from tests import servers
@@ -40,11 +40,11 @@ NAME = "anomalies"
 
 SCORE = """
 import sys
-from core.runs.promotion import load
+from core.runs.promotion import load_by_alias
 from core.data.samples import load_sample
 from core.detectors.row_model import RowModel
 from core.workspace import get_workspace
-model = load(sys.argv[1], workspace=get_workspace(), kind=RowModel)
+model = load_by_alias(sys.argv[1], workspace=get_workspace(), kind=RowModel)
 model.score(model.ready(load_sample("gas_daily"))).tofile(sys.argv[2])
 """
 
@@ -111,7 +111,7 @@ def test_a_model_is_loaded_by_alias_in_another_process_and_scores_the_same(
     tmp_path: Path, sample: Dataset, mlflow: Running, gcs: Running
 ) -> None:
     at = workspace_on(tmp_path, mlflow)
-    detection, run = detect(sample, IsolationForest(), compare_with="calendar", workspace=at, actor=BY)
+    detection, run = detect(DetectionSpec(compare_with="calendar"), sample, workspace=at, actor=BY)
     deliver(at)
     version = register(run.id, NAME, workspace=at, actor=BY)
     promote(NAME, workspace=at, actor=BY, force=True, reason="the first one")

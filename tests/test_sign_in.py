@@ -21,8 +21,8 @@ from core.settings import Settings
 from core.storage.events.log import Events
 from core.storage.flash import FlashMessages
 from pages.account.routes import same_site
-from pages.components import session
-from pages.navigation import SECTIONS, Place
+from pages.components import auth
+from pages.navigation import SECTIONS, PageSpec
 from tests.conftest import free_port, stop
 from tests.databases import opened, running_postgres
 from tests.servers import Running
@@ -94,7 +94,7 @@ def is_refused(screen: Screen) -> bool:
 
 @pytest.mark.parametrize("name", PEOPLE)
 @pytest.mark.parametrize("place", PLACES, ids=lambda place: place.address)
-def test_a_deep_link_by_role(visitors: dict[str, Visitor], place: Place, name: str) -> None:
+def test_a_deep_link_by_role(visitors: dict[str, Visitor], place: PageSpec, name: str) -> None:
     screen = visitors[name].sees(place.address)
     reached = not set(PEOPLE[name]).isdisjoint(place.roles)
     assert is_refused(screen) is not reached, screen.text[-2000:]
@@ -110,7 +110,7 @@ def test_every_role_is_somewhere_and_more_roles_reach_more() -> None:
 
 
 @pytest.mark.parametrize("place", PLACES, ids=lambda place: place.address)
-def test_nobody_sees_the_form_and_nothing_else(url: str, place: Place) -> None:
+def test_nobody_sees_the_form_and_nothing_else(url: str, place: PageSpec) -> None:
     assert is_the_form(Visitor(url).sees(place.address))
     assert is_the_form(Visitor(url, cookie="made-up").sees(place.address))
 
@@ -128,7 +128,7 @@ def test_the_first_visitor_of_a_fresh_process(tmp_path: Path, address: str) -> N
 
 
 @pytest.mark.parametrize("place", PLACES, ids=lambda place: place.address)
-def test_somebody_without_a_role_is_told_so(visitors: dict[str, Visitor], place: Place) -> None:
+def test_somebody_without_a_role_is_told_so(visitors: dict[str, Visitor], place: PageSpec) -> None:
     screen = visitors["nora"].sees(place.address)
     assert screen.kinds == ["heading", "alert", "html"]
     assert "An administrator has to give you a role" in screen.text
@@ -171,9 +171,9 @@ def test_whether_people_have_to_sign_in(
     monkeypatch.setenv("VIGIE_REQUIRE_SIGN_IN", said)
     before = config.get_option("server.address")
     config.set_option("server.address", address)
-    monkeypatch.setattr(session, "get_workspace", lambda: SimpleNamespace(settings=Settings(_env_file=None)))
+    monkeypatch.setattr(auth.cache, "get_workspace", lambda: SimpleNamespace(settings=Settings(_env_file=None)))
     try:
-        assert session.sign_in_required() is required
+        assert auth.sign_in_required() is required
     finally:
         config.set_option("server.address", before)
 

@@ -18,6 +18,7 @@ HOUSES = ("core", "mlflow_utils", "pages")
 FLOORS = (
     ("__main__",),
     ("lifespan", "cli"),
+    ("job_handlers",),
     ("operations",),
     ("jobs", "outbox"),
     ("tasks",),
@@ -37,11 +38,10 @@ FLOOR = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}
 
 LONGEST = {"core.detectors.sequences.sgmvrnn": 960}  # a deep model is one file, read from top to bottom
 
-# `serve` starts the processes that build a workspace; the queue of jobs is not a workspace's own yet
-ENTRANCES = {"core.workspace", "core.cli.serve", "core.jobs"}
+ENTRANCES = {"core.workspace", "core.cli.serve"}  # `serve` starts the processes that build a workspace
 
 EXPERIMENTS = {"mlflow", "codecarbon"}
-SERVICES = {"boto3", "botocore", "elasticsearch", "sqlalchemy", "alembic", "google", "redis"}
+SERVICES = {"boto3", "botocore", "elasticsearch", "sqlalchemy", "alembic", "google"}
 ALGORITHMS = {"sklearn", "torch", "gluonts", "scipy", "lightning"}
 HEAVY = {"torch", "mlflow", "sklearn"}
 
@@ -111,8 +111,13 @@ def _imports(node: ast.AST, at_once: bool) -> Iterator[Import]:
             assert child.level == 0, "imports are absolute"
             yield from (Import(f"{child.module}.{alias.name}", child.lineno, at_once) for alias in child.names)
         else:
-            function = isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda)
-            yield from _imports(child, at_once and not function)
+            later = isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda) or _is_for_types(child)
+            yield from _imports(child, at_once and not later)
+
+
+def _is_for_types(node: ast.AST) -> bool:
+    """Is it `if TYPE_CHECKING:`, whose imports no process makes?"""
+    return isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING"
 
 
 def _target(found: Import) -> str:

@@ -13,7 +13,8 @@ from core.actor import Actor
 from core.data.dataset import Dataset
 from core.errors import DataError
 from core.runs.tracked_run import tracked_run
-from core.tasks.anomalies import run as anomalies
+from core.tasks.anomalies.run import detect
+from core.tasks.anomalies.spec import DetectionSpec, detectors
 from core.workspace import Workspace
 from pages.components import i18n
 from tests.conftest import free_port, workplace_in
@@ -65,8 +66,8 @@ def test_runs_are_listed_and_filtered(at: Workspace, sample: Dataset) -> None:  
 
 
 def test_one_run_is_opened_with_the_way_to_its_result(at: Workspace, sample: Dataset) -> None:  # noqa: F811
-    forest = anomalies.detectors()["isolation-forest"](n_estimators=10)
-    _, run = anomalies.detect(sample, forest, compare_with="entity", workspace=at, actor=BY)
+    spec = DetectionSpec(detectors()["isolation-forest"](n_estimators=10), compare_with="entity")
+    _, run = detect(spec, sample, workspace=at, actor=BY)
     app = opened(PAGE, runs=run.id)
     assert not app.exception
     assert "are not stored here" in texts(app)
@@ -138,7 +139,7 @@ def test_a_dead_mlflow_costs_less_than_two_seconds(  # type: ignore[no-untyped-d
     dead = workplace_in(folder, empty_store, f"http://127.0.0.1:{free_port()}")
     run = recorded(sample, dead)
     opened(PAGE)  # what is imported once is not the server's fault
-    monkeypatch.setattr("pages.components.session.get_workspace", lambda: dead)
+    monkeypatch.setattr("pages.components.cache.get_workspace", lambda: dead)
     app = opened(PAGE, runs=run)
     dead.tracking.reset()
     began = time.perf_counter()

@@ -13,7 +13,7 @@ from core.actor import Actor
 from core.workspace import Workspace
 from pages.components import job_progress
 from tests.conftest import answered, working
-from tests.counting import VERBS, steps
+from tests.counting import run_test_job, steps
 from tests.test_pages import clicked
 
 PATIENCE = 20.0  # seconds
@@ -32,17 +32,17 @@ def screen() -> None:
     import streamlit as st
 
     from core.errors import VigieError
-    from core.jobs.job import JobFailedError
+    from core.jobs import JobFailedError
     from pages.components import job_progress
     from tests.test_work import QUESTION
 
     ended = job_progress.ended()
     if ended is not None and ended.run_id:
         st.success(ended.run_id)
-    for verb in ("count", "refused", "broken"):
-        if st.button(verb, key=verb, disabled=job_progress.going_on()):
+    for task in ("count", "refused", "broken"):
+        if st.button(task, key=task, disabled=job_progress.going_on()):
             try:
-                job_progress.start(verb, QUESTION)
+                job_progress.start(task, QUESTION)
             except VigieError as error:
                 st.error(str(error))
     try:
@@ -53,7 +53,7 @@ def screen() -> None:
 
 @pytest.fixture(autouse=True)
 def at(place: Workspace, monkeypatch: pytest.MonkeyPatch) -> Iterator[Workspace]:
-    monkeypatch.setattr("pages.components.session.get_workspace", lambda: place)
+    monkeypatch.setattr("pages.components.cache.get_workspace", lambda: place)
     QUESTION.clear()
     QUESTION.update(until=1000, log=str(place.datasets.folder.parent / "log"))
     yield place
@@ -62,7 +62,7 @@ def at(place: Workspace, monkeypatch: pytest.MonkeyPatch) -> Iterator[Workspace]
 
 @pytest.fixture
 def hands(at: Workspace) -> Iterator[None]:
-    with working(at, VERBS.__getitem__):
+    with working(at, run_test_job):
         yield
 
 
@@ -98,7 +98,7 @@ def test_the_page_shows_progress_and_curves_and_then_the_answer(at: Workspace) -
     QUESTION["until"] = 60
     app = clicked(page(), "count")
     assert not app.exception
-    assert not any(buttons(app)[verb] for verb in ("count", "refused", "broken"))
+    assert not any(buttons(app)[task] for task in ("count", "refused", "broken"))
     seen(app, "counting · ")
     until(lambda: app.run().get("vega_lite_chart") or app.get("arrow_vega_lite_chart"))
     refreshed = page(work=app.query_params["work"])
@@ -140,9 +140,9 @@ def test_an_error_is_raised_on_the_page() -> None:
 def test_without_a_worker_the_page_says_what_it_waits_for(at: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
     app = clicked(page(), "count")
     assert "Starting" in bar(app)
-    monkeypatch.setattr(job_progress, "PATIENT", 0.0)
+    monkeypatch.setattr(job_progress, "STARTING_S", 0.0)
     assert "Waiting for a worker" in bar(app.run())
-    with working(at, VERBS.__getitem__):
+    with working(at, run_test_job):
         seen(app, "counting")
         other = jobs.submit("count", QUESTION, workspace=at, actor=Actor("bob", "tests"))
         assert "Waiting for its turn" in bar(page(work=other.key))
@@ -164,7 +164,7 @@ def test_an_address_with_forgotten_work_says_so() -> None:
 
 
 def test_a_queue_that_does_not_answer_is_a_message_and_costs_no_time(at: Workspace) -> None:
-    jobs.folder(at).write_text("no folder")
+    (at.datasets.folder.parent / "jobs").write_text("no folder")
     began = time.monotonic()
     app = page(work="0" * 24)
     assert not app.exception

@@ -97,7 +97,7 @@ def test_it_is_reset_and_delivered_at_once_where_somebody_says_so(at: Workspace,
 def test_the_page_of_health_delivers_and_shows_it(
     at: Workspace, letters: Letters, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("pages.components.session.get_workspace", lambda: at)
+    monkeypatch.setattr("pages.components.cache.get_workspace", lambda: at)
     page = AppTest.from_file(str(ROOT / "pages" / "operations/health.py"), default_timeout=30).run()
     assert not page.exception
     assert "**Post**" in [markdown.value for markdown in page.markdown]

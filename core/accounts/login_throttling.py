@@ -87,9 +87,7 @@ def _last_success(rows: Session, typed: str) -> int:
 
 
 def _check(rows: Session, now: datetime, same: ColumnElement[bool], most: int, since: int = 0) -> None:
-    """Raises AccessDeniedError where `most` attempts that are the `same` failed lately, after the sign-in
-    numbered `since`.
-    """
+    """Raise AccessDeniedError where `most` attempts that are the `same` failed lately, after the sign-in `since`."""
     failed = (same, SignInRow.success.is_(False), SignInRow.time > now - WINDOW, SignInRow.id > since)
     times = rows.scalars(select(SignInRow.time).where(*failed).order_by(SignInRow.id.desc()).limit(most)).all()
     if len(times) == most:

@@ -61,8 +61,9 @@ def hashed(password: str) -> str:
 
 
 def verified(kept: str | None, password: str) -> bool:
-    """Whether `kept` is a hash of `password`. The same work is done where nothing is kept, so that time tells
-    nothing.
+    """Whether `kept` is a hash of `password`.
+
+    The same work is done where nothing is kept, so that time tells nothing.
     """
     fits = password if len(password) <= LONGEST else ""  # no password is empty
     of_nobody = _of_nobody()

@@ -9,7 +9,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session as Rows
 
 from core.accounts import login_throttling, passwords, sessions, usernames, users
-from core.accounts.database import Database
+from core.accounts.database import open_database
 from core.accounts.models import Session, SignIn, User
 from core.accounts.orm import SessionRow, SignInRow, UserRow
 from core.accounts.session_cache import Remembered
@@ -31,7 +31,7 @@ class Accounts:
     """
 
     def __init__(self, url: str, folder: Path) -> None:
-        self.database = Database(url, folder)
+        self.database = open_database(url, folder)
         self._remembered = Remembered()
 
     # ---- users --------------------------------------------------------------------------------------------------
@@ -65,8 +65,9 @@ class Accounts:
             raise OptionError(TAKEN) from error
 
     def first_administrator(self, name: str, password: str) -> User:
-        """The first user, an administrator. Raises AccessDeniedError where there is a user already, else as
-        `add_user`.
+        """The first user, an administrator.
+
+        Raises AccessDeniedError where there is a user already, else as `add_user`.
         """
         if not self.empty():
             raise AccessDeniedError(NOT_FIRST)
@@ -80,8 +81,10 @@ class Accounts:
         return self.database.write(added)
 
     def set_roles(self, name: str, roles: Collection[str], by: str = "") -> None:
-        """Give the user these roles and no others. Raises OptionError for an unknown user or role, and for taking away
-        the last administrator."""
+        """Give the user these roles and no others.
+
+        Raises OptionError for an unknown user or role, and for taking away the last administrator.
+        """
         users.check_roles(roles)
         self._change(name, lambda _rows, row: users.grant(row, roles, by))
 
@@ -95,8 +98,10 @@ class Accounts:
         self._change(name, change)
 
     def set_password(self, name: str, password: str) -> None:
-        """Another password, by an administrator; every session of the user ends. Raises OptionError for an unknown user
-        or a weak password."""
+        """Another password, by an administrator; every session of the user ends.
+
+        Raises OptionError for an unknown user or a weak password.
+        """
         self.database.read(lambda rows: users.there(rows, name).id)
         passwords.check(password, name)
         hash_ = passwords.hashed(password)
@@ -123,9 +128,8 @@ class Accounts:
     def sign_in(self, name: str, password: str, address: str) -> str:
         """The token of a new session.
 
-        Raises AccessDeniedError, with one text and after the same time for whatever is wrong, and where there
-        were too many
-        attempts with this name or from this address.
+        Raises AccessDeniedError, with one text and after the same time for whatever is wrong, and where there were
+        too many attempts with this name or from this address.
         """
         attempt, kept = self._attempted(name, password, address)
         renewed = passwords.hashed(password) if passwords.outdated(kept) else kept
@@ -180,10 +184,10 @@ class Accounts:
         return attempt, kept
 
     def vouched_for(self, identity: str, address: str = "") -> User:
-        """The user whom the identity provider vouches for, by e-mail address or subject; made without any role where
-        new. Noted as a sign-in once a day.
+        """Return the user whom the identity provider authenticates, by e-mail address or subject.
 
-        Raises AccessDeniedError for a disabled account, OptionError for an identity that cannot be a name.
+        They are made without any role where new. The sign-in is noted once a day. Raises AccessDeniedError for a
+        disabled account, OptionError for an identity that cannot be a name.
         """
         known = self.database.read(lambda rows: _plain(users.vouched_lately(rows, identity)))
         user = known or self.database.write(lambda rows: users.plain(users.vouched(rows, identity, address)))

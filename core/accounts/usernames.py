@@ -9,7 +9,8 @@ from core.messages import N_
 LONGEST = 100
 ACCEPTED = re.compile(r"[^\W_][\w.+@|'-]*")
 """A letter or digit first, so that no name is a path, a hidden file or a formula; user names, e-mail addresses and the
-subjects of identity providers (auth0|5f7c…) fit."""
+subjects of identity providers (auth0|5f7c…) fit.
+"""
 
 
 def accepted(name: str) -> str:

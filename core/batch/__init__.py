@@ -1,8 +1,7 @@
 """Many series from a folder of files, scored batch by batch; what is finished stays finished.
 
 listing (which files) → batches (what one task reads) → tasks (read, score, write), carried out at a place (this
-process, or
-workers of a Dask cluster). Below the folder of results:
+process, or workers of a Dask cluster). Below the folder of results:
 
     manifest.json                 model, settings, digest of the list of files: what the results are the results of
     part=000000/scores.parquet    file, entity, row, time, score, anomaly; a batch that has it is finished

@@ -67,8 +67,9 @@ class Batch:
 
 
 def batches(folder: Folder, rows: int, per: Per = "") -> Iterator[Learning | Batch]:
-    """Batches of about `rows` rows; with `per`, what a group's model learns from comes before the batches of the
-    group.
+    """Yield batches of about `rows` rows.
+
+    With `per`, what a group's model learns from comes before the batches of the group.
     """
     waiting, sizes = _Waiting(), _Sizes(folder.place)
     for room in folder.rooms():
@@ -115,8 +116,9 @@ def _grouped(units: Iterator[Unit], per: Per) -> Iterator[tuple[str, Iterable[Un
 
 
 def _group(unit: Unit, per: Per) -> str:
-    """The group a model is fitted for: the folder, or within it the files whose names begin alike, up to the first
-    "_", " " or ".".
+    """Name the group a model is fitted for.
+
+    It is the folder, or within it the files whose names begin alike, up to the first "_", " " or ".".
     """
     if per == "":
         return ""
@@ -134,8 +136,9 @@ def _spread(units: Sequence[Unit]) -> tuple[Unit, ...]:
 
 
 def _units(place: Path, room: Sequence[Found], rows: int, sizes: "_Sizes") -> Iterator[Unit]:
-    """The days of a city's service together, windows together, each other file alone; what holds many entities is
-    divided.
+    """Put the days of a city's service together, windows together, and each other file alone.
+
+    What holds many entities is divided.
     """
     together: dict[tuple[str, ...], list[Found]] = {}
     for each in room:

@@ -41,8 +41,9 @@ class Inventory:
 
 @dataclass(frozen=True)
 class Folder:
-    """A folder, and which of the files below it are meant: `pattern` as a shell has it, ** for any folders; "" for
-    all.
+    """A folder, and which of the files below it are meant.
+
+    `pattern` is written as for a shell, with ** for any folders; "" is for all.
     """
 
     place: Path

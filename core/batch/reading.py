@@ -95,8 +95,9 @@ def _dataset(place: Path, unit: Unit, skipped: list[Skipped]) -> Dataset | None:
 
 
 def _netmob(place: Path, files: list[str], tiles: Sequence[str], skipped: list[Skipped]) -> Dataset | None:
-    """Files of tiles, without looking at their bytes first: the reader takes numbers and nothing else. None where no
-    row is left.
+    """Files of tiles, without looking at their bytes first: the reader takes numbers and nothing else.
+
+    None where no row is left.
     """
     path_of = {path.rpartition("/")[2]: path for path in files}
     sources = [Source(place / path, name, "netmob") for name, path in path_of.items()]

@@ -1,5 +1,6 @@
-"""What a worker does: learn what is usual in a group, score a batch. What is finished is a file, and is not done
-again.
+"""What a worker does: learn what is usual in a group, score a batch.
+
+What is finished is a file, and is not done again.
 """
 
 import json

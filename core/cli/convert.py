@@ -6,9 +6,11 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from core.cli.options import command_actor, one_line_errors, one_of, print_json, progress
+from core.cli.options import command_actor, exit_on_error, show_reading
+from core.cli.output import print_json
 from core.data.conversion import Conversion, Wanted, convert_netmob, convert_seq, summary
 from core.runs.tracked_run import recorded
+from core.spec.hyperparameters import require_choice
 from core.workspace import get_workspace
 
 SHOWN = 20
@@ -37,10 +39,10 @@ def netmob(
     wanted = Wanted(app, tile, [direction] if direction else [])
     started = time.perf_counter()
     with (
-        one_line_errors(),
+        exit_on_error(),
         recorded("data_convert", command_actor("convert netmob"), get_workspace(), files=[input_path.name]),
     ):
-        done = convert_netmob(input_path, output_path, wanted, form, window, progress)
+        done = convert_netmob(input_path, output_path, wanted, form, window, show_reading)
     _tell(done, time.perf_counter() - started, as_json)
 
 
@@ -53,11 +55,11 @@ def seq(
     """Windows (.seq): every moment once, in the order of time."""
     started = time.perf_counter()
     with (
-        one_line_errors(),
+        exit_on_error(),
         recorded("data_convert", command_actor("convert seq"), get_workspace(), files=[input_path.name]),
     ):
-        one_of("--output-path", output_path.suffix, (".parquet", ".csv", ".npz"))
-        done = convert_seq(input_path, output_path, progress)
+        require_choice("--output-path", output_path.suffix, (".parquet", ".csv", ".npz"))
+        done = convert_seq(input_path, output_path, show_reading)
     _tell(done, time.perf_counter() - started, as_json)
 
 

@@ -5,7 +5,8 @@ from typing import Annotated
 
 import typer
 
-from core.cli.options import Files, check_out, command_actor, loaded, one_line_errors, print_json, write_out
+from core.cli.options import Files, command_actor, exit_on_error, load_input
+from core.cli.output import check_output_path, print_json, write_table
 from core.data.quality.doctor import Report, examine
 from core.runs.tracked_run import recorded
 from core.workspace import get_workspace
@@ -19,12 +20,13 @@ def doctor(
 ) -> None:
     """Look the files over: every kind of fault, how often, where, and the repair that is proposed."""
     actor = command_actor("doctor")
-    with one_line_errors(), recorded("data_doctor", actor, get_workspace(), files=[path.name for path in files]):
-        check_out(out)
-        dataset = loaded(files, recipe)
+    with exit_on_error(), recorded("data_doctor", actor, get_workspace(), files=[path.name for path in files]):
+        check_output_path(out)
+        dataset = load_input(files, recipe, get_workspace())
         report = examine(dataset)
         table = dataset.frame.reset_index()
-        write_out(table.assign(entity=table["entity"].astype(str)), out)
+        if out is not None:
+            write_table(table, out)
         print_json(report.to_json()) if as_json else _print(report)
 
 

@@ -14,10 +14,11 @@ FAILING = 1
 
 
 def health(as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False) -> None:
-    """Every service this product uses: does it answer, how fast, and what waits to be sent to it. Ends with 1 where
-    one that is set does not.
+    """Every service this product uses: does it answer, how fast, and what waits to be sent to it.
+
+    Ends with 1 where one that is set does not.
     """
-    services = check_services(get_workspace(), jobs.workers)
+    services = check_services(get_workspace(), jobs.list_workers)
     if as_json:
         typer.echo(json.dumps({"ok": not fails(services), "services": [_answer(each) for each in services]}))
     else:

@@ -5,11 +5,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from core.cli.options import command_actor, one_line_errors, print_json
+from core.cli.options import command_actor, exit_on_error
+from core.cli.output import print_json
 from core.workspace import get_workspace
 
 if TYPE_CHECKING:
-    from mlflow_utils.registry import Comparison, Version
+    from mlflow_utils.registry import PromotionCheck, Version
 
 models = typer.Typer(no_args_is_help=True, help="Registered models: list, register a run's, promote one to champion.")
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
@@ -18,15 +19,15 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 @models.command("list")
 def list_models(name: Annotated[str, typer.Option(help="Only this model.")] = "", as_json: AsJson = False) -> None:
     """Every registered model: versions, aliases, figures."""
-    from core.runs.promotion import listed
+    from core.runs.promotion import list_versions
 
-    with one_line_errors():
-        versions = listed(get_workspace(), name)
+    with exit_on_error():
+        versions = list_versions(get_workspace(), name)
     if as_json:
-        print_json({"models": [_answer(version) for version in versions]})
+        print_json({"models": [_to_json(version) for version in versions]})
         return
     for version in versions:
-        typer.echo(_line(version))
+        typer.echo(_format_line(version))
     if not versions:
         typer.echo("no model is registered")
 
@@ -40,9 +41,9 @@ def register(
     """Make the model of a run the newest version of a name, and its challenger."""
     from core.runs.promotion import register as verb
 
-    with one_line_errors():
+    with exit_on_error():
         version = verb(run_id, name, workspace=get_workspace(), actor=command_actor("models register"))
-    print_json(_answer(version)) if as_json else typer.echo(_line(version))
+    print_json(_to_json(version)) if as_json else typer.echo(_format_line(version))
 
 
 @models.command()
@@ -58,17 +59,17 @@ def promote(
     """Make a version champion, where it is not worse than the champion on the same back-test."""
     from core.runs.promotion import promote as verb
 
-    with one_line_errors():
+    with exit_on_error():
         champion, comparison = verb(
             name, version, workspace=get_workspace(), actor=command_actor("models promote"), force=force, reason=reason
         )
     if as_json:
-        print_json(_answer(champion) | {"comparison": _compared(comparison)})
+        print_json(_to_json(champion) | {"comparison": _check_to_json(comparison)})
     else:
-        typer.echo(_line(champion))
+        typer.echo(_format_line(champion))
 
 
-def _answer(version: "Version") -> dict[str, Any]:
+def _to_json(version: "Version") -> dict[str, Any]:
     return {
         "name": version.name,
         "version": version.number,
@@ -87,7 +88,7 @@ def _answer(version: "Version") -> dict[str, Any]:
     }
 
 
-def _compared(comparison: "Comparison | None") -> dict[str, Any] | None:
+def _check_to_json(comparison: "PromotionCheck | None") -> dict[str, Any] | None:
     if comparison is None:
         return None
     before, after = (None if figure != figure else figure for figure in comparison.figures)
@@ -100,7 +101,7 @@ def _compared(comparison: "Comparison | None") -> dict[str, Any] | None:
     }
 
 
-def _line(version: "Version") -> str:
+def _format_line(version: "Version") -> str:
     aliases = ", ".join(version.aliases) or "-"
     metric = version.tags.get("metric", "").partition(",")[0]
     figure = f"{metric} {version.figures[metric]:.4f}" if metric in version.figures else "-"

@@ -1,9 +1,9 @@
-"""What every command shares: errors as one line, progress on standard error, files and recipes from arguments."""
+"""What goes into every command: files, recipes and settings from its arguments; errors as one line."""
 
 import json
 import re
 import sys
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
@@ -17,10 +17,10 @@ from core.data.ingest.file_types import ACCEPTED
 from core.data.ingest.loading import load
 from core.data.quality import repairs
 from core.errors import InputError, OptionError, UnreadableFileError, VigieError
-from core.exports import written_csv
 from core.messages import N_
-from core.tasks.selection import Selection
-from core.workspace import get_workspace
+from core.spec.hyperparameters import require_choice
+from core.spec.spec import DataSpec
+from core.workspace import Workspace
 
 BAD_INPUT = 2
 STORED = re.compile(r"[0-9a-f]{64}")
@@ -28,26 +28,25 @@ Files = Annotated[
     list[Path],
     typer.Argument(metavar="FILE...", help=f"{ACCEPTED}; folders of them; or the digest of a stored dataset."),
 ]
-Entities = Annotated[list[str], typer.Option("--entity", help="Only this entity; may be given several times.")]
-Start = Annotated[str, typer.Option("--start", metavar="DATE", help="Only rows from this moment on.")]
-End = Annotated[str, typer.Option("--end", metavar="DATE", help="Only rows until the end of this day.")]
+RecipeOption = Annotated[Path | None, typer.Option(help="Repairs to make first: a JSON list of {kind, settings}.")]
 
 
 @contextmanager
-def one_line_errors() -> Iterator[None]:
+def exit_on_error() -> Iterator[None]:
     """A VigieError ends the command with one line on standard error: exit code 2 for bad input, 1 for the rest."""
     try:
         yield
     except VigieError as error:
-        fail(str(error), BAD_INPUT if isinstance(error, InputError) else 1)
+        exit_with(str(error), BAD_INPUT if isinstance(error, InputError) else 1)
 
 
-def fail(message: str, code: int) -> NoReturn:
+def exit_with(message: str, code: int) -> NoReturn:
+    """Print the message as one line on standard error and end the command."""
     typer.echo(" ".join(message.split()), err=True)
     raise typer.Exit(code)
 
 
-def progress(share: float) -> None:
+def show_reading(share: float) -> None:
     """A line on standard error that rewrites itself, where somebody watches."""
     if sys.stderr.isatty():
         end = "\n" if share >= 1 else ""
@@ -55,22 +54,36 @@ def progress(share: float) -> None:
         sys.stderr.flush()
 
 
-def loaded(files: list[Path], recipe: Path | None) -> Dataset:
-    """The dataset in `files`, or the stored one that their only name is the digest of, after the repairs of `recipe`;
-    stored.
+def load_input(files: list[Path], recipe: Path | None, workspace: Workspace) -> Dataset:
+    """Return the dataset in `files`, or the stored one whose digest is their only name, after the repairs of `recipe`.
+
+    It is stored. Raises OptionError where nothing was named, and as `load`.
     """
-    workspace = get_workspace()
+    if not files:
+        raise OptionError(N_("No file was given: name files, or the digest of a stored dataset."))
     digest = stored_digest(files)
-    dataset = workspace.datasets.load(digest) if digest else load(list(files), progress=progress)
+    dataset = workspace.datasets.load(digest) if digest else load(list(files), progress=show_reading)
     if recipe is not None:
         dataset = repairs.apply(repairs.recipe_from_json(read_json(recipe)), dataset)
     workspace.datasets.save(dataset)
     return dataset
 
 
+def load_covariates(files: list[Path], workspace: Workspace) -> str:
+    """Return the digest under which the tables of `files` are stored; they may be named by that digest themselves.
+
+    Raises NotFoundError, UnreadableFileError, OptionError.
+    """
+    from core.data.covariates import read_covariates
+
+    digest = stored_digest(files)
+    return digest or workspace.drivers.save(tuple(read_covariates(list(files))))
+
+
 def stored_digest(files: list[Path]) -> str:
-    """The digest that stands where a file could; "" where `files` are files. Raises OptionError for a digest among
-    files.
+    """Return the digest that stands where a file could; "" where `files` are files.
+
+    Raises OptionError for a digest among files.
     """
     digests = [str(file) for file in files if STORED.fullmatch(str(file)) and not file.exists()]
     if digests and len(files) > 1:
@@ -83,13 +96,11 @@ def stored_digest(files: list[Path]) -> str:
     return digests[0] if digests else ""
 
 
-def selection(dataset: Dataset, entities: list[str], start: str, end: str) -> Selection:
-    """The part of `dataset` that is asked about. Raises OptionError for an entity it has not and for what is no
-    date.
-    """
-    for entity in entities:
-        one_of("--entity", entity, dataset.entities)
-    for option, text in (("--start", start), ("--end", end)):
+def check_selection(spec: DataSpec, dataset: Dataset) -> None:
+    """Raise OptionError for an entity that `dataset` does not have and for what is no date."""
+    for entity in spec.entities:
+        require_choice("--entity", entity, tuple(dataset.entities))
+    for option, text in (("--start", spec.start), ("--end", spec.end)):
         if text and (not dataset.dated or pd.isna(pd.to_datetime(text, errors="coerce"))):
             accepted = (
                 f"{dataset.time.min()} … {dataset.time.max()}" if dataset.dated else "nothing: rows have no dates"
@@ -97,7 +108,6 @@ def selection(dataset: Dataset, entities: list[str], start: str, end: str) -> Se
             raise OptionError(
                 N_("{name} = {value!r} is not accepted; choose {accepted}."), name=option, value=text, accepted=accepted
             )
-    return Selection.from_json({"entities": entities, "start": start, "end": end})
 
 
 def read_json(path: Path) -> Any:
@@ -109,17 +119,13 @@ def read_json(path: Path) -> Any:
 
 
 def command_actor(command: str) -> Actor:
+    """Return who acts: whoever runs the command."""
     return Actor(application=f"Vigie command {command}")
 
 
-def print_json(answer: dict[str, Any]) -> None:
-    """The one JSON object of a command."""
-    typer.echo(json.dumps(answer, ensure_ascii=False, default=str))
-
-
-def pairs(settings: list[str]) -> dict[str, str]:
-    """`--set NAME=VALUE` as a dictionary. Raises OptionError for anything else."""
-    found = {}
+def parse_settings(settings: list[str]) -> dict[str, str]:
+    """Return the words of `--set NAME=VALUE` as a dictionary. Raises OptionError for anything else."""
+    values = {}
     for setting in settings:
         name, equals, value = setting.partition("=")
         if not equals:
@@ -129,28 +135,5 @@ def pairs(settings: list[str]) -> dict[str, str]:
                 value=setting,
                 accepted="NAME=VALUE",
             )
-        found[name.strip().replace("-", "_")] = value.strip()
-    return found
-
-
-def one_of(option: str, value: str, accepted: Collection[str]) -> None:
-    """Raises OptionError where `value` is not among those accepted."""
-    if value not in accepted:
-        raise OptionError(
-            N_("{name} = {value!r} is not accepted; choose {accepted}."),
-            name=option,
-            value=value,
-            accepted=", ".join(accepted),
-        )
-
-
-def check_out(out: Path | None) -> None:
-    """Raises OptionError before anything is computed where `out` cannot be written as a table."""
-    if out is not None:
-        one_of("--out", out.suffix, (".csv", ".parquet"))
-
-
-def write_out(table: pd.DataFrame, out: Path | None) -> None:
-    """The table as CSV or Parquet, by the ending of `out`."""
-    if out is not None:
-        table.to_parquet(out, index=False) if out.suffix == ".parquet" else written_csv(table, out)
+        values[name.strip().replace("-", "_")] = value.strip()
+    return values

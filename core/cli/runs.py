@@ -6,9 +6,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 import pandas as pd
 import typer
 
-from core.cli.options import one_line_errors, print_json
+from core.cli.options import exit_on_error
+from core.cli.output import print_json
 from core.errors import OptionError, UnreadableFileError
 from core.messages import N_
+from core.spec.task import task_names
 from core.workspace import get_workspace
 from mlflow_utils.search import RunFilter
 
@@ -22,7 +24,7 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 
 @runs.command("list")
 def list_runs(
-    task: Annotated[str, typer.Option(help="Only runs of this task: anomalies, clusters, forecast, sequences …")] = "",
+    task: Annotated[str, typer.Option(help=f"Only runs of this task: {', '.join(task_names())}.")] = "",
     model: Annotated[str, typer.Option(help="Only models with this in their name.")] = "",
     data: Annotated[str, typer.Option(help="Only data whose digest begins so, or with this in a file's name.")] = "",
     user: Annotated[str, typer.Option(help="Only users with this in their name.")] = "",
@@ -34,35 +36,35 @@ def list_runs(
     as_json: AsJson = False,
 ) -> None:
     """Runs of every task, the newest first; those that wait for MLflow among them."""
-    from core.runs.comparison import search, table
+    from core.runs.comparison import list_to_frame, search_runs
 
-    with one_line_errors():
-        wanted = RunFilter(task, model, user, data, status, since_ms=_milliseconds(since), text=text)
-        found, silent = search(get_workspace(), wanted, limit, token)
-    lines = table(found.runs)
+    with exit_on_error():
+        run_filter = RunFilter(task, model, user, data, status, since_ms=_milliseconds(since), text=text)
+        page, silent = search_runs(get_workspace(), run_filter, limit, token)
+    lines = list_to_frame(page.runs)
     if as_json:
         print_json(
             {
-                "runs": [_answer(line) for line in lines.to_dict("records")],
-                "token": found.token,
+                "runs": [_to_json(line) for line in lines.to_dict("records")],
+                "token": page.token,
                 "mlflow_silent": silent,
             }
         )
         return
     for line in lines.to_dict("records"):
-        typer.echo(_line(line))
+        typer.echo(_format_line(line))
     if not len(lines):
         typer.echo("no run is on record")
     if silent:
         typer.echo(f"{silent} Only runs that began on this machine are listed.", err=True)
-    if found.token:
-        typer.echo(f"more: --token {found.token}", err=True)
+    if page.token:
+        typer.echo(f"more: --token {page.token}", err=True)
 
 
 @runs.command()
 def show(run_id: RunId, as_json: AsJson = False) -> None:
     """What a run was asked, found and cost."""
-    card = _card(run_id)
+    card = _load_card(run_id)
     if as_json:
         typer.echo(card.to_json())
         return
@@ -89,22 +91,22 @@ def card(
     json: Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Write the card as JSON.")] = None,
 ) -> None:
     """Data, model, threshold, figures, cost and the command that repeats a run; as JSON where no file is named."""
-    from core.runs.card_html import html as page
+    from core.runs.card_html import html as render_html
 
-    found = _card(run_id)
-    with one_line_errors():
+    run_card = _load_card(run_id)
+    with exit_on_error():
         if html is not None:
-            _write(html, page(found))
+            _write(html, render_html(run_card))
         if json is not None:
-            _write(json, found.to_json())
+            _write(json, run_card.to_json())
     if html is None and json is None:
-        typer.echo(found.to_json())
+        typer.echo(run_card.to_json())
 
 
-def _card(run_id: str) -> "Card":
+def _load_card(run_id: str) -> "Card":
     from core.runs.card import run_card
 
-    with one_line_errors():
+    with exit_on_error():
         return run_card(run_id, get_workspace())
 
 
@@ -118,23 +120,23 @@ def _write(path: Path, text: str) -> None:
 
 
 def _milliseconds(day: str) -> int:
-    """Raises OptionError for what is no date."""
-    found = pd.to_datetime(day, errors="coerce", utc=True) if day else pd.Timestamp(0, tz="UTC")
-    if found is pd.NaT:
+    """Return the first moment of a day. Raises OptionError for what is no date."""
+    moment = pd.to_datetime(day, errors="coerce", utc=True) if day else pd.Timestamp(0, tz="UTC")
+    if moment is pd.NaT:
         raise OptionError(
             N_("{name} = {value!r} is not accepted; choose {accepted}."),
             name="--since",
             value=day,
             accepted="2026-01-01",
         )
-    return int(found.timestamp() * 1000)
+    return int(moment.timestamp() * 1000)
 
 
-def _answer(line: dict[Any, Any]) -> dict[str, Any]:
+def _to_json(line: dict[Any, Any]) -> dict[str, Any]:
     return {name: None if isinstance(value, float) and value != value else value for name, value in line.items()}
 
 
-def _line(line: dict[Any, Any]) -> str:
+def _format_line(line: dict[Any, Any]) -> str:
     value = line["value"]
     figure = f"{line['figure']} {value:.4g}" if value is not None and value == value else "-"
     seconds = f"{line['seconds']:.1f} s" if line["seconds"] == line["seconds"] and line["seconds"] is not None else "-"

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from core.cli.options import one_line_errors
+from core.cli.options import exit_on_error
 from core.data.samples import DRIVERS, SAMPLES, write_sample
 
 
@@ -14,6 +14,6 @@ def sample(
     out: Annotated[Path, typer.Option(help="Where to write the CSV.")] = Path("sample.csv"),
 ) -> None:
     """Write a sample file to try Vigie with."""
-    with one_line_errors():
+    with exit_on_error():
         write_sample(name, out)
     typer.echo(out)

@@ -154,7 +154,7 @@ def score(
     as_json: AsJson = False,
 ) -> None:
     """Score every row with the model and the threshold of an earlier run."""
-    from core.runs.promotion import run_of
+    from core.runs.promotion import resolve_run
     from core.tasks.sequences import run as analysis
 
     actor, workspace = command_actor("sequences score"), get_workspace()
@@ -163,7 +163,7 @@ def score(
         dataset = loaded(files, recipe)
         part = selection(dataset, entities, start, end)
         found, run = analysis.apply_model(
-            dataset, run_of(model, workspace), selection=part, workspace=workspace, actor=actor, progress=Telling()
+            dataset, resolve_run(model, workspace), selection=part, workspace=workspace, actor=actor, progress=Telling()
         )
         write_out(found.to_frame(), out)
         if scores_file is not None:
@@ -221,7 +221,7 @@ def _given(files: list[Path], dataset_path: Path | None) -> list[Path]:
 
 def _detector(name: str, settings: dict[str, str], given: dict[str, Any]) -> "SequenceDetector":
     """The detector `name`; of `given`, what it has a setting for. What it has none for is said on standard error."""
-    from core.spec.hyperparameters import configured, hyperparameters
+    from core.spec.hyperparameters import build_from_settings, hyperparameters
     from core.tasks.sequences.run import detectors
 
     known = detectors()
@@ -234,7 +234,7 @@ def _detector(name: str, settings: dict[str, str], given: dict[str, Any]) -> "Se
     }
     for option in [option for option in chosen if option not in own]:
         typer.echo(f"{name} has no setting {option}: {chosen.pop(option)} is left out", err=True)
-    return configured(known[name], chosen | settings)
+    return build_from_settings(known[name], chosen | settings)
 
 
 def _for_epochs(detector: "SequenceDetector", epochs: int | None, rows: int) -> "SequenceDetector":

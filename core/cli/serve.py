@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from core.cli.options import fail
+from core.cli.options import exit_with
 from core.settings import ROOT, settings
 
 
@@ -24,7 +24,7 @@ def serve(
     given = settings()
     for number in (port,) if given.mlflow_tracking_uri else (port, mlflow_port):
         if _taken(host, number):
-            fail(f"Port {number} is in use; choose another, for instance: make run PORT=8601 MLFLOW_PORT=5100", 1)
+            exit_with(f"Port {number} is in use; choose another, for instance: make run PORT=8601 MLFLOW_PORT=5100", 1)
     folder = given.vigie_data_dir.resolve()
     folder.mkdir(parents=True, exist_ok=True)
     environment = dict(os.environ)

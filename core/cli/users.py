@@ -9,7 +9,8 @@ from typing import Annotated, Any
 import typer
 
 from core.accounts import ROLES, SignIn, User
-from core.cli.options import command_actor, one_line_errors, print_json
+from core.cli.options import command_actor, exit_on_error
+from core.cli.output import print_json
 from core.runs.tracked_run import recorded
 from core.workspace import get_workspace
 
@@ -40,7 +41,7 @@ def add(
 @users.command("list")
 def list_users(as_json: AsJson = False) -> None:
     """Everybody with an account."""
-    with one_line_errors():
+    with exit_on_error():
         found = get_workspace().accounts.users()
     if as_json:
         print_json({"users": [_answer(user) for user in found]})
@@ -97,7 +98,7 @@ def sign_ins(
     as_json: AsJson = False,
 ) -> None:
     """The latest attempts to sign in, newest first."""
-    with one_line_errors():
+    with exit_on_error():
         found = get_workspace().accounts.sign_ins(name, limit)
     if as_json:
         print_json({"sign_ins": [_attempt(sign_in) for sign_in in found]})
@@ -114,7 +115,7 @@ def _changing(change: str, name: str) -> Iterator[str]:
     """One change, one event; yields who makes it."""
     actor, workspace = command_actor("users"), get_workspace()
     with (
-        one_line_errors(),
+        exit_on_error(),
         recorded("account_change", actor, workspace, change=change, account=workspace.pseudonymise(name)),
     ):
         yield actor.user

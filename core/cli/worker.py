@@ -7,14 +7,16 @@ from typing import Annotated
 
 import typer
 
-from core.jobs.supervisor import Child
-from core.jobs.worker import Worker, warm
+from core.jobs.preload import preload
+from core.jobs.supervisor import WorkerProcess
+from core.jobs.worker import Worker
 from core.outbox import deliver, start_delivery_threads
+from core.spec.task import run_job
 from core.workspace import Workspace, get_workspace
 
-NICE = 5
-LOOK = 1.0  # seconds
-WARM_AFTER = 10.0  # seconds; the first pages of an app that was just started come first
+NICENESS = 5
+SUPERVISION_INTERVAL_S = 1.0
+PRELOAD_AFTER_S = 10.0  # the first pages of an app that was just started come first
 
 
 def worker(
@@ -23,68 +25,65 @@ def worker(
     ] = 5.0,
     once: Annotated[bool, typer.Option(help="Do what waits and end.")] = False,
     workers: Annotated[int, typer.Option(help="How many jobs at a time, each in a process of its own.", min=1)] = 1,
-    beside: Annotated[
+    embedded: Annotated[
         bool, typer.Option(help="Started by the app: gives way to it, and ends with it.", hidden=True)
     ] = False,
 ) -> None:
     """Do slow work for the pages, one job after the other, and deliver runs, events and feedback that wait as soon as
     their services answer.
     """
-    os.environ.setdefault(
-        "OMP_NUM_THREADS", "1"
-    )  # libraries that are not loaded yet, torch among them, keep to one core
-    if beside:
-        os.nice(NICE)
-    workspace, ending = get_workspace(), told_to_end()
+    # libraries that are not loaded yet, torch among them, keep to one core
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    if embedded:
+        os.nice(NICENESS)
+    workspace, shutdown = get_workspace(), shutdown_event()
     if once:
         for what, count in deliver(workspace).items():
-            _told(what, count)
-        Worker(workspace, ending).run_once()
+            _print_delivered(what, count)
+        Worker(workspace, run_job, shutdown).run_once()
     elif workers > 1:
-        _several(workers, every, ending)
+        _supervise(workers, every, shutdown)
     else:
-        _alone(workspace, ending, every, beside)
+        _run(workspace, shutdown, every, embedded)
 
 
-def _alone(workspace: Workspace, ending: threading.Event, every: float, beside: bool) -> None:
-    """Until it is told to end, or the app it belongs to is gone; a job that does not stop by then dies with the
-    process.
-    """
-    warming = threading.Timer(WARM_AFTER, warm, (workspace,))
-    warming.daemon = True
-    warming.start()
-    start_delivery_threads(workspace, every, ending, _told)
-    if beside:
-        threading.Thread(target=_end_with_parent, args=(os.getppid(), ending), daemon=True, name="parent").start()
-    Worker(workspace, ending, beside=beside, give_up=lambda: os._exit(1)).run()
+def _run(workspace: Workspace, shutdown: threading.Event, every: float, embedded: bool) -> None:
+    """Work until told to end, or the app it belongs to is gone; a job that does not stop dies with the process."""
+    preloading = threading.Timer(PRELOAD_AFTER_S, preload, (workspace,))
+    preloading.daemon = True
+    preloading.start()
+    start_delivery_threads(workspace, every, shutdown, _print_delivered)
+    if embedded:
+        threading.Thread(target=_exit_with_parent, args=(os.getppid(), shutdown), daemon=True, name="parent").start()
+    Worker(workspace, run_job, shutdown, embedded=embedded, give_up=lambda: os._exit(1)).run()
     os._exit(0)  # everything is written; taking a process with all libraries loaded apart lasts seconds
 
 
-def _several(count: int, every: float, ending: threading.Event) -> None:
-    children = [Child("--every", str(every)) for _ in range(count)]
-    while not ending.is_set():
-        for child in children:
-            child.keep()
-        ending.wait(LOOK)
-    for child in children:
-        child.ask_to_end()
-    for child in children:
-        child.end()
+def _supervise(count: int, every: float, shutdown: threading.Event) -> None:
+    processes = [WorkerProcess("--every", str(every)) for _ in range(count)]
+    while not shutdown.is_set():
+        for process in processes:
+            process.ensure_running()
+        shutdown.wait(SUPERVISION_INTERVAL_S)
+    for process in processes:
+        process.terminate()
+    for process in processes:
+        process.stop()
 
 
-def told_to_end() -> threading.Event:
-    """Set when this process is asked to end, with SIGTERM or Ctrl-C."""
-    ending = threading.Event()
-    for end in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(end, lambda *_: ending.set())
-    return ending
+def shutdown_event() -> threading.Event:
+    """Return an event that is set when this process is asked to end, with SIGTERM or Ctrl-C."""
+    shutdown = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: shutdown.set())
+    return shutdown
 
 
-def _end_with_parent(parent: int, ending: threading.Event) -> None:
-    while os.getppid() == parent and not ending.wait(LOOK):
+def _exit_with_parent(parent: int, shutdown: threading.Event) -> None:
+    while os.getppid() == parent and not shutdown.wait(SUPERVISION_INTERVAL_S):
         pass
-    ending.set()
+    shutdown.set()
 
 
-def _told(what: str, count: int) -> None:
+def _print_delivered(what: str, count: int) -> None:
     typer.echo(f"{count} {what} delivered", err=True)

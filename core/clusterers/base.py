@@ -1,6 +1,4 @@
-"""What a clusterer is: it groups rows of features that are alike, and says of any other row which group it belongs
-to.
-"""
+"""What a clusterer is: it groups rows of features that are alike, and tells any other row's group."""
 
 from abc import ABC, abstractmethod
 from typing import ClassVar, Self
@@ -36,8 +34,9 @@ class Clusterer(ABC):
 
     @abstractmethod
     def fit(self, features: Floats) -> Self:
-        """Group `features`, shape (rows, columns), without missing values. Raises DataError where the rows are
-        too few.
+        """Group `features`, shape (rows, columns), without missing values.
+
+        Raises DataError where the rows are too few.
         """
 
     @abstractmethod

@@ -19,7 +19,7 @@ ORDINARY = 0.998  # of the points: the bend is sought among them, since one poin
 
 
 @dataclass(frozen=True)
-class Advice:
+class ClusterSuggestion:
     """Figures that help to choose.
 
     by_k     k, inertia, silhouette (on at most 5,000 points) of KMeans
@@ -36,15 +36,15 @@ class Advice:
     points: int
 
 
-def advised(features: Floats, min_samples: int) -> Advice:
-    """Elbow and silhouette on at most 20,000 points drawn at random; distances from 2,000 points among all of them."""
+def suggest_parameters(features: Floats, min_samples: int) -> ClusterSuggestion:
+    """Return elbow and silhouette on at most 20,000 points drawn at random, distances from 2,000 among all of them."""
     some = features[drawn(len(features), ELBOW_POINTS)]
     by_k = _by_k(some)
     known = by_k.dropna()
     best = int(known.loc[known["silhouette"].idxmax(), "k"]) if len(known) else 0
     curve = neighbour_distances(features, min_samples)
     ordinary = curve[: max(int(ORDINARY * len(curve)), min(len(curve), 20))]
-    return Advice(by_k, best, curve, float(ordinary[knee(ordinary)]), len(some))
+    return ClusterSuggestion(by_k, best, curve, float(ordinary[knee(ordinary)]), len(some))
 
 
 def _by_k(features: Floats) -> pd.DataFrame:

@@ -25,9 +25,8 @@ class ClusterModel:
     of           what a point is: a row ("days") or an entity by its typical profile ("entities")
     look         the values themselves ("level"), or divided by the point's own mean ("shape")
     incomplete   rows with missing measurements are left out ("drop"), filled from the same entity ("impute"), or with
-                 the
-                 mean of the column over all rows ("column-mean": mixes entities; for comparison with older results
-                 only)
+                 the mean of the column over all rows ("column-mean": mixes entities; for comparison with older
+                 results only)
     components   principal components the clusterer sees; 0 for all features
     """
 

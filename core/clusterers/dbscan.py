@@ -16,9 +16,8 @@ class DBSCAN(Clusterer):
     """Rows with enough neighbours within eps are core; core rows within eps of each other are one cluster.
 
     `fit` counts neighbours among the fitted rows and numbers clusters as scikit-learn does; `assign` looks for the
-    nearest
-    core row and takes its cluster where it lies within eps. A border row of two clusters can therefore change sides.
-    Works poorly where clusters differ much in density. Ester, Kriegel, Sander, Xu, KDD 1996.
+    nearest core row and takes its cluster where it lies within eps. A border row of two clusters can therefore change
+    sides. Works poorly where clusters differ much in density. Ester, Kriegel, Sander, Xu, KDD 1996.
     """
 
     name = "dbscan"
@@ -67,8 +66,9 @@ class DBSCAN(Clusterer):
         return self._nearest(features)[0] if len(self.cores_) else np.full(len(features), np.inf)
 
     def _nearest(self, features: Floats, within: float = np.inf) -> tuple[Floats, Labels]:
-        """Distance to the nearest core row and its place; infinity and the number of core rows where none is so
-        near.
+        """Return the distance to the nearest core row and its place.
+
+        They are infinity and the number of core rows where none is so near.
         """
         from scipy.spatial import cKDTree  # type: ignore[import-untyped, unused-ignore]
 

@@ -1,11 +1,10 @@
 """The clusters of DBSCAN, exactly as scikit-learn numbers them, without ever holding all pairs of rows.
 
-Rows are rotated to their principal axes (which keeps distances) and cut into cells of about 64 rows that lie together.
-Two boxes farther apart than eps hold no pair to look at; within a dense cell most rows find enough neighbours at once.
-Clusters are the connected components of core rows, numbered by their lowest row; a row that is not core takes the
-lowest
-cluster among the core rows within eps. Ester, Kriegel, Sander, Xu: A density-based algorithm for discovering clusters,
-KDD 1996.
+Rows are rotated to their principal axes (which keeps distances) and cut into cells of about 64 rows that lie
+together. Two boxes farther apart than eps hold no pair to look at; within a dense cell most rows find enough
+neighbours at once. Clusters are the connected components of core rows, numbered by their lowest row; a row that is
+not core takes the lowest cluster among the core rows within eps. Ester, Kriegel, Sander, Xu: A density-based
+algorithm for discovering clusters, KDD 1996.
 """
 
 from collections.abc import Iterator
@@ -137,8 +136,9 @@ def _cut(points: Floats) -> Places:
 
 
 def clusters(rows: Floats, eps: float, min_samples: int) -> tuple[Places, Mask]:
-    """The cluster of every row (-1 for noise), and which rows are core. `rows` is (rows, columns) without missing
-    values.
+    """The cluster of every row (-1 for noise), and which rows are core.
+
+    `rows` is (rows, columns) without missing values.
 
     Raises TooManyPairsError where more than PAIRS distances would have to be computed.
     """
@@ -164,10 +164,9 @@ def sampled_cores(rows: Floats, eps: float, min_samples: int, random: np.random.
 
 
 def _core(cells: Cells, min_samples: int, asked: Mask | None = None) -> Mask:
-    """Slots with at least `min_samples` rows within eps, themselves included; the others stay out where `asked` is
-    given.
+    """Return the slots with at least `min_samples` rows within eps, themselves included.
 
-    Raises TooManyPairsError, unless `asked` says which cells matter.
+    The others stay out where `asked` is given. Raises TooManyPairsError, unless `asked` says which cells matter.
     """
     count = np.zeros(cells.slots.shape, dtype=np.intp)
     for some, slots in cells.batches():
@@ -191,8 +190,9 @@ def _core(cells: Cells, min_samples: int, asked: Mask | None = None) -> Mask:
 
 
 def _check_pairs(cells: Cells, unknown: Mask) -> None:
-    """Raises TooManyPairsError where the rows of `unknown` have more neighbours to look at than PAIRS, by 100 cells of
-    them.
+    """Raise TooManyPairsError where the rows of `unknown` have more neighbours to look at than PAIRS.
+
+    They are counted by 100 cells.
     """
     concerned = np.flatnonzero(unknown.any(axis=1))
     seen = concerned[:: max(len(concerned) // 100, 1)]

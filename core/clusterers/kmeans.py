@@ -8,7 +8,7 @@ import numpy as np
 from core.clusterers.base import Clusterer, Floats, Labels
 from core.errors import DataError
 from core.messages import N_
-from core.spec.hyperparameters import hyperparameter, params
+from core.spec.hyperparameters import get_params, hyperparameter
 
 WHOLE = 100_000  # rows up to which every start is fitted to all of them
 
@@ -42,11 +42,11 @@ class KMeans(Clusterer):
             )
         self.sampled_ = WHOLE if len(features) > WHOLE else 0
         if not self.sampled_:
-            fitted = _lloyd(features, **params(self))
+            fitted = _lloyd(features, **get_params(self))
         else:
             some = np.random.default_rng(self.random_state).choice(len(features), WHOLE, replace=False)
-            start = _lloyd(features[some], **params(self))
-            fitted = _lloyd(features, **params(self) | {"init": start.cluster_centers_, "n_init": 1})
+            start = _lloyd(features[some], **get_params(self))
+            fitted = _lloyd(features, **get_params(self) | {"init": start.cluster_centers_, "n_init": 1})
         sizes = np.bincount(fitted.labels_, minlength=self.n_clusters)
         if not sizes.all():
             raise DataError(

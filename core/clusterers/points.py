@@ -71,11 +71,11 @@ def points(dataset: Dataset, of: Of) -> Points:
 
 
 def _typical(dataset: Dataset) -> tuple[Floats, tuple[str, ...], tuple[str, ...]]:
-    """An entity's typical week and year: the usual working day, Saturday and Sunday, then the usual level of each
-    month.
+    """Return an entity's typical week and year.
 
-    Both are means of the medians of month × kind of day, so that neither an absurd value nor a season seen more often
-    than the others weighs in; a month never seen is filled from the entity's other months.
+    They are the usual working day, Saturday and Sunday, then the usual level of each month. Both are means of the
+    medians of month × kind of day, so that neither an absurd value nor a season seen more often than the others
+    weighs in; a month never seen is filled from the entity's other months.
     """
     usual = Expectation("calendar").fit(dataset).median_
     usual = usual.reshape(len(dataset.entities), 12, 3, len(dataset.columns))

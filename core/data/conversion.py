@@ -216,11 +216,10 @@ def _output(output: Path, form: Format) -> Iterator["Path | _Rows"]:
 
 
 def convert_seq(given: Path, output: Path, progress: Progress = no_progress) -> Conversion:
-    """The windows (.seq) below `given` → the series they were cut from, as .parquet, .csv or .npz by the ending of
-    `output`.
+    """Join the windows (.seq) below `given` into the series they were cut from.
 
-    Windows that cannot be read are left out and told. Raises InputError where nothing is left, or for several series in
-    one .npz.
+    The series are written as .parquet, .csv or .npz, by the ending of `output`. Windows that cannot be read are left
+    out and told. Raises InputError where nothing is left, or for several series in one .npz.
     """
     done = Conversion(output)
     with unpacked([given], done.skipped) as sources:

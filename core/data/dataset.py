@@ -22,6 +22,16 @@ DAY = pd.Timedelta(days=1)
 
 
 @dataclass(frozen=True)
+class DataSummary:
+    """What a result keeps of the dataset that it is about, to be understood without it."""
+
+    files: tuple[str, ...]
+    unit: str
+    profile: bool
+    columns: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class Dataset:
     """Rows are moments of an entity, columns are measurements; rows stay in the order of the files.
 
@@ -63,6 +73,11 @@ class Dataset:
     @property
     def columns(self) -> list[str]:
         return list(self.frame.columns)
+
+    @property
+    def summary(self) -> DataSummary:
+        """What a result keeps of this dataset."""
+        return DataSummary(self.files, self.unit, self.profile, tuple(self.columns))
 
     @cached_property
     def entity(self) -> pd.Index:

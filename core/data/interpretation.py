@@ -17,12 +17,10 @@ LINE = re.compile(r"(\d{1,12})-(\d{1,12})\s*:\s*(\d{1,9}(?:\s*,\s*\d{1,9})*)")
 def root_causes(path: Path, labels: ArrayLike | None = None, columns: int | None = None) -> list[RootCause]:
     """The events of a file in the order of time. Columns are counted from 1 in the file, rows of the test part from 0.
 
-    Some files name the row behind an event as its end (Server Machine Dataset), others its last row (Application Server
-    Dataset): the end counts as a row of the event, unless `labels`, True for the abnormal rows of the test part, say
-    that it
-    is normal and the row before it is not. Raises UnreadableFileError with the line for anything else, for a row beyond
-    `labels`
-    and a column beyond `columns`.
+    Some files name the row behind an event as its end (Server Machine Dataset), others its last row (Application
+    Server Dataset): the end counts as a row of the event, unless `labels`, True for the abnormal rows of the test
+    part, say that it is normal and the row before it is not. Raises UnreadableFileError with the line for anything
+    else, for a row beyond `labels` and a column beyond `columns`.
     """
     known = None if labels is None else np.asarray(labels).astype(bool)
     lines = path.read_text(encoding="utf-8", errors="replace").splitlines()

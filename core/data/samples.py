@@ -1,6 +1,4 @@
-"""Generated files of each layout, with anomalies whose places are known: the first minute needs no file of
-one's own.
-"""
+"""Generated files of each layout, with anomalies at known places: the first minute needs no file."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -62,8 +60,9 @@ def _gas(random: np.random.Generator) -> pd.DataFrame:
 
 
 def _gas_weather(random: np.random.Generator) -> pd.DataFrame:
-    """The weather that the gas sample follows: 2 °C in January, 20 in July, colder where more was burnt, four weeks
-    to come.
+    """Make the weather that the gas sample follows, to four weeks after it.
+
+    It is 2 °C in January, 20 in July, and colder where more was burnt.
     """
     cold = _gas_and_cold(random)[1]
     days = pd.date_range(GAS_DAYS[0], periods=len(cold) + DAYS_TO_COME)

@@ -1,6 +1,4 @@
-"""What a detector is: it learns what is usual, of rows or of series of rows, and gives every row a score that goes up
-with oddness.
-"""
+"""What a detector is: it learns what is usual, and scores rows, or rows of series, by their oddness."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
@@ -21,8 +19,8 @@ class Detector(ABC):
     """A dataclass whose fields are its hyper-parameters; what `fit` learns ends in an underscore.
 
     The contract, kept by one test over every detector: one finite score per row, the higher the more anomalous; the
-    same
-    seed gives the same scores; a row scored alone gets the score it has among others; the features are left untouched.
+    same seed gives the same scores; a row scored alone gets the score it has among others; the features are left
+    untouched.
     """
 
     name: ClassVar[str]
@@ -57,14 +55,12 @@ class Scored:
 
 
 class SequenceDetector(ABC):
-    """A dataclass of hyper-parameters like `Detector`; it looks at series: rows in the order of time, some columns
-    each.
+    """A dataclass of hyper-parameters like `Detector` that looks at series.
 
-    Values come scaled (see `scaling`), float32, NaN where missing: a missing value says nothing and is never
-    invented. The
-    contract, kept by one test over every detector: one finite score per row, the first one included; the same seed
-    gives
-    the same scores; the series are left untouched; a column that never changes and a value that is missing do no harm.
+    A series has rows in the order of time, and some columns each. Values come scaled (see `scaling`), float32, NaN
+    where missing: a missing value says nothing and is never invented. The contract, kept by one test over every
+    detector: one finite score per row, the first one included; the same seed gives the same scores; the series are
+    left untouched; a column that never changes and a value that is missing do no harm.
     """
 
     name: ClassVar[str]

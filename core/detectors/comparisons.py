@@ -24,8 +24,9 @@ SMALL_LEVEL = 0.05  # of the entity's typical level: rows below it are scaled by
 
 
 class Comparison(ABC):
-    """Learned from a dataset with `fit`; afterwards `features`, `expected` and `deviations` treat each row by
-    itself.
+    """Learned from a dataset with `fit`.
+
+    Afterwards `features`, `expected` and `deviations` treat each row by itself.
     """
 
     name: ClassVar[str]
@@ -104,11 +105,10 @@ class OwnCalendar(Comparison):
     """A row against what its entity usually shows in that month on that kind of day.
 
     A profile is split into its level (median of the row) and its shape (what is left, over the level). The detector
-    sees
-    five figures: how far the level is off, the largest deviation of the shape, the largest deviation of its roughness
-    (each hour against the mean of its neighbours), that roughness itself, and the same against the entity. Twenty-four
-    separate hours instead hide a single wrong hour: a forest of 24 features found 0 of 26 planted faults, these find
-    all.
+    sees five figures: how far the level is off, the largest deviation of the shape, the largest deviation of its
+    roughness (each hour against the mean of its neighbours), that roughness itself, and the same against the entity.
+    Twenty-four separate hours instead hide a single wrong hour: a forest of 24 features found 0 of 26 planted faults,
+    these find all.
     """
 
     name = "calendar"

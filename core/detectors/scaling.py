@@ -1,5 +1,6 @@
-"""Columns made comparable by statistics of the training rows, which are kept with the model: nothing is fitted anew
-on what is scored.
+"""Columns made comparable by statistics of the training rows.
+
+They are kept with the model: nothing is fitted anew on what is scored.
 """
 
 from collections.abc import Sequence
@@ -22,10 +23,9 @@ class Scaling:
     """(value − centre) / width, per column, cut off at ± `clamp`; NaN stays NaN.
 
     method  "minmax": the training range becomes −1 to 1, best on the labelled sets (docs/results/sgmvrnn.md): it
-            makes little
-            of columns that hardly move; "standard": mean and standard deviation; "robust": median and interquartile
-            range, or
-            where that is nothing the range of the middle 98 %, for training rows with a few absurd values
+            makes little of columns that hardly move; "standard": mean and standard deviation; "robust": median and
+            interquartile range, or where that is nothing the range of the middle 98 %, for training rows with a few
+            absurd values
     counts  take log(1 + value) first, for columns that count and span several powers of ten; negative values are
             taken as 0
     clamp   in widths; a broken sensor's 10⁹ says no more than "far outside"

@@ -1,6 +1,4 @@
-"""A whole model for series: scaling, detector, what its scores are on normal rows it has not learnt from, and the
-threshold.
-"""
+"""A whole model for series: scaling, detector, its scores on normal rows held out, and the threshold."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field

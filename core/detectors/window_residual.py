@@ -22,10 +22,8 @@ class WindowResidual(SequenceDetector):
     A row's score, shares and expected values are means over all windows that cover it, so it looks `window` − 1 rows
     ahead.
     With `centred` False a row is judged by the window that ends on it, as in a stream: noticeably worse, but nothing
-    of the
-    future is known; before its first row a series is taken to stand still. A missing value is taken as what the known
-    values
-    of its window let expect, and adds nothing to the score.
+    of the future is known; before its first row a series is taken to stand still. A missing value is taken as what
+    the known values of its window let expect, and adds nothing to the score.
 
     usual_   (columns,), mean of the training rows
     spread_  (columns,), root mean square of (value − expected) in training
@@ -76,8 +74,9 @@ class WindowResidual(SequenceDetector):
         return Scored(score, shares, expected, np.broadcast_to(self.spread_, shares.shape))
 
     def _judge(self, given: Floats32) -> tuple[Floats32, Floats32]:
-        """Per window, the distance of each column (windows, columns), and what was expected (windows, window,
-        columns).
+        """Return the distance of each column per window, and what was expected.
+
+        Their shapes are (windows, columns) and (windows, window, columns).
         """
         flat = given.reshape(len(given), -1)
         missing = np.isnan(flat)
@@ -128,8 +127,9 @@ def mean_between(values: NDArray[Any], first: NDArray[np.intp], last: NDArray[np
 
 
 def _lengthened(series: Floats32, window: int, *, ahead: bool = True) -> Floats32:
-    """A series shorter than a window goes on with its last row; without a look ahead, any stands still before its
-    first.
+    """Lengthen a series that is shorter than a window with its last row.
+
+    Without a look ahead, any series stands still before its first row.
     """
     before, after = (0, max(window - len(series), 0)) if ahead else (window - 1, 0)
     return np.pad(series, ((before, after), (0, 0)), mode="edge") if before or after else series

@@ -1,13 +1,10 @@
 """Affiliation precision and recall: how near alarms are to anomalies, measured against an alarm thrown at random.
 
 Every anomaly owns the rows that are nearer to it than to any other: its zone. An alarm in the zone is worth the
-chance that a
-random place there would lie farther from the anomaly; a row of the anomaly is worth the chance that a random place
-would lie
-farther from it than the nearest alarm. Both are averaged within the zone, then over zones.
+chance that a random place there would lie farther from the anomaly; a row of the anomaly is worth the chance that a
+random place would lie farther from it than the nearest alarm. Both are averaged within the zone, then over zones.
 Huet, Navarro, Rossi: Local evaluation of time series anomaly detection algorithms, KDD 2022. A random score does well
-here
-(an F1 of 0.7 is usual): never show the figure without its random value.
+here (an F1 of 0.7 is usual): never show the figure without its random value.
 """
 
 from dataclasses import dataclass
@@ -25,8 +22,9 @@ QUARTERS = np.array([0.125, 0.375, 0.625, 0.875])  # … or a quarter (recall), 
 
 @dataclass(frozen=True)
 class Zones:
-    """Where anomalies and their zones begin and end, (anomalies,), in rows; a row reaches from its number to the
-    next.
+    """Where anomalies and their zones begin and end, (anomalies,), in rows.
+
+    A row reaches from its number to the next.
     """
 
     first: Floats
@@ -43,8 +41,9 @@ class Zones:
 
 
 def affiliation(labels: ArrayLike, alarms: ArrayLike) -> tuple[float, float]:
-    """Precision and recall of `alarms`, both of shape (rows,); precision is NaN without an alarm, both without an
-    anomaly.
+    """Return precision and recall of `alarms`, both of shape (rows,).
+
+    Precision is NaN without an alarm, both are without an anomaly.
     """
     flags, raised = labelled_scores(labels, np.asarray(alarms, dtype=np.float64))
     if not flags.any():
@@ -81,8 +80,9 @@ def _precision(zones: Zones, rows: Places, steps: Places, thresholds: int) -> Fl
 
 
 def _worth(zones: Zones, owner: Places, places: Floats) -> Floats:
-    """The chance that a random place of the zone lies at least as far from its anomaly as `places`; 1 within the
-    anomaly.
+    """Return the chance that a random place of the zone lies at least as far from its anomaly as `places`.
+
+    It is 1 within the anomaly.
     """
     first, stop, low, high = zones.first[owner], zones.stop[owner], zones.low[owner], zones.high[owner]
     away = np.maximum(np.maximum(first - places, places - stop), 0.0)

@@ -39,8 +39,7 @@ def alarm_rate(count: float, per: str, step_seconds: float, entities: int = 1) -
     """`count` alarms per "hour", "day", "week", "month" or "year" as a share of rows that come every `step_seconds`.
 
     `entities` that are watched together share the count. Raises OptionError for anything else, and where there are
-    fewer rows
-    than alarms.
+    fewer rows than alarms.
     """
     if per not in PERIODS:
         raise OptionError(
@@ -60,12 +59,11 @@ def alarms_per(rate: float, per: str, step_seconds: float, entities: int = 1) ->
 
 
 def measured_rate(scores: ArrayLike, threshold: float, labels: ArrayLike | None = None) -> MeasuredRate:
-    """The share of rows above `threshold`, of those that `labels` do not mark where given; both of shape (rows,), in
-    order of time.
+    """Measure the share of rows above `threshold`, of those that `labels` do not mark where given.
 
-    Alarms come in bursts, so rows say less than their number: the band is Wilson's for as many trials as there are
-    rows,
-    divided by Σ size² / Σ size of the bursts, as the variance of a compound Poisson process has it.
+    Both have the shape (rows,), in the order of time. Alarms come in bursts, so rows say less than their number: the
+    band is Wilson's for as many trials as there are rows, divided by Σ size² / Σ size of the bursts, as the variance
+    of a compound Poisson process has it.
     """
     values = finite_scores(scores)
     if labels is not None:

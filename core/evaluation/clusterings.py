@@ -12,8 +12,10 @@ SILHOUETTE_ROWS = 5000  # all pairs of them are compared
 
 
 def quality(features: Floats, labels: Labels, seed: int = 0) -> dict[str, float]:
-    """Inertia, and where there are two clusters or more: silhouette (on at most 5,000 rows drawn at random),
-    Davies–Bouldin, Calinski–Harabasz. Noise (-1) is left out of all of them."""
+    """Return inertia and, for two clusters or more, silhouette, Davies–Bouldin and Calinski–Harabasz.
+
+    The silhouette is of at most 5,000 rows drawn at random. Noise (-1) is left out of all of them.
+    """
     from sklearn import config_context, metrics
 
     inside = labels >= 0

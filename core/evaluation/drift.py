@@ -1,8 +1,7 @@
 """Has a measurement changed since a model learnt it? Population stability index and Kolmogorov–Smirnov test.
 
 The index (PSI) tells how much, the test how surely. With many rows the test finds every trifle; with few rows the
-index is
-large by chance. So both are shown, beside what the index reaches by chance alone.
+index is large by chance. So both are shown, beside what the index reaches by chance alone.
 Sources: Siddiqi (2006), Credit Risk Scorecards, for the limits 0.1 and 0.25; Yurdakul and Naranjo (2020), Statistical
 properties of the population stability index, Journal of Risk Model Validation 14(4), for its law without drift.
 """
@@ -26,8 +25,7 @@ def psi(reference: Floats, current: Floats, bins: int = BINS) -> float:
     """Population stability index of `current` against `reference`, both of shape (rows,); 0 where they are alike.
 
     Bins hold equal numbers of the reference's values; missing values are a bin of their own, so that a sensor that
-    falls
-    silent counts as drift. NaN where either has no rows.
+    falls silent counts as drift. NaN where either has no rows.
     """
     if not len(reference) or not len(current):
         return float("nan")
@@ -37,8 +35,9 @@ def psi(reference: Floats, current: Floats, bins: int = BINS) -> float:
 
 
 def psi_by_chance(reference: int, current: int, bins: int = BINS) -> float:
-    """What the index of so many rows stays below in 95 of 100 cases without any drift: χ² with bins − 1 degrees,
-    scaled.
+    """Return what the index of so many rows stays below in 95 of 100 cases without any drift.
+
+    It is χ² with bins − 1 degrees, scaled.
     """
     from scipy.special import chdtri  # type: ignore[import-untyped, unused-ignore]
 
@@ -55,10 +54,9 @@ def level(index: float, by_chance: float) -> Level:
 
 
 def ks(reference: Floats, current: Floats) -> float:
-    """Kolmogorov–Smirnov statistic: the largest distance between the two distribution functions; missing values left
-    out.
+    """Return the Kolmogorov–Smirnov statistic: the largest distance between the two distribution functions.
 
-    NaN where either has no values.
+    Missing values are left out. NaN where either has no values.
     """
     then, now = np.sort(reference[~np.isnan(reference)]), np.sort(current[~np.isnan(current)])
     if not len(then) or not len(now):
@@ -81,8 +79,9 @@ def ks_p_values(statistics: Floats, reference: Sequence[int], current: Sequence[
 
 
 def adjusted(p_values: Floats) -> Floats:
-    """Benjamini and Hochberg (1995): below q, at most a share q of the tests is expected to be a false alarm. NaN
-    stays.
+    """Benjamini and Hochberg (1995): below q, at most a share q of the tests is expected to be a false alarm.
+
+    NaN stays.
     """
     found = np.full(len(p_values), np.nan)
     known = np.flatnonzero(~np.isnan(p_values))

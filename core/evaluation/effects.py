@@ -43,8 +43,7 @@ def matched_effect(amounts: pd.Series, event: pd.Series, method: str = "matched"
     """Median ratio of days with the event to like days without: same entity, year, month, and working day or week-end.
 
     Compared with the median of the like days, as logarithms; days without any like day are left out. Amounts from
-    which the
-    weather has been taken out (divided by what the weather makes of a day) are welcome.
+    which the weather has been taken out (divided by what the weather makes of a day) are welcome.
     """
     days = pd.DatetimeIndex(amounts.index.get_level_values("day"))
     kind = [amounts.index.get_level_values("entity"), days.year, days.month, days.dayofweek >= 5]
@@ -55,8 +54,9 @@ def matched_effect(amounts: pd.Series, event: pd.Series, method: str = "matched"
 
 
 def _bootstrapped(method: str, values: pd.Series, statistic: Callable[[Floats], float]) -> Effect:
-    """The statistic of `values` and its percentile interval over draws of whole episodes (all entities of a day
-    together).
+    """Return the statistic of `values` and its percentile interval over draws of whole episodes.
+
+    An episode is all entities of a day together.
     """
     days = pd.DatetimeIndex(values.index.get_level_values("day"))
     unique = days.unique().sort_values()

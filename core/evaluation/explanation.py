@@ -29,10 +29,10 @@ class RootCause:
 
 
 def moving_mean_residual(values: Shares, window: int = WINDOW) -> Floats:
-    """How far every value lies from the mean of the `window` rows around it: (rows, columns), NaN where the value is
-    missing.
+    """Return how far every value lies from the mean of the `window` rows around it.
 
-    Centred, so it looks window // 2 rows ahead; at the ends, and around missing values, the mean of the rows there are.
+    The shape is (rows, columns), NaN where the value is missing. Centred, so it looks window // 2 rows ahead; at the
+    ends, and around missing values, the mean of the rows there are.
     """
     known = np.isfinite(values)
     totals, counts = (_sums(each, window) for each in (np.where(known, values, 0.0), known.astype(np.float64)))
@@ -40,10 +40,10 @@ def moving_mean_residual(values: Shares, window: int = WINDOW) -> Floats:
 
 
 def moving_mean_distance(values: Shares, window: int = WINDOW) -> Floats:
-    """The residual of the moving mean in units of its root mean square in the column, so that units of columns do not
-    matter.
+    """Return the residual of the moving mean in units of its root mean square in the column.
 
-    Shape (rows, columns); 0 in a column that never moves, NaN where the value is missing.
+    So units of columns do not matter. Shape (rows, columns); 0 in a column that never moves, NaN where the value is
+    missing.
     """
     residual = moving_mean_residual(values, window)
     known = np.isfinite(residual)
@@ -85,11 +85,10 @@ def chance_hit_rate(columns: int, causes: Sequence[int], share: float = 1.0) -> 
 
 
 def explanation_card(shares: Shares, events: Sequence[RootCause]) -> dict[str, float]:
-    """Mean hit rates of the ranking by `shares` (rows, columns) over events whose causes are known, with those of
-    chance.
+    """Return mean hit rates of the ranking by `shares` (rows, columns) over events whose causes are known.
 
-    Keys hit_100, hit_150, chance_100, chance_150, events. NaN without an event. Raises DataError for events outside the
-    rows.
+    Those of chance stand beside them. Keys hit_100, hit_150, chance_100, chance_150, events. NaN without an event.
+    Raises DataError for events outside the rows.
     """
     rankings = [(ranked_causes(shares, event.start, event.stop), event.columns) for event in events]
     card: dict[str, float] = {}

@@ -58,8 +58,7 @@ def quantile_loss(actual: Floats, bands: Floats, quantiles: Floats) -> float:
     """Mean weighted quantile loss: twice the pinball loss over the sum of amounts, averaged over `quantiles`.
 
     `bands` has one axis more than `actual`. Half the continuous ranked probability score, in the limit of many
-    quantiles,
-    as a share of the amounts.
+    quantiles, as a share of the amounts.
     """
     error = actual[..., None] - bands
     loss = 2 * np.maximum(quantiles * error, (quantiles - 1) * error)

@@ -1,5 +1,6 @@
-"""Planted anomalies: known changes in normal series, for data without labels. They prove something of planted
-anomalies only.
+"""Planted anomalies: known changes in normal series, for data without labels.
+
+They prove something of planted anomalies only.
 """
 
 from collections.abc import Callable, Iterator
@@ -36,8 +37,9 @@ class Planted(RootCause):
 
 @dataclass(frozen=True)
 class _Place:
-    """Where something is planted: `values` as they were, the rows, the columns, and how large a change shall be in
-    each.
+    """Where something is planted.
+
+    It has `values` as they were, the rows, the columns, and how large a change shall be in each.
     """
 
     values: Floats
@@ -56,13 +58,12 @@ class _Place:
 
 
 def inject(values: Values, *, seed: int, share: float = 0.05) -> tuple[Values, Flags, list[Planted]]:
-    """A copy of `values` (rows, columns) with anomalies in about `share` of its rows; labels (rows,); and what was
-    planted.
+    """Plant anomalies in about `share` of the rows of a copy of `values` (rows, columns).
 
-    Kinds take turns (see `KINDS`). Events hit a few columns each and keep apart; lengths and sizes vary. Missing
-    values stay
-    missing, and an event that finds nothing to change is left out. The same seed plants the same.
-    Raises OptionError for a share outside 0 to 0.5, DataError for fewer than 100 rows and where no column ever changes.
+    Returns the copy, labels (rows,), and what was planted. Kinds take turns (see `KINDS`). Events hit a few columns
+    each and keep apart; lengths and sizes vary. Missing values stay missing, and an event that finds nothing to
+    change is left out. The same seed plants the same. Raises OptionError for a share outside 0 to 0.5, DataError for
+    fewer than 100 rows and where no column ever changes.
     """
     _check(values, share)
     before = values.astype(np.float64)

@@ -20,8 +20,7 @@ class Calibration:
     window   days of errors, counted back from the day of asking
     own      each entity by its own errors, or all by the errors of all
     scale    errors are compared as they are ("plain"), as a share of the forecast ("level"), or of its square root,
-             between
-             the two: errors of large amounts are larger, but not in proportion
+             between the two: errors of large amounts are larger, but not in proportion
     """
 
     window: int = 365
@@ -30,8 +29,9 @@ class Calibration:
 
 
 def size(forecast: Floats, level: Floats, scale: Scale) -> Floats:
-    """The unit in which errors of `forecast` (…, entities, slots) are counted; `level` (entities, slots) is its usual
-    amount.
+    """Return the unit in which errors of `forecast` (…, entities, slots) are counted.
+
+    `level` (entities, slots) is its usual amount.
     """
     if scale == "plain":
         return np.broadcast_to(np.maximum(level, 1e-12), forecast.shape)
@@ -100,8 +100,9 @@ class Errors:
         return Errors(self.forecast[:, -days:], self.actual[-days:], self.calibration)
 
     def bands(self, forecast: Floats, step: int, quantiles: Floats) -> Floats:
-        """Quantiles around `forecast` (…, entities, slots) made `step` days ahead of the end: (…, entities, slots,
-        quantiles).
+        """Return quantiles around `forecast` (…, entities, slots) made `step` days ahead of the end.
+
+        The shape is (…, entities, slots, quantiles).
         """
         errors = self.scaled(step)[-self.calibration.window :]
         spread = conformal(errors, quantiles, self.calibration.own)

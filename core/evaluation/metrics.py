@@ -1,5 +1,6 @@
-"""What scores are worth where the truth is known. A best F1 picks its threshold with the labels: an upper bound, no
-promise.
+"""What scores are worth where the truth is known.
+
+A best F1 picks its threshold with the labels: an upper bound, no promise.
 """
 
 from dataclasses import dataclass
@@ -118,8 +119,9 @@ def best_f1(labels: ArrayLike, scores: ArrayLike) -> tuple[float, float]:
 
 
 def delay(labels: Flags, alarms: Flags) -> float:
-    """Mean rows from the start of a labelled event to its first alarm; an event without an alarm counts its whole
-    length.
+    """Return the mean rows from the start of a labelled event to its first alarm.
+
+    An event without an alarm counts its whole length.
     """
     first, last = ranges(labels)
     raised = np.append(np.flatnonzero(alarms), len(labels))

@@ -1,5 +1,6 @@
-"""Anomalies as ranges of rows, and the volume under the surface (VUS): areas under curves that forgive a label's
-vague ends.
+"""Anomalies as ranges of rows, and the volume under the surface (VUS).
+
+It is made of areas under curves that forgive a label's vague ends.
 """
 
 import numpy as np
@@ -17,15 +18,13 @@ def ranges(flags: Flags) -> tuple[Places, Places]:
 
 
 def vus(labels: ArrayLike, scores: ArrayLike, window: int = 100, thresholds: int = THRESHOLDS) -> tuple[float, float]:
-    """VUS-PR and VUS-ROC: the range-aware areas, averaged over buffers of 0 to `window` rows around the labelled
-    ranges.
+    """Return VUS-PR and VUS-ROC: the range-aware areas.
 
-    With a buffer of w rows, rows up to w // 2 away from a range count as anomalous too, √(1 − distance / w) each;
-    recall is
-    weighed with the share of ranges in which there is any alarm. The thresholds are scores at evenly spaced ranks.
-    Values
-    of different windows are not comparable. NaN without an anomaly; VUS-ROC is NaN without a normal row.
-    Paparrizos et al.: Volume under the surface, VLDB 2022, as the benchmark TSB-AD (NeurIPS 2024) computes it.
+    They are averaged over buffers of 0 to `window` rows around the labelled ranges. With a buffer of w rows, rows up
+    to w // 2 away from a range count as anomalous too, √(1 − distance / w) each; recall is weighed with the share of
+    ranges in which there is any alarm. The thresholds are scores at evenly spaced ranks. Values of different windows
+    are not comparable. NaN without an anomaly; VUS-ROC is NaN without a normal row. Paparrizos et al.: Volume under
+    the surface, VLDB 2022, as the benchmark TSB-AD (NeurIPS 2024) computes it.
     """
     flags, values = labelled_scores(labels, scores)
     if not flags.any():
@@ -66,8 +65,9 @@ def _buffer(flags: Flags, first: Places, last: Places, width: int) -> tuple[Plac
 
 
 def _existence(steps: Places, first: Places, last: Places, reach: int, thresholds: int) -> Floats:
-    """The share of ranges, widened by `reach` rows and merged where they touch, that hold an alarm at each
-    threshold.
+    """Return the share of ranges that hold an alarm at each threshold.
+
+    The ranges are widened by `reach` rows and merged where they touch.
     """
     apart = np.flatnonzero(last[:-1] + reach < first[1:] - reach)
     starts = np.maximum(first[np.append(0, apart + 1)] - reach, 0)

@@ -12,8 +12,9 @@ Places = NDArray[np.intp]
 
 
 def finite_scores(scores: ArrayLike) -> Floats:
-    """Scores of shape (rows,) as float64. Raises DataError for no row at all, and for a score that is no finite
-    number.
+    """Scores of shape (rows,) as float64.
+
+    Raises DataError for no row at all, and for a score that is no finite number.
     """
     values = np.asarray(scores, dtype=np.float64)
     if values.ndim != 1 or not len(values):
@@ -31,8 +32,9 @@ def finite_scores(scores: ArrayLike) -> Floats:
 
 
 def labelled_scores(labels: ArrayLike, scores: ArrayLike) -> tuple[Flags, Floats]:
-    """Labels (anything but 0 is an anomaly) and scores, both of shape (rows,). Raises DataError where they do not fit
-    together.
+    """Labels (anything but 0 is an anomaly) and scores, both of shape (rows,).
+
+    Raises DataError where they do not fit together.
     """
     values, flags = finite_scores(scores), np.asarray(labels)
     if flags.shape != values.shape:

@@ -25,10 +25,8 @@ class Spot:
 
     level         the quantile of the calibration above which the tail begins; `risk` must lie in the tail
     alarms_teach  whether a score above the threshold is learnt from. As published it is not; that cuts the tail
-                  short, and
-                  on streams without anomalies alarms are 2 to 3 times as common as asked (measured at a risk of
-                  0.001). With
-                  it they are as common as asked, but anomalies raise the threshold.
+                  short, and on streams without anomalies alarms are 2 to 3 times as common as asked (measured at a
+                  risk of 0.001). With it they are as common as asked, but anomalies raise the threshold.
 
     With fewer than 10 peaks the threshold is the highest score of the calibration until more have come.
     """
@@ -74,8 +72,9 @@ class Spot:
         return met, alarm
 
     def run(self, scores: ArrayLike) -> tuple[Floats, Flags]:
-        """Thresholds and alarms of many scores, both (rows,), as `step` gives them one by one; it walks through the
-        tail only.
+        """Return thresholds and alarms of many scores, both (rows,), as `step` gives them one by one.
+
+        It walks through the tail only.
         """
         values = finite_scores(scores)
         met, alarms, done = np.empty(len(values)), np.zeros(len(values), dtype=bool), 0

@@ -1,6 +1,4 @@
-"""The tail of a distribution: a generalised Pareto law for what lies above a high level, and the quantiles that
-follow.
-"""
+"""The tail of a distribution: a generalised Pareto law for what lies above a high level, and its quantiles."""
 
 from dataclasses import dataclass
 
@@ -19,8 +17,9 @@ USUAL_SHAPE = (0.1, 0.2)  # mean and standard deviation of what shapes are, befo
 
 @dataclass(frozen=True)
 class Tail:
-    """An excess over `level` is above y with a chance of (1 + shape · y / scale) ^ (−1 / shape); exp(−y / scale) at
-    shape 0.
+    """A generalised Pareto law for excesses over `level`.
+
+    An excess is above y with a chance of (1 + shape · y / scale) ^ (−1 / shape); exp(−y / scale) at shape 0.
 
     share   of all values, those above `level`
     peaks   how many excesses the law was fitted to
@@ -43,9 +42,8 @@ def fit_tail(excesses: Floats, level: float, total: int) -> Tail:
     """The most likely law for positive `excesses` over `level` among `total` values.
 
     With θ = shape / scale the shape follows from θ alone, mean(log(1 + θ y)), which leaves one number to search;
-    shapes are
-    no less than −1, below which the likelihood has no maximum. Grimshaw: Computing maximum likelihood estimates for the
-    generalized Pareto distribution, Technometrics 35, 1993.
+    shapes are no less than −1, below which the likelihood has no maximum. Grimshaw: Computing maximum likelihood
+    estimates for the generalized Pareto distribution, Technometrics 35, 1993.
     """
     largest = float(excesses.max())
     relative = excesses / largest
@@ -60,15 +58,12 @@ def predicted_excess(excesses: Floats, chance: float) -> float:
     """What one further excess is above with the chance `chance`, the uncertainty of the law included.
 
     The most likely law of few excesses promises too much: on average over samples its quantiles are exceeded more
-    often than
-    they say, the rarer the worse. Here every θ is weighed with its likelihood (Zhang, Stephens: A new and efficient
-    estimation
-    method for the generalized Pareto distribution, Technometrics 51, 2009) and with how usual its shape is (after
-    Martins,
-    Stedinger: Generalized maximum-likelihood GEV quantile estimators, Water Resources Research 36, 2000, told less
-    sharply).
-    Given θ, 1 / shape follows a gamma distribution, so that the chance to exceed y is the mean over θ of
-    (1 + log(1 + θ y) / Σ log(1 + θ excess)) ^ −n.
+    often than they say, the rarer the worse. Here every θ is weighed with its likelihood (Zhang, Stephens: A new and
+    efficient estimation method for the generalized Pareto distribution, Technometrics 51, 2009) and with how usual
+    its shape is (after Martins, Stedinger: Generalized maximum-likelihood GEV quantile estimators, Water Resources
+    Research 36, 2000, told less sharply).
+    Given θ, 1 / shape follows a gamma distribution, so that the chance to exceed y is the mean over θ of (1 + log(1 +
+    θ y) / Σ log(1 + θ excess)) ^ −n.
     """
     largest, count = float(excesses.max()), len(excesses)
     relative, theta = excesses / largest, np.expm1(LAWS)

@@ -61,10 +61,9 @@ def alarm_threshold(calibration: ArrayLike, rate: float) -> Threshold:
     """The threshold that at most the share `rate` of normal rows lies above, by the scores of normal rows (rows,).
 
     The rank of a new score among n exchangeable ones is uniform, so the k-th largest of them, k = ⌊rate (n + 1)⌋, is
-    exceeded
-    with a chance of k / (n + 1) ≤ rate, whatever the distribution; ties only make it rarer. Vovk, Gammerman, Shafer:
-    Algorithmic Learning in a Random World, 2005. Rates below 1 / (n + 1) lie beyond the calibration: there the tail is
-    extrapolated (`predicted_excess`), never below the highest score, and the promise is an estimate.
+    exceeded with a chance of k / (n + 1) ≤ rate, whatever the distribution; ties only make it rarer. Vovk, Gammerman,
+    Shafer: Algorithmic Learning in a Random World, 2005. Rates below 1 / (n + 1) lie beyond the calibration: there
+    the tail is extrapolated (`predicted_excess`), never below the highest score, and the promise is an estimate.
     Raises OptionError for a rate outside 0 to 1, DataError for unfit scores.
     """
     scores = finite_scores(calibration)
@@ -88,11 +87,10 @@ def alarm_threshold(calibration: ArrayLike, rate: float) -> Threshold:
 def pot_threshold(calibration: ArrayLike, risk: float, level: float = LEVEL) -> Threshold:
     """Peaks over threshold: what the share `risk` of normal rows lies above, from the tail of their scores (rows,).
 
-    Scores above the quantile `level` are taken to follow a generalised Pareto law, the most likely one. Siffer, Fouque,
-    Termier, Largouët: Anomaly detection in streams with extreme value theory, KDD 2017. Where the tail cannot be told
-    the
-    note says so: fewer than 10 peaks give the highest score, and risks that do not lie in the tail the score of that
-    rank.
+    Scores above the quantile `level` are taken to follow a generalised Pareto law, the most likely one. Siffer,
+    Fouque, Termier, Largouët: Anomaly detection in streams with extreme value theory, KDD 2017. Where the tail cannot
+    be told the note says so: fewer than 10 peaks give the highest score, and risks that do not lie in the tail the
+    score of that rank.
     Raises OptionError for shares outside 0 to 1, DataError for unfit scores.
     """
     scores = finite_scores(calibration)
@@ -112,8 +110,9 @@ def pot_threshold(calibration: ArrayLike, risk: float, level: float = LEVEL) -> 
 
 
 def best_f1_threshold(scores: ArrayLike, labels: ArrayLike) -> Threshold:
-    """The threshold with the best F1 of rows: an oracle that has seen the labels. Raises DataError where none marks an
-    anomaly.
+    """The threshold with the best F1 of rows: an oracle that has seen the labels.
+
+    Raises DataError where none marks an anomaly.
     """
     flags, values = labelled_scores(labels, scores)
     if not flags.any():
@@ -133,8 +132,7 @@ def p_values(calibration: ArrayLike, scores: ArrayLike) -> Floats:
     """For every score the share of normal scores at least as high, itself counted among them: (rows,), never 0.
 
     Among exchangeable scores p ≤ a has a chance of at most a. At or below `rate` exactly where the conformal
-    threshold of
-    that rate is exceeded.
+    threshold of that rate is exceeded.
     """
     normal, values = np.sort(finite_scores(calibration)), finite_scores(scores)
     above = len(normal) - np.searchsorted(normal, values, side="left")

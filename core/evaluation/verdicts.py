@@ -1,6 +1,4 @@
-"""What people's verdicts say of an alarm: the precision of alarms that were judged, and the threshold they would
-rather have.
-"""
+"""What people's verdicts say of alarms: the precision of those judged, and the threshold they would rather have."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -25,8 +23,9 @@ def majority(verdicts: Iterable[str]) -> str:
 
 @dataclass(frozen=True)
 class Precision:
-    """The share of judged alarms that were true, between `low` and `high` 19 times in 20 (Wilson); NaN where none was
-    judged.
+    """The share of judged alarms that were true; NaN where none was judged.
+
+    It lies between `low` and `high` 19 times in 20 (Wilson).
     """
 
     true: int
@@ -97,9 +96,11 @@ class Cut:
 
 
 def best_cut(judged: Judged, every: ArrayLike) -> Cut:
-    """The candidate with the greatest gain; of equal ones the one that changes the flags of the fewest of `every`
-    score, then
-    the lower one. The current threshold is among them, so that none is ever worse by its own count."""
+    """Return the candidate with the greatest gain.
+
+    Of equal ones the one counts that changes the flags of the fewest of `every` score, then the lower one. The
+    current threshold is among them, so that none is ever worse by its own count.
+    """
     scores = np.sort(np.asarray(every, dtype=np.float64))
 
     def flagged(threshold: float) -> int:

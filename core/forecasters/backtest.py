@@ -81,11 +81,11 @@ def backtest(
     calibration: Calibration = USUAL,
     progress: Progress | None = None,
 ) -> Backtest:
-    """Forecast every day from `start` on, 1 to `horizon` days ahead, with `forecaster` fitted on the days before
-    `start`.
+    """Forecast every day from `start` on, 1 to `horizon` days ahead.
 
-    The year before `start` is forecast by a model fitted before that year; its errors make the first intervals. Raises
-    DataError where too little history lies before `start`, or too few days behind it.
+    The `forecaster` is fitted on the days before `start`. The year before `start` is forecast by a model fitted
+    before that year; its errors make the first intervals. Raises DataError where too little history lies before
+    `start`, or too few days behind it.
     """
     first = int(series.days.searchsorted(start))
     before = first - _calibration_days(first)

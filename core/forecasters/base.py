@@ -22,10 +22,9 @@ Floats = NDArray[np.float64]
 class Forecaster(ABC):
     """A dataclass whose fields are its hyper-parameters; what `fit` learns ends in an underscore.
 
-    The contract, kept by one test over every forecaster: a forecast `step` days ahead depends on nothing that is known
-    later than `step` days before its day, drivers apart; the same seed gives the same forecasts; an unknown past
-    gives NaN,
-    never an invented number; the series are left untouched.
+    The contract, kept by one test over every forecaster: a forecast `step` days ahead depends on nothing that is
+    known later than `step` days before its day, drivers apart; the same seed gives the same forecasts; an unknown
+    past gives NaN, never an invented number; the series are left untouched.
     """
 
     name: ClassVar[str]
@@ -46,16 +45,18 @@ class Forecaster(ABC):
         """
 
     def importance(self, series: Panel, drivers: Known, step: int, first: int) -> dict[str, float]:
-        """Group of features → mean absolute error it spares, `step` days ahead, on the days from `first` on; may be
-        empty.
+        """Return the mean absolute error that each group of features spares, `step` days ahead.
+
+        It is measured on the days from `first` on, and may be empty.
         """
         return {}
 
 
 @dataclass
 class Direct(Forecaster):
-    """Forecasters with a table of features: every number of days ahead is answered directly, none from another's
-    answer.
+    """A forecaster with a table of features.
+
+    Every number of days ahead is answered directly, none from another's answer.
     """
 
     @abstractmethod

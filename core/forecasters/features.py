@@ -1,8 +1,8 @@
 """Features of a day, as far as they are known some days before: two tables, for a line and for trees.
 
 Both see the calendar, what the entity consumed until the day of asking, and the drivers. A line gets levels and
-degree-days,
-to which consumption answers linearly; trees, which cannot extrapolate, get ratios and differences to the day of asking.
+degree-days, to which consumption answers linearly; trees, which cannot extrapolate, get ratios and differences to the
+day of asking.
 """
 
 from dataclasses import dataclass
@@ -204,8 +204,9 @@ def _warmth(columns: _Columns, panel: Panel, known: Known, step: int, same: int)
 
 
 def _felt_cold(panel: Panel, known: Known, back: int, step: int) -> Floats:
-    """Degrees below 16 °C of a temperature that remembers the days before and, where the day ends there, the next
-    morning.
+    """Return the degrees below 16 °C of a temperature that remembers the days before.
+
+    Where the day ends there, it knows the next morning.
     """
     felt = 0.5 * known.smooth("temperature", 0.6, back, step) + 0.5 * known.smooth("temperature", 0.35, back, step)
     if panel.day_start:

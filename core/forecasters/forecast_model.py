@@ -1,6 +1,4 @@
-"""A whole forecast model: the forecaster, how days become hours, the drivers it needs, and the errors its intervals
-are made of.
-"""
+"""A whole forecast model: forecaster, hours of the days, drivers, and the errors behind its intervals."""
 
 from dataclasses import dataclass, field
 
@@ -67,11 +65,10 @@ class ForecastModel:
         return Known.of(series.extended(self.horizon), drivers, self.columns_)
 
     def ahead(self, series: Panel, drivers: Known, horizon: int, quantiles: Floats) -> tuple[Floats, Floats]:
-        """The `horizon` days after the end of `series`: forecast (steps, entities, slots), and its quantiles on one
-        axis more.
+        """Forecast the `horizon` days after the end of `series`.
 
-        Raises DataError for other entities, moments or another unit than the model was fitted on, or a horizon beyond
-        its own.
+        Returns the forecast (steps, entities, slots), and its quantiles on one axis more. Raises DataError for other
+        entities, moments or another unit than the model was fitted on, or a horizon beyond its own.
         """
         self._check(series, horizon)
         assert self.errors_ is not None, "fit comes first"

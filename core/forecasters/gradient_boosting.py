@@ -7,7 +7,7 @@ from sklearn import ensemble
 
 from core.forecasters.trees import Trees
 from core.messages import N_
-from core.spec.hyperparameters import hyperparameter, params
+from core.spec.hyperparameters import get_params, hyperparameter
 
 
 @dataclass
@@ -31,4 +31,4 @@ class GradientBoosting(Trees):
     )
 
     def learner(self) -> Any:
-        return ensemble.HistGradientBoostingRegressor(**params(self), early_stopping=False)
+        return ensemble.HistGradientBoostingRegressor(**get_params(self), early_stopping=False)

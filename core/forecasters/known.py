@@ -1,6 +1,4 @@
-"""What is known of a day before it comes: its place in the calendar, and the drivers as they look from the day of
-asking.
-"""
+"""What is known of a day before it comes: the calendar, and the drivers as seen from the day of asking."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -48,10 +46,10 @@ class Known:
     def of(
         cls, panel: Panel, drivers: Drivers, columns: Sequence[str], weather: Weather = "as given", horizon: int = 28
     ) -> "Known":
-        """`columns` of `drivers`; `weather` as the tables give it, or with the error of a usual forecast on top (seed
-        0).
+        """Take `columns` of `drivers`.
 
-        Raises DataError where a column, flags apart, has no value at all.
+        `weather` is as the tables give it, or with the error of a usual forecast on top (seed 0). Raises DataError
+        where a column, flags apart, has no value at all.
         """
         days = panel.days.append(panel.days[-1:] + pd.Timedelta(days=1))
         given = drivers.array(panel.entities, days)
@@ -84,10 +82,9 @@ class Known:
         return "temperature" in self.columns
 
     def seen(self, name: str, back: int, step: int) -> Floats:
-        """The driver `back` days before every day of the panel (-1: the day after), as known `step` days before that
-        day.
+        """Return the driver `back` days before every day of the panel (-1: the day after).
 
-        Shape (days, entities), NaN where that lies before the first day.
+        It is as known `step` days before that day. Shape (days, entities), NaN where that lies before the first day.
         """
         values = shifted(self.columns[name], back)[: len(self.days) - 1]
         lead = step - back
@@ -104,8 +101,9 @@ class Known:
 
 
 def usable_columns(panel: Panel, drivers: Drivers, weather: Weather = "as given") -> list[str]:
-    """The drivers of which something can be learnt on the days of `panel`; without those of the weather where it is
-    "none".
+    """Return the drivers of which something can be learnt on the days of `panel`.
+
+    Those of the weather are left out where it is "none".
     """
     given = drivers.array(panel.entities, panel.days)
     enough = np.isfinite(given).any(axis=1).sum(axis=0) >= LEAST_DAYS

@@ -20,9 +20,11 @@ FEW = 5  # days per column that a sum of columns has to explain
 
 
 def refuse_leaks(series: Panel, drivers: Drivers) -> None:
-    """Raises DataError naming every driver that is a copy of the amounts (moved by some days, scaled, or bent), and
-    every set
-    of drivers that adds up to them, as the mean of a day's hours does to its total."""
+    """Raise DataError naming every driver that gives the amounts away.
+
+    That is a copy of them (moved by some days, scaled, or bent), and every set of drivers that adds up to them, as
+    the mean of a day's hours does to its total.
+    """
     given = drivers.array(series.entities, series.days)
     amounts = series.amounts
     leaks = {

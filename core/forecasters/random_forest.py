@@ -10,7 +10,7 @@ from core.forecasters.known import Known
 from core.forecasters.trees import Trees
 from core.messages import N_
 from core.progress import Progress
-from core.spec.hyperparameters import hyperparameter, params
+from core.spec.hyperparameters import get_params, hyperparameter
 
 
 @dataclass
@@ -36,7 +36,7 @@ class RandomForest(Trees):
     )
 
     def learner(self) -> Any:
-        return ensemble.RandomForestRegressor(**params(self), n_jobs=-1)
+        return ensemble.RandomForestRegressor(**get_params(self), n_jobs=-1)
 
     def fit(self, series: Panel, drivers: Known, horizon: int, progress: Progress | None = None) -> Self:
         super().fit(series, drivers, horizon, progress)

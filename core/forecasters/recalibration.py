@@ -15,10 +15,10 @@ CHOICES = tuple(Calibration(*each) for each in product((365, 180, 90), (True, Fa
 
 
 def recalibrated(errors: Errors, low: float, high: float) -> tuple[Errors, Text]:
-    """The errors with the calibration that misses `high` − `low` least, on the first half of the days, per entity and
-    step.
+    """Return the errors with the calibration that misses `high` − `low` least.
 
-    The note tells the coverage on the second half, before and after.
+    It is chosen on the first half of the days, per entity and step. The note tells the coverage on the second half,
+    before and after.
     """
     count = errors.forecast.shape[1]
     start, middle = count // 3, count // 3 + (count - count // 3) // 2

@@ -19,10 +19,10 @@ LEAST_DAYS = 90
 
 @dataclass
 class Ridge(Direct):
-    """The change since the last known day as a sum of degree-days, past amounts, calendar and drivers, a line per
-    entity.
+    """The change since the last known day as a sum, a line per entity.
 
-    What the regularisation takes away, it takes from the change: with little to learn from, the line says "as today".
+    It adds degree-days, past amounts, calendar and drivers. What the regularisation takes away, it takes from the
+    change: with little to learn from, the line says "as today".
 
     Extrapolates to a colder day than any it has seen, as heating does; misses what is not a sum.
     Hoerl, Kennard: Ridge Regression, Technometrics 12, 1970; the implementation is scikit-learn's.
@@ -57,8 +57,9 @@ class Ridge(Direct):
         return self
 
     def _line(self, features: Floats, change: Floats) -> tuple[Floats, Floats, Floats, float]:
-        """Mean and width of every feature, its coefficient, and the intercept of the change; NaN where there is too
-        little to learn from.
+        """Return mean and width of every feature, its coefficient, and the intercept of the change.
+
+        They are NaN where there is too little to learn from.
         """
         if len(features) < LEAST_DAYS:
             return (*np.full((3, features.shape[1]), np.nan), float("nan"))

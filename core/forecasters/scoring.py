@@ -22,8 +22,9 @@ ARRAYS = ("actual", "forecast", "naive1", "naive7", "bands")
 
 @dataclass(frozen=True)
 class _Step:
-    """Everything about one number of days ahead, single precision: (days, entities, slots), `bands` with one axis
-    more.
+    """Everything about one number of days ahead, in single precision.
+
+    The shape is (days, entities, slots); `bands` have one axis more.
     """
 
     step: int
@@ -43,17 +44,13 @@ def judged(found: Backtest, quantiles: Floats, temperature: Floats | None = None
     """The tables `scores`, `checked` and `reliability` of a back-test.
 
     scores       one line per number of days ahead and entity, and over all of each (0 and ""): step, entity, days,
-                 mae, wape,
-                 rmse, r2, mase, skill_naive1, skill_naive7, quantile_loss, coverage, width, and mae and wape of the
-                 naive
-                 forecasts on the same days. Coverage and width are of the outermost two `quantiles`
-    checked      forecasts beside what came: step, entity, time, actual, forecast, one column per quantile, naive7, and
-                 `temperature` (days from the first on, entities; °C). Daily amounts for every number of days ahead,
-                 moments
-                 of the day for the first, the seventh and the last
+                 mae, wape, rmse, r2, mase, skill_naive1, skill_naive7, quantile_loss, coverage, width, and mae and
+                 wape of the naive forecasts on the same days. Coverage and width are of the outermost two `quantiles`
+    checked      forecasts beside what came: step, entity, time, actual, forecast, one column per quantile, naive7,
+                 and `temperature` (days from the first on, entities; °C). Daily amounts for every number of days
+                 ahead, moments of the day for the first, the seventh and the last
     reliability  nominal against measured coverage: nominal, by, group, measured, count; `by` is all, step, month,
-                 entity,
-                 weekday, or hour; all but "step" take every number of days ahead together
+                 entity, weekday, or hour; all but "step" take every number of days ahead together
     """
     levels = np.array(sorted({*quantiles, *(end for level in NOMINAL for end in ((1 - level) / 2, (1 + level) / 2))}))
     asked = np.searchsorted(levels, quantiles)

@@ -1,5 +1,6 @@
-"""Hours from days: how an entity spreads a day's amount over its moments, learnt from the same weekday of recent
-weeks.
+"""Hours from days: how an entity spreads a day's amount over its moments.
+
+It is learnt from the same weekday of recent weeks.
 """
 
 import numpy as np

@@ -12,8 +12,9 @@ Floats = NDArray[np.float64]
 
 
 def weather_and_calendar(series: Panel, drivers: Known, event: str) -> Floats:
-    """Amounts (days, entities) by one regularised line per entity that knows neither the past nor `event`; NaN where
-    unknown.
+    """Return amounts (days, entities) by one regularised line per entity; NaN where unknown.
+
+    The line knows neither the past nor `event`.
     """
     amounts = series.lessons
     table = for_a_line(series, drivers, series.recent, 1)

@@ -1,5 +1,6 @@
-"""What forecasters made of trees share: they learn how much a day differs from the day of asking, for all entities at
-once.
+"""What forecasters made of trees share.
+
+They learn how much a day differs from the day of asking, for all entities at once.
 """
 
 from abc import abstractmethod
@@ -19,8 +20,9 @@ LEAST_ROWS = 200
 
 @dataclass
 class Trees(Direct):
-    """Trees cannot answer beyond what they have seen: their target is the logarithm of the ratio to the day of
-    asking.
+    """A forecaster made of trees, which cannot answer beyond what they have seen.
+
+    So their target is the logarithm of the ratio to the day of asking.
     """
 
     rows: ClassVar[int] = 60_000  # to learn from, drawn evenly over entities, days and numbers of days ahead

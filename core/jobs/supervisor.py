@@ -8,45 +8,48 @@ from contextlib import suppress
 
 from core.settings import ROOT
 
-RESTART = 5.0  # seconds between two starts, for a worker that dies as soon as it begins
-LEAVE = 8.0  # that it has to put its job back in
+RESTART_INTERVAL_S = 5.0  # between two starts, for a worker that dies as soon as it begins
+STOP_TIMEOUT_S = 8.0  # a worker gives its job back within it
 
 
-class Child:
+class WorkerProcess:
     """One `python -m core worker`."""
 
     def __init__(self, *options: str) -> None:
         self.options = options
         self._process: subprocess.Popen[bytes] | None = None
-        self._started = -RESTART
+        self._started = -RESTART_INTERVAL_S
 
     @property
     def pid(self) -> int | None:
-        """None where it does not run."""
-        running = self._process is not None and self._process.poll() is None
-        return self._process.pid if running and self._process is not None else None
+        """The process id of the one that was started last, dead or alive; None before and after."""
+        return None if self._process is None else self._process.pid
 
-    def keep(self) -> None:
-        """See that it runs."""
-        if self.pid is None and time.monotonic() - self._started > RESTART:
+    @property
+    def is_running(self) -> bool:
+        """Does it live?"""
+        return self._process is not None and self._process.poll() is None
+
+    def ensure_running(self) -> None:
+        """Start it unless it runs."""
+        if not self.is_running and time.monotonic() - self._started > RESTART_INTERVAL_S:
             self._started = time.monotonic()
             environment = {"OMP_NUM_THREADS": "1"} | os.environ
-            self._process = subprocess.Popen(
-                [sys.executable, "-m", "core", "worker", *self.options], cwd=ROOT, env=environment
-            )
+            command = [sys.executable, "-m", "core", "worker", *self.options]
+            self._process = subprocess.Popen(command, cwd=ROOT, env=environment)
 
-    def ask_to_end(self) -> None:
-        """It then puts its job back."""
+    def terminate(self) -> None:
+        """Ask it to end; it gives its job back."""
         if self._process is not None:
             self._process.terminate()
 
-    def end(self) -> None:
+    def stop(self) -> None:
         """Ask it to end, and see that it does."""
         if self._process is None:
             return
         self._process.terminate()
         with suppress(subprocess.TimeoutExpired):
-            self._process.wait(LEAVE)
+            self._process.wait(STOP_TIMEOUT_S)
         self._process.kill()
         self._process.wait()
         self._process = None

@@ -1,268 +1,232 @@
-"""A worker: takes jobs from the queue, one after the other, and tells how far each has come."""
+"""A worker: claims one job after the other and runs it, while a thread extends its lease and reports its progress."""
 
 import gc
-import importlib
 import logging
+import os
+import socket
 import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass, field
-from os import getpid
-from typing import Any
+from dataclasses import dataclass, field
+from typing import Any, Protocol
 
-from filelock import Timeout
-
-from core import jobs
 from core.actor import Actor
 from core.errors import ServiceUnavailableError
-from core.jobs.job import SILENT, Job, Living, described
+from core.jobs.job_error import MAX_ATTEMPTS, error_to_json, too_many_attempts
 from core.progress import Cancelled, Progress
-from core.storage.queue import Queue
+from core.runs.stored_runs import find_run_of_job
+from core.storage.job import Job, Signal, Status, WorkerHeartbeat
 from core.workspace import Workspace
 
-LOOK = 0.2  # seconds between two looks into an empty queue
-TELL = 0.5  # between two notes of a job's progress
-BEAT = 2.0  # between two signs of life
-GRACE = 5.0  # that a job has to stop in when its worker is told to end
-POINTS = 300  # of a curve that are told
-
-VERBS = {
-    **{task: f"tasks.{task}.run" for task in ("clusters", "forecast", "sequences")},
-    "sequence_comparison": "tasks.comparison.run",
-    "scale": "tasks.batch.run",
-    "verdict_threshold": "operations.threshold_from_feedback",
-}
-CarryOut = Callable[..., str]
-"""(arguments, *, at, by, progress) → the id of the run it made."""
+POLL_INTERVAL_S = 0.2  # between two looks into an empty queue
+HEARTBEAT_INTERVAL_S = 0.5  # of a job
+WORKER_HEARTBEAT_INTERVAL_S = 2.0
+CLEAN_UP_INTERVAL_S = 60.0
+STOP_GRACE_S = 5.0  # a job has so long to stop when its worker is told to end
+MAX_CURVE_POINTS = 300
 
 logger = logging.getLogger(__name__)
 
 
-def of_analyses(verb: str) -> CarryOut:
-    """`carry_out` of the module that answers `verb`. Raises LookupError for any other name."""
-    if verb not in VERBS:
-        raise LookupError(f"{verb[:80]!r} is no analysis")
-    handler: CarryOut = importlib.import_module(f"core.{VERBS[verb]}").carry_out
-    return handler
+class JobHandler(Protocol):
+    """Does the work of a job."""
 
-
-def warm(workspace: Workspace) -> None:
-    """Load and start what the first analysis of a process would otherwise wait for."""
-    try:
-        from core.tasks.anomalies.run import detectors
-        from mlflow_utils import emissions
-
-        detectors()
-        emissions.preload(workspace.settings.country_iso_code)
-        workspace.tracking.preload()
-    except Exception:  # a process without warm libraries is slow once, not broken
-        logger.warning("warming failed", exc_info=True)
+    def __call__(
+        self, task: str, arguments: dict[str, Any], *, workspace: Workspace, actor: Actor, progress: Progress
+    ) -> str:
+        """Return the id of the run that answers `arguments`."""
 
 
 @dataclass
-class Hand:
-    """The job in hand."""
+class RunningJob:
+    """The job that this worker holds."""
 
     job: Job
     progress: Progress
-    superseded: bool = False  # taken for dead, and offered to others
-    stopping: bool = False  # somebody asked to cancel it
-    told: tuple[Any, ...] = field(default_factory=tuple)
+    signal: Signal = "continue"
+    reported: dict[str, Any] = field(default_factory=dict)
+
+    def collect_news(self) -> dict[str, Any]:
+        """Return how far the job has come, as far as it was not reported."""
+        curves = {name: thin_out(list(points)) for name, points in dict(self.progress.curves).items()}
+        progress = {"share": self.progress.share, "stage": self.progress.doing, "curves": curves}
+        return {name: value for name, value in progress.items() if value != self.reported.get(name)}
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a job ended."""
+
+    status: Status
+    run_id: str = ""
+    error: dict[str, Any] | None = None
 
 
 class Worker:
-    """Does jobs until `ending` is set; then the job in hand goes back into the queue.
+    """Does jobs until `shutdown` is set; the job that it then holds goes back into the queue.
 
-    carry_out  which function does a verb
-    beside     an app started this worker and takes it along when it ends
-    give_up    called where a job does not stop in time, after it was put back
+    run_job    does the work of a job
+    embedded   whether an app started this worker and takes it along when it ends
+    give_up    called where a job does not stop in time, after it was given back
     """
 
     def __init__(
         self,
         workspace: Workspace,
-        ending: threading.Event,
+        run_job: JobHandler,
+        shutdown: threading.Event,
         *,
-        carry_out: Callable[[str], CarryOut] = of_analyses,
-        beside: bool = False,
+        embedded: bool = False,
         give_up: Callable[[], None] = lambda: None,
     ) -> None:
-        self.at, self.ending, self.beside = workspace, ending, beside
-        self.name = uuid.uuid4().hex[:12]
-        self._carry_out, self._give_up = carry_out, give_up
-        self._queue: Queue = jobs.queue_of(workspace)
-        self._hand: Hand | None = None
-        self._writing = threading.Lock()  # between the thread that does and the one that tells
-        self._beaten = self._tended = 0.0
+        self.workspace, self.jobs, self.shutdown = workspace, workspace.jobs, shutdown
+        self.identity = WorkerHeartbeat(uuid.uuid4().hex, socket.gethostname(), os.getpid(), embedded)
+        self._run_job, self._give_up = run_job, give_up
+        self._running: RunningJob | None = None
+        self._last_outage = self._last_heartbeat = self._last_clean_up = -float("inf")
 
     def run(self) -> None:
-        """Until it is told to end."""
-        with self._telling():
-            while not self.ending.is_set():
-                if not self._next():
-                    self.ending.wait(LOOK)
+        """Do jobs until it is told to end."""
+        with self._heartbeat_thread():
+            while not self.shutdown.is_set():
+                try:
+                    has_worked = self._process_next()
+                except ServiceUnavailableError:
+                    self._last_outage, has_worked = time.monotonic(), False
+                if not has_worked:
+                    self.shutdown.wait(POLL_INTERVAL_S)
 
     def run_once(self) -> None:
-        """Until the queue is empty. Raises ServiceUnavailableError."""
-        with self._telling():
-            while self._queue.messages() and not self.ending.is_set():
-                self._next()
+        """Do jobs until none waits. Raises ServiceUnavailableError."""
+        with self._heartbeat_thread():
+            while not self.shutdown.is_set() and self._process_next():
+                pass
 
     # ---- one job after the other --------------------------------------------------------------------------------
 
-    def _next(self) -> bool:
+    def _process_next(self) -> bool:
         """Do the next job; False where there is none."""
+        if time.monotonic() - self._last_clean_up > CLEAN_UP_INTERVAL_S:
+            self.jobs.delete_expired()
+            self._last_clean_up = time.monotonic()
+        # after an outage everybody's lease has run out: first, those that live extend theirs
+        take_over = time.monotonic() - self._last_outage > self.jobs.lease_s
+        job = self.jobs.claim(self.identity.name, take_over)
+        if job is not None:
+            self._execute(job)
+        return job is not None
+
+    def _execute(self, job: Job) -> None:
+        """Do a job from the claim to the note of how it ended."""
+        running = self._running = RunningJob(job, Progress(self.jobs.checkpoint_folder(job)))
         try:
-            self._tend()
-            message = self._queue.pop()
-            job = self._taken(*message) if message and len(message) == 2 else None
-            if job is not None:
-                self._do(job)
-            return message is not None
-        except ServiceUnavailableError:
-            self.ending.wait(BEAT)
-            return False
-
-    def _tend(self) -> None:
-        if time.monotonic() - self._tended > BEAT:
-            self._tended = time.monotonic()
-            jobs.tend(self.at)
-
-    def _taken(self, key: str, ticket: str) -> Job | None:
-        """The job of an offer; None where another worker has it, or the offer holds no longer."""
-        job = jobs.read(self._queue, key)
-        holds = job is not None and job.ticket == ticket and self._queue.claim(job.claim, {"worker": self.name})
-        return job if holds else None
-
-    def _do(self, job: Job) -> None:
-        """The job from its beginning to the note of how it ended."""
-        try:
-            lock = jobs.hold(job, self.at).acquire(timeout=SILENT)
-        except Timeout:  # whoever was taken for dead lives
-            jobs.offer(job.offered_again(died=False), self._queue)
-            return
-        with lock:
-            if jobs.read(self._queue, job.key) != job or job.status != "waiting":  # done before it was claimed
-                return
-            hand = Hand(job.begun(), Progress(jobs.folder(self.at) / job.key))
-            self._queue.write(job.record, hand.job.to_json())
-            with self._writing:
-                self._hand = hand
-            end = self._outcome(hand)
-            with self._writing:
-                self._hand = None
-            if end is not None:
-                self._insist(lambda: self._note(end))
+            outcome = self._outcome_without_work(job) or self._run_handler(running)
+            self._retry_until_written(lambda: self._save_outcome(running, outcome))
+        finally:
+            self._running = None
         gc.collect()
 
-    def _outcome(self, hand: Hand) -> Job | None:
-        """The job as it ended; None where it is no longer this worker's."""
-        job = hand.job
+    def _outcome_without_work(self, job: Job) -> Outcome | None:
+        """How a job ends that somebody held before; None where there is work to do."""
+        if job.cancel_requested:
+            return Outcome("cancelled")
+        run_id = find_run_of_job(job.id, self.workspace) if job.claims > 1 else ""
+        if run_id:  # its worker was killed after it had recorded the run
+            return Outcome("completed", run_id)
+        return Outcome("failed", error=too_many_attempts()) if job.attempt > MAX_ATTEMPTS else None
+
+    def _run_handler(self, running: RunningJob) -> Outcome | None:
+        """Do the work; None where it was stopped and the job is to be done by another worker."""
+        job, progress = running.job, running.progress
+        actor = Actor(job.user, job.application, job.id)
         try:
-            assert hand.progress.folder is not None
-            hand.progress.folder.mkdir(parents=True, exist_ok=True)
-            by = Actor(job.user, job.application)
-            run = self._carry_out(job.verb)(job.arguments, workspace=self.at, actor=by, progress=hand.progress)
+            assert progress.folder is not None
+            progress.folder.mkdir(parents=True, exist_ok=True)
+            run_id = self._run_job(job.task, job.arguments, workspace=self.workspace, actor=actor, progress=progress)
+            return Outcome("completed", run_id)
         except Cancelled:
-            return self._stopped(hand)
-        except BaseException as error:  # whatever it is, the page that waits for it shows it
+            is_given_back = self.shutdown.is_set() and running.signal != "cancel"
+            return None if is_given_back else Outcome("cancelled")
+        except BaseException as error:
             number = uuid.uuid4().hex[:8]
-            failure = described(error, number)
+            failure = error_to_json(error, number)
             if not failure["kind"]:
-                logger.exception("unexpected error %s in the job %s (%s)", number, job.key, job.verb)
-            return job.finished("failed", error=failure)
-        return job.told(1.0, "", {}).finished("completed", run_id=run)
+                logger.exception("unexpected error %s in the job %s (%s)", number, job.id, job.task)
+            return Outcome("failed", error=failure)
 
-    def _stopped(self, hand: Hand) -> Job | None:
-        if hand.superseded:
-            return None
-        if self.ending.is_set() and not hand.stopping:
-            return hand.job.offered_again(died=False)
-        return hand.job.finished("cancelled")
-
-    def _note(self, end: Job) -> None:
-        if end.over:
-            jobs.close(end, self.at)
+    def _save_outcome(self, running: RunningJob, outcome: Outcome | None) -> None:
+        """Note how a job ended, or give it back; nothing changes where it is another worker's by now."""
+        if outcome is None:
+            self.jobs.requeue(running.job)
         else:
-            jobs.offer(end, self._queue)
+            self.jobs.finish(running.job, outcome.status, run_id=outcome.run_id, error=outcome.error)
 
-    def _insist(self, write: Callable[[], None]) -> None:
-        """`write`, again and again while the queue does not answer."""
+    def _retry_until_written(self, write: Callable[[], None]) -> None:
+        """Call `write` until the queue answers, or this worker is told to end: the lease runs out then."""
         while True:
             try:
                 return write()
             except ServiceUnavailableError:
-                if self.ending.wait(TELL):  # the job will be offered again, and find its checkpoints
+                if self.shutdown.wait(HEARTBEAT_INTERVAL_S):
                     return None
 
-    # ---- telling ------------------------------------------------------------------------------------------------
+    # ---- heartbeats ---------------------------------------------------------------------------------------------
 
     @contextmanager
-    def _telling(self) -> Iterator[None]:
-        """A thread beside the work that gives signs of life."""
-        over = threading.Event()
-        thread = threading.Thread(target=self._tell_until, args=(over,), daemon=True, name="telling")
+    def _heartbeat_thread(self) -> Iterator[None]:
+        finished = threading.Event()
+        thread = threading.Thread(target=self._heartbeat_loop, args=(finished,), daemon=True, name="heartbeat")
         thread.start()
         try:
             yield
         finally:
-            over.set()
+            finished.set()
             thread.join()
             with suppress(ServiceUnavailableError):
-                self._queue.drop(f"worker/{self.name}")
+                self.jobs.delete_worker(self.identity.name)
 
-    def _tell_until(self, over: threading.Event) -> None:
-        told_to_end = 0.0
+    def _heartbeat_loop(self, finished: threading.Event) -> None:
+        stop_by = float("inf")
         while True:
-            with suppress(ServiceUnavailableError):
-                self._live()
-                with self._writing:
-                    if self._hand is not None:
-                        self._tell(self._hand)
-            if self.ending.is_set():
-                told_to_end = told_to_end or time.monotonic()
-                if self._hand is not None and time.monotonic() - told_to_end > GRACE:
-                    return self._abandon()
-            if over.wait(TELL):
+            running = self._running
+            try:
+                self._send_heartbeat()
+                if running is not None:
+                    self._report_progress(running)
+            except ServiceUnavailableError:
+                self._last_outage = time.monotonic()
+            if self.shutdown.is_set() and running is not None:
+                running.progress.cancel()
+                stop_by = min(stop_by, time.monotonic() + STOP_GRACE_S)
+                if time.monotonic() > stop_by:
+                    return self._force_requeue(running)
+            if finished.wait(HEARTBEAT_INTERVAL_S):
                 return None
 
-    def _live(self) -> None:
-        """This worker's sign of life."""
-        if time.monotonic() - self._beaten > BEAT:
-            living = Living(self.name, getpid(), str(jobs.folder(self.at)), self.beside, heartbeat=time.time())
-            self._queue.write(living.record, asdict(living))
-            self._beaten = time.monotonic()
+    def _send_heartbeat(self) -> None:
+        """Note that this worker lives."""
+        if time.monotonic() - self._last_heartbeat > WORKER_HEARTBEAT_INTERVAL_S:
+            self.jobs.note_worker(self.identity)
+            self._last_heartbeat = time.monotonic()
 
-    def _tell(self, hand: Hand) -> None:
-        """The job's sign of life and, where there are news, how far it has come; the wish to stop on the way back."""
-        known = jobs.read(self._queue, hand.job.key)
-        hand.superseded = known is not None and known.ticket != hand.job.ticket
-        hand.stopping = jobs.to_stop(hand.job, self._queue)
-        if hand.superseded or hand.stopping or self.ending.is_set():
-            hand.progress.cancel()
-        if hand.superseded:
-            return
-        progress, curves = hand.progress, dict(hand.progress.curves)
-        news = (progress.share, progress.doing, {name: len(points) for name, points in curves.items()})
-        if news != hand.told or time.time() - hand.job.heartbeat > BEAT:
-            hand.told = news
-            drawn = {name: _thinned(list(points)) for name, points in curves.items()}
-            hand.job = hand.job.told(progress.share, progress.doing, drawn)
-            self._queue.write(hand.job.record, hand.job.to_json())
+    def _report_progress(self, running: RunningJob) -> None:
+        """Extend the lease, say how far the job has come, and stop it where it was cancelled or lost."""
+        news = running.collect_news()
+        running.signal = self.jobs.heartbeat(running.job, **news)
+        running.reported |= news
+        if running.signal != "continue":
+            running.progress.cancel()
 
-    def _abandon(self) -> None:
-        """Put back a job that does not stop."""
-        with self._writing:
-            if self._hand is not None:
-                self._hand.superseded = True
-                again = self._hand.job.offered_again(died=False)
-                self._insist(lambda: jobs.offer(again, self._queue))
+    def _force_requeue(self, running: RunningJob) -> None:
+        """Give back a job that does not stop."""
+        with suppress(ServiceUnavailableError):
+            self.jobs.requeue(running.job)
         self._give_up()
 
 
-def _thinned(points: list[tuple[float, float]]) -> list[tuple[float, float]]:
-    """At most POINTS of them, the last one among them."""
-    step = -(-len(points) // POINTS) or 1
+def thin_out(points: list[tuple[float, float]], at_most: int = MAX_CURVE_POINTS) -> list[tuple[float, float]]:
+    """Return at most so many of the points, evenly spread, the last one among them."""
+    step = -(-len(points) // at_most) or 1
     return points[::-1][::step][::-1]

@@ -1,8 +1,6 @@
 """Do new data still look like those a model was fitted on? Every column of every entity, the most changed first."""
 
-import json
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,10 +12,9 @@ from core.data.dataset import Dataset
 from core.errors import DataError, NotFoundError
 from core.evaluation import drift
 from core.messages import N_
-from core.runs.stored_runs import load_run
+from core.runs.stored_runs import load_model_spec, load_run
 from core.runs.tracked_run import recorded
-from core.tasks.selection import Selection
-from core.tasks.sequences.config import learnt
+from core.spec.spec import DatasetSpec
 from core.workspace import Workspace
 
 Floats = NDArray[np.float64]
@@ -33,8 +30,8 @@ class Drift:
     """Training data beside new data.
 
     table      per entity and column: psi, by_chance (what the index reaches without drift), level, ks, p, q (p
-               adjusted for
-               the number of tests), rows, medians and shares of missing values then and now; the highest psi first
+               adjusted for the number of tests), rows, medians and shares of missing values then and now; the highest
+               psi first
     reference  the rows that the model learnt from, and `current` the new ones, both of the entities they share
     new, gone  entities that only the new data, or only the training data, have
     together   True where entities are too many, or shared by none, and were compared all together
@@ -53,7 +50,7 @@ class Drift:
         return tuple(_values(part, found["entity"], found["column"]) for part in (self.reference, self.current))  # type: ignore[return-value]
 
 
-def compare(run_id: str, dataset: Dataset, *, workspace: Workspace, actor: Actor) -> Drift:
+def compare_with_training(run_id: str, dataset: Dataset, *, workspace: Workspace, actor: Actor) -> Drift:
     """`dataset` against the rows that the model of a run learnt from; one event.
 
     Raises NotFoundError where the run or its data are not stored here, DataError where the columns differ.
@@ -61,21 +58,21 @@ def compare(run_id: str, dataset: Dataset, *, workspace: Workspace, actor: Actor
     with recorded(
         "drift_check", actor, workspace, run=run_id, dataset=dataset.digest, file_names=list(dataset.files)
     ) as inputs:
-        found = compared(training_data(run_id, workspace), dataset)
+        found = compare_datasets(load_training_data(run_id, workspace), dataset)
         inputs["levels"] = found.table["level"].value_counts().to_dict()
     return found
 
 
-def training_data(run_id: str, workspace: Workspace) -> Dataset:
+def load_training_data(run_id: str, workspace: Workspace) -> Dataset:
     """The rows that the model of a run learnt from; of a run that applied a model, those of that model's own run.
 
     Raises NotFoundError where they are not, or no longer, stored here.
     """
-    past = load_run(run_id, workspace)
-    fitted_by = past.record.params.get("model_run")
-    if fitted_by and fitted_by != run_id:
-        return training_data(fitted_by, workspace)
-    digest = past.record.tags.get("dataset.digest", "")
+    record = load_run(run_id, workspace).record
+    source_run = record.params.get("model_run")
+    if source_run and source_run != run_id:
+        return load_training_data(source_run, workspace)
+    digest = record.tags.get("dataset.digest", "")
     try:
         dataset = workspace.datasets.load(digest)
     except NotFoundError as error:
@@ -85,19 +82,18 @@ def training_data(run_id: str, workspace: Workspace) -> Dataset:
                 "same files again."
             ),
             run=run_id[:12],
-            files=past.record.tags.get("dataset.files", "?"),
+            files=record.tags.get("dataset.files", "?"),
         ) from error
-    part = Selection.from_json(_asked(past.files / "result")).of(dataset)
-    until = past.record.params.get("until")
-    return part.rows(learnt(part, until)) if until else part
+    spec = load_model_spec(run_id, workspace)
+    return spec.training_rows(dataset) if isinstance(spec, DatasetSpec) else dataset
 
 
-def compared(reference: Dataset, current: Dataset) -> Drift:
+def compare_datasets(reference: Dataset, current: Dataset) -> Drift:
     """Every column of every entity that both have; all rows together where the entities are others or too many.
 
     Raises DataError where the columns or units differ.
     """
-    _check_alike(reference, current)
+    _check_same_columns(reference, current)
     shared = sorted(set(reference.entities) & set(current.entities))
     new, gone = (
         tuple(sorted(set(one.entities) - set(other.entities)))
@@ -121,7 +117,7 @@ def compared(reference: Dataset, current: Dataset) -> Drift:
     return Drift(table, reference, current, new, gone, together)
 
 
-def _check_alike(reference: Dataset, current: Dataset) -> None:
+def _check_same_columns(reference: Dataset, current: Dataset) -> None:
     missing = [column for column in reference.columns if column not in set(current.columns)]
     if missing:
         raise DataError(
@@ -170,13 +166,3 @@ def _values(dataset: Dataset, entity: str, column: str) -> Floats:
 
 def _median(values: Floats) -> float:
     return float(np.median(values)) if len(values) else float("nan")
-
-
-def _asked(folder: Path) -> dict[str, Any]:
-    """The entities and the period that a kept result was made from; nothing where it says nothing."""
-    for path in sorted(folder.glob("*.json")):
-        written = json.loads(path.read_text(encoding="utf-8"))
-        question = written.get("question", written) if isinstance(written, dict) else {}
-        if {"entities", "start", "end"} <= set(question):
-            return dict(question)
-    return {}

@@ -1,4 +1,4 @@
-"""What people say: given, gathered by row, and counted."""
+"""Keep what people say, gather their verdicts by row, and count them."""
 
 import math
 from collections.abc import Iterable, Mapping
@@ -24,12 +24,12 @@ RowKey = tuple[str, ...]
 
 
 @dataclass(frozen=True)
-class Said:
+class FeedbackInput:
     """What somebody says.
 
     page     the page or analysis it is about
     run_id   the run it is about; "" without one
-    row      which row of the run (see `row_of`)
+    row      which row of the run (see `serialise_row`)
     rating   1 (bad) to 5 (good)
     """
 
@@ -41,7 +41,7 @@ class Said:
     comment: str = ""
 
     def check(self) -> None:
-        """Raises InputError for nothing at all, and for more than is accepted."""
+        """Raise InputError for nothing at all, and for more than is accepted."""
         if self.verdict is None and self.rating is None and not self.comment.strip():
             raise InputError(N_("Nothing was said: give a verdict, a rating or a comment."))
         if len(self.comment) > LONGEST_COMMENT:
@@ -52,25 +52,25 @@ class Said:
             )
 
 
-def give(said: Said, *, workspace: Workspace, actor: Actor) -> FeedbackStatus:
-    """Keep what was said, with the model and the data of the run it is about; the event of it holds no comment.
+def submit_feedback(given: FeedbackInput, *, workspace: Workspace, actor: Actor) -> FeedbackStatus:
+    """Keep what somebody says, with the model and the data of the run it is about; the event of it holds no comment.
 
     Raises InputError for what cannot be accepted, OSError where the disk cannot take it.
     """
-    said.check()
+    given.check()
     with recorded(
-        "feedback", actor, workspace, page=said.page, run=said.run_id, verdict=said.verdict, rating=said.rating
+        "feedback", actor, workspace, page=given.page, run=given.run_id, verdict=given.verdict, rating=given.rating
     ) as inputs:
-        run = _record(said.run_id, workspace)
+        run = _find_record(given.run_id, workspace)
         tags = run.tags if run else {}
         record = Feedback(
             user=workspace.pseudonymise(actor.user)[:LONGEST_NAME],
-            page=said.page,
-            run_id=said.run_id or None,
-            row=said.row,
-            verdict=said.verdict,
-            rating=said.rating,
-            comment=said.comment.strip(),
+            page=given.page,
+            run_id=given.run_id or None,
+            row=given.row,
+            verdict=given.verdict,
+            rating=given.rating,
+            comment=given.comment.strip(),
             model=tags.get("model_name"),
             model_version=tags.get("code.version"),
             dataset=tags.get("dataset.digest"),
@@ -80,7 +80,7 @@ def give(said: Said, *, workspace: Workspace, actor: Actor) -> FeedbackStatus:
     return receipt
 
 
-def _record(run_id: str, workspace: Workspace) -> Record | None:
+def _find_record(run_id: str, workspace: Workspace) -> Record | None:
     try:
         return load_run(run_id, workspace).record if run_id else None
     except NotFoundError:  # what was said is worth keeping all the same
@@ -90,8 +90,8 @@ def _record(run_id: str, workspace: Workspace) -> Record | None:
 # ---- by row ---------------------------------------------------------------------------------------------------------
 
 
-def row_of(row: Mapping[str, Any]) -> dict[str, str | float]:
-    """A row of a result as feedback keeps it: moments and names as text, numbers that are finite."""
+def serialise_row(row: Mapping[str, Any]) -> dict[str, str | float]:
+    """Return a row of a result as feedback keeps it: moments and names as text, numbers that are finite."""
     kept: dict[str, str | float] = {}
     for name, value in row.items():
         if name in MOMENTS:
@@ -105,26 +105,26 @@ def row_of(row: Mapping[str, Any]) -> dict[str, str | float]:
 
 
 def row_key(row: Mapping[str, Any]) -> RowKey:
-    """What tells the rows of one run apart: scores may be read differently, these are not."""
+    """Return what tells the rows of one run apart: scores may be read differently, these are not."""
     return tuple(str(row.get(name, "")) for name in ("entity", "time", "end", "step"))
 
 
-def names_of(run_id: str, workspace: Workspace) -> frozenset[str]:
-    """The names that a run goes by: its key while MLflow has not got it, and MLflow's id."""
-    run = _record(run_id, workspace)
-    return frozenset({run_id, run.key, run.run_id} - {""}) if run else frozenset({run_id})
+def run_ids(run_id: str, workspace: Workspace) -> frozenset[str]:
+    """Return the names that a run goes by: its key while MLflow has not got it, and MLflow's id."""
+    record = _find_record(run_id, workspace)
+    return frozenset({run_id, record.key, record.run_id} - {""}) if record else frozenset({run_id})
 
 
-def about(records: Iterable[Feedback], names: Iterable[str]) -> list[Feedback]:
-    """The verdicts on rows of a run, by the names that it goes by; oldest first."""
-    known = set(names)
+def row_verdicts(records: Iterable[Feedback], names: Iterable[str]) -> list[Feedback]:
+    """Return the verdicts on rows of a run, by the names that it goes by; oldest first."""
+    ids = set(names)
     return [
-        record for record in records if record.run_id in known and record.row is not None and record.verdict is not None
+        record for record in records if record.run_id in ids and record.row is not None and record.verdict is not None
     ]
 
 
-def by_row(records: Iterable[Feedback]) -> dict[RowKey, list[Feedback]]:
-    """The latest verdict of everybody, by row; `records` oldest first and of one run."""
+def latest_by_row(records: Iterable[Feedback]) -> dict[RowKey, list[Feedback]]:
+    """Return the latest verdict of everybody, by row; `records` oldest first and of one run."""
     latest: dict[tuple[RowKey, str], Feedback] = {}
     for record in records:
         if record.row is not None and record.verdict is not None:
@@ -135,16 +135,16 @@ def by_row(records: Iterable[Feedback]) -> dict[RowKey, list[Feedback]]:
     return found
 
 
-def agreed(records: Iterable[Feedback]) -> dict[RowKey, str]:
-    """What most say of each row, one voice a person; a tie is "unsure"."""
-    return {row: majority(str(record.verdict) for record in voices) for row, voices in by_row(records).items()}
+def majority_by_row(records: Iterable[Feedback]) -> dict[RowKey, str]:
+    """Return what most say of each row, one voice a person; a tie is "unsure"."""
+    return {row: majority(str(record.verdict) for record in voices) for row, voices in latest_by_row(records).items()}
 
 
 # ---- over all runs --------------------------------------------------------------------------------------------------
 
 
-def table(records: Iterable[Feedback]) -> pd.DataFrame:
-    """One line per record, newest first; text of people in the columns user, page, entity and comment."""
+def to_frame(records: Iterable[Feedback]) -> pd.DataFrame:
+    """Return one line per record, newest first; text of people in the columns user, page, entity and comment."""
     columns = [
         "time",
         "user",
@@ -180,22 +180,23 @@ def table(records: Iterable[Feedback]) -> pd.DataFrame:
         )
         for record in records
     ]
-    made = pd.DataFrame(lines, columns=columns).astype(
+    table = pd.DataFrame(lines, columns=columns).astype(
         {"entity": str, "moment": str, "score": float, "rating": "Int64"}
     )
-    made["time"] = pd.to_datetime(made["time"], utc=True)
-    return made.iloc[::-1].reset_index(drop=True)
+    table["time"] = pd.to_datetime(table["time"], utc=True)
+    return table.iloc[::-1].reset_index(drop=True)
 
 
-def precisions(records: Iterable[Feedback], *, each_run: bool = False) -> pd.DataFrame:
-    """How many judged alarms were true, by task and detector (and by run): page, model, (run,) true, false, unsure,
-    judged,
-    precision, low, high."""
+def precision_table(records: Iterable[Feedback], *, each_run: bool = False) -> pd.DataFrame:
+    """Return how many judged alarms were true, by task and detector (and by run).
+
+    Columns: page, model, (run,) true, false, unsure, judged, precision, low, high.
+    """
     groups: dict[tuple[str, ...], list[str]] = {}
     for run, own in _by_run(records).items():
         first = own[0]
         name = (first.page, first.model or "", *((run,) if each_run else ()))
-        groups.setdefault(name, []).extend(agreed(own).values())
+        groups.setdefault(name, []).extend(majority_by_row(own).values())
     columns = [
         "page",
         "model",

@@ -149,14 +149,14 @@ def _accounts(workspace: Workspace) -> HealthCheck:
 
 
 def _jobs(workspace: Workspace, workers: Workers) -> HealthCheck:
-    url = workspace.settings.jobs_url.get_secret_value()
+    url = workspace.settings.database_url.get_secret_value()
 
     def check() -> str | Text:
         if workers(workspace):
             return ""
         return Text(N_("No worker serves this data folder: slow work waits until one is started."))
 
-    return HealthCheck(N_("Jobs"), bool(url), url or str(workspace.folder / "jobs"), check)
+    return HealthCheck(N_("Jobs"), bool(url), url or str(workspace.folder / "jobs" / "jobs.db"), check)
 
 
 def _disk(workspace: Workspace) -> HealthCheck:

@@ -1,6 +1,4 @@
-"""How the product is used and how it goes: tables made from events, whether they come from Elasticsearch or the
-files.
-"""
+"""How the product is used and how it goes: tables made from events of Elasticsearch or the files."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -44,8 +42,7 @@ class Observed:
     """Events as tables.
 
     table     one row per event: time (UTC), event, application, user, model, version, run, status, seconds, cpu and
-              memory
-              (percent), emissions_kg, error_type, error
+              memory (percent), emissions_kg, error_type, error
     entities  one row per event and entity with anomalies: event (its row in `table`), entity, count
     source    "elasticsearch" or "files"; `why` says why not from Elasticsearch where it should be
     capped    there were more events: these are the newest
@@ -72,8 +69,9 @@ class Figures:
 
 
 def observed(workspace: Workspace, period: str) -> Observed:
-    """The events of the last `period` (a key of PERIODS): from Elasticsearch where it is named and answers, else the
-    files.
+    """Return the events of the last `period` (a key of PERIODS).
+
+    They come from Elasticsearch where it is named and answers, else from the files.
     """
     length = PERIODS[period]
     since = None if length is None else datetime.now(UTC) - length
@@ -132,9 +130,11 @@ def figures(table: pd.DataFrame) -> Figures:
 
 
 def per_model(table: pd.DataFrame) -> pd.DataFrame:
-    """Per application and model: runs, completed, failed, interrupted, p50 and p95 of seconds, medians of cpu and
-    memory,
-    number of versions; most runs first. Actions without a model are left out."""
+    """Return the runs of each application and model, most runs first.
+
+    Columns are runs, completed, failed, interrupted, p50 and p95 of seconds, medians of cpu and memory, and number of
+    versions. Actions without a model are left out.
+    """
     runs = table[table["model"].notna()]
     groups = runs.groupby(["application", "model"], observed=True)
     found = pd.DataFrame(

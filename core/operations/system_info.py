@@ -22,7 +22,6 @@ LIBRARIES = (
     "sqlalchemy",
     "boto3",
     "elasticsearch",
-    "huey",
     "dask",
 )
 

@@ -1,106 +1,106 @@
-"""Verdicts that act: a threshold that fits what people said of a run, seen before it is accepted as a new run."""
+"""Propose the threshold that fits what people said of a run, and show what it would change before it is accepted."""
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
-from core.actor import Actor
 from core.errors import InputError
 from core.evaluation.verdicts import FALSE, TRUE, Cut, Judged, best_cut
 from core.messages import N_, Text
-from core.operations.feedback import about, agreed, names_of, row_of
-from core.progress import Progress
-from core.runs.stored_runs import load_run
-from core.tasks.anomalies import run as anomalies
-from core.tasks.sequences import run as sequences
+from core.operations.feedback import RowKey, majority_by_row, row_key, row_verdicts, run_ids, serialise_row
+from core.runs.result import AlarmResult
+from core.runs.stored_runs import load_run, load_task_result
+from core.spec.spec import ThresholdSpec
+from core.spec.task import Task, find_task, get_task
 from core.workspace import Workspace
-
-TASKS = (anomalies.TASK, sequences.TASK)  # those whose alarms have a threshold
 
 
 @dataclass(frozen=True)
-class Alarms:
+class FlaggedRows:
     """What a run flags, and what people say of it.
 
+    task       its name
+    run_id     of the run
     dataset    its digest
     threshold  rows with a score above it are flagged
-    rows       what can be judged: entity, time, (end, of events), score, verdict ("" where nobody judged)
-    scores     the score of every row that the run judged
+    rows       what can be judged: entity, time, (end, of alarms that span rows), score, verdict ("" where nobody did)
+    scores     (rows,) the score of every row that the threshold divides
     """
 
     task: str
+    run_id: str
     dataset: str
     threshold: float
     rows: pd.DataFrame
-    scores: np.ndarray[Any, np.dtype[np.float64]]
+    scores: NDArray[np.float64]
 
     @property
     def judged(self) -> Judged:
-        """The rows that people are sure of."""
+        """Return the rows that people are sure of."""
         sure = self.rows[self.rows["verdict"].isin([TRUE, FALSE])]
         return Judged.of(sure["score"].to_numpy(), (sure["verdict"] == TRUE).to_numpy(), self.threshold)
 
-    def flagged(self, threshold: float) -> int:
-        """How many rows lie above a threshold."""
+    def count_flagged(self, threshold: float) -> int:
+        """Return how many rows lie above a threshold."""
         return int((self.scores > threshold).sum())
 
-    def removed(self, threshold: float) -> pd.DataFrame:
-        """What is flagged now and would not be any more, the highest score first."""
+    def list_removed(self, threshold: float) -> pd.DataFrame:
+        """Return what is flagged now and would not be any more, the highest score first."""
         gone = self.rows[(self.rows["score"] > self.threshold) & (self.rows["score"] <= threshold)]
         return gone.sort_values("score", ascending=False).reset_index(drop=True)
 
+    def build_spec(self, threshold: float) -> ThresholdSpec:
+        """Return what asks for a run of the same task on the same rows, with the same model and another threshold."""
+        spec_class = get_task(self.task).find_spec(ThresholdSpec) or ThresholdSpec
+        return spec_class(run=self.run_id, threshold=threshold, dataset=self.dataset)
+
 
 @dataclass(frozen=True)
-class Proposal:
+class ThresholdProposal:
     """The threshold that the verdicts suggest, and why, for a person."""
 
     cut: Cut
     reason: Text
 
 
-def task_of(run_id: str, workspace: Workspace) -> str:
-    """Raises NotFoundError for a run that is not there, InputError for one without a threshold."""
-    task = load_run(run_id, workspace).record.experiment
-    if task in TASKS:
-        return task
-    raise InputError(N_("The run {run} has no threshold: only runs of anomalies and sequences have."), run=run_id[:12])
+def task_of_run(run_id: str, workspace: Workspace) -> Task:
+    """Return the task of a run whose threshold verdicts can move.
+
+    Raises NotFoundError for a run that is not there, InputError for one without such a threshold.
+    """
+    task = find_task(load_run(run_id, workspace).record.experiment)
+    if task is None or not task.takes_verdicts:
+        raise InputError(N_("The run {run} has no threshold that verdicts could move."), run=run_id[:12])
+    return task
 
 
-def alarms(run_id: str, workspace: Workspace) -> Alarms:
-    """What a run flags, with what most people say of each row. Raises as `task_of`."""
-    task = task_of(run_id, workspace)
-    verdicts = agreed(about(workspace.feedback.read(), names_of(run_id, workspace)))
-    if task == "anomalies":
-        found = anomalies.detection_of(run_id, workspace)
-        rows, every = found.rows[["entity", "time", "score"]], found.rows["score"]
-        question: Any = found.question
-    else:
-        series = sequences.sequences_of(run_id, workspace)
-        rows = series.events.rename(columns={"start": "time", "peak": "score"})[["entity", "time", "end", "score"]]
-        question, every = series.question, series.judged["score"]
-    return Alarms(
-        task, question.dataset, question.threshold, _with_verdicts(rows, verdicts), every.to_numpy(dtype=np.float64)
-    )
+def load_flagged_rows(run_id: str, workspace: Workspace) -> FlaggedRows:
+    """Return what a run flags, with what most people say of each row. Raises as `task_of_run`."""
+    task = task_of_run(run_id, workspace)
+    verdicts = majority_by_row(row_verdicts(workspace.feedback.read(), run_ids(run_id, workspace)))
+    result = cast(AlarmResult, load_task_result(run_id, workspace))
+    rows = _add_verdicts(result.alarm_rows(), verdicts)
+    return FlaggedRows(task.name, run_id, result.spec.dataset, result.threshold, rows, result.judged_scores())
 
 
-def _with_verdicts(rows: pd.DataFrame, verdicts: dict[tuple[str, ...], str]) -> pd.DataFrame:
-    """`rows` with what is said of each; the scores are those of the result, whatever a record claims."""
+def _add_verdicts(rows: pd.DataFrame, verdicts: dict[RowKey, str]) -> pd.DataFrame:
+    """Return `rows` with what is said of each; the scores are those of the result, whatever a record claims."""
     table = rows.assign(entity=rows["entity"].astype(str)).reset_index(drop=True)
-    moments = {
-        name: [row_of({"time": each})["time"] for each in table[name]] for name in ("time", "end") if name in table
-    }
-    keys = zip(table["entity"], moments["time"], moments.get("end", [""] * len(table)), strict=True)
-    return table.assign(verdict=[verdicts.get((entity, str(time), str(end), ""), "") for entity, time, end in keys])
+    columns = [name for name in ("entity", "time", "end") if name in table]
+    moments: Any = table[columns].itertuples(index=False)
+    keys = [row_key(serialise_row(dict(zip(columns, moment, strict=True)))) for moment in moments]
+    return table.assign(verdict=[verdicts.get(key, "") for key in keys])
 
 
-def proposal(found: Alarms) -> Proposal | None:
-    """The threshold that removes most false alarms less the true ones lost; None where nobody is sure of any row."""
-    judged = found.judged
+def propose_threshold(flagged: FlaggedRows) -> ThresholdProposal | None:
+    """Return the threshold that removes most false alarms less the true ones lost; None where nobody is sure."""
+    judged = flagged.judged
     if not len(judged.scores):
         return None
-    cut = best_cut(judged, found.scores)
+    cut = best_cut(judged, flagged.scores)
     true = int(judged.true.sum())
     counts = {
         "removed": cut.removed,
@@ -109,10 +109,10 @@ def proposal(found: Alarms) -> Proposal | None:
         "true": true,
         "false": len(judged.true) - true,
     }
-    return Proposal(cut, Text(_reason(judged, cut), counts))
+    return ThresholdProposal(cut, Text(_explain(judged, cut), counts))
 
 
-def _reason(judged: Judged, cut: Cut) -> str:
+def _explain(judged: Judged, cut: Cut) -> str:
     if cut.threshold == judged.current:
         if judged.true.all():
             return N_("All {true} judged alarms are true: the threshold can stay as it is.")
@@ -127,26 +127,4 @@ def _reason(judged: Judged, cut: Cut) -> str:
     return N_(
         "Of the judged alarms, this threshold removes {removed} of {false} false ones and loses {lost} of "
         "{true} true ones; no other does better."
-    )
-
-
-def accept(
-    run_id: str, threshold: float, *, workspace: Workspace, actor: Actor, progress: Progress | None = None
-) -> str:
-    """A new run of the same task on the same rows with the same model and `threshold`; its id. The old run stays as
-    it is.
-
-    Raises as `task_of`, InputError for what is no finite number, NotFoundError where the data or the model are gone.
-    """
-    if not np.isfinite(threshold):
-        raise InputError(N_("{name} = {value} is no finite number."), name="threshold", value=str(threshold))
-    if task_of(run_id, workspace) == "anomalies":
-        return anomalies.with_threshold(run_id, threshold, workspace=workspace, actor=actor)[1].id
-    return sequences.with_threshold(run_id, threshold, workspace=workspace, actor=actor, progress=progress)[1].id
-
-
-def carry_out(arguments: dict[str, Any], *, workspace: Workspace, actor: Actor, progress: Progress) -> str:
-    """`accept` as a job: `run` and `threshold`."""
-    return accept(
-        str(arguments["run"]), float(arguments["threshold"]), workspace=workspace, actor=actor, progress=progress
     )

@@ -12,39 +12,43 @@ from typing import Any
 from core.data.dataset import Dataset
 from core.errors import NotFoundError
 from core.messages import N_, Text
-from core.runs.card_data import VERDICTS, Facts, facts_of
+from core.runs.card_data import CardData, describe_result, read_result
 from core.runs.card_model import About, Card, Cost, Data, Model, Repeat
-from core.runs.comparison import TASKS
-from core.runs.reproduce import command_line
+from core.runs.result import Result
 from core.runs.stored_runs import is_pending, load_run
+from core.runs.tracked_run import RECIPE
+from core.spec.command_line import command_line
+from core.spec.hyperparameters import get_params, hyperparameters, is_algorithm
+from core.spec.spec import ApplySpec, DatasetSpec, Spec, ThresholdSpec
+from core.spec.task import find_task
 from core.workspace import Workspace
 from mlflow_utils.run_record import Record
 from mlflow_utils.runs import StoredRun
 
 SEEDS = ("random_state", "seed")
-RECIPE = "recipe.json"
 
 
 def run_card(run_id: str, workspace: Workspace) -> Card:
-    """The card of a run, however it ended and wherever it is. Raises NotFoundError as `load_run`."""
-    past = load_run(run_id, workspace)
-    record = past.record
-    facts = facts_of(record.experiment, past.files)
-    data = _data(past, facts, workspace)
+    """Return the card of a run, however it ended and wherever it is. Raises NotFoundError as `load_run`."""
+    stored = load_run(run_id, workspace)
+    record = stored.record
+    result = read_result(record.experiment, stored.files)
+    described = describe_result(record.experiment, result) if result else CardData()
+    data = _data(stored, described, workspace)
     return Card(
         _about(record, workspace),
         data,
         _model(record),
-        threshold=facts.threshold if facts else None,
-        score_card=facts.card if facts else None,
-        intervals=facts.intervals if facts else None,
-        counts=facts.counts if facts else {},
+        threshold=described.threshold,
+        score_card=described.score_card,
+        intervals=described.intervals,
+        counts=described.counts,
         metrics=dict(sorted(record.metrics.items())),
         cost=_cost(record),
-        versions=_versions(past),
-        repeat=_repeat(past, facts, data),
-        picture=facts.picture if facts else None,
-        notes=facts.notes if facts else (),
+        versions=_versions(stored),
+        repeat=_repeat(record, result, described, data),
+        picture=described.picture,
+        notes=described.notes,
     )
 
 
@@ -54,7 +58,7 @@ def _about(record: Record, workspace: Workspace) -> About:
         record.id,
         record.key,
         task,
-        Text(TASKS[task].label if task in TASKS else task),
+        Text(known.label if (known := find_task(task)) else task),
         record.name,
         record.status,
         is_pending(record.id, workspace),
@@ -83,25 +87,14 @@ def _cost(record: Record) -> Cost:
     )
 
 
-def _data(past: StoredRun, facts: Facts | None, workspace: Workspace) -> Data:
-    tags = past.record.tags
+def _data(stored: StoredRun, described: CardData, workspace: Workspace) -> Data:
+    tags = stored.record.tags
     digest, files = tags.get("dataset.digest", ""), tags.get("dataset.files", "")
-    names = tuple(facts.question["files"]) if facts else tuple(filter(None, [files]))
-    dataset = _stored(digest, workspace)
+    repairs, dataset = tags.get("dataset.repairs", ""), _stored(digest, workspace)
     if dataset is None:
-        return Data(
-            names,
-            digest,
-            False,
-            None,
-            None,
-            "",
-            "",
-            tags.get("dataset.repairs", ""),
-            _kept_recipe(past.files),
-            facts.part if facts else None,
-        )
-    recipe = tuple(repair.to_json() for repair in dataset.recipe)
+        names = described.files or tuple(filter(None, [files]))
+        recipe = _stored_recipe(stored.files)
+        return Data(names, digest, False, None, None, "", "", repairs, recipe, described.part)
     return Data(
         dataset.files,
         digest,
@@ -110,9 +103,9 @@ def _data(past: StoredRun, facts: Facts | None, workspace: Workspace) -> Data:
         len(dataset.entities),
         str(dataset.time.min()),
         str(dataset.time.max()),
-        tags.get("dataset.repairs", ""),
-        recipe,
-        facts.part if facts else None,
+        repairs,
+        tuple(repair.to_json() for repair in dataset.recipe),
+        described.part,
     )
 
 
@@ -123,20 +116,20 @@ def _stored(digest: str, workspace: Workspace) -> Dataset | None:
         return None
 
 
-def _kept_recipe(files: Path) -> tuple[Mapping[str, Any], ...] | None:
+def _stored_recipe(files: Path) -> tuple[Mapping[str, Any], ...] | None:
     try:
         return tuple(json.loads((files / RECIPE).read_text(encoding="utf-8")))
     except (OSError, ValueError):
         return None
 
 
-def _versions(past: StoredRun) -> dict[str, str]:
+def _versions(stored: StoredRun) -> dict[str, str]:
     """Of Vigie as it ran, and of the libraries as the model that the run kept notes them."""
-    tags = past.record.tags
+    tags = stored.record.tags
     found = {"vigie": tags.get("code.version", ""), "revision": tags.get("code.revision", "")}
-    environment = _lines(past.files / "model" / "python_env.yaml")
+    environment = _lines(stored.files / "model" / "python_env.yaml")
     found["python"] = next((line.partition(":")[2].strip() for line in environment if line.startswith("python:")), "")
-    for line in _lines(past.files / "model" / "requirements.txt"):
+    for line in _lines(stored.files / "model" / "requirements.txt"):
         name, equals, version = line.partition("==")
         found |= {name.strip(): version.strip()} if equals else {}
     return {name: version for name, version in found.items() if version}
@@ -149,13 +142,14 @@ def _lines(path: Path) -> list[str]:
 # ---- repeated -------------------------------------------------------------------------------------------------------
 
 
-def _repeat(past: StoredRun, facts: Facts | None, data: Data) -> Repeat:
-    record = past.record
-    if facts is None:
-        return Repeat("", (Text(_no_question(record)),))
-    question, notes = facts.question, []
-    if record.params.get("threshold_from") == VERDICTS:
-        question = {**question, "fitted_by": record.id}
+def _repeat(record: Record, result: Result | None, described: CardData, data: Data) -> Repeat:
+    task = find_task(record.experiment)
+    if result is None or task is None:
+        return Repeat("", (Text(_explain_no_command(record)),))
+    spec, notes = result.spec, []
+    apply_spec = task.find_spec(ApplySpec)
+    if isinstance(spec, ThresholdSpec) and apply_spec is not None:
+        spec = apply_spec(record.id, dataset=spec.dataset, entities=spec.entities, start=spec.start, end=spec.end)
         notes.append(
             Text(
                 N_(
@@ -164,38 +158,21 @@ def _repeat(past: StoredRun, facts: Facts | None, data: Data) -> Repeat:
                 )
             )
         )
-    recalibrated = record.experiment == "forecast" and bool(question["fitted_by"]) and (past.files / "model").is_dir()
-    command = command_line(record.experiment, question, recalibrated)
+    command = command_line(task, spec)
     if not command:
-        return Repeat("", (Text(N_("No command repeats a comparison of detectors; the page of sequences does.")),))
-    return Repeat(command, (*notes, *_needs(record, question, data)))
+        return Repeat("", (Text(N_("No command repeats this task; its page does.")),))
+    return Repeat(command, (*notes, *_list_needs(record, spec, described, data)))
 
 
-def _no_question(record: Record) -> str:
-    if record.experiment == "scale":
-        return N_("No command is given: the folder that was scored is not on record. The parameters say the rest.")
+def _explain_no_command(record: Record) -> str:
     if record.status == "completed":
         return N_("No command is given: the result of this run is not on record here.")
     return N_("No command is given: the run did not complete, and what part of the data it was about is not on record.")
 
 
-def _needs(record: Record, question: Mapping[str, Any], data: Data) -> list[Text]:
-    """What has to be there for the command to give the same."""
-    notes = [
-        Text(
-            N_(
-                "The dataset is stored under this digest in the data folder (VIGIE_DATA_DIR); the command "
-                "runs beside it."
-            )
-        )
-    ]
-    if not data.stored_here:
-        notes = [
-            Text(
-                N_("The dataset is not stored here. Give the files by name instead of the digest: {files}."),
-                {"files": ", ".join(data.files)},
-            )
-        ]
+def _list_needs(record: Record, spec: Spec, described: CardData, data: Data) -> list[Text]:
+    """Return what has to be there for the command to give the same."""
+    notes = [_locate_data(data)] if isinstance(spec, DatasetSpec) else []
     if data.recipe is None and data.repairs:
         notes.append(
             Text(
@@ -205,23 +182,43 @@ def _needs(record: Record, question: Mapping[str, Any], data: Data) -> list[Text
         )
     elif data.recipe and not data.stored_here:
         notes.append(Text(N_("Save the recipe of repairs as recipe.json and add --recipe recipe.json.")))
-    if question.get("driver_tables"):
-        joins = [str(join.get("file", "")) for join in question.get("joins", ())]
+    if described.covariate_files:
         notes.append(
             Text(
                 N_("Files known in advance are stored under their digest, too: {files}."),
-                {"files": ", ".join(filter(None, joins))},
+                {"files": ", ".join(described.covariate_files)},
             )
         )
-    limit = question.get("settings", {}).get("seconds")
-    if limit is not None and not question["fitted_by"] and not record.metrics.get("seconds", math.inf) < float(limit):
+    limit = _time_limit(spec)
+    if limit is not None and not record.metrics.get("seconds", math.inf) < limit:
         notes.append(
             Text(
                 N_("Learning may have met its time limit of {seconds} s: then the same scores need as fast a machine."),
-                {"seconds": float(limit)},
+                {"seconds": limit},
             )
         )
     return notes
+
+
+def _locate_data(data: Data) -> Text:
+    if data.stored_here:
+        return Text(
+            N_(
+                "The dataset is stored under this digest in the data folder (VIGIE_DATA_DIR); the command "
+                "runs beside it."
+            )
+        )
+    return Text(
+        N_("The dataset is not stored here. Give the files by name instead of the digest: {files}."),
+        {"files": ", ".join(data.files)},
+    )
+
+
+def _time_limit(spec: Spec) -> float | None:
+    """Return the seconds after which learning stops; None for an algorithm without a limit."""
+    algorithms = [getattr(spec, name) for name, field in hyperparameters(spec).items() if is_algorithm(field)]
+    limits = [get_params(algorithm)["seconds"] for algorithm in algorithms if "seconds" in get_params(algorithm)]
+    return float(limits[0]) if limits else None
 
 
 def _moment(milliseconds: int) -> str:

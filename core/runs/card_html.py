@@ -13,7 +13,6 @@ from core.figures.style import Say
 from core.messages import N_, Text, plain
 from core.runs.card_model import Card, ScoreCard
 from core.runs.svg import Drawing, drawn
-from core.tasks.anomalies.result import SEVERITIES
 
 if TYPE_CHECKING:
     from jinja2 import Template
@@ -86,7 +85,7 @@ class _Page:
         head, rows = _table(card.score_card, say, self._number) if card.score_card else ((), ())
         yield Section(
             say(N_("How good it is")),
-            self._figures(card.counts),
+            self._figures(card.counts, self.say),
             head,
             rows,
             drawn(card.picture, say, self.shown) if card.picture else None,
@@ -211,11 +210,9 @@ class _Page:
             self.say(N_("Repeat it")), label, blocks=(*blocks, *recipe), notes=tuple(map(self.tell, card.repeat.notes))
         )
 
-    def _figures(self, figures: Mapping[str, float]) -> tuple[tuple[str, str], ...]:
-        """Names of metrics are those on record, in every language."""
-        return tuple(
-            (self.say(name) if name in SEVERITIES else name, self._number(value)) for name, value in figures.items()
-        )
+    def _figures(self, figures: Mapping[str, float], name_figure: Say = str) -> tuple[tuple[str, str], ...]:
+        """Return names and values. Metrics are named as on record in every language, counts in that of the person."""
+        return tuple((name_figure(name), self._number(value)) for name, value in figures.items())
 
     def _number(self, value: float | None) -> str:
         """Four digits that count."""

@@ -11,11 +11,11 @@ from core.runs.card_model import Picture
 
 SYMBOLS = ("circle", "square", "diamond", "triangle-up", "cross", "pentagon", "hexagon")
 DASHES = ("solid", "dash", "dot", "dashdot")
-SMALL = 260  # pixels high
+THUMBNAIL_HEIGHT_PX = 260
 
 
 def accuracy_and_cost(points: pd.DataFrame, metric: str, say: Say = str) -> go.Figure:
-    """Accuracy against g CO₂ (logarithmic), a symbol per data set; runs that no other on the same data beats are
+    """Draw accuracy against g CO₂ (logarithmic), a symbol per data set; runs that no other on the same data beats are
     starred.
     """
     figure = go.Figure()
@@ -37,7 +37,7 @@ def accuracy_and_cost(points: pd.DataFrame, metric: str, say: Say = str) -> go.F
             mode="markers+text",
             textposition="top center",
             name=_plain(name),
-            text=[_plain(each) for each in own["model"]],
+            text=[_plain(model) for model in own["model"]],
             marker={
                 "color": colour,
                 "symbol": ["star" if best else symbol for best in own["front"]],
@@ -50,8 +50,8 @@ def accuracy_and_cost(points: pd.DataFrame, metric: str, say: Say = str) -> go.F
     return laid_out(figure, say, x="g CO₂", y=metric, height=380)
 
 
-def small(picture: Picture, say: Say = str, ends: tuple[float, float] | None = None) -> go.Figure:
-    """The picture of a run's card; `ends` are those of the upright axis, so that neighbours can be compared."""
+def thumbnail(picture: Picture, say: Say = str, value_range: tuple[float, float] | None = None) -> go.Figure:
+    """Draw the picture of a run's card; `value_range` of the upright axis lets neighbours be compared."""
     figure = go.Figure()
     if picture.kind == "histogram":
         values = next(iter(picture.series.values()), ())
@@ -75,13 +75,13 @@ def small(picture: Picture, say: Say = str, ends: tuple[float, float] | None = N
                 name=_plain(name),
                 line={"color": PALETTE[number % len(PALETTE)], "dash": DASHES[number % len(DASHES)]},
             )
-    if ends is not None:
-        figure.update_yaxes(range=ends)
-    return laid_out(figure, say, height=SMALL)
+    if value_range is not None:
+        figure.update_yaxes(range=value_range)
+    return laid_out(figure, say, height=THUMBNAIL_HEIGHT_PX)
 
 
-def common_ends(pictures: Sequence[Picture]) -> tuple[float, float] | None:
-    """An upright axis that suits all pictures where they show the same quantity; None where they do not."""
+def common_range(pictures: Sequence[Picture]) -> tuple[float, float] | None:
+    """Return an upright axis that suits all pictures where they show the same quantity; None where they do not."""
     if len({(picture.kind, picture.title.template) for picture in pictures}) != 1:
         return None
     known = [
@@ -90,10 +90,8 @@ def common_ends(pictures: Sequence[Picture]) -> tuple[float, float] | None:
     return (0.0, 1.05 * max(known)) if known and max(known) > 0 else None
 
 
-def shares(picture: Picture) -> Picture:
-    """A histogram as shares of its rows, so that runs on few and on many rows can be compared; anything else as it
-    is.
-    """
+def to_shares(picture: Picture) -> Picture:
+    """Return a histogram as shares of its rows, so that runs can be compared; anything else as it is."""
     if picture.kind != "histogram":
         return picture
     (name, values), *_ = picture.series.items()
@@ -104,5 +102,5 @@ def shares(picture: Picture) -> Picture:
 
 
 def _plain(text: str) -> str:
-    """Plotly takes some tags for markup."""
+    """Return `text` without tags, some of which Plotly takes for markup."""
     return text.replace("<", "‹").replace(">", "›")

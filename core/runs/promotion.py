@@ -11,36 +11,36 @@ from core.messages import N_
 from core.runs.model_files import load_model
 from core.runs.stored_runs import load_run
 from core.runs.tracked_run import recorded
+from core.spec.task import find_task
 from core.workspace import Workspace
 from mlflow_utils import model_io, registry
 from mlflow_utils import runs as history
 from mlflow_utils.registry import (
     CHAMPION,
-    Comparison,
-    Decision,
     ModelNotFoundError,
+    PromotionCheck,
+    PromotionMetric,
     PromotionRejectedError,
+    PromotionRequest,
     RunNotDeliveredError,
     Version,
-    Yardstick,
 )
 from mlflow_utils.run_record import Record
 from mlflow_utils.tracking import MlflowUnavailableError
 
 T = TypeVar("T")
 
-# A task that is not here has no figure that says which of two models is better: without labels, a detector that flags
-# other rows, or a clusterer that draws other groups, is another opinion and not a better one.
-YARDSTICKS = {
-    "forecast": Yardstick(
-        "wape",
-        lower_is_better=True,
-        tags=("dataset.digest",),
-        params=("backtest_from", "backtest_until", "horizon", "entities", "resolution", "weather"),
-        optional=("measure",),
-    )
-}
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+
+
+def promotion_metric(task: str) -> PromotionMetric | None:
+    """Return what says which of two models of a task is better; None where only a person can say.
+
+    Without labels, a detector that flags other rows, or a clusterer that draws other groups, is another opinion and
+    not a better one.
+    """
+    known = find_task(task)
+    return known.promotion if known else None
 
 
 def register(run_id: str, name: str = "", *, workspace: Workspace, actor: Actor) -> Version:
@@ -51,7 +51,10 @@ def register(run_id: str, name: str = "", *, workspace: Workspace, actor: Actor)
     NotFoundError for a run without a model, DataError for one that waits or has not ended well, VigieError where MLflow
     is silent.
     """
-    with recorded("model_registration", actor, workspace, run=run_id, name=name) as inputs, _spoken(workspace):
+    with (
+        recorded("model_registration", actor, workspace, run=run_id, name=name) as inputs,
+        _translate_errors(workspace),
+    ):
         _check_name(name or "model")
         run = registry.candidate(workspace.tracking, run_id)
         if run.status != "completed":
@@ -65,14 +68,14 @@ def register(run_id: str, name: str = "", *, workspace: Workspace, actor: Actor)
         load_model(run.run_id, object, workspace)  # what cannot be loaded is not registered
         name = name or run.experiment
         _check_task(name, run.experiment, workspace)
-        version = registry.register(workspace.tracking, run, name, YARDSTICKS.get(run.experiment), actor.user)
+        version = registry.register(workspace.tracking, run, name, promotion_metric(run.experiment), actor.user)
         inputs |= {"name": name, "version": version.number, "task": run.experiment}
     return version
 
 
 def promote(
     name: str, version: int | None = None, *, workspace: Workspace, actor: Actor, force: bool = False, reason: str = ""
-) -> tuple[Version, Comparison | None]:
+) -> tuple[Version, PromotionCheck | None]:
     """Make a version (default: the challenger) the champion of `name`, where it is not worse on the same back-test.
 
     `force`, with a reason, overrules the comparison; both are tagged on the version. The comparison is None where there
@@ -81,41 +84,41 @@ def promote(
     NotFoundError for a name or version that is not there, VigieError where MLflow is silent.
     """
     asked = {"name": name, "version": version, "force": force, "reason": reason}
-    with recorded("model_promotion", actor, workspace, **asked) as inputs, _spoken(workspace):
+    with recorded("model_promotion", actor, workspace, **asked) as inputs, _translate_errors(workspace):
         _check_name(name)
         if force and not reason.strip():
             raise OptionError(N_("A forced promotion needs a reason; it is kept with the version."))
-        task, decision = _task(name, workspace), Decision(actor.user, force, reason.strip())
+        task, decision = _task(name, workspace), PromotionRequest(actor.user, force, reason.strip())
         if not task:
             raise NotFoundError(N_("No model {name} is registered."), name=name)
-        champion, comparison = registry.promote(workspace.tracking, name, version, YARDSTICKS.get(task), decision)
+        champion, comparison = registry.promote(workspace.tracking, name, version, promotion_metric(task), decision)
         inputs["version"] = champion.number
     return champion, comparison
 
 
-def listed(workspace: Workspace, name: str = "") -> list[Version]:
+def list_versions(workspace: Workspace, name: str = "") -> list[Version]:
     """The versions of `name`, or of every name, newest first within each. Raises VigieError where MLflow is silent."""
-    with _spoken(workspace):
+    with _translate_errors(workspace):
         if name:
             _check_name(name)
         names = [name] if name else registry.names(workspace.tracking)
         return [version for each in names for version in registry.versions(workspace.tracking, each)]
 
 
-def found(name: str, alias: str = CHAMPION, *, workspace: Workspace) -> Version:
+def get_version(name: str, alias: str = CHAMPION, *, workspace: Workspace) -> Version:
     """The version that has the alias. Raises NotFoundError where none has, VigieError where MLflow is silent."""
-    with _spoken(workspace):
+    with _translate_errors(workspace):
         _check_name(name)
         return registry.by_alias(workspace.tracking, name, alias)
 
 
-def fitted_runs(task: str, workspace: Workspace) -> list[Record]:
+def runs_with_model(task: str, workspace: Workspace) -> list[Record]:
     """Runs of `task` whose model can be applied, newest first; empty where MLflow does not answer."""
     runs = history.latest_runs(workspace.tracking, task, limit=100)
     return [run for run in runs if run.status == "completed" and "model_run" not in run.params]
 
 
-def run_of(address: str, workspace: Workspace) -> str:
+def resolve_run(address: str, workspace: Workspace) -> str:
     """The run whose model is meant: of a registered one by NAME@ALIAS, checked as `load` does, else `address` is the
     run.
 
@@ -124,16 +127,16 @@ def run_of(address: str, workspace: Workspace) -> str:
     name, mark, alias = address.partition("@")
     if not mark:
         return address
-    load(name, alias, workspace=workspace)
-    return found(name, alias, workspace=workspace).run_id
+    load_by_alias(name, alias, workspace=workspace)
+    return get_version(name, alias, workspace=workspace).run_id
 
 
-def load(name: str, alias: str = CHAMPION, *, workspace: Workspace, kind: type[T] = object) -> T:  # type: ignore[assignment]
+def load_by_alias(name: str, alias: str = CHAMPION, *, workspace: Workspace, kind: type[T] = object) -> T:  # type: ignore[assignment]
     """The model of the class `kind` that has the alias.
 
     Raises as `found` and `load_model`, and UnreadableFileError where the file is not the one that was registered.
     """
-    version = found(name, alias, workspace=workspace)
+    version = get_version(name, alias, workspace=workspace)
     if model_io.digest(load_run(version.run_id, workspace).files / registry.MODEL) != version.tags.get("model.sha256"):
         raise UnreadableFileError(
             N_("The model file of {name} version {version} is not the one that was registered: its SHA-256 differs."),
@@ -173,7 +176,7 @@ def _check_name(name: str) -> None:
 
 
 @contextmanager
-def _spoken(workspace: Workspace) -> Iterator[None]:
+def _translate_errors(workspace: Workspace) -> Iterator[None]:
     """What the registry cannot or will not do, as a sentence."""
     try:
         yield
@@ -189,10 +192,10 @@ def _spoken(workspace: Workspace) -> Iterator[None]:
             uri=workspace.tracking.uri,
         ) from error
     except PromotionRejectedError as refusal:
-        raise _refusal(refusal) from refusal
+        raise _rejection_reason(refusal) from refusal
 
 
-def _refusal(refused: PromotionRejectedError) -> DataError:
+def _rejection_reason(refused: PromotionRejectedError) -> DataError:
     """Why a promotion is not made, and what would have to be given to make it all the same."""
     new, old, comparison = refused.challenger, refused.champion, refused.comparison
     if comparison is None or old is None:
@@ -216,7 +219,7 @@ def _refusal(refused: PromotionRejectedError) -> DataError:
             version=new.number,
             champion=old.number,
             differs="; ".join(
-                f"{what}: {_short(what, challengers)} ≠ {_short(what, champions)}"
+                f"{what}: {_truncate(what, challengers)} ≠ {_truncate(what, champions)}"
                 for what, (champions, challengers) in comparison.differs.items()
             ),
         )
@@ -234,5 +237,5 @@ def _refusal(refused: PromotionRejectedError) -> DataError:
     )
 
 
-def _short(what: str, text: str) -> str:
+def _truncate(what: str, text: str) -> str:
     return (text[:12] if what.endswith("digest") else text) or "-"

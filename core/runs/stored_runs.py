@@ -1,18 +1,24 @@
 """Runs on record: loaded from this machine or from MLflow."""
 
+import json
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeVar
 
-from core.errors import NotFoundError, ServiceUnavailableError
+from core.errors import NotFoundError, OptionError, ServiceUnavailableError
 from core.messages import N_
+from core.runs.result import RESULT_FILE, RESULT_FOLDER, Result
+from core.runs.tracked_run import JOB_TAG
+from core.spec.spec import Spec
+from core.spec.task import get_task, load_entry
 from core.workspace import Workspace
 from mlflow_utils import runs
 from mlflow_utils.runs import StoredRun
 from mlflow_utils.tracking import MlflowUnavailableError
 
 T = TypeVar("T")
+R = TypeVar("R", bound=Result)
 logger = logging.getLogger(__name__)
 
 
@@ -27,6 +33,41 @@ def load_run(run_id: str, workspace: Workspace) -> StoredRun:
     if stored is None:
         raise NotFoundError(N_("No run {run} is on record."), run=run_id[:12])
     return stored
+
+
+def load_result(run_id: str, kind: type[R], workspace: Workspace) -> R:
+    """Return the result of the class `kind` that a run kept. Raises NotFoundError where there is none."""
+    return kind.load(load_run(run_id, workspace).files / RESULT_FOLDER)
+
+
+def load_task_result(run_id: str, workspace: Workspace) -> Result:
+    """Return the result that a run kept, whatever its task. Raises NotFoundError where there is none."""
+    stored = load_run(run_id, workspace)
+    result: Result = load_entry(get_task(stored.record.experiment).result).load(stored.files / RESULT_FOLDER)
+    return result
+
+
+def load_model_spec(run_id: str, workspace: Workspace) -> Spec:
+    """Return the spec by which the model of a run was fitted, without reading the tables of its result.
+
+    Raises NotFoundError where the run kept no result that says so.
+    """
+    stored = load_run(run_id, workspace)
+    try:
+        values = json.loads((stored.files / RESULT_FOLDER / RESULT_FILE).read_text(encoding="utf-8"))
+        return get_task(stored.record.experiment).spec_from_json(values.get("model_spec") or values["spec"])
+    except (OSError, LookupError, TypeError, ValueError, AttributeError, OptionError) as error:
+        raise NotFoundError(N_("This run holds no result that could be shown.")) from error
+
+
+def find_run_of_job(job_id: str, workspace: Workspace) -> str:
+    """Return the id of the completed run that answers this job; "" where there is none, or nobody can tell."""
+    try:
+        record = runs.find_completed(workspace.tracking, JOB_TAG, job_id)
+    except Exception:
+        logger.warning("whether the job %s has a run already could not be found out", job_id, exc_info=True)
+        return ""
+    return "" if record is None else record.id
 
 
 @dataclass(frozen=True)

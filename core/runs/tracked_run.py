@@ -3,35 +3,41 @@ model.
 """
 
 import errno
+import json
 import logging
 import subprocess
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, Protocol
 
 import psutil
 
 from core import __version__
 from core.actor import Actor
-from core.data.dataset import Dataset
+from core.data.quality.findings import Repair
 from core.errors import VigieError
+from core.exports import written_csv
 from core.messages import N_
 from core.redaction import redacted
+from core.runs.result import RESULT_FOLDER, Result
 from core.settings import ROOT
 from core.storage.events.log import MOST_ENTITIES, Details, EntityCount, Event
 from core.workspace import Workspace
 from mlflow_utils.emissions import Emissions, measured
 from mlflow_utils.run_record import Record
 
-T = TypeVar("T")
+RECIPE = "recipe.json"
+EXPORTED_ROWS = 10_000
+MAX_COLUMNS = 200  # named in an event
 Status = Literal["interrupted", "completed", "failed"]
 logger = logging.getLogger(__name__)
 
+JOB_TAG = "vigie.job"
 LOG_LEVEL: dict[Status, Literal["INFO", "WARNING", "ERROR"]] = {
     "completed": "INFO",
     "interrupted": "WARNING",
@@ -39,12 +45,35 @@ LOG_LEVEL: dict[Status, Literal["INFO", "WARNING", "ERROR"]] = {
 }
 
 
+class TrackedData(Protocol):
+    """What a run can be about: a dataset, a list of files, a set of images.
+
+    digest   names the content
+    files    the names that a person knows it by
+    columns  what is measured; empty where that says nothing
+    recipe   the repairs that made it
+    """
+
+    @property
+    def digest(self) -> str: ...
+    @property
+    def files(self) -> tuple[str, ...]: ...
+    @property
+    def columns(self) -> Sequence[str]: ...
+    @property
+    def recipe(self) -> tuple[Repair, ...]: ...
+
+
 @dataclass
 class Run:
-    """A run while it goes on, and how it ended. Its files go below `folder`."""
+    """A run while it goes on, and how it ended. Its files go below `folder`.
+
+    params  of the run; what is only known while it goes on may be added
+    """
 
     key: str
     folder: Path
+    params: dict[str, Any] = field(default_factory=dict)
     id: str = ""
     status: Status = "interrupted"
     error: Exception | None = None
@@ -55,24 +84,36 @@ class Run:
     emissions_kg: float = 0.0
     delivered: bool = False
 
+    @property
+    def summary(self) -> str:
+        """What the run cost and how it is called, for the last words of a command."""
+        return f"{self.seconds:.1f} s, {self.emissions_kg * 1000:.4f} g CO2, run {self.id}"
+
+    def add_result(self, result: Result, table: str) -> None:
+        """Keep the result with the run: its metrics, its files, and its first rows as `table`.csv."""
+        self.metrics = result.metrics()
+        result.save(self.folder / RESULT_FOLDER)
+        written_csv(result.to_frame().head(EXPORTED_ROWS), self.folder / f"{table}.csv")
+
 
 @contextmanager
 def tracked_run(
-    task: str, model: str, params: Mapping[str, Any], dataset: Dataset, actor: Actor, workspace: Workspace
+    task: str, model: str, params: Mapping[str, Any], data: TrackedData, actor: Actor, workspace: Workspace
 ) -> Iterator[Run]:
     """Record what happens inside as one MLflow run and one event.
 
     Inside, fill `run.metrics` and `run.details` and write artifacts below `run.folder`. The run ends `completed`,
     `failed` on an exception (which goes on), and `interrupted` when the process or the page's script is stopped.
     """
-    record = Record(experiment=task, name=f"{model} · {', '.join(dataset.files)[:80]}", params=dict(params))
-    record.tags = _tags(model, dataset, actor)
+    record = Record(experiment=task, name=f"{model} · {', '.join(data.files)[:80]}", params=dict(params))
+    record.tags = _tags(model, data, actor)
     usage, emissions = _Usage(), Emissions()
-    run = Run(record.key, workspace.tracking.spool.artifact_dir(record.key))
+    run = Run(record.key, workspace.tracking.spool.artifact_dir(record.key), record.params)
     computing = usage.began
     try:
         workspace.tracking.start(record)
         run.id, computing = record.id, time.perf_counter()
+        _write_recipe(data, run.folder)
         with measured(workspace.settings.country_iso_code, emissions):
             yield run
         run.status = "completed"
@@ -89,10 +130,10 @@ def tracked_run(
         run.delivered = workspace.tracking.finish(record)
         run.id = record.id
         inputs = {
-            **params,
-            "file_names": list(dataset.files),
-            "dataset": dataset.digest,
-            "columns": dataset.columns[:200],
+            **run.params,
+            "file_names": list(data.files),
+            "dataset": data.digest,
+            "columns": list(data.columns[:MAX_COLUMNS]),
         }
         _add_event(workspace, "model_execution", actor, run, usage, inputs, model)
 
@@ -110,6 +151,13 @@ def recorded(event: str, actor: Actor, workspace: Workspace, **inputs: Any) -> I
         raise
     finally:
         _add_event(workspace, event, actor, run, usage, inputs)
+
+
+def _write_recipe(data: TrackedData, folder: Path) -> None:
+    """Write the repairs that made the data, so that the run can be repeated where the data are not stored."""
+    if data.recipe:
+        steps = [repair.to_json() for repair in data.recipe]
+        (folder / RECIPE).write_text(json.dumps(steps), encoding="utf-8")
 
 
 def _check_room(error: Exception, workspace: Workspace) -> None:
@@ -177,12 +225,13 @@ def _worst(anomalies: Mapping[str, int]) -> list[EntityCount] | None:
     return [EntityCount(entity=entity, count=count) for entity, count in ranked if count] or None
 
 
-def _tags(model: str, dataset: Dataset, actor: Actor) -> dict[str, str]:
-    return {
+def _tags(model: str, data: TrackedData, actor: Actor) -> dict[str, str]:
+    job = {JOB_TAG: actor.job} if actor.job else {}  # a run that answers a job is recognised by whoever repeats it
+    return job | {
         "model_name": model,
-        "dataset.digest": dataset.digest,
-        "dataset.files": ", ".join(dataset.files),
-        "dataset.repairs": ", ".join(repair.kind for repair in dataset.recipe),
+        "dataset.digest": data.digest,
+        "dataset.files": ", ".join(data.files),
+        "dataset.repairs": ", ".join(repair.kind for repair in data.recipe),
         "code.version": __version__,
         "code.revision": revision(),
         "mlflow.source.git.commit": revision(),

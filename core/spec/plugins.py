@@ -3,19 +3,35 @@
 import importlib
 import inspect
 import pkgutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import ModuleType
 from typing import Any, TypeVar
 
 T = TypeVar("T")
 
+_added: dict[str, list[type[Any]]] = {}  # name of a package → classes that are no file of it
+
 
 def members(package: ModuleType, kind: type[T]) -> dict[str, type[T]]:
-    """Name → class, for every concrete subclass of `kind` in the modules of `package` and its sub-folders."""
-    found: dict[str, Any] = {}
+    """Return name → class, for every concrete subclass of `kind` in the modules of `package` and its sub-folders."""
+    classes: list[Any] = [*_list_classes(package), *_added.get(package.__name__, [])]
+    return {cls.name: cls for cls in classes if issubclass(cls, kind) and not inspect.isabstract(cls)}
+
+
+def _list_classes(package: ModuleType) -> Iterator[type[Any]]:
+    """Yield the classes that the modules of `package` define themselves."""
     for module_info in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
         module = importlib.import_module(module_info.name)
-        for value in vars(module).values():
-            own = inspect.isclass(value) and value.__module__ == module.__name__
-            if own and issubclass(value, kind) and not inspect.isabstract(value):
-                found[value.name] = value
-    return found
+        yield from (cls for cls in vars(module).values() if inspect.isclass(cls) and cls.__module__ == module.__name__)
+
+
+@contextmanager
+def added_class(package: ModuleType, cls: type[T]) -> Iterator[type[T]]:
+    """Add a class that is no file of `package`, as long as the block lasts."""
+    added = _added.setdefault(package.__name__, [])
+    added.append(cls)
+    try:
+        yield cls
+    finally:
+        added.remove(cls)

@@ -7,8 +7,8 @@ import streamlit as st
 
 from core.errors import VigieError
 from core.messages import N_
+from pages.components.auth import SignedInUser
 from pages.components.i18n import _, say
-from pages.components.session import Person
 
 HOME = Path(__file__).parents[1] / "data" / "load.py"
 ROLE = {"analyst": N_("analyst"), "operator": N_("operator"), "administrator": N_("administrator")}
@@ -26,7 +26,7 @@ def show(title: str, roles: tuple[str, ...]) -> None:
     st.page_link(HOME, label=_("To the first page"), icon=":material/home:")
 
 
-def without_role(person: Person) -> None:
+def without_role(person: SignedInUser) -> None:
     """For somebody who is known and may nothing yet."""
     st.title(_("No access yet"))
     st.warning(_("An administrator has to give you a role."), icon=":material/lock:")

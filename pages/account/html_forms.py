@@ -1,12 +1,13 @@
-"""The forms that the browser sends to the launcher's routes: only an answer to a form can set a cookie that scripts
-cannot read.
+"""The forms that the browser sends to the launcher's routes.
+
+Only an answer to a form can set a cookie that scripts cannot read.
 """
 
 from html import escape
 from pathlib import PurePosixPath
 from urllib.parse import urlencode
 
-from pages.components import session
+from pages.components import auth, url_state
 from pages.components.i18n import _
 
 ROUTES = PurePosixPath("/account")
@@ -19,7 +20,7 @@ SAID = ("sign-in", "note")
 
 def here(address: str) -> str:
     """The page with its query, as a path of this site; without what an earlier attempt left in the query."""
-    query = {name: values for name, values in session.address().items() if name not in SAID}
+    query = {name: values for name, values in url_state.query_params().items() if name not in SAID}
     return f"/{address}" + (f"?{urlencode(query, doseq=True)}" if query else "")
 
 
@@ -56,7 +57,7 @@ def sign_out_everywhere_button() -> str:
 
 
 def _button_alone(route: str, label: str) -> str:
-    found = session.person()
+    found = auth.current_user()
     return _form(route, label, _hidden("csrf", found.csrf if found else ""), kind="quiet")
 
 

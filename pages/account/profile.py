@@ -8,15 +8,15 @@ from core.errors import InputError, VigieError
 from core.messages import N_
 from core.runs.tracked_run import recorded
 from pages.account import access_denied, html_forms
-from pages.components import session
+from pages.components import auth, cache, clock
 from pages.components.i18n import _, date_format, say
 
 LATEST = 20
 
 
 def page() -> None:
-    found = session.person()
-    user = session.here().accounts.user(found.name) if found else None
+    found = auth.current_user()
+    user = cache.get_workspace().accounts.user(found.name) if found else None
     if user is None:
         return
     st.title(_("Your account"))
@@ -49,8 +49,8 @@ def _change(user: User, old: str, new: str, again: str) -> None:
     try:
         if new != again:
             raise InputError(N_("The two passwords are not the same."))
-        with recorded("account_change", session.me("account"), session.here(), change="own password"):
-            session.here().accounts.change_password(user.name, old, new, keep=session.token())
+        with recorded("account_change", auth.current_actor("account"), cache.get_workspace(), change="own password"):
+            cache.get_workspace().accounts.change_password(user.name, old, new, keep=auth.session_token())
     except VigieError as error:
         st.error(say(error.text), icon=":material/error:")
     else:
@@ -62,10 +62,10 @@ def _change(user: User, old: str, new: str, again: str) -> None:
 
 def _sign_ins(user: User) -> None:
     st.subheader(_("Where you signed in lately"))
-    found = session.here().accounts.sign_ins(user.name, LATEST)
+    found = cache.get_workspace().accounts.sign_ins(user.name, LATEST)
     table = pd.DataFrame(
         {
-            "time": [session.local(sign_in.time) for sign_in in found],
+            "time": [clock.to_browser_time(sign_in.time) for sign_in in found],
             "outcome": [_("signed in") if sign_in.success else _("refused") for sign_in in found],
             "address": [sign_in.address for sign_in in found],
         }
@@ -86,7 +86,7 @@ def _sign_ins(user: User) -> None:
 
 def _everywhere() -> None:
     st.subheader(_("Sign out everywhere"))
-    found = session.person()
+    found = auth.current_user()
     if found is None or not found.csrf:
         st.caption(_("Your organisation's provider decides how long you stay signed in."))
         return

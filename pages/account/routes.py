@@ -1,5 +1,6 @@
-"""The launcher's routes: signing in and out, and the first administrator. Forms come in, a cookie and the way on go
-out.
+"""The launcher's routes: signing in and out, and the first administrator.
+
+Forms come in, a cookie and the way on go out.
 """
 
 import hmac
@@ -18,9 +19,9 @@ from core.actor import Actor
 from core.errors import AccessDeniedError, InputError, ServiceUnavailableError, VigieError
 from core.messages import N_
 from core.runs.tracked_run import recorded
-from core.workspace import get_workspace
 from pages.account import html_forms
-from pages.components.session import COOKIE, sign_in_required
+from pages.components import cache
+from pages.components.auth import SESSION_COOKIE, sign_in_required
 
 LARGEST = 8 * 1024  # bytes of a form
 LONGEST_ADDRESS = 2000
@@ -48,8 +49,8 @@ def sign_in(visit: Visit) -> Response:
     """A new session, whatever session was presented; that one ends."""
     name = visit.form.get("user", "")
     try:
-        with recorded("sign_in", _known(name), get_workspace()):
-            token = get_workspace().accounts.sign_in(name, visit.form.get("password", ""), visit.address)
+        with recorded("sign_in", _known(name), cache.get_workspace()):
+            token = cache.get_workspace().accounts.sign_in(name, visit.form.get("password", ""), visit.address)
         return _welcome(visit, token)
     except VigieError as error:
         return _back(visit, error)
@@ -59,45 +60,47 @@ def first(visit: Visit) -> Response:
     """The first administrator, for whoever has the token of the console; they are signed in at once."""
     name, password = visit.form.get("user", ""), visit.form.get("password", "")
     try:
-        with recorded("first_administrator", Actor("anonymous", APPLICATION), get_workspace()):
-            get_workspace().setup_token.check(visit.form.get("token", ""))
+        with recorded("first_administrator", Actor("anonymous", APPLICATION), cache.get_workspace()):
+            cache.get_workspace().setup_token.check(visit.form.get("token", ""))
             if password != visit.form.get("again"):
                 raise InputError(N_("The two passwords are not the same."))
-            get_workspace().accounts.first_administrator(name, password)
-            get_workspace().setup_token.use_up()
+            cache.get_workspace().accounts.first_administrator(name, password)
+            cache.get_workspace().setup_token.use_up()
         return sign_in(visit)
     except VigieError as error:
         return _back(visit, error, "not-made")
 
 
 def sign_out(visit: Visit) -> Response:
-    return _out(visit, lambda found: get_workspace().accounts.sign_out(visit.token))
+    return _out(visit, lambda found: cache.get_workspace().accounts.sign_out(visit.token))
 
 
 def sign_out_everywhere(visit: Visit) -> Response:
-    return _out(visit, lambda found: get_workspace().accounts.sign_out_everywhere(found.user.name), everywhere=True)
+    return _out(
+        visit, lambda found: cache.get_workspace().accounts.sign_out_everywhere(found.user.name), everywhere=True
+    )
 
 
 def _out(visit: Visit, end: Callable[[Session], None], **how: bool) -> Response:
     """The cookie goes in any case; without a session, or where the accounts are away, there is nothing more to do."""
     leaving: Response = RedirectResponse("/", 303)
     try:
-        found = get_workspace().accounts.session(visit.token) if visit.token else None
+        found = cache.get_workspace().accounts.session(visit.token) if visit.token else None
         if found is not None:
             if not hmac.compare_digest(visit.form.get("csrf", "").encode(), found.csrf.encode()):
                 return PlainTextResponse("This form is not of this session. Reload the page.", 403)
-            with recorded("sign_out", Actor(found.user.name, APPLICATION), get_workspace(), **how):
+            with recorded("sign_out", Actor(found.user.name, APPLICATION), cache.get_workspace(), **how):
                 end(found)
     except ServiceUnavailableError as error:
         leaving = _back(visit, error)
-    leaving.delete_cookie(COOKIE, path="/", secure=visit.secure, httponly=True, samesite="lax")
+    leaving.delete_cookie(SESSION_COOKIE, path="/", secure=visit.secure, httponly=True, samesite="lax")
     return leaving
 
 
 def _known(name: str) -> Actor:
     """Who tries to sign in, as far as anybody may be told: what was typed is written nowhere."""
     try:
-        found = get_workspace().accounts.user(name)
+        found = cache.get_workspace().accounts.user(name)
     except VigieError:
         found = None
     return Actor(found.name if found else "anonymous", APPLICATION)
@@ -105,11 +108,13 @@ def _known(name: str) -> Actor:
 
 def _welcome(visit: Visit, token: str) -> Response:
     if visit.token:
-        get_workspace().accounts.sign_out(visit.token)
-    found = get_workspace().accounts.session(token)
+        cache.get_workspace().accounts.sign_out(visit.token)
+    found = cache.get_workspace().accounts.session(token)
     seconds = int((found.expires - datetime.now(UTC)).total_seconds()) if found else 0
     response = RedirectResponse(_with(same_site(visit.form.get("next", "/"))), 303)
-    response.set_cookie(COOKIE, token, max_age=seconds, path="/", secure=visit.secure, httponly=True, samesite="lax")
+    response.set_cookie(
+        SESSION_COOKIE, token, max_age=seconds, path="/", secure=visit.secure, httponly=True, samesite="lax"
+    )
     return response
 
 
@@ -124,12 +129,13 @@ def same_site(target: str) -> str:
 
 
 def _back(visit: Visit, error: VigieError, word: str = "refused") -> Response:
-    """To the page the form came from, which says what was wrong: in its address a word, and the number of the
-    sentence.
+    """Redirect to the page the form came from, which says what was wrong.
+
+    Its address gets a word, and the number of the sentence.
     """
     word = "unreachable" if isinstance(error, ServiceUnavailableError) else word
     locked = isinstance(error, AccessDeniedError) and "minutes" in error.text.values
-    said = {"sign-in": "locked" if locked else word, "note": get_workspace().flash.put(error.text)}
+    said = {"sign-in": "locked" if locked else word, "note": cache.get_workspace().flash.put(error.text)}
     return RedirectResponse(_with(same_site(visit.form.get("next", "/")), **said), 303)
 
 
@@ -179,8 +185,9 @@ def _refusal(request: Request) -> Response | None:
 
 
 def _from_here(request: Request) -> bool:
-    """Does the page that sent the form have the host that was asked? Browsers name it in Origin, some in Referer
-    alone.
+    """Does the page that sent the form have the host that was asked?
+
+    Browsers name it in Origin, some in Referer alone.
     """
     said = request.headers.get("origin") or request.headers.get("referer") or ""
     try:
@@ -210,7 +217,7 @@ def _visit(request: Request, body: bytes) -> Visit:
     except ValueError:
         form = {}
     https = "https" in (request.url.scheme, request.headers.get("x-forwarded-proto", "").partition(",")[0].strip())
-    return Visit(form, request.cookies.get(COOKIE, ""), request.client.host if request.client else "", https)
+    return Visit(form, request.cookies.get(SESSION_COOKIE, ""), request.client.host if request.client else "", https)
 
 
 _limiter = CapacityLimiter(AT_ONCE)

@@ -5,8 +5,8 @@ import threading
 import streamlit as st
 
 from core.errors import ServiceUnavailableError
-from core.workspace import get_workspace
-from pages.components.session import THIS_MACHINE, sign_in_required
+from pages.components import cache
+from pages.components.auth import LOOPBACK_HOSTS, sign_in_required
 
 CHECK_INTERVAL_S = 5.0  # between two looks whether the accounts answer
 
@@ -15,7 +15,7 @@ def announce(ending: threading.Event) -> None:
     """Print the token as soon as the accounts say that there are none yet; nothing where nobody has to sign in."""
     while sign_in_required() and not ending.is_set():
         try:
-            if get_workspace().accounts.empty():
+            if cache.get_workspace().accounts.empty():
                 print(_sentence(), flush=True)
             return
         except ServiceUnavailableError:
@@ -24,9 +24,9 @@ def announce(ending: threading.Event) -> None:
 
 def _sentence() -> str:
     address, port = st.get_option("server.address"), st.get_option("server.port")
-    host = address if address in THIS_MACHINE else "localhost"
+    host = address if address in LOOPBACK_HOSTS else "localhost"
     return (
         f"\n  Vigie has no users yet. Open http://{host}:{port}/ and use this token to "
         f"make the first administrator:\n\n"
-        f"    {get_workspace().setup_token.token}\n\n  It is good once, until Vigie is started again.\n"
+        f"    {cache.get_workspace().setup_token.token}\n\n  It is good once, until Vigie is started again.\n"
     )

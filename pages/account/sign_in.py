@@ -5,7 +5,7 @@ import streamlit as st
 from core.errors import ServiceUnavailableError
 from core.messages import N_
 from pages.account import html_forms
-from pages.components import session
+from pages.components import cache, url_state
 from pages.components.i18n import _, say
 
 MESSAGES = {
@@ -19,7 +19,7 @@ MESSAGES = {
 def show(address: str) -> None:
     """The form for the page `address`, and what came of the last attempt."""
     try:
-        nobody_yet = session.here().accounts.empty()
+        nobody_yet = cache.get_workspace().accounts.empty()
     except ServiceUnavailableError:
         unreachable()
         return
@@ -39,7 +39,7 @@ def unreachable() -> None:
 
 
 def _try_again() -> None:
-    session.here().accounts.reset()
+    cache.get_workspace().accounts.reset()
 
 
 def _sign_in(address: str) -> None:
@@ -72,8 +72,8 @@ def _first(address: str) -> None:
 
 def _said() -> None:
     """The answer to the last attempt: the sentence itself where it is still known, else what its word means."""
-    word = session.from_address("sign-in")
-    text = session.here().flash.get(session.from_address("note"))
+    word = url_state.get_query_param("sign-in")
+    text = cache.get_workspace().flash.get(url_state.get_query_param("note"))
     if text is not None:
         st.error(say(text), icon=":material/error:")
     elif word in MESSAGES:

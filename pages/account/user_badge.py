@@ -5,11 +5,11 @@ from html import escape
 import streamlit as st
 
 from pages.account import html_forms
+from pages.components.auth import SignedInUser
 from pages.components.i18n import _
-from pages.components.session import Person
 
 
-def show(person: Person) -> None:
+def show(person: SignedInUser) -> None:
     with st.sidebar.container(key="who"):
         said = escape(_("Signed in as"))
         st.html(f'<p class="vigie-who">{said} <strong>{escape(person.name)}</strong></p>')

@@ -1,5 +1,7 @@
 """Users: who may do what. For administrators."""
 
+from collections.abc import Callable
+
 import pandas as pd
 import streamlit as st
 
@@ -8,7 +10,7 @@ from core.errors import OptionError, VigieError
 from core.messages import N_
 from core.runs.tracked_run import recorded
 from pages.account import access_denied
-from pages.components import session
+from pages.components import auth, cache, clock, url_state
 from pages.components.i18n import _, date_format, say
 
 LATEST = 1000  # sign-ins that are looked through for everybody's last one
@@ -17,7 +19,7 @@ LATEST = 1000  # sign-ins that are looked through for everybody's last one
 def page() -> None:
     st.title(_("Users"))
     _done()
-    users = session.here().accounts.users()
+    users = cache.get_workspace().accounts.users()
     _table(users)
     left, right = st.columns(2, gap="large")
     with left:
@@ -29,7 +31,7 @@ def page() -> None:
 def _table(users: list[User]) -> None:
     last = {
         sign_in.name: sign_in.time
-        for sign_in in reversed(session.here().accounts.sign_ins(limit=LATEST))
+        for sign_in in reversed(cache.get_workspace().accounts.sign_ins(limit=LATEST))
         if sign_in.success
     }
     table = pd.DataFrame(
@@ -38,7 +40,7 @@ def _table(users: list[User]) -> None:
             "roles": [_roles(user.roles) or "–" for user in users],
             "by": [_("password") if user.local else _("organisation") for user in users],
             "state": [_("disabled") if user.disabled else _("active") for user in users],
-            "last": [session.local(last[user.name]) if user.name in last else None for user in users],
+            "last": [clock.to_browser_time(last[user.name]) if user.name in last else None for user in users],
         }
     )
     st.dataframe(
@@ -83,7 +85,9 @@ def _add() -> None:
 def _added(name: str, password: str, local: bool, roles: list[str]) -> None:
     if local and not password:
         raise OptionError(N_("An initial password is missing."))
-    session.here().accounts.add_user(name, password if local else None, roles, by=session.me("users").user)
+    cache.get_workspace().accounts.add_user(
+        name, password if local else None, roles, by=auth.current_actor("users").user
+    )
 
 
 # ---- a user there is ------------------------------------------------------------------------------------------------
@@ -101,7 +105,11 @@ def _edit(users: list[User]) -> None:
             _("Roles"), ROLES, [role for role in ROLES if role in user.roles], format_func=_role, key=f"roles {name}"
         )
         if st.form_submit_button(_("Save the roles")):
-            _act(name, "roles", lambda: session.here().accounts.set_roles(name, roles, by=session.me("users").user))
+            _act(
+                name,
+                "roles",
+                lambda: cache.get_workspace().accounts.set_roles(name, roles, by=auth.current_actor("users").user),
+            )
     _state(user)
     _reset(user)
 
@@ -114,7 +122,7 @@ def _state(user: User) -> None:
         icon=f":material/{icon}:",
         help=_("Whoever is disabled is signed out at once and cannot sign in."),
     ):
-        _act(user.name, "state", lambda: session.here().accounts.set_disabled(user.name, not user.disabled))
+        _act(user.name, "state", lambda: cache.get_workspace().accounts.set_disabled(user.name, not user.disabled))
 
 
 def _reset(user: User) -> None:
@@ -124,7 +132,7 @@ def _reset(user: User) -> None:
         )
         submitted = st.form_submit_button(_("Set the password"), help=_("They are signed out everywhere."))
     if submitted:
-        _act(user.name, "password", lambda: session.here().accounts.set_password(user.name, password))
+        _act(user.name, "password", lambda: cache.get_workspace().accounts.set_password(user.name, password))
 
 
 # ---- every change ---------------------------------------------------------------------------------------------------
@@ -137,25 +145,26 @@ DONE = {
 }
 
 
-def _act(name: str, change: str, work) -> None:  # type: ignore[no-untyped-def]
-    """One change, one event; what the accounts refuse is said where it was asked for, and there alone: it may name
-    people.
+def _act(name: str, change: str, work: Callable[[], object]) -> None:
+    """Make one change with one event.
+
+    What the accounts refuse is said where it was asked for, and there alone: it may name people.
     """
-    here = session.here()
+    here = cache.get_workspace()
     try:
         work()
     except VigieError as error:
         st.error(say(error.text), icon=":material/error:")
         return
-    with recorded("account_change", session.me("users"), here, change=change, account=here.pseudonymise(name)):
-        session.keep("account-change", (change, name))
+    with recorded("account_change", auth.current_actor("users"), here, change=change, account=here.pseudonymise(name)):
+        url_state.set_state("account-change", (change, name))
     st.rerun()
 
 
 def _done() -> None:
-    change, name = session.kept("account-change", ("", ""))
+    change, name = url_state.get_state("account-change", ("", ""))
     if change:
-        session.keep("account-change", ("", ""))
+        url_state.set_state("account-change", ("", ""))
         st.toast(_(DONE[change]).format(name=name), icon=":material/check:")
 
 

@@ -12,7 +12,7 @@ from core.tasks.selection import Selection
 from core.tasks.sequences.config import PART, TRAIN, Asked, Plan, has_part, row_seconds, usual_until
 from core.tasks.sequences.result import THOUSAND, SequenceDetection
 from core.tasks.sequences.run import TRY_FIRST, detectors, question_of, sequences_of
-from pages.components import forms, job_progress, model_picker, selection_form, session
+from pages.components import cache, forms, job_progress, model_picker, selection_form, url_state
 from pages.components.i18n import _, date_format, percent
 from pages.components.results import score_card
 from pages.components.results import sequences as show
@@ -24,7 +24,7 @@ SHARES = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1)
 
 def page() -> None:
     st.title(_("Sequences"))
-    dataset = session.dataset()
+    dataset = cache.load_dataset()
     if dataset is None:
         selection_form.no_data()
         return
@@ -38,25 +38,25 @@ def page() -> None:
             icon=":material/data_alert:",
         )
         return
-    found = session.result("sequences", sequences_of)
-    compared = session.result("sequence-comparison", comparison_of)
+    found = cache.load_result("sequences", sequences_of)
+    compared = cache.load_result("sequence-comparison", comparison_of)
     ended = job_progress.settled(dataset.digest)
     _ask(dataset, asked=found is not None)
     job_progress.show(ended)
     if job_progress.going_on():
         return
     if compared is not None:
-        score_card.comparison(compared, session.run_id())
+        score_card.comparison(compared, url_state.get_run_id())
     if found is not None:
         _result(dataset, found)
 
 
 def _result(dataset: Dataset, found: SequenceDetection) -> None:
     if found.question.dataset == dataset.digest:
-        show.detection(found, Selection.asked(found.question).of(dataset), session.run_id())
+        show.detection(found, Selection.asked(found.question).of(dataset), url_state.get_run_id())
     else:
         st.warning(_("This result belongs to data other than those loaded; the curves are left out."))
-        show.detection(found, None, session.run_id())
+        show.detection(found, None, url_state.get_run_id())
 
 
 # ---- the question ---------------------------------------------------------------------------------------------------
@@ -246,7 +246,7 @@ def _alarms(dataset: Dataset, left: Any, right: Any) -> Asked:
         ),
     )
     per = right.selectbox(_("In what time"), list(words), format_func=words.__getitem__, key="sequence-per")
-    return Asked("alarms", float(amount), per)  # type: ignore[arg-type]
+    return Asked("alarms", float(amount), per)
 
 
 def _saved(dataset: Dataset, selection: Selection) -> dict[str, Any] | None:

@@ -3,16 +3,16 @@
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
 
 import pandas as pd
 import streamlit as st
+from streamlit.runtime.uploaded_file_manager import UploadedFile
 
-from core.data.covariates import CovariateTable, Drivers, joined, read_covariates
+from core.data.covariates import CovariateTable, Drivers, Join, joined, read_covariates
 from core.data.dataset import DAY, Dataset
 from core.data.samples import write_sample
 from core.errors import InputError, NotFoundError
-from pages.components import session
+from pages.components import cache, url_state
 from pages.components.i18n import _, percent, say, shown
 
 NAMED = 6  # entities and places written out in a cell
@@ -24,19 +24,25 @@ SAMPLE, WEATHER = ("sample_gas_daily.csv",), "sample_gas_weather.csv"
 
 def digest() -> str:
     """The drivers of the address, or those used last in this session; "" without any."""
-    return session.from_address("drivers") or session.kept("drivers", "")
+    return url_state.get_query_param("drivers") or url_state.get_state("drivers", "")
 
 
 def remember(chosen: str) -> None:
     """Make `chosen` the drivers of this session and of the address; "" takes them away."""
-    session.keep("drivers", chosen)
-    session.remember_in_address("drivers", chosen)
+    url_state.set_state("drivers", chosen)
+    url_state.set_query_param("drivers", chosen)
 
 
 def suggest(chosen: str) -> None:
     """The drivers of the result on screen, where the address and this session have no others."""
-    if chosen and not digest() and session.kept("drivers") is None:
+    if chosen and not digest() and url_state.get_state("drivers") is None:
         remember(chosen)
+
+
+def ask(dataset: Dataset) -> str:
+    """Ask for files of what is known in advance; return the digest they are stored under, "" without any."""
+    chosen = tables(dataset)
+    return cache.get_workspace().drivers.save(chosen) if chosen else ""
 
 
 def tables(dataset: Dataset) -> tuple[CovariateTable, ...]:
@@ -50,7 +56,7 @@ def tables(dataset: Dataset) -> tuple[CovariateTable, ...]:
     return known
 
 
-def read(uploads: Sequence[Any]) -> list[CovariateTable]:
+def read(uploads: Sequence[UploadedFile]) -> list[CovariateTable]:
     """Uploaded files as tables; read by path, under a name of ours. Raises as `read_covariates`."""
     with TemporaryDirectory(prefix="vigie-drivers-") as folder:
         files = []
@@ -66,7 +72,7 @@ def _stored() -> tuple[CovariateTable, ...]:
     if not chosen:
         return ()
     try:
-        found = session.here().drivers.load(chosen)
+        found = cache.get_workspace().drivers.load(chosen)
     except NotFoundError as error:
         remember("")
         st.warning(say(error.text), icon=":material/warning:")
@@ -77,11 +83,11 @@ def _stored() -> tuple[CovariateTable, ...]:
 
 def _upload(known: tuple[CovariateTable, ...]) -> None:
     """Read as soon as they are dropped; a file of the same name takes the older one's place."""
-    turn = session.kept(TURN, 0)
+    turn = url_state.get_state(TURN, 0)
     uploads = st.file_uploader(
         _("Drivers: files of weather, strikes, public holidays, school breaks"),
         accept_multiple_files=True,
-        max_upload_size=session.here().settings.vigie_max_upload_mb,
+        max_upload_size=cache.get_workspace().settings.vigie_max_upload_mb,
         key=f"driver-files-{turn}",
         help=_(
             "What is known before the day comes. One row per day, with a region or for the whole country; "
@@ -112,12 +118,12 @@ def _add(known: tuple[CovariateTable, ...], reading: Callable[[], list[Covariate
         with st.spinner(_("Reading …")):
             new = reading()
             names = {table.file for table in new}
-            chosen = session.here().drivers.save([*(table for table in known if table.file not in names), *new])
+            chosen = cache.get_workspace().drivers.save([*(table for table in known if table.file not in names), *new])
     except InputError as error:  # the question below stays as it is
         st.error(say(error.text), icon=":material/error:")
         return
     remember(chosen)
-    session.keep(TURN, session.kept(TURN, 0) + 1)  # an empty uploader: what was read stands in the report
+    url_state.set_state(TURN, url_state.get_state(TURN, 0) + 1)  # an empty uploader: what was read stands in the report
     st.rerun()
 
 
@@ -162,7 +168,7 @@ def _joined(_dataset: Dataset, _tables: tuple[CovariateTable, ...], key: str) ->
     return joined(_dataset, _tables, until=pd.Timestamp(_dataset.time.max()) + DAY * LONGEST)
 
 
-def _line(join: Any, entities: int) -> dict[str, str]:
+def _line(join: Join, entities: int) -> dict[str, str]:
     start, end = (shown(pd.Timestamp(day).date()) for day in (join.start, join.end))
     kinds = {
         "weather": _("weather"),

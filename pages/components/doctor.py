@@ -1,8 +1,8 @@
-"""The data doctor on screen: the dataset in figures, what was found, repairs to choose, to look at, to make and to
-undo.
-"""
+"""The data doctor on screen: the dataset in figures, findings, and repairs to choose, make and undo."""
 
 import json
+from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -15,7 +15,7 @@ from core.data.quality.repairs import REPAIRS, apply, differences
 from core.exports import as_csv, as_parquet
 from core.figures import repairs as figures
 from core.runs.tracked_run import recorded
-from pages.components import session
+from pages.components import auth, cache, url_state
 from pages.components.i18n import _, localised, say, shown
 
 SHOWN_PLACES = 200
@@ -34,7 +34,7 @@ def show(dataset: Dataset) -> None:
 
 @st.cache_data(max_entries=16, show_spinner=False)
 def _report(digest: str) -> Report:
-    dataset = session.dataset()
+    dataset = cache.load_dataset()
     assert dataset is not None
     assert dataset.digest == digest
     with st.spinner(_("Checking the data …")):
@@ -78,7 +78,7 @@ def _findings(dataset: Dataset, report: Report) -> None:
                 key="choose-all",
                 type="tertiary",
                 icon=":material/healing:",
-                on_click=session.set_widgets,
+                on_click=url_state.set_widget_values,
                 args=(proposed,),
             )
     chosen: list[Repair] = []
@@ -154,7 +154,7 @@ def _preview(dataset: Dataset, chosen: list[Repair]) -> None:
 
 @st.cache_resource(max_entries=4, show_spinner=False)
 def _repaired(digest: str, recipe: str) -> tuple[Dataset, pd.DataFrame]:
-    dataset = session.dataset()
+    dataset = cache.load_dataset()
     assert dataset is not None
     repaired = apply([Repair(each["kind"], each["settings"]) for each in json.loads(recipe)], dataset)
     return repaired, differences(dataset, repaired)
@@ -192,11 +192,11 @@ def _around(dataset: Dataset, entity: str, time: object) -> pd.Series:
 
 
 def _keep(repaired: Dataset, chosen: list[Repair]) -> None:
-    here = session.here()
+    here = cache.get_workspace()
     kinds = [repair.kind for repair in chosen]
-    with recorded("data_repair", session.me("data"), here, repairs=kinds, source=repaired.source) as inputs:
-        inputs["dataset"] = here.datasets.save(repaired, session.owner())
-    session.remember_dataset(inputs["dataset"])
+    with recorded("data_repair", auth.current_actor("data"), here, repairs=kinds, source=repaired.source) as inputs:
+        inputs["dataset"] = here.datasets.save(repaired, auth.dataset_owner())
+    url_state.set_dataset(inputs["dataset"])
     st.rerun()
 
 
@@ -222,11 +222,11 @@ def _made(dataset: Dataset) -> None:
 
 def _undo(dataset: Dataset, number: int) -> None:
     """The other repairs again, on the data as they were read."""
-    here = session.here()
+    here = cache.get_workspace()
     rest = [repair for place, repair in enumerate(dataset.recipe) if place != number]
-    with recorded("data_repair", session.me("data"), here, undone=dataset.recipe[number].kind) as inputs:
-        inputs["dataset"] = here.datasets.save(apply(rest, here.datasets.load(dataset.source)), session.owner())
-    session.remember_dataset(inputs["dataset"])
+    with recorded("data_repair", auth.current_actor("data"), here, undone=dataset.recipe[number].kind) as inputs:
+        inputs["dataset"] = here.datasets.save(apply(rest, here.datasets.load(dataset.source)), auth.dataset_owner())
+    url_state.set_dataset(inputs["dataset"])
     st.rerun()
 
 
@@ -240,7 +240,7 @@ def _downloads(dataset: Dataset) -> None:
         for name, writer in (("CSV", as_csv), ("Parquet", as_parquet)):
             st.download_button(
                 name,
-                lambda writer=writer: writer(_table(dataset)),
+                partial(_exported, writer, dataset),
                 f"data.{name.lower()}",
                 key=f"data-{name}",
                 icon=":material/download:",
@@ -248,7 +248,7 @@ def _downloads(dataset: Dataset) -> None:
             )
 
 
-def _table(dataset: Dataset) -> pd.DataFrame:
+def _exported(writer: Callable[[pd.DataFrame], bytes], dataset: Dataset) -> bytes:
     table = dataset.frame.reset_index()
     table["entity"] = table["entity"].astype(str)
-    return table
+    return writer(table)

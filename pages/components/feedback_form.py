@@ -1,39 +1,53 @@
-"""What a person says of a row: true alarm, false alarm or unsure, kept with a receipt, and shown when the row is
-opened again.
+"""What a person says of a row: true alarm, false alarm or unsure.
+
+It is kept with a receipt, and shown when the row is opened again.
 """
 
 import hashlib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import get_args
 
 import pandas as pd
 import streamlit as st
+from streamlit.elements.lib.column_types import ColumnConfig
 
 from core.errors import InputError
-from core.operations.feedback import VERDICTS, RowKey, Said, about, agreed, by_row, give, names_of, row_key, row_of
-from core.storage.feedback import LONGEST_COMMENT, Feedback, FeedbackStatus
-from pages.components import session
+from core.operations.feedback import (
+    VERDICTS,
+    FeedbackInput,
+    RowKey,
+    latest_by_row,
+    majority_by_row,
+    row_key,
+    row_verdicts,
+    run_ids,
+    serialise_row,
+    submit_feedback,
+)
+from core.spec.task import find_task
+from core.storage.feedback import LONGEST_COMMENT, Feedback, FeedbackStatus, Verdict
+from pages.components import auth, cache, url_state
 from pages.components.i18n import _, say, shown
 
 MARKS = {"true_alarm": "✓", "false_alarm": "✗", "unsure": "?"}
-WITH_THRESHOLD = ("anomalies", "sequences")
+VERDICT_OPTIONS: tuple[Verdict, ...] = get_args(Verdict)
 FEEDBACK = Path(__file__).parents[1] / "operations" / "feedback.py"
 
 
-def ask(task: str, run: str, row: Mapping[str, Any], place: str = "") -> None:
+def ask(task: str, run: str, row: Mapping[str, object], place: str = "") -> None:
     """Verdict and comment on one row of a run, below what it shows; `row` holds entity, time and score at least.
 
     `place` tells two tables of one page apart that may have the same row open.
     """
-    kept = row_of(row)
+    kept = serialise_row(row)
     key = hashlib.sha256(f"{place} {run} {row_key(kept)}".encode()).hexdigest()[:16]
     with st.container(border=True, key=f"verdict-{key}"):
         records = _records(run)
-        _said_before(by_row(records).get(row_key(kept), []))
+        _said_before(latest_by_row(records).get(row_key(kept), []))
         verdict = st.segmented_control(
             _("Is this a true alarm?"),
-            list(VERDICTS),
+            VERDICT_OPTIONS,
             format_func=words,
             key=f"verdict-choice-{key}",
             help=_(
@@ -49,9 +63,9 @@ def ask(task: str, run: str, row: Mapping[str, Any], place: str = "") -> None:
         if st.button(
             _("Save the verdict"), key=f"verdict-save-{key}", icon=":material/rate_review:", disabled=verdict is None
         ):
-            keep(Said(task, run, kept, verdict, comment=comment or ""), key)
+            keep(FeedbackInput(task, run, kept, verdict, comment=comment or ""), key)
         receipt(key)
-        if records and task in WITH_THRESHOLD:
+        if records and _takes_verdicts(task):
             st.page_link(
                 FEEDBACK,
                 label=_("What the verdicts say of the threshold"),
@@ -60,11 +74,17 @@ def ask(task: str, run: str, row: Mapping[str, Any], place: str = "") -> None:
             )
 
 
-def keep(said: Said, key: str) -> None:
-    """One click, one record; its receipt is shown by `receipt` in the next run of the script, which begins at once."""
+def _takes_verdicts(name: str) -> bool:
+    task = find_task(name)
+    return task is not None and task.takes_verdicts
+
+
+def keep(given: FeedbackInput, key: str) -> None:
+    """Keep one record a click; `receipt` shows what became of it in the next run of the script, begun at once."""
     try:
-        got = session.answered_once(
-            f"feedback {key} {said}", lambda: give(said, workspace=session.here(), actor=session.me(said.page))
+        got = cache.submit_once(
+            f"feedback {key} {given}",
+            lambda: submit_feedback(given, workspace=cache.get_workspace(), actor=auth.current_actor(given.page)),
         )
     except InputError as error:
         st.error(say(error.text), icon=":material/error:")
@@ -76,13 +96,13 @@ def keep(said: Said, key: str) -> None:
             icon=":material/error:",
         )
     else:
-        session.keep(f"receipt-{key}", got)
+        url_state.set_state(f"receipt-{key}", got)
         st.rerun()
 
 
 def receipt(key: str) -> None:
     """What became of what was said here last."""
-    got: FeedbackStatus | None = session.kept(f"receipt-{key}")
+    got: FeedbackStatus | None = url_state.get_state(f"receipt-{key}")
     if got is None:
         return
     if got.state == "waiting":
@@ -100,16 +120,17 @@ def words(verdict: str) -> str:
 
 
 def column(run: str, rows: pd.DataFrame) -> list[str]:
-    """What most say of each of `rows` (entity, time, and end or step where they have them), in words; "" where nobody
-    judged.
+    """Return what most say of each of `rows`, in words; "" where nobody judged.
+
+    `rows` have entity, time, and end or step where there are any.
     """
-    verdicts = agreed(_records(run))
+    verdicts = majority_by_row(_records(run))
     if not verdicts:
         return [""] * len(rows)
     return [words(verdicts.get(key, "")) for key in _keys(rows)]
 
 
-def column_config() -> Any:
+def column_config() -> ColumnConfig:
     """How the column is headed."""
     return st.column_config.TextColumn(
         _("Verdict"), help=_("What most people say of it, one voice a person; a tie is unsure.")
@@ -118,16 +139,18 @@ def column_config() -> Any:
 
 def _keys(rows: pd.DataFrame) -> list[RowKey]:
     columns = [name for name in ("entity", "time", "end", "step") if name in rows]
-    return [row_key(row_of(dict(zip(columns, row, strict=True)))) for row in rows[columns].itertuples(index=False)]
+    return [
+        row_key(serialise_row(dict(zip(columns, row, strict=True)))) for row in rows[columns].itertuples(index=False)
+    ]
 
 
 def _records(run: str) -> list[Feedback]:
-    return about(session.here().feedback.read(), session.cached(names_of, run))
+    return row_verdicts(cache.get_workspace().feedback.read(), cache.cache_by_run(run_ids, run))
 
 
 def _said_before(voices: list[Feedback]) -> None:
     """The latest verdict of everybody on this row."""
-    for record in sorted(voices, key=lambda each: each.time, reverse=True):
+    for record in sorted(voices, key=lambda record: record.time, reverse=True):
         with st.container(horizontal=True, vertical_alignment="center"):
             st.markdown(f"**{words(str(record.verdict))}**")
             st.caption(f"{record.user} · {shown(record.time.astimezone().replace(tzinfo=None))}")

@@ -2,11 +2,12 @@
 
 import math
 import typing
+from dataclasses import Field
 from typing import Any
 
 import streamlit as st
 
-from core.spec.hyperparameters import configured, hyperparameters
+from core.spec.hyperparameters import build_from_settings, hyperparameters
 from pages.components.i18n import _
 
 
@@ -18,11 +19,11 @@ def ask(cls: type[Any], key: str) -> Any:
     chosen = {}
     for number, (name, field) in enumerate(fields.items()):
         with columns[number % len(columns)]:
-            chosen[name] = _widget(name, kinds[name], field.default, field.metadata, f"{key}.{name}")
-    return configured(cls, chosen)
+            chosen[name] = ask_value(name, kinds[name], field, _(field.metadata["help"]), f"{key}.{name}")
+    return build_from_settings(cls, chosen)
 
 
-def step(default: float, low: float, high: float) -> float:
+def input_step(default: float, low: float, high: float) -> float:
     """How far one click moves a number: half the power of ten of its default, at most a tenth of what is accepted."""
     found: float = 10.0 ** math.floor(math.log10(abs(default) or 1.0)) / 2
     while found > (high - low) / 10:
@@ -30,18 +31,18 @@ def step(default: float, low: float, high: float) -> float:
     return float(f"{found:g}")
 
 
-def _widget(name: str, kind: Any, default: Any, metadata: Any, key: str) -> Any:
-    sentence = metadata["help"]
-    help_ = _(sentence)
+def ask_value(label: str, kind: Any, field: Field[Any], help_: str, key: str) -> Any:
+    """Show the widget that fits the type of a field, and return what it says."""
+    default: Any = field.default
+    metadata = field.metadata
     if kind is bool:
-        return st.checkbox(name, default, help=help_, key=key)
+        return st.checkbox(label, default, help=help_, key=key)
     if kind is int:
-        return st.number_input(name, int(metadata["low"]), int(metadata["high"]), default, help=help_, key=key)
+        return st.number_input(label, int(metadata["low"]), int(metadata["high"]), default, help=help_, key=key)
     if kind is float:
         low, high = float(metadata["low"]), float(metadata["high"])
-        return st.number_input(
-            name, low, high, float(default), step=step(default, low, high), format="%g", help=help_, key=key
-        )
+        click = input_step(default, low, high)
+        return st.number_input(label, low, high, float(default), step=click, format="%g", help=help_, key=key)
     if metadata["choices"] and (kind is str or typing.get_origin(kind) is typing.Literal):
-        return st.selectbox(name, metadata["choices"], metadata["choices"].index(default), help=help_, key=key)
-    return st.text_input(name, str(default), help=help_, key=key)
+        return st.selectbox(label, metadata["choices"], metadata["choices"].index(default), help=help_, key=key)
+    return st.text_input(label, str(default), help=help_, key=key)

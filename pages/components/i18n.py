@@ -5,6 +5,7 @@ import io
 from datetime import date, datetime
 from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import streamlit as st
 from babel import dates, numbers
@@ -12,7 +13,10 @@ from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po
 
 from core.messages import Text
-from pages.components import session
+from pages.components import url_state
+
+if TYPE_CHECKING:
+    import plotly.graph_objects as go
 
 LANGUAGES = {"en": "English", "fr": "Français"}
 LOCALES = Path(__file__).resolve().parents[2] / "locales"
@@ -20,7 +24,7 @@ LOCALES = Path(__file__).resolve().parents[2] / "locales"
 
 def language() -> str:
     """The language chosen in the side bar, else the browser's, else English."""
-    chosen = session.kept("language")
+    chosen = url_state.get_state("language")
     browser = (st.context.locale or "en")[:2].lower()
     return chosen if chosen in LANGUAGES else browser if browser in LANGUAGES else "en"
 
@@ -75,7 +79,7 @@ def date_format() -> str:
     return "DD/MM/YYYY" if language() == "fr" else "YYYY-MM-DD"
 
 
-def localised(figure, dated: bool = True):  # type: ignore[no-untyped-def]
+def localised(figure: "go.Figure", dated: bool = True) -> "go.Figure":
     """A figure with the reader's decimal mark and, on its time axis, the reader's order of day and month."""
     if language() == "fr":
         figure.update_layout(separators=", ")

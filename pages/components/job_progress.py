@@ -1,19 +1,16 @@
-"""Slow work beside the page: a job that a worker process does, the address carries its key, the page shows how far it
-is.
+"""Slow work as a job that a worker process does: the address carries its key, the page shows how far it is.
 
-On a page (an analysis `core.analyses.<verb>` has `carry_out(arguments, *, at, by, progress)`; arguments are plain
-JSON):
+On a page (arguments are plain JSON):
 
-    ended = work.settled(dataset.digest)          # once, near the top: the job of the address, over without an answer
-    if st.button(…, disabled=work.going_on()):
-        work.start("forecast", {"dataset": dataset.digest, …})
-    work.show(ended)                              # where progress, or why there is no answer, is to stand; may raise
+    ended = job_progress.settled(dataset.digest)  # once, near the top: the job of the address, ended without a run
+    if st.button(…, disabled=job_progress.going_on()):
+        job_progress.start("forecast", {"dataset": dataset.digest, …})
+    job_progress.show(ended)                      # where progress, or why there is no answer, is to stand; may raise
 
 One question of one user is one job, in every tab and after a refresh; a page never waits for it.
 """
 
 import gc
-import time
 from typing import Any
 
 import pandas as pd
@@ -21,62 +18,62 @@ import streamlit as st
 
 from core import jobs
 from core.errors import ServiceUnavailableError
-from core.jobs.job import Job
-from pages.components import session
-from pages.components.i18n import _, percent, say, shown
+from core.jobs import Job
+from pages.components import auth, cache, url_state
+from pages.components.i18n import _, percent, say
 
-EVERY = 0.5  # seconds between two looks
-PATIENT = 3.0  # seconds after which a page says what it waits for
-FORGOTTEN = Job("", "", {}, "", "", submitted=0.0, status="cancelled", ended=0.0)
+POLL_INTERVAL_S = 0.5
+STARTING_S = 3.0  # then a page says what it waits for
+FORGOTTEN = Job("", "", {}, "", "", status="cancelled", ended=0.0)
 
 
-def start(verb: str, arguments: dict[str, Any]) -> None:
-    """Have `core.analyses.<verb>` answer `arguments` for whoever is here; the address then carries the job.
+def start(task: str, arguments: dict[str, Any]) -> None:
+    """Have a worker answer `arguments` for whoever is here; the address then carries the job.
 
     Raises ServiceUnavailableError where the queue does not answer.
     """
-    job = jobs.submit(verb, arguments, workspace=session.here(), actor=session.me(verb))
-    _set_aside()
-    session.remember_in_address("work", job.key)
+    job = jobs.submit(task, arguments, workspace=cache.get_workspace(), actor=auth.current_actor(task))
+    _freeze_loaded_objects()
+    url_state.set_query_param("work", job.key)
     st.rerun()
 
 
 def going_on() -> bool:
     """Does the address carry work?"""
-    return bool(session.from_address("work"))
+    return bool(url_state.get_query_param("work"))
 
 
 def ended() -> Job | None:
-    """The work of the address, once it is over or no longer known; the address is rid of it then."""
-    key = session.from_address("work")
+    """The job of the address, once it has ended or is no longer known; the address is rid of it then."""
+    key = url_state.get_query_param("work")
     if not key:
         return None
     try:
-        job = jobs.find(key, session.here())
+        job = jobs.find(key, cache.get_workspace())
     except ServiceUnavailableError:  # `show` says so
         return None
-    if job is not None and not job.over:
+    if job is not None and not job.is_finished:
         return None
-    session.remember_in_address("work", "")
+    url_state.set_query_param("work", "")
     return job or FORGOTTEN
 
 
 def settled(dataset: str) -> Job | None:
-    """As `ended`, but the run in which a job answered becomes that of the address, beside the digest of its
+    """As `ended`, but the run in which a job answered becomes that of the address, with the digest of its
     `dataset`.
     """
     job = ended()
     if job is not None and job.run_id:
-        session.remember_run(job.run_id, dataset)
+        url_state.set_run(job.run_id, dataset)
         st.rerun()
     return job
 
 
 def show(job: Job | None) -> None:
-    """How far the work of the address has come, or why `job`, which is over, has no answer. Raises what it raised."""
+    """Show how far the job of the address is, or why `job`, which has ended, has no answer. Raises what it raised."""
     if job is None:
         if going_on():
-            _watch(session.from_address("work"))
+            _watch(url_state.get_query_param("work"))
     elif job is FORGOTTEN:
         st.info(
             _("This work is no longer known here; what it was to answer can be asked again."), icon=":material/cancel:"
@@ -84,30 +81,30 @@ def show(job: Job | None) -> None:
     elif job.status == "cancelled":
         st.info(_("Cancelled: nothing was kept, and the question is open again."), icon=":material/cancel:")
     else:
-        job.raise_error()
+        jobs.raise_error(job)
 
 
-@st.fragment(run_every=EVERY)
+@st.fragment(run_every=POLL_INTERVAL_S)
 def _watch(key: str) -> None:
     try:
-        job = jobs.find(key, session.here())
-        if job is None or job.over:
+        job = jobs.find(key, cache.get_workspace())
+        if job is None or job.is_finished:
             st.rerun()
-        _progress(job, _doing(job))
+        _progress(job, _stage(job))
     except ServiceUnavailableError as error:
         st.warning(say(error.text), icon=":material/cloud_off:")
 
 
-def _progress(job: Job, doing: str) -> None:
+def _progress(job: Job, stage: str) -> None:
     with st.container(horizontal=True, vertical_alignment="center", key="work"):
-        st.progress(min(max(job.share, 0.0), 1.0), doing)
+        st.progress(min(max(job.share, 0.0), 1.0), stage)
         st.button(
             _("Cancel"),
             key="cancel-work",
             icon=":material/cancel:",
             on_click=_cancel,
             args=(job.key,),
-            disabled=job.stopping,
+            disabled=job.cancel_requested,
         )
     if job.curves:
         rows = [(_(name), step, value) for name, points in job.curves.items() for step, value in points]
@@ -115,36 +112,33 @@ def _progress(job: Job, doing: str) -> None:
         st.line_chart(table, x="step", y="value", color=_("Curve"), x_label="", y_label="", height=180)
 
 
-def _doing(job: Job) -> str:
-    """What goes on, in a few words."""
-    if job.stopping:
+def _stage(job: Job) -> str:
+    """Say in a few words what goes on."""
+    if job.cancel_requested:
         return _("Stopping …")
-    if job.silent and job.status == "running":
-        return _("Nothing was heard of the worker for {seconds} s; another one takes over …").format(
-            seconds=shown(round(time.time() - job.heartbeat))
-        )
+    if job.is_stale:
+        return _("The worker has fallen silent; another one takes over …")
     if job.status == "running":
         again = _("attempt {number}").format(number=job.attempt) + " · " if job.attempt > 1 else ""
-        return f"{again}{_(job.doing) or _('Starting …')} · {percent(round(job.share, 2))}"
-    if time.time() - job.submitted < PATIENT:
+        return f"{again}{_(job.stage) or _('Starting …')} · {percent(round(job.share, 2))}"
+    if job.read_at - job.submitted < STARTING_S:
         return _("Starting …")
-    return _("Waiting for its turn …") if jobs.workers(session.here()) else _("Waiting for a worker …")
+    return _("Waiting for its turn …") if jobs.list_workers(cache.get_workspace()) else _("Waiting for a worker …")
 
 
 def _cancel(key: str) -> None:
-    """In the callback of a button, where nobody else would say that the queue does not answer."""
+    """Cancel in the callback of a button, where nobody else would say that the queue does not answer."""
     try:
-        jobs.cancel(key, session.here())
+        jobs.cancel(key, cache.get_workspace())
     except ServiceUnavailableError as error:
         st.toast(say(error.text), icon=":material/cloud_off:")
 
 
-def _set_aside() -> None:
+def _freeze_loaded_objects() -> None:
     """Leave everything that is loaded now out of later collections of garbage.
 
     Streamlit collects after every run of a script, which takes 0.4 s with all libraries loaded; a page that looks
-    twice a
-    second would keep the server from everything else.
+    twice a second would keep the server from everything else.
     """
     gc.collect()
     gc.freeze()

@@ -7,22 +7,22 @@ import streamlit as st
 
 from core.errors import VigieError
 from core.workspace import Workspace
-from pages.components import session
+from pages.components import cache, clock
 from pages.components.i18n import _, shown
 
 ALIASES = ("champion", "challenger", "previous")
 
 
-def choose(task: str, asked: Callable[[Any], str]) -> str:
+def pick_model(task: str, asked: Callable[[Any], str]) -> str:
     """The address of the model chosen, for `run_of`; "" where none of `task` has been saved yet.
 
     `asked` says in a few words what a run that kept a model was asked.
     """
-    from core.runs.promotion import fitted_runs
+    from core.runs.promotion import runs_with_model
 
-    labels = _registered(task, session.here()) | {
-        run.id: f"{shown(session.moment(run.started_ms))} · {run.name} · {asked(run)}"
-        for run in fitted_runs(task, session.here())
+    labels = _registered(task, cache.get_workspace()) | {
+        run.id: f"{shown(clock.from_epoch_ms(run.started_ms))} · {run.name} · {asked(run)}"
+        for run in runs_with_model(task, cache.get_workspace())
     }
     if not labels:
         st.info(_("No model has been saved yet: fit one first."))
@@ -30,19 +30,12 @@ def choose(task: str, asked: Callable[[Any], str]) -> str:
     return st.selectbox(_("Saved model"), list(labels), format_func=labels.__getitem__, key=f"{task}-model-run") or ""
 
 
-def run_of(address: str, workspace: Workspace) -> str:
-    """The run whose model is meant. Raises as core's `run_of`."""
-    from core.runs import promotion
-
-    return promotion.run_of(address, workspace)
-
-
 def _registered(task: str, workspace: Workspace) -> dict[str, str]:
     """Labels by NAME@ALIAS, champions first; none where MLflow does not answer."""
     from core.runs import promotion
 
     try:
-        versions = [version for version in promotion.listed(workspace) if version.tags.get("task") == task]
+        versions = [version for version in promotion.list_versions(workspace) if version.tags.get("task") == task]
     except VigieError:  # the runs that can be found are offered all the same
         return {}
     return {

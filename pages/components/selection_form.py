@@ -1,14 +1,14 @@
 """What every question begins with: the data it is about, and the part of them that is meant."""
 
 from pathlib import Path
+from typing import Any
 
 import streamlit as st
 
 from core.data.dataset import Dataset
-from pages.components import doctor, session
+from pages.components import doctor
 from pages.components.i18n import _, date_format, shown
 
-RISKS = (0.01, 0.005, 0.001, 0.0005, 0.0001, 0.00001)
 LOAD = Path(__file__).parents[1] / "data" / "load.py"
 
 
@@ -34,34 +34,21 @@ def about(dataset: Dataset) -> None:
         )
 
 
-def part(dataset: Dataset, key: str) -> tuple[tuple[str, ...], object, object]:
-    """Entities, first and last day that are meant; empty and None where it is all of them."""
+def select_part(dataset: Dataset, key: str) -> dict[str, Any]:
+    """Ask which part is meant: entities, first and last moment as a `DataSpec` has them; empty where it is all."""
     left, right = st.columns([3, 2])
     entities = left.multiselect(_("Entities"), dataset.entities, placeholder=_("All"), key=f"{key}-entities")
     if not dataset.dated:
-        return tuple(entities), None, None
+        return {"entities": tuple(entities)}
     first, last = dataset.time.min().date(), dataset.time.max().date()
-    period = right.date_input(
-        _("Period"), (first, last), min_value=first, max_value=last, format=date_format(), key=f"{key}-period"
+    period = list(
+        right.date_input(
+            _("Period"), (first, last), min_value=first, max_value=last, format=date_format(), key=f"{key}-period"
+        )
     )
-    start, end = (period[0], period[-1]) if len(period) else (first, last)
-    return (
-        tuple(entities),
-        None if start == first else session.timestamp(start),
-        None if end == last else session.timestamp(end),
-    )
-
-
-def risk(key: str) -> float:
-    """How small a share of normal rows may lie above the threshold."""
-    return st.select_slider(
-        _("Share of normal rows above it"),
-        RISKS,
-        0.001,
-        key=key,
-        format_func=lambda share: _("1 in {count}").format(count=shown(round(1 / share))),
-        help=_(
-            "From the tail of the scores of normal rows (peaks over threshold): reaches rarer events than "
-            "were ever seen."
-        ),
-    )
+    start, end = (period[0], period[-1]) if period else (first, last)
+    return {
+        "entities": tuple(entities),
+        "start": "" if start == first else str(start),
+        "end": "" if end == last else str(end),
+    }

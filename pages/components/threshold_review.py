@@ -1,40 +1,37 @@
-"""A threshold from verdicts, on screen: what is suggested, what it would change, and the new run once it is
-accepted.
-"""
+"""A threshold from verdicts, on screen: the suggestion, what it would change, and the new run once accepted."""
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pandas as pd
 import streamlit as st
 
 from core.operations import feedback_figures as figures
-from core.operations.feedback import precisions
+from core.operations.feedback import precision_table
+from core.spec.task import get_task, list_tasks
 from core.storage.feedback import Feedback
-from pages.components import job_progress, session
-from pages.components.feedback_form import MARKS, WITH_THRESHOLD, words
+from pages.components import cache, job_progress, task_page, url_state
+from pages.components.feedback_form import MARKS, words
 from pages.components.i18n import _, date_format, say, shown
 from pages.components.results.run_widgets import chart
+from pages.components.task_links import link_run, page_script
 
 if TYPE_CHECKING:
-    from core.operations.threshold_from_feedback import Alarms
+    from core.operations.threshold_from_feedback import FlaggedRows
 
-PAGES = Path(__file__).parents[1] / "analysis"
 STEPS = 200
 SHOWN_ROWS = 1000
 
 
-def settled() -> bool:
-    """Open the result of a threshold that was accepted; shows why there is none, where the work ended without."""
-    from core.operations.threshold_from_feedback import task_of
+def open_accepted_run() -> bool:
+    """Open the result of a threshold that was accepted; show why there is none, where the job ended without."""
+    from core.operations.threshold_from_feedback import task_of_run
 
     job = job_progress.ended()
     if job is None:
         return False
     if job.run_id:
-        here = session.here()
         st.switch_page(
-            PAGES / f"{task_of(job.run_id, here)}.py",
+            page_script(task_of_run(job.run_id, cache.get_workspace())),
             query_params={"run": job.run_id, "dataset": str(job.arguments["dataset"])},
         )
     job_progress.show(job)
@@ -43,49 +40,47 @@ def settled() -> bool:
 
 def show() -> None:
     """Choose a run with verdicts, see what another threshold would do, and accept it."""
-    from core.operations.threshold_from_feedback import alarms, proposal
+    from core.operations.threshold_from_feedback import load_flagged_rows, propose_threshold
 
     if job_progress.going_on():
         job_progress.show(None)
         return
-    run = _run(session.here().feedback.read())
+    run = _choose_run(cache.get_workspace().feedback.read())
     if not run:
         return
-    found = alarms(run, session.here())
-    suggested = proposal(found)
-    if suggested is None:
+    flagged = load_flagged_rows(run, cache.get_workspace())
+    proposal = propose_threshold(flagged)
+    if proposal is None:
         st.info(
             _("Nobody is sure of any alarm of this run yet. Open its rows and say which are true and which are false."),
             icon=":material/rate_review:",
         )
-        _link(found.task, run, found.dataset)
+        _link(flagged)
         return
-    st.markdown(
-        " ".join(
-            [_("Suggested: {threshold}.").format(threshold=_figure(suggested.cut.threshold)), say(suggested.reason)]
-        )
-    )
-    threshold = _chosen(found, suggested.cut.threshold, run)
-    _changes(found, threshold)
+    suggested = proposal.cut.threshold
+    st.markdown(_("Suggested: {threshold}.").format(threshold=_format(suggested)) + " " + say(proposal.reason))
+    threshold = _choose_threshold(flagged, suggested)
+    _show_changes(flagged, threshold)
     chart(
-        figures.judged_scores(_near(found, threshold), found.threshold, threshold, _),
+        figures.judged_scores(_near(flagged, threshold), flagged.threshold, threshold, _),
         "judged-scores",
         _("Scores by verdict, with both thresholds"),
         dated=False,
     )
-    _accept(found, run, threshold)
-    _removed(found.removed(threshold))
+    _accept(flagged, threshold)
+    _show_removed(flagged.list_removed(threshold))
 
 
-def _run(records: list[Feedback]) -> str:
-    """The run of the address where it has verdicts, or one that is chosen."""
-    table = precisions([record for record in records if record.page in WITH_THRESHOLD], each_run=True)
-    asked = session.run_id()
+def _choose_run(records: list[Feedback]) -> str:
+    """Return the run of the address where it has verdicts, or one that is chosen; "" where there is none."""
+    tasks = {task.name for task in list_tasks() if task.takes_verdicts}
+    table = precision_table([record for record in records if record.page in tasks], each_run=True)
+    asked = url_state.get_run_id()
     runs = list(dict.fromkeys([*([asked] if asked else []), *table["run"]]))
     if not runs:
         st.info(
             _(
-                "No row of anomalies or sequences has been judged yet. Open a result, choose a row, and say "
+                "No alarm whose threshold could move has been judged yet. Open a result, choose a row, and say "
                 "whether it is a true alarm."
             ),
             icon=":material/rate_review:",
@@ -106,26 +101,31 @@ def _run(records: list[Feedback]) -> str:
     return st.selectbox(_("Run"), runs, format_func=label, key="threshold-run")
 
 
-def _chosen(found: "Alarms", suggested: float, run: str) -> float:
-    """The suggested threshold, or the one on the slider."""
-    sure = found.judged.scores
-    low, high = min(found.threshold, suggested, float(sure.min())), max(found.threshold, suggested, float(sure.max()))
+def _choose_threshold(flagged: "FlaggedRows", suggested: float) -> float:
+    """Return the suggested threshold, or the one on the slider."""
+    sure = flagged.judged.scores
+    low, high = (
+        min(flagged.threshold, suggested, float(sure.min())),
+        max(flagged.threshold, suggested, float(sure.max())),
+    )
     room = max(0.05 * (high - low), 1e-6)
     low, high = low - room, high + room
-    if not st.toggle(_("Another threshold than the suggested one"), key=f"threshold-other-{run}"):
+    if not st.toggle(_("Another threshold than the suggested one"), key=f"threshold-other-{flagged.run_id}"):
         return suggested
-    return st.slider(_("Threshold"), low, high, suggested, (high - low) / STEPS, format="%.4g", key=f"threshold-{run}")
+    return st.slider(
+        _("Threshold"), low, high, suggested, (high - low) / STEPS, format="%.4g", key=f"threshold-{flagged.run_id}"
+    )
 
 
-def _changes(found: "Alarms", threshold: float) -> None:
-    cut, judged = found.judged.cut(threshold), found.judged
-    now, then = found.flagged(found.threshold), found.flagged(threshold)
+def _show_changes(flagged: "FlaggedRows", threshold: float) -> None:
+    cut, judged = flagged.judged.cut(threshold), flagged.judged
+    now, then = flagged.count_flagged(flagged.threshold), flagged.count_flagged(threshold)
     with st.container(horizontal=True, key="result-figures"):
         st.metric(
             _("Threshold"),
-            _figure(threshold),
+            _format(threshold),
             border=True,
-            delta=_("now {value}").format(value=_figure(found.threshold)),
+            delta=_("now {value}").format(value=_format(flagged.threshold)),
             delta_color="off",
             delta_arrow="off",
         )
@@ -155,28 +155,28 @@ def _changes(found: "Alarms", threshold: float) -> None:
         )
 
 
-def _figure(value: float) -> str:
+def _format(value: float) -> str:
     return shown(float(f"{value:.5g}"))
 
 
-def _near(found: "Alarms", threshold: float) -> pd.DataFrame:
-    """What is flagged under either threshold, and what is judged."""
-    rows = found.rows
-    return rows[(rows["score"] > min(found.threshold, threshold)) | (rows["verdict"] != "")]
+def _near(flagged: "FlaggedRows", threshold: float) -> pd.DataFrame:
+    """Return what is flagged under either threshold, and what is judged."""
+    rows = flagged.rows
+    return rows[(rows["score"] > min(flagged.threshold, threshold)) | (rows["verdict"] != "")]
 
 
-def _accept(found: "Alarms", run: str, threshold: float) -> None:
-    """One click, one run; the old one stays as it is."""
+def _accept(flagged: "FlaggedRows", threshold: float) -> None:
+    """Offer the threshold: one click, one run; the old one stays as it is."""
     with st.container(horizontal=True, vertical_alignment="center"):
         if st.button(
             _("Accept this threshold"),
             type="primary",
             icon=":material/check:",
             key="accept-threshold",
-            disabled=threshold == found.threshold,
+            disabled=threshold == flagged.threshold,
         ):
-            job_progress.start("verdict_threshold", {"run": run, "threshold": threshold, "dataset": found.dataset})
-        _link(found.task, run, found.dataset)
+            task_page.submit(get_task(flagged.task), flagged.build_spec(threshold))
+        _link(flagged)
     st.caption(
         _(
             "A new run with this threshold is made from the same rows; its model can be applied to new data. "
@@ -185,16 +185,11 @@ def _accept(found: "Alarms", run: str, threshold: float) -> None:
     )
 
 
-def _link(task: str, run: str, dataset: str) -> None:
-    st.page_link(
-        PAGES / f"{task}.py",
-        label=_("Open the run"),
-        icon=":material/open_in_new:",
-        query_params={"run": run, "dataset": dataset},
-    )
+def _link(flagged: "FlaggedRows") -> None:
+    link_run(get_task(flagged.task), flagged.run_id, flagged.dataset, _("Open the run"))
 
 
-def _removed(rows: pd.DataFrame) -> None:
+def _show_removed(rows: pd.DataFrame) -> None:
     st.subheader(_("What would no longer be flagged"))
     if rows.empty:
         st.caption(_("Nothing."))
@@ -207,7 +202,7 @@ def _removed(rows: pd.DataFrame) -> None:
         for name, label in (("time", _("Time")), ("end", _("End")))
     }
     st.dataframe(
-        visible.assign(verdict=[words(each) for each in visible["verdict"]]),
+        visible.assign(verdict=[words(verdict) for verdict in visible["verdict"]]),
         hide_index=True,
         width="stretch",
         key="threshold-removed",

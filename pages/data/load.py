@@ -5,6 +5,7 @@ from tempfile import TemporaryDirectory
 
 import pandas as pd
 import streamlit as st
+from streamlit.runtime.uploaded_file_manager import UploadedFile
 
 from core.data.dataset import Dataset
 from core.data.ingest.layouts.base import Roles
@@ -12,14 +13,14 @@ from core.data.ingest.loading import Preview, known_layouts, load, preview
 from core.data.samples import SAMPLES, load_sample
 from core.errors import UnknownLayoutError
 from core.runs.tracked_run import recorded
-from pages.components import doctor, session
+from pages.components import auth, cache, doctor, url_state
 from pages.components.i18n import _, say, shown
 
 ROLES = ("time", "entity", "measure", "total", "driver", "context", "label", "ignore")
 
 
 def page() -> None:
-    dataset = session.dataset()
+    dataset = cache.load_dataset()
     if dataset is None:
         st.title(_("What do you want to look at?"))
         _choose()
@@ -31,7 +32,7 @@ def _choose() -> None:
     uploads = st.file_uploader(
         _("Drop one or more files here: CSV, TSV, XLSX, Parquet, JSON, NPZ, .seq or NetMob23, also as .gz or .zip"),
         accept_multiple_files=True,
-        max_upload_size=session.here().settings.vigie_max_upload_mb,
+        max_upload_size=cache.get_workspace().settings.vigie_max_upload_mb,
         key="uploads",
     )
     if uploads:
@@ -43,7 +44,7 @@ def _choose() -> None:
 # ---- files ----------------------------------------------------------------------------------------------------------
 
 
-def _uploaded(uploads: list) -> None:  # type: ignore[type-arg]
+def _uploaded(uploads: list[UploadedFile]) -> None:
     """Read on request where the layout is recognised; else ask for the roles of the columns."""
     unit = st.text_input(_("Unit of the measurements, where the file does not say"), key="unit", placeholder="MWh")
     by_hand = st.toggle(_("Choose layout and columns myself"), key="by-hand")
@@ -58,7 +59,7 @@ def _uploaded(uploads: list) -> None:  # type: ignore[type-arg]
             st.info(_("Switch on “Choose layout and columns myself” to say which column is what."))
 
 
-def _on_disk(upload, folder: Path, number: int) -> tuple[Path, str]:  # type: ignore[no-untyped-def]
+def _on_disk(upload: UploadedFile, folder: Path, number: int) -> tuple[Path, str]:
     """Uploads are read by path, under a name of ours."""
     path = folder / f"upload-{number}"
     with path.open("wb") as target:
@@ -109,12 +110,16 @@ def _edited(found: Preview) -> Roles:
 
 def _read(files: list[tuple[Path, str]], layout: str | None, roles: Roles | None, unit: str) -> None:
     bar = st.progress(0.0, _("Reading …"))
-    here = session.here()
-    with recorded("data_load", session.me("data"), here, files=[name for _path, name in files]) as inputs:
-        dataset = load(files, layout=layout, roles=roles, unit=unit.strip(), progress=lambda share: bar.progress(share))
-        inputs["dataset"] = here.datasets.save(dataset, session.owner())
+
+    def show_progress(share: float) -> None:
+        bar.progress(share)
+
+    here = cache.get_workspace()
+    with recorded("data_load", auth.current_actor("data"), here, files=[name for _path, name in files]) as inputs:
+        dataset = load(files, layout=layout, roles=roles, unit=unit.strip(), progress=show_progress)
+        inputs["dataset"] = here.datasets.save(dataset, auth.dataset_owner())
     bar.empty()
-    session.remember_dataset(inputs["dataset"])
+    url_state.set_dataset(inputs["dataset"])
     st.rerun()
 
 
@@ -129,22 +134,25 @@ def _samples() -> None:
 
 
 def _take_sample(name: str) -> None:
-    here = session.here()
-    with st.spinner(_("Making the sample …")), recorded("data_load", session.me("data"), here, sample=name) as inputs:
-        inputs["dataset"] = here.datasets.save(load_sample(name), session.owner())
-    session.remember_dataset(inputs["dataset"])
+    here = cache.get_workspace()
+    with (
+        st.spinner(_("Making the sample …")),
+        recorded("data_load", auth.current_actor("data"), here, sample=name) as inputs,
+    ):
+        inputs["dataset"] = here.datasets.save(load_sample(name), auth.dataset_owner())
+    url_state.set_dataset(inputs["dataset"])
     st.rerun()
 
 
 def _recent() -> None:
-    stored = session.here().datasets.recent(8, session.owner())
+    stored = cache.get_workspace().datasets.recent(8, auth.dataset_owner())
     if not stored:
         return
     st.subheader(_("Or continue with recent data"))
     for each in stored:
         with st.container(horizontal=True, vertical_alignment="center"):
             if st.button(_("Open"), key=f"open-{each.digest}"):
-                session.remember_dataset(each.digest)
+                url_state.set_dataset(each.digest)
                 st.rerun()
             repaired = _(" · repaired") if each.repairs else ""
             rows = _("rows: {rows}").format(rows=shown(each.rows))
@@ -164,7 +172,7 @@ def _show(dataset: Dataset) -> None:
             query_params={"dataset": dataset.digest},
         )
         if st.button(_("Load other data"), icon=":material/upload_file:", key="other", type="tertiary"):
-            session.forget_dataset()
+            url_state.clear_dataset()
             st.rerun()
     doctor.show(dataset)
 

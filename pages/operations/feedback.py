@@ -2,20 +2,21 @@
 
 from collections.abc import Callable
 
+import pandas as pd
 import streamlit as st
 
 from core.operations import feedback_figures as figures
-from core.operations.feedback import Said, precisions, table
+from core.operations.feedback import FeedbackInput, precision_table, to_frame
 from core.storage.feedback import LONGEST_COMMENT
-from pages.components import feedback_form, job_progress, session, threshold_review
-from pages.components.i18n import _, percent, shown
+from pages.components import cache, feedback_form, job_progress, threshold_review, url_state
+from pages.components.i18n import _, shown
 from pages.components.results import feedback_table
 from pages.components.results.run_widgets import chart
 
 
 def page() -> None:
     st.title(_("Feedback"))
-    if threshold_review.settled():
+    if threshold_review.open_accepted_run():
         return
     views: dict[str, Callable[[], None]] = {
         _("Review"): _review,
@@ -23,7 +24,9 @@ def page() -> None:
         _("Say something"): _form,
     }
     first = (
-        _("Threshold from verdicts") if job_progress.going_on() or session.from_address("view") == "threshold" else None
+        _("Threshold from verdicts")
+        if job_progress.going_on() or url_state.get_query_param("view") == "threshold"
+        else None
     )
     tabs = st.tabs(list(views), key="feedback-view", on_change="rerun", default=first)
     for tab, draw in zip(tabs, views.values(), strict=True):
@@ -39,11 +42,11 @@ def _form() -> None:
     """About a page or the product; the run of the address is offered."""
     with st.form("feedback-form", clear_on_submit=False):
         subject = st.selectbox(
-            _("About"), list(feedback_table.SUBJECTS), format_func=feedback_table.subject, key="feedback-subject"
+            _("About"), feedback_table.list_subjects(), format_func=feedback_table.subject_label, key="feedback-subject"
         )
         run = st.text_input(
             _("Run, if it is about one"),
-            session.run_id(),
+            url_state.get_run_id(),
             max_chars=64,
             key="feedback-run",
             help=_("Its id, as the results show it."),
@@ -54,7 +57,7 @@ def _form() -> None:
         submitted = st.form_submit_button(_("Send"), type="primary", icon=":material/send:", key="feedback-send")
     if submitted:
         feedback_form.keep(
-            Said(subject, run.strip(), rating=None if stars is None else stars + 1, comment=comment), "general"
+            FeedbackInput(subject, run.strip(), rating=None if stars is None else stars + 1, comment=comment), "general"
         )
     feedback_form.receipt("general")
 
@@ -63,12 +66,12 @@ def _form() -> None:
 
 
 def _review() -> None:
-    records = session.here().feedback.read()
-    waiting = session.here().feedback.pending_count()
+    records = cache.get_workspace().feedback.read()
+    waiting = cache.get_workspace().feedback.pending_count()
     if waiting:
         st.warning(
             _("Records that wait here to be sent to {place}: {count}.").format(
-                count=shown(waiting), place=session.here().feedback.location
+                count=shown(waiting), place=cache.get_workspace().feedback.location
             ),
             icon=":material/schedule_send:",
         )
@@ -81,16 +84,16 @@ def _review() -> None:
             icon=":material/rate_review:",
         )
         return
-    lines = table(records)
-    kept = feedback_table.filtered(lines)
-    chosen = [record for record in records if record.id in set(kept["id"])]
-    feedback_table.counts(kept)
-    feedback_table.listed(kept)
-    _precision(precisions(chosen), precisions(chosen, each_run=True))
-    feedback_table.exports(kept, chosen)
+    lines = feedback_table.filter_form(to_frame(records))
+    ids = set(lines["id"])
+    chosen = [record for record in records if record.id in ids]
+    feedback_table.show_counts(lines)
+    feedback_table.show_list(lines)
+    _show_precision(precision_table(chosen), precision_table(chosen, each_run=True))
+    feedback_table.export_buttons(lines, chosen)
 
 
-def _precision(by_detector, by_run) -> None:  # type: ignore[no-untyped-def]
+def _show_precision(by_detector: pd.DataFrame, by_run: pd.DataFrame) -> None:
     st.subheader(_("Precision so far"))
     if by_detector.empty or not by_detector["judged"].sum():
         st.caption(_("No alarm has been judged true or false yet."))
@@ -103,11 +106,11 @@ def _precision(by_detector, by_run) -> None:  # type: ignore[no-untyped-def]
         key="precision-by",
         format_func={"detector": _("detector"), "run": _("run")}.__getitem__,
     )
-    found = by_run if grain == "run" else by_detector
-    found = found[found["judged"] > 0].reset_index(drop=True)
-    names = [feedback_table.named(line) for line in found.to_dict("records")]
+    table = by_run if grain == "run" else by_detector
+    table = table[table["judged"] > 0].reset_index(drop=True)
+    names = [feedback_table.detector_label(line) for line in table.to_dict("records")]
     chart(
-        figures.precision(found, names, _), "precision", _("Precision of each detector with its interval"), dated=False
+        figures.precision(table, names, _), "precision", _("Precision of each detector with its interval"), dated=False
     )
     st.caption(
         _(
@@ -116,7 +119,7 @@ def _precision(by_detector, by_run) -> None:  # type: ignore[no-untyped-def]
             "lower."
         )
     )
-    feedback_table.precision_table(found, names, percent)
+    feedback_table.show_precision_table(table, names)
 
 
 page()

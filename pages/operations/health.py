@@ -8,7 +8,7 @@ from core.errors import ServiceUnavailableError
 from core.operations.health import ServiceHealth, check_services, fails
 from core.operations.system_info import settings_of, versions
 from core.outbox import deliver_now
-from pages.components import session
+from pages.components import cache
 from pages.components.i18n import _, say, shown
 
 ICONS = {
@@ -29,7 +29,7 @@ def main() -> None:
         )
     )
     told = _delivered() if _buttons() else ""
-    services = check_services(session.here(), jobs.workers)
+    services = check_services(cache.get_workspace(), jobs.list_workers)
     _summary(services, told)
     for service in services:
         _card(service)
@@ -47,7 +47,7 @@ def _buttons() -> bool:
 def _delivered() -> str:
     """What came of delivering, as a sentence."""
     try:
-        counts = session.answered_once("deliver", lambda: deliver_now(session.here()))
+        counts = cache.submit_once("deliver", lambda: deliver_now(cache.get_workspace()))
     except ServiceUnavailableError:
         return _("Delivery takes longer and goes on in the background.")
     delivered = [f"{shown(count)} {_(content)}" for content, count in counts.items() if count]
@@ -111,7 +111,7 @@ def _settings() -> None:
         st.caption(_("Secrets are masked. docs/deployment.md says what each is for."))
         rows = [
             (each.name, each.value, _("set") if each.is_set else _("default"))
-            for each in settings_of(session.here().settings)
+            for each in settings_of(cache.get_workspace().settings)
         ]
         st.dataframe(
             pd.DataFrame(rows, columns=[_("Setting"), _("Value"), _("From")]),

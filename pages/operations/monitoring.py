@@ -1,13 +1,16 @@
 """Monitoring: how the product is used, how it goes, what it costs, and whether new data still look like the old."""
 
+from collections.abc import Callable
+
 import pandas as pd
 import streamlit as st
+from streamlit.elements.lib.column_types import ColumnConfig
 
 from core.exports import as_csv
 from core.operations import monitoring
 from core.operations import monitoring_figures as figures
 from core.operations.monitoring import PERIODS, STATUSES, Observed
-from pages.components import session
+from pages.components import cache
 from pages.components.i18n import _, percent, say, shown
 from pages.components.results import drift
 from pages.components.results.run_widgets import chart
@@ -19,7 +22,7 @@ SHOWN_ERRORS = 1000
 def page() -> None:
     st.title(_("Monitoring"))
     period = _period()
-    found = _observed(period, str(session.here().events.folder))
+    found = _observed(period, str(cache.get_workspace().events.folder))
     _source(found)
     if found.table.empty:
         _nothing(period)
@@ -35,7 +38,7 @@ def page() -> None:
 @st.cache_data(ttl=REMEMBERED, max_entries=8, show_spinner=False)
 def _observed(period: str, folder: str) -> Observed:
     """Asked for at most twice a minute by all sessions together; `folder` keeps two workplaces apart."""
-    return monitoring.observed(session.here(), period)
+    return monitoring.observed(cache.get_workspace(), period)
 
 
 def _period() -> str:
@@ -125,7 +128,7 @@ def _figures(found: Observed) -> None:
 
 
 def _views(found: Observed) -> None:
-    views = {
+    views: dict[str, Callable[[Observed], None]] = {
         _("Runs"): _runs,
         _("Response time"): _seconds,
         _("Processor and memory"): _load,
@@ -235,7 +238,7 @@ def _table(table: pd.DataFrame, name: str, most: int = 0) -> None:
     )
 
 
-def _columns() -> dict[str, object]:
+def _columns() -> dict[str, ColumnConfig | str]:
     number = st.column_config.NumberColumn
     return {
         "time": st.column_config.DatetimeColumn(_("Time (UTC)"), format="YYYY-MM-DD HH:mm:ss"),

@@ -8,50 +8,56 @@ import pandas as pd
 import streamlit as st
 
 from core.runs import comparison
-from core.runs.comparison import MOST, TASKS, RunFilter, RunPage
+from core.runs.comparison import MAX_COMPARED, RunFilter, RunPage
 from core.runs.figures import accuracy_and_cost
-from pages.components import session
+from core.spec.task import get_metric, get_task, task_names
+from pages.components import cache, url_state
 from pages.components.i18n import _, date_format, shown
-from pages.components.results import runs as show
+from pages.components.results import runs as run_views
 from pages.components.results.run_widgets import chart, downloads
+from pages.components.task_links import task_label
 
-PAGE = 100
+PAGE_RUNS = 100
 STATES = ("completed", "failed", "interrupted", "running")
-CHOSEN, BEFORE = "runs", "before"  # in the address: the runs chosen, and where the list begins
+CHOSEN_PARAM, TOKEN_PARAM = "runs", "before"  # in the address: the runs chosen, and where the list begins
 
 
 def page() -> None:
     title, link = st.columns([4, 1], vertical_alignment="bottom")
     title.title(_("Tracking"))
-    wanted = _filters()
-    front = comparison.mlflow_front(wanted.task, session.here())
-    if front:
-        link.link_button(_("Open MLflow"), front, icon=":material/open_in_new:", width="stretch")
-    found, silent = comparison.search(session.here(), wanted, PAGE, session.from_address(BEFORE))
+    run_filter = _ask_filter()
+    workspace = cache.get_workspace()
+    url = comparison.experiment_url(run_filter.task, workspace)
+    if url:
+        link.link_button(_("Open MLflow"), url, icon=":material/open_in_new:", width="stretch")
+    token = url_state.get_query_param(TOKEN_PARAM)
+    runs, silent = comparison.search_runs(workspace, run_filter, PAGE_RUNS, token)
     if silent:
         st.warning(
             _("MLflow does not answer. Listed are the runs that began on this machine; nothing is lost."),
             icon=":material/cloud_off:",
         )
-    if not found.runs:
-        _nothing(wanted)
+    if runs.runs:
+        _show_list(runs)
     else:
-        _table(found)
-    _turning(found)
-    _chosen()
-    if found.runs:
-        _accuracy(found, wanted.task)
-        downloads(lambda: comparison.table(found.runs).drop(columns="waits"), "runs", _("These runs ({kind})"))
+        _show_nothing(run_filter)
+    _page_buttons(runs)
+    _show_chosen()
+    if runs.runs:
+        _show_accuracy(runs, run_filter.task)
+        downloads(lambda: comparison.list_to_frame(runs.runs).drop(columns="waits"), "runs", _("These runs ({kind})"))
 
 
-# ---- looked for -----------------------------------------------------------------------------------------------------
+# ---- filter ---------------------------------------------------------------------------------------------------------
 
 
-def _filters() -> RunFilter:
-    """One row; what is empty does not count."""
-    begin = partial(session.remember_in_address, BEFORE, "")
+def _ask_filter() -> RunFilter:
+    """Ask, in one row, which runs are looked for; what is empty does not count."""
+    begin = partial(url_state.set_query_param, TOKEN_PARAM, "")
     with st.container(horizontal=True, vertical_alignment="bottom", gap="xsmall", key="tracking-filters"):
-        task = st.selectbox(_("Task"), ["", *TASKS], format_func=_task, key="tracking-task", on_change=begin, width=125)
+        task = st.selectbox(
+            _("Task"), ["", *task_names()], format_func=_task_option, key="tracking-task", on_change=begin, width=125
+        )
         model = st.text_input(_("Model"), key="tracking-model", on_change=begin, width=100)
         data = st.text_input(
             _("Data"),
@@ -61,9 +67,14 @@ def _filters() -> RunFilter:
             help=_("Part of a file's name, or how the digest begins (8 digits or more)."),
         )
         user = st.text_input(_("User"), key="tracking-user", on_change=begin, width=85)
-        period = st.date_input(_("Period"), (), key="tracking-period", on_change=begin, width=150, format=date_format())
+        period = st.date_input(_("Period"), [], key="tracking-period", on_change=begin, width=150, format=date_format())
         status = st.selectbox(
-            _("Status"), ["", *STATES], format_func=show.state, key="tracking-status", on_change=begin, width=108
+            _("Status"),
+            ["", *STATES],
+            format_func=run_views.status_label,
+            key="tracking-status",
+            on_change=begin,
+            width=108,
         )
         text = st.text_input(
             _("Text"),
@@ -76,20 +87,20 @@ def _filters() -> RunFilter:
     return RunFilter(task, model.strip(), user.strip(), data.strip(), status, since, until, text.strip())
 
 
-def _task(name: str) -> str:
-    return _(TASKS[name].label) if name in TASKS else name or _("All")
+def _task_option(name: str) -> str:
+    return task_label(name) if name else _("All")
 
 
 def _milliseconds(days: tuple[date, ...]) -> tuple[int, int]:
-    """From the first day to the end of the last, in the server's time zone; 0 where nothing was chosen."""
+    """Return the first day's begin and the last one's end, in the server's time zone; 0 where nothing was chosen."""
     if not days:
         return 0, 0
     first, after = (datetime.combine(day, time()) for day in (days[0], days[-1] + timedelta(days=1)))
     return int(first.timestamp() * 1000), int(after.timestamp() * 1000) if len(days) > 1 else 0
 
 
-def _nothing(wanted: RunFilter) -> None:
-    if wanted == RunFilter() and not session.from_address(BEFORE):
+def _show_nothing(run_filter: RunFilter) -> None:
+    if run_filter == RunFilter() and not url_state.get_query_param(TOKEN_PARAM):
         st.info(_("No run is on record yet: every analysis makes one."), icon=":material/experiment:")
     else:
         st.info(_("No run fits these filters."), icon=":material/filter_alt_off:")
@@ -98,82 +109,86 @@ def _nothing(wanted: RunFilter) -> None:
 # ---- listed ---------------------------------------------------------------------------------------------------------
 
 
-def _table(found: RunPage) -> None:
-    """Rows are chosen by a click; the address keeps which, so that a refresh and a colleague see the same."""
-    ids = [each.record.id for each in found.runs]
-    chosen = _in_address()
-    key = "runs-" + hashlib.sha256(" ".join(ids).encode()).hexdigest()[:12]  # another list begins with nothing chosen
-    st.caption(_("Choose a run to open it, or two to {most} to compare them.").format(most=MOST))
+def _show_list(page: RunPage) -> None:
+    """Show the list; the address keeps which rows were chosen, so that a refresh and a colleague see the same."""
+    run_ids = [item.record.id for item in page.runs]
+    chosen = _chosen_in_address()
+    # another list begins with nothing chosen
+    key = "runs-" + hashlib.sha256(" ".join(run_ids).encode()).hexdigest()[:12]
+    st.caption(_("Choose a run to open it, or two to {most} to compare them.").format(most=MAX_COMPARED))
     st.dataframe(
-        show.readable(comparison.table(found.runs)),
+        run_views.display_table(comparison.list_to_frame(page.runs)),
         hide_index=True,
         width="stretch",
         key=key,
         selection_mode="multi-row",
-        on_select=partial(_choose, key, ids),
-        selection_default={"selection": {"rows": [ids.index(run) for run in chosen if run in ids]}},
-        column_config=show.columns(),
+        on_select=partial(_choose, key, run_ids),
+        selection_default={"selection": {"rows": [run_ids.index(run) for run in chosen if run in run_ids]}},
+        column_config=run_views.column_config(),
         alt=_("Runs, the newest first"),
-        height=min(38 + 35 * len(ids), 440),
+        height=min(38 + 35 * len(run_ids), 440),
     )
 
 
-def _choose(key: str, ids: list[str]) -> None:
-    """Runs of other pages of the list stay chosen."""
-    rows = session.kept(key).selection.rows
-    others = [run for run in _in_address() if run not in ids]
-    session.remember_in_address(CHOSEN, ",".join([*others, *(ids[row] for row in rows if row < len(ids))]))
+def _choose(key: str, run_ids: list[str]) -> None:
+    """Put the chosen rows into the address; runs of other pages of the list stay chosen."""
+    rows = url_state.get_state(key).selection.rows
+    others = [run for run in _chosen_in_address() if run not in run_ids]
+    chosen = [*others, *(run_ids[row] for row in rows if row < len(run_ids))]
+    url_state.set_query_param(CHOSEN_PARAM, ",".join(chosen))
 
 
-def _in_address() -> list[str]:
-    return list(dict.fromkeys(filter(None, session.from_address(CHOSEN).split(","))))
+def _chosen_in_address() -> list[str]:
+    return list(dict.fromkeys(filter(None, url_state.get_query_param(CHOSEN_PARAM).split(","))))
 
 
-def _turning(found: RunPage) -> None:
-    """To older runs, and back."""
+def _page_buttons(page: RunPage) -> None:
+    """Show the ways to older runs, and back."""
     with st.container(horizontal=True):
-        if session.from_address(BEFORE):
+        if url_state.get_query_param(TOKEN_PARAM):
             st.button(
                 _("Newest runs"),
                 icon=":material/first_page:",
                 key="newest",
-                on_click=session.remember_in_address,
-                args=(BEFORE, ""),
+                on_click=url_state.set_query_param,
+                args=(TOKEN_PARAM, ""),
             )
-        if found.token:
+        if page.token:
             st.button(
                 _("Older runs"),
                 icon=":material/navigate_next:",
                 key="older",
-                on_click=session.remember_in_address,
-                args=(BEFORE, found.token),
+                on_click=url_state.set_query_param,
+                args=(TOKEN_PARAM, page.token),
             )
 
 
 # ---- opened ---------------------------------------------------------------------------------------------------------
 
 
-def _chosen() -> None:
-    chosen = _in_address()
+def _show_chosen() -> None:
+    chosen = _chosen_in_address()
     if len(chosen) == 1:
-        show.opened(chosen[0])
-    elif 1 < len(chosen) <= MOST:
-        show.compared(chosen)
+        run_views.show_run(chosen[0])
+    elif 1 < len(chosen) <= MAX_COMPARED:
+        run_views.show_comparison(chosen)
     elif chosen:
         st.info(
-            _("{count} runs are chosen; at most {most} are compared.").format(count=shown(len(chosen)), most=MOST),
+            _("{count} runs are chosen; at most {most} are compared.").format(
+                count=shown(len(chosen)), most=MAX_COMPARED
+            ),
             icon=":material/compare:",
         )
 
 
-def _accuracy(found: RunPage, task: str) -> None:
-    """What accuracy cost, of the runs listed of one task."""
+def _show_accuracy(page: RunPage, task: str) -> None:
+    """Show what accuracy cost, of the runs listed of one task."""
     st.subheader(_("Accuracy and emissions"))
     if not task:
         st.caption(_("Choose a task above to see what its accuracy cost."))
         return
-    metric = TASKS[task].accuracy
-    points = comparison.cost_of_accuracy(found.runs, task) if metric else pd.DataFrame()
+    metric = get_task(task).accuracy
+    points = comparison.accuracy_cost_table(page.runs, task) if metric else pd.DataFrame()
     if not metric:
         st.caption(_("Runs of this task have no labels to be judged by, so no accuracy."))
     elif points.empty:
@@ -182,7 +197,8 @@ def _accuracy(found: RunPage, task: str) -> None:
         chart(
             accuracy_and_cost(points, metric, _), "accuracy", _("Accuracy against emissions of each run"), dated=False
         )
-        better = _("Lower {metric} is better.") if comparison.direction(metric) < 0 else _("Higher {metric} is better.")
+        lower_is_better = get_metric(metric, task).direction < 0
+        better = _("Lower {metric} is better.") if lower_is_better else _("Higher {metric} is better.")
         st.caption(
             better.format(metric=metric)
             + " "

@@ -1,4 +1,4 @@
-"""What Alembic runs; the connection comes from core/stores/accounts/database.py, which holds the lock."""
+"""What Alembic runs; the connection comes from core/storage/database.py, which holds the lock."""
 
 from alembic import context
 

@@ -1,6 +1,4 @@
-"""Drivers known in advance: weather, strikes, public holidays, school breaks; read from files, joined by region and
-day.
-"""
+"""Drivers known in advance (weather, strikes, public holidays, school breaks), joined by region and day."""
 
 from core.data.covariates.joining import joined
 from core.data.covariates.known import Drivers, Join

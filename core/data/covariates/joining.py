@@ -49,8 +49,7 @@ class _Placed:
 
 
 def joined(dataset: Dataset, tables: Sequence[CovariateTable], until: pd.Timestamp, calendar: bool = True) -> Drivers:
-    """What `tables`, the drivers of `dataset` and the French calendar say of every entity and day of the data to
-    `until`.
+    """Join `tables`, the drivers of `dataset` and the French calendar for every entity and day to `until`.
 
     A region's table counts for the entities in it, a school zone's for the regions of that zone, a national one for
     all. Where several tables have a column the first that knows a value counts (of strikes the largest); `calendar`
@@ -169,8 +168,9 @@ def _sources(places: Sequence[str], region: str | None) -> list[str]:
 
 
 def _spoken(cube: Cube, table: CovariateTable, sources: list[str]) -> Cube:
-    """What `sources` say, shape (days, columns): the first that knows a value, of strikes the largest; of zones the
-    share.
+    """Return what `sources` say, shape (days, columns).
+
+    The first that knows a value counts, of strikes the largest, of zones the share.
     """
     if not sources:
         return np.full(cube.shape[1:], np.nan)

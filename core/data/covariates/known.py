@@ -56,8 +56,9 @@ class Drivers:
 
     @classmethod
     def of_rows(cls, rows: pd.DataFrame, day_start: int = 0) -> "Drivers":
-        """From one row per entity and moment (index entity, time): the mean of each day, every entity with
-        every day.
+        """Make it from one row per entity and moment (index entity, time).
+
+        It holds the mean of each day, and every entity has every day.
         """
         time = pd.DatetimeIndex(rows.index.get_level_values("time")) - pd.Timedelta(hours=day_start)
         daily = rows.groupby([rows.index.get_level_values("entity"), time.normalize()]).mean()

@@ -71,8 +71,9 @@ def members(archive: zipfile.ZipFile, name: str) -> list[zipfile.ZipInfo]:
 
 
 def copy(source: IO[bytes] | gzip.GzipFile, target: Path | None, name: str, budget: Budget) -> None:
-    """Unpack, counting what really comes out: the sizes an archive declares may lie. Without a target it only
-    counts.
+    """Unpack, counting what really comes out: the sizes an archive declares may lie.
+
+    Without a target it only counts.
     """
     limit = budget.left
     with target.open("wb") if target else nullcontext() as out:

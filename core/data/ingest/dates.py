@@ -1,5 +1,6 @@
-"""Text → moments. The format is found from the values; what two formats could both mean is told, not guessed in
-silence.
+"""Text → moments.
+
+The format is found from the values; what two formats could both mean is told, not guessed in silence.
 """
 
 from dataclasses import dataclass

@@ -19,9 +19,7 @@ from core.messages import N_, Text
 
 @dataclass(frozen=True)
 class Source:
-    """A plain file on disk, the name the user knows it by, what it is, and the folder or archive it lay in ("":
-    none).
-    """
+    """A plain file on disk, its name for the user, its type, and its folder or archive ("" without one)."""
 
     path: Path
     name: str

@@ -102,8 +102,9 @@ def _dataset(table: Table, name: str | None, roles: Roles | None, unit: str) -> 
 
 
 def _checked(roles: Roles, table: Table) -> Roles:
-    """The roles of columns that are there. Raises OptionError for a role that does not exist, UnknownLayoutError for a
-    column.
+    """The roles of columns that are there.
+
+    Raises OptionError for a role that does not exist, UnknownLayoutError for a column.
     """
     for column, role in roles.items():
         if role not in get_args(Role):
@@ -190,9 +191,7 @@ def _joined(parts: list[Dataset]) -> Dataset:
 
 
 def _one_series(parts: list[Dataset]) -> list[Dataset]:
-    """Files that each hold one nameless series, one after the other in time, are one series: january.csv,
-    february.csv.
-    """
+    """Join files that each hold one nameless series, one after the other in time: january.csv, february.csv."""
     nameless = all(part.dated and part.entities == [stem(part.files[0])] for part in parts)
     if not nameless:
         return parts

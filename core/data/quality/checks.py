@@ -1,5 +1,6 @@
-"""Where a dataset is wrong. Each function returns cells (rows, columns) or rows; the doctor counts them, repairs mend
-them.
+"""Where a dataset is wrong.
+
+Each function returns cells (rows, columns) or rows; the doctor counts them, repairs mend them.
 
 Nothing here changes anything, and nothing needs a second copy of a large file: rows are looked at in blocks.
 """

@@ -17,8 +17,9 @@ from core.messages import N_, Text
 
 @dataclass(frozen=True)
 class Summary:
-    """The dataset in a few numbers; `dates` are distinct days, drivers count the rows and days on which they
-    are set.
+    """The dataset in a few numbers.
+
+    `dates` are distinct days; drivers count the rows and days on which they are set.
     """
 
     rows: int

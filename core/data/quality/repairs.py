@@ -138,8 +138,10 @@ def insert_missing(dataset: Dataset) -> Dataset:
 
 
 def mend_outliers(dataset: Dataset) -> Dataset:
-    """Replace gross outliers: by what the declared total leaves for the cell where that is plausible, else by the
-    mean of the neighbours."""
+    """Replace gross outliers.
+
+    The declared total says what is left for the cell where that is plausible, else the mean of the neighbours counts.
+    """
     cells = checks.gross_outliers(dataset)
     mended = _between_neighbours(dataset, cells)
     if not dataset.profile or dataset.context is None or "total" not in dataset.context or not len(cells.rows):
@@ -177,8 +179,10 @@ def fill_clock_changes(dataset: Dataset) -> Dataset:
 
 
 def impute_incomplete(dataset: Dataset) -> Dataset:
-    """Fill missing measurements from the entity itself: its usual row of that month and kind of day, brought to the
-    level of what the row does say."""
+    """Fill missing measurements from the entity itself.
+
+    Its usual row of that month and kind of day is brought to the level of what the row does say.
+    """
     return _with(dataset, imputed(dataset, Expectation().fit(dataset)))
 
 

@@ -17,10 +17,9 @@ STARTS = 1  # windows of one series overlap so much that further starts change l
 class KMeansAD(WindowResidual):
     """Score windows by their squared distance to the nearest of `clusters` centres of training windows.
 
-    Works poorly where the level drifts on after training: no centre is near any more. The settings are those published.
-    Yairi, Kato, Hori: Fault detection by mining association rules from house-keeping data, i-SAIRAS 2001; the
-    clustering is
-    scikit-learn's.
+    Works poorly where the level drifts on after training: no centre is near any more. The settings are those
+    published. Yairi, Kato, Hori: Fault detection by mining association rules from house-keeping data, i-SAIRAS 2001;
+    the clustering is scikit-learn's.
     """
 
     name = "kmeans-ad"

@@ -1,6 +1,4 @@
-"""Distance to the mean: the simplest thing that can be said of a row, and a line that every other detector has to
-pass.
-"""
+"""Distance to the mean: the simplest thing to say of a row, which every other detector has to beat."""
 
 from dataclasses import dataclass
 

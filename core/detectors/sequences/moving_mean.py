@@ -18,10 +18,8 @@ class MovingMean(SequenceDetector):
     """Score a row by how far its values are from their moving mean, absolute and averaged over the columns.
 
     It learns nothing but how far values usually are. `centred` looks (window − 1) / 2 rows ahead: published figures
-    do, a
-    stream cannot; without it the window ends on the row. Works poorly on anomalies longer than the window: they
-    become the
-    level. Near the ends of a series the window is shorter.
+    do, a stream cannot; without it the window ends on the row. Works poorly on anomalies longer than the window: they
+    become the level. Near the ends of a series the window is shorter.
     """
 
     name = "moving-mean"

@@ -43,7 +43,7 @@ from core.detectors.training import Learning, Recipe, State
 from core.lazy_import import Lazy
 from core.messages import N_
 from core.progress import Progress
-from core.spec.hyperparameters import hyperparameter, params
+from core.spec.hyperparameters import get_params, hyperparameter
 
 if TYPE_CHECKING:
     import torch
@@ -704,7 +704,7 @@ class SGmVRNN(SequenceDetector):
         """What a checkpoint has to agree with: settings, data, version of torch."""
         seen = hashlib.sha256(material.values.cpu().numpy().tobytes()).hexdigest()[:16]
         return json.dumps(
-            {**params(self), "data": seen, "torch": str(torch.__version__).partition("+")[0]}, sort_keys=True
+            {**get_params(self), "data": seen, "torch": str(torch.__version__).partition("+")[0]}, sort_keys=True
         )
 
 

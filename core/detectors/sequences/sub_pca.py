@@ -11,12 +11,10 @@ from core.spec.hyperparameters import hyperparameter
 
 @dataclass
 class SubPCA(WindowResidual):
-    """Score windows by their squared distance to the space that the first principal components of training windows
-    span.
+    """Score windows by their squared distance to the space of the first principal components of training windows.
 
     Of one column it knows the usual shapes in time, of several also how they move together. Works poorly with windows
-    so
-    wide that there are fewer of them than values in one. Aggarwal: Outlier Analysis, 2017, for single series.
+    so wide that there are fewer of them than values in one. Aggarwal: Outlier Analysis, 2017, for single series.
     """
 
     name = "sub-pca"

@@ -7,7 +7,7 @@ from sklearn import ensemble
 
 from core.detectors.base import Detector, Floats
 from core.messages import N_
-from core.spec.hyperparameters import hyperparameter, params
+from core.spec.hyperparameters import get_params, hyperparameter
 
 
 @dataclass
@@ -36,7 +36,7 @@ class IsolationForest(Detector):
     random_state: int = hyperparameter(42, low=0, high=2**31 - 1, help=N_("Seed: the same seed gives the same scores."))
 
     def fit(self, features: Floats) -> Self:
-        self.forest_ = ensemble.IsolationForest(**params(self)).fit(features)
+        self.forest_ = ensemble.IsolationForest(**get_params(self)).fit(features)
         return self
 
     def score(self, features: Floats) -> Floats:

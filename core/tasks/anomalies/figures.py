@@ -37,7 +37,7 @@ def timeline(dataset: Dataset, detection: Detection, say: Say = str) -> go.Figur
     beyond it sit on the edge with their amount written beside them.
     """
     figure = go.Figure()
-    amounts = _amounts(dataset, detection.question.profile)
+    amounts = _amounts(dataset, detection.data.profile)
     budget = max(200, POINTS // max(len(dataset.entities), 1))
     few = len(dataset.entities) <= len(PALETTE)
     for number, entity in enumerate(dataset.entities):
@@ -273,4 +273,4 @@ def _amounts(dataset: Dataset, summed: bool) -> NDArray[np.float64]:
 
 def _axis(detection: Detection, say: Say) -> str:
     per_day = say(N_("per day"))
-    return f"{detection.question.unit} {per_day}".strip() if detection.question.profile else detection.question.unit
+    return f"{detection.data.unit} {per_day}".strip() if detection.data.profile else detection.data.unit

@@ -1,18 +1,17 @@
-"""Rows found abnormal: the question, the ranked rows, and the cells that explain them."""
+"""Rows that are abnormal: ranked, with the cells that explain them."""
 
-import json
-from dataclasses import asdict, dataclass
-from pathlib import Path
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from core.data.dataset import Dataset
+from core.data.dataset import Dataset, DataSummary
 from core.detectors.row_model import RowModel
-from core.errors import NotFoundError
 from core.messages import N_
+from core.runs.result import Result
+from core.spec.spec import ApplySpec, ThresholdSpec
+from core.tasks.anomalies.spec import DetectionSpec
 
 SEVERITIES = (N_("mild"), N_("notable"), N_("rare"), N_("extreme"))
 """By rarity among the rows the model was fitted on: below the top 1 %, top 1 %, 1 in 1,000, 1 in 10,000."""
@@ -23,69 +22,29 @@ BAND = 2.0  # spreads on either side of what was expected
 
 
 @dataclass(frozen=True)
-class Question:
-    """What was asked: the part of a result that does not depend on rows."""
-
-    detector: str
-    settings: dict[str, Any]
-    compare_with: str
-    incomplete: str
-    contamination: float
-    threshold: float
-    dataset: str
-    files: tuple[str, ...]
-    unit: str
-    profile: bool
-    columns: tuple[str, ...]
-    rows_left_out: int
-    risk: float | None = None  # where the threshold comes from the tail of the scores instead of the contamination
-    fitted_by: str = ""
-    judged_in: str = ""  # the run whose verdicts the threshold comes from, where people chose it
-    entities: tuple[str, ...] = ()
-    start: str = ""
-    end: str = ""
-
-
-@dataclass(frozen=True)
-class Detection:
+class Detection(Result):
     """Scored rows, the highest first.
 
-    rows    entity, time, score, severity (0 … 3), anomaly, amount (sum of a profile's row, else its mean), expected
-            amount, causes (the columns that deviate most, for rows worth explaining)
-    cells   for the rows worth explaining (every anomaly, at least the top ones): row, column, value, expected, low,
-            high,
-            deviation in spreads
+    spec           what was asked of this run
+    model_spec     what was asked of the run that fitted the model: the same, unless a model was applied
+    data           the dataset's files, unit and columns
+    threshold      rows with a higher score are anomalies
+    rows_left_out  incomplete rows, which have no score
+    rows           entity, time, score, severity (0 … 3), anomaly, amount (sum of a profile's row, else its mean),
+                   expected amount, causes (the columns that deviate most, for rows worth explaining)
+    cells          for the rows worth explaining (every anomaly, at least the top ones): row, column, value, expected,
+                   low, high, deviation in spreads
+    threshold_run  the run whose verdicts led to the threshold; "" where it comes from the scores
     """
 
-    question: Question
+    spec: DetectionSpec | ApplySpec | ThresholdSpec
+    model_spec: DetectionSpec
+    data: DataSummary
+    threshold: float
+    rows_left_out: int
     rows: pd.DataFrame
     cells: pd.DataFrame
-
-    @classmethod
-    def of(cls, question: Question, model: RowModel, ready: Dataset, scores: NDArray[np.float64]) -> "Detection":
-        """Rank the rows of `ready` and explain those at the top."""
-        order = np.argsort(-scores, kind="stable")
-        anomalous = scores > question.threshold
-        top = order[: max(int(anomalous.sum()), min(EXPLAINED_ROWS, len(order)))]
-        reduced = np.sum if question.profile else np.mean
-        rows = pd.DataFrame(
-            {
-                "entity": pd.Categorical.from_codes(ready.entity_codes[order], ready.entities),
-                "time": ready.time[order],
-                "score": scores[order],
-                "severity": model.rarity(scores[order]).astype(np.int8),
-                "anomaly": anomalous[order],
-                "amount": reduced(ready.values, axis=1)[order],
-            }
-        )
-        explained = ready.rows(top)
-        expected, spread = model.comparison.expected(explained)
-        deviations = model.comparison.deviations(explained)
-        rows["expected"] = np.nan
-        rows.loc[: len(top) - 1, "expected"] = reduced(expected, axis=1)
-        rows["causes"] = ""
-        rows.loc[: len(top) - 1, "causes"] = _causes(deviations)
-        return cls(question, rows, _cells(explained, expected, spread, deviations))
+    threshold_run: str = ""
 
     @property
     def anomalies(self) -> pd.DataFrame:
@@ -94,16 +53,16 @@ class Detection:
 
     def metrics(self) -> dict[str, float]:
         """What a run logs."""
-        found = self.anomalies
+        anomalies = self.anomalies
         return {
             "rows": len(self.rows),
-            "anomalies": len(found),
-            "anomaly_share": len(found) / max(len(self.rows), 1),
-            "rows_left_out": self.question.rows_left_out,
+            "anomalies": len(anomalies),
+            "anomaly_share": len(anomalies) / max(len(self.rows), 1),
+            "rows_left_out": self.rows_left_out,
             "entities": self.rows["entity"].nunique(),
-            "entities_with_anomalies": found["entity"].nunique(),
-            "extreme_anomalies": int((found["severity"] == 3).sum()),
-            "threshold": self.question.threshold,
+            "entities_with_anomalies": anomalies["entity"].nunique(),
+            "extreme_anomalies": int((anomalies["severity"] == 3).sum()),
+            "threshold": self.threshold,
             "highest_score": float(self.rows["score"].max()),
         }
 
@@ -113,7 +72,7 @@ class Detection:
             rank=np.arange(1, len(self.rows) + 1),
             severity=np.asarray(SEVERITIES, dtype=object)[self.rows["severity"]],
             deviation=self.rows["amount"] - self.rows["expected"],
-            unit=self.question.unit,
+            unit=self.data.unit,
         )
         first = ["rank", "entity", "time", "score", "severity", "anomaly", "amount", "expected", "deviation", "unit"]
         return table[[*first, "causes"]]
@@ -122,26 +81,41 @@ class Detection:
         """The cells of one row of `rows` (by position); empty where the row was not worth explaining."""
         return self.cells[self.cells["row"] == row].drop(columns="row").reset_index(drop=True)
 
-    def save(self, folder: Path) -> None:
-        """Write the result below `folder`; `load` reads it back."""
-        folder.mkdir(parents=True, exist_ok=True)
-        self.rows.to_parquet(folder / "rows.parquet", compression="zstd", index=False)
-        self.cells.to_parquet(folder / "cells.parquet", compression="zstd", index=False)
-        (folder / "question.json").write_text(json.dumps(asdict(self.question), ensure_ascii=False), encoding="utf-8")
+    def alarm_rows(self) -> pd.DataFrame:
+        """Return what people can judge: entity, time and score of every row."""
+        return self.rows[["entity", "time", "score"]]
 
-    @classmethod
-    def load(cls, folder: Path) -> "Detection":
-        """Raises NotFoundError where `folder` holds no detection."""
-        try:
-            written = json.loads((folder / "question.json").read_text(encoding="utf-8"))
-            fields: dict[str, Any] = {
-                name: tuple(value) if isinstance(value, list) else value for name, value in written.items()
-            }
-            return cls(
-                Question(**fields), pd.read_parquet(folder / "rows.parquet"), pd.read_parquet(folder / "cells.parquet")
-            )
-        except (OSError, TypeError, ValueError) as error:
-            raise NotFoundError(N_("This run holds no detection that could be shown.")) from error
+    def judged_scores(self) -> NDArray[np.float64]:
+        """Return the scores that the threshold divides."""
+        return self.rows["score"].to_numpy(dtype=np.float64)
+
+
+def rank_rows(
+    model: RowModel, ready: Dataset, scores: NDArray[np.float64], threshold: float
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Return the rows of `ready`, the highest score first, and the cells that explain those at the top."""
+    order = np.argsort(-scores, kind="stable")
+    anomalous = scores > threshold
+    top = order[: max(int(anomalous.sum()), min(EXPLAINED_ROWS, len(order)))]
+    reduce = np.sum if ready.profile else np.mean
+    rows = pd.DataFrame(
+        {
+            "entity": pd.Categorical.from_codes(ready.entity_codes[order], ready.entities),
+            "time": ready.time[order],
+            "score": scores[order],
+            "severity": model.rarity(scores[order]).astype(np.int8),
+            "anomaly": anomalous[order],
+            "amount": reduce(ready.values, axis=1)[order],
+        }
+    )
+    explained = ready.rows(top)
+    expected, spread = model.comparison.expected(explained)
+    deviations = model.comparison.deviations(explained)
+    rows["expected"] = np.nan
+    rows.loc[: len(top) - 1, "expected"] = reduce(expected, axis=1)
+    rows["causes"] = ""
+    rows.loc[: len(top) - 1, "causes"] = _causes(deviations)
+    return rows, _cells(explained, expected, spread, deviations)
 
 
 def _causes(deviations: pd.DataFrame) -> list[str]:

@@ -22,10 +22,10 @@ from core.evaluation.thresholds import alarm_threshold
 from core.messages import N_, Text
 from core.progress import Progress
 from core.runs.model_files import load_model, trusted_types
-from core.runs.promotion import run_of
+from core.runs.promotion import resolve_run
 from core.runs.stored_runs import load_run
 from core.runs.tracked_run import Run, tracked_run
-from core.spec.hyperparameters import configured, hyperparameters, params
+from core.spec.hyperparameters import build_from_settings, get_params, hyperparameters
 from core.tasks.sequences.run import detectors
 from core.workspace import Workspace
 from mlflow_utils.model_io import FILE
@@ -170,13 +170,13 @@ class _PerGroup:
 
 def _model_of(question: Question, workspace: Workspace) -> _OfRun | _PerGroup:
     if question.model:
-        run_id = run_of(question.model, workspace)
+        run_id = resolve_run(question.model, workspace)
         model = load_model(run_id, SequenceModel, workspace)
         folder = load_run(run_id, workspace).files / "model"
         return _OfRun(run_id, folder / FILE, model_digest(folder), model)
     cls = detectors()[question.detector]
     can_stream = question.streaming and "scoring" in hyperparameters(cls)
-    detector = configured(cls, ({"scoring": "streaming"} if can_stream else {}) | dict(question.settings))
+    detector = build_from_settings(cls, ({"scoring": "streaming"} if can_stream else {}) | dict(question.settings))
     rate = (question.alarms_per_1000 or RATE) / 1000
     return _PerGroup(Fit(detector, question.scaling, question.counts, rate))
 
@@ -225,7 +225,7 @@ def _manifest(question: Question, model: _OfRun | _PerGroup, inventory: Inventor
         "version": __version__,
         "model": model.digest if isinstance(model, _OfRun) else "",
         "detector": model.detector.name,
-        "settings": params(model.detector),
+        "settings": get_params(model.detector),
         **kept,
         **fitted,
         "files": inventory.files,
@@ -237,7 +237,7 @@ def _manifest(question: Question, model: _OfRun | _PerGroup, inventory: Inventor
 def _params(question: Question, model: _OfRun | _PerGroup, place: Place) -> dict[str, Any]:
     where = f"{place.workers} processes" if place.workers else place.address or "this process"
     return {
-        **params(model.detector),
+        **get_params(model.detector),
         "detector": model.detector.name,
         "fit_per": question.fit_per,
         "streaming": question.streaming,

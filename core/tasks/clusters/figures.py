@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from plotly.subplots import make_subplots
 
 from core.clusterers.base import NOISE
-from core.clusterers.choosing import Advice
+from core.clusterers.choosing import ClusterSuggestion
 from core.data.regions import NEW, region_of
 from core.evaluation.clusterings import drawn
 from core.figures.style import CALM, PALETTE, STRONG, Say, laid_out, ordinary_range
@@ -145,7 +145,7 @@ def profiles(found: Clustering, say: Say = str) -> go.Figure:
         for place, panel in enumerate(panels):
             mine = table[(table["cluster"] == cluster) & (table["panel"] == panel)]
             _profile(figure, mine, cluster, place + 1, say)
-    unit = say(N_("share of the point's mean")) if found.question.look == "shape" else found.question.unit
+    unit = say(N_("share of the point's mean")) if found.model_spec.look == "shape" else found.data.unit
     laid_out(figure, say, height=440)
     if len(panels) > 1:  # the legend above the titles of the panels
         figure.update_layout(legend={"y": 1.1}, margin={"t": 64})
@@ -197,7 +197,7 @@ def _parts(colour_: str) -> tuple[int, int, int]:
     return red, green, blue
 
 
-def elbow(advice: Advice, say: Say = str) -> go.Figure:
+def elbow(advice: ClusterSuggestion, say: Say = str) -> go.Figure:
     """Inertia and silhouette over the number of clusters; the highest silhouette marked."""
     figure = make_subplots(
         1, 2, subplot_titles=(say(N_("inertia (look for the elbow)")), say(N_("silhouette (higher is better)")))
@@ -219,7 +219,7 @@ def elbow(advice: Advice, say: Say = str) -> go.Figure:
     return laid_out(figure, say, x="k", height=300)
 
 
-def neighbour_distances(advice: Advice, say: Say = str) -> go.Figure:
+def neighbour_distances(advice: ClusterSuggestion, say: Say = str) -> go.Figure:
     """How far the min_samples-th neighbour lies, rising; the suggested eps marked where the curve bends."""
     share = np.linspace(0, 100, len(advice.curve))
     figure = go.Figure()

@@ -1,11 +1,6 @@
-"""Points grouped by likeness: the question, the cluster of every point, the profile of every cluster, how good they
-are.
-"""
+"""Points grouped by likeness: the cluster of every point, the profile of every cluster, how good they are."""
 
-import json
-from dataclasses import asdict, dataclass
-from pathlib import Path
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
@@ -13,13 +8,15 @@ from numpy.typing import NDArray
 
 from core.clusterers.base import NOISE, Floats, Labels
 from core.clusterers.points import Points
-from core.errors import NotFoundError
+from core.data.dataset import DataSummary
 from core.messages import N_, Text
+from core.runs.result import Result
+from core.spec.spec import ApplySpec
+from core.tasks.clusters.spec import ClusteringSpec
 
 SEASONS = (N_("winter"), N_("spring"), N_("summer"), N_("autumn"))
 """December to February, March to May, June to August, September to November."""
 
-FILE = "clustering.json"
 BAND = (0.1, 0.9)  # of the points of a cluster lie within the band of its profile
 BAND_POINTS = 20_000  # of a cluster, evenly taken, from which its band is found
 SIZES_LOGGED = 50
@@ -27,41 +24,27 @@ AXES = ("pc1", "pc2", "pc3")
 
 
 @dataclass(frozen=True)
-class Question:
-    """What was asked: the part of a result that does not depend on rows."""
-
-    clusterer: str
-    settings: dict[str, Any]
-    of: str
-    look: str
-    incomplete: str
-    components: int
-    dataset: str
-    files: tuple[str, ...]
-    unit: str
-    columns: tuple[str, ...]
-    rows_left_out: int = 0
-    flat_points: int = 0
-    fitted_by: str = ""
-    entities: tuple[str, ...] = ()
-    start: str = ""
-    end: str = ""
-
-
-@dataclass(frozen=True)
-class Clustering:
+class Clustering(Result):
     """The cluster of every point.
 
-    rows       entity, time (where a point is a row), cluster (-1 for noise), pc1 … pc3 (places on the map), distance
-               (to
-               the nearest centre or core point), isolated (noise that Isolation Forest flags as well)
-    profiles   cluster, panel, column, mean, low, high: the band holds 80 % of the cluster's points; noise has none
-    quality    inertia, silhouette … as `core.evaluation.clusterings` finds them
-    explained  share of the variance on each axis of the map
-    notes      what a person should know before believing it
+    spec           what was asked of this run
+    model_spec     what was asked of the run that fitted the model: the same, unless a model was applied
+    data           the dataset's files, unit and columns
+    rows_left_out  incomplete rows, which belong to no point
+    flat_points    points without a shape, which are left out
+    rows           entity, time (where a point is a row), cluster (-1 for noise), pc1 … pc3 (coordinates on the map),
+                   distance (to the nearest centre or core point), isolated (noise that Isolation Forest flags as well)
+    profiles       cluster, panel, column, mean, low, high: the band holds 80 % of the cluster's points; noise has none
+    quality        inertia, silhouette … as `core.evaluation.clusterings` finds them
+    explained      share of the variance on each axis of the map
+    notes          what a person should know before believing it
     """
 
-    question: Question
+    spec: ClusteringSpec | ApplySpec
+    model_spec: ClusteringSpec
+    data: DataSummary
+    rows_left_out: int
+    flat_points: int
     rows: pd.DataFrame
     profiles: pd.DataFrame
     quality: dict[str, float]
@@ -92,8 +75,8 @@ class Clustering:
             "clusters": sum(size > 0 for size in self.sizes),
             "noise_points": noise,
             "noise_ratio": noise / max(len(self.rows), 1),
-            "rows_left_out": self.question.rows_left_out,
-            "flat_points_left_out": self.question.flat_points,
+            "rows_left_out": self.rows_left_out,
+            "flat_points_left_out": self.flat_points,
             **self.quality,
             **{f"explained_{axis + 1}": share for axis, share in enumerate(self.explained)},
             **{f"cluster_{number}_size": size for number, size in enumerate(self.sizes[:SIZES_LOGGED])},
@@ -115,70 +98,38 @@ class Clustering:
         season = pd.Categorical.from_codes(month % 12 // 3, list(SEASONS))
         return pd.crosstab(season, self.rows["cluster"], dropna=False).rename_axis("season")
 
-    def save(self, folder: Path) -> None:
-        """Write the result below `folder`; `load` reads it back."""
-        folder.mkdir(parents=True, exist_ok=True)
-        self.rows.to_parquet(folder / "rows.parquet", compression="zstd", index=False)
-        self.profiles.to_parquet(folder / "profiles.parquet", compression="zstd", index=False)
-        rest = {
-            "question": asdict(self.question),
-            "quality": self.quality,
-            "explained": self.explained,
-            "notes": [[note.template, dict(note.values)] for note in self.notes],
-        }
-        (folder / FILE).write_text(json.dumps(rest, ensure_ascii=False), encoding="utf-8")
 
-    @classmethod
-    def load(cls, folder: Path) -> "Clustering":
-        """Raises NotFoundError where `folder` holds no clustering."""
-        try:
-            rest = json.loads((folder / FILE).read_text(encoding="utf-8"))
-            asked: dict[str, Any] = {
-                name: tuple(value) if isinstance(value, list) else value for name, value in rest["question"].items()
-            }
-            return cls(
-                Question(**asked),
-                pd.read_parquet(folder / "rows.parquet"),
-                pd.read_parquet(folder / "profiles.parquet"),
-                rest["quality"],
-                tuple(rest["explained"]),
-                tuple(Text(*note) for note in rest["notes"]),
-            )
-        except (OSError, KeyError, TypeError, ValueError) as error:
-            raise NotFoundError(N_("This run holds no clusters that could be shown.")) from error
-
-
-def table(
-    points: Points, labels: Labels, places: Floats, distance: Floats, isolated: NDArray[np.bool_]
+def tabulate_points(
+    points: Points, labels: Labels, coordinates: Floats, distance: Floats, isolated: NDArray[np.bool_]
 ) -> pd.DataFrame:
-    """The rows of a result; `places` are the coordinates on the map, (points, axes)."""
+    """Return the rows of a result; `coordinates` are those on the map, (points, axes)."""
     rows = pd.DataFrame({"entity": points.entity})
     if points.time is not None:
         rows["time"] = np.asarray(points.time)
     rows["cluster"] = labels.astype(np.int32)
-    for axis, name in enumerate(AXES[: places.shape[1]]):
-        rows[name] = places[:, axis].astype(np.float32)
+    for axis, name in enumerate(AXES[: coordinates.shape[1]]):
+        rows[name] = coordinates[:, axis].astype(np.float32)
     rows["distance"] = np.where(np.isfinite(distance), distance, np.nan).astype(np.float32)
     rows["isolated"] = isolated
     return rows
 
 
-def profiles(points: Points, labels: Labels) -> pd.DataFrame:
-    """Mean and band of every feature in every cluster, in the dataset's unit (or as a share of the point's mean)."""
+def average_profiles(points: Points, labels: Labels) -> pd.DataFrame:
+    """Return mean and band of every feature in every cluster, in the unit of `points`."""
     parts = []
     for cluster in range(labels.max(initial=-1) + 1):
-        mine = np.flatnonzero(labels == cluster)
-        if not len(mine):  # rows assigned to clusters found elsewhere need not meet all of them
+        members = np.flatnonzero(labels == cluster)
+        if not len(members):  # rows assigned to clusters found elsewhere need not meet all of them
             continue
-        some = points.values[mine[:: -(-len(mine) // BAND_POINTS)]]
-        low, high = np.quantile(some, BAND, axis=0)
+        sample = points.values[members[:: -(-len(members) // BAND_POINTS)]]
+        low, high = np.quantile(sample, BAND, axis=0)
         parts.append(
             pd.DataFrame(
                 {
                     "cluster": np.int32(cluster),
                     "panel": points.panels,
                     "column": points.features,
-                    "mean": points.values[mine].mean(axis=0),
+                    "mean": points.values[members].mean(axis=0),
                     "low": low,
                     "high": high,
                 }

@@ -1,357 +1,162 @@
-"""Which days, and which entities, are alike."""
+"""Find which days, and which entities, are alike."""
 
-import json
-from dataclasses import replace
-from typing import Any
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from core import clusterers as algorithms
 from core.actor import Actor
-from core.clusterers.base import Clusterer, Floats, Labels
-from core.clusterers.choosing import Advice, advised
-from core.clusterers.cluster_model import ClusterModel, Incomplete
-from core.clusterers.points import Look, Of, Points, daily
+from core.clusterers import choosing
+from core.clusterers.base import Floats, Labels
+from core.clusterers.choosing import ClusterSuggestion
+from core.clusterers.cluster_model import ClusterModel
+from core.clusterers.kmeans import KMeans
+from core.clusterers.points import Points, daily
 from core.data.dataset import Dataset
-from core.errors import DataError, OptionError
 from core.evaluation import clusterings
-from core.exports import written_csv
-from core.messages import N_, Text
+from core.messages import N_
 from core.progress import Progress
 from core.runs.model_files import load_model, save_model
-from core.runs.stored_runs import load_run
+from core.runs.promotion import resolve_run
+from core.runs.stored_runs import load_result
 from core.runs.tracked_run import Run, tracked_run
-from core.spec.hyperparameters import configured, params
-from core.spec.plugins import members
-from core.tasks.clusters import figures as figures
-from core.tasks.clusters.result import Clustering, Question, profiles, table
-from core.tasks.selection import EVERYTHING, Selection
+from core.spec.spec import ApplySpec
+from core.tasks.clusters import figures
+from core.tasks.clusters.notes import describe_data, describe_fit, describe_noise
+from core.tasks.clusters.quality import flag_isolated_noise, measure_stability
+from core.tasks.clusters.result import Clustering, average_profiles, tabulate_points
+from core.tasks.clusters.spec import ClusteringSpec
 from core.workspace import Workspace
 
 TASK = "clusters"
 EXAMPLE_ROWS = 5
-EXPORTED_ROWS = 10_000
-MUCH_NOISE = 0.9
-
-REFITS = 3  # on 90 % of the points each, for the stability
-REFIT_POINTS = 50_000
-COMPARED_POINTS = 5000
-
-FOREST_POINTS = 50_000  # whose scores set the threshold
-FOREST_SHARE = 0.01  # where the share of noise is no contamination
+USUAL_MIN_SAMPLES = 5  # for distances to neighbours, where the clusterer has no such setting
 
 
-def clusterers() -> dict[str, type[Clusterer]]:
-    """Name → class of every clusterer."""
-    return members(algorithms, Clusterer)
+@dataclass(frozen=True)
+class Assignment:
+    """Points, what the clusterer saw of them, and their clusters.
+
+    features  (points, columns); `labels` (points,), -1 for noise
+    """
+
+    points: Points
+    features: Floats
+    labels: Labels
 
 
 def cluster(
-    dataset: Dataset,
-    clusterer: Clusterer,
-    *,
-    workspace: Workspace,
-    actor: Actor,
-    of: Of = "days",
-    look: Look = "level",
-    incomplete: Incomplete = "drop",
-    components: int = 0,
-    selection: Selection = EVERYTHING,
-    progress: Progress | None = None,
+    spec: ClusteringSpec, dataset: Dataset, *, workspace: Workspace, actor: Actor, progress: Progress | None = None
 ) -> tuple[Clustering, Run]:
-    """Group the selected rows (or entities) that are alike: missing hours, scale, optional PCA and `clusterer` as one
-    model.
+    """Group the selected rows (or entities) that are alike: missing hours, scale, optional PCA, clusterer as one model.
 
-    Raises DataError where the rows cannot answer, OptionError for a word that is not accepted, Cancelled where
-    `progress`
-    was
-    told to stop.
+    Raises DataError where the rows cannot answer, OptionError for a value that is not accepted, Cancelled where
+    `progress` was told to stop.
     """
-    model = ClusterModel(clusterer, of, look, incomplete, components)
-    check(model)
-    progress = progress or Progress()
-    with tracked_run(TASK, type(clusterer).__name__, _params(model), dataset, actor, workspace) as run:
+    spec.check()
+    spec, progress = replace(spec, dataset=dataset.digest), progress or Progress()
+    model = _build_model(spec)
+    with tracked_run(TASK, type(spec.clusterer).__name__, spec.params(), dataset, actor, workspace) as run:
         progress.tell(0.0, N_("Grouping what is alike"))
-        part = daily(selection.of(dataset))
-        points, features, labels = model.fit(part)
+        part = daily(spec.select(dataset))
+        assignment = Assignment(*model.fit(part))
         progress.tell(0.4, N_("Judging the clusters"))
-        found = _clustering(model, dataset, selection, part, (points, features, labels))
-        again = _stability(model.clusterer, features, labels)
+        clustering = _build_result(spec, spec, dataset, part, model, assignment)
+        stability = measure_stability(model.clusterer, assignment.features, assignment.labels)
         progress.tell(0.8, N_("Figures and the record"))
-        found = replace(found, quality=found.quality | again, notes=(*found.notes, *_fit_notes(model, found)))
-        _keep(run, found, part)
-        _keep_model(run, model, part)
-    return found, run
+        notes = (*clustering.notes, *describe_fit(clustering, model.clusterer))
+        clustering = replace(clustering, quality=clustering.quality | stability, notes=notes)
+        _save_result(run, clustering)
+        _save_model(run, model, part)
+    return clustering, run
 
 
 def apply_model(
-    dataset: Dataset, run_id: str, *, workspace: Workspace, actor: Actor, selection: Selection = EVERYTHING
+    spec: ApplySpec, dataset: Dataset, *, workspace: Workspace, actor: Actor, progress: Progress | None = None
 ) -> tuple[Clustering, Run]:
     """Assign the selected rows (or entities) to the clusters of an earlier run.
 
     Raises as `load_model` for a run without a model, DataError where the dataset is not one the model knows.
     """
-    model = load_model(run_id, ClusterModel, workspace)
-    asked = {**_params(model), "model_run": run_id}
-    with tracked_run(TASK, type(model.clusterer).__name__, asked, dataset, actor, workspace) as run:
-        part = daily(selection.of(dataset))
+    spec = replace(spec, dataset=dataset.digest, model=resolve_run(spec.model, workspace))
+    model_spec = load_clustering(spec.model, workspace).model_spec
+    model = load_model(spec.model, ClusterModel, workspace)
+    selected = replace(model_spec, entities=spec.entities, start=spec.start, end=spec.end)
+    params = selected.params() | spec.params()
+    with tracked_run(TASK, type(model.clusterer).__name__, params, dataset, actor, workspace) as run:
+        (progress or Progress()).tell(0.0, N_("Assigning to the clusters of the model"))
+        part = daily(spec.select(dataset))
         points, features = model.features(part)
-        labels = model.clusterer.assign(features)
-        found = _clustering(model, dataset, selection, part, (points, features, labels))
-        found = replace(found, question=replace(found.question, fitted_by=run_id))
-        _keep(run, found, part)
-    return found, run
+        assignment = Assignment(points, features, model.clusterer.assign(features))
+        clustering = _build_result(spec, model_spec, dataset, part, model, assignment)
+        _save_result(run, clustering)
+    return clustering, run
 
 
-def clustering_of(run_id: str, workspace: Workspace) -> Clustering:
-    """The clustering that a run kept. Raises NotFoundError where there is none."""
-    return Clustering.load(load_run(run_id, workspace).files / "result")
+def load_clustering(run_id: str, workspace: Workspace) -> Clustering:
+    """Return the clustering that a run kept. Raises NotFoundError where there is none."""
+    return load_result(run_id, Clustering, workspace)
 
 
-def check(model: ClusterModel) -> None:
-    """Raises OptionError for a word that is not accepted."""
-    for name, value, accepted in (
-        ("of", model.of, ("days", "entities")),
-        ("look", model.look, ("level", "shape")),
-        ("incomplete", model.incomplete, ("drop", "impute", "column-mean")),
-    ):
-        if value not in accepted:
-            raise OptionError(
-                N_("{name} = {value!r} is not accepted; choose {accepted}."),
-                name=name,
-                value=value,
-                accepted=", ".join(accepted),
-            )
-    if model.components < 0:
-        raise OptionError(
-            N_("{name} = {value!r} is not accepted; choose {accepted}."),
-            name="components",
-            value=model.components,
-            accepted="≥ 0",
-        )
+def suggest_parameters(spec: ClusteringSpec, dataset: Dataset) -> ClusterSuggestion:
+    """Return figures that help to choose k and eps for what `spec` asks. Raises as `cluster`; nothing is recorded."""
+    spec.check()
+    probe = _build_model(replace(spec, clusterer=KMeans(n_clusters=2), components=0))
+    return choosing.suggest_parameters(probe.prepared(daily(spec.select(dataset))), min_samples_of(spec))
 
 
-def advice(
-    dataset: Dataset,
-    *,
-    of: Of,
-    look: Look,
-    incomplete: Incomplete,
-    min_samples: int = 5,
-    selection: Selection = EVERYTHING,
-) -> Advice:
-    """Figures that help to choose k and eps for one question. Raises as `cluster`; nothing is recorded."""
-    from core.clusterers.kmeans import KMeans
-
-    probe = ClusterModel(KMeans(n_clusters=2), of, look, incomplete)
-    check(probe)
-    return advised(probe.prepared(daily(selection.of(dataset))), min_samples)
+def min_samples_of(spec: ClusteringSpec) -> int:
+    """Return how many near points are looked for: a setting of clusterers by density."""
+    return int(getattr(spec.clusterer, "min_samples", USUAL_MIN_SAMPLES))
 
 
 # ---- the parts of a result ------------------------------------------------------------------------------------------
 
 
-def _clustering(
-    model: ClusterModel, dataset: Dataset, selection: Selection, part: Dataset, found: tuple[Points, Floats, Labels]
+def _build_model(spec: ClusteringSpec) -> ClusterModel:
+    clusterer = replace(spec.clusterer)  # type: ignore[type-var]  # what `fit` learns does not belong to the spec
+    return ClusterModel(clusterer, spec.of, spec.look, spec.incomplete, spec.components)
+
+
+def _build_result(
+    spec: ClusteringSpec | ApplySpec,
+    model_spec: ClusteringSpec,
+    dataset: Dataset,
+    part: Dataset,
+    model: ClusterModel,
+    assignment: Assignment,
 ) -> Clustering:
-    points, features, labels = found
-    question = Question(
-        clusterer=model.clusterer.name,
-        settings=params(model.clusterer),
-        of=model.of,
-        look=model.look,
-        incomplete=model.incomplete,
-        components=model.components,
-        dataset=dataset.digest,
-        files=dataset.files,
-        unit=dataset.unit,
-        columns=tuple(part.columns),
-        rows_left_out=int((~part.complete).sum()) if model.incomplete == "drop" else 0,
-        flat_points=model.flat_,
-        entities=selection.entities,
-        start=str(selection.start or ""),
-        end=str(selection.end or ""),
-    )
-    isolated, notes = _isolated(features, labels)
+    points, features, labels = assignment.points, assignment.features, assignment.labels
+    isolated = flag_isolated_noise(features, labels)
     quality = clusterings.quality(features, labels)
     if (labels < 0).any():
         quality["isolated_noise_points"] = int(isolated.sum())
-    rows = table(points, labels, model.map_.transform(features), model.clusterer.distance(features), isolated)
-    explained = tuple(float(share) for share in model.map_.explained_variance_ratio_)
-    return Clustering(
-        question, rows, profiles(points, labels), quality, explained, (*_notes(question, quality, len(points)), *notes)
+    clustering = Clustering(
+        spec,
+        model_spec,
+        dataset.summary,
+        int((~part.complete).sum()) if model_spec.incomplete == "drop" else 0,
+        model.flat_,
+        tabulate_points(points, labels, model.map_.transform(features), model.clusterer.distance(features), isolated),
+        average_profiles(points, labels),
+        quality,
+        tuple(float(share) for share in model.map_.explained_variance_ratio_),
     )
+    return replace(clustering, notes=(*describe_data(clustering), *describe_noise(labels, isolated)))
 
 
-def _notes(question: Question, quality: dict[str, float], count: int) -> list[Text]:
-    """What was left out, and what was found from a part."""
-    notes = []
-    if question.rows_left_out:
-        notes.append(Text(N_("{count} incomplete rows were left out."), {"count": question.rows_left_out}))
-    if question.flat_points:
-        notes.append(
-            Text(
-                N_("{count} points were left out: their mean is next to nothing, so they have no shape."),
-                {"count": question.flat_points},
-            )
-        )
-    if question.incomplete == "column-mean":
-        notes.append(
-            Text(
-                N_(
-                    "Missing values were filled with the mean of their column over all entities: for "
-                    "comparison with older results only."
-                )
-            )
-        )
-    if quality.get("silhouette_rows", count) == clusterings.SILHOUETTE_ROWS:
-        notes.append(
-            Text(
-                N_("The silhouette was found from {count} points drawn at random."),
-                {"count": int(quality["silhouette_rows"])},
-            )
-        )
-    return notes
-
-
-def _fit_notes(model: ClusterModel, found: Clustering) -> list[Text]:
-    """What a person should know of the clusters themselves."""
-    notes, metrics = [], found.metrics()
-    if not found.sizes:
-        notes.append(
-            Text(N_("No cluster was found: every point is noise. Take a larger eps or a smaller min_samples."))
-        )
-    elif metrics["noise_ratio"] >= MUCH_NOISE:
-        notes.append(
-            Text(
-                N_("{share} % of the points are noise: take a larger eps or a smaller min_samples."),
-                {"share": round(100 * metrics["noise_ratio"], 1)},
-            )
-        )
-    if len(found.sizes) == 1:
-        notes.append(Text(N_("Only one cluster was found: this groups nothing. Take a smaller eps, or KMeans.")))
-    if model.clusterer.sampled_:
-        notes.append(Text(model.clusterer.sampling, {"count": model.clusterer.sampled_}))
-    return notes
-
-
-def _isolated(features: Floats, labels: Labels) -> tuple[Any, list[Text]]:
-    """Which noise points Isolation Forest flags too, with its default settings on the same features.
-
-    Its contamination is the share of noise, or 1 % where more than half is noise; the threshold is found from at most
-    50,000 points.
-    """
-    from core.detectors.tables.isolation_forest import IsolationForest
-
-    noise = labels < 0
-    flagged = np.zeros(len(labels), dtype=bool)
-    if not noise.any():
-        return flagged, []
-    share = float(noise.mean()) if noise.mean() <= 0.5 else FOREST_SHARE
-    forest = IsolationForest().fit(features)
-    usual = forest.score(features[clusterings.drawn(len(features), FOREST_POINTS)])
-    flagged[noise] = forest.score(features[noise]) > np.quantile(usual, 1 - share)
-    note = Text(
-        N_(
-            "Isolation Forest (default settings, contamination {share} %) also flags {count} of the {noise} "
-            "noise points."
-        ),
-        {"share": round(100 * share, 2), "count": int(flagged.sum()), "noise": int(noise.sum())},
-    )
-    return flagged, [note]
-
-
-def _stability(clusterer: Clusterer, features: Floats, labels: Labels) -> dict[str, float]:
-    """Mean adjusted Rand index with three fits on 90 % of the points (at most 50,000), each with a seed of its own.
-
-    Left out where the points are too few to fit again, or where a thinner sample would have other clusters.
-    """
-    few = len(features) > REFIT_POINTS
-    if few and clusterer.by_density:
-        return {}
-    compared = clusterings.drawn(len(features), COMPARED_POINTS)
-    others = []
-    for seed in range(REFITS):
-        some = clusterings.drawn(len(features), min(int(0.9 * len(features)), REFIT_POINTS), seed)
-        try:
-            again = replace(clusterer, random_state=seed).fit(features[some])  # type: ignore[type-var]
-        except DataError:
-            return {}
-        others.append(again.assign(features[compared]))
-    return {"stability": clusterings.agreement(labels[compared], others)}
-
-
-def _params(model: ClusterModel) -> dict[str, Any]:
-    """Everything the answer depends on, as the run's parameters."""
-    return {
-        **params(model.clusterer),
-        "clusterer": model.clusterer.name,
-        "of": model.of,
-        "look": model.look,
-        "incomplete": model.incomplete,
-        "components": model.components,
-    }
-
-
-def _keep(run: Run, found: Clustering, part: Dataset) -> None:
-    """The figures of the run, and what a page needs to show the result again."""
-    run.metrics = found.metrics()
+def _save_result(run: Run, clustering: Clustering) -> None:
+    """Keep the figures of the run, and what a page needs to show the result again."""
+    run.add_result(clustering, TASK)
     run.details = {
         "noise_points_count": int(run.metrics["noise_points"]),
-        "successful_predictions": len(found.rows),
-        "failed_predictions": found.question.rows_left_out,
+        "successful_predictions": len(clustering.rows),
+        "failed_predictions": clustering.rows_left_out,
     }
-    found.save(run.folder / "result")
-    written_csv(found.to_frame().head(EXPORTED_ROWS), run.folder / "clusters.csv")
-    (run.folder / "recipe.json").write_text(json.dumps([repair.to_json() for repair in part.recipe]), encoding="utf-8")
-    figures.pca_map(found).write_html(run.folder / "map.html", include_plotlyjs="cdn")
+    figures.pca_map(clustering).write_html(run.folder / "map.html", include_plotlyjs="cdn")
 
 
-def _keep_model(run: Run, model: ClusterModel, part: Dataset) -> None:
+def _save_model(run: Run, model: ClusterModel, part: Dataset) -> None:
     level = np.nan_to_num(np.abs(part.values.mean(axis=1)))  # the highest rows surely have a shape
     example = part.rows(np.argsort(-level, kind="stable")[:EXAMPLE_ROWS]).frame.reset_index()
     example["entity"] = example["entity"].astype(str)
     save_model(run.folder / "model", model, example)
-
-
-# ---- as a job -------------------------------------------------------------------------------------------------------
-
-
-def carry_out(arguments: dict[str, Any], *, workspace: Workspace, actor: Actor, progress: Progress) -> str:
-    """The id of the run that answers the question `arguments` (see `question_of`). Raises as `cluster` and
-    `apply_model`.
-    """
-    dataset = workspace.datasets.load(arguments["dataset"])
-    selection = Selection.from_json(arguments)
-    if arguments.get("model_run"):
-        from core.runs.promotion import run_of
-
-        progress.tell(0.0, N_("Assigning to the clusters of the model"))
-        return apply_model(
-            dataset, run_of(arguments["model_run"], workspace), selection=selection, workspace=workspace, actor=actor
-        )[1].id
-    clusterer = configured(clusterers()[arguments["clusterer"]], arguments["settings"])
-    alike = {name: arguments[name] for name in ("of", "look", "incomplete")}
-    return cluster(
-        dataset, clusterer, **alike, selection=selection, workspace=workspace, actor=actor, progress=progress
-    )[1].id
-
-
-def question_of(
-    dataset: str,
-    clusterer: Clusterer | None = None,
-    *,
-    of: Of = "days",
-    look: Look = "level",
-    incomplete: Incomplete = "drop",
-    selection: Selection = EVERYTHING,
-    model_run: str = "",
-) -> dict[str, Any]:
-    """What `carry_out` answers, as plain JSON: a clusterer for the dataset of this digest, or the run whose model is
-    applied.
-    """
-    asked_about = {"dataset": dataset, **selection.to_json()}
-    if clusterer is None:
-        return {**asked_about, "model_run": model_run}
-    alike = {"of": of, "look": look, "incomplete": incomplete}
-    return {**asked_about, "clusterer": clusterer.name, "settings": params(clusterer), **alike}

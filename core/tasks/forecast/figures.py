@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from core.data.panel import RATES
 from core.figures.style import BAND, CALM, PALETTE, POINTS, STRONG, WHEN, Say, laid_out, shortened, thinned
 from core.messages import N_
-from core.tasks.forecast.result import ForecastQuestion
+from core.tasks.forecast.result import Forecast
 
 Floats = NDArray[np.float64]
 
@@ -37,13 +37,13 @@ STRIKES = (
 )
 
 
-def amount_axis(question: ForecastQuestion, say: Say = str) -> str:
+def amount_axis(forecast: Forecast, say: Say = str) -> str:
     """The unit, per day where amounts are sums of days."""
-    daily = len(question.slots) == 1 and question.unit not in RATES
-    return f"{question.unit} {say(N_('per day'))}".strip() if daily else question.unit
+    daily = len(forecast.slots) == 1 and forecast.data.unit not in RATES
+    return f"{forecast.data.unit} {say(N_('per day'))}".strip() if daily else forecast.data.unit
 
 
-def ahead(rows: pd.DataFrame, history: pd.DataFrame, question: ForecastQuestion, say: Say = str) -> go.Figure:
+def ahead(rows: pd.DataFrame, history: pd.DataFrame, forecast: Forecast, say: Say = str) -> go.Figure:
     """What was measured last, what comes, its interval, and the seasonal naive forecast.
 
     `rows` of one entity as in `Forecast.rows`; `history` has time and actual.
@@ -57,7 +57,7 @@ def ahead(rows: pd.DataFrame, history: pd.DataFrame, question: ForecastQuestion,
         line={"color": CALM, "width": 1.8},
         hovertemplate=_hover(),
     )
-    _band(figure, rows["time"], *_outermost(rows), promised(question.quantiles, say))
+    _band(figure, rows["time"], *_outermost(rows), promised(forecast.model_spec.quantiles, say))
     _line(figure, rows["time"], rows["naive7"], say(N_("same weekday before")), 4, "dot", "x-thin-open")
     _line(figure, rows["time"], rows["forecast"], say(N_("forecast")), 0, "dash", "circle")
     guessed = rows[rows["assumed"]]
@@ -70,7 +70,7 @@ def ahead(rows: pd.DataFrame, history: pd.DataFrame, question: ForecastQuestion,
             hovertemplate=_hover(),
             marker={"symbol": "diamond-open", "size": 11, "color": STRONG, "line": {"width": 2}},
         )
-    return laid_out(figure, say, y=amount_axis(question, say), height=420)
+    return laid_out(figure, say, y=amount_axis(forecast, say), height=420)
 
 
 def promised(quantiles: Sequence[float], say: Say = str) -> str:
@@ -78,14 +78,14 @@ def promised(quantiles: Sequence[float], say: Say = str) -> str:
     return say(N_("{level} % interval")).format(level=f"{100 * (quantiles[-1] - quantiles[0]):g}")
 
 
-def compared(checked: pd.DataFrame, question: ForecastQuestion, say: Say = str) -> go.Figure:
+def compared(checked: pd.DataFrame, forecast: Forecast, say: Say = str) -> go.Figure:
     """Every forecast of the back-test over what came, of one entity and one number of days ahead."""
     figure = go.Figure()
     checked = checked.sort_values("time")
     actual = checked["actual"].to_numpy(np.float64)
     kept = checked.iloc[np.sort(thinned(actual, POINTS // 2))]
     if any(column.startswith("q") for column in kept):
-        _band(figure, kept["time"], *_outermost(kept), promised(question.quantiles, say))
+        _band(figure, kept["time"], *_outermost(kept), promised(forecast.model_spec.quantiles, say))
     figure.add_scatter(
         x=kept["time"],
         y=shortened(kept["actual"].to_numpy(np.float64)),
@@ -102,7 +102,7 @@ def compared(checked: pd.DataFrame, question: ForecastQuestion, say: Say = str) 
         line={"color": PALETTE[0], "width": 1.4, "dash": "dash"},
         hovertemplate=_hover(),
     )
-    return laid_out(figure, say, y=amount_axis(question, say), height=400)
+    return laid_out(figure, say, y=amount_axis(forecast, say), height=400)
 
 
 def importance(table: pd.DataFrame, say: Say = str) -> go.Figure:
@@ -179,7 +179,7 @@ def response(table: pd.DataFrame, unit: str, say: Say = str) -> go.Figure:
     return laid_out(figure, say, x=say(N_("warmer by, °C")), y=unit, height=360)
 
 
-def changed(table: pd.DataFrame, question: ForecastQuestion, say: Say = str) -> go.Figure:
+def changed(table: pd.DataFrame, forecast: Forecast, say: Say = str) -> go.Figure:
     """The forecast as given and as changed, of one entity or a sum (which has no intervals), as `what_if` returns
     them.
     """
@@ -197,7 +197,7 @@ def changed(table: pd.DataFrame, question: ForecastQuestion, say: Say = str) -> 
         )
     _line(figure, table["time"], table["forecast"], say(N_("as given")), 0, "solid", "circle")
     _line(figure, table["time"], table["changed"], say(N_("as changed")), STRONG, "dash", "diamond")
-    return laid_out(figure, say, y=amount_axis(question, say), height=380)
+    return laid_out(figure, say, y=amount_axis(forecast, say), height=380)
 
 
 # ---- ingredients ----------------------------------------------------------------------------------------------------

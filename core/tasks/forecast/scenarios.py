@@ -23,7 +23,7 @@ from core.forecasters.tables import table_of
 from core.forecasters.thermal import weather_and_calendar
 from core.messages import N_
 from core.runs.model_files import load_model
-from core.runs.stored_runs import load_run
+from core.runs.stored_runs import load_result
 from core.runs.tracked_run import recorded
 from core.tasks.forecast.result import Forecast
 from core.workspace import Workspace
@@ -136,14 +136,14 @@ def what_if(dataset: Dataset, run_id: str, scenario: Scenario, *, workspace: Wor
     scenario.check()
     model = load_model(run_id, ForecastModel, workspace)
     scenario.check_learnt(model.columns_)
-    asked = Forecast.load(load_run(run_id, workspace).files / "result").question
-    start, end = (pd.Timestamp(day) if day else None for day in (asked.start, asked.end))
-    part = dataset.select(asked.entities, start, end)
+    answer = load_result(run_id, Forecast, workspace)
+    asked, covariates = answer.model_spec, answer.covariate_digest
+    part = asked.select(dataset)
     inputs = {"run": run_id, **{name: str(value) for name, value in asdict(scenario).items() if name != "tables"}}
     with recorded("what_if", actor, workspace, **inputs):
         series = model.series(part)
         until = series.days[-1] + DAY * (model.horizon + 1)
-        tables = workspace.drivers.load(asked.driver_tables) if asked.driver_tables else []
+        tables = workspace.drivers.load(covariates) if covariates else []
         given = joined(part, tables, until=until)
         changed = joined(part, [*scenario.tables, *tables], until=until) if scenario.tables else given
         ends = np.array([min(asked.quantiles), max(asked.quantiles)])

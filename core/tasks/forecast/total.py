@@ -34,8 +34,8 @@ def total(found: Forecast) -> Forecast:
         checked["temperature"] = _of_each(
             checked, parts[1].groupby(["step", "time"], observed=True)["temperature"].mean()
         )
-    bands = _bands(rows, checked, np.array(found.question.quantiles))
-    named = {quantile_name(level): bands[:, place] for place, level in enumerate(found.question.quantiles)}
+    bands = _bands(rows, checked, np.array(found.model_spec.quantiles))
+    named = {quantile_name(level): bands[:, place] for place, level in enumerate(found.model_spec.quantiles)}
     return replace(found, rows=rows.assign(**named), checked=checked)
 
 

@@ -29,7 +29,7 @@ from core.evaluation.injection import inject
 from core.evaluation.metrics import score_card
 from core.messages import N_, Text
 from core.progress import Progress
-from core.spec.hyperparameters import configured, hyperparameters, params
+from core.spec.hyperparameters import build_from_settings, get_params, hyperparameters
 from core.spec.plugins import members
 
 Floats = NDArray[np.float64]
@@ -188,7 +188,7 @@ def evaluate_file(
     return {
         "file": path.name,
         "detector": detector.name,
-        "settings": params(detector),
+        "settings": get_params(detector),
         "scaling": scaling,
         "seed": seed,
         "rows": len(arrays.test),
@@ -267,7 +267,7 @@ def _configured(name: str, seconds: float | None, seed: int, settings: Mapping[s
         )
     own = hyperparameters(known[name])
     given = {"seconds": seconds} | dict.fromkeys(SEEDS, seed)
-    return configured(
+    return build_from_settings(
         known[name], {key: value for key, value in given.items() if key in own and value is not None} | dict(settings)
     )
 

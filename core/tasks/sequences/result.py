@@ -3,7 +3,7 @@
 import json
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import pandas as pd
@@ -16,7 +16,7 @@ from core.tasks.anomalies.result import SEVERITIES
 
 FILE = "sequences.json"
 TABLES = ("rows", "events", "shares", "categories", "cells", "curves", "card")
-THOUSAND = "1000 rows"
+THOUSAND: Final = "1000 rows"
 
 
 @dataclass(frozen=True)

@@ -30,10 +30,10 @@ from core.exports import written_csv
 from core.messages import N_, Text
 from core.progress import Progress
 from core.runs.model_files import load_model, save_model
-from core.runs.promotion import run_of
+from core.runs.promotion import resolve_run
 from core.runs.stored_runs import load_run
 from core.runs.tracked_run import Run, tracked_run
-from core.spec.hyperparameters import configured, params
+from core.spec.hyperparameters import build_from_settings, get_params
 from core.spec.plugins import members
 from core.tasks.selection import EVERYTHING, Selection
 from core.tasks.sequences import figures as figures
@@ -187,13 +187,13 @@ def carry_out(arguments: dict[str, Any], *, workspace: Workspace, actor: Actor, 
     if arguments.get("model_run"):
         return apply_model(
             dataset,
-            run_of(arguments["model_run"], workspace),
+            resolve_run(arguments["model_run"], workspace),
             workspace=workspace,
             actor=actor,
             selection=selection,
             progress=progress,
         )[1].id
-    detector = configured(_known(str(arguments.get("detector"))), arguments.get("settings", {}))
+    detector = build_from_settings(_known(str(arguments.get("detector"))), arguments.get("settings", {}))
     plan, asked = Plan(**arguments.get("plan", {})), Asked(**arguments.get("threshold", {}))
     return train(
         dataset, detector, plan, asked, workspace=workspace, actor=actor, selection=selection, progress=progress
@@ -230,7 +230,7 @@ def question_of(
     return {
         **asked_about,
         "detector": detector.name,
-        "settings": params(detector),
+        "settings": get_params(detector),
         "plan": asdict(plan),
         "threshold": asdict(asked),
     }
@@ -295,7 +295,7 @@ def _question(
     model, part = judged.model, judged.seen.dataset
     return Question(
         detector=model.detector.name,
-        settings=params(model.detector),
+        settings=get_params(model.detector),
         scaling=plan.scaling,
         counts=plan.counts,
         until=plan.until,
@@ -371,7 +371,7 @@ def _curves(progress: Progress) -> pd.DataFrame:
 def _params(model: SequenceModel, plan: Plan, asked: Asked) -> dict[str, Any]:
     """Everything the answer depends on, as the run's parameters."""
     return {
-        **params(model.detector),
+        **get_params(model.detector),
         "detector": model.detector.name,
         "until": plan.until,
         "scaling": plan.scaling,

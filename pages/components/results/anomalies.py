@@ -2,6 +2,7 @@
 
 import pandas as pd
 import streamlit as st
+from streamlit.elements.lib.column_types import ColumnConfig
 
 from core.data.dataset import Dataset
 from core.tasks.anomalies import figures as figures
@@ -43,18 +44,17 @@ def _figures(found: Detection, run: str) -> None:
 
 
 def _threshold(found: Detection) -> str:
-    question = found.question
-    threshold = shown(round(question.threshold, 4))
-    if question.judged_in:
+    asked, threshold = found.model_spec, shown(round(found.threshold, 4))
+    if found.threshold_run:
         return _(
             "Rows scoring above {threshold} are flagged: the threshold was chosen from verdicts on the run {run}."
-        ).format(threshold=threshold, run=question.judged_in[:12])
-    if question.risk is not None:
+        ).format(threshold=threshold, run=found.threshold_run[:12])
+    if asked.risk is not None:
         return _(
             "Rows scoring above {threshold} are flagged: by the tail of the scores, 1 normal row in {count} would."
-        ).format(threshold=threshold, count=shown(round(1 / question.risk)))
+        ).format(threshold=threshold, count=shown(round(1 / asked.risk)))
     return _("Rows scoring above {threshold} are flagged ({share} of the rows the model was fitted on).").format(
-        threshold=threshold, share=percent(question.contamination)
+        threshold=threshold, share=percent(asked.contamination)
     )
 
 
@@ -167,8 +167,8 @@ def _readable(rows: pd.DataFrame, verdicts: list[str]) -> pd.DataFrame:
     )
 
 
-def _columns(found: Detection, dated: bool) -> dict[str, object]:
-    unit = f" ({found.question.unit})" if found.question.unit else ""
+def _columns(found: Detection, dated: bool) -> dict[str, ColumnConfig]:
+    unit = f" ({found.data.unit})" if found.data.unit else ""
     number = st.column_config.NumberColumn
     hours = dated and (pd.DatetimeIndex(found.rows["time"]).normalize() != found.rows["time"]).any()
     day = date_format() + (" HH:mm" if hours else "")
@@ -194,12 +194,12 @@ def _opened(found: Detection, dataset: Dataset | None, number: int) -> None:
     if cells.empty:
         st.caption(_("Expected values are kept only for the highest-ranked rows."))
         return
-    unit, alone = found.question.unit, len(cells) == 1 and dataset is not None
-    if alone:
-        figure = figures.moment(dataset.around(row["entity"], row["time"]), row["time"], cells.iloc[0], unit, _)
+    unit, time = found.data.unit, row["time"]
+    if dataset is not None and len(cells) == 1:
+        figure, dated = figures.moment(dataset.around(row["entity"], time), time, cells.iloc[0], unit, _), True
     else:
-        figure = figures.profile(cells, unit, _)
-    chart(figure, "profile", _("The row against its expected band"), dated=alone)
+        figure, dated = figures.profile(cells, unit, _), False
+    chart(figure, "profile", _("The row against its expected band"), dated=dated)
 
 
 def _exported(found: Detection) -> pd.DataFrame:

@@ -1,6 +1,7 @@
 """Drift on screen: a model and a stored dataset are chosen, what has changed is ranked, and one column is looked at."""
 
 import streamlit as st
+from streamlit.elements.lib.column_types import ColumnConfig
 
 from core.errors import VigieError
 from core.exports import as_csv
@@ -8,17 +9,18 @@ from core.messages import N_
 from core.operations import drift
 from core.operations import monitoring_figures as figures
 from core.operations.drift import Drift
-from core.runs.comparison import TASKS, WITH_MODEL
+from core.spec.task import list_tasks
 from core.storage.datasets import Stored
-from pages.components import model_picker, selection_form, session
+from pages.components import auth, cache, model_picker, selection_form, url_state
 from pages.components.i18n import _, shown
 from pages.components.results.run_widgets import chart
+from pages.components.task_links import task_label
 
 LEVELS = {"stable": N_("stable"), "moderate": N_("moderate"), "major": N_("major")}
 
 
 def section() -> None:
-    """The question and, once it was asked, its answer."""
+    """Show the question and, once it was asked, its answer."""
     st.caption(
         _(
             "Do new data still look like those a model was fitted on? Where they do not, its "
@@ -26,60 +28,55 @@ def section() -> None:
         )
     )
     _ask()
-    found = session.kept("drift")
-    if found is not None:
-        _answer(found)
+    measured = url_state.get_state("drift")
+    if measured is not None:
+        _show_drift(measured)
 
 
 def _ask() -> None:
-    here = session.here()
-    stored = here.datasets.recent()
+    stored = cache.get_workspace().datasets.recent()
     if not stored:
         selection_form.no_data()
         return
+    with_model = [task.name for task in list_tasks() if task.keeps_model]
     task = st.segmented_control(
-        _("Model of"),
-        WITH_MODEL,
-        default=WITH_MODEL[0],
-        format_func=lambda name: _(TASKS[name].label),
-        key="drift-task",
-        required=True,
+        _("Model of"), with_model, default=with_model[0], format_func=task_label, key="drift-task", required=True
     )
-    address = model_picker.choose(str(task), lambda run: run.tags.get("user", ""))
-    chosen = st.selectbox(_("New data"), stored, format_func=_described, key="drift-dataset")
+    address = model_picker.pick_model(str(task), lambda run: run.tags.get("user", ""))
+    chosen = st.selectbox(_("New data"), stored, format_func=_describe_dataset, key="drift-dataset")
     if st.button(_("Compare"), type="primary", icon=":material/compare:", key="drift-compare", disabled=not address):
         with st.spinner(_("Comparing …")):
             try:
-                session.keep(
+                url_state.set_state(
                     "drift",
-                    session.answered_once(
-                        f"drift {address} {chosen.digest}", lambda: _compared(address, chosen.digest)
-                    ),
+                    cache.submit_once(f"drift {address} {chosen.digest}", lambda: _compare(address, chosen.digest)),
                 )
             except VigieError:
-                session.keep("drift", None)
+                url_state.set_state("drift", None)
                 raise
 
 
-def _compared(address: str, digest: str) -> Drift:
-    here = session.here()
-    run = model_picker.run_of(address, here)
-    return drift.compare(run, here.datasets.load(digest), workspace=here, actor=session.me("monitoring"))
+def _compare(address: str, digest: str) -> Drift:
+    from core.runs.promotion import resolve_run
+
+    workspace, actor = cache.get_workspace(), auth.current_actor("monitoring")
+    dataset = workspace.datasets.load(digest)
+    return drift.compare_with_training(resolve_run(address, workspace), dataset, workspace=workspace, actor=actor)
 
 
-def _described(each: Stored) -> str:
-    """Ends with the digest: two datasets of the same files must not read the same."""
+def _describe_dataset(info: Stored) -> str:
+    """Return a name that ends with the digest: two datasets of the same files must not read the same."""
     return _("{files} · rows: {rows} · repairs: {repairs} · {digest}").format(
-        files=", ".join(each.files)[:60], rows=shown(each.rows), repairs=each.repairs, digest=each.digest[:8]
+        files=", ".join(info.files)[:60], rows=shown(info.rows), repairs=info.repairs, digest=info.digest[:8]
     )
 
 
-def _answer(found: Drift) -> None:
-    counts = found.table["level"].value_counts()
+def _show_drift(measured: Drift) -> None:
+    counts = measured.table["level"].value_counts()
     with st.container(horizontal=True, key="drift-figures"):
         for level, name in LEVELS.items():
             st.metric(_(name).capitalize(), shown(int(counts.get(level, 0))), border=True)
-    for note in _notes(found):
+    for note in _notes(measured):
         st.caption(note)
     st.caption(
         _(
@@ -93,9 +90,9 @@ def _answer(found: Drift) -> None:
         )
     )
     picked = st.dataframe(
-        found.table.assign(
-            entity=found.table["entity"].replace(drift.ALL, _("all together")),
-            level=found.table["level"].map(lambda each: _(LEVELS[each])),
+        measured.table.assign(
+            entity=measured.table["entity"].replace(drift.ALL, _("all together")),
+            level=measured.table["level"].map(lambda level: _(LEVELS[level])),
         ),
         hide_index=True,
         width="stretch",
@@ -107,51 +104,53 @@ def _answer(found: Drift) -> None:
     ).selection.rows
     st.download_button(
         _("Download as CSV"),
-        lambda: as_csv(found.table),
+        lambda: as_csv(measured.table),
         "drift.csv",
         key="drift-csv",
         icon=":material/download:",
         on_click="ignore",
     )
-    _looked_at(found, picked[0] if picked else 0)
+    _show_column(measured, picked[0] if picked else 0)
 
 
-def _notes(found: Drift) -> list[str]:
+def _notes(measured: Drift) -> list[str]:
     files = _("Training data: {then}. New data: {now}.").format(
-        then=", ".join(found.reference.files), now=", ".join(found.current.files)
+        then=", ".join(measured.reference.files), now=", ".join(measured.current.files)
     )
     notes = [files]
-    if found.new:
-        notes.append(_("Entities the model has never seen: {entities}.").format(entities=", ".join(found.new[:10])))
-    if found.gone:
-        notes.append(_("Entities that the new data have not: {entities}.").format(entities=", ".join(found.gone[:10])))
-    if found.together:
+    if measured.new:
+        notes.append(_("Entities the model has never seen: {entities}.").format(entities=", ".join(measured.new[:10])))
+    if measured.gone:
+        notes.append(
+            _("Entities that the new data have not: {entities}.").format(entities=", ".join(measured.gone[:10]))
+        )
+    if measured.together:
         notes.append(_("All entities are compared together: they are too many, or none is in both."))
     return notes
 
 
-def _looked_at(found: Drift, row: int) -> None:
-    chosen = found.table.loc[row]
-    then, now = found.values(row)
+def _show_column(measured: Drift, row: int) -> None:
+    chosen = measured.table.loc[row]
+    then, now = measured.values(row)
     st.subheader(" · ".join(filter(None, [str(chosen["entity"]), str(chosen["column"])])))
     left, right = st.columns(2)
     with left:
         chart(
-            figures.both_histograms(then, now, found.reference.unit, _),
+            figures.both_histograms(then, now, measured.reference.unit, _),
             "drift-histograms",
             _("How often values were and are"),
             dated=False,
         )
     with right:
         chart(
-            figures.then_and_now(then, now, found.reference.unit, _),
+            figures.then_and_now(then, now, measured.reference.unit, _),
             "drift-quantiles",
             _("Quantiles then and now"),
             dated=False,
         )
 
 
-def _columns() -> dict[str, object]:
+def _columns() -> dict[str, ColumnConfig | str]:
     number = st.column_config.NumberColumn
     return {
         "entity": _("Entity"),

@@ -1,69 +1,68 @@
 """What people said, on screen: filters, counts, the list, precision in figures, and files to take along."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime
-from pathlib import Path
-from typing import Any
 
 import pandas as pd
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from core.exports import as_csv
 from core.messages import N_
 from core.operations.feedback import VERDICTS
+from core.spec.task import find_task, list_tasks
 from core.storage.feedback import Feedback
-from pages.components import session
+from pages.components import cache
 from pages.components.feedback_form import words
-from pages.components.i18n import _, date_format, shown
+from pages.components.i18n import _, date_format, percent, shown
+from pages.components.task_links import link_run, task_label
 
 SHOWN_ROWS = 2000
-PAGES = Path(__file__).parents[2] / "analysis"
-SUBJECTS = {
-    "Vigie": "Vigie",
-    "data": N_("Load data"),
-    "anomalies": N_("Anomalies"),
-    "clusters": N_("Clusters"),
-    "forecast": N_("Forecast"),
-    "sequences": N_("Sequences"),
-    "tracking": N_("Tracking"),
-    "monitoring": N_("Monitoring"),
-}
-"""What something can be said of."""
+OTHER_SUBJECTS = {"Vigie": "Vigie", "data": N_("Load data"), "tracking": N_("Tracking"), "monitoring": N_("Monitoring")}
+"""What something can be said of beside the tasks."""
 
 
-def subject(name: str) -> str:
-    """What a record is about, in words."""
-    return _(SUBJECTS[name]) if name in SUBJECTS else name
+def list_subjects() -> list[str]:
+    """Return what something can be said of: the product, its pages, and the tasks among them."""
+    first, second, *others = OTHER_SUBJECTS
+    return [first, second, *(task.name for task in list_tasks() if task.has_page), *others]
 
 
-def filtered(lines: pd.DataFrame) -> pd.DataFrame:
+def subject_label(name: str) -> str:
+    """Return what a record is about, in words."""
+    return _(OTHER_SUBJECTS[name]) if name in OTHER_SUBJECTS else task_label(name)
+
+
+def filter_form(lines: pd.DataFrame) -> pd.DataFrame:
     """The lines that the person asks for."""
     with st.expander(_("Filter"), icon=":material/filter_list:"):
-        places = st.columns(3) + st.columns(3)
-        kept = _of_days(lines, places[0])
-        kept = _among(kept, lines, "page", places[1].multiselect, _("About"), subject)
-        kept = _among(kept, lines, "model", places[2].multiselect, _("Model"), str)
-        kept = _among(kept, lines, "verdict", places[3].multiselect, _("Verdict"), words)
-        kept = _among(kept, lines, "user", places[4].multiselect, _("User"), str)
-        asked = places[5].text_input(_("Text"), key="said-text", icon=":material/search:")
+        columns = st.columns(3) + st.columns(3)
+        kept = _filter_by_days(lines, columns[0])
+        kept = _filter_by(kept, lines, "page", columns[1].multiselect, _("About"), subject_label)
+        kept = _filter_by(kept, lines, "model", columns[2].multiselect, _("Model"), str)
+        kept = _filter_by(kept, lines, "verdict", columns[3].multiselect, _("Verdict"), words)
+        kept = _filter_by(kept, lines, "user", columns[4].multiselect, _("User"), str)
+        asked = columns[5].text_input(_("Text"), key="said-text", icon=":material/search:")
     if asked:
         text = kept[["comment", "entity", "run"]].agg(" ".join, axis=1) if len(kept) else pd.Series([], dtype=str)
         kept = kept[text.str.contains(asked, case=False, regex=False)]
     return kept.reset_index(drop=True)
 
 
-def _of_days(lines: pd.DataFrame, place: Any) -> pd.DataFrame:
+def _filter_by_days(lines: pd.DataFrame, column: DeltaGenerator) -> pd.DataFrame:
     days = lines["time"].dt.date
     first, last = days.min(), days.max()
-    period = place.date_input(
-        _("Period"), (first, last), min_value=first, max_value=last, format=date_format(), key="said-period"
+    period = list(
+        column.date_input(
+            _("Period"), (first, last), min_value=first, max_value=last, format=date_format(), key="said-period"
+        )
     )
-    if not len(period):
+    if not period:
         return lines
     return lines[(days >= period[0]) & (days <= (period[1] if len(period) > 1 else last))]
 
 
-def _among(
+def _filter_by(
     kept: pd.DataFrame,
     lines: pd.DataFrame,
     column: str,
@@ -76,7 +75,7 @@ def _among(
     return kept[kept[column].isin(chosen)] if chosen else kept
 
 
-def counts(lines: pd.DataFrame) -> None:
+def show_counts(lines: pd.DataFrame) -> None:
     with st.container(horizontal=True, key="result-figures"):
         st.metric(_("Records"), shown(len(lines)), border=True)
         for verdict in VERDICTS:
@@ -93,7 +92,7 @@ def counts(lines: pd.DataFrame) -> None:
         )
 
 
-def listed(lines: pd.DataFrame) -> None:
+def show_list(lines: pd.DataFrame) -> None:
     """The newest first; a choice opens the whole comment and leads to the run."""
     if lines.empty:
         st.info(_("Nothing that was said fits these filters."))
@@ -103,11 +102,11 @@ def listed(lines: pd.DataFrame) -> None:
     readable = pd.DataFrame(
         {
             "time": visible["time"].dt.tz_convert(zone).dt.tz_localize(None),
-            "page": [subject(each) for each in visible["page"]],
+            "page": [subject_label(each) for each in visible["page"]],
             "verdict": [words(each) for each in visible["verdict"]],
             "rating": ["★" * int(each) if pd.notna(each) else "" for each in visible["rating"]],
             "entity": visible["entity"],
-            "moment": [_moment(each) for each in visible["moment"]],
+            "moment": [_format_moment(each) for each in visible["moment"]],
             "comment": visible["comment"],
             "user": visible["user"],
             "model": visible["model"],
@@ -137,36 +136,35 @@ def listed(lines: pd.DataFrame) -> None:
         },
     ).selection.rows
     if picked and picked[0] < len(visible):
-        _opened(visible.iloc[picked[0]])
+        _show_record(visible.iloc[picked[0]])
 
 
-def _moment(written: str) -> str:
+def _format_moment(written: str) -> str:
     """A moment as it is kept, for a person; the number of a row stays as it is."""
     return written.replace("T", " ").removesuffix(":00").removesuffix(" 00:00")
 
 
-def _opened(line: "pd.Series[Any]") -> None:
+def _show_record(line: "pd.Series[object]") -> None:
     with st.container(border=True):
-        st.caption(f"{line['user']} · {subject(line['page'])} · {words(line['verdict']) or '–'} · `{line['id']}`")
+        st.caption(f"{line['user']} · {subject_label(line['page'])} · {words(line['verdict']) or '–'} · `{line['id']}`")
         if line["comment"]:
             st.text(line["comment"])
-        if line["run"] and line["page"] in ("anomalies", "clusters", "forecast", "sequences"):
-            address = {"run": line["run"]} | ({"dataset": line["dataset"]} if line["dataset"] else {})
-            st.page_link(
-                PAGES / f"{line['page']}.py",
-                label=_("Open the run"),
-                icon=":material/open_in_new:",
-                query_params=address,
-            )
+        task = find_task(line["page"])
+        if line["run"] and task is not None:
+            link_run(task, line["run"], line["dataset"], _("Open the run"))
 
 
-def named(line: dict[Any, Any]) -> str:
+def detector_label(line: Mapping[str, object]) -> str:
     """A detector, or one of its runs, in a word."""
-    parts = [subject(str(line["page"])), str(line["model"] or "–"), *([str(line["run"])[:8]] if "run" in line else [])]
+    parts = [
+        subject_label(str(line["page"])),
+        str(line["model"] or "–"),
+        *([str(line["run"])[:8]] if "run" in line else []),
+    ]
     return " · ".join(parts)
 
 
-def precision_table(found: pd.DataFrame, names: list[str], percent: Callable[[float], str]) -> None:
+def show_precision_table(found: pd.DataFrame, names: list[str]) -> None:
     shares = [
         f"{percent(round(each.precision, 3))} ({percent(round(each.low, 3))} – {percent(round(each.high, 3))})"
         for each in found.itertuples()
@@ -198,17 +196,17 @@ def precision_table(found: pd.DataFrame, names: list[str], percent: Callable[[fl
     )
 
 
-def exports(lines: pd.DataFrame, records: list[Feedback]) -> None:
+def export_buttons(lines: pd.DataFrame, records: list[Feedback]) -> None:
     """Labels for evaluation, the list, and the records as they are."""
-    from core.operations.feedback_labels import labelled, labels
+    from core.operations.feedback_labels import add_label_column, label_table
 
     st.subheader(_("Take it along"))
-    here, dataset = session.here(), session.dataset()
+    workspace, dataset = cache.get_workspace(), cache.load_dataset()
     with st.container(horizontal=True):
         if dataset is not None and dataset.digest in set(lines["dataset"]):
             st.download_button(
                 _("The loaded data with labels (CSV)"),
-                lambda: as_csv(labelled(dataset, records, here)),
+                lambda: as_csv(add_label_column(dataset, records, workspace)),
                 "labelled.csv",
                 key="said-labelled",
                 icon=":material/label:",
@@ -221,7 +219,7 @@ def exports(lines: pd.DataFrame, records: list[Feedback]) -> None:
             )
         st.download_button(
             _("Labels (CSV)"),
-            lambda: as_csv(labels(records, here)),
+            lambda: as_csv(label_table(records, workspace)),
             "labels.csv",
             key="said-labels",
             icon=":material/label:",

@@ -1,6 +1,4 @@
-"""A forecast on screen: figures, the days to come, the back-test, errors, intervals, what matters, what if, the
-model.
-"""
+"""A forecast on screen: figures, the days to come, the back-test, errors, intervals, importance, what if, model."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -27,7 +25,7 @@ Chosen = Callable[[str], Forecast]
 def forecast(found: Forecast, dataset: Dataset | None, run: str) -> None:
     """The whole answer; `dataset` is the part that was asked about, where it is loaded."""
     _figures(found, run)
-    st.caption("\n".join(f"- {say(text)}" for text in found.question.texts))
+    st.caption("\n".join(f"- {say(text)}" for text in found.notes))
     chosen = partial(one, found, run)
     views: dict[str, Callable[[], None]] = {
         _("Forecast"): lambda: _ahead(found, chosen, dataset),
@@ -49,11 +47,11 @@ def forecast(found: Forecast, dataset: Dataset | None, run: str) -> None:
 
 def _figures(found: Forecast, run: str) -> None:
     scores = found.per_step().set_index("step")
-    horizon = found.question.horizon
+    horizon = found.model_spec.horizon
     with st.container(horizontal=True, key="result-figures"):
         for step in sorted({1, horizon}):
             _error(step, scores.loc[step])
-        promised = found.question.quantiles[-1] - found.question.quantiles[0]
+        promised = found.model_spec.quantiles[-1] - found.model_spec.quantiles[0]
         st.metric(
             _("Coverage"),
             percent(round(trust.covered(found), 4)),
@@ -110,7 +108,7 @@ def _ahead(found: Forecast, chosen: Chosen, dataset: Dataset | None) -> None:
         st.info(_("There is no forecast for this entity: its data end too long before the others'."))
         return
     entities = summable(found) if rows["entity"].iloc[0] == TOGETHER else [str(rows["entity"].iloc[0])]
-    figure = figures.ahead(rows, _history(mine, dataset, entities), found.question, _)
+    figure = figures.ahead(rows, _history(mine, dataset, entities), found, _)
     chart(figure, "ahead", _("Measured amounts, the forecast with its interval, and the seasonal naive forecast"))
     if len(entities) > 1:
         st.caption(
@@ -124,11 +122,11 @@ def _ahead(found: Forecast, chosen: Chosen, dataset: Dataset | None) -> None:
 
 def _history(mine: Forecast, dataset: Dataset | None, entities: list[str]) -> pd.DataFrame:
     """The last weeks of `entities` together as measured, of the data or else of the back-test: time and actual."""
-    days = pd.Timedelta(days=BEFORE[len(mine.question.slots) == 1])
+    days = pd.Timedelta(days=BEFORE[len(mine.slots) == 1])
     if dataset is None:
         table = mine.checked[mine.checked["step"] == mine.checked["step"].min()]
         return table[table["time"] > table["time"].max() - days].sort_values("time")
-    series = Panel.of(dataset, mine.question.resolution, mine.question.measure).last(days.days)  # type: ignore[arg-type]
+    series = Panel.of(dataset, mine.model_spec.resolution, mine.model_spec.measure).last(days.days)
     table = table_of(series.days, series, {"actual": series.values})
     own = table[table["entity"].isin(entities)]
     return own.groupby("time")["actual"].sum(min_count=len(entities)).reset_index()
@@ -140,7 +138,7 @@ def _table(rows: pd.DataFrame, found: Forecast) -> None:
     digits = 0 if rows["forecast"].abs().median() >= 100 else 3
     table = rows[["time", "step", "forecast", low, high, "naive7"]].round(digits)
     table["assumed"] = ["◇" if assumed else "" for assumed in rows["assumed"]]
-    unit = figures.amount_axis(found.question, _)
+    unit = figures.amount_axis(found, _)
     number = st.column_config.NumberColumn
     st.dataframe(
         table,
@@ -150,12 +148,12 @@ def _table(rows: pd.DataFrame, found: Forecast) -> None:
         alt=_("The forecast as a table"),
         column_config={
             "time": st.column_config.DatetimeColumn(
-                _("Time"), format=date_format() + ("" if len(found.question.slots) == 1 else " HH:mm")
+                _("Time"), format=date_format() + ("" if len(found.slots) == 1 else " HH:mm")
             ),
             "step": number(_("Days ahead"), width="small"),
             "forecast": number(f"{_('Forecast')} ({unit})", format="localized"),
-            low: number(_("Low end"), format="localized", help=figures.promised(found.question.quantiles, _)),
-            high: number(_("High end"), format="localized", help=figures.promised(found.question.quantiles, _)),
+            low: number(_("Low end"), format="localized", help=figures.promised(found.model_spec.quantiles, _)),
+            high: number(_("High end"), format="localized", help=figures.promised(found.model_spec.quantiles, _)),
             "naive7": number(_("Same weekday before"), format="localized"),
             "assumed": st.column_config.TextColumn(
                 _("Assumed"),
@@ -196,7 +194,7 @@ def _response(found: Forecast) -> None:
     if found.response["shift"].nunique() < 2:
         st.caption(_("The model has learnt no temperature: add a file of weather as a driver."))
         return
-    unit = found.question.unit
+    unit = found.data.unit
     chart(
         figures.response(found.response, unit, _),
         "response",

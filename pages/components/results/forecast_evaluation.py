@@ -11,7 +11,7 @@ from core.tasks.forecast import error_figures as figures
 from core.tasks.forecast import figures as forecasts
 from core.tasks.forecast.result import Forecast
 from core.tasks.forecast.total import TOGETHER
-from pages.components import session
+from pages.components import auth, cache, url_state
 from pages.components.i18n import _, shown
 from pages.components.results.run_widgets import chart, downloads
 
@@ -72,9 +72,7 @@ def backtest(found: Forecast, chosen: Chosen) -> None:
     if mine.empty:
         st.info(_("No day of the back-test has both a forecast and a measured amount."))
         return
-    chart(
-        forecasts.compared(mine, found.question, _), "compared", _("Forecast and measured amounts over the back-test")
-    )
+    chart(forecasts.compared(mine, found, _), "compared", _("Forecast and measured amounts over the back-test"))
     downloads(lambda: _exported(found), "backtest", _("The back-test ({kind})"))
 
 
@@ -115,7 +113,7 @@ def _scores(table: pd.DataFrame, first: str, key: str) -> None:
 
 
 def _exported(found: Forecast) -> pd.DataFrame:
-    return found.checked.assign(entity=found.checked["entity"].astype(str), unit=found.question.unit)
+    return found.checked.assign(entity=found.checked["entity"].astype(str), unit=found.data.unit)
 
 
 # ---- errors ---------------------------------------------------------------------------------------------------------
@@ -128,9 +126,9 @@ def errors(found: Forecast, chosen: Chosen) -> None:
     names = {"weekday": _("Weekday"), "month": _("Month"), "temperature": _("Temperature"), "hour": _("Time of day")}
     if "temperature" not in mine or mine["temperature"].isna().all():
         del names["temperature"]
-    if len(found.question.slots) == 1:
+    if len(found.slots) == 1:
         del names["hour"]
-    actor = st.segmented_control(
+    group = st.segmented_control(
         _("By"),
         list(names),
         default="weekday",
@@ -140,7 +138,7 @@ def errors(found: Forecast, chosen: Chosen) -> None:
         persist_state="page",
     )
     chart(
-        figures.residuals(mine, actor or "weekday", _),
+        figures.residuals(mine, group or "weekday", _),
         "residuals",
         _("Errors of the back-test by circumstance"),
         dated=False,
@@ -158,7 +156,7 @@ def errors(found: Forecast, chosen: Chosen) -> None:
 
 def intervals(found: Forecast, dataset: Dataset | None, run: str) -> None:
     levels = found.reliability["nominal"].unique()
-    asked = found.question.quantiles[-1] - found.question.quantiles[0]
+    asked = found.model_spec.quantiles[-1] - found.model_spec.quantiles[0]
     level = float(levels[np.abs(levels - asked).argmin()])
     chart(figures.reliability(found.reliability, _), "reliability", _("Promised and measured coverage"), dated=False)
     st.caption(
@@ -169,9 +167,9 @@ def intervals(found: Forecast, dataset: Dataset | None, run: str) -> None:
     )
     st.subheader(_("Coverage of the {level} % interval").format(level=f"{100 * level:g}"))
     kinds = {"month": _("Month"), "entity": _("Entity"), "weekday": _("Weekday"), "hour": _("Time of day")}
-    if len(found.question.slots) == 1:
+    if len(found.slots) == 1:
         del kinds["hour"]
-    actor = st.segmented_control(
+    group = st.segmented_control(
         _("By"),
         list(kinds),
         default="month",
@@ -180,7 +178,7 @@ def intervals(found: Forecast, dataset: Dataset | None, run: str) -> None:
         key="coverage-by",
         persist_state="page",
     )
-    figure = figures.coverage(found.reliability, actor or "month", level, _)
+    figure = figures.coverage(found.reliability, group or "month", level, _)
     chart(figure, "coverage", _("Measured coverage by group, beside what was promised"), dated=False)
     _recalibrate(dataset, run)
 
@@ -192,18 +190,22 @@ def _recalibrate(dataset: Dataset | None, run: str) -> None:
             "back-test, and judges them on the second: a new run with the same forecasts."
         )
     )
-    whole = session.dataset()
+    whole = cache.load_dataset()
     if (
         not st.button(_("Recalibrate"), icon=":material/straighten:", key="recalibrate", disabled=dataset is None)
         or whole is None
     ):
         return
     from core.tasks.forecast.run import recalibrate
+    from core.tasks.forecast.spec import RecalibrationSpec
 
+    spec = RecalibrationSpec(run)
     with st.spinner(_("Recalibrating …")):
-        again = session.answered_once(
+        again = cache.submit_once(
             f"recalibrate {run}",
-            lambda: recalibrate(whole, run, workspace=session.here(), actor=session.me("forecast"))[1].id,
+            lambda: (
+                recalibrate(spec, whole, workspace=cache.get_workspace(), actor=auth.current_actor("forecast"))[1].id
+            ),
         )
-    session.remember_run(again, whole.digest)
+    url_state.set_run(again, whole.digest)
     st.rerun()

@@ -2,6 +2,7 @@
 
 import pandas as pd
 import streamlit as st
+from streamlit.elements.lib.column_types import ColumnConfig
 
 from core.forecasters.scoring import quantile_name
 from core.tasks.forecast.result import Forecast
@@ -25,7 +26,7 @@ def show(found: Forecast, run: str) -> None:
         ).format(
             count=shown(len(rows)),
             all=shown(int((found.checked["step"] == step).sum())),
-            share=percent(round(1 - found.question.quantiles[-1] + found.question.quantiles[0], 4)),
+            share=percent(round(1 - found.model_spec.quantiles[-1] + found.model_spec.quantiles[0], 4)),
         )
     )
     visible = rows.head(SHOWN_ROWS)
@@ -45,12 +46,15 @@ def show(found: Forecast, run: str) -> None:
 
 
 def misses(found: Forecast) -> tuple[pd.DataFrame, int]:
-    """What came outside the interval so many days ahead, the fewest there are; `score` is how far, in widths of the
-    interval.
+    """Return what came outside the interval the fewest days ahead.
+
+    `score` is how far, in widths of the interval.
     """
     step = int(found.checked["step"].min())
     rows = found.checked[found.checked["step"] == step]
-    low, high = (rows[quantile_name(level)] for level in (found.question.quantiles[0], found.question.quantiles[-1]))
+    low, high = (
+        rows[quantile_name(level)] for level in (found.model_spec.quantiles[0], found.model_spec.quantiles[-1])
+    )
     beyond = (rows["actual"] - high).clip(lower=0) + (low - rows["actual"]).clip(lower=0)
     table = pd.DataFrame(
         {
@@ -72,10 +76,10 @@ def _digits(rows: pd.DataFrame) -> dict[str, int]:
     return dict.fromkeys(("actual", "forecast", "low", "high"), digits)
 
 
-def _columns(found: Forecast) -> dict[str, object]:
+def _columns(found: Forecast) -> dict[str, ColumnConfig]:
     number, text = st.column_config.NumberColumn, st.column_config.TextColumn
-    hours = "" if len(found.question.slots) == 1 else " HH:mm"
-    unit = f" ({found.question.unit})" if found.question.unit else ""
+    hours = "" if len(found.slots) == 1 else " HH:mm"
+    unit = f" ({found.data.unit})" if found.data.unit else ""
     return {
         "verdict": feedback_form.column_config(),
         "entity": text(_("Entity")),

@@ -2,14 +2,19 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING
 
 import pandas as pd
 import streamlit as st
 
 from core.errors import VigieError
-from pages.components import session
+from core.spec.metric import Metric
+from core.spec.task import get_metric
+from pages.components import auth, cache, clock
 from pages.components.i18n import _, say, shown
+
+if TYPE_CHECKING:
+    from core.runs.promotion import Version
 
 
 def section(run: str, task: str) -> None:
@@ -37,11 +42,11 @@ def show(run: str, task: str) -> None:
     if not name:
         return
     with _refusals():
-        versions = promotion.listed(session.here(), name)
+        versions = promotion.list_versions(cache.get_workspace(), name)
         own = next((version for version in versions if version.run_id == run), None)
         with _refusals():
             _register(run, name, task) if own is None else _promote(own, task)
-        _versions(versions, run)
+        _show_versions(versions, run, task)
 
 
 @contextmanager
@@ -58,14 +63,16 @@ def _register(run: str, name: str, task: str) -> None:
 
     st.caption(_("This run's model is not registered under this name."))
     if st.button(_("Register"), icon=":material/inventory_2:", key="register"):
-        session.answered_once(
+        cache.submit_once(
             f"register {run} {name}",
-            lambda: promotion.register(run, name, workspace=session.here(), actor=session.me(task)).number,
+            lambda: (
+                promotion.register(run, name, workspace=cache.get_workspace(), actor=auth.current_actor(task)).number
+            ),
         )
         st.rerun()
 
 
-def _promote(own: Any, task: str) -> None:
+def _promote(own: "Version", task: str) -> None:
     """The champion needs no promotion; a challenger that is worse needs force and a reason."""
     from core.runs import promotion
 
@@ -79,31 +86,41 @@ def _promote(own: Any, task: str) -> None:
         "This run's model is version {number}. It becomes champion where it is not worse on the same back-test."
     )
     judged = _("This run's model is version {number}. No figure says which of two is better: you decide, and say why.")
-    st.caption((compared if task in promotion.YARDSTICKS else judged).format(number=own.number))
+    st.caption((compared if promotion.promotion_metric(task) else judged).format(number=own.number))
     force = st.toggle(_("Promote even if the comparison speaks against it"), key="promote-force")
     reason = st.text_input(_("Reason, kept with the version"), key="promote-reason") if force else ""
     if st.button(_("Promote to champion"), icon=":material/trophy:", key="promote"):
-        session.answered_once(
+        cache.submit_once(
             f"promote {own.name} {own.number} {force} {reason}",
             lambda: (
                 promotion.promote(
-                    own.name, own.number, workspace=session.here(), actor=session.me(task), force=force, reason=reason
+                    own.name,
+                    own.number,
+                    workspace=cache.get_workspace(),
+                    actor=auth.current_actor(task),
+                    force=force,
+                    reason=reason,
                 )[0].number
             ),
         )
         st.rerun()
 
 
-def _versions(versions: list[Any], run: str) -> None:
+def _show_versions(versions: list["Version"], run: str, task: str) -> None:
+    """Show the versions of a name, each with the figure that decides on promotion where the task has one."""
+    from core.runs import promotion
+
     if not versions:
         return
     words = {"champion": _("champion"), "challenger": _("challenger"), "previous": _("champion before")}
+    promoted_by = promotion.promotion_metric(task)
+    metric = get_metric(promoted_by.metric, task) if promoted_by else None
     table = pd.DataFrame(
         {
             "number": version.number,
             "role": ", ".join(words.get(alias, alias) for alias in version.aliases),
-            "wape": round(100 * version.figures["wape"], 2) if "wape" in version.figures else None,
-            "created": shown(session.moment(version.created_ms)),
+            "figure": _figure(version, metric),
+            "created": shown(clock.from_epoch_ms(version.created_ms)),
             "run": ("→ " if version.run_id == run else "") + version.run_id[:12],
         }
         for version in versions
@@ -117,8 +134,20 @@ def _versions(versions: list[Any], run: str) -> None:
         column_config={
             "number": st.column_config.NumberColumn(_("Version"), width="small"),
             "role": st.column_config.TextColumn(_("Role")),
-            "wape": st.column_config.NumberColumn("WAPE, %", format="localized"),
+            "figure": st.column_config.NumberColumn(_heading(metric), format="localized"),
             "created": st.column_config.TextColumn(_("Registered")),
             "run": st.column_config.TextColumn(_("Run")),
         },
     )
+
+
+def _figure(version: "Version", metric: Metric | None) -> float | None:
+    """Return the metric of a version; None where it has none."""
+    if metric is None or metric.name not in version.figures:
+        return None
+    value = float(version.figures[metric.name])
+    return round(100 * value, 2) if metric.unit == "%" else round(value, 4)
+
+
+def _heading(metric: Metric | None) -> str:
+    return ", ".join(filter(None, [_(metric.label), _(metric.unit) if metric.unit else ""])) if metric else ""

@@ -10,13 +10,13 @@ from babel import numbers
 
 from core.exports import as_csv, as_parquet
 from core.runs.stored_runs import is_pending, mlflow_run_url, run_cost
-from pages.components import session
+from pages.components import cache
 from pages.components.i18n import _, catalogue, language, localised, shown
 
 
 def cost(run: str) -> None:
     """Two figures: seconds and grams of CO₂."""
-    spent = session.cached(run_cost, run)
+    spent = cache.cache_by_run(run_cost, run)
     st.metric(_("Seconds"), shown(round(spent.seconds, 2)), border=True)
     st.metric(
         "g CO₂",
@@ -28,12 +28,12 @@ def cost(run: str) -> None:
 
 def record(run: str) -> None:
     """Where the run is on record."""
-    link = session.cached(mlflow_run_url, run)
+    link = cache.cache_by_run(mlflow_run_url, run)
     with st.container(horizontal=True, vertical_alignment="center"):
         if link:
             st.link_button(_("Open in MLflow"), link, icon=":material/open_in_new:")
         card(run)
-        if is_pending(run, session.here()):
+        if is_pending(run, cache.get_workspace()):
             st.caption(_("MLflow does not answer: the run is kept here and will be delivered when it is back."))
         st.caption(
             _("Run {run}. The address of this page shows the same result to a colleague.").format(run=f"`{run}`")
@@ -42,7 +42,7 @@ def record(run: str) -> None:
 
 def card(run: str) -> None:
     """The run card as a file: one for people, one for programs. It is made when it is asked for."""
-    workspace, code = session.here(), language()
+    workspace, code = cache.get_workspace(), language()
 
     def made(kind: str) -> str:
         """Without a word to Streamlit: it calls this beside the page."""
@@ -70,8 +70,9 @@ def card(run: str) -> None:
 
 def written(value: object, code: str) -> str:
     """A number as readers of the language `code` write it, everything else as it is."""
-    number = isinstance(value, int | float) and not isinstance(value, bool)
-    return numbers.format_decimal(value, format="#,##0.######", locale=code) if number else str(value)
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return str(value)
+    return numbers.format_decimal(value, format="#,##0.######", locale=code)
 
 
 def chart(figure: go.Figure, key: str, alt: str, dated: bool = True) -> None:
@@ -86,9 +87,13 @@ def downloads(table: Callable[[], pd.DataFrame], name: str, label: str) -> None:
         for kind, writer in (("CSV", as_csv), ("Parquet", as_parquet)):
             st.download_button(
                 label.format(kind=kind),
-                lambda writer=writer: writer(table()),
+                partial(_exported, writer, table),
                 f"{name}.{kind.lower()}",
                 key=f"{name}-{kind}",
                 icon=":material/download:",
                 on_click="ignore",
             )
+
+
+def _exported(writer: Callable[[pd.DataFrame], bytes], table: Callable[[], pd.DataFrame]) -> bytes:
+    return writer(table())

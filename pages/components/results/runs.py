@@ -1,24 +1,30 @@
 """Runs on screen: as a table, one opened, several side by side."""
 
-from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 import streamlit as st
 from babel import numbers
+from streamlit.elements.lib.column_types import ColumnConfig
 
 from core.errors import NotFoundError, VigieError
 from core.exports import as_csv
-from pages.components import session
+from core.spec.task import find_task, get_metric
+from pages.components import cache, clock
 from pages.components.i18n import _, date_format, language, percent, say, shown
 from pages.components.results import model
 from pages.components.results.run_widgets import card, chart
+from pages.components.task_links import link_run, task_label
 
-PAGES = Path(__file__).resolve().parents[2] / "analysis"
+if TYPE_CHECKING:
+    from core.runs.comparison import Record, RunComparison
+
 MARKS = {"completed": "✓", "failed": "✕", "interrupted": "◌", "running": "▶"}
+NONE = "–"
 
 
-def state(status: str) -> str:
-    """A status in a word, with a mark."""
+def status_label(status: str) -> str:
+    """Return a status in a word, with a mark."""
     words = {
         "completed": _("completed"),
         "failed": _("failed"),
@@ -31,18 +37,16 @@ def state(status: str) -> str:
 # ---- as a table -----------------------------------------------------------------------------------------------------
 
 
-def readable(table: pd.DataFrame) -> pd.DataFrame:
-    """The columns a person reads."""
-    from core.runs.comparison import TASKS
-
-    began = pd.DatetimeIndex([session.moment(int(when.timestamp() * 1000)) for when in table["began"]])
+def display_table(table: pd.DataFrame) -> pd.DataFrame:
+    """Return the columns of `list_to_frame` that a person reads, in their words."""
+    began = pd.DatetimeIndex([clock.from_epoch_ms(int(when.timestamp() * 1000)) for when in table["began"]])
     return pd.DataFrame(
         {
             "began": began,
-            "status": [_brief(*line) for line in zip(table["status"], table["waits"], strict=True)],
-            "task": [_(TASKS[task].label) if task in TASKS else task for task in table["task"]],
+            "status": [_brief_status(*line) for line in zip(table["status"], table["waits"], strict=True)],
+            "task": [task_label(task) for task in table["task"]],
             "model": table["model"],
-            "figure": [_figure(name, value) for name, value in zip(table["figure"], table["value"], strict=True)],
+            "figure": [_format_headline(run) for run in table.to_dict("records")],
             "files": table["files"],
             "user": table["user"],
             "seconds": table["seconds"].astype(float).round(1),
@@ -51,13 +55,14 @@ def readable(table: pd.DataFrame) -> pd.DataFrame:
     )
 
 
-def _brief(status: str, waits: bool) -> str:
-    """What went well needs no word."""
-    word = MARKS["completed"] if status == "completed" else state(status)
+def _brief_status(status: str, waits: bool) -> str:
+    """Return a status; what went well needs no word."""
+    word = MARKS["completed"] if status == "completed" else status_label(status)
     return word + " · " + _("waits for MLflow") if waits else word
 
 
-def columns() -> dict[str, object]:
+def column_config() -> dict[str, ColumnConfig]:
+    """Return how the columns of `display_table` are headed and written."""
     text, number = st.column_config.TextColumn, st.column_config.NumberColumn
     return {
         "began": st.column_config.DatetimeColumn(_("When"), format=f"{date_format()} HH:mm"),
@@ -72,148 +77,134 @@ def columns() -> dict[str, object]:
     }
 
 
-def _figure(name: str, value: float | None) -> str:
-    """The figure that says most of what a run found."""
+def _format_headline(run: dict[str, Any]) -> str:
+    """Return the figure that says most of what a run found, with its name."""
+    value = run["value"]
     if value is None or value != value:
-        return "–"
-    words = {
-        "anomalies": _("anomalies: {value}"),
-        "clusters": _("clusters: {value}"),
-        "events": _("events: {value}"),
-        "rows_judged": _("rows judged: {value}"),
-        "series": _("series: {value}"),
-    }
-    if name == "wape":
-        return f"WAPE {percent(round(float(value), 4))}"
-    return words.get(name, name + ": {value}").format(value=shown(int(value)))
+        return NONE
+    metric = get_metric(run["figure"], run["task"])
+    if metric.unit == "%":
+        return f"{_(metric.label)} {percent(round(float(value), 4))}"
+    number = int(value) if float(value).is_integer() else round(float(value), 4)
+    return _("{name}: {value}").format(name=_(metric.label), value=shown(number))
 
 
 # ---- one ------------------------------------------------------------------------------------------------------------
 
 
-def opened(run: str) -> None:
-    """What a run was, and where its result is."""
+def show_run(run_id: str) -> None:
+    """Show what a run was, and where its result is."""
     from core.runs import comparison
 
-    [record] = comparison.look_up([run], session.here())
-    task = record.experiment
+    workspace = cache.get_workspace()
+    [record] = comparison.load_records([run_id], workspace)
     st.subheader(record.name or record.id)
-    st.caption(
-        " · ".join(
-            [
-                _(comparison.TASKS[task].label) if task in comparison.TASKS else task,
-                state(record.status),
-                shown(session.moment(record.started_ms)),
-                record.tags.get("user", ""),
-                f"`{record.id}`",
-            ]
-        )
-    )
+    facts = [
+        task_label(record.experiment),
+        status_label(record.status),
+        shown(clock.from_epoch_ms(record.started_ms)),
+        record.tags.get("user", ""),
+        f"`{record.id}`",
+    ]
+    st.caption(" · ".join(facts))
     if record.tags.get("error"):
         st.error(record.tags["error"].replace("$", "\\$"), icon=":material/report:")
     with st.container(horizontal=True, vertical_alignment="center"):
-        _result(record)
-        link = comparison.mlflow_page(record, session.here())
+        _link_result(record)
+        link = comparison.record_url(record, workspace)
         if link:
             st.link_button(_("Open in MLflow"), link, icon=":material/open_in_new:")
         card(record.id)
     if comparison.has_model(record):
-        model.section(record.id, task)
-    _tables(comparison.compared([run], session.here()))
+        model.section(record.id, record.experiment)
+    _show_tables(comparison.compare_runs([run_id], workspace))
 
 
-def _result(record) -> None:  # type: ignore[no-untyped-def]
-    """The way to the page that shows the result, with its data."""
-    from core.runs.comparison import TASKS, has_data
+def _link_result(record: "Record") -> None:
+    """Show the way to the page with the result and its data, where there is one."""
+    from core.runs.comparison import has_data
 
-    address = TASKS[record.experiment].page if record.experiment in TASKS else ""
-    if not address or record.status != "completed":
+    task = find_task(record.experiment)
+    if task is None or not task.page or record.status != "completed":
         return
-    if not has_data(record, session.here()):
-        st.caption(
-            _("Its data are not stored here: load {files} again to see the result.").format(
-                files=record.tags.get("dataset.files", "")
-            )
-        )
+    if not has_data(record, cache.get_workspace()):
+        files = record.tags.get("dataset.files", "")
+        st.caption(_("Its data are not stored here: load {files} again to see the result.").format(files=files))
         return
-    st.page_link(
-        PAGES / f"{address}.py",
-        label=_("Open the result"),
-        icon=":material/open_in_full:",
-        query_params={"dataset": record.tags["dataset.digest"], "run": record.id},
-    )
+    digest = record.tags["dataset.digest"]
+    link_run(task, record.id, digest, _("Open the result"), icon=":material/open_in_full:")
 
 
 # ---- several --------------------------------------------------------------------------------------------------------
 
 
-def compared(chosen: list[str]) -> None:
-    """Parameters, metrics and figures side by side."""
-    from core.runs import comparison
+def show_comparison(run_ids: list[str]) -> None:
+    """Show parameters, metrics and figures side by side."""
+    from core.runs.comparison import compare_runs
 
     try:
-        found = comparison.compared(chosen, session.here())
+        runs = compare_runs(run_ids, cache.get_workspace())
     except VigieError as error:
         st.error(say(error.text), icon=":material/error:")
         return
-    st.subheader(_("{count} runs compared").format(count=len(chosen)))
-    if not found.same_data:
+    st.subheader(_("{count} runs compared").format(count=len(run_ids)))
+    if not runs.same_data:
         st.warning(_("These runs are on different data: their figures cannot be ranked."), icon=":material/data_alert:")
-    _tables(found)
+    _show_tables(runs)
     st.download_button(
         _("Comparison (CSV)"),
-        lambda: as_csv(found.to_frame()),
+        lambda: as_csv(runs.to_frame()),
         "comparison.csv",
         key="comparison-CSV",
         icon=":material/download:",
         on_click="ignore",
     )
-    _pictures(found)
+    _show_pictures(runs)
 
 
-def _tables(found) -> None:  # type: ignore[no-untyped-def]
-    names = _headings(found)
+def _show_tables(runs: "RunComparison") -> None:
+    names = _name_runs(runs)
     parameters, metrics = st.tabs([_("Parameters"), _("Metrics")])
     with parameters:
-        _parameters(found, names)
+        _show_parameters(runs, names)
     with metrics:
-        _metrics(found, names)
+        _show_metrics(runs, names)
 
 
-def _headings(found) -> dict[str, str]:  # type: ignore[no-untyped-def]
-    """A short name for every run: the model, and the beginning of the id."""
-    return {record.id: f"{record.tags.get('model_name', '')} · {record.id[:6]}" for record in found.records}
+def _name_runs(runs: "RunComparison") -> dict[str, str]:
+    """Return a short name for every run: the model, and the beginning of the id."""
+    return {record.id: f"{record.tags.get('model_name', '')} · {record.id[:6]}" for record in runs.records}
 
 
-def _parameters(found, names: dict[str, str]) -> None:  # type: ignore[no-untyped-def]
-    differing, several = found.differing(), len(found.records) > 1
-    table = found.parameters
+def _show_parameters(runs: "RunComparison", names: dict[str, str]) -> None:
+    differing, several = runs.differing(), len(runs.records) > 1
+    table = runs.parameters
     if several:
         only = st.toggle(_("Only what differs"), bool(differing.any()), key="only-differing")
         table = table[differing] if only else table
         table = table.assign(**{"≠": ["≠" if differing[name] else "" for name in table.index]})[["≠", *names]]
-    _show(table.rename(columns=names), "parameters", _("Parameters of the runs"), _("Parameter"))
+    _show_table(table.rename(columns=names), "parameters", _("Parameters of the runs"), _("Parameter"))
 
 
-def _metrics(found, names: dict[str, str]) -> None:  # type: ignore[no-untyped-def]
-    """The best of each line is starred where it is known which way is better and the data are the same."""
-    best = found.best() if found.same_data else None
+def _show_metrics(runs: "RunComparison", names: dict[str, str]) -> None:
+    """Show the metrics; on the same data, the best of each line of known direction is starred."""
+    best = runs.best() if runs.same_data else None
     table = pd.DataFrame(
         {
             run: [
-                f"{'★ ' if best is not None and best.loc[name, run] else ''}{_number(found.metrics.loc[name, run])}"
-                for name in found.metrics.index
+                ("★ " if best is not None and best.loc[name, run] else "") + _format_number(runs.metrics.loc[name, run])
+                for name in runs.metrics.index
             ]
             for run in names
         },
-        index=found.metrics.index,
+        index=runs.metrics.index,
     )
     if best is not None and len(names) > 1:
         st.caption(_("★ is the best of its line, where it is known which way is better."))
-    _show(table.rename(columns=names), "metrics", _("Metrics of the runs"), _("Metric"))
+    _show_table(table.rename(columns=names), "metrics", _("Metrics of the runs"), _("Metric"))
 
 
-def _show(table: pd.DataFrame, key: str, alt: str, first: str) -> None:
+def _show_table(table: pd.DataFrame, key: str, alt: str, first: str) -> None:
     table = table.rename_axis(first).reset_index()
     st.dataframe(
         table,
@@ -225,33 +216,33 @@ def _show(table: pd.DataFrame, key: str, alt: str, first: str) -> None:
     )
 
 
-def _number(value: float) -> str:
+def _format_number(value: float) -> str:
     if value != value:
-        return "–"
+        return NONE
     if float(value).is_integer():
         return shown(int(value))
     pattern = "#,##0.####" if abs(value) >= 0.001 else "0.###E0"
     return numbers.format_decimal(value, format=pattern, locale=language())
 
 
-def _pictures(found) -> None:  # type: ignore[no-untyped-def]
-    """The figure of each run's card, two in a row, on one scale where they show the same."""
+def _show_pictures(runs: "RunComparison") -> None:
+    """Show the figure of each run's card, two in a row, on one scale where they show the same."""
     from core.runs.card import run_card
-    from core.runs.figures import common_ends, shares, small
+    from core.runs.figures import common_range, thumbnail, to_shares
 
-    names, pictures = _headings(found), {}
-    for record in found.records:
+    names, pictures = _name_runs(runs), {}
+    for record in runs.records:
         try:
-            picture = session.cached(run_card, record.id).picture
+            picture = cache.cache_by_run(run_card, record.id).picture
         except NotFoundError:
             picture = None
         if picture is not None:
-            pictures[record.id] = shares(picture)
+            pictures[record.id] = to_shares(picture)
     if not pictures:
         return
-    ends = common_ends(list(pictures.values())) if found.same_data else None
-    places = [column for _row in range((len(pictures) + 1) // 2) for column in st.columns(2)]
-    for place, (run, picture) in zip(places, pictures.items(), strict=False):
-        with place:
+    value_range = common_range(list(pictures.values())) if runs.same_data else None
+    columns = [column for _row in range((len(pictures) + 1) // 2) for column in st.columns(2)]
+    for column, (run, picture) in zip(columns, pictures.items(), strict=False):
+        with column:
             st.caption(f"{names[run]} · {say(picture.title)}")
-            chart(small(picture, _, ends), f"picture-{run}", say(picture.title), dated=False)
+            chart(thumbnail(picture, _, value_range), f"picture-{run}", say(picture.title), dated=False)

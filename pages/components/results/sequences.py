@@ -1,6 +1,4 @@
-"""Scored series on screen: figures, what was promised and measured, score and events over time, the table,
-downloads.
-"""
+"""Scored series on screen: figures, false alarms promised and measured, score over time, events, downloads."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -8,6 +6,7 @@ from tempfile import TemporaryDirectory
 
 import pandas as pd
 import streamlit as st
+from streamlit.elements.lib.column_types import ColumnConfig
 
 from core.data.dataset import Dataset
 from core.tasks.sequences import figures as figures
@@ -301,11 +300,11 @@ def _probability(odds: float) -> str:
     return _("1 in {count}").format(count=shown(round(1 / odds))) if odds > 0 else "–"
 
 
-def _columns(found: SequenceDetection) -> dict[str, object]:
+def _columns(found: SequenceDetection) -> dict[str, ColumnConfig]:
     number, text = st.column_config.NumberColumn, st.column_config.TextColumn
     hours = date_format() + ("" if found.question.profile else " HH:mm")
 
-    def moment(label: str) -> object:
+    def moment(label: str) -> ColumnConfig:
         return st.column_config.DatetimeColumn(label, format=hours) if found.dated else number(label)
 
     return {

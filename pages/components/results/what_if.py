@@ -1,7 +1,7 @@
 """What if, on screen: other weather, a strike or none; the forecast as given beside the one as changed."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING
 
 import pandas as pd
 import streamlit as st
@@ -11,9 +11,12 @@ from core.errors import VigieError
 from core.tasks.forecast import figures as figures
 from core.tasks.forecast.result import Forecast
 from core.tasks.forecast.total import TOGETHER
-from pages.components import covariate_upload, session
+from pages.components import auth, cache, covariate_upload
 from pages.components.i18n import _, date_format, percent, say, shown
 from pages.components.results.run_widgets import chart
+
+if TYPE_CHECKING:
+    from core.tasks.forecast.scenarios import Scenario
 
 WARMEST = 10.0  # °C of the slider, both ways
 STRIKES = {"given": None, "yes": True, "no": False}
@@ -21,8 +24,8 @@ STRIKES = {"given": None, "yes": True, "no": False}
 
 def show(found: Forecast, run: str) -> None:
     """The form and, where something is changed, what it changes."""
-    dataset = session.dataset()
-    if dataset is None or found.question.dataset != dataset.digest:
+    dataset = cache.load_dataset()
+    if dataset is None or found.spec.dataset != dataset.digest:
         st.info(_("The data of this result are not loaded; without them nothing can be forecast again."))
         return
     try:
@@ -40,7 +43,7 @@ def show(found: Forecast, run: str) -> None:
 # ---- the form -------------------------------------------------------------------------------------------------------
 
 
-def _form(found: Forecast) -> Any:
+def _form(found: Forecast) -> "Scenario | None":
     """The scenario; None where everything is as given."""
     from core.tasks.forecast.scenarios import Scenario
 
@@ -52,7 +55,7 @@ def _form(found: Forecast) -> Any:
         key="if-entities",
         persist_state="page",
     )
-    days = sorted(found.rows["time"].dt.normalize().unique())[: found.question.horizon]
+    days = sorted(found.rows["time"].dt.normalize().unique())[: found.model_spec.horizon]
     chosen = right.multiselect(
         _("Days"),
         [str(day)[:10] for day in days],
@@ -69,7 +72,7 @@ def _form(found: Forecast) -> Any:
 
 
 def _shift(found: Forecast) -> float:
-    learnt = "temperature" in found.question.drivers
+    learnt = "temperature" in found.covariates
     return st.slider(
         _("Warmer (+) or colder (−), °C"),
         -WARMEST,
@@ -86,7 +89,7 @@ def _shift(found: Forecast) -> float:
 
 def _strike(found: Forecast) -> str:
     words = {"given": _("as given"), "yes": _("yes"), "no": _("no")}
-    learnt = "strike" in found.question.drivers
+    learnt = "strike" in found.covariates
     return (
         st.segmented_control(
             _("Strike"),
@@ -111,9 +114,7 @@ def _weather(found: Forecast) -> dict[str, float]:
     for place, (name, (label, unit, low, high, usual)) in enumerate(WEATHER_FIELDS.items()):
         if place % 3 == 0:
             columns = st.columns(3)
-        learnt = name in found.question.drivers or (
-            name.startswith("temperature") and "temperature" in found.question.drivers
-        )
+        learnt = name in found.covariates or (name.startswith("temperature") and "temperature" in found.covariates)
         value = columns[place % 3].number_input(
             f"{_(label)} ({unit})",
             low,
@@ -145,26 +146,26 @@ def _file() -> tuple[CovariateTable, ...]:
     uploads = st.file_uploader(
         _("Or a file of many days, which takes the place of the weather of the days it covers"),
         accept_multiple_files=True,
-        max_upload_size=session.here().settings.vigie_max_upload_mb,
+        max_upload_size=cache.get_workspace().settings.vigie_max_upload_mb,
         key="if-files",
     )
     return tuple(covariate_upload.read(uploads)) if uploads else ()
 
 
-def _words(scenario: Any) -> str:
+def _words(scenario: "Scenario") -> str:
     """Everything a scenario says, as the key of its answer."""
     said = (scenario.warmer, scenario.strike, scenario.days, scenario.entities, sorted(scenario.weather.items()))
     return f"{said} {[table.digest for table in scenario.tables]}"
 
 
 @st.cache_resource(max_entries=32, show_spinner=False)
-def _changed(run: str, words: str, _scenario: Any) -> pd.DataFrame:
+def _changed(run: str, words: str, _scenario: "Scenario") -> pd.DataFrame:
     """Forecast once for what a scenario says."""
     from core.tasks.forecast.scenarios import what_if
 
-    dataset = session.dataset()
+    dataset = cache.load_dataset()
     assert dataset is not None
-    return what_if(dataset, run, _scenario, workspace=session.here(), actor=session.me("forecast"))
+    return what_if(dataset, run, _scenario, workspace=cache.get_workspace(), actor=auth.current_actor("forecast"))
 
 
 # ---- the answer -----------------------------------------------------------------------------------------------------
@@ -186,7 +187,7 @@ def _result(table: pd.DataFrame, found: Forecast) -> None:
     else:
         rows = table[table["entity"] == entity]
     _differences(rows, found)
-    chart(figures.changed(rows, found.question, _), "changed", _("The forecast as given and as changed"))
+    chart(figures.changed(rows, found, _), "changed", _("The forecast as given and as changed"))
     if entity == TOGETHER:
         st.caption(_("Intervals are shown for one entity at a time: those of a sum are not the sum of theirs."))
     _table(rows, found)
@@ -199,10 +200,10 @@ def _touched(table: pd.DataFrame) -> bool:
 def _differences(rows: pd.DataFrame, found: Forecast) -> None:
     given, other = rows["forecast"].sum(), rows["changed"].sum()
     with st.container(horizontal=True, key="if-figures"):
-        st.metric(_("As given, all days"), f"{_rounded(given)} {found.question.unit}", border=True)
+        st.metric(_("As given, all days"), f"{_rounded(given)} {found.data.unit}", border=True)
         st.metric(
             _("As changed"),
-            f"{_rounded(other)} {found.question.unit}",
+            f"{_rounded(other)} {found.data.unit}",
             border=True,
             delta_color="off",
             delta=f"{_rounded(other - given)} ({percent(round(other / given - 1, 4)) if given else '–'})",
@@ -214,7 +215,7 @@ def _rounded(amount: float) -> str:
 
 
 def _table(rows: pd.DataFrame, found: Forecast) -> None:
-    unit = f" ({found.question.unit})" if found.question.unit else ""
+    unit = f" ({found.data.unit})" if found.data.unit else ""
     names: Sequence[str] = [
         each for each in ("forecast", "low", "high", "changed", "changed_low", "changed_high") if each in rows
     ]
@@ -231,7 +232,7 @@ def _table(rows: pd.DataFrame, found: Forecast) -> None:
         "difference": _("Difference") + unit,
         "share": _("Difference, %"),
     }
-    hours = len(found.question.slots) > 1
+    hours = len(found.slots) > 1
     st.dataframe(
         table,
         hide_index=True,

@@ -1,5 +1,6 @@
-"""French regional gas: one row per gas day, operator and region, 24 hours in MWh (ODRÉ open data, French or
-English).
+"""French regional gas: one row per gas day, operator and region, 24 hours in MWh.
+
+This is ODRÉ open data, with French or English headings.
 """
 
 import numpy as np

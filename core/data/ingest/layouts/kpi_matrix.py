@@ -1,5 +1,6 @@
-"""Numbers only: one row per moment, one column per KPI; a column `part` may say what is for training and what for
-testing.
+"""Numbers only: one row per moment, one column per KPI.
+
+A column `part` may say what is for training and what for testing.
 """
 
 import pandas as pd

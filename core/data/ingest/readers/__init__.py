@@ -123,9 +123,7 @@ def _drop_empty_rows(table: Table) -> None:
 
 
 def _ungarble(table: Table) -> None:
-    """Accents that went through the wrong encoding before ("rÃ©gion") are put right in names and short lists of
-    words.
-    """
+    """Repair accents that went through the wrong encoding before ("rÃ©gion"), in names and short word lists."""
     old = list(table.frame.columns)
     table.frame.columns = pd.Index([_ungarbled(column) for column in old])
     mended = sum(name != new for name, new in zip(old, table.frame.columns, strict=True))

@@ -51,8 +51,9 @@ class Joined:
         self._breaks = 0
 
     def add(self, file: str, values: Floats, labels: Stamps | None, stamps: Stamps | None, entity: str = "") -> None:
-        """A window: values (T, n), labels and moments (T,). Raises UnreadableFileError where n is another than
-        before.
+        """A window: values (T, n), labels and moments (T,).
+
+        Raises UnreadableFileError where n is another than before.
         """
         if self._series and values.shape[1] != self._values.shape[1]:
             raise UnreadableFileError(
@@ -192,8 +193,9 @@ def _longer(array: NDArray[Any], rows: int) -> NDArray[Any]:
 
 
 def _timed(stamps: Stamps | None, alone: bool = True) -> bool:
-    """Are these the moments of a window? Zeros, or one number for all rows, are not; a single row is what
-    others are.
+    """Are these the moments of a window?
+
+    Zeros, or one number for all rows, are not; a single row is what others are.
     """
     if stamps is None:
         return False

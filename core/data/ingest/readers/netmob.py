@@ -50,11 +50,11 @@ class _Rows:
 def read_netmob(
     sources: Sequence[Source], progress: Progress, skipped: list[Skipped] | None = None, tiles: Collection[str] = ()
 ) -> Table:
-    """One row per tile and day: `tile` ("Lyon · Netflix · DL · 1234"), `day` and 96 quarter-hours, in the order of
-    the files.
+    """Read one row per tile and day, in the order of the files.
 
-    `tiles` names those that are wanted (default: all). A file with another number of quarter-hours in a line, or a date
-    among its values, raises UnreadableFileError, or joins `skipped` where such a list is given.
+    Its columns are `tile` ("Lyon · Netflix · DL · 1234"), `day` and 96 quarter-hours. `tiles` names those that are
+    wanted (default: all). A file with another number of quarter-hours in a line, or a date among its values, raises
+    UnreadableFileError, or joins `skipped` where such a list is given.
     """
     rows = _Rows()
     for number, source in enumerate(sources, start=1):

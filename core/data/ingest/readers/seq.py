@@ -1,8 +1,8 @@
 """Windows of a series, one file each, as torch saves them: overlapping windows are joined back into the series.
 
 A file is a dictionary: `value` (T, 1, n, 1) or (T, n), `label` (T, 1, 1) and `ts` (T, 1, 1), tensors or arrays;
-`entity` names
-the series where it is there. They are opened without the power to run code: only tensors and arrays of numbers.
+`entity` names the series where it is there. They are opened without the power to run code: only tensors and arrays of
+numbers.
 """
 
 import re
@@ -39,12 +39,11 @@ class Window:
 
 
 def read_seq(sources: Sequence[Source], progress: Progress, skipped: list[Skipped] | None = None) -> Table:
-    """The series whose windows are in `sources`: `ts`, column_1 … column_n, `label`, and `entity` where there are
-    several.
+    """Read the series whose windows are in `sources`.
 
-    One window is in memory at a time. A file that holds something else raises UnreadableFileError, or joins
-    `skipped` where
-    such a list is given.
+    Its columns are `ts`, column_1 … column_n, `label`, and `entity` where there are several. One window is in memory
+    at a time. A file that holds something else raises UnreadableFileError, or joins `skipped` where such a list is
+    given.
     """
     ordered = sorted(sources, key=lambda source: natural(source.name))
     joined = Joined(called(ordered))

@@ -1,0 +1,60 @@
+"""An error of a job, on its way from the worker to the page as JSON."""
+
+from collections.abc import Mapping
+from datetime import date, datetime
+from typing import Any
+
+from core import errors
+from core.errors import VigieError
+from core.messages import N_
+
+MAX_ATTEMPTS = 3
+
+
+class JobFailedError(Exception):
+    """What nobody foresaw, raised again where the job was asked for; the worker's log has the rest under `number`."""
+
+
+def error_to_json(error: BaseException, number: str) -> dict[str, Any]:
+    """Return an error as JSON: a sentence and its values where it is one of Vigie's, else the log's `number` for it."""
+    if isinstance(error, VigieError):
+        values = {name: _value_to_json(value) for name, value in error.text.values.items()}
+        return {"kind": type(error).__name__, "template": error.text.template, "values": values}
+    return {"kind": "", "number": number, "name": type(error).__name__}
+
+
+def error_from_json(json: Mapping[str, Any]) -> Exception:
+    """Return the error again, of the same class and with the same sentence."""
+    if not json.get("kind"):
+        return JobFailedError(f"{json.get('name')} in a job; the worker's log has it as {json.get('number')}")
+    kind = getattr(errors, str(json["kind"]), VigieError)
+    is_ours = isinstance(kind, type) and issubclass(kind, VigieError)
+    values = {name: _value_from_json(value) for name, value in json["values"].items()}
+    return (kind if is_ours else VigieError)(json["template"], **values)
+
+
+def too_many_attempts() -> dict[str, Any]:
+    """Return the error of a job whose workers died every time."""
+    message = N_(
+        "This work was begun {count} times, and each time its process was killed, most likely because "
+        "memory ran out. Fewer rows or a smaller model may fit."
+    )
+    return error_to_json(VigieError(message, count=MAX_ATTEMPTS), "")
+
+
+def _value_to_json(value: object) -> Any:
+    """Return `value` as JSON; days and moments are marked, because they are written differently in every language."""
+    if isinstance(value, datetime):
+        return {"moment": value.isoformat()}
+    if isinstance(value, date):
+        return {"day": value.isoformat()}
+    if hasattr(value, "item"):  # NumPy's numbers
+        value = value.item()
+    return value if isinstance(value, str | int | float | bool | None) else str(value)
+
+
+def _value_from_json(value: Any) -> object:
+    if isinstance(value, dict):
+        kind, text = next(iter(value.items()))
+        return datetime.fromisoformat(text) if kind == "moment" else date.fromisoformat(text)
+    return value

@@ -1,0 +1,112 @@
+"""Typed values as plain JSON and back: one codec for specs, arguments of jobs and results on disk."""
+
+import dataclasses
+import typing
+from collections.abc import Mapping
+from typing import Any, TypeVar, cast
+
+from core.messages import Text
+from core.spec.hyperparameters import build_algorithm, get_params, is_algorithm, kinds_of
+
+T = TypeVar("T")
+KIND = "kind"  # names the class of an object where several are possible
+
+
+def encode(value: Any) -> Any:
+    """Return `value` as plain JSON: dataclasses as objects, an algorithm as its name and settings, tuples as lists."""
+    if isinstance(value, Text):
+        return {"template": value.template, "values": encode(value.values)}
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        parts = {field.name: _encode_field(field, getattr(value, field.name)) for field in dataclasses.fields(value)}
+        return {KIND: type(value).__name__, **parts}
+    if isinstance(value, Mapping):
+        return {str(name): encode(part) for name, part in value.items()}
+    if isinstance(value, tuple | list):
+        return [encode(part) for part in value]
+    return value.item() if hasattr(value, "item") else value
+
+
+def decode(kind: type[T], data: Any) -> T:
+    """Return what `encode` wrote, as the type `kind`.
+
+    Names that `kind` does not have are an error; names that are absent take their default. Raises TypeError or
+    ValueError for data that cannot be of that type, OptionError for an algorithm or a setting that does not exist.
+    """
+    return cast(T, _decode(kind, data))
+
+
+def _encode_field(field: dataclasses.Field[Any], value: Any) -> Any:
+    return {"name": value.name, "settings": encode(get_params(value))} if is_algorithm(field) else encode(value)
+
+
+def _decode(kind: Any, data: Any) -> Any:
+    if kind is Text:
+        return Text(data["template"], data["values"])
+    if dataclasses.is_dataclass(kind):
+        return _decode_object(kind, data)
+    origin, members = typing.get_origin(kind), kinds_of(kind)
+    if len(members) > 1:
+        return _decode_union(members, data)
+    if origin is tuple:
+        return _decode_tuple(typing.get_args(kind), data)
+    if origin in (dict, Mapping):
+        part = typing.get_args(kind)[1]
+        return {name: _decode(part, value) for name, value in dict(data).items()}
+    return _decode_plain(kind, data)
+
+
+def _decode_object(kind: Any, data: Any) -> Any:
+    if not isinstance(data, Mapping):
+        raise TypeError(f"{kind.__name__} is an object, not {data!r:.80}")
+    fields = {field.name: field for field in dataclasses.fields(kind)}
+    kinds = typing.get_type_hints(kind)
+    values = {name: value for name, value in data.items() if name != KIND}
+    if unknown := set(values) - set(fields):
+        raise TypeError(f"{kind.__name__} has no {', '.join(sorted(unknown))}")
+    return kind(**{name: _decode_field(fields[name], kinds[name], value) for name, value in values.items()})
+
+
+def _decode_field(field: dataclasses.Field[Any], kind: Any, value: Any) -> Any:
+    return build_algorithm(field, value["name"], value["settings"]) if is_algorithm(field) else _decode(kind, value)
+
+
+def _decode_union(members: tuple[Any, ...], data: Any) -> Any:
+    """Return the member that takes `data`: a dataclass by the name noted with it, else the first that fits."""
+    if data is None and type(None) in members:
+        return None
+    if isinstance(data, Mapping) and KIND in data:
+        for member in members:
+            if dataclasses.is_dataclass(member) and getattr(member, "__name__", "") == data[KIND]:
+                return _decode(member, data)
+    for member in members:
+        if isinstance(member, str) or member is type(None):  # a word of a Literal
+            if data == member:
+                return data
+            continue
+        try:
+            return _decode(member, data)
+        except (TypeError, ValueError):
+            continue
+    raise ValueError(f"{data!r:.80} is none of {members}")
+
+
+def _decode_tuple(parts: tuple[Any, ...], data: Any) -> tuple[Any, ...]:
+    if not isinstance(data, list | tuple):
+        raise TypeError(f"a list is needed, not {data!r:.80}")
+    if len(parts) == 2 and parts[1] is Ellipsis:
+        return tuple(_decode(parts[0], value) for value in data)
+    return tuple(_decode(part, value) for part, value in zip(parts, data, strict=True))
+
+
+def _decode_plain(kind: Any, data: Any) -> Any:
+    if kind is Any:
+        return data
+    if isinstance(kind, str):  # a Literal of one word
+        if data != kind:
+            raise ValueError(f"{data!r:.80} is not {kind!r}")
+        return data
+    if kind is float and isinstance(data, int) and not isinstance(data, bool):
+        return float(data)
+    if not isinstance(data, kind) or (kind is int and isinstance(data, bool)):
+        raise TypeError(f"{kind.__name__} is needed, not {data!r:.80}")
+    return data

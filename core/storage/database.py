@@ -1,0 +1,199 @@
+"""A SQLite file or a PostgreSQL database: transactions that nobody waits for longer than a page may."""
+
+import logging
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+from filelock import FileLock, Timeout
+from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url, text
+from sqlalchemy.exc import ArgumentError, IntegrityError, SQLAlchemyError
+from sqlalchemy.orm import Session
+
+from core.circuit_breaker import ServiceBreaker
+from core.errors import OptionError
+from core.messages import N_
+
+T = TypeVar("T")
+SQLITE_BUSY_TIMEOUT_S = 1.2  # another process writes
+SQLITE_TIMEOUT_S = 6.0
+SQLITE_RESET_AFTER_S = 1.0  # a file is busy for moments
+# the first caller may wait so long: while libraries load, and where a database that answers has no tables
+OPENING_TIMEOUT_S = 20.0
+POSTGRESQL = {
+    "application_name": "vigie",
+    "connect_timeout": 2,  # seconds; its library accepts no less
+    "keepalives_idle": 5,
+    "keepalives_interval": 2,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 10_000,  # of a dead network
+    # milliseconds: of one statement, and of somebody who began to write and fell silent
+    "options": "-c statement_timeout=1400 -c idle_in_transaction_session_timeout=10000",
+}
+ADVISORY_LOCK = 8_301_962_010  # any number of our own: PostgreSQL's advisory lock for those who write
+
+
+class DatabaseError(Exception):
+    """What a database said, on one line and without the statement's values."""
+
+
+@dataclass(frozen=True)
+class Schema:
+    """How the tables of a database are made; one process at a time does it.
+
+    is_current   are all tables there, in the form this version of the code needs?
+    create       make what is missing
+    """
+
+    is_current: Callable[[Connection], bool]
+    create: Callable[[Connection], None]
+
+
+class Database:
+    """The tables of `schema` at `url`, made when they are first asked for.
+
+    log_name           names the logger of its statements; these are logged without values
+    serialize_writes   whether writers of PostgreSQL come one at a time, as those of SQLite always do
+
+    Every method raises ServiceUnavailableError in less than 2 s where a server does not answer. A file of this machine
+    is waited for longer, because it is slow only where the whole machine is.
+    """
+
+    def __init__(self, url: URL, schema: Schema, log_name: str, *, serialize_writes: bool = False) -> None:
+        self.url = url
+        sqlite = ServiceBreaker("SQLite", SQLITE_TIMEOUT_S, SQLITE_RESET_AFTER_S)
+        self.breaker = sqlite if self._is_sqlite else ServiceBreaker("PostgreSQL")
+        self._schema, self._log_name, self._serialize_writes = schema, log_name, serialize_writes
+        self._engine: Engine | None = None
+        self._has_tables = False
+        self._opening = threading.Lock()
+        # at level DEBUG SQLAlchemy would log every row it reads
+        logging.getLogger(f"sqlalchemy.engine.Engine.{log_name}").setLevel(logging.WARNING)
+
+    def read(self, work: Callable[[Session], T]) -> T:
+        """Return what `work` finds in one transaction."""
+        return self._execute(work, writes=False)
+
+    def write(self, work: Callable[[Session], T]) -> T:
+        """Return what `work` answers; all that it wrote is kept, or none. Raises IntegrityError as well."""
+        return self._execute(work, writes=True)
+
+    def version(self) -> str:
+        """Return the name and version, as in "PostgreSQL 15.14"."""
+        query = "SELECT sqlite_version()" if self._is_sqlite else "SHOW server_version"
+        return f"{self.breaker.service} {self.read(lambda rows: str(rows.scalar(text(query))).split()[0])}"
+
+    def close(self) -> None:
+        """Close every connection; the next call opens them again."""
+        with self._opening:
+            if self._engine is not None:
+                self._engine.dispose()
+            self._engine, self._has_tables = None, False
+
+    def _execute(self, work: Callable[[Session], T], writes: bool) -> T:
+        engine = self._engine_ready()
+        return self._call(lambda: self._run_transaction(engine, work, writes))
+
+    def _run_transaction(self, engine: Engine, work: Callable[[Session], T], writes: bool) -> T:
+        with Session(engine.execution_options(writes=writes), expire_on_commit=False) as rows, rows.begin():
+            if writes and self._serialize_writes and not self._is_sqlite:
+                rows.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": ADVISORY_LOCK})
+            return work(rows)
+
+    def _call(self, work: Callable[[], T], breaker: ServiceBreaker | None = None) -> T:
+        """Run `work` within the time limit; what a database says is shown without the statement's values."""
+
+        def run() -> T:
+            try:
+                return work()
+            except IntegrityError:
+                raise
+            except (SQLAlchemyError, OSError, Timeout) as error:
+                raise DatabaseError(_error_text(error)) from error
+
+        return (breaker or self.breaker).call(run, (DatabaseError,))
+
+    # ---- opening ------------------------------------------------------------------------------------------------
+
+    @property
+    def _is_sqlite(self) -> bool:
+        return self.url.get_backend_name() == "sqlite"
+
+    def _engine_ready(self) -> Engine:
+        """Return the engine of a database that has its tables."""
+        with self._opening:
+            breaker = ServiceBreaker(self.breaker.service, OPENING_TIMEOUT_S)
+            engine = self._engine = self._engine or self._call(self._create_engine, breaker)
+            if not self._has_tables:
+                if not self._call(lambda: self._is_current(engine)):
+                    self._call(lambda: self._create_tables(engine), breaker)
+                self._has_tables = True
+            return engine
+
+    def _create_engine(self) -> Engine:
+        discreet: Any = {"hide_parameters": True, "logging_name": self._log_name, "pool_timeout": 1}
+        if not self._is_sqlite:
+            return create_engine(self.url, connect_args=POSTGRESQL, pool_pre_ping=True, **discreet)
+        path = Path(str(self.url.database))
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch(mode=0o600)
+        engine = create_engine(self.url, connect_args={"timeout": SQLITE_BUSY_TIMEOUT_S}, **discreet)
+        event.listen(engine, "connect", _set_up_sqlite)
+        event.listen(engine, "begin", _begin_sqlite)
+        return engine
+
+    def _is_current(self, engine: Engine) -> bool:
+        with engine.connect() as connection:
+            return self._schema.is_current(connection)
+
+    def _create_tables(self, engine: Engine) -> None:
+        """Make the tables in one process; others that start meanwhile wait for it."""
+        if self._is_sqlite:
+            with FileLock(f"{self.url.database}.lock", timeout=OPENING_TIMEOUT_S / 2):
+                with engine.connect() as connection:
+                    connection.connection.cursor().execute("PRAGMA journal_mode = WAL")  # kept in the file
+                with engine.execution_options(writes=True).begin() as connection:
+                    self._schema.create(connection)
+        else:
+            with engine.begin() as connection:
+                connection.execute(text(f"SET LOCAL statement_timeout = '{OPENING_TIMEOUT_S / 2:.0f}s'"))
+                connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": ADVISORY_LOCK})
+                self._schema.create(connection)
+
+
+def parse_url(url: str, default: Path) -> URL:
+    """Return the address that DATABASE_URL names; where it is "", that of the SQLite file `default`.
+
+    Raises OptionError for anything but SQLite and PostgreSQL.
+    """
+    refused = N_(
+        "DATABASE_URL is not accepted; choose postgresql://user:password@host:5432/database or sqlite:////path/of/file."
+    )
+    try:
+        parsed = make_url(url) if url else URL.create("sqlite", database=str(default))
+        backend = parsed.get_backend_name()
+    except (ArgumentError, ValueError):
+        raise OptionError(refused) from None  # their texts may hold pieces of the password
+    if backend in ("postgres", "postgresql"):
+        return parsed.set(drivername="postgresql+psycopg")
+    if backend == "sqlite" and parsed.database not in (None, "", ":memory:"):
+        return parsed.set(drivername="sqlite+pysqlite")
+    raise OptionError(refused)
+
+
+def _set_up_sqlite(connection: Any, _record: object) -> None:
+    connection.isolation_level = None  # transactions are begun below
+    connection.execute("PRAGMA foreign_keys = ON")
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    """Begin a transaction; two readers that both want to write later would block each other, so a writer says so."""
+    writes = connection.get_execution_options().get("writes", False)
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+
+def _error_text(error: Exception) -> str:
+    cause = getattr(error, "orig", None) or error
+    return " ".join(str(cause).split()) or type(cause).__name__

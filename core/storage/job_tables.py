@@ -1,0 +1,102 @@
+"""The tables of jobs and workers.
+
+They hold nothing older than a day, so they have no migrations: another form of a table gets another name.
+"""
+
+import json
+from typing import Any
+
+from sqlalchemy import (
+    Boolean,
+    Column,
+    Connection,
+    Dialect,
+    Double,
+    Index,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    Text,
+    TypeDecorator,
+    UniqueConstraint,
+    inspect,
+)
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.functions import FunctionElement
+
+from core.storage.database import Schema
+
+
+class Json(TypeDecorator[Any]):
+    """A value as JSON in text: PostgreSQL's own type refuses NaN, which a loss may be."""
+
+    impl = Text
+    cache_ok = True
+
+    def process_bind_param(self, value: Any, dialect: Dialect) -> str | None:
+        return None if value is None else json.dumps(value)
+
+    def process_result_value(self, value: Any, dialect: Dialect) -> Any:
+        return None if value is None else json.loads(value)
+
+
+class now(FunctionElement[float]):
+    """Seconds since 1970 by the clock of the database: those of several machines differ."""
+
+    type = Double()
+    inherit_cache = True
+
+
+@compiles(now, "sqlite")
+def _now_sqlite(_element: object, _compiler: object, **_options: object) -> str:
+    return "((julianday('now') - 2440587.5) * 86400.0)"
+
+
+@compiles(now, "postgresql")
+def _now_postgresql(_element: object, _compiler: object, **_options: object) -> str:
+    return "CAST(extract(epoch FROM clock_timestamp()) AS DOUBLE PRECISION)"
+
+
+METADATA = MetaData()
+JOBS = Table(
+    "jobs",
+    METADATA,
+    Column("id", String(32), primary_key=True),
+    Column("workspace", String(32), nullable=False),
+    Column("key", String(24), nullable=False),
+    Column("task", Text, nullable=False),
+    Column("arguments", Json, nullable=False),
+    Column("user", Text, nullable=False),
+    Column("application", Text, nullable=False),
+    Column("submitted", Double, nullable=False),
+    Column("status", String(9), nullable=False),
+    Column("claims", Integer, nullable=False),
+    Column("attempt", Integer, nullable=False),
+    Column("worker", String(32), nullable=False),
+    Column("lease_until", Double, nullable=False),
+    Column("cancel_requested", Boolean, nullable=False),
+    Column("share", Double, nullable=False),
+    Column("stage", Text, nullable=False),
+    Column("curves", Json, nullable=False),
+    Column("run_id", Text, nullable=False),
+    Column("error", Json),
+    Column("ended", Double),
+    UniqueConstraint("workspace", "key"),  # one question is one job
+    Index("jobs_by_status", "workspace", "status", "submitted"),
+)
+WORKERS = Table(
+    "workers",
+    METADATA,
+    Column("name", String(32), primary_key=True),
+    Column("workspace", String(32), nullable=False),
+    Column("host", Text, nullable=False),
+    Column("pid", Integer, nullable=False),
+    Column("embedded", Boolean, nullable=False),
+    Column("heartbeat", Double, nullable=False),
+)
+SCHEMA = Schema(lambda connection: _has_tables(connection), METADATA.create_all)
+
+
+def _has_tables(connection: Connection) -> bool:
+    return set(METADATA.tables) <= set(inspect(connection).get_table_names())

@@ -1,0 +1,24 @@
+"""The task as everything else sees it."""
+
+from core.messages import N_
+from core.spec.spec import ApplySpec, ThresholdSpec
+from core.spec.task import Mode, Task
+from core.tasks.anomalies.spec import DetectionSpec
+
+TASK = Task(
+    name="anomalies",
+    label=N_("Anomalies"),
+    modes=(
+        Mode(DetectionSpec, "core.tasks.anomalies.run:detect", "detect", label=N_("Fit on these rows")),
+        Mode(ApplySpec, "core.tasks.anomalies.run:apply_model", "detect", label=N_("Apply a saved model")),
+        Mode(ThresholdSpec, "core.tasks.anomalies.run:apply_threshold"),
+    ),
+    result="core.tasks.anomalies.result:Detection",
+    card="core.tasks.anomalies.card:describe",
+    lines="core.tasks.anomalies.command:to_lines",
+    page="anomalies",
+    action=N_("Find anomalies"),
+    icon="troubleshoot",
+    headline="anomalies",
+    keeps_model=True,
+)

@@ -1,0 +1,79 @@
+"""What can be asked about days or entities that are alike."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from core import clusterers as algorithms
+from core.clusterers.base import Clusterer
+from core.clusterers.cluster_model import Incomplete
+from core.clusterers.points import Look, Of
+from core.messages import N_
+from core.spec.hyperparameters import algorithm, hyperparameter
+from core.spec.plugins import members
+from core.spec.spec import DataSpec
+
+MAX_COMPONENTS = 10_000
+
+OF: Mapping[str, str] = {"days": N_("Days (rows)"), "entities": N_("Entities")}
+LOOK: Mapping[str, str] = {"level": N_("Level"), "shape": N_("Shape")}
+INCOMPLETE: Mapping[str, str] = {
+    "drop": N_("leave out"),
+    "impute": N_("fill from the same entity"),
+    "column-mean": N_("fill with the column mean"),
+}
+
+
+def clusterers() -> dict[str, type[Clusterer]]:
+    """Return name → class of every clusterer."""
+    return members(algorithms, Clusterer)
+
+
+@dataclass(frozen=True)
+class ClusteringSpec(DataSpec):
+    """Group the days or entities that are alike, and keep the answer as a run.
+
+    of          what a point is: a row ("days"), or an entity by its typical profile ("entities")
+    look        the values themselves ("level"), or divided by the point's own mean ("shape")
+    incomplete  rows with missing measurements are left out ("drop"), filled from the same entity ("impute"), or with
+                the mean of the column over all rows ("column-mean")
+    components  principal components that the clusterer sees; 0 for all columns
+    """
+
+    clusterer: Clusterer = algorithm(clusterers, "kmeans", help=N_("Name of the clusterer."), label=N_("Clusterer"))
+    of: Of = hyperparameter(
+        "days",
+        help=N_("What is grouped."),
+        label=N_("What is alike?"),
+        choices=tuple(OF),
+        words=OF,
+        captions={
+            "days": N_("Every row is a point."),
+            "entities": N_("Every entity is a point: its typical week and year."),
+        },
+    )
+    look: Look = hyperparameter(
+        "level",
+        help=N_("Values, or values divided by their own mean."),
+        label=N_("By what?"),
+        choices=tuple(LOOK),
+        words=LOOK,
+        captions={
+            "level": N_("The values themselves."),
+            "shape": N_("The values divided by their own mean: the course of the day alone."),
+        },
+    )
+    incomplete: Incomplete = hyperparameter(
+        "drop",
+        help=N_("Rows with missing measurements."),
+        label=N_("Rows with missing measurements"),
+        choices=tuple(INCOMPLETE),
+        words=INCOMPLETE,
+        captions={"column-mean": N_("Mixes entities; for comparison with older results only.")},
+    )
+    components: int = hyperparameter(
+        0,
+        help=N_("Principal components to group by; 0 for all columns."),
+        label=N_("Principal components"),
+        low=0,
+        high=MAX_COMPONENTS,
+    )

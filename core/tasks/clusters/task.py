@@ -1,0 +1,25 @@
+"""The task as everything else sees it."""
+
+from core.messages import N_
+from core.spec.spec import ApplySpec
+from core.spec.task import Mode, Task
+from core.tasks.clusters.spec import ClusteringSpec
+
+TASK = Task(
+    name="clusters",
+    label=N_("Clusters"),
+    modes=(
+        Mode(ClusteringSpec, "core.tasks.clusters.run:cluster", "cluster", label=N_("Fit on these rows")),
+        Mode(ApplySpec, "core.tasks.clusters.run:apply_model", "cluster", label=N_("Apply a saved model")),
+    ),
+    result="core.tasks.clusters.result:Clustering",
+    card="core.tasks.clusters.card:describe",
+    answer="core.tasks.clusters.command:to_answer",
+    lines="core.tasks.clusters.command:to_lines",
+    page="clusters",
+    action=N_("Find clusters"),
+    icon="bubble_chart",
+    headline="clusters",
+    accuracy="silhouette",
+    keeps_model=True,
+)

@@ -1,0 +1,177 @@
+"""What can be asked about the days to come."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from core import forecasters as algorithms
+from core.data.panel import Resolution
+from core.errors import OptionError
+from core.forecasters.base import Forecaster
+from core.forecasters.known import Weather
+from core.messages import N_
+from core.spec.hyperparameters import algorithm, hyperparameter
+from core.spec.plugins import members
+from core.spec.spec import DatasetSpec, DataSpec
+
+if TYPE_CHECKING:
+    from core.data.dataset import Dataset
+    from core.data.panel import Panel
+
+MAX_HORIZON_DAYS = 28
+YEAR_DAYS = 365
+RESOLUTIONS: Mapping[str, str] = {"day": N_("per day"), "hour": N_("per moment of the day")}
+WEATHER: Mapping[str, str] = {
+    "as given": N_("as the files give it"),
+    "degraded": N_("with a forecast's usual error"),
+    "none": N_("without weather"),
+}
+COVARIATES_HELP = N_(
+    "Weather, strikes, school breaks, holidays: known in advance; or the digest they are stored under."
+)
+
+
+def forecasters() -> dict[str, type[Forecaster]]:
+    """Return name → class of every forecaster."""
+    return members(algorithms, Forecaster)
+
+
+@dataclass(frozen=True)
+class ForecastSpec(DataSpec):
+    """Forecast the days after the last, test the forecaster on the past, and keep the answer as a run.
+
+    horizon        days ahead
+    resolution     "day": daily amounts, "hour": the times of the day as the data have them
+    measure        the column, where the data have several
+    quantiles      levels of the interval's ends and of what lies between
+    weather        what the weather columns of the days to come are worth: see `known.Weather`
+    backtest_from  the test's first day; "" for the last year, or the last fifth of a shorter history
+    covariates     digest under which the tables of what is known in advance are stored; "" without any
+    """
+
+    forecaster: Forecaster = algorithm(forecasters, "blend", help=N_("Name of the forecaster."), label=N_("Forecaster"))
+    horizon: int = hyperparameter(
+        7,
+        help=N_("Days ahead, 1 to 28."),
+        label=N_("Days ahead"),
+        low=1,
+        high=MAX_HORIZON_DAYS,
+        steps=tuple(range(1, MAX_HORIZON_DAYS + 1)),
+    )
+    covariates: str = hyperparameter(
+        "", help=COVARIATES_HELP, label=N_("Drivers"), flag="--drivers", files="covariates"
+    )
+    weather: Weather = hyperparameter(
+        "as given",
+        help=N_(
+            "Weather of the days to come. Observed weather makes the back-test look as if every weather forecast had "
+            "been perfect."
+        ),
+        label=N_("Weather of the days to come"),
+        choices=tuple(WEATHER),
+        words=WEATHER,
+    )
+    resolution: Resolution = hyperparameter(
+        "day",
+        help=N_("Daily amounts, or the moments of the day."),
+        label=N_("Amounts"),
+        choices=tuple(RESOLUTIONS),
+        words=RESOLUTIONS,
+    )
+    measure: str = hyperparameter("", help=N_("The column, where the files have several."), label=N_("Column"))
+    backtest_from: str = hyperparameter(
+        "",
+        help=N_(
+            "First day of the test: the model that is tested sees only the days before. Left empty: the last year, or "
+            "the last fifth of a short history."
+        ),
+        label=N_("Back-test from"),
+        metavar="DATE",
+    )
+    quantiles: tuple[float, ...] = hyperparameter(
+        (0.05, 0.5, 0.95),
+        help=N_("Levels, separated by commas: the ends of the interval and what lies between."),
+        label=N_("Interval"),
+        metavar="0.05,0.5,0.95",
+    )
+
+    def check(self) -> None:
+        """Raise OptionError for a value that is not accepted, quantiles in disorder and what is no date."""
+        super().check()
+        ordered = list(self.quantiles) == sorted(set(self.quantiles))
+        if not ordered or len(self.quantiles) < 2 or not all(0 < level < 1 for level in self.quantiles):
+            raise _not_accepted("quantiles", ", ".join(map(str, self.quantiles)), "0.05, 0.5, 0.95")
+        if self.backtest_from and _is_no_day(self.backtest_from):
+            raise _not_accepted("backtest_from", self.backtest_from, "2023-01-01")
+
+    def completed_for(self, dataset: "Dataset", series: "Panel") -> "ForecastSpec":
+        """Return the spec as it is answered for the `series` of `dataset`: its digest, the first day of the test."""
+        return replace(self, dataset=dataset.digest, backtest_from=self.backtest_from or _default_start(series))
+
+    @classmethod
+    def accepted_choices(cls, name: str, dataset: "Dataset") -> tuple[Any, ...]:
+        """Offer the times of the day where the data have them."""
+        if name == "resolution" and not has_day_times(dataset):
+            return ("day",)
+        return super().accepted_choices(name, dataset)
+
+
+@dataclass(frozen=True)
+class ForecastApplySpec(DatasetSpec):
+    """Forecast the days after the end of a dataset with the model of an earlier run, for the entities it knows."""
+
+    chosen_by: ClassVar[str] = "model"
+
+    model: str = hyperparameter(
+        "", help=N_("Apply this model instead."), label=N_("Saved model"), metavar="RUN_ID|NAME@ALIAS"
+    )
+    covariates: str = hyperparameter(
+        "", help=COVARIATES_HELP, label=N_("Drivers"), flag="--drivers", files="covariates"
+    )
+
+    def params(self) -> dict[str, Any]:
+        """Return the parameters: the run whose model is applied."""
+        return {"model_run": self.model}
+
+
+@dataclass(frozen=True)
+class RecalibrationSpec(DatasetSpec):
+    """Make the intervals of an earlier run anew, from the past errors that kept their promise best."""
+
+    chosen_by: ClassVar[str] = "run"
+
+    run: str = hyperparameter(
+        "",
+        help=N_("The forecast of this run with intervals made anew instead."),
+        flag="--recalibrate",
+        metavar="RUN_ID|NAME@ALIAS",
+    )
+
+    def params(self) -> dict[str, Any]:
+        """Return the parameters: the run whose model gets other intervals."""
+        return {"model_run": self.run}
+
+
+def has_day_times(dataset: "Dataset") -> bool:
+    """Tell whether the data have several times of a day."""
+    from core.data.dataset import DAY
+
+    return dataset.profile or (dataset.step is not None and dataset.step < DAY)
+
+
+def _default_start(series: "Panel") -> str:
+    """Return the first day of the last year, or of the last fifth of a history shorter than five."""
+    days = series.days
+    return str(days[-min(YEAR_DAYS, len(series) // 5)] if len(series) >= 10 else days[-1])[:10]
+
+
+def _is_no_day(text: str) -> bool:
+    import pandas as pd
+
+    return pd.to_datetime(text, format="%Y-%m-%d", errors="coerce") is pd.NaT
+
+
+def _not_accepted(name: str, value: str, accepted: str) -> OptionError:
+    return OptionError(
+        N_("{name} = {value!r} is not accepted; choose {accepted}."), name=name, value=value, accepted=accepted
+    )

@@ -1,0 +1,33 @@
+"""The task as everything else sees it."""
+
+from core.messages import N_
+from core.spec.task import Mode, Task
+from core.tasks.forecast.spec import ForecastApplySpec, ForecastSpec, RecalibrationSpec
+from mlflow_utils.registry import PromotionMetric
+
+TASK = Task(
+    name="forecast",
+    label=N_("Forecast"),
+    modes=(
+        Mode(ForecastSpec, "core.tasks.forecast.run:forecast", "forecast", label=N_("Fit on these days")),
+        Mode(ForecastApplySpec, "core.tasks.forecast.run:apply_model", "forecast", label=N_("Apply a saved model")),
+        Mode(RecalibrationSpec, "core.tasks.forecast.run:recalibrate", "forecast"),
+    ),
+    result="core.tasks.forecast.result:Forecast",
+    card="core.tasks.forecast.card:describe",
+    answer="core.tasks.forecast.command:to_answer",
+    lines="core.tasks.forecast.command:to_lines",
+    page="forecast",
+    action=N_("Forecast"),
+    icon="trending_up",
+    headline="wape",
+    accuracy="wape",
+    promotion=PromotionMetric(
+        "wape",
+        lower_is_better=True,
+        tags=("dataset.digest",),
+        params=("backtest_from", "backtest_until", "horizon", "entities", "resolution", "weather"),
+        optional=("measure",),
+    ),
+    keeps_model=True,
+)

@@ -1,0 +1,106 @@
+"""Load the workspace, the dataset and the result that the address names, once for all sessions of a server."""
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from types import FunctionType
+from typing import Any, TypeVar
+
+import streamlit as st
+
+from core import workspace as core_workspace
+from core.data.dataset import Dataset
+from core.errors import NotFoundError
+from core.runs.stored_runs import load_run
+from core.workspace import Workspace
+from pages.components import url_state
+
+T = TypeVar("T")
+
+MAX_CACHED_DATASETS = 4
+MAX_CACHED_RESULTS = 64
+RESULT_TTL_S = 60
+DOUBLE_CLICK_S = 3.0
+HASH_FUNCTION_BY_NAME: dict[str | type[Any], Callable[[Any], Any]] = {
+    FunctionType: lambda function: function.__qualname__
+}
+
+
+def get_workspace() -> Workspace:
+    """Return the workspace of all pages; the one function that tests replace."""
+    return core_workspace.get_workspace()
+
+
+# ---- dataset and results --------------------------------------------------------------------------------------------
+
+
+def load_dataset() -> Dataset | None:
+    """Load the dataset of the address, else the one used last in this session; return None where there is none yet.
+
+    Raises NotFoundError for a dataset that is not stored, and forgets it.
+    """
+    digest = url_state.get_dataset_digest()
+    if not digest:
+        return None
+    try:
+        dataset = _load_dataset_by_digest(digest)
+    except NotFoundError:
+        url_state.drop_dataset()
+        raise
+    url_state.set_dataset(digest)
+    return dataset
+
+
+@st.cache_resource(max_entries=MAX_CACHED_DATASETS, show_spinner=False)
+def _load_dataset_by_digest(digest: str) -> Dataset:
+    """Read a dataset once per server: datasets are frozen and shared by all sessions."""
+    return get_workspace().datasets.load(digest)
+
+
+def load_result(task: str, reader: Callable[[str, Workspace], T]) -> T | None:
+    """Load what `reader` reads from the run of the address.
+
+    Returns None without a run, and for a run of another task, which the address brings along from another page. Raises
+    NotFoundError for a run that is not there, and whatever `reader` raises.
+    """
+    run_id = url_state.get_run_id()
+    if not run_id or cache_by_run(load_run, run_id).record.experiment != task:
+        return None
+    return cache_by_run(reader, run_id)
+
+
+@st.cache_resource(
+    max_entries=MAX_CACHED_RESULTS, ttl=RESULT_TTL_S, show_spinner=False, hash_funcs=HASH_FUNCTION_BY_NAME
+)
+def cache_by_run(reader: Callable[[str, Workspace], T], run_id: str) -> T:
+    """Return what `reader` reads from a run; read again after a minute, because a pending run may become delivered."""
+    return reader(run_id, get_workspace())
+
+
+# ---- double clicks --------------------------------------------------------------------------------------------------
+
+
+@dataclass
+class LastSubmission:
+    """What a session submitted last, and the answer to it."""
+
+    lock: threading.Lock = field(default_factory=threading.Lock)
+    question: str = ""
+    answer: Any = None
+    time_s: float = 0.0
+
+
+def submit_once(question: str, submit: Callable[[], T]) -> T:
+    """Return `submit()`, but give the second click of a double click what the first one got.
+
+    Streamlit runs the second click's script beside the first one's, and stops the first at its next call of Streamlit,
+    session state included. So the record that both share is taken from there before the call, and written to after it.
+    """
+    last = url_state.get_or_set_state("last-submission", LastSubmission())
+    with last.lock:
+        if last.question != question or time.monotonic() - last.time_s > DOUBLE_CLICK_S:
+            last.answer = submit()
+            last.question, last.time_s = question, time.monotonic()
+        answer: T = last.answer
+        return answer

@@ -1,0 +1,140 @@
+"""Forms from specs: one widget for every field, made from what the field declares.
+
+A page gives its own widget only for a field that needs one (`widgets`); every other field appears by itself.
+"""
+
+import typing
+from collections.abc import Callable, Mapping
+from dataclasses import Field, replace
+from typing import Any
+
+import streamlit as st
+
+from core.data.dataset import Dataset
+from core.spec.hyperparameters import hyperparameters, is_algorithm, kinds_of
+from core.spec.spec import DatasetSpec, DataSpec, Spec
+from core.spec.task import Mode, Task
+from pages.components import forms, model_picker
+from pages.components.i18n import _, percent, shown
+from pages.components.selection_form import select_part
+
+Widget = Callable[[Dataset], Any]
+COLUMNS = 3
+SELECTION = ("dataset", "entities", "start", "end")
+
+
+def ask_spec(
+    task: Task, dataset: Dataset, widgets: Mapping[str, Widget], describe_model: Callable[[Any], str]
+) -> Spec | None:
+    """Show the form of `task` and return what it asks; None where a saved model is wanted and none is there."""
+    mode = _ask_mode(task)
+    spec = mode.spec(**_ask_selection(mode.spec, dataset, task.name))
+    if spec.chosen_by == "model":
+        model = model_picker.pick_model(task.name, describe_model)
+        values = _ask_fields(spec, dataset, task.name, widgets, leave_out=("model",))
+        return replace(spec, model=model, **values) if model else None  # type: ignore[call-arg]
+    return replace(spec, **_ask_fields(spec, dataset, task.name, widgets))
+
+
+def _ask_mode(task: Task) -> Mode:
+    """Return the mode that was chosen among those with a label; the only one without asking."""
+    modes = [mode for mode in task.modes if mode.label] or [task.modes[0]]
+    if len(modes) == 1:
+        return modes[0]
+    number = st.segmented_control(
+        _("Model"),
+        range(len(modes)),
+        default=0,
+        key=f"{task.name}-mode",
+        required=True,
+        format_func=lambda number: _(modes[number].label),
+    )
+    return modes[number]
+
+
+def _ask_selection(cls: type[Spec], dataset: Dataset, key: str) -> dict[str, Any]:
+    """Return dataset, entities and period; nothing for a spec that is not about a dataset."""
+    part = select_part(dataset, key) if issubclass(cls, DataSpec) else {}
+    return {"dataset": dataset.digest, **part} if issubclass(cls, DatasetSpec) else {}
+
+
+def _ask_fields(
+    spec: Spec, dataset: Dataset, key: str, widgets: Mapping[str, Widget], leave_out: tuple[str, ...] = ()
+) -> dict[str, Any]:
+    """Return name → value of every field but the selection: those with captions first, the others in columns."""
+    kinds = typing.get_type_hints(type(spec))
+    asked = {name: field for name, field in hyperparameters(spec).items() if name not in (*SELECTION, *leave_out)}
+    files = [name for name, field in asked.items() if field.metadata["files"]]
+    fields = {name: field for name, field in asked.items() if name not in files}
+    wide = [name for name, field in fields.items() if field.metadata["captions"] and name not in widgets]
+    narrow = [name for name in fields if name not in wide]
+    values: dict[str, Any] = {name: widgets[name](dataset) for name in files if name in widgets}
+    for names in (wide, narrow):
+        columns = st.columns(min(len(names), COLUMNS) or 1)
+        for number, name in enumerate(names):
+            with columns[number % len(columns)]:
+                own = widgets.get(name)
+                values[name] = own(dataset) if own else _ask_field(spec, fields[name], kinds[name], dataset, key)
+    return values
+
+
+def _ask_field(spec: Spec, field: Field[Any], kind: Any, dataset: Dataset, key: str) -> Any:
+    """Return what one widget says."""
+    label, help_, key = _(field.metadata["label"]) or field.name, _(field.metadata["help"]), f"{key}-{field.name}"
+    if is_algorithm(field):
+        return _ask_algorithm(field, label, help_, key)
+    members = kinds_of(kind)
+    if choices := spec.accepted_choices(field.name, dataset):
+        return _ask_choice(field, choices, label, help_, key)
+    if type(None) in members:
+        return _ask_optional(field, label, help_, key)
+    if field.metadata["steps"]:
+        return _ask_step(field, label, help_, key)
+    return forms.ask_value(label, members[0], field, help_, key)
+
+
+def _ask_algorithm(field: Field[Any], label: str, help_: str, key: str) -> Any:
+    """Ask for an algorithm of the registry, and for its settings."""
+    classes = field.metadata["classes"]()
+    names = list(classes)
+    name = st.selectbox(
+        label,
+        names,
+        names.index(field.metadata["default"]),
+        format_func=lambda choice: _(classes[choice].label),
+        key=key,
+        help=help_,
+    )
+    with st.popover(_("Settings"), icon=":material/settings:"):
+        return forms.ask(classes[name], f"{key}-{name}")
+
+
+def _ask_choice(field: Field[Any], choices: tuple[Any, ...], label: str, help_: str, key: str) -> Any:
+    words, captions = field.metadata["words"], field.metadata["captions"]
+
+    def say(choice: Any) -> str:
+        return _(words.get(choice, str(choice)))
+
+    index = choices.index(field.default) if field.default in choices else 0
+    if captions:
+        lines = [_(captions.get(choice, "")) for choice in choices]
+        return st.radio(label, choices, index, format_func=say, captions=lines, key=key)
+    return st.selectbox(label, choices, index, format_func=say, key=key, help=help_)
+
+
+def _ask_step(field: Field[Any], label: str, help_: str, key: str) -> Any:
+    steps = field.metadata["steps"]
+    start = field.default if field.default in steps else steps[len(steps) // 2]
+    return st.select_slider(label, steps, start, format_func=_step_format(field), key=key, help=help_)
+
+
+def _ask_optional(field: Field[Any], label: str, help_: str, key: str) -> Any:
+    """Ask whether a value is wanted at all, and then for it."""
+    wanted = st.checkbox(label, field.default is not None, key=f"{key}-wanted", help=help_)
+    return _ask_step(field, label, help_, key) if wanted else None
+
+
+def _step_format(field: Field[Any]) -> Callable[[Any], str]:
+    if field.metadata["format"] == "one in":
+        return lambda share: _("1 in {count}").format(count=shown(round(1 / share)))
+    return percent if field.metadata["format"] == "percent" else shown

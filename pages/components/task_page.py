@@ -1,0 +1,97 @@
+"""The page of a task: data, form, job with its progress, result. Only the form's own widgets and the result differ."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import streamlit as st
+
+from core.data.dataset import Dataset
+from core.runs.result import Result
+from core.runs.stored_runs import load_task_result
+from core.spec.codec import encode
+from core.spec.spec import Spec
+from core.spec.task import Task, get_task
+from pages.components import cache, job_progress, selection_form, url_state
+from pages.components.i18n import _
+from pages.components.spec_form import Widget, ask_spec
+
+Render = Callable[[Any, Dataset | None, str], None]
+
+
+def open_page(name: str) -> tuple[Task, Dataset | None]:
+    """Show the title and the data; the dataset is None where there is none yet, and the page says so."""
+    task = get_task(name)
+    st.title(_(task.label))
+    dataset = cache.load_dataset()
+    if dataset is None:
+        selection_form.no_data()
+    else:
+        selection_form.about(dataset)
+    return task, dataset
+
+
+def ask_and_show(
+    task: Task,
+    dataset: Dataset,
+    render: Render,
+    *,
+    widgets: Mapping[str, Widget] | None = None,
+    describe_model: Callable[[Any], str] = lambda record: str(record.tags.get("model_name", "")),
+    before: Callable[[], None] = lambda: None,
+    after: Callable[[Spec], None] = lambda spec: None,
+) -> None:
+    """Ask, have a job answer, and show the result of the run in the address.
+
+    render          (result, the rows it is about or None where other data are loaded, run)
+    widgets         name of a field → the widget that asks for it
+    describe_model  what a saved model was asked, in a few words
+    before, after   what the form has above its fields, and below its button for the spec as it stands
+    """
+    result = cache.load_result(task.name, load_task_result)
+    ended = job_progress.settled(dataset.digest)
+    _ask(task, dataset, result is not None, widgets or {}, describe_model, before, after)
+    job_progress.show(ended)
+    if result is not None and not job_progress.going_on():
+        _show(result, dataset, render)
+
+
+def _ask(
+    task: Task,
+    dataset: Dataset,
+    has_result: bool,
+    widgets: Mapping[str, Widget],
+    describe_model: Callable[[Any], str],
+    before: Callable[[], None],
+    after: Callable[[Spec], None],
+) -> None:
+    running = job_progress.going_on()
+    with st.expander(_("Question"), expanded=not has_result and not running, icon=":material/tune:"):
+        before()
+        spec = ask_spec(task, dataset, widgets, describe_model)
+        asked = st.button(
+            _(task.action),
+            type="primary",
+            icon=f":material/{task.icon}:",
+            key=f"{task.name}-ask",
+            disabled=spec is None or running,
+        )
+        if spec is not None:
+            if asked:
+                submit(task, spec)
+            after(spec)
+
+
+def submit(task: Task, spec: Spec) -> None:
+    """Have a job answer `spec`: one click, one job, one run. Raises OptionError for what is not accepted."""
+    spec.check()
+    job_progress.start(task.name, encode(spec))
+
+
+def _show(result: Result, dataset: Dataset, render: Render) -> None:
+    """Show the result with its rows, or without them where other data are loaded."""
+    spec: Any = result.spec
+    if spec.dataset == dataset.digest:
+        render(result, spec.select(dataset), url_state.get_run_id())
+    else:
+        st.warning(_("This result belongs to data other than those loaded; what needs the data is left out."))
+        render(result, None, url_state.get_run_id())
