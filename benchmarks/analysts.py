@@ -147,7 +147,7 @@ def prepared(folder: Path, count: int) -> list[Dataset]:
 
 def _workplace(folder: Path) -> Workspace:
     folder.mkdir(exist_ok=True)
-    return Workspace.below(
+    return Workspace.in_folder(
         folder, Tracking(f"sqlite:///{folder / 'mlflow.db'}", (folder / "mlartifacts").as_uri(), folder / "runs")
     )
 

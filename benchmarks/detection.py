@@ -115,11 +115,11 @@ def _generated(folder: Path, entities: int) -> Dataset:
 
 def _workplace(folder: Path) -> Workspace:
     tracking = Tracking(f"sqlite:///{folder / 'mlflow.db'}", (folder / "artefacts").as_uri(), folder / "runs")
-    return Workspace.below(folder, tracking)
+    return Workspace.in_folder(folder, tracking)
 
 
 def _warm(workspace: Workspace, folder: Path) -> None:
     """What a server does once after its first page, and one small detection."""
-    workspace.tracking.warm()
-    emissions.warm(workspace.country)
+    workspace.tracking.preload()
+    emissions.preload(workspace.settings.country_iso_code)
     detect(DetectionSpec(compare_with="calendar"), _generated(folder, 1), workspace=workspace, actor=Actor("benchmark"))

@@ -191,7 +191,12 @@ def client(environment: dict[str, str], log: Path, *arguments: object) -> Iterat
 def waiting(data: Path) -> int:
     """How much has not been delivered yet, or may have been twice."""
     spool, stream = Spool(data / "runs"), EventStream(data / "events", "")
-    return len(spool.waiting()) + len(spool.doubted()) + stream.backlog() + FeedbackStore(data / "feedback").backlog()
+    return (
+        len(spool.pending())
+        + len(spool.possibly_duplicated())
+        + stream.pending_count()
+        + FeedbackStore(data / "feedback").pending_count()
+    )
 
 
 def runs_of(of: Services) -> Counter[int]:

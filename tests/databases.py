@@ -11,8 +11,8 @@ from typing import Any
 from sqlalchemy import make_url, select
 from sqlalchemy.orm import Session as Rows
 
-from core.accounts import Accounts
 from core.accounts.orm import Base
+from core.accounts.service import Accounts
 from tests.servers import Running, postgres
 
 PASSWORD = "Fjord-lantern-71-plum"
@@ -61,7 +61,7 @@ def opened(url: str, folder: Path) -> Iterator[Accounts]:
 def settled() -> None:
     """Wait for what was given up on: it still holds connections."""
     for thread in threading.enumerate():
-        if thread.name.startswith("ask "):
+        if thread.name.startswith("call "):
             thread.join(10)
 
 

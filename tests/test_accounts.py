@@ -22,8 +22,9 @@ from hypothesis import strategies as st
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session as Rows
 
-from core.accounts import ROLES, Accounts, Session, User, database, login_throttling, passwords
+from core.accounts import ROLES, Session, User, database, login_throttling, passwords
 from core.accounts.orm import HEAD, Base, CredentialRow, SessionRow, SignInRow
+from core.accounts.service import Accounts
 from core.errors import AccessDeniedError, OptionError, VigieError
 from tests.conftest import ROOT
 from tests.databases import OTHER, PASSWORD, THIRD, dump, fresh_database, opened, running_postgres

@@ -175,7 +175,7 @@ def test_the_worker_delivers_what_waits(tmp_path: Path, sample: Dataset, empty_s
     folder.mkdir()
     at = workplace_in(folder, empty_store, f"http://127.0.0.1:{free_port()}")
     record(1, sample, at)
-    assert len(at.tracking.spool.waiting()) == 1
+    assert len(at.tracking.spool.pending()) == 1
     environment = os.environ | {"VIGIE_DATA_DIR": str(folder)}
     began = time.perf_counter()
     ran = subprocess.run(
@@ -187,6 +187,6 @@ def test_the_worker_delivers_what_waits(tmp_path: Path, sample: Dataset, empty_s
         check=True,
     )
     assert "1 runs delivered" in ran.stderr
-    assert at.tracking.spool.waiting() == []
+    assert at.tracking.spool.pending() == []
     assert time.perf_counter() - began < 60
     assert Actor().user

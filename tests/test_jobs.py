@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from pydantic import SecretStr
 
 from core import jobs
 from core.actor import Actor
@@ -68,7 +69,7 @@ def environment(workspace: Workspace) -> dict[str, str]:
         "MLFLOW_TRACKING_URI": "",
         "OMP_NUM_THREADS": "1",
     }
-    return os.environ | folder | {"DATABASE_URL": workspace.database_url}
+    return os.environ | folder | {"DATABASE_URL": workspace.settings.database_url.get_secret_value()}
 
 
 @contextmanager
@@ -107,7 +108,7 @@ def server() -> Iterator[Running]:
 def on_postgresql(server: Running, place: Workspace) -> Iterator[Workspace]:
     """`place`, with its jobs in PostgreSQL."""
     with fresh_database(server) as url:
-        workspace = replace(place, database_url=url)
+        workspace = replace(place, settings=place.settings.model_copy(update={"database_url": SecretStr(url)}))
         yield workspace
         settled()
         workspace.jobs.close()
@@ -202,7 +203,7 @@ def test_many_workers_do_every_job_once(shared: Workspace) -> None:
 
 
 def test_two_workspaces_of_one_process_share_no_queue(tmp_path: Path, place: Workspace) -> None:
-    other = Workspace.below(tmp_path / "other", place.tracking)
+    other = Workspace.in_folder(tmp_path / "other", place.tracking)
     job, log = submit_count(place, 2)
     assert jobs.find(job.key, other) is None
     with working(other, run_test_job) as worker:

@@ -325,7 +325,7 @@ def test_a_silent_server_says_so_in_time(
         lambda: promote(NAME, workspace=at, actor=BY),
         lambda: register("f" * 32, NAME, workspace=at, actor=BY),
     ):
-        at.tracking._down_until = 0.0
+        at.tracking.reset()
         began = time.perf_counter()
         with pytest.raises(VigieError, match="does not answer"):
             ask()
@@ -379,7 +379,7 @@ def test_on_a_real_server(
     loaded = load_by_alias(NAME, workspace=other, kind=RowModel)
     assert np.array_equal(loaded.score(loaded.ready(sample)), model.score(model.ready(sample)))
     stop(server)
-    at.tracking._down_until = 0.0
+    at.tracking.reset()
     began = time.perf_counter()
     with pytest.raises(VigieError, match="does not answer"):
         get_version(NAME, workspace=at)

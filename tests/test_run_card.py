@@ -410,7 +410,7 @@ def test_a_run_of_another_machine_has_the_same_card(here: Workspace, tmp_path: P
     here.datasets.save(sample)
     run = detected(sample, here)
     mine = run_card(run, here)
-    elsewhere = Workspace.below(
+    elsewhere = Workspace.in_folder(
         tmp_path / "elsewhere", Tracking(here.tracking.uri, None, tmp_path / "elsewhere" / "runs")
     )
     theirs = run_card(run, elsewhere)
@@ -421,7 +421,8 @@ def test_a_run_of_another_machine_has_the_same_card(here: Workspace, tmp_path: P
     assert theirs.threshold == mine.threshold
     assert theirs.repeat.command == mine.repeat.command
     assert "Give the files by name" in str(theirs.repeat.notes[0])
-    assert Detection.load(elsewhere.tracking.spool.files(theirs.about.key) / "result").spec.dataset == sample.digest
+    folder = elsewhere.tracking.spool.artifact_dir(theirs.about.key) / "result"
+    assert Detection.load(folder).spec.dataset == sample.digest
 
 
 @pytest.mark.parametrize("run", ["", "f" * 32, "../../etc/passwd"])

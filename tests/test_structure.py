@@ -41,6 +41,8 @@ FLOOR = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}
 
 TASKS_LIVE_IN = ("core.tasks.", "pages.analysis.", "pages.components.results.")  # a task's folder, page, and result
 
+ENTRANCES = {"core.workspace", "core.cli.serve"}  # `serve` starts the processes that build a workspace
+
 EXPERIMENTS = {"mlflow", "codecarbon"}
 SERVICES = {"boto3", "botocore", "elasticsearch", "sqlalchemy", "alembic", "google"}
 ALGORITHMS = {"sklearn", "torch", "gluonts", "scipy", "lightning"}
@@ -161,6 +163,16 @@ def test_mlflow_utils_knows_neither_core_nor_pages() -> None:
 def test_services_are_called_from_the_stores_alone() -> None:
     outside = (module for module in modules().values() if not module.name.startswith(("core.storage", "core.accounts")))
     assert not [module.where(found) for module in outside for found in module.imports() if found.package in SERVICES]
+
+
+def test_settings_are_read_where_the_workspace_is_built_alone() -> None:
+    """Whoever works behind it has `workspace.settings`: two workspaces of one process may differ."""
+    readers = {
+        name
+        for name, module in modules().items()
+        if name != "core.settings" and any(found.module == "core.settings.settings" for found in module.imports())
+    }
+    assert readers <= ENTRANCES
 
 
 def test_pages_know_no_algorithm_library() -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from core.accounts import Accounts
+from core.accounts.service import Accounts
 from tests.conftest import ROOT, Command, free_port
 from tests.databases import OTHER, PASSWORD, opened
 from tests.test_models_command import answer, one_line

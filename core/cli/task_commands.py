@@ -88,7 +88,7 @@ def _answer(task: Task, command: str, modes: Sequence[Mode], extras: CommandOpti
     result, run = run_task(task.name, spec, workspace=workspace, actor=actor, progress=progress, dataset=dataset)
     write_output(result, table_path)
     extras.finish(result, extra)
-    workspace.tracking.settle(DELIVERY_TIMEOUT_S)
+    workspace.tracking.wait_for_delivery(DELIVERY_TIMEOUT_S)
     return result, run
 
 

@@ -10,7 +10,7 @@ import typer
 from core.jobs.preload import preload
 from core.jobs.supervisor import WorkerProcess
 from core.jobs.worker import Worker
-from core.outbox import deliver, keep_delivering
+from core.outbox import deliver, start_delivery_threads
 from core.spec.task import run_job
 from core.workspace import Workspace, get_workspace
 
@@ -53,7 +53,7 @@ def _run(workspace: Workspace, shutdown: threading.Event, every: float, embedded
     preloading = threading.Timer(PRELOAD_AFTER_S, preload, (workspace,))
     preloading.daemon = True
     preloading.start()
-    keep_delivering(workspace, every, shutdown, _print_delivered)
+    start_delivery_threads(workspace, every, shutdown, _print_delivered)
     if embedded:
         threading.Thread(target=_exit_with_parent, args=(os.getppid(), shutdown), daemon=True, name="parent").start()
     Worker(workspace, run_job, shutdown, embedded=embedded, give_up=lambda: os._exit(1)).run()

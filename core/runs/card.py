@@ -13,13 +13,11 @@ from typing import Any
 from core.data.dataset import Dataset
 from core.errors import NotFoundError
 from core.messages import N_, Text
-from core.redaction import without_secrets
 from core.runs.card_data import CardData, describe_result, read_result
 from core.runs.card_model import About, Card, Cost, Data, Model, Repeat
 from core.runs.result import Result
 from core.runs.stored_runs import is_pending, load_run
 from core.runs.tracked_run import RECIPE
-from core.settings import settings
 from core.spec.command_line import command_line
 from core.spec.hyperparameters import get_params, hyperparameters, is_algorithm
 from core.spec.spec import ApplySpec, DatasetSpec, Spec, ThresholdSpec
@@ -69,7 +67,7 @@ def _about(record: Record, workspace: Workspace) -> About:
         tags.get("mlflow.source.name", ""),
         _moment(record.started_ms),
         _moment(record.ended_ms),
-        without_secrets(tags.get("error", ""), settings()),
+        workspace.redact(tags.get("error", "")),
     )
 
 

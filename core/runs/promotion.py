@@ -112,7 +112,7 @@ def get_version(name: str, alias: str = CHAMPION, *, workspace: Workspace) -> Ve
 
 def runs_with_model(task: str, workspace: Workspace) -> list[Record]:
     """Runs of `task` whose model can be applied, newest first; empty where MLflow does not answer."""
-    runs = history.recent(workspace.tracking, task, limit=100)
+    runs = history.latest_runs(workspace.tracking, task, limit=100)
     return [run for run in runs if run.status == "completed" and "model_run" not in run.params]
 
 

@@ -191,7 +191,7 @@ class SwitchingVRNN:
         return torch.cat(parts)
 
     def linear(self, layer: str, x: "Tensor") -> "Tensor":
-        """x W + b over the last dimension."""
+        """X W + b over the last dimension."""
         return functional.linear(x, self.weights[layer].t(), self.weights[f"{layer}.bias"])
 
     # what happens to every row by itself

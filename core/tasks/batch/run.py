@@ -17,7 +17,6 @@ from core.progress import Progress
 from core.runs.model_files import trusted_types
 from core.runs.stored_runs import load_result
 from core.runs.tracked_run import Run, tracked_run
-from core.settings import settings
 from core.spec.hyperparameters import get_params
 from core.tasks.batch.models import GroupModels, RunModel, load_models
 from core.tasks.batch.result import BatchScoringResult
@@ -40,7 +39,7 @@ def score_files(
     spec = spec.completed()
     folder = _parse_folder(spec)
     models = load_models(spec, workspace)
-    executor = Executor(spec.workers, "" if spec.workers else settings().dask_scheduler_address)
+    executor = Executor(spec.workers, "" if spec.workers else workspace.settings.dask_scheduler_address)
     inventory = folder.inventory()
     files = FileList(inventory.digest, (f"{folder.name} ({inventory.files} files)",), models.columns)
     config = BatchConfig(spec.batch_rows, models.per)
