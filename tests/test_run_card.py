@@ -11,6 +11,7 @@ import sys
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -149,7 +150,7 @@ def test_a_forecast_is_repeated_and_so_are_its_new_intervals(here: Workspace, tm
     ],
 )
 def test_sequences_are_repeated(  # type: ignore[no-untyped-def]
-    here: Workspace, tmp_path: Path, kpis: Dataset, detector: str, settings, asked
+    here: Workspace, tmp_path: Path, kpis: Dataset, detector: str, settings: dict[str, Any], asked: dict[str, Any]
 ) -> None:
     """The deep model, too: the same seed on the same machine."""
     from core.tasks.sequences.run import apply_model, load_sequences, train
