@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 from sqlalchemy import make_url
 
-from core.accounts.service import Accounts, session_cache
+from core.accounts import session_cache
+from core.accounts.service import Accounts
 from core.errors import OptionError, ServiceUnavailableError
 from tests.databases import OTHER, PASSWORD, fresh_database, opened, running_postgres, settled
 from tests.servers import Running

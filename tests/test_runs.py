@@ -271,7 +271,7 @@ def test_a_server_that_answers_dies_and_hangs(
     os.killpg(server.pid, signal.SIGSTOP)  # it takes connections and says nothing
     try:
         with monkeypatch.context() as moment:  # between the question whether it lives, and the search
-            moment.setattr(Tracking, "reachable", lambda _: True)
+            moment.setattr(Tracking, "is_reachable", lambda _: True)
             assert_silent(at, run)
         assert_silent(at, run)
     finally:
