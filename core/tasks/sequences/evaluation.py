@@ -171,28 +171,20 @@ def evaluate_file(
     require_choice("scaling", scaling, METHODS)
     arrays = read_arrays(path)
     known = root_causes(causes, arrays.labels, arrays.test.shape[1]) if causes else None
+    train, test, scaler = arrays.train, arrays.test, Scaling(scaling)
     evaluation = evaluate(
-        arrays.train,
-        arrays.test,
-        arrays.labels,
-        detector,
-        scaling=Scaling(scaling),
-        seed=seed,
-        causes=known,
-        progress=progress,
+        train, test, arrays.labels, detector, scaling=scaler, seed=seed, causes=known, progress=progress
     )
     if out is not None:
-        scores = evaluation.scores
-        pd.DataFrame({"row": np.arange(len(scores)), "score": scores}).to_csv(out, index=False)
+        _write_scores(evaluation.scores, out)
+    sizes = {"rows": len(test), "rows_learnt": len(train), "columns": test.shape[1]}
     return {
         "file": path.name,
         "detector": detector.name,
         "settings": get_params(detector),
         "scaling": scaling,
         "seed": seed,
-        "rows": len(arrays.test),
-        "rows_learnt": len(arrays.train),
-        "columns": arrays.test.shape[1],
+        **sizes,
         **_to_json(evaluation),
     }
 
@@ -259,6 +251,10 @@ def _build_detector(name: str, seconds: float | None, seed: int, settings: Mappi
 def _inject(test: Floats, seed: int) -> tuple[Floats, NDArray[np.bool_], Sequence[RootCause]]:
     values, labels, events = inject(test, seed=seed)
     return values.astype(np.float64), labels, events
+
+
+def _write_scores(scores: Floats, target: Path) -> None:
+    pd.DataFrame({"row": np.arange(len(scores)), "score": scores}).to_csv(target, index=False)
 
 
 def _to_json(evaluation: Evaluation) -> dict[str, Any]:
