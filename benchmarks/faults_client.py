@@ -1,9 +1,8 @@
 """Two people at work, for the benchmark of faults: `python -m benchmarks.faults_client JOURNAL FIRST LAST`.
 
 Each action is a run with a file, its event and a feedback record, at the workplace that the environment describes; a
-line
-of the journal says that it began, another that it ended, and how long it waited for anything but its own computation.
-`python -m benchmarks.faults_client` alone only delivers what waits, beside the other.
+line of the journal says that it began, another that it ended, and how long it waited for anything but its own
+computation. `python -m benchmarks.faults_client` alone only delivers what waits, beside the other.
 """
 
 import json
@@ -16,7 +15,7 @@ from pathlib import Path
 from core.actor import Actor
 from core.data.dataset import Dataset
 from core.data.samples import load_sample
-from core.outbox import keep_delivering
+from core.outbox import start_delivery_threads
 from core.runs.tracked_run import tracked_run
 from core.storage.feedback import Feedback
 from core.workspace import get_workspace
@@ -31,8 +30,8 @@ _writing = threading.Lock()
 
 def main(journal: Path, first: int, last: int) -> None:
     dataset = load_sample("gas_daily")
-    get_workspace().tracking.warm()
-    emissions.warm(get_workspace().country)
+    get_workspace().tracking.preload()
+    emissions.preload(get_workspace().country)
     with ThreadPoolExecutor(len(USERS)) as people:
         for _ in people.map(lambda number: _act(number, dataset, journal), range(first, last)):
             pass
@@ -60,7 +59,7 @@ def _note(journal: Path, **what: object) -> None:
 
 
 if __name__ == "__main__":
-    keep_delivering(get_workspace(), DELIVER_EVERY, threading.Event())
+    start_delivery_threads(get_workspace(), DELIVER_EVERY, threading.Event())
     if sys.argv[1:]:
         main(Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]))
     else:

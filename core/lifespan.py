@@ -10,7 +10,7 @@ from core import jobs
 from core.errors import VigieError
 from core.jobs.preload import preload
 from core.jobs.supervisor import WorkerProcess
-from core.outbox import keep_delivering
+from core.outbox import start_delivery_threads
 from core.workspace import get_workspace
 
 DELIVERY_INTERVAL_S = 5.0
@@ -22,7 +22,7 @@ _shutdown = threading.Event()
 async def lifespan(app: object) -> AsyncIterator[None]:
     """Do all this from the start of the server to its end."""
     _shutdown.clear()
-    keep_delivering(get_workspace(), DELIVERY_INTERVAL_S, _shutdown)
+    start_delivery_threads(get_workspace(), DELIVERY_INTERVAL_S, _shutdown)
     supervisor = threading.Thread(target=_supervise_worker, daemon=True, name="worker")
     supervisor.start()
     try:

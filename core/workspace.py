@@ -1,72 +1,106 @@
-"""Where this process keeps things: the stores and services that the settings describe."""
+"""The workspace: the stores and services of one process, as the settings describe them."""
 
 import os
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cache, cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from core.redaction import pseudonym
-from core.settings import settings
+from core.accounts.setup_token import SetupToken
+from core.redaction import pseudonym, without_secrets
+from core.settings import Settings, settings
 from core.storage.covariates import CovariateStore
 from core.storage.datasets import Datasets
 from core.storage.events.elasticsearch import EventStream
 from core.storage.events.log import Events
 from core.storage.feedback import FeedbackStore
+from core.storage.flash import FlashMessages
+from core.storage.outbox import Outbox
 from core.storage.s3 import Bucket
 from mlflow_utils.tracking import Tracking
 
 if TYPE_CHECKING:
+    from core.accounts.service import Accounts
     from core.storage.jobs import JobStore
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Workspace:
-    """Where this process keeps things."""
+    """Stores and services. Nothing of it is shared with another workspace of the same process.
 
+    event_stream   where events are delivered to; None where they stay in the log
+    more_outboxes  further services that records are delivered to
+    """
+
+    settings: Settings
     datasets: Datasets
     drivers: CovariateStore
     events: Events
     feedback: FeedbackStore
     tracking: Tracking
-    country: str
-    mlflow_public_uri: str = ""
-    user_key: str = ""
-    database_url: str = ""
     event_stream: EventStream | None = None
+    more_outboxes: tuple[Outbox, ...] = ()
+    flash: FlashMessages = field(default_factory=FlashMessages)
+    setup_token: SetupToken = field(default_factory=SetupToken)
 
     @classmethod
-    def below(cls, folder: Path, tracking: Tracking, country: str = "FRA", **others: Any) -> "Workspace":
-        """The workplace whose files are below `folder`."""
-        stores = (Datasets(folder / "datasets"), CovariateStore(folder / "drivers"), Events(folder / "events"))
-        return cls(*stores, FeedbackStore(folder / "feedback"), tracking, country, **others)
+    def from_settings(cls, settings: Settings) -> "Workspace":
+        """Build the workspace that `settings` describe. A new service is added here, to `more_outboxes`."""
+        folder = settings.vigie_data_dir.resolve()
+        return cls(
+            settings,
+            Datasets(folder / "datasets"),
+            CovariateStore(folder / "drivers"),
+            Events(folder / "events"),
+            FeedbackStore(folder / "feedback", Bucket.from_settings(settings)),
+            Tracking(settings.tracking_uri, settings.artefacts_location, folder / "runs"),
+            EventStream.from_settings(folder / "events", settings),
+        )
+
+    @classmethod
+    def in_folder(cls, folder: Path, tracking: Tracking, **others: Any) -> "Workspace":
+        """Build a workspace below `folder` with no service but `tracking`, whatever the environment says."""
+        local = cls.from_settings(Settings.model_construct(vigie_data_dir=folder))
+        return replace(local, tracking=tracking, **others)
+
+    @property
+    def folder(self) -> Path:
+        """The data folder."""
+        return self.settings.vigie_data_dir.resolve()
+
+    @property
+    def outboxes(self) -> tuple[Outbox, ...]:
+        """Everything that is written down here and delivered to a service."""
+        streams = () if self.event_stream is None else (self.event_stream,)
+        return (self.tracking, self.feedback, *streams, *self.more_outboxes)
+
+    @cached_property
+    def accounts(self) -> "Accounts":
+        """Who may use Vigie. Made at first use: where nobody has to sign in, SQLAlchemy is never loaded."""
+        from core.accounts.service import Accounts
+
+        return Accounts(self.settings.database_url.get_secret_value(), self.folder)
 
     @cached_property
     def jobs(self) -> "JobStore":
-        """The queue of slow work; SQLAlchemy is loaded when it is first asked for. Raises OptionError."""
+        """The queue of slow work, made at first use. Raises OptionError for a DATABASE_URL that is none."""
         from core.storage.jobs import JobStore
 
-        return JobStore((self.datasets.folder.parent / "jobs").resolve(), self.database_url)
+        return JobStore(self.folder / "jobs", self.settings.database_url.get_secret_value())
 
-    def known_as(self, user: str) -> str:
-        """`user` as events and feedback know them."""
-        return pseudonym(user, self.user_key)
+    def pseudonymise(self, user: str) -> str:
+        """Return `user` as events and feedback know them."""
+        return pseudonym(user, self.settings.vigie_user_key.get_secret_value())
+
+    def redact(self, text: str) -> str:
+        """Return `text` without the values of secret settings."""
+        return without_secrets(text, self.settings)
 
 
 @cache
 def get_workspace() -> Workspace:
-    """The workplace that the settings describe."""
+    """Return the workspace of this process, built from the environment and `.env`."""
     given = settings()
     if given.google_application_credentials:  # Google's library reads the environment, not our `.env`
         os.environ.setdefault("GOOGLE_APPLICATION_CREDENTIALS", given.google_application_credentials)
-    folder = given.vigie_data_dir.resolve()
-    found = Workspace.below(
-        folder,
-        Tracking(given.tracking_uri, given.artefacts_location, folder / "runs"),
-        given.country_iso_code,
-        mlflow_public_uri=given.mlflow_public_uri,
-        user_key=given.vigie_user_key.get_secret_value(),
-        database_url=given.database_url.get_secret_value(),
-        event_stream=EventStream.of(folder / "events", given),
-    )
-    return replace(found, feedback=FeedbackStore(folder / "feedback", Bucket.of(given)))
+    return Workspace.from_settings(given)

@@ -36,7 +36,7 @@ def measured(country: str, emissions: Emissions) -> Iterator[None]:
             _read(tracker, emissions)
 
 
-def warm(country: str) -> None:
+def preload(country: str) -> None:
     """Probe the processor once per process (about two seconds), so that the first click does not wait for it."""
     with measured(country, Emissions()):
         pass

@@ -1,52 +1,49 @@
-"""Ask whether MLflow is there, lets us in, and its store of artifacts answers.
-
-MLflow is not imported for it, which takes seconds.
-"""
+"""Health checks of MLflow and of its artifact store, without the import of MLflow where that is not needed."""
 
 import os
 import sqlite3
 from contextlib import closing
-from importlib.metadata import version as installed
+from importlib.metadata import version as installed_version
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from mlflow_utils.rest import asked
-from mlflow_utils.tracking import Tracking
+from mlflow_utils.rest import request
 
-REQUEST = 1.4  # seconds
-SOMEWHERE = "vigie-health"  # nothing is there; a store that lists nothing has answered
+REQUEST_TIMEOUT_S = 1.4
+MISSING_PATH = "vigie-health"  # nothing is there; a store that lists nothing has answered
 SQLITE = "sqlite:///"
 
 
-def server(tracking: Tracking) -> str:
-    """The version of MLflow, once it has answered as it would answer for a run.
+def check_server(uri: str) -> str:
+    """Return MLflow's version, once it has answered as it would answer for a run.
 
     Raises OSError, urllib's HTTPError included.
     """
-    if not tracking.uri.startswith("http"):
-        return f"{installed('mlflow')}, SQLite {_sqlite(tracking.uri)}"
-    asked(tracking.uri, "/api/2.0/mlflow/experiments/search", REQUEST, {"max_results": 1})
-    return asked(tracking.uri, "/version", REQUEST).strip()
+    if not uri.startswith("http"):
+        return f"{installed_version('mlflow')}, SQLite {_check_sqlite(uri)}"
+    request(uri, "/api/2.0/mlflow/experiments/search", REQUEST_TIMEOUT_S, {"max_results": 1})
+    return request(uri, "/version", REQUEST_TIMEOUT_S).strip()
 
 
-def artifacts(tracking: Tracking) -> None:
-    """Ask the place where artifacts end. Raises OSError, or what the library of a cloud's store raises."""
-    place = tracking.artefacts_location
-    if not place:
-        asked(tracking.uri, f"/api/2.0/mlflow-artifacts/artifacts?path={SOMEWHERE}", REQUEST)
-        return
-    if urlsplit(place).scheme in ("", "file"):
-        folder = Path(urlsplit(place).path)
+def check_artifacts(uri: str, location: str | None) -> None:
+    """Ask the artifact store at `location`; None asks the one of the server `uri`.
+
+    Raises OSError, or what the library of a cloud's store raises.
+    """
+    if not location:
+        request(uri, f"/api/2.0/mlflow-artifacts/artifacts?path={MISSING_PATH}", REQUEST_TIMEOUT_S)
+    elif urlsplit(location).scheme in ("", "file"):
+        folder = Path(urlsplit(location).path)
         if not os.access(next(above for above in (folder, *folder.parents) if above.exists()), os.W_OK):
             raise PermissionError(f"{folder} cannot be written to")
     else:
         from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 
-        get_artifact_repository(place).list_artifacts(SOMEWHERE)
+        get_artifact_repository(location).list_artifacts(MISSING_PATH)
 
 
-def _sqlite(uri: str) -> str:
-    """The version of the library; the file is there or can be made."""
+def _check_sqlite(uri: str) -> str:
+    """Return the version of the library; the file can be read, or does not exist yet."""
     path = Path(uri.removeprefix(SQLITE))
     if path.exists():
         with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=1)) as connection:

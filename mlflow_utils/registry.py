@@ -51,6 +51,7 @@ class PromotionMetric:
 
     @property
     def definition(self) -> str:
+        """The metric and which way is better, in words."""
         return f"{self.metric}, {'lower' if self.lower_is_better else 'higher'} is better"
 
 
@@ -91,6 +92,7 @@ class PromotionCheck:
 
     @property
     def accepted(self) -> bool:
+        """Are both figures comparable, and is the challenger's no worse?"""
         return not self.differs and not self.worse
 
 
@@ -116,10 +118,10 @@ def candidate(tracking: Tracking, run: str) -> Record:
 
     Raises RunNotDeliveredError, ModelNotFoundError, MlflowUnavailableError.
     """
-    if runs.waits(tracking, run):
+    if runs.is_pending(tracking, run):
         raise RunNotDeliveredError(run)
     with _answering(tracking) as client:
-        past = runs.find(tracking, run)
+        past = runs.load_run(tracking, run)
         if past is None or not past.record.run_id:
             raise ModelNotFoundError(run)
         found = client.get_run(past.record.run_id)
@@ -245,7 +247,7 @@ def _promotion(old: Version | None, comparison: PromotionCheck | None, decision:
 
 
 def _digest(tracking: Tracking, run: Record) -> str:
-    past = runs.find(tracking, run.run_id)
+    past = runs.load_run(tracking, run.run_id)
     if past is None:
         raise ModelNotFoundError(run.run_id)
     return model_io.digest(past.files / MODEL)
@@ -257,7 +259,7 @@ def _digest(tracking: Tracking, run: Record) -> str:
 @contextmanager
 def _answering(tracking: Tracking) -> Iterator[Any]:
     """MLflow's client. Raises MlflowUnavailableError where MLflow does not answer."""
-    if not tracking.reachable():
+    if not tracking.is_reachable():
         raise MlflowUnavailableError(tracking.uri)
     yield tracking.client()
 

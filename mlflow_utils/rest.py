@@ -1,4 +1,4 @@
-"""Plain questions to an MLflow server, for whom importing MLflow takes too long: it takes seconds."""
+"""Plain HTTP requests to an MLflow server, for callers that cannot wait for the import of MLflow: it takes seconds."""
 
 import base64
 import json
@@ -7,18 +7,18 @@ import urllib.error
 import urllib.request
 
 
-def asked(uri: str, path: str, seconds: float, body: object = None) -> str:
-    """What the server answers.
+def request(uri: str, path: str, timeout_s: float, body: object = None) -> str:
+    """Return the server's answer.
 
-    Raises OSError where it does not, and urllib's HTTPError (one of them) where it refuses.
+    Raises OSError where there is none, and urllib's HTTPError (one of them) where the server refuses.
     """
-    request = urllib.request.Request(
+    question = urllib.request.Request(
         f"{uri.rstrip('/')}{path}",
         None if body is None else json.dumps(body).encode(),
         {"Content-Type": "application/json", **_credentials()},
     )
     try:
-        with urllib.request.urlopen(request, timeout=seconds) as answer:
+        with urllib.request.urlopen(question, timeout=timeout_s) as answer:
             return str(answer.read(1_000_000).decode(errors="replace"))
     except urllib.error.HTTPError as refusal:
         refusal.close()  # it holds the connection
@@ -26,7 +26,7 @@ def asked(uri: str, path: str, seconds: float, body: object = None) -> str:
 
 
 def _credentials() -> dict[str, str]:
-    """What MLflow's own client sends, from the same variables."""
+    """Make the header that MLflow's own client sends, from the same variables."""
     user, password, token = (
         os.environ.get(f"MLFLOW_TRACKING_{name}", "") for name in ("USERNAME", "PASSWORD", "TOKEN")
     )

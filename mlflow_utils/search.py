@@ -12,16 +12,16 @@ from dataclasses import dataclass
 from typing import Any
 
 from mlflow_utils.run_record import Record
-from mlflow_utils.runs import record_of
+from mlflow_utils.runs import to_record
 from mlflow_utils.tracking import STATUS, Tracking
 
-SCANNED = 200  # runs asked for at a time
-REMEMBERED = 5000  # of this machine's runs, where MLflow does not answer
-SEARCHING = 0.6  # seconds after which nothing more is asked for: a search answers with what it has, and where to go on
+BATCH_SIZE = 200  # runs that MLflow is asked for at a time
+MAX_LOCAL_RUNS = 5000  # of this machine, where MLflow does not answer
+SEARCH_BUDGET_S = 0.6  # then nothing more is asked for: a search answers with what it has, and where to go on
 NOT_PLAIN = re.compile(r"[^A-Za-z0-9 .:/-]+")
 DIGEST = re.compile(r"[0-9a-f]{8,64}")
 MILLISECONDS = re.compile(r"[0-9]{1,15}")
-LONGEST = 200  # characters of a text that MLflow is asked for
+MAX_PATTERN_LENGTH = 200  # characters of a text that MLflow is asked for
 RUNNING = "running"
 STATES = {**STATUS, RUNNING: "RUNNING"}
 
@@ -69,108 +69,111 @@ class RunPage:
 
 
 def search(tracking: Tracking, wanted: RunFilter = ALL_RUNS, limit: int = 50, token: str = "") -> RunPage:
-    """At most `limit` runs of MLflow and of those that wait here, from where `token` of the page before says.
+    """Find at most `limit` runs of MLflow and of those that wait here, from where `token` of the page before says.
 
     A search that matches few of many runs answers within about a second with what it has. Raises what MLflow raises.
     """
-    waiting = [RunListItem(record, record.status, waits=True) for record in tracking.spool.waiting()]
-    known = {each.record.key for each in waiting}
+    pending = [RunListItem(record, record.status, waits=True) for record in tracking.spool.pending()]
+    keys = {item.record.key for item in pending}
+    after = _parse_cursor(token)
     delivered = (
-        each for each in _delivered(tracking.client(), wanted, _place(token), limit) if each.record.key not in known
+        item for item in _search_mlflow(tracking.client(), wanted, after, limit) if item.record.key not in keys
     )
-    return _page(heapq.merge(sorted(waiting, key=_order), delivered, key=_order), wanted, limit, _place(token))
+    return _paginate(heapq.merge(sorted(pending, key=_sort_key), delivered, key=_sort_key), wanted, limit, after)
 
 
 def search_local(tracking: Tracking, wanted: RunFilter = ALL_RUNS, limit: int = 50, token: str = "") -> RunPage:
-    """As `search`, but only the runs that began on this machine, without asking MLflow."""
-    waiting = {record.key for record in tracking.spool.waiting()}
-    known = (RunListItem(record, record.status, record.key in waiting) for record in tracking.spool.newest(REMEMBERED))
-    return _page(sorted(known, key=_order), wanted, limit, _place(token))
+    """As `search`, but only the runs that began on this machine, without MLflow."""
+    pending = {record.key for record in tracking.spool.pending()}
+    items = (
+        RunListItem(record, record.status, record.key in pending) for record in tracking.spool.newest(MAX_LOCAL_RUNS)
+    )
+    return _paginate(sorted(items, key=_sort_key), wanted, limit, _parse_cursor(token))
 
 
-def matches(listed: RunListItem, wanted: RunFilter) -> bool:
+def matches(item: RunListItem, wanted: RunFilter) -> bool:
     """Is it a run that is looked for?"""
-    record = listed.record
+    record = item.record
     return (
         wanted.task in ("", record.experiment)
-        and wanted.status in ("", listed.status)
+        and wanted.status in ("", item.status)
         and record.started_ms >= wanted.since_ms
         and (not wanted.until_ms or record.started_ms < wanted.until_ms)
-        and _within(wanted.model, record.tags.get("model_name", ""))
-        and _within(wanted.user, record.tags.get("user", ""))
-        and _of_data(record, wanted.data)
-        and _within(
-            wanted.text,
+        and _contains(record.tags.get("model_name", ""), wanted.model)
+        and _contains(record.tags.get("user", ""), wanted.user)
+        and _digest_matches(record, wanted.data)
+        and _contains(
             "\n".join(map(str, [record.name, record.id, record.tags.get("error", ""), *record.params.values()])),
+            wanted.text,
         )
     )
 
 
-def _within(part: str, whole: str) -> bool:
+def _contains(whole: str, part: str) -> bool:
     return part.casefold() in whole.casefold()
 
 
-def _of_data(record: Record, data: str) -> bool:
+def _digest_matches(record: Record, data: str) -> bool:
     if DIGEST.fullmatch(data):
         return record.tags.get("dataset.digest", "").startswith(data)
-    return _within(data, record.tags.get("dataset.files", ""))
+    return _contains(record.tags.get("dataset.files", ""), data)
 
 
 # ---- pages ----------------------------------------------------------------------------------------------------------
 
 
-Place = tuple[int, str]
+Cursor = tuple[int, str]
 """Where a run stands in the list: the newest first, then by id."""
 
 
-def _order(listed: RunListItem) -> Place:
-    return -listed.record.started_ms, listed.record.id
+def _sort_key(item: RunListItem) -> Cursor:
+    return -item.record.started_ms, item.record.id
 
 
-def _place(token: str) -> Place | None:
-    """The place that a token names; None for the beginning, and for what is no token."""
+def _parse_cursor(token: str) -> Cursor | None:
+    """Read the position that a token names; None for the beginning, and for what is no token."""
     began, _, run = token.partition("-")
     return (-int(began), run) if MILLISECONDS.fullmatch(began) and run else None
 
 
-def _page(listed: Iterable[RunListItem], wanted: RunFilter, limit: int, after: Place | None) -> RunPage:
-    """The first runs after a place that are wanted."""
-    found: list[RunListItem] = []
-    last: Place | None = None  # every page comes further than the one before, however slow it is
-    until = time.monotonic() + SEARCHING
-    for number, each in enumerate(listed, 1):
-        if after is not None and _order(each) <= after:
+def _paginate(items: Iterable[RunListItem], wanted: RunFilter, limit: int, after: Cursor | None) -> RunPage:
+    """Take the first wanted runs after a position."""
+    page: list[RunListItem] = []
+    last: Cursor | None = None  # every page comes further than the one before, however slow it is
+    deadline = time.monotonic() + SEARCH_BUDGET_S
+    for number, item in enumerate(items, 1):
+        if after is not None and _sort_key(item) <= after:
             continue
-        fits, late = matches(each, wanted), number % SCANNED == 0 and time.monotonic() > until
-        if last is not None and (late or (fits and len(found) == limit)):
-            return RunPage(tuple(found), f"{-last[0]}-{last[1]}")
-        found += [each] if fits else []
-        last = _order(each)
-    return RunPage(tuple(found))
+        fits, late = matches(item, wanted), number % BATCH_SIZE == 0 and time.monotonic() > deadline
+        if last is not None and (late or (fits and len(page) == limit)):
+            return RunPage(tuple(page), f"{-last[0]}-{last[1]}")
+        page += [item] if fits else []
+        last = _sort_key(item)
+    return RunPage(tuple(page))
 
 
 # ---- MLflow ---------------------------------------------------------------------------------------------------------
 
 
-def _delivered(client: Any, wanted: RunFilter, after: Place | None, limit: int) -> Iterator[RunListItem]:
-    """The runs of MLflow that may be wanted, in the order of the list."""
-    names = {each.experiment_id: each.name for each in client.search_experiments()}
-    asked = [each for each, name in names.items() if wanted.task in ("", name)]
-    token = "" if asked else None
+def _search_mlflow(client: Any, wanted: RunFilter, after: Cursor | None, limit: int) -> Iterator[RunListItem]:
+    """Iterate over the runs of MLflow that may be wanted, in the order of the list."""
+    names = {experiment.experiment_id: experiment.name for experiment in client.search_experiments()}
+    experiments = [number for number, name in names.items() if wanted.task in ("", name)]
+    token = "" if experiments else None
     while token is not None:
         runs = client.search_runs(
-            asked,
-            " and ".join(_clauses(wanted, after)),
-            max_results=SCANNED if wanted.text else limit + 1,
+            experiments,
+            " and ".join(_build_filter(wanted, after)),
+            max_results=BATCH_SIZE if wanted.text else limit + 1,
             page_token=token or None,
             order_by=["attributes.start_time DESC", "attributes.run_id ASC"],
         )
-        yield from (RunListItem(record_of(run, names[run.info.experiment_id]), _status(run)) for run in runs)
+        yield from (RunListItem(to_record(run, names[run.info.experiment_id]), _status(run)) for run in runs)
         token = runs.token or None
 
 
-def _clauses(wanted: RunFilter, after: Place | None) -> Iterator[str]:
-    """A filter that every wanted run passes."""
+def _build_filter(wanted: RunFilter, after: Cursor | None) -> Iterator[str]:
+    """Make the clauses of a filter that every wanted run passes."""
     if wanted.status:
         yield f"attributes.status = '{STATES.get(wanted.status, 'NONE')}'"
     if wanted.since_ms:
@@ -181,7 +184,7 @@ def _clauses(wanted: RunFilter, after: Place | None) -> Iterator[str]:
         yield f"attributes.start_time <= {-after[0]}"
     data = "dataset.digest" if DIGEST.fullmatch(wanted.data) else "dataset.files"
     for tag, part in (("model_name", wanted.model), ("user", wanted.user), (data, wanted.data)):
-        pattern = f"%{NOT_PLAIN.sub('%', part[:LONGEST])}%"
+        pattern = f"%{NOT_PLAIN.sub('%', part[:MAX_PATTERN_LENGTH])}%"
         if pattern.strip("%"):
             yield f"tags.`{tag}` ILIKE '{pattern}'"
 

@@ -1,7 +1,7 @@
 """The spool: every run is written to this SQLite file before MLflow hears of it, and leaves it when MLflow has it all.
 
-A run of a process that was killed is found here too, still `interrupted`. Rows stay after delivery as the memory of
-which key became which MLflow run.
+A run of a process that was killed is found here too, still `interrupted`. Rows stay after delivery: they say which key
+became which MLflow run.
 """
 
 import errno
@@ -18,8 +18,8 @@ import psutil
 
 from mlflow_utils.run_record import Record
 
-OUT_OF_SIGHT = 6 * 3600.0
-FULL = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN)
+REMOTE_OWNER_TTL_S = 6 * 3600.0
+DISK_FULL = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN)
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS runs (
@@ -32,7 +32,7 @@ CREATE TABLE IF NOT EXISTS runs (
     error TEXT NOT NULL DEFAULT ''
 );
 CREATE INDEX IF NOT EXISTS runs_by_run_id ON runs (run_id);
-CREATE TABLE IF NOT EXISTS asked (
+CREATE TABLE IF NOT EXISTS create_attempts (
     key TEXT PRIMARY KEY,
     times INTEGER NOT NULL DEFAULT 1,
     since REAL NOT NULL
@@ -43,7 +43,7 @@ CREATE TABLE IF NOT EXISTS asked (
 class Spool:
     """Runs in the order in which they began; `folder/<key>/` holds the files of each.
 
-    A disk that is full is an OSError (ENOSPC), whoever noticed it.
+    A full disk is an OSError (ENOSPC), whether SQLite or the file system noticed it.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -53,70 +53,69 @@ class Spool:
         try:
             with self._connection() as connection:
                 connection.executescript(SCHEMA)
-        except OSError:  # no room, and none is needed where the tables are there
+        except OSError:  # no room, and none is needed where the tables exist
             if not self.database.exists():
                 raise
 
-    def files(self, key: str) -> Path:
+    def artifact_dir(self, key: str) -> Path:
         """The folder with the artifacts of a run."""
         return self.folder / key
 
     def open(self, record: Record) -> None:
         """Write a run down as it begins."""
-        self.files(record.key).mkdir(parents=True, exist_ok=True)
-        with self._connection() as connection:
-            connection.execute(
-                "INSERT INTO runs (key, run_id, record, state, owner) VALUES (?, ?, ?, 'open', ?)",
-                (record.key, record.run_id, record.to_json(), _me()),
-            )
+        self.artifact_dir(record.key).mkdir(parents=True, exist_ok=True)
+        self._execute(
+            "INSERT INTO runs (key, run_id, record, state, owner) VALUES (?, ?, ?, 'open', ?)",
+            record.key,
+            record.run_id,
+            record.to_json(),
+            _this_process(),
+        )
 
     def update(self, record: Record, state: str) -> None:
-        """Write down what became of it: `open` while it goes on, `waiting` for delivery, `delivered`.
+        """Write down what became of a run: `open` while it goes on, `waiting` for delivery, `delivered`.
 
-        A run that was never written down (the disk was full) is from now on; the MLflow run it once became stays.
+        A run that could not be written down before (the disk was full) is added. The MLflow run it became first stays.
         """
-        with self._connection() as connection:
-            connection.execute(
-                "INSERT INTO runs (key, run_id, record, state, owner) VALUES (:key, :run_id, :record, :state, :owner)"
-                " ON CONFLICT (key) DO UPDATE SET run_id = coalesce(nullif(run_id, ''), :run_id),"
-                " record = :record, state = :state, error = ''",
-                {
-                    "key": record.key,
-                    "run_id": record.run_id,
-                    "record": record.to_json(),
-                    "state": state,
-                    "owner": _me(),
-                },
-            )
+        self._execute(
+            "INSERT INTO runs (key, run_id, record, state, owner) VALUES (?, ?, ?, ?, ?)"
+            " ON CONFLICT (key) DO UPDATE SET run_id = coalesce(nullif(run_id, ''), excluded.run_id),"
+            " record = excluded.record, state = excluded.state, error = ''",
+            record.key,
+            record.run_id,
+            record.to_json(),
+            state,
+            _this_process(),
+        )
 
-    def note(self, key: str, error: str) -> None:
-        """Remember why a run still waits."""
-        with self._connection() as connection:
-            connection.execute("UPDATE runs SET error = ? WHERE key = ?", (error[:2000], key))
+    def set_error(self, key: str, error: str) -> None:
+        """Write down why a run still waits."""
+        self._execute("UPDATE runs SET error = ? WHERE key = ?", error[:2000], key)
 
-    def name(self, key: str, run_id: str) -> str:
-        """Remember which MLflow run a run has become; the one it became first, if somebody was quicker."""
-        with self._connection() as connection:
-            connection.execute("UPDATE runs SET run_id = ? WHERE key = ? AND run_id = ''", (run_id, key))
-            row = connection.execute("SELECT run_id FROM runs WHERE key = ?", (key,)).fetchone()
-        return str(row[0]) if row else run_id
+    def set_run_id(self, key: str, run_id: str) -> str:
+        """Write down which MLflow run a run has become; return the one it became first, if another was quicker."""
+        self._execute("UPDATE runs SET run_id = ? WHERE key = ? AND run_id = ''", run_id, key)
+        rows = self._rows("SELECT run_id FROM runs WHERE key = ?", key)
+        return str(rows[0][0]) if rows else run_id
 
-    def waiting(self) -> list[Record]:
-        """Runs that MLflow does not have, oldest first; runs still going on in a living process are not among them."""
+    def pending(self) -> list[Record]:
+        """List the runs that MLflow does not have, oldest first, without those that a living process still works on."""
         rows = self._rows("SELECT record, run_id, state, owner FROM runs WHERE state != 'delivered' ORDER BY number")
         return [
-            _record(record, run_id) for record, run_id, state, owner in rows if state == "waiting" or not _alive(owner)
+            _to_record(record, run_id)
+            for record, run_id, state, owner in rows
+            if state == "waiting" or not _is_alive(owner)
         ]
 
     def last_error(self) -> str:
-        """Why the newest of the runs that wait does; "" where none does, or none was refused."""
+        """Return why the newest of the waiting runs was refused; "" where none was."""
         rows = self._rows("SELECT error FROM runs WHERE state = 'waiting' AND error != '' ORDER BY number DESC LIMIT 1")
         return str(rows[0][0]) if rows else ""
 
     def find(self, run: str) -> Record | None:
-        """The run with this key or MLflow id, if it began on this machine."""
+        """Find the run with this key or MLflow id, if it began on this machine."""
         rows = self._rows("SELECT record, run_id FROM runs WHERE key = ? OR run_id = ? LIMIT 1", run, run)
-        return _record(*rows[0]) if rows else None
+        return _to_record(*rows[0]) if rows else None
 
     def find_completed(self, tag: str, value: str) -> Record | None:
         """Return a completed run with this tag that began on this machine."""
@@ -126,52 +125,54 @@ class Spool:
             tag,
             value,
         )
-        return _record(*rows[0]) if rows else None
+        return _to_record(*rows[0]) if rows else None
 
     def newest(self, limit: int) -> list[Record]:
-        """The runs that began on this machine last, whatever became of them, newest first."""
+        """List the runs that began on this machine last, whatever became of them, newest first."""
         rows = self._rows("SELECT record, run_id FROM runs ORDER BY number DESC LIMIT ?", limit)
-        return [_record(*row) for row in rows]
+        return [_to_record(*row) for row in rows]
 
-    # ---- questions to MLflow whose answers may have been lost --------------------------------------------------------
+    # ---- requests to create a run whose answers may be lost ---------------------------------------------------------
 
-    def ask(self, key: str) -> None:
-        """Remember that MLflow is asked to make this run, before it is asked."""
-        with self._connection() as connection:
-            connection.execute(
-                "INSERT INTO asked (key, since) VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET times = times + 1",
-                (key, time.time()),
-            )
-
-    def answered(self, key: str) -> None:
-        """The answer came: where it was the only question, there is one run and no doubt of it."""
-        with self._connection() as connection:
-            connection.execute("DELETE FROM asked WHERE key = ? AND times = 1", (key,))
-
-    def doubted(self) -> list[Record]:
-        """Delivered runs that MLflow may have made twice."""
-        rows = self._rows(
-            "SELECT record, run_id FROM runs JOIN asked USING (key) WHERE state = 'delivered' ORDER BY number"
+    def record_create_attempt(self, key: str) -> None:
+        """Write down that MLflow will be asked to create this run."""
+        self._execute(
+            "INSERT INTO create_attempts (key, since) VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET times = times + 1",
+            key,
+            time.time(),
         )
-        return [_record(*row) for row in rows]
 
-    def delivered(self, record: Record) -> None:
-        """MLflow has all of it; a doubt lasts from now."""
+    def confirm_create(self, key: str) -> None:
+        """Forget the attempt, as its answer came; a run that was asked for more than once may still exist twice."""
+        self._execute("DELETE FROM create_attempts WHERE key = ? AND times = 1", key)
+
+    def possibly_duplicated(self) -> list[Record]:
+        """List the delivered runs that MLflow may have created twice."""
+        rows = self._rows(
+            "SELECT record, run_id FROM runs JOIN create_attempts USING (key) WHERE state = 'delivered' ORDER BY number"
+        )
+        return [_to_record(*row) for row in rows]
+
+    def mark_delivered(self, record: Record) -> None:
+        """MLflow has all of the run; from now on duplicates are looked for."""
         self.update(record, "delivered")
-        with self._connection() as connection:
-            connection.execute("UPDATE asked SET since = ? WHERE key = ?", (time.time(), record.key))
+        self._execute("UPDATE create_attempts SET since = ? WHERE key = ?", time.time(), record.key)
 
-    def believe(self, older_than: float) -> None:
-        """Doubt no more what was delivered so many seconds ago."""
+    def clear_confirmed(self, older_than_s: float) -> None:
+        """Stop looking for duplicates of runs that were delivered more than `older_than_s` ago."""
+        self._execute(
+            "DELETE FROM create_attempts WHERE since < ? AND key IN (SELECT key FROM runs WHERE state = 'delivered')",
+            time.time() - older_than_s,
+        )
+
+    def _execute(self, statement: str, *values: object) -> None:
         with self._connection() as connection:
-            connection.execute(
-                "DELETE FROM asked WHERE since < ? AND key IN (SELECT key FROM runs WHERE state = 'delivered')",
-                (time.time() - older_than,),
-            )
+            connection.execute(statement, values)
 
     def _rows(self, query: str, *values: object) -> list[tuple[Any, ...]]:
-        """What a query finds. On a full disk SQLite has no room for files of its own: then as it was last put
-        together.
+        """Return the rows of a query.
+
+        On a full disk SQLite has no room for files of its own; the rows are then those of its last checkpoint.
         """
         try:
             with self._connection() as connection:
@@ -191,26 +192,26 @@ class Spool:
             finally:
                 connection.close()
         except sqlite3.OperationalError as error:
-            if (getattr(error, "sqlite_errorcode", 0) & 0xFF) in FULL:
+            if (getattr(error, "sqlite_errorcode", 0) & 0xFF) in DISK_FULL:
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self.database)) from error
             raise
 
 
-def _record(written: str, run_id: str) -> Record:
-    record = Record.from_json(written)
+def _to_record(text: str, run_id: str) -> Record:
+    record = Record.from_json(text)
     record.run_id = run_id or record.run_id
     return record
 
 
-def _me() -> str:
+def _this_process() -> str:
     return f"{socket.gethostname()}:{os.getpid()}:{psutil.Process().create_time():.0f}"
 
 
-def _alive(owner: str) -> bool:
+def _is_alive(owner: str) -> bool:
     """Does the process still run? One on another machine or in another container cannot be seen: it has six hours."""
     host, pid, created = owner.rsplit(":", 2)
     if host != socket.gethostname():
-        return time.time() - float(created) < OUT_OF_SIGHT
+        return time.time() - float(created) < REMOTE_OWNER_TTL_S
     try:
         return f"{psutil.Process(int(pid)).create_time():.0f}" == created
     except psutil.Error:

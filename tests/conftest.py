@@ -29,6 +29,8 @@ settings.register_profile("vigie", deadline=None)  # how fast something is belon
 settings.load_profile("vigie")
 
 ROOT = Path(__file__).resolve().parents[1]
+Command = Callable[..., "subprocess.CompletedProcess[str]"]
+"""Runs `python -m core …` with these arguments."""
 GAS = ("df_part1.csv", "df_part2.csv", "df_part3.csv")
 
 
@@ -67,9 +69,9 @@ def empty_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
     CodeCarbon's probing of the processor is done here as well, as the app does it in the background.
     """
-    emissions.warm("FRA")
+    emissions.preload("FRA")
     folder = tmp_path_factory.mktemp("store")
-    Tracking(f"sqlite:///{folder / 'mlflow.db'}", None, folder / "runs").warm()
+    Tracking(f"sqlite:///{folder / 'mlflow.db'}", None, folder / "runs").preload()
     return folder / "mlflow.db"
 
 
@@ -84,7 +86,7 @@ def workplace_in(folder: Path, store: Path, uri: str = "") -> Workspace:
     if not uri:
         shutil.copy(store, folder / "mlflow.db")
     address = uri or f"sqlite:///{folder / 'mlflow.db'}"
-    return Workspace.below(folder, Tracking(address, (folder / "mlartifacts").as_uri(), folder / "runs"))
+    return Workspace.in_folder(folder, Tracking(address, (folder / "mlartifacts").as_uri(), folder / "runs"))
 
 
 @contextmanager
@@ -121,12 +123,12 @@ def answered(app: AppTest, seconds: float = 60) -> AppTest:
 def deliver(at: Workspace, seconds: float = 90) -> None:
     """As the worker does, until nothing waits and nothing is doubted any more."""
     until = time.monotonic() + seconds
-    while at.tracking.spool.waiting():
+    while at.tracking.spool.pending():
         assert time.monotonic() < until, at.tracking.last_error
-        at.tracking.settle(1)
-        at.tracking.try_again()
-        at.tracking.replay()
-    at.tracking.replay()
+        at.tracking.wait_for_delivery(1)
+        at.tracking.reset()
+        at.tracking.deliver_pending()
+    at.tracking.deliver_pending()
 
 
 def free_port() -> int:

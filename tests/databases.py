@@ -6,11 +6,13 @@ import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from sqlalchemy import make_url, select
+from sqlalchemy.orm import Session as Rows
 
-from core.accounts import Accounts
 from core.accounts.orm import Base
+from core.accounts.service import Accounts
 from tests.servers import Running, postgres
 
 PASSWORD = "Fjord-lantern-71-plum"
@@ -59,14 +61,14 @@ def opened(url: str, folder: Path) -> Iterator[Accounts]:
 def settled() -> None:
     """Wait for what was given up on: it still holds connections."""
     for thread in threading.enumerate():
-        if thread.name.startswith("ask "):
+        if thread.name.startswith("call "):
             thread.join(10)
 
 
 def dump(accounts: Accounts) -> str:
     """Everything the database holds, as text."""
 
-    def everything(rows):  # type: ignore[no-untyped-def]
+    def everything(rows: Rows) -> list[tuple[Any, ...]]:
         return [tuple(row) for table in Base.metadata.sorted_tables for row in rows.execute(select(table))]
 
     return repr(accounts.database.read(everything))

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from core.accounts import Accounts
+from core.accounts.service import Accounts
 from core.workspace import Workspace
 from pages.components import auth
 from pages.components.auth import SignedInUser
@@ -20,10 +20,9 @@ PASSWORD, OTHER = "orage-violet-tambour-7", "falaise-radis-ocarina-3"
 @pytest.fixture
 def accounts(at: Workspace, monkeypatch: pytest.MonkeyPatch) -> Iterator[Accounts]:
     """Ada is an administrator and is here; Ana is an analyst."""
-    found = Accounts("", at.events.folder.parent)
+    found = at.accounts
     found.add_user("ada", PASSWORD, ["administrator"])
     found.add_user("ana", PASSWORD, ["analyst"])
-    monkeypatch.setattr("core.accounts.accounts", lambda: found)
     monkeypatch.setattr("pages.components.auth.sign_in_required", lambda: True)
     be(monkeypatch, found, "ada")
     yield found
@@ -199,8 +198,7 @@ def test_the_last_administrator_cannot_be_taken_away(at: Workspace, accounts: Ac
 @pytest.fixture
 def vouched(at: Workspace, monkeypatch: pytest.MonkeyPatch) -> Iterator[Accounts]:
     """Mallory comes from the identity provider; there are no accounts."""
-    found = Accounts("", at.events.folder.parent)
-    monkeypatch.setattr("core.accounts.accounts", lambda: found)
+    found = at.accounts
     monkeypatch.setattr("pages.components.auth.sign_in_required", lambda: True)
     monkeypatch.setattr("pages.components.auth.session_token", lambda: "")
     monkeypatch.setattr("pages.components.auth.external_identity", lambda: "mallory@example.org")

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import make_url
 
-from core.accounts import Accounts, session_cache
+from core.accounts.service import Accounts, session_cache
 from core.errors import OptionError, ServiceUnavailableError
 from tests.databases import OTHER, PASSWORD, fresh_database, opened, running_postgres, settled
 from tests.servers import Running
@@ -67,7 +67,7 @@ def unreachable(work: Callable[[], object]) -> ServiceUnavailableError:
 def back(accounts: Accounts) -> None:
     """What hung has ended, and the database is asked again."""
     settled()
-    accounts.try_again()
+    accounts.reset()
 
 
 @pytest.fixture(params=["killed", "frozen"])
@@ -84,7 +84,9 @@ def outage(
         server.thaw()
 
 
-def test_every_call_says_so_in_time(accounts: Accounts, outage) -> None:  # type: ignore[no-untyped-def]
+def test_every_call_says_so_in_time(
+    accounts: Accounts, outage: tuple[Callable[[], object], Callable[[], object]]
+) -> None:
     go, come_back = outage
     calls, told = list(EVERY_CALL.items()), {}
     go()
@@ -94,7 +96,7 @@ def test_every_call_says_so_in_time(accounts: Accounts, outage) -> None:  # type
         told[name] = str(unreachable(lambda: ask(accounts)))
 
     for first in range(0, len(calls), 4):
-        accounts.try_again()
+        accounts.reset()
         together(4, lambda number: call(first + number))  # noqa: B023 called at once
     assert set(told) == set(EVERY_CALL)
     assert all("PostgreSQL does not answer" in text for text in told.values()), told
@@ -105,15 +107,15 @@ def test_every_call_says_so_in_time(accounts: Accounts, outage) -> None:  # type
 
 def test_every_public_call_was_looked_at() -> None:
     public = {name for name in vars(Accounts) if not name.startswith("_")}
-    assert public - {"try_again", "close"} == set(EVERY_CALL)
+    assert public - {"reset", "close"} == set(EVERY_CALL)
 
 
 def test_remembered_sessions_go_on(
     accounts: Accounts,
     url: str,
     tmp_path: Path,
-    outage,
-    monkeypatch: pytest.MonkeyPatch,  # type: ignore[no-untyped-def]
+    outage: tuple[Callable[[], object], Callable[[], object]],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     go, come_back = outage
     accounts.add_user("bob", PASSWORD, ["analyst"])
@@ -145,7 +147,7 @@ def test_many_at_once_wait_no_longer(accounts: Accounts, server: Running) -> Non
     try:
         seconds = []
         for _round in range(4):  # more than the pool has connections
-            accounts.try_again()
+            accounts.reset()
             began = time.perf_counter()
             found = together(6, lambda _number: accounts.session(token))
             seconds.append(time.perf_counter() - began)
@@ -163,7 +165,7 @@ def test_down_at_start_and_there_later(url: str, server: Running, tmp_path: Path
         unreachable(accounts.empty)
         unreachable(accounts.empty)
         server.start()
-        accounts.try_again()
+        accounts.reset()
         assert accounts.empty()
 
 
@@ -232,7 +234,7 @@ def test_a_sqlite_file_that_somebody_else_holds(tmp_path: Path) -> None:
         assert "database is locked" in str(error)
         holder.execute("ROLLBACK")
         holder.close()
-        accounts.try_again()
+        accounts.reset()
         assert accounts.sign_in("ada", PASSWORD, HERE)
 
 

@@ -21,11 +21,11 @@ import pytest
 
 from core.actor import Actor
 from core.errors import ServiceUnavailableError
-from core.outbox import DELIVERIES
+from core.outbox import deliver
 from core.runs.tracked_run import recorded
 from core.settings import ROOT, Settings
-from core.storage.events.cursor import LINES, Backlog
-from core.storage.events.elasticsearch import EventStream, Pause
+from core.storage.events.cursor import BATCH_LINES, LogCursor
+from core.storage.events.elasticsearch import EventStream
 from core.storage.events.es_mapping import MAPPING, STREAM, document, event_of
 from core.storage.events.log import Details, EntityCount, Event, Events
 from core.workspace import Workspace
@@ -40,9 +40,9 @@ import sys
 from pathlib import Path
 from core.storage.events.elasticsearch import EventStream
 stream = EventStream(Path(sys.argv[1]), sys.argv[2])
-while stream.backlog():
-    stream.try_again()
-    stream.ship()
+while stream.pending_count():
+    stream.reset()
+    stream.deliver_pending()
 """
 
 
@@ -115,13 +115,13 @@ def faulty() -> Iterator[Stub]:
 def test_events_arrive_once_and_in_order(server: Running, tmp_path: Path) -> None:
     log = written(tmp_path / "events", 1200)
     stream = EventStream(log.folder, server.url)
-    assert stream.backlog() == 1200
-    assert stream.ship() == 1200
-    assert (stream.backlog(), stream.refused(), stream.last_error) == (0, 0, "")
+    assert stream.pending_count() == 1200
+    assert stream.deliver_pending() == 1200
+    assert (stream.pending_count(), stream.rejected_count(), stream.last_error) == (0, 0, "")
     assert [each["event"] for each in stored(server.url)] == [f"action {number}" for number in range(1200)]
-    assert stream.ship() == 0
+    assert stream.deliver_pending() == 0
     log.add(event(1200))
-    assert (stream.backlog(), stream.ship(), stream.backlog()) == (1, 1, 0)
+    assert (stream.pending_count(), stream.deliver_pending(), stream.pending_count()) == (1, 1, 0)
 
 
 def test_what_is_read_back_is_what_was_written(server: Running, tmp_path: Path) -> None:
@@ -145,11 +145,11 @@ def test_what_is_read_back_is_what_was_written(server: Running, tmp_path: Path) 
     ):
         log.add(event(number, **given))
     stream = EventStream(log.folder, server.url)
-    stream.ship()
+    stream.deliver_pending()
     stored(server.url)  # refreshes
     reading = stream.read()
     assert sorted(reading.events, key=lambda each: each.event) == sorted(log.read(), key=lambda each: each.event)
-    assert (reading.capped, reading.skipped, reading.strange) == (False, 0, 0)
+    assert (reading.truncated, reading.skipped, reading.unknown_fields) == (False, 0, 0)
 
 
 def test_reading_pages_and_is_capped(server: Running, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -158,13 +158,13 @@ def test_reading_pages_and_is_capped(server: Running, tmp_path: Path, monkeypatc
     for number in range(30):  # many at the same moment: pages must not skip any of them
         log.add(event(number, timestamp=START + timedelta(milliseconds=number // 10)))
     stream = EventStream(log.folder, server.url)
-    stream.ship()
+    stream.deliver_pending()
     stored(server.url)
     assert sorted(names(stream)) == sorted(f"action {number}" for number in range(30))
-    newest = stream.read(most=10)
-    assert newest.capped
+    newest = stream.read(limit=10)
+    assert newest.truncated
     assert {each.event for each in newest.events} == {f"action {number}" for number in range(20, 30)}
-    assert not stream.read(most=30).capped
+    assert not stream.read(limit=30).truncated
     assert len(stream.read(START + timedelta(milliseconds=1)).events) == 20
 
 
@@ -173,7 +173,7 @@ def test_documents_of_others_are_read_or_counted(server: Running, tmp_path: Path
 
     log = written(tmp_path / "events", 1)
     stream = EventStream(log.folder, server.url)
-    stream.ship()
+    stream.deliver_pending()
     with Elasticsearch(server.url) as client:
         foreign = document(event(1).line().encode(), "x") | {"agent": "filebeat", "labels": {"a": 1}}
         client.create(index=STREAM, id="x", document=foreign)
@@ -181,13 +181,13 @@ def test_documents_of_others_are_read_or_counted(server: Running, tmp_path: Path
     stored(server.url)
     reading = stream.read()
     assert [each.event for each in reading.events] == ["action 0", "action 1"]
-    assert (reading.skipped, reading.strange) == (1, 2)
+    assert (reading.skipped, reading.unknown_fields) == (1, 2)
 
 
 def test_nothing_sent_yet_is_nothing_read(server: Running, tmp_path: Path) -> None:
     stream = EventStream(tmp_path / "events", server.url)
     assert stream.read().events == []
-    assert (stream.backlog(), stream.ship(), stream.refused()) == (0, 0, 0)
+    assert (stream.pending_count(), stream.deliver_pending(), stream.rejected_count()) == (0, 0, 0)
     assert re.fullmatch(r"\d+\.\d+\.\d+", stream.check())
 
 
@@ -195,7 +195,7 @@ def test_the_index_knows_the_fields(server: Running, tmp_path: Path) -> None:
     from elasticsearch import Elasticsearch
 
     log = written(tmp_path / "events", 1)
-    EventStream(log.folder, server.url).ship()
+    EventStream(log.folder, server.url).deliver_pending()
     with Elasticsearch(server.url) as client:
         template = client.indices.get_index_template(name=STREAM)["index_templates"][0]["index_template"]
         (made,) = client.indices.get_mapping(index=STREAM).values()
@@ -218,22 +218,22 @@ def test_a_backlog_outlives_a_server_that_is_away(tmp_path: Path) -> None:
     server = elasticsearch(tmp_path / "server")
     log = written(tmp_path / "events", 600)
     stream = EventStream(log.folder, server.url)
-    assert stream.ship() == 0
+    assert stream.deliver_pending() == 0
     assert "onnection" in stream.last_error
-    assert stream.backlog() == 600
+    assert stream.pending_count() == 600
     with pytest.raises(ServiceUnavailableError, match="Elasticsearch does not answer"):
         stream.check()
     try:
         server.start()
-        stream.try_again()
-        assert (stream.ship(), stream.backlog(), stream.last_error) == (600, 0, "")
+        stream.reset()
+        assert (stream.deliver_pending(), stream.pending_count(), stream.last_error) == (600, 0, "")
         time.sleep(1.5)  # the stand-in is on disk a moment after it answers; Elasticsearch is before
         server.kill()
         written(log.folder, 100, first=600)
-        assert stream.ship() == 0
+        assert stream.deliver_pending() == 0
         server.start()
-        stream.try_again()
-        assert stream.ship() == 100
+        stream.reset()
+        assert stream.deliver_pending() == 100
         assert [each["event"] for each in stored(server.url)] == [f"action {number}" for number in range(700)]
     finally:
         server.kill()
@@ -245,19 +245,19 @@ def test_a_server_that_hangs_costs_little(server: Running, tmp_path: Path) -> No
     server.freeze()
     try:
         for ask in (stream.check, stream.read):
-            stream.try_again()
+            stream.reset()
             began = time.monotonic()
             with pytest.raises(ServiceUnavailableError):
                 ask()
             assert time.monotonic() - began < 2
         began = time.monotonic()
-        assert stream.ship() == 0
+        assert stream.deliver_pending() == 0
         assert time.monotonic() - began < 8
-        assert stream.backlog() == 10
+        assert stream.pending_count() == 10
     finally:
         server.thaw()
-    stream.try_again()
-    stream.ship()
+    stream.reset()
+    stream.deliver_pending()
     assert len(stored(server.url)) == 10, "what it took while it hung counts, and counts once"
 
 
@@ -279,20 +279,20 @@ def test_killed_at_any_moment_nothing_is_lost_or_doubled(server: Running, tmp_pa
             os.kill(process.pid, signal.SIGKILL)
             process.wait(10)
     stream = EventStream(log.folder, server.url)
-    while stream.backlog():
-        stream.try_again()
-        stream.ship()
+    while stream.pending_count():
+        stream.reset()
+        stream.deliver_pending()
     assert [each["event"] for each in stored(server.url)] == [f"action {number}" for number in range(3200)]
-    assert stream.refused() == 0
+    assert stream.rejected_count() == 0
 
 
 def test_two_at_once_do_not_both_ship(faulty: Stub, tmp_path: Path) -> None:
     log = written(tmp_path / "events", 10)
-    with Backlog(log.folder).alone() as first:
+    with LogCursor(log.folder).lock() as first:
         assert first
-        assert EventStream(log.folder, faulty.url).ship() == 0
+        assert EventStream(log.folder, faulty.url).deliver_pending() == 0
     assert not [path for path in faulty.requests if "_bulk" in path]
-    assert EventStream(log.folder, faulty.url).ship() == 10
+    assert EventStream(log.folder, faulty.url).deliver_pending() == 10
 
 
 def test_a_cursor_that_could_not_be_written_repeats_and_doubles_nothing(
@@ -300,12 +300,12 @@ def test_a_cursor_that_could_not_be_written_repeats_and_doubles_nothing(
 ) -> None:
     log = written(tmp_path / "events", 5)
     with monkeypatch.context() as patch:
-        patch.setattr(Backlog, "advance", lambda *_: (_ for _ in ()).throw(OSError(28, "No space left on device")))
+        patch.setattr(LogCursor, "commit", lambda *_: (_ for _ in ()).throw(OSError(28, "No space left on device")))
         with pytest.raises(OSError, match="No space"):
-            EventStream(log.folder, server.url).ship()
+            EventStream(log.folder, server.url).deliver_pending()
     assert len(stored(server.url)) == 5
     stream = EventStream(log.folder, server.url)
-    assert (stream.backlog(), stream.ship()) == (5, 5)
+    assert (stream.pending_count(), stream.deliver_pending()) == (5, 5)
     assert len(stored(server.url)) == 5
 
 
@@ -317,25 +317,25 @@ def test_a_request_refused_as_a_whole_waits(faulty: Stub, tmp_path: Path, status
     log = written(tmp_path / "events", 3)
     stream = EventStream(log.folder, faulty.url)
     faulty.refusals = [200, status]
-    assert (stream.ship(), stream.backlog(), stream.refused()) == (0, 3, 0)
+    assert (stream.deliver_pending(), stream.pending_count(), stream.rejected_count()) == (0, 3, 0)
     assert str(status) in stream.last_error
     before = len(faulty.requests)
-    assert stream.ship() == 0
+    assert stream.deliver_pending() == 0
     assert len(faulty.requests) == before, "it is left alone for a while"
-    stream.try_again()
-    assert (stream.ship(), stream.backlog(), stream.last_error) == (3, 0, "")
+    stream.reset()
+    assert (stream.deliver_pending(), stream.pending_count(), stream.last_error) == (3, 0, "")
 
 
 def test_one_document_too_many_holds_the_rest_back(faulty: Stub, tmp_path: Path) -> None:
     log = written(tmp_path / "events", 10)
     stream = EventStream(log.folder, faulty.url)
-    lines = Backlog(log.folder).batch()
+    lines = LogCursor(log.folder).next_batch()
     faulty.trouble = {lines[4].id: 429}
-    assert (stream.ship(), stream.backlog()) == (4, 6)
+    assert (stream.deliver_pending(), stream.pending_count()) == (4, 6)
     assert "429" in stream.last_error
     faulty.trouble = {}
-    stream.try_again()
-    assert (stream.ship(), stream.backlog(), stream.refused()) == (6, 0, 0)
+    stream.reset()
+    assert (stream.deliver_pending(), stream.pending_count(), stream.rejected_count()) == (6, 0, 0)
     assert sorted(each["event"] for each in faulty.documents.values()) == sorted(
         f"action {number}" for number in range(10)
     )
@@ -344,9 +344,14 @@ def test_one_document_too_many_holds_the_rest_back(faulty: Stub, tmp_path: Path)
 def test_a_document_refused_for_good_is_put_aside(faulty: Stub, tmp_path: Path) -> None:
     log = written(tmp_path / "events", 10)
     stream = EventStream(log.folder, faulty.url)
-    lines = Backlog(log.folder).batch()
+    lines = LogCursor(log.folder).next_batch()
     faulty.trouble = {lines[4].id: 400}
-    assert (stream.ship(), stream.backlog(), stream.refused(), stream.last_error) == (9, 0, 1, "")
+    assert (stream.deliver_pending(), stream.pending_count(), stream.rejected_count(), stream.last_error) == (
+        9,
+        0,
+        1,
+        "",
+    )
     (note,) = map(json.loads, (log.folder / "refused.jsonl").read_text().splitlines())
     assert (note["id"], note["reason"]) == (lines[4].id, "trouble_400: as told")
     assert json.loads(note["line"])["event"] == "action 4"
@@ -358,7 +363,7 @@ def test_a_real_refusal_says_why(server: Running, tmp_path: Path) -> None:
         file.write(event(2).line().replace("0.5", '"fast"'))
     written(log.folder, 1, first=3)
     stream = EventStream(log.folder, server.url)
-    assert (stream.ship(), stream.refused()) == (3, 1)
+    assert (stream.deliver_pending(), stream.rejected_count()) == (3, 1)
     assert "document_parsing_exception" in (log.folder / "refused.jsonl").read_text()
     assert len(stored(server.url)) == 3
 
@@ -366,28 +371,17 @@ def test_a_real_refusal_says_why(server: Running, tmp_path: Path) -> None:
 def test_a_user_who_may_not_make_the_template_still_ships_to_the_stream(faulty: Stub, tmp_path: Path) -> None:
     log = written(tmp_path / "events", 3)
     faulty.refusals = [403]
-    assert EventStream(log.folder, faulty.url).ship() == 3
+    assert EventStream(log.folder, faulty.url).deliver_pending() == 3
     assert "require_data_stream=true" in faulty.requests[-1]
 
 
 def test_an_address_that_is_none_is_told(tmp_path: Path) -> None:
     log = written(tmp_path / "events", 1)
     stream = EventStream(log.folder, "localhost")
-    assert stream.ship() == 0
+    assert stream.deliver_pending() == 0
     assert "scheme" in stream.last_error
     with pytest.raises(ServiceUnavailableError, match="scheme"):
         stream.check()
-
-
-def test_pauses_double_up_to_a_minute() -> None:
-    pause = Pause()
-    lengths = [pause.begin() for _ in range(12)]
-    assert all(low <= length <= high for length, (low, high) in zip(lengths, [(1, 2), (2, 4), (4, 8)], strict=False))
-    assert all(30 <= length <= 60 for length in lengths[6:])
-    assert len(set(lengths[6:])) > 1, "two processes do not come back together"
-    assert not pause.over
-    pause.end()
-    assert pause.over
 
 
 # ---- the files -----------------------------------------------------------------------------------------------------
@@ -399,10 +393,10 @@ def test_a_line_that_is_being_written_is_waited_for(faulty: Stub, tmp_path: Path
     stream = EventStream(log.folder, faulty.url)
     with path.open("a") as file:
         file.write(line[:40])
-    assert (stream.ship(), stream.backlog()) == (2, 0)
+    assert (stream.deliver_pending(), stream.pending_count()) == (2, 0)
     with path.open("a") as file:
         file.write(line[40:])
-    assert (stream.backlog(), stream.ship(), stream.refused()) == (1, 1, 0)
+    assert (stream.pending_count(), stream.deliver_pending(), stream.rejected_count()) == (1, 1, 0)
 
 
 def test_a_line_cut_off_for_good_is_refused_and_the_rest_goes_on(faulty: Stub, tmp_path: Path) -> None:
@@ -410,9 +404,9 @@ def test_a_line_cut_off_for_good_is_refused_and_the_rest_goes_on(faulty: Stub, t
     with (log.folder / "events-2026-11.jsonl").open("a") as file:
         file.write(event(1).line()[:40])
     stream = EventStream(log.folder, faulty.url)
-    assert stream.ship() == 1
+    assert stream.deliver_pending() == 1
     log.add(event(2))
-    assert (stream.ship(), stream.refused(), stream.backlog()) == (1, 1, 0)
+    assert (stream.deliver_pending(), stream.rejected_count(), stream.pending_count()) == (1, 1, 0)
     assert [each["event"] for each in faulty.documents.values()] == ["action 0", "action 2"]
 
 
@@ -429,28 +423,28 @@ def test_a_line_cut_off_for_good_is_refused_and_the_rest_goes_on(faulty: Stub, t
 )
 def test_a_cursor_that_does_not_fit_starts_again(faulty: Stub, tmp_path: Path, cursor: str) -> None:
     log = written(tmp_path / "events", 4)
-    assert EventStream(log.folder, faulty.url).ship() == 4
+    assert EventStream(log.folder, faulty.url).deliver_pending() == 4
     (log.folder / "sent.json").write_text(cursor)
-    assert EventStream(log.folder, faulty.url).ship() == 4
+    assert EventStream(log.folder, faulty.url).deliver_pending() == 4
     assert len(faulty.documents) == 4
 
 
 def test_batches_are_small_whatever_the_backlog(faulty: Stub, tmp_path: Path) -> None:
-    log = written(tmp_path / "events", 3 * LINES + 1)
+    log = written(tmp_path / "events", 3 * BATCH_LINES + 1)
     with (log.folder / "events-2026-10.jsonl").open("w") as file:
         file.write("x" * 3_000_000 + "\n")
         file.writelines(event(number, error_message="x" * 100_000).line() for number in range(50))
     largest = 0
-    backlog = Backlog(log.folder)
-    while lines := backlog.batch():
+    cursor = LogCursor(log.folder)
+    while lines := cursor.next_batch():
         largest = max(largest, sum(len(line.text) for line in lines))
-        backlog.advance(lines)
+        cursor.commit(lines)
     assert largest < 1_200_000
     (log.folder / "sent.json").unlink()
     stream = EventStream(log.folder, faulty.url)
-    assert stream.ship() == 3 * LINES + 51
-    assert faulty.largest == LINES
-    assert stream.refused() == 1
+    assert stream.deliver_pending() == 3 * BATCH_LINES + 51
+    assert faulty.largest == BATCH_LINES
+    assert stream.rejected_count() == 1
     assert (log.folder / "refused.jsonl").stat().st_size < 10_000
 
 
@@ -461,7 +455,7 @@ def test_lines_of_earlier_versions_are_sent_and_read(faulty: Stub, tmp_path: Pat
     old["details"].pop("anomalies_by_entity")
     (log.folder / "events-2026-11.jsonl").write_text(json.dumps(old) + "\n")
     assert [each.user for each in log.read()] == [None]
-    assert EventStream(log.folder, faulty.url).ship() == 1
+    assert EventStream(log.folder, faulty.url).deliver_pending() == 1
     assert event_of(next(iter(faulty.documents.values())))[0] == log.read()[0]
 
 
@@ -475,44 +469,49 @@ def test_settings_make_the_stream(tmp_path: Path) -> None:
         elastic_username="vigie",
         elastic_password="s3cret-pw",
     )
-    stream = EventStream.of(tmp_path, given)
+    stream = EventStream.from_settings(tmp_path, given)
     assert stream is not None
     node = next(iter(stream._client().transport.node_pool.all()))
     assert node.config.verify_certs
-    assert EventStream.of(tmp_path, Settings(_env_file=None)) is None
+    assert EventStream.from_settings(tmp_path, Settings(_env_file=None)) is None
 
 
 def test_delivery_ships(faulty: Stub, tmp_path: Path) -> None:
     written(tmp_path / "events", 3)
-    at = Workspace.below(
+    at = Workspace.in_folder(
         tmp_path,
         Tracking("sqlite://", None, tmp_path / "runs"),
         event_stream=EventStream(tmp_path / "events", faulty.url),
     )
-    assert DELIVERIES["events"](at) == 3
-    assert DELIVERIES["events"](Workspace.below(tmp_path, at.tracking)) == 0
+    assert deliver(at)["events"] == 3
+    assert "events" not in deliver(Workspace.in_folder(tmp_path, at.tracking))
 
 
 def test_recording_never_waits_for_elasticsearch(tmp_path: Path) -> None:
     dead = EventStream(tmp_path / "events", f"http://127.0.0.1:{free_port()}")
-    at = Workspace.below(tmp_path, Tracking("sqlite://", None, tmp_path / "runs"), event_stream=dead)
+    at = Workspace.in_folder(tmp_path, Tracking("sqlite://", None, tmp_path / "runs"), event_stream=dead)
     began = time.monotonic()
     with recorded("data_load", Actor("ada"), at):
         pass
     assert time.monotonic() - began < 0.5
-    assert dead.backlog() == 1
+    assert dead.pending_count() == 1
 
 
 def test_no_secret_no_place_no_private_text_is_sent_or_logged(
-    server: Running, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    server: Running, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setenv("ELASTIC_PASSWORD", "elastic-hunter2")
-    given = Settings(_env_file=None)
-    for module in ("core.runs.tracked_run", "core.storage.events.elasticsearch"):
-        monkeypatch.setattr(f"{module}.settings", lambda: given)
-    stream = EventStream(tmp_path / "events", server.url, "vigie", "elastic-hunter2")
-    at = Workspace.below(
-        tmp_path, Tracking("sqlite://", None, tmp_path / "runs"), user_key="k" * 40, event_stream=stream
+    given = Settings(
+        _env_file=None,
+        vigie_data_dir=tmp_path,
+        vigie_user_key="k" * 40,
+        elastic_deployment_endpoint=server.url,
+        elastic_username="vigie",
+        elastic_password="elastic-hunter2",
+    )
+    stream = EventStream.from_settings(tmp_path / "events", given)
+    assert stream is not None
+    at = Workspace.in_folder(
+        tmp_path, Tracking("sqlite://", None, tmp_path / "runs"), settings=given, event_stream=stream
     )
     hostile = {
         "password": "hunter2-a",
@@ -527,7 +526,7 @@ def test_no_secret_no_place_no_private_text_is_sent_or_logged(
         recorded("data_load", Actor("ada.lovelace@example.org"), at, **hostile),
     ):
         raise ValueError("no way in: postgresql://vigie:hunter2-e@db/vigie with elastic-hunter2")
-    stream.ship()
+    stream.deliver_pending()
     server.freeze()
     with pytest.raises(ServiceUnavailableError):
         stream.check()
@@ -546,7 +545,7 @@ def test_no_secret_no_place_no_private_text_is_sent_or_logged(
 
 
 def test_private_names_in_lists_are_removed(tmp_path: Path) -> None:
-    at = Workspace.below(tmp_path, Tracking("sqlite://", None, tmp_path / "runs"))
+    at = Workspace.in_folder(tmp_path, Tracking("sqlite://", None, tmp_path / "runs"))
     with recorded("data_load", Actor("ada"), at, list=[{"secret": "hunter2"}]):
         pass
     assert "hunter2" not in next(at.events.folder.glob("*.jsonl")).read_text()
@@ -558,10 +557,10 @@ def test_wrong_credentials_are_told_without_them(
     log = written(tmp_path / "events", 1)
     stream = EventStream(log.folder, faulty.url, "vigie", "wrong-hunter2")
     faulty.refusals = [401]
-    assert stream.ship() == 0
+    assert stream.deliver_pending() == 0
     assert "401" in caplog.text
     assert "hunter2" not in caplog.text + stream.last_error
-    assert stream.backlog() == 1
+    assert stream.pending_count() == 1
 
 
 def test_events_written_while_shipping_are_not_skipped(faulty: Stub, tmp_path: Path) -> None:
@@ -576,7 +575,7 @@ def test_events_written_while_shipping_are_not_skipped(faulty: Stub, tmp_path: P
     writer.start()
     stream = EventStream(log.folder, faulty.url)
     while not stop.is_set():
-        stream.ship()
+        stream.deliver_pending()
     writer.join()
-    stream.ship()
+    stream.deliver_pending()
     assert [each["event"] for each in faulty.documents.values()] == [f"action {number}" for number in range(300)]

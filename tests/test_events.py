@@ -192,7 +192,7 @@ def tracking(tmp_path_factory: pytest.TempPathFactory) -> Tracking:
 
 @pytest.fixture
 def at(tracking: Tracking, tmp_path: Path) -> Workspace:
-    return Workspace.below(tmp_path, tracking)
+    return Workspace.in_folder(tmp_path, tracking)
 
 
 @pytest.fixture(scope="module")
@@ -289,7 +289,7 @@ def test_a_log_that_cannot_be_written_costs_no_result(
     tracking: Tracking, dataset: Dataset, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     (tmp_path / "file").write_text("in the way")
-    at = replace(Workspace.below(tmp_path, tracking), events=Events(tmp_path / "file" / "events"))
+    at = replace(Workspace.in_folder(tmp_path, tracking), events=Events(tmp_path / "file" / "events"))
     with tracked_run("no log", "isolation-forest", {}, dataset, BY, at) as run:
         end(run, None)
     assert (run.status, run.delivered) == ("completed", True)

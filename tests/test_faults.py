@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 from mlflow import MlflowClient
@@ -51,8 +52,8 @@ def up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Services]:
 @pytest.fixture
 def at(up: Services, tmp_path: Path) -> Workspace:
     tracking = Tracking(up.mlflow.url, None, tmp_path / "runs")
-    tracking.warm()
-    return Workspace.below(tmp_path, tracking)
+    tracking.preload()
+    return Workspace.in_folder(tmp_path, tracking)
 
 
 def numbers(up: Services, task: str) -> list[int]:
@@ -84,7 +85,7 @@ def test_runs_wait_for_what_is_away_and_are_delivered_once(
         run_too = record(number, sample, at, task)
         waits.append(time.perf_counter() - began - run_too.seconds)
         assert not run_too.delivered
-    assert len(at.tracking.spool.waiting()) == 4
+    assert len(at.tracking.spool.pending()) == 4
     assert load_run(run.id, at).files.joinpath("note.txt").read_text() == "1"
     server.start() if fault == "killed" else server.thaw()
     deliver(at)
@@ -96,11 +97,11 @@ def test_figures_do_not_wait_for_files(up: Services, at: Workspace, sample: Data
     up.gcs.kill()
     run = record(1, sample, at, "figures")
     record(2, sample, at, "figures")
-    at.tracking.settle(30)
-    at.tracking.replay()
+    at.tracking.wait_for_delivery(30)
+    at.tracking.deliver_pending()
     found = MlflowClient(up.mlflow.url).get_run(load_run(run.id, at).record.run_id)
     assert (found.data.metrics["number"], found.info.status) == (1, "FINISHED")
-    assert len(at.tracking.spool.waiting()) == 2
+    assert len(at.tracking.spool.pending()) == 2
     assert at.tracking.spool.last_error() != ""
     up.gcs.start()
     deliver(at)
@@ -115,7 +116,7 @@ def test_a_server_that_answers_a_question_late_does_not_make_two_runs(
     tracking, asked = at.tracking, threading.Event()
     made, tracking.__dict__["_made"] = tracking._made, None
 
-    def made_while_it_hangs(*question):  # type: ignore[no-untyped-def]
+    def made_while_it_hangs(*question: Any) -> Any:
         if not asked.is_set():
             up.mlflow.freeze()
             asked.set()
@@ -125,16 +126,16 @@ def test_a_server_that_answers_a_question_late_does_not_make_two_runs(
     os.environ["MLFLOW_HTTP_REQUEST_TIMEOUT"] = "2"
     try:
         run = record(1, sample, at, "late")
-        tracking._openings.settle(10)
-        tracking.settle(10)
+        tracking._open_calls.wait(10)
+        tracking.wait_for_delivery(10)
     finally:
         os.environ["MLFLOW_HTTP_REQUEST_TIMEOUT"] = "15"
         up.mlflow.thaw()
-    assert len(tracking.spool.waiting()) == 1
+    assert len(tracking.spool.pending()) == 1
     deliver(at)
     assert numbers(up, "late") == [1]
     with tracking.spool._connection() as connection:
-        assert connection.execute("SELECT times FROM asked").fetchall() != [(0,)]
+        assert connection.execute("SELECT times FROM create_attempts").fetchall() != [(0,)]
     assert load_run(run.id, at).record.run_id in {each.info.run_id for each in _all(up, "late")}
 
 
@@ -146,10 +147,10 @@ def test_two_runs_of_one_key_become_one(up: Services, at: Workspace, sample: Dat
     assert key is not None
     experiment = mlflow.get_experiment_by_name("twins")
     assert experiment is not None
-    at.tracking.spool.ask(key.key)
+    at.tracking.spool.record_create_attempt(key.key)
     mlflow.create_run(experiment.experiment_id, tags={"vigie.key": key.key})
     assert len(_all(up, "twins")) == 2
-    at.tracking.replay()
+    at.tracking.deliver_pending()
     assert [each.info.run_id for each in _all(up, "twins")] == [key.run_id]
 
 
@@ -164,10 +165,10 @@ def test_a_run_that_mlflow_refuses_is_in_nobodys_way(up: Services, at: Workspace
         run.metrics["number"] = 0
     for number in (1, 2):
         record(number, sample, at, "refused")
-    at.tracking.settle(30)
+    at.tracking.wait_for_delivery(30)
     for _ in range(2):
-        at.tracking.replay()
-    assert [each.key for each in at.tracking.spool.waiting()] == [run.key]
+        at.tracking.deliver_pending()
+    assert [each.key for each in at.tracking.spool.pending()] == [run.key]
     assert "Param key" in at.tracking.spool.last_error()
 
 
@@ -199,12 +200,12 @@ def fill(disk: Path) -> Path:
 
 def _fill_in_the_middle(at: Workspace, dataset: Dataset) -> None:
     with tracked_run("tests", "Nothing", {"number": 1}, dataset, BY, at) as run:
-        fill(at.datasets.folder.parent)
+        fill(at.folder)
         (run.folder / "note.txt").write_text("1" * 10_000)
 
 
 def test_a_full_disk_is_said_and_harms_nothing(small_disk: Path, sample: Dataset) -> None:
-    at = Workspace.below(small_disk, Tracking(f"http://127.0.0.1:{free_port()}", None, small_disk / "runs"))
+    at = Workspace.in_folder(small_disk, Tracking(f"http://127.0.0.1:{free_port()}", None, small_disk / "runs"))
     kept = record(0, sample, at)
     with pytest.raises(VigieError, match="full"):
         _fill_in_the_middle(at, sample)
@@ -215,20 +216,20 @@ def test_a_full_disk_is_said_and_harms_nothing(small_disk: Path, sample: Dataset
 
     (small_disk / "ballast").unlink()
     record(3, sample, at)
-    at.tracking.replay()
-    told = {each.params["number"]: each.status for each in at.tracking.spool.waiting()}
+    at.tracking.deliver_pending()
+    told = {each.params["number"]: each.status for each in at.tracking.spool.pending()}
     assert told == {0: "completed", 1: "failed", 2: "failed", 3: "completed"}
 
 
 def test_an_answer_that_was_found_before_the_disk_was_full_is_there(small_disk: Path, sample: Dataset) -> None:
-    at = Workspace.below(small_disk, Tracking(f"http://127.0.0.1:{free_port()}", None, small_disk / "runs"))
+    at = Workspace.in_folder(small_disk, Tracking(f"http://127.0.0.1:{free_port()}", None, small_disk / "runs"))
     with tracked_run("tests", "Nothing", {"number": 1}, sample, BY, at) as run:
         (run.folder / "note.txt").write_text("the answer")
         ballast = fill(small_disk)
     assert load_run(run.id, at).files.joinpath("note.txt").read_text() == "the answer"
     ballast.unlink()
-    at.tracking.replay()
-    [found] = at.tracking.spool.waiting()
+    at.tracking.deliver_pending()
+    [found] = at.tracking.spool.pending()
     assert (found.status, found.key) == ("completed", run.key)
 
 

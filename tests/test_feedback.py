@@ -20,6 +20,7 @@ import pandas as pd
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from pydantic import SecretStr
 
 from core.actor import Actor
 from core.data.dataset import Dataset
@@ -31,7 +32,7 @@ from core.exports import FORMULA, as_csv
 from core.operations import feedback as said
 from core.operations.feedback_labels import add_label_column, label_table
 from core.operations.threshold_from_feedback import load_flagged_rows, propose_threshold
-from core.outbox import DELIVERIES
+from core.outbox import deliver
 from core.progress import Progress
 from core.settings import Settings
 from core.spec.codec import encode
@@ -113,7 +114,7 @@ def test_without_a_bucket_the_folder_is_its_place(tmp_path: Path) -> None:
     assert (receipt.id, receipt.state, receipt.problem) == (one.id, "kept", None)
     assert files(tmp_path) == [one.key]
     assert store.read() == [one]
-    assert (store.backlog(), store.deliver(), store.place) == (0, 0, str(tmp_path / "feedback"))
+    assert (store.pending_count(), store.deliver_pending(), store.location) == (0, 0, str(tmp_path / "feedback"))
     store.check()
 
 
@@ -195,13 +196,13 @@ def waited(work: Callable[[], Any]) -> tuple[Any, float]:
 
 def test_a_record_is_sent_at_once(store: FeedbackStore, server: Running, tmp_path: Path) -> None:
     one = record(user="../../Jean", comment="voilà")
-    store._before.seconds = 15.0  # how long a person waits is measured where the store hangs
+    store._interactive_breaker.timeout_s = 15.0  # how long a person waits is measured where the store hangs
     receipt = store.add(one)
-    assert receipt.sent
+    assert receipt.is_sent
     assert stored(server) == {one.key: one.model_dump_json().encode()}
     assert s3_client(server.url).head_object(Bucket=NAME, Key=one.key)["ContentType"] == "application/json"
     assert files(tmp_path) == [one.key]
-    assert (store.backlog(), store.last_error, store.place) == (0, "", "s3://vigie")
+    assert (store.pending_count(), store.last_error, store.location) == (0, "", "s3://vigie")
     store.check()
 
 
@@ -214,7 +215,7 @@ def test_a_hanging_store_delays_nothing(store: FeedbackStore, server: Running) -
         assert seconds < 1.5
         receipt, seconds = waited(lambda: store.add(two))
         assert (receipt.state, seconds < 0.2) == ("waiting", True), "a service that is down is not asked again at once"
-        assert store.backlog() == 2
+        assert store.pending_count() == 2
         assert "no answer" in store.last_error
         assert [each.id for each in store.read()][-2:] == [one.id, two.id]
         with pytest.raises(ServiceUnavailableError):
@@ -223,7 +224,7 @@ def test_a_hanging_store_delays_nothing(store: FeedbackStore, server: Running) -
         server.thaw()
     time.sleep(0.3)
     assert store.send() == 2
-    assert (store.backlog(), store.last_error) == (0, "")
+    assert (store.pending_count(), store.last_error) == (0, "")
     assert {one.key, two.key} <= set(stored(server))
     assert store.send() == 0
 
@@ -232,10 +233,10 @@ def test_a_store_that_is_down_is_waited_for(tmp_path: Path, bucket: Bucket) -> N
     gone = FeedbackStore(tmp_path / "feedback", replace(bucket, endpoint="http://127.0.0.1:1"))
     records = [record(time=datetime.now(UTC) - timedelta(days=day)) for day in range(3)]
     assert [gone.add(each).state for each in records] == ["waiting"] * 3
-    assert gone.deliver() == 0
-    assert (gone.backlog(), gone.last_error != "") == (3, True)
+    assert gone.deliver_pending() == 0
+    assert (gone.pending_count(), gone.last_error != "") == (3, True)
     back = FeedbackStore(tmp_path / "feedback", bucket)
-    assert back.backlog() == 3
+    assert back.pending_count() == 3
     assert back.send() == 3
     assert back.read() == sorted(records, key=lambda each: each.time)
     assert files(tmp_path) == sorted(each.key for each in records)
@@ -248,7 +249,7 @@ def test_a_store_that_is_back_is_asked_at_once_where_somebody_says_so(tmp_path: 
     store.bucket = bucket
     warm(store)
     assert store.send() == 0, "left alone for a while"
-    store.try_again()
+    store.reset()
     assert store.send() == 1
 
 
@@ -306,9 +307,9 @@ def test_the_standard_names_of_aws_work(
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", S3_USER)
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", S3_SECRET)
     given = Settings(_env_file=None, s3_bucket_name=NAME, s3_endpoint_url=server.url, s3_region_name="eu-west-3")
-    store = FeedbackStore(tmp_path / "feedback", Bucket.of(given))
+    store = FeedbackStore(tmp_path / "feedback", Bucket.from_settings(given))
     warm(store)
-    assert store.add(record()).sent
+    assert store.add(record()).is_sent
 
 
 def test_the_names_of_the_predecessor_work(
@@ -322,10 +323,10 @@ def test_the_names_of_the_predecessor_work(
         "S3_REGION_NAME": "eu-west-3",
     }.items():
         monkeypatch.setenv(name, value)
-    store = FeedbackStore(tmp_path / "feedback", Bucket.of(Settings(_env_file=None)))
+    store = FeedbackStore(tmp_path / "feedback", Bucket.from_settings(Settings(_env_file=None)))
     warm(store)
-    assert store.add(record()).sent
-    assert Bucket.of(Settings(_env_file=None, s3_bucket_name="")) is None
+    assert store.add(record()).is_sent
+    assert Bucket.from_settings(Settings(_env_file=None, s3_bucket_name="")) is None
 
 
 # ---- nothing lost, nothing twice ------------------------------------------------------------------------------------
@@ -373,7 +374,7 @@ def test_killed_between_put_and_move(store: FeedbackStore, server: Running, buck
     os.kill(child.pid, signal.SIGKILL)
     child.wait(10)
     child.stdout.close()
-    assert (len(stored(server)), store.backlog()) == (1, 3)
+    assert (len(stored(server)), store.pending_count()) == (1, 3)
     assert store.send() == 3
     assert sorted(stored(server)) == sorted(each.key for each in records) == files(tmp_path)
     assert [each.id for each in store.read()] == [each.id for each in records]
@@ -389,7 +390,7 @@ def test_two_processes_send_the_same(store: FeedbackStore, server: Running, buck
     )
     arguments = [str(tmp_path / "feedback"), NAME, "eu-west-3", server.url, S3_USER, S3_SECRET]
     other = subprocess.Popen([sys.executable, "-W", "error", "-c", code, *arguments], cwd=ROOT)
-    while store.backlog():
+    while store.pending_count():
         store.send()
     assert other.wait(30) == 0
     assert len(stored(server)) == len(store.read()) == 20
@@ -414,13 +415,13 @@ def test_what_others_sent_is_fetched_and_checked(
         (f"{uuid.uuid4()}.json", b"x" * 100_000),
     ):
         client.put_object(Bucket=NAME, Key=f"{day}/{name}", Body=body)
-    assert here.deliver() == 0
+    assert here.deliver_pending() == 0
     assert [each.id for each in here.read()] == [mine.id, theirs.id]
     assert files(tmp_path / "here") == sorted([mine.key, theirs.key])
     assert caplog.text.count("is no record of feedback") == 2
     there.add(record())
     assert here.fetch() == 0, "at most once a minute"
-    here._next_look = 0.0
+    here.reset()
     assert here.fetch() == 1
     assert caplog.text.count("is no record of feedback") == 2, "what is no record is fetched once"
 
@@ -428,7 +429,7 @@ def test_what_others_sent_is_fetched_and_checked(
 def test_delivery_sends(place: Workspace, bucket: Bucket, server: Running) -> None:
     at = replace(place, feedback=FeedbackStore(place.feedback.folder, bucket))
     FeedbackStore(place.feedback.folder, replace(bucket, endpoint="http://127.0.0.1:1")).add(record())
-    assert DELIVERIES["feedback"](at) == 1
+    assert deliver(at)["feedback"] == 1
     assert len(stored(server)) == 1
 
 
@@ -453,10 +454,15 @@ def judge(at: Workspace, run: str, place: int, verdict: str, user: str = "bob") 
 
 
 def test_what_is_given_knows_its_run(place: Workspace, scored: str) -> None:
-    at = replace(place, user_key="a long random text")
+    at = replace(place, settings=place.settings.model_copy(update={"vigie_user_key": SecretStr("a long random text")}))
     said.submit_feedback(said.FeedbackInput("anomalies", scored, None, None, 5, "  fine  "), workspace=at, actor=BY)
     [found] = at.feedback.read()
-    assert (found.model, found.rating, found.comment, found.user) == ("IsolationForest", 5, "fine", at.known_as("bob"))
+    assert (found.model, found.rating, found.comment, found.user) == (
+        "IsolationForest",
+        5,
+        "fine",
+        at.pseudonymise("bob"),
+    )
     assert "bob" not in found.model_dump_json()
     assert at.events.read()[-1].details.inputs == {
         "page": "anomalies",

@@ -115,7 +115,7 @@ def test_a_verdict_that_waits_says_so_and_why(
 ) -> None:
     store = FeedbackStore(at.feedback.folder, Bucket("vigie", "eu-west-3", "ftp//nowhere", "key", "secret"))
     monkeypatch.setattr("pages.components.cache.get_workspace", lambda: replace(at, feedback=store))
-    store.deliver()  # as the background does before anybody clicks
+    store.deliver_pending()  # as the background does before anybody clicks
     app = saved(opened("analysis/anomalies.py", **run), "true_alarm")
     assert not app.exception
     [record] = store.read()

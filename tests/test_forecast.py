@@ -249,7 +249,7 @@ def test_progress_only_grows_and_says_what_is_done(place: Workspace) -> None:
 
 def _last(at: Workspace) -> tuple[str, str]:
     """Status of the newest run and of its event."""
-    return runs.recent(at.tracking, "forecast", limit=1)[0].status, at.events.read()[-1].status
+    return runs.latest_runs(at.tracking, "forecast", limit=1)[0].status, at.events.read()[-1].status
 
 
 # ---- odd data -------------------------------------------------------------------------------------------------------

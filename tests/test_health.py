@@ -18,7 +18,7 @@ from streamlit.testing.v1 import AppTest
 from core import jobs
 from core.actor import Actor
 from core.data.dataset import Dataset
-from core.operations.health import Service, fails, looked_at
+from core.operations.health import ServiceHealth, check_services, fails
 from core.operations.system_info import MASK, settings_of, versions
 from core.runs.tracked_run import tracked_run
 from core.settings import Settings, settings
@@ -43,9 +43,7 @@ def at_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[pytest.
 
 
 def _forget() -> None:
-    from core.accounts import accounts
-
-    for made in (settings, get_workspace, accounts):
+    for made in (settings, get_workspace):
         made.cache_clear()
 
 
@@ -56,8 +54,8 @@ def hanging() -> Iterator[int]:
         yield listener.getsockname()[1]
 
 
-def told(at: Workspace | None = None) -> dict[str, Service]:
-    return {each.name: each for each in looked_at(at or get_workspace(), lambda at: [object()])}
+def told(at: Workspace | None = None) -> dict[str, ServiceHealth]:
+    return {each.name: each for each in check_services(at or get_workspace(), lambda at: [object()])}
 
 
 def everything_at(port: int) -> dict[str, str]:
@@ -97,7 +95,7 @@ def test_everything_away_at_once(fault: str, at_home: pytest.MonkeyPatch) -> Non
         import elasticsearch  # noqa: F401
 
         began = time.perf_counter()
-        found = {each.name: each for each in looked_at(at, jobs.list_workers)}
+        found = {each.name: each for each in check_services(at, jobs.list_workers)}
         seconds = time.perf_counter() - began
     assert {name for name, each in found.items() if each.state == "failing"} == SET
     assert all(found[name].problem for name in SET)
@@ -129,7 +127,7 @@ def test_a_server_that_works_says_its_version(at_home: pytest.MonkeyPatch, mlflo
 
 
 def test_no_worker_needs_attention(at_home: pytest.MonkeyPatch) -> None:
-    [found] = [each for each in looked_at(get_workspace(), lambda at: []) if each.name == "Jobs"]
+    [found] = [each for each in check_services(get_workspace(), lambda at: []) if each.name == "Jobs"]
     assert found.state == "short"
     assert not fails([found])
 

@@ -75,7 +75,7 @@ EVENTS = [
 
 @pytest.fixture
 def used(tmp_path: Path) -> Workspace:
-    found = Workspace.below(tmp_path, Tracking("sqlite://", None, tmp_path / "runs"))
+    found = Workspace.in_folder(tmp_path, Tracking("sqlite://", None, tmp_path / "runs"))
     for each in reversed(EVENTS):
         found.events.add(each)
     return found
@@ -178,7 +178,7 @@ def test_filters(used: Workspace) -> None:
 
 def test_elasticsearch_and_files_say_the_same(used: Workspace, server: Running) -> None:
     stream = EventStream(used.events.folder, server.url)
-    stream.ship()
+    stream.deliver_pending()
     stream._client().indices.refresh(index="vigie-events")
     for period in monitoring.PERIODS:
         here, there = observed(used, period), observed(replace(used, event_stream=stream), period)
@@ -193,7 +193,7 @@ def test_elasticsearch_and_files_say_the_same(used: Workspace, server: Running) 
 
 def test_a_dead_elasticsearch_is_replaced_by_the_files(used: Workspace) -> None:
     dead = EventStream(used.events.folder, f"http://127.0.0.1:{free_port()}")
-    dead.backlog()
+    dead.pending_count()
     began = time.monotonic()
     found = observed(replace(used, event_stream=dead), "all")
     assert time.monotonic() - began < 10

@@ -22,14 +22,13 @@ from core.runs import comparison
 from core.runs.card_model import Picture
 from core.runs.comparison import RunFilter, accuracy_cost_table, compare_runs, list_to_frame, load_records, search_runs
 from core.runs.figures import accuracy_and_cost, common_range, thumbnail, to_shares
-from core.runs.stored_runs import _patience
 from core.runs.tracked_run import tracked_run
 from core.spec.task import get_metric
 from core.workspace import Workspace
 from mlflow_utils import search as searching
 from mlflow_utils.run_record import Record
 from mlflow_utils.tracking import KEY, Tracking
-from tests.conftest import Server, free_port, stop, workplace_in
+from tests.conftest import Command, Server, free_port, stop, workplace_in
 from tests.test_commands import vigie  # noqa: F401
 
 BY = Actor("alice", "tests")
@@ -195,8 +194,8 @@ def test_a_token_that_is_none_begins_anew_or_ends(stored: Workspace, token: str)
 def test_a_search_that_finds_little_stops_after_a_second_and_goes_on(
     stored: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(searching, "SEARCHING", 0.0)
-    monkeypatch.setattr(searching, "SCANNED", 4)
+    monkeypatch.setattr(searching, "SEARCH_BUDGET_S", 0.0)
+    monkeypatch.setattr(searching, "BATCH_SIZE", 4)
     found, seen, pages = search_runs(stored, RunFilter(text="été"))[0], [], 1
     while found.token:
         seen += ids(found)
@@ -259,11 +258,13 @@ def test_a_server_that_answers_dies_and_hangs(
     server = start()
     at = workplace_in(tmp_path / "client", empty_store, uri)
     run = recorded(sample, at, number=1)
-    elsewhere = Workspace.below(tmp_path / "other", Tracking(uri, None, tmp_path / "other" / "runs"))
+    elsewhere = Workspace.in_folder(tmp_path / "other", Tracking(uri, None, tmp_path / "other" / "runs"))
     found, silent = search_runs(elsewhere)
     assert (ids(found), silent) == ([run], "")
     assert compare_runs([run], elsewhere).metrics.loc["anomalies", run] == 3
-    assert not elsewhere.tracking.spool.files(found.runs[0].record.key).exists(), "files were fetched for a table"
+    assert not elsewhere.tracking.spool.artifact_dir(found.runs[0].record.key).exists(), (
+        "files were fetched for a table"
+    )
     assert comparison.record_url(found.runs[0].record, elsewhere).endswith(f"/runs/{run}")
     assert comparison.experiment_url("anomalies", elsewhere).startswith(f"{uri}/#/experiments/")
     assert comparison.experiment_url("", elsewhere) == f"{uri}/#/experiments"
@@ -281,8 +282,7 @@ def test_a_server_that_answers_dies_and_hangs(
 
 def assert_silent(at: Workspace, run: str) -> None:
     """What began here is listed, in less than two seconds."""
-    at.tracking._down_until = 0.0
-    _patience(at.tracking.uri).try_again()
+    at.tracking.reset()
     began = time.perf_counter()
     found, silent = search_runs(at)
     assert time.perf_counter() - began < 2.0
@@ -397,7 +397,7 @@ def test_small_pictures_share_an_axis_where_they_show_the_same() -> None:
 # ---- the command ----------------------------------------------------------------------------------------------------
 
 
-def test_list_show_and_card(vigie, tmp_path: Path, empty_store: Path, sample: Dataset) -> None:  # type: ignore[no-untyped-def]  # noqa: F811
+def test_list_show_and_card(vigie: Command, tmp_path: Path, empty_store: Path, sample: Dataset) -> None:  # noqa: F811
     folder = tmp_path / "data"
     folder.mkdir()
     at = workplace_in(folder, empty_store)

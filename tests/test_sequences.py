@@ -37,7 +37,7 @@ from core.workspace import Workspace
 BY = Actor("alice", "tests")
 
 
-def pca(**chosen: object):  # type: ignore[no-untyped-def]
+def pca(**chosen: object) -> SequenceDetector:
     return detectors()["pca-residual"](**chosen)
 
 

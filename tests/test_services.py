@@ -22,7 +22,7 @@ from mlflow import MlflowClient
 
 from core.actor import Actor
 from core.data.dataset import Dataset
-from core.operations.health import looked_at
+from core.operations.health import check_services
 from core.runs.promotion import promote, register
 from core.runs.stored_runs import load_run, mlflow_run_url
 from core.runs.tracked_run import tracked_run
@@ -74,7 +74,7 @@ def mlflow(folder: Path, postgres: Running, gcs: Running) -> Iterator[Running]:
 
 def workspace_on(folder: Path, mlflow: Running) -> Workspace:
     """A workplace whose artifacts the server takes."""
-    return Workspace.below(folder, Tracking(mlflow.url, None, folder / "runs"))
+    return Workspace.in_folder(folder, Tracking(mlflow.url, None, folder / "runs"))
 
 
 def bucket(gcs: Running) -> set[str]:
@@ -202,11 +202,11 @@ def test_with_wrong_credentials_runs_wait_and_are_delivered_with_the_right_ones(
     signed_in.setenv("MLFLOW_TRACKING_PASSWORD", "mistaken-8")
     assert not record(1, sample, at)
     assert not record(2, sample, at)
-    at.tracking.settle(15)
-    at.tracking.try_again()
-    assert at.tracking.replay() == 0
+    at.tracking.wait_for_delivery(15)
+    at.tracking.reset()
+    assert at.tracking.deliver_pending() == 0
     assert "401" in at.tracking.last_error
-    told = {service.name: service for service in looked_at(at, lambda at: [])}
+    told = {service.name: service for service in check_services(at, lambda at: [])}
     assert (told["MLflow"].state, told["MLflow"].backlog) == ("failing", 2)
     assert "MLFLOW_TRACKING_PASSWORD" in str(told["MLflow"].problem)
     assert "mistaken-8" not in json.dumps([str(each) for each in told.values()])
@@ -220,6 +220,8 @@ def test_with_wrong_credentials_runs_wait_and_are_delivered_with_the_right_ones(
     runs = client.search_runs([experiment.experiment_id])
     assert sorted(run.data.params["number"] for run in runs) == ["1", "2", "3"]
     until = time.monotonic() + 30  # checking a password takes long on a busy machine
-    while (found := {service.name: service for service in looked_at(at, lambda at: [])}["MLflow"]).state != "works":
+    while (
+        found := {service.name: service for service in check_services(at, lambda at: [])}["MLflow"]
+    ).state != "works":
         assert time.monotonic() < until, found
     assert found.version == installed("mlflow")

@@ -1,22 +1,25 @@
 """Who reaches what, over HTTP and Streamlit's websocket, on a real server; and what the routes let in.
 
-Of pages/account: the gate's sign_in, refused and who, the forms of markup, routes, notices and invitation.
+Of pages/account: the gate's sign_in, access_denied and user_badge, html_forms, routes; and the setup token.
 """
 
 import re
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from streamlit import config
 
-from core.accounts import ROLES, Accounts
+from core.accounts import ROLES
+from core.accounts.service import Accounts
+from core.accounts.setup_token import MAX_ATTEMPTS, SetupToken
 from core.errors import AccessDeniedError
-from core.settings import settings
+from core.settings import Settings
 from core.storage.events.log import Events
-from pages.account import flash, setup_token
+from core.storage.flash import FlashMessages
 from pages.account.routes import same_site
 from pages.components import auth
 from pages.navigation import SECTIONS, PageSpec
@@ -168,12 +171,11 @@ def test_whether_people_have_to_sign_in(
     monkeypatch.setenv("VIGIE_REQUIRE_SIGN_IN", said)
     before = config.get_option("server.address")
     config.set_option("server.address", address)
-    settings.cache_clear()
+    monkeypatch.setattr(auth.cache, "get_workspace", lambda: SimpleNamespace(settings=Settings(_env_file=None)))
     try:
         assert auth.sign_in_required() is required
     finally:
         config.set_option("server.address", before)
-        settings.cache_clear()
 
 
 # ---- at the next click ----------------------------------------------------------------------------------------------
@@ -437,7 +439,7 @@ def test_names_are_names(url: str, name: str) -> None:
 def test_a_link_cannot_put_words_into_our_mouth(url: str) -> None:
     screen = Visitor(url).sees("", query="sign-in=<b>Call+555</b>&note=Call+555")
     assert "Call" not in re.sub(r"<form .*?</form>", "", screen.text)
-    assert flash.text("Call 555") is None
+    assert FlashMessages().get("Call 555") is None
 
 
 def test_signing_in_and_out_is_on_the_event_log(url: str, folder: Path) -> None:
@@ -515,15 +517,15 @@ def _first(visitor: Visitor, token: str, form: dict[str, str]) -> str:
 
 
 def test_tokens_are_not_tried_forever() -> None:
-    found = setup_token.Invitation()
+    found = SetupToken()
     found.check(found.token)
-    for _ in range(setup_token.ATTEMPTS):
+    for _ in range(MAX_ATTEMPTS):
         with pytest.raises(AccessDeniedError, match="not the token"):
             found.check("wrong")
     with pytest.raises(AccessDeniedError, match="Too many wrong tokens"):
         found.check(found.token)
-    other = setup_token.Invitation()
-    other.used()
+    other = SetupToken()
+    other.use_up()
     with pytest.raises(AccessDeniedError, match="not the token"):
         other.check("")
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from core.accounts import Accounts
+from core.accounts.service import Accounts
 from core.storage.events.log import Events
 from tests.conftest import answers, free_port, stop
 from tests.test_browser import PATIENCE, browser, started, visitor

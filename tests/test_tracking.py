@@ -55,22 +55,22 @@ def test_ten_runs_while_the_server_is_killed_and_comes_back(
         began = time.perf_counter()
         ids.append(record(number, sample, at))
         waits.append(time.perf_counter() - began)
-    assert [each.params["number"] for each in at.tracking.spool.waiting()] == [3, 4, 5, 6]
+    assert [each.params["number"] for each in at.tracking.spool.pending()] == [3, 4, 5, 6]
     start()
-    at.tracking._down_until = 0.0  # instead of waiting five seconds
+    at.tracking.reset()
     ids += [record(number, sample, at) for number in range(7, 10)]
-    at.tracking.replay()
+    at.tracking.deliver_pending()
 
     client = MlflowClient(uri)
     assert numbers_on(client) == list(range(10))
-    assert at.tracking.spool.waiting() == []
+    assert at.tracking.spool.pending() == []
     assert max(waits) < 2.0
     for number, run in enumerate(ids):
         past = load_run(run, at)
         assert client.get_run(past.record.run_id).info.status == "FINISHED"
         assert client.get_run(past.record.run_id).data.metrics["number"] == number
         assert [file.path for file in client.list_artifacts(past.record.run_id)] == ["note.txt"]
-    at.tracking.replay()
+    at.tracking.deliver_pending()
     assert numbers_on(client) == list(range(10))
     assert mlflow_run_url(ids[0], at).startswith(f"{uri}/#/experiments/")
 
@@ -87,9 +87,9 @@ def test_a_run_that_began_before_the_server_died_is_delivered_once(
         stop(server)
     assert not run.delivered
     start()
-    at.tracking._down_until = 0.0
-    assert at.tracking.replay() == 1
-    assert at.tracking.replay() == 0
+    at.tracking.reset()
+    assert at.tracking.deliver_pending() == 1
+    assert at.tracking.deliver_pending() == 0
     assert numbers_on(MlflowClient(uri)) == [0]
     assert load_run(opened, at).record.run_id == opened
     assert MlflowClient(uri).get_run(opened).info.status == "FINISHED"
@@ -125,9 +125,9 @@ def test_a_hanging_server_costs_less_than_two_seconds(
     assert load_run(run, at).record.status == "completed"
     assert is_pending(run, at)
     began = time.perf_counter()
-    at.tracking._down_until = 0.0
+    at.tracking.reset()
     assert mlflow_run_url(run, at) == ""
-    assert history.recent(at.tracking, "tests") == []
+    assert history.latest_runs(at.tracking, "tests") == []
     assert time.perf_counter() - began < 2.0
 
 
@@ -138,7 +138,7 @@ def test_a_server_that_is_not_there_costs_next_to_nothing(tmp_path: Path, empty_
     assert time.perf_counter() - began < 1.0
     assert mlflow_run_url(run, at) == ""
     assert run_cost(run, at).seconds >= 0
-    assert history.recent(at.tracking, "tests") == []
+    assert history.latest_runs(at.tracking, "tests") == []
 
 
 def test_a_killed_process_leaves_an_interrupted_run(tmp_path: Path, place: Workspace) -> None:
@@ -146,7 +146,7 @@ def test_a_killed_process_leaves_an_interrupted_run(tmp_path: Path, place: Works
 import os, sys
 sys.path.insert(0, {str(ROOT)!r})
 from pathlib import Path
-from mlflow_utils.record import Record
+from mlflow_utils.run_record import Record
 from mlflow_utils.tracking import Tracking
 folder = Path({str(place.tracking.spool.folder)!r})
 tracking = Tracking({place.tracking.uri!r}, {(tmp_path / "mlartifacts").as_uri()!r}, folder)
@@ -154,17 +154,17 @@ tracking.start(Record("tests", "killed", params={{"number": 1}}))
 os.kill(os.getpid(), 9)
 """
     subprocess.run([sys.executable, "-c", script], check=False, env=os.environ)
-    assert place.tracking.replay() == 1
+    assert place.tracking.deliver_pending() == 1
     client = MlflowClient(place.tracking.uri)
     assert numbers_on(client) == [1]
-    [run] = history.recent(place.tracking, "tests")
+    [run] = history.latest_runs(place.tracking, "tests")
     assert run.status == "interrupted"
     assert client.get_run(run.run_id).info.status == "KILLED"
 
 
 def test_a_run_going_on_elsewhere_is_left_alone(place: Workspace) -> None:
     place.tracking.start(Record("tests", "going on"))
-    assert place.tracking.spool.waiting() == []
+    assert place.tracking.spool.pending() == []
 
 
 def test_the_key_finds_a_run_that_was_made_but_not_remembered(place: Workspace) -> None:
@@ -182,15 +182,15 @@ def test_the_key_finds_a_run_that_was_made_but_not_remembered(place: Workspace) 
 def test_a_run_from_another_machine_is_fetched(tmp_path: Path, place: Workspace, sample: Dataset) -> None:
     run = record(7, sample, place)
     elsewhere = Tracking(place.tracking.uri, None, tmp_path / "elsewhere")
-    past = history.find(elsewhere, run)
+    past = history.load_run(elsewhere, run)
     assert past is not None
     assert (past.files / "note.txt").read_text() == "7"
     assert past.record.tags[KEY] == past.record.key
-    by_key = history.find(Tracking(place.tracking.uri, None, tmp_path / "third"), past.record.key)
+    by_key = history.load_run(Tracking(place.tracking.uri, None, tmp_path / "third"), past.record.key)
     assert by_key is not None
     assert by_key.record.run_id == run
-    assert history.find(elsewhere, "0" * 32) is None
-    assert history.find(elsewhere, "../../etc/passwd") is None
+    assert history.load_run(elsewhere, "0" * 32) is None
+    assert history.load_run(elsewhere, "../../etc/passwd") is None
 
 
 def test_a_deleted_experiment_comes_back(place: Workspace, sample: Dataset) -> None:
@@ -199,7 +199,7 @@ def test_a_deleted_experiment_comes_back(place: Workspace, sample: Dataset) -> N
     experiment = client.get_experiment_by_name("tests")
     assert experiment is not None
     client.delete_experiment(experiment.experiment_id)
-    place.tracking._experiments.clear()
+    place.tracking.reset()
     record(2, sample, place)
     assert 2 in numbers_on(client)
 

@@ -245,9 +245,9 @@ class Accounts:
         """Of the database, as in "PostgreSQL 15.14"."""
         return self.database.version()
 
-    def try_again(self) -> None:
+    def reset(self) -> None:
         """Ask the database at the next call, even if it did not answer a moment ago."""
-        self.database.patience.try_again()
+        self.database.breaker.reset()
 
     def close(self) -> None:
         """Let go of the database; the next call opens it again."""

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from core import jobs
-from core.operations.health import Service, fails, looked_at
+from core.operations.health import ServiceHealth, check_services, fails
 from core.workspace import get_workspace
 
 FAILING = 1
@@ -18,7 +18,7 @@ def health(as_json: Annotated[bool, typer.Option("--json", help="Print one JSON 
 
     Ends with 1 where one that is set does not.
     """
-    services = looked_at(get_workspace(), jobs.list_workers)
+    services = check_services(get_workspace(), jobs.list_workers)
     if as_json:
         typer.echo(json.dumps({"ok": not fails(services), "services": [_answer(each) for each in services]}))
     else:
@@ -27,11 +27,11 @@ def health(as_json: Annotated[bool, typer.Option("--json", help="Print one JSON 
     raise typer.Exit(FAILING if fails(services) else 0)
 
 
-def _answer(service: Service) -> dict[str, Any]:
+def _answer(service: ServiceHealth) -> dict[str, Any]:
     return asdict(service) | {"problem": str(service.problem or "")}
 
 
-def _line(service: Service) -> str:
+def _line(service: ServiceHealth) -> str:
     waiting = f"{service.backlog} waiting" if service.backlog else ""
     refused = f"{service.refused} refused" if service.refused else ""
     told = " · ".join(

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from core.accounts import ROLES, SignIn, User, accounts
+from core.accounts import ROLES, SignIn, User
 from core.cli.options import command_actor, exit_on_error
 from core.cli.output import print_json
 from core.runs.tracked_run import recorded
@@ -35,14 +35,14 @@ def add(
     """Make an account; the password is asked for twice."""
     password = None if provider else _password(password_stdin)
     with _changing("added", name) as actor:
-        _tell(accounts().add_user(name, password, role, by=actor), as_json)
+        _tell(get_workspace().accounts.add_user(name, password, role, by=actor), as_json)
 
 
 @users.command("list")
 def list_users(as_json: AsJson = False) -> None:
     """Everybody with an account."""
     with exit_on_error():
-        found = accounts().users()
+        found = get_workspace().accounts.users()
     if as_json:
         print_json({"users": [_answer(user) for user in found]})
         return
@@ -60,8 +60,8 @@ def roles(
 ) -> None:
     """Give an account these roles and no others."""
     with _changing("roles", name) as actor:
-        accounts().set_roles(name, role, by=actor)
-        _tell(accounts().user(name), as_json)
+        get_workspace().accounts.set_roles(name, role, by=actor)
+        _tell(get_workspace().accounts.user(name), as_json)
 
 
 @users.command()
@@ -78,8 +78,8 @@ def enable(name: Name, as_json: AsJson = False) -> None:
 
 def _set_disabled(name: str, disabled: bool, as_json: bool) -> None:
     with _changing("disabled" if disabled else "enabled", name):
-        accounts().set_disabled(name, disabled)
-        _tell(accounts().user(name), as_json)
+        get_workspace().accounts.set_disabled(name, disabled)
+        _tell(get_workspace().accounts.user(name), as_json)
 
 
 @users.command()
@@ -87,8 +87,8 @@ def password(name: Name, password_stdin: FromStandardInput = False, as_json: AsJ
     """Give an account another password; whoever is signed in with it is out at once."""
     new = _password(password_stdin)
     with _changing("password", name):
-        accounts().set_password(name, new)
-        _tell(accounts().user(name), as_json)
+        get_workspace().accounts.set_password(name, new)
+        _tell(get_workspace().accounts.user(name), as_json)
 
 
 @users.command("sign-ins")
@@ -99,7 +99,7 @@ def sign_ins(
 ) -> None:
     """The latest attempts to sign in, newest first."""
     with exit_on_error():
-        found = accounts().sign_ins(name, limit)
+        found = get_workspace().accounts.sign_ins(name, limit)
     if as_json:
         print_json({"sign_ins": [_attempt(sign_in) for sign_in in found]})
         return
@@ -114,7 +114,10 @@ def sign_ins(
 def _changing(change: str, name: str) -> Iterator[str]:
     """One change, one event; yields who makes it."""
     actor, workspace = command_actor("users"), get_workspace()
-    with exit_on_error(), recorded("account_change", actor, workspace, change=change, account=workspace.known_as(name)):
+    with (
+        exit_on_error(),
+        recorded("account_change", actor, workspace, change=change, account=workspace.pseudonymise(name)),
+    ):
         yield actor.user
 
 

@@ -10,7 +10,7 @@ import typer
 from core.jobs.preload import preload
 from core.jobs.supervisor import WorkerProcess
 from core.jobs.worker import Worker
-from core.outbox import deliver, keep_delivering
+from core.outbox import deliver, start_delivery_threads
 from core.spec.task import run_job
 from core.workspace import Workspace, get_workspace
 
@@ -29,8 +29,9 @@ def worker(
         bool, typer.Option(help="Started by the app: gives way to it, and ends with it.", hidden=True)
     ] = False,
 ) -> None:
-    """Do slow work for the pages, one job after the other, and deliver runs, events and feedback that wait as soon as
-    their services answer.
+    """Do slow work for the pages, one job after the other, and deliver what waits.
+
+    Runs, events and feedback are delivered as soon as their services answer.
     """
     # libraries that are not loaded yet, torch among them, keep to one core
     os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -52,7 +53,7 @@ def _run(workspace: Workspace, shutdown: threading.Event, every: float, embedded
     preloading = threading.Timer(PRELOAD_AFTER_S, preload, (workspace,))
     preloading.daemon = True
     preloading.start()
-    keep_delivering(workspace, every, shutdown, _print_delivered)
+    start_delivery_threads(workspace, every, shutdown, _print_delivered)
     if embedded:
         threading.Thread(target=_exit_with_parent, args=(os.getppid(), shutdown), daemon=True, name="parent").start()
     Worker(workspace, run_job, shutdown, embedded=embedded, give_up=lambda: os._exit(1)).run()

@@ -15,7 +15,7 @@ def preload(workspace: Workspace) -> None:
         for task in list_tasks():
             for mode in task.modes:
                 load_entry(mode.run)
-        emissions.warm(workspace.country)
-        workspace.tracking.warm()
+        emissions.preload(workspace.settings.country_iso_code)
+        workspace.tracking.preload()
     except Exception:  # a process without loaded libraries is slow once, not broken
         logger.warning("preloading failed", exc_info=True)

@@ -13,7 +13,7 @@ from core.evaluation.verdicts import FALSE, TRUE, UNSURE, Precision, majority
 from core.messages import N_
 from core.runs.stored_runs import load_run
 from core.runs.tracked_run import recorded
-from core.storage.feedback import LONGEST_COMMENT, Feedback, Receipt, Verdict
+from core.storage.feedback import LONGEST_COMMENT, Feedback, FeedbackStatus, Verdict
 from core.workspace import Workspace
 from mlflow_utils.run_record import Record
 
@@ -52,7 +52,7 @@ class FeedbackInput:
             )
 
 
-def submit_feedback(given: FeedbackInput, *, workspace: Workspace, actor: Actor) -> Receipt:
+def submit_feedback(given: FeedbackInput, *, workspace: Workspace, actor: Actor) -> FeedbackStatus:
     """Keep what somebody says, with the model and the data of the run it is about; the event of it holds no comment.
 
     Raises InputError for what cannot be accepted, OSError where the disk cannot take it.
@@ -64,7 +64,7 @@ def submit_feedback(given: FeedbackInput, *, workspace: Workspace, actor: Actor)
         run = _find_record(given.run_id, workspace)
         tags = run.tags if run else {}
         record = Feedback(
-            user=workspace.known_as(actor.user)[:LONGEST_NAME],
+            user=workspace.pseudonymise(actor.user)[:LONGEST_NAME],
             page=given.page,
             run_id=given.run_id or None,
             row=given.row,

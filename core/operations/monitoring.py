@@ -81,7 +81,9 @@ def observed(workspace: Workspace, period: str) -> Observed:
         found = workspace.event_stream.read(since)
     except ServiceUnavailableError as error:
         return replace(_from_files(workspace, since), why=error.text)
-    return replace(tables(of_events(found.events)), source="elasticsearch", capped=found.capped, skipped=found.skipped)
+    return replace(
+        tables(of_events(found.events)), source="elasticsearch", capped=found.truncated, skipped=found.skipped
+    )
 
 
 def _from_files(workspace: Workspace, since: datetime | None) -> Observed:

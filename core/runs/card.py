@@ -1,5 +1,6 @@
-"""The card of a run: on which data, with which model and threshold, how good, at what cost, and how to repeat it.
-Plain data.
+"""The card of a run as plain data.
+
+It says on which data, with which model and threshold, how good, at what cost, and how to repeat it.
 """
 
 import json
@@ -12,13 +13,11 @@ from typing import Any
 from core.data.dataset import Dataset
 from core.errors import NotFoundError
 from core.messages import N_, Text
-from core.redaction import without_secrets
 from core.runs.card_data import CardData, describe_result, read_result
 from core.runs.card_model import About, Card, Cost, Data, Model, Repeat
 from core.runs.result import Result
 from core.runs.stored_runs import is_pending, load_run
 from core.runs.tracked_run import RECIPE
-from core.settings import settings
 from core.spec.command_line import command_line
 from core.spec.hyperparameters import get_params, hyperparameters, is_algorithm
 from core.spec.spec import ApplySpec, DatasetSpec, Spec, ThresholdSpec
@@ -68,7 +67,7 @@ def _about(record: Record, workspace: Workspace) -> About:
         tags.get("mlflow.source.name", ""),
         _moment(record.started_ms),
         _moment(record.ended_ms),
-        without_secrets(tags.get("error", ""), settings()),
+        workspace.redact(tags.get("error", "")),
     )
 
 
@@ -95,7 +94,7 @@ def _data(stored: StoredRun, described: CardData, workspace: Workspace) -> Data:
     repairs, dataset = tags.get("dataset.repairs", ""), _stored(digest, workspace)
     if dataset is None:
         names = described.files or tuple(filter(None, [files]))
-        recipe = _stored_recipe(stored.files)
+        recipe = _stored_recipe(stored.files) if repairs else ()
         return Data(names, digest, False, None, None, "", "", repairs, recipe, described.part)
     return Data(
         dataset.files,

@@ -76,7 +76,10 @@ def experiment_url(task: str, workspace: Workspace) -> str:
     Returns "" where there is no server or it does not answer.
     """
     try:
-        return call_mlflow(workspace, lambda: mlflow_runs.front(workspace.tracking, task, workspace.mlflow_public_uri))
+        return call_mlflow(
+            workspace,
+            lambda: mlflow_runs.experiment_url(workspace.tracking, task, workspace.settings.mlflow_public_uri),
+        )
     except ServiceUnavailableError:
         return ""
 
@@ -84,7 +87,9 @@ def experiment_url(task: str, workspace: Workspace) -> str:
 def record_url(record: Record, workspace: Workspace) -> str:
     """Return the page of a run in the MLflow UI; "" where there is none, as `experiment_url`."""
     try:
-        return call_mlflow(workspace, lambda: mlflow_runs.link(workspace.tracking, record, workspace.mlflow_public_uri))
+        return call_mlflow(
+            workspace, lambda: mlflow_runs.run_url(workspace.tracking, record, workspace.settings.mlflow_public_uri)
+        )
     except ServiceUnavailableError:
         return ""
 

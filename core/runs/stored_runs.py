@@ -4,39 +4,35 @@ import json
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache
 from typing import TypeVar
 
-from core.circuit_breaker import Patience
 from core.errors import NotFoundError, OptionError, ServiceUnavailableError
 from core.messages import N_
-from core.redaction import without_secrets
 from core.runs.result import RESULT_FILE, RESULT_FOLDER, Result
 from core.runs.tracked_run import JOB_TAG
-from core.settings import settings
 from core.spec.spec import Spec
 from core.spec.task import get_task, load_entry
 from core.workspace import Workspace
 from mlflow_utils import runs
 from mlflow_utils.runs import StoredRun
+from mlflow_utils.tracking import MlflowUnavailableError
 
 T = TypeVar("T")
 R = TypeVar("R", bound=Result)
-PATIENCE = 1.4  # seconds; with the question whether MLflow lives at all, a page waits less than two
 logger = logging.getLogger(__name__)
 
 
 def load_run(run_id: str, workspace: Workspace) -> StoredRun:
-    """The run with this id, wherever it is. Raises NotFoundError where there is none, or MLflow cannot be asked."""
+    """Load the run with this id, wherever it is. Raises NotFoundError where there is none, or MLflow cannot answer."""
     try:
-        found = runs.find(workspace.tracking, run_id)
+        stored = runs.load_run(workspace.tracking, run_id)
     except Exception as error:
         raise NotFoundError(
             N_("The run {run} could not be fetched from MLflow ({reason})."), run=run_id[:12], reason=error
         ) from error
-    if found is None:
+    if stored is None:
         raise NotFoundError(N_("No run {run} is on record."), run=run_id[:12])
-    return found
+    return stored
 
 
 def load_result(run_id: str, kind: type[R], workspace: Workspace) -> R:
@@ -84,7 +80,7 @@ class Cost:
 
 
 def run_cost(run_id: str, workspace: Workspace) -> Cost:
-    """Seconds and kg CO₂ of a run. Raises as `load_run`."""
+    """Read the seconds and kg CO₂ of a run. Raises as `load_run`."""
     record = load_run(run_id, workspace).record
     return Cost(
         record.metrics.get("seconds", 0.0),
@@ -94,28 +90,21 @@ def run_cost(run_id: str, workspace: Workspace) -> Cost:
 
 
 def call_mlflow(workspace: Workspace, work: Callable[[], T]) -> T:
-    """What MLflow answers. Raises ServiceUnavailableError where that takes too long; a file is waited for."""
-    uri = workspace.tracking.uri
-    if not workspace.tracking.reachable():
+    """Return what MLflow answers; a file is waited for. Raises ServiceUnavailableError where that takes too long."""
+    try:
+        return workspace.tracking.query(work)
+    except MlflowUnavailableError as error:
+        reason = workspace.redact(str(error))
         raise ServiceUnavailableError(
-            N_("{service} does not answer ({reason})."), service="MLflow", reason=without_secrets(uri, settings())
-        )
-    workspace.tracking.client()  # imports MLflow, which is slow, and not the server's fault
-    return _patience(uri).ask(work) if uri.startswith("http") else work()
-
-
-@cache
-def _patience(uri: str) -> Patience:
-    return Patience("MLflow", PATIENCE)
+            N_("{service} does not answer ({reason})."), service="MLflow", reason=reason
+        ) from error
 
 
 def mlflow_run_url(run_id: str, workspace: Workspace) -> str:
-    """The run's page in the MLflow UI; "" where there is no server, or it does not answer, or has not got the run
-    yet.
-    """
+    """The run's page in the MLflow UI; "" where there is no server, or it does not answer, or has no such run yet."""
     try:
-        record = load_run(run_id, workspace).record
-        return call_mlflow(workspace, lambda: runs.link(workspace.tracking, record, workspace.mlflow_public_uri))
+        record, public_uri = load_run(run_id, workspace).record, workspace.settings.mlflow_public_uri
+        return call_mlflow(workspace, lambda: runs.run_url(workspace.tracking, record, public_uri))
     except Exception:
         logger.warning("no link to run %s", run_id, exc_info=True)
         return ""
@@ -123,4 +112,4 @@ def mlflow_run_url(run_id: str, workspace: Workspace) -> str:
 
 def is_pending(run_id: str, workspace: Workspace) -> bool:
     """Has MLflow not got all of the run yet?"""
-    return runs.waits(workspace.tracking, run_id)
+    return runs.is_pending(workspace.tracking, run_id)

@@ -1,5 +1,6 @@
-"""One user action, one run, one event: `tracked_run` records a computation, `recorded` an action that computes no
-model.
+"""One user action, one run, one event.
+
+`tracked_run` records a computation, `recorded` an action that computes no model.
 """
 
 import errno
@@ -24,9 +25,9 @@ from core.data.quality.findings import Repair
 from core.errors import VigieError
 from core.exports import written_csv
 from core.messages import N_
-from core.redaction import redacted, without_secrets
+from core.redaction import redacted
 from core.runs.result import RESULT_FOLDER, Result
-from core.settings import ROOT, settings
+from core.settings import ROOT
 from core.storage.events.log import MOST_ENTITIES, Details, EntityCount, Event
 from core.workspace import Workspace
 from mlflow_utils.emissions import Emissions, measured
@@ -47,22 +48,23 @@ LOG_LEVEL: dict[Status, Literal["INFO", "WARNING", "ERROR"]] = {
 
 
 class TrackedData(Protocol):
-    """What a run can be about: a dataset, a list of files, a set of images.
-
-    digest   names the content
-    files    the names that a person knows it by
-    columns  what is measured; empty where that says nothing
-    recipe   the repairs that made it
-    """
+    """What a run can be about: a dataset, a list of files, a set of images."""
 
     @property
-    def digest(self) -> str: ...
+    def digest(self) -> str:
+        """What names the content."""
+
     @property
-    def files(self) -> tuple[str, ...]: ...
+    def files(self) -> tuple[str, ...]:
+        """The names that a person knows it by."""
+
     @property
-    def columns(self) -> Sequence[str]: ...
+    def columns(self) -> Sequence[str]:
+        """What is measured; empty where that says nothing."""
+
     @property
-    def recipe(self) -> tuple[Repair, ...]: ...
+    def recipe(self) -> tuple[Repair, ...]:
+        """The repairs that made it."""
 
 
 @dataclass
@@ -110,13 +112,13 @@ def tracked_run(
     record = Record(experiment=task, name=f"{model} · {', '.join(data.files)[:80]}", params=dict(params))
     record.tags = _tags(model, data, actor)
     usage, emissions = _Usage(), Emissions()
-    run = Run(record.key, workspace.tracking.spool.files(record.key), record.params)
+    run = Run(record.key, workspace.tracking.spool.artifact_dir(record.key), record.params)
     computing = usage.began
     try:
         workspace.tracking.start(record)
         run.id, computing = record.id, time.perf_counter()
         _write_recipe(data, run.folder)
-        with measured(workspace.country, emissions):
+        with measured(workspace.settings.country_iso_code, emissions):
             yield run
         run.status = "completed"
     except Exception as error:
@@ -170,7 +172,7 @@ def _check_room(error: Exception, workspace: Workspace) -> None:
                 "The disk of the data folder {folder} is full: this could not be kept. Make room there and ask again;"
                 " what was kept before is whole."
             ),
-            folder=str(workspace.datasets.folder.parent),
+            folder=str(workspace.folder),
         ) from error
 
 
@@ -204,7 +206,7 @@ def _add_event(
         Event(
             event=event,
             application_name=actor.application,
-            user=workspace.known_as(actor.user),
+            user=workspace.pseudonymise(actor.user),
             model_name=model,
             model_version=__version__ if model else None,
             run_id=run.id or None,
@@ -213,7 +215,7 @@ def _add_event(
             **usage.read(),
             emissions_kg=run.emissions_kg if model else None,
             error_type=type(run.error).__name__ if run.error else None,
-            error_message=without_secrets(str(run.error), settings())[:1000] if run.error else None,
+            error_message=workspace.redact(str(run.error))[:1000] if run.error else None,
             details=Details(
                 **run.details, anomalies_by_entity=_worst(run.anomalies_by_entity), inputs=redacted(inputs)
             ),

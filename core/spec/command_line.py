@@ -41,6 +41,7 @@ class CommandOptions:
     adjust    the spec then: (spec, dataset, extra values) → spec
     finish    what is written beside the answer: (result, extra values)
     progress  the folder of checkpoints that the extra values name; None for none
+    prepare   what the process needs before anything is loaded
     optional_files  may the files be left out, because an option names them?
     """
 
@@ -51,6 +52,7 @@ class CommandOptions:
     finish: Callable[[Any, Values], None] = lambda result, extra: None
     checkpoints: Callable[[Values], Path | None] = lambda extra: None
     files: Callable[[Values], list[Path]] = lambda extra: []
+    prepare: Callable[[], None] = lambda: None
     optional_files: bool = False
 
 

@@ -12,7 +12,7 @@ from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url, 
 from sqlalchemy.exc import ArgumentError, IntegrityError, SQLAlchemyError
 from sqlalchemy.orm import Session
 
-from core.circuit_breaker import Patience
+from core.circuit_breaker import ServiceBreaker
 from core.errors import OptionError
 from core.messages import N_
 
@@ -63,8 +63,8 @@ class Database:
 
     def __init__(self, url: URL, schema: Schema, log_name: str, *, serialize_writes: bool = False) -> None:
         self.url = url
-        sqlite = Patience("SQLite", SQLITE_TIMEOUT_S, SQLITE_RESET_AFTER_S)
-        self.patience = sqlite if self._is_sqlite else Patience("PostgreSQL")
+        sqlite = ServiceBreaker("SQLite", SQLITE_TIMEOUT_S, SQLITE_RESET_AFTER_S)
+        self.breaker = sqlite if self._is_sqlite else ServiceBreaker("PostgreSQL")
         self._schema, self._log_name, self._serialize_writes = schema, log_name, serialize_writes
         self._engine: Engine | None = None
         self._has_tables = False
@@ -83,7 +83,7 @@ class Database:
     def version(self) -> str:
         """Return the name and version, as in "PostgreSQL 15.14"."""
         query = "SELECT sqlite_version()" if self._is_sqlite else "SHOW server_version"
-        return f"{self.patience.service} {self.read(lambda rows: str(rows.scalar(text(query))).split()[0])}"
+        return f"{self.breaker.service} {self.read(lambda rows: str(rows.scalar(text(query))).split()[0])}"
 
     def close(self) -> None:
         """Close every connection; the next call opens them again."""
@@ -102,7 +102,7 @@ class Database:
                 rows.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": ADVISORY_LOCK})
             return work(rows)
 
-    def _call(self, work: Callable[[], T], patience: Patience | None = None) -> T:
+    def _call(self, work: Callable[[], T], breaker: ServiceBreaker | None = None) -> T:
         """Run `work` within the time limit; what a database says is shown without the statement's values."""
 
         def run() -> T:
@@ -113,7 +113,7 @@ class Database:
             except (SQLAlchemyError, OSError, Timeout) as error:
                 raise DatabaseError(_error_text(error)) from error
 
-        return (patience or self.patience).ask(run, (DatabaseError,))
+        return (breaker or self.breaker).call(run, (DatabaseError,))
 
     # ---- opening ------------------------------------------------------------------------------------------------
 
@@ -124,11 +124,11 @@ class Database:
     def _engine_ready(self) -> Engine:
         """Return the engine of a database that has its tables."""
         with self._opening:
-            patience = Patience(self.patience.service, OPENING_TIMEOUT_S)
-            engine = self._engine = self._engine or self._call(self._create_engine, patience)
+            breaker = ServiceBreaker(self.breaker.service, OPENING_TIMEOUT_S)
+            engine = self._engine = self._engine or self._call(self._create_engine, breaker)
             if not self._has_tables:
                 if not self._call(lambda: self._is_current(engine)):
-                    self._call(lambda: self._create_tables(engine), patience)
+                    self._call(lambda: self._create_tables(engine), breaker)
                 self._has_tables = True
             return engine
 

@@ -5,15 +5,17 @@ import os
 import re
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
-from core.circuit_breaker import Patience
+from core.circuit_breaker import ServiceBreaker
 from core.errors import AccessDeniedError, ServiceUnavailableError
 from core.messages import N_, Text
 from core.storage.s3 import Bucket
@@ -26,9 +28,9 @@ LONGEST_COMMENT = 2000
 UUID = r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"
 PREFIX = "feedback/v1/"
 KEY = re.compile(rf"feedback/v1/date=\d{{4}}-\d{{2}}-\d{{2}}/{UUID}\.json")
-LARGEST = 64 * 1024  # bytes of a record that somebody else has sent
-PATIENT = 1.2  # seconds that a person waits for S3
-LOOK_EVERY, FETCHED_AT_ONCE = 60.0, 500  # seconds; records
+MAX_RECORD_BYTES = 64 * 1024  # of a record that somebody else has sent
+INTERACTIVE_TIMEOUT_S, BACKGROUND_TIMEOUT_S = 1.2, 15.0
+FETCH_INTERVAL_S, MAX_FETCHED = 60.0, 500
 
 
 class Feedback(BaseModel):
@@ -57,7 +59,7 @@ class Feedback(BaseModel):
 
 
 @dataclass(frozen=True)
-class Receipt:
+class FeedbackStatus:
     """What became of a record.
 
     state    "kept" where the folder is its place, "sent" to S3, or "waiting" to be sent
@@ -69,126 +71,137 @@ class Receipt:
     problem: Text | None = None
 
     @property
-    def sent(self) -> bool:
+    def is_sent(self) -> bool:
         return self.state == "sent"
 
 
 class FeedbackStore:
-    """Records below `folder`: `v1/date=…/<id>.json`, and `waiting/<id>.json` until the bucket has them, where there
-    is one.
+    """Records below `folder`; the outbox of feedback.
+
+    A record is `v1/date=…/<id>.json`, and `waiting/<id>.json` until the bucket has it, where there is one.
     """
+
+    name, content = N_("Feedback"), N_("feedback")
 
     def __init__(self, folder: Path, bucket: Bucket | None = None) -> None:
         self.folder, self.bucket = folder, bucket
         self.last_error = ""
         self._problem: Text | None = None
-        self._before, self._behind = Patience("S3", PATIENT), Patience("S3", 15.0)  # a person; nobody
-        self._next_look = 0.0
+        self._interactive_breaker = ServiceBreaker("S3", INTERACTIVE_TIMEOUT_S)
+        self._background_breaker = ServiceBreaker("S3", BACKGROUND_TIMEOUT_S)
+        self._next_fetch = 0.0
         self._known: dict[str, Feedback] = {}
         self._foreign: set[str] = set()
 
-    @property
-    def place(self) -> str:
-        """Where records end."""
-        return self.bucket.place if self.bucket else str(self.folder)
-
-    def add(self, record: Feedback) -> Receipt:
+    def add(self, record: Feedback) -> FeedbackStatus:
         """Write the record down, whole or not at all, and try to send it.
 
         Raises OSError where the disk cannot take it: nothing is saved then.
         """
         if self.bucket is None:
-            _write(self._final(record), record.model_dump_json().encode())
-            return Receipt(record.id, "kept")
+            _write(self._path(record), record.model_dump_json().encode())
+            return FeedbackStatus(record.id, "kept")
         path = self.folder / "waiting" / f"{record.id}.json"
         _write(path, record.model_dump_json().encode())
         try:
-            self._send(path, record, self._before)
+            self._send(path, record, self._interactive_breaker)
         except ServiceUnavailableError:
-            return Receipt(record.id, "waiting", self._problem)
-        return Receipt(record.id, "sent")
+            return FeedbackStatus(record.id, "waiting", self._problem)
+        return FeedbackStatus(record.id, "sent")
 
     def read(self) -> list[Feedback]:
-        """Every record, sent or waiting, oldest first; what is no record is left out with a warning."""
-        found = {
+        """Read every record, sent or waiting, oldest first; what is no record is left out with a warning."""
+        paths = {
             path.stem: path for pattern in ("waiting/*.json", "v1/date=*/*.json") for path in self.folder.glob(pattern)
         }
-        known = {name: self._known.get(name) or _read(path) for name, path in found.items()}
+        known = {name: self._known.get(name) or _read(path) for name, path in paths.items()}
         self._known = {name: record for name, record in known.items() if record is not None}
-        return sorted(self._known.values(), key=lambda record: (record.time, record.id))
+        return sorted(self._known.values(), key=_sort_key)
 
-    def backlog(self) -> int:
-        """How many records wait to be sent."""
+    # ---- the outbox -------------------------------------------------------------------------------------------------
+
+    @property
+    def location(self) -> str:
+        """Where records end."""
+        return self.bucket.location if self.bucket else str(self.folder)
+
+    @property
+    def is_remote(self) -> bool:
+        """Is there a bucket?"""
+        return self.bucket is not None
+
+    def deliver_pending(self) -> int:
+        """Send what waits, then fetch what other machines have sent; return how many records were sent."""
+        sent = self.send()
+        self.fetch()
+        return sent
+
+    def pending_count(self) -> int:
+        """Count the records that wait to be sent."""
         return sum(1 for _ in (self.folder / "waiting").glob("*.json"))
 
-    def check(self) -> None:
-        """Raises ServiceUnavailableError where records cannot end where they should."""
+    def rejected_count(self) -> int:
+        """Count the records that S3 will never take: none."""
+        return 0
+
+    def check(self) -> str:
+        """Raise ServiceUnavailableError where records cannot end where they should; S3 tells no version."""
         if self.bucket is not None:
             try:
-                self._ask(self.bucket.check, self._before)
+                self._call(self.bucket.check, self._interactive_breaker)
             except ServiceUnavailableError:
                 if self._problem is not None:
                     raise ServiceUnavailableError(self._problem.template, **self._problem.values) from None
                 raise
         elif not os.access(self.folder if self.folder.is_dir() else self.folder.parent, os.W_OK):
             raise ServiceUnavailableError(N_("{folder} cannot be written to."), folder=str(self.folder))
+        return ""
+
+    def reset(self) -> None:
+        """Ask the bucket at the next call, whatever happened before."""
+        self._interactive_breaker.reset()
+        self._background_breaker.reset()
+        self._next_fetch = 0.0
 
     # ---- to and from the bucket -------------------------------------------------------------------------------------
 
-    def deliver(self) -> int:
-        """Send what waits, then look what others have sent; how many were sent."""
-        sent = self.send()
-        self.fetch()
-        return sent
-
-    def try_again(self) -> None:
-        """Ask the bucket at the next call, whatever happened before."""
-        self._before.try_again()
-        self._behind.try_again()
-        self._next_look = 0.0
-
     def send(self) -> int:
-        """Send what waits, oldest first, until the bucket does not answer; how many were sent. Twice changes
-        nothing.
+        """Send what waits, oldest first, until the bucket does not answer; return how many records were sent.
+
+        Sending a record twice changes nothing.
         """
         if self.bucket is None:
             return 0
-        waiting = [(record, path) for path in (self.folder / "waiting").glob("*.json") if (record := _read(path))]
+        pending = [(record, path) for path in (self.folder / "waiting").glob("*.json") if (record := _read(path))]
         sent = 0
-        for record, path in sorted(waiting, key=lambda each: (each[0].time, each[0].id)):
+        for record, path in sorted(pending, key=lambda pair: _sort_key(pair[0])):
             try:
-                self._send(path, record, self._behind)
+                self._send(path, record, self._background_breaker)
             except ServiceUnavailableError:
                 break
             sent += 1
         return sent
 
     def fetch(self) -> int:
-        """Bring what other machines have sent, at most once a minute; how many records came."""
-        if self.bucket is None or time.monotonic() < self._next_look:
+        """Fetch what other machines have sent, at most once a minute; return how many records came."""
+        if self.bucket is None or time.monotonic() < self._next_fetch:
             return 0
-        self._next_look = time.monotonic() + LOOK_EVERY
-        bucket, came = self.bucket, 0
-        try:
-            missing = self._ask(lambda: list(self._missing(bucket)), self._behind)
-            for key in missing[:FETCHED_AT_ONCE]:
-                body = self._ask(lambda key=key: bucket.get(key, LARGEST), self._behind)  # type: ignore[misc]
-                came += self._accepted(key, body)
-        except ServiceUnavailableError:
-            pass
-        return came
+        self._next_fetch = time.monotonic() + FETCH_INTERVAL_S
+        bucket, fetched = self.bucket, 0
+        with suppress(ServiceUnavailableError):
+            for key in self._call(lambda: self._missing_keys(bucket), self._background_breaker)[:MAX_FETCHED]:
+                body = self._call(partial(bucket.get, key, MAX_RECORD_BYTES), self._background_breaker)
+                fetched += self._accept(key, body)
+        return fetched
 
-    def _missing(self, bucket: Bucket) -> Iterator[str]:
-        """Keys of records that are not here; other keys are nobody's business, and lead nowhere."""
-        here = {path.stem for path in self.folder.rglob("*.json")}
-        for key, size in bucket.listed(PREFIX):
-            if KEY.fullmatch(key) and size < LARGEST and key not in self._foreign and Path(key).stem not in here:
-                yield key
+    def _missing_keys(self, bucket: Bucket) -> list[str]:
+        """List the keys of records that are not here; other keys are nobody's business, and lead nowhere."""
+        local = {path.stem for path in self.folder.rglob("*.json")}
+        keys = (key for key, size in bucket.list_objects(PREFIX) if KEY.fullmatch(key) and size < MAX_RECORD_BYTES)
+        return [key for key in keys if key not in self._foreign and Path(key).stem not in local]
 
-    def _accepted(self, key: str, body: bytes) -> bool:
-        """Whether `body` is the record that `key` says; it is kept then. Whoever may write to the bucket may write
-        anything.
-        """
+    def _accept(self, key: str, body: bytes) -> bool:
+        """Keep `body` where it is the record that `key` says: whoever may write to the bucket may write anything."""
         try:
             record = Feedback.model_validate_json(body)
         except ValueError:
@@ -197,15 +210,15 @@ class FeedbackStore:
             logger.warning("%s in the bucket is no record of feedback", key)
             self._foreign.add(key)
             return False
-        _write(self._final(record), body)
+        _write(self._path(record), body)
         return True
 
-    def _send(self, path: Path, record: Feedback, patience: Patience) -> None:
+    def _send(self, path: Path, record: Feedback, breaker: ServiceBreaker) -> None:
         """Put the record into the bucket, then move it to its place. Raises ServiceUnavailableError."""
         assert self.bucket is not None
         bucket, body = self.bucket, record.model_dump_json().encode()
-        self._ask(lambda: bucket.put(record.key, body), patience)
-        target = self._final(record)
+        self._call(lambda: bucket.put(record.key, body), breaker)
+        target = self._path(record)
         try:
             target.parent.mkdir(parents=True, exist_ok=True)
             path.replace(target)
@@ -215,19 +228,23 @@ class FeedbackStore:
         except OSError as error:  # it is in the bucket, and will be put there again to no effect
             logger.warning("%s was sent and could not be moved: %s", path, error)
 
-    def _ask(self, work: Callable[[], T], patience: Patience) -> T:
+    def _call(self, work: Callable[[], T], breaker: ServiceBreaker) -> T:
         try:
-            answer = patience.ask(work)
+            result = breaker.call(work)
         except ServiceUnavailableError as error:
             if error.__cause__ is not None:
                 self._problem = error.__cause__.text if isinstance(error.__cause__, AccessDeniedError) else None
-            self.last_error = patience.last_error
+            self.last_error = breaker.last_error
             raise
         self._problem, self.last_error = None, ""
-        return answer
+        return result
 
-    def _final(self, record: Feedback) -> Path:
+    def _path(self, record: Feedback) -> Path:
         return self.folder / Path(record.key).relative_to("feedback")
+
+
+def _sort_key(record: Feedback) -> tuple[datetime, str]:
+    return record.time, record.id
 
 
 def _read(path: Path) -> Feedback | None:

@@ -52,7 +52,7 @@ class JobStore:
 
     def reset(self) -> None:
         """Ask the database at the next call, whatever happened before."""
-        self._database.patience.try_again()
+        self._database.breaker.reset()
 
     def close(self) -> None:
         """Close every connection; the next call opens them again."""

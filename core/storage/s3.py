@@ -1,16 +1,16 @@
 """Objects in an S3 bucket: put once, listed, fetched; a refusal says what whoever runs Vigie can do about it."""
 
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 from core.errors import AccessDeniedError
 from core.messages import N_
 from core.settings import Settings
 
-CONNECT, READ = 1.0, 3.0  # seconds
+CONNECT_TIMEOUT_S, READ_TIMEOUT_S = 1.0, 3.0
 EXISTS = ("PreconditionFailed", "412")
 NO_CONDITIONS = ("NotImplemented", "501")
 REFUSALS = {
@@ -44,19 +44,17 @@ class Bucket:
     endpoint: str = ""
     access_key: str = field(default="", repr=False)
     secret_key: str = field(default="", repr=False)
-    _made: list[Any] = field(default_factory=list, init=False, repr=False, compare=False)
-    _lock: Any = field(default_factory=threading.Lock, init=False, repr=False, compare=False)
 
     @classmethod
-    def of(cls, given: Settings) -> "Bucket | None":
-        """The bucket that the settings name; None where they name none."""
-        if not given.s3_bucket_name:
+    def from_settings(cls, settings: Settings) -> "Bucket | None":
+        """Make the bucket that the settings name; None where they name none."""
+        if not settings.s3_bucket_name:
             return None
-        keys = given.aws_access_key.get_secret_value(), given.aws_secret_key.get_secret_value()
-        return cls(given.s3_bucket_name, given.s3_region_name, given.s3_endpoint_url, *keys)
+        keys = settings.aws_access_key.get_secret_value(), settings.aws_secret_key.get_secret_value()
+        return cls(settings.s3_bucket_name, settings.s3_region_name, settings.s3_endpoint_url, *keys)
 
     @property
-    def place(self) -> str:
+    def location(self) -> str:
         return f"s3://{self.name}"
 
     def put(self, key: str, body: bytes) -> None:
@@ -66,46 +64,41 @@ class Bucket:
         """
         from botocore.exceptions import ClientError  # type: ignore[import-untyped]
 
-        what = {"Bucket": self.name, "Key": key, "Body": body, "ContentType": "application/json"}
-        with self._told():
+        fields = {"Bucket": self.name, "Key": key, "Body": body, "ContentType": "application/json"}
+        with self._translate_errors():
             try:
-                self._client().put_object(**what, IfNoneMatch="*")
+                self._client.put_object(**fields, IfNoneMatch="*")
             except ClientError as error:
                 if _code(error) in NO_CONDITIONS:
-                    self._client().put_object(**what)
+                    self._client.put_object(**fields)
                 elif _code(error) not in EXISTS:
                     raise
 
-    def listed(self, prefix: str) -> Iterator[tuple[str, int]]:
-        """Key and bytes of every object whose key begins with `prefix`."""
-        with self._told():
-            for page in self._client().get_paginator("list_objects_v2").paginate(Bucket=self.name, Prefix=prefix):
-                yield from ((found["Key"], found["Size"]) for found in page.get("Contents", ()))
+    def list_objects(self, prefix: str) -> Iterator[tuple[str, int]]:
+        """Iterate over key and bytes of every object whose key begins with `prefix`."""
+        with self._translate_errors():
+            for page in self._client.get_paginator("list_objects_v2").paginate(Bucket=self.name, Prefix=prefix):
+                yield from ((stored["Key"], stored["Size"]) for stored in page.get("Contents", ()))
 
-    def get(self, key: str, most: int) -> bytes:
-        """The object, or its first `most` bytes."""
-        with self._told(), self._client().get_object(Bucket=self.name, Key=key)["Body"] as body:
-            return bytes(body.read(most))
+    def get(self, key: str, limit: int) -> bytes:
+        """Fetch the object, or its first `limit` bytes."""
+        with self._translate_errors(), self._client.get_object(Bucket=self.name, Key=key)["Body"] as body:
+            return bytes(body.read(limit))
 
     def check(self) -> None:
-        """One cheap request."""
-        with self._told():
-            self._client().list_objects_v2(Bucket=self.name, MaxKeys=1)
+        """Make one cheap request."""
+        with self._translate_errors():
+            self._client.list_objects_v2(Bucket=self.name, MaxKeys=1)
 
+    @cached_property
     def _client(self) -> Any:
         """boto3's client, made once: that takes longer than most requests."""
-        with self._lock:
-            if not self._made:
-                self._made.append(self._connected())
-        return self._made[0]
-
-    def _connected(self) -> Any:
         from boto3.session import Session  # type: ignore[import-untyped]
         from botocore.config import Config  # type: ignore[import-untyped]
 
         config = Config(
-            connect_timeout=CONNECT,
-            read_timeout=READ,
+            connect_timeout=CONNECT_TIMEOUT_S,
+            read_timeout=READ_TIMEOUT_S,
             retries={"total_max_attempts": 2, "mode": "standard"},
             s3={"addressing_style": "path"} if self.endpoint else {},
             request_checksum_calculation="when_required",
@@ -121,7 +114,7 @@ class Bucket:
         )
 
     @contextmanager
-    def _told(self) -> Iterator[None]:
+    def _translate_errors(self) -> Iterator[None]:
         """Turn what an operator can mend into AccessDeniedError."""
         from botocore import exceptions as boto  # type: ignore[import-untyped]
 

@@ -14,13 +14,12 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from starlette.routing import Route
 
-from core.accounts import Session, accounts
+from core.accounts import Session
 from core.actor import Actor
 from core.errors import AccessDeniedError, InputError, ServiceUnavailableError, VigieError
 from core.messages import N_
 from core.runs.tracked_run import recorded
-from pages.account import flash, html_forms
-from pages.account.setup_token import invitation
+from pages.account import html_forms
 from pages.components import cache
 from pages.components.auth import SESSION_COOKIE, sign_in_required
 
@@ -51,7 +50,7 @@ def sign_in(visit: Visit) -> Response:
     name = visit.form.get("user", "")
     try:
         with recorded("sign_in", _known(name), cache.get_workspace()):
-            token = accounts().sign_in(name, visit.form.get("password", ""), visit.address)
+            token = cache.get_workspace().accounts.sign_in(name, visit.form.get("password", ""), visit.address)
         return _welcome(visit, token)
     except VigieError as error:
         return _back(visit, error)
@@ -62,29 +61,33 @@ def first(visit: Visit) -> Response:
     name, password = visit.form.get("user", ""), visit.form.get("password", "")
     try:
         with recorded("first_administrator", Actor("anonymous", APPLICATION), cache.get_workspace()):
-            invitation.check(visit.form.get("token", ""))
+            cache.get_workspace().setup_token.check(visit.form.get("token", ""))
             if password != visit.form.get("again"):
                 raise InputError(N_("The two passwords are not the same."))
-            accounts().first_administrator(name, password)
-            invitation.used()
+            cache.get_workspace().accounts.first_administrator(name, password)
+            cache.get_workspace().setup_token.use_up()
         return sign_in(visit)
     except VigieError as error:
         return _back(visit, error, "not-made")
 
 
 def sign_out(visit: Visit) -> Response:
-    return _out(visit, lambda found: accounts().sign_out(visit.token))
+    """End the session of the cookie."""
+    return _out(visit, lambda found: cache.get_workspace().accounts.sign_out(visit.token))
 
 
 def sign_out_everywhere(visit: Visit) -> Response:
-    return _out(visit, lambda found: accounts().sign_out_everywhere(found.user.name), everywhere=True)
+    """End every session of the user."""
+    return _out(
+        visit, lambda found: cache.get_workspace().accounts.sign_out_everywhere(found.user.name), everywhere=True
+    )
 
 
 def _out(visit: Visit, end: Callable[[Session], None], **how: bool) -> Response:
     """The cookie goes in any case; without a session, or where the accounts are away, there is nothing more to do."""
     leaving: Response = RedirectResponse("/", 303)
     try:
-        found = accounts().session(visit.token) if visit.token else None
+        found = cache.get_workspace().accounts.session(visit.token) if visit.token else None
         if found is not None:
             if not hmac.compare_digest(visit.form.get("csrf", "").encode(), found.csrf.encode()):
                 return PlainTextResponse("This form is not of this session. Reload the page.", 403)
@@ -99,7 +102,7 @@ def _out(visit: Visit, end: Callable[[Session], None], **how: bool) -> Response:
 def _known(name: str) -> Actor:
     """Who tries to sign in, as far as anybody may be told: what was typed is written nowhere."""
     try:
-        found = accounts().user(name)
+        found = cache.get_workspace().accounts.user(name)
     except VigieError:
         found = None
     return Actor(found.name if found else "anonymous", APPLICATION)
@@ -107,8 +110,8 @@ def _known(name: str) -> Actor:
 
 def _welcome(visit: Visit, token: str) -> Response:
     if visit.token:
-        accounts().sign_out(visit.token)
-    found = accounts().session(token)
+        cache.get_workspace().accounts.sign_out(visit.token)
+    found = cache.get_workspace().accounts.session(token)
     seconds = int((found.expires - datetime.now(UTC)).total_seconds()) if found else 0
     response = RedirectResponse(_with(same_site(visit.form.get("next", "/"))), 303)
     response.set_cookie(
@@ -121,7 +124,10 @@ def _welcome(visit: Visit, token: str) -> Response:
 
 
 def same_site(target: str) -> str:
-    """`target` where it is a path of this site, else "/". Browsers read \\ as / and skip tabs and line breaks."""
+    """Return `target` where it is a path of this site, else "/".
+
+    Browsers read a backslash as / and skip tabs and line breaks.
+    """
     plain = target.isascii() and target.isprintable() and " " not in target and "\\" not in target
     inside = target.startswith("/") and not target.startswith("//") and len(target) <= LONGEST_ADDRESS
     return target if plain and inside else "/"
@@ -134,7 +140,7 @@ def _back(visit: Visit, error: VigieError, word: str = "refused") -> Response:
     """
     word = "unreachable" if isinstance(error, ServiceUnavailableError) else word
     locked = isinstance(error, AccessDeniedError) and "minutes" in error.text.values
-    said = {"sign-in": "locked" if locked else word, "note": flash.number(error.text)}
+    said = {"sign-in": "locked" if locked else word, "note": cache.get_workspace().flash.put(error.text)}
     return RedirectResponse(_with(same_site(visit.form.get("next", "/")), **said), 303)
 
 

@@ -1,61 +1,25 @@
-"""The one-time token with which the first administrator is made; printed where only whoever starts Vigie looks."""
+"""The token of the first administrator, printed on the console where Vigie is started."""
 
-import hmac
-import math
-import secrets
 import threading
-import time
-from collections import deque
 
 import streamlit as st
 
-from core.errors import AccessDeniedError, ServiceUnavailableError
-from core.messages import N_
+from core.errors import ServiceUnavailableError
+from pages.components import cache
 from pages.components.auth import LOOPBACK_HOSTS, sign_in_required
 
-ATTEMPTS, WAIT = 10, 600.0  # wrong tokens, and seconds
-LOOK_AGAIN = 5.0  # seconds between two looks whether the accounts answer
-
-
-class Invitation:
-    """A token that is good once, and no longer than this process."""
-
-    def __init__(self) -> None:
-        self.token = secrets.token_urlsafe(24)
-        self._wrong: deque[float] = deque(maxlen=ATTEMPTS)
-        self._lock = threading.Lock()
-
-    def check(self, token: str) -> None:
-        """Raise AccessDeniedError for a wrong or used token, and for any after ten wrong ones in ten minutes."""
-        with self._lock:
-            now = time.monotonic()
-            if len(self._wrong) == ATTEMPTS and now - self._wrong[0] < WAIT:
-                minutes = math.ceil((WAIT - now + self._wrong[0]) / 60)
-                raise AccessDeniedError(N_("Too many wrong tokens. Try again in {minutes} minutes."), minutes=minutes)
-            if not self.token or not hmac.compare_digest(token.strip().encode(), self.token.encode()):
-                self._wrong.append(now)
-                raise AccessDeniedError(
-                    N_("This is not the token that Vigie printed when it was started. A restart prints a new one.")
-                )
-
-    def used(self) -> None:
-        self.token = ""
-
-
-invitation = Invitation()
+CHECK_INTERVAL_S = 5.0  # between two looks whether the accounts answer
 
 
 def announce(ending: threading.Event) -> None:
     """Print the token as soon as the accounts say that there are none yet; nothing where nobody has to sign in."""
-    from core.accounts import accounts
-
     while sign_in_required() and not ending.is_set():
         try:
-            if accounts().empty():
+            if cache.get_workspace().accounts.empty():
                 print(_sentence(), flush=True)
             return
         except ServiceUnavailableError:
-            ending.wait(LOOK_AGAIN)
+            ending.wait(CHECK_INTERVAL_S)
 
 
 def _sentence() -> str:
@@ -64,5 +28,5 @@ def _sentence() -> str:
     return (
         f"\n  Vigie has no users yet. Open http://{host}:{port}/ and use this token to "
         f"make the first administrator:\n\n"
-        f"    {invitation.token}\n\n  It is good once, until Vigie is started again.\n"
+        f"    {cache.get_workspace().setup_token.token}\n\n  It is good once, until Vigie is started again.\n"
     )

@@ -4,8 +4,8 @@ import streamlit as st
 
 from core.errors import ServiceUnavailableError
 from core.messages import N_
-from pages.account import flash, html_forms
-from pages.components import url_state
+from pages.account import html_forms
+from pages.components import cache, url_state
 from pages.components.i18n import _, say
 
 MESSAGES = {
@@ -18,10 +18,8 @@ MESSAGES = {
 
 def show(address: str) -> None:
     """The form for the page `address`, and what came of the last attempt."""
-    from core.accounts import accounts
-
     try:
-        nobody_yet = accounts().empty()
+        nobody_yet = cache.get_workspace().accounts.empty()
     except ServiceUnavailableError:
         unreachable()
         return
@@ -41,9 +39,7 @@ def unreachable() -> None:
 
 
 def _try_again() -> None:
-    from core.accounts import accounts
-
-    accounts().try_again()
+    cache.get_workspace().accounts.reset()
 
 
 def _sign_in(address: str) -> None:
@@ -77,7 +73,7 @@ def _first(address: str) -> None:
 def _said() -> None:
     """The answer to the last attempt: the sentence itself where it is still known, else what its word means."""
     word = url_state.get_query_param("sign-in")
-    text = flash.text(url_state.get_query_param("note"))
+    text = cache.get_workspace().flash.get(url_state.get_query_param("note"))
     if text is not None:
         st.error(say(text), icon=":material/error:")
     elif word in MESSAGES:

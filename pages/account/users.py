@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pandas as pd
 import streamlit as st
 
-from core.accounts import ROLES, User, accounts
+from core.accounts import ROLES, User
 from core.errors import OptionError, VigieError
 from core.messages import N_
 from core.runs.tracked_run import recorded
@@ -17,9 +17,10 @@ LATEST = 1000  # sign-ins that are looked through for everybody's last one
 
 
 def page() -> None:
+    """Show all users, and the forms that add and change them."""
     st.title(_("Users"))
     _done()
-    users = accounts().users()
+    users = cache.get_workspace().accounts.users()
     _table(users)
     left, right = st.columns(2, gap="large")
     with left:
@@ -29,7 +30,11 @@ def page() -> None:
 
 
 def _table(users: list[User]) -> None:
-    last = {sign_in.name: sign_in.time for sign_in in reversed(accounts().sign_ins(limit=LATEST)) if sign_in.success}
+    last = {
+        sign_in.name: sign_in.time
+        for sign_in in reversed(cache.get_workspace().accounts.sign_ins(limit=LATEST))
+        if sign_in.success
+    }
     table = pd.DataFrame(
         {
             "name": [user.name for user in users],
@@ -81,7 +86,9 @@ def _add() -> None:
 def _added(name: str, password: str, local: bool, roles: list[str]) -> None:
     if local and not password:
         raise OptionError(N_("An initial password is missing."))
-    accounts().add_user(name, password if local else None, roles, by=auth.current_actor("users").user)
+    cache.get_workspace().accounts.add_user(
+        name, password if local else None, roles, by=auth.current_actor("users").user
+    )
 
 
 # ---- a user there is ------------------------------------------------------------------------------------------------
@@ -99,7 +106,11 @@ def _edit(users: list[User]) -> None:
             _("Roles"), ROLES, [role for role in ROLES if role in user.roles], format_func=_role, key=f"roles {name}"
         )
         if st.form_submit_button(_("Save the roles")):
-            _act(name, "roles", lambda: accounts().set_roles(name, roles, by=auth.current_actor("users").user))
+            _act(
+                name,
+                "roles",
+                lambda: cache.get_workspace().accounts.set_roles(name, roles, by=auth.current_actor("users").user),
+            )
     _state(user)
     _reset(user)
 
@@ -112,7 +123,7 @@ def _state(user: User) -> None:
         icon=f":material/{icon}:",
         help=_("Whoever is disabled is signed out at once and cannot sign in."),
     ):
-        _act(user.name, "state", lambda: accounts().set_disabled(user.name, not user.disabled))
+        _act(user.name, "state", lambda: cache.get_workspace().accounts.set_disabled(user.name, not user.disabled))
 
 
 def _reset(user: User) -> None:
@@ -122,7 +133,7 @@ def _reset(user: User) -> None:
         )
         submitted = st.form_submit_button(_("Set the password"), help=_("They are signed out everywhere."))
     if submitted:
-        _act(user.name, "password", lambda: accounts().set_password(user.name, password))
+        _act(user.name, "password", lambda: cache.get_workspace().accounts.set_password(user.name, password))
 
 
 # ---- every change ---------------------------------------------------------------------------------------------------
@@ -146,7 +157,7 @@ def _act(name: str, change: str, work: Callable[[], object]) -> None:
     except VigieError as error:
         st.error(say(error.text), icon=":material/error:")
         return
-    with recorded("account_change", auth.current_actor("users"), here, change=change, account=here.known_as(name)):
+    with recorded("account_change", auth.current_actor("users"), here, change=change, account=here.pseudonymise(name)):
         url_state.set_state("account-change", (change, name))
     st.rerun()
 

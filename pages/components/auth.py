@@ -10,7 +10,6 @@ from core.actor import Actor
 from core.errors import AccessDeniedError, ServiceUnavailableError
 from core.messages import N_
 from core.runs.tracked_run import recorded
-from core.settings import settings
 from pages.components import cache, url_state
 
 SESSION_COOKIE = "vigie_session"
@@ -31,7 +30,7 @@ class SignedInUser:
 
 def sign_in_required() -> bool:
     """Return VIGIE_REQUIRE_SIGN_IN; without it, True wherever the app does not listen on this machine alone."""
-    required = settings().vigie_require_sign_in
+    required = cache.get_workspace().settings.vigie_require_sign_in
     return st.get_option("server.address") not in LOOPBACK_HOSTS if required is None else required
 
 
@@ -86,9 +85,7 @@ def reset_for_user(name: str) -> None:
 
 
 def _local_user() -> SignedInUser | None:
-    from core.accounts import accounts
-
-    session = accounts().session(session_token()) if session_token() else None
+    session = cache.get_workspace().accounts.session(session_token()) if session_token() else None
     return SignedInUser(session.user.name, session.user.roles, session.csrf) if session else None
 
 
@@ -114,11 +111,9 @@ def _fetch_external(name: str) -> User | None:
 
     The first account is the administrator's, made with the setup token.
     """
-    from core.accounts import accounts
-
-    if accounts().empty():
+    if cache.get_workspace().accounts.empty():
         return None
-    user = accounts().vouched_for(name, st.context.ip_address or "")
+    user = cache.get_workspace().accounts.vouched_for(name, st.context.ip_address or "")
     _log_external_sign_in(user.name, str(st.user.to_dict().get("iat")))
     return user
 

@@ -12,7 +12,6 @@ from core.data.covariates import CovariateTable, Drivers, Join, joined, read_cov
 from core.data.dataset import DAY, Dataset
 from core.data.samples import write_sample
 from core.errors import InputError, NotFoundError
-from core.settings import settings
 from pages.components import cache, url_state
 from pages.components.i18n import _, percent, say, shown
 
@@ -88,7 +87,7 @@ def _upload(known: tuple[CovariateTable, ...]) -> None:
     uploads = st.file_uploader(
         _("Drivers: files of weather, strikes, public holidays, school breaks"),
         accept_multiple_files=True,
-        max_upload_size=settings().vigie_max_upload_mb,
+        max_upload_size=cache.get_workspace().settings.vigie_max_upload_mb,
         key=f"driver-files-{turn}",
         help=_(
             "What is known before the day comes. One row per day, with a region or for the whole country; "

@@ -26,7 +26,7 @@ from core.operations.feedback import (
     submit_feedback,
 )
 from core.spec.task import find_task
-from core.storage.feedback import LONGEST_COMMENT, Feedback, Receipt, Verdict
+from core.storage.feedback import LONGEST_COMMENT, Feedback, FeedbackStatus, Verdict
 from pages.components import auth, cache, url_state
 from pages.components.i18n import _, say, shown
 
@@ -102,7 +102,7 @@ def keep(given: FeedbackInput, key: str) -> None:
 
 def receipt(key: str) -> None:
     """What became of what was said here last."""
-    got: Receipt | None = url_state.get_state(f"receipt-{key}")
+    got: FeedbackStatus | None = url_state.get_state(f"receipt-{key}")
     if got is None:
         return
     if got.state == "waiting":
@@ -110,7 +110,7 @@ def receipt(key: str) -> None:
         if got.problem is not None:
             st.caption(say(got.problem))
         return
-    sentence = _("Sent · {id}") if got.sent else _("Saved · {id}")
+    sentence = _("Sent · {id}") if got.is_sent else _("Saved · {id}")
     st.success(sentence.format(id=f"`{got.id}`"), icon=":material/check:")
 
 

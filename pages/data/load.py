@@ -13,7 +13,6 @@ from core.data.ingest.loading import Preview, known_layouts, load, preview
 from core.data.samples import SAMPLES, load_sample
 from core.errors import UnknownLayoutError
 from core.runs.tracked_run import recorded
-from core.settings import settings
 from pages.components import auth, cache, doctor, url_state
 from pages.components.i18n import _, say, shown
 
@@ -33,7 +32,7 @@ def _choose() -> None:
     uploads = st.file_uploader(
         _("Drop one or more files here: CSV, TSV, XLSX, Parquet, JSON, NPZ, .seq or NetMob23, also as .gz or .zip"),
         accept_multiple_files=True,
-        max_upload_size=settings().vigie_max_upload_mb,
+        max_upload_size=cache.get_workspace().settings.vigie_max_upload_mb,
         key="uploads",
     )
     if uploads:

@@ -67,11 +67,11 @@ def _form() -> None:
 
 def _review() -> None:
     records = cache.get_workspace().feedback.read()
-    waiting = cache.get_workspace().feedback.backlog()
+    waiting = cache.get_workspace().feedback.pending_count()
     if waiting:
         st.warning(
             _("Records that wait here to be sent to {place}: {count}.").format(
-                count=shown(waiting), place=cache.get_workspace().feedback.place
+                count=shown(waiting), place=cache.get_workspace().feedback.location
             ),
             icon=":material/schedule_send:",
         )

@@ -5,10 +5,9 @@ import streamlit as st
 
 from core import jobs
 from core.errors import ServiceUnavailableError
-from core.operations.health import Service, fails, looked_at
+from core.operations.health import ServiceHealth, check_services, fails
 from core.operations.system_info import settings_of, versions
 from core.outbox import deliver_now
-from core.settings import settings
 from pages.components import cache
 from pages.components.i18n import _, say, shown
 
@@ -30,7 +29,7 @@ def main() -> None:
         )
     )
     told = _delivered() if _buttons() else ""
-    services = looked_at(cache.get_workspace(), jobs.list_workers)
+    services = check_services(cache.get_workspace(), jobs.list_workers)
     _summary(services, told)
     for service in services:
         _card(service)
@@ -51,8 +50,7 @@ def _delivered() -> str:
         counts = cache.submit_once("deliver", lambda: deliver_now(cache.get_workspace()))
     except ServiceUnavailableError:
         return _("Delivery takes longer and goes on in the background.")
-    words = {"runs": _("runs"), "events": _("events"), "feedback": _("feedback")}
-    delivered = [f"{shown(count)} {words.get(what, what)}" for what, count in counts.items() if count]
+    delivered = [f"{shown(count)} {_(content)}" for content, count in counts.items() if count]
     return (
         _("Delivered: {what}.").format(what=", ".join(delivered))
         if delivered
@@ -60,7 +58,7 @@ def _delivered() -> str:
     )
 
 
-def _summary(services: list[Service], told: str) -> None:
+def _summary(services: list[ServiceHealth], told: str) -> None:
     if told:
         st.info(told, icon=":material/outbox:")
     waiting = sum(service.backlog for service in services)
@@ -77,7 +75,7 @@ def _summary(services: list[Service], told: str) -> None:
         )
 
 
-def _card(service: Service) -> None:
+def _card(service: ServiceHealth) -> None:
     state = service.state
     with st.container(border=True, key=f"health-{service.name.lower().replace(' ', '-')}"):
         with st.container(horizontal=True, vertical_alignment="center"):
@@ -99,7 +97,7 @@ def _word(state: str) -> str:
     }[state]
 
 
-def _facts(service: Service) -> list[str]:
+def _facts(service: ServiceHealth) -> list[str]:
     facts = [f"`{service.place}`", service.version, _("{count} ms").format(count=shown(round(1000 * service.seconds)))]
     if service.backlog:
         facts.append(_("{count} waiting").format(count=shown(service.backlog)))
@@ -111,7 +109,10 @@ def _facts(service: Service) -> list[str]:
 def _settings() -> None:
     with st.expander(_("Settings"), icon=":material/tune:"):
         st.caption(_("Secrets are masked. docs/deployment.md says what each is for."))
-        rows = [(each.name, each.value, _("set") if each.is_set else _("default")) for each in settings_of(settings())]
+        rows = [
+            (each.name, each.value, _("set") if each.is_set else _("default"))
+            for each in settings_of(cache.get_workspace().settings)
+        ]
         st.dataframe(
             pd.DataFrame(rows, columns=[_("Setting"), _("Value"), _("From")]),
             hide_index=True,

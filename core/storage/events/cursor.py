@@ -14,15 +14,15 @@ from filelock import FileLock, Timeout
 
 from core.storage.events.log import Events
 
-LINES = 500
-BYTES = 1_000_000  # of a batch; also the longest line that is sent whole
-SHOWN = 2000  # bytes of a refused line that are kept beside the reason
-BLOCK = 1 << 20
+BATCH_LINES = 500
+BATCH_BYTES = 1_000_000  # also the longest line that is sent whole
+EXCERPT_BYTES = 2000  # of a rejected line, kept beside the reason
+BLOCK_BYTES = 1 << 20
 
 
 @dataclass(frozen=True)
-class Line:
-    """One line of the log, without its end where it is longer than BYTES; `end` is where the next one begins."""
+class LogLine:
+    """One line of the log, without its end where it is longer than BATCH_BYTES; `end` is where the next one begins."""
 
     file: str
     end: int
@@ -34,8 +34,8 @@ class Line:
         return hashlib.sha256(self.text.strip()).hexdigest()[:32]
 
 
-class Backlog:
-    """What lies behind the cursor `folder/sent.json` (file → bytes that are done with).
+class LogCursor:
+    """How far a service has got in the log: `folder/sent.json` (file → bytes that are done with).
 
     The log is the truth: a cursor that is lost, or does not fit the file, starts again at its beginning, and the ids
     of the lines keep anything from being stored twice.
@@ -44,11 +44,11 @@ class Backlog:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self._sent = folder / "sent.json"
-        self._refused = folder / "refused.jsonl"
+        self._rejected = folder / "refused.jsonl"
 
     @contextmanager
-    def alone(self) -> Iterator[bool]:
-        """False where another process or thread is at it."""
+    def lock(self) -> Iterator[bool]:
+        """Keep others away; False where another process or thread does."""
         lock = FileLock(self.folder / ".sent.lock")
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
@@ -61,88 +61,89 @@ class Backlog:
         finally:
             lock.release()
 
-    def batch(self) -> list[Line]:
-        """The next lines, at most LINES and about BYTES; a last line without its end is waited for, as somebody may
-        be writing it.
-        """
-        found: list[Line] = []
-        size = 0
-        for line in self._waiting():
-            found.append(line)
-            size += len(line.text)
-            if len(found) == LINES or size >= BYTES:
-                break
-        return found
+    def next_batch(self) -> list[LogLine]:
+        """Return the next lines, at most BATCH_LINES and about BATCH_BYTES.
 
-    def advance(self, done: Iterable[Line]) -> None:
-        """These lines are done with. Raises OSError where the disk cannot take it; nothing has changed then."""
-        cursor = self._cursor() | {line.file: line.end for line in done}
+        A last line without its end is waited for, as somebody may be writing it.
+        """
+        batch: list[LogLine] = []
+        size = 0
+        for line in self._pending():
+            batch.append(line)
+            size += len(line.text)
+            if len(batch) == BATCH_LINES or size >= BATCH_BYTES:
+                break
+        return batch
+
+    def commit(self, done: Iterable[LogLine]) -> None:
+        """Move behind these lines. Raises OSError where the disk cannot take it; nothing has changed then."""
+        offsets = self._offsets() | {line.file: line.end for line in done}
         draft = self._sent.with_name(f".sent-{uuid.uuid4().hex}")
         try:
-            draft.write_text(json.dumps(cursor), encoding="utf-8")
+            draft.write_text(json.dumps(offsets), encoding="utf-8")
             draft.replace(self._sent)
         finally:
             draft.unlink(missing_ok=True)
 
-    def refuse(self, line: Line, reason: str) -> None:
-        """Write down a line that will never be taken, and why; twice where a crash comes before `advance`."""
+    def reject(self, line: LogLine, reason: str) -> None:
+        """Write down a line that will never be taken, and why; twice where a crash comes before `commit`."""
         note = {
             "file": line.file,
             "id": line.id,
-            "reason": reason[:SHOWN],
-            "line": line.text[:SHOWN].decode(errors="replace"),
+            "reason": reason[:EXCERPT_BYTES],
+            "line": line.text[:EXCERPT_BYTES].decode(errors="replace"),
         }
-        with self._refused.open("ab") as file:
+        with self._rejected.open("ab") as file:
             file.write(json.dumps(note).encode() + b"\n")
 
-    def count(self) -> int:
-        """How many whole lines wait."""
-        cursor = self._cursor()
-        return sum(_ends(path, _start(path, cursor)) for path in Events(self.folder).files())
+    def pending_count(self) -> int:
+        """Count the whole lines that wait."""
+        offsets = self._offsets()
+        return sum(_count_lines(path, _offset(path, offsets)) for path in Events(self.folder).files())
 
-    def refused(self) -> int:
-        """How many lines were refused."""
-        return _ends(self._refused, 0) if self._refused.is_file() else 0
+    def rejected_count(self) -> int:
+        """Count the lines that were rejected."""
+        return _count_lines(self._rejected, 0) if self._rejected.is_file() else 0
 
-    def _waiting(self) -> Iterator[Line]:
-        cursor = self._cursor()
+    def _pending(self) -> Iterator[LogLine]:
+        offsets = self._offsets()
         for path in Events(self.folder).files():
-            start = _start(path, cursor)
+            start = _offset(path, offsets)
             if start < path.stat().st_size:
                 with path.open("rb") as file:
                     file.seek(start)
-                    while (line := _next(file, path.name)) is not None:
+                    while (line := _read_line(file, path.name)) is not None:
                         yield line
 
-    def _cursor(self) -> dict[str, int]:
+    def _offsets(self) -> dict[str, int]:
         try:
-            found = json.loads(self._sent.read_text(encoding="utf-8"))
-            return {str(name): int(place) for name, place in found.items()}
+            stored = json.loads(self._sent.read_text(encoding="utf-8"))
+            return {str(name): int(offset) for name, offset in stored.items()}
         except (OSError, ValueError, AttributeError, TypeError):
             return {}
 
 
-def _next(file: IO[bytes], name: str) -> Line | None:
-    """The next whole line; None at the end."""
-    text = file.readline(BYTES)
+def _read_line(file: IO[bytes], name: str) -> LogLine | None:
+    """Read the next whole line; None at the end."""
+    text = file.readline(BATCH_BYTES)
     rest = text
     while rest and not rest.endswith(b"\n"):
-        rest = file.readline(BYTES)
-    return Line(name, file.tell(), text) if rest else None
+        rest = file.readline(BATCH_BYTES)
+    return LogLine(name, file.tell(), text) if rest else None
 
 
-def _start(path: Path, cursor: dict[str, int]) -> int:
+def _offset(path: Path, offsets: dict[str, int]) -> int:
     """Where to go on in `path`: at the cursor if that is the beginning of a line, else at the beginning of the file."""
-    place = cursor.get(path.name, 0)
-    if not 0 < place <= path.stat().st_size:
+    offset = offsets.get(path.name, 0)
+    if not 0 < offset <= path.stat().st_size:
         return 0
     with path.open("rb") as file:
-        file.seek(place - 1)
-        return place if file.read(1) == b"\n" else 0
+        file.seek(offset - 1)
+        return offset if file.read(1) == b"\n" else 0
 
 
-def _ends(path: Path, start: int) -> int:
-    """How many lines end behind `start`."""
+def _count_lines(path: Path, start: int) -> int:
+    """Count the lines that end behind `start`."""
     with path.open("rb") as file:
         file.seek(start, os.SEEK_SET)
-        return sum(block.count(b"\n") for block in iter(lambda: file.read(BLOCK), b""))
+        return sum(block.count(b"\n") for block in iter(lambda: file.read(BLOCK_BYTES), b""))

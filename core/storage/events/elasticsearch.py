@@ -1,31 +1,34 @@
-"""The event log on its way to Elasticsearch, and back from there. The files are the truth; the stream is a copy."""
+"""The event log delivered to Elasticsearch, and read back. The files are the truth; the data stream is a copy."""
 
 import logging
-import random
 import threading
-import time
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from itertools import takewhile
 from pathlib import Path
 from typing import Any, TypeVar
 
-from core.circuit_breaker import Patience
+from core.circuit_breaker import ServiceBreaker
+from core.errors import ServiceUnavailableError
+from core.messages import N_
 from core.redaction import without_secrets
-from core.settings import Settings, settings
-from core.storage.events.cursor import Backlog, Line
+from core.settings import Settings
+from core.storage.events.cursor import LogCursor, LogLine
 from core.storage.events.es_mapping import ID, STREAM, TEMPLATE, document, event_of
 from core.storage.events.log import Event, stamp
+from mlflow_utils.circuit_breaker import NO_TIMEOUT_S
 
 T = TypeVar("T")
 logger = logging.getLogger(__name__)
 
-REQUEST = 5.0  # seconds that one request may take
-LONGEST_PAUSE = 60.0
-MOST_READ = 50_000
+REQUEST_TIMEOUT_S = 5.0
+FIRST_PAUSE_S, MAX_PAUSE_S = 2.0, 60.0  # after a failed delivery
+MAX_EVENTS_READ = 50_000
 PAGE = 2000
-CREATED, KNOWN, WRONG = 201, 409, 400
+CREATED, EXISTS, BAD_REQUEST = 201, 409, 400
 
 
 class DocumentRejectedError(Exception):
@@ -33,98 +36,105 @@ class DocumentRejectedError(Exception):
 
 
 @dataclass(frozen=True)
-class Reading:
+class EventPage:
     """Events read back, oldest first.
 
-    capped   there were more: these are the newest
-    skipped  documents that are no events
-    strange  fields that no event has, left out of what was read
+    truncated       there were more: these are the newest
+    skipped         documents that are no events
+    unknown_fields  fields that no event has, left out of what was read
     """
 
     events: list[Event]
-    capped: bool
+    truncated: bool
     skipped: int
-    strange: int
+    unknown_fields: int
 
 
 class EventStream:
-    """The data stream `vigie-events` on one Elasticsearch, fed from the event log in `folder`."""
+    """The data stream `vigie-events` of one Elasticsearch, fed from the event log in `folder`; the outbox of events.
 
-    def __init__(self, folder: Path, endpoint: str, user: str = "", password: str = "") -> None:
-        self._waiting = Backlog(folder)
-        self._address, self._credentials = endpoint, (user, password) if user else None
-        self._patience = Patience("Elasticsearch")
-        self._pause = Pause()
+    redact   takes secrets out of what is logged or shown
+    """
+
+    name, content, is_remote = N_("Events"), N_("events"), True
+
+    def __init__(
+        self, folder: Path, endpoint: str, user: str = "", password: str = "", redact: Callable[[str], str] = str
+    ) -> None:
+        self.location, self.last_error = endpoint, ""
+        self._credentials = (user, password) if user else None
+        self._cursor = LogCursor(folder)
+        self._interactive_breaker = ServiceBreaker("Elasticsearch", redact=redact)
+        self._background_breaker = ServiceBreaker(
+            "Elasticsearch", NO_TIMEOUT_S, FIRST_PAUSE_S, max_reset_after_s=MAX_PAUSE_S, redact=redact
+        )
         self._connected: Any = None
         self._connecting = threading.Lock()
         self._template_made = self._template_refused = False
-        self._error = ""
 
     @classmethod
-    def of(cls, folder: Path, given: Settings) -> "EventStream | None":
-        """The stream that the settings name; None where they name none."""
-        if not given.elastic_deployment_endpoint:
+    def from_settings(cls, folder: Path, settings: Settings) -> "EventStream | None":
+        """Make the stream that the settings name; None where they name none."""
+        if not settings.elastic_deployment_endpoint:
             return None
         return cls(
-            folder, given.elastic_deployment_endpoint, given.elastic_username, given.elastic_password.get_secret_value()
+            folder,
+            settings.elastic_deployment_endpoint,
+            settings.elastic_username,
+            settings.elastic_password.get_secret_value(),
+            partial(without_secrets, given=settings),
         )
 
-    # ---- what the health page asks ----------------------------------------------------------------------------------
+    # ---- the outbox -------------------------------------------------------------------------------------------------
 
-    def backlog(self) -> int:
-        """How many lines of the log wait to be sent."""
-        return self._waiting.count()
+    def deliver_pending(self) -> int:
+        """Send the lines that wait, in their order, and return how many were taken.
 
-    def refused(self) -> int:
-        """How many lines Elasticsearch will never take; `refused.jsonl` in the log's folder says which, and why."""
-        return self._waiting.refused()
-
-    @property
-    def last_error(self) -> str:
-        """Why nothing was sent or read the last time; "" where all is well."""
-        return without_secrets(self._error or self._patience.last_error, settings())
-
-    def check(self) -> str:
-        """The server's version. Raises ServiceUnavailableError after at most 1.5 s."""
-        return str(self._asked(lambda client: client.info()["version"]["number"]))
-
-    # ---- sending ----------------------------------------------------------------------------------------------------
-
-    def ship(self) -> int:
-        """Send what waits, in its order; how many lines were taken.
-
-        After a failure nothing is sent for a while that doubles, up to a minute. A line whose id is there already is as
+        After a failure nothing is sent for a while that doubles, up to a minute. A line whose id exists already is as
         good as sent: what was sent before a crash and not noted is sent again, and stored once.
         """
-        if not self._pause.over:
-            return 0
-        with self._waiting.alone() as alone:
-            return self._ship() if alone else 0
+        taken = 0
+        _failures()  # loads the client before a page needs it
 
-    def try_again(self) -> None:
-        """Send and ask at the next call, whatever happened before."""
-        self._pause.end()
-        self._patience.try_again()
-
-    def _ship(self) -> int:
-        taken, failures = 0, _failures()  # here, so that the client is loaded before a page needs it
-        try:
-            while lines := self._waiting.batch():
+        def send_all(lines: list[LogLine]) -> None:
+            nonlocal taken
+            while lines:
                 self._make_template()
                 count, obstacle = self._send(lines)
                 taken += count
                 if obstacle:
                     raise DocumentRejectedError(obstacle)
-                self._error = self._patience.last_error = ""
-            self._pause.end()
-        except failures as error:
-            self._error = _said(error)
-            self._pause.begin()
-            logger.warning("events wait for Elasticsearch: %s", self.last_error)
+                lines = self._cursor.next_batch()
+
+        with suppress(ServiceUnavailableError), self._cursor.lock() as locked:
+            if locked and (lines := self._cursor.next_batch()):
+                self._call(self._background_breaker, lambda: send_all(lines))
         return taken
 
+    def pending_count(self) -> int:
+        """Count the lines of the log that wait to be sent."""
+        return self._cursor.pending_count()
+
+    def rejected_count(self) -> int:
+        """Count the lines that Elasticsearch will never take; `refused.jsonl` beside the log says which, and why."""
+        return self._cursor.rejected_count()
+
+    def check(self) -> str:
+        """Return the server's version. Raises ServiceUnavailableError after at most 1.5 s."""
+        return str(self._query(lambda client: client.info()["version"]["number"]))
+
+    def reset(self) -> None:
+        """Send and ask at the next call, whatever happened before."""
+        self._interactive_breaker.reset()
+        self._background_breaker.reset()
+
+    # ---- sending ----------------------------------------------------------------------------------------------------
+
     def _make_template(self) -> None:
-        """Once per process. Where the user may not, an administrator has made it, or Elasticsearch takes nothing."""
+        """Make the index template, once per process.
+
+        Where the user may not, an administrator has made it, or Elasticsearch takes nothing.
+        """
         from elasticsearch import AuthorizationException
 
         if self._template_made:
@@ -133,145 +143,126 @@ class EventStream:
             self._client().indices.put_index_template(name=STREAM, **TEMPLATE)
         except AuthorizationException as error:
             self._template_refused = True
-            logger.warning("the index template %s is left as it is: %s", STREAM, _said(error))
+            logger.warning("the index template %s is left as it is: %s", STREAM, str(error)[:300])
         self._template_made = True
 
-    def _send(self, lines: list[Line]) -> tuple[int, str]:
-        """Send one batch and note what is done with: how many were taken, and why the rest has to wait ("" without
-        rest).
-        """
-        outcomes = self._outcomes(lines)
-        done = list(takewhile(lambda pair: not pair[1].wait, zip(lines, outcomes, strict=True)))
-        refused = [(line, outcome.refused) for line, outcome in done if outcome.refused]
-        for line, reason in refused:
-            self._waiting.refuse(line, reason)
-        if refused:
-            logger.warning("%d events refused for good, see refused.jsonl", len(refused))
-        self._waiting.advance([line for line, _ in done])
-        return len(done) - len(refused), outcomes[len(done)].wait if len(done) < len(lines) else ""
+    def _send(self, lines: list[LogLine]) -> tuple[int, str]:
+        """Send one batch and commit what is done with.
 
-    def _outcomes(self, lines: list[Line]) -> list["Outcome"]:
-        """What became of each line."""
+        Returns how many lines were taken, and why the rest has to wait ("" without rest).
+        """
+        results = self._bulk_results(lines)
+        done = list(takewhile(lambda pair: not pair[1].wait, zip(lines, results, strict=True)))
+        rejected = [(line, result.rejected) for line, result in done if result.rejected]
+        for line, reason in rejected:
+            self._cursor.reject(line, reason)
+        if rejected:
+            logger.warning("%d events refused for good, see refused.jsonl", len(rejected))
+        self._cursor.commit([line for line, _ in done])
+        return len(done) - len(rejected), results[len(done)].wait if len(done) < len(lines) else ""
+
+    def _bulk_results(self, lines: list[LogLine]) -> list["BulkItemResult"]:
+        """Send the lines in one request; return what became of each."""
         documents: dict[int, dict[str, Any]] = {}
-        found = [Outcome()] * len(lines)
-        for place, line in enumerate(lines):
+        results = [BulkItemResult()] * len(lines)
+        for number, line in enumerate(lines):
             if not line.text.strip():
                 continue
             try:
-                documents[place] = document(line.text, line.id)
+                documents[number] = document(line.text, line.id)
             except ValueError as error:
-                found[place] = Outcome(refused=f"not an event: {error}")
+                results[number] = BulkItemResult(rejected=f"not an event: {error}")
         operations = [
-            part for place, body in documents.items() for part in ({"create": {"_id": lines[place].id}}, body)
+            part for number, body in documents.items() for part in ({"create": {"_id": lines[number].id}}, body)
         ]
-        only = {"require_data_stream": True} if self._template_refused else {}
-        answers = self._client().bulk(index=STREAM, operations=operations, **only)["items"] if operations else []
-        for place, answer in zip(documents, answers, strict=True):
-            found[place] = _outcome(answer["create"])
-        return found
+        options = {"require_data_stream": True} if self._template_refused else {}
+        answers = self._client().bulk(index=STREAM, operations=operations, **options)["items"] if operations else []
+        for number, answer in zip(documents, answers, strict=True):
+            results[number] = _bulk_item_result(answer["create"])
+        return results
 
     # ---- reading ----------------------------------------------------------------------------------------------------
 
-    def read(self, since: datetime | None = None, most: int = MOST_READ) -> Reading:
-        """The newest events that began at `since` or later. Raises ServiceUnavailableError where no answer
-        comes within 1.5 s.
+    def read(self, since: datetime | None = None, limit: int = MAX_EVENTS_READ) -> EventPage:
+        """Read the newest events that began at `since` or later.
+
+        Raises ServiceUnavailableError where no answer comes within 1.5 s.
         """
-        events, skipped, strange = [], 0, 0
-        sources = list(self._newest(since, most + 1))
-        for source in reversed(sources[:most]):
+        events, skipped, unknown_fields = [], 0, 0
+        sources = list(self._iter_newest(since, limit + 1))
+        for source in reversed(sources[:limit]):
             try:
                 event, fields = event_of(source)
             except ValueError:
                 skipped += 1
                 continue
             events.append(event)
-            strange += fields
-        return Reading(events, len(sources) > most, skipped, strange)
+            unknown_fields += fields
+        return EventPage(events, len(sources) > limit, skipped, unknown_fields)
 
-    def _newest(self, since: datetime | None, most: int) -> Iterator[Mapping[str, Any]]:
-        """Documents, the newest first, page by page; what arrives meanwhile is newer than the page and does not
-        disturb.
-        """
-        asked: dict[str, Any] = {"query": {"range": {"@timestamp": {"gte": stamp(since)}}}} if since else {}
-        asked |= {"sort": [{"@timestamp": "desc"}, {ID: "desc"}], "track_total_hits": False}
-        while most > 0:
-            asked["size"] = min(PAGE, most)
-            hits = self._asked(lambda client: client.search(index=STREAM, ignore_unavailable=True, **asked))["hits"][
-                "hits"
-            ]
+    def _iter_newest(self, since: datetime | None, limit: int) -> Iterator[Mapping[str, Any]]:
+        """Iterate over documents, the newest first, page by page; what arrives meanwhile does not disturb."""
+        query: dict[str, Any] = {"query": {"range": {"@timestamp": {"gte": stamp(since)}}}} if since else {}
+        query |= {"sort": [{"@timestamp": "desc"}, {ID: "desc"}], "track_total_hits": False}
+        while limit > 0:
+            query["size"] = min(PAGE, limit)
+            answer = self._query(lambda client: client.search(index=STREAM, ignore_unavailable=True, **query))
+            hits = answer["hits"]["hits"]
             yield from (hit["_source"] for hit in hits)
-            if len(hits) < asked["size"]:
+            if len(hits) < query["size"]:
                 return
-            asked["search_after"], most = hits[-1]["sort"], most - len(hits)
+            query["search_after"], limit = hits[-1]["sort"], limit - len(hits)
 
     # ---- the server -------------------------------------------------------------------------------------------------
 
-    def _asked(self, question: Callable[[Any], T]) -> T:
-        """For somebody who waits. Raises ServiceUnavailableError."""
-        return self._patience.ask(lambda: question(self._client()), _failures())
+    def _query(self, work: Callable[[Any], T]) -> T:
+        """Return what the server answers somebody who waits. Raises ServiceUnavailableError."""
+        return self._call(self._interactive_breaker, lambda: work(self._client()))
+
+    def _call(self, breaker: ServiceBreaker, work: Callable[[], T]) -> T:
+        try:
+            result = breaker.call(work, _failures())
+        except ServiceUnavailableError:
+            self.last_error = breaker.last_error
+            raise
+        self.last_error = ""
+        return result
 
     def _client(self) -> Any:
-        """One client per process. Raises ValueError for an address that is none."""
+        """Make the client, once per process. Raises ValueError for an address that is none."""
         from elasticsearch import Elasticsearch
 
         with self._connecting:
             if self._connected is None:
                 self._connected = Elasticsearch(
-                    self._address,
+                    self.location,
                     basic_auth=self._credentials,
-                    request_timeout=REQUEST,
+                    request_timeout=REQUEST_TIMEOUT_S,
                     max_retries=0,
                     retry_on_timeout=False,
                 )
             return self._connected
 
 
-class Pause:
-    """How long to leave a server alone: 1 to 2 s after the first failure, doubling, at most a minute."""
-
-    def __init__(self) -> None:
-        self._failures = 0
-        self.until = 0.0
-
-    @property
-    def over(self) -> bool:
-        return time.monotonic() >= self.until
-
-    def begin(self) -> float:
-        """After one more failure; how many seconds."""
-        self._failures += 1
-        seconds = min(LONGEST_PAUSE, 2.0 ** min(self._failures, 10)) * random.uniform(0.5, 1.0)
-        self.until = time.monotonic() + seconds
-        return seconds
-
-    def end(self) -> None:
-        self._failures, self.until = 0, 0.0
-
-
 @dataclass(frozen=True)
-class Outcome:
-    """What became of a line: `refused` for good, to `wait` for a better moment, else taken; both say why."""
+class BulkItemResult:
+    """What became of a line: `rejected` for good, to `wait` for a better moment, else taken; both say why."""
 
-    refused: str = ""
+    rejected: str = ""
     wait: str = ""
 
 
-def _outcome(answer: Mapping[str, Any]) -> Outcome:
+def _bulk_item_result(answer: Mapping[str, Any]) -> BulkItemResult:
     status, error = answer["status"], answer.get("error") or {}
-    if status in (CREATED, KNOWN):
-        return Outcome()
-    if status == WRONG:
-        return Outcome(refused=f"{error.get('type')}: {error.get('reason')}")
-    return Outcome(wait=f"{status} {error.get('type')}")
+    if status in (CREATED, EXISTS):
+        return BulkItemResult()
+    if status == BAD_REQUEST:
+        return BulkItemResult(rejected=f"{error.get('type')}: {error.get('reason')}")
+    return BulkItemResult(wait=f"{status} {error.get('type')}")
 
 
 def _failures() -> tuple[type[Exception], ...]:
-    """What asking Elasticsearch may raise; an answer that is none (a proxy's) counts as well."""
+    """What a call to Elasticsearch may raise; an answer that is none (a proxy's) counts as well."""
     from elasticsearch import ApiError, TransportError
 
     return (ApiError, TransportError, DocumentRejectedError, ValueError, KeyError, TypeError)
-
-
-def _said(error: Exception) -> str:
-    """What the server or the network said, in few words, without what was sent."""
-    return str(error)[:300]

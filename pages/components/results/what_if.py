@@ -8,7 +8,6 @@ import streamlit as st
 
 from core.data.covariates import CovariateTable
 from core.errors import VigieError
-from core.settings import settings
 from core.tasks.forecast import figures as figures
 from core.tasks.forecast.result import Forecast
 from core.tasks.forecast.total import TOGETHER
@@ -147,7 +146,7 @@ def _file() -> tuple[CovariateTable, ...]:
     uploads = st.file_uploader(
         _("Or a file of many days, which takes the place of the weather of the days it covers"),
         accept_multiple_files=True,
-        max_upload_size=settings().vigie_max_upload_mb,
+        max_upload_size=cache.get_workspace().settings.vigie_max_upload_mb,
         key="if-files",
     )
     return tuple(covariate_upload.read(uploads)) if uploads else ()

@@ -1,0 +1,39 @@
+"""The one-time token with which the first administrator is made; printed where only whoever starts Vigie looks."""
+
+import hmac
+import math
+import secrets
+import threading
+import time
+from collections import deque
+
+from core.errors import AccessDeniedError
+from core.messages import N_
+
+MAX_ATTEMPTS, LOCKOUT_S = 10, 600.0  # wrong tokens, and how long they count
+
+
+class SetupToken:
+    """A token that is good once, and no longer than this process."""
+
+    def __init__(self) -> None:
+        self.token = secrets.token_urlsafe(24)
+        self._wrong: deque[float] = deque(maxlen=MAX_ATTEMPTS)
+        self._lock = threading.Lock()
+
+    def check(self, token: str) -> None:
+        """Raise AccessDeniedError for a wrong or used token, and for any after ten wrong ones within ten minutes."""
+        with self._lock:
+            now = time.monotonic()
+            if len(self._wrong) == MAX_ATTEMPTS and now - self._wrong[0] < LOCKOUT_S:
+                minutes = math.ceil((LOCKOUT_S - now + self._wrong[0]) / 60)
+                raise AccessDeniedError(N_("Too many wrong tokens. Try again in {minutes} minutes."), minutes=minutes)
+            if not self.token or not hmac.compare_digest(token.strip().encode(), self.token.encode()):
+                self._wrong.append(now)
+                raise AccessDeniedError(
+                    N_("This is not the token that Vigie printed when it was started. A restart prints a new one.")
+                )
+
+    def use_up(self) -> None:
+        """Accept the token no more."""
+        self.token = ""

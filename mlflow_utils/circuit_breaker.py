@@ -1,0 +1,150 @@
+"""Calls to services that may not answer: each has a timeout, and a service that failed is left alone for a while."""
+
+import logging
+import random
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import Future, wait
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+NO_TIMEOUT_S = threading.TIMEOUT_MAX
+MAX_ERROR_LENGTH = 300
+logger = logging.getLogger(__name__)
+
+
+class CallFailedError(Exception):
+    """The service failed, took too long, or did so a moment ago."""
+
+
+class CircuitBreaker:
+    """Limits how long callers wait for one service.
+
+    service            its name, for messages
+    timeout_s          the longest that a caller waits; a call that lasts longer ends in the background
+    reset_after_s      after a failure every call fails at once for so long ("open"); 0 never opens
+    max_reset_after_s  where it is larger, that time doubles with every failure in a row, up to this; its length is
+                       random in the upper half, so that processes do not come back together
+    single_flight      at most one call at a time; a later caller waits for the end of the one in flight, never longer
+                       than its own timeout, and not at all where that one is late already
+    redact             takes secrets out of the text of an error
+    last_error         why the last call failed; "" after one that succeeded
+    """
+
+    def __init__(
+        self,
+        service: str,
+        timeout_s: float = 1.5,
+        reset_after_s: float = 5.0,
+        *,
+        max_reset_after_s: float = 0.0,
+        single_flight: bool = False,
+        redact: Callable[[str], str] = str,
+    ) -> None:
+        self.service, self.timeout_s, self.reset_after_s = service, timeout_s, reset_after_s
+        self.max_reset_after_s, self.single_flight = max_reset_after_s, single_flight
+        self.last_error = ""
+        self._redact = redact
+        self._failures, self._open_until = 0, 0.0
+        self._starting = threading.Lock()
+        self._in_flight: Future[Any] | None = None
+        self._started = 0.0
+
+    @property
+    def is_open(self) -> bool:
+        """Does every call fail at once, because one failed a moment ago?"""
+        return time.monotonic() < self._open_until
+
+    def call(
+        self,
+        work: Callable[[], T],
+        failures: tuple[type[Exception], ...] = (Exception,),
+        timeout_s: float | None = None,
+    ) -> T:
+        """Return what `work` returns.
+
+        timeout_s   of this call, where it differs
+
+        Raises `self.error()` where the breaker is open, the call lasts too long or raises one of `failures`, which is
+        its cause then. Other exceptions pass and are no failure of the service.
+        """
+        if self.is_open:
+            raise self.error()
+        limit = self.timeout_s if timeout_s is None else timeout_s
+        try:
+            result = self._run(work, limit)
+        except _LateError as error:
+            self._open(str(error))
+            raise self.error() from None
+        except failures as error:
+            self._open(str(error) or type(error).__name__)
+            raise self.error() from error
+        self.reset()
+        self.last_error = ""
+        return result
+
+    def reset(self) -> None:
+        """Let the next call through, whatever happened before."""
+        self._failures, self._open_until = 0, 0.0
+
+    def wait(self, timeout_s: float) -> None:
+        """Wait for the end of the call in flight."""
+        if self._in_flight is not None:
+            wait([self._in_flight], timeout_s)
+
+    def error(self) -> Exception:
+        """Make the exception that a caller gets; `last_error` is the reason."""
+        return CallFailedError(f"{self.service} does not answer ({self.last_error})")
+
+    def _open(self, reason: str) -> None:
+        self.last_error = self._redact(reason)[:MAX_ERROR_LENGTH]
+        pause_s = self.reset_after_s
+        if self.max_reset_after_s > pause_s:
+            pause_s = min(self.max_reset_after_s, pause_s * 2 ** min(self._failures, 30)) * random.uniform(0.5, 1.0)
+        self._failures += 1
+        self._open_until = time.monotonic() + pause_s
+        if pause_s:
+            logger.warning("%s does not answer: %s", self.service, self.last_error)
+
+    def _run(self, work: Callable[[], T], limit: float) -> T:
+        """Run `work` in a thread of its own. Raises _LateError, and what `work` raises."""
+        deadline = time.monotonic() + limit
+        call = self._start_alone(work, deadline, limit) if self.single_flight else self._start(work)
+        if not wait([call], _left(deadline)).done:
+            raise _LateError(f"no answer in {limit:.2g} s")
+        return call.result()
+
+    def _start(self, work: Callable[[], T]) -> "Future[T]":
+        call: Future[T] = Future()
+
+        def run() -> None:
+            try:
+                call.set_result(work())
+            except BaseException as error:  # noqa: BLE001 carried to the caller
+                call.set_exception(error)
+
+        threading.Thread(target=run, daemon=True, name=f"call {self.service}").start()
+        return call
+
+    def _start_alone(self, work: Callable[[], T], deadline: float, limit: float) -> "Future[T]":
+        if not self._starting.acquire(timeout=_left(deadline)):
+            raise _LateError("others wait already")
+        try:
+            if self._in_flight is not None:
+                self.wait(_left(min(deadline, self._started + limit)))
+                if not self._in_flight.done():
+                    raise _LateError(f"no answer for {time.monotonic() - self._started:.2g} s")
+            self._started = time.monotonic()
+            self._in_flight = call = self._start(work)
+            return call
+        finally:
+            self._starting.release()
+
+
+class _LateError(Exception):
+    """A call did not end in time."""
+
+
+def _left(deadline: float) -> float:
+    return max(deadline - time.monotonic(), 0.0)

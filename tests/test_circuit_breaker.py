@@ -1,0 +1,161 @@
+"""The circuit breaker: how long a caller waits, and when the service is asked again."""
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from core.circuit_breaker import ServiceBreaker
+from core.errors import ServiceUnavailableError
+from mlflow_utils.circuit_breaker import NO_TIMEOUT_S, CallFailedError, CircuitBreaker
+
+
+@pytest.fixture
+def release() -> Iterator[threading.Event]:
+    """What hanging calls wait for; they end with the test."""
+    event = threading.Event()
+    yield event
+    event.set()
+
+
+def fail() -> None:
+    raise OSError("connection refused")
+
+
+def fails(breaker: CircuitBreaker, work: Callable[[], Any] = fail, **options: Any) -> float:
+    """Seconds until the call failed."""
+    began = time.monotonic()
+    with pytest.raises(CallFailedError):
+        breaker.call(work, **options)
+    return time.monotonic() - began
+
+
+def test_the_result_of_a_call_is_returned() -> None:
+    breaker = CircuitBreaker("service", NO_TIMEOUT_S)
+    assert breaker.call(lambda: 7) == 7
+    assert (breaker.is_open, breaker.last_error) == (False, "")
+
+
+def test_a_failure_opens_it_and_is_the_cause() -> None:
+    breaker = CircuitBreaker("service")
+    with pytest.raises(CallFailedError, match=r"service does not answer \(connection refused\)") as failure:
+        breaker.call(fail)
+    assert isinstance(failure.value.__cause__, OSError)
+    assert (breaker.is_open, breaker.last_error) == (True, "connection refused")
+    calls: list[int] = []
+    with pytest.raises(CallFailedError, match="connection refused") as refusal:
+        breaker.call(lambda: calls.append(1))
+    assert (calls, refusal.value.__cause__) == ([], None)
+
+
+def test_a_call_that_hangs_is_given_up(release: threading.Event) -> None:
+    breaker = CircuitBreaker("service", 0.1)
+    assert 0.1 <= fails(breaker, release.wait) < 1
+    assert "no answer in 0.1 s" in breaker.last_error
+    assert fails(breaker, release.wait) < 0.1
+    breaker.reset()
+    assert 0.3 <= fails(breaker, release.wait, timeout_s=0.3) < 1
+
+
+def test_a_timeout_of_the_work_itself_is_a_failure_with_a_cause() -> None:
+    breaker = CircuitBreaker("service")
+    with pytest.raises(CallFailedError) as failure:
+        breaker.call(lambda: (_ for _ in ()).throw(TimeoutError("read timed out")))
+    assert isinstance(failure.value.__cause__, TimeoutError)
+
+
+def test_it_closes_by_itself_and_by_reset() -> None:
+    breaker = CircuitBreaker("service", reset_after_s=0.2)
+    fails(breaker)
+    time.sleep(0.25)
+    assert breaker.call(lambda: 1) == 1
+    assert breaker.last_error == ""
+    fails(breaker)
+    assert breaker.is_open
+    breaker.reset()
+    assert (breaker.call(lambda: 2), breaker.is_open) == (2, False)
+
+
+def test_without_a_reset_time_it_never_opens() -> None:
+    breaker = CircuitBreaker("service", reset_after_s=0)
+    fails(breaker)
+    assert not breaker.is_open
+    assert breaker.call(lambda: 1) == 1
+
+
+def test_other_exceptions_pass_and_are_no_failure() -> None:
+    breaker = CircuitBreaker("service")
+    with pytest.raises(KeyError):
+        breaker.call(lambda: {}["missing"], (OSError,))
+    assert (breaker.is_open, breaker.last_error) == (False, "")
+    with pytest.raises(SystemExit):
+        breaker.call(lambda: (_ for _ in ()).throw(SystemExit(1)))
+    assert not breaker.is_open
+
+
+def test_the_time_until_reset_doubles_up_to_a_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 1000.0
+    monkeypatch.setattr("mlflow_utils.circuit_breaker.time.monotonic", lambda: now)
+    breaker, pauses = CircuitBreaker("service", NO_TIMEOUT_S, 2.0, max_reset_after_s=60.0), []
+    for _ in range(12):
+        fails(breaker)
+        pauses.append(breaker._open_until - now)
+        now = breaker._open_until
+    assert all(low <= pause <= high for pause, (low, high) in zip(pauses, [(1, 2), (2, 4), (4, 8)], strict=False))
+    assert all(30 <= pause <= 60 for pause in pauses[6:])
+    assert len(set(pauses[6:])) > 1, "two processes do not come back together"
+    breaker.call(lambda: None)
+    fails(breaker)
+    assert breaker._open_until - now <= 2, "a success begins anew"
+
+
+def test_one_call_at_a_time(release: threading.Event) -> None:
+    breaker = CircuitBreaker("service", 5.0, single_flight=True)
+    active, most = [], []
+
+    def work(number: int) -> int:
+        active.append(number)
+        most.append(len(active))
+        time.sleep(0.02)
+        active.remove(number)
+        return number
+
+    results: list[int] = []
+    callers = [
+        threading.Thread(target=lambda n=n: results.append(breaker.call(lambda: work(n))))  # type: ignore[misc]
+        for n in range(8)
+    ]
+    for caller in callers:
+        caller.start()
+    for caller in callers:
+        caller.join(10)
+    assert sorted(results) == list(range(8))
+    assert max(most) == 1
+
+
+def test_who_comes_while_a_call_hangs_waits_no_longer_than_a_timeout(release: threading.Event) -> None:
+    breaker, began = CircuitBreaker("service", 0.3, reset_after_s=0, single_flight=True), time.monotonic()
+    calls: list[int] = []
+    assert 0.3 <= fails(breaker, release.wait) < 1
+    assert fails(breaker, lambda: calls.append(1)) < 0.1, "the one in flight is late already"
+    assert fails(breaker, lambda: calls.append(2), timeout_s=time.monotonic() - began + 0.2) < 0.6
+    assert calls == []
+    release.set()
+    breaker.wait(5)
+    assert breaker.call(lambda: 3) == 3
+
+
+def test_secrets_are_taken_out_of_the_error(caplog: pytest.LogCaptureFixture) -> None:
+    breaker = ServiceBreaker("service", redact=lambda text: text.replace("hunter2", "[removed]"))
+    with pytest.raises(ServiceUnavailableError) as failure:
+        breaker.call(lambda: (_ for _ in ()).throw(OSError("x" * 295 + "hunter2")))
+    assert "hunt" not in breaker.last_error + str(failure.value) + caplog.text
+
+
+def test_services_fail_with_a_sentence_that_can_be_translated() -> None:
+    with pytest.raises(ServiceUnavailableError) as failure:
+        ServiceBreaker("S3").call(fail)
+    assert failure.value.text.template == "{service} does not answer ({reason})."
+    assert str(failure.value) == "S3 does not answer (connection refused)."
