@@ -12,11 +12,12 @@ import pytest
 from core.errors import OptionError
 from core.exports import read_likelihoods
 from core.tasks.sequences.command import TRAIN_OPTIONS
+from tests.conftest import Command
 from tests.test_commands import vigie  # noqa: F401
 
 
 @pytest.fixture
-def server_file(vigie, tmp_path: Path) -> Path:  # type: ignore[no-untyped-def]  # noqa: F811
+def server_file(vigie: Command, tmp_path: Path) -> Path:  # noqa: F811
     path = tmp_path / "server.csv"
     assert vigie("sample", "server_kpis", "--out", path).returncode == 0
     return path
@@ -36,7 +37,7 @@ def arrays(tmp_path: Path) -> Path:
     return folder
 
 
-def test_train_and_score(vigie, server_file: Path, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]  # noqa: F811
+def test_train_and_score(vigie: Command, server_file: Path, tmp_path: Path) -> None:  # noqa: F811
     ran = vigie("sequences", "train", server_file, "--alarms-per-week", 2, "--set", "variance=0.8", "--json")
     assert ran.returncode == 0, ran.stderr
     first = json.loads(ran.stdout)
@@ -56,7 +57,7 @@ def test_train_and_score(vigie, server_file: Path, tmp_path: Path) -> None:  # t
     assert np.allclose(values, table["score"], rtol=1e-5)
 
 
-def test_the_predecessors_options(vigie, arrays: Path, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]  # noqa: F811
+def test_the_predecessors_options(vigie: Command, arrays: Path, tmp_path: Path) -> None:  # noqa: F811
     ran = vigie(
         "sequences",
         "train",
@@ -89,7 +90,7 @@ def test_the_predecessors_options(vigie, arrays: Path, tmp_path: Path) -> None: 
     assert (tmp_path / "log" / "training.csv").is_file()
 
 
-def test_the_deep_model_through_the_predecessors_options(vigie, arrays: Path, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]  # noqa: F811
+def test_the_deep_model_through_the_predecessors_options(vigie: Command, arrays: Path, tmp_path: Path) -> None:  # noqa: F811
     ran = vigie(
         "sequences",
         "train",
@@ -117,7 +118,7 @@ def test_the_deep_model_through_the_predecessors_options(vigie, arrays: Path, tm
     assert len(pd.read_csv(tmp_path / "log" / "training.csv")) > 0
 
 
-def test_evaluate(vigie, arrays: Path, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]  # noqa: F811
+def test_evaluate(vigie: Command, arrays: Path, tmp_path: Path) -> None:  # noqa: F811
     out = tmp_path / "scores.csv"
     ran = vigie(
         "sequences", "evaluate", "--data", arrays / "machine.npz", "--detector", "pca-residual", "--out", out, "--json"
@@ -137,7 +138,7 @@ def test_evaluate(vigie, arrays: Path, tmp_path: Path) -> None:  # type: ignore[
     assert "pca-residual" in vigie("sequences", "evaluate", "--data", arrays / "machine.npz").stdout
 
 
-def test_detectors_are_compared(vigie, server_file: Path, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]  # noqa: F811
+def test_detectors_are_compared(vigie: Command, server_file: Path, tmp_path: Path) -> None:  # noqa: F811
     ran = vigie("sequences", "compare", server_file, "--until", "2024-03-07", "--out", tmp_path / "card.csv", "--json")
     assert ran.returncode == 0, ran.stderr
     answer = json.loads(ran.stdout)
@@ -151,7 +152,7 @@ def test_detectors_are_compared(vigie, server_file: Path, tmp_path: Path) -> Non
     assert all(name in printed for name in card["line"])
 
 
-def test_the_run_card_repeats_a_run(vigie, server_file: Path, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]  # noqa: F811
+def test_the_run_card_repeats_a_run(vigie: Command, server_file: Path, tmp_path: Path) -> None:  # noqa: F811
     out = tmp_path / "scores.csv"
     ran = vigie("sequences", "train", server_file, "--risk", 0.002, "--counts", "--out", out, "--json")
     assert ran.returncode == 0, ran.stderr
@@ -159,7 +160,7 @@ def test_the_run_card_repeats_a_run(vigie, server_file: Path, tmp_path: Path) ->
     pd.testing.assert_frame_equal(again, pd.read_csv(out))
 
 
-def repeat(vigie, run: str, folder: Path) -> Path:  # type: ignore[no-untyped-def]  # noqa: F811
+def repeat(vigie: Command, run: str, folder: Path) -> Path:  # noqa: F811
     """The table that the command of the run's card writes."""
     assert vigie("runs", "card", run, "--json", folder / "card.json").returncode == 0
     words = shlex.split(json.loads((folder / "card.json").read_text())["repeat"]["command"])
@@ -217,7 +218,12 @@ def test_settings_have_the_predecessors_spelling_too() -> None:
         (["evaluate", "--data", "absent.npz"], "absent.npz"),
     ],
 )
-def test_bad_input_is_one_line_and_exit_code_2(vigie, server_file: Path, arguments: list[str], words: str) -> None:  # type: ignore[no-untyped-def]  # noqa: F811
+def test_bad_input_is_one_line_and_exit_code_2(
+    vigie: Command,  # noqa: F811
+    server_file: Path,
+    arguments: list[str],
+    words: str,
+) -> None:
     ran = vigie("sequences", *[str(server_file) if each == "SERVER" else each for each in arguments])
     assert ran.returncode == 2, ran.stderr
     assert ran.stdout == ""

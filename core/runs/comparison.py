@@ -63,7 +63,7 @@ def load_records(run_ids: Sequence[str], workspace: Workspace) -> list[Record]:
 def _load_record(run_id: str, workspace: Workspace) -> Record:
     """Return the record of a run. What began here is on record without MLflow."""
     record = workspace.tracking.spool.find(run_id) or call_mlflow(
-        workspace, lambda: mlflow_runs.about(workspace.tracking, run_id)
+        workspace, lambda: mlflow_runs.load_record(workspace.tracking, run_id)
     )
     if record is None:
         raise NotFoundError(N_("No run {run} is on record."), run=run_id[:12])

@@ -18,7 +18,7 @@ from core.detectors.window_residual import mean_between
 from core.lazy_import import Lazy
 from core.messages import N_
 from core.progress import Progress
-from core.spec.hyperparameters import hyperparameter, params
+from core.spec.hyperparameters import get_params, hyperparameter
 
 if TYPE_CHECKING:
     import torch
@@ -162,7 +162,7 @@ class SGmVRNN(SequenceDetector):
         """What a checkpoint has to agree with: settings, data, version of torch."""
         digest = hashlib.sha256(data.values.cpu().numpy().tobytes()).hexdigest()[:16]
         version = str(torch.__version__).partition("+")[0]
-        return json.dumps({**params(self), "data": digest, "torch": version}, sort_keys=True)
+        return json.dumps({**get_params(self), "data": digest, "torch": version}, sort_keys=True)
 
     def _scorer(self) -> Scorer:
         """The trained model, on the processor."""
