@@ -28,7 +28,7 @@ from core.runs.promotion import runs_with_model
 from core.runs.stored_runs import load_run
 from core.runs.tracked_run import Run
 from core.spec.hyperparameters import build_from_settings
-from core.spec.spec import DataSpec
+from core.spec.spec import PartSpec
 from core.tasks.forecast.backtest import example_table
 from core.tasks.forecast.result import Forecast
 from core.tasks.forecast.run import apply_model, forecast, load_forecast, recalibrate
@@ -356,7 +356,7 @@ def test_a_part_of_the_data_may_be_asked_about(office: Workspace) -> None:
     assert set(found.rows["entity"]) == {"b"}
     assert str(found.rows["time"].min())[:10] == "2022-11-01"
     spec = load_forecast(run.id, office).spec
-    assert isinstance(spec, DataSpec)
+    assert isinstance(spec, PartSpec)
     assert {name: getattr(spec, name) for name in chosen} == chosen
 
 

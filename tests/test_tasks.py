@@ -31,7 +31,7 @@ from core.runs.stored_runs import load_result
 from core.spec.codec import decode, encode
 from core.spec.command_line import command_line
 from core.spec.hyperparameters import hyperparameters
-from core.spec.spec import DatasetSpec, Spec
+from core.spec.spec import DataSpec, Spec
 from core.spec.task import Mode, Task, added_task, get_metric, get_task, list_tasks, load_entry
 from core.workspace import Workspace
 from pages.components.i18n import catalogue
@@ -310,7 +310,7 @@ def test_what_runs_a_mode_has_the_signature(task: Task, mode: Mode) -> None:
     parameters = inspect.signature(load_entry(mode.run)).parameters
     positional = [name for name, parameter in parameters.items() if parameter.kind is parameter.POSITIONAL_OR_KEYWORD]
     keywords = {name: parameter.default for name, parameter in parameters.items() if name not in positional}
-    assert positional == (["spec", "dataset"] if issubclass(mode.spec, DatasetSpec) else ["spec"])
+    assert positional == (["spec", "dataset"] if issubclass(mode.spec, DataSpec) else ["spec"])
     assert keywords == {"workspace": inspect.Parameter.empty, "actor": inspect.Parameter.empty, "progress": None}
     assert task.mode_of(mode.spec()) is mode
 

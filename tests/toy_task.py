@@ -13,13 +13,13 @@ from core.runs.result import Result
 from core.runs.tracked_run import Run, tracked_run
 from core.spec.hyperparameters import hyperparameter
 from core.spec.metric import Metric
-from core.spec.spec import DataSpec
+from core.spec.spec import PartSpec
 from core.spec.task import Mode, Task
 from core.workspace import Workspace
 
 
 @dataclass(frozen=True)
-class LimitSpec(DataSpec):
+class LimitSpec(PartSpec):
     """Find the rows whose mean lies beyond a limit."""
 
     limit: float = hyperparameter(

@@ -19,7 +19,7 @@ from core.data.quality import repairs
 from core.errors import InputError, OptionError, UnreadableFileError, VigieError
 from core.messages import N_
 from core.spec.hyperparameters import require_choice
-from core.spec.spec import DataSpec
+from core.spec.spec import PartSpec
 from core.workspace import Workspace
 
 BAD_INPUT = 2
@@ -96,7 +96,7 @@ def stored_digest(files: list[Path]) -> str:
     return digests[0] if digests else ""
 
 
-def check_selection(spec: DataSpec, dataset: Dataset) -> None:
+def check_selection(spec: PartSpec, dataset: Dataset) -> None:
     """Raise OptionError for an entity that `dataset` does not have and for what is no date."""
     for entity in spec.entities:
         require_choice("--entity", entity, tuple(dataset.entities))

@@ -28,7 +28,7 @@ from core.spec.hyperparameters import (
     kinds_of,
     require_choice,
 )
-from core.spec.spec import DatasetSpec, DataSpec, Spec
+from core.spec.spec import DataSpec, PartSpec, Spec
 from core.spec.task import Mode, Task, list_tasks, load_entry, run_task
 from core.workspace import Workspace, get_workspace
 
@@ -76,10 +76,10 @@ def _answer(task: Task, command: str, modes: Sequence[Mode], extras: CommandOpti
     spec = _build_spec(mode.spec, extras.to_fields(extra, given), workspace)
     spec.check()
     dataset = None
-    if isinstance(spec, DatasetSpec):
+    if isinstance(spec, DataSpec):
         dataset = load_input([*values["files"], *extras.files(extra)], values["recipe"], workspace)
         spec = replace(spec, dataset=dataset.digest)
-        if isinstance(spec, DataSpec):
+        if isinstance(spec, PartSpec):
             check_selection(spec, dataset)
     for remark in extras.remarks(spec, dataset, extra):
         typer.echo(remark, err=True)
@@ -170,7 +170,7 @@ def _parameters(modes: Sequence[Mode], extras: CommandOptions) -> list[inspect.P
     for mode in modes:
         fields = {**hyperparameters(mode.spec), **fields}
         kinds = {**typing.get_type_hints(mode.spec), **kinds}
-    about_data = any(issubclass(mode.spec, DatasetSpec) for mode in modes)
+    about_data = any(issubclass(mode.spec, DataSpec) for mode in modes)
     parameters = [_files(extras.optional_files)] if about_data else []
     ordered = [name for mode in modes for name in hyperparameters(mode.spec)]
     for name in dict.fromkeys(ordered):

@@ -14,7 +14,7 @@ from core.evaluation import drift
 from core.messages import N_
 from core.runs.stored_runs import load_model_spec, load_run
 from core.runs.tracked_run import recorded
-from core.spec.spec import DatasetSpec
+from core.spec.spec import DataSpec
 from core.workspace import Workspace
 
 Floats = NDArray[np.float64]
@@ -85,7 +85,7 @@ def load_training_data(run_id: str, workspace: Workspace) -> Dataset:
             files=record.tags.get("dataset.files", "?"),
         ) from error
     spec = load_model_spec(run_id, workspace)
-    return spec.training_rows(dataset) if isinstance(spec, DatasetSpec) else dataset
+    return spec.training_rows(dataset) if isinstance(spec, DataSpec) else dataset
 
 
 def compare_datasets(reference: Dataset, current: Dataset) -> Drift:

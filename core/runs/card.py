@@ -20,7 +20,7 @@ from core.runs.stored_runs import is_pending, load_run
 from core.runs.tracked_run import RECIPE
 from core.spec.command_line import command_line
 from core.spec.hyperparameters import get_params, hyperparameters, is_algorithm
-from core.spec.spec import ApplySpec, DatasetSpec, Spec, ThresholdSpec
+from core.spec.spec import ApplySpec, DataSpec, Spec, ThresholdSpec
 from core.spec.task import find_task
 from core.workspace import Workspace
 from mlflow_utils.run_record import Record
@@ -173,7 +173,7 @@ def _explain_no_command(record: Record) -> str:
 
 def _list_needs(record: Record, spec: Spec, described: CardData, data: Data) -> list[Text]:
     """Return what has to be there for the command to give the same."""
-    notes = [_locate_data(data)] if isinstance(spec, DatasetSpec) else []
+    notes = [_locate_data(data)] if isinstance(spec, DataSpec) else []
     if data.recipe is None and data.repairs:
         notes.append(
             Text(

@@ -13,7 +13,7 @@ from core.messages import N_, Text
 from core.runs.card_model import Intervals, Part, Picture, ScoreCard, Threshold
 from core.runs.result import RESULT_FOLDER, Result
 from core.spec.metric import SCORE_CARD
-from core.spec.spec import DatasetSpec, DataSpec
+from core.spec.spec import DataSpec, PartSpec
 from core.spec.task import find_task, load_entry
 
 BINS = 30
@@ -67,11 +67,11 @@ def describe_result(task: str, result: Result) -> CardData:
 # ---- parts ----------------------------------------------------------------------------------------------------------
 
 
-def describe_part(rows: pd.DataFrame, spec: DatasetSpec) -> Part:
+def describe_part(rows: pd.DataFrame, spec: DataSpec) -> Part:
     """Return which rows were asked about: how many, of whom, from when to when, and what was selected."""
     times = rows["time"] if "time" in rows else pd.Series(dtype=object)
     first, last = (str(times.min()), str(times.max())) if len(times) else ("", "")
-    chosen = (spec.entities, spec.start, spec.end) if isinstance(spec, DataSpec) else ()
+    chosen = (spec.entities, spec.start, spec.end) if isinstance(spec, PartSpec) else ()
     return Part(len(rows), int(rows["entity"].nunique()), first, last, *chosen)
 
 

@@ -93,11 +93,11 @@ class Run:
         return f"{self.seconds:.1f} s, {self.emissions_kg * 1000:.4f} g CO2, run {self.id}"
 
     def add_result(self, result: Result, table: str, rows: pd.DataFrame | None = None) -> None:
-        """Keep the result with the run: its metrics, its files, and its first rows, or `rows`, as `table`.csv."""
+        """Keep the result with the run: its metrics, its files, and as `table`.csv its first rows, or all of `rows`."""
         self.metrics = result.metrics()
         result.save(self.folder / RESULT_FOLDER)
-        exported = result.to_frame() if rows is None else rows
-        written_csv(exported.head(EXPORTED_ROWS), self.folder / f"{table}.csv")
+        exported = result.to_frame().head(EXPORTED_ROWS) if rows is None else rows
+        written_csv(exported, self.folder / f"{table}.csv")
 
 
 @contextmanager

@@ -9,7 +9,7 @@ from core.messages import Text
 from core.spec.hyperparameters import build_algorithm, get_params, is_algorithm, kinds_of
 
 T = TypeVar("T")
-KIND = "kind"  # names the class of an object where several are possible
+KIND = "class"  # names the class of an object where several are possible; no field can be called so
 
 
 def encode(value: Any) -> Any:

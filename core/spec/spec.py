@@ -55,7 +55,7 @@ class Spec:
 
 
 @dataclass(frozen=True, kw_only=True)
-class DatasetSpec(Spec):
+class DataSpec(Spec):
     """What can be asked about a whole stored dataset, by its digest."""
 
     dataset: str = hyperparameter("", help=N_("Digest of the dataset."), files="datasets")
@@ -70,7 +70,7 @@ class DatasetSpec(Spec):
 
 
 @dataclass(frozen=True, kw_only=True)
-class DataSpec(DatasetSpec):
+class PartSpec(DataSpec):
     """What can be asked about a part of a stored dataset.
 
     entities    all of them when empty
@@ -92,7 +92,7 @@ class DataSpec(DatasetSpec):
 
 
 @dataclass(frozen=True)
-class ApplySpec(DataSpec):
+class ApplySpec(PartSpec):
     """Apply the model of an earlier run, with its threshold, to data."""
 
     chosen_by: ClassVar[str] = "model"
@@ -109,7 +109,7 @@ class ApplySpec(DataSpec):
 
 
 @dataclass(frozen=True)
-class ThresholdSpec(DataSpec):
+class ThresholdSpec(PartSpec):
     """Judge the rows of an earlier run by another threshold: the one that people's verdicts on it led to.
 
     run        the earlier run; the dataset and the part of it are those of that run

@@ -16,7 +16,7 @@ from core.errors import NotFoundError
 from core.messages import N_
 from core.spec.codec import KIND, decode
 from core.spec.metric import METRICS, STEP, Metric
-from core.spec.spec import DatasetSpec, Spec, ThresholdSpec
+from core.spec.spec import DataSpec, Spec, ThresholdSpec
 from mlflow_utils.registry import PromotionMetric
 
 if TYPE_CHECKING:
@@ -180,7 +180,7 @@ def run_task(
     mode = get_task(name).mode_of(spec)
     spec.check()
     run = load_entry(mode.run)
-    if isinstance(spec, DatasetSpec):
+    if isinstance(spec, DataSpec):
         data = dataset if dataset is not None else workspace.datasets.load(spec.dataset)
         answer: tuple[Any, Any] = run(spec, data, workspace=workspace, actor=actor, progress=progress)
     else:

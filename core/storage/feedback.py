@@ -72,6 +72,7 @@ class FeedbackStatus:
 
     @property
     def is_sent(self) -> bool:
+        """Has the bucket got the record?"""
         return self.state == "sent"
 
 

@@ -55,6 +55,7 @@ class Bucket:
 
     @property
     def location(self) -> str:
+        """Return the address of the bucket."""
         return f"s3://{self.name}"
 
     def put(self, key: str, body: bytes) -> None:

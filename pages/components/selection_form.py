@@ -35,7 +35,7 @@ def about(dataset: Dataset) -> None:
 
 
 def select_part(dataset: Dataset, key: str) -> dict[str, Any]:
-    """Ask which part is meant: entities, first and last moment as a `DataSpec` has them; empty where it is all."""
+    """Ask which part is meant: entities, first and last moment as a `PartSpec` has them; empty where it is all."""
     left, right = st.columns([3, 2])
     entities = left.multiselect(_("Entities"), dataset.entities, placeholder=_("All"), key=f"{key}-entities")
     if not dataset.dated:

@@ -12,7 +12,7 @@ import streamlit as st
 
 from core.data.dataset import Dataset
 from core.spec.hyperparameters import hyperparameters, is_algorithm, kinds_of
-from core.spec.spec import DatasetSpec, DataSpec, Spec
+from core.spec.spec import DataSpec, PartSpec, Spec
 from core.spec.task import Mode, Task
 from pages.components import forms, model_picker
 from pages.components.i18n import _, percent, shown
@@ -54,8 +54,8 @@ def _ask_mode(task: Task) -> Mode:
 
 def _ask_selection(cls: type[Spec], dataset: Dataset, key: str) -> dict[str, Any]:
     """Return dataset, entities and period; nothing for a spec that is not about a dataset."""
-    part = select_part(dataset, key) if issubclass(cls, DataSpec) else {}
-    return {"dataset": dataset.digest, **part} if issubclass(cls, DatasetSpec) else {}
+    part = select_part(dataset, key) if issubclass(cls, PartSpec) else {}
+    return {"dataset": dataset.digest, **part} if issubclass(cls, DataSpec) else {}
 
 
 def _ask_fields(

@@ -116,6 +116,7 @@ class SGmVRNN(SequenceDetector):
         return self
 
     def score(self, series: Floats32) -> Scored:
+        """Score every row of one series."""
         return self.score_many([series])[0]
 
     def score_many(self, series: Sequence[Floats32]) -> list[Scored]:
@@ -132,6 +133,7 @@ class SGmVRNN(SequenceDetector):
 
     @property
     def mode(self) -> str:  # type: ignore[override]
+        """Say how rows are scored."""
         return (
             N_("every row at the end of its own window")
             if self.scoring == "windows"

@@ -51,6 +51,7 @@ class OriginalVRNN(SwitchingVRNN):
 
     @classmethod
     def row_layers(cls, dims: ModelDims) -> dict[str, tuple[int, int]]:
+        """Return name → shape of the layers that work on rows."""
         strides, flat = conv_strides(dims.columns), flat_size(dims.columns)
         convolutions = [(stride * CHANNELS[i], CHANNELS[i + 1]) for i, stride in enumerate(strides)]
         layers = {f"encoder.{i}": shape for i, shape in enumerate([*convolutions, (flat, MIXED), (MIXED, ENCODED)])}
@@ -91,12 +92,15 @@ class OriginalVRNN(SwitchingVRNN):
         return x[..., self.padding : self.padding + self.dims.columns]
 
     def activate_output(self, x: "Tensor") -> "Tensor":
+        """Apply the original's activation of an output."""
         return leaky_relu(x)
 
     def activate_logvar(self, x: "Tensor") -> "Tensor":
+        """Apply the original's activation of a log-variance."""
         return leaky_relu(x)
 
     def gaussian_nll(self, x: "Tensor", mu: "Tensor", log_sigma: "Tensor") -> "Tensor":
+        """Return the negative log-likelihood as the original computes it."""
         variance = torch.exp(2 * log_sigma) + 1e-8
         return (LOG_2PI + torch.log(variance) + (x - mu) ** 2 / variance) / 2
 

@@ -87,7 +87,7 @@ def _score_rows(
     actor: Actor,
 ) -> tuple[Detection, Run]:
     """Score rows with a fitted model and its threshold; a threshold of its own makes it a model of its own."""
-    params = earlier.model_spec.params() | spec.params()
+    params = replace(earlier.model_spec, entities=(), start="", end="").params() | spec.params()
     with tracked_run(TASK, type(model.detector).__name__, params, dataset, actor, workspace) as run:
         part = spec.select(dataset)
         ready = model.ready(part)

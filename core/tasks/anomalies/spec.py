@@ -12,7 +12,7 @@ from core.evaluation.thresholds import check_contamination
 from core.messages import N_
 from core.spec.hyperparameters import algorithm, hyperparameter
 from core.spec.plugins import members
-from core.spec.spec import DataSpec
+from core.spec.spec import PartSpec
 
 if TYPE_CHECKING:
     from core.data.dataset import Dataset
@@ -28,7 +28,7 @@ def detectors() -> dict[str, type[Detector]]:
 
 
 @dataclass(frozen=True)
-class DetectionSpec(DataSpec):
+class DetectionSpec(PartSpec):
     """Fit a detector on rows and flag those with the highest scores.
 
     compare_with   what a row is compared with; "" for the calendar, or the entity where there are no dates

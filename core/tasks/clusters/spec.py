@@ -10,7 +10,7 @@ from core.clusterers.points import Look, Of
 from core.messages import N_
 from core.spec.hyperparameters import algorithm, hyperparameter
 from core.spec.plugins import members
-from core.spec.spec import DataSpec
+from core.spec.spec import PartSpec
 
 MAX_COMPONENTS = 10_000
 
@@ -29,7 +29,7 @@ def clusterers() -> dict[str, type[Clusterer]]:
 
 
 @dataclass(frozen=True)
-class ClusteringSpec(DataSpec):
+class ClusteringSpec(PartSpec):
     """Group the days or entities that are alike, and keep the answer as a run.
 
     of          what a point is: a row ("days"), or an entity by its typical profile ("entities")

@@ -5,13 +5,13 @@ from dataclasses import dataclass, replace
 from core.data.dataset import Dataset
 from core.detectors.scaling import Method
 from core.spec.hyperparameters import hyperparameter
-from core.spec.spec import DataSpec
+from core.spec.spec import PartSpec
 from core.tasks.sequences.spec import COUNTS, SCALING, UNTIL
 from core.tasks.sequences.split import default_split, training_mask
 
 
 @dataclass(frozen=True)
-class ComparisonSpec(DataSpec):
+class ComparisonSpec(PartSpec):
     """Compare the quick detectors on one series, by its labels or by anomalies injected into it.
 
     until            the first row that is not learnt from, see `SequenceSpec`

@@ -1,6 +1,4 @@
-"""How far forecasts can be trusted, as figures: errors by days ahead, by circumstance, and what intervals kept of
-their promise.
-"""
+"""Draw how far forecasts can be trusted: errors by days ahead and circumstance, and the coverage of intervals."""
 
 import numpy as np
 import pandas as pd
@@ -49,9 +47,7 @@ def per_step(scores: pd.DataFrame, say: Say = str) -> go.Figure:
 
 
 def residuals(checked: pd.DataFrame, by: str, say: Say = str) -> go.Figure:
-    """Errors as a share of the entity's usual amount, by weekday, month, temperature or hour: 5, 25, 50, 75 and
-    95 %.
-    """
+    """Draw errors as a share of the usual amount: 5, 25, 50, 75 and 95 % by weekday, month, temperature or hour."""
     groups = _groups(checked, by)
     usual = checked.groupby("entity", observed=True)["actual"].transform(lambda amounts: amounts.abs().mean())
     share = 100 * (checked["actual"] - checked["forecast"]) / usual.astype("float64").where(usual > 0)
@@ -136,9 +132,7 @@ def reliability(table: pd.DataFrame, say: Say = str) -> go.Figure:
 
 
 def coverage(table: pd.DataFrame, by: str, level: float, say: Say = str) -> go.Figure:
-    """Measured coverage of the interval `level` by month, entity, weekday or hour, with the line of what was
-    promised.
-    """
+    """Draw the measured coverage of the interval `level` by group, with the line of what was promised."""
     own = table[(table["by"] == by) & np.isclose(table["nominal"], level)]
     own = own.sort_values("measured" if by == "entity" else "group")
     names = [say(WEEKDAYS[int(day)]) for day in own["group"]] if by == "weekday" else own["group"].tolist()

@@ -106,9 +106,7 @@ def compared(checked: pd.DataFrame, forecast: Forecast, say: Say = str) -> go.Fi
 
 
 def importance(table: pd.DataFrame, say: Say = str) -> go.Figure:
-    """By how much the error grows when a group of features is shuffled, for every number of days ahead that was
-    tried.
-    """
+    """Draw by how much the error grows when a group of features is shuffled, per number of days ahead."""
     figure = go.Figure()
     order = table.groupby("group", observed=True)["spared"].max().sort_values().index
     for number, (step, own) in enumerate(table.groupby("step")):
@@ -180,9 +178,7 @@ def response(table: pd.DataFrame, unit: str, say: Say = str) -> go.Figure:
 
 
 def changed(table: pd.DataFrame, forecast: Forecast, say: Say = str) -> go.Figure:
-    """The forecast as given and as changed, of one entity or a sum (which has no intervals), as `what_if` returns
-    them.
-    """
+    """Draw the forecast as given and as changed, as `what_if` returns them; a sum has no intervals."""
     figure = go.Figure()
     if "low" in table:
         _band(figure, table["time"], table["low"], table["high"], say(N_("interval as given")))

@@ -60,9 +60,7 @@ class Forecast(Result):
         return self.model_spec.covariates if isinstance(self.spec, RecalibrationSpec) else self.spec.covariates
 
     def metrics(self) -> dict[str, float]:
-        """What a run logs: figures over all days ahead, and with the number of days ahead behind the name
-        (`wape_1`).
-        """
+        """Return figures over all days ahead, and with the number of days ahead behind the name (`wape_1`)."""
         found: dict[str, float] = {}
         together = self.scores[self.scores["entity"] == ""]
         for line in together.to_dict("records"):

@@ -101,9 +101,10 @@ def apply_model(
 def recalibrate(
     spec: RecalibrationSpec, dataset: Dataset, *, workspace: Workspace, actor: Actor, progress: Progress | None = None
 ) -> tuple[Forecast, Run]:
-    """Make the same forecasts with intervals from other past errors: those that kept their promise best in the first
-    half of the back-test, judged on the second half beside the old intervals.
+    """Make the same forecasts with intervals from other past errors.
 
+    Those are taken that kept their promise best in the first half of the back-test; the second half judges them beside
+    the old intervals.
     Raises as `load_model`, and DataError for another dataset than the run's.
     """
     spec = replace(spec, dataset=dataset.digest, run=resolve_run(spec.run, workspace))
@@ -192,7 +193,7 @@ def _build_forecast(
 
 def _save_result(run: Run, answer: Forecast) -> None:
     """Keep the figures of the run, and what a page needs to show the result again."""
-    run.add_result(answer, TASK)
+    run.add_result(answer, TASK, answer.to_frame())
     known = answer.rows["forecast"].notna()
     run.details = {"successful_predictions": int(known.sum()), "failed_predictions": int((~known).sum())}
     written_csv(answer.per_step(), run.folder / "backtest.csv")

@@ -1,6 +1,4 @@
-"""What if: the same forecast under another weather or with a strike, the response to both, and what strikes have
-changed.
-"""
+"""Answer what if: a forecast under other weather or with a strike, the response to both, the effect of strikes."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -128,9 +126,9 @@ class Scenario:
 
 
 def what_if(dataset: Dataset, run_id: str, scenario: Scenario, *, workspace: Workspace, actor: Actor) -> pd.DataFrame:
-    """The forecast of a run as given and as `scenario` changes it: entity, time, step, forecast, low, high, changed,
-    changed_low, changed_high.
+    """Return the forecast of a run as given and as `scenario` changes it.
 
+    Columns: entity, time, step, forecast, low, high, changed, changed_low, changed_high.
     Raises as `load_model`, OptionError for a scenario that cannot be, DataError for weather the model has not learnt.
     """
     scenario.check()
@@ -175,9 +173,7 @@ def forecast_rows(model: ForecastModel, series: Panel, drivers: Drivers, quantil
 
 
 def response_curve(model: ForecastModel, series: Panel, drivers: Drivers) -> pd.DataFrame:
-    """The amount of the whole horizon, all entities together, by °C warmer and with or without a strike on all its
-    days.
-    """
+    """Return the amount of the whole horizon, all entities together, by °C warmer, with and without a strike."""
     recent, first = series.last(MEMORY), series.days[-1] + DAY
     shifts = SHIFTS if "temperature" in model.columns_ else (0.0,)
     strikes = (False, True) if STRIKE in model.columns_ else (None,)
@@ -197,9 +193,7 @@ def response_curve(model: ForecastModel, series: Panel, drivers: Drivers) -> pd.
 
 
 def strike_effects(series: Panel, drivers: Drivers) -> pd.DataFrame:
-    """What strikes have changed: raw means, like days, and like days with the weather taken out; empty without
-    strikes.
-    """
+    """Return what strikes changed: raw, on like days, and with the weather taken out; empty without strikes."""
     columns = ["method", "change", "low", "high", "days", "episodes"]
     if STRIKE not in drivers.columns:
         return pd.DataFrame(columns=columns)

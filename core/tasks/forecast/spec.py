@@ -12,7 +12,7 @@ from core.forecasters.known import Weather
 from core.messages import N_
 from core.spec.hyperparameters import algorithm, hyperparameter
 from core.spec.plugins import members
-from core.spec.spec import DatasetSpec, DataSpec
+from core.spec.spec import DataSpec, PartSpec
 
 if TYPE_CHECKING:
     from core.data.dataset import Dataset
@@ -37,7 +37,7 @@ def forecasters() -> dict[str, type[Forecaster]]:
 
 
 @dataclass(frozen=True)
-class ForecastSpec(DataSpec):
+class ForecastSpec(PartSpec):
     """Forecast the days after the last, test the forecaster on the past, and keep the answer as a run.
 
     horizon        days ahead
@@ -117,7 +117,7 @@ class ForecastSpec(DataSpec):
 
 
 @dataclass(frozen=True)
-class ForecastApplySpec(DatasetSpec):
+class ForecastApplySpec(DataSpec):
     """Forecast the days after the end of a dataset with the model of an earlier run, for the entities it knows."""
 
     chosen_by: ClassVar[str] = "model"
@@ -135,7 +135,7 @@ class ForecastApplySpec(DatasetSpec):
 
 
 @dataclass(frozen=True)
-class RecalibrationSpec(DatasetSpec):
+class RecalibrationSpec(DataSpec):
     """Make the intervals of an earlier run anew, from the past errors that kept their promise best."""
 
     chosen_by: ClassVar[str] = "run"

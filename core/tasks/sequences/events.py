@@ -1,6 +1,4 @@
-"""From scores to events: consecutive anomalies merged, how severe they are, which columns bring them, and the values
-around them.
-"""
+"""Turn scores into events: merged anomalies, their severity, the columns that bring them, the values around them."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -227,9 +225,7 @@ def _cells(data: ScoredDataset, events: pd.DataFrame, blamed: list[NDArray[np.in
 
 
 def _around(data: ScoredDataset, number: int, span: tuple[int, int], blamed: NDArray[np.intp]) -> pd.DataFrame:
-    """The cells within `span` of a series and a margin around it; `blamed` the first columns by share and by
-    distance.
-    """
+    """Return the cells within `span` of a series and around it; `blamed` the first columns by share and distance."""
     series, scored = data.series[number], data.scored[number]
     first, last = span
     margin = int(np.clip(last - first + 1, *MARGIN))
@@ -257,9 +253,7 @@ def _around(data: ScoredDataset, number: int, span: tuple[int, int], blamed: NDA
 
 
 def _single(values: Floats) -> Floats32:
-    """Half the bytes; what single precision cannot hold, as bands of counts may be, becomes the greatest that
-    it can.
-    """
+    """Return single precision, half the bytes; what it cannot hold becomes the greatest number that it can."""
     most = np.finfo(np.float32).max
     return np.clip(values.ravel(), -most, most).astype(np.float32)
 

@@ -1,6 +1,4 @@
-"""Scored series as figures: score, threshold and events over time, values beside them, modes, one event opened,
-training.
-"""
+"""Draw scored series: score, threshold and events over time, values, modes, one event opened, training."""
 
 from typing import Any
 
@@ -58,8 +56,7 @@ def timeline(detection: SequenceDetection, entity: str, say: Say = str) -> go.Fi
 
 
 def aligned(figure: go.Figure, detection: SequenceDetection, entity: str) -> go.Figure:
-    """The figure with the axis of time that all figures of one entity share: the same ends below each other on the
-    screen.
+    """Return the figure with the axis of time that all figures of one entity share, so that they align.
 
     Names beside the plot get room for their longest, see `brief`.
     """

@@ -28,7 +28,7 @@ from core.progress import Progress
 from core.runs.model_files import load_model, save_model
 from core.runs.promotion import resolve_run
 from core.runs.stored_runs import load_result
-from core.runs.tracked_run import Run, tracked_run
+from core.runs.tracked_run import EXPORTED_ROWS, Run, tracked_run
 from core.spec.spec import ApplySpec, ThresholdSpec
 from core.tasks.sequences import figures
 from core.tasks.sequences.evaluation import WINDOW, baseline_scores
@@ -275,7 +275,7 @@ def _params_of_model(earlier: SequenceDetection, spec: ApplySpec | ThresholdSpec
 
 def _save_result(run: Run, detection: SequenceDetection) -> None:
     """Keep the figures of the run, and what a page needs to show the result again."""
-    run.add_result(detection, "events", detection.event_table())
+    run.add_result(detection, "events", detection.event_table().head(EXPORTED_ROWS))
     run.details = {
         "anomalies_count": int(run.metrics["anomalies"]),
         "successful_predictions": len(detection.rows),

@@ -14,7 +14,7 @@ from core.evaluation.thresholds import check_contamination
 from core.messages import N_
 from core.spec.hyperparameters import algorithm, hyperparameter
 from core.spec.plugins import members
-from core.spec.spec import DataSpec
+from core.spec.spec import PartSpec
 from core.tasks.sequences.split import default_split, sampling_seconds, training_mask
 
 TRY_FIRST = ("pca-residual", "moving-mean", "kmeans-ad", "sub-pca")
@@ -67,7 +67,7 @@ def detectors() -> dict[str, type[SequenceDetector]]:
 
 
 @dataclass(frozen=True)
-class SequenceSpec(DataSpec):
+class SequenceSpec(PartSpec):
     """Learn what is usual, score every row, flag what lies above the threshold, and keep the answer as a run.
 
     until      the first row that is not learnt from: a moment, a row number, or "train" for the end of the part that
