@@ -32,7 +32,7 @@ _writing = threading.Lock()
 def main(journal: Path, first: int, last: int) -> None:
     dataset = load_sample("gas_daily")
     get_workspace().tracking.preload()
-    emissions.preload(get_workspace().country)
+    emissions.preload(get_workspace().settings.country_iso_code)
     with ThreadPoolExecutor(len(USERS)) as people:
         for _ in people.map(lambda number: _act(number, dataset, journal), range(first, last)):
             pass

@@ -113,7 +113,7 @@ def test_a_server_that_answers_a_question_late_does_not_make_two_runs(
 ) -> None:
     """It hangs after it was asked to make the run, and answers when everybody has given up."""
     tracking, asked = at.tracking, threading.Event()
-    made, tracking.__dict__["_made"] = tracking._made, None
+    made, tracking.__dict__["_create_run"] = tracking._create_run, None
 
     def made_while_it_hangs(*question):  # type: ignore[no-untyped-def]
         if not asked.is_set():
@@ -121,7 +121,7 @@ def test_a_server_that_answers_a_question_late_does_not_make_two_runs(
             asked.set()
         return made(*question)
 
-    tracking.__dict__["_made"] = made_while_it_hangs
+    tracking.__dict__["_create_run"] = made_while_it_hangs
     os.environ["MLFLOW_HTTP_REQUEST_TIMEOUT"] = "2"
     try:
         run = record(1, sample, at, "late")
