@@ -1,5 +1,6 @@
-"""Clustering beside scikit-learn's plain estimators on the same rows: seconds, peak memory, agreement; each side in a
-process of its own.
+"""Clustering compared with scikit-learn's plain estimators on the same rows: seconds, peak memory, agreement.
+
+Each side has a process of its own.
 """
 
 import json

@@ -1,5 +1,6 @@
-"""Detecting, recorded on SQLite with its result and model kept, beside bare scikit-learn; MLflow and CodeCarbon
-warmed up.
+"""Detecting, recorded on SQLite with its result and model kept, compared with bare scikit-learn.
+
+MLflow and CodeCarbon are warmed up.
 """
 
 import time
@@ -16,8 +17,8 @@ from benchmarks.material import gas_files, write_gas_like
 from core.actor import Actor
 from core.data.dataset import Dataset
 from core.data.ingest.loading import load
-from core.detectors.tables.isolation_forest import IsolationForest
 from core.tasks.anomalies.run import detect
+from core.tasks.anomalies.spec import DetectionSpec
 from core.workspace import Workspace
 from mlflow_utils import emissions
 from mlflow_utils.tracking import Tracking
@@ -51,8 +52,9 @@ def main() -> list[Line]:
 
 
 def _lines_through(name: str, sizes: list[int], found: list[Sides]) -> list[Line]:
-    """The fixed start of ours, and how much faster its time grows with the rows, from straight lines by least
-    squares.
+    """Return the fixed start of ours, and how much faster its time grows with the rows.
+
+    Both come from straight lines by least squares.
     """
     ours, bare = (_straight(sizes, [median(sides[each]) for sides in found]) for each in (name, "bare"))
     each = [
@@ -86,7 +88,7 @@ def _timed(dataset: Dataset, workspace: Workspace) -> Sides:
     sides: dict[str, Callable[[], object]] = {"bare": lambda: bare(complete)}
     for name in COMPARISONS:  # replace(): what a dataset remembers of itself is not spared
         sides[name] = lambda name=name: detect(
-            dataset.replace(), IsolationForest(), compare_with=name, workspace=workspace, actor=by
+            DetectionSpec(compare_with=name), dataset.replace(), workspace=workspace, actor=by
         )
     found: Sides = {name: [] for name in sides}
     for _ in range(REPETITIONS):
@@ -120,6 +122,4 @@ def _warm(workspace: Workspace, folder: Path) -> None:
     """What a server does once after its first page, and one small detection."""
     workspace.tracking.preload()
     emissions.preload(workspace.settings.country_iso_code)
-    detect(
-        _generated(folder, 1), IsolationForest(), compare_with="calendar", workspace=workspace, actor=Actor("benchmark")
-    )
+    detect(DetectionSpec(compare_with="calendar"), _generated(folder, 1), workspace=workspace, actor=Actor("benchmark"))

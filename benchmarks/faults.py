@@ -1,9 +1,8 @@
-"""Actions under a random schedule of dead and hanging services: what is on the servers afterwards, and how long
-anybody waited.
+"""Actions under a random schedule of dead and hanging services.
 
-MLflow on PostgreSQL and gs://, S3 and Elasticsearch are real servers that are killed, frozen, started and thawed
-while two
-people work and a second process delivers beside theirs.
+It measures what is on the servers afterwards, and how long anybody waited. MLflow on PostgreSQL and gs://, S3 and
+Elasticsearch are real servers that are killed, frozen, started and thawed while two people work and a second process
+delivers beside theirs.
 """
 
 import json
@@ -137,8 +136,9 @@ class Schedule:
 
 
 def played(folder: Path, actions: int, seed: int) -> Outcome:
-    """Have two people act so many times while services fail, wait until everything is delivered, and look at the
-    servers.
+    """Have two people act so many times while services fail, and look at the servers.
+
+    Everything is delivered before.
     """
     journal, data, began = folder / "journal", folder / "data", time.monotonic()
     with services(folder) as of:

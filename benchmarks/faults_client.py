@@ -1,9 +1,8 @@
 """Two people at work, for the benchmark of faults: `python -m benchmarks.faults_client JOURNAL FIRST LAST`.
 
 Each action is a run with a file, its event and a feedback record, at the workplace that the environment describes; a
-line
-of the journal says that it began, another that it ended, and how long it waited for anything but its own computation.
-`python -m benchmarks.faults_client` alone only delivers what waits, beside the other.
+line of the journal says that it began, another that it ended, and how long it waited for anything but its own
+computation. `python -m benchmarks.faults_client` alone only delivers what waits, beside the other.
 """
 
 import json

@@ -1,5 +1,6 @@
-"""From GET to the first heading in headless Chromium, beside an empty Streamlit app; a new server and browser context
-each.
+"""From GET to the first heading in headless Chromium, compared with an empty Streamlit app.
+
+Each time has a new server and browser context.
 """
 
 import os

@@ -1,5 +1,6 @@
-"""Forecasts of French regional gas, fitted before 2023 and tested from it, beside the naive ones: errors, intervals,
-seconds.
+"""Forecasts of French regional gas, fitted before 2023 and tested from it, compared with the naive ones.
+
+It measures errors, intervals and seconds.
 """
 
 import time
@@ -16,7 +17,7 @@ from core.data.panel import Panel
 from core.forecasters import scoring
 from core.forecasters.backtest import Backtest, backtest
 from core.forecasters.known import Weather
-from core.tasks.forecast.run import forecasters
+from core.tasks.forecast.spec import forecasters
 
 DRIVERS = ("temperature-quotidienne-regionale.csv", "mouvements-sociaux-depuis-2002.csv", "vacances-scolaires.csv")
 START, HORIZON = pd.Timestamp("2023-01-01"), 7

@@ -9,7 +9,8 @@ import pandas as pd
 from benchmarks.lines import Line, figure, ratio
 from core.data.dataset import Dataset, keyed
 from core.tasks.anomalies import figures as figures
-from core.tasks.anomalies.result import Detection, Question
+from core.tasks.anomalies.result import Detection
+from core.tasks.anomalies.spec import DetectionSpec
 
 SIZES = (50_000, 1_000_000)
 REPETITIONS = 5
@@ -54,18 +55,5 @@ def _series(size: int) -> tuple[Dataset, Detection]:
             "causes": "value +3.0σ",
         }
     )
-    question = Question(
-        detector="isolation-forest",
-        settings={},
-        compare_with="entity",
-        incomplete="drop",
-        contamination=SHARE,
-        threshold=1 - SHARE,
-        dataset="",
-        files=dataset.files,
-        unit="",
-        profile=False,
-        columns=("value",),
-        rows_left_out=0,
-    )
-    return dataset, Detection(question, rows, pd.DataFrame())
+    spec = DetectionSpec(compare_with="entity", contamination=SHARE)
+    return dataset, Detection(spec, spec, dataset.summary, 1 - SHARE, 0, rows, pd.DataFrame())

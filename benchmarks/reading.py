@@ -1,5 +1,6 @@
-"""Reading 200 MB of daily profiles: load, and load with the doctor, beside pandas.read_csv; every side in a new
-process.
+"""Reading 200 MB of daily profiles: load, and load with the doctor, compared with pandas.read_csv.
+
+Every side has a new process.
 """
 
 import json

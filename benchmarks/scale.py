@@ -1,5 +1,6 @@
-"""Many NetMob tiles from a folder, with SGmVRNN streaming: series per second and core, memory, and what scale adds to
-the bare loop.
+"""Many NetMob tiles from a folder, with SGmVRNN streaming.
+
+It measures series per second and core, memory, and what scale adds to the bare loop.
 """
 
 import json
@@ -51,8 +52,9 @@ def main() -> list[Line]:
 
 
 def _overhead(place: Path) -> list[Line]:
-    """The command's work beside a loop that reads and scores the same batches and keeps nothing; the sides take
-    turns.
+    """Compare the command's work with a loop that reads and scores the same batches and keeps nothing.
+
+    The sides take turns.
     """
     link_tiles(place / "tiles", place / "beside", 2_600)
     found = [
@@ -139,7 +141,7 @@ def _train(place: Path) -> None:
     from core.data.ingest.loading import load
     from core.detectors.scaling import Scaling
     from core.detectors.sequence_model import SequenceModel
-    from core.detectors.sequences.sgmvrnn import SGmVRNN
+    from core.detectors.sequences.sgmvrnn_detector import SGmVRNN
 
     dataset = load(sorted((place / "tiles").iterdir())[:20])
     model = SequenceModel(SGmVRNN(steps=50, scoring="streaming"), Scaling(counts=True)).fit(dataset)
@@ -149,8 +151,9 @@ def _train(place: Path) -> None:
 
 
 def measure(side: str, place: Path, folder: Path) -> dict[str, float]:
-    """Seconds of the processor and of the clock (imports not counted, reading the model counted) and the peak of this
-    process in MB.
+    """Return seconds of the processor and of the clock, and the peak of this process in MB.
+
+    Imports are not counted, reading the model is.
     """
     import torch  # noqa: F401
 
@@ -190,16 +193,19 @@ def _loop(model: object, folder: Path) -> Iterator[int]:
 def _scaled(place: Path, folder: Path, trusted: tuple[str, ...]) -> int:
     import shutil
 
-    from core.batch import Cut, Folder, Place, Work, begun, score_folder
-    from core.batch.output import MODEL
+    from core.batch.executors import Executor
+    from core.batch.file_inventory import Folder
+    from core.batch.job_spec import JobSpec
+    from core.batch.output import MODEL, lock_output
+    from core.batch.score_folder import BatchConfig, score_folder
     from core.progress import Progress
 
     with TemporaryDirectory(prefix="vigie-bench-out-") as room:
         out = Path(room) / "out"
-        with begun(out, {}):
+        with lock_output(out, {}):
             shutil.copyfile(place / MODEL, out / MODEL)
-            work = Work(folder, out, "bench", trusted)
-            return score_folder(work, Folder(folder), Folder(folder).inventory(), Cut(), Place(), Progress()).rows
+            job, tiles = JobSpec(folder, out, "bench", trusted), Folder(folder)
+            return score_folder(job, tiles, tiles.inventory(), BatchConfig(), Executor(), Progress()).rows
 
 
 if __name__ == "__main__":

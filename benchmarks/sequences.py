@@ -1,5 +1,6 @@
-"""Simple detectors of series on real servers with labels, each beside random numbers: best F1 / AUC-PR / VUS-PR, and
-rows a second.
+"""Simple detectors of series on real servers with labels, each compared with random numbers.
+
+It measures the best F1, AUC-PR, VUS-PR, and rows a second.
 """
 
 import os

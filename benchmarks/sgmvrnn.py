@@ -1,5 +1,6 @@
-"""SGmVRNN beside a plain step-by-step torch implementation of the same function: windows and rows a second, memory;
-one thread.
+"""SGmVRNN beside a plain step-by-step torch implementation of the same function: windows and rows a second, memory.
+
+One thread; seconds are the processor's, so that a busy machine says the same as a quiet one.
 """
 
 import math
@@ -16,8 +17,10 @@ from numpy.typing import NDArray
 from benchmarks.lines import Line, median
 from core.detectors import training
 from core.detectors.scaling import Scaling
-from core.detectors.sequences import sgmvrnn
-from core.detectors.sequences.sgmvrnn import SGmVRNN
+from core.detectors.sequences.sgmvrnn import ModelDims, Noise, unflatten
+from core.detectors.sequences.sgmvrnn_detector import SGmVRNN, TrainingLoss
+from core.detectors.sequences.sgmvrnn_original import OriginalVRNN
+from core.detectors.sequences.sgmvrnn_streaming import StreamingState
 from core.progress import Progress
 
 COLUMNS, WINDOW, ROWS = 38, 20, 24_000
@@ -34,7 +37,7 @@ def main() -> list[Line]:
     lines = []
     for batch, target in TRAIN_TARGETS.items():
         lines += _training(batch, target)
-    lines += [*_windows(), *_streams(256, 200_000), *_streams(1, 8_000), _preparing(), *_memory()]
+    lines += [*_windows(), *_streams(256, 200_000), *_streams(8, 8_000), *_streams(1, 8_000), _preparing(), *_memory()]
     return lines
 
 
@@ -60,11 +63,10 @@ def _training(batch: int, target: int) -> list[Line]:
 def _ours(batch: int, fidelity: str) -> Callable[[], object]:
     detector = SGmVRNN(fidelity=fidelity, batch_size=batch, steps=10**6)  # type: ignore[arg-type]
     detector.columns_ = COLUMNS
-    material = sgmvrnn.Material.of([_series(ROWS)], WINDOW, "cpu")
-    lessons = sgmvrnn.Lessons(detector, detector.sizes, material)
-    state = training.State.fresh(sgmvrnn.initial(detector.sizes, 0), 0)
-    learning = training.Learning(lessons.batch, lessons.held_out, detector._recipe)
-    return lambda: learning.step(state)
+    data = training.TrainingData.from_series([sample_series(ROWS)], WINDOW, "cpu")
+    trainer = training.Trainer(TrainingLoss(detector, data), detector._training_config)
+    state = training.TrainingState.start(detector._model_class.init_weights(detector.dims, 0), 0)
+    return lambda: trainer.step(state)
 
 
 def _plain(batch: int) -> Callable[[], object]:
@@ -72,19 +74,18 @@ def _plain(batch: int) -> Callable[[], object]:
 
     from tests.sgmvrnn_reference import stepwise
 
-    sizes = sgmvrnn.Sizes(COLUMNS, original=True)
-    weights = {
-        name: each.clone().requires_grad_() for name, each in sgmvrnn.unpacked(sgmvrnn.initial(sizes, 0), sizes).items()
-    }
+    dims = ModelDims(COLUMNS, categories=5, latent=10, state=20)
+    drawn = unflatten(OriginalVRNN.init_weights(dims, 0), OriginalVRNN.shapes(dims))
+    weights = {name: weight.clone().requires_grad_() for name, weight in drawn.items()}
     optimiser = torch.optim.Adam(weights.values(), 2e-4)
     draws = torch.Generator().manual_seed(0)
-    values = torch.from_numpy(_series(ROWS))
+    values = torch.from_numpy(sample_series(ROWS))
 
     def step() -> None:
         starts = torch.randint(0, ROWS - WINDOW + 1, (batch,), generator=draws)
         x = torch.stack([values[start : start + WINDOW] for start in starts], dim=1)
-        noise = sgmvrnn.Noise.drawn(sizes, WINDOW, batch, x, draws)
-        surprise, latent, category, _ = stepwise(weights, sizes, x, noise, 1.0)
+        noise = Noise.draw(dims, x, draws)
+        surprise, latent, category, _ = stepwise(weights, dims, x, noise, 1.0)
         optimiser.zero_grad()
         ((surprise + latent + category) / batch).backward()
         optimiser.step()
@@ -96,7 +97,7 @@ def _plain(batch: int) -> Callable[[], object]:
 
 
 def _windows() -> list[Line]:
-    series = _series(ROWS)
+    series = sample_series(ROWS)
     found = {}
     for fidelity in ("default", "original"):
         detector = _fitted(scoring="windows", fidelity=fidelity)
@@ -108,17 +109,24 @@ def _windows() -> list[Line]:
 
 
 def _streams(series: int, target: int) -> list[Line]:
-    """Rows that come one after the other, for many series at once."""
-    stream = _fitted(scoring="streaming", fidelity="default").stream(series)
-    block = np.stack([_series(1000, seed) for seed in range(min(series, 8))], axis=1)
+    """Rows that come one after the other, for many series at once; NumPy's step and torch's take turns."""
+    detector, rows = _fitted(scoring="streaming", fidelity="default"), 1000 if series == 1 else 200
+    stream = detector.stream(series)
+    block = np.stack([sample_series(1000, seed) for seed in range(min(series, 8))], axis=1)
     block = np.tile(block, (1, math.ceil(series / block.shape[1]), 1))[:, :series]
-    rates = []
+    rates: dict[bool, list[float]] = {True: [], False: []}
     for _ in range(REPETITIONS):
-        began = time.perf_counter()
-        for row in block[: 1000 if series == 1 else 200]:
-            stream.step(row)
-        rates.append(series * (1000 if series == 1 else 200) / (time.perf_counter() - began))
-    lines = [_rate(f"scoring, one row at a time, {series} series", rates, "rows/s", target)]
+        for by_numpy in rates:
+            side = stream if by_numpy else StreamingState(stream.scorer, series)
+            began = time.process_time()
+            for row in block[:rows]:
+                side.step(row)
+            rates[by_numpy].append(series * rows / (time.process_time() - began))
+    what = f"scoring, one row at a time, {series} series"
+    lines = [
+        _rate(what, rates[True], "rows/s", target),
+        _times(f"{what}: NumPy, times torch", rates[True], rates[False]),
+    ]
     if series > 1:
         whole = [block.size / COLUMNS / _seconds(lambda: stream.run(block), 1) for _ in range(REPETITIONS)]
         lines.append(_rate(f"scoring, blocks of rows, {series} series", whole, "rows/s", target))
@@ -126,7 +134,7 @@ def _streams(series: int, target: int) -> list[Line]:
 
 
 def _fitted(**settings: object) -> SGmVRNN:
-    return SGmVRNN(steps=2, **settings).fit([_series(200)], Progress())  # type: ignore[arg-type]
+    return SGmVRNN(steps=2, **settings).fit([sample_series(200)], Progress())  # type: ignore[arg-type]
 
 
 # ---- preparing and memory -------------------------------------------------------------------------------------------
@@ -138,7 +146,7 @@ def _preparing() -> Line:
 
     with TemporaryDirectory(prefix="vigie-bench-") as folder:
         path = Path(folder) / "machine.npz"
-        train, test = _series(ROWS), _series(ROWS, 1)
+        train, test = sample_series(ROWS), sample_series(ROWS, 1)
         np.savez(path, train=train, test=test, label=np.zeros(ROWS))
 
         def prepare() -> None:
@@ -169,23 +177,23 @@ def _in_child(rows: int) -> float:
 
 def learn(rows: int) -> None:
     """A short training, for its memory."""
-    SGmVRNN(steps=60, seconds=600).fit([_series(rows)], Progress())
+    SGmVRNN(steps=60, seconds=600).fit([sample_series(rows)], Progress())
 
 
 # ---- parts ----------------------------------------------------------------------------------------------------------
 
 
-def _series(rows: int, seed: int = 0) -> NDArray[np.float32]:
+def sample_series(rows: int, seed: int = 0) -> NDArray[np.float32]:
     draws = np.random.default_rng(seed)
     phase = np.arange(rows)[:, None] * (0.02 + 0.01 * np.arange(COLUMNS))
     return (0.5 * np.sin(phase) + 0.1 * draws.normal(size=(rows, COLUMNS))).astype(np.float32)
 
 
 def _seconds(what: Callable[[], object], times: int) -> float:
-    began = time.perf_counter()
+    began = time.process_time()
     for _ in range(times):
         what()
-    return (time.perf_counter() - began) / times
+    return (time.process_time() - began) / times
 
 
 def _rate(measured: str, values: list[float], unit: str, target: float | None = None) -> Line:

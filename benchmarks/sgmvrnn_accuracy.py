@@ -1,5 +1,6 @@
-"""SGmVRNN on real servers with labels, three seeds, beside the simple lines; and what each departure from the
-original brings.
+"""SGmVRNN on real servers with labels, three seeds, compared with the simple detectors.
+
+It also measures what each departure from the original brings.
 """
 
 import sys
@@ -16,11 +17,13 @@ from numpy.typing import NDArray
 from benchmarks.lines import Line, median
 from benchmarks.sequences import server_files
 from core.detectors.scaling import Scaling
-from core.detectors.sequences import sgmvrnn
-from core.detectors.sequences.sgmvrnn import SGmVRNN
+from core.detectors.sequences import sgmvrnn, sgmvrnn_detector
+from core.detectors.sequences.sgmvrnn import SwitchingVRNN
+from core.detectors.sequences.sgmvrnn_detector import SGmVRNN
+from core.detectors.sequences.sgmvrnn_original import OriginalVRNN
 from core.evaluation.metrics import score_card
 from core.progress import Progress
-from core.tasks.sequences.evaluation import Arrays, read_arrays, simple_lines
+from core.tasks.sequences.evaluation import Arrays, baseline_scores, read_arrays
 
 FIGURES = ("f1", "auc_pr", "vus_pr")
 SEEDS = (0, 1, 2)
@@ -57,7 +60,7 @@ def _accuracy(sets: Mapping[str, Arrays]) -> list[Line]:
             seconds.append(spent)
         ours[name] = np.mean(found, axis=0)
         assert arrays.labels is not None
-        for line, card in simple_lines([arrays.train], [arrays.test], arrays.labels, seed=0).items():
+        for line, card in baseline_scores([arrays.train], [arrays.test], arrays.labels, seed=0).items():
             simple.setdefault(line, []).append(np.array([card[figure] for figure in FIGURES]))
         reach = REACH.get(name)
         lines.append(
@@ -100,24 +103,24 @@ def _accuracy(sets: Mapping[str, Arrays]) -> list[Line]:
 def _departures(sets: Mapping[str, Arrays]) -> Iterator[Line]:
     """The default with one departure taken back at a time; those that only score take the default's weights."""
     default = SGmVRNN()
-    learnt: dict[str, tuple[SGmVRNN, Mapping[str, Any]]] = {
-        "the default": (default, {}),
-        "the original's function and recipe": (replace(default, fidelity="original", learning_rate=0.0002), {}),
-        "sigma floor e^-1": (replace(default, log_sigma_floor=-1.0), {}),
-        "sigma floor e^-2": (replace(default, log_sigma_floor=-2.0), {}),
-        "every row's category weighs": (default, {"switching": _each_row}),
-        "categories weigh 1 / (T B)": (default, {"loss": _light_categories}),
-        "heads not begun small": (default, {"SMALL": 1.0}),
-        "log-variances not bounded": (default, {"LOGVAR_LIMIT": 1e4}),
-        "no clipping": (default, {"CLIP": float("inf")}),
+    learnt: dict[str, tuple[SGmVRNN, Any, Mapping[str, Any]]] = {
+        "the default": (default, None, {}),
+        "the original's function and recipe": (replace(default, fidelity="original", learning_rate=0.0002), None, {}),
+        "sigma floor e^-1": (replace(default, log_sigma_floor=-1.0), None, {}),
+        "sigma floor e^-2": (replace(default, log_sigma_floor=-2.0), None, {}),
+        "every row's category weighs": (default, SwitchingVRNN, {"categorical_kl": OriginalVRNN.categorical_kl}),
+        "categories weigh 1 / (T B)": (default, SwitchingVRNN, {"sum_terms": _sum_with_light_categories}),
+        "heads not begun small": (default, SwitchingVRNN, {"head_init_scale": 1.0}),
+        "log-variances not bounded": (default, sgmvrnn, {"LOGVAR_LIMIT": 1e4}),
+        "no clipping": (default, sgmvrnn_detector, {"MAX_NORM": float("inf")}),
     }
     scored = {
         "judged after the row was seen": {"judged": "after"},
         "scores not smoothed": {"smoothing": 1},
         "streaming": {"scoring": "streaming"},
     }
-    for what, (detector, changes) in learnt.items():
-        with _changed(changes):
+    for what, (detector, owner, changes) in learnt.items():
+        with _changed(owner, changes):
             fits = [
                 (_fitted(replace(detector, seed=seed), arrays), arrays)
                 for arrays in sets.values()
@@ -129,7 +132,10 @@ def _departures(sets: Mapping[str, Arrays]) -> Iterator[Line]:
                 yield _told(other, [(_with(fitted, fields), arrays) for fitted, arrays in fits])
             yield _told(
                 "spreads not widened",
-                [(_with(fitted, {"widening_": 0 * fitted.widening_}), arrays) for fitted, arrays in fits],
+                [
+                    (_with(fitted, {"log_sigma_growth_": 0 * fitted.log_sigma_growth_}), arrays)
+                    for fitted, arrays in fits
+                ],
             )
 
 
@@ -154,27 +160,21 @@ def _told(what: str, fits: Sequence[tuple[SGmVRNN, Arrays]]) -> Line:
     return line
 
 
-def _light_categories(sizes: Any, surprises: Any, latents: Any, categories: Any) -> Any:
-    return (surprises + latents).mean() + categories.mean() / surprises.numel()
-
-
-def _each_row(sizes: sgmvrnn.Sizes, logits: Any) -> Any:
-    return SWITCHING(replace(sizes, original=True), logits)
-
-
-SWITCHING = sgmvrnn.switching
+def _sum_with_light_categories(model: Any, nll: Any, latent_kl: Any, category_kl: Any) -> Any:
+    return (nll + latent_kl).mean() + category_kl.mean() / nll.numel()
 
 
 @contextmanager
-def _changed(changes: Mapping[str, Any]) -> Iterator[None]:
-    kept = {name: getattr(sgmvrnn, name) for name in changes}
+def _changed(owner: Any, changes: Mapping[str, Any]) -> Iterator[None]:
+    """With other attributes of a module or a class."""
+    kept = {name: getattr(owner, name) for name in changes}
     for name, value in changes.items():
-        setattr(sgmvrnn, name, value)
+        setattr(owner, name, value)
     try:
         yield
     finally:
         for name, value in kept.items():
-            setattr(sgmvrnn, name, value)
+            setattr(owner, name, value)
 
 
 # ---- parts ----------------------------------------------------------------------------------------------------------

@@ -10,6 +10,7 @@ from core.cli.health import health
 from core.cli.models import models
 from core.cli.runs import runs
 from core.cli.sample import sample
+from core.cli.sequences import sequences
 from core.cli.serve import serve
 from core.cli.task_commands import add_task_commands
 from core.cli.users import users
@@ -19,7 +20,7 @@ from core.cli.worker import worker
 def build_app() -> typer.Typer:
     """Return the command line: the commands of the tasks and those about everything else."""
     app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
-    groups = {"models": models, "runs": runs, "convert": convert, "users": users}
+    groups = {"models": models, "runs": runs, "convert": convert, "sequences": sequences, "users": users}
     app.command()(doctor)
     add_task_commands(app, groups)
     for command in (sample, serve, worker, health):

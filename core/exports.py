@@ -40,12 +40,14 @@ def written_csv(table: pd.DataFrame, target: Path | io.BytesIO) -> None:
 
 
 def as_csv(table: pd.DataFrame) -> bytes:
+    """Return `table` as the bytes of a CSV file."""
     buffer = io.BytesIO()
     written_csv(table, buffer)
     return buffer.getvalue()
 
 
 def as_parquet(table: pd.DataFrame) -> bytes:
+    """Return `table` as the bytes of a Parquet file."""
     buffer = io.BytesIO()
     table.to_parquet(buffer, index=False)
     return buffer.getvalue()

@@ -24,6 +24,7 @@ class Text:
     values: Mapping[str, object] = field(default_factory=dict)
 
     def rendered(self, translate: Callable[[str], str], shown: Callable[[object], str]) -> str:
+        """Return the sentence translated, with its values as `shown` writes them."""
         return translate(self.template).format(**{name: shown(value) for name, value in self.values.items()})
 
     def __str__(self) -> str:

@@ -51,6 +51,7 @@ class PromotionMetric:
 
     @property
     def definition(self) -> str:
+        """The metric and which way is better, in words."""
         return f"{self.metric}, {'lower' if self.lower_is_better else 'higher'} is better"
 
 
@@ -91,6 +92,7 @@ class PromotionCheck:
 
     @property
     def accepted(self) -> bool:
+        """Are both figures comparable, and is the challenger's no worse?"""
         return not self.differs and not self.worse
 
 

@@ -39,8 +39,10 @@ class Record:
         return self.run_id or self.key
 
     def to_json(self) -> str:
+        """Return the record as JSON text."""
         return json.dumps(asdict(self))
 
     @classmethod
     def from_json(cls, text: str) -> "Record":
+        """Read what `to_json` wrote."""
         return cls(**json.loads(text))

@@ -69,6 +69,7 @@ SECTIONS = {
 
 
 def main() -> None:
+    """Show the page of the address to whoever may see it."""
     st.set_page_config(page_title="Vigie", page_icon=":material/visibility:", layout="wide")
     st.html(ROOT / "styles.css")
     st.logo(ROOT / "pages" / "logo.svg", size="large")

@@ -29,6 +29,8 @@ settings.register_profile("vigie", deadline=None)  # how fast something is belon
 settings.load_profile("vigie")
 
 ROOT = Path(__file__).resolve().parents[1]
+Command = Callable[..., "subprocess.CompletedProcess[str]"]
+"""Runs `python -m core …` with these arguments."""
 GAS = ("df_part1.csv", "df_part2.csv", "df_part3.csv")
 
 

@@ -6,8 +6,10 @@ import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from sqlalchemy import make_url, select
+from sqlalchemy.orm import Session as Rows
 
 from core.accounts.orm import Base
 from core.accounts.service import Accounts
@@ -66,7 +68,7 @@ def settled() -> None:
 def dump(accounts: Accounts) -> str:
     """Everything the database holds, as text."""
 
-    def everything(rows):  # type: ignore[no-untyped-def]
+    def everything(rows: Rows) -> list[tuple[Any, ...]]:
         return [tuple(row) for table in Base.metadata.sorted_tables for row in rows.execute(select(table))]
 
     return repr(accounts.database.read(everything))

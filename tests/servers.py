@@ -17,6 +17,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -131,7 +132,7 @@ def s3(folder: Path, bucket: str = "vigie") -> Running:
     return Running(url, command, folder, lambda: _bucket(url, bucket))
 
 
-def s3_client(url: str, user: str = S3_USER, secret: str = S3_SECRET):  # type: ignore[no-untyped-def]
+def s3_client(url: str, user: str = S3_USER, secret: str = S3_SECRET) -> Any:
     """boto3's own client, to see what is in the store."""
     import boto3
     from botocore.config import Config

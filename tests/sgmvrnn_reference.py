@@ -1,5 +1,4 @@
-"""SGmVRNN's published equations, one step after the other and convolutions as convolutions: slow, and plainly what
-they say.
+"""SGmVRNN's published equations, one step after the other and convolutions as convolutions: slow, plain.
 
 Written from the formulas alone, to be compared with; weights by the names of `core.detectors.sequences.sgmvrnn`.
 """
@@ -10,15 +9,16 @@ import torch
 import torch.nn.functional as functional
 from torch import Tensor
 
-from core.detectors.sequences.sgmvrnn import Noise, Sizes
+from core.detectors.sequences.sgmvrnn import ModelDims, Noise
+from core.detectors.sequences.sgmvrnn_original import conv_strides, padded_width
 
 
-def convolved(w: Mapping[str, Tensor], sizes: Sizes, x: Tensor) -> Tensor:
+def convolved(w: Mapping[str, Tensor], dims: ModelDims, x: Tensor) -> Tensor:
     """Encoder of one row per line, (B, n) → (B, 20)."""
-    before = (sizes.padded - sizes.columns) // 2
-    signal = functional.pad(x, (before, sizes.padded - sizes.columns - before))[:, None, :]
+    lacking = padded_width(dims.columns) - dims.columns
+    signal = functional.pad(x, (lacking // 2, lacking - lacking // 2))[:, None, :]
     channels = [1, 8, 16, 32]
-    for number, stride in enumerate(sizes.strides):
+    for number, stride in enumerate(conv_strides(dims.columns)):
         kernel = w[f"encoder.{number}"].reshape(stride, channels[number], channels[number + 1]).permute(2, 1, 0)
         signal = functional.conv1d(signal, kernel, w[f"encoder.{number}.bias"], stride=stride)
         signal = functional.leaky_relu(signal, 0.2)
@@ -28,18 +28,18 @@ def convolved(w: Mapping[str, Tensor], sizes: Sizes, x: Tensor) -> Tensor:
     return flat
 
 
-def deconvolved(w: Mapping[str, Tensor], sizes: Sizes, head: str, both: Tensor) -> Tensor:
+def deconvolved(w: Mapping[str, Tensor], dims: ModelDims, head: str, both: Tensor) -> Tensor:
     """One of the decoder's two copies, (B, H + Z) → (B, n)."""
     for number in (0, 1):
         both = functional.leaky_relu(both @ w[f"{head}.{number}"] + w[f"{head}.{number}.bias"], 0.2)
     signal = both.reshape(len(both), -1, 32).permute(0, 2, 1)
-    channels, strides = [32, 16, 8, 1], sizes.strides[::-1]
+    channels, strides = [32, 16, 8, 1], conv_strides(dims.columns)[::-1]
     for place, stride in enumerate(strides):
         kernel = w[f"{head}.{place + 2}"].reshape(channels[place], stride, channels[place + 1]).permute(0, 2, 1)
         signal = functional.conv_transpose1d(signal, kernel, w[f"{head}.{place + 2}.bias"], stride=stride)
         signal = functional.leaky_relu(signal, 0.2) if place < 2 else torch.tanh(signal)
-    before = (sizes.padded - sizes.columns) // 2
-    return signal[:, 0, before : before + sizes.columns]
+    before = (padded_width(dims.columns) - dims.columns) // 2
+    return signal[:, 0, before : before + dims.columns]
 
 
 def mlp(w: Mapping[str, Tensor], hidden: Tensor, out: str) -> Tensor:
@@ -48,17 +48,18 @@ def mlp(w: Mapping[str, Tensor], hidden: Tensor, out: str) -> Tensor:
 
 
 def stepwise(
-    w: Mapping[str, Tensor], sizes: Sizes, x: Tensor, noise: Noise, tau: float, evaluating: bool = False
+    w: Mapping[str, Tensor], dims: ModelDims, x: Tensor, noise: Noise, tau: float, evaluating: bool = False
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """The bound's three terms summed as the loss sums them, and the score of each window's last step: x is (T,
-    B, n).
+    """The bound's three terms summed as the loss sums them, and the score of each window's last step.
+
+    x is (T, B, n).
     """
     length, batch, _ = x.shape
-    h = cell = x.new_zeros(batch, sizes.state)
+    h = cell = x.new_zeros(batch, dims.state)
     surprise = latent = x.new_zeros(())
     mixtures = []
     for t in range(length):
-        row = convolved(w, sizes, x[t])
+        row = convolved(w, dims, x[t])
         logits = mlp(w, row @ w["category.row"] + h @ w["category.past"] + w["category.row.bias"], "category")
         c = torch.softmax((logits + noise.gumbel[t]) / tau, dim=1)
         mean, logvar = (
@@ -75,7 +76,7 @@ def stepwise(
             for head in ("mean", "logvar")
         )
         both = torch.cat([h, z], 1)
-        mu, log_sigma = deconvolved(w, sizes, "mu", both), deconvolved(w, sizes, "log_sigma", both)
+        mu, log_sigma = deconvolved(w, dims, "mu", both), deconvolved(w, dims, "log_sigma", both)
         normal = torch.distributions.Normal(mu, torch.sqrt(torch.exp(log_sigma) ** 2 + 1e-8))
         nats = -normal.log_prob(x[t])
         surprise = surprise + nats.sum()

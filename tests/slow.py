@@ -12,8 +12,11 @@ from typing import Self
 
 import numpy as np
 
-from core.batch import Cut, Folder, Place, Tally, Work, score_folder
+from core.batch.executors import Executor
+from core.batch.file_inventory import Folder
+from core.batch.job_spec import JobSpec
 from core.batch.output import MODEL
+from core.batch.score_folder import BatchConfig, BatchProgress, score_folder
 from core.data.dataset import Dataset
 from core.data.ingest.loading import load
 from core.detectors.base import Floats32, Scored, SequenceDetector
@@ -23,7 +26,7 @@ from core.progress import Progress
 
 SLOW = 0.15  # seconds a batch
 OURS = tuple(f"core.detectors.{name}" for name in ("scaling.Scaling", "sequence_model.SequenceModel"))
-HERE = Place()
+HERE = Executor()
 
 
 @dataclass
@@ -60,26 +63,28 @@ def fitted(detector: SequenceDetector, dataset: Dataset) -> SequenceModel:
     return model
 
 
-def work_of(model: SequenceModel, folder: Path, out: Path, trusted: tuple[str, ...] = OURS) -> Work:
+def job_for(model: SequenceModel, folder: Path, out: Path, trusted: tuple[str, ...] = OURS) -> JobSpec:
     """The model beside its results."""
     import skops.io
 
     out.mkdir(exist_ok=True)
     skops.io.dump(model, out / MODEL)
-    return Work(folder, out, "made", (*trusted, "tests.slow.Slow"))
+    return JobSpec(folder, out, "made", (*trusted, "tests.slow.Slow"))
 
 
-def scored(work: Work, rows: int, place: Place = HERE, progress: Progress | None = None, pattern: str = "") -> Tally:
-    folder = Folder(work.folder, pattern)
-    return score_folder(work, folder, folder.inventory(), Cut(rows), place, progress or Progress())
+def scored(
+    job: JobSpec, rows: int, executor: Executor = HERE, progress: Progress | None = None, pattern: str = ""
+) -> BatchProgress:
+    folder = Folder(job.folder, pattern)
+    return score_folder(job, folder, folder.inventory(), BatchConfig(rows), executor, progress or Progress())
 
 
-def score_slowly(folder: Path, out: Path, log: Path) -> Tally:
+def score_slowly(folder: Path, out: Path, log: Path) -> BatchProgress:
     """A batch for every file of 20 rows."""
     from tests.slow import Slow  # not __main__.Slow: models name their classes
 
     model = fitted(Slow(str(log)), load([folder / "site_1.csv"]))
-    return scored(work_of(model, folder, out), 20)
+    return scored(job_for(model, folder, out), 20)
 
 
 if __name__ == "__main__":

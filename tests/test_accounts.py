@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from alembic.autogenerate import compare_metadata
@@ -19,6 +20,7 @@ from alembic.script import ScriptDirectory
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import select, update
+from sqlalchemy.orm import Session as Rows
 
 from core.accounts import ROLES, Session, User, database, login_throttling, passwords
 from core.accounts.orm import HEAD, Base, CredentialRow, SessionRow, SignInRow
@@ -97,7 +99,7 @@ def refused(work: Callable[[], object]) -> str:
 def earlier(accounts: Accounts, by: timedelta) -> None:
     """As if everything had happened so long ago."""
 
-    def move(rows):  # type: ignore[no-untyped-def]
+    def move(rows: Rows) -> None:
         for row in rows.scalars(select(SignInRow)):
             row.time -= by
         for row in rows.scalars(select(SessionRow)):
@@ -550,7 +552,7 @@ def test_somebody_new_is_made_once(accounts: Accounts) -> None:
 def test_migrations_make_the_tables_of_the_models(accounts: Accounts) -> None:
     accounts.empty()
 
-    def differences(rows):  # type: ignore[no-untyped-def]
+    def differences(rows: Rows) -> list[Any]:
         return compare_metadata(
             MigrationContext.configure(rows.connection(), opts={"compare_type": True}), Base.metadata
         )

@@ -85,7 +85,9 @@ def outage(
         server.thaw()
 
 
-def test_every_call_says_so_in_time(accounts: Accounts, outage) -> None:  # type: ignore[no-untyped-def]
+def test_every_call_says_so_in_time(
+    accounts: Accounts, outage: tuple[Callable[[], object], Callable[[], object]]
+) -> None:
     go, come_back = outage
     calls, told = list(EVERY_CALL.items()), {}
     go()
@@ -113,8 +115,8 @@ def test_remembered_sessions_go_on(
     accounts: Accounts,
     url: str,
     tmp_path: Path,
-    outage,
-    monkeypatch: pytest.MonkeyPatch,  # type: ignore[no-untyped-def]
+    outage: tuple[Callable[[], object], Callable[[], object]],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     go, come_back = outage
     accounts.add_user("bob", PASSWORD, ["analyst"])

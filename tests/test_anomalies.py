@@ -14,6 +14,7 @@ from core.data.quality import checks
 from core.data.quality.findings import Repair
 from core.data.quality.repairs import apply
 from core.data.samples import load_sample
+from core.detectors.base import Detector
 from core.errors import DataError, NotFoundError, OptionError
 from core.runs.promotion import runs_with_model
 from core.spec.spec import ApplySpec
@@ -25,7 +26,7 @@ from core.workspace import Workspace
 BY = Actor("alice", "tests")
 
 
-def forest(**settings: object):  # type: ignore[no-untyped-def]
+def forest(**settings: object) -> Detector:
     return detectors()["isolation-forest"](**settings)
 
 

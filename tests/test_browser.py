@@ -88,7 +88,7 @@ def result(browser: Browser, app: str) -> Page:
     page.locator(".st-key-make-repairs button").click()
     expect(page.locator(".st-key-recipe")).to_contain_text("Fill from the entity's usual day")
     page.get_by_role("link", name="Find anomalies").click()
-    page.get_by_test_id("stFormSubmitButton").locator("button").click()
+    page.locator(".st-key-anomalies-ask button").click()
     page.locator(".st-key-result-figures").wait_for()
     return page
 
@@ -133,7 +133,7 @@ def test_a_refresh_and_a_colleague_see_the_same(result: Page, browser: Browser) 
 def test_a_double_click_is_one_run(result: Page, browser: Browser, data_folder: Path) -> None:
     page = visitor(browser)
     page.goto(result.url.split("&run=")[0])
-    button = page.get_by_test_id("stFormSubmitButton").locator("button")
+    button = page.locator(".st-key-anomalies-ask button")
     button.wait_for()
     before = len(Events(data_folder / "events").read())
     button.click()
@@ -215,12 +215,12 @@ def test_a_forecast(result: Page, browser: Browser, app: str, locale: str, title
     expect(page.get_by_role("heading", level=1)).to_contain_text(title)
     page.locator(".st-key-sample-weather button").click()
     expect(page.locator(".st-key-forget-drivers")).to_be_visible(timeout=PATIENCE)
-    page.locator(".st-key-find-forecast").scroll_into_view_if_needed()  # a list of options closes when the page scrolls
+    page.locator(".st-key-forecast-ask").scroll_into_view_if_needed()  # a list of options closes when the page scrolls
     settled(page)
-    page.locator(".st-key-forecaster input").click()
+    page.locator(".st-key-forecast-forecaster input").click()
     page.keyboard.type("Ridge")
     page.get_by_role("option", name="Ridge", exact=True).click()
-    page.locator(".st-key-find-forecast button").click()
+    page.locator(".st-key-forecast-ask button").click()
     page.locator(".st-key-result-figures").wait_for(timeout=2 * PATIENCE)
     assert "drivers=" in page.url
     every_tab(page, 7)
@@ -237,10 +237,10 @@ def test_a_cancelled_forecast(result: Page, browser: Browser, app: str) -> None:
     """The button stops the work, and the question is open again."""
     page = visitor(browser)
     page.goto(f"{app}/forecast?dataset={dataset_of(result)}")
-    page.locator(".st-key-find-forecast button").click()
+    page.locator(".st-key-forecast-ask button").click()
     page.locator(".st-key-cancel-work button").click()
     expect(page.locator(".st-key-cancel-work")).to_have_count(0, timeout=PATIENCE)
-    expect(page.locator(".st-key-find-forecast button")).to_be_enabled(timeout=PATIENCE)
+    expect(page.locator(".st-key-forecast-ask button")).to_be_enabled(timeout=PATIENCE)
     assert "run=" not in page.url
     page.context.close()
 
@@ -307,7 +307,7 @@ def test_sequences(
     page = visitor(browser, locale)
     page.goto(f"{app}/sequences?dataset={server_dataset}")
     expect(page.get_by_role("heading", level=1)).to_contain_text(title)
-    page.locator(".st-key-find-sequences button").click()
+    page.locator(".st-key-sequences-ask button").click()
     before = sequence_figures(page)
     assert events in before
     assert "run=" in page.url
@@ -332,13 +332,13 @@ def test_two_visitors_and_a_double_click_are_one_run(
     pages, before = [visitor(browser), visitor(browser)], len(Events(data_folder / "events").read())
     for page in pages:
         page.goto(f"{app}/sequences?dataset={server_dataset}")
-        page.locator(".st-key-sequence-scaling").scroll_into_view_if_needed()
+        page.locator(".st-key-sequences-scaling").scroll_into_view_if_needed()
         settled(page)
-        page.locator(".st-key-sequence-scaling input").click()
+        page.locator(".st-key-sequences-scaling input").click()
         page.get_by_role("option", name="median and quartiles").click()
         settled(page)
-    pages[0].locator(".st-key-find-sequences button").dblclick()
-    pages[1].locator(".st-key-find-sequences button").click()
+    pages[0].locator(".st-key-sequences-ask button").dblclick()
+    pages[1].locator(".st-key-sequences-ask button").click()
     first, second = map(sequence_figures, pages)
     assert first == second
     assert pages[0].url == pages[1].url
@@ -352,18 +352,16 @@ def test_a_cancelled_training(browser: Browser, app: str, server_dataset: str) -
     """The deep model begins to learn, is told to stop, and the question is open again."""
     page = visitor(browser)
     page.goto(f"{app}/sequences?dataset={server_dataset}")
-    page.locator(
-        ".st-key-find-sequences"
-    ).scroll_into_view_if_needed()  # a list of options closes when the page scrolls
+    page.locator(".st-key-sequences-ask").scroll_into_view_if_needed()  # a list of options closes when the page scrolls
     settled(page)
-    page.locator(".st-key-sequence-detector input").click()
+    page.locator(".st-key-sequences-detector input").click()
     page.keyboard.type("SGmVRNN")
     page.get_by_role("option", name="SGmVRNN").click()
     settled(page)
-    page.locator(".st-key-find-sequences button").click()
+    page.locator(".st-key-sequences-ask button").click()
     expect(page.get_by_text("Learning what is usual").first).to_be_visible(timeout=PATIENCE)
     page.locator(".st-key-cancel-work button").click()
     expect(page.get_by_text("Cancelled: nothing was kept")).to_be_visible(timeout=PATIENCE)
-    expect(page.locator(".st-key-find-sequences button")).to_be_enabled(timeout=PATIENCE)
+    expect(page.locator(".st-key-sequences-ask button")).to_be_enabled(timeout=PATIENCE)
     assert "run=" not in page.url
     page.context.close()

@@ -13,6 +13,7 @@ import pytest
 from mlflow import MlflowClient
 
 from core.actor import Actor
+from core.clusterers.base import Clusterer
 from core.clusterers.points import daily, points
 from core.data.dataset import Dataset, clock_labels, keyed
 from core.data.samples import load_sample
@@ -26,16 +27,16 @@ from core.tasks.clusters.result import Clustering
 from core.tasks.clusters.run import apply_model, cluster, load_clustering, suggest_parameters
 from core.tasks.clusters.spec import ClusteringSpec, clusterers
 from core.workspace import Workspace
-from tests.conftest import ROOT
+from tests.conftest import ROOT, Command
 
 BY = Actor("alice", "tests")
 
 
-def kmeans(k: int = 4):  # type: ignore[no-untyped-def]
+def kmeans(k: int = 4) -> Clusterer:
     return clusterers()["kmeans"](n_clusters=k)
 
 
-def dbscan(eps: float = 0.5, min_samples: int = 5):  # type: ignore[no-untyped-def]
+def dbscan(eps: float = 0.5, min_samples: int = 5) -> Clusterer:
     return clusterers()["dbscan"](eps=eps, min_samples=min_samples)
 
 
@@ -390,7 +391,7 @@ def test_tiles_do_not_overlap_and_are_the_thirteen_regions() -> None:
 
 
 @pytest.fixture
-def vigie(tmp_path: Path):  # type: ignore[no-untyped-def]
+def vigie(tmp_path: Path) -> Command:
     """`python -m core …` with a data folder of its own."""
     environment = os.environ | {"VIGIE_DATA_DIR": str(tmp_path / "data"), "OMP_NUM_THREADS": "1"}
 
@@ -403,7 +404,7 @@ def vigie(tmp_path: Path):  # type: ignore[no-untyped-def]
     return run
 
 
-def test_the_command_on_the_gas_files(vigie, gas_files: list[Path], tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+def test_the_command_on_the_gas_files(vigie: Command, gas_files: list[Path], tmp_path: Path) -> None:
     out = tmp_path / "clusters.csv"
     ran = vigie(
         "cluster",
@@ -433,7 +434,7 @@ def test_the_command_on_the_gas_files(vigie, gas_files: list[Path], tmp_path: Pa
     assert (table["cluster"] == -1).sum() == 1684
 
 
-def test_the_command_applies_and_answers_in_words(vigie, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+def test_the_command_applies_and_answers_in_words(vigie: Command, tmp_path: Path) -> None:
     path = tmp_path / "gas.csv"
     assert vigie("sample", "gas_daily", "--out", path).returncode == 0
     first = json.loads(vigie("cluster", path, "--set", "n_clusters=3", "--look", "shape", "--json").stdout)
@@ -456,7 +457,9 @@ def test_the_command_applies_and_answers_in_words(vigie, tmp_path: Path) -> None
         (["--model", "champion", "--look", "shape"], "--look does not go with --model"),
     ],
 )
-def test_bad_input_is_one_line_and_exit_code_2(vigie, tmp_path: Path, arguments: list[str], words: str) -> None:  # type: ignore[no-untyped-def]
+def test_bad_input_is_one_line_and_exit_code_2(
+    vigie: Command, tmp_path: Path, arguments: list[str], words: str
+) -> None:
     path = tmp_path / "gas.csv"
     assert vigie("sample", "gas_daily", "--out", path).returncode == 0
     ran = vigie("cluster", path, *arguments)

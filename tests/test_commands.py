@@ -12,11 +12,11 @@ import pandas as pd
 import pytest
 
 from core.data.dataset import Dataset
-from tests.conftest import ROOT, answers, free_port
+from tests.conftest import ROOT, Command, answers, free_port
 
 
 @pytest.fixture
-def vigie(tmp_path: Path):  # type: ignore[no-untyped-def]
+def vigie(tmp_path: Path) -> Command:
     """`python -m core …` with a data folder of its own."""
     environment = os.environ | {"VIGIE_DATA_DIR": str(tmp_path / "data"), "OMP_NUM_THREADS": "1"}
 
@@ -30,13 +30,13 @@ def vigie(tmp_path: Path):  # type: ignore[no-untyped-def]
 
 
 @pytest.fixture
-def sample_file(vigie, tmp_path: Path) -> Path:  # type: ignore[no-untyped-def]
+def sample_file(vigie: Command, tmp_path: Path) -> Path:
     path = tmp_path / "gas.csv"
     assert vigie("sample", "gas_daily", "--out", path).returncode == 0
     return path
 
 
-def test_doctor_on_the_gas_files(vigie, gas_files: list[Path]) -> None:  # type: ignore[no-untyped-def]
+def test_doctor_on_the_gas_files(vigie: Command, gas_files: list[Path]) -> None:
     ran = vigie("doctor", *gas_files, "--json")
     assert ran.returncode == 0, ran.stderr
     answer = json.loads(ran.stdout)
@@ -58,7 +58,7 @@ def test_doctor_on_the_gas_files(vigie, gas_files: list[Path]) -> None:  # type:
     assert len({each["entity"] for each in shifts}) == 12
 
 
-def test_doctor_on_rows_without_dates(vigie, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+def test_doctor_on_rows_without_dates(vigie: Command, tmp_path: Path) -> None:
     path = tmp_path / "kpis.csv"
     assert vigie("sample", "kpi_matrix", "--out", path).returncode == 0
     assert "7,200 rows, 1 entities, no dates, no unit, layout kpi_matrix" in vigie("doctor", path).stdout
@@ -66,7 +66,7 @@ def test_doctor_on_rows_without_dates(vigie, tmp_path: Path) -> None:  # type: i
     assert "NPZ, SEQ, NetMob23" in told
 
 
-def test_detect_on_the_gas_files(vigie, gas_files: list[Path], tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+def test_detect_on_the_gas_files(vigie: Command, gas_files: list[Path], tmp_path: Path) -> None:
     out = tmp_path / "scores.csv"
     ran = vigie("detect", *gas_files, "--compare-with", "everything", "--out", out, "--json")
     assert ran.returncode == 0, ran.stderr
@@ -80,7 +80,7 @@ def test_detect_on_the_gas_files(vigie, gas_files: list[Path], tmp_path: Path) -
     assert scores["anomaly"].sum() == 337
 
 
-def test_a_model_is_applied_to_another_file(vigie, sample_file: Path, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+def test_a_model_is_applied_to_another_file(vigie: Command, sample_file: Path, tmp_path: Path) -> None:
     first = json.loads(
         vigie("detect", sample_file, "--set", "n_estimators=50", "--contamination", 0.02, "--json").stdout
     )
@@ -93,7 +93,7 @@ def test_a_model_is_applied_to_another_file(vigie, sample_file: Path, tmp_path: 
     assert len(pd.read_parquet(out)) == answer["metrics"]["rows"]
 
 
-def test_a_recipe_is_replayed(vigie, sample_file: Path, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+def test_a_recipe_is_replayed(vigie: Command, sample_file: Path, tmp_path: Path) -> None:
     found = json.loads(vigie("doctor", sample_file, "--json").stdout)["findings"]
     recipe = tmp_path / "recipe.json"
     recipe.write_text(json.dumps([finding["repairs"][0] for finding in found if finding["repairs"]]))
@@ -106,7 +106,7 @@ def test_a_recipe_is_replayed(vigie, sample_file: Path, tmp_path: Path) -> None:
     assert again.returncode == 0, again.stderr
 
 
-def test_readable_answers(vigie, sample_file: Path) -> None:  # type: ignore[no-untyped-def]
+def test_readable_answers(vigie: Command, sample_file: Path) -> None:
     assert "incomplete_rows" in vigie("doctor", sample_file).stdout
     said = vigie("detect", sample_file).stdout
     assert "anomalies in" in said
@@ -129,7 +129,9 @@ def test_readable_answers(vigie, sample_file: Path) -> None:  # type: ignore[no-
         (["sample", "weather"], "gas_daily"),
     ],
 )
-def test_bad_input_is_one_line_and_exit_code_2(vigie, sample_file: Path, arguments: list[str], words: str) -> None:  # type: ignore[no-untyped-def]
+def test_bad_input_is_one_line_and_exit_code_2(
+    vigie: Command, sample_file: Path, arguments: list[str], words: str
+) -> None:
     ran = vigie(*[str(sample_file) if each == "SAMPLE" else each for each in arguments])
     assert ran.returncode == 2
     assert ran.stdout == ""
@@ -139,7 +141,7 @@ def test_bad_input_is_one_line_and_exit_code_2(vigie, sample_file: Path, argumen
         assert len(ran.stderr.strip().splitlines()) == 1
 
 
-def test_a_run_that_is_not_there(vigie, sample_file: Path) -> None:  # type: ignore[no-untyped-def]
+def test_a_run_that_is_not_there(vigie: Command, sample_file: Path) -> None:
     ran = vigie("detect", sample_file, "--model", "f" * 32)
     assert ran.returncode == 1
     assert "No run" in ran.stderr

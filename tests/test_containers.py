@@ -504,9 +504,9 @@ def commands() -> set[str]:
     """The verbs of the command line."""
     from typer.main import get_command
 
-    from core.__main__ import app
+    from core.__main__ import build_app
 
-    return set(get_command(app).commands)  # type: ignore[attr-defined]
+    return set(get_command(build_app()).commands)  # type: ignore[attr-defined]
 
 
 def code(text: str) -> list[str]:

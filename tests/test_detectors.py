@@ -203,19 +203,16 @@ def test_a_wrong_setting_is_refused_by_name(chosen: dict[str, str], words: str) 
         build_from_settings(detectors()["isolation-forest"], chosen)
 
 
-# ---- the README's example -------------------------------------------------------------------------------------------
+# ---- the example of the documents -----------------------------------------------------------------------------------
 
 
-def test_the_detector_of_the_readme_keeps_the_contract(features: np.ndarray) -> None:
+def test_the_detector_of_the_documents_keeps_the_contract(features: np.ndarray) -> None:
     """A newcomer copies these lines: they have to work."""
-    [code] = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
-    scope: dict[str, Any] = {}
-    exec(
-        "from dataclasses import dataclass\nfrom typing import Self\nfrom sklearn import neighbors\n"
-        "from core.detectors.base import Detector, Floats\n"
-        "from core.spec.hyperparameters import hyperparameter, get_params\nfrom core.messages import N_\n" + code,
-        scope,
-    )
+    text = (ROOT / "docs" / "extending.md").read_text(encoding="utf-8")
+    section = text.partition("## Add a detector")[2].partition("\n## ")[0]
+    [code] = re.findall(r"```python\n(.*?)```", section, re.DOTALL)
+    scope: dict[str, Any] = {"__name__": __name__}
+    exec(code, scope)
     detector = scope["LocalOutlierFactor"]().fit(features)
     scores = detector.score(features)
     assert np.isfinite(scores).all()

@@ -179,9 +179,8 @@ def test_clusters_learnt_from_their_selection(place: Workspace, sample: Dataset)
 
 def test_what_was_held_out_was_not_learnt_from(place: Workspace) -> None:
     """The spec says which of the selected rows a model is fitted on."""
-    from core.tasks.sequences.spec import SequenceSpec, detectors
-
     from core.tasks.sequences.run import train
+    from core.tasks.sequences.spec import SequenceSpec, detectors
 
     fitted = dataset()
     place.datasets.save(fitted)

@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 from mlflow import MlflowClient
@@ -115,7 +116,7 @@ def test_a_server_that_answers_a_question_late_does_not_make_two_runs(
     tracking, asked = at.tracking, threading.Event()
     made, tracking.__dict__["_create_run"] = tracking._create_run, None
 
-    def made_while_it_hangs(*question):  # type: ignore[no-untyped-def]
+    def made_while_it_hangs(*question: Any) -> Any:
         if not asked.is_set():
             up.mlflow.freeze()
             asked.set()

@@ -568,12 +568,11 @@ def test_labelled_data_are_read_back_by_the_readers(place: Workspace, sample: Da
 
 
 def test_labels_of_events_are_their_rows(place: Workspace) -> None:
-    from core.tasks.sequences.spec import SequenceSpec, detectors
-
     from core.tasks.sequences.run import train
+    from core.tasks.sequences.spec import SequenceSpec, detectors
     from tests.test_sequences import several
 
-    asked = SequenceSpec(detectors()["pca-residual"](), contamination=0.1)
+    asked = SequenceSpec(detectors()["pca-residual"](), threshold="contamination", amount=0.1)
     found, run = train(asked, several(2), workspace=place, actor=BY)
     event = found.events.iloc[0]
     row = said.serialise_row(
@@ -739,14 +738,13 @@ def test_a_lower_threshold_finds_more(place: Workspace, scored: str) -> None:
 
 
 def test_a_threshold_of_sequences(place: Workspace) -> None:
-    from core.tasks.sequences.spec import SequenceSpec, detectors
-
     from core.tasks.sequences.run import apply_model, load_sequences, train
+    from core.tasks.sequences.spec import SequenceSpec, detectors
     from tests.test_sequences import several
 
     dataset = several(2)
     place.datasets.save(dataset)
-    asked = SequenceSpec(detectors()["pca-residual"](), contamination=0.1)
+    asked = SequenceSpec(detectors()["pca-residual"](), threshold="contamination", amount=0.1)
     before, run = train(asked, dataset, workspace=place, actor=BY)
     threshold = float(before.events["peak"].iloc[1])
     made = accept(run.id, threshold, place)

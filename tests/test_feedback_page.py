@@ -235,13 +235,12 @@ def test_a_threshold_is_suggested_seen_and_accepted(at: Workspace, run: dict[str
 
 
 def test_verdicts_on_events_of_sequences(at: Workspace, worker: Worker) -> None:  # noqa: F811
-    from core.tasks.sequences.spec import SequenceSpec, detectors
-
     from core.tasks.sequences.run import load_sequences, train
+    from core.tasks.sequences.spec import SequenceSpec, detectors
     from tests.test_sequences import several
 
     dataset = several(2)
-    spec = SequenceSpec(detectors()["pca-residual"](), contamination=0.1)
+    spec = SequenceSpec(detectors()["pca-residual"](), threshold="contamination", amount=0.1)
     found, made = train(spec, dataset, workspace=at, actor=BY)
     address = {"run": made.id, "dataset": at.datasets.save(dataset)}
     assert len(found.events) > 3

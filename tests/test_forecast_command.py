@@ -11,14 +11,14 @@ import pytest
 
 from core.__main__ import build_app
 from core.workspace import Workspace
-from tests.conftest import ROOT
+from tests.conftest import ROOT, Command
 from tests.series import calendar, consumption, warmth
 
 DAYS = 420
 
 
 @pytest.fixture
-def vigie(tmp_path: Path, place: Workspace):  # type: ignore[no-untyped-def]
+def vigie(tmp_path: Path, place: Workspace) -> Command:
     """`python -m core …` on the data folder of `place`."""
     environment = os.environ | {"VIGIE_DATA_DIR": str(tmp_path), "MLFLOW_TRACKING_URI": "", "OMP_NUM_THREADS": "1"}
 
@@ -45,7 +45,7 @@ def files(tmp_path: Path) -> tuple[Path, Path]:
     return tmp_path / "load.csv", tmp_path / "weather.csv"
 
 
-def test_one_json_object_and_a_table(vigie, files: tuple[Path, Path], tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+def test_one_json_object_and_a_table(vigie: Command, files: tuple[Path, Path], tmp_path: Path) -> None:
     load, weather = files
     out = tmp_path / "forecast.csv"
     asked = ("forecast", load, "--forecaster", "ridge", "--horizon", 2, "--drivers", weather)
@@ -126,7 +126,7 @@ def test_bad_input_is_refused_with_exit_code_2(
     assert len(said.strip().splitlines()) == 1
 
 
-def test_a_model_that_is_not_there_is_one_line(vigie, files: tuple[Path, Path]) -> None:  # type: ignore[no-untyped-def]
+def test_a_model_that_is_not_there_is_one_line(vigie: Command, files: tuple[Path, Path]) -> None:
     ran = vigie("forecast", files[0], "--model", "0123456789abcdef0123456789abcdef")
     assert ran.returncode == 1
     assert ran.stdout == ""

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -95,7 +96,7 @@ def shown(digest: str, run: str, view: str = "") -> AppTest:
     return app
 
 
-def widget(app: AppTest, kind: str, key: str):  # type: ignore[no-untyped-def]
+def widget(app: AppTest, kind: str, key: str) -> Any:
     return next(each for each in getattr(app, kind) if each.key == key)
 
 

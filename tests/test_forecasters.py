@@ -23,7 +23,7 @@ from core.forecasters.ridge import Ridge
 from core.forecasters.shape import shares, spread_over_day
 from core.progress import Cancelled, Progress
 from core.spec.hyperparameters import build_from_settings, get_params, hyperparameters
-from core.tasks.forecast.run import forecasters
+from core.tasks.forecast.spec import forecasters
 from tests.series import consumption, daily, drivers_of, hourly, table, warmth
 
 EVERY_FORECASTER = pytest.mark.parametrize("name", forecasters())

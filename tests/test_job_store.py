@@ -133,6 +133,26 @@ def test_submit_later_begins_anew(open_store: OpenStore, monkeypatch: pytest.Mon
     assert again[0].id != first.id
 
 
+@pytest.mark.parametrize("url", ["postgresql"], indirect=True)
+def test_submit_keeps_what_another_tab_submitted_meanwhile(
+    open_store: OpenStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(store_module, "DOUBLE_CLICK_S", -1.0)
+    one, other = open_store(), open_store()
+    one.submit("count", {}, BOB)
+    one.finish(claim(one), "completed", run_id="run")
+    may_restart, quicker = store_module._may_restart, []
+
+    def submit_between(job: Job) -> bool:
+        if not quicker:
+            quicker.append(None)
+            quicker.append(other.submit("count", {}, BOB))
+        return may_restart(job)
+
+    monkeypatch.setattr(store_module, "_may_restart", submit_between)
+    assert one.submit("count", {}, BOB).id == quicker[1].id
+
+
 def test_two_users_with_the_same_question_are_two_jobs(store: JobStore) -> None:
     assert store.submit("count", {}, BOB).key != store.submit("count", {}, ALICE).key
 

@@ -26,7 +26,8 @@ from core.jobs.job_error import MAX_ATTEMPTS, error_from_json, error_to_json
 from core.jobs.worker import MAX_CURVE_POINTS, thin_out
 from core.runs.stored_runs import find_run_of_job, load_run
 from core.runs.tracked_run import JOB_TAG, tracked_run
-from core.tasks.clusters.run import clusterers, question_of
+from core.spec.codec import encode
+from core.tasks.clusters.spec import ClusteringSpec, clusterers
 from core.workspace import Workspace
 from mlflow_utils.tracking import Tracking
 from tests.conftest import ROOT, working
@@ -123,7 +124,7 @@ def shared(request: pytest.FixtureRequest) -> Workspace:
 
 
 def test_a_real_analysis_is_done_by_the_worker_of_the_command_line(place: Workspace, sample: Dataset) -> None:
-    question = question_of(place.datasets.save(sample), clusterers()["kmeans"](n_clusters=4))
+    question = encode(ClusteringSpec(clusterers()["kmeans"](n_clusters=4), dataset=place.datasets.save(sample)))
     job = jobs.submit("clusters", question, workspace=place, actor=Actor("bob", "Vigie page clusters"))
     assert (job.status, job.is_finished) == ("waiting", False)
     with process(place, "core", "worker") as worker:
@@ -161,7 +162,10 @@ def test_progress_and_curves_are_seen_meanwhile(place: Workspace) -> None:
 
 
 def test_a_worker_that_looks_once_does_what_waits_and_ends(place: Workspace) -> None:
-    waiting = [jobs.submit("clusters", question_of(digest * 64), workspace=place, actor=BOB) for digest in "01"]
+    waiting = [
+        jobs.submit("clusters", encode(ClusteringSpec(dataset=digest * 64)), workspace=place, actor=BOB)
+        for digest in "01"
+    ]
     with process(place, "core", "worker", "--once") as worker:
         assert worker.wait(TIMEOUT_S) == 0
     for job in waiting:
@@ -476,7 +480,7 @@ def test_only_known_tasks_are_done(place: Workspace, task: str) -> None:
     with working(place):
         failed = wait_until_finished(job, place)
     assert failed.status == "failed"
-    with pytest.raises(JobFailedError):
+    with pytest.raises(NotFoundError, match="There is no task"):
         jobs.raise_error(failed)
 
 

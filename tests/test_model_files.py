@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 import skops.io
 
@@ -66,7 +67,7 @@ def model(sample: Dataset) -> RowModel:
     return RowModel(detectors()["isolation-forest"](n_estimators=10), COMPARISONS["calendar"]()).fit(sample)
 
 
-def table(dataset: Dataset, rows: int = 20):  # type: ignore[no-untyped-def]
+def table(dataset: Dataset, rows: int = 20) -> pd.DataFrame:
     found = dataset.rows(dataset.complete).frame.head(rows).reset_index()
     return found.assign(entity=found["entity"].astype(str))
 

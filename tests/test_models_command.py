@@ -19,7 +19,7 @@ from core.runs.tracked_run import tracked_run
 from core.tasks.anomalies.run import detect
 from core.tasks.anomalies.spec import DetectionSpec, detectors
 from core.workspace import Workspace
-from tests.conftest import ROOT, free_port
+from tests.conftest import ROOT, Command, free_port
 from tests.test_model_files import table
 
 BY = Actor("alice", "tests")
@@ -34,7 +34,7 @@ BACKTEST = {
 
 
 @pytest.fixture
-def models(tmp_path: Path, place: Workspace):  # type: ignore[no-untyped-def]
+def models(tmp_path: Path, place: Workspace) -> Command:
     """`python -m core models …` on the data folder of `place`."""
     environment = os.environ | {"VIGIE_DATA_DIR": str(tmp_path), "MLFLOW_TRACKING_URI": "", "OMP_NUM_THREADS": "1"}
 
@@ -67,7 +67,7 @@ def one_line(ran: "subprocess.CompletedProcess[str]", code: int, words: str) -> 
     assert len(ran.stderr.strip().splitlines()) == 1
 
 
-def test_from_a_run_to_a_champion(models, sample: Dataset, place: Workspace) -> None:  # type: ignore[no-untyped-def]
+def test_from_a_run_to_a_champion(models: Command, sample: Dataset, place: Workspace) -> None:
     register(forecast_run(0.08, sample, place), "gas-forecast", workspace=place, actor=BY)
     promote("gas-forecast", workspace=place, actor=BY)
     run = forecast_run(0.07, sample, place)
@@ -91,7 +91,7 @@ def test_from_a_run_to_a_champion(models, sample: Dataset, place: Workspace) -> 
     ]
 
 
-def test_what_is_refused_and_what_is_forced(models, sample: Dataset, place: Workspace) -> None:  # type: ignore[no-untyped-def]
+def test_what_is_refused_and_what_is_forced(models: Command, sample: Dataset, place: Workspace) -> None:
     for wape in (0.07, 0.08):
         register(forecast_run(wape, sample, place), "gas-forecast", workspace=place, actor=BY)
         if wape == 0.07:
@@ -104,14 +104,14 @@ def test_what_is_refused_and_what_is_forced(models, sample: Dataset, place: Work
     assert get_version("gas-forecast", workspace=place).number == 2
 
 
-def test_a_detector_is_promoted_by_force_only(models, sample: Dataset, place: Workspace) -> None:  # type: ignore[no-untyped-def]
+def test_a_detector_is_promoted_by_force_only(models: Command, sample: Dataset, place: Workspace) -> None:
     spec = DetectionSpec(detectors()["isolation-forest"](n_estimators=10), compare_with="entity")
     _, run = detect(spec, sample, workspace=place, actor=BY)
     assert "anomalies" in models("register", run.id).stdout
     one_line(models("promote", "anomalies"), 2, "no labels")
 
 
-def test_bad_input_is_one_line(models, place: Workspace) -> None:  # type: ignore[no-untyped-def]
+def test_bad_input_is_one_line(models: Command, place: Workspace) -> None:
     assert models("list").stdout == "no model is registered\n"
     one_line(models("register", "f" * 32), 1, "knows no")
     one_line(models("register", "f" * 32, "--name", "a/b"), 2, "'a/b' is not accepted")

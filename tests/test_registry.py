@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -50,7 +50,7 @@ def model(sample: Dataset) -> RowModel:
 
 
 @pytest.fixture
-def tested(model: RowModel, sample: Dataset, place: Workspace):  # type: ignore[no-untyped-def]
+def tested(model: RowModel, sample: Dataset, place: Workspace) -> Callable[..., str]:
     """A run of the task forecast whose back-test came out at `wape`; its id."""
 
     def run(wape: float | None, at: Workspace = place, dataset: Dataset = sample, **params: Any) -> str:
@@ -69,7 +69,9 @@ def aliases(at: Workspace, name: str = NAME) -> dict[int, tuple[str, ...]]:
 # ---- register, alias, load ------------------------------------------------------------------------------------------
 
 
-def test_registered_promoted_and_loaded_by_alias(tested, model: RowModel, sample: Dataset, place: Workspace) -> None:  # type: ignore[no-untyped-def]
+def test_registered_promoted_and_loaded_by_alias(
+    tested: Callable[..., str], model: RowModel, sample: Dataset, place: Workspace
+) -> None:
     run = tested(0.08)
     version = register(run, NAME, workspace=place, actor=BY)
     assert (version.number, version.aliases, version.run_id) == (1, ("challenger",), run)
@@ -106,7 +108,9 @@ def mlflow_at(place: Workspace, monkeypatch: pytest.MonkeyPatch) -> Iterator[Non
 
 
 @pytest.mark.usefixtures("mlflow_at")
-def test_mlflow_loads_it_by_alias(tested, model: RowModel, sample: Dataset, place: Workspace) -> None:  # type: ignore[no-untyped-def]
+def test_mlflow_loads_it_by_alias(
+    tested: Callable[..., str], model: RowModel, sample: Dataset, place: Workspace
+) -> None:
     register(tested(0.08), NAME, workspace=place, actor=BY)
     promote(NAME, workspace=place, actor=BY)
     served = mlflow.pyfunc.load_model(f"models:/{NAME}@champion")
@@ -115,15 +119,15 @@ def test_mlflow_loads_it_by_alias(tested, model: RowModel, sample: Dataset, plac
 
 
 def test_another_machine_loads_it_by_alias(
-    tested, model: RowModel, sample: Dataset, place: Workspace, tmp_path: Path
-) -> None:  # type: ignore[no-untyped-def]
+    tested: Callable[..., str], model: RowModel, sample: Dataset, place: Workspace, tmp_path: Path
+) -> None:
     register(tested(0.08), NAME, workspace=place, actor=BY)
     elsewhere = replace(place, tracking=Tracking(place.tracking.uri, None, tmp_path / "elsewhere"))
     loaded = load_by_alias(NAME, "challenger", workspace=elsewhere, kind=RowModel)
     assert loaded.predict(table(sample)).equals(model.predict(table(sample)))
 
 
-def test_a_file_that_is_not_the_registered_one_is_refused(tested, place: Workspace) -> None:  # type: ignore[no-untyped-def]
+def test_a_file_that_is_not_the_registered_one_is_refused(tested: Callable[..., str], place: Workspace) -> None:
     run = tested(0.08)
     register(run, NAME, workspace=place, actor=BY)
     with (load_run(run, place).files / "model" / FILE).open("ab") as file:
@@ -132,7 +136,7 @@ def test_a_file_that_is_not_the_registered_one_is_refused(tested, place: Workspa
         load_by_alias(NAME, "challenger", workspace=place)
 
 
-def test_a_run_is_registered_once_under_a_name(tested, place: Workspace) -> None:  # type: ignore[no-untyped-def]
+def test_a_run_is_registered_once_under_a_name(tested: Callable[..., str], place: Workspace) -> None:
     run = tested(0.08)
     assert register(run, NAME, workspace=place, actor=BY) == register(run, NAME, workspace=place, actor=BY)
     assert register(run, workspace=place, actor=BY).name == "forecast"
@@ -142,7 +146,7 @@ def test_a_run_is_registered_once_under_a_name(tested, place: Workspace) -> None
 # ---- promotion ------------------------------------------------------------------------------------------------------
 
 
-def test_the_better_one_is_promoted_and_the_old_one_kept(tested, place: Workspace) -> None:  # type: ignore[no-untyped-def]
+def test_the_better_one_is_promoted_and_the_old_one_kept(tested: Callable[..., str], place: Workspace) -> None:
     for wape in (0.08, 0.07):
         register(tested(wape), NAME, workspace=place, actor=BY)
         champion, comparison = promote(NAME, workspace=place, actor=BY)
@@ -159,7 +163,7 @@ def test_the_better_one_is_promoted_and_the_old_one_kept(tested, place: Workspac
     assert aliases(place) == {3: ("champion",), 2: ("previous",), 1: ()}
 
 
-def test_the_worse_one_is_refused_unless_forced_with_a_reason(tested, place: Workspace) -> None:  # type: ignore[no-untyped-def]
+def test_the_worse_one_is_refused_unless_forced_with_a_reason(tested: Callable[..., str], place: Workspace) -> None:
     register(tested(0.07), NAME, workspace=place, actor=BY)
     promote(NAME, workspace=place, actor=BY)
     register(tested(0.09), NAME, workspace=place, actor=BY)
@@ -201,8 +205,8 @@ def test_the_worse_one_is_refused_unless_forced_with_a_reason(tested, place: Wor
     ids=lambda given: next(iter(given)) if isinstance(given, dict) else "",
 )
 def test_what_was_tested_otherwise_is_not_compared(
-    tested, place: Workspace, params: dict[str, Any], words: str
-) -> None:  # type: ignore[no-untyped-def]
+    tested: Callable[..., str], place: Workspace, params: dict[str, Any], words: str
+) -> None:
     register(tested(0.07), NAME, workspace=place, actor=BY)
     promote(NAME, workspace=place, actor=BY)
     register(tested(**{"wape": 0.01} | params), NAME, workspace=place, actor=BY)
@@ -239,7 +243,7 @@ def test_a_detector_becomes_champion_by_force_only(sample: Dataset, place: Works
     assert get_version("anomalies", workspace=place).number == 1
 
 
-def test_another_definition_of_the_metric_is_not_compared(tested, place: Workspace) -> None:  # type: ignore[no-untyped-def]
+def test_another_definition_of_the_metric_is_not_compared(tested: Callable[..., str], place: Workspace) -> None:
     register(tested(0.07), NAME, workspace=place, actor=BY)
     promote(NAME, workspace=place, actor=BY)
     register(tested(0.06), NAME, workspace=place, actor=BY)
@@ -259,7 +263,7 @@ def test_the_yardstick_says_which_way_is_better(lower: bool, worse: bool) -> Non
     assert compared(old, new, yardstick).accepted is not worse
 
 
-def test_a_name_is_for_one_task(tested, sample: Dataset, place: Workspace) -> None:  # type: ignore[no-untyped-def]
+def test_a_name_is_for_one_task(tested: Callable[..., str], sample: Dataset, place: Workspace) -> None:
     register(tested(0.07), NAME, workspace=place, actor=BY)
     spec = DetectionSpec(detectors()["isolation-forest"](n_estimators=10), compare_with="entity")
     _, run = detect(spec, sample, workspace=place, actor=BY)
@@ -270,7 +274,7 @@ def test_a_name_is_for_one_task(tested, sample: Dataset, place: Workspace) -> No
 # ---- what is not there ----------------------------------------------------------------------------------------------
 
 
-def test_wrong_names_are_refused(tested, place: Workspace, sample: Dataset) -> None:  # type: ignore[no-untyped-def]
+def test_wrong_names_are_refused(tested: Callable[..., str], place: Workspace, sample: Dataset) -> None:
     run = tested(0.07)
     for name in ("a/b", "x' OR name != '", "..", "a" * 101, "é"):
         with pytest.raises(OptionError, match="not accepted"):
@@ -291,7 +295,9 @@ def test_wrong_names_are_refused(tested, place: Workspace, sample: Dataset) -> N
         promote(NAME, workspace=place, actor=BY)
 
 
-def test_a_run_that_cannot_be_loaded_again_is_not_registered(tested, sample: Dataset, place: Workspace) -> None:  # type: ignore[no-untyped-def]
+def test_a_run_that_cannot_be_loaded_again_is_not_registered(
+    tested: Callable[..., str], sample: Dataset, place: Workspace
+) -> None:
     with tracked_run("forecast", "Ridge", {}, sample, BY, place) as run:
         (run.folder / "note.txt").touch()
     with pytest.raises(NotFoundError, match="no model"):
@@ -308,7 +314,9 @@ def test_a_run_that_cannot_be_loaded_again_is_not_registered(tested, sample: Dat
     assert list_versions(place) == []
 
 
-def test_a_silent_server_says_so_in_time(tested, model: RowModel, tmp_path: Path, empty_store: Path) -> None:  # type: ignore[no-untyped-def]
+def test_a_silent_server_says_so_in_time(
+    tested: Callable[..., str], model: RowModel, tmp_path: Path, empty_store: Path
+) -> None:
     at = workplace_in(tmp_path / "client", empty_store, f"http://127.0.0.1:{free_port()}")
     run = tested(0.07, at)
     for ask in (
@@ -329,7 +337,7 @@ def test_a_silent_server_says_so_in_time(tested, model: RowModel, tmp_path: Path
 # ---- several at once ------------------------------------------------------------------------------------------------
 
 
-def test_two_registrations_at_once(tested, place: Workspace) -> None:  # type: ignore[no-untyped-def]
+def test_two_registrations_at_once(tested: Callable[..., str], place: Workspace) -> None:
     runs = [tested(0.08), tested(0.07)]
     got: list[int] = []
     threads = [
@@ -349,8 +357,13 @@ def test_two_registrations_at_once(tested, place: Workspace) -> None:  # type: i
 
 @pytest.mark.server
 def test_on_a_real_server(
-    tested, model: RowModel, sample: Dataset, tmp_path: Path, empty_store: Path, mlflow_server: tuple[str, Server]
-) -> None:  # type: ignore[no-untyped-def]
+    tested: Callable[..., str],
+    model: RowModel,
+    sample: Dataset,
+    tmp_path: Path,
+    empty_store: Path,
+    mlflow_server: tuple[str, Server],
+) -> None:
     uri, start = mlflow_server
     server = start()
     at = workplace_in(tmp_path / "client", empty_store, uri)

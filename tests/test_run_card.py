@@ -11,11 +11,11 @@ import sys
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
-from core.runs.reproduce import command_line
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -27,14 +27,12 @@ from core.errors import DataError, NotFoundError
 from core.runs.card import run_card
 from core.runs.card_html import html
 from core.runs.tracked_run import tracked_run
-from core.tasks.anomalies import run as anomalies
+from core.spec.command_line import command_line
+from core.spec.spec import ApplySpec, ThresholdSpec
+from core.spec.task import get_task
 from core.tasks.anomalies.result import Detection
-from core.tasks.clusters import run as clusters
-from core.tasks.comparison import run as sequence_comparison
-from core.tasks.forecast import run as forecast
-from core.tasks.selection import Selection
-from core.tasks.sequences import run as sequences
-from core.tasks.sequences.config import Asked, Plan
+from core.tasks.anomalies.run import apply_model, apply_threshold, detect, load_detection
+from core.tasks.anomalies.spec import DetectionSpec, detectors
 from core.workspace import Workspace
 from mlflow_utils.tracking import Tracking
 from pages.components.i18n import catalogue
@@ -74,13 +72,10 @@ def repeated(command: str, folder: Path) -> str:
     return str(json.loads(ran.stdout)["run_id"])
 
 
-def forest(trees: int = 15):  # type: ignore[no-untyped-def]
-    return anomalies.detectors()["isolation-forest"](n_estimators=trees, random_state=7)
-
-
 def detected(dataset: Dataset, at: Workspace, **asked: object) -> str:
-    given = {"compare_with": "entity", "contamination": 0.02, **asked}
-    return anomalies.detect(dataset, forest(), workspace=at, actor=BY, **given)[1].id  # type: ignore[arg-type]
+    forest = detectors()["isolation-forest"](n_estimators=15, random_state=7)
+    fields = {"compare_with": "entity", "contamination": 0.02, **asked}
+    return detect(DetectionSpec(forest, **fields), dataset, workspace=at, actor=BY)[1].id  # type: ignore[arg-type]
 
 
 # ---- repeated -------------------------------------------------------------------------------------------------------
@@ -88,101 +83,102 @@ def detected(dataset: Dataset, at: Workspace, **asked: object) -> str:
 
 def test_a_detection_is_repeated_with_its_selection(here: Workspace, tmp_path: Path, sample: Dataset) -> None:
     here.datasets.save(sample)
-    part = Selection(tuple(sample.entities[:2]), pd.Timestamp("2023-02-01"), None)
-    run = detected(sample, here, selection=part, risk=0.001, incomplete="impute")
+    part = {"entities": tuple(sample.entities[:2]), "start": "2023-02-01"}
+    run = detected(sample, here, **part, risk=0.001, incomplete="impute")
     card = run_card(run, here)
-    again = anomalies.detection_of(repeated(card.repeat.command, tmp_path), here)
-    first = anomalies.detection_of(run, here)
+    again = load_detection(repeated(card.repeat.command, tmp_path), here)
+    first = load_detection(run, here)
     pd.testing.assert_frame_equal(again.rows, first.rows, rtol=1e-9)
-    assert again.question == first.question
+    assert again.spec == first.spec
     assert set(first.rows["entity"].unique()) == set(sample.entities[:2])
 
 
 def test_a_saved_model_is_applied_again(here: Workspace, tmp_path: Path, sample: Dataset) -> None:
     here.datasets.save(sample)
     fitted = detected(sample, here)
-    _, run = anomalies.apply_model(
-        sample, fitted, workspace=here, actor=BY, selection=Selection(tuple(sample.entities[1:2]))
-    )
+    _, run = apply_model(ApplySpec(fitted, entities=tuple(sample.entities[1:2])), sample, workspace=here, actor=BY)
     card = run_card(run.id, here)
     assert card.model.applied_from == fitted
-    again = anomalies.detection_of(repeated(card.repeat.command, tmp_path), here)
-    pd.testing.assert_frame_equal(again.rows, anomalies.detection_of(run.id, here).rows, rtol=1e-9)
+    again = load_detection(repeated(card.repeat.command, tmp_path), here)
+    pd.testing.assert_frame_equal(again.rows, load_detection(run.id, here).rows, rtol=1e-9)
 
 
 def test_a_clustering_is_repeated(here: Workspace, tmp_path: Path, sample: Dataset) -> None:
+    from core.tasks.clusters.run import cluster, load_clustering
+    from core.tasks.clusters.spec import ClusteringSpec, clusterers
+
     here.datasets.save(sample)
-    kmeans = clusters.clusterers()["kmeans"](n_clusters=3, n_init=2)
-    found, run = clusters.cluster(
-        sample,
-        kmeans,
-        workspace=here,
-        actor=BY,
-        look="shape",
-        components=2,
-        selection=Selection(tuple(sample.entities[:3])),
-    )
+    kmeans = clusterers()["kmeans"](n_clusters=3, n_init=2)
+    spec = ClusteringSpec(kmeans, look="shape", components=2, entities=tuple(sample.entities[:3]))
+    found, run = cluster(spec, sample, workspace=here, actor=BY)
     card = run_card(run.id, here)
-    again = clusters.clustering_of(repeated(card.repeat.command, tmp_path), here)
-    pd.testing.assert_frame_equal(again.rows, clusters.clustering_of(run.id, here).rows, rtol=1e-9)
-    assert again.question == found.question
+    again = load_clustering(repeated(card.repeat.command, tmp_path), here)
+    pd.testing.assert_frame_equal(again.rows, load_clustering(run.id, here).rows, rtol=1e-9)
+    assert again.spec == found.spec
     assert card.counts["silhouette"] == pytest.approx(found.quality["silhouette"])
 
 
 def test_a_forecast_is_repeated_and_so_are_its_new_intervals(here: Workspace, tmp_path: Path, sample: Dataset) -> None:
+    from core.tasks.forecast.run import forecast, load_forecast, recalibrate
+    from core.tasks.forecast.spec import ForecastSpec, RecalibrationSpec, forecasters
+
     small = sample.select(sample.entities[:2])
     here.datasets.save(small)
-    plan = forecast.Plan(horizon=3, quantiles=(0.1, 0.5, 0.9), weather="none")
-    _, run = forecast.forecast(small, forecast.forecasters()["ridge"](alpha=2.5), plan, workspace=here, actor=BY)
+    ridge = forecasters()["ridge"](alpha=2.5)
+    spec = ForecastSpec(ridge, horizon=3, quantiles=(0.1, 0.5, 0.9), weather="none")
+    _, run = forecast(spec, small, workspace=here, actor=BY)
     card = run_card(run.id, here)
-    again = forecast.forecast_of(repeated(card.repeat.command, tmp_path), here)
-    first = forecast.forecast_of(run.id, here)
+    again = load_forecast(repeated(card.repeat.command, tmp_path), here)
+    first = load_forecast(run.id, here)
     pd.testing.assert_frame_equal(again.rows, first.rows, rtol=1e-9)
     pd.testing.assert_frame_equal(again.scores, first.scores, rtol=1e-9)
     assert card.intervals is not None
     assert (card.intervals.low, card.intervals.high, card.intervals.promised) == (0.1, 0.9, pytest.approx(0.8))
     assert card.intervals.measured == pytest.approx(first.metrics()["coverage"])
-    _, better = forecast.recalibrate(small, run.id, workspace=here, actor=BY)
+    _, better = recalibrate(RecalibrationSpec(run=run.id), small, workspace=here, actor=BY)
     command = run_card(better.id, here).repeat.command
     assert f"--recalibrate={run.id}" in command
-    again = forecast.forecast_of(repeated(command, tmp_path), here)
-    pd.testing.assert_frame_equal(again.rows, forecast.forecast_of(better.id, here).rows, rtol=1e-9)
+    again = load_forecast(repeated(command, tmp_path), here)
+    pd.testing.assert_frame_equal(again.rows, load_forecast(better.id, here).rows, rtol=1e-9)
 
 
 @pytest.mark.parametrize(
     ("detector", "settings", "asked"),
     [
-        ("pca-residual", {"variance": 0.9}, Asked("alarms", 3.0, "1000 rows")),
-        ("sgmvrnn", {"steps": 4, "window": 6, "batch_size": 16, "seed": 3}, Asked("pot", 0.005, "1000 rows")),
+        ("pca-residual", {"variance": 0.9}, {"threshold": "alarms", "amount": 3.0, "per": "1000 rows"}),
+        ("sgmvrnn", {"steps": 4, "window": 6, "batch_size": 16, "seed": 3}, {"threshold": "pot", "amount": 0.005}),
     ],
 )
 def test_sequences_are_repeated(  # type: ignore[no-untyped-def]
-    here: Workspace, tmp_path: Path, kpis: Dataset, detector: str, settings, asked: Asked
+    here: Workspace, tmp_path: Path, kpis: Dataset, detector: str, settings: dict[str, Any], asked: dict[str, Any]
 ) -> None:
     """The deep model, too: the same seed on the same machine."""
+    from core.tasks.sequences.run import apply_model, load_sequences, train
+    from core.tasks.sequences.spec import SequenceSpec, detectors
+
     few = kpis.rows(np.arange(600))
     here.datasets.save(few)
-    chosen = sequences.detectors()[detector](**settings)
-    _, run = sequences.train(few, chosen, Plan("400", "standard"), asked, workspace=here, actor=BY)
-    again = sequences.sequences_of(repeated(run_card(run.id, here).repeat.command, tmp_path), here)
-    first = sequences.sequences_of(run.id, here)
+    spec = SequenceSpec(detectors()[detector](**settings), until="400", scaling="standard", **asked)
+    _, run = train(spec, few, workspace=here, actor=BY)
+    again = load_sequences(repeated(run_card(run.id, here).repeat.command, tmp_path), here)
+    first = load_sequences(run.id, here)
     pd.testing.assert_frame_equal(again.rows, first.rows, rtol=1e-9)
-    assert again.question == first.question
+    assert again.spec == first.spec
     if detector == "pca-residual":
-        _, applied = sequences.apply_model(few, run.id, workspace=here, actor=BY)
-        again = sequences.sequences_of(repeated(run_card(applied.id, here).repeat.command, tmp_path), here)
-        pd.testing.assert_frame_equal(again.rows, sequences.sequences_of(applied.id, here).rows, rtol=1e-9)
+        _, applied = apply_model(ApplySpec(run.id), few, workspace=here, actor=BY)
+        again = load_sequences(repeated(run_card(applied.id, here).repeat.command, tmp_path), here)
+        pd.testing.assert_frame_equal(again.rows, load_sequences(applied.id, here).rows, rtol=1e-9)
 
 
 def test_a_threshold_that_people_chose_is_repeated(here: Workspace, tmp_path: Path, sample: Dataset) -> None:
     here.datasets.save(sample)
     run = detected(sample, here)
-    found, moved = anomalies.with_threshold(run, 0.61, workspace=here, actor=BY)
+    found, moved = apply_threshold(ThresholdSpec(run, 0.61), sample, workspace=here, actor=BY)
     card = run_card(moved.id, here)
     assert card.threshold is not None
     assert card.threshold.method == "verdicts"
     assert card.threshold.promised is None
-    again = anomalies.detection_of(repeated(card.repeat.command, tmp_path), here)
+    again = load_detection(repeated(card.repeat.command, tmp_path), here)
     pd.testing.assert_frame_equal(again.rows, found.rows, rtol=1e-9, check_categorical=False)
 
 
@@ -193,20 +189,8 @@ def hostile(text: str) -> bool:
 @given(st.lists(st.text(min_size=1).filter(hostile), min_size=1, max_size=3), st.floats(1e-9, 0.5))
 def test_a_command_survives_the_shell(entities: list[str], share: float) -> None:
     """What a shell makes of the command are the words that were meant, whatever entities are called."""
-    asked = {
-        "dataset": "0" * 64,
-        "fitted_by": "",
-        "detector": "isolation-forest",
-        "compare_with": "entity",
-        "incomplete": "drop",
-        "contamination": share,
-        "risk": None,
-        "settings": {},
-        "entities": entities,
-        "start": "",
-        "end": "",
-    }
-    words = shlex.split(command_line("anomalies", asked))
+    spec = DetectionSpec(compare_with="entity", contamination=share, dataset="0" * 64, entities=tuple(entities))
+    words = shlex.split(command_line(get_task("anomalies"), spec))
     assert words[:5] == ["python", "-m", "core", "detect", "0" * 64]
     assert [word.removeprefix("--entity=") for word in words if word.startswith("--entity=")] == entities
     assert float(next(word for word in words if word.startswith("--contamination=")).partition("=")[2]) == share
@@ -224,7 +208,7 @@ def test_a_real_shell_and_a_hostile_entity(here: Workspace, tmp_path: Path, samp
         }
     )
     here.datasets.save(other)
-    run = detected(other, here, selection=Selection((name,)))
+    run = detected(other, here, entities=(name,))
     command = run_card(run, here).repeat.command
     line = f"{shlex.quote(sys.executable)}{command.removeprefix('python')} --json"
     environment = os.environ | {"VIGIE_DATA_DIR": str(tmp_path), "OMP_NUM_THREADS": "1", "MLFLOW_TRACKING_URI": ""}
@@ -233,8 +217,8 @@ def test_a_real_shell_and_a_hostile_entity(here: Workspace, tmp_path: Path, samp
     )
     assert ran.returncode == 0, ran.stderr
     assert not (tmp_path / "owned").exists()
-    again = anomalies.detection_of(json.loads(ran.stdout)["run_id"], here)
-    assert again.question.entities == (name,)
+    again = load_detection(json.loads(ran.stdout)["run_id"], here)
+    assert again.spec.entities == (name,)
 
 
 # ---- what it says ---------------------------------------------------------------------------------------------------
@@ -275,7 +259,7 @@ def hostile_run(here: Workspace, sample: Dataset) -> str:
         **parts, files=(SCRIPT,), recipe=(Repair("<b>kind</b>", {"note": "</pre><script>alert(3)</script>"}),)
     )
     here.datasets.save(bad)
-    return detected(bad, here, selection=Selection((bad.entities[0],)))
+    return detected(bad, here, entities=(bad.entities[0],))
 
 
 def test_the_page_is_one_file_and_holds_no_code_of_others(here: Workspace, hostile_run: str) -> None:
@@ -313,7 +297,7 @@ def test_the_page_says_what_the_run_was(here: Workspace, sample: Dataset) -> Non
     assert len(card.versions["revision"]) in (0, 40)
     assert card.threshold is not None
     assert (card.threshold.method, card.threshold.promised) == ("pot", 0.001)
-    found = anomalies.detection_of(run, here)
+    found = load_detection(run, here)
     assert sum(card.counts[name] for name in ("mild", "notable", "rare", "extreme")) == len(found.anomalies)
     assert card.cost.seconds
     assert card.cost.emissions_kg
@@ -343,10 +327,12 @@ def test_the_page_speaks_the_language_of_the_person(here: Workspace, sample: Dat
 
 
 def test_a_forecast_is_beside_the_naive_ones(here: Workspace, sample: Dataset) -> None:
+    from core.tasks.forecast.run import forecast
+    from core.tasks.forecast.spec import ForecastSpec, forecasters
+
     small = sample.select(sample.entities[:2])
-    _, run = forecast.forecast(
-        small, forecast.forecasters()["seasonal-naive"](), forecast.Plan(horizon=2), workspace=here, actor=BY
-    )
+    naive = ForecastSpec(forecasters()["seasonal-naive"](), horizon=2)
+    _, run = forecast(naive, small, workspace=here, actor=BY)
     card = run_card(run.id, here)
     assert card.score_card is not None
     assert [line for line, _ in card.score_card.lines] == ["seasonal-naive", "naive1", "naive7"]
@@ -358,32 +344,34 @@ def test_a_forecast_is_beside_the_naive_ones(here: Workspace, sample: Dataset) -
 
 
 def test_labels_bring_a_score_card_with_baselines(here: Workspace, kpis: Dataset) -> None:
+    from core.tasks.sequences.run import train
+    from core.tasks.sequences.spec import SequenceSpec, detectors
+
     few = kpis.rows(np.arange(600))
     labels = pd.Series(np.arange(600) % 50 == 7, index=few.frame.index)
-    _, run = sequences.train(
-        few.replace(labels=labels),
-        sequences.detectors()["pca-residual"](),
-        Plan("400"),
-        Asked("best_f1", 0.0, "1000 rows"),
-        workspace=here,
-        actor=BY,
-    )
+    spec = SequenceSpec(detectors()["pca-residual"](), until="400", threshold="best_f1")
+    _, run = train(spec, few.replace(labels=labels), workspace=here, actor=BY)
     card = run_card(run.id, here)
     assert card.score_card is not None
     assert {line for line, _ in card.score_card.lines} >= {"pca-residual", "random", "mean_distance", "pca"}
     assert "oracle" in str(card.threshold.why) if card.threshold else False
-    assert "--best-f1" in card.repeat.command
+    assert "--threshold=best_f1" in card.repeat.command
 
 
-def test_a_comparison_says_that_no_command_repeats_it(here: Workspace, kpis: Dataset) -> None:
+def test_a_comparison_of_detectors_is_repeated(here: Workspace, tmp_path: Path, kpis: Dataset) -> None:
+    from core.tasks.comparison.run import compare
+    from core.tasks.comparison.spec import ComparisonSpec
+
     few = kpis.rows(np.arange(500))
-    _, run = sequence_comparison.compare(few, Plan("300"), workspace=here, actor=BY)
+    here.datasets.save(few)
+    _, run = compare(ComparisonSpec(until="300"), few, workspace=here, actor=BY)
     card = run_card(run.id, here)
-    assert card.repeat.command == ""
-    assert "No command" in str(card.repeat.notes[0])
     assert card.score_card is not None
     assert len(card.score_card.lines) >= 6
     html(card)
+    again = run_card(repeated(card.repeat.command, tmp_path), here)
+    assert [line for line, _ in again.score_card.lines] == [line for line, _ in card.score_card.lines]  # type: ignore[union-attr]
+    assert again.metrics["rows_judged"] == card.metrics["rows_judged"]
 
 
 # ---- runs that did not go well, or went elsewhere -------------------------------------------------------------------
@@ -434,10 +422,8 @@ def test_a_run_of_another_machine_has_the_same_card(here: Workspace, tmp_path: P
     assert theirs.threshold == mine.threshold
     assert theirs.repeat.command == mine.repeat.command
     assert "Give the files by name" in str(theirs.repeat.notes[0])
-    assert (
-        Detection.load(elsewhere.tracking.spool.artifact_dir(theirs.about.key) / "result").question.dataset
-        == sample.digest
-    )
+    folder = elsewhere.tracking.spool.artifact_dir(theirs.about.key) / "result"
+    assert Detection.load(folder).spec.dataset == sample.digest
 
 
 @pytest.mark.parametrize("run", ["", "f" * 32, "../../etc/passwd"])

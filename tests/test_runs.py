@@ -28,7 +28,7 @@ from core.workspace import Workspace
 from mlflow_utils import search as searching
 from mlflow_utils.run_record import Record
 from mlflow_utils.tracking import KEY, Tracking
-from tests.conftest import Server, free_port, stop, workplace_in
+from tests.conftest import Command, Server, free_port, stop, workplace_in
 from tests.test_commands import vigie  # noqa: F401
 
 BY = Actor("alice", "tests")
@@ -397,7 +397,7 @@ def test_small_pictures_share_an_axis_where_they_show_the_same() -> None:
 # ---- the command ----------------------------------------------------------------------------------------------------
 
 
-def test_list_show_and_card(vigie, tmp_path: Path, empty_store: Path, sample: Dataset) -> None:  # type: ignore[no-untyped-def]  # noqa: F811
+def test_list_show_and_card(vigie: Command, tmp_path: Path, empty_store: Path, sample: Dataset) -> None:  # noqa: F811
     folder = tmp_path / "data"
     folder.mkdir()
     at = workplace_in(folder, empty_store)

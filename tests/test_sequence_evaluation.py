@@ -16,7 +16,8 @@ from core.errors import DataError, InputError, OptionError, UnreadableFileError
 from core.evaluation.explanation import RootCause
 from core.evaluation.metrics import CARD, score_card
 from core.progress import Cancelled, Progress
-from core.tasks.sequences.evaluation import LINES, evaluate, evaluate_file, read_arrays, simple_lines
+from core.spec.metric import BASELINES
+from core.tasks.sequences.evaluation import BASELINE_DETECTORS, baseline_scores, evaluate, evaluate_file, read_arrays
 from tests.test_sequence_detectors import waves
 
 EVENTS = [RootCause(120, 135, (1,)), RootCause(300, 320, (0, 4))]
@@ -44,12 +45,12 @@ def file(tmp_path: Path) -> Path:
 def test_the_detector_and_every_line_have_the_same_figures() -> None:
     train, test, labels = labelled()
     found = evaluate(train, test, labels, SubPCA(), scaling=Scaling("minmax"), seed=3, causes=EVENTS)
-    assert set(found.lines) == {"random", *LINES}
-    for card in (found.metrics, *found.lines.values()):
+    assert list(found.baselines) == ["random", *BASELINE_DETECTORS] == list(BASELINES)
+    for card in (found.metrics, *found.baselines.values()):
         assert set(card) == {*CARD, "window"}
     assert found.metrics == score_card(labels, found.scores, 100)
-    assert found.metrics["auc_pr"] > 0.9 > 0.3 > found.lines["random"]["auc_pr"]
-    assert found.planted == 0
+    assert found.metrics["auc_pr"] > 0.9 > 0.3 > found.baselines["random"]["auc_pr"]
+    assert found.injected == 0
     assert found.rows_per_second > 0
 
 
@@ -57,20 +58,22 @@ def test_the_lines_do_not_depend_on_the_detector_or_its_scaling() -> None:
     train, test, labels = labelled()
     one = evaluate(train, test, labels, PcaResidual(), scaling=Scaling("robust"), seed=3)
     other = evaluate(train, test, labels, KMeansAD(), scaling=Scaling("minmax"), seed=3)
-    assert one.lines == other.lines
+    assert one.baselines == other.baselines
     assert (
-        evaluate(train, test, labels, KMeansAD(), scaling=Scaling("minmax"), seed=4).lines["random"]
-        != one.lines["random"]
+        evaluate(train, test, labels, KMeansAD(), scaling=Scaling("minmax"), seed=4).baselines["random"]
+        != one.baselines["random"]
     )
-    assert one.lines["pca"] == evaluate(train, test, labels, PcaResidual(), scaling=Scaling("minmax"), seed=3).metrics
+    assert (
+        one.baselines["pca"] == evaluate(train, test, labels, PcaResidual(), scaling=Scaling("minmax"), seed=3).metrics
+    )
 
 
 def test_several_series_have_one_card() -> None:
     train, test, labels = labelled()
-    cards = simple_lines([train, train], [test[:200], test[200:]], labels, seed=0)
-    assert set(cards) == {"random", *LINES}
+    cards = baseline_scores([train, train], [test[:200], test[200:]], labels, seed=0)
+    assert set(cards) == set(BASELINES)
     assert cards["pca"]["auc_pr"] == pytest.approx(
-        simple_lines([train], [test], labels, seed=0)["pca"]["auc_pr"], abs=0.01
+        baseline_scores([train], [test], labels, seed=0)["pca"]["auc_pr"], abs=0.01
     )
 
 
@@ -88,10 +91,10 @@ def test_without_labels_anomalies_are_planted_and_that_is_said(labels: np.ndarra
     train, test = waves(900), waves(500, seed=1)
     before = test.copy()
     found = evaluate(train, test, labels, SubPCA(), scaling=Scaling("minmax"), seed=5)
-    assert found.planted > 0
+    assert found.injected > 0
     assert any("planted" in str(note) for note in found.notes)
-    assert found.metrics["auc_pr"] > found.lines["random"]["auc_pr"]
-    assert found.explanation["detector"]["events"] == found.planted
+    assert found.metrics["auc_pr"] > found.baselines["random"]["auc_pr"]
+    assert found.explanation["detector"]["events"] == found.injected
     assert np.array_equal(test, before)
     scaling = Scaling("minmax").fit([train])
     plain = SubPCA().fit([scaling.transform(train)], Progress()).score(scaling.transform(test)).score
@@ -127,7 +130,7 @@ def test_a_file_is_evaluated_as_its_arrays_are(file: Path, tmp_path: Path) -> No
     found = evaluate(*labelled(), SubPCA(), scaling=Scaling("minmax"), seed=3)
     assert json.loads(json.dumps(answer, allow_nan=False)) == answer
     assert answer["metrics"] == found.metrics
-    assert {name: answer[name] for name in found.lines} == found.lines
+    assert {name: answer[name] for name in found.baselines} == found.baselines
     assert (answer["detector"], answer["seed"], answer["rows"], answer["rows_learnt"], answer["columns"]) == (
         "sub-pca",
         3,

@@ -1,6 +1,4 @@
-"""The verb `sequences.train`: on the sample, on real servers, on profiles; runs, thresholds, events, what comes
-back.
-"""
+"""The task `sequences`: on the sample, on real servers, on profiles; runs, thresholds, events, what comes back."""
 
 import json
 from dataclasses import replace
@@ -20,25 +18,39 @@ from core.data.dataset import Dataset, keyed
 from core.data.ingest.cells import MAX_MAGNITUDE
 from core.data.ingest.loading import load
 from core.data.samples import INCIDENTS, SERVER, load_sample
+from core.detectors.base import SequenceDetector
 from core.errors import DataError, NotFoundError, OptionError
 from core.exports import read_likelihoods
 from core.progress import Cancelled, Progress
 from core.runs.promotion import runs_with_model
-from core.tasks.selection import Selection
-from core.tasks.sequences import figures as figures
-from core.tasks.sequences import share_figures
-from core.tasks.sequences.config import Asked, Plan, learnt, row_seconds, usual_until
-from core.tasks.sequences.events import CELL_COLUMNS, CELL_ROWS, GAP, MARGIN, merged
-from core.tasks.sequences.result import THOUSAND, SequenceDetection
-from core.tasks.sequences.run import TRY_FIRST, apply_model, carry_out, detectors, question_of, sequences_of, train
+from core.spec.codec import encode
+from core.spec.spec import ApplySpec, ThresholdSpec
+from core.spec.task import run_job
+from core.tasks.sequences import figures, share_figures
+from core.tasks.sequences.events import CELL_COLUMNS, CELL_ROWS, GAP, MARGIN, merge_anomalies
+from core.tasks.sequences.result import SequenceDetection
+from core.tasks.sequences.run import apply_model, apply_threshold, load_sequences, train
+from core.tasks.sequences.spec import THOUSAND, TRY_FIRST, SequenceSpec, detectors
+from core.tasks.sequences.split import default_split, sampling_seconds, training_mask
 from core.workspace import Workspace
 
 BY = Actor("alice", "tests")
-WEEK = Asked("alarms", 2, "week")
 
 
-def pca(**chosen: object):  # type: ignore[no-untyped-def]
+def pca(**chosen: object) -> SequenceDetector:
     return detectors()["pca-residual"](**chosen)
+
+
+def by_week(detector: SequenceDetector | None = None, **asked: Any) -> SequenceSpec:
+    """Two false alarms a week, by the PCA residual unless another detector is given."""
+    return asking("alarms", 2.0, "week", detector, **asked)
+
+
+def asking(
+    threshold: Any, amount: float, per: Any = THOUSAND, detector: SequenceDetector | None = None, **asked: Any
+) -> SequenceSpec:
+    """A spec with this threshold, by the PCA residual unless another detector is given."""
+    return SequenceSpec(detector or pca(), threshold=threshold, amount=amount, per=per, **asked)
 
 
 @pytest.fixture(scope="module")
@@ -73,19 +85,19 @@ def several(entities: int = 3, rows: int = 400, dated: bool = True) -> Dataset:
 
 def test_incidents_are_found_and_the_promise_holds(server: Dataset, place: Workspace) -> None:
     """Two false alarms a week: within the two days judged none or one, while half of the incidents are seen."""
-    found, run = train(server, pca(), Plan(), WEEK, workspace=place, actor=BY)
-    assert found.question.promise == pytest.approx(2 / (7 * 24 * 60))
+    found, run = train(by_week(), server, workspace=place, actor=BY)
+    assert found.promise == pytest.approx(2 / (7 * 24 * 60))
     assert run.metrics["measured_rate"] * 2880 <= 1
-    assert not found.broken
+    assert not found.exceeds_promise
     assert found.events["known"].all()
     assert len(found.events) >= len(INCIDENTS) // 2
     assert found.rows["fitted"].sum() == len(server) // 2
     assert not found.rows.loc[found.rows["fitted"], "anomaly"].any()
-    assert found.per(found.question.promise or 0) == pytest.approx(2)
+    assert found.count_alarms(found.promise or 0) == pytest.approx(2)
 
 
 def test_causes_name_the_columns_that_were_changed(server: Dataset, place: Workspace) -> None:
-    found, _ = train(server, pca(), Plan(), WEEK, workspace=place, actor=BY)
+    found, _ = train(by_week(), server, workspace=place, actor=BY)
     middle, ranked = len(server) // 2, []
     for event in found.events.itertuples():
         [causes] = [
@@ -96,15 +108,15 @@ def test_causes_name_the_columns_that_were_changed(server: Dataset, place: Works
         assert event.causes.split(" ")[0] in causes
         ranked.append(event.ranked.split(", ")[0] in causes)
     assert np.mean(ranked) >= 0.8, "a moving mean follows what lasts longer than its window"
-    assert set(SERVER) == set(found.question.columns)
+    assert set(SERVER) == set(found.data.columns)
 
 
 def test_more_alarms_than_promised_are_told(machine: Dataset, place: Workspace) -> None:
     """A real server drifts: of its rows labelled normal more are flagged than were promised, and the result says so."""
-    found, run = train(machine, pca(), Plan(), Asked("alarms", 1, THOUSAND), workspace=place, actor=BY)
-    assert found.question.until == "train"
+    found, run = train(asking("alarms", 1), machine, workspace=place, actor=BY)
+    assert found.model_spec.until == "train"
     assert (run.metrics["rows_fitted"], run.metrics["rows_judged"]) == (23_688, 23_689)
-    assert found.broken
+    assert found.exceeds_promise
     assert run.metrics["measured_low"] > run.metrics["promised_rate"]
     assert run.metrics["f1"] > run.metrics["random.f1"]
 
@@ -120,10 +132,8 @@ def test_the_tail_of_a_true_alarm_is_no_false_alarm(place: Workspace) -> None:
     values[300:303, 1] += 5
     frame = pd.DataFrame(values, index=dataset.frame.index, columns=dataset.columns)
     found, run = train(
+        asking("pot", 0.001, detector=pca(variance=0.5)),
         dataset.replace(frame=frame, labels=pd.Series(labels, index=frame.index)),
-        pca(variance=0.5),
-        Plan(),
-        Asked("pot", 0.001, THOUSAND),
         workspace=place,
         actor=BY,
     )
@@ -132,11 +142,11 @@ def test_the_tail_of_a_true_alarm_is_no_false_alarm(place: Workspace) -> None:
     assert (true["first"], true["last"]) == (370, 379)
     assert run.metrics["excused_rows"] == true["rows"] - 4 == 6
     assert run.metrics["measured_rate"] == false["rows"] / 190
-    assert "excused_rows" not in train(dataset, pca(variance=0.5), Plan(), WEEK, workspace=place, actor=BY)[1].metrics
+    assert "excused_rows" not in train(by_week(pca(variance=0.5)), dataset, workspace=place, actor=BY)[1].metrics
 
 
 def test_the_card_stands_beside_random_scores_and_baselines(server: Dataset, place: Workspace) -> None:
-    found, run = train(server, pca(), Plan(), WEEK, workspace=place, actor=BY)
+    found, run = train(by_week(), server, workspace=place, actor=BY)
     assert found.card["line"].iloc[0] == "pca-residual"
     assert {"random", "mean_distance", "pca"} <= set(found.card["line"])
     card = found.card.set_index("line")
@@ -144,14 +154,14 @@ def test_the_card_stands_beside_random_scores_and_baselines(server: Dataset, pla
     assert card.loc["pca-residual", "f1"] == pytest.approx(card.loc["pca", "f1"], abs=0.05)
     assert run.metrics["vus_pr"] == pytest.approx(card.loc["pca-residual", "vus_pr"])
     assert card["window"].nunique() == 1
-    assert run.metrics["threshold"] == found.question.threshold
+    assert run.metrics["threshold"] == found.threshold
     assert run.metrics["f1_threshold"] == card.loc["pca-residual", "threshold"]
 
 
 def test_days_of_a_profile_are_rows_too(sample: Dataset, place: Workspace) -> None:
-    found, run = train(sample, pca(), Plan(), Asked("alarms", 1, "month"), workspace=place, actor=BY)
-    assert found.question.row_seconds == 86_400
-    assert found.question.columns[0] == "00:00"
+    found, run = train(asking("alarms", 1, "month"), sample, workspace=place, actor=BY)
+    assert found.sampling_seconds == 86_400
+    assert found.data.columns[0] == "00:00"
     assert run.metrics["entities"] == len(sample.entities)
     assert set(found.events["entity"].cat.categories) == set(sample.entities)
 
@@ -159,7 +169,7 @@ def test_days_of_a_profile_are_rows_too(sample: Dataset, place: Workspace) -> No
 def test_every_quick_detector_sees_something(server: Dataset, place: Workspace) -> None:
     assert list(detectors())[: len(TRY_FIRST)] == list(TRY_FIRST)
     for name in TRY_FIRST:
-        found, _ = train(server, detectors()[name](), Plan(), Asked("pot", 0.001, THOUSAND), workspace=place, actor=BY)
+        found, _ = train(asking("pot", 0.001, detector=detectors()[name]()), server, workspace=place, actor=BY)
         assert found.events["known"].any(), name
 
 
@@ -167,48 +177,51 @@ def test_every_quick_detector_sees_something(server: Dataset, place: Workspace) 
 
 
 def test_contamination_flags_its_share_and_promises_nothing(server: Dataset, place: Workspace) -> None:
-    found, run = train(server, pca(), Plan(), Asked("contamination", 0.05, THOUSAND), workspace=place, actor=BY)
+    found, run = train(asking("contamination", 0.05), server, workspace=place, actor=BY)
     assert run.metrics["anomaly_share"] == pytest.approx(0.05, abs=0.001)
-    assert found.question.promise is None
+    assert found.promise is None
     assert "promised_rate" not in run.metrics
-    assert not found.broken
+    assert not found.exceeds_promise
 
 
 def test_the_best_threshold_is_an_oracle(server: Dataset, place: Workspace) -> None:
-    found, run = train(server, pca(), Plan(), Asked("best_f1", 0, THOUSAND), workspace=place, actor=BY)
-    judged = found.judged
+    found, run = train(asking("best_f1", 0), server, workspace=place, actor=BY)
+    judged = found.test_rows
     hits = (judged["anomaly"] & judged["label"]).sum()
     assert 2 * hits / (judged["anomaly"].sum() + judged["label"].sum()) == pytest.approx(run.metrics["f1"], abs=1e-6)
     assert "labels" in str(found.notes[0])
 
 
 def test_entities_share_the_alarms() -> None:
-    asked = Asked("alarms", 2, "week")
-    assert asked.rate(several(3)) == pytest.approx(2 / (168 * 3))
-    assert asked.rate(several(1)) == pytest.approx(2 / 168)
-    assert Asked("alarms", 2, THOUSAND).rate(several(3, dated=False)) == 0.002
+    asked = by_week()
+    assert asked.target_rate(several(3)) == pytest.approx(2 / (168 * 3))
+    assert asked.target_rate(several(1)) == pytest.approx(2 / 168)
+    assert asking("alarms", 2.0).target_rate(several(3, dated=False)) == 0.002
 
 
 @pytest.mark.parametrize(
     ("asked", "words"),
     [
-        (Asked("alarms", 2, "fortnight"), "fortnight"),  # type: ignore[arg-type]
-        (Asked("guess", 2), "guess"),  # type: ignore[arg-type]
-        (Asked("best_f1", 0), "needs labels"),
-        (Asked("alarms", 1000, "day"), "1,000 is outside"),
-        (Asked("pot", 1.5), "1.5"),
-        (Asked("alarms", -1, THOUSAND), "-0.001"),
+        (asking("alarms", 2.0, "fortnight"), "fortnight"),
+        (asking("guess", 2.0), "guess"),
+        (asking("best_f1", 0.0), "needs labels"),
+        (asking("alarms", 1000.0, "day"), "1,000 is outside"),
+        (asking("pot", 1.5), "1.5"),
+        (asking("pot", 0.0), "more than 0"),
+        (asking("contamination", 0.7), "0.7 is outside 0 to 0.5"),
+        (asking("alarms", -1.0), "-1"),
+        (asking("alarms", float("nan")), "nan"),
     ],
 )
-def test_thresholds_that_cannot_be(place: Workspace, asked: Asked, words: str) -> None:
+def test_thresholds_that_cannot_be(place: Workspace, asked: SequenceSpec, words: str) -> None:
     with pytest.raises(OptionError, match=words):
-        train(several(), pca(), Plan(), asked, workspace=place, actor=BY)
+        train(asked, several(), workspace=place, actor=BY)
     assert place.events.read() == []
 
 
 def test_a_week_needs_dates(place: Workspace) -> None:
     with pytest.raises(OptionError, match="no dates"):
-        train(several(dated=False), pca(), Plan(), WEEK, workspace=place, actor=BY)
+        train(by_week(), several(dated=False), workspace=place, actor=BY)
 
 
 # ---- which rows are learnt from -------------------------------------------------------------------------------------
@@ -216,14 +229,14 @@ def test_a_week_needs_dates(place: Workspace) -> None:
 
 def test_rows_before_a_moment_a_row_or_the_training_part() -> None:
     dated, numbered = several(), several(dated=False)
-    assert learnt(dated, "2024-01-02").sum() == 3 * 24
-    assert learnt(numbered, "100").sum() == 300
-    assert (usual_until(numbered), learnt(numbered, usual_until(numbered)).sum()) == ("200", 600)
+    assert training_mask(dated, "2024-01-02").sum() == 3 * 24
+    assert training_mask(numbered, "100").sum() == 300
+    assert (default_split(numbered), training_mask(numbered, default_split(numbered)).sum()) == ("200", 600)
     part = pd.DataFrame({"part": pd.Categorical(["train"] * 100 + ["test"] * 1100)}, index=dated.frame.index)
     parted = dated.replace(context=part)
-    assert usual_until(parted) == "train"
-    assert learnt(parted, "train").sum() == 100
-    assert (row_seconds(dated), row_seconds(numbered)) == (3600, None)
+    assert default_split(parted) == "train"
+    assert training_mask(parted, "train").sum() == 100
+    assert (sampling_seconds(dated), sampling_seconds(numbered)) == (3600, None)
 
 
 @pytest.mark.parametrize(
@@ -231,19 +244,19 @@ def test_rows_before_a_moment_a_row_or_the_training_part() -> None:
 )
 def test_a_moment_that_divides_nothing(place: Workspace, until: str, error: type[Exception]) -> None:
     with pytest.raises(error, match=until):
-        train(several(), pca(), Plan(until), WEEK, workspace=place, actor=BY)
+        train(by_week(until=until), several(), workspace=place, actor=BY)
 
 
 def test_too_few_rows(place: Workspace) -> None:
     with pytest.raises(DataError, match="too few"):
-        train(several(1, 12), pca(), Plan(), Asked("contamination", 0.1, THOUSAND), workspace=place, actor=BY)
+        train(asking("contamination", 0.1), several(1, 12), workspace=place, actor=BY)
     [event] = place.events.read()
     assert (event.status, event.error_type) == ("failed", "DataError")
 
 
 def test_a_scaling_that_does_not_exist(server: Dataset, place: Workspace) -> None:
     with pytest.raises(OptionError, match="minmax"):
-        train(server, pca(), Plan("", "magic"), WEEK, workspace=place, actor=BY)  # type: ignore[arg-type]
+        train(by_week(scaling="magic"), server, workspace=place, actor=BY)
 
 
 # ---- events ---------------------------------------------------------------------------------------------------------
@@ -252,16 +265,16 @@ def test_a_scaling_that_does_not_exist(server: Dataset, place: Workspace) -> Non
 def test_anomalies_a_few_rows_apart_are_one_event() -> None:
     flags = np.zeros(40, dtype=bool)
     flags[[3, 4, 4 + GAP + 1, 20, 39]] = True
-    assert merged(flags) == [(3, 8), (20, 20), (39, 39)]
-    assert merged(flags, gap=0)[0] == (3, 4)
-    assert merged(np.zeros(5, dtype=bool)) == []
+    assert merge_anomalies(flags) == [(3, 8), (20, 20), (39, 39)]
+    assert merge_anomalies(flags, gap=0)[0] == (3, 4)
+    assert merge_anomalies(np.zeros(5, dtype=bool)) == []
 
 
 @settings(max_examples=200, deadline=None)
 @given(st.lists(st.booleans(), max_size=200), st.integers(0, 6))
 def test_events_hold_every_anomaly_and_keep_apart(raised: list[bool], gap: int) -> None:
     flags = np.array(raised, dtype=bool)
-    spans = merged(flags, gap)
+    spans = merge_anomalies(flags, gap)
     covered = np.zeros(len(flags), dtype=bool)
     for first, last in spans:
         assert flags[first]
@@ -274,10 +287,8 @@ def test_events_hold_every_anomaly_and_keep_apart(raised: list[bool], gap: int) 
 def test_every_series_has_its_event(place: Workspace) -> None:
     dataset = several()
     order = np.random.default_rng(1).permutation(len(dataset))
-    found, _ = train(
-        dataset.rows(order), pca(variance=0.5), Plan(), Asked("pot", 0.001, THOUSAND), workspace=place, actor=BY
-    )
-    straight, _ = train(dataset, pca(variance=0.5), Plan(), Asked("pot", 0.001, THOUSAND), workspace=place, actor=BY)
+    found, _ = train(asking("pot", 0.001, detector=pca(variance=0.5)), dataset.rows(order), workspace=place, actor=BY)
+    straight, _ = train(asking("pot", 0.001, detector=pca(variance=0.5)), dataset, workspace=place, actor=BY)
     assert set(found.events["entity"]) == {"s0", "s1", "s2"}
     assert found.events["start"].iloc[0] >= pd.Timestamp("2024-01-16")
     pd.testing.assert_frame_equal(found.events, straight.events)
@@ -290,7 +301,7 @@ def test_every_series_has_its_event(place: Workspace) -> None:
 
 
 def test_cells_explain_the_event(server: Dataset, place: Workspace) -> None:
-    found, _ = train(server, pca(), Plan(), WEEK, workspace=place, actor=BY)
+    found, _ = train(by_week(), server, workspace=place, actor=BY)
     cells = found.cells[found.cells["event"] == 0]
     event = found.events.iloc[0]
     assert cells["time"].min() == event["start"] - pd.Timedelta(minutes=MARGIN[0])
@@ -304,7 +315,7 @@ def test_cells_explain_the_event(server: Dataset, place: Workspace) -> None:
 
 
 def test_the_result_stays_small(machine: Dataset, place: Workspace) -> None:
-    found, _ = train(machine, pca(), Plan(), Asked("contamination", 0.3, THOUSAND), workspace=place, actor=BY)
+    found, _ = train(asking("contamination", 0.3), machine, workspace=place, actor=BY)
     assert len(found.events) > 200
     assert found.cells["event"].nunique() == 200
     assert found.cells.groupby(["event", "column"], observed=True).size().max() <= CELL_ROWS
@@ -318,7 +329,7 @@ def test_the_result_stays_small(machine: Dataset, place: Workspace) -> None:
 
 
 def test_the_run_is_on_record(server: Dataset, place: Workspace) -> None:
-    found, run = train(server, pca(), Plan(), WEEK, workspace=place, actor=BY)
+    found, run = train(by_week(), server, workspace=place, actor=BY)
     kept = MlflowClient(place.tracking.uri).get_run(run.id)
     assert kept.data.metrics["events"] == len(found.events)
     assert kept.data.params | {"until": "", "scaling": "minmax", "detector": "pca-residual"} == kept.data.params | {
@@ -328,65 +339,105 @@ def test_the_run_is_on_record(server: Dataset, place: Workspace) -> None:
     [event] = place.events.read()
     assert (event.status, event.details.anomalies_count) == ("completed", found.rows["anomaly"].sum())
     assert [record.id for record in runs_with_model("sequences", place)] == [run.id]
-    again = sequences_of(run.id, place)
+    again = load_sequences(run.id, place)
     for name in ("rows", "events", "shares", "cells", "curves", "card"):
         pd.testing.assert_frame_equal(getattr(again, name), getattr(found, name), check_dtype=False)
-    assert (again.question, again.notes, again.figures) == (found.question, found.notes, found.figures)
+    assert (again.spec, again.model_spec, again.data) == (found.spec, found.model_spec, found.data)
+    assert (again.notes, again.figures, again.promise) == (found.notes, found.figures, found.promise)
 
 
 def test_a_folder_without_a_result(tmp_path: Path) -> None:
-    with pytest.raises(NotFoundError, match="no scored series"):
+    with pytest.raises(NotFoundError, match="no result"):
         SequenceDetection.load(tmp_path)
 
 
 def test_a_kept_model_gives_the_same_scores(server: Dataset, place: Workspace) -> None:
-    found, run = train(server, pca(), Plan(), WEEK, workspace=place, actor=BY)
-    again, other = apply_model(server, run.id, workspace=place, actor=BY)
+    found, run = train(by_week(), server, workspace=place, actor=BY)
+    again, other = apply_model(ApplySpec(run.id), server, workspace=place, actor=BY)
     assert np.array_equal(again.rows["score"], found.rows["score"])
-    assert (again.question.threshold, again.question.fitted_by) == (found.question.threshold, run.id)
+    assert (again.threshold, again.spec, again.model_spec) == (
+        found.threshold,
+        ApplySpec(run.id, dataset=server.digest),
+        found.spec,
+    )
     assert not again.rows["fitted"].any()
     assert run.id[:12] in str(again.notes[0])
     assert [record.id for record in runs_with_model("sequences", place)] == [run.id]
     assert other.metrics["rows_judged"] == len(server)
     with pytest.raises(DataError, match="columns"):
-        apply_model(several(), run.id, workspace=place, actor=BY)
+        apply_model(ApplySpec(run.id), several(), workspace=place, actor=BY)
 
 
 def test_a_model_of_dated_rows_judges_rows_without_dates(place: Workspace) -> None:
-    found, run = train(several(), pca(variance=0.5), Plan(), WEEK, workspace=place, actor=BY)
-    again, _ = apply_model(several(dated=False), run.id, workspace=place, actor=BY)
-    assert again.question.per == THOUSAND
+    found, run = train(by_week(pca(variance=0.5)), several(), workspace=place, actor=BY)
+    again, _ = apply_model(ApplySpec(run.id), several(dated=False), workspace=place, actor=BY)
+    assert again.per == THOUSAND
     assert len(again.events) >= len(found.events) > 0
 
 
-@pytest.mark.parametrize("selection", [Selection(), Selection(("s1",), pd.Timestamp("2024-01-03"))])
-def test_a_job_answers_as_the_verb_does(place: Workspace, selection: Selection) -> None:
+def test_a_threshold_of_verdicts_judges_the_same_rows(server: Dataset, place: Workspace) -> None:
+    """The rows learnt from stay so, the model is kept with the threshold, and it is one to apply."""
+    found, run = train(by_week(), server, workspace=place, actor=BY)
+    higher = float(found.events["peak"].median())
+    moved, second = apply_threshold(ThresholdSpec(run.id, higher), server, workspace=place, actor=BY)
+    assert moved.rows[["score", "fitted"]].equals(found.rows[["score", "fitted"]])
+    assert 0 < len(moved.events) < len(found.events)
+    assert (moved.threshold, moved.method, moved.promise) == (higher, "verdicts", None)
+    assert "verdicts on the run" in str(moved.notes[0])
+    again, _ = apply_threshold(ThresholdSpec(second.id, found.threshold), server, workspace=place, actor=BY)
+    assert np.array_equal(again.rows["anomaly"], found.rows["anomaly"])
+    applied, third = apply_model(ApplySpec(second.id), server, workspace=place, actor=BY)
+    assert (applied.threshold, applied.method) == (higher, "verdicts")
+    judged, _ = apply_threshold(ThresholdSpec(third.id, found.threshold), server, workspace=place, actor=BY)
+    assert not judged.learnt_here
+    assert judged.judged_scores().shape == (len(server),)
+    assert len(found.alarm_rows()) == len(found.events)
+    assert list(found.alarm_rows()) == ["entity", "time", "end", "score"]
+
+
+def test_parameters_of_a_run_say_where_its_model_learnt(server: Dataset, place: Workspace) -> None:
+    """Another run's split says nothing of the rows that its model is applied to."""
+    client = MlflowClient(place.tracking.uri)
+    _, run = train(by_week(start="2024-03-05"), server, workspace=place, actor=BY)
+    _, applied = apply_model(ApplySpec(run.id), server, workspace=place, actor=BY)
+    _, moved = apply_threshold(ThresholdSpec(run.id, 3.0), server, workspace=place, actor=BY)
+    fitted, other, again = (client.get_run(each.id).data.params for each in (run, applied, moved))
+    assert other["model_run"] == run.id
+    assert {"until", "start"}.isdisjoint(other)
+    assert (again["until"], again["source_run"]) == (fitted["until"], run.id)
+    assert "model_run" not in again
+
+
+@pytest.mark.parametrize("part", [{}, {"entities": ("s1",), "start": "2024-01-03"}])
+def test_a_job_answers_as_the_verb_does(place: Workspace, part: dict[str, Any]) -> None:
     dataset = several()
-    asked = question_of(place.datasets.save(dataset), pca(variance=0.5), Plan("2024-01-10"), WEEK, selection=selection)
-    run = carry_out(json.loads(json.dumps(asked)), workspace=place, actor=BY, progress=Progress())
-    straight, _ = train(
-        dataset, pca(variance=0.5), Plan("2024-01-10"), WEEK, selection=selection, workspace=place, actor=BY
-    )
-    job = sequences_of(run, place)
-    assert job.question == straight.question
+    spec = by_week(pca(variance=0.5), until="2024-01-10", dataset=place.datasets.save(dataset), **part)
+    run = done_as_job(spec, place)
+    straight, _ = train(spec, dataset, workspace=place, actor=BY)
+    job = load_sequences(run, place)
+    assert job.spec == straight.spec
     assert np.array_equal(job.rows["score"], straight.rows["score"])
-    again = carry_out(
-        question_of(place.datasets.save(dataset), model_run=run), workspace=place, actor=BY, progress=Progress()
-    )
-    assert sequences_of(again, place).question.fitted_by == run
+    again = load_sequences(done_as_job(ApplySpec(run, dataset=dataset.digest), place), place)
+    assert again.spec == ApplySpec(run, dataset=dataset.digest)
+
+
+def done_as_job(spec: SequenceSpec | ApplySpec, at: Workspace) -> str:
+    """The run that a job with this spec makes."""
+    arguments = json.loads(json.dumps(encode(spec)))
+    return run_job("sequences", arguments, workspace=at, actor=BY, progress=Progress())
 
 
 def test_a_job_can_be_cancelled(server: Dataset, place: Workspace) -> None:
     progress = Progress()
     progress.cancel()
     with pytest.raises(Cancelled):
-        train(server, pca(), Plan(), WEEK, workspace=place, actor=BY, progress=progress)
+        train(by_week(), server, workspace=place, actor=BY, progress=progress)
     [event] = place.events.read()
     assert event.status == "interrupted"
 
 
 def test_tables_to_export(server: Dataset, place: Workspace, tmp_path: Path) -> None:
-    found, _ = train(server, pca(), Plan(), WEEK, workspace=place, actor=BY)
+    found, _ = train(by_week(), server, workspace=place, actor=BY)
     table, events = found.to_frame(), found.event_table()
     assert len(table) == len(server)
     assert table["event"].max() == len(events) == events["event"].max()
@@ -395,7 +446,7 @@ def test_tables_to_export(server: Dataset, place: Workspace, tmp_path: Path) -> 
     found.write_likelihoods(tmp_path / "scores.csv")
     moments, scores, words = read_likelihoods(tmp_path / "scores.csv")
     assert moments[0] == "20240306000000"
-    assert np.allclose(scores, found.judged["score"])
+    assert np.allclose(scores, found.test_rows["score"])
     assert words.sum() == server.labels.sum()  # type: ignore[union-attr]
     assert "Normaly" in (tmp_path / "scores.csv").read_text()
 
@@ -440,23 +491,25 @@ ODD = {
 @pytest.mark.parametrize("name", ODD)
 def test_odd_data_are_answered(name: str, place: Workspace) -> None:
     dataset = ODD[name]
-    found, run = train(dataset, pca(), Plan(), Asked("alarms", 2, "day"), workspace=place, actor=BY)
+    found, run = train(asking("alarms", 2, "day"), dataset, workspace=place, actor=BY)
     assert np.isfinite(found.rows["score"]).all()
-    assert found.question.row_seconds == 3600
+    assert found.sampling_seconds == 3600
     for entity in dataset.entities:
         figures.timeline(found, entity).to_json()
         share_figures.shares(found, entity).to_json()
     if len(found.events):
         figures.event(found, 0, "distance").to_json()
-    again, _ = apply_model(dataset, run.id, workspace=place, actor=BY)
+    again, _ = apply_model(ApplySpec(run.id), dataset, workspace=place, actor=BY)
     assert np.array_equal(again.rows["score"], found.rows["score"])
 
 
 def test_one_row_is_judged_by_a_model(place: Workspace) -> None:
     dataset = several(1)
-    run = train(dataset, pca(variance=0.5), Plan(), WEEK, workspace=place, actor=BY)[1]
-    found, _ = apply_model(dataset.rows(np.arange(400) == 375).replace(step=None), run.id, workspace=place, actor=BY)
-    assert (len(found.rows), found.dated, found.question.per) == (1, True, THOUSAND)
+    run = train(by_week(pca(variance=0.5)), dataset, workspace=place, actor=BY)[1]
+    found, _ = apply_model(
+        ApplySpec(run.id), dataset.rows(np.arange(400) == 375).replace(step=None), workspace=place, actor=BY
+    )
+    assert (len(found.rows), found.is_dated, found.per) == (1, True, THOUSAND)
     figures.timeline(found, "s0").to_json()
 
 
@@ -464,23 +517,27 @@ def test_what_is_measured_is_what_is_flagged(place: Workspace) -> None:
     """Also where the threshold lies between two scores that single precision cannot tell apart."""
     dataset = several(2, 300)
     for share in (1e-9, 0.0001, 0.01):
-        found, _ = train(dataset, pca(), Plan(), Asked("contamination", share, THOUSAND), workspace=place, actor=BY)
-        assert found.measured == found.judged["anomaly"].mean()
+        found, _ = train(asking("contamination", share), dataset, workspace=place, actor=BY)
+        assert found.measured_rate == found.test_rows["anomaly"].mean()
 
 
 def test_a_moment_of_another_time_zone_is_refused(place: Workspace) -> None:
     with pytest.raises(OptionError, match=r"\+02:00"):
-        train(several(), pca(), Plan("2024-01-05T00:00:00+02:00"), WEEK, workspace=place, actor=BY)
+        train(by_week(until="2024-01-05T00:00:00+02:00"), several(), workspace=place, actor=BY)
 
 
 @pytest.mark.parametrize(
-    "chosen", [{"detector": "oracle"}, {}, {"detector": "pca-residual", "settings": {"variance": float("nan")}}]
+    "detector",
+    [
+        {"name": "oracle", "settings": {}},
+        {"name": "pca-residual", "settings": {"variance": float("nan")}},
+        {"name": "pca-residual", "settings": {"trees": 3}},
+    ],
 )
-def test_a_job_that_asks_for_what_is_not_there(place: Workspace, chosen: dict[str, Any]) -> None:
+def test_a_job_that_asks_for_what_is_not_there(place: Workspace, detector: dict[str, Any]) -> None:
+    arguments = encode(by_week(dataset=place.datasets.save(several(1)))) | {"detector": detector}
     with pytest.raises(OptionError):
-        carry_out(
-            {"dataset": place.datasets.save(several(1)), **chosen}, workspace=place, actor=BY, progress=Progress()
-        )
+        run_job("sequences", arguments, workspace=place, actor=BY, progress=Progress())
 
 
 # ---- figures --------------------------------------------------------------------------------------------------------
@@ -491,12 +548,12 @@ def names(figure: Any) -> set[str]:
 
 
 def test_figures(server: Dataset, place: Workspace) -> None:
-    found, _ = train(server, pca(), Plan(), WEEK, workspace=place, actor=BY)
+    found, _ = train(by_week(), server, workspace=place, actor=BY)
     entity = server.entities[0]
     timeline = figures.timeline(found, entity)
     assert {"score", "learnt from", "threshold", "event", "labelled abnormal", "extreme"} <= names(timeline)
     low, high = timeline.layout.yaxis.range
-    assert low < found.question.threshold < high
+    assert low < found.threshold < high
     assert names(figures.values(server, found, entity, ["cpu", "errors"])) == {"cpu", "errors", "event"}
     for by in ("share", "distance"):
         opened = figures.event(found, 0, by)
@@ -508,11 +565,9 @@ def test_figures(server: Dataset, place: Workspace) -> None:
 
 
 def test_figures_below_each_other_have_one_axis_of_time(server: Dataset, place: Workspace) -> None:
-    found, _ = train(server, pca(), Plan(), WEEK, workspace=place, actor=BY)
-    long = replace(
-        found.question, columns=("a name that is longer than any room beside a plot", *found.question.columns[1:])
-    )
-    found = replace(found, question=long, categories=found.shares[["entity", "time"]].assign(**{"0": 0.75, "1": 0.25}))
+    found, _ = train(by_week(), server, workspace=place, actor=BY)
+    long = replace(found.data, columns=("a name that is longer than any room beside a plot", *found.data.columns[1:]))
+    found = replace(found, data=long, categories=found.shares[["entity", "time"]].assign(**{"0": 0.75, "1": 0.25}))
     [entity] = server.entities
     drawn = [
         figures.timeline(found, entity),
@@ -533,7 +588,7 @@ def test_figures_below_each_other_have_one_axis_of_time(server: Dataset, place: 
 
 
 def test_figures_of_modes_and_training(server: Dataset, place: Workspace) -> None:
-    found, _ = train(server, pca(), Plan(), WEEK, workspace=place, actor=BY)
+    found, _ = train(by_week(), server, workspace=place, actor=BY)
     bins = found.shares[["entity", "time"]]
     found = replace(
         found,
@@ -549,15 +604,15 @@ def test_one_absurd_score_does_not_flatten_the_others(place: Workspace) -> None:
     values = dataset.values.copy()
     values[350] = 1e9, -1e9
     dataset = dataset.replace(frame=pd.DataFrame(values, index=dataset.frame.index, columns=dataset.columns))
-    found, _ = train(dataset, pca(variance=0.5), Plan(), Asked("pot", 0.02, THOUSAND), workspace=place, actor=BY)
+    found, _ = train(asking("pot", 0.02, detector=pca(variance=0.5)), dataset, workspace=place, actor=BY)
     figure = figures.timeline(found, "s0")
     assert figure.layout.yaxis.range[1] < found.rows["score"].max()
     assert max(max(trace.y) for trace in figure.data if trace.name == "score") <= figure.layout.yaxis.range[1]
 
 
 def test_millions_of_rows_are_drawn_with_thousands_of_points(server: Dataset, place: Workspace) -> None:
-    found, _ = train(server, pca(), Plan(), WEEK, workspace=place, actor=BY)
-    many = pd.concat([found.judged] * 200, ignore_index=True).assign(fitted=False)
+    found, _ = train(by_week(), server, workspace=place, actor=BY)
+    many = pd.concat([found.test_rows] * 200, ignore_index=True).assign(fitted=False)
     many["time"] = pd.date_range("2024-01-01", periods=len(many), freq="s")
     figure = figures.timeline(replace(found, rows=many, events=found.events.head(0)), server.entities[0])
     assert max(len(trace.x) for trace in figure.data) <= 6000

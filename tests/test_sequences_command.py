@@ -1,18 +1,23 @@
 """`python -m core sequences`, run as a person runs it."""
 
 import json
+import shlex
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
 
+from core.errors import OptionError
 from core.exports import read_likelihoods
+from core.tasks.sequences.command import TRAIN_OPTIONS
+from tests.conftest import Command
 from tests.test_commands import vigie  # noqa: F401
 
 
 @pytest.fixture
-def server_file(vigie, tmp_path: Path) -> Path:  # type: ignore[no-untyped-def]  # noqa: F811
+def server_file(vigie: Command, tmp_path: Path) -> Path:  # noqa: F811
     path = tmp_path / "server.csv"
     assert vigie("sample", "server_kpis", "--out", path).returncode == 0
     return path
@@ -32,7 +37,7 @@ def arrays(tmp_path: Path) -> Path:
     return folder
 
 
-def test_train_and_score(vigie, server_file: Path, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]  # noqa: F811
+def test_train_and_score(vigie: Command, server_file: Path, tmp_path: Path) -> None:  # noqa: F811
     ran = vigie("sequences", "train", server_file, "--alarms-per-week", 2, "--set", "variance=0.8", "--json")
     assert ran.returncode == 0, ran.stderr
     first = json.loads(ran.stdout)
@@ -52,7 +57,7 @@ def test_train_and_score(vigie, server_file: Path, tmp_path: Path) -> None:  # t
     assert np.allclose(values, table["score"], rtol=1e-5)
 
 
-def test_the_predecessors_options(vigie, arrays: Path, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]  # noqa: F811
+def test_the_predecessors_options(vigie: Command, arrays: Path, tmp_path: Path) -> None:  # noqa: F811
     ran = vigie(
         "sequences",
         "train",
@@ -85,7 +90,7 @@ def test_the_predecessors_options(vigie, arrays: Path, tmp_path: Path) -> None: 
     assert (tmp_path / "log" / "training.csv").is_file()
 
 
-def test_the_deep_model_through_the_predecessors_options(vigie, arrays: Path, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]  # noqa: F811
+def test_the_deep_model_through_the_predecessors_options(vigie: Command, arrays: Path, tmp_path: Path) -> None:  # noqa: F811
     ran = vigie(
         "sequences",
         "train",
@@ -113,7 +118,7 @@ def test_the_deep_model_through_the_predecessors_options(vigie, arrays: Path, tm
     assert len(pd.read_csv(tmp_path / "log" / "training.csv")) > 0
 
 
-def test_evaluate(vigie, arrays: Path, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]  # noqa: F811
+def test_evaluate(vigie: Command, arrays: Path, tmp_path: Path) -> None:  # noqa: F811
     out = tmp_path / "scores.csv"
     ran = vigie(
         "sequences", "evaluate", "--data", arrays / "machine.npz", "--detector", "pca-residual", "--out", out, "--json"
@@ -133,11 +138,74 @@ def test_evaluate(vigie, arrays: Path, tmp_path: Path) -> None:  # type: ignore[
     assert "pca-residual" in vigie("sequences", "evaluate", "--data", arrays / "machine.npz").stdout
 
 
+def test_detectors_are_compared(vigie: Command, server_file: Path, tmp_path: Path) -> None:  # noqa: F811
+    ran = vigie("sequences", "compare", server_file, "--until", "2024-03-07", "--out", tmp_path / "card.csv", "--json")
+    assert ran.returncode == 0, ran.stderr
+    answer = json.loads(ran.stdout)
+    card = pd.read_csv(tmp_path / "card.csv")
+    assert answer["winner"] == card["line"].iloc[0]
+    assert answer["metrics"]["random.vus_pr"] < answer["metrics"][f"{answer['winner']}.vus_pr"]
+    again = pd.read_csv(repeat(vigie, answer["run_id"], tmp_path))
+    pd.testing.assert_frame_equal(again.drop(columns="seconds"), card.drop(columns="seconds"))
+    printed = vigie("sequences", "compare", server_file).stdout
+    assert "(given labels)" in printed
+    assert all(name in printed for name in card["line"])
+
+
+def test_the_run_card_repeats_a_run(vigie: Command, server_file: Path, tmp_path: Path) -> None:  # noqa: F811
+    out = tmp_path / "scores.csv"
+    ran = vigie("sequences", "train", server_file, "--risk", 0.002, "--counts", "--out", out, "--json")
+    assert ran.returncode == 0, ran.stderr
+    again = pd.read_csv(repeat(vigie, json.loads(ran.stdout)["run_id"], tmp_path))
+    pd.testing.assert_frame_equal(again, pd.read_csv(out))
+
+
+def repeat(vigie: Command, run: str, folder: Path) -> Path:  # noqa: F811
+    """The table that the command of the run's card writes."""
+    assert vigie("runs", "card", run, "--json", folder / "card.json").returncode == 0
+    words = shlex.split(json.loads((folder / "card.json").read_text())["repeat"]["command"])
+    ran = vigie(*words[3:], "--out", folder / "again.csv")
+    assert ran.returncode == 0, ran.stderr
+    return folder / "again.csv"
+
+
+@pytest.mark.parametrize(
+    ("option", "fields"),
+    [
+        ({"alarms_per_week": 3.0}, {"threshold": "alarms", "amount": 3.0, "per": "week"}),
+        ({"alarms_per_day": 3.0}, {"threshold": "alarms", "amount": 3.0, "per": "day"}),
+        ({"alarms_per_hour": 3.0}, {"threshold": "alarms", "amount": 3.0, "per": "hour"}),
+        ({"alarms_per_month": 3.0}, {"threshold": "alarms", "amount": 3.0, "per": "month"}),
+        ({"alarms_per_1000": 3.0}, {"threshold": "alarms", "amount": 3.0, "per": "1000-rows"}),
+        ({"risk": 0.01}, {"threshold": "pot", "amount": 0.01, "per": "1000-rows"}),
+        ({"contamination": 0.01}, {"threshold": "contamination", "amount": 0.01, "per": "1000-rows"}),
+        ({"best_f1": True}, {"threshold": "best_f1", "amount": 0.0, "per": "1000-rows"}),
+    ],
+)
+def test_every_threshold_has_an_option_of_its_own(option: dict[str, Any], fields: dict[str, Any]) -> None:
+    assert TRAIN_OPTIONS.to_fields(option, {}) == {"detector": "pca-residual", "settings": [], **fields}
+    for other in ({"threshold": "pot"}, {"amount": 1.0}, {"per": "day"}):
+        with pytest.raises(OptionError, match="choose one of"):
+            TRAIN_OPTIONS.to_fields(option, other)
+
+
+def test_settings_have_the_predecessors_spelling_too() -> None:
+    """What `--set` says counts more, and a detector gets what it has a setting for, as it calls it."""
+    extra = {"dataset_path": Path("x"), "seed": 3, "gpu_id": 1, "batch_size": 16}
+    fields = TRAIN_OPTIONS.to_fields(extra, {"settings": ["seed=5"]})
+    assert fields == {"detector": "sgmvrnn", "settings": ["seed=3", "batch_size=16", "device=cuda:1", "seed=5"]}
+    fields = TRAIN_OPTIONS.to_fields(extra, {"detector": "kmeans-ad"})
+    assert fields == {"detector": "kmeans-ad", "settings": ["random_state=3"]}
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
         (["train", "SERVER", "--n", "38"], "server.csv has 12 columns"),
         (["train", "SERVER", "--risk", "0.001", "--contamination", "0.1"], "choose one of"),
+        (["train", "SERVER", "--risk", "0.001", "--threshold", "pot"], "choose one of"),
+        (["train", "SERVER", "--per", "1000 rows"], "1000-rows"),
+        (["train", "SERVER", "--scaling", "magic"], "minmax"),
         (["train", "SERVER", "--detector", "oracle"], "pca-residual"),
         (["train", "SERVER", "--set", "trees=3"], "trees"),
         (["train", "SERVER", "--until", "soon"], "soon"),
@@ -145,10 +213,17 @@ def test_evaluate(vigie, arrays: Path, tmp_path: Path) -> None:  # type: ignore[
         (["train"], "No file"),
         (["train", "absent.csv"], "absent.csv"),
         (["score", "SERVER", "--model", "x", "--out", "scores.xls"], "parquet"),
+        (["score", "SERVER"], "--model"),
+        (["compare", "SERVER", "--until", "2050-01-01"], "2050-01-01"),
         (["evaluate", "--data", "absent.npz"], "absent.npz"),
     ],
 )
-def test_bad_input_is_one_line_and_exit_code_2(vigie, server_file: Path, arguments: list[str], words: str) -> None:  # type: ignore[no-untyped-def]  # noqa: F811
+def test_bad_input_is_one_line_and_exit_code_2(
+    vigie: Command,  # noqa: F811
+    server_file: Path,
+    arguments: list[str],
+    words: str,
+) -> None:
     ran = vigie("sequences", *[str(server_file) if each == "SERVER" else each for each in arguments])
     assert ran.returncode == 2, ran.stderr
     assert ran.stdout == ""

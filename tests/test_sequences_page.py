@@ -11,10 +11,11 @@ from core.actor import Actor
 from core.data.dataset import Dataset
 from core.data.samples import load_sample
 from core.jobs.worker import Worker
-from core.tasks.comparison.run import compare, comparison_of
-from core.tasks.sequences.config import Asked, Plan
-from core.tasks.sequences.result import THOUSAND
-from core.tasks.sequences.run import detectors, sequences_of, train
+from core.spec.spec import ApplySpec
+from core.tasks.comparison.run import compare, load_comparison
+from core.tasks.comparison.spec import ComparisonSpec
+from core.tasks.sequences.run import load_sequences, train
+from core.tasks.sequences.spec import SequenceSpec, detectors
 from core.workspace import Workspace
 from pages.components import forms, i18n
 from tests.test_pages import at, clicked, opened, promoted_by_force, texts  # noqa: F401
@@ -72,9 +73,9 @@ def answered(app: AppTest) -> AppTest:
     return app
 
 
-def trained(at: Workspace, dataset: Dataset, asked: Asked = Asked(), detector: str = "pca-residual") -> dict[str, str]:  # noqa: B008, F811
+def trained(at: Workspace, dataset: Dataset, detector: str = "pca-residual", **asked: Any) -> dict[str, str]:  # noqa: F811
     """The address of a result."""
-    _, run = train(dataset, detectors()[detector](), Plan(), asked, workspace=at, actor=BY)
+    _, run = train(SequenceSpec(detectors()[detector](), **asked), dataset, workspace=at, actor=BY)
     return {"dataset": at.datasets.save(dataset), "run": run.id}
 
 
@@ -91,7 +92,7 @@ def test_too_few_rows(at: Workspace) -> None:  # noqa: F811
     app = opened(PAGE, dataset=at.datasets.save(several(1, 12)))
     assert not app.exception
     assert "These data have 12 rows: too few" in texts(app)
-    assert "sequence-detector" not in keys(app)
+    assert "sequences-detector" not in keys(app)
 
 
 def test_nothing_above_the_threshold(at: Workspace) -> None:  # noqa: F811
@@ -99,7 +100,7 @@ def test_nothing_above_the_threshold(at: Workspace) -> None:  # noqa: F811
     values = calm.values.copy()
     values[365:385] = values[300:320]
     calm = calm.replace(frame=pd.DataFrame(values, index=calm.frame.index, columns=calm.columns))
-    app = opened(PAGE, **trained(at, calm, Asked("pot", 0.00001, THOUSAND)))
+    app = opened(PAGE, **trained(at, calm, threshold="pot", amount=0.00001))
     assert not app.exception
     assert figures(app)["Events"] == "0"
     assert "No row lies above the threshold" in texts(app)
@@ -110,15 +111,15 @@ def test_nothing_above_the_threshold(at: Workspace) -> None:  # noqa: F811
 
 def test_a_job_answers_and_the_address_keeps_it(at: Workspace, server: Dataset, worker: Worker) -> None:  # noqa: F811
     digest = at.datasets.save(server)
-    app = answered(clicked(opened(PAGE, dataset=digest), "find-sequences"))
+    app = answered(clicked(opened(PAGE, dataset=digest), "sequences-ask"))
     assert not app.exception
     assert not app.error
     run = app.query_params["run"]
-    found = sequences_of(run, at)
+    found = load_sequences(run, at)
     assert figures(app)["Events"] == str(len(found.events))
     assert figures(app)["False alarms a week"] == "0"
-    assert (found.question.asked, found.question.amount, found.question.per) == ("alarms", 2.0, "week")
-    assert found.question.until == "2024-03-06 00:00:00"
+    assert (found.model_spec.threshold, found.model_spec.amount, found.per) == ("alarms", 2.0, "week")
+    assert found.model_spec.until == "2024-03-06 00:00:00"
     assert {"Over time", "Score card", "Model"} <= labels(app)
     again = opened(PAGE, dataset=digest, run=run)
     assert figures(again) == figures(app)
@@ -131,28 +132,34 @@ def test_the_settings_change_with_the_detector_and_the_threshold(
     worker: Worker,
 ) -> None:
     app = opened(PAGE, dataset=at.datasets.save(server))
-    assert "try first" in widget(app, "sequence-detector").options[0]
-    app = widget(app, "sequence-detector").set_value("moving-mean").run()
-    assert "moving-mean.window" in keys(app)
-    app = widget(app, "sequence-detector").set_value("sgmvrnn").run()
+    assert "try first" in widget(app, "sequences-detector").options[0]
+    app = widget(app, "sequences-detector").set_value("moving-mean").run()
+    assert "sequences-detector-moving-mean.window" in keys(app)
+    app = widget(app, "sequences-detector").set_value("sgmvrnn").run()
     assert not app.exception
-    assert {"sgmvrnn.window", "sgmvrnn.seed", "sgmvrnn.device"} <= keys(app)
-    assert widget(app, "sgmvrnn.scoring").options == ["windows", "streaming"]
-    rate = widget(app, "sgmvrnn.learning_rate")
+    assert {
+        "sequences-detector-sgmvrnn.window",
+        "sequences-detector-sgmvrnn.seed",
+        "sequences-detector-sgmvrnn.device",
+    } <= keys(app)
+    assert widget(app, "sequences-detector-sgmvrnn.scoring").options == ["windows", "streaming"]
+    rate = widget(app, "sequences-detector-sgmvrnn.learning_rate")
     assert (rate.value, rate.step, rate.proto.format) == (0.001, 0.0005, "%g")
-    app = widget(app, "sequence-detector").set_value("moving-mean").run()
-    app = widget(app, "sequence-threshold").set_value("contamination").run()
-    assert {"sequence-alarms", "sequence-per"}.isdisjoint(keys(app))
-    app = widget(app, "sequence-scaling").set_value("robust").run()
-    app = answered(clicked(app, "find-sequences"))
-    found = sequences_of(app.query_params["run"], at)
-    assert (found.question.detector, found.question.scaling, found.question.asked) == (
+    app = widget(app, "sequences-detector").set_value("moving-mean").run()
+    app = widget(app, "sequences-threshold").set_value("contamination").run()
+    assert {"sequences-amount", "sequences-per"}.isdisjoint(keys(app))
+    app = widget(app, "sequences-scaling").set_value("robust").run()
+    app = answered(clicked(app, "sequences-ask"))
+    found = load_sequences(app.query_params["run"], at)
+    assert isinstance(found.spec, SequenceSpec)
+    assert (found.spec.detector.name, found.spec.scaling, found.spec.threshold, found.spec.amount) == (
         "moving-mean",
         "robust",
         "contamination",
+        0.01,
     )
     assert "it promises nothing" in texts(app)
-    app = widget(app, "sequence-threshold").set_value("best_f1").run()
+    app = widget(app, "sequences-threshold").set_value("best_f1").run()
     assert "an upper bound" in texts(app)
 
 
@@ -168,22 +175,22 @@ def test_the_settings_change_with_the_detector_and_the_threshold(
     ],
 )
 def test_a_click_moves_a_number_by_its_own_size(default: float, low: float, high: float, clicked: float) -> None:
-    assert forms.step(default, low, high) == clicked
+    assert forms.input_step(default, low, high) == clicked
 
 
 def test_without_dates_alarms_are_counted_per_thousand_rows(at: Workspace, worker: Worker) -> None:  # noqa: F811
     app = opened(PAGE, dataset=at.datasets.save(load_sample("kpi_matrix")))
-    assert widget(app, "sequence-per").options == ["per 1,000 rows"]
-    assert widget(app, "sequence-until-row").value == 3600
-    app = answered(clicked(app, "find-sequences"))
+    assert widget(app, "sequences-per").options == ["per 1,000 rows"]
+    assert widget(app, "sequences-until-row").value == 3600
+    app = answered(clicked(app, "sequences-ask"))
     assert not app.exception
     assert "False alarms per 1,000 rows" in figures(app)
 
 
 def test_days_of_a_profile(at: Workspace, sample: Dataset, worker: Worker) -> None:  # noqa: F811
     app = opened(PAGE, dataset=at.datasets.save(sample))
-    assert "sequence-until-day" in keys(app)
-    app = answered(clicked(app, "find-sequences"))
+    assert "sequences-until-day" in keys(app)
+    app = answered(clicked(app, "sequences-ask"))
     assert not app.exception
     assert not app.error
     assert "sequence-entity" in keys(app)
@@ -194,23 +201,24 @@ def test_the_training_part_of_a_file(at: Workspace) -> None:  # noqa: F811
     part = pd.DataFrame({"part": pd.Categorical(["train"] * 150 + ["test"] * 250)}, index=dataset.frame.index)
     app = opened(PAGE, dataset=at.datasets.save(dataset.replace(context=part)))
     assert not app.exception
-    assert widget(app, "sequence-part").value == "the end of the training part"
+    assert widget(app, "sequences-part").value == "the end of the training part"
 
 
 def test_what_cannot_be_answered_is_said_on_the_page(at: Workspace, worker: Worker) -> None:  # noqa: F811
     app = opened(PAGE, dataset=at.datasets.save(several(1, 24, dated=False)))
-    app = widget(app, "sequence-until-row").set_value(2).run()
-    app = answered(clicked(app, "find-sequences"))
+    app = widget(app, "sequences-until-row").set_value(2).run()
+    app = answered(clicked(app, "sequences-ask"))
     assert "too few to learn from" in app.error[0].value
 
 
 def test_a_saved_model_is_applied(at: Workspace, server: Dataset, worker: Worker) -> None:  # noqa: F811
     first = trained(at, server)
     app = opened(PAGE, dataset=first["dataset"])
-    app = widget(app, "sequence-how").set_value("apply").run()
-    app = answered(clicked(app, "find-sequences"))
+    app = widget(app, "sequences-mode").set_value(1).run()
+    app = answered(clicked(app, "sequences-ask"))
     assert not app.error
-    assert sequences_of(app.query_params["run"], at).question.fitted_by == first["run"]
+    assert load_sequences(app.query_params["run"], at).spec == ApplySpec(first["run"], dataset=first["dataset"])
+    assert next(button for button in app.button if button.key == "comparison-ask").disabled
     assert "The threshold is that of the run" in texts(app)
 
 
@@ -239,16 +247,16 @@ def test_the_score_card_strikes_point_adjusted_f1_through(at: Workspace, server:
     app.session_state["sequence-view"] = "Score card"
     said = texts(app.run())
     assert "comes first: VUS-PR" in said
-    assert "~~F1, point-adjusted~~" in said
+    assert "~~Point-adjusted F1~~" in said
     assert "Window of VUS: 100 rows" in said
     assert "random scores reach" in said
 
 
 def test_more_alarms_than_promised_are_told(at: Workspace, server: Dataset) -> None:  # noqa: F811
-    app = opened(PAGE, **trained(at, server, Asked("alarms", 1, THOUSAND), "mean-distance"))
+    app = opened(PAGE, **trained(at, server, "mean-distance", amount=1.0, per="1000 rows"))
     assert "The promise does not hold here" in app.warning[0].value
     unlabelled = server.replace(labels=None)
-    app = opened(PAGE, **trained(at, unlabelled, Asked("alarms", 1, THOUSAND)))
+    app = opened(PAGE, **trained(at, unlabelled, amount=1.0, per="1000 rows"))
     assert "More rows are flagged than false alarms alone would explain" in app.warning[0].value
     assert "Score card" not in labels(app)
 
@@ -262,25 +270,25 @@ def test_a_result_of_other_data_is_shown_without_its_values(at: Workspace, serve
 
 
 def test_detectors_are_compared_by_their_labels(at: Workspace, server: Dataset, worker: Worker) -> None:  # noqa: F811
-    app = answered(clicked(opened(PAGE, dataset=at.datasets.save(server)), "compare-sequences"))
+    app = answered(clicked(opened(PAGE, dataset=at.datasets.save(server)), "comparison-ask"))
     assert not app.exception
-    found = comparison_of(app.query_params["run"], at)
+    found = load_comparison(app.query_params["run"], at)
     assert set(found.card["line"]) == {"pca-residual", "moving-mean", "kmeans-ad", "sub-pca", "random", "mean_distance"}
     assert found.winner not in ("random", "mean_distance")
     assert found.card["vus_pr"].is_monotonic_decreasing
     assert "comes first: VUS-PR" in texts(app)
-    assert found.question.planted == 0
+    assert found.injected == 0
 
 
 def test_detectors_are_compared_by_planted_anomalies(at: Workspace) -> None:  # noqa: F811
     dataset = several(2, 600)
-    found, run = compare(dataset, Plan(), workspace=at, actor=BY)
-    assert found.question.planted > 20
-    assert found.question.copies == 10_000 // 300
+    found, run = compare(ComparisonSpec(), dataset, workspace=at, actor=BY)
+    assert found.injected > 20
+    assert found.copies == 10_000 // 300
     assert found.card.set_index("line").loc["pca-residual", "hit_100"] > 0
     app = opened(PAGE, dataset=at.datasets.save(dataset), run=run.id)
     assert "anomalies were planted" in texts(app)
-    assert "HitRate@100 %" in texts(app)
+    assert "Hit rate @100" in texts(app)
     assert run.metrics["random.vus_pr"] < max(found.card["vus_pr"])
 
 

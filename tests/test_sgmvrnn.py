@@ -3,7 +3,6 @@ killed.
 """
 
 import math
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,8 +13,9 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from core.detectors import training
-from core.detectors.sequences import sgmvrnn
-from core.detectors.sequences.sgmvrnn import Network, Noise, SGmVRNN, Sizes, loss, terms, unpacked
+from core.detectors.sequences.sgmvrnn import LOG_2PI, ModelDims, Noise, Scorer, SwitchingVRNN, unflatten
+from core.detectors.sequences.sgmvrnn_detector import SGmVRNN
+from core.detectors.sequences.sgmvrnn_original import OriginalVRNN, conv_strides, flat_size
 from core.errors import DataError
 from core.progress import Cancelled, Progress
 from tests.sgmvrnn_reference import stepwise
@@ -23,32 +23,37 @@ from tests.sgmvrnn_reference import stepwise
 TAU = 1.7
 
 
-def original(n: int, length: int, seed: int = 0) -> tuple[Sizes, Tensor, Tensor, Noise]:
-    sizes = Sizes(n, original=True)
-    vector = sgmvrnn.initial(sizes, seed).double()
+def original(n: int, length: int, seed: int = 0) -> tuple[ModelDims, Tensor, Tensor, Noise]:
+    """Dimensions, weights, windows and noise, in double precision."""
+    return problem(OriginalVRNN, n, length, seed)
+
+
+def problem(model: type[SwitchingVRNN], n: int, length: int, seed: int = 0) -> tuple[ModelDims, Tensor, Tensor, Noise]:
+    dims = ModelDims(n, categories=5, latent=10, state=20)
+    vector = model.init_weights(dims, seed).double()
     vector += 0.05 * torch.randn(len(vector), generator=torch.Generator().manual_seed(seed + 1), dtype=torch.float64)
-    draws = torch.Generator().manual_seed(seed + 2)
-    x = torch.rand(length, 3, n, generator=draws, dtype=torch.float64) * 2 - 1
-    return sizes, vector, x, Noise.drawn(sizes, length, 3, x, draws)
+    rng = torch.Generator().manual_seed(seed + 2)
+    x = torch.rand(length, 3, n, generator=rng, dtype=torch.float64) * 2 - 1
+    return dims, vector, x, Noise.draw(dims, x, rng)
 
 
 @pytest.mark.parametrize(("n", "strides", "flat", "count"), [(36, (3, 2, 2), 96, 29_915), (38, (2, 2, 2), 160, 37_699)])
 def test_the_original_has_the_published_sizes(n: int, strides: tuple[int, ...], flat: int, count: int) -> None:
-    sizes = Sizes(n, original=True)
-    assert (sizes.strides, sizes.flat) == (strides, flat)
-    assert sgmvrnn.initial(sizes, 0).numel() == count
+    assert (conv_strides(n), flat_size(n)) == (strides, flat)
+    assert OriginalVRNN.init_weights(ModelDims(n, categories=5, latent=10, state=20), 0).numel() == count
 
 
 @pytest.mark.parametrize("n", [1, 7, 36, 38, 96])
 def test_loss_and_gradients_are_those_of_the_equations(n: int) -> None:
-    sizes, vector, x, noise = original(n, 20)
+    dims, vector, x, noise = original(n, 20)
     ours = vector.clone().requires_grad_()
-    surprises, latents, categories = terms(unpacked(ours, sizes), sizes, x, None, noise, TAU, 0.0)
-    loss(sizes, surprises, latents, categories).backward()
+    model = OriginalVRNN(dims, ours)
+    nll, latent_kl, category_kl = model.elbo_terms(x, None, noise, TAU)
+    model.sum_terms(nll, latent_kl, category_kl).backward()
     theirs = vector.clone().requires_grad_()
-    surprise, latent, category, _ = stepwise(unpacked(theirs, sizes), sizes, x, noise, TAU)
+    surprise, latent, category, _ = stepwise(unflatten(theirs, OriginalVRNN.shapes(dims)), dims, x, noise, TAU)
     ((surprise + latent + category) / x.shape[1]).backward()
-    for found, expected in ((surprises.sum(), surprise), (latents.sum(), latent), (categories.mean(), category)):
+    for found, expected in ((nll.sum(), surprise), (latent_kl.sum(), latent), (category_kl.mean(), category)):
         assert float(found.detach()) == pytest.approx(float(expected.detach()), rel=1e-10)
     assert ours.grad is not None
     assert theirs.grad is not None
@@ -57,44 +62,48 @@ def test_loss_and_gradients_are_those_of_the_equations(n: int) -> None:
 
 @pytest.mark.parametrize("n", [5, 38])
 def test_the_score_is_that_of_the_equations(n: int) -> None:
-    sizes, vector, x, noise = original(n, 20)
-    weights = unpacked(vector, sizes)
-    network = Network(
-        sizes, weights, sgmvrnn.Recurrence.of(weights, with_noise=False), TAU, 0.0, before=False, smoothing=1
-    )
+    dims, vector, x, noise = original(n, 20)
+    model = OriginalVRNN(dims, vector)
+    weights = unflatten(vector, model.shapes(dims))
+    scorer = Scorer(model, TAU, torch.zeros(n), predictive=False)
     with torch.inference_mode():
         for window in range(x.shape[1]):
             values, gumbel = x[:, window], noise.gumbel[:, window : window + 1]
-            nats, *_ = network.last_of_windows(values, None, network.rows(values), torch.tensor([19]), 20, gumbel)
-            expected = stepwise(
-                weights, sizes, x[:, window : window + 1], replace(noise, gumbel=gumbel), TAU, evaluating=True
-            )[3]
-            assert float(nats.sum()) == pytest.approx(float(expected), rel=1e-10)
+            noisy = Noise(gumbel, torch.zeros(20, 1, dims.latent))  # z is its mean when scoring
+            scores = scorer.score_window_ends(values, None, model.project(values), torch.tensor([19]), 20, noisy)
+            expected = stepwise(weights, dims, x[:, window : window + 1], noisy, TAU, evaluating=True)[3]
+            assert float(scores.nll.sum()) == pytest.approx(float(expected), rel=1e-10)
 
 
 def test_float32_gives_the_same_loss_to_its_precision() -> None:
-    sizes, vector, x, noise = original(38, 20)
+    dims, vector, x, noise = original(38, 20)
     single = Noise(noise.gumbel.float(), noise.normal.float())
     with torch.no_grad():
-        parts = terms(unpacked(vector.float(), sizes), sizes, x.float(), None, single, TAU, 0.0)
-        surprise, latent, category, _ = stepwise(unpacked(vector, sizes), sizes, x, noise, TAU)
-    assert float(loss(sizes, *parts)) == pytest.approx(float((surprise + latent + category) / 3), rel=2e-6)
+        loss = OriginalVRNN(dims, vector.float()).loss(x.float(), None, single, TAU)
+        surprise, latent, category, _ = stepwise(unflatten(vector, OriginalVRNN.shapes(dims)), dims, x, noise, TAU)
+    assert float(loss) == pytest.approx(float((surprise + latent + category) / 3), rel=2e-6)
 
 
-@pytest.mark.parametrize("is_original", [False, True])
-def test_the_written_gradients_are_the_numerical_ones(is_original: bool) -> None:
-    sizes = Sizes(4, original=is_original)
-    vector = sgmvrnn.initial(sizes, 3).double() + 0.1
-    by = sgmvrnn.Recurrence.of(unpacked(vector, sizes))
-    packed = [getattr(by, name).clone().requires_grad_() for name in list(sgmvrnn.Recurrence.__dataclass_fields__)[2:]]
-    draws = torch.Generator().manual_seed(0)
-    rows = torch.randn(3, 2, by.row.shape[1], generator=draws, dtype=torch.float64).requires_grad_()
-    noise = Noise.drawn(sizes, 3, 2, rows, draws)
+@pytest.mark.parametrize("model", [SwitchingVRNN, OriginalVRNN])
+def test_gradients_are_the_numerical_ones(model: type[SwitchingVRNN]) -> None:
+    """A step of the published form may not write over what its gradients need."""
+    dims, vector, x, noise = problem(model, 4, 3)
 
-    def steps(*inputs: Tensor) -> object:
-        return sgmvrnn._steps().apply(inputs[0], noise.gumbel, noise.normal, TAU, is_original, *inputs[1:])
+    def loss(weights: Tensor) -> Tensor:
+        return model(dims, weights, -3.0).loss(x, None, noise, TAU)
 
-    assert torch.autograd.gradcheck(steps, (rows, *packed), fast_mode=True)
+    assert torch.autograd.gradcheck(loss, (vector.requires_grad_(),), fast_mode=True)
+
+
+@pytest.mark.parametrize("model", [SwitchingVRNN, OriginalVRNN])
+def test_a_model_without_log_variances_takes_the_same_steps(model: type[SwitchingVRNN]) -> None:
+    dims, vector, x, _ = problem(model, 6, 9)
+    nothing = x.new_zeros(3, dims.state)
+    past, steps = model(dims, vector, -3.0).unroll(x, nothing, nothing, TAU)
+    fewer, others = model(dims, vector, -3.0, with_logvar=False).unroll(x, nothing, nothing, TAU)
+    torch.testing.assert_close(fewer, past)
+    for name in ("logits", "c", "mean", "z", "h", "cell"):
+        torch.testing.assert_close(getattr(others, name), getattr(steps, name))
 
 
 # ---- scoring --------------------------------------------------------------------------------------------------------
@@ -130,7 +139,7 @@ def test_a_row_out_of_place_scores_highest_and_its_column_brings_the_most(fitted
 
 def test_shares_are_the_score_counted_from_its_least(fitted: SGmVRNN) -> None:
     scored = fitted.score(wave(200, seed=2))
-    least = 6 * (sgmvrnn.LOG_2PI / 2 + fitted.log_sigma_floor)
+    least = 6 * (LOG_2PI / 2 + fitted.log_sigma_floor)
     np.testing.assert_allclose(scored.shares.sum(axis=1) + least, scored.score, atol=1e-4)
 
 
@@ -155,7 +164,7 @@ def test_rows_that_come_one_by_one_score_as_in_a_block(fitted: SGmVRNN, judged: 
     fitted = replace_scoring(fitted, "streaming", judged=judged)
     stream = fitted.stream(series=2)
     single = np.array([stream.step(row) for row in series])
-    together = fitted.stream(series=2).run(series)[0].sum(-1).numpy()
+    together = fitted.stream(series=2).run(series).nll.sum(-1).numpy()
     np.testing.assert_allclose(single, together, rtol=1e-4, atol=1e-5)
 
 
@@ -252,7 +261,7 @@ class Killed(Progress):
 def test_learning_goes_on_from_its_checkpoint_to_the_same_weights(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(training, "CHECKPOINT_EVERY", 0.0)
+    monkeypatch.setattr(training, "CHECKPOINT_INTERVAL_S", 0.0)
     series = [wave(400)]
     whole = quick(steps=150).fit(series, Progress())
     with pytest.raises(KeyboardInterrupt):
@@ -265,7 +274,7 @@ def test_learning_goes_on_from_its_checkpoint_to_the_same_weights(
 
 
 def test_a_checkpoint_of_other_data_or_settings_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(training, "CHECKPOINT_EVERY", 0.0)
+    monkeypatch.setattr(training, "CHECKPOINT_INTERVAL_S", 0.0)
     quick().fit([wave(300)], Progress(tmp_path))
     path = tmp_path / "checkpoint.npz"
     kept = path.read_bytes()
@@ -285,7 +294,7 @@ def test_what_was_learnt_is_found_again_without_learning(tmp_path: Path) -> None
     assert not again.curves
 
 
-def test_a_wish_to_stop_is_heard() -> None:
+def test_training_can_be_cancelled() -> None:
     progress = Progress()
     progress.cancel()
     with pytest.raises(Cancelled):

@@ -127,7 +127,7 @@ def test_hostile_names_are_text(at: Workspace, sample: Dataset) -> None:  # noqa
     assert "<script>alert(1)</script>.csv" in listed(app)["files"].tolist()
 
 
-def test_a_dead_mlflow_costs_less_than_two_seconds(  # type: ignore[no-untyped-def]
+def test_a_dead_mlflow_costs_less_than_two_seconds(
     tmp_path: Path,
     empty_store: Path,
     sample: Dataset,

@@ -12,13 +12,13 @@ from pathlib import Path
 import pytest
 
 from core.accounts.service import Accounts
-from tests.conftest import ROOT, free_port
+from tests.conftest import ROOT, Command, free_port
 from tests.databases import OTHER, PASSWORD, opened
 from tests.test_models_command import answer, one_line
 
 
 @pytest.fixture
-def users(tmp_path: Path):  # type: ignore[no-untyped-def]
+def users(tmp_path: Path) -> Command:
     """`python -m core users …` on a data folder of its own; `piped` is its standard input."""
     environment = os.environ | {
         "VIGIE_DATA_DIR": str(tmp_path),
@@ -42,7 +42,7 @@ def users(tmp_path: Path):  # type: ignore[no-untyped-def]
     return run
 
 
-def test_from_the_first_administrator_to_the_last_sign_in(users, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+def test_from_the_first_administrator_to_the_last_sign_in(users: Command, tmp_path: Path) -> None:
     assert users("list").stdout == "nobody has an account yet\n"
     made = answer(
         users(
@@ -94,7 +94,7 @@ def _nothing_private_in_the_events(folder: Path) -> None:
         assert private not in text.lower()
 
 
-def test_what_is_refused(users, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+def test_what_is_refused(users: Command, tmp_path: Path) -> None:
     one_line(users("add", "Ada", "--password-stdin", piped="0123456789\n"), 2, "run of letters or digits")
     one_line(users("add", "Ada", "--password-stdin"), 2, "has 0 characters")
     one_line(users("add", "Ada", "--provider", "--role", "king"), 2, "choose analyst, operator, administrator")
@@ -105,7 +105,7 @@ def test_what_is_refused(users, tmp_path: Path) -> None:  # type: ignore[no-unty
     one_line(users("roles", "nobody", "analyst"), 2, "no user")
 
 
-def test_a_database_that_does_not_answer(users) -> None:  # type: ignore[no-untyped-def]
+def test_a_database_that_does_not_answer(users: Command) -> None:
     nowhere = f"postgresql://vigie:hunter2@127.0.0.1:{free_port()}/vigie"
     ran = users("list", DATABASE_URL=nowhere)
     assert ran.returncode == 1
@@ -146,7 +146,7 @@ def _until(screen: int, words: str, seconds: float = 60) -> str:
     return seen
 
 
-def test_no_password_is_ever_an_argument(users) -> None:  # type: ignore[no-untyped-def]
+def test_no_password_is_ever_an_argument(users: Command) -> None:
     for command in ("add", "password"):
         assert users(command, "ada", "--password", PASSWORD).returncode == 2
         assert users(command, "ada", PASSWORD).returncode == 2

@@ -31,7 +31,7 @@ def line(first: object, quarters: np.ndarray, forward: bool) -> str:  # type: ig
 
 
 def per_tile(folder: Path, app: str, values: np.ndarray, seed: int = 1) -> list[Path]:  # type: ignore[type-arg]
-    """{app}/DL/{app}_DL_Tile_{tile}.txt: a line per day, days shuffled; tiles 100, 101, …"""
+    """Write {app}/DL/{app}_DL_Tile_{tile}.txt: a line per day, days shuffled; tiles from 100 on."""
     inside = folder / app / "DL"
     inside.mkdir(parents=True)
     dates = days(values.shape[1])

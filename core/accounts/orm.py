@@ -6,6 +6,7 @@ from sqlalchemy import DateTime, ForeignKey, Index, MetaData, String
 from sqlalchemy.engine import Dialect
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 from sqlalchemy.types import TypeDecorator
+from typing_extensions import override
 
 HEAD = "0001"  # the newest migration
 
@@ -18,9 +19,11 @@ class Moment(TypeDecorator[datetime]):
     impl = DateTime(timezone=True)
     cache_ok = True
 
+    @override
     def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
         return None if value is None else value.astimezone(UTC)
 
+    @override
     def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
         if value is None:
             return None
@@ -28,6 +31,8 @@ class Moment(TypeDecorator[datetime]):
 
 
 class Base(DeclarativeBase):
+    """What the tables share: names of keys and constraints."""
+
     metadata = MetaData(
         naming_convention={
             "pk": "pk_%(table_name)s",
@@ -39,6 +44,8 @@ class Base(DeclarativeBase):
 
 
 class UserRow(Base):
+    """A user: the name as written, and folded for look-ups."""
+
     __tablename__ = "users"
 
     id: Mapped[int] = mapped_column(primary_key=True)
@@ -51,6 +58,8 @@ class UserRow(Base):
 
 
 class CredentialRow(Base):
+    """The hash of a user's password."""
+
     __tablename__ = "credentials"
 
     user_id: Mapped[int] = mapped_column(ForeignKey(OF_USER, ondelete="CASCADE"), primary_key=True)
@@ -59,6 +68,8 @@ class CredentialRow(Base):
 
 
 class RoleRow(Base):
+    """A role of a user, and who granted it."""
+
     __tablename__ = "roles"
 
     user_id: Mapped[int] = mapped_column(ForeignKey(OF_USER, ondelete="CASCADE"), primary_key=True)

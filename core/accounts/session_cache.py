@@ -16,6 +16,7 @@ class Remembered:
         self._lock = threading.Lock()
 
     def put(self, key: str, session: Session) -> None:
+        """Remember a session as of now, and drop those not seen lately."""
         with self._lock:
             self._seen = {known: seen for known, seen in self._seen.items() if _recent(seen[1])}
             self._seen[key] = (session, time.monotonic())
@@ -27,10 +28,12 @@ class Remembered:
         return session if _recent(when) else None
 
     def forget(self, key: str) -> None:
+        """Forget one session."""
         with self._lock:
             self._seen.pop(key, None)
 
     def forget_user(self, name: str) -> None:
+        """Forget every session of a user."""
         with self._lock:
             self._seen = {key: seen for key, seen in self._seen.items() if seen[0].user.name != name}
 

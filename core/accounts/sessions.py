@@ -37,6 +37,7 @@ def end_all(rows: Rows, user: UserRow, but: str = "") -> None:
 
 
 def key(token: str) -> str:
+    """Return the hash under which a session is stored, so that the tables hold no token."""
     return hashlib.sha256(token.encode("utf-8", "surrogatepass")).hexdigest()
 
 

@@ -46,6 +46,7 @@ def check_roles(roles: Collection[str]) -> None:
 
 
 def added(rows: Rows, user: New) -> UserRow:
+    """Add a user with their roles, and a password where there is a hash."""
     row = UserRow(name=user.name, key=user.key, disabled=False, created=datetime.now(UTC))
     if user.hash is not None:
         set_hash(row, user.hash)
@@ -70,6 +71,7 @@ def there(rows: Rows, name: str) -> UserRow:
 
 
 def count(rows: Rows) -> int:
+    """Return how many users there are."""
     return rows.scalar(select(func.count()).select_from(UserRow)) or 0
 
 
@@ -93,6 +95,7 @@ def hash_of(row: UserRow | None) -> str | None:
 
 
 def set_hash(row: UserRow, hash_: str) -> None:
+    """Store the hash of a password where it is another than until now."""
     if row.credential is None or row.credential.hash != hash_:
         row.credential = row.credential or CredentialRow()
         row.credential.hash, row.credential.changed = hash_, datetime.now(UTC)
@@ -119,5 +122,6 @@ def vouched(rows: Rows, identity: str, address: str) -> UserRow:
 
 
 def plain(row: UserRow) -> User:
+    """Convert a row to what the rest of the product knows of a user."""
     roles = frozenset(each.role for each in row.roles)
     return User(row.name, roles, row.credential is not None, row.disabled, row.created)

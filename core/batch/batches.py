@@ -7,31 +7,31 @@ from itertools import groupby
 from pathlib import Path
 from typing import Literal
 
-from core.batch.listing import DAY, Folder, Found
-from core.batch.parquet import MANY_BYTES, entity_parts
+from core.batch.file_inventory import DAY, FileEntry, Folder
+from core.batch.parquet import MIN_SLICED_BYTES, slice_by_entity
 from core.data.ingest.file_types import CITY_FILE
 
 Per = Literal["", "folder", "name"]
-HEAD = 65_536
-USUAL_LINE = 1000.0  # bytes per row, of files that tell nothing
-LEARNT_ROWS = 50_000  # of a group, at most, from files spread evenly over it
+HEAD_BYTES = 65_536
+USUAL_ROW_BYTES = 1000.0  # of files that tell nothing
+MAX_FIT_ROWS = 50_000  # of a group, from files spread evenly over it
 
 
 @dataclass(frozen=True)
-class Unit:
+class FileGroup:
     """Files whose rows make series together, mostly one; or some entities of them.
 
-    files   paths below the folder
-    rows    about how many there are, from the bytes
-    wanted  the tiles, or entities, that are meant; empty for all
-    groups  the first and last row group of a Parquet file that they are in
+    files       paths below the folder
+    rows        about how many there are, from the bytes
+    entities    the tiles, or entities, that are meant; empty for all
+    row_groups  the first and last row group of a Parquet file that they are in
     """
 
     files: tuple[str, ...]
     rows: int
     size: int
-    wanted: tuple[str, ...] = ()
-    groups: tuple[int, int] = (0, -1)
+    entities: tuple[str, ...] = ()
+    row_groups: tuple[int, int] = (0, -1)
 
     @property
     def name(self) -> str:
@@ -40,11 +40,11 @@ class Unit:
 
 
 @dataclass(frozen=True)
-class Learning:
-    """The files that a group's model learns from."""
+class FitTask:
+    """The files that the model of a group is fitted on."""
 
     group: str
-    units: tuple[Unit, ...]
+    files: tuple[FileGroup, ...]
 
 
 @dataclass(frozen=True)
@@ -53,152 +53,152 @@ class Batch:
 
     number: int
     group: str
-    units: tuple[Unit, ...]
+    files: tuple[FileGroup, ...]
 
     @property
     def size(self) -> int:
-        return sum(unit.size for unit in self.units)
+        """How many bytes are read."""
+        return sum(group.size for group in self.files)
 
     @property
     def digest(self) -> str:
-        """Of what is read."""
-        told = "\n".join(f"{self.group}\0{unit.files}\0{unit.wanted}" for unit in self.units)
-        return hashlib.sha256(told.encode(errors="surrogateescape")).hexdigest()[:16]
+        """A short name of what is read."""
+        listed = "\n".join(f"{self.group}\0{group.files}\0{group.entities}" for group in self.files)
+        return hashlib.sha256(listed.encode(errors="surrogateescape")).hexdigest()[:16]
 
 
-def batches(folder: Folder, rows: int, per: Per = "") -> Iterator[Learning | Batch]:
-    """Yield batches of about `rows` rows.
-
-    With `per`, what a group's model learns from comes before the batches of the group.
-    """
-    waiting, sizes = _Waiting(), _Sizes(folder.place)
-    for room in folder.rooms():
-        for group, own in _grouped(_units(folder.place, room, rows, sizes), per):
-            if group != waiting.group:
-                yield from waiting.batch()
-                waiting.group = group
+def iter_batches(folder: Folder, rows: int, per: Per = "") -> Iterator[FitTask | Batch]:
+    """Yield batches of about `rows` rows; with `per`, the fit of a group's model comes before the group's batches."""
+    pending, estimates = _PendingBatch(), _RowEstimates(folder.root)
+    for entries in folder.iter_folders():
+        for group, files in _by_group(_group_files(folder.root, entries, rows, estimates), per):
+            if group != pending.group:
+                yield from pending.flush()
+                pending.group = group
             if per:
-                yield Learning(group, _spread(list(own)))
-            for unit in own:
-                if waiting.count + unit.rows > rows:
-                    yield from waiting.batch()
-                waiting.add(unit)
-    yield from waiting.batch()
+                yield FitTask(group, _sample_evenly(list(files)))
+            for file_group in files:
+                if pending.rows + file_group.rows > rows:
+                    yield from pending.flush()
+                pending.add(file_group)
+    yield from pending.flush()
 
 
 @dataclass
-class _Waiting:
-    """The units of the next batch, and their rows."""
+class _PendingBatch:
+    """The files of the next batch, and about how many rows they have."""
 
     number: int = 0
     group: str = ""
-    units: list[Unit] = field(default_factory=list)
-    count: int = 0
+    files: list[FileGroup] = field(default_factory=list)
+    rows: int = 0
 
-    def add(self, unit: Unit) -> None:
-        self.units.append(unit)
-        self.count += unit.rows
+    def add(self, file_group: FileGroup) -> None:
+        self.files.append(file_group)
+        self.rows += file_group.rows
 
-    def batch(self) -> Iterator[Batch]:
-        """The batch, where there is any unit; the next one begins."""
-        if self.units:
-            yield Batch(self.number, self.group, tuple(self.units))
-            self.number, self.units, self.count = self.number + 1, [], 0
+    def flush(self) -> Iterator[Batch]:
+        """Yield the batch, where there is any file; the next one begins."""
+        if self.files:
+            yield Batch(self.number, self.group, tuple(self.files))
+            self.number, self.files, self.rows = self.number + 1, [], 0
 
 
-def _grouped(units: Iterator[Unit], per: Per) -> Iterator[tuple[str, Iterable[Unit]]]:
-    """The units of one group after the other; they come as they are found where there is but one."""
+def _by_group(files: Iterator[FileGroup], per: Per) -> Iterator[tuple[str, Iterable[FileGroup]]]:
+    """Yield the files of one group after the other; they come as they are listed where there is but one."""
     if not per:
-        yield "", units
+        yield "", files
         return
-    for group, own in groupby(units, lambda unit: _group(unit, per)):
-        yield group, list(own)
+    for group, members in groupby(files, lambda file_group: _group_name(file_group, per)):
+        yield group, list(members)
 
 
-def _group(unit: Unit, per: Per) -> str:
-    """Name the group a model is fitted for.
+def _group_name(file_group: FileGroup, per: Per) -> str:
+    """Return the group a model is fitted for: the folder, or within it the files whose names begin alike.
 
-    It is the folder, or within it the files whose names begin alike, up to the first "_", " " or ".".
+    Names begin alike up to the first "_", " " or ".".
     """
-    if per == "":
-        return ""
-    room, _, name = unit.files[0].rpartition("/")
-    room = room.rpartition("/")[0] if DAY.fullmatch(room.rpartition("/")[2]) else room
+    folder, _, name = file_group.files[0].rpartition("/")
+    folder = folder.rpartition("/")[0] if DAY.fullmatch(folder.rpartition("/")[2]) else folder
     first = name.replace(" ", "_").replace(".", "_").partition("_")[0]
-    return f"{room}/{first}".removeprefix("/") if per == "name" else room or "."
+    return f"{folder}/{first}".removeprefix("/") if per == "name" else folder or "."
 
 
-def _spread(units: Sequence[Unit]) -> tuple[Unit, ...]:
-    """As many as hold LEARNT_ROWS rows, evenly spread."""
-    rows = sum(unit.rows for unit in units)
-    count = max(1, min(len(units), int(len(units) * LEARNT_ROWS / rows)))
-    return tuple(units[place * len(units) // count] for place in range(count))
+def _sample_evenly(files: Sequence[FileGroup]) -> tuple[FileGroup, ...]:
+    """Return as many as hold MAX_FIT_ROWS rows, evenly spread."""
+    rows = sum(file_group.rows for file_group in files)
+    count = max(1, min(len(files), int(len(files) * MAX_FIT_ROWS / rows)))
+    return tuple(files[number * len(files) // count] for number in range(count))
 
 
-def _units(place: Path, room: Sequence[Found], rows: int, sizes: "_Sizes") -> Iterator[Unit]:
-    """Put the days of a city's service together, windows together, and each other file alone.
+def _group_files(
+    root: Path, entries: Sequence[FileEntry], rows: int, estimates: "_RowEstimates"
+) -> Iterator[FileGroup]:
+    """Yield the days of a city's service together, windows together, each other file alone.
 
     What holds many entities is divided.
     """
-    together: dict[tuple[str, ...], list[Found]] = {}
-    for each in room:
-        name = each.path.rpartition("/")[2]
+    together: dict[tuple[str, ...], list[FileEntry]] = {}
+    for entry in entries:
+        name = entry.path.rpartition("/")[2]
         day = CITY_FILE.fullmatch(name)
         if day:
-            together.setdefault(day.group("city", "service", "direction"), []).append(each)
+            together.setdefault(day.group("city", "service", "direction"), []).append(entry)
         elif name.endswith(".seq"):
-            together.setdefault((each.room, ".seq"), []).append(each)
+            together.setdefault((entry.folder, ".seq"), []).append(entry)
         else:
-            yield from _alone(place, each, rows, sizes)
-    for key, files in together.items():
-        whole = Unit(tuple(each.path for each in files), sizes.rows(files), sum(each.size for each in files))
-        yield from (whole,) if ".seq" in key else _tiles(place, whole, rows)
+            yield from _split_file(root, entry, rows, estimates)
+    for key, members in together.items():
+        paths, size = tuple(entry.path for entry in members), sum(entry.size for entry in members)
+        whole = FileGroup(paths, estimates.rows(members), size)
+        yield from (whole,) if ".seq" in key else _split_tiles(root, whole, rows)
 
 
-def _alone(place: Path, found: Found, rows: int, sizes: "_Sizes") -> Iterator[Unit]:
-    parts = (
-        entity_parts(place / found.path, rows) if found.size > MANY_BYTES and found.path.endswith(".parquet") else []
-    )
-    if not parts:
-        yield Unit((found.path,), sizes.rows([found]), found.size)
-    for part in parts:
-        yield Unit((found.path,), part.rows, found.size // len(parts), part.entities, part.groups)
+def _split_file(root: Path, entry: FileEntry, rows: int, estimates: "_RowEstimates") -> Iterator[FileGroup]:
+    """Yield a file as it is, or one Parquet file with many entities in parts of about `rows` rows."""
+    sliceable = entry.size > MIN_SLICED_BYTES and entry.path.endswith(".parquet")
+    slices = slice_by_entity(root / entry.path, rows) if sliceable else []
+    if not slices:
+        yield FileGroup((entry.path,), estimates.rows([entry]), entry.size)
+    for part in slices:
+        yield FileGroup((entry.path,), part.rows, entry.size // len(slices), part.entities, part.row_groups)
 
 
-def _tiles(place: Path, whole: Unit, rows: int) -> Iterator[Unit]:
-    """A city's service in parts of about `rows` rows: every part reads all days, and takes its tiles out of them."""
+def _split_tiles(root: Path, whole: FileGroup, rows: int) -> Iterator[FileGroup]:
+    """Yield a city's service in parts of about `rows` rows: every part reads all days, and takes its tiles of them."""
     if whole.rows <= rows:
         yield whole
         return
     tiles: dict[str, None] = {}
     for path in whole.files:
         try:
-            with (place / path).open("rb") as file:
+            with (root / path).open("rb") as file:
                 tiles |= dict.fromkeys(line[:20].partition(b" ")[0].decode("ascii", "replace") for line in file)
         except OSError:  # told by whoever reads it
             continue
     parts = max(1, min(-(-whole.rows // rows), len(tiles)))
     names = list(tiles)
     for number in range(parts):
-        wanted = tuple(names[number * len(names) // parts : (number + 1) * len(names) // parts])
-        yield Unit(whole.files, whole.rows // parts, whole.size // parts, wanted)
+        entities = tuple(names[number * len(names) // parts : (number + 1) * len(names) // parts])
+        yield FileGroup(whole.files, whole.rows // parts, whole.size // parts, entities)
 
 
-class _Sizes:
+class _RowEstimates:
     """How many rows files have, by their bytes and the bytes per row in the first file with such an ending."""
 
-    def __init__(self, place: Path) -> None:
-        self._place = place
-        self._known: dict[str, float] = {}
+    def __init__(self, root: Path) -> None:
+        self._root = root
+        self._row_bytes: dict[str, float] = {}
 
-    def rows(self, files: Sequence[Found]) -> int:
+    def rows(self, files: Sequence[FileEntry]) -> int:
         ending = Path(files[0].path).suffix.lower()
-        if ending not in self._known:
-            self._known[ending] = _row_bytes(self._place / files[0].path, files[0].size)
-        return max(1, round(sum(each.size for each in files) / self._known[ending]))
+        if ending not in self._row_bytes:
+            self._row_bytes[ending] = _measure_row(self._root / files[0].path, files[0].size)
+        return max(1, round(sum(file.size for file in files) / self._row_bytes[ending]))
 
 
-def _row_bytes(path: Path, size: int) -> float:
+def _measure_row(path: Path, size: int) -> float:
+    """Return about how many bytes a row has."""
     import pyarrow as pa
     import pyarrow.parquet
 
@@ -206,8 +206,8 @@ def _row_bytes(path: Path, size: int) -> float:
         if path.suffix.lower() == ".parquet":
             return max(size / max(pyarrow.parquet.read_metadata(path).num_rows, 1), 1.0)
         with path.open("rb") as file:
-            head = file.read(HEAD)
+            head = file.read(HEAD_BYTES)
     except (OSError, pa.ArrowException):
-        return USUAL_LINE
+        return USUAL_ROW_BYTES
     lines = head.count(b"\n")
-    return len(head) / lines if lines else USUAL_LINE
+    return len(head) / lines if lines else USUAL_ROW_BYTES

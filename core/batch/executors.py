@@ -3,40 +3,36 @@
 import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import import_module
 from queue import Empty, SimpleQueue
 from typing import Any
 from uuid import uuid4
 
-from core.batch.batches import Batch, Learning
-from core.batch.output import Work
-from core.batch.score_batch import Done, finished, learn, score
+from core.batch.batches import Batch, FitTask
+from core.batch.job_spec import JobSpec
+from core.batch.score_batch import BatchResult, fit_group, load_finished, score_batch
 from core.errors import OptionError, VigieError
 from core.messages import N_, Text
 
-ANSWER = 10.0  # seconds that a scheduler has to answer, and to find a worker
-LOOK = 0.5  # seconds between two looks whether somebody asked to stop
-AHEAD = 3  # batches per core that wait at the cluster
-LOADED = (
-    "distributed",
-    "core.batch.score_batch",
-    "skops.io",
-)  # once, before workers are forked: they begin seconds earlier
-PLAIN = {  # no web page of any kind
-    "distributed.comm.timeouts.connect": f"{ANSWER}s",
+ANSWER_TIMEOUT_S = 10.0  # that a scheduler has to answer, and to find a worker
+POLL_INTERVAL_S = 0.5  # between two looks whether somebody asked to stop
+QUEUED_PER_CORE = 3  # batches that wait at the cluster
+MAX_RETRIES = 2  # of a task after an error; dying workers are counted by Dask itself
+PRELOADED = ("distributed", "core.batch.score_batch", "skops.io")  # before workers are forked: they begin earlier
+DASK_CONFIG = {  # no web page of any kind
+    "distributed.comm.timeouts.connect": f"{ANSWER_TIMEOUT_S}s",
     "distributed.diagnostics.nvml": False,
     "distributed.scheduler.http.routes": [],
     "distributed.worker.http.routes": [],
     "distributed.worker.multiprocessing-method": "forkserver",
 }
-AGAIN = 2  # times that a task is tried again after an error; dying workers are counted by Dask itself
 
-Steps = Iterator[Learning | Batch]
+Steps = Iterator[FitTask | Batch]
 
 
 @dataclass(frozen=True)
-class Place:
+class Executor:
     """`workers` processes of this machine; 0: the Dask cluster at `address`, or this process where there is none."""
 
     workers: int = 0
@@ -48,45 +44,51 @@ class Place:
                 N_("{name} = {value} is outside {low} to {high}."), name="workers", value=self.workers, low=0, high="∞"
             )
 
-    def results(self, work: Work, steps: Steps, wake: Callable[[], None]) -> Iterator[Done]:
-        """What becomes of every batch, as they end. `wake` is called now and then; what it raises ends the work.
+    @property
+    def description(self) -> str:
+        """Where it scores, as the run notes it."""
+        return f"{self.workers} processes" if self.workers else self.address or "this process"
 
-        A batch whose workers died again and again comes back with all its files skipped. Raises VigieError where the
-        cluster does not answer or goes away, and what a task raises.
+    def run(self, job: JobSpec, steps: Steps, on_tick: Callable[[], None]) -> Iterator[BatchResult]:
+        """Yield what becomes of every batch, as they end.
+
+        `on_tick` is called now and then; what it raises ends the work. A batch whose workers died again and again comes
+        back with all its files skipped. Raises VigieError where the cluster does not answer or goes away, and what a
+        task raises.
         """
         if not self.workers and not self.address:
-            yield from _here(work, steps, wake)
+            yield from _run_inline(job, steps, on_tick)
             return
-        with _client(self) as client:
-            yield from _Spread(client, work, wake).results(steps)
+        with _connect(self) as client:
+            yield from _ClusterRun(client, job, on_tick).run(steps)
 
 
-def _here(work: Work, steps: Steps, wake: Callable[[], None]) -> Iterator[Done]:
+def _run_inline(job: JobSpec, steps: Steps, on_tick: Callable[[], None]) -> Iterator[BatchResult]:
     refused = ""
     for step in steps:
-        wake()
-        if isinstance(step, Learning):
-            refused = learn(work, step)
+        on_tick()
+        if isinstance(step, FitTask):
+            refused = fit_group(job, step)
         else:
-            yield score(work, step, refused)
+            yield score_batch(job, step, refused)
 
 
 @contextmanager
-def _client(place: Place) -> Iterator[Any]:
+def _connect(executor: Executor) -> Iterator[Any]:
     import dask
     import distributed  # noqa: F401 its settings have to be there before ours
 
     with (
-        dask.config.set(PLAIN),
-        _quiet(),
-        _of_this_machine(place.workers) if place.workers else _of_others(place.address) as client,
+        dask.config.set(DASK_CONFIG),
+        _silence_dask(),
+        _local_cluster(executor.workers) if executor.workers else _remote_cluster(executor.address) as client,
     ):
         yield client
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
-    """Dask's own log tells errors alone: what becomes of a batch is told by its result."""
+def _silence_dask() -> Iterator[None]:
+    """Have Dask's own log tell errors alone: what becomes of a batch is told by its result."""
     log = logging.getLogger("distributed")
     before = log.level
     log.setLevel(logging.ERROR)
@@ -97,12 +99,12 @@ def _quiet() -> Iterator[None]:
 
 
 @contextmanager
-def _of_this_machine(workers: int) -> Iterator[Any]:
-    """Processes that die with this one; only who has the key made here may give them tasks."""
-    made = import_module("distributed")
-    made.utils.get_mp_context().set_forkserver_preload(list(LOADED))
+def _local_cluster(workers: int) -> Iterator[Any]:
+    """Start processes that die with this one; only who has the key made here may give them tasks."""
+    distributed = import_module("distributed")
+    distributed.utils.get_mp_context().set_forkserver_preload(list(PRELOADED))
     with (
-        made.LocalCluster(
+        distributed.LocalCluster(
             n_workers=workers,
             threads_per_worker=1,
             processes=True,
@@ -113,100 +115,100 @@ def _of_this_machine(workers: int) -> Iterator[Any]:
             scheduler_kwargs={"dashboard": False},
             silence_logs=logging.ERROR,
         ) as cluster,
-        made.Client(cluster) as client,
+        distributed.Client(cluster) as client,
     ):
         yield client
 
 
 @contextmanager
-def _of_others(address: str) -> Iterator[Any]:
+def _remote_cluster(address: str) -> Iterator[Any]:
     try:
-        client = import_module("distributed").Client(address, timeout=ANSWER)
+        client = import_module("distributed").Client(address, timeout=ANSWER_TIMEOUT_S)
     except (OSError, ValueError) as error:
         raise VigieError(
             N_("The Dask scheduler at {uri} does not answer ({reason})."), uri=address, reason=error
         ) from error
     with client:
         try:
-            client.wait_for_workers(1, timeout=ANSWER)
+            client.wait_for_workers(1, timeout=ANSWER_TIMEOUT_S)
         except TimeoutError as error:
             raise VigieError(N_("The Dask scheduler at {uri} has no worker."), uri=address) from error
         yield client
 
 
-class _Spread:
+class _ClusterRun:
     """Keeps every core of a cluster busy, and no more waiting there than that takes."""
 
-    def __init__(self, client: Any, work: Work, wake: Callable[[], None]) -> None:
-        self.client, self.work, self.wake = client, work, wake
+    def __init__(self, client: Any, job: JobSpec, on_tick: Callable[[], None]) -> None:
+        self.client, self.job, self.on_tick = client, job, on_tick
         self.waiting: dict[Any, Batch] = {}
         self.ended: SimpleQueue[Any] = SimpleQueue()
         self.fitted: Any = ""
-        self.asked = uuid4().hex[:12]  # others may ask the same cluster the same question for another folder
+        self.key = uuid4().hex[:12]  # others may ask the same cluster the same for another folder
 
-    def results(self, steps: Steps) -> Iterator[Done]:
+    def run(self, steps: Steps) -> Iterator[BatchResult]:
         try:
             for step in steps:
-                if isinstance(step, Learning):
-                    self.fitted = self._submit(learn, step, f"learn-{step.group}")
-                elif (before := finished(self.work, step)) is not None:
+                if isinstance(step, FitTask):
+                    self.fitted = self._submit(f"fit-{step.group}", fit_group, step)
+                elif (before := load_finished(self.job, step)) is not None:
                     yield before
                 else:
                     self._score(step)
-                    while len(self.waiting) >= AHEAD * self._cores():
-                        yield self._next()
+                    while len(self.waiting) >= QUEUED_PER_CORE * self._count_cores():
+                        yield self._next_result()
             while self.waiting:
-                yield self._next()
+                yield self._next_result()
         finally:
             with suppress(OSError, RuntimeError):  # nothing to cancel where the scheduler is gone
                 self.client.cancel(list(self.waiting))
 
-    def _cores(self) -> int:
-        """Of all workers there are now."""
+    def _count_cores(self) -> int:
+        """Return the cores of all workers there are now."""
         try:
             return max(sum(self.client.ncores().values()), 1)
         except (OSError, RuntimeError) as error:
-            raise _gone() from error
+            raise _scheduler_lost() from error
 
-    def _submit(self, task: Callable[..., Any], *arguments: Any) -> Any:
-        *given, name = arguments
-        return self.client.submit(task, self.work, *given, key=f"{name}-{self.asked}", retries=AGAIN, pure=False)
+    def _submit(self, name: str, function: Callable[..., Any], *arguments: Any) -> Any:
+        key = f"{name}-{self.key}"
+        return self.client.submit(function, self.job, *arguments, key=key, retries=MAX_RETRIES, pure=False)
 
     def _score(self, batch: Batch) -> None:
-        future = self._submit(score, batch, self.fitted, f"score-{batch.number}")
+        future = self._submit(f"score-{batch.number}", score_batch, batch, self.fitted)
         self.waiting[future] = batch
         future.add_done_callback(self.ended.put)
 
-    def _next(self) -> Done:
-        """The batch that ends next."""
+    def _next_result(self) -> BatchResult:
+        """Wait for the batch that ends next."""
         while True:
-            self.wake()
+            self.on_tick()
             try:
-                future = self.ended.get(timeout=LOOK)
+                future = self.ended.get(timeout=POLL_INTERVAL_S)
             except Empty:
                 continue
             batch = self.waiting.pop(future)
-            if future.status in ("cancelled", "lost"):
-                raise _gone()
-            if type(future.exception()).__name__ == "KilledWorker":
-                return _lost(batch)
-            done: Done = future.result()
-            return done
+            error = future.exception()  # of a worker that died before it handed the result over: waits for another one
+            if future.status == "cancelled":
+                raise _scheduler_lost()
+            if type(error).__name__ == "KilledWorker":
+                return _batch_lost(batch)
+            return replace(future.result(), fresh=True)  # another worker has found what the dead one had finished
 
 
-def _gone() -> VigieError:
+def _scheduler_lost() -> VigieError:
     return VigieError(
         N_("The Dask scheduler went away; what is finished is kept, the same command goes on from there.")
     )
 
 
-def _lost(batch: Batch) -> Done:
-    """Nothing is written: the next attempt tries the batch again."""
+def _batch_lost(batch: Batch) -> BatchResult:
+    """Return a result of which nothing is written: the next attempt tries the batch again."""
     reason = str(
         Text(
             N_("The workers that scored batch {number} died; it is tried again the next time."),
             {"number": batch.number},
         )
     )
-    files = [unit.name for unit in batch.units]
-    return Done(batch.number, len(files), batch.size, skipped=tuple((file, reason) for file in files))
+    files = [file_group.name for file_group in batch.files]
+    return BatchResult(batch.number, len(files), batch.size, skipped=tuple((file, reason) for file in files))

@@ -14,90 +14,93 @@ from core.data.ingest.layouts.base import having
 from core.data.ingest.loading import load, preview
 from core.errors import InputError
 
-MANY_BYTES = 10**6  # a smaller file is read whole
-BLOCK = 65_536
-BETWEEN = "\x1f"  # the values of several columns that name an entity together
+MIN_SLICED_BYTES = 10**6  # a smaller file is read whole
+BLOCK_ROWS = 65_536
+HEAD_ROWS = 1000
+SEPARATOR = "\x1f"  # between the values of several columns that name an entity together
 
 
 @dataclass(frozen=True)
-class Part:
+class ParquetSlice:
     """Some entities, the number of their rows, and the first and last row group that they are in."""
 
     entities: tuple[str, ...]
     rows: int
-    groups: tuple[int, int]
+    row_groups: tuple[int, int]
 
 
-def entity_parts(path: Path, rows: int) -> list[Part]:
-    """Parts of about `rows` rows, entities in the order in which they come.
+def slice_by_entity(path: Path, rows: int) -> list[ParquetSlice]:
+    """Return slices of about `rows` rows, entities in the order in which they come.
 
     Empty for a file that is small enough, names no entities, or cannot be read (which is told by whoever reads it).
     """
     try:
         with pyarrow.parquet.ParquetFile(path) as file:
             names = _entity_columns(file, path.name) if file.metadata.num_rows > rows else []
-            return list(_divided(_places(file, names), rows)) if names else []
+            return list(_divide(_count_rows(file, names), rows)) if names else []
     except (OSError, pa.ArrowException, InputError):
         return []
 
 
-def read_part(path: Path, wanted: tuple[str, ...], groups: tuple[int, int]) -> Dataset:
-    """The rows of the entities `wanted`, as `load` reads them. Raises as `load`, OSError and ArrowException."""
+def read_slice(path: Path, entities: tuple[str, ...], row_groups: tuple[int, int]) -> Dataset:
+    """Return the rows of `entities`, as `load` reads them. Raises as `load`, OSError and ArrowException."""
     with pyarrow.parquet.ParquetFile(path) as file:
-        names, kept = _entity_columns(file, path.name), pa.array(wanted)
-        found = [
-            part
-            for batch in file.iter_batches(BLOCK, row_groups=list(range(groups[0], groups[1] + 1)))
-            if len(part := batch.filter(pc.is_in(_keys(batch, names), kept)))
+        names, wanted = _entity_columns(file, path.name), pa.array(entities)
+        blocks = [
+            block
+            for batch in file.iter_batches(BLOCK_ROWS, row_groups=list(range(row_groups[0], row_groups[1] + 1)))
+            if len(block := batch.filter(pc.is_in(_entity_keys(batch, names), wanted)))
         ]
-        return _loaded(pa.Table.from_batches(found, file.schema_arrow), path.name)
+        return _load_table(pa.Table.from_batches(blocks, file.schema_arrow), path.name)
 
 
-def _loaded(table: pa.Table, name: str) -> Dataset:
-    with TemporaryDirectory(prefix="vigie-") as room:
-        pyarrow.parquet.write_table(table, Path(room) / name, compression="none")
-        return load([(Path(room) / name, name)])
+def _load_table(table: pa.Table, name: str) -> Dataset:
+    with TemporaryDirectory(prefix="vigie-") as folder:
+        pyarrow.parquet.write_table(table, Path(folder) / name, compression="none")
+        return load([(Path(folder) / name, name)])
 
 
 def _entity_columns(file: pyarrow.parquet.ParquetFile, name: str) -> list[str]:
-    """The columns that name an entity, by the first rows."""
-    with TemporaryDirectory(prefix="vigie-") as room:
-        head = next(file.iter_batches(1000))
-        pyarrow.parquet.write_table(pa.Table.from_batches([head]), Path(room) / name)
-        return having(preview([(Path(room) / name, name)]).roles, "entity")
+    """Return the columns that name an entity, by the first rows."""
+    with TemporaryDirectory(prefix="vigie-") as folder:
+        head = next(file.iter_batches(HEAD_ROWS))
+        pyarrow.parquet.write_table(pa.Table.from_batches([head]), Path(folder) / name)
+        return having(preview([(Path(folder) / name, name)]).roles, "entity")
 
 
-def _keys(batch: pa.RecordBatch, names: list[str]) -> pa.Array:
-    """The entity of every row, as text."""
+def _entity_keys(batch: pa.RecordBatch, names: list[str]) -> pa.Array:
+    """Return the entity of every row, as text."""
     texts = [batch.column(name).cast(pa.string()) for name in names]
-    return pc.binary_join_element_wise(*texts, BETWEEN, null_handling="replace", null_replacement="?")
+    return pc.binary_join_element_wise(*texts, SEPARATOR, null_handling="replace", null_replacement="?")
 
 
 @dataclass
-class _Place:
+class _EntityRows:
+    """How many rows an entity has, and the first and last row group that they are in."""
+
     rows: int
     first: int
     last: int
 
 
-def _places(file: pyarrow.parquet.ParquetFile, names: list[str]) -> dict[str, _Place]:
-    found: dict[str, _Place] = {}
-    for group in range(file.num_row_groups):
-        for batch in file.iter_batches(BLOCK, row_groups=[group], columns=names):
-            for each in pc.value_counts(_keys(batch, names)).to_pylist():
-                place = found.setdefault(each["values"], _Place(0, group, group))
-                place.rows, place.last = place.rows + each["counts"], group
-    return found
+def _count_rows(file: pyarrow.parquet.ParquetFile, names: list[str]) -> dict[str, _EntityRows]:
+    entities: dict[str, _EntityRows] = {}
+    for row_group in range(file.num_row_groups):
+        for batch in file.iter_batches(BLOCK_ROWS, row_groups=[row_group], columns=names):
+            for counted in pc.value_counts(_entity_keys(batch, names)).to_pylist():
+                entity = entities.setdefault(counted["values"], _EntityRows(0, row_group, row_group))
+                entity.rows, entity.last = entity.rows + counted["counts"], row_group
+    return entities
 
 
-def _divided(places: dict[str, _Place], rows: int) -> Iterator[Part]:
-    entities, count, first, last = list[str](), 0, 0, 0
-    for entity, place in places.items():
-        if entities and count + place.rows > rows:
-            yield Part(tuple(entities), count, (first, last))
-            entities, count = [], 0
-        first, last = (place.first, place.last) if not entities else (min(first, place.first), max(last, place.last))
-        entities.append(entity)
-        count += place.rows
-    if entities:
-        yield Part(tuple(entities), count, (first, last))
+def _divide(entities: dict[str, _EntityRows], rows: int) -> Iterator[ParquetSlice]:
+    names, count, first, last = list[str](), 0, 0, 0
+    for name, entity in entities.items():
+        if names and count + entity.rows > rows:
+            yield ParquetSlice(tuple(names), count, (first, last))
+            names, count = [], 0
+        first, last = (min(first, entity.first), max(last, entity.last)) if names else (entity.first, entity.last)
+        names.append(name)
+        count += entity.rows
+    if names:
+        yield ParquetSlice(tuple(names), count, (first, last))

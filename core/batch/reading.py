@@ -1,4 +1,4 @@
-"""Units → datasets; what cannot be read is listed and does not stop the others."""
+"""Groups of files → datasets; what cannot be read is listed and does not stop the others."""
 
 import logging
 from collections.abc import Iterator, Mapping, Sequence
@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
 
-from core.batch.batches import Unit
-from core.batch.parquet import read_part
+from core.batch.batches import FileGroup
+from core.batch.parquet import read_slice
 from core.data.dataset import Dataset
 from core.data.ingest.file_types import CITY_FILE, TILE_FILE
 from core.data.ingest.files import Skipped, Source
@@ -22,107 +22,114 @@ logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Material:
+class LoadedUnit:
     """A dataset, and the file that each of its entities comes from; `name` for those that are not listed."""
 
     dataset: Dataset
     name: str
     files: Mapping[str, str]
 
-    def file(self, entity: str) -> str:
+    def file_of(self, entity: str) -> str:
+        """Return the file that an entity comes from."""
         return self.files.get(entity, self.name)
 
+    @property
+    def file_names(self) -> list[str]:
+        """All files that it comes from."""
+        return [self.name] if self.name else sorted({self.file_of(entity) for entity in self.dataset.entities})
 
-def read(place: Path, units: Sequence[Unit], skipped: list[Skipped]) -> Iterator[Material]:
-    """The datasets of `units` below the folder `place`; files that cannot be read join `skipped` with the reason."""
-    for (tiles, _), group in groupby(units, _together):
-        if tiles:
-            yield from _tiles(place, [unit.files[0] for unit in group], skipped)
+
+def read_files(root: Path, files: Sequence[FileGroup], skipped: list[Skipped]) -> Iterator[LoadedUnit]:
+    """Yield the datasets of `files` below `root`; files that cannot be read join `skipped` with the reason."""
+    for (is_tile, _), group in groupby(files, _tile_folder):
+        if is_tile:
+            yield from _read_tiles(root, [file_group.files[0] for file_group in group], skipped)
         else:
-            for unit in group:
-                yield from _one(place, unit, skipped)
+            for file_group in group:
+                yield from _read_group(root, file_group, skipped)
 
 
-def _together(unit: Unit) -> tuple[bool, str]:
-    """Tiles that lie in one folder are read at once."""
-    room, _, name = unit.files[0].rpartition("/")
-    tile = len(unit.files) == 1 and TILE_FILE.fullmatch(name) is not None
-    return tile, room if tile else ""
+def _tile_folder(file_group: FileGroup) -> tuple[bool, str]:
+    """Tell whether it is one tile, and in which folder it lies: the tiles of one folder are read at once."""
+    folder, _, name = file_group.files[0].rpartition("/")
+    is_tile = len(file_group.files) == 1 and TILE_FILE.fullmatch(name) is not None
+    return is_tile, folder if is_tile else ""
 
 
-def _tiles(place: Path, files: list[str], skipped: list[Skipped]) -> Iterator[Material]:
-    """One file per tile; a file without any row is told, too."""
-    named = {_entity(path): path for path in files}
+def _read_tiles(root: Path, paths: list[str], skipped: list[Skipped]) -> Iterator[LoadedUnit]:
+    """Yield all tiles as one dataset; a file without any row is told, too."""
+    path_of = {_tile_entity(path): path for path in paths}
     before = len(skipped)
-    dataset = _netmob(place, files, (), skipped)
-    there = set(dataset.entities) if dataset is not None else set()
-    known = {each.file for each in skipped[before:]} | {named[entity] for entity in there}
+    dataset = _load_netmob(root, paths, (), skipped)
+    entities = set(dataset.entities) if dataset is not None else set()
+    accounted = {skip.file for skip in skipped[before:]} | {path_of[entity] for entity in entities}
     skipped += [
-        Skipped(path, Text(N_("{file}: the file is empty."), {"file": path})) for path in files if path not in known
+        Skipped(path, Text(N_("{file}: the file is empty."), {"file": path})) for path in paths if path not in accounted
     ]
     if dataset is not None:
-        yield Material(dataset, "", named)
+        yield LoadedUnit(dataset, "", path_of)
 
 
-def _entity(path: str) -> str:
-    found = TILE_FILE.fullmatch(path.rpartition("/")[2])
-    assert found is not None
-    return " · ".join(found.group("service", "direction", "tile"))
+def _tile_entity(path: str) -> str:
+    match = TILE_FILE.fullmatch(path.rpartition("/")[2])
+    assert match is not None
+    return " · ".join(match.group("service", "direction", "tile"))
 
 
-def _one(place: Path, unit: Unit, skipped: list[Skipped]) -> Iterator[Material]:
-    """A unit by itself. Whatever a file does to its reader, the files after it are read."""
+def _read_group(root: Path, file_group: FileGroup, skipped: list[Skipped]) -> Iterator[LoadedUnit]:
+    """Yield a group by itself. Whatever a file does to its reader, the files after it are read."""
     try:
-        dataset = _dataset(place, unit, skipped)
+        dataset = _load_group(root, file_group, skipped)
     except InputError as error:
-        skipped.append(Skipped(unit.name, error.text))
+        skipped.append(Skipped(file_group.name, error.text))
     except Exception as error:
-        logger.warning("%s could not be read", unit.name, exc_info=True)
-        skipped.append(_unreadable(unit.name, error))
+        logger.warning("%s could not be read", file_group.name, exc_info=True)
+        skipped.append(_unreadable_file(file_group.name, error))
     else:
         if dataset is not None:
-            yield Material(dataset, unit.name, {})
+            yield LoadedUnit(dataset, file_group.name, {})
 
 
-def _dataset(place: Path, unit: Unit, skipped: list[Skipped]) -> Dataset | None:
-    if CITY_FILE.fullmatch(unit.files[0].rpartition("/")[2]):
-        return _netmob(place, list(unit.files), unit.wanted, skipped)
-    if unit.wanted:
-        return read_part(place / unit.files[0], unit.wanted, unit.groups)
-    if len(unit.files) == 1:
-        return load([place / unit.files[0]])
-    return load([place / path for path in unit.files], skipped=skipped)
+def _load_group(root: Path, file_group: FileGroup, skipped: list[Skipped]) -> Dataset | None:
+    files, entities = file_group.files, file_group.entities
+    if CITY_FILE.fullmatch(files[0].rpartition("/")[2]):
+        return _load_netmob(root, list(files), entities, skipped)
+    if entities:
+        return read_slice(root / files[0], entities, file_group.row_groups)
+    if len(files) == 1:
+        return load([root / files[0]])
+    return load([root / path for path in files], skipped=skipped)
 
 
-def _netmob(place: Path, files: list[str], tiles: Sequence[str], skipped: list[Skipped]) -> Dataset | None:
-    """Files of tiles, without looking at their bytes first: the reader takes numbers and nothing else.
+def _load_netmob(root: Path, paths: list[str], tiles: Sequence[str], skipped: list[Skipped]) -> Dataset | None:
+    """Read files of tiles without looking at their bytes first: the reader takes numbers and nothing else.
 
     None where no row is left.
     """
-    path_of = {path.rpartition("/")[2]: path for path in files}
-    sources = [Source(place / path, name, "netmob") for name, path in path_of.items()]
+    path_of = {path.rpartition("/")[2]: path for path in paths}
+    sources = [Source(root / path, name, "netmob") for name, path in path_of.items()]
     refused: list[Skipped] = []
     try:
         table = read_netmob(sources, no_progress, refused, tiles)
     except OSError as error:
-        gone = next((path for path in files if str(place / path) == error.filename), "")
-        skipped.append(_unreadable(gone or files[0], error))
-        rest = [path for path in files if path != gone]
-        return _netmob(place, rest, tiles, skipped) if gone and rest else None
+        gone = next((path for path in paths if str(root / path) == error.filename), "")
+        skipped.append(_unreadable_file(gone or paths[0], error))
+        rest = [path for path in paths if path != gone]
+        return _load_netmob(root, rest, tiles, skipped) if gone and rest else None
     except InputError as error:
-        skipped += _called(refused, path_of) or [Skipped(path, error.text) for path in files]
+        skipped += _name_by_path(refused, path_of) or [Skipped(path, error.text) for path in paths]
         return None
-    skipped += _called(refused, path_of)
+    skipped += _name_by_path(refused, path_of)
     layout = NetMob()
     return without_repeats(layout.build(table, layout.roles(table.frame) or {}, ""))
 
 
-def _called(refused: list[Skipped], path_of: Mapping[str, str]) -> list[Skipped]:
-    """With the paths below the folder as names."""
-    return [Skipped(path_of.get(each.file, each.file), each.reason) for each in refused]
+def _name_by_path(refused: list[Skipped], path_of: Mapping[str, str]) -> list[Skipped]:
+    """Return them with the paths below the root as names."""
+    return [Skipped(path_of.get(skip.file, skip.file), skip.reason) for skip in refused]
 
 
-def _unreadable(path: str, error: Exception) -> Skipped:
+def _unreadable_file(path: str, error: Exception) -> Skipped:
     reason = (
         error.strerror if isinstance(error, OSError) and error.strerror else f"{type(error).__name__}: {error}"[:200]
     )

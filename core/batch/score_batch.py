@@ -1,7 +1,4 @@
-"""What a worker does: learn what is usual in a group, score a batch.
-
-What is finished is a file, and is not done again.
-"""
+"""What a worker does: fit the model of a group, score a batch. What is finished is a file, and is not done again."""
 
 import json
 from collections.abc import Sequence
@@ -15,9 +12,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet
 
-from core.batch.batches import Batch, Learning
-from core.batch.output import Work, written
-from core.batch.reading import Material, read
+from core.batch.batches import Batch, FitTask
+from core.batch.job_spec import JobSpec
+from core.batch.output import atomic_write
+from core.batch.reading import LoadedUnit, read_files
 from core.data.dataset import Dataset, require_like
 from core.data.ingest.files import Skipped
 from core.data.series import Series, series_of
@@ -29,14 +27,14 @@ from core.evaluation.thresholds import alarm_threshold
 from core.messages import N_
 from mlflow_utils.model_io import read_model
 
-NOTE = b"vigie"
+NOTE = b"vigie"  # the key of our note in the metadata of a file of scores
 SCORES, SUMMARY = "scores.parquet", "summary.parquet"
 WORD = pa.dictionary(pa.int32(), pa.string())
 MOMENT = pa.timestamp("us")
-OF_SCORES = pa.schema(
+SCORES_SCHEMA = pa.schema(
     {"file": WORD, "entity": WORD, "row": pa.int32(), "time": MOMENT, "score": pa.float32(), "anomaly": pa.bool_()}
 )
-OF_SUMMARY = pa.schema(
+SUMMARY_SCHEMA = pa.schema(
     {
         "file": pa.string(),
         "entity": pa.string(),
@@ -52,7 +50,7 @@ OF_SUMMARY = pa.schema(
 
 
 @dataclass(frozen=True)
-class Done:
+class BatchResult:
     """What became of a batch; `fresh` is False where that was done before. skipped: file and reason."""
 
     number: int
@@ -66,7 +64,7 @@ class Done:
 
 
 @dataclass(frozen=True)
-class Judged:
+class ScoredSeries:
     """One series, the file it comes from, its scores, and which of them are above the threshold."""
 
     file: str
@@ -77,7 +75,8 @@ class Judged:
 
     @property
     def entity(self) -> str:
-        return _text(self.series.entity)
+        """Whose series it is, as it can be written."""
+        return _to_utf8(self.series.entity)
 
     @property
     def times(self) -> Any:
@@ -87,86 +86,81 @@ class Judged:
         return pa.array(self.dataset.time.to_numpy()[self.series.places].astype("datetime64[us]"), MOMENT)
 
 
-def learn(work: Work, group: Learning) -> str:
-    """Fit and keep the model of a group, unless that was done before; "", or why there can be none."""
-    place, skipped = work.model(group.group), list[Skipped]()
-    if place.exists():
+# ---- fitting --------------------------------------------------------------------------------------------------------
+
+
+def fit_group(job: JobSpec, task: FitTask) -> str:
+    """Fit and keep the model of a group, unless that was done before; return "", or why there can be none."""
+    path, skipped = job.model_path(task.group), list[Skipped]()
+    if path.exists():
         return ""
-    assert work.fit is not None
-    datasets = [each.dataset for each in read(work.folder, group.units, skipped)]
+    assert job.fit is not None
+    datasets = [unit.dataset for unit in read_files(job.folder, task.files, skipped)]
     try:
-        model = _fitted(work, datasets)
+        model = _fit_model(job, datasets)
     except InputError as error:
         return str(error)
     import skops.io  # type: ignore[import-untyped]
 
-    place.parent.mkdir(exist_ok=True)
-    with written(place) as draft:
+    path.parent.mkdir(exist_ok=True)
+    with atomic_write(path) as draft:
         skops.io.dump(model, draft)
     return ""
 
 
-def _fitted(work: Work, datasets: Sequence[Dataset]) -> SequenceModel:
-    """A model of all series of datasets that are like the first. Raises DataError where they are too few."""
-    if not datasets or work.fit is None:
+def _fit_model(job: JobSpec, datasets: Sequence[Dataset]) -> SequenceModel:
+    """Return a model of all series of datasets that are like the first. Raises DataError where they are too few."""
+    if not datasets or job.fit is None:
         raise DataError(N_("No file of the group can be read; there is nothing to learn from."))
     first = datasets[0]
-    model = SequenceModel(copy(work.fit.detector), Scaling(work.fit.scaling, work.fit.counts))
+    model = SequenceModel(copy(job.fit.detector), Scaling(job.fit.scaling, job.fit.counts))
     model.columns_, model.unit_, model.profile_ = first.columns, first.unit, first.profile
     model.step_seconds_ = first.step.total_seconds() if first.step else None
-    like = [
-        each
-        for each in datasets
-        if (each.columns, each.profile, each.unit) == (first.columns, first.profile, first.unit)
+    alike = [
+        dataset
+        for dataset in datasets
+        if (dataset.columns, dataset.profile, dataset.unit) == (first.columns, first.profile, first.unit)
     ]
-    model.fit_series([series.values for each in like for series in series_of(each)])
-    model.threshold_ = alarm_threshold(model.calibration_, work.fit.rate).value
+    model.fit_series([series.values for dataset in alike for series in series_of(dataset)])
+    model.threshold_ = alarm_threshold(model.calibration_, job.fit.rate).value
     return model
 
 
-@lru_cache(maxsize=4)
-def _model(path: Path, manifest: str, trusted: tuple[str, ...], streaming: bool) -> SequenceModel:
-    """The model in a file, read once per process for one `manifest`."""
-    model = read_model(path, trusted)
-    if not isinstance(model, SequenceModel):
-        raise DataError(N_("{file}: {value}, not a model of series."), file=path.name, value=type(model).__name__)
-    if streaming and hasattr(model.detector, "scoring"):
-        model.detector.scoring = "streaming"
-    return model
+# ---- scoring --------------------------------------------------------------------------------------------------------
 
 
-def score(work: Work, batch: Batch, refused: str = "") -> Done:
+def score_batch(job: JobSpec, batch: Batch, refused: str = "") -> BatchResult:
     """Score a batch and keep that, unless it was done before; `refused` says why its group has no model.
 
-    Raises DataError where a result is there that does not belong to this work.
+    Raises DataError where a result is there that does not belong to this job.
     """
-    before = finished(work, batch)
+    before = load_finished(job, batch)
     if before is not None:
         return before
     if refused:
-        return _kept(work, batch, [], [(_text(path), refused) for path in _files(batch)])
-    model = _model(work.model(batch.group), work.manifest, work.trusted, work.streaming)
+        return _save_batch(job, batch, [], [(_to_utf8(path), refused) for path in _file_names(batch)])
+    model = _load_model(job.model_path(batch.group), job.manifest, job.trusted, job.streaming)
     skipped: list[Skipped] = []
-    fitting = [each for each in read(work.folder, batch.units, skipped) if _fits(model, each, skipped)]
-    judged = _judged(model, fitting, model.threshold_ if work.threshold is None else work.threshold)
-    return _kept(work, batch, judged, [(_text(each.file), _text(str(each.reason))) for each in skipped])
+    units = [unit for unit in read_files(job.folder, batch.files, skipped) if _accepts(model, unit, skipped)]
+    scored = _score_units(model, units, model.threshold_ if job.threshold is None else job.threshold)
+    return _save_batch(job, batch, scored, [(_to_utf8(skip.file), _to_utf8(str(skip.reason))) for skip in skipped])
 
 
-def finished(work: Work, batch: Batch) -> Done | None:
-    """What the result of a batch says of it; None where there is none. Raises as `score`."""
-    path = work.part(batch.number) / SCORES
+def load_finished(job: JobSpec, batch: Batch) -> BatchResult | None:
+    """Return what the result of a batch says of it; None where there is none. Raises as `score_batch`."""
+    path = job.batch_folder(batch.number) / SCORES
     try:
         metadata = pyarrow.parquet.read_metadata(path).metadata
     except (OSError, pa.ArrowException):
         return None
     note = json.loads((metadata or {}).get(NOTE, b"{}"))
-    if (note.get("manifest"), note.get("inputs")) != (work.manifest, batch.digest):
+    if (note.get("manifest"), note.get("inputs")) != (job.manifest, batch.digest):
         raise DataError(
             N_("{file} holds results of something else; choose another folder, or delete it."), file=str(path)
         )
-    return Done(
+    return BatchResult(
         batch.number,
-        len(_files(batch)),
+        len(_file_names(batch)),
         batch.size,
         note["series"],
         note["rows"],
@@ -176,111 +170,120 @@ def finished(work: Work, batch: Batch) -> Done | None:
     )
 
 
-def _text(name: str) -> str:
-    """A name that came from bytes that are no UTF-8, as it can be written."""
-    return name.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+@lru_cache(maxsize=4)
+def _load_model(path: Path, manifest: str, trusted: tuple[str, ...], streaming: bool) -> SequenceModel:
+    """Return the model in a file, read once per process for one `manifest`."""
+    model = read_model(path, trusted)
+    if not isinstance(model, SequenceModel):
+        raise DataError(N_("{file}: {value}, not a model of series."), file=path.name, value=type(model).__name__)
+    if streaming and hasattr(model.detector, "scoring"):
+        model.detector.scoring = "streaming"
+    return model
 
 
-def _files(batch: Batch) -> list[str]:
-    return list(dict.fromkeys(unit.name for unit in batch.units))
-
-
-def _fits(model: SequenceModel, material: Material, skipped: list[Skipped]) -> bool:
-    """Does the model know such a dataset? One that it does not joins `skipped`."""
+def _accepts(model: SequenceModel, unit: LoadedUnit, skipped: list[Skipped]) -> bool:
+    """Tell whether the model knows such a dataset. The files of one that it does not know join `skipped`."""
     try:
-        require_like(material.dataset, model.columns_, model.profile_, model.unit_)
+        require_like(unit.dataset, model.columns_, model.profile_, model.unit_)
     except DataError as error:
-        names = (
-            [material.name]
-            if material.name
-            else sorted({material.file(entity) for entity in material.dataset.entities})
-        )
-        skipped += [Skipped(name, error.text) for name in names]
+        skipped += [Skipped(name, error.text) for name in unit.file_names]
         return False
     return True
 
 
-def _judged(model: SequenceModel, materials: Sequence[Material], threshold: float) -> list[Judged]:
-    """All series of a batch, scored together."""
-    found = [(each, series) for each in materials for series in series_of(each.dataset)]
-    scored = model.score_series([series.values for _, series in found]) if found else []
+def _score_units(model: SequenceModel, units: Sequence[LoadedUnit], threshold: float) -> list[ScoredSeries]:
+    """Score all series of a batch together."""
+    pairs = [(unit, series) for unit in units for series in series_of(unit.dataset)]
+    scores = model.score_series([series.values for _, series in pairs]) if pairs else []
     return [
-        Judged(_text(each.file(series.entity)), each.dataset, series, one, one.score > threshold)
-        for (each, series), one in zip(found, scored, strict=True)
+        ScoredSeries(_to_utf8(unit.file_of(series.entity)), unit.dataset, series, scored, scored.score > threshold)
+        for (unit, series), scored in zip(pairs, scores, strict=True)
     ]
 
 
-def _kept(work: Work, batch: Batch, judged: Sequence[Judged], skipped: Sequence[tuple[str, str]]) -> Done:
-    """Write what was found: the summary first, the scores last, because they say that the batch is finished."""
-    done = Done(
+def _file_names(batch: Batch) -> list[str]:
+    return list(dict.fromkeys(file_group.name for file_group in batch.files))
+
+
+def _to_utf8(name: str) -> str:
+    """Return a name that came from bytes that are no UTF-8 as it can be written."""
+    return name.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+
+
+# ---- files of results -----------------------------------------------------------------------------------------------
+
+
+def _save_batch(
+    job: JobSpec, batch: Batch, scored: Sequence[ScoredSeries], skipped: Sequence[tuple[str, str]]
+) -> BatchResult:
+    """Write the summary first, the scores last, because they say that the batch is finished."""
+    result = BatchResult(
         batch.number,
-        len(_files(batch)),
+        len(_file_names(batch)),
         batch.size,
-        len(judged),
-        sum(len(each.anomaly) for each in judged),
-        sum(int(each.anomaly.sum()) for each in judged),
+        len(scored),
+        sum(len(series.anomaly) for series in scored),
+        sum(int(series.anomaly.sum()) for series in scored),
         tuple(skipped),
     )
     note = {
-        "manifest": work.manifest,
+        "manifest": job.manifest,
         "inputs": batch.digest,
-        "series": done.series,
-        "rows": done.rows,
-        "anomalies": done.anomalies,
-        "skipped": done.skipped,
+        "series": result.series,
+        "rows": result.rows,
+        "anomalies": result.anomalies,
+        "skipped": result.skipped,
     }
-    place = work.part(batch.number)
-    place.mkdir(exist_ok=True)
-    for name, table in (
-        (SUMMARY, _summary(judged)),
-        (SCORES, _scores(judged).replace_schema_metadata({NOTE: json.dumps(note)})),
-    ):
-        with written(place / name) as draft:
+    folder = job.batch_folder(batch.number)
+    folder.mkdir(exist_ok=True)
+    scores = _scores_table(scored).replace_schema_metadata({NOTE: json.dumps(note)})
+    for name, table in ((SUMMARY, _summary_table(scored)), (SCORES, scores)):
+        with atomic_write(folder / name) as draft:
             pyarrow.parquet.write_table(table, draft, compression="zstd")
-    return done
+    return result
 
 
-def _scores(judged: Sequence[Judged]) -> pa.Table:
-    if not judged:
-        return OF_SCORES.empty_table()
-    lengths = [len(each.anomaly) for each in judged]
+def _scores_table(scored: Sequence[ScoredSeries]) -> pa.Table:
+    if not scored:
+        return SCORES_SCHEMA.empty_table()
+    lengths = [len(series.anomaly) for series in scored]
     return pa.table(
         {
-            "file": _words([each.file for each in judged], lengths),
-            "entity": _words([each.entity for each in judged], lengths),
+            "file": _repeat_words([series.file for series in scored], lengths),
+            "entity": _repeat_words([series.entity for series in scored], lengths),
             "row": np.concatenate([np.arange(length, dtype=np.int32) for length in lengths]),
-            "time": pa.chunked_array([each.times for each in judged]),
-            "score": np.concatenate([each.scored.score.astype(np.float32) for each in judged]),
-            "anomaly": np.concatenate([each.anomaly for each in judged]),
+            "time": pa.chunked_array([series.times for series in scored]),
+            "score": np.concatenate([series.scored.score.astype(np.float32) for series in scored]),
+            "anomaly": np.concatenate([series.anomaly for series in scored]),
         },
-        schema=OF_SCORES,
+        schema=SCORES_SCHEMA,
     )
 
 
-def _words(words: list[str], lengths: list[int]) -> pa.Array:
-    """Each word as many times as its series has rows."""
+def _repeat_words(words: list[str], lengths: list[int]) -> pa.Array:
+    """Return each word as many times as its series has rows."""
     names, codes = np.unique(np.asarray(words, dtype=object), return_inverse=True)
     return pa.DictionaryArray.from_arrays(
         np.repeat(codes.astype(np.int32), lengths), pa.array(names.tolist(), pa.string())
     )
 
 
-def _summary(judged: Sequence[Judged]) -> pa.Table:
-    """One row per series: how high its scores go, how many rows are anomalies, between when and when."""
+def _summary_table(scored: Sequence[ScoredSeries]) -> pa.Table:
+    """Return one row per series: how high its scores go, how many rows are anomalies, between when and when."""
     rows = []
-    for each in judged:
-        times, hits = each.times, np.flatnonzero(each.anomaly)
+    for series in scored:
+        times, hits = series.times, np.flatnonzero(series.anomaly)
         rows.append(
             {
-                "file": each.file,
-                "entity": each.entity,
+                "file": series.file,
+                "entity": series.entity,
                 "rows": len(times),
                 "first": times[0].as_py(),
                 "last": times[-1].as_py(),
-                "max_score": float(each.scored.score.max()),
+                "max_score": float(series.scored.score.max()),
                 "anomalies": len(hits),
                 "first_anomaly": times[int(hits[0])].as_py() if len(hits) else None,
                 "last_anomaly": times[int(hits[-1])].as_py() if len(hits) else None,
             }
         )
-    return pa.Table.from_pylist(rows, schema=OF_SUMMARY)
+    return pa.Table.from_pylist(rows, schema=SUMMARY_SCHEMA)

@@ -65,8 +65,10 @@ def build_command(task: Task, command: str, modes: Sequence[Mode]) -> Callable[.
 
 
 def _answer(task: Task, command: str, modes: Sequence[Mode], extras: CommandOptions, values: Values) -> tuple[Any, Any]:
+    extras.prepare()
     workspace, actor = get_workspace(), Actor(application=f"Vigie command {command}")
-    check_output_path(values.get("out"))
+    table_path = _table_path(modes, values)
+    check_output_path(table_path)
     extra = {option.name: values[option.name] for option in extras.options if values[option.name] is not None}
     given = {name: value for name, value in values.items() if _is_given(value)}
     mode = _choose_mode(modes, given)
@@ -79,13 +81,20 @@ def _answer(task: Task, command: str, modes: Sequence[Mode], extras: CommandOpti
         spec = replace(spec, dataset=dataset.digest)
         if isinstance(spec, DataSpec):
             check_selection(spec, dataset)
+    for remark in extras.remarks(spec, dataset, extra):
+        typer.echo(remark, err=True)
     spec = extras.adjust(spec, dataset, extra)
     progress = TerminalProgress(extras.checkpoints(extra))
     result, run = run_task(task.name, spec, workspace=workspace, actor=actor, progress=progress, dataset=dataset)
-    write_output(result, values.get("out"))
+    write_output(result, table_path)
     extras.finish(result, extra)
     workspace.tracking.wait_for_delivery(DELIVERY_TIMEOUT_S)
     return result, run
+
+
+def _table_path(modes: Sequence[Mode], values: Values) -> Path | None:
+    """Return where the answer is written as a table; None where the specs have a field `out` of their own."""
+    return None if any("out" in hyperparameters(mode.spec) for mode in modes) else values["out"]
 
 
 def _is_given(value: Any) -> bool:
@@ -100,7 +109,10 @@ def _choose_mode(modes: Sequence[Mode], given: Values) -> Mode:
         raise OptionError(N_("Give only one of {options}."), options=flags)
     if chosen:
         return chosen[0]
-    return next((mode for mode in modes if not mode.spec.chosen_by), modes[0])
+    if all(mode.spec.chosen_by for mode in modes):
+        flags = " / ".join(_flags(mode.spec)[mode.spec.chosen_by] for mode in modes)
+        raise OptionError(N_("{option} is needed."), option=flags)
+    return next(mode for mode in modes if not mode.spec.chosen_by)
 
 
 def _refuse_others(mode: Mode, modes: Sequence[Mode], given: Values) -> None:

@@ -29,8 +29,9 @@ def worker(
         bool, typer.Option(help="Started by the app: gives way to it, and ends with it.", hidden=True)
     ] = False,
 ) -> None:
-    """Do slow work for the pages, one job after the other, and deliver runs, events and feedback that wait as soon as
-    their services answer.
+    """Do slow work for the pages, one job after the other, and deliver what waits.
+
+    Runs, events and feedback are delivered as soon as their services answer.
     """
     # libraries that are not loaded yet, torch among them, keep to one core
     os.environ.setdefault("OMP_NUM_THREADS", "1")

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Self
 
 import numpy as np
+from typing_extensions import override
 
 from core.clusterers import density
 from core.clusterers.base import NOISE, Clusterer, Floats, Labels
@@ -42,6 +43,7 @@ class DBSCAN(Clusterer):
         42, low=0, high=2**31 - 1, help=N_("Seed, for files too large to compare all rows.")
     )
 
+    @override
     def fit(self, features: Floats) -> Self:
         self.sampled_ = 0
         self.axes_ = density.principal_axes(features)
@@ -55,6 +57,7 @@ class DBSCAN(Clusterer):
             self.labels_ = self.assign(features)
         return self
 
+    @override
     def assign(self, features: Floats) -> Labels:
         if not len(self.cores_):
             return np.full(len(features), NOISE)

@@ -47,6 +47,7 @@ class Cells:
 
     @classmethod
     def of(cls, rows: Floats, eps: float) -> "Cells":
+        """Cut `rows` (rows, columns) into cells along their principal axes."""
         turned = (rows - rows.mean(axis=0)) @ principal_axes(rows)
         slots = _cut(turned[:, :CUT].copy())
         rotated = turned[slots]
@@ -57,6 +58,7 @@ class Cells:
 
     @property
     def width(self) -> int:
+        """How many rows a cell holds."""
         return self.slots.shape[1]
 
     def beside(self, one: Floats, among: Places) -> Places:

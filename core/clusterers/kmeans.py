@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Any, Self
 
 import numpy as np
+from typing_extensions import override
 
 from core.clusterers.base import Clusterer, Floats, Labels
 from core.errors import DataError
@@ -33,6 +34,7 @@ class KMeans(Clusterer):
         42, low=0, high=2**31 - 1, help=N_("Seed: the same seed gives the same clusters.")
     )
 
+    @override
     def fit(self, features: Floats) -> Self:
         if len(features) <= self.n_clusters:
             raise DataError(
@@ -59,6 +61,7 @@ class KMeans(Clusterer):
         self.labels_ = np.argsort(order)[fitted.labels_]
         return self
 
+    @override
     def assign(self, features: Floats) -> Labels:
         return self._nearest(features)[1]
 

@@ -38,6 +38,7 @@ class Points:
         return len(self.values)
 
     def keep(self, which: NDArray[np.bool_]) -> "Points":
+        """Return the points of which `which` is True."""
         if which.all():
             return self
         return replace(

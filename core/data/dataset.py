@@ -72,6 +72,7 @@ class Dataset:
 
     @property
     def columns(self) -> list[str]:
+        """Names of the measurements."""
         return list(self.frame.columns)
 
     @property
@@ -96,6 +97,7 @@ class Dataset:
 
     @cached_property
     def entities(self) -> list[str]:
+        """The entities, sorted."""
         return sorted(self.entity.unique())
 
     @cached_property

@@ -10,6 +10,7 @@ from typing import ClassVar, Self
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from typing_extensions import override
 
 from core.data.dataset import CACHED_ROWS, Dataset
 from core.data.quality.expectation import Expectation
@@ -66,14 +67,17 @@ class Everything(Comparison):
     label = N_("All rows together")
     help = N_("Raw values, all entities together. Large entities stand out by their size alone.")
 
+    @override
     def fit(self, dataset: Dataset) -> Self:
         everyone = dataset.replace(frame=dataset.frame.set_axis(_one_entity(dataset), axis=0))
         self.usual_ = Expectation("entity").fit(everyone)
         return self
 
+    @override
     def features(self, dataset: Dataset) -> Floats:
         return dataset.values
 
+    @override
     def expected(self, dataset: Dataset) -> tuple[Floats, Floats]:
         alike = np.zeros(len(dataset), dtype=np.intp)
         return self.usual_.median_[alike], self.usual_.spread_[alike]
@@ -90,13 +94,16 @@ class OwnEntity(Comparison):
     label = N_("Its own entity")
     help = N_("Each entity by its own median and spread; high season still stands out.")
 
+    @override
     def fit(self, dataset: Dataset) -> Self:
         self.usual_ = Expectation("entity").fit(dataset)
         return self
 
+    @override
     def features(self, dataset: Dataset) -> Floats:
         return self.deviations(dataset).to_numpy()
 
+    @override
     def expected(self, dataset: Dataset) -> tuple[Floats, Floats]:
         return self.usual_.of(dataset)
 
@@ -116,6 +123,7 @@ class OwnCalendar(Comparison):
     help = N_("Each entity against its usual day for the month and the kind of day (working day, Saturday, Sunday).")
     needs_dates = True
 
+    @override
     def fit(self, dataset: Dataset) -> Self:
         self.profile_ = dataset.profile
         if not dataset.profile:
@@ -135,6 +143,7 @@ class OwnCalendar(Comparison):
         self.roughest_ = Expectation("entity").fit(dataset, rough.max(axis=1)[:, None])
         return self
 
+    @override
     def features(self, dataset: Dataset) -> Floats:
         if not self.profile_:
             return self.deviations(dataset).to_numpy()
@@ -153,6 +162,7 @@ class OwnCalendar(Comparison):
         seen[:, 4] = _standardised(seen[:, [3]], *self.roughest_.of(dataset), SHAPE_FLOOR)[:, 0]
         return seen
 
+    @override
     def deviations(self, dataset: Dataset) -> pd.DataFrame:
         if not self.profile_:
             return super().deviations(dataset)
@@ -162,6 +172,7 @@ class OwnCalendar(Comparison):
         off = self._level_off(dataset, level)
         return pd.DataFrame(np.column_stack([off, hours]), columns=[LEVEL, *dataset.columns])
 
+    @override
     def expected(self, dataset: Dataset) -> tuple[Floats, Floats]:
         if not self.profile_:
             return self.usual_.of(dataset)
@@ -196,14 +207,17 @@ class ShapeOnly(Comparison):
     label = N_("Typical shape")
     help = N_("Each row divided by its mean: the form of the day counts, not its size.")
 
+    @override
     def fit(self, dataset: Dataset) -> Self:
         shape = dataset.replace(frame=dataset.frame.set_axis(_one_entity(dataset), axis=0))
         self.usual_ = Expectation("entity").fit(shape, self.features(dataset))
         return self
 
+    @override
     def features(self, dataset: Dataset) -> Floats:
         return dataset.values / self._mean(dataset)
 
+    @override
     def expected(self, dataset: Dataset) -> tuple[Floats, Floats]:
         mean = self._mean(dataset)
         return self.usual_.median_[[0]] * mean, self.usual_.spread_[[0]] * np.abs(mean)

@@ -1,6 +1,6 @@
-"""Learning by gradient descent, the same for every network: batches, early stopping without labels, checkpoints.
+"""Learning by gradient descent, the same for every network: windows, early stopping without labels, checkpoints.
 
-All weights are one vector, so that Adam, clipping and a checkpoint are a few operations whatever the network.
+All weights are one vector, so that clipping, Adam and a checkpoint are a few operations whatever the network.
 """
 
 import ctypes
@@ -9,14 +9,15 @@ import math
 import sys
 import time
 import zipfile
-from collections.abc import Callable
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol, Self
 
 import numpy as np
 
+from core.detectors.base import Floats32
 from core.errors import DataError
 from core.lazy_import import Lazy
 from core.messages import N_
@@ -29,173 +30,244 @@ else:
     torch = Lazy("torch")
 
 CHECKPOINT = "checkpoint.npz"
-CHECKPOINT_EVERY = 5.0  # seconds
-CHECK_EVERY = 50  # steps between two looks at what was held out
-TELL_EVERY = 10  # steps
-FADING, FADING_SQUARE = 0.9, 0.999  # of Adam's means
+CHECKPOINT_INTERVAL_S = 5.0
+VALIDATION_INTERVAL_STEPS = 50
+REPORT_INTERVAL_STEPS = 10
+HELD_OUT_SHARE = 0.1  # of the windows of every series: its last ones
+MIN_LR_SHARE = 0.05  # of the learning rate, at the end of its decay
+
+
+# ---- what is learnt from --------------------------------------------------------------------------------------------
+
+
+def fill_missing(series: Floats32) -> tuple["Tensor", "Tensor | None"]:
+    """The values with 0, the middle, where one is missing, and 1 where one is known; None: everywhere."""
+    values = torch.from_numpy(np.ascontiguousarray(series))
+    missing = torch.isnan(values)
+    if not bool(missing.any()):
+        return values, None
+    return values.masked_fill(missing, 0.0), (~missing).float()
 
 
 @dataclass(frozen=True)
-class Recipe:
+class TrainingData:
+    """Series one below the other, (rows, columns) without NaN, and the rows where a window may begin."""
+
+    window: int
+    values: "Tensor"
+    known: "Tensor | None"
+    train_starts: "Tensor"
+    held_out_starts: "Tensor"
+
+    @classmethod
+    def from_series(cls, series: Sequence[Floats32], window: int, device: str) -> Self:
+        """Hold out the last windows of every series; one shorter than a window begins with rows of nothing known."""
+        padded = [_pad_to_window(one, window) for one in series]
+        values, known = fill_missing(np.concatenate(padded))
+        train, held_out, first = [], [], 0
+        for one in padded:
+            starts = torch.arange(first, first + len(one) - window + 1)
+            kept = max(len(starts) - int(len(starts) * HELD_OUT_SHARE), 1)
+            train.append(starts[:kept])
+            held_out.append(starts[kept:])
+            first += len(one)
+        last = torch.cat(held_out)
+        return cls(
+            window,
+            values.to(device),
+            None if known is None else known.to(device),
+            torch.cat(train),
+            last if len(last) else torch.cat(train),
+        )
+
+    def windows(self, starts: "Tensor") -> tuple["Tensor", "Tensor | None"]:
+        """Values and what is known of the windows that begin at `starts` (B,), shape (window, B, columns) each."""
+        places = (torch.arange(self.window)[:, None] + starts).to(self.values.device)
+        return self.values[places], None if self.known is None else self.known[places]
+
+
+def _pad_to_window(series: Floats32, window: int) -> Floats32:
+    lacking = max(window - len(series), 0)
+    return np.pad(series, ((lacking, 0), (0, 0)), constant_values=np.nan) if lacking else series
+
+
+# ---- how ------------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class TrainingConfig:
     """How to learn: batches at most, seconds at most, Adam's learning rate.
 
-    clip        norm that gradients are cut to; None leaves them as they are
-    patience    looks at what was held out without a better one, after which learning ends; None goes on, and keeps
-                the last
-                weights instead of the best
-    slows_down  the learning rate falls to a twentieth during the second half
+    max_norm  what the norm of gradients is cut to; None leaves them as they are
+    patience  validations without a better one, after which learning ends; None goes on, and keeps the last weights
+              instead of the best
+    lr_decay  the learning rate falls to a twentieth during the second half
     """
 
     steps: int
     seconds: float
     learning_rate: float
-    clip: float | None = None
+    max_norm: float | None = None
     patience: int | None = None
-    slows_down: bool = False
+    lr_decay: bool = False
+
+    def learning_rate_at(self, step: int) -> float:
+        """The learning rate of the batch number `step`, the first being 0."""
+        share = min(1.0, 2 + MIN_LR_SHARE - 2 * step / self.steps) if self.lr_decay else 1.0
+        return self.learning_rate * share
+
+
+class Loss(Protocol):
+    """What is minimised, of the weights in `vector` after `step` batches."""
+
+    def batch(self, vector: "Tensor", step: int, rng: "torch.Generator") -> "Tensor":
+        """The loss of a batch, drawn with `rng`."""
+
+    def held_out(self, vector: "Tensor", step: int) -> "Tensor":
+        """The loss of what is held out: the same rows at every call."""
 
 
 @dataclass
-class State:
+class TrainingState:
     """Everything that learning has so far: what a checkpoint holds."""
 
     vector: "Tensor"
-    mean: "Tensor"
-    square: "Tensor"
+    optimizer: "torch.optim.Adam"
     best: "Tensor"
-    draws: "torch.Generator"
+    rng: "torch.Generator"
     step: int = 0
     best_loss: float = math.inf
     best_step: int = 0
     seconds: float = 0.0
 
     @classmethod
-    def fresh(cls, vector: "Tensor", seed: int) -> "State":
-        zeros = torch.zeros_like(vector)
-        return cls(
-            vector.requires_grad_(), zeros, zeros.clone(), vector.detach().clone(), torch.Generator().manual_seed(seed)
-        )
+    def start(cls, vector: "Tensor", seed: int) -> Self:
+        """Begin with the weights in `vector`."""
+        vector = vector.requires_grad_()
+        best, rng = vector.detach().clone(), torch.Generator().manual_seed(seed)
+        return cls(vector, torch.optim.Adam([vector]), best, rng)
 
     def save(self, path: Path, terms: str) -> None:
         """Write to `path` in one piece: what is killed while it writes leaves the checkpoint before."""
-        held = {name: getattr(self, name).detach().cpu().numpy() for name in ("vector", "mean", "square", "best")}
+        adam = self.optimizer.state_dict()["state"].get(0, {})  # step, exp_avg, exp_avg_sq; nothing before a batch
+        tensors = {"vector": self.vector, "best": self.best, "rng": self.rng.get_state()}
+        tensors |= {f"adam.{name}": value for name, value in adam.items()}
+        arrays = {name: tensor.detach().cpu().numpy() for name, tensor in tensors.items()}
         plain = {name: getattr(self, name) for name in ("step", "best_loss", "best_step", "seconds")}
         path.parent.mkdir(parents=True, exist_ok=True)
-        written = path.with_suffix(".part")
-        with written.open("wb") as file:
-            np.savez(file, **held, draws=self.draws.get_state().numpy(), plain=json.dumps(plain), terms=terms)
-        written.replace(path)
+        part = path.with_suffix(".part")
+        with part.open("wb") as file:
+            np.savez(file, **arrays, plain=json.dumps(plain), terms=terms)  # type: ignore[arg-type]
+        part.replace(path)
 
     def load(self, path: Path, terms: str) -> None:
-        """Go on from `path`. Raises DataError where it was made on other terms (data, settings, versions) or is
-        damaged.
-        """
+        """Go on from `path`. Raises DataError where it was made on other terms or is damaged."""
         try:
-            with path.open("rb") as file, np.load(file, allow_pickle=False) as held:
-                found = str(held["terms"])
-                if found == terms:
-                    with torch.no_grad():
-                        for name in ("vector", "mean", "square", "best"):
-                            getattr(self, name).copy_(torch.from_numpy(held[name]))
-                    self.draws.set_state(torch.from_numpy(held["draws"]))
-                    for name, value in json.loads(str(held["plain"])).items():
-                        setattr(self, name, value)
+            with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
+                accepted = str(arrays["terms"])
+                if accepted == terms:
+                    self._restore(arrays)
         except (OSError, ValueError, KeyError, RuntimeError, zipfile.BadZipFile) as error:
             raise DataError(
                 N_("The checkpoint {file} cannot be read ({reason}); delete it to begin anew."),
                 file=path.name,
                 reason=error,
             ) from error
-        if found != terms:
+        if accepted != terms:
             raise DataError(
                 N_(
                     "The checkpoint {file} belongs to other data, settings or versions ({value}, not "
                     "{accepted}); delete it to begin anew."
                 ),
                 file=path.name,
-                value=found,
+                value=accepted,
                 accepted=terms,
             )
 
+    def _restore(self, arrays: "np.lib.npyio.NpzFile") -> None:
+        tensors = {name: torch.from_numpy(arrays[name]) for name in arrays.files if name not in ("plain", "terms")}
+        with torch.no_grad():
+            self.vector.copy_(tensors["vector"])
+            self.best.copy_(tensors["best"])
+        self.rng.set_state(tensors["rng"])
+        adam = {name.removeprefix("adam."): value for name, value in tensors.items() if name.startswith("adam.")}
+        self.optimizer.load_state_dict({**self.optimizer.state_dict(), "state": {0: adam} if adam else {}})
+        for name, value in json.loads(str(arrays["plain"])).items():
+            setattr(self, name, value)
+
 
 @dataclass(frozen=True)
-class Learning:
-    """What is learnt: the loss of a batch at a step, with what is drawn for it, and of what is held out."""
+class Trainer:
+    """Minimises a loss."""
 
-    batch: "Callable[[Tensor, int, torch.Generator], Tensor]"
-    held_out: "Callable[[Tensor, int], Tensor]"
-    recipe: Recipe
+    loss: Loss
+    config: TrainingConfig
 
-    def run(self, state: State, progress: Progress, terms: str) -> "Tensor":
-        """The best weights, or the last ones where the recipe has no patience.
+    def run(self, state: TrainingState, progress: Progress, terms: str) -> "Tensor":
+        """Train from `state` on; return the best weights, or the last ones where the configuration has no patience.
 
         Goes on from the checkpoint in `progress.folder`, where there is one; `terms` says what it has to agree with.
-        Raises
-        DataError for one that does not, and for a loss that is no number; Cancelled.
+        Raises DataError for one that does not, and for a loss that is no number; Cancelled.
         """
         _keep_freed_memory()
         checkpoint = progress.folder / CHECKPOINT if progress.folder else None
         if checkpoint is not None and checkpoint.exists():
             state.load(checkpoint, terms)
-        recipe, saved = self.recipe, time.monotonic()
+        saved = time.monotonic()
         began = saved - state.seconds
-        while state.step < recipe.steps and time.monotonic() - began < recipe.seconds and not self._tired(state):
+        while not self._should_stop(state, time.monotonic() - began):
             loss = self.step(state)
-            if state.step % TELL_EVERY == 0:
-                self._tell(state, float(loss), progress, time.monotonic() - began)
-            if state.step % CHECK_EVERY == 0 or state.step == recipe.steps:
-                self._look(state, progress)
+            if state.step % REPORT_INTERVAL_STEPS == 0:
+                self._report(state, float(loss), progress, time.monotonic() - began)
+            if state.step % VALIDATION_INTERVAL_STEPS == 0 or state.step == self.config.steps:
+                self._validate(state, progress)
                 state.seconds = time.monotonic() - began
-                if checkpoint is not None and time.monotonic() - saved > CHECKPOINT_EVERY:
+                if checkpoint is not None and time.monotonic() - saved > CHECKPOINT_INTERVAL_S:
                     state.save(checkpoint, terms)
                     saved = time.monotonic()
         if checkpoint is not None:
             state.seconds = time.monotonic() - began
             state.save(checkpoint, terms)
-        if state.best_step == 0 or recipe.patience is None:
+        if state.best_step == 0 or self.config.patience is None:
             return state.vector.detach()
         return state.best
 
-    def step(self, state: State) -> "Tensor":
-        """One batch; its loss."""
-        loss = self.batch(state.vector, state.step, state.draws)
-        (gradient,) = torch.autograd.grad(loss, state.vector)
-        self._adam(state, gradient)
+    def step(self, state: TrainingState) -> "Tensor":
+        """Learn from one batch; return its loss."""
+        for group in state.optimizer.param_groups:
+            group["lr"] = self.config.learning_rate_at(state.step)
+        state.optimizer.zero_grad()
+        loss = self.loss.batch(state.vector, state.step, state.rng)
+        loss.backward()
+        if self.config.max_norm is not None:
+            torch.nn.utils.clip_grad_norm_(state.vector, self.config.max_norm)
+        state.optimizer.step()
         state.step += 1
         return loss.detach()
 
-    def _adam(self, state: State, gradient: "Tensor") -> None:
-        """Kingma and Ba, 2015."""
-        recipe, step = self.recipe, state.step + 1
-        if recipe.clip is not None:
-            gradient *= torch.clamp(recipe.clip / (gradient.norm() + 1e-6), max=1.0)
-        slower = min(1.0, 2.05 - 2 * state.step / recipe.steps) if recipe.slows_down else 1.0
-        with torch.no_grad():
-            state.mean.lerp_(gradient, 1 - FADING)
-            state.square.mul_(FADING_SQUARE).addcmul_(gradient, gradient, value=1 - FADING_SQUARE)
-            sized = (state.square / (1 - FADING_SQUARE**step)).sqrt_().add_(1e-8)
-            state.vector.addcdiv_(state.mean, sized, value=-recipe.learning_rate * slower / (1 - FADING**step))
-
-    def _tell(self, state: State, loss: float, progress: Progress, seconds: float) -> None:
+    def _report(self, state: TrainingState, loss: float, progress: Progress, seconds: float) -> None:
         if not math.isfinite(loss):
             raise DataError(
                 N_("Learning came to nothing at step {step}: the loss is no number. Try a smaller learning_rate."),
                 step=state.step,
             )
-        progress.tell(min(max(state.step / self.recipe.steps, seconds / self.recipe.seconds), 1.0))
+        progress.tell(min(max(state.step / self.config.steps, seconds / self.config.seconds), 1.0))
         progress.draw(N_("loss"), state.step, loss)
 
-    def _look(self, state: State, progress: Progress) -> None:
+    def _validate(self, state: TrainingState, progress: Progress) -> None:
         """Keep the weights where what is held out costs less than ever."""
         with torch.no_grad():
-            loss = float(self.held_out(state.vector, state.step))
+            loss = float(self.loss.held_out(state.vector, state.step))
         progress.draw(N_("rows held out"), state.step, loss)
         if loss < state.best_loss:
             state.best_loss, state.best_step = loss, state.step
             state.best.copy_(state.vector.detach())
 
-    def _tired(self, state: State) -> bool:
-        patience = self.recipe.patience
-        return patience is not None and state.step - state.best_step > patience * CHECK_EVERY
+    def _should_stop(self, state: TrainingState, seconds: float) -> bool:
+        config, since_best = self.config, state.step - state.best_step
+        if state.step >= config.steps or seconds >= config.seconds:
+            return True
+        return config.patience is not None and since_best > config.patience * VALIDATION_INTERVAL_STEPS
 
 
 def _keep_freed_memory() -> None:

@@ -6,6 +6,7 @@ from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
+from typing_extensions import override
 
 from core.data.series import windows
 from core.detectors.base import Floats32, Scored, SequenceDetector
@@ -40,6 +41,7 @@ class WindowResidual(SequenceDetector):
     def _expect(self, given: Floats32) -> Floats32:
         """What is expected of windows without missing values, shape unchanged."""
 
+    @override
     def fit(self, series: Sequence[Floats32], progress: Progress) -> Self:
         progress.tell(0.0)
         self.usual_ = _column_means(series)
@@ -54,6 +56,7 @@ class WindowResidual(SequenceDetector):
         progress.tell(1.0)
         return self
 
+    @override
     def score(self, series: Floats32) -> Scored:
         rows = len(series)
         given = windows(_lengthened(series, self.window, ahead=self.centred), self.window)

@@ -34,6 +34,7 @@ class Zones:
 
     @classmethod
     def of(cls, labels: Flags) -> "Zones":
+        """Return the zones of the anomalies that `labels` (rows,) mark."""
         starts, ends = ranges(labels)
         first, stop = starts.astype(np.float64), ends.astype(np.float64) + 1
         between = (stop[:-1] + first[1:]) / 2

@@ -34,7 +34,6 @@ def raw_effect(amounts: pd.Series, event: pd.Series) -> Effect:
 
     `amounts` and `event` (bool) have the index (entity, day).
     """
-
     without = float(amounts[~event].mean())
     return _bootstrapped("raw", amounts[event].dropna(), lambda draw: float(draw.mean()) / without - 1)
 

@@ -34,6 +34,7 @@ class Ranking:
 
     @classmethod
     def of(cls, labels: Flags, scores: Floats) -> "Ranking":
+        """Rank `scores` (rows,), and count what each threshold finds of `labels` (rows,)."""
         cut, place, count = np.unique(-scores, return_inverse=True, return_counts=True)
         hits = np.bincount(place[labels], minlength=len(cut))
         first, last = ranges(labels)
@@ -44,14 +45,17 @@ class Ranking:
 
     @property
     def precision(self) -> Floats:
+        """The share of alarms that are labelled, at each threshold."""
         return self.hits / self.alarms
 
     @property
     def recall(self) -> Floats:
+        """The share of labelled rows that are alarms, at each threshold."""
         return self.hits / self.hits[-1]
 
     @property
     def f1(self) -> Floats:
+        """The harmonic mean of precision and recall, at each threshold."""
         return _harmonic(self.precision, self.recall)
 
     @property

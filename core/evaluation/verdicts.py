@@ -33,14 +33,17 @@ class Precision:
 
     @property
     def judged(self) -> int:
+        """How many alarms were judged true or false."""
         return self.true + self.false
 
     @property
     def share(self) -> float:
+        """The share of true ones; NaN where none was judged."""
         return self.true / self.judged if self.judged else float("nan")
 
     @property
     def band(self) -> tuple[float, float]:
+        """The ends of Wilson's interval."""
         return wilson(self.true, self.judged)
 
 
@@ -59,6 +62,7 @@ class Judged:
 
     @classmethod
     def of(cls, scores: ArrayLike, true: ArrayLike, current: float) -> "Judged":
+        """Make it from scores and verdicts of any array type. Raises DataError for a score that is not finite."""
         return cls(
             finite_scores(scores) if np.size(scores) else np.zeros(0), np.asarray(true, dtype=bool), float(current)
         )
@@ -92,6 +96,7 @@ class Cut:
 
     @property
     def gain(self) -> int:
+        """False alarms removed less true alarms lost."""
         return self.removed - self.lost
 
 

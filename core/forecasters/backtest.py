@@ -48,14 +48,16 @@ class Backtest:
 
     @property
     def horizon(self) -> int:
+        """How many days ahead were forecast."""
         return len(self.errors.forecast)
 
     @property
     def days(self) -> pd.DatetimeIndex:
+        """The days of the period."""
         return self.series.days[self.first :]
 
     def actual(self) -> Floats:
-        """(days, entities, slots)"""
+        """Return what came: (days, entities, slots)."""
         return self.series.values[self.first :]
 
     def forecast(self, step: int) -> Floats:
@@ -67,6 +69,7 @@ class Backtest:
         return self.errors.rolling(step, quantiles, self.first - self.start)
 
     def naive_forecast(self, which: str, step: int) -> Floats:
+        """Return the naive forecast `which`, made `step` days ahead: (days, entities, slots)."""
         return self.naive[which][step - 1, self.first - self.start :]
 
 

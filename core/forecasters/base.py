@@ -7,6 +7,7 @@ from typing import ClassVar, Self
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from typing_extensions import override
 
 from core.data.panel import Panel
 from core.errors import DataError
@@ -67,6 +68,7 @@ class Direct(Forecaster):
     def answer(self, table: Table, series: Panel, step: int, first: int) -> Floats:
         """Amounts for the days from `first` on, shape (days, entities), NaN where features are."""
 
+    @override
     def predict(self, series: Panel, drivers: Known, step: int, first: int = 0) -> Floats:
         return self.answer(self.table(series, drivers, step), series, step, first)
 
@@ -125,4 +127,5 @@ class Growth:
         return np.log(np.maximum(amounts, 0) + self.offset) if self.logarithm else amounts / self.spread
 
     def to_amounts(self, growth: Floats) -> Floats:
+        """Convert growth back to amounts."""
         return np.maximum(np.exp(growth) - self.offset, 0) if self.logarithm else growth * self.spread

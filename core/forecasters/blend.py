@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import Self
 
+from typing_extensions import override
+
 from core.data.panel import Panel
 from core.forecasters.base import Direct, Floats, Forecaster
 from core.forecasters.gradient_boosting import GradientBoosting
@@ -30,6 +32,7 @@ class Blend(Forecaster):
         "gradient-boosting", choices=tuple(TREES), help=N_("The trees that are averaged with the Ridge.")
     )
 
+    @override
     def fit(self, series: Panel, drivers: Known, horizon: int, progress: Progress | None = None) -> Self:
         self.parts_: list[Forecaster] = [
             part.fit(series, drivers, horizon, None if progress is None else progress.part(number, 2))
@@ -37,10 +40,12 @@ class Blend(Forecaster):
         ]
         return self
 
+    @override
     def predict(self, series: Panel, drivers: Known, step: int, first: int = 0) -> Floats:
         line, trees = (part.predict(series, drivers, step, first) for part in self.parts_)
         return (line + trees) / 2
 
+    @override
     def importance(self, series: Panel, drivers: Known, step: int, first: int) -> dict[str, float]:
         line, trees = (part.importance(series, drivers, step, first) for part in self.parts_)
         return {group: (line.get(group, 0.0) + trees.get(group, 0.0)) / 2 for group in {**line, **trees}}

@@ -39,6 +39,7 @@ class Table:
 
     @property
     def usable(self) -> NDArray[np.bool_]:
+        """Where every feature is known: (days, entities)."""
         return np.asarray(np.isfinite(self.values).all(axis=2))
 
 

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from sklearn import ensemble
+from typing_extensions import override
 
 from core.forecasters.trees import Trees
 from core.messages import N_
@@ -30,5 +31,6 @@ class GradientBoosting(Trees):
         42, low=0, high=2**31 - 1, help=N_("Seed: the same seed gives the same forecasts.")
     )
 
+    @override
     def learner(self) -> Any:
         return ensemble.HistGradientBoostingRegressor(**get_params(self), early_stopping=False)

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Any, Self
 
 from sklearn import ensemble
+from typing_extensions import override
 
 from core.data.panel import Panel
 from core.forecasters.known import Known
@@ -35,9 +36,11 @@ class RandomForest(Trees):
         42, low=0, high=2**31 - 1, help=N_("Seed: the same seed gives the same forecasts.")
     )
 
+    @override
     def learner(self) -> Any:
         return ensemble.RandomForestRegressor(**get_params(self), n_jobs=-1)
 
+    @override
     def fit(self, series: Panel, drivers: Known, horizon: int, progress: Progress | None = None) -> Self:
         super().fit(series, drivers, horizon, progress)
         self.learner_.n_jobs = 1  # trees that answer side by side are added up in any order, and the last digit changes

@@ -5,6 +5,7 @@ from typing import Self
 
 import numpy as np
 from sklearn import linear_model
+from typing_extensions import override
 
 from core.data.panel import Panel
 from core.forecasters.base import Direct, Floats, too_short
@@ -39,6 +40,7 @@ class Ridge(Direct):
         help=N_("Strength of the regularisation; auto chooses for each line by leave-one-out error."),
     )
 
+    @override
     def fit(self, series: Panel, drivers: Known, horizon: int, progress: Progress | None = None) -> Self:
         self.years_ = len(series) / 365.25
         self.lines_: dict[int, list[tuple[Floats, Floats, Floats, float]]] = {}
@@ -72,9 +74,11 @@ class Ridge(Direct):
             fitted = linear_model.Ridge(alpha=float(self.alpha)).fit(scaled, change)
         return mean, width, fitted.coef_, float(fitted.intercept_)
 
+    @override
     def table(self, series: Panel, drivers: Known, step: int) -> Table:
         return for_a_line(series, drivers, series.recent, step, self.years_)
 
+    @override
     def answer(self, table: Table, series: Panel, step: int, first: int) -> Floats:
         found = shifted(series.recent, step)[first:].copy()
         for place, (mean, width, coefficients, intercept) in enumerate(self.lines_[step]):

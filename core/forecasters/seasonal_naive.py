@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import Self
 
+from typing_extensions import override
+
 from core.data.panel import Panel
 from core.forecasters.base import Floats, Forecaster
 from core.forecasters.known import Known, shifted
@@ -25,8 +27,10 @@ class SeasonalNaive(Forecaster):
         7, low=1, high=366, help=N_("Days after which a series repeats itself: 7 is the same weekday.")
     )
 
+    @override
     def fit(self, series: Panel, drivers: Known, horizon: int, progress: Progress | None = None) -> Self:
         return self
 
+    @override
     def predict(self, series: Panel, drivers: Known, step: int, first: int = 0) -> Floats:
         return shifted(series.recent, step + (-step) % self.season)[first:]

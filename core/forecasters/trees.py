@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 
 import numpy as np
+from typing_extensions import override
 
 from core.data.panel import Panel
 from core.forecasters.base import Direct, Floats, Growth, too_short
@@ -31,6 +32,7 @@ class Trees(Direct):
     def learner(self) -> Any:
         """A scikit-learn regressor."""
 
+    @override
     def fit(self, series: Panel, drivers: Known, horizon: int, progress: Progress | None = None) -> Self:
         amounts = series.lessons
         self.growth_ = Growth.of(amounts)
@@ -52,10 +54,12 @@ class Trees(Direct):
             progress.tell(1.0)
         return self
 
+    @override
     def table(self, series: Panel, drivers: Known, step: int) -> Table:
         recent = self.growth_.of_amounts(series.recent)
         return for_trees(series, drivers, recent, step)
 
+    @override
     def answer(self, table: Table, series: Panel, step: int, first: int) -> Floats:
         usable = table.usable[first:]
         found = np.full(usable.shape, np.nan)

@@ -1,5 +1,6 @@
-"""The card of a run: on which data, with which model and threshold, how good, at what cost, and how to repeat it.
-Plain data.
+"""The card of a run as plain data.
+
+It says on which data, with which model and threshold, how good, at what cost, and how to repeat it.
 """
 
 import json
@@ -93,7 +94,7 @@ def _data(stored: StoredRun, described: CardData, workspace: Workspace) -> Data:
     repairs, dataset = tags.get("dataset.repairs", ""), _stored(digest, workspace)
     if dataset is None:
         names = described.files or tuple(filter(None, [files]))
-        recipe = _stored_recipe(stored.files)
+        recipe = _stored_recipe(stored.files) if repairs else ()
         return Data(names, digest, False, None, None, "", "", repairs, recipe, described.part)
     return Data(
         dataset.files,

@@ -1,5 +1,6 @@
-"""The card of a run as one HTML file that needs nothing else: no script, no network, everything from files and people
-escaped.
+"""The card of a run as one HTML file that needs nothing else.
+
+It has no script and asks no network; everything from files and people is escaped.
 """
 
 import json
@@ -41,6 +42,7 @@ class Section:
 
     @property
     def filled(self) -> bool:
+        """Is there anything to show?"""
         return bool(self.facts or self.rows or self.drawing or self.blocks or self.notes)
 
 

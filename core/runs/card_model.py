@@ -26,8 +26,9 @@ class Part:
 
 @dataclass(frozen=True)
 class Threshold:
-    """The score above which a row is flagged, and why: `amount` is what was asked for (a share of rows, or alarms
-    `per` time).
+    """The score above which a row is flagged, and why.
+
+    `amount` is what was asked for (a share of rows, or alarms `per` time).
 
     promised, measured  shares of rows; None where nothing is promised, or measured
     """
@@ -116,8 +117,9 @@ class Data:
 
 @dataclass(frozen=True)
 class Model:
-    """Everything the answer depends on beside the data. `applied_from` is the run whose model was applied, "" for one
-    fitted here.
+    """Everything the answer depends on beside the data.
+
+    `applied_from` is the run whose model was applied, "" for one fitted here.
     """
 
     name: str

@@ -15,8 +15,9 @@ THUMBNAIL_HEIGHT_PX = 260
 
 
 def accuracy_and_cost(points: pd.DataFrame, metric: str, say: Say = str) -> go.Figure:
-    """Draw accuracy against g CO₂ (logarithmic), a symbol per data set; runs that no other on the same data beats are
-    starred.
+    """Draw accuracy against g CO₂ (logarithmic), a symbol per data set.
+
+    Runs that no other on the same data beats are starred.
     """
     figure = go.Figure()
     for number, (_, own) in enumerate(points.groupby("dataset", sort=False)):

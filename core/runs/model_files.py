@@ -14,6 +14,7 @@ import pandas as pd
 from core.errors import NotFoundError, UnreadableFileError
 from core.messages import N_
 from core.runs.stored_runs import load_run
+from core.spec.plugins import list_added_classes
 from core.workspace import Workspace
 from mlflow_utils import model_io
 from mlflow_utils.model_io import Terms, UntrustedModelError, read_model
@@ -41,9 +42,8 @@ def save_model(folder: Path, model: Any, example: pd.DataFrame, *, libraries: tu
 def load_model(run_id: str, kind: type[T], workspace: Workspace) -> T:
     """The model of the class `kind` that a run kept; nothing in its file is executed.
 
-    Raises NotFoundError where there is none, UnreadableFileError for a pickle, a damaged file, another class
-    than `kind`, or a
-    file with a class that is not ours.
+    Raises NotFoundError where there is none, UnreadableFileError for a pickle, a damaged file, another class than
+    `kind`, or a file with a class that is not ours.
     """
     folder = load_run(run_id, workspace).files / "model"
     if not folder.is_dir():
@@ -64,16 +64,24 @@ def load_model(run_id: str, kind: type[T], workspace: Workspace) -> T:
     return model
 
 
-@cache
 def trusted_types() -> tuple[str, ...]:
-    """The full names of the classes that may be in a model: our own, one by one, and a few of others."""
+    """Return the full names of the classes that may be in a model: our own, one by one, and a few of others."""
+    return (*_own_types(), *map(_full_name, list_added_classes()), *OF_OTHERS)
+
+
+@cache
+def _own_types() -> tuple[str, ...]:
     from core.data.quality.expectation import Expectation
     from core.detectors.comparisons import COMPARISONS
     from core.evaluation.intervals import Calibration, Errors
 
     ours: list[type] = [Expectation, Errors, Calibration, *COMPARISONS.values()]
     ours += [each for home in HOMES for each in _dataclasses(home)]
-    return (*sorted({f"{each.__module__}.{each.__qualname__}" for each in ours}), *OF_OTHERS)
+    return tuple(sorted(set(map(_full_name, ours))))
+
+
+def _full_name(cls: type) -> str:
+    return f"{cls.__module__}.{cls.__qualname__}"
 
 
 def _dataclasses(home: str) -> Iterator[type]:

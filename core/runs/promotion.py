@@ -44,12 +44,11 @@ def promotion_metric(task: str) -> PromotionMetric | None:
 
 
 def register(run_id: str, name: str = "", *, workspace: Workspace, actor: Actor) -> Version:
-    """Make the model of a run the newest version of `name` (default: the run's task) and the challenger of its
-    champion.
+    """Make the model of a run the newest version of `name`, and the challenger of its champion.
 
-    A run is registered once: asked again, its version comes back. Raises OptionError for a name that is not accepted,
-    NotFoundError for a run without a model, DataError for one that waits or has not ended well, VigieError where MLflow
-    is silent.
+    The default name is the run's task. A run is registered once: asked again, its version comes back. Raises
+    OptionError for a name that is not accepted, NotFoundError for a run without a model, DataError for one that waits
+    or has not ended well, VigieError where MLflow is silent.
     """
     with (
         recorded("model_registration", actor, workspace, run=run_id, name=name) as inputs,
@@ -78,10 +77,9 @@ def promote(
 ) -> tuple[Version, PromotionCheck | None]:
     """Make a version (default: the challenger) the champion of `name`, where it is not worse on the same back-test.
 
-    `force`, with a reason, overrules the comparison; both are tagged on the version. The comparison is None where there
-    was nothing to compare with. Raises DataError for a promotion that is refused, OptionError for force without
-    a reason,
-    NotFoundError for a name or version that is not there, VigieError where MLflow is silent.
+    `force`, with a reason, overrules the comparison; both are tagged on the version. The comparison is None where
+    there was nothing to compare with. Raises DataError for a promotion that is refused, OptionError for force without
+    a reason, NotFoundError for a name or version that is not there, VigieError where MLflow is silent.
     """
     asked = {"name": name, "version": version, "force": force, "reason": reason}
     with recorded("model_promotion", actor, workspace, **asked) as inputs, _translate_errors(workspace):
@@ -119,10 +117,10 @@ def runs_with_model(task: str, workspace: Workspace) -> list[Record]:
 
 
 def resolve_run(address: str, workspace: Workspace) -> str:
-    """The run whose model is meant: of a registered one by NAME@ALIAS, checked as `load` does, else `address` is the
-    run.
+    """Return the run whose model is meant.
 
-    Raises as `load`.
+    Of a registered model it is found by NAME@ALIAS, checked as `load` does, else `address` is the run. Raises as
+    `load`.
     """
     name, mark, alias = address.partition("@")
     if not mark:

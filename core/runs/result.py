@@ -61,18 +61,19 @@ class Result:
 
 
 class AlarmResult(Protocol):
-    """A result whose alarms people judge: that of a task with a `ThresholdSpec` is one.
-
-    threshold  what lies above it is an alarm
-    rows       entity, time and score, a line per row; an alarm from a time to an end spans those in between
-    """
+    """A result whose alarms people judge: that of a task with a `ThresholdSpec` is one."""
 
     @property
-    def spec(self) -> Any: ...
+    def spec(self) -> Any:
+        """What was asked."""
+
     @property
-    def threshold(self) -> float: ...
+    def threshold(self) -> float:
+        """What lies above it is an alarm."""
+
     @property
-    def rows(self) -> pd.DataFrame: ...
+    def rows(self) -> pd.DataFrame:
+        """Entity, time and score, a line per row; an alarm from a time to an end spans those in between."""
 
     def alarm_rows(self) -> pd.DataFrame:
         """Return what can be judged: entity, time, end (only where alarms span several rows) and score."""

@@ -14,6 +14,8 @@ LOOKS = (("", N_("solid")), ("7 4", N_("dashed")), ("2 3", N_("dotted")), ("9 3 
 
 @dataclass(frozen=True)
 class Bar:
+    """A bar from its upper left corner."""
+
     x: float
     y: float
     width: float
@@ -33,6 +35,8 @@ class Line:
 
 @dataclass(frozen=True)
 class Label:
+    """A word at a place; `anchor` says which end of it lies there."""
+
     x: float
     y: float
     text: str

@@ -1,5 +1,6 @@
-"""One user action, one run, one event: `tracked_run` records a computation, `recorded` an action that computes no
-model.
+"""One user action, one run, one event.
+
+`tracked_run` records a computation, `recorded` an action that computes no model.
 """
 
 import errno
@@ -15,6 +16,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
+import pandas as pd
 import psutil
 
 from core import __version__
@@ -46,22 +48,23 @@ LOG_LEVEL: dict[Status, Literal["INFO", "WARNING", "ERROR"]] = {
 
 
 class TrackedData(Protocol):
-    """What a run can be about: a dataset, a list of files, a set of images.
-
-    digest   names the content
-    files    the names that a person knows it by
-    columns  what is measured; empty where that says nothing
-    recipe   the repairs that made it
-    """
+    """What a run can be about: a dataset, a list of files, a set of images."""
 
     @property
-    def digest(self) -> str: ...
+    def digest(self) -> str:
+        """What names the content."""
+
     @property
-    def files(self) -> tuple[str, ...]: ...
+    def files(self) -> tuple[str, ...]:
+        """The names that a person knows it by."""
+
     @property
-    def columns(self) -> Sequence[str]: ...
+    def columns(self) -> Sequence[str]:
+        """What is measured; empty where that says nothing."""
+
     @property
-    def recipe(self) -> tuple[Repair, ...]: ...
+    def recipe(self) -> tuple[Repair, ...]:
+        """The repairs that made it."""
 
 
 @dataclass
@@ -89,11 +92,12 @@ class Run:
         """What the run cost and how it is called, for the last words of a command."""
         return f"{self.seconds:.1f} s, {self.emissions_kg * 1000:.4f} g CO2, run {self.id}"
 
-    def add_result(self, result: Result, table: str) -> None:
-        """Keep the result with the run: its metrics, its files, and its first rows as `table`.csv."""
+    def add_result(self, result: Result, table: str, rows: pd.DataFrame | None = None) -> None:
+        """Keep the result with the run: its metrics, its files, and its first rows, or `rows`, as `table`.csv."""
         self.metrics = result.metrics()
         result.save(self.folder / RESULT_FOLDER)
-        written_csv(result.to_frame().head(EXPORTED_ROWS), self.folder / f"{table}.csv")
+        exported = result.to_frame() if rows is None else rows
+        written_csv(exported.head(EXPORTED_ROWS), self.folder / f"{table}.csv")
 
 
 @contextmanager

@@ -1,7 +1,7 @@
 """Specs as words of a command line: the names of options, and the command that asks a spec again."""
 
 import shlex
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import Field, dataclass
 from pathlib import Path
 from typing import Any
@@ -37,18 +37,22 @@ class CommandOptions:
 
     options   the options themselves
     to_fields what they say of the fields of the spec, before any file is read: (extra values, field values) → fields
-    adjust    the spec once the data are there: (spec, dataset, extra values) → spec
+    remarks   lines that are said on standard error once the data are there: (spec, dataset, extra values) → lines
+    adjust    the spec then: (spec, dataset, extra values) → spec
     finish    what is written beside the answer: (result, extra values)
     progress  the folder of checkpoints that the extra values name; None for none
+    prepare   what the process needs before anything is loaded
     optional_files  may the files be left out, because an option names them?
     """
 
     options: tuple[ExtraOption, ...] = ()
     to_fields: Callable[[Values, Values], Values] = lambda extra, fields: fields
+    remarks: Callable[[Any, Any, Values], Iterable[str]] = lambda spec, dataset, extra: ()
     adjust: Callable[[Any, Any, Values], Any] = lambda spec, dataset, extra: spec
     finish: Callable[[Any, Values], None] = lambda result, extra: None
     checkpoints: Callable[[Values], Path | None] = lambda extra: None
     files: Callable[[Values], list[Path]] = lambda extra: []
+    prepare: Callable[[], None] = lambda: None
     optional_files: bool = False
 
 

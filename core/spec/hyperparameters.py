@@ -157,6 +157,7 @@ def _convert(field: dataclasses.Field[Any], kind: Any, value: Any) -> Any:
         return None
     converted = _parse(members, value) if isinstance(value, str) else value
     low, high, choices = (field.metadata[key] for key in ("low", "high", "choices"))
+    low, high = -math.inf if low is None else low, math.inf if high is None else high
     number = isinstance(converted, int | float) and not isinstance(converted, bool)
     if converted is None or (choices and converted not in choices and not number):
         raise OptionError(
@@ -165,10 +166,13 @@ def _convert(field: dataclasses.Field[Any], kind: Any, value: Any) -> Any:
             value=value,
             accepted=_accepted(field, members),
         )
-    inside = number and (-math.inf if low is None else low) <= converted <= (math.inf if high is None else high)
-    if number and not inside:  # NaN is not inside, either
+    if number and not low <= converted <= high:  # NaN is not inside, either
         raise OptionError(
-            N_("{name} = {value} is outside {low} to {high}."), name=field.name, value=value, low=low, high=high
+            N_("{name} = {value} is outside {low} to {high}."),
+            name=field.name,
+            value=value,
+            low="-∞" if low == -math.inf else low,
+            high="∞" if high == math.inf else high,
         )
     return converted
 

@@ -26,6 +26,11 @@ def _list_classes(package: ModuleType) -> Iterator[type[Any]]:
         yield from (cls for cls in vars(module).values() if inspect.isclass(cls) and cls.__module__ == module.__name__)
 
 
+def list_added_classes() -> list[type[Any]]:
+    """Return the classes that were added to any package."""
+    return [cls for classes in _added.values() for cls in classes]
+
+
 @contextmanager
 def added_class(package: ModuleType, cls: type[T]) -> Iterator[type[T]]:
     """Add a class that is no file of `package`, as long as the block lasts."""

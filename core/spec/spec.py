@@ -2,14 +2,22 @@
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar, Protocol, Self, TypeVar
 
 from core.errors import OptionError
 from core.messages import N_
 from core.spec.hyperparameters import check_hyperparameters, get_params, hyperparameter, hyperparameters, is_algorithm
 
-if TYPE_CHECKING:
-    from core.data.dataset import Dataset
+
+class Selectable(Protocol):
+    """What a spec can be about a part of: a dataset."""
+
+    def select(self, entities: Any = (), start: Any = None, end: Any = None) -> Self:
+        """Return the rows of some entities in a period, both ends included."""
+        ...
+
+
+D = TypeVar("D", bound=Selectable)
 
 
 @dataclass(frozen=True)
@@ -40,7 +48,7 @@ class Spec:
         return params
 
     @classmethod
-    def accepted_choices(cls, name: str, dataset: "Dataset") -> tuple[Any, ...]:
+    def accepted_choices(cls, name: str, dataset: Any) -> tuple[Any, ...]:
         """Return the choices of the field `name` that make sense for `dataset`; all of them by default."""
         choices: tuple[Any, ...] = hyperparameters(cls)[name].metadata["choices"]
         return choices
@@ -52,11 +60,11 @@ class DatasetSpec(Spec):
 
     dataset: str = hyperparameter("", help=N_("Digest of the dataset."), files="datasets")
 
-    def select(self, dataset: "Dataset") -> "Dataset":
+    def select(self, dataset: D) -> D:
         """Return the part of `dataset` that is asked about: all of it."""
         return dataset
 
-    def training_rows(self, dataset: "Dataset") -> "Dataset":
+    def training_rows(self, dataset: Any) -> Any:
         """Return the rows of `dataset` that a model is fitted on. Subclasses leave out what they hold out."""
         return self.select(dataset)
 
@@ -75,7 +83,7 @@ class DataSpec(DatasetSpec):
     start: str = hyperparameter("", help=N_("Only rows from this moment on."), metavar="DATE")
     end: str = hyperparameter("", help=N_("Only rows until the end of this day."), metavar="DATE")
 
-    def select(self, dataset: "Dataset") -> "Dataset":
+    def select(self, dataset: D) -> D:
         """Return the part of `dataset` that is asked about. Raises DataError when nothing is left."""
         import pandas as pd
 

@@ -1,5 +1,6 @@
-"""Drivers known in advance, stored once under their digest: a Parquet file per table and a JSON file of what they
-are.
+"""Drivers known in advance, stored once under their digest.
+
+Each table is a Parquet file, and a JSON file says what they are.
 """
 
 import hashlib
@@ -26,8 +27,9 @@ class CovariateStore:
         self.folder = folder
 
     def save(self, tables: Sequence[CovariateTable]) -> str:
-        """Store the tables in their order; the digest of them all. A crash in the middle leaves nothing `load` would
-        take for whole.
+        """Store the tables in their order, and return the digest of them all.
+
+        A crash in the middle leaves nothing `load` would take for whole.
         """
         digest = hashlib.sha256("".join(table.digest for table in tables).encode()).hexdigest()
         place = self.folder / digest

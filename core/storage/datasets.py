@@ -43,8 +43,9 @@ class Datasets:
         self.folder = folder
 
     def save(self, dataset: Dataset, user: str = "") -> str:
-        """Store the dataset, for `user`; its digest. A crash in the middle leaves nothing that `load` would take for
-        whole.
+        """Store the dataset, for `user`, and return its digest.
+
+        A crash in the middle leaves nothing that `load` would take for whole.
         """
         self._store(dataset)
         if user:

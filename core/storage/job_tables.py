@@ -24,6 +24,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.functions import FunctionElement
+from typing_extensions import override
 
 from core.storage.database import Schema
 
@@ -34,14 +35,16 @@ class Json(TypeDecorator[Any]):
     impl = Text
     cache_ok = True
 
+    @override
     def process_bind_param(self, value: Any, dialect: Dialect) -> str | None:
         return None if value is None else json.dumps(value)
 
+    @override
     def process_result_value(self, value: Any, dialect: Dialect) -> Any:
         return None if value is None else json.loads(value)
 
 
-class now(FunctionElement[float]):
+class now(FunctionElement[float]):  # noqa: N801 written as the function of SQL that it is
     """Seconds since 1970 by the clock of the database: those of several machines differ."""
 
     type = Double()

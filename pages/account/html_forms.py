@@ -49,10 +49,12 @@ def first_form(target: str) -> str:
 
 
 def sign_out_button() -> str:
+    """Return the form whose button signs out."""
     return _button_alone(SIGN_OUT, _("Sign out"))
 
 
 def sign_out_everywhere_button() -> str:
+    """Return the form whose button ends every session of the user."""
     return _button_alone(EVERYWHERE, _("Sign out everywhere"))
 
 

@@ -15,6 +15,7 @@ LATEST = 20
 
 
 def page() -> None:
+    """Show the account of whoever is signed in."""
     found = auth.current_user()
     user = cache.get_workspace().accounts.user(found.name) if found else None
     if user is None:

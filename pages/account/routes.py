@@ -72,10 +72,12 @@ def first(visit: Visit) -> Response:
 
 
 def sign_out(visit: Visit) -> Response:
+    """End the session of the cookie."""
     return _out(visit, lambda found: cache.get_workspace().accounts.sign_out(visit.token))
 
 
 def sign_out_everywhere(visit: Visit) -> Response:
+    """End every session of the user."""
     return _out(
         visit, lambda found: cache.get_workspace().accounts.sign_out_everywhere(found.user.name), everywhere=True
     )
@@ -122,7 +124,10 @@ def _welcome(visit: Visit, token: str) -> Response:
 
 
 def same_site(target: str) -> str:
-    """`target` where it is a path of this site, else "/". Browsers read \\ as / and skip tabs and line breaks."""
+    """Return `target` where it is a path of this site, else "/".
+
+    Browsers read a backslash as / and skip tabs and line breaks.
+    """
     plain = target.isascii() and target.isprintable() and " " not in target and "\\" not in target
     inside = target.startswith("/") and not target.startswith("//") and len(target) <= LONGEST_ADDRESS
     return target if plain and inside else "/"

@@ -10,6 +10,7 @@ from pages.components.i18n import _
 
 
 def show(person: SignedInUser) -> None:
+    """Show who is signed in, and the way to sign out."""
     with st.sidebar.container(key="who"):
         said = escape(_("Signed in as"))
         st.html(f'<p class="vigie-who">{said} <strong>{escape(person.name)}</strong></p>')

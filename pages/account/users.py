@@ -17,6 +17,7 @@ LATEST = 1000  # sign-ins that are looked through for everybody's last one
 
 
 def page() -> None:
+    """Show all users, and the forms that add and change them."""
     st.title(_("Users"))
     _done()
     users = cache.get_workspace().accounts.users()

@@ -16,7 +16,8 @@ def page() -> None:
 
 def _describe_model(record: Any) -> str:
     """Say what the rows were compared with."""
-    return _(COMPARISONS[record.params["compare_with"]].label)
+    comparison = COMPARISONS[record.params["compare_with"]]
+    return _(comparison.label)
 
 
 page()

@@ -19,7 +19,8 @@ def ask(cls: type[Any], key: str) -> Any:
     chosen = {}
     for number, (name, field) in enumerate(fields.items()):
         with columns[number % len(columns)]:
-            chosen[name] = ask_value(name, kinds[name], field, _(field.metadata["help"]), f"{key}.{name}")
+            sentence = field.metadata["help"]
+            chosen[name] = ask_value(name, kinds[name], field, _(sentence), f"{key}.{name}")
     return build_from_settings(cls, chosen)
 
 

@@ -70,6 +70,7 @@ def shown(value: object) -> str:
 
 
 def percent(share: float) -> str:
+    """Write a share as a percentage."""
     pattern = "#,##0.##\u202f%" if language() == "fr" else "#,##0.##%"
     return numbers.format_percent(share, format=pattern, locale=language())
 

@@ -59,9 +59,7 @@ def ended() -> Job | None:
 
 
 def settled(dataset: str) -> Job | None:
-    """As `ended`, but the run in which a job answered becomes that of the address, with the digest of its
-    `dataset`.
-    """
+    """Take the ended job as `ended` does, and make its run that of the address, with its `dataset`."""
     job = ended()
     if job is not None and job.run_id:
         url_state.set_run(job.run_id, dataset)

@@ -80,7 +80,9 @@ def _ask_fields(
 
 def _ask_field(spec: Spec, field: Field[Any], kind: Any, dataset: Dataset, key: str) -> Any:
     """Return what one widget says."""
-    label, help_, key = _(field.metadata["label"]) or field.name, _(field.metadata["help"]), f"{key}-{field.name}"
+    texts = field.metadata["label"], field.metadata["help"]
+    label, help_ = (_(text) if text else "" for text in texts)
+    label, key = label or field.name, f"{key}-{field.name}"
     if is_algorithm(field):
         return _ask_algorithm(field, label, help_, key)
     members = kinds_of(kind)

@@ -39,6 +39,7 @@ def ask_and_show(
     describe_model: Callable[[Any], str] = lambda record: str(record.tags.get("model_name", "")),
     before: Callable[[], None] = lambda: None,
     after: Callable[[Spec], None] = lambda spec: None,
+    actions: Callable[[Spec | None], None] = lambda spec: None,
 ) -> None:
     """Ask, have a job answer, and show the result of the run in the address.
 
@@ -46,10 +47,11 @@ def ask_and_show(
     widgets         name of a field → the widget that asks for it
     describe_model  what a saved model was asked, in a few words
     before, after   what the form has above its fields, and below its button for the spec as it stands
+    actions         further buttons beside the first one; they get the spec as it stands, None where there is none
     """
     result = cache.load_result(task.name, load_task_result)
     ended = job_progress.settled(dataset.digest)
-    _ask(task, dataset, result is not None, widgets or {}, describe_model, before, after)
+    _ask(task, dataset, result is not None, widgets or {}, describe_model, before, after, actions)
     job_progress.show(ended)
     if result is not None and not job_progress.going_on():
         _show(result, dataset, render)
@@ -63,18 +65,21 @@ def _ask(
     describe_model: Callable[[Any], str],
     before: Callable[[], None],
     after: Callable[[Spec], None],
+    actions: Callable[[Spec | None], None],
 ) -> None:
     running = job_progress.going_on()
     with st.expander(_("Question"), expanded=not has_result and not running, icon=":material/tune:"):
         before()
         spec = ask_spec(task, dataset, widgets, describe_model)
-        asked = st.button(
-            _(task.action),
-            type="primary",
-            icon=f":material/{task.icon}:",
-            key=f"{task.name}-ask",
-            disabled=spec is None or running,
-        )
+        with st.container(horizontal=True):
+            asked = st.button(
+                _(task.action),
+                type="primary",
+                icon=f":material/{task.icon}:",
+                key=f"{task.name}-ask",
+                disabled=spec is None or running,
+            )
+            actions(spec)
         if spec is not None:
             if asked:
                 submit(task, spec)

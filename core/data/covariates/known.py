@@ -68,14 +68,17 @@ class Drivers:
 
     @property
     def columns(self) -> list[str]:
+        """Names of the columns."""
         return list(self.frame.columns)
 
     @cached_property
     def entities(self) -> list[str]:
+        """The entities, in the order of the frame."""
         return list(self.frame.index.unique("entity"))
 
     @cached_property
     def days(self) -> pd.DatetimeIndex:
+        """The days, in the order of the frame."""
         return pd.DatetimeIndex(self.frame.index.unique("day"))
 
     @property

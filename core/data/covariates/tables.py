@@ -37,10 +37,12 @@ class CovariateTable:
 
     @property
     def columns(self) -> list[str]:
+        """Names of the columns."""
         return list(self.frame.columns)
 
     @cached_property
     def places(self) -> list[str]:
+        """The places it tells of, sorted."""
         return sorted(self.frame.index.unique("place"))
 
     @cached_property

@@ -43,11 +43,13 @@ class Budget:
 
     @classmethod
     def of(cls, path: Path) -> "Budget":
+        """Return the budget of the file at `path`, in proportion to its size."""
         return cls(min(MAX_UNPACKED_BYTES, max(path.stat().st_size * MAX_RATIO, 10 * CHUNK)))
 
 
 @contextmanager
 def damage_named(name: str) -> Iterator[None]:
+    """Turn what a damaged archive raises into UnreadableFileError with the file's name."""
     try:
         yield
     except DAMAGED as error:
@@ -57,6 +59,7 @@ def damage_named(name: str) -> Iterator[None]:
 
 
 def members(archive: zipfile.ZipFile, name: str) -> list[zipfile.ZipInfo]:
+    """List the members of an archive. Raises UnreadableFileError for too many."""
     found = archive.infolist()
     small = all(SMALL.search(member.filename) for member in found)
     accepted = MAX_SMALL_MEMBERS if small else MAX_MEMBERS
@@ -86,6 +89,7 @@ def copy(source: IO[bytes] | gzip.GzipFile, target: Path | None, name: str, budg
 
 
 def too_large(name: str, limit: int) -> UnreadableFileError:
+    """Return the error for an archive that unpacks to more than `limit` bytes."""
     return UnreadableFileError(
         N_("{file}: the archive unpacks to more than {limit} MB, {ratio} times its size; refused."),
         file=name,

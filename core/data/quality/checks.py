@@ -37,6 +37,7 @@ NO_CELLS = Cells(np.zeros(0, np.intp), np.zeros(0, np.intp))
 
 
 def joined(found: list[Cells]) -> Cells:
+    """Join lists of cells into one."""
     if not found:
         return NO_CELLS
     return Cells(np.concatenate([each.rows for each in found]), np.concatenate([each.columns for each in found]))

@@ -61,6 +61,7 @@ def examine(dataset: Dataset, progress: Progress = no_progress) -> Report:
 
 
 def summarised(dataset: Dataset) -> Summary:
+    """Summarise a dataset in a few numbers."""
     days = pd.DatetimeIndex(dataset.time).normalize() if dataset.dated else None
     return Summary(
         rows=len(dataset),
@@ -91,6 +92,7 @@ def _driver_counts(dataset: Dataset, days: pd.DatetimeIndex | None) -> dict[str,
 
 
 def hour_shift(dataset: Dataset) -> Finding | None:
+    """Find stretches of days whose hours are shifted."""
     _, stretches = checks.shifted_hours(dataset)
     if not stretches:
         return None
@@ -103,6 +105,7 @@ def hour_shift(dataset: Dataset) -> Finding | None:
 
 
 def mixed_units(dataset: Dataset) -> Finding | None:
+    """Find months in another unit than the others."""
     _, stretches = checks.scaled_months(dataset)
     if not stretches:
         return None
@@ -115,6 +118,7 @@ def mixed_units(dataset: Dataset) -> Finding | None:
 
 
 def mixed_steps(dataset: Dataset) -> Finding | None:
+    """Find times off the usual step."""
     rows = checks.off_grid(dataset)
     text = Text(N_("Times off the usual step ({step})"), {"step": _duration(dataset.step)})
     return _of_rows("mixed_steps", dataset, rows, text, Repair("align_times"))
@@ -129,6 +133,7 @@ def _duration(step: pd.Timedelta | None) -> str:
 
 
 def duplicate_keys(dataset: Dataset) -> Finding | None:
+    """Find rows that repeat entity and time with other values."""
     rows = checks.duplicates(dataset)
     text = Text(N_("Rows that repeat the entity and time of another row with other values"))
     return _of_rows(
@@ -142,6 +147,7 @@ def duplicate_keys(dataset: Dataset) -> Finding | None:
 
 
 def missing_dates(dataset: Dataset) -> Finding | None:
+    """Find dates that entities lack between their first and last."""
     gaps = checks.gaps(dataset)
     if not gaps:
         return None
@@ -155,6 +161,7 @@ def missing_dates(dataset: Dataset) -> Finding | None:
 
 
 def incomplete_rows(dataset: Dataset) -> Finding | None:
+    """Find rows with missing measurements."""
     rows = np.flatnonzero(~dataset.complete)
     if not len(rows):
         return None
@@ -168,6 +175,7 @@ def incomplete_rows(dataset: Dataset) -> Finding | None:
 
 
 def contradicting_totals(dataset: Dataset) -> Finding | None:
+    """Find rows that do not add up to the declared total."""
     rows = checks.contradicting_totals(dataset)
     text = Text(N_("Rows whose columns do not add up to the declared total"))
     finding = _of_rows("contradicting_totals", dataset, rows, text, Repair("recompute_totals"))
@@ -182,6 +190,7 @@ def contradicting_totals(dataset: Dataset) -> Finding | None:
 
 
 def constant_columns(dataset: Dataset) -> Finding | None:
+    """Find columns that never change."""
     constant = [] if len(dataset) < 2 else checks.unchanging(dataset)
     described = (
         []

@@ -15,6 +15,7 @@ class Repair:
     settings: Mapping[str, Any] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
+        """Return plain JSON."""
         return asdict(self)
 
 
@@ -35,6 +36,7 @@ class Finding:
     PLACES = 1000
 
     def to_json(self) -> dict[str, Any]:
+        """Return plain JSON, with the sentence in English."""
         return {
             "kind": self.kind,
             "count": self.count,

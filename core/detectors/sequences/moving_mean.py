@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Self
 
 import numpy as np
+from typing_extensions import override
 
 from core.detectors.base import Floats32, Scored, SequenceDetector
 from core.detectors.window_residual import mean_between
@@ -30,6 +31,7 @@ class MovingMean(SequenceDetector):
         True, help=N_("Put the window around the row, half of it later; otherwise it ends on the row, as in a stream.")
     )
 
+    @override
     def fit(self, series: Sequence[Floats32], progress: Progress) -> Self:
         progress.tell(0.0)
         squares, known = np.zeros(series[0].shape[1]), np.zeros(series[0].shape[1])
@@ -40,6 +42,7 @@ class MovingMean(SequenceDetector):
         progress.tell(1.0)
         return self
 
+    @override
     def score(self, series: Floats32) -> Scored:
         level = self._level(series)
         shares = np.abs(series - level)

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Self
 
 from sklearn import ensemble
+from typing_extensions import override
 
 from core.detectors.base import Detector, Floats
 from core.messages import N_
@@ -35,10 +36,12 @@ class IsolationForest(Detector):
     bootstrap: bool = hyperparameter(False, help=N_("Draw each tree's rows with replacement."))
     random_state: int = hyperparameter(42, low=0, high=2**31 - 1, help=N_("Seed: the same seed gives the same scores."))
 
+    @override
     def fit(self, features: Floats) -> Self:
         self.forest_ = ensemble.IsolationForest(**get_params(self)).fit(features)
         return self
 
+    @override
     def score(self, features: Floats) -> Floats:
         scores: Floats = -self.forest_.score_samples(features)  # scikit-learn: the lower, the more abnormal
         return scores

@@ -39,8 +39,9 @@ def of_events(events: Iterable[Event]) -> pa.Table:
 
 
 def of_log(log: Events, since: datetime | None = None, most: int = 500_000) -> tuple[pa.Table, bool]:
-    """The events of the log that began at `since` or later, and whether there were more than the last `most`, which
-    are kept.
+    """Return the events of the log that began at `since` or later, and whether there were more.
+
+    The last `most` are returned.
     """
     parts: deque[pa.Table] = deque()
     kept = seen = 0
@@ -73,8 +74,9 @@ def _blocks(log: Events, since: datetime | None) -> Iterator[list[bytes]]:
 
 
 def _columns(lines: list[bytes]) -> pa.Table:
-    """The events of these lines; where one of them is no JSON of an event, they are read one by one and it is left
-    out.
+    """Return the events of these lines.
+
+    Where one of them is no JSON of an event, they are read one by one and it is left out.
     """
     if not lines:
         return SCHEMA.empty_table()

@@ -1,5 +1,6 @@
-"""One event per action, in one schema, as JSON lines. Telemetry never costs a result: a log that cannot be written
-warns.
+"""One event per action, in one schema, as JSON lines.
+
+Telemetry never costs a result: a log that cannot be written warns.
 """
 
 import json

@@ -44,10 +44,12 @@ TILES = {
 
 
 def colour(cluster: int) -> str:
+    """Return the colour of a cluster; that of noise is calm."""
     return CALM if cluster == NOISE else PALETTE[cluster % len(PALETTE)]
 
 
 def named(cluster: int, say: Say) -> str:
+    """Return what a cluster is called."""
     return say(N_("noise")) if cluster == NOISE else say(N_("cluster {number}")).format(number=cluster)
 
 
@@ -101,8 +103,9 @@ def _wider(ends: tuple[float, float]) -> tuple[float, float]:
 
 
 def _thinned(clusters: NDArray[np.int32]) -> Iterator[tuple[int, NDArray[np.intp]]]:
-    """Every cluster with the positions of those of its points that are drawn, the largest first so that it lies
-    below.
+    """Return every cluster with the positions of those of its points that are drawn.
+
+    The largest comes first so that it lies below.
     """
     numbers, sizes = np.unique(clusters, return_counts=True)
     for number in numbers[np.argsort(-sizes, kind="stable")]:

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from core.clusterers.base import Clusterer, Floats, Labels
 from core.errors import DataError
 from core.evaluation import clusterings
+from core.spec.hyperparameters import hyperparameters
 
 REFITS = 3  # on 90 % of the points each
 REFIT_SHARE = 0.9
@@ -33,11 +34,17 @@ def measure_stability(clusterer: Clusterer, features: Floats, labels: Labels) ->
     for seed in range(REFITS):
         sample = features[clusterings.drawn(len(features), count, seed)]
         try:
-            refitted = replace(clusterer, random_state=seed).fit(sample)  # type: ignore[type-var]
+            refitted = _with_seed(clusterer, seed).fit(sample)
         except DataError:
             return {}
         others.append(refitted.assign(features[compared]))
     return {"stability": clusterings.agreement(labels[compared], others)}
+
+
+def _with_seed(clusterer: Clusterer, seed: int) -> Clusterer:
+    """Return a clusterer with the same settings and another seed; where it draws nothing, with the same settings."""
+    seeded = {"random_state": seed} if "random_state" in hyperparameters(clusterer) else {}
+    return replace(clusterer, **seeded)  # type: ignore[type-var]
 
 
 def contamination_of_noise(labels: Labels) -> float:

@@ -1,8 +1,7 @@
-"""Which of the quick detectors sees most on the data at hand, by their labels or by planted anomalies."""
+"""Find which of the quick detectors sees most on the data at hand, by their labels or by injected anomalies."""
 
 import time
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
@@ -10,40 +9,39 @@ from numpy.typing import NDArray
 
 from core.actor import Actor
 from core.data.dataset import Dataset
-from core.data.series import series_of
+from core.data.series import Series, series_of
 from core.detectors.scaling import Scaling
 from core.detectors.sequence_model import SequenceModel
 from core.errors import DataError
 from core.evaluation.explanation import RootCause, explanation_card
 from core.evaluation.injection import inject
 from core.evaluation.metrics import score_card
-from core.exports import written_csv
 from core.messages import N_
 from core.progress import Progress
-from core.runs.stored_runs import load_run
+from core.runs.stored_runs import load_result
 from core.runs.tracked_run import Run, tracked_run
-from core.tasks.comparison.result import HEADLINE, Compared, Comparison
-from core.tasks.selection import EVERYTHING, Selection
-from core.tasks.sequences.config import Plan, learnt, usual_until
-from core.tasks.sequences.evaluation import simple_lines
-from core.tasks.sequences.run import TRY_FIRST, detectors
+from core.tasks.comparison.result import HEADLINE, DetectorComparison
+from core.tasks.comparison.spec import ComparisonSpec
+from core.tasks.sequences.evaluation import baseline_scores
+from core.tasks.sequences.spec import TRY_FIRST, detectors
+from core.tasks.sequences.split import training_mask
 from core.workspace import Workspace
 
 Floats = NDArray[np.float64]
 
-TASK = "sequence-comparison"
+TASK = "comparison"
 ROWS = 50_000  # learnt from, and judged, at most: the last ones before the end of learning, and the first ones after it
-PLANTED_ROWS = 10_000  # judged at least where anomalies are planted: short series are taken several times
-BESIDE = ("random", "mean_distance")
+INJECTED_ROWS = 10_000  # judged at least where anomalies are injected: short series are taken several times
+BASELINES = ("random", "mean_distance")  # the others are detectors that are compared anyway
 SEED = 0
 
 
 @dataclass(frozen=True)
 class _Arrays:
-    """Of one series what is learnt from, (rows, columns), and what is judged, as often as anomalies were planted in
-    it anew.
+    """Training rows of one series, (rows, columns), and one test array for every injection of anomalies.
 
-    labels  of all judged rows; causes: what was planted in each copy, empty where the labels are real
+    labels  of all test rows
+    causes  what was injected into each copy; empty where the labels are real
     """
 
     entity: str
@@ -54,120 +52,90 @@ class _Arrays:
 
 
 def compare(
-    dataset: Dataset,
-    plan: Plan,
-    *,
-    workspace: Workspace,
-    actor: Actor,
-    selection: Selection = EVERYTHING,
-    progress: Progress | None = None,
-) -> tuple[Comparison, Run]:
-    """Every quick detector with its default settings beside random scores and the distance to the mean, on one series.
+    spec: ComparisonSpec, dataset: Dataset, *, workspace: Workspace, actor: Actor, progress: Progress | None = None
+) -> tuple[DetectorComparison, Run]:
+    """Measure every quick detector with its default settings on one series, with random scores and a baseline.
 
-    Raises DataError where no series has rows to learn from and rows to judge, OptionError for a plan that cannot be,
-    Cancelled
-    where `progress` was told to stop.
+    Raises DataError where no series has rows to learn from and rows to judge, OptionError for a split that cannot be,
+    Cancelled where `progress` was told to stop.
     """
-    plan.check()
-    part, progress = selection.of(dataset), progress or Progress()
-    plan = replace(plan, until=plan.until or usual_until(part))
-    asked = {
-        "compared": ", ".join(TRY_FIRST),
-        "learnt_until": plan.until,
-        "scaling": plan.scaling,
-        "counts": plan.counts,
-    }
-    with tracked_run(TASK, "Comparison", asked, dataset, actor, workspace) as run:
-        arrays = _arrays(part, plan)
-        lines = []
+    spec.check()
+    spec, progress = spec.completed_for(dataset), progress or Progress()
+    params = {"compared": ", ".join(TRY_FIRST), **spec.params()}
+    with tracked_run(TASK, "Comparison", params, dataset, actor, workspace) as run:
+        arrays = _choose_arrays(spec.select(dataset), spec.until)
+        lines, parts = [], len(TRY_FIRST) + 1
         for number, name in enumerate(TRY_FIRST):
-            progress.tell(number / (len(TRY_FIRST) + 1), detectors()[name].label)
-            lines.append(_line(name, plan, arrays))
-        progress.tell(len(TRY_FIRST) / (len(TRY_FIRST) + 1), N_("Random scores and the distance to the mean"))
-        found = Comparison(_question(dataset, plan, arrays), _card(lines, arrays))
-        run.metrics = found.metrics()
-        found.save(run.folder / "result")
-        written_csv(found.card, run.folder / "comparison.csv")
-    return found, run
+            progress.tell(number / parts, detectors()[name].label)
+            lines.append(_measure_detector(name, spec, arrays))
+        progress.tell(len(TRY_FIRST) / parts, N_("Random scores and the distance to the mean"))
+        comparison = DetectorComparison(
+            spec,
+            dataset.summary,
+            arrays.entity,
+            len(arrays.train),
+            len(arrays.test[0]),
+            sum(map(len, arrays.causes)),
+            len(arrays.test),
+            _build_card(lines, arrays),
+        )
+        run.add_result(comparison, TASK)
+    return comparison, run
 
 
-def carry_out(arguments: dict[str, Any], *, workspace: Workspace, actor: Actor, progress: Progress) -> str:
-    """The id of the run that answers the question `arguments`: those of `sequences.question_of` without its detector.
-    Raises as `compare`.
-    """
-    dataset, plan, selection = (
-        workspace.datasets.load(arguments["dataset"]),
-        Plan(**arguments["plan"]),
-        Selection.from_json(arguments),
-    )
-    return compare(dataset, plan, workspace=workspace, actor=actor, selection=selection, progress=progress)[1].id
-
-
-def comparison_of(run_id: str, workspace: Workspace) -> Comparison:
-    """The comparison that a run kept. Raises NotFoundError where there is none."""
-    return Comparison.load(load_run(run_id, workspace).files / "result")
+def load_comparison(run_id: str, workspace: Workspace) -> DetectorComparison:
+    """Return the comparison that a run kept. Raises NotFoundError where there is none."""
+    return load_result(run_id, DetectorComparison, workspace)
 
 
 # ---- parts ----------------------------------------------------------------------------------------------------------
 
 
-def _arrays(part: Dataset, plan: Plan) -> _Arrays:
-    """The rows of the series that says most; anomalies are planted where none of its judged rows is labelled."""
-    fitted = learnt(part, plan.until)
+def _choose_arrays(part: Dataset, until: str) -> _Arrays:
+    """Return the rows of the series that says most, with anomalies injected where none of its test rows is labelled."""
+    fitted = training_mask(part, until)
     known = np.zeros(len(part), dtype=bool) if part.labels is None else part.labels.to_numpy(dtype=bool) & ~fitted
-    series = [each for each in series_of(part) if fitted[each.places].any() and not fitted[each.places].all()]
-    if not series:
-        raise DataError(N_("No entity has rows before {until} as well as after it."), until=plan.until)
-    best = max(series, key=lambda each: (int(known[each.places].sum()), len(each.places)))
+    best = _choose_series(part, fitted, known, until)
     before = fitted[best.places]
     train, test, labels = best.values[before][-ROWS:], best.values[~before][:ROWS], known[best.places][~before][:ROWS]
     if labels.any():
         return _Arrays(best.entity, train, [test], labels, [])
-    copies = [inject(test, seed=SEED + number) for number in range(max(PLANTED_ROWS // len(test), 1))]
+    copies = [inject(test, seed=SEED + number) for number in range(max(INJECTED_ROWS // len(test), 1))]
     return _Arrays(
         best.entity,
         train,
         [values.astype(np.float64) for values, _, _ in copies],
         np.concatenate([flags for _, flags, _ in copies]),
-        [list(planted) for _, _, planted in copies],
+        [list(causes) for _, _, causes in copies],
     )
 
 
-def _line(name: str, plan: Plan, arrays: _Arrays) -> dict[str, object]:
-    """One detector with its default settings."""
+def _choose_series(part: Dataset, fitted: NDArray[np.bool_], known: NDArray[np.bool_], until: str) -> Series:
+    """Return the series with most labelled test rows, else the longest. Raises DataError where no series is divided."""
+    divided = [series for series in series_of(part) if fitted[series.places].any() and not fitted[series.places].all()]
+    if not divided:
+        raise DataError(N_("No entity has rows before {until} as well as after it."), until=until)
+    return max(divided, key=lambda series: (int(known[series.places].sum()), len(series.places)))
+
+
+def _measure_detector(name: str, spec: ComparisonSpec, arrays: _Arrays) -> dict[str, object]:
+    """Return the line of one detector with its default settings."""
     began = time.perf_counter()
-    model = SequenceModel(detectors()[name](), Scaling(plan.scaling, plan.counts)).fit_series([arrays.train])
+    model = SequenceModel(detectors()[name](), Scaling(spec.scaling, spec.counts)).fit_series([arrays.train])
     scored = model.score_series(arrays.test)
     seconds = time.perf_counter() - began
-    found = {
-        "line": name,
-        **score_card(arrays.labels, np.concatenate([each.score for each in scored])),
-        "seconds": seconds,
-    }
+    metrics = score_card(arrays.labels, np.concatenate([part.score for part in scored]))
+    line: dict[str, object] = {"line": name, **metrics, "seconds": seconds}
     hits = [
-        explanation_card(each.shares, causes)["hit_100"]
-        for each, causes in zip(scored, arrays.causes, strict=False)
+        explanation_card(part.shares, causes)["hit_100"]
+        for part, causes in zip(scored, arrays.causes, strict=False)
         if causes
     ]
-    return found | {"hit_100": float(np.mean(hits))} if hits else found
+    return line | ({"hit_100": float(np.mean(hits))} if hits else {})
 
 
-def _card(lines: list[dict[str, object]], arrays: _Arrays) -> pd.DataFrame:
-    beside = simple_lines([arrays.train], arrays.test, arrays.labels, seed=SEED)
-    table = pd.DataFrame([*lines, *({"line": name, **beside[name]} for name in BESIDE)])
+def _build_card(lines: list[dict[str, object]], arrays: _Arrays) -> pd.DataFrame:
+    """Return the lines of the detectors and of the baselines, the best one first."""
+    baselines = baseline_scores([arrays.train], arrays.test, arrays.labels, seed=SEED)
+    table = pd.DataFrame([*lines, *({"line": name, **baselines[name]} for name in BASELINES)])
     return table.sort_values(HEADLINE, ascending=False, kind="stable", ignore_index=True)
-
-
-def _question(dataset: Dataset, plan: Plan, arrays: _Arrays) -> Compared:
-    return Compared(
-        dataset.digest,
-        dataset.files,
-        plan.until,
-        plan.scaling,
-        plan.counts,
-        arrays.entity,
-        len(arrays.train),
-        len(arrays.test[0]),
-        sum(map(len, arrays.causes)),
-        len(arrays.test),
-    )

@@ -28,7 +28,7 @@ BINS, MIN_BINS, BIN_CELLS = 2000, 40, 4_000_000  # of the heat map: per entity a
 
 
 @dataclass(frozen=True)
-class Seen:
+class ScoredDataset:
     """What a model says of a dataset.
 
     fitted  (rows of the dataset,), True where the model learnt from the row
@@ -41,37 +41,37 @@ class Seen:
     model: SequenceModel
 
 
-def tables(seen: Seen) -> dict[str, pd.DataFrame]:
-    """rows, events, shares, categories and cells of a `SequenceDetection`."""
-    rows = _rows(seen)
-    events, blamed = _events(seen, rows)
+def build_tables(data: ScoredDataset) -> dict[str, pd.DataFrame]:
+    """Return rows, events, shares, categories and cells of a `SequenceDetection`."""
+    rows = _rows(data)
+    events, blamed = _events(data, rows)
     rows["event"] = _numbered(rows, events)
     return {
         "rows": rows,
         "events": events,
-        "cells": _cells(seen, events, blamed),
-        "shares": _binned(seen, [scored.shares for scored in seen.scored], np.maximum),
-        "categories": _binned(seen, [scored.categories for scored in seen.scored], np.add),
+        "cells": _cells(data, events, blamed),
+        "shares": _binned(data, [scored.shares for scored in data.scored], np.maximum),
+        "categories": _binned(data, [scored.categories for scored in data.scored], np.add),
     }
 
 
-def _rows(seen: Seen) -> pd.DataFrame:
+def _rows(data: ScoredDataset) -> pd.DataFrame:
     """The rows of every series, one series after the other."""
-    order = np.concatenate([series.places for series in seen.series])
-    score = np.concatenate([scored.score for scored in seen.scored]).astype(np.float64)  # as exact as the threshold
-    fitted = seen.fitted[order]
+    order = np.concatenate([series.places for series in data.series])
+    score = np.concatenate([scored.score for scored in data.scored]).astype(np.float64)  # as exact as the threshold
+    fitted = data.fitted[order]
     rows = pd.DataFrame(
         {
-            "entity": pd.Categorical.from_codes(seen.dataset.entity_codes[order], seen.dataset.entities),
-            "time": seen.dataset.time[order],
+            "entity": pd.Categorical.from_codes(data.dataset.entity_codes[order], data.dataset.entities),
+            "time": data.dataset.time[order],
             "score": score.astype(np.float32),
-            "anomaly": (score > seen.model.threshold_) & ~fitted,
+            "anomaly": (score > data.model.threshold_) & ~fitted,
             "fitted": fitted,
-            "category": np.concatenate([_category(scored) for scored in seen.scored]),
+            "category": np.concatenate([_category(scored) for scored in data.scored]),
         }
     )
-    if seen.dataset.labels is not None:
-        rows["label"] = seen.dataset.labels.to_numpy(dtype=bool)[order]
+    if data.dataset.labels is not None:
+        rows["label"] = data.dataset.labels.to_numpy(dtype=bool)[order]
     return rows
 
 
@@ -84,8 +84,8 @@ def _category(scored: Scored) -> NDArray[np.int16]:
 # ---- events ---------------------------------------------------------------------------------------------------------
 
 
-def merged(anomaly: NDArray[np.bool_], gap: int = GAP) -> list[tuple[int, int]]:
-    """First and last place of every event: anomalies with at most `gap` normal rows between two of them."""
+def merge_anomalies(anomaly: NDArray[np.bool_], gap: int = GAP) -> list[tuple[int, int]]:
+    """Return first and last place of every event: anomalies with at most `gap` normal rows between two of them."""
     places = np.flatnonzero(anomaly)
     if not len(places):
         return []
@@ -93,32 +93,32 @@ def merged(anomaly: NDArray[np.bool_], gap: int = GAP) -> list[tuple[int, int]]:
     return [(int(part[0]), int(part[-1])) for part in parts]
 
 
-def _events(seen: Seen, rows: pd.DataFrame) -> tuple[pd.DataFrame, list[NDArray[np.intp]]]:
+def _events(data: ScoredDataset, rows: pd.DataFrame) -> tuple[pd.DataFrame, list[NDArray[np.intp]]]:
     """The events of all series, the highest peak first, and the columns to show of each."""
-    found, blamed = [], []
-    starts = np.cumsum([0, *(len(series.places) for series in seen.series)])
-    for number, (series, scored) in enumerate(zip(seen.series, seen.scored, strict=True)):
-        part = _Part.of(rows.iloc[starts[number] : starts[number + 1]])
-        spans = merged(part.anomaly)
+    records, blamed = [], []
+    starts = np.cumsum([0, *(len(series.places) for series in data.series)])
+    for number, (series, scored) in enumerate(zip(data.series, data.scored, strict=True)):
+        part = _SeriesRows.of(rows.iloc[starts[number] : starts[number + 1]])
+        spans = merge_anomalies(part.anomaly)
         away = moving_mean_distance(series.values) if spans else np.zeros(0)
         for first, last in spans:
-            event, columns = _event(seen, part, (first, last), scored.shares, away)
-            found.append(
+            event, columns = _event(data, part, (first, last), scored.shares, away)
+            records.append(
                 {"entity": series.entity, **event, "first": starts[number] + first, "last": starts[number] + last}
             )
             blamed.append(columns)
-    if not found:
-        return _no_events(seen), []
-    events = pd.DataFrame(found)
+    if not records:
+        return _no_events(data), []
+    events = pd.DataFrame(records)
     order = np.argsort(-events["peak"].to_numpy(), kind="stable")
     events = events.iloc[order].reset_index(drop=True)
-    events["odds"] = p_values(seen.model.calibration_, events["peak"])
-    events["severity"] = _severity(seen.model, events["peak"].to_numpy(dtype=float))
-    return events.astype({"entity": pd.CategoricalDtype(seen.dataset.entities)}), [blamed[place] for place in order]
+    events["odds"] = p_values(data.model.calibration_, events["peak"])
+    events["severity"] = _severity(data.model, events["peak"].to_numpy(dtype=float))
+    return events.astype({"entity": pd.CategoricalDtype(data.dataset.entities)}), [blamed[place] for place in order]
 
 
 @dataclass(frozen=True)
-class _Part:
+class _SeriesRows:
     """The rows of one series as arrays."""
 
     time: NDArray[np.generic]
@@ -127,13 +127,13 @@ class _Part:
     label: NDArray[np.bool_] | None
 
     @classmethod
-    def of(cls, rows: pd.DataFrame) -> "_Part":
+    def of(cls, rows: pd.DataFrame) -> "_SeriesRows":
         label = rows["label"].to_numpy() if "label" in rows else None
         return cls(rows["time"].to_numpy(), rows["score"].to_numpy(), rows["anomaly"].to_numpy(), label)
 
 
 def _event(
-    seen: Seen, part: _Part, span: tuple[int, int], shares: Floats32, away: Floats
+    data: ScoredDataset, part: _SeriesRows, span: tuple[int, int], shares: Floats32, away: Floats
 ) -> tuple[dict[str, object], NDArray[np.intp]]:
     """One event; and its first columns by shares and by distance to the moving mean, shape (2, columns)."""
     inside = slice(span[0], span[1] + 1)
@@ -145,8 +145,8 @@ def _event(
         "end": part.time[span[1]],
         "rows": int(flagged.sum()),
         "peak": float(part.score[inside].max()),
-        "causes": _named(seen.dataset.columns, share, by_share),
-        "ranked": ", ".join(seen.dataset.columns[column] for column in by_distance[:CAUSES]),
+        "causes": _named(data.dataset.columns, share, by_share),
+        "ranked": ", ".join(data.dataset.columns[column] for column in by_distance[:CAUSES]),
     }
     if part.label is not None:
         event["known"] = bool(part.label[inside].any())
@@ -175,11 +175,11 @@ def _numbered(rows: pd.DataFrame, events: pd.DataFrame) -> NDArray[np.int32]:
     return number
 
 
-def _no_events(seen: Seen) -> pd.DataFrame:
-    time = pd.Series(seen.dataset.time[:0])
+def _no_events(data: ScoredDataset) -> pd.DataFrame:
+    time = pd.Series(data.dataset.time[:0])
     empty = pd.DataFrame(
         {
-            "entity": pd.Categorical([], seen.dataset.entities),
+            "entity": pd.Categorical([], data.dataset.entities),
             "start": time,
             "end": time,
             "rows": np.zeros(0, int),
@@ -192,21 +192,21 @@ def _no_events(seen: Seen) -> pd.DataFrame:
             "severity": np.zeros(0, np.int8),
         }
     )
-    return empty if seen.dataset.labels is None else empty.assign(known=np.zeros(0, bool))
+    return empty if data.dataset.labels is None else empty.assign(known=np.zeros(0, bool))
 
 
 # ---- what explains them ---------------------------------------------------------------------------------------------
 
 
-def _cells(seen: Seen, events: pd.DataFrame, blamed: list[NDArray[np.intp]]) -> pd.DataFrame:
+def _cells(data: ScoredDataset, events: pd.DataFrame, blamed: list[NDArray[np.intp]]) -> pd.DataFrame:
     """Values, expected bands and shares around the first events."""
-    starts = np.cumsum([0, *(len(series.places) for series in seen.series)])
-    numbers = {series.entity: number for number, series in enumerate(seen.series)}
+    starts = np.cumsum([0, *(len(series.places) for series in data.series)])
+    numbers = {series.entity: number for number, series in enumerate(data.series)}
     parts = []
     for event in events.head(CELL_EVENTS).itertuples():
         number = numbers[str(event.entity)]
         span = int(event.first) - starts[number], int(event.last) - starts[number]
-        part = _around(seen, number, span, blamed[event.Index])
+        part = _around(data, number, span, blamed[event.Index])
         parts.append(part.assign(event=np.int32(event.Index)))
     if not parts:
         columns = [
@@ -226,23 +226,23 @@ def _cells(seen: Seen, events: pd.DataFrame, blamed: list[NDArray[np.intp]]) -> 
     return pd.concat(parts, ignore_index=True).astype({"column": "category"})
 
 
-def _around(seen: Seen, number: int, span: tuple[int, int], blamed: NDArray[np.intp]) -> pd.DataFrame:
+def _around(data: ScoredDataset, number: int, span: tuple[int, int], blamed: NDArray[np.intp]) -> pd.DataFrame:
     """The cells within `span` of a series and a margin around it; `blamed` the first columns by share and by
     distance.
     """
-    series, scored = seen.series[number], seen.scored[number]
+    series, scored = data.series[number], data.scored[number]
     first, last = span
     margin = int(np.clip(last - first + 1, *MARGIN))
     begin, end = max(first - margin, 0), min(last + margin + 1, len(series.places))
     places = np.arange(begin, end, max(1, -(-(end - begin) // CELL_ROWS)))
-    middle, half = _expected(seen.model, scored, places)
+    middle, half = _expected(data.model, scored, places)
     by_share, by_distance = (list(each) for each in blamed)
     columns = [*by_share, *(column for column in by_distance if column not in by_share)]
     count = len(columns)
-    names = pd.Index([seen.dataset.columns[column] for column in columns])
+    names = pd.Index([data.dataset.columns[column] for column in columns])
     return pd.DataFrame(
         {
-            "time": seen.dataset.time[series.places[places]].repeat(count),
+            "time": data.dataset.time[series.places[places]].repeat(count),
             "inside": np.repeat((places >= first) & (places <= last), count),
             "column": np.tile(np.asarray(names, dtype=object), len(places)),
             "value": _single(series.values[np.ix_(places, columns)]),
@@ -280,12 +280,12 @@ def _expected(model: SequenceModel, scored: Scored, places: NDArray[np.intp]) ->
     return model.expected(part) or (unknown, unknown)
 
 
-def _binned(seen: Seen, values: Sequence[Floats32 | None], join: np.ufunc) -> pd.DataFrame:
+def _binned(data: ScoredDataset, values: Sequence[Floats32 | None], join: np.ufunc) -> pd.DataFrame:
     """`values` of every series by bins of equal length: the greatest of each bin, or their mean where `join` adds."""
     parts = []
     columns = max((each.shape[1] for each in values if each is not None), default=0)
-    most = int(np.clip(BIN_CELLS // max(columns * len(seen.series), 1), MIN_BINS, BINS))
-    for series, each in zip(seen.series, values, strict=True):
+    most = int(np.clip(BIN_CELLS // max(columns * len(data.series), 1), MIN_BINS, BINS))
+    for series, each in zip(data.series, values, strict=True):
         if each is None:
             continue
         starts = np.unique(np.linspace(0, len(each), min(most, len(each)) + 1).astype(int))
@@ -293,7 +293,7 @@ def _binned(seen: Seen, values: Sequence[Floats32 | None], join: np.ufunc) -> pd
         if join is np.add:
             reduced = reduced / np.array([last - first for first, last in pairwise(starts)])[:, None]
         part = pd.DataFrame(reduced.astype(np.float32), columns=[str(column) for column in range(each.shape[1])])
-        part.insert(0, "time", seen.dataset.time[series.places[starts[:-1]]])
-        part.insert(0, "entity", pd.Categorical([series.entity] * len(part), seen.dataset.entities))
+        part.insert(0, "time", data.dataset.time[series.places[starts[:-1]]])
+        part.insert(0, "entity", pd.Categorical([series.entity] * len(part), data.dataset.entities))
         parts.append(part)
     return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame({"entity": [], "time": []})

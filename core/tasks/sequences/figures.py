@@ -15,7 +15,7 @@ from core.figures.style import BAND, CALM, PALETTE, POINTS, STRONG, Say, laid_ou
 from core.messages import N_
 from core.tasks.anomalies.figures import SYMBOLS
 from core.tasks.anomalies.result import SEVERITIES
-from core.tasks.sequences.events import merged
+from core.tasks.sequences.events import merge_anomalies
 from core.tasks.sequences.result import SequenceDetection
 
 SHADE = "rgba(213, 94, 0, 0.20)"
@@ -27,16 +27,16 @@ LETTER, LETTERS = 7, 18  # pixels of a letter beside the axis, and how many are 
 RIGHT = 12  # pixels beside the plot
 
 
-def timeline(found: SequenceDetection, entity: str, say: Say = str) -> go.Figure:
+def timeline(detection: SequenceDetection, entity: str, say: Say = str) -> go.Figure:
     """The score of one entity over time with the threshold, the events shaded, and the labels where there are any.
 
     One absurd score must not flatten everything else: the axis ends a few thresholds up, and peaks beyond it sit on the
     edge with their score written beside them.
     """
-    figure, rows = go.Figure(), found.of(entity)
-    events = found.events[(found.events["entity"] == entity).to_numpy()].head(SHADED)
-    low, high = _score_range(rows["score"].to_numpy(dtype=float), found.question.threshold)
-    _shade(figure, events, (low, high), found, say(N_("event")))
+    figure, rows = go.Figure(), detection.rows_of(entity)
+    events = detection.events_of(entity).head(SHADED)
+    low, high = _score_range(rows["score"].to_numpy(dtype=float), detection.threshold)
+    _shade(figure, events, (low, high), detection, say(N_("event")))
     for fitted, name, colour in ((True, N_("learnt from"), CALM), (False, N_("score"), PALETTE[0])):
         part = rows[rows["fitted"].to_numpy() == fitted]
         kept = part.iloc[thinned(part["score"].to_numpy(dtype=float), POINTS)]
@@ -48,24 +48,24 @@ def timeline(found: SequenceDetection, entity: str, say: Say = str) -> go.Figure
                 name=say(name),
                 customdata=kept["score"].round(3),
                 line={"width": 1.2, "color": colour},
-                hovertemplate=f"{_when(found)}<br>%{{customdata:,}}<extra>%{{fullData.name}}</extra>",
+                hovertemplate=f"{_when(detection)}<br>%{{customdata:,}}<extra>%{{fullData.name}}</extra>",
             )
-    _threshold(figure, rows, found, say)
+    _threshold(figure, rows, detection, say)
     _known(figure, rows, low, say)
-    _peaks(figure, events, rows, (low, high), found, say)
+    _peaks(figure, events, rows, (low, high), detection, say)
     figure.update_yaxes(range=[low, high])
-    return aligned(laid_out(figure, say, y=say(N_("score")), height=360), found, entity)
+    return aligned(laid_out(figure, say, y=say(N_("score")), height=360), detection, entity)
 
 
-def aligned(figure: go.Figure, found: SequenceDetection, entity: str) -> go.Figure:
+def aligned(figure: go.Figure, detection: SequenceDetection, entity: str) -> go.Figure:
     """The figure with the axis of time that all figures of one entity share: the same ends below each other on the
     screen.
 
     Names beside the plot get room for their longest, see `brief`.
     """
-    times = found.rows["time"][(found.rows["entity"] == entity).to_numpy()]
-    half = half_row(found)
-    room = 24 + LETTER * max(6, *(len(brief(column)) for column in found.question.columns))
+    times = detection.rows["time"][(detection.rows["entity"] == entity).to_numpy()]
+    half = half_row(detection)
+    room = 24 + LETTER * max(6, *(len(brief(column)) for column in detection.data.columns))
     figure.update_layout(margin={"l": room, "r": RIGHT})
     return figure.update_yaxes(automargin=False).update_xaxes(range=[times.iloc[0] - half, times.iloc[-1] + half])
 
@@ -75,9 +75,9 @@ def brief(name: str) -> str:
     return name if len(name) <= LETTERS else f"{name[: LETTERS - 1]}…"
 
 
-def half_row(found: SequenceDetection) -> Any:
+def half_row(detection: SequenceDetection) -> Any:
     """From the middle of a row to its end, as time or as a number."""
-    return pd.Timedelta(seconds=(found.question.row_seconds or 0) / 2) if found.dated else 0.5
+    return pd.Timedelta(seconds=(detection.sampling_seconds or 0) / 2) if detection.is_dated else 0.5
 
 
 def _score_range(scores: NDArray[np.float64], threshold: float) -> tuple[float, float]:
@@ -93,14 +93,14 @@ def _shade(
     figure: go.Figure,
     events: pd.DataFrame,
     ends: tuple[float, float],
-    found: SequenceDetection,
+    detection: SequenceDetection,
     name: str,
     **where: Any,
 ) -> None:
     """One polygon for all events; each as wide as its rows are."""
     if events.empty:
         return
-    half = half_row(found)
+    half = half_row(detection)
     x: list[object] = []
     y: list[float | None] = []
     for start, end in zip(events["start"], events["end"], strict=True):
@@ -121,10 +121,10 @@ def _shade(
     )
 
 
-def _threshold(figure: go.Figure, rows: pd.DataFrame, found: SequenceDetection, say: Say) -> None:
+def _threshold(figure: go.Figure, rows: pd.DataFrame, detection: SequenceDetection, say: Say) -> None:
     figure.add_scatter(
         x=[rows["time"].iloc[0], rows["time"].iloc[-1]],
-        y=[found.question.threshold] * 2,
+        y=[detection.threshold] * 2,
         mode="lines",
         name=say(N_("threshold")),
         line={"color": STRONG, "dash": "dash", "width": 1.4},
@@ -137,7 +137,7 @@ def _known(figure: go.Figure, rows: pd.DataFrame, low: float, say: Say) -> None:
     if "label" not in rows:
         return
     times = rows["time"].to_numpy()
-    spans = merged(rows["label"].to_numpy(), gap=0)[:SHADED]
+    spans = merge_anomalies(rows["label"].to_numpy(), gap=0)[:SHADED]
     if spans:
         figure.add_scatter(
             x=[each for first, last in spans for each in (times[first], times[last], None)],
@@ -157,7 +157,7 @@ def _peaks(
     events: pd.DataFrame,
     rows: pd.DataFrame,
     ends: tuple[float, float],
-    found: SequenceDetection,
+    detection: SequenceDetection,
     say: Say,
 ) -> None:
     """The peak of every event by its severity; those beyond the axis on its edge."""
@@ -184,27 +184,29 @@ def _peaks(
             marker={"symbol": SYMBOLS[severity], "size": 8 + 2 * severity, "color": STRONG, "line": {"width": 1.2}},
             customdata=list(zip(own.index + 1, own["peak"].round(3), own["causes"], strict=True)),
             hovertemplate=(
-                f"#%{{customdata[0]}} · {_when(found)}<br>%{{customdata[1]:,}}<br>%{{customdata[2]}}<extra></extra>"
+                f"#%{{customdata[0]}} · {_when(detection)}<br>%{{customdata[1]:,}}<br>%{{customdata[2]}}<extra></extra>"
             ),
         )
 
 
-def _when(found: SequenceDetection) -> str:
-    return "%{x|%Y-%m-%d %H:%M}" if found.dated else "%{x}"
+def _when(detection: SequenceDetection) -> str:
+    return "%{x|%Y-%m-%d %H:%M}" if detection.is_dated else "%{x}"
 
 
-def values(dataset: Dataset, found: SequenceDetection, entity: str, columns: list[str], say: Say = str) -> go.Figure:
+def values(
+    dataset: Dataset, detection: SequenceDetection, entity: str, columns: list[str], say: Say = str
+) -> go.Figure:
     """The values of some columns of one entity, one below the other, with the events shaded."""
     own = dataset.select([entity])
     order = np.argsort(own.time, kind="stable")
-    events = found.events[(found.events["entity"] == entity).to_numpy()].head(SHADED)
+    events = detection.events_of(entity).head(SHADED)
     figure = _panels(columns)
     for number, column in enumerate(columns, start=1):
         line = own.frame[column].to_numpy()[order]
         kept = thinned(line, POINTS // 2)
         known = line[np.isfinite(line)]
         ends = (float(known.min()), float(known.max())) if len(known) else (0.0, 1.0)
-        _shade(figure, events, ends, found, say(N_("event")), row=number, col=1)
+        _shade(figure, events, ends, detection, say(N_("event")), row=number, col=1)
         figure.add_scatter(
             x=own.time[order][kept],
             y=shortened(line[kept]),
@@ -214,9 +216,9 @@ def values(dataset: Dataset, found: SequenceDetection, entity: str, columns: lis
             line={"width": 1.2, "color": PALETTE[(number - 1) % len(PALETTE)]},
             row=number,
             col=1,
-            hovertemplate=f"{_when(found)}<br>%{{y:,.4g}}<extra>%{{fullData.name}}</extra>",
+            hovertemplate=f"{_when(detection)}<br>%{{y:,.4g}}<extra>%{{fullData.name}}</extra>",
         )
-    return aligned(laid_out(figure, say, height=60 + PANEL * len(columns)), found, entity)
+    return aligned(laid_out(figure, say, height=60 + PANEL * len(columns)), detection, entity)
 
 
 def _panels(titles: list[str]) -> go.Figure:
@@ -228,16 +230,16 @@ def _panels(titles: list[str]) -> go.Figure:
     return figure
 
 
-def event(found: SequenceDetection, number: int, by: str, say: Say = str) -> go.Figure:
+def event(detection: SequenceDetection, number: int, by: str, say: Say = str) -> go.Figure:
     """One event: the columns that explain it, `by` "share" or "distance", over what was expected of them."""
-    cells = found.cells[(found.cells["event"] == number) & (found.cells[f"by_{by}"] < PANELS)]
+    cells = detection.cells[(detection.cells["event"] == number) & (detection.cells[f"by_{by}"] < PANELS)]
     columns = [str(each) for each in cells.drop_duplicates("column").sort_values(f"by_{by}")["column"]]
-    opened, figure = found.events.iloc[[number]], _panels(columns)
+    opened, figure = detection.events.iloc[[number]], _panels(columns)
     for place, column in enumerate(columns, start=1):
         own, where = cells[cells["column"] == column], {"row": place, "col": 1}
-        seen = own[["value", "low", "high"]].to_numpy(dtype=float)
-        ends = (float(np.nanmin(seen)), float(np.nanmax(seen))) if np.isfinite(seen).any() else (0.0, 1.0)
-        _shade(figure, opened, ends, found, say(N_("event")), **where)
+        measured = own[["value", "low", "high"]].to_numpy(dtype=float)
+        ends = (float(np.nanmin(measured)), float(np.nanmax(measured))) if np.isfinite(measured).any() else (0.0, 1.0)
+        _shade(figure, opened, ends, detection, say(N_("event")), **where)
         _expected(figure, own, say, place)
         figure.add_scatter(
             x=own["time"],
@@ -247,7 +249,7 @@ def event(found: SequenceDetection, number: int, by: str, say: Say = str) -> go.
             legendgroup="measured",
             showlegend=place == 1,
             line={"color": PALETTE[0], "width": 1.8},
-            hovertemplate=f"{_when(found)}<br>%{{y:,.4g}}<extra>{column}</extra>",
+            hovertemplate=f"{_when(detection)}<br>%{{y:,.4g}}<extra>{column}</extra>",
             **where,
         )
     height = 90 + PANEL * len(columns)
@@ -289,10 +291,10 @@ def _expected(figure: go.Figure, own: pd.DataFrame, say: Say, place: int) -> Non
     )
 
 
-def training(found: SequenceDetection, say: Say = str) -> go.Figure:
+def training(detection: SequenceDetection, say: Say = str) -> go.Figure:
     """How the losses went while the model was trained."""
     figure = go.Figure()
-    for number, (name, curve) in enumerate(found.curves.groupby("curve", sort=False)):
+    for number, (name, curve) in enumerate(detection.curves.groupby("curve", sort=False)):
         figure.add_scatter(
             x=curve["step"],
             y=curve["value"],

@@ -15,12 +15,12 @@ COLUMNS = 60  # rows of the heat map at most: those with the greatest shares
 FULL = 0.995  # of the cells have less than the deepest colour
 
 
-def shares(found: SequenceDetection, entity: str, say: Say = str) -> go.Figure:
+def shares(detection: SequenceDetection, entity: str, say: Say = str) -> go.Figure:
     """The greatest share of every column over time; the deepest colour is for the top half per cent of the cells."""
-    table = _own(found.shares, entity)
+    table = _own(detection.shares, entity)
     values = np.maximum(table.drop(columns=["entity", "time"]).to_numpy(dtype=np.float32).T, 0)
     kept = np.sort(np.argsort(-values.max(axis=1), kind="stable")[:COLUMNS])
-    names = [found.question.columns[column] for column in kept]
+    names = [detection.data.columns[column] for column in kept]
     bar = {
         "thickness": 10,
         "orientation": "h",
@@ -33,7 +33,7 @@ def shares(found: SequenceDetection, entity: str, say: Say = str) -> go.Figure:
     }
     figure = go.Figure(
         go.Heatmap(
-            x=_edges(table, found, entity),
+            x=_edges(table, detection, entity),
             y=names,
             z=values[kept],
             colorscale=HEAT,
@@ -43,21 +43,21 @@ def shares(found: SequenceDetection, entity: str, say: Say = str) -> go.Figure:
             hovertemplate="%{y}<br>%{x}<br>%{z:.3g}<extra></extra>",
         )
     )
-    figure = aligned(laid_out(figure, say, height=148 + 16 * len(names)), found, entity)
+    figure = aligned(laid_out(figure, say, height=148 + 16 * len(names)), detection, entity)
     return _named(
         figure.update_layout(margin={"t": 56}), names
     )  # above the plot, so that the bar takes nothing from its width
 
 
-def modes(found: SequenceDetection, entity: str, say: Say = str) -> go.Figure:
+def modes(detection: SequenceDetection, entity: str, say: Say = str) -> go.Figure:
     """How much the rows of one entity belong to each mode over time."""
-    table = _own(found.categories, entity)
+    table = _own(detection.categories, entity)
     values = table.drop(columns=["entity", "time"]).to_numpy(dtype=np.float32).T
     used = np.flatnonzero(values.max(axis=1) > 0.01)
     names = [say(N_("mode {number}")).format(number=mode + 1) for mode in used]
     figure = go.Figure(
         go.Heatmap(
-            x=_edges(table, found, entity),
+            x=_edges(table, detection, entity),
             y=names,
             z=values[used],
             colorscale=MODES,
@@ -67,7 +67,7 @@ def modes(found: SequenceDetection, entity: str, say: Say = str) -> go.Figure:
             hovertemplate="%{y}<br>%{x}<br>%{z:.2f}<extra></extra>",
         )
     )
-    return _named(aligned(laid_out(figure, say, height=90 + 20 * len(used)), found, entity), names)
+    return _named(aligned(laid_out(figure, say, height=90 + 20 * len(used)), detection, entity), names)
 
 
 def _named(figure: go.Figure, names: list[str]) -> go.Figure:
@@ -77,9 +77,9 @@ def _named(figure: go.Figure, names: list[str]) -> go.Figure:
     )
 
 
-def _edges(table: pd.DataFrame, found: SequenceDetection, entity: str) -> list[object]:
+def _edges(table: pd.DataFrame, detection: SequenceDetection, entity: str) -> list[object]:
     """Where the bins begin, and where the last one ends."""
-    half, last = half_row(found), found.of(entity)["time"].iloc[-1]
+    half, last = half_row(detection), detection.rows_of(entity)["time"].iloc[-1]
     return [*(table["time"] - half), last + half]
 
 

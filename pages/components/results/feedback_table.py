@@ -76,6 +76,7 @@ def _filter_by(
 
 
 def show_counts(lines: pd.DataFrame) -> None:
+    """Show how many records there are, by verdict, and their mean rating."""
     with st.container(horizontal=True, key="result-figures"):
         st.metric(_("Records"), shown(len(lines)), border=True)
         for verdict in VERDICTS:
@@ -165,6 +166,7 @@ def detector_label(line: Mapping[str, object]) -> str:
 
 
 def show_precision_table(found: pd.DataFrame, names: list[str]) -> None:
+    """Show the precision of each detector with its interval."""
     shares = [
         f"{percent(round(each.precision, 3))} ({percent(round(each.low, 3))} – {percent(round(each.high, 3))})"
         for each in found.itertuples()

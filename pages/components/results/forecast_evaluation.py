@@ -51,6 +51,7 @@ def choice(found: Forecast, key: str) -> tuple[str, int]:
 
 
 def backtest(found: Forecast, chosen: Chosen) -> None:
+    """Show the scores of the back-test by days ahead and by entity."""
     steps = found.per_step()
     chart(figures.per_step(steps, _), "per-step", _("Error by days ahead, beside two naive forecasts"), dated=False)
     st.caption(_("Every day of the back-test was forecast from what was known so many days before."))
@@ -120,6 +121,7 @@ def _exported(found: Forecast) -> pd.DataFrame:
 
 
 def errors(found: Forecast, chosen: Chosen) -> None:
+    """Show the errors of an entity by weekday, month, temperature and hour."""
     entity, step = choice(found, "errors")
     mine = chosen(entity).checked
     mine = mine[mine["step"] == step]
@@ -155,6 +157,7 @@ def errors(found: Forecast, chosen: Chosen) -> None:
 
 
 def intervals(found: Forecast, dataset: Dataset | None, run: str) -> None:
+    """Show the coverage promised and measured."""
     levels = found.reliability["nominal"].unique()
     asked = found.model_spec.quantiles[-1] - found.model_spec.quantiles[0]
     level = float(levels[np.abs(levels - asked).argmin()])

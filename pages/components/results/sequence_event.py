@@ -3,16 +3,16 @@
 import streamlit as st
 
 from core.tasks.anomalies.result import SEVERITIES
-from core.tasks.sequences import figures as figures
+from core.tasks.sequences import figures
 from core.tasks.sequences.result import SequenceDetection
 from pages.components.i18n import _, shown
 from pages.components.results.anomalies import MARKS
 from pages.components.results.run_widgets import chart
 
 
-def show(found: SequenceDetection, number: int) -> None:
-    """The event at the place `number` of the table."""
-    event = found.events.loc[number]
+def show(detection: SequenceDetection, number: int) -> None:
+    """Show the event at the place `number` of the table."""
+    event = detection.events.loc[number]
     words = [
         f"#{number + 1}",
         severity(int(event["severity"])),
@@ -20,10 +20,10 @@ def show(found: SequenceDetection, number: int) -> None:
         _span(event["start"], event["end"]),
     ]
     st.subheader(" · ".join(words))
-    if (found.cells["event"] != number).all():
+    if (detection.cells["event"] != number).all():
         st.caption(_("Values are kept only for the events with the highest scores."))
         return
-    actor = (
+    ranking = (
         st.segmented_control(
             _("Columns in the order of"),
             ["distance", "share"],
@@ -38,10 +38,10 @@ def show(found: SequenceDetection, number: int) -> None:
         )
         or "distance"
     )
-    ranking = event["causes"] if actor == "share" else event["ranked"]
-    st.caption(_("In this order: {columns}.").format(columns=ranking or "–"))
+    columns = event["causes"] if ranking == "share" else event["ranked"]
+    st.caption(_("In this order: {columns}.").format(columns=columns or "–"))
     alt = _("Values of the columns that explain the event, over their expected bands")
-    chart(figures.event(found, number, actor, _), "sequence-event", alt, dated=found.dated)
+    chart(figures.event(detection, number, ranking, _), "sequence-event", alt, dated=detection.is_dated)
 
 
 def severity(level: int) -> str:

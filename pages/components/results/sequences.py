@@ -9,9 +9,9 @@ import streamlit as st
 from streamlit.elements.lib.column_types import ColumnConfig
 
 from core.data.dataset import Dataset
-from core.tasks.sequences import figures as figures
-from core.tasks.sequences import share_figures
-from core.tasks.sequences.result import THOUSAND, SequenceDetection
+from core.tasks.sequences import figures, share_figures
+from core.tasks.sequences.result import SequenceDetection
+from core.tasks.sequences.spec import PERIODS, THOUSAND
 from pages.components import feedback_form
 from pages.components.i18n import _, date_format, say, shown
 from pages.components.results import model, score_card, sequence_event
@@ -22,29 +22,29 @@ SHOWN_EVENTS = 2000
 FIRST_COLUMNS = 4
 
 
-def detection(found: SequenceDetection, dataset: Dataset | None, run: str) -> None:
+def show_detection(detection: SequenceDetection, dataset: Dataset | None, run: str) -> None:
     """The whole answer; `dataset` is the part that was asked about, for the values."""
-    _figures(found, run)
-    st.caption(_sentence(found))
-    if found.broken:
-        st.warning(_drifted(found), icon=":material/trending_up:")
+    _figures(detection, run)
+    st.caption(_sentence(detection))
+    if detection.exceeds_promise:
+        st.warning(_drifted(detection), icon=":material/trending_up:")
     record(run)
-    views: dict[str, Callable[[], None]] = {_("Over time"): lambda: _over_time(found, dataset)}
-    if not found.card.empty:
-        views[_("Score card")] = lambda: score_card.show(found)
-    if not found.curves.empty:
-        views[_("Training")] = lambda: _training(found)
+    views: dict[str, Callable[[], None]] = {_("Over time"): lambda: _over_time(detection, dataset)}
+    if not detection.card.empty:
+        views[_("Score card")] = lambda: score_card.show(detection)
+    if not detection.curves.empty:
+        views[_("Training")] = lambda: _training(detection)
     views[_("Model")] = lambda: model.show(run, "sequences")
     tabs = st.tabs(list(views), key="sequence-view", on_change="rerun")
     for tab, draw in zip(tabs, views.values(), strict=True):
         if tab.open:
             with tab:
                 draw()
-    _events(found, run)
-    downloads(found.to_frame, "sequences", _("All scores ({kind})"))
+    _events(detection, run)
+    downloads(detection.to_frame, "sequences", _("All scores ({kind})"))
     st.download_button(
         _("Scores as SGmVRNN's programs read them"),
-        lambda: _likelihoods(found),
+        lambda: _likelihoods(detection),
         "scores.txt",
         key="sequences-likelihoods",
         icon=":material/download:",
@@ -59,8 +59,8 @@ def detection(found: SequenceDetection, dataset: Dataset | None, run: str) -> No
 # ---- figures --------------------------------------------------------------------------------------------------------
 
 
-def _figures(found: SequenceDetection, run: str) -> None:
-    metrics = found.metrics()
+def _figures(detection: SequenceDetection, run: str) -> None:
+    metrics = detection.metrics()
     with st.container(horizontal=True, key="result-figures"):
         st.metric(_("Events"), shown(int(metrics["events"])), border=True)
         st.metric(
@@ -71,41 +71,40 @@ def _figures(found: SequenceDetection, run: str) -> None:
             delta_arrow="off",
             delta=_("of {rows} judged").format(rows=shown(int(metrics["rows_judged"]))),
         )
-        _promise(found)
+        _promise(detection)
         cost(run)
 
 
-def _promise(found: SequenceDetection) -> None:
+def _promise(detection: SequenceDetection) -> None:
     """Promised and measured rate side by side; what is measured depends on whether labels are known."""
-    question = found.question
-    measured = _("False alarms {per}") if found.labelled else _("Alarms {per}")
+    measured = _("False alarms {per}") if detection.is_labelled else _("Alarms {per}")
     st.metric(
-        measured.format(per=_per(question.per)),
-        _rate(found.per(found.measured)),
+        measured.format(per=_per(detection.per)),
+        _rate(detection.count_alarms(detection.measured_rate)),
         border=True,
         delta_color="off",
         delta_arrow="off",
-        delta=_("promised {rate}").format(rate=_rate(found.per(question.promise)))
-        if question.promise is not None
+        delta=_("promised {rate}").format(rate=_rate(detection.count_alarms(detection.promise)))
+        if detection.promise is not None
         else _("nothing promised"),
         help=_(
             "Measured on the judged rows that are normal: neither labelled nor of an event with a labelled "
             "row, which is a true alarm to its end."
         )
-        if found.labelled
+        if detection.is_labelled
         else _("Measured on all judged rows, true alarms among them: there are no labels to tell them apart."),
     )
 
 
-def _drifted(found: SequenceDetection) -> str:
+def _drifted(detection: SequenceDetection) -> str:
     """More alarms than promised."""
     rates = {
-        "low": _rate(found.per(found.figures["measured_low"])),
-        "high": _rate(found.per(found.figures["measured_high"])),
-        "promised": _rate(found.per(found.question.promise or 0.0)),
-        "per": _per(found.question.per),
+        "low": _rate(detection.count_alarms(detection.figures["measured_low"])),
+        "high": _rate(detection.count_alarms(detection.figures["measured_high"])),
+        "promised": _rate(detection.count_alarms(detection.promise or 0.0)),
+        "per": _per(detection.per),
     }
-    if found.labelled:
+    if detection.is_labelled:
         return _(
             "The promise does not hold here: {low} to {high} false alarms {per} instead of {promised}. The "
             "rows judged differ from those the threshold was made from: learn from more rows, or from later "
@@ -118,35 +117,32 @@ def _drifted(found: SequenceDetection) -> str:
 
 
 def _per(period: str) -> str:
-    return {"week": _("a week"), "day": _("a day"), "hour": _("an hour"), "month": _("a month")}.get(
-        period, _("per 1,000 rows")
-    )
+    return _(PERIODS[period])
 
 
 def _rate(rate: float) -> str:
     return "–" if rate != rate else shown(float(f"{rate:.3g}"))
 
 
-def _sentence(found: SequenceDetection) -> str:
+def _sentence(detection: SequenceDetection) -> str:
     """What was flagged and by what right."""
-    question = found.question
     parts = [
-        _("Rows scoring above {threshold} are flagged.").format(threshold=shown(float(f"{question.threshold:.4g}")))
+        _("Rows scoring above {threshold} are flagged.").format(threshold=shown(float(f"{detection.threshold:.4g}")))
     ]
-    parts += [say(note) for note in found.notes]
-    if question.promise is not None and question.per != THOUSAND:
+    parts += [say(note) for note in detection.notes]
+    if detection.promise is not None and detection.per != THOUSAND:
         parts.append(
             _("Over all entities together, that is one normal row in {count}.").format(
-                count=shown(round(1 / max(question.promise, 1e-12)))
+                count=shown(round(1 / max(detection.promise, 1e-12)))
             )
         )
-    fitted = int((found.rows["fitted"]).sum())
+    fitted = int((detection.rows["fitted"]).sum())
     if fitted:
         parts.append(_("Learnt from the first {rows} rows, which are not judged.").format(rows=shown(fitted)))
-    if "rows_per_second" in found.figures:
+    if "rows_per_second" in detection.figures:
         parts.append(
             _("How it scores: {mode}; {rows} rows a second.").format(
-                mode=_(question.mode), rows=shown(round(found.figures["rows_per_second"]))
+                mode=_(detection.mode), rows=shown(round(detection.figures["rows_per_second"]))
             )
         )
     return " ".join(parts)
@@ -155,78 +151,82 @@ def _sentence(found: SequenceDetection) -> str:
 # ---- over time ------------------------------------------------------------------------------------------------------
 
 
-def _over_time(found: SequenceDetection, dataset: Dataset | None) -> None:
-    entity = _entity(found)
+def _over_time(detection: SequenceDetection, dataset: Dataset | None) -> None:
+    entity = _entity(detection)
     chart(
-        figures.timeline(found, entity, _),
+        figures.timeline(detection, entity, _),
         "sequence-timeline",
         _("Score over time with its threshold; events shaded"),
-        dated=found.dated,
+        dated=detection.is_dated,
     )
-    if not found.categories.empty:
+    if not detection.categories.empty:
         st.caption(_("How much the rows belong to each mode the detector knows."))
         chart(
-            share_figures.modes(found, entity, _),
+            share_figures.modes(detection, entity, _),
             "sequence-modes",
             _("Belonging to each mode over time"),
-            dated=found.dated,
+            dated=detection.is_dated,
         )
-    if len(found.question.columns) > 1:
+    if len(detection.data.columns) > 1:
         st.caption(_("Which columns bring the score: the greatest share within each stretch of time."))
         chart(
-            share_figures.shares(found, entity, _),
+            share_figures.shares(detection, entity, _),
             "sequence-shares",
             _("Share of every column in the score over time"),
-            dated=found.dated,
+            dated=detection.is_dated,
         )
     if dataset is not None:
-        _values(found, dataset, entity)
+        _values(detection, dataset, entity)
 
 
-def _entity(found: SequenceDetection) -> str:
+def _entity(detection: SequenceDetection) -> str:
     """The one chosen; first the one with the highest peak."""
-    entities = [str(each) for each in found.rows["entity"].cat.categories if (found.rows["entity"] == each).any()]
+    entities = [
+        str(each) for each in detection.rows["entity"].cat.categories if (detection.rows["entity"] == each).any()
+    ]
     if len(entities) == 1:
         return entities[0]
-    worst = str(found.events["entity"].iloc[0]) if len(found.events) else entities[0]
+    worst = str(detection.events["entity"].iloc[0]) if len(detection.events) else entities[0]
     return st.selectbox(_("Entity"), entities, entities.index(worst), key="sequence-entity")
 
 
-def _values(found: SequenceDetection, dataset: Dataset, entity: str) -> None:
-    columns = list(found.question.columns)
-    chosen = st.multiselect(_("Values of"), columns, _first(found, entity), key="sequence-values", max_selections=12)
+def _values(detection: SequenceDetection, dataset: Dataset, entity: str) -> None:
+    columns = list(detection.data.columns)
+    chosen = st.multiselect(
+        _("Values of"), columns, _first(detection, entity), key="sequence-values", max_selections=12
+    )
     if chosen:
         chart(
-            figures.values(dataset, found, entity, chosen, _),
+            figures.values(dataset, detection, entity, chosen, _),
             "sequence-values-figure",
             _("Values of the chosen columns, events shaded"),
-            dated=found.dated,
+            dated=detection.is_dated,
         )
 
 
-def _first(found: SequenceDetection, entity: str) -> list[str]:
+def _first(detection: SequenceDetection, entity: str) -> list[str]:
     """The columns that bring most of the score of the entity's events, else the first ones."""
-    own = found.cells[found.cells["event"].isin(found.events.index[(found.events["entity"] == entity).to_numpy()])]
+    own = detection.cells[detection.cells["event"].isin(detection.events_of(entity).index)]
     if own.empty:
-        return list(found.question.columns[:FIRST_COLUMNS])
+        return list(detection.data.columns[:FIRST_COLUMNS])
     inside = own[own["inside"].astype(bool)]
     ranked = inside.groupby("column", observed=True)["share"].sum().sort_values(ascending=False)
     return [str(column) for column in ranked.index[:FIRST_COLUMNS]]
 
 
-def _training(found: SequenceDetection) -> None:
-    chart(figures.training(found, _), "sequence-training", _("Losses over the steps of the training"), dated=False)
+def _training(detection: SequenceDetection) -> None:
+    chart(figures.training(detection, _), "sequence-training", _("Losses over the steps of the training"), dated=False)
 
 
 # ---- events ---------------------------------------------------------------------------------------------------------
 
 
-def _events(found: SequenceDetection, run: str) -> None:
+def _events(detection: SequenceDetection, run: str) -> None:
     st.subheader(_("Events"))
-    if found.events.empty:
+    if detection.events.empty:
         st.info(_("No row lies above the threshold."))
         return
-    events = _filtered(found)
+    events = _filtered(detection)
     visible = events.head(SHOWN_EVENTS)
     st.caption(
         _(
@@ -241,13 +241,13 @@ def _events(found: SequenceDetection, run: str) -> None:
         key="sequence-events",
         on_select="rerun",
         selection_mode="single-row",
-        column_config=_columns(found),
+        column_config=_columns(detection),
         alt=_("Events"),
     ).selection.rows
     if len(visible):
         number = int(visible.index[picked[0]] if picked and picked[0] < len(visible) else visible.index[0])
-        sequence_event.show(found, number)
-        event = found.events.loc[number]
+        sequence_event.show(detection, number)
+        event = detection.events.loc[number]
         feedback_form.ask(
             "sequences",
             run,
@@ -255,8 +255,8 @@ def _events(found: SequenceDetection, run: str) -> None:
         )
 
 
-def _filtered(found: SequenceDetection) -> pd.DataFrame:
-    events = found.events
+def _filtered(detection: SequenceDetection) -> pd.DataFrame:
+    events = detection.events
     names = sorted(events["entity"].astype(str).unique())
     left, right = st.columns([3, 4]) if len(names) > 1 else (st, st)
     chosen = (
@@ -300,12 +300,12 @@ def _probability(odds: float) -> str:
     return _("1 in {count}").format(count=shown(round(1 / odds))) if odds > 0 else "–"
 
 
-def _columns(found: SequenceDetection) -> dict[str, ColumnConfig]:
+def _columns(detection: SequenceDetection) -> dict[str, ColumnConfig]:
     number, text = st.column_config.NumberColumn, st.column_config.TextColumn
-    hours = date_format() + ("" if found.question.profile else " HH:mm")
+    hours = date_format() + ("" if detection.data.profile else " HH:mm")
 
     def moment(label: str) -> ColumnConfig:
-        return st.column_config.DatetimeColumn(label, format=hours) if found.dated else number(label)
+        return st.column_config.DatetimeColumn(label, format=hours) if detection.is_dated else number(label)
 
     return {
         "number": number(_("Number"), width="small"),
@@ -327,8 +327,8 @@ def _columns(found: SequenceDetection) -> dict[str, ColumnConfig]:
     }
 
 
-def _likelihoods(found: SequenceDetection) -> bytes:
+def _likelihoods(detection: SequenceDetection) -> bytes:
     with TemporaryDirectory(prefix="vigie-") as folder:
         path = Path(folder) / "scores.txt"
-        found.write_likelihoods(path)
+        detection.write_likelihoods(path)
         return path.read_bytes()

@@ -10,6 +10,7 @@ MOMENT = sa.DateTime(timezone=True)
 
 
 def upgrade() -> None:
+    """Make the first tables."""
     op.create_table(
         "users",
         sa.Column("id", sa.Integer(), nullable=False),

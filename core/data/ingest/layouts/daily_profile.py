@@ -1,6 +1,7 @@
 """One row per day (and entity), 24 hourly or 96 quarter-hourly columns."""
 
 import pandas as pd
+from typing_extensions import override
 
 from core.data.dataset import DAY, Dataset
 from core.data.ingest.dates import looks_like_dates
@@ -35,6 +36,7 @@ class DailyProfile(Layout):
     default_unit = ""
     aliases: dict[Role, tuple[str, ...]] = {"time": TIME, "entity": ENTITY, "label": LABEL, "total": ("total",)}
 
+    @override
     def roles(self, table: pd.DataFrame) -> Roles | None:
         clock = clock_columns(list(table.columns))
         if not clock:
@@ -52,6 +54,7 @@ class DailyProfile(Layout):
         exact = next((role for role, names in self.aliases.items() if name in names), None)
         return exact or ("total" if name.startswith(("total", "consommationjournaliere", "dailytotal")) else "context")
 
+    @override
     def build(self, table: Table, roles: Roles, unit: str) -> Dataset:
         require(table, roles, self, "time", "measure")
         clock = clock_columns(having(roles, "measure"))

@@ -5,6 +5,7 @@ This is ODRÉ open data, with French or English headings.
 
 import numpy as np
 import pandas as pd
+from typing_extensions import override
 
 from core.data.dataset import Dataset, when
 from core.data.ingest.layouts.base import LABEL, Role, Roles, having, plain
@@ -70,6 +71,7 @@ class GasDaily(DailyProfile):
         "codeinseeregion": "region_code",
     }
 
+    @override
     def roles(self, table: pd.DataFrame) -> Roles | None:
         roles = super().roles(table)
         if roles is None:
@@ -77,6 +79,7 @@ class GasDaily(DailyProfile):
         names = {plain(column) for column in having(roles, "entity")}
         return roles if names & {"operateur", "operator"} and names & {"region", "regname"} else None
 
+    @override
     def build(self, table: Table, roles: Roles, unit: str) -> Dataset:
         dataset = super().build(table, roles, unit)
         rows, columns = np.nonzero(dataset.values < 0)

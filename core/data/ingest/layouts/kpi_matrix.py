@@ -4,6 +4,7 @@ A column `part` may say what is for training and what for testing.
 """
 
 import pandas as pd
+from typing_extensions import override
 
 from core.data.dataset import Dataset
 from core.data.ingest.cells import numbers
@@ -25,6 +26,7 @@ class KpiMatrix(Layout):
     summary = N_("Numbers only: one row per moment, one column per KPI, in the order of time.")
     order = 25
 
+    @override
     def roles(self, table: pd.DataFrame) -> Roles | None:
         parted = PART in table.columns and _is_part(table[PART])
         roles: dict[str, Role] = {}
@@ -42,6 +44,7 @@ class KpiMatrix(Layout):
                 return None
         return roles if "measure" in roles.values() else None
 
+    @override
     def build(self, table: Table, roles: Roles, unit: str) -> Dataset:
         require(table, roles, self, "measure")
         measures = {column: column for column in having(roles, "measure")}

@@ -1,6 +1,7 @@
 """NetMob23: one row per tile and day, 96 quarter-hours of one application's traffic."""
 
 import pandas as pd
+from typing_extensions import override
 
 from core.data.ingest.layouts.base import Role, Roles
 from core.data.ingest.layouts.daily_profile import DailyProfile
@@ -19,5 +20,6 @@ class NetMob(DailyProfile):
 
     aliases: dict[Role, tuple[str, ...]] = {"time": ("day",), "entity": ("tile",)}
 
+    @override
     def roles(self, table: pd.DataFrame) -> Roles | None:
         return super().roles(table) if list(table.columns[:2]) == ["tile", "day"] else None

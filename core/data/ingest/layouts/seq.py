@@ -4,6 +4,7 @@ import re
 
 import numpy as np
 import pandas as pd
+from typing_extensions import override
 
 from core.data.dataset import Dataset, keyed
 from core.data.ingest.layouts.base import Layout, Role, Roles, assembled, having, require
@@ -24,6 +25,7 @@ class SeqWindows(Layout):
 
     fixed: dict[str, Role] = {"ts": "time", "entity": "entity", "label": "label"}
 
+    @override
     def roles(self, table: pd.DataFrame) -> Roles | None:
         if list(table.columns[:1]) != ["ts"]:
             return None
@@ -31,6 +33,7 @@ class SeqWindows(Layout):
         measures = having(roles, "measure")
         return roles if measures and all(re.fullmatch(r"column_\d+", column) for column in measures) else None
 
+    @override
     def build(self, table: Table, roles: Roles, unit: str) -> Dataset:
         require(table, roles, self, "time", "measure")
         counted = None

@@ -1,6 +1,7 @@
 """One row per moment: a timestamp, one or more numbers, an entity if there are several series."""
 
 import pandas as pd
+from typing_extensions import override
 
 from core.data.dataset import Dataset
 from core.data.ingest.dates import looks_like_dates
@@ -29,6 +30,7 @@ class TidySeries(Layout):
     summary = N_("One row per moment: a timestamp, one or more values, a name if there are several series.")
     order = 30
 
+    @override
     def roles(self, table: pd.DataFrame) -> Roles | None:
         named = [column for column in table.columns if plain(column) in TIME]
         dates = [column for column in (*named, *table.columns) if looks_like_dates(table[column])]
@@ -49,6 +51,7 @@ class TidySeries(Layout):
             return "measure"
         return "context" if looks_like_dates(cells) or cells.nunique() > 0.5 * len(cells) else "entity"
 
+    @override
     def build(self, table: Table, roles: Roles, unit: str) -> Dataset:
         require(table, roles, self, "time", "measure")
         measures = having(roles, "measure")

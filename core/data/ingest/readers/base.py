@@ -33,10 +33,12 @@ class Table:
     decimal: str = ""
 
     def note(self, kind: str, count: int, template: str, **values: object) -> None:
+        """Note a finding of this file; `template` may name {file}, {count} and `values`."""
         self.notes.append(Finding(kind, count, Text(template, {"file": self.name, "count": count, **values})))
 
 
 def check_columns(names: list[str], file: str) -> None:
+    """Raise UnreadableFileError for too many columns, and for names that repeat."""
     if len(names) > MAX_COLUMNS:
         raise UnreadableFileError(
             N_("{file}: {count} columns; at most {accepted} are read."),
@@ -84,6 +86,7 @@ def is_header(row: list[str]) -> bool:
 
 
 def note_ambiguous_mark(table: Table, mark: str) -> None:
+    """Note that commas could mean two things, and as what they were read."""
     before_decimals = N_("{file}: the commas could stand between thousands or before decimals; read as decimals.")
     between_thousands = N_("{file}: the commas could stand between thousands or before decimals; read as thousands.")
     table.note("ambiguous_numbers", 1, before_decimals if mark == "," else between_thousands)

@@ -11,6 +11,7 @@ from core.messages import N_
 
 
 def read_parquet(source: Source, progress: Progress) -> Table:
+    """Read a Parquet file. Raises UnreadableFileError for nested columns and damaged files."""
     try:
         schema = pyarrow.parquet.read_schema(source.path)
         _refuse_nested(schema, source.name)

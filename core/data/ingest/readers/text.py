@@ -41,6 +41,7 @@ class Dialect:
 
 
 def read_text(source: Source, progress: Progress) -> Table:
+    """Read a file of separated values in the dialect and encoding found in it."""
     writing = writing_of(source)
     dialect = dialect_of(source, writing)
     if writing.quotes % 2:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 import shutil
 import signal
 import subprocess
@@ -11,6 +12,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import dask
 import numpy as np
@@ -20,30 +22,39 @@ import pytest
 from distributed import LocalCluster
 
 from core.actor import Actor
-from core.batch import Folder, Place, Work, batches, begun, executors
-from core.batch.batches import Batch, Learning
-from core.data.dataset import clock_labels
+from core.batch import executors
+from core.batch.batches import Batch, FitTask, Per, iter_batches
+from core.batch.executors import Executor
+from core.batch.file_inventory import FileList, Folder
+from core.batch.job_spec import JobSpec
+from core.batch.output import lock_output
+from core.batch.score_batch import BatchResult
+from core.data.dataset import Dataset, clock_labels
 from core.data.ingest.loading import load
 from core.data.series import series_of
 from core.detectors.sequence_model import SequenceModel
 from core.detectors.sequences.pca_residual import PcaResidual
-from core.detectors.sequences.sgmvrnn import SGmVRNN
+from core.detectors.sequences.sgmvrnn_detector import SGmVRNN
 from core.errors import DataError, InputError, OptionError, UnreadableFileError, VigieError
 from core.progress import Cancelled, Progress
-from core.runs.model_files import trusted_types
+from core.runs.card import run_card
+from core.runs.model_files import save_model, trusted_types
 from core.runs.stored_runs import load_run
-from core.tasks.batch import run as scale
-from core.tasks.batch.run import Question
+from core.runs.tracked_run import tracked_run
+from core.spec.codec import encode
+from core.spec.task import run_job
+from core.tasks.batch.run import load_batch_result, score_files
+from core.tasks.batch.spec import BatchApplySpec, BatchSpec, detectors
 from core.workspace import Workspace
 from tests.conftest import ROOT
-from tests.slow import Slow, fitted, score_slowly, scored, work_of
+from tests.slow import Slow, fitted, job_for, score_slowly, scored
 from tests.twins import official, per_tile, traffic
 
 BY = Actor("alice", "tests")
 
 
-def with_ours(model: SequenceModel, folder: Path, out: Path) -> Work:
-    return work_of(model, folder, out, trusted_types())
+def with_ours(model: SequenceModel, folder: Path, out: Path) -> JobSpec:
+    return job_for(model, folder, out, trusted_types())
 
 
 def scores(out: Path) -> pd.DataFrame:
@@ -243,7 +254,7 @@ def test_a_folder_that_does_not_fit_is_refused_early(
     files: Path, tiles: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     model = fitted(PcaResidual(), load([tiles / "Waze"]))
-    monkeypatch.setattr("core.batch.IN_VAIN", 5)
+    monkeypatch.setattr("core.batch.score_folder.MAX_VAIN_FILES", 5)
     with pytest.raises(DataError, match=r"none of the first 5 files.*fitted on the columns"):
         scored(with_ours(model, files, tmp_path / "out"), 20)
     assert len(pd.read_csv(tmp_path / "out" / "skipped.csv")) == 5
@@ -255,31 +266,31 @@ def test_a_folder_that_does_not_fit_is_refused_early(
 def test_batches_are_some_files_in_natural_order(files: Path) -> None:
     (files / ".hidden.csv").write_text("x")
     (files / "map.geojson").write_text("{}")
-    cut = [step for step in batches(Folder.of(files), 100) if isinstance(step, Batch)]
-    assert [path for batch in cut for unit in batch.units for path in unit.files] == [
+    cut = [step for step in iter_batches(Folder.parse(files), 100) if isinstance(step, Batch)]
+    assert [path for batch in cut for file_group in batch.files for path in file_group.files] == [
         f"site_{number}.csv" for number in range(24)
     ]
-    assert {len(batch.units) for batch in cut[:-1]} <= {4, 5, 6}
-    assert [step.digest for step in batches(Folder.of(files), 100) if isinstance(step, Batch)] == [
+    assert {len(batch.files) for batch in cut[:-1]} <= {4, 5, 6}
+    assert [step.digest for step in iter_batches(Folder.parse(files), 100) if isinstance(step, Batch)] == [
         batch.digest for batch in cut
     ]
 
 
 def test_patterns(tiles: Path, tmp_path: Path) -> None:
-    assert Folder.of(tiles).inventory().files == 19
-    assert Folder.of(tiles / "**" / "Netflix*.txt").inventory().files == 12
-    assert Folder.of(tiles / "*" / "*" / "*_10?.txt").inventory().files == 10 + 7
-    assert Folder.of(tiles / "Waze" / "DL" / "Waze_DL_Tile_100.txt").inventory().files == 1
+    assert Folder.parse(tiles).inventory().files == 19
+    assert Folder.parse(tiles / "**" / "Netflix*.txt").inventory().files == 12
+    assert Folder.parse(tiles / "*" / "*" / "*_10?.txt").inventory().files == 10 + 7
+    assert Folder.parse(tiles / "Waze" / "DL" / "Waze_DL_Tile_100.txt").inventory().files == 1
     for nothing in (tiles / "*.csv", tmp_path / "nowhere"):
         with pytest.raises(UnreadableFileError):
-            Folder.of(nothing).inventory()
+            Folder.parse(nothing).inventory()
 
 
 def test_the_list_of_files_has_a_digest(files: Path) -> None:
-    before = Folder.of(files).inventory()
-    assert Folder.of(files).inventory() == before
+    before = Folder.parse(files).inventory()
+    assert Folder.parse(files).inventory() == before
     (files / "site_3.csv").write_text((files / "site_3.csv").read_text() + "\n")
-    assert Folder.of(files).inventory().digest != before.digest
+    assert Folder.parse(files).inventory().digest != before.digest
 
 
 @pytest.mark.parametrize(
@@ -289,14 +300,14 @@ def test_the_list_of_files_has_a_digest(files: Path) -> None:
         ("name", ["Netflix/DL/Netflix", "Waze/DL/Waze", "more/a", "more/b"]),
     ],
 )
-def test_groups(tiles: Path, per: scale.Per, groups: list[str]) -> None:
+def test_groups(tiles: Path, per: Per, groups: list[str]) -> None:
     (tiles / "more").mkdir()
     for name in ("a_1.csv", "a_2.csv", "b_1.csv"):
         (tiles / "more" / name).write_text("x\n1\n")
-    steps = list(batches(Folder.of(tiles), 10**6, per))
-    assert [step.group for step in steps if isinstance(step, Learning)] == groups
+    steps = list(iter_batches(Folder.parse(tiles), 10**6, per))
+    assert [step.group for step in steps if isinstance(step, FitTask)] == groups
     assert [step.group for step in steps if isinstance(step, Batch)] == groups
-    assert isinstance(steps[0], Learning)
+    assert isinstance(steps[0], FitTask)
 
 
 # ---- one killed, all scored -----------------------------------------------------------------------------------------
@@ -331,8 +342,8 @@ def test_a_killed_worker_loses_nothing(files: Path, tmp_path: Path) -> None:
         killed.append(victim.pid)
         victim.send_signal(signal.SIGKILL)
 
-    tally = scored(work_of(model, files, tmp_path / "out"), 20, Place(2), Watching(6, kill))
-    assert (tally.series, tally.batches, tally.skipped) == (24, 24, [])
+    tally = scored(job_for(model, files, tmp_path / "out"), 20, Executor(2), Watching(6, kill))
+    assert (tally.series, tally.batches, tally.resumed, tally.skipped) == (24, 24, 0, [])
     assert scores(tmp_path / "out")["file"].value_counts().to_dict() == {
         f"site_{number}.csv": 20 for number in range(24)
     }
@@ -342,15 +353,59 @@ def test_a_killed_worker_loses_nothing(files: Path, tmp_path: Path) -> None:
     assert not workers()
 
 
+class Handover:
+    """A future of Dask whose worker dies with the finished result: it is lost, and then done again by another one."""
+
+    status, key = "lost", "score-0"
+
+    def __init__(self, result: BatchResult, then: str) -> None:
+        self.found, self.then = result, then
+
+    def add_done_callback(self, callback: Callable[[object], None]) -> None:
+        callback(self)
+
+    def exception(self) -> None:
+        self.status = self.then
+
+    def result(self) -> BatchResult:
+        return self.found
+
+
+class OneFuture:
+    """A client of Dask with one core and one future."""
+
+    def __init__(self, future: Handover) -> None:
+        self.future = future
+
+    def submit(self, *_: object, **__: object) -> Handover:
+        return self.future
+
+    def ncores(self) -> dict[str, int]:
+        return {"worker": 1}
+
+    def cancel(self, futures: list[Handover]) -> None:
+        assert futures == []
+
+
+def test_a_worker_that_dies_with_its_result_is_not_a_scheduler_that_went_away(files: Path, tmp_path: Path) -> None:
+    job, batch = JobSpec(files, tmp_path / "out", "made", ()), Batch(0, "", ())
+    found = BatchResult(0, 1, 10, series=3, fresh=False)  # by the second worker, as the first had left it
+    client = OneFuture(Handover(found, then="finished"))
+    assert list(executors._ClusterRun(client, job, lambda: None).run(iter([batch]))) == [replace(found, fresh=True)]
+    client = OneFuture(Handover(found, then="cancelled"))
+    with pytest.raises(VigieError, match="went away"):
+        list(executors._ClusterRun(client, job, lambda: None).run(iter([batch])))
+
+
 def test_a_batch_that_kills_its_workers_does_not_stop_the_others(files: Path, tmp_path: Path) -> None:
     deadly = pd.read_csv(files / "site_1.csv")
     deadly.iloc[0, 2] = 1e7
     deadly.to_csv(files / "site_1.csv", index=False)
     model = fitted(Slow(), load([files / "site_2.csv"]))
     model.detector.deadly = 1e4  # type: ignore[attr-defined]
-    work = work_of(model, files, tmp_path / "out")
+    work = job_for(model, files, tmp_path / "out")
     with dask.config.set({"distributed.scheduler.allowed-failures": 0}):
-        tally = scored(work, 20, Place(1), pattern="site_?.csv")
+        tally = scored(work, 20, Executor(1), pattern="site_?.csv")
     lost = dict(tally.skipped)
     assert "died" in lost["site_1.csv"]
     assert tally.series + len(lost) == 10
@@ -415,15 +470,17 @@ def cluster() -> Iterator[LocalCluster]:
     """A scheduler and a worker that listen as those of other machines do."""
     quiet = {"dashboard_address": "127.0.0.1:0", "scheduler_kwargs": {"dashboard": False}}
     with (
-        dask.config.set(executors.PLAIN),
+        dask.config.set(executors.DASK_CONFIG),
         LocalCluster(n_workers=1, threads_per_worker=2, processes=False, protocol="tcp", **quiet) as found,
     ):
         yield found
 
 
 def test_a_scheduler_elsewhere(files: Path, tmp_path: Path, cluster: LocalCluster) -> None:
-    place = Place(address=cluster.scheduler_address)
-    tally = scored(with_ours(fitted(PcaResidual(), load([files / "site_1.csv"])), files, tmp_path / "out"), 20, place)
+    executor = Executor(address=cluster.scheduler_address)
+    tally = scored(
+        with_ours(fitted(PcaResidual(), load([files / "site_1.csv"])), files, tmp_path / "out"), 20, executor
+    )
     assert (tally.series, tally.batches) == (24, 24)
     assert len(scores(tmp_path / "out")) == 480
 
@@ -431,19 +488,19 @@ def test_a_scheduler_elsewhere(files: Path, tmp_path: Path, cluster: LocalCluste
 def test_a_scheduler_that_goes_away(
     files: Path, tmp_path: Path, cluster: LocalCluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(executors.PLAIN, "distributed.comm.timeouts.connect", "1s")
-    monkeypatch.setattr(executors, "ANSWER", 1.5)
-    work = work_of(fitted(Slow(), load([files / "site_1.csv"])), files, tmp_path / "out")
+    monkeypatch.setitem(executors.DASK_CONFIG, "distributed.comm.timeouts.connect", "1s")
+    monkeypatch.setattr(executors, "ANSWER_TIMEOUT_S", 1.5)
+    work = job_for(fitted(Slow(), load([files / "site_1.csv"])), files, tmp_path / "out")
     with pytest.raises(VigieError, match="went away"):
-        scored(work, 20, Place(address=cluster.scheduler_address), Watching(3, cluster.close))
+        scored(work, 20, Executor(address=cluster.scheduler_address), Watching(3, cluster.close))
     assert scored(work, 20).resumed >= 3
 
 
 def test_a_scheduler_that_does_not_answer(files: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(executors, "ANSWER", 0.5)
+    monkeypatch.setattr(executors, "ANSWER_TIMEOUT_S", 0.5)
     work = with_ours(fitted(PcaResidual(), load([files / "site_1.csv"])), files, tmp_path / "out")
     with pytest.raises(VigieError, match="does not answer"):
-        scored(work, 20, Place(address="tcp://127.0.0.1:9"))
+        scored(work, 20, Executor(address="tcp://127.0.0.1:9"))
 
 
 # ---- the folder of results ------------------------------------------------------------------------------------------
@@ -452,15 +509,15 @@ def test_a_scheduler_that_does_not_answer(files: Path, tmp_path: Path, monkeypat
 def test_results_of_something_else_are_not_mixed_in(files: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     asked = {"model": "a", "batch_rows": 20}
-    with begun(out, asked), pytest.raises(OptionError, match="another process"), begun(out, asked):
+    with lock_output(out, asked), pytest.raises(OptionError, match="another process"), lock_output(out, asked):
         pass
-    with begun(out, {"model": "a", "batch_rows": 20}):
+    with lock_output(out, {"model": "a", "batch_rows": 20}):
         pass
-    with pytest.raises(DataError, match="model: a ≠ b"), begun(out, {"model": "b", "batch_rows": 20}):
+    with pytest.raises(DataError, match="model: a ≠ b"), lock_output(out, {"model": "b", "batch_rows": 20}):
         pass
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "notes.txt").write_text("mine")
-    with pytest.raises(OptionError, match="not empty"), begun(tmp_path / "full", {}):
+    with pytest.raises(OptionError, match="not empty"), lock_output(tmp_path / "full", {}):
         pass
 
 
@@ -473,96 +530,147 @@ def test_a_part_of_something_else_is_not_taken_for_finished(files: Path, tmp_pat
         scored(work, 60)
 
 
-# ---- the verb -------------------------------------------------------------------------------------------------------
+# ---- the task -------------------------------------------------------------------------------------------------------
 
 
 def test_one_model_per_group_as_one_run(tiles: Path, tmp_path: Path, place: Workspace) -> None:
-    question = Question(
-        str(tiles),
-        str(tmp_path / "out"),
-        fit_per="name",
-        detector="sgmvrnn",
-        settings={"steps": "5"},
-        counts=True,
-        alarms_per_1000=50,
+    detector = detectors()["sgmvrnn"](steps=5)
+    spec = BatchSpec(
+        str(tiles), str(tmp_path / "out"), fit_per="name", detector=detector, counts=True, alarms_per_1000=50
     )
-    found, run = scale.score(question, workspace=place, actor=BY)
-    assert (found.tally.series, found.tally.batches) == (19, 2)
+    result, run = score_files(spec, workspace=place, actor=BY)
+    assert (result.series, result.batches) == (19, 2)
     assert len(list((tmp_path / "out" / "models").glob("*.skops"))) == 2
     record = load_run(run.id, place).record
-    assert record.experiment == "scale"
-    assert record.tags["dataset.digest"] == Folder.of(tiles).inventory().digest
+    assert record.experiment == "batch"
+    assert record.tags["dataset.digest"] == Folder.parse(tiles).inventory().digest
     assert record.tags["dataset.files"] == "tiles (19 files)"
     assert record.metrics["series"] == 19
     assert record.params["scoring"] == "streaming"
-    again = scale.carry_out({**vars(question)}, workspace=place, actor=BY, progress=Progress())
+    assert detector.scoring == "windows", "the detector that was asked for is left as it is"
+    again = run_job("batch", encode(spec), workspace=place, actor=BY, progress=Progress())
     assert load_run(again, place).record.metrics["batches_resumed"] == 2
     with pytest.raises(DataError, match="alarms_per_1000: 50 ≠ 40"):
-        scale.score(replace(question, alarms_per_1000=40), workspace=place, actor=BY)
+        score_files(replace(spec, alarms_per_1000=40), workspace=place, actor=BY)
+
+
+def record_model(model: SequenceModel, dataset: Dataset, workspace: Workspace) -> str:
+    """Record a run that kept `model`; its id."""
+    example = dataset.frame.head(40).reset_index()
+    example["entity"] = example["entity"].astype(str)
+    with tracked_run("sequences", "SGmVRNN", {}, dataset, BY, workspace) as run:
+        save_model(run.folder / "model", model, example)
+    return run.id
 
 
 def test_the_model_of_a_run(tiles: Path, tmp_path: Path, place: Workspace) -> None:
-    from core.tasks.sequences.config import Asked, Plan
-    from core.tasks.sequences.run import train
-
-    _, run = train(
-        load([tiles / "Netflix"]),
-        SGmVRNN(steps=5),
-        Plan(),
-        Asked("alarms", 100, "1000 rows"),
-        workspace=place,
-        actor=BY,
-    )
-    question = Question(str(tiles / "Waze"), str(tmp_path / "out"), model=run.id)
-    found, scaled = scale.score(question, workspace=place, actor=BY)
-    assert (found.tally.series, found.tally.rows) == (7, 140)
-    assert "scores of windows" in str(found.notes[0])
-    assert load_run(scaled.id, place).record.params["model_run"] == run.id
-    trained = replace(question, out=str(tmp_path / "trained"), streaming=False)
-    assert scale.score(trained, workspace=place, actor=BY)[0].notes == ()
+    dataset = load([tiles / "Netflix"])
+    run_id = record_model(fitted(SGmVRNN(steps=5), dataset), dataset, place)
+    spec = BatchApplySpec(str(tiles / "Waze"), str(tmp_path / "out"), model=run_id)
+    result, scoring = score_files(spec, workspace=place, actor=BY)
+    assert (result.series, result.rows) == (7, 140)
+    assert "scores of windows" in str(result.notes[0])
+    params = load_run(scoring.id, place).record.params
+    assert (params["model_run"], params["detector"], params["steps"]) == (run_id, "sgmvrnn", 5)
+    assert len(result.data.columns) == 96
+    trained = replace(spec, out=str(tmp_path / "trained"), as_trained=True)
+    assert score_files(trained, workspace=place, actor=BY)[0].notes == ()
     assert not np.allclose(scores(tmp_path / "out")["score"], scores(tmp_path / "trained")["score"])
+
+
+def test_the_result_comes_back_from_the_run(tiles: Path, tmp_path: Path, place: Workspace) -> None:
+    (tiles / "broken.parquet").write_bytes(b"PAR1" + b"x" * 100)
+    spec = BatchSpec(str(tiles), str(tmp_path / "out"), fit_per="folder")
+    result, run = score_files(spec, workspace=place, actor=BY)
+    assert load_batch_result(run.id, place) == result
+    assert result.data == FileList(Folder.parse(tiles).inventory().digest, ("tiles (20 files)",))
+    assert [file for file, _ in result.skipped] == ["broken.parquet"]
+    assert {"manifest.json", "skipped.csv", "batch.csv"} <= {path.name for path in run.folder.iterdir()}
+
+
+def test_the_card_repeats_the_run(
+    files: Path, tmp_path: Path, place: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The command is given for folders as they were named from elsewhere, and adds to what is there."""
+    monkeypatch.chdir(files.parent)
+    spec = BatchSpec("files/site_1?.csv", "out", fit_per="folder", detector=detectors()["moving-mean"]())
+    _, run = score_files(spec, workspace=place, actor=BY)
+    card = run_card(run.id, place)
+    assert card.data.files == ("files/site_1?.csv (10 files)",)
+    assert card.counts["series"] == 10
+    program, *words = shlex.split(card.repeat.command)
+    shutil.rmtree(tmp_path / "out" / "part=000000")
+    answer = command([*words, "--json"], tmp_path)
+    assert program == "python"
+    assert (answer["series"], answer["batches"], answer["batches_resumed"]) == (10, 1, 0)
+    again = load_batch_result(answer["run_id"], place)
+    assert again.spec == load_batch_result(run.id, place).spec
 
 
 @pytest.mark.parametrize(
     ("changes", "says"),
     [
-        ({}, "either a model"),
-        ({"model": "x", "fit_per": "name"}, "either a model"),
+        ({"fit_per": ""}, "either a model"),
         ({"fit_per": "colour"}, "fit_per"),
-        ({"fit_per": "name", "detector": "crystal-ball"}, "detector"),
-        ({"fit_per": "name", "batch_rows": 0}, "batch_rows"),
-        ({"fit_per": "name", "alarms_per_1000": 0.0}, "alarms_per_1000"),
-        ({"fit_per": "name", "out": "inside"}, "lies in the folder"),
+        ({"scaling": "none"}, "scaling"),
+        ({"batch_rows": 0}, "batch_rows"),
+        ({"workers": -1}, "workers"),
+        ({"alarms_per_1000": 0.0}, "alarms_per_1000"),
+        ({"out": ""}, "--out"),
+        ({"out": "inside"}, "lies in the folder"),
     ],
 )
-def test_questions_that_are_refused(
+def test_specs_that_are_refused(
     files: Path, tmp_path: Path, place: Workspace, changes: dict[str, object], says: str
 ) -> None:
-    given = {"folder": str(files), "out": str(tmp_path / "out")} | changes
-    given["out"] = str(files / "inside") if given["out"] == "inside" else given["out"]
+    values = {"folder": str(files), "out": str(tmp_path / "out"), "fit_per": "name"} | changes
+    values["out"] = str(files / "inside") if values["out"] == "inside" else values["out"]
     with pytest.raises(InputError, match=says):
-        scale.score(Question(**given), workspace=place, actor=BY)  # type: ignore[arg-type]
+        score_files(BatchSpec(**values), workspace=place, actor=BY)  # type: ignore[arg-type]
     assert not (tmp_path / "out").exists()
 
 
-def test_the_command(tiles: Path, tmp_path: Path) -> None:
-    command = [
-        sys.executable,
-        "-m",
-        "core",
-        "scale",
-        str(tiles),
-        "--fit-per",
-        "folder",
-        "--out",
-        str(tmp_path / "out"),
-        "--json",
-    ]
-    environment = os.environ | {"VIGIE_DATA_DIR": str(tmp_path / "data"), "OMP_NUM_THREADS": "1"}
-    ran = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=120, check=False)
+# ---- the command ----------------------------------------------------------------------------------------------------
+
+
+def vigie(words: list[str], folder: Path) -> "subprocess.CompletedProcess[str]":
+    """`python …` with the data folder `folder`."""
+    environment = os.environ | {"VIGIE_DATA_DIR": str(folder), "OMP_NUM_THREADS": "1", "MLFLOW_TRACKING_URI": ""}
+    return subprocess.run(
+        [sys.executable, *words], cwd=ROOT, env=environment, capture_output=True, text=True, timeout=120, check=False
+    )
+
+
+def command(words: list[str], folder: Path) -> dict[str, Any]:
+    """What a command that succeeds prints as JSON."""
+    ran = vigie(words, folder)
     assert ran.returncode == 0, ran.stderr
-    answer = json.loads(ran.stdout)
+    answer: dict[str, Any] = json.loads(ran.stdout)
+    return answer
+
+
+def test_the_command(tiles: Path, tmp_path: Path) -> None:
+    words = ["-m", "core", "scale", str(tiles), "--fit-per", "folder", "--out", str(tmp_path / "out"), "--json"]
+    answer = command(words, tmp_path / "data")
     assert (answer["series"], answer["rows"], answer["skipped"]) == (19, 500, 0)
     assert answer["where"] == str(tmp_path / "out")
     assert answer["series_per_second"] > 0
-    assert {"seconds", "run_id", "recorded", "notes", "flagged"} <= set(answer)
+    assert {"seconds", "run_id", "recorded", "notes", "flagged", "emissions_kg", "batches"} <= set(answer)
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        ([], "either a model"),
+        (["--model", "x", "--fit-per", "name"], "--fit-per does not go with --model"),
+        (["--fit-per", "name", "--detector", "crystal-ball"], "detector"),
+        (["--fit-per", "name", "--set", "wings=2"], "wings"),
+    ],
+)
+def test_bad_input_is_one_line_and_exit_code_2(files: Path, tmp_path: Path, words: list[str], says: str) -> None:
+    out = tmp_path / "out"
+    ran = vigie(["-m", "core", "scale", str(files), "--out", str(out), *words], tmp_path / "data")
+    assert ran.returncode == 2
+    assert says in ran.stderr
+    assert len(ran.stderr.strip().splitlines()) == 1
+    assert not out.exists()

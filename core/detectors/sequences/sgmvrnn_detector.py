@@ -1,0 +1,257 @@
+"""The detector SGmVRNN: its settings, how its model is trained, and scores of whole series."""
+
+import hashlib
+import json
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal, Self
+
+import numpy as np
+
+from core.detectors.base import Floats32, Scored, SequenceDetector
+from core.detectors.sequences.sgmvrnn import ModelDims, Noise, RowScores, Scorer, SwitchingVRNN
+from core.detectors.sequences.sgmvrnn_original import OriginalVRNN
+from core.detectors.sequences.sgmvrnn_streaming import NumpyStep, StreamingState
+from core.detectors.training import Trainer, TrainingConfig, TrainingData, TrainingState, fill_missing
+from core.detectors.window_residual import mean_between
+from core.lazy_import import Lazy
+from core.messages import N_
+from core.progress import Progress
+from core.spec.hyperparameters import get_params, hyperparameter
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+else:
+    torch = Lazy("torch")
+
+MAX_NORM = 10.0  # of gradients
+PATIENCE = 8  # validations without a better one
+VALIDATION_WINDOWS = 512
+CALIBRATION_WINDOWS = 4096
+BLOCK_WINDOWS = 4096  # scored together
+SERIES_TOGETHER = 256  # streamed side by side
+LAST_TAU = 0.3
+MAX_SIGMA_GROWTH = 3.0  # of a column's log σ
+
+
+@dataclass
+class SGmVRNN(SequenceDetector):
+    """A recurrent generative model of many columns together; scores how unlikely each row is, given the rows before it.
+
+    A row's score is the mean over the `smoothing` rows around it, or over the last ones when streaming: alarms last.
+
+    weights_           (weights,), float32
+    steps_             batches learnt from
+    tau_               the categories' temperature after them
+    log_sigma_growth_  (columns,), what log σ grows by for errors on rows held out to be as wide as it says
+    """
+
+    name = "sgmvrnn"
+    label = N_("SGmVRNN (deep)")
+
+    fidelity: Literal["default", "original"] = hyperparameter(
+        "default",
+        choices=("default", "original"),
+        help=N_("The variant that reads what its authors' code taught, or exactly their function."),
+    )
+    window: int = hyperparameter(20, low=2, high=500, help=N_("Rows the model looks at together."))
+    categories: int = hyperparameter(5, low=1, high=50, help=N_("Modes that the series may switch between."))
+    latent: int = hyperparameter(10, low=1, high=100, help=N_("Numbers that describe a row."))
+    state: int = hyperparameter(20, low=1, high=200, help=N_("Numbers that remember the rows before."))
+    steps: int = hyperparameter(
+        600,
+        low=1,
+        high=1_000_000,
+        help=N_("Batches to learn from at most; learning ends earlier when rows held out no longer gain."),
+    )
+    batch_size: int = hyperparameter(128, low=1, high=8192, help=N_("Windows in a batch."))
+    learning_rate: float = hyperparameter(0.001, low=0.000001, high=0.1, help=N_("Size of the steps of Adam."))
+    seconds: float = hyperparameter(
+        60.0, low=0.1, high=86_400.0, help=N_("Time limit of learning; a run that meets it cannot be repeated exactly.")
+    )
+    log_sigma_floor: float = hyperparameter(
+        -3.0,
+        low=-10.0,
+        high=2.0,
+        help=N_("Logarithm of the smallest spread, in scaled units: smaller differences are not worth an alarm."),
+    )
+    judged: Literal["before", "after"] = hyperparameter(
+        "before",
+        choices=("before", "after"),
+        help=N_(
+            "Judge a row by what was expected before it was seen, or by how well it can be described after "
+            "(the original)."
+        ),
+    )
+    smoothing: int = hyperparameter(
+        11,
+        low=1,
+        high=1000,
+        help=N_("Rows that a score is the mean of: those around a row, or the last ones when streaming."),
+    )
+    scoring: Literal["windows", "streaming"] = hyperparameter(
+        "windows",
+        choices=("windows", "streaming"),
+        help=N_("Every row at the end of a window of its own, as learnt, or with a memory carried from row to row."),
+    )
+    seed: int = hyperparameter(0, low=0, high=2**31 - 1, help=N_("Seed of what is drawn at random."))
+    device: str = hyperparameter("cpu", help=N_("Where to learn: cpu, cuda, cuda:1, mps."))
+
+    def fit(self, series: Sequence[Floats32], progress: Progress) -> Self:
+        """Learn from windows of `series`. Raises DataError for a checkpoint that does not fit, Cancelled."""
+        self.columns_ = int(series[0].shape[1])
+        data = TrainingData.from_series(series, self.window, self.device)
+        loss = TrainingLoss(self, data)
+        vector = self._model_class.init_weights(self.dims, self.seed).to(self.device)
+        state = TrainingState.start(vector, self.seed)
+        weights = Trainer(loss, self._training_config).run(state, progress, self._checkpoint_terms(data))
+        self.weights_ = weights.cpu().numpy().copy()
+        self.steps_, self.tau_ = state.step, loss.tau(state.step)
+        self.log_sigma_growth_ = np.zeros(self.columns_, np.float32)
+        if self.fidelity == "default":
+            self.log_sigma_growth_ = calibrate_sigma(self._scorer(), data)
+        progress.tell(1.0)
+        return self
+
+    def score(self, series: Floats32) -> Scored:
+        return self.score_many([series])[0]
+
+    def score_many(self, series: Sequence[Floats32]) -> list[Scored]:
+        """Score several series; when streaming, those of like length side by side."""
+        if self.scoring == "streaming":
+            return self._score_streams(series)
+        scorer = self._scorer()
+        return [self._score_windows(scorer, one) for one in series]
+
+    def stream(self, series: int = 1) -> StreamingState:
+        """Begin with `series` series whose rows come one after the other."""
+        scorer = self._scorer()
+        return StreamingState(scorer, series, NumpyStep(scorer) if self.fidelity == "default" else None)
+
+    @property
+    def mode(self) -> str:  # type: ignore[override]
+        return (
+            N_("every row at the end of its own window")
+            if self.scoring == "windows"
+            else N_("streaming, with a memory carried from row to row")
+        )
+
+    @property
+    def dims(self) -> ModelDims:
+        """Of the network for the columns that `fit` saw."""
+        return ModelDims(self.columns_, self.categories, self.latent, self.state)
+
+    def build_model(self, vector: "Tensor", *, with_logvar: bool = True) -> SwitchingVRNN:
+        """The network with the weights in `vector`."""
+        return self._model_class(self.dims, vector, self.log_sigma_floor, with_logvar=with_logvar)
+
+    @property
+    def _model_class(self) -> type[SwitchingVRNN]:
+        return SwitchingVRNN if self.fidelity == "default" else OriginalVRNN
+
+    @property
+    def _training_config(self) -> TrainingConfig:
+        """The original neither clips nor slows down nor stops early, and keeps its last weights."""
+        if self.fidelity == "original":
+            return TrainingConfig(self.steps, self.seconds, self.learning_rate)
+        return TrainingConfig(self.steps, self.seconds, self.learning_rate, MAX_NORM, PATIENCE, lr_decay=True)
+
+    def _checkpoint_terms(self, data: TrainingData) -> str:
+        """What a checkpoint has to agree with: settings, data, version of torch."""
+        digest = hashlib.sha256(data.values.cpu().numpy().tobytes()).hexdigest()[:16]
+        version = str(torch.__version__).partition("+")[0]
+        return json.dumps({**get_params(self), "data": digest, "torch": version}, sort_keys=True)
+
+    def _scorer(self) -> Scorer:
+        """The trained model, on the processor."""
+        with torch.inference_mode():
+            model = self.build_model(torch.from_numpy(self.weights_), with_logvar=False)
+        predictive = self.judged == "before" and self.fidelity == "default"
+        return Scorer(model, self.tau_, torch.from_numpy(self.log_sigma_growth_), predictive)
+
+    def _score_windows(self, scorer: Scorer, series: Floats32) -> Scored:
+        """Every row at the end of a window of its own."""
+        with torch.inference_mode():
+            x, known = fill_missing(series)
+            rows = scorer.model.project(x)
+            blocks = [
+                scorer.score_window_ends(x, known, rows, ends, self.window)
+                for ends in torch.arange(len(x)).split(BLOCK_WINDOWS)
+            ]
+            scores = RowScores(*(torch.cat(part) for part in zip(*blocks, strict=True)))
+        return self._smooth(scorer, scores, ahead=self.smoothing // 2)
+
+    def _score_streams(self, series: Sequence[Floats32]) -> list[Scored]:
+        """Every series with a memory carried from row to row."""
+        scorer = self._scorer()
+        order = sorted(range(len(series)), key=lambda i: len(series[i]))
+        scored: dict[int, Scored] = {}
+        for first in range(0, len(order), SERIES_TOGETHER):
+            together = order[first : first + SERIES_TOGETHER]
+            block = np.full((len(series[together[-1]]), len(together), self.columns_), np.nan, np.float32)
+            for column, i in enumerate(together):
+                block[: len(series[i]), column] = series[i]
+            scores = StreamingState(scorer, len(together)).run(block)
+            for column, i in enumerate(together):
+                own = RowScores(*(part[: len(series[i]), column] for part in scores))
+                scored[i] = self._smooth(scorer, own, ahead=0)
+        return [scored[i] for i in range(len(series))]
+
+    def _smooth(self, scorer: Scorer, scores: RowScores, ahead: int) -> Scored:
+        """Mean scores of `smoothing` rows, `ahead` of them after the row; shares count from the least there is."""
+        nll, mu, sigma, c = (part.numpy() for part in scores)
+        length, ahead = (1, 0) if self.fidelity == "original" else (self.smoothing, ahead)
+        ends = np.arange(len(nll)) + ahead + 1
+        last = np.minimum(ends, len(nll))
+        nll = mean_between(nll, np.clip(ends - length, 0, last - 1), last)
+        return Scored(nll.sum(axis=1), np.maximum(nll - scorer.min_nll, 0), mu, sigma, c)
+
+
+@dataclass
+class TrainingLoss:
+    """The losses of batches and of the windows held out, as far as learning has come."""
+
+    detector: SGmVRNN
+    data: TrainingData
+
+    def tau(self, step: int) -> float:
+        """The categories' temperature: 1 → 0.3; in the original from 5 on, times e^(−0.1 epoch) after each epoch."""
+        if self.detector.fidelity == "default":
+            return math.exp(step / self.detector.steps * math.log(LAST_TAU))
+        epoch = step * self.detector.batch_size // max(len(self.data.train_starts), 1)
+        return max(5.0 * math.exp(-0.05 * epoch * (epoch + 1)), 0.1)
+
+    def batch(self, vector: "Tensor", step: int, rng: "torch.Generator") -> "Tensor":
+        """The loss of windows drawn at random."""
+        starts = self.data.train_starts
+        drawn = torch.randint(0, len(starts), (self.detector.batch_size,), generator=rng)
+        return self._loss(vector, starts[drawn], step, rng)
+
+    def held_out(self, vector: "Tensor", step: int) -> "Tensor":
+        """The loss of windows held out: always the same ones, with the same noise."""
+        starts = spread_out(self.data.held_out_starts, VALIDATION_WINDOWS)
+        return self._loss(vector, starts, step, torch.Generator().manual_seed(self.detector.seed))
+
+    def _loss(self, vector: "Tensor", starts: "Tensor", step: int, rng: "torch.Generator") -> "Tensor":
+        x, known = self.data.windows(starts)
+        noise = Noise.draw(self.detector.dims, x, rng)
+        return self.detector.build_model(vector).loss(x, known, noise, self.tau(step))
+
+
+def calibrate_sigma(scorer: Scorer, data: TrainingData) -> Floats32:
+    """What log σ of every column grows by for its errors on rows held out to be as wide as it says, (columns,)."""
+    x, known = data.values.cpu(), None if data.known is None else data.known.cpu()
+    ends = spread_out(data.held_out_starts, CALIBRATION_WINDOWS) + data.window - 1
+    with torch.inference_mode():
+        scores = scorer.score_window_ends(x, known, scorer.model.project(x), ends, data.window)
+        squares = ((x[ends] - scores.mu) / scores.sigma) ** 2
+        weight = torch.ones_like(squares) if known is None else known[ends]
+        mean = (squares * weight).sum(0) / weight.sum(0).clamp(min=1)
+        return (torch.log(mean.clamp(min=1.0)) / 2).clamp(max=MAX_SIGMA_GROWTH).numpy()
+
+
+def spread_out(starts: "Tensor", count: int) -> "Tensor":
+    """At most `count` of `starts`, evenly."""
+    return starts[torch.linspace(0, len(starts) - 1, min(count, len(starts))).long()]

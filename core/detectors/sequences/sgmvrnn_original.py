@@ -1,0 +1,110 @@
+"""The function of SGmVRNN's published code: what it does otherwise than the default model.
+
+Encoder and decoder are convolutions over the columns, whose kernels equal their strides, so that each is a product over
+a view. Every layer but the decoder's last is followed by a LeakyReLU, those that give means, log-variances and logits
+too. Shapes in comments as in `sgmvrnn.py`.
+"""
+
+import math
+from typing import TYPE_CHECKING
+
+from core.detectors.sequences.sgmvrnn import ENCODED, LOG_2PI, MIXED, ModelDims, Shapes, SwitchingVRNN, leaky_relu
+from core.lazy_import import Lazy
+
+if TYPE_CHECKING:
+    import torch
+    import torch.nn.functional as functional
+    from torch import Tensor
+else:
+    torch, functional = Lazy("torch"), Lazy("torch.nn.functional")
+
+MIN_LOG_SIGMA = -1.0  # from its tanh
+CHANNELS = (1, 8, 16, 32)  # before and after each convolution
+
+
+def padded_width(columns: int) -> int:
+    """Columns with the zeros around them that let the convolutions come out even."""
+    return next(width for width in range(columns, columns + 12) if width % 12 == 0 or width % 8 == 0)
+
+
+def conv_strides(columns: int) -> tuple[int, int, int]:
+    """Strides, and kernels, of the three convolutions."""
+    width = padded_width(columns)
+    return (3, 2, 2) if width % 12 == 0 and width % 8 else (2, 2, 2)
+
+
+def flat_size(columns: int) -> int:
+    """Numbers that the convolutions leave of a row."""
+    return CHANNELS[-1] * (padded_width(columns) // math.prod(conv_strides(columns)))
+
+
+class OriginalVRNN(SwitchingVRNN):
+    """The published network; its σ has a floor of its own, and `log_sigma_floor` is not asked."""
+
+    head_init_scale = 1.0
+
+    def __init__(
+        self, dims: ModelDims, vector: "Tensor", log_sigma_floor: float = MIN_LOG_SIGMA, *, with_logvar: bool = True
+    ) -> None:
+        super().__init__(dims, vector, MIN_LOG_SIGMA, with_logvar=with_logvar)
+        self.padding = (padded_width(dims.columns) - dims.columns) // 2  # zeros before the first column
+
+    @classmethod
+    def row_layers(cls, dims: ModelDims) -> dict[str, tuple[int, int]]:
+        strides, flat = conv_strides(dims.columns), flat_size(dims.columns)
+        convolutions = [(stride * CHANNELS[i], CHANNELS[i + 1]) for i, stride in enumerate(strides)]
+        layers = {f"encoder.{i}": shape for i, shape in enumerate([*convolutions, (flat, MIXED), (MIXED, ENCODED)])}
+        transposed = [(outputs, inputs) for inputs, outputs in reversed(convolutions)]
+        for head in ("mu", "log_sigma"):
+            whole = [(dims.state + dims.latent, MIXED), (MIXED, flat), *transposed]
+            layers |= {f"{head}.{i}": shape for i, shape in enumerate(whole)}
+        return layers
+
+    @classmethod
+    def shapes(cls, dims: ModelDims) -> Shapes:
+        """A transposed convolution has one bias for each channel, whatever place it writes to."""
+        heads = {f"{head}.{4 - i}.bias": (CHANNELS[i],) for head in ("mu", "log_sigma") for i in range(3)}
+        return super().shapes(dims) | heads
+
+    def encode(self, x: "Tensor") -> "Tensor":
+        """Rows (…, n) → (…, ENCODED)."""
+        missing = padded_width(self.dims.columns) - self.dims.columns
+        x = functional.pad(x, (self.padding, missing - self.padding)).unsqueeze(-1)  # (…, width, 1)
+        for i, stride in enumerate(conv_strides(self.dims.columns)):
+            x = x.reshape(*x.shape[:-2], x.shape[-2] // stride, stride * x.shape[-1])
+            x = leaky_relu(self.linear(f"encoder.{i}", x))  # (…, width / strides so far, channels)
+        return leaky_relu(self.linear("encoder.4", leaky_relu(self.linear("encoder.3", x.flatten(-2)))))
+
+    def decode(self, h: "Tensor", z: "Tensor") -> tuple["Tensor", "Tensor"]:
+        """State (…, H) and latent (…, Z) → mean and log σ of every column, (…, n) each."""
+        both = torch.cat([h, z], -1)
+        return self._deconvolve("mu", both), self._deconvolve("log_sigma", both)
+
+    def _deconvolve(self, head: str, x: "Tensor") -> "Tensor":
+        """The encoder backwards, (…, H + Z) → (…, n)."""
+        x = leaky_relu(self.linear(f"{head}.1", leaky_relu(self.linear(f"{head}.0", x))))
+        for i in (2, 1, 0):
+            x = x.view(*x.shape[:-1], -1, CHANNELS[i + 1])
+            matrix, bias = self.weights[f"{head}.{4 - i}"], self.weights[f"{head}.{4 - i}.bias"]
+            x = functional.linear(x, matrix.t(), bias.repeat(matrix.shape[1] // CHANNELS[i])).flatten(-2)
+            x = leaky_relu(x) if i else torch.tanh(x)
+        return x[..., self.padding : self.padding + self.dims.columns]
+
+    def activate_output(self, x: "Tensor") -> "Tensor":
+        return leaky_relu(x)
+
+    def activate_logvar(self, x: "Tensor") -> "Tensor":
+        return leaky_relu(x)
+
+    def gaussian_nll(self, x: "Tensor", mu: "Tensor", log_sigma: "Tensor") -> "Tensor":
+        variance = torch.exp(2 * log_sigma) + 1e-8
+        return (LOG_2PI + torch.log(variance) + (x - mu) ** 2 / variance) / 2
+
+    def categorical_kl(self, logits: "Tensor") -> "Tensor":
+        """KL(q(c) ‖ uniform) of each row, (T, B)."""
+        log_shares = torch.log_softmax(logits, -1)
+        return math.log(self.dims.categories) + (log_shares.exp() * log_shares).sum(-1)
+
+    def sum_terms(self, nll: "Tensor", latent_kl: "Tensor", category_kl: "Tensor") -> "Tensor":
+        """The sum of a window, in which categories weigh 1 / (T B) as much as the rest."""
+        return (nll.sum() + latent_kl.sum() + category_kl.mean()) / nll.shape[1]

@@ -1,0 +1,99 @@
+"""SGmVRNN for rows that come one after the other: the memory of series, and the model's step in NumPy."""
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from core.detectors.base import Floats32
+from core.detectors.sequences.sgmvrnn import HIDDEN, LEAKY_SLOPE, LOG_2PI, RowScores, Scorer
+from core.detectors.training import fill_missing
+from core.lazy_import import Lazy
+
+if TYPE_CHECKING:
+    import torch
+else:
+    torch = Lazy("torch")
+
+BLOCK_ROWS = 4096  # of all series together, scored at a time
+
+
+class StreamingState:
+    """What `series` series have left behind, and the scores of their next rows."""
+
+    def __init__(self, scorer: Scorer, series: int, numpy_step: "NumpyStep | None" = None) -> None:
+        self.scorer, self.numpy_step = scorer, numpy_step
+        self.h = self.cell = torch.zeros(series, scorer.model.dims.state)
+
+    def step(self, row: Floats32) -> Floats32:
+        """The scores, not smoothed, of the next row of every series: (series, n) → (series,)."""
+        if self.numpy_step is None:
+            return self.run(row[None]).nll[0].sum(-1).numpy()
+        scores, h, cell = self.numpy_step(row, self.h.numpy(), self.cell.numpy())
+        self.h, self.cell = torch.from_numpy(h), torch.from_numpy(cell)
+        return scores
+
+    def run(self, block: Floats32) -> RowScores:
+        """Score the next rows, (rows, series, n) → (rows, series, ·) each."""
+        parts, size = [], max(BLOCK_ROWS // block.shape[1], 1)
+        with torch.inference_mode():
+            for first in range(0, len(block), size):
+                x, known = fill_missing(block[first : first + size])
+                part, self.h, self.cell = self.scorer.score_stream(x, known, self.h, self.cell)
+                parts.append(part)
+            return RowScores(*(torch.cat(part) for part in zip(*parts, strict=True)))
+
+
+class NumpyStep:
+    """`Scorer.score_stream` of one row of the default model, for NumPy begins a small product sooner than torch.
+
+    Three times as fast for one series, still a third faster for 256.
+    """
+
+    def __init__(self, scorer: Scorer) -> None:
+        model = scorer.model
+        self.scorer, self.state = scorer, model.dims.state
+        self.w = {name: weight.numpy() for name, weight in model.weights.items()}
+        packed = (model.row, model.row_bias, model.past, model.past_bias, model.switch)
+        self.row, self.row_bias, self.past, self.past_bias, self.switch = (weight.numpy() for weight in packed)
+        self.log_sigma_growth = scorer.log_sigma_growth.numpy()
+
+    def __call__(self, x: Floats32, h: Floats32, cell: Floats32) -> tuple[Floats32, Floats32, Floats32]:
+        """Score rows x (B, n) after the state h and cell (B, H): scores (B,), and the state after them."""
+        H, missing = h.shape[1], np.isnan(x)
+        x = np.where(missing, np.float32(0), x)
+        encoded = _leaky_relu(self._linear("encoder.1", _leaky_relu(self._linear("encoder.0", x))))
+        row = encoded @ self.row + self.row_bias  # (B, 2 · HIDDEN + MIXED)
+        past = h @ self.past + self.past_bias  # (B, 2 · HIDDEN + 4 H)
+        c = _softmax(self._linear("category.out", _leaky_relu(row[:, :HIDDEN] + past[:, :HIDDEN])) / self.scorer.tau)
+        hidden = _leaky_relu(row[:, HIDDEN : 2 * HIDDEN] + past[:, HIDDEN : 2 * HIDDEN] + c @ self.switch)
+        z = self._linear("mean.out", hidden)
+        phi = _leaky_relu(row[:, 2 * HIDDEN :] + z @ self.w["phi.latent"])
+        gates = past[:, 2 * HIDDEN :] + phi @ self.w["gates.in"]
+        soft = (np.tanh(gates[:, : 3 * H] / 2) + 1) / 2  # sigmoid, without overflow
+        cell = soft[:, H : 2 * H] * cell + soft[:, :H] * np.tanh(gates[:, 3 * H :])
+        return self._score(x, missing, h, c, z), soft[:, 2 * H :] * np.tanh(cell), cell
+
+    def _score(self, x: Floats32, missing: NDArray[np.bool_], h: Floats32, c: Floats32, z: Floats32) -> Floats32:
+        """`Scorer.score_rows`, summed over the columns."""
+        if self.scorer.predictive:
+            z = self._linear("prior_mean.out", _leaky_relu(self._linear("prior_mean.in", np.concatenate([h, c], 1))))
+        shown = _leaky_relu(self._linear("decoder.0", np.concatenate([h, z], 1)))
+        shown = _leaky_relu(self._linear("decoder.1", shown))
+        log_sigma = np.logaddexp(np.float32(0), self._linear("log_sigma.out", shown))  # softplus
+        log_sigma += self.scorer.model.log_sigma_floor + self.log_sigma_growth
+        nll = LOG_2PI / 2 + log_sigma + ((x - self._linear("mu.out", shown)) * np.exp(-log_sigma)) ** 2 / 2
+        scores: Floats32 = np.where(missing, self.scorer.min_nll, nll).sum(axis=1).astype(np.float32)
+        return scores
+
+    def _linear(self, layer: str, x: Floats32) -> Floats32:
+        return x @ self.w[layer] + self.w[f"{layer}.bias"]
+
+
+def _leaky_relu(x: Floats32) -> Floats32:
+    return np.maximum(x, LEAKY_SLOPE * x)
+
+
+def _softmax(logits: Floats32) -> Floats32:
+    shares = np.exp(logits - logits.max(axis=1, keepdims=True))
+    return shares / shares.sum(axis=1, keepdims=True)

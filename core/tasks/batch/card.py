@@ -1,0 +1,14 @@
+"""What the run card says about many series."""
+
+from core.messages import N_, Text
+from core.runs.card_data import CardData
+from core.tasks.batch.result import BatchScoringResult
+
+
+def describe(result: BatchScoringResult) -> CardData:
+    """Return the counts, where the scores lie, and what to know of them."""
+    kept = Text(
+        N_("The scores lie in {folder}; while they are there, the command only adds what is missing."),
+        {"folder": result.spec.out},
+    )
+    return CardData(files=result.data.files, counts=result.metrics(), notes=(*result.notes, kept))

@@ -1,0 +1,38 @@
+"""What `python -m core scale` prints, and what its process needs."""
+
+import os
+from collections.abc import Iterator
+from typing import Any
+
+from core.runs.tracked_run import Run
+from core.spec.command_line import CommandOptions
+from core.tasks.batch.result import BatchScoringResult
+
+
+def use_one_core() -> None:
+    """Give this process one core; more processes are asked for by `--workers`."""
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+
+OPTIONS = CommandOptions(prepare=use_one_core)
+
+
+def to_lines(result: BatchScoringResult, run: Run) -> Iterator[str]:
+    """Yield the counts, what was finished before, the first files that were skipped, and where the scores lie."""
+    yield (
+        f"{result.series:,} series, {result.rows:,} rows, {result.anomalies:,} anomalies, "
+        f"{result.files_skipped:,} files skipped, {result.series_per_second:,.0f} series/s, {result.seconds:.1f} s, "
+        f"run {run.id}"
+    )
+    if result.batches_resumed:
+        yield f"{result.batches_resumed:,} of {result.batches:,} batches were finished before"
+    for file, reason in result.skipped:
+        yield f"  skipped {file}: {reason}"
+    for note in result.notes:
+        yield str(note)
+    yield result.spec.out
+
+
+def to_answer(result: BatchScoringResult, run: Run) -> dict[str, Any]:
+    """Return the metrics by themselves, the seconds of scoring, and where the scores lie."""
+    return {**result.metrics(), "seconds": result.seconds, "where": result.spec.out}

@@ -1,0 +1,111 @@
+"""The models that score a folder: that of a run for everything, or one fitted here for each group of files."""
+
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from core.batch.batches import Per
+from core.batch.job_spec import FitConfig, JobSpec
+from core.batch.output import MODEL
+from core.detectors.base import SequenceDetector
+from core.detectors.sequence_model import SequenceModel
+from core.evaluation.thresholds import alarm_threshold
+from core.messages import N_, Text
+from core.runs.model_files import load_model
+from core.runs.promotion import resolve_run
+from core.runs.stored_runs import load_run
+from core.tasks.batch.spec import BatchApplySpec, BatchSpec
+from core.workspace import Workspace
+from mlflow_utils import model_io
+
+USUAL_ALARMS_PER_1000 = 2.0  # of models fitted here
+
+
+@dataclass(frozen=True)
+class RunModel:
+    """The model of a run: its file, and the SHA-256 of that. `spec` names the run itself, not an alias."""
+
+    spec: BatchApplySpec
+    file: Path
+    digest: str
+    model: SequenceModel
+    per: Per = ""
+
+    @property
+    def detector(self) -> SequenceDetector:
+        """What scores."""
+        return self.model.detector
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The columns that the model knows."""
+        return tuple(self.model.columns_)
+
+    def manifest(self) -> dict[str, Any]:
+        """Return what results depend on beside the detector and what every spec has."""
+        return {"model": self.digest, "fit_per": ""}
+
+    def prepare(self, job: JobSpec) -> JobSpec:
+        """Copy the model beside the results, where workers can read it, and return the job with its threshold."""
+        shutil.copyfile(self.file, job.out / MODEL)
+        if self.spec.alarms_per_1000 is None:
+            return job
+        return replace(job, threshold=alarm_threshold(self.model.calibration_, self.spec.alarms_per_1000 / 1000).value)
+
+    def notes(self) -> Iterator[Text]:
+        """Yield what a person should know before believing the scores."""
+        if not self.spec.as_trained and getattr(self.detector, "scoring", "streaming") != "streaming":
+            yield Text(
+                N_(
+                    "The threshold comes from scores of windows, the rows are scored one after the other: compare "
+                    "the share flagged with the share promised."
+                )
+            )
+
+
+@dataclass(frozen=True)
+class GroupModels:
+    """Models that are fitted here, as `spec` says."""
+
+    spec: BatchSpec
+    columns: tuple[str, ...] = ()  # each group has its own
+
+    @property
+    def per(self) -> Per:
+        """What a model is fitted for."""
+        return self.spec.fit_per
+
+    @property
+    def detector(self) -> SequenceDetector:
+        """What is fitted, and scores."""
+        return self.spec.detector
+
+    def manifest(self) -> dict[str, Any]:
+        """Return what results depend on beside the detector and what every spec has."""
+        return {"model": "", "fit_per": self.per, "scaling": self.spec.scaling, "counts": self.spec.counts}
+
+    def prepare(self, job: JobSpec) -> JobSpec:
+        """Return the job with what workers fit."""
+        rate = (self.spec.alarms_per_1000 or USUAL_ALARMS_PER_1000) / 1000
+        return replace(job, fit=FitConfig(self.detector, self.spec.scaling, self.spec.counts, rate))
+
+    def notes(self) -> Iterator[Text]:
+        """Yield what a person should know before believing the scores."""
+        yield Text(
+            N_(
+                "Each group's model has learnt from rows that it scores; what is abnormal in most of them "
+                "passes for usual."
+            )
+        )
+
+
+def load_models(spec: BatchSpec | BatchApplySpec, workspace: Workspace) -> RunModel | GroupModels:
+    """Return the models that `spec` asks for. Raises as `load_model`."""
+    if isinstance(spec, BatchSpec):
+        return GroupModels(spec)
+    run_id = resolve_run(spec.model, workspace)
+    model = load_model(run_id, SequenceModel, workspace)
+    folder = load_run(run_id, workspace).files / "model"
+    return RunModel(replace(spec, model=run_id), folder / model_io.FILE, model_io.digest(folder), model)

@@ -1,0 +1,132 @@
+"""What can be asked about many series in a folder of files."""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, ClassVar, Self
+
+from core.batch.batches import Per
+from core.detectors import sequences
+from core.detectors.base import SequenceDetector
+from core.detectors.scaling import METHODS, Method
+from core.errors import OptionError
+from core.messages import N_
+from core.spec.hyperparameters import algorithm, hyperparameter, require_choice
+from core.spec.plugins import members
+from core.spec.spec import Spec
+
+PER = ("folder", "name")
+MAX_ALARMS_PER_1000 = 1000
+
+
+def detectors() -> dict[str, type[SequenceDetector]]:
+    """Return name → class of every detector that looks at series."""
+    return members(sequences, SequenceDetector)
+
+
+@dataclass(frozen=True)
+class FolderSpec(Spec):
+    """What is scored, and where to.
+
+    folder           a folder, a file, or a pattern
+    out              the folder of results
+    alarms_per_1000  false alarms per 1,000 rows that set the threshold; None: that of the model, 2 for models fitted
+                     here
+    as_trained       score as the model was trained; else with a memory carried from row to row where the detector can
+    workers          processes of this machine; 0: the Dask scheduler of the settings, or this process
+    """
+
+    folder: str = hyperparameter(
+        "",
+        help=N_("Folder, file or 'pattern/**/*.parquet': any files that are read elsewhere."),
+        metavar="FOLDER",
+        argument=True,
+    )
+    out: str = hyperparameter(
+        "",
+        help=N_("Folder for the scores; where it holds some of the same question, the rest is added."),
+        metavar="FOLDER",
+    )
+    alarms_per_1000: float | None = hyperparameter(
+        None,
+        help=N_("At most so many false alarms per 1,000 rows (default: the model's threshold)."),
+        low=0,
+        high=MAX_ALARMS_PER_1000,
+    )
+    as_trained: bool = hyperparameter(False, help=N_("Score as the model was trained, not row after row."))
+    batch_rows: int = hyperparameter(50_000, help=N_("Rows that one task scores, about."), low=1)
+    workers: int = hyperparameter(
+        0, help=N_("Processes of this machine (default: DASK_SCHEDULER_ADDRESS, or this process)."), low=0
+    )
+
+    def check(self) -> None:
+        """Raise OptionError for what is not accepted: no alarm at all, and results that lie nowhere, among others."""
+        super().check()
+        if self.alarms_per_1000 is not None and not 0 < self.alarms_per_1000 < MAX_ALARMS_PER_1000:
+            raise OptionError(
+                N_("{name} = {value} is outside {low} to {high}."),
+                name="alarms_per_1000",
+                value=self.alarms_per_1000,
+                low=0,
+                high=MAX_ALARMS_PER_1000,
+            )
+        if not self.out:
+            require_choice("--out", self.out, ("FOLDER",))
+
+    def completed(self) -> Self:
+        """Return the spec as it is answered: from whichever folder it is asked again."""
+        return replace(self, folder=str(Path(self.folder).absolute()), out=str(Path(self.out).resolve()))
+
+
+@dataclass(frozen=True)
+class BatchSpec(FolderSpec):
+    """Score every series in a folder of files; stopped and started again, it goes on where it was.
+
+    fit_per   a model is fitted for each folder, or for files whose names begin alike
+    detector  what is fitted; one that can score row after row does so, unless `as_trained`
+    scaling   how columns are made comparable; `counts` takes log(1 + value) first
+    """
+
+    fit_per: Per = hyperparameter(
+        "", help=N_("Fit a model for each folder, or for files whose names begin alike."), choices=PER
+    )
+    detector: SequenceDetector = algorithm(
+        detectors, "pca-residual", help=N_("Name of the detector that is fitted."), label=N_("Detector")
+    )
+    scaling: Method = hyperparameter(
+        "minmax", help=N_("How columns are made comparable where models are fitted."), choices=METHODS
+    )
+    counts: bool = hyperparameter(False, help=N_("Columns are counts: log(1 + value) first, where models are fitted."))
+
+    def check(self) -> None:
+        """Raise OptionError for what is not accepted, and where nothing says which model scores."""
+        if not self.fit_per:
+            raise OptionError(
+                N_("Give either a model (a run, or NAME@ALIAS) or what to fit one per ({accepted})."),
+                accepted=", ".join(PER),
+            )
+        super().check()
+
+    def completed(self) -> Self:
+        """Return the spec as it is answered: with a detector that scores row after row where it can."""
+        spec = super().completed()
+        if self.as_trained or not hasattr(self.detector, "scoring"):
+            return spec
+        return replace(spec, detector=replace(self.detector, scoring="streaming"))  # type: ignore[type-var]
+
+
+@dataclass(frozen=True)
+class BatchApplySpec(FolderSpec):
+    """Score every series in a folder of files with one model.
+
+    model  the run, or NAME@ALIAS, whose model scores everything
+    """
+
+    chosen_by: ClassVar[str] = "model"
+
+    model: str = hyperparameter("", help=N_("The model to score with."), metavar="RUN_ID|NAME@ALIAS")
+
+    def params(self) -> dict[str, Any]:
+        """Return the parameters, the model under the name that says that nothing was fitted."""
+        params = super().params()
+        params["model_run"] = params.pop("model", "")
+        return params

@@ -1,0 +1,19 @@
+"""The task as everything else sees it. Its page and its command are those of scored series."""
+
+from core.messages import N_
+from core.spec.task import Mode, Task
+from core.tasks.comparison.spec import ComparisonSpec
+
+TASK = Task(
+    name="comparison",
+    label=N_("Detectors compared"),
+    modes=(Mode(ComparisonSpec, "core.tasks.comparison.run:compare", "sequences compare"),),
+    result="core.tasks.comparison.result:DetectorComparison",
+    card="core.tasks.comparison.card:describe",
+    answer="core.tasks.comparison.command:to_answer",
+    lines="core.tasks.comparison.command:to_lines",
+    page="sequences",
+    action=N_("Compare detectors"),
+    icon="leaderboard",
+    headline="rows_judged",
+)

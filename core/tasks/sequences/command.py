@@ -1,0 +1,217 @@
+"""What `python -m core sequences train|score` accept beside the fields of their specs, and what they print."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from core.data.dataset import Dataset
+from core.detectors.sequence_model import HELD_OUT
+from core.errors import OptionError
+from core.exports import written_csv
+from core.messages import N_
+from core.runs.tracked_run import Run
+from core.spec.command_line import CommandOptions, ExtraOption, Values, to_word
+from core.spec.hyperparameters import build_from_settings, get_params, hyperparameters
+from core.spec.metric import SCORE_CARD
+from core.tasks.sequences.result import SequenceDetection
+from core.tasks.sequences.spec import THOUSAND, SequenceSpec, detectors
+from core.tasks.sequences.split import training_mask
+
+SHOWN = 10
+DEEP, QUICK = "sgmvrnn", "pca-residual"
+DAY_S = 86_400.0
+EPOCH_SETTINGS = {"steps", "batch_size", "seconds"}
+SPELLINGS = {"seed": ("seed", "random_state")}  # of one setting by different detectors
+THRESHOLD_OPTIONS = {
+    "alarms_per_hour": ("alarms", "hour"),
+    "alarms_per_day": ("alarms", "day"),
+    "alarms_per_week": ("alarms", "week"),
+    "alarms_per_month": ("alarms", "month"),
+    "alarms_per_1000": ("alarms", THOUSAND),
+    "risk": ("pot", THOUSAND),
+    "contamination": ("contamination", THOUSAND),
+    "best_f1": ("best_f1", THOUSAND),
+}
+"""Option → the threshold that it asks for, and in what time."""
+
+
+# ---- options --------------------------------------------------------------------------------------------------------
+
+
+def read_options(extra: Values, fields: Values) -> Values:
+    """Return the fields with what the options say of them. Raises OptionError for several thresholds."""
+    return {**fields, **_read_threshold(extra, fields), **_read_detector(extra, fields)}
+
+
+def list_remarks(spec: SequenceSpec, dataset: Dataset, extra: Values) -> Iterator[str]:
+    """Yield what the detector has no setting for, and how many steps epochs are."""
+    name, settings = spec.detector.name, get_params(spec.detector)
+    for option, value in _list_settings(extra).items():
+        if not _find_setting(option, settings):
+            yield f"{name} has no setting {option}: {value} is left out"
+    if (epochs := extra.get("epochs")) is None:
+        return
+    if not settings.keys() >= EPOCH_SETTINGS:
+        yield f"{name} does not learn in epochs: {epochs} is left out"
+        return
+    rows = _count_rows(spec, dataset)
+    steps, windows = _count_steps(epochs, rows, settings), settings["batch_size"]
+    yield f"{epochs} epochs of {rows:,} rows are {steps:,} steps of {windows} windows"
+
+
+def adjust_spec(spec: SequenceSpec, dataset: Dataset, extra: Values) -> SequenceSpec:
+    """Return the spec with as many steps as the epochs make, and time for them.
+
+    Raises OptionError where the data have not as many columns as were said.
+    """
+    _check_columns(dataset, extra.get("n"))
+    settings = get_params(spec.detector)
+    if extra.get("epochs") is None or not settings.keys() >= EPOCH_SETTINGS:
+        return spec
+    steps = _count_steps(extra["epochs"], _count_rows(spec, dataset), settings)
+    detector = build_from_settings(type(spec.detector), {**settings, "steps": steps, "seconds": DAY_S})
+    return replace(spec, detector=detector)
+
+
+def write_curves(detection: SequenceDetection, extra: Values) -> None:
+    """Write how training went into the folder that was named for it."""
+    if (folder := extra.get("log_path")) is not None:
+        folder.mkdir(parents=True, exist_ok=True)
+        written_csv(detection.curves, folder / "training.csv")
+
+
+def write_scores(detection: SequenceDetection, extra: Values) -> None:
+    """Write the scores as the original of SGmVRNN does, where a file was named for them."""
+    if "scores_file" in extra:
+        detection.write_likelihoods(extra["scores_file"])
+
+
+TRAIN_OPTIONS = CommandOptions(
+    options=(
+        ExtraOption(
+            "alarms_per_week",
+            float,
+            "At most so many false alarms a week (default: 2; without dates 2 per 1,000 rows).",
+        ),
+        ExtraOption("alarms_per_day", float, "At most so many false alarms a day."),
+        ExtraOption("alarms_per_hour", float, "At most so many false alarms an hour."),
+        ExtraOption("alarms_per_month", float, "At most so many false alarms a month."),
+        ExtraOption("alarms_per_1000", float, "At most so many false alarms per 1,000 rows."),
+        ExtraOption("risk", float, "Share of normal rows above the threshold, by peaks over threshold."),
+        ExtraOption("contamination", float, "Share of rows to flag, above 0, at most 0.5."),
+        ExtraOption("best_f1", bool, "The best threshold for the labels: an oracle."),
+        ExtraOption("seed", int, "Seed of the detector."),
+        ExtraOption(
+            "dataset_path",
+            Path,
+            f"File, or folder of files, instead of FILE; the detector is then {DEEP} unless one is named.",
+            flag="--dataset_path",
+        ),
+        ExtraOption("gpu_id", int, "Train on this CUDA device.", flag="--gpu_id"),
+        ExtraOption("log_path", Path, "Folder for the losses, as training.csv.", flag="--log_path"),
+        ExtraOption("checkpoints_path", Path, "Folder for checkpoints; found there again.", flag="--checkpoints_path"),
+        ExtraOption("epochs", int, "Passes over the data.", flag="--epochs"),
+        ExtraOption("batch_size", int, "Windows per step.", flag="--batch_size"),
+        ExtraOption("n", int, "Number of columns; checked against the data.", flag="--n"),
+    ),
+    to_fields=read_options,
+    remarks=list_remarks,
+    adjust=adjust_spec,
+    finish=write_curves,
+    checkpoints=lambda extra: extra.get("checkpoints_path"),
+    files=lambda extra: [extra["dataset_path"]] if "dataset_path" in extra else [],
+    optional_files=True,
+)
+SCORE_OPTIONS = CommandOptions(
+    options=(ExtraOption("scores_file", Path, "Write a line timestamp,loglik,Normaly|Anomaly per row."),),
+    finish=write_scores,
+)
+
+
+def _read_threshold(extra: Values, fields: Values) -> Values:
+    """Return the one threshold that the options ask for; nothing where none does."""
+    given = [name for name in THRESHOLD_OPTIONS if name in extra]
+    if len(given) > 1 or (given and not {"threshold", "amount", "per"}.isdisjoint(fields)):
+        options = [option.option for option in TRAIN_OPTIONS.options if option.name in THRESHOLD_OPTIONS]
+        raise OptionError(
+            N_("Several thresholds were asked for; choose one of {options}."),
+            options=", ".join((*options, "--threshold")),
+        )
+    if not given:
+        return {}
+    threshold, per = THRESHOLD_OPTIONS[given[0]]
+    amount = 0.0 if threshold == "best_f1" else extra[given[0]]
+    return {"threshold": threshold, "amount": amount, "per": to_word(per)}
+
+
+def _read_detector(extra: Values, fields: Values) -> Values:
+    """Return the detector and its settings; those said with `--set` come after the options, and so count more."""
+    name = fields.get("detector") or (DEEP if "dataset_path" in extra else QUICK)
+    classes = detectors()
+    accepted = hyperparameters(classes[name]) if name in classes else {}
+    settings = [
+        f"{setting}={value}"
+        for option, value in _list_settings(extra).items()
+        if (setting := _find_setting(option, accepted))
+    ]
+    return {"detector": name, "settings": [*settings, *fields.get("settings", [])]}
+
+
+def _list_settings(extra: Values) -> Values:
+    """Return the options that are settings of detectors."""
+    settings = {name: extra[name] for name in ("seed", "batch_size") if name in extra}
+    return settings | ({"device": f"cuda:{extra['gpu_id']}"} if "gpu_id" in extra else {})
+
+
+def _find_setting(option: str, accepted: Mapping[str, Any]) -> str:
+    """Return what the detector calls the setting; "" where it has none."""
+    return next((name for name in SPELLINGS.get(option, (option,)) if name in accepted), "")
+
+
+def _count_rows(spec: SequenceSpec, dataset: Dataset) -> int:
+    """Return how many rows are learnt from."""
+    fitted = training_mask(spec.select(dataset), spec.completed_for(dataset).until)
+    return int(fitted.sum() * (1 - HELD_OUT))
+
+
+def _count_steps(epochs: int, rows: int, settings: Values) -> int:
+    """Return how many steps `epochs` passes over `rows` rows make."""
+    return max(1, epochs * -(-rows // int(settings["batch_size"])))
+
+
+def _check_columns(dataset: Dataset, count: int | None) -> None:
+    if count is not None and count != len(dataset.columns):
+        raise OptionError(
+            N_("--n = {value}, but {file} has {count} columns of measurements."),
+            value=count,
+            file=", ".join(dataset.files[:3]),
+            count=len(dataset.columns),
+        )
+
+
+# ---- answers --------------------------------------------------------------------------------------------------------
+
+
+def to_lines(detection: SequenceDetection, run: Run) -> Iterator[str]:
+    """Yield the counts, what was promised and measured, then the events with the highest scores."""
+    metrics = detection.metrics()
+    yield (
+        f"{metrics['events']:,.0f} events, {metrics['anomalies']:,.0f} of {metrics['rows_judged']:,.0f} rows judged, "
+        f"{run.summary}"
+    )
+    promised = "-" if detection.promise is None else f"{detection.promise:.6f}"
+    yield f"share of rows flagged: promised {promised}, measured {detection.measured_rate:.6f}"
+    for event in detection.event_table().head(SHOWN).itertuples():
+        yield (
+            f"  {event.event:>3}  {event.start!s:19.19}  {event.end!s:19.19}  {event.entity:24.24}  "
+            f"{event.peak:>10.4g}  {event.severity:8}  {event.causes}"
+        )
+
+
+def score_card_lines(cards: Mapping[str, Mapping[str, float | None]]) -> Iterator[str]:
+    """Yield a table: a line for every detector and baseline, a column for every metric that they are compared by."""
+    yield "  " + " ".join(f"{name:>14}" for name in ("", *SCORE_CARD))
+    for name, card in cards.items():
+        figures = (f"{'-' if (value := card[metric]) is None else format(value, '.3f'):>14}" for metric in SCORE_CARD)
+        yield "  " + " ".join((f"{name:>14}", *figures))

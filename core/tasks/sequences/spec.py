@@ -1,0 +1,171 @@
+"""What can be asked about series: the detector, the rows it learns from, and how many false alarms are accepted."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Final, Literal
+
+from core.data.dataset import Dataset
+from core.detectors import sequences
+from core.detectors.base import SequenceDetector
+from core.detectors.scaling import METHODS, Method
+from core.errors import OptionError
+from core.evaluation.alarm_rates import alarm_rate
+from core.evaluation.thresholds import check_contamination
+from core.messages import N_
+from core.spec.hyperparameters import algorithm, hyperparameter
+from core.spec.plugins import members
+from core.spec.spec import DataSpec
+from core.tasks.sequences.split import default_split, sampling_seconds, training_mask
+
+TRY_FIRST = ("pca-residual", "moving-mean", "kmeans-ad", "sub-pca")
+"""Quick, and on measured data sets rarely beaten."""
+
+THOUSAND: Final = "1000 rows"
+ThresholdKind = Literal["alarms", "pot", "contamination", "best_f1"]
+Period = Literal["", "hour", "day", "week", "month", "1000 rows"]
+THRESHOLDS: Mapping[str, str] = {
+    "alarms": N_("So many false alarms at most"),
+    "pot": N_("So rare a normal row"),
+    "contamination": N_("So many of the rows"),
+    "best_f1": N_("Best for the labels"),
+}
+PERIODS: Mapping[str, str] = {
+    "hour": N_("an hour"),
+    "day": N_("a day"),
+    "week": N_("a week"),
+    "month": N_("a month"),
+    THOUSAND: N_("per 1,000 rows"),
+}
+
+# Fields of every spec that asks for something to be learnt.
+UNTIL: dict[str, Any] = {
+    "help": N_("Learn from the rows before it (default: the training part, or half)."),
+    "label": N_("Fit on rows until"),
+    "metavar": "MOMENT|ROW",
+}
+SCALING: dict[str, Any] = {
+    "help": N_("How columns are made comparable; learnt from the rows fitted on, and kept with the model."),
+    "label": N_("Columns made comparable by"),
+    "choices": ("minmax", *(method for method in METHODS if method != "minmax")),
+    "words": {
+        "minmax": N_("smallest and greatest"),
+        "standard": N_("mean and standard deviation"),
+        "robust": N_("median and quartiles"),
+    },
+}
+COUNTS: dict[str, Any] = {
+    "help": N_("Takes log(1 + value) first: for counts that span several powers of ten."),
+    "label": N_("Columns are counts"),
+}
+
+
+def detectors() -> dict[str, type[SequenceDetector]]:
+    """Return name → class of every detector that looks at series, those to try first at the head."""
+    classes = members(sequences, SequenceDetector)
+    first = [name for name in TRY_FIRST if name in classes]
+    return {name: classes[name] for name in (*first, *sorted(set(classes) - set(first)))}
+
+
+@dataclass(frozen=True)
+class SequenceSpec(DataSpec):
+    """Learn what is usual, score every row, flag what lies above the threshold, and keep the answer as a run.
+
+    until      the first row that is not learnt from: a moment, a row number, or "train" for the end of the part that
+               the files name for training; "" for that part, or half of the rows
+    threshold  "alarms": at most `amount` false alarms `per` period, over all entities together; "pot": the share
+               `amount` of normal rows lies above it, by the tail of their scores; "contamination": the share `amount`
+               of the rows judged is flagged; "best_f1": the best for the labels, which nobody could have known before
+    per        the period, or 1,000 rows, in which alarms are counted; "" for a week of dated rows
+    scaling, counts  as `Scaling` has them
+    """
+
+    detector: SequenceDetector = algorithm(
+        detectors, "pca-residual", help=N_("Name of the detector."), label=N_("Detector")
+    )
+    until: str = hyperparameter("", **UNTIL)
+    scaling: Method = hyperparameter("minmax", **SCALING)
+    threshold: ThresholdKind = hyperparameter(
+        "alarms",
+        help=N_(
+            "How the threshold is chosen: by false alarms, the tail of the scores, a share of rows, or the labels."
+        ),
+        label=N_("Threshold"),
+        choices=tuple(THRESHOLDS),
+        words=THRESHOLDS,
+    )
+    amount: float = hyperparameter(
+        2.0,
+        help=N_("How many false alarms are accepted, or what share of the rows."),
+        label=N_("False alarms"),
+        low=0,
+        high=1_000_000,
+    )
+    per: Period = hyperparameter(
+        "",
+        help=N_("In what time alarms are counted (default: week; 1000-rows where there are no dates)."),
+        label=N_("In what time"),
+        choices=("", *PERIODS),
+        words=PERIODS,
+    )
+    counts: bool = hyperparameter(False, **COUNTS)
+
+    def check(self) -> None:
+        """Raise OptionError for a value that is not accepted; at most half of the rows can be asked for."""
+        super().check()
+        if self.threshold == "contamination":
+            check_contamination(self.amount)
+
+    @classmethod
+    def accepted_choices(cls, name: str, dataset: Dataset) -> tuple[Any, ...]:
+        """Leave out the threshold that needs labels and the periods that need dates, where the data have none."""
+        if name == "threshold":
+            return tuple(kind for kind in THRESHOLDS if kind != "best_f1" or dataset.labels is not None)
+        if name == "per":
+            return (THOUSAND,) if sampling_seconds(dataset) is None else tuple(PERIODS)
+        return super().accepted_choices(name, dataset)
+
+    def completed_for(self, dataset: Dataset) -> "SequenceSpec":
+        """Return the spec as it is answered for `dataset`: its digest noted, the split and the period chosen.
+
+        Raises OptionError for a threshold or a split that these rows cannot have, DataError where the split leaves
+        nothing to learn from or to judge.
+        """
+        part = self.select(dataset)
+        by_week = self.threshold == "alarms" and sampling_seconds(part) is not None
+        spec = replace(
+            self,
+            dataset=dataset.digest,
+            until=self.until or default_split(part),
+            per=self.per or ("week" if by_week else THOUSAND),
+            amount=0.0 if self.threshold == "best_f1" else self.amount,
+        )
+        spec._check_threshold(part)
+        training_mask(part, spec.until)
+        return spec
+
+    def training_rows(self, dataset: Dataset) -> Dataset:
+        """Return the rows before the split. Raises OptionError or DataError for a split that they cannot have."""
+        part = self.select(dataset)
+        return part.rows(training_mask(part, self.until or default_split(part)))
+
+    def target_rate(self, part: Dataset) -> float:
+        """Return the share of the rows of `part` that may be flagged."""
+        if self.threshold != "alarms":
+            return self.amount
+        seconds = sampling_seconds(part)
+        if self.per == THOUSAND or seconds is None:
+            return self.amount / 1000
+        return alarm_rate(self.amount, self.per, seconds, len(part.entities))
+
+    def _check_threshold(self, part: Dataset) -> None:
+        files = ", ".join(part.files)
+        if self.threshold == "alarms" and self.per != THOUSAND and sampling_seconds(part) is None:
+            raise OptionError(N_("{file} has no dates: ask for alarms per 1,000 rows."), file=files)
+        if self.threshold == "best_f1":
+            if part.labels is None:
+                raise OptionError(N_("The best threshold for labels needs labels, and {file} has none."), file=files)
+        elif not 0 < (rate := self.target_rate(part)) < 1:
+            raise OptionError(
+                N_("A threshold that {value} of all rows lie above cannot be; ask for more than 0 and less than 1."),
+                value=rate,
+            )

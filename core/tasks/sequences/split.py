@@ -1,0 +1,79 @@
+"""Which rows of series are learnt from, which are judged, and how far rows lie apart."""
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from core.data.dataset import DAY, Dataset
+from core.errors import DataError, OptionError
+from core.messages import N_
+
+PART, TRAIN = "part", "train"  # a context column that says which rows are for training, and what it says of them
+
+
+def default_split(dataset: Dataset) -> str:
+    """Return the end of the training part where the files name one, else the moment that half of the rows precede."""
+    if has_train_part(dataset):
+        return TRAIN
+    times = np.sort(dataset.time.to_numpy())
+    middle = times[len(times) // 2]
+    return str(pd.Timestamp(middle)) if dataset.dated else str(int(middle))
+
+
+def training_mask(dataset: Dataset, until: str) -> NDArray[np.bool_]:
+    """Return True for the rows to learn from: those before `until`, or of the training part where it says "train".
+
+    Raises OptionError for what is neither a moment nor a row number, DataError where no row or every row comes before.
+    """
+    if until == TRAIN and has_train_part(dataset):
+        assert dataset.context is not None
+        mask = (dataset.context[PART].astype(str) == TRAIN).to_numpy()
+    else:
+        mask = np.asarray(dataset.time < _parse_moment(dataset, until))
+    if mask.all() or not mask.any():
+        raise DataError(
+            N_(
+                "{name} = {value}: {count} of {rows} rows come before it; some are needed to learn from and "
+                "some to judge."
+            ),
+            name="until",
+            value=until,
+            count=int(mask.sum()),
+            rows=len(dataset),
+        )
+    return mask
+
+
+def has_train_part(dataset: Dataset) -> bool:
+    """Tell whether the files say which rows are for training."""
+    return (
+        dataset.context is not None
+        and PART in dataset.context
+        and bool((dataset.context[PART].astype(str) == TRAIN).any())
+    )
+
+
+def sampling_seconds(dataset: Dataset) -> float | None:
+    """Return the seconds from one row of an entity to the next, by the entity with most rows.
+
+    None without dates, and where no two rows differ in time.
+    """
+    if not dataset.dated or not len(dataset):
+        return None
+    if dataset.profile:
+        return DAY.total_seconds()
+    if dataset.step is not None:
+        return dataset.step.total_seconds()
+    longest = np.bincount(dataset.entity_codes).argmax()
+    steps = np.diff(np.unique(dataset.time[dataset.entity_codes == longest].to_numpy()))
+    return float(np.median(steps) / np.timedelta64(1, "s")) if len(steps) else None
+
+
+def _parse_moment(dataset: Dataset, until: str) -> object:
+    moment: object = pd.to_datetime(until, errors="coerce") if dataset.dated else pd.to_numeric(until, errors="coerce")
+    if pd.isna(moment) or getattr(moment, "tz", None) is not None:
+        accepted = f"{dataset.time.min()} … {dataset.time.max()}"
+        raise OptionError(
+            N_("{name} = {value!r} is not accepted; choose {accepted}."), name="until", value=until, accepted=accepted
+        )
+    return moment

@@ -1,0 +1,115 @@
+"""Specs drawn at random from what their fields declare, and command lines read back into specs."""
+
+import shlex
+import string
+import typing
+from dataclasses import Field
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import typer
+from click.testing import CliRunner
+from hypothesis import strategies as st
+
+from core.__main__ import build_app
+from core.cli import task_commands
+from core.errors import OptionError
+from core.spec.command_line import command_line
+from core.spec.hyperparameters import hyperparameters, is_algorithm, kinds_of
+from core.spec.spec import Spec
+from core.spec.task import Task
+
+DIGESTS = st.text("0123456789abcdef", min_size=64, max_size=64)
+NAMES = st.text(string.ascii_letters + string.digits + "._", min_size=1, max_size=20).filter(
+    lambda name: name[0] != "."
+)
+TEXTS = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=20)
+NUMBERS = {int: st.integers(-(2**31), 2**31), float: st.floats(-1e9, 1e9)}
+
+
+def specs(cls: type[Spec]) -> st.SearchStrategy[Spec]:
+    """Return specs of a class that the task accepts."""
+    return _instances(cls, required=cls.chosen_by).filter(_is_accepted)
+
+
+def _is_accepted(spec: Spec) -> bool:
+    try:
+        spec.check()
+    except OptionError:
+        return False
+    return True
+
+
+def _instances(cls: type[Any], required: str = "") -> st.SearchStrategy[Any]:
+    kinds = typing.get_type_hints(cls)
+    fields = hyperparameters(cls)
+    return st.builds(cls, **{name: _values(field, kinds[name], name == required) for name, field in fields.items()})
+
+
+def _values(field: Field[Any], kind: Any, required: bool) -> st.SearchStrategy[Any]:
+    """Return what a field may hold. `required` is the field by which the spec is told from the others of a command."""
+    metadata = field.metadata
+    if is_algorithm(field):
+        return st.one_of([_instances(cls) for cls in metadata["classes"]().values()])
+    if metadata["files"]:
+        return DIGESTS if metadata["files"] == "datasets" else st.just("") | DIGESTS
+    if metadata["argument"]:
+        return NAMES
+    values = _typed(field, [member for member in kinds_of(kind) if not isinstance(member, str)])
+    if metadata["choices"]:
+        numbers = [member for member in kinds_of(kind) if member in NUMBERS]
+        values = st.sampled_from(metadata["choices"]) | (_typed(field, numbers) if numbers else st.nothing())
+    return values.filter(bool) if required else values
+
+
+def _typed(field: Field[Any], members: list[Any]) -> st.SearchStrategy[Any]:
+    usual = st.nothing() if field.default is None else st.just(field.default)
+    return st.one_of(usual, *(_of_type(field, member) for member in members))
+
+
+def _of_type(field: Field[Any], kind: Any) -> st.SearchStrategy[Any]:
+    low, high = field.metadata["low"], field.metadata["high"]
+    if kind is type(None):
+        return st.none()
+    if kind is bool:
+        return st.booleans()
+    if kind is int:
+        return st.integers(-(2**31) if low is None else -(-low // 1), 2**31 if high is None else int(high))
+    if kind is float:
+        return st.floats(-1e9 if low is None else low, 1e9 if high is None else high)
+    if typing.get_origin(kind) is tuple and typing.get_args(kind)[0] is float:  # levels, which rise
+        return st.lists(st.floats(0.001, 0.999), min_size=2, max_size=5, unique=True).map(
+            lambda levels: tuple(sorted(levels))
+        )
+    if typing.get_origin(kind) is tuple:
+        return st.lists(_of_type(field, typing.get_args(kind)[0]), max_size=3).map(tuple)
+    if field.metadata["metavar"] == "DATE":
+        return st.dates().map(str)
+    assert kind is str, f"{field.name}: {kind}"
+    return TEXTS
+
+
+class AskedError(Exception):
+    """Instead of an answer: what a command has understood."""
+
+    def __init__(self, spec: Spec) -> None:
+        super().__init__()
+        self.spec = spec
+
+
+def parse(task: Task, spec: Spec, monkeypatch: pytest.MonkeyPatch) -> Spec:
+    """Return what the command of `task` makes of the words that say `spec`; datasets are their digests."""
+
+    def stop(name: str, spec: Spec, **others: Any) -> None:
+        raise AskedError(spec)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(task_commands, "run_task", stop)
+        patch.setattr(task_commands, "load_input", lambda files, *others: SimpleNamespace(digest=str(files[0])))
+        patch.setattr(task_commands, "check_selection", lambda spec, dataset: None)
+        words = shlex.split(command_line(task, spec))
+        asked = CliRunner().invoke(typer.main.get_command(build_app()), words[3:])
+    if isinstance(asked.exception, AskedError):
+        return asked.exception.spec
+    raise AssertionError(f"{words}: {asked.output} {asked.exception!r}")
