@@ -253,7 +253,7 @@ def test_two_administrators_cannot_take_each_other_away(accounts: Accounts, ada:
 
 def test_two_processes_start_on_an_empty_database(url: str, tmp_path: Path) -> None:
     script = (
-        "import sys, time; from pathlib import Path; from core.accounts import "
+        "import sys, time; from pathlib import Path; from core.accounts.service import "
         "Accounts; from core.errors import AccessDeniedError\n"
         "name, url, folder, at = sys.argv[1:]; accounts = Accounts(url, Path(folder)); "
         "time.sleep(max(0, float(at) - time.time()))\n"
