@@ -442,6 +442,16 @@ def test_a_model_of_one_entity_leaves_the_others_of_later_data_alone(office: Wor
     assert set(applied.rows["entity"]) == {"b"}
 
 
+def test_an_applied_model_keeps_its_entities_and_not_its_period(office: Workspace) -> None:
+    """The period it was fitted on ends long before the later data."""
+    _, run = asked(data(), office, "ridge", [weather()], entities=("b",), end="2022-06-30")
+    later = data(DAYS + 20)
+    applied, _ = applied_to(later, run.id, office, weather())
+    selected = applied.select(later)
+    assert list(selected.entities) == ["b"]
+    assert selected.time.max() == later.time.max()
+
+
 def test_a_model_is_not_applied_to_what_it_does_not_know(answered: tuple[Forecast, Run], office: Workspace) -> None:
     _, run = answered
     for other in (data(entities=3), data(entities=1), data().replace(unit="kWh")):

@@ -33,6 +33,11 @@ class Result:
         """Return the answer as a table to export."""
         raise NotImplementedError
 
+    def select(self, dataset: Any) -> Any:
+        """Return the rows of `dataset` that the result is about: those that its spec asks about."""
+        spec: Any = self.spec
+        return spec.select(dataset)
+
     def save(self, folder: Path) -> None:
         """Write the result below `folder`; `load` reads it back."""
         folder.mkdir(parents=True, exist_ok=True)

@@ -96,7 +96,7 @@ def _show(result: Result, dataset: Dataset, render: Render) -> None:
     """Show the result with its rows, or without them where other data are loaded."""
     spec: Any = result.spec
     if spec.dataset == dataset.digest:
-        render(result, spec.select(dataset), url_state.get_run_id())
+        render(result, result.select(dataset), url_state.get_run_id())
     else:
         st.warning(_("This result belongs to data other than those loaded; what needs the data is left out."))
         render(result, None, url_state.get_run_id())

@@ -18,7 +18,7 @@ def describe(forecast: Forecast) -> CardData:
     return CardData(
         files=forecast.data.files,
         covariate_files=tuple(filter(None, (str(join.get("file", "")) for join in forecast.joins))),
-        part=describe_part(forecast.rows, forecast.model_spec),
+        part=describe_part(forecast.rows, forecast.selection),
         score_card=_score_card(forecast, overall),
         intervals=Intervals(low, high, high - low, finite(overall.get("coverage"))),
         counts={

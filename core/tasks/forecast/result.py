@@ -1,12 +1,12 @@
 """What comes next: the forecast rows with their intervals, and everything that says how far to trust them."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from core.data.dataset import DataSummary
+from core.data.dataset import Dataset, DataSummary
 from core.messages import Text
 from core.runs.result import Result
 from core.tasks.forecast.spec import ForecastApplySpec, ForecastSpec, RecalibrationSpec
@@ -53,6 +53,17 @@ class Forecast(Result):
     importance: pd.DataFrame = field(default_factory=pd.DataFrame)
     response: pd.DataFrame = field(default_factory=pd.DataFrame)
     effects: pd.DataFrame = field(default_factory=pd.DataFrame)
+
+    @property
+    def selection(self) -> ForecastSpec:
+        """The spec that says which rows the result is about: an applied model keeps its entities, not its period."""
+        return (
+            replace(self.model_spec, start="", end="") if isinstance(self.spec, ForecastApplySpec) else self.model_spec
+        )
+
+    def select(self, dataset: Dataset) -> Dataset:
+        """Return the rows of `dataset` that the result is about."""
+        return self.selection.select(dataset)
 
     @property
     def covariate_digest(self) -> str:

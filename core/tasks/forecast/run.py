@@ -82,7 +82,7 @@ def apply_model(
     spec = replace(spec, dataset=dataset.digest, model=resolve_run(spec.model, workspace))
     model, fitted = load_model(spec.model, ForecastModel, workspace), load_forecast(spec.model, workspace)
     asked = fitted.model_spec
-    part = dataset.select(asked.entities) if asked.entities else dataset
+    part = replace(fitted, spec=spec).select(dataset)
     series = model.series(part)
     params = _params(spec, asked, series)
     with tracked_run(TASK, type(model.forecaster).__name__, params, dataset, actor, workspace) as run:

@@ -136,7 +136,7 @@ def what_if(dataset: Dataset, run_id: str, scenario: Scenario, *, workspace: Wor
     scenario.check_learnt(model.columns_)
     answer = load_result(run_id, Forecast, workspace)
     asked, covariates = answer.model_spec, answer.covariate_digest
-    part = asked.select(dataset)
+    part = answer.select(dataset)
     inputs = {"run": run_id, **{name: str(value) for name, value in asdict(scenario).items() if name != "tables"}}
     with recorded("what_if", actor, workspace, **inputs):
         series = model.series(part)

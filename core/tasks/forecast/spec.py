@@ -130,8 +130,8 @@ class ForecastApplySpec(DataSpec):
     )
 
     def params(self) -> dict[str, Any]:
-        """Return the parameters: the run whose model is applied."""
-        return {"model_run": self.model}
+        """Return the parameters: the run whose model is applied, and the covariates that are given now."""
+        return {"model_run": self.model, "covariates": self.covariates}
 
 
 @dataclass(frozen=True)
