@@ -1,15 +1,27 @@
 """The circuit breaker with an error that pages can translate."""
 
+import logging
+
 from core.errors import ServiceUnavailableError
 from core.messages import N_
 from mlflow_utils.circuit_breaker import CircuitBreaker
 
+logger = logging.getLogger(__name__)
+
 
 class ServiceBreaker(CircuitBreaker):
-    """A circuit breaker that raises ServiceUnavailableError."""
+    """A circuit breaker that raises ServiceUnavailableError, and logs when it opens.
+
+    MLflow's callers say themselves that it does not answer: their breakers do not log.
+    """
 
     def error(self) -> ServiceUnavailableError:
         """Make the error: which service does not answer, and why."""
         return ServiceUnavailableError(
             N_("{service} does not answer ({reason})."), service=self.service, reason=self.last_error
         )
+
+    def _open(self, reason: str) -> None:
+        super()._open(reason)
+        if self.reset_after_s:
+            logger.warning("%s does not answer: %s", self.service, self.last_error)

@@ -1,6 +1,5 @@
 """Calls to services that may not answer: each has a timeout, and a service that failed is left alone for a while."""
 
-import logging
 import random
 import threading
 import time
@@ -11,7 +10,6 @@ from typing import Any, TypeVar
 T = TypeVar("T")
 NO_TIMEOUT_S = threading.TIMEOUT_MAX
 MAX_ERROR_LENGTH = 300
-logger = logging.getLogger(__name__)
 
 
 class CallFailedError(Exception):
@@ -104,8 +102,6 @@ class CircuitBreaker:
             pause_s = min(self.max_reset_after_s, pause_s * 2 ** min(self._failures, 30)) * random.uniform(0.5, 1.0)
         self._failures += 1
         self._open_until = time.monotonic() + pause_s
-        if pause_s:
-            logger.warning("%s does not answer: %s", self.service, self.last_error)
 
     def _run(self, work: Callable[[], T], limit: float) -> T:
         """Run `work` in a thread of its own. Raises _LateError, and what `work` raises."""

@@ -14,12 +14,19 @@ from typing import Annotated, Any
 import typer
 
 from core.actor import Actor
-from core.cli.options import RecipeOption, check_selection, exit_on_error, load_covariates, load_input, parse_settings
+from core.cli.options import (
+    Files,
+    RecipeOption,
+    check_selection,
+    exit_on_error,
+    load_covariates,
+    load_input,
+    parse_settings,
+)
 from core.cli.output import TerminalProgress, check_output_path, print_answer, write_output
-from core.data.ingest.file_types import ACCEPTED
 from core.errors import OptionError
 from core.messages import N_
-from core.spec.command_line import SETTINGS_FLAG, CommandOptions, ExtraOption, flag_of, is_positional, to_word
+from core.spec.command_line import SETTINGS_FLAG, CommandOptions, ExtraOption, Values, flag_of, is_positional, to_word
 from core.spec.hyperparameters import (
     build_algorithm,
     build_from_settings,
@@ -33,7 +40,6 @@ from core.spec.task import Mode, Task, list_tasks, load_entry, run_task
 from core.workspace import Workspace, get_workspace
 
 DELIVERY_TIMEOUT_S = 30.0
-Values = dict[str, Any]
 
 
 def add_task_commands(app: typer.Typer, groups: dict[str, typer.Typer]) -> None:
@@ -121,15 +127,16 @@ def _refuse_others(mode: Mode, modes: Sequence[Mode], given: Values) -> None:
     for other in modes:
         for name, flag in _flags(other.spec).items():
             if name in given and name not in own:
-                raise OptionError(
-                    N_("{option} does not go with {chosen}."),
-                    option=flag,
-                    chosen=_flags(mode.spec)[mode.spec.chosen_by],
-                )
+                raise _conflict(flag, mode)
     settings = [name for name, field in own.items() if is_algorithm(field)]
     if "settings" in given and not settings:
-        chosen = _flags(mode.spec).get(mode.spec.chosen_by, "")
-        raise OptionError(N_("{option} does not go with {chosen}."), option=SETTINGS_FLAG, chosen=chosen)
+        raise _conflict(SETTINGS_FLAG, mode)
+
+
+def _conflict(flag: str, mode: Mode) -> OptionError:
+    """Return the error of an option that `mode` does not have."""
+    chosen = _flags(mode.spec).get(mode.spec.chosen_by, mode.spec.__name__)
+    return OptionError(N_("{option} does not go with {chosen}."), option=flag, chosen=chosen)
 
 
 def _build_spec(cls: type[Spec], given: Values, workspace: Workspace) -> Spec:
@@ -195,9 +202,7 @@ def _is_argument(parameter: inspect.Parameter) -> bool:
 
 
 def _files(optional: bool) -> inspect.Parameter:
-    help_ = f"{ACCEPTED}; folders of them; or the digest of a stored dataset."
-    annotation = Annotated[list[Path], typer.Argument(metavar="FILE...", help=help_)]
-    return _keyword("files", annotation, [] if optional else inspect.Parameter.empty)
+    return _keyword("files", Files, [] if optional else inspect.Parameter.empty)
 
 
 def _parameter(field: Field[Any], kind: Any) -> inspect.Parameter:

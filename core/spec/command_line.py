@@ -40,7 +40,8 @@ class CommandOptions:
     remarks   lines that are said on standard error once the data are there: (spec, dataset, extra values) → lines
     adjust    the spec then: (spec, dataset, extra values) → spec
     finish    what is written beside the answer: (result, extra values)
-    progress  the folder of checkpoints that the extra values name; None for none
+    checkpoints  the folder of checkpoints that the extra values name; None for none
+    files     the input files that the extra values name
     prepare   what the process needs before anything is loaded
     optional_files  may the files be left out, because an option names them?
     """

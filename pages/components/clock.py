@@ -1,15 +1,9 @@
-"""Convert times between what is stored, what the browser's clock says and what pandas uses."""
+"""Convert times between what is stored and what the browser's clock says."""
 
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
-import pandas as pd
 import streamlit as st
-
-
-def to_timestamp(day: object) -> pd.Timestamp | None:
-    """Convert what a date field holds; None stays None."""
-    return None if day is None else pd.Timestamp(day)
 
 
 def to_browser_time(time: datetime) -> datetime:
