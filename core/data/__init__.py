@@ -1,1 +1,1 @@
-"""From files to a `Dataset`: readers, layouts, the data doctor, repairs, samples."""
+"""Readers, layouts, data doctor, repairs and samples: from files to a `Dataset`."""

@@ -1,4 +1,7 @@
-"""NetMob23 → windows or one table; windows → one table. Some tiles, or one window, are in memory at a time."""
+"""Conversion of NetMob23 to windows or one table, and of windows to one table.
+
+Some tiles, or one window, are in memory at a time.
+"""
 
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
@@ -31,7 +34,7 @@ Format = Literal["seq", "parquet", "csv"]
 
 @dataclass
 class Conversion:
-    """What came of it: files read, series, rows and windows written, files and series left out."""
+    """Result of a conversion: counts of what was read and written, and the skipped files and series."""
 
     output: Path
     files: int = 0
@@ -44,14 +47,17 @@ class Conversion:
 
 @dataclass(frozen=True)
 class Wanted:
-    """Which part of NetMob23: the service, and its tiles and directions (empty: all of them)."""
+    """Part of NetMob23 to convert: the service, its tiles and its directions (empty: all of them)."""
 
     app: str
     tiles: Collection[str] = ()
     directions: Collection[str] = ()
 
     def has(self, name: str) -> bool:
-        """Is the file `name` of this service and direction, and of one of the tiles as far as its name tells?"""
+        """Tell whether the file `name` belongs to this part.
+
+        A file of a whole city holds all tiles and matches any of them.
+        """
         found = _named(name)
         return (
             found.get("service", "").casefold() == self.app.casefold()
@@ -61,7 +67,7 @@ class Wanted:
 
 
 def _named(name: str) -> dict[str, str]:
-    """What the name of a file says of its contents."""
+    """Return the parts of a NetMob23 file name: service, direction and tile or city; empty for other names."""
     found = TILE_FILE.fullmatch(name.removesuffix(".gz")) or CITY_FILE.fullmatch(name.removesuffix(".gz"))
     return found.groupdict() if found else {}
 
@@ -74,10 +80,11 @@ def convert_netmob(
     window: int = WINDOW,
     progress: Progress = no_progress,
 ) -> Conversion:
-    """Either layout of NetMob23 below `given` (a folder, file or archive) → windows of days, or one table of days.
+    """Convert NetMob23 files to windows of days, or to one table of days.
 
-    Rows are days, columns the 96 quarter-hours. Files that cannot be read and tiles with fewer days than a window are
-    left out and told. Raises InputError where nothing is left.
+    `given` is a folder, file or archive. Both layouts of NetMob23 are accepted. Rows are days, columns are the 96
+    quarter-hours. Files that cannot be read, and tiles with fewer days than a window, are skipped and reported.
+    Raises InputError if nothing is left.
     """
     done = Conversion(output)
     with unpacked(_files(given, wanted) if given.is_dir() else [given], done.skipped) as sources:
@@ -105,7 +112,10 @@ def convert_netmob(
 
 
 def _files(folder: Path, wanted: Wanted) -> list[Path]:
-    """The files of the service, in natural order; the rest of a large collection is never opened."""
+    """Return the matching files below `folder` in natural order; the other files are never opened.
+
+    Raises InputError if no file matches.
+    """
     inside = [path for path in folder.rglob("*") if path.is_file()]
     found = sorted((path for path in inside if wanted.has(path.name)), key=lambda path: natural(path.as_posix()))
     if not found:
@@ -134,7 +144,10 @@ def _nothing(given: Path, done: Conversion) -> InputError:
 
 
 def _series_files(names: Sequence[str]) -> list[list[int]]:
-    """The files that hold whole series together: some tiles' files, all days of a city's service."""
+    """Group the positions of `names` so that each group holds whole series.
+
+    A group is a batch of tile files, or all days of one service and direction in a city.
+    """
     groups: dict[object, list[int]] = {}
     for number, name in enumerate(names):
         found = _named(name)
@@ -144,7 +157,7 @@ def _series_files(names: Sequence[str]) -> list[list[int]]:
 
 
 def _keep(table: Table, place: "Path | _Rows", window: int, done: Conversion) -> None:
-    """Write the tiles of `table` and count them."""
+    """Write the tiles of `table` and add them to the counts of `done`."""
     if isinstance(place, _Rows):
         place.write(table.frame)
         done.rows += len(table.frame)
@@ -171,7 +184,7 @@ def _keep(table: Table, place: "Path | _Rows", window: int, done: Conversion) ->
 
 
 class _Rows:
-    """A Parquet or CSV file that grows."""
+    """Writer that appends rows to one Parquet or CSV file."""
 
     def __init__(self, path: Path, form: Format) -> None:
         self.path, self.form = path, form
@@ -195,7 +208,10 @@ class _Rows:
 
 @contextmanager
 def _output(output: Path, form: Format) -> Iterator["Path | _Rows"]:
-    """The folder of windows as it is; a table under another name until it is whole."""
+    """Yield the folder of windows, or a writer of one table.
+
+    A table has another name until it is complete.
+    """
     if form == "seq":
         yield output
         return
@@ -218,8 +234,8 @@ def _output(output: Path, form: Format) -> Iterator["Path | _Rows"]:
 def convert_seq(given: Path, output: Path, progress: Progress = no_progress) -> Conversion:
     """Join the windows (.seq) below `given` into the series they were cut from.
 
-    The series are written as .parquet, .csv or .npz, by the ending of `output`. Windows that cannot be read are left
-    out and told. Raises InputError where nothing is left, or for several series in one .npz.
+    The series are written as .parquet, .csv or .npz, by the extension of `output`. Windows that cannot be read are
+    skipped and reported. Raises InputError if nothing is left, or for several series in one .npz.
     """
     done = Conversion(output)
     with unpacked([given], done.skipped) as sources:
@@ -249,7 +265,7 @@ def _share(progress: Progress, number: int, of: int) -> Progress:
 
 
 def _one(tables: list[Table]) -> pd.DataFrame:
-    """The tables of several folders one below the other, each series under the name of its folder."""
+    """Concatenate the tables of several folders; series without an entity get the name of their folder."""
     if len(tables) == 1:
         return tables[0].frame
     for table in tables:
@@ -286,7 +302,7 @@ def _write_npz(frame: pd.DataFrame, output: Path) -> None:
 
 
 def summary(done: Conversion) -> dict[str, object]:
-    """As JSON."""
+    """Return the result as JSON."""
     return {
         "output": str(done.output),
         "files": done.files,

@@ -1,4 +1,4 @@
-"""The one table of the product: rows are moments of an entity, columns are measurements."""
+"""Table of measurements: rows are timestamps of an entity, columns are measurements."""
 
 import dataclasses
 import hashlib
@@ -17,13 +17,13 @@ from core.errors import DataError
 from core.messages import N_
 
 BLOCK_ROWS = 65_536
-CACHED_ROWS = 2048  # of a profile; what is worked on row by row stays in the processor's cache
+CACHED_ROWS = 2048  # rows of a profile that fit into the processor's cache
 DAY = pd.Timedelta(days=1)
 
 
 @dataclass(frozen=True)
 class DataSummary:
-    """What a result keeps of the dataset that it is about, to be understood without it."""
+    """Facts about a dataset that a result stores, so that the result can be read without the dataset."""
 
     files: tuple[str, ...]
     unit: str
@@ -33,19 +33,32 @@ class DataSummary:
 
 @dataclass(frozen=True)
 class Dataset:
-    """Rows are moments of an entity, columns are measurements; rows stay in the order of the files.
+    """Measurements of entities over time: one row per entity and timestamp, in the order of the files.
 
-    frame      float64, index (entity, time); time is a date and hour, or a row number where the file has no dates
-    layout     name of the file layout it came from
-    profile    True where the columns are the times of one day, "00:00" first; a row is then one day
-    step       time between two measurements: two columns of a profile, two rows of a series
-    day_start  the hour at which a row's day begins (6 for the gas day: hours 00 to 05 belong to the next date)
-    unit       of every measurement
-    drivers    columns known in advance (strike, temperature, holiday), same index
-    context    what else the file says of a row (declared total, status), same index
-    labels     True where a row is known to be abnormal
-    notes      what reading the files already found
-    recipe     the repairs that made it, and `source` the digest of the dataset they were made from
+    frame       float64, index (entity, time); time is a date and hour, or a row number where the file has no dates
+    layout      name of the file layout
+    profile     True where the columns are the times of one day, "00:00" first; a row is then one day
+    step        time between two measurements: two columns of a profile, two rows of a series
+    day_start   hour at which the day of a row begins (6 for the gas day: hours 00 to 05 belong to the next date)
+    unit        unit of every measurement
+    covariates  columns known in advance (strike, temperature, holiday), same index
+    context     other columns of the file (declared total, status), same index
+    labels      True where a row is known to be abnormal
+    files       names of the files
+    notes       findings made while the files were read
+    recipe      repairs that were applied
+    source      digest of the dataset that the repairs were applied to
+
+    Example:
+        >>> import pandas as pd
+        >>> from core.data.dataset import Dataset, keyed
+        >>> index = keyed(["north", "north", "south"], pd.to_datetime(["2024-01-01", "2024-01-02", "2024-01-01"]))
+        >>> frame = pd.DataFrame({"power": [10.0, float("nan"), 30.0]}, index)
+        >>> dataset = Dataset(frame, "tidy_series", step=pd.Timedelta(days=1), unit="MW")
+        >>> dataset.entities, dataset.complete.tolist()
+        (['north', 'south'], [True, False, True])
+        >>> dataset.select(entities=["south"]).values
+        array([[30.]])
     """
 
     frame: pd.DataFrame
@@ -77,32 +90,32 @@ class Dataset:
 
     @property
     def summary(self) -> DataSummary:
-        """What a result keeps of this dataset."""
+        """Facts about this dataset that a result stores."""
         return DataSummary(self.files, self.unit, self.profile, tuple(self.columns))
 
     @cached_property
     def entity(self) -> pd.Index:
-        """The entity of every row."""
+        """Entity of every row."""
         return self.frame.index.get_level_values("entity")
 
     @cached_property
     def time(self) -> pd.Index:
-        """The moment of every row."""
+        """Timestamp of every row; a row number where the file has no dates."""
         return self.frame.index.get_level_values("time")
 
     @property
     def dated(self) -> bool:
-        """False where time is only a row number."""
+        """True where `time` holds dates, False where it holds row numbers."""
         return isinstance(self.time, pd.DatetimeIndex)
 
     @cached_property
     def entities(self) -> list[str]:
-        """The entities, sorted."""
+        """Names of the entities, sorted."""
         return sorted(self.entity.unique())
 
     @cached_property
     def entity_codes(self) -> NDArray[np.intp]:
-        """The entity of every row as a number: its place in `entities`."""
+        """Entity of every row as its position in `entities`."""
         found = np.asarray(self.frame.index.codes[0])
         levels = list(self.frame.index.levels[0])
         place = {entity: number for number, entity in enumerate(self.entities)}
@@ -110,14 +123,15 @@ class Dataset:
 
     @cached_property
     def complete(self) -> NDArray[np.bool_]:
-        """True for rows without a missing measurement."""
+        """Mask of the rows without a missing measurement, shape (rows,)."""
         return np.concatenate([~np.isnan(block).any(axis=1) for _, block in self.blocks()] or [np.zeros(0, bool)])
 
     @cached_property
     def ordinary(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Median and width (5 % to 95 %) of the values of each entity, from at most 20,000 of its rows.
+        """Median and width (5 % to 95 % quantile) of the values of each entity.
 
-        Shape (entities, 1) for a profile, whose columns are one quantity, else (entities, columns).
+        Shape (entities, 1) for a profile, whose columns are one quantity; else (entities, columns). An entity with
+        40,000 rows or more is sampled evenly: 20,000 to 30,000 of its rows are used.
         """
         median, width = [], []
         by_entity = np.argsort(self.entity_codes, kind="stable")
@@ -137,7 +151,7 @@ class Dataset:
 
     @cached_property
     def row_median(self) -> NDArray[np.float64]:
-        """The median of every row's measurements, NaN where one is missing."""
+        """Median of the measurements of every row; NaN where one is missing."""
         count = len(self.columns)
         middle = ((count - 1) // 2, count // 2)
         found = np.empty(len(self))
@@ -148,18 +162,24 @@ class Dataset:
         return found
 
     def blocks(self, size: int = BLOCK_ROWS) -> Iterator[tuple[slice, NDArray[np.float64]]]:
-        """The measurements a few thousand rows at a time, so that no step needs a second copy of a large file."""
+        """Yield slices of `size` rows with their measurements.
+
+        Work in blocks needs no second copy of a large file.
+        """
         values = self.values
         for start in range(0, len(values), size):
             rows = slice(start, min(start + size, len(values)))
             yield rows, values[rows]
 
     def replace(self, **changes: object) -> "Dataset":
-        """A copy with the fields `changes`."""
+        """Return a copy with the fields `changes`."""
         return dataclasses.replace(self, **changes)  # type: ignore[arg-type]
 
     def rows(self, keep: NDArray[np.bool_] | NDArray[np.intp]) -> "Dataset":
-        """The rows `keep` (a mask, or positions in a new order), with everything that belongs to them."""
+        """Return the rows `keep`: a mask, or positions in a new order.
+
+        Covariates, context and labels follow the rows.
+        """
         position = np.flatnonzero(keep) if keep.dtype == bool else keep
 
         def part(table: "pd.DataFrame | pd.Series | None") -> "pd.DataFrame | pd.Series | None":
@@ -175,9 +195,9 @@ class Dataset:
     def select(
         self, entities: Sequence[str] = (), start: pd.Timestamp | None = None, end: pd.Timestamp | None = None
     ) -> "Dataset":
-        """The rows of `entities` (all when empty) from `start` to `end`, both included.
+        """Return the rows of `entities` (all if empty) from `start` to the day `end`, both included.
 
-        Raises DataError when nothing is left.
+        Raises DataError if no row matches.
         """
         keep = np.ones(len(self), dtype=bool)
         if entities:
@@ -191,13 +211,19 @@ class Dataset:
         return self if keep.all() else self.rows(keep)
 
     def around(self, entity: str, time: object, rows: int = 24) -> pd.Series:
-        """The first measurement of `entity` in the order of time, `rows` before and after `time`."""
+        """Return the first measurement of `entity` around `time`, in the order of time.
+
+        The series holds at most the given number of rows before `time`, and as many after it.
+        """
         own = self.frame[self.entity == entity].iloc[:, 0].droplevel("entity").sort_index()
         place = int(own.index.searchsorted(time))
         return own.iloc[max(place - rows, 0) : place + rows + 1]
 
     def to_series(self) -> "Dataset":
-        """A profile unrolled into one long series with the single column `value`; a series stays as it is."""
+        """Return a profile as one long series with the single column `value`; a series is returned unchanged.
+
+        The result has no covariates, context or labels.
+        """
         if not self.profile:
             return self
         order = np.roll(np.arange(len(self.columns)), -self._first_column)
@@ -209,9 +235,10 @@ class Dataset:
         return self.replace(frame=values, profile=False, drivers=None, context=None, labels=None)
 
     def to_profile(self) -> "Dataset":
-        """One row per day from a series with one column and an even step; the inverse of `to_series`.
+        """Return a series with one column and an even step as one row per day; the inverse of `to_series`.
 
-        Raises DataError where a row does not sit on the step, or the dataset has several columns.
+        The result has no covariates, context or labels. Raises DataError for several columns, for a row that is not on
+        the step, and for several values at one timestamp of an entity.
         """
         if self.profile:
             return self
@@ -236,12 +263,12 @@ class Dataset:
 
     @property
     def _first_column(self) -> int:
-        """The column that opens the day."""
+        """Position of the column at which the day begins."""
         return self.day_start * len(self.columns) // 24
 
     @cached_property
     def digest(self) -> str:
-        """SHA-256 of everything an analysis can depend on: values, index, columns, unit, drivers, recipe."""
+        """SHA-256 of everything an analysis can depend on: values, index, columns, unit, covariates, files, recipe."""
         found = hashlib.sha256()
         described = [self.columns, self.layout, self.unit, self.profile, self.day_start, str(self.step), self.files]
         found.update(json.dumps([described, [repair.to_json() for repair in self.recipe]]).encode())
@@ -256,23 +283,23 @@ class Dataset:
 
 
 def when(time: object) -> str:
-    """A moment as findings write it: a date where the clock says midnight."""
+    """Return a timestamp as findings show it: without the time of day at midnight."""
     return str(time).removesuffix(" 00:00:00")
 
 
 def clock_labels(count: int) -> list[str]:
-    """The times of a day in `count` even steps: 24 gives "00:00" … "23:00", 96 every quarter of an hour."""
+    """Return the times of a day in `count` even steps: 24 gives "00:00" … "23:00", 96 gives quarter-hours."""
     minutes = 24 * 60 // count
     return [f"{step * minutes // 60:02d}:{step * minutes % 60:02d}" for step in range(count)]
 
 
 def keyed(entity: object, time: object) -> pd.MultiIndex:
-    """The index of every dataset: (entity, time)."""
+    """Return the index of a dataset: (entity, time)."""
     return pd.MultiIndex.from_arrays([entity, time], names=["entity", "time"])
 
 
 def require_like(dataset: Dataset, columns: Sequence[str], profile: bool, unit: str) -> None:
-    """Raises DataError where `dataset` has other columns or another unit than the data a model was fitted on."""
+    """Raise DataError if `dataset` has other columns or another unit than the data a model was fitted on."""
     if dataset.columns != list(columns) or dataset.profile != profile:
         raise DataError(
             N_("The model was fitted on the columns {accepted}; {file} has {value}."),

@@ -1,4 +1,4 @@
-"""Root-cause labels of a test set: which columns were to blame for each event, lines `start-end:column,column,…`."""
+"""Reader of root-cause labels: the columns to blame for each event, in lines `start-end:column,column,…`."""
 
 import re
 from pathlib import Path
@@ -15,12 +15,15 @@ LINE = re.compile(r"(\d{1,12})-(\d{1,12})\s*:\s*(\d{1,9}(?:\s*,\s*\d{1,9})*)")
 
 
 def root_causes(path: Path, labels: ArrayLike | None = None, columns: int | None = None) -> list[RootCause]:
-    """The events of a file in the order of time. Columns are counted from 1 in the file, rows of the test part from 0.
+    """Read the events of the file `path`, in the order of time.
 
-    Some files name the row behind an event as its end (Server Machine Dataset), others its last row (Application
-    Server Dataset): the end counts as a row of the event, unless `labels`, True for the abnormal rows of the test
-    part, say that it is normal and the row before it is not. Raises UnreadableFileError with the line for anything
-    else, for a row beyond `labels` and a column beyond `columns`.
+    The file counts columns from 1, and rows of the test part from 0. Some files give the row after an event as its end
+    (Server Machine Dataset), others its last row (Application Server Dataset). The end counts as a row of the event,
+    unless `labels` mark it as normal and the row before it as abnormal. `labels` are True for the abnormal rows of the
+    test part.
+
+    Raises UnreadableFileError with the line for any other content, for a row beyond `labels`, and for a column beyond
+    `columns`.
     """
     known = None if labels is None else np.asarray(labels).astype(bool)
     lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
@@ -63,6 +66,7 @@ def _check(file: str, event: RootCause, rows: int | None, columns: int | None) -
 
 
 def _trimmed(event: RootCause, known: Flags) -> RootCause:
+    """Return the event without its last row if that row is normal and the row before it is abnormal."""
     stop = min(event.stop, len(known))
     beyond = stop - event.start > 1 and not known[stop - 1] and known[stop - 2]
     return RootCause(event.start, stop - int(beyond), event.columns)

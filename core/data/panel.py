@@ -1,4 +1,4 @@
-"""Several series on one calendar, day by day: what forecasters look at."""
+"""Series of several entities on one calendar, day by day: the input of forecasters."""
 
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -15,21 +15,34 @@ from core.messages import N_
 Floats = NDArray[np.float64]
 Resolution = Literal["day", "hour"]
 
-MOST_DAYS = 80 * 366  # what lies further apart is a mistyped year, not a history
-STALE = 14  # days over which the last known amount stands in for a missing one
-ABSURD = 1.2  # |log ratio| to the median of two weeks beyond which an amount is no lesson
-RATES = ("W", "kW", "MW", "GW", "TW", "°C", "%", "ms", "s")  # averaged over a day; everything else is summed
+MOST_DAYS = 80 * 366  # a longer range of dates comes from a mistyped year
+STALE = 14  # days for which the last known amount replaces missing ones
+ABSURD = 1.2  # |log ratio| to the median of 15 days above which an amount is an outlier
+RATES = ("W", "kW", "MW", "GW", "TW", "°C", "%", "ms", "s")  # averaged over a day; amounts in other units are summed
 
 
 @dataclass(frozen=True)
 class Panel:
-    """Days × entities × moments of the day.
+    """Values of days × entities × times of the day.
 
-    days       every day from the first to the last
-    slots      the moments of a day: ("day",) for daily amounts, else "00:00", "01:00" …
-    values     shape (days, entities, slots), NaN where nothing was measured
-    averaged   a day's amount is the mean of its moments (power, temperature), not their sum
-    day_start  the hour at which a day begins
+    days         every day from the first to the last
+    entities     names of the entities
+    slots        times of a day: ("day",) for daily amounts, else "00:00", "01:00" …
+    values       shape (days, entities, slots), NaN for a missing value
+    unit         unit of the values
+    is_averaged  True where a daily amount is a mean (power, temperature), False where it is a sum
+    day_start    hour at which a day begins
+
+    Example:
+        >>> import pandas as pd
+        >>> from core.data.dataset import Dataset, keyed
+        >>> hours = pd.date_range("2024-01-01", periods=48, freq="h")
+        >>> frame = pd.DataFrame({"gas": [1.0] * 24 + [2.0] * 24}, keyed(["north"] * 48, hours))
+        >>> dataset = Dataset(frame, "tidy_series", step=pd.Timedelta(hours=1), unit="MWh")
+        >>> Panel.of(dataset).amounts.ravel().tolist()
+        [24.0, 48.0]
+        >>> Panel.of(dataset, "hour").values.shape
+        (2, 1, 24)
     """
 
     days: pd.DatetimeIndex
@@ -42,9 +55,10 @@ class Panel:
 
     @classmethod
     def of(cls, dataset: Dataset, resolution: Resolution = "day", measure: str = "") -> "Panel":
-        """The series of `dataset`; `measure` names the column where it has several that are no moments of a day.
+        """Build the panel of `dataset`; `measure` names the column to use (default: the first).
 
-        Raises DataError without dates, with a step longer than a day, or with two rows for one moment of an entity.
+        A profile needs no `measure`. Raises DataError for data without dates, a step longer than a day, an unknown
+        column, and two rows of an entity for one day or timestamp.
         """
         whole = _profiled(_measured(dataset, measure))
         averaged = whole.unit in RATES
@@ -69,20 +83,24 @@ class Panel:
 
     @property
     def amounts(self) -> Floats:
-        """The amount of every day, shape (days, entities)."""
+        """Amount of every day, shape (days, entities)."""
         return self.values.mean(axis=2) if self.averaged else self.values.sum(axis=2)
 
     @cached_property
     def lessons(self) -> Floats:
-        """The amounts worth learning from: those absurdly far from the median of the two weeks around them are NaN."""
+        """Amounts to train on, shape (days, entities); NaN for outliers compared with the 15 days around them."""
         return self._sensible(centred=True).to_numpy()
 
     @cached_property
     def recent(self) -> Floats:
-        """The last amount known on every day; absurd ones, as far as that could be seen on the day, are passed over."""
+        """Last known amount on every day, shape (days, entities).
+
+        Outliers compared with the 15 days up to the day are skipped. An amount is repeated for at most 14 days.
+        """
         return self._sensible(centred=False).ffill(limit=STALE).to_numpy()
 
     def _sensible(self, centred: bool) -> pd.DataFrame:
+        """Return the daily amounts with NaN for outliers, shape (days, entities)."""
         amounts = pd.DataFrame(self.amounts)
         level = amounts.rolling(15, center=centred, min_periods=1).median()
         with np.errstate(divide="ignore", invalid="ignore"):
@@ -90,24 +108,24 @@ class Panel:
         return amounts.mask(absurd)
 
     def until(self, day: pd.Timestamp) -> "Panel":
-        """The days before `day`."""
+        """Return the days before `day`."""
         return self._days(slice(int(self.days.searchsorted(day))))
 
     def last(self, days: int) -> "Panel":
-        """The last `days` days."""
+        """Return the last `days` days."""
         return self._days(slice(max(len(self) - days, 0), None))
 
     def _days(self, kept: slice) -> "Panel":
         return replace(self, days=self.days[kept], values=self.values[kept])
 
     def extended(self, horizon: int) -> "Panel":
-        """The same with `horizon` unknown days after the last."""
+        """Return the panel with `horizon` days of missing values after the last day."""
         days = pd.date_range(self.days[0], periods=len(self) + horizon, freq="D")
         unknown = np.full((horizon, *self.values.shape[1:]), np.nan)
         return replace(self, days=days, values=np.concatenate([self.values, unknown]))
 
     def moments(self, days: pd.DatetimeIndex) -> pd.DatetimeIndex:
-        """The time of every slot of `days`, in their order; hours before the day's start belong to the next date."""
+        """Return the timestamp of every slot of `days`; hours before `day_start` belong to the next date."""
         if len(self.slots) == 1:
             return days
         offsets = pd.to_timedelta([f"{slot}:00" for slot in self.slots]).to_numpy()
@@ -116,7 +134,10 @@ class Panel:
 
 
 def _measured(dataset: Dataset, measure: str) -> Dataset:
-    """One column, or the columns of a profile; with dates."""
+    """Return `dataset` with the single column `measure`, or a profile with all its columns.
+
+    Raises DataError for data without dates, a step longer than a day, and an unknown column.
+    """
     if not dataset.dated:
         raise DataError(N_("{file} has no dates, and a forecast needs them."), file=", ".join(dataset.files))
     if dataset.step is not None and dataset.step > DAY:
@@ -139,7 +160,7 @@ def _measured(dataset: Dataset, measure: str) -> Dataset:
 
 
 def _profiled(dataset: Dataset) -> Dataset:
-    """One row per entity and day."""
+    """Return one row per entity and day; raise DataError for several rows of one day."""
     if not dataset.profile and (dataset.step is None or dataset.step < DAY):
         dataset = dataset.to_profile()
     days = keyed(dataset.entity, pd.DatetimeIndex(dataset.time).normalize())
@@ -155,6 +176,7 @@ def _profiled(dataset: Dataset) -> Dataset:
 
 
 def _calendar(dataset: Dataset) -> pd.DatetimeIndex:
+    """Return every day from the first to the last; raise DataError for more than 80 years."""
     days = pd.DatetimeIndex(dataset.time).normalize()
     count = (days.max() - days.min()).days + 1
     if count > MOST_DAYS:
@@ -168,6 +190,7 @@ def _calendar(dataset: Dataset) -> pd.DatetimeIndex:
 
 
 def _cube(dataset: Dataset, values: Floats) -> Floats:
+    """Arrange `values` (rows, columns) as (days, entities, columns), NaN for absent rows."""
     days = pd.DatetimeIndex(dataset.time).normalize()
     place = (days - days.min()).days.to_numpy()
     cube = np.full((place.max() + 1, len(dataset.entities), values.shape[1]), np.nan)

@@ -1,7 +1,7 @@
-"""French regions: one name for each, whatever the spelling, the year of the map, or the code a file uses.
+"""Canonical names of the French regions, found from any spelling, former region or INSEE code.
 
-Codes are those of INSEE (Code officiel géographique), before and after the reform of 2016; school zones are those of
-the ministry of education since the school year 2015–2016.
+The codes are those of INSEE (Code officiel géographique), before and after the reform of 2016. The school zones are
+those of the ministry of education since the school year 2015–2016.
 """
 
 import re
@@ -28,7 +28,7 @@ NEW: Mapping[str, tuple[int, str]] = MappingProxyType(
         "provence-alpes-côte d'azur": (93, "PAC PACA"),
     }
 )
-"""Canonical name → INSEE code and what it is shortened to (ISO 3166-2:FR first)."""
+"""Canonical name → INSEE code and abbreviations (ISO 3166-2:FR first)."""
 
 OLD: Mapping[str, tuple[int, str]] = MappingProxyType(
     {
@@ -51,7 +51,7 @@ OLD: Mapping[str, tuple[int, str]] = MappingProxyType(
         "centre": (24, "centre-val de loire"),
     }
 )
-"""A region of before 2016 → its INSEE code and the region that holds it today."""
+"""Region before 2016 → its INSEE code and the present region that contains it."""
 
 OTHER_NAMES: Mapping[str, str] = MappingProxyType(
     {
@@ -64,6 +64,7 @@ OTHER_NAMES: Mapping[str, str] = MappingProxyType(
         "collectivité de corse": "corse",
     }
 )
+"""Other name → canonical name."""
 
 _ZONES = {
     "A": "auvergne-rhône-alpes, bourgogne-franche-comté, nouvelle-aquitaine",
@@ -76,15 +77,20 @@ _ZONES = {
 SCHOOL_ZONE: Mapping[str, str] = MappingProxyType(
     {region: zone for zone, regions in _ZONES.items() for region in regions.split(", ")}
 )
-"""Canonical region → "A", "B" or "C"; Corsica has a calendar of its own."""
+"""Canonical region → "A", "B" or "C"; Corsica has its own calendar and no zone."""
 
 PARTS = re.compile(r"\s*[·|/;,:_]\s*|\s+[-–]\s+")
 
 
 def canonical(name: object) -> str | None:
-    """The region of today that `name` means: a name of any year and spelling, a slug, an INSEE code; None where none.
+    """Return the canonical name of the present region that `name` means, or None if it names no region.
 
-    Slugs whose accented letters were lost ("rh-ne-alpes") are understood as well.
+    Accepted are present and former names in any spelling, abbreviations, slugs and INSEE codes. Slugs whose accented
+    letters were lost ("rh-ne-alpes") are accepted too.
+
+    Example:
+        >>> [canonical(name) for name in ("Nord-Pas-de-Calais", "rh-ne-alpes", 84, "Bavaria")]
+        ['hauts-de-france', 'auvergne-rhône-alpes', 'auvergne-rhône-alpes', None]
     """
     if isinstance(name, bool) or name is None:
         return None
@@ -96,16 +102,20 @@ def canonical(name: object) -> str | None:
 
 
 def region_of(entity: str) -> str | None:
-    """The region in the name of an entity, "GRTgaz · bretagne" → "bretagne": its first part that names one.
+    """Return the region that the name of an entity contains, or None.
 
-    A part that is only a number is taken for a number, not for an INSEE code.
+    The first part of the name that names a region counts. A part that is only a number is not read as an INSEE code.
+
+    Example:
+        >>> region_of("GRTgaz · bretagne"), region_of("Substation · 84")
+        ('bretagne', None)
     """
     parts = (part for part in (entity, *PARTS.split(entity)) if _code(part) is None)
     return next((region for region in map(canonical, parts) if region), None)
 
 
 def _code(name: object) -> int | None:
-    """`name` as a whole number, if it is one: 84, 84.0, "84", "84.0"."""
+    """Return `name` as a whole number (84, 84.0, "84", "84.0"), or None."""
     match = re.fullmatch(r"\s*0*(\d{1,3})(?:\.0*)?\s*", str(name))
     return int(match[1]) if match else None
 
@@ -117,7 +127,7 @@ def _codes() -> dict[int, str]:
 
 @cache
 def _names() -> dict[str, str]:
-    """Every spelling as `plain` writes it → canonical name."""
+    """Return the canonical name of every spelling, as `plain` writes it."""
     pairs = [(name, region) for region, (_, short) in NEW.items() for name in (region, *short.split())]
     pairs += [(name, region) for name, (_, region) in OLD.items()]
     pairs += OTHER_NAMES.items()
@@ -125,6 +135,6 @@ def _names() -> dict[str, str]:
 
 
 def _spelt(name: str) -> Iterator[str]:
-    """With its accents put off, and with its accented letters lost."""
+    """Yield the name without accents, and without its accented letters."""
     yield plain(name)
     yield plain("".join(letter for letter in name if letter.isascii()))

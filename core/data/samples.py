@@ -1,4 +1,4 @@
-"""Generated files of each layout, with anomalies at known places: the first minute needs no file."""
+"""Generated sample files, one per layout, with anomalies injected at known rows."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -17,12 +17,12 @@ from core.messages import N_
 Floats = NDArray[np.float64]
 SEED = 20240229
 GAS_DAYS = ("2022-10-01", "2024-09-30")
-DAYS_TO_COME = 29  # the longest forecast and the morning after it
+DAYS_TO_COME = 29  # days of weather after the data: the longest forecast and the morning after it
 
 
 @dataclass(frozen=True)
 class Sample:
-    """A generated table and what it shows."""
+    """Generated table with its label and summary."""
 
     name: str
     label: str
@@ -31,7 +31,10 @@ class Sample:
 
 
 def sample_table(name: str) -> pd.DataFrame:
-    """The table of the sample `name`; the same at every call. Raises OptionError for a name that does not exist."""
+    """Return the table of the sample `name`, the same at every call.
+
+    Raises OptionError for an unknown name.
+    """
     makers = {each.name: each.make for each in SAMPLES.values()} | DRIVERS
     if name not in makers:
         raise OptionError(N_("No sample {name!r}; there are: {accepted}."), name=name, accepted=", ".join(makers))
@@ -39,30 +42,30 @@ def sample_table(name: str) -> pd.DataFrame:
 
 
 def write_sample(name: str, path: Path) -> None:
-    """Write the sample as CSV."""
+    """Write the sample `name` to the CSV file `path`."""
     sample_table(name).round(4).to_csv(path, index=False, lineterminator="\n")
 
 
 def load_sample(name: str) -> Dataset:
-    """The sample as a dataset, read as any file is."""
+    """Load the sample `name` as a dataset, through a CSV file as for any other data."""
     with TemporaryDirectory(prefix="vigie-") as folder:
         path = Path(folder) / f"sample_{name}.csv"
         write_sample(name, path)
         return load([path])
 
 
-# ---- the five of them -----------------------------------------------------------------------------------------------
+# ---- tables ---------------------------------------------------------------------------------------------------------
 
 
 def _gas(random: np.random.Generator) -> pd.DataFrame:
-    """Two years of gas days for four regions: winters, quiet Sundays, a morning and an evening peak."""
+    """Return two years of gas days in four regions: high in winter, low at weekends, two peaks a day."""
     return _gas_and_cold(random)[0]
 
 
 def _gas_weather(random: np.random.Generator) -> pd.DataFrame:
-    """Make the weather that the gas sample follows, to four weeks after it.
+    """Return the weather that the gas sample depends on, until 29 days after its end.
 
-    It is 2 °C in January, 20 in July, and colder where more was burnt.
+    The mean is about 2 °C in January and 20 °C in July; days with more consumption are colder.
     """
     cold = _gas_and_cold(random)[1]
     days = pd.date_range(GAS_DAYS[0], periods=len(cold) + DAYS_TO_COME)
@@ -74,7 +77,10 @@ def _gas_weather(random: np.random.Generator) -> pd.DataFrame:
 
 
 def _gas_and_cold(random: np.random.Generator) -> tuple[pd.DataFrame, Floats]:
-    """The table, and how cold spells moved the logarithm of its amounts, weighted by the size of the regions."""
+    """Return the gas table, and the effect of cold spells on the logarithm of its amounts, one value per day.
+
+    The effect is the mean of the regions, weighted by their size.
+    """
     days = pd.date_range(*GAS_DAYS)
     parts, cold, sizes = [], np.zeros(len(days)), 0.0
     for operator, region, size in (
@@ -105,7 +111,7 @@ def _gas_and_cold(random: np.random.Generator) -> tuple[pd.DataFrame, Floats]:
 
 
 def _load(random: np.random.Generator) -> pd.DataFrame:
-    """One year of quarter-hourly load of three substations."""
+    """Return one year of quarter-hourly load of three substations."""
     days = pd.date_range("2024-01-01", "2024-12-31")
     quarters = np.arange(96) / 4
     parts = []
@@ -124,7 +130,7 @@ def _load(random: np.random.Generator) -> pd.DataFrame:
 
 
 def _calls(random: np.random.Generator) -> pd.DataFrame:
-    """Sixteen weeks of hourly calls at three exchanges."""
+    """Return sixteen weeks of hourly calls at three exchanges."""
     times = pd.date_range("2024-03-04", periods=16 * 7 * 24, freq="h")
     parts = []
     for name, size in (("Exchange A", 900.0), ("Exchange B", 350.0), ("Exchange C", 120.0)):
@@ -141,7 +147,7 @@ def _calls(random: np.random.Generator) -> pd.DataFrame:
 
 
 def _kpis(random: np.random.Generator) -> pd.DataFrame:
-    """Five days of a server's twelve KPIs per minute, three of them driven by the same load."""
+    """Return five days of twelve KPIs of a server per minute; ten of them follow the same load."""
     minutes = np.arange(5 * 1440)
     load = 0.5 + 0.3 * np.sin(2 * np.pi * minutes / 1440) + _wander(random, len(minutes), 0.01)
     kpis = np.column_stack(
@@ -171,7 +177,7 @@ SERVER = (
     "errors",
     "temperature",
 )
-INCIDENTS: tuple[tuple[int, int, dict[str, float]], ...] = (  # minutes after the middle, length, by how many noises
+INCIDENTS: tuple[tuple[int, int, dict[str, float]], ...] = (  # minutes after the middle, minutes, size in noises (1 σ)
     (95, 12, {"latency": 9, "errors": 7}),
     (300, 25, {"memory": 8}),
     (470, 6, {"disk_write": 10, "latency": 6}),
@@ -186,7 +192,7 @@ INCIDENTS: tuple[tuple[int, int, dict[str, float]], ...] = (  # minutes after th
 
 
 def _server(random: np.random.Generator) -> pd.DataFrame:
-    """Four days of a server's twelve KPIs per minute: all of them follow the day's traffic, each in its own way."""
+    """Return four days of twelve KPIs of a server per minute; each follows the traffic with its own weight."""
     times = pd.date_range("2024-03-04", periods=4 * 1440, freq="min")
     hours = np.arange(len(times)) / 60 % 24
     traffic = 0.25 + _peak(hours, 11, 2.5) + 0.8 * _peak(hours, 17, 3) + _wander(random, len(times), 0.02)
@@ -205,7 +211,7 @@ def _server(random: np.random.Generator) -> pd.DataFrame:
 
 
 DRIVERS: dict[str, Callable[[np.random.Generator], pd.DataFrame]] = {"gas_weather": _gas_weather}
-"""What belongs to a sample as a file of drivers."""
+"""Name of a covariate sample → function that makes its table."""
 
 SAMPLES: dict[str, Sample] = {
     each.name: each
@@ -234,24 +240,24 @@ SAMPLES: dict[str, Sample] = {
 }
 
 
-# ---- ingredients ----------------------------------------------------------------------------------------------------
+# ---- building blocks ------------------------------------------------------------------------------------------------
 
 
 def _peak(at: NDArray[np.int_] | Floats, center: float, width: float) -> Floats:
-    """A bell around `center` on the circle of 24 hours."""
+    """Return a bell around the hour `center` on the circle of 24 hours."""
     apart = np.abs(at - center)
     bell: Floats = np.exp(-((np.minimum(apart, 24 - apart) / width) ** 2) / 2)
     return bell
 
 
 def _winter(days: pd.DatetimeIndex) -> Floats:
-    """0.25 in July, 1.75 in January."""
+    """Return the yearly factor of each day: 0.25 in July, 1.75 in January."""
     season: Floats = 1 + 0.75 * np.cos(2 * np.pi * (days.dayofyear.to_numpy() - 15) / 365.25)
     return season
 
 
 def _wander(random: np.random.Generator, count: int, size: float) -> Floats:
-    """A slow walk that returns to zero: weather."""
+    """Return a random walk that returns to zero, as an imitation of weather."""
     steps = random.normal(0, size, count)
     walk = np.zeros(count)
     for place in range(1, count):
@@ -260,7 +266,7 @@ def _wander(random: np.random.Generator, count: int, size: float) -> Floats:
 
 
 def _injected_days(random: np.random.Generator, values: Floats, count: int) -> NDArray[np.int_]:
-    """Make `count` days of a profile odd in four ways; 1 for these days."""
+    """Inject four kinds of anomalies into `count` days of a profile, in place; return 1 for these days."""
     days = random.choice(len(values), count, replace=False)
     width = values.shape[1] // 24
     for number, day in enumerate(days):

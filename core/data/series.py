@@ -1,4 +1,4 @@
-"""A dataset as series: the rows of each entity in the order of time."""
+"""Series of a dataset: the rows of each entity in the order of time."""
 
 from dataclasses import dataclass
 from itertools import pairwise
@@ -12,7 +12,12 @@ from core.data.dataset import Dataset
 
 @dataclass(frozen=True)
 class Series:
-    """One entity: its rows' places in the dataset, in the order of time, and their values, shape (rows, columns)."""
+    """Rows of one entity in the order of time.
+
+    entity         name of the entity
+    row_positions  positions of the rows in the dataset
+    values         shape (rows, columns)
+    """
 
     entity: str
     places: NDArray[np.intp]
@@ -20,7 +25,10 @@ class Series:
 
 
 def series_of(dataset: Dataset) -> list[Series]:
-    """The series of every entity; values are a view where the dataset holds one entity already in order."""
+    """Return the series of every entity.
+
+    Values are views where the rows of the dataset are already in this order, else copies.
+    """
     codes = dataset.entity_codes
     order = np.lexsort((dataset.time.to_numpy(), codes))
     if (order == np.arange(len(order))).all():
@@ -35,5 +43,5 @@ def series_of(dataset: Dataset) -> list[Series]:
 
 
 def windows(values: NDArray[Any], length: int) -> NDArray[Any]:
-    """Every run of `length` rows as a read-only view without copies, shape (rows − length + 1, length, columns)."""
+    """Return every window of `length` rows as a read-only view, shape (rows − length + 1, length, columns)."""
     return np.lib.stride_tricks.sliding_window_view(values, length, axis=0).swapaxes(1, 2)

@@ -1,4 +1,4 @@
-"""Moments written as whole numbers: 20190331 or 20190331141500, the way files of windows write them."""
+"""Timestamps as whole numbers, 20190331 or 20190331141500, as files of windows hold them."""
 
 import numpy as np
 import pandas as pd
@@ -9,7 +9,7 @@ YEARS = (1900, 2200)
 
 
 def dates_of(stamps: NDArray[np.int64]) -> pd.DatetimeIndex | None:
-    """The stamps as dates, or None where they are not all of one length and all of them dates."""
+    """Return `stamps` as dates, or None unless all of them are dates with the same number of digits."""
     digits = len(str(int(stamps[0]))) if len(stamps) else 0
     scale = 10 ** (digits - 4)
     if digits not in FORMATS or stamps.min() < YEARS[0] * scale or stamps.max() >= YEARS[1] * scale:
@@ -19,7 +19,7 @@ def dates_of(stamps: NDArray[np.int64]) -> pd.DatetimeIndex | None:
 
 
 def stamps_of(times: pd.Index) -> NDArray[np.int64]:
-    """The moments as numbers of fourteen digits; row numbers stay what they are."""
+    """Return timestamps as numbers of 14 digits; row numbers stay unchanged."""
     if not isinstance(times, pd.DatetimeIndex):
         return times.to_numpy(dtype=np.int64)
     stamps = np.zeros(len(times), dtype=np.int64)

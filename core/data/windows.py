@@ -1,4 +1,4 @@
-"""A dataset → windows of its series, one .seq file each, as the original program of SGmVRNN reads them."""
+"""Writer of windows: one .seq file each, as the original program of SGmVRNN reads them."""
 
 from pathlib import Path
 
@@ -17,11 +17,12 @@ WINDOW = 20
 def write_seq(
     dataset: Dataset, folder: Path, window: int = WINDOW, first: int = 1, progress: Progress = no_progress
 ) -> int:
-    """Write every window of `window` rows of every entity as `first`.seq, … without a gap; how many there are.
+    """Write every window of `window` rows of every entity, and return their number.
 
-    A file holds `value` float64 (T, 1, n, 1), `label` int64 (T, 1, 1), `ts` int64 (T, 1, 1) as YYYYMMDDHHMMSS or row
-    number, and `entity`, by which Vigie keeps several series in one folder apart. A series of L rows has L − T + 1
-    windows. Raises DataError where no series is that long, InputError for a folder that already holds windows.
+    The files are named by numbers without a gap, from `first`.seq on. A file holds `value` float64 (T, 1, n, 1),
+    `label` int64 (T, 1, 1), `ts` int64 (T, 1, 1) as YYYYMMDDHHMMSS or row number, and `entity`, which separates several
+    series in one folder. A series of L rows has L − T + 1 windows. Raises DataError if no series is that long,
+    InputError for a folder that already holds windows and for a window without rows.
     """
     if window < 1:
         raise InputError(N_("A window has at least one row; {value} were asked for."), value=window)
@@ -41,6 +42,7 @@ def write_seq(
 
 
 def _write(dataset: Dataset, series: Series, folder: Path, window: int, first: int) -> int:
+    """Write the windows of one series, numbered from `first`, and return their number."""
     import torch
 
     stamps = stamps_of(dataset.time[series.places])
@@ -53,7 +55,7 @@ def _write(dataset: Dataset, series: Series, folder: Path, window: int, first: i
         content = {
             "value": torch.tensor(
                 series.values[rows, None, :, None], dtype=torch.float64
-            ),  # copied, not the whole series
+            ),  # a copy; a view would save the whole series
             "label": labels[rows, None, None].copy(),
             "ts": stamps[rows, None, None].copy(),
             "entity": series.entity,

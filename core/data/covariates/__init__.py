@@ -1,4 +1,4 @@
-"""Drivers known in advance (weather, strikes, public holidays, school breaks), joined by region and day."""
+"""Covariates known in advance: weather, strikes, public holidays and school breaks, joined by region and day."""
 
 from core.data.covariates.joining import joined
 from core.data.covariates.known import Drivers, Join

@@ -1,4 +1,4 @@
-"""The French calendar without a file: public holidays and school breaks, from libraries that carry them."""
+"""French calendar from installed libraries, without a file: public holidays and school breaks."""
 
 from functools import cache
 from importlib.metadata import version
@@ -11,7 +11,14 @@ from core.data.covariates.tables import NATION, CovariateTable
 
 
 def public_holidays(days: pd.DatetimeIndex) -> CovariateTable:
-    """Public holidays of metropolitan France in the years of `days`."""
+    """Return the public holidays of metropolitan France in the years of `days`.
+
+    Example:
+        >>> import pandas as pd
+        >>> holiday = public_holidays(pd.DatetimeIndex(["2024-05-01"])).frame["holiday"]
+        >>> len(holiday), int(holiday.sum())
+        (366, 11)
+    """
     import holidays
 
     years = range(days.min().year, days.max().year + 1)
@@ -21,7 +28,14 @@ def public_holidays(days: pd.DatetimeIndex) -> CovariateTable:
 
 
 def school_breaks(days: pd.DatetimeIndex) -> CovariateTable:
-    """School breaks of the zones A, B and C in the years of `days`, as far as the library knows them (1990 to 2028)."""
+    """Return the school breaks of the zones A, B and C in the years of `days`; the library knows 1990 to 2028.
+
+    Example:
+        >>> import pandas as pd
+        >>> table = school_breaks(pd.DatetimeIndex(["2024-02-20"]))
+        >>> table.frame.xs("2024-02-20", level="day")["school_break"].to_dict()
+        {'A': 1.0, 'B': 0.0, 'C': 1.0}
+    """
     breaks = _every_school_break()
     near = breaks.index.get_level_values("day").year.isin(days.year.unique())
     file = f"vacances-scolaires-france {version('vacances-scolaires-france')}"
@@ -30,6 +44,7 @@ def school_breaks(days: pd.DatetimeIndex) -> CovariateTable:
 
 @cache
 def _every_school_break() -> pd.DataFrame:
+    """Load all school breaks of the library as one row per zone and day."""
     from vacances_scolaires_france import SchoolHolidayDates  # type: ignore[import-untyped]
 
     known = SchoolHolidayDates()

@@ -1,4 +1,4 @@
-"""Lists of events → days: strikes from their start to their end, public holidays, school breaks."""
+"""Events as days: strikes from start to end, public holidays, school breaks."""
 
 import numpy as np
 import pandas as pd
@@ -9,18 +9,19 @@ from core.data.ingest.readers import Table
 from core.messages import N_
 
 MAX_STRIKE_DAYS = 31
-MAX_TERM_DAYS = 100  # no term of 1990 to 2026 is longer; a longer silence is a calendar not yet written
+MAX_TERM_DAYS = 100  # no term of 1990 to 2026 is longer; longer means that the breaks are not decided yet
 
 
 def strike_days(
     table: Table, start: pd.DatetimeIndex, end: pd.DatetimeIndex, rate: NDArray[np.float64], place: Places
 ) -> pd.DataFrame:
-    """Strikes on each day from start to end, both included: `strike` 0 or 1, `strike_rate` in %, 0 without a strike.
+    """Return one row per place and day: `strike` 0 or 1, `strike_rate` in %, 0 without a strike.
 
-    The rate of a day is the largest of the strikes that go on. A strike without an end, or with one before its start,
-    is one day. One of more than 31 days is its start day alone: such entries are notices ("préavis") that allow strikes
-    for months, up to 276 days in the open data of SNCF, not months of strike. Days between the first and the last
-    strike of the list without one are days without a strike; nothing is known of the days before and after.
+    - Start and end are both included. The rate of a day is the largest of its strikes.
+    - A strike without an end, or with an end before its start, lasts one day.
+    - A strike of more than 31 days counts on its start day only. Such entries are notices ("préavis") that allow
+      strikes for months, up to 276 days in the open data of SNCF, and not months of strike.
+    - Other days between the first and the last strike have no strike. Days before and after are absent: unknown.
     """
     length = np.asarray((end - start).days, dtype=float)
     for kind, wrong, template in (
@@ -54,7 +55,7 @@ def strike_days(
 
 
 def listed_days(day: pd.DatetimeIndex, place: Places, column: str) -> pd.DataFrame:
-    """1 on the days listed, 0 on the others of the years from the first to the last one listed."""
+    """Return 1 on the given days and 0 on all other days from the first to the last of their years."""
     listed = by_day(pd.DataFrame({column: np.ones(len(day))}), day, place)
     years = pd.date_range(f"{day.min().year}-01-01", f"{day.max().year}-12-31")
     every = pd.MultiIndex.from_product([listed.index.unique("place"), years], names=["place", "day"])
@@ -62,9 +63,9 @@ def listed_days(day: pd.DatetimeIndex, place: Places, column: str) -> pd.DataFra
 
 
 def without_unwritten_terms(table: Table, breaks: pd.DataFrame) -> pd.DataFrame:
-    """Rows of school breaks without those after the last break where that is longer ago than any term lasts.
+    """Return `breaks` without the days after the last break, if these exceed `MAX_TERM_DAYS`.
 
-    Calendars are published a year or two ahead; files that go further say "no break" where nothing is decided.
+    Calendars are published one or two years in advance. Files that reach further say "no break" for undecided days.
     """
     kept = []
     for _, own in breaks.groupby(level="place"):

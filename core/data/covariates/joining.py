@@ -1,4 +1,7 @@
-"""Tables of drivers → one row per entity and day. Rows are those of the grid from the start: no join can add one."""
+"""Join of covariate tables: one row per entity and day.
+
+The rows are those of the grid from the start, so no join can add one.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -23,12 +26,15 @@ Cube = NDArray[np.float64]
 
 MAX_VALUES = 50_000_000
 ADDED_UP = ("strike", "strike_rate")
-"""Columns of which every table tells a part: a strike that one of them knows is a strike."""
+"""Columns merged by the largest value: a strike in one table is a strike, even if another table lacks it."""
 
 
 @dataclass(frozen=True)
 class _Grid:
-    """The entities and days of the result; `in_data` are the days the data have."""
+    """Entities and days of the result.
+
+    in_data  mask of the days that the data have
+    """
 
     entities: list[str]
     days: pd.DatetimeIndex
@@ -41,7 +47,7 @@ class _Grid:
 
 @dataclass(frozen=True)
 class _Placed:
-    """A table laid on the grid, and its report."""
+    """Values of a table on the grid, with its report."""
 
     columns: list[str]
     values: Cube
@@ -49,11 +55,13 @@ class _Placed:
 
 
 def joined(dataset: Dataset, tables: Sequence[CovariateTable], until: pd.Timestamp, calendar: bool = True) -> Drivers:
-    """Join `tables`, the drivers of `dataset` and the French calendar for every entity and day to `until`.
+    """Join `tables`, the covariates of `dataset` and the French calendar, for every entity and day up to `until`.
 
-    A region's table counts for the entities in it, a school zone's for the regions of that zone, a national one for
-    all. Where several tables have a column the first that knows a value counts (of strikes the largest); `calendar`
-    adds public holidays and school breaks that no table has. Raises DataError for data without dates, or too many days.
+    The table of a region applies to the entities in it, the table of a school zone to the regions of that zone, and a
+    national table to all entities. Where several tables have a column, the first known value counts, and the largest
+    value for strikes. `calendar` adds public holidays and school breaks if no table has them.
+
+    Raises DataError for data without dates, and for too many entities and days.
     """
     grid = _grid(dataset, until)
     placed = [*_own(dataset, grid), *(_placed(table, grid) for table in tables)]
@@ -69,6 +77,7 @@ def joined(dataset: Dataset, tables: Sequence[CovariateTable], until: pd.Timesta
 
 
 def _grid(dataset: Dataset, until: pd.Timestamp) -> _Grid:
+    """Return the grid of `dataset` up to `until`; raise DataError without dates or for too many cells."""
     if not dataset.dated or not len(dataset):
         raise DataError(N_("Drivers belong to days; these data have no dates."))
     own = _days_of(dataset).unique()
@@ -89,13 +98,16 @@ def _grid(dataset: Dataset, until: pd.Timestamp) -> _Grid:
 
 
 def _days_of(dataset: Dataset) -> pd.DatetimeIndex:
-    """The day that every row belongs to; a series of the gas day counts its small hours to the day before."""
+    """Return the day of every row.
+
+    In a series of the gas day, the hours before `day_start` belong to the day before.
+    """
     begins = pd.Timedelta(0) if dataset.profile else pd.Timedelta(hours=dataset.day_start)
     return (pd.DatetimeIndex(dataset.time) - begins).normalize()
 
 
 def _own(dataset: Dataset, grid: _Grid) -> list[_Placed]:
-    """The drivers that the data carry themselves, if any."""
+    """Return the covariates of `dataset` itself as a table on the grid; an empty list if it has none."""
     if dataset.drivers is None or dataset.drivers.empty:
         return []
     values = dataset.drivers.rename(columns=lambda name: canonical_column(str(name)) or str(name))
@@ -122,6 +134,7 @@ def _own(dataset: Dataset, grid: _Grid) -> list[_Placed]:
 
 
 def _placed(table: CovariateTable, grid: _Grid) -> _Placed:
+    """Return `table` on the grid, with its report."""
     cube = _by_place(table, grid)
     sources = {region: _sources(table.places, region) for region in set(grid.regions)}
     spoken = {region: _spoken(cube, table, places) for region, places in sources.items()}
@@ -144,12 +157,13 @@ def _placed(table: CovariateTable, grid: _Grid) -> _Placed:
 
 
 def _covered(values: Cube, grid: _Grid) -> int:
-    """Days of the data of which something is known."""
+    """Return the number of days of the data with at least one known value."""
     known = ~np.isnan(values).all(axis=(0, 2))
     return int((known & grid.in_data).sum())
 
 
 def _by_place(table: CovariateTable, grid: _Grid) -> Cube:
+    """Return the values of `table` as an array (places, days, columns), NaN where unknown."""
     cube = np.full((len(table.places), len(grid.days), len(table.columns)), np.nan)
     place = pd.Index(table.places).get_indexer(table.frame.index.get_level_values("place"))
     day = grid.days.get_indexer(table.frame.index.get_level_values("day"))
@@ -159,18 +173,18 @@ def _by_place(table: CovariateTable, grid: _Grid) -> Cube:
 
 
 def _sources(places: Sequence[str], region: str | None) -> list[str]:
-    """The places that speak for an entity, the nearest first: its region, its school zone, the country.
+    """Return the places whose values apply to `region`, the nearest first: the region, its school zone, the country.
 
-    Without a region and without a national row it is all the zones.
+    An entity without a region gets the country, or all zones if the table has no national rows.
     """
     near = [place for place in (region, SCHOOL_ZONE.get(region or ""), NATION) if place is not None and place in places]
     return near or ([zone for zone in "ABC" if zone in places] if region is None else [])
 
 
 def _spoken(cube: Cube, table: CovariateTable, sources: list[str]) -> Cube:
-    """Return what `sources` say, shape (days, columns).
+    """Return the values of the source places, merged to shape (days, columns).
 
-    The first that knows a value counts, of strikes the largest, of zones the share.
+    The first known value counts, the largest value for strikes, and the mean (a share) over all zones.
     """
     if not sources:
         return np.full(cube.shape[1:], np.nan)
@@ -184,12 +198,12 @@ def _spoken(cube: Cube, table: CovariateTable, sources: list[str]) -> Cube:
 
 
 def _filled(first: Cube, later: Cube, added_up: "NDArray[np.bool_] | bool") -> Cube:
-    """`first` with its gaps filled from `later`; the larger of both where `added_up`."""
+    """Return `first` with its gaps filled from `later`, and the larger of both where `added_up`."""
     return np.where(np.isnan(first) | (added_up & (later > first)), later, first)
 
 
 def _combined(placed: list[_Placed], grid: _Grid) -> tuple[dict[str, Cube], list[Finding]]:
-    """Column → values, shape (entities, days); and notes on the columns that several tables have."""
+    """Return column → values, shape (entities, days), and a note on each column that several tables have."""
     columns: dict[str, Cube] = {}
     tellers: dict[str, list[str]] = {}
     for each in placed:
@@ -203,11 +217,15 @@ def _combined(placed: list[_Placed], grid: _Grid) -> tuple[dict[str, Cube], list
 
 
 def _rate(strike: Cube, rate: Cube) -> Cube:
-    """The share of strikers: 0 on days without a strike, unknown where a strike is known and its rate is not."""
+    """Return the share of strikers, corrected with the strikes.
+
+    It is 0 on days without a strike, and NaN on days with a strike whose rate is unknown.
+    """
     return np.where(strike == 0, 0.0, np.where((strike == 1) & (rate == 0), np.nan, rate))
 
 
 def _several(column: str, files: list[str]) -> Finding:
+    """Return the note on a column that several files have."""
     first_counts = N_(
         "{column}: in several files; {first} counts where it has a value, the gaps are filled from {others}."
     )

@@ -1,4 +1,4 @@
-"""The key of every row of a file of drivers: its day and its place."""
+"""Day and place of every row of a covariate file."""
 
 import re
 
@@ -24,9 +24,9 @@ NATIONAL = ("fr", "france", "national", "metropole", "francemetropolitaine")
 
 
 def day_column(table: Table, accepted: tuple[str, ...] = TIME) -> str:
-    """The column with one of the `accepted` names, else the first that reads as dates.
+    """Return the column with one of the `accepted` names, else the first column of dates.
 
-    Raises UnknownLayoutError where there is neither.
+    Raises UnknownLayoutError if there is none.
     """
     columns = list(table.frame.columns)
     named = first_named(columns, accepted)
@@ -41,9 +41,9 @@ def day_column(table: Table, accepted: tuple[str, ...] = TIME) -> str:
 
 
 def days(table: Table, column: str, rows: NDArray[np.intp] | None = None) -> pd.DatetimeIndex:
-    """The day of every row (of `rows`), as the clock on the spot tells it; moments in UTC as the clock of France does.
+    """Return the day of every row (of `rows` if given), in local time; timestamps in UTC are converted to French time.
 
-    Raises UnreadableFileError for a cell that is no date, or one of another century.
+    Raises UnreadableFileError for a cell that is no date, and for a date outside 1900 to 2100.
     """
     cells = table.frame[column] if rows is None else table.frame[column].iloc[rows]
     read = moments(_local(cells), table.name)
@@ -68,7 +68,10 @@ def days(table: Table, column: str, rows: NDArray[np.intp] | None = None) -> pd.
 
 
 def _local(cells: pd.Series) -> pd.Series:
-    """Moments with a time zone as the clock there shows them: midnight of a day must not fall on the day before."""
+    """Return timestamps with a time zone in the local time of that zone.
+
+    Otherwise midnight could fall on the day before.
+    """
     if isinstance(cells.dtype, pd.DatetimeTZDtype):
         zoned = cells.dt.tz_convert(CLOCK_OF_FRANCE) if str(cells.dt.tz) in UTC else cells
         return zoned.dt.tz_localize(None)
@@ -80,6 +83,7 @@ def _local(cells: pd.Series) -> pd.Series:
 
 
 def _local_texts(texts: pd.Series) -> pd.Series:
+    """Return texts without their offset; those in UTC are converted to French time."""
     parts = texts.str.extract(OFFSET)
     local = texts.where(parts[1].isna(), parts[0])
     in_utc = parts[1].str.strip("Z+-:0") == ""
@@ -91,9 +95,10 @@ def _local_texts(texts: pd.Series) -> pd.Series:
 
 
 def places(table: Table) -> tuple[Places, Places, NDArray[np.bool_]]:
-    """Of every row: its place, the place as the file writes it, and whether that is known.
+    """Return the place of every row, the place as the file writes it, and a mask of the known places.
 
-    Unknown names are told in a note. Raises UnknownLayoutError where no name is known.
+    Without a column of places, all rows belong to the whole country. Unknown names are noted in the table. Raises
+    UnknownLayoutError if all names are unknown.
     """
     columns = list(table.frame.columns)
     column = first_named(columns, REGION) or first_named(columns, REGION_CODE) or first_named(columns, ZONE)
@@ -111,7 +116,7 @@ def places(table: Table) -> tuple[Places, Places, NDArray[np.bool_]]:
 
 
 def _place(name: object) -> str | None:
-    """A region, a school zone or the whole country; None where the name is none of them."""
+    """Return the canonical region, the school zone or the whole country that `name` means, or None."""
     word = plain(str(name))
     zone = word.removeprefix("zone").upper()
     if zone in ("A", "B", "C"):
@@ -120,6 +125,7 @@ def _place(name: object) -> str | None:
 
 
 def _tell_unknown(table: Table, column: str, names: pd.Series, none_known: bool) -> None:
+    """Note unknown places in the table; raise UnknownLayoutError if none is known."""
     counts = names.value_counts()
     shown = listed([name or "–" for name in counts.index])
     if none_known:

@@ -1,4 +1,4 @@
-"""What is known in advance of every entity and day, and how each file came into it."""
+"""Covariates of every entity and day, and a report on the join of each table."""
 
 import hashlib
 import json
@@ -17,11 +17,17 @@ from core.messages import N_
 
 @dataclass(frozen=True)
 class Join:
-    """How one table was joined.
+    """Report on the join of one table.
 
-    places_unused   places of the table that no entity lies in
-    start, end      first and last day of the table, as ISO dates
-    days            how many days the data have, and `days_covered` of how many of them the table says something
+    file                name of the file
+    kind                kind of the table, or "dataset" for the covariates of the data
+    columns             names of the covariates
+    entities_matched    number of entities with a place in the table
+    entities_unmatched  names of the other entities
+    places_unused       places of the table without an entity
+    start, end          first and last day of the table, as ISO dates
+    days                number of days of the data
+    days_covered        number of these days for which the table has a value
     """
 
     file: str
@@ -37,17 +43,17 @@ class Join:
 
     @property
     def coverage(self) -> float:
-        """Share of the data's days, 0 to 1."""
+        """Share of the days of the data for which the table has a value, 0 to 1."""
         return self.days_covered / self.days if self.days else 0.0
 
 
 @dataclass(frozen=True)
 class Drivers:
-    """Columns known in advance: one row per entity and day, every entity with every day.
+    """Columns known in advance: one row for every pair of entity and day.
 
-    frame   float64, index (entity, day), unique and sorted; NaN where nothing is known
-    joins   a report per table, in the order in which they counted
-    notes   what joining found: columns that several tables have
+    frame   float64, index (entity, day), unique and sorted; NaN where unknown
+    joins   report on each table, in the order of their precedence
+    notes   findings of the join: columns that several tables have
     """
 
     frame: pd.DataFrame
@@ -56,9 +62,9 @@ class Drivers:
 
     @classmethod
     def of_rows(cls, rows: pd.DataFrame, day_start: int = 0) -> "Drivers":
-        """Make it from one row per entity and moment (index entity, time).
+        """Build the covariates from one row per entity and timestamp, index (entity, time).
 
-        It holds the mean of each day, and every entity has every day.
+        A day gets the mean of its rows. Every entity gets every day from the first to the last.
         """
         time = pd.DatetimeIndex(rows.index.get_level_values("time")) - pd.Timedelta(hours=day_start)
         daily = rows.groupby([rows.index.get_level_values("entity"), time.normalize()]).mean()
@@ -73,21 +79,21 @@ class Drivers:
 
     @cached_property
     def entities(self) -> list[str]:
-        """The entities, in the order of the frame."""
+        """Entities, in the order of the frame."""
         return list(self.frame.index.unique("entity"))
 
     @cached_property
     def days(self) -> pd.DatetimeIndex:
-        """The days, in the order of the frame."""
+        """Days, in the order of the frame."""
         return pd.DatetimeIndex(self.frame.index.unique("day"))
 
     @property
     def values(self) -> NDArray[np.float64]:
-        """Shape (entities, days, columns); a view."""
+        """Values, shape (entities, days, columns); a view."""
         return self.frame.to_numpy().reshape(len(self.entities), len(self.days), -1)
 
     def array(self, entities: Sequence[str], days: pd.DatetimeIndex) -> NDArray[np.float64]:
-        """Shape (days, entities, columns), NaN where nothing is known or the entity or day is none of these."""
+        """Return the values of `entities` and `days`, shape (days, entities, columns), NaN where unknown."""
         rows = pd.Index(self.entities).get_indexer(list(entities))
         columns = self.days.get_indexer(pd.DatetimeIndex(days).normalize())
         found: NDArray[np.float64] = self.values[rows][:, columns].transpose(1, 0, 2)
@@ -96,10 +102,10 @@ class Drivers:
         return found
 
     def changed(self, column: str, values: "ArrayLike | Callable[[pd.Series], ArrayLike]") -> "Drivers":
-        """What if `column` were otherwise: `values` for every row, one for all, or a function of the column as it is.
+        """Return a copy with other values for `column`: one per row, one for all, or a function of the present values.
 
-        A column that is not there yet begins as unknown. A Series counts by its (entity, day), rows it lacks are
-        unknown. Raises DataError where the number of values does not fit.
+        A new column starts as NaN. A Series is aligned by its index (entity, day); rows that it lacks are NaN. Raises
+        DataError if the number of values does not fit.
         """
         old = self.frame[column] if column in self.frame else pd.Series(np.nan, index=self.frame.index, name=column)
         new = values(old.copy()) if callable(values) else values
@@ -120,7 +126,7 @@ class Drivers:
 
     @cached_property
     def digest(self) -> str:
-        """SHA-256 of entities, days, columns and values; how they were joined does not count."""
+        """SHA-256 of entities, days, columns and values; independent of the join reports."""
         found = hashlib.sha256(json.dumps([self.columns, self.entities]).encode())
         found.update(self.days.to_numpy("<M8[ns]").tobytes())
         found.update(np.ascontiguousarray(self.frame.to_numpy(dtype="<f8")).data)

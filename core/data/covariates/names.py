@@ -1,4 +1,4 @@
-"""The columns drivers go by, and the names files give them."""
+"""Column names of covariates: the canonical names, and the names that files use."""
 
 import re
 from collections.abc import Iterable
@@ -40,14 +40,14 @@ ALIASES: dict[str, tuple[str, ...]] = {
     "holiday": ("holiday", "publicholiday", "isholiday", "ferie", "jourferie", "estferie"),
     "school_break": ("schoolbreak", "schoolholiday", "vacances", "vacancesscolaires"),
 }
-"""Canonical column → plain names in files, in the order in which columns are shown."""
+"""Canonical column → plain names in files, in the order of display."""
 
 KIND_OF = {"strike": "strikes", "strike_rate": "strikes", "holiday": "holidays", "school_break": "school_breaks"}
-"""The kind of table that a column makes; every other canonical column is weather."""
+"""Column → kind of its table; all other canonical columns are weather."""
 
 FLAGS = ("strike", "holiday", "school_break")
 LARGEST = (*FLAGS, "strike_rate")
-"""Columns of which, where a day has several values, the largest one counts; of the others it is their mean."""
+"""Columns whose largest value of a day counts; of the other columns the mean counts."""
 
 START = ("datededebut", "datedebut", "debut", "start", "startdate")
 END = ("datedefin", "datefin", "fin", "end", "enddate")
@@ -71,22 +71,22 @@ BREAK_ZONE = re.compile(r"(?:vacances|schoolbreak|schoolholiday)?zone([abc])")
 
 
 def canonical_column(name: str) -> str | None:
-    """The driver a column holds, by its name with or without a unit in brackets; None where it is none."""
+    """Return the covariate that a column holds, by its name with or without a unit in brackets, or None."""
     return CANONICAL.get(plain(BRACKETS.sub("", name))) or CANONICAL.get(plain(name))
 
 
 def break_zone(name: str) -> str | None:
-    """The school zone whose breaks a column tells, "vacances_zone_a" → "A"."""
+    """Return the school zone in the name of a column with its breaks, "vacances_zone_a" → "A", or None."""
     match = BREAK_ZONE.fullmatch(plain(name))
     return match[1].upper() if match else None
 
 
 def first_named(columns: list[str], accepted: tuple[str, ...]) -> str | None:
-    """The column with the first of the `accepted` plain names."""
+    """Return the column with the first of the `accepted` plain names, or None."""
     by_name = {plain(BRACKETS.sub("", column)): column for column in reversed(columns)}
     return next((by_name[name] for name in accepted if name in by_name), None)
 
 
 def listed(columns: Iterable[object]) -> str:
-    """The first names, for a message."""
+    """Return the first fifteen names as one text for a message, each cut to 40 characters."""
     return ", ".join(str(column)[:40] for column in list(columns)[:15])

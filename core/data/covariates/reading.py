@@ -1,4 +1,4 @@
-"""Files → tables of drivers: which columns hold a driver, in which unit, and one row for each place and day."""
+"""Reader of covariate files: finds covariates and their units, and returns one row per place and day."""
 
 import re
 from collections.abc import Sequence
@@ -38,9 +38,10 @@ ACCEPTED = "temperature, TMin, TMax, wind, humidity, movement_social, taux_grevi
 
 
 def read_covariates(files: Sequence[File]) -> list[CovariateTable]:
-    """One table per file of weather, strikes, public holidays or school breaks, in the order of the files.
+    """Read one table per file of weather, strikes, public holidays or school breaks, in the order of the files.
 
-    A table of other numbers per day is taken as it is ("other"). Raises UnreadableFileError, UnknownLayoutError.
+    Other numbers per day are accepted as kind "other". Raises InputError without files, UnreadableFileError for bad
+    cells, and UnknownLayoutError for a file without dates, known regions or covariates.
     """
     if not files:
         raise InputError(N_("No file was given."))
@@ -49,6 +50,7 @@ def read_covariates(files: Sequence[File]) -> list[CovariateTable]:
 
 
 def _driver_table(table: Table) -> CovariateTable:
+    """Detect the kind of `table` by its columns, and build the covariate table."""
     columns = [str(column) for column in table.frame.columns]
     flags = {canonical_column(column) for column in columns}
     if "strike" not in flags and any(plain(column) in STRIKE_WORDS for column in columns):
@@ -83,7 +85,7 @@ def _holidays(table: Table) -> pd.DataFrame:
 
 
 def _breaks(table: Table) -> pd.DataFrame:
-    """A column per zone → a row per zone and day."""
+    """Turn one column per school zone into one row per zone and day."""
     day = days(table, day_column(table))
     zones = [(zone, column) for column in table.frame.columns if (zone := break_zone(column))]
     values = [_values(table, column, "school_break") for _, column in zones]
@@ -96,7 +98,10 @@ def _breaks(table: Table) -> pd.DataFrame:
 
 
 def _daily(table: Table) -> tuple[str, pd.DataFrame]:
-    """A row per day (or hour) with columns of drivers; where none is known by name, every number counts as one."""
+    """Build one row per place and day from columns of covariates, and return the kind and the rows.
+
+    Without a known covariate, every column of numbers is used.
+    """
     dated = day_column(table)
     columns = [column for column in table.frame.columns if column != dated and plain(column) not in KEYS]
     chosen = _drivers(table, columns) or _other_numbers(table, columns)
@@ -123,7 +128,10 @@ def _daily(table: Table) -> tuple[str, pd.DataFrame]:
 
 
 def _drivers(table: Table, columns: list[str]) -> dict[str, str]:
-    """Column → driver, each driver once, in canonical order; the other columns are told."""
+    """Return column → covariate in canonical order, the first column of each covariate.
+
+    The other columns are noted in the table.
+    """
     found: dict[str | None, str] = {}
     for column in columns:
         found.setdefault(canonical_column(column), column)
@@ -140,7 +148,10 @@ def _drivers(table: Table, columns: list[str]) -> dict[str, str]:
 
 
 def _other_numbers(table: Table, columns: list[str]) -> dict[str, str]:
-    """Every column of numbers under its own name; hours of measurements are no drivers."""
+    """Return every column of numbers under its own name; a file with columns for the times of a day has none.
+
+    Raises UnknownLayoutError if there is no such column.
+    """
     measured = clock_columns(columns) or broken_day(columns)
     numeric = {column: column for column in columns if not measured and _mostly_numbers(table.frame[column])}
     if not numeric:
@@ -159,7 +170,10 @@ def _mostly_numbers(cells: pd.Series) -> bool:
 
 
 def _values(table: Table, column: str, name: str) -> NDArray[np.float64]:
-    """A column as numbers in the unit of its driver; cells that are none are told and missing."""
+    """Return a column as numbers in the unit of its covariate.
+
+    Unreadable cells are noted in the table and become NaN.
+    """
     cells = _hours(table.frame[column]) if name == "day_length" else table.frame[column]
     values, bad = numbers(cells, table.decimal)
     if len(bad):
@@ -180,7 +194,7 @@ def _values(table: Table, column: str, name: str) -> NDArray[np.float64]:
 
 
 def _factor(column: str, name: str) -> float:
-    """From the unit in a column's name to the driver's: seconds to hours, m/s to km/h."""
+    """Return the factor from the unit in the name of a column to that of the covariate: s to hours, m/s to km/h."""
     unit = column.lower().replace(" ", "")
     if name == "day_length" and "second" in unit:
         return 1 / 3600
@@ -188,7 +202,7 @@ def _factor(column: str, name: str) -> float:
 
 
 def _hours(cells: pd.Series) -> pd.Series:
-    """A length of day written "8:23:0" as 8.383 hours."""
+    """Return day lengths such as "8:23:0" as hours: 8.383."""
     if pd.api.types.is_numeric_dtype(cells):
         return cells
     codes, texts = pd.factorize(cells)
@@ -202,7 +216,7 @@ def _length(text: str) -> object:
 
 
 def _with_mean_temperature(values: pd.DataFrame) -> pd.DataFrame:
-    """Where only the lowest and the highest temperature are given, their mean."""
+    """Add the mean of the lowest and the highest temperature where the mean temperature is missing."""
     if not {"temperature_min", "temperature_max"} <= set(values.columns):
         return values
     middle = (values["temperature_min"] + values["temperature_max"]) / 2

@@ -1,4 +1,4 @@
-"""One file of drivers as read: one row per place and day, whatever stood in the file."""
+"""Table of covariates from one file: one row per place and day."""
 
 import hashlib
 import json
@@ -13,21 +13,21 @@ from core.data.covariates.names import LARGEST
 from core.data.quality.findings import Finding
 
 Places = NDArray[np.object_]
-"""The place of every row."""
+"""Place of every row."""
 
 NATION = ""
-"""The place of what holds for the whole country."""
+"""Place of values for the whole country."""
 
 
 @dataclass(frozen=True)
 class CovariateTable:
-    """One file of drivers.
+    """Covariates of one file.
 
     kind    "weather", "strikes", "holidays", "school_breaks" or "other"
     frame   float64, index (place, day), unique and sorted; a place is a canonical region, a school zone "A", "B", "C",
             or "" for the whole country
-    file    the name the user knows it by
-    notes   what reading it found: unknown names, unreadable cells, rows taken together
+    file    name of the file, as the user knows it
+    notes   findings of reading: unknown names, unreadable cells, aggregated rows
     """
 
     kind: str
@@ -42,12 +42,12 @@ class CovariateTable:
 
     @cached_property
     def places(self) -> list[str]:
-        """The places it tells of, sorted."""
+        """Places of the table, sorted."""
         return sorted(self.frame.index.unique("place"))
 
     @cached_property
     def days(self) -> pd.DatetimeIndex:
-        """The days it tells of, sorted."""
+        """Days of the table, sorted."""
         return pd.DatetimeIndex(self.frame.index.unique("day")).sort_values()
 
     @cached_property
@@ -62,10 +62,10 @@ class CovariateTable:
 
 
 def by_day(values: pd.DataFrame, day: pd.DatetimeIndex, place: Places, written: Places | None = None) -> pd.DataFrame:
-    """One row per place and day: the mean of a column, the largest value of a flag.
+    """Return one row per place and day: the mean of each column, or the largest value for the columns `LARGEST`.
 
-    `written` is the place as the file writes it. Where several of them are one place (regions of before 2016), each
-    counts once, however many rows it has.
+    `written` holds the places as the file writes them. Several of them may be one place (regions of before 2016).
+    Each of these then has the same weight, whatever its number of rows.
     """
     rule = {column: "max" if column in LARGEST else "mean" for column in values.columns}
     keys = [pd.Index(place, name="place"), day.normalize().rename("day")]

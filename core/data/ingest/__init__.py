@@ -1,1 +1,1 @@
-"""Ingest: files to one dataset."""
+"""Reading of files into one dataset."""

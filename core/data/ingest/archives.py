@@ -1,4 +1,4 @@
-"""Archives within limits: how much may come out of them, and what is said of damaged ones."""
+"""Limits on archives (members, unpacked bytes) and errors for damaged archives."""
 
 import gzip
 import lzma
@@ -17,12 +17,12 @@ from core.errors import UnreadableFileError
 from core.messages import N_
 
 MAX_UNPACKED_BYTES = 4 * 2**30
-MAX_RATIO = 200  # measured: real hourly CSV files shrink 3 to 10 times, a bomb 1,000 times
+MAX_RATIO = 200  # measured: real hourly CSV files shrink 3 to 10 times, a zip bomb 1,000 times
 MAX_MEMBERS = 1000
-MAX_SMALL_MEMBERS = 100_000  # a long series is kept as tens of thousands of windows, a city as thousands of tiles
+MAX_SMALL_MEMBERS = 100_000  # a long series has tens of thousands of windows, a city thousands of tiles
 SMALL = re.compile(r"(\.seq|_[DU]L(_Tile_\w+)?\.txt|\.geojson|/)$|__MACOSX|\.DS_Store")
 CHUNK = 2**20
-DAMAGED = (  # what zipfile and gzip raise, depending on the byte that is wrong
+DAMAGED = (  # errors of zipfile and gzip; they depend on the damaged byte
     zlib.error,
     lzma.LZMAError,
     struct.error,
@@ -37,19 +37,19 @@ DAMAGED = (  # what zipfile and gzip raise, depending on the byte that is wrong
 
 @dataclass
 class Budget:
-    """How many bytes the archives in one file may still unpack to."""
+    """Remaining number of bytes that the archives in one file may unpack to."""
 
     left: int
 
     @classmethod
     def of(cls, path: Path) -> "Budget":
-        """Return the budget of the file at `path`, in proportion to its size."""
+        """Return the budget of the file at `path`: `MAX_RATIO` times its size, with a lower and an upper limit."""
         return cls(min(MAX_UNPACKED_BYTES, max(path.stat().st_size * MAX_RATIO, 10 * CHUNK)))
 
 
 @contextmanager
 def damage_named(name: str) -> Iterator[None]:
-    """Turn what a damaged archive raises into UnreadableFileError with the file's name."""
+    """Turn the errors of a damaged archive into UnreadableFileError with the name of the file."""
     try:
         yield
     except DAMAGED as error:
@@ -59,7 +59,7 @@ def damage_named(name: str) -> Iterator[None]:
 
 
 def members(archive: zipfile.ZipFile, name: str) -> list[zipfile.ZipInfo]:
-    """List the members of an archive. Raises UnreadableFileError for too many."""
+    """Return the members of an archive. Raises UnreadableFileError for too many members."""
     found = archive.infolist()
     small = all(SMALL.search(member.filename) for member in found)
     accepted = MAX_SMALL_MEMBERS if small else MAX_MEMBERS
@@ -74,9 +74,10 @@ def members(archive: zipfile.ZipFile, name: str) -> list[zipfile.ZipInfo]:
 
 
 def copy(source: IO[bytes] | gzip.GzipFile, target: Path | None, name: str, budget: Budget) -> None:
-    """Unpack, counting what really comes out: the sizes an archive declares may lie.
+    """Unpack `source` to `target` and subtract the unpacked bytes from `budget`.
 
-    Without a target it only counts.
+    The unpacked bytes are counted because the declared sizes can be wrong. Without a target, nothing is written.
+    Raises UnreadableFileError when the budget or the disk is exhausted.
     """
     limit = budget.left
     with target.open("wb") if target else nullcontext() as out:

@@ -1,4 +1,4 @@
-"""Cells → numbers: decimal commas, marks between thousands, words for true and false, words for nothing."""
+"""Conversion of text cells to numbers: decimal commas, thousands separators, true/false words, missing values."""
 
 import re
 from collections.abc import Iterable
@@ -7,28 +7,36 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-MAX_MAGNITUDE = 1e30  # beyond any physical unit; single precision, which forests use, ends at 3e38
+MAX_MAGNITUDE = 1e30  # above any physical quantity; single precision, used by forests, ends at 3e38
 NUMBER = {mark: re.compile(rf"[+-]?(\d+({re.escape(mark)}\d*)?|{re.escape(mark)}\d+)([eE][+-]?\d+)?") for mark in ".,"}
 MISSING = ("", "na", "n/a", "nan", "null", "none", "-", "--", "#n/a", "nd", "n.d.")
 
 
 def decimal_mark(texts: Iterable[str], usual: str = ",") -> tuple[str, bool]:
-    """The mark before decimals in `texts`, and whether it could as well stand between thousands.
+    """Return the decimal mark of `texts`, and True if the same mark could also separate thousands.
 
-    Judged by the cells that read in one way only: 1,234.5 and 1,234,567 and 12.5 have a decimal point. `usual` decides
-    where there is none of them: 1,234 alone.
+    Cells with a single reading decide: 1,234.5, 1,234,567 and 12.5 have a decimal point. Without such cells, `usual`
+    is the decimal mark: 1,234 alone has two readings.
+
+    Example:
+        >>> decimal_mark(["1,234.5", "1,234"])
+        ('.', False)
+        >>> decimal_mark(["12,5", "1,234"])
+        (',', False)
+        >>> decimal_mark(["1,234"])  # 1.234 or 1234
+        (',', True)
     """
     cells = [text for text in map(_compact, texts) if "," in text or "." in text or text.isdigit()]
     points, commas = (sum(bool(CLEAR[mark].fullmatch(cell)) for cell in cells) for mark in ".,")
     if points != commas or not any("," in cell for cell in cells):
         return ("," if commas > points else "."), False
-    if any(cell.isdigit() and len(cell) < 4 for cell in cells):  # decimals would not come and go, always three
+    if any(cell.isdigit() and len(cell) < 4 for cell in cells):  # decimals do not alternate between none and three
         return ".", True
     return usual, True
 
 
 def _clear(mark: str, other: str) -> re.Pattern[str]:
-    """Numbers in which `mark` can only be the decimal mark and `other` only stand between thousands."""
+    """Compile a pattern of numbers with `mark` as the only possible decimal mark and `other` between thousands."""
     mark, other = re.escape(mark), re.escape(other)
     grouped = rf"\d{{1,3}}(?:{other}\d{{3}})+{mark}\d*|\d{{1,3}}(?:{other}\d{{3}}){{2,}}"
     return re.compile(rf"[+-]?(?:{grouped}|(?:0*|\d{{4,}}){mark}\d+|\d+{mark}(?:\d{{1,2}}|\d{{4,}}))(?:e[+-]?\d+)?")
@@ -38,10 +46,16 @@ CLEAR = {".": _clear(".", ","), ",": _clear(",", ".")}
 
 
 def numbers(column: pd.Series, decimal: str = "") -> tuple[NDArray[np.float64], NDArray[np.intp]]:
-    """The column as float64, and the rows whose cell is neither a number nor missing (they become NaN).
+    """Return the column as float64, shape (rows,), and the positions of unusable cells.
 
-    Understands decimal commas, spaces, commas and dots between thousands (one convention for the whole column; where
-    the cells leave it open, `decimal` is the decimal mark), and true/false words.
+    An unusable cell is neither a number nor missing, or its magnitude exceeds `MAX_MAGNITUDE`. It becomes NaN.
+    Accepted are decimal commas, true/false words, and blanks, commas or dots between thousands. One decimal mark
+    applies to the whole column; `decimal` is used where the cells do not determine it.
+
+    Example:
+        >>> values, rows = numbers(pd.Series(["1 234,5", "n/a", "vrai", "broken"]))
+        >>> values.tolist(), rows.tolist()
+        ([1234.5, nan, 1.0, nan], [3])
     """
     if pd.api.types.is_bool_dtype(column) or pd.api.types.is_numeric_dtype(column):
         values = column.to_numpy(dtype=np.float64, na_value=np.nan)

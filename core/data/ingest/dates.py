@@ -1,6 +1,6 @@
-"""Text → moments.
+"""Conversion of text to timestamps.
 
-The format is found from the values; what two formats could both mean is told, not guessed in silence.
+The format is detected from the values. Dates with two possible readings are marked as ambiguous.
 """
 
 from dataclasses import dataclass
@@ -19,9 +19,9 @@ ACCEPTED = "2024-03-31, 2024/03/31, 31/03/2024, 2024-03-31 14:00, 2024-03-31T14:
 
 @dataclass(frozen=True)
 class Moments:
-    """The moments of a column, and the formats they were written in, most frequent first.
+    """Timestamps of a column and their formats, the most frequent format first.
 
-    `ambiguous`: every value also reads with month and day exchanged.
+    `ambiguous` is True if every value is also a date with month and day exchanged.
     """
 
     times: pd.DatetimeIndex
@@ -30,7 +30,12 @@ class Moments:
 
 
 def looks_like_dates(column: pd.Series) -> bool:
-    """Do the first values read as dates?"""
+    """Tell whether more than 90 % of the first 50 distinct values are dates.
+
+    Example:
+        >>> looks_like_dates(pd.Series(["31/03/2024", "01/04/2024"])), looks_like_dates(pd.Series(["12", "13"]))
+        (True, False)
+    """
     if pd.api.types.is_datetime64_any_dtype(column):
         return True
     if pd.api.types.is_numeric_dtype(column) or pd.api.types.is_bool_dtype(column):
@@ -40,9 +45,17 @@ def looks_like_dates(column: pd.Series) -> bool:
 
 
 def moments(column: pd.Series, file: str) -> Moments:
-    """The column as moments without time zone (those with one are converted to UTC).
+    """Return the column as timestamps without time zone; timestamps with a time zone are converted to UTC.
 
-    Raises UnreadableFileError with file, column, row and value for the first cell that is no date.
+    Raises UnreadableFileError with file, column, row and value for the first cell that is not a date, and for columns
+    that mix "day first" with "month first".
+
+    Example:
+        >>> dates = moments(pd.Series(["03/04/2024", "31/03/2024"], name="day"), "gas.csv")
+        >>> dates.times.strftime("%Y-%m-%d").tolist(), dates.formats, dates.ambiguous
+        (['2024-04-03', '2024-03-31'], ('%d/%m/%Y',), False)
+        >>> moments(pd.Series(["03/04/2024"]), "gas.csv").ambiguous  # 3 April or 4 March
+        True
     """
     if pd.api.types.is_datetime64_any_dtype(column):
         times = _naive(pd.DatetimeIndex(column))
@@ -62,7 +75,7 @@ def moments(column: pd.Series, file: str) -> Moments:
 
 
 def _as_text(value: object) -> str:
-    """A whole number such as 20240331 keeps its digits; surrounding blanks go."""
+    """Return the cell as text without surrounding blanks; 20240331.0 becomes "20240331"."""
     return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value).strip()
 
 
@@ -88,7 +101,7 @@ def _naive(times: pd.DatetimeIndex) -> pd.DatetimeIndex:
 
 
 def _parsed(texts: pd.Series) -> tuple[pd.Series, tuple[str, ...], bool]:
-    """Moments (NaT where none), the formats used, and whether day and month could be exchanged."""
+    """Return the timestamps (NaT for other text), their formats, and True if day and month can be exchanged."""
     left = pd.Series(pd.NaT, index=texts.index, dtype="datetime64[ns]")
     used: list[str] = []
     ambiguous = False
@@ -106,8 +119,11 @@ def _parsed(texts: pd.Series) -> tuple[pd.Series, tuple[str, ...], bool]:
 
 
 def _best(texts: pd.Series) -> tuple[str | None, pd.Series]:
-    """The format that reads most of `texts`; of two equal ones the first listed (day before month)."""
-    sample = texts.iloc[:: len(texts) // 200 + 1]  # from the whole column: the first week of a year has no day 13
+    """Return the format that reads most of `texts`, and the timestamps read with it.
+
+    Of two equally good formats, the first in `FORMATS` is taken: day before month.
+    """
+    sample = texts.iloc[:: len(texts) // 200 + 1]  # of the whole column: a first week has no day above 12
     best, share = None, 0.0
     for name in FORMATS:
         read = pd.to_datetime(sample, format=name, errors="coerce").notna().mean()

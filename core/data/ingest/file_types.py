@@ -1,4 +1,4 @@
-"""What untrusted files are: by their bytes, never by what the name says."""
+"""Detection of the type of untrusted files from their bytes; the file extension is ignored."""
 
 import codecs
 import pickletools
@@ -16,17 +16,18 @@ Kind = Literal["text", "json", "parquet", "xlsx", "npz", "seq", "netmob", "gzip"
 
 ACCEPTED = "CSV, TSV, XLSX, Parquet, JSON, NPZ, SEQ, NetMob23 TXT (.gz, .zip)"
 HEAD_BYTES = 65_536
-PICKLE_OPCODES = 10_000  # read before a file without an end in sight is judged by its last byte
-UNPRINTED = bytes(byte for byte in range(32) if byte not in b"\0\t\n\r\f\x1b")  # text has none of these
+PICKLE_OPCODES = 10_000  # after so many opcodes, only the last byte of the file decides
+UNPRINTED = bytes(byte for byte in range(32) if byte not in b"\0\t\n\r\f\x1b")  # control characters
 QUARTER_HOURS = re.compile(r"\d{1,9}(?: +(?:[-+.\deE]+|nan)){48,}\s*", re.IGNORECASE)
 TILE_FILE = re.compile(r"(?P<service>.+)_(?P<direction>DL|UL)_Tile_(?P<tile>[^_]+)\.txt")
 CITY_FILE = re.compile(r"(?P<city>[^_]+)_(?P<service>.+)_(?P<day>\d{8})_(?P<direction>DL|UL)\.txt")
 
 
 def kind_of(path: Path, name: str) -> Kind:
-    """What the first bytes say the file is.
+    """Return the type of the file at `path`, detected from its first bytes.
 
-    Raises UnreadableFileError for an empty file, a pickle, and every binary that is not accepted.
+    `name` is the name shown in errors; NetMob23 files are also recognised by it.
+    Raises UnreadableFileError for a missing or empty file, a pickle, markup, and binaries that are not accepted.
     """
     if path.is_dir():
         raise UnreadableFileError(N_("{file}: a folder, not a file."), file=name)
@@ -50,13 +51,13 @@ def kind_of(path: Path, name: str) -> Kind:
 
 
 def _first_text(head: bytes) -> str:
-    """The first bytes as text; only ASCII in it is to be relied upon."""
+    """Decode the first bytes; only the ASCII characters of the result are reliable."""
     encoding = "utf-16" if head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) else "utf-8"
     return head.decode(encoding, errors="replace").lstrip("\ufeff \t\r\n")
 
 
 def _refuse_others(path: Path, name: str, head: bytes, text: str) -> None:
-    """Raises UnreadableFileError for everything that is neither a table of text nor JSON."""
+    """Raise UnreadableFileError if the file is neither a table of text nor JSON."""
     if _is_pickle(path, head):
         raise UnreadableFileError(
             N_("{file}: a Python pickle; it could run code and is never opened. Accepted: {accepted}."),
@@ -81,14 +82,14 @@ def _refuse_others(path: Path, name: str, head: bytes, text: str) -> None:
 
 
 def _is_pickle(path: Path, head: bytes) -> bool:
-    """Does the whole file parse as pickle opcodes? Nothing is executed: they are only listed."""
+    """Tell whether the file is a sequence of pickle opcodes; they are listed, never executed."""
     if head[:1] == b"\x80" and b"\x02" <= head[1:2] <= b"\x05":
         return True
     with path.open("rb") as source:
         try:
             for number, (opcode, _, _) in enumerate(pickletools.genops(source)):
                 if opcode.name == "STOP":
-                    return number > 1 and not source.read(CHUNK).strip()  # "0.5" begins with two opcodes, too
+                    return number > 1 and not source.read(CHUNK).strip()  # "0.5" also begins with two opcodes
                 if number == PICKLE_OPCODES:
                     source.seek(-1, 2)
                     return source.read() == b"."
@@ -98,7 +99,10 @@ def _is_pickle(path: Path, head: bytes) -> bool:
 
 
 def _packed(path: Path, name: str) -> Kind:
-    """What a file is that begins as a zip archive does: those that a library opens without limits are counted here."""
+    """Return the type of a file that starts like a zip archive.
+
+    XLSX, NPZ and SEQ files are checked against the limits here, because their libraries open them without limits.
+    """
     with damage_named(name), zipfile.ZipFile(path) as archive:
         inside = [member.filename for member in members(archive, name)]
         budget = Budget.of(path)
@@ -115,13 +119,13 @@ def _packed(path: Path, name: str) -> Kind:
             return "zip"
         if (
             sum(member.file_size for member in archive.infolist()) > budget.left
-        ):  # neither is read beyond what it declares
+        ):  # NPZ and SEQ readers read no more than the declared size
             raise too_large(name, budget.left)
         return kind
 
 
 def _is_netmob(text: str, name: str) -> bool:
-    """Numbers between blanks and no header: a tile or day, then the quarter-hours of one day."""
+    """Tell whether the first line is a tile or a day followed by the quarter-hours of one day."""
     line = text.partition("\n")[0][:8000]
     named = CITY_FILE.fullmatch(name) or TILE_FILE.fullmatch(name)
     return bool(QUARTER_HOURS.fullmatch(line) or (named and re.match(r"\d+(?: |$)", line)))

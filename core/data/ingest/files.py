@@ -1,4 +1,4 @@
-"""Untrusted files: folders and archives opened within limits, and how text is written."""
+"""Opening of untrusted files: folders, archives within limits, and text encodings."""
 
 import codecs
 import gzip
@@ -19,7 +19,7 @@ from core.messages import N_, Text
 
 @dataclass(frozen=True)
 class Source:
-    """A plain file on disk, its name for the user, its type, and its folder or archive ("" without one)."""
+    """Plain file on disk: path, name shown to the user, type, and folder or archive ("" without one)."""
 
     path: Path
     name: str
@@ -29,14 +29,14 @@ class Source:
 
 @dataclass(frozen=True)
 class Skipped:
-    """A file that was left out, and why."""
+    """File that was skipped, and the reason."""
 
     file: str
     reason: Text
 
 
 def skip(skipped: list[Skipped] | None, file: str, error: InputError) -> None:
-    """Called while `error` is handled: it is kept in `skipped`, or raised again where there is no such list."""
+    """Add the file and its `error` to `skipped`; raise `error` if `skipped` is None."""
     if skipped is None:
         raise error
     skipped.append(Skipped(file, error.text))
@@ -44,7 +44,7 @@ def skip(skipped: list[Skipped] | None, file: str, error: InputError) -> None:
 
 @dataclass(frozen=True)
 class _Found:
-    """A file that may be an archive."""
+    """File that may be an archive."""
 
     path: Path
     name: str
@@ -55,9 +55,10 @@ class _Found:
 def unpacked(
     paths: "Sequence[Path | tuple[Path, str]]", skipped: list[Skipped] | None = None
 ) -> Iterator[list[Source]]:
-    """The plain files behind `paths`, folders and archives opened; what is unpacked lives as long as the context.
+    """Yield the plain files of `paths`; folders are listed and archives are unpacked.
 
-    A file that cannot be read raises UnreadableFileError, or joins `skipped` where such a list is given.
+    The unpacked files are deleted at the end of the context. A file that cannot be read is added to `skipped`; without
+    this list, it raises UnreadableFileError.
     """
     with TemporaryDirectory(prefix="vigie-") as room:
         sources = []
@@ -67,7 +68,7 @@ def unpacked(
 
 
 def _listed(given: "Path | tuple[Path, str]") -> list[_Found]:
-    """A file as it is; the files of a folder in natural order."""
+    """Return the file itself, or the data files of a folder in natural order."""
     path, name = given if isinstance(given, tuple) else (Path(given), Path(given).name)
     if not path.is_dir():
         return [_Found(path, name)]
@@ -81,25 +82,30 @@ def _listed(given: "Path | tuple[Path, str]") -> list[_Found]:
 
 
 def _counts(name: str) -> bool:
-    """Not a hidden file, nor a map that lies beside the measurements."""
+    """Tell whether the file may hold measurements: neither a hidden file nor a GeoJSON map."""
     hidden = re.search(r"(^|/)(\.[^./]|__MACOSX)", name)
     return not name.endswith(".geojson") and hidden is None
 
 
 def _folder(name: str, outer: str) -> str:
-    """The folder of a file inside a folder or archive called `outer`."""
+    """Return the folder of the file `name` inside the folder or archive `outer`."""
     return name.rpartition("/")[0] or outer
 
 
 def natural(name: str) -> list[str | int]:
-    """What to sort names by, so that 10.seq comes after 9.seq."""
+    """Return the sort key of natural order.
+
+    Example:
+        >>> sorted(["10.seq", "9.seq"], key=natural)
+        ['9.seq', '10.seq']
+    """
     return [int(part) if odd % 2 else part for odd, part in enumerate(re.split(r"([0-9]+)", name))]
 
 
 def _open(
     found: _Found, room: Path, skipped: list[Skipped] | None, depth: int = 0, budget: Budget | None = None
 ) -> list[Source]:
-    """The plain files in `found`; archives are unpacked into the folder `room`."""
+    """Return the plain files in a file; archives are unpacked into the folder `room`."""
     try:
         kind = kind_of(found.path, found.name)
         if kind not in ("gzip", "zip"):
@@ -135,7 +141,7 @@ def _unzip(found: _Found, room: Path, budget: Budget) -> list[_Found]:
             raise UnreadableFileError(N_("{file}: the archive is empty."), file=found.name)
         inside = []
         for number, member in enumerate(kept):
-            place = room / f"member-{number}"  # never the name in the archive: it may point anywhere
+            place = room / f"member-{number}"  # the name in the archive may point anywhere
             place.mkdir()
             with archive.open(member) as source:
                 copy(source, place / "unpacked", found.name, budget)
@@ -146,16 +152,17 @@ def _unzip(found: _Found, room: Path, budget: Budget) -> list[_Found]:
 
 @dataclass(frozen=True)
 class Writing:
-    """How the bytes of a text file are written, and how many quotation marks they hold."""
+    """Encoding of a text file and its number of quotation marks."""
 
     encoding: str
     quotes: int
 
 
 def writing_of(source: Source) -> Writing:
-    """utf-8, utf-8-sig or utf-16 where the bytes are that; else cp1252, or latin-1 where cp1252 has no such byte.
+    """Detect the encoding of a text file: utf-8, utf-8-sig, utf-16, else cp1252, else latin-1.
 
-    Raises UnreadableFileError with the line for NUL bytes and for two encodings in one file.
+    latin-1 is used for bytes that cp1252 does not define. Raises UnreadableFileError for invalid UTF-16, and with the
+    line for NUL bytes and for two encodings in one file.
     """
     with source.path.open("rb") as file:
         head = file.read(4)
@@ -173,7 +180,7 @@ def writing_of(source: Source) -> Writing:
 
 
 def _quotes(file: IO[bytes], name: str, zeros: bool) -> int:
-    """The number of quotation marks; a NUL byte is refused where `zeros` are not part of the encoding."""
+    """Count the quotation marks. Raises UnreadableFileError for a NUL byte unless `zeros` is True (UTF-16)."""
     quotes = lines = 0
     while chunk := file.read(CHUNK):
         if not zeros and (at := chunk.find(0)) >= 0:
@@ -188,7 +195,7 @@ def _quotes(file: IO[bytes], name: str, zeros: bool) -> int:
 
 
 def _refuse_two_encodings(file: IO[bytes], name: str) -> None:
-    """A file with accents in UTF-8 in some lines and bytes that are not UTF-8 in others."""
+    """Raise UnreadableFileError if some lines have UTF-8 accents and other lines are not UTF-8."""
     file.seek(0)
     valid, broken = 0, 0
     for number, line in enumerate(file, start=1):

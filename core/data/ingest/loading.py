@@ -1,4 +1,4 @@
-"""Files → one dataset: read, recognise the layout, join several files, remove what is there twice."""
+"""Loading of files into one dataset: read, detect the layout, concatenate, drop duplicate rows."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,12 +20,12 @@ from core.messages import N_, Text
 from core.spec.plugins import members
 
 File = Path | tuple[Path, str]
-"""A path, or a path with the name the user knows the file by."""
+"""Path, or path and file name shown to the user."""
 
 
 @dataclass(frozen=True)
 class Preview:
-    """The first rows of a file, the layout found for it (None: none fits) and the roles of its columns."""
+    """First rows of a file, its detected layout (None if no layout fits) and the roles of its columns."""
 
     name: str
     head: pd.DataFrame
@@ -34,7 +34,7 @@ class Preview:
 
 
 def known_layouts() -> list[Layout]:
-    """Every layout, the most specific first."""
+    """Return all layouts, the most specific first."""
     return sorted((cls() for cls in members(layouts, Layout).values()), key=lambda each: each.order)
 
 
@@ -47,11 +47,15 @@ def load(
     progress: Progress = no_progress,
     skipped: list[Skipped] | None = None,
 ) -> Dataset:
-    """One dataset from one or more files (or folders of files) of the same layout, rows in the order of the files.
+    """Load one dataset from one or more files, or folders of files, of the same layout.
 
-    Rows that repeat another one entirely are dropped and counted; `layout` and `roles` replace what is recognised.
-    Raises UnreadableFileError, UnknownLayoutError; with a list `skipped`, windows and tiles that cannot be read
-    join it instead.
+    Rows keep the order of the files. Exact duplicates of a row are dropped and counted. The arguments for layout and
+    roles replace the detected ones; `unit` replaces the unit in the file. `progress` receives the completed share 0–1.
+    Unreadable windows, NetMob23 files and files of an unsupported type are added to `skipped`; without this list, they
+    raise UnreadableFileError. Other unreadable files always raise it.
+
+    Raises InputError without files, UnknownLayoutError for tables without a fitting layout or with different columns,
+    and OptionError for an unknown role.
     """
     if not files:
         raise InputError(N_("No file was given."))
@@ -67,7 +71,7 @@ def load(
 
 
 def preview(files: Sequence[File]) -> Preview:
-    """What the first of `files` looks like, for the mapping editor."""
+    """Return a preview of the first of `files` for the editor of column roles."""
     with unpacked(list(files)) as sources:
         table = read_table(sources[0])
     found = _recognised(table.frame)
@@ -102,9 +106,9 @@ def _dataset(table: Table, name: str | None, roles: Roles | None, unit: str) -> 
 
 
 def _checked(roles: Roles, table: Table) -> Roles:
-    """The roles of columns that are there.
+    """Return the roles of the columns that exist in the table.
 
-    Raises OptionError for a role that does not exist, UnknownLayoutError for a column.
+    Raises OptionError for an unknown role and UnknownLayoutError for a missing column.
     """
     for column, role in roles.items():
         if role not in get_args(Role):
@@ -126,12 +130,15 @@ def _checked(roles: Roles, table: Table) -> Roles:
 
 
 def _shown(table: Table) -> str:
-    """The first columns, for a message."""
+    """Return the names of the first 15 columns as text for a message."""
     return ", ".join(str(column)[:40] for column in list(table.frame)[:15])
 
 
 def _refuse_broken_day(table: Table) -> None:
-    """A profile that lacks an hour must not pass for a series of 23 measurements."""
+    """Raise UnknownLayoutError for a daily profile with missing or repeated times.
+
+    Otherwise, a profile without one hour would be read as a series of 23 measurements.
+    """
     broken = broken_day(list(table.frame.columns))
     if broken:
         missing, twice = broken
@@ -191,7 +198,10 @@ def _joined(parts: list[Dataset]) -> Dataset:
 
 
 def _one_series(parts: list[Dataset]) -> list[Dataset]:
-    """Join files that each hold one nameless series, one after the other in time: january.csv, february.csv."""
+    """Give files with one nameless series each a common entity if their periods do not overlap.
+
+    Example: january.csv and february.csv become one series with the name of the first file.
+    """
     nameless = all(part.dated and part.entities == [stem(part.files[0])] for part in parts)
     if not nameless:
         return parts
@@ -203,12 +213,15 @@ def _one_series(parts: list[Dataset]) -> list[Dataset]:
 
 
 def _reindexed(table: pd.DataFrame | None, frame: pd.DataFrame | None) -> pd.DataFrame | None:
-    """Drivers and context count only where every file has them."""
+    """Return the table of covariates or context if every file has it, else None."""
     return table if table is not None and frame is not None and len(table) == len(frame) else None
 
 
 def without_repeats(dataset: Dataset) -> Dataset:
-    """Rows equal in key and every measurement to an earlier row are dropped; rows that differ stay for the doctor."""
+    """Drop rows that equal an earlier row in entity, time and every measurement.
+
+    Rows with the same entity and time but other measurements stay; the data doctor reports them.
+    """
     if not dataset.dated:
         return dataset
     repeated_key = dataset.frame.index.duplicated(keep=False)
@@ -231,7 +244,7 @@ def without_repeats(dataset: Dataset) -> Dataset:
 
 
 def _alone(dataset: Dataset) -> Dataset:
-    """A single row is read, but nothing can be learnt from it, and that is said."""
+    """Add a note to a dataset of a single row: one row cannot be compared with anything."""
     if len(dataset) > 1:
         return dataset
     text = Text(N_("{file} holds a single row; nothing can be compared."), {"file": dataset.files[0]})

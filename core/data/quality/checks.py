@@ -1,8 +1,7 @@
-"""Where a dataset is wrong.
+"""Checks of data quality: each function returns the cells (rows, columns) or the rows with one kind of issue.
 
-Each function returns cells (rows, columns) or rows; the doctor counts them, repairs mend them.
-
-Nothing here changes anything, and nothing needs a second copy of a large file: rows are looked at in blocks.
+The doctor counts them and repairs fix them. A check changes nothing. It reads rows in blocks, so a large file needs no
+second copy.
 """
 
 from collections.abc import Iterator
@@ -19,15 +18,15 @@ Rows = NDArray[np.intp]
 Floats = NDArray[np.float64]
 
 SPIKE = 2.5  # times the larger neighbour
-DOUBLE = 1.25  # autumn: the hour that was summed twice, against the mean of its neighbours
-COLLAPSED = 0.5  # spring: the hour that does not exist, likewise
-GROSS = 20  # times the width of the ordinary values
-RARE = 0.001  # beyond this share of cells it is not a fault but the nature of the series
-TOTAL_TOLERANCE = 0.001
+DOUBLE = 1.25  # autumn, hour counted twice: times the mean of its neighbours
+COLLAPSED = 0.5  # spring, hour that does not exist: times the smaller neighbour
+GROSS = 20  # times the width (5 % to 95 % quantile) of the values of the entity
+RARE = 0.001  # share of cells above which a pattern is normal for the series, not an issue
+TOTAL_TOLERANCE = 0.001  # share of the declared total
 
 
 class Cells(NamedTuple):
-    """Places in a dataset: row and column of each."""
+    """Cells of a dataset: the row and the column of each."""
 
     rows: Rows
     columns: Rows
@@ -37,7 +36,7 @@ NO_CELLS = Cells(np.zeros(0, np.intp), np.zeros(0, np.intp))
 
 
 def joined(found: list[Cells]) -> Cells:
-    """Join lists of cells into one."""
+    """Concatenate lists of cells."""
     if not found:
         return NO_CELLS
     return Cells(np.concatenate([each.rows for each in found]), np.concatenate([each.columns for each in found]))
@@ -48,7 +47,7 @@ def joined(found: list[Cells]) -> Cells:
 
 @dataclass(frozen=True)
 class Gap:
-    """Moments that are absent between two rows of an entity."""
+    """Absent timestamps between two rows of an entity."""
 
     entity: str
     after: pd.Timestamp
@@ -57,12 +56,15 @@ class Gap:
 
 
 def row_step(dataset: Dataset) -> pd.Timedelta | None:
-    """The time from one row of an entity to its next."""
+    """Return the time from one row of an entity to the next."""
     return DAY if dataset.profile else dataset.step
 
 
 def gaps(dataset: Dataset) -> list[Gap]:
-    """Absent moments; a pause that returns on a tenth of the days (nights, week-ends) is not one."""
+    """Return the gaps between the rows of each entity.
+
+    A pause that occurs on a tenth of the days (nights, weekends) is no gap.
+    """
     step = row_step(dataset)
     if not dataset.dated or step is None or not len(dataset):
         return []
@@ -87,14 +89,17 @@ def gaps(dataset: Dataset) -> list[Gap]:
 
 
 def _neighbouring(dataset: Dataset) -> tuple[Rows, NDArray[np.bool_], "pd.TimedeltaIndex"]:
-    """Rows by entity and time; for each but the last: is the next row of the same entity, and how long after."""
+    """Return rows by entity and time, and two facts about each but the last.
+
+    The facts are: the next row has the same entity, and the time to the next row.
+    """
     order = np.lexsort((dataset.time.to_numpy(), dataset.entity_codes))
     times, codes = pd.DatetimeIndex(dataset.time)[order], dataset.entity_codes[order]
     return order, codes[1:] == codes[:-1], times[1:] - times[:-1]
 
 
 def off_grid(dataset: Dataset) -> Rows:
-    """Rows of a series whose moment does not sit on the usual step."""
+    """Return rows of a series whose timestamp is no multiple of the usual step."""
     if dataset.profile or not dataset.dated or dataset.step is None:
         return NO_CELLS.rows
     times = pd.DatetimeIndex(dataset.time)
@@ -103,12 +108,12 @@ def off_grid(dataset: Dataset) -> Rows:
 
 
 def duplicates(dataset: Dataset) -> Rows:
-    """Rows whose entity and time an earlier row already has."""
+    """Return rows whose entity and timestamp occur in an earlier row."""
     return np.flatnonzero(dataset.frame.index.duplicated()) if dataset.dated else NO_CELLS.rows
 
 
 def contradicting_totals(dataset: Dataset) -> Rows:
-    """Complete rows of a profile whose sum is not the total the file declares."""
+    """Return complete rows of a profile whose sum differs from the declared total by more than 0.1 %."""
     if not dataset.profile or dataset.context is None or "total" not in dataset.context:
         return NO_CELLS.rows
     declared = dataset.context["total"].to_numpy()
@@ -119,7 +124,7 @@ def contradicting_totals(dataset: Dataset) -> Rows:
 
 
 def clock_change_rows(dataset: Dataset, month: int) -> Rows:
-    """Rows of a profile that contain the European clock change of March or October (last Sunday, 02:00)."""
+    """Return rows of a profile with the European clock change of `month` 3 or 10 (last Sunday, 02:00)."""
     if not dataset.profile or not dataset.dated:
         return NO_CELLS.rows
     days = pd.DatetimeIndex(dataset.time)
@@ -128,7 +133,7 @@ def clock_change_rows(dataset: Dataset, month: int) -> Rows:
 
 
 def unchanging(dataset: Dataset) -> list[str]:
-    """Measurements that have one value, or none."""
+    """Return the names of measurements with one value, or with none."""
     low, high = np.full(len(dataset.columns), np.inf), np.full(len(dataset.columns), -np.inf)
     for _, block in dataset.blocks():
         low, high = np.fmin(low, np.fmin.reduce(block, axis=0)), np.fmax(high, np.fmax.reduce(block, axis=0))
@@ -139,7 +144,10 @@ def unchanging(dataset: Dataset) -> list[str]:
 
 
 def gross_outliers(dataset: Dataset) -> Cells:
-    """Cells so far outside the entity's ordinary values that no moment of it explains them."""
+    """Return cells that differ from the median of the entity by more than 20 times the width of its values.
+
+    The width is the distance between the 5 % and the 95 % quantile. No cell is returned if there are many.
+    """
     median, width = dataset.ordinary
     found = []
     for rows, block in dataset.blocks():
@@ -152,7 +160,10 @@ def gross_outliers(dataset: Dataset) -> Cells:
 
 
 def isolated_spikes(dataset: Dataset) -> Cells:
-    """Cells more than 2.5 times both neighbours in time, by more than a tenth of the entity's median."""
+    """Return cells above 2.5 times both neighbours in time, by more than a tenth of the median of the entity.
+
+    No cell is returned if there are many.
+    """
     median, _ = dataset.ordinary
     found = []
     for rows, block, before, after in _with_neighbours(dataset):
@@ -166,11 +177,12 @@ def isolated_spikes(dataset: Dataset) -> Cells:
 
 
 def _if_rare(cells: Cells, dataset: Dataset) -> Cells:
+    """Return `cells`, or none if they are more than three and more than 0.1 % of all cells."""
     return cells if len(cells.rows) <= max(3, RARE * dataset.frame.size) else NO_CELLS
 
 
 def _with_neighbours(dataset: Dataset) -> Iterator[tuple[Rows, Floats, Floats, Floats]]:
-    """Row numbers, their values, and the values just before and after in time (NaN at the ends)."""
+    """Yield row numbers, their values, and the values before and after in time (NaN at the ends)."""
     if dataset.profile:
         for rows, block in dataset.blocks():
             yield np.arange(rows.start, rows.stop), block, *beside(block)
@@ -185,14 +197,17 @@ def _with_neighbours(dataset: Dataset) -> Iterator[tuple[Rows, Floats, Floats, F
 
 
 def beside(block: Floats) -> tuple[Floats, Floats]:
-    """The column before and the column after each cell of a profile; NaN at both ends of the row."""
+    """Return the column before and the column after each cell of a profile; NaN at both ends of the row."""
     before, after = np.full_like(block, np.nan), np.full_like(block, np.nan)
     before[:, 1:], after[:, :-1] = block[:, :-1], block[:, 1:]
     return before, after
 
 
 def zero_hours(dataset: Dataset) -> Cells:
-    """Spring: hours of the clock-change day that are next to nothing (below 1 unit, or 1 % of a small entity)."""
+    """Return near-zero hours of the day of the spring clock change.
+
+    Near zero means below 1 unit and below 1 % of the median of the entity, with a neighbour over ten times this limit.
+    """
     rows = clock_change_rows(dataset, 3)
     if not len(rows):
         return NO_CELLS
@@ -207,9 +222,9 @@ def zero_hours(dataset: Dataset) -> Cells:
 
 
 def collapsed_hours(dataset: Dataset) -> Cells:
-    """Spring: hours of the clock-change day below half of both neighbours, but not near zero.
+    """Return hours of the day of the spring clock change below half of both neighbours, but not near zero.
 
-    The missing hour may smear over two: an empty hour does not count as a neighbour of the one beside it.
+    The missing hour may spread over two hours, so a near-zero hour does not count as a neighbour.
     """
     rows = clock_change_rows(dataset, 3)
     block = dataset.values[rows]
@@ -222,7 +237,10 @@ def collapsed_hours(dataset: Dataset) -> Cells:
 
 
 def double_hours(dataset: Dataset) -> Cells:
-    """Autumn: hours of the clock-change day that hold 25 hours' worth, well above both neighbours."""
+    """Return hours of the day of the autumn clock change that hold two hours.
+
+    They exceed the mean of both neighbours by 25 % and the larger neighbour by 10 %.
+    """
     rows = clock_change_rows(dataset, 10)
     block = dataset.values[rows]
     before, after = beside(block)
@@ -231,12 +249,15 @@ def double_hours(dataset: Dataset) -> Cells:
     return Cells(rows[at[:, 0]], at[:, 1])
 
 
-# ---- stretches ------------------------------------------------------------------------------------------------------
+# ---- periods --------------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
 class Stretch:
-    """Months of an entity in which something is off: hours shifted by `amount`, or values `amount` times too large."""
+    """Period in which the rows of an entity have one issue.
+
+    amount  shift in columns (`shifted_hours`), or the factor by which values are too large (`scaled_months`)
+    """
 
     entity: str
     start: pd.Timestamp
@@ -246,10 +267,11 @@ class Stretch:
 
 
 def shifted_hours(dataset: Dataset) -> tuple[NDArray[np.intp], list[Stretch]]:
-    """Rows of a profile whose hour labels are shifted against the last year, as hours per row (0: not shifted).
+    """Return the shift of the hour labels of every row of a profile, in columns (0: no shift), and the shifted periods.
 
-    Per entity and month the typical shape (hours over their mean) is laid over that of the same calendar month in the
-    last twelve months of all entities; the circular shift with the highest correlation counts from three hours on.
+    The typical shape of each entity and month (hours over their mean) is compared with a reference. The reference is
+    the mean shape of the same calendar month in the last twelve months of all entities. The circular shift with the
+    highest correlation counts from three hours on, if it is at most two hours from the most frequent shift.
     """
     none = np.zeros(len(dataset), dtype=np.intp)
     if not dataset.profile or not dataset.dated or len(dataset) < 60:
@@ -269,12 +291,15 @@ def shifted_hours(dataset: Dataset) -> tuple[NDArray[np.intp], list[Stretch]]:
 
 
 def _typical_shapes(dataset: Dataset, key: NDArray[np.int64]) -> pd.DataFrame:
-    """Median of the hours over the row's mean, per key; complete rows with a positive mean only."""
+    """Return the median of the hours over the mean of the row, per key.
+
+    Only complete rows with a positive mean are used.
+    """
     order = np.argsort(key, kind="stable")
     firsts = np.flatnonzero(np.diff(key[order], prepend=-1))
     cuts = firsts[np.unique(np.searchsorted(firsts, np.arange(0, len(order), BLOCK_ROWS), side="right") - 1)]
     parts = []
-    for rows in np.split(order, cuts[1:]):  # whole keys, so that a large file needs no second copy
+    for rows in np.split(order, cuts[1:]):  # whole keys; blocks avoid a second copy of a large file
         block = dataset.values[rows]
         with np.errstate(all="ignore"):
             mean = block.mean(axis=1, keepdims=True)
@@ -284,7 +309,10 @@ def _typical_shapes(dataset: Dataset, key: NDArray[np.int64]) -> pd.DataFrame:
 
 
 def _lags(shapes: NDArray[np.float32], month: NDArray[np.int64]) -> NDArray[np.intp]:
-    """The shift of every shape against the mean of the last twelve months' shapes of the same calendar month."""
+    """Return the shift of every shape against the mean shape of the same calendar month in the last twelve months.
+
+    All of the last twelve months are the reference for a calendar month that is absent from them.
+    """
     recent = month > month.max() - 12
     lags = np.zeros(len(shapes), dtype=np.intp)
     for calendar in np.unique(month % 12):
@@ -295,7 +323,7 @@ def _lags(shapes: NDArray[np.float32], month: NDArray[np.int64]) -> NDArray[np.i
 
 
 def _best_lags(shapes: NDArray[np.float32], reference: NDArray[np.float32]) -> NDArray[np.intp]:
-    """The shifts (−12 … 12 hours) that turn `reference` into each of `shapes`."""
+    """Return the shifts (−12 to 12 hours, in columns) that turn `reference` into each of `shapes`."""
     apart = np.fft.rfft(shapes - shapes.mean(axis=1, keepdims=True))
     spectrum = apart * np.conj(np.fft.rfft(reference - reference.mean()))
     lags = np.argmax(np.fft.irfft(spectrum, shapes.shape[1]), axis=1)
@@ -303,7 +331,11 @@ def _best_lags(shapes: NDArray[np.float32], reference: NDArray[np.float32]) -> N
 
 
 def scaled_months(dataset: Dataset) -> tuple[Floats, list[Stretch]]:
-    """Rows of months about 1,000 times above or below the entity's other months, as factor per row (1: ordinary)."""
+    """Return the factor of every row (1: normal), and the periods of months in another unit.
+
+    A month is scaled if its median differs from the other months of the entity by a factor of about 1,000 or a power of
+    it.
+    """
     factor = np.ones(len(dataset))
     if not dataset.dated or not len(dataset) or not (dataset.profile or len(dataset.columns) == 1):
         return factor, []
@@ -322,7 +354,7 @@ def scaled_months(dataset: Dataset) -> tuple[Floats, list[Stretch]]:
 
 
 def _stretches(dataset: Dataset, amount: NDArray[np.intp] | Floats) -> list[Stretch]:
-    """Runs of rows of an entity with the same amount, 0 left out."""
+    """Return the runs of rows of an entity with the same `amount`, 0 excluded."""
     order = np.lexsort((dataset.time.to_numpy(), dataset.entity_codes))
     codes, amounts = dataset.entity_codes[order], amount[order]
     new = np.append(True, (codes[1:] != codes[:-1]) | (amounts[1:] != amounts[:-1]))

@@ -1,4 +1,4 @@
-"""The data doctor: looks a dataset over and tells each kind of fault, how often, where, and what could be done."""
+"""Data doctor: checks a dataset and reports each kind of issue with its number, locations and repairs."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
@@ -17,9 +17,12 @@ from core.messages import N_, Text
 
 @dataclass(frozen=True)
 class Summary:
-    """The dataset in a few numbers.
+    """Facts about a dataset in a few numbers.
 
-    `dates` are distinct days; drivers count the rows and days on which they are set.
+    dates            number of distinct days
+    start, end       first and last timestamp, empty for data without dates
+    incomplete_rows  number of rows with a missing measurement
+    covariates       per covariate that is 0 or 1, the number of rows and of days on which it is 1
     """
 
     rows: int
@@ -36,13 +39,13 @@ class Summary:
 
 @dataclass(frozen=True)
 class Report:
-    """What the doctor found, gravest first."""
+    """Summary of a dataset and the findings about it: those of reading the files, then those of `CHECKS`."""
 
     summary: Summary
     findings: tuple[Finding, ...]
 
     def to_json(self) -> dict[str, Any]:
-        """One flat object: the summary's numbers, `<driver>_rows` and `<driver>_dates`, and the findings."""
+        """Return one flat object: the summary, `<covariate>_rows` and `<covariate>_dates`, and the findings."""
         summary = asdict(self.summary)
         drivers = summary.pop("drivers")
         counts = {f"{name}_{key}": count for name, each in drivers.items() for key, count in each.items()}
@@ -50,7 +53,7 @@ class Report:
 
 
 def examine(dataset: Dataset, progress: Progress = no_progress) -> Report:
-    """Every check on `dataset`; what reading the files found comes first."""
+    """Run every check on `dataset`; findings of reading the files come first."""
     findings = list(dataset.notes)
     for number, check in enumerate(CHECKS):
         finding = check(dataset)
@@ -61,7 +64,7 @@ def examine(dataset: Dataset, progress: Progress = no_progress) -> Report:
 
 
 def summarised(dataset: Dataset) -> Summary:
-    """Summarise a dataset in a few numbers."""
+    """Return the facts about a dataset in a few numbers."""
     days = pd.DatetimeIndex(dataset.time).normalize() if dataset.dated else None
     return Summary(
         rows=len(dataset),
@@ -92,7 +95,7 @@ def _driver_counts(dataset: Dataset, days: pd.DatetimeIndex | None) -> dict[str,
 
 
 def hour_shift(dataset: Dataset) -> Finding | None:
-    """Find stretches of days whose hours are shifted."""
+    """Find periods whose hour labels are shifted."""
     _, stretches = checks.shifted_hours(dataset)
     if not stretches:
         return None
@@ -125,7 +128,7 @@ def mixed_steps(dataset: Dataset) -> Finding | None:
 
 
 def _duration(step: pd.Timedelta | None) -> str:
-    """15 min, 1 h, 1 d."""
+    """Return a step as text: 15 min, 1 h, 1 d."""
     for unit, seconds in (("d", 86_400), ("h", 3_600), ("min", 60), ("s", 1)):
         if step is not None and step.total_seconds() % seconds == 0:
             return f"{step.total_seconds() / seconds:.0f} {unit}"
@@ -147,7 +150,7 @@ def duplicate_keys(dataset: Dataset) -> Finding | None:
 
 
 def missing_dates(dataset: Dataset) -> Finding | None:
-    """Find dates that entities lack between their first and last."""
+    """Find timestamps that are absent between the first and the last row of an entity."""
     gaps = checks.gaps(dataset)
     if not gaps:
         return None
@@ -190,7 +193,7 @@ def contradicting_totals(dataset: Dataset) -> Finding | None:
 
 
 def constant_columns(dataset: Dataset) -> Finding | None:
-    """Find columns that never change."""
+    """Find measurements and context columns that never change."""
     constant = [] if len(dataset) < 2 else checks.unchanging(dataset)
     described = (
         []
@@ -213,7 +216,7 @@ Check = Callable[[Dataset], Finding | None]
 
 
 def cells(kind: str, fault: Callable[[Dataset], Cells], sentence: str, repair: str) -> Check:
-    """The check that reports every cell in which `fault` sees something wrong."""
+    """Return a check that reports every cell returned by `fault`."""
 
     def check(dataset: Dataset) -> Finding | None:
         return _of_cells(kind, dataset, fault(dataset), Text(sentence), Repair(repair))
@@ -263,7 +266,7 @@ CHECKS: tuple[Check, ...] = (
 )
 
 
-# ---- places ---------------------------------------------------------------------------------------------------------
+# ---- locations ------------------------------------------------------------------------------------------------------
 
 
 def _of_rows(kind: str, dataset: Dataset, rows: checks.Rows, text: Text, *repairs: Repair) -> Finding | None:

@@ -1,4 +1,4 @@
-"""What is usual for an entity: the median row of its kind of moment, and how far rows stray from it."""
+"""Median row of each entity and kind of day or hour, and the spread of the rows around it."""
 
 from dataclasses import dataclass
 from typing import Literal, Self
@@ -13,25 +13,38 @@ from core.messages import N_
 
 Floats = NDArray[np.float64]
 
-MIN_ROWS = 5  # a kind of moment seen less often is judged by the next coarser kind
-CACHED_CELLS = 2**16  # worked on at once
-LONG = 500  # values from which sorting all of them costs more than finding the middle
+MIN_ROWS = 5  # a group with fewer rows uses the next coarser group
+CACHED_CELLS = 2**16  # cells that fit into the processor's cache
+LONG = 500  # number of values above which a partition is faster than a sort
 TO_SIGMA = 1.4826  # median absolute deviation → standard deviation of a normal distribution
 
 
 @dataclass
 class Expectation:
-    """Median and robust spread of every column, per entity and kind of moment.
+    """Median and robust spread of every column, per entity and group of rows.
 
-    by   "calendar": month × working day, Saturday, Sunday (× time of day for a series); "entity": all rows of the
-         entity
-    Learned: `median_` and `spread_`, one row per (entity, kind); coarser kinds stand in where there were few rows.
+    group_by  "calendar": month × (working day, Saturday, Sunday), and × hour for a series; "entity": all rows of an
+    entity
+
+    Fitted: `median_` and `spread_`, shape (entities × groups, columns), and `entities_`. A group with few rows uses the
+    next coarser group of the same entity. The spread is 1.4826 × the median absolute deviation.
+
+    Example:
+        >>> import pandas as pd
+        >>> index = pd.MultiIndex.from_product([["north"], range(4)], names=["entity", "time"])
+        >>> dataset = Dataset(pd.DataFrame({"power": [10.0, 12.0, 11.0, 90.0]}, index), "tidy_series")
+        >>> expectation = Expectation(by="entity").fit(dataset)
+        >>> expectation.median_, expectation.spread_
+        (array([[11.5]]), array([[1.4826]]))
+        >>> median, spread = expectation.of(dataset)
+        >>> median.shape
+        (4, 1)
     """
 
     by: Literal["calendar", "entity"] = "calendar"
 
     def fit(self, dataset: Dataset, values: Floats | None = None) -> Self:
-        """Learn from `values` (default: the measurements), shape (rows, columns); NaN are left out."""
+        """Fit on `values` (default: the measurements), shape (rows, columns); NaN are ignored."""
         values = dataset.values if values is None else values
         self.entities_ = dataset.entities
         medians: list[Floats] = []
@@ -47,15 +60,18 @@ class Expectation:
         return self
 
     def of(self, dataset: Dataset) -> tuple[Floats, Floats]:
-        """Expected value and spread of every measurement of `dataset`, each of shape (rows, columns).
+        """Return the median and the spread for every measurement of `dataset`, each of shape (rows, columns).
 
-        Raises DataError for an entity that was not there when this was fitted: another entity never stands in.
+        Raises DataError for an entity without fitted data: another entity never replaces it.
         """
         group = self.groups(dataset)
         return self.median_[group], self.spread_[group]
 
     def groups(self, dataset: Dataset) -> NDArray[np.intp]:
-        """The row of `median_` and `spread_` that each row of `dataset` is judged by."""
+        """Return the group of every row of `dataset`: its row in `median_` and `spread_`.
+
+        Raises DataError for an entity without fitted data.
+        """
         place = {entity: number for number, entity in enumerate(self.entities_)}
         unknown = [entity for entity in dataset.entities if entity not in place]
         if unknown:
@@ -69,7 +85,10 @@ class Expectation:
         return codes * count + kinds
 
     def _levels(self, dataset: Dataset) -> list[tuple[NDArray[np.intp], int]]:
-        """Kind of moment of every row and the number of kinds, finest first, from the calendar to "any"."""
+        """Return the kind of every row and the number of kinds, for each level of grouping.
+
+        The levels run from the calendar to one single kind.
+        """
         anything = (np.zeros(len(dataset), dtype=np.intp), 1)
         if self.by == "entity" or not dataset.dated:
             return [anything]
@@ -83,14 +102,14 @@ class Expectation:
 
 
 def _by_group(values: Floats, group: NDArray[np.intp], count: int, enough: int) -> tuple[Floats, Floats]:
-    """Per group the median of every column and of the distances to it, each (count, columns).
+    """Return the median of every column, and of the distances to it, per group; each of shape (count, columns).
 
     NaN where a column of a group has fewer than `enough` values.
     """
     medians, spreads = (np.full((count, values.shape[1]), np.nan) for _ in range(2))
     order = np.argsort(group, kind="stable")
     groups, starts, sizes = np.unique(group[order], return_index=True, return_counts=True)
-    for size in np.unique(sizes):  # groups of one size are sorted together, as many as stay in the processor's cache
+    for size in np.unique(sizes):  # groups of one size are sorted together, as many as the cache holds
         alike = np.flatnonzero(sizes == size)
         width = int(np.clip(CACHED_CELLS // size, 1, values.shape[1]))
         several = int(max(CACHED_CELLS // (size * width), 1))
@@ -106,7 +125,7 @@ def _by_group(values: Floats, group: NDArray[np.intp], count: int, enough: int) 
 
 
 def _medians(values: Floats, enough: int) -> Floats:
-    """Medians along the second of three axes, NaN where fewer than `enough` values are known."""
+    """Return medians along the second of three axes; NaN for fewer than `enough` known values."""
     lanes = values.swapaxes(1, 2)
     size = lanes.shape[2]
     known = (size - np.isnan(lanes).sum(axis=2))[:, :, None]
@@ -120,7 +139,10 @@ def _medians(values: Floats, enough: int) -> Floats:
 
 
 def _filled(levels: list[Floats], entities: int) -> Floats:
-    """The finest level, its gaps filled from the coarser ones of the same entity; (entities × kinds, columns)."""
+    """Return the finest level, its gaps filled from coarser levels of the same entity.
+
+    Shape (entities × kinds, columns).
+    """
     finest = levels[0]
     kinds = len(finest) // entities
     for coarse in levels[1:]:

@@ -1,4 +1,4 @@
-"""What the data doctor says: findings, and the repairs it proposes. Plain data, kept as JSON."""
+"""Findings of the data doctor, and the repairs that it proposes. Plain data, stored as JSON."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
@@ -9,7 +9,7 @@ from core.messages import Text
 
 @dataclass(frozen=True)
 class Repair:
-    """A named change to a dataset and its settings; `core.data.quality.repairs` knows how to make it."""
+    """Name and settings of a change to a dataset; `core.data.quality.repairs` applies it."""
 
     kind: str
     settings: Mapping[str, Any] = field(default_factory=dict)
@@ -21,10 +21,10 @@ class Repair:
 
 @dataclass(frozen=True)
 class Finding:
-    """One kind of fault: how often, where, and what could be done.
+    """Kind of data-quality issue in a dataset, with its number, locations and possible repairs.
 
-    `where` lists places (`entity`, `time`, `column`, `value` … as far as they apply), at most `PLACES` of them;
-    `count` is the full number. The first of `repairs` is the one proposed.
+    `where` lists at most `PLACES` locations, with the keys that apply (`entity`, `time`, `column`, `value` …).
+    `count` is the full number. The first of `repairs` is the proposed one.
     """
 
     kind: str
@@ -36,7 +36,7 @@ class Finding:
     PLACES = 1000
 
     def to_json(self) -> dict[str, Any]:
-        """Return plain JSON, with the sentence in English."""
+        """Return plain JSON, with the message in English."""
         return {
             "kind": self.kind,
             "count": self.count,

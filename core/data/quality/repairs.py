@@ -1,7 +1,7 @@
-"""Repairs: named changes to a dataset, made in a fixed order, kept as a recipe that can be replayed on another file.
+"""Repairs: named changes to a dataset in a fixed order, stored as a recipe that applies to other files too.
 
-A repair looks for its fault again where it is applied, so the same recipe serves next month's file. Undoing one means
-applying the recipe without it to the dataset as it was read (`Dataset.source`).
+A repair searches for its issue again each time it is applied, so the same recipe serves next month's file. To undo a
+repair, apply the recipe without it to the dataset as it was read (`Dataset.source`).
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -20,9 +20,19 @@ from core.messages import N_
 
 
 def apply(recipe: Iterable[Repair], dataset: Dataset) -> Dataset:
-    """`dataset` after the repairs of `recipe`; it remembers them and the dataset it was made from.
+    """Return `dataset` after the repairs of `recipe`, in the order of `REPAIRS`.
 
-    Raises OptionError for a repair that does not exist.
+    The result stores the recipe and the digest of the original dataset. Raises OptionError for an unknown repair.
+
+    Example:
+        >>> import pandas as pd
+        >>> index = keyed(["north"] * 3, pd.to_datetime(["2024-01-01", "2024-01-01", "2024-01-03"]))
+        >>> dataset = Dataset(pd.DataFrame({"gas": [1.0, 2.0, 6.0]}, index), "tidy_series", step=pd.Timedelta(days=1))
+        >>> repaired = apply([Repair("insert_missing"), Repair("drop_duplicates", {"keep": "first"})], dataset)
+        >>> repaired.frame["gas"].tolist()
+        [1.0, 6.0, nan]
+        >>> [repair.kind for repair in repaired.recipe]
+        ['drop_duplicates', 'insert_missing']
     """
     chosen = sorted(recipe, key=lambda repair: _known(repair))
     repaired = dataset
@@ -34,6 +44,7 @@ def apply(recipe: Iterable[Repair], dataset: Dataset) -> Dataset:
 
 
 def _known(repair: Repair) -> int:
+    """Return the position of `repair` in `REPAIRS`; raise OptionError for an unknown one."""
     if repair.kind not in REPAIRS:
         raise OptionError(
             N_("No repair {name!r}; there are: {accepted}."), name=repair.kind, accepted=", ".join(REPAIRS)
@@ -42,14 +53,31 @@ def _known(repair: Repair) -> int:
 
 
 def recipe_from_json(written: Any) -> tuple[Repair, ...]:
-    """The repairs in a recipe file: a list of {"kind", "settings"}. Raises OptionError for anything else."""
+    """Return the repairs of a recipe file: a list of {"kind", "settings"}.
+
+    Raises OptionError for anything else.
+
+    Example:
+        >>> recipe_from_json([{"kind": "drop_duplicates", "settings": {"keep": "last"}}])
+        (Repair(kind='drop_duplicates', settings={'keep': 'last'}),)
+    """
     if not isinstance(written, list) or not all(isinstance(each, Mapping) and "kind" in each for each in written):
         raise OptionError(N_('A recipe is a list of repairs, [{{"kind": …, "settings": {{…}}}}].'))
     return tuple(Repair(str(each["kind"]), dict(each.get("settings", {}))) for each in written)
 
 
 def differences(before: Dataset, after: Dataset) -> pd.DataFrame:
-    """Cells that a repair changed, with the columns entity, time, column, before, after; rows added or gone as well."""
+    """Return the cells that differ, also of added and dropped rows.
+
+    The columns of the result are entity, time, column, before, after.
+
+    Example:
+        >>> import pandas as pd
+        >>> index = keyed(["north"] * 3, pd.date_range("2024-01-01", periods=3))
+        >>> before = Dataset(pd.DataFrame({"gas": [5.0, float("nan"), 7.0]}, index), "tidy_series")
+        >>> differences(before, impute_incomplete(before))[["column", "before", "after"]].values.tolist()
+        [['gas', nan, 6.0]]
+    """
     old, new = before.frame, after.frame
     if not old.index.equals(new.index):
         old, new = (frame[~frame.index.duplicated()] for frame in (old, new))
@@ -74,7 +102,7 @@ def differences(before: Dataset, after: Dataset) -> pd.DataFrame:
 
 
 def undo_hour_shift(dataset: Dataset) -> Dataset:
-    """Turn the hours of shifted rows back within their row, so that every column is the hour it says."""
+    """Rotate the hours of shifted rows back, so that every column holds the hour of its name."""
     per_row, _ = checks.shifted_hours(dataset)
     values = dataset.values.copy()
     for shift in np.unique(per_row[per_row != 0]):
@@ -84,13 +112,21 @@ def undo_hour_shift(dataset: Dataset) -> Dataset:
 
 
 def rescale_units(dataset: Dataset) -> Dataset:
-    """Divide months written in another unit (kWh for MWh) by the factor that sets them apart."""
+    """Divide the values of months in another unit (kWh instead of MWh) by their factor."""
     factor, _ = checks.scaled_months(dataset)
     return _with(dataset, dataset.values / factor[:, None])
 
 
 def align_times(dataset: Dataset) -> Dataset:
-    """Round moments down to the usual step."""
+    """Round timestamps down to the usual step.
+
+    Example:
+        >>> import pandas as pd
+        >>> index = keyed(["north"] * 2, pd.to_datetime(["2024-01-01 00:00", "2024-01-01 01:03"]))
+        >>> dataset = Dataset(pd.DataFrame({"load": [1.0, 2.0]}, index), "tidy_series", step=pd.Timedelta(hours=1))
+        >>> align_times(dataset).time[1]
+        Timestamp('2024-01-01 01:00:00')
+    """
     if dataset.step is None:
         return dataset
     index = keyed(dataset.entity, pd.DatetimeIndex(dataset.time).floor(dataset.step))
@@ -98,7 +134,10 @@ def align_times(dataset: Dataset) -> Dataset:
 
 
 def drop_duplicates(dataset: Dataset, keep: str = "last") -> Dataset:
-    """One row per entity and time: the `first` or the `last` of the file."""
+    """Keep one row per entity and timestamp: the first or the last of the file.
+
+    Raises OptionError for another value of `keep`.
+    """
     if keep not in ("first", "last"):
         raise OptionError(
             N_("{name} = {value!r} is not accepted; choose {accepted}."),
@@ -110,7 +149,15 @@ def drop_duplicates(dataset: Dataset, keep: str = "last") -> Dataset:
 
 
 def insert_missing(dataset: Dataset) -> Dataset:
-    """Add the absent moments as rows without values."""
+    """Insert absent timestamps as rows of missing values.
+
+    Example:
+        >>> import pandas as pd
+        >>> index = keyed(["north"] * 2, pd.to_datetime(["2024-01-01", "2024-01-03"]))
+        >>> dataset = Dataset(pd.DataFrame({"gas": [1.0, 3.0]}, index), "tidy_series", step=pd.Timedelta(days=1))
+        >>> insert_missing(dataset).values.ravel().tolist()
+        [1.0, 3.0, nan]
+    """
     step = checks.row_step(dataset)
     absent = [
         (gap.entity, time)
@@ -138,9 +185,9 @@ def insert_missing(dataset: Dataset) -> Dataset:
 
 
 def mend_outliers(dataset: Dataset) -> Dataset:
-    """Replace gross outliers.
+    """Replace gross outliers by the mean of their neighbours, or by the residual of the declared total.
 
-    The declared total says what is left for the cell where that is plausible, else the mean of the neighbours counts.
+    The residual is used for the only outlier of a row, if it is positive and below `SENSIBLE` times that mean.
     """
     cells = checks.gross_outliers(dataset)
     mended = _between_neighbours(dataset, cells)
@@ -153,11 +200,11 @@ def mend_outliers(dataset: Dataset) -> Dataset:
     return mended
 
 
-SENSIBLE = 3  # what a total leaves for a cell is believed up to this many times its neighbours
+SENSIBLE = 3  # times the mean of the neighbours below which the residual of a total is plausible
 
 
 def _left_by_total(dataset: Dataset, cells: Cells) -> checks.Floats:
-    """Declared total minus the other columns of the row; NaN for rows with more than one cell to mend."""
+    """Return the declared total minus the other columns; NaN for rows with several of `cells`."""
     assert dataset.context is not None
     total = dataset.context["total"].to_numpy()[cells.rows]
     rows, times = np.unique(cells.rows, return_counts=True)
@@ -168,7 +215,15 @@ def _left_by_total(dataset: Dataset, cells: Cells) -> checks.Floats:
 
 
 def smooth_spikes(dataset: Dataset) -> Dataset:
-    """Replace isolated spikes by the mean of their neighbours."""
+    """Replace isolated spikes by the mean of their neighbours.
+
+    Example:
+        >>> import pandas as pd
+        >>> index = keyed(["north"] * 5, pd.date_range("2024-01-01", periods=5))
+        >>> dataset = Dataset(pd.DataFrame({"gas": [10.0, 12.0, 99.0, 14.0, 11.0]}, index), "tidy_series")
+        >>> smooth_spikes(dataset).values.ravel().tolist()
+        [10.0, 12.0, 13.0, 14.0, 11.0]
+    """
     return _between_neighbours(dataset, checks.isolated_spikes(dataset))
 
 
@@ -179,15 +234,22 @@ def fill_clock_changes(dataset: Dataset) -> Dataset:
 
 
 def impute_incomplete(dataset: Dataset) -> Dataset:
-    """Fill missing measurements from the entity itself.
+    """Impute missing measurements from the median row of the entity, for the same month and kind of day.
 
-    Its usual row of that month and kind of day is brought to the level of what the row does say.
+    The median row of a profile is scaled to the level of the known hours.
+
+    Example:
+        >>> import pandas as pd
+        >>> index = keyed(["north"] * 3, pd.date_range("2024-01-01", periods=3))
+        >>> dataset = Dataset(pd.DataFrame({"gas": [5.0, float("nan"), 9.0]}, index), "tidy_series")
+        >>> impute_incomplete(dataset).values.ravel().tolist()
+        [5.0, 7.0, 9.0]
     """
     return _with(dataset, imputed(dataset, Expectation().fit(dataset)))
 
 
 def imputed(dataset: Dataset, expectation: Expectation) -> checks.Floats:
-    """The measurements with gaps filled from `expectation`, never from another entity."""
+    """Return the measurements with missing values imputed from `expectation`, never from another entity."""
     rows = np.flatnonzero(~dataset.complete)
     values = dataset.values.copy()
     if not len(rows):
@@ -203,7 +265,14 @@ def imputed(dataset: Dataset, expectation: Expectation) -> checks.Floats:
 
 
 def drop_incomplete(dataset: Dataset) -> Dataset:
-    """Leave out rows with a missing measurement."""
+    """Drop rows with a missing measurement.
+
+    Example:
+        >>> import pandas as pd
+        >>> index = keyed(["north"] * 2, pd.date_range("2024-01-01", periods=2))
+        >>> len(drop_incomplete(Dataset(pd.DataFrame({"gas": [1.0, float("nan")]}, index), "tidy_series")))
+        1
+    """
     return dataset.rows(dataset.complete)
 
 
@@ -218,7 +287,10 @@ def recompute_totals(dataset: Dataset) -> Dataset:
 
 
 def drop_constant(dataset: Dataset) -> Dataset:
-    """Leave out measurements that never change; never the last one, never an hour of a profile."""
+    """Drop constant measurements of a series.
+
+    One column is kept if all are constant. A profile is returned unchanged.
+    """
     if dataset.profile:
         return dataset
     changing = [column for column in dataset.columns if dataset.frame[column].nunique() > 1]
@@ -226,7 +298,7 @@ def drop_constant(dataset: Dataset) -> Dataset:
 
 
 def _between_neighbours(dataset: Dataset, cells: Cells) -> Dataset:
-    """Cells replaced by the mean of the nearest sound values before and after them."""
+    """Replace cells by interpolation between the nearest valid values before and after them."""
     values = dataset.values.copy()
     values[cells.rows, cells.columns] = np.nan
     if dataset.profile:
@@ -249,7 +321,10 @@ def _with(dataset: Dataset, values: checks.Floats) -> Dataset:
 
 
 def _reindexed(dataset: Dataset, frame: pd.DataFrame) -> Dataset:
-    """`frame` has the same rows under a new index; drivers, context and labels follow."""
+    """Return `dataset` with `frame`, the same rows under a new index.
+
+    Covariates, context and labels get this index too.
+    """
 
     def follow(table: "pd.DataFrame | pd.Series | None") -> "pd.DataFrame | pd.Series | None":
         return None if table is None else table.set_axis(frame.index, axis=0)
@@ -275,4 +350,4 @@ REPAIRS: dict[str, tuple[Change, str]] = {
     "recompute_totals": (recompute_totals, N_("Set the total to the sum")),
     "drop_constant": (drop_constant, N_("Leave constant columns out")),
 }
-"""Kind → (change, what the user reads), in the order in which they are made."""
+"""Kind → (function, label), in the order of application."""

@@ -1,1 +1,1 @@
-"""File layouts, one a file, found by this folder. See `base.py` for what a layout says."""
+"""File layouts, one module each; every layout class in this folder is registered. The contract is in `base.py`."""

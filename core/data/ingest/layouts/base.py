@@ -1,4 +1,4 @@
-"""What a layout is: it gives every column of a table a role, and makes a `Dataset` from columns with roles."""
+"""Contract of a file layout: it assigns a role to every column and builds a `Dataset` from columns with roles."""
 
 import re
 import unicodedata
@@ -30,13 +30,24 @@ UNITS = ("kWh", "MWh", "GWh", "TWh", "Wh", "kW", "MW", "GW", "TW", "W", "°C", "
 
 
 def plain(name: str) -> str:
-    """A column name without case, accents and punctuation: what names are compared by."""
+    """Return a column name in lower case without accents and punctuation, for comparisons.
+
+    Example:
+        >>> plain("Consommation journalière (MWh)")
+        'consommationjournalieremwh'
+    """
     letters = unicodedata.normalize("NFKD", name.replace("œ", "oe")).casefold()
     return re.sub(r"[^a-z0-9]", "", "".join(letter for letter in letters if not unicodedata.combining(letter)))
 
 
 def clock_columns(columns: list[str]) -> dict[str, str]:
-    """Column → time of day ("07:00") where 24 or 96 columns name the times of one day; else empty."""
+    """Return column → time of day if 24 or 96 columns name the times of one day, else an empty mapping.
+
+    Example:
+        >>> times = clock_columns(["date", *(f"{hour}h" for hour in range(24))])
+        >>> len(times), times["7h"]
+        (24, '07:00')
+    """
     found = _clock_times(columns)
     for count in (24, 96):
         if sorted(found.values()) == clock_labels(count):
@@ -45,7 +56,7 @@ def clock_columns(columns: list[str]) -> dict[str, str]:
 
 
 def _clock_times(columns: list[str]) -> dict[str, str]:
-    """Column → time of day for the columns that name one; empty where numbers go on beyond 23."""
+    """Return column → time of day for the columns that name one; empty if a number exceeds 23."""
     found = {}
     for column in columns:
         match = CLOCK.fullmatch(column.strip())
@@ -57,7 +68,10 @@ def _clock_times(columns: list[str]) -> dict[str, str]:
 
 
 def broken_day(columns: list[str]) -> tuple[list[str], list[str]] | None:
-    """The times that are missing and those named twice, where many columns name times but not those of one day."""
+    """Return the missing and the repeated times of an incomplete day, or None.
+
+    At least 12 columns must name a time of day; columns named by a plain number are not counted.
+    """
     times = [time for column, time in _clock_times(columns).items() if not column.strip().isdigit()]
     if len(times) < 12 or clock_columns(columns):
         return None
@@ -66,36 +80,39 @@ def broken_day(columns: list[str]) -> tuple[list[str], list[str]] | None:
 
 
 def unit_in(name: str) -> str:
-    """The unit that a header carries in brackets, "consommation (MWh)" → "MWh"; "" where there is none."""
+    """Return the unit in brackets in a column name ("consommation (MWh)" → "MWh"), or ""."""
     match = UNIT.search(name)
     return next((unit for unit in UNITS if match and unit.lower() == match[1].lower()), "")
 
 
 class Layout(ABC):
-    """One way in which files write down measurements. A class in this folder is a layout; there is no list to edit."""
+    """Contract of a file layout. Every concrete subclass in this folder is registered; there is no list to edit."""
 
     name: ClassVar[str]
     label: ClassVar[str]
     summary: ClassVar[str]
-    order: ClassVar[int] = 50  # the most specific layouts are asked first
-    renamed: ClassVar[Mapping[str, str]] = {}  # plain column name → the name drivers and context go by in a dataset
+    order: ClassVar[int] = 50  # lower values are tried first: the most specific layouts
+    renamed: ClassVar[Mapping[str, str]] = {}  # normalised column name → name of the covariate or context in a dataset
 
     @abstractmethod
     def roles(self, table: pd.DataFrame) -> Roles | None:
-        """The role of every column; None where this is not the layout of the table."""
+        """Return the role of every column, or None if the table has another layout."""
 
     @abstractmethod
     def build(self, table: Table, roles: Roles, unit: str) -> Dataset:
-        """The dataset in `table`; may take columns out of `table.frame` to spare memory."""
+        """Build the dataset of `table`. May remove columns from `table.frame` to save memory.
+
+        Raises UnknownLayoutError for missing roles, UnreadableFileError for invalid dates or without any number.
+        """
 
 
 def having(roles: Roles, role: Role) -> list[str]:
-    """The columns with this role."""
+    """Return the columns with the role `role`."""
     return [column for column, own in roles.items() if own == role]
 
 
 def require(table: Table, roles: Roles, layout: Layout, *needed: Role) -> None:
-    """Raises UnknownLayoutError naming the first missing role."""
+    """Raise UnknownLayoutError with the name of the first role that no column has."""
     for role in needed:
         if not having(roles, role):
             raise UnknownLayoutError(
@@ -108,7 +125,11 @@ def require(table: Table, roles: Roles, layout: Layout, *needed: Role) -> None:
 
 
 def assembled(table: Table, roles: Roles, layout: Layout, measures: Mapping[str, str], entity: str = "") -> Dataset:
-    """A dataset from columns with roles; `measures` names the measurement each column becomes, in order."""
+    """Build a dataset from columns with roles.
+
+    `measures` maps each measurement column to its name in the dataset, in order. `entity` is the name of the entity if
+    no column names one; the default is the name of the file. Without a time column, the rows are numbered.
+    """
     notes = table.notes
     column_time = having(roles, "time")
     time = _times(table, column_time, notes) if column_time else pd.RangeIndex(len(table.frame))
@@ -130,7 +151,12 @@ def assembled(table: Table, roles: Roles, layout: Layout, measures: Mapping[str,
 
 
 def stem(name: str) -> str:
-    """A file's name without its endings: the entity of a file that holds one series."""
+    """Return a file name without its extensions: the name of the entity of a file with one series.
+
+    Example:
+        >>> stem("paris.csv.gz")
+        'paris'
+    """
     return re.sub(r"(\.(csv|tsv|txt|json|xlsx|parquet|npz|seq|gz|zip))+$", "", name, flags=re.IGNORECASE) or name
 
 
@@ -161,7 +187,7 @@ def _times(table: Table, columns: list[str], notes: list[Finding]) -> pd.Datetim
 
 
 def _entities(table: Table, columns: list[str], alone: str) -> pd.Categorical:
-    """One name per row: the columns joined by a middle dot; `alone` for a file that names none."""
+    """Return one entity name per row: the columns joined by a middle dot, or `alone` without columns."""
     if not columns:
         return pd.Categorical.from_codes(np.zeros(len(table.frame), dtype=np.int8), categories=[alone])
     parts = [_texts(table.frame.pop(column)) for column in columns]

@@ -1,4 +1,4 @@
-"""One row per day (and entity), 24 hourly or 96 quarter-hourly columns."""
+"""Layout of daily profiles: one row per day and entity, 24 hourly or 96 quarter-hourly columns."""
 
 import pandas as pd
 from typing_extensions import override
@@ -25,7 +25,17 @@ from core.messages import N_
 
 
 class DailyProfile(Layout):
-    """A date, 24 or 96 columns of one day, and what else the file says of the day."""
+    """Table with a date and 24 or 96 columns of one day; other columns are totals or context.
+
+    Example:
+        >>> hours = {f"{hour:02d}:00": [1.0, 2.0] for hour in range(24)}
+        >>> days = pd.DataFrame({"date": ["2024-01-01", "2024-01-02"], "site": ["Nord", "Nord"], **hours})
+        >>> layout = DailyProfile()
+        >>> {column: role for column, role in layout.roles(days).items() if role != "measure"}
+        {'date': 'time', 'site': 'entity'}
+        >>> layout.roles(days.drop(columns="07:00")) is None  # an hour is missing
+        True
+    """
 
     name = "daily_profile"
     label = N_("Daily profiles")

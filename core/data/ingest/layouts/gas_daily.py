@@ -1,6 +1,6 @@
-"""French regional gas: one row per gas day, operator and region, 24 hours in MWh.
+"""Layout of French regional gas (ODRÉ open data): one row per gas day, operator and region, 24 hours in MWh.
 
-This is ODRÉ open data, with French or English headings.
+Column names are French or English.
 """
 
 import numpy as np
@@ -16,7 +16,15 @@ from core.messages import N_, Text
 
 
 class GasDaily(DailyProfile):
-    """Daily profiles whose entity is operator × region; the gas day runs from 06:00 to 06:00."""
+    """Daily profiles with the entity operator × region; the gas day runs from 06:00 to 06:00.
+
+    Example:
+        >>> hours = {f"{hour:02d}:00": [1.0] for hour in range(24)}
+        >>> days = {"date": ["2024-01-01"], "operateur": ["GRTgaz"], "region": ["Bretagne"], "mouvement_social": [0]}
+        >>> columns = GasDaily().roles(pd.DataFrame({**days, **hours}))
+        >>> {column: role for column, role in columns.items() if role != "measure"}
+        {'date': 'time', 'operateur': 'entity', 'region': 'entity', 'mouvement_social': 'driver'}
+    """
 
     name = "gas_daily"
     label = N_("Regional gas, daily")

@@ -1,6 +1,6 @@
-"""Numbers only: one row per moment, one column per KPI.
+"""Layout of KPI matrices: numbers only, one row per timestamp, one column per KPI.
 
-A column `part` may say what is for training and what for testing.
+An optional column `part` separates training rows from test rows.
 """
 
 import pandas as pd
@@ -19,7 +19,17 @@ PARTS = ("train", "test")
 
 
 class KpiMatrix(Layout):
-    """Columns of numbers; the row number stands for time."""
+    """Table of numeric columns; the row number is the time.
+
+    With a `part` column, a time column is accepted as well.
+
+    Example:
+        >>> servers = pd.DataFrame({"cpu": [0.1, 0.2], "memory": [0.5, 0.6], "label": [0, 1]})
+        >>> KpiMatrix().roles(servers)
+        {'cpu': 'measure', 'memory': 'measure', 'label': 'label'}
+        >>> KpiMatrix().roles(servers.assign(host=["web", "db"])) is None  # a column of words
+        True
+    """
 
     name = "kpi_matrix"
     label = N_("KPI matrix")
@@ -36,7 +46,7 @@ class KpiMatrix(Layout):
                 roles[column] = "context"
             elif parted and plain(column) in TIME and looks_like_dates(cells):
                 roles[column] = "time"
-            elif plain(column) in LABEL and not len(numbers(cells)[1]):  # true and false are numbers, too
+            elif plain(column) in LABEL and not len(numbers(cells)[1]):  # true and false are also numbers
                 roles[column] = "label"
             elif pd.api.types.is_numeric_dtype(cells):
                 roles[column] = "measure"
@@ -56,5 +66,5 @@ class KpiMatrix(Layout):
 
 
 def _is_part(cells: pd.Series) -> bool:
-    """Does every row say train or test?"""
+    """Tell whether every cell is "train" or "test"."""
     return not pd.api.types.is_numeric_dtype(cells) and bool(cells.isin(PARTS).all())

@@ -1,4 +1,4 @@
-"""NetMob23: one row per tile and day, 96 quarter-hours of one application's traffic."""
+"""Layout of NetMob23: one row per map tile and day, 96 quarter-hours of the traffic of one application."""
 
 import pandas as pd
 from typing_extensions import override
@@ -9,7 +9,15 @@ from core.messages import N_
 
 
 class NetMob(DailyProfile):
-    """Daily profiles whose entity is city, service, direction and tile; the unit was never disclosed."""
+    """Daily profiles with the entity city, service, direction and tile; the unit is not published.
+
+    Example:
+        >>> quarters = {f"{n // 4:02d}:{n % 4 * 15:02d}": [0.0] for n in range(96)}
+        >>> traffic = pd.DataFrame({"tile": ["Lyon · Netflix · DL · 1234"], "day": ["2019-03-16"], **quarters})
+        >>> columns = NetMob().roles(traffic)
+        >>> columns["tile"], columns["day"], columns["23:45"]
+        ('entity', 'time', 'measure')
+    """
 
     name = "netmob"
     label = N_("Mobile traffic of map tiles (NetMob23)")

@@ -1,4 +1,4 @@
-"""Series put together from windows (.seq): a moment or its number, KPIs without names, labels."""
+"""Layout of series merged from windows (.seq): a timestamp or a row number, unnamed KPIs, labels."""
 
 import re
 
@@ -14,7 +14,12 @@ from core.messages import N_
 
 
 class SeqWindows(Layout):
-    """Columns ts, column_1 … column_n; `ts` is a date, or counts the rows."""
+    """Table with the columns ts, column_1 … column_n; ts holds timestamps or row numbers.
+
+    Example:
+        >>> SeqWindows().roles(pd.DataFrame({"ts": [0, 1], "column_1": [0.1, 0.2], "label": [0.0, 1.0]}))
+        {'ts': 'time', 'column_1': 'measure', 'label': 'label'}
+    """
 
     name = "seq"
     label = N_("Windows of a series (.seq)")
@@ -47,7 +52,7 @@ class SeqWindows(Layout):
 
 
 def _renumbered(dataset: Dataset, numbers: pd.Series) -> Dataset:
-    """The dataset with the numbers of the file in place of those counted here."""
+    """Return the dataset with the row numbers of the file instead of consecutive ones."""
     index = keyed(dataset.frame.index.get_level_values("entity"), pd.Index(numbers.to_numpy(dtype=np.int64)))
     labels = None if dataset.labels is None else dataset.labels.set_axis(index)
     return dataset.replace(frame=dataset.frame.set_axis(index, axis=0), labels=labels)

@@ -1,4 +1,4 @@
-"""One row per moment: a timestamp, one or more numbers, an entity if there are several series."""
+"""Layout of tidy series: one row per timestamp and entity, one or more numeric columns."""
 
 import pandas as pd
 from typing_extensions import override
@@ -23,7 +23,16 @@ from core.messages import N_
 
 
 class TidySeries(Layout):
-    """A column of dates and columns of numbers; columns of words name the series."""
+    """Table with a column of dates and numeric columns; columns of words name the entity.
+
+    Example:
+        >>> calls = pd.DataFrame({"time": ["2024-01-01 00:00", "2024-01-01 01:00"], "city": ["Lyon", "Lyon"],
+        ...                       "calls": [12, 15], "holiday": [True, True]})
+        >>> TidySeries().roles(calls)
+        {'time': 'time', 'city': 'entity', 'calls': 'measure', 'holiday': 'driver'}
+        >>> TidySeries().roles(calls.drop(columns="time")) is None  # no column of dates
+        True
+    """
 
     name = "tidy_series"
     label = N_("Series with timestamps")
@@ -61,7 +70,7 @@ class TidySeries(Layout):
 
 
 def _mostly_numbers(cells: pd.Series) -> bool:
-    """Text that would be numbers but for a few cells."""
+    """Tell whether more than half of the first 500 filled cells are numbers."""
     from core.data.ingest.cells import numbers
 
     values, bad = numbers(cells.dropna().iloc[:500])
@@ -69,7 +78,14 @@ def _mostly_numbers(cells: pd.Series) -> bool:
 
 
 def usual_step(dataset: Dataset) -> pd.Timedelta | None:
-    """The most frequent time between neighbouring rows of an entity."""
+    """Return the most frequent time between consecutive rows of an entity, or None without two distinct times.
+
+    Example:
+        >>> times = pd.to_datetime(["2024-01-01", "2024-01-02", "2024-01-03", "2024-01-07"])
+        >>> index = pd.MultiIndex.from_product([["Lyon"], times], names=["entity", "time"])
+        >>> usual_step(Dataset(pd.DataFrame({"load": [1.0, 2.0, 3.0, 4.0]}, index=index), "demo"))
+        Timedelta('1 days 00:00:00')
+    """
     order = pd.DataFrame({"entity": dataset.entity_codes, "time": dataset.time}).sort_values(["entity", "time"])
     steps = order["time"].diff()[order["entity"].diff() == 0]
     usual = steps[steps > pd.Timedelta(0)].mode()

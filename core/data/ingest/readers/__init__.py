@@ -1,4 +1,4 @@
-"""Files → tables, one file a kind. A table holds numbers and text; layouts say later what the columns mean."""
+"""Readers of files into raw tables, one module per file type. Layouts assign the roles of the columns later."""
 
 from core.data.ingest.readers.base import Progress, Table, no_progress
 from core.data.ingest.readers.dispatch import bundles, read_bundle, read_table

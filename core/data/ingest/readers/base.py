@@ -1,4 +1,4 @@
-"""What every reader gives: a table, nothing interpreted yet; and what every table must have: a name for each column."""
+"""Raw table, the result of every reader, and the checks of its column names."""
 
 import re
 from collections.abc import Callable
@@ -20,12 +20,15 @@ DATE_LIKE = re.compile(r"\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}")
 
 
 def no_progress(share: float) -> None:
-    """For callers who do not watch."""
+    """Ignore the progress."""
 
 
 @dataclass
 class Table:
-    """A file as read: its name, its columns (text as categories, numbers as float64) and what reading it found."""
+    """Table of a file as read: its name, its columns (text as categories, numbers as float64) and the reader's notes.
+
+    `decimal` is the decimal mark of text columns if the format determines it, else "".
+    """
 
     name: str
     frame: pd.DataFrame
@@ -33,12 +36,12 @@ class Table:
     decimal: str = ""
 
     def note(self, kind: str, count: int, template: str, **values: object) -> None:
-        """Note a finding of this file; `template` may name {file}, {count} and `values`."""
+        """Add a note about this file; `template` may contain {file}, {count} and the names of `values`."""
         self.notes.append(Finding(kind, count, Text(template, {"file": self.name, "count": count, **values})))
 
 
 def check_columns(names: list[str], file: str) -> None:
-    """Raise UnreadableFileError for too many columns, and for names that repeat."""
+    """Raise UnreadableFileError for too many columns and for repeated names."""
     if len(names) > MAX_COLUMNS:
         raise UnreadableFileError(
             N_("{file}: {count} columns; at most {accepted} are read."),
@@ -56,7 +59,10 @@ def check_columns(names: list[str], file: str) -> None:
 
 
 def headed(rows: list[list[str]], file: str) -> tuple[list[str], list[list[str]]]:
-    """The names of the columns, and the rows below them; numbered names where the first row is already data."""
+    """Return the column names and the rows below the header; columns without a header are numbered.
+
+    Raises UnreadableFileError for a file without rows.
+    """
     if not rows:
         raise UnreadableFileError(N_("{file}: the file is empty."), file=file)
     header = is_header(rows[0])
@@ -70,7 +76,10 @@ def headed(rows: list[list[str]], file: str) -> tuple[list[str], list[list[str]]
 
 
 def is_preamble(line: str, cells: int, filled: int, usual: int) -> bool:
-    """Is this a line above the header? `cells` and `filled` count its cells, `usual` those of most rows."""
+    """Tell whether the line lies above the header: a title, a comment or `sep=;`.
+
+    `cells` and `filled` count its cells and its filled cells; `usual` is the most frequent number of cells of a row.
+    """
     if re.fullmatch(r"sep=.", line.strip()):
         return True
     if line.startswith("#"):
@@ -79,14 +88,14 @@ def is_preamble(line: str, cells: int, filled: int, usual: int) -> bool:
 
 
 def is_header(row: list[str]) -> bool:
-    """A header has a word in it; a first row of numbers and dates is already data."""
+    """Tell whether a first row is a header: it has a word and does not start with a date."""
     cells = [cell.strip().lstrip("\ufeff") for cell in row if cell.strip()]
     data = [any(form.fullmatch(cell) for form in NUMBER.values()) or DATE_LIKE.match(cell) for cell in cells]
     return not all(data) and not (DATE_LIKE.match(cells[0]) if cells else False)
 
 
 def note_ambiguous_mark(table: Table, mark: str) -> None:
-    """Note that commas could mean two things, and as what they were read."""
+    """Add a note that the commas are ambiguous, with the reading that was chosen."""
     before_decimals = N_("{file}: the commas could stand between thousands or before decimals; read as decimals.")
     between_thousands = N_("{file}: the commas could stand between thousands or before decimals; read as thousands.")
     table.note("ambiguous_numbers", 1, before_decimals if mark == "," else between_thousands)

@@ -1,4 +1,4 @@
-"""Choose the reader of a file by its kind, and tidy up what every reader returns: names, headings, stray columns."""
+"""Selection of the reader by file type, and cleaning of column names, empty rows and index columns."""
 
 import re
 from collections.abc import Callable, Sequence
@@ -19,7 +19,7 @@ from core.errors import UnreadableFileError
 from core.messages import N_
 
 NOT_KEPT = re.compile(r"(unnamed.*|_id|__index_level_\d+__|)", re.IGNORECASE)
-MANY = 4  # columns of numbers that could be a matrix
+MANY = 4  # minimum width of a matrix without column names
 GARBLED = re.compile("[ÂÃ][\u0080-\u00bf\u0152-\u0178\u2013-\u2122]")
 
 READERS: dict[str, Callable[[Source, Progress], Table]] = {
@@ -33,11 +33,11 @@ BUNDLES: dict[str, Callable[[Sequence[Source], Progress, list[Skipped] | None], 
     "seq": read_seq,
     "netmob": read_netmob,
 }
-EXACT = ("npz", *BUNDLES)  # written by programs: every row and column of them is meant
+EXACT = ("npz", *BUNDLES)  # written by programs: not cleaned, every row and column is data
 
 
 def bundles(sources: Sequence[Source]) -> list[list[Source]]:
-    """The files that make one table: windows that lie in one folder, all tiles, and each other file by itself."""
+    """Group the files that form one table: the .seq windows of a folder, all NetMob23 files; others stay alone."""
     found: dict[tuple[object, ...], list[Source]] = {}
     for number, source in enumerate(sources):
         key = (source.kind, source.folder * (source.kind == "seq")) if source.kind in BUNDLES else (number,)
@@ -48,18 +48,19 @@ def bundles(sources: Sequence[Source]) -> list[list[Source]]:
 def read_bundle(
     sources: Sequence[Source], progress: Progress = no_progress, skipped: list[Skipped] | None = None
 ) -> Table:
-    """The table in files that belong together (see `bundles`).
+    """Read the table of a group of files (see `bundles`).
 
-    Raises UnreadableFileError; files of which it would be raised join `skipped` where such a list is given.
+    Unreadable windows and NetMob23 files are added to `skipped` if the list is given. Otherwise, and for other file
+    types, they raise UnreadableFileError.
     """
     many = BUNDLES.get(sources[0].kind)
     return many(sources, progress, skipped) if many else read_table(sources[0], progress)
 
 
 def read_table(source: Source, progress: Progress = no_progress) -> Table:
-    """The table in a plain file.
+    """Read the table of one plain file.
 
-    Raises UnreadableFileError with the file, the line and what was found.
+    Raises UnreadableFileError with the file, the line and the value found.
     """
     if source.kind in BUNDLES:
         return read_bundle([source], progress)
@@ -76,13 +77,16 @@ def read_table(source: Source, progress: Progress = no_progress) -> Table:
 
 
 def _take_numbers_for_names(table: Table) -> None:
-    """A first row 0, 1, 2 … above columns without names is what a program wrote that numbers its columns."""
+    """Drop a first row 0, 1, 2 … above unnamed columns: a program exported the column numbers as header.
+
+    A first column of row numbers is dropped as well.
+    """
     frame = table.frame
     width = frame.shape[1]
     if width < MANY or len(frame) < 2 or list(frame.columns) != _numbered(width):
         return
     first = pd.to_numeric(frame.iloc[0], errors="coerce").to_numpy(dtype=float)
-    index = int(np.isnan(first[0]))  # rows numbered as well: a column above which there is no number
+    index = int(np.isnan(first[0]))  # 1 if the rows are also numbered: that column has no number in the header
     if np.array_equal(first[index:], np.arange(width - index)):
         table.frame = frame.iloc[1:, index:].reset_index(drop=True).set_axis(_numbered(width - index), axis=1)
         if index:
@@ -90,12 +94,12 @@ def _take_numbers_for_names(table: Table) -> None:
 
 
 def _numbered(count: int) -> list[str]:
-    """Names for columns without any."""
+    """Return `count` names for unnamed columns: column_1, column_2, and so on."""
     return [f"column_{number}" for number in range(1, count + 1)]
 
 
 def _drop_nameless(table: Table) -> None:
-    """Index columns and columns nobody named go, and that is said; a matrix without any name keeps all of them."""
+    """Drop index columns and unnamed columns, and note it; a matrix without any column name keeps all columns."""
     dropped = [column for column in table.frame.columns if NOT_KEPT.fullmatch(column)]
     if len(dropped) == table.frame.shape[1] >= MANY and len(table.frame):
         table.frame.columns = pd.Index(_numbered(len(dropped)))
@@ -112,7 +116,7 @@ def _note_nameless(table: Table, count: int) -> None:
 
 
 def _drop_empty_rows(table: Table) -> None:
-    """Rows without any cell (a spreadsheet saves the formatted rest of its page)."""
+    """Drop rows without any filled cell; spreadsheets save formatted empty rows."""
     empty = np.ones(len(table.frame), dtype=bool)
     for column in table.frame.columns:
         empty &= table.frame[column].isna().to_numpy()
@@ -123,7 +127,7 @@ def _drop_empty_rows(table: Table) -> None:
 
 
 def _ungarble(table: Table) -> None:
-    """Repair accents that went through the wrong encoding before ("rÃ©gion"), in names and short word lists."""
+    """Repair mojibake ("rÃ©gion" → "région") in column names and in categories, up to 1000 per column."""
     old = list(table.frame.columns)
     table.frame.columns = pd.Index([_ungarbled(column) for column in old])
     mended = sum(name != new for name, new in zip(old, table.frame.columns, strict=True))

@@ -1,4 +1,4 @@
-"""Overlapping windows → the series they were cut from, each moment once."""
+"""Merging of overlapping windows into the original series, one row per timestamp."""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -18,7 +18,7 @@ Stamps = NDArray[np.int64]
 
 @dataclass(eq=False)
 class _Series:
-    """One series while its windows come in: where each moment stands, and its newest window."""
+    """State of one series during merging: the row of each timestamp, and the latest window."""
 
     number: int
     name: str
@@ -30,11 +30,19 @@ class _Series:
 
 
 class Joined:
-    """Takes windows one by one and keeps every moment once, in one array that grows.
+    """Merger of windows into series, in one growing array.
 
-    A window with moments is laid where they belong, in any order of windows; what a moment was first is kept. One
-    without (all of them zero) continues the window before it from where the two agree. The same first moment once more
-    is the first window of another series.
+    The rows of a window with timestamps are placed by timestamp, in any order of windows; the first values of a
+    timestamp are kept. A window without timestamps (all zero) continues the previous one after their longest overlap.
+    A window that starts at the first timestamp of the series again starts another series.
+
+    Example:
+        >>> merger = Joined("cpu")
+        >>> merger.add("0.seq", np.array([[1.0], [2.0], [3.0]]), None, None)
+        >>> merger.add("1.seq", np.array([[2.0], [3.0], [4.0]]), None, None)
+        >>> frame = merger.table().frame
+        >>> frame["column_1"].tolist(), frame["ts"].tolist()
+        ([1.0, 2.0, 3.0, 4.0], [0, 1, 2, 3])
     """
 
     def __init__(self, name: str) -> None:
@@ -51,9 +59,10 @@ class Joined:
         self._breaks = 0
 
     def add(self, file: str, values: Floats, labels: Stamps | None, stamps: Stamps | None, entity: str = "") -> None:
-        """A window: values (T, n), labels and moments (T,).
+        """Add a window: values of shape (rows, columns), labels and timestamps of shape (rows,).
 
-        Raises UnreadableFileError where n is another than before.
+        Raises UnreadableFileError for another number of columns than before, and for a window without timestamps in a
+        series with timestamps or the reverse.
         """
         if self._series and values.shape[1] != self._values.shape[1]:
             raise UnreadableFileError(
@@ -78,7 +87,7 @@ class Joined:
         series.windows, series.newest = series.windows + 1, values
 
     def _series_of(self, entity: str, stamps: Stamps | None) -> _Series:
-        """The series that a window belongs to."""
+        """Return the series of a window; create it for its first window."""
         current = self._current.get(entity)
         first = 0 if stamps is None else int(stamps[0])
         again = current is not None and _timed(stamps, current.timed) and current.windows > 1 and current.first == first
@@ -89,7 +98,7 @@ class Joined:
         return current
 
     def _lay(self, series: _Series, values: Floats, labels: Stamps, stamps: Stamps) -> None:
-        """Moments that are new are added, those already there are compared."""
+        """Append the rows of new timestamps; compare the other rows with the stored ones."""
         fresh: list[int] = []
         at = np.empty(len(stamps), np.intp)
         for row, moment in enumerate(stamps.tolist()):
@@ -103,7 +112,7 @@ class Joined:
         self._differing.update(at[~same.all(axis=1) | (self._labels[at] != (labels > 0))].tolist())
 
     def _continue(self, series: _Series, values: Floats, labels: Stamps) -> None:
-        """What the window adds behind its longest agreement with the one before; all of it where they do not agree."""
+        """Append the rows after the longest overlap with the previous window; all rows without an overlap."""
         most = min(len(series.newest), len(values) - 1)
         shared = next(
             each
@@ -138,7 +147,11 @@ class Joined:
         self._codes = _longer(self._codes, rows)
 
     def table(self) -> Table:
-        """`ts`, column_1 … column_n, `label`; `entity` where windows name it or are of several series."""
+        """Return the merged table with the columns ts, column_1 … column_n.
+
+        A column "entity" is added for named or several series, and "label" if a window has labels.
+        Raises UnreadableFileError without any row.
+        """
         if not self._rows:
             raise UnreadableFileError(N_("{file}: no row could be read."), file=self.name)
         order = np.lexsort((self._stamps[: self._rows], self._codes[: self._rows]))
@@ -156,7 +169,7 @@ class Joined:
         return table
 
     def _entities(self) -> list[str]:
-        """A name for each series; those of one name are numbered."""
+        """Return a name for each series; series with the same name are numbered."""
         names = [series.name or self.name for series in self._series]
         return [
             f"{name} · {names[: number + 1].count(name)}" if names.count(name) > 1 else name
@@ -186,16 +199,16 @@ class Joined:
 
 
 def _longer(array: NDArray[Any], rows: int) -> NDArray[Any]:
-    """The array with room for `rows`."""
+    """Return a copy of the array with space for `rows` rows."""
     grown = np.empty((rows, *array.shape[1:]), array.dtype)
     grown[: len(array)] = array
     return grown
 
 
 def _timed(stamps: Stamps | None, alone: bool = True) -> bool:
-    """Are these the moments of a window?
+    """Tell whether a window has timestamps: at least two different numbers.
 
-    Zeros, or one number for all rows, are not; a single row is what others are.
+    A window of one row has timestamps if `alone` is True and its number is not zero.
     """
     if stamps is None:
         return False

@@ -1,8 +1,8 @@
-"""NetMob23: mobile traffic per application and map tile, every quarter of an hour, in both layouts in which it is kept.
+"""Reader of NetMob23: mobile traffic per application and map tile every 15 minutes, in two file formats.
 
 {City}_{Service}_{YYYYMMDD}_{DL|UL}.txt    one line per tile: the tile and its quarter-hours of one day
 {Service}_{DL|UL}_Tile_{tile}.txt          one line per day, in any order: YYYYMMDD and its quarter-hours
-Local time of France: the day on which clocks go forward has 92 quarter-hours, 01:45 is followed by 03:00.
+Times are local times of France. The day on which clocks go forward has 92 quarter-hours: 03:00 follows 01:45.
 """
 
 import re
@@ -23,14 +23,14 @@ from core.errors import InputError, UnreadableFileError
 from core.messages import N_
 
 QUARTERS = 96
-LOST = slice(8, 8)  # 02:00 to 02:45, which do not exist when clocks go forward, come back as missing
+LOST = slice(8, 8)  # insert 02:00 to 02:45 as missing values when clocks go forward
 STAMP = re.compile(r"20\d{6}(\.0*)?")
 NAMES = "{City}_{Service}_{YYYYMMDD}_{DL|UL}.txt, {Service}_{DL|UL}_Tile_{tile}.txt"
 
 
 @dataclass
 class _Rows:
-    """What was read: quarter-hours row after row, the day and the entity of each row."""
+    """Buffer of rows: quarter-hours of all rows in sequence, day and entity code of each row."""
 
     values: "array[float]" = field(default_factory=lambda: array("d"))
     days: list[date] = field(default_factory=list)
@@ -43,7 +43,7 @@ class _Rows:
         self.codes.append(self.entities.setdefault(entity, len(self.entities)))
 
     def cut(self, rows: int) -> None:
-        """Forget all but the first `rows`."""
+        """Keep the first `rows` rows."""
         del self.values[rows * QUARTERS :], self.days[rows:], self.codes[rows:]
 
 
@@ -52,9 +52,9 @@ def read_netmob(
 ) -> Table:
     """Read one row per tile and day, in the order of the files.
 
-    Its columns are `tile` ("Lyon · Netflix · DL · 1234"), `day` and 96 quarter-hours. `tiles` names those that are
-    wanted (default: all). A file with another number of quarter-hours in a line, or a date among its values, raises
-    UnreadableFileError, or joins `skipped` where such a list is given.
+    Its columns are tile ("Lyon · Netflix · DL · 1234"), day and 96 quarter-hours. `tiles` selects tiles; the default is
+    all tiles. A file is unreadable if a line has a wrong number of quarter-hours or a date among its values. It is
+    added to `skipped`; without this list, it raises UnreadableFileError.
     """
     rows = _Rows()
     for number, source in enumerate(sources, start=1):
@@ -79,7 +79,7 @@ def read_netmob(
 
 
 def called(sources: Sequence[Source]) -> str:
-    """What several files are called together: the folder they lie in, or the first and the last of them."""
+    """Return one name for several files: their common folder, else the first and the last file name."""
     if len(sources) == 1:
         return sources[0].name
     folders = {source.folder for source in sources}
@@ -95,7 +95,7 @@ def _frame(rows: _Rows) -> pd.DataFrame:
 
 
 def _lines(source: Source, tiles: set[str]) -> Iterator[tuple[str, date, list[float]]]:
-    """Entity, day and quarter-hours of every line of a file."""
+    """Yield entity, day and quarter-hours of every line of a file."""
     entity, day, tile = _named(source)
     if tiles and tile and tile not in tiles:
         return
@@ -110,7 +110,7 @@ def _lines(source: Source, tiles: set[str]) -> Iterator[tuple[str, date, list[fl
 
 
 def _named(source: Source) -> tuple[str, str, str]:
-    """The entity, and the day or the tile that the name of the file gives for all its lines ("": the lines say it)."""
+    """Return entity, day and tile from the name of a file; day or tile is "" if each line has its own."""
     if found := TILE_FILE.fullmatch(source.name):
         return " · ".join(found.group("service", "direction", "tile")), "", found["tile"]
     if found := CITY_FILE.fullmatch(source.name):
@@ -128,7 +128,7 @@ def _named(source: Source) -> tuple[str, str, str]:
 
 
 def _day(source: Source, number: int, stamp: str, cells: list[str]) -> tuple[date, list[float]]:
-    """The day and its 96 quarter-hours."""
+    """Return the day and its 96 quarter-hours. Raises UnreadableFileError for another number of them."""
     day = _date(stamp)
     if day is None:
         raise _refused(N_("{file}, line {line}: {value!r} is no day (YYYYMMDD)."), source, number, stamp)
@@ -156,7 +156,7 @@ def _numbers(source: Source, number: int, cells: list[str]) -> list[float]:
     except ValueError:
         wrong = next(cell for cell in cells if not _is_number(cell))
         raise _refused(N_("{file}, line {line}: {value!r} is no number."), source, number, wrong) from None
-    if any(value >= 2e7 for value in values):  # far above any traffic that was seen
+    if any(value >= 2e7 for value in values):  # far above any observed traffic
         for cell in cells:
             if STAMP.fullmatch(cell) and _date(cell[:8]):
                 raise _refused(

@@ -1,4 +1,4 @@
-"""NumPy archives of KPI matrices: `train`, `test` and `label`, or one matrix; nothing in them is ever unpickled."""
+"""Reader of NumPy archives of KPI matrices: train, test and label, or one matrix; no pickle is loaded."""
 
 import zipfile
 from dataclasses import dataclass
@@ -24,7 +24,7 @@ ACCEPTED = "train, test, label; x or data; columns, time"
 
 @dataclass(frozen=True)
 class _Archive:
-    """An open .npz: the user's name for it and what its arrays declare, by key in lower case."""
+    """Open .npz file: its name for the user, and the members and declared shapes of its arrays by lower-case key."""
 
     opened: zipfile.ZipFile
     name: str
@@ -36,10 +36,12 @@ class _Archive:
 
 
 def read_npz(source: Source, progress: Progress) -> Table:
-    """One row per moment, one column per KPI; also `part` (train or test), `label` and `time` where the file has them.
+    """Read a table with one row per timestamp and one column per KPI.
 
-    Arrays: the matrices (T, n) or (T,), `label` as long as the test (or the only) matrix, `time` as long as all rows,
-    `columns` n names. Raises UnreadableFileError with the key and what was found.
+    Arrays of the file: one or two matrices of shape (rows, columns) or (rows,); optional "label" with the length of the
+    test matrix (or of the only one), "time" with the length of all rows, and "columns" with the column names. The
+    columns part (train or test), label and time are added if the file has them.
+    Raises UnreadableFileError with the key and the content found.
     """
     with damage_named(source.name), zipfile.ZipFile(source.path) as opened:
         archive = _archive(opened, source.name)
@@ -65,7 +67,7 @@ def _archive(opened: zipfile.ZipFile, name: str) -> _Archive:
 
 
 def _declared(stream: IO[bytes], file: str, key: str) -> tuple[tuple[int, ...], "np.dtype[np.generic]"]:
-    """The shape and type that the header of an array declares."""
+    """Return the shape and type that the header of an array declares."""
     try:
         version = npy.read_magic(stream)
         read = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
@@ -78,7 +80,7 @@ def _declared(stream: IO[bytes], file: str, key: str) -> tuple[tuple[int, ...], 
 
 
 def _array(archive: _Archive, key: str) -> NDArray[np.generic]:
-    """The array `key`; its header is believed only as far as the file goes."""
+    """Read the array `key`. Raises UnreadableFileError for Python objects and for arrays larger than the file."""
     member = archive.members[key]
     with archive.opened.open(member) as stream:
         shape, kind = _declared(stream, archive.name, key)
@@ -106,7 +108,7 @@ def _array(archive: _Archive, key: str) -> NDArray[np.generic]:
 
 
 def _matrices(archive: _Archive) -> list[str]:
-    """The keys whose arrays, one below the other, are the rows."""
+    """Return the keys of the matrices of measurements. Raises UnreadableFileError if several keys are possible."""
     parts = [key for key in PARTS if key in archive.shapes]
     flat = [key for key, shape in archive.shapes.items() if len(shape) == 2 and key not in LABELS]
     found = parts or [key for key in ALONE if key in archive.shapes][:1] or flat
@@ -152,7 +154,7 @@ def _matrix(archive: _Archive, key: str) -> NDArray[np.generic]:
 
 
 def _table(archive: _Archive, keys: list[str], matrices: list[NDArray[np.generic]]) -> Table:
-    """The matrices one below the other; `part` says which row came from which."""
+    """Stack the matrices into one table; the column "part" holds the key of each row's matrix."""
     width = matrices[0].shape[1]
     for key, matrix in zip(keys, matrices, strict=True):
         if matrix.shape[1] != width:
@@ -175,7 +177,7 @@ def _table(archive: _Archive, keys: list[str], matrices: list[NDArray[np.generic
 
 
 def _names(archive: _Archive, width: int) -> list[str]:
-    """Those in `columns`, else column_1, column_2 …, as of a text file without a header."""
+    """Return the names in the array "columns", else column_1 … column_n."""
     if "columns" not in archive.shapes:
         names = [f"column_{number}" for number in range(1, width + 1)]
     else:
@@ -194,7 +196,7 @@ def _names(archive: _Archive, width: int) -> list[str]:
 
 
 def _add_labels(archive: _Archive, table: Table, lengths: dict[str, int]) -> None:
-    """`label` judges the last of the matrices; rows before it are normal."""
+    """Add the column "label": labels of the last matrix; the rows of an earlier matrix are normal."""
     key = next((key for key in LABELS if key in archive.shapes), None)
     if key is None:
         return
@@ -219,7 +221,7 @@ def _add_labels(archive: _Archive, table: Table, lengths: dict[str, int]) -> Non
 
 
 def _add_times(archive: _Archive, table: Table) -> None:
-    """`time` as dates; numbers that are no dates are left out, rows are then counted."""
+    """Add the column "time" as dates or text; numbers that are not dates are left out, and noted."""
     if "time" not in archive.shapes:
         return
     times = _array(archive, "time").ravel()

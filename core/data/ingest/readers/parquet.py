@@ -1,4 +1,4 @@
-"""Parquet."""
+"""Reader of Parquet files."""
 
 import pandas as pd
 import pyarrow as pa
@@ -11,7 +11,7 @@ from core.messages import N_
 
 
 def read_parquet(source: Source, progress: Progress) -> Table:
-    """Read a Parquet file. Raises UnreadableFileError for nested columns and damaged files."""
+    """Read a Parquet file. Raises UnreadableFileError for nested columns, damaged files and too many cells."""
     try:
         schema = pyarrow.parquet.read_schema(source.path)
         _refuse_nested(schema, source.name)

@@ -1,4 +1,4 @@
-"""JSON: a list of records, an object holding one such list, or one record per line."""
+"""Reader of JSON: a list of records, an object with one such list, or one record per line."""
 
 import json
 from typing import Any
@@ -12,7 +12,7 @@ from core.messages import N_
 
 
 def read_json(source: Source, progress: Progress) -> Table:
-    """A list of records, an object holding one such list, or one record per line."""
+    """Read a JSON file of flat records. Raises UnreadableFileError for nested values and invalid JSON."""
     text = source.path.read_text(encoding=writing_of(source).encoding)
     try:
         records = _records(text, source.name)
@@ -31,7 +31,7 @@ def read_json(source: Source, progress: Progress) -> Table:
 
 
 def _records(text: str, file: str) -> Any:
-    """What the text says: one document, or a list of one document per line."""
+    """Parse the text as one JSON document, or as one document per line."""
 
     def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         record = dict(pairs)

@@ -1,8 +1,8 @@
-"""Windows of a series, one file each, as torch saves them: overlapping windows are joined back into the series.
+"""Reader of .seq files: windows of a series saved by torch, one per file, merged into the original series.
 
-A file is a dictionary: `value` (T, 1, n, 1) or (T, n), `label` (T, 1, 1) and `ts` (T, 1, 1), tensors or arrays;
-`entity` names the series where it is there. They are opened without the power to run code: only tensors and arrays of
-numbers.
+A file is a dictionary of tensors or arrays: "value" (T, 1, n, 1) or (T, n), "label" (T, 1, 1) and "ts" (T, 1, 1), for T
+rows and n columns. An optional "entity" names the series. Only tensors and arrays of numbers are loaded, so no code of
+a file can run.
 """
 
 import re
@@ -30,7 +30,7 @@ Stamps = NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Window:
-    """Values (T, n), labels (T,) and moments (T,), as far as the file has them; the name of the series, or ""."""
+    """Window of a series: values (rows, columns), labels and timestamps (rows,) or None, and series name or ""."""
 
     values: Floats
     labels: Stamps | None
@@ -39,11 +39,11 @@ class Window:
 
 
 def read_seq(sources: Sequence[Source], progress: Progress, skipped: list[Skipped] | None = None) -> Table:
-    """Read the series whose windows are in `sources`.
+    """Read the windows in `sources` and merge them into one table.
 
-    Its columns are `ts`, column_1 … column_n, `label`, and `entity` where there are several. One window is in memory
-    at a time. A file that holds something else raises UnreadableFileError, or joins `skipped` where such a list is
-    given.
+    Its columns are ts, column_1 … column_n, label (if a window has labels), and entity for named or several series. One
+    window at a time is in memory. An unreadable file is added to `skipped`; without this list, it raises
+    UnreadableFileError.
     """
     ordered = sorted(sources, key=lambda source: natural(source.name))
     joined = Joined(called(ordered))
@@ -58,7 +58,7 @@ def read_seq(sources: Sequence[Source], progress: Progress, skipped: list[Skippe
 
 
 def read_window(source: Source) -> Window:
-    """Raises UnreadableFileError naming the file, the key and what was found."""
+    """Read one window. Raises UnreadableFileError with the file, the key and the content found."""
     content = _opened(source)
     if not isinstance(content, dict) or "value" not in content:
         found = ", ".join(map(str, content)) if isinstance(content, dict) else type(content).__name__
@@ -71,13 +71,13 @@ def read_window(source: Source) -> Window:
 
 
 def _opened(source: Source) -> Any:
-    """What torch saved, read with the list of types that hold numbers and nothing else."""
+    """Load the content of a torch file; only types that hold numbers are allowed."""
     import torch
 
     _allow_arrays()
     try:
         return torch.load(source.path, map_location="cpu", weights_only=True)
-    except Exception as error:  # torch raises whatever the wrong byte makes it raise
+    except Exception as error:  # torch raises errors of many types for damaged files
         refused = re.search(r"GLOBAL ([\w.]+)", str(error))
         if refused:
             raise UnreadableFileError(
@@ -94,7 +94,10 @@ def _opened(source: Source) -> Any:
 
 @cache
 def _allow_arrays() -> None:
-    """NumPy arrays of numbers are harmless; torch does not know it. Both of NumPy's names for their maker are met."""
+    """Allow torch to load NumPy arrays of numbers.
+
+    Their constructor has two names: numpy.core in NumPy 1, numpy._core in NumPy 2.
+    """
     import torch
     from numpy._core.multiarray import _reconstruct
 
@@ -105,7 +108,10 @@ def _allow_arrays() -> None:
 
 
 def _array(source: Source, key: str, found: object) -> NDArray[Any]:
-    """A tensor or array of numbers, none of them invented: a few bytes may claim to be a million values."""
+    """Return a tensor or array of numbers as array. Raises UnreadableFileError for other content.
+
+    The array may have at most 8 times the bytes of the file: a few bytes can declare a million values.
+    """
     import torch
 
     if isinstance(found, torch.Tensor) and found.layout == torch.strided and not found.is_quantized:
@@ -124,7 +130,7 @@ def _array(source: Source, key: str, found: object) -> NDArray[Any]:
 
 
 def _plain(tensor: "torch.Tensor") -> NDArray[Any] | None:
-    """A tensor as array without a copy; half precision, which NumPy knows in one form only, in single."""
+    """Return a tensor as array, without a copy if possible; bfloat16, unknown to NumPy, becomes float32."""
     import torch
 
     if tensor.dtype.is_complex or tensor.device.type != "cpu":
@@ -145,7 +151,7 @@ def _values(source: Source, found: object) -> Floats:
 
 
 def _per_row(source: Source, content: dict[str, Any], key: str, rows: int) -> Stamps | None:
-    """The numbers under `key`, one for each row of the window; None where there is no such key."""
+    """Return the whole numbers under `key`, one per row of the window, or None without this key."""
     if content.get(key) is None:
         return None
     array = _array(source, key, content[key])

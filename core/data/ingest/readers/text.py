@@ -1,7 +1,7 @@
-"""CSV, TSV and their kin: delimiter, decimal mark, header and numeric columns are found from the first lines.
+"""Reader of delimited text (CSV, TSV …): the dialect is detected from the first lines.
 
-Columns of numbers are read as numbers at once; where a cell of them is none, the file is read again as text and
-`core.data.ingest.cells` tells which cells it could not read.
+Numeric columns are read as numbers. If a cell of them is not a number, the file is read again as text;
+`core.data.ingest.cells` then lists the unusable cells.
 """
 
 import csv
@@ -20,13 +20,18 @@ from core.data.ingest.readers.base import MAX_PREAMBLE, Progress, Table, headed,
 from core.errors import UnreadableFileError
 from core.messages import N_
 
-BLOCK_BYTES = 2**20  # fits the processor's cache: parses twice as fast as 8 MB
+BLOCK_BYTES = 2**20  # fits the processor's cache: parsing is twice as fast as with 8 MB
 SAMPLE_CHARACTERS = 256_000
 
 
 @dataclass(frozen=True)
 class Dialect:
-    """How a text file writes a table."""
+    """Format of a delimited text file.
+
+    `skip` counts the lines before the first row of data, `told` the non-empty lines above the header. `numeric` holds
+    the numeric columns. `ambiguous` is True if the decimal mark has two readings. `line_bytes` is the mean length of a
+    line.
+    """
 
     encoding: str
     delimiter: str
@@ -41,7 +46,7 @@ class Dialect:
 
 
 def read_text(source: Source, progress: Progress) -> Table:
-    """Read a file of separated values in the dialect and encoding found in it."""
+    """Read a delimited text file. Raises UnreadableFileError with the line of the first error."""
     writing = writing_of(source)
     dialect = dialect_of(source, writing)
     if writing.quotes % 2:
@@ -90,7 +95,7 @@ def _parsed(source: Source, dialect: Dialect, numeric: frozenset[str], progress:
         table = pa.Table.from_batches(batches, reader.schema).unify_dictionaries()
     del batches
     frame: pd.DataFrame = table.to_pandas(split_blocks=True, self_destruct=True)
-    pa.default_memory_pool().release_unused()  # Arrow otherwise keeps more than the size of the file
+    pa.default_memory_pool().release_unused()  # otherwise Arrow keeps more memory than the size of the file
     return frame
 
 
@@ -99,7 +104,7 @@ def _null_values() -> list[str]:
 
 
 def _lines(source: Source, dialect: Dialect) -> Iterator[tuple[int, list[str]]]:
-    """Line number and cells of every row below the header, slowly: only to say where a file is wrong."""
+    """Yield line number and cells of every row below the header; slow, used only to locate errors."""
     with source.path.open(encoding=dialect.encoding, newline="") as file:
         for _ in range(dialect.skip):
             file.readline()
@@ -123,13 +128,13 @@ def _lines(source: Source, dialect: Dialect) -> Iterator[tuple[int, list[str]]]:
 
 
 def _refuse_open_quote(source: Source, dialect: Dialect) -> None:
-    """Raises UnreadableFileError where a quotation mark swallows the rest of the file."""
+    """Raise UnreadableFileError if a quotation mark is never closed."""
     for _ in _lines(source, dialect):
         pass
 
 
 def _explained(error: Exception, source: Source, dialect: Dialect) -> UnreadableFileError:
-    """Arrow's complaint as ours: the line, the fields found and the fields expected."""
+    """Translate an error of Arrow: the line, the number of fields found and the number expected."""
     for line, row in _lines(source, dialect):
         if row and len(row) != len(dialect.names):
             return UnreadableFileError(
@@ -145,7 +150,7 @@ def _explained(error: Exception, source: Source, dialect: Dialect) -> Unreadable
 
 
 def dialect_of(source: Source, writing: Writing) -> Dialect:
-    """Delimiter, decimal mark, header and numeric columns, from the first lines of the file."""
+    """Detect delimiter, decimal mark, header and numeric columns from the first 256,000 characters."""
     with source.path.open(encoding=writing.encoding, newline="") as file:
         sample = file.read(SAMPLE_CHARACTERS)
     sample = sample.lstrip("\ufeff")
@@ -179,7 +184,10 @@ def dialect_of(source: Source, writing: Writing) -> Dialect:
 
 
 def _without_preamble(sample: str) -> tuple[int, int, str]:
-    """Lines above the header and how many of them say something: blank lines, Excel's `sep=;`, comments, titles."""
+    """Return the number of lines above the header, how many of them are not empty, and the text below them.
+
+    Such lines are empty lines, Excel's `sep=;`, comments and titles.
+    """
     lines = re.findall(r"[^\r\n]*(?:\r\n|\r|\n)|[^\r\n]+$", sample[:64_000])
     told = skipped = 0
     delimiter = _delimiter("".join(lines[MAX_PREAMBLE:]) or sample[:64_000])
@@ -206,7 +214,7 @@ def _rows(text: str, delimiter: str) -> Iterator[list[str]]:
 
 
 def _delimiter(sample: str) -> str:
-    """The mark that cuts most lines into the same number of at least two fields; a comma for a single column."""
+    """Return the delimiter that splits most lines into the same number of fields; a comma for a single column."""
 
     def agreement(delimiter: str) -> tuple[float, int]:
         lengths = [len(row) for row in _rows(sample[:64_000], delimiter)][:100]

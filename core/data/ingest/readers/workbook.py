@@ -1,4 +1,4 @@
-"""Excel workbooks: the first sheet that holds anything, read cell by cell within limits."""
+"""Reader of Excel workbooks: the first sheet with a filled cell, read cell by cell within limits."""
 
 import warnings
 from contextlib import closing
@@ -21,18 +21,18 @@ from core.data.ingest.readers.base import (
 from core.errors import UnreadableFileError
 from core.messages import N_
 
-MAX_WORKBOOK_CELLS = 30_000_000  # a sheet is read cell by cell; it holds a million rows at most
+MAX_WORKBOOK_CELLS = 30_000_000  # read cell by cell; a sheet has at most 1,048,576 rows
 
 
 def read_xlsx(source: Source, progress: Progress) -> Table:
-    """The first sheet that holds anything."""
+    """Read the first sheet with a filled cell. Raises UnreadableFileError for damaged or empty workbooks."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # styles and validations that openpyxl does not know
             rows = _first_filled_sheet(source)
     except UnreadableFileError:
         raise
-    except Exception as error:  # openpyxl raises whatever the broken part of the file makes it raise
+    except Exception as error:  # openpyxl raises errors of many types for damaged files
         raise UnreadableFileError(N_("{file}: damaged workbook ({reason})."), file=source.name, reason=error) from error
     if not rows:
         raise UnreadableFileError(N_("{file}: a header and no rows."), file=source.name)
@@ -53,7 +53,10 @@ def read_xlsx(source: Source, progress: Progress) -> Table:
 
 
 def _first_filled_sheet(source: Source) -> list[tuple[Any, ...]]:
-    """The rows of the sheet that hold a cell, each up to its last one; the size a sheet declares is not believed."""
+    """Return the filled rows of the first filled sheet, each cut after its last filled cell.
+
+    The declared size of a sheet is ignored, because it can be wrong.
+    """
     with (
         source.path.open("rb") as stream,
         closing(openpyxl.load_workbook(stream, read_only=True, data_only=True)) as book,
