@@ -1,1 +1,1 @@
-"""Detectors of anomalies: `base.py` says what one is; `tables/` holds those that look at rows, one file each."""
+"""Anomaly detectors: the contracts, row detectors, sequence detectors, baselines and whole models."""

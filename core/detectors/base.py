@@ -1,4 +1,4 @@
-"""What a detector is: it learns what is usual, and scores rows, or rows of series, by their oddness."""
+"""Contracts of the detectors: `Detector` scores rows, `SequenceDetector` scores the rows of series."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
@@ -16,11 +16,15 @@ Floats32 = NDArray[np.float32]
 
 
 class Detector(ABC):
-    """A dataclass whose fields are its hyper-parameters; what `fit` learns ends in an underscore.
+    """Contract of a detector that scores rows, each by itself.
 
-    The contract, kept by one test over every detector: one finite score per row, the higher the more anomalous; the
-    same seed gives the same scores; a row scored alone gets the score it has among others; the features are left
-    untouched.
+    A detector is a dataclass whose fields are its hyper-parameters. Fitted attributes end in an underscore.
+    One test checks the contract for every detector:
+
+    - `score` returns one finite number per row; higher is more anomalous.
+    - The same seed gives the same scores.
+    - The score of a row does not depend on the other scored rows.
+    - The features stay unchanged.
     """
 
     name: ClassVar[str]
@@ -28,23 +32,22 @@ class Detector(ABC):
 
     @abstractmethod
     def fit(self, features: Floats) -> Self:
-        """Learn from `features`, shape (rows, columns), without missing values."""
+        """Fit the detector on `features`, shape (rows, columns), without missing values."""
 
     @abstractmethod
     def score(self, features: Floats) -> Floats:
-        """Score rows, shape (rows,); higher is more anomalous."""
+        """Return one score per row, shape (rows,); higher is more anomalous."""
 
 
 @dataclass(frozen=True)
 class Scored:
-    """What a sequence detector says of one series of shape (rows, columns).
+    """Scores of one series of shape (rows, columns), with their explanation.
 
-    score       (rows,), finite, higher is more anomalous
-    shares      (rows, columns), how much of the score each column brings; 0 where its value is missing
-    expected    (rows, columns), what the detector would have expected, in the units it was given; None where it
-                expects nothing
-    spread      (rows, columns), one standard deviation of it
-    categories  (rows, K), how much a row belongs to each of K modes; None where the detector knows none
+    score       (rows,), finite; higher is more anomalous
+    shares      (rows, columns), contribution of each column to the score; 0 where its value is missing
+    expected    (rows, columns), expected values in the units of the input; None for a detector without expectation
+    spread      (rows, columns), one standard deviation of `expected`
+    categories  (rows, K), membership of each row in K modes; None for a detector without modes
     """
 
     score: Floats32
@@ -55,29 +58,37 @@ class Scored:
 
 
 class SequenceDetector(ABC):
-    """A dataclass of hyper-parameters like `Detector` that looks at series.
+    """Contract of a detector that scores the rows of series.
 
-    A series has rows in the order of time, and some columns each. Values come scaled (see `scaling`), float32, NaN
-    where missing: a missing value says nothing and is never invented. The contract, kept by one test over every
-    detector: one finite score per row, the first one included; the same seed gives the same scores; the series are
-    left untouched; a column that never changes and a value that is missing do no harm.
+    Like a `Detector`, it is a dataclass of hyper-parameters. The rows of a series are in the order of time. Values are
+    scaled (see `scaling`), float32, NaN where missing; a missing value is never imputed and adds nothing to a score.
+    One test checks the contract for every detector:
+
+    - `score` returns one finite number per row, the first row included.
+    - The same seed gives the same scores.
+    - The series stay unchanged.
+    - A constant column and a missing value cause no error.
     """
 
     name: ClassVar[str]
     label: ClassVar[str]
-    mode: str = N_("in windows of rows")  # how rows are scored, told with the result
+    mode: str = N_("in windows of rows")  # how rows are scored; shown with the result
 
     @abstractmethod
     def fit(self, series: Sequence[Floats32], progress: Progress) -> Self:
-        """Learn from series of shape (rows, columns), each with columns of its own order and length ≥ 2 rows in all.
+        """Fit the detector on series of shape (rows, columns), at least 2 rows in all.
 
-        Tells `progress`, and keeps checkpoints in `progress.folder` where that takes long. Raises Cancelled.
+        All series have the same columns in the same order. Long training reports to `progress` and saves checkpoints in
+        `progress.folder`. Raises Cancelled.
         """
 
     @abstractmethod
     def score(self, series: Floats32) -> Scored:
-        """Score every row of one series."""
+        """Return the scores of every row of one series of shape (rows, columns)."""
 
     def score_many(self, series: Sequence[Floats32]) -> list[Scored]:
-        """Score several series; those that can do it faster together than one by one, do."""
+        """Return the scores of several series, in their order.
+
+        Detectors that score several series faster together than one by one override this method.
+        """
         return [self.score(each) for each in series]

@@ -1,4 +1,4 @@
-"""The directions in which rows vary most."""
+"""Principal component analysis: the directions in which rows vary most, and the projection on them."""
 
 import numpy as np
 
@@ -8,10 +8,19 @@ BLOCK = 8192
 
 
 def principal_axes(rows: Floats32, share: float) -> tuple[Floats32, Floats32]:
-    """Mean (columns,) and the fewest axes (columns, k) that explain at least `share` of the variance.
+    """Return the mean (columns,) and the fewest axes (columns, k) that explain at least `share` (0–1) of the variance.
 
-    At least one direction is left out, as otherwise nothing could be unexpected. Covariances are summed in float64.
-    Hotelling 1933; the residual as a measure of oddness: Jackson, Mudholkar, Technometrics 21, 1979.
+    At least one direction is left out, because otherwise the residual would always be 0. Covariances are summed in
+    float64. Sources: Hotelling 1933; the residual as an anomaly score: Jackson, Mudholkar, Technometrics 21, 1979.
+
+    Example:
+        >>> import numpy as np
+        >>> rows = np.array([[0.0, 0.0], [1.0, 2.0], [2.0, 4.0]], dtype=np.float32)
+        >>> mean, axes = principal_axes(rows, share=0.9)
+        >>> mean.tolist(), axes.shape
+        ([1.0, 2.0], (2, 1))
+        >>> projected(np.array([[2.0, 1.5]], dtype=np.float32), mean, axes).round(2).tolist()  # on the line y = 2 x
+        [[1.0, 2.0]]
     """
     mean = rows.mean(axis=0, dtype=np.float64)
     products = np.zeros((rows.shape[1], rows.shape[1]))
@@ -26,7 +35,7 @@ def principal_axes(rows: Floats32, share: float) -> tuple[Floats32, Floats32]:
 
 
 def projected(rows: Floats32, mean: Floats32, axes: Floats32) -> Floats32:
-    """The points of the space through `mean` along `axes` that are nearest to `rows`, shape unchanged."""
+    """Return the points nearest to `rows` in the space through `mean` along `axes`, shape unchanged."""
     places: Floats32 = np.matmul(rows - mean, axes)
     nearest: Floats32 = np.matmul(places, axes.T)
     nearest += mean

@@ -1,4 +1,4 @@
-"""A whole model for rows: what happens to missing hours, what rows are compared with, the detector, the threshold."""
+"""Whole model for rows: missing values, baseline, detector and threshold."""
 
 from dataclasses import dataclass, field
 from typing import Literal, Self
@@ -21,9 +21,24 @@ RARITIES = (0.99, 0.999, 0.9999)
 
 @dataclass
 class RowModel:
-    """Fitted as one piece and saved as one piece, so that fit and score can never treat a row differently.
+    """Row detector with its baseline, treatment of missing values and threshold, saved as one object.
 
-    incomplete   rows with missing measurements are left out ("drop") or filled from the same entity ("impute")
+    One object for `fit` and `score` guarantees that both treat a row in the same way.
+
+    incomplete  "drop" leaves out rows with missing measurements; "impute" fills them from the same entity
+
+    Example:
+        >>> import numpy as np
+        >>> import pandas as pd
+        >>> from core.data.dataset import Dataset, keyed
+        >>> from core.detectors.comparisons import OwnEntity
+        >>> from core.detectors.tables.isolation_forest import IsolationForest
+        >>> load = [10.0, 11.0, 9.0, 50.0, 100.0, 101.0, 99.0, np.nan]
+        >>> frame = pd.DataFrame({"load": load}, index=keyed(["a"] * 4 + ["b"] * 4, list(range(4)) * 2))
+        >>> model = RowModel(IsolationForest(n_estimators=20), OwnEntity())
+        >>> rows, scores = model.fit_score(Dataset(frame, layout="demo"))
+        >>> len(rows), int(scores.argmax())  # the row without a value is dropped
+        (7, 3)
     """
 
     detector: Detector
@@ -35,14 +50,14 @@ class RowModel:
     threshold_: float = field(default=float("nan"), init=False)
 
     def fit(self, dataset: Dataset) -> Self:
-        """Learn what is usual. Raises as `fit_score`."""
+        """Fit the model on `dataset`. Raises the errors of `fit_score`."""
         self.fit_score(dataset)
         return self
 
     def fit_score(self, dataset: Dataset) -> tuple[Dataset, Floats]:
-        """Learn what is usual from `dataset`; its scorable rows and their scores, without a second pass.
+        """Fit the model on `dataset`; return its scorable rows and their scores (rows,) without a second pass.
 
-        Raises DataError where fewer than two complete rows are left, or dates are needed and absent.
+        Raises DataError if fewer than two complete rows are left, or if the baseline needs dates and there are none.
         """
         if self.comparison.needs_dates and not dataset.dated:
             raise DataError(
@@ -55,7 +70,7 @@ class RowModel:
                 count=int(dataset.complete.sum()),
             )
         self.columns_, self.unit_, self.profile_ = dataset.columns, dataset.unit, dataset.profile
-        self.step_seconds_ = dataset.step.total_seconds() if dataset.step else None  # plain, so that it can be saved
+        self.step_seconds_ = dataset.step.total_seconds() if dataset.step else None  # a float can be saved
         if self.incomplete == "impute":
             self.gaps_ = Expectation("calendar" if dataset.dated else "entity").fit(dataset)
         ready = self.ready(dataset)
@@ -67,9 +82,9 @@ class RowModel:
         return ready, scores
 
     def ready(self, dataset: Dataset) -> Dataset:
-        """The rows that can be scored, without missing values.
+        """Return the rows that can be scored, without missing values.
 
-        Raises DataError where the columns or the unit are not those the model was fitted on.
+        Raises DataError if the columns or the unit differ from those of the training data.
         """
         require_like(dataset, self.columns_, self.profile_, self.unit_)
         if self.incomplete == "drop":
@@ -83,15 +98,18 @@ class RowModel:
         )
 
     def score(self, ready: Dataset) -> Floats:
-        """One score per row of `ready`, higher is more anomalous."""
+        """Return one score per row of `ready`, shape (rows,); higher is more anomalous."""
         return self.detector.score(self.comparison.features(ready)) if len(ready) else np.zeros(0)
 
     def rarity(self, scores: Floats) -> NDArray[np.intp]:
-        """0 … 3: below the top 1 %, in the top 1 %, 1 ‰, 1 in 10,000 of the rows the model was fitted on."""
+        """Return the rarity class of each score, 0 to 3, relative to the training rows.
+
+        0 is below the top 1 %; 1, 2 and 3 are the top 1 %, 0.1 % and 0.01 %.
+        """
         return np.searchsorted(self.rare_, scores, side="left")
 
     def predict(self, table: pd.DataFrame) -> pd.DataFrame:
-        """Score a plain table with the columns `entity`, `time` and the measurements: what MLflow serves."""
+        """Return scores for a table with the columns `entity`, `time` and the measurements; MLflow serves this."""
         index = keyed(table["entity"].to_numpy(), table["time"].to_numpy())
         frame = table[self.columns_].set_axis(index, axis=0)
         step = pd.Timedelta(seconds=self.step_seconds_) if self.step_seconds_ else None

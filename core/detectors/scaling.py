@@ -1,6 +1,6 @@
-"""Columns made comparable by statistics of the training rows.
+"""Scaling of columns by statistics of the training rows.
 
-They are kept with the model: nothing is fitted anew on what is scored.
+The statistics are saved with the model; nothing is fitted on the scored rows.
 """
 
 from collections.abc import Sequence
@@ -14,23 +14,29 @@ from core.detectors.base import Floats32
 
 Method = Literal["standard", "robust", "minmax"]
 METHODS: tuple[Method, ...] = ("standard", "robust", "minmax")
-MIN_WIDTH = 1e-6  # of a column's range, as a share of its largest value: below it, the column is constant
-RARE = (1.0, 99.0)  # percentiles that the robust width spans at least
+MIN_WIDTH = 1e-6  # share of a column's largest value: with a smaller range the column is constant
+RARE = (1.0, 99.0)  # percentiles of the robust width where the interquartile range is 0
 
 
 @dataclass
 class Scaling:
-    """(value − centre) / width, per column, cut off at ± `clamp`; NaN stays NaN.
+    """(value − centre) / width per column, clipped at ± `clamp`; NaN stays NaN.
 
-    method  "minmax": the training range becomes −1 to 1, best on the labelled sets (docs/results/sgmvrnn.md): it
-            makes little of columns that hardly move; "standard": mean and standard deviation; "robust": median and
-            interquartile range, or where that is nothing the range of the middle 98 %, for training rows with a few
-            absurd values
-    counts  take log(1 + value) first, for columns that count and span several powers of ten; negative values are
-            taken as 0
-    clamp   in widths; a broken sensor's 10⁹ says no more than "far outside"
+    method  "minmax": the training range becomes −1 to 1. Best on the labelled data sets (docs/results/sgmvrnn.md),
+            because columns that hardly move weigh little.
+            "standard": mean and standard deviation.
+            "robust": median and interquartile range, for training rows with a few outliers. If the interquartile range
+            is 0, the range of the middle 98 %.
+    counts  take log(1 + value) first, for counts that span several powers of ten; negative values become 0
+    clamp   in widths; limits the effect of a broken sensor (10⁹)
 
-    A column that is constant in training has the width 1 in units of its own size, so that any change of it is seen.
+    A column that is constant in training gets its own size as width, so that any change stays visible.
+
+    Example:
+        >>> import numpy as np
+        >>> scaling = Scaling().fit([np.array([[0.0, 10.0], [4.0, 30.0]])])
+        >>> scaling.transform(np.array([[2.0, 30.0], [8.0, np.nan]])).tolist()
+        [[0.0, 1.0], [3.0, nan]]
     """
 
     method: Method = "minmax"
@@ -41,7 +47,7 @@ class Scaling:
     width_: NDArray[np.float64] = field(default_factory=lambda: np.zeros(0), init=False)
 
     def fit(self, series: Sequence[NDArray[np.float64]]) -> Self:
-        """Learn centre and width of every column from arrays of shape (rows, columns)."""
+        """Fit centre and width of every column on arrays of shape (rows, columns)."""
         values = self._counted(np.concatenate(series) if len(series) > 1 else series[0])
         unknown = np.isnan(values).all(axis=0)
         values = np.where(unknown, 0.0, values) if unknown.any() else values
@@ -61,12 +67,12 @@ class Scaling:
         return self
 
     def transform(self, values: NDArray[np.float64]) -> Floats32:
-        """Scaled values as float32, shape unchanged."""
+        """Return scaled values as float32, shape unchanged."""
         scaled = (self._counted(values) - self.centre_) / self.width_
         return np.clip(scaled, -self.clamp, self.clamp).astype(np.float32)
 
     def inverse(self, scaled: Floats32) -> NDArray[np.float64]:
-        """Scaled values in the units of the data again."""
+        """Return scaled values in the units of the data, shape unchanged."""
         values = scaled.astype(np.float64) * self.width_ + self.centre_
         return np.expm1(values) if self.counts else values
 

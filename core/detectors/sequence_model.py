@@ -1,4 +1,4 @@
-"""A whole model for series: scaling, detector, its scores on normal rows held out, and the threshold."""
+"""Whole model for series: scaling, detector, scores of held-out rows, and threshold."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -16,16 +16,27 @@ from core.errors import DataError
 from core.messages import N_
 from core.progress import Progress
 
-HELD_OUT = 0.2  # of each series, its end: not learnt from, to know what scores are usual
+HELD_OUT = 0.2  # last share of each series: not trained on, its scores calibrate the threshold
 MIN_ROWS = 10
 
 
 @dataclass
 class SequenceModel:
-    """Fitted as one piece and saved as one piece.
+    """Sequence detector with its scaling, calibration scores and threshold, saved as one object.
 
-    calibration_  the scores of the rows held out, in the order of time: what thresholds are made from
-    threshold_    the score above which a row is an anomaly; the analysis sets it
+    calibration_  (held-out rows,), scores of the held-out rows in the order of time; thresholds are computed from them
+    threshold_    rows with a score above it are anomalies; the task sets it
+
+    Example:
+        >>> import numpy as np
+        >>> from core.detectors.scaling import Scaling
+        >>> from core.detectors.sequences.mean_distance import MeanDistance
+        >>> series = np.sin(np.arange(50.0))[:, None]
+        >>> model = SequenceModel(MeanDistance(), Scaling()).fit_series([series])
+        >>> len(model.calibration_)  # the last fifth of the series
+        10
+        >>> bool(model.score_series([np.array([[3.0]])])[0].score[0] > model.calibration_.max())
+        True
     """
 
     detector: SequenceDetector
@@ -35,16 +46,16 @@ class SequenceModel:
     threshold_: float = field(default=float("nan"), init=False)
 
     def fit(self, dataset: Dataset, progress: Progress | None = None) -> Self:
-        """Learn from every row of `dataset` but the last fifth of each series.
+        """Fit the model on every row of `dataset` but the last fifth of each series.
 
-        Raises DataError where that leaves fewer than 10 rows, Cancelled where `progress` was told to stop.
+        Raises DataError if that leaves fewer than 10 rows, Cancelled if `progress` was cancelled.
         """
         self.columns_, self.unit_, self.profile_ = dataset.columns, dataset.unit, dataset.profile
         self.step_seconds_ = dataset.step.total_seconds() if dataset.step else None
         return self.fit_series([series.values for series in series_of(dataset)], progress)
 
     def fit_series(self, series: Sequence[NDArray[np.float64]], progress: Progress | None = None) -> Self:
-        """As `fit`, from arrays of shape (rows, columns)."""
+        """Fit the model on arrays of shape (rows, columns), as `fit` does."""
         learnt = [each[: _learnt(len(each))] for each in series]
         rows = sum(map(len, learnt))
         if rows < MIN_ROWS:
@@ -62,26 +73,30 @@ class SequenceModel:
         return self
 
     def score_series(self, series: Sequence[NDArray[np.float64]]) -> list[Scored]:
-        """What the detector says of arrays of shape (rows, columns) in the units of the data."""
+        """Return the scores of arrays of shape (rows, columns) in the units of the data."""
         return self.detector.score_many([self.scaling.transform(each) for each in series])
 
     def score(self, dataset: Dataset) -> list[Scored]:
-        """What the detector says of every series, in the order of `series_of`.
+        """Return the scores of every series, in the order of `series_of`.
 
-        Raises DataError where the columns or the unit are not those the model was fitted on.
+        Raises DataError if the columns or the unit differ from those of the training data.
         """
         require_like(dataset, self.columns_, self.profile_, self.unit_)
         return self.score_series([series.values for series in series_of(dataset)])
 
     def expected(self, scored: Scored) -> tuple[NDArray[np.float64], NDArray[np.float64]] | None:
-        """The middle and half the width of the expected band (two spreads), in the units of the data."""
+        """Return the middle and the half-width of the expected band, in the units of the data.
+
+        The half-width is two standard deviations; both have the shape (rows, columns). None for a detector without
+        expectation.
+        """
         if scored.expected is None or scored.spread is None:
             return None
         low, high = (self.scaling.inverse(scored.expected + side * scored.spread) for side in (-2.0, 2.0))
         return (low + high) / 2, (high - low) / 2
 
     def predict(self, table: pd.DataFrame) -> pd.DataFrame:
-        """Score a plain table with the columns `entity`, `time` and the measurements: what MLflow serves."""
+        """Return scores for a table with the columns `entity`, `time` and the measurements; MLflow serves this."""
         frame = table[self.columns_].set_axis(keyed(table["entity"].to_numpy(), table["time"].to_numpy()), axis=0)
         step = pd.Timedelta(seconds=self.step_seconds_) if self.step_seconds_ else None
         dataset = Dataset(frame.astype(float), layout="served", profile=self.profile_, step=step, unit=self.unit_)
@@ -92,5 +107,5 @@ class SequenceModel:
 
 
 def _learnt(rows: int) -> int:
-    """How many of the first rows of a series are learnt from."""
+    """Return how many of the first rows of a series are training rows."""
     return max(rows - int(rows * HELD_OUT), 1)

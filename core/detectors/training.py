@@ -1,6 +1,6 @@
-"""Learning by gradient descent, the same for every network: windows, early stopping without labels, checkpoints.
+"""Training by gradient descent for any network: windows, early stopping without labels, checkpoints.
 
-All weights are one vector, so that clipping, Adam and a checkpoint are a few operations whatever the network.
+All weights are one vector, so that clipping, Adam and a checkpoint need only a few operations.
 """
 
 import ctypes
@@ -33,15 +33,18 @@ CHECKPOINT = "checkpoint.npz"
 CHECKPOINT_INTERVAL_S = 5.0
 VALIDATION_INTERVAL_STEPS = 50
 REPORT_INTERVAL_STEPS = 10
-HELD_OUT_SHARE = 0.1  # of the windows of every series: its last ones
-MIN_LR_SHARE = 0.05  # of the learning rate, at the end of its decay
+HELD_OUT_SHARE = 0.1  # last share of the windows of every series
+MIN_LR_SHARE = 0.05  # share of the learning rate at the end of its decay
 
 
-# ---- what is learnt from --------------------------------------------------------------------------------------------
+# ---- training data --------------------------------------------------------------------------------------------------
 
 
 def fill_missing(series: Floats32) -> tuple["Tensor", "Tensor | None"]:
-    """The values with 0, the middle, where one is missing, and 1 where one is known; None: everywhere."""
+    """Return the values with 0 for missing ones, and a mask: 1 for known values, 0 for missing ones.
+
+    0 is the middle of scaled values. The mask is None if no value is missing.
+    """
     values = torch.from_numpy(np.ascontiguousarray(series))
     missing = torch.isnan(values)
     if not bool(missing.any()):
@@ -51,7 +54,7 @@ def fill_missing(series: Floats32) -> tuple["Tensor", "Tensor | None"]:
 
 @dataclass(frozen=True)
 class TrainingData:
-    """Series one below the other, (rows, columns) without NaN, and the rows where a window may begin."""
+    """Concatenated series, (rows, columns) without NaN, and the rows where a window may begin."""
 
     window: int
     values: "Tensor"
@@ -61,7 +64,10 @@ class TrainingData:
 
     @classmethod
     def from_series(cls, series: Sequence[Floats32], window: int, device: str) -> Self:
-        """Hold out the last windows of every series; one shorter than a window begins with rows of nothing known."""
+        """Build the training data of `series` and hold out the last windows of each one.
+
+        A series shorter than a window is padded at its start with rows of missing values.
+        """
         padded = [_pad_to_window(one, window) for one in series]
         values, known = fill_missing(np.concatenate(padded))
         train, held_out, first = [], [], 0
@@ -81,7 +87,7 @@ class TrainingData:
         )
 
     def windows(self, starts: "Tensor") -> tuple["Tensor", "Tensor | None"]:
-        """Values and what is known of the windows that begin at `starts` (B,), shape (window, B, columns) each."""
+        """Return values and mask of the windows that begin at `starts` (B,), each (window, B, columns)."""
         places = (torch.arange(self.window)[:, None] + starts).to(self.values.device)
         return self.values[places], None if self.known is None else self.known[places]
 
@@ -91,16 +97,16 @@ def _pad_to_window(series: Floats32, window: int) -> Floats32:
     return np.pad(series, ((lacking, 0), (0, 0)), constant_values=np.nan) if lacking else series
 
 
-# ---- how ------------------------------------------------------------------------------------------------------------
+# ---- training -------------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
 class TrainingConfig:
-    """How to learn: batches at most, seconds at most, Adam's learning rate.
+    """Settings of the training: batches at most, seconds at most, learning rate of Adam.
 
-    max_norm  what the norm of gradients is cut to; None leaves them as they are
-    patience  validations without a better one, after which learning ends; None goes on, and keeps the last weights
-              instead of the best
+    max_norm  gradients are clipped to this norm; None disables clipping
+    patience  validations without improvement before early stopping; None disables it and keeps the last weights instead
+              of the best
     lr_decay  the learning rate falls to a twentieth during the second half
     """
 
@@ -112,24 +118,30 @@ class TrainingConfig:
     lr_decay: bool = False
 
     def learning_rate_at(self, step: int) -> float:
-        """The learning rate of the batch number `step`, the first being 0."""
+        """Return the learning rate of batch number `step`, counted from 0.
+
+        Example:
+            >>> config = TrainingConfig(steps=100, seconds=60.0, learning_rate=0.01, lr_decay=True)
+            >>> [round(config.learning_rate_at(step), 4) for step in (0, 50, 75, 100)]
+            [0.01, 0.01, 0.0055, 0.0005]
+        """
         share = min(1.0, 2 + MIN_LR_SHARE - 2 * step / self.steps) if self.lr_decay else 1.0
         return self.learning_rate * share
 
 
 class Loss(Protocol):
-    """What is minimised, of the weights in `vector` after `step` batches."""
+    """Function to minimise, of the weights in `vector` after `step` batches."""
 
     def batch(self, vector: "Tensor", step: int, rng: "torch.Generator") -> "Tensor":
-        """The loss of a batch, drawn with `rng`."""
+        """Return the loss of one batch, drawn with `rng`."""
 
     def held_out(self, vector: "Tensor", step: int) -> "Tensor":
-        """The loss of what is held out: the same rows at every call."""
+        """Return the loss of the held-out windows, the same ones at every call."""
 
 
 @dataclass
 class TrainingState:
-    """Everything that learning has so far: what a checkpoint holds."""
+    """State of the training, as a checkpoint stores it."""
 
     vector: "Tensor"
     optimizer: "torch.optim.Adam"
@@ -142,14 +154,14 @@ class TrainingState:
 
     @classmethod
     def start(cls, vector: "Tensor", seed: int) -> Self:
-        """Begin with the weights in `vector`."""
+        """Return the state before the first batch, with the initial weights `vector`."""
         vector = vector.requires_grad_()
         best, rng = vector.detach().clone(), torch.Generator().manual_seed(seed)
         return cls(vector, torch.optim.Adam([vector]), best, rng)
 
     def save(self, path: Path, terms: str) -> None:
-        """Write to `path` in one piece: what is killed while it writes leaves the checkpoint before."""
-        adam = self.optimizer.state_dict()["state"].get(0, {})  # step, exp_avg, exp_avg_sq; nothing before a batch
+        """Write the state to `path` atomically; a process killed while it writes keeps the previous checkpoint."""
+        adam = self.optimizer.state_dict()["state"].get(0, {})  # step, exp_avg, exp_avg_sq; empty at the start
         tensors = {"vector": self.vector, "best": self.best, "rng": self.rng.get_state()}
         tensors |= {f"adam.{name}": value for name, value in adam.items()}
         arrays = {name: tensor.detach().cpu().numpy() for name, tensor in tensors.items()}
@@ -161,7 +173,7 @@ class TrainingState:
         part.replace(path)
 
     def load(self, path: Path, terms: str) -> None:
-        """Go on from `path`. Raises DataError where it was made on other terms or is damaged."""
+        """Restore the state from `path`. Raises DataError if the file is damaged or was written under other `terms`."""
         try:
             with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
                 accepted = str(arrays["terms"])
@@ -198,16 +210,16 @@ class TrainingState:
 
 @dataclass(frozen=True)
 class Trainer:
-    """Minimises a loss."""
+    """Minimiser of a loss."""
 
     loss: Loss
     config: TrainingConfig
 
     def run(self, state: TrainingState, progress: Progress, terms: str) -> "Tensor":
-        """Train from `state` on; return the best weights, or the last ones where the configuration has no patience.
+        """Train from `state` on; return the best weights, or the last ones if early stopping is off.
 
-        Goes on from the checkpoint in `progress.folder`, where there is one; `terms` says what it has to agree with.
-        Raises DataError for one that does not, and for a loss that is no number; Cancelled.
+        Continues from the checkpoint in `progress.folder`, if there is one. `terms` identifies settings and data, and
+        must equal that of the checkpoint. Raises DataError for other terms or a loss that is not finite, and Cancelled.
         """
         _keep_freed_memory()
         checkpoint = progress.folder / CHECKPOINT if progress.folder else None
@@ -233,7 +245,7 @@ class Trainer:
         return state.best
 
     def step(self, state: TrainingState) -> "Tensor":
-        """Learn from one batch; return its loss."""
+        """Train on one batch; return its loss."""
         for group in state.optimizer.param_groups:
             group["lr"] = self.config.learning_rate_at(state.step)
         state.optimizer.zero_grad()
@@ -255,7 +267,7 @@ class Trainer:
         progress.draw(N_("loss"), state.step, loss)
 
     def _validate(self, state: TrainingState, progress: Progress) -> None:
-        """Keep the weights where what is held out costs less than ever."""
+        """Keep the weights if the loss of the held-out windows is the lowest so far."""
         with torch.no_grad():
             loss = float(self.loss.held_out(state.vector, state.step))
         progress.draw(N_("rows held out"), state.step, loss)
@@ -271,7 +283,10 @@ class Trainer:
 
 
 def _keep_freed_memory() -> None:
-    """Ask glibc not to hand freed memory back after every step: the page faults cost a quarter of the time."""
+    """Tell glibc to keep freed memory instead of returning it after every step.
+
+    The page faults would cost a quarter of the time.
+    """
     if sys.platform == "linux":
         with suppress(OSError, AttributeError):
             libc = ctypes.CDLL("libc.so.6")

@@ -1,4 +1,4 @@
-"""What detectors share that expect something of a window of rows: squared differences from it, spread over the rows."""
+"""Base class of the detectors that reconstruct windows of rows and score the squared residuals."""
 
 from abc import abstractmethod
 from collections.abc import Iterator, Sequence
@@ -12,19 +12,19 @@ from core.data.series import windows
 from core.detectors.base import Floats32, Scored, SequenceDetector
 from core.progress import Progress
 
-LEARNT_CELLS = 2**23  # values that are learnt from, at most: 32 MiB
-BLOCK_CELLS = 2**19  # values in windows judged at a time
-GUESSES = 4  # times that missing values are taken as expected, and looked at again
+LEARNT_CELLS = 2**23  # values in the training windows, at most: 32 MiB
+BLOCK_CELLS = 2**19  # values in the windows of one block
+GUESSES = 4  # times that missing values are replaced by their reconstruction
 
 
 class WindowResidual(SequenceDetector):
-    """Score: mean over the rows of a window, sum over the columns, of (value − expected)².
+    """Sequence detector whose score is the squared difference between a window and its reconstruction.
 
-    A row's score, shares and expected values are means over all windows that cover it, so it looks `window` − 1 rows
-    ahead.
-    With `centred` False a row is judged by the window that ends on it, as in a stream: noticeably worse, but nothing
-    of the future is known; before its first row a series is taken to stand still. A missing value is taken as what
-    the known values of its window let expect, and adds nothing to the score.
+    The score of a window is the mean over its rows of the sum over the columns of (value − expected)². Score, shares
+    and expected values of a row are means over all windows that contain it, so it looks `window` − 1 rows ahead.
+    If `centred` is False, a row gets the score of the window that ends on it, as in a stream. This is noticeably less
+    accurate, but uses no future row; before its first row a series is padded with that row.
+    A missing value is replaced by its reconstruction from the known values of the window; it adds nothing to the score.
 
     usual_   (columns,), mean of the training rows
     spread_  (columns,), root mean square of (value − expected) in training
@@ -35,11 +35,11 @@ class WindowResidual(SequenceDetector):
 
     @abstractmethod
     def _learn(self, learnt: Floats32) -> None:
-        """Learn from windows without missing values, each as one row of window × columns values."""
+        """Fit the detector on windows without missing values, shape (windows, window × columns)."""
 
     @abstractmethod
     def _expect(self, given: Floats32) -> Floats32:
-        """What is expected of windows without missing values, shape unchanged."""
+        """Return the reconstruction of windows without missing values, shape unchanged."""
 
     @override
     def fit(self, series: Sequence[Floats32], progress: Progress) -> Self:
@@ -69,7 +69,7 @@ class WindowResidual(SequenceDetector):
         if self.centred and self.window > 1:
             first, last = covering(len(expected), self.window)
             expected /= (last - first)[:, None]
-            shares = np.maximum(mean_between(distance, first, last), 0.0)  # a difference of sums can end below 0
+            shares = np.maximum(mean_between(distance, first, last), 0.0)  # a difference of sums can be < 0
             shares, expected = shares[:rows], expected[:rows]
         else:
             shares, expected = distance, expected[self.window - 1 :]
@@ -77,9 +77,9 @@ class WindowResidual(SequenceDetector):
         return Scored(score, shares, expected, np.broadcast_to(self.spread_, shares.shape))
 
     def _judge(self, given: Floats32) -> tuple[Floats32, Floats32]:
-        """Return the distance of each column per window, and what was expected.
+        """Return the squared residual of each column per window, and the reconstruction.
 
-        Their shapes are (windows, columns) and (windows, window, columns).
+        The shapes are (windows, columns) and (windows, window, columns).
         """
         flat = given.reshape(len(given), -1)
         missing = np.isnan(flat)
@@ -91,12 +91,12 @@ class WindowResidual(SequenceDetector):
         return np.square(residual, out=residual).mean(axis=1), guess.reshape(given.shape)
 
     def _filled(self, flat: Floats32) -> Floats32:
-        """Missing values as the training mean of their column."""
+        """Replace missing values by the training mean of their column."""
         missing = np.isnan(flat)
         return np.where(missing, np.tile(self.usual_, self.window), flat) if missing.any() else flat
 
     def _drawn(self, series: Sequence[Floats32]) -> Floats32:
-        """Windows to learn from: all, or as many as LEARNT_CELLS holds, drawn with a fixed seed."""
+        """Return the training windows: all, or as many as LEARNT_CELLS holds, drawn with a fixed seed."""
         views = [windows(_lengthened(each, self.window), self.window) for each in series if len(each)]
         counts = np.array([len(view) for view in views])
         total, most = int(counts.sum()), max(LEARNT_CELLS // (self.window * len(self.usual_)), 1)
@@ -110,15 +110,29 @@ class WindowResidual(SequenceDetector):
 
 
 def covering(rows: int, window: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """The first window that covers each row, and the one after the last; windows are numbered by their first row."""
+    """Return for each row the first window that contains it and the one after the last.
+
+    A window has the number of its first row.
+
+    Example:
+        >>> first, last = covering(rows=4, window=2)
+        >>> first.tolist(), last.tolist()
+        ([0, 0, 1, 2], [1, 2, 3, 3])
+    """
     row = np.arange(rows)
     return np.maximum(row - window + 1, 0), np.minimum(row, rows - window) + 1
 
 
 def mean_between(values: NDArray[Any], first: NDArray[np.intp], last: NDArray[np.intp]) -> Floats32:
-    """The mean of `values[first:last]`, per column, for every pair of `first` and `last`, neither of which ever falls.
+    """Return the mean of `values[first:last]` per column for every pair of `first` and `last`, (pairs, columns).
 
-    Sums run over a block of rows at a time, so that they stay short.
+    `first` and `last` never fall. Sums run over one block of rows at a time, which keeps them short and exact.
+
+    Example:
+        >>> import numpy as np
+        >>> values = np.array([[1.0], [2.0], [6.0]])
+        >>> mean_between(values, np.array([0, 1]), np.array([2, 3])).tolist()
+        [[1.5], [4.0]]
     """
     means = np.empty((len(first), values.shape[1]), dtype=np.float32)
     for block in _blocks(len(first), values.shape[1], least=int((last - first).max(initial=1))):
@@ -130,22 +144,25 @@ def mean_between(values: NDArray[Any], first: NDArray[np.intp], last: NDArray[np
 
 
 def _lengthened(series: Floats32, window: int, *, ahead: bool = True) -> Floats32:
-    """Lengthen a series that is shorter than a window with its last row.
+    """Pad a series that is shorter than a window with its last row.
 
-    Without a look ahead, any series stands still before its first row.
+    If `ahead` is False, pad any series with `window` − 1 copies of its first row instead.
     """
     before, after = (0, max(window - len(series), 0)) if ahead else (window - 1, 0)
     return np.pad(series, ((before, after), (0, 0)), mode="edge") if before or after else series
 
 
 def _column_means(series: Sequence[Floats32]) -> Floats32:
-    """Mean of the known values of each column, 0 where none is known."""
+    """Return the mean of the known values of each column; 0 for a column without any."""
     total = sum(np.nansum(each, axis=0, dtype=np.float64) for each in series)
     known = sum((~np.isnan(each)).sum(axis=0) for each in series)
     return np.asarray(total / np.maximum(known, 1), dtype=np.float32)
 
 
 def _blocks(count: int, width: int, least: int = 1) -> Iterator[slice]:
-    """Slices of `count` rows of `width` values, so many at a time as fit into a block, but no fewer than `least`."""
+    """Return slices of `count` rows of `width` values.
+
+    A slice holds as many rows as fit into a block, and at least `least`.
+    """
     size = max(BLOCK_CELLS // width, least)
     return (slice(start, min(start + size, count)) for start in range(0, count, size))

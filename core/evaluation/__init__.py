@@ -1,1 +1,1 @@
-"""Thresholds on scores, and what detections are worth."""
+"""Thresholds on scores, and measures of detections, clusterings, forecasts and drift."""

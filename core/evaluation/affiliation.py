@@ -1,10 +1,11 @@
-"""Affiliation precision and recall: how near alarms are to anomalies, measured against an alarm thrown at random.
+"""Affiliation precision and recall: the distance of alarms to anomalies, compared with a random alarm.
 
-Every anomaly owns the rows that are nearer to it than to any other: its zone. An alarm in the zone is worth the
-chance that a random place there would lie farther from the anomaly; a row of the anomaly is worth the chance that a
-random place would lie farther from it than the nearest alarm. Both are averaged within the zone, then over zones.
+The zone of an anomaly holds the rows that are nearer to it than to any other anomaly. An alarm in the zone is worth
+the probability that a random position of the zone lies farther from the anomaly. A row of the anomaly is worth the
+probability that a random position lies farther from it than the nearest alarm. Both are averaged within the zone,
+then over the zones.
 Huet, Navarro, Rossi: Local evaluation of time series anomaly detection algorithms, KDD 2022. A random score does well
-here (an F1 of 0.7 is usual): never show the figure without its random value.
+(an F1 of 0.7 is usual): show the metric only with that of random scores.
 """
 
 from dataclasses import dataclass
@@ -16,15 +17,16 @@ from core.evaluation.ranges import ranges
 from core.evaluation.scores import Flags, Floats, Places, labelled_scores
 
 RANKS = 100
-HALVES = np.array([0.25, 0.75])  # what a place is worth is a straight line within half a row (precision) …
-QUARTERS = np.array([0.125, 0.375, 0.625, 0.875])  # … or a quarter (recall), so that its middle stands for all of it
+# The worth of a position is linear within half a row (precision) or a quarter (recall): the middle gives the mean.
+HALVES = np.array([0.25, 0.75])
+QUARTERS = np.array([0.125, 0.375, 0.625, 0.875])
 
 
 @dataclass(frozen=True)
 class Zones:
-    """Where anomalies and their zones begin and end, (anomalies,), in rows.
+    """Ends of anomalies and of their zones, each (anomalies,), in rows.
 
-    A row reaches from its number to the next.
+    Row i reaches from i to i + 1. Anomalies reach from `first` to `stop`, zones from `low` to `high`.
     """
 
     first: Floats
@@ -42,9 +44,15 @@ class Zones:
 
 
 def affiliation(labels: ArrayLike, alarms: ArrayLike) -> tuple[float, float]:
-    """Return precision and recall of `alarms`, both of shape (rows,).
+    """Return precision and recall of `alarms` against `labels`, both of shape (rows,).
 
-    Precision is NaN without an alarm, both are without an anomaly.
+    Precision is NaN without an alarm, both are NaN without an anomaly.
+
+    Example:
+        >>> labels = [0, 0, 1, 1, 0, 0, 0, 0]
+        >>> near, far = ([0, 0, 0, 0, 1, 0, 0, 0], [0, 0, 0, 0, 0, 0, 0, 1])
+        >>> round(affiliation(labels, near)[0], 2), round(affiliation(labels, far)[0], 2)
+        (0.62, 0.06)
     """
     flags, raised = labelled_scores(labels, np.asarray(alarms, dtype=np.float64))
     if not flags.any():
@@ -54,13 +62,18 @@ def affiliation(labels: ArrayLike, alarms: ArrayLike) -> tuple[float, float]:
 
 
 def best_affiliation_f1(labels: ArrayLike, scores: ArrayLike) -> float:
-    """The best F1 over thresholds at 100 ranks, close together at the top: an oracle. NaN without an anomaly."""
+    """Return the best F1 over thresholds at 100 ranks, most of them at the top: an oracle. NaN without an anomaly.
+
+    Example:
+        >>> round(best_affiliation_f1([0, 0, 1, 1, 0, 0], [0.1, 0.2, 0.3, 0.9, 0.2, 0.8]), 2)
+        0.96
+    """
     flags, values = labelled_scores(labels, scores)
     if not flags.any():
         return float("nan")
     ranks = np.unique(np.geomspace(1, len(values), RANKS).astype(np.intp)) - 1
     falling = np.unique(np.sort(values)[::-1][ranks])[::-1]
-    steps = np.searchsorted(-falling, -values)  # the first threshold that a row reaches
+    steps = np.searchsorted(-falling, -values)  # number of the first threshold that a row reaches
     zones, rows = Zones.of(flags), np.flatnonzero(steps < len(falling))
     precision = _precision(zones, rows, steps[rows], len(falling))
     recall = np.array([_recall(zones, np.flatnonzero(steps <= step)) for step in range(len(falling))])
@@ -68,7 +81,7 @@ def best_affiliation_f1(labels: ArrayLike, scores: ArrayLike) -> float:
 
 
 def _precision(zones: Zones, rows: Places, steps: Places, thresholds: int) -> Floats:
-    """At each threshold, where the alarms are the `rows` whose number in `steps` is not larger."""
+    """Return the precision at each threshold; the alarms are the `rows` whose number in `steps` is not larger."""
     places = rows[:, None] + HALVES
     owner = np.searchsorted(zones.low[1:], places)
     cell = (owner * thresholds + steps[:, None]).ravel()
@@ -81,7 +94,7 @@ def _precision(zones: Zones, rows: Places, steps: Places, thresholds: int) -> Fl
 
 
 def _worth(zones: Zones, owner: Places, places: Floats) -> Floats:
-    """Return the chance that a random place of the zone lies at least as far from its anomaly as `places`.
+    """Return the probability that a random position of the zone lies at least as far from its anomaly as `places`.
 
     It is 1 within the anomaly.
     """
@@ -92,7 +105,7 @@ def _worth(zones: Zones, owner: Places, places: Floats) -> Floats:
 
 
 def _recall(zones: Zones, alarms: Places) -> float:
-    """Of alarms on the rows `alarms`, in order."""
+    """Return the recall of alarms on the rows `alarms`, ascending."""
     lengths = (zones.stop - zones.first).astype(np.intp)
     owner = np.repeat(np.arange(len(lengths)), lengths)
     rows = np.arange(len(owner)) + np.repeat(zones.first.astype(np.intp) - np.append(0, lengths.cumsum()[:-1]), lengths)

@@ -1,4 +1,4 @@
-"""Alarms a week as a share of rows, and the share of alarms that really came, with how sure it is."""
+"""Alarm rates: alarms per period as a share of rows, and the measured rate with its confidence interval."""
 
 from dataclasses import dataclass
 
@@ -10,17 +10,17 @@ from core.evaluation.scores import finite_scores, labelled_scores
 from core.messages import N_
 
 PERIODS = {"hour": 3600.0, "day": 86_400.0, "week": 604_800.0, "month": 2_629_800.0, "year": 31_557_600.0}
-GAP = 5  # normal rows between alarms that still belong together
-SURE = 1.96  # standard errors: 19 times in 20
+GAP = 5  # rows without alarm between two alarms of one burst, at most
+SURE = 1.96  # standard errors of a 95 % interval
 
 
 @dataclass(frozen=True)
 class MeasuredRate:
-    """The share of rows that are alarms, between `low` and `high` 19 times in 20.
+    """Share of rows that are alarms, with its 95 % confidence interval `low` to `high`.
 
     alarms  rows above the threshold
     bursts  runs of alarms, at most 5 rows apart
-    rows    rows judged
+    rows    evaluated rows
     """
 
     rate: float
@@ -31,15 +31,22 @@ class MeasuredRate:
     rows: int
 
     def breaks(self, promise: float) -> bool:
-        """Whether alarms are more common than promised, beyond what chance explains: what was normal has changed."""
+        """Tell whether the rate is significantly above `promise`, the target false-alarm rate.
+
+        If so, the scores of normal rows have changed since calibration.
+        """
         return self.low > promise
 
 
 def alarm_rate(count: float, per: str, step_seconds: float, entities: int = 1) -> float:
-    """`count` alarms per "hour", "day", "week", "month" or "year" as a share of rows that come every `step_seconds`.
+    """Return `count` alarms per period `per` as a share of rows that come every `step_seconds`.
 
-    `entities` that are watched together share the count. Raises OptionError for anything else, and where there are
-    fewer rows than alarms.
+    `per` is "hour", "day", "week", "month" or "year". All `entities` together share the count. Raises OptionError for
+    another period, and for at least as many alarms as rows.
+
+    Example:
+        >>> alarm_rate(1, "day", step_seconds=900)  # one of 96 rows
+        0.010416666666666666
     """
     if per not in PERIODS:
         raise OptionError(
@@ -54,16 +61,26 @@ def alarm_rate(count: float, per: str, step_seconds: float, entities: int = 1) -
 
 
 def alarms_per(rate: float, per: str, step_seconds: float, entities: int = 1) -> float:
-    """The reverse of `alarm_rate`: how many alarms a period brings where the share `rate` of rows is one."""
+    """Return the number of alarms per period for the share `rate` of rows: the reverse of `alarm_rate`.
+
+    Example:
+        >>> round(alarms_per(0.001, "day", step_seconds=60), 2)  # 1,440 rows
+        1.44
+    """
     return rate * PERIODS[per] / step_seconds * entities
 
 
 def measured_rate(scores: ArrayLike, threshold: float, labels: ArrayLike | None = None) -> MeasuredRate:
-    """Measure the share of rows above `threshold`, of those that `labels` do not mark where given.
+    """Return the share of rows above `threshold`; with `labels`, of the rows that they do not mark.
 
-    Both have the shape (rows,), in the order of time. Alarms come in bursts, so rows say less than their number: the
-    band is Wilson's for as many trials as there are rows, divided by Σ size² / Σ size of the bursts, as the variance
-    of a compound Poisson process has it.
+    Scores and labels have the shape (rows,), in the order of time. Alarms come in bursts, so the rows are not
+    independent. The interval is Wilson's with the number of rows divided by Σ size² / Σ size of the bursts, which
+    follows from the variance of a compound Poisson process.
+
+    Example:
+        >>> rate = measured_rate([0, 0, 5, 6, 0, 0, 0, 0, 0, 0, 0, 0, 9, 0], threshold=4)
+        >>> rate.alarms, rate.bursts, round(rate.rate, 2), round(rate.low, 2), round(rate.high, 2)
+        (3, 2, 0.21, 0.06, 0.55)
     """
     values = finite_scores(scores)
     if labels is not None:
@@ -78,9 +95,13 @@ def measured_rate(scores: ArrayLike, threshold: float, labels: ArrayLike | None 
 
 
 def wilson(successes: float, trials: float) -> tuple[float, float]:
-    """Between which chances a share of successes in independent trials speaks, 19 times in 20; 0 to 1 without a trial.
+    """Return Wilson's 95 % confidence interval of a share of successes in independent trials; 0 to 1 without a trial.
 
     Wilson: Probable inference, the law of succession, and statistical inference, 1927.
+
+    Example:
+        >>> [round(end, 3) for end in wilson(5, 100)]
+        [0.022, 0.112]
     """
     if not trials:
         return 0.0, 1.0

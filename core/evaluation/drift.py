@@ -1,9 +1,10 @@
-"""Has a measurement changed since a model learnt it? Population stability index and Kolmogorov–Smirnov test.
+"""Drift of a measurement since training: population stability index and Kolmogorov–Smirnov test.
 
-The index (PSI) tells how much, the test how surely. With many rows the test finds every trifle; with few rows the
-index is large by chance. So both are shown, beside what the index reaches by chance alone.
+The index (PSI) measures the size of a change, the test its significance. With many rows the test detects negligible
+changes; with few rows the index is large by chance. So both are shown, with the index that chance alone reaches.
 Sources: Siddiqi (2006), Credit Risk Scorecards, for the limits 0.1 and 0.25; Yurdakul and Naranjo (2020), Statistical
-properties of the population stability index, Journal of Risk Model Validation 14(4), for its law without drift.
+properties of the population stability index, Journal of Risk Model Validation 14(4), for its distribution without
+drift.
 """
 
 from collections.abc import Sequence
@@ -18,14 +19,20 @@ Level = Literal["stable", "moderate", "major"]
 BINS = 10
 MODERATE, MAJOR = 0.1, 0.25
 CERTAINTY = 0.95
-FLOOR = 1e-4  # share that stands for an empty bin, whose logarithm would be infinite
+FLOOR = 1e-4  # smallest share of a bin, because the logarithm of 0 is infinite
 
 
 def psi(reference: Floats, current: Floats, bins: int = BINS) -> float:
-    """Population stability index of `current` against `reference`, both of shape (rows,); 0 where they are alike.
+    """Return the population stability index of `current` against `reference`, both (rows,); 0 for equal distributions.
 
-    Bins hold equal numbers of the reference's values; missing values are a bin of their own, so that a sensor that
-    falls silent counts as drift. NaN where either has no rows.
+    Bins hold equal numbers of the reference's values. Missing values are a bin of their own, so that a failing sensor
+    counts as drift. NaN if either has no rows.
+
+    Example:
+        >>> import numpy as np
+        >>> reference = np.arange(100.0)
+        >>> psi(reference, reference), round(psi(reference, reference + 20), 2)
+        (0.0, 1.6)
     """
     if not len(reference) or not len(current):
         return float("nan")
@@ -35,9 +42,13 @@ def psi(reference: Floats, current: Floats, bins: int = BINS) -> float:
 
 
 def psi_by_chance(reference: int, current: int, bins: int = BINS) -> float:
-    """Return what the index of so many rows stays below in 95 of 100 cases without any drift.
+    """Return the 95 % quantile of the index without drift, for these numbers of rows.
 
-    It is χ² with bins − 1 degrees, scaled.
+    The distribution is χ² with bins − 1 degrees of freedom, scaled.
+
+    Example:
+        >>> round(psi_by_chance(100, 100), 2), round(psi_by_chance(10_000, 10_000), 4)
+        (0.34, 0.0034)
     """
     from scipy.special import chdtri  # type: ignore[import-untyped, unused-ignore]
 
@@ -47,7 +58,12 @@ def psi_by_chance(reference: int, current: int, bins: int = BINS) -> float:
 
 
 def level(index: float, by_chance: float) -> Level:
-    """How far a PSI lies: above a limit, and above what chance alone reaches."""
+    """Return the drift level of a PSI, compared with the limits and with the PSI reached by chance.
+
+    Example:
+        >>> level(0.2, by_chance=0.05), level(0.2, by_chance=0.34), level(0.3, by_chance=0.05)
+        ('moderate', 'stable', 'major')
+    """
     if not index > max(by_chance, MODERATE):
         return "stable"
     return "major" if index > MAJOR else "moderate"
@@ -56,7 +72,12 @@ def level(index: float, by_chance: float) -> Level:
 def ks(reference: Floats, current: Floats) -> float:
     """Return the Kolmogorov–Smirnov statistic: the largest distance between the two distribution functions.
 
-    Missing values are left out. NaN where either has no values.
+    Missing values are left out. NaN if either has no values.
+
+    Example:
+        >>> import numpy as np
+        >>> round(ks(np.arange(100.0), np.arange(100.0) + 20), 2)
+        0.2
     """
     then, now = np.sort(reference[~np.isnan(reference)]), np.sort(current[~np.isnan(current)])
     if not len(then) or not len(now):
@@ -67,7 +88,15 @@ def ks(reference: Floats, current: Floats) -> float:
 
 
 def ks_p_values(statistics: Floats, reference: Sequence[int], current: Sequence[int]) -> Floats:
-    """The probability of statistics at least so large without drift, for independent rows (asymptotic, as SciPy's)."""
+    """Return the probability of statistics at least as large without drift, for independent rows.
+
+    `reference` and `current` are the numbers of rows of each test. The law is asymptotic, as in SciPy.
+
+    Example:
+        >>> import numpy as np
+        >>> ks_p_values(np.array([0.2, 0.2]), reference=[100, 1000], current=[100, 1000]).round(4).tolist()
+        [0.0314, 0.0]
+    """
     from scipy.stats import kstwo  # type: ignore[import-untyped, unused-ignore]
 
     then, now = np.asarray(reference, dtype=np.float64), np.asarray(current, dtype=np.float64)
@@ -79,9 +108,14 @@ def ks_p_values(statistics: Floats, reference: Sequence[int], current: Sequence[
 
 
 def adjusted(p_values: Floats) -> Floats:
-    """Benjamini and Hochberg (1995): below q, at most a share q of the tests is expected to be a false alarm.
+    """Return p-values adjusted for the number of tests; NaN stays.
 
-    NaN stays.
+    Of the tests below q, at most the share q is expected to be false alarms: Benjamini and Hochberg (1995).
+
+    Example:
+        >>> import numpy as np
+        >>> adjusted(np.array([0.01, 0.02, 0.5, np.nan])).round(2).tolist()
+        [0.03, 0.03, 0.5, nan]
     """
     found = np.full(len(p_values), np.nan)
     known = np.flatnonzero(~np.isnan(p_values))
@@ -92,9 +126,9 @@ def adjusted(p_values: Floats) -> Floats:
 
 
 def _edges(reference: Floats, bins: int) -> Floats:
-    """Values of the reference that end its bins, the last bin left open; fewer where values repeat.
+    """Return the values of the reference that end its bins, fewer where values repeat; the last bin is open.
 
-    Values themselves, never points between two of them: any increasing transformation leaves the bins as they are.
+    The edges are values, not midpoints, so that increasing transformations keep the bins.
     """
     known = np.sort(reference[~np.isnan(reference)])
     if not len(known):
@@ -104,7 +138,7 @@ def _edges(reference: Floats, bins: int) -> Floats:
 
 
 def _shares(values: Floats, edges: Floats) -> Floats:
-    """The share of values in every bin, the missing ones last."""
+    """Return the share of values in every bin, with the missing ones last."""
     missing = np.isnan(values)
     counts = np.bincount(np.searchsorted(edges, values[~missing], side="left"), minlength=len(edges) + 1)
     return np.maximum(np.append(counts, missing.sum()) / len(values), FLOOR)

@@ -1,8 +1,7 @@
-"""Which columns are the cause of an event, and how often such a ranking names the causes that are known.
+"""Columns that caused an event, and the accuracy of such a ranking where the causes are known.
 
-Two rankings, kept apart: the shares of a detector tell what raised its score; the distance to the moving mean tells
-what moved.
-The second names the true causes more often, because a residual smears over columns that go together.
+There are two rankings: the shares of a detector show what raised its score, the distance to the moving mean shows
+the columns that moved. The second finds the true causes more often, because a residual spreads over correlated columns.
 """
 
 from collections.abc import Sequence
@@ -21,7 +20,7 @@ WINDOW = 21  # rows
 
 @dataclass(frozen=True)
 class RootCause:
-    """An event, rows `start` to before `stop`, and the columns that caused it; all counted from 0."""
+    """Event in the rows `start` to before `stop`, and the columns that caused it; all counted from 0."""
 
     start: int
     stop: int
@@ -29,10 +28,15 @@ class RootCause:
 
 
 def moving_mean_residual(values: Shares, window: int = WINDOW) -> Floats:
-    """Return how far every value lies from the mean of the `window` rows around it.
+    """Return the distance of every value to the mean of the `window` rows around it, (rows, columns).
 
-    The shape is (rows, columns), NaN where the value is missing. Centred, so it looks window // 2 rows ahead; at the
-    ends, and around missing values, the mean of the rows there are.
+    NaN where the value is missing. The window is centred, so it looks window // 2 rows ahead; at the ends and around
+    missing values it has fewer rows.
+
+    Example:
+        >>> import numpy as np
+        >>> moving_mean_residual(np.array([[0.0], [0.0], [3.0], [0.0], [0.0]]), window=3).ravel().tolist()
+        [0.0, 1.0, 2.0, 1.0, 0.0]
     """
     known = np.isfinite(values)
     totals, counts = (_sums(each, window) for each in (np.where(known, values, 0.0), known.astype(np.float64)))
@@ -40,10 +44,16 @@ def moving_mean_residual(values: Shares, window: int = WINDOW) -> Floats:
 
 
 def moving_mean_distance(values: Shares, window: int = WINDOW) -> Floats:
-    """Return the residual of the moving mean in units of its root mean square in the column.
+    """Return the residual of the moving mean, divided by its root mean square in the column, (rows, columns).
 
-    So units of columns do not matter. Shape (rows, columns); 0 in a column that never moves, NaN where the value is
-    missing.
+    The division makes columns of different units comparable. 0 in a constant column, NaN where the value is missing.
+
+    Example:
+        >>> import numpy as np
+        >>> values = np.zeros((5, 2))
+        >>> values[2] = [3.0, 3000.0]
+        >>> moving_mean_distance(values, window=3)[2].round(2).tolist()
+        [1.83, 1.83]
     """
     residual = moving_mean_residual(values, window)
     known = np.isfinite(residual)
@@ -54,9 +64,15 @@ def moving_mean_distance(values: Shares, window: int = WINDOW) -> Floats:
 
 
 def ranked_causes(shares: Shares, start: int, stop: int) -> Places:
-    """The columns by their mean share (rows, columns) in the rows `start` to before `stop`, the largest first.
+    """Return the columns by their mean share in the rows `start` to before `stop`, the largest first.
 
-    A missing share counts as nothing; equal ones keep their order. Raises DataError where there are no such rows.
+    A missing share counts as 0; equal ones keep their order. Raises DataError for rows outside `shares` (rows,
+    columns).
+
+    Example:
+        >>> import numpy as np
+        >>> ranked_causes(np.array([[0.0, 9.0, 0.0], [1.0, 0.0, 2.0]]), start=1, stop=2).tolist()
+        [2, 0, 1]
     """
     if not 0 <= start < stop <= len(shares):
         raise DataError(
@@ -70,25 +86,44 @@ def ranked_causes(shares: Shares, start: int, stop: int) -> Places:
 
 
 def hit_rate(ranking: Places, causes: Sequence[int], share: float = 1.0) -> float:
-    """HitRate: which part of the `causes` is among the first ⌊share · number of causes⌋ columns of `ranking`.
+    """Return the part of `causes` among the first ⌊share · number of causes⌋ columns of `ranking` (HitRate).
 
     Su et al.: Robust anomaly detection for multivariate time series through stochastic recurrent neural network, KDD
     2019.
+
+    Example:
+        >>> import numpy as np
+        >>> ranking = np.array([1, 0, 2])
+        >>> hit_rate(ranking, causes=[1, 2]), hit_rate(ranking, causes=[1, 2], share=1.5)
+        (0.5, 1.0)
     """
     first = ranking[: int(share * len(causes))]
     return len(set(causes) & set(first.tolist())) / len(causes)
 
 
 def chance_hit_rate(columns: int, causes: Sequence[int], share: float = 1.0) -> float:
-    """What a random ranking of `columns` columns reaches on average."""
+    """Return the mean hit rate of a random ranking of `columns` columns.
+
+    Example:
+        >>> chance_hit_rate(columns=10, causes=[1, 2], share=1.5)
+        0.3
+    """
     return min(int(share * len(causes)), columns) / columns
 
 
 def explanation_card(shares: Shares, events: Sequence[RootCause]) -> dict[str, float]:
-    """Return mean hit rates of the ranking by `shares` (rows, columns) over events whose causes are known.
+    """Return the mean hit rates of the ranking by `shares` (rows, columns), and those of a random ranking.
 
-    Those of chance stand beside them. Keys hit_100, hit_150, chance_100, chance_150, events. NaN without an event.
-    Raises DataError for events outside the rows.
+    Keys: hit_100, hit_150, chance_100, chance_150, events. NaN without an event. Raises DataError for events outside
+    the rows.
+
+    Example:
+        >>> import numpy as np
+        >>> shares = np.zeros((7, 2))
+        >>> shares[3, 1] = 4.0
+        >>> metrics = explanation_card(shares, [RootCause(2, 5, columns=(1,))])
+        >>> metrics["hit_100"], metrics["chance_100"]
+        (1.0, 0.5)
     """
     rankings = [(ranked_causes(shares, event.start, event.stop), event.columns) for event in events]
     card: dict[str, float] = {}
@@ -100,7 +135,7 @@ def explanation_card(shares: Shares, events: Sequence[RootCause]) -> dict[str, f
 
 
 def _sums(values: Floats, window: int) -> Floats:
-    """Sums over the rows at most window // 2 away."""
+    """Return the sums over the rows at most window // 2 rows away."""
     totals = np.concatenate([np.zeros((1, values.shape[1])), np.cumsum(values, axis=0, dtype=np.float64)])
     rows, half = np.arange(len(values)), window // 2
     return totals[np.minimum(rows + half + 1, len(values))] - totals[np.maximum(rows - half, 0)]

@@ -1,6 +1,6 @@
-"""Planted anomalies: known changes in normal series, for data without labels.
+"""Injected anomalies: known changes in normal series, for data without labels.
 
-They prove something of planted anomalies only.
+Results hold for injected anomalies only.
 """
 
 from collections.abc import Callable, Iterator
@@ -18,18 +18,18 @@ from core.messages import N_
 
 Values = NDArray[np.floating[Any]]
 
-MEDIAN_ROWS = 30  # of an event; lengths are geometric
-SPIKE_ROWS = 3  # at most
-REST = 10  # normal rows at least around an event
-LEAST_ROWS = 100  # of a series
-MOST_COLUMNS = 5  # of an event
-SIZES = (0.5, 8.0)  # standard deviations of the column: from barely visible to plain
-LEAST_SIZE = 0.1  # a change below it is none
+MEDIAN_ROWS = 30  # median rows of an event; lengths are geometric
+SPIKE_ROWS = 3  # rows of a spike, at most
+REST = 10  # normal rows around an event, at least
+LEAST_ROWS = 100  # rows of a series, at least
+MOST_COLUMNS = 5  # columns of an event, at most
+SIZES = (0.5, 8.0)  # standard deviations of the column: from barely visible to obvious
+LEAST_SIZE = 0.1  # standard deviations; smaller changes are not injected
 
 
 @dataclass(frozen=True)
 class Planted(RootCause):
-    """A planted event: its kind, and its largest change in standard deviations of the column."""
+    """Injected event with its kind, and its largest change in standard deviations of the column."""
 
     kind: str
     size: float
@@ -37,10 +37,7 @@ class Planted(RootCause):
 
 @dataclass(frozen=True)
 class _Place:
-    """Where something is planted.
-
-    It has `values` as they were, the rows, the columns, and how large a change shall be in each.
-    """
+    """Target of one event: the original `values`, its rows and columns, and the size of the change in each column."""
 
     values: Floats
     rows: slice
@@ -50,20 +47,29 @@ class _Place:
 
     @property
     def own(self) -> Floats:
+        """Original values in the rows and columns of the event."""
         return self.values[self.rows, self.columns]
 
     @property
     def length(self) -> int:
+        """Number of rows."""
         return int(self.rows.stop - self.rows.start)
 
 
 def inject(values: Values, *, seed: int, share: float = 0.05) -> tuple[Values, Flags, list[Planted]]:
-    """Plant anomalies in about `share` of the rows of a copy of `values` (rows, columns).
+    """Inject anomalies into about `share` of the rows of a copy of `values` (rows, columns).
 
-    Returns the copy, labels (rows,), and what was planted. Kinds take turns (see `KINDS`). Events hit a few columns
-    each and keep apart; lengths and sizes vary. Missing values stay missing, and an event that finds nothing to
-    change is left out. The same seed plants the same. Raises OptionError for a share outside 0 to 0.5, DataError for
-    fewer than 100 rows and where no column ever changes.
+    Returns the copy, the labels (rows,) and the injected events. The kinds take turns (see `KINDS`). An event changes
+    up to 5 columns; lengths and sizes vary, and normal rows separate the events. Missing values stay missing. An
+    event without a visible change is left out. The same seed injects the same events. Raises OptionError for a share
+    outside 0 to 0.5, DataError for fewer than 100 rows and if all columns are constant.
+
+    Example:
+        >>> import numpy as np
+        >>> values = np.random.default_rng(1).normal(size=(400, 3))
+        >>> copy, labels, events = inject(values, seed=0)
+        >>> [(event.kind, event.start, event.stop, event.columns) for event in events], int(labels.sum())
+        ([('drift', 191, 211, (1, 2))], 20)
     """
     _check(values, share)
     before = values.astype(np.float64)
@@ -98,7 +104,7 @@ def _check(values: Values, share: float) -> None:
 
 
 def _spread(values: Floats) -> Floats:
-    """Standard deviation of every column, 0 where it never changes or nothing is known."""
+    """Return the standard deviation of every column; 0 for a column that is constant or has no value."""
     known = np.isfinite(values)
     count = np.maximum(known.sum(axis=0), 1)
     filled = np.where(known, values, 0.0)
@@ -108,7 +114,7 @@ def _spread(values: Floats) -> Floats:
 
 
 def _spans(rows: int, share: float, random: np.random.Generator) -> Iterator[tuple[str, slice]]:
-    """Kinds and rows of events, in order of time, with rest before, between and after them."""
+    """Yield kinds and rows of the events, in the order of time, with normal rows before, between and after."""
     kinds, lengths = _lengths(rows, share, random)
     spare = rows - sum(lengths) - REST * (len(lengths) + 1)
     offsets = np.sort(random.integers(0, spare + 1, len(lengths)))
@@ -119,7 +125,7 @@ def _spans(rows: int, share: float, random: np.random.Generator) -> Iterator[tup
 
 
 def _lengths(rows: int, share: float, random: np.random.Generator) -> tuple[list[str], list[int]]:
-    """Events until they fill the share of the rows or there is no room for a further one."""
+    """Draw kinds and lengths of events until they fill the share of the rows or the remaining room."""
     kinds: list[str] = []
     lengths: list[int] = []
     for kind in cycle(random.permutation(list(KINDS)).tolist()):
@@ -142,7 +148,10 @@ def _place(values: Floats, rows: slice, spread: Floats, random: np.random.Genera
 
 
 def _change(kind: str, place: _Place, spread: Floats) -> tuple[str, Floats]:
-    """What is added to the values, 0 where it is not known; a kind that would change nothing here becomes a shift."""
+    """Return the kind and the change added to the values, 0 where they are missing.
+
+    A kind that would change nothing here becomes a shift.
+    """
     change = np.nan_to_num(KINDS[kind](place))
     if (np.abs(change).max(axis=0) < LEAST_SIZE * spread[place.columns]).all():
         kind, change = "shift", _shift(place)
@@ -150,40 +159,40 @@ def _change(kind: str, place: _Place, spread: Floats) -> tuple[str, Floats]:
 
 
 def _shift(place: _Place) -> Floats:
-    """Another level, from one row to the next."""
+    """Return another level, reached from one row to the next."""
     return np.broadcast_to(place.amount, place.own.shape)
 
 
 def _drift(place: _Place) -> Floats:
-    """Away from the level, step by step."""
+    """Return a linear drift away from the level."""
     return np.linspace(0, 1, place.length + 1)[1:, None] * place.amount
 
 
 def _noise(place: _Place) -> Floats:
-    """A burst of noise."""
+    """Return a burst of noise."""
     return place.random.normal(size=place.own.shape) * place.amount
 
 
 def _frozen(place: _Place) -> Floats:
-    """A sensor that repeats the last value before it."""
+    """Return the change of a sensor that repeats its last value before the event."""
     return place.values[place.rows.start - 1, place.columns] - place.own
 
 
 def _line(place: _Place) -> Floats:
-    """A straight line from before to after: the cycle is missing."""
+    """Return the change to a straight line from before to after: the cycle is missing."""
     before, after = (place.values[row, place.columns] for row in (place.rows.start - 1, place.rows.stop))
     return np.linspace(before, after, place.length + 2)[1:-1] - place.own
 
 
 def _late(place: _Place) -> Floats:
-    """The rows of some time before, or after where there is no such time."""
+    """Return the change to earlier rows, or to later rows where there are no earlier ones."""
     lag = int(place.random.integers(1, 2 * place.length + 2))
     lag = lag if place.rows.start >= lag else -min(lag, len(place.values) - place.rows.stop)
     return place.values[place.rows.start - lag : place.rows.stop - lag, place.columns] - place.own
 
 
 def _stranger(place: _Place) -> Floats:
-    """Each column replaced by another stretch of itself: right alone, wrong beside the others."""
+    """Return the change to other rows of each column: plausible alone, wrong in combination with the other columns."""
     starts = place.random.integers(0, len(place.values) - place.length + 1, len(place.columns))
     rows = starts + np.arange(place.length)[:, None]
     return place.values[rows, place.columns] - place.own

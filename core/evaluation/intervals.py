@@ -1,4 +1,4 @@
-"""Intervals from past errors: split conformal prediction, kept up to date as days go by."""
+"""Prediction intervals from past errors: split conformal prediction, recalibrated as days pass."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -9,18 +9,18 @@ from numpy.typing import NDArray
 Floats = NDArray[np.float64]
 Scale = Literal["root", "level", "plain"]
 
-LEAST = 50  # errors from which an entity's own quantiles are taken; with fewer, those of all entities
-EVERY = {True: 7, False: 28}  # days after which the quantiles of a back-test are taken anew: daily amounts, hours
+LEAST = 50  # errors that an entity's own quantiles need; with fewer it gets those of all entities
+EVERY = {True: 7, False: 28}  # days between two recalibrations of a back-test: daily amounts (True), hours (False)
 
 
 @dataclass(frozen=True)
 class Calibration:
-    """Which past errors an interval is made of.
+    """Past errors that an interval is computed from.
 
-    window   days of errors, counted back from the day of asking
-    own      each entity by its own errors, or all by the errors of all
-    scale    errors are compared as they are ("plain"), as a share of the forecast ("level"), or of its square root,
-             between the two: errors of large amounts are larger, but not in proportion
+    window   days of errors, counted back from the forecast origin
+    own      True: each entity uses its own errors; False: all entities use the errors of all
+    scale    unit of the errors: "plain" (as they are), "level" (share of the forecast), or "root" (share of the square
+             root of the forecast, for errors that grow with the amount, but less than in proportion)
     """
 
     window: int = 365
@@ -29,9 +29,15 @@ class Calibration:
 
 
 def size(forecast: Floats, level: Floats, scale: Scale) -> Floats:
-    """Return the unit in which errors of `forecast` (…, entities, slots) are counted.
+    """Return the unit of the errors of `forecast` (…, entities, slots).
 
-    `level` (entities, slots) is its usual amount.
+    `level` (entities, slots) is the usual amount.
+
+    Example:
+        >>> import numpy as np
+        >>> forecast, level = np.array([[4.0]]), np.array([[16.0]])
+        >>> [float(size(forecast, level, scale)[0, 0]) for scale in ("level", "root", "plain")]
+        [4.0, 8.0, 16.0]
     """
     if scale == "plain":
         return np.broadcast_to(np.maximum(level, 1e-12), forecast.shape)
@@ -40,11 +46,17 @@ def size(forecast: Floats, level: Floats, scale: Scale) -> Floats:
 
 
 def conformal(errors: Floats, quantiles: Floats, own: bool = True) -> Floats:
-    """Quantiles of past `errors` (past, entities, slots), widened for their number: (entities, slots, quantiles).
+    """Return conformal quantiles of past `errors` (past, entities, slots): (entities, slots, quantiles).
 
-    The rank of quantile q among n errors is (n + 1) q, rounded outwards, so that the promise holds for finite n and
-    exchangeable errors. Vovk, Gammerman, Shafer: Algorithmic Learning in a Random World, 2005, chapter 2. NaN without
-    errors.
+    The rank of quantile q among n errors is (n + 1) q, rounded outwards, so that exchangeable errors reach the
+    nominal coverage for finite n. Vovk, Gammerman, Shafer: Algorithmic Learning in a Random World, 2005, chapter 2.
+    An entity with fewer than 50 errors gets the quantiles of all entities. NaN without errors.
+
+    Example:
+        >>> import numpy as np
+        >>> errors = np.arange(1.0, 101.0).reshape(100, 1, 1)
+        >>> conformal(errors, np.array([0.05, 0.95])).ravel().tolist()  # ranks 5.05 and 95.95, rounded outwards
+        [5.0, 96.0]
     """
     few = np.isfinite(errors).sum(axis=0) < LEAST
     found = _ranked(errors, quantiles) if own else np.full((*errors.shape[1:], len(quantiles)), np.nan)
@@ -55,7 +67,7 @@ def conformal(errors: Floats, quantiles: Floats, own: bool = True) -> Floats:
 
 
 def _ranked(errors: Floats, quantiles: Floats) -> Floats:
-    """The quantiles along the first axis, which becomes the last."""
+    """Return the quantiles along the first axis, as the last axis."""
     if not len(errors):
         return np.full((*errors.shape[1:], len(quantiles)), np.nan)
     ordered = np.sort(errors, axis=0)  # NaN last
@@ -72,10 +84,17 @@ USUAL = Calibration()
 
 @dataclass(frozen=True)
 class Errors:
-    """What forecasts got wrong, one number of days ahead after the other.
+    """Errors of past forecasts, by forecast step (days ahead).
 
-    forecast   (steps, days, entities, slots), NaN where there was none
-    actual     (days, entities, slots), NaN where nothing was measured
+    forecast   (steps, days, entities, slots), NaN without a forecast
+    actual     (days, entities, slots), NaN without a measurement
+
+    Example:
+        >>> import numpy as np
+        >>> actual = 100.0 + np.arange(100.0).reshape(100, 1, 1) % 10
+        >>> errors = Errors(np.full((1, 100, 1, 1), 104.5), actual)
+        >>> errors.bands(np.array([[200.0]]), step=1, quantiles=np.array([0.1, 0.9])).round(1).ravel().tolist()
+        [193.8, 206.2]
     """
 
     forecast: Floats
@@ -84,23 +103,23 @@ class Errors:
 
     @property
     def level(self) -> Floats:
-        """The usual amount, (entities, slots)."""
+        """Usual amount, (entities, slots)."""
         with np.errstate(all="ignore"):
             total = np.nansum(np.abs(self.actual), axis=0)
             return np.asarray(total / np.maximum(np.isfinite(self.actual).sum(axis=0), 1), dtype=np.float64)
 
     def scaled(self, step: int) -> Floats:
-        """Errors `step` days ahead in units of their size, (days, entities, slots)."""
+        """Return the errors `step` days ahead in their unit (see `size`), (days, entities, slots)."""
         forecast = self.forecast[step - 1]
         found: Floats = (self.actual - forecast) / size(forecast, self.level, self.calibration.scale)
         return found
 
     def last(self, days: int) -> "Errors":
-        """The last `days` days."""
+        """Return the errors of the last `days` days."""
         return Errors(self.forecast[:, -days:], self.actual[-days:], self.calibration)
 
     def bands(self, forecast: Floats, step: int, quantiles: Floats) -> Floats:
-        """Return quantiles around `forecast` (…, entities, slots) made `step` days ahead of the end.
+        """Return the quantiles around `forecast` (…, entities, slots), made `step` days ahead of the last day.
 
         The shape is (…, entities, slots, quantiles).
         """
@@ -109,7 +128,11 @@ class Errors:
         return around(forecast, spread, size(forecast, self.level, self.calibration.scale))
 
     def rolling(self, step: int, quantiles: Floats, first: int) -> Floats:
-        """Quantiles of every day from number `first` on, each from the errors that were known `step` days before."""
+        """Return the quantiles of every day from number `first` on, (days, entities, slots, quantiles).
+
+        Each day uses only the errors known `step` days before. The quantiles are recomputed every 7 days (daily
+        amounts) or 28 days (hours).
+        """
         errors, level = self.scaled(step), self.level
         forecast = self.forecast[step - 1]
         found = np.full((forecast.shape[0] - first, *forecast.shape[1:], len(quantiles)), np.nan)
@@ -125,7 +148,13 @@ class Errors:
 
 
 def around(forecast: Floats, spread: Floats, scale: Floats) -> Floats:
-    """`forecast` plus the quantiles of its error, in order; never below zero where the forecast is not."""
+    """Return `forecast` plus the quantiles of its error, ascending; clipped at 0 where the forecast is not negative.
+
+    Example:
+        >>> import numpy as np
+        >>> around(np.array([[10.0]]), spread=np.array([[[-20.0, 5.0]]]), scale=np.array([[1.0]])).ravel().tolist()
+        [0.0, 15.0]
+    """
     found = forecast[..., None] + spread * scale[..., None]
     found = np.where(forecast[..., None] >= 0, np.maximum(found, 0), found)
     return np.sort(found, axis=-1)

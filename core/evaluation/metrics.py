@@ -1,6 +1,6 @@
-"""What scores are worth where the truth is known.
+"""Metrics of scores against labels.
 
-A best F1 picks its threshold with the labels: an upper bound, no promise.
+A best F1 chooses its threshold with the labels: it is an upper bound.
 """
 
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ CARD = ("f1", "threshold", "auc_pr", "auc_roc", "vus_pr", "vus_roc", "event_f1",
 
 @dataclass(frozen=True)
 class Ranking:
-    """What lies at or above each distinct score, from the highest on; shape (distinct scores,).
+    """Counts at or above each distinct score, from the highest score on; each of shape (distinct scores,).
 
     cut     the score
     alarms  rows
@@ -34,7 +34,7 @@ class Ranking:
 
     @classmethod
     def of(cls, labels: Flags, scores: Floats) -> "Ranking":
-        """Rank `scores` (rows,), and count what each threshold finds of `labels` (rows,)."""
+        """Return the counts of `scores` (rows,) against `labels` (rows,)."""
         cut, place, count = np.unique(-scores, return_inverse=True, return_counts=True)
         hits = np.bincount(place[labels], minlength=len(cut))
         first, last = ranges(labels)
@@ -45,53 +45,60 @@ class Ranking:
 
     @property
     def precision(self) -> Floats:
-        """The share of alarms that are labelled, at each threshold."""
+        """Share of alarms that are labelled, at each threshold."""
         return self.hits / self.alarms
 
     @property
     def recall(self) -> Floats:
-        """The share of labelled rows that are alarms, at each threshold."""
+        """Share of labelled rows that are alarms, at each threshold."""
         return self.hits / self.hits[-1]
 
     @property
     def f1(self) -> Floats:
-        """The harmonic mean of precision and recall, at each threshold."""
+        """Harmonic mean of precision and recall, at each threshold."""
         return _harmonic(self.precision, self.recall)
 
     @property
     def event_f1(self) -> Floats:
-        """Recall counts events, each found by any one of its rows; precision counts rows, as in TSB-AD."""
+        """F1 with recall by events, each found by any of its rows, and precision by rows, as in TSB-AD."""
         return _harmonic(self.precision, self.found / self.found[-1])
 
     @property
     def pa_f1(self) -> Floats:
-        """Point-adjusted: all rows of an event count as found once one of them is, while a false alarm counts once."""
+        """Point-adjusted F1: all rows of an event with an alarm count as found, a false alarm counts as one row."""
         return _harmonic(self.inside / (self.alarms - self.hits + self.inside), self.inside / self.inside[-1])
 
     def best(self) -> tuple[float, float]:
-        """The best F1, and the threshold that exactly the scores reaching it lie above: the next lower score."""
+        """Return the best F1 and its threshold, the next lower score: rows above it are alarms."""
         place = int(np.argmax(self.f1))
         lowest = float(self.cut[-1])
-        beneath = lowest - max(1e-6 * abs(lowest), 1e-30)  # lower for single precision, too
+        beneath = lowest - max(1e-6 * abs(lowest), 1e-30)  # also lower in single precision
         return float(self.f1[place]), float(self.cut[place + 1]) if place + 1 < len(self.cut) else beneath
 
 
 def score_card(labels: ArrayLike, scores: ArrayLike, window: int = 100) -> dict[str, float]:
-    """Measures of `scores` against `labels`, both of shape (rows,), in order of trust.
+    """Return the metrics of `scores` against `labels`, both of shape (rows,), the most trustworthy first.
 
-    f1, threshold   best F1 of rows, and the threshold that reaches it (rows above it are alarms)
+    f1, threshold   best F1 of rows, and its threshold (rows above it are alarms)
     auc_pr          average precision
-    auc_roc         area under recall over false alarms
-    vus_pr, vus_roc the same with vague ends of labels, buffers up to `window` (see `vus`)
+    auc_roc         area under the ROC curve
+    vus_pr, vus_roc areas with vague ends of labels, buffers up to `window` rows (see `vus`)
     event_f1        best F1 of recall by events and precision by rows
-    delay           rows from the start of an event to its first alarm at `threshold`; an event missed counts its
-                    whole length
-    affiliation_f1  best F1 by nearness (see `affiliation`)
-    pa_f1           best point-adjusted F1: noise reaches 0.9, show it only beside its value for a random score
-    window          as given
+    delay           rows from the start of an event to its first alarm at `threshold`; a missed event counts its whole
+                    length
+    affiliation_f1  best F1 by distance (see `affiliation`)
+    pa_f1           best point-adjusted F1; random scores reach 0.9, so show it only with that of random scores
+    window          the argument
 
-    NaN where there is nothing to measure: all of them without an anomaly, auc_roc and vus_roc without a normal row.
-    Raises DataError where lengths differ or a score is no finite number.
+    NaN for metrics that cannot be measured: all of them without an anomaly, auc_roc and vus_roc without a normal row.
+    Raises DataError if the lengths differ or a score is not finite.
+
+    Example:
+        >>> metrics = score_card(labels=[0, 0, 1, 1, 0, 0], scores=[0.1, 0.2, 0.3, 0.9, 0.2, 0.8])
+        >>> metrics["f1"], metrics["threshold"]  # 2 rows found, 1 false alarm
+        (0.8, 0.2)
+        >>> metrics["pa_f1"], metrics["event_f1"]  # one row of the event is enough
+        (1.0, 1.0)
     """
     flags, values = labelled_scores(labels, scores)
     if not flags.any():
@@ -115,7 +122,12 @@ def score_card(labels: ArrayLike, scores: ArrayLike, window: int = 100) -> dict[
 
 
 def best_f1(labels: ArrayLike, scores: ArrayLike) -> tuple[float, float]:
-    """The best F1 over all thresholds, and the threshold above which alarms reach it; NaN without an anomaly."""
+    """Return the best F1 over all thresholds, and its threshold (rows above it are alarms); NaN without an anomaly.
+
+    Example:
+        >>> best_f1(labels=[0, 0, 1, 1, 0, 0], scores=[0.1, 0.2, 0.3, 0.9, 0.2, 0.8])
+        (0.8, 0.2)
+    """
     flags, values = labelled_scores(labels, scores)
     if not flags.any():
         return float("nan"), float("nan")
@@ -123,9 +135,14 @@ def best_f1(labels: ArrayLike, scores: ArrayLike) -> tuple[float, float]:
 
 
 def delay(labels: Flags, alarms: Flags) -> float:
-    """Return the mean rows from the start of a labelled event to its first alarm.
+    """Return the mean number of rows from the start of a labelled event to its first alarm.
 
-    An event without an alarm counts its whole length.
+    An event without an alarm counts its whole length. NaN without an event.
+
+    Example:
+        >>> import numpy as np
+        >>> delay(np.array([0, 1, 1, 1, 0, 1, 1]) > 0, np.array([0, 0, 1, 0, 0, 0, 0]) > 0)  # 1 row, and 2 missed
+        1.5
     """
     first, last = ranges(labels)
     raised = np.append(np.flatnonzero(alarms), len(labels))

@@ -1,7 +1,4 @@
-"""Anomalies as ranges of rows, and the volume under the surface (VUS).
-
-It is made of areas under curves that forgive a label's vague ends.
-"""
+"""Labelled ranges of rows, and the volume under the surface (VUS): areas that tolerate vague ends of labels."""
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -12,19 +9,31 @@ THRESHOLDS = 250
 
 
 def ranges(flags: Flags) -> tuple[Places, Places]:
-    """First rows and last rows (inclusive) of the runs of neighbouring true rows."""
+    """Return first and last rows (inclusive) of the runs of neighbouring true rows.
+
+    Example:
+        >>> import numpy as np
+        >>> first, last = ranges(np.array([False, True, True, False, True]))
+        >>> first.tolist(), last.tolist()
+        ([1, 4], [2, 4])
+    """
     steps = np.diff(flags.astype(np.int8), prepend=0, append=0)
     return np.flatnonzero(steps == 1), np.flatnonzero(steps == -1) - 1
 
 
 def vus(labels: ArrayLike, scores: ArrayLike, window: int = 100, thresholds: int = THRESHOLDS) -> tuple[float, float]:
-    """Return VUS-PR and VUS-ROC: the range-aware areas.
+    """Return VUS-PR and VUS-ROC: areas averaged over buffers of 0 to `window` rows around labelled ranges.
 
-    They are averaged over buffers of 0 to `window` rows around the labelled ranges. With a buffer of w rows, rows up
-    to w // 2 away from a range count as anomalous too, √(1 − distance / w) each; recall is weighed with the share of
-    ranges in which there is any alarm. The thresholds are scores at evenly spaced ranks. Values of different windows
-    are not comparable. NaN without an anomaly; VUS-ROC is NaN without a normal row. Paparrizos et al.: Volume under
-    the surface, VLDB 2022, as the benchmark TSB-AD (NeurIPS 2024) computes it.
+    With a buffer of w rows, a row up to w // 2 rows away from a range counts as anomalous with the weight √(1 −
+    distance / w). Recall is multiplied by the share of ranges with an alarm. The thresholds are scores at evenly
+    spaced ranks. Values for different windows are not comparable. NaN without an anomaly; VUS-ROC is NaN without a
+    normal row. Paparrizos et al.: Volume under the surface, VLDB 2022, as the benchmark TSB-AD (NeurIPS 2024)
+    computes it.
+
+    Example:
+        >>> labels, scores = [0, 0, 1, 1, 0, 0], [0, 0, 0, 1, 1, 0]  # the alarm comes one row late
+        >>> [round(vus(labels, scores, window)[0], 2) for window in (0, 4)]
+        [0.42, 0.67]
     """
     flags, values = labelled_scores(labels, scores)
     if not flags.any():
@@ -42,19 +51,19 @@ def vus(labels: ArrayLike, scores: ArrayLike, window: int = 100, thresholds: int
 
 
 def _alarm_steps(scores: Floats, thresholds: int) -> Places:
-    """For every row, the number of the first of the falling thresholds that it reaches."""
+    """Return for every row the number of the first of the falling thresholds that it reaches."""
     places = np.linspace(0, len(scores) - 1, thresholds).astype(np.intp)
     falling = np.sort(scores)[::-1][places]
     return np.searchsorted(-falling, -scores)
 
 
 def _reached(steps: Places, thresholds: int) -> Floats:
-    """How many rows reach each threshold."""
+    """Return how many rows reach each threshold."""
     return np.cumsum(np.bincount(steps, minlength=thresholds)).astype(np.float64)
 
 
 def _buffer(flags: Flags, first: Places, last: Places, width: int) -> tuple[Places, Floats]:
-    """The rows outside the ranges that count, and how much; buffers of several ranges add up to 1 at most."""
+    """Return the rows of the buffers outside the ranges, and their weights; overlapping weights add up to at most 1."""
     away = np.arange(1, width // 2 + 1)
     rows = np.concatenate([(last[:, None] + away).ravel(), (first[:, None] - away).ravel()])
     weight = np.tile(np.sqrt(1 - away / max(width, 1)), 2 * len(first))
@@ -65,7 +74,7 @@ def _buffer(flags: Flags, first: Places, last: Places, width: int) -> tuple[Plac
 
 
 def _existence(steps: Places, first: Places, last: Places, reach: int, thresholds: int) -> Floats:
-    """Return the share of ranges that hold an alarm at each threshold.
+    """Return the share of ranges with an alarm at each threshold.
 
     The ranges are widened by `reach` rows and merged where they touch.
     """
@@ -78,9 +87,9 @@ def _existence(steps: Places, first: Places, last: Places, reach: int, threshold
 
 
 def _areas(alarms: Floats, hits: Floats, near: Floats, existence: Floats, *, rows: int) -> tuple[float, float]:
-    """Area under precision over recall, and under recall over false alarms; the arrays hold one value per threshold."""
+    """Return the areas under the precision–recall and the ROC curve; the arrays hold one value per threshold."""
     true, positives = hits + near, hits[-1]
-    size = positives + near / 2  # between the ranges as labelled and with the part of the buffer that was alarmed
+    size = positives + near / 2  # the labelled rows plus half of the alarmed buffer
     recall = np.append(0.0, np.minimum(true / size, 1.0) * existence)
     precise = float(np.sum(np.diff(recall) * true / alarms))
     if positives == rows:

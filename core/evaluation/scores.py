@@ -1,4 +1,4 @@
-"""Scores and labels as arrays that can be judged, or a plain no."""
+"""Validation of scores and labels."""
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -12,9 +12,18 @@ Places = NDArray[np.intp]
 
 
 def finite_scores(scores: ArrayLike) -> Floats:
-    """Scores of shape (rows,) as float64.
+    """Return scores of shape (rows,) as float64.
 
-    Raises DataError for no row at all, and for a score that is no finite number.
+    Raises DataError for no row at all, and for a score that is not finite.
+
+    Example:
+        >>> finite_scores([1, 2]).tolist()
+        [1.0, 2.0]
+        >>> try:
+        ...     finite_scores([1.0, float("nan")])
+        ... except DataError as error:
+        ...     print(error)
+        1 of 2 scores are no finite number, the first in row 2: nan.
     """
     values = np.asarray(scores, dtype=np.float64)
     if values.ndim != 1 or not len(values):
@@ -32,9 +41,9 @@ def finite_scores(scores: ArrayLike) -> Floats:
 
 
 def labelled_scores(labels: ArrayLike, scores: ArrayLike) -> tuple[Flags, Floats]:
-    """Labels (anything but 0 is an anomaly) and scores, both of shape (rows,).
+    """Return labels as booleans (every value but 0 is an anomaly) and scores as float64, both of shape (rows,).
 
-    Raises DataError where they do not fit together.
+    Raises DataError if their lengths differ, if a label is missing, or as `finite_scores`.
     """
     values, flags = finite_scores(scores), np.asarray(labels)
     if flags.shape != values.shape:

@@ -1,4 +1,4 @@
-"""Thresholds that learn as scores come in: SPOT for streams that stay where they are, DSPOT for streams that drift.
+"""Thresholds that are refitted as scores come in: SPOT for stationary streams, DSPOT for streams with drift.
 
 Siffer, Fouque, Termier, Largouët: Anomaly detection in streams with extreme value theory, KDD 2017.
 """
@@ -16,19 +16,26 @@ from core.evaluation.tails import Tail, fit_tail
 from core.evaluation.thresholds import LEAST_PEAKS, pot_threshold
 from core.messages import N_
 
-GROWTH = 200  # up to so many peaks the law is fitted anew with every one, beyond whenever one in so many is new
+GROWTH = 200  # up to 200 peaks every new one causes a refit; beyond, a growth by 1 / 200 does
 
 
 @dataclass
 class Spot:
-    """The threshold that the share `risk` of normal scores exceeds, fitted anew as scores in the tail come in.
+    """Threshold that the share `risk` of normal scores exceeds, refitted as scores in the tail come in.
 
-    level         the quantile of the calibration above which the tail begins; `risk` must lie in the tail
-    alarms_teach  whether a score above the threshold is learnt from. As published it is not; that cuts the tail
-                  short, and on streams without anomalies alarms are 2 to 3 times as common as asked (measured at a
-                  risk of 0.001). With it they are as common as asked, but anomalies raise the threshold.
+    level         quantile of the calibration at which the tail begins; `risk` must lie in the tail
+    alarms_teach  whether scores above the threshold enter the fit. False, as published, truncates the tail: on streams
+                  without anomalies there are 2 to 3 times as many alarms as nominal (measured at a risk of 0.001). True
+                  keeps the nominal rate, but anomalies raise the threshold.
 
-    With fewer than 10 peaks the threshold is the highest score of the calibration until more have come.
+    With fewer than 10 peaks the threshold is the highest score of the calibration until there are more.
+
+    Example:
+        >>> import numpy as np
+        >>> spot = Spot(risk=0.001).fit(np.random.default_rng(0).exponential(size=1000))
+        >>> thresholds, alarms = spot.run([0.5, 30.0, 1.0])
+        >>> alarms.tolist(), thresholds.round(1).tolist()
+        ([False, True, False], [7.7, 7.7, 7.7])
     """
 
     risk: float = 1e-4
@@ -42,9 +49,9 @@ class Spot:
     threshold_: float = field(default=float("nan"), init=False)
 
     def fit(self, calibration: ArrayLike) -> Self:
-        """Learn the tail from the scores of normal rows.
+        """Fit the tail to the scores of normal rows.
 
-        Raises OptionError where the risk is no part of the tail, DataError for unfit scores.
+        Raises OptionError if the risk does not lie in the tail, DataError for invalid scores.
         """
         scores = finite_scores(calibration)
         if not 0 < self.risk < 1 - self.level < 1:
@@ -62,7 +69,7 @@ class Spot:
         return self
 
     def step(self, score: float) -> tuple[float, bool]:
-        """The threshold that met this score, and whether the score is above it; then learn from it."""
+        """Return the current threshold and whether `score` exceeds it, then update the fit with the score."""
         met = self.threshold_
         alarm = score > met
         if self.alarms_teach or not alarm:
@@ -72,9 +79,9 @@ class Spot:
         return met, alarm
 
     def run(self, scores: ArrayLike) -> tuple[Floats, Flags]:
-        """Return thresholds and alarms of many scores, both (rows,), as `step` gives them one by one.
+        """Return thresholds and alarms of many scores, both (rows,), equal to those of repeated `step`.
 
-        It walks through the tail only.
+        Only scores in the tail are processed one by one.
         """
         values = finite_scores(scores)
         met, alarms, done = np.empty(len(values)), np.zeros(len(values), dtype=bool), 0
@@ -99,9 +106,17 @@ class Spot:
 
 @dataclass
 class Dspot:
-    """SPOT on what scores have over their moving mean, for streams whose usual level drifts.
+    """SPOT on the difference between scores and their moving mean, for streams whose level drifts.
 
-    depth  how many of the last scores that were no alarms the mean is taken over; the rest as in SPOT
+    depth  number of last scores without alarm in the mean; the other fields as in `Spot`
+
+    Example:
+        >>> import numpy as np
+        >>> scores = np.sin(np.arange(400.0)) + np.linspace(0, 20, 400)  # the level rises
+        >>> for method in (Spot(risk=0.001), Dspot(risk=0.001, depth=20)):
+        ...     print(int(method.fit(scores[:300]).run(scores[300:])[1].sum()), "alarms")
+        81 alarms
+        0 alarms
     """
 
     risk: float = 1e-4
@@ -114,9 +129,9 @@ class Dspot:
     total_: float = field(default=0.0, init=False)
 
     def fit(self, calibration: ArrayLike) -> Self:
-        """Learn the tail from the scores of normal rows, in order.
+        """Fit the tail to the scores of normal rows, in the order of time.
 
-        Raises OptionError and DataError as SPOT does, and DataError for no more scores than the mean takes.
+        Raises OptionError and DataError as `Spot` does, and DataError if there are at most `depth` scores.
         """
         scores = finite_scores(calibration)
         if not 1 <= self.depth < len(scores):
@@ -133,7 +148,7 @@ class Dspot:
         return self
 
     def step(self, score: float) -> tuple[float, bool]:
-        """The threshold that met this score, and whether the score is above it; then learn from it."""
+        """Return the current threshold and whether `score` exceeds it, then update mean and fit with the score."""
         mean = self.total_ / self.depth
         met, alarm = self.spot_.step(score - mean)
         if not alarm:
@@ -142,6 +157,6 @@ class Dspot:
         return met + mean, alarm
 
     def run(self, scores: ArrayLike) -> tuple[Floats, Flags]:
-        """Thresholds and alarms of many scores, both (rows,)."""
+        """Return thresholds and alarms of many scores, both (rows,)."""
         steps = [self.step(score) for score in finite_scores(scores).tolist()]
         return np.array([met for met, _ in steps]), np.array([alarm for _, alarm in steps], dtype=bool)

@@ -1,4 +1,4 @@
-"""The tail of a distribution: a generalised Pareto law for what lies above a high level, and its quantiles."""
+"""Tail of a distribution: a generalised Pareto distribution of the values above a high level, and its quantiles."""
 
 from dataclasses import dataclass
 
@@ -6,23 +6,22 @@ import numpy as np
 
 from core.evaluation.scores import Floats
 
-SEARCH = np.linspace(
-    -30, 30, 65
-)  # of log(1 + shape · largest / scale): from an end at the largest excess to no end in sight
-NEARER = np.linspace(-1, 1, 9)  # steps around the best place found, in
-ROUNDS = 11  # rounds, each four times as near
-LAWS = np.delete(np.linspace(-15, 15, 601), 300)  # places over which the uncertainty of a law is spread; without 0
-USUAL_SHAPE = (0.1, 0.2)  # mean and standard deviation of what shapes are, before any excess is seen
+# Of log(1 + shape · largest / scale): from a distribution that ends at the largest excess to a very heavy tail.
+SEARCH = np.linspace(-30, 30, 65)
+NEARER = np.linspace(-1, 1, 9)  # steps around the best point so far
+ROUNDS = 11  # refinement rounds, each with steps four times smaller
+LAWS = np.delete(np.linspace(-15, 15, 601), 300)  # points that the uncertainty of θ is averaged over; without 0
+USUAL_SHAPE = (0.1, 0.2)  # mean and standard deviation of the prior of the shape
 
 
 @dataclass(frozen=True)
 class Tail:
-    """A generalised Pareto law for excesses over `level`.
+    """Generalised Pareto distribution of the excesses over `level`.
 
-    An excess is above y with a chance of (1 + shape · y / scale) ^ (−1 / shape); exp(−y / scale) at shape 0.
+    P(excess > y) = (1 + shape · y / scale) ^ (−1 / shape); exp(−y / scale) for shape 0.
 
     share   of all values, those above `level`
-    peaks   how many excesses the law was fitted to
+    peaks   number of excesses in the fit
     """
 
     level: float
@@ -32,18 +31,30 @@ class Tail:
     peaks: int
 
     def quantile(self, risk: float) -> float:
-        """The value that the share `risk` (below `share`) of all values lies above."""
+        """Return the value that the share `risk` of all values exceeds; `risk` is below `share`.
+
+        Example:
+            >>> Tail(level=10.0, shape=0.0, scale=1.0, share=0.02, peaks=200).quantile(0.002)  # 10 + log(10)
+            12.302585092994047
+        """
         rarer = np.log(self.share / risk)
         growth = np.expm1(self.shape * rarer) / self.shape if self.shape else rarer
         return float(self.level + self.scale * growth)
 
 
 def fit_tail(excesses: Floats, level: float, total: int) -> Tail:
-    """The most likely law for positive `excesses` over `level` among `total` values.
+    """Return the maximum-likelihood fit to positive `excesses` over `level` among `total` values.
 
-    With θ = shape / scale the shape follows from θ alone, mean(log(1 + θ y)), which leaves one number to search;
-    shapes are no less than −1, below which the likelihood has no maximum. Grimshaw: Computing maximum likelihood
-    estimates for the generalized Pareto distribution, Technometrics 35, 1993.
+    With θ = shape / scale the best shape is mean(log(1 + θ y)), so that only θ is searched. Shapes are at least −1,
+    because the likelihood has no maximum below. Grimshaw: Computing maximum likelihood estimates for the generalized
+    Pareto distribution, Technometrics 35, 1993.
+
+    Example:
+        >>> import numpy as np
+        >>> excesses = np.random.default_rng(0).exponential(size=200)  # shape 0, scale 1
+        >>> tail = fit_tail(excesses, level=10.0, total=10_000)
+        >>> round(tail.shape, 2), round(tail.scale, 2), tail.share
+        (-0.1, 1.25, 0.02)
     """
     largest = float(excesses.max())
     relative = excesses / largest
@@ -55,15 +66,21 @@ def fit_tail(excesses: Floats, level: float, total: int) -> Tail:
 
 
 def predicted_excess(excesses: Floats, chance: float) -> float:
-    """What one further excess is above with the chance `chance`, the uncertainty of the law included.
+    """Return the value that one further excess exceeds with the probability `chance`, parameter uncertainty included.
 
-    The most likely law of few excesses promises too much: on average over samples its quantiles are exceeded more
-    often than they say, the rarer the worse. Here every θ is weighed with its likelihood (Zhang, Stephens: A new and
-    efficient estimation method for the generalized Pareto distribution, Technometrics 51, 2009) and with how usual
-    its shape is (after Martins, Stedinger: Generalized maximum-likelihood GEV quantile estimators, Water Resources
-    Research 36, 2000, told less sharply).
-    Given θ, 1 / shape follows a gamma distribution, so that the chance to exceed y is the mean over θ of (1 + log(1 +
-    θ y) / Σ log(1 + θ excess)) ^ −n.
+    With few excesses the maximum-likelihood fit is too low: on average over samples its quantiles are exceeded more
+    often than nominal, above all the rare ones. Here every θ is weighted with its likelihood (Zhang, Stephens: A new
+    and efficient estimation method for the generalized Pareto distribution, Technometrics 51, 2009) and with a prior
+    of its shape (after Martins, Stedinger: Generalized maximum-likelihood GEV quantile estimators, Water Resources
+    Research 36, 2000, with a wider prior). Given θ, 1 / shape follows a gamma distribution. So P(excess > y) is the
+    weighted mean over θ of (1 + log(1 + θ y) / Σ log(1 + θ excess)) ^ −n.
+
+    Example:
+        >>> import numpy as np
+        >>> excesses = np.random.default_rng(0).exponential(size=200)
+        >>> many, few = predicted_excess(excesses, 0.01), predicted_excess(excesses[:20], 0.01)
+        >>> round(many, 1), round(few, 1)  # fewer excesses, more uncertainty
+        (4.7, 8.4)
     """
     largest, count = float(excesses.max()), len(excesses)
     relative, theta = excesses / largest, np.expm1(LAWS)
@@ -73,7 +90,8 @@ def predicted_excess(excesses: Floats, chance: float) -> float:
     weight = np.exp(weight - weight.max())
 
     def exceeded(excess: float) -> float:
-        within = theta * excess > -1  # otherwise the law ends before
+        """Return the probability that one further excess is above `excess`."""
+        within = theta * excess > -1  # otherwise the distribution ends below `excess`
         growth = np.log1p(np.where(within, theta * excess, 0.0)) / (count * shape)
         return float(np.average(np.where(within, (1 + growth) ** -count, 0.0), weights=weight))
 
@@ -85,18 +103,18 @@ def predicted_excess(excesses: Floats, chance: float) -> float:
 
 
 def _best(places: Floats, excesses: Floats) -> float:
-    """The most likely of the places, which are log(1 + θ)."""
+    """Return the most likely of `places`, which are log(1 + θ)."""
     return float(places[np.argmax(_likelihood(np.expm1(places), excesses))])
 
 
 def _law(theta: Floats, excesses: Floats) -> tuple[Floats, Floats]:
-    """Shape and scale for every θ; at θ = 0 the exponential law."""
+    """Return shape and scale for every θ; θ = 0 is the exponential distribution."""
     shape = np.log1p(theta[:, None] * excesses).mean(axis=1)
     none = theta == 0
     return shape, np.where(none, excesses.mean(), shape / np.where(none, 1.0, theta))
 
 
 def _likelihood(theta: Floats, excesses: Floats) -> Floats:
-    """The mean log-likelihood at every θ, −∞ where the shape is below −1."""
+    """Return the mean log-likelihood for every θ, −∞ where the shape is below −1."""
     shape, scale = _law(theta, excesses)
     return np.where(shape >= -1, -np.log(scale) - shape - 1, -np.inf)

@@ -1,4 +1,4 @@
-"""Thresholds: functions from scores to one number, usable with every detector. Rows above it are anomalies."""
+"""Thresholds: functions from scores to one number, for every detector. Rows above it are anomalies."""
 
 from dataclasses import dataclass
 
@@ -12,18 +12,17 @@ from core.evaluation.tails import fit_tail, predicted_excess
 from core.messages import N_, Text
 
 LEVEL = 0.98  # quantile of the scores above which their tail begins
-LEAST_PEAKS = 10  # scores in the tail, from which it can be told at all
+LEAST_PEAKS = 10  # scores in the tail that a fit needs
 
 
 @dataclass(frozen=True)
 class Threshold:
-    """Rows with a score above `value` are anomalies.
+    """Score above which rows are anomalies, with its target false-alarm rate.
 
     method   "conformal", "pot" (peaks over threshold), "highest" (of the calibration) or "best_f1"
-    promise  the share of normal rows that lie above it at most, as long as they come from where the calibration came
-             from;
-             None where nothing is promised
-    note     how it was found, for a person
+    promise  target false-alarm rate: largest share of normal rows above `value`, if they come from the distribution of
+             the calibration; None for a threshold without target
+    note     how the threshold was computed, for display
     """
 
     value: float
@@ -33,7 +32,7 @@ class Threshold:
 
 
 def check_contamination(contamination: float) -> None:
-    """Raises OptionError for a share outside 0 to 0.5."""
+    """Raise OptionError if the share is outside 0 to 0.5."""
     if not 0 < contamination <= 0.5:
         raise OptionError(
             N_("{name} = {value} is outside {low} to {high}."),
@@ -45,9 +44,14 @@ def check_contamination(contamination: float) -> None:
 
 
 def contamination_threshold(scores: NDArray[np.float64], contamination: float) -> float:
-    """The score that the share `contamination` of `scores` lies above.
+    """Return the score that the share `contamination` of `scores` exceeds.
 
-    Raises OptionError for a share outside 0 to 0.5, DataError where all scores are equal and nothing can stand out.
+    Raises OptionError for a share outside 0 to 0.5, DataError if all scores are equal.
+
+    Example:
+        >>> import numpy as np
+        >>> contamination_threshold(np.array([1.0, 2.0, 3.0, 4.0, 5.0]), contamination=0.2)  # one row of five is above
+        4.2
     """
     check_contamination(contamination)
     if not len(scores) or scores.min() == scores.max():
@@ -58,13 +62,20 @@ def contamination_threshold(scores: NDArray[np.float64], contamination: float) -
 
 
 def alarm_threshold(calibration: ArrayLike, rate: float) -> Threshold:
-    """The threshold that at most the share `rate` of normal rows lies above, by the scores of normal rows (rows,).
+    """Return the threshold that at most the share `rate` of normal rows exceeds, from their scores (rows,).
 
-    The rank of a new score among n exchangeable ones is uniform, so the k-th largest of them, k = ⌊rate (n + 1)⌋, is
-    exceeded with a chance of k / (n + 1) ≤ rate, whatever the distribution; ties only make it rarer. Vovk, Gammerman,
-    Shafer: Algorithmic Learning in a Random World, 2005. Rates below 1 / (n + 1) lie beyond the calibration: there
-    the tail is extrapolated (`predicted_excess`), never below the highest score, and the promise is an estimate.
-    Raises OptionError for a rate outside 0 to 1, DataError for unfit scores.
+    The rank of a new score among n exchangeable scores is uniform. So the k-th largest, k = ⌊rate (n + 1)⌋, is exceeded
+    with a probability of at most k / (n + 1) ≤ rate, for any distribution. Vovk, Gammerman, Shafer: Algorithmic
+    Learning in a Random World, 2005. Rates below 1 / (n + 1) are beyond the calibration: there the tail is extrapolated
+    (`predicted_excess`), never below the highest score, and the rate is an estimate.
+    Raises OptionError for a rate outside 0 to 1, DataError for invalid scores.
+
+    Example:
+        >>> threshold = alarm_threshold(range(1, 100), rate=0.05)
+        >>> threshold.value, threshold.method  # the fifth largest of 99 scores
+        (95.0, 'conformal')
+        >>> alarm_threshold(range(1, 1001), rate=1e-4).method  # rarer than one in 1,001
+        'pot'
     """
     scores = finite_scores(calibration)
     _check_share("rate", rate)
@@ -85,13 +96,20 @@ def alarm_threshold(calibration: ArrayLike, rate: float) -> Threshold:
 
 
 def pot_threshold(calibration: ArrayLike, risk: float, level: float = LEVEL) -> Threshold:
-    """Peaks over threshold: what the share `risk` of normal rows lies above, from the tail of their scores (rows,).
+    """Return the threshold that the share `risk` of normal rows exceeds, from the tail of their scores (rows,).
 
-    Scores above the quantile `level` are taken to follow a generalised Pareto law, the most likely one. Siffer,
-    Fouque, Termier, Largouët: Anomaly detection in streams with extreme value theory, KDD 2017. Where the tail cannot
-    be told the note says so: fewer than 10 peaks give the highest score, and risks that do not lie in the tail the
-    score of that rank.
-    Raises OptionError for shares outside 0 to 1, DataError for unfit scores.
+    Peaks over threshold: a generalised Pareto distribution is fitted to the scores above the quantile `level` by
+    maximum likelihood. Siffer, Fouque, Termier, Largouët: Anomaly detection in streams with extreme value theory, KDD
+    2017. With fewer than 10 peaks the threshold is the highest score. A risk that is not in the tail gets the score
+    of its rank. `note` says which case applies.
+    Raises OptionError for shares outside 0 to 1, DataError for invalid scores.
+
+    Example:
+        >>> import numpy as np
+        >>> scores = np.random.default_rng(0).exponential(size=1000)
+        >>> threshold = pot_threshold(scores, risk=1e-4)
+        >>> round(threshold.value, 2), round(float(scores.max()), 2)
+        (11.25, 8.15)
     """
     scores = finite_scores(calibration)
     _check_share("risk", risk)
@@ -110,9 +128,13 @@ def pot_threshold(calibration: ArrayLike, risk: float, level: float = LEVEL) -> 
 
 
 def best_f1_threshold(scores: ArrayLike, labels: ArrayLike) -> Threshold:
-    """The threshold with the best F1 of rows: an oracle that has seen the labels.
+    """Return the threshold with the best F1 of rows: an oracle, because it uses the labels.
 
-    Raises DataError where none marks an anomaly.
+    Raises DataError if no label marks an anomaly.
+
+    Example:
+        >>> best_f1_threshold(scores=[1, 2, 3, 8, 9], labels=[0, 0, 0, 1, 1]).value
+        3.0
     """
     flags, values = labelled_scores(labels, scores)
     if not flags.any():
@@ -129,10 +151,14 @@ def best_f1_threshold(scores: ArrayLike, labels: ArrayLike) -> Threshold:
 
 
 def p_values(calibration: ArrayLike, scores: ArrayLike) -> Floats:
-    """For every score the share of normal scores at least as high, itself counted among them: (rows,), never 0.
+    """Return for every score the share of normal scores at least as high, itself included: (rows,), never 0.
 
-    Among exchangeable scores p ≤ a has a chance of at most a. At or below `rate` exactly where the conformal
-    threshold of that rate is exceeded.
+    For exchangeable scores P(p ≤ a) is at most a. p is at or below `rate` exactly where the score exceeds the conformal
+    threshold of that rate.
+
+    Example:
+        >>> p_values(calibration=[1, 2, 3, 4], scores=[0, 2.5, 9]).tolist()
+        [1.0, 0.6, 0.2]
     """
     normal, values = np.sort(finite_scores(calibration)), finite_scores(scores)
     above = len(normal) - np.searchsorted(normal, values, side="left")
@@ -140,17 +166,18 @@ def p_values(calibration: ArrayLike, scores: ArrayLike) -> Floats:
 
 
 def _peaks(scores: Floats, level: float) -> tuple[float, Floats]:
-    """Where the tail begins, and how far scores lie above it."""
+    """Return the start of the tail, and the excesses of the scores above it."""
     start = float(np.quantile(scores, level))
     return start, scores[scores > start] - start
 
 
 def _rank(rate: float, count: int) -> int:
-    """⌊rate (count + 1)⌋, without losing a whole rank to binary fractions."""
+    """Return ⌊rate (count + 1)⌋; the tolerance avoids losing a rank to binary rounding."""
     return int(np.floor(rate * (count + 1) + 1e-9))
 
 
 def _conformal(scores: Floats, rate: float, rank: int) -> Threshold:
+    """Return the threshold at the `rank`-th largest score."""
     place = min(rank, len(scores))
     value = float(np.partition(scores, len(scores) - place)[len(scores) - place])
     note = Text(
@@ -164,6 +191,7 @@ def _conformal(scores: Floats, rate: float, rank: int) -> Threshold:
 
 
 def _highest(scores: Floats, peaks: int) -> Threshold:
+    """Return the threshold at the highest score, for tails with too few peaks."""
     chance = 1 / (len(scores) + 1)
     note = Text(
         N_(

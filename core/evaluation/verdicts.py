@@ -1,4 +1,4 @@
-"""What people's verdicts say of alarms: the precision of those judged, and the threshold they would rather have."""
+"""Metrics of feedback: the precision of the reviewed alarms, and the threshold that fits the verdicts best."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -14,7 +14,12 @@ TRUE, FALSE, UNSURE = "true_alarm", "false_alarm", "unsure"
 
 
 def majority(verdicts: Iterable[str]) -> str:
-    """What most say; "unsure" where no verdict has more voices than every other."""
+    """Return the most frequent verdict; "unsure" if several are equally frequent.
+
+    Example:
+        >>> majority([TRUE, FALSE, TRUE]), majority([TRUE, FALSE])
+        ('true_alarm', 'unsure')
+    """
     said = list(verdicts)
     counts = {verdict: said.count(verdict) for verdict in (TRUE, FALSE, UNSURE)}
     first, second = sorted(counts.values(), reverse=True)[:2]
@@ -23,9 +28,12 @@ def majority(verdicts: Iterable[str]) -> str:
 
 @dataclass(frozen=True)
 class Precision:
-    """The share of judged alarms that were true; NaN where none was judged.
+    """Share of the reviewed alarms that are true, with its 95 % confidence interval (Wilson).
 
-    It lies between `low` and `high` 19 times in 20 (Wilson).
+    Example:
+        >>> precision = Precision(true=8, false=2)
+        >>> precision.share, [round(end, 2) for end in precision.band]
+        (0.8, [0.49, 0.94])
     """
 
     true: int
@@ -33,27 +41,27 @@ class Precision:
 
     @property
     def judged(self) -> int:
-        """How many alarms were judged true or false."""
+        """Number of alarms reviewed as true or false."""
         return self.true + self.false
 
     @property
     def share(self) -> float:
-        """The share of true ones; NaN where none was judged."""
+        """Share of true alarms; NaN without a reviewed alarm."""
         return self.true / self.judged if self.judged else float("nan")
 
     @property
     def band(self) -> tuple[float, float]:
-        """The ends of Wilson's interval."""
+        """Ends of Wilson's 95 % confidence interval."""
         return wilson(self.true, self.judged)
 
 
 @dataclass(frozen=True)
 class Judged:
-    """Judged rows and the threshold they were judged under.
+    """Reviewed rows and the threshold they were reviewed under.
 
     scores   (rows,)
-    true     (rows,) True for a true alarm, False for a false one
-    current  rows with a score above it are flagged now
+    true     (rows,), True for a true alarm, False for a false one
+    current  current threshold; rows with a score above it are flagged
     """
 
     scores: Floats
@@ -62,19 +70,26 @@ class Judged:
 
     @classmethod
     def of(cls, scores: ArrayLike, true: ArrayLike, current: float) -> "Judged":
-        """Make it from scores and verdicts of any array type. Raises DataError for a score that is not finite."""
+        """Build it from scores and verdicts of any array type. Raises DataError for a score that is not finite."""
         return cls(
             finite_scores(scores) if np.size(scores) else np.zeros(0), np.asarray(true, dtype=bool), float(current)
         )
 
     def cut(self, threshold: float) -> "Cut":
-        """What another threshold would do to the judged rows."""
+        """Return the effect of another threshold on the reviewed rows.
+
+        Example:
+            >>> rows = Judged.of(scores=[5, 6, 7, 8], true=[False, False, True, True], current=4.0)
+            >>> cut = rows.cut(7.5)
+            >>> cut.removed, cut.lost
+            (2, 1)
+        """
         now, then = self.scores > self.current, self.scores > threshold
         removed, lost = (int((now & of).sum()) - int((then & of).sum()) for of in (~self.true, self.true))
         return Cut(float(threshold), removed, lost)
 
     def candidates(self) -> list[float]:
-        """The current threshold, one between every two judged scores, one below and one above them all."""
+        """Return the current threshold, one between every two reviewed scores, one below and one above all."""
         values = np.unique(self.scores)
         if not len(values):
             return [self.current]
@@ -84,10 +99,10 @@ class Judged:
 
 @dataclass(frozen=True)
 class Cut:
-    """A threshold by what it does to judged rows, beside the current one.
+    """Threshold with its effect on the reviewed rows, compared with the current threshold.
 
-    removed  false alarms it no longer flags (negative: more that it flags)
-    lost     true alarms it no longer flags (negative: more that it flags)
+    removed  false alarms that are no longer flagged; negative if more are flagged
+    lost     true alarms that are no longer flagged; negative if more are flagged
     """
 
     threshold: float
@@ -96,19 +111,25 @@ class Cut:
 
     @property
     def gain(self) -> int:
-        """False alarms removed less true alarms lost."""
+        """False alarms removed minus true alarms lost."""
         return self.removed - self.lost
 
 
 def best_cut(judged: Judged, every: ArrayLike) -> Cut:
-    """Return the candidate with the greatest gain.
+    """Return the candidate with the largest gain.
 
-    Of equal ones the one counts that changes the flags of the fewest of `every` score, then the lower one. The
-    current threshold is among them, so that none is ever worse by its own count.
+    Among equal gains it is the one that changes the fewest flags of all scores `every`, then the lowest. The current
+    threshold is a candidate, so the gain is never negative.
+
+    Example:
+        >>> rows = Judged.of(scores=[5, 6, 7, 8], true=[False, False, True, True], current=4.0)
+        >>> best_cut(rows, every=[1, 2, 5, 6, 7, 8])
+        Cut(threshold=6.5, removed=2, lost=0)
     """
     scores = np.sort(np.asarray(every, dtype=np.float64))
 
     def flagged(threshold: float) -> int:
+        """Return how many of all scores are above `threshold`."""
         return len(scores) - int(np.searchsorted(scores, threshold, side="right"))
 
     now = flagged(judged.current)
@@ -120,6 +141,6 @@ def best_cut(judged: Judged, every: ArrayLike) -> Cut:
 
 
 def _between(low: float, high: float) -> float:
-    """The middle of two scores, or the lower one where no number lies between them: the higher one stays above it."""
+    """Return the middle of two scores, or the lower one if no number lies between; the higher one stays above it."""
     middle = low / 2 + high / 2
     return float(middle if low <= middle < high else low)

@@ -1,1 +1,1 @@
-"""Detectors that look at series of many columns; a file in this folder is one, there is no list to edit."""
+"""Sequence detectors, one per file; each file of this folder is found by itself."""

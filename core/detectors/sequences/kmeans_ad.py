@@ -1,4 +1,4 @@
-"""KMeansAD: stretches of time that resemble none of a few typical ones."""
+"""KMeansAD: windows that are far from all typical windows of the training data."""
 
 import warnings
 from dataclasses import dataclass
@@ -10,16 +10,25 @@ from core.detectors.window_residual import WindowResidual
 from core.messages import N_
 from core.spec.hyperparameters import hyperparameter
 
-STARTS = 1  # windows of one series overlap so much that further starts change little
+STARTS = 1  # restarts; windows of one series overlap so much that more change little
 
 
 @dataclass
 class KMeansAD(WindowResidual):
     """Score windows by their squared distance to the nearest of `clusters` centres of training windows.
 
-    Works poorly where the level drifts on after training: no centre is near any more. The settings are those
-    published. Yairi, Kato, Hori: Fault detection by mining association rules from house-keeping data, i-SAIRAS 2001;
-    the clustering is scikit-learn's.
+    Works poorly where the level drifts after training, because no centre is near any more. The default settings are the
+    published ones. Yairi, Kato, Hori: Fault detection by mining association rules from house-keeping data, i-SAIRAS
+    2001; the clustering is scikit-learn's.
+
+    Example:
+        >>> import numpy as np
+        >>> from core.progress import Progress
+        >>> series = np.tile(np.array([[0.0], [1.0], [0.0]], dtype=np.float32), (10, 1))
+        >>> detector = KMeansAD(window=4, clusters=3).fit([series], Progress())
+        >>> series[13] = 0.0  # one pulse is missing
+        >>> int(detector.score(series).score.argmax())
+        13
     """
 
     name = "kmeans-ad"
@@ -38,16 +47,13 @@ class KMeansAD(WindowResidual):
         from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
         centres = min(self.clusters, len(learnt))
-        with (
-            warnings.catch_warnings(),
-            threadpool_limits(1, "openmp"),
-        ):  # sums of several threads differ in the last digit
-            warnings.simplefilter("ignore", ConvergenceWarning)  # fewer different windows than centres
+        with warnings.catch_warnings(), threadpool_limits(1, "openmp"):  # several threads change the last digit of sums
+            warnings.simplefilter("ignore", ConvergenceWarning)  # raised for fewer distinct windows than centres
             found = KMeans(centres, n_init=STARTS, random_state=self.random_state).fit(learnt)
         self.centres_ = found.cluster_centers_.astype(np.float32)
 
     def _expect(self, given: Floats32) -> Floats32:
         apart = (
             np.square(self.centres_).sum(axis=1) - 2 * given @ self.centres_.T
-        )  # less what is the same for every centre
+        )  # squared distance without |window|², which is the same for every centre
         return self.centres_[np.argmin(apart, axis=1)]

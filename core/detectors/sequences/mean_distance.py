@@ -1,4 +1,4 @@
-"""Distance to the mean: the simplest thing to say of a row, which every other detector has to beat."""
+"""Distance to the mean: the simplest detector, a baseline for all others."""
 
 from dataclasses import dataclass
 
@@ -13,7 +13,15 @@ from core.messages import N_
 class MeanDistance(WindowResidual):
     """Score a row by its squared distance to the mean of the training rows.
 
-    Works poorly where the level wanders or follows the hour of the day: any hour far from the mean is far.
+    Works poorly where the level drifts or follows the hour of the day, because any value far from the mean scores high.
+
+    Example:
+        >>> import numpy as np
+        >>> from core.progress import Progress
+        >>> training = np.array([[0.0], [2.0]], dtype=np.float32)
+        >>> detector = MeanDistance().fit([training], Progress())
+        >>> detector.score(np.array([[1.0], [4.0], [np.nan]], dtype=np.float32)).score.tolist()
+        [0.0, 9.0, 0.0]
     """
 
     name = "mean-distance"
@@ -23,7 +31,7 @@ class MeanDistance(WindowResidual):
     centred = True
 
     def _learn(self, learnt: Floats32) -> None:
-        pass  # the mean is known already
+        pass  # the base class computes the mean
 
     def _expect(self, given: Floats32) -> Floats32:
         return np.tile(self.usual_, (len(given), 1))

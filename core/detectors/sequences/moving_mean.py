@@ -1,4 +1,4 @@
-"""Moving mean: values that leave the level of the rows around them."""
+"""Moving mean: values far from the level of the neighbouring rows."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,11 +16,20 @@ from core.spec.hyperparameters import hyperparameter
 
 @dataclass
 class MovingMean(SequenceDetector):
-    """Score a row by how far its values are from their moving mean, absolute and averaged over the columns.
+    """Score a row by the absolute distance of its values to their moving mean, averaged over the columns.
 
-    It learns nothing but how far values usually are. `centred` looks (window − 1) / 2 rows ahead: published figures
-    do, a stream cannot; without it the window ends on the row. Works poorly on anomalies longer than the window: they
-    become the level. Near the ends of a series the window is shorter.
+    `fit` only estimates the spread. With `centred` the window looks (window − 1) / 2 rows ahead, as published results
+    do; a stream needs `centred=False`, where the window ends on the row. Works poorly on anomalies longer than the
+    window, because they become the level. Near the ends of a series the window is shorter.
+
+    Example:
+        >>> import numpy as np
+        >>> from core.progress import Progress
+        >>> series = np.zeros((6, 1), dtype=np.float32)
+        >>> detector = MovingMean(window=3).fit([series], Progress())
+        >>> series[3] = 3.0
+        >>> detector.score(series).score.tolist()
+        [0.0, 0.0, 1.0, 2.0, 1.0, 0.0]
     """
 
     name = "moving-mean"
@@ -51,7 +60,7 @@ class MovingMean(SequenceDetector):
         return Scored(shares.sum(axis=1), shares, level, np.broadcast_to(self.spread_, shares.shape))
 
     def _level(self, series: Floats32) -> Floats32:
-        """Mean of the known values in the window, NaN where there is none."""
+        """Return the mean of the known values in the window of each row, (rows, columns); NaN without any."""
         ends = np.arange(len(series)) + 1 + ((self.window - 1) // 2 if self.centred else 0)
         first, last = np.maximum(ends - self.window, 0), np.minimum(ends, len(series))
         known = ~np.isnan(series)

@@ -1,4 +1,4 @@
-"""PCA residual: columns that no longer move together as they did in training."""
+"""PCA residual: columns that no longer move together as in training."""
 
 from dataclasses import dataclass
 
@@ -11,12 +11,21 @@ from core.spec.hyperparameters import hyperparameter
 
 @dataclass
 class PcaResidual(WindowResidual):
-    """Score a row by its squared distance to the space that the first principal components of the training rows span.
+    """Score a row by its squared distance to the space of the first principal components of the training rows.
 
-    Works poorly where what is odd lies within that space: all columns high together is usual to it. The residual smears
-    over columns that move together, so its shares tell where to look, not what is the cause.
+    Works poorly on anomalies within that space, for example when all columns are high together. The residual spreads
+    over columns that move together, so its shares show where to look, not the cause.
     Jackson, Mudholkar: Control procedures for residuals associated with principal component analysis, Technometrics
     21, 1979.
+
+    Example:
+        >>> import numpy as np
+        >>> from core.progress import Progress
+        >>> load = np.arange(8, dtype=np.float32)
+        >>> detector = PcaResidual().fit([np.column_stack([load, 2 * load])], Progress())
+        >>> rows = np.array([[3.0, 6.0], [3.0, 1.0]], dtype=np.float32)  # the second row breaks y = 2 x
+        >>> detector.score(rows).score.round(3).tolist()
+        [0.0, 5.0]
     """
 
     name = "pca-residual"

@@ -1,27 +1,28 @@
-"""SGmVRNN, a Switching Gaussian Mixture Variational RNN (Dai et al., INFOCOM 2022): model, loss and score in one file.
+"""SGmVRNN, a Switching Gaussian Mixture Variational RNN (Dai et al., INFOCOM 2022): model, loss and score.
 
-Of a series x₁ … x_T of n columns, with a state h that remembers what came before, every row has a category c (one of
-K: the switch), a latent z of Z numbers, Gaussian given h and c, and its values, Gaussian given h and z:
+A series x₁ … x_T has n columns, and a state h carries the memory of the previous rows. Every row has a category c
+(one of K modes, the switch), a latent z of Z numbers, Gaussian given h and c, and values that are Gaussian given h
+and z:
 
     c ~ Categorical(1/K)    z ~ N(prior(h, c))    x ~ N(decoder(h, z))    h ← LSTM(φ(x, z), h)
 
 Training maximises the evidence lower bound with q(c | x, h), a Gumbel-softmax, and q(z | x, h, c). The score of a row
-is its negative log-likelihood −log p(x | h, z) at the mean of z, which splits into one share per column.
+is its negative log-likelihood −log p(x | h, z) at the mean of z; it is a sum with one share per column.
 
-`sgmvrnn_original.py` is the function of the published code: given the same weights and the same noise, the same loss
-and score. What this default does otherwise, each with its reason measured in docs/results/sgmvrnn.md:
+`sgmvrnn_original.py` reproduces the published code: the same weights and the same noise give the same loss and score.
+The default model differs in eight points; docs/results/sgmvrnn.md has the measured reasons:
 
-    columns have no order       encoder and decoder are dense, not convolutions over the columns
-    outputs are free            means, log-variances and logits carry no LeakyReLU; log-variances stay within ±8
-    small beginnings            the last layer of every head starts near zero: nothing saturates before it has learnt
-    σ has a floor               e^`log_sigma_floor` in scaled units, and no ceiling
-    categories live             KL(mean of q(c) over the batch ‖ uniform) weighs as the other terms do: every category
-                                is used, and each row may be sure of its own
-    spreads are honest          σ of a column grows until its errors on rows held out are as wide as it says
-    scores repeat               c is softmax(logits / τ) without noise when scoring
-    expected before seen        z is the prior's mean, given the row's category: a row does not explain itself away
+    unordered columns           encoder and decoder are dense, not convolutions over the columns
+    linear outputs              means, log-variances and logits have no LeakyReLU; log-variances stay within ±8
+    small initial heads         the last layer of every head starts near zero, so that nothing saturates early
+    floor of σ                  σ is at least e^`log_sigma_floor` in scaled units, without an upper limit
+    balanced categories         KL(mean of q(c) over the batch ‖ uniform) has the weight of the other terms: all
+                                categories are used, and a single row can have a clear one
+    calibrated spreads          σ of a column is widened until it covers the errors on held-out windows
+    deterministic scores        c is softmax(logits / τ) without noise when scoring
+    predictive scores           z is the prior's mean, given the row's category: a row does not explain itself away
 
-`sgmvrnn_detector.py` holds the settings, trains the model and smooths its scores; `sgmvrnn_streaming.py` takes rows
+`sgmvrnn_detector.py` holds the settings, trains the model and smooths its scores. `sgmvrnn_streaming.py` scores rows
 one by one.
 
 Shapes in comments: T rows of a window, B windows, n columns, K categories, Z numbers of a latent, H of a state.
@@ -41,12 +42,12 @@ if TYPE_CHECKING:
 else:
     torch, functional = Lazy("torch"), Lazy("torch.nn.functional")
 
-ENCODED = 20  # numbers of an encoded row
+ENCODED = 20  # size of an encoded row
 HIDDEN = 20  # width of the hidden layer of every head
 MIXED = 40  # width of φ and of the dense layers of encoder and decoder
 LEAKY_SLOPE = 0.2
 LOGVAR_LIMIT = 8.0
-FIRST = ("row", "past", "category", "latent")  # parts of a head's first layer, one for each of its inputs
+FIRST = ("row", "past", "category", "latent")  # inputs of a head's first layer, each with its own weights
 LOG_2PI = math.log(2 * math.pi)
 
 Shapes = dict[str, tuple[int, ...]]
@@ -57,7 +58,7 @@ Shapes = dict[str, tuple[int, ...]]
 
 @dataclass(frozen=True)
 class ModelDims:
-    """How many numbers the network of one dataset deals with."""
+    """Dimensions of the network for one dataset."""
 
     columns: int  # n
     categories: int  # K
@@ -66,25 +67,25 @@ class ModelDims:
 
 
 def unflatten(vector: "Tensor", shapes: Shapes) -> dict[str, "Tensor"]:
-    """Cut the weights out of `vector`, by name; they are views, so that gradients flow back."""
+    """Split `vector` into the named weights; they are views, so that gradients flow back."""
     parts = vector.split([math.prod(shape) for shape in shapes.values()])
     return {name: part.view(shape) for (name, shape), part in zip(shapes.items(), parts, strict=True)}
 
 
 def leaky_relu(x: "Tensor") -> "Tensor":
-    """LeakyReLU with the slope of the published code."""
+    """Return LeakyReLU of `x` with the slope of the published code."""
     return functional.leaky_relu(x, LEAKY_SLOPE)
 
 
 class Noise(NamedTuple):
-    """What is drawn for one batch."""
+    """Random numbers of one batch."""
 
-    gumbel: "Tensor"  # (T, B, K), for the categories
-    normal: "Tensor"  # (T, B, Z), for the latents
+    gumbel: "Tensor"  # (T, B, K), noise of the categories
+    normal: "Tensor"  # (T, B, Z), noise of the latents
 
     @classmethod
     def draw(cls, dims: ModelDims, x: "Tensor", rng: "torch.Generator") -> Self:
-        """Draw the noise of the windows x (T, B, n), on the processor: alike for every device."""
+        """Draw the noise for the windows x (T, B, n) on the CPU, so that it is the same for every device."""
         shape = x.shape[:2]
         # −log of an exponential is Gumbel, exactly and without NaN
         waiting = torch.empty(*shape, dims.categories, dtype=x.dtype).exponential_(generator=rng)
@@ -92,35 +93,38 @@ class Noise(NamedTuple):
         return cls(-torch.log(waiting).to(x.device), normal.to(x.device))
 
     def select(self, t: int) -> Self:
-        """What is drawn for row t, (B, ·) each."""
+        """Return the noise of row t, (B, ·) each."""
         return type(self)(self.gumbel[t], self.normal[t])
 
 
 class Step(NamedTuple):
-    """What the recurrent cell says of one row of B windows."""
+    """Output of the recurrent cell for one row of B windows."""
 
     logits: "Tensor"  # (B, K), of the categories
     c: "Tensor"  # (B, K), the softened category
     mean: "Tensor"  # (B, Z), of q(z | x, h, c)
-    logvar: "Tensor"  # (B, Z); (B, 0) in a model without
-    z: "Tensor"  # (B, Z), drawn from it, or its mean where there is no noise
+    logvar: "Tensor"  # (B, Z), of q(z | x, h, c); (B, 0) without log-variances
+    z: "Tensor"  # (B, Z), drawn from q, or its mean without noise
     h: "Tensor"  # (B, H), the state after the row
-    cell: "Tensor"  # (B, H), the LSTM's other half of it
+    cell: "Tensor"  # (B, H), the cell state of the LSTM after the row
 
 
 # ---- the model ------------------------------------------------------------------------------------------------------
 
 
 class SwitchingVRNN:
-    """The network with the weights in `vector`."""
+    """Network of the default model with the weights in `vector`."""
 
-    head_init_scale = 0.1  # of the heads' last layers, of what Kaiming's initialisation gives
+    head_init_scale = 0.1  # of the heads' last layers, as a share of Kaiming's initialisation
 
     def __init__(self, dims: ModelDims, vector: "Tensor", log_sigma_floor: float, *, with_logvar: bool = True) -> None:
-        """Sort the weights in `vector`; what only scores needs no log-variance of q(z), and is a sixth faster."""
+        """Prepare the weights in `vector`.
+
+        `with_logvar=False` omits the log-variance of q(z): scoring does not need it and is a sixth faster without.
+        """
         self.dims, self.log_sigma_floor = dims, log_sigma_floor
         self.weights: Mapping[str, Tensor] = unflatten(vector, self.shapes(dims))
-        # What meets the same input stands side by side, so that one product serves all heads; Q is HIDDEN for each.
+        # Weights of the same input are concatenated: one product serves all heads. Q is HIDDEN per latent head.
         w, latent = self.weights, ("mean", "logvar") if with_logvar else ("mean",)
         heads, self.latent_width = ("category", *latent), len(latent) * HIDDEN
         self.row = torch.cat([w[f"{head}.row"] for head in (*heads, "phi")], 1)  # (ENCODED, HIDDEN + Q + MIXED)
@@ -134,7 +138,7 @@ class SwitchingVRNN:
 
     @classmethod
     def shapes(cls, dims: ModelDims) -> Shapes:
-        """Name → shape of every weight, (inputs, outputs), and of its bias."""
+        """Return name → shape of every weight, (inputs, outputs), and of its bias."""
         K, Z, H = dims.categories, dims.latent, dims.state
         layers = {
             "category.row": (ENCODED, HIDDEN),
@@ -155,13 +159,13 @@ class SwitchingVRNN:
         shapes: Shapes = {}
         for name, shape in layers.items():
             shapes |= {name: shape, f"{name}.bias": (shape[1],)}
-        # the same layers' weights for what comes beside the row: h, c, z
+        # weights of the same layers for their other inputs: h, c, z
         shapes |= {f"{head}.past": (H, HIDDEN) for head in ("category", "mean", "logvar")}
         return shapes | {"mean.category": (K, HIDDEN), "logvar.category": (K, HIDDEN), "phi.latent": (Z, MIXED)}
 
     @classmethod
     def row_layers(cls, dims: ModelDims) -> dict[str, tuple[int, int]]:
-        """Name → (inputs, outputs) of the layers of encoder and decoder."""
+        """Return name → (inputs, outputs) of the layers of encoder and decoder."""
         return {
             "encoder.0": (dims.columns, MIXED),
             "encoder.1": (MIXED, ENCODED),
@@ -173,7 +177,11 @@ class SwitchingVRNN:
 
     @classmethod
     def init_weights(cls, dims: ModelDims, seed: int) -> "Tensor":
-        """Draw the weights to begin with: Kaiming's for what a LeakyReLU follows, the LSTM's uniform, heads small."""
+        """Draw the initial weights.
+
+        Layers before a LeakyReLU get Kaiming's initialisation, the LSTM a uniform one, the last layers of the heads a
+        small one.
+        """
         rng, shapes, parts = torch.Generator().manual_seed(seed), cls.shapes(dims), []
         for name, shape in shapes.items():
             head, _, kind = name.partition(".")
@@ -183,7 +191,7 @@ class SwitchingVRNN:
                 part = torch.zeros(shape)
             else:
                 fan_in = shape[0]
-                if kind in FIRST:  # its width counts too: a little less than Kaiming's, as the results were measured
+                if kind in FIRST:  # its width is added: a little less than Kaiming's, as in the measured results
                     fan_in = shape[1] + sum(shapes[f"{head}.{i}"][0] for i in FIRST if f"{head}.{i}" in shapes)
                 part = torch.randn(shape, generator=rng) * math.sqrt(2 / fan_in)
                 part *= cls.head_init_scale if kind == "out" else 1.0
@@ -191,47 +199,47 @@ class SwitchingVRNN:
         return torch.cat(parts)
 
     def linear(self, layer: str, x: "Tensor") -> "Tensor":
-        """X W + b over the last dimension."""
+        """Return X W + b over the last dimension."""
         return functional.linear(x, self.weights[layer].t(), self.weights[f"{layer}.bias"])
 
-    # what happens to every row by itself
+    # layers of a single row
 
     def encode(self, x: "Tensor") -> "Tensor":
-        """Rows (…, n) → (…, ENCODED)."""
+        """Encode rows (…, n) as (…, ENCODED)."""
         return leaky_relu(self.linear("encoder.1", leaky_relu(self.linear("encoder.0", x))))
 
     def project(self, x: "Tensor") -> "Tensor":
-        """Rows (…, n) → what the cell takes from them, (…, HIDDEN + Q + MIXED)."""
+        """Project rows (…, n) to the inputs of the cell, (…, HIDDEN + Q + MIXED)."""
         return functional.linear(self.encode(x), self.row.t(), self.row_bias)
 
     def decode(self, h: "Tensor", z: "Tensor") -> tuple["Tensor", "Tensor"]:
-        """State (…, H) and latent (…, Z) → mean and log σ of every column, (…, n) each."""
+        """Return mean and log σ of every column, (…, n) each, for a state (…, H) and a latent (…, Z)."""
         x = leaky_relu(self.linear("decoder.0", torch.cat([h, z], -1)))  # (…, MIXED)
         x = leaky_relu(self.linear("decoder.1", x))
         return self.linear("mu.out", x), self.log_sigma_floor + functional.softplus(self.linear("log_sigma.out", x))
 
     def prior_mean(self, h: "Tensor", c: "Tensor") -> "Tensor":
-        """State (…, H) and category (…, K) → mean of z before the row is seen, (…, Z)."""
+        """Return the mean of z before the row is seen, (…, Z), for a state (…, H) and a category (…, K)."""
         hidden = leaky_relu(self.linear("prior_mean.in", torch.cat([h, c], -1)))
         return self.activate_output(self.linear("prior_mean.out", hidden))
 
     def prior_logvar(self, h: "Tensor", c: "Tensor") -> "Tensor":
-        """Its log-variance."""
+        """Return the log-variance of z before the row is seen, (…, Z), for a state and a category."""
         hidden = leaky_relu(self.linear("prior_logvar.in", torch.cat([h, c], -1)))
         return self.activate_logvar(self.linear("prior_logvar.out", hidden))
 
     def activate_output(self, x: "Tensor") -> "Tensor":
-        """What follows the last layer of means and logits: nothing."""
+        """Return the output of the last layer of means and logits: here the identity."""
         return x
 
     def activate_logvar(self, x: "Tensor") -> "Tensor":
-        """What follows the last layer of log-variances: they stay within ± LOGVAR_LIMIT, smoothly."""
+        """Return log-variances, smoothly limited to ± LOGVAR_LIMIT."""
         return LOGVAR_LIMIT * torch.tanh(x / LOGVAR_LIMIT)
 
-    # what happens to one row after the other
+    # recurrent part
 
     def step(self, row: "Tensor", h: "Tensor", cell: "Tensor", tau: float, noise: Noise | None = None) -> Step:
-        """Take a projected row (B, ·) in the state (B, H) before it; without noise z is the mean of q."""
+        """Process a projected row (B, ·) in the state (B, H) before it; without noise z is the mean of q."""
         row_c, row_z, row_phi = row.split([HIDDEN, self.latent_width, MIXED], 1)
         past = torch.addmm(self.past_bias, h, self.past)
         past_c, past_z, past_gates = past.split([HIDDEN, self.latent_width, 4 * self.dims.state], 1)
@@ -255,9 +263,12 @@ class SwitchingVRNN:
     def unroll(
         self, x: "Tensor", h: "Tensor", cell: "Tensor", tau: float, noise: Noise | None = None
     ) -> tuple["Tensor", Step]:
-        """Take rows x (T, B, n) one after the other: the state before each (T, B, H), and their steps, (T, B, ·)."""
+        """Process rows x (T, B, n) one after the other.
+
+        Returns the states before each row (T, B, H), and the outputs of the cell, (T, B, ·).
+        """
         first, steps = h, []
-        for t, row in enumerate(self.project(x)):  # projected all at once: only the step has to go row by row
+        for t, row in enumerate(self.project(x)):  # projected all at once: only the cell is sequential
             steps.append(self.step(row, h, cell, tau, None if noise is None else noise.select(t)))
             h, cell = steps[-1].h, steps[-1].cell
         stacked = Step(*(torch.stack(part) for part in zip(*steps, strict=True)))
@@ -268,7 +279,7 @@ class SwitchingVRNN:
     def elbo_terms(
         self, x: "Tensor", known: "Tensor | None", noise: Noise, tau: float
     ) -> tuple["Tensor", "Tensor", "Tensor"]:
-        """Of windows (T, B, n): −log p(x), KL of z and KL of c, summed over columns and latents, (T, B) each."""
+        """Return −log p(x), KL of z and KL of c of windows (T, B, n), summed over columns and latents, (T, B) each."""
         nothing = x.new_zeros(x.shape[1], self.dims.state)
         past, steps = self.unroll(x, nothing, nothing, tau, noise)
         nll = self.gaussian_nll(x, *self.decode(past, steps.z))  # (T, B, n)
@@ -278,25 +289,28 @@ class SwitchingVRNN:
         return nll.sum(-1), latent_kl.sum(-1), self.categorical_kl(steps.logits)
 
     def loss(self, x: "Tensor", known: "Tensor | None", noise: Noise, tau: float) -> "Tensor":
-        """The bound of windows (T, B, n) with its sign turned; `known` is 1 where a value is, 0 where it is missing."""
+        """Return the negative evidence lower bound of windows (T, B, n).
+
+        `known` is 1 for known values and 0 for missing ones.
+        """
         return self.sum_terms(*self.elbo_terms(x, known, noise, tau))
 
     def gaussian_nll(self, x: "Tensor", mu: "Tensor", log_sigma: "Tensor") -> "Tensor":
-        """−log N(x; μ, σ²) of every value."""
+        """Return −log N(x; μ, σ²) of every value."""
         return LOG_2PI / 2 + log_sigma + ((x - mu) * torch.exp(-log_sigma)) ** 2 / 2
 
     def categorical_kl(self, logits: "Tensor") -> "Tensor":
-        """KL(mean of q(c) over the batch ‖ uniform) from logits (T, B, K): one number, as (T, B)."""
+        """Return KL(mean of q(c) over the batch ‖ uniform) for logits (T, B, K): one number, expanded to (T, B)."""
         usage = torch.softmax(logits, -1).mean((0, 1))  # (K,)
         return (math.log(self.dims.categories) + (usage * torch.log(usage + 1e-9)).sum()).expand(logits.shape[:-1])
 
     def sum_terms(self, nll: "Tensor", latent_kl: "Tensor", category_kl: "Tensor") -> "Tensor":
-        """The three terms, (T, B) each, as the mean of a row."""
+        """Return the sum of the three terms, (T, B) each, as the mean over the rows."""
         return (nll + latent_kl + category_kl).mean()
 
 
 def gaussian_kl(mean: "Tensor", logvar: "Tensor", prior_mean: "Tensor", prior_logvar: "Tensor") -> "Tensor":
-    """KL(q ‖ p) of every pair of Gaussians."""
+    """Return KL(q ‖ p) of every pair of Gaussians."""
     ratio = (torch.exp(logvar) + (mean - prior_mean) ** 2) * torch.exp(-prior_logvar)
     return (prior_logvar - logvar + ratio - 1) / 2
 
@@ -305,20 +319,20 @@ def gaussian_kl(mean: "Tensor", logvar: "Tensor", prior_mean: "Tensor", prior_lo
 
 
 class RowScores(NamedTuple):
-    """What scoring says of rows."""
+    """Scores of rows, with their explanation."""
 
-    nll: "Tensor"  # (…, n), −log p of every value; a missing one has the least there is
-    mu: "Tensor"  # (…, n), the values expected
-    sigma: "Tensor"  # (…, n), their spread
-    c: "Tensor"  # (…, K), the category
+    nll: "Tensor"  # (…, n), −log p of every value; `min_nll` for a missing one
+    mu: "Tensor"  # (…, n), expected values
+    sigma: "Tensor"  # (…, n), standard deviation of the expected values
+    c: "Tensor"  # (…, K), category
 
 
 @dataclass(frozen=True)
 class Scorer:
-    """A trained model, and how it is asked.
+    """Trained model with the settings of scoring.
 
-    log_sigma_growth  (n,), what the spread of a column grows by
-    predictive        z is what the prior expects before the row is seen, instead of what q makes of the row
+    log_sigma_growth  (n,), added to log σ of each column
+    predictive        True: z is the prior's mean before the row is seen; False: z is the mean of q given the row
     """
 
     model: SwitchingVRNN
@@ -328,11 +342,11 @@ class Scorer:
 
     @property
     def min_nll(self) -> float:
-        """Of a value that is exactly what was expected, at the smallest spread."""
+        """Negative log-likelihood of a value that equals its expectation, at the smallest spread."""
         return LOG_2PI / 2 + self.model.log_sigma_floor
 
     def score_rows(self, x: "Tensor", known: "Tensor | None", h: "Tensor", c: "Tensor", z: "Tensor") -> RowScores:
-        """Score rows x (…, n), given the state h before them and the category c and latent z that q sees in them."""
+        """Score rows x (…, n), given the state h before them and category c and latent z of q."""
         mu, log_sigma = self.model.decode(h, self.model.prior_mean(h, c) if self.predictive else z)
         log_sigma = log_sigma + self.log_sigma_growth
         nll = self.model.gaussian_nll(x, mu, log_sigma)
@@ -348,15 +362,15 @@ class Scorer:
         window: int,
         noise: Noise | None = None,
     ) -> RowScores:
-        """Score the rows `ends` (B,) of a series x (rows, n), in order, each the last of a window of its own.
+        """Score the rows `ends` (B,) of a series x (rows, n), ascending, each as the last row of its own window.
 
-        `rows` is the series projected: a row is encoded once, in however many windows it stands. A window that would
-        begin before the series is shorter. `noise` (window, B, ·) is there to compare with the published function.
+        `rows` is the projected series: each row is encoded once for all its windows. A window that would begin before
+        the series is shorter. `noise` (window, B, ·) serves the comparison with the published function.
         """
         h = cell = rows.new_zeros(len(ends), self.model.dims.state)
         for t in range(window):
             places = ends - (window - 1 - t)
-            if int(places[0]) <= 0:  # nothing is remembered of what was before the series
+            if int(places[0]) <= 0:  # the state is 0 before the series begins
                 inside = (places > 0).unsqueeze(1)
                 h, cell = h * inside, cell * inside
             before = h
@@ -368,6 +382,9 @@ class Scorer:
     def score_stream(
         self, x: "Tensor", known: "Tensor | None", h: "Tensor", cell: "Tensor"
     ) -> tuple[RowScores, "Tensor", "Tensor"]:
-        """Score the next rows x (T, B, n) of B series that left the state (B, H) behind; also the state after them."""
+        """Score the next rows x (T, B, n) of B series after the state (B, H).
+
+        Returns the scores and the state after the rows.
+        """
         past, steps = self.model.unroll(x, h, cell, self.tau)
         return self.score_rows(x, known, past, steps.c, steps.z), steps.h[-1], steps.cell[-1]

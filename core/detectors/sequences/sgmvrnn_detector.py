@@ -1,4 +1,4 @@
-"""The detector SGmVRNN: its settings, how its model is trained, and scores of whole series."""
+"""Detector SGmVRNN: settings, training of the model, and scores of whole series."""
 
 import hashlib
 import json
@@ -26,26 +26,36 @@ if TYPE_CHECKING:
 else:
     torch = Lazy("torch")
 
-MAX_NORM = 10.0  # of gradients
-PATIENCE = 8  # validations without a better one
+MAX_NORM = 10.0  # clipping norm of the gradients
+PATIENCE = 8  # validations without improvement before early stopping
 VALIDATION_WINDOWS = 512
 CALIBRATION_WINDOWS = 4096
-BLOCK_WINDOWS = 4096  # scored together
-SERIES_TOGETHER = 256  # streamed side by side
+BLOCK_WINDOWS = 4096  # windows scored together
+SERIES_TOGETHER = 256  # series streamed together
 LAST_TAU = 0.3
-MAX_SIGMA_GROWTH = 3.0  # of a column's log σ
+MAX_SIGMA_GROWTH = 3.0  # largest increase of a column's log σ
 
 
 @dataclass
 class SGmVRNN(SequenceDetector):
-    """A recurrent generative model of many columns together; scores how unlikely each row is, given the rows before it.
+    """Recurrent generative model of several columns; the score is how unlikely a row is, given the previous rows.
 
-    A row's score is the mean over the `smoothing` rows around it, or over the last ones when streaming: alarms last.
+    A row's score is the mean over the `smoothing` rows around it, or over the last ones when streaming, because
+    anomalies last several rows.
 
     weights_           (weights,), float32
-    steps_             batches learnt from
-    tau_               the categories' temperature after them
-    log_sigma_growth_  (columns,), what log σ grows by for errors on rows held out to be as wide as it says
+    steps_             trained batches
+    tau_               temperature of the categories after training
+    log_sigma_growth_  (columns,), added to log σ so that σ covers the errors on held-out windows
+
+    Example:
+        >>> import numpy as np
+        >>> from core.progress import Progress
+        >>> wave = np.sin(np.arange(80) / 3, dtype=np.float32)[:, None]
+        >>> detector = SGmVRNN(window=5, steps=10, batch_size=16, smoothing=1).fit([wave], Progress())
+        >>> wave[20] = 4.0
+        >>> int(detector.score(wave).score.argmax())
+        20
     """
 
     name = "sgmvrnn"
@@ -100,7 +110,7 @@ class SGmVRNN(SequenceDetector):
     device: str = hyperparameter("cpu", help=N_("Where to learn: cpu, cuda, cuda:1, mps."))
 
     def fit(self, series: Sequence[Floats32], progress: Progress) -> Self:
-        """Learn from windows of `series`. Raises DataError for a checkpoint that does not fit, Cancelled."""
+        """Fit the model on windows of `series`. Raises DataError for a checkpoint of other settings, and Cancelled."""
         self.columns_ = int(series[0].shape[1])
         data = TrainingData.from_series(series, self.window, self.device)
         loss = TrainingLoss(self, data)
@@ -116,24 +126,24 @@ class SGmVRNN(SequenceDetector):
         return self
 
     def score(self, series: Floats32) -> Scored:
-        """Score every row of one series."""
+        """Return the scores of every row of one series."""
         return self.score_many([series])[0]
 
     def score_many(self, series: Sequence[Floats32]) -> list[Scored]:
-        """Score several series; when streaming, those of like length side by side."""
+        """Return the scores of several series; streaming scores series of similar length together."""
         if self.scoring == "streaming":
             return self._score_streams(series)
         scorer = self._scorer()
         return [self._score_windows(scorer, one) for one in series]
 
     def stream(self, series: int = 1) -> StreamingState:
-        """Begin with `series` series whose rows come one after the other."""
+        """Return the state of `series` new streams, which then take their rows one by one."""
         scorer = self._scorer()
         return StreamingState(scorer, series, NumpyStep(scorer) if self.fidelity == "default" else None)
 
     @property
     def mode(self) -> str:  # type: ignore[override]
-        """Say how rows are scored."""
+        """How rows are scored, as shown with the result."""
         return (
             N_("every row at the end of its own window")
             if self.scoring == "windows"
@@ -142,11 +152,11 @@ class SGmVRNN(SequenceDetector):
 
     @property
     def dims(self) -> ModelDims:
-        """Of the network for the columns that `fit` saw."""
+        """Dimensions of the network for the columns of the training data."""
         return ModelDims(self.columns_, self.categories, self.latent, self.state)
 
     def build_model(self, vector: "Tensor", *, with_logvar: bool = True) -> SwitchingVRNN:
-        """The network with the weights in `vector`."""
+        """Return the network with the weights in `vector`."""
         return self._model_class(self.dims, vector, self.log_sigma_floor, with_logvar=with_logvar)
 
     @property
@@ -155,26 +165,26 @@ class SGmVRNN(SequenceDetector):
 
     @property
     def _training_config(self) -> TrainingConfig:
-        """The original neither clips nor slows down nor stops early, and keeps its last weights."""
+        """Training settings; the original has no clipping, no decay and no early stopping."""
         if self.fidelity == "original":
             return TrainingConfig(self.steps, self.seconds, self.learning_rate)
         return TrainingConfig(self.steps, self.seconds, self.learning_rate, MAX_NORM, PATIENCE, lr_decay=True)
 
     def _checkpoint_terms(self, data: TrainingData) -> str:
-        """What a checkpoint has to agree with: settings, data, version of torch."""
+        """Return settings, digest of the data and version of torch, which a checkpoint must match."""
         digest = hashlib.sha256(data.values.cpu().numpy().tobytes()).hexdigest()[:16]
         version = str(torch.__version__).partition("+")[0]
         return json.dumps({**get_params(self), "data": digest, "torch": version}, sort_keys=True)
 
     def _scorer(self) -> Scorer:
-        """The trained model, on the processor."""
+        """Return the scorer of the trained model, on the CPU."""
         with torch.inference_mode():
             model = self.build_model(torch.from_numpy(self.weights_), with_logvar=False)
         predictive = self.judged == "before" and self.fidelity == "default"
         return Scorer(model, self.tau_, torch.from_numpy(self.log_sigma_growth_), predictive)
 
     def _score_windows(self, scorer: Scorer, series: Floats32) -> Scored:
-        """Every row at the end of a window of its own."""
+        """Score every row at the end of its own window."""
         with torch.inference_mode():
             x, known = fill_missing(series)
             rows = scorer.model.project(x)
@@ -186,7 +196,7 @@ class SGmVRNN(SequenceDetector):
         return self._smooth(scorer, scores, ahead=self.smoothing // 2)
 
     def _score_streams(self, series: Sequence[Floats32]) -> list[Scored]:
-        """Every series with a memory carried from row to row."""
+        """Score series with a state carried from row to row."""
         scorer = self._scorer()
         order = sorted(range(len(series)), key=lambda i: len(series[i]))
         scored: dict[int, Scored] = {}
@@ -202,7 +212,10 @@ class SGmVRNN(SequenceDetector):
         return [scored[i] for i in range(len(series))]
 
     def _smooth(self, scorer: Scorer, scores: RowScores, ahead: int) -> Scored:
-        """Mean scores of `smoothing` rows, `ahead` of them after the row; shares count from the least there is."""
+        """Average the scores over `smoothing` rows, `ahead` of them after the row.
+
+        Shares count from the smallest possible value.
+        """
         nll, mu, sigma, c = (part.numpy() for part in scores)
         length, ahead = (1, 0) if self.fidelity == "original" else (self.smoothing, ahead)
         ends = np.arange(len(nll)) + ahead + 1
@@ -213,26 +226,29 @@ class SGmVRNN(SequenceDetector):
 
 @dataclass
 class TrainingLoss:
-    """The losses of batches and of the windows held out, as far as learning has come."""
+    """Losses of batches and of held-out windows."""
 
     detector: SGmVRNN
     data: TrainingData
 
     def tau(self, step: int) -> float:
-        """The categories' temperature: 1 → 0.3; in the original from 5 on, times e^(−0.1 epoch) after each epoch."""
+        """Return the temperature of the categories after `step` batches.
+
+        It falls from 1 to 0.3. In the original it starts at 5 and is multiplied by e^(−0.1 epoch) after each epoch.
+        """
         if self.detector.fidelity == "default":
             return math.exp(step / self.detector.steps * math.log(LAST_TAU))
         epoch = step * self.detector.batch_size // max(len(self.data.train_starts), 1)
         return max(5.0 * math.exp(-0.05 * epoch * (epoch + 1)), 0.1)
 
     def batch(self, vector: "Tensor", step: int, rng: "torch.Generator") -> "Tensor":
-        """The loss of windows drawn at random."""
+        """Return the loss of randomly drawn windows."""
         starts = self.data.train_starts
         drawn = torch.randint(0, len(starts), (self.detector.batch_size,), generator=rng)
         return self._loss(vector, starts[drawn], step, rng)
 
     def held_out(self, vector: "Tensor", step: int) -> "Tensor":
-        """The loss of windows held out: always the same ones, with the same noise."""
+        """Return the loss of the held-out windows, always the same ones with the same noise."""
         starts = spread_out(self.data.held_out_starts, VALIDATION_WINDOWS)
         return self._loss(vector, starts, step, torch.Generator().manual_seed(self.detector.seed))
 
@@ -243,7 +259,7 @@ class TrainingLoss:
 
 
 def calibrate_sigma(scorer: Scorer, data: TrainingData) -> Floats32:
-    """What log σ of every column grows by for its errors on rows held out to be as wide as it says, (columns,)."""
+    """Return the increase of log σ per column, (columns,), that makes σ cover the errors on held-out windows."""
     x, known = data.values.cpu(), None if data.known is None else data.known.cpu()
     ends = spread_out(data.held_out_starts, CALIBRATION_WINDOWS) + data.window - 1
     with torch.inference_mode():
@@ -255,5 +271,5 @@ def calibrate_sigma(scorer: Scorer, data: TrainingData) -> Floats32:
 
 
 def spread_out(starts: "Tensor", count: int) -> "Tensor":
-    """At most `count` of `starts`, evenly."""
+    """Return at most `count` of `starts`, evenly spaced."""
     return starts[torch.linspace(0, len(starts) - 1, min(count, len(starts))).long()]

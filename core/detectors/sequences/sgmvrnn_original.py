@@ -1,8 +1,8 @@
-"""The function of SGmVRNN's published code: what it does otherwise than the default model.
+"""SGmVRNN as published: the parts in which the original code differs from the default model.
 
-Encoder and decoder are convolutions over the columns, whose kernels equal their strides, so that each is a product over
-a view. Every layer but the decoder's last is followed by a LeakyReLU, those that give means, log-variances and logits
-too. Shapes in comments as in `sgmvrnn.py`.
+Encoder and decoder are convolutions over the columns. Their kernels equal their strides, so that each one is a
+product over a view. A LeakyReLU follows every layer but the decoder's last, also those that give means, log-variances
+and logits. Shapes in comments as in `sgmvrnn.py`.
 """
 
 import math
@@ -18,28 +18,33 @@ if TYPE_CHECKING:
 else:
     torch, functional = Lazy("torch"), Lazy("torch.nn.functional")
 
-MIN_LOG_SIGMA = -1.0  # from its tanh
+MIN_LOG_SIGMA = -1.0  # the smallest value of its tanh
 CHANNELS = (1, 8, 16, 32)  # before and after each convolution
 
 
 def padded_width(columns: int) -> int:
-    """Columns with the zeros around them that let the convolutions come out even."""
+    """Return the number of columns with zero padding that the strides of the convolutions divide.
+
+    Example:
+        >>> [(columns, padded_width(columns), conv_strides(columns)) for columns in (8, 12, 38)]
+        [(8, 8, (2, 2, 2)), (12, 12, (3, 2, 2)), (38, 40, (2, 2, 2))]
+    """
     return next(width for width in range(columns, columns + 12) if width % 12 == 0 or width % 8 == 0)
 
 
 def conv_strides(columns: int) -> tuple[int, int, int]:
-    """Strides, and kernels, of the three convolutions."""
+    """Return the strides, equal to the kernel sizes, of the three convolutions."""
     width = padded_width(columns)
     return (3, 2, 2) if width % 12 == 0 and width % 8 else (2, 2, 2)
 
 
 def flat_size(columns: int) -> int:
-    """Numbers that the convolutions leave of a row."""
+    """Return the size of a row after the convolutions."""
     return CHANNELS[-1] * (padded_width(columns) // math.prod(conv_strides(columns)))
 
 
 class OriginalVRNN(SwitchingVRNN):
-    """The published network; its σ has a floor of its own, and `log_sigma_floor` is not asked."""
+    """Published network; it ignores `log_sigma_floor`, because its σ has a floor of its own."""
 
     head_init_scale = 1.0
 
@@ -51,7 +56,7 @@ class OriginalVRNN(SwitchingVRNN):
 
     @classmethod
     def row_layers(cls, dims: ModelDims) -> dict[str, tuple[int, int]]:
-        """Return name → shape of the layers that work on rows."""
+        """Return name → shape of the layers of encoder and decoder."""
         strides, flat = conv_strides(dims.columns), flat_size(dims.columns)
         convolutions = [(stride * CHANNELS[i], CHANNELS[i + 1]) for i, stride in enumerate(strides)]
         layers = {f"encoder.{i}": shape for i, shape in enumerate([*convolutions, (flat, MIXED), (MIXED, ENCODED)])}
@@ -63,12 +68,12 @@ class OriginalVRNN(SwitchingVRNN):
 
     @classmethod
     def shapes(cls, dims: ModelDims) -> Shapes:
-        """A transposed convolution has one bias for each channel, whatever place it writes to."""
+        """Return name → shape of every weight; a transposed convolution has one bias per channel."""
         heads = {f"{head}.{4 - i}.bias": (CHANNELS[i],) for head in ("mu", "log_sigma") for i in range(3)}
         return super().shapes(dims) | heads
 
     def encode(self, x: "Tensor") -> "Tensor":
-        """Rows (…, n) → (…, ENCODED)."""
+        """Encode rows (…, n) as (…, ENCODED)."""
         missing = padded_width(self.dims.columns) - self.dims.columns
         x = functional.pad(x, (self.padding, missing - self.padding)).unsqueeze(-1)  # (…, width, 1)
         for i, stride in enumerate(conv_strides(self.dims.columns)):
@@ -77,12 +82,12 @@ class OriginalVRNN(SwitchingVRNN):
         return leaky_relu(self.linear("encoder.4", leaky_relu(self.linear("encoder.3", x.flatten(-2)))))
 
     def decode(self, h: "Tensor", z: "Tensor") -> tuple["Tensor", "Tensor"]:
-        """State (…, H) and latent (…, Z) → mean and log σ of every column, (…, n) each."""
+        """Return mean and log σ of every column, (…, n) each, for a state (…, H) and a latent (…, Z)."""
         both = torch.cat([h, z], -1)
         return self._deconvolve("mu", both), self._deconvolve("log_sigma", both)
 
     def _deconvolve(self, head: str, x: "Tensor") -> "Tensor":
-        """The encoder backwards, (…, H + Z) → (…, n)."""
+        """Apply the transposed convolutions of `head`, (…, H + Z) → (…, n)."""
         x = leaky_relu(self.linear(f"{head}.1", leaky_relu(self.linear(f"{head}.0", x))))
         for i in (2, 1, 0):
             x = x.view(*x.shape[:-1], -1, CHANNELS[i + 1])
@@ -92,11 +97,11 @@ class OriginalVRNN(SwitchingVRNN):
         return x[..., self.padding : self.padding + self.dims.columns]
 
     def activate_output(self, x: "Tensor") -> "Tensor":
-        """Apply the original's activation of an output."""
+        """Return the original's activation of means and logits."""
         return leaky_relu(x)
 
     def activate_logvar(self, x: "Tensor") -> "Tensor":
-        """Apply the original's activation of a log-variance."""
+        """Return the original's activation of log-variances."""
         return leaky_relu(x)
 
     def gaussian_nll(self, x: "Tensor", mu: "Tensor", log_sigma: "Tensor") -> "Tensor":
@@ -105,10 +110,10 @@ class OriginalVRNN(SwitchingVRNN):
         return (LOG_2PI + torch.log(variance) + (x - mu) ** 2 / variance) / 2
 
     def categorical_kl(self, logits: "Tensor") -> "Tensor":
-        """KL(q(c) ‖ uniform) of each row, (T, B)."""
+        """Return KL(q(c) ‖ uniform) of each row, (T, B)."""
         log_shares = torch.log_softmax(logits, -1)
         return math.log(self.dims.categories) + (log_shares.exp() * log_shares).sum(-1)
 
     def sum_terms(self, nll: "Tensor", latent_kl: "Tensor", category_kl: "Tensor") -> "Tensor":
-        """The sum of a window, in which categories weigh 1 / (T B) as much as the rest."""
+        """Return the mean over windows of the summed terms; categories weigh 1 / (T B) of the others."""
         return (nll.sum() + latent_kl.sum() + category_kl.mean()) / nll.shape[1]

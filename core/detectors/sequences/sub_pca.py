@@ -1,4 +1,4 @@
-"""Sub-PCA: short stretches of time, all columns together, that no longer look like those of training."""
+"""Sub-PCA: short windows, all columns together, that no longer look like those of training."""
 
 from dataclasses import dataclass
 
@@ -13,8 +13,17 @@ from core.spec.hyperparameters import hyperparameter
 class SubPCA(WindowResidual):
     """Score windows by their squared distance to the space of the first principal components of training windows.
 
-    Of one column it knows the usual shapes in time, of several also how they move together. Works poorly with windows
-    so wide that there are fewer of them than values in one. Aggarwal: Outlier Analysis, 2017, for single series.
+    With one column it models the usual shapes in time, with several also how they move together. Works poorly with
+    windows so wide that there are fewer windows than values in one. Aggarwal: Outlier Analysis, 2017 (single series).
+
+    Example:
+        >>> import numpy as np
+        >>> from core.progress import Progress
+        >>> wave = np.sin(np.arange(80) / 3, dtype=np.float32)[:, None]
+        >>> detector = SubPCA(window=10).fit([wave], Progress())
+        >>> wave[20:24] = 0.0
+        >>> int(detector.score(wave).score.argmax())
+        23
     """
 
     name = "sub-pca"

@@ -1,1 +1,1 @@
-"""Detectors that look at rows."""
+"""Row detectors, one per file; each file of this folder is found by itself."""

@@ -1,4 +1,4 @@
-"""Isolation Forest: rows that few random cuts suffice to isolate are anomalous."""
+"""Isolation Forest: rows that few random cuts isolate are anomalous."""
 
 from dataclasses import dataclass
 from typing import Self
@@ -15,8 +15,15 @@ from core.spec.hyperparameters import get_params, hyperparameter
 class IsolationForest(Detector):
     """Score rows by how few random cuts isolate them.
 
-    Works poorly where anomalies form a dense group of their own: such rows are no longer easy to isolate.
+    Works poorly where anomalies form a dense group, because such rows are hard to isolate.
     Liu, Ting, Zhou: Isolation Forest, ICDM 2008; the implementation is scikit-learn's.
+
+    Example:
+        >>> import numpy as np
+        >>> rows = np.array([[1.0], [1.1], [0.9], [1.2], [9.0]])
+        >>> scores = IsolationForest(n_estimators=20).fit(rows).score(rows)
+        >>> int(scores.argmax())  # higher is more anomalous
+        4
     """
 
     name = "isolation-forest"
@@ -43,5 +50,5 @@ class IsolationForest(Detector):
 
     @override
     def score(self, features: Floats) -> Floats:
-        scores: Floats = -self.forest_.score_samples(features)  # scikit-learn: the lower, the more abnormal
+        scores: Floats = -self.forest_.score_samples(features)  # in scikit-learn lower is more anomalous
         return scores
