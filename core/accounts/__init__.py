@@ -1,4 +1,4 @@
-"""Who may use Vigie, and as what: accounts, their roles, sign-ins and sessions, in SQLite or PostgreSQL."""
+"""User accounts with roles, sign-ins and sessions, in SQLite or PostgreSQL."""
 
 from core.accounts.models import ROLES, Session, SignIn, User
 

@@ -1,4 +1,4 @@
-"""The database of the accounts; Alembic makes its tables and brings older ones up to date."""
+"""The database of the accounts; Alembic creates and migrates its tables."""
 
 from pathlib import Path
 
@@ -13,9 +13,9 @@ MIGRATIONS = Path(__file__).resolve().parent / "migrations"
 
 
 def open_database(url: str, folder: Path) -> Database:
-    """Return the accounts' database at `url`; "" for the file `folder`/accounts.db.
+    """Return the database of the accounts at `url`; "" for the SQLite file `folder`/accounts.db.
 
-    Raises OptionError for anything but SQLite and PostgreSQL.
+    Raises OptionError for any database other than SQLite and PostgreSQL.
     """
     schema = Schema(lambda connection: _revision(connection) == HEAD, _upgrade)
     return Database(parse_url(url, folder / "accounts.db"), schema, "accounts", serialize_writes=True)

@@ -1,8 +1,7 @@
-"""How often somebody may try: counted in the database, so that all processes count together.
+"""Rate limit of sign-ins, counted in the database and therefore across all processes.
 
-An attempt is written down as failed before the password is looked at and marked afterwards, so that a hundred attempts
-at the same moment are a hundred attempts. It is counted by what was typed and from where, whether or not such a user
-exists.
+An attempt is stored as failed before the password is checked and marked as successful afterwards, so that concurrent
+attempts all count. Attempts are counted per typed name and per address, whether or not the user exists.
 """
 
 import hashlib
@@ -19,12 +18,15 @@ from core.errors import AccessDeniedError
 from core.messages import N_
 
 WINDOW = timedelta(minutes=15)
-OF_NAME, OF_ADDRESS = 5, 30  # failures in the window
+OF_NAME, OF_ADDRESS = 5, 30  # failed attempts in the window
 KEPT = timedelta(days=180)
 
 
 def begun(rows: Session, name: str, address: str) -> SignInRow:
-    """A new attempt. Raises AccessDeniedError where there were too many."""
+    """Store a new attempt as failed and return its row.
+
+    Raises AccessDeniedError after too many failed attempts with this name or from this address.
+    """
     now = datetime.now(UTC)
     clean(rows, now)
     typed, origin = hashed(name), network(address)
@@ -39,7 +41,7 @@ def begun(rows: Session, name: str, address: str) -> SignInRow:
 
 
 def note(rows: Session, user: UserRow, address: str) -> None:
-    """A sign-in that somebody else vouches for: nothing was typed, and nothing is counted."""
+    """Store a sign-in through the identity provider; it does not count for the rate limit."""
     now = datetime.now(UTC)
     clean(rows, now)
     _added(rows, SignInRow(time=now, success=True, address=shown(address), origin=network(address), user=user))
@@ -52,7 +54,7 @@ def _added(rows: Session, row: SignInRow) -> SignInRow:
 
 
 def clean(rows: Session, now: datetime) -> None:
-    """Remove what is no longer needed: old sign-ins, ended sessions, and what nobody's names were."""
+    """Delete old sign-ins and ended sessions, and the hashes of typed names that belong to no user."""
     rows.execute(delete(SignInRow).where(SignInRow.time < now - KEPT))
     rows.execute(delete(SessionRow).where(SessionRow.expires < now))
     of_nobody = (SignInRow.user_id.is_(None), SignInRow.typed.is_not(None), SignInRow.time < now - WINDOW)
@@ -60,17 +62,24 @@ def clean(rows: Session, now: datetime) -> None:
 
 
 def hashed(name: str) -> str:
-    """What is kept of a name that was typed; spellings of one name share it."""
+    """Return the hash that is stored of a typed name; all spellings of a name share it."""
     return hashlib.sha256(f"vigie name {usernames.key(name) or name}".encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def shown(address: str) -> str:
-    """The address as it is kept: whatever a proxy wrote, it is short and printable."""
+    """Return the printable characters of the first 64 of `address`, because a proxy may send any text."""
     return "".join(letter for letter in address[:64] if letter.isprintable())
 
 
 def network(address: str) -> str:
-    """What is counted: an IPv4 address, or the 64 bits of an IPv6 address that one customer has whole."""
+    """Return the unit of the rate limit: an IPv4 address, or the /64 network of an IPv6 address.
+
+    One customer usually has a whole /64 network. Text that is not an IP address is returned as in `shown`.
+
+    Example:
+        >>> network("192.0.2.7"), network("2001:db8::7"), network("::ffff:192.0.2.7")
+        ('192.0.2.7', '2001:db8::/64', '192.0.2.7')
+    """
     try:
         found = ipaddress.ip_address(address)
     except ValueError:
@@ -87,7 +96,7 @@ def _last_success(rows: Session, typed: str) -> int:
 
 
 def _check(rows: Session, now: datetime, same: ColumnElement[bool], most: int, since: int = 0) -> None:
-    """Raise AccessDeniedError where `most` attempts that are the `same` failed lately, after the sign-in `since`."""
+    """Raise AccessDeniedError if the window has `most` failed attempts that fulfil `same`, with ids above `since`."""
     failed = (same, SignInRow.success.is_(False), SignInRow.time > now - WINDOW, SignInRow.id > since)
     times = rows.scalars(select(SignInRow.time).where(*failed).order_by(SignInRow.id.desc()).limit(most)).all()
     if len(times) == most:

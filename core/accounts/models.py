@@ -1,4 +1,4 @@
-"""Accounts as plain data: what pages and commands see of them."""
+"""Plain data of accounts for pages and commands."""
 
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -8,28 +8,28 @@ ROLES = ("analyst", "operator", "administrator")
 
 @dataclass(frozen=True)
 class User:
-    """Somebody with an account. Times are UTC."""
+    """A user with an account. Times are UTC."""
 
     name: str
     roles: frozenset[str]
-    local: bool  # has a password here; else signs in through the identity provider only
+    local: bool  # True with a password stored here; False for sign-in through the identity provider only
     disabled: bool
     created: datetime
 
 
 @dataclass(frozen=True)
 class Session:
-    """A sign-in that goes on until `expires`."""
+    """A session of a signed-in user, valid until `expires`."""
 
     user: User
     created: datetime
     expires: datetime
-    csrf: str = field(repr=False)  # derived from the token: a hidden field of the session's forms
+    csrf: str = field(repr=False)  # derived from the token; a hidden field in the forms of the session
 
 
 @dataclass(frozen=True)
 class SignIn:
-    """An attempt to sign in. `name` is None where nobody has the name that was typed, which is not kept."""
+    """An attempt to sign in. `name` is None if no user has the typed name, which is not stored."""
 
     name: str | None
     time: datetime

@@ -1,4 +1,4 @@
-"""The tables of accounts; `migrations/` makes them, and a test holds the two together."""
+"""SQLAlchemy models of the accounts. `migrations/` creates the tables; a test compares both."""
 
 from datetime import UTC, datetime
 
@@ -8,13 +8,13 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 from sqlalchemy.types import TypeDecorator
 from typing_extensions import override
 
-HEAD = "0001"  # the newest migration
+HEAD = "0001"  # the latest migration
 
 OF_USER = "users.id"
 
 
 class Moment(TypeDecorator[datetime]):
-    """A time in UTC; SQLite keeps no zone, so it is put back."""
+    """A UTC time; SQLite stores no time zone, so UTC is added on reading."""
 
     impl = DateTime(timezone=True)
     cache_ok = True
@@ -31,7 +31,7 @@ class Moment(TypeDecorator[datetime]):
 
 
 class Base(DeclarativeBase):
-    """What the tables share: names of keys and constraints."""
+    """Base class of the tables, with naming conventions for keys and constraints."""
 
     metadata = MetaData(
         naming_convention={
@@ -44,13 +44,13 @@ class Base(DeclarativeBase):
 
 
 class UserRow(Base):
-    """A user: the name as written, and folded for look-ups."""
+    """A user: `name` as typed, and `key`, the case-folded name for look-ups."""
 
     __tablename__ = "users"
 
     id: Mapped[int] = mapped_column(primary_key=True)
     name: Mapped[str] = mapped_column(String(100))
-    key: Mapped[str] = mapped_column(String(400), unique=True)  # case folded, which may lengthen it
+    key: Mapped[str] = mapped_column(String(400), unique=True)  # case folding may lengthen a name
     disabled: Mapped[bool]
     created: Mapped[datetime] = mapped_column(Moment)
     credential: Mapped["CredentialRow | None"] = relationship(lazy="joined", cascade="all, delete-orphan")
@@ -68,7 +68,7 @@ class CredentialRow(Base):
 
 
 class RoleRow(Base):
-    """A role of a user, and who granted it."""
+    """A role of a user, and the user who granted it."""
 
     __tablename__ = "roles"
 
@@ -79,7 +79,7 @@ class RoleRow(Base):
 
 
 class SignInRow(Base):
-    """An attempt. `typed` is a hash of the name that was typed; without a user it is kept as long as it counts."""
+    """An attempt to sign in. `typed` is a hash of the typed name; without a user, it is deleted after the window."""
 
     __tablename__ = "sign_ins"
     __table_args__ = (Index(None, "typed", "time"), Index(None, "origin", "time"), Index(None, "time"))
@@ -88,14 +88,14 @@ class SignInRow(Base):
     time: Mapped[datetime] = mapped_column(Moment)
     success: Mapped[bool]
     address: Mapped[str] = mapped_column(String(64))
-    origin: Mapped[str] = mapped_column(String(64))  # what is counted: the address, or the network of an IPv6 address
+    origin: Mapped[str] = mapped_column(String(64))  # unit of the rate limit: the address, or an IPv6 network
     typed: Mapped[str | None] = mapped_column(String(64))
     user_id: Mapped[int | None] = mapped_column(ForeignKey(OF_USER, ondelete="CASCADE"), index=True)
     user: Mapped[UserRow | None] = relationship(lazy="joined")
 
 
 class SessionRow(Base):
-    """A session under the SHA-256 of its token, which nobody but the browser has."""
+    """A session under the SHA-256 of its token; only the browser has the token."""
 
     __tablename__ = "sessions"
 

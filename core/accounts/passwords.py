@@ -1,4 +1,4 @@
-"""Passwords: refused with the reason where they are weak, kept as argon2id hashes, never shown."""
+"""Passwords: validated for strength and stored as argon2id hashes."""
 
 import re
 import threading
@@ -14,14 +14,14 @@ from core.errors import OptionError
 from core.messages import N_
 
 SHORTEST, LONGEST = 10, 200
-STRONG = 3  # of zxcvbn's 0 to 4: "safely unguessable", from 10^8 guesses on
-LOOKED_AT = 72  # characters; zxcvbn's time grows with the square and more
+STRONG = 3  # zxcvbn score of 0 to 4; 3 is "safely unguessable", from 10^8 guesses on
+LOOKED_AT = 72  # characters; the time of zxcvbn grows at least with the square of the length
 PRODUCT = ("vigie",)
-FRENCH_ROWS = ("azertyuiop", "qsdfghjklm", "wxcvbn")  # zxcvbn knows the rows of American keyboards
+FRENCH_ROWS = ("azertyuiop", "qsdfghjklm", "wxcvbn")  # zxcvbn knows only the rows of US keyboards
 
 HASHER = PasswordHasher(time_cost=1, memory_cost=47104, parallelism=1)
-"""46 MiB and one pass: OWASP's recommendation for argon2id (Password Storage Cheat Sheet); 50 to 100 ms."""
-AT_ONCE = threading.Semaphore(4)  # verifications; so that a flood of sign-ins does not take all the memory
+"""46 MiB and one pass, as OWASP recommends for argon2id (Password Storage Cheat Sheet). It takes 50 to 100 ms."""
+AT_ONCE = threading.Semaphore(4)  # concurrent hashes, so that many sign-ins do not exhaust the memory
 
 REFUSED = {
     "sequence": N_(
@@ -38,7 +38,16 @@ REFUSED = {
 
 
 def check(password: str, name: str) -> None:
-    """Raises OptionError, with the reason, for a password that is too short, too long or too easy to guess."""
+    """Raise OptionError, with the reason, if the password is too short, too long or too easy to guess.
+
+    name   the user name, which the password must not contain
+
+    Example:
+        >>> check("eight unrelated zebras", "ada")
+        >>> check("Ada-Lovelace-1815", "ada.lovelace")  # doctest: +ELLIPSIS
+        Traceback (most recent call last):
+        core.errors.OptionError: ... contains the name of the user ...
+    """
     if not SHORTEST <= len(password) <= LONGEST:
         raise OptionError(
             N_("The password has {count} characters; {shortest} to {longest} are accepted."),
@@ -55,17 +64,23 @@ def check(password: str, name: str) -> None:
 
 
 def hashed(password: str) -> str:
-    """The argon2id hash that is kept of `password`."""
+    """Return the argon2id hash of a password."""
     with AT_ONCE:
         return HASHER.hash(_bytes(password))
 
 
 def verified(kept: str | None, password: str) -> bool:
-    """Whether `kept` is a hash of `password`.
+    """Tell whether `kept` is a hash of `password`.
 
-    The same work is done where nothing is kept, so that time tells nothing.
+    Without a hash, a dummy hash is verified, so that the response time does not reveal whether the user exists.
+
+    Example:
+        >>> verified(hashed("eight unrelated zebras"), "eight unrelated zebras")
+        True
+        >>> verified(None, "eight unrelated zebras")
+        False
     """
-    fits = password if len(password) <= LONGEST else ""  # no password is empty
+    fits = password if len(password) <= LONGEST else ""  # no stored password is empty
     of_nobody = _of_nobody()
     with AT_ONCE:
         try:
@@ -76,7 +91,7 @@ def verified(kept: str | None, password: str) -> bool:
 
 
 def outdated(kept: str) -> bool:
-    """Whether `kept` was made with other parameters than today's."""
+    """Tell whether `kept` was made with other parameters than those of `HASHER`."""
     return HASHER.check_needs_rehash(kept)
 
 
@@ -86,7 +101,7 @@ def _of_nobody() -> str:
 
 
 def _normal(password: str) -> str:
-    """One form for what keyboards write in several."""
+    """Return the NFKC form, because keyboards encode the same character in several ways."""
     return unicodedata.normalize("NFKC", password)
 
 
@@ -95,13 +110,13 @@ def _bytes(password: str) -> bytes:
 
 
 def _parts(name: str) -> list[str]:
-    """The name and its pieces, where they are long enough to matter."""
+    """Return the case-folded name and its parts that have at least 4 characters."""
     whole = _normal(name).casefold()
     return [part for part in {whole, *re.split(r"[^\w]|_", whole)} if len(part) >= 4]
 
 
 def _weakness(password: str, words: list[str]) -> str | None:
-    """A key of REFUSED; None for a password that is strong enough."""
+    """Return the key in `REFUSED` of the main weakness; None for a strong password."""
     found = zxcvbn(password, user_inputs=words)
     if found["score"] >= STRONG:
         return None

@@ -1,4 +1,4 @@
-"""`Accounts`: who may sign in, with which roles, and who is signed in."""
+"""The service of accounts: users, roles, sign-ins and sessions."""
 
 from collections.abc import Callable, Collection
 from datetime import UTC, datetime
@@ -25,9 +25,9 @@ LONGEST_LIST = 10_000
 class Accounts:
     """Accounts in the database at `url`; "" for the SQLite file `folder`/accounts.db.
 
-    Tables are made at first use. No text of an error holds a name, for errors are logged and names are not. Every
-    method raises ServiceUnavailableError in less than 2 s where the database does not answer;
-    only `session` goes on for a while from memory.
+    The first call creates the tables. Error messages contain no user name, because errors are logged and names must
+    not be. Every method raises ServiceUnavailableError in less than 2 s if the database does not answer; only
+    `session` answers from a cache for 15 minutes.
     """
 
     def __init__(self, url: str, folder: Path) -> None:
@@ -37,24 +37,24 @@ class Accounts:
     # ---- users --------------------------------------------------------------------------------------------------
 
     def empty(self) -> bool:
-        """Whether nobody has an account yet."""
+        """Tell whether there is no account yet."""
         return self.database.read(lambda rows: users.count(rows) == 0)
 
     def users(self) -> list[User]:
-        """Everybody with an account, by name."""
+        """Return all users, sorted by name."""
         everybody = select(UserRow).order_by(UserRow.key)
         return self.database.read(lambda rows: [users.plain(row) for row in rows.scalars(everybody)])
 
     def user(self, name: str) -> User | None:
-        """The user of that name, in any spelling of it."""
+        """Return the user with this name in any spelling, or None."""
         return self.database.read(lambda rows: _plain(users.found(rows, name)))
 
     def add_user(self, name: str, password: str | None, roles: Collection[str], by: str = "") -> User:
-        """A new user; without a password, one who signs in through the identity provider only.
+        """Add a user and return it; without a password, the user signs in through the identity provider only.
 
-        by   who grants the roles, for the record
+        `by` is the name of the user who grants the roles; it is stored with them.
 
-        Raises OptionError for a name that is taken or not accepted, an unknown role, a weak password (with the reason).
+        Raises OptionError for a name that is taken or not accepted, an unknown role, or a weak password.
         """
         if self.user(name) is not None:  # before a password is hashed
             raise OptionError(TAKEN)
@@ -65,9 +65,9 @@ class Accounts:
             raise OptionError(TAKEN) from error
 
     def first_administrator(self, name: str, password: str) -> User:
-        """The first user, an administrator.
+        """Add the first user, with the role administrator, and return it.
 
-        Raises AccessDeniedError where there is a user already, else as `add_user`.
+        Raises AccessDeniedError if there is a user already, and OptionError as `add_user` does.
         """
         if not self.empty():
             raise AccessDeniedError(NOT_FIRST)
@@ -81,15 +81,15 @@ class Accounts:
         return self.database.write(added)
 
     def set_roles(self, name: str, roles: Collection[str], by: str = "") -> None:
-        """Give the user these roles and no others.
+        """Replace the roles of a user.
 
-        Raises OptionError for an unknown user or role, and for taking away the last administrator.
+        Raises OptionError for an unknown user or role, and if no administrator would remain.
         """
         users.check_roles(roles)
         self._change(name, lambda _rows, row: users.grant(row, roles, by))
 
     def set_disabled(self, name: str, disabled: bool) -> None:
-        """Let the user in no longer, or again; sessions end at once. Raises OptionError as `set_roles`."""
+        """Disable or enable an account and end its sessions. Raises OptionError as `set_roles` does."""
 
         def change(rows: Rows, row: UserRow) -> None:
             row.disabled = disabled
@@ -98,7 +98,7 @@ class Accounts:
         self._change(name, change)
 
     def set_password(self, name: str, password: str) -> None:
-        """Another password, by an administrator; every session of the user ends.
+        """Set another password as an administrator and end all sessions of the user.
 
         Raises OptionError for an unknown user or a weak password.
         """
@@ -126,17 +126,17 @@ class Accounts:
     # ---- sign-in ------------------------------------------------------------------------------------------------
 
     def sign_in(self, name: str, password: str, address: str) -> str:
-        """The token of a new session.
+        """Sign a user in and return the token of the new session.
 
-        Raises AccessDeniedError, with one text and after the same time for whatever is wrong, and where there were
-        too many attempts with this name or from this address.
+        Raises AccessDeniedError for a wrong name, a wrong password and a disabled account, with the same message and
+        response time for all. Raises it as well after too many attempts with this name or from this address.
         """
         attempt, kept = self._attempted(name, password, address)
         renewed = passwords.hashed(password) if passwords.outdated(kept) else kept
 
         def opened(rows: Rows) -> str | None:
             row = rows.get_one(SignInRow, attempt)
-            if row.user is None or users.hash_of(row.user) != kept:  # changed or disabled meanwhile
+            if row.user is None or users.hash_of(row.user) != kept:  # the password or the account has changed meanwhile
                 return None
             row.success = True
             users.set_hash(row.user, renewed)
@@ -148,9 +148,9 @@ class Accounts:
         return token
 
     def change_password(self, name: str, old: str, new: str, keep: str = "") -> None:
-        """Another password, by the user; other sessions than that of the token `keep` end.
+        """Set another password as the user and end all sessions except the one of the token `keep`.
 
-        Raises AccessDeniedError as `sign_in` for a wrong old one, OptionError for a weak new one.
+        Raises AccessDeniedError for a wrong old password as `sign_in` does, and OptionError for a weak new one.
         """
         passwords.check(new, name)
         attempt, kept = self._attempted(name, old, "")
@@ -161,7 +161,7 @@ class Accounts:
             user = row.user
             if user is None or users.hash_of(user) != kept:
                 return None
-            rows.delete(row)  # it was no sign-in
+            rows.delete(row)  # this attempt was no sign-in
             users.set_hash(user, hash_)
             sessions.end_all(rows, user, but=keep)
             return user.name
@@ -172,7 +172,7 @@ class Accounts:
         self._remembered.forget_user(changed)
 
     def _attempted(self, name: str, password: str, address: str) -> tuple[int, str]:
-        """The attempt's number and the hash that the password fits. Raises AccessDeniedError as `sign_in`."""
+        """Check a password; return the id of the attempt and the stored hash. Raises AccessDeniedError as `sign_in`."""
 
         def begun(rows: Rows) -> tuple[int, str | None]:
             row = login_throttling.begun(rows, name, address)
@@ -184,10 +184,10 @@ class Accounts:
         return attempt, kept
 
     def vouched_for(self, identity: str, address: str = "") -> User:
-        """Return the user whom the identity provider authenticates, by e-mail address or subject.
+        """Return the user with the e-mail address or subject that the identity provider has authenticated.
 
-        They are made without any role where new. The sign-in is noted once a day. Raises AccessDeniedError for a
-        disabled account, OptionError for an identity that cannot be a name.
+        A new user is added without any role. One sign-in per day is stored. Raises AccessDeniedError for a disabled
+        account, OptionError for an identity that is not accepted as a name.
         """
         known = self.database.read(lambda rows: _plain(users.vouched_lately(rows, identity)))
         user = known or self.database.write(lambda rows: users.plain(users.vouched(rows, identity, address)))
@@ -196,7 +196,7 @@ class Accounts:
         return user
 
     def sign_ins(self, name: str | None = None, limit: int = 100) -> list[SignIn]:
-        """The latest attempts to sign in, newest first; of one user, or of everybody."""
+        """Return the latest attempts to sign in, newest first, of one user or of all users."""
         query = select(SignInRow).order_by(SignInRow.id.desc()).limit(max(0, min(limit, LONGEST_LIST)))
 
         def found(rows: Rows) -> list[SignIn]:
@@ -208,9 +208,9 @@ class Accounts:
     # ---- sessions -----------------------------------------------------------------------------------------------
 
     def session(self, token: str) -> Session | None:
-        """The session of `token`; None for one that is unknown or has ended, and for a disabled user.
+        """Return the session of `token`; None if it is unknown or has ended, or if its user is disabled.
 
-        While the database is away, sessions that were valid less than a quarter of an hour ago go on.
+        While the database does not answer, sessions that were valid in the last 15 minutes stay valid.
         """
         key = sessions.key(token)
         try:
@@ -224,7 +224,7 @@ class Accounts:
         return found
 
     def sign_out(self, token: str) -> None:
-        """End the session of `token`, if there is one."""
+        """End the session of `token`; an unknown token is ignored."""
         key = sessions.key(token)
         self._remembered.forget(key)
 
@@ -236,21 +236,21 @@ class Accounts:
         self.database.write(ended)
 
     def sign_out_everywhere(self, name: str) -> None:
-        """End every session of the user. Raises OptionError for an unknown one."""
+        """End all sessions of a user. Raises OptionError for an unknown user."""
         self._change(name, lambda rows, row: sessions.end_all(rows, row))
 
     # ---- the database -------------------------------------------------------------------------------------------
 
     def version(self) -> str:
-        """Of the database, as in "PostgreSQL 15.14"."""
+        """Return the name and version of the database, for example "PostgreSQL 15.14"."""
         return self.database.version()
 
     def reset(self) -> None:
-        """Ask the database at the next call, even if it did not answer a moment ago."""
+        """Close the circuit breaker, so the next call reaches the database."""
         self.database.breaker.reset()
 
     def close(self) -> None:
-        """Let go of the database; the next call opens it again."""
+        """Close all connections; the next call opens new ones."""
         self.database.close()
 
 

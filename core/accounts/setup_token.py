@@ -1,4 +1,4 @@
-"""The one-time token with which the first administrator is made; printed where only whoever starts Vigie looks."""
+"""One-time token for the creation of the first administrator, printed in the terminal that starts Vigie."""
 
 import hmac
 import math
@@ -10,11 +10,11 @@ from collections import deque
 from core.errors import AccessDeniedError
 from core.messages import N_
 
-MAX_ATTEMPTS, LOCKOUT_S = 10, 600.0  # wrong tokens, and how long they count
+MAX_ATTEMPTS, LOCKOUT_S = 10, 600.0  # wrong tokens before the lockout, and the seconds for which they count
 
 
 class SetupToken:
-    """A token that is good once, and no longer than this process."""
+    """A token that is valid once, until this process ends."""
 
     def __init__(self) -> None:
         self.token = secrets.token_urlsafe(24)
@@ -22,7 +22,7 @@ class SetupToken:
         self._lock = threading.Lock()
 
     def check(self, token: str) -> None:
-        """Raise AccessDeniedError for a wrong or used token, and for any after ten wrong ones within ten minutes."""
+        """Raise AccessDeniedError if the token is wrong or used, or after 10 wrong tokens within 10 minutes."""
         with self._lock:
             now = time.monotonic()
             if len(self._wrong) == MAX_ATTEMPTS and now - self._wrong[0] < LOCKOUT_S:
@@ -35,5 +35,5 @@ class SetupToken:
                 )
 
     def use_up(self) -> None:
-        """Accept the token no more."""
+        """Invalidate the token."""
         self.token = ""

@@ -1,4 +1,4 @@
-"""Names of users: which are accepted, and when two are the same."""
+"""User names: validation, and a key that is equal for all spellings of a name."""
 
 import re
 import unicodedata
@@ -8,13 +8,23 @@ from core.messages import N_
 
 LONGEST = 100
 ACCEPTED = re.compile(r"[^\W_][\w.+@|'-]*")
-"""A letter or digit first, so that no name is a path, a hidden file or a formula; user names, e-mail addresses and the
-subjects of identity providers (auth0|5f7c…) fit.
+"""User names, e-mail addresses and subjects of identity providers (auth0|5f7c…). The first character is a letter or
+digit, so that no name is a path, a hidden file or a formula.
 """
 
 
 def accepted(name: str) -> str:
-    """`name` as it is kept. Raises OptionError for a name that is not accepted."""
+    """Return the name in the form that is stored (NFKC, without surrounding spaces).
+
+    Raises OptionError for a name that is too long, contains other characters or mixes alphabets (U+0430 is Cyrillic).
+
+    Example:
+        >>> accepted(" Zoé.Martin ")
+        'Zoé.Martin'
+        >>> accepted("p" + chr(0x0430) + "ul")  # doctest: +ELLIPSIS
+        Traceback (most recent call last):
+        core.errors.OptionError: ...
+    """
     kept = _one_form(name)
     if kept is None:
         raise OptionError(
@@ -29,18 +39,23 @@ def accepted(name: str) -> str:
 
 
 def key(name: str) -> str | None:
-    """What two spellings of one name share; None for a name that nobody can have."""
+    """Return the key that all spellings of a name share; None for a name that is not accepted.
+
+    Example:
+        >>> key("ZOÉ.martin"), key("zoe\u0301.Martin"), key("=1+1")
+        ('zoé.martin', 'zoé.martin', None)
+    """
     kept = _one_form(name)
     return None if kept is None else folded(kept)
 
 
 def folded(kept: str) -> str:
-    """The key of an accepted name."""
+    """Return the key of a name that `accepted` has returned."""
     return unicodedata.normalize("NFKC", kept.casefold())
 
 
 def _one_form(name: str) -> str | None:
-    if len(name) > 2 * LONGEST:  # before any work is done on it
+    if len(name) > 2 * LONGEST:  # reject before the normalisation of a long text
         return None
     kept = unicodedata.normalize("NFKC", name).strip()
     fits = len(kept) <= LONGEST and ACCEPTED.fullmatch(kept) is not None
@@ -48,5 +63,5 @@ def _one_form(name: str) -> str | None:
 
 
 def _alphabets(text: str) -> set[str]:
-    """LATIN, CYRILLIC …: a name of two of them is made to be taken for another."""
+    """Return the alphabets (LATIN, CYRILLIC …) of the letters; a mixture of two may imitate another name."""
     return {unicodedata.name(letter, "?").partition(" ")[0] for letter in text if letter.isalpha()}

@@ -1,4 +1,4 @@
-"""Users as rows: found, added, given roles and passwords, vouched for by an identity provider."""
+"""Queries and changes of user rows: look-up, insertion, roles, passwords, users of an identity provider."""
 
 from collections.abc import Collection
 from dataclasses import dataclass, field
@@ -14,12 +14,12 @@ from core.errors import OptionError
 from core.messages import N_
 
 ADMINISTRATOR = "administrator"
-VOUCHED_EVERY = timedelta(days=1)  # sign-ins through the provider are noted so often
+VOUCHED_EVERY = timedelta(days=1)  # interval between stored sign-ins through the provider
 
 
 @dataclass(frozen=True)
 class New:
-    """A user to be added: everything that can be refused or takes time has been looked at."""
+    """A validated user to be added, with a password that is hashed already."""
 
     name: str
     key: str
@@ -29,7 +29,10 @@ class New:
 
 
 def new(name: str, password: str | None, roles: Collection[str], by: str) -> New:
-    """Raises OptionError for a name or role that is not accepted, and for a weak password."""
+    """Validate a new user and hash the password.
+
+    Raises OptionError for a name or role that is not accepted, and for a weak password.
+    """
     kept = usernames.accepted(name)
     check_roles(roles)
     if password is not None:
@@ -39,14 +42,14 @@ def new(name: str, password: str | None, roles: Collection[str], by: str) -> New
 
 
 def check_roles(roles: Collection[str]) -> None:
-    """Raises OptionError for a role that does not exist."""
+    """Raise OptionError if a role does not exist."""
     for role in roles:
         if role not in ROLES:
             raise OptionError(N_("There is no role {role!r}; choose {accepted}."), role=role, accepted=", ".join(ROLES))
 
 
 def added(rows: Rows, user: New) -> UserRow:
-    """Add a user with their roles, and a password where there is a hash."""
+    """Insert a user with roles, and with a password if there is a hash."""
     row = UserRow(name=user.name, key=user.key, disabled=False, created=datetime.now(UTC))
     if user.hash is not None:
         set_hash(row, user.hash)
@@ -57,13 +60,13 @@ def added(rows: Rows, user: New) -> UserRow:
 
 
 def found(rows: Rows, name: str) -> UserRow | None:
-    """The user of that name, in any spelling of it."""
+    """Return the user with this name in any spelling, or None."""
     key = usernames.key(name)
     return None if key is None else rows.scalar(select(UserRow).where(UserRow.key == key))
 
 
 def there(rows: Rows, name: str) -> UserRow:
-    """As `found`. Raises OptionError where there is none."""
+    """Return the user with this name. Raises OptionError if there is none."""
     row = found(rows, name)
     if row is None:
         raise OptionError(N_("There is no user of that name."))
@@ -71,18 +74,18 @@ def there(rows: Rows, name: str) -> UserRow:
 
 
 def count(rows: Rows) -> int:
-    """Return how many users there are."""
+    """Return the number of users."""
     return rows.scalar(select(func.count()).select_from(UserRow)) or 0
 
 
 def administrators(rows: Rows) -> int:
-    """How many can sign in as one."""
+    """Return the number of enabled users with the role administrator."""
     active = select(func.count()).select_from(RoleRow).join(UserRow)
     return rows.scalar(active.where(RoleRow.role == ADMINISTRATOR, UserRow.disabled.is_(False))) or 0
 
 
 def grant(row: UserRow, roles: Collection[str], by: str) -> None:
-    """These roles and no others; who granted one that stays is not forgotten."""
+    """Replace the roles of a user; a role that stays keeps its `granted_by`."""
     kept = [each for each in row.roles if each.role in roles]
     missing = sorted(set(roles) - {each.role for each in kept})
     now = datetime.now(UTC)
@@ -90,19 +93,19 @@ def grant(row: UserRow, roles: Collection[str], by: str) -> None:
 
 
 def hash_of(row: UserRow | None) -> str | None:
-    """The hash of the password of a user who may sign in with one."""
+    """Return the password hash; None for no user, a disabled user or a user without a password."""
     return None if row is None or row.disabled or row.credential is None else row.credential.hash
 
 
 def set_hash(row: UserRow, hash_: str) -> None:
-    """Store the hash of a password where it is another than until now."""
+    """Store the hash of a password if it differs from the current one."""
     if row.credential is None or row.credential.hash != hash_:
         row.credential = row.credential or CredentialRow()
         row.credential.hash, row.credential.changed = hash_, datetime.now(UTC)
 
 
 def vouched_lately(rows: Rows, identity: str) -> UserRow | None:
-    """The user, where there is nothing to write down."""
+    """Return the user if a sign-in through the provider was stored in the last day, so that no write is needed."""
     row = found(rows, identity)
     return row if row is not None and _noted_lately(rows, row) else None
 
@@ -114,7 +117,7 @@ def _noted_lately(rows: Rows, row: UserRow) -> bool:
 
 
 def vouched(rows: Rows, identity: str, address: str) -> UserRow:
-    """The user, made where new, with a sign-in."""
+    """Return the user of an identity, added if new, and store the sign-in unless one is recent."""
     row = found(rows, identity) or added(rows, new(identity, None, (), "identity provider"))
     if not row.disabled and not _noted_lately(rows, row):
         login_throttling.note(rows, row, address)
@@ -122,6 +125,6 @@ def vouched(rows: Rows, identity: str, address: str) -> UserRow:
 
 
 def plain(row: UserRow) -> User:
-    """Convert a row to what the rest of the product knows of a user."""
+    """Convert a row to a `User`."""
     roles = frozenset(each.role for each in row.roles)
     return User(row.name, roles, row.credential is not None, row.disabled, row.created)

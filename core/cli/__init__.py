@@ -1,1 +1,1 @@
-"""The command line, one file a verb; `core/__main__.py` gathers them."""
+"""The command line: one file per command; `core/__main__.py` assembles them."""

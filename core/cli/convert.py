@@ -1,4 +1,4 @@
-"""`python -m core convert netmob|seq`: mobile traffic → windows or a table; windows → a table."""
+"""The command `python -m core convert netmob|seq`: mobile traffic → windows or a table; windows → a table."""
 
 import time
 from pathlib import Path
@@ -35,7 +35,7 @@ def netmob(
     ] = "seq",
     as_json: AsJson = False,
 ) -> None:
-    """NetMob23, in either layout: one row per tile and day, 96 quarter-hours."""
+    """Convert NetMob23 files of either layout to one row per tile and day, with 96 quarter-hours."""
     wanted = Wanted(app, tile, [direction] if direction else [])
     started = time.perf_counter()
     with (
@@ -52,7 +52,7 @@ def seq(
     output_path: Annotated[Path, typer.Option("--output-path", "--output_path", help="A .parquet, .csv or .npz file.")],
     as_json: AsJson = False,
 ) -> None:
-    """Windows (.seq): every moment once, in the order of time."""
+    """Convert windows (.seq) to a table with each timestamp once, in order of time."""
     started = time.perf_counter()
     with (
         exit_on_error(),

@@ -1,4 +1,4 @@
-"""`python -m core doctor FILE...`: what is wrong with the data, and a clean copy."""
+"""The command `python -m core doctor FILE...`: data-quality issues of files, and a repaired copy."""
 
 from pathlib import Path
 from typing import Annotated
@@ -18,7 +18,7 @@ def doctor(
     out: Annotated[Path | None, typer.Option(help="Write the data, repaired, as .parquet or .csv.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
-    """Look the files over: every kind of fault, how often, where, and the repair that is proposed."""
+    """Check files for data-quality issues: their count, their places and the proposed repair."""
     actor = command_actor("doctor")
     with exit_on_error(), recorded("data_doctor", actor, get_workspace(), files=[path.name for path in files]):
         check_output_path(out)

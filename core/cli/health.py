@@ -1,4 +1,4 @@
-"""`python -m core health`: how the services are."""
+"""The command `python -m core health`: the state of the services."""
 
 import json
 from dataclasses import asdict
@@ -14,9 +14,9 @@ FAILING = 1
 
 
 def health(as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False) -> None:
-    """Every service this product uses: does it answer, how fast, and what waits to be sent to it.
+    """Check every service: whether it answers, how fast, and how many records wait for delivery.
 
-    Ends with 1 where one that is set does not.
+    The exit code is 1 if a configured service does not work.
     """
     services = check_services(get_workspace(), jobs.list_workers)
     if as_json:

@@ -1,4 +1,4 @@
-"""`python -m core models list|register|promote`: registered models, and which of them is loaded."""
+"""The commands `python -m core models list|register|promote`: registered models and their aliases."""
 
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Any
@@ -18,7 +18,7 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 
 @models.command("list")
 def list_models(name: Annotated[str, typer.Option(help="Only this model.")] = "", as_json: AsJson = False) -> None:
-    """Every registered model: versions, aliases, figures."""
+    """List registered models: versions, aliases and metrics."""
     from core.runs.promotion import list_versions
 
     with exit_on_error():
@@ -38,7 +38,7 @@ def register(
     name: Annotated[str, typer.Option(help="Name of the model (default: the run's task).")] = "",
     as_json: AsJson = False,
 ) -> None:
-    """Make the model of a run the newest version of a name, and its challenger."""
+    """Register the model of a run as the newest version of a name, with the alias challenger."""
     from core.runs.promotion import register as verb
 
     with exit_on_error():
@@ -56,7 +56,7 @@ def promote(
     reason: Annotated[str, typer.Option(help="Why; kept with the version.")] = "",
     as_json: AsJson = False,
 ) -> None:
-    """Make a version champion, where it is not worse than the champion on the same back-test."""
+    """Promote a version to champion if it is not worse than the champion on the same backtest."""
     from core.runs.promotion import promote as verb
 
     with exit_on_error():

@@ -1,4 +1,4 @@
-"""What goes into every command: files, recipes and settings from its arguments; errors as one line."""
+"""Input of commands: files, recipes and settings from the arguments, and errors as one line."""
 
 import json
 import re
@@ -33,7 +33,7 @@ RecipeOption = Annotated[Path | None, typer.Option(help="Repairs to make first: 
 
 @contextmanager
 def exit_on_error() -> Iterator[None]:
-    """A VigieError ends the command with one line on standard error: exit code 2 for bad input, 1 for the rest."""
+    """End the command at a VigieError, with one line on standard error; exit code 2 for an InputError, else 1."""
     try:
         yield
     except VigieError as error:
@@ -41,13 +41,13 @@ def exit_on_error() -> Iterator[None]:
 
 
 def exit_with(message: str, code: int) -> NoReturn:
-    """Print the message as one line on standard error and end the command."""
+    """Print the message as one line on standard error and end the command with `code`."""
     typer.echo(" ".join(message.split()), err=True)
     raise typer.Exit(code)
 
 
 def show_reading(share: float) -> None:
-    """A line on standard error that rewrites itself, where somebody watches."""
+    """Show the completed share (0–1) of reading on standard error if it is a terminal."""
     if sys.stderr.isatty():
         end = "\n" if share >= 1 else ""
         sys.stderr.write(f"\rreading {share:4.0%}{end}")
@@ -55,9 +55,9 @@ def show_reading(share: float) -> None:
 
 
 def load_input(files: list[Path], recipe: Path | None, workspace: Workspace) -> Dataset:
-    """Return the dataset in `files`, or the stored one whose digest is their only name, after the repairs of `recipe`.
+    """Return and store the dataset in `files`, with the repairs of `recipe`.
 
-    It is stored. Raises OptionError where nothing was named, and as `load`.
+    A single digest instead of files loads a stored dataset. Raises OptionError without any file, and as `load` does.
     """
     if not files:
         raise OptionError(N_("No file was given: name files, or the digest of a stored dataset."))
@@ -70,7 +70,7 @@ def load_input(files: list[Path], recipe: Path | None, workspace: Workspace) -> 
 
 
 def load_covariates(files: list[Path], workspace: Workspace) -> str:
-    """Return the digest under which the tables of `files` are stored; they may be named by that digest themselves.
+    """Store the covariate tables in `files` and return their digest; a digest instead of files is returned.
 
     Raises NotFoundError, UnreadableFileError, OptionError.
     """
@@ -81,9 +81,9 @@ def load_covariates(files: list[Path], workspace: Workspace) -> str:
 
 
 def stored_digest(files: list[Path]) -> str:
-    """Return the digest that stands where a file could; "" where `files` are files.
+    """Return the digest that is given instead of files, or "" if `files` are paths.
 
-    Raises OptionError for a digest among files.
+    Raises OptionError if a digest is mixed with files.
     """
     digests = [str(file) for file in files if STORED.fullmatch(str(file)) and not file.exists()]
     if digests and len(files) > 1:
@@ -97,7 +97,7 @@ def stored_digest(files: list[Path]) -> str:
 
 
 def check_selection(spec: PartSpec, dataset: Dataset) -> None:
-    """Raise OptionError for an entity that `dataset` does not have and for what is no date."""
+    """Raise OptionError for an entity that is not in `dataset` or an invalid date."""
     for entity in spec.entities:
         require_choice("--entity", entity, tuple(dataset.entities))
     for option, text in (("--start", spec.start), ("--end", spec.end)):
@@ -111,7 +111,7 @@ def check_selection(spec: PartSpec, dataset: Dataset) -> None:
 
 
 def read_json(path: Path) -> Any:
-    """Raises UnreadableFileError where the file is absent or not JSON."""
+    """Return the content of a JSON file. Raises UnreadableFileError if it is missing or not valid JSON."""
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
@@ -119,12 +119,17 @@ def read_json(path: Path) -> Any:
 
 
 def command_actor(command: str) -> Actor:
-    """Return who acts: whoever runs the command."""
+    """Return the user who runs the command as an actor."""
     return Actor(application=f"Vigie command {command}")
 
 
 def parse_settings(settings: list[str]) -> dict[str, str]:
-    """Return the words of `--set NAME=VALUE` as a dictionary. Raises OptionError for anything else."""
+    """Return the values of `--set NAME=VALUE` as a dictionary. Raises OptionError for any other form.
+
+    Example:
+        >>> parse_settings(["max-depth=4", "alpha = 0.1"])
+        {'max_depth': '4', 'alpha': '0.1'}
+    """
     values = {}
     for setting in settings:
         name, equals, value = setting.partition("=")

@@ -1,4 +1,4 @@
-"""What comes out of every command: progress on standard error, the answer for a person or as JSON, tables as files."""
+"""Output of commands: progress on standard error, results as text or JSON, tables as files."""
 
 import json
 import sys
@@ -17,10 +17,10 @@ from core.spec.task import Task, load_entry
 
 
 class TerminalProgress(Progress):
-    """A line on standard error that rewrites itself: what is being done, and how much of it."""
+    """Progress on one line of standard error: current stage and completed share."""
 
     def tell(self, share: float, doing: str = "") -> None:
-        """Report progress where somebody watches."""
+        """Store the progress, and show it if standard error is a terminal."""
         super().tell(share, doing)
         if sys.stderr.isatty():
             end = "\n" if share >= 1 else ""
@@ -29,12 +29,12 @@ class TerminalProgress(Progress):
 
 
 def print_json(answer: dict[str, Any]) -> None:
-    """Print the one JSON object of a command."""
+    """Print the result of a command as one JSON object."""
     typer.echo(json.dumps(answer, ensure_ascii=False, default=str))
 
 
 def print_answer(task: Task, result: Result, run: Run, *, as_json: bool) -> None:
-    """Print the answer of a task: as one JSON object, or in lines for a person."""
+    """Print the result of a task as one JSON object or as lines of text."""
     if as_json:
         print_json(answer_to_json(task, result, run))
         return
@@ -43,7 +43,7 @@ def print_answer(task: Task, result: Result, run: Run, *, as_json: bool) -> None
 
 
 def answer_to_json(task: Task, result: Result, run: Run) -> dict[str, Any]:
-    """Return what `--json` prints: the run, its metrics and cost, the notes of the result, and what the task adds."""
+    """Return the JSON object of `--json`: run, metrics, cost, notes of the result, and fields of the task."""
     notes = getattr(result, "notes", None)
     return {
         "run_id": run.id,
@@ -57,19 +57,19 @@ def answer_to_json(task: Task, result: Result, run: Run) -> dict[str, Any]:
 
 
 def check_output_path(path: Path | None) -> None:
-    """Raise OptionError, before anything is computed, where `path` cannot be written as a table."""
+    """Raise OptionError, before any computation, if the file type of `path` is not supported."""
     if path is not None and path.suffix not in (".csv", ".parquet"):
         require_choice("--out", path.suffix, (".csv", ".parquet"))
 
 
 def write_output(result: Result, path: Path | None) -> None:
-    """Write the answer as CSV or Parquet, by the ending of `path`."""
+    """Write the table of a result as CSV or Parquet, by the suffix of `path`; do nothing without a path."""
     if path is not None:
         write_table(result.to_frame(), path)
 
 
 def write_table(table: pd.DataFrame, path: Path) -> None:
-    """Write a table as CSV or Parquet, by the ending of `path`."""
+    """Write a table as CSV or Parquet, by the suffix of `path`."""
     if "entity" in table:
         table = table.assign(entity=table["entity"].astype(str))
     table.to_parquet(path, index=False) if path.suffix == ".parquet" else written_csv(table, path)

@@ -1,4 +1,4 @@
-"""`python -m core runs list|show|card`: runs on record, and the card that says all of one."""
+"""The commands `python -m core runs list|show|card`: stored runs and their run cards."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -35,7 +35,7 @@ def list_runs(
     token: Annotated[str, typer.Option(help="Go on where the list before ended.")] = "",
     as_json: AsJson = False,
 ) -> None:
-    """Runs of every task, the newest first; those that wait for MLflow among them."""
+    """List the runs of all tasks, newest first, including those that wait for delivery to MLflow."""
     from core.runs.comparison import list_to_frame, search_runs
 
     with exit_on_error():
@@ -63,7 +63,7 @@ def list_runs(
 
 @runs.command()
 def show(run_id: RunId, as_json: AsJson = False) -> None:
-    """What a run was asked, found and cost."""
+    """Show parameters, metrics and cost of a run."""
     card = _load_card(run_id)
     if as_json:
         typer.echo(card.to_json())
@@ -90,7 +90,10 @@ def card(
     html: Annotated[Path | None, typer.Option(metavar="FILE", help="Write the card as one HTML file.")] = None,
     json: Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Write the card as JSON.")] = None,
 ) -> None:
-    """Data, model, threshold, figures, cost and the command that repeats a run; as JSON where no file is named."""
+    """Write the run card: data, model, threshold, metrics, cost and the command that repeats the run.
+
+    Without a file, the card is printed as JSON.
+    """
     from core.runs.card_html import html as render_html
 
     run_card = _load_card(run_id)
@@ -120,7 +123,7 @@ def _write(path: Path, text: str) -> None:
 
 
 def _milliseconds(day: str) -> int:
-    """Return the first moment of a day. Raises OptionError for what is no date."""
+    """Return the start of a day (UTC) in milliseconds since 1970. Raises OptionError for an invalid date."""
     moment = pd.to_datetime(day, errors="coerce", utc=True) if day else pd.Timestamp(0, tz="UTC")
     if moment is pd.NaT:
         raise OptionError(

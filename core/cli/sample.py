@@ -1,4 +1,4 @@
-"""`python -m core sample NAME`: a generated file of each layout, with anomalies whose places are known."""
+"""The command `python -m core sample NAME`: generated files of each layout, with anomalies at known places."""
 
 from pathlib import Path
 from typing import Annotated
@@ -13,7 +13,7 @@ def sample(
     name: Annotated[str, typer.Argument(help=f"{', '.join(SAMPLES)}; {', '.join(DRIVERS)}: drivers of the first.")],
     out: Annotated[Path, typer.Option(help="Where to write the CSV.")] = Path("sample.csv"),
 ) -> None:
-    """Write a sample file to try Vigie with."""
+    """Write a sample file to try Vigie."""
     with exit_on_error():
         write_sample(name, out)
     typer.echo(out)

@@ -1,6 +1,6 @@
-"""`python -m core sequences evaluate`: how good a detector of series is where the truth is known.
+"""The command `python -m core sequences evaluate`: metrics of a detector of series on labelled data.
 
-The other commands of the group are those of tasks.
+`core/cli/task_commands.py` adds the other commands of the group.
 """
 
 from collections.abc import Iterator
@@ -38,7 +38,7 @@ def evaluate(
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
-    """Measure a detector on labelled data, beside random scores and the simplest detectors."""
+    """Evaluate a detector on labelled data and compare it with random scores and simple detectors."""
     from core.tasks.sequences.evaluation import evaluate_file
 
     with exit_on_error():
@@ -61,7 +61,7 @@ def evaluate(
 
 
 def _to_lines(answer: dict[str, Any]) -> Iterator[str]:
-    """Yield what was learnt and judged, the metrics of the detector and the baselines, and the notes."""
+    """Yield lines of text: numbers of rows, metrics of the detector and the baselines, and notes."""
     from core.tasks.sequences.command import score_card_lines
 
     yield (

@@ -1,4 +1,4 @@
-"""`python -m core serve`: the MLflow server on SQLite and the app, side by side; Ctrl-C ends both."""
+"""The command `python -m core serve`: the app and an MLflow server on SQLite; Ctrl-C stops both."""
 
 import os
 import signal
@@ -20,7 +20,10 @@ def serve(
     mlflow_port: Annotated[int, typer.Option(envvar="MLFLOW_PORT", help="Port of the MLflow server.")] = 5000,
     host: Annotated[str, typer.Option(help="Address both listen on.")] = "127.0.0.1",
 ) -> None:
-    """Start both and print both addresses. With MLFLOW_TRACKING_URI set, only the app starts."""
+    """Start the app and an MLflow server and print their addresses.
+
+    If MLFLOW_TRACKING_URI is set, only the app starts.
+    """
     given = settings()
     for number in (port,) if given.mlflow_tracking_uri else (port, mlflow_port):
         if _taken(host, number):
@@ -48,7 +51,7 @@ def serve(
 
 def _mlflow(store: str, artefacts: str, host: str, port: int) -> "subprocess.Popen[bytes]":
     quiet = {
-        "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",  # else eight more processes, two gigabytes
+        "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",  # otherwise MLflow starts 8 more processes, which need 2 GB
         "MLFLOW_DISABLE_TELEMETRY": "true",
     }
     command = [
@@ -83,9 +86,9 @@ def _taken(host: str, port: int) -> bool:
 
 
 def _until_one_ends(processes: "list[subprocess.Popen[bytes]]") -> None:
-    """Wait for Ctrl-C or the end of one of them, then end them all."""
+    """Wait for Ctrl-C or the end of one process, then stop all of them."""
     ending = threading.Event()
-    for end in (signal.SIGTERM, signal.SIGINT):  # a shell's background job is born with Ctrl-C switched off
+    for end in (signal.SIGTERM, signal.SIGINT):  # a shell starts background jobs with SIGINT ignored
         signal.signal(end, lambda *_: ending.set())
     while not ending.wait(0.3) and all(process.poll() is None for process in processes):
         pass
@@ -94,11 +97,11 @@ def _until_one_ends(processes: "list[subprocess.Popen[bytes]]") -> None:
     for process in processes:
         with suppress(subprocess.TimeoutExpired):
             process.wait(8)
-        _tell(process, signal.SIGKILL)  # and whatever it started
+        _tell(process, signal.SIGKILL)  # and its child processes
         process.wait()
 
 
 def _tell(process: "subprocess.Popen[bytes]", what: signal.Signals) -> None:
-    """A signal to the process and everything it started."""
+    """Send a signal to the process group of `process`."""
     with suppress(ProcessLookupError):
         os.killpg(process.pid, what)

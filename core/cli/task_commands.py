@@ -1,7 +1,7 @@
-"""Commands of tasks, made from their specs: input → spec → answer → output, the same for every task.
+"""Commands of tasks, built from their specs: input → spec → run → output, the same for every task.
 
-Options are the fields of the specs that share a command. The spec is chosen by the option that only one of them has
-(`Spec.chosen_by`); an option that the chosen spec does not have is refused by name.
+The options of a command are the fields of the specs that share it. An option that only one of them has
+(`Spec.chosen_by`) chooses the spec. An option that the chosen spec does not have is rejected by name.
 """
 
 import inspect
@@ -43,7 +43,7 @@ DELIVERY_TIMEOUT_S = 30.0
 
 
 def add_task_commands(app: typer.Typer, groups: dict[str, typer.Typer]) -> None:
-    """Add the commands of every task to `app`, those of two words to the group of their first word."""
+    """Add the commands of all tasks to `app`; a command of two words goes into the group of its first word."""
     for task in list_tasks():
         for command in dict.fromkeys(mode.command for mode in task.modes if mode.command):
             first, _, second = command.partition(" ")
@@ -54,7 +54,7 @@ def add_task_commands(app: typer.Typer, groups: dict[str, typer.Typer]) -> None:
 
 
 def build_command(task: Task, command: str, modes: Sequence[Mode]) -> Callable[..., None]:
-    """Return the function that typer makes the command of: one parameter for every option."""
+    """Return the function of a typer command, with one parameter per option."""
     extras: CommandOptions = next((load_entry(mode.options) for mode in modes if mode.options), CommandOptions())
 
     def run(**values: Any) -> None:
@@ -99,7 +99,7 @@ def _answer(task: Task, command: str, modes: Sequence[Mode], extras: CommandOpti
 
 
 def _table_path(modes: Sequence[Mode], values: Values) -> Path | None:
-    """Return where the answer is written as a table; None where the specs have a field `out` of their own."""
+    """Return the path of `--out` for the result table; None if a spec has its own field `out`."""
     return None if any("out" in hyperparameters(mode.spec) for mode in modes) else values["out"]
 
 
@@ -108,7 +108,10 @@ def _is_given(value: Any) -> bool:
 
 
 def _choose_mode(modes: Sequence[Mode], given: Values) -> Mode:
-    """Return the mode whose own option was given, else the one that needs none."""
+    """Return the mode whose option was given, or the mode without such an option.
+
+    Raises OptionError for the options of two modes, or if an option is missing.
+    """
     chosen = [mode for mode in modes if mode.spec.chosen_by and given.get(mode.spec.chosen_by)]
     if len(chosen) > 1:
         flags = " / ".join(_flags(mode.spec)[mode.spec.chosen_by] for mode in chosen)
@@ -122,7 +125,7 @@ def _choose_mode(modes: Sequence[Mode], given: Values) -> Mode:
 
 
 def _refuse_others(mode: Mode, modes: Sequence[Mode], given: Values) -> None:
-    """Raise OptionError for an option that only another mode of the command has."""
+    """Raise OptionError for an option that only other modes of the command have."""
     own = hyperparameters(mode.spec)
     for other in modes:
         for name, flag in _flags(other.spec).items():
@@ -134,13 +137,13 @@ def _refuse_others(mode: Mode, modes: Sequence[Mode], given: Values) -> None:
 
 
 def _conflict(flag: str, mode: Mode) -> OptionError:
-    """Return the error of an option that `mode` does not have."""
+    """Return the error for an option that `mode` does not have."""
     chosen = _flags(mode.spec).get(mode.spec.chosen_by, mode.spec.__name__)
     return OptionError(N_("{option} does not go with {chosen}."), option=flag, chosen=chosen)
 
 
 def _build_spec(cls: type[Spec], given: Values, workspace: Workspace) -> Spec:
-    """Return the spec that the options say. Raises OptionError for a value that is not accepted."""
+    """Build the spec from the values of the options. Raises OptionError for a value that is not accepted."""
     fields = hyperparameters(cls)
     plain = {
         name: _value(field, given[name], workspace)
@@ -158,7 +161,7 @@ def _build_spec(cls: type[Spec], given: Values, workspace: Workspace) -> Spec:
 
 
 def _value(field: Field[Any], value: Any, workspace: Workspace) -> Any:
-    """Return what an option says, as the field has it: files as the digest they are stored under, words as choices."""
+    """Convert the value of an option to the type of its field: files to a digest, words to choices."""
     if field.metadata["files"]:
         return load_covariates(value, workspace)
     if field.metadata["choices"] and isinstance(value, str):
@@ -206,7 +209,7 @@ def _files(optional: bool) -> inspect.Parameter:
 
 
 def _parameter(field: Field[Any], kind: Any) -> inspect.Parameter:
-    """Return the parameter of a field: absent means its default, so that what was given can be told."""
+    """Return the parameter of a field; its default is empty, so that given values can be distinguished."""
     metadata = field.metadata
     if is_positional(field):
         annotation = Annotated[
@@ -229,7 +232,7 @@ def _option_type(field: Field[Any], kind: Any) -> Any:
         return str
     members = [member for member in kinds_of(kind) if member is not type(None)]
     if all(isinstance(member, str) for member in members):
-        return str  # a Literal: what is not accepted is said in one line of ours
+        return str  # a Literal; Vigie reports invalid choices in one line
     member = members[0]
     if typing.get_origin(member) is tuple:
         return list[str] if typing.get_args(member)[0] is str else str

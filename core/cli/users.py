@@ -1,4 +1,7 @@
-"""`python -m core users`: who may sign in, and as what. Passwords are asked for or piped in, never an argument."""
+"""The commands `python -m core users`: accounts and roles.
+
+A password comes from a prompt or standard input, never from an argument.
+"""
 
 import sys
 from collections.abc import Iterator
@@ -32,7 +35,7 @@ def add(
     password_stdin: FromStandardInput = False,
     as_json: AsJson = False,
 ) -> None:
-    """Make an account; the password is asked for twice."""
+    """Add an account; a prompt asks twice for the password."""
     password = None if provider else _password(password_stdin)
     with _changing("added", name) as actor:
         _tell(get_workspace().accounts.add_user(name, password, role, by=actor), as_json)
@@ -40,7 +43,7 @@ def add(
 
 @users.command("list")
 def list_users(as_json: AsJson = False) -> None:
-    """Everybody with an account."""
+    """List all accounts."""
     with exit_on_error():
         found = get_workspace().accounts.users()
     if as_json:
@@ -58,7 +61,7 @@ def roles(
     role: Annotated[list[str], typer.Argument(metavar="ROLE...", help=f"{', '.join(ROLES)}: these and no others.")],
     as_json: AsJson = False,
 ) -> None:
-    """Give an account these roles and no others."""
+    """Replace the roles of an account."""
     with _changing("roles", name) as actor:
         get_workspace().accounts.set_roles(name, role, by=actor)
         _tell(get_workspace().accounts.user(name), as_json)
@@ -66,13 +69,13 @@ def roles(
 
 @users.command()
 def disable(name: Name, as_json: AsJson = False) -> None:
-    """Let somebody in no longer; whoever is signed in with the account is out at once."""
+    """Disable an account and end its sessions at once."""
     _set_disabled(name, True, as_json)
 
 
 @users.command()
 def enable(name: Name, as_json: AsJson = False) -> None:
-    """Let somebody in again."""
+    """Enable a disabled account."""
     _set_disabled(name, False, as_json)
 
 
@@ -84,7 +87,7 @@ def _set_disabled(name: str, disabled: bool, as_json: bool) -> None:
 
 @users.command()
 def password(name: Name, password_stdin: FromStandardInput = False, as_json: AsJson = False) -> None:
-    """Give an account another password; whoever is signed in with it is out at once."""
+    """Set another password for an account and end its sessions at once."""
     new = _password(password_stdin)
     with _changing("password", name):
         get_workspace().accounts.set_password(name, new)
@@ -97,7 +100,7 @@ def sign_ins(
     limit: Annotated[int, typer.Option(min=1, help="At most so many.")] = 100,
     as_json: AsJson = False,
 ) -> None:
-    """The latest attempts to sign in, newest first."""
+    """List the latest attempts to sign in, newest first."""
     with exit_on_error():
         found = get_workspace().accounts.sign_ins(name, limit)
     if as_json:
@@ -112,7 +115,7 @@ def sign_ins(
 
 @contextmanager
 def _changing(change: str, name: str) -> Iterator[str]:
-    """One change, one event; yields who makes it."""
+    """Record a change of an account as one event; yield the name of the acting user."""
     actor, workspace = command_actor("users"), get_workspace()
     with (
         exit_on_error(),

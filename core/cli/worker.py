@@ -1,4 +1,4 @@
-"""`python -m core worker`: what goes on beside the pages. Jobs are done, and what waits is delivered."""
+"""The command `python -m core worker`: runs jobs in the background and delivers pending records."""
 
 import os
 import signal
@@ -16,7 +16,7 @@ from core.workspace import Workspace, get_workspace
 
 NICENESS = 5
 SUPERVISION_INTERVAL_S = 1.0
-PRELOAD_AFTER_S = 10.0  # the first pages of an app that was just started come first
+PRELOAD_AFTER_S = 10.0  # delay, so that the first pages of a new app are not slowed down
 
 
 def worker(
@@ -29,11 +29,11 @@ def worker(
         bool, typer.Option(help="Started by the app: gives way to it, and ends with it.", hidden=True)
     ] = False,
 ) -> None:
-    """Do slow work for the pages, one job after the other, and deliver what waits.
+    """Run jobs of the pages, one after the other, and deliver pending records.
 
     Runs, events and feedback are delivered as soon as their services answer.
     """
-    # libraries that are not loaded yet, torch among them, keep to one core
+    # one core for libraries that are loaded later, such as torch
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     if embedded:
         os.nice(NICENESS)
@@ -49,7 +49,7 @@ def worker(
 
 
 def _run(workspace: Workspace, shutdown: threading.Event, every: float, embedded: bool) -> None:
-    """Work until told to end, or the app it belongs to is gone; a job that does not stop dies with the process."""
+    """Run jobs until the shutdown or the end of the parent app; a job that does not stop ends with the process."""
     preloading = threading.Timer(PRELOAD_AFTER_S, preload, (workspace,))
     preloading.daemon = True
     preloading.start()
@@ -57,7 +57,7 @@ def _run(workspace: Workspace, shutdown: threading.Event, every: float, embedded
     if embedded:
         threading.Thread(target=_exit_with_parent, args=(os.getppid(), shutdown), daemon=True, name="parent").start()
     Worker(workspace, run_job, shutdown, embedded=embedded, give_up=lambda: os._exit(1)).run()
-    os._exit(0)  # everything is written; taking a process with all libraries loaded apart lasts seconds
+    os._exit(0)  # all data are written; a regular exit with all libraries loaded takes seconds
 
 
 def _supervise(count: int, every: float, shutdown: threading.Event) -> None:
@@ -73,7 +73,7 @@ def _supervise(count: int, every: float, shutdown: threading.Event) -> None:
 
 
 def shutdown_event() -> threading.Event:
-    """Return an event that is set when this process is asked to end, with SIGTERM or Ctrl-C."""
+    """Return an event that SIGTERM and Ctrl-C set."""
     shutdown = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: shutdown.set())

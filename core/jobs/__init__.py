@@ -1,4 +1,4 @@
-"""Slow work as jobs: submitted here, done by a worker process, seen by anybody who has the key."""
+"""Slow work as jobs: submitted here, run by a worker process, readable with the key of the job."""
 
 from core.jobs.job_error import JobFailedError
 from core.jobs.queue import cancel, find, list_workers, raise_error, submit

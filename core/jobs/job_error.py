@@ -1,4 +1,4 @@
-"""An error of a job, on its way from the worker to the page as JSON."""
+"""Conversion of errors of jobs to JSON and back, between worker and page."""
 
 from collections.abc import Mapping
 from datetime import date, datetime
@@ -12,11 +12,11 @@ MAX_ATTEMPTS = 3
 
 
 class JobFailedError(Exception):
-    """What nobody foresaw, raised again where the job was asked for; the worker's log has the rest under `number`."""
+    """An unexpected error of a job, raised again on the page; the log of the worker has its traceback."""
 
 
 def error_to_json(error: BaseException, number: str) -> dict[str, Any]:
-    """Return an error as JSON: a sentence and its values where it is one of Vigie's, else the log's `number` for it."""
+    """Return an error as JSON: template and values of a VigieError, or `number`, its id in the log, for others."""
     if isinstance(error, VigieError):
         values = {name: _value_to_json(value) for name, value in error.text.values.items()}
         return {"kind": type(error).__name__, "template": error.text.template, "values": values}
@@ -24,7 +24,7 @@ def error_to_json(error: BaseException, number: str) -> dict[str, Any]:
 
 
 def error_from_json(json: Mapping[str, Any]) -> Exception:
-    """Return the error again, of the same class and with the same sentence."""
+    """Return the error of its JSON: a VigieError of the same class and message, or JobFailedError."""
     if not json.get("kind"):
         return JobFailedError(f"{json.get('name')} in a job; the worker's log has it as {json.get('number')}")
     kind = getattr(errors, str(json["kind"]), VigieError)
@@ -34,7 +34,7 @@ def error_from_json(json: Mapping[str, Any]) -> Exception:
 
 
 def too_many_attempts() -> dict[str, Any]:
-    """Return the error of a job whose workers died every time."""
+    """Return the error, as JSON, of a job whose workers died in every attempt."""
     message = N_(
         "This work was begun {count} times, and each time its process was killed, most likely because "
         "memory ran out. Fewer rows or a smaller model may fit."
@@ -43,12 +43,12 @@ def too_many_attempts() -> dict[str, Any]:
 
 
 def _value_to_json(value: object) -> Any:
-    """Return `value` as JSON; days and moments are marked, because they are written differently in every language."""
+    """Return `value` as JSON; dates and times are marked, because each language formats them in its own way."""
     if isinstance(value, datetime):
         return {"moment": value.isoformat()}
     if isinstance(value, date):
         return {"day": value.isoformat()}
-    if hasattr(value, "item"):  # NumPy's numbers
+    if hasattr(value, "item"):  # NumPy scalars
         value = value.item()
     return value if isinstance(value, str | int | float | bool | None) else str(value)
 

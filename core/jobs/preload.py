@@ -1,4 +1,4 @@
-"""Load slow libraries before the first job needs them."""
+"""Preloading of slow libraries before the first job."""
 
 import logging
 
@@ -10,12 +10,12 @@ logger = logging.getLogger(__name__)
 
 
 def preload(workspace: Workspace) -> None:
-    """Load and start what the first job of a process would otherwise wait for."""
+    """Import the libraries of all tasks, and start MLflow and CodeCarbon; log failures as warnings."""
     try:
         for task in list_tasks():
             for mode in task.modes:
                 load_entry(mode.run)
         emissions.preload(workspace.settings.country_iso_code)
         workspace.tracking.preload()
-    except Exception:  # a process without loaded libraries is slow once, not broken
+    except Exception:  # without preloading, only the first job is slow
         logger.warning("preloading failed", exc_info=True)

@@ -1,4 +1,4 @@
-"""What pages ask of the queue of slow work: submit a job, see how it stands, cancel it."""
+"""The job queue for pages: submit, find and cancel jobs."""
 
 import re
 from typing import Any
@@ -12,34 +12,34 @@ KEY = re.compile(r"[0-9a-f]{24}")
 
 
 def submit(task: str, arguments: dict[str, Any], *, workspace: Workspace, actor: Actor) -> Job:
-    """Return the job in which a worker answers `arguments` (plain JSON) for `actor`.
+    """Submit a task with `arguments` (plain JSON) for `actor` and return the job.
 
-    While it goes on, and just after its end (a double click), the same question of the same user is the same job;
-    later it starts anew. Raises ServiceUnavailableError where the queue does not answer.
+    While a job is waiting or running, and for 3 s after its end (a double click), an equal submission of the same user
+    returns the same job. Raises ServiceUnavailableError if the queue does not answer.
     """
     return workspace.jobs.submit(task, arguments, actor)
 
 
 def find(key: str, workspace: Workspace) -> Job | None:
-    """Return the job with this key as it stands; None for one that is not, or no longer, known.
+    """Return the current state of the job with this key, or None if it is unknown or expired.
 
-    Raises ServiceUnavailableError.
+    Raises ServiceUnavailableError if the queue does not answer.
     """
-    return workspace.jobs.load(key) if KEY.fullmatch(key) else None  # the key is part of an address
+    return workspace.jobs.load(key) if KEY.fullmatch(key) else None  # the key comes from the address of the page
 
 
 def cancel(key: str, workspace: Workspace) -> None:
-    """End a job that waits; ask one that goes on to stop at its next report. Raises ServiceUnavailableError."""
+    """Cancel a waiting job at once, and a running job at its next progress report. Raises ServiceUnavailableError."""
     if KEY.fullmatch(key):
         workspace.jobs.cancel(key)
 
 
 def list_workers(workspace: Workspace) -> list[WorkerHeartbeat]:
-    """Return the workers that serve this data folder and live. Raises ServiceUnavailableError."""
+    """Return the living workers of this data folder. Raises ServiceUnavailableError."""
     return workspace.jobs.list_workers()
 
 
 def raise_error(job: Job) -> None:
-    """Raise what was raised in the worker, if anything was."""
+    """Raise the error of a failed job; do nothing for other jobs."""
     if job.error is not None:
         raise error_from_json(job.error)

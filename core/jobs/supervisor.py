@@ -1,4 +1,4 @@
-"""Workers in processes of their own, started again where they die."""
+"""Worker processes, restarted when they die."""
 
 import os
 import subprocess
@@ -8,12 +8,12 @@ from contextlib import suppress
 
 from core.settings import ROOT
 
-RESTART_INTERVAL_S = 5.0  # between two starts, for a worker that dies as soon as it begins
-STOP_TIMEOUT_S = 8.0  # a worker gives its job back within it
+RESTART_INTERVAL_S = 5.0  # minimum time between two starts, for a worker that dies at once
+STOP_TIMEOUT_S = 8.0  # time for a worker to requeue its job
 
 
 class WorkerProcess:
-    """One `python -m core worker`."""
+    """One process `python -m core worker`."""
 
     def __init__(self, *options: str) -> None:
         self.options = options
@@ -22,16 +22,16 @@ class WorkerProcess:
 
     @property
     def pid(self) -> int | None:
-        """The process id of the one that was started last, dead or alive; None before and after."""
+        """Id of the last started process, dead or alive; None before the first start and after `stop`."""
         return None if self._process is None else self._process.pid
 
     @property
     def is_running(self) -> bool:
-        """Does it live?"""
+        """True if the process is running."""
         return self._process is not None and self._process.poll() is None
 
     def ensure_running(self) -> None:
-        """Start it unless it runs."""
+        """Start the process unless it is running or was started less than `RESTART_INTERVAL_S` ago."""
         if not self.is_running and time.monotonic() - self._started > RESTART_INTERVAL_S:
             self._started = time.monotonic()
             environment = {"OMP_NUM_THREADS": "1"} | os.environ
@@ -39,12 +39,12 @@ class WorkerProcess:
             self._process = subprocess.Popen(command, cwd=ROOT, env=environment)
 
     def terminate(self) -> None:
-        """Ask it to end; it gives its job back."""
+        """Send SIGTERM; the worker requeues its job and ends."""
         if self._process is not None:
             self._process.terminate()
 
     def stop(self) -> None:
-        """Ask it to end, and see that it does."""
+        """Send SIGTERM, wait up to `STOP_TIMEOUT_S` seconds, then kill the process."""
         if self._process is None:
             return
         self._process.terminate()

@@ -1,4 +1,4 @@
-"""A worker: claims one job after the other and runs it, while a thread extends its lease and reports its progress."""
+"""A worker: it claims and runs one job after the other; a thread extends the lease and reports progress."""
 
 import gc
 import logging
@@ -20,28 +20,28 @@ from core.runs.stored_runs import find_run_of_job
 from core.storage.job import Job, Signal, Status, WorkerHeartbeat
 from core.workspace import Workspace
 
-POLL_INTERVAL_S = 0.2  # between two looks into an empty queue
-HEARTBEAT_INTERVAL_S = 0.5  # of a job
+POLL_INTERVAL_S = 0.2  # while the queue is empty
+HEARTBEAT_INTERVAL_S = 0.5  # of a running job
 WORKER_HEARTBEAT_INTERVAL_S = 2.0
 CLEAN_UP_INTERVAL_S = 60.0
-STOP_GRACE_S = 5.0  # a job has so long to stop when its worker is told to end
+STOP_GRACE_S = 5.0  # time for a job to stop during the shutdown of its worker
 MAX_CURVE_POINTS = 300
 
 logger = logging.getLogger(__name__)
 
 
 class JobHandler(Protocol):
-    """Does the work of a job."""
+    """Function that runs the task of a job."""
 
     def __call__(
         self, task: str, arguments: dict[str, Any], *, workspace: Workspace, actor: Actor, progress: Progress
     ) -> str:
-        """Return the id of the run that answers `arguments`."""
+        """Run a task with `arguments` and return the id of its run."""
 
 
 @dataclass
 class RunningJob:
-    """The job that this worker holds."""
+    """A job that this worker holds, and its progress."""
 
     job: Job
     progress: Progress
@@ -49,7 +49,7 @@ class RunningJob:
     reported: dict[str, Any] = field(default_factory=dict)
 
     def collect_news(self) -> dict[str, Any]:
-        """Return how far the job has come, as far as it was not reported."""
+        """Return the values of progress that changed since the last report."""
         curves = {name: thin_out(list(points)) for name, points in dict(self.progress.curves).items()}
         progress = {"share": self.progress.share, "stage": self.progress.doing, "curves": curves}
         return {name: value for name, value in progress.items() if value != self.reported.get(name)}
@@ -57,7 +57,7 @@ class RunningJob:
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a job ended."""
+    """Final status of a job, with its run or error."""
 
     status: Status
     run_id: str = ""
@@ -65,11 +65,11 @@ class Outcome:
 
 
 class Worker:
-    """Does jobs until `shutdown` is set; the job that it then holds goes back into the queue.
+    """A worker that runs jobs until `shutdown` is set; the current job then goes back into the queue.
 
-    run_job    does the work of a job
-    embedded   whether an app started this worker and takes it along when it ends
-    give_up    called where a job does not stop in time, after it was given back
+    run_job    runs the task of a job
+    embedded   True if an app started this worker and stops it when the app ends
+    give_up    called after the requeue of a job that does not stop in time
     """
 
     def __init__(
@@ -88,7 +88,7 @@ class Worker:
         self._last_outage = self._last_heartbeat = self._last_clean_up = -float("inf")
 
     def run(self) -> None:
-        """Do jobs until it is told to end."""
+        """Run jobs until `shutdown` is set."""
         with self._heartbeat_thread():
             while not self.shutdown.is_set():
                 try:
@@ -99,7 +99,7 @@ class Worker:
                     self.shutdown.wait(POLL_INTERVAL_S)
 
     def run_once(self) -> None:
-        """Do jobs until none waits. Raises ServiceUnavailableError."""
+        """Run jobs until the queue is empty. Raises ServiceUnavailableError."""
         with self._heartbeat_thread():
             while not self.shutdown.is_set() and self._process_next():
                 pass
@@ -107,11 +107,11 @@ class Worker:
     # ---- one job after the other --------------------------------------------------------------------------------
 
     def _process_next(self) -> bool:
-        """Do the next job; False where there is none."""
+        """Run the next job; return False if there is none."""
         if time.monotonic() - self._last_clean_up > CLEAN_UP_INTERVAL_S:
             self.jobs.delete_expired()
             self._last_clean_up = time.monotonic()
-        # after an outage everybody's lease has run out: first, those that live extend theirs
+        # after an outage all leases have expired: living workers first extend their own
         take_over = time.monotonic() - self._last_outage > self.jobs.lease_s
         job = self.jobs.claim(self.identity.name, take_over)
         if job is not None:
@@ -119,7 +119,7 @@ class Worker:
         return job is not None
 
     def _execute(self, job: Job) -> None:
-        """Do a job from the claim to the note of how it ended."""
+        """Run a claimed job and store its outcome."""
         running = self._running = RunningJob(job, Progress(self.jobs.checkpoint_folder(job)))
         try:
             outcome = self._outcome_without_work(job) or self._run_handler(running)
@@ -129,16 +129,16 @@ class Worker:
         gc.collect()
 
     def _outcome_without_work(self, job: Job) -> Outcome | None:
-        """How a job ends that somebody held before; None where there is work to do."""
+        """Return the outcome of a cancelled, already recorded or exhausted job; None if the task must run."""
         if job.cancel_requested:
             return Outcome("cancelled")
         run_id = find_run_of_job(job.id, self.workspace) if job.claims > 1 else ""
-        if run_id:  # its worker was killed after it had recorded the run
+        if run_id:  # the previous worker was killed after it had recorded the run
             return Outcome("completed", run_id)
         return Outcome("failed", error=too_many_attempts()) if job.attempt > MAX_ATTEMPTS else None
 
     def _run_handler(self, running: RunningJob) -> Outcome | None:
-        """Do the work; None where it was stopped and the job is to be done by another worker."""
+        """Run the task and return the outcome; None if the shutdown stopped the job, which is then requeued."""
         job, progress = running.job, running.progress
         actor = Actor(job.user, job.application, job.id)
         try:
@@ -157,14 +157,14 @@ class Worker:
             return Outcome("failed", error=failure)
 
     def _save_outcome(self, running: RunningJob, outcome: Outcome | None) -> None:
-        """Note how a job ended, or give it back; nothing changes where it is another worker's by now."""
+        """Store the outcome of a job, or requeue it; without the lease, nothing changes."""
         if outcome is None:
             self.jobs.requeue(running.job)
         else:
             self.jobs.finish(running.job, outcome.status, run_id=outcome.run_id, error=outcome.error)
 
     def _retry_until_written(self, write: Callable[[], None]) -> None:
-        """Call `write` until the queue answers, or this worker is told to end: the lease runs out then."""
+        """Call `write` until the queue answers or the shutdown begins; in that case the lease expires."""
         while True:
             try:
                 return write()
@@ -206,13 +206,13 @@ class Worker:
                 return None
 
     def _send_heartbeat(self) -> None:
-        """Note that this worker lives."""
+        """Store a heartbeat of this worker, at most every `WORKER_HEARTBEAT_INTERVAL_S` seconds."""
         if time.monotonic() - self._last_heartbeat > WORKER_HEARTBEAT_INTERVAL_S:
             self.jobs.note_worker(self.identity)
             self._last_heartbeat = time.monotonic()
 
     def _report_progress(self, running: RunningJob) -> None:
-        """Extend the lease, say how far the job has come, and stop it where it was cancelled or lost."""
+        """Extend the lease and report progress; stop the job if it was cancelled or its lease is lost."""
         news = running.collect_news()
         running.signal = self.jobs.heartbeat(running.job, **news)
         running.reported |= news
@@ -220,13 +220,18 @@ class Worker:
             running.progress.cancel()
 
     def _force_requeue(self, running: RunningJob) -> None:
-        """Give back a job that does not stop."""
+        """Requeue a job that does not stop, then call `give_up`."""
         with suppress(ServiceUnavailableError):
             self.jobs.requeue(running.job)
         self._give_up()
 
 
 def thin_out(points: list[tuple[float, float]], at_most: int = MAX_CURVE_POINTS) -> list[tuple[float, float]]:
-    """Return at most so many of the points, evenly spread, the last one among them."""
+    """Return at most `at_most` evenly spaced points, including the last one.
+
+    Example:
+        >>> thin_out([(step, 0.0) for step in range(10)], at_most=4)
+        [(0, 0.0), (3, 0.0), (6, 0.0), (9, 0.0)]
+    """
     step = -(-len(points) // at_most) or 1
     return points[::-1][::step][::-1]

@@ -1,1 +1,1 @@
-"""Where things are kept: local files by default, a service where its setting is filled."""
+"""Storage: local files by default, or a service if its setting is filled."""

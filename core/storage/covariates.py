@@ -1,6 +1,6 @@
-"""Drivers known in advance, stored once under their digest.
+"""Storage of covariates known in advance: one folder per digest.
 
-Each table is a Parquet file, and a JSON file says what they are.
+Each table is a Parquet file; a JSON file holds the kinds, file names and notes of all tables.
 """
 
 import hashlib
@@ -21,15 +21,15 @@ from core.messages import N_, Text
 
 
 class CovariateStore:
-    """One folder per digest below `folder`."""
+    """Covariate tables in `folder`, in one subfolder per digest."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
     def save(self, tables: Sequence[CovariateTable]) -> str:
-        """Store the tables in their order, and return the digest of them all.
+        """Store the tables in the given order and return their common digest.
 
-        A crash in the middle leaves nothing `load` would take for whole.
+        The folder appears only when it is complete, so `load` never reads a partial one after a crash.
         """
         digest = hashlib.sha256("".join(table.digest for table in tables).encode()).hexdigest()
         place = self.folder / digest
@@ -48,12 +48,15 @@ class CovariateStore:
             draft.rename(place)
         except OSError:
             shutil.rmtree(draft, ignore_errors=True)
-            if not place.is_dir():  # else another session stored the same tables a moment earlier
+            if not place.is_dir():  # otherwise another session has just stored the same tables
                 raise
         return digest
 
     def load(self, digest: str) -> list[CovariateTable]:
-        """Raises NotFoundError for a digest that is not stored here."""
+        """Return the tables of a digest.
+
+        Raises NotFoundError for a digest that is not stored here.
+        """
         place = self.folder / digest
         if not (digest.isalnum() and place.is_dir()):
             raise NotFoundError(

@@ -1,4 +1,4 @@
-"""A SQLite file or a PostgreSQL database: transactions that nobody waits for longer than a page may."""
+"""Transactions in a SQLite file or a PostgreSQL database, with a timeout short enough for a page."""
 
 import logging
 import threading
@@ -17,34 +17,34 @@ from core.errors import OptionError
 from core.messages import N_
 
 T = TypeVar("T")
-SQLITE_BUSY_TIMEOUT_S = 1.2  # another process writes
+SQLITE_BUSY_TIMEOUT_S = 1.2  # wait for the write lock of another process
 SQLITE_TIMEOUT_S = 6.0
-SQLITE_RESET_AFTER_S = 1.0  # a file is busy for moments
-# the first caller may wait so long: while libraries load, and where a database that answers has no tables
+SQLITE_RESET_AFTER_S = 1.0  # short: a file is busy for a moment only
+# timeout of the first call, which loads libraries and creates missing tables
 OPENING_TIMEOUT_S = 20.0
 POSTGRESQL = {
     "application_name": "vigie",
-    "connect_timeout": 2,  # seconds; its library accepts no less
+    "connect_timeout": 2,  # seconds; the minimum that libpq accepts
     "keepalives_idle": 5,
     "keepalives_interval": 2,
     "keepalives_count": 3,
-    "tcp_user_timeout": 10_000,  # of a dead network
-    # milliseconds: of one statement, and of somebody who began to write and fell silent
+    "tcp_user_timeout": 10_000,  # milliseconds, for a dead network
+    # milliseconds: of one statement, and of a transaction whose client is silent
     "options": "-c statement_timeout=1400 -c idle_in_transaction_session_timeout=10000",
 }
-ADVISORY_LOCK = 8_301_962_010  # any number of our own: PostgreSQL's advisory lock for those who write
+ADVISORY_LOCK = 8_301_962_010  # an arbitrary number for PostgreSQL's advisory lock of writers
 
 
 class DatabaseError(Exception):
-    """What a database said, on one line and without the statement's values."""
+    """The error message of a database, on one line and without the values of the statement."""
 
 
 @dataclass(frozen=True)
 class Schema:
-    """How the tables of a database are made; one process at a time does it.
+    """The functions that check and create the tables of a database; one process at a time creates them.
 
-    is_current   are all tables there, in the form this version of the code needs?
-    create       make what is missing
+    is_current   tells whether all tables exist in the form that this version of the code needs
+    create       creates missing tables
     """
 
     is_current: Callable[[Connection], bool]
@@ -52,13 +52,13 @@ class Schema:
 
 
 class Database:
-    """The tables of `schema` at `url`, made when they are first asked for.
+    """A connection to the tables of `schema` at `url`; the first call creates the tables.
 
-    log_name           names the logger of its statements; these are logged without values
-    serialize_writes   whether writers of PostgreSQL come one at a time, as those of SQLite always do
+    log_name           the name of the logger of statements, which are logged without values
+    serialize_writes   True allows one PostgreSQL writer at a time; SQLite always does
 
-    Every method raises ServiceUnavailableError in less than 2 s where a server does not answer. A file of this machine
-    is waited for longer, because it is slow only where the whole machine is.
+    Every method raises ServiceUnavailableError in less than 2 s if a server does not answer. The timeout for a SQLite
+    file is longer, because a local file is slow only if the whole machine is slow.
     """
 
     def __init__(self, url: URL, schema: Schema, log_name: str, *, serialize_writes: bool = False) -> None:
@@ -69,24 +69,27 @@ class Database:
         self._engine: Engine | None = None
         self._has_tables = False
         self._opening = threading.Lock()
-        # at level DEBUG SQLAlchemy would log every row it reads
+        # at level DEBUG, SQLAlchemy logs every row that it reads
         logging.getLogger(f"sqlalchemy.engine.Engine.{log_name}").setLevel(logging.WARNING)
 
     def read(self, work: Callable[[Session], T]) -> T:
-        """Return what `work` finds in one transaction."""
+        """Run `work` in one read transaction and return its result."""
         return self._execute(work, writes=False)
 
     def write(self, work: Callable[[Session], T]) -> T:
-        """Return what `work` answers; all that it wrote is kept, or none. Raises IntegrityError as well."""
+        """Run `work` in one write transaction and return its result.
+
+        A failure rolls back all changes. Raises IntegrityError if a constraint is violated.
+        """
         return self._execute(work, writes=True)
 
     def version(self) -> str:
-        """Return the name and version, as in "PostgreSQL 15.14"."""
+        """Return the name and version of the database, for example "PostgreSQL 15.14"."""
         query = "SELECT sqlite_version()" if self._is_sqlite else "SHOW server_version"
         return f"{self.breaker.service} {self.read(lambda rows: str(rows.scalar(text(query))).split()[0])}"
 
     def close(self) -> None:
-        """Close every connection; the next call opens them again."""
+        """Close all connections; the next call opens new ones."""
         with self._opening:
             if self._engine is not None:
                 self._engine.dispose()
@@ -103,7 +106,7 @@ class Database:
             return work(rows)
 
     def _call(self, work: Callable[[], T], breaker: ServiceBreaker | None = None) -> T:
-        """Run `work` within the time limit; what a database says is shown without the statement's values."""
+        """Run `work` through the circuit breaker and turn its errors into DatabaseError."""
 
         def run() -> T:
             try:
@@ -122,7 +125,7 @@ class Database:
         return self.url.get_backend_name() == "sqlite"
 
     def _engine_ready(self) -> Engine:
-        """Return the engine of a database that has its tables."""
+        """Return the engine; create it and the tables if they are missing."""
         with self._opening:
             breaker = ServiceBreaker(self.breaker.service, OPENING_TIMEOUT_S)
             engine = self._engine = self._engine or self._call(self._create_engine, breaker)
@@ -149,11 +152,11 @@ class Database:
             return self._schema.is_current(connection)
 
     def _create_tables(self, engine: Engine) -> None:
-        """Make the tables in one process; others that start meanwhile wait for it."""
+        """Create the tables; processes that start at the same time wait for the first one."""
         if self._is_sqlite:
             with FileLock(f"{self.url.database}.lock", timeout=OPENING_TIMEOUT_S / 2):
                 with engine.connect() as connection:
-                    connection.connection.cursor().execute("PRAGMA journal_mode = WAL")  # kept in the file
+                    connection.connection.cursor().execute("PRAGMA journal_mode = WAL")  # a property of the file
                 with engine.execution_options(writes=True).begin() as connection:
                     self._schema.create(connection)
         else:
@@ -164,9 +167,9 @@ class Database:
 
 
 def parse_url(url: str, default: Path) -> URL:
-    """Return the address that DATABASE_URL names; where it is "", that of the SQLite file `default`.
+    """Return the parsed DATABASE_URL, or the URL of the SQLite file `default` if `url` is empty.
 
-    Raises OptionError for anything but SQLite and PostgreSQL.
+    Raises OptionError for any database other than SQLite and PostgreSQL.
     """
     refused = N_(
         "DATABASE_URL is not accepted; choose postgresql://user:password@host:5432/database or sqlite:////path/of/file."
@@ -175,7 +178,7 @@ def parse_url(url: str, default: Path) -> URL:
         parsed = make_url(url) if url else URL.create("sqlite", database=str(default))
         backend = parsed.get_backend_name()
     except (ArgumentError, ValueError):
-        raise OptionError(refused) from None  # their texts may hold pieces of the password
+        raise OptionError(refused) from None  # the original message may contain parts of the password
     if backend in ("postgres", "postgresql"):
         return parsed.set(drivername="postgresql+psycopg")
     if backend == "sqlite" and parsed.database not in (None, "", ":memory:"):
@@ -184,12 +187,12 @@ def parse_url(url: str, default: Path) -> URL:
 
 
 def _set_up_sqlite(connection: Any, _record: object) -> None:
-    connection.isolation_level = None  # transactions are begun below
+    connection.isolation_level = None  # `_begin_sqlite` begins the transactions
     connection.execute("PRAGMA foreign_keys = ON")
 
 
 def _begin_sqlite(connection: Connection) -> None:
-    """Begin a transaction; two readers that both want to write later would block each other, so a writer says so."""
+    """Begin a transaction; a writer locks at once, because two readers that write later would block each other."""
     writes = connection.get_execution_options().get("writes", False)
     connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
 

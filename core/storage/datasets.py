@@ -1,4 +1,4 @@
-"""Datasets, each stored once under its digest: a Parquet file of its rows and a JSON file of what else it is."""
+"""Storage of datasets: one folder per digest, with a Parquet file of the rows and a JSON file of the metadata."""
 
 import hashlib
 import json
@@ -25,7 +25,7 @@ PARTS = ("frame", "drivers", "context")
 
 @dataclass(frozen=True)
 class Stored:
-    """A stored dataset as it stands in a list."""
+    """Summary of a stored dataset, for lists."""
 
     digest: str
     files: tuple[str, ...]
@@ -37,15 +37,18 @@ class Stored:
 
 
 class Datasets:
-    """One folder per digest below `folder`; whose they are is noted in `folder/.users`, by a hash of the name."""
+    """Datasets in `folder`, in one subfolder per digest.
+
+    `folder/.users` records the datasets of each user under a hash of the user name.
+    """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
     def save(self, dataset: Dataset, user: str = "") -> str:
-        """Store the dataset, for `user`, and return its digest.
+        """Store the dataset, record it as a dataset of `user`, and return its digest.
 
-        A crash in the middle leaves nothing that `load` would take for whole.
+        The folder appears only when it is complete, so `load` never reads a partial one after a crash.
         """
         self._store(dataset)
         if user:
@@ -67,11 +70,14 @@ class Datasets:
             draft.rename(place)
         except OSError:
             shutil.rmtree(draft, ignore_errors=True)
-            if not place.is_dir():  # else another session stored the same dataset a moment earlier
+            if not place.is_dir():  # otherwise another session has just stored the same dataset
                 raise
 
     def load(self, digest: str) -> Dataset:
-        """Raises NotFoundError for a digest that is not stored here."""
+        """Return the dataset of a digest.
+
+        Raises NotFoundError for a digest that is not stored here.
+        """
         place = self.folder / digest
         if not (digest.isalnum() and place.is_dir()):
             raise NotFoundError(
@@ -81,7 +87,7 @@ class Datasets:
         return _dataset(pyarrow.parquet.read_table(place / "rows.parquet"), described)
 
     def recent(self, limit: int = 20, user: str = "") -> list[Stored]:
-        """The datasets used last, newest first: those of `user`, or of everybody."""
+        """Return the most recently used datasets, newest first: those of `user`, or of all users if it is empty."""
         noted = self._of(user) if user else self.folder
         places = sorted(noted.glob("[0-9a-f]*"), key=lambda place: place.stat().st_mtime, reverse=True)
         stored = (self.folder / place.name for place in places)

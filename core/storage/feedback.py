@@ -1,4 +1,4 @@
-"""What people say of results and of the product: one JSON record each, written here first, then sent to S3."""
+"""Feedback of users on results and on the product: one JSON record each, written locally, then sent to S3."""
 
 import logging
 import os
@@ -28,13 +28,13 @@ LONGEST_COMMENT = 2000
 UUID = r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"
 PREFIX = "feedback/v1/"
 KEY = re.compile(rf"feedback/v1/date=\d{{4}}-\d{{2}}-\d{{2}}/{UUID}\.json")
-MAX_RECORD_BYTES = 64 * 1024  # of a record that somebody else has sent
+MAX_RECORD_BYTES = 64 * 1024  # limit for records of other machines
 INTERACTIVE_TIMEOUT_S, BACKGROUND_TIMEOUT_S = 1.2, 15.0
 FETCH_INTERVAL_S, MAX_FETCHED = 60.0, 500
 
 
 class Feedback(BaseModel):
-    """One thing that one person said, about a row of a run, a run, a page, or the product."""
+    """One feedback record of one user, on a row of a run, a run, a page, or the product."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -54,16 +54,16 @@ class Feedback(BaseModel):
 
     @property
     def key(self) -> str:
-        """Where it is stored: nothing that a person typed is in it."""
+        """Key of the object in the bucket; it contains no user input."""
         return f"{PREFIX}date={self.time.astimezone(UTC):%Y-%m-%d}/{self.id}.json"
 
 
 @dataclass(frozen=True)
 class FeedbackStatus:
-    """What became of a record.
+    """Delivery status of a record.
 
-    state    "kept" where the folder is its place, "sent" to S3, or "waiting" to be sent
-    problem  why it waits, where somebody has to act; None where that may pass by itself
+    state    "kept" in the folder if there is no bucket, "sent" to S3, or "waiting" to be sent
+    problem  the reason for waiting if an operator has to act; None if it may be temporary
     """
 
     id: str
@@ -72,14 +72,14 @@ class FeedbackStatus:
 
     @property
     def is_sent(self) -> bool:
-        """Has the bucket got the record?"""
+        """True if the bucket has the record."""
         return self.state == "sent"
 
 
 class FeedbackStore:
-    """Records below `folder`; the outbox of feedback.
+    """Feedback records in `folder`, and their outbox.
 
-    A record is `v1/date=…/<id>.json`, and `waiting/<id>.json` until the bucket has it, where there is one.
+    A record is the file `v1/date=…/<id>.json`. With a bucket, it is `waiting/<id>.json` until the bucket has it.
     """
 
     name, content = N_("Feedback"), N_("feedback")
@@ -95,9 +95,9 @@ class FeedbackStore:
         self._foreign: set[str] = set()
 
     def add(self, record: Feedback) -> FeedbackStatus:
-        """Write the record down, whole or not at all, and try to send it.
+        """Write the record to disk atomically and try to send it.
 
-        Raises OSError where the disk cannot take it: nothing is saved then.
+        Raises OSError if it cannot be written; nothing is saved then.
         """
         if self.bucket is None:
             _write(self._path(record), record.model_dump_json().encode())
@@ -111,7 +111,7 @@ class FeedbackStore:
         return FeedbackStatus(record.id, "sent")
 
     def read(self) -> list[Feedback]:
-        """Read every record, sent or waiting, oldest first; what is no record is left out with a warning."""
+        """Return all records, sent or waiting, oldest first; log a warning for each invalid file and skip it."""
         paths = {
             path.stem: path for pattern in ("waiting/*.json", "v1/date=*/*.json") for path in self.folder.glob(pattern)
         }
@@ -123,30 +123,33 @@ class FeedbackStore:
 
     @property
     def location(self) -> str:
-        """Where records end."""
+        """Destination of the records: the bucket, or the folder if there is none."""
         return self.bucket.location if self.bucket else str(self.folder)
 
     @property
     def is_remote(self) -> bool:
-        """Is there a bucket?"""
+        """True if a bucket is configured."""
         return self.bucket is not None
 
     def deliver_pending(self) -> int:
-        """Send what waits, then fetch what other machines have sent; return how many records were sent."""
+        """Send pending records, fetch the records of other machines, and return the number sent."""
         sent = self.send()
         self.fetch()
         return sent
 
     def pending_count(self) -> int:
-        """Count the records that wait to be sent."""
+        """Return the number of records that wait to be sent."""
         return sum(1 for _ in (self.folder / "waiting").glob("*.json"))
 
     def rejected_count(self) -> int:
-        """Count the records that S3 will never take: none."""
+        """Return 0: S3 rejects no record for good."""
         return 0
 
     def check(self) -> str:
-        """Raise ServiceUnavailableError where records cannot end where they should; S3 tells no version."""
+        """Raise ServiceUnavailableError if records cannot be stored at their destination.
+
+        Returns "", because neither S3 nor a folder has a version.
+        """
         if self.bucket is not None:
             try:
                 self._call(self.bucket.check, self._interactive_breaker)
@@ -159,7 +162,7 @@ class FeedbackStore:
         return ""
 
     def reset(self) -> None:
-        """Ask the bucket at the next call, whatever happened before."""
+        """Close the circuit breakers, so the next call reaches the bucket."""
         self._interactive_breaker.reset()
         self._background_breaker.reset()
         self._next_fetch = 0.0
@@ -167,7 +170,7 @@ class FeedbackStore:
     # ---- to and from the bucket -------------------------------------------------------------------------------------
 
     def send(self) -> int:
-        """Send what waits, oldest first, until the bucket does not answer; return how many records were sent.
+        """Send pending records, oldest first, until the bucket does not answer; return the number sent.
 
         Sending a record twice changes nothing.
         """
@@ -184,7 +187,7 @@ class FeedbackStore:
         return sent
 
     def fetch(self) -> int:
-        """Fetch what other machines have sent, at most once a minute; return how many records came."""
+        """Fetch the records of other machines, at most once a minute, and return their number."""
         if self.bucket is None or time.monotonic() < self._next_fetch:
             return 0
         self._next_fetch = time.monotonic() + FETCH_INTERVAL_S
@@ -196,13 +199,13 @@ class FeedbackStore:
         return fetched
 
     def _missing_keys(self, bucket: Bucket) -> list[str]:
-        """List the keys of records that are not here; other keys are nobody's business, and lead nowhere."""
+        """Return the keys of records that are not stored here; keys of another form are ignored."""
         local = {path.stem for path in self.folder.rglob("*.json")}
         keys = (key for key, size in bucket.list_objects(PREFIX) if KEY.fullmatch(key) and size < MAX_RECORD_BYTES)
         return [key for key in keys if key not in self._foreign and Path(key).stem not in local]
 
     def _accept(self, key: str, body: bytes) -> bool:
-        """Keep `body` where it is the record that `key` says: whoever may write to the bucket may write anything."""
+        """Store `body` if it is the record of `key`; others can write to the bucket, so the body is validated."""
         try:
             record = Feedback.model_validate_json(body)
         except ValueError:
@@ -215,7 +218,7 @@ class FeedbackStore:
         return True
 
     def _send(self, path: Path, record: Feedback, breaker: ServiceBreaker) -> None:
-        """Put the record into the bucket, then move it to its place. Raises ServiceUnavailableError."""
+        """Put the record into the bucket, then move its file out of `waiting`. Raises ServiceUnavailableError."""
         assert self.bucket is not None
         bucket, body = self.bucket, record.model_dump_json().encode()
         self._call(lambda: bucket.put(record.key, body), breaker)
@@ -224,9 +227,9 @@ class FeedbackStore:
             target.parent.mkdir(parents=True, exist_ok=True)
             path.replace(target)
             _sync(target.parent)
-        except FileNotFoundError:  # another process has sent it meanwhile
+        except FileNotFoundError:  # another process has sent it
             return
-        except OSError as error:  # it is in the bucket, and will be put there again to no effect
+        except OSError as error:  # the next delivery puts it into the bucket again, which changes nothing
             logger.warning("%s was sent and could not be moved: %s", path, error)
 
     def _call(self, work: Callable[[], T], breaker: ServiceBreaker) -> T:
@@ -249,7 +252,7 @@ def _sort_key(record: Feedback) -> tuple[datetime, str]:
 
 
 def _read(path: Path) -> Feedback | None:
-    """The record of a file that is named after it; None for anything else, and for a file that was moved meanwhile."""
+    """Return the record in a file that is named after its id; None for any other or moved file."""
     try:
         record = Feedback.model_validate_json(path.read_bytes())
     except FileNotFoundError:
@@ -263,7 +266,7 @@ def _read(path: Path) -> Feedback | None:
 
 
 def _write(path: Path, body: bytes) -> None:
-    """The file, on the disk and whole, or none."""
+    """Write the file atomically and flush it to disk."""
     path.parent.mkdir(parents=True, exist_ok=True)
     draft = path.with_suffix(f".{os.getpid()}.draft")
     try:
@@ -278,7 +281,7 @@ def _write(path: Path, body: bytes) -> None:
 
 
 def _sync(folder: Path) -> None:
-    """The names in `folder`, too, survive a power cut."""
+    """Flush the directory entries of `folder`, so that they survive a power cut."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -287,5 +290,5 @@ def _sync(folder: Path) -> None:
 
 
 def schema() -> dict[str, Any]:
-    """The published JSON Schema of a record (docs/feedback.schema.json)."""
+    """Return the JSON Schema of a record, published as docs/feedback.schema.json."""
     return Feedback.model_json_schema()

@@ -1,4 +1,4 @@
-"""Flash messages: sentences for the page that is loaded next, kept in memory by a number that nobody can guess."""
+"""Flash messages for the next page, kept in memory under random keys."""
 
 import secrets
 import threading
@@ -10,14 +10,17 @@ MAX_MESSAGES = 500
 
 
 class FlashMessages:
-    """The latest 500 messages. An address carries their number alone, so a link cannot show words of its own."""
+    """The latest 500 flash messages.
+
+    An address carries only the key of a message, so a forged link cannot show its own text.
+    """
 
     def __init__(self) -> None:
         self._texts: OrderedDict[str, Text] = OrderedDict()
         self._lock = threading.Lock()
 
     def put(self, text: Text) -> str:
-        """Keep `text`; return its number."""
+        """Store a message and return its key."""
         number = secrets.token_urlsafe(12)
         with self._lock:
             self._texts[number] = text
@@ -26,5 +29,5 @@ class FlashMessages:
         return number
 
     def get(self, number: str) -> Text | None:
-        """Return the message of that number; None for any other."""
+        """Return the message of a key, or None for an unknown key."""
         return self._texts.get(number)

@@ -1,4 +1,4 @@
-"""A job and a worker as the job store knows them."""
+"""Records of the job store: jobs and workers."""
 
 import hashlib
 import json
@@ -7,25 +7,27 @@ from typing import Any, Literal
 
 Status = Literal["waiting", "running", "completed", "failed", "cancelled"]
 Signal = Literal["continue", "cancel", "lost"]
-"""What the holder of a job learns: go on, somebody asked to cancel it, or it is another worker's now."""
+"""Answer to a heartbeat: continue, stop because a user cancelled, or stop because another worker has the job."""
 Curves = dict[str, list[tuple[float, float]]]
 
 
 @dataclass(frozen=True)
 class Job:
-    """One question that a worker answers with a run. Times are seconds since 1970 by the clock of the database.
+    """A task with arguments that a worker turns into a run.
 
-    id                 names this submission of the question for ever; a tag of the run that answers it
-    task, arguments    what is asked; plain JSON
-    user, application  who asks, and through which page
-    claims             how often a worker took it; whoever holds it has the latest number
-    attempt            1, and one more for every worker that died over it
-    lease_until        until then the job belongs to its `worker`, which extends the lease as long as it lives
-    share, stage       how much is done, 0 to 1, and what goes on
-    curves             name → [(step, value), …], while it goes on
-    run_id             the run that answers it, once it is completed
-    error              why it failed, as `core.jobs.job_error` has it
-    read_at            when the rest of this was read
+    Times are seconds since 1970 by the clock of the database.
+
+    id                 unique per submission; also a tag of the resulting run
+    task, arguments    name of the task and its arguments as plain JSON
+    user, application  the submitting user and page
+    claims             number of claims by workers; the holder of the job has the latest number
+    attempt            1, plus 1 for every worker that died while it held the job
+    lease_until        end of the lease of `worker`, which extends it while it lives
+    share, stage       completed share (0–1) and current stage
+    curves             name → [(step, value), …], while the job is running
+    run_id             the resulting run, once the job is completed
+    error              the error of a failed job, in the format of `core.jobs.job_error`
+    read_at            time at which this record was read
     """
 
     id: str
@@ -50,29 +52,29 @@ class Job:
 
     @property
     def key(self) -> str:
-        """Who asks what: the same for every submission of one question. It names the folder of checkpoints."""
+        """Hash of user, task and arguments: equal for equal submissions. It names the folder of checkpoints."""
         return question_key(self.user, self.task, self.arguments)
 
     def to_row(self) -> dict[str, Any]:
-        """Return what the job table holds of it."""
+        """Return the job as a row of the job table."""
         row = asdict(self) | {"key": self.key}
         del row["read_at"]
         return row
 
     @property
     def is_finished(self) -> bool:
-        """Has it completed, failed, or been cancelled?"""
+        """True for a job that is completed, failed or cancelled."""
         return self.ended is not None
 
     @property
     def is_stale(self) -> bool:
-        """Has its worker fallen silent?"""
+        """True for a running job whose lease has expired."""
         return self.status == "running" and self.lease_until < self.read_at
 
 
 @dataclass(frozen=True)
 class WorkerHeartbeat:
-    """A worker that lives; `embedded` where an app started it."""
+    """A living worker; `embedded` is True if an app started it."""
 
     name: str
     host: str
@@ -81,6 +83,6 @@ class WorkerHeartbeat:
 
 
 def question_key(user: str, task: str, arguments: dict[str, Any]) -> str:
-    """Return 24 hexadecimal digits that name this question of this user."""
+    """Return a hash of user, task and arguments as 24 hexadecimal digits."""
     question = json.dumps([user, task, arguments], sort_keys=True)
     return hashlib.sha256(question.encode()).hexdigest()[:24]

@@ -1,6 +1,6 @@
-"""The tables of jobs and workers.
+"""SQL tables of jobs and workers.
 
-They hold nothing older than a day, so they have no migrations: another form of a table gets another name.
+Rows are deleted after a day, so the tables have no migrations: a table of another form gets another name.
 """
 
 import json
@@ -30,7 +30,7 @@ from core.storage.database import Schema
 
 
 class Json(TypeDecorator[Any]):
-    """A value as JSON in text: PostgreSQL's own type refuses NaN, which a loss may be."""
+    """A JSON value in a text column: a loss may be NaN, which the JSON type of PostgreSQL rejects."""
 
     impl = Text
     cache_ok = True
@@ -44,8 +44,8 @@ class Json(TypeDecorator[Any]):
         return None if value is None else json.loads(value)
 
 
-class now(FunctionElement[float]):  # noqa: N801 written as the function of SQL that it is
-    """Seconds since 1970 by the clock of the database: those of several machines differ."""
+class now(FunctionElement[float]):  # noqa: N801 named like a SQL function
+    """SQL expression for seconds since 1970 by the clock of the database, because clocks of machines differ."""
 
     type = Double()
     inherit_cache = True
@@ -85,7 +85,7 @@ JOBS = Table(
     Column("run_id", Text, nullable=False),
     Column("error", Json),
     Column("ended", Double),
-    UniqueConstraint("workspace", "key"),  # one question is one job
+    UniqueConstraint("workspace", "key"),  # equal submissions share one job
     Index("jobs_by_status", "workspace", "status", "submitted"),
 )
 WORKERS = Table(

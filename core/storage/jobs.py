@@ -1,7 +1,7 @@
-"""The job store: one row a job, in SQLite or PostgreSQL. A worker holds a job by a lease, which it extends.
+"""The job store: one row per job, in SQLite or PostgreSQL. A worker holds a job by a lease, which it extends.
 
-Every change of a job is one UPDATE with a condition, so of several workers that want a job one gets it, and whoever
-lost a job changes nothing any more.
+Each change of a job is one conditional UPDATE. Exactly one of several workers gets a job, and a worker that has lost
+a job cannot change it any more.
 """
 
 import shutil
@@ -25,10 +25,10 @@ from core.storage.job import Curves, Job, Signal, Status, WorkerHeartbeat, quest
 from core.storage.job_tables import JOBS, SCHEMA, WORKERS, now
 
 T = TypeVar("T")
-LEASE_S = 15.0  # a library may keep the interpreter to itself for some seconds, heartbeats included
-WORKER_TIMEOUT_S = 10.0  # a worker that was silent for so long is no longer listed
-DOUBLE_CLICK_S = 3.0  # so long after its end the same question gets the same answer
-KEEP_S = 24 * 3600.0  # a job that has ended is kept for so long
+LEASE_S = 15.0  # a library may hold the GIL for some seconds, which delays heartbeats
+WORKER_TIMEOUT_S = 10.0  # a worker without a heartbeat for this time is not listed
+DOUBLE_CLICK_S = 3.0  # within this time after its end, an equal submission returns the same job
+KEEP_S = 24 * 3600.0  # retention of finished jobs
 
 WAITING = JOBS.c.status == "waiting"
 STALE = and_(JOBS.c.status == "running", JOBS.c.lease_until < now())
@@ -36,13 +36,13 @@ COLUMNS = [*(column for column in JOBS.c if column.name not in ("workspace", "ke
 
 
 class JobStore:
-    """The jobs of one data folder and the workers that do them.
+    """The jobs and workers of one data folder.
 
-    folder   of the SQLite file and, below it, of the checkpoints of jobs
-    url      of the database that several machines share; "" for the file `folder`/jobs.db
-    lease_s  seconds that a worker may be silent before others take its job over
+    folder   the folder of the SQLite file and of the checkpoints of jobs
+    url      the database that several machines share; "" for the file `folder`/jobs.db
+    lease_s  seconds without a heartbeat after which other workers may take over a job
 
-    Every method raises ServiceUnavailableError in less than 2 s where the database does not answer.
+    Every method raises ServiceUnavailableError in less than 2 s if the database does not answer.
     """
 
     def __init__(self, folder: Path, url: str = "", lease_s: float = LEASE_S) -> None:
@@ -51,21 +51,21 @@ class JobStore:
         self._folder_id = ""
 
     def reset(self) -> None:
-        """Ask the database at the next call, whatever happened before."""
+        """Close the circuit breaker, so the next call reaches the database."""
         self._database.breaker.reset()
 
     def close(self) -> None:
-        """Close every connection; the next call opens them again."""
+        """Close all connections; the next call opens new ones."""
         self._database.close()
 
     def checkpoint_folder(self, job: Job) -> Path:
-        """Return the folder in which the job keeps its checkpoints."""
+        """Return the folder for the checkpoints of a job."""
         return self.folder / job.key
 
-    # ---- for those who ask --------------------------------------------------------------------------------------
+    # ---- for clients --------------------------------------------------------------------------------------------
 
     def submit(self, task: str, arguments: dict[str, Any], actor: Actor) -> Job:
-        """Return the job that answers `arguments`: the one that goes on or has just ended, else a new one."""
+        """Return the job for `arguments`: an equal job that is waiting, running or just finished, or a new one."""
         key = question_key(actor.user, task, arguments)
 
         def submit_once(rows: Session) -> Job:
@@ -81,15 +81,15 @@ class JobStore:
 
         try:
             return self._write(submit_once)
-        except IntegrityError:  # another tab was quicker
+        except IntegrityError:  # another process has inserted the same job
             return self._write(submit_once)
 
     def load(self, key: str) -> Job | None:
-        """Return the job that answers the question of this key, as it stands; None where there is none."""
+        """Return the current state of the job with this key, or None if there is no such job."""
         return self._read(lambda rows: self._load(rows, key))
 
     def cancel(self, key: str) -> None:
-        """End a job that nobody works on; ask the worker of any other to stop."""
+        """Cancel a waiting or stale job at once; request the worker of a running job to stop."""
 
         def cancel_once(rows: Session) -> None:
             open_job = and_(self._has_key(key), JOBS.c.ended.is_(None))
@@ -106,13 +106,13 @@ class JobStore:
     # ---- for workers --------------------------------------------------------------------------------------------
 
     def claim(self, worker: str, take_over: bool = True) -> Job | None:
-        """Return the oldest job that waits, or whose worker has died; it is held by `worker` now. None: there is none.
+        """Lease the oldest waiting or stale job to `worker` and return it, or None if there is no such job.
 
-        take_over   False leaves jobs alone whose worker seems dead
+        take_over   False ignores stale jobs, whose worker seems dead
         """
         claimable = or_(WAITING, STALE) if take_over else WAITING
         if self._read(lambda rows: rows.scalar(self._oldest(claimable))) is None:
-            return None  # and no other writer was kept waiting
+            return None  # without a write transaction that would block other writers
         begun = {"status": "running", "worker": worker, "share": 0.0, "stage": "", "curves": {}}
         counted = {
             "claims": JOBS.c.claims + 1,
@@ -128,33 +128,36 @@ class JobStore:
         return self._write(claim_once)
 
     def heartbeat(self, job: Job, **progress: float | str | Curves) -> Signal:
-        """Extend the lease and note how far the job has come (`share`, `stage`, `curves`)."""
+        """Extend the lease and store the progress of the job (`share`, `stage`, `curves`)."""
         values = {"lease_until": now() + self.lease_s, **progress}
         statement = JOBS.update().where(_is_held(job)).values(values).returning(JOBS.c.cancel_requested)
         cancel_requested = self._write(lambda rows: rows.scalar(statement))
         return "lost" if cancel_requested is None else "cancel" if cancel_requested else "continue"
 
     def requeue(self, job: Job) -> bool:
-        """Give a job back, which costs it no attempt; False where it was lost before."""
+        """Return a job to the queue without counting an attempt; return False if the lease was lost before."""
         values = {"status": "waiting", "worker": "", "lease_until": 0.0, "share": 0.0, "stage": "", "curves": {}}
         return self._write(lambda rows: _count(rows, JOBS.update().where(_is_held(job)).values(values))) == 1
 
     def finish(self, job: Job, status: Status, *, run_id: str = "", error: dict[str, Any] | None = None) -> bool:
-        """Note how a job ended; its checkpoints go, unless it failed. False where it was lost before."""
+        """Store the final status of a job and delete its checkpoints unless it failed.
+
+        Returns False if the lease was lost before.
+        """
         ended = {"status": status, "run_id": run_id, "error": error, "curves": {}, "ended": now()}
         values = ended | ({"share": 1.0} if status == "completed" else {})
 
         def finish_once(rows: Session) -> bool:
             if not _count(rows, JOBS.update().where(_is_held(job)).values(values)):
                 return False
-            if status != "failed":  # while the row is locked, nobody begins the same question anew
+            if status != "failed":  # the row is locked, so no equal job can start meanwhile
                 self._delete_checkpoints(job)
             return True
 
         return self._write(finish_once)
 
     def delete_expired(self) -> None:
-        """Delete what ended long ago, and workers that were silent for as long."""
+        """Delete jobs that ended and workers whose last heartbeat was more than a day ago."""
 
         def delete_once(rows: Session) -> None:
             expired = JOBS.delete().where(self._is_here(JOBS.c.workspace), JOBS.c.ended < now() - KEEP_S)
@@ -165,7 +168,7 @@ class JobStore:
         self._write(delete_once)
 
     def note_worker(self, worker: WorkerHeartbeat) -> None:
-        """Note that this worker lives."""
+        """Store a heartbeat of a worker."""
 
         def note_once(rows: Session) -> None:
             here = WORKERS.c.name == worker.name
@@ -176,11 +179,11 @@ class JobStore:
         self._write(note_once)
 
     def delete_worker(self, name: str) -> None:
-        """Note that this worker has ended."""
+        """Delete a worker that has ended."""
         self._write(lambda rows: rows.execute(WORKERS.delete().where(WORKERS.c.name == name)))
 
     def list_workers(self) -> list[WorkerHeartbeat]:
-        """Return the workers that serve this data folder and live."""
+        """Return the living workers of this data folder."""
         columns = (WORKERS.c.name, WORKERS.c.host, WORKERS.c.pid, WORKERS.c.embedded)
         living = WORKERS.c.heartbeat > now() - WORKER_TIMEOUT_S
 
@@ -190,7 +193,7 @@ class JobStore:
 
         return self._read(list_once)
 
-    # ---- parts --------------------------------------------------------------------------------------------------
+    # ---- internals ----------------------------------------------------------------------------------------------
 
     def _read(self, work: Callable[[Session], T]) -> T:
         with _translate_errors():
@@ -201,7 +204,7 @@ class JobStore:
             return self._database.write(work)
 
     def _workspace(self) -> str:
-        """Return the id of the data folder, which is the same on every machine that mounts it."""
+        """Return the id of the data folder, equal on every machine that mounts it."""
         if not self._folder_id:
             file = self.folder / "workspace.id"
             self.folder.mkdir(parents=True, exist_ok=True)
@@ -231,12 +234,12 @@ class JobStore:
 
 
 def _is_held(job: Job) -> ColumnElement[bool]:
-    """Whether the claim that returned `job` still holds."""
+    """Return the SQL condition that the claim of `job` is still valid."""
     return and_(JOBS.c.id == job.id, JOBS.c.claims == job.claims, JOBS.c.status == "running")
 
 
 def _may_restart(job: Job) -> bool:
-    """May the same question be answered anew?"""
+    """Tell whether an equal submission replaces `job`: it has ended, and the submission is no double click."""
     just_ended = job.status != "cancelled" and job.ended is not None and job.read_at - job.ended <= DOUBLE_CLICK_S
     return job.is_finished and not just_ended
 

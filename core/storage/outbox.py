@@ -1,50 +1,53 @@
-"""The contract of what is written down here first and delivered to a service later."""
+"""The outbox contract: records are written locally first and delivered to a service later."""
 
 from typing import Protocol
 
 from core.messages import N_
 
-MLFLOW_CONTENT = N_("runs")  # `Tracking.content`: mlflow_utils knows no catalogue
+MLFLOW_CONTENT = N_("runs")  # `Tracking.content`; marked here because mlflow_utils does not import core
 
 
 class Outbox(Protocol):
     """Records that are kept in the data folder until a service has them.
 
-    Every record has a name of its own under which delivering it twice changes nothing. A workspace lists its outboxes
-    once; the delivery threads, the page of health and its button work on that list.
+    Each record has a unique name, so delivering it twice changes nothing. A workspace has one list of its outboxes.
+    The delivery threads and the page *Health* use that list.
     """
 
     @property
     def name(self) -> str:
-        """The service, as the page of health calls it."""
+        """Name of the service on the page *Health*."""
 
     @property
     def content(self) -> str:
-        """What is delivered, in the plural: "runs"."""
+        """Plural noun for the delivered records, for example "runs"."""
 
     @property
     def location(self) -> str:
-        """Where records end: an address, or the folder that takes the place of a service that is not set."""
+        """Destination of the records: the address of the service, or a folder if no service is configured."""
 
     @property
     def is_remote(self) -> bool:
-        """Is a service set?"""
+        """True if a service is configured."""
 
     @property
     def last_error(self) -> str:
-        """Why the last call failed; "" after one that did not."""
+        """Error of the last call; "" if it succeeded."""
 
     def deliver_pending(self) -> int:
-        """Deliver what waits, oldest first; return how much was. Quiet where the service does not answer."""
+        """Deliver pending records, oldest first, and return the number delivered.
+
+        A service that does not answer raises no error here.
+        """
 
     def pending_count(self) -> int:
-        """Count the records that wait."""
+        """Return the number of pending records."""
 
     def rejected_count(self) -> int:
-        """Count the records that the service will never take."""
+        """Return the number of records that the service has rejected for good."""
 
     def check(self) -> str:
-        """Return the service's version, "" where it tells none. Raises what is wrong."""
+        """Return the version of the service, or "" if it has none. Raises an error if the service does not work."""
 
     def reset(self) -> None:
-        """Ask the service at the next call, whatever happened before."""
+        """Close the circuit breaker, so the next call reaches the service."""

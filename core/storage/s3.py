@@ -1,4 +1,4 @@
-"""Objects in an S3 bucket: put once, listed, fetched; a refusal says what whoever runs Vigie can do about it."""
+"""Objects in an S3 bucket. Errors that an operator can fix become AccessDeniedError with the remedy."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -32,12 +32,17 @@ REFUSALS = {
     ),
     "RequestTimeTooSkewed": N_("The clock of this machine differs from that of S3 ({code})."),
 }
-"""By S3's own code. Everything else may pass by itself."""
+"""Messages by error code of S3. Any other error may be temporary."""
 
 
 @dataclass(frozen=True)
 class Bucket:
-    """A bucket; empty fields are left to the standard chain of AWS (environment, files, role of the machine)."""
+    """An S3 bucket.
+
+    For empty fields, the default chain of AWS applies (environment, files, role of the machine).
+
+    Methods raise AccessDeniedError for errors that an operator can fix, and the exceptions of boto3 for others.
+    """
 
     name: str
     region: str = ""
@@ -47,7 +52,7 @@ class Bucket:
 
     @classmethod
     def from_settings(cls, settings: Settings) -> "Bucket | None":
-        """Make the bucket that the settings name; None where they name none."""
+        """Return the bucket of the settings, or None if they name none."""
         if not settings.s3_bucket_name:
             return None
         keys = settings.aws_access_key.get_secret_value(), settings.aws_secret_key.get_secret_value()
@@ -55,13 +60,13 @@ class Bucket:
 
     @property
     def location(self) -> str:
-        """Return the address of the bucket."""
+        """Address of the bucket."""
         return f"s3://{self.name}"
 
     def put(self, key: str, body: bytes) -> None:
-        """Store JSON under a key that never changes its meaning: where it is there already, nothing happens.
+        """Store a JSON body under `key`; an existing object stays unchanged.
 
-        Raises AccessDeniedError for what an operator can mend, and what boto3 raises for the rest; so do the others.
+        A store without conditional writes overwrites the object, which is harmless: a key always has the same body.
         """
         from botocore.exceptions import ClientError  # type: ignore[import-untyped]
 
@@ -76,24 +81,24 @@ class Bucket:
                     raise
 
     def list_objects(self, prefix: str) -> Iterator[tuple[str, int]]:
-        """Iterate over key and bytes of every object whose key begins with `prefix`."""
+        """Yield key and size in bytes of every object whose key begins with `prefix`."""
         with self._translate_errors():
             for page in self._client.get_paginator("list_objects_v2").paginate(Bucket=self.name, Prefix=prefix):
                 yield from ((stored["Key"], stored["Size"]) for stored in page.get("Contents", ()))
 
     def get(self, key: str, limit: int) -> bytes:
-        """Fetch the object, or its first `limit` bytes."""
+        """Return the first `limit` bytes of an object."""
         with self._translate_errors(), self._client.get_object(Bucket=self.name, Key=key)["Body"] as body:
             return bytes(body.read(limit))
 
     def check(self) -> None:
-        """Make one cheap request."""
+        """Make one cheap request, to test access."""
         with self._translate_errors():
             self._client.list_objects_v2(Bucket=self.name, MaxKeys=1)
 
     @cached_property
     def _client(self) -> Any:
-        """boto3's client, made once: that takes longer than most requests."""
+        """The boto3 client, created once because that takes longer than most requests."""
         from boto3.session import Session  # type: ignore[import-untyped]
         from botocore.config import Config  # type: ignore[import-untyped]
 
@@ -103,7 +108,7 @@ class Bucket:
             retries={"total_max_attempts": 2, "mode": "standard"},
             s3={"addressing_style": "path"} if self.endpoint else {},
             request_checksum_calculation="when_required",
-            response_checksum_validation="when_required",  # stores other than Amazon's
+            response_checksum_validation="when_required",  # for S3-compatible stores
         )
         return Session().client(
             "s3",
@@ -116,7 +121,7 @@ class Bucket:
 
     @contextmanager
     def _translate_errors(self) -> Iterator[None]:
-        """Turn what an operator can mend into AccessDeniedError."""
+        """Turn errors that an operator can fix into AccessDeniedError."""
         from botocore import exceptions as boto  # type: ignore[import-untyped]
 
         values = {"bucket": self.name, "region": self.region or "?"}

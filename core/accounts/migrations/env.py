@@ -1,4 +1,4 @@
-"""What Alembic runs; the connection comes from core/storage/database.py, which holds the lock."""
+"""Environment of Alembic; core/storage/database.py passes the connection and holds the lock."""
 
 from alembic import context
 

@@ -1,4 +1,4 @@
-"""Events as columns: what tables and figures of months of them are made from, without an object for each."""
+"""Events as Arrow tables, which hold months of events without one Python object per event."""
 
 from collections import deque
 from collections.abc import Iterable, Iterator
@@ -34,14 +34,17 @@ SCHEMA = pa.schema(
 
 
 def of_events(events: Iterable[Event]) -> pa.Table:
-    """One row per event, in their order: the fields of SCHEMA, times as `stamp` writes them."""
+    """Return a table with one row per event and the columns of SCHEMA, in the given order.
+
+    Timestamps have the text format of `stamp`.
+    """
     return pa.Table.from_pylist([_row(event) for event in events], SCHEMA)
 
 
 def of_log(log: Events, since: datetime | None = None, most: int = 500_000) -> tuple[pa.Table, bool]:
-    """Return the events of the log that began at `since` or later, and whether there were more.
+    """Return the newest `most` events of the log that began at `since` or later, and whether there are more.
 
-    The last `most` are returned.
+    The first value is a table with the columns of SCHEMA, oldest event first.
     """
     parts: deque[pa.Table] = deque()
     kept = seen = 0
@@ -62,7 +65,7 @@ def _row(event: Event) -> dict[str, object]:
 
 
 def _blocks(log: Events, since: datetime | None) -> Iterator[list[bytes]]:
-    """Whole lines, a few thousand at a time."""
+    """Yield complete lines in blocks of about `BLOCK` bytes."""
     for path in log.files_since(since):
         with path.open("rb") as file:
             while lines := file.readlines(BLOCK):
@@ -74,9 +77,9 @@ def _blocks(log: Events, since: datetime | None) -> Iterator[list[bytes]]:
 
 
 def _columns(lines: list[bytes]) -> pa.Table:
-    """Return the events of these lines.
+    """Return the events of JSON lines as a table.
 
-    Where one of them is no JSON of an event, they are read one by one and it is left out.
+    If a line is not a valid event, the lines are parsed one by one and invalid ones are skipped.
     """
     if not lines:
         return SCHEMA.empty_table()

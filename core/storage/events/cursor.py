@@ -1,4 +1,4 @@
-"""What a service has not got yet of the event log: read from a cursor, a batch at a time, by one process at a time."""
+"""Cursor in the event log: the position up to which a service has the events. One process reads at a time."""
 
 import hashlib
 import json
@@ -15,14 +15,14 @@ from filelock import FileLock, Timeout
 from core.storage.events.log import Events
 
 BATCH_LINES = 500
-BATCH_BYTES = 1_000_000  # also the longest line that is sent whole
-EXCERPT_BYTES = 2000  # of a rejected line, kept beside the reason
+BATCH_BYTES = 1_000_000  # also the maximum length of a line that is sent complete
+EXCERPT_BYTES = 2000  # stored part of a rejected line
 BLOCK_BYTES = 1 << 20
 
 
 @dataclass(frozen=True)
 class LogLine:
-    """One line of the log, without its end where it is longer than BATCH_BYTES; `end` is where the next one begins."""
+    """One line of the log, cut after BATCH_BYTES; `end` is the byte offset of the next line."""
 
     file: str
     end: int
@@ -30,15 +30,15 @@ class LogLine:
 
     @property
     def id(self) -> str:
-        """The same for the same event, however often and by whomever it is sent."""
+        """Hash of the line, so that an event that is sent twice is stored once."""
         return hashlib.sha256(self.text.strip()).hexdigest()[:32]
 
 
 class LogCursor:
-    """How far a service has got in the log: `folder/sent.json` (file → bytes that are done with).
+    """Position of a service in the log, stored in `folder/sent.json` (file → number of bytes sent or rejected).
 
-    The log is the truth: a cursor that is lost, or does not fit the file, starts again at its beginning, and the ids
-    of the lines keep anything from being stored twice.
+    A cursor that is lost or does not fit the file restarts at the beginning of the file. The ids of the lines prevent
+    duplicates in the service.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -48,7 +48,7 @@ class LogCursor:
 
     @contextmanager
     def lock(self) -> Iterator[bool]:
-        """Keep others away; False where another process or thread does."""
+        """Hold the lock of the cursor; yield False if another process or thread holds it."""
         lock = FileLock(self.folder / ".sent.lock")
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
@@ -64,7 +64,7 @@ class LogCursor:
     def next_batch(self) -> list[LogLine]:
         """Return the next lines, at most BATCH_LINES and about BATCH_BYTES.
 
-        A last line without its end is waited for, as somebody may be writing it.
+        A last line without a line break is not returned, because another process may be writing it.
         """
         batch: list[LogLine] = []
         size = 0
@@ -76,7 +76,10 @@ class LogCursor:
         return batch
 
     def commit(self, done: Iterable[LogLine]) -> None:
-        """Move behind these lines. Raises OSError where the disk cannot take it; nothing has changed then."""
+        """Move the cursor behind these lines.
+
+        Raises OSError if it cannot be written; the cursor is unchanged then.
+        """
         offsets = self._offsets() | {line.file: line.end for line in done}
         draft = self._sent.with_name(f".sent-{uuid.uuid4().hex}")
         try:
@@ -86,7 +89,10 @@ class LogCursor:
             draft.unlink(missing_ok=True)
 
     def reject(self, line: LogLine, reason: str) -> None:
-        """Write down a line that will never be taken, and why; twice where a crash comes before `commit`."""
+        """Store a line that the service rejects for good, with the reason.
+
+        A crash before `commit` can store the line twice.
+        """
         note = {
             "file": line.file,
             "id": line.id,
@@ -97,12 +103,12 @@ class LogCursor:
             file.write(json.dumps(note).encode() + b"\n")
 
     def pending_count(self) -> int:
-        """Count the whole lines that wait."""
+        """Return the number of complete lines that wait to be sent."""
         offsets = self._offsets()
         return sum(_count_lines(path, _offset(path, offsets)) for path in Events(self.folder).files())
 
     def rejected_count(self) -> int:
-        """Count the lines that were rejected."""
+        """Return the number of rejected lines."""
         return _count_lines(self._rejected, 0) if self._rejected.is_file() else 0
 
     def _pending(self) -> Iterator[LogLine]:
@@ -124,7 +130,7 @@ class LogCursor:
 
 
 def _read_line(file: IO[bytes], name: str) -> LogLine | None:
-    """Read the next whole line; None at the end."""
+    """Return the next complete line, or None if there is none."""
     text = file.readline(BATCH_BYTES)
     rest = text
     while rest and not rest.endswith(b"\n"):
@@ -133,7 +139,7 @@ def _read_line(file: IO[bytes], name: str) -> LogLine | None:
 
 
 def _offset(path: Path, offsets: dict[str, int]) -> int:
-    """Where to go on in `path`: at the cursor if that is the beginning of a line, else at the beginning of the file."""
+    """Return the byte offset at which to continue in `path`: the cursor if a line begins there, or 0."""
     offset = offsets.get(path.name, 0)
     if not 0 < offset <= path.stat().st_size:
         return 0
@@ -143,7 +149,7 @@ def _offset(path: Path, offsets: dict[str, int]) -> int:
 
 
 def _count_lines(path: Path, start: int) -> int:
-    """Count the lines that end behind `start`."""
+    """Return the number of lines that end behind byte `start`."""
     with path.open("rb") as file:
         file.seek(start, os.SEEK_SET)
         return sum(block.count(b"\n") for block in iter(lambda: file.read(BLOCK_BYTES), b""))

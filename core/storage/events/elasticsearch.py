@@ -1,4 +1,4 @@
-"""The event log delivered to Elasticsearch, and read back. The files are the truth; the data stream is a copy."""
+"""Delivery of the event log to Elasticsearch, and queries there. The data stream is a copy of the log files."""
 
 import logging
 import threading
@@ -32,16 +32,16 @@ CREATED, EXISTS, BAD_REQUEST = 201, 409, 400
 
 
 class DocumentRejectedError(Exception):
-    """Elasticsearch answered, and did not take a document that it may take later."""
+    """A refusal by Elasticsearch of a document that it may accept later."""
 
 
 @dataclass(frozen=True)
 class EventPage:
-    """Events read back, oldest first.
+    """Events from Elasticsearch, oldest first.
 
-    truncated       there were more: these are the newest
-    skipped         documents that are no events
-    unknown_fields  fields that no event has, left out of what was read
+    truncated       True if there are more events; these are the newest
+    skipped         number of documents that are not valid events
+    unknown_fields  number of ignored fields that are not in the schema of events
     """
 
     events: list[Event]
@@ -51,9 +51,9 @@ class EventPage:
 
 
 class EventStream:
-    """The data stream `vigie-events` of one Elasticsearch, fed from the event log in `folder`; the outbox of events.
+    """The outbox of events: it copies the event log in `folder` to the data stream `vigie-events` of Elasticsearch.
 
-    redact   takes secrets out of what is logged or shown
+    redact   removes secrets from messages that are logged or shown
     """
 
     name, content, is_remote = N_("Events"), N_("events"), True
@@ -74,7 +74,7 @@ class EventStream:
 
     @classmethod
     def from_settings(cls, folder: Path, settings: Settings) -> "EventStream | None":
-        """Make the stream that the settings name; None where they name none."""
+        """Return the stream of the settings, or None if they name no endpoint."""
         if not settings.elastic_deployment_endpoint:
             return None
         return cls(
@@ -88,13 +88,13 @@ class EventStream:
     # ---- the outbox -------------------------------------------------------------------------------------------------
 
     def deliver_pending(self) -> int:
-        """Send the lines that wait, in their order, and return how many were taken.
+        """Send pending lines in order and return the number accepted.
 
-        After a failure nothing is sent for a while that doubles, up to a minute. A line whose id exists already is as
-        good as sent: what was sent before a crash and not noted is sent again, and stored once.
+        After a failure, nothing is sent during a backoff that doubles up to a minute. A line whose id exists already
+        counts as sent: after a crash before the commit, lines are sent again and stored once.
         """
         taken = 0
-        _failures()  # loads the client before a page needs it
+        _failures()  # imports the client before a page needs it
 
         def send_all(lines: list[LogLine]) -> None:
             nonlocal taken
@@ -112,28 +112,29 @@ class EventStream:
         return taken
 
     def pending_count(self) -> int:
-        """Count the lines of the log that wait to be sent."""
+        """Return the number of log lines that wait to be sent."""
         return self._cursor.pending_count()
 
     def rejected_count(self) -> int:
-        """Count the lines that Elasticsearch will never take; `refused.jsonl` beside the log says which, and why."""
+        """Return the number of lines rejected for good; `refused.jsonl` in the log folder lists them with reasons."""
         return self._cursor.rejected_count()
 
     def check(self) -> str:
-        """Return the server's version. Raises ServiceUnavailableError after at most 1.5 s."""
+        """Return the version of the server. Raises ServiceUnavailableError after at most 1.5 s."""
         return str(self._query(lambda client: client.info()["version"]["number"]))
 
     def reset(self) -> None:
-        """Send and ask at the next call, whatever happened before."""
+        """Close the circuit breakers, so the next call reaches the server."""
         self._interactive_breaker.reset()
         self._background_breaker.reset()
 
     # ---- sending ----------------------------------------------------------------------------------------------------
 
     def _make_template(self) -> None:
-        """Make the index template, once per process.
+        """Create the index template, once per process.
 
-        Where the user may not, an administrator has made it, or Elasticsearch takes nothing.
+        Without the right to do so, the template of an administrator is used. If there is none, Elasticsearch accepts
+        no event.
         """
         from elasticsearch import AuthorizationException
 
@@ -147,9 +148,9 @@ class EventStream:
         self._template_made = True
 
     def _send(self, lines: list[LogLine]) -> tuple[int, str]:
-        """Send one batch and commit what is done with.
+        """Send one batch and commit the lines that are accepted or rejected for good.
 
-        Returns how many lines were taken, and why the rest has to wait ("" without rest).
+        Returns the number of accepted lines and the reason why the others have to wait ("" if there are none).
         """
         results = self._bulk_results(lines)
         done = list(takewhile(lambda pair: not pair[1].wait, zip(lines, results, strict=True)))
@@ -162,7 +163,7 @@ class EventStream:
         return len(done) - len(rejected), results[len(done)].wait if len(done) < len(lines) else ""
 
     def _bulk_results(self, lines: list[LogLine]) -> list["BulkItemResult"]:
-        """Send the lines in one request; return what became of each."""
+        """Send the lines in one bulk request and return one result per line."""
         documents: dict[int, dict[str, Any]] = {}
         results = [BulkItemResult()] * len(lines)
         for number, line in enumerate(lines):
@@ -184,9 +185,9 @@ class EventStream:
     # ---- reading ----------------------------------------------------------------------------------------------------
 
     def read(self, since: datetime | None = None, limit: int = MAX_EVENTS_READ) -> EventPage:
-        """Read the newest events that began at `since` or later.
+        """Return the newest events that began at `since` or later, at most `limit`.
 
-        Raises ServiceUnavailableError where no answer comes within 1.5 s.
+        Raises ServiceUnavailableError if the server does not answer within 1.5 s per request.
         """
         events, skipped, unknown_fields = [], 0, 0
         sources = list(self._iter_newest(since, limit + 1))
@@ -201,7 +202,7 @@ class EventStream:
         return EventPage(events, len(sources) > limit, skipped, unknown_fields)
 
     def _iter_newest(self, since: datetime | None, limit: int) -> Iterator[Mapping[str, Any]]:
-        """Iterate over documents, the newest first, page by page; what arrives meanwhile does not disturb."""
+        """Yield documents page by page, newest first; documents that arrive meanwhile do not shift the pages."""
         query: dict[str, Any] = {"query": {"range": {"@timestamp": {"gte": stamp(since)}}}} if since else {}
         query |= {"sort": [{"@timestamp": "desc"}, {ID: "desc"}], "track_total_hits": False}
         while limit > 0:
@@ -216,7 +217,7 @@ class EventStream:
     # ---- the server -------------------------------------------------------------------------------------------------
 
     def _query(self, work: Callable[[Any], T]) -> T:
-        """Return what the server answers somebody who waits. Raises ServiceUnavailableError."""
+        """Run `work` with the client and the short timeout of interactive calls. Raises ServiceUnavailableError."""
         return self._call(self._interactive_breaker, lambda: work(self._client()))
 
     def _call(self, breaker: ServiceBreaker, work: Callable[[], T]) -> T:
@@ -229,7 +230,7 @@ class EventStream:
         return result
 
     def _client(self) -> Any:
-        """Make the client, once per process. Raises ValueError for an address that is none."""
+        """Return the client, created once. Raises ValueError for an invalid address."""
         from elasticsearch import Elasticsearch
 
         with self._connecting:
@@ -246,7 +247,7 @@ class EventStream:
 
 @dataclass(frozen=True)
 class BulkItemResult:
-    """What became of a line: `rejected` for good, to `wait` for a better moment, else taken; both say why."""
+    """Result for one line: the reason why it is `rejected` for good or has to `wait`; accepted if both are empty."""
 
     rejected: str = ""
     wait: str = ""
@@ -262,7 +263,7 @@ def _bulk_item_result(answer: Mapping[str, Any]) -> BulkItemResult:
 
 
 def _failures() -> tuple[type[Exception], ...]:
-    """What a call to Elasticsearch may raise; an answer that is none (a proxy's) counts as well."""
+    """Return the exceptions of a failed call, including those for an invalid response, for example of a proxy."""
     from elasticsearch import ApiError, TransportError
 
     return (ApiError, TransportError, DocumentRejectedError, ValueError, KeyError, TypeError)

@@ -1,4 +1,4 @@
-"""How Elasticsearch keeps an event: the index template of the data stream, and an event as a document and back."""
+"""Events in Elasticsearch: the index template of the data stream, and conversion to and from documents."""
 
 import json
 from collections.abc import Mapping
@@ -8,12 +8,12 @@ from core.storage.events.log import Details, Event
 
 STREAM = "vigie-events"
 SERVICE = "vigie"
-ID = "line_id"  # the document's own id once more, to page by: Elasticsearch does not sort by _id
+ID = "line_id"  # copy of the document id, for paging: Elasticsearch does not sort by _id
 
 KEYWORD = {"type": "keyword", "ignore_above": 1024}
 NUMBER, COUNT = {"type": "float"}, {"type": "integer"}
 MAPPING: dict[str, Any] = {
-    "dynamic": False,  # a field that is not listed is kept and not indexed: no document widens the index
+    "dynamic": False,  # other fields are stored but not indexed, so that no document adds fields to the index
     "properties": {
         "@timestamp": {"type": "date"},
         ID: KEYWORD,
@@ -51,14 +51,14 @@ TEMPLATE: dict[str, Any] = {
     "data_stream": {},
     "priority": 300,
     "version": 1,
-    "composed_of": [f"{STREAM}@custom"],  # an operator's own settings: shards, life cycle, retention
+    "composed_of": [f"{STREAM}@custom"],  # settings of the operator: shards, life cycle, retention
     "ignore_missing_component_templates": [f"{STREAM}@custom"],
     "template": {"mappings": MAPPING},
 }
 
 
 def document(line: bytes, identity: str) -> dict[str, Any]:
-    """The document of one line of the log. Raises ValueError where the line is no event."""
+    """Return the document of one log line. Raises ValueError for a line that is not an event."""
     written = json.loads(line)
     if not isinstance(written, dict) or not isinstance(written.get("timestamp"), str):
         raise ValueError("no timestamp")
@@ -66,7 +66,10 @@ def document(line: bytes, identity: str) -> dict[str, Any]:
 
 
 def event_of(document: Mapping[str, Any]) -> tuple[Event, int]:
-    """The event of a document, and how many fields it has that no event has. Raises ValueError where it is no event."""
+    """Return the event in a document and the number of its unknown fields.
+
+    Raises ValueError for a document that is not an event.
+    """
     given = {**document, "timestamp": document.get("@timestamp")}
     details = given.get("details") or {}
     if not isinstance(details, Mapping):

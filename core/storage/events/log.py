@@ -1,6 +1,6 @@
-"""One event per action, in one schema, as JSON lines.
+"""The event log: one JSON line per user action.
 
-Telemetry never costs a result: a log that cannot be written warns.
+If an event cannot be written, a warning is logged and the action continues.
 """
 
 import json
@@ -15,13 +15,13 @@ from pydantic import BaseModel, ConfigDict, Field
 
 logger = logging.getLogger(__name__)
 
-BEGINNING = b'{"timestamp": "'  # how `Event.line` begins; the time that follows sorts as text
+BEGINNING = b'{"timestamp": "'  # beginning of `Event.line`; the timestamp that follows sorts as text
 LENGTH = len("2026-11-22T01:30:00.000000Z")
 MOST_ENTITIES = 50
 
 
 class EntityCount(BaseModel):
-    """How many anomalies one entity had."""
+    """Number of anomalies of one entity."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -30,7 +30,7 @@ class EntityCount(BaseModel):
 
 
 class Details(BaseModel):
-    """What came of the action. Predictions that succeeded are rows scored: an anomaly is not a failed prediction."""
+    """Outcome of the action. Successful predictions are scored rows; an anomaly is not a failed prediction."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -45,7 +45,7 @@ class Details(BaseModel):
 
 
 class Event(BaseModel):
-    """One user action, however it ended."""
+    """One user action: completed, failed or interrupted."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -67,20 +67,20 @@ class Event(BaseModel):
     details: Details = Field(default_factory=Details)
 
     def line(self) -> str:
-        """The event as one line of JSON; the time ends in Z."""
+        """Return the event as one line of JSON with a UTC timestamp that ends in Z."""
         written = self.model_dump(mode="json", fallback=str)
         written["timestamp"] = stamp(self.timestamp)
-        return json.dumps(written, default=str) + "\n"  # ASCII: whatever a file name holds, the line can be written
+        return json.dumps(written, default=str) + "\n"  # ASCII, so that any file name can be written
 
 
 class Events:
-    """The log: `folder/events-YYYY-MM.jsonl`."""
+    """The event log in the monthly files `folder/events-YYYY-MM.jsonl`."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
     def add(self, event: Event) -> None:
-        """Append the event; one write, so that lines of two processes never mix."""
+        """Append an event with a single write, so that lines of two processes do not mix."""
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             with (self.folder / f"events-{event.timestamp:%Y-%m}.jsonl").open("ab+", buffering=0) as log:
@@ -89,28 +89,28 @@ class Events:
             logger.warning("event not written: %s", error)
 
     def read(self, since: datetime | None = None) -> list[Event]:
-        """Every event that began at `since` or later, oldest file first; a line cut off by a crash is left out."""
+        """Return all events that began at `since` or later, oldest file first; invalid lines are skipped."""
         return list(self.each(since))
 
     def each(self, since: datetime | None = None) -> Iterator[Event]:
-        """As `read`, one at a time, so that months of events need little memory."""
+        """Yield the events of `read` one by one, so that months of events need little memory."""
         for path in self.files_since(since):
             yield from _events(path, "" if since is None else stamp(since))
 
     def files(self) -> list[Path]:
-        """The files of the log, oldest first."""
+        """Return the files of the log, oldest first."""
         return sorted(self.folder.glob("events-*.jsonl"))
 
     def files_since(self, since: datetime | None) -> list[Path]:
-        """The files that may hold events of `since` or later."""
+        """Return the files that may contain events of `since` or later."""
         first = (
             "" if since is None else f"events-{since - timedelta(days=1):%Y-%m}"
-        )  # the writer's zone named the month
+        )  # the month of a file name is that of the writer's time zone
         return [path for path in self.files() if path.stem >= first]
 
 
 def _events(path: Path, first: str) -> Iterator[Event]:
-    """The events of one file that began at `first` (as `stamp` writes it) or later."""
+    """Yield the events of one file that began at `first` (in the format of `stamp`) or later."""
     unreadable = 0
     with path.open("rb") as file:
         for line in file:
@@ -125,17 +125,22 @@ def _events(path: Path, first: str) -> Iterator[Event]:
 
 
 def began_before(line: bytes, first: bytes) -> bool:
-    """Does the line say that its event began before `first` (as `stamp` writes it)? Read from its beginning alone."""
+    """Tell whether the event of a line began before `first` (in the format of `stamp`), without parsing the JSON."""
     return line.startswith(BEGINNING) and line[len(BEGINNING) : len(BEGINNING) + LENGTH] < first
 
 
 def stamp(moment: datetime) -> str:
-    """`moment` as events write it: UTC, microseconds, Z at the end."""
+    """Return a time as text in the format of events: UTC, microseconds, Z at the end.
+
+    Example:
+        >>> stamp(datetime.fromisoformat("2026-01-31T09:30:00+01:00"))
+        '2026-01-31T08:30:00.000000Z'
+    """
     return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
 def _after_a_cut_line(log: IO[bytes]) -> bytes:
-    """A line break where a crash left a line without its end, so that the next event is not glued to it."""
+    """Return a line break if the last line has none after a crash, so that the next event gets its own line."""
     if log.seek(0, os.SEEK_END) == 0:
         return b""
     log.seek(-1, os.SEEK_END)
@@ -143,5 +148,5 @@ def _after_a_cut_line(log: IO[bytes]) -> bytes:
 
 
 def schema() -> dict[str, Any]:
-    """The published JSON Schema of an event (docs/event.schema.json)."""
+    """Return the JSON Schema of an event, published as docs/event.schema.json."""
     return Event.model_json_schema()

@@ -1,4 +1,4 @@
-"""Users, credentials, roles, sign-ins, sessions."""
+"""Tables of users, credentials, roles, sign-ins and sessions."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -10,7 +10,7 @@ MOMENT = sa.DateTime(timezone=True)
 
 
 def upgrade() -> None:
-    """Make the first tables."""
+    """Create the first tables."""
     op.create_table(
         "users",
         sa.Column("id", sa.Integer(), nullable=False),
