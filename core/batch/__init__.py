@@ -1,1 +1,1 @@
-"""Many series from a folder of files, scored batch by batch; what is finished stays finished."""
+"""Batch scoring of all series in a folder, resumed where it stopped."""

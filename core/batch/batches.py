@@ -1,4 +1,4 @@
-"""Files → batches of some ten thousand rows, always the same ones for the same list of files."""
+"""Division of files into batches of about equal size, the same for the same list of files."""
 
 import hashlib
 from collections.abc import Iterable, Iterator, Sequence
@@ -13,18 +13,19 @@ from core.data.ingest.file_types import CITY_FILE
 
 Per = Literal["", "folder", "name"]
 HEAD_BYTES = 65_536
-USUAL_ROW_BYTES = 1000.0  # of files that tell nothing
-MAX_FIT_ROWS = 50_000  # of a group, from files spread evenly over it
+USUAL_ROW_BYTES = 1000.0  # for files whose row size cannot be measured
+MAX_FIT_ROWS = 50_000  # per group, from evenly spread files
 
 
 @dataclass(frozen=True)
 class FileGroup:
-    """Files whose rows make series together, mostly one; or some entities of them.
+    """Files whose rows form series together, mostly one file; or some entities of the files.
 
-    files       paths below the folder
-    rows        about how many there are, from the bytes
-    entities    the tiles, or entities, that are meant; empty for all
-    row_groups  the first and last row group of a Parquet file that they are in
+    files       paths relative to the folder
+    rows        number of rows, estimated from the bytes
+    size        bytes
+    entities    tiles or entities to read; empty for all
+    row_groups  first and last row group of a Parquet file that contain them; (0, −1) for other files
     """
 
     files: tuple[str, ...]
@@ -35,13 +36,13 @@ class FileGroup:
 
     @property
     def name(self) -> str:
-        """What the files are called together: the one, or the folder they lie in."""
+        """Path of the file, or of the common folder of several files."""
         return self.files[0] if len(self.files) == 1 else self.files[0].rpartition("/")[0] or self.files[0]
 
 
 @dataclass(frozen=True)
 class FitTask:
-    """The files that the model of a group is fitted on."""
+    """Fit of the model of a group: the files of the training rows."""
 
     group: str
     files: tuple[FileGroup, ...]
@@ -49,7 +50,7 @@ class FitTask:
 
 @dataclass(frozen=True)
 class Batch:
-    """What one task scores, with the model of its group ("": there is one model)."""
+    """Files that one task scores with the model of its group; "" for a single model."""
 
     number: int
     group: str
@@ -57,18 +58,18 @@ class Batch:
 
     @property
     def size(self) -> int:
-        """How many bytes are read."""
+        """Bytes to read."""
         return sum(group.size for group in self.files)
 
     @property
     def digest(self) -> str:
-        """A short name of what is read."""
+        """First 16 hexadecimal digits of the SHA-256 of the group, files and entities."""
         listed = "\n".join(f"{self.group}\0{group.files}\0{group.entities}" for group in self.files)
         return hashlib.sha256(listed.encode(errors="surrogateescape")).hexdigest()[:16]
 
 
 def iter_batches(folder: Folder, rows: int, per: Per = "") -> Iterator[FitTask | Batch]:
-    """Yield batches of about `rows` rows; with `per`, the fit of a group's model comes before the group's batches."""
+    """Yield batches of about `rows` rows; with `per`, the fit of a group precedes the batches of the group."""
     pending, estimates = _PendingBatch(), _RowEstimates(folder.root)
     for entries in folder.iter_folders():
         for group, files in _by_group(_group_files(folder.root, entries, rows, estimates), per):
@@ -86,7 +87,7 @@ def iter_batches(folder: Folder, rows: int, per: Per = "") -> Iterator[FitTask |
 
 @dataclass
 class _PendingBatch:
-    """The files of the next batch, and about how many rows they have."""
+    """Files of the next batch, and their estimated number of rows."""
 
     number: int = 0
     group: str = ""
@@ -98,14 +99,14 @@ class _PendingBatch:
         self.rows += file_group.rows
 
     def flush(self) -> Iterator[Batch]:
-        """Yield the batch, where there is any file; the next one begins."""
+        """Yield the batch if it has files, and start the next one."""
         if self.files:
             yield Batch(self.number, self.group, tuple(self.files))
             self.number, self.files, self.rows = self.number + 1, [], 0
 
 
 def _by_group(files: Iterator[FileGroup], per: Per) -> Iterator[tuple[str, Iterable[FileGroup]]]:
-    """Yield the files of one group after the other; they come as they are listed where there is but one."""
+    """Yield the files group by group; without `per`, one group that is not held in memory."""
     if not per:
         yield "", files
         return
@@ -114,9 +115,9 @@ def _by_group(files: Iterator[FileGroup], per: Per) -> Iterator[tuple[str, Itera
 
 
 def _group_name(file_group: FileGroup, per: Per) -> str:
-    """Return the group a model is fitted for: the folder, or within it the files whose names begin alike.
+    """Return the group that a model is fitted for: the folder, or the folder and the prefix of the file name.
 
-    Names begin alike up to the first "_", " " or ".".
+    The prefix ends before the first "_", " " or ".". Folders named by a day belong to the folder that contains them.
     """
     folder, _, name = file_group.files[0].rpartition("/")
     folder = folder.rpartition("/")[0] if DAY.fullmatch(folder.rpartition("/")[2]) else folder
@@ -125,7 +126,7 @@ def _group_name(file_group: FileGroup, per: Per) -> str:
 
 
 def _sample_evenly(files: Sequence[FileGroup]) -> tuple[FileGroup, ...]:
-    """Return as many as hold MAX_FIT_ROWS rows, evenly spread."""
+    """Return evenly spread files with about MAX_FIT_ROWS rows in all."""
     rows = sum(file_group.rows for file_group in files)
     count = max(1, min(len(files), int(len(files) * MAX_FIT_ROWS / rows)))
     return tuple(files[number * len(files) // count] for number in range(count))
@@ -134,9 +135,9 @@ def _sample_evenly(files: Sequence[FileGroup]) -> tuple[FileGroup, ...]:
 def _group_files(
     root: Path, entries: Sequence[FileEntry], rows: int, estimates: "_RowEstimates"
 ) -> Iterator[FileGroup]:
-    """Yield the days of a city's service together, windows together, each other file alone.
+    """Yield the days of a city's service as one group, the .seq windows of a folder as one, and each other file alone.
 
-    What holds many entities is divided.
+    A group or file with many entities is divided.
     """
     together: dict[tuple[str, ...], list[FileEntry]] = {}
     for entry in entries:
@@ -155,7 +156,7 @@ def _group_files(
 
 
 def _split_file(root: Path, entry: FileEntry, rows: int, estimates: "_RowEstimates") -> Iterator[FileGroup]:
-    """Yield a file as it is, or one Parquet file with many entities in parts of about `rows` rows."""
+    """Yield a file, or a Parquet file with many entities in parts of about `rows` rows."""
     sliceable = entry.size > MIN_SLICED_BYTES and entry.path.endswith(".parquet")
     slices = slice_by_entity(root / entry.path, rows) if sliceable else []
     if not slices:
@@ -165,7 +166,7 @@ def _split_file(root: Path, entry: FileEntry, rows: int, estimates: "_RowEstimat
 
 
 def _split_tiles(root: Path, whole: FileGroup, rows: int) -> Iterator[FileGroup]:
-    """Yield a city's service in parts of about `rows` rows: every part reads all days, and takes its tiles of them."""
+    """Yield a city's service in parts of about `rows` rows; every part reads some tiles of all days."""
     if whole.rows <= rows:
         yield whole
         return
@@ -174,7 +175,7 @@ def _split_tiles(root: Path, whole: FileGroup, rows: int) -> Iterator[FileGroup]
         try:
             with (root / path).open("rb") as file:
                 tiles |= dict.fromkeys(line[:20].partition(b" ")[0].decode("ascii", "replace") for line in file)
-        except OSError:  # told by whoever reads it
+        except OSError:  # the task that reads the file reports it
             continue
     parts = max(1, min(-(-whole.rows // rows), len(tiles)))
     names = list(tiles)
@@ -184,7 +185,7 @@ def _split_tiles(root: Path, whole: FileGroup, rows: int) -> Iterator[FileGroup]
 
 
 class _RowEstimates:
-    """How many rows files have, by their bytes and the bytes per row in the first file with such an ending."""
+    """Estimated number of rows in files, from their size and the row size in the first file of the same type."""
 
     def __init__(self, root: Path) -> None:
         self._root = root
@@ -198,7 +199,7 @@ class _RowEstimates:
 
 
 def _measure_row(path: Path, size: int) -> float:
-    """Return about how many bytes a row has."""
+    """Return the estimated size of a row in bytes."""
     import pyarrow as pa
     import pyarrow.parquet
 

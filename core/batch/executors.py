@@ -1,4 +1,4 @@
-"""Where batches are scored: in this process, in worker processes of this machine, or on a Dask cluster."""
+"""Executors of batches: this process, worker processes on this machine, or a Dask cluster."""
 
 import logging
 from collections.abc import Callable, Iterator
@@ -15,12 +15,12 @@ from core.batch.score_batch import BatchResult, fit_group, load_finished, score_
 from core.errors import OptionError, VigieError
 from core.messages import N_, Text
 
-ANSWER_TIMEOUT_S = 10.0  # that a scheduler has to answer, and to find a worker
-POLL_INTERVAL_S = 0.5  # between two looks whether somebody asked to stop
-QUEUED_PER_CORE = 3  # batches that wait at the cluster
-MAX_RETRIES = 2  # of a task after an error; dying workers are counted by Dask itself
-PRELOADED = ("distributed", "core.batch.score_batch", "skops.io")  # before workers are forked: they begin earlier
-DASK_CONFIG = {  # no web page of any kind
+ANSWER_TIMEOUT_S = 10.0  # for the scheduler to answer, and to have a worker
+POLL_INTERVAL_S = 0.5  # between two calls of `on_tick`
+QUEUED_PER_CORE = 3  # batches submitted to the cluster
+MAX_RETRIES = 2  # of a task after an error; Dask counts dead workers separately
+PRELOADED = ("distributed", "core.batch.score_batch", "skops.io")  # imported before workers fork: they start faster
+DASK_CONFIG = {  # no web server
     "distributed.comm.timeouts.connect": f"{ANSWER_TIMEOUT_S}s",
     "distributed.diagnostics.nvml": False,
     "distributed.scheduler.http.routes": [],
@@ -33,7 +33,7 @@ Steps = Iterator[FitTask | Batch]
 
 @dataclass(frozen=True)
 class Executor:
-    """`workers` processes of this machine; 0: the Dask cluster at `address`, or this process where there is none."""
+    """Place to run batches: `workers` local processes; with 0, the Dask cluster at `address`, else this process."""
 
     workers: int = 0
     address: str = ""
@@ -46,15 +46,15 @@ class Executor:
 
     @property
     def description(self) -> str:
-        """Where it scores, as the run notes it."""
+        """Text that describes the executor in the parameters of the run."""
         return f"{self.workers} processes" if self.workers else self.address or "this process"
 
     def run(self, job: JobSpec, steps: Steps, on_tick: Callable[[], None]) -> Iterator[BatchResult]:
-        """Yield what becomes of every batch, as they end.
+        """Yield the result of every batch, in the order in which they finish.
 
-        `on_tick` is called now and then; what it raises ends the work. A batch whose workers died again and again comes
-        back with all its files skipped. Raises VigieError where the cluster does not answer or goes away, and what a
-        task raises.
+        `on_tick` is called regularly; an exception that it raises stops the work. If the workers of a batch die
+        repeatedly, its result lists all files as skipped. Raises VigieError if the cluster does not answer or
+        disappears, and any error of a task.
         """
         if not self.workers and not self.address:
             yield from _run_inline(job, steps, on_tick)
@@ -76,7 +76,7 @@ def _run_inline(job: JobSpec, steps: Steps, on_tick: Callable[[], None]) -> Iter
 @contextmanager
 def _connect(executor: Executor) -> Iterator[Any]:
     import dask
-    import distributed  # noqa: F401 its settings have to be there before ours
+    import distributed  # noqa: F401 defines the settings that are overridden here
 
     with (
         dask.config.set(DASK_CONFIG),
@@ -88,7 +88,7 @@ def _connect(executor: Executor) -> Iterator[Any]:
 
 @contextmanager
 def _silence_dask() -> Iterator[None]:
-    """Have Dask's own log tell errors alone: what becomes of a batch is told by its result."""
+    """Limit the logs of Dask to errors: results report failed batches."""
     log = logging.getLogger("distributed")
     before = log.level
     log.setLevel(logging.ERROR)
@@ -100,7 +100,7 @@ def _silence_dask() -> Iterator[None]:
 
 @contextmanager
 def _local_cluster(workers: int) -> Iterator[Any]:
-    """Start processes that die with this one; only who has the key made here may give them tasks."""
+    """Start worker processes that end with this process. Only clients with its temporary TLS key can use them."""
     distributed = import_module("distributed")
     distributed.utils.get_mp_context().set_forkserver_preload(list(PRELOADED))
     with (
@@ -137,14 +137,14 @@ def _remote_cluster(address: str) -> Iterator[Any]:
 
 
 class _ClusterRun:
-    """Keeps every core of a cluster busy, and no more waiting there than that takes."""
+    """Submission of tasks to a cluster, with just enough queued tasks to keep every core busy."""
 
     def __init__(self, client: Any, job: JobSpec, on_tick: Callable[[], None]) -> None:
         self.client, self.job, self.on_tick = client, job, on_tick
         self.waiting: dict[Any, Batch] = {}
         self.ended: SimpleQueue[Any] = SimpleQueue()
         self.fitted: Any = ""
-        self.key = uuid4().hex[:12]  # others may ask the same cluster the same for another folder
+        self.key = uuid4().hex[:12]  # unique, because other runs may use the same cluster
 
     def run(self, steps: Steps) -> Iterator[BatchResult]:
         try:
@@ -160,11 +160,11 @@ class _ClusterRun:
             while self.waiting:
                 yield self._next_result()
         finally:
-            with suppress(OSError, RuntimeError):  # nothing to cancel where the scheduler is gone
+            with suppress(OSError, RuntimeError):  # nothing to cancel if the scheduler is gone
                 self.client.cancel(list(self.waiting))
 
     def _count_cores(self) -> int:
-        """Return the cores of all workers there are now."""
+        """Return the number of cores of all current workers."""
         try:
             return max(sum(self.client.ncores().values()), 1)
         except (OSError, RuntimeError) as error:
@@ -180,7 +180,7 @@ class _ClusterRun:
         future.add_done_callback(self.ended.put)
 
     def _next_result(self) -> BatchResult:
-        """Wait for the batch that ends next."""
+        """Wait for the next batch to finish."""
         while True:
             self.on_tick()
             try:
@@ -188,12 +188,12 @@ class _ClusterRun:
             except Empty:
                 continue
             batch = self.waiting.pop(future)
-            error = future.exception()  # of a worker that died before it handed the result over: waits for another one
+            error = future.exception()  # if the worker died, this waits for another worker
             if future.status == "cancelled":
                 raise _scheduler_lost()
             if type(error).__name__ == "KilledWorker":
                 return _batch_lost(batch)
-            return replace(future.result(), fresh=True)  # another worker has found what the dead one had finished
+            return replace(future.result(), fresh=True)  # a worker may find the finished output of a dead one
 
 
 def _scheduler_lost() -> VigieError:
@@ -203,7 +203,7 @@ def _scheduler_lost() -> VigieError:
 
 
 def _batch_lost(batch: Batch) -> BatchResult:
-    """Return a result of which nothing is written: the next attempt tries the batch again."""
+    """Return a result for a batch without output, so that the next run tries it again."""
     reason = str(
         Text(
             N_("The workers that scored batch {number} died; it is tried again the next time."),

@@ -1,4 +1,4 @@
-"""The files below a folder, one folder at a time: 100,000 of them are never held together."""
+"""Inventory of the files in a folder, read one folder at a time: 100,000 files are never held in memory together."""
 
 import hashlib
 import os
@@ -19,7 +19,7 @@ NOT_MEASURED = re.compile(r"(^|/)[.](?![.]?/)|\.geojson$|(^|/)__MACOSX")
 
 @dataclass(frozen=True)
 class FileEntry:
-    """A file: its path below the root, its bytes, and when it was written (nanoseconds)."""
+    """File: its path relative to the root, its size in bytes and its time of modification in nanoseconds."""
 
     path: str
     size: int
@@ -27,13 +27,13 @@ class FileEntry:
 
     @property
     def folder(self) -> str:
-        """The folder it lies in; "" for the outermost."""
+        """Folder of the file, relative to the root; "" for the root."""
         return self.path.rpartition("/")[0]
 
 
 @dataclass(frozen=True)
 class Inventory:
-    """How many files there are, their bytes, and the SHA-256 of their list: paths, sizes, when they were written."""
+    """Number and bytes of the files, and the SHA-256 of their paths, sizes and times of modification."""
 
     files: int
     size: int
@@ -42,11 +42,11 @@ class Inventory:
 
 @dataclass(frozen=True)
 class FileList:
-    """Files that are never one dataset, as a run notes them (`core.runs.tracked_run.TrackedData`).
+    """Input files of a run that form no dataset (implements `core.runs.tracked_run.TrackedData`).
 
-    digest   that of the list of files
-    files    what a person calls them
-    columns  those that the model knows; empty where each group of files has its own
+    digest   digest of the list of files
+    files    names for display
+    columns  columns of the model; empty if each group of files has its own
     """
 
     digest: str
@@ -57,14 +57,14 @@ class FileList:
 
 @dataclass(frozen=True)
 class Folder:
-    """A folder, and which files below it are meant: `pattern` as a shell has it, ** for any folders; "" for all."""
+    """Folder with a glob pattern for the files in it: ** matches any folders, "" all files."""
 
     root: Path
     pattern: str = ""
 
     @classmethod
     def parse(cls, path: Path) -> "Folder":
-        """Return what a folder, a single file or a pattern means. Raises UnreadableFileError where there is none."""
+        """Return the folder that a path or glob pattern means. Raises UnreadableFileError if nothing exists."""
         if path.is_dir():
             return cls(path.resolve())
         if path.is_file():
@@ -76,11 +76,11 @@ class Folder:
 
     @property
     def name(self) -> str:
-        """What a person calls it."""
+        """Name for display."""
         return "/".join(filter(None, (self.root.name, self.pattern)))
 
     def inventory(self) -> Inventory:
-        """Look at every file, read none. Raises UnreadableFileError where there is none."""
+        """Return the inventory without reading the files. Raises UnreadableFileError for a folder without files."""
         count, size, listed = 0, 0, hashlib.sha256()
         for files in self.iter_folders():
             for file in files:
@@ -91,10 +91,10 @@ class Folder:
         return Inventory(count, size, listed.hexdigest())
 
     def iter_folders(self) -> Iterator[list[FileEntry]]:
-        """Yield the files of one folder after the other, in natural order.
+        """Yield the files folder by folder, in natural order.
 
-        Folders that are called after days (20190316) count as one with the folder they lie in: a tile's days lie in
-        all of them.
+        Folders named by a day (20190316) are merged with the folder that contains them, because the days of a tile are
+        spread over them.
         """
         yield from self._iter_below("", _compile_pattern(self.pattern) if self.pattern else None)
 
@@ -111,7 +111,7 @@ class Folder:
             yield from self._iter_below(name, pattern)
 
     def _scan(self, folder: str) -> tuple[list[FileEntry], list[str]]:
-        """Return files and folders right inside a folder; hidden ones, links to folders and maps do not count."""
+        """Return the files and folders in a folder, without hidden ones, links to folders and maps (.geojson)."""
         files, folders = [], []
         with os.scandir(self.root / folder) as entries:
             for entry in entries:
@@ -127,7 +127,7 @@ class Folder:
 
 
 def _compile_pattern(pattern: str) -> "re.Pattern[str]":
-    """Return what a shell means by `pattern`."""
+    """Return the regular expression for a glob pattern."""
     wildcards = {"**/": "(?:.*/)?", "**": ".*", "*": "[^/]*", "?": "[^/]"}
     parts = re.split(r"(\*\*/|\*\*|\*|\?)", pattern)
     return re.compile("".join(wildcards.get(part, re.escape(part)) for part in parts))

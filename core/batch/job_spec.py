@@ -1,4 +1,4 @@
-"""What all tasks of one command share: plain values that travel to every worker."""
+"""Settings shared by all tasks of a batch run: plain values that are sent to every worker."""
 
 import hashlib
 from dataclasses import dataclass
@@ -8,12 +8,12 @@ from core.batch.output import MODEL
 from core.detectors.base import SequenceDetector
 from core.detectors.scaling import Method
 
-READABLE_LETTERS = 60  # of a group's name, in the name of its model's file
+READABLE_LETTERS = 60  # letters of the group in the name of its model file
 
 
 @dataclass(frozen=True)
 class FitConfig:
-    """How the model of a group is fitted: detector, preparation, and the share of rows that may be false alarms."""
+    """Settings to fit the model of a group; `rate` is the target false-alarm rate, a share of rows."""
 
     detector: SequenceDetector
     scaling: Method = "minmax"
@@ -23,13 +23,13 @@ class FitConfig:
 
 @dataclass(frozen=True)
 class JobSpec:
-    """What is scored with what; `folder` and `out` have to be the same places on every worker.
+    """Input, output and model of a batch run; `folder` and `out` must be the same paths on every worker.
 
-    manifest   digest of what the results depend on (see `lock_output`)
-    trusted    full names of the classes that may be in a model
-    threshold  a row with a higher score is an anomaly; None: the model's own
-    streaming  score with a memory carried from row to row, where the detector can
-    fit        None: all is scored with the model in out / MODEL
+    manifest   digest of the settings that the results depend on, see `lock_output`
+    trusted    full names of the classes that a model may contain
+    threshold  rows with a higher score are anomalies; None: the threshold of the model
+    streaming  score row by row, with memory between rows, if the detector supports it
+    fit        settings of the fits; None: one model for all files, out / MODEL
     """
 
     folder: Path
@@ -41,7 +41,7 @@ class JobSpec:
     fit: FitConfig | None = None
 
     def model_path(self, group: str) -> Path:
-        """Return the file of the model that scores a group."""
+        """Return the model file of a group."""
         if self.fit is None:
             return self.out / MODEL
         readable = "".join(letter if letter.isalnum() else "-" for letter in group)[:READABLE_LETTERS]
@@ -49,5 +49,5 @@ class JobSpec:
         return self.out / "models" / f"{readable}-{digest}.skops"
 
     def batch_folder(self, number: int) -> Path:
-        """Return the folder of a batch."""
+        """Return the output folder of a batch."""
         return self.out / f"part={number:06d}"

@@ -1,4 +1,4 @@
-"""The folder of results: held by one process, with a note that says what its results are the results of."""
+"""Output folder: locked by one process, with a manifest of what its results depend on."""
 
 import hashlib
 import json
@@ -15,12 +15,12 @@ from core.messages import N_
 
 MANIFEST = "manifest.json"
 MODEL = "model.skops"
-SHOWN_LETTERS = 60  # of a value that differs, in a message
+SHOWN_LETTERS = 60  # of a value in an error message
 
 
 @contextmanager
 def atomic_write(path: Path) -> Iterator[Path]:
-    """Yield a file to write to that becomes `path` when all of it is there."""
+    """Yield a temporary file that replaces `path` when the block succeeds."""
     draft = path.with_name(f".{path.name}-{uuid4().hex}")
     try:
         yield draft
@@ -31,11 +31,11 @@ def atomic_write(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def lock_output(out: Path, manifest: Mapping[str, Any]) -> Iterator[str]:
-    """Hold the folder `out`, new or with results of the same `manifest`, for this process alone.
+    """Lock the folder `out`, new or with results of the same `manifest`, for this process.
 
-    Yields the digest of the manifest that lies there: one where 50 is written and one where 50.0 is are the same.
-    Raises DataError where it holds results of another model, other settings or other files; OptionError where it holds
-    something else, or another process writes to it.
+    Yields the digest of the stored manifest, so that 50 and 50.0 give the same digest. Raises DataError for a folder
+    with results of another model, other settings or other files. Raises OptionError for a folder with other content, or
+    if another process writes to it.
     """
     if out.exists() and not out.is_dir():
         raise OptionError(N_("{file}: a file; the results need a folder."), file=str(out))
@@ -55,7 +55,7 @@ def lock_output(out: Path, manifest: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _write_manifest(path: Path, manifest: Mapping[str, Any]) -> None:
-    """Begin a folder of results. Raises OptionError where the folder holds something else."""
+    """Write the manifest. Raises OptionError for a folder with other content."""
     if any(not entry.name.startswith(".") for entry in path.parent.iterdir()):
         raise OptionError(
             N_("{file}: not empty, and without {value}; choose a folder that is empty or holds earlier results."),
@@ -67,7 +67,7 @@ def _write_manifest(path: Path, manifest: Mapping[str, Any]) -> None:
 
 
 def _read_same(path: Path, manifest: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return the manifest in `path`. Raises DataError where it is not `manifest`."""
+    """Return the manifest stored in `path`. Raises DataError if it differs from `manifest`."""
     try:
         earlier: Mapping[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:

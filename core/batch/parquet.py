@@ -1,4 +1,4 @@
-"""One Parquet file with many entities: divided between batches, and read in parts."""
+"""Slices of one Parquet file with many entities, read in several batches."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -14,15 +14,15 @@ from core.data.ingest.layouts.base import having
 from core.data.ingest.loading import load, preview
 from core.errors import InputError
 
-MIN_SLICED_BYTES = 10**6  # a smaller file is read whole
+MIN_SLICED_BYTES = 10**6  # smaller files are not sliced
 BLOCK_ROWS = 65_536
 HEAD_ROWS = 1000
-SEPARATOR = "\x1f"  # between the values of several columns that name an entity together
+SEPARATOR = "\x1f"  # between the columns that name an entity together
 
 
 @dataclass(frozen=True)
 class ParquetSlice:
-    """Some entities, the number of their rows, and the first and last row group that they are in."""
+    """Some entities of a file, their number of rows, and the first and last row group that contain them."""
 
     entities: tuple[str, ...]
     rows: int
@@ -30,9 +30,10 @@ class ParquetSlice:
 
 
 def slice_by_entity(path: Path, rows: int) -> list[ParquetSlice]:
-    """Return slices of about `rows` rows, entities in the order in which they come.
+    """Return slices of about `rows` rows, entities in the order of the file.
 
-    Empty for a file that is small enough, names no entities, or cannot be read (which is told by whoever reads it).
+    The list is empty for a small file, a file without entities, or an unreadable file, which the task that reads it
+    reports.
     """
     try:
         with pyarrow.parquet.ParquetFile(path) as file:
@@ -43,7 +44,7 @@ def slice_by_entity(path: Path, rows: int) -> list[ParquetSlice]:
 
 
 def read_slice(path: Path, entities: tuple[str, ...], row_groups: tuple[int, int]) -> Dataset:
-    """Return the rows of `entities`, as `load` reads them. Raises as `load`, OSError and ArrowException."""
+    """Return the rows of `entities` as `load` does. Raises the errors of `load`, OSError and ArrowException."""
     with pyarrow.parquet.ParquetFile(path) as file:
         names, wanted = _entity_columns(file, path.name), pa.array(entities)
         blocks = [
@@ -61,7 +62,7 @@ def _load_table(table: pa.Table, name: str) -> Dataset:
 
 
 def _entity_columns(file: pyarrow.parquet.ParquetFile, name: str) -> list[str]:
-    """Return the columns that name an entity, by the first rows."""
+    """Return the columns that name an entity, detected on the first rows."""
     with TemporaryDirectory(prefix="vigie-") as folder:
         head = next(file.iter_batches(HEAD_ROWS))
         pyarrow.parquet.write_table(pa.Table.from_batches([head]), Path(folder) / name)
@@ -69,14 +70,14 @@ def _entity_columns(file: pyarrow.parquet.ParquetFile, name: str) -> list[str]:
 
 
 def _entity_keys(batch: pa.RecordBatch, names: list[str]) -> pa.Array:
-    """Return the entity of every row, as text."""
+    """Return the entity of every row as text, (rows,)."""
     texts = [batch.column(name).cast(pa.string()) for name in names]
     return pc.binary_join_element_wise(*texts, SEPARATOR, null_handling="replace", null_replacement="?")
 
 
 @dataclass
 class _EntityRows:
-    """How many rows an entity has, and the first and last row group that they are in."""
+    """Number of rows of an entity, and the first and last row group that contain them."""
 
     rows: int
     first: int

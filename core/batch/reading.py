@@ -1,4 +1,4 @@
-"""Groups of files → datasets; what cannot be read is listed and does not stop the others."""
+"""Reading of file groups into datasets; an unreadable file is listed and does not stop the others."""
 
 import logging
 from collections.abc import Iterator, Mapping, Sequence
@@ -23,24 +23,24 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class LoadedUnit:
-    """A dataset, and the file that each of its entities comes from; `name` for those that are not listed."""
+    """Dataset with the source file of each entity; `name` is the file of entities that `files` does not list."""
 
     dataset: Dataset
     name: str
     files: Mapping[str, str]
 
     def file_of(self, entity: str) -> str:
-        """Return the file that an entity comes from."""
+        """Return the source file of an entity."""
         return self.files.get(entity, self.name)
 
     @property
     def file_names(self) -> list[str]:
-        """All files that it comes from."""
+        """All source files of the dataset."""
         return [self.name] if self.name else sorted({self.file_of(entity) for entity in self.dataset.entities})
 
 
 def read_files(root: Path, files: Sequence[FileGroup], skipped: list[Skipped]) -> Iterator[LoadedUnit]:
-    """Yield the datasets of `files` below `root`; files that cannot be read join `skipped` with the reason."""
+    """Yield the datasets of `files` in `root`; unreadable files are added to `skipped` with the reason."""
     for (is_tile, _), group in groupby(files, _tile_folder):
         if is_tile:
             yield from _read_tiles(root, [file_group.files[0] for file_group in group], skipped)
@@ -50,14 +50,14 @@ def read_files(root: Path, files: Sequence[FileGroup], skipped: list[Skipped]) -
 
 
 def _tile_folder(file_group: FileGroup) -> tuple[bool, str]:
-    """Tell whether it is one tile, and in which folder it lies: the tiles of one folder are read at once."""
+    """Return whether the group is one tile, and the folder of the tile: tiles of one folder are read at once."""
     folder, _, name = file_group.files[0].rpartition("/")
     is_tile = len(file_group.files) == 1 and TILE_FILE.fullmatch(name) is not None
     return is_tile, folder if is_tile else ""
 
 
 def _read_tiles(root: Path, paths: list[str], skipped: list[Skipped]) -> Iterator[LoadedUnit]:
-    """Yield all tiles as one dataset; a file without any row is told, too."""
+    """Yield all tiles as one dataset. A file without rows is added to `skipped`."""
     path_of = {_tile_entity(path): path for path in paths}
     before = len(skipped)
     dataset = _load_netmob(root, paths, (), skipped)
@@ -77,7 +77,7 @@ def _tile_entity(path: str) -> str:
 
 
 def _read_group(root: Path, file_group: FileGroup, skipped: list[Skipped]) -> Iterator[LoadedUnit]:
-    """Yield a group by itself. Whatever a file does to its reader, the files after it are read."""
+    """Yield the dataset of a group. An error of any type skips the group, so that the next groups are read."""
     try:
         dataset = _load_group(root, file_group, skipped)
     except InputError as error:
@@ -102,9 +102,9 @@ def _load_group(root: Path, file_group: FileGroup, skipped: list[Skipped]) -> Da
 
 
 def _load_netmob(root: Path, paths: list[str], tiles: Sequence[str], skipped: list[Skipped]) -> Dataset | None:
-    """Read files of tiles without looking at their bytes first: the reader takes numbers and nothing else.
+    """Read files of tiles without type detection, because the reader accepts numbers only.
 
-    None where no row is left.
+    Return None if no row is left.
     """
     path_of = {path.rpartition("/")[2]: path for path in paths}
     sources = [Source(root / path, name, "netmob") for name, path in path_of.items()]
@@ -125,7 +125,7 @@ def _load_netmob(root: Path, paths: list[str], tiles: Sequence[str], skipped: li
 
 
 def _name_by_path(refused: list[Skipped], path_of: Mapping[str, str]) -> list[Skipped]:
-    """Return them with the paths below the root as names."""
+    """Return the skipped files with paths relative to the root as names."""
     return [Skipped(path_of.get(skip.file, skip.file), skip.reason) for skip in refused]
 
 

@@ -1,4 +1,7 @@
-"""What a worker does: fit the model of a group, score a batch. What is finished is a file, and is not done again."""
+"""Tasks of a worker: fit the model of a group, score a batch.
+
+A finished task has an output file and is not repeated.
+"""
 
 import json
 from collections.abc import Sequence
@@ -27,7 +30,7 @@ from core.evaluation.thresholds import alarm_threshold
 from core.messages import N_
 from mlflow_utils.model_io import read_model
 
-NOTE = b"vigie"  # the key of our note in the metadata of a file of scores
+NOTE = b"vigie"  # metadata key in a file of scores
 SCORES, SUMMARY = "scores.parquet", "summary.parquet"
 WORD = pa.dictionary(pa.int32(), pa.string())
 MOMENT = pa.timestamp("us")
@@ -51,7 +54,7 @@ SUMMARY_SCHEMA = pa.schema(
 
 @dataclass(frozen=True)
 class BatchResult:
-    """What became of a batch; `fresh` is False where that was done before. skipped: file and reason."""
+    """Result of a batch. `fresh` is False if an earlier attempt finished it; `skipped` holds files and reasons."""
 
     number: int
     files: int
@@ -65,7 +68,7 @@ class BatchResult:
 
 @dataclass(frozen=True)
 class ScoredSeries:
-    """One series, the file it comes from, its scores, and which of them are above the threshold."""
+    """Scores of one series, with its source file and the rows above the threshold."""
 
     file: str
     dataset: Dataset
@@ -75,12 +78,12 @@ class ScoredSeries:
 
     @property
     def entity(self) -> str:
-        """Whose series it is, as it can be written."""
+        """Name of the entity as valid UTF-8."""
         return _to_utf8(self.series.entity)
 
     @property
     def times(self) -> Any:
-        """The moments as Arrow has them; nothing where the file has no dates."""
+        """Timestamps as an Arrow array; nulls for a file without dates."""
         if not self.dataset.dated:
             return pa.nulls(len(self.series.places), MOMENT)
         return pa.array(self.dataset.time.to_numpy()[self.series.places].astype("datetime64[us]"), MOMENT)
@@ -90,7 +93,7 @@ class ScoredSeries:
 
 
 def fit_group(job: JobSpec, task: FitTask) -> str:
-    """Fit and keep the model of a group, unless that was done before; return "", or why there can be none."""
+    """Fit and save the model of a group, unless it exists. Return "", or the reason if it cannot be fitted."""
     path, skipped = job.model_path(task.group), list[Skipped]()
     if path.exists():
         return ""
@@ -109,7 +112,7 @@ def fit_group(job: JobSpec, task: FitTask) -> str:
 
 
 def _fit_model(job: JobSpec, datasets: Sequence[Dataset]) -> SequenceModel:
-    """Return a model of all series of datasets that are like the first. Raises DataError where they are too few."""
+    """Return a model fitted on the datasets that match the first. Raises DataError for too few rows."""
     if not datasets or job.fit is None:
         raise DataError(N_("No file of the group can be read; there is nothing to learn from."))
     first = datasets[0]
@@ -130,9 +133,9 @@ def _fit_model(job: JobSpec, datasets: Sequence[Dataset]) -> SequenceModel:
 
 
 def score_batch(job: JobSpec, batch: Batch, refused: str = "") -> BatchResult:
-    """Score a batch and keep that, unless it was done before; `refused` says why its group has no model.
+    """Score a batch and save the scores, unless they exist; `refused` is the reason if its group has no model.
 
-    Raises DataError where a result is there that does not belong to this job.
+    Raises DataError for existing output of another job.
     """
     before = load_finished(job, batch)
     if before is not None:
@@ -147,7 +150,7 @@ def score_batch(job: JobSpec, batch: Batch, refused: str = "") -> BatchResult:
 
 
 def load_finished(job: JobSpec, batch: Batch) -> BatchResult | None:
-    """Return what the result of a batch says of it; None where there is none. Raises as `score_batch`."""
+    """Return the result of a finished batch; None if it is not finished. Raises the errors of `score_batch`."""
     path = job.batch_folder(batch.number) / SCORES
     try:
         metadata = pyarrow.parquet.read_metadata(path).metadata
@@ -172,7 +175,7 @@ def load_finished(job: JobSpec, batch: Batch) -> BatchResult | None:
 
 @lru_cache(maxsize=4)
 def _load_model(path: Path, manifest: str, trusted: tuple[str, ...], streaming: bool) -> SequenceModel:
-    """Return the model in a file, read once per process for one `manifest`."""
+    """Return the model in a file, loaded once per process and `manifest`."""
     model = read_model(path, trusted)
     if not isinstance(model, SequenceModel):
         raise DataError(N_("{file}: {value}, not a model of series."), file=path.name, value=type(model).__name__)
@@ -182,7 +185,7 @@ def _load_model(path: Path, manifest: str, trusted: tuple[str, ...], streaming: 
 
 
 def _accepts(model: SequenceModel, unit: LoadedUnit, skipped: list[Skipped]) -> bool:
-    """Tell whether the model knows such a dataset. The files of one that it does not know join `skipped`."""
+    """Tell whether the dataset matches the model. The files of a dataset that does not are added to `skipped`."""
     try:
         require_like(unit.dataset, model.columns_, model.profile_, model.unit_)
     except DataError as error:
@@ -192,7 +195,7 @@ def _accepts(model: SequenceModel, unit: LoadedUnit, skipped: list[Skipped]) -> 
 
 
 def _score_units(model: SequenceModel, units: Sequence[LoadedUnit], threshold: float) -> list[ScoredSeries]:
-    """Score all series of a batch together."""
+    """Score all series of a batch in one call of the detector."""
     pairs = [(unit, series) for unit in units for series in series_of(unit.dataset)]
     scores = model.score_series([series.values for _, series in pairs]) if pairs else []
     return [
@@ -206,17 +209,17 @@ def _file_names(batch: Batch) -> list[str]:
 
 
 def _to_utf8(name: str) -> str:
-    """Return a name that came from bytes that are no UTF-8 as it can be written."""
+    """Return a file name as valid UTF-8, with replacement characters for undecodable bytes."""
     return name.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
 
 
-# ---- files of results -----------------------------------------------------------------------------------------------
+# ---- output files ---------------------------------------------------------------------------------------------------
 
 
 def _save_batch(
     job: JobSpec, batch: Batch, scored: Sequence[ScoredSeries], skipped: Sequence[tuple[str, str]]
 ) -> BatchResult:
-    """Write the summary first, the scores last, because they say that the batch is finished."""
+    """Write the summary first and the scores last, because the scores mark the batch as finished."""
     result = BatchResult(
         batch.number,
         len(_file_names(batch)),
@@ -261,7 +264,7 @@ def _scores_table(scored: Sequence[ScoredSeries]) -> pa.Table:
 
 
 def _repeat_words(words: list[str], lengths: list[int]) -> pa.Array:
-    """Return each word as many times as its series has rows."""
+    """Return each word once per row of its series."""
     names, codes = np.unique(np.asarray(words, dtype=object), return_inverse=True)
     return pa.DictionaryArray.from_arrays(
         np.repeat(codes.astype(np.int32), lengths), pa.array(names.tolist(), pa.string())
@@ -269,7 +272,7 @@ def _repeat_words(words: list[str], lengths: list[int]) -> pa.Array:
 
 
 def _summary_table(scored: Sequence[ScoredSeries]) -> pa.Table:
-    """Return one row per series: how high its scores go, how many rows are anomalies, between when and when."""
+    """Return one row per series: highest score, number of anomalies, first and last timestamps."""
     rows = []
     for series in scored:
         times, hits = series.times, np.flatnonzero(series.anomaly)

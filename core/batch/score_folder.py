@@ -1,16 +1,16 @@
-"""Score every series below a folder, batch by batch; what is finished stays finished.
+"""Scoring of every series in a folder, batch by batch; finished batches are not repeated.
 
-file_inventory (which files) → batches (what one task reads) → score_batch (read, score, write), carried out by an
-executor (this process, or workers of a Dask cluster). Below the folder of results:
+file_inventory (list files) → batches (divide them into tasks) → score_batch (read, score, write), run by an
+executor (this process, or workers of a Dask cluster). Content of the output folder:
 
-    manifest.json                 model, settings, digest of the list of files: what the results are the results of
-    part=000000/scores.parquet    file, entity, row, time, score, anomaly; a batch that has it is finished
+    manifest.json                 model, settings and digest of the list of files that the results depend on
+    part=000000/scores.parquet    file, entity, row, time, score, anomaly; it marks the batch as finished
     part=000000/summary.parquet   one row per series of the batch
-    summary.parquet               one row per series: highest score, anomalies, first and last moment
-    skipped.csv                   files that could not be read, and why
+    summary.parquet               one row per series: highest score, anomalies, first and last timestamp
+    skipped.csv                   files that could not be read, with reasons
 
-A series is what one file says of one entity; NetMob23's files of days, and .seq windows of one folder, are read
-together.
+A series is the rows of one entity in one file. The daily files of NetMob23 are read together, and so are the .seq
+windows of one folder.
 """
 
 import time
@@ -32,13 +32,13 @@ from core.exports import written_csv
 from core.messages import N_, Text
 from core.progress import Progress
 
-MAX_VAIN_FILES = 100  # without any series, after which the others are not tried
+MAX_VAIN_FILES = 100  # skipped files without any scored series, after which scoring stops
 SKIPPED = "skipped.csv"
 
 
 @dataclass(frozen=True)
 class BatchConfig:
-    """How files are divided: about so many rows to a batch, one model per group or one for all."""
+    """Division of the files: approximate rows per batch, and one model per group or one for all."""
 
     rows: int = 50_000
     per: Per = ""
@@ -46,7 +46,7 @@ class BatchConfig:
 
 @dataclass
 class BatchProgress:
-    """What was done so far. `resumed` batches, and the series in them, were finished before."""
+    """Counts of the finished batches. `resumed` batches and `resumed_series` were finished by an earlier attempt."""
 
     batches: int = 0
     resumed: int = 0
@@ -60,7 +60,7 @@ class BatchProgress:
     skipped: list[tuple[str, str]] = field(default_factory=list)
 
     def add(self, result: BatchResult) -> None:
-        """Count a batch that ended."""
+        """Count a finished batch."""
         self.batches, self.resumed = self.batches + 1, self.resumed + (not result.fresh)
         self.series, self.rows = self.series + result.series, self.rows + result.rows
         self.anomalies, self.size = self.anomalies + result.anomalies, self.size + result.size
@@ -70,26 +70,26 @@ class BatchProgress:
 
     @property
     def files_skipped(self) -> int:
-        """How many files could not be scored."""
+        """Number of files that could not be scored."""
         return len({file for file, _ in self.skipped})
 
     @property
     def series_per_second(self) -> float:
-        """The rate of those that were scored now."""
+        """Speed of this attempt, in series per second."""
         return (self.series - self.resumed_series) / max(self.seconds, 1e-9)
 
     def seconds_left(self, size: int) -> float:
-        """Return the seconds for the rest of `size` bytes, as fast as those so far."""
+        """Return the estimated seconds for the rest of `size` bytes, at the speed so far."""
         return (size - self.size) * self.seconds / max(self.size - self.resumed_size, 1)
 
 
 def score_folder(
     job: JobSpec, folder: Folder, inventory: Inventory, config: BatchConfig, executor: Executor, progress: Progress
 ) -> BatchProgress:
-    """Score every series below `folder` that is not scored yet, and write what the module says.
+    """Score every series in `folder` that has no score yet, and write the files that the module lists.
 
-    Raises DataError where no file can be scored, Cancelled between two batches; then what is finished stays. Also what
-    `Executor.run` raises.
+    Raises DataError if no file can be scored, Cancelled between two batches, and the errors of `Executor.run`. Finished
+    batches stay in every case.
     """
     done, began = BatchProgress(), time.monotonic()
 
@@ -134,7 +134,7 @@ def _write_skipped(out: Path, skipped: Iterable[tuple[str, str]]) -> None:
 
 
 def _write_summary(out: Path) -> None:
-    """Write the summaries of all batches into one file, one after the other."""
+    """Write the summaries of all batches into one file."""
     with (
         atomic_write(out / SUMMARY) as draft,
         pyarrow.parquet.ParquetWriter(draft, SUMMARY_SCHEMA, compression="zstd") as writer,

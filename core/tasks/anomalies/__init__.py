@@ -1,1 +1,1 @@
-"""Anomalies: which rows are abnormal, against what, and why."""
+"""Anomalies task: abnormal rows of a dataset, with the cells that explain them."""

@@ -1,4 +1,4 @@
-"""What the run card says about abnormal rows."""
+"""Run card of the anomalies task."""
 
 from core.messages import Text
 from core.runs.card_data import (
@@ -16,7 +16,7 @@ from core.tasks.anomalies.result import SEVERITIES, Detection
 
 
 def describe(detection: Detection) -> CardData:
-    """Return the threshold and why it is where it is, the counts by severity, and the scores."""
+    """Return the threshold with its origin, the counts by severity and the histogram of scores."""
     share = len(detection.anomalies) / max(len(detection.rows), 1)
     severities = detection.anomalies["severity"].value_counts()
     return CardData(

@@ -1,4 +1,4 @@
-"""What `python -m core detect` prints for a person."""
+"""Terminal output of `python -m core detect`."""
 
 from collections.abc import Iterator
 

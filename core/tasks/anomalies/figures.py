@@ -1,4 +1,7 @@
-"""Detections as figures: anomalies are told apart by their shape as well as by colour."""
+"""Figures of the anomalies task.
+
+Severities differ by marker shape or hatching as well as by colour, for colour-blind readers.
+"""
 
 import numpy as np
 import pandas as pd
@@ -31,10 +34,10 @@ MONTHS = 12
 
 
 def timeline(dataset: Dataset, detection: Detection, say: Say = str) -> go.Figure:
-    """The amount of every entity over time, anomalies marked by severity.
+    """Draw the amount of every entity over time, with anomalies marked by severity.
 
-    One absurd value must not flatten everything else: the axis ends a little above the ordinary amounts, and anomalies
-    beyond it sit on the edge with their amount written beside them.
+    The axis ends slightly above the ordinary amounts, so that one extreme value does not flatten the curves. Anomalies
+    beyond the axis are drawn at its edge, labelled with their amount.
     """
     figure = go.Figure()
     amounts = _amounts(dataset, detection.data.profile)
@@ -61,6 +64,7 @@ def timeline(dataset: Dataset, detection: Detection, say: Say = str) -> go.Figur
 
 
 def _mark(figure: go.Figure, anomalies: pd.DataFrame, dataset: Dataset, ends: tuple[float, float], say: Say) -> None:
+    """Draw the anomalies by severity; `ends` is the range of the y axis."""
     anomalies = anomalies[anomalies["entity"].isin(dataset.entities)].head(MARKERS)
     span = ends[1] - ends[0]
     edge = anomalies["amount"].clip(ends[0] + 0.03 * span, ends[1] - 0.03 * span)
@@ -85,7 +89,7 @@ def _mark(figure: go.Figure, anomalies: pd.DataFrame, dataset: Dataset, ends: tu
 
 
 def calendar_map(detection: Detection, say: Say = str) -> go.Figure:
-    """Anomalies per day: one band per year, weeks across, days of the week down, the number written in."""
+    """Draw the number of anomalies per day: one calendar heat map per year, weeks across, weekdays down."""
     days = pd.DatetimeIndex(detection.rows["time"]).normalize()
     found = pd.DatetimeIndex(detection.anomalies["time"]).normalize().value_counts()
     years = list(range(days.min().year, days.max().year + 1))
@@ -130,7 +134,10 @@ def calendar_map(detection: Detection, say: Say = str) -> go.Figure:
 def _year(
     year: int, days: pd.DatetimeIndex, found: pd.Series
 ) -> tuple[NDArray[np.float64], NDArray[np.str_], NDArray[np.str_]]:
-    """Count (NaN where there is no data), label and date of every day of `year`, each (7, 54)."""
+    """Return counts, labels and dates of every day of `year`, each (7, 54) = weekdays × weeks.
+
+    The count is NaN on days without data.
+    """
     calendar = pd.date_range(f"{year}-01-01", f"{year}-12-31")
     week = (calendar.dayofyear + pd.Timestamp(year, 1, 1).dayofweek - 1) // 7
     count = np.full((7, 54), np.nan)
@@ -144,7 +151,7 @@ def _year(
 
 
 def per_entity(detection: Detection, say: Say = str) -> go.Figure:
-    """Anomalies of each entity, by severity."""
+    """Draw the number of anomalies per entity, stacked by severity."""
     counts = detection.anomalies.groupby(["entity", "severity"], observed=True).size().unstack(fill_value=0)
     counts = counts.loc[counts.sum(axis=1).sort_values().index].tail(25)
     figure = go.Figure()
@@ -163,7 +170,7 @@ def per_entity(detection: Detection, say: Say = str) -> go.Figure:
 
 
 def per_month(detection: Detection, say: Say = str) -> go.Figure:
-    """Anomalies per month of the year, by severity."""
+    """Draw the number of anomalies per calendar month, stacked by severity."""
     months = pd.DatetimeIndex(detection.anomalies["time"]).month
     counts = detection.anomalies.groupby([months, "severity"]).size().unstack(fill_value=0)
     counts = counts.reindex(range(1, MONTHS + 1), fill_value=0)
@@ -182,7 +189,7 @@ def per_month(detection: Detection, say: Say = str) -> go.Figure:
 
 
 def _pattern(severity: int) -> dict[str, object]:
-    """Severities differ by hatching as well as by depth of colour."""
+    """Return the colour and hatching of a severity."""
     return {
         "color": ("#F8D3B8", "#F2A66B", "#E07B39", "#B34700")[severity],
         "pattern": {"shape": ("", "/", "x", "")[severity], "solidity": 0.25},
@@ -191,7 +198,7 @@ def _pattern(severity: int) -> dict[str, object]:
 
 
 def profile(cells: pd.DataFrame, unit: str, say: Say = str) -> go.Figure:
-    """One row against what was expected of it: value, expected band, the columns that deviate most marked."""
+    """Draw one row and its expected band of ± 2 σ, with the most deviating columns marked."""
     figure = go.Figure()
     columns = cells["column"].astype(str)
     figure.add_scatter(x=columns, y=cells["high"], mode="lines", line={"width": 0}, showlegend=False, hoverinfo="skip")
@@ -235,7 +242,7 @@ def profile(cells: pd.DataFrame, unit: str, say: Say = str) -> go.Figure:
 
 
 def moment(series: pd.Series, time: object, cell: pd.Series, unit: str, say: Say = str) -> go.Figure:
-    """One value of a series among its neighbours in time, and what was expected of it."""
+    """Draw one value of a series between its neighbours in time, with its expected value ± 2 σ."""
     figure = go.Figure()
     figure.add_scatter(
         x=series.index,
@@ -266,7 +273,10 @@ def moment(series: pd.Series, time: object, cell: pd.Series, unit: str, say: Say
 
 
 def _amounts(dataset: Dataset, summed: bool) -> NDArray[np.float64]:
-    """Sum of a profile's row, mean of any other; blocks keep memory flat."""
+    """Return the amount per row, (rows,): the sum of a daily profile, else the mean.
+
+    It is computed block by block, so that memory stays constant.
+    """
     reduce = np.nansum if summed else np.nanmean
     return np.concatenate([reduce(block, axis=1) for _, block in dataset.blocks()] or [np.zeros(0)])
 

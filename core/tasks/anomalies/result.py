@@ -1,4 +1,4 @@
-"""Rows that are abnormal: ranked, with the cells that explain them."""
+"""Result of the anomalies task: ranked rows, with the cells that explain them."""
 
 from dataclasses import dataclass
 
@@ -14,27 +14,27 @@ from core.spec.spec import ApplySpec, ThresholdSpec
 from core.tasks.anomalies.spec import DetectionSpec
 
 SEVERITIES = (N_("mild"), N_("notable"), N_("rare"), N_("extreme"))
-"""By rarity among the rows the model was fitted on: below the top 1 %, top 1 %, 1 in 1,000, 1 in 10,000."""
+"""Names of the severities 0 … 3: below the top 1 % of the training scores, in the top 1 %, 1 in 1,000, 1 in 10,000."""
 
 EXPLAINED_ROWS = 2000
 CAUSES = 3
-BAND = 2.0  # spreads on either side of what was expected
+BAND = 2.0  # half width of the expected band, in spreads
 
 
 @dataclass(frozen=True)
 class Detection(Result):
-    """Scored rows, the highest first.
+    """Scored rows of a dataset, sorted from the highest score to the lowest.
 
-    spec           what was asked of this run
-    model_spec     what was asked of the run that fitted the model: the same, unless a model was applied
-    data           the dataset's files, unit and columns
-    threshold      rows with a higher score are anomalies
-    rows_left_out  incomplete rows, which have no score
-    rows           entity, time, score, severity (0 … 3), anomaly, amount (sum of a profile's row, else its mean),
-                   expected amount, causes (the columns that deviate most, for rows worth explaining)
-    cells          for the rows worth explaining (every anomaly, at least the top ones): row, column, value, expected,
-                   low, high, deviation in spreads
-    threshold_run  the run whose verdicts led to the threshold; "" where it comes from the scores
+    spec           spec of this run.
+    model_spec     spec of the run that fitted the model; the same as `spec` unless an existing model was applied.
+    data           files, unit and columns of the dataset.
+    threshold      score above which a row is an anomaly.
+    rows_left_out  number of incomplete rows, which have no score.
+    rows           entity, time, score, severity (0 … 3), anomaly, amount (sum of a daily profile, else mean of a row),
+                   expected amount, causes (the columns that deviate most; for explained rows only).
+    cells          cells of the explained rows (every anomaly, and at least the top rows): row, column, value, expected,
+                   low, high, deviation in spreads.
+    threshold_run  run whose verdicts led to the threshold; "" for a threshold computed from scores.
     """
 
     spec: DetectionSpec | ApplySpec | ThresholdSpec
@@ -48,11 +48,11 @@ class Detection(Result):
 
     @property
     def anomalies(self) -> pd.DataFrame:
-        """The rows above the threshold, the most anomalous first."""
+        """Rows above the threshold, the highest score first."""
         return self.rows[self.rows["anomaly"]]
 
     def metrics(self) -> dict[str, float]:
-        """What a run logs."""
+        """Return the metrics to log."""
         anomalies = self.anomalies
         return {
             "rows": len(self.rows),
@@ -67,7 +67,7 @@ class Detection(Result):
         }
 
     def to_frame(self) -> pd.DataFrame:
-        """The ranked rows as a table to export: severity in words, the deviation from what was expected."""
+        """Return the ranked rows as a table to export, with severity names and deviations from the expected amount."""
         table = self.rows.assign(
             rank=np.arange(1, len(self.rows) + 1),
             severity=np.asarray(SEVERITIES, dtype=object)[self.rows["severity"]],
@@ -78,22 +78,22 @@ class Detection(Result):
         return table[[*first, "causes"]]
 
     def explained(self, row: int) -> pd.DataFrame:
-        """The cells of one row of `rows` (by position); empty where the row was not worth explaining."""
+        """Return the cells of one row, given its position in `rows`; empty for a row that is not explained."""
         return self.cells[self.cells["row"] == row].drop(columns="row").reset_index(drop=True)
 
     def alarm_rows(self) -> pd.DataFrame:
-        """Return what people can judge: entity, time and score of every row."""
+        """Return entity, time and score of every row, for feedback."""
         return self.rows[["entity", "time", "score"]]
 
     def judged_scores(self) -> NDArray[np.float64]:
-        """Return the scores that the threshold divides."""
+        """Return the scores that the threshold is compared with, (rows,)."""
         return self.rows["score"].to_numpy(dtype=np.float64)
 
 
 def rank_rows(
     model: RowModel, ready: Dataset, scores: NDArray[np.float64], threshold: float
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Return the rows of `ready`, the highest score first, and the cells that explain those at the top."""
+    """Return the rows of `ready` by descending score, and the cells that explain the top rows."""
     order = np.argsort(-scores, kind="stable")
     anomalous = scores > threshold
     top = order[: max(int(anomalous.sum()), min(EXPLAINED_ROWS, len(order)))]
@@ -119,7 +119,7 @@ def rank_rows(
 
 
 def _causes(deviations: pd.DataFrame) -> list[str]:
-    """The columns that deviate most, up to three per row, as "19:00 +9.1σ, …"."""
+    """Return the columns that deviate most, up to three per row, as "19:00 +9.1σ, …"."""
     values = deviations.to_numpy()
     names = list(deviations.columns)
     first = np.argsort(-np.abs(values), axis=1, kind="stable")[:, :CAUSES]

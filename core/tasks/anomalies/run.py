@@ -1,4 +1,4 @@
-"""Find which rows of a dataset are abnormal, against what, and why."""
+"""Functions that run the anomalies task: fit a detector, apply a model, apply a threshold from feedback."""
 
 from dataclasses import replace
 
@@ -29,7 +29,7 @@ def detect(
 ) -> tuple[Detection, Run]:
     """Fit the detector on the selected rows and flag those with the highest scores.
 
-    Raises DataError where the rows cannot answer, OptionError for a value that is not accepted.
+    Raises DataError for rows that the detector cannot be fitted on, OptionError for a value that is not accepted.
     """
     spec.check()
     spec = spec.completed_for(dataset)
@@ -51,7 +51,7 @@ def apply_model(
 ) -> tuple[Detection, Run]:
     """Score the selected rows with the model and the threshold of an earlier run.
 
-    Raises as `load_model` for a run without a model, DataError where the dataset is not one the model knows.
+    Raises the errors of `load_model`, and DataError for a dataset that does not match the model.
     """
     spec = replace(spec, dataset=dataset.digest, model=resolve_run(spec.model, workspace))
     model, earlier = load_model(spec.model, RowModel, workspace), load_detection(spec.model, workspace)
@@ -61,9 +61,9 @@ def apply_model(
 def apply_threshold(
     spec: ThresholdSpec, dataset: Dataset, *, workspace: Workspace, actor: Actor, progress: Progress | None = None
 ) -> tuple[Detection, Run]:
-    """Judge the rows of an earlier run by the threshold that verdicts on it led to; the model is kept with it.
+    """Flag the rows of an earlier run again, by a threshold from feedback, and save the model with that threshold.
 
-    Raises as `load_detection` and `load_model`.
+    Raises the errors of `load_detection` and `load_model`.
     """
     earlier = load_detection(spec.run, workspace)
     asked = earlier.spec
@@ -74,7 +74,7 @@ def apply_threshold(
 
 
 def load_detection(run_id: str, workspace: Workspace) -> Detection:
-    """Return the detection that a run kept. Raises NotFoundError where there is none."""
+    """Load the detection of a run. Raises NotFoundError for a run without one."""
     return load_result(run_id, Detection, workspace)
 
 
@@ -86,7 +86,7 @@ def _score_rows(
     workspace: Workspace,
     actor: Actor,
 ) -> tuple[Detection, Run]:
-    """Score rows with a fitted model and its threshold; a threshold of its own makes it a model of its own."""
+    """Score rows with a fitted model; save the model only if its threshold is new."""
     params = replace(earlier.model_spec, entities=(), start="", end="").params() | spec.params()
     with tracked_run(TASK, type(model.detector).__name__, params, dataset, actor, workspace) as run:
         part = spec.select(dataset)
@@ -115,7 +115,7 @@ def _choose_threshold(spec: DetectionSpec, scores: np.ndarray[tuple[int], np.dty
 
 
 def _save_result(run: Run, detection: Detection, part: Dataset) -> None:
-    """Keep the figures of the run, and what a page needs to show the result again."""
+    """Save the result, the event details and the timeline with the run."""
     run.add_result(detection, TASK)
     run.details = {
         "anomalies_count": len(detection.anomalies),

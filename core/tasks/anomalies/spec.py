@@ -1,4 +1,4 @@
-"""What can be asked about abnormal rows."""
+"""Options of the anomalies task."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -23,19 +23,24 @@ INCOMPLETE: Mapping[str, str] = {"drop": N_("leave out"), "impute": N_("fill fro
 
 
 def detectors() -> dict[str, type[Detector]]:
-    """Return name → class of every detector that looks at rows."""
+    """Return the classes of all detectors of rows, by name."""
     return members(tables, Detector)
 
 
 @dataclass(frozen=True)
 class DetectionSpec(PartSpec):
-    """Fit a detector on rows and flag those with the highest scores.
+    """Options to fit a detector on rows and flag those with the highest scores.
 
-    compare_with   what a row is compared with; "" for the calendar, or the entity where there are no dates
-    contamination  share of rows to flag
-    risk           where it is given, the threshold comes from the tail of the scores instead: the share of normal rows
-                   that would exceed it
-    incomplete     rows with missing measurements are left out ("drop") or filled ("impute")
+    compare_with   baseline that each row is compared with; "" for the calendar, or the entity if rows have no dates
+    contamination  share of rows to flag, above 0, at most 0.5
+    risk           share of normal rows above the threshold (peaks over threshold); replaces `contamination` unless None
+    incomplete     policy for rows with missing values: leave them out ("drop") or fill them ("impute")
+
+    Example:
+        >>> from core.tasks.anomalies.spec import DetectionSpec, detectors
+        >>> spec = DetectionSpec(detectors()["isolation-forest"](n_estimators=50), contamination=0.02)
+        >>> {name: spec.params()[name] for name in ("detector", "n_estimators", "contamination", "incomplete")}
+        {'detector': 'isolation-forest', 'n_estimators': 50, 'contamination': 0.02, 'incomplete': 'drop'}
     """
 
     detector: Detector = algorithm(
@@ -79,18 +84,18 @@ class DetectionSpec(PartSpec):
     )
 
     def check(self) -> None:
-        """Raise OptionError for a value that is not accepted; no row at all cannot be asked for."""
+        """Raise OptionError for a value that is not accepted; `contamination` must be above 0."""
         super().check()
         check_contamination(self.contamination)
 
     @classmethod
     def accepted_choices(cls, name: str, dataset: "Dataset") -> tuple[Any, ...]:
-        """Leave out the comparisons that need dates where the rows have none."""
+        """Return the choices of a field, without the baselines that need dates if `dataset` has none."""
         if name != "compare_with":
             return super().accepted_choices(name, dataset)
         return tuple(name for name, comparison in COMPARISONS.items() if dataset.dated or not comparison.needs_dates)
 
     def completed_for(self, dataset: "Dataset") -> "DetectionSpec":
-        """Return the spec as it is answered for `dataset`: its digest noted, the comparison chosen."""
+        """Return the spec with the digest of `dataset` and the default baseline filled in."""
         compare_with = self.compare_with or ("calendar" if dataset.dated else "entity")
         return replace(self, dataset=dataset.digest, compare_with=compare_with)

@@ -1,1 +1,1 @@
-"""Batch scoring: many series below a folder, scored with one model or one model per group."""
+"""Batch task: score all series in a folder, with one model or one model per group of files."""

@@ -1,4 +1,4 @@
-"""What the run card says about many series."""
+"""Run card of the batch task."""
 
 from core.messages import N_, Text
 from core.runs.card_data import CardData
@@ -6,7 +6,7 @@ from core.tasks.batch.result import BatchScoringResult
 
 
 def describe(result: BatchScoringResult) -> CardData:
-    """Return the counts, where the scores lie, and what to know of them."""
+    """Return the counts, the notes and the folder of the scores."""
     kept = Text(
         N_("The scores lie in {folder}; while they are there, the command only adds what is missing."),
         {"folder": result.spec.out},

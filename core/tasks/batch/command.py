@@ -1,4 +1,4 @@
-"""What `python -m core scale` prints, and what its process needs."""
+"""Output of `python -m core scale`, and the preparation of its process."""
 
 import os
 from collections.abc import Iterator
@@ -10,7 +10,7 @@ from core.tasks.batch.result import BatchScoringResult
 
 
 def use_one_core() -> None:
-    """Give this process one core; more processes are asked for by `--workers`."""
+    """Limit this process to one core; `--workers` starts more processes."""
     os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 
@@ -18,7 +18,7 @@ OPTIONS = CommandOptions(prepare=use_one_core)
 
 
 def to_lines(result: BatchScoringResult, run: Run) -> Iterator[str]:
-    """Yield the counts, what was finished before, the first files that were skipped, and where the scores lie."""
+    """Yield the counts, the resumed batches, the first skipped files, the notes and the folder of the scores."""
     yield (
         f"{result.series:,} series, {result.rows:,} rows, {result.anomalies:,} anomalies, "
         f"{result.files_skipped:,} files skipped, {result.series_per_second:,.0f} series/s, {result.seconds:.1f} s, "
@@ -34,5 +34,5 @@ def to_lines(result: BatchScoringResult, run: Run) -> Iterator[str]:
 
 
 def to_answer(result: BatchScoringResult, run: Run) -> dict[str, Any]:
-    """Return the metrics by themselves, the seconds of scoring, and where the scores lie."""
+    """Return the metrics, the seconds of scoring and the folder of the scores."""
     return {**result.metrics(), "seconds": result.seconds, "where": result.spec.out}

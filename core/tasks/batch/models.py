@@ -1,4 +1,4 @@
-"""The models that score a folder: that of a run for everything, or one fitted here for each group of files."""
+"""Models of the batch task: one saved model for all files, or one fitted per group of files."""
 
 import shutil
 from collections.abc import Iterator
@@ -20,12 +20,12 @@ from core.tasks.batch.spec import BatchApplySpec, BatchSpec
 from core.workspace import Workspace
 from mlflow_utils import model_io
 
-USUAL_ALARMS_PER_1000 = 2.0  # of models fitted here
+USUAL_ALARMS_PER_1000 = 2.0  # of models that are fitted per group
 
 
 @dataclass(frozen=True)
 class RunModel:
-    """The model of a run: its file, and the SHA-256 of that. `spec` names the run itself, not an alias."""
+    """Saved model of a run, with its file and the SHA-256 of the file. `spec` holds the run id, not an alias."""
 
     spec: BatchApplySpec
     file: Path
@@ -35,27 +35,27 @@ class RunModel:
 
     @property
     def detector(self) -> SequenceDetector:
-        """What scores."""
+        """Detector of the model."""
         return self.model.detector
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """The columns that the model knows."""
+        """Columns that the model was fitted on."""
         return tuple(self.model.columns_)
 
     def manifest(self) -> dict[str, Any]:
-        """Return what results depend on beside the detector and what every spec has."""
+        """Return the settings, in addition to the detector and the common options, that the scores depend on."""
         return {"model": self.digest, "fit_per": ""}
 
     def prepare(self, job: JobSpec) -> JobSpec:
-        """Copy the model beside the results, where workers can read it, and return the job with its threshold."""
+        """Copy the model into the output folder, where workers can read it, and return the job with its threshold."""
         shutil.copyfile(self.file, job.out / MODEL)
         if self.spec.alarms_per_1000 is None:
             return job
         return replace(job, threshold=alarm_threshold(self.model.calibration_, self.spec.alarms_per_1000 / 1000).value)
 
     def notes(self) -> Iterator[Text]:
-        """Yield what a person should know before believing the scores."""
+        """Yield the limits of the scores, to show with the result."""
         if not self.spec.as_trained and getattr(self.detector, "scoring", "streaming") != "streaming":
             yield Text(
                 N_(
@@ -67,32 +67,32 @@ class RunModel:
 
 @dataclass(frozen=True)
 class GroupModels:
-    """Models that are fitted here, as `spec` says."""
+    """Models that workers fit, one per group of files."""
 
     spec: BatchSpec
     columns: tuple[str, ...] = ()  # each group has its own
 
     @property
     def per(self) -> Per:
-        """What a model is fitted for."""
+        """Grouping of the files: one model per folder or per file name prefix."""
         return self.spec.fit_per
 
     @property
     def detector(self) -> SequenceDetector:
-        """What is fitted, and scores."""
+        """Detector to fit."""
         return self.spec.detector
 
     def manifest(self) -> dict[str, Any]:
-        """Return what results depend on beside the detector and what every spec has."""
+        """Return the settings, in addition to the detector and the common options, that the scores depend on."""
         return {"model": "", "fit_per": self.per, "scaling": self.spec.scaling, "counts": self.spec.counts}
 
     def prepare(self, job: JobSpec) -> JobSpec:
-        """Return the job with what workers fit."""
+        """Return the job with the configuration of the fits."""
         rate = (self.spec.alarms_per_1000 or USUAL_ALARMS_PER_1000) / 1000
         return replace(job, fit=FitConfig(self.detector, self.spec.scaling, self.spec.counts, rate))
 
     def notes(self) -> Iterator[Text]:
-        """Yield what a person should know before believing the scores."""
+        """Yield the limits of the scores, to show with the result."""
         yield Text(
             N_(
                 "Each group's model has learnt from rows that it scores; what is abnormal in most of them "
@@ -102,7 +102,7 @@ class GroupModels:
 
 
 def load_models(spec: BatchSpec | BatchApplySpec, workspace: Workspace) -> RunModel | GroupModels:
-    """Return the models that `spec` asks for. Raises as `load_model`."""
+    """Return the models that `spec` names. Raises the errors of `load_model`."""
     if isinstance(spec, BatchSpec):
         return GroupModels(spec)
     run_id = resolve_run(spec.model, workspace)

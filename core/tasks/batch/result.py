@@ -1,4 +1,4 @@
-"""What became of the files of a folder: how much was scored, and where the scores lie."""
+"""Result of the batch task: counts, speed, skipped files and the folder of the scores."""
 
 from dataclasses import dataclass
 
@@ -12,16 +12,16 @@ from core.tasks.batch.spec import BatchApplySpec, BatchSpec
 
 @dataclass(frozen=True)
 class BatchScoringResult(Result):
-    """What was done; the scores themselves lie in the folder `spec.out`.
+    """Counts of a scored folder; the scores are files in the folder `spec.out`.
 
-    spec               what was asked of this run
-    data               the files that were scored
-    series, rows, anomalies, batches, files_skipped   how many there are, those of earlier attempts counted
-    batches_resumed    batches that an earlier attempt had finished
-    series_per_second  of those that were scored now
-    seconds            that scoring took
-    skipped            the first files that could not be scored, and why; all of them are in skipped.csv
-    notes              what a person should know before believing it
+    spec               spec of this run.
+    data               the input files.
+    series, rows, anomalies, batches, files_skipped  totals, including earlier attempts.
+    batches_resumed    batches that an earlier attempt finished.
+    series_per_second  speed of this attempt.
+    seconds            duration of scoring.
+    skipped            first skipped files with reasons; skipped.csv lists all.
+    notes              limits of the scores, to show with the result.
     """
 
     spec: BatchSpec | BatchApplySpec
@@ -38,7 +38,7 @@ class BatchScoringResult(Result):
     notes: tuple[Text, ...] = ()
 
     def metrics(self) -> dict[str, float]:
-        """What a run logs."""
+        """Return the metrics to log."""
         return {
             "series": self.series,
             "rows": self.rows,
@@ -51,5 +51,5 @@ class BatchScoringResult(Result):
         }
 
     def to_frame(self) -> pd.DataFrame:
-        """The metrics as a table of one row; one row per series is in summary.parquet, beside the scores."""
+        """Return the metrics as a table of one row; summary.parquet in the output folder has one row per series."""
         return pd.DataFrame([self.metrics()])

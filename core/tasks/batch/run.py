@@ -1,4 +1,4 @@
-"""Score many series below a folder with one model, or with one fitted per group of files, and keep that as one run."""
+"""Score all series in a folder with one model, or with one fitted per group of files, as one run."""
 
 import shutil
 from pathlib import Path
@@ -24,16 +24,17 @@ from core.tasks.batch.spec import BatchApplySpec, BatchSpec
 from core.workspace import Workspace
 
 TASK = "batch"
-MAX_SKIPPED = 5  # files that the result names
+MAX_SKIPPED = 5  # skipped files listed in the result
 
 
 def score_files(
     spec: BatchSpec | BatchApplySpec, *, workspace: Workspace, actor: Actor, progress: Progress | None = None
 ) -> tuple[BatchScoringResult, Run]:
-    """Score every series below the folder that is not scored yet; what was stopped goes on where it was.
+    """Score every series in the folder that has no score yet; an interrupted run resumes.
 
-    Raises as `load_model` and `lock_output`, UnreadableFileError for a folder without files, OptionError for what
-    cannot be asked, DataError where no file can be scored, Cancelled where `progress` was told to stop.
+    Raises the errors of `load_model` and `lock_output`, and UnreadableFileError for a folder without files. Raises
+    OptionError for a value that is not accepted, DataError if no file can be scored, Cancelled if `progress` is
+    cancelled.
     """
     spec.check()
     spec = spec.completed()
@@ -54,12 +55,12 @@ def score_files(
 
 
 def load_batch_result(run_id: str, workspace: Workspace) -> BatchScoringResult:
-    """Return what a run says that it scored. Raises NotFoundError where there is none."""
+    """Load the batch result of a run. Raises NotFoundError for a run without one."""
     return load_result(run_id, BatchScoringResult, workspace)
 
 
 def _parse_folder(spec: BatchSpec | BatchApplySpec) -> Folder:
-    """Return what is scored. Raises OptionError where the results would lie within it."""
+    """Return the input folder. Raises OptionError if the output folder lies inside it."""
     folder, out = Folder.parse(Path(spec.folder)), Path(spec.out)
     if out == folder.root or folder.root in out.parents:
         raise OptionError(N_("{file} lies in the folder that is scored; choose another one."), file=str(out))
@@ -67,7 +68,7 @@ def _parse_folder(spec: BatchSpec | BatchApplySpec) -> Folder:
 
 
 def _build_manifest(models: RunModel | GroupModels, inventory: Inventory) -> dict[str, Any]:
-    """Return what the results depend on."""
+    """Return the settings and inputs that the scores depend on."""
     spec = models.spec
     return {
         "version": __version__,
@@ -84,7 +85,7 @@ def _build_manifest(models: RunModel | GroupModels, inventory: Inventory) -> dic
 
 
 def _build_params(models: RunModel | GroupModels, executor: Executor) -> dict[str, Any]:
-    """Return the parameters of the run, those of the detector among them, wherever it was fitted."""
+    """Return the parameters of the run, including those of the detector."""
     detector = {**get_params(models.detector), "detector": models.detector.name}
     return {**models.spec.params(), **detector, "executor": executor.description}
 
@@ -113,7 +114,7 @@ def _build_result(models: RunModel | GroupModels, files: FileList, done: BatchPr
 
 
 def _save_result(run: Run, result: BatchScoringResult) -> None:
-    """Keep the figures of the run, and what says where its results are; the scores themselves stay where they are."""
+    """Save the result, the manifest and the list of skipped files with the run; scores stay in the output folder."""
     run.add_result(result, TASK)
     run.details = {
         "anomalies_count": result.anomalies,

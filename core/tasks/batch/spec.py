@@ -1,4 +1,4 @@
-"""What can be asked about many series in a folder of files."""
+"""Options of the batch task."""
 
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -19,20 +19,20 @@ MAX_ALARMS_PER_1000 = 1000
 
 
 def detectors() -> dict[str, type[SequenceDetector]]:
-    """Return name → class of every detector that looks at series."""
+    """Return the classes of all detectors of series, by name."""
     return members(sequences, SequenceDetector)
 
 
 @dataclass(frozen=True)
 class FolderSpec(Spec):
-    """What is scored, and where to.
+    """Options common to both modes: input, output, threshold and workers.
 
-    folder           a folder, a file, or a pattern
-    out              the folder of results
-    alarms_per_1000  false alarms per 1,000 rows that set the threshold; None: that of the model, 2 for models fitted
-                     here
-    as_trained       score as the model was trained; else with a memory carried from row to row where the detector can
-    workers          processes of this machine; 0: the Dask scheduler of the settings, or this process
+    folder           a folder, a file or a glob pattern
+    out              output folder
+    alarms_per_1000  target false-alarm rate, per 1,000 rows; None: the threshold of the model, or 2 for fitted models
+    as_trained       score as in training; else row by row, with memory between rows, if the detector supports it
+    batch_rows       approximate number of rows per batch
+    workers          worker processes on this machine; 0: the Dask scheduler of the settings, else this process
     """
 
     folder: str = hyperparameter(
@@ -59,7 +59,7 @@ class FolderSpec(Spec):
     )
 
     def check(self) -> None:
-        """Raise OptionError for what is not accepted: no alarm at all, and results that lie nowhere, among others."""
+        """Raise OptionError for a value that is not accepted, including a rate outside 0–1,000 and no output folder."""
         super().check()
         if self.alarms_per_1000 is not None and not 0 < self.alarms_per_1000 < MAX_ALARMS_PER_1000:
             raise OptionError(
@@ -73,17 +73,18 @@ class FolderSpec(Spec):
             require_choice("--out", self.out, ("FOLDER",))
 
     def completed(self) -> Self:
-        """Return the spec as it is answered: from whichever folder it is asked again."""
+        """Return the spec with absolute paths, so that it does not depend on the working directory."""
         return replace(self, folder=str(Path(self.folder).absolute()), out=str(Path(self.out).resolve()))
 
 
 @dataclass(frozen=True)
 class BatchSpec(FolderSpec):
-    """Score every series in a folder of files; stopped and started again, it goes on where it was.
+    """Options to score every series in a folder with one model fitted per group of files; an interrupted run resumes.
 
-    fit_per   a model is fitted for each folder, or for files whose names begin alike
-    detector  what is fitted; one that can score row after row does so, unless `as_trained`
-    scaling   how columns are made comparable; `counts` takes log(1 + value) first
+    fit_per   one model per folder ("folder"), or per folder and file name prefix ("name")
+    detector  detector to fit; it scores row by row if it can, unless `as_trained` is set
+    scaling   scaling of the columns
+    counts    columns are counts: log(1 + value) is taken before scaling
     """
 
     fit_per: Per = hyperparameter(
@@ -98,7 +99,7 @@ class BatchSpec(FolderSpec):
     counts: bool = hyperparameter(False, help=N_("Columns are counts: log(1 + value) first, where models are fitted."))
 
     def check(self) -> None:
-        """Raise OptionError for what is not accepted, and where nothing says which model scores."""
+        """Raise OptionError for a value that is not accepted, or if neither a model nor a grouping is given."""
         if not self.fit_per:
             raise OptionError(
                 N_("Give either a model (a run, or NAME@ALIAS) or what to fit one per ({accepted})."),
@@ -107,7 +108,7 @@ class BatchSpec(FolderSpec):
         super().check()
 
     def completed(self) -> Self:
-        """Return the spec as it is answered: with a detector that scores row after row where it can."""
+        """Return the spec with absolute paths, and a detector that scores row by row if it can."""
         spec = super().completed()
         if self.as_trained or not hasattr(self.detector, "scoring"):
             return spec
@@ -116,9 +117,9 @@ class BatchSpec(FolderSpec):
 
 @dataclass(frozen=True)
 class BatchApplySpec(FolderSpec):
-    """Score every series in a folder of files with one model.
+    """Options to score every series in a folder with one saved model.
 
-    model  the run, or NAME@ALIAS, whose model scores everything
+    model  run id, or NAME@ALIAS in the model registry
     """
 
     chosen_by: ClassVar[str] = "model"
@@ -126,7 +127,7 @@ class BatchApplySpec(FolderSpec):
     model: str = hyperparameter("", help=N_("The model to score with."), metavar="RUN_ID|NAME@ALIAS")
 
     def params(self) -> dict[str, Any]:
-        """Return the parameters, the model under the name that says that nothing was fitted."""
+        """Return the parameters of the run, with the model under `model_run`, because nothing is fitted."""
         params = super().params()
         params["model_run"] = params.pop("model", "")
         return params

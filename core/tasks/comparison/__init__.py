@@ -1,1 +1,1 @@
-"""Comparison: which of the quick detectors sees most on the data at hand."""
+"""Comparison task: metrics of the fast detectors on one series."""

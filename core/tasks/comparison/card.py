@@ -1,4 +1,4 @@
-"""What the run card says about compared detectors."""
+"""Run card of the comparison task."""
 
 from core.messages import N_, Text
 from core.runs.card_data import CardData, build_score_card
@@ -7,7 +7,7 @@ from core.tasks.comparison.result import HEADLINE, DetectorComparison
 
 
 def describe(comparison: DetectorComparison) -> CardData:
-    """Return the metrics of every detector and baseline, and what they were measured on."""
+    """Return the metrics of every detector and baseline, and the counts of rows and injected anomalies."""
     best = {str(line["line"]): float(line[HEADLINE]) for line in comparison.card.to_dict("records")}
     return CardData(
         files=comparison.data.files,

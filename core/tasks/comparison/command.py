@@ -1,4 +1,4 @@
-"""What `python -m core sequences compare` prints."""
+"""Output of `python -m core sequences compare`."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -11,7 +11,7 @@ from core.tasks.sequences.command import score_card_lines
 
 
 def to_lines(comparison: DetectorComparison, run: Run) -> Iterator[str]:
-    """Yield what was compared on what, then a line for every detector and baseline, the best one first."""
+    """Yield a summary of the comparison, then a line for every detector and baseline, the best first."""
     labels = f"{comparison.injected:,} injected anomalies" if comparison.injected else "given labels"
     yield (
         f"{comparison.entity}: learnt from {comparison.train_rows:,} rows, judged on {comparison.test_rows:,} "
@@ -24,5 +24,5 @@ def to_lines(comparison: DetectorComparison, run: Run) -> Iterator[str]:
 
 
 def to_answer(comparison: DetectorComparison, run: Run) -> dict[str, Any]:
-    """Return what `--json` has beside the metrics: the series, and the detector that comes first."""
+    """Return the fields that `--json` adds to the metrics: the series and the best detector."""
     return {"entity": comparison.entity, "winner": comparison.winner}

@@ -1,4 +1,4 @@
-"""Detectors compared on one series: how well each sees known or injected anomalies, and how long that took."""
+"""Result of the comparison task: metrics and duration per detector, on labelled or injected anomalies."""
 
 from dataclasses import dataclass
 
@@ -13,15 +13,18 @@ HEADLINE = "vus_pr"
 
 @dataclass(frozen=True)
 class DetectorComparison(Result):
-    """Every line of the card is a detector with its default settings, or a baseline; the best VUS-PR first.
+    """Metrics of detectors with default settings, and of baselines, on one series.
 
-    spec        what was asked
-    data        the dataset's files, unit and columns
-    entity      the series: the one with most labelled rows, else the longest
-    train_rows  rows learnt from, and `test_rows` rows judged
-    injected    anomalies that were injected, into `copies` copies of the rows judged; 0 where the labels are real
-    card        line, the metrics of `score_card`, seconds of learning and scoring, and with injected anomalies hit_100:
-                the share of the changed columns that the detector names first
+    spec        spec of this run
+    data        files, unit and columns of the dataset
+    entity      the compared series: the one with most labelled rows, else the longest
+    train_rows  number of training rows
+    test_rows   number of test rows
+    injected    number of injected anomalies, in all copies of the test rows together; 0 for real labels
+    copies      number of copies of the test rows
+    card        one row per detector or baseline, the best VUS-PR first: line (its name), the metrics of `score_card`,
+                seconds of fitting and scoring, and with injected anomalies hit_100, the share of the changed columns
+                that the detector ranks first
     """
 
     spec: ComparisonSpec
@@ -35,11 +38,11 @@ class DetectorComparison(Result):
 
     @property
     def winner(self) -> str:
-        """The line that comes first."""
+        """Name of the best detector or baseline."""
         return str(self.card["line"].iloc[0])
 
     def metrics(self) -> dict[str, float]:
-        """Return what the run logs: line.metric."""
+        """Return the metrics to log, named line.metric."""
         lines = self.card.set_index("line")
         figures = {f"{line}.{name}": float(lines.loc[line, name]) for line in lines.index for name in lines.columns}
         counts = {"rows_fitted": self.train_rows, "rows_judged": self.test_rows, "planted": self.injected}

@@ -1,4 +1,4 @@
-"""Find which of the quick detectors sees most on the data at hand, by their labels or by injected anomalies."""
+"""Compare the fast detectors on one series, by its labels or by injected anomalies."""
 
 import time
 from dataclasses import dataclass
@@ -30,18 +30,18 @@ from core.workspace import Workspace
 Floats = NDArray[np.float64]
 
 TASK = "comparison"
-ROWS = 50_000  # learnt from, and judged, at most: the last ones before the end of learning, and the first ones after it
-INJECTED_ROWS = 10_000  # judged at least where anomalies are injected: short series are taken several times
-BASELINES = ("random", "mean_distance")  # the others are detectors that are compared anyway
+ROWS = 50_000  # maximum of training rows (the last before the split) and of test rows (the first after it)
+INJECTED_ROWS = 10_000  # minimum of test rows with injected anomalies; a short series is copied several times
+BASELINES = ("random", "mean_distance")  # the other baselines are among the compared detectors
 SEED = 0
 
 
 @dataclass(frozen=True)
 class _Arrays:
-    """Training rows of one series, (rows, columns), and one test array for every injection of anomalies.
+    """Training rows of one series, (rows, columns), and one test array for each injection of anomalies.
 
-    labels  of all test rows
-    causes  what was injected into each copy; empty where the labels are real
+    labels  (rows,), of the test arrays one after the other
+    causes  root causes injected into each test array; empty for real labels
     """
 
     entity: str
@@ -54,10 +54,10 @@ class _Arrays:
 def compare(
     spec: ComparisonSpec, dataset: Dataset, *, workspace: Workspace, actor: Actor, progress: Progress | None = None
 ) -> tuple[DetectorComparison, Run]:
-    """Measure every quick detector with its default settings on one series, with random scores and a baseline.
+    """Measure every fast detector with default settings, random scores and a baseline on one series.
 
-    Raises DataError where no series has rows to learn from and rows to judge, OptionError for a split that cannot be,
-    Cancelled where `progress` was told to stop.
+    Raises DataError if no series has both training and test rows, OptionError for an impossible split, Cancelled
+    if `progress` is cancelled.
     """
     spec.check()
     spec, progress = spec.completed_for(dataset), progress or Progress()
@@ -84,7 +84,7 @@ def compare(
 
 
 def load_comparison(run_id: str, workspace: Workspace) -> DetectorComparison:
-    """Return the comparison that a run kept. Raises NotFoundError where there is none."""
+    """Load the comparison of a run. Raises NotFoundError for a run without one."""
     return load_result(run_id, DetectorComparison, workspace)
 
 
@@ -92,7 +92,7 @@ def load_comparison(run_id: str, workspace: Workspace) -> DetectorComparison:
 
 
 def _choose_arrays(part: Dataset, until: str) -> _Arrays:
-    """Return the rows of the series that says most, with anomalies injected where none of its test rows is labelled."""
+    """Return the arrays of the chosen series, with anomalies injected if none of its test rows is labelled."""
     fitted = training_mask(part, until)
     known = np.zeros(len(part), dtype=bool) if part.labels is None else part.labels.to_numpy(dtype=bool) & ~fitted
     best = _choose_series(part, fitted, known, until)
@@ -111,7 +111,10 @@ def _choose_arrays(part: Dataset, until: str) -> _Arrays:
 
 
 def _choose_series(part: Dataset, fitted: NDArray[np.bool_], known: NDArray[np.bool_], until: str) -> Series:
-    """Return the series with most labelled test rows, else the longest. Raises DataError where no series is divided."""
+    """Return the series with most labelled test rows, else the longest.
+
+    Raises DataError if no series has both training and test rows.
+    """
     divided = [series for series in series_of(part) if fitted[series.places].any() and not fitted[series.places].all()]
     if not divided:
         raise DataError(N_("No entity has rows before {until} as well as after it."), until=until)
@@ -119,7 +122,7 @@ def _choose_series(part: Dataset, fitted: NDArray[np.bool_], known: NDArray[np.b
 
 
 def _measure_detector(name: str, spec: ComparisonSpec, arrays: _Arrays) -> dict[str, object]:
-    """Return the line of one detector with its default settings."""
+    """Return the card row of one detector with default settings."""
     began = time.perf_counter()
     model = SequenceModel(detectors()[name](), Scaling(spec.scaling, spec.counts)).fit_series([arrays.train])
     scored = model.score_series(arrays.test)
@@ -135,7 +138,7 @@ def _measure_detector(name: str, spec: ComparisonSpec, arrays: _Arrays) -> dict[
 
 
 def _build_card(lines: list[dict[str, object]], arrays: _Arrays) -> pd.DataFrame:
-    """Return the lines of the detectors and of the baselines, the best one first."""
+    """Return the card rows of detectors and baselines, the best first."""
     baselines = baseline_scores([arrays.train], arrays.test, arrays.labels, seed=SEED)
     table = pd.DataFrame([*lines, *({"line": name, **baselines[name]} for name in BASELINES)])
     return table.sort_values(HEADLINE, ascending=False, kind="stable", ignore_index=True)

@@ -1,4 +1,4 @@
-"""What can be asked when detectors are compared."""
+"""Options of the comparison task."""
 
 from dataclasses import dataclass, replace
 
@@ -12,10 +12,10 @@ from core.tasks.sequences.split import default_split, training_mask
 
 @dataclass(frozen=True)
 class ComparisonSpec(PartSpec):
-    """Compare the quick detectors on one series, by its labels or by anomalies injected into it.
+    """Options to compare the fast detectors on one series, by its labels or by injected anomalies.
 
-    until            the first row that is not learnt from, see `SequenceSpec`
-    scaling, counts  as `Scaling` has them
+    until            first test row, see `SequenceSpec`
+    scaling, counts  options of `Scaling`
     """
 
     until: str = hyperparameter("", **UNTIL)
@@ -23,9 +23,9 @@ class ComparisonSpec(PartSpec):
     counts: bool = hyperparameter(False, **COUNTS)
 
     def completed_for(self, dataset: Dataset) -> "ComparisonSpec":
-        """Return the spec as it is answered for `dataset`: its digest noted, the split chosen.
+        """Return the spec with the digest of `dataset` and the default split filled in.
 
-        Raises OptionError or DataError for a split that these rows cannot have.
+        Raises OptionError or DataError for an impossible split.
         """
         part = self.select(dataset)
         until = self.until or default_split(part)

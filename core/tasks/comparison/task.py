@@ -1,4 +1,4 @@
-"""The task as everything else sees it. Its page and its command are those of scored series."""
+"""Declaration of the comparison task. It shares the page and the command of the sequences task."""
 
 from core.messages import N_
 from core.spec.task import Mode, Task

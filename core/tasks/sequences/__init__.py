@@ -1,1 +1,1 @@
-"""Sequences: which moments of many series are abnormal, and what the threshold promises."""
+"""Sequences task: abnormal rows and events in series, with a target false-alarm rate."""

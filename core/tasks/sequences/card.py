@@ -1,4 +1,4 @@
-"""What the run card says about scored series."""
+"""Run card of the sequences task."""
 
 from core.messages import N_, Text
 from core.runs.card_data import (
@@ -37,7 +37,7 @@ COUNTS = ("rows_fitted", "rows_judged", "anomalies", "events", "entities_with_ev
 
 
 def describe(detection: SequenceDetection) -> CardData:
-    """Return the threshold and why it is where it is, the detector beside its baselines, the counts and the scores."""
+    """Return the threshold with its origin, the metrics of detector and baselines, the counts and the histogram."""
     metrics = detection.metrics()
     no_labels = () if len(detection.card) else (Text(NO_LABELS),)
     return CardData(
@@ -65,7 +65,7 @@ def _describe_threshold(detection: SequenceDetection) -> Threshold:
 
 
 def _explain_threshold(detection: SequenceDetection) -> Text:
-    """Return why the threshold is where it is."""
+    """Return the origin of the threshold."""
     asked = detection.model_spec
     if detection.method == VERDICTS:
         return Text(N_("People chose it from their verdicts; it promises nothing about false alarms."))

@@ -1,4 +1,4 @@
-"""What `python -m core sequences train|score` accept beside the fields of their specs, and what they print."""
+"""Options and output of `python -m core sequences train|score`, in addition to the fields of their specs."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
@@ -22,7 +22,7 @@ SHOWN = 10
 DEEP, QUICK = "sgmvrnn", "pca-residual"
 DAY_S = 86_400.0
 EPOCH_SETTINGS = {"steps", "batch_size", "seconds"}
-SPELLINGS = {"seed": ("seed", "random_state")}  # of one setting by different detectors
+SPELLINGS = {"seed": ("seed", "random_state")}  # names of one setting in different detectors
 THRESHOLD_OPTIONS = {
     "alarms_per_hour": ("alarms", "hour"),
     "alarms_per_day": ("alarms", "day"),
@@ -33,19 +33,19 @@ THRESHOLD_OPTIONS = {
     "contamination": ("contamination", THOUSAND),
     "best_f1": ("best_f1", THOUSAND),
 }
-"""Option → the threshold that it asks for, and in what time."""
+"""Option → kind of threshold, and the period in which alarms are counted."""
 
 
 # ---- options --------------------------------------------------------------------------------------------------------
 
 
 def read_options(extra: Values, fields: Values) -> Values:
-    """Return the fields with what the options say of them. Raises OptionError for several thresholds."""
+    """Return the fields, updated with the values of the options. Raises OptionError for several thresholds."""
     return {**fields, **_read_threshold(extra, fields), **_read_detector(extra, fields)}
 
 
 def list_remarks(spec: SequenceSpec, dataset: Dataset, extra: Values) -> Iterator[str]:
-    """Yield what the detector has no setting for, and how many steps epochs are."""
+    """Yield options that the detector has no setting for, and the number of steps that the epochs make."""
     name, settings = spec.detector.name, get_params(spec.detector)
     for option, value in _list_settings(extra).items():
         if not _find_setting(option, settings):
@@ -61,9 +61,9 @@ def list_remarks(spec: SequenceSpec, dataset: Dataset, extra: Values) -> Iterato
 
 
 def adjust_spec(spec: SequenceSpec, dataset: Dataset, extra: Values) -> SequenceSpec:
-    """Return the spec with as many steps as the epochs make, and time for them.
+    """Return the spec with the steps that `--epochs` asks for, and a time limit of one day.
 
-    Raises OptionError where the data have not as many columns as were said.
+    Raises OptionError if the dataset does not have the number of columns given by `--n`.
     """
     _check_columns(dataset, extra.get("n"))
     settings = get_params(spec.detector)
@@ -75,14 +75,14 @@ def adjust_spec(spec: SequenceSpec, dataset: Dataset, extra: Values) -> Sequence
 
 
 def write_curves(detection: SequenceDetection, extra: Values) -> None:
-    """Write how training went into the folder that was named for it."""
+    """Write the training curves into the folder given by `--log_path`."""
     if (folder := extra.get("log_path")) is not None:
         folder.mkdir(parents=True, exist_ok=True)
         written_csv(detection.curves, folder / "training.csv")
 
 
 def write_scores(detection: SequenceDetection, extra: Values) -> None:
-    """Write the scores as the original of SGmVRNN does, where a file was named for them."""
+    """Write the scores in the format of the original SGmVRNN to the file given by `--scores-file`."""
     if "scores_file" in extra:
         detection.write_likelihoods(extra["scores_file"])
 
@@ -130,7 +130,7 @@ SCORE_OPTIONS = CommandOptions(
 
 
 def _read_threshold(extra: Values, fields: Values) -> Values:
-    """Return the one threshold that the options ask for; nothing where none does."""
+    """Return the fields of the threshold that the options ask for; empty if no option does."""
     given = [name for name in THRESHOLD_OPTIONS if name in extra]
     if len(given) > 1 or (given and not {"threshold", "amount", "per"}.isdisjoint(fields)):
         options = [option.option for option in TRAIN_OPTIONS.options if option.name in THRESHOLD_OPTIONS]
@@ -146,7 +146,7 @@ def _read_threshold(extra: Values, fields: Values) -> Values:
 
 
 def _read_detector(extra: Values, fields: Values) -> Values:
-    """Return the detector and its settings; those said with `--set` come after the options, and so count more."""
+    """Return the detector and its settings. Settings given with `--set` come last, so they override the options."""
     name = fields.get("detector") or (DEEP if "dataset_path" in extra else QUICK)
     classes = detectors()
     accepted = hyperparameters(classes[name]) if name in classes else {}
@@ -165,18 +165,18 @@ def _list_settings(extra: Values) -> Values:
 
 
 def _find_setting(option: str, accepted: Mapping[str, Any]) -> str:
-    """Return what the detector calls the setting; "" where it has none."""
+    """Return the name of a setting in the detector; "" if the detector does not have it."""
     return next((name for name in SPELLINGS.get(option, (option,)) if name in accepted), "")
 
 
 def _count_rows(spec: SequenceSpec, dataset: Dataset) -> int:
-    """Return how many rows are learnt from."""
+    """Return the number of training rows, without the rows held out for calibration."""
     fitted = training_mask(spec.select(dataset), spec.completed_for(dataset).until)
     return int(fitted.sum() * (1 - HELD_OUT))
 
 
 def _count_steps(epochs: int, rows: int, settings: Values) -> int:
-    """Return how many steps `epochs` passes over `rows` rows make."""
+    """Return the number of steps in `epochs` passes over `rows` rows."""
     return max(1, epochs * -(-rows // int(settings["batch_size"])))
 
 
@@ -190,11 +190,11 @@ def _check_columns(dataset: Dataset, count: int | None) -> None:
         )
 
 
-# ---- answers --------------------------------------------------------------------------------------------------------
+# ---- output ---------------------------------------------------------------------------------------------------------
 
 
 def to_lines(detection: SequenceDetection, run: Run) -> Iterator[str]:
-    """Yield the counts, what was promised and measured, then the events with the highest scores."""
+    """Yield the counts, the target and measured share of flagged rows, then the events with the highest scores."""
     metrics = detection.metrics()
     yield (
         f"{metrics['events']:,.0f} events, {metrics['anomalies']:,.0f} of {metrics['rows_judged']:,.0f} rows judged, "
@@ -210,7 +210,7 @@ def to_lines(detection: SequenceDetection, run: Run) -> Iterator[str]:
 
 
 def score_card_lines(cards: Mapping[str, Mapping[str, float | None]]) -> Iterator[str]:
-    """Yield a table: a line for every detector and baseline, a column for every metric that they are compared by."""
+    """Yield a table with a line per detector and baseline, and a column per metric."""
     yield "  " + " ".join(f"{name:>14}" for name in ("", *SCORE_CARD))
     for name, card in cards.items():
         figures = (f"{'-' if (value := card[metric]) is None else format(value, '.3f'):>14}" for metric in SCORE_CARD)

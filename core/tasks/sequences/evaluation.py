@@ -1,4 +1,4 @@
-"""How good a detector of series is on data whose anomalies are known, beside baselines and random numbers."""
+"""Metrics of a detector of series on labelled or injected anomalies, with baselines and random scores."""
 
 import math
 import time
@@ -32,25 +32,25 @@ from core.tasks.sequences.spec import detectors
 Floats = NDArray[np.float64]
 Card = dict[str, float]
 
-WINDOW = 100  # rows of doubt around labels, as the published VUS figures have it
+WINDOW = 100  # tolerance of VUS around labels in rows, as in published results
 BASELINE_DETECTORS: Mapping[str, type[SequenceDetector]] = {
     "mean_distance": MeanDistance,
     "pca": PcaResidual,
     "moving_mean": MovingMean,
 }
-"""What each baseline is (`core.spec.metric.BASELINES`), but for random scores."""
+"""Detector of each baseline in `core.spec.metric.BASELINES`, except for random scores."""
 
-BASELINE_SCALING: Method = "minmax"  # with which each of them is best
-SEEDS = ("seed", "random_state")  # as detectors call it
+BASELINE_SCALING: Method = "minmax"  # best scaling for each baseline
+SEEDS = ("seed", "random_state")  # names of the seed in different detectors
 ORACLE = N_("The best F1 takes its threshold from the labels: nobody could have known it before.")
 INJECTED = N_("There are no labelled anomalies: {count} were planted, and the figures tell of planted anomalies alone.")
 
 
 @dataclass(frozen=True)
 class Arrays:
-    """Rows to learn from and rows to judge, both (rows, columns), and which of these are abnormal.
+    """Training and test rows, both (rows, columns), and the labels of the test rows.
 
-    labels  (rows of test,); None where nobody knows
+    labels  (test rows,), True for abnormal rows; None without labels
     """
 
     train: Floats
@@ -60,14 +60,14 @@ class Arrays:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """A detector's metrics and, under the same names, those of every baseline it has to pass.
+    """Metrics of a detector, and the same metrics of every baseline.
 
-    scores        (rows of test,), of the rows as they are, higher is more anomalous
-    metrics       of the detector, see `score_card`
-    baselines     the same of random, mean_distance, pca and moving_mean
+    scores        (test rows,), scores of the unchanged test rows; higher is more anomalous
+    metrics       metrics of the detector, see `score_card`
+    baselines     metrics of random, mean_distance, pca and moving_mean
     explanation   hit rates of the detector's shares and of the moving mean, see `explanation_card`; empty without
                   causes
-    injected      how many anomalies were injected; 0 where the labels are real
+    injected      number of injected anomalies; 0 for real labels
     """
 
     scores: NDArray[np.float64]
@@ -80,12 +80,12 @@ class Evaluation:
 
     @property
     def rows_per_second(self) -> float:
-        """How many rows were scored in a second."""
+        """Number of rows scored per second."""
         return len(self.scores) / max(self.score_seconds, 1e-9)
 
     @property
     def notes(self) -> tuple[Text, ...]:
-        """What a reader has to know of the metrics."""
+        """Limits of the metrics, to show with them."""
         injected = (Text(INJECTED, {"count": self.injected}),) if self.injected else ()
         return (*injected, Text(ORACLE))
 
@@ -102,11 +102,12 @@ def evaluate(
     causes: Sequence[RootCause] | None = None,
     progress: Progress | None = None,
 ) -> Evaluation:
-    """Learn from all of `train`, score `test`, both (rows, columns), and measure the scores by `labels` (rows,).
+    """Fit the detector on `train`, score `test` and compare the scores with `labels`.
 
-    Without labels, or where none is abnormal, anomalies are injected into a copy of `test` with the `seed`, and that
-    copy is judged. `causes` are root causes by event. The baselines are learnt from the same rows, each scaled as
-    serves it best. Raises DataError where arrays do not fit together, Cancelled.
+    `train` and `test` have the shape (rows, columns), `labels` (test rows,). If there are no labels, or no row is
+    labelled abnormal, anomalies are injected with `seed` into a copy of `test`, and that copy is evaluated. `causes`
+    are the root causes of the labelled events. The baselines are fitted on the same rows, with the scaling that suits
+    them best. Raises DataError for arrays that do not fit together, Cancelled if `progress` is cancelled.
     """
     progress = progress or Progress()
     _check(train, test, labels)
@@ -133,10 +134,10 @@ def evaluate(
 def baseline_scores(
     train: Sequence[Floats], test: Sequence[Floats], labels: NDArray[Any], *, seed: int, window: int = WINDOW
 ) -> dict[str, Card]:
-    """Return the metrics that a detector has to pass: those of `BASELINES`, see `score_card`.
+    """Return the metrics of every baseline in `BASELINES`, see `score_card`.
 
-    `train` and `test` are series of shape (rows, columns), `labels` those of all rows of `test`, one series after the
-    other.
+    `train` and `test` are series of shape (rows, columns). `labels` are those of all rows of `test`, one series after
+    the other.
     """
     scaling = Scaling(BASELINE_SCALING).fit(train)
     learnt, judged = ([scaling.transform(values) for values in series] for series in (train, test))
@@ -159,13 +160,14 @@ def evaluate_file(
     causes: Path | None = None,
     progress: Progress | None = None,
 ) -> dict[str, Any]:
-    """Return `evaluate` of an .npz file as plain JSON: `metrics`, and the same under the name of every baseline.
+    """Evaluate a detector on an .npz file and return plain JSON, with the metrics of every baseline under its name.
 
-    seconds   time limit of learning, for detectors that have one
-    out       a CSV file to write, `row,score`, row = index in `test`
-    causes    root causes of the labelled events, see `root_causes`
-    Raises UnreadableFileError for another file, DataError for one whose arrays do not fit, OptionError for what
-    does not exist.
+    seconds   time limit of training in seconds, for detectors that have one
+    out       CSV file to write, `row,score`, row = index in `test`
+    causes    file with the root causes of the labelled events, see `root_causes`
+
+    Raises UnreadableFileError for a file that is not readable as .npz, DataError for arrays that do not fit together,
+    OptionError for an unknown detector, setting or scaling.
     """
     detector = _build_detector(detector_name, seconds, seed, settings or {})
     require_choice("scaling", scaling, METHODS)
@@ -190,11 +192,10 @@ def evaluate_file(
 
 
 def read_arrays(path: Path) -> Arrays:
-    """Read an .npz file; where it has no `test`, its first half is learnt from and its second half judged.
+    """Read an .npz file; without an array `test`, its first half is for training and its second half for testing.
 
-    Values that are no usable number count as missing, as they do where a dataset is loaded; a row is abnormal where
-    its label is above 0. Raises UnreadableFileError, with the array and what was found, DataError where labels are
-    missing.
+    Unusable numbers are missing values, as in a loaded dataset. A row is abnormal if its label is above 0. Raises
+    UnreadableFileError with the name of the array and its content, DataError for missing labels.
     """
     if not path.is_file():
         raise UnreadableFileError(N_("{file} does not exist."), file=str(path))
@@ -239,7 +240,7 @@ def _check(train: Floats, test: Floats, labels: NDArray[Any] | None) -> None:
 
 
 def _build_detector(name: str, seconds: float | None, seed: int, settings: Mapping[str, Any]) -> SequenceDetector:
-    """Return the detector `name` with the time limit and the seed, as far as it knows such things."""
+    """Return the detector `name` with the settings, and the time limit and the seed if it has such settings."""
     known = detectors()
     require_choice("detector", name, tuple(known))
     own = hyperparameters(known[name])
@@ -272,7 +273,7 @@ def _to_json(evaluation: Evaluation) -> dict[str, Any]:
 
 
 def _explain(scored: Scored, test: Floats, causes: Sequence[RootCause] | None) -> dict[str, Card]:
-    """Return what the detector's shares and the plain moving mean name as causes: two answers to two questions."""
+    """Return the hit rates of the detector's shares and of the moving mean; empty without causes."""
     if not causes:
         return {}
     moved = moving_mean_distance(test)
@@ -280,5 +281,5 @@ def _explain(scored: Scored, test: Floats, causes: Sequence[RootCause] | None) -
 
 
 def _nan_to_none(card: Card) -> dict[str, float | None]:
-    """Return the card as JSON has it, which knows no NaN."""
+    """Return the metrics with None for NaN, because JSON has no NaN."""
     return {name: value if math.isfinite(value) else None for name, value in card.items()}

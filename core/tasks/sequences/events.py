@@ -1,4 +1,4 @@
-"""Turn scores into events: merged anomalies, their severity, the columns that bring them, the values around them."""
+"""Tables of a `SequenceDetection`: scored rows, events, the columns that explain them, values around them."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,19 +17,20 @@ from core.evaluation.thresholds import p_values
 
 Floats = NDArray[np.float64]
 
-GAP = 3  # normal rows that do not end an event
-GRADES = (1.5, 3.0, 6.0)  # how many times farther from the usual score than the threshold is
+GAP = 3  # maximum of normal rows inside an event
+GRADES = (1.5, 3.0, 6.0)  # borders of the severities, see `_severity`
 CAUSES = 5
 CELL_EVENTS, CELL_ROWS, CELL_COLUMNS = 200, 240, 6
-MARGIN = (15, 120)  # rows shown before and after an event: at least, at most
-BINS, MIN_BINS, BIN_CELLS = 2000, 40, 4_000_000  # of the heat map: per entity at most, at least, and cells in all
+MARGIN = (15, 120)  # minimum and maximum of rows shown before and after an event
+BINS, MIN_BINS, BIN_CELLS = 2000, 40, 4_000_000  # heat map: maximum and minimum per entity, maximum of cells
 
 
 @dataclass(frozen=True)
 class ScoredDataset:
-    """What a model says of a dataset.
+    """Scores of a dataset by a model.
 
-    fitted  (rows of the dataset,), True where the model learnt from the row
+    series  series of the dataset, and `scored` their scores in the same order
+    fitted  (rows of the dataset,), True for training rows
     """
 
     dataset: Dataset
@@ -40,7 +41,7 @@ class ScoredDataset:
 
 
 def build_tables(data: ScoredDataset) -> dict[str, pd.DataFrame]:
-    """Return rows, events, shares, categories and cells of a `SequenceDetection`."""
+    """Return the tables rows, events, shares, categories and cells of a `SequenceDetection`."""
     rows = _rows(data)
     events, blamed = _events(data, rows)
     rows["event"] = _numbered(rows, events)
@@ -54,9 +55,9 @@ def build_tables(data: ScoredDataset) -> dict[str, pd.DataFrame]:
 
 
 def _rows(data: ScoredDataset) -> pd.DataFrame:
-    """The rows of every series, one series after the other."""
+    """Return the scored rows, one series after the other."""
     order = np.concatenate([series.places for series in data.series])
-    score = np.concatenate([scored.score for scored in data.scored]).astype(np.float64)  # as exact as the threshold
+    score = np.concatenate([scored.score for scored in data.scored]).astype(np.float64)  # precision of the threshold
     fitted = data.fitted[order]
     rows = pd.DataFrame(
         {
@@ -83,7 +84,16 @@ def _category(scored: Scored) -> NDArray[np.int16]:
 
 
 def merge_anomalies(anomaly: NDArray[np.bool_], gap: int = GAP) -> list[tuple[int, int]]:
-    """Return first and last place of every event: anomalies with at most `gap` normal rows between two of them."""
+    """Return the positions of the first and last row of every event.
+
+    Anomalies with at most `gap` normal rows between them are one event.
+
+    Example:
+        >>> import numpy as np
+        >>> scores = np.array([0.1, 3.2, 0.4, 2.9, 0.2, 0.1, 0.3, 5.0])
+        >>> merge_anomalies(scores > 2.0, gap=2)
+        [(1, 3), (7, 7)]
+    """
     places = np.flatnonzero(anomaly)
     if not len(places):
         return []
@@ -92,7 +102,7 @@ def merge_anomalies(anomaly: NDArray[np.bool_], gap: int = GAP) -> list[tuple[in
 
 
 def _events(data: ScoredDataset, rows: pd.DataFrame) -> tuple[pd.DataFrame, list[NDArray[np.intp]]]:
-    """The events of all series, the highest peak first, and the columns to show of each."""
+    """Return the events of all series, the highest peak first, and the columns to show for each event."""
     records, blamed = [], []
     starts = np.cumsum([0, *(len(series.places) for series in data.series)])
     for number, (series, scored) in enumerate(zip(data.series, data.scored, strict=True)):
@@ -117,7 +127,7 @@ def _events(data: ScoredDataset, rows: pd.DataFrame) -> tuple[pd.DataFrame, list
 
 @dataclass(frozen=True)
 class _SeriesRows:
-    """The rows of one series as arrays."""
+    """Rows of one series as arrays."""
 
     time: NDArray[np.generic]
     score: Floats32
@@ -126,6 +136,7 @@ class _SeriesRows:
 
     @classmethod
     def of(cls, rows: pd.DataFrame) -> "_SeriesRows":
+        """Return the rows of one series from a table of scored rows."""
         label = rows["label"].to_numpy() if "label" in rows else None
         return cls(rows["time"].to_numpy(), rows["score"].to_numpy(), rows["anomaly"].to_numpy(), label)
 
@@ -133,7 +144,11 @@ class _SeriesRows:
 def _event(
     data: ScoredDataset, part: _SeriesRows, span: tuple[int, int], shares: Floats32, away: Floats
 ) -> tuple[dict[str, object], NDArray[np.intp]]:
-    """One event; and its first columns by shares and by distance to the moving mean, shape (2, columns)."""
+    """Return one event, and its first columns by share and by distance to the moving mean, shape (2, columns).
+
+    `span` holds the positions of its first and last row. `away` is the distance of the series to the moving mean,
+    (rows, columns).
+    """
     inside = slice(span[0], span[1] + 1)
     flagged = part.anomaly[inside]
     share = shares[inside][flagged].mean(axis=0, dtype=float)
@@ -152,21 +167,21 @@ def _event(
 
 
 def _named(columns: list[str], share: Floats, order: NDArray[np.intp]) -> str:
-    """The columns that bring most of a score, as "latency 61 %, errors 20 %"."""
+    """Return the columns with the largest shares of a score, as "latency 61 %, errors 20 %"."""
     whole = max(float(np.maximum(share, 0).sum()), 1e-12)
     first = [place for place in order[:CAUSES] if share[place] > 0.01 * whole]
     return ", ".join(f"{columns[place]} {100 * share[place] / whole:.0f} %" for place in first)
 
 
 def _severity(model: SequenceModel, peak: Floats) -> NDArray[np.int8]:
-    """0 … 3: how far a peak lies from the usual score, in units of how far the threshold does."""
+    """Return the severity of peaks, 0 … 3: (peak − median score) / (threshold − median score), cut at `GRADES`."""
     usual = float(np.median(model.calibration_)) if len(model.calibration_) else 0.0
     away = (peak - usual) / max(model.threshold_ - usual, 1e-12)
     return np.searchsorted(GRADES, away, side="right").astype(np.int8)
 
 
 def _numbered(rows: pd.DataFrame, events: pd.DataFrame) -> NDArray[np.int32]:
-    """The event of every row, -1 without."""
+    """Return the event of every row, (rows,); −1 for rows without an event."""
     number = np.full(len(rows), -1, dtype=np.int32)
     for event, (first, last) in enumerate(zip(events["first"], events["last"], strict=True)):
         number[first : last + 1] = event
@@ -193,11 +208,11 @@ def _no_events(data: ScoredDataset) -> pd.DataFrame:
     return empty if data.dataset.labels is None else empty.assign(known=np.zeros(0, bool))
 
 
-# ---- what explains them ---------------------------------------------------------------------------------------------
+# ---- explanations ---------------------------------------------------------------------------------------------------
 
 
 def _cells(data: ScoredDataset, events: pd.DataFrame, blamed: list[NDArray[np.intp]]) -> pd.DataFrame:
-    """Values, expected bands and shares around the first events."""
+    """Return values, expected bands and shares around the first events."""
     starts = np.cumsum([0, *(len(series.places) for series in data.series)])
     numbers = {series.entity: number for number, series in enumerate(data.series)}
     parts = []
@@ -225,7 +240,7 @@ def _cells(data: ScoredDataset, events: pd.DataFrame, blamed: list[NDArray[np.in
 
 
 def _around(data: ScoredDataset, number: int, span: tuple[int, int], blamed: NDArray[np.intp]) -> pd.DataFrame:
-    """Return the cells within `span` of a series and around it; `blamed` the first columns by share and distance."""
+    """Return the cells of an event and its margins; `blamed` holds the first columns by share and by distance."""
     series, scored = data.series[number], data.scored[number]
     first, last = span
     margin = int(np.clip(last - first + 1, *MARGIN))
@@ -253,18 +268,18 @@ def _around(data: ScoredDataset, number: int, span: tuple[int, int], blamed: NDA
 
 
 def _single(values: Floats) -> Floats32:
-    """Return single precision, half the bytes; what it cannot hold becomes the greatest number that it can."""
+    """Return the values as float32, clipped to its range, to halve their size."""
     most = np.finfo(np.float32).max
     return np.clip(values.ravel(), -most, most).astype(np.float32)
 
 
 def _place(columns: list[int], ranking: list[int]) -> NDArray[np.int8]:
-    """The place of every column in a ranking of some of them; behind all of them where it is not among them."""
+    """Return the position of every column in a ranking; `CELL_COLUMNS` for columns outside the ranking."""
     return np.array([ranking.index(column) if column in ranking else CELL_COLUMNS for column in columns], dtype=np.int8)
 
 
 def _expected(model: SequenceModel, scored: Scored, places: NDArray[np.intp]) -> tuple[Floats, Floats]:
-    """The middle of the expected band and half its width at `places`; NaN where the detector expects nothing."""
+    """Return the middle of the expected band and half its width at `places`; NaN without expectation."""
     part = Scored(
         scored.score[places],
         scored.shares[places],
@@ -275,7 +290,7 @@ def _expected(model: SequenceModel, scored: Scored, places: NDArray[np.intp]) ->
 
 
 def _binned(data: ScoredDataset, values: Sequence[Floats32 | None], join: np.ufunc) -> pd.DataFrame:
-    """`values` of every series by bins of equal length: the greatest of each bin, or their mean where `join` adds."""
+    """Return `values` of every series in bins of equal length: the mean per bin for `np.add`, else the maximum."""
     parts = []
     columns = max((each.shape[1] for each in values if each is not None), default=0)
     most = int(np.clip(BIN_CELLS // max(columns * len(data.series), 1), MIN_BINS, BINS))

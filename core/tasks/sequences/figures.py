@@ -1,4 +1,4 @@
-"""Draw scored series: score, threshold and events over time, values, modes, one event opened, training."""
+"""Figures of scored series: scores and events over time, values, one event in detail, training curves."""
 
 from typing import Any
 
@@ -18,18 +18,18 @@ from core.tasks.sequences.result import SequenceDetection
 
 SHADE = "rgba(213, 94, 0, 0.20)"
 SHADED = 1000
-ABOVE = 5.0  # the axis of scores ends this many thresholds' heights above the usual score
+ABOVE = 5.0  # end of the score axis, in distances of the threshold to the usual score
 PANELS = 6
-PANEL = 112  # pixels
-LETTER, LETTERS = 7, 18  # pixels of a letter beside the axis, and how many are written at most
-RIGHT = 12  # pixels beside the plot
+PANEL = 112  # height in pixels
+LETTER, LETTERS = 7, 18  # width in pixels and maximum number of letters in a name next to the axis
+RIGHT = 12  # right margin in pixels
 
 
 def timeline(detection: SequenceDetection, entity: str, say: Say = str) -> go.Figure:
-    """The score of one entity over time with the threshold, the events shaded, and the labels where there are any.
+    """Draw the scores of one entity over time, with the threshold, the shaded events and the labels.
 
-    One absurd score must not flatten everything else: the axis ends a few thresholds up, and peaks beyond it sit on the
-    edge with their score written beside them.
+    The axis ends a few thresholds above the usual score, so that one extreme score does not flatten the curve. Higher
+    peaks are drawn at its edge, labelled with their score.
     """
     figure, rows = go.Figure(), detection.rows_of(entity)
     events = detection.events_of(entity).head(SHADED)
@@ -56,9 +56,9 @@ def timeline(detection: SequenceDetection, entity: str, say: Say = str) -> go.Fi
 
 
 def aligned(figure: go.Figure, detection: SequenceDetection, entity: str) -> go.Figure:
-    """Return the figure with the axis of time that all figures of one entity share, so that they align.
+    """Return the figure with the time axis that all figures of one entity share.
 
-    Names beside the plot get room for their longest, see `brief`.
+    The left margin holds the longest name next to the plot, see `brief`.
     """
     times = detection.rows["time"][(detection.rows["entity"] == entity).to_numpy()]
     half = half_row(detection)
@@ -68,17 +68,17 @@ def aligned(figure: go.Figure, detection: SequenceDetection, entity: str) -> go.
 
 
 def brief(name: str) -> str:
-    """A name as it is written beside a plot."""
+    """Return a name, shortened to `LETTERS` letters."""
     return name if len(name) <= LETTERS else f"{name[: LETTERS - 1]}…"
 
 
 def half_row(detection: SequenceDetection) -> Any:
-    """From the middle of a row to its end, as time or as a number."""
+    """Return half the sampling interval, as a duration or as a number of rows."""
     return pd.Timedelta(seconds=(detection.sampling_seconds or 0) / 2) if detection.is_dated else 0.5
 
 
 def _score_range(scores: NDArray[np.float64], threshold: float) -> tuple[float, float]:
-    """Where the axis of scores begins and ends."""
+    """Return the range of the score axis."""
     usual, bottom, top = float(np.median(scores)), float(np.quantile(scores, 0.001)), float(scores.max())
     ends = max(threshold, usual) + ABOVE * max(threshold - usual, float(np.quantile(scores, 0.99)) - usual, 1e-6)
     top = min(max(top, threshold), ends)
@@ -94,7 +94,7 @@ def _shade(
     name: str,
     **where: Any,
 ) -> None:
-    """One polygon for all events; each as wide as its rows are."""
+    """Draw all events as one polygon, each as wide as its rows; `ends` is the range of the y axis."""
     if events.empty:
         return
     half = half_row(detection)
@@ -130,7 +130,7 @@ def _threshold(figure: go.Figure, rows: pd.DataFrame, detection: SequenceDetecti
 
 
 def _known(figure: go.Figure, rows: pd.DataFrame, low: float, say: Say) -> None:
-    """A bar below the curve where the labels say that rows are abnormal."""
+    """Draw a bar below the curve for rows that are labelled abnormal."""
     if "label" not in rows:
         return
     times = rows["time"].to_numpy()
@@ -157,7 +157,7 @@ def _peaks(
     detection: SequenceDetection,
     say: Say,
 ) -> None:
-    """The peak of every event by its severity; those beyond the axis on its edge."""
+    """Draw the peak of every event by severity; peaks beyond the axis are drawn at its edge."""
     first = rows.index[0] if len(rows) else 0
     scores, times = rows["score"].to_numpy(), rows["time"].to_numpy()
     for severity in (3, 2, 1, 0):
@@ -193,7 +193,7 @@ def _when(detection: SequenceDetection) -> str:
 def values(
     dataset: Dataset, detection: SequenceDetection, entity: str, columns: list[str], say: Say = str
 ) -> go.Figure:
-    """The values of some columns of one entity, one below the other, with the events shaded."""
+    """Draw the values of some columns of one entity, one panel per column, with the events shaded."""
     own = dataset.select([entity])
     order = np.argsort(own.time, kind="stable")
     events = detection.events_of(entity).head(SHADED)
@@ -219,7 +219,7 @@ def values(
 
 
 def _panels(titles: list[str]) -> go.Figure:
-    """One panel below the other on one axis of time, each with its name."""
+    """Return a figure with one titled panel per column on a common time axis."""
     figure = make_subplots(
         rows=len(titles), cols=1, shared_xaxes=True, subplot_titles=titles, vertical_spacing=0.24 / max(len(titles), 1)
     )
@@ -228,7 +228,7 @@ def _panels(titles: list[str]) -> go.Figure:
 
 
 def event(detection: SequenceDetection, number: int, by: str, say: Say = str) -> go.Figure:
-    """One event: the columns that explain it, `by` "share" or "distance", over what was expected of them."""
+    """Draw the columns that explain one event, ranked `by` "share" or "distance", with their expected bands."""
     cells = detection.cells[(detection.cells["event"] == number) & (detection.cells[f"by_{by}"] < PANELS)]
     columns = [str(each) for each in cells.drop_duplicates("column").sort_values(f"by_{by}")["column"]]
     opened, figure = detection.events.iloc[[number]], _panels(columns)
@@ -255,7 +255,7 @@ def event(detection: SequenceDetection, number: int, by: str, say: Say = str) ->
 
 
 def _expected(figure: go.Figure, own: pd.DataFrame, say: Say, place: int) -> None:
-    """The expected band and its middle; nothing where the detector expects nothing."""
+    """Draw the expected band and its middle; nothing for a detector without expectation."""
     if own["expected"].isna().all():
         return
     where = {"row": place, "col": 1}
@@ -289,7 +289,7 @@ def _expected(figure: go.Figure, own: pd.DataFrame, say: Say, place: int) -> Non
 
 
 def training(detection: SequenceDetection, say: Say = str) -> go.Figure:
-    """How the losses went while the model was trained."""
+    """Draw the training curves."""
     figure = go.Figure()
     for number, (name, curve) in enumerate(detection.curves.groupby("curve", sort=False)):
         figure.add_scatter(

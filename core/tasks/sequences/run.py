@@ -1,4 +1,4 @@
-"""Find which moments of many series of measurements are abnormal, with a threshold that promises something, and why."""
+"""Functions that run the sequences task: fit a detector, apply a model, apply a threshold from feedback."""
 
 import time
 from copy import copy
@@ -43,17 +43,17 @@ Floats = NDArray[np.float64]
 TASK = "sequences"
 EXAMPLE_ROWS = 40
 LIBRARIES = ("torch",)
-SEED = 0  # of the random scores that a card has beside the others
+SEED = 0  # of the random baseline
 SCORING, FINISHING = N_("Scoring every row"), N_("Events, figures and the record")
 
 
 def train(
     spec: SequenceSpec, dataset: Dataset, *, workspace: Workspace, actor: Actor, progress: Progress | None = None
 ) -> tuple[SequenceDetection, Run]:
-    """Fit the detector on the rows before the split, score every row, and flag those after it above the threshold.
+    """Fit the detector on the rows before the split, score every row, and flag test rows above the threshold.
 
-    Raises DataError where the rows are too few, OptionError for a split or threshold that cannot be, Cancelled where
-    `progress` was told to stop.
+    Raises DataError for too few rows, OptionError for an impossible split or threshold, Cancelled if `progress` is
+    cancelled.
     """
     spec.check()
     spec, progress = spec.completed_for(dataset), progress or Progress()
@@ -77,9 +77,9 @@ def train(
 def apply_model(
     spec: ApplySpec, dataset: Dataset, *, workspace: Workspace, actor: Actor, progress: Progress | None = None
 ) -> tuple[SequenceDetection, Run]:
-    """Score every selected row with the model and the threshold of an earlier run.
+    """Score the selected rows with the model and the threshold of an earlier run.
 
-    Raises as `load_model` for a run without a model, DataError where the dataset is not one the model knows.
+    Raises the errors of `load_model`, and DataError for a dataset that does not match the model.
     """
     spec = replace(spec, dataset=dataset.digest, model=resolve_run(spec.model, workspace))
     model, earlier = load_model(spec.model, SequenceModel, workspace), load_sequences(spec.model, workspace)
@@ -103,9 +103,9 @@ def apply_model(
 def apply_threshold(
     spec: ThresholdSpec, dataset: Dataset, *, workspace: Workspace, actor: Actor, progress: Progress | None = None
 ) -> tuple[SequenceDetection, Run]:
-    """Judge the rows of an earlier run by the threshold that verdicts on it led to; the model is kept with it.
+    """Flag the rows of an earlier run again, by a threshold from feedback, and save the model with that threshold.
 
-    Raises as `load_sequences` and `load_model`.
+    Raises the errors of `load_sequences` and `load_model`.
     """
     earlier, progress = load_sequences(spec.run, workspace), progress or Progress()
     asked = earlier.spec
@@ -128,37 +128,39 @@ def apply_threshold(
 
 
 def load_sequences(run_id: str, workspace: Workspace) -> SequenceDetection:
-    """Return the scored series that a run kept. Raises NotFoundError where there are none."""
+    """Load the sequence detection of a run. Raises NotFoundError for a run without one."""
     return load_result(run_id, SequenceDetection, workspace)
 
 
-# ---- the parts of a result ------------------------------------------------------------------------------------------
+# ---- parts of a result ----------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
 class _Scores:
-    """What a fitted model says of the rows asked about, and how many of them it scored in a second."""
+    """Scores of the selected rows, and the speed of scoring."""
 
     scored: ScoredDataset
     rows_per_second: float
 
     @property
     def dataset(self) -> Dataset:
+        """Selected rows."""
         return self.scored.dataset
 
     @property
     def model(self) -> SequenceModel:
+        """Fitted model."""
         return self.scored.model
 
     @property
     def test_places(self) -> NDArray[np.intp]:
-        """The places of the rows that were not learnt from, one series after the other, in the order of time."""
+        """Positions of the test rows, one series after the other, in chronological order."""
         places = np.concatenate([series.places for series in self.scored.series])
         return places[~self.scored.fitted[places]]
 
     @property
     def test_scores(self) -> Floats:
-        """One score per row that was not learnt from, in the order of `test_places`."""
+        """Scores of the test rows, in the order of `test_places`."""
         scores = np.empty(len(self.dataset))
         for series, scored in zip(self.scored.series, self.scored.scored, strict=True):
             scores[series.places] = scored.score
@@ -166,7 +168,7 @@ class _Scores:
 
     @property
     def test_labels(self) -> NDArray[np.bool_] | None:
-        """Is the row known to be abnormal? In the order of `test_places`; None where nobody knows."""
+        """Labels of the test rows, in the order of `test_places`; None without labels."""
         labels = self.dataset.labels
         return None if labels is None else labels.to_numpy(dtype=bool)[self.test_places]
 
@@ -179,9 +181,10 @@ def _score_rows(model: SequenceModel, part: Dataset, fitted: NDArray[np.bool_]) 
 
 
 def _choose_threshold(spec: SequenceSpec, scores: _Scores) -> Threshold:
-    """Return the threshold asked for: by the scores of rows held out, or of the test rows where they themselves decide.
+    """Return the threshold that `spec` asks for.
 
-    Raises as the threshold.
+    It is computed from calibration scores of held-out rows, or from the test rows for "contamination" and "best_f1".
+    Raises the errors of the threshold functions.
     """
     calibration = scores.model.calibration_
     if spec.threshold == "alarms":
@@ -226,11 +229,11 @@ def _build_result(
 
 
 def _measure_rate(rows: pd.DataFrame, events: pd.DataFrame) -> dict[str, float]:
-    """Return the share of test rows that are flagged, of the normal ones where there are labels, and its band.
+    """Return the share of flagged test rows with its confidence interval; with labels, among normal rows only.
 
-    Normal is what is not labelled and not of an event with a labelled row: such an event is a true alarm to its end,
-    though scores are smoothed and outlast the anomaly. `excused_rows` counts the flagged rows that are normal by their
-    label alone.
+    A row is normal if it is neither labelled abnormal nor part of an event with such a row. Such an event is a true
+    alarm to its end, because smoothed scores outlast the anomaly. `excused_rows` counts flagged rows of such events
+    that have no label themselves.
     """
     judged, true, excused = rows[~rows["fitted"]], None, {}
     if "label" in judged:
@@ -242,9 +245,9 @@ def _measure_rate(rows: pd.DataFrame, events: pd.DataFrame) -> dict[str, float]:
 
 
 def _compare_with_baselines(scores: _Scores) -> pd.DataFrame:
-    """Return the metrics of the detector and of the baselines on the test rows; empty where no label marks an anomaly.
+    """Return the metrics of the detector and of the baselines on the test rows; empty without labelled anomalies.
 
-    A model that comes from another run has learnt from no row here: the baselines then learn from the rows they judge.
+    An applied model has no training rows in this dataset. The baselines are then fitted on the test rows.
     """
     labels, scored = scores.test_labels, scores.scored
     if labels is None or not labels.any():
@@ -265,16 +268,16 @@ def _collect_curves(progress: Progress) -> pd.DataFrame:
 
 
 def _params_of_model(earlier: SequenceDetection, spec: ApplySpec | ThresholdSpec, learnt_here: bool) -> dict[str, Any]:
-    """Return the parameters of a run that fits nothing: those of the model, and what was asked of the run.
+    """Return the parameters of a run that fits nothing: those of the model and those of `spec`.
 
-    The split is among them only where the model learnt from rows of the same dataset.
+    They include the split only if the model was fitted on rows of the same dataset.
     """
     params = replace(earlier.model_spec, entities=(), start="", end="").params() | spec.params()
     return params if learnt_here else {name: value for name, value in params.items() if name != "until"}
 
 
 def _save_result(run: Run, detection: SequenceDetection) -> None:
-    """Keep the figures of the run, and what a page needs to show the result again."""
+    """Save the result, the event details and the timeline of the first entity with the run."""
     run.add_result(detection, "events", detection.event_table().head(EXPORTED_ROWS))
     run.details = {
         "anomalies_count": int(run.metrics["anomalies"]),
@@ -288,7 +291,7 @@ def _save_result(run: Run, detection: SequenceDetection) -> None:
 
 
 def _save_model(run: Run, model: SequenceModel, part: Dataset) -> None:
-    """Keep the model, with the first rows of the first series as the plain table that MLflow serves it with."""
+    """Save the model, with the first rows of the first series as input example for MLflow."""
     example = part.rows(series_of(part)[0].places[:EXAMPLE_ROWS]).frame.reset_index()
     example["entity"] = example["entity"].astype(str)
     save_model(run.folder / "model", model, example, libraries=LIBRARIES)

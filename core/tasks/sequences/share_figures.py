@@ -1,4 +1,4 @@
-"""Which columns bring the score, and which modes rows belong to, as heat maps over time."""
+"""Heat maps over time: shares of the columns in the score, and memberships in the modes."""
 
 import numpy as np
 import pandas as pd
@@ -11,12 +11,12 @@ from core.tasks.sequences.figures import aligned, brief, half_row
 from core.tasks.sequences.result import SequenceDetection
 
 MODES = ((0.0, "rgba(0, 114, 178, 0.03)"), (1.0, "#0072B2"))
-COLUMNS = 60  # rows of the heat map at most: those with the greatest shares
-FULL = 0.995  # of the cells have less than the deepest colour
+COLUMNS = 60  # maximum of columns in the heat map: those with the largest shares
+FULL = 0.995  # quantile of the cells that gets the deepest colour
 
 
 def shares(detection: SequenceDetection, entity: str, say: Say = str) -> go.Figure:
-    """The greatest share of every column over time; the deepest colour is for the top half per cent of the cells."""
+    """Draw the largest share of every column over time; the top 0.5 % of the cells have the deepest colour."""
     table = _own(detection.shares, entity)
     values = np.maximum(table.drop(columns=["entity", "time"]).to_numpy(dtype=np.float32).T, 0)
     kept = np.sort(np.argsort(-values.max(axis=1), kind="stable")[:COLUMNS])
@@ -46,11 +46,11 @@ def shares(detection: SequenceDetection, entity: str, say: Say = str) -> go.Figu
     figure = aligned(laid_out(figure, say, height=148 + 16 * len(names)), detection, entity)
     return _named(
         figure.update_layout(margin={"t": 56}), names
-    )  # above the plot, so that the bar takes nothing from its width
+    )  # colour bar above the plot, so that the plot keeps its full width
 
 
 def modes(detection: SequenceDetection, entity: str, say: Say = str) -> go.Figure:
-    """How much the rows of one entity belong to each mode over time."""
+    """Draw the membership of the rows of one entity in each mode over time."""
     table = _own(detection.categories, entity)
     values = table.drop(columns=["entity", "time"]).to_numpy(dtype=np.float32).T
     used = np.flatnonzero(values.max(axis=1) > 0.01)
@@ -71,14 +71,14 @@ def modes(detection: SequenceDetection, entity: str, say: Say = str) -> go.Figur
 
 
 def _named(figure: go.Figure, names: list[str]) -> go.Figure:
-    """Every row has its name beside it, long ones cut off."""
+    """Write the name of every row next to it, shortened if too long."""
     return figure.update_yaxes(
         type="category", autorange="reversed", tickvals=names, ticktext=[brief(name) for name in names]
     )
 
 
 def _edges(table: pd.DataFrame, detection: SequenceDetection, entity: str) -> list[object]:
-    """Where the bins begin, and where the last one ends."""
+    """Return the start of every bin, and the end of the last one."""
     half, last = half_row(detection), detection.rows_of(entity)["time"].iloc[-1]
     return [*(table["time"] - half), last + half]
 

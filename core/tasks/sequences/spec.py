@@ -1,4 +1,4 @@
-"""What can be asked about series: the detector, the rows it learns from, and how many false alarms are accepted."""
+"""Options of the sequences task: detector, training rows, and accepted number of false alarms."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -18,7 +18,7 @@ from core.spec.spec import PartSpec
 from core.tasks.sequences.split import default_split, sampling_seconds, training_mask
 
 TRY_FIRST = ("pca-residual", "moving-mean", "kmeans-ad", "sub-pca")
-"""Quick, and on measured data sets rarely beaten."""
+"""Fast detectors that few others beat on the benchmark datasets."""
 
 THOUSAND: Final = "1000 rows"
 ThresholdKind = Literal["alarms", "pot", "contamination", "best_f1"]
@@ -37,7 +37,7 @@ PERIODS: Mapping[str, str] = {
     THOUSAND: N_("per 1,000 rows"),
 }
 
-# Fields of every spec that asks for something to be learnt.
+# Fields shared by all specs that fit a detector of series.
 UNTIL: dict[str, Any] = {
     "help": N_("Learn from the rows before it (default: the training part, or half)."),
     "label": N_("Fit on rows until"),
@@ -60,7 +60,7 @@ COUNTS: dict[str, Any] = {
 
 
 def detectors() -> dict[str, type[SequenceDetector]]:
-    """Return name → class of every detector that looks at series, those to try first at the head."""
+    """Return the classes of all detectors of series, by name, those of `TRY_FIRST` first."""
     classes = members(sequences, SequenceDetector)
     first = [name for name in TRY_FIRST if name in classes]
     return {name: classes[name] for name in (*first, *sorted(set(classes) - set(first)))}
@@ -68,15 +68,27 @@ def detectors() -> dict[str, type[SequenceDetector]]:
 
 @dataclass(frozen=True)
 class SequenceSpec(PartSpec):
-    """Learn what is usual, score every row, flag what lies above the threshold, and keep the answer as a run.
+    """Options to fit a detector on series, score every row and flag rows above a threshold.
 
-    until      the first row that is not learnt from: a moment, a row number, or "train" for the end of the part that
-               the files name for training; "" for that part, or half of the rows
+    until      first test row: a timestamp, a row number, or "train" for the end of the training part that the files
+               declare; "" for that part, or half of the rows
     threshold  "alarms": at most `amount` false alarms `per` period, over all entities together; "pot": the share
-               `amount` of normal rows lies above it, by the tail of their scores; "contamination": the share `amount`
-               of the rows judged is flagged; "best_f1": the best for the labels, which nobody could have known before
-    per        the period, or 1,000 rows, in which alarms are counted; "" for a week of dated rows
-    scaling, counts  as `Scaling` has them
+               `amount` of normal rows exceeds it (peaks over threshold); "contamination": the share `amount` of the
+               test rows is flagged; "best_f1": the best F1 for the labels, an oracle
+    per        period, or 1,000 rows, in which alarms are counted; "" for a week (dated "alarms"), else 1,000 rows
+    scaling, counts  options of `Scaling`
+
+    Example:
+        >>> import pandas as pd
+        >>> from core.data.dataset import Dataset, keyed
+        >>> index = keyed(["north"] * 4, pd.date_range("2024-01-01", periods=4, freq="h"))
+        >>> frame = pd.DataFrame({"power": [1.0, 2.0, 1.0, 9.0]}, index)
+        >>> dataset = Dataset(frame, "tidy_series", step=pd.Timedelta(hours=1))
+        >>> spec = SequenceSpec(amount=2.0).completed_for(dataset)
+        >>> spec.until, spec.per  # half of the rows; alarms per week, because the rows have dates
+        ('2024-01-01 02:00:00', 'week')
+        >>> round(spec.target_rate(dataset), 4)  # 2 alarms in 168 hourly rows
+        0.0119
     """
 
     detector: SequenceDetector = algorithm(
@@ -110,14 +122,14 @@ class SequenceSpec(PartSpec):
     counts: bool = hyperparameter(False, **COUNTS)
 
     def check(self) -> None:
-        """Raise OptionError for a value that is not accepted; at most half of the rows can be asked for."""
+        """Raise OptionError for a value that is not accepted; a contamination share is at most 0.5."""
         super().check()
         if self.threshold == "contamination":
             check_contamination(self.amount)
 
     @classmethod
     def accepted_choices(cls, name: str, dataset: Dataset) -> tuple[Any, ...]:
-        """Leave out the threshold that needs labels and the periods that need dates, where the data have none."""
+        """Return the choices of a field, without thresholds and periods that `dataset` has no labels or dates for."""
         if name == "threshold":
             return tuple(kind for kind in THRESHOLDS if kind != "best_f1" or dataset.labels is not None)
         if name == "per":
@@ -125,10 +137,9 @@ class SequenceSpec(PartSpec):
         return super().accepted_choices(name, dataset)
 
     def completed_for(self, dataset: Dataset) -> "SequenceSpec":
-        """Return the spec as it is answered for `dataset`: its digest noted, the split and the period chosen.
+        """Return the spec with the digest of `dataset`, and the default split and period filled in.
 
-        Raises OptionError for a threshold or a split that these rows cannot have, DataError where the split leaves
-        nothing to learn from or to judge.
+        Raises OptionError for an impossible threshold or split, DataError for a split without training or test rows.
         """
         part = self.select(dataset)
         by_week = self.threshold == "alarms" and sampling_seconds(part) is not None
@@ -144,12 +155,12 @@ class SequenceSpec(PartSpec):
         return spec
 
     def training_rows(self, dataset: Dataset) -> Dataset:
-        """Return the rows before the split. Raises OptionError or DataError for a split that they cannot have."""
+        """Return the rows before the split. Raises OptionError or DataError for an impossible split."""
         part = self.select(dataset)
         return part.rows(training_mask(part, self.until or default_split(part)))
 
     def target_rate(self, part: Dataset) -> float:
-        """Return the share of the rows of `part` that may be flagged."""
+        """Return the largest accepted share of flagged rows, 0–1."""
         if self.threshold != "alarms":
             return self.amount
         seconds = sampling_seconds(part)

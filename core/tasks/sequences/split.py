@@ -1,4 +1,4 @@
-"""Which rows of series are learnt from, which are judged, and how far rows lie apart."""
+"""Split of series into training and test rows, and their sampling interval."""
 
 import numpy as np
 import pandas as pd
@@ -8,11 +8,11 @@ from core.data.dataset import DAY, Dataset
 from core.errors import DataError, OptionError
 from core.messages import N_
 
-PART, TRAIN = "part", "train"  # a context column that says which rows are for training, and what it says of them
+PART, TRAIN = "part", "train"  # context column that declares the training part, and its value for training rows
 
 
 def default_split(dataset: Dataset) -> str:
-    """Return the end of the training part where the files name one, else the moment that half of the rows precede."""
+    """Return the end of the training part that the files declare, else the median timestamp or row number."""
     if has_train_part(dataset):
         return TRAIN
     times = np.sort(dataset.time.to_numpy())
@@ -21,9 +21,10 @@ def default_split(dataset: Dataset) -> str:
 
 
 def training_mask(dataset: Dataset, until: str) -> NDArray[np.bool_]:
-    """Return True for the rows to learn from: those before `until`, or of the training part where it says "train".
+    """Return True for training rows, (rows,): those before `until`, or the training part for `until` = "train".
 
-    Raises OptionError for what is neither a moment nor a row number, DataError where no row or every row comes before.
+    Raises OptionError for a value that is neither a timestamp nor a row number, DataError if no row or every row is
+    before it.
     """
     if until == TRAIN and has_train_part(dataset):
         assert dataset.context is not None
@@ -45,7 +46,7 @@ def training_mask(dataset: Dataset, until: str) -> NDArray[np.bool_]:
 
 
 def has_train_part(dataset: Dataset) -> bool:
-    """Tell whether the files say which rows are for training."""
+    """Tell whether the files declare a training part."""
     return (
         dataset.context is not None
         and PART in dataset.context
@@ -54,9 +55,9 @@ def has_train_part(dataset: Dataset) -> bool:
 
 
 def sampling_seconds(dataset: Dataset) -> float | None:
-    """Return the seconds from one row of an entity to the next, by the entity with most rows.
+    """Return the seconds from one row of an entity to the next, measured on the entity with most rows.
 
-    None without dates, and where no two rows differ in time.
+    Return None for rows without dates, or with one timestamp only.
     """
     if not dataset.dated or not len(dataset):
         return None
