@@ -1,1 +1,1 @@
-"""Clusterers: which rows are alike."""
+"""Clusterers: the contract, one algorithm per file, and the whole model."""

@@ -1,4 +1,4 @@
-"""What a clusterer is: it groups rows of features that are alike, and tells any other row's group."""
+"""Contract of a clusterer: it groups similar rows, and assigns other rows to the groups."""
 
 from abc import ABC, abstractmethod
 from typing import ClassVar, Self
@@ -13,21 +13,27 @@ NOISE = -1
 
 
 class Clusterer(ABC):
-    """A dataclass whose fields are its hyper-parameters; what `fit` learns ends in an underscore.
+    """Contract of a clusterer.
 
-    The contract, kept by one test over every clusterer: `labels_` has one number per fitted row, 0 … k-1 or -1 for
-    noise;
-    the same seed gives the same labels; `assign` gives fitted rows the label they have, but for rows within reach of
-    several clusters; a row assigned alone gets what it gets among others; the features are left untouched.
+    A clusterer is a dataclass whose fields are its hyper-parameters. Fitted attributes end in an underscore.
+    One test checks the contract for every clusterer:
 
-    labels_    the cluster of every fitted row, shape (rows,)
-    sampled_   how many rows drawn at random stood for all of them, 0 where all were used; `sampling` says to people how
+    - `labels_` has one number per fitted row: 0 … k-1, or -1 for noise.
+    - The same seed gives the same labels.
+    - `assign` gives a fitted row the label it has. The exception is a row within reach of several clusters.
+    - The label of a row does not depend on the other assigned rows.
+    - The features stay unchanged.
+
+    labels_     cluster of every fitted row, shape (rows,)
+    sampled_    number of rows drawn at random for the fit; 0 if all rows were used
+    sampling    sentence that explains the sample to users; `{count}` is `sampled_`
+    by_density  True if the clusters of a sample differ from those of all rows
     """
 
     name: ClassVar[str]
     label: ClassVar[str]
     sampling: ClassVar[str]
-    by_density: ClassVar[bool] = False  # finds other clusters where rows are fewer
+    by_density: ClassVar[bool] = False
 
     labels_: Labels
     sampled_: int
@@ -36,13 +42,13 @@ class Clusterer(ABC):
     def fit(self, features: Floats) -> Self:
         """Group `features`, shape (rows, columns), without missing values.
 
-        Raises DataError where the rows are too few.
+        Raises DataError for too few rows.
         """
 
     @abstractmethod
     def assign(self, features: Floats) -> Labels:
-        """The cluster each row belongs to, shape (rows,); -1 where it belongs to none."""
+        """Return the cluster of each row, shape (rows,); -1 for noise."""
 
     @abstractmethod
     def distance(self, features: Floats) -> Floats:
-        """How far each row lies from what it is assigned by: the nearest centre, the nearest core row."""
+        """Return the distance of each row to the nearest centre or core row, shape (rows,)."""

@@ -1,4 +1,4 @@
-"""A whole model for clustering: what happens to missing hours, what is compared, the scale, the clusterer."""
+"""Whole model for clustering: missing values, points, scale, principal components and clusterer."""
 
 from dataclasses import dataclass, field
 from typing import Literal
@@ -20,14 +20,23 @@ MAP_AXES = 3
 
 @dataclass
 class ClusterModel:
-    """Fitted as one piece and saved as one piece, so that fit and assign can never treat a row differently.
+    """Clusterer with its preprocessing, saved as one object.
 
-    of           what a point is: a row ("days") or an entity by its typical profile ("entities")
-    look         the values themselves ("level"), or divided by the point's own mean ("shape")
-    incomplete   rows with missing measurements are left out ("drop"), filled from the same entity ("impute"), or with
-                 the mean of the column over all rows ("column-mean": mixes entities; for comparison with older
-                 results only)
-    components   principal components the clusterer sees; 0 for all features
+    One object for `fit` and `predict` guarantees that both treat a row in the same way.
+
+    of          "days": each row is a point; "entities": each entity is a point, by its typical profile
+    look        "level": the values; "shape": the values divided by the mean of the point
+    incomplete  rows with missing measurements: "drop" leaves them out; "impute" fills them from the same entity;
+                "column-mean" fills them with the mean of the column over all rows, which mixes entities and exists for
+                comparison with older results only
+    components  number of principal components for the clusterer; 0 for all features
+
+    Example:
+        >>> from core.clusterers.kmeans import KMeans
+        >>> frame = pd.DataFrame({"load": [1.0, 1.1, 9.0, 9.2, np.nan]}, index=keyed(["a"] * 5, list(range(5))))
+        >>> points, features, labels = ClusterModel(KMeans(n_clusters=2)).fit(Dataset(frame, layout="demo"))
+        >>> labels.tolist()  # the row without a value is left out
+        [0, 0, 1, 1]
     """
 
     clusterer: Clusterer
@@ -36,12 +45,12 @@ class ClusterModel:
     incomplete: Incomplete = "drop"
     components: int = 0
 
-    flat_: int = field(default=0, init=False)  # points without a shape, of the dataset seen last
+    flat_: int = field(default=0, init=False)  # points without a shape in the last dataset
 
     def fit(self, dataset: Dataset) -> tuple[Points, Floats, Labels]:
-        """Learn scale and clusters; the points, what the clusterer saw of them, and their clusters.
+        """Fit scale and clusters; return the points, their features (points, columns) and their labels (points,).
 
-        Raises DataError where too few points are left, or a shape is asked for that there is not.
+        Raises DataError for too few points, or for a shape of data without a daily profile.
         """
         from sklearn.decomposition import PCA
 
@@ -53,17 +62,20 @@ class ClusterModel:
         self.clusterer.fit(features)
         self.map_ = PCA(min(MAP_AXES, *features.shape), svd_solver="covariance_eigh").fit(features)
         labels = self.clusterer.labels_
-        del self.clusterer.labels_  # the result has them; the model does without
+        del self.clusterer.labels_  # stored in the result, not in the model
         return found, features, labels
 
     def prepared(self, dataset: Dataset) -> Floats:
-        """What a clusterer would see of every point, before any reduction. Raises as `fit`."""
+        """Return the scaled features of every point, without principal components, (points, columns).
+
+        Fits the scale on `dataset`. Raises the errors of `fit`.
+        """
         return self._scaled(dataset)[1]
 
     def features(self, dataset: Dataset) -> tuple[Points, Floats]:
-        """The points of `dataset` and what the clusterer sees of them.
+        """Return the points of `dataset` and their features, (points, columns).
 
-        Raises DataError where the columns or the unit are not those the model was fitted on, or nothing is left.
+        Raises DataError if columns or unit differ from those of the training data, or if no complete row is left.
         """
         require_like(dataset, self.columns_, self.profile_, self.unit_)
         found = self._points(dataset)
@@ -73,7 +85,10 @@ class ClusterModel:
         return found, self.reduction_.transform(features) if self.components else features
 
     def predict(self, table: pd.DataFrame) -> pd.DataFrame:
-        """Assign a plain table with the columns `entity`, `time` and the measurements: what MLflow serves."""
+        """Return the clusters for a table with the columns `entity`, `time` and the measurements.
+
+        MLflow serves this.
+        """
         index = keyed(table["entity"].to_numpy(), table["time"].to_numpy())
         step = pd.Timedelta(seconds=self.step_seconds_) if self.step_seconds_ else None
         frame = table[self.columns_].set_axis(index, axis=0)
@@ -87,7 +102,7 @@ class ClusterModel:
 
     def _remember(self, dataset: Dataset) -> None:
         self.columns_, self.unit_, self.profile_ = dataset.columns, dataset.unit, dataset.profile
-        self.step_seconds_ = dataset.step.total_seconds() if dataset.step else None  # plain, so that it can be saved
+        self.step_seconds_ = dataset.step.total_seconds() if dataset.step else None  # a float can be saved
         if self.incomplete == "impute":
             self.gaps_ = Expectation("calendar" if dataset.dated else "entity").fit(dataset)
         elif self.incomplete == "column-mean":
@@ -100,7 +115,7 @@ class ClusterModel:
             self.means_ = np.nanmean(dataset.values, axis=0)
 
     def _scaled(self, dataset: Dataset) -> tuple[Points, Floats]:
-        """The points, and their features with mean 0 and standard deviation 1."""
+        """Return the points, and their features with mean 0 and standard deviation 1."""
         from sklearn.preprocessing import StandardScaler
 
         self._remember(dataset)
@@ -124,7 +139,7 @@ class ClusterModel:
         return kept
 
     def _ready(self, dataset: Dataset) -> Dataset:
-        """The rows that can be compared, without missing values."""
+        """Return the rows of `dataset` without missing values: incomplete rows are filled or left out."""
         if dataset.complete.all():
             return dataset
         if self.incomplete == "drop":

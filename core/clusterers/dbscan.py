@@ -1,4 +1,4 @@
-"""DBSCAN: clusters are dense regions of any form, what lies between them is noise."""
+"""DBSCAN: clusters are dense regions of any form; the other rows are noise."""
 
 from dataclasses import dataclass
 from typing import Self
@@ -14,11 +14,19 @@ from core.spec.hyperparameters import hyperparameter
 
 @dataclass
 class DBSCAN(Clusterer):
-    """Rows with enough neighbours within eps are core; core rows within eps of each other are one cluster.
+    """Density-based clusters: core rows within eps of each other form one cluster.
 
-    `fit` counts neighbours among the fitted rows and numbers clusters as scikit-learn does; `assign` looks for the
-    nearest core row and takes its cluster where it lies within eps. A border row of two clusters can therefore change
-    sides. Works poorly where clusters differ much in density. Ester, Kriegel, Sander, Xu, KDD 1996.
+    A core row has at least `min_samples` rows within eps, itself included. `fit` numbers clusters like scikit-learn.
+    `assign` gives a row the cluster of the nearest core row within eps, so a border row of two clusters can change its
+    cluster. Works poorly for clusters of very different density. Ester, Kriegel, Sander, Xu, KDD 1996.
+
+    Example:
+        >>> features = np.array([[0.0], [0.1], [0.2], [5.0], [5.1], [5.2], [99.0]])
+        >>> dbscan = DBSCAN(eps=0.5, min_samples=2).fit(features)
+        >>> dbscan.labels_.tolist()  # the last row is noise
+        [0, 0, 0, 1, 1, 1, -1]
+        >>> dbscan.assign(np.array([[0.3], [50.0]])).tolist()
+        [0, -1]
     """
 
     name = "dbscan"
@@ -65,16 +73,16 @@ class DBSCAN(Clusterer):
         return np.where(apart <= self.eps, np.append(self.clusters_, NOISE)[nearest], NOISE)
 
     def distance(self, features: Floats) -> Floats:
-        """To the nearest core row; infinite where there is none."""
+        """Return the distance of each row to the nearest core row, (rows,); infinite without a core row."""
         return self._nearest(features)[0] if len(self.cores_) else np.full(len(features), np.inf)
 
     def _nearest(self, features: Floats, within: float = np.inf) -> tuple[Floats, Labels]:
-        """Return the distance to the nearest core row and its place.
+        """Return distance and index of the core row nearest to each row.
 
-        They are infinity and the number of core rows where none is so near.
+        Infinity and the number of core rows mean: none within `within`.
         """
         from scipy.spatial import cKDTree  # type: ignore[import-untyped, unused-ignore]
 
-        tree = cKDTree(self.cores_)  # along the principal axes, where few boxes overlap
+        tree = cKDTree(self.cores_)  # along the principal axes, few boxes of the tree overlap
         apart, place = tree.query(features @ self.axes_, distance_upper_bound=np.nextafter(within, np.inf), workers=-1)
         return apart, place

@@ -1,10 +1,10 @@
-"""The clusters of DBSCAN, exactly as scikit-learn numbers them, without ever holding all pairs of rows.
+"""Exact clusters of DBSCAN, numbered like scikit-learn's, without all pairs of rows in memory.
 
-Rows are rotated to their principal axes (which keeps distances) and cut into cells of about 64 rows that lie
-together. Two boxes farther apart than eps hold no pair to look at; within a dense cell most rows find enough
-neighbours at once. Clusters are the connected components of core rows, numbered by their lowest row; a row that is
-not core takes the lowest cluster among the core rows within eps. Ester, Kriegel, Sander, Xu: A density-based
-algorithm for discovering clusters, KDD 1996.
+Rows are rotated to their principal axes, which keeps distances, and split into cells of about 64 neighbouring rows.
+Two boxes farther apart than eps contain no pair to compare. In a dense cell most rows find enough neighbours at once.
+Clusters are the connected components of core rows, numbered by their lowest row. A border row gets the lowest cluster
+among the core rows within eps. Ester, Kriegel, Sander, Xu: A density-based algorithm for discovering clusters, KDD
+1996.
 """
 
 from collections.abc import Iterator
@@ -20,34 +20,42 @@ Places = NDArray[np.intp]
 Mask = NDArray[np.bool_]
 T = TypeVar("T", bound=np.generic)
 
-CELL = 64  # rows a cell holds at most
-CUT = 6  # leading axes along which cells are cut
-BOXED = 3  # leading axes on which boxes are compared first
-AT_ONCE = 64  # cells worked on at once: their distances stay in the processor's cache
-ROUNDING = 1e-11  # of the squared size: distances closer to eps than this are computed again, without the rotation
-ROTATION = 1e-14  # of the largest coordinate: what turning it may have changed
-PAIRS = 2 * 10**10  # distances worth computing: about a minute and a half of one processor
+CELL = 64  # rows of a cell, at most
+CUT = 6  # leading axes along which cells are split
+BOXED = 3  # leading axes of the first comparison of boxes
+AT_ONCE = 64  # cells in a batch: their distances fit into the cache of the processor
+ROUNDING = 1e-11  # share of the squared size: distances this near to eps are computed again without rotation
+ROTATION = 1e-14  # share of the largest coordinate: error of the rotation
+PAIRS = 2 * 10**10  # distances: about 90 s of one processor
 
 
 class TooManyPairsError(Exception):
-    """The rows are so many and so scattered that not all neighbours can be counted."""
+    """Error for rows so many and so scattered that their neighbours cannot be counted."""
 
 
 @dataclass(frozen=True)
 class Cells:
-    """Rows in cells: `slots` is (cells, width) positions of rows, -1 where a cell is one row short."""
+    """Rows split into cells.
+
+    rows     (rows, columns)
+    rotated  (cells, width, columns), NaN in an empty slot
+    slots    (cells, width), index of the row in every slot; -1 in an empty slot
+    low      (cells, columns), lower corner of the box of every cell, rotated
+    high     (cells, columns), upper corner
+    slack    error of a distance that the rotation can cause
+    """
 
     rows: Floats
-    rotated: Floats  # (cells, width, columns), NaN where a cell is one row short
+    rotated: Floats
     slots: Places
     low: Floats
     high: Floats
     eps: float
-    slack: float  # what the rotation may have changed of a distance
+    slack: float
 
     @classmethod
     def of(cls, rows: Floats, eps: float) -> "Cells":
-        """Cut `rows` (rows, columns) into cells along their principal axes."""
+        """Split `rows` (rows, columns) into cells along their principal axes."""
         turned = (rows - rows.mean(axis=0)) @ principal_axes(rows)
         slots = _cut(turned[:, :CUT].copy())
         rotated = turned[slots]
@@ -58,11 +66,11 @@ class Cells:
 
     @property
     def width(self) -> int:
-        """How many rows a cell holds."""
+        """Number of slots of a cell."""
         return self.slots.shape[1]
 
     def beside(self, one: Floats, among: Places) -> Places:
-        """Those of the cells `among` whose box comes within eps of the box of the rows `one`, the nearest first."""
+        """Return the cells of `among` whose box lies within eps of the box of the rows `one`, nearest first."""
         low, high = one.min(axis=0), one.max(axis=0)
         first = np.maximum(self.low[:, 0][among] - high[0], low[0] - self.high[:, 0][among])
         among = among[first <= self.eps + self.slack]
@@ -74,7 +82,10 @@ class Cells:
         return among[np.argsort(apart, kind="stable")]
 
     def close(self, ours: Places, theirs: Places) -> Mask:
-        """Within eps? Slots (…, p) against slots (…, q), counted through all cells; False where a slot is empty."""
+        """Return a mask of the pairs of slots within eps, (…, p, q); False for an empty slot.
+
+        `ours` (…, p) and `theirs` (…, q) are indices over the slots of all cells.
+        """
         flat = self.rotated.reshape(-1, self.rotated.shape[2])
         one, other = flat[ours], flat[theirs]
         origin = one[..., :1, :]
@@ -83,7 +94,7 @@ class Cells:
         ones = np.ones((*ours2.shape, 1)), np.ones((*theirs2.shape, 1))
         left = np.concatenate([one, ours2[..., None], ones[0]], axis=-1)
         right = np.concatenate([-2.0 * other, ones[1], theirs2[..., None] - self.eps**2], axis=-1)
-        beyond = left @ right.swapaxes(-1, -2)  # squared distance less eps², in one product
+        beyond = left @ right.swapaxes(-1, -2)  # squared distance − eps², in one matrix product
         doubt = ROUNDING * (np.nanmax(ours2) + np.nanmax(theirs2)) + 2 * self.eps * self.slack
         near: Mask = beyond <= doubt
         sure = beyond < -doubt
@@ -97,14 +108,14 @@ class Cells:
         return self.slots.ravel()[slots[place]]
 
     def by_row(self, found: NDArray[T]) -> NDArray[T]:
-        """What was found for every slot, in the order of the rows."""
+        """Return the values of all slots in the order of the rows."""
         slots = self.slots.ravel()
         ordered = np.empty(len(self.rows), dtype=found.dtype)
         ordered[slots[slots >= 0]] = found[slots >= 0]
         return ordered
 
     def batches(self) -> Iterator[tuple[slice, Places]]:
-        """Cells a few at a time: which, and their slots counted through all cells (cells, width)."""
+        """Yield a few cells at a time: their slice, and the indices of their slots over all cells (cells, width)."""
         every = np.arange(self.slots.size).reshape(self.slots.shape)
         for first in range(0, len(every), AT_ONCE):
             some = slice(first, first + AT_ONCE)
@@ -112,13 +123,18 @@ class Cells:
 
 
 def principal_axes(rows: Floats) -> Floats:
-    """The principal axes of the rows, the widest first: an orthogonal matrix (columns, columns)."""
+    """Return the principal axes of the rows, widest first: an orthogonal matrix (columns, columns).
+
+    Example:
+        >>> principal_axes(np.array([[0.0, 0.0], [1.0, 1.0], [2.0, 2.0]])).round(2)[:, 0].tolist()
+        [0.71, 0.71]
+    """
     centred = rows - rows.mean(axis=0)
     return np.linalg.eigh(centred.T @ centred)[1][:, ::-1].copy()
 
 
 def _cut(points: Floats) -> Places:
-    """Cells of rows that lie together, (cells, width): halves, again and again, along the widest axis of each half."""
+    """Return the row of every slot, (cells, width): rows are halved repeatedly along the widest axis of each half."""
     count = len(points)
     order = np.arange(count)
     bounds = [0, count]
@@ -138,11 +154,15 @@ def _cut(points: Floats) -> Places:
 
 
 def clusters(rows: Floats, eps: float, min_samples: int) -> tuple[Places, Mask]:
-    """The cluster of every row (-1 for noise), and which rows are core.
+    """Return the cluster of every row (-1 for noise), and a mask of the core rows, both (rows,).
 
-    `rows` is (rows, columns) without missing values.
+    `rows` is (rows, columns) without missing values. Raises TooManyPairsError if more than `PAIRS` distances are
+    needed.
 
-    Raises TooManyPairsError where more than PAIRS distances would have to be computed.
+    Example:
+        >>> labels, core = clusters(np.array([[0.0], [0.1], [0.2], [9.0]]), 0.15, 3)
+        >>> labels.tolist(), core.tolist()  # one core row with two border rows; the last row is noise
+        ([0, 0, 0, -1], [False, True, False, False])
     """
     cells = Cells.of(rows, eps)
     core = _core(cells, min_samples)
@@ -152,9 +172,10 @@ def clusters(rows: Floats, eps: float, min_samples: int) -> tuple[Places, Mask]:
 
 
 def sampled_cores(rows: Floats, eps: float, min_samples: int, random: np.random.Generator) -> tuple[Places, Places]:
-    """Core rows among PAIRS / rows rows drawn at random, by their neighbours among all rows, and the cluster of each.
+    """Return core rows among rows drawn at random, and their clusters.
 
-    For more rows than `clusters` can compare. Jang, Jiang: DBSCAN++, ICML 2019.
+    For more rows than `clusters` can compare. The sample has `PAIRS` / rows rows; their neighbours are counted among
+    all rows. Jang, Jiang: DBSCAN++, ICML 2019.
     """
     asked = np.zeros(len(rows), dtype=bool)
     asked[random.choice(len(rows), min(PAIRS // len(rows), len(rows)), replace=False)] = True
@@ -166,9 +187,10 @@ def sampled_cores(rows: Floats, eps: float, min_samples: int, random: np.random.
 
 
 def _core(cells: Cells, min_samples: int, asked: Mask | None = None) -> Mask:
-    """Return the slots with at least `min_samples` rows within eps, themselves included.
+    """Return a mask of the slots with at least `min_samples` rows within eps, themselves included.
 
-    The others stay out where `asked` is given. Raises TooManyPairsError, unless `asked` says which cells matter.
+    With `asked`, only those slots are checked fully. Without it, raises TooManyPairsError if too many distances are
+    needed.
     """
     count = np.zeros(cells.slots.shape, dtype=np.intp)
     for some, slots in cells.batches():
@@ -192,9 +214,9 @@ def _core(cells: Cells, min_samples: int, asked: Mask | None = None) -> Mask:
 
 
 def _check_pairs(cells: Cells, unknown: Mask) -> None:
-    """Raise TooManyPairsError where the rows of `unknown` have more neighbours to look at than PAIRS.
+    """Raise TooManyPairsError if the slots of `unknown` need more than `PAIRS` distances.
 
-    They are counted by 100 cells.
+    The number of distances is estimated from about 100 cells.
     """
     concerned = np.flatnonzero(unknown.any(axis=1))
     seen = concerned[:: max(len(concerned) // 100, 1)]
@@ -208,7 +230,7 @@ def _check_pairs(cells: Cells, unknown: Mask) -> None:
 
 
 def _slots_beside(cells: Cells, mine: Places, among: Places, wanted: Mask | None = None) -> Iterator[Places]:
-    """The slots of the cells `among` that may lie within eps of the slots `mine`, a few cells at a time."""
+    """Yield the slots of the cells `among` that can lie within eps of the slots `mine`, a few cells at a time."""
     flat = cells.rotated.reshape(-1, cells.rotated.shape[2])
     near = cells.beside(flat[mine], among)
     for first in range(0, len(near), AT_ONCE):
@@ -219,13 +241,13 @@ def _slots_beside(cells: Cells, mine: Places, among: Places, wanted: Mask | None
 
 
 def _components(cells: Cells, core: Mask) -> Places:
-    """The lowest slot of the connected component of every core slot; -1 for the others."""
+    """Return the lowest slot of the connected component of every core slot; -1 for the other slots."""
     parent = np.where(core, _within_cells(cells, core), -1)
     grid = parent.reshape(cells.slots.shape)
     one = np.where((grid == grid.max(axis=1, keepdims=True)) | (grid < 0), grid.max(axis=1, keepdims=True), -2).min(
         axis=1
     )
-    # one: the only component of a cell; -1 where it has no core row, -2 where it has several components
+    # `one`: the only component of a cell; -1 without a core row, -2 with several components
     for cell in np.flatnonzero(one != -1):
         mine = cell * cells.width + np.flatnonzero(grid[cell] >= 0)
         ours = _roots(parent, mine)
@@ -244,7 +266,7 @@ def _components(cells: Cells, core: Mask) -> Places:
 
 
 def _within_cells(cells: Cells, core: Mask) -> Places:
-    """For every slot the lowest slot of its cell that core slots connect it with."""
+    """Return, for every slot, the lowest slot connected to it by core slots of its own cell."""
     found = np.empty(cells.slots.shape, dtype=np.intp)
     for some, slots in cells.batches():
         mine = core[slots]
@@ -261,7 +283,7 @@ def _within_cells(cells: Cells, core: Mask) -> Places:
 
 
 def _roots(parent: Places, slots: Places) -> Places:
-    """The slot that stands for the component of each of `slots`; the way there is shortened."""
+    """Return the root of the component of each of `slots`; shortens the paths to it (union-find)."""
     root = parent[slots]
     while not np.array_equal(above := parent[root], root):
         root = above
@@ -285,7 +307,7 @@ def _join(cells: Cells, parent: Places, mine: Places, theirs: Places) -> None:
 
 
 def _numbered(cells: Cells, core: Mask, component: Places) -> Places:
-    """Clusters 0, 1, … of the core slots, by the lowest row of each; -1 for the others."""
+    """Return clusters 0, 1, … of the core slots, by the lowest row of each; -1 for the other slots."""
     number = np.full(core.shape, -1)
     slots = np.flatnonzero(core)
     slots = slots[np.argsort(cells.slots.ravel()[slots])]
@@ -295,7 +317,7 @@ def _numbered(cells: Cells, core: Mask, component: Places) -> Places:
 
 
 def _take_in(cells: Cells, core: Mask, number: Places) -> None:
-    """Give the slots that are not core the lowest cluster among the core slots within eps of them."""
+    """Give each border slot the lowest cluster among the core slots within eps."""
     filled = cells.slots.ravel() >= 0
     left = (filled & ~core).reshape(cells.slots.shape)
     homes = np.flatnonzero(core.reshape(cells.slots.shape).any(axis=1))

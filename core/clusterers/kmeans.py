@@ -1,4 +1,4 @@
-"""KMeans: k centres, every row belongs to the nearest."""
+"""KMeans: k centres; every row belongs to the nearest centre."""
 
 from dataclasses import dataclass
 from typing import Any, Self
@@ -11,16 +11,24 @@ from core.errors import DataError
 from core.messages import N_
 from core.spec.hyperparameters import get_params, hyperparameter
 
-WHOLE = 100_000  # rows up to which every start is fitted to all of them
+WHOLE = 100_000  # rows; with more, the starts use a sample
 
 
 @dataclass
 class KMeans(Clusterer):
     """Lloyd's algorithm from several starts; clusters are numbered by size, the largest is 0.
 
-    Beyond 100,000 rows the starts are tried on 100,000 of them, drawn at random, and the best goes on with all rows.
-    Works poorly where clusters are long, curved or of very different size. Lloyd 1982; the implementation is
+    For more than 100,000 rows the starts use 100,000 rows drawn at random; the best start continues with all rows.
+    Works poorly for clusters that are long, curved or of very different size. Lloyd 1982; the implementation is
     scikit-learn's.
+
+    Example:
+        >>> features = np.array([[0.0], [0.2], [0.4], [9.0], [9.2]])
+        >>> kmeans = KMeans(n_clusters=2).fit(features)
+        >>> kmeans.labels_.tolist()
+        [0, 0, 0, 1, 1]
+        >>> kmeans.assign(np.array([[7.0]])).tolist(), kmeans.distance(np.array([[0.5]])).round(2).tolist()
+        ([1], [0.3])
     """
 
     name = "kmeans"
@@ -66,7 +74,7 @@ class KMeans(Clusterer):
         return self._nearest(features)[1]
 
     def distance(self, features: Floats) -> Floats:
-        """To the nearest centre."""
+        """Return the distance of each row to the nearest centre, (rows,)."""
         return self._nearest(features)[0]
 
     def _nearest(self, features: Floats) -> tuple[Floats, Labels]:
@@ -83,5 +91,5 @@ def _lloyd(features: Floats, **settings: Any) -> Any:
     from sklearn.exceptions import ConvergenceWarning
 
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)  # fewer different rows than clusters: told by `fit`
+        warnings.simplefilter("ignore", ConvergenceWarning)  # fewer distinct rows than clusters: `fit` raises DataError
         return cluster.KMeans(**settings).fit(features)

@@ -1,4 +1,4 @@
-"""What is clustered: the days (rows) of a dataset, or its entities, each by its typical profile."""
+"""Points of a clustering: the rows of a dataset, or its entities by their typical profiles."""
 
 from dataclasses import dataclass, replace
 from typing import Literal
@@ -17,15 +17,17 @@ Of = Literal["days", "entities"]
 Look = Literal["level", "shape"]
 
 WORKING, SATURDAY, SUNDAY, MONTH = N_("working day"), N_("Saturday"), N_("Sunday"), N_("month")
-FLAT = 0.01  # of a row's largest value: means below it say nothing of its shape
+FLAT = 0.01  # share of the largest value of a point; with a smaller mean it has no shape
 
 
 @dataclass(frozen=True)
 class Points:
-    """One point a row of `values`, (points, features), in the dataset's unit.
+    """Points of a clustering, one per row of `values`.
 
-    panels     for every feature the part of the profile it belongs to, "" where there is only one
-    entity     of every point; `time` likewise, None where a point is an entity
+    values         (points, features), in the unit of the dataset
+    profile_parts  part of the profile of every feature (working day, Saturday …); "" for a single part
+    entity         entity of every point
+    time           time of every point; None if the points are entities
     """
 
     values: Floats
@@ -38,7 +40,7 @@ class Points:
         return len(self.values)
 
     def keep(self, which: NDArray[np.bool_]) -> "Points":
-        """Return the points of which `which` is True."""
+        """Return the points with True in the mask `which`, (points,)."""
         if which.all():
             return self
         return replace(
@@ -50,9 +52,9 @@ class Points:
 
 
 def daily(dataset: Dataset) -> Dataset:
-    """A series of one measurement with several moments a day as daily profiles; any other dataset as it is.
+    """Return a series of one measurement with several rows a day as daily profiles, any other dataset unchanged.
 
-    Raises DataError where a moment does not sit on the step.
+    Raises DataError for a timestamp that is no multiple of the step.
     """
     several = (
         dataset.dated and dataset.step is not None and dataset.step < DAY and DAY % dataset.step == pd.Timedelta(0)
@@ -61,7 +63,14 @@ def daily(dataset: Dataset) -> Dataset:
 
 
 def points(dataset: Dataset, of: Of) -> Points:
-    """The points of a dataset without missing values."""
+    """Return the points of a dataset without missing values.
+
+    Example:
+        >>> from core.data.dataset import keyed
+        >>> frame = pd.DataFrame({"load": [1.0, 2.0, 9.0]}, index=keyed(["a", "a", "b"], [0, 1, 0]))
+        >>> points(Dataset(frame, layout="demo"), "entities").values.ravel().tolist()  # the median of each entity
+        [1.5, 9.0]
+    """
     if of == "days":
         entity = pd.Categorical.from_codes(dataset.entity_codes, dataset.entities)
         columns = tuple(dataset.columns)
@@ -72,11 +81,11 @@ def points(dataset: Dataset, of: Of) -> Points:
 
 
 def _typical(dataset: Dataset) -> tuple[Floats, tuple[str, ...], tuple[str, ...]]:
-    """Return an entity's typical week and year.
+    """Return the typical week and year of every entity (entities, features), the features and their parts.
 
-    They are the usual working day, Saturday and Sunday, then the usual level of each month. Both are means of the
-    medians of month × kind of day, so that neither an absurd value nor a season seen more often than the others
-    weighs in; a month never seen is filled from the entity's other months.
+    The week is the usual working day, Saturday and Sunday; the year is the usual level of each month. Both are means of
+    the medians by month and kind of day, so that neither an outlier nor a frequent season dominates. A month without
+    data is filled from the other months of the entity.
     """
     usual = Expectation("calendar").fit(dataset).median_
     usual = usual.reshape(len(dataset.entities), 12, 3, len(dataset.columns))
@@ -89,14 +98,14 @@ def _typical(dataset: Dataset) -> tuple[Floats, tuple[str, ...], tuple[str, ...]
 
 
 def _median(dataset: Dataset) -> tuple[Floats, tuple[str, ...], tuple[str, ...]]:
-    """An entity's median of every column."""
+    """Return the median of every column by entity (entities, columns), the features and their parts."""
     return Expectation("entity").fit(dataset).median_, tuple(dataset.columns), ("",) * len(dataset.columns)
 
 
 def shaped(found: Points, dataset: Dataset) -> Points:
-    """Points divided by their own mean; those whose mean is next to nothing are left out.
+    """Return the points divided by their own mean; points with a mean near 0 are left out.
 
-    Raises DataError where the columns are different measurements, so that their mean means nothing.
+    Raises DataError for columns that are different measurements, because their mean has no meaning.
     """
     if not dataset.profile:
         raise DataError(

@@ -1,1 +1,1 @@
-"""Forecasters: one algorithm, one file."""
+"""Forecasters: the contract, one algorithm per file, features, backtest and the whole model."""

@@ -1,4 +1,4 @@
-"""Rolling-origin back-test: every day of a period forecast again, so many days ahead, from what was known then."""
+"""Rolling-origin backtest: every day of a test period is forecast from what was known some days before."""
 
 import copy
 from dataclasses import dataclass
@@ -20,21 +20,26 @@ from core.progress import Progress
 
 Floats = NDArray[np.float64]
 
-LEAST_HISTORY = 120  # days before the first forecast of a back-test
+LEAST_HISTORY = 120  # days of training before the first forecast
 YEAR, WEEK = 365, 7
 
 
 @dataclass(frozen=True)
 class Backtest:
-    """Forecasts of the days of `series` from number `first` on; fitted once, on the days before.
+    """Forecasts of a test period by a forecaster that is fitted once, on the days before.
 
-    A forecast `step` days ahead is only kept where its origin lies in the period: the model had not seen the days
-    between.
-    errors        of the period and of the year before it, which the first intervals are made of
-    start         number of the first day in `errors`
-    naive         "naive1": the last known day, "naive7": the same weekday of the last known week; as `errors.forecast`
+    A forecast `step` days ahead exists only if its origin lies in the period, because the days before were training
+    data.
+
+    series        all days
+    test_start    index of the first test day in `series`
+    errors_start  index of the first day of `errors` in `series`
+    errors        of the period, and of up to a year before it, which calibrates the first intervals
+    naive         "naive1": the last known day, "naive7": the last known day of the same weekday; shape as
+                  `errors.forecast`
     weekly_error  mean absolute error of the weekly naive forecast before the period, (entities, slots)
-    forecaster    the one that was tested, and the drivers as it `known` them; None where only its errors were kept
+    forecaster    the tested forecaster; None for a backtest rebuilt from its errors
+    covariates    as known to the forecaster; None like `forecaster`
     """
 
     series: Panel
@@ -48,28 +53,31 @@ class Backtest:
 
     @property
     def horizon(self) -> int:
-        """How many days ahead were forecast."""
+        """Largest number of days ahead."""
         return len(self.errors.forecast)
 
     @property
     def days(self) -> pd.DatetimeIndex:
-        """The days of the period."""
+        """Days of the test period."""
         return self.series.days[self.first :]
 
     def actual(self) -> Floats:
-        """Return what came: (days, entities, slots)."""
+        """Return the measured values, (days, entities, slots)."""
         return self.series.values[self.first :]
 
     def forecast(self, step: int) -> Floats:
-        """(days, entities, slots), NaN for the first `step` − 1 days."""
+        """Return the forecasts `step` days ahead, (days, entities, slots); NaN for the first `step` − 1 days."""
         return self.errors.forecast[step - 1, self.first - self.start :]
 
     def bands(self, step: int, quantiles: Floats) -> Floats:
-        """(days, entities, slots, quantiles): every day's from the errors known `step` days before."""
+        """Return the quantiles of the forecasts `step` days ahead, (days, entities, slots, quantiles).
+
+        Each day uses only the errors known `step` days before.
+        """
         return self.errors.rolling(step, quantiles, self.first - self.start)
 
     def naive_forecast(self, which: str, step: int) -> Floats:
-        """Return the naive forecast `which`, made `step` days ahead: (days, entities, slots)."""
+        """Return the naive forecast `which`, made `step` days ahead, (days, entities, slots)."""
         return self.naive[which][step - 1, self.first - self.start :]
 
 
@@ -86,9 +94,9 @@ def backtest(
 ) -> Backtest:
     """Forecast every day from `start` on, 1 to `horizon` days ahead.
 
-    The `forecaster` is fitted on the days before `start`. The year before `start` is forecast by a model fitted
-    before that year; its errors make the first intervals. Raises DataError where too little history lies before
-    `start`, or too few days behind it.
+    The `forecaster` is fitted on the days before `start`. The year before `start` is forecast by a second model, fitted
+    on the days before that year; its errors calibrate the first intervals. Raises DataError for too few days before or
+    after `start`.
     """
     first = int(series.days.searchsorted(start))
     before = first - _calibration_days(first)
@@ -127,12 +135,22 @@ def backtest(
 
 
 def _calibration_days(days: int) -> int:
-    """A year, or half of what there is."""
+    """Return the days before the test period that are forecast too: a year, or half of a shorter history."""
     return min(YEAR, days // 2)
 
 
 def naive_forecasts(series: Panel, before: int, horizon: int) -> dict[str, Floats]:
-    """The last known moment of the same hour, and the last known one of the same weekday."""
+    """Return the naive forecasts of the days from index `before` on, by name, (steps, days, entities, slots).
+
+    "naive1" is the last known day, "naive7" the last known day of the same weekday. Missing values are filled from up
+    to 14 days before.
+
+    Example:
+        >>> series = Panel(pd.date_range("2024-01-01", periods=9), ("Lyon",), ("day",), np.arange(9.0)[:, None, None])
+        >>> naive = naive_forecasts(series, 7, 2)
+        >>> naive["naive1"][1].ravel().tolist(), naive["naive7"][1].ravel().tolist()  # two days ahead
+        ([5.0, 6.0], [0.0, 1.0])
+    """
     count = len(series)
     flat = series.values.reshape(count, -1)
     recent = pd.DataFrame(flat).ffill(limit=STALE).to_numpy().reshape(series.values.shape)
@@ -144,7 +162,15 @@ def naive_forecasts(series: Panel, before: int, horizon: int) -> dict[str, Float
 
 
 def weekly_error(series: Panel, first: int) -> Floats:
-    """Mean absolute error of the weekly naive forecast before the period, (entities, slots): the scale of MASE."""
+    """Return the mean absolute error of the weekly naive forecast before the test period, (entities, slots).
+
+    It is the scale of MASE.
+
+    Example:
+        >>> series = Panel(pd.date_range("2024-01-01", periods=9), ("Lyon",), ("day",), np.arange(9.0)[:, None, None])
+        >>> weekly_error(series, 9).tolist()
+        [[7.0]]
+    """
     past = series.values[:first]
     change = pd.DataFrame(np.abs(past[WEEK:] - past[:-WEEK]).reshape(len(past) - WEEK, -1))
     return change.mean().to_numpy().reshape(past.shape[1:])

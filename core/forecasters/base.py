@@ -1,4 +1,4 @@
-"""What a forecaster is: it learns from several daily series and says what a day will bring, so many days ahead."""
+"""Contracts of the forecasters: `Forecaster`, and `Direct` for forecasters with a feature matrix."""
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
@@ -21,11 +21,16 @@ Floats = NDArray[np.float64]
 
 
 class Forecaster(ABC):
-    """A dataclass whose fields are its hyper-parameters; what `fit` learns ends in an underscore.
+    """Contract of a forecaster of daily series.
 
-    The contract, kept by one test over every forecaster: a forecast `step` days ahead depends on nothing that is
-    known later than `step` days before its day, drivers apart; the same seed gives the same forecasts; an unknown
-    past gives NaN, never an invented number; the series are left untouched.
+    A forecaster is a dataclass whose fields are its hyper-parameters. Fitted attributes end in an underscore.
+    One test checks the contract for every forecaster:
+
+    - A forecast `step` days ahead uses nothing that becomes known later than `step` days before its day. Covariates are
+      the exception: they are known in advance.
+    - The same seed gives the same forecasts.
+    - Missing history gives NaN, never an invented number.
+    - The series stay unchanged.
     """
 
     name: ClassVar[str]
@@ -33,49 +38,50 @@ class Forecaster(ABC):
 
     @abstractmethod
     def fit(self, series: Panel, drivers: Known, horizon: int, progress: Progress | None = None) -> Self:
-        """Learn to forecast the daily amounts of `series` 1 to `horizon` days ahead.
+        """Fit the forecaster on the daily amounts of `series`, for 1 to `horizon` days ahead.
 
-        Raises DataError where an entity has too little history.
+        Raises DataError if an entity has too little history.
         """
 
     @abstractmethod
     def predict(self, series: Panel, drivers: Known, step: int, first: int = 0) -> Floats:
-        """The amount of every day from number `first` on, as forecast `step` days before: (days, entities).
+        """Return the forecast of every day from index `first` on, made `step` days before it, (days, entities).
 
-        `series` is what is known now; days after its end, and days whose past is unknown, are asked for with NaN.
+        `series` ends with the forecast origin. Later days, and days with missing history, are rows of NaN in `series`.
         """
 
     def importance(self, series: Panel, drivers: Known, step: int, first: int) -> dict[str, float]:
-        """Return the mean absolute error that each group of features spares, `step` days ahead.
+        """Return the growth of the mean absolute error when a group of features is shuffled, by group.
 
-        It is measured on the days from `first` on, and may be empty.
+        It is measured `step` days ahead, on the days from index `first` on. A forecaster without features returns {}.
         """
         return {}
 
 
 @dataclass
 class Direct(Forecaster):
-    """A forecaster with a table of features.
+    """Contract of a forecaster with a feature matrix.
 
-    Every number of days ahead is answered directly, none from another's answer.
+    Each number of days ahead has features of its own (direct strategy). No forecast is an input of another one.
     """
 
     @abstractmethod
     def table(self, series: Panel, drivers: Known, step: int) -> Table:
-        """The features of every day, `step` days ahead."""
+        """Return the features of every day, `step` days ahead."""
 
     @abstractmethod
     def answer(self, table: Table, series: Panel, step: int, first: int) -> Floats:
-        """Amounts for the days from `first` on, shape (days, entities), NaN where features are."""
+        """Return the amounts of the days from index `first` on, (days, entities); NaN where a feature is NaN."""
 
     @override
     def predict(self, series: Panel, drivers: Known, step: int, first: int = 0) -> Floats:
         return self.answer(self.table(series, drivers, step), series, step, first)
 
     def importance(self, series: Panel, drivers: Known, step: int, first: int) -> dict[str, float]:
-        """By permutation: every group of features in turn takes its values from other days of the same entity.
+        """Return the permutation importance of every group of features, in units of the amounts.
 
-        Breiman: Random Forests, Machine Learning 45, 2001. Groups that say the same share their worth.
+        The features of a group take the values of other days of the same entity. Groups that carry the same information
+        share their importance. Breiman: Random Forests, Machine Learning 45, 2001.
         """
         table = self.table(series, drivers, step)
         amounts = series.amounts[first:]
@@ -94,7 +100,14 @@ class Direct(Forecaster):
 
 
 def too_short(series: Panel, days: int, needed: int) -> DataError:
-    """The error of a forecaster that has too little to learn from."""
+    """Return the error for training data that are too short.
+
+    Example:
+        >>> import numpy as np
+        >>> series = Panel(pd.date_range("2024-01-01", periods=3), ("Lyon",), ("day",), np.ones((3, 1, 1)))
+        >>> too_short(series, 3, 90).args[1]["entity"]
+        'Lyon'
+    """
     return DataError(
         N_("{entity}: {count} days can be learnt from; at least {accepted} are needed."),
         entity=", ".join(series.entities[:3]),
@@ -105,9 +118,21 @@ def too_short(series: Panel, days: int, needed: int) -> DataError:
 
 @dataclass(frozen=True)
 class Growth:
-    """Amounts as logarithms where they are never negative, else as multiples of the entity's spread.
+    """Transform of daily amounts to the target of a regression, and back.
 
-    offset   added before the logarithm: a hundredth of the entity's mean, so that an empty day is a number
+    Amounts that are never negative become logarithms. Other amounts become multiples of the entity's standard
+    deviation.
+
+    offset  added before the logarithm: 1 % of the entity's mean, so that a day without consumption is finite
+
+    Example:
+        >>> import numpy as np
+        >>> amounts = np.array([[100.0], [0.0], [200.0]])
+        >>> growth = Growth.of(amounts)
+        >>> growth.of_amounts(amounts).round(2).ravel().tolist()
+        [4.62, 0.0, 5.3]
+        >>> growth.to_amounts(growth.of_amounts(amounts)).round(6).ravel().tolist()
+        [100.0, 0.0, 200.0]
     """
 
     offset: Floats
@@ -116,16 +141,19 @@ class Growth:
 
     @classmethod
     def of(cls, amounts: Floats) -> "Growth":
-        """From amounts of shape (days, entities)."""
+        """Return the transform for amounts of shape (days, entities)."""
         table = pd.DataFrame(amounts)
         mean = table.abs().mean().replace(0, 1).fillna(1).to_numpy()
         spread = table.std().replace(0, 1).fillna(1).to_numpy()
         return cls(0.01 * mean, spread, logarithm=bool(np.nanmin(amounts, initial=0) >= 0))
 
     def of_amounts(self, amounts: Floats) -> Floats:
-        """What falls below zero later, as nothing had in the past, counts as an empty day."""
+        """Return the transformed amounts, shape unchanged.
+
+        If the training data had no negative amount, a later negative amount counts as 0.
+        """
         return np.log(np.maximum(amounts, 0) + self.offset) if self.logarithm else amounts / self.spread
 
     def to_amounts(self, growth: Floats) -> Floats:
-        """Convert growth back to amounts."""
+        """Return the amounts of transformed values, shape unchanged; the inverse of `of_amounts`."""
         return np.maximum(np.exp(growth) - self.offset, 0) if self.logarithm else growth * self.spread

@@ -1,4 +1,4 @@
-"""Blend: the mean of a line, which extrapolates, and of trees, which see what is not a sum."""
+"""Blend: the mean of a linear forecast and a tree forecast."""
 
 from dataclasses import dataclass
 from typing import Self
@@ -20,9 +20,22 @@ TREES: dict[str, type[Direct]] = {each.name: each for each in (GradientBoosting,
 
 @dataclass
 class Blend(Forecaster):
-    """Ridge and trees with the same weight: their errors differ, so that their mean errs less than either.
+    """Mean of the Ridge forecast and a tree forecast, with equal weights.
 
+    Ridge extrapolates; trees find interactions. Their errors differ, so the error of the mean is smaller than either.
     Bates, Granger: The Combination of Forecasts, Operational Research Quarterly 20, 1969.
+
+    Example:
+        >>> import numpy as np
+        >>> import pandas as pd
+        >>> days = pd.date_range("2022-01-01", periods=250)
+        >>> week = np.where(days.dayofweek < 5, 100.0, 60.0)
+        >>> series = Panel(days, ("Lyon",), ("day",), week[:, None, None])
+        >>> known = Known(days.append(days[-1:] + pd.Timedelta(days=1)), {}, np.zeros((251, 1), dtype=bool))
+        >>> blend = Blend("random-forest").fit(series, known, horizon=1)
+        >>> ridge, trees = (part.predict(series, known, 1, 249) for part in blend.parts_)
+        >>> bool(blend.predict(series, known, 1, 249) == (ridge + trees) / 2)
+        True
     """
 
     name = "blend"

@@ -1,8 +1,8 @@
-"""Features of a day, as far as they are known some days before: two tables, for a line and for trees.
+"""Features of a day, known a given number of days before: one matrix for linear models and one for trees.
 
-Both see the calendar, what the entity consumed until the day of asking, and the drivers. A line gets levels and
-degree-days, to which consumption answers linearly; trees, which cannot extrapolate, get ratios and differences to the
-day of asking.
+Both contain the calendar, the past amounts up to the forecast origin, and the covariates. Linear models get levels and
+degree-days, because consumption is nearly linear in degree-days. Trees cannot extrapolate, so they get ratios and
+differences to the forecast origin.
 """
 
 from dataclasses import dataclass
@@ -16,21 +16,21 @@ from core.forecasters.known import FLAGS, Known, shifted
 
 Floats = NDArray[np.float64]
 
-HEATING = (10, 13, 16, 19)  # °C below which heating answers: consumption bends over several degrees, not at one
-COOLING = (20, 24)  # °C above which cooling does
-SMOOTHED = (0.6, 0.35, 0.15)  # buildings remember the cold of yesterday and of last week
-LONG = 2.5  # years; in fewer, a trend and the finer waves of the year are the same thing
+HEATING = (10, 13, 16, 19)  # °C; several bases, because consumption bends over a range of temperatures
+COOLING = (20, 24)  # °C
+SMOOTHED = (0.6, 0.35, 0.15)  # of exponential means: buildings store heat for days
+LONG = 2.5  # years; with fewer, a trend cannot be separated from the finer waves of the year
 LAGS = (0, 1, 2, 3, 4, 5, 6, 7, 13, 20)
-TREND_FROM = pd.Timestamp("2000-01-01")  # any fixed day: a series seen from a later day on has the same trend
+TREND_FROM = pd.Timestamp("2000-01-01")  # fixed, so that the trend does not depend on the first day of the series
 
 
 @dataclass(frozen=True)
 class Table:
     """Features of every day and entity.
 
-    values   (days, entities, features), NaN where too little is known
-    names    of the features
-    groups   of every feature: what it stands for ("calendar", "past", "weather", "strike" …)
+    values  (days, entities, features), NaN where unknown
+    names   name of every feature
+    groups  group of every feature: "calendar", "past", "weather", "strike" …
     """
 
     values: Floats
@@ -39,12 +39,12 @@ class Table:
 
     @property
     def usable(self) -> NDArray[np.bool_]:
-        """Where every feature is known: (days, entities)."""
+        """Mask of the days with a value for every feature, (days, entities)."""
         return np.asarray(np.isfinite(self.values).all(axis=2))
 
 
 class _Columns:
-    """Collects features, repeated over entities where they are the same for all."""
+    """Builder of a feature matrix; a feature of shape (days,) is repeated for every entity."""
 
     def __init__(self, entities: int) -> None:
         self.entities = entities
@@ -62,14 +62,19 @@ class _Columns:
 
 
 def same_weekday(step: int) -> int:
-    """How many days back the last known day of the same weekday lies, `step` days ahead."""
+    """Return the lag of the last known day of the same weekday, in days before the day that is forecast.
+
+    Example:
+        >>> [same_weekday(step) for step in (1, 7, 8)]
+        [7, 7, 14]
+    """
     return step + (-step) % 7
 
 
 def for_a_line(panel: Panel, known: Known, recent: Floats, step: int, years: float = LONG) -> Table:
-    """Levels: `recent` (the last known amounts) at several lags, degree-days then and now, the weekday times the cold.
+    """Return levels for a linear model: past amounts, degree-days now and then, and weekday × degree-days.
 
-    `years` of history tell whether a trend can be told from a season.
+    `recent` has the last known amounts, (days, entities). The trend and the finer seasonal waves need `years` ≥ 2.5.
     """
     columns = _Columns(len(panel.entities))
     days = panel.days
@@ -78,7 +83,7 @@ def for_a_line(panel: Panel, known: Known, recent: Floats, step: int, years: flo
     if years >= LONG:
         columns.add("calendar", "trend", ((days - TREND_FROM).days / 365.25).to_numpy())
     level = pd.DataFrame(recent).rolling(28, min_periods=7).mean().to_numpy()
-    _flags(columns, known, step, shifted(level, step))  # an event changes a share of the amount, not so many MWh
+    _flags(columns, known, step, shifted(level, step))  # the effect of an event is a share of the amount
     for name in known.numeric:
         columns.add("weather", name, known.seen(name, 0, step))
     cold = _degree_days(columns, panel, known, step) if known.warm else None
@@ -102,7 +107,10 @@ def for_a_line(panel: Panel, known: Known, recent: Floats, step: int, years: flo
 
 
 def for_trees(panel: Panel, known: Known, recent: Floats, step: int) -> Table:
-    """Ratios: `recent` as logarithms, minus the last known one; the weather's change since the day of asking."""
+    """Return ratios for trees: log-ratios of past amounts to the forecast origin, and changes of the weather.
+
+    `recent` has the transformed last known amounts, (days, entities).
+    """
     columns = _Columns(len(panel.entities))
     days, base = panel.days, shifted(recent, step)
     weekday = days.dayofweek.to_numpy()
@@ -149,7 +157,7 @@ def _flags(columns: _Columns, known: Known, step: int, times: Floats | float = 1
 
 
 def _today(panel: Panel, known: Known, back: int, step: int) -> list[tuple[str, Floats]]:
-    """The temperature of a day, and of the next one where the day ends in it (the gas day ends at 06:00)."""
+    """Return the temperature of a day, and of the next morning for a day that ends then (gas day: 06:00)."""
     found = [("", known.seen("temperature", back, step))]
     if panel.day_start:
         found.append((", next morning", known.seen("temperature", back - 1, step)))
@@ -157,7 +165,7 @@ def _today(panel: Panel, known: Known, back: int, step: int) -> list[tuple[str, 
 
 
 def _degree_days(columns: _Columns, panel: Panel, known: Known, step: int) -> Floats:
-    """Adds degree-days at several bases and memories; those below 16 °C are returned."""
+    """Add degree-days with several bases and memories; return the degrees below 16 °C, (days, entities)."""
     for which, temperature in _today(panel, known, 0, step):
         columns.add("weather", f"temperature{which}", temperature)
         for base in HEATING:
@@ -176,7 +184,7 @@ def _degree_days(columns: _Columns, panel: Panel, known: Known, step: int) -> Fl
 
 
 def _cold_then(panel: Panel, known: Known, lag: int, step: int) -> list[tuple[str, Floats]]:
-    """Degree-days on the day of a lag, so that a line can tell its weather from its level."""
+    """Return the degree-days on the day of a lag, so that the model can separate its weather from its level."""
     if not known.warm:
         return []
     found = [(f"heating 16{which}", np.maximum(16 - value, 0)) for which, value in _today(panel, known, lag, step)]
@@ -184,7 +192,7 @@ def _cold_then(panel: Panel, known: Known, lag: int, step: int) -> list[tuple[st
 
 
 def _warmth(columns: _Columns, panel: Panel, known: Known, step: int, same: int) -> None:
-    """The weather now, and how it differs from the weather on the day of asking."""
+    """Add the weather of the day, and its change since the forecast origin."""
 
     def add(name: str, value: Floats, then: Floats) -> None:
         columns.add("weather", name, value)
@@ -205,9 +213,9 @@ def _warmth(columns: _Columns, panel: Panel, known: Known, step: int, same: int)
 
 
 def _felt_cold(panel: Panel, known: Known, back: int, step: int) -> Floats:
-    """Return the degrees below 16 °C of a temperature that remembers the days before.
+    """Return the degrees below 16 °C of a temperature with memory of the previous days.
 
-    Where the day ends there, it knows the next morning.
+    A day that ends in the next morning includes the temperature of that morning.
     """
     felt = 0.5 * known.smooth("temperature", 0.6, back, step) + 0.5 * known.smooth("temperature", 0.35, back, step)
     if panel.day_start:

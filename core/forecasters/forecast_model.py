@@ -1,4 +1,4 @@
-"""A whole forecast model: forecaster, hours of the days, drivers, and the errors behind its intervals."""
+"""Whole forecast model: forecaster, profile of the day, covariates, and errors for prediction intervals."""
 
 from dataclasses import dataclass, field
 
@@ -20,17 +20,17 @@ from core.progress import Progress
 
 Floats = NDArray[np.float64]
 
-KEPT_DAYS = 730  # of errors: two years, of which intervals use the last
+KEPT_DAYS = 730  # of errors that are saved; intervals use the last 90 to 365
 SERVED = np.array([0.05, 0.95])
 
 
 @dataclass
 class ForecastModel:
-    """Fitted as one piece and saved as one piece.
+    """Forecaster with everything it needs to forecast a new dataset, saved as one object.
 
-    resolution   "day": daily amounts, "hour": the moments of the day as the data have them
-    measure      the column, where the data have several
-    weather      what the drivers of the future will be like: as good as observed, a usual forecast, or absent
+    resolution  "day": daily amounts; "hour": the times of the day that the data have
+    measure     column of the data, if they have several
+    weather     "as given": known future weather; "degraded": with the error of a usual forecast; "none": not used
     """
 
     forecaster: Forecaster
@@ -48,11 +48,11 @@ class ForecastModel:
     errors_: Errors | None = field(default=None, init=False)
 
     def series(self, dataset: Dataset) -> Panel:
-        """The series of `dataset` that the model is about. Raises as `Panel.of`."""
+        """Return the series of `dataset` that the model forecasts. Raises the errors of `Panel.of`."""
         return Panel.of(dataset, self.resolution, self.measure)
 
     def fit(self, series: Panel, drivers: Drivers, errors: Errors, progress: Progress | None = None) -> None:
-        """Learn from all of `series`; `errors` of a back-test make the intervals."""
+        """Fit the forecaster on all of `series`; the `errors` of a backtest calibrate the intervals."""
         self.columns_ = tuple(usable_columns(series, drivers, self.weather))
         known = Known.of(series, drivers, self.columns_, self.weather, self.horizon)
         self.forecaster.fit(series, known, self.horizon, progress)
@@ -61,14 +61,15 @@ class ForecastModel:
         self.fitted_until_, self.errors_ = str(series.days[-1])[:10], errors.last(KEPT_DAYS)
 
     def known(self, series: Panel, drivers: Drivers) -> Known:
-        """The drivers of `series` and of the days to forecast."""
+        """Return the covariates of `series` and of the days that are forecast."""
         return Known.of(series.extended(self.horizon), drivers, self.columns_)
 
     def ahead(self, series: Panel, drivers: Known, horizon: int, quantiles: Floats) -> tuple[Floats, Floats]:
         """Forecast the `horizon` days after the end of `series`.
 
-        Returns the forecast (steps, entities, slots), and its quantiles on one axis more. Raises DataError for other
-        entities, moments or another unit than the model was fitted on, or a horizon beyond its own.
+        Returns the forecast (steps, entities, slots) and its quantiles (steps, entities, slots, quantiles). Raises
+        DataError if entities, times of the day or unit differ from the training data, or if `horizon` exceeds that of
+        the model.
         """
         self._check(series, horizon)
         assert self.errors_ is not None, "fit comes first"
@@ -82,9 +83,9 @@ class ForecastModel:
         return np.stack(steps), np.stack(bands)
 
     def predict(self, table: pd.DataFrame) -> pd.DataFrame:
-        """Forecast from a plain table with the columns `entity`, `time`, `value` and the drivers: what MLflow serves.
+        """Return the forecast for a table with the columns `entity`, `time`, `value` and the covariates.
 
-        Rows without a value lie after the last known day and carry the drivers of the days to come.
+        MLflow serves this. Rows without a value are days after the last known day; they carry the future covariates.
         """
         index = keyed(table["entity"].to_numpy(), pd.DatetimeIndex(table["time"]))
         known = table["value"].notna().to_numpy()
@@ -93,7 +94,7 @@ class ForecastModel:
         series = Panel.of(
             Dataset(frame, layout="served", step=step, day_start=self.day_start_, unit=self.unit_), self.resolution
         )
-        begins = self.day_start_ if self.slots_ > 1 else 0  # a row per day carries its date, whenever the day begins
+        begins = self.day_start_ if self.slots_ > 1 else 0  # a daily row has the date of its day
         drivers = Drivers.of_rows(table.set_index(index)[list(self.columns_)], begins)
         forecast, bands = self.ahead(series, self.known(series, drivers), self.horizon, SERVED)
         days = pd.date_range(series.days[-1] + DAY, periods=self.horizon, freq="D")

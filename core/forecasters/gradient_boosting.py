@@ -1,4 +1,4 @@
-"""Gradient boosting: small trees, each grown on what those before it got wrong."""
+"""Gradient boosting: small trees, each fitted on the errors of the trees before it."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -13,10 +13,23 @@ from core.spec.hyperparameters import get_params, hyperparameter
 
 @dataclass
 class GradientBoosting(Trees):
-    """One model for all entities and days ahead.
+    """Gradient-boosted trees: one model for all entities and all numbers of days ahead.
 
-    Friedman: Greedy Function Approximation, Annals of Statistics 29, 2001; the implementation is scikit-learn's, on
+    Friedman: Greedy Function Approximation, Annals of Statistics 29, 2001. The implementation is scikit-learn's, on
     histograms.
+
+    Example:
+        >>> import numpy as np
+        >>> import pandas as pd
+        >>> from core.data.panel import Panel
+        >>> from core.forecasters.known import Known
+        >>> days = pd.date_range("2022-01-01", periods=300)  # begins on a Saturday
+        >>> week = np.where(days.dayofweek < 5, 100.0, 60.0)
+        >>> series = Panel(days, ("Lyon",), ("day",), week[:, None, None])
+        >>> known = Known(days.append(days[-1:] + pd.Timedelta(days=1)), {}, np.zeros((301, 1), dtype=bool))
+        >>> forecaster = GradientBoosting(max_iter=100).fit(series, known, horizon=1)
+        >>> forecaster.predict(series, known, 1, 293).ravel().round(-1).tolist()  # Friday, Saturday …
+        [100.0, 60.0, 60.0, 100.0, 100.0, 100.0, 100.0]
     """
 
     name = "gradient-boosting"

@@ -1,4 +1,4 @@
-"""What is known of a day before it comes: the calendar, and the drivers as seen from the day of asking."""
+"""Covariates as known at a forecast origin, on the calendar of a panel."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,25 +16,31 @@ from core.messages import N_
 Floats = NDArray[np.float64]
 Weather = Literal["as given", "degraded", "none"]
 
-FLAGS = ("strike", "strike_rate", "holiday", "school_break")  # unknown means: nothing of the kind
+FLAGS = ("strike", "strike_rate", "holiday", "school_break")  # a missing flag is 0
 WEATHER = ("temperature", "temperature_min", "temperature_max", "wind", "humidity", "visibility", "cloud_cover")
-ERRING = ("temperature", "temperature_min", "temperature_max")  # degraded together: a warm error is warm all day
+ERRING = ("temperature", "temperature_min", "temperature_max")  # share one forecast error
 
 LEAD_ERROR = (1.1, 1.3, 1.5, 1.8, 2.1, 2.4, 2.7, 3.0, 3.2, 3.4)  # °C, standard deviation 1, 2 … 10 and more days ahead
-ALIKE = 0.8  # share of a forecast error that the next day's forecast inherits
-NATIONAL = 0.7  # share of a forecast error that all places have in common
-LEAST_DAYS = 60  # on which a driver has to be known for it to teach anything
-GAP = 14  # days over which a missing driver is interpolated; beyond, its usual value for the date stands in
+ALIKE = 0.8  # autocorrelation of the forecast error from one day ahead to the next
+NATIONAL = 0.7  # share of the variance of the forecast error common to all places
+LEAST_DAYS = 60  # with a value, for a covariate to be used
+GAP = 14  # days; longer gaps get the usual value of the date
 
 
 @dataclass(frozen=True)
 class Known:
-    """Drivers on the calendar of a panel and one day more, shape (days + 1, entities) each, without gaps.
+    """Covariates without gaps, on the calendar of a panel and one day more.
 
-    columns   name → values
-    assumed   True where no driver table reached, and the usual value for the date stands in
-    error     °C by which a temperature forecast is wrong: (days of asking, days ahead, entities); None where it is
-              right
+    days     the days of the panel and the day after
+    columns  name → values (days + 1, entities)
+    assumed  (days + 1, entities), True where a missing value was replaced by the usual value of the date
+    error    °C, (origin days, days ahead, entities): errors of a temperature forecast; None for a perfect forecast
+
+    Example:
+        >>> days = pd.date_range("2024-01-01", periods=4)
+        >>> known = Known(days, {"temperature": np.array([[1.0], [2.0], [3.0], [4.0]])}, np.zeros((4, 1), dtype=bool))
+        >>> known.seen("temperature", 1, 1).ravel().tolist()  # of the day before each day of a panel of three days
+        [nan, 1.0, 2.0]
     """
 
     days: pd.DatetimeIndex
@@ -46,10 +52,10 @@ class Known:
     def of(
         cls, panel: Panel, drivers: Drivers, columns: Sequence[str], weather: Weather = "as given", horizon: int = 28
     ) -> "Known":
-        """Take `columns` of `drivers`.
+        """Build the table from `columns` of `drivers`; fill gaps.
 
-        `weather` is as the tables give it, or with the error of a usual forecast on top (seed 0). Raises DataError
-        where a column, flags apart, has no value at all.
+        `weather` "degraded" adds the error of a usual weather forecast (seed 0) to the temperatures. Raises DataError
+        for a column without any value; a flag without a value is 0.
         """
         days = panel.days.append(panel.days[-1:] + pd.Timedelta(days=1))
         given = drivers.array(panel.entities, days)
@@ -73,18 +79,18 @@ class Known:
 
     @property
     def numeric(self) -> list[str]:
-        """The drivers that are neither flags nor temperatures."""
+        """Names of the covariates that are neither flags nor temperatures."""
         return [name for name in self.columns if name not in (*FLAGS, *ERRING)]
 
     @property
     def warm(self) -> bool:
-        """Is there a temperature?"""
+        """True if the temperature is known."""
         return "temperature" in self.columns
 
     def seen(self, name: str, back: int, step: int) -> Floats:
-        """Return the driver `back` days before every day of the panel (-1: the day after).
+        """Return the covariate `back` days before every day of the panel (-1: the day after), (days, entities).
 
-        It is as known `step` days before that day. Shape (days, entities), NaN where that lies before the first day.
+        The values are those known `step` days before the day; NaN before the first day of the panel.
         """
         values = shifted(self.columns[name], back)[: len(self.days) - 1]
         lead = step - back
@@ -94,16 +100,19 @@ class Known:
         return values + shifted(self.error[:, ahead], step)[: len(values)]
 
     def smooth(self, name: str, share: float, back: int, step: int) -> Floats:
-        """Exponentially weighted mean of the driver over two weeks that end `back` days before every day."""
+        """Return the exponentially weighted mean of the covariate, (days, entities).
+
+        It covers the 14 days that end `back` days before every day. The last of them has the weight `share`.
+        """
         weights = share * (1 - share) ** np.arange(14)
         weights /= weights.sum()
         return np.sum([weight * self.seen(name, back + k, step) for k, weight in enumerate(weights)], axis=0)
 
 
 def usable_columns(panel: Panel, drivers: Drivers, weather: Weather = "as given") -> list[str]:
-    """Return the drivers of which something can be learnt on the days of `panel`.
+    """Return the covariates known on at least 60 days of `panel`.
 
-    Those of the weather are left out where it is "none".
+    Weather columns are left out if `weather` is "none".
     """
     given = drivers.array(panel.entities, panel.days)
     enough = np.isfinite(given).any(axis=1).sum(axis=0) >= LEAST_DAYS
@@ -112,7 +121,14 @@ def usable_columns(panel: Panel, drivers: Drivers, weather: Weather = "as given"
 
 
 def shifted(values: Floats, back: int) -> Floats:
-    """The value `back` days before every day; the last value repeated for days after the end, NaN before the start."""
+    """Return the value `back` days before every day, shape unchanged.
+
+    NaN before the first day; after the last day the last value is repeated.
+
+    Example:
+        >>> shifted(np.array([1.0, 2.0, 3.0]), 1).tolist(), shifted(np.array([1.0, 2.0, 3.0]), -1).tolist()
+        ([nan, 1.0, 2.0], [2.0, 3.0, 3.0])
+    """
     if back == 0:
         return values
     if back < 0:
@@ -121,7 +137,11 @@ def shifted(values: Floats, back: int) -> Floats:
 
 
 def _without_gaps(values: Floats, days: pd.DatetimeIndex, flag: bool) -> tuple[Floats, NDArray[np.bool_]]:
-    """Short gaps interpolated; what remains is 0 for a flag, the usual value of the date for a measurement."""
+    """Return the values without gaps, and a mask of the values that are assumed.
+
+    Gaps of up to 14 days are interpolated. Other missing values are 0 for a flag, the usual value of the date
+    otherwise.
+    """
     table = pd.DataFrame(values)
     if flag:
         return table.fillna(0.0).to_numpy(), np.zeros(values.shape, dtype=bool)
@@ -137,7 +157,10 @@ def _without_gaps(values: Floats, days: pd.DatetimeIndex, flag: bool) -> tuple[F
 
 
 def _forecast_error(shape: tuple[int, int], horizon: int) -> Floats:
-    """Errors that grow with the days ahead and drift from one day ahead to the next, alike in all places."""
+    """Return errors of a temperature forecast in °C, (origin days, days ahead, entities).
+
+    They grow with the number of days ahead. They are correlated from one day ahead to the next, and between places.
+    """
     days, entities = shape
     random = np.random.default_rng(0)
     shocks = np.sqrt(NATIONAL) * random.standard_normal((days, horizon + 1, 1))

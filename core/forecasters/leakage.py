@@ -1,4 +1,4 @@
-"""The leakage guard: a driver that reproduces what is to be forecast cannot have been known in advance."""
+"""Leakage check: a covariate that reproduces the target cannot be known in advance."""
 
 import numpy as np
 import pandas as pd
@@ -11,19 +11,31 @@ from core.messages import N_
 
 Floats = NDArray[np.float64]
 
-LEAK = 0.999  # R² no honest driver reaches: temperature explains 0.9 of French gas
-LIKE = 0.5  # R² from which a driver may be a bent copy
-SHIFTS = range(-7, 29)  # days by which a copy may be moved: the amount of tomorrow, or of the day of asking
-LEAST = 30  # days to judge from
-ROUNDING = 1e-9  # share of the variance that a sum misses because of rounded numbers
-FEW = 5  # days per column that a sum of columns has to explain
+LEAK = 0.999  # R² of a leak; for comparison, temperature explains 0.9 of French gas
+LIKE = 0.5  # R² from which ranks are compared, to find a monotonic transform
+SHIFTS = range(-7, 29)  # days: from the amounts of the week after to those of four weeks before
+LEAST = 30  # days of a correlation
+ROUNDING = 1e-9  # share of the variance lost by rounded numbers
+FEW = 5  # days per column in a test of a weighted sum
 
 
 def refuse_leaks(series: Panel, drivers: Drivers) -> None:
-    """Raise DataError naming every driver that gives the amounts away.
+    """Check that no covariate reproduces the daily amounts of `series`.
 
-    That is a copy of them (moved by some days, scaled, or bent), and every set of drivers that adds up to them, as
-    the mean of a day's hours does to its total.
+    Raises DataError that names each copy of the amounts (shifted by some days, scaled, or monotonically transformed),
+    or a set of covariates whose weighted sum is the amount, such as the hours of a day.
+
+    Example:
+        >>> days = pd.date_range("2024-01-01", periods=60, name="day")
+        >>> load = np.random.default_rng(0).normal(100, 10, 60)
+        >>> series = Panel(days, ("Lyon",), ("day",), load[:, None, None])
+        >>> index = pd.MultiIndex.from_product([["Lyon"], days], names=["entity", "day"])
+        >>> refuse_leaks(series, Drivers(pd.DataFrame({"wind": load[::-1]}, index=index)))
+        >>> try:
+        ...     refuse_leaks(series, Drivers(pd.DataFrame({"copy": 2 * load + 1}, index=index)))
+        ... except DataError as error:
+        ...     print(error.args[1]["columns"])
+        copy (R² = 1.0000, +0 d)
     """
     given = drivers.array(series.entities, series.days)
     amounts = series.amounts
@@ -52,13 +64,13 @@ def refuse_leaks(series: Panel, drivers: Drivers) -> None:
 
 
 def _copy(amounts: Floats, driver: Floats) -> tuple[float, int] | None:
-    """R² and shift where the driver, in some entity, is the amounts moved by some days."""
+    """Return R² and shift in days if the covariate of an entity is a copy of the amounts; None otherwise."""
     for shift in SHIFTS:
         now, then = _overlapping(amounts, driver, shift)
         for entity in range(amounts.shape[1]):
             one, other = _both(now[:, entity], then[:, entity])
             share = _squared(one, other)
-            if LIKE < share <= LEAK:  # a bent copy is still like it
+            if LIKE < share <= LEAK:  # possibly a monotonic transform
                 share = _squared(_ranks(one), _ranks(other))
             if share > LEAK:
                 return share, shift
@@ -77,19 +89,19 @@ def _both(one: Floats, other: Floats) -> tuple[Floats, Floats]:
 
 
 def _squared(one: Floats, other: Floats) -> float:
-    """Squared correlation; 0 where there is too little to tell, or hardly any different values."""
+    """Return the squared correlation; 0 for fewer than 30 days or nearly constant values."""
     if len(one) < LEAST or len(np.unique(other)) < LEAST // 3 or not one.std() or not other.std():
         return 0.0
     return float(np.corrcoef(one, other)[0, 1] ** 2)
 
 
 def _ranks(values: Floats) -> Floats:
-    """Equal values share a rank: a constant is no copy of what only grows."""
+    """Return the ranks; equal values share a rank, so a constant is no copy of a growing series."""
     return np.asarray(pd.Series(values).rank())
 
 
 def _sum(amounts: Floats, given: Floats) -> list[int]:
-    """The columns of which a weighted sum is the amounts; empty where none is."""
+    """Return the columns whose weighted sum is the amount; [] if there is no such set."""
     varied = [
         place
         for place in range(given.shape[2])
@@ -107,7 +119,7 @@ def _sum(amounts: Floats, given: Floats) -> list[int]:
 
 
 def _unexplained(features: Floats, target: Floats) -> float:
-    """1 − R² of the best weighted sum; 1 where the target never changes."""
+    """Return 1 − R² of the best weighted sum; 1 for a constant target."""
     spread = target - target.mean()
     design = np.column_stack([features, np.ones(len(features))])
     rest = target - design @ np.linalg.lstsq(design, target, rcond=None)[0]

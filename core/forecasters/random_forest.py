@@ -1,4 +1,4 @@
-"""Random forest: many trees, each grown on a draw of the days, averaged."""
+"""Random forest: the mean of many trees, each fitted on a random sample of the days."""
 
 from dataclasses import dataclass
 from typing import Any, Self
@@ -16,14 +16,26 @@ from core.spec.hyperparameters import get_params, hyperparameter
 
 @dataclass
 class RandomForest(Trees):
-    """One forest for all entities and days ahead.
+    """Random forest: one forest for all entities and all numbers of days ahead.
 
-    Breiman: Random Forests, Machine Learning 45, 2001; the implementation is scikit-learn's.
+    Breiman: Random Forests, Machine Learning 45, 2001. The implementation is scikit-learn's.
+
+    Example:
+        >>> import numpy as np
+        >>> import pandas as pd
+        >>> from core.data.panel import Panel
+        >>> days = pd.date_range("2022-01-01", periods=300)  # begins on a Saturday
+        >>> week = np.where(days.dayofweek < 5, 100.0, 60.0)
+        >>> series = Panel(days, ("Lyon",), ("day",), week[:, None, None])
+        >>> known = Known(days.append(days[-1:] + pd.Timedelta(days=1)), {}, np.zeros((301, 1), dtype=bool))
+        >>> forecaster = RandomForest(n_estimators=10).fit(series, known, horizon=1)
+        >>> forecaster.predict(series, known, 1, 293).ravel().round(-1).tolist()  # Friday, Saturday …
+        [100.0, 60.0, 60.0, 100.0, 100.0, 100.0, 100.0]
     """
 
     name = "random-forest"
     label = N_("Random forest")
-    rows = 30_000  # twice as many take twice as long and err by 0.1 % less
+    rows = 30_000  # twice as many rows take twice as long; the error falls by 0.1 %
 
     n_estimators: int = hyperparameter(
         100, low=10, high=1000, help=N_("Number of trees; more give steadier forecasts but take longer.")
@@ -43,5 +55,5 @@ class RandomForest(Trees):
     @override
     def fit(self, series: Panel, drivers: Known, horizon: int, progress: Progress | None = None) -> Self:
         super().fit(series, drivers, horizon, progress)
-        self.learner_.n_jobs = 1  # trees that answer side by side are added up in any order, and the last digit changes
+        self.learner_.n_jobs = 1  # parallel trees are summed in any order, which changes the last digit
         return self

@@ -1,4 +1,4 @@
-"""Other past errors for an interval that broke its promise: chosen on one half of a back-test, judged on the other."""
+"""Recalibration of intervals: the best choice of past errors on one half of a backtest, tested on the other half."""
 
 from itertools import product
 
@@ -15,10 +15,10 @@ CHOICES = tuple(Calibration(*each) for each in product((365, 180, 90), (True, Fa
 
 
 def recalibrated(errors: Errors, low: float, high: float) -> tuple[Errors, Text]:
-    """Return the errors with the calibration that misses `high` − `low` least.
+    """Return `errors` with the calibration whose coverage is nearest to the nominal `high` − `low`, and a note.
 
-    It is chosen on the first half of the days, per entity and step. The note tells the coverage on the second half,
-    before and after.
+    The choice uses the first half of the days, per entity and number of days ahead. The note states the measured
+    coverage on the second half, before and after.
     """
     count = errors.forecast.shape[1]
     start, middle = count // 3, count // 3 + (count - count // 3) // 2
@@ -45,7 +45,7 @@ def recalibrated(errors: Errors, low: float, high: float) -> tuple[Errors, Text]
 
 
 def _covered(errors: Errors, ends: Floats, start: int) -> Floats:
-    """Share of the moments of a day inside, (steps, days, entities), NaN where nothing was forecast."""
+    """Return the share of slots inside the interval, (steps, days, entities); NaN without a forecast."""
     found = []
     for step in range(1, len(errors.forecast) + 1):
         bands = errors.rolling(step, ends, start)
@@ -60,7 +60,7 @@ def _covered(errors: Errors, ends: Floats, start: int) -> Floats:
 
 
 def _missed(inside: Floats, nominal: float) -> float:
-    """Mean distance to the promise over entities, numbers of days ahead, and quarters of the period."""
+    """Return the mean distance to the nominal coverage over entities, steps and quarters of the period."""
     parts = []
     for quarter in np.array_split(inside, 4, axis=1):
         known = np.isfinite(quarter).sum(axis=1)

@@ -1,4 +1,4 @@
-"""A back-test as tables: how large the errors were, whether the intervals kept their promise, day by day."""
+"""Tables of a backtest: errors, coverage of intervals, and every forecast with its measured value."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -14,7 +14,7 @@ from core.forecasters.tables import table_of
 Floats = NDArray[np.floating[Any]]
 
 NOMINAL = (0.5, 0.8, 0.9, 0.95)
-"""Interval levels that the reliability table judges."""
+"""Nominal coverage of the intervals in the reliability table."""
 
 
 ARRAYS = ("actual", "forecast", "naive1", "naive7", "bands")
@@ -22,9 +22,9 @@ ARRAYS = ("actual", "forecast", "naive1", "naive7", "bands")
 
 @dataclass(frozen=True)
 class _Step:
-    """Everything about one number of days ahead, in single precision.
+    """Arrays of the forecasts `step` days ahead, in single precision.
 
-    The shape is (days, entities, slots); `bands` have one axis more.
+    The shape is (days, entities, slots); `bands` has one more axis, for the quantiles.
     """
 
     step: int
@@ -35,22 +35,23 @@ class _Step:
     bands: Floats
 
     def of(self, place: int) -> "_Step":
-        """One entity."""
+        """Return the arrays of one entity."""
         own = {name: getattr(self, name)[:, place : place + 1] for name in ARRAYS}
         return _Step(self.step, **own)
 
 
 def judged(found: Backtest, quantiles: Floats, temperature: Floats | None = None) -> dict[str, pd.DataFrame]:
-    """The tables `scores`, `checked` and `reliability` of a back-test.
+    """Return the tables "scores", "checked" and "reliability" of a backtest.
 
-    scores       one line per number of days ahead and entity, and over all of each (0 and ""): step, entity, days,
-                 mae, wape, rmse, r2, mase, skill_naive1, skill_naive7, quantile_loss, coverage, width, and mae and
-                 wape of the naive forecasts on the same days. Coverage and width are of the outermost two `quantiles`
-    checked      forecasts beside what came: step, entity, time, actual, forecast, one column per quantile, naive7,
-                 and `temperature` (days from the first on, entities; °C). Daily amounts for every number of days
-                 ahead, moments of the day for the first, the seventh and the last
-    reliability  nominal against measured coverage: nominal, by, group, measured, count; `by` is all, step, month,
-                 entity, weekday, or hour; all but "step" take every number of days ahead together
+    scores       one row per number of days ahead and entity; step 0 is all days ahead, entity "" is all entities.
+                 Columns: step, entity, days, mae, wape, rmse, r2, mase, skill_naive1, skill_naive7, quantile_loss,
+                 coverage, width, and mae and wape of the naive forecasts on the same days. Coverage and width are those
+                 of the interval between the lowest and the highest of `quantiles`
+    checked      every forecast with its measured value: step, entity, time, actual, forecast, one column per quantile,
+                 naive7, and `temperature` (days, entities) in °C. Daily amounts have every number of days ahead; hourly
+                 amounts have the first, the seventh and the last
+    reliability  nominal and measured coverage: nominal, by, group, measured, count. `by` is all, step, month, entity,
+                 weekday or hour. All but "step" combine every number of days ahead
     """
     levels = np.array(sorted({*quantiles, *(end for level in NOMINAL for end in ((1 - level) / 2, (1 + level) / 2))}))
     asked = np.searchsorted(levels, quantiles)
@@ -124,7 +125,7 @@ def _rows(found: Backtest, of: _Step, quantiles: Floats, temperature: Floats | N
 
 
 class _Tally:
-    """Counts how often each nominal interval held, by day, entity and slot, and by number of days ahead."""
+    """Counter of the values inside each nominal interval, by day, entity and slot, and by number of days ahead."""
 
     def __init__(self, found: Backtest) -> None:
         self.found = found
@@ -136,7 +137,7 @@ class _Tally:
     def add(self, step: int, bands: Floats, levels: Floats) -> None:
         actual = self.found.actual().astype(
             bands.dtype
-        )  # as precise as the bands: what never changes lies on both ends
+        )  # as precise as the quantiles, so that a constant value lies inside
         known = np.isfinite(actual) & np.isfinite(self.found.forecast(step)) & np.isfinite(bands).all(axis=-1)
         self.count += known
         for level in NOMINAL:
@@ -176,5 +177,10 @@ def _share(nominal: float, by: str, group: str, inside: int, count: int) -> dict
 
 
 def quantile_name(level: float) -> str:
-    """The column of a quantile: 0.05 is "q0.05"."""
+    """Return the name of the column of a quantile.
+
+    Example:
+        >>> quantile_name(0.05)
+        'q0.05'
+    """
     return f"q{level:g}"

@@ -1,4 +1,4 @@
-"""Seasonal naive: a day brings what the same day of the week brought last."""
+"""Seasonal naive: the last known amount of the same weekday."""
 
 from dataclasses import dataclass
 from typing import Self
@@ -15,9 +15,20 @@ from core.spec.hyperparameters import hyperparameter
 
 @dataclass
 class SeasonalNaive(Forecaster):
-    """The last known amount one or more whole seasons before; a missing one is filled from the days before it.
+    """Last known amount one or more whole seasons before; a missing amount is filled from the days before it.
 
-    The forecast that every other has to beat: it knows no weather and learns nothing.
+    It is the baseline of all forecasters: no weather, nothing to fit.
+
+    Example:
+        >>> import numpy as np
+        >>> import pandas as pd
+        >>> days = pd.date_range("2024-01-01", periods=14)
+        >>> series = Panel(days, ("Lyon",), ("day",), np.arange(14.0)[:, None, None])
+        >>> known = Known(days.append(days[-1:] + pd.Timedelta(days=1)), {}, np.zeros((15, 1), dtype=bool))
+        >>> SeasonalNaive().predict(series, known, 1, 10).ravel().tolist()  # 7 days before
+        [3.0, 4.0, 5.0, 6.0]
+        >>> SeasonalNaive().predict(series, known, 8, 10).ravel().tolist()  # 14 days before
+        [nan, nan, nan, nan]
     """
 
     name = "seasonal-naive"

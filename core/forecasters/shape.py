@@ -1,7 +1,4 @@
-"""Hours from days: how an entity spreads a day's amount over its moments.
-
-It is learnt from the same weekday of recent weeks.
-"""
+"""Profile of the day: hourly amounts from daily amounts, by the shares of recent days of the same weekday."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,9 +13,9 @@ WEEKS = 4
 
 
 def spread_over_day(amounts: Floats, series: Panel, step: int, first: int) -> Floats:
-    """Daily `amounts` (days from `first` on, entities) as moments of the day, (days, entities, slots).
+    """Return daily `amounts` (days from index `first` on, entities) as amounts of the slots, (days, entities, slots).
 
-    The share of each moment is its mean share on the last four known days of the same weekday, `step` days before.
+    The share of a slot is its mean share on the last four days of the same weekday known `step` days before.
     """
     count = len(series.slots)
     if count == 1:
@@ -27,7 +24,17 @@ def spread_over_day(amounts: Floats, series: Panel, step: int, first: int) -> Fl
 
 
 def shares(series: Panel, step: int) -> Floats:
-    """The share of every moment in its day as expected `step` days before, (days, entities, slots); sums to 1."""
+    """Return the expected share of every slot in its day, (days, entities, slots); the shares of a day sum to 1.
+
+    Only days known `step` days before are used.
+
+    Example:
+        >>> import pandas as pd
+        >>> values = np.tile([30.0, 10.0], (8, 1, 1))  # eight days, one entity, two slots
+        >>> series = Panel(pd.date_range("2024-01-01", periods=8), ("Lyon",), ("00:00", "12:00"), values)
+        >>> shares(series, 1)[7].tolist()
+        [[0.75, 0.25]]
+    """
     total = series.values.sum(axis=2, keepdims=True)
     with np.errstate(divide="ignore", invalid="ignore"):
         own = np.where(np.abs(total) > 0, series.values / total, np.nan)
@@ -36,12 +43,12 @@ def shares(series: Panel, step: int) -> Floats:
     mean = np.where(known, weeks, 0).sum(axis=0) / np.maximum(known.sum(axis=0), 1)
     level = np.where(
         np.isfinite(empty).any(axis=0), 1 / len(series.slots), np.nan
-    )  # nothing but empty days: no shape to tell
+    )  # only days of amount 0: equal shares
     mean = np.where(known.any(axis=0), mean, level)
     found: Floats = mean / mean.sum(axis=2, keepdims=True)
     return found
 
 
 def _weeks(values: Floats, step: int) -> Floats:
-    """What stood on the last days of the same weekday known `step` days before, on one axis more."""
+    """Return `values` on the last four days of the same weekday known `step` days before, on a new first axis."""
     return np.stack([shifted(values, same_weekday(step) + 7 * week) for week in range(WEEKS)])

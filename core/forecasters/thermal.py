@@ -1,4 +1,4 @@
-"""What the weather and the calendar alone make of a day: the amounts from which an event's effect is told apart."""
+"""Amounts that weather and calendar explain, for the estimate of the effect of an event."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,9 +12,9 @@ Floats = NDArray[np.float64]
 
 
 def weather_and_calendar(series: Panel, drivers: Known, event: str) -> Floats:
-    """Return amounts (days, entities) by one regularised line per entity; NaN where unknown.
+    """Return the amounts (days, entities) that weather and calendar explain; NaN where a feature is unknown.
 
-    The line knows neither the past nor `event`.
+    One regularised linear model per entity. It uses neither past amounts nor the covariate `event`.
     """
     amounts = series.lessons
     table = for_a_line(series, drivers, series.recent, 1)

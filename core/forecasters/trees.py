@@ -1,7 +1,4 @@
-"""What forecasters made of trees share.
-
-They learn how much a day differs from the day of asking, for all entities at once.
-"""
+"""Common base of the tree forecasters."""
 
 from abc import abstractmethod
 from dataclasses import dataclass
@@ -21,16 +18,17 @@ LEAST_ROWS = 200
 
 @dataclass
 class Trees(Direct):
-    """A forecaster made of trees, which cannot answer beyond what they have seen.
+    """Contract of a forecaster made of trees, fitted for all entities at once.
 
-    So their target is the logarithm of the ratio to the day of asking.
+    Trees cannot extrapolate beyond the training data. The target is therefore the log-ratio of a day to the forecast
+    origin.
     """
 
-    rows: ClassVar[int] = 60_000  # to learn from, drawn evenly over entities, days and numbers of days ahead
+    rows: ClassVar[int] = 60_000  # of training, drawn evenly over entities, days and numbers of days ahead
 
     @abstractmethod
     def learner(self) -> Any:
-        """A scikit-learn regressor."""
+        """Return an unfitted scikit-learn regressor."""
 
     @override
     def fit(self, series: Panel, drivers: Known, horizon: int, progress: Progress | None = None) -> Self:

@@ -1,1 +1,1 @@
-"""Clusters: which days, or which entities, are alike."""
+"""Task clusters: group similar days or entities."""

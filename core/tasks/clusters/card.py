@@ -1,15 +1,15 @@
-"""What the run card says about clusters."""
+"""Data of the run card of a clustering."""
 
 from core.messages import N_, Text
 from core.runs.card_data import CardData, describe_part
 from core.runs.card_model import Picture
 from core.tasks.clusters.result import Clustering
 
-OWN_PLACE = ("cluster_", "explained_")  # metrics that the picture shows, and those of the map
+OWN_PLACE = ("cluster_", "explained_")  # metrics shown by the picture and by the map
 
 
 def describe(clustering: Clustering) -> CardData:
-    """Return the counts, the figures of merit, and how many points each cluster has."""
+    """Return the counts, the metrics and the size of every cluster."""
     sizes = clustering.sizes
     return CardData(
         files=clustering.data.files,

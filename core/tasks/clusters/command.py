@@ -1,4 +1,4 @@
-"""What `python -m core cluster` prints."""
+"""Output of `python -m core cluster`."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -7,11 +7,11 @@ from core.runs.tracked_run import Run
 from core.tasks.clusters.result import Clustering
 
 METRICS = ("clusters", "noise_points", "noise_ratio", "inertia", "silhouette")
-"""Those that `--json` always has: null where these clusters have no such figure."""
+"""Metrics that are always in the output of `--json`; null if they do not exist."""
 
 
 def to_lines(clustering: Clustering, run: Run) -> Iterator[str]:
-    """Yield the counts, the size of every cluster, and what has to be known of them."""
+    """Yield the counts, the size of every cluster and the notes."""
     metrics = clustering.metrics()
     yield (
         f"{metrics['clusters']:,} clusters of {metrics['points']:,} points, {metrics['noise_points']:,} noise, "
@@ -24,6 +24,6 @@ def to_lines(clustering: Clustering, run: Run) -> Iterator[str]:
 
 
 def to_answer(clustering: Clustering, run: Run) -> dict[str, Any]:
-    """Return the metrics with null for a figure that does not exist, and the size of every cluster."""
+    """Return the metrics and the size of every cluster; null for a metric that does not exist."""
     metrics = {name: run.metrics.get(name) for name in METRICS} | run.metrics
     return {"metrics": {**metrics, "sizes": clustering.sizes}}

@@ -1,4 +1,4 @@
-"""Clusters as figures: told apart by symbol, hatching or number as well as by colour."""
+"""Figures of clusters, told apart by symbol, hatching or number as well as by colour."""
 
 from collections.abc import Iterator
 
@@ -16,10 +16,10 @@ from core.figures.style import CALM, PALETTE, STRONG, Say, laid_out, ordinary_ra
 from core.messages import N_
 from core.tasks.clusters.result import Clustering
 
-SYMBOLS = ("circle", "square", "diamond", "triangle-up", "cross", "pentagon", "star")  # 7 with 8 colours: 56 pairs
+SYMBOLS = ("circle", "square", "diamond", "triangle-up", "cross", "pentagon", "star")  # 7, with 8 colours: 56 pairs
 DASHES = ("solid", "dash", "dot", "dashdot", "longdash")
 MAP_POINTS = 4000
-LEAST_POINTS = 40  # of each cluster, where it has so many
+LEAST_POINTS = 40  # of each cluster, at least
 PROFILES = 8
 ENTITIES = 40
 DARK, PAPER = "#1B2733", "rgba(255, 255, 255, 0.78)"
@@ -40,24 +40,24 @@ TILES = {
     "provence-alpes-côte d'azur": (2, 4),
     "corse": (3, 5),
 }
-"""Column and row of each region on a map of equal tiles."""
+"""Column and row of each region on the map of equal tiles."""
 
 
 def colour(cluster: int) -> str:
-    """Return the colour of a cluster; that of noise is calm."""
+    """Return the colour of a cluster; noise is grey."""
     return CALM if cluster == NOISE else PALETTE[cluster % len(PALETTE)]
 
 
 def named(cluster: int, say: Say) -> str:
-    """Return what a cluster is called."""
+    """Return the name of a cluster."""
     return say(N_("noise")) if cluster == NOISE else say(N_("cluster {number}")).format(number=cluster)
 
 
 def pca_map(found: Clustering, say: Say = str) -> go.Figure:
-    """Points on their first two principal axes; at most some thousand are drawn, of every cluster at least some.
+    """Draw the points on the first two principal axes.
 
-    A few far points must not squeeze the rest: the axes end a little beyond the ordinary, and what lies farther sits on
-    the edge.
+    About 4,000 points are drawn, and at least 40 of every cluster. Remote points lie on the edge, so that they do not
+    squeeze the others.
     """
     rows = found.rows
     across, up = (rows[axis].to_numpy(np.float64) if axis in rows else np.zeros(len(rows)) for axis in ("pc1", "pc2"))
@@ -87,7 +87,7 @@ def pca_map(found: Clustering, say: Say = str) -> go.Figure:
 
 
 def beyond_the_map(found: Clustering) -> int:
-    """How many points lie farther out than the axes of the map."""
+    """Return how many points lie outside the axes of the map."""
     out = np.zeros(len(found.rows), dtype=bool)
     for axis in ("pc1", "pc2"):
         if axis in found.rows:
@@ -103,10 +103,7 @@ def _wider(ends: tuple[float, float]) -> tuple[float, float]:
 
 
 def _thinned(clusters: NDArray[np.int32]) -> Iterator[tuple[int, NDArray[np.intp]]]:
-    """Return every cluster with the positions of those of its points that are drawn.
-
-    The largest comes first so that it lies below.
-    """
+    """Yield every cluster with the indices of its points to draw; the largest cluster first, so that it lies below."""
     numbers, sizes = np.unique(clusters, return_counts=True)
     for number in numbers[np.argsort(-sizes, kind="stable")]:
         mine = np.flatnonzero(clusters == number)
@@ -114,7 +111,7 @@ def _thinned(clusters: NDArray[np.int32]) -> Iterator[tuple[int, NDArray[np.intp
 
 
 def _names(rows: pd.DataFrame) -> list[str]:
-    """What the pointer shows: the entity, and the moment where a point is one."""
+    """Return the hover text of every point: the entity, and the time if the point is a row."""
     entity = rows["entity"].astype(str)
     if "time" not in rows:
         return list(entity)
@@ -131,7 +128,7 @@ def _axis(found: Clustering, axis: int, say: Say) -> str:
 
 
 def profiles(found: Clustering, say: Say = str) -> go.Figure:
-    """The mean profile of the largest clusters, with the band that holds 80 % of their points."""
+    """Draw the mean profile of the largest clusters, with the band of 80 % of their points."""
     table = found.profiles
     panels = list(dict.fromkeys(table["panel"])) or [""]
     counts = [int((table["panel"] == panel).sum()) for panel in panels]
@@ -150,7 +147,7 @@ def profiles(found: Clustering, say: Say = str) -> go.Figure:
             _profile(figure, mine, cluster, place + 1, say)
     unit = say(N_("share of the point's mean")) if found.model_spec.look == "shape" else found.data.unit
     laid_out(figure, say, height=440)
-    if len(panels) > 1:  # the legend above the titles of the panels
+    if len(panels) > 1:  # legend above the titles of the panels
         figure.update_layout(legend={"y": 1.1}, margin={"t": 64})
     figure.update_xaxes(type="category", nticks=24 // len(panels))
     return figure.update_yaxes(title={"text": unit}, col=1)
@@ -190,7 +187,7 @@ def _faded(colour_: str) -> str:
 
 
 def _ink(ground: str) -> str:
-    """Dark on light colours, white on dark ones."""
+    """Return the text colour for a background: dark on light colours, white on dark colours."""
     red, green, blue = _parts(ground)
     return DARK if 0.299 * red + 0.587 * green + 0.114 * blue > 125 else "white"
 
@@ -201,7 +198,7 @@ def _parts(colour_: str) -> tuple[int, int, int]:
 
 
 def elbow(advice: ClusterSuggestion, say: Say = str) -> go.Figure:
-    """Inertia and silhouette over the number of clusters; the highest silhouette marked."""
+    """Draw inertia and silhouette by the number of clusters; the highest silhouette is marked."""
     figure = make_subplots(
         1, 2, subplot_titles=(say(N_("inertia (look for the elbow)")), say(N_("silhouette (higher is better)")))
     )
@@ -223,7 +220,7 @@ def elbow(advice: ClusterSuggestion, say: Say = str) -> go.Figure:
 
 
 def neighbour_distances(advice: ClusterSuggestion, say: Say = str) -> go.Figure:
-    """How far the min_samples-th neighbour lies, rising; the suggested eps marked where the curve bends."""
+    """Draw the distances to the min_samples-th neighbour, ascending; the suggested eps is marked."""
     share = np.linspace(0, 100, len(advice.curve))
     figure = go.Figure()
     figure.add_scatter(
@@ -248,7 +245,7 @@ def neighbour_distances(advice: ClusterSuggestion, say: Say = str) -> go.Figure:
 
 
 def crossed(counts: pd.DataFrame, say: Say = str) -> go.Figure:
-    """Who or when (rows) × cluster: colour is the share of the row, the number is written in."""
+    """Draw a table of entities or seasons (rows) × clusters: numbers of points, colour by the share of the row."""
     counts = counts.loc[counts.sum(axis=1).sort_values(ascending=False, kind="stable").index[:ENTITIES]].sort_index()
     values = counts.to_numpy()
     share = values / np.maximum(values.sum(axis=1, keepdims=True), 1)
@@ -272,18 +269,19 @@ def crossed(counts: pd.DataFrame, say: Say = str) -> go.Figure:
     return laid_out(figure, say, height=90 + 26 * len(counts))
 
 
-# ---- the map of tiles -----------------------------------------------------------------------------------------------
+# ---- map of tiles --------------------------------------------------------------------------------------------------
 
 
 def in_france(found: Clustering) -> bool:
-    """Are the entities French regions, at least two of them?"""
+    """Tell whether the entities are French regions, at least two of them."""
     return len({region_of(str(name)) for name in found.rows["entity"].unique()} - {None}) >= 2
 
 
 def france(found: Clustering, say: Say = str) -> go.Figure:
-    """Every region as a tile in the colour of its cluster, or of the cluster most of its days are in, with the number.
+    """Draw a map of equal tiles, one per French region, with the colour and the number of its cluster.
 
-    A region with several entities has a tile cut into as many parts.
+    A region with points in several clusters has the cluster with most points. A region with several entities has one
+    part per entity.
     """
     counts = found.by_entity()
     figure = go.Figure()
@@ -307,7 +305,7 @@ def france(found: Clustering, say: Say = str) -> go.Figure:
 
 
 def _tile(figure: go.Figure, x: float, y: float, counts: pd.DataFrame | None, width: float, say: Say = str) -> None:
-    """One rectangle: empty without `counts`, else in the colour of the cluster that has most points."""
+    """Draw a rectangle: empty without `counts`, otherwise in the colour of the cluster with most points."""
     half = width / 2 - 0.01
     box = {"x0": x - half, "x1": x + half, "y0": y - 0.48, "y1": y + 0.48}
     if counts is None:

@@ -1,4 +1,4 @@
-"""What a person should know of clusters before believing them."""
+"""Notes of a clustering: limits that a reader has to know."""
 
 from collections.abc import Iterator
 
@@ -15,7 +15,7 @@ HIGH_NOISE_RATIO = 0.9
 
 
 def describe_data(clustering: Clustering) -> Iterator[Text]:
-    """Yield what was left out or filled, and what was found from a part of the points."""
+    """Yield the notes on rows and points left out, values filled and metrics of a sample."""
     if clustering.rows_left_out:
         yield Text(N_("{count} incomplete rows were left out."), {"count": clustering.rows_left_out})
     if clustering.flat_points:
@@ -36,7 +36,7 @@ def describe_data(clustering: Clustering) -> Iterator[Text]:
 
 
 def describe_noise(labels: Labels, isolated: NDArray[np.bool_]) -> Iterator[Text]:
-    """Yield how many of the noise points Isolation Forest flags as well; nothing where there is no noise."""
+    """Yield a note on how many noise points Isolation Forest flags too; nothing without noise."""
     noise = int((labels < 0).sum())
     if noise:
         yield Text(
@@ -49,7 +49,7 @@ def describe_noise(labels: Labels, isolated: NDArray[np.bool_]) -> Iterator[Text
 
 
 def describe_fit(clustering: Clustering, clusterer: Clusterer) -> Iterator[Text]:
-    """Yield what is wrong with the clusters themselves, and how many points stood for all of them."""
+    """Yield the notes on useless clusters, and on a fit that used a sample of the points."""
     noise_ratio = clustering.metrics()["noise_ratio"]
     if not clustering.sizes:
         yield Text(N_("No cluster was found: every point is noise. Take a larger eps or a smaller min_samples."))

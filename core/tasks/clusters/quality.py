@@ -1,4 +1,4 @@
-"""How far clusters can be trusted: would a part of the points be grouped alike, and is noise really far from all?"""
+"""Checks of a clustering: stability under resampling, and isolation of the noise points."""
 
 from dataclasses import replace
 
@@ -15,16 +15,16 @@ REFIT_SHARE = 0.9
 MAX_REFIT_POINTS = 50_000
 MAX_COMPARED_POINTS = 5000
 
-MAX_FOREST_POINTS = 50_000  # whose scores set the threshold
-FOREST_SHARE = 0.01  # where the share of noise is no contamination
+MAX_FOREST_POINTS = 50_000  # that set the threshold
+FOREST_SHARE = 0.01  # if the share of noise exceeds MAX_CONTAMINATION
 MAX_CONTAMINATION = 0.5
 
 
 def measure_stability(clusterer: Clusterer, features: Floats, labels: Labels) -> dict[str, float]:
-    """Return the mean adjusted Rand index with three fits on 90 % of the points (at most 50,000), as `stability`.
+    """Return the mean adjusted Rand index with three other fits, as `stability`.
 
-    Each fit has a seed of its own. Empty where the points are too few to fit again, or where a thinner sample would
-    have other clusters.
+    Each fit has its own seed and uses 90 % of the points, at most 50,000. Empty for too few points, or for a
+    density-based clusterer and more than 50,000 points.
     """
     if clusterer.by_density and len(features) > MAX_REFIT_POINTS:
         return {}
@@ -42,21 +42,27 @@ def measure_stability(clusterer: Clusterer, features: Floats, labels: Labels) ->
 
 
 def _with_seed(clusterer: Clusterer, seed: int) -> Clusterer:
-    """Return a clusterer with the same settings and another seed; where it draws nothing, with the same settings."""
+    """Return a clusterer with the same settings and another seed; the same settings if there is no seed."""
     seeded = {"random_state": seed} if "random_state" in hyperparameters(clusterer) else {}
     return replace(clusterer, **seeded)  # type: ignore[type-var]
 
 
 def contamination_of_noise(labels: Labels) -> float:
-    """Return the share of noise, or 1 % where it is more than half: then it is no contamination."""
+    """Return the share of noise (0–1) as the contamination; 1 % if more than half of the points are noise.
+
+    Example:
+        >>> contamination_of_noise(np.array([0, 0, 0, -1])), contamination_of_noise(np.array([0, -1, -1, -1]))
+        (0.25, 0.01)
+    """
     share = float((labels < 0).mean())
     return share if share <= MAX_CONTAMINATION else FOREST_SHARE
 
 
 def flag_isolated_noise(features: Floats, labels: Labels) -> NDArray[np.bool_]:
-    """Return which noise points Isolation Forest flags too, with its default settings on the same features, (points,).
+    """Return a mask of the noise points that Isolation Forest flags too, (points,).
 
-    Its contamination is that of the noise; the threshold is found from at most 50,000 points.
+    It has default settings, the same features and the share of noise as contamination. At most 50,000 points set its
+    threshold.
     """
     from core.detectors.tables.isolation_forest import IsolationForest
 

@@ -1,4 +1,4 @@
-"""Points grouped by likeness: the cluster of every point, the profile of every cluster, how good they are."""
+"""Result of a clustering: cluster of every point, profile of every cluster, metrics."""
 
 from dataclasses import dataclass
 
@@ -17,27 +17,28 @@ from core.tasks.clusters.spec import ClusteringSpec
 SEASONS = (N_("winter"), N_("spring"), N_("summer"), N_("autumn"))
 """December to February, March to May, June to August, September to November."""
 
-BAND = (0.1, 0.9)  # of the points of a cluster lie within the band of its profile
-BAND_POINTS = 20_000  # of a cluster, evenly taken, from which its band is found
+BAND = (0.1, 0.9)  # quantiles of the points of a cluster
+BAND_POINTS = 20_000  # of a cluster, evenly spaced, for the quantiles of its band
 SIZES_LOGGED = 50
 AXES = ("pc1", "pc2", "pc3")
 
 
 @dataclass(frozen=True)
 class Clustering(Result):
-    """The cluster of every point.
+    """Clusters of points.
 
-    spec           what was asked of this run
-    model_spec     what was asked of the run that fitted the model: the same, unless a model was applied
-    data           the dataset's files, unit and columns
-    rows_left_out  incomplete rows, which belong to no point
-    flat_points    points without a shape, which are left out
-    rows           entity, time (where a point is a row), cluster (-1 for noise), pc1 … pc3 (coordinates on the map),
-                   distance (to the nearest centre or core point), isolated (noise that Isolation Forest flags as well)
-    profiles       cluster, panel, column, mean, low, high: the band holds 80 % of the cluster's points; noise has none
-    quality        inertia, silhouette … as `core.evaluation.clusterings` finds them
-    explained      share of the variance on each axis of the map
-    notes          what a person should know before believing it
+    spec           spec of this run
+    model_spec     spec of the run that fitted the model; equal to `spec` unless a saved model was applied
+    data           files, unit and columns of the dataset
+    rows_left_out  number of incomplete rows, which belong to no point
+    flat_points    number of points left out because they have no shape
+    rows           entity, time (if points are rows), cluster (-1 for noise), pc1 … pc3 (coordinates on the map),
+                   distance (to the nearest centre or core row), isolated (noise that Isolation Forest flags too)
+    profiles       cluster, panel, column, mean, low, high: the band holds 80 % of the points of a cluster; noise has
+                   none
+    quality        metrics of `core.evaluation.clusterings`, stability
+    explained      share of the variance (0–1) of each axis of the map
+    notes          limits that a reader has to know
     """
 
     spec: ClusteringSpec | ApplySpec
@@ -53,22 +54,22 @@ class Clustering(Result):
 
     @property
     def sizes(self) -> list[int]:
-        """Points of cluster 0, 1, …, without noise; 0 where an earlier model's cluster has none of these points."""
+        """Numbers of points of cluster 0, 1, … without noise; 0 for a cluster of the model without points."""
         inside = self.rows["cluster"].to_numpy()
         return [int(size) for size in np.bincount(inside[inside >= 0])]
 
     @property
     def noise(self) -> pd.DataFrame:
-        """The points that belong to no cluster, the farthest from any first."""
+        """Noise points, farthest from all clusters first."""
         return self.rows[self.rows["cluster"] == NOISE].sort_values("distance", ascending=False, kind="stable")
 
     @property
     def dated(self) -> bool:
-        """Is every point a moment with a date?"""
+        """True if the points have dates."""
         return "time" in self.rows and pd.api.types.is_datetime64_any_dtype(self.rows["time"])
 
     def metrics(self) -> dict[str, float]:
-        """What a run logs."""
+        """Return the metrics of the run."""
         noise = int((self.rows["cluster"] == NOISE).sum())
         return {
             "points": len(self.rows),
@@ -83,15 +84,18 @@ class Clustering(Result):
         }
 
     def to_frame(self) -> pd.DataFrame:
-        """The cluster of every point as a table to export, in the order of the data."""
+        """Return the cluster of every point as a table to export, in the order of the data."""
         return self.rows
 
     def by_entity(self) -> pd.DataFrame:
-        """Points of each entity (rows) in each cluster (columns, noise first)."""
+        """Return the number of points by entity (rows) and cluster (columns, noise first)."""
         return pd.crosstab(self.rows["entity"], self.rows["cluster"])
 
     def by_season(self) -> pd.DataFrame:
-        """Points of each season (rows) in each cluster (columns, noise first); empty where points have no date."""
+        """Return the number of points by season (rows) and cluster (columns, noise first).
+
+        Empty if the points have no date.
+        """
         if not self.dated:
             return pd.DataFrame()
         month = pd.DatetimeIndex(self.rows["time"]).month.to_numpy()
@@ -102,7 +106,7 @@ class Clustering(Result):
 def tabulate_points(
     points: Points, labels: Labels, coordinates: Floats, distance: Floats, isolated: NDArray[np.bool_]
 ) -> pd.DataFrame:
-    """Return the rows of a result; `coordinates` are those on the map, (points, axes)."""
+    """Return the rows of a result; `coordinates` are the coordinates on the map, (points, axes)."""
     rows = pd.DataFrame({"entity": points.entity})
     if points.time is not None:
         rows["time"] = np.asarray(points.time)
@@ -115,11 +119,11 @@ def tabulate_points(
 
 
 def average_profiles(points: Points, labels: Labels) -> pd.DataFrame:
-    """Return mean and band of every feature in every cluster, in the unit of `points`."""
+    """Return mean and band of every feature by cluster, in the unit of `points`."""
     parts = []
     for cluster in range(labels.max(initial=-1) + 1):
         members = np.flatnonzero(labels == cluster)
-        if not len(members):  # rows assigned to clusters found elsewhere need not meet all of them
+        if not len(members):  # clusters of a saved model can be empty
             continue
         sample = points.values[members[:: -(-len(members) // BAND_POINTS)]]
         low, high = np.quantile(sample, BAND, axis=0)

@@ -1,4 +1,4 @@
-"""Find which days, and which entities, are alike."""
+"""Run a clustering: group similar days or entities, or apply a saved model."""
 
 from dataclasses import dataclass, replace
 
@@ -29,14 +29,15 @@ from core.workspace import Workspace
 
 TASK = "clusters"
 EXAMPLE_ROWS = 5
-USUAL_MIN_SAMPLES = 5  # for distances to neighbours, where the clusterer has no such setting
+USUAL_MIN_SAMPLES = 5  # of the distance curve, for a clusterer without this setting
 
 
 @dataclass(frozen=True)
 class Assignment:
-    """Points, what the clusterer saw of them, and their clusters.
+    """Points with their features and clusters.
 
-    features  (points, columns); `labels` (points,), -1 for noise
+    features  (points, columns), as seen by the clusterer
+    labels    (points,), -1 for noise
     """
 
     points: Points
@@ -47,10 +48,10 @@ class Assignment:
 def cluster(
     spec: ClusteringSpec, dataset: Dataset, *, workspace: Workspace, actor: Actor, progress: Progress | None = None
 ) -> tuple[Clustering, Run]:
-    """Group the selected rows (or entities) that are alike: missing hours, scale, optional PCA, clusterer as one model.
+    """Group similar rows or entities: missing values, scale, optional principal components and clusterer as one model.
 
-    Raises DataError where the rows cannot answer, OptionError for a value that is not accepted, Cancelled where
-    `progress` was told to stop.
+    Raises DataError for data that cannot be clustered, OptionError for a value that is not accepted, Cancelled if
+    `progress` was cancelled.
     """
     spec.check()
     spec, progress = replace(spec, dataset=dataset.digest), progress or Progress()
@@ -73,9 +74,9 @@ def cluster(
 def apply_model(
     spec: ApplySpec, dataset: Dataset, *, workspace: Workspace, actor: Actor, progress: Progress | None = None
 ) -> tuple[Clustering, Run]:
-    """Assign the selected rows (or entities) to the clusters of an earlier run.
+    """Assign the selected rows or entities to the clusters of an earlier run.
 
-    Raises as `load_model` for a run without a model, DataError where the dataset is not one the model knows.
+    Raises the errors of `load_model`, and DataError for a dataset that does not fit the model.
     """
     spec = replace(spec, dataset=dataset.digest, model=resolve_run(spec.model, workspace))
     model_spec = load_clustering(spec.model, workspace).model_spec
@@ -93,27 +94,27 @@ def apply_model(
 
 
 def load_clustering(run_id: str, workspace: Workspace) -> Clustering:
-    """Return the clustering that a run kept. Raises NotFoundError where there is none."""
+    """Return the stored clustering of a run. Raises NotFoundError for an unknown run."""
     return load_result(run_id, Clustering, workspace)
 
 
 def suggest_parameters(spec: ClusteringSpec, dataset: Dataset) -> ClusterSuggestion:
-    """Return figures that help to choose k and eps for what `spec` asks. Raises as `cluster`; nothing is recorded."""
+    """Return the suggestion for k and eps on the data of `spec`. Raises the errors of `cluster`; makes no run."""
     spec.check()
     probe = _build_model(replace(spec, clusterer=KMeans(n_clusters=2), components=0))
     return choosing.suggest_parameters(probe.prepared(daily(spec.select(dataset))), min_samples_of(spec))
 
 
 def min_samples_of(spec: ClusteringSpec) -> int:
-    """Return how many near points are looked for: a setting of clusterers by density."""
+    """Return the number of neighbours of the distance curve: a setting of density-based clusterers."""
     return int(getattr(spec.clusterer, "min_samples", USUAL_MIN_SAMPLES))
 
 
-# ---- the parts of a result ------------------------------------------------------------------------------------------
+# ---- parts of a result ------------------------------------------------------------------------------------------
 
 
 def _build_model(spec: ClusteringSpec) -> ClusterModel:
-    clusterer = replace(spec.clusterer)  # type: ignore[type-var]  # what `fit` learns does not belong to the spec
+    clusterer = replace(spec.clusterer)  # type: ignore[type-var]  # a copy: fitted attributes do not belong to the spec
     return ClusterModel(clusterer, spec.of, spec.look, spec.incomplete, spec.components)
 
 
@@ -145,7 +146,7 @@ def _build_result(
 
 
 def _save_result(run: Run, clustering: Clustering) -> None:
-    """Keep the figures of the run, and what a page needs to show the result again."""
+    """Save metrics, result and map of the run."""
     run.add_result(clustering, TASK)
     run.details = {
         "noise_points_count": int(run.metrics["noise_points"]),
@@ -156,7 +157,7 @@ def _save_result(run: Run, clustering: Clustering) -> None:
 
 
 def _save_model(run: Run, model: ClusterModel, part: Dataset) -> None:
-    level = np.nan_to_num(np.abs(part.values.mean(axis=1)))  # the highest rows surely have a shape
+    level = np.nan_to_num(np.abs(part.values.mean(axis=1)))  # the highest rows have a shape
     example = part.rows(np.argsort(-level, kind="stable")[:EXAMPLE_ROWS]).frame.reset_index()
     example["entity"] = example["entity"].astype(str)
     save_model(run.folder / "model", model, example)

@@ -1,4 +1,4 @@
-"""What can be asked about days or entities that are alike."""
+"""Specs of the task clusters."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -30,13 +30,13 @@ def clusterers() -> dict[str, type[Clusterer]]:
 
 @dataclass(frozen=True)
 class ClusteringSpec(PartSpec):
-    """Group the days or entities that are alike, and keep the answer as a run.
+    """Group similar days or entities, and save the result as a run.
 
-    of          what a point is: a row ("days"), or an entity by its typical profile ("entities")
-    look        the values themselves ("level"), or divided by the point's own mean ("shape")
-    incomplete  rows with missing measurements are left out ("drop"), filled from the same entity ("impute"), or with
-                the mean of the column over all rows ("column-mean")
-    components  principal components that the clusterer sees; 0 for all columns
+    of          "days": each row is a point; "entities": each entity is a point, by its typical profile
+    look        "level": the values; "shape": the values divided by the mean of the point
+    incomplete  rows with missing measurements: "drop" leaves them out; "impute" fills them from the same entity;
+                "column-mean" fills them with the mean of the column over all rows
+    components  number of principal components for the clusterer; 0 for all columns
     """
 
     clusterer: Clusterer = algorithm(clusterers, "kmeans", help=N_("Name of the clusterer."), label=N_("Clusterer"))

@@ -1,1 +1,1 @@
-"""Forecast: what comes next, how sure that is, and what it depends on."""
+"""Task forecast: forecasts with prediction intervals, their test, and the effect of covariates."""

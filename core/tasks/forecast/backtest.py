@@ -1,4 +1,4 @@
-"""What a back-test says, as tables of the result; and the example that a model is served with."""
+"""Backtest as tables of the result, and the example input of a saved model."""
 
 import numpy as np
 import pandas as pd
@@ -16,7 +16,7 @@ EXAMPLE_DAYS = 120
 
 
 def score_backtest(tested: Backtest, spec: ForecastSpec, drivers: Drivers) -> dict[str, pd.DataFrame]:
-    """Return the tables that say how good the forecasts of the back-test were."""
+    """Return the tables of the errors and the coverage of a backtest."""
     temperature = None
     if "temperature" in drivers.columns:
         temperature = drivers.array(tested.series.entities, tested.days)[:, :, drivers.columns.index("temperature")]
@@ -24,7 +24,7 @@ def score_backtest(tested: Backtest, spec: ForecastSpec, drivers: Drivers) -> di
 
 
 def rebuild_backtest(series: Panel, errors: Errors, spec: ForecastSpec) -> Backtest:
-    """Return the back-test that a model's errors come from, on the days since its start."""
+    """Return the backtest of a saved model from its errors, from the start of the test on."""
     start = len(series) - errors.forecast.shape[1]
     first = max(int(series.days.searchsorted(pd.Timestamp(spec.backtest_from))), start)
     naive = naive_forecasts(series, start, spec.horizon)
@@ -32,7 +32,10 @@ def rebuild_backtest(series: Panel, errors: Errors, spec: ForecastSpec) -> Backt
 
 
 def measure_importance(tested: Backtest) -> pd.DataFrame:
-    """Return by how much the mean absolute error grows when a group of features is shuffled, as a share of it."""
+    """Return the growth of the mean absolute error when a group of features is shuffled.
+
+    Columns: group, step, spared (growth as a share of the error).
+    """
     forecaster, known, amounts = tested.forecaster, tested.known, tested.series.amounts[tested.first :]
     assert forecaster is not None
     assert known is not None
@@ -47,7 +50,10 @@ def measure_importance(tested: Backtest) -> pd.DataFrame:
 
 
 def example_table(series: Panel, drivers: Drivers, model: ForecastModel) -> pd.DataFrame:
-    """The last months as the plain table that MLflow serves the model with, with the drivers of the days to come."""
+    """Return the last 120 days and the future covariates as a table.
+
+    It is the example input of the model that MLflow serves.
+    """
     longer = series.last(EXAMPLE_DAYS).extended(model.horizon + 1)
     days, entities, slots = longer.values.shape
     table = pd.DataFrame(

@@ -1,4 +1,4 @@
-"""What the run card says about a forecast."""
+"""Data of the run card of a forecast."""
 
 import pandas as pd
 
@@ -12,7 +12,7 @@ COLUMNS = ("mae", "wape", "rmse", "r2", "mase", "quantile_loss")
 
 
 def describe(forecast: Forecast) -> CardData:
-    """Return the errors beside the naive forecasts, the interval's promise and what it kept, and the days ahead."""
+    """Return the errors, those of the naive forecasts, nominal and measured coverage, and the errors by days ahead."""
     quantiles, overall = forecast.model_spec.quantiles, _overall(forecast)
     low, high = min(quantiles), max(quantiles)
     return CardData(
@@ -32,7 +32,7 @@ def describe(forecast: Forecast) -> CardData:
 
 
 def _overall(forecast: Forecast) -> pd.Series:
-    """Return the figures over all entities and days ahead; nothing where there are none."""
+    """Return the metrics over all entities and days ahead; empty without them."""
     together = forecast.scores[(forecast.scores["entity"] == "") & (forecast.scores["step"] == 0)]
     return together.iloc[0] if len(together) else pd.Series(dtype=float)
 

@@ -1,4 +1,4 @@
-"""What `python -m core forecast` prints."""
+"""Output of `python -m core forecast`."""
 
 import json
 from collections.abc import Iterator
@@ -9,13 +9,13 @@ from core.tasks.forecast.result import METRICS, Forecast
 
 
 def to_answer(forecast: Forecast, run: Run) -> dict[str, Any]:
-    """Return the figures over the whole horizon and per number of days ahead; null for what does not exist."""
+    """Return the metrics over the whole horizon and by days ahead; null for a metric that does not exist."""
     steps = json.loads(forecast.per_step().set_index("step").to_json(orient="index"))
     return {"metrics": {name: run.metrics.get(name) for name in METRICS} | {"steps": steps}}
 
 
 def to_lines(forecast: Forecast, run: Run) -> Iterator[str]:
-    """Yield the errors per number of days ahead beside the naive ones, then what a reader has to know."""
+    """Yield the errors by days ahead, compared with the naive forecasts, and the notes."""
     yield f"{len(forecast.rows):,} values, {run.summary}"
     yield "  days ahead     MAE    WAPE  naive-1  naive-7  coverage"
     for line in forecast.per_step().itertuples():

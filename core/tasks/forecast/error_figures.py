@@ -1,4 +1,4 @@
-"""Draw how far forecasts can be trusted: errors by days ahead and circumstance, and the coverage of intervals."""
+"""Figures of the quality of forecasts: errors by days ahead and circumstance, coverage of intervals."""
 
 import numpy as np
 import pandas as pd
@@ -19,8 +19,8 @@ AXES = {
     "hour": N_("time of day"),
     "entity": N_("entity"),
 }
-DEGREES = 3  # width of a group of temperatures
-LEAST = 10  # errors of which quartiles are drawn
+DEGREES = 3  # °C, width of a bin of temperatures
+LEAST = 10  # errors of a group, at least
 FORECASTS = (
     ("wape", N_("forecast"), "solid", "circle"),
     ("wape_naive1", N_("last known day"), "dash", "square"),
@@ -29,7 +29,7 @@ FORECASTS = (
 
 
 def per_step(scores: pd.DataFrame, say: Say = str) -> go.Figure:
-    """WAPE by the number of days ahead, the two naive forecasts beside; `scores` of one entity or all."""
+    """Draw WAPE by days ahead with that of the two naive forecasts; `scores` of one entity or of all."""
     figure = go.Figure()
     for number, (column, name, dash, symbol) in enumerate(FORECASTS):
         figure.add_scatter(
@@ -47,7 +47,7 @@ def per_step(scores: pd.DataFrame, say: Say = str) -> go.Figure:
 
 
 def residuals(checked: pd.DataFrame, by: str, say: Say = str) -> go.Figure:
-    """Draw errors as a share of the usual amount: 5, 25, 50, 75 and 95 % by weekday, month, temperature or hour."""
+    """Draw the errors in percent of the usual amount by weekday, month, temperature or hour: 5, 25, 50, 75, 95 %."""
     groups = _groups(checked, by)
     usual = checked.groupby("entity", observed=True)["actual"].transform(lambda amounts: amounts.abs().mean())
     share = 100 * (checked["actual"] - checked["forecast"]) / usual.astype("float64").where(usual > 0)
@@ -86,9 +86,9 @@ def _names(index: pd.Index, by: str, say: Say) -> list[object]:
 
 
 def reliability(table: pd.DataFrame, say: Say = str) -> go.Figure:
-    """Promised against measured coverage, over all days ahead and one day ahead; the band is what chance allows.
+    """Draw measured against nominal coverage, over all days ahead and one day ahead.
 
-    The band is that of as many independent days as were forecast one day ahead.
+    The band is the 95 % range of chance, for as many independent days as were forecast one day ahead.
     """
     figure = go.Figure()
     together, next_day = (table[table["by"] == by].sort_values("nominal") for by in ("all", "step"))
@@ -132,7 +132,7 @@ def reliability(table: pd.DataFrame, say: Say = str) -> go.Figure:
 
 
 def coverage(table: pd.DataFrame, by: str, level: float, say: Say = str) -> go.Figure:
-    """Draw the measured coverage of the interval `level` by group, with the line of what was promised."""
+    """Draw the measured coverage of the interval `level` by group, with a line at the nominal coverage."""
     own = table[(table["by"] == by) & np.isclose(table["nominal"], level)]
     own = own.sort_values("measured" if by == "entity" else "group")
     names = [say(WEEKDAYS[int(day)]) for day in own["group"]] if by == "weekday" else own["group"].tolist()

@@ -1,4 +1,4 @@
-"""Forecasts as figures: what comes, what came, what drives it, what if."""
+"""Figures of a forecast: future and past, effect of covariates, scenarios."""
 
 from collections.abc import Sequence
 
@@ -15,7 +15,7 @@ from core.tasks.forecast.result import Forecast
 Floats = NDArray[np.float64]
 
 SECOND_BAND = "rgba(213, 94, 0, 0.14)"
-MANY = 80  # moments beyond which a line has no markers
+MANY = 80  # points; a longer line has no markers
 GROUPS = {
     "calendar": N_("calendar"),
     "past": N_("past amounts"),
@@ -38,15 +38,15 @@ STRIKES = (
 
 
 def amount_axis(forecast: Forecast, say: Say = str) -> str:
-    """The unit, per day where amounts are sums of days."""
+    """Return the label of the axis of amounts: the unit, "per day" for daily sums."""
     daily = len(forecast.slots) == 1 and forecast.data.unit not in RATES
     return f"{forecast.data.unit} {say(N_('per day'))}".strip() if daily else forecast.data.unit
 
 
 def ahead(rows: pd.DataFrame, history: pd.DataFrame, forecast: Forecast, say: Say = str) -> go.Figure:
-    """What was measured last, what comes, its interval, and the seasonal naive forecast.
+    """Draw the last measurements, the forecast, its interval, and the seasonal naive forecast.
 
-    `rows` of one entity as in `Forecast.rows`; `history` has time and actual.
+    `rows` are the rows of one entity as in `Forecast.rows`; `history` has the columns time and actual.
     """
     figure = go.Figure()
     figure.add_scatter(
@@ -74,12 +74,12 @@ def ahead(rows: pd.DataFrame, history: pd.DataFrame, forecast: Forecast, say: Sa
 
 
 def promised(quantiles: Sequence[float], say: Say = str) -> str:
-    """The name of the interval between the outermost quantiles: "90 % interval"."""
+    """Return the name of the interval between the outermost quantiles, such as "90 % interval"."""
     return say(N_("{level} % interval")).format(level=f"{100 * (quantiles[-1] - quantiles[0]):g}")
 
 
 def compared(checked: pd.DataFrame, forecast: Forecast, say: Say = str) -> go.Figure:
-    """Every forecast of the back-test over what came, of one entity and one number of days ahead."""
+    """Draw every forecast of the backtest over the measured values, for one entity and one number of days ahead."""
     figure = go.Figure()
     checked = checked.sort_values("time")
     actual = checked["actual"].to_numpy(np.float64)
@@ -106,7 +106,7 @@ def compared(checked: pd.DataFrame, forecast: Forecast, say: Say = str) -> go.Fi
 
 
 def importance(table: pd.DataFrame, say: Say = str) -> go.Figure:
-    """Draw by how much the error grows when a group of features is shuffled, per number of days ahead."""
+    """Draw the growth of the error when a group of features is shuffled, by days ahead."""
     figure = go.Figure()
     order = table.groupby("group", observed=True)["spared"].max().sort_values().index
     for number, (step, own) in enumerate(table.groupby("step")):
@@ -129,7 +129,7 @@ def importance(table: pd.DataFrame, say: Say = str) -> go.Figure:
 
 
 def effects(table: pd.DataFrame, say: Say = str) -> go.Figure:
-    """The strike's effect by three methods, each with its 95 % interval."""
+    """Draw the effect of a strike by three methods, each with its 95 % interval."""
     figure = go.Figure()
     for number, line in enumerate(table[::-1].to_dict("records")):
         change, low, high = (100 * float(line[name]) for name in ("change", "low", "high"))
@@ -158,7 +158,7 @@ def effects(table: pd.DataFrame, say: Say = str) -> go.Figure:
 
 
 def response(table: pd.DataFrame, unit: str, say: Say = str) -> go.Figure:
-    """The amount of the whole horizon against so many degrees warmer, with and without strike."""
+    """Draw the amount of the whole horizon by temperature shift, with and without a strike."""
     figure = go.Figure()
     for number, (strike, name, dash, symbol) in enumerate(STRIKES):
         own = table[table["strike"].isna()] if strike is None else table[table["strike"] == strike]
@@ -178,7 +178,7 @@ def response(table: pd.DataFrame, unit: str, say: Say = str) -> go.Figure:
 
 
 def changed(table: pd.DataFrame, forecast: Forecast, say: Say = str) -> go.Figure:
-    """Draw the forecast as given and as changed, as `what_if` returns them; a sum has no intervals."""
+    """Draw a forecast and its change by a scenario, as returned by `what_if`; a sum of entities has no intervals."""
     figure = go.Figure()
     if "low" in table:
         _band(figure, table["time"], table["low"], table["high"], say(N_("interval as given")))
@@ -200,7 +200,7 @@ def changed(table: pd.DataFrame, forecast: Forecast, say: Say = str) -> go.Figur
 
 
 def _outermost(table: pd.DataFrame) -> tuple[pd.Series, pd.Series]:
-    """The columns of the lowest and the highest quantile."""
+    """Return the columns of the lowest and the highest quantile."""
     names = sorted((column for column in table if column.startswith("q")), key=lambda name: float(name[1:]))
     return table[names[0]], table[names[-1]]
 
@@ -238,7 +238,7 @@ def _band(
 def _line(
     figure: go.Figure, times: pd.Series, amounts: pd.Series, name: str, colour: "int | str", dash: str, symbol: str
 ) -> None:
-    """A line with markers, as long as they can be told apart."""
+    """Draw a line, with markers if there are fewer than 80 points."""
     shade = colour if isinstance(colour, str) else PALETTE[colour]
     figure.add_scatter(
         x=times,

@@ -1,4 +1,4 @@
-"""What a reader has to know before trusting the figures of a forecast."""
+"""Notes of a forecast: limits that a reader has to know."""
 
 from collections.abc import Iterator
 
@@ -13,7 +13,7 @@ from core.tasks.forecast.spec import ForecastSpec
 
 
 def list_notes(model: ForecastModel, spec: ForecastSpec, series: Panel, drivers: Drivers) -> tuple[Text, ...]:
-    """Return the notes: how the test was made, what it knew, what is assumed, and who has no forecast."""
+    """Return the notes on the test, its weather, assumed covariates, and entities without a forecast."""
     return (
         Text(
             N_(

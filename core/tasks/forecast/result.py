@@ -1,4 +1,4 @@
-"""What comes next: the forecast rows with their intervals, and everything that says how far to trust them."""
+"""Result of a forecast: forecast rows with prediction intervals, errors, coverage and effects."""
 
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -11,30 +11,32 @@ from core.messages import Text
 from core.runs.result import Result
 from core.tasks.forecast.spec import ForecastApplySpec, ForecastSpec, RecalibrationSpec
 
-KEPT_STEPS = (1, 7, 28)  # days ahead whose figures a run logs, beside those of the whole horizon and its end
+KEPT_STEPS = (1, 7, 28)  # days ahead with logged metrics, in addition to the whole horizon and its last day
 METRICS = ("mae", "wape", "rmse", "r2", "mase", "skill_naive1", "skill_naive7", "quantile_loss", "coverage", "width")
 
 
 @dataclass(frozen=True)
 class Forecast(Result):
-    """The days to come and the back-test.
+    """Forecast of the next days, with its backtest.
 
-    model_spec      what was asked of the run that fitted the model: the same as `spec`, unless a model was applied
-    backtest_until  last day of the back-test, ISO
-    slots           the times of the day; one for daily amounts
-    covariates      the columns known in advance that the model uses; `joins` the report of how each file came in
-    calibration     of which past errors the intervals are made
-    notes           what a reader has to know
-    rows            entity, time, step, forecast, one column per quantile ("q0.05"), naive1, naive7, assumed (True
-                    where a covariate's usual value for the date stood in)
-    scores          errors per number of days ahead (0: all) and entity ("": all), the naive forecasts beside: see
-                    `scoring.scores`
-    checked         every forecast of the back-test beside what came: see `scoring.checked`
-    reliability     nominal against measured coverage, by month, entity …: see `scoring.reliability`
-    importance      group, step, spared (share of the mean absolute error that grows when the group is shuffled)
-    response        what if: strike (0, 1, or NaN as given), shift (°C warmer), amount (over all entities and days)
-    effects         strike effects: method ("raw", "matched", "matched, weather taken out"), change, low, high, days,
-                    episodes
+    spec            spec of this run
+    model_spec      spec of the run that fitted the model; equal to `spec` unless a saved model was applied
+    backtest_until  last day of the backtest, ISO
+    slots           times of the day; one slot for daily amounts
+    covariates      columns known in advance that the model uses
+    joins           report on each covariate file
+    calibration     past errors that the intervals are computed from, see `Calibration`
+    notes           limits that a reader has to know
+    rows            entity, time, step, forecast, one column per quantile ("q0.05"), naive1, naive7, assumed (True if a
+                    missing covariate was replaced by the usual value of the date)
+    scores          errors by days ahead (0: all) and entity ("": all), with those of the naive forecasts, see
+                    `backtest_report.build_report`
+    checked         every forecast of the backtest with its measured value, see `backtest_report.build_report`
+    reliability     nominal and measured coverage, by month, entity …, see `backtest_report.build_report`
+    importance      group, step, spared (growth of the mean absolute error when the group is shuffled, as a share)
+    response        strike (0, 1, or NaN for unchanged), shift (°C), amount (over all entities and days)
+    effects         effects of strikes: method ("raw", "matched", "matched, weather taken out"), change, low, high,
+                    days, episodes
     """
 
     spec: ForecastSpec | ForecastApplySpec | RecalibrationSpec
@@ -56,7 +58,7 @@ class Forecast(Result):
 
     @property
     def selection(self) -> ForecastSpec:
-        """The spec that says which rows the result is about: an applied model keeps its entities, not its period."""
+        """Spec that selects the rows of the result; an applied model keeps its entities, not its period."""
         return (
             replace(self.model_spec, start="", end="") if isinstance(self.spec, ForecastApplySpec) else self.model_spec
         )
@@ -67,11 +69,11 @@ class Forecast(Result):
 
     @property
     def covariate_digest(self) -> str:
-        """The digest under which the tables of what was known in advance are stored; "" without any."""
+        """Digest of the stored covariate tables; "" without covariates."""
         return self.model_spec.covariates if isinstance(self.spec, RecalibrationSpec) else self.spec.covariates
 
     def metrics(self) -> dict[str, float]:
-        """Return figures over all days ahead, and with the number of days ahead behind the name (`wape_1`)."""
+        """Return the metrics over all days ahead, and those of some days ahead with a suffix (`wape_1`)."""
         found: dict[str, float] = {}
         together = self.scores[self.scores["entity"] == ""]
         for line in together.to_dict("records"):
@@ -81,10 +83,10 @@ class Forecast(Result):
         return {name: value for name, value in found.items() if np.isfinite(value)}
 
     def per_step(self) -> pd.DataFrame:
-        """The figures over all entities, one row per number of days ahead."""
+        """Return the metrics over all entities, one row per number of days ahead."""
         own = self.scores[(self.scores["entity"] == "") & (self.scores["step"] > 0)]
         return own.drop(columns="entity").reset_index(drop=True)
 
     def to_frame(self) -> pd.DataFrame:
-        """The forecast rows as a table to export."""
+        """Return the forecast rows as a table to export."""
         return self.rows.assign(entity=self.rows["entity"].astype(str), unit=self.data.unit)

@@ -1,4 +1,4 @@
-"""Forecast what comes next, how sure that is, and what it depends on."""
+"""Run a forecast: fit and test a forecaster, apply a saved model, or recalibrate its intervals."""
 
 import json
 from collections.abc import Mapping
@@ -38,10 +38,10 @@ TASK = "forecast"
 def forecast(
     spec: ForecastSpec, dataset: Dataset, *, workspace: Workspace, actor: Actor, progress: Progress | None = None
 ) -> tuple[Forecast, Run]:
-    """Test the forecaster on the past, fit it on everything, and forecast the days after the last.
+    """Test the forecaster on the past, fit it on all days, and forecast the next days.
 
-    Raises DataError where the series cannot be forecast or a covariate gives the answer away, OptionError for a value
-    that is not accepted, Cancelled where `progress` was asked to stop.
+    Raises DataError for series that cannot be forecast or a covariate that reproduces the target, OptionError for a
+    value that is not accepted, Cancelled if `progress` was cancelled.
     """
     spec.check()
     forecaster = replace(spec.forecaster)  # type: ignore[type-var]
@@ -74,9 +74,9 @@ def forecast(
 def apply_model(
     spec: ForecastApplySpec, dataset: Dataset, *, workspace: Workspace, actor: Actor, progress: Progress | None = None
 ) -> tuple[Forecast, Run]:
-    """Forecast the days after the end of `dataset` with the model of an earlier run; the test figures are that run's.
+    """Forecast the days after the end of `dataset` with the model of an earlier run; the backtest is that of the run.
 
-    Raises as `load_model`, and DataError where the dataset is not one the model knows.
+    Raises the errors of `load_model`, and DataError for a dataset that does not fit the model.
     """
     (progress or Progress()).tell(0.0, N_("Forecasting with the model"))
     spec = replace(spec, dataset=dataset.digest, model=resolve_run(spec.model, workspace))
@@ -101,11 +101,10 @@ def apply_model(
 def recalibrate(
     spec: RecalibrationSpec, dataset: Dataset, *, workspace: Workspace, actor: Actor, progress: Progress | None = None
 ) -> tuple[Forecast, Run]:
-    """Make the same forecasts with intervals from other past errors.
+    """Repeat the forecasts of an earlier run with intervals from another choice of past errors.
 
-    Those are taken that kept their promise best in the first half of the back-test; the second half judges them beside
-    the old intervals.
-    Raises as `load_model`, and DataError for another dataset than the run's.
+    The choice has the best coverage on the first half of the backtest. The second half compares its coverage with that
+    of the old intervals. Raises the errors of `load_model`, and DataError for another dataset than that of the run.
     """
     spec = replace(spec, dataset=dataset.digest, run=resolve_run(spec.run, workspace))
     model, fitted = load_model(spec.run, ForecastModel, workspace), load_forecast(spec.run, workspace)
@@ -136,15 +135,15 @@ def recalibrate(
 
 
 def load_forecast(run_id: str, workspace: Workspace) -> Forecast:
-    """Return the forecast that a run kept. Raises NotFoundError where there is none."""
+    """Return the stored forecast of a run. Raises NotFoundError for an unknown run."""
     return load_result(run_id, Forecast, workspace)
 
 
-# ---- parts of the answer --------------------------------------------------------------------------------------------
+# ---- parts of the result --------------------------------------------------------------------------------------------
 
 
 def _params(spec: Spec, asked: ForecastSpec, series: Panel) -> Mapping[str, Any]:
-    """Return everything the answer depends on: what was asked of the model, and now; whom and how long it is about."""
+    """Return everything that the result depends on: spec of the model, spec of this run, entities and period."""
     return {
         **asked.params(),
         **spec.params(),
@@ -155,7 +154,7 @@ def _params(spec: Spec, asked: ForecastSpec, series: Panel) -> Mapping[str, Any]
 
 
 def _join_covariates(part: Dataset, digest: str, series: Panel, horizon: int, workspace: Workspace) -> Drivers:
-    """Return what is known in advance, to the morning after the horizon."""
+    """Return the covariates up to the day after the horizon."""
     tables = workspace.drivers.load(digest) if digest else ()
     return joined(part, tuple(tables), until=series.days[-1] + DAY * (horizon + 1))
 
@@ -163,7 +162,7 @@ def _join_covariates(part: Dataset, digest: str, series: Panel, horizon: int, wo
 def _describe(
     spec: ForecastSpec, model: ForecastModel, dataset: Dataset, series: Panel, drivers: Drivers
 ) -> dict[str, Any]:
-    """Return what the result says of the data, the covariates and the intervals."""
+    """Return the fields of the result about data, covariates and intervals."""
     assert model.errors_ is not None
     return {
         "data": dataset.summary,
@@ -192,7 +191,7 @@ def _build_forecast(
 
 
 def _save_result(run: Run, answer: Forecast) -> None:
-    """Keep the figures of the run, and what a page needs to show the result again."""
+    """Save metrics, result and tables of the run."""
     run.add_result(answer, TASK, answer.to_frame())
     known = answer.rows["forecast"].notna()
     run.details = {"successful_predictions": int(known.sum()), "failed_predictions": int((~known).sum())}

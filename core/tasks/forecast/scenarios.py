@@ -1,4 +1,4 @@
-"""Answer what if: a forecast under other weather or with a strike, the response to both, the effect of strikes."""
+"""Scenarios (what if): other weather or a strike, the response to both, and the effect of strikes."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -28,7 +28,7 @@ from core.workspace import Workspace
 
 Floats = NDArray[np.float64]
 
-MEMORY = 450  # days of the past that a forecast looks at: a year of level, the longest lag, the longest horizon
+MEMORY = 450  # days of history that a forecast needs: a year of level, the longest lag, the longest horizon
 SHIFTS = (-6.0, -4.0, -2.0, 0.0, 2.0, 4.0, 6.0)  # °C
 STRIKE = "strike"
 
@@ -40,18 +40,19 @@ WEATHER_FIELDS: dict[str, tuple[str, str, float, float, float]] = {
     "visibility": (N_("Visibility"), "km", 0.0, 50.0, 10.0),
     "cloud_cover": (N_("Cloud cover"), "%", 0.0, 100.0, 50.0),
 }
-"""Driver → label, unit, lowest, highest and usual value of the field on screen."""
+"""Covariate → label, unit, lowest, highest and default value of the field on screen."""
 
 
 @dataclass(frozen=True)
 class Scenario:
-    """What is otherwise.
+    """Changes of the covariates of a forecast.
 
-    warmer    °C added to every temperature
-    strike    a strike or none; None: as given
-    days      ISO dates of the horizon it applies to, entities likewise; empty: all
-    weather   driver → value; minimum and maximum temperature also make the mean
-    tables    weather of many days, which replaces what was given for the days it covers
+    temperature_delta  °C added to every temperature
+    strike             True: strike, False: no strike, None: unchanged
+    days               ISO dates of the horizon that change; () for all
+    entities           entities that change; () for all
+    weather            covariate → value; minimum and maximum temperature also set the mean
+    tables             weather of many days, which replaces the weather of the days it covers
     """
 
     warmer: float = 0.0
@@ -62,7 +63,7 @@ class Scenario:
     tables: tuple[CovariateTable, ...] = ()
 
     def check(self) -> None:
-        """Raises OptionError for a field that does not exist, a value outside it, or a minimum above the maximum."""
+        """Raise OptionError for an unknown field, a value out of range, or a minimum above the maximum."""
         for name, value in self.weather.items():
             if name not in WEATHER_FIELDS:
                 raise OptionError(
@@ -85,7 +86,10 @@ class Scenario:
             )
 
     def check_learnt(self, learnt: Sequence[str]) -> None:
-        """Raises DataError for a change that would say nothing, because the driver is none of those `learnt`."""
+        """Raise DataError for a change of a covariate that the model does not use.
+
+        `learnt` are the names of the covariates of the model.
+        """
         asked = [
             *self.weather,
             *(("temperature",) if self.warmer else ()),
@@ -102,7 +106,15 @@ class Scenario:
                 )
 
     def applied(self, drivers: Drivers, first: pd.Timestamp) -> Drivers:
-        """`drivers` changed from the day `first` on."""
+        """Return `drivers` with the changes, from the day `first` on.
+
+        Example:
+            >>> days = pd.date_range("2024-01-01", periods=3)
+            >>> index = pd.MultiIndex.from_product([["Lyon"], days], names=["entity", "day"])
+            >>> drivers = Drivers(pd.DataFrame({"temperature": [5.0, 6.0, 7.0]}, index=index))
+            >>> Scenario(2.0).applied(drivers, days[1]).frame["temperature"].tolist()
+            [5.0, 8.0, 9.0]
+        """
         index = drivers.frame.index
         days = pd.DatetimeIndex(index.get_level_values("day"))
         chosen = np.asarray(days >= first)
@@ -126,10 +138,10 @@ class Scenario:
 
 
 def what_if(dataset: Dataset, run_id: str, scenario: Scenario, *, workspace: Workspace, actor: Actor) -> pd.DataFrame:
-    """Return the forecast of a run as given and as `scenario` changes it.
+    """Return the forecast of a run, unchanged and under `scenario`.
 
-    Columns: entity, time, step, forecast, low, high, changed, changed_low, changed_high.
-    Raises as `load_model`, OptionError for a scenario that cannot be, DataError for weather the model has not learnt.
+    Columns: entity, time, step, forecast, low, high, changed, changed_low, changed_high. Raises the errors of
+    `load_model`, OptionError for an impossible scenario, DataError for a covariate that the model does not use.
     """
     scenario.check()
     model = load_model(run_id, ForecastModel, workspace)
@@ -155,7 +167,10 @@ def what_if(dataset: Dataset, run_id: str, scenario: Scenario, *, workspace: Wor
 
 
 def forecast_rows(model: ForecastModel, series: Panel, drivers: Drivers, quantiles: Floats) -> pd.DataFrame:
-    """The days after the end of `series`: entity, time, step, forecast, quantiles, naive1, naive7, assumed."""
+    """Return the forecast of the days after the end of `series`.
+
+    Columns: entity, time, step, forecast, one per quantile, naive1, naive7, assumed.
+    """
     recent = series.last(MEMORY)
     known = model.known(recent, drivers)
     forecast, bands = model.ahead(recent, known, model.horizon, quantiles)
@@ -173,7 +188,10 @@ def forecast_rows(model: ForecastModel, series: Panel, drivers: Drivers, quantil
 
 
 def response_curve(model: ForecastModel, series: Panel, drivers: Drivers) -> pd.DataFrame:
-    """Return the amount of the whole horizon, all entities together, by °C warmer, with and without a strike."""
+    """Return the amount of the whole horizon over all entities, by temperature shift, with and without a strike.
+
+    Columns: strike, shift (°C), amount.
+    """
     recent, first = series.last(MEMORY), series.days[-1] + DAY
     shifts = SHIFTS if "temperature" in model.columns_ else (0.0,)
     strikes = (False, True) if STRIKE in model.columns_ else (None,)
@@ -193,7 +211,10 @@ def response_curve(model: ForecastModel, series: Panel, drivers: Drivers) -> pd.
 
 
 def strike_effects(series: Panel, drivers: Drivers) -> pd.DataFrame:
-    """Return what strikes changed: raw, on like days, and with the weather taken out; empty without strikes."""
+    """Return the effect of strikes by three methods: raw, on similar days, and on similar days without the weather.
+
+    Empty without a covariate `strike` or with too few strike days.
+    """
     columns = ["method", "change", "low", "high", "days", "episodes"]
     if STRIKE not in drivers.columns:
         return pd.DataFrame(columns=columns)
@@ -210,6 +231,6 @@ def strike_effects(series: Panel, drivers: Drivers) -> pd.DataFrame:
 
 
 def _stacked(series: Panel, values: Floats) -> pd.Series:
-    """(days, entities) as a Series with the index (entity, day)."""
+    """Return values (days, entities) as a Series with the index (entity, day)."""
     index = pd.MultiIndex.from_product([series.entities, series.days], names=["entity", "day"])
     return pd.Series(values.T.ravel(), index=index)

@@ -1,4 +1,4 @@
-"""What can be asked about the days to come."""
+"""Specs of the task forecast."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -38,15 +38,15 @@ def forecasters() -> dict[str, type[Forecaster]]:
 
 @dataclass(frozen=True)
 class ForecastSpec(PartSpec):
-    """Forecast the days after the last, test the forecaster on the past, and keep the answer as a run.
+    """Forecast the days after the last one, test the forecaster on the past, and save the result as a run.
 
     horizon        days ahead
-    resolution     "day": daily amounts, "hour": the times of the day as the data have them
-    measure        the column, where the data have several
-    quantiles      levels of the interval's ends and of what lies between
-    weather        what the weather columns of the days to come are worth: see `known.Weather`
-    backtest_from  the test's first day; "" for the last year, or the last fifth of a shorter history
-    covariates     digest under which the tables of what is known in advance are stored; "" without any
+    resolution     "day": daily amounts; "hour": the times of the day that the data have
+    measure        column of the data, if they have several
+    quantiles      levels of the quantiles; the lowest and the highest are the ends of the interval
+    weather        knowledge of the future weather, see `ForecastModel`
+    backtest_from  first day of the test; "" for the last year, or the last fifth of a shorter history
+    covariates     digest of the stored covariate tables; "" without covariates
     """
 
     forecaster: Forecaster = algorithm(forecasters, "blend", help=N_("Name of the forecaster."), label=N_("Forecaster"))
@@ -96,7 +96,7 @@ class ForecastSpec(PartSpec):
     )
 
     def check(self) -> None:
-        """Raise OptionError for a value that is not accepted, quantiles in disorder and what is no date."""
+        """Raise OptionError for a value that is not accepted, unsorted quantiles or an invalid date."""
         super().check()
         ordered = list(self.quantiles) == sorted(set(self.quantiles))
         if not ordered or len(self.quantiles) < 2 or not all(0 < level < 1 for level in self.quantiles):
@@ -105,12 +105,12 @@ class ForecastSpec(PartSpec):
             raise _not_accepted("backtest_from", self.backtest_from, "2023-01-01")
 
     def completed_for(self, dataset: "Dataset", series: "Panel") -> "ForecastSpec":
-        """Return the spec as it is answered for the `series` of `dataset`: its digest, the first day of the test."""
+        """Return the spec with its defaults for `dataset` and `series`: digest and first day of the test."""
         return replace(self, dataset=dataset.digest, backtest_from=self.backtest_from or _default_start(series))
 
     @classmethod
     def accepted_choices(cls, name: str, dataset: "Dataset") -> tuple[Any, ...]:
-        """Offer the times of the day where the data have them."""
+        """Return the accepted values; times of the day only for data that have them."""
         if name == "resolution" and not has_day_times(dataset):
             return ("day",)
         return super().accepted_choices(name, dataset)
@@ -118,7 +118,7 @@ class ForecastSpec(PartSpec):
 
 @dataclass(frozen=True)
 class ForecastApplySpec(DataSpec):
-    """Forecast the days after the end of a dataset with the model of an earlier run, for the entities it knows."""
+    """Forecast the days after the end of a dataset with the model of an earlier run, for the entities of the model."""
 
     chosen_by: ClassVar[str] = "model"
 
@@ -130,13 +130,13 @@ class ForecastApplySpec(DataSpec):
     )
 
     def params(self) -> dict[str, Any]:
-        """Return the parameters: the run whose model is applied, and the covariates that are given now."""
+        """Return the parameters: the run of the applied model, and the covariates."""
         return {"model_run": self.model, "covariates": self.covariates}
 
 
 @dataclass(frozen=True)
 class RecalibrationSpec(DataSpec):
-    """Make the intervals of an earlier run anew, from the past errors that kept their promise best."""
+    """Recompute the intervals of an earlier run from the past errors with the best coverage."""
 
     chosen_by: ClassVar[str] = "run"
 
@@ -148,19 +148,19 @@ class RecalibrationSpec(DataSpec):
     )
 
     def params(self) -> dict[str, Any]:
-        """Return the parameters: the run whose model gets other intervals."""
+        """Return the parameters: the run of the recalibrated model."""
         return {"model_run": self.run}
 
 
 def has_day_times(dataset: "Dataset") -> bool:
-    """Tell whether the data have several times of a day."""
+    """Tell whether the data have several times of the day."""
     from core.data.dataset import DAY
 
     return dataset.profile or (dataset.step is not None and dataset.step < DAY)
 
 
 def _default_start(series: "Panel") -> str:
-    """Return the first day of the last year, or of the last fifth of a history shorter than five."""
+    """Return the first day of the last year, or of the last fifth of a history shorter than five years."""
     days = series.days
     return str(days[-min(YEAR_DAYS, len(series) // 5)] if len(series) >= 10 else days[-1])[:10]
 

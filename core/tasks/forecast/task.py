@@ -1,4 +1,4 @@
-"""The task as everything else sees it."""
+"""Declaration of the task forecast for the registry of tasks."""
 
 from core.messages import N_
 from core.spec.task import Mode, Task

@@ -1,4 +1,4 @@
-"""The sum of all entities as one more series of a forecast, with intervals of its own."""
+"""Total of all entities as one more series of a forecast, with its own prediction intervals."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -18,12 +18,28 @@ TOGETHER = ""
 
 
 def total(found: Forecast) -> Forecast:
-    """`found` for the sum of its `summable` entities: `rows` and `checked` with one entity, TOGETHER.
+    """Return the forecast of the sum of its `summable` entities: `rows` and `checked` have one entity, `TOGETHER`.
 
-    Quantiles cannot be added up, because the entities do not err all at once: those of the sum come from the errors
-    that
-    the sums of the back-test's forecasts made. Moments at which an entity is missing are left out. `checked` has no
-    quantiles then.
+    Quantiles cannot be added, because the errors of the entities are not perfectly correlated. The intervals of the
+    total come from the errors of the summed forecasts in the backtest. Timestamps without all entities are left out.
+    `checked` has no quantiles.
+
+    Example:
+        >>> from core.data.dataset import DataSummary
+        >>> from core.tasks.forecast.spec import ForecastSpec
+        >>> days, empty, spec = pd.date_range("2024-01-01", periods=100), pd.DataFrame(), ForecastSpec()
+        >>> errors = np.random.default_rng(0).normal(0, 10, (2, 100))  # independent errors of two entities, 10 MWh
+        >>> checked = pd.concat(
+        ...     pd.DataFrame({"entity": name, "step": 1, "time": days, "actual": 100 + errors[index],
+        ...                   "forecast": 100.0, "naive7": 100.0})
+        ...     for index, name in enumerate(("a", "b"))
+        ... )
+        >>> rows = pd.DataFrame({"entity": ["a", "b"], "step": 1, "time": days[-1] + pd.Timedelta(days=1),
+        ...                      "forecast": 100.0, "naive1": 100.0, "naive7": 100.0, "assumed": False})
+        >>> data = DataSummary(("load.csv",), "MWh", False, ("load",))
+        >>> forecast = Forecast(spec, spec, data, "2024-04-09", ("day",), (), (), {}, (), rows, empty, checked, empty)
+        >>> total(forecast).rows[["q0.05", "forecast", "q0.95"]].round(0).values.tolist()  # the error is 14 MWh, not 20
+        [[178.0, 200.0, 224.0]]
     """
     entities = summable(found)
     parts = [table[table["entity"].isin(entities)] for table in (found.rows, found.checked)]
@@ -40,26 +56,26 @@ def total(found: Forecast) -> Forecast:
 
 
 def summable(found: Forecast) -> list[str]:
-    """The entities that have a forecast; those whose data end long before the others' have none."""
+    """Return the entities with a forecast; an entity whose data end long before the others has none."""
     known = found.rows.loc[found.rows["forecast"].notna(), "entity"]
     return sorted(known.astype(str).unique())
 
 
 def _of_each(rows: pd.DataFrame, values: pd.Series) -> NDArray[np.generic]:
-    """`values` by number of days ahead and moment, for every row."""
+    """Return `values`, indexed by step and time, for every row."""
     found: NDArray[np.generic] = values.reindex(pd.MultiIndex.from_frame(rows[["step", "time"]])).to_numpy()
     return found
 
 
 def _added(table: pd.DataFrame, numbers: list[str], count: int) -> pd.DataFrame:
-    """Sums over `count` entities per number of days ahead and moment."""
+    """Return the sums over `count` entities by step and time; timestamps with fewer entities are left out."""
     groups = table.groupby(["step", "time"], observed=True)
     sums = groups[numbers].sum(min_count=count)[groups.size() == count]
     return sums.astype("float64").reset_index().assign(entity=TOGETHER)
 
 
 def _bands(rows: pd.DataFrame, checked: pd.DataFrame, quantiles: Floats) -> Floats:
-    """Quantiles of `rows`, shape (rows, quantiles); NaN where the back-test tells nothing."""
+    """Return the quantiles of `rows`, (rows, quantiles); NaN without errors of the backtest."""
     found = np.full((len(rows), len(quantiles)), np.nan)
     for place, past in _alike(rows, checked):
         level = np.abs(past["actual"].to_numpy(np.float64)).mean().reshape(1, 1)
@@ -71,10 +87,10 @@ def _bands(rows: pd.DataFrame, checked: pd.DataFrame, quantiles: Floats) -> Floa
 
 
 def _alike(rows: pd.DataFrame, checked: pd.DataFrame) -> Iterator[tuple[NDArray[np.intp], pd.DataFrame]]:
-    """Positions of rows with one number of days ahead and one time of the day, and the back-test's rows for them.
+    """Yield the indices of the rows with the same step and time of day, and the matching rows of the backtest.
 
-    Of hours the back-test keeps only some numbers of days ahead: the next larger one stands in, whose errors are no
-    smaller.
+    The backtest of hourly amounts has only some steps. The next larger step replaces a missing one, because its errors
+    are not smaller.
     """
     kept = np.sort(checked["step"].unique())
     for step in rows["step"].unique():
@@ -88,5 +104,5 @@ def _alike(rows: pd.DataFrame, checked: pd.DataFrame) -> Iterator[tuple[NDArray[
 
 
 def _column(values: pd.Series) -> Floats:
-    """Shape (values, 1, 1)."""
+    """Return the values with the shape (values, 1, 1)."""
     return values.to_numpy(np.float64)[:, None, None]
