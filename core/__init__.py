@@ -1,3 +1,3 @@
-"""What Vigie knows: data, detectors, results, runs. Nothing here knows a screen."""
+"""Data, detectors, results and runs of Vigie. Nothing in this package depends on a user interface."""
 
 __version__ = "0.1.0"

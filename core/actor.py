@@ -1,4 +1,4 @@
-"""Who acts, as runs and events record it."""
+"""The user of a run or an event, as it is recorded."""
 
 import getpass
 from dataclasses import dataclass, field
@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True)
 class Actor:
-    """Who acts, and through which page or command.
+    """User of an action, and the application that they use.
 
-    job   the id of the job through which they act; "" where they wait for the answer themselves
+    job   id of the job that acts for the user; "" where the user waits for the answer
     """
 
     user: str = field(default_factory=getpass.getuser)

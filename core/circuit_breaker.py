@@ -1,4 +1,4 @@
-"""The circuit breaker with an error that pages can translate."""
+"""Circuit breaker with an error that pages can translate."""
 
 import logging
 
@@ -10,13 +10,13 @@ logger = logging.getLogger(__name__)
 
 
 class ServiceBreaker(CircuitBreaker):
-    """A circuit breaker that raises ServiceUnavailableError, and logs when it opens.
+    """A circuit breaker that raises ServiceUnavailableError, and logs a warning when it opens.
 
-    MLflow's callers say themselves that it does not answer: their breakers do not log.
+    The breakers of MLflow are plain `CircuitBreaker`s: their callers log the failure.
     """
 
     def error(self) -> ServiceUnavailableError:
-        """Make the error: which service does not answer, and why."""
+        """Return the error that names the service and the reason."""
         return ServiceUnavailableError(
             N_("{service} does not answer ({reason})."), service=self.service, reason=self.last_error
         )

@@ -1,21 +1,21 @@
-"""What can go wrong, by name.
+"""Errors of the product.
 
-VigieError                 everything Vigie says no to; its text names the thing, the value found and what is accepted
-├── InputError               the user can mend it: a file, a column, an option (command line: exit code 2)
-│   ├── UnreadableFileError     the bytes are not what they claim, or break a limit
-│   ├── UnknownLayoutError      a readable table whose columns no layout recognises
-│   ├── DataError            readable and recognised, but not fit for the question asked
-│   └── OptionError          an option outside what is accepted
-├── NotFoundError            a dataset, run or model that is not (or no longer) stored
-├── AccessDeniedError                whoever asks is not who they say, or may not
-└── ServiceUnavailableError            a service did not answer in time; what was to be written is kept
+VigieError                      base class; the text names the subject, the value found and the accepted values
+├── InputError                  the user can correct it: a file, a column, an option (command line: exit code 2)
+│   ├── UnreadableFileError     the file is damaged, of another type than its name says, or beyond a limit
+│   ├── UnknownLayoutError      a readable table with columns that match no layout
+│   ├── DataError               readable rows that do not suit the task
+│   └── OptionError             an option outside the accepted values
+├── NotFoundError               a dataset, run or model that is not, or no longer, stored
+├── AccessDeniedError           the user is not authenticated or not authorised
+└── ServiceUnavailableError     a service did not answer in time; data to be written are kept locally
 """
 
 from core.messages import Text
 
 
 class VigieError(Exception):
-    """A sentence with values, translated where it is shown."""
+    """Base class of all errors: a message template with values, translated where it is shown."""
 
     def __init__(self, template: str, **values: object) -> None:
         self.text = Text(template, values)
@@ -26,32 +26,32 @@ class VigieError(Exception):
 
 
 class InputError(VigieError):
-    """Something the user gave; the text says what is accepted."""
+    """A file, column or option that the user can correct. The text names the accepted values."""
 
 
 class UnreadableFileError(InputError):
-    """The bytes are not what they claim to be, or break a limit."""
+    """A file that is damaged, of another type than its name says, or beyond a limit."""
 
 
 class UnknownLayoutError(InputError):
-    """The columns fit no known layout; the page opens the mapping editor."""
+    """A table with columns that match no known layout; the page opens the mapping editor."""
 
 
 class DataError(InputError):
-    """The rows cannot answer the question asked."""
+    """Rows that do not suit the task."""
 
 
 class OptionError(InputError):
-    """An option's value is outside what is accepted."""
+    """An option with a value outside the accepted ones."""
 
 
 class NotFoundError(VigieError):
-    """A dataset, run or model that is not, or no longer, stored here."""
+    """A dataset, run or model that is not, or no longer, stored."""
 
 
 class AccessDeniedError(VigieError):
-    """Whoever asks is not who they say, or may not do this."""
+    """A user who is not authenticated or not authorised."""
 
 
 class ServiceUnavailableError(VigieError):
-    """A service did not answer in time."""
+    """A service that did not answer in time."""

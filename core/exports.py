@@ -1,4 +1,4 @@
-"""Tables for other programs: CSV that a spreadsheet cannot be made to execute, and Parquet."""
+"""Export of tables as CSV without formulas, as Parquet, and as files of log-likelihoods."""
 
 import io
 from collections.abc import Iterable
@@ -11,12 +11,18 @@ from numpy.typing import ArrayLike, NDArray
 from core.errors import UnreadableFileError
 from core.messages import N_
 
-NORMAL, ANOMALY = ("Normal", "Normaly"), "Anomaly"  # ours first, then as the original of SGmVRNN spells it
-FORMULA = ("=", "+", "-", "@", "\t", "\r")
+NORMAL, ANOMALY = ("Normal", "Normaly"), "Anomaly"  # the second spelling is that of the original SGmVRNN program
+FORMULA = ("=", "+", "-", "@", "\t", "\r")  # first characters of a cell that a spreadsheet evaluates
 
 
 def neutralised(table: pd.DataFrame) -> pd.DataFrame:
-    """Text cells and column names that a spreadsheet would take for a formula get an apostrophe in front."""
+    """Return `table` with an apostrophe before text cells and column names that a spreadsheet evaluates as a formula.
+
+    Example:
+        >>> import pandas as pd
+        >>> neutralised(pd.DataFrame({"entity": ["paris", "=1+1"], "score": [0.5, 2.0]}))["entity"].tolist()
+        ['paris', "'=1+1"]
+    """
     safe = table.rename(columns=_safe)
     for column in safe.columns:
         cells = safe[column]
@@ -31,23 +37,37 @@ def _safe(value: object) -> object:
     if not isinstance(value, str):
         return value
     guarded = f"'{value}" if value.lstrip(" \n").startswith(FORMULA) else value
-    return guarded.replace("\r\n", "\n").replace("\r", "\n")  # a lone one is written without quotes and begins a line
+    return guarded.replace("\r\n", "\n").replace("\r", "\n")  # pandas does not quote a lone \r
 
 
 def written_csv(table: pd.DataFrame, target: Path | io.BytesIO) -> None:
-    """UTF-8 with a mark that spreadsheets understand, formulas neutralised."""
+    """Write `table` as CSV with escaped formulas, in UTF-8 with a byte order mark for spreadsheets."""
     neutralised(table).to_csv(target, index=False, encoding="utf-8-sig", lineterminator="\n")
 
 
 def as_csv(table: pd.DataFrame) -> bytes:
-    """Return `table` as the bytes of a CSV file."""
+    """Return `table` as the bytes of a CSV file, as `written_csv` writes it.
+
+    Example:
+        >>> import pandas as pd
+        >>> as_csv(pd.DataFrame({"entity": ["paris"], "score": [0.5]})).decode("utf-8-sig").splitlines()
+        ['entity,score', 'paris,0.5']
+    """
     buffer = io.BytesIO()
     written_csv(table, buffer)
     return buffer.getvalue()
 
 
 def as_parquet(table: pd.DataFrame) -> bytes:
-    """Return `table` as the bytes of a Parquet file."""
+    """Return `table` as the bytes of a Parquet file.
+
+    Example:
+        >>> import io
+        >>> import pandas as pd
+        >>> table = pd.DataFrame({"entity": ["paris"], "score": [0.5]})
+        >>> pd.read_parquet(io.BytesIO(as_parquet(table))).equals(table)
+        True
+    """
     buffer = io.BytesIO()
     table.to_parquet(buffer, index=False)
     return buffer.getvalue()
@@ -56,13 +76,21 @@ def as_parquet(table: pd.DataFrame) -> bytes:
 def written_likelihoods(
     moments: Iterable[object], scores: ArrayLike, labels: ArrayLike | None, target: Path, *, original: bool = False
 ) -> None:
-    """Write one line per score: `timestamp,log-likelihood,Normal|Anomaly`.
+    """Write one line per row: `timestamp,log-likelihood,Normal|Anomaly`. The log-likelihood is −score.
 
-    The log-likelihood is −score, the word is the label.
+    moments   timestamps of the rows; dates are written as YYYYMMDDHHMMSS, other values as text
+    scores    (rows,) anomaly scores
+    labels    (rows,) True for a labelled anomaly; None writes every row as normal
+    original  write "Normaly", the spelling of the original SGmVRNN program
 
-    moments   dates are written as YYYYMMDDHHMMSS, anything else as it is
-    labels    True where a row is known to be abnormal; None: every row is called normal
-    original  "Normaly", as the programs spell it that read such files
+    Example:
+        >>> from tempfile import TemporaryDirectory
+        >>> with TemporaryDirectory() as folder:
+        ...     path = Path(folder) / "scores.txt"
+        ...     written_likelihoods([10, 20], [0.5, 3.0], [False, True], path)
+        ...     print(path.read_text(), end="")
+        10,-0.5,Normal
+        20,-3.0,Anomaly
     """
     values = np.asarray(scores, dtype=np.float64)
     known = np.zeros(len(values), dtype=bool) if labels is None else np.asarray(labels, dtype=bool)
@@ -77,9 +105,17 @@ def _stamp(moment: object) -> str:
 
 
 def read_likelihoods(path: Path) -> tuple[list[str], NDArray[np.float64], NDArray[np.bool_]]:
-    """Moments as written, scores (−log-likelihood) and labels of a file of `written_likelihoods`, in either spelling.
+    """Return the timestamps as text, the scores (−log-likelihood) and the labels of a file of `written_likelihoods`.
 
-    Raises UnreadableFileError with the line for anything else.
+    Both spellings of "Normal" are accepted. Raises UnreadableFileError with the first line of another form.
+
+    Example:
+        >>> from tempfile import TemporaryDirectory
+        >>> with TemporaryDirectory() as folder:
+        ...     path = Path(folder) / "scores.txt"
+        ...     _ = path.write_text("10,-0.5,Normal")
+        ...     read_likelihoods(path)
+        (['10'], array([0.5]), array([False]))
     """
     moments, scores, labels = [], [], []
     for number, line in enumerate(path.read_text(encoding="utf-8", errors="replace").splitlines(), start=1):

@@ -1,16 +1,16 @@
-"""A heavy library that is imported when its first name is asked for, so that listing what uses it costs nothing."""
+"""Lazy import of heavy libraries, so that modules that use them can be listed quickly."""
 
 from importlib import import_module
 from typing import Any
 
 
 class Lazy:
-    """Stands for the module `name` until then."""
+    """Placeholder for the module `name`, which is imported at the first access to one of its attributes."""
 
     def __init__(self, name: str) -> None:
         self._name = name
 
     def __getattr__(self, attribute: str) -> Any:
         found = getattr(import_module(self._name), attribute)
-        setattr(self, attribute, found)  # asked once: the next time nothing stands in between
+        setattr(self, attribute, found)  # later accesses do not call __getattr__
         return found

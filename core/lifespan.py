@@ -1,4 +1,4 @@
-"""What goes on beside the pages of one server: a worker, deliveries, and the loading of slow libraries."""
+"""Background work of a server: an embedded worker, deliveries, and the preload of slow libraries."""
 
 import socket
 import threading
@@ -19,7 +19,7 @@ SUPERVISION_INTERVAL_S = 1.0
 
 @asynccontextmanager
 async def lifespan(app: object) -> AsyncIterator[None]:
-    """Do all this from the start of the server to its end."""
+    """Run the delivery threads and the embedded worker from the start of the server to its end."""
     workspace, shutdown = get_workspace(), threading.Event()
     start_delivery_threads(workspace, DELIVERY_INTERVAL_S, shutdown)
     supervisor = threading.Thread(target=_supervise_worker, args=(workspace, shutdown), daemon=True, name="worker")
@@ -33,21 +33,21 @@ async def lifespan(app: object) -> AsyncIterator[None]:
 
 @cache
 def warm() -> None:
-    """Load once per server, after the first page is out, what the first analysis would otherwise wait for."""
+    """Load slow libraries in the background, once per server, so that the first analysis does not wait for them."""
     threading.Thread(target=preload, args=(get_workspace(),), daemon=True, name="preload").start()
 
 
 def _supervise_worker(workspace: Workspace, shutdown: threading.Event) -> None:
     process = WorkerProcess("--embedded")
     while not shutdown.is_set():
-        with suppress(VigieError):  # a queue that does not answer has no work either
+        with suppress(VigieError):  # without an answer from the queue there is no job to run
             _start_or_stop(process, workspace)
         shutdown.wait(SUPERVISION_INTERVAL_S)
     process.stop()
 
 
 def _start_or_stop(process: WorkerProcess, workspace: Workspace) -> None:
-    """Keep a worker of this server's own unless another serves the data folder; give way to one that is a service."""
+    """Start the embedded worker where the data folder has no other; stop it where one runs as a service."""
     own = (socket.gethostname(), process.pid)
     others = [worker for worker in jobs.list_workers(workspace) if (worker.host, worker.pid) != own]
     if not process.is_running and not others:

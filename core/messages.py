@@ -1,16 +1,26 @@
-"""Sentences that a person will read: kept as template and values, so that a page can translate them."""
+"""Translatable messages: a template and its values."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 
 def N_(text: str) -> str:
-    """Mark `text` for the catalogue; the page that shows it translates it."""
+    """Mark `text` for extraction into the translation catalogue. Returns it unchanged.
+
+    Example:
+        >>> N_("{count} rows")
+        '{count} rows'
+    """
     return text
 
 
 def plain(value: object) -> str:
-    """`value` as English text: numbers grouped by thousands, everything else as it is."""
+    """Return `value` as English text, numbers with thousands separators and six significant digits.
+
+    Example:
+        >>> plain(1234567), plain(1234.56789), plain("paris")
+        ('1,234,567', '1,234.57', 'paris')
+    """
     if isinstance(value, bool) or not isinstance(value, int | float):
         return str(value)
     return f"{value:,}" if isinstance(value, int) else f"{value:,.6g}"
@@ -18,13 +28,21 @@ def plain(value: object) -> str:
 
 @dataclass(frozen=True)
 class Text:
-    """A sentence with named places, and what goes into them."""
+    """A message template with named placeholders, and their values.
+
+    Example:
+        >>> message = Text("{count} rows of {file}", {"count": 1200, "file": "loads.csv"})
+        >>> str(message)
+        '1,200 rows of loads.csv'
+        >>> message.rendered({"{count} rows of {file}": "{file} : {count} lignes"}.get, str)
+        'loads.csv : 1200 lignes'
+    """
 
     template: str
     values: Mapping[str, object] = field(default_factory=dict)
 
     def rendered(self, translate: Callable[[str], str], shown: Callable[[object], str]) -> str:
-        """Return the sentence translated, with its values as `shown` writes them."""
+        """Return the message, its template translated by `translate` and its values formatted by `shown`."""
         return translate(self.template).format(**{name: shown(value) for name, value in self.values.items()})
 
     def __str__(self) -> str:

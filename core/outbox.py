@@ -1,6 +1,7 @@
-"""Delivery of what waits in the data folder, to the service each outbox of the workspace is for.
+"""Delivery of the outboxes of a workspace to their services.
 
-Everything is written down first; the app and the worker deliver every few seconds. Delivering twice changes nothing.
+Records are written to the data folder first. The app and the worker deliver them every few seconds. Delivery is
+idempotent.
 """
 
 import logging
@@ -15,14 +16,14 @@ logger = logging.getLogger(__name__)
 
 
 def deliver(workspace: Workspace) -> dict[str, int]:
-    """Deliver everything that waits, once; return how much of each content was delivered."""
+    """Deliver all pending records once. Return content → number of records delivered."""
     return {outbox.content: _deliver_one(outbox) for outbox in workspace.outboxes}
 
 
 def deliver_now(workspace: Workspace, timeout_s: float = 1.5) -> dict[str, int]:
-    """As `deliver`, asking every service whatever it did before; for a person, who does not wait for long.
+    """Deliver all pending records on the request of a user, with all circuit breakers reset first.
 
-    Raises ServiceUnavailableError where it takes longer; it goes on in the background then.
+    Raises ServiceUnavailableError after `timeout_s` seconds; the delivery then continues in the background.
     """
     for outbox in workspace.outboxes:
         outbox.reset()
@@ -35,9 +36,11 @@ def start_delivery_threads(
     ending: threading.Event,
     on_delivered: Callable[[str, int], None] = lambda *_: None,
 ) -> None:
-    """Deliver every so many seconds until `ending`, each outbox in a thread of its own: one that hangs stops no other.
+    """Deliver every `interval_s` seconds until `ending` is set.
 
-    on_delivered   called with the content and how much of it was delivered
+    Each outbox has its own thread, so that one that hangs does not stop the others.
+
+    on_delivered   called with the content and the number of records delivered
     """
     for outbox in workspace.outboxes:
         threading.Thread(

@@ -1,18 +1,20 @@
-"""How far long work has come, told by who works to who watches, and the wish to stop told back."""
+"""Progress of a long task, reported to its observers, and requests to cancel it."""
 
 import threading
 from pathlib import Path
 
 
 class Cancelled(BaseException):
-    """Somebody asked the work to stop. Not an Exception: no handler of errors may swallow it."""
+    """Cancellation of a task. It is a BaseException, so that no error handler swallows it."""
 
 
 class Progress:
-    """Shared by who works and those that watch.
+    """Progress of a task, shared by the task and its observers.
 
-    curves  name → [(step, value), …]: what can be drawn while the work goes on, a loss for instance
-    folder  where work that may be killed keeps its checkpoints; None where nobody would look for them
+    share   finished share of the work, 0–1
+    doing   current stage, as text
+    curves  name → [(step, value), …], drawn while the task runs; the training loss, for example
+    folder  folder of the checkpoints of a task that may be killed; None without checkpoints
     """
 
     def __init__(self, folder: Path | None = None) -> None:
@@ -23,7 +25,7 @@ class Progress:
         self._stop = threading.Event()
 
     def tell(self, share: float, doing: str = "") -> None:
-        """Note how much is done, 0 to 1. Raises Cancelled where somebody asked for it."""
+        """Report the finished share of the work, 0–1. Raises Cancelled after a request to cancel."""
         if self._stop.is_set():
             raise Cancelled
         self.share, self.doing = share, doing or self.doing
@@ -33,11 +35,11 @@ class Progress:
         self.curves.setdefault(curve, []).append((step, value))
 
     def part(self, number: int, parts: int) -> "Progress":
-        """What part `number` (from 0) of `parts` equal parts tells is told here as a share of the whole."""
+        """Return the progress of part `number` (from 0) of `parts` equal parts, reported as a share of this one."""
         return _Part(self, number, parts)
 
     def cancel(self) -> None:
-        """Ask the work to stop at its next word."""
+        """Request that the task stops at its next report."""
         self._stop.set()
 
 

@@ -1,4 +1,4 @@
-"""What logs and feedback may hold: no secret, no place on earth, and a person's name only as far as settings allow."""
+"""Removal of secrets, coordinates and names of users from logs and feedback."""
 
 import hashlib
 import hmac
@@ -15,11 +15,16 @@ PRIVATE = re.compile(
     r"password|secret|token|credential|api_?key|comment|e_?mail|latitude|longitude|coordinates", re.IGNORECASE
 )
 IN_ADDRESS = re.compile(r"(?<=://)[^/\s:@]*:[^/\s@]+(?=@)")
-"""User and password of an address, as in postgresql://user:password@host."""
+"""User and password of a URL, as in postgresql://user:password@host."""
 
 
 def redacted(inputs: Mapping[str, Any]) -> dict[str, Any]:
-    """`inputs` with the values of private names removed, however deep."""
+    """Return `inputs` with the values of private names replaced, at any depth.
+
+    Example:
+        >>> redacted({"entity": "paris", "source": {"api_key": "k-123", "latitude": 48.9}})
+        {'entity': 'paris', 'source': {'api_key': '[removed]', 'latitude': '[removed]'}}
+    """
     return {name: REMOVED if PRIVATE.search(str(name)) else _below(value) for name, value in inputs.items()}
 
 
@@ -30,7 +35,13 @@ def _below(value: Any) -> Any:
 
 
 def without_secrets(text: str, given: Settings) -> str:
-    """`text` without the values of secret settings, and without the password of any address."""
+    """Return `text` without the values of secret settings and without the user and password of URLs.
+
+    Example:
+        >>> settings = Settings.model_construct(elastic_password=SecretStr("hunter2"))
+        >>> without_secrets("hunter2 refused by https://vigie:hunter2@example.org", settings)
+        '[removed] refused by https://[removed]@example.org'
+    """
     for name in type(given).model_fields:
         value = getattr(given, name)
         if isinstance(value, SecretStr) and len(value.get_secret_value()) > 3:
@@ -39,7 +50,16 @@ def without_secrets(text: str, given: Settings) -> str:
 
 
 def pseudonym(user: str, key: str) -> str:
-    """`user` as events and feedback know them: a keyed hash (HMAC-SHA256), or the name itself where there is no key."""
+    """Return the pseudonym of `user` in events and feedback: a keyed hash (HMAC-SHA256), or the name without a key.
+
+    Case is ignored.
+
+    Example:
+        >>> pseudonym("alice", key="")
+        'alice'
+        >>> pseudonym("Alice", key="secret") == pseudonym("alice", key="secret")
+        True
+    """
     if not key:
         return user
     return hmac.new(key.encode(), user.casefold().encode(), hashlib.sha256).hexdigest()[:32]

@@ -1,4 +1,4 @@
-"""The settings, read once from the environment and `.env`; every one has a default that works."""
+"""Settings, read once from the environment and `.env`; each one has a working default."""
 
 from functools import cache
 from pathlib import Path
@@ -10,7 +10,7 @@ ROOT = Path(__file__).resolve().parent.parent
 
 
 class Settings(BaseSettings):
-    """One field per variable of `.env.example`; the names in capitals are the variables."""
+    """Settings, one field per variable of `.env.example`; the variable has the name of the field in capitals."""
 
     model_config = SettingsConfigDict(env_file=ROOT / ".env", extra="ignore", env_ignore_empty=True, frozen=True)
 
@@ -38,12 +38,12 @@ class Settings(BaseSettings):
 
     @property
     def tracking_uri(self) -> str:
-        """The MLflow server, or a SQLite file in the data folder when none is set."""
+        """URI of the MLflow server, or of a SQLite file in the data folder where no server is set."""
         return self.mlflow_tracking_uri or f"sqlite:///{self.vigie_data_dir.resolve() / 'mlflow.db'}"
 
     @property
     def artefacts_location(self) -> str | None:
-        """Where new experiments keep their artifacts; None lets a remote MLflow server decide."""
+        """URI of the artifacts of new experiments; None lets a remote MLflow server decide."""
         if self.mlflow_artefacts_location:
             return self.mlflow_artefacts_location
         if self.mlflow_tracking_uri:
@@ -53,5 +53,5 @@ class Settings(BaseSettings):
 
 @cache
 def settings() -> Settings:
-    """The settings of this process."""
+    """Return the settings of this process."""
     return Settings()

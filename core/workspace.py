@@ -1,4 +1,4 @@
-"""The workspace: the stores and services of one process, as the settings describe them."""
+"""Workspace: the stores and services of one process, built from the settings."""
 
 import os
 from dataclasses import dataclass, field, replace
@@ -26,10 +26,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class Workspace:
-    """Stores and services. Nothing of it is shared with another workspace of the same process.
+    """Stores and services of one data folder. Two workspaces of the same process share nothing.
 
-    event_stream   where events are delivered to; None where they stay in the log
-    more_outboxes  further services that records are delivered to
+    event_stream   outbox of the events; None where they stay in the local log
+    more_outboxes  outboxes of further services
     """
 
     settings: Settings
@@ -45,7 +45,7 @@ class Workspace:
 
     @classmethod
     def from_settings(cls, settings: Settings) -> "Workspace":
-        """Build the workspace that `settings` describe. A new service is added here, to `more_outboxes`."""
+        """Build the workspace of `settings`. Add the outbox of a new service here, to `more_outboxes`."""
         folder = settings.vigie_data_dir.resolve()
         return cls(
             settings,
@@ -59,7 +59,7 @@ class Workspace:
 
     @classmethod
     def in_folder(cls, folder: Path, tracking: Tracking, **others: Any) -> "Workspace":
-        """Build a workspace below `folder` with no service but `tracking`, whatever the environment says."""
+        """Build a workspace below `folder` with `tracking` as its only service, independent of the environment."""
         local = cls.from_settings(Settings.model_construct(vigie_data_dir=folder))
         return replace(local, tracking=tracking, **others)
 
@@ -70,26 +70,26 @@ class Workspace:
 
     @property
     def outboxes(self) -> tuple[Outbox, ...]:
-        """Everything that is written down here and delivered to a service."""
+        """Outboxes of all services that records are delivered to."""
         streams = () if self.event_stream is None else (self.event_stream,)
         return (self.tracking, self.feedback, *streams, *self.more_outboxes)
 
     @cached_property
     def accounts(self) -> "Accounts":
-        """Who may use Vigie. Made at first use: where nobody has to sign in, SQLAlchemy is never loaded."""
+        """Accounts of the users, created at first use, so that SQLAlchemy is loaded only where users sign in."""
         from core.accounts.service import Accounts
 
         return Accounts(self.settings.database_url.get_secret_value(), self.folder)
 
     @cached_property
     def jobs(self) -> "JobStore":
-        """The queue of slow work, made at first use. Raises OptionError for a DATABASE_URL that is none."""
+        """Job queue, created at first use. Raises OptionError for an invalid DATABASE_URL."""
         from core.storage.jobs import JobStore
 
         return JobStore(self.folder / "jobs", self.settings.database_url.get_secret_value())
 
     def pseudonymise(self, user: str) -> str:
-        """Return `user` as events and feedback know them."""
+        """Return the pseudonym of `user` in events and feedback."""
         return pseudonym(user, self.settings.vigie_user_key.get_secret_value())
 
     def redact(self, text: str) -> str:
@@ -101,6 +101,6 @@ class Workspace:
 def get_workspace() -> Workspace:
     """Return the workspace of this process, built from the environment and `.env`."""
     given = settings()
-    if given.google_application_credentials:  # Google's library reads the environment, not our `.env`
+    if given.google_application_credentials:  # Google's library reads the environment, not `.env`
         os.environ.setdefault("GOOGLE_APPLICATION_CREDENTIALS", given.google_application_credentials)
     return Workspace.from_settings(given)

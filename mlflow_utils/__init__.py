@@ -1,1 +1,1 @@
-"""Runs on record: the only place that knows MLflow and CodeCarbon. Knows neither core nor pages."""
+"""Access to MLflow and CodeCarbon, which no other package imports. Imports neither core nor pages."""

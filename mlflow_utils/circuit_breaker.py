@@ -1,4 +1,4 @@
-"""Calls to services that may not answer: each has a timeout, and a service that failed is left alone for a while."""
+"""Circuit breaker for calls to services: a timeout for each call, and a pause after failures."""
 
 import random
 import threading
@@ -13,21 +13,21 @@ MAX_ERROR_LENGTH = 300
 
 
 class CallFailedError(Exception):
-    """The service failed, took too long, or did so a moment ago."""
+    """Failure or timeout of a service, or a call while the breaker is open."""
 
 
 class CircuitBreaker:
-    """Limits how long callers wait for one service.
+    """Circuit breaker that limits the time callers wait for one service.
 
-    service            its name, for messages
-    timeout_s          the longest that a caller waits; a call that lasts longer ends in the background
-    reset_after_s      after a failure every call fails at once for so long ("open"); 0 never opens
-    max_reset_after_s  where it is larger, that time doubles with every failure in a row, up to this; its length is
-                       random in the upper half, so that processes do not come back together
-    single_flight      at most one call at a time; a later caller waits for the end of the one in flight, never longer
-                       than its own timeout, and not at all where that one is late already
-    redact             takes secrets out of the text of an error
-    last_error         why the last call failed; "" after one that succeeded
+    service            name of the service, for messages
+    timeout_s          maximum wait of a caller; a longer call ends in the background
+    reset_after_s      time after a failure during which the breaker is open: every call fails at once; 0 never opens
+    max_reset_after_s  where larger than `reset_after_s`, that time doubles with every consecutive failure up to this
+                       limit (exponential backoff), with random jitter of up to half
+    single_flight      at most one call at a time; a later caller waits for the end of the call in flight, at most its
+                       own timeout, and fails at once where that call is already late
+    redact             removes secrets from the text of an error
+    last_error         error of the last call; "" after a success
     """
 
     def __init__(
@@ -51,7 +51,7 @@ class CircuitBreaker:
 
     @property
     def is_open(self) -> bool:
-        """Does every call fail at once, because one failed a moment ago?"""
+        """True while every call fails at once after a failure."""
         return time.monotonic() < self._open_until
 
     def call(
@@ -60,12 +60,12 @@ class CircuitBreaker:
         failures: tuple[type[Exception], ...] = (Exception,),
         timeout_s: float | None = None,
     ) -> T:
-        """Return what `work` returns.
+        """Return the result of `work`.
 
-        timeout_s   of this call, where it differs
+        timeout_s   timeout of this call; by default that of the breaker
 
         Raises `self.error()` where the breaker is open, the call lasts too long or raises one of `failures`, which is
-        its cause then. Other exceptions pass and are no failure of the service.
+        then its cause. Other exceptions propagate and do not count as failures of the service.
         """
         if self.is_open:
             raise self.error()
@@ -83,7 +83,7 @@ class CircuitBreaker:
         return result
 
     def reset(self) -> None:
-        """Let the next call through, whatever happened before."""
+        """Close the breaker, so that the next call is made."""
         self._failures, self._open_until = 0, 0.0
 
     def wait(self, timeout_s: float) -> None:
@@ -92,7 +92,7 @@ class CircuitBreaker:
             wait([self._in_flight], timeout_s)
 
     def error(self) -> Exception:
-        """Make the exception that a caller gets; `last_error` is the reason."""
+        """Return the exception for callers, with `last_error` as the reason."""
         return CallFailedError(f"{self.service} does not answer ({self.last_error})")
 
     def _open(self, reason: str) -> None:
@@ -104,7 +104,7 @@ class CircuitBreaker:
         self._open_until = time.monotonic() + pause_s
 
     def _run(self, work: Callable[[], T], limit: float) -> T:
-        """Run `work` in a thread of its own. Raises _LateError, and what `work` raises."""
+        """Run `work` in its own thread. Raises _LateError after `limit` seconds, and the errors of `work`."""
         deadline = time.monotonic() + limit
         call = self._start_alone(work, deadline, limit) if self.single_flight else self._start(work)
         if not wait([call], _left(deadline)).done:
@@ -139,7 +139,7 @@ class CircuitBreaker:
 
 
 class _LateError(Exception):
-    """A call did not end in time."""
+    """A call that did not end in time."""
 
 
 def _left(deadline: float) -> float:

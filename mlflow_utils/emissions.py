@@ -1,4 +1,4 @@
-"""What a computation costs: energy and CO₂ by CodeCarbon's offline tracker, with the method it used."""
+"""Energy and CO₂ emissions of a computation, measured with the offline tracker of CodeCarbon."""
 
 import logging
 import threading
@@ -12,7 +12,7 @@ _starting = threading.Lock()
 
 @dataclass
 class Emissions:
-    """Measured figures, ready for a run; empty until the measurement ends."""
+    """Measured emissions as metrics and tags of a run; empty until the measurement ends."""
 
     kg: float = 0.0
     metrics: dict[str, float] = field(default_factory=dict)
@@ -21,10 +21,12 @@ class Emissions:
 
 @contextmanager
 def measured(country: str, emissions: Emissions) -> Iterator[None]:
-    """Measure what happens inside into `emissions`; `country` (ISO, three letters) tells how clean its electricity is.
+    """Measure the block and write its emissions to `emissions`.
 
-    The figure is an estimate: without a power meter CodeCarbon takes a constant per core and per memory module.
-    A tracker that fails never costs a result: the figures are then absent and the tag says so.
+    country   ISO code of three letters, which determines the carbon intensity of the electricity
+
+    The values are estimates: without a power meter CodeCarbon takes a constant per core and per memory module. A
+    failure of the tracker does not affect the block: the metrics are then absent and a tag records it.
     """
     tracker = _started(country)
     try:
@@ -37,13 +39,13 @@ def measured(country: str, emissions: Emissions) -> Iterator[None]:
 
 
 def preload(country: str) -> None:
-    """Probe the processor once per process (about two seconds), so that the first click does not wait for it."""
+    """Detect the processor once per process (about two seconds), so that the first run does not wait for it."""
     with measured(country, Emissions()):
         pass
 
 
 def _started(country: str) -> Any:
-    logging.getLogger("codecarbon").disabled = True  # it writes twenty-five lines per run, at any level asked for
+    logging.getLogger("codecarbon").disabled = True  # it writes 25 lines per run, at any log level
     try:
         from codecarbon import OfflineEmissionsTracker
 
@@ -52,7 +54,7 @@ def _started(country: str) -> Any:
                 country_iso_code=country, output_methods=[], log_level="critical", allow_multiple_runs=True
             )
             tracker.start()
-    except Exception:  # noqa: BLE001 whatever the probing of an unknown machine raises
+    except Exception:  # noqa: BLE001 hardware detection may raise anything
         return None
     return tracker
 
@@ -80,6 +82,6 @@ def _read(tracker: Any, emissions: Emissions) -> None:
 
 
 def _cpu_method(tracker: Any) -> str:
-    """How the processor's power was found: by a meter (RAPL …), from a table, or from the load and a constant."""
+    """Return the method of the CPU power: a meter (RAPL …), a table, or an estimate from the load and a constant."""
     modes = {str(getattr(part, "_mode", "")) for part in getattr(tracker, "_hardware", [])} - {""}
     return "/".join(sorted(modes)) or "estimated"

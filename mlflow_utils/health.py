@@ -1,4 +1,4 @@
-"""Health checks of MLflow and of its artifact store, without the import of MLflow where that is not needed."""
+"""Health checks of MLflow and of its artifact store, which avoid the import of MLflow where possible."""
 
 import os
 import sqlite3
@@ -10,14 +10,14 @@ from urllib.parse import urlsplit
 from mlflow_utils.rest import request
 
 REQUEST_TIMEOUT_S = 1.4
-MISSING_PATH = "vigie-health"  # nothing is there; a store that lists nothing has answered
+MISSING_PATH = "vigie-health"  # this path is empty; an empty listing is a successful answer
 SQLITE = "sqlite:///"
 
 
 def check_server(uri: str) -> str:
-    """Return MLflow's version, once it has answered as it would answer for a run.
+    """Return the version of MLflow after a request that uses its database.
 
-    Raises OSError, urllib's HTTPError included.
+    Raises OSError, including HTTPError of urllib.
     """
     if not uri.startswith("http"):
         return f"{installed_version('mlflow')}, SQLite {_check_sqlite(uri)}"
@@ -26,9 +26,9 @@ def check_server(uri: str) -> str:
 
 
 def check_artifacts(uri: str, location: str | None) -> None:
-    """Ask the artifact store at `location`; None asks the one of the server `uri`.
+    """Check the artifact store at `location`, or that of the server `uri` where `location` is None.
 
-    Raises OSError, or what the library of a cloud's store raises.
+    Raises OSError, or the errors of the library of a cloud store.
     """
     if not location:
         request(uri, f"/api/2.0/mlflow-artifacts/artifacts?path={MISSING_PATH}", REQUEST_TIMEOUT_S)
@@ -43,7 +43,7 @@ def check_artifacts(uri: str, location: str | None) -> None:
 
 
 def _check_sqlite(uri: str) -> str:
-    """Return the version of the library; the file can be read, or does not exist yet."""
+    """Return the version of the SQLite library. Raises sqlite3.Error if the file exists and is not readable."""
     path = Path(uri.removeprefix(SQLITE))
     if path.exists():
         with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=1)) as connection:

@@ -1,9 +1,8 @@
-"""Models as files: an MLflow model folder that holds no code and no pickle.
+"""Models as files: MLflow model folders without code and without pickles.
 
-It has one skops file and a list of who may be in it. Reading constructs only classes that the reader names (and those
-skops itself calls safe: scikit-learn's estimators, NumPy's arrays, plain Python values); the file is audited before
-anything is imported or built. MLflow serves such a folder through a module of ours that it calls by name, never
-through code in the folder.
+A folder holds one skops file. Loading constructs only the classes that the caller trusts, and those that skops treats
+as safe: scikit-learn estimators, NumPy arrays, plain Python values. The file is checked before anything is imported or
+built. MLflow serves such a folder through a loader module of the product, never through code in the folder.
 """
 
 import hashlib
@@ -19,22 +18,22 @@ from typing import Any
 
 _reading = (
     threading.Lock()
-)  # headers of arrays are parsed by `ast`, which in Python 3.11 fails now and then in two threads at once
+)  # NumPy parses headers of arrays with `ast`, which may fail in concurrent threads of Python 3.11
 FILE = Path("data") / "model.skops"
 PICKLE = "python_model.pkl"
 
 
 class UntrustedModelError(Exception):
-    """A model that is not written or not read; the text says why."""
+    """A model that is not saved or not loaded, with the reason."""
 
 
 @dataclass(frozen=True)
 class Terms:
-    """What a program accepts as its models.
+    """Conditions for saving a model.
 
-    trusted     full names of the classes that may be in one
-    loader      module whose `_load_pyfunc(path)` reads one, for `mlflow models serve`
-    libraries   distributions whose versions are noted with each
+    trusted     full names of the classes that a model may contain
+    loader      module with `_load_pyfunc(path)`, for `mlflow models serve`
+    libraries   distributions with versions that are recorded with the model
     """
 
     trusted: Collection[str]
@@ -43,9 +42,10 @@ class Terms:
 
 
 def save_model(folder: Path, model: Any, example: Any, answer: Any, terms: Terms) -> None:
-    """Write `model` (anything with `predict(table)`) as an MLflow pyfunc model with signature below `folder`.
+    """Write `model`, which needs `predict(table)`, as an MLflow pyfunc model with signature below `folder`.
 
-    Raises UntrustedModelError where it holds what `load_model` would not read back.
+    The signature is inferred from the input `example` and the prediction `answer`. Raises UntrustedModelError for a
+    model that `load_model` would not load.
     """
     with tempfile.TemporaryDirectory() as place, warnings.catch_warnings():
         warnings.simplefilter("ignore")  # an input example would run the model once more, in a child process
@@ -64,7 +64,7 @@ def save_model(folder: Path, model: Any, example: Any, answer: Any, terms: Terms
 
 
 def load_model(folder: Path, trusted: Collection[str]) -> Any:
-    """The model that `save_model` wrote to `folder`; raises as `read_model`."""
+    """Load the model that `save_model` wrote to `folder`. Raises UntrustedModelError as `read_model` does."""
     if not (folder / FILE).is_file():
         old = (folder / PICKLE).exists()
         raise UntrustedModelError("a pickle, which could run any code" if old else f"no {FILE.name} in it")
@@ -72,9 +72,9 @@ def load_model(folder: Path, trusted: Collection[str]) -> Any:
 
 
 def read_model(path: Path, trusted: Collection[str]) -> Any:
-    """The model in a skops file.
+    """Read the model of a skops file.
 
-    Raises UntrustedModelError, before anything is built, for a class that is not among `trusted`.
+    Raises UntrustedModelError, before anything is built, for a class that is not in `trusted`.
     """
     import skops.io  # type: ignore[import-untyped]
     from skops.io.exceptions import UntrustedTypesFoundException  # type: ignore[import-untyped]
@@ -89,7 +89,7 @@ def read_model(path: Path, trusted: Collection[str]) -> Any:
 
 
 def digest(folder: Path) -> str:
-    """SHA-256 of the model in `folder`. Raises UntrustedModelError where there is none."""
+    """Return the SHA-256 of the model in `folder`. Raises UntrustedModelError where there is none."""
     try:
         with (folder / FILE).open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
@@ -109,7 +109,7 @@ def _dump(model: Any, path: Path, trusted: Collection[str]) -> None:
 
 
 def _untrusted(path: Path, trusted: Collection[str]) -> str:
-    """The classes in the file that are not trusted, as text; "" where there are none."""
+    """Return the untrusted classes in the file, as text; "" for none."""
     import skops.io
 
     return ", ".join(sorted(set(skops.io.get_untrusted_types(file=path)) - set(trusted)))

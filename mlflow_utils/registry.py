@@ -1,11 +1,10 @@
-"""A model's life after its run: versions of a registered name, their aliases, and who may replace whom.
+"""Model registry: versions of registered models, their aliases, and promotion.
 
-champion     the version that pages and commands load
-challenger   the newest version, until it is promoted
-previous     the champion before this one
+champion     version that pages and commands load
+challenger   newest version, until it is promoted
+previous     champion before the current one
 
-A version carries, as tags, what it is judged by: the figures of its run's back-test and everything that defines that
-test.
+The tags of a version hold the metrics of its back-test and the definition of that test.
 """
 
 import math
@@ -22,25 +21,25 @@ from mlflow_utils.run_record import Record
 from mlflow_utils.tracking import KEY, MlflowUnavailableError, Tracking
 
 CHAMPION, CHALLENGER, PREVIOUS = "champion", "challenger", "previous"
-MODEL = "model"  # the folder of a run that holds its model
+MODEL = "model"  # folder of the model within a run
 FIGURE, TEST = "figure.", "backtest."
 
 
 class ModelNotFoundError(Exception):
-    """No run, model name, version or alias of that name."""
+    """A run, model name, version or alias that does not exist."""
 
 
 class RunNotDeliveredError(Exception):
-    """The run waits to be delivered to MLflow."""
+    """A run that waits to be delivered to MLflow."""
 
 
 @dataclass(frozen=True)
 class PromotionMetric:
-    """The figure by which the models of a task are compared, and what must be alike for it to mean the same.
+    """Metric that compares the models of a task, and the definition of the back-test that must be equal.
 
-    params, tags   names of the runs' parameters and tags that define the back-test; a run that lacks one is not
+    params, tags   names of parameters and tags of runs that define the back-test; a run that lacks one is not
                    comparable
-    optional       parameters that define it too, where a run has them
+    optional       names of further parameters that define it, where a run has them
     """
 
     metric: str
@@ -51,13 +50,13 @@ class PromotionMetric:
 
     @property
     def definition(self) -> str:
-        """The metric and which way is better, in words."""
+        """Metric and direction of improvement, as text."""
         return f"{self.metric}, {'lower' if self.lower_is_better else 'higher'} is better"
 
 
 @dataclass(frozen=True)
 class Version:
-    """One version of a registered model."""
+    """A version of a registered model."""
 
     name: str
     number: int
@@ -68,21 +67,21 @@ class Version:
 
     @property
     def figures(self) -> dict[str, float]:
-        """The metrics of its run."""
+        """Metrics of the run of the version."""
         return {tag.removeprefix(FIGURE): float(text) for tag, text in self.tags.items() if tag.startswith(FIGURE)}
 
     @property
     def test(self) -> dict[str, str]:
-        """What defines its back-test."""
+        """Definition of the back-test of the version."""
         return {tag.removeprefix(TEST): text for tag, text in self.tags.items() if tag.startswith(TEST)}
 
 
 @dataclass(frozen=True)
 class PromotionCheck:
-    """A challenger beside the champion.
+    """Comparison of a challenger with the champion.
 
-    figures   of champion and challenger on the metric's metric; NaN where there is none
-    differs   what is not alike in their back-tests: name → (champion's, challenger's)
+    figures   metric of the champion and of the challenger; NaN where missing
+    differs   differences of their back-tests: name → (value of the champion, value of the challenger)
     """
 
     metric: str
@@ -92,12 +91,12 @@ class PromotionCheck:
 
     @property
     def accepted(self) -> bool:
-        """Are both figures comparable, and is the challenger's no worse?"""
+        """True where both metrics are comparable and the challenger is not worse."""
         return not self.differs and not self.worse
 
 
 class PromotionRejectedError(Exception):
-    """A promotion that is not made: `comparison` says why; None where the task has no metric."""
+    """A rejected promotion. `comparison` holds the reason; None where the task has no metric."""
 
     def __init__(self, champion: Version | None, challenger: Version, comparison: PromotionCheck | None) -> None:
         self.champion, self.challenger, self.comparison = champion, challenger, comparison
@@ -106,7 +105,7 @@ class PromotionRejectedError(Exception):
 
 @dataclass(frozen=True)
 class PromotionRequest:
-    """Who promotes, whether against the comparison, and why."""
+    """Request for a promotion: the user, and whether and why the comparison is overridden."""
 
     by: str
     force: bool = False
@@ -114,9 +113,10 @@ class PromotionRequest:
 
 
 def candidate(tracking: Tracking, run: str) -> Record:
-    """The run as MLflow has it, `experiment` being the name.
+    """Return a run for registration, with parameters, metrics and tags from MLflow.
 
-    Raises RunNotDeliveredError, ModelNotFoundError, MlflowUnavailableError.
+    Raises RunNotDeliveredError for a pending run, ModelNotFoundError for an unknown run, MlflowUnavailableError where
+    MLflow does not answer.
     """
     if runs.is_pending(tracking, run):
         raise RunNotDeliveredError(run)
@@ -138,9 +138,10 @@ def candidate(tracking: Tracking, run: str) -> Record:
 
 
 def register(tracking: Tracking, run: Record, name: str, metric: PromotionMetric | None, by: str) -> Version:
-    """Make the model of a `candidate` the newest version of `name` and its challenger; a run is registered once.
+    """Register the model of a run from `candidate` as the newest version of `name` and its challenger.
 
-    Raises MlflowUnavailableError, and UntrustedModelError where the run holds no model that is loaded.
+    A second call for the same run returns the existing version. Raises MlflowUnavailableError, and UntrustedModelError
+    for a run without a model.
     """
     tags = _tags(run, metric, by) | {"model.sha256": _digest(tracking, run)}
     with _alone(tracking) as client:
@@ -155,19 +156,19 @@ def register(tracking: Tracking, run: Record, name: str, metric: PromotionMetric
 
 
 def names(tracking: Tracking) -> list[str]:
-    """The registered models, by name. Raises MlflowUnavailableError."""
+    """List the names of the registered models, sorted. Raises MlflowUnavailableError."""
     with _answering(tracking) as client:
         return sorted(each.name for each in _pages(client.search_registered_models))
 
 
 def versions(tracking: Tracking, name: str) -> list[Version]:
-    """The versions of `name`, newest first; none where there is no such name. Raises MlflowUnavailableError."""
+    """List the versions of `name`, newest first; empty for an unknown name. Raises MlflowUnavailableError."""
     with _answering(tracking) as client:
         return _versions(client, name)
 
 
 def by_alias(tracking: Tracking, name: str, alias: str) -> Version:
-    """Raises ModelNotFoundError where nothing has the alias, MlflowUnavailableError."""
+    """Return the version with the alias. Raises ModelNotFoundError where none has it, MlflowUnavailableError."""
     with _answering(tracking) as client:
         return _aliased(client, name, alias)
 
@@ -175,11 +176,11 @@ def by_alias(tracking: Tracking, name: str, alias: str) -> Version:
 def promote(
     tracking: Tracking, name: str, number: int | None, metric: PromotionMetric | None, decision: PromotionRequest
 ) -> tuple[Version, PromotionCheck | None]:
-    """Make a version (default: the challenger) the champion; the champion until now becomes `previous`.
+    """Promote a version (default: the challenger) to champion. The former champion becomes `previous`.
 
-    The comparison with the champion until now is None where there was none, or no metric. Raises
-    PromotionRejectedError where it says no, or the task has no metric, unless the decision is forced;
-    ModelNotFoundError; MlflowUnavailableError.
+    Returns the new champion and its comparison with the former one, None without a former champion or without a metric.
+    Raises PromotionRejectedError, unless the decision is forced, where the comparison rejects the version or the task
+    has no metric; ModelNotFoundError; MlflowUnavailableError.
     """
     with _alone(tracking) as client:
         new = _aliased(client, name, CHALLENGER) if number is None else _numbered(client, name, number)
@@ -201,7 +202,7 @@ def promote(
 
 
 def compared(champion: Version, challenger: Version, metric: PromotionMetric) -> PromotionCheck:
-    """Both on the metric. What only one of them says of its back-test differs; so does a figure that one lacks."""
+    """Compare two versions on `metric`. A part of the back-test or a value that one of them lacks is a difference."""
     needed = (*metric.tags, *metric.params)
     pairs = {test: (champion.test.get(test, ""), challenger.test.get(test, "")) for test in (*needed, *metric.optional)}
     pairs["metric"] = (champion.tags.get("metric", ""), challenger.tags.get("metric", ""))
@@ -217,7 +218,7 @@ def _figure(value: float) -> str:
 
 
 def _tags(run: Record, metric: PromotionMetric | None, by: str) -> dict[str, str]:
-    """What a version says of itself: where it comes from, who registered it, its figures and its back-test."""
+    """Return the tags of a version: its origin, the user who registered it, its metrics and its back-test."""
     tags = {
         "task": run.experiment,
         KEY: run.key,
@@ -235,7 +236,7 @@ def _tags(run: Record, metric: PromotionMetric | None, by: str) -> dict[str, str
 
 
 def _promotion(old: Version | None, comparison: PromotionCheck | None, decision: PromotionRequest) -> dict[str, str]:
-    """Who made it champion, when, over whom, by which figures and, where forced, why."""
+    """Return the tags of a promotion: user, time, former champion, metrics and, where forced, the reason."""
     return {
         "promoted.by": decision.by,
         "promoted.at": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -258,7 +259,7 @@ def _digest(tracking: Tracking, run: Record) -> str:
 
 @contextmanager
 def _answering(tracking: Tracking) -> Iterator[Any]:
-    """MLflow's client. Raises MlflowUnavailableError where MLflow does not answer."""
+    """Yield a client of MLflow. Raises MlflowUnavailableError where MLflow does not answer."""
     if not tracking.is_reachable():
         raise MlflowUnavailableError(tracking.uri)
     yield tracking.client()
@@ -266,7 +267,7 @@ def _answering(tracking: Tracking) -> Iterator[Any]:
 
 @contextmanager
 def _alone(tracking: Tracking) -> Iterator[Any]:
-    """As `_answering`, and nobody else of this machine changes the registry meanwhile."""
+    """Yield a client of MLflow under a lock against other processes of this machine that change the registry."""
     with _answering(tracking) as client, FileLock(tracking.spool.folder / "registry.lock"):
         yield client
 
@@ -282,7 +283,7 @@ def _ensure(client: Any, name: str) -> None:
 
 
 def _pages(search: Any, **asked: Any) -> Iterator[Any]:
-    """Everything that a search of MLflow finds, page by page."""
+    """Yield all results of a search of MLflow, page by page."""
     found = search(**asked)
     yield from found
     while found.token:
@@ -291,7 +292,7 @@ def _pages(search: Any, **asked: Any) -> Iterator[Any]:
 
 
 def _versions(client: Any, name: str) -> list[Version]:
-    """Newest first; a search alone says nothing of aliases."""
+    """Return the versions of `name`, newest first, with their aliases, which a search does not return."""
     from mlflow.exceptions import MlflowException
 
     try:

@@ -1,4 +1,4 @@
-"""Plain HTTP requests to an MLflow server, for callers that cannot wait for the import of MLflow: it takes seconds."""
+"""Plain HTTP requests to an MLflow server, for callers that cannot wait seconds for the import of MLflow."""
 
 import base64
 import json
@@ -8,9 +8,9 @@ import urllib.request
 
 
 def request(uri: str, path: str, timeout_s: float, body: object = None) -> str:
-    """Return the server's answer.
+    """Return the text of the response, at most 1 MB.
 
-    Raises OSError where there is none, and urllib's HTTPError (one of them) where the server refuses.
+    Raises OSError where the server does not answer, HTTPError of urllib (a subclass) where it rejects the request.
     """
     question = urllib.request.Request(
         f"{uri.rstrip('/')}{path}",
@@ -21,12 +21,12 @@ def request(uri: str, path: str, timeout_s: float, body: object = None) -> str:
         with urllib.request.urlopen(question, timeout=timeout_s) as answer:
             return str(answer.read(1_000_000).decode(errors="replace"))
     except urllib.error.HTTPError as refusal:
-        refusal.close()  # it holds the connection
+        refusal.close()  # it keeps the connection open
         raise
 
 
 def _credentials() -> dict[str, str]:
-    """Make the header that MLflow's own client sends, from the same variables."""
+    """Return the authorization header of the MLflow client, from the same environment variables."""
     user, password, token = (
         os.environ.get(f"MLFLOW_TRACKING_{name}", "") for name in ("USERNAME", "PASSWORD", "TOKEN")
     )

@@ -1,4 +1,4 @@
-"""A run as plain data: what is written down here first, and delivered to MLflow afterwards."""
+"""Run record: plain data that are stored locally first and delivered to MLflow later."""
 
 import json
 import time
@@ -10,16 +10,18 @@ Status = Literal["interrupted", "completed", "failed"]
 
 
 def now_ms() -> int:
-    """Milliseconds since 1970, MLflow's clock."""
+    """Return the milliseconds since 1970, the time format of MLflow."""
     return int(time.time() * 1000)
 
 
 @dataclass
 class Record:
-    """One run. `status` begins as interrupted: what is killed has never said otherwise.
+    """Record of a run. The initial status is `interrupted`, which remains if the process is killed.
 
-    key       names the run for ever, wherever it is; a tag of the MLflow run, so that none is ever made twice
-    run_id    the MLflow run, once there is one
+    key         permanent id of the run; a tag of the MLflow run, which prevents duplicates
+    run_id      id of the MLflow run; "" before it exists
+    started_ms  start time in milliseconds since 1970
+    ended_ms    end time in milliseconds since 1970; 0 while the run lasts
     """
 
     experiment: str
@@ -35,7 +37,7 @@ class Record:
 
     @property
     def id(self) -> str:
-        """What addresses and messages call the run: MLflow's id, or the key while MLflow has not heard of it."""
+        """Id of the run in URLs and messages: the id of MLflow, or the key before delivery."""
         return self.run_id or self.key
 
     def to_json(self) -> str:
@@ -44,5 +46,5 @@ class Record:
 
     @classmethod
     def from_json(cls, text: str) -> "Record":
-        """Read what `to_json` wrote."""
+        """Read the JSON text of `to_json`."""
         return cls(**json.loads(text))

@@ -1,4 +1,4 @@
-"""Runs on record, loaded by their id with the files they left."""
+"""Stored runs, loaded by id with their files."""
 
 import urllib.parse
 from dataclasses import dataclass
@@ -11,26 +11,26 @@ from mlflow_utils.tracking import KEY, Tracking
 
 @dataclass(frozen=True)
 class StoredRun:
-    """A run on record: its id in MLflow ("" while it waits to be delivered), and its files on this machine."""
+    """A stored run: its record, and the folder of its files on this machine."""
 
     record: Record
     files: Path
 
 
 def load_run(tracking: Tracking, run: str) -> StoredRun | None:
-    """Load the run with this MLflow id or key: from this machine where it began here, else from MLflow.
+    """Load the run with this MLflow id or key, from this machine where it started here, else from MLflow.
 
-    None where no such run exists. Raises what MLflow raises where it cannot answer.
+    Returns None where no such run exists. Raises the errors of MLflow.
     """
     record = tracking.spool.find(run)
     local = None if record is None else StoredRun(record, tracking.spool.artifact_dir(record.key))
     if local is not None and _has_files(local.files):
         return local
-    return _download(tracking, run) or local  # a run that failed at once left no files anywhere
+    return _download(tracking, run) or local  # a run that failed at its start has no files
 
 
 def load_record(tracking: Tracking, run: str) -> Record | None:
-    """Load the record of a run, without its files; else as `load_run`."""
+    """Load the record of a run as `load_run` does, without its files."""
     record = tracking.spool.find(run)
     if record is not None:
         return record
@@ -39,9 +39,9 @@ def load_record(tracking: Tracking, run: str) -> Record | None:
 
 
 def find_completed(tracking: Tracking, tag: str, value: str) -> Record | None:
-    """Return a completed run with this tag: from this machine where it began here, else from MLflow.
+    """Return a completed run with this tag, from this machine where it started here, else from MLflow.
 
-    None where there is none or MLflow does not answer in time; raises what MLflow raises.
+    Returns None where there is none or MLflow does not answer in time. Raises the errors of MLflow.
     """
     record = tracking.spool.find_completed(tag, value)
     if record is not None or not tracking.is_reachable():
@@ -54,12 +54,12 @@ def find_completed(tracking: Tracking, tag: str, value: str) -> Record | None:
 
 
 def is_pending(tracking: Tracking, run: str) -> bool:
-    """Does the run wait on this machine for MLflow?"""
+    """Tell whether the run waits on this machine for its delivery to MLflow."""
     return any(run in (record.key, record.run_id) for record in tracking.spool.pending())
 
 
 def latest_runs(tracking: Tracking, experiment: str, limit: int = 20) -> list[Record]:
-    """List the newest runs of an experiment, newest first; none where MLflow does not answer."""
+    """List the newest runs of an experiment, newest first; empty where MLflow does not answer."""
     if not tracking.is_reachable():
         return []
     client = tracking.client()
@@ -71,7 +71,7 @@ def latest_runs(tracking: Tracking, experiment: str, limit: int = 20) -> list[Re
 
 
 def to_record(run: Any, experiment: str) -> Record:
-    """Convert MLflow's run of the task `experiment`."""
+    """Convert a run of MLflow in `experiment` to a record."""
     data, info = run.data, run.info
     return Record(
         experiment=experiment,
@@ -88,7 +88,7 @@ def to_record(run: Any, experiment: str) -> Record:
 
 
 def run_url(tracking: Tracking, record: Record, public_uri: str = "") -> str:
-    """The page of the run in the MLflow UI; "" where there is no server or the run has not reached it."""
+    """Return the URL of a run in the MLflow UI; "" without a server, without an answer, or before delivery."""
     base = public_uri or tracking.uri
     if not base.startswith("http") or not record.run_id or not tracking.is_reachable():
         return ""
@@ -97,7 +97,7 @@ def run_url(tracking: Tracking, record: Record, public_uri: str = "") -> str:
 
 
 def experiment_url(tracking: Tracking, experiment: str = "", public_uri: str = "") -> str:
-    """The page of an experiment, or of all, in the MLflow UI; "" where there is no server or it does not answer."""
+    """Return the URL of an experiment, or of all, in the MLflow UI; "" without a server or without an answer."""
     base = public_uri or tracking.uri
     if not base.startswith("http") or not tracking.is_reachable():
         return ""
@@ -115,7 +115,7 @@ def _is_run_id(run: str) -> bool:
 
 
 def _fetch_run(tracking: Tracking, run: str) -> tuple[Any, Any]:
-    """Return MLflow's client, and the run as MLflow has it; None where it has not, or does not answer."""
+    """Return a client of MLflow and its run; None for an unknown run, or where MLflow does not answer."""
     if not _is_run_id(run) or not tracking.is_reachable():
         return None, None
     from mlflow.exceptions import MlflowException
@@ -130,7 +130,7 @@ def _fetch_run(tracking: Tracking, run: str) -> tuple[Any, Any]:
 
 
 def _find_by_key(client: Any, key: str) -> Any:
-    """Find the run that was waiting when somebody noted its address."""
+    """Find the MLflow run with a key, for URLs that were saved before the delivery of the run."""
     experiments = [experiment.experiment_id for experiment in client.search_experiments()]
     runs = client.search_runs(experiments, f"tags.`{KEY}` = '{key}'", max_results=1)
     return runs[0] if runs else None

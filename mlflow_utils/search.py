@@ -1,7 +1,7 @@
-"""Runs looked for: those that MLflow has, and those of this machine that it has not, newest first and page by page.
+"""Search of runs in MLflow and of the pending runs of this machine, newest first, page by page.
 
-What a person types is never pasted into MLflow's filter: of a text only letters, digits and blanks go there, everything
-else as the wildcard %, so that MLflow answers at least the runs that are meant; which of them are is decided here.
+User input is never inserted into the filter of MLflow unchanged: characters other than letters, digits, blanks and
+".:/-" become the wildcard %. MLflow then returns a superset of the matching runs, which `matches` filters.
 """
 
 import heapq
@@ -15,27 +15,27 @@ from mlflow_utils.run_record import Record
 from mlflow_utils.runs import to_record
 from mlflow_utils.tracking import STATUS, Tracking
 
-BATCH_SIZE = 200  # runs that MLflow is asked for at a time
-MAX_LOCAL_RUNS = 5000  # of this machine, where MLflow does not answer
-SEARCH_BUDGET_S = 0.6  # then nothing more is asked for: a search answers with what it has, and where to go on
+BATCH_SIZE = 200  # runs per request to MLflow
+MAX_LOCAL_RUNS = 5000  # searched on this machine where MLflow does not answer
+SEARCH_BUDGET_S = 0.6  # after that a search returns what it has, with a token for the next page
 NOT_PLAIN = re.compile(r"[^A-Za-z0-9 .:/-]+")
 DIGEST = re.compile(r"[0-9a-f]{8,64}")
 MILLISECONDS = re.compile(r"[0-9]{1,15}")
-MAX_PATTERN_LENGTH = 200  # characters of a text that MLflow is asked for
+MAX_PATTERN_LENGTH = 200  # characters of user input in a filter of MLflow
 RUNNING = "running"
 STATES = {**STATUS, RUNNING: "RUNNING"}
 
 
 @dataclass(frozen=True)
 class RunFilter:
-    """Which runs are looked for; what is empty does not count. Letters may be small or capital.
+    """Filter of a search. Empty fields are ignored. Upper and lower case are equal.
 
-    task               the experiment
-    model, user        part of the model's or of the user's name
-    data               how the digest of the dataset begins (8 digits at least), or part of a file's name
-    status             completed, failed, interrupted or running
-    since_ms, until_ms  when it began: from, and before
-    text               part of its name, id, error, or of a parameter's value
+    task                name of the experiment
+    model, user         part of the name of the model or user
+    data                start of the digest of the dataset (at least 8 digits), or part of the name of a file
+    status              completed, failed, interrupted or running
+    since_ms, until_ms  start time in milliseconds since 1970: from (included), and before (excluded)
+    text                part of the name, id, error, or of the value of a parameter
     """
 
     task: str = ""
@@ -53,7 +53,7 @@ ALL_RUNS = RunFilter()
 
 @dataclass(frozen=True)
 class RunListItem:
-    """A run in a list: `waits` where MLflow has not got all of it; its status may also be "running"."""
+    """A run in a list. `waits` is True before its delivery; `status` may also be "running"."""
 
     record: Record
     status: str
@@ -62,16 +62,16 @@ class RunListItem:
 
 @dataclass(frozen=True)
 class RunPage:
-    """Runs, newest first; `token` says where to go on, "" at the end."""
+    """A page of runs, newest first; `token` is the start of the next page, "" at the end."""
 
     runs: tuple[RunListItem, ...]
     token: str = ""
 
 
 def search(tracking: Tracking, wanted: RunFilter = ALL_RUNS, limit: int = 50, token: str = "") -> RunPage:
-    """Find at most `limit` runs of MLflow and of those that wait here, from where `token` of the page before says.
+    """Return at most `limit` runs of MLflow and pending runs, from the `token` of the page before.
 
-    A search that matches few of many runs answers within about a second with what it has. Raises what MLflow raises.
+    A search with few matches among many runs returns a shorter page after about a second. Raises the errors of MLflow.
     """
     pending = [RunListItem(record, record.status, waits=True) for record in tracking.spool.pending()]
     keys = {item.record.key for item in pending}
@@ -83,7 +83,7 @@ def search(tracking: Tracking, wanted: RunFilter = ALL_RUNS, limit: int = 50, to
 
 
 def search_local(tracking: Tracking, wanted: RunFilter = ALL_RUNS, limit: int = 50, token: str = "") -> RunPage:
-    """As `search`, but only the runs that began on this machine, without MLflow."""
+    """Return a page of the runs that started on this machine, without MLflow."""
     pending = {record.key for record in tracking.spool.pending()}
     items = (
         RunListItem(record, record.status, record.key in pending) for record in tracking.spool.newest(MAX_LOCAL_RUNS)
@@ -92,7 +92,7 @@ def search_local(tracking: Tracking, wanted: RunFilter = ALL_RUNS, limit: int = 
 
 
 def matches(item: RunListItem, wanted: RunFilter) -> bool:
-    """Is it a run that is looked for?"""
+    """Tell whether a run passes the filter."""
     record = item.record
     return (
         wanted.task in ("", record.experiment)
@@ -123,7 +123,7 @@ def _digest_matches(record: Record, data: str) -> bool:
 
 
 Cursor = tuple[int, str]
-"""Where a run stands in the list: the newest first, then by id."""
+"""Position of a run in the list, sorted by start time (newest first), then by id."""
 
 
 def _sort_key(item: RunListItem) -> Cursor:
@@ -131,15 +131,15 @@ def _sort_key(item: RunListItem) -> Cursor:
 
 
 def _parse_cursor(token: str) -> Cursor | None:
-    """Read the position that a token names; None for the beginning, and for what is no token."""
+    """Convert a token to a position; None for the first page and for an invalid token."""
     began, _, run = token.partition("-")
     return (-int(began), run) if MILLISECONDS.fullmatch(began) and run else None
 
 
 def _paginate(items: Iterable[RunListItem], wanted: RunFilter, limit: int, after: Cursor | None) -> RunPage:
-    """Take the first wanted runs after a position."""
+    """Return the page of the first matching runs after a position."""
     page: list[RunListItem] = []
-    last: Cursor | None = None  # every page comes further than the one before, however slow it is
+    last: Cursor | None = None  # every page advances, even after the time budget
     deadline = time.monotonic() + SEARCH_BUDGET_S
     for number, item in enumerate(items, 1):
         if after is not None and _sort_key(item) <= after:
@@ -156,7 +156,7 @@ def _paginate(items: Iterable[RunListItem], wanted: RunFilter, limit: int, after
 
 
 def _search_mlflow(client: Any, wanted: RunFilter, after: Cursor | None, limit: int) -> Iterator[RunListItem]:
-    """Iterate over the runs of MLflow that may be wanted, in the order of the list."""
+    """Yield the runs of MLflow that may match, in the order of the list."""
     names = {experiment.experiment_id: experiment.name for experiment in client.search_experiments()}
     experiments = [number for number, name in names.items() if wanted.task in ("", name)]
     token = "" if experiments else None
@@ -173,7 +173,7 @@ def _search_mlflow(client: Any, wanted: RunFilter, after: Cursor | None, limit: 
 
 
 def _build_filter(wanted: RunFilter, after: Cursor | None) -> Iterator[str]:
-    """Make the clauses of a filter that every wanted run passes."""
+    """Yield the clauses of an MLflow filter that every matching run passes."""
     if wanted.status:
         yield f"attributes.status = '{STATES.get(wanted.status, 'NONE')}'"
     if wanted.since_ms:
@@ -190,7 +190,7 @@ def _build_filter(wanted: RunFilter, after: Cursor | None) -> Iterator[str]:
 
 
 def _status(run: Any) -> str:
-    """How Vigie says it ended; runs of other programs as MLflow says it."""
+    """Return the status recorded by Vigie, or that of MLflow for runs of other programs."""
     if run.info.status == STATES[RUNNING]:
         return RUNNING
     ended = {theirs: ours for ours, theirs in STATUS.items()}

@@ -1,7 +1,7 @@
-"""The spool: every run is written to this SQLite file before MLflow hears of it, and leaves it when MLflow has it all.
+"""Spool of runs: an SQLite file that stores every run before its delivery to MLflow.
 
-A run of a process that was killed is found here too, still `interrupted`. Rows stay after delivery: they say which key
-became which MLflow run.
+The run of a killed process is found here too, with the status `interrupted`. Rows stay after delivery: they map keys to
+MLflow runs.
 """
 
 import errno
@@ -41,9 +41,9 @@ CREATE TABLE IF NOT EXISTS create_attempts (
 
 
 class Spool:
-    """Runs in the order in which they began; `folder/<key>/` holds the files of each.
+    """Runs in the order of their start; `folder/<key>/` holds the files of each run.
 
-    A full disk is an OSError (ENOSPC), whether SQLite or the file system noticed it.
+    A full disk raises OSError (ENOSPC), from SQLite as well as from the file system.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -53,16 +53,16 @@ class Spool:
         try:
             with self._connection() as connection:
                 connection.executescript(SCHEMA)
-        except OSError:  # no room, and none is needed where the tables exist
+        except OSError:  # disk full, which does not matter where the tables exist
             if not self.database.exists():
                 raise
 
     def artifact_dir(self, key: str) -> Path:
-        """The folder with the artifacts of a run."""
+        """Return the folder of the artifacts of a run."""
         return self.folder / key
 
     def open(self, record: Record) -> None:
-        """Write a run down as it begins."""
+        """Store a run at its start."""
         self.artifact_dir(record.key).mkdir(parents=True, exist_ok=True)
         self._execute(
             "INSERT INTO runs (key, run_id, record, state, owner) VALUES (?, ?, ?, 'open', ?)",
@@ -73,9 +73,9 @@ class Spool:
         )
 
     def update(self, record: Record, state: str) -> None:
-        """Write down what became of a run: `open` while it goes on, `waiting` for delivery, `delivered`.
+        """Store the state of a run: `open` while it lasts, `waiting` for delivery, `delivered`.
 
-        A run that could not be written down before (the disk was full) is added. The MLflow run it became first stays.
+        A run that could not be stored at its start (full disk) is added. An MLflow run id that is stored already remains.
         """
         self._execute(
             "INSERT INTO runs (key, run_id, record, state, owner) VALUES (?, ?, ?, ?, ?)"
@@ -89,17 +89,17 @@ class Spool:
         )
 
     def set_error(self, key: str, error: str) -> None:
-        """Write down why a run still waits."""
+        """Store the reason why a run still waits."""
         self._execute("UPDATE runs SET error = ? WHERE key = ?", error[:2000], key)
 
     def set_run_id(self, key: str, run_id: str) -> str:
-        """Write down which MLflow run a run has become; return the one it became first, if another was quicker."""
+        """Store the MLflow run id of a run, unless one is stored already. Return the stored id."""
         self._execute("UPDATE runs SET run_id = ? WHERE key = ? AND run_id = ''", run_id, key)
         rows = self._rows("SELECT run_id FROM runs WHERE key = ?", key)
         return str(rows[0][0]) if rows else run_id
 
     def pending(self) -> list[Record]:
-        """List the runs that MLflow does not have, oldest first, without those that a living process still works on."""
+        """List the runs to deliver, oldest first, without those of a live process that are still open."""
         rows = self._rows("SELECT record, run_id, state, owner FROM runs WHERE state != 'delivered' ORDER BY number")
         return [
             _to_record(record, run_id)
@@ -108,17 +108,17 @@ class Spool:
         ]
 
     def last_error(self) -> str:
-        """Return why the newest of the waiting runs was refused; "" where none was."""
+        """Return the error of the newest waiting run that has one; "" for none."""
         rows = self._rows("SELECT error FROM runs WHERE state = 'waiting' AND error != '' ORDER BY number DESC LIMIT 1")
         return str(rows[0][0]) if rows else ""
 
     def find(self, run: str) -> Record | None:
-        """Find the run with this key or MLflow id, if it began on this machine."""
+        """Return the run with this key or MLflow id, if it started on this machine."""
         rows = self._rows("SELECT record, run_id FROM runs WHERE key = ? OR run_id = ? LIMIT 1", run, run)
         return _to_record(*rows[0]) if rows else None
 
     def find_completed(self, tag: str, value: str) -> Record | None:
-        """Return a completed run with this tag that began on this machine."""
+        """Return a completed run with this tag that started on this machine."""
         rows = self._rows(
             "SELECT record, run_id FROM runs WHERE json_extract(record, '$.status') = 'completed'"
             " AND json_extract(record, '$.tags.\"' || ? || '\"') = ? LIMIT 1",
@@ -128,14 +128,14 @@ class Spool:
         return _to_record(*rows[0]) if rows else None
 
     def newest(self, limit: int) -> list[Record]:
-        """List the runs that began on this machine last, whatever became of them, newest first."""
+        """List the runs of any state that started on this machine, newest first."""
         rows = self._rows("SELECT record, run_id FROM runs ORDER BY number DESC LIMIT ?", limit)
         return [_to_record(*row) for row in rows]
 
-    # ---- requests to create a run whose answers may be lost ---------------------------------------------------------
+    # ---- requests to create a run, whose responses may be lost ------------------------------------------------------
 
     def record_create_attempt(self, key: str) -> None:
-        """Write down that MLflow will be asked to create this run."""
+        """Store an attempt to create this run in MLflow."""
         self._execute(
             "INSERT INTO create_attempts (key, since) VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET times = times + 1",
             key,
@@ -143,7 +143,7 @@ class Spool:
         )
 
     def confirm_create(self, key: str) -> None:
-        """Forget the attempt, as its answer came; a run that was asked for more than once may still exist twice."""
+        """Delete the attempt after its response, unless it was repeated: the run may then have duplicates."""
         self._execute("DELETE FROM create_attempts WHERE key = ? AND times = 1", key)
 
     def possibly_duplicated(self) -> list[Record]:
@@ -154,12 +154,12 @@ class Spool:
         return [_to_record(*row) for row in rows]
 
     def mark_delivered(self, record: Record) -> None:
-        """MLflow has all of the run; from now on duplicates are looked for."""
+        """Mark a run as delivered. From now on its duplicates are searched."""
         self.update(record, "delivered")
         self._execute("UPDATE create_attempts SET since = ? WHERE key = ?", time.time(), record.key)
 
     def clear_confirmed(self, older_than_s: float) -> None:
-        """Stop looking for duplicates of runs that were delivered more than `older_than_s` ago."""
+        """Stop the search for duplicates of runs delivered more than `older_than_s` seconds ago."""
         self._execute(
             "DELETE FROM create_attempts WHERE since < ? AND key IN (SELECT key FROM runs WHERE state = 'delivered')",
             time.time() - older_than_s,
@@ -172,7 +172,7 @@ class Spool:
     def _rows(self, query: str, *values: object) -> list[tuple[Any, ...]]:
         """Return the rows of a query.
 
-        On a full disk SQLite has no room for files of its own; the rows are then those of its last checkpoint.
+        On a full disk SQLite cannot create its own files; the rows are then those of its last checkpoint.
         """
         try:
             with self._connection() as connection:
@@ -208,7 +208,7 @@ def _this_process() -> str:
 
 
 def _is_alive(owner: str) -> bool:
-    """Does the process still run? One on another machine or in another container cannot be seen: it has six hours."""
+    """Tell whether the process still runs. On another host it counts as alive for REMOTE_OWNER_TTL_S."""
     host, pid, created = owner.rsplit(":", 2)
     if host != socket.gethostname():
         return time.time() - float(created) < REMOTE_OWNER_TTL_S

@@ -1,7 +1,7 @@
-"""Runs to MLflow: written down first, delivered at once where MLflow answers, later and exactly once where it does not.
+"""Delivery of runs to MLflow: each run is stored locally first and delivered exactly once, at once or later.
 
-A dead or hanging server costs the user at most two STEP_TIMEOUT_S; nothing is lost, and `deliver_pending` delivers what
-waited, in the order in which it began.
+A dead or hanging server costs the user at most two STEP_TIMEOUT_S. No run is lost: `deliver_pending` delivers the
+waiting runs in the order of their start.
 """
 
 import logging
@@ -27,25 +27,25 @@ from mlflow_utils.spool import Spool
 
 T = TypeVar("T")
 
-STEP_TIMEOUT_S = 0.75  # of a page, at the start and again at the end of a run
-QUERY_TIMEOUT_S = 1.4  # of a page that shows runs; with the ping it waits less than two seconds
+STEP_TIMEOUT_S = 0.75  # wait of a page, at the start and at the end of a run
+QUERY_TIMEOUT_S = 1.4  # wait of a page that shows runs; less than two seconds with the ping
 PING_TIMEOUT_S = 0.6
-BACKGROUND_PING_TIMEOUT_S = 5.0  # of a delivery, where nobody waits
-PING_PATH = "/api/2.0/mlflow/experiments/get?experiment_id=0"  # needs the database, which /health does not
-DUPLICATE_CHECK_S = 60.0  # after its delivery, if an answer of MLflow was lost
-BATCH_LIMITS = {"metrics": 1000, "params": 100, "tags": 100}  # MLflow takes no more in one request
+BACKGROUND_PING_TIMEOUT_S = 5.0  # of a delivery in the background
+PING_PATH = "/api/2.0/mlflow/experiments/get?experiment_id=0"  # uses the database, unlike /health
+DUPLICATE_CHECK_S = 60.0  # after the delivery of a run, where a response of MLflow was lost
+BATCH_LIMITS = {"metrics": 1000, "params": 100, "tags": 100}  # limits of MLflow for one request
 KEY = "vigie.key"
 STATUS = {"completed": "FINISHED", "failed": "FAILED", "interrupted": "KILLED"}
 
 for _name, _value in {
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "15",
-    # a run that waits is sent again later, and MLflow's own retries create runs twice
+    # waiting runs are sent again later, and MLflow's own retries would create duplicates
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0",
     "MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR": "1",
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "MLFLOW_LOGGING_LEVEL": "WARNING",
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
-    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",  # it would stand in the output of our commands
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",  # it would appear in the output of the commands
 }.items():
     os.environ.setdefault(_name, _value)  # MLflow's defaults wait four minutes for a dead server
 
@@ -53,15 +53,15 @@ logger = logging.getLogger(__name__)
 
 
 class MlflowUnavailableError(Exception):
-    """MLflow did not answer in time."""
+    """A call that MLflow did not answer in time."""
 
 
 class Tracking:
-    """The way to one MLflow server or SQLite file; the outbox of runs.
+    """Connection to one MLflow server or SQLite file, and outbox of the runs.
 
-    uri                  of the server, or sqlite:///…
-    artefacts_location   where new experiments keep artifacts; None lets the server decide
-    folder               where runs are written down before they are delivered
+    uri                  URI of the server, or sqlite:///…
+    artefacts_location   URI of the artifacts of new experiments; None lets the server decide
+    folder               folder of the spool, which stores runs before their delivery
     """
 
     name, content = "MLflow", "runs"
@@ -80,23 +80,23 @@ class Tracking:
         self._query_breaker = CircuitBreaker("MLflow", QUERY_TIMEOUT_S)
         self._open_calls = CircuitBreaker("MLflow", STEP_TIMEOUT_S, reset_after_s=0, single_flight=True)
         self._delivery_calls = CircuitBreaker("MLflow", STEP_TIMEOUT_S, reset_after_s=0, single_flight=True)
-        self._awaiting_files: set[str] = set()  # runs of which MLflow has everything else
-        self._failed: set[str] = set()  # runs that could not be delivered; the others go first
-        self._unsaved: dict[str, Record] = {}  # how runs ended while the disk was full
+        self._awaiting_files: set[str] = set()  # runs that MLflow has without their files
+        self._failed: set[str] = set()  # runs with a failed delivery; the others are sent first
+        self._unsaved: dict[str, Record] = {}  # finished runs that a full disk could not store
 
     # ---- a run ------------------------------------------------------------------------------------------------------
 
     def start(self, record: Record) -> None:
-        """Write the run down, and open it in MLflow where that answers (then `record.run_id` is set).
+        """Store the run, and create it in MLflow where that answers, which sets `record.run_id`.
 
-        Raises OSError where the disk cannot take it.
+        Raises OSError where the disk cannot store it.
         """
         self.spool.open(record)
         with suppress(MlflowUnavailableError):
             self._call_with_timeout(self._open_calls, lambda: self._get_or_create_run(record, new=True))
 
     def finish(self, record: Record) -> bool:
-        """Write down how the run ended and deliver it; False where it waits for MLflow, or for room on the disk."""
+        """Store the end of the run and deliver it. Return False where it waits for MLflow or for free disk space."""
         record.ended_ms = record.ended_ms or now_ms()
         if not self._save_outcome(record):
             return False
@@ -109,7 +109,7 @@ class Tracking:
         return not any(pending.key == record.key for pending in self.spool.pending())
 
     def preload(self) -> None:
-        """Import MLflow and make the tables of a new SQLite file, so that the first run does not wait for it."""
+        """Import MLflow and create the tables of a new SQLite file, so that the first run does not wait for it."""
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             import mlflow.pyfunc  # noqa: F401
@@ -120,7 +120,7 @@ class Tracking:
     # ---- the outbox -------------------------------------------------------------------------------------------------
 
     def deliver_pending(self) -> int:
-        """Deliver every run that waits, oldest first, and return how many were; quiet where MLflow does not answer."""
+        """Deliver the waiting runs, oldest first, and return their number; 0 where MLflow does not answer."""
         for record in list(self._unsaved.values()):
             self._save_outcome(record)
         before = self.pending_count()
@@ -128,46 +128,46 @@ class Tracking:
             return 0
         try:
             self._deliver()
-        except Exception as error:  # noqa: BLE001 a run waits until it can be delivered, whatever the reason
+        except Exception as error:  # noqa: BLE001 after any error the run waits
             logger.warning("runs wait for MLflow: %s", error)
         return max(before - self.pending_count(), 0)
 
     def pending_count(self) -> int:
-        """Count the runs that wait."""
+        """Return the number of waiting runs."""
         return len(self.spool.pending())
 
     def rejected_count(self) -> int:
-        """Count the runs that will never be delivered: none, as they wait until somebody has mended the reason."""
+        """Return the number of rejected runs: always 0, because runs wait until they can be delivered."""
         return 0
 
     @property
     def last_error(self) -> str:
-        """Why the last delivery failed, in this process or another; "" after one that did not."""
+        """Error of the last delivery, of this process or another; "" after a success."""
         return self._delivery_error or self.spool.last_error()
 
     def check(self) -> str:
-        """Return MLflow's version. Raises OSError."""
+        """Return the version of MLflow. Raises OSError where it does not answer."""
         return check_server(self.uri)
 
     def check_artifacts(self) -> str:
-        """Raise what keeps artifacts from being stored; return "", as their stores tell no version."""
+        """Check the artifact store and return "". Raises OSError or the errors of the library of the store."""
         check_artifacts(self.uri, self.artefacts_location)
         return ""
 
     def reset(self) -> None:
-        """Ask MLflow at the next call, whatever happened before, and remember nothing of what it has."""
+        """Close the circuit breakers, and clear the cache of experiments."""
         self._ping_breaker.reset()
         self._query_breaker.reset()
         self._experiments.clear()
 
     def wait_for_delivery(self, timeout_s: float) -> None:
-        """Wait for a delivery that goes on in the background: for programs that are about to end."""
+        """Wait for a delivery in the background, before a program ends."""
         self._delivery_calls.wait(timeout_s)
 
     # ---- MLflow -----------------------------------------------------------------------------------------------------
 
     def is_reachable(self, timeout_s: float = PING_TIMEOUT_S) -> bool:
-        """Does MLflow answer in time? A file always does; a server found dead is not asked again for five seconds."""
+        """Tell whether MLflow answers in time. A file always does; a failed server is skipped for five seconds."""
         if not self.is_remote:
             return True
         try:
@@ -177,13 +177,13 @@ class Tracking:
         return True
 
     def query(self, work: Callable[[], T]) -> T:
-        """Return what MLflow answers to `work`. A file is waited for.
+        """Return the result of `work`, a call to MLflow. The timeout applies to servers only.
 
         Raises MlflowUnavailableError, with the reason, where a server does not answer in time.
         """
         if not self.is_reachable():
             raise MlflowUnavailableError(self.uri)
-        self.client()  # imports MLflow, which is slow, and not the server's fault
+        self.client()  # the slow import of MLflow does not count as time of the server
         if not self.is_remote:
             return work()
         try:
@@ -192,14 +192,14 @@ class Tracking:
             raise MlflowUnavailableError(self._query_breaker.last_error) from error
 
     def client(self) -> Any:
-        """Make MLflow's client; the first one for a new SQLite file makes its tables."""
+        """Return a client of MLflow. The first one for a new SQLite file creates its tables."""
         import mlflow
 
         with FileLock(self.spool.folder / "store.lock"):
             return mlflow.MlflowClient(self.uri)
 
     def experiment(self, client: Any, name: str) -> str:
-        """Return the id of the experiment; make it where it does not exist, bring it back where it was deleted."""
+        """Return the id of an experiment, which is created where it is missing and restored where it was deleted."""
         if name not in self._experiments:
             with FileLock(self.spool.folder / "store.lock"):
                 known = client.get_experiment_by_name(name)
@@ -212,7 +212,7 @@ class Tracking:
         return self._experiments[name]
 
     def _get_or_create_run(self, record: Record, new: bool = False) -> None:
-        """Set `record.run_id`: of the MLflow run that has the record's key, or of a new one."""
+        """Set `record.run_id` to the MLflow run with the key of the record, or to a new one."""
         with self._create_lock:
             known = self.spool.find(record.key)
             record.run_id = record.run_id or (known.run_id if known else "")
@@ -225,7 +225,7 @@ class Tracking:
             record.run_id = self.spool.set_run_id(record.key, run_id)
 
     def _create_run(self, client: Any, record: Record, experiment: str) -> str:
-        """Create a run; the attempt is written down first, as MLflow may create it and the answer be lost."""
+        """Create a run. The attempt is stored first, because the response of MLflow may be lost."""
         if self._sends_over_network:
             self.spool.record_create_attempt(record.key)
         tags = {"mlflow.runName": record.name, KEY: record.key, **record.tags}
@@ -235,12 +235,12 @@ class Tracking:
         return run_id
 
     def _find_duplicates(self, client: Any, record: Record) -> list[str]:
-        """List the MLflow runs that have the record's key."""
+        """List the MLflow runs with the key of the record."""
         experiment = self.experiment(client, record.experiment)
         return [run.info.run_id for run in client.search_runs([experiment], f"tags.`{KEY}` = '{record.key}'")]
 
     def _delete_duplicates(self) -> None:
-        """Delete what repeated requests created besides the run that was delivered."""
+        """Delete the duplicates that repeated requests created in addition to the delivered run."""
         for record in self.spool.possibly_duplicated():
             client = self.client()
             for run_id in self._find_duplicates(client, record):
@@ -251,7 +251,7 @@ class Tracking:
     # ---- delivery ---------------------------------------------------------------------------------------------------
 
     def _deliver(self) -> None:
-        """Deliver what waits, and what comes meanwhile. Raises at the end what was in the way of some."""
+        """Deliver all waiting runs, new ones included. Raises the first error at the end."""
         try:
             with self._thread_lock, self._process_lock.acquire(timeout=30):
                 tried: set[str] = set()
@@ -267,10 +267,10 @@ class Tracking:
             raise failures[0]
 
     def _send(self, pending: Sequence[Record]) -> list[Exception]:
-        """Send the metadata of every run, then the files of each: a dead artifact store keeps no figure back.
+        """Send the metadata of all runs, then their files, so that a dead artifact store delays no metric.
 
-        Each ends at the first run that fails, and that run comes last the next time: none is in the way of others for
-        ever.
+        Each of the two steps stops at the first run that fails. That run comes last the next time, so that it does not
+        block others.
         """
         failures = self._apply_until_failure(
             self._send_metadata, (record for record in pending if record.key not in self._awaiting_files)
@@ -283,7 +283,7 @@ class Tracking:
         for record in records:
             try:
                 step(record)
-            except Exception as error:  # noqa: BLE001 whatever it is, the run waits
+            except Exception as error:  # noqa: BLE001 the run waits after any error
                 self._failed.add(record.key)
                 self.spool.set_error(record.key, _format_error(error))
                 return [error]
@@ -291,7 +291,7 @@ class Tracking:
         return []
 
     def _send_metadata(self, record: Record) -> None:
-        """Send everything of one run but its files. Doing it twice changes nothing: the key finds the run."""
+        """Send the metadata of a run. This is idempotent, because the key identifies the run."""
         from mlflow.entities import Metric, Param, RunTag
 
         self._get_or_create_run(record)
@@ -314,7 +314,7 @@ class Tracking:
         self._awaiting_files.discard(record.key)
 
     def _save_outcome(self, record: Record) -> bool:
-        """Write down how a run ended; where the disk is full, keep it in memory until there is room."""
+        """Store the end of a run. Keep it in memory while the disk is full."""
         try:
             self.spool.update(record, "waiting")
         except OSError as error:
@@ -326,15 +326,15 @@ class Tracking:
         return True
 
     def _call_with_timeout(self, calls: CircuitBreaker, work: Callable[[], T]) -> T:
-        """Return what `work` returns; a server that does not answer in time is left to a thread in the background.
+        """Return the result of `work`. A call that lasts too long continues in the background.
 
-        Files of this machine are waited for. Raises MlflowUnavailableError.
+        The timeout does not apply to files of this machine. Raises MlflowUnavailableError.
         """
         began = time.monotonic()
         if not self.is_reachable():
             raise MlflowUnavailableError(self.uri)
         left_s = STEP_TIMEOUT_S - (time.monotonic() - began)
-        import mlflow  # noqa: F401  slow, and not the server's fault
+        import mlflow  # noqa: F401  slow import, not counted in the timeout
 
         try:
             return calls.call(work, timeout_s=left_s) if self._sends_over_network else work()
@@ -343,7 +343,7 @@ class Tracking:
 
 
 def _ping(uri: str, timeout_s: float) -> None:
-    """Raises OSError or ValueError where no MLflow is there; one that asks for a password is."""
+    """Raise OSError or ValueError if no MLflow answers. A server that asks for a password counts as an answer."""
     try:
         request(uri, PING_PATH, timeout_s)
     except urllib.error.HTTPError as error:

@@ -1,1 +1,1 @@
-"""Results as figures, one module for each kind of result; `drawing` holds what they share."""
+"""Style of the figures (`style`), and the figure of repairs (`repairs`)."""

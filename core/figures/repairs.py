@@ -1,4 +1,4 @@
-"""What a repair changes, as a figure."""
+"""Figure of the values that a repair changes."""
 
 import pandas as pd
 import plotly.graph_objects as go
@@ -8,7 +8,7 @@ from core.messages import N_
 
 
 def before_after(before: pd.Series, after: pd.Series, unit: str, say: Say = str) -> go.Figure:
-    """A stretch of values around a repair, as it was and as it becomes."""
+    """Draw an interval of values before and after a repair, in `unit`."""
     figure = go.Figure()
     figure.add_scatter(
         x=before.index,

@@ -1,7 +1,7 @@
-"""What every figure shares: colours that the colour-blind tell apart, thinned lines, the frame around the plot.
+"""Common style of the figures: a palette for colour-blind readers, downsampling of long lines, layout.
 
-Titles and names pass through `say`, so that the caller can translate them. Long lines are thinned to what a screen can
-show: peaks are kept, anomalies are never thinned away before the first thousand.
+Titles and names pass through `say`, which translates them. Long lines are downsampled to the resolution of a screen.
+Downsampling keeps the peaks; a figure keeps at least its first 1,000 anomalies.
 """
 
 from collections.abc import Callable
@@ -21,7 +21,7 @@ PALETTE = (
     "#5B5EA6",
     "#44AA99",
     "#882255",
-)  # after Okabe and Ito
+)  # after Okabe and Ito, Color Universal Design
 STRONG = "#D55E00"
 CALM = "#7A8B99"
 BAND = "rgba(0, 114, 178, 0.16)"
@@ -30,7 +30,7 @@ WHEN = "%{x|%Y-%m-%d %H:%M}"
 
 
 def thinned(values: NDArray[np.float64], points: int) -> NDArray[np.intp]:
-    """Positions of at most `points` values that keep the look of the line (MinMaxLTTB)."""
+    """Return the positions of at most `points` values that keep the shape of the line (MinMaxLTTB)."""
     if len(values) <= points:
         return np.arange(len(values))
     from tsdownsample import MinMaxLTTBDownsampler
@@ -42,12 +42,12 @@ def thinned(values: NDArray[np.float64], points: int) -> NDArray[np.intp]:
 
 
 def shortened(values: NDArray[np.float64]) -> NDArray[np.float32]:
-    """Half the bytes, and still more digits than a screen has pixels."""
+    """Return `values` as float32, which halves the size of the figure."""
     return values.astype(np.float32)
 
 
 def ordinary_range(amounts: NDArray[np.float64]) -> tuple[float, float]:
-    """Where an axis begins and ends: everything, unless a few amounts would flatten the rest."""
+    """Return the range of an axis: all finite amounts, without a few extreme ones that would flatten the rest."""
     finite = amounts[np.isfinite(amounts)]
     if not len(finite):
         return 0.0, 1.0
@@ -59,7 +59,7 @@ def ordinary_range(amounts: NDArray[np.float64]) -> tuple[float, float]:
 
 
 def laid_out(figure: go.Figure, say: Say, x: str = "", y: str = "", height: int = 360) -> go.Figure:
-    """The figure with legend, margins and axis titles as every figure of the product has them."""
+    """Apply the legend, margins and axis titles of the product to `figure`, and return it."""
     figure.update_layout(
         height=height,
         margin={"l": 8, "r": 8, "t": 28, "b": 8},

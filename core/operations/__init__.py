@@ -1,1 +1,1 @@
-"""What operators look at: health, usage, drift, and what people said about results."""
+"""Operations: health of the services, usage, drift, and feedback of users."""

@@ -1,4 +1,4 @@
-"""Do new data still look like those a model was fitted on? Every column of every entity, the most changed first."""
+"""Drift between the training data of a model and new data, per entity and column."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -20,21 +20,23 @@ from core.workspace import Workspace
 Floats = NDArray[np.float64]
 
 ALL = ""
-"""In the place of an entity: the rows of all of them together."""
+"""Name of the entity that combines the rows of all entities."""
 MOST_PAIRS = 5000
 MOST_ROWS = 50_000
 
 
 @dataclass(frozen=True)
 class Drift:
-    """Training data beside new data.
+    """Comparison of training data with new data.
 
-    table      per entity and column: psi, by_chance (what the index reaches without drift), level, ks, p, q (p
-               adjusted for the number of tests), rows, medians and shares of missing values then and now; the highest
-               psi first
-    reference  the rows that the model learnt from, and `current` the new ones, both of the entities they share
-    new, gone  entities that only the new data, or only the training data, have
-    together   True where entities are too many, or shared by none, and were compared all together
+    table      one row per entity and column, highest psi first: psi, by_chance (psi expected without drift), level,
+               ks, p, q (p adjusted for the number of tests); number of rows, median and share of missing values (0–1),
+               in the training data (`_then`) and in the new data (`_now`)
+    reference  training rows; of the shared entities where there are any
+    current    new rows, of the same entities
+    new        entities of the new data only
+    gone       entities of the training data only
+    together   True where all entities were compared as one, because there are too many, or none in common
     """
 
     table: pd.DataFrame
@@ -45,15 +47,15 @@ class Drift:
     together: bool
 
     def values(self, row: int) -> tuple[Floats, Floats]:
-        """Then and now: the values of one row of the table."""
+        """Return the training values and the new values of one row of the table."""
         found = self.table.loc[row]
         return tuple(_values(part, found["entity"], found["column"]) for part in (self.reference, self.current))  # type: ignore[return-value]
 
 
 def compare_with_training(run_id: str, dataset: Dataset, *, workspace: Workspace, actor: Actor) -> Drift:
-    """`dataset` against the rows that the model of a run learnt from; one event.
+    """Compare `dataset` with the training data of the model of a run, and record one event.
 
-    Raises NotFoundError where the run or its data are not stored here, DataError where the columns differ.
+    Raises NotFoundError where the run or its data are not stored here, DataError where columns or units differ.
     """
     with recorded(
         "drift_check", actor, workspace, run=run_id, dataset=dataset.digest, file_names=list(dataset.files)
@@ -64,7 +66,7 @@ def compare_with_training(run_id: str, dataset: Dataset, *, workspace: Workspace
 
 
 def load_training_data(run_id: str, workspace: Workspace) -> Dataset:
-    """The rows that the model of a run learnt from; of a run that applied a model, those of that model's own run.
+    """Load the training rows of the model of a run. For a run that applied a model, load those of the model's own run.
 
     Raises NotFoundError where they are not, or no longer, stored here.
     """
@@ -89,9 +91,9 @@ def load_training_data(run_id: str, workspace: Workspace) -> Dataset:
 
 
 def compare_datasets(reference: Dataset, current: Dataset) -> Drift:
-    """Every column of every entity that both have; all rows together where the entities are others or too many.
+    """Compare every column of the shared entities, or of all entities together where none is shared or too many are.
 
-    Raises DataError where the columns or units differ.
+    Raises DataError where columns or units differ.
     """
     _check_same_columns(reference, current)
     shared = sorted(set(reference.entities) & set(current.entities))
@@ -157,7 +159,7 @@ def _row(reference: Dataset, current: Dataset, entity: str, column: str) -> dict
 
 
 def _values(dataset: Dataset, entity: str, column: str) -> Floats:
-    """At most MOST_ROWS values, evenly taken: more say nothing more about their distribution."""
+    """Return the values of a column, at most MOST_ROWS of them at even intervals."""
     values = dataset.frame[column].to_numpy()
     if entity != ALL:
         values = values[dataset.entity_codes == dataset.entities.index(entity)]

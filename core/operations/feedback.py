@@ -1,4 +1,4 @@
-"""Keep what people say, gather their verdicts by row, and count them."""
+"""Feedback of users: submission, verdicts by row, and precision of the detectors."""
 
 import math
 from collections.abc import Iterable, Mapping
@@ -25,12 +25,12 @@ RowKey = tuple[str, ...]
 
 @dataclass(frozen=True)
 class FeedbackInput:
-    """What somebody says.
+    """Feedback of a user, as entered.
 
-    page     the page or analysis it is about
-    run_id   the run it is about; "" without one
-    row      which row of the run (see `serialise_row`)
-    rating   1 (bad) to 5 (good)
+    page     name of the page or task
+    run_id   id of the run; "" without one
+    row      row of the run, from `serialise_row`; None without one
+    rating   1 (bad) to 5 (good); None without one
     """
 
     page: str
@@ -41,7 +41,7 @@ class FeedbackInput:
     comment: str = ""
 
     def check(self) -> None:
-        """Raise InputError for nothing at all, and for more than is accepted."""
+        """Raise InputError if the feedback is empty or the comment is too long."""
         if self.verdict is None and self.rating is None and not self.comment.strip():
             raise InputError(N_("Nothing was said: give a verdict, a rating or a comment."))
         if len(self.comment) > LONGEST_COMMENT:
@@ -53,9 +53,9 @@ class FeedbackInput:
 
 
 def submit_feedback(given: FeedbackInput, *, workspace: Workspace, actor: Actor) -> FeedbackStatus:
-    """Keep what somebody says, with the model and the data of the run it is about; the event of it holds no comment.
+    """Store feedback with the model and the dataset of its run, and record one event, which omits the comment.
 
-    Raises InputError for what cannot be accepted, OSError where the disk cannot take it.
+    Raises InputError for feedback that is not accepted, OSError where the disk cannot store it.
     """
     given.check()
     with recorded(
@@ -83,7 +83,7 @@ def submit_feedback(given: FeedbackInput, *, workspace: Workspace, actor: Actor)
 def _find_record(run_id: str, workspace: Workspace) -> Record | None:
     try:
         return load_run(run_id, workspace).record if run_id else None
-    except NotFoundError:  # what was said is worth keeping all the same
+    except NotFoundError:  # feedback is stored even without its run
         return None
 
 
@@ -91,7 +91,7 @@ def _find_record(run_id: str, workspace: Workspace) -> Record | None:
 
 
 def serialise_row(row: Mapping[str, Any]) -> dict[str, str | float]:
-    """Return a row of a result as feedback keeps it: moments and names as text, numbers that are finite."""
+    """Return a row of a result in the form of feedback: timestamps and names as text, finite numbers as floats."""
     kept: dict[str, str | float] = {}
     for name, value in row.items():
         if name in MOMENTS:
@@ -105,18 +105,18 @@ def serialise_row(row: Mapping[str, Any]) -> dict[str, str | float]:
 
 
 def row_key(row: Mapping[str, Any]) -> RowKey:
-    """Return what tells the rows of one run apart: scores may be read differently, these are not."""
+    """Return the key of a row within its run, made of text columns only, because scores may lose digits."""
     return tuple(str(row.get(name, "")) for name in ("entity", "time", "end", "step"))
 
 
 def run_ids(run_id: str, workspace: Workspace) -> frozenset[str]:
-    """Return the names that a run goes by: its key while MLflow has not got it, and MLflow's id."""
+    """Return all ids of a run: `run_id`, the key that it has before delivery, and the id of MLflow."""
     record = _find_record(run_id, workspace)
     return frozenset({run_id, record.key, record.run_id} - {""}) if record else frozenset({run_id})
 
 
 def row_verdicts(records: Iterable[Feedback], names: Iterable[str]) -> list[Feedback]:
-    """Return the verdicts on rows of a run, by the names that it goes by; oldest first."""
+    """Return the verdicts on rows of the run with the ids `names`, oldest first."""
     ids = set(names)
     return [
         record for record in records if record.run_id in ids and record.row is not None and record.verdict is not None
@@ -124,7 +124,7 @@ def row_verdicts(records: Iterable[Feedback], names: Iterable[str]) -> list[Feed
 
 
 def latest_by_row(records: Iterable[Feedback]) -> dict[RowKey, list[Feedback]]:
-    """Return the latest verdict of everybody, by row; `records` oldest first and of one run."""
+    """Return row → the latest verdict of each user. `records` are of one run, oldest first."""
     latest: dict[tuple[RowKey, str], Feedback] = {}
     for record in records:
         if record.row is not None and record.verdict is not None:
@@ -136,7 +136,7 @@ def latest_by_row(records: Iterable[Feedback]) -> dict[RowKey, list[Feedback]]:
 
 
 def majority_by_row(records: Iterable[Feedback]) -> dict[RowKey, str]:
-    """Return what most say of each row, one voice a person; a tie is "unsure"."""
+    """Return row → the majority verdict, with one vote per user. A tie gives "unsure"."""
     return {row: majority(str(record.verdict) for record in voices) for row, voices in latest_by_row(records).items()}
 
 
@@ -144,7 +144,7 @@ def majority_by_row(records: Iterable[Feedback]) -> dict[RowKey, str]:
 
 
 def to_frame(records: Iterable[Feedback]) -> pd.DataFrame:
-    """Return one line per record, newest first; text of people in the columns user, page, entity and comment."""
+    """Return one line per record, newest first. The columns user, page, entity and comment hold unescaped user text."""
     columns = [
         "time",
         "user",
@@ -188,9 +188,9 @@ def to_frame(records: Iterable[Feedback]) -> pd.DataFrame:
 
 
 def precision_table(records: Iterable[Feedback], *, each_run: bool = False) -> pd.DataFrame:
-    """Return how many judged alarms were true, by task and detector (and by run).
+    """Return the precision of the reviewed alarms, by task and detector (and by run).
 
-    Columns: page, model, (run,) true, false, unsure, judged, precision, low, high.
+    Columns: page, model, (run,) true, false, unsure, judged (true or false), precision (0–1), low, high (95 % limits).
     """
     groups: dict[tuple[str, ...], list[str]] = {}
     for run, own in _by_run(records).items():

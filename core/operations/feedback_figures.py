@@ -1,4 +1,4 @@
-"""Verdicts as figures: the precision of detectors with its interval, and judged scores beside two thresholds."""
+"""Figures of verdicts: precision of detectors, and scores of reviewed alarms with two thresholds."""
 
 import numpy as np
 import pandas as pd
@@ -15,12 +15,12 @@ LOOK = {
     UNSURE: (N_("unsure"), "diamond-open", CALM),
     "": (N_("not judged"), "line-ns-open", CALM),
 }
-"""By verdict: its name, and a shape as well as a colour."""
-NOT_JUDGED = 2000  # marks at most
+"""Verdict → its label, symbol and colour."""
+NOT_JUDGED = 2000  # markers of rows without a verdict
 
 
 def precision(table: pd.DataFrame, names: list[str], say: Say = str) -> go.Figure:
-    """One point per line of `table` (precision, low, high, judged), named by `names`, with its 95 % interval."""
+    """Draw the precision of each line of `table` with its 95 % interval; `names` are the labels of the lines."""
     shown = table.head(MOST).iloc[::-1]
     labels = names[:MOST][::-1]
     figure = go.Figure(
@@ -47,7 +47,7 @@ def precision(table: pd.DataFrame, names: list[str], say: Say = str) -> go.Figur
 
 
 def judged_scores(rows: pd.DataFrame, current: float, threshold: float, say: Say = str) -> go.Figure:
-    """The score of every row of `rows` (score, verdict) by its verdict, the threshold of now and the other one."""
+    """Draw the scores of `rows` by verdict, with the current and the new threshold."""
     figure = go.Figure()
     for verdict, (name, symbol, color) in LOOK.items():
         own = rows[rows["verdict"] == verdict].nlargest(NOT_JUDGED, "score")
@@ -88,7 +88,7 @@ def judged_scores(rows: pd.DataFrame, current: float, threshold: float, say: Say
 
 
 def _around(rows: pd.DataFrame, current: float, threshold: float) -> list[float]:
-    """What is flagged or judged, and both thresholds."""
+    """Return the axis range of the flagged or reviewed rows and both thresholds."""
     near = rows.loc[(rows["score"] > min(current, threshold)) | (rows["verdict"] != ""), "score"]
     values = np.array([current, threshold, *near])
     room = 0.05 * max(float(np.ptp(values)), 1e-9)

@@ -1,4 +1,4 @@
-"""Turn verdicts into labels: of the rows that were judged, and beside the measurements, as the readers take them."""
+"""Labels from verdicts: a table of the reviewed rows, and datasets with a label column."""
 
 from collections.abc import Iterable
 from typing import cast
@@ -19,10 +19,10 @@ ScoredRow = tuple[object, ...]
 
 
 def label_table(records: Iterable[Feedback], workspace: Workspace) -> pd.DataFrame:
-    """Return one line per judged row: entity, time, score, label (1 a true alarm, 0 a false one), and its origin.
+    """Return one line per reviewed row: entity, time, score, label (1 true alarm, 0 false alarm), and its origin.
 
-    Rows people are unsure of are left out: they are no label. An alarm that spans rows becomes all of them where its
-    run can be fetched; else its first row.
+    Rows with the verdict "unsure" are left out. An alarm that spans several rows labels all of them where its run can
+    be loaded, else its first row.
     """
     records = list(records)
     lines, seen = [], set[str]()
@@ -36,9 +36,9 @@ def label_table(records: Iterable[Feedback], workspace: Workspace) -> pd.DataFra
 
 
 def add_label_column(dataset: Dataset, records: Iterable[Feedback], workspace: Workspace) -> pd.DataFrame:
-    """Return the measurements of `dataset` with a column `label`: 1 where more runs call a row true than false.
+    """Return the measurements of `dataset` with a column `label`: 1 where more runs label the row true than false.
 
-    Rows that nobody judged have 0, as in any file of known anomalies.
+    Rows without a verdict have 0, as in any file of labelled anomalies.
     """
     labels = label_table([record for record in records if record.dataset == dataset.digest], workspace)
     labels["time"] = pd.to_datetime(labels["time"]) if dataset.dated else pd.to_numeric(labels["time"])
@@ -52,7 +52,7 @@ def add_label_column(dataset: Dataset, records: Iterable[Feedback], workspace: W
 
 
 def _label_run(records: list[Feedback], run_id: str, workspace: Workspace) -> list[ScoredRow]:
-    """Return the lines of one run."""
+    """Return the lines of the label table for one run."""
     verdicts = {row: verdict for row, verdict in majority_by_row(records).items() if verdict != UNSURE}
     by_row = {row_key(record.row): record for record in records if record.row}
     spans = _span_rows(run_id, workspace) if any(end for _, _, end, _ in verdicts) else {}
@@ -66,7 +66,7 @@ def _label_run(records: list[Feedback], run_id: str, workspace: Workspace) -> li
 
 
 def _span_rows(run_id: str, workspace: Workspace) -> dict[RowKey, list[ScoredRow]]:
-    """Return the rows of every alarm of a run whose alarms span rows; nothing where the run cannot be fetched."""
+    """Return key of an alarm → its rows (entity, time, score); empty where the run cannot be loaded."""
     try:
         result = cast(AlarmResult, load_task_result(run_id, workspace))
     except NotFoundError:

@@ -1,4 +1,4 @@
-"""Health checks: each service that this product uses gets a realistic request; all run in parallel."""
+"""Health checks: a realistic request to each service, all in parallel."""
 
 import os
 import shutil
@@ -18,24 +18,28 @@ from core.storage.outbox import Outbox
 from core.workspace import Workspace
 
 HealthState = Literal["works", "not_set", "short", "failing"]
-"""It works; no service is set, and files of the data folder take its place; it works, but something is short; it does
-not answer, or refuses.
+"""State of a service.
+
+works    it answers
+not_set  no service is configured; files in the data folder replace it
+short    it answers, but a resource runs low
+failing  it does not answer, or rejects the request
 """
 
 TIMEOUT_S = 1.5
-MIN_FREE_BYTES, MIN_FREE_SHARE = 1 << 30, 0.02  # of the disk; below both room is short
+MIN_FREE_BYTES, MIN_FREE_SHARE = 1 << 30, 0.02  # of the disk; "short" below both
 
 
 @dataclass(frozen=True)
 class ServiceHealth:
-    """One service, as it is now.
+    """Health of one service.
 
-    place    where it is, without secrets
-    seconds  until it answered, or was given up
-    problem  what is wrong, or short; None where nothing is
-    earlier  what went wrong before, where it may still matter
-    backlog  how much waits to be delivered to it
-    refused  how much it will never take
+    place    its location, without secrets
+    seconds  response time, or time until the timeout
+    problem  error, or resource that runs low; None where there is none
+    earlier  error of the last delivery
+    backlog  number of records to be delivered to it
+    refused  number of records that it rejected for good
     """
 
     name: str
@@ -51,9 +55,10 @@ class ServiceHealth:
 
 @dataclass(frozen=True)
 class HealthCheck:
-    """How to check one service: `check` returns its version, or what is short, and raises what is wrong.
+    """Health check of one service.
 
-    outbox   where the service is delivered to
+    check    returns the version of the service, or a message on a resource that runs low; raises on failure
+    outbox   outbox of the service; None without one
     """
 
     name: str
@@ -64,18 +69,18 @@ class HealthCheck:
 
 
 Workers = Callable[[Workspace], Collection[object]]
-"""The living workers of a workspace; jobs know analyses, and not the other way round."""
+"""Function that lists the running workers of a workspace."""
 
 
 def check_services(workspace: Workspace, workers: Workers) -> list[ServiceHealth]:
-    """Check every service. It takes less than two seconds, however many of them hang."""
+    """Check every service, in less than two seconds even where several of them hang."""
     checks = _checks(workspace, workers)
     with ThreadPoolExecutor(len(checks), thread_name_prefix="health") as pool:
         return list(pool.map(lambda check: _run(check, workspace), checks))
 
 
 def fails(services: Collection[ServiceHealth]) -> bool:
-    """Does anything that is set not work?"""
+    """Tell whether a configured service fails."""
     return any(service.state == "failing" for service in services)
 
 
@@ -104,7 +109,7 @@ def _answer(check: HealthCheck, workspace: Workspace) -> tuple[HealthState, str,
 
 
 def _problem(error: ServiceUnavailableError, workspace: Workspace) -> Text:
-    """Say the reason in a sentence, where there is one that says what to do."""
+    """Return the reason of a failure, with a remedy where one is known."""
     cause = error.__cause__
     if isinstance(cause, VigieError):
         return cause.text
@@ -117,7 +122,7 @@ def _problem(error: ServiceUnavailableError, workspace: Workspace) -> Text:
             ),
             {"code": str(cause.code)},
         )
-    reason = getattr(cause, "reason", cause) or f"{TIMEOUT_S} s"  # an address that failed keeps what is behind it
+    reason = getattr(cause, "reason", cause) or f"{TIMEOUT_S} s"  # a URLError holds the actual error as its reason
     return Text(N_("No answer: {reason}."), {"reason": workspace.redact(str(reason)).rstrip(".")})
 
 
@@ -143,7 +148,7 @@ def _accounts(workspace: Workspace) -> HealthCheck:
     url, file = workspace.settings.database_url.get_secret_value(), workspace.folder / "accounts.db"
 
     def check() -> str:
-        return workspace.accounts.version() if url or file.exists() else ""  # where nobody signs in, nothing is made
+        return workspace.accounts.version() if url or file.exists() else ""  # do not create a database
 
     return HealthCheck(N_("Accounts"), bool(url), url or str(file), check)
 
@@ -174,12 +179,12 @@ def _disk(workspace: Workspace) -> HealthCheck:
 
 
 def _existing_parent(folder: Path) -> Path:
-    """Return the folder, or the lowest one above it that exists."""
+    """Return `folder`, or its nearest parent that exists."""
     return next(above for above in (folder, *folder.parents) if above.exists())
 
 
 def _raise_if_read_only(folder: Path) -> str:
-    """Raise ServiceUnavailableError where nothing can be written below `folder`; return "", as it has no version."""
+    """Raise ServiceUnavailableError if `folder` is read-only. Returns "", because a folder has no version."""
     if not os.access(_existing_parent(folder), os.W_OK):
         raise ServiceUnavailableError(N_("{folder} cannot be written to."), folder=str(folder))
     return ""

@@ -1,4 +1,4 @@
-"""How the product is used and how it goes: tables made from events of Elasticsearch or the files."""
+"""Usage and performance of the product: tables of events from Elasticsearch or from the local log."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -44,9 +44,10 @@ class Observed:
     table     one row per event: time (UTC), event, application, user, model, version, run, status, seconds, cpu and
               memory (percent), emissions_kg, error_type, error
     entities  one row per event and entity with anomalies: event (its row in `table`), entity, count
-    source    "elasticsearch" or "files"; `why` says why not from Elasticsearch where it should be
-    capped    there were more events: these are the newest
-    skipped   documents of Elasticsearch that are no events
+    source    "elasticsearch" or "files"
+    why       reason of the files where Elasticsearch is configured; None otherwise
+    capped    True where older events were left out
+    skipped   number of documents in Elasticsearch that are not valid events
     """
 
     table: pd.DataFrame
@@ -59,7 +60,7 @@ class Observed:
 
 @dataclass(frozen=True)
 class Figures:
-    """What is told first: `failed` is a share of all actions, p50 and p95 are seconds."""
+    """Summary of the usage: `failed` is a share 0–1 of the actions, p50 and p95 are response times in seconds."""
 
     actions: int
     failed: float
@@ -71,7 +72,7 @@ class Figures:
 def observed(workspace: Workspace, period: str) -> Observed:
     """Return the events of the last `period` (a key of PERIODS).
 
-    They come from Elasticsearch where it is named and answers, else from the files.
+    They come from Elasticsearch where it is configured and answers, else from the local log.
     """
     length = PERIODS[period]
     since = None if length is None else datetime.now(UTC) - length
@@ -92,7 +93,7 @@ def _from_files(workspace: Workspace, since: datetime | None) -> Observed:
 
 
 def tables(columns: pa.Table) -> Observed:
-    """Events as `core.storage.events.arrow` has them; what is no event after all is left out."""
+    """Convert the Arrow table of `core.storage.events.arrow` to `Observed`, without incomplete events."""
     for name in WORDS:
         place = columns.schema.get_field_index(name)
         columns = columns.set_column(place, name, columns[name].combine_chunks().dictionary_encode())
@@ -113,7 +114,7 @@ def tables(columns: pa.Table) -> Observed:
 
 
 def filtered(found: Observed, **chosen: Sequence[str]) -> Observed:
-    """Only events whose column (application, model, status) has one of the chosen values; nothing chosen means all."""
+    """Return the events with one of the chosen values per column (application, model, status); all for no value."""
     keep = np.ones(len(found.table), dtype=bool)
     for column, values in chosen.items():
         if values:
@@ -122,7 +123,7 @@ def filtered(found: Observed, **chosen: Sequence[str]) -> Observed:
 
 
 def figures(table: pd.DataFrame) -> Figures:
-    """Of a table that is not empty."""
+    """Summarise a table of events, which must not be empty."""
     p50, p95 = np.quantile(table["seconds"], [0.5, 0.95])
     return Figures(
         len(table), float((table["status"] == "failed").mean()), float(p50), float(p95), table["user"].nunique()
@@ -130,10 +131,10 @@ def figures(table: pd.DataFrame) -> Figures:
 
 
 def per_model(table: pd.DataFrame) -> pd.DataFrame:
-    """Return the runs of each application and model, most runs first.
+    """Return statistics of the runs by application and model, most runs first.
 
-    Columns are runs, completed, failed, interrupted, p50 and p95 of seconds, medians of cpu and memory, and number of
-    versions. Actions without a model are left out.
+    Columns: runs, completed, failed and interrupted (counts), p50 and p95 (seconds), cpu and memory (medians in
+    percent), versions (count). Actions without a model are left out.
     """
     runs = table[table["model"].notna()]
     groups = runs.groupby(["application", "model"], observed=True)
@@ -157,9 +158,10 @@ def _by_status(runs: pd.DataFrame, by: list[str]) -> dict[str, pd.Series]:
 
 
 def over_time(table: pd.DataFrame) -> pd.DataFrame:
-    """Per step of time (at most MOST_STEPS of them): actions, failed, p50 and p95 of seconds, means of cpu and memory.
+    """Return statistics per time bin, at most MOST_STEPS bins.
 
-    Steps without an action are left out. The index `time` is the beginning of the step, UTC.
+    Columns: actions and failed (counts), p50 and p95 (seconds), cpu and memory (means in percent). The index `time` is
+    the start of the bin in UTC. Empty bins are left out.
     """
     rows = table.assign(time=table["time"].dt.floor(step(table["time"])), failed=table["status"] == "failed")
     groups = rows.groupby("time")
@@ -176,13 +178,13 @@ def over_time(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def step(times: pd.Series) -> str:
-    """The shortest of STEPS that divides the span of `times` into at most MOST_STEPS."""
+    """Return the shortest of STEPS that divides the span of `times` into at most MOST_STEPS bins."""
     span = times.max() - times.min() if len(times) else pd.Timedelta(0)
     return next((each for each in STEPS if span / pd.Timedelta(each) < MOST_STEPS), STEPS[-1])
 
 
 def anomalies_per_entity(found: Observed) -> pd.DataFrame:
-    """Per entity and model: runs that found anomalies in it, and how many they found together; most first.
+    """Return the number of runs with anomalies and of anomalies, by entity and model; most anomalies first.
 
     A row that two runs flag counts twice. Each event names at most 50 entities.
     """
@@ -193,7 +195,7 @@ def anomalies_per_entity(found: Observed) -> pd.DataFrame:
 
 
 def errors(table: pd.DataFrame) -> pd.DataFrame:
-    """What failed, the newest first: time, application, event, model, error_type, error, run."""
+    """Return the failed events, newest first: time, application, event, model, error_type, error, run."""
     failed = table[table["status"] == "failed"]
     return (
         failed[["time", "application", "event", "model", "error_type", "error", "run"]]
@@ -203,7 +205,7 @@ def errors(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def emissions(table: pd.DataFrame) -> pd.DataFrame:
-    """Per model: runs whose emissions are known, hours they took, kg CO₂ together, grams per run; most first."""
+    """Return the emissions by model, highest first: runs (count), hours, kg (CO₂), grams_per_run (CO₂)."""
     groups = table[table["emissions_kg"].notna()].groupby("model", observed=True)
     found = pd.DataFrame(
         {"runs": groups.size(), "hours": groups["seconds"].sum() / 3600, "kg": groups["emissions_kg"].sum()}

@@ -1,4 +1,4 @@
-"""How the product is used and how it goes, as figures; and what drift looks like. Times are UTC."""
+"""Figures of usage, performance, emissions and drift. Times are UTC."""
 
 import numpy as np
 import pandas as pd
@@ -19,7 +19,7 @@ UTC = N_("time (UTC)")
 
 
 def runs_per_model(table: pd.DataFrame, say: Say = str) -> go.Figure:
-    """Runs of each model by how they ended, of `per_model`'s table."""
+    """Draw the runs of each model by status, from the table of `per_model`."""
     counts = table.groupby("model", observed=True)[list(STATUS)].sum()
     counts = counts.loc[counts.sum(axis=1).sort_values().index].tail(MOST_BARS)
     figure = go.Figure()
@@ -38,7 +38,7 @@ def runs_per_model(table: pd.DataFrame, say: Say = str) -> go.Figure:
 
 
 def seconds_over_time(steps: pd.DataFrame, say: Say = str) -> go.Figure:
-    """Median and 95 % quantile of the response time, of `over_time`'s table."""
+    """Draw the median and the 95 % quantile of the response time in seconds, from the table of `over_time`."""
     figure = go.Figure()
     _line(figure, steps["p95"], say(N_("p95")), STRONG, "dash", "%{y:,.2f} s")
     _line(figure, steps["p50"], say(N_("p50 (median)")), PALETTE[0], "solid", "%{y:,.2f} s")
@@ -47,7 +47,7 @@ def seconds_over_time(steps: pd.DataFrame, say: Say = str) -> go.Figure:
 
 
 def seconds_per_model(table: pd.DataFrame, say: Say = str) -> go.Figure:
-    """Median of each page's model as a bar, up to the 95 % quantile as a line; on a logarithmic axis."""
+    """Draw the median and the 95 % quantile of the response time of each model, in seconds on a logarithmic axis."""
     table = table.head(MOST_BARS).iloc[::-1]
     names = [
         f"{model} · {application}" for model, application in zip(table["model"], table["application"], strict=True)
@@ -71,7 +71,7 @@ def seconds_per_model(table: pd.DataFrame, say: Say = str) -> go.Figure:
 
 
 def load_over_time(steps: pd.DataFrame, say: Say = str) -> go.Figure:
-    """Mean use of processor and memory while actions ran, percent of the machine."""
+    """Draw the mean CPU and memory usage during actions, in percent of the machine."""
     figure = go.Figure()
     _line(figure, steps["cpu"], say(N_("processor")), PALETTE[0], "solid", "%{y:,.0f} %")
     _line(figure, steps["memory"], say(N_("memory")), PALETTE[2], "dash", "%{y:,.0f} %")
@@ -80,7 +80,7 @@ def load_over_time(steps: pd.DataFrame, say: Say = str) -> go.Figure:
 
 
 def anomalies_per_entity(table: pd.DataFrame, say: Say = str) -> go.Figure:
-    """Anomalies of each entity, stacked by the model that found them."""
+    """Draw the number of anomalies of each entity, stacked by model."""
     counts = table.pivot_table(
         index="entity", columns="model", values="anomalies", aggfunc="sum", fill_value=0, observed=True
     )
@@ -104,7 +104,7 @@ def anomalies_per_entity(table: pd.DataFrame, say: Say = str) -> go.Figure:
 
 
 def emissions_per_model(table: pd.DataFrame, say: Say = str) -> go.Figure:
-    """Grams of CO₂ of each model."""
+    """Draw the emissions of each model in g CO₂."""
     table = table.head(MOST_BARS).iloc[::-1]
     figure = go.Figure()
     figure.add_bar(
@@ -119,7 +119,7 @@ def emissions_per_model(table: pd.DataFrame, say: Say = str) -> go.Figure:
 
 
 def then_and_now(then: NDArray[np.float64], now: NDArray[np.float64], unit: str, say: Say = str) -> go.Figure:
-    """Quantiles of the new values over those of the training data: on the diagonal nothing has changed."""
+    """Draw the quantiles of the new values against those of the training data, equal on the diagonal."""
     then, now = then[~np.isnan(then)], now[~np.isnan(now)]
     figure = go.Figure()
     if not len(then) or not len(now):
@@ -143,7 +143,7 @@ def then_and_now(then: NDArray[np.float64], now: NDArray[np.float64], unit: str,
 
 
 def both_histograms(then: NDArray[np.float64], now: NDArray[np.float64], unit: str, say: Say = str) -> go.Figure:
-    """How often values were and are, as shares of the rows; the rarest 1 % at both ends are drawn at the edge."""
+    """Draw histograms of training and new values in percent of the rows; the outer 0.5 % are in the edge bins."""
     known = np.concatenate([then, now])
     known = known[~np.isnan(known)]
     figure = go.Figure()

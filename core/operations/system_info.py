@@ -1,4 +1,4 @@
-"""What is installed and set here, for whoever looks after it; no secret is shown."""
+"""System information for administrators: versions and settings, without secrets."""
 
 import platform
 from collections.abc import Iterator
@@ -28,7 +28,7 @@ LIBRARIES = (
 
 @dataclass(frozen=True)
 class Setting:
-    """One setting; its `value` is masked where it is secret, "" where there is none."""
+    """A setting. `value` is masked where it is secret, "" where it is empty."""
 
     name: str
     value: str
@@ -36,12 +36,12 @@ class Setting:
 
 
 def settings_of(given: Settings) -> list[Setting]:
-    """Every setting, in the order of `.env.example`."""
+    """List all settings, in the order of `.env.example`."""
     return [_setting(name, getattr(given, name), given) for name in type(given).model_fields]
 
 
 def versions() -> dict[str, str]:
-    """Vigie, Python and the libraries that matter: name → version."""
+    """Return name → version of Vigie, Python and the main libraries."""
     return {"vigie": __version__, "python": platform.python_version(), **dict(_libraries())}
 
 

@@ -1,4 +1,4 @@
-"""Propose the threshold that fits what people said of a run, and show what it would change before it is accepted."""
+"""Threshold proposed from the verdicts on the alarms of a run, and its effect."""
 
 from dataclasses import dataclass
 from typing import Any, cast
@@ -20,14 +20,14 @@ from core.workspace import Workspace
 
 @dataclass(frozen=True)
 class FlaggedRows:
-    """What a run flags, and what people say of it.
+    """Flagged rows of a run, and the verdicts on them.
 
-    task       its name
-    run_id     of the run
-    dataset    its digest
-    threshold  rows with a score above it are flagged
-    rows       what can be judged: entity, time, (end, of alarms that span rows), score, verdict ("" where nobody did)
-    scores     (rows,) the score of every row that the threshold divides
+    task       name of the task
+    run_id     id of the run
+    dataset    digest of the dataset
+    threshold  rows with a higher score are flagged
+    rows       alarms: entity, time, (end, where alarms span several rows), score, verdict ("" for none)
+    scores     (rows,) scores of all rows, flagged or not
     """
 
     task: str
@@ -39,37 +39,37 @@ class FlaggedRows:
 
     @property
     def judged(self) -> Judged:
-        """Return the rows that people are sure of."""
+        """Rows with a verdict other than "unsure"."""
         sure = self.rows[self.rows["verdict"].isin([TRUE, FALSE])]
         return Judged.of(sure["score"].to_numpy(), (sure["verdict"] == TRUE).to_numpy(), self.threshold)
 
     def count_flagged(self, threshold: float) -> int:
-        """Return how many rows lie above a threshold."""
+        """Return the number of rows above a threshold."""
         return int((self.scores > threshold).sum())
 
     def list_removed(self, threshold: float) -> pd.DataFrame:
-        """Return what is flagged now and would not be any more, the highest score first."""
+        """Return the flagged rows that another threshold would no longer flag, highest score first."""
         gone = self.rows[(self.rows["score"] > self.threshold) & (self.rows["score"] <= threshold)]
         return gone.sort_values("score", ascending=False).reset_index(drop=True)
 
     def build_spec(self, threshold: float) -> ThresholdSpec:
-        """Return what asks for a run of the same task on the same rows, with the same model and another threshold."""
+        """Return the spec of a run with the same rows and model, and another threshold."""
         spec_class = get_task(self.task).find_spec(ThresholdSpec) or ThresholdSpec
         return spec_class(run=self.run_id, threshold=threshold, dataset=self.dataset)
 
 
 @dataclass(frozen=True)
 class ThresholdProposal:
-    """The threshold that the verdicts suggest, and why, for a person."""
+    """Proposed threshold, with its reason for the user."""
 
     cut: Cut
     reason: Text
 
 
 def task_of_run(run_id: str, workspace: Workspace) -> Task:
-    """Return the task of a run whose threshold verdicts can move.
+    """Return the task of a run with a threshold that verdicts can move.
 
-    Raises NotFoundError for a run that is not there, InputError for one without such a threshold.
+    Raises NotFoundError for an unknown run, InputError for a run without such a threshold.
     """
     task = find_task(load_run(run_id, workspace).record.experiment)
     if task is None or not task.takes_verdicts:
@@ -78,7 +78,7 @@ def task_of_run(run_id: str, workspace: Workspace) -> Task:
 
 
 def load_flagged_rows(run_id: str, workspace: Workspace) -> FlaggedRows:
-    """Return what a run flags, with what most people say of each row. Raises as `task_of_run`."""
+    """Return the flagged rows of a run with their majority verdicts. Raises the errors of `task_of_run`."""
     task = task_of_run(run_id, workspace)
     verdicts = majority_by_row(row_verdicts(workspace.feedback.read(), run_ids(run_id, workspace)))
     result = cast(AlarmResult, load_task_result(run_id, workspace))
@@ -87,7 +87,7 @@ def load_flagged_rows(run_id: str, workspace: Workspace) -> FlaggedRows:
 
 
 def _add_verdicts(rows: pd.DataFrame, verdicts: dict[RowKey, str]) -> pd.DataFrame:
-    """Return `rows` with what is said of each; the scores are those of the result, whatever a record claims."""
+    """Return `rows` with a column of verdicts. The scores are those of the result, not of the feedback."""
     table = rows.assign(entity=rows["entity"].astype(str)).reset_index(drop=True)
     columns = [name for name in ("entity", "time", "end") if name in table]
     moments: Any = table[columns].itertuples(index=False)
@@ -96,7 +96,7 @@ def _add_verdicts(rows: pd.DataFrame, verdicts: dict[RowKey, str]) -> pd.DataFra
 
 
 def propose_threshold(flagged: FlaggedRows) -> ThresholdProposal | None:
-    """Return the threshold that removes most false alarms less the true ones lost; None where nobody is sure."""
+    """Return the threshold with the most false alarms removed − true alarms lost; None without such verdicts."""
     judged = flagged.judged
     if not len(judged.scores):
         return None

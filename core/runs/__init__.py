@@ -1,1 +1,1 @@
-"""Runs: recorded, loaded, compared, described on a card, promoted."""
+"""Runs: recording, loading, comparison, run cards and promotion of models."""

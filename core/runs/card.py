@@ -1,7 +1,4 @@
-"""The card of a run as plain data.
-
-It says on which data, with which model and threshold, how good, at what cost, and how to repeat it.
-"""
+"""Content of a run card: data, model, threshold, quality, cost, and the command that repeats the run."""
 
 import json
 import math
@@ -30,7 +27,7 @@ SEEDS = ("random_state", "seed")
 
 
 def run_card(run_id: str, workspace: Workspace) -> Card:
-    """Return the card of a run, however it ended and wherever it is. Raises NotFoundError as `load_run`."""
+    """Return the card of a run of any status, local or in MLflow. Raises NotFoundError as `load_run` does."""
     stored = load_run(run_id, workspace)
     record = stored.record
     result = read_result(record.experiment, stored.files)
@@ -125,7 +122,7 @@ def _stored_recipe(files: Path) -> tuple[Mapping[str, Any], ...] | None:
 
 
 def _versions(stored: StoredRun) -> dict[str, str]:
-    """Of Vigie as it ran, and of the libraries as the model that the run kept notes them."""
+    """Return the versions of Vigie and its revision, and of Python and the libraries in the saved model."""
     tags = stored.record.tags
     found = {"vigie": tags.get("code.version", ""), "revision": tags.get("code.revision", "")}
     environment = _lines(stored.files / "model" / "python_env.yaml")
@@ -140,7 +137,7 @@ def _lines(path: Path) -> list[str]:
     return path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
 
 
-# ---- repeated -------------------------------------------------------------------------------------------------------
+# ---- reproduction ---------------------------------------------------------------------------------------------------
 
 
 def _repeat(record: Record, result: Result | None, described: CardData, data: Data) -> Repeat:
@@ -172,7 +169,7 @@ def _explain_no_command(record: Record) -> str:
 
 
 def _list_needs(record: Record, spec: Spec, described: CardData, data: Data) -> list[Text]:
-    """Return what has to be there for the command to give the same."""
+    """Return notes on the data and settings that the command needs for the same result."""
     notes = [_locate_data(data)] if isinstance(spec, DataSpec) else []
     if data.recipe is None and data.repairs:
         notes.append(
@@ -216,7 +213,7 @@ def _locate_data(data: Data) -> Text:
 
 
 def _time_limit(spec: Spec) -> float | None:
-    """Return the seconds after which learning stops; None for an algorithm without a limit."""
+    """Return the time limit of training in seconds; None for an algorithm without one."""
     algorithms = [getattr(spec, name) for name, field in hyperparameters(spec).items() if is_algorithm(field)]
     limits = [get_params(algorithm)["seconds"] for algorithm in algorithms if "seconds" in get_params(algorithm)]
     return float(limits[0]) if limits else None

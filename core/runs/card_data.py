@@ -1,4 +1,4 @@
-"""What the result of a run says about itself on its card, and the parts that several tasks share."""
+"""Description of a result for the run card, and the parts that several tasks share."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -26,10 +26,10 @@ NO_LABELS = N_("There are no labels: no figure here says how many of these are r
 
 @dataclass(frozen=True)
 class CardData:
-    """A result in the words of the run card.
+    """Description of a result for the run card.
 
-    files            what the dataset was called
-    covariate_files  files of what was known in advance
+    files            names of the files of the dataset
+    covariate_files  names of the files of the covariates
     """
 
     files: tuple[str, ...] = ()
@@ -44,7 +44,7 @@ class CardData:
 
 
 def read_result(task: str, files: Path) -> Result | None:
-    """Return the result among the files of a run; None where there is none, or its task is not known here."""
+    """Return the result among the files of a run; None without a result, or for an unknown task."""
     known = find_task(task)
     if known is None:
         return None
@@ -56,7 +56,7 @@ def read_result(task: str, files: Path) -> Result | None:
 
 
 def describe_result(task: str, result: Result) -> CardData:
-    """Return what the card says about a result; little where its task has no more to say."""
+    """Return the description of a result; only its metrics where its task has no card."""
     known = find_task(task)
     if known is None or not known.card:
         return CardData(counts=result.metrics())
@@ -68,7 +68,7 @@ def describe_result(task: str, result: Result) -> CardData:
 
 
 def describe_part(rows: pd.DataFrame, spec: DataSpec) -> Part:
-    """Return which rows were asked about: how many, of whom, from when to when, and what was selected."""
+    """Return the part of the data that `rows` cover: number of rows and entities, period, and the selection."""
     times = rows["time"] if "time" in rows else pd.Series(dtype=object)
     first, last = (str(times.min()), str(times.max())) if len(times) else ("", "")
     chosen = (spec.entities, spec.start, spec.end) if isinstance(spec, PartSpec) else ()
@@ -76,7 +76,7 @@ def describe_part(rows: pd.DataFrame, spec: DataSpec) -> Part:
 
 
 def build_score_card(card: pd.DataFrame) -> ScoreCard | None:
-    """Return the table of detector and baselines; None where there are no labels."""
+    """Return the score card of a detector and its baselines; None without labels."""
     if not len(card):
         return None
     names = tuple(name for name in SCORE_CARD if name in card)
@@ -85,7 +85,7 @@ def build_score_card(card: pd.DataFrame) -> ScoreCard | None:
 
 
 def count_scores(scores: pd.Series, threshold: float) -> Picture | None:
-    """Return the histogram of the scores with the threshold in it; None without a finite score."""
+    """Return the histogram of the finite scores with the threshold; None without a finite score."""
     numbers = scores[np.isfinite(scores)].to_numpy(dtype=float)
     if not len(numbers):
         return None
@@ -95,5 +95,5 @@ def count_scores(scores: pd.Series, threshold: float) -> Picture | None:
 
 
 def finite(value: Any) -> float | None:
-    """Return a number, None for what is none or not finite."""
+    """Return `value` as a float; None where it is missing or not finite."""
     return None if value is None or not np.isfinite(value) else float(value)

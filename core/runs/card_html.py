@@ -1,6 +1,6 @@
-"""The card of a run as one HTML file that needs nothing else.
+"""Run card as one self-contained HTML file.
 
-It has no script and asks no network; everything from files and people is escaped.
+The file has no script and makes no network request. All text from files and users is escaped.
 """
 
 import json
@@ -30,7 +30,7 @@ Shown = Callable[[object], str]
 
 @dataclass(frozen=True)
 class Section:
-    """A part of the card: facts by label, a table, a drawing, text as it is, notes; what is empty is left out."""
+    """A section of the card: facts, a table, a drawing, preformatted blocks and notes. Empty parts are omitted."""
 
     title: str
     facts: tuple[tuple[str, str], ...] = ()
@@ -42,12 +42,12 @@ class Section:
 
     @property
     def filled(self) -> bool:
-        """Is there anything to show?"""
+        """True where the section has content."""
         return bool(self.facts or self.rows or self.drawing or self.blocks or self.notes)
 
 
 def html(card: Card, say: Say = str, shown: Shown = plain, language: str = "en") -> str:
-    """The card for a person: `say` translates, `shown` writes numbers as they read them."""
+    """Return the card as HTML; `say` translates the text, `shown` formats numbers."""
     page = _Page(card, say, shown)
     sections = [section for section in page.sections() if section.filled]
     title = say(N_("Run card: {task}")).format(task=page.tell(card.about.title))
@@ -64,7 +64,7 @@ def _template() -> "Template":
 
 @dataclass(frozen=True)
 class _Page:
-    """The words of a card in one language."""
+    """Text of a card in one language."""
 
     card: Card
     say: Say
@@ -111,7 +111,7 @@ class _Page:
         yield Section(say(N_("Every figure on record")), self._figures(card.metrics))
 
     def _facts(self, given: Mapping[str, object]) -> tuple[tuple[str, str], ...]:
-        """What is known, labels translated."""
+        """Return (translated label, text) of the values that are not empty."""
         return tuple(
             (self.say(label), self.shown(value)) for label, value in given.items() if value not in (None, "", ())
         )
@@ -213,11 +213,11 @@ class _Page:
         )
 
     def _figures(self, figures: Mapping[str, float], name_figure: Say = str) -> tuple[tuple[str, str], ...]:
-        """Return names and values. Metrics are named as on record in every language, counts in that of the person."""
+        """Return (name, value) of figures; `name_figure` translates the names, by default they stay as recorded."""
         return tuple((name_figure(name), self._number(value)) for name, value in figures.items())
 
     def _number(self, value: float | None) -> str:
-        """Four digits that count."""
+        """Format a number with four significant digits."""
         if value is None or value != value:
             return NONE
         if float(value).is_integer() and abs(value) < 1e15:

@@ -1,4 +1,4 @@
-"""The card of a run as plain data: on what, with what, how good, at what cost, and how to repeat it."""
+"""Data model of a run card: data, model, quality, cost, and the command that repeats the run."""
 
 import json
 import math
@@ -13,7 +13,7 @@ SCHEMA_VERSION = 1
 
 @dataclass(frozen=True)
 class Part:
-    """The rows asked about: `first` and `last` as text, "" where rows have no moment; what was selected beside."""
+    """Selected rows and the selection; `first` and `last` are timestamps as text, "" without timestamps."""
 
     rows: int
     entities: int
@@ -26,11 +26,11 @@ class Part:
 
 @dataclass(frozen=True)
 class Threshold:
-    """The score above which a row is flagged, and why.
+    """Score above which a row is flagged, and its origin.
 
-    `amount` is what was asked for (a share of rows, or alarms `per` time).
-
-    promised, measured  shares of rows; None where nothing is promised, or measured
+    amount    requested share of rows, or number of alarms `per` period
+    promised  target false-alarm rate, as a share of rows; None without a target
+    measured  measured false-alarm rate, as a share of rows; None where it was not measured
     """
 
     value: float
@@ -44,7 +44,7 @@ class Threshold:
 
 @dataclass(frozen=True)
 class ScoreCard:
-    """Lines with a figure per metric, the answer first and simple answers beside; None where a line has it not."""
+    """Metrics of the detector, in the first line, and of its baselines; None for a missing metric."""
 
     metrics: tuple[str, ...]
     lines: tuple[tuple[str, tuple[float | None, ...]], ...]
@@ -52,7 +52,7 @@ class ScoreCard:
 
 @dataclass(frozen=True)
 class Intervals:
-    """Levels of the outermost quantiles, and the shares of what came that were to lie and did lie between them."""
+    """Levels of the outermost quantiles, and the nominal (`promised`) and measured coverage, as shares 0–1."""
 
     low: float
     high: float
@@ -62,11 +62,11 @@ class Intervals:
 
 @dataclass(frozen=True)
 class Picture:
-    """A small figure as numbers.
+    """Data of a small figure.
 
-    kind    "histogram" (edges in `x`, one more than counts), "lines" or "bars" (a name or number per value in `x`)
+    kind    "histogram" (`x` holds the bin edges, one more than counts), "lines" or "bars" (one `x` per value)
     series  name → values
-    mark    a place on the x axis that matters: the threshold; None without
+    mark    position of the threshold on the x axis; None without one
     """
 
     kind: str
@@ -78,7 +78,7 @@ class Picture:
 
 @dataclass(frozen=True)
 class About:
-    """Which run. `title` is the task for a person; `began` and `ended` are UTC, ISO; `error` is why it failed."""
+    """Identity of a run. `title` names the task; `began` and `ended` are ISO timestamps in UTC."""
 
     id: str
     key: str
@@ -96,11 +96,12 @@ class About:
 
 @dataclass(frozen=True)
 class Data:
-    """The dataset, and the part of it that was asked about.
+    """Dataset of a run, and the selected part of it.
 
-    stored_here  the rows are in this data folder
-    rows, entities, first, last  of the whole dataset; None and "" where its rows are not stored here
-    recipe       repairs that made it, to be put in recipe.json; None where they are not on record, only their kinds
+    stored_here  True where the rows are in this data folder
+    rows, entities, first, last  of the whole dataset; None and "" where it is not stored here
+    repairs      kinds of the repairs, as text
+    recipe       settings of the repairs, for recipe.json; None where only their kinds are known
     """
 
     files: tuple[str, ...]
@@ -117,9 +118,9 @@ class Data:
 
 @dataclass(frozen=True)
 class Model:
-    """Everything the answer depends on beside the data.
+    """Model of a run with its parameters.
 
-    `applied_from` is the run whose model was applied, "" for one fitted here.
+    applied_from  id of the run with the applied model; "" for a model fitted in this run
     """
 
     name: str
@@ -130,7 +131,7 @@ class Model:
 
 @dataclass(frozen=True)
 class Cost:
-    """Seconds, kg CO₂, kWh; None where not measured, and how the emissions were found."""
+    """Cost of a run in seconds, kg CO₂ and kWh (None where not measured), and the method of the emissions."""
 
     seconds: float | None
     emissions_kg: float | None
@@ -141,7 +142,7 @@ class Cost:
 
 @dataclass(frozen=True)
 class Repeat:
-    """The command that gives the same scores; "" where there is none: `notes` say why, or what is needed."""
+    """Command that reproduces the scores, "" without one; `notes` give the reason or the requirements."""
 
     command: str
     notes: tuple[Text, ...]
@@ -149,7 +150,7 @@ class Repeat:
 
 @dataclass(frozen=True)
 class Card:
-    """All of it. `metrics` are those on record, `counts` what of them matters most."""
+    """Run card. `metrics` are all recorded metrics, `counts` the most important ones."""
 
     about: About
     data: Data
@@ -167,12 +168,12 @@ class Card:
     schema_version: int = SCHEMA_VERSION
 
     def to_json(self) -> str:
-        """One JSON object without words of any language but template and values; what is no number is null."""
+        """Return the card as JSON. Messages keep template and values for translation; NaN becomes null."""
         return json.dumps(_plain(self), ensure_ascii=False, indent=2, allow_nan=False)
 
 
 def _plain(value: Any) -> Any:
-    """`value` as JSON has it: a Text as template and values, NaN and infinity as null."""
+    """Convert `value` for JSON: a `Text` to its template and values, NaN and infinity to null."""
     if isinstance(value, Text):
         return {"template": value.template, "values": _plain(value.values)}
     if is_dataclass(value) and not isinstance(value, type):

@@ -1,4 +1,4 @@
-"""Search the runs on record, set them beside each other, and weigh their accuracy against their emissions."""
+"""Search and comparison of runs, and their accuracy compared with their emissions."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -41,10 +41,10 @@ COST_COLUMNS = ("run", "name", "model", "files", "dataset", "accuracy", "emissio
 def search_runs(
     workspace: Workspace, run_filter: RunFilter = ALL_RUNS, limit: int = 50, token: str = ""
 ) -> tuple[RunPage, str]:
-    """Return the runs that pass a filter, newest first, and why MLflow did not answer.
+    """Return a page of the runs that pass a filter, newest first, and the reason where MLflow did not answer.
 
-    Where it did not, the runs are those that began on this machine. Waits at most two seconds for MLflow. `token` is
-    that of the page before.
+    Without MLflow, the runs are those that started on this machine. Waits at most two seconds for MLflow. `token` comes
+    from the page before.
     """
     try:
         return call_mlflow(workspace, lambda: search.search(workspace.tracking, run_filter, limit, token)), ""
@@ -53,15 +53,15 @@ def search_runs(
 
 
 def load_records(run_ids: Sequence[str], workspace: Workspace) -> list[Record]:
-    """Return the records of runs by their ids, without their files.
+    """Return the records of runs by id, without their files.
 
-    Raises NotFoundError for one that is not there, ServiceUnavailableError where MLflow does not answer.
+    Raises NotFoundError for an unknown id, ServiceUnavailableError where MLflow does not answer.
     """
     return [_load_record(run_id, workspace) for run_id in run_ids]
 
 
 def _load_record(run_id: str, workspace: Workspace) -> Record:
-    """Return the record of a run. What began here is on record without MLflow."""
+    """Return the record of a run. A run that started on this machine is found without MLflow."""
     record = workspace.tracking.spool.find(run_id) or call_mlflow(
         workspace, lambda: mlflow_runs.load_record(workspace.tracking, run_id)
     )
@@ -71,9 +71,9 @@ def _load_record(run_id: str, workspace: Workspace) -> Record:
 
 
 def experiment_url(task: str, workspace: Workspace) -> str:
-    """Return the page of a task, or of all tasks (""), in the MLflow UI.
+    """Return the URL of a task, or of all tasks (""), in the MLflow UI.
 
-    Returns "" where there is no server or it does not answer.
+    Returns "" without a server, or where it does not answer.
     """
     try:
         return call_mlflow(
@@ -85,7 +85,7 @@ def experiment_url(task: str, workspace: Workspace) -> str:
 
 
 def record_url(record: Record, workspace: Workspace) -> str:
-    """Return the page of a run in the MLflow UI; "" where there is none, as `experiment_url`."""
+    """Return the URL of a run in the MLflow UI; "" without a server, or where it does not answer."""
     try:
         return call_mlflow(
             workspace, lambda: mlflow_runs.run_url(workspace.tracking, record, workspace.settings.mlflow_public_uri)
@@ -101,7 +101,7 @@ def has_data(record: Record, workspace: Workspace) -> bool:
 
 
 def has_model(record: Record) -> bool:
-    """Tell whether a run kept a model that can be registered."""
+    """Tell whether a run saved a model that can be registered."""
     task = find_task(record.experiment)
     keeps_model = task is not None and task.keeps_model
     return record.status == "completed" and keeps_model and "model_run" not in record.params
@@ -111,7 +111,7 @@ def has_model(record: Record) -> bool:
 
 
 def list_to_frame(runs: Sequence[RunListItem]) -> pd.DataFrame:
-    """Return a row per run with LIST_COLUMNS: `began` in UTC, `figure` and `value` of the task's headline."""
+    """Return a row per run with LIST_COLUMNS; `began` is in UTC, `figure` and `value` are the headline metric."""
     return pd.DataFrame([_list_row(run) for run in runs], columns=LIST_COLUMNS)
 
 
@@ -142,10 +142,10 @@ def _list_row(item: RunListItem) -> dict[str, object]:
 
 @dataclass(frozen=True)
 class RunComparison:
-    """Runs side by side, a column each, named by their ids.
+    """Runs side by side, one column per run id.
 
-    parameters  as text; a row per parameter, "" where a run has it not; those that differ come first
-    metrics     a row per metric, NaN where a run has it not
+    parameters  one row per parameter, as text, "" where a run lacks it; parameters that differ come first
+    metrics     one row per metric, NaN where a run lacks it
     """
 
     records: tuple[Record, ...]
@@ -163,11 +163,11 @@ class RunComparison:
         return len({record.experiment for record in self.records}) == 1
 
     def differing(self) -> pd.Series:
-        """Return True for the parameters that are not alike in all runs."""
+        """Return (parameters,) True for the parameters that differ between runs."""
         return self.parameters.nunique(axis=1) > 1
 
     def best(self) -> pd.DataFrame:
-        """Return True where a run has the best value of a metric of known direction, where not all are alike."""
+        """Return (metrics, runs) True for the best value of a metric with a direction, unless all values are equal."""
         task = self.records[0].experiment
         direction = np.array([get_metric(str(name), task).direction for name in self.metrics.index])[:, None]
         values = self.metrics.to_numpy(dtype=float) * np.where(direction == 0, np.nan, direction)
@@ -177,7 +177,7 @@ class RunComparison:
         return pd.DataFrame(best, index=self.metrics.index, columns=self.metrics.columns)
 
     def to_frame(self) -> pd.DataFrame:
-        """Return what the runs are, their parameters and their metrics as one table to export."""
+        """Return the runs, their parameters and their metrics as one table for export."""
         about = pd.DataFrame(
             {
                 record.id: [record.experiment, record.name, record.tags.get("dataset.digest", "")]
@@ -190,7 +190,7 @@ class RunComparison:
 
 
 def compare_runs(run_ids: Sequence[str], workspace: Workspace) -> RunComparison:
-    """Return runs side by side. Raises as `load_records`."""
+    """Return runs side by side. Raises the errors of `load_records`."""
     records = load_records(run_ids, workspace)
     texts = {record.id: {name: str(value) for name, value in record.params.items()} for record in records}
     parameters = pd.DataFrame({run_id: pd.Series(params, dtype=object) for run_id, params in texts.items()})
@@ -201,7 +201,7 @@ def compare_runs(run_ids: Sequence[str], workspace: Workspace) -> RunComparison:
     return RunComparison(
         tuple(records),
         pd.concat([parameters[differing], parameters[~differing]]),
-        metrics.loc[overall_first],  # those of baselines and of single days ahead come last
+        metrics.loc[overall_first],  # metrics of baselines and of single horizons come last
     )
 
 
@@ -209,9 +209,10 @@ def compare_runs(run_ids: Sequence[str], workspace: Workspace) -> RunComparison:
 
 
 def accuracy_cost_table(runs: Sequence[RunListItem], task: str) -> pd.DataFrame:
-    """Return what accuracy cost: COST_COLUMNS and `front`, a row per completed run that has both figures.
+    """Return accuracy and emissions: COST_COLUMNS and `front`, a row per completed run that has both metrics.
 
-    `front` is True where no other run on the same data is as good for less, or better for as little (Pareto).
+    `front` is True for the runs on the Pareto front: no other run on the same data is better in one of the two and at
+    least as good in the other.
     """
     metric = known.accuracy if (known := find_task(task)) else ""
     records = [run.record for run in runs if run.record.experiment == task and run.status == "completed"]

@@ -1,4 +1,4 @@
-"""Runs beside each other as figures: what accuracy cost, and the small picture of each."""
+"""Figures that compare runs: accuracy and emissions, and a thumbnail of each run."""
 
 from collections.abc import Sequence
 from itertools import pairwise
@@ -15,10 +15,7 @@ THUMBNAIL_HEIGHT_PX = 260
 
 
 def accuracy_and_cost(points: pd.DataFrame, metric: str, say: Say = str) -> go.Figure:
-    """Draw accuracy against g CO₂ (logarithmic), a symbol per data set.
-
-    Runs that no other on the same data beats are starred.
-    """
+    """Draw accuracy against emissions in g CO₂ (logarithmic), a symbol per dataset, stars on the Pareto front."""
     figure = go.Figure()
     for number, (_, own) in enumerate(points.groupby("dataset", sort=False)):
         front = own[own["front"]].sort_values("emissions_g")
@@ -52,7 +49,7 @@ def accuracy_and_cost(points: pd.DataFrame, metric: str, say: Say = str) -> go.F
 
 
 def thumbnail(picture: Picture, say: Say = str, value_range: tuple[float, float] | None = None) -> go.Figure:
-    """Draw the picture of a run's card; `value_range` of the upright axis lets neighbours be compared."""
+    """Draw the picture of a run card; `value_range` fixes the y axis, so that runs can be compared."""
     figure = go.Figure()
     if picture.kind == "histogram":
         values = next(iter(picture.series.values()), ())
@@ -82,7 +79,7 @@ def thumbnail(picture: Picture, say: Say = str, value_range: tuple[float, float]
 
 
 def common_range(pictures: Sequence[Picture]) -> tuple[float, float] | None:
-    """Return an upright axis that suits all pictures where they show the same quantity; None where they do not."""
+    """Return a y range for all pictures; None where they show different quantities."""
     if len({(picture.kind, picture.title.template) for picture in pictures}) != 1:
         return None
     known = [
@@ -92,7 +89,7 @@ def common_range(pictures: Sequence[Picture]) -> tuple[float, float] | None:
 
 
 def to_shares(picture: Picture) -> Picture:
-    """Return a histogram as shares of its rows, so that runs can be compared; anything else as it is."""
+    """Return a histogram as shares 0–1 of its rows, so that runs can be compared; other pictures unchanged."""
     if picture.kind != "histogram":
         return picture
     (name, values), *_ = picture.series.items()
@@ -103,5 +100,5 @@ def to_shares(picture: Picture) -> Picture:
 
 
 def _plain(text: str) -> str:
-    """Return `text` without tags, some of which Plotly takes for markup."""
+    """Return `text` with < and > replaced, because Plotly renders some tags as markup."""
     return text.replace("<", "‹").replace(">", "›")

@@ -1,4 +1,4 @@
-"""Models on their way into a run and back: which classes may be in one, and what MLflow calls to serve one."""
+"""Models as files of runs: saving, loading, the trusted classes, and the loader for MLflow serving."""
 
 import dataclasses
 import importlib
@@ -23,27 +23,27 @@ T = TypeVar("T")
 
 HOMES = ("core.detectors", "core.clusterers", "core.forecasters")
 LIBRARIES = ("scikit-learn", "pandas", "numpy", "skops")
-OF_OTHERS = (  # skops checks that these are trees, not that their branches lead somewhere
+OF_OTHERS = (  # skops checks the types of these trees, not that their node indices are valid
     "sklearn.tree._tree.Tree",
     "sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor",
 )
 
 
 def save_model(folder: Path, model: Any, example: pd.DataFrame, *, libraries: tuple[str, ...] = ()) -> None:
-    """Write a fitted `model` below `folder`, with the signature that it has on `example`.
+    """Write a fitted `model` below `folder`, with its signature on `example`.
 
-    It needs `predict(table)` and may hold our own model classes, scikit-learn's, NumPy arrays and plain values; raises
-    mlflow_utils' UntrustedModelError for anything else. `libraries` are noted beside LIBRARIES.
+    The model needs `predict(table)`. It may hold models of Vigie and scikit-learn, NumPy arrays and plain values.
+    The versions of `libraries` are recorded in addition to LIBRARIES. Raises UntrustedModelError for another class.
     """
     terms = Terms(trusted_types(), __name__, (*LIBRARIES, *libraries))
     model_io.save_model(folder, model, example, model.predict(example), terms)
 
 
 def load_model(run_id: str, kind: type[T], workspace: Workspace) -> T:
-    """The model of the class `kind` that a run kept; nothing in its file is executed.
+    """Load the model of class `kind` of a run. No code in its file is executed.
 
-    Raises NotFoundError where there is none, UnreadableFileError for a pickle, a damaged file, another class than
-    `kind`, or a file with a class that is not ours.
+    Raises NotFoundError for a run without a model. Raises UnreadableFileError for a pickle, a damaged file, another
+    class than `kind`, or a file with a class that is not trusted.
     """
     folder = load_run(run_id, workspace).files / "model"
     if not folder.is_dir():
@@ -65,7 +65,7 @@ def load_model(run_id: str, kind: type[T], workspace: Workspace) -> T:
 
 
 def trusted_types() -> tuple[str, ...]:
-    """Return the full names of the classes that may be in a model: our own, one by one, and a few of others."""
+    """Return the full names of the classes that a model may contain: those of Vigie, and a few of scikit-learn."""
     return (*_own_types(), *map(_full_name, list_added_classes()), *OF_OTHERS)
 
 
@@ -85,7 +85,7 @@ def _full_name(cls: type) -> str:
 
 
 def _dataclasses(home: str) -> Iterator[type]:
-    """Every concrete dataclass that a module of the package `home` defines."""
+    """Yield the concrete dataclasses that the modules of the package `home` define."""
     package = importlib.import_module(home)
     for module_info in pkgutil.walk_packages(package.__path__, f"{home}."):
         module = importlib.import_module(module_info.name)
@@ -97,5 +97,5 @@ def _dataclasses(home: str) -> Iterator[type]:
 
 
 def _load_pyfunc(path: str) -> Any:
-    """MLflow's name for reading the model file at `path`."""
+    """Read the model file at `path`; MLflow calls this function by its name."""
     return read_model(Path(path), trusted_types())

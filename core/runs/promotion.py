@@ -1,4 +1,4 @@
-"""A model's life after its run: registered under a name, promoted where it is better, loaded by alias."""
+"""Registration of models under a name, promotion to champion, and loading by alias."""
 
 import re
 from collections.abc import Iterator
@@ -34,21 +34,20 @@ NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
 
 def promotion_metric(task: str) -> PromotionMetric | None:
-    """Return what says which of two models of a task is better; None where only a person can say.
+    """Return the metric that compares two models of a task; None where only a user can decide.
 
-    Without labels, a detector that flags other rows, or a clusterer that draws other groups, is another opinion and
-    not a better one.
+    Without labels, no metric can tell which of two detectors or clusterers is better.
     """
     known = find_task(task)
     return known.promotion if known else None
 
 
 def register(run_id: str, name: str = "", *, workspace: Workspace, actor: Actor) -> Version:
-    """Make the model of a run the newest version of `name`, and the challenger of its champion.
+    """Register the model of a run as the newest version of `name`, and as its challenger.
 
-    The default name is the run's task. A run is registered once: asked again, its version comes back. Raises
-    OptionError for a name that is not accepted, NotFoundError for a run without a model, DataError for one that waits
-    or has not ended well, VigieError where MLflow is silent.
+    The default name is the task of the run. A second call for the same run returns the existing version. Raises
+    OptionError for a name that is not accepted, NotFoundError for a run without a model, DataError for a run that is
+    not completed or not delivered, VigieError where MLflow does not answer.
     """
     with (
         recorded("model_registration", actor, workspace, run=run_id, name=name) as inputs,
@@ -64,7 +63,7 @@ def register(run_id: str, name: str = "", *, workspace: Workspace, actor: Actor)
             )
         if not (load_run(run.run_id, workspace).files / registry.MODEL).is_dir():
             raise NotFoundError(N_("The run {run} holds no model."), run=run_id[:12])
-        load_model(run.run_id, object, workspace)  # what cannot be loaded is not registered
+        load_model(run.run_id, object, workspace)  # a model that cannot be loaded is not registered
         name = name or run.experiment
         _check_task(name, run.experiment, workspace)
         version = registry.register(workspace.tracking, run, name, promotion_metric(run.experiment), actor.user)
@@ -75,11 +74,11 @@ def register(run_id: str, name: str = "", *, workspace: Workspace, actor: Actor)
 def promote(
     name: str, version: int | None = None, *, workspace: Workspace, actor: Actor, force: bool = False, reason: str = ""
 ) -> tuple[Version, PromotionCheck | None]:
-    """Make a version (default: the challenger) the champion of `name`, where it is not worse on the same back-test.
+    """Promote a version (default: the challenger) to champion of `name` if it is not worse on the same back-test.
 
-    `force`, with a reason, overrules the comparison; both are tagged on the version. The comparison is None where
-    there was nothing to compare with. Raises DataError for a promotion that is refused, OptionError for force without
-    a reason, NotFoundError for a name or version that is not there, VigieError where MLflow is silent.
+    `force`, with a reason, overrides the comparison; both are tags of the version. The comparison is None where there
+    was nothing to compare with. Raises DataError for a rejected promotion, OptionError for force without a reason,
+    NotFoundError for an unknown name or version, VigieError where MLflow does not answer.
     """
     asked = {"name": name, "version": version, "force": force, "reason": reason}
     with recorded("model_promotion", actor, workspace, **asked) as inputs, _translate_errors(workspace):
@@ -95,7 +94,7 @@ def promote(
 
 
 def list_versions(workspace: Workspace, name: str = "") -> list[Version]:
-    """The versions of `name`, or of every name, newest first within each. Raises VigieError where MLflow is silent."""
+    """List the versions of `name`, or of all names, newest first. Raises VigieError where MLflow does not answer."""
     with _translate_errors(workspace):
         if name:
             _check_name(name)
@@ -104,23 +103,25 @@ def list_versions(workspace: Workspace, name: str = "") -> list[Version]:
 
 
 def get_version(name: str, alias: str = CHAMPION, *, workspace: Workspace) -> Version:
-    """The version that has the alias. Raises NotFoundError where none has, VigieError where MLflow is silent."""
+    """Return the version with the alias.
+
+    Raises NotFoundError where no version has it, VigieError where MLflow does not answer.
+    """
     with _translate_errors(workspace):
         _check_name(name)
         return registry.by_alias(workspace.tracking, name, alias)
 
 
 def runs_with_model(task: str, workspace: Workspace) -> list[Record]:
-    """Runs of `task` whose model can be applied, newest first; empty where MLflow does not answer."""
+    """List the runs of `task` with a model that can be applied, newest first; empty where MLflow does not answer."""
     runs = history.latest_runs(workspace.tracking, task, limit=100)
     return [run for run in runs if run.status == "completed" and "model_run" not in run.params]
 
 
 def resolve_run(address: str, workspace: Workspace) -> str:
-    """Return the run whose model is meant.
+    """Return the id of the run of a model: `address` itself, or the run of the registered model NAME@ALIAS.
 
-    Of a registered model it is found by NAME@ALIAS, checked as `load` does, else `address` is the run. Raises as
-    `load`.
+    A registered model is loaded as a check. Raises the errors of `load_by_alias`.
     """
     name, mark, alias = address.partition("@")
     if not mark:
@@ -130,9 +131,10 @@ def resolve_run(address: str, workspace: Workspace) -> str:
 
 
 def load_by_alias(name: str, alias: str = CHAMPION, *, workspace: Workspace, kind: type[T] = object) -> T:  # type: ignore[assignment]
-    """The model of the class `kind` that has the alias.
+    """Load the model of class `kind` with the alias.
 
-    Raises as `found` and `load_model`, and UnreadableFileError where the file is not the one that was registered.
+    Raises the errors of `get_version` and `load_model`, and UnreadableFileError where the model file has changed since
+    its registration.
     """
     version = get_version(name, alias, workspace=workspace)
     if model_io.digest(load_run(version.run_id, workspace).files / registry.MODEL) != version.tags.get("model.sha256"):
@@ -145,13 +147,13 @@ def load_by_alias(name: str, alias: str = CHAMPION, *, workspace: Workspace, kin
 
 
 def _task(name: str, workspace: Workspace) -> str:
-    """The task that a name was first registered for; "" for a name that is free."""
+    """Return the task that a name was first registered for; "" for an unused name."""
     known = registry.versions(workspace.tracking, name)
     return known[-1].tags.get("task", "") if known else ""
 
 
 def _check_task(name: str, task: str, workspace: Workspace) -> None:
-    """One name, one task: else champion and challenger would answer different questions."""
+    """Raise OptionError if `name` holds models of another task, which could not be compared."""
     taken = _task(name, workspace)
     if taken not in ("", task):
         raise OptionError(
@@ -175,7 +177,7 @@ def _check_name(name: str) -> None:
 
 @contextmanager
 def _translate_errors(workspace: Workspace) -> Iterator[None]:
-    """What the registry cannot or will not do, as a sentence."""
+    """Translate errors of the registry to VigieErrors."""
     try:
         yield
     except RunNotDeliveredError as error:
@@ -194,7 +196,7 @@ def _translate_errors(workspace: Workspace) -> Iterator[None]:
 
 
 def _rejection_reason(refused: PromotionRejectedError) -> DataError:
-    """Why a promotion is not made, and what would have to be given to make it all the same."""
+    """Return the error with the reason of a rejected promotion, and with the ways to force it."""
     new, old, comparison = refused.challenger, refused.champion, refused.comparison
     if comparison is None or old is None:
         return DataError(

@@ -1,4 +1,4 @@
-"""Results of tasks: frozen dataclasses whose data frames are Parquet files and whose other fields are one JSON file."""
+"""Results of tasks: frozen dataclasses stored as Parquet files (data frames) and one JSON file (other fields)."""
 
 import json
 import typing
@@ -21,20 +21,20 @@ RESULT_FOLDER = "result"  # below the files of a run
 
 @dataclass(frozen=True)
 class Result:
-    """The answer to `spec`. Subclasses narrow its type and add their tables and figures."""
+    """Result of a task for `spec`. Subclasses narrow the type of `spec` and add their tables and values."""
 
     spec: Spec
 
     def metrics(self) -> dict[str, float]:
-        """Return what the run logs."""
+        """Return name → value of the metrics that the run records."""
         raise NotImplementedError
 
     def to_frame(self) -> pd.DataFrame:
-        """Return the answer as a table to export."""
+        """Return the result as a table for export."""
         raise NotImplementedError
 
     def select(self, dataset: Any) -> Any:
-        """Return the rows of `dataset` that the result is about: those that its spec asks about."""
+        """Return the rows of `dataset` that the spec of the result selects."""
         spec: Any = self.spec
         return spec.select(dataset)
 
@@ -50,7 +50,7 @@ class Result:
 
     @classmethod
     def load(cls, folder: Path) -> Self:
-        """Read what `save` wrote. Raises NotFoundError where `folder` holds no such result."""
+        """Read the result that `save` wrote. Raises NotFoundError where `folder` holds no such result."""
         kinds = typing.get_type_hints(cls)
         try:
             rest = json.loads((folder / RESULT_FILE).read_text(encoding="utf-8"))
@@ -66,24 +66,24 @@ class Result:
 
 
 class AlarmResult(Protocol):
-    """A result whose alarms people judge: that of a task with a `ThresholdSpec` is one."""
+    """A result with alarms that users review: any result of a task with a `ThresholdSpec`."""
 
     @property
     def spec(self) -> Any:
-        """What was asked."""
+        """Parameters of the task."""
 
     @property
     def threshold(self) -> float:
-        """What lies above it is an alarm."""
+        """Score above which a row is an alarm."""
 
     @property
     def rows(self) -> pd.DataFrame:
-        """Entity, time and score, a line per row; an alarm from a time to an end spans those in between."""
+        """One line per row: entity, time and score. An alarm with an end covers all rows from its time to its end."""
 
     def alarm_rows(self) -> pd.DataFrame:
-        """Return what can be judged: entity, time, end (only where alarms span several rows) and score."""
+        """Return the alarms to review: entity, time, end (only where alarms span several rows) and score."""
         ...
 
     def judged_scores(self) -> NDArray[np.float64]:
-        """Return the scores that the threshold divides, (rows,)."""
+        """Return the scores, (rows,), that are compared with the threshold."""
         ...

@@ -1,4 +1,4 @@
-"""Runs on record: loaded from this machine or from MLflow."""
+"""Stored runs, loaded from this machine or from MLflow."""
 
 import json
 import logging
@@ -23,7 +23,7 @@ logger = logging.getLogger(__name__)
 
 
 def load_run(run_id: str, workspace: Workspace) -> StoredRun:
-    """Load the run with this id, wherever it is. Raises NotFoundError where there is none, or MLflow cannot answer."""
+    """Load a run by id. Raises NotFoundError where it does not exist or MLflow does not answer."""
     try:
         stored = runs.load_run(workspace.tracking, run_id)
     except Exception as error:
@@ -36,21 +36,21 @@ def load_run(run_id: str, workspace: Workspace) -> StoredRun:
 
 
 def load_result(run_id: str, kind: type[R], workspace: Workspace) -> R:
-    """Return the result of the class `kind` that a run kept. Raises NotFoundError where there is none."""
+    """Load the result of class `kind` of a run. Raises NotFoundError for a run without such a result."""
     return kind.load(load_run(run_id, workspace).files / RESULT_FOLDER)
 
 
 def load_task_result(run_id: str, workspace: Workspace) -> Result:
-    """Return the result that a run kept, whatever its task. Raises NotFoundError where there is none."""
+    """Load the result of a run of any task. Raises NotFoundError for a run without a result."""
     stored = load_run(run_id, workspace)
     result: Result = load_entry(get_task(stored.record.experiment).result).load(stored.files / RESULT_FOLDER)
     return result
 
 
 def load_model_spec(run_id: str, workspace: Workspace) -> Spec:
-    """Return the spec by which the model of a run was fitted, without reading the tables of its result.
+    """Return the spec that the model of a run was fitted with, without the tables of the result.
 
-    Raises NotFoundError where the run kept no result that says so.
+    Raises NotFoundError for a run without a readable result.
     """
     stored = load_run(run_id, workspace)
     try:
@@ -61,7 +61,7 @@ def load_model_spec(run_id: str, workspace: Workspace) -> Spec:
 
 
 def find_run_of_job(job_id: str, workspace: Workspace) -> str:
-    """Return the id of the completed run that answers this job; "" where there is none, or nobody can tell."""
+    """Return the id of the completed run of a job; "" where there is none or MLflow does not answer."""
     try:
         record = runs.find_completed(workspace.tracking, JOB_TAG, job_id)
     except Exception:
@@ -72,7 +72,7 @@ def find_run_of_job(job_id: str, workspace: Workspace) -> str:
 
 @dataclass(frozen=True)
 class Cost:
-    """What a run cost, and how its emissions were found."""
+    """Cost of a run in seconds and kg CO₂, and the method of the emissions."""
 
     seconds: float
     emissions_kg: float
@@ -80,7 +80,7 @@ class Cost:
 
 
 def run_cost(run_id: str, workspace: Workspace) -> Cost:
-    """Read the seconds and kg CO₂ of a run. Raises as `load_run`."""
+    """Return the cost of a run. Raises NotFoundError as `load_run` does."""
     record = load_run(run_id, workspace).record
     return Cost(
         record.metrics.get("seconds", 0.0),
@@ -90,7 +90,7 @@ def run_cost(run_id: str, workspace: Workspace) -> Cost:
 
 
 def call_mlflow(workspace: Workspace, work: Callable[[], T]) -> T:
-    """Return what MLflow answers; a file is waited for. Raises ServiceUnavailableError where that takes too long."""
+    """Return the result of a call to MLflow. Raises ServiceUnavailableError where a server does not answer in time."""
     try:
         return workspace.tracking.query(work)
     except MlflowUnavailableError as error:
@@ -101,7 +101,7 @@ def call_mlflow(workspace: Workspace, work: Callable[[], T]) -> T:
 
 
 def mlflow_run_url(run_id: str, workspace: Workspace) -> str:
-    """The run's page in the MLflow UI; "" where there is no server, or it does not answer, or has no such run yet."""
+    """Return the URL of a run in the MLflow UI; "" without a server, without an answer, or before delivery."""
     try:
         record, public_uri = load_run(run_id, workspace).record, workspace.settings.mlflow_public_uri
         return call_mlflow(workspace, lambda: runs.run_url(workspace.tracking, record, public_uri))
@@ -111,5 +111,5 @@ def mlflow_run_url(run_id: str, workspace: Workspace) -> str:
 
 
 def is_pending(run_id: str, workspace: Workspace) -> bool:
-    """Has MLflow not got all of the run yet?"""
+    """Tell whether the run still waits to be delivered to MLflow."""
     return runs.is_pending(workspace.tracking, run_id)

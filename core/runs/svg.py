@@ -1,4 +1,4 @@
-"""Small figures as shapes on a plane of pixels, for files that may hold no script."""
+"""Small figures as SVG shapes in pixels, for files without scripts."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ LOOKS = (("", N_("solid")), ("7 4", N_("dashed")), ("2 3", N_("dotted")), ("9 3 
 
 @dataclass(frozen=True)
 class Bar:
-    """A bar from its upper left corner."""
+    """A bar, with its upper left corner at (`x`, `y`)."""
 
     x: float
     y: float
@@ -24,7 +24,7 @@ class Bar:
 
 @dataclass(frozen=True)
 class Line:
-    """`points` as SVG has them; told apart by `dash`, in words `look`, as well as by colour."""
+    """A line, with `points` in SVG syntax. Lines differ in colour and in `dash`, which `look` describes in words."""
 
     name: str
     points: str
@@ -35,7 +35,7 @@ class Line:
 
 @dataclass(frozen=True)
 class Label:
-    """A word at a place; `anchor` says which end of it lies there."""
+    """A text at (`x`, `y`); `anchor` is the SVG text-anchor."""
 
     x: float
     y: float
@@ -45,7 +45,7 @@ class Label:
 
 @dataclass(frozen=True)
 class Drawing:
-    """Shapes to put on a plane; `mark` is the place of an upright line, None without."""
+    """Shapes of a figure; `mark` is the x position of a vertical line, None without one."""
 
     title: str
     bars: tuple[Bar, ...] = ()
@@ -57,7 +57,7 @@ class Drawing:
 
 
 def drawn(picture: Picture, say: Say, shown: Callable[[object], str]) -> Drawing:
-    """The picture in pixels."""
+    """Convert a picture to shapes; `say` translates, `shown` formats numbers."""
     title = picture.title.rendered(say, shown)
     if picture.kind == "lines":
         return _lines(picture, title, say, shown)
@@ -65,7 +65,7 @@ def drawn(picture: Picture, say: Say, shown: Callable[[object], str]) -> Drawing
 
 
 def _bars(picture: Picture, title: str, shown: Callable[[object], str]) -> Drawing:
-    """Bars from nothing up; those of a histogram touch and have their ends written below, others their names."""
+    """Draw bars from zero. A histogram has touching bins and labels at both ends; other bars have their names."""
     values = [value or 0.0 for value in next(iter(picture.series.values()), ())]
     top, room = max([*values, 1e-12]), (WIDTH - 2 * LEFT) / max(len(values), 1)
     gap = 1.0 if picture.kind == "histogram" else 0.2 * room
@@ -125,7 +125,7 @@ def _label(x: float, value: float, shown: Callable[[object], str], anchor: str) 
 
 
 def _up(value: float, low: float, high: float) -> float:
-    """The height of a value in pixels, from above."""
+    """Return the y position of a value, in pixels from the top."""
     return HEIGHT - BOTTOM - (HEIGHT - BOTTOM - TOP - 8) * _share(value, low, high)
 
 

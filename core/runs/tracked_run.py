@@ -1,7 +1,4 @@
-"""One user action, one run, one event.
-
-`tracked_run` records a computation, `recorded` an action that computes no model.
-"""
+"""Recording of user actions: `tracked_run` records a run and an event, `recorded` an event only."""
 
 import errno
 import json
@@ -35,7 +32,7 @@ from mlflow_utils.run_record import Record
 
 RECIPE = "recipe.json"
 EXPORTED_ROWS = 10_000
-MAX_COLUMNS = 200  # named in an event
+MAX_COLUMNS = 200  # in an event
 Status = Literal["interrupted", "completed", "failed"]
 logger = logging.getLogger(__name__)
 
@@ -48,30 +45,30 @@ LOG_LEVEL: dict[Status, Literal["INFO", "WARNING", "ERROR"]] = {
 
 
 class TrackedData(Protocol):
-    """What a run can be about: a dataset, a list of files, a set of images."""
+    """Data of a run: a dataset, a list of files, a set of images."""
 
     @property
     def digest(self) -> str:
-        """What names the content."""
+        """Digest of the content."""
 
     @property
     def files(self) -> tuple[str, ...]:
-        """The names that a person knows it by."""
+        """Names of the files."""
 
     @property
     def columns(self) -> Sequence[str]:
-        """What is measured; empty where that says nothing."""
+        """Names of the measured columns; may be empty."""
 
     @property
     def recipe(self) -> tuple[Repair, ...]:
-        """The repairs that made it."""
+        """Repairs applied to the data."""
 
 
 @dataclass
 class Run:
-    """A run while it goes on, and how it ended. Its files go below `folder`.
+    """A running or finished run. Its files are below `folder`.
 
-    params  of the run; what is only known while it goes on may be added
+    params  parameters; more may be added while the run lasts
     """
 
     key: str
@@ -89,11 +86,11 @@ class Run:
 
     @property
     def summary(self) -> str:
-        """What the run cost and how it is called, for the last words of a command."""
+        """Cost and id of the run, for the last line of a command's output."""
         return f"{self.seconds:.1f} s, {self.emissions_kg * 1000:.4f} g CO2, run {self.id}"
 
     def add_result(self, result: Result, table: str, rows: pd.DataFrame | None = None) -> None:
-        """Keep the result with the run: its metrics, its files, and as `table`.csv its first rows, or all of `rows`."""
+        """Save the result: its metrics, its files, and `table`.csv with its first rows or all of `rows`."""
         self.metrics = result.metrics()
         result.save(self.folder / RESULT_FOLDER)
         exported = result.to_frame().head(EXPORTED_ROWS) if rows is None else rows
@@ -104,10 +101,11 @@ class Run:
 def tracked_run(
     task: str, model: str, params: Mapping[str, Any], data: TrackedData, actor: Actor, workspace: Workspace
 ) -> Iterator[Run]:
-    """Record what happens inside as one MLflow run and one event.
+    """Record the block as one MLflow run and one event.
 
-    Inside, fill `run.metrics` and `run.details` and write artifacts below `run.folder`. The run ends `completed`,
-    `failed` on an exception (which goes on), and `interrupted` when the process or the page's script is stopped.
+    The block fills `run.metrics` and `run.details` and writes artifacts below `run.folder`. The status of the run is
+    `completed`, `failed` on an exception (which is raised again), or `interrupted` when the process or the script of
+    the page is stopped.
     """
     record = Record(experiment=task, name=f"{model} · {', '.join(data.files)[:80]}", params=dict(params))
     record.tags = _tags(model, data, actor)
@@ -144,7 +142,7 @@ def tracked_run(
 
 @contextmanager
 def recorded(event: str, actor: Actor, workspace: Workspace, **inputs: Any) -> Iterator[dict[str, Any]]:
-    """Record what happens inside as one event; what is put into the yielded dictionary joins the event's inputs."""
+    """Record the block as one event. The block may add inputs of the event to the yielded dictionary."""
     usage, run = _Usage(), Run("", Path())
     try:
         yield inputs
@@ -158,14 +156,14 @@ def recorded(event: str, actor: Actor, workspace: Workspace, **inputs: Any) -> I
 
 
 def _write_recipe(data: TrackedData, folder: Path) -> None:
-    """Write the repairs that made the data, so that the run can be repeated where the data are not stored."""
+    """Write the repairs of the data, so that the run can be repeated where the data are not stored."""
     if data.recipe:
         steps = [repair.to_json() for repair in data.recipe]
         (folder / RECIPE).write_text(json.dumps(steps), encoding="utf-8")
 
 
 def _check_room(error: Exception, workspace: Workspace) -> None:
-    """Raises VigieError where a full disk is what went wrong: somebody can mend that."""
+    """Raise VigieError if the disk of the data folder is full, because the user can free space."""
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
         raise VigieError(
             N_(
@@ -177,7 +175,7 @@ def _check_room(error: Exception, workspace: Workspace) -> None:
 
 
 class _Usage:
-    """When an action began, and processor and memory of the machine since."""
+    """Start of an action, and the CPU and memory usage of the machine since then."""
 
     def __init__(self) -> None:
         self.when = datetime.now(UTC)
@@ -224,13 +222,13 @@ def _add_event(
 
 
 def _worst(anomalies: Mapping[str, int]) -> list[EntityCount] | None:
-    """The entities with most anomalies; None where a run counts none by entity."""
+    """Return the entities with the most anomalies; None for a run without counts by entity."""
     ranked = sorted(anomalies.items(), key=lambda each: (-each[1], each[0]))[:MOST_ENTITIES]
     return [EntityCount(entity=entity, count=count) for entity, count in ranked if count] or None
 
 
 def _tags(model: str, data: TrackedData, actor: Actor) -> dict[str, str]:
-    job = {JOB_TAG: actor.job} if actor.job else {}  # a run that answers a job is recognised by whoever repeats it
+    job = {JOB_TAG: actor.job} if actor.job else {}  # a restarted job finds its run by this tag
     return job | {
         "model_name": model,
         "dataset.digest": data.digest,
@@ -247,7 +245,7 @@ def _tags(model: str, data: TrackedData, actor: Actor) -> dict[str, str]:
 
 @cache
 def revision() -> str:
-    """The git revision of the code; "" outside a checkout."""
+    """Return the git revision of the code; "" outside a checkout."""
     try:
         found = subprocess.run(
             ["git", "-C", str(ROOT), "rev-parse", "HEAD"], capture_output=True, text=True, timeout=2, check=False

@@ -1,1 +1,1 @@
-"""What a task is made of: fields with bounds, specs, their JSON, and the registry of tasks."""
+"""Specs of tasks: fields with bounds, conversion to JSON and to a command line, and the registry of tasks."""

@@ -1,4 +1,4 @@
-"""Typed values as plain JSON and back: one codec for specs, arguments of jobs and results on disk."""
+"""Conversion of typed values to plain JSON and back, for specs, arguments of jobs and stored results."""
 
 import dataclasses
 import typing
@@ -9,11 +9,17 @@ from core.messages import Text
 from core.spec.hyperparameters import build_algorithm, get_params, is_algorithm, kinds_of
 
 T = TypeVar("T")
-KIND = "class"  # names the class of an object where several are possible; no field can be called so
+KIND = "class"  # key of the name of an object's class; it cannot be the name of a field
 
 
 def encode(value: Any) -> Any:
-    """Return `value` as plain JSON: dataclasses as objects, an algorithm as its name and settings, tuples as lists."""
+    """Return `value` as plain JSON: dataclasses as objects, an algorithm as its name and settings, tuples as lists.
+
+    Example:
+        >>> from core.spec.metric import Metric
+        >>> encode(Metric("mae", "MAE", higher_is_better=False))
+        {'class': 'Metric', 'name': 'mae', 'label': 'MAE', 'unit': '', 'higher_is_better': False}
+    """
     if isinstance(value, Text):
         return {"template": value.template, "values": encode(value.values)}
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
@@ -27,10 +33,17 @@ def encode(value: Any) -> Any:
 
 
 def decode(kind: type[T], data: Any) -> T:
-    """Return what `encode` wrote, as the type `kind`.
+    """Return the value of type `kind` that `encode` converted to `data`.
 
-    Names that `kind` does not have are an error; names that are absent take their default. Raises TypeError or
-    ValueError for data that cannot be of that type, OptionError for an algorithm or a setting that does not exist.
+    Absent fields take their defaults. Raises TypeError for unknown fields, TypeError or ValueError for data that do not
+    fit the type, and OptionError for an unknown algorithm or setting.
+
+    Example:
+        >>> from core.spec.metric import Metric
+        >>> decode(Metric, {"name": "mae", "label": "MAE", "higher_is_better": False}).direction
+        -1
+        >>> decode(tuple[float, ...], [1, 2.5])
+        (1.0, 2.5)
     """
     return cast(T, _decode(kind, data))
 
@@ -71,7 +84,7 @@ def _decode_field(field: dataclasses.Field[Any], kind: Any, value: Any) -> Any:
 
 
 def _decode_union(members: tuple[Any, ...], data: Any) -> Any:
-    """Return the member that takes `data`: a dataclass by the name noted with it, else the first that fits."""
+    """Decode `data` as a member of a union: the dataclass that `data` names, or the first member that fits."""
     if data is None and type(None) in members:
         return None
     if isinstance(data, Mapping) and KIND in data:
@@ -79,7 +92,7 @@ def _decode_union(members: tuple[Any, ...], data: Any) -> Any:
             if dataclasses.is_dataclass(member) and getattr(member, "__name__", "") == data[KIND]:
                 return _decode(member, data)
     for member in members:
-        if isinstance(member, str) or member is type(None):  # a word of a Literal
+        if isinstance(member, str) or member is type(None):  # a value of a Literal
             if data == member:
                 return data
             continue

@@ -1,4 +1,4 @@
-"""Specs as words of a command line: the names of options, and the command that asks a spec again."""
+"""Specs as command lines: the names of options, and the command that runs a spec again."""
 
 import shlex
 from collections.abc import Callable, Iterable, Iterator
@@ -17,7 +17,12 @@ Values = dict[str, Any]
 
 @dataclass(frozen=True)
 class ExtraOption:
-    """An option beside the fields of the specs: another spelling of one of them, or where something else is written."""
+    """An option in addition to the fields of a spec: an alias of a field, or the file of another output.
+
+    Example:
+        >>> ExtraOption("scores_file", str, "File of the scores.").option
+        '--scores-file'
+    """
 
     name: str
     kind: Any
@@ -27,23 +32,23 @@ class ExtraOption:
 
     @property
     def option(self) -> str:
-        """What is written on the command line."""
+        """Name of the option on the command line, with its dashes."""
         return self.flag or f"--{self.name.replace('_', '-')}"
 
 
 @dataclass(frozen=True)
 class CommandOptions:
-    """What a command has beside its specs.
+    """Options and hooks of a command in addition to the fields of its specs.
 
-    options   the options themselves
-    to_fields what they say of the fields of the spec, before any file is read: (extra values, field values) → fields
-    remarks   lines that are said on standard error once the data are there: (spec, dataset, extra values) → lines
-    adjust    the spec then: (spec, dataset, extra values) → spec
-    finish    what is written beside the answer: (result, extra values)
-    checkpoints  the folder of checkpoints that the extra values name; None for none
-    files     the input files that the extra values name
-    prepare   what the process needs before anything is loaded
-    optional_files  may the files be left out, because an option names them?
+    options      the extra options
+    to_fields    (extra values, field values) → field values; called before any file is read
+    remarks      (spec, dataset, extra values) → lines for standard error; called after the data are loaded
+    adjust       (spec, dataset, extra values) → spec; called after the data are loaded
+    finish       (result, extra values); writes additional output
+    checkpoints  extra values → folder of the checkpoints; None without checkpoints
+    files        extra values → input files
+    prepare      sets up the process before anything is loaded
+    optional_files  True where an option may name the input files instead
     """
 
     options: tuple[ExtraOption, ...] = ()
@@ -58,28 +63,59 @@ class CommandOptions:
 
 
 def flag_of(field: Field[Any]) -> str:
-    """Return the option that a field is on the command line."""
+    """Return the name of a field's option on the command line.
+
+    Example:
+        >>> from core.spec.spec import PartSpec
+        >>> [flag_of(field) for field in hyperparameters(PartSpec).values()]
+        ['--dataset', '--entity', '--start', '--end']
+    """
     return field.metadata["flag"] or f"--{field.name.replace('_', '-')}"
 
 
 def is_positional(field: Field[Any]) -> bool:
-    """Tell whether a field stands on the command line without an option: the files asked about, a folder."""
+    """Tell whether a field is a positional argument: the files of the dataset, or a folder.
+
+    Example:
+        >>> from core.spec.spec import PartSpec
+        >>> [name for name, field in hyperparameters(PartSpec).items() if is_positional(field)]
+        ['dataset']
+    """
     return bool(field.metadata["argument"]) or field.metadata["files"] == "datasets"
 
 
 def to_word(choice: Any) -> str:
-    """Return a choice as one word: spaces become dashes."""
+    """Return a choice as one word: spaces become dashes.
+
+    Example:
+        >>> to_word("any model")
+        'any-model'
+    """
     return str(choice).replace(" ", "-")
 
 
 def command_line(task: Task, spec: Spec) -> str:
-    """Return the command that asks `spec`, quoted for a shell; "" where no command does."""
+    """Return the command that runs `spec`, quoted for a shell; "" where the task has no command for it.
+
+    Example:
+        >>> from core.spec.spec import PartSpec
+        >>> from core.spec.task import Mode
+        >>> task = Task("demo", "Demo", (Mode(PartSpec, "demo:run", "detect"),), "demo:Result")
+        >>> command_line(task, PartSpec(dataset="load 2024.csv", entities=("paris",)))
+        "python -m core detect 'load 2024.csv' --entity=paris"
+    """
     command = task.mode_of(spec).command
     return shlex.join([*PROGRAM, *command.split(), *spec_words(spec)]) if command else ""
 
 
 def spec_words(spec: Spec) -> list[str]:
-    """Return the arguments and options that say `spec`; what is not set is left out."""
+    """Return the arguments and options of `spec`, without the fields that are not set.
+
+    Example:
+        >>> from core.spec.spec import PartSpec
+        >>> spec_words(PartSpec(dataset="loads.csv", entities=("paris", "lyon"), start="2024-01-01"))
+        ['loads.csv', '--entity=paris', '--entity=lyon', '--start=2024-01-01']
+    """
     fields = hyperparameters(spec).values()
     positional = [str(getattr(spec, field.name)) for field in fields if is_positional(field)]
     options = (

@@ -1,7 +1,7 @@
-"""Fields that explain themselves: bounds, choices and a sentence beside every value that a person can choose.
+"""Dataclass fields with bounds, choices, a label and a help text, for every value that a user can choose.
 
-An algorithm is a dataclass of such fields, and so is a spec (`core.spec.spec`). The same metadata is the form on
-screen, the options of the command line, the parameters of the run and the check of what was given.
+An algorithm is a dataclass of such fields, and so is a spec (`core.spec.spec`). The form on screen, the options of the
+command line, the parameters of the run and the validation all use the same metadata.
 """
 
 import dataclasses
@@ -35,17 +35,28 @@ def hyperparameter(
     files: str = "",
     argument: bool = False,
 ) -> Any:
-    """Declare a dataclass field that a person can choose.
+    """Declare a dataclass field that a user can choose.
 
-    help      the sentence that says what it does
-    label     its name on screen; the field's own name without one
-    low, high bounds of a number, both accepted
-    choices   what is accepted; `words` and `captions` say each choice on screen
-    steps     values that a slider offers
-    format    how numbers are written on screen: "percent", "one in" (1 in 1,000), or plain
-    flag      the option of the command line; `--name-of-the-field` without one
-    files     the store that files named on the command line are put into; the field then holds their digest
-    argument  stands on the command line without an option
+    help      description of the field
+    label     name on screen; by default the name of the field
+    low, high bounds of a number, both included
+    choices   accepted values; `words` are their labels on screen, `captions` their descriptions
+    steps     values of a slider
+    format    format of numbers on screen: "percent", "one in" (1 in 1,000), or "" for plain numbers
+    flag      option of the command line; by default `--name-of-the-field`
+    metavar   placeholder of the value in the help of the command line
+    files     store that imports the files named on the command line; the field then holds their digest
+    argument  True for a positional argument of the command line
+
+    Example:
+        >>> @dataclasses.dataclass
+        ... class Smoothing:
+        ...     span: int = hyperparameter(7, help="Rows of the moving average.", low=1, high=28)
+        >>> hyperparameters(Smoothing)["span"].metadata["high"]
+        28
+        >>> check_hyperparameters(Smoothing(span=40))
+        Traceback (most recent call last):
+        core.errors.OptionError: span = 40 is outside 1 to 28.
     """
     metadata = {
         "help": help,
@@ -66,10 +77,20 @@ def hyperparameter(
 
 
 def algorithm(classes: Classes, default: str, *, help: str, label: str) -> Any:
-    """Declare a dataclass field that holds an algorithm out of a registry, with settings of its own.
+    """Declare a dataclass field that holds an algorithm of a registry, with its own settings.
 
-    classes  name → class; called when it is needed, because listing a folder imports its modules
-    default  the name of the algorithm taken without a choice
+    classes  returns name → class; called late, because listing a folder imports its modules
+    default  name of the default algorithm
+
+    Example:
+        >>> @dataclasses.dataclass
+        ... class Mean:
+        ...     name = "mean"
+        >>> @dataclasses.dataclass
+        ... class Pipeline:
+        ...     model: Mean = algorithm(lambda: {"mean": Mean}, "mean", help="The model.", label="Model")
+        >>> Pipeline().model.name
+        'mean'
     """
     field: Any = hyperparameter(None, help=help, label=label)
     metadata = {**field.metadata, "classes": classes, "default": default}
@@ -77,24 +98,31 @@ def algorithm(classes: Classes, default: str, *, help: str, label: str) -> Any:
 
 
 def hyperparameters(algorithm: Any) -> dict[str, dataclasses.Field[Any]]:
-    """Return name → field of a class or an instance."""
+    """Return name → field of the hyperparameters of a class or an instance."""
     return {field.name: field for field in dataclasses.fields(algorithm) if "help" in field.metadata}
 
 
 def get_params(algorithm: Any) -> dict[str, Any]:
-    """Return name → value of an instance."""
+    """Return name → value of the hyperparameters of an instance."""
     return {name: getattr(algorithm, name) for name in hyperparameters(algorithm)}
 
 
 def is_algorithm(field: dataclasses.Field[Any]) -> bool:
-    """Tell whether a field holds an algorithm out of a registry."""
+    """Tell whether a field holds an algorithm of a registry."""
     return "classes" in field.metadata
 
 
 def build_from_settings(cls: type[T], chosen: Mapping[str, Any]) -> T:
-    """Return an instance of `cls` with the `chosen` values; text is converted to the field's type.
+    """Return an instance of `cls` with the `chosen` values. Text is converted to the type of the field.
 
-    Raises OptionError for a name that does not exist or a value that is not accepted.
+    Raises OptionError for an unknown name or a value that is not accepted.
+
+    Example:
+        >>> @dataclasses.dataclass
+        ... class Smoothing:
+        ...     span: int = hyperparameter(7, help="Rows of the moving average.", low=1, high=28)
+        >>> build_from_settings(Smoothing, {"span": "14"})
+        Smoothing(span=14)
     """
     fields = hyperparameters(cls)
     for name in chosen:
@@ -110,9 +138,9 @@ def build_from_settings(cls: type[T], chosen: Mapping[str, Any]) -> T:
 
 
 def build_algorithm(field: dataclasses.Field[Any], name: str, settings: Mapping[str, Any]) -> Any:
-    """Return the algorithm `name` of the registry of `field` with its `settings`.
+    """Return the algorithm `name` of the registry of `field`, with `settings`.
 
-    Raises OptionError for a name that the registry does not have, and as `build_from_settings`.
+    Raises OptionError for a name that the registry does not have, and the errors of `build_from_settings`.
     """
     classes = field.metadata["classes"]()
     require_choice(field.name, name, tuple(classes))
@@ -120,7 +148,7 @@ def build_algorithm(field: dataclasses.Field[Any], name: str, settings: Mapping[
 
 
 def check_hyperparameters(instance: Any) -> None:
-    """Raise OptionError where a value of `instance` is outside its bounds or choices, or of another type."""
+    """Raise OptionError if a value of `instance` is outside its bounds or choices, or of another type."""
     kinds = typing.get_type_hints(type(instance))
     for name, field in hyperparameters(instance).items():
         value = getattr(instance, name)
@@ -131,7 +159,13 @@ def check_hyperparameters(instance: Any) -> None:
 
 
 def require_choice(name: str, value: Any, accepted: tuple[Any, ...]) -> None:
-    """Raise OptionError where `value` is not among those accepted."""
+    """Raise OptionError if `value` is not among the `accepted` ones.
+
+    Example:
+        >>> require_choice("metric", "mape", ("mae", "wape"))
+        Traceback (most recent call last):
+        core.errors.OptionError: metric = 'mape' is not accepted; choose mae, wape.
+    """
     if value not in accepted:
         raise OptionError(
             N_("{name} = {value!r} is not accepted; choose {accepted}."),
@@ -142,7 +176,14 @@ def require_choice(name: str, value: Any, accepted: tuple[Any, ...]) -> None:
 
 
 def kinds_of(kind: Any) -> tuple[Any, ...]:
-    """Return the types, or the words of a Literal, that `kind` is made of: `float | None` is (float, None)."""
+    """Return the members of a union or the values of a Literal; for another type, the type itself.
+
+    Example:
+        >>> kinds_of(float | None)
+        (<class 'float'>, <class 'NoneType'>)
+        >>> kinds_of(typing.Literal["low", "high"])
+        ('low', 'high')
+    """
     if typing.get_origin(kind) in (typing.Union, types.UnionType):
         return tuple(part for member in typing.get_args(kind) for part in kinds_of(member))
     if typing.get_origin(kind) is typing.Literal:
@@ -151,7 +192,7 @@ def kinds_of(kind: Any) -> tuple[Any, ...]:
 
 
 def _convert(field: dataclasses.Field[Any], kind: Any, value: Any) -> Any:
-    """Return `value` as the field's type and within its bounds."""
+    """Convert `value` to the type of the field. Raises OptionError outside its bounds or choices."""
     members = kinds_of(kind)
     if value is None and type(None) in members:
         return None
@@ -166,7 +207,7 @@ def _convert(field: dataclasses.Field[Any], kind: Any, value: Any) -> Any:
             value=value,
             accepted=_accepted(field, members),
         )
-    if number and not low <= converted <= high:  # NaN is not inside, either
+    if number and not low <= converted <= high:  # rejects NaN as well
         raise OptionError(
             N_("{name} = {value} is outside {low} to {high}."),
             name=field.name,
@@ -178,10 +219,10 @@ def _convert(field: dataclasses.Field[Any], kind: Any, value: Any) -> Any:
 
 
 def _parse(members: tuple[Any, ...], text: str) -> Any:
-    """Return `text` as the first of the types that takes it; None where none does."""
+    """Convert `text` to the first of the types that accepts it; None where no type does."""
     for member in members:
         try:
-            if isinstance(member, str):  # a word of a Literal
+            if isinstance(member, str):  # a value of a Literal
                 if text == member:
                     return text
             elif member is bool:

@@ -1,16 +1,21 @@
-"""Metrics: what a figure of a run is called, in what unit, and whether more of it is better."""
+"""Metrics of runs: label, unit and direction of improvement."""
 
 import re
 from dataclasses import dataclass
 
 from core.messages import N_
 
-STEP = re.compile(r"_\d+$")  # the number of days ahead behind a metric's name
+STEP = re.compile(r"_\d+$")  # suffix of a metric per forecast horizon: the number of days ahead
 
 
 @dataclass(frozen=True)
 class Metric:
-    """A figure of a run. `higher_is_better` is None where neither direction is better."""
+    """A metric of a run. `higher_is_better` is None where neither direction is better.
+
+    Example:
+        >>> METRICS["wape"].unit, METRICS["wape"].direction
+        ('%', -1)
+    """
 
     name: str
     label: str
@@ -19,7 +24,7 @@ class Metric:
 
     @property
     def direction(self) -> int:
-        """1 where higher is better, -1 where lower is, 0 where that is not so simple."""
+        """1 where higher is better, -1 where lower is better, 0 where neither is."""
         return 0 if self.higher_is_better is None else 1 if self.higher_is_better else -1
 
 
@@ -65,10 +70,10 @@ METRICS = _table(
     Metric("emissions_kg", N_("Emissions"), "kg CO₂", higher_is_better=False),
     Metric("energy_kwh", N_("Energy"), "kWh", higher_is_better=False),
 )
-"""Those that more than one place knows. A task declares its own beside them (`Task.metrics`)."""
+"""Metrics shared by several tasks. A task declares further ones in `Task.metrics`."""
 
 SCORE_CARD = ("f1", "auc_pr", "vus_pr", "auc_roc", "event_f1", "affiliation_f1", "delay")
-"""What detectors are compared by, in the order in which it is shown."""
+"""Metrics of the score card of detectors, in the order of display."""
 
 BASELINES = ("random", "mean_distance", "pca", "moving_mean")
-"""The simple detectors that every score card has beside the detector."""
+"""Names of the simple detectors that every score card contains for comparison."""

@@ -1,4 +1,4 @@
-"""A folder is a registry: every class of a kind that its modules define, found by importing them."""
+"""Registries of classes: all subclasses of a base class that the modules of a folder define."""
 
 import importlib
 import inspect
@@ -10,30 +10,30 @@ from typing import Any, TypeVar
 
 T = TypeVar("T")
 
-_added: dict[str, list[type[Any]]] = {}  # name of a package → classes that are no file of it
+_added: dict[str, list[type[Any]]] = {}  # name of a package → classes registered from outside it
 
 
 def members(package: ModuleType, kind: type[T]) -> dict[str, type[T]]:
-    """Return name → class, for every concrete subclass of `kind` in the modules of `package` and its sub-folders."""
+    """Return name → class of all concrete subclasses of `kind` in the modules of `package` and its subfolders."""
     classes: list[Any] = [*_list_classes(package), *_added.get(package.__name__, [])]
     return {cls.name: cls for cls in classes if issubclass(cls, kind) and not inspect.isabstract(cls)}
 
 
 def _list_classes(package: ModuleType) -> Iterator[type[Any]]:
-    """Yield the classes that the modules of `package` define themselves."""
+    """Yield the classes that the modules of `package` define."""
     for module_info in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
         module = importlib.import_module(module_info.name)
         yield from (cls for cls in vars(module).values() if inspect.isclass(cls) and cls.__module__ == module.__name__)
 
 
 def list_added_classes() -> list[type[Any]]:
-    """Return the classes that were added to any package."""
+    """Return the classes registered from outside their packages."""
     return [cls for classes in _added.values() for cls in classes]
 
 
 @contextmanager
 def added_class(package: ModuleType, cls: type[T]) -> Iterator[type[T]]:
-    """Add a class that is no file of `package`, as long as the block lasts."""
+    """Register a class that is not in a file of `package`, for the duration of the block."""
     added = _added.setdefault(package.__name__, [])
     added.append(cls)
     try:

@@ -1,4 +1,4 @@
-"""Specs: everything that can be asked of a task, as one frozen dataclass for each of its modes."""
+"""Specs: the parameters of a task, one frozen dataclass for each of its modes."""
 
 import math
 from dataclasses import dataclass
@@ -10,10 +10,10 @@ from core.spec.hyperparameters import check_hyperparameters, get_params, hyperpa
 
 
 class Selectable(Protocol):
-    """What a spec can be about a part of: a dataset."""
+    """A dataset that a spec can select a part of."""
 
     def select(self, entities: Any = (), start: Any = None, end: Any = None) -> Self:
-        """Return the rows of some entities in a period, both ends included."""
+        """Return the rows of `entities` from `start` to `end`, both included."""
         ...
 
 
@@ -22,59 +22,73 @@ D = TypeVar("D", bound=Selectable)
 
 @dataclass(frozen=True)
 class Spec:
-    """What can be asked of a task. A field is declared once, with `hyperparameter` or `algorithm`.
+    """Parameters of a task. Each field is declared once, with `hyperparameter` or `algorithm`.
 
-    The fields are the form on the page, the options of the command, the run's parameters, the JSON arguments of the
-    job, what the result keeps of the question, and the command that repeats the run.
+    The form on the page, the options of the command, the parameters of the run, the JSON arguments of the job, the
+    stored result and the command that repeats the run are all built from the fields.
 
-    chosen_by  the field whose option selects this spec among those of one command; "" for the one taken without it
+    chosen_by  field with the option that selects this spec among those of a command; "" for the default spec
+
+    Example:
+        >>> @dataclass(frozen=True)
+        ... class SmoothingSpec(Spec):
+        ...     span: int = hyperparameter(7, help="Rows of the moving average.", low=1)
+        >>> SmoothingSpec(span=14).params()
+        {'span': 14}
+        >>> SmoothingSpec(span=0).check()
+        Traceback (most recent call last):
+        core.errors.OptionError: span = 0 is outside 1 to ∞.
     """
 
     chosen_by: ClassVar[str] = ""
 
     def check(self) -> None:
-        """Raise OptionError for a value that is not accepted. Subclasses add what one field alone cannot tell."""
+        """Raise OptionError if a value is not accepted. Subclasses add checks that involve several fields."""
         check_hyperparameters(self)
 
     def params(self) -> dict[str, Any]:
-        """Return the parameters of the run: an algorithm's settings beside its name, and nothing that is not set."""
+        """Return the parameters of the run, with the settings of algorithms and without fields that are not set."""
         params: dict[str, Any] = {}
         for name, field in hyperparameters(self).items():
             value = getattr(self, name)
             if is_algorithm(field):
                 params |= {**get_params(value), name: value.name}
-            elif name != "dataset" and value is not None and value != () and value != "":  # its digest is a tag
+            elif name != "dataset" and value is not None and value != () and value != "":  # the digest is a tag
                 params[name] = _join(value) if isinstance(value, tuple) else value
         return params
 
     @classmethod
     def accepted_choices(cls, name: str, dataset: Any) -> tuple[Any, ...]:
-        """Return the choices of the field `name` that make sense for `dataset`; all of them by default."""
+        """Return the choices of the field `name` that suit `dataset`; by default all of them."""
         choices: tuple[Any, ...] = hyperparameters(cls)[name].metadata["choices"]
         return choices
 
 
 @dataclass(frozen=True, kw_only=True)
 class DataSpec(Spec):
-    """What can be asked about a whole stored dataset, by its digest."""
+    """Parameters of a task on a whole stored dataset, given by its digest."""
 
     dataset: str = hyperparameter("", help=N_("Digest of the dataset."), files="datasets")
 
     def select(self, dataset: D) -> D:
-        """Return the part of `dataset` that is asked about: all of it."""
+        """Return the part of `dataset` that the task uses: all rows."""
         return dataset
 
     def training_rows(self, dataset: Any) -> Any:
-        """Return the rows of `dataset` that a model is fitted on. Subclasses leave out what they hold out."""
+        """Return the training rows of `dataset`. Subclasses leave out the test rows."""
         return self.select(dataset)
 
 
 @dataclass(frozen=True, kw_only=True)
 class PartSpec(DataSpec):
-    """What can be asked about a part of a stored dataset.
+    """Parameters of a task on a part of a stored dataset.
 
-    entities    all of them when empty
-    start, end  first and last moment as text, both included; "" for no limit
+    entities    selected entities; all of them when empty
+    start, end  first and last timestamp as text, both included; "" for no limit
+
+    Example:
+        >>> PartSpec(dataset="0f1e2d", entities=("paris", "lyon"), start="2024-01-01").params()
+        {'entities': 'paris, lyon', 'start': '2024-01-01'}
     """
 
     entities: tuple[str, ...] = hyperparameter(
@@ -84,7 +98,7 @@ class PartSpec(DataSpec):
     end: str = hyperparameter("", help=N_("Only rows until the end of this day."), metavar="DATE")
 
     def select(self, dataset: D) -> D:
-        """Return the part of `dataset` that is asked about. Raises DataError when nothing is left."""
+        """Return the selected part of `dataset`. Raises DataError when no row is left."""
         import pandas as pd
 
         start, end = (pd.Timestamp(text) if text else None for text in (self.start, self.end))
@@ -93,7 +107,7 @@ class PartSpec(DataSpec):
 
 @dataclass(frozen=True)
 class ApplySpec(PartSpec):
-    """Apply the model of an earlier run, with its threshold, to data."""
+    """Parameters to apply the model of an earlier run, with its threshold, to data."""
 
     chosen_by: ClassVar[str] = "model"
 
@@ -102,7 +116,7 @@ class ApplySpec(PartSpec):
     )
 
     def params(self) -> dict[str, Any]:
-        """Return the parameters, the model under the name that says that nothing was fitted."""
+        """Return the parameters, with the applied model as `model_run`."""
         params = super().params()
         params["model_run"] = params.pop("model", "")
         return params
@@ -110,9 +124,9 @@ class ApplySpec(PartSpec):
 
 @dataclass(frozen=True)
 class ThresholdSpec(PartSpec):
-    """Judge the rows of an earlier run by another threshold: the one that people's verdicts on it led to.
+    """Parameters to apply another threshold to the scores of an earlier run, chosen from the verdicts of users.
 
-    run        the earlier run; the dataset and the part of it are those of that run
+    run        the earlier run, with its dataset and selection
     threshold  rows with a higher score are anomalies
     """
 
@@ -122,13 +136,13 @@ class ThresholdSpec(PartSpec):
     threshold: float = hyperparameter(0.0, help=N_("Rows with a higher score are anomalies."))
 
     def check(self) -> None:
-        """Raise OptionError for a value that is not accepted, a threshold that is no finite number among them."""
+        """Raise OptionError if a value is not accepted or the threshold is not finite."""
         if not math.isfinite(self.threshold):
             raise OptionError(N_("{name} = {value} is no finite number."), name="threshold", value=str(self.threshold))
         super().check()
 
     def params(self) -> dict[str, Any]:
-        """Return the parameters: where the threshold comes from and what it is."""
+        """Return the threshold, its origin and the source run."""
         return {"threshold_from": "verdicts", "threshold_value": self.threshold, "source_run": self.run}
 
 

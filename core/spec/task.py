@@ -1,8 +1,8 @@
-"""Tasks: what the product can be asked, each declared once, and the registry that everything else reads.
+"""Tasks of the product, each declared once, and their registry.
 
 A task is a folder below `core/tasks` with a module `task.py` that declares `TASK`. Pages, commands, jobs, run cards,
-promotion and feedback find it here. What a task needs to run is named as `module:function`, so that the list of tasks
-costs no import of its libraries.
+promotion and feedback find it here. A task names its functions as `module:function`, so that the list of tasks imports
+no heavy library.
 """
 
 import importlib
@@ -30,14 +30,14 @@ FOLDER = Path(__file__).parents[1] / "tasks"
 
 @dataclass(frozen=True)
 class Mode:
-    """One way of asking a task: what is asked, and the function that answers it.
+    """A mode of a task: its spec, and the function that runs it.
 
-    spec      what is asked; its class tells the modes of a task apart
+    spec      class of the parameters; it identifies the mode
     run       `module:function`; the function takes (spec, dataset, *, workspace, actor, progress), without the dataset
-              where the spec is about none, and returns (result, run)
-    command   the words of the command line after `python -m core`; modes may share a command; "" for none
-    label     how the form calls it beside the other modes
-    options   `module:name` of `CommandOptions`: spellings and files that the command has beside the fields of the spec
+              where the spec needs none, and returns (result, run)
+    command   words of the command line after `python -m core`; modes may share a command; "" for none
+    label     name of the mode in the form
+    options   `module:name` of the `CommandOptions`; "" for none
     """
 
     spec: type[Spec]
@@ -49,20 +49,20 @@ class Mode:
 
 @dataclass(frozen=True)
 class Task:
-    """What the product can be asked. One name in every layer: folder, address of the page, experiment in MLflow.
+    """A task of the product. It has the same name in every layer: folder, address of the page, experiment in MLflow.
 
-    result       `module:class` of the answer, a `core.runs.result.Result`
-    card         `module:function`, result → `core.runs.card_data.CardData`; "" where the run card shows figures alone
-    answer       `module:function`, (result, run) → what `--json` has beside what every command prints; "" for nothing
-    lines        `module:function`, (result, run) → what the command prints for a person; "" for one line
-    page         the address of the page that shows results; "" where no page does
-    action       what the button of the form says
-    icon         of the page, a Material symbol
-    headline     the metric that says most of what was found
-    accuracy     the metric that says how good it is; "" for none
-    metrics      its own, beside those of `METRICS`
-    promotion    when a model is better than the champion; None where only a person can say
-    keeps_model  does a run keep a model that can be applied and registered?
+    result       `module:class` of the result, a `core.runs.result.Result`
+    card         `module:function`, result → `core.runs.card_data.CardData`; "" for a run card with metrics only
+    answer       `module:function`, (result, run) → additional values of `--json`; "" for none
+    lines        `module:function`, (result, run) → lines that the command prints; "" for one line
+    page         address of the page that shows the results; "" for none
+    action       label of the button of the form
+    icon         Material symbol of the page
+    headline     name of the main metric
+    accuracy     name of the metric of quality; "" for none
+    metrics      metrics of the task in addition to `METRICS`
+    promotion    comparison of a model with the champion; None where only a user can decide
+    keeps_model  True where a run saves a model that can be applied and registered
     """
 
     name: str
@@ -83,27 +83,27 @@ class Task:
 
     @property
     def has_page(self) -> bool:
-        """Has the task a page of its own? Results may also be shown on the page of another task."""
+        """True where the task has its own page. Results may also be shown on the page of another task."""
         return self.page == self.name
 
     @property
     def takes_verdicts(self) -> bool:
-        """Do people's verdicts on its rows lead to another threshold?"""
+        """True where verdicts of users can move the threshold."""
         return self.find_spec(ThresholdSpec) is not None
 
     def find_spec(self, kind: type[S]) -> type[S] | None:
-        """Return the class of the task's specs that is a `kind`; None where it has none."""
+        """Return the spec class of the task that is a subclass of `kind`; None where it has none."""
         return next((mode.spec for mode in self.modes if issubclass(mode.spec, kind)), None)
 
     def mode_of(self, spec: Spec) -> Mode:
-        """Return the mode that answers `spec`. Raises LookupError for a spec of another task."""
+        """Return the mode of `spec`. Raises LookupError for a spec of another task."""
         for mode in self.modes:
             if type(spec) is mode.spec:
                 return mode
         raise LookupError(f"{type(spec).__name__} is no spec of {self.name}")
 
     def spec_from_json(self, data: dict[str, Any]) -> Spec:
-        """Return the spec that `encode` wrote. Raises LookupError, TypeError, ValueError or OptionError otherwise."""
+        """Return the spec of the JSON of `encode`. Raises LookupError, TypeError, ValueError or OptionError."""
         for mode in self.modes:
             if mode.spec.__name__ == data.get(KIND):
                 return decode(mode.spec, data)
@@ -116,7 +116,7 @@ _added: dict[str, Task] = {}
 
 
 def task_names() -> list[str]:
-    """Return the names of all tasks, those of the product first."""
+    """Return the names of all tasks, first the built-in ones."""
     folders = [path.parent.name for path in sorted(FOLDER.glob("*/task.py"))]
     return [*folders, *_added]
 
@@ -127,7 +127,7 @@ def list_tasks() -> list[Task]:
 
 
 def get_task(name: str) -> Task:
-    """Return the task `name`. Raises NotFoundError where there is none."""
+    """Return the task `name`. Raises NotFoundError for an unknown name."""
     if name in _added:
         return _added[name]
     if name not in task_names():
@@ -137,13 +137,13 @@ def get_task(name: str) -> Task:
 
 
 def find_task(name: str) -> Task | None:
-    """Return the task `name`; None where there is none: runs of a task may outlive it."""
+    """Return the task `name`, or None for an unknown name, such as the task of an old run."""
     return get_task(name) if name in task_names() else None
 
 
 @contextmanager
 def added_task(task: Task) -> Iterator[Task]:
-    """Add a task that is no folder of the product, as long as the block lasts."""
+    """Register a task that is not in a folder of the product, for the duration of the block."""
     _added[task.name] = task
     try:
         yield task
@@ -152,7 +152,7 @@ def added_task(task: Task) -> Iterator[Task]:
 
 
 def get_metric(name: str, task: str = "") -> Metric:
-    """Return what is known of a metric. `wape_7` is as `wape`; a metric that nobody declared has its name as label."""
+    """Return the metric `name` of a task, `wape` for `wape_7`. An undeclared metric has its name as label."""
     known = dict(METRICS)
     if task and (own := find_task(task)) is not None:
         known |= {metric.name: metric for metric in own.metrics}
@@ -162,20 +162,21 @@ def get_metric(name: str, task: str = "") -> Metric:
 
 
 def load_entry(entry: str) -> Any:
-    """Return what `module:name` names."""
+    """Import and return the object `module:name`."""
     module, _, name = entry.partition(":")
     return getattr(importlib.import_module(module), name)
 
 
-# ---- asking ---------------------------------------------------------------------------------------------------------
+# ---- running --------------------------------------------------------------------------------------------------------
 
 
 def run_task(
     name: str, spec: Spec, *, workspace: Any, actor: "Actor", progress: "Progress", dataset: Any = None
 ) -> tuple[Any, Any]:
-    """Answer `spec` and return the result with its run. `dataset` spares reading what the caller has already.
+    """Run `spec` and return the result with its run. A given `dataset` is used instead of the stored one.
 
-    Raises NotFoundError for a task or dataset that is not there, OptionError for what is not accepted, and as the task.
+    Raises NotFoundError for an unknown task or dataset, OptionError for a value that is not accepted, and the errors of
+    the task.
     """
     mode = get_task(name).mode_of(spec)
     spec.check()
@@ -189,6 +190,6 @@ def run_task(
 
 
 def run_job(task: str, arguments: dict[str, Any], *, workspace: Any, actor: "Actor", progress: "Progress") -> str:
-    """Answer the spec that `arguments` are the JSON of, and return the id of the run. Raises as `run_task`."""
+    """Run the spec of the JSON `arguments` and return the id of the run. Raises the errors of `run_task`."""
     spec = get_task(task).spec_from_json(arguments)
     return str(run_task(task, spec, workspace=workspace, actor=actor, progress=progress)[1].id)
