@@ -1,7 +1,7 @@
-"""The launcher: `streamlit run app.py` starts everything.
+"""Launcher of Vigie: `streamlit run app.py` starts everything.
 
-The pages are not beside this script's main script (`pages/navigation.py`), so Streamlit never serves them by itself: a
-deep link always passes the gate in navigation.
+The main script of Streamlit is `pages/navigation.py`. No folder `pages` lies next to it, so Streamlit never serves a
+page script by itself. Every deep link passes the access check in `pages/navigation.py`.
 """
 
 import sys
@@ -21,7 +21,7 @@ from pages.account.setup_token import announce
 
 @asynccontextmanager
 async def lifespan(app: object) -> AsyncIterator[None]:
-    """What goes on beside the pages, and the token for the first administrator on the console."""
+    """Run the background services of the app, and print the setup token of the first administrator."""
     ending = threading.Event()
     threading.Thread(target=announce, args=(ending,), daemon=True, name="announce").start()
     async with background.lifespan(app):

@@ -1,1 +1,1 @@
-"""What Vigie costs beside the plain libraries it is built on. `python -m benchmarks` runs all, `… reading` one."""
+"""Costs of Vigie compared with the libraries it uses: `python -m benchmarks` runs all, `… reading` only one."""

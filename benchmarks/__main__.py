@@ -1,4 +1,4 @@
-"""Each benchmark in a process of its own, so that none is warmed by another."""
+"""Runner of the benchmarks, each in its own process so that no benchmark warms up another."""
 
 import subprocess
 import sys
@@ -22,11 +22,11 @@ BENCHMARKS = (
     "analysts",
     "faults",
 )
-OPTIONS = ("compiled", "departures")  # that sgmvrnn_backward and sgmvrnn_accuracy look for
+OPTIONS = ("compiled", "departures")  # read by sgmvrnn_backward and sgmvrnn_accuracy
 
 
 def main(names: list[str]) -> int:
-    """Run the benchmarks `names`; the number that ended with an error."""
+    """Run the benchmarks `names`; return the number that ended with an error."""
     names = [name for name in names if name not in OPTIONS]
     unknown = [name for name in names if name not in BENCHMARKS]
     if unknown:

@@ -1,6 +1,6 @@
-"""Ten analysts at once on one server, compared with one alone.
+"""Ten analysts at the same time on one server, compared with one analyst.
 
-Each opens a dataset of their own, asks, and gets their own answer.
+Each analyst opens another dataset, runs a detection, and must get the result of this dataset.
 """
 
 import json
@@ -33,14 +33,14 @@ from mlflow_utils.tracking import Tracking
 from tests.conftest import ROOT, answers, free_port, stop
 
 ANALYSTS, VISITS = 10, 5
-PATIENCE = 120.0  # seconds for one request
+PATIENCE = 120.0  # seconds; timeout of one request
 LOOK_INTERVAL_S = 0.5
 ASK = "anomalies-ask"
 
 
 @dataclass
 class Visit:
-    """What one analyst asked, saw and waited for: `pages` are the seconds of pages, `answer` those of the analysis."""
+    """Session of one analyst: `pages` are the seconds of page loads, `answer` those of the detection."""
 
     digest: str
     pages: list[float] = field(default_factory=list)
@@ -52,7 +52,7 @@ class Visit:
 
 @contextmanager
 def served(folder: Path) -> Iterator[str]:
-    """The address of a real server on the data folder `folder`, with Streamlit's way in for programs."""
+    """Run a server on the data folder `folder`, with the agent API of Streamlit, and yield its URL."""
     port = free_port()
     command = [
         sys.executable,
@@ -85,20 +85,20 @@ def served(folder: Path) -> Iterator[str]:
 
 
 def own_datasets(count: int) -> list[Dataset]:
-    """As many datasets, no two alike."""
+    """Return `count` different datasets."""
     whole = load_sample("gas_daily")
     return [whole.rows(np.arange(40 * number, len(whole))) for number in range(count)]
 
 
 def visit(address: str, digest: str, times: int, together: threading.Barrier | None = None) -> Visit:
-    """Open the dataset on the page of anomalies, ask, and open the page so many times again."""
+    """Open the anomalies page of a dataset, run a detection, and reload the page `times` times."""
     found = Visit(digest)
     if together is not None:
         together.wait()
     page = _timed(found.pages, address, page="anomalies", query_params={"dataset": [digest]})
     began = time.perf_counter()
     page = _timed([], address, session_id=page["session_id"], trigger={"key": ASK})
-    while "run" not in page["query_params"]:  # a worker answers; a browser would look again by itself
+    while "run" not in page["query_params"]:  # a worker computes the result; a browser would poll by itself
         time.sleep(LOOK_INTERVAL_S)
         page = _timed([], address, session_id=page["session_id"])
     found.answer, found.seen = time.perf_counter() - began, json.dumps(page)
@@ -110,14 +110,14 @@ def visit(address: str, digest: str, times: int, together: threading.Barrier | N
 
 
 def at_once(address: str, datasets: list[Dataset], times: int = VISITS) -> list[Visit]:
-    """As many analysts as datasets, beginning together."""
+    """Run one visit per dataset, all started at the same time."""
     together = threading.Barrier(len(datasets))
     with ThreadPoolExecutor(len(datasets)) as analysts:
         return list(analysts.map(lambda dataset: visit(address, dataset.digest, times, together), datasets))
 
 
 def mixed_up(visits: list[Visit], datasets: list[Dataset], folder: Path) -> list[str]:
-    """What any analyst saw that was not theirs, or was not the right answer."""
+    """Return a message for every visit with data of another analyst, or with a wrong result."""
     server, alone = _workplace(folder), _workplace(folder / "alone")
     wrong = [] if len({each.run_id for each in visits}) == len(visits) else ["two analysts share a run"]
     for each, dataset in zip(visits, datasets, strict=True):
@@ -138,7 +138,7 @@ def mixed_up(visits: list[Visit], datasets: list[Dataset], folder: Path) -> list
 
 
 def prepared(folder: Path, count: int) -> list[Dataset]:
-    """The datasets of the analysts, stored where the server looks for them."""
+    """Return `count` datasets, stored in the data folder of the server."""
     datasets = own_datasets(count)
     for dataset in datasets:
         Datasets(folder / "datasets").save(dataset)
@@ -153,14 +153,14 @@ def _workplace(folder: Path) -> Workspace:
 
 
 def _timed(spent: list[float], address: str, **asked: Any) -> dict[str, Any]:
-    """What the server answers; the seconds that took are added to `spent`."""
+    """Return the response of the server; append its seconds to `spent`."""
     request = urllib.request.Request(
         f"{address}/_stcore/agent/interact", json.dumps(asked).encode(), {"Content-Type": "application/json"}
     )
     began = time.perf_counter()
     with urllib.request.urlopen(request, timeout=PATIENCE) as answer:
         found = json.loads(answer.read())
-    while found["status"] not in ("ready", "error"):  # the run goes on: ask for its end
+    while found["status"] not in ("ready", "error"):  # the script still runs: request its end
         found = _timed([], address, session_id=found["session_id"])
     spent.append(time.perf_counter() - began)
     return dict(found)
@@ -174,11 +174,12 @@ def _elements(tree: dict[str, Any], kind: str) -> Iterator[dict[str, Any]]:
 
 
 def main() -> list[Line]:
+    """Measure one analyst, then ten at the same time."""
     with TemporaryDirectory(prefix="vigie-analysts-") as name:
         folder = Path(name)
         datasets = prepared(folder, ANALYSTS + 2)
         with served(folder) as address:
-            visit(address, datasets[-1].digest, 1)  # loads what a server loads once
+            visit(address, datasets[-1].digest, 1)  # warms up the server
             alone = visit(address, datasets[-2].digest, 2 * VISITS)
             visits = at_once(address, datasets[:ANALYSTS])
             wrong = mixed_up(visits, datasets[:ANALYSTS], folder)

@@ -1,6 +1,6 @@
-"""Clustering compared with scikit-learn's plain estimators on the same rows: seconds, peak memory, agreement.
+"""Clustering compared with the estimators of scikit-learn on the same rows: seconds, peak memory, agreement.
 
-Each side has a process of its own.
+Each side has its own process.
 """
 
 import json
@@ -17,11 +17,12 @@ from benchmarks.lines import Line, figure, peak_mb, ratio
 from benchmarks.material import gas_files, gas_like
 
 MILLION = 10**6
-PLAIN_DBSCAN = 20_000  # generated rows: with 60,000 scikit-learn's holds 17 GB of neighbours
+PLAIN_DBSCAN = 20_000  # generated rows; with 60,000 rows scikit-learn needs 17 GB for the neighbours
 SETTINGS = {"dbscan": {"eps": 0.5, "min_samples": 5}, "kmeans": {"n_clusters": 4, "n_init": 10, "random_state": 42}}
 
 
 def main() -> list[Line]:
+    """Compare DBSCAN and k-means on the gas files and on generated rows."""
     with TemporaryDirectory(prefix="vigie-bench-") as folder:
         rows = _generated(MILLION)
         lines = []
@@ -36,7 +37,7 @@ def main() -> list[Line]:
 
 
 def _compared(name: str, what: str, rows: NDArray[np.float64], folder: Path, repetitions: int) -> list[Line]:
-    """Ours and scikit-learn's, one after the other within each repetition."""
+    """Compare both sides; they take turns within a repetition."""
     np.save(folder / "rows.npy", rows)
     found = [{side: _in_child(side, name, folder) for side in ("ours", "plain")} for _ in range(repetitions)]
     seconds, peak = (
@@ -52,7 +53,7 @@ def _compared(name: str, what: str, rows: NDArray[np.float64], folder: Path, rep
 
 
 def _alone(name: str, what: str, rows: NDArray[np.float64], folder: Path) -> list[Line]:
-    """Ours where scikit-learn's runs out of memory."""
+    """Measure our side where scikit-learn runs out of memory."""
     np.save(folder / "rows.npy", rows)
     found = _in_child("ours", name, folder)
     megabytes = rows.nbytes / 1e6
@@ -80,7 +81,7 @@ def _in_child(side: str, name: str, folder: Path) -> dict[str, float]:
 
 
 def measure(side: str, name: str, folder: Path) -> dict[str, float]:
-    """Seconds of the fit and how far the peak of the process rose above what it held before (imports, rows), in MB."""
+    """Return the seconds of a fit, and the rise of the peak memory above imports and rows, in MB."""
     from sklearn import cluster
 
     from core.clusterers.dbscan import DBSCAN
@@ -89,7 +90,7 @@ def measure(side: str, name: str, folder: Path) -> dict[str, float]:
     ours, plain = {"dbscan": (DBSCAN, cluster.DBSCAN), "kmeans": (KMeans, cluster.KMeans)}[name]
     model = (ours if side == "ours" else plain)(**SETTINGS[name])
     rows = np.load(folder / "rows.npy")
-    model.fit(rows[:2000])  # what a first call loads is not counted
+    model.fit(rows[:2000])  # excludes lazy imports from the measurement
     before, began = peak_mb(), time.perf_counter()
     labels = model.fit(rows).labels_
     seconds = time.perf_counter() - began
@@ -98,7 +99,7 @@ def measure(side: str, name: str, folder: Path) -> dict[str, float]:
 
 
 def _gas() -> NDArray[np.float64]:
-    """The gas files as the reference figures take them: missing hours filled with the mean of the column."""
+    """Return the gas files, with missing hours filled by the mean of the column, as in the reference figures."""
     from core.data.ingest.loading import load
 
     values = load(gas_files()).values
@@ -106,7 +107,7 @@ def _gas() -> NDArray[np.float64]:
 
 
 def _generated(count: int) -> NDArray[np.float64]:
-    """Generated gas days of as many entities as needed, in random order."""
+    """Return `count` generated gas days in random order."""
     days: list[NDArray[np.float64]] = []
     for table in gas_like(10_000):
         days.append(table.filter(like=":").to_numpy())

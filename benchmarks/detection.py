@@ -1,4 +1,4 @@
-"""Detecting, recorded on SQLite with its result and model kept, compared with bare scikit-learn.
+"""Detection with run, result and model stored in SQLite, compared with plain scikit-learn.
 
 MLflow and CodeCarbon are warmed up.
 """
@@ -30,6 +30,7 @@ Sides = dict[str, list[float]]
 
 
 def main() -> list[Line]:
+    """Compare both sides on the gas files, and on generated files of three sizes."""
     with TemporaryDirectory(prefix="vigie-bench-") as folder:
         workspace = _workplace(Path(folder))
         _warm(workspace, Path(folder))
@@ -52,9 +53,9 @@ def main() -> list[Line]:
 
 
 def _lines_through(name: str, sizes: list[int], found: list[Sides]) -> list[Line]:
-    """Return the fixed start of ours, and how much faster its time grows with the rows.
+    """Return our fixed start time, and our growth per row compared with that of scikit-learn.
 
-    Both come from straight lines by least squares.
+    Both come from straight lines fitted by least squares.
     """
     ours, bare = (_straight(sizes, [median(sides[each]) for sides in found]) for each in (name, "bare"))
     each = [
@@ -76,17 +77,17 @@ def _lines_through(name: str, sizes: list[int], found: list[Sides]) -> list[Line
 
 
 def _straight(sizes: list[int], seconds: list[float]) -> tuple[float, float]:
-    """Seconds at no rows, and seconds per row."""
+    """Return the seconds at 0 rows, and the seconds per row."""
     slope, start = np.polyfit(sizes, seconds, 1)
     return float(start), float(slope)
 
 
 def _timed(dataset: Dataset, workspace: Workspace) -> Sides:
-    """Seconds of every side, one after the other within each repetition."""
+    """Return the seconds of every side; the sides take turns within a repetition."""
     by = Actor("benchmark", "Vigie benchmark")
     complete = dataset.values[dataset.complete]
     sides: dict[str, Callable[[], object]] = {"bare": lambda: bare(complete)}
-    for name in COMPARISONS:  # replace(): what a dataset remembers of itself is not spared
+    for name in COMPARISONS:  # replace() drops the cached properties of the dataset
         sides[name] = lambda name=name: detect(
             DetectionSpec(compare_with=name), dataset.replace(), workspace=workspace, actor=by
         )
@@ -100,7 +101,7 @@ def _timed(dataset: Dataset, workspace: Workspace) -> Sides:
 
 
 def bare(features: NDArray[np.float64]) -> NDArray[np.bool_]:
-    """What a notebook does."""
+    """Return the anomalies as a notebook computes them with plain scikit-learn."""
     forest = ensemble.IsolationForest(contamination=0.01, random_state=42).fit(features)
     return forest.score_samples(features) < forest.offset_
 
@@ -119,7 +120,7 @@ def _workplace(folder: Path) -> Workspace:
 
 
 def _warm(workspace: Workspace, folder: Path) -> None:
-    """What a server does once after its first page, and one small detection."""
+    """Load what a server loads once after its first page, and run one small detection."""
     workspace.tracking.preload()
     emissions.preload(workspace.settings.country_iso_code)
     detect(DetectionSpec(compare_with="calendar"), _generated(folder, 1), workspace=workspace, actor=Actor("benchmark"))

@@ -1,8 +1,7 @@
-"""Actions under a random schedule of dead and hanging services.
+"""Services that crash and hang on a random schedule: lost and duplicate records, and the waits of users.
 
-It measures what is on the servers afterwards, and how long anybody waited. MLflow on PostgreSQL and gs://, S3 and
-Elasticsearch are real servers that are killed, frozen, started and thawed while two people work and a second process
-delivers beside theirs.
+MLflow on PostgreSQL and gs://, S3 and Elasticsearch are real servers. They are killed, frozen, started and resumed
+while two users work, and while a second process delivers in parallel.
 """
 
 import json
@@ -31,13 +30,19 @@ from tests.servers import S3_SECRET, S3_USER, Running
 
 ACTIONS, SEED = 200, 5
 LONGEST_WAIT = 2.0  # seconds
-SETTLING = 180.0  # seconds that the last delivery may take once every service is back
+SETTLING = 180.0  # seconds; timeout of the last delivery, when all services run again
 BUCKET = "vigie"
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What is on the servers: by number of the action how often; and what the people waited for."""
+    """Records on the servers after the schedule, and the waits of the users.
+
+    runs, events, feedback  number of an action → number of its records
+    of_runs, of_feedback    seconds, sorted
+    seconds                 duration of the actions
+    settled                 seconds until the last delivery
+    """
 
     runs: Counter[int]
     events: Counter[int]
@@ -53,7 +58,7 @@ class Outcome:
 
 @dataclass
 class Services:
-    """The servers of one schedule, and the environment in which a client uses them."""
+    """The servers of a schedule."""
 
     mlflow: Running
     s3: Running
@@ -63,9 +68,11 @@ class Services:
 
     @property
     def all(self) -> dict[str, Running]:
+        """The servers that fail, by name."""
         return {"MLflow": self.mlflow, "S3": self.s3, "Elasticsearch": self.elasticsearch}
 
     def environment(self, folder: Path) -> dict[str, str]:
+        """Return the environment variables of a client of these servers."""
         return os.environ | {
             "VIGIE_DATA_DIR": str(folder),
             "OMP_NUM_THREADS": "1",
@@ -81,7 +88,7 @@ class Services:
 
 @contextmanager
 def services(folder: Path) -> Iterator[Services]:
-    """Every server, started; killed at the end."""
+    """Start all servers, and kill them at the end."""
     started: list[Running] = []
     try:
         for make in (servers.postgres, servers.gcs, servers.s3, servers.elasticsearch):
@@ -94,15 +101,14 @@ def services(folder: Path) -> Iterator[Services]:
             server.kill()
 
 
-# ---- the schedule ---------------------------------------------------------------------------------------------------
+# ---- schedule -------------------------------------------------------------------------------------------------------
 
 
 class Schedule:
-    """Each server by itself is well for a while, then killed or frozen for a while, again and again until the end."""
+    """Random failures: each server alternates between running and being killed or frozen, until the end."""
 
-    # The stand-in for Elasticsearch has the last second in memory alone, which Elasticsearch itself has on disk
-    # before it
-    # answers; so it is ended, which saves everything, and not killed.
+    # The stub of Elasticsearch keeps the last second in memory only. Elasticsearch itself writes to disk before it
+    # responds. Therefore the stub is stopped, which saves everything, and not killed.
     SAVES = ("Elasticsearch",)
 
     def __init__(self, of: dict[str, Running], seed: int, well: float = 4.0, ill: float = 6.0) -> None:
@@ -117,7 +123,7 @@ class Schedule:
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Every server is well again when this returns."""
+        """End the failures; all servers run again afterwards."""
         self._ending.set()
         for thread in self._threads:
             thread.join()
@@ -136,10 +142,7 @@ class Schedule:
 
 
 def played(folder: Path, actions: int, seed: int) -> Outcome:
-    """Have two people act so many times while services fail, and look at the servers.
-
-    Everything is delivered before.
-    """
+    """Run `actions` of two users while services fail; return the records on the servers after the last delivery."""
     journal, data, began = folder / "journal", folder / "data", time.monotonic()
     with services(folder) as of:
         environment = of.environment(data)
@@ -169,7 +172,7 @@ def played(folder: Path, actions: int, seed: int) -> Outcome:
 
 @contextmanager
 def client(environment: dict[str, str], log: Path, *arguments: object) -> Iterator["subprocess.Popen[bytes]"]:
-    """A process that acts, or only delivers; killed at the end."""
+    """Run a client that acts, or only delivers; kill it at the end."""
     with log.open("ab") as output:
         process = subprocess.Popen(
             [sys.executable, "-m", "benchmarks.faults_client", *map(str, arguments)],
@@ -185,11 +188,11 @@ def client(environment: dict[str, str], log: Path, *arguments: object) -> Iterat
         stop(process)
 
 
-# ---- what is there --------------------------------------------------------------------------------------------------
+# ---- records on the servers -----------------------------------------------------------------------------------------
 
 
 def waiting(data: Path) -> int:
-    """How much has not been delivered yet, or may have been twice."""
+    """Return the number of records that are pending, or possibly delivered twice."""
     spool, stream = Spool(data / "runs"), EventStream(data / "events", "")
     return (
         len(spool.pending())
@@ -200,12 +203,12 @@ def waiting(data: Path) -> int:
 
 
 def runs_of(of: Services) -> Counter[int]:
-    """By number of the action, the runs that MLflow has."""
+    """Return action number → number of runs in MLflow."""
     return Counter(int(run.data.params["number"]) for run in _runs(of))
 
 
 def files_of(of: Services) -> int:
-    """How many runs have their file in the bucket."""
+    """Return the number of runs with their file in the bucket."""
     folder = of.gcs.folder / "storage" / BUCKET
     return len({path.parent for path in folder.rglob("note.txt")})
 
@@ -224,7 +227,7 @@ def _runs(of: Services) -> list[object]:
 
 
 def events_of(of: Services) -> Counter[int]:
-    """By number of the action, the events that Elasticsearch has."""
+    """Return action number → number of events in Elasticsearch."""
     _asked(f"{of.elasticsearch.url}/vigie*/_refresh", {})
     asked = {"size": 10_000, "query": {"match_all": {}}}
     found = _asked(f"{of.elasticsearch.url}/vigie*/_search", asked)["hits"]["hits"]
@@ -236,7 +239,7 @@ def events_of(of: Services) -> Counter[int]:
 
 
 def feedback_of(of: Services) -> Counter[int]:
-    """By number of the action, the feedback records that S3 has."""
+    """Return action number → number of feedback records in S3."""
     client = servers.s3_client(of.s3.url)
     pages = client.get_paginator("list_objects_v2").paginate(Bucket=BUCKET, Prefix="feedback/v1/")
     keys = [each["Key"] for page in pages for each in page.get("Contents", ())]
@@ -254,25 +257,26 @@ def _journal(journal: Path) -> list[dict[str, float]]:
 
 
 def waits_of(journal: Path) -> tuple[list[float], list[float]]:
-    """How long each action waited for its run, and for its feedback."""
+    """Return the seconds that each action waited for its run, and for its feedback, both sorted."""
     ended = [each for each in _journal(journal) if each["state"] == "ended"]
     return sorted(each["of_run"] for each in ended), sorted(each["of_feedback"] for each in ended)
 
 
 def unfinished(journal: Path) -> list[int]:
-    """Actions that began and never ended."""
+    """Return the actions that started and did not end."""
     told = _journal(journal)
     ended = {each["number"] for each in told if each["state"] == "ended"}
     return sorted({int(each["number"]) for each in told} - {int(number) for number in ended})
 
 
 def main() -> list[Line]:
+    """Run the schedule, and return its results."""
     with TemporaryDirectory(prefix="vigie-faults-") as folder:
         return lines(played(Path(folder), ACTIONS, SEED), ACTIONS)
 
 
 def lines(found: Outcome, actions: int) -> list[Line]:
-    """The figures as a table."""
+    """Return the lines of the result table."""
     table = []
     for name, where, counted in (
         ("runs", "MLflow", found.runs),

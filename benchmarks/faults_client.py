@@ -1,8 +1,8 @@
-"""Two people at work, for the benchmark of faults: `python -m benchmarks.faults_client JOURNAL FIRST LAST`.
+"""Two users of the benchmark of faults: `python -m benchmarks.faults_client JOURNAL FIRST LAST`.
 
-Each action is a run with a file, its event and a feedback record, at the workplace that the environment describes; a
-line of the journal says that it began, another that it ended, and how long it waited for anything but its own
-computation. `python -m benchmarks.faults_client` alone only delivers what waits, beside the other.
+Each action is a run with a file, its event, and a feedback record, in the workspace of the environment variables. The
+journal has one line for the start of an action and one for its end, with the seconds it waited in addition to its own
+computation. Without arguments, the process only delivers pending records.
 """
 
 import json
@@ -29,6 +29,7 @@ _writing = threading.Lock()
 
 
 def main(journal: Path, first: int, last: int) -> None:
+    """Run the actions `first` to `last` - 1, as two users in parallel."""
     dataset = load_sample("gas_daily")
     get_workspace().tracking.preload()
     emissions.preload(get_workspace().settings.country_iso_code)

@@ -1,6 +1,6 @@
-"""From GET to the first heading in headless Chromium, compared with an empty Streamlit app.
+"""Time from GET to the first heading in headless Chromium, compared with an empty Streamlit app.
 
-Each time has a new server and browser context.
+Each visit has a new server and a new browser context.
 """
 
 import os
@@ -26,6 +26,7 @@ PATIENCE = 60.0
 
 
 def main() -> list[Line]:
+    """Compare Vigie with the empty app."""
     if chromium() is None:
         return [Line("skipped: no Chromium; `make test` installs it", "–")]
     with TemporaryDirectory(prefix="vigie-bench-") as folder, sync_playwright() as playwright:
@@ -38,7 +39,7 @@ def main() -> list[Line]:
             for name, app in apps.items():
                 visits[name].append(_visit(browser, app, Path(folder)))
         browser.close()
-    ours, other = visits["ours"][1:], visits["empty"][1:]  # the first round reads from disc
+    ours, other = visits["ours"][1:], visits["empty"][1:]  # the first round reads from disk
     return [
         ratio("first page : empty app", [each[1] for each in ours], [each[1] for each in other], target=1.5),
         ratio("second visitor : empty app", [each[2] for each in ours], [each[2] for each in other]),
@@ -49,7 +50,7 @@ def main() -> list[Line]:
 
 
 def _visit(browser: Browser, app: Path, folder: Path) -> tuple[float, float, float]:
-    """Seconds from start to health, from GET to the first heading, and the same for a second visitor."""
+    """Return the seconds from start to health, from GET to the first heading, and the same for a second visitor."""
     with _served(app, folder) as (address, started):
         return started, _first_heading(browser, address), _first_heading(browser, address)
 
@@ -67,7 +68,7 @@ def _first_heading(browser: Browser, address: str) -> float:
 
 @contextmanager
 def _served(app: Path, folder: Path) -> Iterator[tuple[str, float]]:
-    """The address of a server for `app`, and how long it took to say that it is well."""
+    """Run a server for `app`; yield its URL, and the seconds until its health check succeeded."""
     port = _free_port()
     began = time.perf_counter()
     server = subprocess.Popen(

@@ -1,4 +1,4 @@
-"""Forecasts of French regional gas, fitted before 2023 and tested from it, compared with the naive ones.
+"""Forecasts of French regional gas, fitted before 2023 and tested from then on, compared with naive forecasts.
 
 It measures errors, intervals and seconds.
 """
@@ -22,9 +22,9 @@ from core.tasks.forecast.spec import forecasters
 DRIVERS = ("temperature-quotidienne-regionale.csv", "mouvements-sociaux-depuis-2002.csv", "vacances-scolaires.csv")
 START, HORIZON = pd.Timestamp("2023-01-01"), 7
 ENDS = np.array([0.05, 0.95])
-PROMISED = (0.88, 0.92)  # of an interval of 90 %
+PROMISED = (0.88, 0.92)  # accepted coverage of a 90 % interval
 TARGETS: dict[str, tuple[float, float]] = {"ridge": (5.0, 9.1), "random-forest": (5.0, 8.8), "blend": (4.2, 7.7)}
-"""Forecaster → % of the amounts that it may miss 1 and 7 days ahead, with the weather that really came."""
+"""Forecaster → maximum WAPE in percent, 1 and 7 days ahead, with the observed weather."""
 WORTH: dict[Weather, str] = {
     "as given": "observed weather",
     "degraded": "weather with the error of a usual forecast",
@@ -44,6 +44,7 @@ ASKED: tuple[tuple[str, Weather], ...] = (
 
 
 def main() -> list[Line]:
+    """Measure every forecaster, with different qualities of the weather."""
     files = gas_files()
     if not files or not all((files[0].parent / name).exists() for name in DRIVERS):
         return [Line("skipped: no gas_france/ in the shared data", "–")]

@@ -1,4 +1,4 @@
-"""What a benchmark tells: lines of a table, one ratio or figure each, with the spread and the target beside it."""
+"""Result table of a benchmark: lines with a ratio or a figure, its spread and its target."""
 
 from dataclasses import astuple, dataclass
 from pathlib import Path
@@ -8,10 +8,12 @@ HEADS = ("measured", "result", "spread", "from", "target", "")
 
 @dataclass(frozen=True)
 class Line:
-    """One figure.
+    """One line of the result table.
 
-    spread   lowest to highest of the repetitions
+    spread   lowest to highest value of the repetitions
     basis    the two sides of a ratio, as medians
+    target   the accepted values
+    verdict  "met" or "MISSED"; "" without a target
     """
 
     measured: str
@@ -25,7 +27,7 @@ class Line:
 def ratio(
     measured: str, ours: list[float], theirs: list[float], *, unit: str = "s", target: float | None = None
 ) -> Line:
-    """Ours over theirs, both repeated; the spread is that of the ratios within one repetition."""
+    """Return the ratio of our median to theirs; the spread is that of the ratios of single repetitions."""
     each = [one / other for one, other in zip(ours, theirs, strict=True)]
     found = median(ours) / median(theirs)
     return Line(
@@ -38,7 +40,7 @@ def ratio(
 
 
 def figure(measured: str, values: list[float], unit: str, target: float | None = None) -> Line:
-    """The median of repetitions."""
+    """Return the median of the repetitions."""
     found = median(values)
     return Line(
         measured,
@@ -50,18 +52,22 @@ def figure(measured: str, values: list[float], unit: str, target: float | None =
 
 
 def judged(found: float, target: float | None, unit: str) -> tuple[str, str]:
-    """The target in words, and whether it is met."""
+    """Return the target as text, and "met" or "MISSED"; ("", "") without a target."""
     return ("", "") if target is None else (f"≤ {target:.3g} {unit}", "met" if found <= target else "MISSED")
 
 
 def median(values: list[float]) -> float:
+    """Return the median of `values`."""
     ordered = sorted(values)
     middle = len(ordered) // 2
     return ordered[middle] if len(ordered) % 2 else (ordered[middle - 1] + ordered[middle]) / 2
 
 
 def peak_mb() -> float:
-    """The most memory that this process alone has held; `ru_maxrss` would begin with what its parent held."""
+    """Return the peak memory of this process in MB.
+
+    `ru_maxrss` is not used, because it starts with the memory of the parent process.
+    """
     [line] = [
         line for line in Path("/proc/self/status").read_text(encoding="ascii").splitlines() if line.startswith("VmHWM")
     ]
@@ -69,7 +75,7 @@ def peak_mb() -> float:
 
 
 def show(title: str, lines: list[Line]) -> None:
-    """Print an aligned table."""
+    """Print the lines as an aligned table."""
     rows = [HEADS, *(astuple(line) for line in lines)]
     widths = [max(len(row[place]) for row in rows) for place in range(len(HEADS))]
     print(f"\n{title}")

@@ -1,4 +1,4 @@
-"""What is measured on: the gas files where they are, and generated files of the same layout, the same at every call."""
+"""Input data of the benchmarks: the gas files, and generated files of the same layout, equal at every call."""
 
 import os
 from collections.abc import Iterator
@@ -10,20 +10,23 @@ import pandas as pd
 from core.data.dataset import clock_labels
 
 SEED = 20240229
-ENTITIES, DAYS = 15, 2245  # as many rows as the gas files
+ENTITIES, DAYS = 15, 2245  # same number of rows as in the gas files
 HOURS = np.arange(24)
 SHAPE = 1 + 0.2 * np.exp(-(((HOURS - 7.5) / 2) ** 2)) + 0.2 * np.exp(-(((HOURS - 19) / 2.5) ** 2))
 
 
 def gas_files() -> list[Path]:
-    """The three files of French regional gas; empty where they are not."""
+    """Return the three files of French regional gas; [] if they are missing."""
     beside = Path(__file__).parents[2] / "shared" / "data"
     folder = Path(os.environ.get("VIGIE_SHARED_DATA") or beside) / "gas_france"
     return sorted(folder.glob("df_part?.csv"))
 
 
 def gas_like(entities: int = ENTITIES) -> Iterator[pd.DataFrame]:
-    """Gas days of one entity after the other: winters, quiet Sundays, weather, a morning and an evening peak."""
+    """Yield the gas days of one entity after the other.
+
+    The amounts have a winter level, low Sundays, weather noise, a morning peak and an evening peak.
+    """
     random = np.random.default_rng(SEED)
     days = pd.date_range("2018-06-01", periods=DAYS)
     winter = 1 + 0.75 * np.cos(2 * np.pi * (days.dayofyear.to_numpy() - 15) / 365.25)
@@ -41,7 +44,7 @@ def gas_like(entities: int = ENTITIES) -> Iterator[pd.DataFrame]:
 
 
 def write_gas_like(path: Path, size: int | None = None, entities: int = 10_000) -> None:
-    """Write gas days as CSV until the file has `size` bytes or all `entities` are in it."""
+    """Write gas days as CSV until the file has `size` bytes or contains all `entities`."""
     import pyarrow as pa
     import pyarrow.csv
 

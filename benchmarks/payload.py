@@ -1,4 +1,4 @@
-"""What a browser receives for the timeline: JSON of every point beside JSON of the thinned line."""
+"""Data that a browser receives for the timeline: JSON of all points, compared with JSON of the thinned line."""
 
 import time
 from unittest.mock import patch
@@ -18,6 +18,7 @@ SHARE = 0.01
 
 
 def main() -> list[Line]:
+    """Compare both sizes for two lengths of a series."""
     lines = []
     for size in SIZES:
         dataset, detection = _series(size)
@@ -35,7 +36,7 @@ def main() -> list[Line]:
 
 
 def _series(size: int) -> tuple[Dataset, Detection]:
-    """A year and more of one measurement per minute, and the 1 % of it with the highest random scores."""
+    """Return a series with one value per minute, and a detection of the 1 % with the highest random scores."""
     random = np.random.default_rng(0)
     times = pd.date_range("2023-01-01", periods=size, freq="min")
     values = np.sin(np.arange(size) * 2 * np.pi / 1440) + random.normal(0, 0.1, size)

@@ -1,4 +1,4 @@
-"""Known faults of the gas files among the highest 1 % of scores, beside the distance to the mean and a random score."""
+"""Known anomalies of the gas files in the highest 1 % of scores, compared with the mean distance and random scores."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +19,7 @@ SEEDS = (42, 0, 1, 2, 3, 4)
 
 
 def main() -> list[Line]:
+    """Count the known anomalies found with every baseline, with and without the hour shift."""
     if not gas_files():
         return [Line("skipped: no gas_france/ in the shared data", "–")]
     read = load(gas_files())
@@ -35,7 +36,7 @@ def main() -> list[Line]:
 
 
 def planted_rows(dataset: Dataset) -> NDArray[np.bool_]:
-    """Rows with a gross outlier, an empty hour at the spring clock change, or an isolated spike."""
+    """Return a mask of the rows with a gross outlier, an empty hour at the spring clock change or an isolated spike."""
     planted = np.zeros(len(dataset), dtype=bool)
     for fault in (checks.gross_outliers, checks.zero_hours, checks.isolated_spikes):
         planted[fault(dataset).rows] = True
@@ -69,5 +70,5 @@ def _distance(features: Floats) -> Floats:
 
 
 def _found(scores: Floats, truth: NDArray[np.bool_]) -> int:
-    """Planted rows above the threshold that leaves 1 % above it."""
+    """Return the number of anomalous rows above the threshold that leaves 1 % of the rows above it."""
     return int((truth & (scores > np.quantile(scores, 1 - SHARE))).sum())

@@ -1,6 +1,6 @@
-"""Reading 200 MB of daily profiles: load, and load with the doctor, compared with pandas.read_csv.
+"""Reading 200 MB of daily profiles, with and without the data doctor, compared with pandas.read_csv.
 
-Every side has a new process.
+Each side has its own process.
 """
 
 import json
@@ -20,10 +20,11 @@ SIDES = ("pandas", "load", "doctor")
 
 
 def main() -> list[Line]:
+    """Compare the three sides."""
     with TemporaryDirectory(prefix="vigie-bench-") as folder:
         path = Path(folder) / "profiles.csv"
         write_gas_like(path, SIZE)
-        path.read_bytes()  # into the page cache, for all alike
+        path.read_bytes()  # into the page cache, for all sides
         found = [{side: _in_child(side, path) for side in SIDES} for _ in range(REPETITIONS)]
         megabytes = path.stat().st_size / 1e6
     seconds = {side: [each[side]["seconds"] for each in found] for side in SIDES}
@@ -51,7 +52,7 @@ def _in_child(side: str, path: Path) -> dict[str, float]:
 
 
 def measure(side: str, path: Path) -> dict[str, float]:
-    """Seconds (imports not counted) and the peak of this process in MB (all counted)."""
+    """Return the seconds without imports, and the peak memory of this process in MB with everything."""
     if side == "pandas":
         import pandas as pd
 

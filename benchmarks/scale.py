@@ -1,6 +1,6 @@
-"""Many NetMob tiles from a folder, with SGmVRNN streaming.
+"""Scoring of many NetMob tiles in a folder with streaming SGmVRNN.
 
-It measures series per second and core, memory, and what scale adds to the bare loop.
+It measures series per second and core, peak memory, and the overhead over a plain loop.
 """
 
 import json
@@ -19,13 +19,14 @@ from benchmarks.lines import Line, peak_mb, ratio
 from core.data.dataset import clock_labels
 
 DAYS, TILES = 77, (1_000, 10_000, 100_000)
-DISTINCT = 200  # tiles that are really written; the others are links to them under other names
-BATCH_TILES = 650  # of 77 days, in the 50,000 rows of a batch
+DISTINCT = 200  # tiles that are written; all others are links to them
+BATCH_TILES = 650  # tiles of 77 days in a batch of 50,000 rows
 REPETITIONS = 3
-LIMIT = 580.0  # seconds for the largest number of tiles; beyond it a smaller one is measured
+LIMIT = 580.0  # seconds; if the largest number of tiles would take longer, a smaller number is measured
 
 
 def main() -> list[Line]:
+    """Measure the overhead, then the cost of 1,000 to 100,000 tiles."""
     with TemporaryDirectory(prefix="vigie-bench-") as room:
         place = Path(room)
         folders = {tiles: place / str(tiles) for tiles in TILES}
@@ -52,7 +53,7 @@ def main() -> list[Line]:
 
 
 def _overhead(place: Path) -> list[Line]:
-    """Compare the command's work with a loop that reads and scores the same batches and keeps nothing.
+    """Compare the command with a loop that reads and scores the same batches and stores nothing.
 
     The sides take turns.
     """
@@ -72,7 +73,7 @@ def _overhead(place: Path) -> list[Line]:
 
 
 def _linear(seconds: dict[int, float]) -> Line:
-    """The cost of a tile among most of them over that among 10,000."""
+    """Return the cost of a tile among the largest number, relative to that among 10,000."""
     most = max(seconds)
     per_tile = {tiles: seconds[tiles] / tiles for tiles in (10_000, most)}
     value = per_tile[most] / per_tile[10_000]
@@ -90,7 +91,7 @@ def _linear(seconds: dict[int, float]) -> Line:
 
 
 def write_tiles(folder: Path, count: int) -> None:
-    """Files of 77 days × 96 quarter-hours as NetMob23 has them, about 65 kB each."""
+    """Write `count` NetMob23 files of 77 days × 96 quarter-hours, about 65 kB each."""
     folder.mkdir()
     random = np.random.default_rng(0)
     shape = 1.2 + np.sin(np.arange(96) / 96 * 2 * np.pi - 2)
@@ -103,7 +104,7 @@ def write_tiles(folder: Path, count: int) -> None:
 
 
 def _forward(text: str) -> str:
-    """The day on which clocks go forward has four quarter-hours less."""
+    """Remove four quarter-hours from the day on which clocks go forward."""
     return "\n".join(
         " ".join([*(cells := line.split(" "))[:9], *cells[13:]]) if line.startswith("20190331") else line
         for line in text.split("\n")
@@ -111,7 +112,7 @@ def _forward(text: str) -> str:
 
 
 def link_tiles(source: Path, folder: Path, count: int) -> None:
-    """`count` tiles that are those of `source` over and over, in folders of 10,000."""
+    """Link the files of `source` repeatedly until there are `count` tiles, in folders of 10,000."""
     files = sorted(source.iterdir())
     for number in range(count):
         inside = folder / f"{number // 10_000:03d}"
@@ -134,7 +135,7 @@ def _in_child(side: str, place: Path, folder: Path) -> dict[str, float]:
 
 
 def _train(place: Path) -> None:
-    """A model of some tiles; how well it learns does not matter here."""
+    """Fit a model on some tiles; its quality does not matter here."""
     import skops.io
 
     from core.batch.output import MODEL
@@ -151,9 +152,9 @@ def _train(place: Path) -> None:
 
 
 def measure(side: str, place: Path, folder: Path) -> dict[str, float]:
-    """Return seconds of the processor and of the clock, and the peak of this process in MB.
+    """Return processor seconds, wall-clock seconds, and the peak memory of this process in MB.
 
-    Imports are not counted, reading the model is.
+    Imports are not counted; reading the model is.
     """
     import torch  # noqa: F401
 
@@ -173,7 +174,7 @@ def measure(side: str, place: Path, folder: Path) -> dict[str, float]:
 
 
 def _loop(model: object, folder: Path) -> Iterator[int]:
-    """Read and score in batches, nothing else."""
+    """Read and score in batches, and yield the number of scored rows."""
     from core.data.ingest.files import Source
     from core.data.ingest.layouts.netmob import NetMob
     from core.data.ingest.readers import no_progress

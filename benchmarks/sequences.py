@@ -1,6 +1,6 @@
-"""Simple detectors of series on real servers with labels, each compared with random numbers.
+"""Simple sequence detectors on labelled real servers, each compared with random scores.
 
-It measures the best F1, AUC-PR, VUS-PR, and rows a second.
+It measures the best F1, AUC-PR, VUS-PR, and the seconds of scoring.
 """
 
 import os
@@ -38,6 +38,7 @@ Card = dict[str, float]
 
 
 def main() -> list[Line]:
+    """Measure all simple detectors, and three of them with every scaling."""
     found = {path.stem: read_arrays(path) for path in server_files()}
     if not found:
         return [Line("skipped: no smd/ or asd/ in the shared data", "–")]
@@ -52,20 +53,20 @@ def main() -> list[Line]:
 
 
 def server_files() -> list[Path]:
-    """Labelled sets of servers; empty where they are not."""
+    """Return the labelled server datasets; [] if they are missing."""
     beside = Path(__file__).parents[2] / "shared" / "data"
     folder = Path(os.environ.get("VIGIE_SHARED_DATA") or beside)
     return [*sorted(folder.glob("smd/*.npz")), *sorted(folder.glob("asd/*.npz"))]
 
 
 def _table(what: str, cards: dict[str, Card]) -> list[Line]:
-    """The mean over the sets, and a line for each."""
+    """Return the mean over the datasets, and one line per dataset."""
     lines = [Line(what, _mean(list(cards.values())), basis=f"mean of {len(cards)} sets")]
     return lines + [Line(f"    {name}", _three(card)) for name, card in cards.items()]
 
 
 def _judged(detector: SequenceDetector, arrays: Arrays, scaling: Method = SCALING) -> tuple[Card, float]:
-    """Figures of the detector, and the seconds of its scoring."""
+    """Return the metrics of the detector, and the seconds of its scoring."""
     scaled = Scaling(scaling).fit([arrays.train])
     detector.fit([scaled.transform(arrays.train)], Progress())
     judged, began = scaled.transform(arrays.test), time.perf_counter()
@@ -76,14 +77,14 @@ def _judged(detector: SequenceDetector, arrays: Arrays, scaling: Method = SCALIN
 
 
 def _random(arrays: Arrays) -> Card:
-    """The mean over a few seeds."""
+    """Return the mean metrics of random scores over some seeds."""
     assert arrays.labels is not None
     cards = [score_card(arrays.labels, np.random.default_rng(seed).random(len(arrays.labels))) for seed in RANDOM_SEEDS]
     return {name: float(np.mean([card[name] for card in cards])) for name in FIGURES}
 
 
 def _speed(arrays: Arrays) -> list[Line]:
-    """Seconds to score one machine, three times."""
+    """Return the seconds to score one machine, measured three times."""
     shape = " × ".join(f"{size:,}" for size in arrays.test.shape)
     return [
         figure(f"{what}, seconds to score {shape}", [_judged(detector, arrays)[1] for _ in range(3)], "s", target=1.0)

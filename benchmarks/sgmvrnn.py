@@ -1,6 +1,6 @@
-"""SGmVRNN beside a plain step-by-step torch implementation of the same function: windows and rows a second, memory.
+"""SGmVRNN compared with a plain step-by-step torch implementation: windows and rows per second, memory.
 
-One thread; seconds are the processor's, so that a busy machine says the same as a quiet one.
+It uses one thread. Seconds are processor seconds, so that a busy machine gives the same result as an idle one.
 """
 
 import math
@@ -30,6 +30,7 @@ PUBLISHED = "original, quoted: 849 (128), 1,422 (512) windows/s in memory on a 2
 
 
 def main() -> list[Line]:
+    """Measure training, scoring, data preparation and memory."""
     import torch
 
     torch.set_num_threads(1)
@@ -41,11 +42,11 @@ def main() -> list[Line]:
     return lines
 
 
-# ---- learning -------------------------------------------------------------------------------------------------------
+# ---- training -------------------------------------------------------------------------------------------------------
 
 
 def _training(batch: int, target: int) -> list[Line]:
-    """The default, the original's function, and that function step by step: the sides take turns."""
+    """Compare the default, the function of the original, and that function step by step; the sides take turns."""
     sides = {"default": _ours(batch, "default"), "original": _ours(batch, "original"), "plain": _plain(batch)}
     rates: dict[str, list[float]] = {side: [] for side in sides}
     for _ in range(REPETITIONS):
@@ -109,7 +110,7 @@ def _windows() -> list[Line]:
 
 
 def _streams(series: int, target: int) -> list[Line]:
-    """Rows that come one after the other, for many series at once; NumPy's step and torch's take turns."""
+    """Measure scoring row by row for several series; the NumPy step and the torch step take turns."""
     detector, rows = _fitted(scoring="streaming", fidelity="default"), 1000 if series == 1 else 200
     stream = detector.stream(series)
     block = np.stack([sample_series(1000, seed) for seed in range(min(series, 8))], axis=1)
@@ -137,11 +138,11 @@ def _fitted(**settings: object) -> SGmVRNN:
     return SGmVRNN(steps=2, **settings).fit([sample_series(200)], Progress())  # type: ignore[arg-type]
 
 
-# ---- preparing and memory -------------------------------------------------------------------------------------------
+# ---- data preparation and memory ------------------------------------------------------------------------------------
 
 
 def _preparing() -> Line:
-    """From an .npz file of train and test rows to scaled rows and windows, which are views."""
+    """Measure loading and scaling of an .npz file; windows are views and cost nothing."""
     from core.data.ingest.loading import load
 
     with TemporaryDirectory(prefix="vigie-bench-") as folder:
@@ -157,7 +158,7 @@ def _preparing() -> Line:
 
 
 def _memory() -> list[Line]:
-    """Peak of a process that learns, by length of the series."""
+    """Return the peak memory of training, for two lengths of the series."""
     peaks = {rows: _in_child(rows) for rows in (ROWS, 10 * ROWS)}
     more = f"{peaks[10 * ROWS]:.0f} MB"
     return [
@@ -167,7 +168,7 @@ def _memory() -> list[Line]:
 
 
 def _in_child(rows: int) -> float:
-    """MB at most, of a process of its own."""
+    """Return the peak memory of training in a child process, in MB."""
     code = (
         f"from benchmarks.lines import peak_mb; from benchmarks.sgmvrnn import learn; learn({rows}); print(peak_mb())"
     )
@@ -176,14 +177,15 @@ def _in_child(rows: int) -> float:
 
 
 def learn(rows: int) -> None:
-    """A short training, for its memory."""
+    """Train for a short time, to measure the peak memory."""
     SGmVRNN(steps=60, seconds=600).fit([sample_series(rows)], Progress())
 
 
-# ---- parts ----------------------------------------------------------------------------------------------------------
+# ---- shared functions -----------------------------------------------------------------------------------------------
 
 
 def sample_series(rows: int, seed: int = 0) -> NDArray[np.float32]:
+    """Return a noisy series of sine waves, (rows, COLUMNS)."""
     draws = np.random.default_rng(seed)
     phase = np.arange(rows)[:, None] * (0.02 + 0.01 * np.arange(COLUMNS))
     return (0.5 * np.sin(phase) + 0.1 * draws.normal(size=(rows, COLUMNS))).astype(np.float32)

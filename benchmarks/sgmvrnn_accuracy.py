@@ -1,6 +1,6 @@
-"""SGmVRNN on real servers with labels, three seeds, compared with the simple detectors.
+"""SGmVRNN on labelled real servers, with three seeds, compared with the simple detectors.
 
-It also measures what each departure from the original brings.
+With the option "departures" it measures the effect of each departure from the original.
 """
 
 import sys
@@ -27,7 +27,7 @@ from core.tasks.sequences.evaluation import Arrays, baseline_scores, read_arrays
 
 FIGURES = ("f1", "auc_pr", "vus_pr")
 SEEDS = (0, 1, 2)
-REACH = {  # figures to reach: plain best F1, AUC-PR, VUS-PR with a window of 100
+REACH = {  # targets: best F1, AUC-PR, VUS-PR with a window of 100
     "machine-2-1": (0.45, 0.42, 0.48),
     "machine-1-6": (0.86, 0.89, 0.88),
     "machine-3-4": (0.89, 0.88, 0.90),
@@ -38,6 +38,7 @@ Figures = NDArray[np.float64]
 
 
 def main() -> list[Line]:
+    """Measure the accuracy; with "departures", the default with one departure undone at a time."""
     import torch
 
     torch.set_num_threads(1)
@@ -97,11 +98,11 @@ def _accuracy(sets: Mapping[str, Arrays]) -> list[Line]:
     ]
 
 
-# ---- departures: the default with one of them taken back ------------------------------------------------------------
+# ---- departures: the default with one of them undone ----------------------------------------------------------------
 
 
 def _departures(sets: Mapping[str, Arrays]) -> Iterator[Line]:
-    """The default with one departure taken back at a time; those that only score take the default's weights."""
+    """Yield the default with one departure undone at a time; departures in scoring use the default's weights."""
     default = SGmVRNN()
     learnt: dict[str, tuple[SGmVRNN, Any, Mapping[str, Any]]] = {
         "the default": (default, None, {}),
@@ -140,7 +141,7 @@ def _departures(sets: Mapping[str, Arrays]) -> Iterator[Line]:
 
 
 def _with(fitted: SGmVRNN, fields: Mapping[str, Any]) -> SGmVRNN:
-    """The same weights under other settings."""
+    """Return a copy with the same weights and other settings."""
     other = copy(fitted)
     vars(other).update(fields)
     return other
@@ -166,7 +167,7 @@ def _sum_with_light_categories(model: Any, nll: Any, latent_kl: Any, category_kl
 
 @contextmanager
 def _changed(owner: Any, changes: Mapping[str, Any]) -> Iterator[None]:
-    """With other attributes of a module or a class."""
+    """Replace attributes of a module or a class, and restore them at the end."""
     kept = {name: getattr(owner, name) for name in changes}
     for name, value in changes.items():
         setattr(owner, name, value)
@@ -177,11 +178,11 @@ def _changed(owner: Any, changes: Mapping[str, Any]) -> Iterator[None]:
             setattr(owner, name, value)
 
 
-# ---- parts ----------------------------------------------------------------------------------------------------------
+# ---- shared functions -----------------------------------------------------------------------------------------------
 
 
 def _figures(detector: SGmVRNN, arrays: Arrays) -> tuple[Figures, float]:
-    """F1, AUC-PR and VUS-PR on the test rows, and seconds of learning."""
+    """Return F1, AUC-PR and VUS-PR on the test rows, and the processor seconds of training."""
     began = time.process_time()
     fitted = _fitted(detector, arrays)
     return _scored(fitted, arrays)[0], time.process_time() - began
@@ -192,7 +193,7 @@ def _fitted(detector: SGmVRNN, arrays: Arrays) -> SGmVRNN:
 
 
 def _scored(fitted: SGmVRNN, arrays: Arrays) -> tuple[Figures, int]:
-    """The figures, and how many categories are the likeliest of at least 1 % of the rows."""
+    """Return the metrics, and the number of categories that are the likeliest one of at least 1 % of the rows."""
     scored = fitted.score(Scaling().fit([arrays.train]).transform(arrays.test))
     assert arrays.labels is not None
     assert scored.categories is not None

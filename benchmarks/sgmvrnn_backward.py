@@ -1,8 +1,9 @@
-"""Learning SGmVRNN with gradients by autograd, beside gradients written by hand and torch.compile: windows a second.
+"""Training of SGmVRNN with autograd, handwritten gradients and torch.compile: windows per second.
 
-By hand or compiled has to be 1.3 times as fast as autograd to be worth its lines. All sides learn the same loss from
-the same batches and take turns in one process; what is written by hand gives the same gradients. One thread is timed in
-seconds of the processor, two on the clock. With "compiled" the compiled sides run too, which takes minutes to begin.
+Handwritten or compiled gradients are worth their lines if they are 1.3 times as fast as autograd. All sides have the
+same loss and batches, and take turns in one process. The handwritten gradients equal those of autograd. One thread is
+measured in processor seconds, two threads in wall-clock seconds. With the option "compiled", the compiled sides run,
+too; their compilation takes minutes.
 """
 
 import shutil
@@ -33,11 +34,12 @@ from core.detectors.sequences.sgmvrnn_detector import SGmVRNN, TrainingLoss
 BATCHES = (128, 512)
 THREADS = (1, 2)
 REPETITIONS = 11
-STEPS = 4  # of learning in one repetition
+STEPS = 4  # training steps in one repetition
 WORTH = 1.3
 
 
 def main() -> list[Line]:
+    """Compare all sides for every batch size and number of threads."""
     training._keep_freed_memory()
     sides: dict[str, type[SwitchingVRNN]] = {"autograd": SwitchingVRNN, "written by hand": HandWritten}
     if shutil.which("g++") and "compiled" in sys.argv:
@@ -50,7 +52,7 @@ def main() -> list[Line]:
 
 
 def _compare(batch: int, threads: int, sides: Mapping[str, type[SwitchingVRNN]]) -> Iterator[Line]:
-    """The sides in turns."""
+    """Yield the results of all sides, which take turns."""
     _check_gradients(batch)
     clock = time.process_time if threads == 1 else time.perf_counter
     trainers = {name: _trainer(model, batch) for name, model in sides.items()}
@@ -77,7 +79,7 @@ def _tell(line: Line) -> Line:
 
 
 def _trainer(model: type[SwitchingVRNN], batch: int) -> Callable[[], object]:
-    """One step of learning the default on 38 columns."""
+    """Return a function that makes one training step of the default model on 38 columns."""
     detector = SGmVRNN(batch_size=batch, steps=10**6)
     detector.columns_ = COLUMNS
     data = training.TrainingData.from_series([sample_series(ROWS)], WINDOW, "cpu")
@@ -89,19 +91,19 @@ def _trainer(model: type[SwitchingVRNN], batch: int) -> Callable[[], object]:
 
 
 class _LossOf(TrainingLoss):
-    """The loss of another model."""
+    """Training loss with another model class."""
 
     model: type[SwitchingVRNN]
 
     def _loss(self, vector: Tensor, starts: Tensor, step: int, rng: torch.Generator) -> Tensor:
         x, known = self.data.windows(starts)
         model = self.model(self.detector.dims, vector, self.detector.log_sigma_floor)
-        tau = torch.tensor(self.tau(step))  # as a number, what is compiled would be compiled anew for every step
+        tau = torch.tensor(self.tau(step))  # a float would be recompiled for every step
         return model.loss(x, known, Noise.draw(model.dims, x, rng), tau)  # type: ignore[arg-type]
 
 
 def _check_gradients(batch: int) -> None:
-    """By hand as by autograd."""
+    """Check that the handwritten gradients equal those of autograd."""
     dims = ModelDims(COLUMNS, 5, 10, 20)
     vector = SwitchingVRNN.init_weights(dims, 0).double().requires_grad_()
     rng = torch.Generator().manual_seed(0)
@@ -121,23 +123,23 @@ def _seconds(step: Callable[[], object], times: int, clock: Callable[[], float])
     return clock() - began
 
 
-# ---- the other sides ------------------------------------------------------------------------------------------------
+# ---- other sides ----------------------------------------------------------------------------------------------------
 
 
 class CompiledStep(SwitchingVRNN):
-    """Its step, called 20 times for a window, is compiled."""
+    """Model with a compiled step, which runs 20 times per window."""
 
     step = torch.compile(SwitchingVRNN.step, dynamic=False)
 
 
 class CompiledLoss(SwitchingVRNN):
-    """The whole loss is compiled, its 20 steps one after the other."""
+    """Model with a compiled loss, which contains the 20 steps in sequence."""
 
     loss = torch.compile(SwitchingVRNN.loss, dynamic=False)
 
 
 class HandWritten(SwitchingVRNN):
-    """The steps with their gradients written out, instead of a record of every small product."""
+    """Model with handwritten gradients of the steps, instead of the autograd graph of every small product."""
 
     def unroll(self, x: Tensor, h: Tensor, cell: Tensor, tau: float, noise: Noise | None = None) -> tuple[Tensor, Step]:
         assert noise is not None
@@ -155,11 +157,11 @@ class HandWritten(SwitchingVRNN):
         )
         logits, c, both, z, past = _Steps.apply(self.project(x), noise.gumbel, noise.normal, tau, *weights)
         mean, logvar = both.split(self.dims.latent, 2)
-        return past, Step(logits, c, mean, logvar, z, past, past)  # nobody asks for the last states
+        return past, Step(logits, c, mean, logvar, z, past, past)  # the last states are not used
 
 
 class _Steps(torch.autograd.Function):
-    """Projected rows (T, B, ·) and noises → logits, c, mean and log-variance, z, the states before each step."""
+    """Steps of a window: projected rows (T, B, ·) and noise → logits, c, mean and log-variance, z, previous states."""
 
     @staticmethod
     def forward(ctx: Any, rows: Tensor, gumbel: Tensor, normal: Tensor, tau: float, *weights: Tensor) -> Any:
@@ -200,7 +202,7 @@ class _Steps(torch.autograd.Function):
         normal, hidden, logits, c, mixed, both, z, phi, states, *weights = ctx.saved_tensors
         past_w, _, category, _, switch, posterior, _, latent, gates_w = (weight.t() for weight in weights)
         Z, H = z.shape[-1], states.shape[-1]
-        met = states.new_empty(*states.shape[:2], past_w.shape[0])  # gradients of what `past` adds to
+        met = states.new_empty(*states.shape[:2], past_w.shape[0])  # gradients of the sums that contain `past`
         d_phi, d_out, d_lg = torch.empty_like(phi), torch.empty_like(both), torch.empty_like(logits)
         d_h = d_cell = states.new_zeros(states.shape[1:])
         spread = normal * torch.exp(both[..., Z:] / 2) / 2
@@ -236,5 +238,5 @@ class _Steps(torch.autograd.Function):
 
 
 def _product(inputs: Tensor, gradients: Tensor) -> Tensor:
-    """The gradient of a weight, of all steps and windows at once."""
+    """Return the gradient of a weight, summed over all steps and windows."""
     return inputs.flatten(0, 1).t() @ gradients.flatten(0, 1)

@@ -1,4 +1,4 @@
-"""The main script: language, style, the pages and who reaches them, and the one place where errors become messages."""
+"""Main script: language, style, pages and their roles, and the messages of all errors."""
 
 import logging
 import sys
@@ -33,7 +33,12 @@ ANALYST, OPERATOR, ADMINISTRATOR = (
 
 @dataclass(frozen=True)
 class PageSpec:
-    """A page: its script below pages/, its address, and the roles that reach it."""
+    """A page of the app.
+
+    script   path of the script below `pages/`
+    address  path of the page in the URL
+    roles    roles that may open the page
+    """
 
     script: str
     title: str
@@ -43,11 +48,11 @@ class PageSpec:
 
     @property
     def needs_an_account(self) -> bool:
-        """Is it about accounts, and so of no use where nobody signs in?"""
+        """True for a page about accounts, which is hidden where sign-in is not required."""
         return self.script.startswith("account/")
 
 
-# Every page, and who reaches it; the first is where one begins.
+# All pages by section of the sidebar. The first one is the home page.
 SECTIONS = {
     N_("Data"): [PageSpec("data/load.py", N_("Load data"), "upload_file", "data", ANALYST)],
     N_("Analysis"): [
@@ -69,7 +74,7 @@ SECTIONS = {
 
 
 def main() -> None:
-    """Show the page of the address to whoever may see it."""
+    """Show the page of the URL, or its replacement where the user may not open it."""
     st.set_page_config(page_title="Vigie", page_icon=":material/visibility:", layout="wide")
     st.html(ROOT / "styles.css")
     st.logo(ROOT / "pages" / "logo.svg", size="large")
@@ -91,11 +96,14 @@ def main() -> None:
     _warm()
 
 
-# ---- the gate -------------------------------------------------------------------------------------------------------
+# ---- access check ---------------------------------------------------------------------------------------------------
 
 
 def _pages(person: SignedInUser | None, error: VigieError | None) -> dict[str, list["st.Page"]]:
-    """Every page under its address. Whom it is not for finds there what to do instead; its script is not even named."""
+    """Return all pages by section; a replacement stands at the address of a page that the user may not open.
+
+    The script of such a page is never passed to Streamlit, so it cannot run.
+    """
     here = [(_(section), page_spec) for section, page_specs in SECTIONS.items() for page_spec in page_specs]
     if not auth.sign_in_required():
         here = [(section, page_spec) for section, page_spec in here if not page_spec.needs_an_account]
@@ -106,7 +114,7 @@ def _pages(person: SignedInUser | None, error: VigieError | None) -> dict[str, l
 
 
 def _instead(page_spec: PageSpec, person: SignedInUser | None, error: VigieError | None) -> Callable[[], None] | None:
-    """What this visitor sees at the address of `page_spec`; None for the page itself."""
+    """Return the replacement of `page_spec` for this user; None for the page itself."""
     if not auth.sign_in_required():
         return None
     if error is not None:
@@ -139,7 +147,7 @@ def _first(page_spec: PageSpec) -> bool:
     return page_spec is next(iter(SECTIONS.values()))[0]
 
 
-# ---- around the page ------------------------------------------------------------------------------------------------
+# ---- sidebar, errors, preloading ------------------------------------------------------------------------------------
 
 
 def _language_switch() -> None:
@@ -156,7 +164,7 @@ def _language_switch() -> None:
 
 
 def _unexpected() -> None:
-    """A fault of ours: the person gets a number to quote, the log gets the rest."""
+    """Show an error number to the user, and log the exception under this number."""
     number = uuid.uuid4().hex[:8]
     logger.exception("unexpected error %s", number)
     st.error(

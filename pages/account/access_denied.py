@@ -1,4 +1,4 @@
-"""What is shown in place of a page that one's roles do not reach."""
+"""Replacement of a page that the roles of the user do not allow."""
 
 from html import escape
 from pathlib import Path
@@ -15,7 +15,7 @@ ROLE = {"analyst": N_("analyst"), "operator": N_("operator"), "administrator": N
 
 
 def show(title: str, roles: tuple[str, ...]) -> None:
-    """For somebody whose roles reach other pages."""
+    """Show the roles that may open the page `title`."""
     st.title(_("No access"))
     st.warning(
         _("The page “{page}” is for these roles: {roles}. An administrator can give you one of them.").format(
@@ -27,7 +27,7 @@ def show(title: str, roles: tuple[str, ...]) -> None:
 
 
 def without_role(person: SignedInUser) -> None:
-    """For somebody who is known and may nothing yet."""
+    """Show a signed-in user without any role how to get one."""
     st.title(_("No access yet"))
     st.warning(_("An administrator has to give you a role."), icon=":material/lock:")
     said = escape(_("Tell them the name under which you are signed in:"))
@@ -35,7 +35,7 @@ def without_role(person: SignedInUser) -> None:
 
 
 def turned_away(error: VigieError) -> None:
-    """For somebody whom the identity provider knows and the accounts do not let in."""
+    """Show why the accounts reject a user whom the identity provider authenticates."""
     st.title(_("No access"))
     st.warning(say(error.text), icon=":material/lock:")
     st.button(_("Sign out"), icon=":material/logout:", on_click=st.logout, key="sign-out")

@@ -1,6 +1,6 @@
-"""The forms that the browser sends to the launcher's routes.
+"""HTML forms that the browser sends to the routes of the launcher.
 
-Only an answer to a form can set a cookie that scripts cannot read.
+Only the response to a form can set a cookie that scripts cannot read (HttpOnly).
 """
 
 from html import escape
@@ -15,17 +15,17 @@ SIGN_IN, SIGN_OUT, EVERYWHERE, FIRST = (
     str(ROUTES / name) for name in ("sign-in", "sign-out", "sign-out-everywhere", "first")
 )
 SAID = ("sign-in", "note")
-"""What the address says when a form was refused: a word, and the number of a sentence."""
+"""Query parameters of a rejected form: the outcome, and the number of a flash message."""
 
 
 def here(address: str) -> str:
-    """The page with its query, as a path of this site; without what an earlier attempt left in the query."""
+    """Return path and query of the page `address`, without the message of an earlier attempt."""
     query = {name: values for name, values in url_state.query_params().items() if name not in SAID}
     return f"/{address}" + (f"?{urlencode(query, doseq=True)}" if query else "")
 
 
 def sign_in_form(target: str) -> str:
-    """Asks for name and password and goes on to `target`."""
+    """Return the form for name and password; the browser then opens `target`."""
     return _form(
         SIGN_IN,
         _("Sign in"),
@@ -36,7 +36,7 @@ def sign_in_form(target: str) -> str:
 
 
 def first_form(target: str) -> str:
-    """Asks for the token of the console and what the first administrator is called."""
+    """Return the form that creates the first administrator with the setup token."""
     return _form(
         FIRST,
         _("Make the first administrator"),
@@ -49,12 +49,12 @@ def first_form(target: str) -> str:
 
 
 def sign_out_button() -> str:
-    """Return the form whose button signs out."""
+    """Return the form whose button signs the user out."""
     return _button_alone(SIGN_OUT, _("Sign out"))
 
 
 def sign_out_everywhere_button() -> str:
-    """Return the form whose button ends every session of the user."""
+    """Return the form whose button ends all sessions of the user."""
     return _button_alone(EVERYWHERE, _("Sign out everywhere"))
 
 

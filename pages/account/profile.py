@@ -1,4 +1,4 @@
-"""Your account: the password, where one signed in lately, and the way out everywhere."""
+"""Account of the signed-in user: password, recent sign-ins, and sign-out everywhere."""
 
 import pandas as pd
 import streamlit as st
@@ -15,7 +15,7 @@ LATEST = 20
 
 
 def page() -> None:
-    """Show the account of whoever is signed in."""
+    """Show the account of the signed-in user."""
     found = auth.current_user()
     user = cache.get_workspace().accounts.user(found.name) if found else None
     if user is None:

@@ -1,6 +1,6 @@
-"""The launcher's routes: signing in and out, and the first administrator.
+"""Routes of the launcher: sign in, sign out, create the first administrator.
 
-Forms come in, a cookie and the way on go out.
+Each route takes a form, and answers with a cookie and a redirect.
 """
 
 import hmac
@@ -23,9 +23,9 @@ from pages.account import html_forms
 from pages.components import cache
 from pages.components.auth import SESSION_COOKIE, sign_in_required
 
-LARGEST = 8 * 1024  # bytes of a form
+LARGEST = 8 * 1024  # bytes
 LONGEST_ADDRESS = 2000
-AT_ONCE = 4  # a password takes tens of megabytes and a processor to check
+AT_ONCE = 4  # a password check takes tens of megabytes and one processor core
 FORM = "application/x-www-form-urlencoded"
 METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
 DEFAULT_PORT = {"http": 80, "https": 443}
@@ -34,7 +34,7 @@ APPLICATION = "Vigie sign-in"
 
 @dataclass(frozen=True)
 class Visit:
-    """A form that arrived: its fields, the session's token if there was one, from where, and whether by https."""
+    """A received form: its fields, the session token or "", the address of the client, and whether it came by https."""
 
     form: Mapping[str, str]
     token: str
@@ -42,11 +42,11 @@ class Visit:
     secure: bool
 
 
-# ---- what is done ---------------------------------------------------------------------------------------------------
+# ---- actions --------------------------------------------------------------------------------------------------------
 
 
 def sign_in(visit: Visit) -> Response:
-    """A new session, whatever session was presented; that one ends."""
+    """Start a new session, and end the session of the request, if any."""
     name = visit.form.get("user", "")
     try:
         with recorded("sign_in", _known(name), cache.get_workspace()):
@@ -57,7 +57,7 @@ def sign_in(visit: Visit) -> Response:
 
 
 def first(visit: Visit) -> Response:
-    """The first administrator, for whoever has the token of the console; they are signed in at once."""
+    """Create the first administrator, if the setup token is correct, and sign them in."""
     name, password = visit.form.get("user", ""), visit.form.get("password", "")
     try:
         with recorded("first_administrator", Actor("anonymous", APPLICATION), cache.get_workspace()):
@@ -77,14 +77,17 @@ def sign_out(visit: Visit) -> Response:
 
 
 def sign_out_everywhere(visit: Visit) -> Response:
-    """End every session of the user."""
+    """End all sessions of the user."""
     return _out(
         visit, lambda found: cache.get_workspace().accounts.sign_out_everywhere(found.user.name), everywhere=True
     )
 
 
 def _out(visit: Visit, end: Callable[[Session], None], **how: bool) -> Response:
-    """The cookie goes in any case; without a session, or where the accounts are away, there is nothing more to do."""
+    """End sessions with `end`, and delete the cookie.
+
+    The cookie is deleted even if there is no session or the accounts do not answer.
+    """
     leaving: Response = RedirectResponse("/", 303)
     try:
         found = cache.get_workspace().accounts.session(visit.token) if visit.token else None
@@ -100,7 +103,10 @@ def _out(visit: Visit, end: Callable[[Session], None], **how: bool) -> Response:
 
 
 def _known(name: str) -> Actor:
-    """Who tries to sign in, as far as anybody may be told: what was typed is written nowhere."""
+    """Return the actor of a sign-in attempt: an existing user, else "anonymous".
+
+    A typed name without an account is stored nowhere.
+    """
     try:
         found = cache.get_workspace().accounts.user(name)
     except VigieError:
@@ -120,13 +126,13 @@ def _welcome(visit: Visit, token: str) -> Response:
     return response
 
 
-# ---- where to go next -----------------------------------------------------------------------------------------------
+# ---- redirects ------------------------------------------------------------------------------------------------------
 
 
 def same_site(target: str) -> str:
-    """Return `target` where it is a path of this site, else "/".
+    """Return `target` if it is a path of this site, else "/".
 
-    Browsers read a backslash as / and skip tabs and line breaks.
+    Browsers read a backslash as / and skip tabs and line breaks, so these are rejected.
     """
     plain = target.isascii() and target.isprintable() and " " not in target and "\\" not in target
     inside = target.startswith("/") and not target.startswith("//") and len(target) <= LONGEST_ADDRESS
@@ -134,10 +140,7 @@ def same_site(target: str) -> str:
 
 
 def _back(visit: Visit, error: VigieError, word: str = "refused") -> Response:
-    """Redirect to the page the form came from, which says what was wrong.
-
-    Its address gets a word, and the number of the sentence.
-    """
+    """Redirect to the page of the form, with the outcome and the number of a flash message in its query."""
     word = "unreachable" if isinstance(error, ServiceUnavailableError) else word
     locked = isinstance(error, AccessDeniedError) and "minutes" in error.text.values
     said = {"sign-in": "locked" if locked else word, "note": cache.get_workspace().flash.put(error.text)}
@@ -145,13 +148,13 @@ def _back(visit: Visit, error: VigieError, word: str = "refused") -> Response:
 
 
 def _with(target: str, **said: str) -> str:
-    """`target` with `said` in its query instead of what an earlier attempt left there."""
+    """Return `target` with `said` in its query, instead of the message of an earlier attempt."""
     parts = urlsplit(target)
     query = [pair for pair in parse_qsl(parts.query, keep_blank_values=True) if pair[0] not in html_forms.SAID]
     return urlunsplit(("", "", parts.path, urlencode([*query, *said.items()]), ""))
 
 
-# ---- what is let in -------------------------------------------------------------------------------------------------
+# ---- access check ---------------------------------------------------------------------------------------------------
 
 
 def _route(path: str, work: Callable[[Visit], Response]) -> Route:
@@ -169,13 +172,11 @@ def _route(path: str, work: Callable[[Visit], Response]) -> Route:
         answer.headers["Cache-Control"] = "no-store"
         return answer
 
-    return Route(
-        path, endpoint, methods=METHODS
-    )  # all of them: what is not refused here, Streamlit answers with its page
+    return Route(path, endpoint, methods=METHODS)  # all methods: Streamlit answers any other with its page
 
 
 def _refusal(request: Request) -> Response | None:
-    """Why the request is not even read; None where it is."""
+    """Return the response to a request that must not be processed; None for an acceptable request."""
     if not sign_in_required():
         return PlainTextResponse("Nobody has to sign in here.", 404)
     if request.method != "POST":
@@ -190,9 +191,9 @@ def _refusal(request: Request) -> Response | None:
 
 
 def _from_here(request: Request) -> bool:
-    """Does the page that sent the form have the host that was asked?
+    """Tell whether the form was sent by a page of the requested host.
 
-    Browsers name it in Origin, some in Referer alone.
+    Browsers name the page in the header Origin, some only in Referer.
     """
     said = request.headers.get("origin") or request.headers.get("referer") or ""
     try:
@@ -207,7 +208,7 @@ def _from_here(request: Request) -> bool:
 
 
 async def _body(request: Request) -> bytes | None:
-    """What was sent; None as soon as it is too much, whatever its header says."""
+    """Return the body; None as soon as it is too large, whatever its header says."""
     body = b""
     async for chunk in request.stream():
         body += chunk

@@ -1,4 +1,4 @@
-"""The token of the first administrator, printed on the console where Vigie is started."""
+"""Setup token of the first administrator, printed on the console of the launcher."""
 
 import threading
 
@@ -8,11 +8,14 @@ from core.errors import ServiceUnavailableError
 from pages.components import cache
 from pages.components.auth import LOOPBACK_HOSTS, sign_in_required
 
-CHECK_INTERVAL_S = 5.0  # between two looks whether the accounts answer
+CHECK_INTERVAL_S = 5.0  # seconds between two checks of the accounts
 
 
 def announce(ending: threading.Event) -> None:
-    """Print the token as soon as the accounts say that there are none yet; nothing where nobody has to sign in."""
+    """Print the setup token once the accounts answer and are empty; stop at `ending`.
+
+    Nothing is printed if sign-in is not required or an account exists.
+    """
     while sign_in_required() and not ending.is_set():
         try:
             if cache.get_workspace().accounts.empty():

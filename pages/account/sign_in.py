@@ -1,4 +1,4 @@
-"""Sign in, or make the first administrator: every address shows this until somebody is here."""
+"""Sign-in page, or the form for the first administrator; shown at every address until a user is signed in."""
 
 import streamlit as st
 
@@ -17,7 +17,7 @@ MESSAGES = {
 
 
 def show(address: str) -> None:
-    """The form for the page `address`, and what came of the last attempt."""
+    """Show the form for the page `address`, and the error of the last attempt."""
     try:
         nobody_yet = cache.get_workspace().accounts.empty()
     except ServiceUnavailableError:
@@ -29,7 +29,7 @@ def show(address: str) -> None:
 
 
 def unreachable() -> None:
-    """In place of a form that nobody could answer; why is on the page of health, and not for strangers."""
+    """Show that sign-in is not possible now; the reason is only on the health page, which needs sign-in."""
     st.title("Vigie")
     st.error(
         _("The accounts cannot be reached, so nobody can sign in at the moment. Whoever is signed in goes on working."),
@@ -71,7 +71,7 @@ def _first(address: str) -> None:
 
 
 def _said() -> None:
-    """The answer to the last attempt: the sentence itself where it is still known, else what its word means."""
+    """Show the flash message of the last attempt, else the general message of its outcome."""
     word = url_state.get_query_param("sign-in")
     text = cache.get_workspace().flash.get(url_state.get_query_param("note"))
     if text is not None:

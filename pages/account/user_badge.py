@@ -1,4 +1,4 @@
-"""Who is signed in, in the side bar, with the way out."""
+"""Name of the signed-in user in the sidebar, with the sign-out button."""
 
 from html import escape
 
@@ -10,7 +10,7 @@ from pages.components.i18n import _
 
 
 def show(person: SignedInUser) -> None:
-    """Show who is signed in, and the way to sign out."""
+    """Show the name of the user and the sign-out button."""
     with st.sidebar.container(key="who"):
         said = escape(_("Signed in as"))
         st.html(f'<p class="vigie-who">{said} <strong>{escape(person.name)}</strong></p>')

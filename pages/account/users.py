@@ -1,4 +1,4 @@
-"""Users: who may do what. For administrators."""
+"""User administration, for administrators."""
 
 from collections.abc import Callable
 
@@ -13,7 +13,7 @@ from pages.account import access_denied
 from pages.components import auth, cache, clock, url_state
 from pages.components.i18n import _, date_format, say
 
-LATEST = 1000  # sign-ins that are looked through for everybody's last one
+LATEST = 1000  # newest sign-ins that are searched for the last one of each user
 
 
 def page() -> None:
@@ -61,7 +61,7 @@ def _table(users: list[User]) -> None:
     )
 
 
-# ---- a new user -----------------------------------------------------------------------------------------------------
+# ---- add a user -----------------------------------------------------------------------------------------------------
 
 
 def _add() -> None:
@@ -91,7 +91,7 @@ def _added(name: str, password: str, local: bool, roles: list[str]) -> None:
     )
 
 
-# ---- a user there is ------------------------------------------------------------------------------------------------
+# ---- change a user --------------------------------------------------------------------------------------------------
 
 
 def _edit(users: list[User]) -> None:
@@ -136,7 +136,7 @@ def _reset(user: User) -> None:
         _act(user.name, "password", lambda: cache.get_workspace().accounts.set_password(user.name, password))
 
 
-# ---- every change ---------------------------------------------------------------------------------------------------
+# ---- changes --------------------------------------------------------------------------------------------------------
 
 DONE = {
     "added": N_("{name} is added."),
@@ -147,9 +147,9 @@ DONE = {
 
 
 def _act(name: str, change: str, work: Callable[[], object]) -> None:
-    """Make one change with one event.
+    """Make one change and record one event.
 
-    What the accounts refuse is said where it was asked for, and there alone: it may name people.
+    An error of the accounts is shown in place and not recorded, because it may contain names.
     """
     here = cache.get_workspace()
     try:

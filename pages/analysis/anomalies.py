@@ -1,4 +1,4 @@
-"""Anomalies: which rows are abnormal, against what, and why."""
+"""Page of the anomalies task: abnormal rows, their baseline and their causes."""
 
 from typing import Any
 
@@ -9,13 +9,14 @@ from pages.components.results import anomalies
 
 
 def page() -> None:
+    """Show the form and the result."""
     task, dataset = task_page.open_page("anomalies")
     if dataset is not None:
         task_page.ask_and_show(task, dataset, anomalies.detection, describe_model=_describe_model)
 
 
 def _describe_model(record: Any) -> str:
-    """Say what the rows were compared with."""
+    """Return the baseline of a saved model."""
     comparison = COMPARISONS[record.params["compare_with"]]
     return _(comparison.label)
 

@@ -1,4 +1,4 @@
-"""Clusters: which days, and which entities, are alike."""
+"""Page of the clusters task: similar days and similar entities."""
 
 from typing import Any
 
@@ -17,6 +17,7 @@ from pages.components.results.run_widgets import chart
 
 
 def page() -> None:
+    """Show the form and the result."""
     task, dataset = task_page.open_page("clusters")
     if dataset is not None:
         task_page.ask_and_show(
@@ -29,11 +30,11 @@ def page() -> None:
 
 
 def _describe_model(record: Any) -> str:
-    """Say what was grouped, and by what."""
+    """Return the samples and features of a saved model."""
     return " · ".join(record.params[name] for name in ("of", "look"))
 
 
-# ---- help to choose -------------------------------------------------------------------------------------------------
+# ---- suggestion of parameters ---------------------------------------------------------------------------------------
 
 
 def _help_to_choose(spec: Spec, dataset: Dataset) -> None:
@@ -70,7 +71,7 @@ def _show_suggestion(suggestion: ClusterSuggestion, min_samples: int) -> None:
 def _suggest(
     _spec: ClusteringSpec, _dataset: Dataset, digest: str, selected: tuple[str, ...], min_samples: int
 ) -> ClusterSuggestion:
-    """Return the suggestion, computed once for the dataset's `digest` and what of the spec it depends on."""
+    """Return the suggestion, computed once per `digest`, `selected` and `min_samples`."""
     return suggest_parameters(_spec, _dataset)
 
 

@@ -1,4 +1,4 @@
-"""Forecast: what comes next, how sure that is, and what it depends on."""
+"""Page of the forecast task: future amounts, their intervals, and the covariates they depend on."""
 
 from typing import Any
 
@@ -15,6 +15,7 @@ LEVELS = {0.8: (0.1, 0.5, 0.9), 0.9: (0.05, 0.5, 0.95), 0.95: (0.025, 0.5, 0.975
 
 
 def page() -> None:
+    """Show the form and the result."""
     task, dataset = task_page.open_page("forecast")
     if dataset is None:
         return
@@ -39,14 +40,14 @@ def page() -> None:
 
 
 def _ask_measure(dataset: Dataset) -> str:
-    """Ask where there are several columns that are no times of a day."""
+    """Ask for the column, if the dataset has several and is not a daily profile."""
     if dataset.profile or len(dataset.columns) < 2:
         return ""
     return st.selectbox(_("Column"), dataset.columns, key="forecast-measure")
 
 
 def _ask_interval(dataset: Dataset) -> tuple[float, ...]:
-    """Ask how often the amount that comes is to lie inside."""
+    """Ask for the nominal coverage; return the quantiles of the interval and the median."""
     level: Any = st.segmented_control(
         _("Interval"),
         list(LEVELS),
@@ -60,7 +61,7 @@ def _ask_interval(dataset: Dataset) -> tuple[float, ...]:
 
 
 def _ask_start(dataset: Dataset) -> str:
-    """Ask for the first day of the test; "" for the usual one."""
+    """Ask for the first day of the back-test; "" for the default."""
     day = st.date_input(
         _("Back-test from"),
         None,

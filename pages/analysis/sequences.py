@@ -1,4 +1,4 @@
-"""Sequences: which moments of many series are abnormal, with a threshold that promises something, and why."""
+"""Page of the sequences task: abnormal rows of many series, with a target false-alarm rate."""
 
 from typing import Any
 
@@ -18,13 +18,14 @@ from pages.components import cache, forms, job_progress, task_page, url_state
 from pages.components.i18n import _, date_format, percent, shown
 from pages.components.results import score_card, sequences
 
-MIN_ROWS = 24  # half of them, less a fifth, is what can be learnt from
+MIN_ROWS = 24  # half of them, minus the held-out fifth, are training rows
 DAY_S = 86_400
 SHARES = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1)
 RISKS = (0.01, 0.005, 0.001, 0.0005, 0.0001, 0.00001)
 
 
 def page() -> None:
+    """Show the form, the result, and the comparison of detectors."""
     task, dataset = task_page.open_page("sequences")
     if dataset is None:
         return
@@ -52,13 +53,13 @@ def page() -> None:
 
 
 def _explain_model(spec: Spec) -> None:
-    """Say what becomes of the rows where a saved model judges them."""
+    """Explain the effect of a saved model on the rows."""
     if isinstance(spec, ApplySpec):
         st.caption(_("Every row is judged by the model and the threshold of that run."))
 
 
 def _offer_comparison(spec: Spec | None) -> None:
-    """Show the button that has the quick detectors compared on the rows that the form asks about."""
+    """Show the button that compares the quick detectors on the selected rows."""
     task = get_task("comparison")
     clicked = st.button(
         _(task.action),
@@ -97,7 +98,7 @@ def _ask_detector(dataset: Dataset) -> SequenceDetector:
 
 
 def _ask_until(dataset: Dataset) -> str:
-    """Ask where learning ends and judging begins."""
+    """Ask for the end of the training rows; the rows from there on are test rows."""
     label = _("Fit on rows until")
     if has_train_part(dataset):
         st.text_input(label, _("the end of the training part"), disabled=True, key="sequences-part")
@@ -130,16 +131,17 @@ def _ask_until(dataset: Dataset) -> str:
 
 
 class _ThresholdForm:
-    """Three widgets of which the first says what the others ask for: how many false alarms are accepted."""
+    """Three widgets for the threshold; the first one decides on the content of the other two."""
 
     threshold = "alarms"
 
     @property
     def widgets(self) -> dict[str, Any]:
-        """The widgets by the fields of the spec, in their order."""
+        """Field of the spec → widget, in the order of the form."""
         return {"threshold": self.ask_threshold, "amount": self.ask_amount, "per": self.ask_period}
 
     def ask_threshold(self, dataset: Dataset) -> str:
+        """Ask for the kind of threshold."""
         self.threshold = st.selectbox(
             _("Threshold"),
             SequenceSpec.accepted_choices("threshold", dataset),
@@ -149,6 +151,7 @@ class _ThresholdForm:
         return self.threshold
 
     def ask_amount(self, dataset: Dataset) -> float:
+        """Ask for the number of false alarms, the tail risk or the share of rows; 0 for the labels."""
         if self.threshold == "alarms":
             return self._ask_alarms()
         if self.threshold == "pot":
@@ -165,6 +168,7 @@ class _ThresholdForm:
         return 0.0
 
     def ask_period(self, dataset: Dataset) -> str:
+        """Ask for the period in which false alarms are counted."""
         if self.threshold != "alarms":
             return THOUSAND
         choices = SequenceSpec.accepted_choices("per", dataset)

@@ -1,4 +1,4 @@
-"""Tell who is signed in, by the session of the cookie or by the identity provider."""
+"""The signed-in user, from the session cookie or from the identity provider."""
 
 import time
 from dataclasses import dataclass
@@ -14,14 +14,17 @@ from pages.components import cache, url_state
 
 SESSION_COOKIE = "vigie_session"
 LOOPBACK_HOSTS = ("127.0.0.1", "localhost", "::1")
-IDP_CACHE_TTL_S = 60.0  # how long an answer of the accounts about an external user is used
-IDP_OUTAGE_TTL_S = 900.0  # how long it is used while the accounts do not answer
+IDP_CACHE_TTL_S = 60.0  # seconds; lifetime of a cached account of an external user
+IDP_OUTAGE_TTL_S = 900.0  # seconds; lifetime while the accounts do not answer
 MAX_LOGGED_SIGN_INS = 10_000
 
 
 @dataclass(frozen=True)
 class SignedInUser:
-    """Who is signed in. `csrf` is what their forms carry; "" where an identity provider authenticates them."""
+    """A signed-in user.
+
+    `csrf` is the token that their forms carry; "" for a user whom the identity provider authenticates.
+    """
 
     name: str
     roles: frozenset[str]
@@ -29,26 +32,31 @@ class SignedInUser:
 
 
 def sign_in_required() -> bool:
-    """Return VIGIE_REQUIRE_SIGN_IN; without it, True wherever the app does not listen on this machine alone."""
+    """Tell whether sign-in is required.
+
+    The setting VIGIE_REQUIRE_SIGN_IN decides. Without it, sign-in is required unless the app listens on a loopback
+    address.
+    """
     required = cache.get_workspace().settings.vigie_require_sign_in
     return st.get_option("server.address") not in LOOPBACK_HOSTS if required is None else required
 
 
 def current_user() -> SignedInUser | None:
-    """Return who is signed in, by the session of the cookie or else by the identity provider.
+    """Return the signed-in user, from the session cookie or from the identity provider.
 
-    Returns None where nobody is signed in or nobody has to be. The accounts are asked at every call, so that signing
-    out, disabling and roles act at the next click. Raises ServiceUnavailableError where they do not answer and nothing
-    is cached, and AccessDeniedError and OptionError for somebody whom the provider authenticates and the accounts turn
-    away.
+    Returns None without a signed-in user, and where sign-in is not required. The accounts are queried at every call, so
+    sign-out, disabled accounts and role changes take effect at the next click.
+
+    Raises ServiceUnavailableError if the accounts do not answer and no answer is cached. Raises AccessDeniedError or
+    OptionError for a user whom the provider authenticates and the accounts reject.
     """
     return (_local_user() or _external_user()) if sign_in_required() else None
 
 
 def current_actor(page: str) -> Actor:
-    """Return who acts on `page`: the signed-in user, else "anonymous".
+    """Return the user who acts on `page`, or "anonymous" where sign-in is not required.
 
-    Raises AccessDeniedError where signing in is required and nobody is signed in.
+    Raises AccessDeniedError if sign-in is required and no user is signed in.
     """
     user = current_user()
     if user is None and sign_in_required():
@@ -57,20 +65,20 @@ def current_actor(page: str) -> Actor:
 
 
 def dataset_owner() -> str:
-    """Return who owns the data loaded now: the signed-in user; "" where nobody signs in and data are everybody's."""
+    """Return the owner of a dataset loaded now: the signed-in user, or "" for a dataset shared by all."""
     user = current_user()
     return user.name if user else ""
 
 
 def session_token() -> str:
-    """Return the session's token from the browser's cookie; "" without one."""
+    """Return the session token of the browser's cookie; "" without one."""
     return st.context.cookies.get(SESSION_COOKIE) or ""
 
 
 def external_identity() -> str:
-    """Return what the identity provider calls the user; "" where it authenticates nobody.
+    """Return the name of the user at the identity provider; "" for a user who is not signed in there.
 
-    That is the e-mail address, unless the provider says that nobody verified it, else the subject.
+    The name is the e-mail address, unless the provider marks it as not verified; otherwise it is the subject.
     """
     claims = st.user.to_dict() if getattr(st.user, "is_logged_in", False) else {}
     email = claims.get("email") if claims.get("email_verified") is not False else None
@@ -78,7 +86,7 @@ def external_identity() -> str:
 
 
 def reset_for_user(name: str) -> None:
-    """Forget what another user left in this browser session."""
+    """Clear the session state of the browser if it belongs to another user."""
     if url_state.get_state("user", name) != name:
         url_state.clear_state()
     url_state.set_state("user", name)
@@ -90,7 +98,7 @@ def _local_user() -> SignedInUser | None:
 
 
 def _external_user() -> SignedInUser | None:
-    """Return whom the identity provider authenticates, with the roles of our own accounts."""
+    """Return the user whom the identity provider authenticates, with the roles of the Vigie account."""
     name = external_identity()
     if not name:
         return None
@@ -107,9 +115,9 @@ def _external_user() -> SignedInUser | None:
 
 
 def _fetch_external(name: str) -> User | None:
-    """Return the account of an external user; None while there are no accounts.
+    """Return the account of an external user; None as long as there are no accounts.
 
-    The first account is the administrator's, made with the setup token.
+    The first account is that of the administrator, created with the setup token.
     """
     if cache.get_workspace().accounts.empty():
         return None
@@ -120,6 +128,6 @@ def _fetch_external(name: str) -> User | None:
 
 @st.cache_resource(max_entries=MAX_LOGGED_SIGN_INS, show_spinner=False)
 def _log_external_sign_in(name: str, signed_in_at: str) -> None:
-    """Log one event for one sign-in at the provider, however many tabs and refreshes follow."""
+    """Log one event per sign-in at the provider, for any number of tabs and refreshes."""
     with recorded("sign_in", Actor(name, "Vigie sign-in"), cache.get_workspace(), provider=True):
         pass

@@ -1,4 +1,4 @@
-"""Load the workspace, the dataset and the result that the address names, once for all sessions of a server."""
+"""Cached workspace, datasets and results, shared by all sessions of a server."""
 
 import threading
 import time
@@ -28,7 +28,7 @@ HASH_FUNCTION_BY_NAME: dict[str | type[Any], Callable[[Any], Any]] = {
 
 
 def get_workspace() -> Workspace:
-    """Return the workspace of all pages; the one function that tests replace."""
+    """Return the workspace of all pages; tests replace this function."""
     return core_workspace.get_workspace()
 
 
@@ -36,9 +36,9 @@ def get_workspace() -> Workspace:
 
 
 def load_dataset() -> Dataset | None:
-    """Load the dataset of the address, else the one used last in this session; return None where there is none yet.
+    """Load the dataset of the URL, else the last dataset of the session; return None without one.
 
-    Raises NotFoundError for a dataset that is not stored, and forgets it.
+    Raises NotFoundError for a dataset that is not stored, and removes it from the URL.
     """
     digest = url_state.get_dataset_digest()
     if not digest:
@@ -54,15 +54,15 @@ def load_dataset() -> Dataset | None:
 
 @st.cache_resource(max_entries=MAX_CACHED_DATASETS, show_spinner=False)
 def _load_dataset_by_digest(digest: str) -> Dataset:
-    """Read a dataset once per server: datasets are frozen and shared by all sessions."""
+    """Load a dataset once per server; a frozen dataset can be shared by all sessions."""
     return get_workspace().datasets.load(digest)
 
 
 def load_result(task: str, reader: Callable[[str, Workspace], T]) -> T | None:
-    """Load what `reader` reads from the run of the address.
+    """Load the result of the run in the URL with `reader`.
 
-    Returns None without a run, and for a run of another task, which the address brings along from another page. Raises
-    NotFoundError for a run that is not there, and whatever `reader` raises.
+    Returns None without a run, and for a run of another task that came with the URL of another page. Raises
+    NotFoundError for an unknown run, and the errors of `reader`.
     """
     run_id = url_state.get_run_id()
     if not run_id or cache_by_run(load_run, run_id).record.experiment != task:
@@ -74,7 +74,10 @@ def load_result(task: str, reader: Callable[[str, Workspace], T]) -> T | None:
     max_entries=MAX_CACHED_RESULTS, ttl=RESULT_TTL_S, show_spinner=False, hash_funcs=HASH_FUNCTION_BY_NAME
 )
 def cache_by_run(reader: Callable[[str, Workspace], T], run_id: str) -> T:
-    """Return what `reader` reads from a run; read again after a minute, because a pending run may become delivered."""
+    """Return the value that `reader` reads from a run.
+
+    The value is read again after a minute, because a pending run may be delivered in between.
+    """
     return reader(run_id, get_workspace())
 
 
@@ -83,7 +86,7 @@ def cache_by_run(reader: Callable[[str, Workspace], T], run_id: str) -> T:
 
 @dataclass
 class LastSubmission:
-    """What a session submitted last, and the answer to it."""
+    """The last submission of a session, and its result."""
 
     lock: threading.Lock = field(default_factory=threading.Lock)
     question: str = ""
@@ -92,10 +95,11 @@ class LastSubmission:
 
 
 def submit_once(question: str, submit: Callable[[], T]) -> T:
-    """Return `submit()`, but give the second click of a double click what the first one got.
+    """Return the result of `submit()`; the second click of a double click gets the result of the first.
 
-    Streamlit runs the second click's script beside the first one's, and stops the first at its next call of Streamlit,
-    session state included. So the record that both share is taken from there before the call, and written to after it.
+    Streamlit runs the script of the second click in parallel with that of the first. It stops the first script at its
+    next call of Streamlit, which includes access to the session state. Therefore the shared record is read from the
+    session state before the call, and is written to after it.
     """
     last = url_state.get_or_set_state("last-submission", LastSubmission())
     with last.lock:

@@ -1,4 +1,4 @@
-"""Convert times between what is stored and what the browser's clock says."""
+"""Conversion of stored times to the time zone of the browser."""
 
 from datetime import datetime
 from zoneinfo import ZoneInfo
@@ -7,7 +7,7 @@ import streamlit as st
 
 
 def to_browser_time(time: datetime) -> datetime:
-    """Return `time` on the clock of the browser, without its zone; in UTC where the browser does not name one."""
+    """Return `time` in the time zone of the browser, without the zone; in UTC if the browser names no zone."""
     try:
         zone = ZoneInfo(st.context.timezone or "UTC")
     except (KeyError, ValueError):
@@ -16,5 +16,5 @@ def to_browser_time(time: datetime) -> datetime:
 
 
 def from_epoch_ms(milliseconds: int) -> datetime:
-    """Return the time that lies `milliseconds` after 1970, in the server's time zone."""
+    """Return the time `milliseconds` after 1970-01-01 UTC, in the time zone of the server."""
     return datetime.fromtimestamp(milliseconds / 1000)

@@ -1,4 +1,7 @@
-"""Files of drivers on screen: read, stored under a digest that the address keeps, and how each came into the data."""
+"""Upload of covariate files (weather, strikes, holidays), and the report of their join to the dataset.
+
+The tables are stored under a digest, which the URL holds.
+"""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -15,38 +18,38 @@ from core.errors import InputError, NotFoundError
 from pages.components import cache, url_state
 from pages.components.i18n import _, percent, say, shown
 
-NAMED = 6  # entities and places written out in a cell
+NAMED = 6  # entities or regions written in one cell
 NOTES = 12
-LONGEST = 28  # days to come that are joined as well
+LONGEST = 28  # days after the data that are joined, too
 TURN = "drivers-turn"
 SAMPLE, WEATHER = ("sample_gas_daily.csv",), "sample_gas_weather.csv"
 
 
 def digest() -> str:
-    """The drivers of the address, or those used last in this session; "" without any."""
+    """Return the covariates of the URL, else the last ones of the session; "" without any."""
     return url_state.get_query_param("drivers") or url_state.get_state("drivers", "")
 
 
 def remember(chosen: str) -> None:
-    """Make `chosen` the drivers of this session and of the address; "" takes them away."""
+    """Set the covariates of the session and of the URL; "" removes them."""
     url_state.set_state("drivers", chosen)
     url_state.set_query_param("drivers", chosen)
 
 
 def suggest(chosen: str) -> None:
-    """The drivers of the result on screen, where the address and this session have no others."""
+    """Set the covariates of the result on screen, if neither the URL nor the session has any."""
     if chosen and not digest() and url_state.get_state("drivers") is None:
         remember(chosen)
 
 
 def ask(dataset: Dataset) -> str:
-    """Ask for files of what is known in advance; return the digest they are stored under, "" without any."""
+    """Ask for covariate files; return the digest of the stored tables, "" without any."""
     chosen = tables(dataset)
     return cache.get_workspace().drivers.save(chosen) if chosen else ""
 
 
 def tables(dataset: Dataset) -> tuple[CovariateTable, ...]:
-    """The files chosen for `dataset`, with what loads more of them and the report of how they were joined."""
+    """Return the covariate tables for `dataset`; show the uploader and the report of the join."""
     known = _stored()
     _upload(known)
     if dataset.files == SAMPLE and WEATHER not in {table.file for table in known}:
@@ -57,7 +60,7 @@ def tables(dataset: Dataset) -> tuple[CovariateTable, ...]:
 
 
 def read(uploads: Sequence[UploadedFile]) -> list[CovariateTable]:
-    """Uploaded files as tables; read by path, under a name of ours. Raises as `read_covariates`."""
+    """Read uploaded files as covariate tables, from generated file names. Raises as `read_covariates`."""
     with TemporaryDirectory(prefix="vigie-drivers-") as folder:
         files = []
         for number, upload in enumerate(uploads):
@@ -82,7 +85,7 @@ def _stored() -> tuple[CovariateTable, ...]:
 
 
 def _upload(known: tuple[CovariateTable, ...]) -> None:
-    """Read as soon as they are dropped; a file of the same name takes the older one's place."""
+    """Show the uploader; files are read at once, and a file replaces an older one of the same name."""
     turn = url_state.get_state(TURN, 0)
     uploads = st.file_uploader(
         _("Drivers: files of weather, strikes, public holidays, school breaks"),
@@ -100,7 +103,7 @@ def _upload(known: tuple[CovariateTable, ...]) -> None:
 
 
 def _offer_weather(known: tuple[CovariateTable, ...]) -> None:
-    """The built-in gas sample has its weather built in as well."""
+    """Show the button that loads the weather of the built-in gas sample."""
     if st.button(_("Use the sample's weather"), icon=":material/partly_cloudy_day:", key="sample-weather"):
         _add(known, _sample_weather)
 
@@ -113,21 +116,21 @@ def _sample_weather() -> list[CovariateTable]:
 
 
 def _add(known: tuple[CovariateTable, ...], reading: Callable[[], list[CovariateTable]]) -> None:
-    """Store what is read beside the files known, and make both the drivers."""
+    """Store new tables with the current ones, and set both as the covariates."""
     try:
         with st.spinner(_("Reading …")):
             new = reading()
             names = {table.file for table in new}
             chosen = cache.get_workspace().drivers.save([*(table for table in known if table.file not in names), *new])
-    except InputError as error:  # the question below stays as it is
+    except InputError as error:  # the form below stays on screen
         st.error(say(error.text), icon=":material/error:")
         return
     remember(chosen)
-    url_state.set_state(TURN, url_state.get_state(TURN, 0) + 1)  # an empty uploader: what was read stands in the report
+    url_state.set_state(TURN, url_state.get_state(TURN, 0) + 1)  # a new key empties the uploader
     st.rerun()
 
 
-# ---- the report -----------------------------------------------------------------------------------------------------
+# ---- report of the join ---------------------------------------------------------------------------------------------
 
 
 def _report(dataset: Dataset, known: tuple[CovariateTable, ...]) -> None:
@@ -164,7 +167,7 @@ def _report(dataset: Dataset, known: tuple[CovariateTable, ...]) -> None:
 
 @st.cache_resource(max_entries=16, show_spinner=False)
 def _joined(_dataset: Dataset, _tables: tuple[CovariateTable, ...], key: str) -> Drivers:
-    """Joined once for a `key` of both."""
+    """Join the tables to the dataset, once per `key` of both."""
     return joined(_dataset, _tables, until=pd.Timestamp(_dataset.time.max()) + DAY * LONGEST)
 
 
@@ -191,6 +194,6 @@ def _line(join: Join, entities: int) -> dict[str, str]:
 
 
 def _named(names: Sequence[str]) -> str:
-    """The first names, and how many more there are."""
+    """Return the first names, and the number of those left out."""
     more = f" … (+{len(names) - NAMED})" if len(names) > NAMED else ""
     return ", ".join(names[:NAMED]) + more

@@ -1,4 +1,4 @@
-"""The data doctor on screen: the dataset in figures, findings, and repairs to choose, make and undo."""
+"""Data doctor: figures of the dataset, data-quality issues, and repairs to choose, apply and undo."""
 
 import json
 from collections.abc import Callable
@@ -23,7 +23,7 @@ EXPORTED_CELLS = 20_000_000
 
 
 def show(dataset: Dataset) -> None:
-    """Everything about `dataset`: figures, findings, repairs, downloads."""
+    """Show the figures of `dataset`, its issues, repairs and downloads."""
     report = _report(dataset.digest)
     _figures(report.summary, dataset)
     if dataset.recipe:
@@ -42,7 +42,7 @@ def _report(digest: str) -> Report:
 
 
 def open_proposals(dataset: Dataset) -> int:
-    """Findings that a repair is proposed for and that nobody has repaired."""
+    """Return the number of issues that have a proposed repair."""
     return sum(bool(finding.repairs) for finding in _report(dataset.digest).findings)
 
 
@@ -98,7 +98,7 @@ def _findings(dataset: Dataset, report: Report) -> None:
 
 
 def _repair_choice(finding: Finding) -> Repair | None:
-    """One of the proposed repairs, or none."""
+    """Return the chosen repair of an issue; None to leave the data as they are."""
     if not finding.repairs:
         st.caption(_("For your information; nothing to repair."))
         return None
@@ -119,8 +119,8 @@ def _setting(repair: Repair) -> str:
 
 
 def _places(finding: Finding) -> None:
-    """The first place in words, the others in a table that opens."""
-    if not finding.where or finding.where[0].keys() == {"column"}:  # the sentence names them
+    """Show the location of an issue: one location as text, several in a table that opens."""
+    if not finding.where or finding.where[0].keys() == {"column"}:  # the message names the columns
         return
     place = ", ".join(shown(value) for value in finding.where[0].values())
     if finding.count == 1:
@@ -137,7 +137,7 @@ def _places(finding: Finding) -> None:
 
 
 def _preview(dataset: Dataset, chosen: list[Repair]) -> None:
-    """What the chosen repairs would do, before they are made."""
+    """Show the effect of the chosen repairs before they are applied."""
     st.subheader(_("What the repairs change"))
     repaired, changed = _repaired(dataset.digest, json.dumps([repair.to_json() for repair in chosen]))
     rows = changed[["entity", "time"]].drop_duplicates()
@@ -161,7 +161,7 @@ def _repaired(digest: str, recipe: str) -> tuple[Dataset, pd.DataFrame]:
 
 
 def _example(dataset: Dataset, repaired: Dataset, changed: pd.DataFrame) -> None:
-    """The change in a table, and one changed row before and after."""
+    """Show the changed cells in a table, and one changed row before and after."""
     size = (changed["after"] - changed["before"]).abs().fillna(np.inf)
     ranked = changed.assign(size=size).sort_values("size", ascending=False, kind="stable").drop(columns="size")
     examples = ranked[["entity", "time"]].drop_duplicates().head(50).reset_index(drop=True)
@@ -184,7 +184,7 @@ def _example(dataset: Dataset, repaired: Dataset, changed: pd.DataFrame) -> None
 
 
 def _around(dataset: Dataset, entity: str, time: object) -> pd.Series:
-    """A profile's row by hour, or a series' values around a moment."""
+    """Return a profile's row by hour, or the values of a series around a timestamp."""
     if dataset.profile:
         rows = dataset.frame[(dataset.entity == entity) & (dataset.time == time)]
         return rows.iloc[0] if len(rows) else pd.Series(dtype=float)
@@ -201,7 +201,7 @@ def _keep(repaired: Dataset, chosen: list[Repair]) -> None:
 
 
 def _made(dataset: Dataset) -> None:
-    """The repairs that made this dataset, each of them undoable."""
+    """Show the repairs that made this dataset, each with a button to undo it."""
     with st.container(border=True, key="recipe"):
         title = _("Repaired")
         st.markdown(f"**{title}**")
@@ -221,7 +221,7 @@ def _made(dataset: Dataset) -> None:
 
 
 def _undo(dataset: Dataset, number: int) -> None:
-    """The other repairs again, on the data as they were read."""
+    """Apply the other repairs again, to the original data."""
     here = cache.get_workspace()
     rest = [repair for place, repair in enumerate(dataset.recipe) if place != number]
     with recorded("data_repair", auth.current_actor("data"), here, undone=dataset.recipe[number].kind) as inputs:

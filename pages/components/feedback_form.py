@@ -1,6 +1,6 @@
-"""What a person says of a row: true alarm, false alarm or unsure.
+"""Form for the verdict on a row: true alarm, false alarm or unsure, with a comment.
 
-It is kept with a receipt, and shown when the row is opened again.
+A saved verdict is confirmed with its id, and shown when the row is opened again.
 """
 
 import hashlib
@@ -36,9 +36,9 @@ FEEDBACK = Path(__file__).parents[1] / "operations" / "feedback.py"
 
 
 def ask(task: str, run: str, row: Mapping[str, object], place: str = "") -> None:
-    """Verdict and comment on one row of a run, below what it shows; `row` holds entity, time and score at least.
+    """Show the form for verdict and comment on one row of a run; `row` has at least entity, time and score.
 
-    `place` tells two tables of one page apart that may have the same row open.
+    `place` distinguishes two tables of a page that may have the same row open.
     """
     kept = serialise_row(row)
     key = hashlib.sha256(f"{place} {run} {row_key(kept)}".encode()).hexdigest()[:16]
@@ -80,7 +80,7 @@ def _takes_verdicts(name: str) -> bool:
 
 
 def keep(given: FeedbackInput, key: str) -> None:
-    """Keep one record a click; `receipt` shows what became of it in the next run of the script, begun at once."""
+    """Save one record per click, and rerun the page; `receipt` then shows the delivery status."""
     try:
         got = cache.submit_once(
             f"feedback {key} {given}",
@@ -101,7 +101,7 @@ def keep(given: FeedbackInput, key: str) -> None:
 
 
 def receipt(key: str) -> None:
-    """What became of what was said here last."""
+    """Show the delivery status of the last record saved with this form."""
     got: FeedbackStatus | None = url_state.get_state(f"receipt-{key}")
     if got is None:
         return
@@ -115,14 +115,14 @@ def receipt(key: str) -> None:
 
 
 def words(verdict: str) -> str:
-    """A mark beside the word, so that a verdict never hangs on colour."""
+    """Return a verdict as a mark and a word, so that it does not depend on colour."""
     return f"{MARKS[verdict]} {_(VERDICTS[verdict])}" if verdict in MARKS else ""
 
 
 def column(run: str, rows: pd.DataFrame) -> list[str]:
-    """Return what most say of each of `rows`, in words; "" where nobody judged.
+    """Return the majority verdict on each of `rows` as text; "" for a row without a verdict.
 
-    `rows` have entity, time, and end or step where there are any.
+    `rows` has the columns entity and time, and end or step where the task has them.
     """
     verdicts = majority_by_row(_records(run))
     if not verdicts:
@@ -131,7 +131,7 @@ def column(run: str, rows: pd.DataFrame) -> list[str]:
 
 
 def column_config() -> ColumnConfig:
-    """How the column is headed."""
+    """Return the configuration of the verdict column."""
     return st.column_config.TextColumn(
         _("Verdict"), help=_("What most people say of it, one voice a person; a tie is unsure.")
     )
@@ -149,7 +149,7 @@ def _records(run: str) -> list[Feedback]:
 
 
 def _said_before(voices: list[Feedback]) -> None:
-    """The latest verdict of everybody on this row."""
+    """Show the latest verdict of every user on this row."""
     for record in sorted(voices, key=lambda record: record.time, reverse=True):
         with st.container(horizontal=True, vertical_alignment="center"):
             st.markdown(f"**{words(str(record.verdict))}**")

@@ -1,4 +1,4 @@
-"""Forms from dataclasses: one widget per hyper-parameter, with its bounds and its sentence."""
+"""Forms built from dataclasses: one widget per hyper-parameter, with its bounds and help text."""
 
 import math
 import typing
@@ -12,7 +12,7 @@ from pages.components.i18n import _
 
 
 def ask(cls: type[Any], key: str) -> Any:
-    """Widgets for every hyper-parameter of `cls`, and an instance with what they say."""
+    """Show a widget for every hyper-parameter of `cls`, and return an instance with the values."""
     kinds = typing.get_type_hints(cls)
     fields = hyperparameters(cls)
     columns = st.columns(min(len(fields), 3) or 1)
@@ -25,7 +25,7 @@ def ask(cls: type[Any], key: str) -> Any:
 
 
 def input_step(default: float, low: float, high: float) -> float:
-    """How far one click moves a number: half the power of ten of its default, at most a tenth of what is accepted."""
+    """Return the step of a number field: half the power of ten of the default, at most a tenth of the range."""
     found: float = 10.0 ** math.floor(math.log10(abs(default) or 1.0)) / 2
     while found > (high - low) / 10:
         found /= 10
@@ -33,7 +33,7 @@ def input_step(default: float, low: float, high: float) -> float:
 
 
 def ask_value(label: str, kind: Any, field: Field[Any], help_: str, key: str) -> Any:
-    """Show the widget that fits the type of a field, and return what it says."""
+    """Show the widget for the type of a field, and return its value."""
     default: Any = field.default
     metadata = field.metadata
     if kind is bool:

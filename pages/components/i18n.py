@@ -1,4 +1,7 @@
-"""Screen text in the reader's language: English in the code, French in `locales/`, compiled when first needed."""
+"""Translation and formatting for the language of the reader.
+
+Source strings are English. The French catalogue in `locales/` is compiled at first use.
+"""
 
 import gettext
 import io
@@ -23,7 +26,7 @@ LOCALES = Path(__file__).resolve().parents[2] / "locales"
 
 
 def language() -> str:
-    """The language chosen in the side bar, else the browser's, else English."""
+    """Return the language chosen in the sidebar, else the language of the browser, else English."""
     chosen = url_state.get_state("language")
     browser = (st.context.locale or "en")[:2].lower()
     return chosen if chosen in LANGUAGES else browser if browser in LANGUAGES else "en"
@@ -31,7 +34,7 @@ def language() -> str:
 
 @cache
 def catalogue(code: str) -> gettext.NullTranslations:
-    """The translations into `code`; English is the source and needs none."""
+    """Load the translations into `code`; English is the source language and needs none."""
     path = LOCALES / code / "LC_MESSAGES" / "vigie.po"
     if not path.is_file():
         return gettext.NullTranslations()
@@ -43,17 +46,17 @@ def catalogue(code: str) -> gettext.NullTranslations:
 
 
 def _(text: str) -> str:
-    """`text` in the reader's language."""
+    """Translate `text` into the language of the reader."""
     return catalogue(language()).gettext(text) if text else ""
 
 
 def say(text: Text) -> str:
-    """A sentence with its values, both as the reader writes them."""
+    """Translate a message, and format its values for the reader."""
     return text.rendered(_, shown)
 
 
 def shown(value: object) -> str:
-    """Numbers and dates as the reader writes them, everything else as it is."""
+    """Format a number or a date for the reader; any other value becomes its text."""
     if isinstance(value, bool):
         return str(value)
     if isinstance(value, int):
@@ -70,18 +73,21 @@ def shown(value: object) -> str:
 
 
 def percent(share: float) -> str:
-    """Write a share as a percentage."""
+    """Format a share (0–1) as a percentage."""
     pattern = "#,##0.##\u202f%" if language() == "fr" else "#,##0.##%"
     return numbers.format_percent(share, format=pattern, locale=language())
 
 
 def date_format() -> str:
-    """How tables and date fields write a day."""
+    """Return the date pattern of tables and date fields."""
     return "DD/MM/YYYY" if language() == "fr" else "YYYY-MM-DD"
 
 
 def localised(figure: "go.Figure", dated: bool = True) -> "go.Figure":
-    """A figure with the reader's decimal mark and, on its time axis, the reader's order of day and month."""
+    """Set the decimal mark and the date order of a figure for the reader, and return the figure.
+
+    `dated` is True where the x axis is a time axis.
+    """
     if language() == "fr":
         figure.update_layout(separators=", ")
         if dated:

@@ -1,13 +1,10 @@
-"""Slow work as a job that a worker process does: the address carries its key, the page shows how far it is.
+"""Slow work as a job of a worker process: the URL holds the key of the job, the page shows the progress.
 
-On a page (arguments are plain JSON):
+A page calls `settled` once near the top, with the digest of its dataset. It calls `start` with plain JSON arguments
+when a button is clicked, and disables the button while `going_on` is true. It calls `show` with the result of
+`settled` at the place of the progress bar; this may raise the error of the job.
 
-    ended = job_progress.settled(dataset.digest)  # once, near the top: the job of the address, ended without a run
-    if st.button(…, disabled=job_progress.going_on()):
-        job_progress.start("forecast", {"dataset": dataset.digest, …})
-    job_progress.show(ended)                      # where progress, or why there is no answer, is to stand; may raise
-
-One question of one user is one job, in every tab and after a refresh; a page never waits for it.
+Equal arguments of the same user are one job, in all tabs and after a refresh. A page never waits for a job.
 """
 
 import gc
@@ -23,14 +20,14 @@ from pages.components import auth, cache, url_state
 from pages.components.i18n import _, percent, say
 
 POLL_INTERVAL_S = 0.5
-STARTING_S = 3.0  # then a page says what it waits for
+STARTING_S = 3.0  # seconds; afterwards the page shows the reason of the wait
 FORGOTTEN = Job("", "", {}, "", "", status="cancelled", ended=0.0)
 
 
 def start(task: str, arguments: dict[str, Any]) -> None:
-    """Have a worker answer `arguments` for whoever is here; the address then carries the job.
+    """Submit a job for the current user, store its key in the URL, and rerun the page.
 
-    Raises ServiceUnavailableError where the queue does not answer.
+    Raises ServiceUnavailableError if the job queue does not answer.
     """
     job = jobs.submit(task, arguments, workspace=cache.get_workspace(), actor=auth.current_actor(task))
     _freeze_loaded_objects()
@@ -39,18 +36,18 @@ def start(task: str, arguments: dict[str, Any]) -> None:
 
 
 def going_on() -> bool:
-    """Does the address carry work?"""
+    """Tell whether the URL holds the key of a job."""
     return bool(url_state.get_query_param("work"))
 
 
 def ended() -> Job | None:
-    """The job of the address, once it has ended or is no longer known; the address is rid of it then."""
+    """Return the job of the URL and remove it from there, if it has finished or is no longer known; else None."""
     key = url_state.get_query_param("work")
     if not key:
         return None
     try:
         job = jobs.find(key, cache.get_workspace())
-    except ServiceUnavailableError:  # `show` says so
+    except ServiceUnavailableError:  # `show` shows the error
         return None
     if job is not None and not job.is_finished:
         return None
@@ -59,7 +56,7 @@ def ended() -> Job | None:
 
 
 def settled(dataset: str) -> Job | None:
-    """Take the ended job as `ended` does, and make its run that of the address, with its `dataset`."""
+    """Take the finished job as `ended` does, and set its run as the run of the URL, with its `dataset`."""
     job = ended()
     if job is not None and job.run_id:
         url_state.set_run(job.run_id, dataset)
@@ -68,7 +65,10 @@ def settled(dataset: str) -> Job | None:
 
 
 def show(job: Job | None) -> None:
-    """Show how far the job of the address is, or why `job`, which has ended, has no answer. Raises what it raised."""
+    """Show the progress of the job of the URL, or why the finished `job` has no result.
+
+    Raises the error of a failed job.
+    """
     if job is None:
         if going_on():
             _watch(url_state.get_query_param("work"))
@@ -111,7 +111,7 @@ def _progress(job: Job, stage: str) -> None:
 
 
 def _stage(job: Job) -> str:
-    """Say in a few words what goes on."""
+    """Describe the current stage of a job in a few words."""
     if job.cancel_requested:
         return _("Stopping …")
     if job.is_stale:
@@ -125,7 +125,7 @@ def _stage(job: Job) -> str:
 
 
 def _cancel(key: str) -> None:
-    """Cancel in the callback of a button, where nobody else would say that the queue does not answer."""
+    """Cancel a job; the callback of a button has to show the error of the queue itself."""
     try:
         jobs.cancel(key, cache.get_workspace())
     except ServiceUnavailableError as error:
@@ -133,10 +133,10 @@ def _cancel(key: str) -> None:
 
 
 def _freeze_loaded_objects() -> None:
-    """Leave everything that is loaded now out of later collections of garbage.
+    """Exclude all loaded objects from later garbage collections.
 
-    Streamlit collects after every run of a script, which takes 0.4 s with all libraries loaded; a page that looks
-    twice a second would keep the server from everything else.
+    Streamlit runs the garbage collector after every run of a script. With all libraries loaded this takes 0.4 s, too
+    long for a page that polls twice a second.
     """
     gc.collect()
     gc.freeze()

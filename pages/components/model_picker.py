@@ -1,4 +1,4 @@
-"""A saved model to apply: registered ones by NAME@ALIAS first, then the runs that kept one."""
+"""Selection of a saved model: registered models by NAME@ALIAS first, then runs with a saved model."""
 
 from collections.abc import Callable
 from typing import Any
@@ -14,9 +14,9 @@ ALIASES = ("champion", "challenger", "previous")
 
 
 def pick_model(task: str, asked: Callable[[Any], str]) -> str:
-    """The address of the model chosen, for `run_of`; "" where none of `task` has been saved yet.
+    """Return the address of the chosen model, as `resolve_run` reads it; "" if `task` has no saved model.
 
-    `asked` says in a few words what a run that kept a model was asked.
+    `asked` describes the settings of a run with a model in a few words.
     """
     from core.runs.promotion import runs_with_model
 
@@ -31,12 +31,12 @@ def pick_model(task: str, asked: Callable[[Any], str]) -> str:
 
 
 def _registered(task: str, workspace: Workspace) -> dict[str, str]:
-    """Labels by NAME@ALIAS, champions first; none where MLflow does not answer."""
+    """Return address → label of registered models, champions first; {} if MLflow does not answer."""
     from core.runs import promotion
 
     try:
         versions = [version for version in promotion.list_versions(workspace) if version.tags.get("task") == task]
-    except VigieError:  # the runs that can be found are offered all the same
+    except VigieError:  # runs with a model can still be chosen
         return {}
     return {
         f"{version.name}@{alias}": _("{name} · version {number}").format(

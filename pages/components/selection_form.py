@@ -1,4 +1,4 @@
-"""What every question begins with: the data it is about, and the part of them that is meant."""
+"""First part of every form: the dataset, and the selected entities and period."""
 
 from pathlib import Path
 from typing import Any
@@ -13,13 +13,13 @@ LOAD = Path(__file__).parents[1] / "data" / "load.py"
 
 
 def no_data() -> None:
-    """There is nothing to ask about yet."""
+    """Show that no data are loaded, with a link to the page that loads data."""
     st.info(_("There is no data yet. Load a file or open a sample first."), icon=":material/upload_file:")
     st.page_link(LOAD, label=_("Load data"), icon=":material/upload_file:")
 
 
 def about(dataset: Dataset) -> None:
-    """The data in one line, and the way to the doctor where it proposes repairs."""
+    """Show the dataset in one line, with a link to the data doctor if it proposes repairs."""
     repaired = _("repairs made: {count}").format(count=len(dataset.recipe)) if dataset.recipe else _("as in the files")
     rows = _("rows: {rows}").format(rows=shown(len(dataset)))
     entities = _("entities: {entities}").format(entities=shown(len(dataset.entities)))
@@ -35,7 +35,7 @@ def about(dataset: Dataset) -> None:
 
 
 def select_part(dataset: Dataset, key: str) -> dict[str, Any]:
-    """Ask which part is meant: entities, first and last moment as a `PartSpec` has them; empty where it is all."""
+    """Ask for entities and period; return them as fields of `PartSpec`, empty where everything is selected."""
     left, right = st.columns([3, 2])
     entities = left.multiselect(_("Entities"), dataset.entities, placeholder=_("All"), key=f"{key}-entities")
     if not dataset.dated:

@@ -1,6 +1,6 @@
-"""Forms from specs: one widget for every field, made from what the field declares.
+"""Forms built from specs: one widget per field, as the field declares it.
 
-A page gives its own widget only for a field that needs one (`widgets`); every other field appears by itself.
+A page passes its own widget only for a field that needs one (`widgets`). All other widgets are built automatically.
 """
 
 import typing
@@ -26,7 +26,7 @@ SELECTION = ("dataset", "entities", "start", "end")
 def ask_spec(
     task: Task, dataset: Dataset, widgets: Mapping[str, Widget], describe_model: Callable[[Any], str]
 ) -> Spec | None:
-    """Show the form of `task` and return what it asks; None where a saved model is wanted and none is there."""
+    """Show the form of `task` and return the spec; None if a saved model is required and none exists."""
     mode = _ask_mode(task)
     spec = mode.spec(**_ask_selection(mode.spec, dataset, task.name))
     if spec.chosen_by == "model":
@@ -37,7 +37,7 @@ def ask_spec(
 
 
 def _ask_mode(task: Task) -> Mode:
-    """Return the mode that was chosen among those with a label; the only one without asking."""
+    """Return the chosen mode; without a choice if the task has only one mode with a label."""
     modes = [mode for mode in task.modes if mode.label] or [task.modes[0]]
     if len(modes) == 1:
         return modes[0]
@@ -53,7 +53,7 @@ def _ask_mode(task: Task) -> Mode:
 
 
 def _ask_selection(cls: type[Spec], dataset: Dataset, key: str) -> dict[str, Any]:
-    """Return dataset, entities and period; nothing for a spec that is not about a dataset."""
+    """Return the dataset, entities and period as fields of the spec; {} for a spec without a dataset."""
     part = select_part(dataset, key) if issubclass(cls, PartSpec) else {}
     return {"dataset": dataset.digest, **part} if issubclass(cls, DataSpec) else {}
 
@@ -61,7 +61,10 @@ def _ask_selection(cls: type[Spec], dataset: Dataset, key: str) -> dict[str, Any
 def _ask_fields(
     spec: Spec, dataset: Dataset, key: str, widgets: Mapping[str, Widget], leave_out: tuple[str, ...] = ()
 ) -> dict[str, Any]:
-    """Return name → value of every field but the selection: those with captions first, the others in columns."""
+    """Return name → value of all fields except the selection.
+
+    Fields with captions come first, at full width; the other fields follow in columns.
+    """
     kinds = typing.get_type_hints(type(spec))
     asked = {name: field for name, field in hyperparameters(spec).items() if name not in (*SELECTION, *leave_out)}
     files = [name for name, field in asked.items() if field.metadata["files"]]
@@ -79,7 +82,7 @@ def _ask_fields(
 
 
 def _ask_field(spec: Spec, field: Field[Any], kind: Any, dataset: Dataset, key: str) -> Any:
-    """Return what one widget says."""
+    """Return the value of the widget of one field."""
     texts = field.metadata["label"], field.metadata["help"]
     label, help_ = (_(text) if text else "" for text in texts)
     label, key = label or field.name, f"{key}-{field.name}"
@@ -96,7 +99,7 @@ def _ask_field(spec: Spec, field: Field[Any], kind: Any, dataset: Dataset, key: 
 
 
 def _ask_algorithm(field: Field[Any], label: str, help_: str, key: str) -> Any:
-    """Ask for an algorithm of the registry, and for its settings."""
+    """Ask for an algorithm of the registry and for its hyper-parameters."""
     classes = field.metadata["classes"]()
     names = list(classes)
     name = st.selectbox(
@@ -131,7 +134,7 @@ def _ask_step(field: Field[Any], label: str, help_: str, key: str) -> Any:
 
 
 def _ask_optional(field: Field[Any], label: str, help_: str, key: str) -> Any:
-    """Ask whether a value is wanted at all, and then for it."""
+    """Ask whether an optional value is set, and for the value if it is."""
     wanted = st.checkbox(label, field.default is not None, key=f"{key}-wanted", help=help_)
     return _ask_step(field, label, help_, key) if wanted else None
 

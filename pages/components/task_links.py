@@ -1,4 +1,4 @@
-"""Tasks on screen: their names, and the pages that show their results."""
+"""Labels of tasks, and links to the pages with their results."""
 
 from pathlib import Path
 
@@ -11,18 +11,18 @@ ANALYSIS = Path(__file__).parents[1] / "analysis"
 
 
 def task_label(name: str) -> str:
-    """Return the name of a task for a person; `name` itself where no such task is known here."""
+    """Return the translated label of a task; `name` itself for an unknown task."""
     task = find_task(name)
     return _(task.label) if task else name
 
 
 def page_script(task: Task) -> Path:
-    """Return the script of the page that shows the task's results."""
+    """Return the script of the page with the results of the task."""
     return ANALYSIS / f"{task.page}.py"
 
 
 def link_run(task: Task, run_id: str, dataset: str, label: str, icon: str = ":material/open_in_new:") -> None:
-    """Show the way to the page with the result of a run; nothing where no page shows results of the task."""
+    """Show a link to the result of a run; nothing if the task has no page."""
     if not task.page:
         return
     address = {"run": run_id} | ({"dataset": dataset} if dataset else {})

@@ -1,4 +1,7 @@
-"""The page of a task: data, form, job with its progress, result. Only the form's own widgets and the result differ."""
+"""Page of a task: data, form, progress of the job, result.
+
+Pages differ only in special widgets of the form and in the rendering of the result.
+"""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -19,7 +22,7 @@ Render = Callable[[Any, Dataset | None, str], None]
 
 
 def open_page(name: str) -> tuple[Task, Dataset | None]:
-    """Show the title and the data; the dataset is None where there is none yet, and the page says so."""
+    """Show the title and the data; return the task and the dataset, None if no data are loaded."""
     task = get_task(name)
     st.title(_(task.label))
     dataset = cache.load_dataset()
@@ -41,13 +44,13 @@ def ask_and_show(
     after: Callable[[Spec], None] = lambda spec: None,
     actions: Callable[[Spec | None], None] = lambda spec: None,
 ) -> None:
-    """Ask, have a job answer, and show the result of the run in the address.
+    """Show the form, submit the job, and show the result of the run in the URL.
 
-    render          (result, the rows it is about or None where other data are loaded, run)
-    widgets         name of a field → the widget that asks for it
-    describe_model  what a saved model was asked, in a few words
-    before, after   what the form has above its fields, and below its button for the spec as it stands
-    actions         further buttons beside the first one; they get the spec as it stands, None where there is none
+    render          renders (result, rows of the result or None if other data are loaded, run id)
+    widgets         name of a field → widget that asks for it
+    describe_model  describes the settings of a saved model in a few words
+    before, after   content above the fields, and below the button for the current spec
+    actions         more buttons next to the first one; called with the current spec, None without one
     """
     result = cache.load_result(task.name, load_task_result)
     ended = job_progress.settled(dataset.digest)
@@ -87,13 +90,13 @@ def _ask(
 
 
 def submit(task: Task, spec: Spec) -> None:
-    """Have a job answer `spec`: one click, one job, one run. Raises OptionError for what is not accepted."""
+    """Submit a job that runs `spec`: one click, one job, one run. Raises OptionError for an invalid spec."""
     spec.check()
     job_progress.start(task.name, encode(spec))
 
 
 def _show(result: Result, dataset: Dataset, render: Render) -> None:
-    """Show the result with its rows, or without them where other data are loaded."""
+    """Show the result with its rows, or without them if other data are loaded."""
     spec: Any = result.spec
     if spec.dataset == dataset.digest:
         render(result, result.select(dataset), url_state.get_run_id())

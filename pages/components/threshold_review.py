@@ -1,4 +1,4 @@
-"""A threshold from verdicts, on screen: the suggestion, what it would change, and the new run once accepted."""
+"""Review of a threshold proposed from verdicts: the proposal, its effect on the alarms, and the new run."""
 
 from typing import TYPE_CHECKING
 
@@ -23,7 +23,10 @@ SHOWN_ROWS = 1000
 
 
 def open_accepted_run() -> bool:
-    """Open the result of a threshold that was accepted; show why there is none, where the job ended without."""
+    """Open the result of an accepted threshold; show the reason if the job ended without a run.
+
+    Returns False if no result is opened.
+    """
     from core.operations.threshold_from_feedback import task_of_run
 
     job = job_progress.ended()
@@ -39,7 +42,7 @@ def open_accepted_run() -> bool:
 
 
 def show() -> None:
-    """Choose a run with verdicts, see what another threshold would do, and accept it."""
+    """Let the user choose a run with verdicts, compare thresholds, and accept one."""
     from core.operations.threshold_from_feedback import load_flagged_rows, propose_threshold
 
     if job_progress.going_on():
@@ -72,7 +75,7 @@ def show() -> None:
 
 
 def _choose_run(records: list[Feedback]) -> str:
-    """Return the run of the address where it has verdicts, or one that is chosen; "" where there is none."""
+    """Return the run of the URL or the chosen run; "" if no run has verdicts."""
     tasks = {task.name for task in list_tasks() if task.takes_verdicts}
     table = precision_table([record for record in records if record.page in tasks], each_run=True)
     asked = url_state.get_run_id()
@@ -102,7 +105,7 @@ def _choose_run(records: list[Feedback]) -> str:
 
 
 def _choose_threshold(flagged: "FlaggedRows", suggested: float) -> float:
-    """Return the suggested threshold, or the one on the slider."""
+    """Return the suggested threshold, or the threshold on the slider."""
     sure = flagged.judged.scores
     low, high = (
         min(flagged.threshold, suggested, float(sure.min())),
@@ -160,13 +163,13 @@ def _format(value: float) -> str:
 
 
 def _near(flagged: "FlaggedRows", threshold: float) -> pd.DataFrame:
-    """Return what is flagged under either threshold, and what is judged."""
+    """Return the rows that are flagged under either threshold or have a verdict."""
     rows = flagged.rows
     return rows[(rows["score"] > min(flagged.threshold, threshold)) | (rows["verdict"] != "")]
 
 
 def _accept(flagged: "FlaggedRows", threshold: float) -> None:
-    """Offer the threshold: one click, one run; the old one stays as it is."""
+    """Show the button that accepts the threshold: one click makes one new run, and the old run stays."""
     with st.container(horizontal=True, vertical_alignment="center"):
         if st.button(
             _("Accept this threshold"),

@@ -1,8 +1,8 @@
-"""Read and write the query parameters and what a browser session keeps.
+"""Query parameters of the URL and state of the browser session.
 
-This is the only module that touches st.query_params and st.session_state. The address carries the dataset's digest and
-the run's id, so that a refresh, another browser and a colleague see the same; the session repeats the digest only to
-bring it along to the next page.
+This is the only module that uses st.query_params and st.session_state. The URL holds the digest of the dataset and
+the id of the run: a refresh, another browser and a colleague see the same page. The session repeats the digest to
+carry it to the next page.
 """
 
 from typing import Any, TypeVar
@@ -15,7 +15,7 @@ T = TypeVar("T")
 
 
 def get_query_param(name: str) -> str:
-    """Return the query parameter `name`; "" where the address has none."""
+    """Return the query parameter `name`; "" if the URL does not have it."""
     return st.query_params.get(name) or ""
 
 
@@ -36,65 +36,65 @@ def query_params() -> dict[str, list[str]]:
 
 
 def get_state(name: str, default: Any = None) -> Any:
-    """Return what this browser session keeps as `name`."""
+    """Return the value `name` of the browser session, or `default`."""
     return st.session_state.get(name, default)
 
 
 def set_state(name: str, value: object) -> None:
-    """Keep `value` as `name` for as long as the browser session lasts."""
+    """Store `value` as `name` until the browser session ends."""
     st.session_state[name] = value
 
 
 def get_or_set_state(name: str, default: T) -> T:
-    """Return what this browser session keeps as `name`; keep `default` where it keeps nothing yet."""
+    """Return the value `name` of the browser session; store `default` first if there is none."""
     kept: T = st.session_state.setdefault(name, default)
     return kept
 
 
 def clear_state() -> None:
-    """Forget everything that this browser session keeps."""
+    """Delete all values of the browser session."""
     st.session_state.clear()
 
 
 def set_widget_values(values: dict[str, object]) -> None:
-    """Set widgets on the user's behalf; call it in the callback of a button."""
+    """Set the values of widgets; to be called in the callback of a button."""
     for key, value in values.items():
         set_state(key, value)
 
 
-# ---- the dataset and the run ----------------------------------------------------------------------------------------
+# ---- dataset and run ------------------------------------------------------------------------------------------------
 
 
 def get_dataset_digest() -> str:
-    """Return the digest in the address, else the one used last in this session; "" where there is none yet."""
+    """Return the digest of the URL, else the last digest of the session, else ""."""
     return get_query_param("dataset") or get_state("dataset") or ""
 
 
 def set_dataset(digest: str) -> None:
-    """Make `digest` the dataset of this session and of the address."""
+    """Set `digest` as the dataset of the session and of the URL."""
     set_state("dataset", digest)
     set_query_param("dataset", digest)
 
 
 def drop_dataset() -> None:
-    """Remove the dataset from this session and from the address, and leave the other query parameters."""
+    """Remove the dataset from the session and from the URL; keep the other query parameters."""
     st.session_state.pop("dataset", None)
     set_query_param("dataset", "")
 
 
 def clear_dataset() -> None:
-    """Remove the dataset from this session, and every query parameter with it."""
+    """Remove the dataset from the session, and all query parameters from the URL."""
     st.session_state.pop("dataset", None)
     st.query_params.clear()
 
 
 def get_run_id() -> str:
-    """Return the id of the run in the address; "" without one."""
+    """Return the id of the run in the URL; "" without one."""
     return get_query_param("run")
 
 
 def set_run(run_id: str, digest: str) -> None:
-    """Make `run_id` the run of the address, beside its dataset and the covariates that were there; drop the rest."""
+    """Set the run of the URL, with its dataset; keep the covariates and drop the other query parameters."""
     drivers = get_query_param("drivers")
     st.query_params.from_dict({"dataset": digest, "run": run_id} | ({"drivers": drivers} if drivers else {}))
     set_state("dataset", digest)

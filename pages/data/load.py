@@ -1,4 +1,4 @@
-"""Load data: files or a sample in, what they are, what is wrong with them, and repairs."""
+"""Page that loads data: files or a sample, the data doctor's report, and repairs."""
 
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -20,6 +20,7 @@ ROLES = ("time", "entity", "measure", "total", "driver", "context", "label", "ig
 
 
 def page() -> None:
+    """Show the loaded dataset, or the sources of data."""
     dataset = cache.load_dataset()
     if dataset is None:
         st.title(_("What do you want to look at?"))
@@ -45,7 +46,7 @@ def _choose() -> None:
 
 
 def _uploaded(uploads: list[UploadedFile]) -> None:
-    """Read on request where the layout is recognised; else ask for the roles of the columns."""
+    """Load files on click if the layout is recognised; else let the user assign roles to the columns."""
     unit = st.text_input(_("Unit of the measurements, where the file does not say"), key="unit", placeholder="MWh")
     by_hand = st.toggle(_("Choose layout and columns myself"), key="by-hand")
     if not by_hand and not st.button(_("Load"), type="primary", key="load"):
@@ -60,7 +61,7 @@ def _uploaded(uploads: list[UploadedFile]) -> None:
 
 
 def _on_disk(upload: UploadedFile, folder: Path, number: int) -> tuple[Path, str]:
-    """Uploads are read by path, under a name of ours."""
+    """Write an upload to a generated path; files are always read by path."""
     path = folder / f"upload-{number}"
     with path.open("wb") as target:
         target.write(upload.getbuffer())
@@ -68,7 +69,7 @@ def _on_disk(upload: UploadedFile, folder: Path, number: int) -> tuple[Path, str
 
 
 def _mapped(files: list[tuple[Path, str]], unit: str) -> None:
-    """The mapping editor: a role for every column, with its first values beside it."""
+    """Show the mapping editor: a role for every column, next to its first values."""
     found = preview(files)
     layouts = {layout.name: layout for layout in known_layouts()}
     names = list(layouts)
@@ -159,7 +160,7 @@ def _recent() -> None:
             st.markdown(f"{', '.join(each.files)} · {rows}{repaired}")
 
 
-# ---- the dataset ----------------------------------------------------------------------------------------------------
+# ---- dataset --------------------------------------------------------------------------------------------------------
 
 
 def _show(dataset: Dataset) -> None:

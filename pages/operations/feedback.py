@@ -1,4 +1,4 @@
-"""Feedback: say something, see what was said, and let verdicts move a threshold."""
+"""Page of feedback: give feedback, review it, and derive a threshold from verdicts."""
 
 from collections.abc import Callable
 
@@ -15,6 +15,7 @@ from pages.components.results.run_widgets import chart
 
 
 def page() -> None:
+    """Show the tabs of the page, or open the run of an accepted threshold."""
     st.title(_("Feedback"))
     if threshold_review.open_accepted_run():
         return
@@ -35,11 +36,11 @@ def page() -> None:
                 draw()
 
 
-# ---- say something --------------------------------------------------------------------------------------------------
+# ---- give feedback --------------------------------------------------------------------------------------------------
 
 
 def _form() -> None:
-    """About a page or the product; the run of the address is offered."""
+    """Show the form for feedback on a page or the product; the run of the URL is the default."""
     with st.form("feedback-form", clear_on_submit=False):
         subject = st.selectbox(
             _("About"), feedback_table.list_subjects(), format_func=feedback_table.subject_label, key="feedback-subject"

@@ -1,4 +1,4 @@
-"""How the services are, what waits to be delivered, and what is installed and set here."""
+"""Page of health: state of the services, pending deliveries, settings and versions."""
 
 import pandas as pd
 import streamlit as st
@@ -21,6 +21,7 @@ COLOURS = {"works": "green", "not_set": "gray", "short": "orange", "failing": "r
 
 
 def main() -> None:
+    """Check all services, and show their state."""
     st.title(_("Health"))
     st.caption(
         _(
@@ -38,14 +39,14 @@ def main() -> None:
 
 
 def _buttons() -> bool:
-    """Is what waits to be delivered now?"""
+    """Show the buttons; return True if pending records are to be delivered now."""
     with st.container(horizontal=True):
         st.button(_("Ask again"), key="ask-again", icon=":material/refresh:")
         return st.button(_("Deliver now"), key="deliver-now", icon=":material/outbox:")
 
 
 def _delivered() -> str:
-    """What came of delivering, as a sentence."""
+    """Deliver pending records, and return a sentence with the counts."""
     try:
         counts = cache.submit_once("deliver", lambda: deliver_now(cache.get_workspace()))
     except ServiceUnavailableError:

@@ -1,4 +1,4 @@
-"""Monitoring: how the product is used, how it goes, what it costs, and whether new data still look like the old."""
+"""Page of monitoring: usage, errors, response times, emissions, and drift of new data."""
 
 from collections.abc import Callable
 
@@ -15,11 +15,12 @@ from pages.components.i18n import _, percent, say, shown
 from pages.components.results import drift
 from pages.components.results.run_widgets import chart
 
-REMEMBERED = 30  # seconds
+REMEMBERED = 30  # seconds that loaded events are cached
 SHOWN_ERRORS = 1000
 
 
 def page() -> None:
+    """Show the filters, figures and views of the events of a period."""
     st.title(_("Monitoring"))
     period = _period()
     found = _observed(period, str(cache.get_workspace().events.folder))
@@ -37,7 +38,7 @@ def page() -> None:
 
 @st.cache_data(ttl=REMEMBERED, max_entries=8, show_spinner=False)
 def _observed(period: str, folder: str) -> Observed:
-    """Asked for at most twice a minute by all sessions together; `folder` keeps two workplaces apart."""
+    """Load the events of a period, at most twice a minute for all sessions; `folder` separates two workspaces."""
     return monitoring.observed(cache.get_workspace(), period)
 
 
@@ -58,7 +59,7 @@ def _period() -> str:
 
 
 def _source(found: Observed) -> None:
-    """Where the events come from, and what is missing of them."""
+    """Show the source of the events, and the number of those left out."""
     if found.source == "elasticsearch":
         notes = [_("From Elasticsearch.")]
     elif found.why is not None:
@@ -144,7 +145,7 @@ def _views(found: Observed) -> None:
                 view(found)
 
 
-# ---- the views ------------------------------------------------------------------------------------------------------
+# ---- views ----------------------------------------------------------------------------------------------------------
 
 
 def _runs(found: Observed) -> None:
@@ -219,7 +220,7 @@ def _emissions(found: Observed) -> None:
 
 
 def _table(table: pd.DataFrame, name: str, most: int = 0) -> None:
-    """The figures behind a view, and all of them as a file."""
+    """Show the table of a view, and its download; `most` limits the displayed rows."""
     st.dataframe(
         table.head(most) if most else table,
         hide_index=True,

@@ -1,4 +1,4 @@
-"""Tracking: every run on record, found again, opened, set beside others, and what its accuracy cost."""
+"""Page of tracking: search, open and compare runs, with their accuracy and emissions."""
 
 import hashlib
 from datetime import date, datetime, time, timedelta
@@ -19,10 +19,11 @@ from pages.components.task_links import task_label
 
 PAGE_RUNS = 100
 STATES = ("completed", "failed", "interrupted", "running")
-CHOSEN_PARAM, TOKEN_PARAM = "runs", "before"  # in the address: the runs chosen, and where the list begins
+CHOSEN_PARAM, TOKEN_PARAM = "runs", "before"  # query parameters: the chosen runs, and the start of the list
 
 
 def page() -> None:
+    """Show the filters, the list of runs, and the chosen runs."""
     title, link = st.columns([4, 1], vertical_alignment="bottom")
     title.title(_("Tracking"))
     run_filter = _ask_filter()
@@ -52,7 +53,7 @@ def page() -> None:
 
 
 def _ask_filter() -> RunFilter:
-    """Ask, in one row, which runs are looked for; what is empty does not count."""
+    """Ask for the filters of the list, in one row; an empty field does not filter."""
     begin = partial(url_state.set_query_param, TOKEN_PARAM, "")
     with st.container(horizontal=True, vertical_alignment="bottom", gap="xsmall", key="tracking-filters"):
         task = st.selectbox(
@@ -92,7 +93,7 @@ def _task_option(name: str) -> str:
 
 
 def _milliseconds(days: tuple[date, ...]) -> tuple[int, int]:
-    """Return the first day's begin and the last one's end, in the server's time zone; 0 where nothing was chosen."""
+    """Return start of the first day and end of the last, in milliseconds (server's time zone); 0 if not set."""
     if not days:
         return 0, 0
     first, after = (datetime.combine(day, time()) for day in (days[0], days[-1] + timedelta(days=1)))
@@ -106,14 +107,14 @@ def _show_nothing(run_filter: RunFilter) -> None:
         st.info(_("No run fits these filters."), icon=":material/filter_alt_off:")
 
 
-# ---- listed ---------------------------------------------------------------------------------------------------------
+# ---- list -----------------------------------------------------------------------------------------------------------
 
 
 def _show_list(page: RunPage) -> None:
-    """Show the list; the address keeps which rows were chosen, so that a refresh and a colleague see the same."""
+    """Show the list; the URL holds the chosen rows, so that a refresh and a colleague see the same."""
     run_ids = [item.record.id for item in page.runs]
     chosen = _chosen_in_address()
-    # another list begins with nothing chosen
+    # a new key for every list: its selection starts empty
     key = "runs-" + hashlib.sha256(" ".join(run_ids).encode()).hexdigest()[:12]
     st.caption(_("Choose a run to open it, or two to {most} to compare them.").format(most=MAX_COMPARED))
     st.dataframe(
@@ -131,7 +132,7 @@ def _show_list(page: RunPage) -> None:
 
 
 def _choose(key: str, run_ids: list[str]) -> None:
-    """Put the chosen rows into the address; runs of other pages of the list stay chosen."""
+    """Store the chosen rows in the URL; chosen runs of other list pages stay chosen."""
     rows = url_state.get_state(key).selection.rows
     others = [run for run in _chosen_in_address() if run not in run_ids]
     chosen = [*others, *(run_ids[row] for row in rows if row < len(run_ids))]
@@ -143,7 +144,7 @@ def _chosen_in_address() -> list[str]:
 
 
 def _page_buttons(page: RunPage) -> None:
-    """Show the ways to older runs, and back."""
+    """Show the buttons to older and to the newest runs."""
     with st.container(horizontal=True):
         if url_state.get_query_param(TOKEN_PARAM):
             st.button(
@@ -163,7 +164,7 @@ def _page_buttons(page: RunPage) -> None:
             )
 
 
-# ---- opened ---------------------------------------------------------------------------------------------------------
+# ---- chosen runs ----------------------------------------------------------------------------------------------------
 
 
 def _show_chosen() -> None:
@@ -182,7 +183,7 @@ def _show_chosen() -> None:
 
 
 def _show_accuracy(page: RunPage, task: str) -> None:
-    """Show what accuracy cost, of the runs listed of one task."""
+    """Show accuracy against emissions of the listed runs of one task."""
     st.subheader(_("Accuracy and emissions"))
     if not task:
         st.caption(_("Choose a task above to see what its accuracy cost."))

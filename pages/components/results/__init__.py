@@ -1,1 +1,1 @@
-"""Results on screen, one module for each kind; `run` holds what they share."""
+"""Results of the tasks, one module per kind; `run_widgets` has the shared widgets."""

@@ -1,4 +1,4 @@
-"""A detection on screen: figures, curves, the ranked table, one row opened, downloads, and where it is on record."""
+"""Result of an anomaly detection: figures, charts, ranked rows, one row in detail, downloads."""
 
 import pandas as pd
 import streamlit as st
@@ -17,7 +17,7 @@ MARKS = ("○", "◇", "▲", "★")
 
 
 def detection(found: Detection, dataset: Dataset | None, run: str) -> None:
-    """The whole answer; `dataset` is the part that was asked about, for the curves."""
+    """Show the result; `dataset` has the selected rows for the charts, None if they are not loaded."""
     _figures(found, run)
     if found.anomalies.empty:
         st.info(_("No row lies above the threshold."))
@@ -87,7 +87,7 @@ def _curves(found: Detection, dataset: Dataset) -> None:
         chart(figures.per_month(found, _), "per-month", _("Anomalies per month of the year"), dated=False)
 
 
-# ---- the table ------------------------------------------------------------------------------------------------------
+# ---- table ----------------------------------------------------------------------------------------------------------
 
 
 def _table(found: Detection, dataset: Dataset | None, run: str, dated: bool) -> None:
@@ -149,7 +149,7 @@ def _severity(level: int) -> str:
 
 
 def _readable(rows: pd.DataFrame, verdicts: list[str]) -> pd.DataFrame:
-    """The columns a person reads; a mark beside the word, so that severity never hangs on colour."""
+    """Return the displayed columns; a mark next to the word keeps severity independent of colour."""
     digits = 0 if rows["amount"].abs().median() >= 100 else 3
     return pd.DataFrame(
         {
@@ -187,7 +187,7 @@ def _columns(found: Detection, dated: bool) -> dict[str, ColumnConfig]:
 
 
 def _opened(found: Detection, dataset: Dataset | None, number: int) -> None:
-    """One row: its values over what was expected; a single value among its neighbours in time."""
+    """Show one row: its values and expected values, or a single value with its neighbours in time."""
     row, cells = found.rows.loc[number], found.explained(number)
     when = shown(row["time"].to_pydatetime()) if hasattr(row["time"], "to_pydatetime") else str(row["time"])
     st.subheader(f"{_severity(int(row['severity']))} · {row['entity']} · {when}")

@@ -1,4 +1,4 @@
-"""A clustering on screen: figures, map, profiles, where and when, regions, noise, the table, downloads, the record."""
+"""Result of a clustering: figures, map, profiles, counts by entity and season, noise, table, downloads."""
 
 from collections.abc import Callable
 
@@ -18,7 +18,7 @@ SHOWN_ROWS = 5000
 
 
 def show_clustering(clustering: Clustering, dataset: Dataset | None, run: str) -> None:
-    """Show the whole answer; nothing of it needs the `dataset`."""
+    """Show the result; it does not use `dataset`."""
     _show_metrics(clustering, run)
     st.caption(_describe_quality(clustering))
     if clustering.notes:
@@ -57,7 +57,7 @@ def _show_metrics(clustering: Clustering, run: str) -> None:
 
 
 def _describe_quality(clustering: Clustering) -> str:
-    """The other figures of merit on one line; those that these clusters have."""
+    """Return the quality measures that this clustering has, in one line."""
     texts = {
         "stability": _("stability {value} (agreement with fits on parts of the points: 1 the same, 0 chance)"),
         "davies_bouldin": _("Davies–Bouldin {value} (lower is better)"),
@@ -165,7 +165,7 @@ def _show_table(clustering: Clustering, run: str) -> None:
 
 
 def _show_rows(clustering: Clustering, rows: pd.DataFrame, key: str, alt: str, run: str) -> None:
-    """The first rows as a table, one of them opened for a verdict; the places on the map are left out."""
+    """Show the first rows as a table, and the verdict form of the selected row."""
     columns = [name for name in ("entity", "time", "cluster", "distance", "isolated") if name in rows]
     if "isolated" in columns and not clustering.rows["isolated"].any():
         columns.remove("isolated")

@@ -1,4 +1,4 @@
-"""Drift on screen: a model and a stored dataset are chosen, what has changed is ranked, and one column is looked at."""
+"""Drift between the training data of a model and a stored dataset, by column."""
 
 import streamlit as st
 from streamlit.elements.lib.column_types import ColumnConfig
@@ -20,7 +20,7 @@ LEVELS = {"stable": N_("stable"), "moderate": N_("moderate"), "major": N_("major
 
 
 def section() -> None:
-    """Show the question and, once it was asked, its answer."""
+    """Show the form, and the result once it is computed."""
     st.caption(
         _(
             "Do new data still look like those a model was fitted on? Where they do not, its "
@@ -65,7 +65,7 @@ def _compare(address: str, digest: str) -> Drift:
 
 
 def _describe_dataset(info: Stored) -> str:
-    """Return a name that ends with the digest: two datasets of the same files must not read the same."""
+    """Return a label that ends with the digest, so that two datasets of the same files differ."""
     return _("{files} · rows: {rows} · repairs: {repairs} · {digest}").format(
         files=", ".join(info.files)[:60], rows=shown(info.rows), repairs=info.repairs, digest=info.digest[:8]
     )

@@ -1,4 +1,4 @@
-"""What people said, on screen: filters, counts, the list, precision in figures, and files to take along."""
+"""Feedback records: filters, counts, list, precision of detectors, downloads."""
 
 from collections.abc import Callable, Mapping
 from datetime import datetime
@@ -19,22 +19,22 @@ from pages.components.task_links import link_run, task_label
 
 SHOWN_ROWS = 2000
 OTHER_SUBJECTS = {"Vigie": "Vigie", "data": N_("Load data"), "tracking": N_("Tracking"), "monitoring": N_("Monitoring")}
-"""What something can be said of beside the tasks."""
+"""Subject of feedback → label, in addition to the tasks."""
 
 
 def list_subjects() -> list[str]:
-    """Return what something can be said of: the product, its pages, and the tasks among them."""
+    """Return the subjects of feedback: the product, its pages and the tasks."""
     first, second, *others = OTHER_SUBJECTS
     return [first, second, *(task.name for task in list_tasks() if task.has_page), *others]
 
 
 def subject_label(name: str) -> str:
-    """Return what a record is about, in words."""
+    """Return the translated label of a subject."""
     return _(OTHER_SUBJECTS[name]) if name in OTHER_SUBJECTS else task_label(name)
 
 
 def filter_form(lines: pd.DataFrame) -> pd.DataFrame:
-    """The lines that the person asks for."""
+    """Show the filters, and return the matching rows of `lines`."""
     with st.expander(_("Filter"), icon=":material/filter_list:"):
         columns = st.columns(3) + st.columns(3)
         kept = _filter_by_days(lines, columns[0])
@@ -76,7 +76,7 @@ def _filter_by(
 
 
 def show_counts(lines: pd.DataFrame) -> None:
-    """Show how many records there are, by verdict, and their mean rating."""
+    """Show the number of records, the number per verdict, and the mean rating."""
     with st.container(horizontal=True, key="result-figures"):
         st.metric(_("Records"), shown(len(lines)), border=True)
         for verdict in VERDICTS:
@@ -94,7 +94,7 @@ def show_counts(lines: pd.DataFrame) -> None:
 
 
 def show_list(lines: pd.DataFrame) -> None:
-    """The newest first; a choice opens the whole comment and leads to the run."""
+    """Show the records, newest first; a selected row shows its comment and a link to the run."""
     if lines.empty:
         st.info(_("Nothing that was said fits these filters."))
         return
@@ -141,7 +141,7 @@ def show_list(lines: pd.DataFrame) -> None:
 
 
 def _format_moment(written: str) -> str:
-    """A moment as it is kept, for a person; the number of a row stays as it is."""
+    """Format a stored timestamp without zero minutes or hours; a row number stays as it is."""
     return written.replace("T", " ").removesuffix(":00").removesuffix(" 00:00")
 
 
@@ -156,7 +156,7 @@ def _show_record(line: "pd.Series[object]") -> None:
 
 
 def detector_label(line: Mapping[str, object]) -> str:
-    """A detector, or one of its runs, in a word."""
+    """Return the label of a detector, or of one of its runs."""
     parts = [
         subject_label(str(line["page"])),
         str(line["model"] or "–"),
@@ -199,7 +199,7 @@ def show_precision_table(found: pd.DataFrame, names: list[str]) -> None:
 
 
 def export_buttons(lines: pd.DataFrame, records: list[Feedback]) -> None:
-    """Labels for evaluation, the list, and the records as they are."""
+    """Show the downloads: labels for evaluation, the list, and the stored records."""
     from core.operations.feedback_labels import add_label_column, label_table
 
     st.subheader(_("Take it along"))

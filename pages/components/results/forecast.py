@@ -1,4 +1,4 @@
-"""A forecast on screen: figures, the days to come, the back-test, errors, intervals, importance, what if, model."""
+"""Result of a forecast: figures, future days, back-test, errors, intervals, importance, scenarios, model."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -18,12 +18,12 @@ from pages.components.results import forecast_evaluation as trust
 from pages.components.results import interval_violations, model, what_if
 from pages.components.results.run_widgets import chart, cost, downloads, record
 
-BEFORE = {True: 60, False: 14}  # days of history shown beside daily amounts, and beside moments of the day
+BEFORE = {True: 60, False: 14}  # days of history; True for daily amounts, False for times of the day
 Chosen = Callable[[str], Forecast]
 
 
 def forecast(found: Forecast, dataset: Dataset | None, run: str) -> None:
-    """The whole answer; `dataset` is the part that was asked about, where it is loaded."""
+    """Show the result; `dataset` has the selected rows, None if they are not loaded."""
     _figures(found, run)
     st.caption("\n".join(f"- {say(text)}" for text in found.notes))
     chosen = partial(one, found, run)
@@ -66,7 +66,7 @@ def _figures(found: Forecast, run: str) -> None:
 
 
 def _error(step: int, scores: pd.Series) -> None:
-    """The error so many days ahead, beside that of the better naive forecast."""
+    """Show the error so many days ahead, compared with the better naive forecast."""
     naive = min(scores["wape_naive1"], scores["wape_naive7"])
     st.metric(
         _("WAPE, day {step}").format(step=step),
@@ -82,11 +82,11 @@ def _error(step: int, scores: pd.Series) -> None:
     )
 
 
-# ---- one entity, or all together ------------------------------------------------------------------------------------
+# ---- one entity, or the sum -----------------------------------------------------------------------------------------
 
 
 def one(found: Forecast, run: str, entity: str) -> Forecast:
-    """The part of `found` about `entity`, or about the sum of all."""
+    """Return the part of `found` about `entity`, or about the sum of all entities."""
     if entity == TOGETHER:
         return _total(run, found)
     rows, checked = (table[table["entity"] == entity] for table in (found.rows, found.checked))
@@ -98,7 +98,7 @@ def _total(run: str, _found: Forecast) -> Forecast:
     return total(_found)
 
 
-# ---- the days to come -----------------------------------------------------------------------------------------------
+# ---- future days ----------------------------------------------------------------------------------------------------
 
 
 def _ahead(found: Forecast, chosen: Chosen, dataset: Dataset | None) -> None:
@@ -121,7 +121,7 @@ def _ahead(found: Forecast, chosen: Chosen, dataset: Dataset | None) -> None:
 
 
 def _history(mine: Forecast, dataset: Dataset | None, entities: list[str]) -> pd.DataFrame:
-    """The last weeks of `entities` together as measured, of the data or else of the back-test: time and actual."""
+    """Return time and actual of the last days of `entities`, summed: from the data, else from the back-test."""
     days = pd.Timedelta(days=BEFORE[len(mine.slots) == 1])
     if dataset is None:
         table = mine.checked[mine.checked["step"] == mine.checked["step"].min()]
@@ -169,7 +169,7 @@ def _checked(found: Forecast, chosen: Chosen, run: str) -> None:
     interval_violations.show(found, run)
 
 
-# ---- what matters ---------------------------------------------------------------------------------------------------
+# ---- importance and effects -----------------------------------------------------------------------------------------
 
 
 def _matters(found: Forecast) -> None:
@@ -232,7 +232,7 @@ def _effects(table: pd.DataFrame) -> None:
 
 
 def _told(effect: pd.Series, weather: bool) -> str:
-    """What remains beside like days, and whether it is more than chance."""
+    """Return the effect of strikes compared with similar days, and whether it is significant."""
     values = {"change": _signed(effect["change"]), "low": _signed(effect["low"]), "high": _signed(effect["high"])}
     beside = (
         _("Beside like days, the weather taken out, {change} remain")

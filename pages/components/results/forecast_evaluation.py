@@ -1,4 +1,4 @@
-"""How far a forecast can be trusted, on screen: the back-test, its errors by circumstance, and its intervals."""
+"""Evaluation of a forecast: back-test, errors by group, and coverage of the intervals."""
 
 from collections.abc import Callable
 
@@ -21,13 +21,13 @@ Chosen = Callable[[str], Forecast]
 
 
 def covered(found: Forecast) -> float:
-    """Measured coverage of the outermost quantiles over the whole back-test."""
+    """Return the measured coverage of the outermost quantiles over the whole back-test, as a share 0–1."""
     whole = found.scores[(found.scores["entity"] == "") & (found.scores["step"] == 0)]
     return float(whole["coverage"].iloc[0])
 
 
 def entity_of(found: Forecast, key: str) -> str:
-    """The entity that is chosen for a figure; TOGETHER for their sum."""
+    """Return the selected entity of a figure; TOGETHER for the sum of all."""
     entities = sorted(found.rows["entity"].astype(str).unique())
     return st.selectbox(
         _("Entity"),
@@ -39,7 +39,7 @@ def entity_of(found: Forecast, key: str) -> str:
 
 
 def choice(found: Forecast, key: str) -> tuple[str, int]:
-    """Entity and number of days ahead, chosen side by side."""
+    """Return the selected entity and number of days ahead."""
     left, right = st.columns([3, 1])
     with left:
         entity = entity_of(found, key)
@@ -51,7 +51,7 @@ def choice(found: Forecast, key: str) -> tuple[str, int]:
 
 
 def backtest(found: Forecast, chosen: Chosen) -> None:
-    """Show the scores of the back-test by days ahead and by entity."""
+    """Show the scores of the back-test by days ahead and by entity, and the forecasts day by day."""
     steps = found.per_step()
     chart(figures.per_step(steps, _), "per-step", _("Error by days ahead, beside two naive forecasts"), dated=False)
     st.caption(_("Every day of the back-test was forecast from what was known so many days before."))
@@ -78,7 +78,7 @@ def backtest(found: Forecast, chosen: Chosen) -> None:
 
 
 def _scores(table: pd.DataFrame, first: str, key: str) -> None:
-    """Figures of one line per step or entity; shares as per cent."""
+    """Show one row of scores per number of days ahead or per entity; shares are in percent."""
     names = [name for name in SCORES if name in table]
     rows = table[[first, *names]].assign(**{name: 100 * table[name] for name in PERCENT})
     number = st.column_config.NumberColumn
@@ -121,7 +121,7 @@ def _exported(found: Forecast) -> pd.DataFrame:
 
 
 def errors(found: Forecast, chosen: Chosen) -> None:
-    """Show the errors of an entity by weekday, month, temperature and hour."""
+    """Show the errors of an entity by weekday, month, temperature or hour."""
     entity, step = choice(found, "errors")
     mine = chosen(entity).checked
     mine = mine[mine["step"] == step]
@@ -157,7 +157,7 @@ def errors(found: Forecast, chosen: Chosen) -> None:
 
 
 def intervals(found: Forecast, dataset: Dataset | None, run: str) -> None:
-    """Show the coverage promised and measured."""
+    """Show nominal and measured coverage."""
     levels = found.reliability["nominal"].unique()
     asked = found.model_spec.quantiles[-1] - found.model_spec.quantiles[0]
     level = float(levels[np.abs(levels - asked).argmin()])

@@ -1,4 +1,4 @@
-"""The alarms of a forecast on screen: amounts of the back-test that came outside the interval, the farthest first."""
+"""Alarms of a forecast: amounts of the back-test outside the prediction interval."""
 
 import pandas as pd
 import streamlit as st
@@ -13,7 +13,7 @@ SHOWN_ROWS = 1000
 
 
 def show(found: Forecast, run: str) -> None:
-    """The table, and a verdict on the row that is chosen."""
+    """Show the table, and the form for a verdict on the selected row."""
     st.subheader(_("Outside the interval"))
     rows, step = misses(found)
     if rows.empty:
@@ -46,9 +46,9 @@ def show(found: Forecast, run: str) -> None:
 
 
 def misses(found: Forecast) -> tuple[pd.DataFrame, int]:
-    """Return what came outside the interval the fewest days ahead.
+    """Return the amounts outside the interval at the smallest number of days ahead, and this number.
 
-    `score` is how far, in widths of the interval.
+    `score` is the distance to the interval, in widths of the interval. The rows are sorted by `score`, highest first.
     """
     step = int(found.checked["step"].min())
     rows = found.checked[found.checked["step"] == step]

@@ -1,4 +1,4 @@
-"""A run's model on screen: registered under a name, and promoted to the champion that others load."""
+"""Model of a run: registration under a name, and promotion to champion."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def section(run: str, task: str) -> None:
-    """`show`, below a title that opens; MLflow is asked once it is open."""
+    """Show `show` in an expander; MLflow is queried only when it is open."""
     place = st.expander(_("Model"), icon=":material/inventory_2:", key=f"{task}-model", on_change="rerun")
     if place.open:
         with place:
@@ -26,7 +26,7 @@ def section(run: str, task: str) -> None:
 
 
 def show(run: str, task: str) -> None:
-    """Register the model of `run`, promote it, and see the versions of its name."""
+    """Let the user register and promote the model of `run`, and show all versions of its name."""
     from core.runs import promotion
 
     name = st.text_input(
@@ -51,7 +51,7 @@ def show(run: str, task: str) -> None:
 
 @contextmanager
 def _refusals() -> Iterator[None]:
-    """A no is an answer: it stands where it was asked for, and the other views stay as they are."""
+    """Show the error of the block in place; the other views of the page stay as they are."""
     try:
         yield
     except VigieError as error:
@@ -73,7 +73,7 @@ def _register(run: str, name: str, task: str) -> None:
 
 
 def _promote(own: "Version", task: str) -> None:
-    """The champion needs no promotion; a challenger that is worse needs force and a reason."""
+    """Show the promotion form of a version that is not champion; a worse version needs force and a reason."""
     from core.runs import promotion
 
     if "champion" in own.aliases:
@@ -107,7 +107,7 @@ def _promote(own: "Version", task: str) -> None:
 
 
 def _show_versions(versions: list["Version"], run: str, task: str) -> None:
-    """Show the versions of a name, each with the figure that decides on promotion where the task has one."""
+    """Show the versions of a name, each with the metric that decides on promotion if the task has one."""
     from core.runs import promotion
 
     if not versions:
@@ -142,7 +142,7 @@ def _show_versions(versions: list["Version"], run: str, task: str) -> None:
 
 
 def _figure(version: "Version", metric: Metric | None) -> float | None:
-    """Return the metric of a version; None where it has none."""
+    """Return the metric of a version; None without one."""
     if metric is None or metric.name not in version.figures:
         return None
     value = float(version.figures[metric.name])

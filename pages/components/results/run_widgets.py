@@ -1,4 +1,4 @@
-"""What every result shows: what it cost, where it is on record, its figures, its downloads."""
+"""Widgets that all results share: cost, links to the run, charts and downloads."""
 
 from collections.abc import Callable
 from functools import partial
@@ -15,7 +15,7 @@ from pages.components.i18n import _, catalogue, language, localised, shown
 
 
 def cost(run: str) -> None:
-    """Two figures: seconds and grams of CO₂."""
+    """Show two figures: seconds, and grams of CO₂."""
     spent = cache.cache_by_run(run_cost, run)
     st.metric(_("Seconds"), shown(round(spent.seconds, 2)), border=True)
     st.metric(
@@ -27,7 +27,7 @@ def cost(run: str) -> None:
 
 
 def record(run: str) -> None:
-    """Where the run is on record."""
+    """Show the id of the run, its link to MLflow, its delivery status and its run card."""
     link = cache.cache_by_run(mlflow_run_url, run)
     with st.container(horizontal=True, vertical_alignment="center"):
         if link:
@@ -41,11 +41,11 @@ def record(run: str) -> None:
 
 
 def card(run: str) -> None:
-    """The run card as a file: one for people, one for programs. It is made when it is asked for."""
+    """Show the downloads of the run card as HTML and JSON, which are built on click."""
     workspace, code = cache.get_workspace(), language()
 
     def made(kind: str) -> str:
-        """Without a word to Streamlit: it calls this beside the page."""
+        """Build the card without any call of Streamlit, which runs this outside the script of the page."""
         from core.runs.card import run_card
         from core.runs.card_html import html
 
@@ -69,19 +69,22 @@ def card(run: str) -> None:
 
 
 def written(value: object, code: str) -> str:
-    """A number as readers of the language `code` write it, everything else as it is."""
+    """Format a number for readers of the language `code`; any other value becomes its text."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         return str(value)
     return numbers.format_decimal(value, format="#,##0.######", locale=code)
 
 
 def chart(figure: go.Figure, key: str, alt: str, dated: bool = True) -> None:
-    """A figure with numbers and dates in the person's language; `alt` says what it shows to those who cannot see it."""
+    """Show a figure with numbers and dates in the language of the reader.
+
+    `alt` describes the figure for screen readers. `dated` is True where the x axis is a time axis.
+    """
     st.plotly_chart(localised(figure, dated), key=key, alt=alt, config={"displayModeBar": False})
 
 
 def downloads(table: Callable[[], pd.DataFrame], name: str, label: str) -> None:
-    """Buttons that write `table` only when asked; `label` holds {kind}."""
+    """Show the buttons that export a table; `table` is called on click, `label` contains {kind}."""
     st.subheader(_("Export the results"))
     with st.container(horizontal=True):
         for kind, writer in (("CSV", as_csv), ("Parquet", as_parquet)):

@@ -1,4 +1,4 @@
-"""Runs on screen: as a table, one opened, several side by side."""
+"""Runs: as a table, one run in detail, several runs compared."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -24,7 +24,7 @@ NONE = "–"
 
 
 def status_label(status: str) -> str:
-    """Return a status in a word, with a mark."""
+    """Return the translated status with a mark; "All" for an empty status."""
     words = {
         "completed": _("completed"),
         "failed": _("failed"),
@@ -34,11 +34,11 @@ def status_label(status: str) -> str:
     return f"{MARKS[status]} {words[status]}" if status in words else status or _("All")
 
 
-# ---- as a table -----------------------------------------------------------------------------------------------------
+# ---- table of runs --------------------------------------------------------------------------------------------------
 
 
 def display_table(table: pd.DataFrame) -> pd.DataFrame:
-    """Return the columns of `list_to_frame` that a person reads, in their words."""
+    """Return the displayed columns of the table of `list_to_frame`."""
     began = pd.DatetimeIndex([clock.from_epoch_ms(int(when.timestamp() * 1000)) for when in table["began"]])
     return pd.DataFrame(
         {
@@ -56,13 +56,13 @@ def display_table(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def _brief_status(status: str, waits: bool) -> str:
-    """Return a status; what went well needs no word."""
+    """Return the mark of a completed run, and mark and word of any other status."""
     word = MARKS["completed"] if status == "completed" else status_label(status)
     return word + " · " + _("waits for MLflow") if waits else word
 
 
 def column_config() -> dict[str, ColumnConfig]:
-    """Return how the columns of `display_table` are headed and written."""
+    """Return the headings and formats of the columns of `display_table`."""
     text, number = st.column_config.TextColumn, st.column_config.NumberColumn
     return {
         "began": st.column_config.DatetimeColumn(_("When"), format=f"{date_format()} HH:mm"),
@@ -78,7 +78,7 @@ def column_config() -> dict[str, ColumnConfig]:
 
 
 def _format_headline(run: dict[str, Any]) -> str:
-    """Return the figure that says most of what a run found, with its name."""
+    """Return the headline metric of a run with its name."""
     value = run["value"]
     if value is None or value != value:
         return NONE
@@ -89,11 +89,11 @@ def _format_headline(run: dict[str, Any]) -> str:
     return _("{name}: {value}").format(name=_(metric.label), value=shown(number))
 
 
-# ---- one ------------------------------------------------------------------------------------------------------------
+# ---- one run --------------------------------------------------------------------------------------------------------
 
 
 def show_run(run_id: str) -> None:
-    """Show what a run was, and where its result is."""
+    """Show the facts, links, model and metrics of a run."""
     from core.runs import comparison
 
     workspace = cache.get_workspace()
@@ -121,7 +121,7 @@ def show_run(run_id: str) -> None:
 
 
 def _link_result(record: "Record") -> None:
-    """Show the way to the page with the result and its data, where there is one."""
+    """Show a link to the result of the run, or the files to load if its data are not stored."""
     from core.runs.comparison import has_data
 
     task = find_task(record.experiment)
@@ -135,11 +135,11 @@ def _link_result(record: "Record") -> None:
     link_run(task, record.id, digest, _("Open the result"), icon=":material/open_in_full:")
 
 
-# ---- several --------------------------------------------------------------------------------------------------------
+# ---- several runs ---------------------------------------------------------------------------------------------------
 
 
 def show_comparison(run_ids: list[str]) -> None:
-    """Show parameters, metrics and figures side by side."""
+    """Show parameters, metrics and figures of several runs side by side."""
     from core.runs.comparison import compare_runs
 
     try:
@@ -172,7 +172,7 @@ def _show_tables(runs: "RunComparison") -> None:
 
 
 def _name_runs(runs: "RunComparison") -> dict[str, str]:
-    """Return a short name for every run: the model, and the beginning of the id."""
+    """Return run id → short name: the model, and the first characters of the id."""
     return {record.id: f"{record.tags.get('model_name', '')} · {record.id[:6]}" for record in runs.records}
 
 
@@ -187,7 +187,7 @@ def _show_parameters(runs: "RunComparison", names: dict[str, str]) -> None:
 
 
 def _show_metrics(runs: "RunComparison", names: dict[str, str]) -> None:
-    """Show the metrics; on the same data, the best of each line of known direction is starred."""
+    """Show the metrics; on equal data, a star marks the best value of each metric with a known direction."""
     best = runs.best() if runs.same_data else None
     table = pd.DataFrame(
         {
@@ -226,7 +226,7 @@ def _format_number(value: float) -> str:
 
 
 def _show_pictures(runs: "RunComparison") -> None:
-    """Show the figure of each run's card, two in a row, on one scale where they show the same."""
+    """Show the figure of each run card, two in a row, on one scale if they show the same data."""
     from core.runs.card import run_card
     from core.runs.figures import common_range, thumbnail, to_shares
 

@@ -1,4 +1,4 @@
-"""A score card on screen: detectors, random scores and simple baselines, on the same rows and labels."""
+"""Score card: detectors, random scores and simple baselines, evaluated on the same rows and labels."""
 
 import pandas as pd
 import streamlit as st
@@ -12,7 +12,7 @@ from core.tasks.sequences.result import SequenceDetection
 from pages.components.i18n import _, language, shown
 from pages.components.results.run_widgets import cost, record
 
-STRUCK = "pa_f1"  # no line is ever best by it
+STRUCK = "pa_f1"  # struck through, and never marked as best
 COLUMNS = (*SCORE_CARD, "vus_roc", "hit_100", "seconds", STRUCK)
 BASELINE_WORDS = {
     "random": N_("random scores"),
@@ -23,7 +23,7 @@ BASELINE_WORDS = {
 
 
 def show(detection: SequenceDetection) -> None:
-    """Show the card of one result, and which line comes first."""
+    """Show the score card of one result, and the best detector."""
     st.markdown(f"**{_name_winner(detection.card)}**")
     _show_table(detection.card)
     st.caption(_explain_columns(detection.card))
@@ -32,7 +32,7 @@ def show(detection: SequenceDetection) -> None:
 
 
 def show_comparison(comparison: DetectorComparison, run: str) -> None:
-    """Show which of the quick detectors sees most."""
+    """Show the score card of several quick detectors."""
     st.subheader(_("Detectors compared"))
     st.markdown(f"**{_name_winner(comparison.card)}**")
     if comparison.injected:
@@ -58,7 +58,7 @@ def show_comparison(comparison: DetectorComparison, run: str) -> None:
 
 
 def _name_winner(card: pd.DataFrame) -> str:
-    """Say which line is first by VUS-PR, and by how much."""
+    """Return a sentence with the best line by VUS-PR, and the second best."""
     from core.tasks.sequences.evaluation import BASELINE_DETECTORS
 
     itself = [line for line, detector in BASELINE_DETECTORS.items() if detector.name in set(card["line"])]
@@ -73,7 +73,7 @@ def _name_winner(card: pd.DataFrame) -> str:
 
 
 def _show_table(card: pd.DataFrame) -> None:
-    """Show a line each, the best of every column in bold; point-adjusted F1 struck through."""
+    """Show one row per detector or baseline; the best value of a column is bold, point-adjusted F1 struck through."""
     metrics = [get_metric(name) for name in COLUMNS if name in card]
     best = {
         metric.name: card[metric.name].max() if metric.higher_is_better else card[metric.name].min()
@@ -92,13 +92,13 @@ def _show_table(card: pd.DataFrame) -> None:
 
 
 def _name_metric(metric: Metric) -> str:
-    """Name a column by the metric and its unit, where the name does not say it."""
+    """Return the heading of a metric, with its unit unless the label contains it."""
     label = f"{_(metric.label)}, {_(metric.unit)}" if metric.unit not in ("", "s") else _(metric.label)
     return f"~~{label}~~" if metric.name == STRUCK else label
 
 
 def _name_line(name: str) -> str:
-    """Name a detector or a baseline in words."""
+    """Return the label of a detector or a baseline."""
     from core.tasks.sequences.spec import detectors
 
     if name in BASELINE_WORDS:
@@ -118,7 +118,7 @@ def _format_cell(metric: Metric, value: float, best: float | None) -> str:
 
 
 def _explain_columns(card: pd.DataFrame) -> str:
-    """Say what a reader has to know of the columns."""
+    """Return the limits of the columns that a reader has to know."""
     said = [_("Every F1 is at its own best threshold, which the labels gave away.")]
     said.append(
         _("Window of VUS: {window} rows; values with other windows cannot be compared.").format(

@@ -1,4 +1,4 @@
-"""One event opened: its columns over what was expected of them, in the order of either ranking."""
+"""One event in detail: its columns with their expected bands, in the order of a ranking."""
 
 import streamlit as st
 
@@ -11,7 +11,7 @@ from pages.components.results.run_widgets import chart
 
 
 def show(detection: SequenceDetection, number: int) -> None:
-    """Show the event at the place `number` of the table."""
+    """Show the event in row `number` of the events."""
     event = detection.events.loc[number]
     words = [
         f"#{number + 1}",
@@ -45,7 +45,7 @@ def show(detection: SequenceDetection, number: int) -> None:
 
 
 def severity(level: int) -> str:
-    """A mark beside the word, so that severity never hangs on colour."""
+    """Return a severity as a mark and a word, so that it does not depend on colour."""
     return f"{MARKS[level]} {_(SEVERITIES[level])}"
 
 

@@ -1,4 +1,4 @@
-"""Scored series on screen: figures, false alarms promised and measured, score over time, events, downloads."""
+"""Result of a sequence detection: target and measured alarm rate, scores over time, events, downloads."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -23,7 +23,7 @@ FIRST_COLUMNS = 4
 
 
 def show_detection(detection: SequenceDetection, dataset: Dataset | None, run: str) -> None:
-    """The whole answer; `dataset` is the part that was asked about, for the values."""
+    """Show the result; `dataset` has the selected rows for the charts, None if they are not loaded."""
     _figures(detection, run)
     st.caption(_sentence(detection))
     if detection.exceeds_promise:
@@ -76,7 +76,7 @@ def _figures(detection: SequenceDetection, run: str) -> None:
 
 
 def _promise(detection: SequenceDetection) -> None:
-    """Promised and measured rate side by side; what is measured depends on whether labels are known."""
+    """Show the measured rate and the target rate: of false alarms with labels, of all alarms without."""
     measured = _("False alarms {per}") if detection.is_labelled else _("Alarms {per}")
     st.metric(
         measured.format(per=_per(detection.per)),
@@ -97,7 +97,7 @@ def _promise(detection: SequenceDetection) -> None:
 
 
 def _drifted(detection: SequenceDetection) -> str:
-    """More alarms than promised."""
+    """Return a warning that the measured alarm rate exceeds the target."""
     rates = {
         "low": _rate(detection.count_alarms(detection.figures["measured_low"])),
         "high": _rate(detection.count_alarms(detection.figures["measured_high"])),
@@ -125,7 +125,7 @@ def _rate(rate: float) -> str:
 
 
 def _sentence(detection: SequenceDetection) -> str:
-    """What was flagged and by what right."""
+    """Return the threshold, its source, and the mode of scoring."""
     parts = [
         _("Rows scoring above {threshold} are flagged.").format(threshold=shown(float(f"{detection.threshold:.4g}")))
     ]
@@ -180,7 +180,7 @@ def _over_time(detection: SequenceDetection, dataset: Dataset | None) -> None:
 
 
 def _entity(detection: SequenceDetection) -> str:
-    """The one chosen; first the one with the highest peak."""
+    """Return the selected entity; by default the one with the highest peak."""
     entities = [
         str(each) for each in detection.rows["entity"].cat.categories if (detection.rows["entity"] == each).any()
     ]
@@ -205,7 +205,7 @@ def _values(detection: SequenceDetection, dataset: Dataset, entity: str) -> None
 
 
 def _first(detection: SequenceDetection, entity: str) -> list[str]:
-    """The columns that bring most of the score of the entity's events, else the first ones."""
+    """Return the columns with the largest shares in the entity's events, else the first columns."""
     own = detection.cells[detection.cells["event"].isin(detection.events_of(entity).index)]
     if own.empty:
         return list(detection.data.columns[:FIRST_COLUMNS])
@@ -278,7 +278,7 @@ def _filtered(detection: SequenceDetection) -> pd.DataFrame:
 
 
 def _readable(events: pd.DataFrame, verdicts: list[str]) -> pd.DataFrame:
-    """The columns a person reads."""
+    """Return the displayed columns of the events."""
     table = pd.DataFrame(
         {
             "number": events.index + 1,

@@ -1,4 +1,4 @@
-"""What if, on screen: other weather, a strike or none; the forecast as given beside the one as changed."""
+"""Scenarios of a forecast: other weather or strikes, and the changed forecast next to the original."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -18,12 +18,12 @@ from pages.components.results.run_widgets import chart
 if TYPE_CHECKING:
     from core.tasks.forecast.scenarios import Scenario
 
-WARMEST = 10.0  # °C of the slider, both ways
+WARMEST = 10.0  # °C; limit of the slider in both directions
 STRIKES = {"given": None, "yes": True, "no": False}
 
 
 def show(found: Forecast, run: str) -> None:
-    """The form and, where something is changed, what it changes."""
+    """Show the form of the scenario, and the changed forecast once something is changed."""
     dataset = cache.load_dataset()
     if dataset is None or found.spec.dataset != dataset.digest:
         st.info(_("The data of this result are not loaded; without them nothing can be forecast again."))
@@ -34,17 +34,17 @@ def show(found: Forecast, run: str) -> None:
             st.caption(_("Change something above, and the forecast is made again beside the one as given."))
             return
         table = _changed(run, _words(scenario), scenario)
-    except VigieError as error:  # the other views stay as they are
+    except VigieError as error:  # the other views of the page stay as they are
         st.error(say(error.text), icon=":material/error:")
         return
     _result(table, found)
 
 
-# ---- the form -------------------------------------------------------------------------------------------------------
+# ---- form -----------------------------------------------------------------------------------------------------------
 
 
 def _form(found: Forecast) -> "Scenario | None":
-    """The scenario; None where everything is as given."""
+    """Return the scenario of the form; None if nothing is changed."""
     from core.tasks.forecast.scenarios import Scenario
 
     left, right = st.columns(2)
@@ -107,7 +107,7 @@ def _strike(found: Forecast) -> str:
 
 
 def _weather(found: Forecast) -> dict[str, float]:
-    """The values of the fields that are filled in; a field the model has not learnt says so."""
+    """Return the filled weather fields; a covariate that the model does not use is disabled."""
     from core.tasks.forecast.scenarios import WEATHER_FIELDS
 
     given = {}
@@ -153,14 +153,14 @@ def _file() -> tuple[CovariateTable, ...]:
 
 
 def _words(scenario: "Scenario") -> str:
-    """Everything a scenario says, as the key of its answer."""
+    """Return all settings of a scenario as text, as the cache key of its forecast."""
     said = (scenario.warmer, scenario.strike, scenario.days, scenario.entities, sorted(scenario.weather.items()))
     return f"{said} {[table.digest for table in scenario.tables]}"
 
 
 @st.cache_resource(max_entries=32, show_spinner=False)
 def _changed(run: str, words: str, _scenario: "Scenario") -> pd.DataFrame:
-    """Forecast once for what a scenario says."""
+    """Compute the forecast of a scenario, once per run and scenario."""
     from core.tasks.forecast.scenarios import what_if
 
     dataset = cache.load_dataset()
@@ -168,7 +168,7 @@ def _changed(run: str, words: str, _scenario: "Scenario") -> pd.DataFrame:
     return what_if(dataset, run, _scenario, workspace=cache.get_workspace(), actor=auth.current_actor("forecast"))
 
 
-# ---- the answer -----------------------------------------------------------------------------------------------------
+# ---- result ---------------------------------------------------------------------------------------------------------
 
 
 def _result(table: pd.DataFrame, found: Forecast) -> None:
