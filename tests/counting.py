@@ -1,6 +1,6 @@
-"""Jobs that can be watched: they count, keep a checkpoint, and write down every step.
+"""Jobs for tests: they count, write a checkpoint and log every step.
 
-`python -m tests.counting [lease in seconds]` is a worker for them.
+`python -m tests.counting [lease in seconds]` starts a worker for them.
 """
 
 import os
@@ -25,15 +25,13 @@ STEP_S = 0.05
 def run_test_job(
     task: str, arguments: dict[str, Any], *, workspace: Workspace, actor: Actor, progress: Progress
 ) -> str:
-    """Do the job of this name."""
+    """Run the test job named `task`."""
     handler: JobHandler = HANDLERS[task]
     return handler(task, arguments, workspace=workspace, actor=actor, progress=progress)
 
 
 def count(task: str, arguments: dict[str, Any], *, workspace: Workspace, actor: Actor, progress: Progress) -> str:
-    """Count to `until` from where the checkpoint says; every step goes into the file `log`, with the process that
-    took it.
-    """
+    """Count from the checkpoint to `until`; write every step and its process id to the file `log`."""
     assert progress.folder is not None
     checkpoint = progress.folder / "step"
     step = int(checkpoint.read_text()) if checkpoint.exists() else 0
@@ -48,7 +46,7 @@ def count(task: str, arguments: dict[str, Any], *, workspace: Workspace, actor: 
 
 
 def record(task: str, arguments: dict[str, Any], *, workspace: Workspace, actor: Actor, progress: Progress) -> str:
-    """Record a run. The process that does so first is killed before anybody hears of it."""
+    """Record a run; the process that records the first one kills itself before it returns the run's id."""
     with tracked_run("tests", "Nothing", {}, load_sample("gas_daily"), actor, workspace) as run:
         _log(arguments, 1)
     if len(steps(Path(arguments["log"]))) == 1:
@@ -57,16 +55,18 @@ def record(task: str, arguments: dict[str, Any], *, workspace: Workspace, actor:
 
 
 def never_stop(task: str, arguments: dict[str, Any], *, workspace: Workspace, actor: Actor, progress: Progress) -> str:
-    """Report nothing for a minute."""
+    """Sleep for 60 seconds without a report."""
     time.sleep(60)
     return ""
 
 
 def refused(task: str, arguments: dict[str, Any], *, workspace: Workspace, actor: Actor, progress: Progress) -> str:
+    """Raise DataError."""
     raise DataError("{file} has no dates.", file="a.csv")
 
 
 def broken(task: str, arguments: dict[str, Any], *, workspace: Workspace, actor: Actor, progress: Progress) -> str:
+    """Raise an unexpected error whose text must not be shown."""
     raise ZeroDivisionError("a secret of the machine")
 
 
@@ -80,7 +80,7 @@ HANDLERS: dict[str, JobHandler] = {
 
 
 def steps(log: Path) -> list[tuple[int, int]]:
-    """Process and number of every step taken."""
+    """Return process id and number of every step in the log."""
     lines = log.read_text().splitlines() if log.exists() else []
     return [(int(pid), int(step)) for pid, step in (line.split() for line in lines)]
 

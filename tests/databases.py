@@ -1,4 +1,4 @@
-"""Databases of accounts for the tests: a SQLite file, or a fresh database of a real PostgreSQL."""
+"""Account databases for tests: a SQLite file, or a new database on a real PostgreSQL server."""
 
 import tempfile
 import threading
@@ -22,8 +22,9 @@ THIRD = "Copper#meadow-93-gale"
 
 @contextmanager
 def running_postgres() -> Iterator[Running]:
-    """A PostgreSQL of its own. Not below pytest's folder: other pytests close that to other users, PostgreSQL's among
-    them.
+    """Start a PostgreSQL server, yield it, and stop it afterwards.
+
+    Its folder is not below pytest's folder: another pytest run may close that one to the user of PostgreSQL.
     """
     with tempfile.TemporaryDirectory(prefix="vigie-postgres-") as folder:
         server = postgres(Path(folder)).start()
@@ -33,7 +34,7 @@ def running_postgres() -> Iterator[Running]:
 
 @contextmanager
 def fresh_database(server: Running) -> Iterator[str]:
-    """The address of a new, empty database of `server`."""
+    """Create an empty database on `server`, yield its URL, and drop the database afterwards."""
     name = f"accounts_{uuid.uuid4().hex[:12]}"
     _admin(server, f'CREATE DATABASE "{name}"')
     yield make_url(server.url).set(database=name).render_as_string(hide_password=False)
@@ -52,6 +53,7 @@ def _admin(server: Running, statement: str) -> None:
 
 @contextmanager
 def opened(url: str, folder: Path) -> Iterator[Accounts]:
+    """Open the accounts at `url` and yield them. Close them after all abandoned calls have ended."""
     accounts = Accounts(url, folder)
     yield accounts
     settled()
@@ -59,14 +61,14 @@ def opened(url: str, folder: Path) -> Iterator[Accounts]:
 
 
 def settled() -> None:
-    """Wait for what was given up on: it still holds connections."""
+    """Wait for calls that timed out: their threads still hold connections."""
     for thread in threading.enumerate():
         if thread.name.startswith("call "):
             thread.join(10)
 
 
 def dump(accounts: Accounts) -> str:
-    """Everything the database holds, as text."""
+    """Return all rows of all tables as text."""
 
     def everything(rows: Rows) -> list[tuple[Any, ...]]:
         return [tuple(row) for table in Base.metadata.sorted_tables for row in rows.execute(select(table))]

@@ -1,4 +1,4 @@
-"""Made-up consumption of which everything is known, for the tests of forecasters."""
+"""Generated consumption, weather and covariates for the tests of forecasters."""
 
 from collections.abc import Mapping, Sequence
 
@@ -16,11 +16,12 @@ ONE_DAY = pd.Timedelta(days=1)
 
 
 def calendar(count: int, start: str = START) -> pd.DatetimeIndex:
+    """Return `count` days from `start` on."""
     return pd.date_range(start, periods=count, freq="D", name="day")
 
 
 def warmth(count: int, start: str = START, seed: int = 1) -> Floats:
-    """°C: a year's wave and weather that lasts some days."""
+    """Return daily temperatures in °C: a yearly wave and weather that lasts some days."""
     days, random = calendar(count, start), np.random.default_rng(seed)
     weather = pd.Series(random.normal(0, 2.5, count)).ewm(alpha=0.4).mean().to_numpy()
     return np.asarray(12 - 8 * np.cos(2 * np.pi * (days.dayofyear.to_numpy() - 20) / 365.25) + 2 * weather)
@@ -29,7 +30,10 @@ def warmth(count: int, start: str = START, seed: int = 1) -> Floats:
 def consumption(
     count: int, entities: int = 2, start: str = START, seed: int = 0, strike: Floats | None = None
 ) -> Floats:
-    """(days, entities): heating below 16 °C, a quiet week-end, noise of 2 %; `strike` takes 20 % away."""
+    """Return daily consumption, shape (days, entities).
+
+    It rises below 16 °C, is 15 % lower on weekends and 20 % lower on days of `strike`, and has a noise of 2 %.
+    """
     days, random = calendar(count, start), np.random.default_rng(seed)
     cold = np.maximum(16 - warmth(count, start), 0)
     usual = (20 + 5 * cold) * np.where(days.dayofweek >= 5, 0.85, 1.0)
@@ -39,7 +43,10 @@ def consumption(
 
 
 def daily(amounts: Floats, start: str = START, unit: str = "MWh", step: pd.Timedelta = ONE_DAY) -> Dataset:
-    """One row per entity ("a", "b" …) and day of `amounts` (days, entities); rows that are NaN are there too."""
+    """Return a dataset with one row per entity ("a", "b" …) and day of `amounts`, shape (days, entities).
+
+    Rows that are NaN are kept.
+    """
     count, entities = amounts.shape
     time = pd.date_range(start, periods=count, freq=step)
     index = keyed(np.repeat(names(entities), count), np.tile(time, entities))
@@ -48,7 +55,7 @@ def daily(amounts: Floats, start: str = START, unit: str = "MWh", step: pd.Timed
 
 
 def hourly(amounts: Floats, start: str = START, unit: str = "MWh", day_start: int = 0) -> Dataset:
-    """A profile of 24 hours per entity and day, the second entity with its peak at another hour."""
+    """Return a dataset of 24-hour profiles per entity and day; each entity has its peak at another hour."""
     count, entities = amounts.shape
     shapes = np.stack([np.roll(SHAPE, 6 * place) / SHAPE.sum() for place in range(entities)])
     values = amounts.T[:, :, None] * shapes[:, None]
@@ -66,15 +73,17 @@ def hourly(amounts: Floats, start: str = START, unit: str = "MWh", day_start: in
 
 
 def names(count: int) -> list[str]:
+    """Return the names of `count` entities: "a", "b" …."""
     return list("abcdefghijklmnop"[:count])
 
 
 def table(columns: Mapping[str, Floats], start: str = START, kind: str = "weather") -> CovariateTable:
-    """A national table of drivers, one value per day."""
+    """Return a national table of covariates with one value per day."""
     count = len(next(iter(columns.values())))
     index = pd.MultiIndex.from_product([[NATION], calendar(count, start)], names=["place", "day"])
     return CovariateTable(kind, pd.DataFrame(dict(columns), index=index, dtype=float), "drivers.csv")
 
 
 def drivers_of(dataset: Dataset, tables: Sequence[CovariateTable], ahead: int = 30) -> Drivers:
+    """Join tables of covariates with a dataset, up to `ahead` days after its last day."""
     return joined(dataset, tables, until=pd.Timestamp(dataset.time.max()) + pd.Timedelta(days=ahead))

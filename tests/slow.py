@@ -1,5 +1,6 @@
-"""A detector that takes its time, and what scores with it. `python -m tests.slow FOLDER OUT LOG` scores a folder, to
-be killed.
+"""Slow detector, and batch scoring with it.
+
+`python -m tests.slow FOLDER OUT LOG` scores a folder. Tests kill this process.
 """
 
 import os
@@ -24,20 +25,23 @@ from core.detectors.scaling import Scaling
 from core.detectors.sequence_model import SequenceModel
 from core.progress import Progress
 
-SLOW = 0.15  # seconds a batch
+SLOW = 0.15  # for each batch
 OURS = tuple(f"core.detectors.{name}" for name in ("scaling.Scaling", "sequence_model.SequenceModel"))
 HERE = Executor()
 
 
 @dataclass
 class Slow(SequenceDetector):
-    """Its score is the sum of a row; it writes down which process scored how many series."""
+    """Detector whose score is the sum of a row.
+
+    It appends the process id and the number of series of each call to the file `log`.
+    """
 
     name = "slow"
     label = "slow"
 
     log: str = ""
-    deadly: float = 1e30  # a first value above it ends the process
+    deadly: float = 1e30  # a series whose first value exceeds this ends the process
 
     def fit(self, series: Sequence[Floats32], progress: Progress) -> Self:
         return self
@@ -57,14 +61,14 @@ class Slow(SequenceDetector):
 
 
 def fitted(detector: SequenceDetector, dataset: Dataset) -> SequenceModel:
-    """A model that calls the highest tenth of what was held out abnormal."""
+    """Fit a model whose threshold is the 90 % quantile of the held-out scores."""
     model = SequenceModel(detector, Scaling(clamp=1e9)).fit(dataset)
     model.threshold_ = float(np.quantile(model.calibration_, 0.9))
     return model
 
 
 def job_for(model: SequenceModel, folder: Path, out: Path, trusted: tuple[str, ...] = OURS) -> JobSpec:
-    """The model beside its results."""
+    """Save the model in the output folder. Return the job that scores `folder` with it."""
     import skops.io
 
     out.mkdir(exist_ok=True)
@@ -75,13 +79,14 @@ def job_for(model: SequenceModel, folder: Path, out: Path, trusted: tuple[str, .
 def scored(
     job: JobSpec, rows: int, executor: Executor = HERE, progress: Progress | None = None, pattern: str = ""
 ) -> BatchProgress:
+    """Score the folder of a job in batches of `rows` rows."""
     folder = Folder(job.folder, pattern)
     return score_folder(job, folder, folder.inventory(), BatchConfig(rows), executor, progress or Progress())
 
 
 def score_slowly(folder: Path, out: Path, log: Path) -> BatchProgress:
-    """A batch for every file of 20 rows."""
-    from tests.slow import Slow  # not __main__.Slow: models name their classes
+    """Fit a slow model and score a folder in batches of 20 rows, one file each."""
+    from tests.slow import Slow  # not `__main__.Slow`: a saved model stores the name of its class
 
     model = fitted(Slow(str(log)), load([folder / "site_1.csv"]))
     return scored(job_for(model, folder, out), 20)

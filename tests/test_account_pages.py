@@ -1,4 +1,4 @@
-"""account/profile.py, account/users.py: what they show and change, in Streamlit's own test harness on real accounts."""
+"""The pages account/profile.py and account/users.py in Streamlit's test harness, on real accounts."""
 
 from collections.abc import Iterator
 from types import SimpleNamespace
@@ -19,7 +19,7 @@ PASSWORD, OTHER = "orage-violet-tambour-7", "falaise-radis-ocarina-3"
 
 @pytest.fixture
 def accounts(at: Workspace, monkeypatch: pytest.MonkeyPatch) -> Iterator[Accounts]:
-    """Ada is an administrator and is here; Ana is an analyst."""
+    """Accounts of Ada, an administrator who is signed in, and Ana, an analyst."""
     found = at.accounts
     found.add_user("ada", PASSWORD, ["administrator"])
     found.add_user("ana", PASSWORD, ["analyst"])
@@ -30,7 +30,7 @@ def accounts(at: Workspace, monkeypatch: pytest.MonkeyPatch) -> Iterator[Account
 
 
 def be(monkeypatch: pytest.MonkeyPatch, accounts: Accounts, name: str) -> None:
-    """Be signed in as `name`: the harness has no cookies."""
+    """Sign in as `name`. The functions that read cookies are replaced: the harness has none."""
     token = accounts.sign_in(name, PASSWORD, "203.0.113.5")
 
     def person() -> SignedInUser | None:
@@ -108,7 +108,7 @@ def test_who_signs_in_elsewhere_has_no_password_here(
     assert not app.text_input
 
 
-# ---- users ----------------------------------------------------------------------------------------------------------
+# ---- page of the users ----------------------------------------------------------------------------------------------
 
 
 def test_a_user_is_added(at: Workspace, accounts: Accounts) -> None:
@@ -192,12 +192,12 @@ def test_the_last_administrator_cannot_be_taken_away(at: Workspace, accounts: Ac
     assert (user.roles, user.disabled) == ({"administrator"}, False)
 
 
-# ---- whom a provider vouches for ------------------------------------------------------------------------------------
+# ---- users of an identity provider ----------------------------------------------------------------------------------
 
 
 @pytest.fixture
 def vouched(at: Workspace, monkeypatch: pytest.MonkeyPatch) -> Iterator[Accounts]:
-    """Mallory comes from the identity provider; there are no accounts."""
+    """Accounts without users; the identity provider has authenticated Mallory."""
     found = at.accounts
     monkeypatch.setattr("pages.components.auth.sign_in_required", lambda: True)
     monkeypatch.setattr("pages.components.auth.session_token", lambda: "")
@@ -207,7 +207,7 @@ def vouched(at: Workspace, monkeypatch: pytest.MonkeyPatch) -> Iterator[Accounts
 
 
 def test_a_provider_makes_nobody_the_first_user(at: Workspace, vouched: Accounts) -> None:
-    """Else nobody could use the token any more."""
+    """Otherwise the setup token could no longer be used."""
     assert "Nobody can sign in yet" in texts(opened())
     assert vouched.empty()
 

@@ -1,4 +1,4 @@
-"""Several analysts at once on one real server: none sees a dataset or a result of another."""
+"""Several analysts at the same time on one server: each sees only their own datasets and results."""
 
 from pathlib import Path
 

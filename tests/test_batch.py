@@ -1,4 +1,4 @@
-"""Many series from a folder: the same scores as one by one, each exactly once, whatever is killed meanwhile."""
+"""Batch scoring of a folder: scores, bad files, killed workers and processes, Dask clusters, task and command."""
 
 import json
 import os
@@ -63,7 +63,7 @@ def scores(out: Path) -> pd.DataFrame:
 
 
 def table(entities: int, rows: int, seed: int = 0) -> pd.DataFrame:
-    """Days of several sites, one after the other, 24 hours each."""
+    """Return a table of several sites with the same days of 24 hours, site after site."""
     random = np.random.default_rng(seed)
     found = pd.DataFrame(random.gamma(4, 10, (entities * rows, 24)), columns=clock_labels(24))
     found.insert(0, "date", np.tile(pd.date_range("2024-01-01", periods=rows), entities))
@@ -73,7 +73,7 @@ def table(entities: int, rows: int, seed: int = 0) -> pd.DataFrame:
 
 @pytest.fixture
 def tiles(tmp_path: Path) -> Path:
-    """Two services, 12 and 7 tiles of 30 and 20 days."""
+    """Folder of two services: 12 tiles of 30 days and 7 tiles of 20 days."""
     folder = tmp_path / "tiles"
     per_tile(folder, "Netflix", traffic(12, 30))
     per_tile(folder, "Waze", traffic(7, 20, seed=1))
@@ -82,7 +82,7 @@ def tiles(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def files(tmp_path: Path) -> Path:
-    """24 files of one site each, one batch each with 20 rows to a batch."""
+    """Folder of 24 files with one site and 20 rows each. With 20 rows a batch, each file is one batch."""
     folder = tmp_path / "files"
     folder.mkdir()
     for number in range(24):
@@ -90,7 +90,7 @@ def files(tmp_path: Path) -> Path:
     return folder
 
 
-# ---- the scores -----------------------------------------------------------------------------------------------------
+# ---- scores ---------------------------------------------------------------------------------------------------------
 
 
 def test_scores_are_those_of_each_series_alone(tiles: Path, tmp_path: Path) -> None:
@@ -162,7 +162,7 @@ def test_one_large_file_of_many_entities(tmp_path: Path, order: str) -> None:
 
 
 def test_days_of_a_city_are_read_together(tmp_path: Path) -> None:
-    """The files of one service hold all tiles, one day each; a batch is some of the tiles, over all days."""
+    """Each file of a service holds all tiles for one day. A batch holds some of the tiles for all days."""
     values = traffic(9, 25)
     official(tmp_path / "cities", "Lyon", "Apple_Video", values)
     per_tile(tmp_path / "tiles", "Apple_Video", values)
@@ -226,7 +226,7 @@ def test_bad_files_are_listed_and_the_others_scored(tiles: Path, tmp_path: Path)
 
 
 def test_a_name_that_is_no_utf8(files: Path, tmp_path: Path) -> None:
-    """Readers refuse it; that it is listed at all is what is tested."""
+    """Readers reject the file. The test is that `skipped.csv` lists it."""
     shutil.copy(files / "site_2.csv", files / os.fsdecode(b"r\xe9gion.csv"))
     tally = scored(with_ours(fitted(PcaResidual(), load([files / "site_1.csv"])), files, tmp_path / "out"), 100)
     assert tally.series == 24
@@ -310,17 +310,17 @@ def test_groups(tiles: Path, per: Per, groups: list[str]) -> None:
     assert isinstance(steps[0], FitTask)
 
 
-# ---- one killed, all scored -----------------------------------------------------------------------------------------
+# ---- killed workers and processes -----------------------------------------------------------------------------------
 
 
 def workers() -> list[psutil.Process]:
-    """The worker processes that this process has started."""
+    """Return the worker processes that this process has started."""
     servers = [each for each in psutil.Process().children() if "forkserver" in " ".join(each.cmdline())]
     return [worker for server in servers for worker in server.children()]
 
 
 class Watching(Progress):
-    """Does something once, after some batches."""
+    """Progress that calls a function once, after some batches."""
 
     def __init__(self, after: int, then: Callable[[], None]) -> None:
         super().__init__()
@@ -349,12 +349,12 @@ def test_a_killed_worker_loses_nothing(files: Path, tmp_path: Path) -> None:
     }
     by = Counter(line.split()[0] for line in (tmp_path / "log").read_text().splitlines())
     assert str(killed[0]) in by
-    assert len(by) >= 2  # others went on
+    assert len(by) >= 2  # other workers continued
     assert not workers()
 
 
 class Handover:
-    """A future of Dask whose worker dies with the finished result: it is lost, and then done again by another one."""
+    """Fake Dask future: its worker dies with the finished result, and another worker repeats the task."""
 
     status, key = "lost", "score-0"
 
@@ -372,7 +372,7 @@ class Handover:
 
 
 class OneFuture:
-    """A client of Dask with one core and one future."""
+    """Fake Dask client with one core and one future."""
 
     def __init__(self, future: Handover) -> None:
         self.future = future
@@ -389,7 +389,7 @@ class OneFuture:
 
 def test_a_worker_that_dies_with_its_result_is_not_a_scheduler_that_went_away(files: Path, tmp_path: Path) -> None:
     job, batch = JobSpec(files, tmp_path / "out", "made", ()), Batch(0, "", ())
-    found = BatchResult(0, 1, 10, series=3, fresh=False)  # by the second worker, as the first had left it
+    found = BatchResult(0, 1, 10, series=3, fresh=False)  # the second worker loads what the first one saved
     client = OneFuture(Handover(found, then="finished"))
     assert list(executors._ClusterRun(client, job, lambda: None).run(iter([batch]))) == [replace(found, fresh=True)]
     client = OneFuture(Handover(found, then="cancelled"))
@@ -409,7 +409,7 @@ def test_a_batch_that_kills_its_workers_does_not_stop_the_others(files: Path, tm
     lost = dict(tally.skipped)
     assert "died" in lost["site_1.csv"]
     assert tally.series + len(lost) == 10
-    assert not (tmp_path / "out" / "part=000001" / "scores.parquet").exists()  # the next attempt tries it again
+    assert not (tmp_path / "out" / "part=000001" / "scores.parquet").exists()  # the next run retries this batch
 
 
 def test_a_killed_command_goes_on_where_it_was(files: Path, tmp_path: Path) -> None:
@@ -430,7 +430,7 @@ def test_a_killed_command_goes_on_where_it_was(files: Path, tmp_path: Path) -> N
     assert {path: path.stat().st_mtime_ns for path in finished} == finished
     assert scores(out)["file"].value_counts().to_dict() == {f"site_{number}.csv": 20 for number in range(24)}
     again = Counter(line.split()[0] for line in log.read_text().splitlines())[str(os.getpid())]
-    assert again == 24 - len(finished) + 1  # and once while it was fitted
+    assert again == 24 - len(finished) + 1  # one more call during fitting
     assert len(pd.read_parquet(out / "summary.parquet")) == 24
 
 
@@ -462,12 +462,12 @@ def test_progress_tells_rate_and_time_left(files: Path, tmp_path: Path) -> None:
     assert any("/s, 0:0" in doing and "left" in doing for _, doing in told)
 
 
-# ---- a cluster of others --------------------------------------------------------------------------------------------
+# ---- Dask clusters --------------------------------------------------------------------------------------------------
 
 
 @pytest.fixture
 def cluster() -> Iterator[LocalCluster]:
-    """A scheduler and a worker that listen as those of other machines do."""
+    """Dask scheduler and worker that listen on TCP, as on other machines."""
     quiet = {"dashboard_address": "127.0.0.1:0", "scheduler_kwargs": {"dashboard": False}}
     with (
         dask.config.set(executors.DASK_CONFIG),
@@ -503,7 +503,7 @@ def test_a_scheduler_that_does_not_answer(files: Path, tmp_path: Path, monkeypat
         scored(work, 20, Executor(address="tcp://127.0.0.1:9"))
 
 
-# ---- the folder of results ------------------------------------------------------------------------------------------
+# ---- output folder --------------------------------------------------------------------------------------------------
 
 
 def test_results_of_something_else_are_not_mixed_in(files: Path, tmp_path: Path) -> None:
@@ -530,7 +530,7 @@ def test_a_part_of_something_else_is_not_taken_for_finished(files: Path, tmp_pat
         scored(work, 60)
 
 
-# ---- the task -------------------------------------------------------------------------------------------------------
+# ---- batch task -----------------------------------------------------------------------------------------------------
 
 
 def test_one_model_per_group_as_one_run(tiles: Path, tmp_path: Path, place: Workspace) -> None:
@@ -547,7 +547,7 @@ def test_one_model_per_group_as_one_run(tiles: Path, tmp_path: Path, place: Work
     assert record.tags["dataset.files"] == "tiles (19 files)"
     assert record.metrics["series"] == 19
     assert record.params["scoring"] == "streaming"
-    assert detector.scoring == "windows", "the detector that was asked for is left as it is"
+    assert detector.scoring == "windows", "the detector of the spec is not modified"
     again = run_job("batch", encode(spec), workspace=place, actor=BY, progress=Progress())
     assert load_run(again, place).record.metrics["batches_resumed"] == 2
     with pytest.raises(DataError, match="alarms_per_1000: 50 ≠ 40"):
@@ -555,7 +555,7 @@ def test_one_model_per_group_as_one_run(tiles: Path, tmp_path: Path, place: Work
 
 
 def record_model(model: SequenceModel, dataset: Dataset, workspace: Workspace) -> str:
-    """Record a run that kept `model`; its id."""
+    """Record a run that saves `model`. Return the id of the run."""
     example = dataset.frame.head(40).reset_index()
     example["entity"] = example["entity"].astype(str)
     with tracked_run("sequences", "SGmVRNN", {}, dataset, BY, workspace) as run:
@@ -591,7 +591,7 @@ def test_the_result_comes_back_from_the_run(tiles: Path, tmp_path: Path, place: 
 def test_the_card_repeats_the_run(
     files: Path, tmp_path: Path, place: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The command is given for folders as they were named from elsewhere, and adds to what is there."""
+    """The spec names relative folders. The command runs in another folder and adds to the same output folder."""
     monkeypatch.chdir(files.parent)
     spec = BatchSpec("files/site_1?.csv", "out", fit_per="folder", detector=detectors()["moving-mean"]())
     _, run = score_files(spec, workspace=place, actor=BY)
@@ -630,11 +630,11 @@ def test_specs_that_are_refused(
     assert not (tmp_path / "out").exists()
 
 
-# ---- the command ----------------------------------------------------------------------------------------------------
+# ---- command --------------------------------------------------------------------------------------------------------
 
 
 def vigie(words: list[str], folder: Path) -> "subprocess.CompletedProcess[str]":
-    """`python …` with the data folder `folder`."""
+    """Run `python` with these arguments on the data folder `folder`."""
     environment = os.environ | {"VIGIE_DATA_DIR": str(folder), "OMP_NUM_THREADS": "1", "MLFLOW_TRACKING_URI": ""}
     return subprocess.run(
         [sys.executable, *words], cwd=ROOT, env=environment, capture_output=True, text=True, timeout=120, check=False
@@ -642,7 +642,7 @@ def vigie(words: list[str], folder: Path) -> "subprocess.CompletedProcess[str]":
 
 
 def command(words: list[str], folder: Path) -> dict[str, Any]:
-    """What a command that succeeds prints as JSON."""
+    """Run a command that must succeed. Return its JSON output."""
     ran = vigie(words, folder)
     assert ran.returncode == 0, ran.stderr
     answer: dict[str, Any] = json.loads(ran.stdout)

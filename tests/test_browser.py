@@ -1,4 +1,4 @@
-"""The whole job in headless Chromium: sample, doctor, anomalies, export, a shared link, two languages."""
+"""The app in headless Chromium: sample, repair, anomalies, export, shared links, forecast, clusters, sequences."""
 
 import os
 import subprocess
@@ -16,11 +16,11 @@ from tests.conftest import ROOT, answers, free_port, stop
 
 pytestmark = [
     pytest.mark.browser,
-    pytest.mark.filterwarnings("ignore::ResourceWarning"),  # Playwright leaves its loop's socket to the interpreter
+    pytest.mark.filterwarnings("ignore::ResourceWarning"),  # Playwright does not close the socket of its event loop
     pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
 ]
 
-PATIENCE = 60_000  # milliseconds; the first analysis of a server imports what was not warmed yet
+PATIENCE = 60_000  # the first analysis of a server imports libraries
 
 
 @pytest.fixture(scope="module")
@@ -35,7 +35,7 @@ def browser() -> Iterator[Browser]:
 
 
 def started(folder: Path, port: int, *options: str, **settings: str) -> "subprocess.Popen[bytes]":
-    """The app as a user starts it, in a data folder of its own; what it says goes to app.log there."""
+    """Start the app with `folder` as data folder and app.log there as its log; return when it is healthy."""
     command = [sys.executable, "-m", "streamlit", "run", str(ROOT / "app.py"), f"--server.port={port}"]
     environment = (
         os.environ | {"VIGIE_DATA_DIR": str(folder), "OMP_NUM_THREADS": "1", "MLFLOW_TRACKING_URI": ""} | settings
@@ -78,7 +78,7 @@ def visitor(browser: Browser, locale: str = "en-GB", width: int = 1280) -> Page:
 
 @pytest.fixture(scope="module")
 def result(browser: Browser, app: str) -> Page:
-    """The job up to the result: sample, repair of the incomplete rows, anomalies."""
+    """Page with the anomalies of a sample whose incomplete rows were repaired."""
     page = visitor(browser)
     page.goto(app)
     page.locator(".st-key-sample-gas_daily button").click()
@@ -94,10 +94,10 @@ def result(browser: Browser, app: str) -> Page:
 
 
 def figures(page: Page) -> str:
-    """The result's figures, once all five are there and the page has stopped drawing."""
+    """Return the text of the result's five figures once the page has finished drawing."""
     metrics = page.locator(".st-key-result-figures").get_by_test_id("stMetric")
     expect(metrics).to_have_count(5, timeout=PATIENCE)
-    expect(page.locator(".st-key-anomalies-CSV")).to_be_visible(timeout=PATIENCE)  # the last thing on the page
+    expect(page.locator(".st-key-anomalies-CSV")).to_be_visible(timeout=PATIENCE)  # the last element of the page
     expect(page.get_by_test_id("stStatusWidget")).to_have_count(0, timeout=PATIENCE)
     expect(metrics.first).to_contain_text("Anomalies")
     return page.locator(".st-key-result-figures").inner_text()
@@ -189,13 +189,13 @@ def dataset_of(result: Page) -> str:
 
 
 def settled(page: Page) -> None:
-    """Wait until the page has stopped drawing."""
+    """Wait until the page has finished drawing."""
     expect(page.get_by_test_id("stStatusWidget")).to_have_count(0, timeout=PATIENCE)
     page.wait_for_timeout(1000)
 
 
 def every_tab(page: Page, count: int) -> None:
-    """Open every tab of a result; none ends in an error."""
+    """Open every tab of a result and check that none shows an error."""
     tabs = page.get_by_role("tab")
     expect(tabs).to_have_count(count, timeout=PATIENCE)
     for number in range(count):
@@ -209,7 +209,7 @@ def every_tab(page: Page, count: int) -> None:
     ("locale", "title", "run"), [("en-GB", "Forecast", "Run"), ("fr-FR", "Prévision", "Exécution")]
 )
 def test_a_forecast(result: Page, browser: Browser, app: str, locale: str, title: str, run: str) -> None:
-    """Weather of the sample, a quick forecaster, the result in all its tabs, and the same after a refresh."""
+    """A Ridge forecast with the sample's weather shows all tabs, and the same figures after a refresh."""
     page = visitor(browser, locale)
     page.goto(f"{app}/forecast?dataset={dataset_of(result)}")
     expect(page.get_by_role("heading", level=1)).to_contain_text(title)
@@ -234,7 +234,7 @@ def test_a_forecast(result: Page, browser: Browser, app: str, locale: str, title
 
 
 def test_a_cancelled_forecast(result: Page, browser: Browser, app: str) -> None:
-    """The button stops the work, and the question is open again."""
+    """*Cancel* stops the job and enables the form again."""
     page = visitor(browser)
     page.goto(f"{app}/forecast?dataset={dataset_of(result)}")
     page.locator(".st-key-forecast-ask button").click()
@@ -247,7 +247,7 @@ def test_a_cancelled_forecast(result: Page, browser: Browser, app: str) -> None:
 
 @pytest.mark.parametrize(("locale", "title"), [("en-GB", "Clusters"), ("fr-FR", "Groupes")])
 def test_clusters(result: Page, browser: Browser, app: str, tmp_path: Path, locale: str, title: str) -> None:
-    """Days into groups, the result in all its tabs, the labels downloaded."""
+    """The result shows all tabs, and the labels of the days can be downloaded."""
     page = visitor(browser, locale)
     page.goto(f"{app}/clusters?dataset={dataset_of(result)}")
     expect(page.get_by_role("heading", level=1)).to_contain_text(title)
@@ -268,7 +268,7 @@ def test_clusters(result: Page, browser: Browser, app: str, tmp_path: Path, loca
 
 @pytest.fixture(scope="module")
 def server_dataset(browser: Browser, app: str) -> str:
-    """The sample of a server, opened on the first page; its digest."""
+    """Digest of the server sample, opened on the first page."""
     page = visitor(browser)
     page.goto(app)
     page.locator(".st-key-sample-server_kpis button").click()
@@ -279,7 +279,7 @@ def server_dataset(browser: Browser, app: str) -> str:
 
 
 def sequence_figures(page: Page) -> str:
-    """The figures, once the last thing on the page is there and the page has stopped drawing."""
+    """Return the text of the figures once the page has finished drawing."""
     expect(page.locator(".st-key-result-figures").get_by_test_id("stMetric")).to_have_count(5, timeout=2 * PATIENCE)
     expect(page.locator(".st-key-sequences-likelihoods")).to_be_visible(timeout=PATIENCE)
     settled(page)
@@ -287,7 +287,7 @@ def sequence_figures(page: Page) -> str:
 
 
 def axis(page: Page, key: str) -> tuple[int, int]:
-    """Left and right end of the plot of a figure, in pixels of the page."""
+    """Return the left and right edge of a figure's plot area, in pixels of the page."""
     box = page.locator(f".st-key-{key} .nsewdrag").first.bounding_box(timeout=PATIENCE)
     assert box is not None
     return round(box["x"]), round(box["x"] + box["width"])
@@ -303,7 +303,7 @@ def axis(page: Page, key: str) -> tuple[int, int]:
 def test_sequences(
     browser: Browser, app: str, server_dataset: str, locale: str, title: str, events: str, worst: str, card: str
 ) -> None:
-    """A job in a worker process, its events, one of them opened, the card, and the same after a refresh."""
+    """The result of a worker process shows events, an opened event and the score card, also after a refresh."""
     page = visitor(browser, locale)
     page.goto(f"{app}/sequences?dataset={server_dataset}")
     expect(page.get_by_role("heading", level=1)).to_contain_text(title)
@@ -328,7 +328,7 @@ def test_sequences(
 def test_two_visitors_and_a_double_click_are_one_run(
     browser: Browser, app: str, server_dataset: str, data_folder: Path
 ) -> None:
-    """The same question asked three times at once is one job."""
+    """Three identical requests at the same time start one job."""
     pages, before = [visitor(browser), visitor(browser)], len(Events(data_folder / "events").read())
     for page in pages:
         page.goto(f"{app}/sequences?dataset={server_dataset}")
@@ -349,7 +349,7 @@ def test_two_visitors_and_a_double_click_are_one_run(
 
 
 def test_a_cancelled_training(browser: Browser, app: str, server_dataset: str) -> None:
-    """The deep model begins to learn, is told to stop, and the question is open again."""
+    """*Cancel* stops the training of the deep model and enables the form again."""
     page = visitor(browser)
     page.goto(f"{app}/sequences?dataset={server_dataset}")
     page.locator(".st-key-sequences-ask").scroll_into_view_if_needed()  # a list of options closes when the page scrolls

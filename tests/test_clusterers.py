@@ -1,4 +1,4 @@
-"""The contract of every clusterer, and DBSCAN beside scikit-learn's."""
+"""The contract of all clusterers, and DBSCAN compared with that of scikit-learn."""
 
 import numpy as np
 import pytest
@@ -30,7 +30,7 @@ def features() -> np.ndarray:
     return np.concatenate([*groups, [[30.0, 30.0, 30.0]]])[random.permutation(421)]
 
 
-# ---- the contract ---------------------------------------------------------------------------------------------------
+# ---- contract of all clusterers -------------------------------------------------------------------------------------
 
 
 def test_the_folder_is_the_registry() -> None:
@@ -143,7 +143,7 @@ def same_as_reference(rows: np.ndarray, eps: float, min_samples: int) -> None:
 def test_dbscan_is_scikit_learns_on_duplicates_and_ties(
     rows: np.ndarray, eps: float, min_samples: int, cell: int
 ) -> None:
-    """Whole numbers: many rows are equal and many pairs lie at exactly eps; cells of two rows exercise every join."""
+    """Integers give many equal rows and many pairs at exactly eps; cells of two rows exercise every join."""
     kept = density.CELL
     density.CELL = cell
     try:
@@ -157,7 +157,7 @@ def test_dbscan_is_scikit_learns_on_duplicates_and_ties(
 def test_dbscan_is_scikit_learns_on_random_rows(
     seed: int, count: int, columns: int, eps: float, min_samples: int
 ) -> None:
-    """Dense and sparse at once: rows around a few centres with spreads of every size."""
+    """The rows lie around five centres with small and large spreads."""
     random = np.random.default_rng(seed)
     centres = 2 * random.normal(size=(5, columns))
     rows = centres[random.integers(5, size=count)] + random.normal(size=(count, columns)) * random.exponential(
@@ -169,7 +169,7 @@ def test_dbscan_is_scikit_learns_on_random_rows(
 @settings(max_examples=40, deadline=None)
 @given(st.integers(0, 2**31), st.sampled_from([1e3, 1e7]), st.sampled_from([0.5, 1.0, 2.0]))
 def test_one_row_far_away_changes_no_tie(seed: int, far: float, eps: float) -> None:
-    """Whole numbers far from the centre of all rows: what the rotation rounds away must not decide."""
+    """The rows lie far from the mean of all rows: rounding in the rotation must not decide a tie."""
     rows = np.random.default_rng(seed).integers(-5, 6, (150, 3)) + far
     same_as_reference(np.concatenate([rows, -far * np.ones((100, 3)), [[0.0, 17 * far, 0.0]]]), eps, 4)
 
@@ -192,7 +192,7 @@ def test_dbscan_on_the_gas_files_is_scikit_learns(gas: Dataset) -> None:
 
 
 def test_assign_takes_the_nearest_core_row_within_eps() -> None:
-    """Two dense lines 1.6 apart; eps 1."""
+    """The data are two dense lines 1.6 apart; eps is 1."""
     line = np.column_stack([np.arange(0, 5, 0.2), np.zeros(25)])
     fitted = DBSCAN(eps=1.0, min_samples=3).fit(np.concatenate([line, line + np.array([0, 1.6])]))
     asked = np.array([[2.0, 0.7], [2.0, 0.9], [2.0, -0.99], [2.0, -1.01], [2.0, 40.0]])
@@ -217,7 +217,7 @@ def test_dbscan_without_a_core_row() -> None:
 
 
 def test_too_many_pairs_are_sampled(features: np.ndarray, monkeypatch: pytest.MonkeyPatch) -> None:
-    """With room for a few pairs only, core rows are sought in a sample; the groups found are the same."""
+    """With a low limit of pairs, core rows are searched in a sample; the clusters stay the same."""
     whole = DBSCAN(eps=1.0, min_samples=140).fit(features)
     monkeypatch.setattr(density, "CELL", 4)
     monkeypatch.setattr(density, "PAIRS", 80 * len(features))
@@ -227,7 +227,7 @@ def test_too_many_pairs_are_sampled(features: np.ndarray, monkeypatch: pytest.Mo
     assert np.array_equal(sampled.labels_, whole.labels_)
 
 
-# ---- figures of merit -----------------------------------------------------------------------------------------------
+# ---- quality metrics ------------------------------------------------------------------------------------------------
 
 
 def test_quality_knows_good_from_bad(features: np.ndarray) -> None:

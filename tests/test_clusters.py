@@ -1,4 +1,4 @@
-"""The verb `cluster`, on the real gas files and on the samples: golden figures, runs, results that come back."""
+"""The command `cluster` on the real gas files and on samples: reference values, runs, stored results."""
 
 import json
 import os
@@ -41,7 +41,7 @@ def dbscan(eps: float = 0.5, min_samples: int = 5) -> Clusterer:
 
 
 def profiles(days: int = 60, entities: tuple[str, ...] = ("flat", "peak")) -> Dataset:
-    """Days of two shapes at many levels: the first entity is level, the second peaks at noon."""
+    """Return daily profiles of two shapes at many levels: the first entity is constant, the second peaks at noon."""
     random = np.random.default_rng(0)
     hours = np.arange(24)
     shapes = {"flat": np.ones(24), "peak": 1 + 2 * np.exp(-(((hours - 12) / 2) ** 2))}
@@ -54,11 +54,11 @@ def profiles(days: int = 60, entities: tuple[str, ...] = ("flat", "peak")) -> Da
     return Dataset(frame, layout="daily_profile", profile=True, step=pd.Timedelta(hours=1), files=("profiles.csv",))
 
 
-# ---- golden figures -------------------------------------------------------------------------------------------------
+# ---- reference values -----------------------------------------------------------------------------------------------
 
 
 def test_dbscan_on_the_gas_files(gas: Dataset, place: Workspace) -> None:
-    """The predecessor's figures: 11 clusters, 1,684 of 33,720 noise (energy reference)."""
+    """Reference values of the predecessor (energy): 11 clusters, 1,684 of 33,720 points are noise."""
     found, run = cluster(ClusteringSpec(dbscan(), incomplete="column-mean"), gas, workspace=place, actor=BY)
     assert (run.metrics["clusters"], run.metrics["noise_points"]) == (11, 1684)
     assert run.metrics["noise_ratio"] == pytest.approx(0.0499407, abs=1e-7)
@@ -73,7 +73,7 @@ def test_dbscan_on_the_gas_files(gas: Dataset, place: Workspace) -> None:
 
 
 def test_kmeans_on_the_gas_files(gas: Dataset, place: Workspace) -> None:
-    """StandardScaler and k = 4: inertia 122,989 and these sizes (energy reference)."""
+    """Reference values of the predecessor (energy): StandardScaler, k = 4, inertia 122,989 and these sizes."""
     found, run = cluster(ClusteringSpec(kmeans(), incomplete="column-mean"), gas, workspace=place, actor=BY)
     assert found.sizes == [20_857, 9_443, 2_751, 669]
     assert run.metrics["inertia"] == pytest.approx(122_989, abs=1)
@@ -97,9 +97,7 @@ def test_regions_of_the_gas_files(gas: Dataset, place: Workspace) -> None:
 
 
 def test_a_typical_profile_is_not_moved_by_one_absurd_cell(gas: Dataset) -> None:
-    """1,045,440 MWh at 19:00 of one day in Pays de la Loire; the region's usual hours are a few hundred to
-    thousands.
-    """
+    """One hour in Pays de la Loire has 1,045,440 MWh; the usual hours have some hundreds to thousands of MWh."""
     name = "GRTgaz · pays de la loire"
     part = gas.select([name])
     typical = points(part.rows(part.complete), "entities").values[0]
@@ -131,7 +129,7 @@ def test_rows_next_to_zero_have_no_shape(place: Workspace) -> None:
     assert "8 points were left out" in " ".join(map(str, found.notes))
 
 
-# ---- missing values, and data of other kinds ------------------------------------------------------------------------
+# ---- missing values and other layouts -------------------------------------------------------------------------------
 
 
 def test_incomplete_rows(sample: Dataset, place: Workspace) -> None:
@@ -263,7 +261,9 @@ def test_a_saved_model_assigns_later_days(
     new = applied.rows.set_index(["entity", "time"])["cluster"]
     assert (new.index.get_level_values("time") >= "2024-01-01").all()
     moved = new[new != old.loc[new.index]]
-    assert len(moved) <= (0.05 * len(new) if name == "dbscan" else 0), "only border rows of two clusters change sides"
+    assert len(moved) <= (0.05 * len(new) if name == "dbscan" else 0), (
+        "only rows at the border of two clusters change cluster"
+    )
     assert (moved >= 0).all()
     assert applied.spec == ApplySpec(run.id, dataset=sample.digest, start="2024-01-01")
     assert applied.model_spec == found.model_spec
@@ -315,7 +315,7 @@ def test_mlflow_serves_the_model_with_its_signature(sample: Dataset, place: Work
     assert np.array_equal(answer, found.rows.set_index(["entity", "time"])["cluster"].loc[answer.index])
 
 
-# ---- what is said of poor clusters ----------------------------------------------------------------------------------
+# ---- notes about poor clusters --------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -363,7 +363,7 @@ def test_the_map_is_light_and_one_outlier_does_not_squeeze_it(gas: Dataset, plac
     assert sum(len(trace.x) for trace in figure.data) < 5000
     assert len(figure.data) == len(found.sizes) + 1
     looks = {(trace.marker.color, trace.marker.symbol) for trace in figure.data}
-    assert len(looks) == len(figure.data), "every cluster has a look of its own"
+    assert len(looks) == len(figure.data), "two clusters share color and symbol"
     assert figure.layout.yaxis.range[1] < 0.5 * found.rows["pc2"].abs().max()
     assert figures.beyond_the_map(found) > 0
 
@@ -371,7 +371,7 @@ def test_the_map_is_light_and_one_outlier_does_not_squeeze_it(gas: Dataset, plac
 def test_every_figure_is_drawn(gas: Dataset, place: Workspace) -> None:
     found, _ = cluster(ClusteringSpec(kmeans(3), of="entities"), gas, workspace=place, actor=BY)
     drawn = figures.france(found)
-    assert len(drawn.data) == 15, "one text for every entity with data; Corsica has none"
+    assert len(drawn.data) == 15, "one label per entity with data; Corsica has no data"
     assert len(drawn.layout.annotations) == 13
     assert len(figures.profiles(found).data) == 3 * 3 * 4
     assert figures.crossed(found.by_entity()).data[0].z.shape == (15, 3)
@@ -392,7 +392,7 @@ def test_tiles_do_not_overlap_and_are_the_thirteen_regions() -> None:
 
 @pytest.fixture
 def vigie(tmp_path: Path) -> Command:
-    """`python -m core …` with a data folder of its own."""
+    """Function that runs `python -m core …` in a separate data folder."""
     environment = os.environ | {"VIGIE_DATA_DIR": str(tmp_path / "data"), "OMP_NUM_THREADS": "1"}
 
     def run(*arguments: object) -> "subprocess.CompletedProcess[str]":

@@ -1,4 +1,4 @@
-"""The page of clusters, in Streamlit's own test harness."""
+"""Clusters page in Streamlit's test harness."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -23,7 +23,7 @@ PAGE = "analysis/clusters.py"
 
 @pytest.fixture(autouse=True)
 def hands(at: Workspace) -> Iterator[None]:  # noqa: F811
-    """Somebody who does what the page asks for."""
+    """Worker that executes the jobs of the page."""
     with working(at):
         yield
 
@@ -37,7 +37,7 @@ def labels(app: AppTest) -> set[str]:
 
 
 def found_by(app: AppTest) -> AppTest:
-    """The question is asked, worked on and answered."""
+    """Submit the form. Rerun the page until the job has ended."""
     return answered(clicked(app, "clusters-ask"))
 
 
@@ -68,7 +68,7 @@ def test_clusters_are_found_and_kept(at: Workspace, sample: Dataset) -> None:  #
     assert "every point belongs to a cluster" in texts(app)
     again = opened(PAGE, dataset=digest, run=str(event.run_id))
     assert figures(again) == figures(app)
-    assert len(at.events.read()) == 1, "looking again is not a new run"
+    assert len(at.events.read()) == 1, "opening the result again starts no run"
 
 
 def test_the_settings_change_with_the_clusterer(at: Workspace, sample: Dataset) -> None:  # noqa: F811

@@ -1,4 +1,4 @@
-"""The command line, run as a person runs it."""
+"""The command line, each command in its own process."""
 
 import json
 import os
@@ -17,7 +17,7 @@ from tests.conftest import ROOT, Command, answers, free_port
 
 @pytest.fixture
 def vigie(tmp_path: Path) -> Command:
-    """`python -m core …` with a data folder of its own."""
+    """Runner of `python -m core …` with its own data folder."""
     environment = os.environ | {"VIGIE_DATA_DIR": str(tmp_path / "data"), "OMP_NUM_THREADS": "1"}
 
     def run(*arguments: object) -> "subprocess.CompletedProcess[str]":

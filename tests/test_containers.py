@@ -1,7 +1,7 @@
 """Dockerfile, compose.yaml and the documents: every path, command, port, variable and name in them exists.
 
-There may be no Docker engine where the tests run, so the files are read, and what the image would hold is copied
-together by the image's own rules and started.
+The tests need no Docker engine. They parse the files, copy the content of the image by the rules of the Dockerfile and
+.dockerignore, and start it.
 """
 
 import json
@@ -41,7 +41,7 @@ OF_OTHERS = {
     "MLFLOW_TRACKING_TOKEN",
     "MLFLOW_AUTH_CONFIG_PATH",
     "MLFLOW_FLASK_SERVER_SECRET_KEY",
-    # uvicorn, and a version of PostgreSQL as gcloud writes it
+    # uvicorn, and a version of PostgreSQL in the spelling of gcloud
     "FORWARDED_ALLOW_IPS",
     "POSTGRES_17",
     # Google's storage library
@@ -70,7 +70,7 @@ PROFILES = {"s3": "operations", "elasticsearch": "elastic", "kibana": "elastic"}
 
 @dataclass(frozen=True)
 class Stage:
-    """One `FROM` of the Dockerfile and what follows it."""
+    """One `FROM` of the Dockerfile with its instructions."""
 
     name: str
     image: str
@@ -107,7 +107,7 @@ def stages() -> dict[str, Stage]:
 
 
 def copied(stage: Stage) -> Iterator[tuple[str, str]]:
-    """Source and destination of everything that comes from the checkout."""
+    """Yield source and destination of every path copied from the checkout."""
     for rest in stage.all("COPY"):
         *sources, destination = [part for part in shlex.split(rest) if not part.startswith("--")]
         if "--from=" not in rest:
@@ -124,7 +124,7 @@ def services() -> dict[str, dict[str, Any]]:
 
 
 def reaches_the_build(path: str) -> bool:
-    """By the rules of .dockerignore: the last line that fits the path, or a folder above it, decides."""
+    """Tell whether .dockerignore lets the path into the build: the last rule that matches it or a parent decides."""
     kept = True
     parts = path.split("/")
     above = ["/".join(parts[:depth]) for depth in range(1, len(parts) + 1)]
@@ -142,7 +142,7 @@ def _fits(path: str, rule: str) -> bool:
 
 
 def files_of(source: str) -> list[str]:
-    """The files below `source` that a build would see."""
+    """List the files below `source` that are part of the build context."""
     place = ROOT / source
     found = [place] if place.is_file() else [path for path in place.rglob("*") if path.is_file()]
     names = (path.relative_to(ROOT).as_posix() for path in found)
@@ -153,7 +153,7 @@ def files_of(source: str) -> list[str]:
 
 
 def test_stages() -> None:
-    assert list(stages()) == ["build", "mlflow", "app"], "the last one is what `docker build .` makes"
+    assert list(stages()) == ["build", "mlflow", "app"], "`docker build .` builds the last stage"
     assert {stage.image for stage in stages().values()} == {"python:3.11-slim"}
 
 
@@ -259,15 +259,15 @@ def test_the_mlflow_image_installs_pinned_packages() -> None:
     lines = (ROOT / "requirements.txt").read_text(encoding="utf-8").splitlines()
     pins = [line for line in lines if re.search(pattern, line)]
     assert [pin.partition("==")[0] for pin in pins] == ["mlflow", "google-cloud-storage", "psycopg[binary]"]
-    assert re.search(r'"Flask-WTF==\d+\.\d+\.\d+"', install), "MLflow's own sign-in needs it"
+    assert re.search(r'"Flask-WTF==\d+\.\d+\.\d+"', install), "the sign-in of MLflow needs Flask-WTF"
 
 
-# ---- the image's files, without an engine --------------------------------------------------------------------------
+# ---- the files of the image, without a Docker engine ---------------------------------------------------------------
 
 
 @pytest.fixture(scope="module")
 def image(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """/app of the image, copied together by the Dockerfile's and .dockerignore's rules."""
+    """Copy of /app of the image, by the rules of the Dockerfile and .dockerignore."""
     folder = tmp_path_factory.mktemp("image")
     for source, destination in copied(stages()["app"]):
         for name in files_of(source):
@@ -281,7 +281,7 @@ def image(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def within(image: Path, data: Path) -> dict[str, Any]:
-    """How a process of the image runs: its files and its environment, nothing of the checkout."""
+    """Return folder and environment of a process in the image, without access to the checkout."""
     environment = {name: value for name, value in os.environ.items() if name not in SETTINGS | {"PYTHONPATH"}}
     given = {"OMP_NUM_THREADS": "1", "VIGIE_DATA_DIR": str(data), "PYTHONDONTWRITEBYTECODE": "1"}
     return {"cwd": image, "env": environment | given}
@@ -345,10 +345,12 @@ def test_the_app_starts_from_the_image_and_is_healthy(image: Path, tmp_path: Pat
         while (
             asked := subprocess.run(health, capture_output=True, check=False)
         ).returncode and time.monotonic() < until:
-            assert process.poll() is None, "the app has ended"
+            assert process.poll() is None, "the app stopped during startup"
             time.sleep(0.3)
         assert asked.returncode == 0, asked.stderr.decode()
-    assert subprocess.run(health, capture_output=True, check=False).returncode != 0, "healthy although it has ended"
+    assert subprocess.run(health, capture_output=True, check=False).returncode != 0, (
+        "the health check passes after the app stopped"
+    )
 
 
 def test_the_worker_looks_once(image: Path, tmp_path: Path) -> None:
@@ -411,7 +413,7 @@ def test_starts_after_what_it_needs(name: str) -> None:
         assert how["condition"] == "service_healthy"
         assert services()[other].get("healthcheck") != {"disable": True}
         assert PROFILES.get(other) in (None, PROFILES.get(name)), (
-            "a service of no profile cannot wait for one of a profile"
+            "a service without profile cannot wait for a service with one"
         )
 
 
@@ -465,7 +467,9 @@ def test_everybody_signs_in_and_accounts_have_a_database_of_their_own() -> None:
     assert stages()["app"].environment()["VIGIE_REQUIRE_SIGN_IN"] == "true"
     assert app["environment"]["VIGIE_REQUIRE_SIGN_IN"] == "${VIGIE_REQUIRE_SIGN_IN:-true}"
     assert app["environment"]["DATABASE_URL"].endswith("@postgres:5432/accounts}")
-    assert postgres["environment"]["POSTGRES_DB"] != "accounts", "both keep their migrations in a table of one name"
+    assert postgres["environment"]["POSTGRES_DB"] != "accounts", (
+        "MLflow and the accounts use the same name for their migration table"
+    )
     [script] = postgres["configs"]
     assert script["target"].startswith("/docker-entrypoint-initdb.d/")
     assert compose()["configs"][script["source"]]["content"] == "CREATE DATABASE accounts;"
@@ -475,7 +479,7 @@ def test_the_mlflow_server() -> None:
     service = services()["mlflow"]
     options = dict(part.removeprefix("--").partition("=")[::2] for part in service["command"][2:])
     assert options["artifacts-destination"] == "gs://vigie"
-    assert services()["gcs"]["volumes"] == ["artefacts:/storage/vigie"], "the folder is the bucket"
+    assert services()["gcs"]["volumes"] == ["artefacts:/storage/vigie"], "the emulator serves each folder as a bucket"
     assert {"mlflow:5000", "localhost:*"} <= set(options["allowed-hosts"].split(","))
     assert service["environment"]["MLFLOW_SERVER_ENABLE_JOB_EXECUTION"] == "false"
     assert service["environment"]["MLFLOW_BACKEND_STORE_URI"].startswith("postgresql+psycopg://")
@@ -501,7 +505,7 @@ def documents() -> dict[str, str]:
 
 @cache
 def commands() -> set[str]:
-    """The verbs of the command line."""
+    """List the subcommands of the command line."""
     from typer.main import get_command
 
     from core.__main__ import build_app
@@ -510,7 +514,7 @@ def commands() -> set[str]:
 
 
 def code(text: str) -> list[str]:
-    """What stands between backticks, and the lines of blocks."""
+    """Return inline code and the lines of code blocks."""
     blocks = re.findall(r"^```[^\n]*\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
     return [line.strip() for block in blocks for line in block.splitlines()] + re.findall(r"`([^`\n]+)`", text)
 
@@ -536,7 +540,7 @@ def test_make_targets_in_a_document_exist(name: str) -> None:
     assert {word.partition("=")[0] for word in words if "=" in word} <= MAKE_VARIABLES
 
 
-@pytest.mark.parametrize("name", sorted(set(documents()) - {"design.md"}))  # which also names what is still to come
+@pytest.mark.parametrize("name", sorted(set(documents()) - {"design.md"}))  # it also names planned variables
 def test_variables_in_a_document_exist(name: str) -> None:
     named = {word for text in code(documents()[name]) for word in re.findall(r"\b[A-Z][A-Z0-9]*_[A-Z0-9_]+\b", text)}
     assert named <= SETTINGS | OF_OTHERS | MAKE_VARIABLES

@@ -1,4 +1,4 @@
-"""The contract of every detector, and of everything around one: comparisons, thresholds, hyper-parameters."""
+"""The contract of detectors, baselines, contamination thresholds and hyper-parameters."""
 
 import re
 from typing import Any
@@ -25,7 +25,7 @@ EVERY_COMPARISON = pytest.mark.parametrize("cls", COMPARISONS.values(), ids=COMP
 
 @pytest.fixture(scope="module")
 def features() -> np.ndarray:
-    """Five hundred ordinary rows, the last one far away."""
+    """Features (500, 4) of normally distributed rows; the last row is an outlier."""
     rows = np.random.default_rng(0).normal(size=(500, 4))
     rows[-1] = 25.0
     return rows
@@ -82,12 +82,12 @@ def test_what_is_learned_ends_in_an_underscore(cls: type[Detector], features: np
     assert all(name.endswith("_") for name in learned)
 
 
-# ---- comparisons ----------------------------------------------------------------------------------------------------
+# ---- baselines ------------------------------------------------------------------------------------------------------
 
 
 @EVERY_COMPARISON
 def test_a_row_is_treated_by_itself(cls: type[Comparison], sample: Dataset) -> None:
-    """The features, the expectation and the deviations of a row do not depend on the rows beside it."""
+    """Features, expected values and deviations of a row do not depend on the other rows."""
     complete = sample.rows(sample.complete)
     comparison = cls().fit(complete)
     some = np.array([0, 17, 1203, len(complete) - 1])
@@ -121,7 +121,7 @@ def test_the_calendar_expects_less_in_summer(sample: Dataset) -> None:
 
 
 def test_scores_do_not_depend_on_the_unit(sample: Dataset) -> None:
-    """MWh or kWh: the same rows are odd, for everything but raw values."""
+    """Scores in MWh and kWh agree for every baseline except `everything`, which uses raw values."""
     scaled = sample.replace(frame=sample.frame * 1000.0)
     for name in ("calendar", "entity", "shape"):
         one, other = (
@@ -139,7 +139,7 @@ def test_an_unknown_entity_is_refused_by_name(sample: Dataset) -> None:
 
 
 def test_missing_hours_are_never_filled_from_another_entity(sample: Dataset) -> None:
-    """Scaling every other entity by 1,000 leaves the filled values of one entity as they were."""
+    """Scaling all other entities by 1,000 does not change the filled values of one entity."""
     entity = sample.entities[0]
     other = sample.replace(frame=sample.frame.mul(np.where(sample.entity == entity, 1.0, 1000.0), axis=0))
     filled = [
@@ -203,11 +203,11 @@ def test_a_wrong_setting_is_refused_by_name(chosen: dict[str, str], words: str) 
         build_from_settings(detectors()["isolation-forest"], chosen)
 
 
-# ---- the example of the documents -----------------------------------------------------------------------------------
+# ---- the example in the documentation -------------------------------------------------------------------------------
 
 
 def test_the_detector_of_the_documents_keeps_the_contract(features: np.ndarray) -> None:
-    """A newcomer copies these lines: they have to work."""
+    """The example in docs/extending.md runs unchanged."""
     text = (ROOT / "docs" / "extending.md").read_text(encoding="utf-8")
     section = text.partition("## Add a detector")[2].partition("\n## ")[0]
     [code] = re.findall(r"```python\n(.*?)```", section, re.DOTALL)

@@ -1,4 +1,4 @@
-"""Drift: the figures against their definitions and SciPy's, and a model's training data against new data."""
+"""Drift: PSI and KS against their definitions and SciPy, and new data against the training data of a model."""
 
 import numpy as np
 import pandas as pd
@@ -22,11 +22,11 @@ BY = Actor("ada", "tests")
 FEW = settings(max_examples=60, deadline=None)
 numbers = st.floats(-1e6, 1e6, allow_nan=False, width=32)
 samples = arrays(np.float64, st.integers(1, 60), elements=numbers)
-several = arrays(np.float64, st.integers(4, 60), elements=numbers)  # SciPy divides by zero for fewer
+several = arrays(np.float64, st.integers(4, 60), elements=numbers)  # SciPy divides by zero with fewer values
 gappy = arrays(np.float64, st.integers(1, 60), elements=numbers | st.just(float("nan")))
 
 
-# ---- the figures ---------------------------------------------------------------------------------------------------
+# ---- PSI and KS ----------------------------------------------------------------------------------------------------
 
 
 @FEW
@@ -69,7 +69,7 @@ def test_adjustment_is_benjamini_and_hochbergs(p_values: np.ndarray) -> None:
 
 
 def test_psi_by_hand() -> None:
-    """Half of the values move from the lower half to the upper: (0.75 − 0.5) ln 1.5 + (0.25 − 0.5) ln 0.5."""
+    """Half of the lower values move to the upper half: (0.75 − 0.5) ln 1.5 + (0.25 − 0.5) ln 0.5."""
     then, now = np.arange(100.0), np.concatenate([np.arange(25.0), np.arange(50.0, 100), np.arange(50.0, 75)])
     assert psi(then, now, bins=2) == pytest.approx(0.25 * np.log(1.5) - 0.25 * np.log(0.5))
 
@@ -158,7 +158,7 @@ def test_a_model_is_compared_with_the_rows_it_learnt_from(place: Workspace) -> N
     assert (learnt.entities, learnt.time.max()) == (["south"], pd.Timestamp("2025-05-01"))
     _, applied = apply_model(ApplySpec(run.id, entities=("south",)), fitted, workspace=place, actor=BY)
     assert len(load_training_data(applied.id, place)) == len(learnt), (
-        "a run that applied a model leads to the one that fitted it"
+        "a run that applies a model has the training data of that model"
     )
 
     found = compare_with_training(run.id, dataset(shift=10.0), workspace=place, actor=BY)
@@ -178,7 +178,7 @@ def test_clusters_learnt_from_their_selection(place: Workspace, sample: Dataset)
 
 
 def test_what_was_held_out_was_not_learnt_from(place: Workspace) -> None:
-    """The spec says which of the selected rows a model is fitted on."""
+    """The spec selects the training rows of the model."""
     from core.tasks.sequences.run import train
     from core.tasks.sequences.spec import SequenceSpec, detectors
 

@@ -1,6 +1,4 @@
-"""Events on their way to Elasticsearch: none lost, none twice, in order, whatever the server, the network or the
-process does.
-"""
+"""Delivery of events to Elasticsearch: each event once and in order, despite outages, refusals and killed processes."""
 
 import json
 import logging
@@ -58,7 +56,7 @@ def event(number: int = 0, **given: Any) -> Event:
 
 
 def written(folder: Path, count: int, first: int = 0) -> Events:
-    """A log with so many events more; written at once, as one by one takes long."""
+    """Append events to the log in one write, which is faster than one by one. Return the log."""
     log = Events(folder)
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / "events-2026-11.jsonl").open("a") as file:
@@ -71,7 +69,7 @@ def names(stream: EventStream) -> list[str]:
 
 
 def stored(url: str) -> list[dict[str, Any]]:
-    """What an outsider finds in the stream, every document."""
+    """Return all documents of the stream, read with the client of Elasticsearch."""
     from elasticsearch import Elasticsearch
 
     with Elasticsearch(url, request_timeout=20) as client:
@@ -109,7 +107,7 @@ def faulty() -> Iterator[Stub]:
         yield found
 
 
-# ---- a server that answers -----------------------------------------------------------------------------------------
+# ---- delivery and reading ------------------------------------------------------------------------------------------
 
 
 def test_events_arrive_once_and_in_order(server: Running, tmp_path: Path) -> None:
@@ -146,7 +144,7 @@ def test_what_is_read_back_is_what_was_written(server: Running, tmp_path: Path) 
         log.add(event(number, **given))
     stream = EventStream(log.folder, server.url)
     stream.deliver_pending()
-    stored(server.url)  # refreshes
+    stored(server.url)  # refreshes the index
     reading = stream.read()
     assert sorted(reading.events, key=lambda each: each.event) == sorted(log.read(), key=lambda each: each.event)
     assert (reading.truncated, reading.skipped, reading.unknown_fields) == (False, 0, 0)
@@ -155,7 +153,7 @@ def test_what_is_read_back_is_what_was_written(server: Running, tmp_path: Path) 
 def test_reading_pages_and_is_capped(server: Running, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("core.storage.events.elasticsearch.PAGE", 7)
     log = Events(tmp_path / "events")
-    for number in range(30):  # many at the same moment: pages must not skip any of them
+    for number in range(30):  # many share a timestamp: pages must not skip any
         log.add(event(number, timestamp=START + timedelta(milliseconds=number // 10)))
     stream = EventStream(log.folder, server.url)
     stream.deliver_pending()
@@ -211,7 +209,7 @@ def test_every_field_of_an_event_is_mapped() -> None:
     assert event_of(document(event().line().encode(), "x")) == (event(), 0)
 
 
-# ---- a server that is away -----------------------------------------------------------------------------------------
+# ---- outages and killed processes ----------------------------------------------------------------------------------
 
 
 def test_a_backlog_outlives_a_server_that_is_away(tmp_path: Path) -> None:
@@ -227,7 +225,7 @@ def test_a_backlog_outlives_a_server_that_is_away(tmp_path: Path) -> None:
         server.start()
         stream.reset()
         assert (stream.deliver_pending(), stream.pending_count(), stream.last_error) == (600, 0, "")
-        time.sleep(1.5)  # the stand-in is on disk a moment after it answers; Elasticsearch is before
+        time.sleep(1.5)  # the stand-in saves shortly after it answers; Elasticsearch saves before
         server.kill()
         written(log.folder, 100, first=600)
         assert stream.deliver_pending() == 0
@@ -258,11 +256,11 @@ def test_a_server_that_hangs_costs_little(server: Running, tmp_path: Path) -> No
         server.thaw()
     stream.reset()
     stream.deliver_pending()
-    assert len(stored(server.url)) == 10, "what it took while it hung counts, and counts once"
+    assert len(stored(server.url)) == 10, "an event that the hanging server accepted is stored once"
 
 
 def test_killed_at_any_moment_nothing_is_lost_or_doubled(server: Running, tmp_path: Path) -> None:
-    """Two processes ship the same folder; each is killed again and again while somebody goes on writing."""
+    """Two processes send the same folder. Both are killed repeatedly while new events are written."""
     log = written(tmp_path / "events", 2000)
     chance = random.Random(1)
     stray = chance.uniform
@@ -309,7 +307,7 @@ def test_a_cursor_that_could_not_be_written_repeats_and_doubles_nothing(
     assert len(stored(server.url)) == 5
 
 
-# ---- a server that refuses -----------------------------------------------------------------------------------------
+# ---- refused requests and documents --------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("status", [429, 503, 500, 401, 403, 413])
@@ -321,7 +319,7 @@ def test_a_request_refused_as_a_whole_waits(faulty: Stub, tmp_path: Path, status
     assert str(status) in stream.last_error
     before = len(faulty.requests)
     assert stream.deliver_pending() == 0
-    assert len(faulty.requests) == before, "it is left alone for a while"
+    assert len(faulty.requests) == before, "the circuit breaker is open"
     stream.reset()
     assert (stream.deliver_pending(), stream.pending_count(), stream.last_error) == (3, 0, "")
 
@@ -384,7 +382,7 @@ def test_an_address_that_is_none_is_told(tmp_path: Path) -> None:
         stream.check()
 
 
-# ---- the files -----------------------------------------------------------------------------------------------------
+# ---- log files and cursor ------------------------------------------------------------------------------------------
 
 
 def test_a_line_that_is_being_written_is_waited_for(faulty: Stub, tmp_path: Path) -> None:
@@ -459,7 +457,7 @@ def test_lines_of_earlier_versions_are_sent_and_read(faulty: Stub, tmp_path: Pat
     assert event_of(next(iter(faulty.documents.values())))[0] == log.read()[0]
 
 
-# ---- from settings to delivery, and what may never be in it --------------------------------------------------------
+# ---- settings, delivery and private data ---------------------------------------------------------------------------
 
 
 def test_settings_make_the_stream(tmp_path: Path) -> None:

@@ -1,6 +1,4 @@
-"""Services that are down, die, hang or refuse, and disks that are full: nothing is lost, nothing is there twice,
-nobody waits.
-"""
+"""Outages of services, rejected runs and full disks: no record is lost or duplicated, and no user waits."""
 
 import os
 import random
@@ -32,19 +30,19 @@ ACTIONS = 40
 
 
 def record(number: int, dataset: Dataset, at: Workspace, task: str = "tests") -> Run:
-    """One small run."""
+    """Record one small run."""
     with tracked_run(task, "Nothing", {"number": number}, dataset, BY, at) as run:
         run.metrics["number"] = number
         (run.folder / "note.txt").write_text(str(number))
     return run
 
 
-# ---- MLflow, its database and its store of artifacts ----------------------------------------------------------------
+# ---- MLflow, its database and its artifact store --------------------------------------------------------------------
 
 
 @pytest.fixture(scope="module")
 def up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Services]:
-    """Every service."""
+    """All services, started."""
     with services(tmp_path_factory.mktemp("services")) as found:
         yield found
 
@@ -57,7 +55,7 @@ def at(up: Services, tmp_path: Path) -> Workspace:
 
 
 def numbers(up: Services, task: str) -> list[int]:
-    """The runs on the server."""
+    """List the numbers of the task's runs on the server, sorted."""
     mlflow = MlflowClient(up.mlflow.url)
     experiment = mlflow.get_experiment_by_name(task)
     if experiment is None:
@@ -75,7 +73,7 @@ def test_runs_wait_for_what_is_away_and_are_delivered_once(
     record(0, sample, at, task)
     deliver(at)
     waits = []
-    with tracked_run(task, "Nothing", {"number": 1}, sample, BY, at) as run:  # it goes away in the middle of a run
+    with tracked_run(task, "Nothing", {"number": 1}, sample, BY, at) as run:  # the service fails during a run
         server.kill() if fault == "killed" else server.freeze()
         (run.folder / "note.txt").write_text("1")
         began = time.perf_counter()
@@ -112,7 +110,7 @@ def test_figures_do_not_wait_for_files(up: Services, at: Workspace, sample: Data
 def test_a_server_that_answers_a_question_late_does_not_make_two_runs(
     up: Services, at: Workspace, sample: Dataset
 ) -> None:
-    """It hangs after it was asked to make the run, and answers when everybody has given up."""
+    """The server freezes after the request to create the run and responds after the client's timeout."""
     tracking, asked = at.tracking, threading.Event()
     made, tracking.__dict__["_create_run"] = tracking._create_run, None
 
@@ -177,20 +175,20 @@ def test_a_run_that_mlflow_refuses_is_in_nobodys_way(up: Services, at: Workspace
 
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A disk of two megabytes."""
+    """Folder on a disk of 2 MB."""
     folder = tmp_path / "disk"
     folder.mkdir()
     made = subprocess.run(
         ["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", str(folder)], capture_output=True, check=False
     )
     if made.returncode:
-        pytest.skip("no disk can be mounted here: that takes root")
+        pytest.skip("mounting a disk needs root")
     yield folder
     subprocess.run(["umount", "-l", str(folder)], check=True)
 
 
 def fill(disk: Path) -> Path:
-    """Write until nothing more goes on the disk; what fills it."""
+    """Fill the disk; return the file that fills it."""
     ballast = disk / "ballast"
     with suppress(OSError), ballast.open("wb", buffering=0) as file:
         while True:
@@ -212,7 +210,9 @@ def test_a_full_disk_is_said_and_harms_nothing(small_disk: Path, sample: Dataset
     with pytest.raises(VigieError, match="full"):
         record(2, sample, at)
     assert load_run(kept.id, at).files.joinpath("note.txt").read_text() == "0"
-    assert Tracking(at.tracking.uri, None, small_disk / "runs").spool.find(kept.key) is not None, "a new process starts"
+    assert Tracking(at.tracking.uri, None, small_disk / "runs").spool.find(kept.key) is not None, (
+        "a new process cannot find the run"
+    )
 
     (small_disk / "ballast").unlink()
     record(3, sample, at)
@@ -233,7 +233,7 @@ def test_an_answer_that_was_found_before_the_disk_was_full_is_there(small_disk: 
     assert (found.status, found.key) == ("completed", run.key)
 
 
-# ---- everything at once ---------------------------------------------------------------------------------------------
+# ---- killed processes and random faults -----------------------------------------------------------------------------
 
 
 def test_a_process_killed_in_the_middle_of_actions(up: Services, tmp_path: Path) -> None:
@@ -252,7 +252,7 @@ def test_a_process_killed_in_the_middle_of_actions(up: Services, tmp_path: Path)
         while waiting(tmp_path / "data") and time.monotonic() < until:
             time.sleep(0.5)
     runs, events, feedback = runs_of(up), events_of(up), feedback_of(up)
-    assert ended < began, "nothing was killed in the middle"
+    assert ended < began, "no action was interrupted"
     assert {number for number in runs if number >= 1000} <= began
     assert {number: (runs[number], events[number], feedback[number]) for number in ended} == dict.fromkeys(
         ended, (1, 1, 1)

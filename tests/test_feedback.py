@@ -1,4 +1,4 @@
-"""What people say: written here first, sent once, never lost; and what verdicts say of thresholds."""
+"""Feedback records, their delivery to S3, verdict counts, and thresholds proposed from verdicts."""
 
 import json
 import os
@@ -83,7 +83,7 @@ def test_records_follow_the_schema_and_come_back() -> None:
 def test_nothing_typed_is_in_the_key(user: str, page: str, comment: str) -> None:
     try:
         one = record(user=user, page=page, comment=comment, row={"entity": comment})
-    except ValueError:  # a surrogate without its other half
+    except ValueError:  # a lone surrogate
         return
     assert KEY.fullmatch(one.key)
     assert one.key == f"feedback/v1/date={one.time:%Y-%m-%d}/{one.id}.json"
@@ -104,7 +104,7 @@ def test_an_id_is_a_uuid(identity: str) -> None:
         record(id=identity)
 
 
-# ---- in a folder ----------------------------------------------------------------------------------------------------
+# ---- storage in a folder --------------------------------------------------------------------------------------------
 
 
 def test_without_a_bucket_the_folder_is_its_place(tmp_path: Path) -> None:
@@ -131,7 +131,7 @@ def test_what_is_no_record_is_left_out(tmp_path: Path, caplog: pytest.LogCapture
 
 
 def test_a_full_disk_leaves_nothing_half(tmp_path: Path) -> None:
-    """A file-size limit is the nearest thing to a full disk that needs no root."""
+    """A file-size limit simulates a full disk without root rights."""
     code = (
         "import resource, signal, sys; from pathlib import Path; from core.storage.feedback import *\n"
         "store = FeedbackStore(Path(sys.argv[1])); signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
@@ -146,7 +146,7 @@ def test_a_full_disk_leaves_nothing_half(tmp_path: Path) -> None:
     assert files(tmp_path) == []
 
 
-# ---- with S3 --------------------------------------------------------------------------------------------------------
+# ---- delivery to S3 -------------------------------------------------------------------------------------------------
 
 
 @pytest.fixture(scope="module")
@@ -154,14 +154,14 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     running = s3(tmp_path_factory.mktemp("s3"), NAME)
     allowed = [
         f"{action}:{NAME}" for action in ("Read", "Write", "List")
-    ]  # the other one may make the bucket that is missing
+    ]  # the first identity may also create the missing bucket
     users = json.loads((running.folder / "s3.json").read_text())
     users["identities"].append(
         {"name": "narrow", "credentials": [{"accessKey": "narrow", "secretKey": S3_SECRET}], "actions": allowed}
     )
     (running.folder / "s3.json").write_text(json.dumps(users))
     running.start()
-    Bucket(NAME, "eu-west-3", running.url, S3_USER, S3_SECRET).put("first", b"")  # takes seconds: it makes a volume
+    Bucket(NAME, "eu-west-3", running.url, S3_USER, S3_SECRET).put("first", b"")  # slow: it creates a volume
     yield running
     running.kill()
 
@@ -173,7 +173,7 @@ def bucket(server: Running) -> Bucket:
     for key in stored(server):
         client.delete_object(Bucket=NAME, Key=key)
     made = Bucket(NAME, "eu-west-3", server.url, S3_USER, S3_SECRET)
-    made.check()  # the client is made, as the delivery in the background has it done before anybody clicks
+    made.check()  # creates the client, as background delivery does before a page needs it
     return made
 
 
@@ -183,7 +183,7 @@ def store(tmp_path: Path, bucket: Bucket) -> FeedbackStore:
 
 
 def stored(server: Running) -> dict[str, bytes]:
-    """Everything in the bucket."""
+    """Return the feedback objects in the bucket by key."""
     client = s3_client(server.url)
     keys = [each["Key"] for each in client.list_objects_v2(Bucket=NAME).get("Contents", ())]
     return {key: client.get_object(Bucket=NAME, Key=key)["Body"].read() for key in keys if key.startswith("feedback")}
@@ -196,7 +196,7 @@ def waited(work: Callable[[], Any]) -> tuple[Any, float]:
 
 def test_a_record_is_sent_at_once(store: FeedbackStore, server: Running, tmp_path: Path) -> None:
     one = record(user="../../Jean", comment="voilà")
-    store._interactive_breaker.timeout_s = 15.0  # how long a person waits is measured where the store hangs
+    store._interactive_breaker.timeout_s = 15.0  # the test with a hanging bucket measures the wait
     receipt = store.add(one)
     assert receipt.is_sent
     assert stored(server) == {one.key: one.model_dump_json().encode()}
@@ -214,7 +214,7 @@ def test_a_hanging_store_delays_nothing(store: FeedbackStore, server: Running) -
         assert (receipt.state, receipt.problem) == ("waiting", None)
         assert seconds < 1.5
         receipt, seconds = waited(lambda: store.add(two))
-        assert (receipt.state, seconds < 0.2) == ("waiting", True), "a service that is down is not asked again at once"
+        assert (receipt.state, seconds < 0.2) == ("waiting", True), "the open circuit breaker rejects the call"
         assert store.pending_count() == 2
         assert "no answer" in store.last_error
         assert [each.id for each in store.read()][-2:] == [one.id, two.id]
@@ -248,13 +248,13 @@ def test_a_store_that_is_back_is_asked_at_once_where_somebody_says_so(tmp_path: 
     assert store.send() == 0
     store.bucket = bucket
     warm(store)
-    assert store.send() == 0, "left alone for a while"
+    assert store.send() == 0, "the circuit breaker is open"
     store.reset()
     assert store.send() == 1
 
 
 def warm(store: FeedbackStore) -> None:
-    """Have the client made, which takes long on a busy machine; the next call asks again."""
+    """Create the S3 client, which is slow on a busy machine. The circuit breaker is not involved."""
     assert store.bucket is not None
     with suppress(Exception):
         store.bucket.check()
@@ -283,7 +283,7 @@ def test_what_an_operator_can_mend_is_told(tmp_path: Path, bucket: Bucket, wrong
     assert store.add(record()).state == "waiting"
     assert store.send() == 0
     assert words in store.last_error
-    assert words in str(store.add(record()).problem), "while it is not asked again, the reason stays"
+    assert words in str(store.add(record()).problem), "the reason stays while the circuit breaker is open"
     assert S3_SECRET not in store.last_error + repr(store.bucket)
     with pytest.raises(ServiceUnavailableError, match=words.split()[-1]):
         store.check()
@@ -329,11 +329,11 @@ def test_the_names_of_the_predecessor_work(
     assert Bucket.from_settings(Settings(_env_file=None, s3_bucket_name="")) is None
 
 
-# ---- nothing lost, nothing twice ------------------------------------------------------------------------------------
+# ---- no record lost or duplicated -----------------------------------------------------------------------------------
 
 
 def test_sending_again_changes_nothing(store: FeedbackStore, server: Running, tmp_path: Path) -> None:
-    """The power goes between the object that is put and the file that is moved."""
+    """The process ends after the upload and before the file is moved."""
     one = record(comment="first")
     store.add(one)
     before = s3_client(server.url).head_object(Bucket=NAME, Key=one.key)["LastModified"], stored(server)
@@ -420,10 +420,10 @@ def test_what_others_sent_is_fetched_and_checked(
     assert files(tmp_path / "here") == sorted([mine.key, theirs.key])
     assert caplog.text.count("is no record of feedback") == 2
     there.add(record())
-    assert here.fetch() == 0, "at most once a minute"
+    assert here.fetch() == 0, "objects are fetched at most once a minute"
     here.reset()
     assert here.fetch() == 1
-    assert caplog.text.count("is no record of feedback") == 2, "what is no record is fetched once"
+    assert caplog.text.count("is no record of feedback") == 2, "an invalid object is fetched once"
 
 
 def test_delivery_sends(place: Workspace, bucket: Bucket, server: Running) -> None:
@@ -433,12 +433,12 @@ def test_delivery_sends(place: Workspace, bucket: Bucket, server: Running) -> No
     assert len(stored(server)) == 1
 
 
-# ---- given ----------------------------------------------------------------------------------------------------------
+# ---- submitted feedback ---------------------------------------------------------------------------------------------
 
 
 @pytest.fixture
 def scored(place: Workspace, sample: Dataset) -> str:
-    """A run of anomalies."""
+    """Id of a stored run of the task anomalies."""
     small = sample.select(sample.entities[:2])
     place.datasets.save(small)
     return detect(spec(), small, workspace=place, actor=BY)[1].id
@@ -494,7 +494,7 @@ def test_a_run_that_is_gone_is_no_reason_to_lose_what_was_said(place: Workspace)
     assert place.feedback.read()[0].run_id == "f" * 32
 
 
-# ---- counted --------------------------------------------------------------------------------------------------------
+# ---- verdict counts -------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -537,7 +537,7 @@ def test_precision_has_an_interval() -> None:
     found = Precision(8, 2)
     assert found.share == 0.8
     assert found.band == wilson(8, 10)
-    assert found.band == pytest.approx((0.490, 0.943), abs=5e-4)  # Wilson's interval, as published tables have it
+    assert found.band == pytest.approx((0.490, 0.943), abs=5e-4)  # Wilson's interval in published tables
     assert np.isnan(Precision(0, 0).share)
     assert Precision(0, 0).band == (0.0, 1.0)
 
@@ -600,16 +600,16 @@ def test_no_export_holds_a_formula(tmp_path: Path, first: str, rest: str) -> Non
     written = as_csv(said.to_frame([one]))
     (tmp_path / "out.csv").write_bytes(written)
     cells = pd.read_csv(tmp_path / "out.csv", dtype=str, keep_default_na=False)
-    assert len(cells) == 1, "no line break of a cell begins a line"
+    assert len(cells) == 1, "a line break in a cell starts no row"
     for column in ("user", "page", "comment", "entity", "moment"):
         assert not cells[column].iloc[0].lstrip(" \n").startswith(FORMULA)
 
 
-# ---- a threshold from verdicts --------------------------------------------------------------------------------------
+# ---- thresholds proposed from verdicts ------------------------------------------------------------------------------
 
 
 def accept(run_id: str, threshold: float, at: Workspace) -> str:
-    """As the page does: another threshold for the rows of a run, asked as a job; the id of the new run."""
+    """Accept another threshold for a run as the page does, as a job. Return the id of the new run."""
     flagged = load_flagged_rows(run_id, at)
     arguments = json.loads(json.dumps(encode(flagged.build_spec(threshold))))
     return run_job(flagged.task, arguments, workspace=at, actor=BY, progress=Progress())
@@ -634,7 +634,9 @@ def test_a_suggestion_is_never_worse_and_no_candidate_is_better(scores: list[flo
 
     assert best.gain == correct(best.threshold) - correct(current)
     reachable = [current, *np.nextafter(values, -np.inf), *values]
-    assert correct(best.threshold) == max(correct(float(each)) for each in reachable), "no threshold at all does better"
+    assert correct(best.threshold) == max(correct(float(each)) for each in reachable), (
+        "no threshold gives more correct rows"
+    )
 
 
 @given(SCORES, st.data())
@@ -688,7 +690,7 @@ def test_nobody_is_sure(place: Workspace, scored: str) -> None:
 
 
 def test_scores_of_records_are_not_believed(place: Workspace, scored: str) -> None:
-    """Whoever may write to the bucket could claim any score, and any row."""
+    """Anyone with write access to the bucket could store a false score or row."""
     top = load_detection(scored, place).rows.iloc[0]
     said.submit_feedback(
         said.FeedbackInput(

@@ -1,4 +1,4 @@
-"""`python -m core forecast`, run as a person runs it."""
+"""The command `python -m core forecast` in its own process."""
 
 import json
 import os
@@ -19,7 +19,7 @@ DAYS = 420
 
 @pytest.fixture
 def vigie(tmp_path: Path, place: Workspace) -> Command:
-    """`python -m core …` on the data folder of `place`."""
+    """Runner of `python -m core …` on the data folder of the workspace."""
     environment = os.environ | {"VIGIE_DATA_DIR": str(tmp_path), "MLFLOW_TRACKING_URI": "", "OMP_NUM_THREADS": "1"}
 
     def run(*arguments: object) -> "subprocess.CompletedProcess[str]":
@@ -33,7 +33,7 @@ def vigie(tmp_path: Path, place: Workspace) -> Command:
 
 @pytest.fixture
 def files(tmp_path: Path) -> tuple[Path, Path]:
-    """A year of daily consumption of two places, and the weather of a week more."""
+    """Files of the daily consumption of two sites over 420 days, and of the weather for a week more."""
     amounts = consumption(DAYS, 2)
     days = calendar(DAYS)
     series = pd.concat(
@@ -116,7 +116,7 @@ def test_bad_input_is_refused_with_exit_code_2(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    """In this process, for speed: what the person sees is the same."""
+    """The command runs in this process, for speed; its output is the same."""
     monkeypatch.setattr("core.cli.task_commands.get_workspace", lambda: place)
     with pytest.raises(SystemExit) as stopped:
         build_app()(["forecast", str(files[0]), *arguments], prog_name="python -m core")

@@ -1,4 +1,4 @@
-"""Figures of forecasts and the sum of all entities, on a back-test whose numbers are known."""
+"""Forecast figures and the total over all entities, on a back-test with known numbers."""
 
 from dataclasses import replace
 
@@ -40,7 +40,7 @@ def made(**tables: pd.DataFrame) -> Forecast:
 
 @pytest.fixture(scope="module")
 def found() -> Forecast:
-    """Two entities whose errors are independent: 10 % of their size, twice that two days ahead."""
+    """Forecast of two entities with independent errors: 10 % of their size one day ahead, 20 % two days ahead."""
     random = np.random.default_rng(0)
     parts, rows = [], []
     for entity, size in SIZES.items():
@@ -108,7 +108,7 @@ def trace(figure: go.Figure, name: str) -> go.Scatter:
 
 
 def told_apart_without_colour(figure: go.Figure) -> bool:
-    """Do all lines of the legend differ by dash, symbol or kind?"""
+    """Tell whether all lines of the legend differ by dash, symbol or type."""
     looks = [
         (each.type, each.mode, each.fill, each.line.dash, each.marker.symbol, str(each.fillpattern.shape))
         for each in figure.data
@@ -117,7 +117,7 @@ def told_apart_without_colour(figure: go.Figure) -> bool:
     return len(looks) == len(set(looks))
 
 
-# ---- the sum --------------------------------------------------------------------------------------------------------
+# ---- total ----------------------------------------------------------------------------------------------------------
 
 
 def test_the_sum_adds_amounts_and_not_quantiles(found: Forecast) -> None:
@@ -157,7 +157,7 @@ def test_an_entity_without_a_forecast_is_no_part_of_the_sum(found: Forecast) -> 
 
 
 def test_hours_take_the_intervals_of_their_own_hour(found: Forecast) -> None:
-    """At 06:00 the back-test erred a lot, at 18:00 not at all; step 2 was not kept and takes the errors of step 7."""
+    """The back-test has large errors at 06:00 and none at 18:00. Step 2 was not kept and takes the errors of step 7."""
     times = pd.to_timedelta([6, 18], unit="h")
     random = np.random.default_rng(1)
     checked = pd.DataFrame(
@@ -186,7 +186,7 @@ def test_hours_take_the_intervals_of_their_own_hour(found: Forecast) -> None:
     assert width[1] == pytest.approx(0, abs=1e-9)
 
 
-# ---- what comes -----------------------------------------------------------------------------------------------------
+# ---- forecast -------------------------------------------------------------------------------------------------------
 
 
 def test_the_forecast_has_history_interval_naive_and_assumed_drivers(found: Forecast) -> None:
@@ -276,7 +276,7 @@ def test_what_if_of_a_sum_has_no_intervals(found: Forecast) -> None:
     assert told_apart_without_colour(figure)
 
 
-# ---- how far to trust it --------------------------------------------------------------------------------------------
+# ---- errors and coverage --------------------------------------------------------------------------------------------
 
 
 def test_errors_by_days_ahead_stand_beside_two_naive_forecasts(found: Forecast) -> None:
@@ -293,7 +293,7 @@ def test_errors_by_circumstance_are_quartiles(found: Forecast, by: str, groups: 
     assert box.x[0] == first
     order = np.stack([box.lowerfence, box.q1, box.median, box.q3, box.upperfence])
     assert (np.diff(order, axis=0) >= 0).all()
-    assert 10 < (box.q3 - box.q1).mean() < 17, "10 % of the usual amount, of a large and of a small entity alike"
+    assert 10 < (box.q3 - box.q1).mean() < 17, "10 % of the usual amount, for the large and for the small entity"
 
 
 def test_errors_by_temperature_stand_on_a_scale_of_degrees(found: Forecast) -> None:

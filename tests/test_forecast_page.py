@@ -1,4 +1,4 @@
-"""The forecast page in Streamlit's own test harness: question, work, result, drivers, what if, model."""
+"""Forecast page in Streamlit's test harness: form, result, covariates, scenarios and models."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -29,13 +29,13 @@ BOB = Actor("bob", "tests")
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory, empty_store: Path) -> Workspace:
-    """One workplace for the whole file: what one test computes another one shows."""
+    """Workspace of all tests in this file, so that one test can show what another one computed."""
     return workplace_in(tmp_path_factory.mktemp("place"), empty_store)
 
 
 @pytest.fixture(scope="module", autouse=True)
 def hands(place: Workspace) -> Iterator[None]:
-    """Somebody who does what the page asks for."""
+    """Worker that executes the jobs of the page."""
     with working(place):
         yield
 
@@ -53,13 +53,13 @@ def at(place: Workspace, monkeypatch: pytest.MonkeyPatch) -> Iterator[Workspace]
 
 @pytest.fixture(scope="module")
 def small(sample: Dataset) -> Dataset:
-    """Two entities."""
+    """The gas sample with two entities."""
     return sample.select(sample.entities[:2])
 
 
 @pytest.fixture(scope="module")
 def weather(small: Dataset) -> CovariateTable:
-    """Temperatures of the whole country, to a month beyond the data: the colder, the more was consumed."""
+    """National temperatures up to 30 days after the data. Consumption is higher on colder days."""
     amounts = Panel.of(small).amounts.sum(axis=1)
     usual = pd.Series(amounts).rolling(7, center=True, min_periods=1).median()
     warm = 22 - 12 * (usual / usual.mean()).to_numpy() + np.random.default_rng(0).normal(0, 1.5, len(usual))
@@ -77,14 +77,14 @@ def digest(place: Workspace, small: Dataset) -> str:
 
 @pytest.fixture(scope="module")
 def made(place: Workspace, small: Dataset, weather: CovariateTable, digest: str) -> tuple[Forecast, str]:
-    """A Ridge forecast of two days with weather, and its run."""
+    """A Ridge forecast of two days with weather, and the id of its run."""
     spec = ForecastSpec(forecasters()["ridge"](), horizon=2, covariates=place.drivers.save([weather]))
     found, run = forecast(spec, small, workspace=place, actor=BOB)
     return found, run.id
 
 
 def shown(digest: str, run: str, view: str = "") -> AppTest:
-    """The page with a result, on one of its views."""
+    """Open the page with a result, on one of its views."""
     app = AppTest.from_file(str(ROOT / "pages" / "navigation.py"), default_timeout=60)
     app.query_params["dataset"], app.query_params["run"] = digest, run
     app.run()
@@ -104,7 +104,7 @@ def errors(app: AppTest) -> str:
     return "\n".join(str(error.value) for error in app.error)
 
 
-# ---- the question ---------------------------------------------------------------------------------------------------
+# ---- form -----------------------------------------------------------------------------------------------------------
 
 
 def test_without_data_the_page_says_what_to_do() -> None:
@@ -166,7 +166,7 @@ def _folder(at: Workspace, run: str) -> Path:
     return load_run(run, at).files / "result"
 
 
-# ---- the address ----------------------------------------------------------------------------------------------------
+# ---- address --------------------------------------------------------------------------------------------------------
 
 
 def test_a_result_of_other_data_is_shown_with_a_warning(
@@ -179,7 +179,7 @@ def test_a_result_of_other_data_is_shown_with_a_warning(
     assert "not loaded" in texts(app)
 
 
-# ---- drivers --------------------------------------------------------------------------------------------------------
+# ---- covariates -----------------------------------------------------------------------------------------------------
 
 
 def test_drivers_are_stored_kept_in_the_address_and_reported(at: Workspace, digest: str) -> None:
@@ -197,7 +197,7 @@ def test_drivers_are_stored_kept_in_the_address_and_reported(at: Workspace, dige
     assert report.loc["météo.csv", "matched"] == "2 / 2"
     assert report.loc["météo.csv", "covered"] == "100%"
     assert report.loc["météo.csv", "columns"] == "temperature, temperature_min, temperature_max"
-    assert "colour" in texts(app), "what reading left out is told"
+    assert "colour" in texts(app), "ignored columns are reported"
     refreshed = opened(PAGE, dataset=digest, drivers=app.query_params["drivers"])
     assert joins(refreshed).equals(report)
     app = clicked(refreshed, "forget-drivers")
@@ -297,7 +297,7 @@ def test_recalibrating_is_a_new_run_with_the_same_forecasts(
     assert not app.exception
     assert not app.error
     assert app.query_params["run"] != made[1]
-    assert app.query_params["drivers"] == made[0].covariate_digest, "the address keeps its drivers"
+    assert app.query_params["drivers"] == made[0].covariate_digest, "the address keeps the covariates"
     again = Forecast.load(_folder(at, app.query_params["run"]))
     np.testing.assert_allclose(again.rows["forecast"], made[0].rows["forecast"])
 
@@ -337,11 +337,11 @@ def test_what_if_applies_to_the_days_and_entities_that_are_chosen(
     widget(app, "multiselect", "if-days").set_value([str(made[0].rows["time"].max())[:10]]).run()
     last_day = differences(app, small.entities[0])
     assert last_day.iloc[-1] > 0
-    assert (last_day != every_day).all(), "the day before is colder only in the morning that ends its gas day"
+    assert (last_day != every_day).all(), "the day before is colder only in the morning hours that end its gas day"
 
 
 def differences(app: AppTest, entity: str) -> pd.Series:
-    """Unit, by time, of the entity chosen."""
+    """Select an entity. Return its differences by time, in the unit of the data."""
     widget(app, "selectbox", "if-entity").set_value(entity).run()
     assert not app.error
     return next(frame.value for frame in app.dataframe if "changed" in frame.value).set_index("time")["difference"]

@@ -1,6 +1,4 @@
-"""The contract of every forecaster, what it knows of a day in advance, and the guard against drivers that know too
-much.
-"""
+"""The contract of all forecasters, their inputs known in advance, and the leakage check of covariates."""
 
 import copy
 from functools import cache
@@ -71,7 +69,7 @@ def equal(one: Floats, other: Floats) -> bool:
     return np.array_equal(one, other, equal_nan=True)
 
 
-# ---- the contract ---------------------------------------------------------------------------------------------------
+# ---- contract of all forecasters ------------------------------------------------------------------------------------
 
 
 def test_the_folder_is_the_registry() -> None:
@@ -81,7 +79,7 @@ def test_the_folder_is_the_registry() -> None:
 @EVERY_FORECASTER
 @pytest.mark.parametrize("later", ["other", "tenfold", "unknown"])
 def test_a_forecast_depends_on_nothing_known_later(name: str, later: str) -> None:
-    """Every amount after day t is changed: the forecasts `step` days ahead of days up to t + step stay, to the bit."""
+    """All amounts after day t change. Forecasts `step` days ahead stay bit-identical up to day t + `step`."""
     t = 350
     values = series().values.copy()
     values[t + 1 :] = {"other": values[t + 1 :][::-1] * 1.3 + 7, "tenfold": values[t + 1 :] * 10, "unknown": np.nan}[
@@ -93,12 +91,12 @@ def test_a_forecast_depends_on_nothing_known_later(name: str, later: str) -> Non
         after = fitted(name).predict(changed, known(changed), step)
         assert np.isfinite(before[300:]).all()
         assert np.array_equal(before[300 : t + step + 1], after[300 : t + step + 1]), step
-        assert not equal(before[t + step + 1 :], after[t + step + 1 :]), "the change reaches the days after"
+        assert not equal(before[t + step + 1 :], after[t + step + 1 :]), "the change reaches later days"
 
 
 @EVERY_FORECASTER
 def test_a_forecast_does_not_depend_on_later_days_being_there(name: str) -> None:
-    """Seen from a day, the series with what came after and the series that ends there give the same."""
+    """A series that ends at day t gives the same forecast as the whole series."""
     t = 350
     ends = series().until(series().days[t + 1]).extended(3)
     for step in STEPS:
@@ -117,15 +115,15 @@ def test_the_same_seed_gives_the_same_forecasts(name: str) -> None:
 
 @EVERY_FORECASTER
 def test_an_unknown_past_gives_no_number(name: str) -> None:
-    """Nothing is known of "a" for 40 days; "b" is forecast as before."""
+    """Entity "a" has no values for 40 days; the forecasts of "b" do not change."""
     values = series().values.copy()
     values[360:400, 0] = np.nan
     changed = with_values(series(), values)
     for step in STEPS:
         found = fitted(name).predict(changed, known(changed), step)
         assert np.isnan(found[380 + step : 400 + step, 0]).all(), step
-        assert np.isnan(found[400 + step, 0]), "the day of asking is known again, the week before it is not"
-        assert np.isnan(found[:step]).all(), "before the first day nothing is known"
+        assert np.isnan(found[400 + step, 0]), "the forecast origin is known again, the week before it is not"
+        assert np.isnan(found[:step]).all(), "no value is known before the first day"
         assert equal(found[:, 1], fitted(name).predict(series(), known(series()), step)[:, 1])
 
 
@@ -194,7 +192,7 @@ def test_importance_knows_what_decides(name: str) -> None:
 
 
 class Told(Progress):
-    """Remembers what it was told."""
+    """Progress that records the reported shares (0–1)."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -214,7 +212,7 @@ def test_parts_of_progress_are_shares_of_the_whole() -> None:
         whole.part(1, 2).tell(1)
 
 
-# ---- odd series -----------------------------------------------------------------------------------------------------
+# ---- unusual series -------------------------------------------------------------------------------------------------
 
 
 @EVERY_FORECASTER
@@ -240,7 +238,7 @@ def test_odd_series_are_forecast_near_what_they_are(name: str, kind: str) -> Non
 
 @EVERY_FORECASTER
 def test_an_amount_below_zero_that_was_never_seen(name: str) -> None:
-    """What never was negative turns so after the fit: no warning, and no number out of the air."""
+    """Amounts turn negative after the fit: no warning, and no forecast beyond twice the largest amount."""
     values = series().values.copy()
     values[-3:] *= -0.2
     changed = with_values(series(), values)
@@ -272,7 +270,7 @@ def test_a_few_missing_days_are_bridged(name: str) -> None:
 
 
 def test_an_absurd_amount_is_no_lesson_and_no_past() -> None:
-    """Tenfold on one day: its own forecast and those of the days after stay within some per cent."""
+    """One day is tenfold: the forecasts of the next five days change by at most 25 %."""
     values = series().values.copy()
     values[380] *= 10
     changed = with_values(series(), values)
@@ -282,7 +280,7 @@ def test_an_absurd_amount_is_no_lesson_and_no_past() -> None:
 
 
 def test_what_is_absurd_is_judged_by_the_days_before_alone() -> None:
-    """A tenfold day, after which all is tenfold or nothing is: on the day itself nobody can tell."""
+    """Forecasts made on a tenfold day do not depend on whether later days are tenfold too."""
     alone, lasting = series().values.copy(), series().values.copy()
     alone[350] *= 10
     lasting[350:] *= 10
@@ -292,7 +290,7 @@ def test_what_is_absurd_is_judged_by_the_days_before_alone() -> None:
 
 
 def test_the_trend_is_that_of_the_date_whatever_the_first_day() -> None:
-    """A model sees the last months alone when it forecasts: the same answer as from the whole history."""
+    """A forecast from the last 150 days equals the forecast from the whole history."""
     data = daily(consumption(1100, 2) * np.linspace(1, 3, 1100)[:, None])
     panel, given = Panel.of(data), drivers_of(data, [table({"temperature": warmth(1130)})])
     ridge = Ridge().fit(panel, Known.of(panel, given, ["temperature"]), 2)
@@ -319,7 +317,7 @@ def test_the_seasonal_naive_repeats_the_same_weekday() -> None:
         assert naive.predict(panel, known(panel), step)[40, 0] == 140 - back
 
 
-# ---- hours ----------------------------------------------------------------------------------------------------------
+# ---- hourly profiles ------------------------------------------------------------------------------------------------
 
 
 def test_hours_add_up_to_their_day_and_have_the_shape_of_the_entity() -> None:
@@ -350,7 +348,7 @@ def test_an_empty_day_says_nothing_of_the_shape_and_an_empty_month_gives_zeros()
     assert np.array_equal(found, np.zeros((1, 2, 24)))
 
 
-# ---- what is known in advance ---------------------------------------------------------------------------------------
+# ---- inputs known in advance ----------------------------------------------------------------------------------------
 
 
 def test_a_driver_that_ends_before_the_horizon_is_assumed_at_its_usual_value() -> None:
@@ -372,7 +370,7 @@ def test_a_driver_without_a_value_is_refused_and_a_flag_is_none() -> None:
 
 
 def test_a_day_ahead_is_seen_as_it_looked_on_the_day_of_asking() -> None:
-    """Errors of a usual weather forecast: none of a day that is over, larger farther ahead, the same at every look."""
+    """Degraded weather has no error for past days, a larger error farther ahead, and is reproducible."""
     data = daily(consumption(1500, 3))
     given = drivers_of(data, [table({"temperature": warmth(1530)})])
     panel = Panel.of(data)
@@ -382,11 +380,13 @@ def test_a_day_ahead_is_seen_as_it_looked_on_the_day_of_asking() -> None:
         assert np.nanstd(error) == pytest.approx(LEAD_ERROR[step - 1], rel=0.1)
         assert equal(wrong.seen("temperature", step, step), right.seen("temperature", step, step))
         assert equal(wrong.seen("temperature", 0, step), wrong.seen("temperature", 0, step))
-    assert not equal(wrong.seen("temperature", 1, 2), wrong.seen("temperature", 0, 1)), "two days ahead is not one"
+    assert not equal(wrong.seen("temperature", 1, 2), wrong.seen("temperature", 0, 1)), (
+        "errors two days ahead differ from those one day ahead"
+    )
 
 
 def test_the_same_forecast_of_the_weather_is_seen_from_one_day_of_asking() -> None:
-    """Asked on one day for two days: tomorrow looks the same in both answers."""
+    """Forecasts one and two days ahead of one origin see the same temperature for the next day."""
     data = daily(consumption(100, 2))
     given = drivers_of(data, [table({"temperature": warmth(130)})])
     wrong = Known.of(Panel.of(data), given, ["temperature"], "degraded", 7)
@@ -401,7 +401,7 @@ def test_weather_is_left_out_where_it_is_not_to_be_known() -> None:
     assert usable_columns(series().last(50), drivers()) == []
 
 
-# ---- the leakage guard ----------------------------------------------------------------------------------------------
+# ---- leakage check --------------------------------------------------------------------------------------------------
 
 
 def planted(name: str, total: Floats) -> Floats:
@@ -431,7 +431,7 @@ def test_a_driver_that_gives_the_answer_away_is_refused_by_name(name: str) -> No
 
 
 def test_hours_that_add_up_to_the_day_are_refused_by_name() -> None:
-    """24 columns of which no single one is the total; the honest temperature beside them is not accused."""
+    """None of the 24 columns alone is the total; the message does not name the temperature."""
     data = daily(consumption(DAYS, 1))
     random = np.random.default_rng(4)
     own = random.dirichlet(np.full(24, 40.0), DAYS) * Panel.of(data).amounts

@@ -1,6 +1,4 @@
-"""The Health page and `python -m core health`: what they say of services that work, are not set, hang, are gone or
-refuse.
-"""
+"""The page *Health* and `python -m core health`, for services that work, are not set, hang, are down or refuse."""
 
 import json
 import os
@@ -32,7 +30,7 @@ LONGEST = 2.0  # seconds
 
 @pytest.fixture
 def at_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[pytest.MonkeyPatch]:
-    """The settings are the environment's alone; what they lead to is made anew."""
+    """A monkeypatch of an environment without settings; cached settings and workspaces are cleared."""
     for name in Settings.model_fields:
         monkeypatch.delenv(name.upper(), raising=False)
     monkeypatch.setitem(Settings.model_config, "env_file", None)
@@ -49,7 +47,7 @@ def _forget() -> None:
 
 @contextmanager
 def hanging() -> Iterator[int]:
-    """The port of a server that takes connections and never says a word."""
+    """Yield the port of a server that accepts connections and never answers."""
     with socket.create_server(("127.0.0.1", 0), backlog=50) as listener:
         yield listener.getsockname()[1]
 
@@ -59,7 +57,7 @@ def told(at: Workspace | None = None) -> dict[str, ServiceHealth]:
 
 
 def everything_at(port: int) -> dict[str, str]:
-    """Settings that name a service at `port` for everything."""
+    """Return settings that place every service at `port`."""
     return {
         "MLFLOW_TRACKING_URI": f"http://127.0.0.1:{port}",
         "S3_BUCKET_NAME": "vigie",
@@ -91,7 +89,7 @@ def test_everything_away_at_once(fault: str, at_home: pytest.MonkeyPatch) -> Non
         for name, value in everything_at(port).items():
             at_home.setenv(name, value)
         at = get_workspace()
-        import boto3  # noqa: F401  slow, and not the service's fault
+        import boto3  # noqa: F401  a slow import is not the service's fault
         import elasticsearch  # noqa: F401
 
         began = time.perf_counter()
@@ -143,7 +141,7 @@ def test_secrets_are_masked(at_home: pytest.MonkeyPatch) -> None:
     assert SECRET not in str(found)
 
 
-# ---- the page -------------------------------------------------------------------------------------------------------
+# ---- page -----------------------------------------------------------------------------------------------------------
 
 
 def test_the_page_says_states_in_words(at_home: pytest.MonkeyPatch) -> None:
@@ -176,7 +174,7 @@ def test_delivering_now_says_what_was(
     assert "1 runs" in page.info[0].value or "goes on" in page.info[0].value
 
 
-# ---- the command ----------------------------------------------------------------------------------------------------
+# ---- command --------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(("uri", "code"), [("", 0), ("http://127.0.0.1:9", 1)])

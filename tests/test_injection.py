@@ -1,4 +1,4 @@
-"""Planted anomalies: where they are, how large, and that the rest is left alone."""
+"""Injected anomalies: positions, sizes and kinds; all other cells stay unchanged."""
 
 from itertools import pairwise
 from pathlib import Path
@@ -19,7 +19,7 @@ quick = settings(max_examples=60, deadline=None)
 
 
 def seasonal(rows: int = 6000, columns: int = 4) -> Floats:
-    """Daily cycles with noise, in units of their own."""
+    """Return noisy daily cycles (rows, columns); each column has its own scale."""
     random = np.random.default_rng(0)
     cycle = np.sin(2 * np.pi * np.arange(rows)[:, None] / 48 + np.arange(columns))
     return np.asarray((cycle + 0.1 * random.normal(size=(rows, columns))) * 10.0 ** np.arange(columns))
@@ -120,7 +120,7 @@ def test_what_it_says_no_to() -> None:
 
 
 def test_planted_anomalies_can_be_found_and_explained(shared_data: Path) -> None:
-    """Normal rows of a real server: a score that looks at neighbours is better than chance, and not perfect."""
+    """On normal rows of a real server, the distance to the moving mean is better than chance and not perfect."""
     values, labels, planted = inject(np.load(shared_data / "smd" / "machine-1-6.npz")["train"], seed=0)
     away = moving_mean_distance(values)
     found, noise = (

@@ -1,4 +1,4 @@
-"""What Kibana imports: every line an object, every reference to one that is there, every field one that is indexed."""
+"""The import file of Kibana: one object a line, references that resolve, and indexed fields only."""
 
 import json
 import re
@@ -19,7 +19,7 @@ NUMERIC = {"float", "double", "integer", "date"}
 
 
 def indexed(mapping: dict[str, Any], above: str = "") -> dict[str, str]:
-    """Field → type, as Kibana names them."""
+    """Return the type of each field by its name in Kibana."""
     found: dict[str, str] = {}
     for name, each in mapping["properties"].items():
         found |= indexed(each, f"{above}{name}.") if "properties" in each else {f"{above}{name}": each["type"]}

@@ -1,4 +1,4 @@
-"""Screen text: everything is in the catalogue, everything is translated, and every place in a sentence survives."""
+"""Screen texts: complete catalogue, complete French translation, unchanged placeholders."""
 
 import ast
 import string
@@ -16,7 +16,7 @@ METHODS = [("**.py", "python")]
 
 
 def in_the_code() -> set[str]:
-    """Every text that core and pages mark for translation."""
+    """Return every text that core and pages mark for translation, extracted with Babel."""
     found = set()
     for folder in ("core", "pages"):
         for _file, _line, message, _comments, _context in extract_from_dir(ROOT / folder, METHODS, keywords=KEYWORDS):
@@ -25,7 +25,7 @@ def in_the_code() -> set[str]:
 
 
 def marked() -> set[str]:
-    """The same, read from the syntax tree: Babel does not look into f-strings."""
+    """Return the marked texts in the syntax tree. Babel does not look into f-strings."""
     paths = [path for folder in ("core", "pages") for path in (ROOT / folder).rglob("*.py")]
     calls = (node for path in paths for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Call))
     texts = (
@@ -42,7 +42,7 @@ def french() -> dict[str, str]:
 
 
 def places(sentence: str) -> list[tuple[str | None, str | None, str | None]]:
-    """The named places of a template, with their conversions."""
+    """Return the placeholders of a template with their format specs and conversions."""
     return sorted((name, spec, conversion) for _, name, spec, conversion in string.Formatter().parse(sentence) if name)
 
 
@@ -62,7 +62,7 @@ def test_places_survive_translation(message: str) -> None:
 
 
 def screen_calls(path: Path) -> list[str]:
-    """Literal words handed to Streamlit without passing through the catalogue."""
+    """Return literal texts that are passed to Streamlit without translation."""
     shown = {
         "title",
         "subheader",

@@ -1,4 +1,4 @@
-"""`python -m core models`, run as a person runs it."""
+"""Command `python -m core models`, run in a process of its own."""
 
 import json
 import os
@@ -35,7 +35,7 @@ BACKTEST = {
 
 @pytest.fixture
 def models(tmp_path: Path, place: Workspace) -> Command:
-    """`python -m core models …` on the data folder of `place`."""
+    """Function that runs `python -m core models …` on the data folder of `place`."""
     environment = os.environ | {"VIGIE_DATA_DIR": str(tmp_path), "MLFLOW_TRACKING_URI": "", "OMP_NUM_THREADS": "1"}
 
     def run(*arguments: object, **settings: str) -> "subprocess.CompletedProcess[str]":

@@ -1,4 +1,4 @@
-"""Monitoring: figures checked against events made by hand, the same from Elasticsearch and from the files; the page."""
+"""Monitoring: figures of hand-written events, Elasticsearch compared with the event files, the page."""
 
 import json
 import random
@@ -39,7 +39,7 @@ NOW = datetime.now(UTC).replace(microsecond=0)
 def event(
     minutes: float, model: str | None = None, status: str = "completed", seconds: float = 1.0, **given: Any
 ) -> Event:
-    """An event so many minutes ago."""
+    """Return an event that happened this many minutes ago."""
     levels = {"completed": "INFO", "failed": "ERROR", "interrupted": "WARNING"}
     values: dict[str, Any] = {
         "timestamp": NOW - timedelta(minutes=minutes),
@@ -92,12 +92,12 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     server.kill()
 
 
-# ---- figures by hand -----------------------------------------------------------------------------------------------
+# ---- figures of hand-written events --------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(("period", "count"), [("hour", 5), ("day", 5), ("week", 6), ("month", 6), ("all", 7)])
 def test_periods(tmp_path: Path, period: str, count: int) -> None:
-    """A long suite comes here many minutes after NOW: the events are moved to the moment of the test."""
+    """The events are shifted to the time of this test, because NOW may be many minutes old in a long suite."""
     delay = datetime.now(UTC) - NOW
     events = [each.model_copy(update={"timestamp": each.timestamp + delay}) for each in EVENTS]
     assert len(observed(workspace_with(events, tmp_path), period).table) == count
@@ -144,7 +144,7 @@ def test_runs_per_model(used: Workspace) -> None:
 def test_over_time(used: Workspace) -> None:
     steps = monitoring.over_time(observed(used, "day").table)
     assert (steps["actions"].sum(), steps["failed"].sum()) == (5, 2)
-    assert len(steps) == 5, "a step for every ten minutes"
+    assert len(steps) == 5, "one step every ten minutes"
     assert steps["cpu"].tolist() == [5.0, 100.0, 30.0, 20.0, 10.0]
     assert len(monitoring.over_time(observed(used, "all").table)) <= monitoring.MOST_STEPS
 
@@ -254,13 +254,13 @@ def test_only_the_newest_are_kept(used: Workspace, monkeypatch: pytest.MonkeyPat
 
 
 def test_months_of_files_are_passed_over(used: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
-    (used.events.folder / "events-2020-01.jsonl").mkdir()  # cannot be read: whoever opens it fails
+    (used.events.folder / "events-2020-01.jsonl").mkdir()  # a folder: opening it as a file fails
     assert len(observed(used, "week").table) == 6
     assert len(used.events.read(NOW - timedelta(minutes=35))) == 3
 
 
 def test_a_hundred_thousand_events_are_quick(tmp_path: Path) -> None:
-    """Processor seconds, as other work goes on on the machines of the tests; measured: 0.6."""
+    """Limit in processor seconds, because the test machines are shared; measured: 0.6 s."""
     chance = random.Random(0)
     lines = [each.line() for each in EVENTS]
     (tmp_path / "events-2026-11.jsonl").write_text("".join(chance.choice(lines) for _ in range(100_000)))
@@ -272,7 +272,7 @@ def test_a_hundred_thousand_events_are_quick(tmp_path: Path) -> None:
     assert len(found.table) == 100_000
 
 
-# ---- what runs write -----------------------------------------------------------------------------------------------
+# ---- events of runs ------------------------------------------------------------------------------------------------
 
 
 def test_a_run_tells_emissions_and_entities(tmp_path: Path, empty_store: Path, sample: Dataset) -> None:
@@ -358,7 +358,7 @@ def test_refresh_sees_what_came_meanwhile(at: Workspace) -> None:  # noqa: F811
     at.events.add(EVENTS[0])
     app = opened(PAGE)
     at.events.add(EVENTS[1])
-    assert metrics(app.run())["Actions"] == "1", "remembered for a while"
+    assert metrics(app.run())["Actions"] == "1", "the page caches the events"
     button = next(each for each in app.button if each.key == "monitoring-refresh")
     assert metrics(button.click().run())["Actions"] == "2"
 

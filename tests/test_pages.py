@@ -1,4 +1,4 @@
-"""Every page, in Streamlit's own test harness: what it shows without data, with data, and when something is wrong."""
+"""Pages in Streamlit's test harness: without data, with data, and after errors."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -28,7 +28,7 @@ SCRIPT = str(ROOT / "pages" / "navigation.py")
 
 @pytest.fixture
 def at(place: Workspace, monkeypatch: pytest.MonkeyPatch) -> Iterator[Workspace]:
-    """The pages' workplace is the test's; nothing is warmed beside the test."""
+    """Workspace that the pages use. Nothing is preloaded in the background."""
     monkeypatch.setattr("pages.components.cache.get_workspace", lambda: place)
     monkeypatch.setattr("core.lifespan.warm", lambda: None)
     st.cache_data.clear()
@@ -39,7 +39,7 @@ def at(place: Workspace, monkeypatch: pytest.MonkeyPatch) -> Iterator[Workspace]
 
 
 def opened(page: str = "data/load.py", **address: str) -> AppTest:
-    """The app on one of its pages."""
+    """Open the app on one of its pages."""
     app = AppTest.from_file(SCRIPT, default_timeout=60)
     for name, value in address.items():
         app.query_params[name] = value
@@ -48,7 +48,7 @@ def opened(page: str = "data/load.py", **address: str) -> AppTest:
 
 
 def texts(app: AppTest) -> str:
-    """Everything a person reads on the page."""
+    """Return all text that the page shows."""
     parts = [*app.title, *app.subheader, *app.markdown, *app.caption, *app.info, *app.warning, *app.error, *app.success]
     return "\n".join(str(part.value) for part in parts)
 
@@ -110,7 +110,7 @@ def test_anomalies_are_found_and_kept(at: Workspace, sample: Dataset, worker: Wo
     assert "Ranked rows" in texts(app)
     again = opened("analysis/anomalies.py", dataset=digest, run=str(event.run_id))
     assert {metric.label: metric.value for metric in again.metric} == figures
-    assert len(at.events.read()) == 1, "looking again is not a new run"
+    assert len(at.events.read()) == 1, "opening the result again starts no run"
 
 
 def test_a_shared_link_shows_the_same_in_another_session(at: Workspace, sample: Dataset) -> None:
@@ -206,12 +206,12 @@ def test_the_model_of_a_detection_is_registered_promoted_by_force_and_applied(
 
 
 def chosen_to_apply(app: AppTest, task: str) -> AppTest:
-    """Choose the second mode of a form: a saved model."""
+    """Choose the second mode of a form, which applies a saved model."""
     return next(choice for choice in app.segmented_control if choice.key == f"{task}-mode").set_value(1).run()
 
 
 def promoted_by_force(app: AppTest, task: str) -> None:
-    """Open the section of the model, register, be refused, give a reason."""
+    """Open the model section and register the model. Check that promotion is refused, and promote with a reason."""
     app.session_state[f"{task}-model"] = True
     app = clicked(app.run(), "register")
     assert not app.exception
@@ -276,7 +276,7 @@ def test_two_sessions_do_not_see_each_others_choice(at: Workspace, sample: Datas
 
 
 def test_every_page_has_a_test() -> None:
-    """Each page that navigation knows is opened by its script in some test."""
+    """Some test file contains the script of every page of the navigation."""
     said = "".join(path.read_text(encoding="utf-8") for path in Path(__file__).parent.glob("test_*.py"))
     missing = [place.script for places in SECTIONS.values() for place in places if place.script not in said]
     assert not missing

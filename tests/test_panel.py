@@ -1,4 +1,4 @@
-"""Files of many kinds → days × entities × moments, with nothing moved, added or invented."""
+"""The panel: days × entities × slots from every layout, without moved or invented values."""
 
 from pathlib import Path
 
@@ -14,7 +14,7 @@ from tests.series import SHAPE, consumption, daily, hourly
 
 
 def tidy(start: str, hours: int, values: np.ndarray, zone: str = "", unit: str = "MWh") -> Dataset:
-    """An hourly series of one entity, in local time where a zone is given."""
+    """Return an hourly series of one entity, in local time if a time zone is given."""
     time = pd.date_range(start, periods=hours, freq="h", tz=zone or None).tz_localize(None)
     frame = pd.DataFrame({"value": values}, index=keyed(np.repeat("a", hours), time))
     return Dataset(frame, "tidy_series", step=pd.Timedelta(hours=1), unit=unit, files=("hours.csv",))
@@ -55,7 +55,7 @@ def test_an_hourly_series_becomes_days() -> None:
 
 
 def test_the_day_of_23_hours_is_unknown_and_no_day_is_moved() -> None:
-    """31 March 2024 in Paris has no 02:00: the day's total is not known, its neighbours' are."""
+    """31 March 2024 in Paris has no 02:00: its total is unknown, the totals of the days around it are known."""
     panel = Panel.of(tidy("2024-03-30", 24 + 23 + 24, np.ones(71), "Europe/Paris"), "hour")
     assert len(panel) == 3
     assert np.flatnonzero(np.isnan(panel.values[1, 0])).tolist() == [2]
@@ -117,7 +117,7 @@ def test_extending_adds_unknown_days_and_cutting_takes_them_away() -> None:
     assert len(panel.last(99)) == 20
 
 
-# ---- what is refused ------------------------------------------------------------------------------------------------
+# ---- rejected data --------------------------------------------------------------------------------------------------
 
 
 def test_two_rows_for_one_day_are_refused_by_name() -> None:

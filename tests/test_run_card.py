@@ -1,6 +1,4 @@
-"""The card of a run: what it says, that nothing from outside gets into it as code, and that its command gives the
-same again.
-"""
+"""Run card: its content, the escaping of untrusted text, and the command that repeats the run."""
 
 import json
 import os
@@ -44,18 +42,18 @@ SCRIPT = "<script>alert(1)</script>.csv"
 
 @pytest.fixture(scope="module")
 def kpis() -> Dataset:
-    """A few hours of the generated KPIs, so that training takes a moment."""
+    """The generated KPI sample."""
     return load_sample("kpi_matrix")
 
 
 @pytest.fixture
 def here(place: Workspace, tmp_path: Path) -> Workspace:
-    """The workplace that a command finds in the data folder `tmp_path`."""
+    """Workspace that a command opens in the data folder `tmp_path`."""
     return place
 
 
 def repeated(command: str, folder: Path) -> str:
-    """The id of the run that the card's command makes."""
+    """Run the command of a card. Return the id of the new run."""
     words = shlex.split(command)
     assert words[0] == "python"
     environment = os.environ | {"VIGIE_DATA_DIR": str(folder), "OMP_NUM_THREADS": "1", "MLFLOW_TRACKING_URI": ""}
@@ -78,7 +76,7 @@ def detected(dataset: Dataset, at: Workspace, **asked: object) -> str:
     return detect(DetectionSpec(forest, **fields), dataset, workspace=at, actor=BY)[1].id  # type: ignore[arg-type]
 
 
-# ---- repeated -------------------------------------------------------------------------------------------------------
+# ---- repeated runs --------------------------------------------------------------------------------------------------
 
 
 def test_a_detection_is_repeated_with_its_selection(here: Workspace, tmp_path: Path, sample: Dataset) -> None:
@@ -152,7 +150,7 @@ def test_a_forecast_is_repeated_and_so_are_its_new_intervals(here: Workspace, tm
 def test_sequences_are_repeated(  # type: ignore[no-untyped-def]
     here: Workspace, tmp_path: Path, kpis: Dataset, detector: str, settings: dict[str, Any], asked: dict[str, Any]
 ) -> None:
-    """The deep model, too: the same seed on the same machine."""
+    """The deep model also gives the same scores with the same seed on the same machine."""
     from core.tasks.sequences.run import apply_model, load_sequences, train
     from core.tasks.sequences.spec import SequenceSpec, detectors
 
@@ -188,7 +186,7 @@ def hostile(text: str) -> bool:
 
 @given(st.lists(st.text(min_size=1).filter(hostile), min_size=1, max_size=3), st.floats(1e-9, 0.5))
 def test_a_command_survives_the_shell(entities: list[str], share: float) -> None:
-    """What a shell makes of the command are the words that were meant, whatever entities are called."""
+    """A shell splits the command into the intended arguments for any names of entities."""
     spec = DetectionSpec(compare_with="entity", contamination=share, dataset="0" * 64, entities=tuple(entities))
     words = shlex.split(command_line(get_task("anomalies"), spec))
     assert words[:5] == ["python", "-m", "core", "detect", "0" * 64]
@@ -197,7 +195,7 @@ def test_a_command_survives_the_shell(entities: list[str], share: float) -> None
 
 
 def test_a_real_shell_and_a_hostile_entity(here: Workspace, tmp_path: Path, sample: Dataset) -> None:
-    """`sh` itself, with a name that would run a program, end the quotes, or pass for an option."""
+    """`sh` runs the command. The name of the entity looks like an option, closes quotes and calls a program."""
     name = f"--x'; touch {tmp_path / 'owned'}; echo \"$(id)` #\n"
     renamed = sample.select(sample.entities[:1])
     index = pd.MultiIndex.from_arrays([[name] * len(renamed), renamed.time], names=["entity", "time"])
@@ -221,11 +219,11 @@ def test_a_real_shell_and_a_hostile_entity(here: Workspace, tmp_path: Path, samp
     assert again.spec.entities == (name,)
 
 
-# ---- what it says ---------------------------------------------------------------------------------------------------
+# ---- content of the card --------------------------------------------------------------------------------------------
 
 
 class Tags(HTMLParser):
-    """Every tag and attribute of a page, and its text."""
+    """Parser that collects the tags, attributes and text of a page."""
 
     def __init__(self, page: str) -> None:
         super().__init__()
@@ -246,7 +244,7 @@ class Tags(HTMLParser):
 
 @pytest.fixture
 def hostile_run(here: Workspace, sample: Dataset) -> str:
-    """Data from a file and of an entity whose names are code."""
+    """Id of a run on data whose file, entity and repair names are HTML code."""
     some = sample.select(sample.entities[:1])
     index = pd.MultiIndex.from_arrays(
         [["\"><img src=x onerror='alert(2)'>"] * len(some), some.time], names=["entity", "time"]
@@ -374,7 +372,7 @@ def test_a_comparison_of_detectors_is_repeated(here: Workspace, tmp_path: Path, 
     assert again.metrics["rows_judged"] == card.metrics["rows_judged"]
 
 
-# ---- runs that did not go well, or went elsewhere -------------------------------------------------------------------
+# ---- failed, pending and remote runs --------------------------------------------------------------------------------
 
 
 def failed(dataset: Dataset, at: Workspace) -> str:

@@ -1,4 +1,4 @@
-"""A detector measured beside the lines it has to pass, from arrays and from files."""
+"""Evaluation of a sequence detector against baselines, from arrays and from files."""
 
 import csv
 import json
@@ -24,7 +24,7 @@ EVENTS = [RootCause(120, 135, (1,)), RootCause(300, 320, (0, 4))]
 
 
 def labelled() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Rows to learn from, rows to judge with EVENTS in them, labels."""
+    """Return training rows, test rows with the anomalies of `EVENTS`, and labels of the test rows."""
     test, labels = waves(500, seed=1), np.zeros(500, dtype=np.uint8)
     for event in EVENTS:
         test[event.start : event.stop, list(event.columns)] += 1.5
@@ -98,7 +98,7 @@ def test_without_labels_anomalies_are_planted_and_that_is_said(labels: np.ndarra
     assert np.array_equal(test, before)
     scaling = Scaling("minmax").fit([train])
     plain = SubPCA().fit([scaling.transform(train)], Progress()).score(scaling.transform(test)).score
-    assert np.allclose(found.scores, plain, rtol=1e-4), "scores belong to the rows as they are, not to the planted copy"
+    assert np.allclose(found.scores, plain, rtol=1e-4), "scores are those of the rows without injected anomalies"
     again = evaluate(train, test, labels, SubPCA(), scaling=Scaling("minmax"), seed=5)
     assert again.metrics == found.metrics
 
@@ -151,7 +151,7 @@ def test_the_seed_and_the_time_limit_reach_the_detector(file: Path) -> None:
 
 
 def test_root_causes_are_read_beside_the_file(file: Path, tmp_path: Path) -> None:
-    """Ends behind the event and ends on its last row are the same event, by the labels."""
+    """The labels show whether ends are exclusive or inclusive, so both files give the same events."""
     (tmp_path / "behind.txt").write_text("120-135:2\n300-320:1,5\n")
     (tmp_path / "last.txt").write_text("120-134:2\n300-319:1,5\n")
     behind, last = (
@@ -205,7 +205,7 @@ def test_labels_that_are_missing_are_refused(tmp_path: Path) -> None:
         evaluate_file(tmp_path / "doubt.npz", "pca-residual")
     np.savez(
         tmp_path / "minus.npz", train=train, test=test, label=labels - 1.0
-    )  # −1 and 0: nothing is abnormal, as where it is loaded
+    )  # −1 and 0: no row is abnormal, as in the readers
     assert evaluate_file(tmp_path / "minus.npz", "pca-residual")["labels"] == "planted"
 
 
@@ -237,7 +237,7 @@ def test_a_pickle_in_a_file_is_never_opened(tmp_path: Path) -> None:
 
 
 def test_on_a_real_server(shared_data: Path) -> None:
-    """Figures of the released detectors; a change in one of them has to be meant."""
+    """Metrics of the released detectors on real data. A change of a metric must be intended."""
     folder = shared_data / "asd"
     answer = evaluate_file(folder / "omi-5.npz", "sub-pca", causes=folder / "interpretation_label" / "omi-5.txt")
     assert answer["metrics"]["vus_pr"] == pytest.approx(0.79, abs=0.03)

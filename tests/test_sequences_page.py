@@ -1,4 +1,4 @@
-"""The page of sequences, in Streamlit's own test harness, with a worker that does its jobs."""
+"""Sequences page in Streamlit's test harness, with a worker that executes its jobs."""
 
 import time
 from typing import Any
@@ -23,7 +23,7 @@ from tests.test_sequences import several
 
 BY = Actor("bob", "tests")
 PAGE = "analysis/sequences.py"
-PATIENCE = 60.0  # seconds
+PATIENCE = 60.0
 
 
 @pytest.fixture(scope="module")
@@ -62,7 +62,7 @@ def keys(app: AppTest) -> set[str]:
 
 
 def answered(app: AppTest) -> AppTest:
-    """The page once its job has ended."""
+    """Rerun the page until its job has ended."""
     until = time.monotonic() + PATIENCE
     while "work" in app.query_params or "run" not in app.query_params:
         assert time.monotonic() < until, texts(app)
@@ -74,12 +74,12 @@ def answered(app: AppTest) -> AppTest:
 
 
 def trained(at: Workspace, dataset: Dataset, detector: str = "pca-residual", **asked: Any) -> dict[str, str]:  # noqa: F811
-    """The address of a result."""
+    """Train a model. Return the query parameters that open its result."""
     _, run = train(SequenceSpec(detectors()[detector](), **asked), dataset, workspace=at, actor=BY)
     return {"dataset": at.datasets.save(dataset), "run": run.id}
 
 
-# ---- nothing to show ------------------------------------------------------------------------------------------------
+# ---- empty states ---------------------------------------------------------------------------------------------------
 
 
 def test_without_data_it_says_what_to_do(at: Workspace) -> None:  # noqa: F811
@@ -106,7 +106,7 @@ def test_nothing_above_the_threshold(at: Workspace) -> None:  # noqa: F811
     assert "No row lies above the threshold" in texts(app)
 
 
-# ---- asking ---------------------------------------------------------------------------------------------------------
+# ---- form and job ---------------------------------------------------------------------------------------------------
 
 
 def test_a_job_answers_and_the_address_keeps_it(at: Workspace, server: Dataset, worker: Worker) -> None:  # noqa: F811
@@ -123,7 +123,7 @@ def test_a_job_answers_and_the_address_keeps_it(at: Workspace, server: Dataset, 
     assert {"Over time", "Score card", "Model"} <= labels(app)
     again = opened(PAGE, dataset=digest, run=run)
     assert figures(again) == figures(app)
-    assert len(at.events.read()) == 1, "looking again is not a new run"
+    assert len(at.events.read()) == 1, "opening the result again starts no run"
 
 
 def test_the_settings_change_with_the_detector_and_the_threshold(
@@ -229,7 +229,7 @@ def test_the_model_is_registered_and_promoted_by_force(at: Workspace, server: Da
     promoted_by_force(app.run(), "sequences")
 
 
-# ---- the answer -----------------------------------------------------------------------------------------------------
+# ---- result ---------------------------------------------------------------------------------------------------------
 
 
 def test_an_event_is_opened_and_explained(at: Workspace, server: Dataset) -> None:  # noqa: F811

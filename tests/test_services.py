@@ -1,6 +1,4 @@
-"""MLflow as docs/deployment.md sets it up: records in PostgreSQL, artifacts in gs://, only hosts and people it
-knows.
-"""
+"""MLflow server as in docs/deployment.md: records in PostgreSQL, artifacts in gs://, known hosts, and sign-in."""
 
 import json
 import os
@@ -73,18 +71,18 @@ def mlflow(folder: Path, postgres: Running, gcs: Running) -> Iterator[Running]:
 
 
 def workspace_on(folder: Path, mlflow: Running) -> Workspace:
-    """A workplace whose artifacts the server takes."""
+    """Return a workspace that stores its artifacts through the MLflow server."""
     return Workspace.in_folder(folder, Tracking(mlflow.url, None, folder / "runs"))
 
 
 def bucket(gcs: Running) -> set[str]:
-    """The keys in gs://vigie."""
+    """Return the keys in gs://vigie."""
     folder = gcs.folder / "storage" / "vigie"
     return {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
 
 
 def elsewhere(folder: Path, mlflow: Running) -> dict[str, str]:
-    """The environment of a process that shares nothing with this one but the server."""
+    """Return the environment of a process that shares only the MLflow server with this one."""
     return os.environ | {"VIGIE_DATA_DIR": str(folder), "MLFLOW_TRACKING_URI": mlflow.url, "PYTHONPATH": str(ROOT)}
 
 
@@ -144,15 +142,15 @@ def test_only_known_hosts_are_answered(mlflow: Running, host: str, status: int) 
             assert answer.status == status
     except urllib.error.HTTPError as error:
         error.close()
-        assert error.code == status  # noqa: PT017 both ways are answers
+        assert error.code == status  # noqa: PT017 both statuses are expected answers
 
 
-# ---- MLflow that asks who it is ------------------------------------------------------------------------------------
+# ---- MLflow with sign-in -------------------------------------------------------------------------------------------
 
 
 @pytest.fixture(scope="module")
 def guarded(folder: Path, postgres: Running, gcs: Running) -> Iterator[Running]:
-    """MLflow with its plug-in for sign-in; the administrator is admin, not-a-secret-9."""
+    """MLflow with its sign-in plug-in. The administrator is admin with the password not-a-secret-9."""
     if find_spec("flask_wtf") is None:
         pytest.skip("no Flask-WTF on this machine: pip install -r requirements-dev.txt")
     place = folder / "guarded"
@@ -219,7 +217,7 @@ def test_with_wrong_credentials_runs_wait_and_are_delivered_with_the_right_ones(
     assert experiment is not None
     runs = client.search_runs([experiment.experiment_id])
     assert sorted(run.data.params["number"] for run in runs) == ["1", "2", "3"]
-    until = time.monotonic() + 30  # checking a password takes long on a busy machine
+    until = time.monotonic() + 30  # the check of a password is slow on a busy machine
     while (
         found := {service.name: service for service in check_services(at, lambda at: [])}["MLflow"]
     ).state != "works":

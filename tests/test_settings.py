@@ -1,4 +1,4 @@
-"""The settings: every one is documented, has a default that works, and keeps its secret."""
+"""The settings: their documentation, their defaults, and the protection of secrets."""
 
 import re
 from pathlib import Path
@@ -21,7 +21,7 @@ SECRETS = [
 
 @pytest.fixture(autouse=True)
 def bare_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """No setting from outside: neither a variable nor a `.env` of the checkout."""
+    """Remove all settings from outside: variables and the `.env` of the checkout."""
     for name in NAMES:
         monkeypatch.delenv(name, raising=False)
         monkeypatch.delenv(name.lower(), raising=False)
@@ -29,7 +29,7 @@ def bare_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 
 def comment_of(name: str) -> str:
-    """The comment lines right above the variable."""
+    """Return the comment lines directly above the variable."""
     found: list[str] = []
     for line in EXAMPLE.read_text(encoding="utf-8").splitlines():
         if line.startswith(f"{name}="):

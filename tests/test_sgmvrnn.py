@@ -1,6 +1,4 @@
-"""SGmVRNN: the published function to float precision, scores by windows and by streams, training that survives being
-killed.
-"""
+"""SGmVRNN: agreement with the published equations, windowed and streaming scores, training with checkpoints."""
 
 import math
 from pathlib import Path
@@ -24,7 +22,7 @@ TAU = 1.7
 
 
 def original(n: int, length: int, seed: int = 0) -> tuple[ModelDims, Tensor, Tensor, Noise]:
-    """Dimensions, weights, windows and noise, in double precision."""
+    """Return dimensions, weights, windows and noise of the original model, in double precision."""
     return problem(OriginalVRNN, n, length, seed)
 
 
@@ -69,7 +67,7 @@ def test_the_score_is_that_of_the_equations(n: int) -> None:
     with torch.inference_mode():
         for window in range(x.shape[1]):
             values, gumbel = x[:, window], noise.gumbel[:, window : window + 1]
-            noisy = Noise(gumbel, torch.zeros(20, 1, dims.latent))  # z is its mean when scoring
+            noisy = Noise(gumbel, torch.zeros(20, 1, dims.latent))  # scoring uses the mean of z
             scores = scorer.score_window_ends(values, None, model.project(values), torch.tensor([19]), 20, noisy)
             expected = stepwise(weights, dims, x[:, window : window + 1], noisy, TAU, evaluating=True)[3]
             assert float(scores.nll.sum()) == pytest.approx(float(expected), rel=1e-10)
@@ -86,7 +84,7 @@ def test_float32_gives_the_same_loss_to_its_precision() -> None:
 
 @pytest.mark.parametrize("model", [SwitchingVRNN, OriginalVRNN])
 def test_gradients_are_the_numerical_ones(model: type[SwitchingVRNN]) -> None:
-    """A step of the published form may not write over what its gradients need."""
+    """A step of the published form must not overwrite values that its gradients need."""
     dims, vector, x, noise = problem(model, 4, 3)
 
     def loss(weights: Tensor) -> Tensor:
@@ -110,7 +108,7 @@ def test_a_model_without_log_variances_takes_the_same_steps(model: type[Switchin
 
 
 def wave(rows: int, columns: int = 6, seed: int = 0) -> np.ndarray:
-    """Series that swing together, with some noise: scaled as a model gets them."""
+    """Return noisy sine waves (rows, columns) in the scale of a model's input."""
     draws = np.random.default_rng(seed)
     phase = np.arange(rows)[:, None] * (0.1 + 0.02 * np.arange(columns))
     return (0.6 * np.sin(phase) + 0.1 * draws.normal(size=(rows, columns))).astype(np.float32)
@@ -147,7 +145,8 @@ def test_streams_score_as_windows_do_once_they_remember(fitted: SGmVRNN) -> None
     series = wave(600, seed=3)
     windows = fitted.score(series)
     streams = replace_scoring(fitted, "streaming").score(series)
-    np.testing.assert_allclose(streams.score[:20], windows.score[:20], rtol=1e-4, atol=1e-4)  # the memory is the same
+    # both start with the same state
+    np.testing.assert_allclose(streams.score[:20], windows.score[:20], rtol=1e-4, atol=1e-4)
     assert np.corrcoef(streams.score, windows.score)[0, 1] > 0.99
 
 
@@ -216,7 +215,7 @@ def test_any_number_of_columns_and_any_window(
         np.testing.assert_allclose(scored.categories.sum(axis=1), 1, rtol=1e-4)
 
 
-# ---- learning -------------------------------------------------------------------------------------------------------
+# ---- training -------------------------------------------------------------------------------------------------------
 
 
 def test_the_same_seed_learns_the_same_and_another_seed_something_else() -> None:
@@ -236,7 +235,7 @@ def test_learning_tells_how_far_it_is_and_draws_its_loss() -> None:
 
 
 def test_categories_live() -> None:
-    """Two regimes: a category that never changes would say that there is one."""
+    """The series has two regimes, so the model needs more than one category."""
     regimes = np.repeat(np.tile([0.8, -0.8], 20), 60)[:, None] + 0.5 * wave(2400)
     detector = quick(steps=400, seed=0).fit([regimes.astype(np.float32)], Progress())
     categories = detector.score(regimes.astype(np.float32)).categories
@@ -245,7 +244,7 @@ def test_categories_live() -> None:
 
 
 class Killed(Progress):
-    """Stops without a word, as a process that is killed does, after some tellings."""
+    """Progress that raises KeyboardInterrupt after `after` reports, like a process that is killed."""
 
     def __init__(self, folder: Path, after: int) -> None:
         super().__init__(folder)
@@ -270,7 +269,7 @@ def test_learning_goes_on_from_its_checkpoint_to_the_same_weights(
     watched = Progress(tmp_path)
     resumed = quick(steps=150).fit(series, watched)
     np.testing.assert_array_equal(resumed.weights_, whole.weights_)
-    assert min(step for step, _ in watched.curves["loss"]) > 50, "it went on, and did not begin anew"
+    assert min(step for step, _ in watched.curves["loss"]) > 50, "the training started again from step 0"
 
 
 def test_a_checkpoint_of_other_data_or_settings_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,6 +1,6 @@
-"""Who reaches what, over HTTP and Streamlit's websocket, on a real server; and what the routes let in.
+"""Access to pages and the account routes, over HTTP and Streamlit's websocket, on a real server.
 
-Of pages/account: the gate's sign_in, access_denied and user_badge, html_forms, routes; and the setup token.
+The tests cover pages/account (`sign_in`, `access_denied`, `user_badge`, `html_forms`, `routes`) and the setup token.
 """
 
 import re
@@ -44,7 +44,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def people(folder: Path) -> Accounts:
-    """The accounts of the server: one person for each role, one with two, one with none."""
+    """Accounts of the server: one user for each role, one with two roles, one without a role."""
     found = Accounts("", folder)
     for name, roles in (PEOPLE | {"nora": []}).items():
         found.add_user(name, PASSWORD, roles)
@@ -61,7 +61,7 @@ def url(folder: Path, people: Accounts) -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def visitors(url: str) -> dict[str, Visitor]:
-    """Everybody, signed in once."""
+    """Signed-in visitors by user name."""
     found = {name: Visitor(url) for name in (*PEOPLE, "nora")}
     for name, visitor in found.items():
         assert visitor.signs_in(name, PASSWORD).status == 303
@@ -70,7 +70,7 @@ def visitors(url: str) -> dict[str, Visitor]:
 
 @pytest.fixture
 def somebody(people: Accounts, url: str) -> Visitor:
-    """A new user who is signed in, for tests that change them."""
+    """A visitor signed in as a new user, for tests that change the account."""
     name = f"user{time.monotonic_ns()}"
     people.add_user(name, PASSWORD, ["analyst"])
     visitor = Visitor(url)
@@ -80,7 +80,7 @@ def somebody(people: Accounts, url: str) -> Visitor:
 
 
 def is_the_form(screen: Screen) -> bool:
-    """The sign-in page and nothing else."""
+    """Tell whether the screen shows the sign-in page and nothing else."""
     only = set(screen.kinds) <= {"heading", "markdown", "html", "alert"} and len(screen.kinds) <= 4
     return only and "/account/sign-in" in screen.text and screen.menu == []
 
@@ -89,7 +89,7 @@ def is_refused(screen: Screen) -> bool:
     return screen.kinds == ["heading", "alert", "page_link"] and 'body: "No access"' in screen.text
 
 
-# ---- who reaches which page -----------------------------------------------------------------------------------------
+# ---- access to pages by role ----------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("name", PEOPLE)
@@ -117,7 +117,7 @@ def test_nobody_sees_the_form_and_nothing_else(url: str, place: PageSpec) -> Non
 
 @pytest.mark.parametrize("address", ["users", "load"])
 def test_the_first_visitor_of_a_fresh_process(tmp_path: Path, address: str) -> None:
-    """Streamlit must not serve a page by itself before the gate has ever run."""
+    """Streamlit must not serve a page before the gate has run once."""
     Accounts("", tmp_path).add_user("ana", PASSWORD, ["analyst"])
     port = free_port()
     process = started(tmp_path, port, VIGIE_REQUIRE_SIGN_IN="true")
@@ -137,7 +137,7 @@ def test_somebody_without_a_role_is_told_so(visitors: dict[str, Visitor], place:
 
 
 def test_where_nobody_has_to_sign_in(tmp_path: Path) -> None:
-    """As on a laptop: every page but those of accounts, no question asked, and no route answers."""
+    """On a laptop every page except those of accounts is open, and no account route answers."""
     port = free_port()
     process = started(tmp_path, port, VIGIE_REQUIRE_SIGN_IN="")
     try:
@@ -178,7 +178,7 @@ def test_whether_people_have_to_sign_in(
         config.set_option("server.address", before)
 
 
-# ---- at the next click ----------------------------------------------------------------------------------------------
+# ---- changes that act at the next rerun -----------------------------------------------------------------------------
 
 
 def test_signing_out_acts_in_every_tab(somebody: Visitor) -> None:
@@ -213,13 +213,13 @@ def test_a_role_that_is_given_or_taken_acts_at_once(somebody: Visitor, people: A
 
 
 def csrf(visitor: Visitor) -> str:
-    """As the form in the side bar has it."""
+    """Return the CSRF token of the form in the sidebar."""
     found = re.search(r'name=\\"csrf\\" value=\\"(\w+)\\"', visitor.sees().text)
     assert found
     return found[1]
 
 
-# ---- the routes -----------------------------------------------------------------------------------------------------
+# ---- account routes -------------------------------------------------------------------------------------------------
 
 
 def test_the_cookie_is_kept_from_scripts_and_other_sites(url: str) -> None:
@@ -298,7 +298,7 @@ def test_a_large_body_is_refused(url: str, route: str) -> None:
 
 
 def test_a_large_body_that_says_nothing_of_its_length_is_refused(url: str) -> None:
-    """In chunks, without Content-Length; the answer comes before the body's end."""
+    """The body is sent in chunks without Content-Length; the answer arrives before its end."""
     import socket
 
     host, port = Visitor(url).host.split(":")
@@ -349,7 +349,7 @@ def test_the_page_asked_for_comes_after_the_form(url: str, target: str) -> None:
     failed = Visitor(url).signs_in("ana", "wrong", next=target).headers["Location"]
     assert failed.startswith(target)
     assert Visitor(url).signs_in("ana", PASSWORD, next=failed).headers["Location"] == target, (
-        "what was wrong is forgotten"
+        "the refusal is removed from the address"
     )
     assert same_site(target) == target
 
@@ -363,7 +363,7 @@ def test_the_form_brings_along_the_page_with_its_query(url: str) -> None:
 
 
 def test_a_session_from_before_is_not_taken_over(url: str) -> None:
-    """A token that somebody put into the browser is neither used nor left alive."""
+    """A session token placed in the browser by somebody else is neither used nor left valid."""
     planted = Visitor(url)
     planted.signs_in("ana", PASSWORD)
     victim = Visitor(url, cookie=planted.cookie)
@@ -374,11 +374,11 @@ def test_a_session_from_before_is_not_taken_over(url: str) -> None:
     assert cookie(made_up.signs_in("ana", PASSWORD)) not in ("", "chosen-by-somebody-else")
 
 
-# ---- what a refusal tells -------------------------------------------------------------------------------------------
+# ---- refused sign-ins -----------------------------------------------------------------------------------------------
 
 
 def refusal(visitor: Visitor, name: str, password: str = "wrong") -> tuple[str, str]:
-    """The word in the address, and what the page says."""
+    """Try to sign in. Return the reason in the address and the message on the page."""
     answer = visitor.signs_in(name, password, next="/forecast")
     assert not answer.headers["Set-Cookie"]
     address = urlsplit(answer.headers["Location"])
@@ -461,12 +461,12 @@ def test_signing_in_and_out_is_on_the_event_log(url: str, folder: Path) -> None:
         assert secret not in written
 
 
-# ---- the first administrator ----------------------------------------------------------------------------------------
+# ---- first administrator --------------------------------------------------------------------------------------------
 
 
 @pytest.fixture
 def empty(tmp_path: Path) -> Iterator[Visitor]:
-    """At a server that nobody can sign in to yet."""
+    """A visitor of a server without accounts."""
     port = free_port()
     process = started(tmp_path, port, VIGIE_REQUIRE_SIGN_IN="true")
     yield Visitor(f"http://127.0.0.1:{port}")
@@ -474,7 +474,7 @@ def empty(tmp_path: Path) -> Iterator[Visitor]:
 
 
 def printed_token(folder: Path, seconds: float = 20) -> str:
-    """What the console says."""
+    """Return the setup token that the server printed."""
     until = time.monotonic() + seconds
     while not (found := re.findall(r"first administrator:\s+(\S+)", (folder / "app.log").read_text())):
         assert time.monotonic() < until
@@ -506,7 +506,7 @@ def test_the_first_administrator(empty: Visitor, tmp_path: Path) -> None:
 
 
 def _first(visitor: Visitor, token: str, form: dict[str, str]) -> str:
-    """What the page says afterwards; "" where it worked, and the visitor is signed in."""
+    """Submit the setup form. Return the text of the page, or "" if the visitor is signed in."""
     usual = {"token": token, "user": "ada", "password": PASSWORD, "again": PASSWORD, "next": "/users"}
     answer = visitor.sends("/account/first", usual | form)
     visitor.cookie = cookie(answer)
@@ -530,7 +530,7 @@ def test_tokens_are_not_tried_forever() -> None:
         other.check("")
 
 
-# ---- the database away ----------------------------------------------------------------------------------------------
+# ---- database outage ------------------------------------------------------------------------------------------------
 
 
 @pytest.fixture
@@ -562,12 +562,12 @@ def _works_without_database(ana: Visitor, database: Running) -> None:
                 assert is_refused(screens[0]) is (page == "health")
             new = Visitor(ana.url)
             screen = new.sees("anomalies")
-            assert screen.kinds == ["heading", "alert", "button"]  # why is nothing for strangers
+            assert screen.kinds == ["heading", "alert", "button"]  # the reason is hidden from anonymous visitors
             assert "cannot be reached" in screen.text
             assert "/account/sign-in" not in screen.text
             assert "sign-in=unreachable" in new.signs_in("ana", PASSWORD).headers["Location"]
             back(database)
-            until = time.monotonic() + 20  # a service that failed is left alone for five seconds
+            until = time.monotonic() + 20  # the circuit breaker stays open for five seconds
             while not is_the_form(new.sees("anomalies")):
                 assert time.monotonic() < until
                 time.sleep(0.5)

@@ -1,6 +1,4 @@
-"""Signing in, in headless Chromium: by password, by token, by an identity provider; and out again, here and
-everywhere.
-"""
+"""Sign-in and sign-out in headless Chromium: password, setup token, identity provider, sign-out everywhere."""
 
 import subprocess
 import sys
@@ -17,11 +15,11 @@ from tests.conftest import answers, free_port, stop
 from tests.test_browser import PATIENCE, browser, started, visitor
 from tests.test_sign_in import PASSWORD, printed_token
 
-__all__ = ["browser"]  # the fixture
+__all__ = ["browser"]  # a fixture
 
 pytestmark = [
     pytest.mark.browser,
-    pytest.mark.filterwarnings("ignore::ResourceWarning"),  # Playwright leaves its loop's socket to the interpreter
+    pytest.mark.filterwarnings("ignore::ResourceWarning"),  # Playwright does not close the socket of its event loop
     pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
 ]
 
@@ -44,7 +42,7 @@ def url(accounts: Accounts) -> Iterator[str]:
 
 @contextmanager
 def at(browser: Browser, address: str, **how: object) -> Iterator[Page]:
-    """A browser of its own at `address`."""
+    """Open `address` in a separate browser context."""
     page = visitor(browser, **how)  # type: ignore[arg-type]
     expect.set_options(timeout=PATIENCE)
     page.goto(address)
@@ -53,7 +51,7 @@ def at(browser: Browser, address: str, **how: object) -> Iterator[Page]:
 
 
 def sign_in(page: Page, name: str, password: str = PASSWORD) -> None:
-    """As a person does, with the keyboard alone."""
+    """Fill in and submit the form with the keyboard only."""
     page.get_by_label("Name", exact=True).press_sequentially(name)
     page.keyboard.press("Tab")
     page.keyboard.type(password)
@@ -75,7 +73,7 @@ def said(page: Page) -> str:
 
 
 def test_in_on_and_out(browser: Browser, url: str) -> None:
-    """A deep link, the form, the page that was asked for, a refresh, another page, and out."""
+    """A deep link leads to the form and then to its page; the session lasts until the sign-out."""
     with at(browser, f"{url}/anomalies") as page:
         asked_to_sign_in(page)
         assert page.locator("input[type=file]").count() == 0
@@ -155,7 +153,7 @@ def fits(page: Page) -> None:
 
 
 def test_the_first_administrator(browser: Browser, tmp_path: Path) -> None:
-    """Of a fresh process whose first visitor asks for a page by its script's name."""
+    """The first visitor of a new process opens a page by the name of its script."""
     port = free_port()
     process = started(tmp_path, port, VIGIE_REQUIRE_SIGN_IN="true")
     try:
@@ -179,7 +177,7 @@ def fill_in(page: Page, token: str, password: str) -> None:
 
 @pytest.mark.parametrize("address", ["load", "sign_in"])
 def test_an_anonymous_deep_link_of_a_fresh_process(browser: Browser, tmp_path: Path, address: str) -> None:
-    """Whose first visitor asks for a script by its name: Streamlit must not serve it by itself."""
+    """The first visitor of a new process opens a script by its name; Streamlit must not serve the script itself."""
     Accounts("", tmp_path).add_user("ana", PASSWORD, ["analyst"])
     port = free_port()
     process = started(tmp_path, port, VIGIE_REQUIRE_SIGN_IN="true")
@@ -197,7 +195,7 @@ def test_an_anonymous_deep_link_of_a_fresh_process(browser: Browser, tmp_path: P
 
 @pytest.fixture
 def with_provider(tmp_path: Path) -> Iterator[str]:
-    """A server at which an identity provider vouches for people; one of them was given a role beforehand."""
+    """Address of a server with an identity provider; alice@example.org already has a role."""
     accounts = Accounts("", tmp_path)
     accounts.add_user("ada", PASSWORD, ["administrator"])
     accounts.add_user("alice@example.org", None, ["operator"])
@@ -248,7 +246,7 @@ def test_an_identity_provider_says_who_and_our_accounts_say_what(
         page.goto(f"{with_provider}/users")
         expect(page.get_by_role("heading", level=1)).to_have_text("No access")
         page.get_by_role("button", name="Sign out").click()
-        page.get_by_role("button", name="End session").click()  # the provider's own page
+        page.get_by_role("button", name="End session").click()  # a page of the provider
         asked_to_sign_in(page)
     with at(browser, with_provider) as page:
         vouch(page, "new@example.org")
@@ -263,5 +261,5 @@ def test_an_identity_provider_says_who_and_our_accounts_say_what(
         assert "is disabled" in said(page)
     came = [(event.user, event.status) for event in Events(tmp_path / "events").read() if event.event == "sign_in"]
     assert came == [("alice@example.org", "completed"), ("new@example.org", "completed")], (
-        "one for each, not for each refresh"
+        "a refresh was recorded as a sign-in"
     )

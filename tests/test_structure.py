@@ -1,4 +1,4 @@
-"""The shape of the house: what may import what, and how large a room may be. Read from the code itself, never run."""
+"""The structure of the product: allowed imports and the size of modules, read from the source code."""
 
 import ast
 import os
@@ -16,7 +16,7 @@ from core.spec.task import task_names
 ROOT = Path(__file__).resolve().parent.parent
 HOUSES = ("core", "mlflow_utils", "pages")
 
-# The rooms of core by floor, from the top. A module imports from floors below its own, or from its own room.
+# The subpackages of core by layer, from the top. A module imports from lower layers or from its own subpackage.
 FLOORS = (
     ("__main__",),
     ("lifespan", "cli"),
@@ -39,7 +39,7 @@ FLOORS = (
 )
 FLOOR = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}
 
-TASKS_LIVE_IN = ("core.tasks.", "pages.analysis.", "pages.components.results.")  # a task's folder, page, and result
+TASKS_LIVE_IN = ("core.tasks.", "pages.analysis.", "pages.components.results.")  # the folder, page and result of a task
 
 ENTRANCES = {"core.workspace", "core.cli.serve"}  # `serve` starts the processes that build a workspace
 
@@ -51,7 +51,7 @@ HEAVY = {"torch", "mlflow", "sklearn"}
 
 @dataclass(frozen=True)
 class Import:
-    """One imported module, and where: `at_once` where importing the importer imports it too."""
+    """An imported module and its line; `at_once` is true if importing the importer imports it too."""
 
     module: str
     line: int
@@ -64,7 +64,7 @@ class Import:
 
 @dataclass(frozen=True)
 class Module:
-    """A file of the product, by its dotted name."""
+    """A file of the product with its dotted name."""
 
     name: str
     path: Path
@@ -77,7 +77,7 @@ class Module:
 
     @property
     def room(self) -> str:
-        """The part of core it stands in."""
+        """The subpackage of core that holds the module."""
         return _room(self.name)
 
     def imports(self) -> list[Import]:
@@ -88,13 +88,13 @@ class Module:
 
 
 def _room(name: str) -> str:
-    """The part of core in which `name` lies: core.data.dataset is in "data", core itself in ""."""
+    """Return the subpackage of core that holds `name`: "data" for core.data.dataset, "" for core itself."""
     return [*name.split("."), ""][1]
 
 
 @cache
 def modules() -> dict[str, Module]:
-    """Every Python file of the product."""
+    """Return the Python files of the product by their dotted names."""
     paths = [ROOT / "app.py", *(path for house in HOUSES for path in sorted((ROOT / house).rglob("*.py")))]
     return {module.name: module for module in map(_module, paths)}
 
@@ -119,12 +119,12 @@ def _imports(node: ast.AST, at_once: bool) -> Iterator[Import]:
 
 
 def _is_for_types(node: ast.AST) -> bool:
-    """Is it `if TYPE_CHECKING:`, whose imports no process makes?"""
+    """Tell whether the node is `if TYPE_CHECKING:`, whose imports never run."""
     return isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING"
 
 
 def _target(found: Import) -> str:
-    """The module of the product that is imported: `from core.data import dataset` is core.data.dataset."""
+    """Return the imported module of the product: core.data.dataset for `from core.data import dataset`."""
     return found.module if found.module in modules() else found.module.rpartition(".")[0]
 
 
@@ -166,7 +166,7 @@ def test_services_are_called_from_the_stores_alone() -> None:
 
 
 def test_settings_are_read_where_the_workspace_is_built_alone() -> None:
-    """Whoever works behind it has `workspace.settings`: two workspaces of one process may differ."""
+    """All other modules use `workspace.settings`, because two workspaces of one process may differ."""
     readers = {
         name
         for name, module in modules().items()
@@ -197,7 +197,7 @@ def test_core_imports_downwards() -> None:
 
 
 def test_runs_and_specs_know_no_task() -> None:
-    """They ask the registry, so that a new task is no edit of theirs. `sequences evaluate` is a command of its own."""
+    """They read the registry, so a new task needs no edit there. `sequences evaluate` is a command of its own."""
     rooms = ("runs", "spec", "jobs", "outbox", "operations", "cli", "storage", "data")
     core = (module for module in modules().values() if module.house == "core" and module.room in rooms)
     known = [module for module in core if module.name != "core.cli.sequences"]
@@ -209,7 +209,7 @@ def _names_a_task(name: str) -> bool:
 
 
 def test_no_table_of_tasks_outside_their_folder() -> None:
-    """Two names of tasks in one literal are a table; a comparison with one is an `if` that the next task needs too."""
+    """Two task names in one literal are a table; a comparison with a name is an `if` that a new task needs too."""
     names = set(task_names())
     found = [
         f"{module.path.relative_to(ROOT)}:{node.lineno}"
@@ -234,7 +234,7 @@ def _is_comparison(node: ast.AST, names: set[str]) -> bool:
 
 
 def test_imports_make_no_circle() -> None:
-    """Among the imports that are made at once."""
+    """Imports inside functions do not count."""
     arrows = {
         name: {_target(found) for found in module.imports() if found.at_once} & set(modules()) - {name}
         for name, module in modules().items()
@@ -246,7 +246,7 @@ def test_imports_make_no_circle() -> None:
 
 @pytest.mark.parametrize("name", sorted(modules()))
 def test_module(name: str) -> None:
-    """Says in its first line what it is, is named after it, and can be read in one sitting."""
+    """A module has a docstring, fewer than 400 lines, and a name that says what it holds."""
     module = modules()[name]
     assert ast.get_docstring(module.tree), f"{name} has no docstring"
     assert module.lines < 400, f"{name} has {module.lines} lines"
@@ -254,7 +254,7 @@ def test_module(name: str) -> None:
 
 
 def _loaded_by(names: list[str]) -> set[str]:
-    """The heavy libraries in a fresh process that has imported the modules `names`."""
+    """Return the heavy libraries that a fresh process has loaded after importing the modules `names`."""
     code = f"import sys, {', '.join(names)}; print(*({HEAVY!r} & set(sys.modules)))"
     done = subprocess.run(
         [sys.executable, "-c", code],
@@ -282,7 +282,7 @@ def test_light_imports(names: list[str]) -> None:
 
 
 def test_the_first_page_is_light() -> None:
-    """Sign-in and the page that loads data come up before any model library."""
+    """Sign-in and the page *Load data* appear before any model library is loaded."""
     first = ("app", "pages.navigation", "pages.account.sign_in", "pages.data.load")
     scripts = [module for name, module in modules().items() if name in first or name.startswith("pages.components.")]
     wanted = {_target(found) for module in scripts for found in module.imports() if found.at_once}

@@ -1,4 +1,4 @@
-"""What registering alone gives: toy tasks and algorithms are known everywhere; every task keeps the contract."""
+"""The contract of all tasks, and toy tasks and algorithms that need no edit except their registration."""
 
 import inspect
 import json
@@ -49,14 +49,14 @@ EVERY_MODE = pytest.mark.parametrize(("task", "mode"), MODES, ids=[mode.spec.__n
 
 @pytest.fixture(autouse=True)
 def toy() -> Iterator[Task]:
-    """The toy task, registered as long as a test lasts."""
+    """The toy task, registered during the test."""
     with added_task(toy_task.TASK) as task:
         yield task
 
 
 @pytest.fixture(scope="module")
 def days() -> Dataset:
-    """Two entities, more than a year each, nothing to repair."""
+    """Daily values of two entities over 500 days, without data-quality issues."""
     index = pd.MultiIndex.from_product(
         [["north", "south"], pd.date_range("2024-01-01", periods=500)], names=["entity", "time"]
     )
@@ -66,14 +66,14 @@ def days() -> Dataset:
 
 
 def invoke(workspace: Workspace, monkeypatch: pytest.MonkeyPatch, *words: str) -> str:
-    """Run a command in this process; what it prints."""
+    """Run a command in this process and return what it prints."""
     monkeypatch.setattr("core.cli.task_commands.get_workspace", lambda: workspace)
     ran = CliRunner().invoke(build_app(), list(words))
     assert ran.exit_code == 0, ran.output
     return str(ran.stdout)
 
 
-# ---- a toy task, registered ---------------------------------------------------------------------------------------
+# ---- a registered toy task ------------------------------------------------------------------------------------------
 
 
 def page() -> None:
@@ -184,7 +184,7 @@ def test_the_job_of_the_toy_is_watched_and_cancelled(
     app = clicked(app, "limit-ask")
     until = time.monotonic() + 30
     while not app.get("progress") or "Looking at the rows" not in app.get("progress")[0].proto.text:
-        assert time.monotonic() < until, "nothing was told"
+        assert time.monotonic() < until, "no progress was shown"
         time.sleep(0.1)
         app = app.run()
     assert next(button for button in app.button if button.key == "limit-ask").disabled
@@ -204,7 +204,7 @@ def test_the_toy_has_its_row_on_tracking(at: Workspace, days: Dataset) -> None: 
     assert listed["task"].tolist() == ["Limit", "Limit"]
     assert listed["figure"].str.startswith("rows beyond it: ").all()
     metrics = app.dataframe[2].value.set_index("Metric")
-    assert metrics.loc["furthest"].str.startswith("★").sum() == 1, "the task says which way is better"
+    assert metrics.loc["furthest"].str.startswith("★").sum() == 1, "the task declares which direction is better"
     assert not metrics.loc["beyond"].str.startswith("★").any()
     tasks = next(box for box in app.selectbox if box.key == "tracking-task")
     app = tasks.set_value("limit").run()
@@ -219,7 +219,7 @@ def run_of(workspace: Workspace, dataset: Dataset, limit: float) -> str:
 
 
 def test_the_documents_show_the_toy() -> None:
-    """A newcomer copies these lines: they are the lines that are tested."""
+    """The code blocks of the documents are the tested code."""
     text = (ROOT / "docs" / "extending.md").read_text(encoding="utf-8")
     section = text.partition("## Add a task")[2].partition("\n## ")[0]
     blocks = re.findall(r"```python\n(.*?)```", section, re.DOTALL)
@@ -230,7 +230,7 @@ def test_the_documents_show_the_toy() -> None:
             assert part in source, part
 
 
-# ---- toy algorithms, registered -------------------------------------------------------------------------------------
+# ---- registered toy algorithms --------------------------------------------------------------------------------------
 
 ALGORITHMS = [
     ("anomalies", "detector", "power"),
@@ -262,7 +262,7 @@ def test_a_toy_algorithm_is_on_the_form_with_its_settings(
 def test_a_toy_algorithm_is_an_option_and_its_model_is_kept(
     place: Workspace, days: Dataset, monkeypatch: pytest.MonkeyPatch, task: str, field: str, setting: str
 ) -> None:
-    """Its settings are parameters of the run, and the model comes back from its file."""
+    """Its settings are parameters of the run, and its model is loaded from the file."""
     digest = place.datasets.save(days.replace(frame=days.frame[["a"]]))
     fit, *_ = get_task(task).modes
     with toy_algorithms.registered():
@@ -276,7 +276,7 @@ def test_a_toy_algorithm_is_an_option_and_its_model_is_kept(
 
 
 def test_toy_algorithms_are_in_the_contract_tests() -> None:
-    """The contract tests ask the registry: whatever is in it is tested."""
+    """The contract tests read the registry, so every registered algorithm is tested."""
     files = [f"tests/test_{kind}.py" for kind in ("detectors", "clusterers", "forecasters")]
     ran = subprocess.run(
         [sys.executable, "-m", "pytest", "-p", "tests.toy_algorithms", "-k", "toy", "-rA", "--show-capture=no", *files],
@@ -291,7 +291,7 @@ def test_toy_algorithms_are_in_the_contract_tests() -> None:
     assert min(passed.count(file) for file in files) >= 7
 
 
-# ---- the contract of every task -------------------------------------------------------------------------------------
+# ---- contract of all tasks ------------------------------------------------------------------------------------------
 
 
 @EVERY_TASK
@@ -317,7 +317,7 @@ def test_what_runs_a_mode_has_the_signature(task: Task, mode: Mode) -> None:
 
 @EVERY_MODE
 def test_every_field_explains_itself(task: Task, mode: Mode) -> None:
-    """Fields of a form have a label, or the page asks for them with a widget of its own."""
+    """Each field of a form has a label, or the page has its own widget for it."""
     for name, field in hyperparameters(mode.spec).items():
         assert field.metadata["help"], name
         if name in (*SELECTION, "model") or not _is_on_form(task, mode):
@@ -346,12 +346,12 @@ def test_what_a_task_says_is_in_french(task: Task) -> None:
 def test_metrics_that_a_task_names_are_known(task: Task) -> None:
     for name in filter(None, [task.headline, task.accuracy, task.promotion.metric if task.promotion else ""]):
         assert get_metric(name, task.name).label
-    assert not task.accuracy or get_metric(task.accuracy, task.name).direction, "whether more of it is better"
+    assert not task.accuracy or get_metric(task.accuracy, task.name).direction, "the metric has no direction"
     if task.promotion is not None:
         assert task.promotion.lower_is_better == (get_metric(task.promotion.metric, task.name).direction < 0)
 
 
-# ---- every spec comes back ------------------------------------------------------------------------------------------
+# ---- round trips of specs -------------------------------------------------------------------------------------------
 
 QUICK = settings(max_examples=60, suppress_health_check=list(HealthCheck))
 

@@ -1,4 +1,4 @@
-"""Thresholds and what they promise, on scores whose distribution is known; alarms a week."""
+"""Thresholds and their false-alarm rates on scores of known distributions; alarms per week."""
 
 from collections.abc import Callable
 
@@ -32,18 +32,18 @@ def drawn(name: str, count: int, seed: int = 0) -> Floats:
 
 @st.composite
 def samples(draw: st.DrawFn, most: int = 400) -> Floats:
-    """Scores of some distribution, with ties where they are rounded."""
+    """Draw scores of a distribution, with ties where they are rounded."""
     name = draw(st.sampled_from(sorted(KNOWN)))
     return drawn(name, draw(st.integers(1, most)), draw(st.integers(0, 10_000))).round(draw(st.sampled_from([1, 12])))
 
 
-# ---- the tail -------------------------------------------------------------------------------------------------------
+# ---- tail of the scores ---------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("shape", [-0.5, -0.2, 0.0, 0.1, 0.4, 1.0])
 @pytest.mark.parametrize("count", [30, 300, 3000])
 def test_the_tail_is_the_most_likely_one(shape: float, count: int) -> None:
-    """As scipy finds it by general search, or better."""
+    """The likelihood is at least as high as that of the general search of scipy."""
     excesses = stats.genpareto.rvs(shape, scale=3, size=count, random_state=np.random.default_rng(count))
     found, (scipys, _, scale) = fit_tail(excesses, 0.0, count), stats.genpareto.fit(excesses, floc=0)
     ours, theirs = (
@@ -54,7 +54,7 @@ def test_the_tail_is_the_most_likely_one(shape: float, count: int) -> None:
 
 
 def test_a_shape_of_zero_is_fitted_and_used() -> None:
-    """Excesses with a mean square of twice the squared mean, as the exponential law has, have about the shape 0."""
+    """Exponential excesses, whose mean square is twice the squared mean, have a shape of about 0."""
     excesses = -np.log1p(-(np.arange(2000) + 0.5) / 2000)
     tail = fit_tail(excesses, 10.0, 100_000)
     assert tail.shape == pytest.approx(0, abs=0.01)
@@ -86,14 +86,15 @@ def test_a_law_that_ends_abruptly_is_uniform_at_most(shape: float, worst: float)
 @pytest.mark.parametrize("name", sorted(KNOWN))
 @pytest.mark.parametrize("risk", [1e-3, 1e-4])
 def test_known_quantiles(name: str, risk: float) -> None:
-    """20,000 scores, 400 of them in the tail: the chance to exceed the threshold is the risk, but for what a sample
-    can know.
+    """The chance to exceed the threshold equals the risk up to sampling error.
+
+    Of 20,000 scores 400 lie in the tail.
     """
     found = [pot_threshold(drawn(name, 20_000, seed), risk) for seed in range(20)]
     assert {threshold.method for threshold in found} == {"pot"}
     true = np.array([KNOWN[name].sf(threshold.value) for threshold in found])
     assert np.median(true) == pytest.approx(risk, rel=0.35)
-    if name != "uniform":  # whose end lies just above: the chance can be none at all
+    if name != "uniform":  # its end lies just above the threshold: the chance can be 0
         assert (true > risk / 6).all()
     assert (true < risk * 2.5).all()
     distance = np.abs([threshold.value for threshold in found] - KNOWN[name].isf(risk))
@@ -123,12 +124,12 @@ def test_a_risk_before_the_tail_is_a_rank() -> None:
     assert (found.method, found.value) == ("conformal", 899)
 
 
-# ---- conformal ------------------------------------------------------------------------------------------------------
+# ---- conformal thresholds -------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("rate", [0.01, 0.05, 0.2])
 def test_the_promise_is_kept(rate: float) -> None:
-    """One new score for each of 8,000 calibrations of 150 scores: as many alarms as promised, no more."""
+    """One new score is tested in each of 8,000 calibrations on 150 scores."""
     random = np.random.default_rng(1)
     alarms = []
     for _ in range(8000):
@@ -146,8 +147,9 @@ def test_the_promise_is_kept_by_tied_scores() -> None:
 
 
 def test_the_promise_is_kept_on_many_held_out_rows() -> None:
-    """On average over calibrations; a single calibration is off by its own luck, which the band of a long test does
-    not know.
+    """The rate is met on average over calibrations.
+
+    A single calibration deviates by chance; the interval of a long test does not include this deviation.
     """
     random = np.random.default_rng(3)
     rates = []
@@ -166,7 +168,7 @@ def test_rates_beyond_the_calibration_are_extrapolated() -> None:
     assert "rank 1 among 3,000" in str(within.note)
     assert "Extrapolated from the 60 highest of 3,000 normal scores" in str(beyond.note)
     assert alarm_threshold(scores, 1e-6).promise == 1e-6
-    scores[0] = 1000  # far above what its tail leads one to expect
+    scores[0] = 1000  # far above what the tail predicts
     assert alarm_threshold(scores, 1 / 3002).value == 1000
 
 
@@ -186,7 +188,7 @@ def test_p_values_by_hand() -> None:
 
 
 def test_a_whole_rank_is_not_lost_to_binary_fractions() -> None:
-    """0.07 · 100 is 7.000000000000001, 0.29 · 100 is 28.999999999999996."""
+    """In floating point 0.07 · 100 is 7.000000000000001, and 0.29 · 100 is 28.999999999999996."""
     assert alarm_threshold(np.arange(99.0), 0.29).value == 70
     assert alarm_threshold(np.arange(99.0), 0.07).value == 92
 
@@ -194,9 +196,10 @@ def test_a_whole_rank_is_not_lost_to_binary_fractions() -> None:
 @pytest.mark.parametrize("name", sorted(KNOWN))
 @pytest.mark.parametrize("rate", [1e-4, 2e-5])
 def test_the_promise_beyond_the_calibration(name: str, rate: float) -> None:
-    """2,000 normal scores, rates a fifth and a twenty-fifth of what they show: kept on average within a factor of four.
+    """The rate beyond the calibration stays on average below four times the target.
 
-    The plain quantile of the most likely law breaks it up to fourteenfold.
+    The targets are a fifth and a twenty-fifth of the lowest rate that 2,000 normal scores show. The plain quantile of
+    the maximum-likelihood tail exceeds the target up to fourteenfold.
     """
     true = [KNOWN[name].sf(alarm_threshold(drawn(name, 2000, seed), rate).value) for seed in range(60)]
     assert np.mean(true) < 4 * rate
@@ -211,8 +214,9 @@ def test_a_predicted_excess_of_many_is_the_quantile_of_the_law() -> None:
 
 
 def test_a_predicted_excess_of_few_is_careful() -> None:
-    """Of 15 excesses, what one in 200 should lie above: the most likely law is exceeded four times as often, this one
-    is not.
+    """The value that one in 200 should exceed is estimated from 15 excesses.
+
+    The quantile of the maximum-likelihood tail is exceeded four times as often, the predicted excess is not.
     """
     plain, careful = [], []
     for seed in range(200):
@@ -223,7 +227,7 @@ def test_a_predicted_excess_of_few_is_careful() -> None:
     assert 0.002 < np.mean(careful) < 0.008
 
 
-# ---- with labels ----------------------------------------------------------------------------------------------------
+# ---- thresholds from labels -----------------------------------------------------------------------------------------
 
 
 def test_the_oracle_says_that_it_is_one() -> None:
@@ -252,17 +256,17 @@ def test_scores_are_checked(call: Callable[[object], object], bad: list[float]) 
 
 
 def test_a_threshold_can_be_kept() -> None:
-    """Its note is a template with values, for the page to translate."""
+    """The note is a template with values, which the page translates."""
     note = alarm_threshold(np.arange(50.0), 0.1).note
     assert note.values == {"rank": 5, "count": 50, "chance": 0.1}
     assert thresholds.Threshold(1.0, "pot", None, note) == thresholds.Threshold(1.0, "pot", None, note)
 
 
-# ---- alarms a week --------------------------------------------------------------------------------------------------
+# ---- alarm rates ----------------------------------------------------------------------------------------------------
 
 
 def test_alarms_a_week() -> None:
-    """Two alarms a week among rows that come every minute, of one entity and of four."""
+    """Two alarms a week for rows of one minute, for one entity and for four."""
     assert alarm_rate(2, "week", 60) == pytest.approx(2 / 10_080)
     assert alarm_rate(2, "week", 60, entities=4) == pytest.approx(2 / 40_320)
     assert alarms_per(alarm_rate(3, "month", 300, 5), "month", 300, 5) == pytest.approx(3)
@@ -305,7 +309,10 @@ def test_no_alarm_is_not_sure_to_stay_away() -> None:
 
 
 def test_the_band_covers_the_true_rate_of_scores_that_come_in_bursts() -> None:
-    """Moving means of 8 rows of noise, 2 % above the threshold: 19 times in 20; a band of independent rows does not."""
+    """The interval covers the true rate 19 times in 20; an interval for independent rows does not.
+
+    The scores are moving means of 8 rows of noise, of which 2 % lie above the threshold.
+    """
     random = np.random.default_rng(0)
     threshold = float(stats.norm.isf(0.02)) / np.sqrt(8)
     covered, naive = [], []

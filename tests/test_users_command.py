@@ -1,4 +1,4 @@
-"""`python -m core users`, run as a person runs it."""
+"""The command `python -m core users`, run in a process."""
 
 import json
 import os
@@ -19,7 +19,7 @@ from tests.test_models_command import answer, one_line
 
 @pytest.fixture
 def users(tmp_path: Path) -> Command:
-    """`python -m core users …` on a data folder of its own; `piped` is its standard input."""
+    """Function that runs `python -m core users …` in a separate data folder; `piped` is the standard input."""
     environment = os.environ | {
         "VIGIE_DATA_DIR": str(tmp_path),
         "DATABASE_URL": "",
@@ -136,8 +136,9 @@ def test_the_password_is_asked_for_twice_and_not_shown(tmp_path: Path) -> None:
 
 
 def _until(screen: int, words: str, seconds: float = 60) -> str:
-    """What a terminal shows until `words` are there; what is typed before the blank behind a question is thrown
-    away.
+    """Return the output of a terminal up to `words`.
+
+    The prompt discards input that arrives before the blank after its question.
     """
     seen, until = "", time.monotonic() + seconds
     while words not in seen:

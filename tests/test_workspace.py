@@ -1,4 +1,4 @@
-"""The workspace: what two of them share (nothing), and how a new service is plugged in."""
+"""The workspace: additional outboxes, and two workspaces in one process without shared state."""
 
 import threading
 from dataclasses import dataclass, field, replace
@@ -20,7 +20,7 @@ from tests.conftest import ROOT, free_port
 
 @dataclass
 class Letters:
-    """A toy service: a list of letters, and a post office that is closed or open."""
+    """Toy service: an outbox of letters for a post office that is open or closed."""
 
     name: str = "Post"
     content: str = "letters"
@@ -62,7 +62,7 @@ def letters() -> Letters:
 
 @pytest.fixture
 def at(place: Workspace, letters: Letters) -> Workspace:
-    """The one line that plugs it in."""
+    """Workspace with the additional outbox."""
     outbox: Outbox = letters
     return replace(place, more_outboxes=(outbox,))
 
@@ -135,7 +135,7 @@ def settings_in(folder: Path, **values: object) -> Settings:
 
 @pytest.fixture
 def pair(tmp_path: Path) -> tuple[Workspace, Workspace]:
-    """Two workspaces on one address of every service."""
+    """Two workspaces with the same address for every service; no service answers."""
     gone = f"http://127.0.0.1:{free_port()}"
     services = {
         "mlflow_tracking_uri": gone,

@@ -1,4 +1,4 @@
-"""Generated twins of NetMob23: both layouts, with the clock-change day, missing values and days out of order."""
+"""Generated files like NetMob23: both layouts, with the clock-change day, missing values and shuffled days."""
 
 from pathlib import Path
 
@@ -9,11 +9,15 @@ FORWARD = pd.Timestamp("2019-03-31")
 
 
 def days(count: int, start: str = "2019-03-16") -> pd.DatetimeIndex:
+    """Return consecutive days."""
     return pd.date_range(start, periods=count)
 
 
 def traffic(tiles: int, count: int, seed: int = 0) -> np.ndarray:  # type: ignore[type-arg]
-    """Values of shape (tiles, days, 96), up to about 60,000; a few are missing, so are the hours lost on FORWARD."""
+    """Return traffic (tiles, days, 96) up to about 60,000.
+
+    0.3 % of the values and the lost hour of the day `FORWARD` are missing.
+    """
     random = np.random.default_rng(seed)
     shape = 1.2 + np.sin(np.arange(96) / 96 * 2 * np.pi - 2)
     values = np.round(
@@ -26,12 +30,13 @@ def traffic(tiles: int, count: int, seed: int = 0) -> np.ndarray:  # type: ignor
 
 
 def line(first: object, quarters: np.ndarray, forward: bool) -> str:  # type: ignore[type-arg]
+    """Format one line of a file; a line of the clock-change day has 92 quarters of an hour."""
     kept = np.delete(quarters, range(8, 12)) if forward else quarters
     return " ".join([str(first), *("nan" if np.isnan(value) else repr(float(value)) for value in kept)])
 
 
 def per_tile(folder: Path, app: str, values: np.ndarray, seed: int = 1) -> list[Path]:  # type: ignore[type-arg]
-    """Write {app}/DL/{app}_DL_Tile_{tile}.txt: a line per day, days shuffled; tiles from 100 on."""
+    """Write {app}/DL/{app}_DL_Tile_{tile}.txt: one line per day, days shuffled, tile numbers from 100."""
     inside = folder / app / "DL"
     inside.mkdir(parents=True)
     dates = days(values.shape[1])
@@ -45,8 +50,9 @@ def per_tile(folder: Path, app: str, values: np.ndarray, seed: int = 1) -> list[
 
 
 def official(folder: Path, city: str, service: str, values: np.ndarray) -> list[Path]:  # type: ignore[type-arg]
-    """{City}/{Service}/{YYYYMMDD}/{City}_{Service}_{YYYYMMDD}_{DL|UL}.txt: a line per tile; uplink is a tenth of
-    downlink.
+    """Write {City}/{Service}/{YYYYMMDD}/{City}_{Service}_{YYYYMMDD}_{DL|UL}.txt: one line per tile.
+
+    Uplink is a tenth of downlink.
     """
     paths = []
     for number, day in enumerate(days(values.shape[1])):

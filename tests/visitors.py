@@ -1,4 +1,4 @@
-"""Visitors of a real server without a browser: forms by HTTP, pages by Streamlit's own websocket, with the cookie."""
+"""Visitors of a running server without a browser: forms over HTTP, pages over Streamlit's websocket."""
 
 from dataclasses import dataclass, field
 from http.client import HTTPConnection, HTTPResponse
@@ -15,7 +15,7 @@ MAIN, SIDEBAR = 0, 1
 
 @dataclass
 class Screen:
-    """What one run of the script sent: elements of the page by kind, all their text, and the pages of the menu."""
+    """Output of one script run: kinds of the page's elements, text of all elements, visible and hidden menu pages."""
 
     kinds: list[str] = field(default_factory=list)
     text: str = ""
@@ -25,8 +25,9 @@ class Screen:
 
 @dataclass
 class Visitor:
-    """Somebody at the server `url`, with the cookie of a session or without; `address` is theirs as a proxy
-    tells it.
+    """Visitor of the server `url`; an empty cookie means no session.
+
+    `address` is the visitor's IP address for the header X-Forwarded-For.
     """
 
     url: str
@@ -35,12 +36,13 @@ class Visitor:
 
     @property
     def host(self) -> str:
+        """Host and port of the server."""
         return urlsplit(self.url).netloc
 
     def sends(
         self, path: str, form: dict[str, str] | bytes, method: str = "POST", **headers: str | None
     ) -> HTTPResponse:
-        """The answer to a form, as a browser sends it from a page of the site; a header that is None is left out."""
+        """Send a form as a browser does from a page of the site; omit headers that are None."""
         body = form if isinstance(form, bytes) else urlencode(form).encode()
         said = {"Origin": self.url, "Content-Type": "application/x-www-form-urlencoded"}
         said |= {"Cookie": f"vigie_session={self.cookie}"} if self.cookie else {}
@@ -54,18 +56,18 @@ class Visitor:
         return answer
 
     def signs_in(self, name: str, password: str, next: str = "/", **headers: str | None) -> HTTPResponse:
-        """The answer to the form; the visitor has its cookie afterwards, if there is one."""
+        """Send the sign-in form and keep the cookie of the response, if it sets one."""
         answer = self.sends("/account/sign-in", {"user": name, "password": password, "next": next}, **headers)
         self.cookie = cookie(answer) or self.cookie
         return answer
 
     def sees(self, page: str = "", query: str = "") -> Screen:
-        """What the address `page` shows."""
+        """Open `page` in a new tab and return its output."""
         with self.arrives() as connection:
             return look(connection, page, query)
 
     def arrives(self) -> ClientConnection:
-        """A browser tab: a connection of its own."""
+        """Open a browser tab: a separate websocket connection."""
         said = {"Cookie": f"vigie_session={self.cookie}"} if self.cookie else {}
         return connect(
             f"ws://{self.host}/_stcore/stream",
@@ -78,7 +80,7 @@ class Visitor:
 
 
 def look(tab: ClientConnection, page: str = "", query: str = "") -> Screen:
-    """Ask the tab for a page and wait for the end of the script."""
+    """Load a page in the tab and return its output at the end of the script."""
     asked = BackMsg()
     asked.rerun_script.page_name = page
     asked.rerun_script.query_string = query
@@ -101,7 +103,7 @@ def look(tab: ClientConnection, page: str = "", query: str = "") -> Screen:
 
 
 def cookie(answer: HTTPResponse) -> str:
-    """The token that the answer sets; "" for none."""
+    """Return the session token that the response sets, "" if it sets none."""
     found: SimpleCookie = SimpleCookie()
     for line in answer.headers.get_all("Set-Cookie") or []:
         found.load(line)

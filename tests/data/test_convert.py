@@ -1,4 +1,4 @@
-"""`python -m core convert`, run as a person runs it."""
+"""The command `python -m core convert` in its own process."""
 
 import json
 import os
@@ -21,7 +21,7 @@ Vigie = Callable[..., "subprocess.CompletedProcess[str]"]
 
 @pytest.fixture
 def vigie(tmp_path: Path) -> Vigie:
-    """`python -m core convert …` with a data folder of its own."""
+    """Runner of `python -m core …` with its own data folder."""
     environment = os.environ | {"VIGIE_DATA_DIR": str(tmp_path / "data"), "OMP_NUM_THREADS": "1"}
 
     def run(*arguments: object) -> "subprocess.CompletedProcess[str]":
@@ -140,7 +140,7 @@ def test_bad_files_are_listed_and_left_out(vigie: Vigie, tmp_path: Path) -> None
     assert "line 5" in reasons[paths[1].name]
     assert "empty" in reasons[paths[3].name]
     assert "12" in reasons["Netflix · DL · 102"]
-    again = vigie(*command)  # into a folder that holds windows already
+    again = vigie(*command)  # the folder already holds windows
     assert again.returncode == 2
     assert "already holds windows" in again.stderr
     told = vigie(*command[:5], tmp_path / "other", *command[6:])

@@ -1,4 +1,4 @@
-"""Write a table in every way people write tables, load it, find the same data."""
+"""Readers of tables: text dialects, encodings, containers, file types, layouts, roles, dates and numbers."""
 
 import gzip
 import io
@@ -44,7 +44,7 @@ values = st.floats(-1e9, 1e9, allow_nan=False, allow_infinity=False).map(lambda 
 
 @st.composite
 def tables(draw: st.DrawFn) -> pd.DataFrame:
-    """Entities, consecutive days and values, with some of them missing; the days pass the 12th of a month."""
+    """Draw a table of entities, consecutive days and values, some missing. The days pass the 12th of a month."""
     entities = draw(st.lists(names, min_size=1, max_size=4, unique=True))
     days = pd.date_range(
         draw(st.dates(pd.Timestamp("1980-01-01").date(), pd.Timestamp("2090-01-01").date())), periods=14
@@ -104,7 +104,7 @@ def test_every_dialect(
     chosen = sum(
         way.index(own) for way, own in zip(ways, (delimiter, encoding, decimal, ending, container), strict=True)
     )
-    day = DAYS[chosen % len(DAYS)]  # every format meets every other choice, though not every combination of them
+    day = DAYS[chosen % len(DAYS)]  # each date format occurs with each other option, not with all combinations
     dataset = load([stored(written(SAMPLE, delimiter, encoding, decimal, day, ending), container, tmp_path)])
     same(dataset, SAMPLE)
     assert dataset.notes == ()
@@ -230,7 +230,7 @@ def test_context_that_one_file_lacks_is_left_out_and_told(tmp_path: Path) -> Non
     assert "ignored_columns" in [note.kind for note in dataset.notes]
 
 
-# ---- gas ------------------------------------------------------------------------------------------------------------
+# ---- gas files ------------------------------------------------------------------------------------------------------
 
 HOURS = {
     "colon": [f"{hour:02d}:00" for hour in range(24)],
@@ -293,7 +293,7 @@ YES_NO = {
 
 
 def gas(header: list[str], hours: str = "colon", yes_no: str = "bool") -> pd.DataFrame:
-    """Twenty days of two operators and a region, a strike on the fifth."""
+    """Return twenty days of two operators in one region, with a strike on the fifth day."""
     days = pd.date_range("2024-01-01", periods=20)
     amounts = np.round(np.random.default_rng(1).uniform(100, 200, (40, 24)), 3)
     yes, no = YES_NO[yes_no]
@@ -465,7 +465,7 @@ def test_moments_with_a_time_zone_become_utc(tmp_path: Path) -> None:
     st.sampled_from([(",", "."), (" ", "."), (" ", ","), (".", ","), ("\u202f", ","), ("'", ".")]),
 )
 def test_thousands_separators_of_every_country(amounts: list[float], marks: tuple[str, str]) -> None:
-    amounts = [*amounts, 1234.5]  # one number that tells
+    amounts = [*amounts, 1234.5]  # one unambiguous number
     cells = [f"{amount:,.2f}".translate(str.maketrans(",.", "".join(marks))) for amount in amounts]
     found, bad = numbers(pd.Series(cells))
     assert not len(bad)
@@ -473,7 +473,7 @@ def test_thousands_separators_of_every_country(amounts: list[float], marks: tupl
 
 
 def test_months_of_one_series_are_one_series(tmp_path: Path) -> None:
-    """Files without a name for their series: one after the other they are one, side by side they are two."""
+    """Files without entity names form one series if their dates are consecutive, and two if their dates overlap."""
     january, february = tmp_path / "january.csv", tmp_path / "february.csv"
     january.write_text("date,calls\n2024-01-30,1\n2024-01-31,2\n")
     february.write_text("date,calls\n2024-02-01,3\n2024-02-02,4\n")

@@ -1,4 +1,4 @@
-"""One name for every French region, whatever a file calls it."""
+"""Canonical names of French regions from spellings, codes and names of entities."""
 
 import pytest
 from hypothesis import given

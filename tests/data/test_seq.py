@@ -1,4 +1,4 @@
-"""Windows of a series as torch saves them: joined, written, and never given the power to run code."""
+"""SEQ files, the windows of a series saved by torch: reading, writing, and no execution of their code."""
 
 import os
 import zipfile
@@ -24,7 +24,7 @@ VALUES = np.random.default_rng(3).normal(size=(60, 5))
 
 
 def series(values: np.ndarray = VALUES, times: pd.Index = STAMPS, entity: str = "a") -> Dataset:  # type: ignore[type-arg]
-    """Values with every seventh row abnormal."""
+    """Make a dataset in which every seventh row is labelled as abnormal."""
     index = keyed([entity] * len(values), times[: len(values)])
     names = [f"column_{number}" for number in range(1, values.shape[1] + 1)]
     labels = pd.Series(np.arange(len(values)) % 7 == 0, index=index)
@@ -34,7 +34,7 @@ def series(values: np.ndarray = VALUES, times: pd.Index = STAMPS, entity: str = 
 def window(
     folder: Path, name: str, values: np.ndarray, stamps: object, label: object = None, dtype: object = np.float64
 ) -> Path:  # type: ignore[type-arg]
-    """A file as the original writes it: tensor, arrays."""
+    """Write a file as the original does, with a tensor and arrays."""
     rows = len(values)
     folder.mkdir(parents=True, exist_ok=True)
     content = {
@@ -51,7 +51,7 @@ def window(
 def numbered(
     folder: Path, values: np.ndarray = VALUES, length: int = 20, moments: bool = True, names: str = "{}.seq"
 ) -> list[Path]:  # type: ignore[type-arg]
-    """Every window of `values` with the numbers of its rows for moments, or zeros."""
+    """Write every window of `values`. Its timestamps are the numbers of its rows, or zeros."""
     return [
         window(
             folder, names.format(start + 1), values[start : start + length], np.arange(start, start + length) * moments
@@ -87,7 +87,7 @@ def test_windows_become_the_series_again(tmp_path: Path, container: str) -> None
 
 
 def test_moments_in_any_order_of_files(tmp_path: Path) -> None:
-    """What the files are called says nothing; their moments do."""
+    """The order follows from the timestamps, not from the names of the files."""
     order = np.random.default_rng(1).permutation(41)
     for place, start in enumerate(order):
         stamps = [int(time.strftime("%Y%m%d%H%M%S")) for time in STAMPS[start : start + 20]]
@@ -133,7 +133,7 @@ def test_values_that_differ_are_told(tmp_path: Path) -> None:
     changed[3:5] += 1
     window(tmp_path, "11.seq", changed, np.arange(10, 30))
     dataset = load([tmp_path])
-    same(dataset)  # the first is kept
+    same(dataset)  # the value of the first window is kept
     [note] = dataset.notes
     assert (note.kind, note.count) == ("differing_windows", 2)
 
@@ -149,7 +149,7 @@ def test_missing_values_are_no_difference(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("step", [1, 3, 20])
 def test_windows_without_moments(tmp_path: Path, step: int) -> None:
-    """They go on from where they agree with the one before, 10 after 9."""
+    """Each window is joined where it agrees with the previous one; 10.seq follows 9.seq."""
     for number, start in enumerate(range(0, 41, step), start=1):
         window(tmp_path, f"{number}.seq", VALUES[start : start + 20], np.zeros(20))
     dataset = load([tmp_path])
@@ -167,7 +167,7 @@ def test_a_constant_series_without_moments(tmp_path: Path) -> None:
 
 
 def test_several_series_numbered_on_in_one_folder(tmp_path: Path) -> None:
-    """Tiles of one application one after the other: the first moment again is the next series."""
+    """The tiles of one application follow each other; a repeated first timestamp starts the next series."""
     other = VALUES + 5
     for start in range(41):
         window(tmp_path / "w", f"{start + 1}.seq", VALUES[start : start + 20], np.arange(start, start + 20))
@@ -199,11 +199,11 @@ def test_a_thousand_windows_in_an_archive(tmp_path: Path) -> None:
     assert (len(told) > 1000, told[-1]) == (True, 1.0)
 
 
-# ---- refused --------------------------------------------------------------------------------------------------------
+# ---- refused files --------------------------------------------------------------------------------------------------
 
 
 class Trap:
-    """Runs a command if somebody unpickles it."""
+    """Object that runs a command when it is unpickled."""
 
     def __init__(self, marker: Path) -> None:
         self.marker = marker
@@ -228,7 +228,7 @@ def test_nothing_is_executed(tmp_path: Path, where: str) -> None:
     with pytest.raises(UnreadableFileError, match=r"12\.seq"):
         load([path])
     assert not marker.exists()
-    torch.load(path, weights_only=False)  # the trap is live
+    torch.load(path, weights_only=False)  # the trap works
     assert marker.exists()
 
 
@@ -266,7 +266,7 @@ def test_cut_short(tmp_path: Path, share: float) -> None:
     with pytest.raises(UnreadableFileError, match=r"5\.seq"):
         load(list(paths))
     skipped: list[Skipped] = []
-    same(load(list(paths), skipped=skipped))  # the other windows hold the same moments
+    same(load(list(paths), skipped=skipped))  # the other windows hold the same rows
     assert [each.file for each in skipped] == ["5.seq"]
 
 
@@ -298,7 +298,7 @@ def test_written_as_the_original_reads_it(tmp_path: Path) -> None:
     assert content["ts"][0, 0, 0] == 20190316001500
     assert list(np.flatnonzero(content["label"])) == [6, 13]
     np.testing.assert_array_equal(content["value"][:, 0, :, 0], VALUES[1:21])
-    assert (tmp_path / "out" / "1.seq").stat().st_size < 10_000  # a window, not the series behind it
+    assert (tmp_path / "out" / "1.seq").stat().st_size < 10_000  # one window, not the storage of the whole series
 
 
 @quick
@@ -345,7 +345,7 @@ def test_nothing_to_write(tmp_path: Path) -> None:
         write_seq(series(), tmp_path / "out")
 
 
-# ---- files of scores ------------------------------------------------------------------------------------------------
+# ---- likelihood files -----------------------------------------------------------------------------------------------
 
 
 def test_scores_as_the_original_writes_them(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Broken and hostile files: each is refused by name or mended by name, never loaded in silence, never a crash."""
+"""Malformed and hostile files: loading rejects each one or repairs it, and names the problem."""
 
 import gzip
 import io
@@ -27,7 +27,7 @@ MEGABYTES = 500
 
 @dataclass(frozen=True)
 class Case:
-    """A file and what must come of it: an error of exactly this class whose text says `words`, or these findings."""
+    """A file and its expected result: an error of exactly this class that contains `words`, or these findings."""
 
     file: str
     build: Callable[[], bytes]
@@ -43,10 +43,10 @@ CASES: list[Case] = []
 
 
 def refused(file: str, *words: str, by: type[InputError] = UnreadableFileError) -> Callable:
-    """The file is refused; the message names it and says `words`."""
+    """Register a file that loading rejects; the message names the file and contains `words`."""
 
     def register(build: Callable[[], bytes]) -> Callable[[], bytes]:
-        inside = file.endswith((".zip", ".gz"))  # then the message names the file in the archive
+        inside = file.endswith((".zip", ".gz"))  # the message names the member of the archive
         CASES.append(Case(file, build, error=by, words=words if inside else (file, *words)))
         return build
 
@@ -54,7 +54,7 @@ def refused(file: str, *words: str, by: type[InputError] = UnreadableFileError) 
 
 
 def mended(file: str, *findings: str) -> Callable:
-    """The file is read, and what was wrong with it is among the findings."""
+    """Register a file that loading accepts; the data-quality issues include `findings`."""
 
     def register(build: Callable[[], bytes]) -> Callable[[], bytes]:
         CASES.append(Case(file, build, findings=findings))
@@ -64,7 +64,7 @@ def mended(file: str, *findings: str) -> Callable:
 
 
 def series(**changed: str) -> bytes:
-    """Thirty days of a series; `changed` are lines to put in the place of others: row_7="…" (row_0 is the header)."""
+    """Return a CSV series of 30 days; `changed` replaces lines: row_7="…" (row_0 is the header)."""
     lines = ["date,site,value", *(f"2024-01-{day:02d},nord,{100 + day * 7 % 13}.5" for day in range(1, 31))]
     for name, line in changed.items():
         lines[int(name.removeprefix("row_"))] = line
@@ -72,7 +72,7 @@ def series(**changed: str) -> bytes:
 
 
 def profile(hours: list[str], days: int = 10) -> bytes:
-    """Ten days of gas with these columns for the hours."""
+    """Return a CSV of daily gas profiles with these columns for the hours."""
     lines = [",".join(["date", "opérateur", "région", *hours])]
     lines += [
         ",".join([f"2024-03-{day:02d}", "GRTgaz", "bretagne", *(f"{100 + day + hour}.5" for hour in range(len(hours)))])
@@ -105,7 +105,7 @@ def workbook(*sheets: list[list[object]]) -> bytes:
 
 
 def repacked(archive: bytes, member: str, content: bytes) -> bytes:
-    """The archive with other content in one of its members."""
+    """Return the archive with new content in one member."""
     with zipfile.ZipFile(io.BytesIO(archive)) as old:
         return zipped(*((name, content if name == member else old.read(name)) for name in old.namelist()))
 
@@ -117,7 +117,7 @@ def parquet(**columns: pa.Array) -> bytes:
 
 
 class Marker:
-    """Leaves a file behind if somebody unpickles it."""
+    """Object that creates the file PATH when it is unpickled."""
 
     PATH = Path(tempfile.gettempdir()) / "vigie-zoo-pickle-was-loaded"
 
@@ -125,7 +125,7 @@ class Marker:
         return Path.touch, (self.PATH,)
 
 
-# ---- nothing, or not a table ----------------------------------------------------------------------------------------
+# ---- empty files and files without a table --------------------------------------------------------------------------
 
 
 @refused("empty.csv", "empty")
@@ -360,7 +360,7 @@ def bom_twice() -> bytes:
     return b"\xef\xbb\xbf\xef\xbb\xbf" + series(row_3="2024-01-03,nord,?!")
 
 
-# ---- the shape of the table -----------------------------------------------------------------------------------------
+# ---- rows, columns and header ---------------------------------------------------------------------------------------
 
 
 @refused("short.csv", "line 9", "2", "3")
@@ -742,17 +742,17 @@ def a_document_that_is_no_workbook() -> bytes:
     return zipped(("[Content_Types].xml", b"<Types/>"), ("word/document.xml", b"<document/>"))
 
 
-# ---- the assertions -------------------------------------------------------------------------------------------------
+# ---- tests ----------------------------------------------------------------------------------------------------------
 
 
 @pytest.fixture
 def scratch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """An empty folder that serves as the system's temporary folder."""
+    """Empty folder that replaces the system's temporary folder."""
     folder = tmp_path / "scratch"
     folder.mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(folder))
     yield folder
-    assert list(folder.iterdir()) == [], "something was left in the temporary folder"
+    assert list(folder.iterdir()) == [], "a file remains in the temporary folder"
 
 
 def test_the_zoo_is_large() -> None:
