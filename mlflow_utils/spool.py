@@ -75,7 +75,7 @@ class Spool:
     def update(self, record: Record, state: str) -> None:
         """Store the state of a run: `open` while it lasts, `waiting` for delivery, `delivered`.
 
-        A run that could not be stored at its start (full disk) is added. An MLflow run id that is stored already remains.
+        A run that could not be stored at its start (full disk) is added. A stored MLflow run id remains.
         """
         self._execute(
             "INSERT INTO runs (key, run_id, record, state, owner) VALUES (?, ?, ?, ?, ?)"

@@ -34,7 +34,7 @@ class ClusterModel:
     Example:
         >>> from core.clusterers.kmeans import KMeans
         >>> frame = pd.DataFrame({"load": [1.0, 1.1, 9.0, 9.2, np.nan]}, index=keyed(["a"] * 5, list(range(5))))
-        >>> points, features, labels = ClusterModel(KMeans(n_clusters=2)).fit(Dataset(frame, layout="demo"))
+        >>> _, _, labels = ClusterModel(KMeans(n_clusters=2)).fit(Dataset(frame, layout="demo"))
         >>> labels.tolist()  # the row without a value is left out
         [0, 0, 1, 1]
     """

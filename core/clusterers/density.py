@@ -70,7 +70,7 @@ class Cells:
         return self.slots.shape[1]
 
     def beside(self, one: Floats, among: Places) -> Places:
-        """Return the cells of `among` whose box lies within eps of the box of the rows `one`, nearest first."""
+        """Return the cells of `among` whose box lies within eps of the box of `box_rows`, nearest first."""
         low, high = one.min(axis=0), one.max(axis=0)
         first = np.maximum(self.low[:, 0][among] - high[0], low[0] - self.high[:, 0][among])
         among = among[first <= self.eps + self.slack]
@@ -84,7 +84,7 @@ class Cells:
     def close(self, ours: Places, theirs: Places) -> Mask:
         """Return a mask of the pairs of slots within eps, (…, p, q); False for an empty slot.
 
-        `ours` (…, p) and `theirs` (…, q) are indices over the slots of all cells.
+        Both arguments, of shape (…, p) and (…, q), are indices over the slots of all cells.
         """
         flat = self.rotated.reshape(-1, self.rotated.shape[2])
         one, other = flat[ours], flat[theirs]
@@ -161,7 +161,7 @@ def clusters(rows: Floats, eps: float, min_samples: int) -> tuple[Places, Mask]:
 
     Example:
         >>> labels, core = clusters(np.array([[0.0], [0.1], [0.2], [9.0]]), 0.15, 3)
-        >>> labels.tolist(), core.tolist()  # one core row with two border rows; the last row is noise
+        >>> labels.tolist(), core.tolist()  # a core row with two border rows, and noise
         ([0, 0, 0, -1], [False, True, False, False])
     """
     cells = Cells.of(rows, eps)
@@ -189,8 +189,8 @@ def sampled_cores(rows: Floats, eps: float, min_samples: int, random: np.random.
 def _core(cells: Cells, min_samples: int, asked: Mask | None = None) -> Mask:
     """Return a mask of the slots with at least `min_samples` rows within eps, themselves included.
 
-    With `asked`, only those slots are checked fully. Without it, raises TooManyPairsError if too many distances are
-    needed.
+    With `candidates`, only those slots are checked fully. Without it, raises TooManyPairsError if too many distances
+    are needed.
     """
     count = np.zeros(cells.slots.shape, dtype=np.intp)
     for some, slots in cells.batches():
@@ -230,7 +230,7 @@ def _check_pairs(cells: Cells, unknown: Mask) -> None:
 
 
 def _slots_beside(cells: Cells, mine: Places, among: Places, wanted: Mask | None = None) -> Iterator[Places]:
-    """Yield the slots of the cells `among` that can lie within eps of the slots `mine`, a few cells at a time."""
+    """Yield the slots of the cells `among` that can lie within eps of `own_slots`, a few cells at a time."""
     flat = cells.rotated.reshape(-1, cells.rotated.shape[2])
     near = cells.beside(flat[mine], among)
     for first in range(0, len(near), AT_ONCE):
@@ -247,7 +247,7 @@ def _components(cells: Cells, core: Mask) -> Places:
     one = np.where((grid == grid.max(axis=1, keepdims=True)) | (grid < 0), grid.max(axis=1, keepdims=True), -2).min(
         axis=1
     )
-    # `one`: the only component of a cell; -1 without a core row, -2 with several components
+    # `single_component`: the only component of a cell; -1 without a core row, -2 with several components
     for cell in np.flatnonzero(one != -1):
         mine = cell * cells.width + np.flatnonzero(grid[cell] >= 0)
         ours = _roots(parent, mine)

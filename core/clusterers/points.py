@@ -66,9 +66,9 @@ def points(dataset: Dataset, of: Of) -> Points:
     """Return the points of a dataset without missing values.
 
     Example:
-        >>> from core.data.dataset import keyed
-        >>> frame = pd.DataFrame({"load": [1.0, 2.0, 9.0]}, index=keyed(["a", "a", "b"], [0, 1, 0]))
-        >>> points(Dataset(frame, layout="demo"), "entities").values.ravel().tolist()  # the median of each entity
+        >>> index = pd.MultiIndex.from_arrays([pd.Categorical(["a", "a", "b"]), [0, 1, 0]], names=["entity", "time"])
+        >>> dataset = Dataset(pd.DataFrame({"load": [1.0, 2.0, 9.0]}, index=index), layout="demo")
+        >>> points(dataset, "entities").values.ravel().tolist()  # medians
         [1.5, 9.0]
     """
     if of == "days":

@@ -35,8 +35,8 @@ class Backtest:
     test_start    index of the first test day in `series`
     errors_start  index of the first day of `errors` in `series`
     errors        of the period, and of up to a year before it, which calibrates the first intervals
-    naive         "naive1": the last known day, "naive7": the last known day of the same weekday; shape as
-                  `errors.forecast`
+    naive         "naive1": the last known day, "naive7": the last known day of the same weekday; shape as the
+                  forecasts of `errors`
     weekly_error  mean absolute error of the weekly naive forecast before the period, (entities, slots)
     forecaster    the tested forecaster; None for a backtest rebuilt from its errors
     covariates    as known to the forecaster; None like `forecaster`
@@ -92,11 +92,11 @@ def backtest(
     calibration: Calibration = USUAL,
     progress: Progress | None = None,
 ) -> Backtest:
-    """Forecast every day from `start` on, 1 to `horizon` days ahead.
+    """Forecast every day from `start_date` on, 1 to `horizon` days ahead.
 
-    The `forecaster` is fitted on the days before `start`. The year before `start` is forecast by a second model, fitted
-    on the days before that year; its errors calibrate the first intervals. Raises DataError for too few days before or
-    after `start`.
+    The `forecaster` is fitted on the days before `start_date`. The year before is forecast by a second model, fitted on
+    the days before that year; its errors calibrate the first intervals. Raises DataError for too few days before or
+    after `start_date`.
     """
     first = int(series.days.searchsorted(start))
     before = first - _calibration_days(first)
@@ -140,7 +140,7 @@ def _calibration_days(days: int) -> int:
 
 
 def naive_forecasts(series: Panel, before: int, horizon: int) -> dict[str, Floats]:
-    """Return the naive forecasts of the days from index `before` on, by name, (steps, days, entities, slots).
+    """Return the naive forecasts of the days from index `first_day` on, by name, (steps, days, entities, slots).
 
     "naive1" is the last known day, "naive7" the last known day of the same weekday. Missing values are filled from up
     to 14 days before.
@@ -148,7 +148,7 @@ def naive_forecasts(series: Panel, before: int, horizon: int) -> dict[str, Float
     Example:
         >>> series = Panel(pd.date_range("2024-01-01", periods=9), ("Lyon",), ("day",), np.arange(9.0)[:, None, None])
         >>> naive = naive_forecasts(series, 7, 2)
-        >>> naive["naive1"][1].ravel().tolist(), naive["naive7"][1].ravel().tolist()  # two days ahead
+        >>> naive["naive1"][1].ravel().tolist(), naive["naive7"][1].ravel().tolist()  # horizon 2
         ([5.0, 6.0], [0.0, 1.0])
     """
     count = len(series)

@@ -123,15 +123,16 @@ class Growth:
     Amounts that are never negative become logarithms. Other amounts become multiples of the entity's standard
     deviation.
 
-    offset  added before the logarithm: 1 % of the entity's mean, so that a day without consumption is finite
+    offset          added before the logarithm: 1 % of the entity's mean, so that a day without consumption is finite
+    scale           standard deviation of every entity
+    is_logarithmic  True for amounts that are never negative
 
     Example:
-        >>> import numpy as np
-        >>> amounts = np.array([[100.0], [0.0], [200.0]])
-        >>> growth = Growth.of(amounts)
-        >>> growth.of_amounts(amounts).round(2).ravel().tolist()
+        >>> load = np.array([[100.0], [0.0], [200.0]])
+        >>> log_transform = Growth.of(load)
+        >>> log_transform.of_amounts(load).round(2).ravel().tolist()
         [4.62, 0.0, 5.3]
-        >>> growth.to_amounts(growth.of_amounts(amounts)).round(6).ravel().tolist()
+        >>> log_transform.to_amounts(log_transform.of_amounts(load)).round(6).ravel().tolist()
         [100.0, 0.0, 200.0]
     """
 

@@ -48,11 +48,11 @@ class ForecastModel:
     errors_: Errors | None = field(default=None, init=False)
 
     def series(self, dataset: Dataset) -> Panel:
-        """Return the series of `dataset` that the model forecasts. Raises the errors of `Panel.of`."""
+        """Return the series of `dataset` that the model forecasts. Raises the errors of `Panel.from_dataset`."""
         return Panel.of(dataset, self.resolution, self.measure)
 
     def fit(self, series: Panel, drivers: Drivers, errors: Errors, progress: Progress | None = None) -> None:
-        """Fit the forecaster on all of `series`; the `errors` of a backtest calibrate the intervals."""
+        """Fit the forecaster on all days of the series; the `errors` of a backtest calibrate the intervals."""
         self.columns_ = tuple(usable_columns(series, drivers, self.weather))
         known = Known.of(series, drivers, self.columns_, self.weather, self.horizon)
         self.forecaster.fit(series, known, self.horizon, progress)
@@ -61,11 +61,11 @@ class ForecastModel:
         self.fitted_until_, self.errors_ = str(series.days[-1])[:10], errors.last(KEPT_DAYS)
 
     def known(self, series: Panel, drivers: Drivers) -> Known:
-        """Return the covariates of `series` and of the days that are forecast."""
+        """Return the covariates of all days of the series and of the days that are forecast."""
         return Known.of(series.extended(self.horizon), drivers, self.columns_)
 
     def ahead(self, series: Panel, drivers: Known, horizon: int, quantiles: Floats) -> tuple[Floats, Floats]:
-        """Forecast the `horizon` days after the end of `series`.
+        """Forecast the `horizon` days after the last day of the series.
 
         Returns the forecast (steps, entities, slots) and its quantiles (steps, entities, slots, quantiles). Raises
         DataError if entities, times of the day or unit differ from the training data, or if `horizon` exceeds that of

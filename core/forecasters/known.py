@@ -31,15 +31,16 @@ GAP = 14  # days; longer gaps get the usual value of the date
 class Known:
     """Covariates without gaps, on the calendar of a panel and one day more.
 
-    days     the days of the panel and the day after
-    columns  name → values (days + 1, entities)
-    assumed  (days + 1, entities), True where a missing value was replaced by the usual value of the date
-    error    °C, (origin days, days ahead, entities): errors of a temperature forecast; None for a perfect forecast
+    days               the days of the panel and the day after
+    columns            name → values (days + 1, entities)
+    assumed            (days + 1, entities), True where a missing value was replaced by the usual value of the date
+    temperature_error  °C, (origin days, days ahead, entities): errors of a temperature forecast; None for a perfect
+                       forecast
 
     Example:
         >>> days = pd.date_range("2024-01-01", periods=4)
-        >>> known = Known(days, {"temperature": np.array([[1.0], [2.0], [3.0], [4.0]])}, np.zeros((4, 1), dtype=bool))
-        >>> known.seen("temperature", 1, 1).ravel().tolist()  # of the day before each day of a panel of three days
+        >>> covariates = Known(days, {"temperature": np.arange(1.0, 5.0)[:, None]}, np.zeros((4, 1), dtype=bool))
+        >>> covariates.seen("temperature", 1, 1).ravel().tolist()  # the previous day, for a panel with three days
         [nan, 1.0, 2.0]
     """
 
@@ -126,7 +127,7 @@ def shifted(values: Floats, back: int) -> Floats:
     NaN before the first day; after the last day the last value is repeated.
 
     Example:
-        >>> shifted(np.array([1.0, 2.0, 3.0]), 1).tolist(), shifted(np.array([1.0, 2.0, 3.0]), -1).tolist()
+        >>> shifted(np.arange(1.0, 4.0), 1).tolist(), shifted(np.arange(1.0, 4.0), -1).tolist()
         ([nan, 1.0, 2.0], [2.0, 3.0, 3.0])
     """
     if back == 0:

@@ -22,8 +22,8 @@ FEW = 5  # days per column in a test of a weighted sum
 def refuse_leaks(series: Panel, drivers: Drivers) -> None:
     """Check that no covariate reproduces the daily amounts of `series`.
 
-    Raises DataError that names each copy of the amounts (shifted by some days, scaled, or monotonically transformed),
-    or a set of covariates whose weighted sum is the amount, such as the hours of a day.
+    Raises DataError that names the covariates. A copy of the amounts can be shifted by some days, scaled or
+    monotonically transformed. A weighted sum of several covariates can be the amount, such as the hours of a day.
 
     Example:
         >>> days = pd.date_range("2024-01-01", periods=60, name="day")

@@ -24,7 +24,7 @@ ARRAYS = ("actual", "forecast", "naive1", "naive7", "bands")
 class _Step:
     """Arrays of the forecasts `step` days ahead, in single precision.
 
-    The shape is (days, entities, slots); `bands` has one more axis, for the quantiles.
+    The shape is (days, entities, slots); that of the quantiles has one more axis.
     """
 
     step: int
@@ -50,8 +50,8 @@ def judged(found: Backtest, quantiles: Floats, temperature: Floats | None = None
     checked      every forecast with its measured value: step, entity, time, actual, forecast, one column per quantile,
                  naive7, and `temperature` (days, entities) in °C. Daily amounts have every number of days ahead; hourly
                  amounts have the first, the seventh and the last
-    reliability  nominal and measured coverage: nominal, by, group, measured, count. `by` is all, step, month, entity,
-                 weekday or hour. All but "step" combine every number of days ahead
+    reliability  nominal and measured coverage: nominal, by, group, measured, count. Column "by" is all, step, month,
+                 entity, weekday or hour. All but "step" combine every number of days ahead
     """
     levels = np.array(sorted({*quantiles, *(end for level in NOMINAL for end in ((1 - level) / 2, (1 + level) / 2))}))
     asked = np.searchsorted(levels, quantiles)

@@ -159,7 +159,7 @@ def _row(reference: Dataset, current: Dataset, entity: str, column: str) -> dict
 
 
 def _values(dataset: Dataset, entity: str, column: str) -> Floats:
-    """Return the values of a column, at most MOST_ROWS of them at even intervals."""
+    """Return the values of a column, at most `MOST_ROWS` of them at even intervals."""
     values = dataset.frame[column].to_numpy()
     if entity != ALL:
         values = values[dataset.entity_codes == dataset.entities.index(entity)]

@@ -158,7 +158,7 @@ def _by_status(runs: pd.DataFrame, by: list[str]) -> dict[str, pd.Series]:
 
 
 def over_time(table: pd.DataFrame) -> pd.DataFrame:
-    """Return statistics per time bin, at most MOST_STEPS bins.
+    """Return statistics per time bin, at most `MOST_STEPS` bins.
 
     Columns: actions and failed (counts), p50 and p95 (seconds), cpu and memory (means in percent). The index `time` is
     the start of the bin in UTC. Empty bins are left out.
@@ -178,7 +178,7 @@ def over_time(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def step(times: pd.Series) -> str:
-    """Return the shortest of STEPS that divides the span of `times` into at most MOST_STEPS bins."""
+    """Return the shortest of `STEPS` that divides the span of `times` into at most `MOST_STEPS` bins."""
     span = times.max() - times.min() if len(times) else pd.Timedelta(0)
     return next((each for each in STEPS if span / pd.Timedelta(each) < MOST_STEPS), STEPS[-1])
 

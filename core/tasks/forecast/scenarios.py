@@ -106,13 +106,13 @@ class Scenario:
                 )
 
     def applied(self, drivers: Drivers, first: pd.Timestamp) -> Drivers:
-        """Return `drivers` with the changes, from the day `first` on.
+        """Return `covariates` with the changes, from the day `first` on.
 
         Example:
             >>> days = pd.date_range("2024-01-01", periods=3)
             >>> index = pd.MultiIndex.from_product([["Lyon"], days], names=["entity", "day"])
-            >>> drivers = Drivers(pd.DataFrame({"temperature": [5.0, 6.0, 7.0]}, index=index))
-            >>> Scenario(2.0).applied(drivers, days[1]).frame["temperature"].tolist()
+            >>> weather = Drivers(pd.DataFrame({"temperature": [5.0, 6.0, 7.0]}, index=index))
+            >>> Scenario(2.0).applied(weather, days[1]).frame["temperature"].tolist()
             [5.0, 8.0, 9.0]
         """
         index = drivers.frame.index
@@ -167,7 +167,7 @@ def what_if(dataset: Dataset, run_id: str, scenario: Scenario, *, workspace: Wor
 
 
 def forecast_rows(model: ForecastModel, series: Panel, drivers: Drivers, quantiles: Floats) -> pd.DataFrame:
-    """Return the forecast of the days after the end of `series`.
+    """Return the forecast of the days after the last day of the series.
 
     Columns: entity, time, step, forecast, one per quantile, naive1, naive7, assumed.
     """
