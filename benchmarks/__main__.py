@@ -4,37 +4,37 @@ import subprocess
 import sys
 from importlib import import_module
 
-from benchmarks.lines import show
+from benchmarks.report import print_table
 
 BENCHMARKS = (
     "reading",
     "detection",
-    "planted",
+    "known_anomalies",
     "forecasting",
     "first_page",
-    "payload",
+    "page_weight",
     "clustering",
     "sequences",
     "sgmvrnn",
     "sgmvrnn_backward",
     "sgmvrnn_accuracy",
     "scale",
-    "analysts",
+    "analyst_tasks",
     "faults",
 )
-OPTIONS = ("compiled", "departures")  # read by sgmvrnn_backward and sgmvrnn_accuracy
+OPTION_NAMES = ("compiled", "departures")  # read by sgmvrnn_backward and sgmvrnn_accuracy
 
 
 def main(names: list[str]) -> int:
     """Run the benchmarks `names`; return the number that ended with an error."""
-    names = [name for name in names if name not in OPTIONS]
+    names = [name for name in names if name not in OPTION_NAMES]
     unknown = [name for name in names if name not in BENCHMARKS]
     if unknown:
         print(f"No benchmark {unknown[0]!r}; there are: {', '.join(BENCHMARKS)}.", file=sys.stderr)
         return 2
     if len(names) == 1:
         module = import_module(f"benchmarks.{names[0]}")
-        show(module.__doc__.splitlines()[0], module.main())
+        print_table(module.__doc__.splitlines()[0], module.main())
         return 0
     runs = [subprocess.run([sys.executable, "-m", "benchmarks", name], check=False) for name in names or BENCHMARKS]
     return sum(run.returncode != 0 for run in runs)

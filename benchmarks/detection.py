@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn import ensemble
 
-from benchmarks.lines import Line, judged, median, ratio
-from benchmarks.material import gas_files, write_gas_like
+from benchmarks.datasets import find_gas_files, write_gas_days
+from benchmarks.report import ResultLine, build_ratio, check_target, median
 from core.actor import Actor
 from core.data.dataset import Dataset
 from core.data.ingest.loading import load
@@ -25,102 +25,110 @@ from mlflow_utils.tracking import Tracking
 
 ENTITIES = (15, 60, 120)  # 33,675, 134,700 and 269,400 rows
 REPETITIONS = 9
-COMPARISONS = ("calendar", "everything")
+BASELINE_NAMES = ("calendar", "everything")
 Sides = dict[str, list[float]]
 
 
-def main() -> list[Line]:
+def main() -> list[ResultLine]:
     """Compare both sides on the gas files, and on generated files of three sizes."""
     with TemporaryDirectory(prefix="vigie-bench-") as folder:
-        workspace = _workplace(Path(folder))
-        _warm(workspace, Path(folder))
+        workspace = _build_workspace(Path(folder))
+        _warm_up(workspace, Path(folder))
         lines = []
-        if gas_files():
-            sides = _timed(load(gas_files()), workspace)
-            lines += [ratio(f"{name} : scikit-learn, gas files", sides[name], sides["bare"]) for name in COMPARISONS]
-        sizes, found = [], []
-        for entities in ENTITIES:
-            dataset = _generated(Path(folder), entities)
-            sizes.append(len(dataset))
-            found.append(_timed(dataset, workspace))
-        for size, sides in zip(sizes, found, strict=True):
+        if find_gas_files():
+            sides = _measure_sides(load(find_gas_files()), workspace)
             lines += [
-                ratio(f"{name} : scikit-learn, {size:,} rows", sides[name], sides["bare"]) for name in COMPARISONS
+                build_ratio(f"{name} : scikit-learn, gas files", sides[name], sides["bare"]) for name in BASELINE_NAMES
             ]
-        for name in COMPARISONS:
-            lines += _lines_through(name, sizes, found)
+        sizes, side_seconds = [], []
+        for entities in ENTITIES:
+            dataset = _generate_dataset(Path(folder), entities)
+            sizes.append(len(dataset))
+            side_seconds.append(_measure_sides(dataset, workspace))
+        for size, sides in zip(sizes, side_seconds, strict=True):
+            lines += [
+                build_ratio(f"{name} : scikit-learn, {size:,} rows", sides[name], sides["bare"])
+                for name in BASELINE_NAMES
+            ]
+        for name in BASELINE_NAMES:
+            lines += _compare_growth(name, sizes, side_seconds)
     return lines
 
 
-def _lines_through(name: str, sizes: list[int], found: list[Sides]) -> list[Line]:
+def _compare_growth(name: str, sizes: list[int], side_seconds: list[Sides]) -> list[ResultLine]:
     """Return our fixed start time, and our growth per row compared with that of scikit-learn.
 
     Both come from straight lines fitted by least squares.
     """
-    ours, bare = (_straight(sizes, [median(sides[each]) for sides in found]) for each in (name, "bare"))
-    each = [
-        _straight(sizes, [sides[name][turn] for sides in found])[1]
-        / _straight(sizes, [sides["bare"][turn] for sides in found])[1]
+    ours, bare = (
+        _fit_line(sizes, [median(sides[repetition_slopes]) for sides in side_seconds])
+        for repetition_slopes in (name, "bare")
+    )
+    repetition_slopes = [
+        _fit_line(sizes, [sides[name][turn] for sides in side_seconds])[1]
+        / _fit_line(sizes, [sides["bare"][turn] for sides in side_seconds])[1]
         for turn in range(REPETITIONS)
     ]
     slopes = ours[1] / bare[1]
     return [
-        Line(f"{name}: fixed start", f"{ours[0]:.2f} s", basis=f"scikit-learn {bare[0]:.2f} s"),
-        Line(
+        ResultLine(f"{name}: fixed start", f"{ours[0]:.2f} s", basis=f"scikit-learn {bare[0]:.2f} s"),
+        ResultLine(
             f"{name}: growth per row : scikit-learn",
             f"{slopes:.2f} x",
-            f"{min(each):.2f} – {max(each):.2f}",
+            f"{min(repetition_slopes):.2f} – {max(repetition_slopes):.2f}",
             f"{ours[1] * 1e6:.1f} s : {bare[1] * 1e6:.1f} s per million rows",
-            *judged(slopes, 1.5, "x"),
+            *check_target(slopes, 1.5, "x"),
         ),
     ]
 
 
-def _straight(sizes: list[int], seconds: list[float]) -> tuple[float, float]:
+def _fit_line(sizes: list[int], seconds: list[float]) -> tuple[float, float]:
     """Return the seconds at 0 rows, and the seconds per row."""
     slope, start = np.polyfit(sizes, seconds, 1)
     return float(start), float(slope)
 
 
-def _timed(dataset: Dataset, workspace: Workspace) -> Sides:
+def _measure_sides(dataset: Dataset, workspace: Workspace) -> Sides:
     """Return the seconds of every side; the sides take turns within a repetition."""
-    by = Actor("benchmark", "Vigie benchmark")
-    complete = dataset.values[dataset.complete]
-    sides: dict[str, Callable[[], object]] = {"bare": lambda: bare(complete)}
-    for name in COMPARISONS:  # replace() drops the cached properties of the dataset
+    actor = Actor("benchmark", "Vigie benchmark")
+    complete = dataset.values[dataset.is_complete]
+    sides: dict[str, Callable[[], object]] = {"bare": lambda: detect_plainly(complete)}
+    for name in BASELINE_NAMES:  # replace() drops the cached properties of the dataset
         sides[name] = lambda name=name: detect(
-            DetectionSpec(compare_with=name), dataset.replace(), workspace=workspace, actor=by
+            DetectionSpec(baseline=name), dataset.replace(), workspace=workspace, actor=actor
         )
-    found: Sides = {name: [] for name in sides}
+    seconds: Sides = {name: [] for name in sides}
     for _ in range(REPETITIONS):
         for name, run in sides.items():
             began = time.perf_counter()
             run()
-            found[name].append(time.perf_counter() - began)
-    return found
+            seconds[name].append(time.perf_counter() - began)
+    return seconds
 
 
-def bare(features: NDArray[np.float64]) -> NDArray[np.bool_]:
+def detect_plainly(features: NDArray[np.float64]) -> NDArray[np.bool_]:
     """Return the anomalies as a notebook computes them with plain scikit-learn."""
     forest = ensemble.IsolationForest(contamination=0.01, random_state=42).fit(features)
     return forest.score_samples(features) < forest.offset_
 
 
-def _generated(folder: Path, entities: int) -> Dataset:
+def _generate_dataset(folder: Path, entities: int) -> Dataset:
     path = folder / f"{entities}.csv"
-    write_gas_like(path, entities=entities)
+    write_gas_days(path, entities=entities)
     dataset = load([path])
     path.unlink()
     return dataset
 
 
-def _workplace(folder: Path) -> Workspace:
+def _build_workspace(folder: Path) -> Workspace:
     tracking = Tracking(f"sqlite:///{folder / 'mlflow.db'}", (folder / "artefacts").as_uri(), folder / "runs")
     return Workspace.in_folder(folder, tracking)
 
 
-def _warm(workspace: Workspace, folder: Path) -> None:
+def _warm_up(workspace: Workspace, folder: Path) -> None:
     """Load what a server loads once after its first page, and run one small detection."""
     workspace.tracking.preload()
     emissions.preload(workspace.settings.country_iso_code)
-    detect(DetectionSpec(compare_with="calendar"), _generated(folder, 1), workspace=workspace, actor=Actor("benchmark"))
+    detect(
+        DetectionSpec(baseline="calendar"), _generate_dataset(folder, 1), workspace=workspace, actor=Actor("benchmark")
+    )

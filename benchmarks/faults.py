@@ -19,8 +19,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from benchmarks.faults_client import TASK
-from benchmarks.lines import Line
+from benchmarks.fault_workload import TASK
+from benchmarks.report import ResultLine
 from core.storage.events.elasticsearch import EventStream
 from core.storage.feedback import FeedbackStore
 from mlflow_utils.spool import Spool
@@ -29,8 +29,8 @@ from tests.conftest import ROOT, stop
 from tests.servers import S3_SECRET, S3_USER, Running
 
 ACTIONS, SEED = 200, 5
-LONGEST_WAIT = 2.0  # seconds
-SETTLING = 180.0  # seconds; timeout of the last delivery, when all services run again
+MAX_WAIT_S = 2.0  # seconds
+SETTLE_TIMEOUT_S = 180.0  # seconds; timeout of the last delivery, when all services run again
 BUCKET = "vigie"
 
 
@@ -47,11 +47,11 @@ class Outcome:
     runs: Counter[int]
     events: Counter[int]
     feedback: Counter[int]
-    of_runs: list[float]
-    of_feedback: list[float]
+    run_waits: list[float]
+    feedback_waits: list[float]
     faults: Counter[str]
     seconds: float
-    settled: float
+    settle_seconds: float
     files: int = 0
     unfinished: list[int] = field(default_factory=list)
 
@@ -67,7 +67,7 @@ class Services:
     postgres: Running
 
     @property
-    def all(self) -> dict[str, Running]:
+    def failing_servers(self) -> dict[str, Running]:
         """The servers that fail, by name."""
         return {"MLflow": self.mlflow, "S3": self.s3, "Elasticsearch": self.elasticsearch}
 
@@ -87,7 +87,7 @@ class Services:
 
 
 @contextmanager
-def services(folder: Path) -> Iterator[Services]:
+def start_services(folder: Path) -> Iterator[Services]:
     """Start all servers, and kill them at the end."""
     started: list[Running] = []
     try:
@@ -109,13 +109,15 @@ class Schedule:
 
     # The stub of Elasticsearch keeps the last second in memory only. Elasticsearch itself writes to disk before it
     # responds. Therefore the stub is stopped, which saves everything, and not killed.
-    SAVES = ("Elasticsearch",)
+    STOPPED_SERVERS = ("Elasticsearch",)
 
-    def __init__(self, of: dict[str, Running], seed: int, well: float = 4.0, ill: float = 6.0) -> None:
-        self.of, self.seed, self.well, self.ill = of, seed, well, ill
+    def __init__(self, running: dict[str, Running], seed: int, max_up_s: float = 4.0, max_down_s: float = 6.0) -> None:
+        self.running, self.seed, self.max_up_s, self.max_down_s = running, seed, max_up_s, max_down_s
         self.faults: Counter[str] = Counter()
         self._ending = threading.Event()
-        self._threads = [threading.Thread(target=self._play, args=(name,), name=f"faults of {name}") for name in of]
+        self._threads = [
+            threading.Thread(target=self._run_failures, args=(name,), name=f"faults of {name}") for name in running
+        ]
 
     def __enter__(self) -> "Schedule":
         for thread in self._threads:
@@ -128,54 +130,54 @@ class Schedule:
         for thread in self._threads:
             thread.join()
 
-    def _play(self, name: str) -> None:
-        server, chance = self.of[name], random.Random(f"{self.seed} {name}")
-        while not self._ending.wait(chance.uniform(0, self.well)):
+    def _run_failures(self, name: str) -> None:
+        server, chance = self.running[name], random.Random(f"{self.seed} {name}")
+        while not self._ending.wait(chance.uniform(0, self.max_up_s)):
             fault = chance.choice(("kill", "freeze"))
             down, up = (server.freeze, server.thaw) if fault == "freeze" else (server.kill, server.start)
-            if fault == "kill" and name in self.SAVES:
+            if fault == "kill" and name in self.STOPPED_SERVERS:
                 down, fault = server.end, "end"
             self.faults[f"{name}: {fault}"] += 1
             down()
-            self._ending.wait(chance.uniform(0.5, self.ill))
+            self._ending.wait(chance.uniform(0.5, self.max_down_s))
             up()
 
 
-def played(folder: Path, actions: int, seed: int) -> Outcome:
+def run_schedule(folder: Path, actions: int, seed: int) -> Outcome:
     """Run `actions` of two users while services fail; return the records on the servers after the last delivery."""
     journal, data, began = folder / "journal", folder / "data", time.monotonic()
-    with services(folder) as of:
-        environment = of.environment(data)
-        with client(environment, folder / "deliverer.log"):
+    with start_services(folder) as running:
+        environment = running.environment(data)
+        with run_client(environment, folder / "deliverer.log"):
             began = time.monotonic()
             with (
-                Schedule(of.all, seed) as schedule,
-                client(environment, folder / "client.log", journal, 0, actions) as people,
+                Schedule(running.failing_servers, seed) as schedule,
+                run_client(environment, folder / "client.log", journal, 0, actions) as users,
             ):
-                people.wait()
-            seconds, until = time.monotonic() - began, time.monotonic() + SETTLING
-            with client(environment, folder / "second.log"):
-                while waiting(data) and time.monotonic() < until:
+                users.wait()
+            seconds, until = time.monotonic() - began, time.monotonic() + SETTLE_TIMEOUT_S
+            with run_client(environment, folder / "second.log"):
+                while count_pending(data) and time.monotonic() < until:
                     time.sleep(1)
             return Outcome(
-                runs_of(of),
-                events_of(of),
-                feedback_of(of),
-                *waits_of(journal),
+                count_runs(running),
+                count_events(running),
+                count_feedback(running),
+                *list_waits(journal),
                 schedule.faults,
                 seconds,
                 time.monotonic() - began - seconds,
-                files_of(of),
-                unfinished(journal),
+                count_files(running),
+                list_unfinished(journal),
             )
 
 
 @contextmanager
-def client(environment: dict[str, str], log: Path, *arguments: object) -> Iterator["subprocess.Popen[bytes]"]:
+def run_client(environment: dict[str, str], log: Path, *arguments: object) -> Iterator["subprocess.Popen[bytes]"]:
     """Run a client that acts, or only delivers; kill it at the end."""
     with log.open("ab") as output:
         process = subprocess.Popen(
-            [sys.executable, "-m", "benchmarks.faults_client", *map(str, arguments)],
+            [sys.executable, "-m", "benchmarks.fault_workload", *map(str, arguments)],
             cwd=ROOT,
             env=environment,
             stdout=output,
@@ -191,141 +193,141 @@ def client(environment: dict[str, str], log: Path, *arguments: object) -> Iterat
 # ---- records on the servers -----------------------------------------------------------------------------------------
 
 
-def waiting(data: Path) -> int:
+def count_pending(data: Path) -> int:
     """Return the number of records that are pending, or possibly delivered twice."""
     spool, stream = Spool(data / "runs"), EventStream(data / "events", "")
     return (
-        len(spool.pending())
-        + len(spool.possibly_duplicated())
+        len(spool.list_pending())
+        + len(spool.list_possible_duplicates())
         + stream.pending_count()
         + FeedbackStore(data / "feedback").pending_count()
     )
 
 
-def runs_of(of: Services) -> Counter[int]:
+def count_runs(running: Services) -> Counter[int]:
     """Return action number → number of runs in MLflow."""
-    return Counter(int(run.data.params["number"]) for run in _runs(of))
+    return Counter(int(run.data.params["number"]) for run in _list_runs(running))
 
 
-def files_of(of: Services) -> int:
+def count_files(running: Services) -> int:
     """Return the number of runs with their file in the bucket."""
-    folder = of.gcs.folder / "storage" / BUCKET
+    folder = running.gcs.folder / "storage" / BUCKET
     return len({path.parent for path in folder.rglob("note.txt")})
 
 
-def _runs(of: Services) -> list[object]:
+def _list_runs(running: Services) -> list[object]:
     from mlflow import MlflowClient
 
-    client, found, token = MlflowClient(of.mlflow.url), [], None
+    client, runs, token = MlflowClient(running.mlflow.url), [], None
     experiment = client.get_experiment_by_name(TASK)
     while experiment is not None:
         page = client.search_runs([experiment.experiment_id], page_token=token)
-        found, token = [*found, *page], page.token
+        runs, token = [*runs, *page], page.token
         if not token:
             break
-    return found
+    return runs
 
 
-def events_of(of: Services) -> Counter[int]:
+def count_events(running: Services) -> Counter[int]:
     """Return action number → number of events in Elasticsearch."""
-    _asked(f"{of.elasticsearch.url}/vigie*/_refresh", {})
-    asked = {"size": 10_000, "query": {"match_all": {}}}
-    found = _asked(f"{of.elasticsearch.url}/vigie*/_search", asked)["hits"]["hits"]
+    _request(f"{running.elasticsearch.url}/vigie*/_refresh", {})
+    query = {"size": 10_000, "query": {"match_all": {}}}
+    hits = _request(f"{running.elasticsearch.url}/vigie*/_search", query)["hits"]["hits"]
     return Counter(
-        int(each["_source"]["details"]["inputs"]["number"])
-        for each in found
-        if each["_source"].get("model_name") == "Nothing"
+        int(hit["_source"]["details"]["inputs"]["number"])
+        for hit in hits
+        if hit["_source"].get("model_name") == "Nothing"
     )
 
 
-def feedback_of(of: Services) -> Counter[int]:
+def count_feedback(running: Services) -> Counter[int]:
     """Return action number → number of feedback records in S3."""
-    client = servers.s3_client(of.s3.url)
+    client = servers.s3_client(running.s3.url)
     pages = client.get_paginator("list_objects_v2").paginate(Bucket=BUCKET, Prefix="feedback/v1/")
-    keys = [each["Key"] for page in pages for each in page.get("Contents", ())]
+    keys = [item["Key"] for page in pages for item in page.get("Contents", ())]
     return Counter(int(json.loads(client.get_object(Bucket=BUCKET, Key=key)["Body"].read())["comment"]) for key in keys)
 
 
-def _asked(url: str, body: object) -> dict:  # type: ignore[type-arg]
+def _request(url: str, body: object) -> dict:  # type: ignore[type-arg]
     request = urllib.request.Request(url, json.dumps(body).encode(), {"Content-Type": "application/json"})
     with urllib.request.urlopen(request, timeout=30) as answer:
         return json.loads(answer.read())
 
 
-def _journal(journal: Path) -> list[dict[str, float]]:
+def _read_journal(journal: Path) -> list[dict[str, float]]:
     return [json.loads(line) for line in journal.read_text(encoding="utf-8").splitlines()]
 
 
-def waits_of(journal: Path) -> tuple[list[float], list[float]]:
+def list_waits(journal: Path) -> tuple[list[float], list[float]]:
     """Return the seconds that each action waited for its run, and for its feedback, both sorted."""
-    ended = [each for each in _journal(journal) if each["state"] == "ended"]
-    return sorted(each["of_run"] for each in ended), sorted(each["of_feedback"] for each in ended)
+    ended = [entry for entry in _read_journal(journal) if entry["state"] == "ended"]
+    return sorted(entry["of_run"] for entry in ended), sorted(entry["of_feedback"] for entry in ended)
 
 
-def unfinished(journal: Path) -> list[int]:
+def list_unfinished(journal: Path) -> list[int]:
     """Return the actions that started and did not end."""
-    told = _journal(journal)
-    ended = {each["number"] for each in told if each["state"] == "ended"}
-    return sorted({int(each["number"]) for each in told} - {int(number) for number in ended})
+    entries = _read_journal(journal)
+    ended = {entry["number"] for entry in entries if entry["state"] == "ended"}
+    return sorted({int(entry["number"]) for entry in entries} - {int(number) for number in ended})
 
 
-def main() -> list[Line]:
+def main() -> list[ResultLine]:
     """Run the schedule, and return its results."""
     with TemporaryDirectory(prefix="vigie-faults-") as folder:
-        return lines(played(Path(folder), ACTIONS, SEED), ACTIONS)
+        return build_lines(run_schedule(Path(folder), ACTIONS, SEED), ACTIONS)
 
 
-def lines(found: Outcome, actions: int) -> list[Line]:
+def build_lines(outcome: Outcome, actions: int) -> list[ResultLine]:
     """Return the lines of the result table."""
     table = []
-    for name, where, counted in (
-        ("runs", "MLflow", found.runs),
-        ("events", "Elasticsearch", found.events),
-        ("feedback records", "S3", found.feedback),
+    for name, where, counts in (
+        ("runs", "MLflow", outcome.runs),
+        ("events", "Elasticsearch", outcome.events),
+        ("feedback records", "S3", outcome.feedback),
     ):
-        lost, twice = actions - len(counted), sum(counted.values()) - len(counted)
-        right = not lost and not twice
+        lost, twice = actions - len(counts), sum(counts.values()) - len(counts)
+        is_complete = not lost and not twice
         table.append(
-            Line(
+            ResultLine(
                 f"{name} in {where}",
-                f"{sum(counted.values())}",
+                f"{sum(counts.values())}",
                 f"{lost} lost, {twice} twice",
                 f"{actions} actions",
                 f"{actions}",
-                "met" if right else "MISSED",
+                "met" if is_complete else "MISSED",
             )
         )
     table.append(
-        Line(
+        ResultLine(
             "runs with their file in gs://",
-            f"{found.files}",
+            f"{outcome.files}",
             "",
             f"{actions} actions",
             f"{actions}",
-            "met" if found.files == actions else "MISSED",
+            "met" if outcome.files == actions else "MISSED",
         )
     )
-    for what, waits in (("a run", found.of_runs), ("a feedback record", found.of_feedback)):
+    for what, waits in (("a run", outcome.run_waits), ("a feedback record", outcome.feedback_waits)):
         spread = f"median {waits[len(waits) // 2]:.2f}, p95 {waits[int(0.95 * len(waits))]:.2f}"
-        met = "met" if waits[-1] <= LONGEST_WAIT else "MISSED"
+        verdict = "met" if waits[-1] <= MAX_WAIT_S else "MISSED"
         table.append(
-            Line(
+            ResultLine(
                 f"longest wait of a person for {what}",
                 f"{waits[-1]:.2f} s",
                 spread,
                 "its own computation not counted",
-                f"≤ {LONGEST_WAIT:.0f} s",
-                met,
+                f"≤ {MAX_WAIT_S:.0f} s",
+                verdict,
             )
         )
     table.append(
-        Line(
+        ResultLine(
             "the actions took",
-            f"{found.seconds:.0f} s",
+            f"{outcome.seconds:.0f} s",
             "",
-            f"all delivered and looked for twice {found.settled:.0f} s later",
+            f"all delivered and looked for twice {outcome.settle_seconds:.0f} s later",
         )
     )
     return table + [
-        Line(f"faults, {name}", str(count), "", f"seed {SEED}") for name, count in sorted(found.faults.items())
+        ResultLine(f"faults, {name}", str(count), "", f"seed {SEED}") for name, count in sorted(outcome.faults.items())
     ]

@@ -16,58 +16,60 @@ from tempfile import TemporaryDirectory
 
 from playwright.sync_api import Browser, sync_playwright
 
-from benchmarks.lines import Line, figure, ratio
+from benchmarks.report import ResultLine, build_figure, build_ratio
 from tests.browser import ARGUMENTS, chromium
 
 ROOT = Path(__file__).resolve().parents[1]
 REPETITIONS = 7
-EMPTY = 'import streamlit as st\n\nst.title("x")\n'
-PATIENCE = 60.0
+EMPTY_APP = 'import streamlit as st\n\nst.title("x")\n'
+START_TIMEOUT_S = 60.0
 
 
-def main() -> list[Line]:
+def main() -> list[ResultLine]:
     """Compare Vigie with the empty app."""
     if chromium() is None:
-        return [Line("skipped: no Chromium; `make test` installs it", "–")]
+        return [ResultLine("skipped: no Chromium; `make test` installs it", "–")]
     with TemporaryDirectory(prefix="vigie-bench-") as folder, sync_playwright() as playwright:
         empty = Path(folder) / "empty.py"
-        empty.write_text(EMPTY, encoding="utf-8")
+        empty.write_text(EMPTY_APP, encoding="utf-8")
         apps = {"empty": empty, "ours": ROOT / "app.py"}
         browser = playwright.chromium.launch(executable_path=chromium(), args=list(ARGUMENTS))
         visits: dict[str, list[tuple[float, float, float]]] = {name: [] for name in apps}
         for _ in range(1 + REPETITIONS):
             for name, app in apps.items():
-                visits[name].append(_visit(browser, app, Path(folder)))
+                visits[name].append(_measure_visit(browser, app, Path(folder)))
         browser.close()
-    ours, other = visits["ours"][1:], visits["empty"][1:]  # the first round reads from disk
+    ours, empty_times = visits["ours"][1:], visits["empty"][1:]  # the first round reads from disk
     return [
-        ratio("first page : empty app", [each[1] for each in ours], [each[1] for each in other], target=1.5),
-        ratio("second visitor : empty app", [each[2] for each in ours], [each[2] for each in other]),
-        ratio("server start : empty app", [each[0] for each in ours], [each[0] for each in other]),
-        figure("server start to /_stcore/health", [each[0] for each in ours], "s"),
-        figure("server start to first heading", [each[0] + each[1] for each in ours], "s"),
+        build_ratio(
+            "first page : empty app", [times[1] for times in ours], [times[1] for times in empty_times], target=1.5
+        ),
+        build_ratio("second visitor : empty app", [times[2] for times in ours], [times[2] for times in empty_times]),
+        build_ratio("server start : empty app", [times[0] for times in ours], [times[0] for times in empty_times]),
+        build_figure("server start to /_stcore/health", [times[0] for times in ours], "s"),
+        build_figure("server start to first heading", [times[0] + times[1] for times in ours], "s"),
     ]
 
 
-def _visit(browser: Browser, app: Path, folder: Path) -> tuple[float, float, float]:
+def _measure_visit(browser: Browser, app: Path, folder: Path) -> tuple[float, float, float]:
     """Return the seconds from start to health, from GET to the first heading, and the same for a second visitor."""
-    with _served(app, folder) as (address, started):
-        return started, _first_heading(browser, address), _first_heading(browser, address)
+    with _run_server(app, folder) as (address, start_seconds):
+        return start_seconds, _time_first_heading(browser, address), _time_first_heading(browser, address)
 
 
-def _first_heading(browser: Browser, address: str) -> float:
+def _time_first_heading(browser: Browser, address: str) -> float:
     context = browser.new_context()
     page = context.new_page()
     began = time.perf_counter()
     page.goto(address, wait_until="commit")
-    page.wait_for_selector("h1", timeout=1000 * PATIENCE)
+    page.wait_for_selector("h1", timeout=1000 * START_TIMEOUT_S)
     seconds = time.perf_counter() - began
     context.close()
     return seconds
 
 
 @contextmanager
-def _served(app: Path, folder: Path) -> Iterator[tuple[str, float]]:
+def _run_server(app: Path, folder: Path) -> Iterator[tuple[str, float]]:
     """Run a server for `app`; yield its URL, and the seconds until its health check succeeded."""
     port = _free_port()
     began = time.perf_counter()
@@ -96,16 +98,16 @@ def _served(app: Path, folder: Path) -> Iterator[tuple[str, float]]:
     )
     try:
         address = f"http://127.0.0.1:{port}"
-        _wait_for(f"{address}/_stcore/health", server)
+        _wait_until_healthy(f"{address}/_stcore/health", server)
         yield address, time.perf_counter() - began
     finally:
         server.terminate()
         server.wait(20)
 
 
-def _wait_for(address: str, server: "subprocess.Popen[bytes]") -> None:
-    ending = time.monotonic() + PATIENCE
-    while time.monotonic() < ending and server.poll() is None:
+def _wait_until_healthy(address: str, server: "subprocess.Popen[bytes]") -> None:
+    deadline = time.monotonic() + START_TIMEOUT_S
+    while time.monotonic() < deadline and server.poll() is None:
         try:
             with urllib.request.urlopen(address, timeout=1):
                 return

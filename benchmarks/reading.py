@@ -11,29 +11,29 @@ import time
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from benchmarks.lines import Line, figure, ratio
-from benchmarks.material import write_gas_like
+from benchmarks.datasets import write_gas_days
+from benchmarks.report import ResultLine, build_figure, build_ratio
 
-SIZE = 200 * 10**6
+SIZE_BYTES = 200 * 10**6
 REPETITIONS = 5
 SIDES = ("pandas", "load", "doctor")
 
 
-def main() -> list[Line]:
+def main() -> list[ResultLine]:
     """Compare the three sides."""
     with TemporaryDirectory(prefix="vigie-bench-") as folder:
         path = Path(folder) / "profiles.csv"
-        write_gas_like(path, SIZE)
+        write_gas_days(path, SIZE_BYTES)
         path.read_bytes()  # into the page cache, for all sides
-        found = [{side: _in_child(side, path) for side in SIDES} for _ in range(REPETITIONS)]
+        results = [{side: _in_child(side, path) for side in SIDES} for _ in range(REPETITIONS)]
         megabytes = path.stat().st_size / 1e6
-    seconds = {side: [each[side]["seconds"] for each in found] for side in SIDES}
-    peak = {side: [each[side]["peak_mb"] for each in found] for side in SIDES}
+    seconds = {side: [result[side]["seconds"] for result in results] for side in SIDES}
+    peak = {side: [result[side]["peak_mb"] for result in results] for side in SIDES}
     return [
-        ratio("load : pandas.read_csv", seconds["load"], seconds["pandas"], target=1.0),
-        ratio("load + doctor : pandas.read_csv", seconds["doctor"], seconds["pandas"], target=3.0),
+        build_ratio("load : pandas.read_csv", seconds["load"], seconds["pandas"], target=1.0),
+        build_ratio("load + doctor : pandas.read_csv", seconds["doctor"], seconds["pandas"], target=3.0),
         *(
-            figure(
+            build_figure(
                 f"peak memory, {side} ({megabytes:.0f} MB file)",
                 peak[side],
                 "MB",
@@ -60,12 +60,12 @@ def measure(side: str, path: Path) -> dict[str, float]:
         pd.read_csv(path)
     else:
         from core.data.ingest.loading import load
-        from core.data.quality.doctor import examine
+        from core.data.quality.doctor import run_checks
 
         began = time.perf_counter()
         dataset = load([path])
         if side == "doctor":
-            examine(dataset)
+            run_checks(dataset)
     seconds = time.perf_counter() - began
     return {"seconds": seconds, "peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e6}
 

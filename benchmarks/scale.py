@@ -15,73 +15,73 @@ from tempfile import TemporaryDirectory
 import numpy as np
 import pandas as pd
 
-from benchmarks.lines import Line, peak_mb, ratio
-from core.data.dataset import clock_labels
+from benchmarks.report import ResultLine, build_ratio, peak_mb
+from core.data.dataset import make_clock_labels
 
 DAYS, TILES = 77, (1_000, 10_000, 100_000)
-DISTINCT = 200  # tiles that are written; all others are links to them
+DISTINCT_TILES = 200  # tiles that are written; all others are links to them
 BATCH_TILES = 650  # tiles of 77 days in a batch of 50,000 rows
 REPETITIONS = 3
-LIMIT = 580.0  # seconds; if the largest number of tiles would take longer, a smaller number is measured
+LIMIT_S = 580.0  # seconds; if the largest number of tiles would take longer, a smaller number is measured
 
 
-def main() -> list[Line]:
+def main() -> list[ResultLine]:
     """Measure the overhead, then the cost of 1,000 to 100,000 tiles."""
-    with TemporaryDirectory(prefix="vigie-bench-") as room:
-        place = Path(room)
-        folders = {tiles: place / str(tiles) for tiles in TILES}
-        write_tiles(place / "tiles", DISTINCT)
-        _train(place)
-        overheads = _overhead(place)
+    with TemporaryDirectory(prefix="vigie-bench-") as folder:
+        work_folder = Path(folder)
+        folders = {tiles: work_folder / str(tiles) for tiles in TILES}
+        write_tiles(work_folder / "tiles", DISTINCT_TILES)
+        _train_model(work_folder)
+        overheads = _measure_overhead(work_folder)
         lines, seconds = [*overheads], dict[int, float]()
         for tiles in TILES:
             expected = seconds.get(10_000, 0.0) * tiles / 10_000
-            asked = 30_000 if expected > LIMIT else tiles
-            link_tiles(place / "tiles", folders[tiles], asked)
-            found = _in_child("scale", place, folders[tiles])
-            seconds[asked] = found["cpu"]
+            tile_count = 30_000 if expected > LIMIT_S else tiles
+            link_tiles(work_folder / "tiles", folders[tiles], tile_count)
+            result = _in_child("scale", work_folder, folders[tiles])
+            seconds[tile_count] = result["cpu"]
             lines += [
-                Line(
-                    f"{asked:,} tiles, one core",
-                    f"{asked / found['cpu']:,.0f} series/s",
+                ResultLine(
+                    f"{tile_count:,} tiles, one core",
+                    f"{tile_count / result['cpu']:,.0f} series/s",
                     "",
-                    f"{found['cpu']:.1f} s of one core, {found['seconds']:.1f} s",
+                    f"{result['cpu']:.1f} s of one core, {result['seconds']:.1f} s",
                 ),
-                Line("    peak memory", f"{found['peak_mb']:,.0f} MB"),
+                ResultLine("    peak memory", f"{result['peak_mb']:,.0f} MB"),
             ]
-        return [*lines, _linear(seconds)]
+        return [*lines, _compare_tile_costs(seconds)]
 
 
-def _overhead(place: Path) -> list[Line]:
+def _measure_overhead(work_folder: Path) -> list[ResultLine]:
     """Compare the command with a loop that reads and scores the same batches and stores nothing.
 
     The sides take turns.
     """
-    link_tiles(place / "tiles", place / "beside", 2_600)
-    found = [
-        {side: _in_child(side, place, place / "beside")["cpu"] for side in ("bare", "scale")}
+    link_tiles(work_folder / "tiles", work_folder / "beside", 2_600)
+    results = [
+        {side: _in_child(side, work_folder, work_folder / "beside")["cpu"] for side in ("bare", "scale")}
         for _ in range(REPETITIONS)
     ]
     return [
-        ratio(
+        build_ratio(
             "2,600 tiles: scale : read and score in a loop",
-            [each["scale"] for each in found],
-            [each["bare"] for each in found],
+            [result["scale"] for result in results],
+            [result["bare"] for result in results],
             target=1.15,
         )
     ]
 
 
-def _linear(seconds: dict[int, float]) -> Line:
+def _compare_tile_costs(seconds: dict[int, float]) -> ResultLine:
     """Return the cost of a tile among the largest number, relative to that among 10,000."""
-    most = max(seconds)
-    per_tile = {tiles: seconds[tiles] / tiles for tiles in (10_000, most)}
-    value = per_tile[most] / per_tile[10_000]
-    return Line(
-        f"cost of a tile: {most:,} over 10,000",
+    max_tiles = max(seconds)
+    per_tile = {tiles: seconds[tiles] / tiles for tiles in (10_000, max_tiles)}
+    value = per_tile[max_tiles] / per_tile[10_000]
+    return ResultLine(
+        f"cost of a tile: {max_tiles:,} over 10,000",
         f"{value:.2f} x",
         "",
-        f"{per_tile[most] * 1e3:.2f} ms : {per_tile[10_000] * 1e3:.2f} ms",
+        f"{per_tile[max_tiles] * 1e3:.2f} ms : {per_tile[10_000] * 1e3:.2f} ms",
         "≤ 1.1 x",
         "met" if value <= 1.1 else "MISSED",
     )
@@ -100,10 +100,10 @@ def write_tiles(folder: Path, count: int) -> None:
         values = random.gamma(4, 5000, (DAYS, 1)) * shape * random.uniform(0.8, 1.2, (DAYS, 96))
         lines = [" ".join([day, *(f"{value:.4f}" for value in row)]) for day, row in zip(days, values, strict=True)]
         text = "\n".join(lines) + "\n"
-        (folder / f"Netflix_DL_Tile_{number}.txt").write_text(_forward(text))
+        (folder / f"Netflix_DL_Tile_{number}.txt").write_text(_drop_missing_hour(text))
 
 
-def _forward(text: str) -> str:
+def _drop_missing_hour(text: str) -> str:
     """Remove four quarter-hours from the day on which clocks go forward."""
     return "\n".join(
         " ".join([*(cells := line.split(" "))[:9], *cells[13:]]) if line.startswith("20190331") else line
@@ -123,9 +123,9 @@ def link_tiles(source: Path, folder: Path, count: int) -> None:
 # ---- sides ----------------------------------------------------------------------------------------------------------
 
 
-def _in_child(side: str, place: Path, folder: Path) -> dict[str, float]:
+def _in_child(side: str, work_folder: Path, folder: Path) -> dict[str, float]:
     done = subprocess.run(
-        [sys.executable, "-m", "benchmarks.scale", side, str(place), str(folder)],
+        [sys.executable, "-m", "benchmarks.scale", side, str(work_folder), str(folder)],
         check=True,
         capture_output=True,
         text=True,
@@ -134,79 +134,79 @@ def _in_child(side: str, place: Path, folder: Path) -> dict[str, float]:
     return json.loads(done.stdout)
 
 
-def _train(place: Path) -> None:
+def _train_model(work_folder: Path) -> None:
     """Fit a model on some tiles; its quality does not matter here."""
     import skops.io
 
-    from core.batch.output import MODEL
+    from core.batch.output import MODEL_FILE
     from core.data.ingest.loading import load
     from core.detectors.scaling import Scaling
     from core.detectors.sequence_model import SequenceModel
     from core.detectors.sequences.sgmvrnn_detector import SGmVRNN
 
-    dataset = load(sorted((place / "tiles").iterdir())[:20])
+    dataset = load(sorted((work_folder / "tiles").iterdir())[:20])
     model = SequenceModel(SGmVRNN(steps=50, scoring="streaming"), Scaling(counts=True)).fit(dataset)
     model.threshold_ = float(np.quantile(model.calibration_, 0.99))
-    skops.io.dump(model, place / MODEL)
-    assert dataset.columns == clock_labels(96)
+    skops.io.dump(model, work_folder / MODEL_FILE)
+    assert dataset.columns == make_clock_labels(96)
 
 
-def measure(side: str, place: Path, folder: Path) -> dict[str, float]:
+def measure(side: str, work_folder: Path, folder: Path) -> dict[str, float]:
     """Return processor seconds, wall-clock seconds, and the peak memory of this process in MB.
 
     Imports are not counted; reading the model is.
     """
     import torch  # noqa: F401
 
-    from core.batch.output import MODEL
-    from core.runs.model_files import trusted_types
+    from core.batch.output import MODEL_FILE
+    from core.runs.model_files import list_trusted_types
     from mlflow_utils.model_io import read_model
 
-    trusted = trusted_types()
-    read_model(place / MODEL, trusted)  # imports
+    trusted = list_trusted_types()
+    read_model(work_folder / MODEL_FILE, trusted)  # imports
     began, used = time.perf_counter(), time.process_time()
     if side == "bare":
-        rows = sum(_loop(read_model(place / MODEL, trusted), folder))
+        rows = sum(_score_in_loop(read_model(work_folder / MODEL_FILE, trusted), folder))
     else:
-        rows = _scaled(place, folder, trusted)
+        rows = _score_with_command(work_folder, folder, trusted)
     seconds, cpu = time.perf_counter() - began, time.process_time() - used
     return {"seconds": seconds, "cpu": cpu, "rows": rows, "peak_mb": peak_mb()}
 
 
-def _loop(model: object, folder: Path) -> Iterator[int]:
+def _score_in_loop(model: object, folder: Path) -> Iterator[int]:
     """Read and score in batches, and yield the number of scored rows."""
     from core.data.ingest.files import Source
     from core.data.ingest.layouts.netmob import NetMob
-    from core.data.ingest.readers import no_progress
+    from core.data.ingest.readers import ignore_progress
     from core.data.ingest.readers.netmob import read_netmob
-    from core.data.series import series_of
+    from core.data.series import split_by_entity
 
     files, layout = sorted(folder.rglob("*.txt")), NetMob()
     for first in range(0, len(files), BATCH_TILES):
         table = read_netmob(
-            [Source(path, path.name, "netmob") for path in files[first : first + BATCH_TILES]], no_progress
+            [Source(path, path.name, "netmob") for path in files[first : first + BATCH_TILES]], ignore_progress
         )
-        dataset = layout.build(table, layout.roles(table.frame) or {}, "")
-        found = model.score_series([series.values for series in series_of(dataset)])  # type: ignore[attr-defined]
-        yield sum(len(each.score) for each in found)
+        dataset = layout.build(table, layout.detect_roles(table.frame) or {}, "")
+        scores = model.score_series([series.values for series in split_by_entity(dataset)])  # type: ignore[attr-defined]
+        yield sum(len(series_scores.score) for series_scores in scores)
 
 
-def _scaled(place: Path, folder: Path, trusted: tuple[str, ...]) -> int:
+def _score_with_command(work_folder: Path, folder: Path, trusted: tuple[str, ...]) -> int:
     import shutil
 
     from core.batch.executors import Executor
     from core.batch.file_inventory import Folder
     from core.batch.job_spec import JobSpec
-    from core.batch.output import MODEL, lock_output
+    from core.batch.output import MODEL_FILE, lock_output
     from core.batch.score_folder import BatchConfig, score_folder
     from core.progress import Progress
 
-    with TemporaryDirectory(prefix="vigie-bench-out-") as room:
-        out = Path(room) / "out"
+    with TemporaryDirectory(prefix="vigie-bench-out-") as folder_name:
+        out = Path(folder_name) / "out"
         with lock_output(out, {}):
-            shutil.copyfile(place / MODEL, out / MODEL)
+            shutil.copyfile(work_folder / MODEL_FILE, out / MODEL_FILE)
             job, tiles = JobSpec(folder, out, "bench", trusted), Folder(folder)
-            return score_folder(job, tiles, tiles.inventory(), BatchConfig(), Executor(), Progress()).rows
+            return score_folder(job, tiles, tiles.build_inventory(), BatchConfig(), Executor(), Progress()).rows
 
 
 if __name__ == "__main__":

@@ -9,22 +9,22 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.lines import Line, figure
+from benchmarks.report import ResultLine, build_figure
 from core.detectors.base import SequenceDetector
-from core.detectors.scaling import METHODS, Method, Scaling
+from core.detectors.scaling import SCALING_METHODS, Scaling, ScalingMethod
 from core.detectors.sequences.kmeans_ad import KMeansAD
 from core.detectors.sequences.mean_distance import MeanDistance
 from core.detectors.sequences.moving_mean import MovingMean
 from core.detectors.sequences.pca_residual import PcaResidual
 from core.detectors.sequences.sub_pca import SubPCA
-from core.evaluation.metrics import score_card
+from core.evaluation.detection_metrics import compute_detection_metrics
 from core.progress import Progress
-from core.tasks.sequences.evaluation import Arrays, read_arrays
+from core.tasks.sequences.evaluation import EvaluationArrays, read_arrays
 
 FIGURES = ("f1", "auc_pr", "vus_pr")
 RANDOM_SEEDS = range(5)
-SCALING: Method = "minmax"
-SIMPLE: dict[str, SequenceDetector] = {
+SCALING: ScalingMethod = "minmax"
+SIMPLE_DETECTORS: dict[str, SequenceDetector] = {
     "distance to the mean": MeanDistance(),
     "PCA residual": PcaResidual(),
     "moving mean": MovingMean(),
@@ -37,64 +37,75 @@ SIMPLE: dict[str, SequenceDetector] = {
 Card = dict[str, float]
 
 
-def main() -> list[Line]:
+def main() -> list[ResultLine]:
     """Measure all simple detectors, and three of them with every scaling."""
-    found = {path.stem: read_arrays(path) for path in server_files()}
-    if not found:
-        return [Line("skipped: no smd/ or asd/ in the shared data", "–")]
-    lines = _table("random numbers", {name: _random(arrays) for name, arrays in found.items()})
-    for what, detector in SIMPLE.items():
-        lines += _table(what, {name: _judged(detector, arrays)[0] for name, arrays in found.items()})
+    arrays_by_name = {path.stem: read_arrays(path) for path in find_server_files()}
+    if not arrays_by_name:
+        return [ResultLine("skipped: no smd/ or asd/ in the shared data", "–")]
+    lines = _build_table(
+        "random numbers", {name: _evaluate_randomly(arrays) for name, arrays in arrays_by_name.items()}
+    )
+    for what, detector in SIMPLE_DETECTORS.items():
+        lines += _build_table(what, {name: _evaluate(detector, arrays)[0] for name, arrays in arrays_by_name.items()})
     for what, detector in (("KMeansAD", KMeansAD()), ("Sub-PCA", SubPCA()), ("PCA residual", PcaResidual())):
-        for scaling in METHODS:
-            cards = [_judged(detector, arrays, scaling)[0] for arrays in found.values()]
-            lines.append(Line(f"{what}, scaling {scaling}", _mean(cards), basis=f"mean of {len(cards)} sets"))
-    return lines + _speed(next(iter(found.values())))
+        for scaling in SCALING_METHODS:
+            cards = [_evaluate(detector, arrays, scaling)[0] for arrays in arrays_by_name.values()]
+            lines.append(
+                ResultLine(f"{what}, scaling {scaling}", _format_mean(cards), basis=f"mean of {len(cards)} sets")
+            )
+    return lines + _measure_speed(next(iter(arrays_by_name.values())))
 
 
-def server_files() -> list[Path]:
+def find_server_files() -> list[Path]:
     """Return the labelled server datasets; [] if they are missing."""
-    beside = Path(__file__).parents[2] / "shared" / "data"
-    folder = Path(os.environ.get("VIGIE_SHARED_DATA") or beside)
+    default_folder = Path(__file__).parents[2] / "shared" / "data"
+    folder = Path(os.environ.get("VIGIE_SHARED_DATA") or default_folder)
     return [*sorted(folder.glob("smd/*.npz")), *sorted(folder.glob("asd/*.npz"))]
 
 
-def _table(what: str, cards: dict[str, Card]) -> list[Line]:
+def _build_table(what: str, cards: dict[str, Card]) -> list[ResultLine]:
     """Return the mean over the datasets, and one line per dataset."""
-    lines = [Line(what, _mean(list(cards.values())), basis=f"mean of {len(cards)} sets")]
-    return lines + [Line(f"    {name}", _three(card)) for name, card in cards.items()]
+    lines = [ResultLine(what, _format_mean(list(cards.values())), basis=f"mean of {len(cards)} sets")]
+    return lines + [ResultLine(f"    {name}", _format_card(card)) for name, card in cards.items()]
 
 
-def _judged(detector: SequenceDetector, arrays: Arrays, scaling: Method = SCALING) -> tuple[Card, float]:
+def _evaluate(
+    detector: SequenceDetector, arrays: EvaluationArrays, scaling: ScalingMethod = SCALING
+) -> tuple[Card, float]:
     """Return the metrics of the detector, and the seconds of its scoring."""
     scaled = Scaling(scaling).fit([arrays.train])
     detector.fit([scaled.transform(arrays.train)], Progress())
-    judged, began = scaled.transform(arrays.test), time.perf_counter()
-    scores = detector.score(judged).score
-    seconds = time.perf_counter() - began
+    test_rows, start = scaled.transform(arrays.test), time.perf_counter()
+    scores = detector.score(test_rows).score
+    seconds = time.perf_counter() - start
     assert arrays.labels is not None
-    return score_card(arrays.labels, scores), seconds
+    return compute_detection_metrics(arrays.labels, scores), seconds
 
 
-def _random(arrays: Arrays) -> Card:
+def _evaluate_randomly(arrays: EvaluationArrays) -> Card:
     """Return the mean metrics of random scores over some seeds."""
     assert arrays.labels is not None
-    cards = [score_card(arrays.labels, np.random.default_rng(seed).random(len(arrays.labels))) for seed in RANDOM_SEEDS]
+    cards = [
+        compute_detection_metrics(arrays.labels, np.random.default_rng(seed).random(len(arrays.labels)))
+        for seed in RANDOM_SEEDS
+    ]
     return {name: float(np.mean([card[name] for card in cards])) for name in FIGURES}
 
 
-def _speed(arrays: Arrays) -> list[Line]:
+def _measure_speed(arrays: EvaluationArrays) -> list[ResultLine]:
     """Return the seconds to score one machine, measured three times."""
     shape = " × ".join(f"{size:,}" for size in arrays.test.shape)
     return [
-        figure(f"{what}, seconds to score {shape}", [_judged(detector, arrays)[1] for _ in range(3)], "s", target=1.0)
-        for what, detector in SIMPLE.items()
+        build_figure(
+            f"{what}, seconds to score {shape}", [_evaluate(detector, arrays)[1] for _ in range(3)], "s", target=1.0
+        )
+        for what, detector in SIMPLE_DETECTORS.items()
     ]
 
 
-def _mean(cards: list[Card]) -> str:
-    return _three({name: float(np.mean([card[name] for card in cards])) for name in FIGURES})
+def _format_mean(cards: list[Card]) -> str:
+    return _format_card({name: float(np.mean([card[name] for card in cards])) for name in FIGURES})
 
 
-def _three(card: Card) -> str:
+def _format_card(card: Card) -> str:
     return " / ".join(f"{card[name]:.3f}" for name in FIGURES)

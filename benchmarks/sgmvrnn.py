@@ -14,7 +14,7 @@ from tempfile import TemporaryDirectory
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.lines import Line, median
+from benchmarks.report import ResultLine, median
 from core.detectors import training
 from core.detectors.scaling import Scaling
 from core.detectors.sequences.sgmvrnn import ModelDims, Noise, unflatten
@@ -26,10 +26,10 @@ from core.progress import Progress
 COLUMNS, WINDOW, ROWS = 38, 20, 24_000
 REPETITIONS = 5
 TRAIN_TARGETS = {128: 4500, 512: 6000}
-PUBLISHED = "original, quoted: 849 (128), 1,422 (512) windows/s in memory on a 2-core Xeon"
+PUBLISHED_RATES = "original, quoted: 849 (128), 1,422 (512) windows/s in memory on a 2-core Xeon"
 
 
-def main() -> list[Line]:
+def main() -> list[ResultLine]:
     """Measure training, scoring, data preparation and memory."""
     import torch
 
@@ -37,50 +37,61 @@ def main() -> list[Line]:
     training._keep_freed_memory()
     lines = []
     for batch, target in TRAIN_TARGETS.items():
-        lines += _training(batch, target)
-    lines += [*_windows(), *_streams(256, 200_000), *_streams(8, 8_000), *_streams(1, 8_000), _preparing(), *_memory()]
+        lines += _compare_training(batch, target)
+    lines += [
+        *_measure_windows(),
+        *_measure_streams(256, 200_000),
+        *_measure_streams(8, 8_000),
+        *_measure_streams(1, 8_000),
+        _measure_preparation(),
+        *_measure_memory(),
+    ]
     return lines
 
 
 # ---- training -------------------------------------------------------------------------------------------------------
 
 
-def _training(batch: int, target: int) -> list[Line]:
+def _compare_training(batch: int, target: int) -> list[ResultLine]:
     """Compare the default, the function of the original, and that function step by step; the sides take turns."""
-    sides = {"default": _ours(batch, "default"), "original": _ours(batch, "original"), "plain": _plain(batch)}
+    sides = {
+        "default": _make_our_step(batch, "default"),
+        "original": _make_our_step(batch, "original"),
+        "plain": _make_plain_step(batch),
+    }
     rates: dict[str, list[float]] = {side: [] for side in sides}
     for _ in range(REPETITIONS):
         for side, step in sides.items():
-            rates[side].append(batch / _seconds(step, 4 if side == "plain" else 10))
+            rates[side].append(batch / _measure_seconds(step, 4 if side == "plain" else 10))
     return [
-        _rate(f"learning, batch {batch}: default", rates["default"], "windows/s", target),
-        _rate(f"learning, batch {batch}: the original's function", rates["original"], "windows/s"),
-        _rate(f"learning, batch {batch}: that function step by step", rates["plain"], "windows/s"),
-        _times(f"learning, batch {batch}: default, times step by step", rates["default"], rates["plain"], 5.0),
-        _times(f"learning, batch {batch}: same function, times step by step", rates["original"], rates["plain"]),
+        _build_rate(f"learning, batch {batch}: default", rates["default"], "windows/s", target),
+        _build_rate(f"learning, batch {batch}: the original's function", rates["original"], "windows/s"),
+        _build_rate(f"learning, batch {batch}: that function step by step", rates["plain"], "windows/s"),
+        _build_ratio(f"learning, batch {batch}: default, times step by step", rates["default"], rates["plain"], 5.0),
+        _build_ratio(f"learning, batch {batch}: same function, times step by step", rates["original"], rates["plain"]),
     ]
 
 
-def _ours(batch: int, fidelity: str) -> Callable[[], object]:
+def _make_our_step(batch: int, fidelity: str) -> Callable[[], object]:
     detector = SGmVRNN(fidelity=fidelity, batch_size=batch, steps=10**6)  # type: ignore[arg-type]
     detector.columns_ = COLUMNS
-    data = training.TrainingData.from_series([sample_series(ROWS)], WINDOW, "cpu")
+    data = training.TrainingData.from_series([make_series(ROWS)], WINDOW, "cpu")
     trainer = training.Trainer(TrainingLoss(detector, data), detector._training_config)
     state = training.TrainingState.start(detector._model_class.init_weights(detector.dims, 0), 0)
-    return lambda: trainer.step(state)
+    return lambda: trainer.train_batch(state)
 
 
-def _plain(batch: int) -> Callable[[], object]:
+def _make_plain_step(batch: int) -> Callable[[], object]:
     import torch
 
     from tests.sgmvrnn_reference import stepwise
 
     dims = ModelDims(COLUMNS, categories=5, latent=10, state=20)
-    drawn = unflatten(OriginalVRNN.init_weights(dims, 0), OriginalVRNN.shapes(dims))
-    weights = {name: weight.clone().requires_grad_() for name, weight in drawn.items()}
+    initial_weights = unflatten(OriginalVRNN.init_weights(dims, 0), OriginalVRNN.list_weight_shapes(dims))
+    weights = {name: weight.clone().requires_grad_() for name, weight in initial_weights.items()}
     optimiser = torch.optim.Adam(weights.values(), 2e-4)
     draws = torch.Generator().manual_seed(0)
-    values = torch.from_numpy(sample_series(ROWS))
+    values = torch.from_numpy(make_series(ROWS))
 
     def step() -> None:
         starts = torch.randint(0, ROWS - WINDOW + 1, (batch,), generator=draws)
@@ -97,23 +108,25 @@ def _plain(batch: int) -> Callable[[], object]:
 # ---- scoring --------------------------------------------------------------------------------------------------------
 
 
-def _windows() -> list[Line]:
-    series = sample_series(ROWS)
-    found = {}
+def _measure_windows() -> list[ResultLine]:
+    series = make_series(ROWS)
+    rates = {}
     for fidelity in ("default", "original"):
-        detector = _fitted(scoring="windows", fidelity=fidelity)
-        found[fidelity] = [ROWS / _seconds(lambda fitted=detector: fitted.score(series), 1) for _ in range(REPETITIONS)]  # type: ignore[misc]
+        detector = _fit_detector(scoring="windows", fidelity=fidelity)
+        rates[fidelity] = [
+            ROWS / _measure_seconds(lambda fitted=detector: fitted.score(series), 1) for _ in range(REPETITIONS)
+        ]  # type: ignore[misc]
     return [
-        _rate("scoring, every window: default", found["default"], "windows/s", 60_000),
-        _rate("scoring, every window: the original's function", found["original"], "windows/s"),
+        _build_rate("scoring, every window: default", rates["default"], "windows/s", 60_000),
+        _build_rate("scoring, every window: the original's function", rates["original"], "windows/s"),
     ]
 
 
-def _streams(series: int, target: int) -> list[Line]:
+def _measure_streams(series: int, target: int) -> list[ResultLine]:
     """Measure scoring row by row for several series; the NumPy step and the torch step take turns."""
-    detector, rows = _fitted(scoring="streaming", fidelity="default"), 1000 if series == 1 else 200
-    stream = detector.stream(series)
-    block = np.stack([sample_series(1000, seed) for seed in range(min(series, 8))], axis=1)
+    detector, rows = _fit_detector(scoring="streaming", fidelity="default"), 1000 if series == 1 else 200
+    stream = detector.start_stream(series)
+    block = np.stack([make_series(1000, seed) for seed in range(min(series, 8))], axis=1)
     block = np.tile(block, (1, math.ceil(series / block.shape[1]), 1))[:, :series]
     rates: dict[bool, list[float]] = {True: [], False: []}
     for _ in range(REPETITIONS):
@@ -121,102 +134,114 @@ def _streams(series: int, target: int) -> list[Line]:
             side = stream if by_numpy else StreamingState(stream.scorer, series)
             began = time.process_time()
             for row in block[:rows]:
-                side.step(row)
+                side.score_next_rows(row)
             rates[by_numpy].append(series * rows / (time.process_time() - began))
     what = f"scoring, one row at a time, {series} series"
     lines = [
-        _rate(what, rates[True], "rows/s", target),
-        _times(f"{what}: NumPy, times torch", rates[True], rates[False]),
+        _build_rate(what, rates[True], "rows/s", target),
+        _build_ratio(f"{what}: NumPy, times torch", rates[True], rates[False]),
     ]
     if series > 1:
-        whole = [block.size / COLUMNS / _seconds(lambda: stream.run(block), 1) for _ in range(REPETITIONS)]
-        lines.append(_rate(f"scoring, blocks of rows, {series} series", whole, "rows/s", target))
+        block_rates = [
+            block.size / COLUMNS / _measure_seconds(lambda: stream.score_block(block), 1) for _ in range(REPETITIONS)
+        ]
+        lines.append(_build_rate(f"scoring, blocks of rows, {series} series", block_rates, "rows/s", target))
     return lines
 
 
-def _fitted(**settings: object) -> SGmVRNN:
-    return SGmVRNN(steps=2, **settings).fit([sample_series(200)], Progress())  # type: ignore[arg-type]
+def _fit_detector(**settings: object) -> SGmVRNN:
+    return SGmVRNN(steps=2, **settings).fit([make_series(200)], Progress())  # type: ignore[arg-type]
 
 
 # ---- data preparation and memory ------------------------------------------------------------------------------------
 
 
-def _preparing() -> Line:
+def _measure_preparation() -> ResultLine:
     """Measure loading and scaling of an .npz file; windows are views and cost nothing."""
     from core.data.ingest.loading import load
 
     with TemporaryDirectory(prefix="vigie-bench-") as folder:
         path = Path(folder) / "machine.npz"
-        train, test = sample_series(ROWS), sample_series(ROWS, 1)
+        train, test = make_series(ROWS), make_series(ROWS, 1)
         np.savez(path, train=train, test=test, label=np.zeros(ROWS))
 
         def prepare() -> None:
             dataset = load([path])
             Scaling().fit([dataset.values[:ROWS]]).transform(dataset.values)
 
-        return _least("preparing one machine of 48,000 rows", [_seconds(prepare, 1) for _ in range(3)], "s", 1.0)
+        return _build_limit(
+            "preparing one machine of 48,000 rows", [_measure_seconds(prepare, 1) for _ in range(3)], "s", 1.0
+        )
 
 
-def _memory() -> list[Line]:
+def _measure_memory() -> list[ResultLine]:
     """Return the peak memory of training, for two lengths of the series."""
     peaks = {rows: _in_child(rows) for rows in (ROWS, 10 * ROWS)}
     more = f"{peaks[10 * ROWS]:.0f} MB"
     return [
-        _least("peak memory of learning, batch 128, 24,000 rows", [peaks[ROWS]], "MB", 472),
-        Line("    with 240,000 rows: 35 MB, and their making", more),
+        _build_limit("peak memory of learning, batch 128, 24,000 rows", [peaks[ROWS]], "MB", 472),
+        ResultLine("    with 240,000 rows: 35 MB, and their making", more),
     ]
 
 
 def _in_child(rows: int) -> float:
     """Return the peak memory of training in a child process, in MB."""
     code = (
-        f"from benchmarks.lines import peak_mb; from benchmarks.sgmvrnn import learn; learn({rows}); print(peak_mb())"
+        f"from benchmarks.report import peak_mb; from benchmarks.sgmvrnn import learn; learn({rows}); print(peak_mb())"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     return float(done.stdout)
 
 
-def learn(rows: int) -> None:
+def train_briefly(rows: int) -> None:
     """Train for a short time, to measure the peak memory."""
-    SGmVRNN(steps=60, seconds=600).fit([sample_series(rows)], Progress())
+    SGmVRNN(steps=60, seconds=600).fit([make_series(rows)], Progress())
 
 
 # ---- shared functions -----------------------------------------------------------------------------------------------
 
 
-def sample_series(rows: int, seed: int = 0) -> NDArray[np.float32]:
+def make_series(rows: int, seed: int = 0) -> NDArray[np.float32]:
     """Return a noisy series of sine waves, (rows, COLUMNS)."""
     draws = np.random.default_rng(seed)
     phase = np.arange(rows)[:, None] * (0.02 + 0.01 * np.arange(COLUMNS))
     return (0.5 * np.sin(phase) + 0.1 * draws.normal(size=(rows, COLUMNS))).astype(np.float32)
 
 
-def _seconds(what: Callable[[], object], times: int) -> float:
+def _measure_seconds(function: Callable[[], object], times: int) -> float:
     began = time.process_time()
     for _ in range(times):
-        what()
+        function()
     return (time.process_time() - began) / times
 
 
-def _rate(measured: str, values: list[float], unit: str, target: float | None = None) -> Line:
-    found = median(values)
-    told = ("", "") if target is None else (f"≥ {target:,.0f}", "met" if found >= target else "MISSED")
-    return Line(
+def _build_rate(measured: str, values: list[float], unit: str, target: float | None = None) -> ResultLine:
+    result = median(values)
+    target_and_verdict = ("", "") if target is None else (f"≥ {target:,.0f}", "met" if result >= target else "MISSED")
+    return ResultLine(
         measured,
-        f"{found:,.0f} {unit}",
+        f"{result:,.0f} {unit}",
         f"{min(values):,.0f} – {max(values):,.0f}",
         f"{len(values)} repetitions",
-        *told,
+        *target_and_verdict,
     )
 
 
-def _times(measured: str, ours: list[float], theirs: list[float], target: float | None = None) -> Line:
-    each = [one / other for one, other in zip(ours, theirs, strict=True)]
-    found = median(ours) / median(theirs)
-    told = ("", "") if target is None else (f"≥ {target:g} x", "met" if found >= target else "MISSED")
-    return Line(measured, f"{found:.2f} x", f"{min(each):.2f} – {max(each):.2f}", PUBLISHED if target else "", *told)
+def _build_ratio(measured: str, ours: list[float], theirs: list[float], target: float | None = None) -> ResultLine:
+    ratios = [our_value / their_value for our_value, their_value in zip(ours, theirs, strict=True)]
+    result = median(ours) / median(theirs)
+    target_and_verdict = ("", "") if target is None else (f"≥ {target:g} x", "met" if result >= target else "MISSED")
+    return ResultLine(
+        measured,
+        f"{result:.2f} x",
+        f"{min(ratios):.2f} – {max(ratios):.2f}",
+        PUBLISHED_RATES if target else "",
+        *target_and_verdict,
+    )
 
 
-def _least(measured: str, values: list[float], unit: str, target: float) -> Line:
-    found = median(values)
-    return Line(measured, f"{found:.3g} {unit}", "", "", f"≤ {target:g} {unit}", "met" if found <= target else "MISSED")
+def _build_limit(measured: str, values: list[float], unit: str, target: float) -> ResultLine:
+    result = median(values)
+    return ResultLine(
+        measured, f"{result:.3g} {unit}", "", "", f"≤ {target:g} {unit}", "met" if result <= target else "MISSED"
+    )

@@ -16,16 +16,16 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from benchmarks.lines import Line, median
-from benchmarks.sgmvrnn import COLUMNS, ROWS, WINDOW, sample_series
+from benchmarks.report import ResultLine, median
+from benchmarks.sgmvrnn import COLUMNS, ROWS, WINDOW, make_series
 from core.detectors import training
 from core.detectors.sequences.sgmvrnn import (
     HIDDEN,
     LEAKY_SLOPE,
     LOGVAR_LIMIT,
+    CellOutput,
     ModelDims,
     Noise,
-    Step,
     SwitchingVRNN,
     leaky_relu,
 )
@@ -35,10 +35,10 @@ BATCHES = (128, 512)
 THREADS = (1, 2)
 REPETITIONS = 11
 STEPS = 4  # training steps in one repetition
-WORTH = 1.3
+MIN_GAIN = 1.3
 
 
-def main() -> list[Line]:
+def main() -> list[ResultLine]:
     """Compare all sides for every batch size and number of threads."""
     training._keep_freed_memory()
     sides: dict[str, type[SwitchingVRNN]] = {"autograd": SwitchingVRNN, "written by hand": HandWritten}
@@ -51,55 +51,57 @@ def main() -> list[Line]:
     return lines
 
 
-def _compare(batch: int, threads: int, sides: Mapping[str, type[SwitchingVRNN]]) -> Iterator[Line]:
+def _compare(batch: int, threads: int, sides: Mapping[str, type[SwitchingVRNN]]) -> Iterator[ResultLine]:
     """Yield the results of all sides, which take turns."""
     _check_gradients(batch)
     clock = time.process_time if threads == 1 else time.perf_counter
-    trainers = {name: _trainer(model, batch) for name, model in sides.items()}
-    first = {name: _seconds(step, 2, time.perf_counter) for name, step in trainers.items()}
+    trainers = {name: _make_training_step(model, batch) for name, model in sides.items()}
+    first = {name: _measure_seconds(step, 2, time.perf_counter) for name, step in trainers.items()}
     seconds: dict[str, list[float]] = {name: [] for name in trainers}
     for _ in range(REPETITIONS):
         for name, step in trainers.items():
-            seconds[name].append(_seconds(step, STEPS, clock))
+            seconds[name].append(_measure_seconds(step, STEPS, clock))
     plain, what = seconds["autograd"], f"batch {batch}, {threads} thread{'s' * (threads > 1)}"
-    yield _tell(Line(f"{what}: autograd", f"{batch * STEPS / median(plain):,.0f} windows/s"))
+    yield _print_line(ResultLine(f"{what}: autograd", f"{batch * STEPS / median(plain):,.0f} windows/s"))
     for name in [*trainers][1:]:
-        gains = [one / other for one, other in zip(plain, seconds[name], strict=True)]
+        gains = [plain_seconds / side_seconds for plain_seconds, side_seconds in zip(plain, seconds[name], strict=True)]
         basis = f"{batch * STEPS / median(seconds[name]):,.0f} windows/s; first two steps {first[name]:.1f} s"
-        verdict = "worth it" if median(gains) >= WORTH else "not worth it"
+        verdict = "worth it" if median(gains) >= MIN_GAIN else "not worth it"
         spread = f"{min(gains):.2f} – {max(gains):.2f}"
-        yield _tell(
-            Line(f"    {name}, times autograd", f"{median(gains):.2f} x", spread, basis, f"≥ {WORTH} x", verdict)
+        yield _print_line(
+            ResultLine(
+                f"    {name}, times autograd", f"{median(gains):.2f} x", spread, basis, f"≥ {MIN_GAIN} x", verdict
+            )
         )
 
 
-def _tell(line: Line) -> Line:
+def _print_line(line: ResultLine) -> ResultLine:
     print(line, file=sys.stderr, flush=True)
     return line
 
 
-def _trainer(model: type[SwitchingVRNN], batch: int) -> Callable[[], object]:
+def _make_training_step(model: type[SwitchingVRNN], batch: int) -> Callable[[], object]:
     """Return a function that makes one training step of the default model on 38 columns."""
     detector = SGmVRNN(batch_size=batch, steps=10**6)
     detector.columns_ = COLUMNS
-    data = training.TrainingData.from_series([sample_series(ROWS)], WINDOW, "cpu")
-    loss = _LossOf(detector, data)
+    data = training.TrainingData.from_series([make_series(ROWS)], WINDOW, "cpu")
+    loss = _OtherModelLoss(detector, data)
     loss.model = model
     state = training.TrainingState.start(model.init_weights(detector.dims, 0), 0)
     trainer = training.Trainer(loss, detector._training_config)
-    return lambda: trainer.step(state)
+    return lambda: trainer.train_batch(state)
 
 
-class _LossOf(TrainingLoss):
+class _OtherModelLoss(TrainingLoss):
     """Training loss with another model class."""
 
     model: type[SwitchingVRNN]
 
-    def _loss(self, vector: Tensor, starts: Tensor, step: int, rng: torch.Generator) -> Tensor:
-        x, known = self.data.windows(starts)
+    def _compute_loss(self, vector: Tensor, starts: Tensor, step: int, rng: torch.Generator) -> Tensor:
+        x, known = self.data.select_windows(starts)
         model = self.model(self.detector.dims, vector, self.detector.log_sigma_floor)
-        tau = torch.tensor(self.tau(step))  # a float would be recompiled for every step
-        return model.loss(x, known, Noise.draw(model.dims, x, rng), tau)  # type: ignore[arg-type]
+        tau = torch.tensor(self.compute_tau(step))  # a float would be recompiled for every step
+        return model.compute_loss(x, known, Noise.draw(model.dims, x, rng), tau)  # type: ignore[arg-type]
 
 
 def _check_gradients(batch: int) -> None:
@@ -110,13 +112,13 @@ def _check_gradients(batch: int) -> None:
     x = torch.rand(WINDOW, batch, COLUMNS, generator=rng, dtype=torch.float64)
     noise = Noise.draw(dims, x, rng)
     plain, by_hand = (
-        torch.autograd.grad(model(dims, vector, -3.0).loss(x, None, noise, 0.7), vector)[0]
+        torch.autograd.grad(model(dims, vector, -3.0).compute_loss(x, None, noise, 0.7), vector)[0]
         for model in (SwitchingVRNN, HandWritten)
     )
     torch.testing.assert_close(by_hand, plain, rtol=1e-8, atol=1e-10)
 
 
-def _seconds(step: Callable[[], object], times: int, clock: Callable[[], float]) -> float:
+def _measure_seconds(step: Callable[[], object], times: int, clock: Callable[[], float]) -> float:
     began = clock()
     for _ in range(times):
         step()
@@ -129,19 +131,21 @@ def _seconds(step: Callable[[], object], times: int, clock: Callable[[], float])
 class CompiledStep(SwitchingVRNN):
     """Model with a compiled step, which runs 20 times per window."""
 
-    step = torch.compile(SwitchingVRNN.step, dynamic=False)
+    step_cell = torch.compile(SwitchingVRNN.step_cell, dynamic=False)
 
 
 class CompiledLoss(SwitchingVRNN):
     """Model with a compiled loss, which contains the 20 steps in sequence."""
 
-    loss = torch.compile(SwitchingVRNN.loss, dynamic=False)
+    compute_loss = torch.compile(SwitchingVRNN.compute_loss, dynamic=False)
 
 
 class HandWritten(SwitchingVRNN):
     """Model with handwritten gradients of the steps, instead of the autograd graph of every small product."""
 
-    def unroll(self, x: Tensor, h: Tensor, cell: Tensor, tau: float, noise: Noise | None = None) -> tuple[Tensor, Step]:
+    def unroll(
+        self, x: Tensor, h: Tensor, cell: Tensor, tau: float, noise: Noise | None = None
+    ) -> tuple[Tensor, CellOutput]:
         assert noise is not None
         w = self.weights
         category, latent, gates = (w["category.out"], w["category.out.bias"]), w["phi.latent"], w["gates.in"]
@@ -157,7 +161,7 @@ class HandWritten(SwitchingVRNN):
         )
         logits, c, both, z, past = _Steps.apply(self.project(x), noise.gumbel, noise.normal, tau, *weights)
         mean, logvar = both.split(self.dims.latent, 2)
-        return past, Step(logits, c, mean, logvar, z, past, past)  # the last states are not used
+        return past, CellOutput(logits, c, mean, logvar, z, past, past)  # the last states are not used
 
 
 class _Steps(torch.autograd.Function):
@@ -231,12 +235,23 @@ class _Steps(torch.autograd.Function):
             d_h = torch.addmm(d_states[t], met[t], past_w)
         d_mixed, d_gates = met[..., HIDDEN : 3 * HIDDEN], met[..., 3 * HIDDEN :]
         d_weights = (
-            *(_product(states, met), met.sum((0, 1)), _product(hidden, d_lg), d_lg.sum((0, 1)), _product(c, d_mixed)),
-            *(_product(mixed, d_out), d_out.sum((0, 1)), _product(z, d_phi), _product(phi, d_gates)),
+            *(
+                _weight_gradient(states, met),
+                met.sum((0, 1)),
+                _weight_gradient(hidden, d_lg),
+                d_lg.sum((0, 1)),
+                _weight_gradient(c, d_mixed),
+            ),
+            *(
+                _weight_gradient(mixed, d_out),
+                d_out.sum((0, 1)),
+                _weight_gradient(z, d_phi),
+                _weight_gradient(phi, d_gates),
+            ),
         )
         return torch.cat([met[..., : 3 * HIDDEN], d_phi], -1), None, None, None, *d_weights
 
 
-def _product(inputs: Tensor, gradients: Tensor) -> Tensor:
+def _weight_gradient(inputs: Tensor, gradients: Tensor) -> Tensor:
     """Return the gradient of a weight, summed over all steps and windows."""
     return inputs.flatten(0, 1).t() @ gradients.flatten(0, 1)

@@ -15,7 +15,7 @@ class ServiceBreaker(CircuitBreaker):
     The breakers of MLflow are plain `CircuitBreaker`s: their callers log the failure.
     """
 
-    def error(self) -> ServiceUnavailableError:
+    def make_error(self) -> ServiceUnavailableError:
         """Return the error that names the service and the reason."""
         return ServiceUnavailableError(
             N_("{service} does not answer ({reason})."), service=self.service, reason=self.last_error

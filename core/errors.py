@@ -11,18 +11,18 @@ VigieError                      base class; the text names the subject, the valu
 └── ServiceUnavailableError     a service did not answer in time; data to be written are kept locally
 """
 
-from core.messages import Text
+from core.messages import Message
 
 
 class VigieError(Exception):
     """Base class of all errors: a message template with values, translated where it is shown."""
 
     def __init__(self, template: str, **values: object) -> None:
-        self.text = Text(template, values)
+        self.message = Message(template, values)
         super().__init__(template, values)
 
     def __str__(self) -> str:
-        return str(self.text)
+        return str(self.message)
 
 
 class InputError(VigieError):

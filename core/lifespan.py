@@ -32,7 +32,7 @@ async def lifespan(app: object) -> AsyncIterator[None]:
 
 
 @cache
-def warm() -> None:
+def start_preload() -> None:
     """Load slow libraries in the background, once per server, so that the first analysis does not wait for them."""
     threading.Thread(target=preload, args=(get_workspace(),), daemon=True, name="preload").start()
 
@@ -48,9 +48,9 @@ def _supervise_worker(workspace: Workspace, shutdown: threading.Event) -> None:
 
 def _start_or_stop(process: WorkerProcess, workspace: Workspace) -> None:
     """Start the embedded worker where the data folder has no other; stop it where one runs as a service."""
-    own = (socket.gethostname(), process.pid)
-    others = [worker for worker in jobs.list_workers(workspace) if (worker.host, worker.pid) != own]
-    if not process.is_running and not others:
+    own_worker = (socket.gethostname(), process.pid)
+    other_workers = [worker for worker in jobs.list_workers(workspace) if (worker.host, worker.pid) != own_worker]
+    if not process.is_running and not other_workers:
         process.ensure_running()
-    elif not all(worker.embedded for worker in others):
+    elif not all(worker.embedded for worker in other_workers):
         process.stop()

@@ -14,11 +14,11 @@ def N_(text: str) -> str:
     return text
 
 
-def plain(value: object) -> str:
+def format_plain(value: object) -> str:
     """Return `value` as English text, numbers with thousands separators and six significant digits.
 
     Example:
-        >>> plain(1234567), plain(1234.56789), plain("paris")
+        >>> format_plain(1234567), format_plain(1234.56789), format_plain("paris")
         ('1,234,567', '1,234.57', 'paris')
     """
     if isinstance(value, bool) or not isinstance(value, int | float):
@@ -27,23 +27,23 @@ def plain(value: object) -> str:
 
 
 @dataclass(frozen=True)
-class Text:
+class Message:
     """A message template with named placeholders, and their values.
 
     Example:
-        >>> message = Text("{count} rows of {file}", {"count": 1200, "file": "loads.csv"})
+        >>> message = Message("{count} rows of {file}", {"count": 1200, "file": "loads.csv"})
         >>> str(message)
         '1,200 rows of loads.csv'
-        >>> message.rendered({"{count} rows of {file}": "{file} : {count} lignes"}.get, str)
+        >>> message.render({"{count} rows of {file}": "{file} : {count} lignes"}.get, str)
         'loads.csv : 1200 lignes'
     """
 
     template: str
     values: Mapping[str, object] = field(default_factory=dict)
 
-    def rendered(self, translate: Callable[[str], str], shown: Callable[[object], str]) -> str:
-        """Return the message, its template translated by `translate` and its values formatted by `shown`."""
-        return translate(self.template).format(**{name: shown(value) for name, value in self.values.items()})
+    def render(self, translate: Callable[[str], str], format_value: Callable[[object], str]) -> str:
+        """Return the message, its template translated by `translate` and its values formatted by `format_value`."""
+        return translate(self.template).format(**{name: format_value(value) for name, value in self.values.items()})
 
     def __str__(self) -> str:
-        return self.rendered(str, plain)
+        return self.render(str, format_plain)

@@ -33,10 +33,10 @@ def deliver_now(workspace: Workspace, timeout_s: float = 1.5) -> dict[str, int]:
 def start_delivery_threads(
     workspace: Workspace,
     interval_s: float,
-    ending: threading.Event,
+    shutdown: threading.Event,
     on_delivered: Callable[[str, int], None] = lambda *_: None,
 ) -> None:
-    """Deliver every `interval_s` seconds until `ending` is set.
+    """Deliver every `interval_s` seconds until `shutdown` is set.
 
     Each outbox has its own thread, so that one that hangs does not stop the others.
 
@@ -45,20 +45,20 @@ def start_delivery_threads(
     for outbox in workspace.outboxes:
         threading.Thread(
             target=_delivery_loop,
-            args=(outbox, interval_s, ending, on_delivered),
+            args=(outbox, interval_s, shutdown, on_delivered),
             daemon=True,
             name=f"deliver {outbox.content}",
         ).start()
 
 
 def _delivery_loop(
-    outbox: Outbox, interval_s: float, ending: threading.Event, on_delivered: Callable[[str, int], None]
+    outbox: Outbox, interval_s: float, shutdown: threading.Event, on_delivered: Callable[[str, int], None]
 ) -> None:
     while True:
         count = _deliver_one(outbox)
         if count:
             on_delivered(outbox.content, count)
-        if ending.wait(interval_s):
+        if shutdown.wait(interval_s):
             return
 
 

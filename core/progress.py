@@ -4,7 +4,7 @@ import threading
 from pathlib import Path
 
 
-class Cancelled(BaseException):
+class CancelledError(BaseException):
     """Cancellation of a task. It is a BaseException, so that no error handler swallows it."""
 
 
@@ -12,47 +12,47 @@ class Progress:
     """Progress of a task, shared by the task and its observers.
 
     share   finished share of the work, 0–1
-    doing   current stage, as text
+    stage   current stage, as text
     curves  name → [(step, value), …], drawn while the task runs; the training loss, for example
     folder  folder of the checkpoints of a task that may be killed; None without checkpoints
     """
 
     def __init__(self, folder: Path | None = None) -> None:
         self.share = 0.0
-        self.doing = ""
+        self.stage = ""
         self.folder = folder
         self.curves: dict[str, list[tuple[float, float]]] = {}
-        self._stop = threading.Event()
+        self._cancel_requested = threading.Event()
 
-    def tell(self, share: float, doing: str = "") -> None:
+    def report(self, share: float, stage: str = "") -> None:
         """Report the finished share of the work, 0–1. Raises Cancelled after a request to cancel."""
-        if self._stop.is_set():
-            raise Cancelled
-        self.share, self.doing = share, doing or self.doing
+        if self._cancel_requested.is_set():
+            raise CancelledError
+        self.share, self.stage = share, stage or self.stage
 
-    def draw(self, curve: str, step: float, value: float) -> None:
+    def add_point(self, curve: str, step: float, value: float) -> None:
         """Add a point to a curve."""
         self.curves.setdefault(curve, []).append((step, value))
 
-    def part(self, number: int, parts: int) -> "Progress":
-        """Return the progress of part `number` (from 0) of `parts` equal parts, reported as a share of this one."""
-        return _Part(self, number, parts)
+    def create_part(self, number: int, part_count: int) -> "Progress":
+        """Return the progress of part `number` (from 0) of `part_count` equal parts of this one."""
+        return _PartProgress(self, number, part_count)
 
     def cancel(self) -> None:
         """Request that the task stops at its next report."""
-        self._stop.set()
+        self._cancel_requested.set()
 
 
-class _Part(Progress):
-    def __init__(self, whole: Progress, number: int, parts: int) -> None:
-        self.whole, self.number, self.parts = whole, number, parts
-        self.folder = whole.folder
+class _PartProgress(Progress):
+    def __init__(self, parent: Progress, number: int, part_count: int) -> None:
+        self.parent, self.number, self.part_count = parent, number, part_count
+        self.folder = parent.folder
 
-    def tell(self, share: float, doing: str = "") -> None:
-        self.whole.tell((self.number + share) / self.parts, doing)
+    def report(self, share: float, stage: str = "") -> None:
+        self.parent.report((self.number + share) / self.part_count, stage)
 
-    def draw(self, curve: str, step: float, value: float) -> None:
-        self.whole.draw(curve, step, value)
+    def add_point(self, curve: str, step: float, value: float) -> None:
+        self.parent.add_point(curve, step, value)
 
     def cancel(self) -> None:
-        self.whole.cancel()
+        self.parent.cancel()

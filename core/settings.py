@@ -52,6 +52,6 @@ class Settings(BaseSettings):
 
 
 @cache
-def settings() -> Settings:
+def get_settings() -> Settings:
     """Return the settings of this process."""
     return Settings()

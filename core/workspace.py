@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from core.accounts.setup_token import SetupToken
-from core.redaction import pseudonym, without_secrets
-from core.settings import Settings, settings
+from core.redaction import pseudonymise, strip_secrets
+from core.settings import Settings, get_settings
 from core.storage.covariates import CovariateStore
-from core.storage.datasets import Datasets
+from core.storage.datasets import DatasetStore
 from core.storage.events.elasticsearch import EventStream
-from core.storage.events.log import Events
+from core.storage.events.log import EventLog
 from core.storage.feedback import FeedbackStore
 from core.storage.flash import FlashMessages
 from core.storage.outbox import Outbox
@@ -33,9 +33,9 @@ class Workspace:
     """
 
     settings: Settings
-    datasets: Datasets
-    drivers: CovariateStore
-    events: Events
+    datasets: DatasetStore
+    covariates: CovariateStore
+    events: EventLog
     feedback: FeedbackStore
     tracking: Tracking
     event_stream: EventStream | None = None
@@ -45,23 +45,23 @@ class Workspace:
 
     @classmethod
     def from_settings(cls, settings: Settings) -> "Workspace":
-        """Build the workspace of `settings`. Add the outbox of a new service here, to `more_outboxes`."""
+        """Build the workspace of `get_settings`. Add the outbox of a new service here, to `more_outboxes`."""
         folder = settings.vigie_data_dir.resolve()
         return cls(
             settings,
-            Datasets(folder / "datasets"),
-            CovariateStore(folder / "drivers"),
-            Events(folder / "events"),
+            DatasetStore(folder / "datasets"),
+            CovariateStore(folder / "covariates"),
+            EventLog(folder / "events"),
             FeedbackStore(folder / "feedback", Bucket.from_settings(settings)),
             Tracking(settings.tracking_uri, settings.artefacts_location, folder / "runs"),
             EventStream.from_settings(folder / "events", settings),
         )
 
     @classmethod
-    def in_folder(cls, folder: Path, tracking: Tracking, **others: Any) -> "Workspace":
+    def in_folder(cls, folder: Path, tracking: Tracking, **overrides: Any) -> "Workspace":
         """Build a workspace below `folder` with `tracking` as its only service, independent of the environment."""
         local = cls.from_settings(Settings.model_construct(vigie_data_dir=folder))
-        return replace(local, tracking=tracking, **others)
+        return replace(local, tracking=tracking, **overrides)
 
     @property
     def folder(self) -> Path:
@@ -90,17 +90,17 @@ class Workspace:
 
     def pseudonymise(self, user: str) -> str:
         """Return the pseudonym of `user` in events and feedback."""
-        return pseudonym(user, self.settings.vigie_user_key.get_secret_value())
+        return pseudonymise(user, self.settings.vigie_user_key.get_secret_value())
 
     def redact(self, text: str) -> str:
         """Return `text` without the values of secret settings."""
-        return without_secrets(text, self.settings)
+        return strip_secrets(text, self.settings)
 
 
 @cache
 def get_workspace() -> Workspace:
     """Return the workspace of this process, built from the environment and `.env`."""
-    given = settings()
-    if given.google_application_credentials:  # Google's library reads the environment, not `.env`
-        os.environ.setdefault("GOOGLE_APPLICATION_CREDENTIALS", given.google_application_credentials)
-    return Workspace.from_settings(given)
+    process_settings = get_settings()
+    if process_settings.google_application_credentials:  # Google's library reads the environment, not `.env`
+        os.environ.setdefault("GOOGLE_APPLICATION_CREDENTIALS", process_settings.google_application_credentials)
+    return Workspace.from_settings(process_settings)

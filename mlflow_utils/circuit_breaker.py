@@ -45,9 +45,9 @@ class CircuitBreaker:
         self.last_error = ""
         self._redact = redact
         self._failures, self._open_until = 0, 0.0
-        self._starting = threading.Lock()
+        self._start_lock = threading.Lock()
         self._in_flight: Future[Any] | None = None
-        self._started = 0.0
+        self._started_s = 0.0
 
     @property
     def is_open(self) -> bool:
@@ -64,20 +64,20 @@ class CircuitBreaker:
 
         timeout_s   timeout of this call; by default that of the breaker
 
-        Raises `self.error()` where the breaker is open, the call lasts too long or raises one of `failures`, which is
-        then its cause. Other exceptions propagate and do not count as failures of the service.
+        Raises `self.make_error()` where the breaker is open, the call lasts too long or raises one of `failures`, which
+        is then its cause. Other exceptions propagate and do not count as failures of the service.
         """
         if self.is_open:
-            raise self.error()
-        limit = self.timeout_s if timeout_s is None else timeout_s
+            raise self.make_error()
+        limit_s = self.timeout_s if timeout_s is None else timeout_s
         try:
-            result = self._run(work, limit)
-        except _LateError as error:
+            result = self._run(work, limit_s)
+        except _CallTimeoutError as error:
             self._open(str(error))
-            raise self.error() from None
+            raise self.make_error() from None
         except failures as error:
             self._open(str(error) or type(error).__name__)
-            raise self.error() from error
+            raise self.make_error() from error
         self.reset()
         self.last_error = ""
         return result
@@ -91,7 +91,7 @@ class CircuitBreaker:
         if self._in_flight is not None:
             wait([self._in_flight], timeout_s)
 
-    def error(self) -> Exception:
+    def make_error(self) -> Exception:
         """Return the exception for callers, with `last_error` as the reason."""
         return CallFailedError(f"{self.service} does not answer ({self.last_error})")
 
@@ -103,15 +103,15 @@ class CircuitBreaker:
         self._failures += 1
         self._open_until = time.monotonic() + pause_s
 
-    def _run(self, work: Callable[[], T], limit: float) -> T:
-        """Run `work` in its own thread. Raises _LateError after `limit` seconds, and the errors of `work`."""
-        deadline = time.monotonic() + limit
-        call = self._start_alone(work, deadline, limit) if self.single_flight else self._start(work)
-        if not wait([call], _left(deadline)).done:
-            raise _LateError(f"no answer in {limit:.2g} s")
+    def _run(self, work: Callable[[], T], limit_s: float) -> T:
+        """Run `work` in its own thread. Raises _LateError after `limit_s` seconds, and the errors of `work`."""
+        deadline = time.monotonic() + limit_s
+        call = self._start_single_call(work, deadline, limit_s) if self.single_flight else self._start_call(work)
+        if not wait([call], _remaining_s(deadline)).done:
+            raise _CallTimeoutError(f"no answer in {limit_s:.2g} s")
         return call.result()
 
-    def _start(self, work: Callable[[], T]) -> "Future[T]":
+    def _start_call(self, work: Callable[[], T]) -> "Future[T]":
         call: Future[T] = Future()
 
         def run() -> None:
@@ -123,24 +123,24 @@ class CircuitBreaker:
         threading.Thread(target=run, daemon=True, name=f"call {self.service}").start()
         return call
 
-    def _start_alone(self, work: Callable[[], T], deadline: float, limit: float) -> "Future[T]":
-        if not self._starting.acquire(timeout=_left(deadline)):
-            raise _LateError("others wait already")
+    def _start_single_call(self, work: Callable[[], T], deadline: float, limit_s: float) -> "Future[T]":
+        if not self._start_lock.acquire(timeout=_remaining_s(deadline)):
+            raise _CallTimeoutError("others wait already")
         try:
             if self._in_flight is not None:
-                self.wait(_left(min(deadline, self._started + limit)))
+                self.wait(_remaining_s(min(deadline, self._started_s + limit_s)))
                 if not self._in_flight.done():
-                    raise _LateError(f"no answer for {time.monotonic() - self._started:.2g} s")
-            self._started = time.monotonic()
-            self._in_flight = call = self._start(work)
+                    raise _CallTimeoutError(f"no answer for {time.monotonic() - self._started_s:.2g} s")
+            self._started_s = time.monotonic()
+            self._in_flight = call = self._start_call(work)
             return call
         finally:
-            self._starting.release()
+            self._start_lock.release()
 
 
-class _LateError(Exception):
+class _CallTimeoutError(Exception):
     """A call that did not end in time."""
 
 
-def _left(deadline: float) -> float:
+def _remaining_s(deadline: float) -> float:
     return max(deadline - time.monotonic(), 0.0)

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-_starting = threading.Lock()
+_start_lock = threading.Lock()
 
 
 @dataclass
@@ -20,7 +20,7 @@ class Emissions:
 
 
 @contextmanager
-def measured(country: str, emissions: Emissions) -> Iterator[None]:
+def measure_emissions(country: str, emissions: Emissions) -> Iterator[None]:
     """Measure the block and write its emissions to `emissions`.
 
     country   ISO code of three letters, which determines the carbon intensity of the electricity
@@ -28,28 +28,28 @@ def measured(country: str, emissions: Emissions) -> Iterator[None]:
     The values are estimates: without a power meter CodeCarbon takes a constant per core and per memory module. A
     failure of the tracker does not affect the block: the metrics are then absent and a tag records it.
     """
-    tracker = _started(country)
+    tracker = _start_tracker(country)
     try:
         yield
     finally:
         if tracker is None:
             emissions.tags["emissions.method"] = "unavailable"
         else:
-            _read(tracker, emissions)
+            _read_tracker(tracker, emissions)
 
 
 def preload(country: str) -> None:
     """Detect the processor once per process (about two seconds), so that the first run does not wait for it."""
-    with measured(country, Emissions()):
+    with measure_emissions(country, Emissions()):
         pass
 
 
-def _started(country: str) -> Any:
+def _start_tracker(country: str) -> Any:
     logging.getLogger("codecarbon").disabled = True  # it writes 25 lines per run, at any log level
     try:
         from codecarbon import OfflineEmissionsTracker
 
-        with _starting:
+        with _start_lock:
             tracker = OfflineEmissionsTracker(
                 country_iso_code=country, output_methods=[], log_level="critical", allow_multiple_runs=True
             )
@@ -59,7 +59,7 @@ def _started(country: str) -> Any:
     return tracker
 
 
-def _read(tracker: Any, emissions: Emissions) -> None:
+def _read_tracker(tracker: Any, emissions: Emissions) -> None:
     try:
         tracker.stop()
         data = tracker.final_emissions_data
@@ -75,13 +75,13 @@ def _read(tracker: Any, emissions: Emissions) -> None:
         "ram_energy_kwh": float(data.ram_energy),
     }
     emissions.tags = {
-        "emissions.method": f"codecarbon {data.codecarbon_version}, {_cpu_method(tracker)}, {data.tracking_mode}",
+        "emissions.method": f"codecarbon {data.codecarbon_version}, {_get_cpu_method(tracker)}, {data.tracking_mode}",
         "emissions.country": str(data.country_iso_code),
         "emissions.cpu_model": str(data.cpu_model),
     }
 
 
-def _cpu_method(tracker: Any) -> str:
+def _get_cpu_method(tracker: Any) -> str:
     """Return the method of the CPU power: a meter (RAPL …), a table, or an estimate from the load and a constant."""
     modes = {str(getattr(part, "_mode", "")) for part in getattr(tracker, "_hardware", [])} - {""}
     return "/".join(sorted(modes)) or "estimated"

@@ -34,7 +34,7 @@ def check_artifacts(uri: str, location: str | None) -> None:
         request(uri, f"/api/2.0/mlflow-artifacts/artifacts?path={MISSING_PATH}", REQUEST_TIMEOUT_S)
     elif urlsplit(location).scheme in ("", "file"):
         folder = Path(urlsplit(location).path)
-        if not os.access(next(above for above in (folder, *folder.parents) if above.exists()), os.W_OK):
+        if not os.access(next(parent for parent in (folder, *folder.parents) if parent.exists()), os.W_OK):
             raise PermissionError(f"{folder} cannot be written to")
     else:
         from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository

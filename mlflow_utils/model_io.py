@@ -16,11 +16,11 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-_reading = (
+_read_lock = (
     threading.Lock()
 )  # NumPy parses headers of arrays with `ast`, which may fail in concurrent threads of Python 3.11
-FILE = Path("data") / "model.skops"
-PICKLE = "python_model.pkl"
+MODEL_FILE = Path("data") / "model.skops"
+PICKLE_FILE = "python_model.pkl"
 
 
 class UntrustedModelError(Exception):
@@ -28,88 +28,88 @@ class UntrustedModelError(Exception):
 
 
 @dataclass(frozen=True)
-class Terms:
+class ModelPolicy:
     """Conditions for saving a model.
 
-    trusted     full names of the classes that a model may contain
-    loader      module with `_load_pyfunc(path)`, for `mlflow models serve`
-    libraries   distributions with versions that are recorded with the model
+    trusted_types  full names of the classes that a model may contain
+    loader_module  module with `_load_pyfunc(path)`, for `mlflow models serve`
+    libraries      distributions with versions that are recorded with the model
     """
 
-    trusted: Collection[str]
-    loader: str
+    trusted_types: Collection[str]
+    loader_module: str
     libraries: tuple[str, ...]
 
 
-def save_model(folder: Path, model: Any, example: Any, answer: Any, terms: Terms) -> None:
+def save_model(folder: Path, model: Any, example: Any, prediction: Any, policy: ModelPolicy) -> None:
     """Write `model`, which needs `predict(table)`, as an MLflow pyfunc model with signature below `folder`.
 
-    The signature is inferred from the input `example` and the prediction `answer`. Raises UntrustedModelError for a
+    The signature is inferred from the input `example` and the prediction `prediction`. Raises UntrustedModelError for a
     model that `load_model` would not load.
     """
-    with tempfile.TemporaryDirectory() as place, warnings.catch_warnings():
+    with tempfile.TemporaryDirectory() as temp_folder, warnings.catch_warnings():
         warnings.simplefilter("ignore")  # an input example would run the model once more, in a child process
-        written = Path(place) / FILE.name
-        _dump(model, written, terms.trusted)
+        model_path = Path(temp_folder) / MODEL_FILE.name
+        _dump_model(model, model_path, policy.trusted_types)
         import mlflow.pyfunc
         from mlflow.models import infer_signature
 
         mlflow.pyfunc.save_model(
             folder,
-            loader_module=terms.loader,
-            data_path=str(written),
-            signature=infer_signature(example, answer),
-            pip_requirements=[f"{name}=={version(name)}" for name in terms.libraries],
+            loader_module=policy.loader_module,
+            data_path=str(model_path),
+            signature=infer_signature(example, prediction),
+            pip_requirements=[f"{name}=={version(name)}" for name in policy.libraries],
         )
 
 
-def load_model(folder: Path, trusted: Collection[str]) -> Any:
+def load_model(folder: Path, trusted_types: Collection[str]) -> Any:
     """Load the model that `save_model` wrote to `folder`. Raises UntrustedModelError as `read_model` does."""
-    if not (folder / FILE).is_file():
-        old = (folder / PICKLE).exists()
-        raise UntrustedModelError("a pickle, which could run any code" if old else f"no {FILE.name} in it")
-    return read_model(folder / FILE, trusted)
+    if not (folder / MODEL_FILE).is_file():
+        has_pickle = (folder / PICKLE_FILE).exists()
+        raise UntrustedModelError("a pickle, which could run any code" if has_pickle else f"no {MODEL_FILE.name} in it")
+    return read_model(folder / MODEL_FILE, trusted_types)
 
 
-def read_model(path: Path, trusted: Collection[str]) -> Any:
+def read_model(path: Path, trusted_types: Collection[str]) -> Any:
     """Read the model of a skops file.
 
-    Raises UntrustedModelError, before anything is built, for a class that is not in `trusted`.
+    Raises UntrustedModelError, before anything is built, for a class that is not in `trusted_types`.
     """
     import skops.io  # type: ignore[import-untyped]
     from skops.io.exceptions import UntrustedTypesFoundException  # type: ignore[import-untyped]
 
     try:
-        with _reading:
-            return skops.io.load(path, trusted=list(trusted))
+        with _read_lock:
+            return skops.io.load(path, trusted=list(trusted_types))
     except UntrustedTypesFoundException as error:
-        raise UntrustedModelError(_untrusted(path, trusted)) from error
+        raise UntrustedModelError(_list_untrusted_types(path, trusted_types)) from error
     except Exception as error:
         raise UntrustedModelError(f"{type(error).__name__}: {error}") from error
 
 
-def digest(folder: Path) -> str:
+def compute_digest(folder: Path) -> str:
     """Return the SHA-256 of the model in `folder`. Raises UntrustedModelError where there is none."""
     try:
-        with (folder / FILE).open("rb") as file:
+        with (folder / MODEL_FILE).open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
-        raise UntrustedModelError(f"no {FILE.name} in it") from error
+        raise UntrustedModelError(f"no {MODEL_FILE.name} in it") from error
 
 
-def _dump(model: Any, path: Path, trusted: Collection[str]) -> None:
+def _dump_model(model: Any, path: Path, trusted_types: Collection[str]) -> None:
     import skops.io
 
     try:
         skops.io.dump(model, path, compression=zipfile.ZIP_DEFLATED, compresslevel=1)
     except Exception as error:
         raise UntrustedModelError(f"{type(error).__name__}: {error}") from error
-    if found := _untrusted(path, trusted):
-        raise UntrustedModelError(found)
+    if untrusted_types := _list_untrusted_types(path, trusted_types):
+        raise UntrustedModelError(untrusted_types)
 
 
-def _untrusted(path: Path, trusted: Collection[str]) -> str:
+def _list_untrusted_types(path: Path, trusted_types: Collection[str]) -> str:
     """Return the untrusted classes in the file, as text; "" for none."""
     import skops.io
 
-    return ", ".join(sorted(set(skops.io.get_untrusted_types(file=path)) - set(trusted)))
+    return ", ".join(sorted(set(skops.io.get_untrusted_types(file=path)) - set(trusted_types)))

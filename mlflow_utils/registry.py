@@ -18,11 +18,11 @@ from filelock import FileLock
 
 from mlflow_utils import model_io, runs
 from mlflow_utils.run_record import Record
-from mlflow_utils.tracking import KEY, MlflowUnavailableError, Tracking
+from mlflow_utils.tracking import KEY_TAG, MlflowUnavailableError, Tracking
 
 CHAMPION, CHALLENGER, PREVIOUS = "champion", "challenger", "previous"
-MODEL = "model"  # folder of the model within a run
-FIGURE, TEST = "figure.", "backtest."
+MODEL_FOLDER = "model"  # folder of the model within a run
+FIGURE_PREFIX, TEST_PREFIX = "figure.", "backtest."
 
 
 class ModelNotFoundError(Exception):
@@ -39,14 +39,14 @@ class PromotionMetric:
 
     params, tags   names of parameters and tags of runs that define the back-test; a run that lacks one is not
                    comparable
-    optional       names of further parameters that define it, where a run has them
+    optional_params  names of further parameters that define it, where a run has them
     """
 
     metric: str
     lower_is_better: bool = True
     params: tuple[str, ...] = ()
     tags: tuple[str, ...] = ()
-    optional: tuple[str, ...] = ()
+    optional_params: tuple[str, ...] = ()
 
     @property
     def definition(self) -> str:
@@ -55,7 +55,7 @@ class PromotionMetric:
 
 
 @dataclass(frozen=True)
-class Version:
+class ModelVersion:
     """A version of a registered model."""
 
     name: str
@@ -68,37 +68,43 @@ class Version:
     @property
     def figures(self) -> dict[str, float]:
         """Metrics of the run of the version."""
-        return {tag.removeprefix(FIGURE): float(text) for tag, text in self.tags.items() if tag.startswith(FIGURE)}
+        return {
+            tag.removeprefix(FIGURE_PREFIX): float(text)
+            for tag, text in self.tags.items()
+            if tag.startswith(FIGURE_PREFIX)
+        }
 
     @property
     def test(self) -> dict[str, str]:
         """Definition of the back-test of the version."""
-        return {tag.removeprefix(TEST): text for tag, text in self.tags.items() if tag.startswith(TEST)}
+        return {tag.removeprefix(TEST_PREFIX): text for tag, text in self.tags.items() if tag.startswith(TEST_PREFIX)}
 
 
 @dataclass(frozen=True)
 class PromotionCheck:
     """Comparison of a challenger with the champion.
 
-    figures   metric of the champion and of the challenger; NaN where missing
-    differs   differences of their back-tests: name → (value of the champion, value of the challenger)
+    figures      metric of the champion and of the challenger; NaN where missing
+    differences  differences of their back-tests: name → (value of the champion, value of the challenger)
     """
 
     metric: str
     figures: tuple[float, float]
-    differs: Mapping[str, tuple[str, str]]
-    worse: bool
+    differences: Mapping[str, tuple[str, str]]
+    is_worse: bool
 
     @property
-    def accepted(self) -> bool:
+    def is_accepted(self) -> bool:
         """True where both metrics are comparable and the challenger is not worse."""
-        return not self.differs and not self.worse
+        return not self.differences and not self.is_worse
 
 
 class PromotionRejectedError(Exception):
     """A rejected promotion. `comparison` holds the reason; None where the task has no metric."""
 
-    def __init__(self, champion: Version | None, challenger: Version, comparison: PromotionCheck | None) -> None:
+    def __init__(
+        self, champion: ModelVersion | None, challenger: ModelVersion, comparison: PromotionCheck | None
+    ) -> None:
         self.champion, self.challenger, self.comparison = champion, challenger, comparison
         super().__init__(f"{challenger.name} {challenger.number}")
 
@@ -107,12 +113,12 @@ class PromotionRejectedError(Exception):
 class PromotionRequest:
     """Request for a promotion: the user, and whether and why the comparison is overridden."""
 
-    by: str
+    user: str
     force: bool = False
     reason: str = ""
 
 
-def candidate(tracking: Tracking, run: str) -> Record:
+def load_candidate(tracking: Tracking, run: str) -> Record:
     """Return a run for registration, with parameters, metrics and tags from MLflow.
 
     Raises RunNotDeliveredError for a pending run, ModelNotFoundError for an unknown run, MlflowUnavailableError where
@@ -120,125 +126,134 @@ def candidate(tracking: Tracking, run: str) -> Record:
     """
     if runs.is_pending(tracking, run):
         raise RunNotDeliveredError(run)
-    with _answering(tracking) as client:
-        past = runs.load_run(tracking, run)
-        if past is None or not past.record.run_id:
+    with _open_client(tracking) as client:
+        stored_run = runs.load_run(tracking, run)
+        if stored_run is None or not stored_run.record.run_id:
             raise ModelNotFoundError(run)
-        found = client.get_run(past.record.run_id)
+        mlflow_run = client.get_run(stored_run.record.run_id)
         return Record(
-            experiment=client.get_experiment(found.info.experiment_id).name,
-            name=found.info.run_name or "",
-            key=found.data.tags.get(KEY, ""),
-            run_id=found.info.run_id,
-            status=past.record.status,
-            params=dict(found.data.params),
-            metrics=dict(found.data.metrics),
-            tags=dict(found.data.tags),
+            experiment=client.get_experiment(mlflow_run.info.experiment_id).name,
+            name=mlflow_run.info.run_name or "",
+            key=mlflow_run.data.tags.get(KEY_TAG, ""),
+            run_id=mlflow_run.info.run_id,
+            status=stored_run.record.status,
+            params=dict(mlflow_run.data.params),
+            metrics=dict(mlflow_run.data.metrics),
+            tags=dict(mlflow_run.data.tags),
         )
 
 
-def register(tracking: Tracking, run: Record, name: str, metric: PromotionMetric | None, by: str) -> Version:
-    """Register the model of a run from `candidate` as the newest version of `name` and its challenger.
+def register(tracking: Tracking, run: Record, name: str, metric: PromotionMetric | None, user: str) -> ModelVersion:
+    """Register the model of a run from `load_candidate` as the newest version of `name` and its challenger.
 
     A second call for the same run returns the existing version. Raises MlflowUnavailableError, and UntrustedModelError
     for a run without a model.
     """
-    tags = _tags(run, metric, by) | {"model.sha256": _digest(tracking, run)}
-    with _alone(tracking) as client:
-        _ensure(client, name)
-        for known in _versions(client, name):
-            if known.run_id == run.run_id:
-                return known
-        made = client.create_model_version(name, f"runs:/{run.run_id}/{MODEL}", run.run_id, tags=tags)
-        newest = max(each.number for each in _versions(client, name))
+    tags = _build_version_tags(run, metric, user) | {"model.sha256": _compute_digest(tracking, run)}
+    with _open_locked_client(tracking) as client:
+        _ensure_model(client, name)
+        for version in _list_versions(client, name):
+            if version.run_id == run.run_id:
+                return version
+        created_version = client.create_model_version(name, f"runs:/{run.run_id}/{MODEL_FOLDER}", run.run_id, tags=tags)
+        newest = max(listed_version.number for listed_version in _list_versions(client, name))
         client.set_registered_model_alias(name, CHALLENGER, str(newest))
-        return _numbered(client, name, int(made.version))
+        return _get_version(client, name, int(created_version.version))
 
 
-def names(tracking: Tracking) -> list[str]:
+def list_names(tracking: Tracking) -> list[str]:
     """List the names of the registered models, sorted. Raises MlflowUnavailableError."""
-    with _answering(tracking) as client:
-        return sorted(each.name for each in _pages(client.search_registered_models))
+    with _open_client(tracking) as client:
+        return sorted(model.name for model in _iter_results(client.search_registered_models))
 
 
-def versions(tracking: Tracking, name: str) -> list[Version]:
+def list_versions(tracking: Tracking, name: str) -> list[ModelVersion]:
     """List the versions of `name`, newest first; empty for an unknown name. Raises MlflowUnavailableError."""
-    with _answering(tracking) as client:
-        return _versions(client, name)
+    with _open_client(tracking) as client:
+        return _list_versions(client, name)
 
 
-def by_alias(tracking: Tracking, name: str, alias: str) -> Version:
+def get_by_alias(tracking: Tracking, name: str, alias: str) -> ModelVersion:
     """Return the version with the alias. Raises ModelNotFoundError where none has it, MlflowUnavailableError."""
-    with _answering(tracking) as client:
-        return _aliased(client, name, alias)
+    with _open_client(tracking) as client:
+        return _get_by_alias(client, name, alias)
 
 
 def promote(
     tracking: Tracking, name: str, number: int | None, metric: PromotionMetric | None, decision: PromotionRequest
-) -> tuple[Version, PromotionCheck | None]:
+) -> tuple[ModelVersion, PromotionCheck | None]:
     """Promote a version (default: the challenger) to champion. The former champion becomes `previous`.
 
     Returns the new champion and its comparison with the former one, None without a former champion or without a metric.
     Raises PromotionRejectedError, unless the decision is forced, where the comparison rejects the version or the task
     has no metric; ModelNotFoundError; MlflowUnavailableError.
     """
-    with _alone(tracking) as client:
-        new = _aliased(client, name, CHALLENGER) if number is None else _numbered(client, name, number)
-        old = next((each for each in _versions(client, name) if CHAMPION in each.aliases), None)
+    with _open_locked_client(tracking) as client:
+        new = _get_by_alias(client, name, CHALLENGER) if number is None else _get_version(client, name, number)
+        old = next((version for version in _list_versions(client, name) if CHAMPION in version.aliases), None)
         if old is not None and old.number == new.number:
             return new, None
-        comparison = compared(old, new, metric) if old and metric else None
-        accepted = comparison.accepted if comparison else metric is not None
-        if not accepted and not decision.force:
+        comparison = compare_versions(old, new, metric) if old and metric else None
+        is_accepted = comparison.is_accepted if comparison else metric is not None
+        if not is_accepted and not decision.force:
             raise PromotionRejectedError(old, new, comparison)
-        for tag, text in _promotion(old, comparison, decision).items():
+        for tag, text in _build_promotion_tags(old, comparison, decision).items():
             client.set_model_version_tag(name, str(new.number), tag, text)
         if old is not None:
             client.set_registered_model_alias(name, PREVIOUS, str(old.number))
         client.set_registered_model_alias(name, CHAMPION, str(new.number))
         if CHALLENGER in new.aliases:
             client.delete_registered_model_alias(name, CHALLENGER)
-        return _numbered(client, name, new.number), comparison
+        return _get_version(client, name, new.number), comparison
 
 
-def compared(champion: Version, challenger: Version, metric: PromotionMetric) -> PromotionCheck:
+def compare_versions(champion: ModelVersion, challenger: ModelVersion, metric: PromotionMetric) -> PromotionCheck:
     """Compare two versions on `metric`. A part of the back-test or a value that one of them lacks is a difference."""
-    needed = (*metric.tags, *metric.params)
-    pairs = {test: (champion.test.get(test, ""), challenger.test.get(test, "")) for test in (*needed, *metric.optional)}
+    required_names = (*metric.tags, *metric.params)
+    pairs = {
+        test: (champion.test.get(test, ""), challenger.test.get(test, ""))
+        for test in (*required_names, *metric.optional_params)
+    }
     pairs["metric"] = (champion.tags.get("metric", ""), challenger.tags.get("metric", ""))
-    differs = {test: pair for test, pair in pairs.items() if pair[0] != pair[1] or (test in needed and not pair[0])}
-    old, new = (each.figures.get(metric.metric, math.nan) for each in (champion, challenger))
+    differences = {
+        test: pair for test, pair in pairs.items() if pair[0] != pair[1] or (test in required_names and not pair[0])
+    }
+    old, new = (version.figures.get(metric.metric, math.nan) for version in (champion, challenger))
     if not (math.isfinite(old) and math.isfinite(new)):
-        differs[metric.metric] = (_figure(old), _figure(new))
-    return PromotionCheck(metric.metric, (old, new), differs, new > old if metric.lower_is_better else new < old)
+        differences[metric.metric] = (_format_figure(old), _format_figure(new))
+    return PromotionCheck(metric.metric, (old, new), differences, new > old if metric.lower_is_better else new < old)
 
 
-def _figure(value: float) -> str:
+def _format_figure(value: float) -> str:
     return repr(value) if math.isfinite(value) else ""
 
 
-def _tags(run: Record, metric: PromotionMetric | None, by: str) -> dict[str, str]:
+def _build_version_tags(run: Record, metric: PromotionMetric | None, user: str) -> dict[str, str]:
     """Return the tags of a version: its origin, the user who registered it, its metrics and its back-test."""
     tags = {
         "task": run.experiment,
-        KEY: run.key,
+        KEY_TAG: run.key,
         "dataset.digest": run.tags.get("dataset.digest", ""),
         "model_name": run.tags.get("model_name", ""),
         "code.version": run.tags.get("code.version", ""),
-        "registered.by": by,
-        **{FIGURE + metric: repr(value) for metric, value in run.metrics.items()},
+        "registered.by": user,
+        **{FIGURE_PREFIX + metric: repr(value) for metric, value in run.metrics.items()},
     }
     if metric is None:
         return tags
-    said = {name: run.tags[name] for name in metric.tags if name in run.tags}
-    said |= {name: str(run.params[name]) for name in (*metric.params, *metric.optional) if name in run.params}
-    return tags | {"metric": metric.definition} | {TEST + name: text for name, text in said.items()}
+    definition = {name: run.tags[name] for name in metric.tags if name in run.tags}
+    definition |= {
+        name: str(run.params[name]) for name in (*metric.params, *metric.optional_params) if name in run.params
+    }
+    return tags | {"metric": metric.definition} | {TEST_PREFIX + name: text for name, text in definition.items()}
 
 
-def _promotion(old: Version | None, comparison: PromotionCheck | None, decision: PromotionRequest) -> dict[str, str]:
+def _build_promotion_tags(
+    old: ModelVersion | None, comparison: PromotionCheck | None, decision: PromotionRequest
+) -> dict[str, str]:
     """Return the tags of a promotion: user, time, former champion, metrics and, where forced, the reason."""
     return {
-        "promoted.by": decision.by,
+        "promoted.by": decision.user,
         "promoted.at": datetime.now(UTC).isoformat(timespec="seconds"),
         "promoted.over": str(old.number) if old else "",
         "promoted.forced": str(decision.force).lower(),
@@ -247,32 +262,32 @@ def _promotion(old: Version | None, comparison: PromotionCheck | None, decision:
     }
 
 
-def _digest(tracking: Tracking, run: Record) -> str:
-    past = runs.load_run(tracking, run.run_id)
-    if past is None:
+def _compute_digest(tracking: Tracking, run: Record) -> str:
+    stored_run = runs.load_run(tracking, run.run_id)
+    if stored_run is None:
         raise ModelNotFoundError(run.run_id)
-    return model_io.digest(past.files / MODEL)
+    return model_io.compute_digest(stored_run.files / MODEL_FOLDER)
 
 
 # ---- MLflow ---------------------------------------------------------------------------------------------------------
 
 
 @contextmanager
-def _answering(tracking: Tracking) -> Iterator[Any]:
+def _open_client(tracking: Tracking) -> Iterator[Any]:
     """Yield a client of MLflow. Raises MlflowUnavailableError where MLflow does not answer."""
     if not tracking.is_reachable():
         raise MlflowUnavailableError(tracking.uri)
-    yield tracking.client()
+    yield tracking.open_client()
 
 
 @contextmanager
-def _alone(tracking: Tracking) -> Iterator[Any]:
+def _open_locked_client(tracking: Tracking) -> Iterator[Any]:
     """Yield a client of MLflow under a lock against other processes of this machine that change the registry."""
-    with _answering(tracking) as client, FileLock(tracking.spool.folder / "registry.lock"):
+    with _open_client(tracking) as client, FileLock(tracking.spool.folder / "registry.lock"):
         yield client
 
 
-def _ensure(client: Any, name: str) -> None:
+def _ensure_model(client: Any, name: str) -> None:
     from mlflow.exceptions import MlflowException
 
     try:
@@ -282,16 +297,16 @@ def _ensure(client: Any, name: str) -> None:
             raise
 
 
-def _pages(search: Any, **asked: Any) -> Iterator[Any]:
+def _iter_results(search: Any, **parameters: Any) -> Iterator[Any]:
     """Yield all results of a search of MLflow, page by page."""
-    found = search(**asked)
-    yield from found
-    while found.token:
-        found = search(**asked, page_token=found.token)
-        yield from found
+    page = search(**parameters)
+    yield from page
+    while page.token:
+        page = search(**parameters, page_token=page.token)
+        yield from page
 
 
-def _versions(client: Any, name: str) -> list[Version]:
+def _list_versions(client: Any, name: str) -> list[ModelVersion]:
     """Return the versions of `name`, newest first, with their aliases, which a search does not return."""
     from mlflow.exceptions import MlflowException
 
@@ -301,31 +316,31 @@ def _versions(client: Any, name: str) -> list[Version]:
         if error.error_code != "RESOURCE_DOES_NOT_EXIST":
             raise
         return []
-    found = _pages(client.search_model_versions, filter_string=f"name = '{name}'")
-    return sorted((_version(each, aliases) for each in found), key=lambda each: -each.number)
+    model_versions = _iter_results(client.search_model_versions, filter_string=f"name = '{name}'")
+    return sorted((_to_version(version, aliases) for version in model_versions), key=lambda version: -version.number)
 
 
-def _numbered(client: Any, name: str, number: int) -> Version:
-    for each in _versions(client, name):
-        if each.number == number:
-            return each
+def _get_version(client: Any, name: str, number: int) -> ModelVersion:
+    for version in _list_versions(client, name):
+        if version.number == number:
+            return version
     raise ModelNotFoundError(f"{name} {number}")
 
 
-def _aliased(client: Any, name: str, alias: str) -> Version:
-    for each in _versions(client, name):
-        if alias in each.aliases:
-            return each
+def _get_by_alias(client: Any, name: str, alias: str) -> ModelVersion:
+    for version in _list_versions(client, name):
+        if alias in version.aliases:
+            return version
     raise ModelNotFoundError(f"{name}@{alias}")
 
 
-def _version(found: Any, aliases: Mapping[str, Any]) -> Version:
-    number = int(found.version)
-    return Version(
-        found.name,
+def _to_version(model_version: Any, aliases: Mapping[str, Any]) -> ModelVersion:
+    number = int(model_version.version)
+    return ModelVersion(
+        model_version.name,
         number,
-        found.run_id or "",
-        found.creation_timestamp or 0,
-        tuple(sorted(alias for alias, points_at in aliases.items() if int(points_at) == number)),
-        dict(found.tags),
+        model_version.run_id or "",
+        model_version.creation_timestamp or 0,
+        tuple(sorted(alias for alias, version_number in aliases.items() if int(version_number) == number)),
+        dict(model_version.tags),
     )

@@ -12,20 +12,20 @@ def request(uri: str, path: str, timeout_s: float, body: object = None) -> str:
 
     Raises OSError where the server does not answer, HTTPError of urllib (a subclass) where it rejects the request.
     """
-    question = urllib.request.Request(
+    http_request = urllib.request.Request(
         f"{uri.rstrip('/')}{path}",
         None if body is None else json.dumps(body).encode(),
-        {"Content-Type": "application/json", **_credentials()},
+        {"Content-Type": "application/json", **_build_auth_header()},
     )
     try:
-        with urllib.request.urlopen(question, timeout=timeout_s) as answer:
-            return str(answer.read(1_000_000).decode(errors="replace"))
+        with urllib.request.urlopen(http_request, timeout=timeout_s) as response:
+            return str(response.read(1_000_000).decode(errors="replace"))
     except urllib.error.HTTPError as refusal:
         refusal.close()  # it keeps the connection open
         raise
 
 
-def _credentials() -> dict[str, str]:
+def _build_auth_header() -> dict[str, str]:
     """Return the authorization header of the MLflow client, from the same environment variables."""
     user, password, token = (
         os.environ.get(f"MLFLOW_TRACKING_{name}", "") for name in ("USERNAME", "PASSWORD", "TOKEN")

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from mlflow_utils.run_record import Record
-from mlflow_utils.tracking import KEY, Tracking
+from mlflow_utils.tracking import KEY_TAG, Tracking
 
 
 @dataclass(frozen=True)
@@ -22,51 +22,53 @@ def load_run(tracking: Tracking, run: str) -> StoredRun | None:
 
     Returns None where no such run exists. Raises the errors of MLflow.
     """
-    record = tracking.spool.find(run)
+    record = tracking.spool.find_run(run)
     local = None if record is None else StoredRun(record, tracking.spool.artifact_dir(record.key))
     if local is not None and _has_files(local.files):
         return local
-    return _download(tracking, run) or local  # a run that failed at its start has no files
+    return _download_run(tracking, run) or local  # a run that failed at its start has no files
 
 
 def load_record(tracking: Tracking, run: str) -> Record | None:
     """Load the record of a run as `load_run` does, without its files."""
-    record = tracking.spool.find(run)
+    record = tracking.spool.find_run(run)
     if record is not None:
         return record
     client, stored = _fetch_run(tracking, run)
-    return None if stored is None else to_record(stored, _experiment_name(client, stored))
+    return None if stored is None else to_record(stored, _get_experiment_name(client, stored))
 
 
-def find_completed(tracking: Tracking, tag: str, value: str) -> Record | None:
+def find_completed_run(tracking: Tracking, tag: str, value: str) -> Record | None:
     """Return a completed run with this tag, from this machine where it started here, else from MLflow.
 
     Returns None where there is none or MLflow does not answer in time. Raises the errors of MLflow.
     """
-    record = tracking.spool.find_completed(tag, value)
+    record = tracking.spool.find_completed_run(tag, value)
     if record is not None or not tracking.is_reachable():
         return record
-    client = tracking.client()
+    client = tracking.open_client()
     experiments = [experiment.experiment_id for experiment in client.search_experiments()]
     query = f"tags.`{tag}` = '{value}' AND tags.`vigie.status` = 'completed'"
     completed = client.search_runs(experiments, query, max_results=1)
-    return to_record(completed[0], _experiment_name(client, completed[0])) if completed else None
+    return to_record(completed[0], _get_experiment_name(client, completed[0])) if completed else None
 
 
 def is_pending(tracking: Tracking, run: str) -> bool:
     """Tell whether the run waits on this machine for its delivery to MLflow."""
-    return any(run in (record.key, record.run_id) for record in tracking.spool.pending())
+    return any(run in (record.key, record.run_id) for record in tracking.spool.list_pending())
 
 
-def latest_runs(tracking: Tracking, experiment: str, limit: int = 20) -> list[Record]:
+def list_latest_runs(tracking: Tracking, experiment: str, limit: int = 20) -> list[Record]:
     """List the newest runs of an experiment, newest first; empty where MLflow does not answer."""
     if not tracking.is_reachable():
         return []
-    client = tracking.client()
-    known = client.get_experiment_by_name(experiment)
-    if known is None:
+    client = tracking.open_client()
+    stored_experiment = client.get_experiment_by_name(experiment)
+    if stored_experiment is None:
         return []
-    runs = client.search_runs([known.experiment_id], order_by=["attributes.start_time DESC"], max_results=limit)
+    runs = client.search_runs(
+        [stored_experiment.experiment_id], order_by=["attributes.start_time DESC"], max_results=limit
+    )
     return [to_record(run, experiment) for run in runs]
 
 
@@ -76,7 +78,7 @@ def to_record(run: Any, experiment: str) -> Record:
     return Record(
         experiment=experiment,
         name=info.run_name or "",
-        key=data.tags.get(KEY, info.run_id),
+        key=data.tags.get(KEY_TAG, info.run_id),
         run_id=info.run_id,
         status=data.tags.get("vigie.status", "interrupted"),
         started_ms=info.start_time,
@@ -87,22 +89,22 @@ def to_record(run: Any, experiment: str) -> Record:
     )
 
 
-def run_url(tracking: Tracking, record: Record, public_uri: str = "") -> str:
+def get_run_url(tracking: Tracking, record: Record, public_uri: str = "") -> str:
     """Return the URL of a run in the MLflow UI; "" without a server, without an answer, or before delivery."""
     base = public_uri or tracking.uri
     if not base.startswith("http") or not record.run_id or not tracking.is_reachable():
         return ""
-    experiment = tracking.client().get_run(record.run_id).info.experiment_id
+    experiment = tracking.open_client().get_run(record.run_id).info.experiment_id
     return f"{base.rstrip('/')}/#/experiments/{urllib.parse.quote(experiment)}/runs/{record.run_id}"
 
 
-def experiment_url(tracking: Tracking, experiment: str = "", public_uri: str = "") -> str:
+def get_experiment_url(tracking: Tracking, experiment: str = "", public_uri: str = "") -> str:
     """Return the URL of an experiment, or of all, in the MLflow UI; "" without a server or without an answer."""
     base = public_uri or tracking.uri
     if not base.startswith("http") or not tracking.is_reachable():
         return ""
-    known = tracking.client().get_experiment_by_name(experiment) if experiment else None
-    page = f"experiments/{urllib.parse.quote(known.experiment_id)}" if known else "experiments"
+    stored_experiment = tracking.open_client().get_experiment_by_name(experiment) if experiment else None
+    page = f"experiments/{urllib.parse.quote(stored_experiment.experiment_id)}" if stored_experiment else "experiments"
     return f"{base.rstrip('/')}/#/{page}"
 
 
@@ -120,7 +122,7 @@ def _fetch_run(tracking: Tracking, run: str) -> tuple[Any, Any]:
         return None, None
     from mlflow.exceptions import MlflowException
 
-    client = tracking.client()
+    client = tracking.open_client()
     try:
         return client, client.get_run(run)
     except MlflowException as error:
@@ -132,20 +134,20 @@ def _fetch_run(tracking: Tracking, run: str) -> tuple[Any, Any]:
 def _find_by_key(client: Any, key: str) -> Any:
     """Find the MLflow run with a key, for URLs that were saved before the delivery of the run."""
     experiments = [experiment.experiment_id for experiment in client.search_experiments()]
-    runs = client.search_runs(experiments, f"tags.`{KEY}` = '{key}'", max_results=1)
+    runs = client.search_runs(experiments, f"tags.`{KEY_TAG}` = '{key}'", max_results=1)
     return runs[0] if runs else None
 
 
-def _download(tracking: Tracking, run: str) -> StoredRun | None:
+def _download_run(tracking: Tracking, run: str) -> StoredRun | None:
     client, stored = _fetch_run(tracking, run)
     if stored is None:
         return None
-    folder = tracking.spool.artifact_dir(stored.data.tags.get(KEY, run))
+    folder = tracking.spool.artifact_dir(stored.data.tags.get(KEY_TAG, run))
     if not _has_files(folder):
         folder.mkdir(parents=True, exist_ok=True)
         client.download_artifacts(stored.info.run_id, "", str(folder))
-    return StoredRun(to_record(stored, _experiment_name(client, stored)), folder)
+    return StoredRun(to_record(stored, _get_experiment_name(client, stored)), folder)
 
 
-def _experiment_name(client: Any, run: Any) -> str:
+def _get_experiment_name(client: Any, run: Any) -> str:
     return str(client.get_experiment(run.info.experiment_id).name)

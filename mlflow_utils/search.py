@@ -13,17 +13,17 @@ from typing import Any
 
 from mlflow_utils.run_record import Record
 from mlflow_utils.runs import to_record
-from mlflow_utils.tracking import STATUS, Tracking
+from mlflow_utils.tracking import MLFLOW_STATUS, Tracking
 
 BATCH_SIZE = 200  # runs per request to MLflow
 MAX_LOCAL_RUNS = 5000  # searched on this machine where MLflow does not answer
 SEARCH_BUDGET_S = 0.6  # after that a search returns what it has, with a token for the next page
-NOT_PLAIN = re.compile(r"[^A-Za-z0-9 .:/-]+")
+NON_PLAIN = re.compile(r"[^A-Za-z0-9 .:/-]+")
 DIGEST = re.compile(r"[0-9a-f]{8,64}")
 MILLISECONDS = re.compile(r"[0-9]{1,15}")
 MAX_PATTERN_LENGTH = 200  # characters of user input in a filter of MLflow
 RUNNING = "running"
-STATES = {**STATUS, RUNNING: "RUNNING"}
+MLFLOW_STATES = {**MLFLOW_STATUS, RUNNING: "RUNNING"}
 
 
 @dataclass(frozen=True)
@@ -53,11 +53,11 @@ ALL_RUNS = RunFilter()
 
 @dataclass(frozen=True)
 class RunListItem:
-    """A run in a list. `waits` is True before its delivery; `status` may also be "running"."""
+    """A run in a list. `is_pending` is True before its delivery; `status` may also be "running"."""
 
     record: Record
     status: str
-    waits: bool = False
+    is_pending: bool = False
 
 
 @dataclass(frozen=True)
@@ -68,49 +68,52 @@ class RunPage:
     token: str = ""
 
 
-def search(tracking: Tracking, wanted: RunFilter = ALL_RUNS, limit: int = 50, token: str = "") -> RunPage:
+def search(tracking: Tracking, run_filter: RunFilter = ALL_RUNS, limit: int = 50, token: str = "") -> RunPage:
     """Return at most `limit` runs of MLflow and pending runs, from the `token` of the page before.
 
     A search with few matches among many runs returns a shorter page after about a second. Raises the errors of MLflow.
     """
-    pending = [RunListItem(record, record.status, waits=True) for record in tracking.spool.pending()]
+    pending = [RunListItem(record, record.status, is_pending=True) for record in tracking.spool.list_pending()]
     keys = {item.record.key for item in pending}
     after = _parse_cursor(token)
     delivered = (
-        item for item in _search_mlflow(tracking.client(), wanted, after, limit) if item.record.key not in keys
+        item for item in _search_mlflow(tracking.open_client(), run_filter, after, limit) if item.record.key not in keys
     )
-    return _paginate(heapq.merge(sorted(pending, key=_sort_key), delivered, key=_sort_key), wanted, limit, after)
+    return _paginate(
+        heapq.merge(sorted(pending, key=_make_cursor), delivered, key=_make_cursor), run_filter, limit, after
+    )
 
 
-def search_local(tracking: Tracking, wanted: RunFilter = ALL_RUNS, limit: int = 50, token: str = "") -> RunPage:
+def search_local(tracking: Tracking, run_filter: RunFilter = ALL_RUNS, limit: int = 50, token: str = "") -> RunPage:
     """Return a page of the runs that started on this machine, without MLflow."""
-    pending = {record.key for record in tracking.spool.pending()}
+    pending = {record.key for record in tracking.spool.list_pending()}
     items = (
-        RunListItem(record, record.status, record.key in pending) for record in tracking.spool.newest(MAX_LOCAL_RUNS)
+        RunListItem(record, record.status, record.key in pending)
+        for record in tracking.spool.list_newest(MAX_LOCAL_RUNS)
     )
-    return _paginate(sorted(items, key=_sort_key), wanted, limit, _parse_cursor(token))
+    return _paginate(sorted(items, key=_make_cursor), run_filter, limit, _parse_cursor(token))
 
 
-def matches(item: RunListItem, wanted: RunFilter) -> bool:
+def matches(item: RunListItem, run_filter: RunFilter) -> bool:
     """Tell whether a run passes the filter."""
     record = item.record
     return (
-        wanted.task in ("", record.experiment)
-        and wanted.status in ("", item.status)
-        and record.started_ms >= wanted.since_ms
-        and (not wanted.until_ms or record.started_ms < wanted.until_ms)
-        and _contains(record.tags.get("model_name", ""), wanted.model)
-        and _contains(record.tags.get("user", ""), wanted.user)
-        and _digest_matches(record, wanted.data)
+        run_filter.task in ("", record.experiment)
+        and run_filter.status in ("", item.status)
+        and record.started_ms >= run_filter.since_ms
+        and (not run_filter.until_ms or record.started_ms < run_filter.until_ms)
+        and _contains(record.tags.get("model_name", ""), run_filter.model)
+        and _contains(record.tags.get("user", ""), run_filter.user)
+        and _digest_matches(record, run_filter.data)
         and _contains(
             "\n".join(map(str, [record.name, record.id, record.tags.get("error", ""), *record.params.values()])),
-            wanted.text,
+            run_filter.text,
         )
     )
 
 
-def _contains(whole: str, part: str) -> bool:
-    return part.casefold() in whole.casefold()
+def _contains(text: str, part: str) -> bool:
+    return part.casefold() in text.casefold()
 
 
 def _digest_matches(record: Record, data: str) -> bool:
@@ -126,72 +129,72 @@ Cursor = tuple[int, str]
 """Position of a run in the list, sorted by start time (newest first), then by id."""
 
 
-def _sort_key(item: RunListItem) -> Cursor:
+def _make_cursor(item: RunListItem) -> Cursor:
     return -item.record.started_ms, item.record.id
 
 
 def _parse_cursor(token: str) -> Cursor | None:
     """Convert a token to a position; None for the first page and for an invalid token."""
-    began, _, run = token.partition("-")
-    return (-int(began), run) if MILLISECONDS.fullmatch(began) and run else None
+    started_ms, _, run = token.partition("-")
+    return (-int(started_ms), run) if MILLISECONDS.fullmatch(started_ms) and run else None
 
 
-def _paginate(items: Iterable[RunListItem], wanted: RunFilter, limit: int, after: Cursor | None) -> RunPage:
+def _paginate(items: Iterable[RunListItem], run_filter: RunFilter, limit: int, after: Cursor | None) -> RunPage:
     """Return the page of the first matching runs after a position."""
     page: list[RunListItem] = []
     last: Cursor | None = None  # every page advances, even after the time budget
     deadline = time.monotonic() + SEARCH_BUDGET_S
     for number, item in enumerate(items, 1):
-        if after is not None and _sort_key(item) <= after:
+        if after is not None and _make_cursor(item) <= after:
             continue
-        fits, late = matches(item, wanted), number % BATCH_SIZE == 0 and time.monotonic() > deadline
-        if last is not None and (late or (fits and len(page) == limit)):
+        is_match, is_late = matches(item, run_filter), number % BATCH_SIZE == 0 and time.monotonic() > deadline
+        if last is not None and (is_late or (is_match and len(page) == limit)):
             return RunPage(tuple(page), f"{-last[0]}-{last[1]}")
-        page += [item] if fits else []
-        last = _sort_key(item)
+        page += [item] if is_match else []
+        last = _make_cursor(item)
     return RunPage(tuple(page))
 
 
 # ---- MLflow ---------------------------------------------------------------------------------------------------------
 
 
-def _search_mlflow(client: Any, wanted: RunFilter, after: Cursor | None, limit: int) -> Iterator[RunListItem]:
+def _search_mlflow(client: Any, run_filter: RunFilter, after: Cursor | None, limit: int) -> Iterator[RunListItem]:
     """Yield the runs of MLflow that may match, in the order of the list."""
     names = {experiment.experiment_id: experiment.name for experiment in client.search_experiments()}
-    experiments = [number for number, name in names.items() if wanted.task in ("", name)]
+    experiments = [number for number, name in names.items() if run_filter.task in ("", name)]
     token = "" if experiments else None
     while token is not None:
         runs = client.search_runs(
             experiments,
-            " and ".join(_build_filter(wanted, after)),
-            max_results=BATCH_SIZE if wanted.text else limit + 1,
+            " and ".join(_build_filter(run_filter, after)),
+            max_results=BATCH_SIZE if run_filter.text else limit + 1,
             page_token=token or None,
             order_by=["attributes.start_time DESC", "attributes.run_id ASC"],
         )
-        yield from (RunListItem(to_record(run, names[run.info.experiment_id]), _status(run)) for run in runs)
+        yield from (RunListItem(to_record(run, names[run.info.experiment_id]), _get_status(run)) for run in runs)
         token = runs.token or None
 
 
-def _build_filter(wanted: RunFilter, after: Cursor | None) -> Iterator[str]:
+def _build_filter(run_filter: RunFilter, after: Cursor | None) -> Iterator[str]:
     """Yield the clauses of an MLflow filter that every matching run passes."""
-    if wanted.status:
-        yield f"attributes.status = '{STATES.get(wanted.status, 'NONE')}'"
-    if wanted.since_ms:
-        yield f"attributes.start_time >= {int(wanted.since_ms)}"
-    if wanted.until_ms:
-        yield f"attributes.start_time < {int(wanted.until_ms)}"
+    if run_filter.status:
+        yield f"attributes.status = '{MLFLOW_STATES.get(run_filter.status, 'NONE')}'"
+    if run_filter.since_ms:
+        yield f"attributes.start_time >= {int(run_filter.since_ms)}"
+    if run_filter.until_ms:
+        yield f"attributes.start_time < {int(run_filter.until_ms)}"
     if after is not None:
         yield f"attributes.start_time <= {-after[0]}"
-    data = "dataset.digest" if DIGEST.fullmatch(wanted.data) else "dataset.files"
-    for tag, part in (("model_name", wanted.model), ("user", wanted.user), (data, wanted.data)):
-        pattern = f"%{NOT_PLAIN.sub('%', part[:MAX_PATTERN_LENGTH])}%"
+    data = "dataset.digest" if DIGEST.fullmatch(run_filter.data) else "dataset.files"
+    for tag, part in (("model_name", run_filter.model), ("user", run_filter.user), (data, run_filter.data)):
+        pattern = f"%{NON_PLAIN.sub('%', part[:MAX_PATTERN_LENGTH])}%"
         if pattern.strip("%"):
             yield f"tags.`{tag}` ILIKE '{pattern}'"
 
 
-def _status(run: Any) -> str:
+def _get_status(run: Any) -> str:
     """Return the status recorded by Vigie, or that of MLflow for runs of other programs."""
-    if run.info.status == STATES[RUNNING]:
+    if run.info.status == MLFLOW_STATES[RUNNING]:
         return RUNNING
-    ended = {theirs: ours for ours, theirs in STATUS.items()}
-    return str(run.data.tags.get("vigie.status") or ended.get(run.info.status, "interrupted"))
+    status_by_mlflow = {mlflow_status: status for status, mlflow_status in MLFLOW_STATUS.items()}
+    return str(run.data.tags.get("vigie.status") or status_by_mlflow.get(run.info.status, "interrupted"))

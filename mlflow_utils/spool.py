@@ -19,7 +19,7 @@ import psutil
 from mlflow_utils.run_record import Record
 
 REMOTE_OWNER_TTL_S = 6 * 3600.0
-DISK_FULL = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN)
+DISK_FULL_CODES = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN)
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS runs (
@@ -51,7 +51,7 @@ class Spool:
         folder.mkdir(parents=True, exist_ok=True)
         self.database = (folder / "spool.db").resolve()
         try:
-            with self._connection() as connection:
+            with self._open_connection() as connection:
                 connection.executescript(SCHEMA)
         except OSError:  # disk full, which does not matter where the tables exist
             if not self.database.exists():
@@ -61,7 +61,7 @@ class Spool:
         """Return the folder of the artifacts of a run."""
         return self.folder / key
 
-    def open(self, record: Record) -> None:
+    def add_run(self, record: Record) -> None:
         """Store a run at its start."""
         self.artifact_dir(record.key).mkdir(parents=True, exist_ok=True)
         self._execute(
@@ -69,11 +69,11 @@ class Spool:
             record.key,
             record.run_id,
             record.to_json(),
-            _this_process(),
+            _identify_process(),
         )
 
-    def update(self, record: Record, state: str) -> None:
-        """Store the state of a run: `open` while it lasts, `waiting` for delivery, `delivered`.
+    def save_run(self, record: Record, state: str) -> None:
+        """Store the state of a run: `add_run` while it lasts, `waiting` for delivery, `delivered`.
 
         A run that could not be stored at its start (full disk) is added. A stored MLflow run id remains.
         """
@@ -85,7 +85,7 @@ class Spool:
             record.run_id,
             record.to_json(),
             state,
-            _this_process(),
+            _identify_process(),
         )
 
     def set_error(self, key: str, error: str) -> None:
@@ -95,12 +95,14 @@ class Spool:
     def set_run_id(self, key: str, run_id: str) -> str:
         """Store the MLflow run id of a run, unless one is stored already. Return the stored id."""
         self._execute("UPDATE runs SET run_id = ? WHERE key = ? AND run_id = ''", run_id, key)
-        rows = self._rows("SELECT run_id FROM runs WHERE key = ?", key)
+        rows = self._fetch_rows("SELECT run_id FROM runs WHERE key = ?", key)
         return str(rows[0][0]) if rows else run_id
 
-    def pending(self) -> list[Record]:
+    def list_pending(self) -> list[Record]:
         """List the runs to deliver, oldest first, without those of a live process that are still open."""
-        rows = self._rows("SELECT record, run_id, state, owner FROM runs WHERE state != 'delivered' ORDER BY number")
+        rows = self._fetch_rows(
+            "SELECT record, run_id, state, owner FROM runs WHERE state != 'delivered' ORDER BY number"
+        )
         return [
             _to_record(record, run_id)
             for record, run_id, state, owner in rows
@@ -109,17 +111,19 @@ class Spool:
 
     def last_error(self) -> str:
         """Return the error of the newest waiting run that has one; "" for none."""
-        rows = self._rows("SELECT error FROM runs WHERE state = 'waiting' AND error != '' ORDER BY number DESC LIMIT 1")
+        rows = self._fetch_rows(
+            "SELECT error FROM runs WHERE state = 'waiting' AND error != '' ORDER BY number DESC LIMIT 1"
+        )
         return str(rows[0][0]) if rows else ""
 
-    def find(self, run: str) -> Record | None:
+    def find_run(self, run: str) -> Record | None:
         """Return the run with this key or MLflow id, if it started on this machine."""
-        rows = self._rows("SELECT record, run_id FROM runs WHERE key = ? OR run_id = ? LIMIT 1", run, run)
+        rows = self._fetch_rows("SELECT record, run_id FROM runs WHERE key = ? OR run_id = ? LIMIT 1", run, run)
         return _to_record(*rows[0]) if rows else None
 
-    def find_completed(self, tag: str, value: str) -> Record | None:
+    def find_completed_run(self, tag: str, value: str) -> Record | None:
         """Return a completed run with this tag that started on this machine."""
-        rows = self._rows(
+        rows = self._fetch_rows(
             "SELECT record, run_id FROM runs WHERE json_extract(record, '$.status') = 'completed'"
             " AND json_extract(record, '$.tags.\"' || ? || '\"') = ? LIMIT 1",
             tag,
@@ -127,9 +131,9 @@ class Spool:
         )
         return _to_record(*rows[0]) if rows else None
 
-    def newest(self, limit: int) -> list[Record]:
+    def list_newest(self, limit: int) -> list[Record]:
         """List the runs of any state that started on this machine, newest first."""
-        rows = self._rows("SELECT record, run_id FROM runs ORDER BY number DESC LIMIT ?", limit)
+        rows = self._fetch_rows("SELECT record, run_id FROM runs ORDER BY number DESC LIMIT ?", limit)
         return [_to_record(*row) for row in rows]
 
     # ---- requests to create a run, whose responses may be lost ------------------------------------------------------
@@ -146,19 +150,19 @@ class Spool:
         """Delete the attempt after its response, unless it was repeated: the run may then have duplicates."""
         self._execute("DELETE FROM create_attempts WHERE key = ? AND times = 1", key)
 
-    def possibly_duplicated(self) -> list[Record]:
+    def list_possible_duplicates(self) -> list[Record]:
         """List the delivered runs that MLflow may have created twice."""
-        rows = self._rows(
+        rows = self._fetch_rows(
             "SELECT record, run_id FROM runs JOIN create_attempts USING (key) WHERE state = 'delivered' ORDER BY number"
         )
         return [_to_record(*row) for row in rows]
 
     def mark_delivered(self, record: Record) -> None:
         """Mark a run as delivered. From now on its duplicates are searched."""
-        self.update(record, "delivered")
+        self.save_run(record, "delivered")
         self._execute("UPDATE create_attempts SET since = ? WHERE key = ?", time.time(), record.key)
 
-    def clear_confirmed(self, older_than_s: float) -> None:
+    def clear_old_attempts(self, older_than_s: float) -> None:
         """Stop the search for duplicates of runs delivered more than `older_than_s` seconds ago."""
         self._execute(
             "DELETE FROM create_attempts WHERE since < ? AND key IN (SELECT key FROM runs WHERE state = 'delivered')",
@@ -166,23 +170,23 @@ class Spool:
         )
 
     def _execute(self, statement: str, *values: object) -> None:
-        with self._connection() as connection:
+        with self._open_connection() as connection:
             connection.execute(statement, values)
 
-    def _rows(self, query: str, *values: object) -> list[tuple[Any, ...]]:
+    def _fetch_rows(self, query: str, *values: object) -> list[tuple[Any, ...]]:
         """Return the rows of a query.
 
         On a full disk SQLite cannot create its own files; the rows are then those of its last checkpoint.
         """
         try:
-            with self._connection() as connection:
+            with self._open_connection() as connection:
                 return connection.execute(query, values).fetchall()
         except OSError:
             with closing(sqlite3.connect(f"{self.database.as_uri()}?mode=ro&immutable=1", uri=True)) as connection:
                 return connection.execute(query, values).fetchall()
 
     @contextmanager
-    def _connection(self) -> Iterator[sqlite3.Connection]:
+    def _open_connection(self) -> Iterator[sqlite3.Connection]:
         try:
             connection = sqlite3.connect(self.database, timeout=10)
             try:
@@ -192,7 +196,7 @@ class Spool:
             finally:
                 connection.close()
         except sqlite3.OperationalError as error:
-            if (getattr(error, "sqlite_errorcode", 0) & 0xFF) in DISK_FULL:
+            if (getattr(error, "sqlite_errorcode", 0) & 0xFF) in DISK_FULL_CODES:
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self.database)) from error
             raise
 
@@ -203,7 +207,7 @@ def _to_record(text: str, run_id: str) -> Record:
     return record
 
 
-def _this_process() -> str:
+def _identify_process() -> str:
     return f"{socket.gethostname()}:{os.getpid()}:{psutil.Process().create_time():.0f}"
 
 

@@ -34,8 +34,8 @@ BACKGROUND_PING_TIMEOUT_S = 5.0  # of a delivery in the background
 PING_PATH = "/api/2.0/mlflow/experiments/get?experiment_id=0"  # uses the database, unlike /health
 DUPLICATE_CHECK_S = 60.0  # after the delivery of a run, where a response of MLflow was lost
 BATCH_LIMITS = {"metrics": 1000, "params": 100, "tags": 100}  # limits of MLflow for one request
-KEY = "vigie.key"
-STATUS = {"completed": "FINISHED", "failed": "FAILED", "interrupted": "KILLED"}
+KEY_TAG = "vigie.key"
+MLFLOW_STATUS = {"completed": "FINISHED", "failed": "FAILED", "interrupted": "KILLED"}
 
 for _name, _value in {
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "15",
@@ -81,32 +81,32 @@ class Tracking:
         self._open_calls = CircuitBreaker("MLflow", STEP_TIMEOUT_S, reset_after_s=0, single_flight=True)
         self._delivery_calls = CircuitBreaker("MLflow", STEP_TIMEOUT_S, reset_after_s=0, single_flight=True)
         self._awaiting_files: set[str] = set()  # runs that MLflow has without their files
-        self._failed: set[str] = set()  # runs with a failed delivery; the others are sent first
-        self._unsaved: dict[str, Record] = {}  # finished runs that a full disk could not store
+        self._failed_keys: set[str] = set()  # runs with a failed delivery; the others are sent first
+        self._unsaved_records: dict[str, Record] = {}  # finished runs that a full disk could not store
 
     # ---- a run ------------------------------------------------------------------------------------------------------
 
-    def start(self, record: Record) -> None:
+    def start_run(self, record: Record) -> None:
         """Store the run, and create it in MLflow where that answers, which sets `record.run_id`.
 
         Raises OSError where the disk cannot store it.
         """
-        self.spool.open(record)
+        self.spool.add_run(record)
         with suppress(MlflowUnavailableError):
-            self._call_with_timeout(self._open_calls, lambda: self._get_or_create_run(record, new=True))
+            self._call_with_timeout(self._open_calls, lambda: self._get_or_create_run(record, is_new=True))
 
-    def finish(self, record: Record) -> bool:
+    def finish_run(self, record: Record) -> bool:
         """Store the end of the run and deliver it. Return False where it waits for MLflow or for free disk space."""
         record.ended_ms = record.ended_ms or now_ms()
         if not self._save_outcome(record):
             return False
         try:
-            self._call_with_timeout(self._delivery_calls, self._deliver)
+            self._call_with_timeout(self._delivery_calls, self._deliver_all)
         except MlflowUnavailableError as error:
             logger.warning("run %s waits for MLflow: %s", record.key, error)
-        known = self.spool.find(record.key)
-        record.run_id = known.run_id if known else record.run_id
-        return not any(pending.key == record.key for pending in self.spool.pending())
+        stored_record = self.spool.find_run(record.key)
+        record.run_id = stored_record.run_id if stored_record else record.run_id
+        return not any(pending_record.key == record.key for pending_record in self.spool.list_pending())
 
     def preload(self) -> None:
         """Import MLflow and create the tables of a new SQLite file, so that the first run does not wait for it."""
@@ -115,26 +115,28 @@ class Tracking:
             import mlflow.pyfunc  # noqa: F401
             import skops.io  # type: ignore[import-untyped]  # noqa: F401
         if self.is_reachable():
-            self.client().search_experiments(max_results=1)
+            self.open_client().search_experiments(max_results=1)
 
     # ---- the outbox -------------------------------------------------------------------------------------------------
 
     def deliver_pending(self) -> int:
         """Deliver the waiting runs, oldest first, and return their number; 0 where MLflow does not answer."""
-        for record in list(self._unsaved.values()):
+        for record in list(self._unsaved_records.values()):
             self._save_outcome(record)
-        before = self.pending_count()
-        if not (before or self.spool.possibly_duplicated()) or not self.is_reachable(BACKGROUND_PING_TIMEOUT_S):
+        pending_before = self.pending_count()
+        if not (pending_before or self.spool.list_possible_duplicates()) or not self.is_reachable(
+            BACKGROUND_PING_TIMEOUT_S
+        ):
             return 0
         try:
-            self._deliver()
+            self._deliver_all()
         except Exception as error:  # noqa: BLE001 after any error the run waits
             logger.warning("runs wait for MLflow: %s", error)
-        return max(before - self.pending_count(), 0)
+        return max(pending_before - self.pending_count(), 0)
 
     def pending_count(self) -> int:
         """Return the number of waiting runs."""
-        return len(self.spool.pending())
+        return len(self.spool.list_pending())
 
     def rejected_count(self) -> int:
         """Return the number of rejected runs: always 0, because runs wait until they can be delivered."""
@@ -171,7 +173,7 @@ class Tracking:
         if not self.is_remote:
             return True
         try:
-            self._ping_breaker.call(lambda: _ping(self.uri, timeout_s), timeout_s=timeout_s)
+            self._ping_breaker.call(lambda: _ping_server(self.uri, timeout_s), timeout_s=timeout_s)
         except CallFailedError:
             return False
         return True
@@ -183,7 +185,7 @@ class Tracking:
         """
         if not self.is_reachable():
             raise MlflowUnavailableError(self.uri)
-        self.client()  # the slow import of MLflow does not count as time of the server
+        self.open_client()  # the slow import of MLflow does not count as time of the server
         if not self.is_remote:
             return work()
         try:
@@ -191,36 +193,36 @@ class Tracking:
         except CallFailedError as error:
             raise MlflowUnavailableError(self._query_breaker.last_error) from error
 
-    def client(self) -> Any:
+    def open_client(self) -> Any:
         """Return a client of MLflow. The first one for a new SQLite file creates its tables."""
         import mlflow
 
         with FileLock(self.spool.folder / "store.lock"):
             return mlflow.MlflowClient(self.uri)
 
-    def experiment(self, client: Any, name: str) -> str:
+    def get_experiment_id(self, client: Any, name: str) -> str:
         """Return the id of an experiment, which is created where it is missing and restored where it was deleted."""
         if name not in self._experiments:
             with FileLock(self.spool.folder / "store.lock"):
-                known = client.get_experiment_by_name(name)
-                if known is None:
+                stored_experiment = client.get_experiment_by_name(name)
+                if stored_experiment is None:
                     self._experiments[name] = client.create_experiment(name, self.artefacts_location)
                 else:
-                    if known.lifecycle_stage == "deleted":
-                        client.restore_experiment(known.experiment_id)
-                    self._experiments[name] = known.experiment_id
+                    if stored_experiment.lifecycle_stage == "deleted":
+                        client.restore_experiment(stored_experiment.experiment_id)
+                    self._experiments[name] = stored_experiment.experiment_id
         return self._experiments[name]
 
-    def _get_or_create_run(self, record: Record, new: bool = False) -> None:
+    def _get_or_create_run(self, record: Record, is_new: bool = False) -> None:
         """Set `record.run_id` to the MLflow run with the key of the record, or to a new one."""
         with self._create_lock:
-            known = self.spool.find(record.key)
-            record.run_id = record.run_id or (known.run_id if known else "")
+            stored_record = self.spool.find_run(record.key)
+            record.run_id = record.run_id or (stored_record.run_id if stored_record else "")
             if record.run_id:
                 return
-            client = self.client()
-            experiment = self.experiment(client, record.experiment)
-            run_ids = [] if new else self._find_duplicates(client, record)
+            client = self.open_client()
+            experiment = self.get_experiment_id(client, record.experiment)
+            run_ids = [] if is_new else self._find_duplicates(client, record)
             run_id = run_ids[0] if run_ids else self._create_run(client, record, experiment)
             record.run_id = self.spool.set_run_id(record.key, run_id)
 
@@ -228,7 +230,7 @@ class Tracking:
         """Create a run. The attempt is stored first, because the response of MLflow may be lost."""
         if self._sends_over_network:
             self.spool.record_create_attempt(record.key)
-        tags = {"mlflow.runName": record.name, KEY: record.key, **record.tags}
+        tags = {"mlflow.runName": record.name, KEY_TAG: record.key, **record.tags}
         run_id = str(client.create_run(experiment, record.started_ms, tags).info.run_id)
         if self._sends_over_network:
             self.spool.confirm_create(record.key)
@@ -236,29 +238,29 @@ class Tracking:
 
     def _find_duplicates(self, client: Any, record: Record) -> list[str]:
         """List the MLflow runs with the key of the record."""
-        experiment = self.experiment(client, record.experiment)
-        return [run.info.run_id for run in client.search_runs([experiment], f"tags.`{KEY}` = '{record.key}'")]
+        experiment = self.get_experiment_id(client, record.experiment)
+        return [run.info.run_id for run in client.search_runs([experiment], f"tags.`{KEY_TAG}` = '{record.key}'")]
 
     def _delete_duplicates(self) -> None:
         """Delete the duplicates that repeated requests created in addition to the delivered run."""
-        for record in self.spool.possibly_duplicated():
-            client = self.client()
+        for record in self.spool.list_possible_duplicates():
+            client = self.open_client()
             for run_id in self._find_duplicates(client, record):
                 if run_id != record.run_id:
                     client.delete_run(run_id)
-        self.spool.clear_confirmed(older_than_s=DUPLICATE_CHECK_S)
+        self.spool.clear_old_attempts(older_than_s=DUPLICATE_CHECK_S)
 
     # ---- delivery ---------------------------------------------------------------------------------------------------
 
-    def _deliver(self) -> None:
+    def _deliver_all(self) -> None:
         """Deliver all waiting runs, new ones included. Raises the first error at the end."""
         try:
             with self._thread_lock, self._process_lock.acquire(timeout=30):
-                tried: set[str] = set()
+                tried_keys: set[str] = set()
                 failures: list[Exception] = []
-                while pending := [record for record in self.spool.pending() if record.key not in tried]:
-                    failures += self._send(sorted(pending, key=lambda record: record.key in self._failed))
-                    tried |= {record.key for record in pending}
+                while pending := [record for record in self.spool.list_pending() if record.key not in tried_keys]:
+                    failures += self._send_all(sorted(pending, key=lambda record: record.key in self._failed_keys))
+                    tried_keys |= {record.key for record in pending}
                 self._delete_duplicates()
         except Timeout as error:
             raise MlflowUnavailableError("another process is delivering") from error
@@ -266,7 +268,7 @@ class Tracking:
         if failures:
             raise failures[0]
 
-    def _send(self, pending: Sequence[Record]) -> list[Exception]:
+    def _send_all(self, pending: Sequence[Record]) -> list[Exception]:
         """Send the metadata of all runs, then their files, so that a dead artifact store delays no metric.
 
         Each of the two steps stops at the first run that fails. That run comes last the next time, so that it does not
@@ -279,15 +281,15 @@ class Tracking:
             self._send_files, (record for record in pending if record.key in self._awaiting_files)
         )
 
-    def _apply_until_failure(self, step: Callable[[Record], None], records: Iterable[Record]) -> list[Exception]:
+    def _apply_until_failure(self, send_record: Callable[[Record], None], records: Iterable[Record]) -> list[Exception]:
         for record in records:
             try:
-                step(record)
+                send_record(record)
             except Exception as error:  # noqa: BLE001 the run waits after any error
-                self._failed.add(record.key)
+                self._failed_keys.add(record.key)
                 self.spool.set_error(record.key, _format_error(error))
                 return [error]
-            self._failed.discard(record.key)
+            self._failed_keys.discard(record.key)
         return []
 
     def _send_metadata(self, record: Record) -> None:
@@ -295,54 +297,54 @@ class Tracking:
         from mlflow.entities import Metric, Param, RunTag
 
         self._get_or_create_run(record)
-        client, ended = self.client(), record.ended_ms or now_ms()
+        client, ended_ms = self.open_client(), record.ended_ms or now_ms()
         tags = {**record.tags, "vigie.status": record.status}
         entities = {
-            "metrics": [Metric(name, value, ended, 0) for name, value in record.metrics.items() if value == value],
+            "metrics": [Metric(name, value, ended_ms, 0) for name, value in record.metrics.items() if value == value],
             "params": [Param(name, str(value)[:6000]) for name, value in record.params.items()],
             "tags": [RunTag(name, str(value)[:5000]) for name, value in tags.items()],
         }
         for kind, entries in entities.items():
-            for batch in _batches(entries, BATCH_LIMITS[kind]):
+            for batch in _iter_batches(entries, BATCH_LIMITS[kind]):
                 client.log_batch(record.run_id, **{kind: batch})
-        client.set_terminated(record.run_id, STATUS[record.status], ended)
+        client.set_terminated(record.run_id, MLFLOW_STATUS[record.status], ended_ms)
         self._awaiting_files.add(record.key)
 
     def _send_files(self, record: Record) -> None:
-        self.client().log_artifacts(record.run_id, str(self.spool.artifact_dir(record.key)))
+        self.open_client().log_artifacts(record.run_id, str(self.spool.artifact_dir(record.key)))
         self.spool.mark_delivered(record)
         self._awaiting_files.discard(record.key)
 
     def _save_outcome(self, record: Record) -> bool:
         """Store the end of a run. Keep it in memory while the disk is full."""
         try:
-            self.spool.update(record, "waiting")
+            self.spool.save_run(record, "waiting")
         except OSError as error:
             logger.error("how run %s ended could not be written down: %s", record.key, error)
             self._delivery_error = str(error)
-            self._unsaved[record.key] = record
+            self._unsaved_records[record.key] = record
             return False
-        self._unsaved.pop(record.key, None)
+        self._unsaved_records.pop(record.key, None)
         return True
 
-    def _call_with_timeout(self, calls: CircuitBreaker, work: Callable[[], T]) -> T:
+    def _call_with_timeout(self, breaker: CircuitBreaker, work: Callable[[], T]) -> T:
         """Return the result of `work`. A call that lasts too long continues in the background.
 
         The timeout does not apply to files of this machine. Raises MlflowUnavailableError.
         """
-        began = time.monotonic()
+        start_s = time.monotonic()
         if not self.is_reachable():
             raise MlflowUnavailableError(self.uri)
-        left_s = STEP_TIMEOUT_S - (time.monotonic() - began)
+        left_s = STEP_TIMEOUT_S - (time.monotonic() - start_s)
         import mlflow  # noqa: F401  slow import, not counted in the timeout
 
         try:
-            return calls.call(work, timeout_s=left_s) if self._sends_over_network else work()
+            return breaker.call(work, timeout_s=left_s) if self._sends_over_network else work()
         except Exception as error:
             raise MlflowUnavailableError(f"{self.uri}: {error}") from error
 
 
-def _ping(uri: str, timeout_s: float) -> None:
+def _ping_server(uri: str, timeout_s: float) -> None:
     """Raise OSError or ValueError if no MLflow answers. A server that asks for a password counts as an answer."""
     try:
         request(uri, PING_PATH, timeout_s)
@@ -355,7 +357,7 @@ def _format_error(error: Exception) -> str:
     return f"{type(error).__name__}: {error}"
 
 
-def _batches(entries: Sequence[T], size: int) -> Iterator[list[T]]:
-    rest = iter(entries)
-    while batch := list(islice(rest, size)):
+def _iter_batches(entries: Sequence[T], size: int) -> Iterator[list[T]]:
+    remaining = iter(entries)
+    while batch := list(islice(remaining, size)):
         yield batch

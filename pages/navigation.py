@@ -20,11 +20,11 @@ from core.spec.task import list_tasks  # noqa: E402
 from pages.account import access_denied, sign_in, user_badge  # noqa: E402
 from pages.components import auth  # noqa: E402
 from pages.components.auth import SignedInUser  # noqa: E402
-from pages.components.i18n import LANGUAGES, _, language, say  # noqa: E402
+from pages.components.i18n import LANGUAGES, _, get_language, translate_message  # noqa: E402
 
 logger = logging.getLogger("vigie")
 
-ANALYST, OPERATOR, ADMINISTRATOR = (
+ANALYST_ROLES, OPERATOR_ROLES, ADMINISTRATOR_ROLES = (
     ("analyst", "operator", "administrator"),
     ("operator", "administrator"),
     ("administrator",),
@@ -47,28 +47,28 @@ class PageSpec:
     roles: tuple[str, ...]
 
     @property
-    def needs_an_account(self) -> bool:
+    def is_account_page(self) -> bool:
         """True for a page about accounts, which is hidden where sign-in is not required."""
         return self.script.startswith("account/")
 
 
 # All pages by section of the sidebar. The first one is the home page.
 SECTIONS = {
-    N_("Data"): [PageSpec("data/load.py", N_("Load data"), "upload_file", "data", ANALYST)],
+    N_("Data"): [PageSpec("data/load.py", N_("Load data"), "upload_file", "data", ANALYST_ROLES)],
     N_("Analysis"): [
-        PageSpec(f"analysis/{task.page}.py", task.label, task.icon, task.page, ANALYST)
+        PageSpec(f"analysis/{task.page}.py", task.label, task.icon, task.page, ANALYST_ROLES)
         for task in list_tasks()
         if task.has_page
     ],
     N_("Operations"): [
-        PageSpec("operations/tracking.py", N_("Tracking"), "experiment", "tracking", ANALYST),
-        PageSpec("operations/feedback.py", N_("Feedback"), "rate_review", "feedback", ANALYST),
-        PageSpec("operations/monitoring.py", N_("Monitoring"), "speed", "monitoring", OPERATOR),
-        PageSpec("operations/health.py", N_("Health"), "monitor_heart", "health", OPERATOR),
+        PageSpec("operations/tracking.py", N_("Tracking"), "experiment", "tracking", ANALYST_ROLES),
+        PageSpec("operations/feedback.py", N_("Feedback"), "rate_review", "feedback", ANALYST_ROLES),
+        PageSpec("operations/monitoring.py", N_("Monitoring"), "speed", "monitoring", OPERATOR_ROLES),
+        PageSpec("operations/health.py", N_("Health"), "monitor_heart", "health", OPERATOR_ROLES),
     ],
     N_("Account"): [
-        PageSpec("account/profile.py", N_("Your account"), "account_circle", "account", ANALYST),
-        PageSpec("account/users.py", N_("Users"), "group", "users", ADMINISTRATOR),
+        PageSpec("account/profile.py", N_("Your account"), "account_circle", "account", ANALYST_ROLES),
+        PageSpec("account/users.py", N_("Users"), "group", "users", ADMINISTRATOR_ROLES),
     ],
 }
 
@@ -79,91 +79,93 @@ def main() -> None:
     st.html(ROOT / "styles.css")
     st.logo(ROOT / "pages" / "logo.svg", size="large")
     try:
-        person, error = auth.current_user(), None
-    except VigieError as found:
-        person, error = None, found
-    page = st.navigation(_pages(person, error), position="sidebar")
-    if person is not None:
-        auth.reset_for_user(person.name)
-        user_badge.show(person)
-    _language_switch()
+        user, error = auth.current_user(), None
+    except VigieError as exception:
+        user, error = None, exception
+    page = st.navigation(_build_pages(user, error), position="sidebar")
+    if user is not None:
+        auth.reset_for_user(user.name)
+        user_badge.show(user)
+    _show_language_switch()
     try:
         page.run()
-    except VigieError as found:
-        st.error(say(found.text), icon=":material/error:")
+    except VigieError as exception:
+        st.error(translate_message(exception.message), icon=":material/error:")
     except Exception:  # noqa: BLE001 the one place where every error becomes a message
-        _unexpected()
-    _warm()
+        _report_unexpected_error()
+    _preload_libraries()
 
 
 # ---- access check ---------------------------------------------------------------------------------------------------
 
 
-def _pages(person: SignedInUser | None, error: VigieError | None) -> dict[str, list["st.Page"]]:
+def _build_pages(user: SignedInUser | None, error: VigieError | None) -> dict[str, list["st.Page"]]:
     """Return all pages by section; a replacement stands at the address of a page that the user may not open.
 
     The script of such a page is never passed to Streamlit, so it cannot run.
     """
-    here = [(_(section), page_spec) for section, page_specs in SECTIONS.items() for page_spec in page_specs]
-    if not auth.sign_in_required():
-        here = [(section, page_spec) for section, page_spec in here if not page_spec.needs_an_account]
+    section_specs = [(_(section), page_spec) for section, page_specs in SECTIONS.items() for page_spec in page_specs]
+    if not auth.is_sign_in_required():
+        section_specs = [(section, page_spec) for section, page_spec in section_specs if not page_spec.is_account_page]
     pages: dict[str, list[st.Page]] = {}
-    for section, page_spec in here:
-        pages.setdefault(section, []).append(_page(page_spec, _instead(page_spec, person, error)))
+    for section, page_spec in section_specs:
+        pages.setdefault(section, []).append(_build_page(page_spec, _choose_replacement(page_spec, user, error)))
     return pages
 
 
-def _instead(page_spec: PageSpec, person: SignedInUser | None, error: VigieError | None) -> Callable[[], None] | None:
+def _choose_replacement(
+    page_spec: PageSpec, user: SignedInUser | None, error: VigieError | None
+) -> Callable[[], None] | None:
     """Return the replacement of `page_spec` for this user; None for the page itself."""
-    if not auth.sign_in_required():
+    if not auth.is_sign_in_required():
         return None
     if error is not None:
         return (
-            sign_in.unreachable
+            sign_in.show_unreachable
             if isinstance(error, ServiceUnavailableError)
-            else partial(access_denied.turned_away, error)
+            else partial(access_denied.show_rejected_account, error)
         )
-    if person is None:
-        return partial(sign_in.show, "" if _first(page_spec) else page_spec.address)
-    if not person.roles:
-        return partial(access_denied.without_role, person)
-    if person.roles.isdisjoint(page_spec.roles):
+    if user is None:
+        return partial(sign_in.show, "" if _is_home_page(page_spec) else page_spec.address)
+    if not user.roles:
+        return partial(access_denied.show_no_role, user)
+    if user.roles.isdisjoint(page_spec.roles):
         return partial(access_denied.show, _(page_spec.title), page_spec.roles)
     return None
 
 
-def _page(page_spec: PageSpec, instead: Callable[[], None] | None) -> "st.Page":
+def _build_page(page_spec: PageSpec, replacement: Callable[[], None] | None) -> "st.Page":
     return st.Page(
-        instead or ROOT / "pages" / page_spec.script,
+        replacement or ROOT / "pages" / page_spec.script,
         title=_(page_spec.title),
         icon=f":material/{page_spec.icon}:",
         url_path=page_spec.address,
-        default=_first(page_spec),
-        visibility="hidden" if instead else "visible",
+        default=_is_home_page(page_spec),
+        visibility="hidden" if replacement else "visible",
     )
 
 
-def _first(page_spec: PageSpec) -> bool:
+def _is_home_page(page_spec: PageSpec) -> bool:
     return page_spec is next(iter(SECTIONS.values()))[0]
 
 
 # ---- sidebar, errors, preloading ------------------------------------------------------------------------------------
 
 
-def _language_switch() -> None:
+def _show_language_switch() -> None:
     with st.sidebar.container(key="language-switch"):
         st.segmented_control(
             _("Language"),
             list(LANGUAGES),
             format_func=LANGUAGES.__getitem__,
-            default=language(),
+            default=get_language(),
             key="language",
             label_visibility="collapsed",
             required=True,
         )
 
 
-def _unexpected() -> None:
+def _report_unexpected_error() -> None:
     """Show an error number to the user, and log the exception under this number."""
     number = uuid.uuid4().hex[:8]
     logger.exception("unexpected error %s", number)
@@ -176,10 +178,10 @@ def _unexpected() -> None:
     )
 
 
-def _warm() -> None:
-    from core.lifespan import warm
+def _preload_libraries() -> None:
+    from core.lifespan import start_preload
 
-    warm()
+    start_preload()
 
 
 if __name__ == "__main__":

@@ -123,7 +123,7 @@ def answered(app: AppTest, seconds: float = 60) -> AppTest:
 def deliver(at: Workspace, seconds: float = 90) -> None:
     """As the worker does, until nothing waits and nothing is doubted any more."""
     until = time.monotonic() + seconds
-    while at.tracking.spool.pending():
+    while at.tracking.spool.list_pending():
         assert time.monotonic() < until, at.tracking.last_error
         at.tracking.wait_for_delivery(1)
         at.tracking.reset()

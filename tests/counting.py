@@ -11,12 +11,12 @@ from pathlib import Path
 from typing import Any
 
 from core.actor import Actor
-from core.cli.worker import shutdown_event
+from core.cli.worker import install_shutdown_event
 from core.data.samples import load_sample
 from core.errors import DataError
 from core.jobs.worker import JobHandler, Worker
 from core.progress import Progress
-from core.runs.tracked_run import tracked_run
+from core.runs.tracked_run import track_run
 from core.workspace import Workspace, get_workspace
 
 STEP_S = 0.05
@@ -30,26 +30,26 @@ def run_test_job(
     return handler(task, arguments, workspace=workspace, actor=actor, progress=progress)
 
 
-def count(task: str, arguments: dict[str, Any], *, workspace: Workspace, actor: Actor, progress: Progress) -> str:
+def count_steps(task: str, arguments: dict[str, Any], *, workspace: Workspace, actor: Actor, progress: Progress) -> str:
     """Count from the checkpoint to `until`; write every step and its process id to the file `log`."""
     assert progress.folder is not None
     checkpoint = progress.folder / "step"
     step = int(checkpoint.read_text()) if checkpoint.exists() else 0
     while step < arguments["until"]:
         step += 1
-        progress.tell(step / arguments["until"], "counting")
-        progress.draw("loss", step, 1 / step)
-        _log(arguments, step)
+        progress.report(step / arguments["until"], "counting")
+        progress.add_point("loss", step, 1 / step)
+        _log_step(arguments, step)
         checkpoint.write_text(str(step))
         time.sleep(arguments.get("step_s", STEP_S))
     return f"run-of-{actor.user}"
 
 
-def record(task: str, arguments: dict[str, Any], *, workspace: Workspace, actor: Actor, progress: Progress) -> str:
+def record_run(task: str, arguments: dict[str, Any], *, workspace: Workspace, actor: Actor, progress: Progress) -> str:
     """Record a run; the process that records the first one kills itself before it returns the run's id."""
-    with tracked_run("tests", "Nothing", {}, load_sample("gas_daily"), actor, workspace) as run:
-        _log(arguments, 1)
-    if len(steps(Path(arguments["log"]))) == 1:
+    with track_run("tests", "Nothing", {}, load_sample("gas_daily"), actor, workspace) as run:
+        _log_step(arguments, 1)
+    if len(read_steps(Path(arguments["log"]))) == 1:
         os.kill(os.getpid(), signal.SIGKILL)
     return run.id
 
@@ -60,32 +60,36 @@ def never_stop(task: str, arguments: dict[str, Any], *, workspace: Workspace, ac
     return ""
 
 
-def refused(task: str, arguments: dict[str, Any], *, workspace: Workspace, actor: Actor, progress: Progress) -> str:
+def raise_data_error(
+    task: str, arguments: dict[str, Any], *, workspace: Workspace, actor: Actor, progress: Progress
+) -> str:
     """Raise DataError."""
     raise DataError("{file} has no dates.", file="a.csv")
 
 
-def broken(task: str, arguments: dict[str, Any], *, workspace: Workspace, actor: Actor, progress: Progress) -> str:
+def raise_unexpected_error(
+    task: str, arguments: dict[str, Any], *, workspace: Workspace, actor: Actor, progress: Progress
+) -> str:
     """Raise an unexpected error whose text must not be shown."""
     raise ZeroDivisionError("a secret of the machine")
 
 
 HANDLERS: dict[str, JobHandler] = {
-    "count": count,
-    "record": record,
+    "count": count_steps,
+    "record": record_run,
     "never_stop": never_stop,
-    "refused": refused,
-    "broken": broken,
+    "refused": raise_data_error,
+    "broken": raise_unexpected_error,
 }
 
 
-def steps(log: Path) -> list[tuple[int, int]]:
+def read_steps(log: Path) -> list[tuple[int, int]]:
     """Return process id and number of every step in the log."""
     lines = log.read_text().splitlines() if log.exists() else []
     return [(int(pid), int(step)) for pid, step in (line.split() for line in lines)]
 
 
-def _log(arguments: dict[str, Any], step: int) -> None:
+def _log_step(arguments: dict[str, Any], step: int) -> None:
     with Path(arguments["log"]).open("a") as log:
         log.write(f"{os.getpid()} {step}\n")
 
@@ -93,4 +97,4 @@ def _log(arguments: dict[str, Any], step: int) -> None:
 if __name__ == "__main__":
     workspace = get_workspace()
     workspace.jobs.lease_s = float(sys.argv[1]) if len(sys.argv) > 1 else workspace.jobs.lease_s
-    Worker(workspace, run_test_job, shutdown_event(), give_up=lambda: os._exit(1)).run()
+    Worker(workspace, run_test_job, install_shutdown_event(), give_up=lambda: os._exit(1)).run()

@@ -16,12 +16,12 @@ from core.accounts.service import Accounts
 from tests.servers import Running, postgres
 
 PASSWORD = "Fjord-lantern-71-plum"
-OTHER = "Walnut~harbour-58-tide"
-THIRD = "Copper#meadow-93-gale"
+OTHER_PASSWORD = "Walnut~harbour-58-tide"
+THIRD_PASSWORD = "Copper#meadow-93-gale"
 
 
 @contextmanager
-def running_postgres() -> Iterator[Running]:
+def start_postgres() -> Iterator[Running]:
     """Start a PostgreSQL server, yield it, and stop it afterwards.
 
     Its folder is not below pytest's folder: another pytest run may close that one to the user of PostgreSQL.
@@ -33,15 +33,15 @@ def running_postgres() -> Iterator[Running]:
 
 
 @contextmanager
-def fresh_database(server: Running) -> Iterator[str]:
+def create_database(server: Running) -> Iterator[str]:
     """Create an empty database on `server`, yield its URL, and drop the database afterwards."""
     name = f"accounts_{uuid.uuid4().hex[:12]}"
-    _admin(server, f'CREATE DATABASE "{name}"')
+    _execute_as_admin(server, f'CREATE DATABASE "{name}"')
     yield make_url(server.url).set(database=name).render_as_string(hide_password=False)
-    _admin(server, f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
+    _execute_as_admin(server, f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
 
 
-def _admin(server: Running, statement: str) -> None:
+def _execute_as_admin(server: Running, statement: str) -> None:
     import psycopg
 
     url = make_url(server.url)
@@ -52,25 +52,25 @@ def _admin(server: Running, statement: str) -> None:
 
 
 @contextmanager
-def opened(url: str, folder: Path) -> Iterator[Accounts]:
+def open_accounts(url: str, folder: Path) -> Iterator[Accounts]:
     """Open the accounts at `url` and yield them. Close them after all abandoned calls have ended."""
     accounts = Accounts(url, folder)
     yield accounts
-    settled()
+    wait_for_abandoned_calls()
     accounts.close()
 
 
-def settled() -> None:
+def wait_for_abandoned_calls() -> None:
     """Wait for calls that timed out: their threads still hold connections."""
     for thread in threading.enumerate():
         if thread.name.startswith("call "):
             thread.join(10)
 
 
-def dump(accounts: Accounts) -> str:
+def dump_tables(accounts: Accounts) -> str:
     """Return all rows of all tables as text."""
 
-    def everything(rows: Rows) -> list[tuple[Any, ...]]:
+    def read_rows(rows: Rows) -> list[tuple[Any, ...]]:
         return [tuple(row) for table in Base.metadata.sorted_tables for row in rows.execute(select(table))]
 
-    return repr(accounts.database.read(everything))
+    return repr(accounts.database.read(read_rows))

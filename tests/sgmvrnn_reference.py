@@ -10,15 +10,15 @@ import torch.nn.functional as functional
 from torch import Tensor
 
 from core.detectors.sequences.sgmvrnn import ModelDims, Noise
-from core.detectors.sequences.sgmvrnn_original import conv_strides, padded_width
+from core.detectors.sequences.sgmvrnn_original import choose_conv_strides, compute_padded_width
 
 
 def convolved(w: Mapping[str, Tensor], dims: ModelDims, x: Tensor) -> Tensor:
     """Encoder of one row per line, (B, n) → (B, 20)."""
-    lacking = padded_width(dims.columns) - dims.columns
+    lacking = compute_padded_width(dims.columns) - dims.columns
     signal = functional.pad(x, (lacking // 2, lacking - lacking // 2))[:, None, :]
     channels = [1, 8, 16, 32]
-    for number, stride in enumerate(conv_strides(dims.columns)):
+    for number, stride in enumerate(choose_conv_strides(dims.columns)):
         kernel = w[f"encoder.{number}"].reshape(stride, channels[number], channels[number + 1]).permute(2, 1, 0)
         signal = functional.conv1d(signal, kernel, w[f"encoder.{number}.bias"], stride=stride)
         signal = functional.leaky_relu(signal, 0.2)
@@ -33,12 +33,12 @@ def deconvolved(w: Mapping[str, Tensor], dims: ModelDims, head: str, both: Tenso
     for number in (0, 1):
         both = functional.leaky_relu(both @ w[f"{head}.{number}"] + w[f"{head}.{number}.bias"], 0.2)
     signal = both.reshape(len(both), -1, 32).permute(0, 2, 1)
-    channels, strides = [32, 16, 8, 1], conv_strides(dims.columns)[::-1]
+    channels, strides = [32, 16, 8, 1], choose_conv_strides(dims.columns)[::-1]
     for place, stride in enumerate(strides):
         kernel = w[f"{head}.{place + 2}"].reshape(channels[place], stride, channels[place + 1]).permute(0, 2, 1)
         signal = functional.conv_transpose1d(signal, kernel, w[f"{head}.{place + 2}.bias"], stride=stride)
         signal = functional.leaky_relu(signal, 0.2) if place < 2 else torch.tanh(signal)
-    before = (padded_width(dims.columns) - dims.columns) // 2
+    before = (compute_padded_width(dims.columns) - dims.columns) // 2
     return signal[:, 0, before : before + dims.columns]
 
 

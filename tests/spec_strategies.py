@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 from core.__main__ import build_app
 from core.cli import task_commands
 from core.errors import OptionError
-from core.spec.command_line import command_line
-from core.spec.hyperparameters import hyperparameters, is_algorithm, kinds_of
+from core.spec.command_line import reproduce_command
+from core.spec.hyperparameters import flatten_union, get_hyperparameters, is_algorithm
 from core.spec.spec import Spec
 from core.spec.task import Task
 
@@ -30,7 +30,7 @@ NUMBERS = {int: st.integers(-(2**31), 2**31), float: st.floats(-1e9, 1e9)}
 
 def specs(cls: type[Spec]) -> st.SearchStrategy[Spec]:
     """Return specs of a class that the task accepts."""
-    return _instances(cls, required=cls.chosen_by).filter(_is_accepted)
+    return _instances(cls, required=cls.selector_field).filter(_is_accepted)
 
 
 def _is_accepted(spec: Spec) -> bool:
@@ -43,7 +43,7 @@ def _is_accepted(spec: Spec) -> bool:
 
 def _instances(cls: type[Any], required: str = "") -> st.SearchStrategy[Any]:
     kinds = typing.get_type_hints(cls)
-    fields = hyperparameters(cls)
+    fields = get_hyperparameters(cls)
     return st.builds(cls, **{name: _values(field, kinds[name], name == required) for name, field in fields.items()})
 
 
@@ -56,9 +56,9 @@ def _values(field: Field[Any], kind: Any, required: bool) -> st.SearchStrategy[A
         return DIGESTS if metadata["files"] == "datasets" else st.just("") | DIGESTS
     if metadata["argument"]:
         return NAMES
-    values = _typed(field, [member for member in kinds_of(kind) if not isinstance(member, str)])
+    values = _typed(field, [member for member in flatten_union(kind) if not isinstance(member, str)])
     if metadata["choices"]:
-        numbers = [member for member in kinds_of(kind) if member in NUMBERS]
+        numbers = [member for member in flatten_union(kind) if member in NUMBERS]
         values = st.sampled_from(metadata["choices"]) | (_typed(field, numbers) if numbers else st.nothing())
     return values.filter(bool) if required else values
 
@@ -108,7 +108,7 @@ def parse(task: Task, spec: Spec, monkeypatch: pytest.MonkeyPatch) -> Spec:
         patch.setattr(task_commands, "run_task", stop)
         patch.setattr(task_commands, "load_input", lambda files, *others: SimpleNamespace(digest=str(files[0])))
         patch.setattr(task_commands, "check_selection", lambda spec, dataset: None)
-        words = shlex.split(command_line(task, spec))
+        words = shlex.split(reproduce_command(task, spec))
         asked = CliRunner().invoke(typer.main.get_command(build_app()), words[3:])
     if isinstance(asked.exception, AskedError):
         return asked.exception.spec

@@ -27,7 +27,15 @@ from core.accounts.orm import HEAD, Base, CredentialRow, SessionRow, SignInRow
 from core.accounts.service import Accounts
 from core.errors import AccessDeniedError, OptionError, VigieError
 from tests.conftest import ROOT
-from tests.databases import OTHER, PASSWORD, THIRD, dump, fresh_database, opened, running_postgres
+from tests.databases import (
+    OTHER_PASSWORD,
+    PASSWORD,
+    THIRD_PASSWORD,
+    create_database,
+    dump_tables,
+    open_accounts,
+    start_postgres,
+)
 from tests.servers import Running
 
 HERE = "192.0.2.7"
@@ -66,7 +74,7 @@ HOSTILE = [
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[Running]:
-    with running_postgres() as running:
+    with start_postgres() as running:
         yield running
 
 
@@ -75,19 +83,19 @@ def url(request: pytest.FixtureRequest) -> Iterator[str]:
     if request.param == "sqlite":
         yield ""
         return
-    with fresh_database(request.getfixturevalue("server")) as found:
+    with create_database(request.getfixturevalue("server")) as found:
         yield found
 
 
 @pytest.fixture
 def accounts(url: str, tmp_path: Path) -> Iterator[Accounts]:
-    with opened(url, tmp_path) as found:
+    with open_accounts(url, tmp_path) as found:
         yield found
 
 
 @pytest.fixture
 def ada(accounts: Accounts) -> User:
-    return accounts.first_administrator("Ada", PASSWORD)
+    return accounts.add_first_administrator("Ada", PASSWORD)
 
 
 def refused(work: Callable[[], object]) -> str:
@@ -112,25 +120,25 @@ def earlier(accounts: Accounts, by: timedelta) -> None:
 
 
 def test_users_are_kept_and_found(accounts: Accounts, url: str, tmp_path: Path) -> None:
-    assert accounts.empty()
+    assert accounts.is_empty()
     before = datetime.now(UTC)
-    ada = accounts.first_administrator("Ada", PASSWORD)
-    bob = accounts.add_user("bob@example.org", None, ["analyst", "operator"], by="Ada")
+    ada = accounts.add_first_administrator("Ada", PASSWORD)
+    bob = accounts.add_user("bob@example.org", None, ["analyst", "operator"], granted_by="Ada")
     assert (ada.name, ada.roles, ada.local, ada.disabled) == ("Ada", {"administrator"}, True, False)
     assert (bob.roles, bob.local) == ({"analyst", "operator"}, False)
     assert before <= ada.created <= bob.created <= datetime.now(UTC)
-    assert not accounts.empty()
-    with opened(url, tmp_path) as again:
-        assert again.users() == [ada, bob]
-        assert again.user("ADA") == again.user(" ada ") == again.user("\uff21da") == ada
-        assert again.user("nobody") is None
+    assert not accounts.is_empty()
+    with open_accounts(url, tmp_path) as again:
+        assert again.list_users() == [ada, bob]
+        assert again.find_user("ADA") == again.find_user(" ada ") == again.find_user("\uff21da") == ada
+        assert again.find_user("nobody") is None
 
 
 def test_a_name_is_taken_in_every_spelling(accounts: Accounts, ada: User) -> None:
     for spelling in ("Ada", "ADA", " ada", "\uff41\uff44\uff41"):
         with pytest.raises(OptionError, match="taken"):
             accounts.add_user(spelling, None, [])
-    assert accounts.users() == [ada]
+    assert accounts.list_users() == [ada]
 
 
 @pytest.mark.parametrize(
@@ -139,7 +147,7 @@ def test_a_name_is_taken_in_every_spelling(accounts: Accounts, ada: User) -> Non
 )
 def test_accepted_names(accounts: Accounts, name: str) -> None:
     assert accounts.add_user(name, None, []).name == name
-    assert accounts.user(name.upper()) == accounts.user(name)
+    assert accounts.find_user(name.upper()) == accounts.find_user(name)
 
 
 @pytest.mark.parametrize("name", HOSTILE, ids=lambda name: repr(name)[:20])
@@ -147,11 +155,11 @@ def test_hostile_names(accounts: Accounts, name: str) -> None:
     with pytest.raises(OptionError, match="name is not accepted"):
         accounts.add_user(name, None, [])
     with pytest.raises(OptionError, match="name is not accepted"):
-        accounts.vouched_for(name)
-    assert accounts.user(name) is None
-    assert accounts.sign_ins(name) == []
+        accounts.sign_in_external(name)
+    assert accounts.find_user(name) is None
+    assert accounts.list_sign_ins(name) == []
     assert "wrong" in refused(lambda: accounts.sign_in(name, PASSWORD, HERE))
-    assert accounts.empty()
+    assert accounts.is_empty()
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -159,12 +167,12 @@ def test_hostile_names(accounts: Accounts, name: str) -> None:
 def test_any_name_is_kept_or_refused(accounts: Accounts, name: str) -> None:
     with suppress(OptionError):
         made = accounts.add_user(name, None, [])
-        assert accounts.user(name) == accounts.user(made.name) == made
+        assert accounts.find_user(name) == accounts.find_user(made.name) == made
         assert made.name.isprintable()
         assert not set(made.name) & set('/\\\0\n\r\t<>"`;$={}')
         with pytest.raises(OptionError, match="taken"):
             accounts.add_user(made.name.lower(), None, [])
-    accounts.sign_ins(name)
+    accounts.list_sign_ins(name)
 
 
 def test_unknown_roles_and_users(accounts: Accounts, ada: User) -> None:
@@ -180,18 +188,18 @@ def test_unknown_roles_and_users(accounts: Accounts, ada: User) -> None:
     ):
         with pytest.raises(OptionError, match="no user"):
             change()
-    assert accounts.users() == [ada]
+    assert accounts.list_users() == [ada]
 
 
 def test_roles_change_and_who_granted_them_is_kept(accounts: Accounts, ada: User) -> None:
-    accounts.add_user("bob", None, ["analyst"], by="Ada")
-    accounts.set_roles("bob", ROLES, by="Eve")
-    accounts.set_roles("bob", ["operator", "analyst"], by="Ada")
-    found = accounts.user("bob")
+    accounts.add_user("bob", None, ["analyst"], granted_by="Ada")
+    accounts.set_roles("bob", ROLES, granted_by="Eve")
+    accounts.set_roles("bob", ["operator", "analyst"], granted_by="Ada")
+    found = accounts.find_user("bob")
     assert found is not None
     assert found.roles == {"operator", "analyst"}
-    assert "'analyst', 'Ada'" in dump(accounts)
-    assert "'operator', 'Eve'" in dump(accounts)
+    assert "'analyst', 'Ada'" in dump_tables(accounts)
+    assert "'operator', 'Eve'" in dump_tables(accounts)
 
 
 def test_the_last_administrator_stays(accounts: Accounts, ada: User) -> None:
@@ -199,8 +207,8 @@ def test_the_last_administrator_stays(accounts: Accounts, ada: User) -> None:
     for take_away in (lambda: accounts.set_roles("ada", ["analyst"]), lambda: accounts.set_disabled("ada", True)):
         with pytest.raises(OptionError, match="last administrator"):
             take_away()
-    assert accounts.user("ada") == ada
-    assert accounts.session(token) is not None, "what was refused has no consequence"
+    assert accounts.find_user("ada") == ada
+    assert accounts.find_session(token) is not None, "what was refused has no consequence"
     accounts.add_user("bob", PASSWORD, ["administrator"])
     accounts.set_disabled("ada", True)
     with pytest.raises(OptionError, match="last administrator"):
@@ -233,16 +241,16 @@ def together(count: int, work: Callable[[int], object]) -> list[object]:
 
 
 def test_of_two_first_administrators_one_wins(accounts: Accounts) -> None:
-    found = together(4, lambda number: accounts.first_administrator(f"admin{number}", PASSWORD))
+    found = together(4, lambda number: accounts.add_first_administrator(f"admin{number}", PASSWORD))
     assert sorted(type(each).__name__ for each in found) == ["AccessDeniedError"] * 3 + ["User"]
-    assert len(accounts.users()) == 1
-    assert "already" in refused(lambda: accounts.first_administrator("late", PASSWORD))
+    assert len(accounts.list_users()) == 1
+    assert "already" in refused(lambda: accounts.add_first_administrator("late", PASSWORD))
 
 
 def test_of_two_users_of_one_name_one_is_made(accounts: Accounts) -> None:
     found = together(4, lambda number: accounts.add_user(["bob", "BOB"][number % 2], None, []))
     assert sorted(type(each).__name__ for each in found) == ["OptionError"] * 3 + ["User"]
-    assert len(accounts.users()) == 1
+    assert len(accounts.list_users()) == 1
 
 
 def test_two_administrators_cannot_take_each_other_away(accounts: Accounts, ada: User) -> None:
@@ -277,8 +285,8 @@ def test_two_processes_start_on_an_empty_database(url: str, tmp_path: Path) -> N
     assert [error for _said, error in found] == [""] * 3
     names = sorted(said for said, _error in found)
     assert names.count("refused") == 2
-    with opened(url, tmp_path) as accounts:
-        assert [user.name for user in accounts.users()] == [name for name in names if name != "refused"]
+    with open_accounts(url, tmp_path) as accounts:
+        assert [user.name for user in accounts.list_users()] == [name for name in names if name != "refused"]
 
 
 # ---- sign-in -------------------------------------------------------------------------------------------------------
@@ -288,17 +296,17 @@ def test_sign_in_session_sign_out(accounts: Accounts, ada: User) -> None:
     token, other = accounts.sign_in("ADA", PASSWORD, HERE), accounts.sign_in("ada", PASSWORD, HERE)
     assert token != other
     assert len(token) >= 43, "32 random bytes"
-    found = accounts.session(token)
+    found = accounts.find_session(token)
     assert found is not None
     assert (found.user, found.expires - found.created) == (ada, timedelta(hours=12))
-    assert found.csrf not in (token, accounts.session(other).csrf)  # type: ignore[union-attr]
-    assert found == accounts.session(token)
+    assert found.csrf not in (token, accounts.find_session(other).csrf)  # type: ignore[union-attr]
+    assert found == accounts.find_session(token)
     accounts.sign_out(token)
     accounts.sign_out(token)
-    assert accounts.session(token) is None
-    assert accounts.session(other) is not None
+    assert accounts.find_session(token) is None
+    assert accounts.find_session(other) is not None
     for nonsense in ("", "x", token[:-1], token + "=", "\ud800", "' OR 1=1", "\x00"):
-        assert accounts.session(nonsense) is None
+        assert accounts.find_session(nonsense) is None
 
 
 def test_one_text_for_everything_that_is_wrong(accounts: Accounts, ada: User) -> None:
@@ -306,7 +314,7 @@ def test_one_text_for_everything_that_is_wrong(accounts: Accounts, ada: User) ->
     accounts.set_disabled("bob", True)
     accounts.add_user("eve", None, [])
     tries = [
-        ("ada", OTHER),
+        ("ada", OTHER_PASSWORD),
         ("ada", ""),
         ("ada", "x" * 100_000),
         ("bob", PASSWORD),
@@ -329,7 +337,7 @@ def test_wrong_names_take_as_long_as_wrong_passwords(accounts: Accounts, ada: Us
             if kind == "provider" and number >= 4:
                 continue
             began = time.perf_counter()
-            refused(lambda: accounts.sign_in(of_kind[number % 2], OTHER, ""))  # noqa: B023 called at once
+            refused(lambda: accounts.sign_in(of_kind[number % 2], OTHER_PASSWORD, ""))  # noqa: B023 called at once
             seconds[kind].append(time.perf_counter() - began)
     medians = {kind: statistics.median(found) for kind, found in seconds.items()}
     assert 0.5 < medians["unknown"] / medians["known"] < 2, medians
@@ -339,16 +347,16 @@ def test_wrong_names_take_as_long_as_wrong_passwords(accounts: Accounts, ada: Us
 @pytest.mark.parametrize("name", ["ada", "nobody"])
 def test_a_name_is_locked_after_five_failures(accounts: Accounts, ada: User, name: str) -> None:
     for number in range(5):
-        assert "wrong" in refused(lambda: accounts.sign_in(name.upper(), OTHER, f"192.0.2.{number}"))  # noqa: B023
+        assert "wrong" in refused(lambda: accounts.sign_in(name.upper(), OTHER_PASSWORD, f"192.0.2.{number}"))  # noqa: B023
     assert refused(lambda: accounts.sign_in(name, PASSWORD, HERE)) == "Too many attempts: try again in 15 min."
     earlier(accounts, timedelta(minutes=10, seconds=5))
     assert refused(lambda: accounts.sign_in(name, PASSWORD, HERE)) == "Too many attempts: try again in 5 min."
-    assert len(accounts.sign_ins()) == 5, (
+    assert len(accounts.list_sign_ins()) == 5, (
         "what was locked out was no attempt: the lock ends however often somebody tries"
     )
     earlier(accounts, timedelta(minutes=5))
     if name == "ada":
-        assert accounts.session(accounts.sign_in(name, PASSWORD, HERE)) is not None
+        assert accounts.find_session(accounts.sign_in(name, PASSWORD, HERE)) is not None
     else:
         assert "wrong" in refused(lambda: accounts.sign_in(name, PASSWORD, HERE))
 
@@ -356,14 +364,14 @@ def test_a_name_is_locked_after_five_failures(accounts: Accounts, ada: User, nam
 def test_a_success_clears_the_count_of_the_name(accounts: Accounts, ada: User) -> None:
     for _round in range(2):
         for _number in range(4):
-            refused(lambda: accounts.sign_in("ada", OTHER, HERE))
+            refused(lambda: accounts.sign_in("ada", OTHER_PASSWORD, HERE))
         accounts.sign_in("ada", PASSWORD, HERE)
 
 
 def test_others_are_not_locked_out_with_a_name(accounts: Accounts, ada: User) -> None:
     for _number in range(5):
-        refused(lambda: accounts.sign_in("bob", OTHER, HERE))
-    assert accounts.session(accounts.sign_in("ada", PASSWORD, HERE)) is not None
+        refused(lambda: accounts.sign_in("bob", OTHER_PASSWORD, HERE))
+    assert accounts.find_session(accounts.sign_in("ada", PASSWORD, HERE)) is not None
 
 
 @pytest.mark.parametrize(
@@ -379,7 +387,7 @@ def test_an_address_is_locked_after_thirty_failures(
     accounts: Accounts, ada: User, addresses: list[str], elsewhere: str
 ) -> None:
     for number, address in enumerate(addresses):  # the attempt alone, without the slow hash
-        accounts.database.write(lambda rows: login_throttling.begun(rows, f"user{number}", address).id)  # noqa: B023
+        accounts.database.write(lambda rows: login_throttling.record_attempt(rows, f"user{number}", address).id)  # noqa: B023
     for locked in {addresses[0], HERE if "." in addresses[0] else addresses[1]}:
         assert "Too many attempts" in refused(lambda: accounts.sign_in("ada", PASSWORD, locked))  # noqa: B023
     assert accounts.sign_in("ada", PASSWORD, elsewhere)
@@ -387,42 +395,42 @@ def test_an_address_is_locked_after_thirty_failures(
 
 
 def test_attempts_at_the_same_moment_are_counted(accounts: Accounts, ada: User) -> None:
-    found = together(12, lambda _number: accounts.sign_in("ada", OTHER, HERE))
+    found = together(12, lambda _number: accounts.sign_in("ada", OTHER_PASSWORD, HERE))
     locked = [each for each in found if "Too many" in str(each)]
     assert len(locked) == 7
-    assert len(accounts.sign_ins()) == 5
+    assert len(accounts.list_sign_ins()) == 5
 
 
 def test_sign_ins_are_listed(accounts: Accounts, ada: User) -> None:
     accounts.sign_in("ada", PASSWORD, "2001:db8::1")
-    refused(lambda: accounts.sign_in("ada", OTHER, HERE))
-    refused(lambda: accounts.sign_in("nobody", OTHER, "<evil>\n" + "x" * 200))
-    found = accounts.sign_ins()
+    refused(lambda: accounts.sign_in("ada", OTHER_PASSWORD, HERE))
+    refused(lambda: accounts.sign_in("nobody", OTHER_PASSWORD, "<evil>\n" + "x" * 200))
+    found = accounts.list_sign_ins()
     assert [(each.name, each.success, each.address) for each in found] == [
         (None, False, "<evil>" + "x" * 57),
         ("Ada", False, HERE),
         ("Ada", True, "2001:db8::1"),
     ]
-    assert accounts.sign_ins("ADA") == found[1:]
-    assert accounts.sign_ins(limit=1) == found[:1]
-    assert accounts.sign_ins("nobody") == accounts.sign_ins(limit=-1) == []
+    assert accounts.list_sign_ins("ADA") == found[1:]
+    assert accounts.list_sign_ins(limit=1) == found[:1]
+    assert accounts.list_sign_ins("nobody") == accounts.list_sign_ins(limit=-1) == []
     assert all(abs(datetime.now(UTC) - each.time) < timedelta(minutes=1) for each in found)
 
 
 def test_what_is_old_is_removed_at_the_next_sign_in(accounts: Accounts, ada: User) -> None:
     old = accounts.sign_in("ada", PASSWORD, HERE)
-    refused(lambda: accounts.sign_in("my-password-by-mistake", OTHER, HERE))
-    typed = login_throttling.hashed("my-password-by-mistake")
-    assert typed in dump(accounts)
+    refused(lambda: accounts.sign_in("my-password-by-mistake", OTHER_PASSWORD, HERE))
+    typed = login_throttling.hash_name("my-password-by-mistake")
+    assert typed in dump_tables(accounts)
     earlier(accounts, timedelta(days=1))
     accounts.sign_in("ada", PASSWORD, HERE)
-    assert typed not in dump(accounts), "the name of nobody is not kept, not even as a hash"
+    assert typed not in dump_tables(accounts), "the name of nobody is not kept, not even as a hash"
     assert accounts.database.read(lambda rows: len(rows.scalars(select(SessionRow)).all())) == 1
-    assert accounts.session(old) is None
-    assert len(accounts.sign_ins()) == 3
+    assert accounts.find_session(old) is None
+    assert len(accounts.list_sign_ins()) == 3
     earlier(accounts, timedelta(days=179, hours=12))
     accounts.sign_in("ada", PASSWORD, HERE)
-    assert len(accounts.sign_ins()) == 2
+    assert len(accounts.list_sign_ins()) == 2
 
 
 # ---- sessions ------------------------------------------------------------------------------------------------------
@@ -431,9 +439,9 @@ def test_what_is_old_is_removed_at_the_next_sign_in(accounts: Accounts, ada: Use
 def test_a_session_expires(accounts: Accounts, ada: User) -> None:
     token = accounts.sign_in("ada", PASSWORD, HERE)
     earlier(accounts, timedelta(hours=11, minutes=59))
-    assert accounts.session(token) is not None
+    assert accounts.find_session(token) is not None
     earlier(accounts, timedelta(minutes=1))
-    assert accounts.session(token) is None
+    assert accounts.find_session(token) is None
 
 
 def test_sign_out_everywhere(accounts: Accounts, ada: User) -> None:
@@ -441,24 +449,24 @@ def test_sign_out_everywhere(accounts: Accounts, ada: User) -> None:
     tokens = [accounts.sign_in("ada", PASSWORD, HERE) for _each in range(2)]
     of_bob = accounts.sign_in("bob", PASSWORD, HERE)
     accounts.sign_out_everywhere("ADA")
-    assert [accounts.session(token) for token in tokens] == [None, None]
-    assert accounts.session(of_bob) is not None
+    assert [accounts.find_session(token) for token in tokens] == [None, None]
+    assert accounts.find_session(of_bob) is not None
 
 
 def test_disabling_ends_sessions(accounts: Accounts, ada: User) -> None:
     accounts.add_user("bob", PASSWORD, ["analyst"])
     token = accounts.sign_in("bob", PASSWORD, HERE)
     accounts.set_disabled("bob", True)
-    assert accounts.session(token) is None
+    assert accounts.find_session(token) is None
     accounts.set_disabled("bob", False)
-    assert accounts.session(token) is None
+    assert accounts.find_session(token) is None
 
 
 def test_roles_count_at_once(accounts: Accounts, ada: User) -> None:
     accounts.add_user("bob", PASSWORD, ["analyst"])
     token = accounts.sign_in("bob", PASSWORD, HERE)
     accounts.set_roles("bob", ["operator"])
-    assert accounts.session(token).user.roles == {"operator"}  # type: ignore[union-attr]
+    assert accounts.find_session(token).user.roles == {"operator"}  # type: ignore[union-attr]
 
 
 # ---- passwords -----------------------------------------------------------------------------------------------------
@@ -470,40 +478,40 @@ def test_an_administrator_sets_a_password(accounts: Accounts, ada: User) -> None
     token = accounts.sign_in("bob", PASSWORD, HERE)
     with pytest.raises(OptionError, match="too easy"):
         accounts.set_password("bob", "0123456789")
-    assert accounts.session(token) is not None
-    accounts.set_password("BOB", OTHER)
-    assert accounts.session(token) is None
+    assert accounts.find_session(token) is not None
+    accounts.set_password("BOB", OTHER_PASSWORD)
+    assert accounts.find_session(token) is None
     refused(lambda: accounts.sign_in("bob", PASSWORD, HERE))
-    assert accounts.sign_in("bob", OTHER, HERE)
-    assert accounts.user("bob").local  # type: ignore[union-attr]
+    assert accounts.sign_in("bob", OTHER_PASSWORD, HERE)
+    assert accounts.find_user("bob").local  # type: ignore[union-attr]
 
 
 def test_a_user_changes_the_password(accounts: Accounts, ada: User) -> None:
     here, elsewhere = accounts.sign_in("ada", PASSWORD, HERE), accounts.sign_in("ada", PASSWORD, HERE)
     with pytest.raises(OptionError, match="too easy"):
         accounts.change_password("ada", PASSWORD, "azertyuiop")
-    assert "wrong" in refused(lambda: accounts.change_password("ada", OTHER, THIRD))
-    accounts.change_password("ada", PASSWORD, OTHER, keep=here)
-    assert accounts.session(here) is not None
-    assert accounts.session(elsewhere) is None
-    assert [each.success for each in accounts.sign_ins()] == [False, True, True]
+    assert "wrong" in refused(lambda: accounts.change_password("ada", OTHER_PASSWORD, THIRD_PASSWORD))
+    accounts.change_password("ada", PASSWORD, OTHER_PASSWORD, keep_token=here)
+    assert accounts.find_session(here) is not None
+    assert accounts.find_session(elsewhere) is None
+    assert [each.success for each in accounts.list_sign_ins()] == [False, True, True]
     for _number in range(4):
-        refused(lambda: accounts.change_password("ada", PASSWORD, THIRD))
-    assert "Too many attempts" in refused(lambda: accounts.change_password("ada", OTHER, THIRD))
-    assert "Too many attempts" in refused(lambda: accounts.sign_in("ada", OTHER, HERE))
+        refused(lambda: accounts.change_password("ada", PASSWORD, THIRD_PASSWORD))
+    assert "Too many attempts" in refused(lambda: accounts.change_password("ada", OTHER_PASSWORD, THIRD_PASSWORD))
+    assert "Too many attempts" in refused(lambda: accounts.sign_in("ada", OTHER_PASSWORD, HERE))
 
 
 def test_a_password_changed_in_the_meantime_opens_nothing(
     accounts: Accounts, ada: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    verified = passwords.verified
+    verified = passwords.verify_password
 
     def meanwhile(kept: str | None, password: str) -> bool:
         monkeypatch.undo()
-        accounts.set_password("ada", OTHER)
+        accounts.set_password("ada", OTHER_PASSWORD)
         return verified(kept, password)
 
-    monkeypatch.setattr(passwords, "verified", meanwhile)
+    monkeypatch.setattr(passwords, "verify_password", meanwhile)
     assert "wrong" in refused(lambda: accounts.sign_in("ada", PASSWORD, HERE))
     assert accounts.database.read(lambda rows: rows.scalars(select(SessionRow)).all()) == []
 
@@ -527,30 +535,30 @@ def test_hashes_are_argon2id_and_renewed(accounts: Accounts, ada: User) -> None:
 
 
 def test_the_provider_vouches_for_users(accounts: Accounts, ada: User) -> None:
-    made = accounts.vouched_for("Bob@example.org", HERE)
+    made = accounts.sign_in_external("Bob@example.org", HERE)
     assert (made.roles, made.local) == (frozenset(), False)
     accounts.set_roles("bob@example.org", ["analyst"])
-    assert accounts.vouched_for("bob@example.org", HERE).roles == {"analyst"}
-    assert [(each.name, each.success) for each in accounts.sign_ins()] == [("Bob@example.org", True)]
+    assert accounts.sign_in_external("bob@example.org", HERE).roles == {"analyst"}
+    assert [(each.name, each.success) for each in accounts.list_sign_ins()] == [("Bob@example.org", True)]
     earlier(accounts, timedelta(days=1))
-    accounts.vouched_for("bob@example.org", HERE)
-    assert len(accounts.sign_ins()) == 2
+    accounts.sign_in_external("bob@example.org", HERE)
+    assert len(accounts.list_sign_ins()) == 2
     accounts.set_disabled("bob@example.org", True)
-    assert "disabled" in refused(lambda: accounts.vouched_for("bob@example.org", HERE))
+    assert "disabled" in refused(lambda: accounts.sign_in_external("bob@example.org", HERE))
     refused(lambda: accounts.sign_in("bob@example.org", PASSWORD, HERE))
 
 
 def test_somebody_new_is_made_once(accounts: Accounts) -> None:
-    found = together(4, lambda _number: accounts.vouched_for("bob", HERE))
+    found = together(4, lambda _number: accounts.sign_in_external("bob", HERE))
     assert len({each.name for each in found}) == 1  # type: ignore[attr-defined]
-    assert len(accounts.users()) == len(accounts.sign_ins()) == 1
+    assert len(accounts.list_users()) == len(accounts.list_sign_ins()) == 1
 
 
 # ---- the tables ----------------------------------------------------------------------------------------------------
 
 
 def test_migrations_make_the_tables_of_the_models(accounts: Accounts) -> None:
-    accounts.empty()
+    accounts.is_empty()
 
     def differences(rows: Rows) -> list[Any]:
         return compare_metadata(
@@ -559,7 +567,7 @@ def test_migrations_make_the_tables_of_the_models(accounts: Accounts) -> None:
 
     assert accounts.database.read(differences) == []
     config = Config()
-    config.set_main_option("script_location", str(database.MIGRATIONS))
+    config.set_main_option("script_location", str(database.MIGRATIONS_FOLDER))
     assert ScriptDirectory.from_config(config).get_heads() == [HEAD]
 
 
@@ -567,31 +575,31 @@ def test_nothing_secret_is_kept_shown_or_logged(
     accounts: Accounts, url: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.DEBUG)
-    shown: list[object] = [accounts, accounts.database, accounts.first_administrator("ada", PASSWORD)]
+    shown: list[object] = [accounts, accounts.database, accounts.add_first_administrator("ada", PASSWORD)]
     token = accounts.sign_in("ada", PASSWORD, HERE)
-    session = accounts.session(token)
+    session = accounts.find_session(token)
     assert isinstance(session, Session)
-    shown += [session, accounts.users(), accounts.sign_ins()]
+    shown += [session, accounts.list_users(), accounts.list_sign_ins()]
     with pytest.raises(AccessDeniedError) as wrong:
-        accounts.sign_in("ada", OTHER, HERE)
+        accounts.sign_in("ada", OTHER_PASSWORD, HERE)
     with pytest.raises(OptionError) as taken:
-        accounts.add_user("ADA", OTHER, [])
+        accounts.add_user("ADA", OTHER_PASSWORD, [])
     with pytest.raises(OptionError) as weak:
         accounts.set_password("ada", "motdepasse1")
     shown += [wrong.value, taken.value, weak.value]
-    accounts.change_password("ada", PASSWORD, OTHER, keep=token)
-    held = dump(accounts)
+    accounts.change_password("ada", PASSWORD, OTHER_PASSWORD, keep_token=token)
+    held = dump_tables(accounts)
     files = b"".join(path.read_bytes() for path in tmp_path.iterdir() if path.name.startswith("accounts.db"))
     assert len(files) > 20_000 or url
     hashes = accounts.database.read(lambda rows: rows.scalars(select(CredentialRow.hash)).all())
-    for secret in (PASSWORD, OTHER, token, session.csrf, "motdepasse1"):
+    for secret in (PASSWORD, OTHER_PASSWORD, token, session.csrf, "motdepasse1"):
         assert secret not in held
         assert secret.encode() not in files
     assert len(hashes) == 1
-    for secret in (PASSWORD, OTHER, token, session.csrf, *hashes, "motdepasse1"):
+    for secret in (PASSWORD, OTHER_PASSWORD, token, session.csrf, *hashes, "motdepasse1"):
         assert secret not in caplog.text
         assert secret not in "".join(map(repr, shown)) + "".join(map(str, shown))
 
 
 def test_the_version_of_the_database(accounts: Accounts, url: str) -> None:
-    assert accounts.version().startswith("PostgreSQL 1" if url else "SQLite 3.")
+    assert accounts.fetch_version().startswith("PostgreSQL 1" if url else "SQLite 3.")

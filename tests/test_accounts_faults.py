@@ -13,47 +13,54 @@ from sqlalchemy import make_url
 from core.accounts import session_cache
 from core.accounts.service import Accounts
 from core.errors import OptionError, ServiceUnavailableError
-from tests.databases import OTHER, PASSWORD, fresh_database, opened, running_postgres, settled
+from tests.databases import (
+    OTHER_PASSWORD,
+    PASSWORD,
+    create_database,
+    open_accounts,
+    start_postgres,
+    wait_for_abandoned_calls,
+)
 from tests.servers import Running
 from tests.test_accounts import HERE, together
 
 LONGEST = 2.0  # seconds
 EVERY_CALL: dict[str, Callable[[Accounts], object]] = {
-    "empty": lambda accounts: accounts.empty(),
-    "users": lambda accounts: accounts.users(),
-    "user": lambda accounts: accounts.user("ada"),
+    "empty": lambda accounts: accounts.is_empty(),
+    "users": lambda accounts: accounts.list_users(),
+    "user": lambda accounts: accounts.find_user("ada"),
     "add_user": lambda accounts: accounts.add_user("bob", PASSWORD, []),
-    "first_administrator": lambda accounts: accounts.first_administrator("bob", PASSWORD),
+    "first_administrator": lambda accounts: accounts.add_first_administrator("bob", PASSWORD),
     "set_roles": lambda accounts: accounts.set_roles("ada", ["analyst"]),
     "set_disabled": lambda accounts: accounts.set_disabled("ada", True),
-    "set_password": lambda accounts: accounts.set_password("ada", OTHER),
-    "change_password": lambda accounts: accounts.change_password("ada", PASSWORD, OTHER),
+    "set_password": lambda accounts: accounts.set_password("ada", OTHER_PASSWORD),
+    "change_password": lambda accounts: accounts.change_password("ada", PASSWORD, OTHER_PASSWORD),
     "sign_in": lambda accounts: accounts.sign_in("ada", PASSWORD, HERE),
-    "session": lambda accounts: accounts.session("unknown"),
+    "session": lambda accounts: accounts.find_session("unknown"),
     "sign_out": lambda accounts: accounts.sign_out("unknown"),
     "sign_out_everywhere": lambda accounts: accounts.sign_out_everywhere("ada"),
-    "sign_ins": lambda accounts: accounts.sign_ins(),
-    "vouched_for": lambda accounts: accounts.vouched_for("eve"),
-    "version": lambda accounts: accounts.version(),
+    "sign_ins": lambda accounts: accounts.list_sign_ins(),
+    "vouched_for": lambda accounts: accounts.sign_in_external("eve"),
+    "version": lambda accounts: accounts.fetch_version(),
 }
 
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[Running]:
-    with running_postgres() as running:
+    with start_postgres() as running:
         yield running
 
 
 @pytest.fixture
 def url(server: Running) -> Iterator[str]:
-    with fresh_database(server) as found:
+    with create_database(server) as found:
         yield found
 
 
 @pytest.fixture
 def accounts(url: str, tmp_path: Path) -> Iterator[Accounts]:
-    with opened(url, tmp_path) as found:
-        found.first_administrator("Ada", PASSWORD)
+    with open_accounts(url, tmp_path) as found:
+        found.add_first_administrator("Ada", PASSWORD)
         yield found
 
 
@@ -67,7 +74,7 @@ def unreachable(work: Callable[[], object]) -> ServiceUnavailableError:
 
 def back(accounts: Accounts) -> None:
     """What hung has ended, and the database is asked again."""
-    settled()
+    wait_for_abandoned_calls()
     accounts.reset()
 
 
@@ -103,7 +110,7 @@ def test_every_call_says_so_in_time(
     assert all("PostgreSQL does not answer" in text for text in told.values()), told
     come_back()
     back(accounts)
-    assert "Ada" in [user.name for user in accounts.users()]
+    assert "Ada" in [user.name for user in accounts.list_users()]
 
 
 def test_every_public_call_was_looked_at() -> None:
@@ -121,75 +128,75 @@ def test_remembered_sessions_go_on(
     go, come_back = outage
     accounts.add_user("bob", PASSWORD, ["analyst"])
     seen, unseen, revoked, left = (accounts.sign_in("bob", PASSWORD, HERE) for _each in range(4))
-    before = [accounts.session(token) for token in (seen, revoked, left)]
+    before = [accounts.find_session(token) for token in (seen, revoked, left)]
     go()
     began = time.perf_counter()
-    assert accounts.session(seen) == before[0] is not None
-    assert accounts.session(revoked) == before[1]
+    assert accounts.find_session(seen) == before[0] is not None
+    assert accounts.find_session(revoked) == before[1]
     assert time.perf_counter() - began < LONGEST
-    unreachable(lambda: accounts.session(unseen))
+    unreachable(lambda: accounts.find_session(unseen))
     unreachable(lambda: accounts.sign_out(left))
-    unreachable(lambda: accounts.session(left))
+    unreachable(lambda: accounts.find_session(left))
     come_back()
-    with opened(url, tmp_path) as elsewhere:  # another process of the app
+    with open_accounts(url, tmp_path) as elsewhere:  # another process of the app
         elsewhere.sign_out(revoked)
     back(accounts)
-    assert accounts.session(revoked) is None
-    assert accounts.session(seen) == before[0]
-    monkeypatch.setattr(session_cache, "GOES_ON", 0.0)
+    assert accounts.find_session(revoked) is None
+    assert accounts.find_session(seen) == before[0]
+    monkeypatch.setattr(session_cache, "SESSION_CACHE_TTL_S", 0.0)
     go()
-    unreachable(lambda: accounts.session(seen))
+    unreachable(lambda: accounts.find_session(seen))
 
 
 def test_many_at_once_wait_no_longer(accounts: Accounts, server: Running) -> None:
     token = accounts.sign_in("ada", PASSWORD, HERE)
-    accounts.session(token)
+    accounts.find_session(token)
     server.freeze()
     try:
         seconds = []
         for _round in range(4):  # more than the pool has connections
             accounts.reset()
             began = time.perf_counter()
-            found = together(6, lambda _number: accounts.session(token))
+            found = together(6, lambda _number: accounts.find_session(token))
             seconds.append(time.perf_counter() - began)
             assert len(found) == 6
         assert max(seconds) < LONGEST
     finally:
         server.thaw()
     back(accounts)
-    assert accounts.empty() is False
+    assert accounts.is_empty() is False
 
 
 def test_down_at_start_and_there_later(url: str, server: Running, tmp_path: Path) -> None:
     server.kill()
-    with opened(url, tmp_path) as accounts:
-        unreachable(accounts.empty)
-        unreachable(accounts.empty)
+    with open_accounts(url, tmp_path) as accounts:
+        unreachable(accounts.is_empty)
+        unreachable(accounts.is_empty)
         server.start()
         accounts.reset()
-        assert accounts.empty()
+        assert accounts.is_empty()
 
 
 def test_hanging_at_start(url: str, server: Running, tmp_path: Path) -> None:
-    with opened(url, tmp_path) as accounts:
+    with open_accounts(url, tmp_path) as accounts:
         server.freeze()
         try:
             began = time.perf_counter()
-            found = together(3, lambda _number: accounts.empty())
+            found = together(3, lambda _number: accounts.is_empty())
             assert {type(each) for each in found} == {ServiceUnavailableError}
             assert time.perf_counter() - began < LONGEST
         finally:
             server.thaw()
         back(accounts)
-        assert accounts.empty()
+        assert accounts.is_empty()
 
 
 @pytest.mark.parametrize("user", ["vigie", "nobody"])
 def test_wrong_credentials(url: str, tmp_path: Path, caplog: pytest.LogCaptureFixture, user: str) -> None:
     caplog.set_level(logging.DEBUG)
     wrong = make_url(url).set(username=user, password="hunter2-never-shown").render_as_string(hide_password=False)
-    with opened(wrong, tmp_path) as accounts:
-        error = unreachable(accounts.users)
+    with open_accounts(wrong, tmp_path) as accounts:
+        error = unreachable(accounts.list_users)
         assert f'password authentication failed for user "{user}"' in str(error)
         for told in (
             str(error),
@@ -220,17 +227,17 @@ def test_other_addresses_are_refused(url: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("scheme", ["postgres", "postgresql", "postgresql+psycopg2"])
 def test_every_way_to_write_postgresql(url: str, tmp_path: Path, scheme: str) -> None:
-    with opened(url.replace("postgresql+psycopg", scheme), tmp_path) as accounts:
-        assert accounts.empty()
+    with open_accounts(url.replace("postgresql+psycopg", scheme), tmp_path) as accounts:
+        assert accounts.is_empty()
 
 
 def test_a_sqlite_file_that_somebody_else_holds(tmp_path: Path) -> None:
-    with opened("", tmp_path) as accounts:
-        accounts.first_administrator("Ada", PASSWORD)
+    with open_accounts("", tmp_path) as accounts:
+        accounts.add_first_administrator("Ada", PASSWORD)
         token = accounts.sign_in("ada", PASSWORD, HERE)
         holder = sqlite3.connect(tmp_path / "accounts.db", isolation_level=None)
         holder.execute("BEGIN EXCLUSIVE")
-        assert accounts.session(token) is not None, "WAL: who reads does not wait"
+        assert accounts.find_session(token) is not None, "WAL: who reads does not wait"
         error = unreachable(lambda: accounts.sign_in("ada", PASSWORD, HERE))
         assert "database is locked" in str(error)
         holder.execute("ROLLBACK")
@@ -241,19 +248,19 @@ def test_a_sqlite_file_that_somebody_else_holds(tmp_path: Path) -> None:
 
 def test_a_folder_that_cannot_be_written(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with opened("", tmp_path / "file" / "below") as accounts:
-        assert "SQLite does not answer" in str(unreachable(accounts.empty))
+    with open_accounts("", tmp_path / "file" / "below") as accounts:
+        assert "SQLite does not answer" in str(unreachable(accounts.is_empty))
 
 
 def test_a_file_that_is_no_database(tmp_path: Path) -> None:
     (tmp_path / "accounts.db").write_bytes(b"nothing of the kind" * 100)
-    with opened("", tmp_path) as accounts:
-        assert "not a database" in str(unreachable(accounts.empty))
+    with open_accounts("", tmp_path) as accounts:
+        assert "not a database" in str(unreachable(accounts.is_empty))
 
 
 def test_the_sqlite_file_is_for_its_owner_alone(tmp_path: Path) -> None:
-    with opened("", tmp_path / "below") as accounts:
-        accounts.first_administrator("Ada", PASSWORD)
+    with open_accounts("", tmp_path / "below") as accounts:
+        accounts.add_first_administrator("Ada", PASSWORD)
         files = sorted((tmp_path / "below").glob("accounts.db*"))
         assert {path.name for path in files} >= {"accounts.db", "accounts.db-wal"}
         assert all(path.stat().st_mode & 0o077 == 0 for path in files if not path.name.endswith(".lock"))

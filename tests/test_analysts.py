@@ -4,15 +4,15 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.analysts import at_once, mixed_up, prepared, served
+from benchmarks.analyst_tasks import find_mixed_results, run_server, store_datasets, visit_at_once
 
 ANALYSTS = 4
 
 
 @pytest.mark.server
-def test_everybody_gets_their_own_answer(tmp_path: Path) -> None:
-    datasets = prepared(tmp_path, ANALYSTS)
-    with served(tmp_path) as address:
-        visits = at_once(address, datasets, times=1)
-    assert mixed_up(visits, datasets, tmp_path) == []
-    assert all(len(each.pages) == 2 for each in visits)
+def test_concurrent_analysts_get_their_own_results(tmp_path: Path) -> None:
+    datasets = store_datasets(tmp_path, ANALYSTS)
+    with run_server(tmp_path) as address:
+        visits = visit_at_once(address, datasets, times=1)
+    assert find_mixed_results(visits, datasets, tmp_path) == []
+    assert all(len(visit.pages) == 2 for visit in visits)

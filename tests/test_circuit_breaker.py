@@ -157,5 +157,5 @@ def test_secrets_are_taken_out_of_the_error(caplog: pytest.LogCaptureFixture) ->
 def test_services_fail_with_a_sentence_that_can_be_translated() -> None:
     with pytest.raises(ServiceUnavailableError) as failure:
         ServiceBreaker("S3").call(fail)
-    assert failure.value.text.template == "{service} does not answer ({reason})."
+    assert failure.value.message.template == "{service} does not answer ({reason})."
     assert str(failure.value) == "S3 does not answer (connection refused)."

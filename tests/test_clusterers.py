@@ -7,18 +7,18 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from sklearn import cluster as reference
 
-from core.clusterers import density
+from core.clusterers import exact_dbscan
 from core.clusterers.base import Clusterer
-from core.clusterers.choosing import neighbour_distances, suggest_parameters
 from core.clusterers.dbscan import DBSCAN
 from core.clusterers.kmeans import KMeans
+from core.clusterers.model_selection import compute_neighbour_distances, suggest_parameters
 from core.data.dataset import Dataset
 from core.errors import DataError
-from core.evaluation import clusterings
-from core.spec.hyperparameters import build_from_settings, get_params, hyperparameters
-from core.tasks.clusters.spec import clusterers
+from core.evaluation import cluster_metrics
+from core.spec.hyperparameters import build_from_settings, get_hyperparameters, get_params
+from core.tasks.clusters.spec import list_clusterers
 
-EVERY_CLUSTERER = pytest.mark.parametrize("cls", clusterers().values(), ids=clusterers().keys())
+EVERY_CLUSTERER = pytest.mark.parametrize("cls", list_clusterers().values(), ids=list_clusterers().keys())
 CENTRES = np.array([[0.0, 0.0, 0.0], [6.0, 0.0, 0.0], [0.0, 6.0, 0.0], [6.0, 6.0, 6.0]])
 
 
@@ -33,12 +33,12 @@ def features() -> np.ndarray:
 # ---- contract of all clusterers -------------------------------------------------------------------------------------
 
 
-def test_the_folder_is_the_registry() -> None:
-    assert set(clusterers()) == {"kmeans", "dbscan"}
+def test_clusterer_registry_lists_folder() -> None:
+    assert set(list_clusterers()) == {"kmeans", "dbscan"}
 
 
 @EVERY_CLUSTERER
-def test_labels_are_numbers_from_zero_or_noise(cls: type[Clusterer], features: np.ndarray) -> None:
+def test_clusterer_labels_are_consecutive_or_noise(cls: type[Clusterer], features: np.ndarray) -> None:
     labels = cls().fit(features).labels_
     assert labels.shape == (len(features),)
     assert set(labels) - {-1} == set(range(labels.max() + 1))
@@ -46,56 +46,56 @@ def test_labels_are_numbers_from_zero_or_noise(cls: type[Clusterer], features: n
 
 
 @EVERY_CLUSTERER
-def test_the_same_seed_gives_the_same_labels(cls: type[Clusterer], features: np.ndarray) -> None:
+def test_clusterer_is_deterministic_with_seed(cls: type[Clusterer], features: np.ndarray) -> None:
     assert np.array_equal(cls().fit(features).labels_, cls().fit(features).labels_)
 
 
 @EVERY_CLUSTERER
-def test_the_features_are_left_untouched(cls: type[Clusterer], features: np.ndarray) -> None:
+def test_clusterer_does_not_modify_features(cls: type[Clusterer], features: np.ndarray) -> None:
     before = features.copy()
     fitted = cls().fit(features)
     fitted.assign(features)
-    fitted.distance(features)
+    fitted.compute_distance(features)
     assert np.array_equal(features, before)
 
 
 @EVERY_CLUSTERER
-def test_fitted_rows_are_assigned_to_their_cluster(cls: type[Clusterer], features: np.ndarray) -> None:
+def test_clusterer_assigns_fitted_rows_to_their_cluster(cls: type[Clusterer], features: np.ndarray) -> None:
     fitted = cls().fit(features)
     assert np.array_equal(fitted.assign(features), fitted.labels_)
 
 
 @EVERY_CLUSTERER
-def test_a_row_alone_is_assigned_as_among_others(cls: type[Clusterer], features: np.ndarray) -> None:
+def test_clusterer_assigns_single_rows_as_in_batch(cls: type[Clusterer], features: np.ndarray) -> None:
     fitted = cls().fit(features)
-    unknown = np.random.default_rng(1).uniform(-2, 8, (60, 3))
-    together, apart = fitted.assign(unknown), fitted.distance(unknown)
-    for row in range(len(unknown)):
-        assert fitted.assign(unknown[[row]])[0] == together[row]
-        assert fitted.distance(unknown[[row]])[0] == pytest.approx(apart[row])
+    new_rows = np.random.default_rng(1).uniform(-2, 8, (60, 3))
+    labels, distances = fitted.assign(new_rows), fitted.compute_distance(new_rows)
+    for row in range(len(new_rows)):
+        assert fitted.assign(new_rows[[row]])[0] == labels[row]
+        assert fitted.compute_distance(new_rows[[row]])[0] == pytest.approx(distances[row])
 
 
 @EVERY_CLUSTERER
-def test_distances_are_finite_and_rise_away_from_the_groups(cls: type[Clusterer], features: np.ndarray) -> None:
+def test_clusterer_distance_grows_away_from_clusters(cls: type[Clusterer], features: np.ndarray) -> None:
     fitted = cls().fit(features)
-    assert np.isfinite(fitted.distance(features)).all()
-    near, far = fitted.distance(np.array([[0.0, 0.0, 0.0], [0.0, -50.0, 0.0]]))
+    assert np.isfinite(fitted.compute_distance(features)).all()
+    near, far = fitted.compute_distance(np.array([[0.0, 0.0, 0.0], [0.0, -50.0, 0.0]]))
     assert near < 1 < far
 
 
 @EVERY_CLUSTERER
-def test_every_hyperparameter_has_a_sentence_and_an_accepted_default(cls: type[Clusterer]) -> None:
-    assert all(field.metadata["help"] for field in hyperparameters(cls).values())
+def test_clusterer_hyperparameters_have_help_and_valid_default(cls: type[Clusterer]) -> None:
+    assert all(field.metadata["help"] for field in get_hyperparameters(cls).values())
     assert get_params(build_from_settings(cls, get_params(cls()))) == get_params(cls())
     assert cls.label
-    assert cls.sampling
+    assert cls.sampling_note
 
 
 @EVERY_CLUSTERER
-def test_what_is_learned_ends_in_an_underscore(cls: type[Clusterer], features: np.ndarray) -> None:
-    learned = vars(cls().fit(features)).keys() - hyperparameters(cls).keys()
-    assert {"labels_", "sampled_"} <= learned
-    assert all(name.endswith("_") for name in learned)
+def test_clusterer_fitted_attributes_end_with_underscore(cls: type[Clusterer], features: np.ndarray) -> None:
+    fitted_attributes = vars(cls().fit(features)).keys() - get_hyperparameters(cls).keys()
+    assert {"labels_", "sampled_"} <= fitted_attributes
+    assert all(name.endswith("_") for name in fitted_attributes)
 
 
 # ---- KMeans ---------------------------------------------------------------------------------------------------------
@@ -114,20 +114,20 @@ def test_kmeans_refuses_too_few_rows(rows: np.ndarray, words: str) -> None:
         KMeans(n_clusters=4).fit(rows)
 
 
-def test_kmeans_of_many_rows_goes_on_from_a_sample(features: np.ndarray, monkeypatch: pytest.MonkeyPatch) -> None:
-    whole = KMeans().fit(features)
-    monkeypatch.setattr("core.clusterers.kmeans.WHOLE", 200)
+def test_kmeans_fits_large_data_on_sample(features: np.ndarray, monkeypatch: pytest.MonkeyPatch) -> None:
+    unsampled = KMeans().fit(features)
+    monkeypatch.setattr("core.clusterers.kmeans.MAX_START_ROWS", 200)
     sampled = KMeans().fit(features)
-    assert (whole.sampled_, sampled.sampled_) == (0, 200)
-    assert clusterings.agreement(whole.labels_, [sampled.labels_]) == pytest.approx(1.0)
+    assert (unsampled.sampled_, sampled.sampled_) == (0, 200)
+    assert cluster_metrics.compute_mean_ari(unsampled.labels_, [sampled.labels_]) == pytest.approx(1.0)
     assert len(sampled.labels_) == len(features)
 
 
 # ---- DBSCAN ---------------------------------------------------------------------------------------------------------
 
 
-def same_as_reference(rows: np.ndarray, eps: float, min_samples: int) -> None:
-    labels, core = density.clusters(rows, eps, min_samples)
+def assert_matches_scikit_learn(rows: np.ndarray, eps: float, min_samples: int) -> None:
+    labels, core = exact_dbscan.find_clusters(rows, eps, min_samples)
     expected = reference.DBSCAN(eps=eps, min_samples=min_samples, algorithm="kd_tree").fit(rows)
     assert np.array_equal(labels, expected.labels_)
     assert np.array_equal(np.flatnonzero(core), expected.core_sample_indices_)
@@ -140,21 +140,21 @@ def same_as_reference(rows: np.ndarray, eps: float, min_samples: int) -> None:
     st.integers(1, 8),
     st.sampled_from([2, 5, 64]),
 )
-def test_dbscan_is_scikit_learns_on_duplicates_and_ties(
+def test_dbscan_matches_scikit_learn_on_duplicates_and_ties(
     rows: np.ndarray, eps: float, min_samples: int, cell: int
 ) -> None:
     """Integers give many equal rows and many pairs at exactly eps; cells of two rows exercise every join."""
-    kept = density.CELL
-    density.CELL = cell
+    default_cell = exact_dbscan.MAX_CELL_ROWS
+    exact_dbscan.MAX_CELL_ROWS = cell
     try:
-        same_as_reference(rows.astype(float), eps, min_samples)
+        assert_matches_scikit_learn(rows.astype(float), eps, min_samples)
     finally:
-        density.CELL = kept
+        exact_dbscan.MAX_CELL_ROWS = default_cell
 
 
 @settings(max_examples=60, deadline=None)
 @given(st.integers(0, 2**31), st.integers(1, 700), st.integers(1, 30), st.floats(0.05, 3.0), st.integers(1, 12))
-def test_dbscan_is_scikit_learns_on_random_rows(
+def test_dbscan_matches_scikit_learn_on_random_rows(
     seed: int, count: int, columns: int, eps: float, min_samples: int
 ) -> None:
     """The rows lie around five centres with small and large spreads."""
@@ -163,108 +163,108 @@ def test_dbscan_is_scikit_learns_on_random_rows(
     rows = centres[random.integers(5, size=count)] + random.normal(size=(count, columns)) * random.exponential(
         0.4, (count, 1)
     )
-    same_as_reference(rows, eps, min_samples)
+    assert_matches_scikit_learn(rows, eps, min_samples)
 
 
 @settings(max_examples=40, deadline=None)
 @given(st.integers(0, 2**31), st.sampled_from([1e3, 1e7]), st.sampled_from([0.5, 1.0, 2.0]))
-def test_one_row_far_away_changes_no_tie(seed: int, far: float, eps: float) -> None:
+def test_dbscan_matches_scikit_learn_with_far_row(seed: int, far: float, eps: float) -> None:
     """The rows lie far from the mean of all rows: rounding in the rotation must not decide a tie."""
     rows = np.random.default_rng(seed).integers(-5, 6, (150, 3)) + far
-    same_as_reference(np.concatenate([rows, -far * np.ones((100, 3)), [[0.0, 17 * far, 0.0]]]), eps, 4)
+    assert_matches_scikit_learn(np.concatenate([rows, -far * np.ones((100, 3)), [[0.0, 17 * far, 0.0]]]), eps, 4)
 
 
-def test_dbscan_with_a_constant_column() -> None:
+def test_dbscan_with_constant_column() -> None:
     rows = np.column_stack([np.random.default_rng(0).normal(size=300), np.zeros(300)])
-    same_as_reference(rows, 0.1, 4)
+    assert_matches_scikit_learn(rows, 0.1, 4)
 
 
 @pytest.mark.parametrize("count", [1, 500])
 def test_dbscan_of_equal_rows(count: int) -> None:
-    same_as_reference(np.ones((count, 3)), 0.5, 5)
+    assert_matches_scikit_learn(np.ones((count, 3)), 0.5, 5)
 
 
-def test_dbscan_on_the_gas_files_is_scikit_learns(gas: Dataset) -> None:
+def test_dbscan_matches_scikit_learn_on_gas_files(gas: Dataset) -> None:
     values = np.where(np.isnan(gas.values), np.nanmean(gas.values, axis=0), gas.values)
     rows = (values - values.mean(axis=0)) / values.std(axis=0)
-    labels, _ = density.clusters(rows, 0.5, 5)
+    labels, _ = exact_dbscan.find_clusters(rows, 0.5, 5)
     assert np.array_equal(labels, reference.DBSCAN(eps=0.5, min_samples=5).fit(rows).labels_)
 
 
-def test_assign_takes_the_nearest_core_row_within_eps() -> None:
+def test_dbscan_assigns_to_nearest_core_row() -> None:
     """The data are two dense lines 1.6 apart; eps is 1."""
     line = np.column_stack([np.arange(0, 5, 0.2), np.zeros(25)])
     fitted = DBSCAN(eps=1.0, min_samples=3).fit(np.concatenate([line, line + np.array([0, 1.6])]))
-    asked = np.array([[2.0, 0.7], [2.0, 0.9], [2.0, -0.99], [2.0, -1.01], [2.0, 40.0]])
-    assert fitted.assign(asked).tolist() == [0, 1, 0, -1, -1]
-    assert fitted.distance(asked).round(6).tolist() == [0.7, 0.7, 0.99, 1.01, 38.4]
+    queries = np.array([[2.0, 0.7], [2.0, 0.9], [2.0, -0.99], [2.0, -1.01], [2.0, 40.0]])
+    assert fitted.assign(queries).tolist() == [0, 1, 0, -1, -1]
+    assert fitted.compute_distance(queries).round(6).tolist() == [0.7, 0.7, 0.99, 1.01, 38.4]
 
 
-def test_core_rows_and_noise_are_assigned_as_they_were_fitted() -> None:
+def test_dbscan_assigns_core_and_noise_rows_as_fitted() -> None:
     rows = np.random.default_rng(3).normal(size=(800, 2))
     fitted = DBSCAN(eps=0.15, min_samples=6).fit(rows)
-    _, core = density.clusters(rows, 0.15, 6)
-    sure = core | (fitted.labels_ == -1)
-    assert 0 < (~sure).sum() < 400
-    assert np.array_equal(fitted.assign(rows)[sure], fitted.labels_[sure])
+    _, core = exact_dbscan.find_clusters(rows, 0.15, 6)
+    is_unambiguous = core | (fitted.labels_ == -1)
+    assert 0 < (~is_unambiguous).sum() < 400
+    assert np.array_equal(fitted.assign(rows)[is_unambiguous], fitted.labels_[is_unambiguous])
 
 
-def test_dbscan_without_a_core_row() -> None:
+def test_dbscan_without_core_row() -> None:
     rows = np.arange(10.0)[:, None]
     fitted = DBSCAN(eps=0.5, min_samples=2).fit(rows)
     assert (fitted.labels_ == -1).all()
     assert (fitted.assign(rows) == -1).all()
 
 
-def test_too_many_pairs_are_sampled(features: np.ndarray, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_dbscan_samples_when_too_many_pairs(features: np.ndarray, monkeypatch: pytest.MonkeyPatch) -> None:
     """With a low limit of pairs, core rows are searched in a sample; the clusters stay the same."""
-    whole = DBSCAN(eps=1.0, min_samples=140).fit(features)
-    monkeypatch.setattr(density, "CELL", 4)
-    monkeypatch.setattr(density, "PAIRS", 80 * len(features))
+    unsampled = DBSCAN(eps=1.0, min_samples=140).fit(features)
+    monkeypatch.setattr(exact_dbscan, "MAX_CELL_ROWS", 4)
+    monkeypatch.setattr(exact_dbscan, "MAX_DISTANCES", 80 * len(features))
     sampled = DBSCAN(eps=1.0, min_samples=140).fit(features)
-    assert (whole.sampled_, sampled.sampled_) == (0, 80)
-    assert whole.labels_.max() == 0
-    assert np.array_equal(sampled.labels_, whole.labels_)
+    assert (unsampled.sampled_, sampled.sampled_) == (0, 80)
+    assert unsampled.labels_.max() == 0
+    assert np.array_equal(sampled.labels_, unsampled.labels_)
 
 
 # ---- quality metrics ------------------------------------------------------------------------------------------------
 
 
-def test_quality_knows_good_from_bad(features: np.ndarray) -> None:
-    good = clusterings.quality(features, DBSCAN().fit(features).labels_)
-    bad = clusterings.quality(features, np.random.default_rng(0).integers(4, size=len(features)))
+def test_silhouette_ranks_good_above_bad_clustering(features: np.ndarray) -> None:
+    good = cluster_metrics.compute_cluster_metrics(features, DBSCAN().fit(features).labels_)
+    bad = cluster_metrics.compute_cluster_metrics(features, np.random.default_rng(0).integers(4, size=len(features)))
     assert good["silhouette"] > 0.9 > 0.1 > bad["silhouette"]
     assert good["davies_bouldin"] < bad["davies_bouldin"]
     assert good["calinski_harabasz"] > bad["calinski_harabasz"]
 
 
-def test_quality_of_nothing_to_compare() -> None:
+def test_clustering_quality_without_comparable_clusters() -> None:
     rows = np.random.default_rng(0).normal(size=(10, 2))
-    assert clusterings.quality(rows, np.full(10, -1)) == {}
-    assert set(clusterings.quality(rows, np.zeros(10, int))) == {"inertia"}
-    assert set(clusterings.quality(rows, np.arange(10))) == {"inertia"}
+    assert cluster_metrics.compute_cluster_metrics(rows, np.full(10, -1)) == {}
+    assert set(cluster_metrics.compute_cluster_metrics(rows, np.zeros(10, int))) == {"inertia"}
+    assert set(cluster_metrics.compute_cluster_metrics(rows, np.arange(10))) == {"inertia"}
 
 
-def test_inertia_is_scikit_learns(features: np.ndarray) -> None:
+def test_inertia_matches_scikit_learn(features: np.ndarray) -> None:
     fitted = reference.KMeans(4, random_state=0, tol=0).fit(features)
-    assert clusterings.inertia(features, fitted.labels_) == pytest.approx(fitted.inertia_)
+    assert cluster_metrics.compute_inertia(features, fitted.labels_) == pytest.approx(fitted.inertia_)
 
 
-def test_the_knee_of_a_curve() -> None:
+def test_knee_of_curve() -> None:
     curve = np.concatenate([np.linspace(0, 1, 90), np.linspace(1, 20, 10)])
-    assert 85 <= clusterings.knee(curve) <= 91
-    assert clusterings.knee(np.ones(5)) == 4
-    assert clusterings.knee(np.array([0.3])) == 0
+    assert 85 <= cluster_metrics.find_knee(curve) <= 91
+    assert cluster_metrics.find_knee(np.ones(5)) == 4
+    assert cluster_metrics.find_knee(np.array([0.3])) == 0
 
 
-def test_advice_finds_the_groups(features: np.ndarray) -> None:
+def test_suggest_parameters_finds_groups(features: np.ndarray) -> None:
     inside = features[:, 0] < 20
     advice = suggest_parameters(features[inside], 5)
     assert advice.k == 4
-    assert advice.by_k["inertia"].is_monotonic_decreasing
+    assert advice.kmeans_scores["inertia"].is_monotonic_decreasing
     assert DBSCAN(eps=advice.eps).fit(features[inside]).labels_.max() == 3
 
 
-def test_the_neighbour_counts_the_row_itself() -> None:
-    assert neighbour_distances(np.arange(5.0)[:, None], 2).tolist() == [1.0] * 5
-    assert neighbour_distances(np.arange(2.0)[:, None], 5).tolist() == [1.0] * 2
+def test_neighbour_distances_count_row_itself() -> None:
+    assert compute_neighbour_distances(np.arange(5.0)[:, None], 2).tolist() == [1.0] * 5
+    assert compute_neighbour_distances(np.arange(2.0)[:, None], 5).tolist() == [1.0] * 2

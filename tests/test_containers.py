@@ -26,8 +26,8 @@ import yaml
 
 from core.settings import ROOT, Settings
 
-SETTINGS = {name.upper() for name in Settings.model_fields}
-OF_OTHERS = {
+SETTING_NAMES = {name.upper() for name in Settings.model_fields}
+THIRD_PARTY_VARIABLES = {
     # Python and numerical libraries
     "PATH",
     "PYTHONUNBUFFERED",
@@ -61,8 +61,8 @@ OF_OTHERS = {
     "TELEMETRY_OPTIN",
 }
 MAKE_VARIABLES = {"PORT", "MLFLOW_PORT"}
-PUBLISHED = {"app": 8501, "mlflow": 5000, "kibana": 5601}
-PROFILES = {"s3": "operations", "elasticsearch": "elastic", "kibana": "elastic"}
+PUBLISHED_PORTS = {"app": 8501, "mlflow": 5000, "kibana": 5601}
+PROFILE_BY_SERVICE = {"s3": "operations", "elasticsearch": "elastic", "kibana": "elastic"}
 
 
 # ---- reading the files ---------------------------------------------------------------------------------------------
@@ -76,96 +76,106 @@ class Stage:
     image: str
     steps: tuple[tuple[str, str], ...]
 
-    def all(self, word: str) -> list[str]:
+    def list_arguments(self, word: str) -> list[str]:
         return [rest for step, rest in self.steps if step == word]
 
-    def last(self, word: str) -> str:
-        return self.all(word)[-1]
+    def get_last_argument(self, word: str) -> str:
+        return self.list_arguments(word)[-1]
 
-    def command(self) -> list[str]:
-        found = json.loads(self.last("CMD"))
-        assert all(isinstance(part, str) for part in found)
-        return found
+    def parse_command(self) -> list[str]:
+        parts = json.loads(self.get_last_argument("CMD"))
+        assert all(isinstance(part, str) for part in parts)
+        return parts
 
-    def health(self) -> list[str]:
-        return json.loads(self.last("HEALTHCHECK").partition("CMD ")[2])
+    def parse_healthcheck(self) -> list[str]:
+        return json.loads(self.get_last_argument("HEALTHCHECK").partition("CMD ")[2])
 
-    def environment(self) -> dict[str, str]:
-        return dict(pair.split("=", 1) for rest in self.all("ENV") for pair in shlex.split(rest))
+    def parse_environment(self) -> dict[str, str]:
+        return dict(pair.split("=", 1) for rest in self.list_arguments("ENV") for pair in shlex.split(rest))
 
 
 @cache
-def stages() -> dict[str, Stage]:
+def read_stages() -> dict[str, Stage]:
     text = re.sub(r"^\s*#.*\n", "", (ROOT / "Dockerfile").read_text(encoding="utf-8"), flags=re.MULTILINE)
     steps = [line.split(None, 1) for line in text.replace("\\\n", " ").splitlines() if line.strip()]
     starts = [number for number, step in enumerate(steps) if step[0] == "FROM"]
-    found = {}
+    stage_by_name = {}
     for start, end in zip(starts, [*starts[1:], len(steps)], strict=True):
         image, _, name = steps[start][1].partition(" AS ")
-        found[name] = Stage(name, image, tuple((word, rest.strip()) for word, rest in steps[start + 1 : end]))
-    return found
+        stage_by_name[name] = Stage(name, image, tuple((word, rest.strip()) for word, rest in steps[start + 1 : end]))
+    return stage_by_name
 
 
-def copied(stage: Stage) -> Iterator[tuple[str, str]]:
+def iter_copied_paths(stage: Stage) -> Iterator[tuple[str, str]]:
     """Yield source and destination of every path copied from the checkout."""
-    for rest in stage.all("COPY"):
+    for rest in stage.list_arguments("COPY"):
         *sources, destination = [part for part in shlex.split(rest) if not part.startswith("--")]
         if "--from=" not in rest:
             yield from ((source, destination) for source in sources)
 
 
 @cache
-def compose() -> dict[str, Any]:
+def read_compose() -> dict[str, Any]:
     return yaml.safe_load((ROOT / "compose.yaml").read_text(encoding="utf-8"))
 
 
-def services() -> dict[str, dict[str, Any]]:
-    return compose()["services"]
+def read_services() -> dict[str, dict[str, Any]]:
+    return read_compose()["services"]
 
 
-def reaches_the_build(path: str) -> bool:
+def is_in_build_context(path: str) -> bool:
     """Tell whether .dockerignore lets the path into the build: the last rule that matches it or a parent decides."""
-    kept = True
+    is_included = True
     parts = path.split("/")
-    above = ["/".join(parts[:depth]) for depth in range(1, len(parts) + 1)]
+    prefixes = ["/".join(parts[:depth]) for depth in range(1, len(parts) + 1)]
     for line in (ROOT / ".dockerignore").read_text(encoding="utf-8").splitlines():
         rule = line.strip().removeprefix("!")
-        if rule and not rule.startswith("#") and any(_fits(each, rule) for each in above):
-            kept = line.startswith("!")
-    return kept
+        if rule and not rule.startswith("#") and any(_matches_rule(prefix, rule) for prefix in prefixes):
+            is_included = line.startswith("!")
+    return is_included
 
 
-def _fits(path: str, rule: str) -> bool:
+def _matches_rule(path: str, rule: str) -> bool:
     if rule.startswith("**/"):
         return fnmatch(path.rpartition("/")[2], rule[3:])
     return path.count("/") == rule.count("/") and fnmatch(path, rule)
 
 
-def files_of(source: str) -> list[str]:
+def list_build_files(source: str) -> list[str]:
     """List the files below `source` that are part of the build context."""
-    place = ROOT / source
-    found = [place] if place.is_file() else [path for path in place.rglob("*") if path.is_file()]
-    names = (path.relative_to(ROOT).as_posix() for path in found)
-    return [name for name in names if reaches_the_build(name)]
+    root = ROOT / source
+    paths = [root] if root.is_file() else [path for path in root.rglob("*") if path.is_file()]
+    names = (path.relative_to(ROOT).as_posix() for path in paths)
+    return [name for name in names if is_in_build_context(name)]
 
 
 # ---- the Dockerfile ------------------------------------------------------------------------------------------------
 
 
-def test_stages() -> None:
-    assert list(stages()) == ["build", "mlflow", "app"], "`docker build .` builds the last stage"
-    assert {stage.image for stage in stages().values()} == {"python:3.11-slim"}
+def test_dockerfile_has_build_mlflow_and_app_stages() -> None:
+    assert list(read_stages()) == ["build", "mlflow", "app"], "`docker build .` builds the last stage"
+    assert {stage.image for stage in read_stages().values()} == {"python:3.11-slim"}
 
 
-def test_what_is_copied_exists_and_is_not_ignored() -> None:
-    missing = [source for stage in stages().values() for source, _ in copied(stage) if not (ROOT / source).exists()]
+def test_dockerfile_copies_existing_unignored_paths() -> None:
+    missing = [
+        source
+        for stage in read_stages().values()
+        for source, _ in iter_copied_paths(stage)
+        if not (ROOT / source).exists()
+    ]
     assert not missing
-    ignored = [source for stage in stages().values() for source, _ in copied(stage) if not reaches_the_build(source)]
+    ignored = [
+        source
+        for stage in read_stages().values()
+        for source, _ in iter_copied_paths(stage)
+        if not is_in_build_context(source)
+    ]
     assert not ignored
 
 
-def test_every_room_of_the_product_is_copied() -> None:
-    sources = {source for source, _ in copied(stages()["app"])}
+def test_dockerfile_copies_every_package() -> None:
+    sources = {source for source, _ in iter_copied_paths(read_stages()["app"])}
     code = {path.parent.name for path in ROOT.glob("*/*.py")} | {path.name for path in ROOT.glob("*.py")}
     assert code - {"tests", "benchmarks"} <= sources
     assert {"locales", "styles.css", ".streamlit/config.toml"} <= sources
@@ -193,68 +203,72 @@ def test_every_room_of_the_product_is_copied() -> None:
         "key.json",
     ],
 )
-def test_never_in_an_image(path: str) -> None:
-    assert not reaches_the_build(path)
+def test_dockerignore_excludes_private_path(path: str) -> None:
+    assert not is_in_build_context(path)
 
 
-def test_no_secret_in_the_dockerfile() -> None:
-    given = [rest for stage in stages().values() for word in ("ENV", "ARG") for rest in stage.all(word)]
-    assert not [rest for rest in given if re.search(r"password|secret|token|credential|_key", rest, re.IGNORECASE)]
+def test_dockerfile_contains_no_secret() -> None:
+    arguments = [
+        rest for stage in read_stages().values() for word in ("ENV", "ARG") for rest in stage.list_arguments(word)
+    ]
+    assert not [rest for rest in arguments if re.search(r"password|secret|token|credential|_key", rest, re.IGNORECASE)]
 
 
 @pytest.mark.parametrize("name", ["app", "mlflow"])
-def test_runs_as_a_plain_user(name: str) -> None:
-    stage = stages()[name]
-    assert stage.last("USER") == "vigie"
-    assert any(re.search(r"useradd .*--uid \d{4,} vigie", step) for step in stage.all("RUN"))
+def test_image_runs_as_unprivileged_user(name: str) -> None:
+    stage = read_stages()[name]
+    assert stage.get_last_argument("USER") == "vigie"
+    assert any(re.search(r"useradd .*--uid \d{4,} vigie", step) for step in stage.list_arguments("RUN"))
     assert [word for word, _ in stage.steps].index("USER") > max(
         number for number, (word, _) in enumerate(stage.steps) if word == "RUN"
     )
 
 
-def test_data_folder_is_a_volume_of_that_user() -> None:
-    stage = stages()["app"]
-    assert stage.environment()["VIGIE_DATA_DIR"] == stage.last("VOLUME") == "/data"
-    assert any("mkdir /data && chown vigie:vigie /data" in step for step in stage.all("RUN"))
+def test_app_image_data_folder_is_user_volume() -> None:
+    stage = read_stages()["app"]
+    assert stage.parse_environment()["VIGIE_DATA_DIR"] == stage.get_last_argument("VOLUME") == "/data"
+    assert any("mkdir /data && chown vigie:vigie /data" in step for step in stage.list_arguments("RUN"))
 
 
-def test_command_of_the_app() -> None:
-    command = stages()["app"].command()
+def test_app_image_starts_streamlit() -> None:
+    command = read_stages()["app"].parse_command()
     assert command[:2] == ["streamlit", "run"]
     assert (ROOT / command[2]).is_file()
-    assert stages()["app"].environment()["OMP_NUM_THREADS"] == "1"
+    assert read_stages()["app"].parse_environment()["OMP_NUM_THREADS"] == "1"
 
 
 @pytest.mark.parametrize(("name", "port", "path"), [("app", 8501, "/_stcore/health"), ("mlflow", 5000, "/health")])
-def test_ports_of_an_image(name: str, port: int, path: str) -> None:
-    stage = stages()[name]
-    assert stage.last("EXPOSE") == str(port)
-    assert any(part.endswith(f"port={port}") for part in stage.command())
-    program, flag, code = stage.health()
+def test_image_exposes_port_with_healthcheck(name: str, port: int, path: str) -> None:
+    stage = read_stages()[name]
+    assert stage.get_last_argument("EXPOSE") == str(port)
+    assert any(part.endswith(f"port={port}") for part in stage.parse_command())
+    program, flag, code = stage.parse_healthcheck()
     assert (program, flag) == ("python", "-c")
     assert f"'http://127.0.0.1:{port}{path}'" in code
     compile(code, "HEALTHCHECK", "exec")
 
 
-def test_streamlit_knows_the_options() -> None:
+def test_app_image_uses_existing_streamlit_options() -> None:
     from streamlit import config
 
-    for option in stages()["app"].command()[3:]:
+    for option in read_stages()["app"].parse_command()[3:]:
         name = option.removeprefix("--").partition("=")[0]
         assert name in config._config_options_template
 
 
-def test_torch_comes_as_in_the_makefile() -> None:
-    makefile, stage = (ROOT / "Makefile").read_text(encoding="utf-8"), stages()["build"]
+def test_dockerfile_installs_torch_like_makefile() -> None:
+    makefile, stage = (ROOT / "Makefile").read_text(encoding="utf-8"), read_stages()["build"]
     (index,) = re.findall(r"^TORCH_INDEX \?= (\S+)$", makefile, re.MULTILINE)
-    assert stage.last("ARG") == f"TORCH_INDEX={index}"
-    torch = next(number for number, step in enumerate(stage.all("RUN")) if "^torch==" in step)
-    rest = next(number for number, step in enumerate(stage.all("RUN")) if "-r requirements.txt" in step)
-    assert torch < rest
+    assert stage.get_last_argument("ARG") == f"TORCH_INDEX={index}"
+    torch = next(number for number, step in enumerate(stage.list_arguments("RUN")) if "^torch==" in step)
+    requirements = next(
+        number for number, step in enumerate(stage.list_arguments("RUN")) if "-r requirements.txt" in step
+    )
+    assert torch < requirements
 
 
-def test_the_mlflow_image_installs_pinned_packages() -> None:
-    (install,) = [step for step in stages()["mlflow"].all("RUN") if "pip install" in step]
+def test_mlflow_image_installs_pinned_packages() -> None:
+    (install,) = [step for step in read_stages()["mlflow"].list_arguments("RUN") if "pip install" in step]
     (pattern,) = re.findall(r"grep -E '([^']+)'", install)
     lines = (ROOT / "requirements.txt").read_text(encoding="utf-8").splitlines()
     pins = [line for line in lines if re.search(pattern, line)]
@@ -269,8 +283,8 @@ def test_the_mlflow_image_installs_pinned_packages() -> None:
 def image(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Copy of /app of the image, by the rules of the Dockerfile and .dockerignore."""
     folder = tmp_path_factory.mktemp("image")
-    for source, destination in copied(stages()["app"]):
-        for name in files_of(source):
+    for source, destination in iter_copied_paths(read_stages()["app"]):
+        for name in list_build_files(source):
             inside = Path(destination) / (
                 Path(name).name if (ROOT / source).is_file() else Path(name).relative_to(source)
             )
@@ -280,16 +294,16 @@ def image(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def within(image: Path, data: Path) -> dict[str, Any]:
+def build_process_options(image: Path, data: Path) -> dict[str, Any]:
     """Return folder and environment of a process in the image, without access to the checkout."""
-    environment = {name: value for name, value in os.environ.items() if name not in SETTINGS | {"PYTHONPATH"}}
-    given = {"OMP_NUM_THREADS": "1", "VIGIE_DATA_DIR": str(data), "PYTHONDONTWRITEBYTECODE": "1"}
-    return {"cwd": image, "env": environment | given}
+    environment = {name: value for name, value in os.environ.items() if name not in SETTING_NAMES | {"PYTHONPATH"}}
+    overrides = {"OMP_NUM_THREADS": "1", "VIGIE_DATA_DIR": str(data), "PYTHONDONTWRITEBYTECODE": "1"}
+    return {"cwd": image, "env": environment | overrides}
 
 
 @contextmanager
-def running(command: list[str], **where: Any) -> Iterator["subprocess.Popen[bytes]"]:
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, **where)
+def run_process(command: list[str], **options: Any) -> Iterator["subprocess.Popen[bytes]"]:
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, **options)
     try:
         yield process
     finally:
@@ -307,164 +321,189 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def test_the_image_holds_what_the_code_needs(image: Path, tmp_path: Path) -> None:
+def test_app_image_imports_every_module(image: Path, tmp_path: Path) -> None:
     names = [
         path.relative_to(image).with_suffix("")
-        for house in ("core", "mlflow_utils")
-        for path in (image / house).rglob("*.py")
+        for package in ("core", "mlflow_utils")
+        for path in (image / package).rglob("*.py")
     ]
     modules = [".".join(name.parts) for name in names if name.name != "__main__" and "migrations" not in name.parts]
     code = f"import importlib\nfor name in {modules!r}: importlib.import_module(name)"
-    done = subprocess.run(
-        [sys.executable, "-c", code], **within(image, tmp_path), capture_output=True, text=True, timeout=120
+    process = subprocess.run(
+        [sys.executable, "-c", code],
+        **build_process_options(image, tmp_path),
+        capture_output=True,
+        text=True,
+        timeout=120,
     )
-    assert done.returncode == 0, done.stderr
+    assert process.returncode == 0, process.stderr
 
 
-def test_the_first_page_comes_from_the_image(image: Path, tmp_path: Path) -> None:
+def test_app_image_renders_first_page(image: Path, tmp_path: Path) -> None:
     code = """from streamlit.testing.v1 import AppTest
 page = AppTest.from_file("pages/navigation.py", default_timeout=60).run()
 assert page.title and not page.exception and not page.error, (page.exception, page.error)"""
-    done = subprocess.run(
-        [sys.executable, "-c", code], **within(image, tmp_path), capture_output=True, text=True, timeout=120
+    process = subprocess.run(
+        [sys.executable, "-c", code],
+        **build_process_options(image, tmp_path),
+        capture_output=True,
+        text=True,
+        timeout=120,
     )
-    assert done.returncode == 0, done.stderr
+    assert process.returncode == 0, process.stderr
 
 
 @pytest.mark.server
-def test_the_app_starts_from_the_image_and_is_healthy(image: Path, tmp_path: Path) -> None:
+def test_app_image_starts_and_is_healthy(image: Path, tmp_path: Path) -> None:
     port = str(free_port())
     command = [
         sys.executable,
         "-m",
-        *(part.replace("8501", port).replace("0.0.0.0", "127.0.0.1") for part in stages()["app"].command()),
+        *(part.replace("8501", port).replace("0.0.0.0", "127.0.0.1") for part in read_stages()["app"].parse_command()),
     ]
-    health = [sys.executable, *(part.replace("8501", port) for part in stages()["app"].health()[1:])]
-    with running(command, **within(image, tmp_path)) as process:
-        until = time.monotonic() + 60
+    check_command = [
+        sys.executable,
+        *(part.replace("8501", port) for part in read_stages()["app"].parse_healthcheck()[1:]),
+    ]
+    with run_process(command, **build_process_options(image, tmp_path)) as process:
+        deadline = time.monotonic() + 60
         while (
-            asked := subprocess.run(health, capture_output=True, check=False)
-        ).returncode and time.monotonic() < until:
+            check := subprocess.run(check_command, capture_output=True, check=False)
+        ).returncode and time.monotonic() < deadline:
             assert process.poll() is None, "the app stopped during startup"
             time.sleep(0.3)
-        assert asked.returncode == 0, asked.stderr.decode()
-    assert subprocess.run(health, capture_output=True, check=False).returncode != 0, (
+        assert check.returncode == 0, check.stderr.decode()
+    assert subprocess.run(check_command, capture_output=True, check=False).returncode != 0, (
         "the health check passes after the app stopped"
     )
 
 
-def test_the_worker_looks_once(image: Path, tmp_path: Path) -> None:
-    command = [sys.executable, *services()["worker"]["command"][1:], "--once"]
-    done = subprocess.run(command, **within(image, tmp_path), capture_output=True, text=True, timeout=60)
-    assert done.returncode == 0, done.stderr
+def test_app_image_worker_runs_once(image: Path, tmp_path: Path) -> None:
+    command = [sys.executable, *read_services()["worker"]["command"][1:], "--once"]
+    process = subprocess.run(
+        command, **build_process_options(image, tmp_path), capture_output=True, text=True, timeout=60
+    )
+    assert process.returncode == 0, process.stderr
 
 
 # ---- compose.yaml --------------------------------------------------------------------------------------------------
 
 
-def test_services_and_profiles() -> None:
-    assert set(services()) == {"app", "worker", "mlflow", "postgres", "gcs", *PROFILES}
-    assert {name: service.get("profiles") for name, service in services().items() if "profiles" in service} == {
-        name: [profile] for name, profile in PROFILES.items()
+def test_compose_services_and_profiles() -> None:
+    assert set(read_services()) == {"app", "worker", "mlflow", "postgres", "gcs", *PROFILE_BY_SERVICE}
+    assert {name: service.get("profiles") for name, service in read_services().items() if "profiles" in service} == {
+        name: [profile] for name, profile in PROFILE_BY_SERVICE.items()
     }
 
 
-@pytest.mark.parametrize("name", sorted(services()))
-def test_image_is_built_here_or_pinned(name: str) -> None:
-    service = services()[name]
+@pytest.mark.parametrize("name", sorted(read_services()))
+def test_compose_image_is_built_or_pinned(name: str) -> None:
+    service = read_services()[name]
     _, colon, tag = service["image"].rpartition(":")
     assert colon
     assert re.match(r"\d+\.\d+", tag), f"{service['image']}: pin a version"
     if "build" in service:
-        assert service["build"]["target"] in stages()
+        assert service["build"]["target"] in read_stages()
         assert (ROOT / service["build"]["context"] / "Dockerfile").is_file()
 
 
-@pytest.mark.parametrize("name", sorted(services()))
-def test_ports_are_few_and_of_this_machine_only(name: str) -> None:
-    port = PUBLISHED.get(name)
-    assert services()[name].get("ports", []) == ([f"127.0.0.1:{port}:{port}"] if port else [])
+@pytest.mark.parametrize("name", sorted(read_services()))
+def test_compose_publishes_ports_on_loopback_only(name: str) -> None:
+    port = PUBLISHED_PORTS.get(name)
+    assert read_services()[name].get("ports", []) == ([f"127.0.0.1:{port}:{port}"] if port else [])
 
 
-def test_published_ports_are_those_of_the_images() -> None:
+def test_compose_ports_match_image_ports() -> None:
     for name in ("app", "mlflow"):
-        assert stages()[services()[name]["build"]["target"]].last("EXPOSE") == str(PUBLISHED[name])
+        assert read_stages()[read_services()[name]["build"]["target"]].get_last_argument("EXPOSE") == str(
+            PUBLISHED_PORTS[name]
+        )
 
 
-@pytest.mark.parametrize("name", sorted(services()))
-def test_health_is_watched(name: str) -> None:
-    service = services()[name]
+@pytest.mark.parametrize("name", sorted(read_services()))
+def test_compose_service_has_healthcheck(name: str) -> None:
+    service = read_services()[name]
     if "build" in service:
         assert "healthcheck" not in service or service["healthcheck"] == {"disable": True}
-        assert "HEALTHCHECK" in dict(stages()[service["build"]["target"]].steps)
+        assert "HEALTHCHECK" in dict(read_stages()[service["build"]["target"]].steps)
     else:
         assert service["healthcheck"]["test"][0] == "CMD"
 
 
-def test_only_the_worker_has_no_health_of_its_own() -> None:
-    assert [name for name, service in services().items() if service.get("healthcheck") == {"disable": True}] == [
+def test_compose_disables_healthcheck_of_worker_only() -> None:
+    assert [name for name, service in read_services().items() if service.get("healthcheck") == {"disable": True}] == [
         "worker"
     ]
 
 
-@pytest.mark.parametrize("name", sorted(services()))
-def test_starts_after_what_it_needs(name: str) -> None:
-    for other, how in services()[name].get("depends_on", {}).items():
-        assert how["condition"] == "service_healthy"
-        assert services()[other].get("healthcheck") != {"disable": True}
-        assert PROFILES.get(other) in (None, PROFILES.get(name)), (
+@pytest.mark.parametrize("name", sorted(read_services()))
+def test_compose_service_waits_for_healthy_dependencies(name: str) -> None:
+    for dependency, options in read_services()[name].get("depends_on", {}).items():
+        assert options["condition"] == "service_healthy"
+        assert read_services()[dependency].get("healthcheck") != {"disable": True}
+        assert PROFILE_BY_SERVICE.get(dependency) in (None, PROFILE_BY_SERVICE.get(name)), (
             "a service without profile cannot wait for a service with one"
         )
 
 
-@pytest.mark.parametrize("name", sorted(services()))
-def test_addresses_name_services(name: str) -> None:
-    service = services()[name]
-    seen_by_services = {k: v for k, v in service.get("environment", {}).items() if k != "MLFLOW_PUBLIC_URI"}
-    texts = [*map(str, seen_by_services.values()), *service.get("command", [])]
+@pytest.mark.parametrize("name", sorted(read_services()))
+def test_compose_addresses_name_existing_services(name: str) -> None:
+    service = read_services()[name]
+    internal_variables = {k: v for k, v in service.get("environment", {}).items() if k != "MLFLOW_PUBLIC_URI"}
+    texts = [*map(str, internal_variables.values()), *service.get("command", [])]
     for host in (host for text in texts for host in re.findall(r"(?:://|@)([a-z][a-z0-9]*):\d+", text)):
-        assert host in services()
+        assert host in read_services()
 
 
-@pytest.mark.parametrize("name", sorted(services()))
-def test_volumes_are_named(name: str) -> None:
-    for volume in services()[name].get("volumes", []):
-        assert volume.partition(":")[0] in compose()["volumes"]
+@pytest.mark.parametrize("name", sorted(read_services()))
+def test_compose_volumes_are_declared(name: str) -> None:
+    for volume in read_services()[name].get("volumes", []):
+        assert volume.partition(":")[0] in read_compose()["volumes"]
 
 
-def test_every_volume_is_used_and_data_is_kept() -> None:
-    used = {volume.partition(":")[0] for service in services().values() for volume in service.get("volumes", [])}
-    assert used == set(compose()["volumes"])
-    assert services()["app"]["volumes"] == services()["worker"]["volumes"] == [f"data:{stages()['app'].last('VOLUME')}"]
+def test_compose_uses_every_declared_volume() -> None:
+    used = {volume.partition(":")[0] for service in read_services().values() for volume in service.get("volumes", [])}
+    assert used == set(read_compose()["volumes"])
+    assert (
+        read_services()["app"]["volumes"]
+        == read_services()["worker"]["volumes"]
+        == [f"data:{read_stages()['app'].get_last_argument('VOLUME')}"]
+    )
 
 
-@pytest.mark.parametrize("name", sorted(services()))
-def test_variables_are_known(name: str) -> None:
-    service = services()[name]
-    assert set(service.get("environment", {})) <= SETTINGS | OF_OTHERS
-    assert set(re.findall(r"\$\{(\w+)", json.dumps(service))) <= SETTINGS | {"POSTGRES_PASSWORD"}
+@pytest.mark.parametrize("name", sorted(read_services()))
+def test_compose_variables_are_known(name: str) -> None:
+    service = read_services()[name]
+    assert set(service.get("environment", {})) <= SETTING_NAMES | THIRD_PARTY_VARIABLES
+    assert set(re.findall(r"\$\{(\w+)", json.dumps(service))) <= SETTING_NAMES | {"POSTGRES_PASSWORD"}
 
 
-def test_variables_of_the_dockerfile_are_known() -> None:
-    assert {name for stage in stages().values() for name in stage.environment()} <= SETTINGS | OF_OTHERS
+def test_dockerfile_variables_are_known() -> None:
+    assert {
+        name for stage in read_stages().values() for name in stage.parse_environment()
+    } <= SETTING_NAMES | THIRD_PARTY_VARIABLES
 
 
-def test_everything_starts_without_a_single_setting() -> None:
+def test_compose_needs_no_setting() -> None:
     text = (ROOT / "compose.yaml").read_text(encoding="utf-8")
     assert all(default for default in re.findall(r"\$\{\w+(?::-([^}]*))?\}", text))
-    assert services()["app"]["env_file"] == services()["worker"]["env_file"] == [{"path": ".env", "required": False}]
+    assert (
+        read_services()["app"]["env_file"]
+        == read_services()["worker"]["env_file"]
+        == [{"path": ".env", "required": False}]
+    )
 
 
-def test_app_and_worker_are_one_image_with_one_set_of_settings() -> None:
-    app, worker = services()["app"], services()["worker"]
+def test_compose_app_and_worker_share_image_and_settings() -> None:
+    app, worker = read_services()["app"], read_services()["worker"]
     assert (app["image"], app["build"], app["environment"]) == (worker["image"], worker["build"], worker["environment"])
-    assert app["environment"]["VIGIE_DATA_DIR"] == stages()["app"].environment()["VIGIE_DATA_DIR"]
+    assert app["environment"]["VIGIE_DATA_DIR"] == read_stages()["app"].parse_environment()["VIGIE_DATA_DIR"]
     assert "command" not in app
 
 
-def test_everybody_signs_in_and_accounts_have_a_database_of_their_own() -> None:
-    app, postgres = services()["app"], services()["postgres"]
-    assert stages()["app"].environment()["VIGIE_REQUIRE_SIGN_IN"] == "true"
+def test_compose_requires_sign_in_with_accounts_database() -> None:
+    app, postgres = read_services()["app"], read_services()["postgres"]
+    assert read_stages()["app"].parse_environment()["VIGIE_REQUIRE_SIGN_IN"] == "true"
     assert app["environment"]["VIGIE_REQUIRE_SIGN_IN"] == "${VIGIE_REQUIRE_SIGN_IN:-true}"
     assert app["environment"]["DATABASE_URL"].endswith("@postgres:5432/accounts}")
     assert postgres["environment"]["POSTGRES_DB"] != "accounts", (
@@ -472,25 +511,27 @@ def test_everybody_signs_in_and_accounts_have_a_database_of_their_own() -> None:
     )
     [script] = postgres["configs"]
     assert script["target"].startswith("/docker-entrypoint-initdb.d/")
-    assert compose()["configs"][script["source"]]["content"] == "CREATE DATABASE accounts;"
+    assert read_compose()["configs"][script["source"]]["content"] == "CREATE DATABASE accounts;"
 
 
-def test_the_mlflow_server() -> None:
-    service = services()["mlflow"]
+def test_compose_configures_mlflow_server() -> None:
+    service = read_services()["mlflow"]
     options = dict(part.removeprefix("--").partition("=")[::2] for part in service["command"][2:])
     assert options["artifacts-destination"] == "gs://vigie"
-    assert services()["gcs"]["volumes"] == ["artefacts:/storage/vigie"], "the emulator serves each folder as a bucket"
+    assert read_services()["gcs"]["volumes"] == ["artefacts:/storage/vigie"], (
+        "the emulator serves each folder as a bucket"
+    )
     assert {"mlflow:5000", "localhost:*"} <= set(options["allowed-hosts"].split(","))
     assert service["environment"]["MLFLOW_SERVER_ENABLE_JOB_EXECUTION"] == "false"
     assert service["environment"]["MLFLOW_BACKEND_STORE_URI"].startswith("postgresql+psycopg://")
-    assert services()["app"]["environment"]["MLFLOW_TRACKING_URI"].endswith(f"http://mlflow:{options['port']}}}")
+    assert read_services()["app"]["environment"]["MLFLOW_TRACKING_URI"].endswith(f"http://mlflow:{options['port']}}}")
 
 
-def test_mlflow_knows_the_options() -> None:
+def test_compose_uses_existing_mlflow_options() -> None:
     text = subprocess.run(
         [sys.executable, "-m", "mlflow", "server", "--help"], capture_output=True, text=True, check=True
     ).stdout
-    for option in (part.partition("=")[0] for part in services()["mlflow"]["command"][2:]):
+    for option in (part.partition("=")[0] for part in read_services()["mlflow"]["command"][2:]):
         assert re.search(rf"^\s+(?:-\w, )?{option}\b", text, re.MULTILINE), option
 
 
@@ -498,13 +539,13 @@ def test_mlflow_knows_the_options() -> None:
 
 
 @cache
-def documents() -> dict[str, str]:
+def read_documents() -> dict[str, str]:
     paths = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
     return {path.name: path.read_text(encoding="utf-8") for path in paths if path.is_file()}
 
 
 @cache
-def commands() -> set[str]:
+def list_commands() -> set[str]:
     """List the subcommands of the command line."""
     from typer.main import get_command
 
@@ -513,47 +554,55 @@ def commands() -> set[str]:
     return set(get_command(build_app()).commands)  # type: ignore[attr-defined]
 
 
-def code(text: str) -> list[str]:
+def extract_code(text: str) -> list[str]:
     """Return inline code and the lines of code blocks."""
     blocks = re.findall(r"^```[^\n]*\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
     return [line.strip() for block in blocks for line in block.splitlines()] + re.findall(r"`([^`\n]+)`", text)
 
 
-def test_commands_in_use_exist() -> None:
-    assert services()["worker"]["command"][:3] == ["python", "-m", "core"]
-    assert services()["worker"]["command"][3] in commands()
+def test_compose_worker_command_exists() -> None:
+    assert read_services()["worker"]["command"][:3] == ["python", "-m", "core"]
+    assert read_services()["worker"]["command"][3] in list_commands()
 
 
-@pytest.mark.parametrize("name", sorted(documents()))
-def test_commands_in_a_document_exist(name: str) -> None:
-    verbs = {verb for text in code(documents()[name]) for verb in re.findall(r"python -m core ([a-z][a-z-]*)", text)}
-    assert verbs <= commands()
+@pytest.mark.parametrize("name", sorted(read_documents()))
+def test_document_commands_exist(name: str) -> None:
+    verbs = {
+        verb
+        for text in extract_code(read_documents()[name])
+        for verb in re.findall(r"python -m core ([a-z][a-z-]*)", text)
+    }
+    assert verbs <= list_commands()
 
 
-@pytest.mark.parametrize("name", sorted(documents()))
-def test_make_targets_in_a_document_exist(name: str) -> None:
+@pytest.mark.parametrize("name", sorted(read_documents()))
+def test_document_make_targets_exist(name: str) -> None:
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
     targets = set(re.findall(r"^([a-z]+):", makefile, re.MULTILINE))
-    lines = [text for text in code(documents()[name]) if text.startswith("make ")]
+    lines = [text for text in extract_code(read_documents()[name]) if text.startswith("make ")]
     words = {word for line in lines for word in shlex.split(line, comments=True)[1:]}
     assert {word for word in words if "=" not in word} <= targets
     assert {word.partition("=")[0] for word in words if "=" in word} <= MAKE_VARIABLES
 
 
-@pytest.mark.parametrize("name", sorted(set(documents()) - {"design.md"}))  # it also names planned variables
-def test_variables_in_a_document_exist(name: str) -> None:
-    named = {word for text in code(documents()[name]) for word in re.findall(r"\b[A-Z][A-Z0-9]*_[A-Z0-9_]+\b", text)}
-    assert named <= SETTINGS | OF_OTHERS | MAKE_VARIABLES
+@pytest.mark.parametrize("name", sorted(set(read_documents()) - {"design.md"}))  # it also names planned variables
+def test_document_variables_exist(name: str) -> None:
+    variables = {
+        word
+        for text in extract_code(read_documents()[name])
+        for word in re.findall(r"\b[A-Z][A-Z0-9]*_[A-Z0-9_]+\b", text)
+    }
+    assert variables <= SETTING_NAMES | THIRD_PARTY_VARIABLES | MAKE_VARIABLES
 
 
-@pytest.mark.parametrize("name", sorted(documents()))
-def test_links_of_a_document_lead_somewhere(name: str) -> None:
-    place = ROOT if name == "README.md" else ROOT / "docs"
-    targets = re.findall(r"\]\(([^)#\s]+)", documents()[name])
-    assert not [target for target in targets if not target.startswith("http") and not (place / target).exists()]
+@pytest.mark.parametrize("name", sorted(read_documents()))
+def test_document_links_resolve(name: str) -> None:
+    folder = ROOT if name == "README.md" else ROOT / "docs"
+    targets = re.findall(r"\]\(([^)#\s]+)", read_documents()[name])
+    assert not [target for target in targets if not target.startswith("http") and not (folder / target).exists()]
 
 
-def test_profiles_in_the_deployment_guide_exist() -> None:
-    text = documents()["deployment.md"]
-    assert set(re.findall(r"--profile (\w+)", text)) == set(PROFILES.values())
-    assert all(str(port) in text for port in PUBLISHED.values())
+def test_deployment_guide_profiles_and_ports_exist() -> None:
+    text = read_documents()["deployment.md"]
+    assert set(re.findall(r"--profile (\w+)", text)) == set(PROFILE_BY_SERVICE.values())
+    assert all(str(port) in text for port in PUBLISHED_PORTS.values())

@@ -16,9 +16,9 @@ import pytest
 
 from core.actor import Actor
 from core.data.dataset import Dataset
-from core.runs.tracked_run import Run, recorded, tracked_run
+from core.runs.tracked_run import Run, record_event, track_run
 from core.settings import ROOT
-from core.storage.events.log import Details, Event, Events, schema
+from core.storage.events.log import Details, Event, EventLog, build_event_schema
 from core.workspace import Workspace
 from mlflow_utils.tracking import Tracking
 
@@ -52,8 +52,8 @@ def check(written: dict[str, Any]) -> None:
 
 
 @pytest.fixture
-def log(tmp_path: Path) -> Events:
-    return Events(tmp_path / "events")
+def log(tmp_path: Path) -> EventLog:
+    return EventLog(tmp_path / "events")
 
 
 # ---- the schema ----------------------------------------------------------------------------------------------------
@@ -61,14 +61,14 @@ def log(tmp_path: Path) -> Events:
 
 def test_published_schema_is_the_schema() -> None:
     published = (ROOT / "docs" / "event.schema.json").read_text(encoding="utf-8")
-    assert json.loads(published) == schema()
-    assert published.rstrip("\n") == json.dumps(schema(), indent=2)
+    assert json.loads(published) == build_event_schema()
+    assert published.rstrip("\n") == json.dumps(build_event_schema(), indent=2)
 
 
 def test_schema_is_a_schema_and_closed() -> None:
-    jsonschema.Draft202012Validator.check_schema(schema())
+    jsonschema.Draft202012Validator.check_schema(build_event_schema())
     with pytest.raises(jsonschema.ValidationError, match="surprise"):
-        check({**json.loads(event().line()), "surprise": 1})
+        check({**json.loads(event().to_json_line()), "surprise": 1})
 
 
 @pytest.mark.parametrize(
@@ -84,11 +84,11 @@ def test_schema_is_a_schema_and_closed() -> None:
         {"timestamp": datetime.fromisoformat("2026-11-22T01:30:00+02:00")},
     ],
 )
-def test_written_events_follow_the_schema(log: Events, given: dict[str, Any]) -> None:
+def test_written_events_follow_the_schema(log: EventLog, given: dict[str, Any]) -> None:
     log.add(event(**given))
     (written,) = lines(log.folder)
     check(written)
-    (again,) = log.read()
+    (again,) = log.read_events()
     assert (again.event, again.status, again.error_message) == (
         "data_load",
         written["status"],
@@ -97,72 +97,72 @@ def test_written_events_follow_the_schema(log: Events, given: dict[str, Any]) ->
 
 
 def test_time_is_written_in_utc() -> None:
-    line = json.loads(event(timestamp=datetime.fromisoformat("2026-11-22T01:30:00+02:00")).line())
+    line = json.loads(event(timestamp=datetime.fromisoformat("2026-11-22T01:30:00+02:00")).to_json_line())
     assert line["timestamp"] == "2026-11-21T23:30:00.000000Z"
 
 
-def test_one_file_a_month(log: Events) -> None:
+def test_one_file_a_month(log: EventLog) -> None:
     for month in (1, 12):
         log.add(event(timestamp=datetime(2026, month, 15, tzinfo=UTC)))
     assert [path.name for path in sorted(log.folder.iterdir())] == ["events-2026-01.jsonl", "events-2026-12.jsonl"]
-    assert [each.timestamp.month for each in log.read()] == [1, 12]
+    assert [each.timestamp.month for each in log.read_events()] == [1, 12]
 
 
 # ---- the log under stress ------------------------------------------------------------------------------------------
 
 
-def test_two_processes_write_whole_lines(log: Events) -> None:
+def test_two_processes_write_whole_lines(log: EventLog) -> None:
     writers = [
         subprocess.Popen([sys.executable, "-c", APPEND, str(log.folder), name], cwd=ROOT) for name in ("left", "right")
     ]
     assert [writer.wait(60) for writer in writers] == [0, 0]
     assert len(lines(log.folder)) == 1000
-    assert len({each.event for each in log.read()}) == 1000
+    assert len({each.event for each in log.read_events()}) == 1000
 
 
 def test_a_folder_that_cannot_be_written_warns(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     (tmp_path / "file").write_text("in the way")
     with caplog.at_level(logging.WARNING):
-        Events(tmp_path / "file" / "events").add(event())
+        EventLog(tmp_path / "file" / "events").add(event())
     assert "event not written" in caplog.text
 
 
-def test_reading_a_log_that_does_not_exist(log: Events) -> None:
-    assert log.read() == []
+def test_reading_a_log_that_does_not_exist(log: EventLog) -> None:
+    assert log.read_events() == []
 
 
-def cut_off(log: Events, text: str, at: bytes) -> None:
+def cut_off(log: EventLog, text: str, at: bytes) -> None:
     """Write a whole event, then one that a crash cut off after `at`."""
     log.add(event(event="whole"))
     (path,) = log.folder.iterdir()
-    line = event(event="cut", error_message=text).line().encode()
+    line = event(event="cut", error_message=text).to_json_line().encode()
     with path.open("ab") as file:
         file.write(line[: line.index(at) + len(at)])
 
 
-def test_a_line_cut_off_is_left_out(log: Events, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_line_cut_off_is_left_out(log: EventLog, caplog: pytest.LogCaptureFixture) -> None:
     cut_off(log, "reason", at=b"rea")
-    assert [each.event for each in log.read()] == ["whole"]
+    assert [each.event for each in log.read_events()] == ["whole"]
     assert "unreadable event" in caplog.text
 
 
-def test_a_line_cut_off_inside_a_letter_is_left_out(log: Events) -> None:
+def test_a_line_cut_off_inside_a_letter_is_left_out(log: EventLog) -> None:
     log.add(event(event="whole"))
     (path,) = log.folder.iterdir()
     with path.open("ab") as file:
         file.write(b'{"event": "caf' + "é".encode()[:1])
-    assert [each.event for each in log.read()] == ["whole"]
+    assert [each.event for each in log.read_events()] == ["whole"]
 
 
-def test_the_event_after_a_crash_is_kept(log: Events) -> None:
+def test_the_event_after_a_crash_is_kept(log: EventLog) -> None:
     cut_off(log, "reason", at=b"rea")
     log.add(event(event="next"))
-    assert [each.event for each in log.read()] == ["whole", "next"]
+    assert [each.event for each in log.read_events()] == ["whole", "next"]
 
 
-def test_line_separators_of_unicode_are_text(log: Events) -> None:
+def test_line_separators_of_unicode_are_text(log: EventLog) -> None:
     log.add(event(error_message="one\u2028two\x85three"))
-    assert [each.error_message for each in log.read()] == ["one\u2028two\x85three"]
+    assert [each.error_message for each in log.read_events()] == ["one\u2028two\x85three"]
 
 
 @pytest.mark.parametrize(
@@ -175,7 +175,7 @@ def test_line_separators_of_unicode_are_text(log: Events) -> None:
         pytest.param("\udce9.csv", id="file name"),
     ],
 )
-def test_inputs_of_any_kind_never_raise(log: Events, value: object) -> None:
+def test_inputs_of_any_kind_never_raise(log: EventLog, value: object) -> None:
     log.add(event(details=Details(inputs={"value": value})))
     check(*lines(log.folder))
 
@@ -232,7 +232,7 @@ def test_a_run_is_one_event_and_one_run_in_mlflow(
 ) -> None:
     experiment, caught = request.node.callspec.id, None
     try:
-        with tracked_run(experiment, "isolation-forest", {"trees": 100}, dataset, BY, at) as run:
+        with track_run(experiment, "isolation-forest", {"trees": 100}, dataset, BY, at) as run:
             end(run, error)
     except BaseException as raised:  # noqa: BLE001 the very question: does it go on, whatever it is
         caught = raised
@@ -254,7 +254,7 @@ def test_a_run_is_one_event_and_one_run_in_mlflow(
     }
     assert 0 <= run.seconds <= written["response_time"]
 
-    client = at.tracking.client()
+    client = at.tracking.open_client()
     (found,) = client.search_runs([client.get_experiment_by_name(experiment).experiment_id])
     assert (run.delivered, found.info.run_id, found.info.status) == (True, run.id, in_mlflow)
     assert written["run_id"] == run.id
@@ -272,7 +272,7 @@ def test_a_run_is_one_event_and_one_run_in_mlflow(
 def test_an_action_without_a_model_is_one_event(at: Workspace, error: BaseException | None, status: str) -> None:
     caught = None
     try:
-        with recorded("data_load", BY, at, files=["a.csv"]) as inputs:
+        with record_event("data_load", BY, at, files=["a.csv"]) as inputs:
             inputs["rows"] = 12
             if error is not None:
                 raise error
@@ -289,8 +289,8 @@ def test_a_log_that_cannot_be_written_costs_no_result(
     tracking: Tracking, dataset: Dataset, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     (tmp_path / "file").write_text("in the way")
-    at = replace(Workspace.in_folder(tmp_path, tracking), events=Events(tmp_path / "file" / "events"))
-    with tracked_run("no log", "isolation-forest", {}, dataset, BY, at) as run:
+    at = replace(Workspace.in_folder(tmp_path, tracking), events=EventLog(tmp_path / "file" / "events"))
+    with track_run("no log", "isolation-forest", {}, dataset, BY, at) as run:
         end(run, None)
     assert (run.status, run.delivered) == ("completed", True)
     assert "event not written" in caplog.text

@@ -8,15 +8,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from core.data.interpretation import root_causes
+from core.data.root_causes import read_root_causes
 from core.errors import DataError
 from core.evaluation.explanation import (
-    chance_hit_rate,
-    explanation_card,
-    hit_rate,
-    moving_mean_distance,
-    moving_mean_residual,
-    ranked_causes,
+    compute_chance_hit_rate,
+    compute_explanation_metrics,
+    compute_hit_rate,
+    compute_moving_mean_distance,
+    compute_moving_mean_residual,
+    rank_causes,
 )
 
 quick = settings(max_examples=60, deadline=None)
@@ -30,92 +30,98 @@ tables = arrays(
 
 @quick
 @given(tables, st.integers(1, 9))
-def test_the_residual_of_the_moving_mean(values: np.ndarray, window: int) -> None:
+def test_moving_mean_residual_matches_definition(values: np.ndarray, window: int) -> None:
     """The definition row by row: a centred window, shorter at the ends, without missing values."""
     half = window // 2
-    found = moving_mean_residual(values, window)
+    residual = compute_moving_mean_residual(values, window)
     for row, column in np.ndindex(values.shape):
-        near = values[max(row - half, 0) : row + half + 1, column]
+        neighbours = values[max(row - half, 0) : row + half + 1, column]
         if np.isnan(values[row, column]):
-            assert np.isnan(found[row, column])
+            assert np.isnan(residual[row, column])
         else:
-            assert found[row, column] == pytest.approx(abs(values[row, column] - np.nanmean(near)), abs=1e-9)
+            assert residual[row, column] == pytest.approx(abs(values[row, column] - np.nanmean(neighbours)), abs=1e-9)
 
 
-def test_the_distance_knows_no_units() -> None:
+def test_moving_mean_distance_does_not_depend_on_units() -> None:
     values = np.random.default_rng(0).normal(size=(300, 3))
-    one, other = moving_mean_distance(values), moving_mean_distance(values * [1, 1e6, 1e-6] + [0, 1e3, 5])
-    assert one == pytest.approx(other, rel=1e-4)
-    assert np.sqrt((one**2).mean(axis=0)) == pytest.approx([1, 1, 1])
+    distance, scaled_distance = (
+        compute_moving_mean_distance(values),
+        compute_moving_mean_distance(values * [1, 1e6, 1e-6] + [0, 1e3, 5]),
+    )
+    assert distance == pytest.approx(scaled_distance, rel=1e-4)
+    assert np.sqrt((distance**2).mean(axis=0)) == pytest.approx([1, 1, 1])
 
 
-def test_a_column_that_never_moves_is_no_cause() -> None:
+def test_ranked_causes_ignore_constant_column() -> None:
     values = np.column_stack([np.full(100, 1e9 + 0.1), np.random.default_rng(0).normal(size=100), np.full(100, np.nan)])
-    found = moving_mean_distance(values.astype(np.float32))
-    assert (found[:, 0] == 0).all()
-    assert np.isnan(found[:, 2]).all()
-    assert ranked_causes(found, 20, 30)[0] == 1
+    distance = compute_moving_mean_distance(values.astype(np.float32))
+    assert (distance[:, 0] == 0).all()
+    assert np.isnan(distance[:, 2]).all()
+    assert rank_causes(distance, 20, 30)[0] == 1
 
 
 # ---- rankings -------------------------------------------------------------------------------------------------------
 
 
-def test_causes_are_ranked_by_their_mean_share() -> None:
+def test_ranked_causes_sort_by_mean_share() -> None:
     shares = np.array([[9, 0, 0, 0], [0, 1, 3, np.nan], [0, 1, 2, np.nan], [9, 0, 0, 0]], dtype=np.float32)
-    assert ranked_causes(shares, 1, 3).tolist() == [2, 1, 0, 3]
-    assert ranked_causes(shares, 0, 1).tolist() == [0, 1, 2, 3]
+    assert rank_causes(shares, 1, 3).tolist() == [2, 1, 0, 3]
+    assert rank_causes(shares, 0, 1).tolist() == [0, 1, 2, 3]
 
 
 @pytest.mark.parametrize(("start", "stop"), [(2, 2), (-1, 2), (0, 5), (3, 1)])
-def test_an_event_has_rows(start: int, stop: int) -> None:
+def test_ranked_causes_reject_invalid_rows(start: int, stop: int) -> None:
     with pytest.raises(DataError, match=f"Rows {start} to {stop} are not among the 4"):
-        ranked_causes(np.zeros((4, 2)), start, stop)
+        rank_causes(np.zeros((4, 2)), start, stop)
 
 
-def test_hit_rates_by_hand() -> None:
+def test_hit_rate_by_hand() -> None:
     ranking = np.array([4, 0, 2, 1, 3])
-    assert hit_rate(ranking, (0, 1)) == 0.5
-    assert hit_rate(ranking, (1, 2), 1.5) == 0.5  # the first three columns count
-    assert hit_rate(ranking, (4,), 1.5) == 1
-    assert hit_rate(ranking, (3,), 1.5) == 0
+    assert compute_hit_rate(ranking, (0, 1)) == 0.5
+    assert compute_hit_rate(ranking, (1, 2), 1.5) == 0.5  # the first three columns count
+    assert compute_hit_rate(ranking, (4,), 1.5) == 1
+    assert compute_hit_rate(ranking, (3,), 1.5) == 0
 
 
 @quick
 @given(st.integers(1, 12), st.data())
-def test_chance_is_the_mean_over_rankings(columns: int, data: st.DataObject) -> None:
+def test_chance_hit_rate_is_mean_over_rankings(columns: int, data: st.DataObject) -> None:
     causes = data.draw(st.sets(st.integers(0, columns - 1), min_size=1))
     random = np.random.default_rng(0)
     share = data.draw(st.sampled_from([1.0, 1.5]))
-    mean = np.mean([hit_rate(random.permutation(columns), tuple(causes), share) for _ in range(2000)])
-    assert chance_hit_rate(columns, tuple(causes), share) == pytest.approx(mean, abs=0.05)
+    mean = np.mean([compute_hit_rate(random.permutation(columns), tuple(causes), share) for _ in range(2000)])
+    assert compute_chance_hit_rate(columns, tuple(causes), share) == pytest.approx(mean, abs=0.05)
 
 
-def test_a_card_of_no_event() -> None:
-    card = explanation_card(np.zeros((5, 2)), [])
-    assert card["events"] == 0
-    assert np.isnan(card["hit_100"])
+def test_explanation_metrics_without_events() -> None:
+    metrics = compute_explanation_metrics(np.zeros((5, 2)), [])
+    assert metrics["events"] == 0
+    assert np.isnan(metrics["hit_100"])
 
 
 # ---- real servers ---------------------------------------------------------------------------------------------------
 
 
-def cards(folder: Path, name: str, ranking: str) -> dict[str, float]:
+def compute_mean_metrics(folder: Path, name: str, ranking: str) -> dict[str, float]:
     """Return the mean metrics of all labelled events of all servers of a data set."""
-    found, weights = [], []
+    metrics_by_server, weights = [], []
     for path in sorted((folder / name).glob("*.npz")):
         server = np.load(path)
-        events = root_causes(folder / name / "interpretation_label" / f"{path.stem}.txt", server["label"])
+        events = read_root_causes(folder / name / "interpretation_label" / f"{path.stem}.txt", server["label"])
         assert all(server["label"][event.start : event.stop].all() for event in events)
         mean, spread = server["train"].mean(axis=0), server["train"].std(axis=0)
         rankings = {
-            "distance": moving_mean_distance,
-            "residual": moving_mean_residual,
+            "distance": compute_moving_mean_distance,
+            "residual": compute_moving_mean_residual,
             "z": lambda values, mean=mean, spread=spread: np.abs(values - mean) / np.where(spread > 1e-6, spread, 1),
         }
-        card = explanation_card(rankings[ranking](server["test"]), events)
-        weights.append(card["events"])
-        found.append(card)
-    return {key: float(np.average([card[key] for card in found], weights=weights)) for key in found[0]}
+        metrics = compute_explanation_metrics(rankings[ranking](server["test"]), events)
+        weights.append(metrics["events"])
+        metrics_by_server.append(metrics)
+    return {
+        key: float(np.average([metrics[key] for metrics in metrics_by_server], weights=weights))
+        for key in metrics_by_server[0]
+    }
 
 
 @pytest.mark.parametrize(
@@ -129,13 +135,13 @@ def cards(folder: Path, name: str, ranking: str) -> dict[str, float]:
         ("asd", "z", (0.770, 0.901)),
     ],
 )
-def test_causes_of_real_servers(shared_data: Path, name: str, ranking: str, hits: tuple[float, float]) -> None:
+def test_ranked_causes_of_real_servers(shared_data: Path, name: str, ranking: str, hits: tuple[float, float]) -> None:
     """The data are 71 events of 4 machines of SMD and 38 events of 6 servers of ASD.
 
     Published for the residual on twice as many events: 0.78 and 0.875 (SMD), 0.81 and 0.93 (ASD). In units of the
     usual distance of each column the hit rate at 100 % is higher. Other tools show the z-score.
     """
-    card = cards(shared_data, name, ranking)
-    assert [card["hit_100"], card["hit_150"]] == pytest.approx(hits, abs=6e-4)
+    metrics = compute_mean_metrics(shared_data, name, ranking)
+    assert [metrics["hit_100"], metrics["hit_150"]] == pytest.approx(hits, abs=6e-4)
     chance = {"smd": (0.185, 0.269), "asd": (0.496, 0.687)}[name]
-    assert [card["chance_100"], card["chance_150"]] == pytest.approx(chance, abs=6e-4)
+    assert [metrics["chance_100"], metrics["chance_150"]] == pytest.approx(chance, abs=6e-4)

@@ -26,11 +26,11 @@ from core.actor import Actor
 from core.data.dataset import Dataset
 from core.data.ingest.loading import load
 from core.errors import InputError, NotFoundError, ServiceUnavailableError
-from core.evaluation.alarm_rates import wilson
-from core.evaluation.verdicts import Judged, Precision, best_cut, majority
-from core.exports import FORMULA, as_csv
+from core.evaluation.alarm_rates import compute_wilson_interval
+from core.evaluation.feedback_metrics import AlarmPrecision, ReviewedRows, find_best_threshold, find_majority
+from core.exports import FORMULA_STARTS, to_csv_bytes
 from core.operations import feedback as said
-from core.operations.feedback_labels import add_label_column, label_table
+from core.operations.feedback_labels import add_label_column, build_label_table
 from core.operations.threshold_from_feedback import load_flagged_rows, propose_threshold
 from core.outbox import deliver
 from core.progress import Progress
@@ -38,55 +38,55 @@ from core.settings import Settings
 from core.spec.codec import encode
 from core.spec.spec import ApplySpec
 from core.spec.task import run_job
-from core.storage.feedback import KEY, LONGEST_COMMENT, Feedback, FeedbackStore, schema
+from core.storage.feedback import KEY_PATTERN, MAX_COMMENT_CHARS, Feedback, FeedbackStore, build_feedback_schema
 from core.storage.s3 import Bucket
 from core.tasks.anomalies.run import apply_model, detect, load_detection
-from core.tasks.anomalies.spec import DetectionSpec, detectors
+from core.tasks.anomalies.spec import DetectionSpec, list_detectors
 from core.workspace import Workspace
 from tests.conftest import ROOT
 from tests.servers import S3_SECRET, S3_USER, Running, s3, s3_client
 
-BY = Actor("bob", "tests")
-NAME = "vigie"
+BOB = Actor("bob", "tests")
+BUCKET_NAME = "vigie"
 
 
-def record(**fields: Any) -> Feedback:
+def make_record(**fields: Any) -> Feedback:
     return Feedback(**({"user": "bob", "page": "anomalies"} | fields))
 
 
-def files(folder: Path) -> list[str]:
+def list_files(folder: Path) -> list[str]:
     return sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
 
 
 # ---- the record and its schema --------------------------------------------------------------------------------------
 
 
-def test_published_schema_is_the_schema() -> None:
+def test_feedback_schema_matches_published_file() -> None:
     published = (ROOT / "docs" / "feedback.schema.json").read_text(encoding="utf-8")
-    assert published.rstrip("\n") == json.dumps(schema(), indent=2)
-    jsonschema.Draft202012Validator.check_schema(schema())
+    assert published.rstrip("\n") == json.dumps(build_feedback_schema(), indent=2)
+    jsonschema.Draft202012Validator.check_schema(build_feedback_schema())
 
 
-def test_records_follow_the_schema_and_come_back() -> None:
-    one = record(
+def test_feedback_record_round_trips_and_follows_schema() -> None:
+    entry = make_record(
         run_id="r",
         model="IsolationForest",
         row={"entity": "Bretagne", "time": "2020-01-01T00:00:00", "score": 0.7},
         verdict="unsure",
         rating=3,
     )
-    jsonschema.Draft202012Validator(schema()).validate(json.loads(one.model_dump_json()))
-    assert Feedback.model_validate_json(one.model_dump_json()) == one
+    jsonschema.Draft202012Validator(build_feedback_schema()).validate(json.loads(entry.model_dump_json()))
+    assert Feedback.model_validate_json(entry.model_dump_json()) == entry
 
 
 @given(*[st.text(max_size=60)] * 3)
-def test_nothing_typed_is_in_the_key(user: str, page: str, comment: str) -> None:
+def test_feedback_key_contains_no_user_text(user: str, page: str, comment: str) -> None:
     try:
-        one = record(user=user, page=page, comment=comment, row={"entity": comment})
+        entry = make_record(user=user, page=page, comment=comment, row={"entity": comment})
     except ValueError:  # a lone surrogate
         return
-    assert KEY.fullmatch(one.key)
-    assert one.key == f"feedback/v1/date={one.time:%Y-%m-%d}/{one.id}.json"
+    assert KEY_PATTERN.fullmatch(entry.key)
+    assert entry.key == f"feedback/v1/date={entry.time:%Y-%m-%d}/{entry.id}.json"
 
 
 @pytest.mark.parametrize(
@@ -99,38 +99,38 @@ def test_nothing_typed_is_in_the_key(user: str, page: str, comment: str) -> None
         "305e4c22-b73a-4a88-84e2-a8b5e253de78\n",
     ],
 )
-def test_an_id_is_a_uuid(identity: str) -> None:
+def test_feedback_record_rejects_invalid_id(identity: str) -> None:
     with pytest.raises(ValueError, match="id"):
-        record(id=identity)
+        make_record(id=identity)
 
 
 # ---- storage in a folder --------------------------------------------------------------------------------------------
 
 
-def test_without_a_bucket_the_folder_is_its_place(tmp_path: Path) -> None:
+def test_feedback_store_without_bucket_uses_folder(tmp_path: Path) -> None:
     store = FeedbackStore(tmp_path / "feedback")
-    one = record(comment="good")
-    receipt = store.add(one)
-    assert (receipt.id, receipt.state, receipt.problem) == (one.id, "kept", None)
-    assert files(tmp_path) == [one.key]
-    assert store.read() == [one]
+    entry = make_record(comment="good")
+    receipt = store.add_record(entry)
+    assert (receipt.id, receipt.state, receipt.problem) == (entry.id, "kept", None)
+    assert list_files(tmp_path) == [entry.key]
+    assert store.read_records() == [entry]
     assert (store.pending_count(), store.deliver_pending(), store.location) == (0, 0, str(tmp_path / "feedback"))
     store.check()
 
 
-def test_what_is_no_record_is_left_out(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    store, one = FeedbackStore(tmp_path / "feedback"), record()
-    store.add(one)
-    folder = (tmp_path / one.key).parent
+def test_feedback_store_skips_invalid_files(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    store, entry = FeedbackStore(tmp_path / "feedback"), make_record()
+    store.add_record(entry)
+    folder = (tmp_path / entry.key).parent
     (folder / f"{uuid.uuid4()}.json").write_text("{", encoding="utf-8")
-    (folder / f"{uuid.uuid4()}.json").write_text(one.model_dump_json(), encoding="utf-8")
-    (folder / "other.json").write_text(record().model_dump_json(), encoding="utf-8")
+    (folder / f"{uuid.uuid4()}.json").write_text(entry.model_dump_json(), encoding="utf-8")
+    (folder / "other.json").write_text(make_record().model_dump_json(), encoding="utf-8")
     (folder / f"{uuid.uuid4()}.draft").write_text("half", encoding="utf-8")
-    assert FeedbackStore(tmp_path / "feedback").read() == [one]
+    assert FeedbackStore(tmp_path / "feedback").read_records() == [entry]
     assert caplog.text.count("is no record of feedback") == 3
 
 
-def test_a_full_disk_leaves_nothing_half(tmp_path: Path) -> None:
+def test_feedback_store_full_disk_leaves_no_partial_file(tmp_path: Path) -> None:
     """A file-size limit simulates a full disk without root rights."""
     code = (
         "import resource, signal, sys; from pathlib import Path; from core.storage.feedback import *\n"
@@ -139,11 +139,11 @@ def test_a_full_disk_leaves_nothing_half(tmp_path: Path) -> None:
         "try: store.add(Feedback(user='bob', page='x'))\n"
         "except OSError as error: print(error.strerror)"
     )
-    done = subprocess.run(
+    process = subprocess.run(
         [sys.executable, "-c", code, str(tmp_path / "feedback")], cwd=ROOT, capture_output=True, text=True, check=True
     )
-    assert done.stdout.strip() == "File too large"
-    assert files(tmp_path) == []
+    assert process.stdout.strip() == "File too large"
+    assert list_files(tmp_path) == []
 
 
 # ---- delivery to S3 -------------------------------------------------------------------------------------------------
@@ -151,9 +151,9 @@ def test_a_full_disk_leaves_nothing_half(tmp_path: Path) -> None:
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
-    running = s3(tmp_path_factory.mktemp("s3"), NAME)
+    running = s3(tmp_path_factory.mktemp("s3"), BUCKET_NAME)
     allowed = [
-        f"{action}:{NAME}" for action in ("Read", "Write", "List")
+        f"{action}:{BUCKET_NAME}" for action in ("Read", "Write", "List")
     ]  # the first identity may also create the missing bucket
     users = json.loads((running.folder / "s3.json").read_text())
     users["identities"].append(
@@ -161,7 +161,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     )
     (running.folder / "s3.json").write_text(json.dumps(users))
     running.start()
-    Bucket(NAME, "eu-west-3", running.url, S3_USER, S3_SECRET).put("first", b"")  # slow: it creates a volume
+    Bucket(BUCKET_NAME, "eu-west-3", running.url, S3_USER, S3_SECRET).put("first", b"")  # slow: it creates a volume
     yield running
     running.kill()
 
@@ -170,11 +170,11 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
 def bucket(server: Running) -> Bucket:
     """An empty bucket."""
     client = s3_client(server.url)
-    for key in stored(server):
-        client.delete_object(Bucket=NAME, Key=key)
-    made = Bucket(NAME, "eu-west-3", server.url, S3_USER, S3_SECRET)
-    made.check()  # creates the client, as background delivery does before a page needs it
-    return made
+    for key in read_bucket(server):
+        client.delete_object(Bucket=BUCKET_NAME, Key=key)
+    empty_bucket = Bucket(BUCKET_NAME, "eu-west-3", server.url, S3_USER, S3_SECRET)
+    empty_bucket.check()  # creates the client, as background delivery does before a page needs it
+    return empty_bucket
 
 
 @pytest.fixture
@@ -182,87 +182,89 @@ def store(tmp_path: Path, bucket: Bucket) -> FeedbackStore:
     return FeedbackStore(tmp_path / "feedback", bucket)
 
 
-def stored(server: Running) -> dict[str, bytes]:
+def read_bucket(server: Running) -> dict[str, bytes]:
     """Return the feedback objects in the bucket by key."""
     client = s3_client(server.url)
-    keys = [each["Key"] for each in client.list_objects_v2(Bucket=NAME).get("Contents", ())]
-    return {key: client.get_object(Bucket=NAME, Key=key)["Body"].read() for key in keys if key.startswith("feedback")}
+    keys = [item["Key"] for item in client.list_objects_v2(Bucket=BUCKET_NAME).get("Contents", ())]
+    return {
+        key: client.get_object(Bucket=BUCKET_NAME, Key=key)["Body"].read() for key in keys if key.startswith("feedback")
+    }
 
 
-def waited(work: Callable[[], Any]) -> tuple[Any, float]:
-    began = time.monotonic()
-    return work(), time.monotonic() - began
+def measure_call(work: Callable[[], Any]) -> tuple[Any, float]:
+    start = time.monotonic()
+    return work(), time.monotonic() - start
 
 
-def test_a_record_is_sent_at_once(store: FeedbackStore, server: Running, tmp_path: Path) -> None:
-    one = record(user="../../Jean", comment="voilà")
+def test_feedback_store_uploads_record_immediately(store: FeedbackStore, server: Running, tmp_path: Path) -> None:
+    entry = make_record(user="../../Jean", comment="voilà")
     store._interactive_breaker.timeout_s = 15.0  # the test with a hanging bucket measures the wait
-    receipt = store.add(one)
+    receipt = store.add_record(entry)
     assert receipt.is_sent
-    assert stored(server) == {one.key: one.model_dump_json().encode()}
-    assert s3_client(server.url).head_object(Bucket=NAME, Key=one.key)["ContentType"] == "application/json"
-    assert files(tmp_path) == [one.key]
+    assert read_bucket(server) == {entry.key: entry.model_dump_json().encode()}
+    assert s3_client(server.url).head_object(Bucket=BUCKET_NAME, Key=entry.key)["ContentType"] == "application/json"
+    assert list_files(tmp_path) == [entry.key]
     assert (store.pending_count(), store.last_error, store.location) == (0, "", "s3://vigie")
     store.check()
 
 
-def test_a_hanging_store_delays_nothing(store: FeedbackStore, server: Running) -> None:
-    one, two = record(), record()
+def test_feedback_store_does_not_wait_for_hanging_bucket(store: FeedbackStore, server: Running) -> None:
+    first, second = make_record(), make_record()
     server.freeze()
     try:
-        receipt, seconds = waited(lambda: store.add(one))
+        receipt, seconds = measure_call(lambda: store.add_record(first))
         assert (receipt.state, receipt.problem) == ("waiting", None)
         assert seconds < 1.5
-        receipt, seconds = waited(lambda: store.add(two))
+        receipt, seconds = measure_call(lambda: store.add_record(second))
         assert (receipt.state, seconds < 0.2) == ("waiting", True), "the open circuit breaker rejects the call"
         assert store.pending_count() == 2
         assert "no answer" in store.last_error
-        assert [each.id for each in store.read()][-2:] == [one.id, two.id]
+        assert [entry.id for entry in store.read_records()][-2:] == [first.id, second.id]
         with pytest.raises(ServiceUnavailableError):
             store.check()
     finally:
         server.thaw()
     time.sleep(0.3)
-    assert store.send() == 2
+    assert store.send_pending() == 2
     assert (store.pending_count(), store.last_error) == (0, "")
-    assert {one.key, two.key} <= set(stored(server))
-    assert store.send() == 0
+    assert {first.key, second.key} <= set(read_bucket(server))
+    assert store.send_pending() == 0
 
 
-def test_a_store_that_is_down_is_waited_for(tmp_path: Path, bucket: Bucket) -> None:
-    gone = FeedbackStore(tmp_path / "feedback", replace(bucket, endpoint="http://127.0.0.1:1"))
-    records = [record(time=datetime.now(UTC) - timedelta(days=day)) for day in range(3)]
-    assert [gone.add(each).state for each in records] == ["waiting"] * 3
-    assert gone.deliver_pending() == 0
-    assert (gone.pending_count(), gone.last_error != "") == (3, True)
-    back = FeedbackStore(tmp_path / "feedback", bucket)
-    assert back.pending_count() == 3
-    assert back.send() == 3
-    assert back.read() == sorted(records, key=lambda each: each.time)
-    assert files(tmp_path) == sorted(each.key for each in records)
+def test_feedback_store_keeps_records_during_outage(tmp_path: Path, bucket: Bucket) -> None:
+    offline = FeedbackStore(tmp_path / "feedback", replace(bucket, endpoint="http://127.0.0.1:1"))
+    records = [make_record(time=datetime.now(UTC) - timedelta(days=day)) for day in range(3)]
+    assert [offline.add_record(entry).state for entry in records] == ["waiting"] * 3
+    assert offline.deliver_pending() == 0
+    assert (offline.pending_count(), offline.last_error != "") == (3, True)
+    online = FeedbackStore(tmp_path / "feedback", bucket)
+    assert online.pending_count() == 3
+    assert online.send_pending() == 3
+    assert online.read_records() == sorted(records, key=lambda entry: entry.time)
+    assert list_files(tmp_path) == sorted(entry.key for entry in records)
 
 
-def test_a_store_that_is_back_is_asked_at_once_where_somebody_says_so(tmp_path: Path, bucket: Bucket) -> None:
+def test_feedback_store_reset_closes_circuit_breaker(tmp_path: Path, bucket: Bucket) -> None:
     store = FeedbackStore(tmp_path / "feedback", replace(bucket, endpoint="http://127.0.0.1:1"))
-    store.add(record())
-    assert store.send() == 0
+    store.add_record(make_record())
+    assert store.send_pending() == 0
     store.bucket = bucket
-    warm(store)
-    assert store.send() == 0, "the circuit breaker is open"
+    create_client(store)
+    assert store.send_pending() == 0, "the circuit breaker is open"
     store.reset()
-    assert store.send() == 1
+    assert store.send_pending() == 1
 
 
-def warm(store: FeedbackStore) -> None:
+def create_client(store: FeedbackStore) -> None:
     """Create the S3 client, which is slow on a busy machine. The circuit breaker is not involved."""
     assert store.bucket is not None
     with suppress(Exception):
         store.bucket.check()
 
 
-def test_a_bucket_that_is_not_there_is_told(tmp_path: Path, bucket: Bucket) -> None:
+def test_feedback_store_names_missing_bucket(tmp_path: Path, bucket: Bucket) -> None:
     store = FeedbackStore(tmp_path / "feedback", replace(bucket, name="no-such-bucket"))
-    warm(store)
+    create_client(store)
     with pytest.raises(ServiceUnavailableError, match="There is no bucket no-such-bucket"):
         store.check()
     assert "S3_BUCKET_NAME" in store.last_error
@@ -278,75 +280,80 @@ def test_a_bucket_that_is_not_there_is_told(tmp_path: Path, bucket: Bucket) -> N
         ({"endpoint": "ftp//nowhere"}, "settings of S3 cannot be used"),
     ],
 )
-def test_what_an_operator_can_mend_is_told(tmp_path: Path, bucket: Bucket, wrong: dict[str, str], words: str) -> None:
+def test_feedback_store_names_wrong_setting(tmp_path: Path, bucket: Bucket, wrong: dict[str, str], words: str) -> None:
     store = FeedbackStore(tmp_path / "feedback", replace(bucket, **wrong))
-    assert store.add(record()).state == "waiting"
-    assert store.send() == 0
+    assert store.add_record(make_record()).state == "waiting"
+    assert store.send_pending() == 0
     assert words in store.last_error
-    assert words in str(store.add(record()).problem), "the reason stays while the circuit breaker is open"
+    assert words in str(store.add_record(make_record()).problem), "the reason stays while the circuit breaker is open"
     assert S3_SECRET not in store.last_error + repr(store.bucket)
     with pytest.raises(ServiceUnavailableError, match=words.split()[-1]):
         store.check()
-    mended = FeedbackStore(tmp_path / "feedback", bucket)
-    assert mended.send() == 2
+    fixed_store = FeedbackStore(tmp_path / "feedback", bucket)
+    assert fixed_store.send_pending() == 2
 
 
-def test_no_keys_at_all_are_told(tmp_path: Path, bucket: Bucket, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_feedback_store_reports_missing_keys(tmp_path: Path, bucket: Bucket, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_PROFILE"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "none"))
     store = FeedbackStore(tmp_path / "feedback", replace(bucket, access_key="", secret_key=""))
-    warm(store)
-    assert "no complete keys" in str(store.add(record()).problem)
+    create_client(store)
+    assert "no complete keys" in str(store.add_record(make_record()).problem)
 
 
-def test_the_standard_names_of_aws_work(
+def test_bucket_accepts_standard_aws_variables(
     tmp_path: Path, server: Running, bucket: Bucket, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", S3_USER)
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", S3_SECRET)
-    given = Settings(_env_file=None, s3_bucket_name=NAME, s3_endpoint_url=server.url, s3_region_name="eu-west-3")
-    store = FeedbackStore(tmp_path / "feedback", Bucket.from_settings(given))
-    warm(store)
-    assert store.add(record()).is_sent
+    config = Settings(
+        _env_file=None, s3_bucket_name=BUCKET_NAME, s3_endpoint_url=server.url, s3_region_name="eu-west-3"
+    )
+    store = FeedbackStore(tmp_path / "feedback", Bucket.from_settings(config))
+    create_client(store)
+    assert store.add_record(make_record()).is_sent
 
 
-def test_the_names_of_the_predecessor_work(
+def test_bucket_accepts_predecessor_variables(
     tmp_path: Path, server: Running, bucket: Bucket, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name, value in {
         "AWS_ACCESS_KEY": S3_USER,
         "AWS_SECRET_KEY": S3_SECRET,
-        "S3_BUCKET_NAME": NAME,
+        "S3_BUCKET_NAME": BUCKET_NAME,
         "S3_ENDPOINT_URL": server.url,
         "S3_REGION_NAME": "eu-west-3",
     }.items():
         monkeypatch.setenv(name, value)
     store = FeedbackStore(tmp_path / "feedback", Bucket.from_settings(Settings(_env_file=None)))
-    warm(store)
-    assert store.add(record()).is_sent
+    create_client(store)
+    assert store.add_record(make_record()).is_sent
     assert Bucket.from_settings(Settings(_env_file=None, s3_bucket_name="")) is None
 
 
 # ---- no record lost or duplicated -----------------------------------------------------------------------------------
 
 
-def test_sending_again_changes_nothing(store: FeedbackStore, server: Running, tmp_path: Path) -> None:
+def test_feedback_store_resend_is_idempotent(store: FeedbackStore, server: Running, tmp_path: Path) -> None:
     """The process ends after the upload and before the file is moved."""
-    one = record(comment="first")
-    store.add(one)
-    before = s3_client(server.url).head_object(Bucket=NAME, Key=one.key)["LastModified"], stored(server)
-    waiting = tmp_path / "feedback" / "waiting" / f"{one.id}.json"
-    waiting.write_bytes((tmp_path / one.key).read_bytes())
-    (tmp_path / one.key).unlink()
-    assert store.read() == [one]
-    assert (store.send(), store.send()) == (1, 0)
-    assert (s3_client(server.url).head_object(Bucket=NAME, Key=one.key)["LastModified"], stored(server)) == before
-    assert files(tmp_path) == [one.key]
+    entry = make_record(comment="first")
+    store.add_record(entry)
+    before = s3_client(server.url).head_object(Bucket=BUCKET_NAME, Key=entry.key)["LastModified"], read_bucket(server)
+    waiting = tmp_path / "feedback" / "waiting" / f"{entry.id}.json"
+    waiting.write_bytes((tmp_path / entry.key).read_bytes())
+    (tmp_path / entry.key).unlink()
+    assert store.read_records() == [entry]
+    assert (store.send_pending(), store.send_pending()) == (1, 0)
+    assert (
+        s3_client(server.url).head_object(Bucket=BUCKET_NAME, Key=entry.key)["LastModified"],
+        read_bucket(server),
+    ) == before
+    assert list_files(tmp_path) == [entry.key]
 
 
-KILLED = """
+SLOW_SENDER_CODE = """
 import sys, time
 from pathlib import Path
 from core.storage import feedback
@@ -362,114 +369,128 @@ store.send()
 """
 
 
-def test_killed_between_put_and_move(store: FeedbackStore, server: Running, bucket: Bucket, tmp_path: Path) -> None:
+def test_feedback_store_recovers_from_kill_after_upload(
+    store: FeedbackStore, server: Running, bucket: Bucket, tmp_path: Path
+) -> None:
     offline = FeedbackStore(tmp_path / "feedback", replace(bucket, endpoint="http://127.0.0.1:1"))
-    records = [record() for _ in range(3)]
-    for each in records:
-        offline.add(each)
-    arguments = [str(tmp_path / "feedback"), NAME, "eu-west-3", server.url, S3_USER, S3_SECRET]
-    child = subprocess.Popen([sys.executable, "-c", KILLED, *arguments], cwd=ROOT, stdout=subprocess.PIPE, text=True)
+    records = [make_record() for _ in range(3)]
+    for entry in records:
+        offline.add_record(entry)
+    arguments = [str(tmp_path / "feedback"), BUCKET_NAME, "eu-west-3", server.url, S3_USER, S3_SECRET]
+    child = subprocess.Popen(
+        [sys.executable, "-c", SLOW_SENDER_CODE, *arguments], cwd=ROOT, stdout=subprocess.PIPE, text=True
+    )
     assert child.stdout is not None
     assert child.stdout.readline() == "put\n"
     os.kill(child.pid, signal.SIGKILL)
     child.wait(10)
     child.stdout.close()
-    assert (len(stored(server)), store.pending_count()) == (1, 3)
-    assert store.send() == 3
-    assert sorted(stored(server)) == sorted(each.key for each in records) == files(tmp_path)
-    assert [each.id for each in store.read()] == [each.id for each in records]
+    assert (len(read_bucket(server)), store.pending_count()) == (1, 3)
+    assert store.send_pending() == 3
+    assert sorted(read_bucket(server)) == sorted(entry.key for entry in records) == list_files(tmp_path)
+    assert [entry.id for entry in store.read_records()] == [entry.id for entry in records]
 
 
-def test_two_processes_send_the_same(store: FeedbackStore, server: Running, bucket: Bucket, tmp_path: Path) -> None:
+def test_feedback_store_two_senders_make_no_duplicates(
+    store: FeedbackStore, server: Running, bucket: Bucket, tmp_path: Path
+) -> None:
     offline = FeedbackStore(tmp_path / "feedback", replace(bucket, endpoint="http://127.0.0.1:1"))
     for _ in range(20):
-        offline.add(record())
+        offline.add_record(make_record())
     code = (
         "import sys; from pathlib import Path; from core.storage.feedback import *; "
         "FeedbackStore(Path(sys.argv[1]), Bucket(*sys.argv[2:])).send()"
     )
-    arguments = [str(tmp_path / "feedback"), NAME, "eu-west-3", server.url, S3_USER, S3_SECRET]
-    other = subprocess.Popen([sys.executable, "-W", "error", "-c", code, *arguments], cwd=ROOT)
+    arguments = [str(tmp_path / "feedback"), BUCKET_NAME, "eu-west-3", server.url, S3_USER, S3_SECRET]
+    second_sender = subprocess.Popen([sys.executable, "-W", "error", "-c", code, *arguments], cwd=ROOT)
     while store.pending_count():
-        store.send()
-    assert other.wait(30) == 0
-    assert len(stored(server)) == len(store.read()) == 20
-    assert sorted(stored(server)) == files(tmp_path)
+        store.send_pending()
+    assert second_sender.wait(30) == 0
+    assert len(read_bucket(server)) == len(store.read_records()) == 20
+    assert sorted(read_bucket(server)) == list_files(tmp_path)
 
 
-def test_what_others_sent_is_fetched_and_checked(
+def test_feedback_store_fetches_and_validates_remote_records(
     tmp_path: Path, server: Running, bucket: Bucket, caplog: pytest.LogCaptureFixture
 ) -> None:
-    here, there = (FeedbackStore(tmp_path / place / "feedback", bucket) for place in ("here", "there"))
-    mine, theirs = record(), record(user="eve", comment="=1+1")
-    here.add(mine)
-    there.add(theirs)
-    client, forged = s3_client(server.url), record()
+    own_store, other_store = (FeedbackStore(tmp_path / folder / "feedback", bucket) for folder in ("here", "there"))
+    own_entry, other_entry = make_record(), make_record(user="eve", comment="=1+1")
+    own_store.add_record(own_entry)
+    other_store.add_record(other_entry)
+    client, forged = s3_client(server.url), make_record()
     day = f"feedback/v1/date={datetime.now(UTC):%Y-%m-%d}"
     for name, body in (
         (f"{uuid.uuid4()}.json", b"{}"),
         (f"{uuid.uuid4()}.json.bak", b"{}"),
         ("evil.json", b"{}"),
         (f"deep/{uuid.uuid4()}.json", b"{}"),
-        (f"{forged.id}.json", record().model_dump_json().encode()),
+        (f"{forged.id}.json", make_record().model_dump_json().encode()),
         (f"{uuid.uuid4()}.json", b"x" * 100_000),
     ):
-        client.put_object(Bucket=NAME, Key=f"{day}/{name}", Body=body)
-    assert here.deliver_pending() == 0
-    assert [each.id for each in here.read()] == [mine.id, theirs.id]
-    assert files(tmp_path / "here") == sorted([mine.key, theirs.key])
+        client.put_object(Bucket=BUCKET_NAME, Key=f"{day}/{name}", Body=body)
+    assert own_store.deliver_pending() == 0
+    assert [entry.id for entry in own_store.read_records()] == [own_entry.id, other_entry.id]
+    assert list_files(tmp_path / "here") == sorted([own_entry.key, other_entry.key])
     assert caplog.text.count("is no record of feedback") == 2
-    there.add(record())
-    assert here.fetch() == 0, "objects are fetched at most once a minute"
-    here.reset()
-    assert here.fetch() == 1
+    other_store.add_record(make_record())
+    assert own_store.fetch_remote() == 0, "objects are fetched at most once a minute"
+    own_store.reset()
+    assert own_store.fetch_remote() == 1
     assert caplog.text.count("is no record of feedback") == 2, "an invalid object is fetched once"
 
 
-def test_delivery_sends(place: Workspace, bucket: Bucket, server: Running) -> None:
-    at = replace(place, feedback=FeedbackStore(place.feedback.folder, bucket))
-    FeedbackStore(place.feedback.folder, replace(bucket, endpoint="http://127.0.0.1:1")).add(record())
-    assert deliver(at)["feedback"] == 1
-    assert len(stored(server)) == 1
+def test_outbox_delivers_feedback(place: Workspace, bucket: Bucket, server: Running) -> None:
+    bucket_workspace = replace(place, feedback=FeedbackStore(place.feedback.folder, bucket))
+    FeedbackStore(place.feedback.folder, replace(bucket, endpoint="http://127.0.0.1:1")).add_record(make_record())
+    assert deliver(bucket_workspace)["feedback"] == 1
+    assert len(read_bucket(server)) == 1
 
 
 # ---- submitted feedback ---------------------------------------------------------------------------------------------
 
 
 @pytest.fixture
-def scored(place: Workspace, sample: Dataset) -> str:
+def detection_run(place: Workspace, sample: Dataset) -> str:
     """Id of a stored run of the task anomalies."""
-    small = sample.select(sample.entities[:2])
+    small = sample.filter_rows(sample.entities[:2])
     place.datasets.save(small)
-    return detect(spec(), small, workspace=place, actor=BY)[1].id
+    return detect(make_spec(), small, workspace=place, actor=BOB)[1].id
 
 
-def spec() -> DetectionSpec:
-    return DetectionSpec(detectors()["isolation-forest"](n_estimators=10), compare_with="entity")
+def make_spec() -> DetectionSpec:
+    return DetectionSpec(list_detectors()["isolation-forest"](n_estimators=10), baseline="entity")
 
 
-def judge(at: Workspace, run: str, place: int, verdict: str, user: str = "bob") -> None:
-    row = said.serialise_row(load_detection(run, at).rows.loc[place, ["entity", "time", "score"]].to_dict())
-    said.submit_feedback(said.FeedbackInput("anomalies", run, row, verdict), workspace=at, actor=Actor(user, "tests"))  # type: ignore[arg-type]
+def submit_verdict(workspace: Workspace, run_id: str, position: int, verdict: str, user: str = "bob") -> None:
+    row = said.serialise_row(
+        load_detection(run_id, workspace).rows.loc[position, ["entity", "time", "score"]].to_dict()
+    )
+    said.submit_feedback(
+        said.FeedbackInput("anomalies", run_id, row, verdict), workspace=workspace, actor=Actor(user, "tests")
+    )  # type: ignore[arg-type]
 
 
-def test_what_is_given_knows_its_run(place: Workspace, scored: str) -> None:
-    at = replace(place, settings=place.settings.model_copy(update={"vigie_user_key": SecretStr("a long random text")}))
-    said.submit_feedback(said.FeedbackInput("anomalies", scored, None, None, 5, "  fine  "), workspace=at, actor=BY)
-    [found] = at.feedback.read()
-    assert (found.model, found.rating, found.comment, found.user) == (
+def test_submit_feedback_stores_run_and_event(place: Workspace, detection_run: str) -> None:
+    keyed_workspace = replace(
+        place, settings=place.settings.model_copy(update={"vigie_user_key": SecretStr("a long random text")})
+    )
+    said.submit_feedback(
+        said.FeedbackInput("anomalies", detection_run, None, None, 5, "  fine  "), workspace=keyed_workspace, actor=BOB
+    )
+    [entry] = keyed_workspace.feedback.read_records()
+    assert (entry.model, entry.rating, entry.comment, entry.user) == (
         "IsolationForest",
         5,
         "fine",
-        at.pseudonymise("bob"),
+        keyed_workspace.pseudonymise("bob"),
     )
-    assert "bob" not in found.model_dump_json()
-    assert at.events.read()[-1].details.inputs == {
+    assert "bob" not in entry.model_dump_json()
+    assert keyed_workspace.events.read_events()[-1].details.inputs == {
         "page": "anomalies",
-        "run": scored,
+        "run": detection_run,
         "verdict": None,
         "rating": 5,
-        "feedback": found.id,
+        "feedback": entry.id,
     }
 
 
@@ -478,20 +499,20 @@ def test_what_is_given_knows_its_run(place: Workspace, scored: str) -> None:
     [
         ({}, "Nothing was said"),
         ({"comment": " "}, "Nothing was said"),
-        ({"comment": "x" * (LONGEST_COMMENT + 1)}, "2,001 characters; at most 2,000"),
+        ({"comment": "x" * (MAX_COMMENT_CHARS + 1)}, "2,001 characters; at most 2,000"),
     ],
 )
-def test_what_cannot_be_accepted_is_told(place: Workspace, what: dict[str, str], words: str) -> None:
+def test_submit_feedback_rejects_invalid_input(place: Workspace, what: dict[str, str], words: str) -> None:
     with pytest.raises(InputError, match=words):
-        said.submit_feedback(said.FeedbackInput("Vigie", **what), workspace=place, actor=BY)  # type: ignore[arg-type]
-    assert not place.feedback.read()
+        said.submit_feedback(said.FeedbackInput("Vigie", **what), workspace=place, actor=BOB)  # type: ignore[arg-type]
+    assert not place.feedback.read_records()
 
 
-def test_a_run_that_is_gone_is_no_reason_to_lose_what_was_said(place: Workspace) -> None:
+def test_submit_feedback_accepts_deleted_run(place: Workspace) -> None:
     said.submit_feedback(
-        said.FeedbackInput("anomalies", "f" * 32, {"entity": "a"}, "true_alarm"), workspace=place, actor=BY
+        said.FeedbackInput("anomalies", "f" * 32, {"entity": "a"}, "true_alarm"), workspace=place, actor=BOB
     )
-    assert place.feedback.read()[0].run_id == "f" * 32
+    assert place.feedback.read_records()[0].run_id == "f" * 32
 
 
 # ---- verdict counts -------------------------------------------------------------------------------------------------
@@ -509,11 +530,11 @@ def test_a_run_that_is_gone_is_no_reason_to_lose_what_was_said(place: Workspace)
         ([], "unsure"),
     ],
 )
-def test_majority(voices: list[str], agreed: str) -> None:
-    assert majority(voices) == agreed
+def test_majority_of_verdicts(voices: list[str], agreed: str) -> None:
+    assert find_majority(voices) == agreed
 
 
-def test_a_person_has_one_voice_a_row_and_the_latest_wins(place: Workspace, scored: str) -> None:
+def test_majority_verdict_uses_latest_of_each_user(place: Workspace, detection_run: str) -> None:
     for verdict, user in (
         ("true_alarm", "bob"),
         ("false_alarm", "bob"),
@@ -521,10 +542,10 @@ def test_a_person_has_one_voice_a_row_and_the_latest_wins(place: Workspace, scor
         ("true_alarm", "eve"),
         ("true_alarm", "ann"),
     ):
-        judge(place, scored, 0, verdict, user)
-    assert list(said.majority_by_row(place.feedback.read()).values()) == ["true_alarm"]
-    [line] = said.precision_table(place.feedback.read()).to_dict("records")
-    assert (line["page"], line["model"], line["true"], line["false"], line["judged"]) == (
+        submit_verdict(place, detection_run, 0, verdict, user)
+    assert list(said.compute_majorities(place.feedback.read_records()).values()) == ["true_alarm"]
+    [line] = said.build_precision_table(place.feedback.read_records()).to_dict("records")
+    assert (line["page"], line["model"], line["true"], line["false"], line["reviewed"]) == (
         "anomalies",
         "IsolationForest",
         1,
@@ -533,53 +554,53 @@ def test_a_person_has_one_voice_a_row_and_the_latest_wins(place: Workspace, scor
     )
 
 
-def test_precision_has_an_interval() -> None:
-    found = Precision(8, 2)
-    assert found.share == 0.8
-    assert found.band == wilson(8, 10)
-    assert found.band == pytest.approx((0.490, 0.943), abs=5e-4)  # Wilson's interval in published tables
-    assert np.isnan(Precision(0, 0).share)
-    assert Precision(0, 0).band == (0.0, 1.0)
+def test_precision_has_wilson_interval() -> None:
+    precision = AlarmPrecision(8, 2)
+    assert precision.share == 0.8
+    assert precision.interval == compute_wilson_interval(8, 10)
+    assert precision.interval == pytest.approx((0.490, 0.943), abs=5e-4)  # Wilson's interval in published tables
+    assert np.isnan(AlarmPrecision(0, 0).share)
+    assert AlarmPrecision(0, 0).interval == (0.0, 1.0)
 
 
 # ---- labels ---------------------------------------------------------------------------------------------------------
 
 
-def test_labels_of_rows(place: Workspace, scored: str) -> None:
+def test_label_table_omits_unsure_rows(place: Workspace, detection_run: str) -> None:
     for number, verdict in enumerate(["true_alarm", "false_alarm", "true_alarm", "unsure"]):
-        judge(place, scored, number, verdict)
-    table = label_table(place.feedback.read(), place)
+        submit_verdict(place, detection_run, number, verdict)
+    table = build_label_table(place.feedback.read_records(), place)
     assert sorted(table["label"]) == [0, 1, 1]
-    assert set(table["run"]) == {scored}
+    assert set(table["run"]) == {detection_run}
 
 
-def test_labelled_data_are_read_back_by_the_readers(place: Workspace, sample: Dataset, tmp_path: Path) -> None:
-    small = sample.select(sample.entities[:2])
+def test_label_column_round_trips_through_csv(place: Workspace, sample: Dataset, tmp_path: Path) -> None:
+    small = sample.filter_rows(sample.entities[:2])
     place.datasets.save(small)
-    found, run = detect(spec(), small, workspace=place, actor=BY)
+    detection, run = detect(make_spec(), small, workspace=place, actor=BOB)
     for number, verdict in enumerate(["true_alarm", "false_alarm", "true_alarm", "unsure"]):
-        judge(place, run.id, number, verdict)
-    (tmp_path / "labelled.csv").write_bytes(as_csv(add_label_column(small, place.feedback.read(), place)))
-    read = load([tmp_path / "labelled.csv"])
-    assert read.labels is not None
-    assert read.columns == small.columns
-    marked = {(str(entity), time) for entity, time in read.labels.index[read.labels]}
-    assert marked == {(str(row.entity), row.time) for row in found.rows.loc[[0, 2]].itertuples()}
+        submit_verdict(place, run.id, number, verdict)
+    (tmp_path / "labelled.csv").write_bytes(to_csv_bytes(add_label_column(small, place.feedback.read_records(), place)))
+    dataset = load([tmp_path / "labelled.csv"])
+    assert dataset.labels is not None
+    assert dataset.columns == small.columns
+    marked = {(str(entity), time) for entity, time in dataset.labels.index[dataset.labels]}
+    assert marked == {(str(row.entity), row.time) for row in detection.rows.loc[[0, 2]].itertuples()}
 
 
-def test_labels_of_events_are_their_rows(place: Workspace) -> None:
+def test_label_table_expands_events_to_rows(place: Workspace) -> None:
     from core.tasks.sequences.run import train
-    from core.tasks.sequences.spec import SequenceSpec, detectors
+    from core.tasks.sequences.spec import SequenceSpec, list_detectors
     from tests.test_sequences import several
 
-    asked = SequenceSpec(detectors()["pca-residual"](), threshold="contamination", amount=0.1)
-    found, run = train(asked, several(2), workspace=place, actor=BY)
-    event = found.events.iloc[0]
+    sequence_spec = SequenceSpec(list_detectors()["pca-residual"](), threshold="contamination", amount=0.1)
+    detection, run = train(sequence_spec, several(2), workspace=place, actor=BOB)
+    event = detection.events.iloc[0]
     row = said.serialise_row(
         {"entity": event["entity"], "time": event["start"], "end": event["end"], "score": event["peak"]}
     )
-    said.submit_feedback(said.FeedbackInput("sequences", run.id, row, "true_alarm"), workspace=place, actor=BY)
-    table = label_table(place.feedback.read(), place)
+    said.submit_feedback(said.FeedbackInput("sequences", run.id, row, "true_alarm"), workspace=place, actor=BOB)
+    table = build_label_table(place.feedback.read_records(), place)
     assert len(table) == event["last"] - event["first"] + 1
     assert table["score"].max() == pytest.approx(event["peak"])
     assert set(table["label"]) == {1}
@@ -587,9 +608,9 @@ def test_labels_of_events_are_their_rows(place: Workspace) -> None:
 
 @given(st.sampled_from(["=", "+", "-", "@", "\t", "\r"]), st.text(max_size=20))
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_no_export_holds_a_formula(tmp_path: Path, first: str, rest: str) -> None:
+def test_feedback_export_contains_no_formula(tmp_path: Path, first: str, rest: str) -> None:
     try:
-        one = record(
+        entry = make_record(
             user=first + rest,
             page=first + rest,
             comment=first + rest,
@@ -597,35 +618,35 @@ def test_no_export_holds_a_formula(tmp_path: Path, first: str, rest: str) -> Non
         )
     except ValueError:
         return
-    written = as_csv(said.to_frame([one]))
-    (tmp_path / "out.csv").write_bytes(written)
+    csv_bytes = to_csv_bytes(said.to_frame([entry]))
+    (tmp_path / "out.csv").write_bytes(csv_bytes)
     cells = pd.read_csv(tmp_path / "out.csv", dtype=str, keep_default_na=False)
     assert len(cells) == 1, "a line break in a cell starts no row"
     for column in ("user", "page", "comment", "entity", "moment"):
-        assert not cells[column].iloc[0].lstrip(" \n").startswith(FORMULA)
+        assert not cells[column].iloc[0].lstrip(" \n").startswith(FORMULA_STARTS)
 
 
 # ---- thresholds proposed from verdicts ------------------------------------------------------------------------------
 
 
-def accept(run_id: str, threshold: float, at: Workspace) -> str:
+def accept_threshold(run_id: str, threshold: float, workspace: Workspace) -> str:
     """Accept another threshold for a run as the page does, as a job. Return the id of the new run."""
-    flagged = load_flagged_rows(run_id, at)
+    flagged = load_flagged_rows(run_id, workspace)
     arguments = json.loads(json.dumps(encode(flagged.build_spec(threshold))))
-    return run_job(flagged.task, arguments, workspace=at, actor=BY, progress=Progress())
+    return run_job(flagged.task, arguments, workspace=workspace, actor=BOB, progress=Progress())
 
 
-SCORES = st.lists(
+SCORE_LISTS = st.lists(
     st.one_of(st.floats(-1e6, 1e6), st.sampled_from([0.0, 1.0, 1.0 + 2**-52, 5e-324, -5e-324])), min_size=1, max_size=30
 )
 
 
-@given(SCORES, st.data())
-def test_a_suggestion_is_never_worse_and_no_candidate_is_better(scores: list[float], data: st.DataObject) -> None:
+@given(SCORE_LISTS, st.data())
+def test_best_threshold_candidate_is_optimal(scores: list[float], data: st.DataObject) -> None:
     true = data.draw(st.lists(st.booleans(), min_size=len(scores), max_size=len(scores)))
     current = data.draw(st.one_of(st.floats(-2e6, 2e6), st.sampled_from(scores)))
-    judged = Judged.of(scores, true, current)
-    best = best_cut(judged, scores)
+    reviewed_rows = ReviewedRows.from_arrays(scores, true, current)
+    best = find_best_threshold(reviewed_rows, scores)
     assert best.gain >= 0
     values, flags = np.array(scores), np.array(true)
 
@@ -634,27 +655,27 @@ def test_a_suggestion_is_never_worse_and_no_candidate_is_better(scores: list[flo
 
     assert best.gain == correct(best.threshold) - correct(current)
     reachable = [current, *np.nextafter(values, -np.inf), *values]
-    assert correct(best.threshold) == max(correct(float(each)) for each in reachable), (
+    assert correct(best.threshold) == max(correct(float(threshold)) for threshold in reachable), (
         "no threshold gives more correct rows"
     )
 
 
-@given(SCORES, st.data())
-def test_counts_grow_with_the_threshold(scores: list[float], data: st.DataObject) -> None:
+@given(SCORE_LISTS, st.data())
+def test_threshold_candidate_counts_grow_with_threshold(scores: list[float], data: st.DataObject) -> None:
     true = data.draw(st.lists(st.booleans(), min_size=len(scores), max_size=len(scores)))
-    judged = Judged.of(scores, true, data.draw(st.floats(-2e6, 2e6)))
-    cuts = [judged.cut(threshold) for threshold in sorted(judged.candidates())]
-    assert [cut.removed for cut in cuts] == sorted(cut.removed for cut in cuts)
-    assert [cut.lost for cut in cuts] == sorted(cut.lost for cut in cuts)
-    now = judged.cut(judged.current)
-    assert (now.removed, now.lost) == (0, 0)
+    reviewed_rows = ReviewedRows.from_arrays(scores, true, data.draw(st.floats(-2e6, 2e6)))
+    cuts = [reviewed_rows.evaluate_threshold(threshold) for threshold in sorted(reviewed_rows.list_thresholds())]
+    assert [cut.false_alarms_removed for cut in cuts] == sorted(cut.false_alarms_removed for cut in cuts)
+    assert [cut.true_alarms_lost for cut in cuts] == sorted(cut.true_alarms_lost for cut in cuts)
+    now = reviewed_rows.evaluate_threshold(reviewed_rows.current_threshold)
+    assert (now.false_alarms_removed, now.true_alarms_lost) == (0, 0)
 
 
-def test_ties_change_least_and_keep_more() -> None:
-    judged = Judged.of([1.0, 2.0, 3.0, 4.0], [False, True, False, True], 0.5)
-    assert [judged.cut(each).gain for each in (1.5, 3.5)] == [1, 1]
-    assert best_cut(judged, [1.0, 2.0, 3.0, 4.0]).threshold == 1.5
-    assert best_cut(Judged.of([1.0, 2.0], [True, True], 0.5), [1.0, 2.0]).threshold == 0.5
+def test_best_threshold_candidate_resolves_ties() -> None:
+    reviewed_rows = ReviewedRows.from_arrays([1.0, 2.0, 3.0, 4.0], [False, True, False, True], 0.5)
+    assert [reviewed_rows.evaluate_threshold(threshold).gain for threshold in (1.5, 3.5)] == [1, 1]
+    assert find_best_threshold(reviewed_rows, [1.0, 2.0, 3.0, 4.0]).threshold == 1.5
+    assert find_best_threshold(ReviewedRows.from_arrays([1.0, 2.0], [True, True], 0.5), [1.0, 2.0]).threshold == 0.5
 
 
 @pytest.mark.parametrize(
@@ -670,98 +691,103 @@ def test_ties_change_least_and_keep_more() -> None:
         (["false_alarm", "true_alarm"], "No threshold removes more of the false alarms", None),
     ],
 )
-def test_what_verdicts_suggest(
-    place: Workspace, scored: str, verdicts: list[str], words: str, flagged: int | None
+def test_propose_threshold_from_verdicts(
+    place: Workspace, detection_run: str, verdicts: list[str], words: str, flagged: int | None
 ) -> None:
     for number, verdict in enumerate(verdicts):
-        judge(place, scored, number, verdict)
-    found = load_flagged_rows(scored, place)
-    suggested = propose_threshold(found)
-    assert suggested is not None
-    assert words in str(suggested.reason)
-    now = found.count_flagged(found.threshold)
-    assert found.count_flagged(suggested.cut.threshold) == (now if flagged is None else flagged)
-    assert len(found.list_removed(suggested.cut.threshold)) == now - found.count_flagged(suggested.cut.threshold)
+        submit_verdict(place, detection_run, number, verdict)
+    flagged_rows = load_flagged_rows(detection_run, place)
+    proposal = propose_threshold(flagged_rows)
+    assert proposal is not None
+    assert words in str(proposal.reason)
+    now = flagged_rows.count_flagged_rows(flagged_rows.threshold)
+    assert flagged_rows.count_flagged_rows(proposal.candidate.threshold) == (now if flagged is None else flagged)
+    assert len(flagged_rows.select_removed_rows(proposal.candidate.threshold)) == now - flagged_rows.count_flagged_rows(
+        proposal.candidate.threshold
+    )
 
 
-def test_nobody_is_sure(place: Workspace, scored: str) -> None:
-    judge(place, scored, 0, "unsure")
-    assert propose_threshold(load_flagged_rows(scored, place)) is None
+def test_propose_threshold_ignores_unsure_verdicts(place: Workspace, detection_run: str) -> None:
+    submit_verdict(place, detection_run, 0, "unsure")
+    assert propose_threshold(load_flagged_rows(detection_run, place)) is None
 
 
-def test_scores_of_records_are_not_believed(place: Workspace, scored: str) -> None:
+def test_flagged_rows_ignore_scores_in_records(place: Workspace, detection_run: str) -> None:
     """Anyone with write access to the bucket could store a false score or row."""
-    top = load_detection(scored, place).rows.iloc[0]
+    top = load_detection(detection_run, place).rows.iloc[0]
     said.submit_feedback(
         said.FeedbackInput(
             "anomalies",
-            scored,
+            detection_run,
             said.serialise_row({"entity": top["entity"], "time": top["time"], "score": 1e9}),
             "false_alarm",
         ),
         workspace=place,
-        actor=BY,
+        actor=BOB,
     )
     said.submit_feedback(
         said.FeedbackInput(
-            "anomalies", scored, {"entity": "nowhere", "time": "1970-01-01T00:00:00", "score": 1e9}, "false_alarm"
+            "anomalies",
+            detection_run,
+            {"entity": "nowhere", "time": "1970-01-01T00:00:00", "score": 1e9},
+            "false_alarm",
         ),
         workspace=place,
-        actor=BY,
+        actor=BOB,
     )
-    assert load_flagged_rows(scored, place).judged.scores.tolist() == [top["score"]]
+    assert load_flagged_rows(detection_run, place).reviewed_rows.scores.tolist() == [top["score"]]
 
 
-def test_an_accepted_threshold_is_a_new_run_whose_model_applies(place: Workspace, scored: str, sample: Dataset) -> None:
-    before, small = load_detection(scored, place), sample.select(sample.entities[:2])
+def test_accepted_threshold_becomes_applicable_run(place: Workspace, detection_run: str, sample: Dataset) -> None:
+    before, small = load_detection(detection_run, place), sample.filter_rows(sample.entities[:2])
     threshold = float(before.anomalies["score"].iloc[2])
-    made = accept(scored, threshold, place)
-    after = load_detection(made, place)
+    new_run_id = accept_threshold(detection_run, threshold, place)
+    after = load_detection(new_run_id, place)
     assert len(after.anomalies) == 2
     pd.testing.assert_series_equal(after.rows["score"], before.rows["score"])
-    assert (after.threshold_run, after.threshold) == (scored, threshold)
-    again, _ = apply_model(ApplySpec(made), small, workspace=place, actor=BY)
-    assert (len(again.anomalies), again.threshold_run) == (2, scored)
-    assert load_detection(scored, place).spec == before.spec
-    assert load_detection(scored, place).threshold == before.threshold
-    event = place.events.read()[1]
-    assert (event.details.inputs["threshold_from"], event.details.inputs["source_run"]) == ("verdicts", scored)
+    assert (after.threshold_run, after.threshold) == (detection_run, threshold)
+    applied, _ = apply_model(ApplySpec(new_run_id), small, workspace=place, actor=BOB)
+    assert (len(applied.anomalies), applied.threshold_run) == (2, detection_run)
+    assert load_detection(detection_run, place).spec == before.spec
+    assert load_detection(detection_run, place).threshold == before.threshold
+    event = place.events.read_events()[1]
+    assert (event.details.inputs["threshold_from"], event.details.inputs["source_run"]) == ("verdicts", detection_run)
 
 
-def test_a_lower_threshold_finds_more(place: Workspace, scored: str) -> None:
-    before = load_detection(scored, place)
+def test_propose_threshold_lowers_for_missed_alarms(place: Workspace, detection_run: str) -> None:
+    before = load_detection(detection_run, place)
     missed = len(before.anomalies) + 4
-    judge(place, scored, missed, "true_alarm")
-    suggested = propose_threshold(load_flagged_rows(scored, place))
-    assert suggested is not None
-    assert "True alarms lie below the threshold: this one flags 1" in str(suggested.reason)
-    made = accept(scored, suggested.cut.threshold, place)
-    assert len(load_detection(made, place).anomalies) >= missed + 1
+    submit_verdict(place, detection_run, missed, "true_alarm")
+    proposal = propose_threshold(load_flagged_rows(detection_run, place))
+    assert proposal is not None
+    assert "True alarms lie below the threshold: this one flags 1" in str(proposal.reason)
+    new_run_id = accept_threshold(detection_run, proposal.candidate.threshold, place)
+    assert len(load_detection(new_run_id, place).anomalies) >= missed + 1
 
 
-def test_a_threshold_of_sequences(place: Workspace) -> None:
+def test_accepted_threshold_for_sequences(place: Workspace) -> None:
     from core.tasks.sequences.run import apply_model, load_sequences, train
-    from core.tasks.sequences.spec import SequenceSpec, detectors
+    from core.tasks.sequences.spec import SequenceSpec, list_detectors
     from tests.test_sequences import several
 
     dataset = several(2)
     place.datasets.save(dataset)
-    asked = SequenceSpec(detectors()["pca-residual"](), threshold="contamination", amount=0.1)
-    before, run = train(asked, dataset, workspace=place, actor=BY)
+    sequence_spec = SequenceSpec(list_detectors()["pca-residual"](), threshold="contamination", amount=0.1)
+    before, run = train(sequence_spec, dataset, workspace=place, actor=BOB)
     threshold = float(before.events["peak"].iloc[1])
-    made = accept(run.id, threshold, place)
-    after = load_sequences(made, place)
+    new_run_id = accept_threshold(run.id, threshold, place)
+    after = load_sequences(new_run_id, place)
     assert len(after.events) == 1
-    assert (after.method, after.promise) == ("verdicts", None)
+    assert (after.method, after.target_rate) == ("verdicts", None)
     assert "chosen from verdicts on the run" in str(after.notes[0])
     np.testing.assert_array_equal(after.rows["score"], before.rows["score"])
-    assert int(after.rows["anomaly"].sum()) == load_flagged_rows(run.id, place).count_flagged(threshold)
-    again, _ = apply_model(ApplySpec(made), dataset, workspace=place, actor=BY)
-    assert (again.threshold, again.method) == (threshold, "verdicts")
+    assert int(after.rows["anomaly"].sum()) == load_flagged_rows(run.id, place).count_flagged_rows(threshold)
+    applied, _ = apply_model(ApplySpec(new_run_id), dataset, workspace=place, actor=BOB)
+    assert (applied.threshold, applied.method) == (threshold, "verdicts")
 
 
-def test_what_has_no_threshold_is_told(place: Workspace, scored: str) -> None:
+def test_accepted_threshold_requires_known_run_and_finite_value(place: Workspace, detection_run: str) -> None:
     with pytest.raises(NotFoundError):
         load_flagged_rows("f" * 32, place)
     with pytest.raises(InputError, match="no finite number"):
-        accept(scored, float("nan"), place)
+        accept_threshold(detection_run, float("nan"), place)

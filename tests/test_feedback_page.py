@@ -13,13 +13,13 @@ from core.actor import Actor
 from core.data.dataset import Dataset
 from core.jobs.worker import Worker
 from core.operations import feedback as said
-from core.storage.feedback import LONGEST_COMMENT, FeedbackStore
+from core.storage.feedback import MAX_COMMENT_CHARS, FeedbackStore
 from core.storage.s3 import Bucket
 from core.tasks.anomalies.run import detect, load_detection
-from core.tasks.anomalies.spec import DetectionSpec, detectors
+from core.tasks.anomalies.spec import DetectionSpec, list_detectors
 from core.workspace import Workspace
 from tests.conftest import answered
-from tests.test_pages import at, clicked, opened, texts  # noqa: F401
+from tests.test_pages import click_button, open_page, page_workspace, read_page_text  # noqa: F401
 
 BY = Actor("bob", "tests")
 PAGE = "operations/feedback.py"
@@ -27,18 +27,18 @@ PAGE = "operations/feedback.py"
 
 @pytest.fixture
 def small(sample: Dataset) -> Dataset:
-    return sample.select(sample.entities[:2])
+    return sample.filter_rows(sample.entities[:2])
 
 
 @pytest.fixture
-def run(at: Workspace, small: Dataset) -> dict[str, str]:  # noqa: F811
+def run(page_workspace: Workspace, small: Dataset) -> dict[str, str]:  # noqa: F811
     """The address of a run with anomalies."""
-    spec = DetectionSpec(detectors()["isolation-forest"](n_estimators=10), compare_with="entity")
-    _, run = detect(spec, small, workspace=at, actor=BY)
-    return {"run": run.id, "dataset": at.datasets.save(small)}
+    spec = DetectionSpec(list_detectors()["isolation-forest"](n_estimators=10), baseline="entity")
+    _, run = detect(spec, small, workspace=page_workspace, actor=BY)
+    return {"run": run.id, "dataset": page_workspace.datasets.save(small)}
 
 
-def judge(at: Workspace, run: str, verdicts: list[str], user: str = "bob") -> None:  # noqa: F811
+def judge(at: Workspace, run: str, verdicts: list[str], user: str = "bob") -> None:
     """Verdicts on the rows of a run of anomalies, from the highest score down."""
     rows = load_detection(run, at).rows
     for place, verdict in enumerate(verdicts):
@@ -68,11 +68,11 @@ def table(app: AppTest, key: str) -> pd.DataFrame:
 # ---- a verdict on a row ---------------------------------------------------------------------------------------------
 
 
-def test_a_verdict_is_kept_once_and_seen_by_a_colleague(at: Workspace, run: dict[str, str]) -> None:  # noqa: F811
-    app = saved(opened("analysis/anomalies.py", **run), "false_alarm", "a strike at the depot")
+def test_a_verdict_is_kept_once_and_seen_by_a_colleague(page_workspace: Workspace, run: dict[str, str]) -> None:  # noqa: F811
+    app = saved(open_page("analysis/anomalies.py", **run), "false_alarm", "a strike at the depot")
     assert not app.exception
-    [record] = at.feedback.read()
-    row = load_detection(run["run"], at).rows.iloc[0]
+    [record] = page_workspace.feedback.read_records()
+    row = load_detection(run["run"], page_workspace).rows.iloc[0]
     assert (record.verdict, record.comment, record.run_id, record.page) == (
         "false_alarm",
         "a strike at the depot",
@@ -82,77 +82,79 @@ def test_a_verdict_is_kept_once_and_seen_by_a_colleague(at: Workspace, run: dict
     assert record.row == {"entity": str(row["entity"]), "time": row["time"].isoformat(), "score": row["score"]}
     assert (record.model, record.dataset) == ("IsolationForest", run["dataset"])
     assert record.model_version
-    assert f"Saved · `{record.id}`" in texts(app)
+    assert f"Saved · `{record.id}`" in read_page_text(app)
     assert table(app, "verdict")["verdict"].iloc[0] == "✗ false alarm"
-    colleague = opened("analysis/anomalies.py", **run)
+    colleague = open_page("analysis/anomalies.py", **run)
     assert "a strike at the depot" in "\n".join(each.value for each in colleague.text)
     assert table(colleague, "verdict")["verdict"].iloc[0] == "✗ false alarm"
-    assert len(at.feedback.read()) == 1, "looking again says nothing"
+    assert len(page_workspace.feedback.read_records()) == 1, "looking again says nothing"
 
 
-def test_the_event_of_a_verdict_holds_no_comment(at: Workspace, run: dict[str, str]) -> None:  # noqa: F811
-    saved(opened("analysis/anomalies.py", **run), "true_alarm", "call Jeanne on 0612345678")
-    event = at.events.read()[-1]
+def test_the_event_of_a_verdict_holds_no_comment(page_workspace: Workspace, run: dict[str, str]) -> None:  # noqa: F811
+    saved(open_page("analysis/anomalies.py", **run), "true_alarm", "call Jeanne on 0612345678")
+    event = page_workspace.events.read_events()[-1]
     assert (event.event, event.status, event.details.inputs["run"], event.details.inputs["verdict"]) == (
         "feedback",
         "completed",
         run["run"],
         "true_alarm",
     )
-    assert "Jeanne" not in event.line()
+    assert "Jeanne" not in event.to_json_line()
 
 
-def test_nothing_is_saved_without_a_verdict(at: Workspace, run: dict[str, str]) -> None:  # noqa: F811
-    app = opened("analysis/anomalies.py", **run)
+def test_nothing_is_saved_without_a_verdict(page_workspace: Workspace, run: dict[str, str]) -> None:  # noqa: F811
+    app = open_page("analysis/anomalies.py", **run)
     assert keyed(app, "button", "verdict-save-").disabled
-    assert not at.feedback.read()
+    assert not page_workspace.feedback.read_records()
 
 
 def test_a_verdict_that_waits_says_so_and_why(
-    at: Workspace,  # noqa: F811
+    page_workspace: Workspace,  # noqa: F811
     run: dict[str, str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    store = FeedbackStore(at.feedback.folder, Bucket("vigie", "eu-west-3", "ftp//nowhere", "key", "secret"))
-    monkeypatch.setattr("pages.components.cache.get_workspace", lambda: replace(at, feedback=store))
+    store = FeedbackStore(page_workspace.feedback.folder, Bucket("vigie", "eu-west-3", "ftp//nowhere", "key", "secret"))
+    monkeypatch.setattr("pages.components.cache.get_workspace", lambda: replace(page_workspace, feedback=store))
     store.deliver_pending()  # as the background does before anybody clicks
-    app = saved(opened("analysis/anomalies.py", **run), "true_alarm")
+    app = saved(open_page("analysis/anomalies.py", **run), "true_alarm")
     assert not app.exception
-    [record] = store.read()
-    assert f"Saved here, will be sent · `{record.id}`" in texts(app)
-    assert "The settings of S3 cannot be used" in texts(app)
-    assert "Records that wait here to be sent to s3://vigie: 1." in texts(opened(PAGE))
+    [record] = store.read_records()
+    assert f"Saved here, will be sent · `{record.id}`" in read_page_text(app)
+    assert "The settings of S3 cannot be used" in read_page_text(app)
+    assert "Records that wait here to be sent to s3://vigie: 1." in read_page_text(open_page(PAGE))
 
 
-def test_a_disk_that_takes_nothing_is_told(at: Workspace, run: dict[str, str]) -> None:  # noqa: F811
-    at.feedback.folder.write_text("a file where a folder should be", encoding="utf-8")
-    app = saved(opened("analysis/anomalies.py", **run), "true_alarm")
+def test_a_disk_that_takes_nothing_is_told(page_workspace: Workspace, run: dict[str, str]) -> None:  # noqa: F811
+    page_workspace.feedback.folder.write_text("a file where a folder should be", encoding="utf-8")
+    app = saved(open_page("analysis/anomalies.py", **run), "true_alarm")
     assert not app.exception
-    assert "could not be written down (Not a directory): nothing was saved" in texts(app)
-    assert at.events.read()[-1].log_level == "ERROR"
+    assert "could not be written down (Not a directory): nothing was saved" in read_page_text(app)
+    assert page_workspace.events.read_events()[-1].log_level == "ERROR"
 
 
-def test_clusters_and_forecasts_are_judged_too(at: Workspace, small: Dataset) -> None:  # noqa: F811
+def test_clusters_and_forecasts_are_judged_too(page_workspace: Workspace, small: Dataset) -> None:  # noqa: F811
     from core.tasks.clusters.run import cluster
-    from core.tasks.clusters.spec import ClusteringSpec, clusterers
+    from core.tasks.clusters.spec import ClusteringSpec, list_clusterers
     from core.tasks.forecast.run import forecast
-    from core.tasks.forecast.spec import ForecastSpec, forecasters
+    from core.tasks.forecast.spec import ForecastSpec, list_forecasters
 
-    digest = at.datasets.save(small)
-    naive = ForecastSpec(forecasters()["seasonal-naive"](), horizon=2)
+    digest = page_workspace.datasets.save(small)
+    naive = ForecastSpec(list_forecasters()["seasonal-naive"](), horizon=2)
     runs = {
-        "clusters": cluster(ClusteringSpec(clusterers()["dbscan"]()), small, workspace=at, actor=BY)[1].id,
-        "forecast": forecast(naive, small, workspace=at, actor=BY)[1].id,
+        "clusters": cluster(ClusteringSpec(list_clusterers()["dbscan"]()), small, workspace=page_workspace, actor=BY)[
+            1
+        ].id,
+        "forecast": forecast(naive, small, workspace=page_workspace, actor=BY)[1].id,
     }
-    app = opened("analysis/clusters.py", dataset=digest, run=runs["clusters"])
+    app = open_page("analysis/clusters.py", dataset=digest, run=runs["clusters"])
     assert not app.exception
-    assert "Choose a row to say whether it is a true alarm." in texts(app)
+    assert "Choose a row to say whether it is a true alarm." in read_page_text(app)
     assert all("verdict" in each.value.columns for each in app.dataframe if "distance" in each.value.columns)
-    app = opened("analysis/forecast.py", dataset=digest, run=runs["forecast"])
+    app = open_page("analysis/forecast.py", dataset=digest, run=runs["forecast"])
     app.session_state["forecast-view"] = "Back-test"
     app.run()
     assert not app.exception
-    assert "Outside the interval" in texts(app)
+    assert "Outside the interval" in read_page_text(app)
     assert table(app, "verdict")["score"].is_monotonic_decreasing
 
 
@@ -164,38 +166,42 @@ def show(app: AppTest, view: str) -> AppTest:
     return app.run()
 
 
-def test_nothing_said_yet(at: Workspace) -> None:  # noqa: F811
-    app = opened(PAGE)
+def test_nothing_said_yet(page_workspace: Workspace) -> None:  # noqa: F811
+    app = open_page(PAGE)
     assert not app.exception
-    assert "Nothing has been said yet" in texts(app)
-    assert "No alarm whose threshold could move has been judged yet" in texts(show(app, "Threshold from verdicts"))
+    assert "Nothing has been said yet" in read_page_text(app)
+    assert "No alarm whose threshold could move has been judged yet" in read_page_text(
+        show(app, "Threshold from verdicts")
+    )
 
 
-def test_the_general_form(at: Workspace, run: dict[str, str]) -> None:  # noqa: F811
-    app = show(opened(PAGE, run=run["run"]), "Say something")
+def test_the_general_form(page_workspace: Workspace, run: dict[str, str]) -> None:  # noqa: F811
+    app = show(open_page(PAGE, run=run["run"]), "Say something")
     assert keyed(app, "text_input", "feedback-run").value == run["run"]
     keyed(app, "text_area", "feedback-comment").set_value('=HYPERLINK("http://evil")')
     app = keyed(app, "button", "feedback-send").click().run()
     assert not app.exception
-    [record] = at.feedback.read()
-    assert f"`{record.id}`" in texts(app)
+    [record] = page_workspace.feedback.read_records()
+    assert f"`{record.id}`" in read_page_text(app)
     assert (record.page, record.run_id, record.model) == ("Vigie", run["run"], "IsolationForest")
     assert "said" not in record.key
 
 
-def test_an_empty_form_is_told(at: Workspace) -> None:  # noqa: F811
-    app = keyed(show(opened(PAGE), "Say something"), "button", "feedback-send").click().run()
-    assert "Nothing was said" in texts(app)
-    assert not at.feedback.read()
-    assert keyed(app, "text_area", "feedback-comment").proto.max_chars == LONGEST_COMMENT
+def test_an_empty_form_is_told(page_workspace: Workspace) -> None:  # noqa: F811
+    app = keyed(show(open_page(PAGE), "Say something"), "button", "feedback-send").click().run()
+    assert "Nothing was said" in read_page_text(app)
+    assert not page_workspace.feedback.read_records()
+    assert keyed(app, "text_area", "feedback-comment").proto.max_chars == MAX_COMMENT_CHARS
 
 
-def test_review_counts_filters_and_opens(at: Workspace, run: dict[str, str]) -> None:  # noqa: F811
-    judge(at, run["run"], ["true_alarm", "true_alarm", "false_alarm", "unsure"])
+def test_review_counts_filters_and_opens(page_workspace: Workspace, run: dict[str, str]) -> None:  # noqa: F811
+    judge(page_workspace, run["run"], ["true_alarm", "true_alarm", "false_alarm", "unsure"])
     said.submit_feedback(
-        said.FeedbackInput("Vigie", rating=4, comment="a fine product"), workspace=at, actor=Actor("eve", "tests")
+        said.FeedbackInput("Vigie", rating=4, comment="a fine product"),
+        workspace=page_workspace,
+        actor=Actor("eve", "tests"),
     )
-    app = opened(PAGE)
+    app = open_page(PAGE)
     assert not app.exception
     figures = {metric.label: metric.value for metric in app.metric}
     assert (figures["Records"], figures["✓ true alarm"], figures["✗ false alarm"], figures["Rating"]) == (
@@ -209,42 +215,46 @@ def test_review_counts_filters_and_opens(at: Workspace, run: dict[str, str]) -> 
     assert line["precision"].startswith("66.7%")
     app = keyed(app, "multiselect", "said-user").set_value(["eve"]).run()
     assert {metric.label: metric.value for metric in app.metric}["Records"] == "1"
-    assert "No alarm has been judged true or false yet." in texts(app)
+    assert "No alarm has been judged true or false yet." in read_page_text(app)
     keyed(app, "text_input", "said-text").set_value("no such words").run()
-    assert "Nothing that was said fits these filters." in texts(app)
+    assert "Nothing that was said fits these filters." in read_page_text(app)
 
 
 # ---- feedback that acts ---------------------------------------------------------------------------------------------
 
 
-def test_a_threshold_is_suggested_seen_and_accepted(at: Workspace, run: dict[str, str], worker: Worker) -> None:  # noqa: F811
-    before = load_detection(run["run"], at)
-    judge(at, run["run"], ["true_alarm", "true_alarm", "true_alarm", "false_alarm", "false_alarm"])
-    app = show(opened(PAGE, run=run["run"]), "Threshold from verdicts")
+def test_a_threshold_is_suggested_seen_and_accepted(
+    page_workspace: Workspace, run: dict[str, str], worker: Worker
+) -> None:
+    before = load_detection(run["run"], page_workspace)
+    judge(page_workspace, run["run"], ["true_alarm", "true_alarm", "true_alarm", "false_alarm", "false_alarm"])
+    app = show(open_page(PAGE, run=run["run"]), "Threshold from verdicts")
     assert not app.exception
     figures = {metric.label: metric.value for metric in app.metric}
     assert (figures["Rows flagged"], figures["False alarms removed"], figures["True alarms lost"]) == ("3", "2", "0")
     assert len(table(app, "score")) == len(before.anomalies) - 3
-    app = answered(clicked(app, "accept-threshold"))
+    app = answered(click_button(app, "accept-threshold"))
     assert not app.exception
     assert not app.error
     assert app.query_params["run"] not in ("", run["run"])
     assert {metric.label: metric.value for metric in app.metric}["Anomalies"] == "3", "its result is open"
-    assert "chosen from verdicts on the run" in texts(app)
-    assert len(load_detection(run["run"], at).anomalies) == len(before.anomalies), "the old run stays as it is"
+    assert "chosen from verdicts on the run" in read_page_text(app)
+    assert len(load_detection(run["run"], page_workspace).anomalies) == len(before.anomalies), (
+        "the old run stays as it is"
+    )
 
 
-def test_verdicts_on_events_of_sequences(at: Workspace, worker: Worker) -> None:  # noqa: F811
+def test_verdicts_on_events_of_sequences(page_workspace: Workspace, worker: Worker) -> None:  # noqa: F811
     from core.tasks.sequences.run import load_sequences, train
-    from core.tasks.sequences.spec import SequenceSpec, detectors
+    from core.tasks.sequences.spec import SequenceSpec, list_detectors
     from tests.test_sequences import several
 
     dataset = several(2)
-    spec = SequenceSpec(detectors()["pca-residual"](), threshold="contamination", amount=0.1)
-    found, made = train(spec, dataset, workspace=at, actor=BY)
-    address = {"run": made.id, "dataset": at.datasets.save(dataset)}
+    spec = SequenceSpec(list_detectors()["pca-residual"](), threshold="contamination", amount=0.1)
+    found, made = train(spec, dataset, workspace=page_workspace, actor=BY)
+    address = {"run": made.id, "dataset": page_workspace.datasets.save(dataset)}
     assert len(found.events) > 3
-    app = saved(opened("analysis/sequences.py", **address), "true_alarm")
+    app = saved(open_page("analysis/sequences.py", **address), "true_alarm")
     assert not app.exception
     assert table(app, "causes")["verdict"].iloc[0] == "✓ true alarm"
     for place in (1, 2):
@@ -252,20 +262,24 @@ def test_verdicts_on_events_of_sequences(at: Workspace, worker: Worker) -> None:
         row = said.serialise_row(
             {"entity": event["entity"], "time": event["start"], "end": event["end"], "score": event["peak"]}
         )
-        said.submit_feedback(said.FeedbackInput("sequences", made.id, row, "false_alarm"), workspace=at, actor=BY)
-    app = answered(clicked(show(opened(PAGE, run=made.id), "Threshold from verdicts"), "accept-threshold"))
+        said.submit_feedback(
+            said.FeedbackInput("sequences", made.id, row, "false_alarm"), workspace=page_workspace, actor=BY
+        )
+    app = answered(click_button(show(open_page(PAGE, run=made.id), "Threshold from verdicts"), "accept-threshold"))
     assert not app.exception
     assert {metric.label: metric.value for metric in app.metric}["Events"] == "1"
     assert "nothing promised" in {metric.delta for metric in app.metric}
-    after = load_sequences(str(app.query_params["run"]), at)
+    after = load_sequences(str(app.query_params["run"]), page_workspace)
     assert after.method == "verdicts"
     assert after.events["peak"].iloc[0] == found.events["peak"].iloc[0]
 
 
-def test_a_run_without_a_threshold_is_told(at: Workspace, small: Dataset) -> None:  # noqa: F811
+def test_a_run_without_a_threshold_is_told(page_workspace: Workspace, small: Dataset) -> None:  # noqa: F811
     from core.tasks.clusters.run import cluster
-    from core.tasks.clusters.spec import ClusteringSpec, clusterers
+    from core.tasks.clusters.spec import ClusteringSpec, list_clusterers
 
-    made = cluster(ClusteringSpec(clusterers()["kmeans"](n_clusters=2)), small, workspace=at, actor=BY)[1].id
-    app = show(opened(PAGE, run=made), "Threshold from verdicts")
+    made = cluster(
+        ClusteringSpec(list_clusterers()["kmeans"](n_clusters=2)), small, workspace=page_workspace, actor=BY
+    )[1].id
+    app = show(open_page(PAGE, run=made), "Threshold from verdicts")
     assert "has no threshold" in "\n".join(str(error.value) for error in app.error)

@@ -18,26 +18,33 @@ from core.data.covariates import CovariateTable, read_covariates
 from core.data.dataset import Dataset
 from core.data.panel import Panel
 from core.errors import DataError, NotFoundError, OptionError
-from core.forecasters.backtest import backtest
+from core.forecasters.backtest import run_backtest
+from core.forecasters.backtest_report import build_report
 from core.forecasters.forecast_model import ForecastModel
 from core.forecasters.ridge import Ridge
-from core.forecasters.scoring import judged
-from core.progress import Cancelled, Progress
+from core.progress import CancelledError, Progress
 from core.runs.model_files import load_model
 from core.runs.promotion import runs_with_model
 from core.runs.stored_runs import load_run
 from core.runs.tracked_run import Run
 from core.spec.hyperparameters import build_from_settings
 from core.spec.spec import PartSpec
-from core.tasks.forecast.backtest import example_table
+from core.tasks.forecast.backtest import build_example_table
 from core.tasks.forecast.result import Forecast
 from core.tasks.forecast.run import apply_model, forecast, load_forecast, recalibrate
-from core.tasks.forecast.scenarios import Scenario, forecast_rows, what_if
-from core.tasks.forecast.spec import ForecastApplySpec, ForecastSpec, RecalibrationSpec, forecasters
+from core.tasks.forecast.scenarios import Scenario, build_forecast_rows, what_if
+from core.tasks.forecast.spec import ForecastApplySpec, ForecastSpec, RecalibrationSpec, list_forecasters
 from core.workspace import Workspace
 from mlflow_utils import runs
 from tests.conftest import workplace_in
-from tests.series import consumption, daily, drivers_of, hourly, table, warmth
+from tests.series import (
+    join_tables,
+    make_consumption,
+    make_covariate_table,
+    make_daily_dataset,
+    make_hourly_dataset,
+    make_temperatures,
+)
 
 BY = Actor("alice", "tests")
 DAYS, HORIZON = 700, 3
@@ -54,11 +61,11 @@ def strikes() -> np.ndarray:
 
 
 def weather(count: int = DAYS + 30) -> CovariateTable:
-    return table({"temperature": warmth(count), "strike": strikes()[:count]})
+    return make_covariate_table({"temperature": make_temperatures(count), "strike": strikes()[:count]})
 
 
 def data(count: int = DAYS, entities: int = 2) -> Dataset:
-    return daily(consumption(count, entities, strike=strikes()[:count]))
+    return make_daily_dataset(make_consumption(count, entities, strike=strikes()[:count]))
 
 
 def asked(
@@ -71,13 +78,13 @@ def asked(
     **fields: Any,
 ) -> tuple[Forecast, Run]:
     """Forecast with the forecaster `name`, three days ahead unless `fields` of the spec say otherwise."""
-    chosen = build_from_settings(forecasters()[name], QUICK.get(name, {}))
+    chosen = build_from_settings(list_forecasters()[name], QUICK.get(name, {}))
     spec = ForecastSpec(chosen, **{"horizon": HORIZON, "covariates": stored(at, *tables)} | fields)
     return forecast(spec, dataset, workspace=at, actor=BY, progress=progress)
 
 
 def stored(at: Workspace, *tables: CovariateTable) -> str:
-    return at.drivers.save(tables) if tables else ""
+    return at.covariates.save(tables) if tables else ""
 
 
 def applied_to(dataset: Dataset, run_id: str, at: Workspace, *tables: CovariateTable) -> tuple[Forecast, Run]:
@@ -136,7 +143,7 @@ def test_figures_are_logged_with_the_run(answered: tuple[Forecast, Run], office:
     assert record.params["forecaster"] == "ridge"
     assert record.params["weather"] == "as given"
     files = load_run(run.id, office).files
-    assert {"forecast.csv", "backtest.csv", "drivers.json"} <= {path.name for path in files.iterdir()}
+    assert {"forecast.csv", "backtest.csv", "covariates.json"} <= {path.name for path in files.iterdir()}
     assert len(pd.read_csv(files / "forecast.csv")) == 6
     assert pd.read_csv(files / "backtest.csv")["step"].tolist() == [1, 2, 3]
 
@@ -165,13 +172,13 @@ def test_tables_that_explain(answered: tuple[Forecast, Run]) -> None:
     assert effects.loc["matched, weather taken out", "change"] == pytest.approx(-0.2, abs=0.02)
 
 
-@pytest.mark.parametrize("name", forecasters())
+@pytest.mark.parametrize("name", list_forecasters())
 def test_a_kept_model_forecasts_the_same_to_the_bit(name: str, office: Workspace) -> None:
     found, run = asked(data(), office, name, [weather()], horizon=2)
     model = load_model(run.id, ForecastModel, office)
-    assert type(model.forecaster) is forecasters()[name]
-    again = forecast_rows(
-        model, model.series(data()), drivers_of(data(), [weather()], 3), np.array(ForecastSpec().quantiles)
+    assert type(model.forecaster) is list_forecasters()[name]
+    again = build_forecast_rows(
+        model, model.select_series(data()), join_tables(data(), [weather()], 3), np.array(ForecastSpec().quantiles)
     )
     pd.testing.assert_frame_equal(again, found.rows, check_exact=True)
     assert np.isfinite(found.rows["forecast"]).all()
@@ -180,13 +187,13 @@ def test_a_kept_model_forecasts_the_same_to_the_bit(name: str, office: Workspace
 @pytest.mark.parametrize("kind", ["days", "gas days", "hours", "gas hours"])
 def test_a_served_model_answers_as_the_page_does(kind: str, place: Workspace) -> None:
     """MLflow hands a plain table: the last months, and the drivers of the days to come."""
-    values = consumption(DAYS, 2) * np.linspace(1, 2, DAYS)[:, None]
-    dataset = hourly(values, day_start=6 if "gas" in kind else 0)
+    values = make_consumption(DAYS, 2) * np.linspace(1, 2, DAYS)[:, None]
+    dataset = make_hourly_dataset(values, day_start=6 if "gas" in kind else 0)
     resolution = "hour" if "hours" in kind else "day"
     found, run = asked(dataset, place, "ridge", [weather()], horizon=2, resolution=resolution)
     model = load_model(run.id, ForecastModel, place)
-    series = model.series(dataset)
-    answer = model.predict(example_table(series, drivers_of(dataset, [weather()]), model))
+    series = model.select_series(dataset)
+    answer = model.predict(build_example_table(series, join_tables(dataset, [weather()]), model))
     assert len(answer) == len(found.rows)
     assert answer["time"].tolist() == found.rows["time"].tolist()
     assert np.allclose(answer["forecast"], found.rows["forecast"], rtol=1e-6)
@@ -198,8 +205,8 @@ def test_what_is_forecast_from_the_last_months_is_forecast_from_all(
 ) -> None:
     found, run = answered
     model = load_model(run.id, ForecastModel, office)
-    series, drivers = model.series(data()), drivers_of(data(), [weather()])
-    whole, _ = model.ahead(series, model.known(series, drivers), HORIZON, np.array([0.5]))
+    series, drivers = model.select_series(data()), join_tables(data(), [weather()])
+    whole, _ = model.forecast_days(series, model.build_covariate_panel(series, drivers), HORIZON, np.array([0.5]))
     assert np.allclose(whole[:, :, 0].ravel(), found.rows["forecast"], rtol=1e-6)
 
 
@@ -209,7 +216,7 @@ def test_what_is_forecast_from_the_last_months_is_forecast_from_all(
 def test_cancelled_before_it_began(place: Workspace) -> None:
     progress = Progress()
     progress.cancel()
-    with pytest.raises(Cancelled):
+    with pytest.raises(CancelledError):
         asked(data(), place, "ridge", progress=progress)
     assert _last(place) == ("interrupted", "interrupted")
 
@@ -224,7 +231,7 @@ def test_cancelled_from_another_thread(place: Workspace) -> None:
 
     watcher = threading.Thread(target=watch)
     watcher.start()
-    with pytest.raises(Cancelled):
+    with pytest.raises(CancelledError):
         asked(data(entities=4), place, "ridge", [weather()], horizon=14, progress=progress)
     watcher.join()
     assert 0 < progress.share < 1
@@ -235,9 +242,9 @@ def test_progress_only_grows_and_says_what_is_done(place: Workspace) -> None:
     heard: list[tuple[float, str]] = []
 
     class Told(Progress):
-        def tell(self, share: float, doing: str = "") -> None:
-            super().tell(share, doing)
-            heard.append((self.share, self.doing))
+        def report(self, share: float, stage: str = "") -> None:
+            super().report(share, stage)
+            heard.append((self.share, self.stage))
 
     asked(data(), place, "blend", horizon=2, progress=Told())
     shares = [share for share, _ in heard]
@@ -249,7 +256,7 @@ def test_progress_only_grows_and_says_what_is_done(place: Workspace) -> None:
 
 def _last(at: Workspace) -> tuple[str, str]:
     """Status of the newest run and of its event."""
-    return runs.latest_runs(at.tracking, "forecast", limit=1)[0].status, at.events.read()[-1].status
+    return runs.list_latest_runs(at.tracking, "forecast", limit=1)[0].status, at.events.read_events()[-1].status
 
 
 # ---- odd data -------------------------------------------------------------------------------------------------------
@@ -264,7 +271,9 @@ def test_odd_series_end_as_a_completed_run(name: str, kind: str, office: Workspa
         "zero hours": np.zeros((600, 1)),
         "negative": np.random.default_rng(0).normal(-2, 5, (600, 1)),
     }[kind]
-    dataset, resolution = (hourly(values), "hour") if kind == "zero hours" else (daily(values), "day")
+    dataset, resolution = (
+        (make_hourly_dataset(values), "hour") if kind == "zero hours" else (make_daily_dataset(values), "day")
+    )
     found, run = asked(dataset, office, name, horizon=1, resolution=resolution)
     assert run.status == "completed"
     assert np.isfinite(found.rows["forecast"]).all()
@@ -274,9 +283,9 @@ def test_odd_series_end_as_a_completed_run(name: str, kind: str, office: Workspa
 
 
 def test_an_entity_that_ends_early_is_told_and_has_no_number(office: Workspace) -> None:
-    values = consumption(DAYS, 3)
+    values = make_consumption(DAYS, 3)
     values[-40:, 1] = np.nan
-    found, run = asked(daily(values), office, "ridge", tables=[weather()])
+    found, run = asked(make_daily_dataset(values), office, "ridge", tables=[weather()])
     assert "b ends on 2022-10-22: no forecast." in said(found)
     rows = found.rows.set_index("entity")
     assert rows.loc["b", "forecast"].isna().all()
@@ -287,15 +296,15 @@ def test_an_entity_that_ends_early_is_told_and_has_no_number(office: Workspace) 
 
 @pytest.mark.parametrize("name", ["ridge", "random-forest"])
 def test_an_entity_with_a_short_history_does_not_stop_the_others(name: str, office: Workspace) -> None:
-    values = consumption(DAYS, 3)
+    values = make_consumption(DAYS, 3)
     values[:-50, 1] = np.nan
-    rows = asked(daily(values), office, name, tables=[weather()])[0].rows.set_index("entity")
+    rows = asked(make_daily_dataset(values), office, name, tables=[weather()])[0].rows.set_index("entity")
     assert rows.loc[["a", "c"], "forecast"].notna().all()
     own = rows.loc["b", "forecast"]
     assert own.isna().all() or np.allclose(own, values[-7:, 1].mean(), rtol=0.6)
 
 
-@pytest.mark.parametrize("name", forecasters())
+@pytest.mark.parametrize("name", list_forecasters())
 def test_too_little_history_of_all_is_refused(name: str, office: Workspace) -> None:
     with pytest.raises(DataError, match=r"needs 240 days before it"):
         asked(data(150), office, name)
@@ -304,26 +313,26 @@ def test_too_little_history_of_all_is_refused(name: str, office: Workspace) -> N
 
 
 def test_missing_days_and_a_gap_before_the_end(office: Workspace) -> None:
-    values = consumption(DAYS, 2)
+    values = make_consumption(DAYS, 2)
     values[np.random.default_rng(1).random(values.shape) < 0.1] = np.nan
     values[300:330, 0] = np.nan
     values[-5:-1, 0] = np.nan
-    dataset = daily(values)
-    found, run = asked(dataset.rows(dataset.complete), office, "ridge", tables=[weather()])
+    dataset = make_daily_dataset(values)
+    found, run = asked(dataset.take_rows(dataset.is_complete), office, "ridge", tables=[weather()])
     assert found.rows["forecast"].notna().all()
     assert run.metrics["wape"] < 0.12
 
 
 def test_an_absurd_day_is_left_out_and_told(office: Workspace) -> None:
-    values = consumption(DAYS, 2)
+    values = make_consumption(DAYS, 2)
     values[500, 0] *= 50
-    found, _ = asked(daily(values), office, "ridge", tables=[weather()])
+    found, _ = asked(make_daily_dataset(values), office, "ridge", tables=[weather()])
     assert "absurd beside their neighbours: 1." in said(found)
 
 
 def test_across_a_leap_day_and_both_clock_changes(office: Workspace) -> None:
-    dataset = daily(consumption(DAYS, 2, "2022-12-01"), "2022-12-01")
-    given = table({"temperature": warmth(DAYS + 9, "2022-12-01")}, "2022-12-01")
+    dataset = make_daily_dataset(make_consumption(DAYS, 2, "2022-12-01"), "2022-12-01")
+    given = make_covariate_table({"temperature": make_temperatures(DAYS + 9, "2022-12-01")}, "2022-12-01")
     found, run = asked(dataset, office, "ridge", [given], horizon=2, backtest_from="2024-02-15")
     days = found.checked[(found.checked["step"] == 1) & (found.checked["entity"] == "a")]["time"]
     assert days.tolist() == list(pd.date_range("2024-02-15", dataset.time.max()))
@@ -331,7 +340,7 @@ def test_across_a_leap_day_and_both_clock_changes(office: Workspace) -> None:
 
 
 def test_hours_of_an_hourly_file_add_up_to_the_day(office: Workspace) -> None:
-    dataset = hourly(consumption(DAYS, 2)).to_series()
+    dataset = make_hourly_dataset(make_consumption(DAYS, 2)).to_series()
     by_hour, by_day = (
         asked(dataset, office, "ridge", [weather()], horizon=2, resolution=resolution)[0]
         for resolution in ("hour", "day")
@@ -387,9 +396,14 @@ def test_worse_weather_makes_worse_forecasts(office: Workspace, answered: tuple[
 
 
 def test_a_leaking_driver_fails_the_run(place: Workspace) -> None:
-    total = consumption(DAYS, 1, strike=strikes()[:DAYS])[:, 0]
+    total = make_consumption(DAYS, 1, strike=strikes()[:DAYS])[:, 0]
     with pytest.raises(DataError, match=r"cannot be known in advance: mean"):
-        asked(data(entities=1), place, "ridge", tables=[weather(), table({"mean": total / 24}, kind="other")])
+        asked(
+            data(entities=1),
+            place,
+            "ridge",
+            tables=[weather(), make_covariate_table({"mean": total / 24}, kind="other")],
+        )
     assert _last(place) == ("failed", "failed")
 
 
@@ -426,11 +440,11 @@ def test_a_model_is_applied_to_later_data(answered: tuple[Forecast, Run], office
     assert status(again.id, office) == "completed"
     assert again.id not in [record.id for record in runs_with_model("forecast", office)]
     model = load_model(run.id, ForecastModel, office)
-    expected = forecast_rows(
-        model, model.series(later), drivers_of(later, [weather()]), np.array(ForecastSpec().quantiles)
+    expected = build_forecast_rows(
+        model, model.select_series(later), join_tables(later, [weather()]), np.array(ForecastSpec().quantiles)
     )
     assert np.allclose(applied.rows["forecast"], expected["forecast"])
-    came = consumption(DAYS + 20 + HORIZON, 2)[-HORIZON:]
+    came = make_consumption(DAYS + 20 + HORIZON, 2)[-HORIZON:]
     assert np.allclose(applied.rows["forecast"], came.ravel(), rtol=0.3)
     early, _ = applied_to(later, run.id, office, weather(DAYS + 21))
     assert "No file gives all drivers beyond" in said(early)
@@ -462,9 +476,11 @@ def test_a_model_is_not_applied_to_what_it_does_not_know(answered: tuple[Forecas
 
 
 def test_a_model_of_hours_is_not_applied_to_days(office: Workspace) -> None:
-    _, run = asked(hourly(consumption(DAYS, 2)), office, "seasonal-naive", horizon=1, resolution="hour")
+    _, run = asked(
+        make_hourly_dataset(make_consumption(DAYS, 2)), office, "seasonal-naive", horizon=1, resolution="hour"
+    )
     with pytest.raises(DataError, match="fitted on"):
-        applied_to(daily(consumption(DAYS, 2)), run.id, office)
+        applied_to(make_daily_dataset(make_consumption(DAYS, 2)), run.id, office)
 
 
 # ---- what if --------------------------------------------------------------------------------------------------------
@@ -486,16 +502,16 @@ def test_nothing_changed_is_the_same_forecast(answered: tuple[Forecast, Run], of
 
 def test_a_warmer_winter_takes_less(answered: tuple[Forecast, Run], office: Workspace) -> None:
     _, run = answered
-    warm, cold = (changed(run, office, Scenario(warmer=degrees)) for degrees in (3.0, -3.0))
+    warm, cold = (changed(run, office, Scenario(temperature_delta=degrees)) for degrees in (3.0, -3.0))
     assert (warm["ratio"] < 0.95).all()
     assert (cold["ratio"] > 1.05).all()
     assert np.array_equal(warm["forecast"], cold["forecast"])
 
 
 def test_a_scenario_leaves_the_past_alone() -> None:
-    given = drivers_of(data(), [weather()])
+    given = join_tables(data(), [weather()])
     first = data().time.max() + pd.Timedelta(days=1)
-    other = Scenario(warmer=3.0, strike=True).applied(given, first)
+    other = Scenario(temperature_delta=3.0, strike=True).apply(given, first)
     past = given.frame.index.get_level_values("day") < first
     pd.testing.assert_frame_equal(other.frame[past], given.frame[past])
     assert np.allclose((other.frame["temperature"] - given.frame["temperature"])[~past].dropna(), 3)
@@ -511,7 +527,7 @@ def test_a_strike_does_what_the_model_has_learnt(answered: tuple[Forecast, Run],
 
 def test_a_scenario_holds_for_the_days_and_entities_it_names(answered: tuple[Forecast, Run], office: Workspace) -> None:
     _, run = answered
-    rows = changed(run, office, Scenario(strike=True, warmer=5.0, days=("2022-12-03",), entities=("a",)))
+    rows = changed(run, office, Scenario(strike=True, temperature_delta=5.0, days=("2022-12-03",), entities=("a",)))
     outside = (rows["entity"] != "a") | (rows["step"] < 2)
     assert np.array_equal(rows.loc[outside, "forecast"], rows.loc[outside, "changed"])
     assert (rows.loc[(rows["entity"] == "a") & (rows["step"] == 2), "ratio"] < 0.9).all()
@@ -528,7 +544,7 @@ def test_both_ends_of_the_temperature_make_its_mean(answered: tuple[Forecast, Ru
 
 def test_a_file_takes_the_place_of_the_weather(answered: tuple[Forecast, Run], office: Workspace) -> None:
     _, run = answered
-    milder = table({"temperature": np.full(10, 25.0)}, "2022-12-02")
+    milder = make_covariate_table({"temperature": np.full(10, 25.0)}, "2022-12-02")
     rows = changed(run, office, Scenario(tables=(milder,)))
     assert (rows["ratio"] < 0.8).all()
 
@@ -554,7 +570,10 @@ def test_what_the_model_has_not_learnt_is_refused(office: Workspace, answered: t
     with pytest.raises(DataError, match="wind"):
         changed(answered[1], office, Scenario(weather={"wind": 30.0}))
     _, blind = asked(data(), office, "ridge", [weather()], horizon=1, weather="none")
-    for scenario in (Scenario(warmer=2.0), Scenario(weather={"temperature_min": 1.0, "temperature_max": 2.0})):
+    for scenario in (
+        Scenario(temperature_delta=2.0),
+        Scenario(weather={"temperature_min": 1.0, "temperature_max": 2.0}),
+    ):
         with pytest.raises(DataError, match="temperature"):
             changed(blind, office, scenario)
 
@@ -563,11 +582,16 @@ def test_what_the_model_has_not_learnt_is_refused(office: Workspace, answered: t
 
 
 def test_intervals_are_made_of_other_errors_and_the_forecast_stays(office: Workspace) -> None:
-    values = consumption(1000, 2)
+    values = make_consumption(1000, 2)
     noise = np.random.default_rng(2).normal(0, 1, (1000, 2)) * np.geomspace(0.005, 0.3, 1000)[:, None]
-    dataset = daily(np.maximum(values * (1 + noise), 1.0))
+    dataset = make_daily_dataset(np.maximum(values * (1 + noise), 1.0))
     found, run = asked(
-        dataset, office, "ridge", [table({"temperature": warmth(1030)})], horizon=2, backtest_from="2022-08-01"
+        dataset,
+        office,
+        "ridge",
+        [make_covariate_table({"temperature": make_temperatures(1030)})],
+        horizon=2,
+        backtest_from="2022-08-01",
     )
     better, again = recalibrate(RecalibrationSpec(run.id), dataset, workspace=office, actor=BY)
     assert np.array_equal(better.rows["forecast"], found.rows["forecast"])
@@ -579,7 +603,7 @@ def test_intervals_are_made_of_other_errors_and_the_forecast_stays(office: Works
     assert model.errors_ is not None
     assert asdict(model.errors_.calibration) == better.calibration
     with pytest.raises(DataError, match=r"fitted on; made\.csv holds others"):
-        recalibrate(RecalibrationSpec(run.id), daily(values[:-3]), workspace=office, actor=BY)
+        recalibrate(RecalibrationSpec(run.id), make_daily_dataset(values[:-3]), workspace=office, actor=BY)
 
 
 # ---- golden figures on the gas files --------------------------------------------------------------------------------
@@ -588,9 +612,9 @@ def test_intervals_are_made_of_other_errors_and_the_forecast_stays(office: Works
 def test_the_gas_files(gas: Dataset, shared_data: Path) -> None:
     """Fitted before 2023, tested from it, observed weather: floors a little below what was measured."""
     names = ("temperature-quotidienne-regionale.csv", "mouvements-sociaux-depuis-2002.csv", "vacances-scolaires.csv")
-    drivers = drivers_of(gas, read_covariates([shared_data / "gas_france" / name for name in names]))
-    tested = backtest(Ridge(), Panel.of(gas), drivers, start=pd.Timestamp("2023-01-01"), horizon=7)
-    found = judged(tested, np.array([0.05, 0.95]))["scores"].set_index(["entity", "step"]).loc[""]
+    drivers = join_tables(gas, read_covariates([shared_data / "gas_france" / name for name in names]))
+    tested = run_backtest(Ridge(), Panel.from_dataset(gas), drivers, start_date=pd.Timestamp("2023-01-01"), horizon=7)
+    found = build_report(tested, np.array([0.05, 0.95]))["scores"].set_index(["entity", "step"]).loc[""]
     assert found.loc[1, "wape"] <= 0.050
     assert found.loc[7, "wape"] <= 0.091
     assert found.loc[1, "skill_naive1"] > 0.5

@@ -12,7 +12,7 @@ import pytest
 from core.__main__ import build_app
 from core.workspace import Workspace
 from tests.conftest import ROOT, Command
-from tests.series import calendar, consumption, warmth
+from tests.series import make_calendar, make_consumption, make_temperatures
 
 DAYS = 420
 
@@ -34,22 +34,24 @@ def vigie(tmp_path: Path, place: Workspace) -> Command:
 @pytest.fixture
 def files(tmp_path: Path) -> tuple[Path, Path]:
     """Files of the daily consumption of two sites over 420 days, and of the weather for a week more."""
-    amounts = consumption(DAYS, 2)
-    days = calendar(DAYS)
+    amounts = make_consumption(DAYS, 2)
+    days = make_calendar(DAYS)
     series = pd.concat(
         pd.DataFrame({"date": days, "site": site, "load (MWh)": amounts[:, n]}) for n, site in enumerate("ab")
     )
     series.to_csv(tmp_path / "load.csv", index=False)
-    weather = pd.DataFrame({"date": calendar(DAYS + 7), "temperature": warmth(DAYS + 7)})
+    weather = pd.DataFrame({"date": make_calendar(DAYS + 7), "temperature": make_temperatures(DAYS + 7)})
     weather.to_csv(tmp_path / "weather.csv", index=False)
     return tmp_path / "load.csv", tmp_path / "weather.csv"
 
 
-def test_one_json_object_and_a_table(vigie: Command, files: tuple[Path, Path], tmp_path: Path) -> None:
+def test_forecast_command_prints_json_and_writes_table(
+    vigie: Command, files: tuple[Path, Path], tmp_path: Path
+) -> None:
     load, weather = files
     out = tmp_path / "forecast.csv"
-    asked = ("forecast", load, "--forecaster", "ridge", "--horizon", 2, "--drivers", weather)
-    ran = vigie(*asked, "--set", "alpha=10", "--quantiles", "0.1,0.9", "--out", out, "--json")
+    arguments = ("forecast", load, "--forecaster", "ridge", "--horizon", 2, "--covariates", weather)
+    ran = vigie(*arguments, "--set", "alpha=10", "--quantiles", "0.1,0.9", "--out", out, "--json")
     assert ran.returncode == 0, ran.stderr
     answer = json.loads(ran.stdout)
     assert set(answer) == {"run_id", "recorded", "metrics", "notes", "seconds", "emissions_kg"}
@@ -78,10 +80,12 @@ def test_one_json_object_and_a_table(vigie: Command, files: tuple[Path, Path], t
     assert {"entity", "time", "step", "forecast", "q0.1", "q0.9", "naive1", "naive7", "assumed", "unit"} <= set(
         rows.columns
     )
-    later = vigie("forecast", load, "--model", answer["run_id"], "--drivers", weather, "--out", tmp_path / "again.csv")
-    assert later.returncode == 0, later.stderr
-    assert "days ahead" in later.stdout
-    assert "Tested from" in later.stdout
+    applied = vigie(
+        "forecast", load, "--model", answer["run_id"], "--covariates", weather, "--out", tmp_path / "again.csv"
+    )
+    assert applied.returncode == 0, applied.stderr
+    assert "days ahead" in applied.stdout
+    assert "Tested from" in applied.stdout
     assert pd.read_csv(tmp_path / "again.csv")["forecast"].tolist() == pytest.approx(rows["forecast"].tolist())
 
 
@@ -98,7 +102,7 @@ def test_one_json_object_and_a_table(vigie: Command, files: tuple[Path, Path], t
         (["--backtest-from", "1999-01-01"], "A back-test from 1999-01-01 needs"),
         (["--measure", "traffic"], "traffic"),
         (["--set", "alpha=strong", "--forecaster", "ridge"], "alpha"),
-        (["--drivers", "absent.csv"], "absent.csv"),
+        (["--covariates", "absent.csv"], "absent.csv"),
         (["--out", "forecast.xls"], "parquet"),
         (["--weather", "sunny"], "as-given"),
         (["--model", "0123", "--horizon", "7"], "--horizon does not go with --model"),
@@ -108,7 +112,7 @@ def test_one_json_object_and_a_table(vigie: Command, files: tuple[Path, Path], t
         (["--model", "0123", "--set", "alpha=1"], "--set does not go with --model"),
     ],
 )
-def test_bad_input_is_refused_with_exit_code_2(
+def test_forecast_command_rejects_invalid_input(
     arguments: list[str],
     words: str,
     files: tuple[Path, Path],
@@ -118,15 +122,15 @@ def test_bad_input_is_refused_with_exit_code_2(
 ) -> None:
     """The command runs in this process, for speed; its output is the same."""
     monkeypatch.setattr("core.cli.task_commands.get_workspace", lambda: place)
-    with pytest.raises(SystemExit) as stopped:
+    with pytest.raises(SystemExit) as system_exit:
         build_app()(["forecast", str(files[0]), *arguments], prog_name="python -m core")
-    code, said = stopped.value.code, capsys.readouterr().err
-    assert code == 2, said
-    assert words in said
-    assert len(said.strip().splitlines()) == 1
+    code, error_text = system_exit.value.code, capsys.readouterr().err
+    assert code == 2, error_text
+    assert words in error_text
+    assert len(error_text.strip().splitlines()) == 1
 
 
-def test_a_model_that_is_not_there_is_one_line(vigie: Command, files: tuple[Path, Path]) -> None:
+def test_forecast_command_reports_unknown_model(vigie: Command, files: tuple[Path, Path]) -> None:
     ran = vigie("forecast", files[0], "--model", "0123456789abcdef0123456789abcdef")
     assert ran.returncode == 1
     assert ran.stdout == ""

@@ -10,17 +10,31 @@ from sklearn import metrics
 from core.data.dataset import Dataset
 from core.data.panel import Panel
 from core.errors import DataError
-from core.evaluation import forecasts as measure
-from core.evaluation.effects import matched_effect, raw_effect
-from core.evaluation.intervals import LEAST, Calibration, Errors, around, conformal, size
-from core.forecasters.backtest import Backtest, backtest
+from core.evaluation import forecast_metrics as measure
+from core.evaluation.conformal import (
+    MIN_ERRORS,
+    ConformalConfig,
+    ResidualHistory,
+    apply_quantiles,
+    compute_conformal_quantiles,
+    compute_error_scale,
+)
+from core.evaluation.event_effects import compute_matched_effect, compute_raw_effect
+from core.forecasters.backtest import Backtest, run_backtest
+from core.forecasters.backtest_report import build_report
 from core.forecasters.base import Floats
-from core.forecasters.recalibration import recalibrated
+from core.forecasters.recalibration import recalibrate_errors
 from core.forecasters.ridge import Ridge
-from core.forecasters.scoring import judged
 from core.forecasters.seasonal_naive import SeasonalNaive
-from core.tasks.forecast.scenarios import strike_effects
-from tests.series import consumption, daily, drivers_of, hourly, table, warmth
+from core.tasks.forecast.scenarios import estimate_strike_effects
+from tests.series import (
+    join_tables,
+    make_consumption,
+    make_covariate_table,
+    make_daily_dataset,
+    make_hourly_dataset,
+    make_temperatures,
+)
 
 quick = settings(max_examples=40, deadline=None)
 ENDS = np.array([0.05, 0.95])
@@ -42,7 +56,9 @@ def test_errors_by_hand() -> None:
     assert measure.wape(ACTUAL, FORECAST) == pytest.approx(42 / 330)
     assert measure.rmse(ACTUAL, FORECAST) == pytest.approx(np.sqrt((4 + 100 + 0 + 900) / 4))
     assert measure.mase(ACTUAL, FORECAST, np.array([[2.0], [20.0]])) == pytest.approx((1 + 0 + 0.5 + 1.5) / 4)
-    assert measure.skill(ACTUAL, FORECAST, np.full((3, 2, 1), 20.0)) == pytest.approx(1 - 42 / (10 + 0 + 80 + 180))
+    assert measure.skill_score(ACTUAL, FORECAST, np.full((3, 2, 1), 20.0)) == pytest.approx(
+        1 - 42 / (10 + 0 + 80 + 180)
+    )
     assert measure.r2(ACTUAL, FORECAST) == pytest.approx(1 - (4 + 100 + 900) / (25 + 25 + 2 * 2500))
 
 
@@ -72,8 +88,8 @@ def test_the_quantile_loss_as_scikit_learn_counts_it() -> None:
 def test_coverage_and_width_by_hand() -> None:
     actual = np.array([1.0, 2.0, 3.0, np.nan, 5.0])
     low, high = np.array([1.0, 2.5, 2.0, 0.0, np.nan]), np.array([2.0, 3.0, 3.0, 9.0, 9.0])
-    assert measure.coverage(actual, low, high) == pytest.approx(2 / 3)
-    assert measure.width(actual, low, high) == pytest.approx((1 + 0.5 + 1) / 6)
+    assert measure.compute_coverage(actual, low, high) == pytest.approx(2 / 3)
+    assert measure.compute_mean_width(actual, low, high) == pytest.approx((1 + 0.5 + 1) / 6)
 
 
 def test_figures_of_nothing_are_no_numbers() -> None:
@@ -84,10 +100,10 @@ def test_figures_of_nothing_are_no_numbers() -> None:
         measure.wape(nothing, zeros),
         measure.r2(zeros, zeros),
         measure.r2(nothing, zeros),
-        measure.skill(zeros, zeros, zeros),
+        measure.skill_score(zeros, zeros, zeros),
         measure.mase(zeros, zeros, np.zeros((2, 1))),
-        measure.coverage(nothing, zeros, zeros),
-        measure.width(zeros, zeros, zeros),
+        measure.compute_coverage(nothing, zeros, zeros),
+        measure.compute_mean_width(zeros, zeros, zeros),
         measure.rmse(nothing, zeros),
         measure.quantile_loss(nothing, zeros[..., None], np.array([0.5])),
     ):
@@ -95,10 +111,10 @@ def test_figures_of_nothing_are_no_numbers() -> None:
 
 
 def test_the_binomial_band_holds_19_of_20() -> None:
-    low, high = measure.binomial_band(0.9, 400)
+    low, high = measure.compute_binomial_band(0.9, 400)
     drawn = np.random.default_rng(0).binomial(400, 0.9, 4000) / 400
     assert ((drawn >= low) & (drawn <= high)).mean() == pytest.approx(0.95, abs=0.02)
-    assert measure.binomial_band(0.95, 2)[1] == 1.0
+    assert measure.compute_binomial_band(0.95, 2)[1] == 1.0
 
 
 # ---- intervals ------------------------------------------------------------------------------------------------------
@@ -110,26 +126,30 @@ def test_the_binomial_band_holds_19_of_20() -> None:
 def test_ranks_by_hand(count: int, low: int, high: int) -> None:
     """Of the errors 1 … n the (n + 1) q-th, rounded outwards, and never beyond the last."""
     errors = np.random.default_rng(0).permutation(np.arange(1.0, count + 1))[:, None, None]
-    assert conformal(errors, ENDS)[0, 0].tolist() == [low, high]
+    assert compute_conformal_quantiles(errors, ENDS)[0, 0].tolist() == [low, high]
 
 
 def test_unknown_errors_do_not_count() -> None:
     errors = np.concatenate([np.arange(1.0, 100), np.full(40, np.nan)])[:, None, None]
-    assert conformal(errors, ENDS)[0, 0].tolist() == [5, 95]
-    assert np.isnan(conformal(np.full((30, 2, 1), np.nan), ENDS)).all()
-    assert np.isnan(conformal(np.zeros((0, 2, 1)), ENDS)).all()
+    assert compute_conformal_quantiles(errors, ENDS)[0, 0].tolist() == [5, 95]
+    assert np.isnan(compute_conformal_quantiles(np.full((30, 2, 1), np.nan), ENDS)).all()
+    assert np.isnan(compute_conformal_quantiles(np.zeros((0, 2, 1)), ENDS)).all()
 
 
 def test_few_own_errors_are_replaced_by_those_of_all() -> None:
-    errors = np.stack([np.arange(1.0, 1 + 2 * LEAST), np.full(2 * LEAST, 1000.0)], axis=1)[:, :, None]
-    errors[LEAST:, 1] = np.nan
-    own = conformal(errors, ENDS)
+    errors = np.stack([np.arange(1.0, 1 + 2 * MIN_ERRORS), np.full(2 * MIN_ERRORS, 1000.0)], axis=1)[:, :, None]
+    errors[MIN_ERRORS:, 1] = np.nan
+    own = compute_conformal_quantiles(errors, ENDS)
     assert own[1, 0].tolist() == [1000, 1000]
-    errors[LEAST - 1, 1] = np.nan
-    pooled = conformal(errors, ENDS)
-    assert pooled[1, 0].tolist() == conformal(errors, ENDS, own=False)[0, 0].tolist() != [1000, 1000]
+    errors[MIN_ERRORS - 1, 1] = np.nan
+    pooled = compute_conformal_quantiles(errors, ENDS)
+    assert (
+        pooled[1, 0].tolist()
+        == compute_conformal_quantiles(errors, ENDS, per_entity=False)[0, 0].tolist()
+        != [1000, 1000]
+    )
     assert np.array_equal(pooled[0], own[0])
-    shared = conformal(errors, ENDS, own=False)
+    shared = compute_conformal_quantiles(errors, ENDS, per_entity=False)
     assert np.array_equal(shared[0], shared[1])
 
 
@@ -138,16 +158,16 @@ def test_few_own_errors_are_replaced_by_those_of_all() -> None:
 def test_exchangeable_errors_are_covered_as_promised(level: float, past: int) -> None:
     """3,000 entities, skewed errors: one new error each lies inside as often as promised, in the binomial band."""
     errors = np.random.default_rng(past).exponential(size=(past + 1, 3000, 1))
-    spread = conformal(errors[:-1], np.array([(1 - level) / 2, (1 + level) / 2]))
+    spread = compute_conformal_quantiles(errors[:-1], np.array([(1 - level) / 2, (1 + level) / 2]))
     inside = float(((errors[-1] >= spread[..., 0]) & (errors[-1] <= spread[..., 1])).mean())
-    low, high = measure.binomial_band(level, 3000)
+    low, high = measure.compute_binomial_band(level, 3000)
     assert low <= inside <= high + 2 / (past + 1)
 
 
 @quick
 @given(st.integers(1, 80), st.integers(0, 1000), st.lists(st.floats(0.01, 0.99), min_size=2, max_size=6, unique=True))
 def test_quantiles_grow_with_their_level(count: int, seed: int, levels: list[float]) -> None:
-    spread = conformal(noise(count, 2, 3, seed=seed), np.array(sorted(levels)))
+    spread = compute_conformal_quantiles(noise(count, 2, 3, seed=seed), np.array(sorted(levels)))
     assert spread.shape == (2, 3, len(levels))
     assert (np.diff(spread, axis=-1) >= 0).all()
 
@@ -157,30 +177,32 @@ def test_quantiles_grow_with_their_level(count: int, seed: int, levels: list[flo
 def test_bands_are_in_order_and_not_below_zero_where_the_forecast_is_not(scale: str, seed: int) -> None:
     forecast = np.abs(noise(20, 2, 1, seed=seed)) * 10
     forecast[0] = np.nan
-    own = size(forecast, np.array([[5.0], [0.0]]), scale)  # type: ignore[arg-type]
-    bands = around(forecast, conformal(3 * noise(100, 2, 1, seed=seed), np.array([0.05, 0.5, 0.95])), own)
+    own = compute_error_scale(forecast, np.array([[5.0], [0.0]]), scale)  # type: ignore[arg-type]
+    bands = apply_quantiles(
+        forecast, compute_conformal_quantiles(3 * noise(100, 2, 1, seed=seed), np.array([0.05, 0.5, 0.95])), own
+    )
     assert np.isnan(bands[0]).all()
     assert (np.diff(bands[1:], axis=-1) >= 0).all()
     assert (bands[1:] >= 0).all()
     assert (own[1:] > 0).all()
-    assert around(np.array([[-5.0]]), np.array([[[-1.0, 1.0]]]), np.ones((1, 1))).tolist() == [[[-6, -4]]]
+    assert apply_quantiles(np.array([[-5.0]]), np.array([[[-1.0, 1.0]]]), np.ones((1, 1))).tolist() == [[[-6, -4]]]
 
 
-def made_errors(spread: Floats, steps: int = 2, level: float = 100.0) -> Errors:
+def made_errors(spread: Floats, steps: int = 2, level: float = 100.0) -> ResidualHistory:
     """Forecasts of about `level` whose errors have the standard deviation `spread` (days, entities)."""
     forecast = np.full((steps, *spread.shape, 1), level)
-    return Errors(forecast, level + spread[:, :, None] * noise(*spread.shape, 1))
+    return ResidualHistory(forecast, level + spread[:, :, None] * noise(*spread.shape, 1))
 
 
 @pytest.mark.parametrize("scale", ["root", "level", "plain"])
 def test_rolling_intervals_keep_their_promise(scale: str) -> None:
     errors = made_errors(np.full((1200, 4), 3.0))
-    errors = Errors(errors.forecast, errors.actual, Calibration(scale=scale))  # type: ignore[arg-type]
-    bands = errors.rolling(1, ENDS, 365)
+    errors = ResidualHistory(errors.forecast, errors.actual, ConformalConfig(scale=scale))  # type: ignore[arg-type]
+    bands = errors.compute_rolling_quantiles(1, ENDS, 365)
     actual = errors.actual[365:]
-    low, high = measure.binomial_band(0.9, actual.size)
-    assert low <= measure.coverage(actual, bands[..., 0], bands[..., 1]) <= high
-    assert np.allclose(measure.width(actual, bands[..., 0], bands[..., 1]), 2 * 1.645 * 3 / 100, rtol=0.1)
+    low, high = measure.compute_binomial_band(0.9, actual.size)
+    assert low <= measure.compute_coverage(actual, bands[..., 0], bands[..., 1]) <= high
+    assert np.allclose(measure.compute_mean_width(actual, bands[..., 0], bands[..., 1]), 2 * 1.645 * 3 / 100, rtol=0.1)
 
 
 @pytest.mark.parametrize("step", [1, 7])
@@ -188,10 +210,12 @@ def test_rolling_intervals_know_no_later_error(step: int) -> None:
     errors = made_errors(np.full((400, 2), 3.0), steps=7)
     actual = errors.actual.copy()
     actual[301:] = 150 + 40 * noise(99, 2, 1, seed=9)
-    other = Errors(errors.forecast, actual)
-    one, two = (each.rolling(step, ENDS, 200)[: 301 + step - 200] for each in (errors, other))
+    other = ResidualHistory(errors.forecast, actual)
+    one, two = (each.compute_rolling_quantiles(step, ENDS, 200)[: 301 + step - 200] for each in (errors, other))
     assert np.allclose(one, two, rtol=1e-12)
-    assert not np.allclose(errors.rolling(step, ENDS, 200), other.rolling(step, ENDS, 200))
+    assert not np.allclose(
+        errors.compute_rolling_quantiles(step, ENDS, 200), other.compute_rolling_quantiles(step, ENDS, 200)
+    )
 
 
 def test_the_first_day_of_a_block_uses_all_that_is_known_by_then() -> None:
@@ -200,20 +224,26 @@ def test_the_first_day_of_a_block_uses_all_that_is_known_by_then() -> None:
     for day, counts in ((58, True), (59, False)):
         actual = errors.actual.copy()
         actual[day] = 500.0
-        highest = Errors(errors.forecast, actual, Calibration(scale="level")).rolling(1, np.array([0.01, 0.99]), 59)[
-            0, 0, 0, 1
-        ]
+        highest = ResidualHistory(errors.forecast, actual, ConformalConfig(scale="level")).compute_rolling_quantiles(
+            1, np.array([0.01, 0.99]), 59
+        )[0, 0, 0, 1]
         assert (highest > 400) == counts
 
 
 def test_bands_after_the_end_are_made_of_the_last_errors() -> None:
     errors = made_errors(np.repeat([[20.0], [1.0]], 400, axis=0))
     wide, narrow = (
-        np.ptp(Errors(errors.forecast, errors.actual, Calibration(window)).bands(np.array([[100.0]]), 1, ENDS))
+        np.ptp(
+            ResidualHistory(errors.forecast, errors.actual, ConformalConfig(window)).compute_quantiles(
+                np.array([[100.0]]), 1, ENDS
+            )
+        )
         for window in (800, 365)
     )
     assert narrow < 4 < 20 < wide
-    assert np.ptp(errors.last(365).bands(np.array([[100.0]]), 1, ENDS)) == pytest.approx(narrow, rel=0.05)
+    assert np.ptp(errors.select_last_days(365).compute_quantiles(np.array([[100.0]]), 1, ENDS)) == pytest.approx(
+        narrow, rel=0.05
+    )
 
 
 # ---- recalibration --------------------------------------------------------------------------------------------------
@@ -223,7 +253,7 @@ def test_bands_after_the_end_are_made_of_the_last_errors() -> None:
 def test_intervals_that_broke_their_promise_are_mended(first: float, last: float) -> None:
     """Errors grow, or shrink, all the time: those of a year ago make intervals too narrow, or too wide."""
     errors = made_errors(np.geomspace([first] * 3, [last] * 3, 1050))
-    better, note = recalibrated(errors, 0.05, 0.95)
+    better, note = recalibrate_errors(errors, 0.05, 0.95)
     assert better.calibration.window < errors.calibration.window
     old, new = (_coverage(each, 700) for each in (errors, better))
     assert abs(old - 0.9) > 0.04
@@ -236,20 +266,22 @@ def test_intervals_that_broke_their_promise_are_mended(first: float, last: float
 
 def test_entities_of_another_kind_get_intervals_of_their_own() -> None:
     errors = made_errors(np.tile([1.0, 1.0, 8.0], (900, 1)))
-    errors = Errors(errors.forecast, errors.actual, Calibration(own=False))
-    better, _ = recalibrated(errors, 0.05, 0.95)
-    assert better.calibration.own
-    bands = [each.rolling(1, ENDS, 600) for each in (errors, better)]
-    old, new = (measure.coverage(errors.actual[600:, 2], each[:, 2, :, 0], each[:, 2, :, 1]) for each in bands)
+    errors = ResidualHistory(errors.forecast, errors.actual, ConformalConfig(per_entity=False))
+    better, _ = recalibrate_errors(errors, 0.05, 0.95)
+    assert better.calibration.per_entity
+    bands = [each.compute_rolling_quantiles(1, ENDS, 600) for each in (errors, better)]
+    old, new = (measure.compute_coverage(errors.actual[600:, 2], each[:, 2, :, 0], each[:, 2, :, 1]) for each in bands)
     assert old < 0.75
     assert 0.85 < new < 0.95
 
 
-def _coverage(errors: Errors, first: int) -> float:
-    """Over both numbers of days ahead, blocks counted from a third on as in `recalibrated`."""
+def _coverage(errors: ResidualHistory, first: int) -> float:
+    """Over both numbers of days ahead, blocks counted from a third on as in `recalibrate_errors`."""
     start = len(errors.actual) // 3
-    found = [errors.rolling(step, ENDS, start)[first - start :] for step in (1, 2)]
-    return float(np.mean([measure.coverage(errors.actual[first:], each[..., 0], each[..., 1]) for each in found]))
+    found = [errors.compute_rolling_quantiles(step, ENDS, start)[first - start :] for step in (1, 2)]
+    return float(
+        np.mean([measure.compute_coverage(errors.actual[first:], each[..., 0], each[..., 1]) for each in found])
+    )
 
 
 # ---- the tables of a back-test --------------------------------------------------------------------------------------
@@ -257,32 +289,34 @@ def _coverage(errors: Errors, first: int) -> float:
 
 @pytest.fixture(scope="module")
 def tested() -> Backtest:
-    data = daily(consumption(900, 2))
-    given = drivers_of(data, [table({"temperature": warmth(930)})])
-    return backtest(Ridge(), Panel.of(data), given, start=pd.Timestamp("2022-12-01"), horizon=3)
+    data = make_daily_dataset(make_consumption(900, 2))
+    given = join_tables(data, [make_covariate_table({"temperature": make_temperatures(930)})])
+    return run_backtest(Ridge(), Panel.from_dataset(data), given, start_date=pd.Timestamp("2022-12-01"), horizon=3)
 
 
 def test_a_back_test_forecasts_what_was_not_known(tested: Backtest) -> None:
     """Day by day the same as a model fitted before the period and asked on the day itself; the first days have no
     origin in it.
     """
-    data = daily(consumption(900, 2))
-    given = drivers_of(data, [table({"temperature": warmth(930)})])
-    cut = Panel.of(data).until(pd.Timestamp("2023-02-01"))
-    again = backtest(Ridge(), cut, given, start=pd.Timestamp("2022-12-01"), horizon=3)
+    data = make_daily_dataset(make_consumption(900, 2))
+    given = join_tables(data, [make_covariate_table({"temperature": make_temperatures(930)})])
+    cut = Panel.from_dataset(data).select_before(pd.Timestamp("2023-02-01"))
+    again = run_backtest(Ridge(), cut, given, start_date=pd.Timestamp("2022-12-01"), horizon=3)
     for step in (1, 2, 3):
-        assert np.isnan(tested.forecast(step)[: step - 1]).all()
-        assert np.isfinite(tested.forecast(step)[step - 1 :]).all()
+        assert np.isnan(tested.get_forecast(step)[: step - 1]).all()
+        assert np.isfinite(tested.get_forecast(step)[step - 1 :]).all()
         assert np.allclose(
-            again.forecast(step)[step - 1 :], tested.forecast(step)[step - 1 : len(again.days)], rtol=1e-6
+            again.get_forecast(step)[step - 1 :], tested.get_forecast(step)[step - 1 : len(again.days)], rtol=1e-6
         )
-    assert (tested.first - tested.start, len(tested.days)) == (349, 201)
+    assert (tested.test_start - tested.errors_start, len(tested.days)) == (349, 201)
 
 
 def test_scores_are_those_of_the_rows(tested: Backtest) -> None:
-    tables = judged(tested, ENDS, warmth(900)[tested.first :, None].repeat(2, axis=1))
+    tables = build_report(tested, ENDS, make_temperatures(900)[tested.test_start :, None].repeat(2, axis=1))
     found, rows = tables["scores"].set_index(["entity", "step"]), tables["checked"]
-    assert np.allclose(rows["temperature"], warmth(900)[(rows["time"] - tested.series.days[0]).dt.days], atol=1e-4)
+    assert np.allclose(
+        rows["temperature"], make_temperatures(900)[(rows["time"] - tested.series.days[0]).dt.days], atol=1e-4
+    )
     assert len(found) == 3 * 4
     for entity in ("", "a"):
         for step in (0, 2):
@@ -304,17 +338,17 @@ def test_scores_are_those_of_the_rows(tested: Backtest) -> None:
 
 def test_mase_is_one_for_the_naive_forecast_on_the_days_before() -> None:
     """The scale is the error of the weekly naive forecast before the period (Hyndman, Koehler)."""
-    values = consumption(800, 2)
-    tested = backtest(
+    values = make_consumption(800, 2)
+    tested = run_backtest(
         SeasonalNaive(),
-        Panel.of(daily(values)),
-        drivers_of(daily(values), []),
-        start=pd.Timestamp("2022-01-01"),
+        Panel.from_dataset(make_daily_dataset(values)),
+        join_tables(make_daily_dataset(values), []),
+        start_date=pd.Timestamp("2022-01-01"),
         horizon=8,
     )
     scale = np.abs(values[7:365] - values[:358]).mean(axis=0)
     assert np.allclose(tested.weekly_error[:, 0], scale)
-    found = judged(tested, ENDS)["scores"].set_index(["entity", "step"])
+    found = build_report(tested, ENDS)["scores"].set_index(["entity", "step"])
     assert found.loc[("a", 1), "mase"] == pytest.approx(np.abs(values[365:, 0] - values[358:-7, 0]).mean() / scale[0])
     assert found.loc[("", 1), "mase"] == pytest.approx((found.loc[("a", 1), "mase"] + found.loc[("b", 1), "mase"]) / 2)
     assert (found["skill_naive7"] == 0).all()
@@ -322,7 +356,7 @@ def test_mase_is_one_for_the_naive_forecast_on_the_days_before() -> None:
 
 
 def test_reliability_is_the_coverage_by_group(tested: Backtest) -> None:
-    tables = judged(tested, ENDS)
+    tables = build_report(tested, ENDS)
     found, lines = tables["reliability"], tables["scores"].set_index(["entity", "step"])
     together = found[(found["by"] == "all") & (found["nominal"] == 0.9)].iloc[0]
     assert together["measured"] == pytest.approx(lines.loc[("", 0), "coverage"])
@@ -338,10 +372,12 @@ def test_reliability_is_the_coverage_by_group(tested: Backtest) -> None:
 
 
 def test_hours_are_judged_by_the_hour() -> None:
-    data = hourly(consumption(400, 2), day_start=6)
-    panel = Panel.of(data, "hour")
-    tested = backtest(SeasonalNaive(), panel, drivers_of(data, []), start=pd.Timestamp("2021-12-01"), horizon=2)
-    tables = judged(tested, ENDS)
+    data = make_hourly_dataset(make_consumption(400, 2), day_start=6)
+    panel = Panel.from_dataset(data, "hour")
+    tested = run_backtest(
+        SeasonalNaive(), panel, join_tables(data, []), start_date=pd.Timestamp("2021-12-01"), horizon=2
+    )
+    tables = build_report(tested, ENDS)
     found, rows = tables["reliability"], tables["checked"]
     assert set(found.loc[found["by"] == "hour", "group"]) == {f"{hour:02d}:00" for hour in range(24)}
     early = rows[rows["step"] == 1].iloc[0]
@@ -351,9 +387,11 @@ def test_hours_are_judged_by_the_hour() -> None:
 
 @pytest.mark.parametrize("start", ["2019-01-01", "2021-06-01", "2023-06-19", "2030-01-01"])
 def test_a_back_test_without_a_past_or_a_future_is_refused(start: str) -> None:
-    data = daily(consumption(900, 1))
+    data = make_daily_dataset(make_consumption(900, 1))
     with pytest.raises(DataError, match=f"A back-test from {start} needs"):
-        backtest(Ridge(), Panel.of(data), drivers_of(data, []), start=pd.Timestamp(start), horizon=7)
+        run_backtest(
+            Ridge(), Panel.from_dataset(data), join_tables(data, []), start_date=pd.Timestamp(start), horizon=7
+        )
 
 
 # ---- effects --------------------------------------------------------------------------------------------------------
@@ -375,7 +413,7 @@ def with_event(change: float) -> tuple[pd.Series, pd.Series]:
 @pytest.mark.parametrize("change", [-0.05, 0.0, 0.1])
 def test_a_planted_change_is_found_among_like_days(change: float) -> None:
     amounts, event = with_event(change)
-    found = matched_effect(amounts, event)
+    found = compute_matched_effect(amounts, event)
     assert found.low < change < found.high
     assert found.high - found.low < 0.05
     assert found.change == pytest.approx(change, abs=0.02)
@@ -385,7 +423,7 @@ def test_a_planted_change_is_found_among_like_days(change: float) -> None:
 
 def test_raw_means_show_the_season_and_not_the_event() -> None:
     amounts, event = with_event(-0.05)
-    found = raw_effect(amounts, event)
+    found = compute_raw_effect(amounts, event)
     assert found.change == pytest.approx(amounts[event].mean() / amounts[~event].mean() - 1)
     assert found.low > 0.2, "the opposite of what was planted, and sure of it"
 
@@ -393,7 +431,7 @@ def test_raw_means_show_the_season_and_not_the_event() -> None:
 def test_too_few_days_have_no_effect() -> None:
     amounts, event = with_event(-0.05)
     two = event & event.index.get_level_values("day").isin(event[event].index.get_level_values("day").unique()[:2])
-    for found in (raw_effect(amounts, two), matched_effect(amounts, two)):
+    for found in (compute_raw_effect(amounts, two), compute_matched_effect(amounts, two)):
         assert np.isnan([found.change, found.low, found.high]).all()
 
 
@@ -401,12 +439,12 @@ def test_missing_and_empty_days_do_not_count() -> None:
     amounts, event = with_event(-0.05)
     holes = amounts.mask(np.random.default_rng(0).random(len(amounts)) < 0.05)
     holes.iloc[::50] = 0.0
-    assert matched_effect(holes, event).change == pytest.approx(-0.05, abs=0.02)
+    assert compute_matched_effect(holes, event).change == pytest.approx(-0.05, abs=0.02)
 
 
 def test_strikes_in_the_gas_files(gas: Dataset) -> None:
     """Raw means say +51 %, because strikes fall in winter; like days say −3.8 % (energy reference)."""
-    found = strike_effects(Panel.of(gas), drivers_of(gas, [])).set_index("method")
+    found = estimate_strike_effects(Panel.from_dataset(gas), join_tables(gas, [])).set_index("method")
     assert found.loc["raw", "change"] == pytest.approx(0.51, abs=0.005)
     assert found.loc["matched", "change"] == pytest.approx(-0.0385, abs=0.0005)
     assert found.loc["matched", "low"] < -0.0385 < found.loc["matched", "high"]

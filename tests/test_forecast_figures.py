@@ -11,18 +11,18 @@ from core.data.dataset import DataSummary
 from core.tasks.forecast import error_figures as trust
 from core.tasks.forecast import figures as figures
 from core.tasks.forecast.result import Forecast
-from core.tasks.forecast.spec import ForecastSpec, forecasters
-from core.tasks.forecast.total import TOGETHER, summable, total
+from core.tasks.forecast.spec import ForecastSpec, list_forecasters
+from core.tasks.forecast.total import TOTAL_ENTITY, list_summable_entities, sum_entities
 
 DAYS = pd.date_range("2024-01-01", periods=200)
 SIZES = {"north": 1000.0, "south": 100.0}
 STEPS = (1, 2)
 
 
-SPEC = ForecastSpec(forecasters()["ridge"](), horizon=2, backtest_from="2024-01-01", dataset="d")
+SPEC = ForecastSpec(list_forecasters()["ridge"](), horizon=2, backtest_from="2024-01-01", dataset="d")
 
 
-def made(**tables: pd.DataFrame) -> Forecast:
+def make_forecast(**tables: pd.DataFrame) -> Forecast:
     empty = dict.fromkeys(("rows", "scores", "checked", "reliability"), pd.DataFrame())
     return Forecast(
         spec=SPEC,
@@ -39,13 +39,13 @@ def made(**tables: pd.DataFrame) -> Forecast:
 
 
 @pytest.fixture(scope="module")
-def found() -> Forecast:
+def backtest() -> Forecast:
     """Forecast of two entities with independent errors: 10 % of their size one day ahead, 20 % two days ahead."""
-    random = np.random.default_rng(0)
+    rng = np.random.default_rng(0)
     parts, rows = [], []
     for entity, size in SIZES.items():
         for step in STEPS:
-            actual = size + random.normal(0, 0.1 * size * step, len(DAYS))
+            actual = size + rng.normal(0, 0.1 * size * step, len(DAYS))
             parts.append(
                 pd.DataFrame(
                     {
@@ -79,9 +79,9 @@ def found() -> Forecast:
     checked = pd.concat(parts, ignore_index=True).astype({"actual": "float32", "forecast": "float32"})
     reliability = pd.DataFrame(
         [
-            {"nominal": nominal, "by": by, "group": group, "measured": nominal - 0.02, "count": 400}
+            {"nominal": nominal, "by": grouping, "group": group, "measured": nominal - 0.02, "count": 400}
             for nominal in (0.5, 0.8, 0.9, 0.95)
-            for by, group in (
+            for grouping, group in (
                 ("all", ""),
                 ("step", "1"),
                 ("step", "2"),
@@ -100,19 +100,19 @@ def found() -> Forecast:
             for step in STEPS
         ]
     )
-    return made(rows=pd.DataFrame(rows), scores=scores, checked=checked, reliability=reliability)
+    return make_forecast(rows=pd.DataFrame(rows), scores=scores, checked=checked, reliability=reliability)
 
 
-def trace(figure: go.Figure, name: str) -> go.Scatter:
-    return next(each for each in figure.data if each.name == name)
+def get_trace(figure: go.Figure, name: str) -> go.Scatter:
+    return next(trace for trace in figure.data if trace.name == name)
 
 
-def told_apart_without_colour(figure: go.Figure) -> bool:
+def has_distinct_lines(figure: go.Figure) -> bool:
     """Tell whether all lines of the legend differ by dash, symbol or type."""
     looks = [
-        (each.type, each.mode, each.fill, each.line.dash, each.marker.symbol, str(each.fillpattern.shape))
-        for each in figure.data
-        if each.type == "scatter" and each.showlegend is not False
+        (trace.type, trace.mode, trace.fill, trace.line.dash, trace.marker.symbol, str(trace.fillpattern.shape))
+        for trace in figure.data
+        if trace.type == "scatter" and trace.showlegend is not False
     ]
     return len(looks) == len(set(looks))
 
@@ -120,53 +120,53 @@ def told_apart_without_colour(figure: go.Figure) -> bool:
 # ---- total ----------------------------------------------------------------------------------------------------------
 
 
-def test_the_sum_adds_amounts_and_not_quantiles(found: Forecast) -> None:
-    both = total(found)
-    assert both.rows["entity"].unique().tolist() == [TOGETHER]
-    np.testing.assert_allclose(both.rows["forecast"], 1100)
-    np.testing.assert_allclose(both.rows["naive7"], 1210)
-    assert both.rows.set_index("step")["assumed"].to_dict() == {1: False, 2: True}
-    width = (both.rows["q0.95"] - both.rows["q0.05"]).to_numpy()
+def test_total_adds_amounts_but_not_quantiles(backtest: Forecast) -> None:
+    total_forecast = sum_entities(backtest)
+    assert total_forecast.rows["entity"].unique().tolist() == [TOTAL_ENTITY]
+    np.testing.assert_allclose(total_forecast.rows["forecast"], 1100)
+    np.testing.assert_allclose(total_forecast.rows["naive7"], 1210)
+    assert total_forecast.rows.set_index("step")["assumed"].to_dict() == {1: False, 2: True}
+    width = (total_forecast.rows["q0.95"] - total_forecast.rows["q0.05"]).to_numpy()
     independent = 2 * 1.645 * np.hypot(100, 10) * np.array(STEPS)
     np.testing.assert_allclose(width, independent, rtol=0.25)
-    assert len(both.checked) == len(DAYS) * len(STEPS)
+    assert len(total_forecast.checked) == len(DAYS) * len(STEPS)
 
 
-def test_the_intervals_of_the_sum_hold_on_the_back_test(found: Forecast) -> None:
-    both = total(found)
+def test_total_intervals_cover_backtest(backtest: Forecast) -> None:
+    total_forecast = sum_entities(backtest)
     for step in STEPS:
-        ends = both.rows.set_index("step").loc[step]
-        actual = both.checked.loc[both.checked["step"] == step, "actual"]
+        ends = total_forecast.rows.set_index("step").loc[step]
+        actual = total_forecast.checked.loc[total_forecast.checked["step"] == step, "actual"]
         assert 0.88 <= actual.between(ends["q0.05"], ends["q0.95"]).mean() <= 0.93
 
 
-def test_moments_at_which_an_entity_is_missing_are_not_summed(found: Forecast) -> None:
-    gone = found.checked["entity"].eq("south") & found.checked["time"].eq(DAYS[3])
-    both = total(replace(found, checked=found.checked[~gone]))
-    assert not both.checked["time"].eq(DAYS[3]).any()
-    assert len(both.checked) == (len(DAYS) - 1) * len(STEPS)
+def test_total_skips_incomplete_timestamps(backtest: Forecast) -> None:
+    missing = backtest.checked["entity"].eq("south") & backtest.checked["time"].eq(DAYS[3])
+    total_forecast = sum_entities(replace(backtest, checked=backtest.checked[~missing]))
+    assert not total_forecast.checked["time"].eq(DAYS[3]).any()
+    assert len(total_forecast.checked) == (len(DAYS) - 1) * len(STEPS)
 
 
-def test_an_entity_without_a_forecast_is_no_part_of_the_sum(found: Forecast) -> None:
-    ended = found.rows["entity"] == "south"
-    rows = found.rows.assign(forecast=found.rows["forecast"].mask(ended))
-    both = total(replace(found, rows=rows))
-    assert summable(replace(found, rows=rows)) == ["north"]
-    np.testing.assert_allclose(both.rows["forecast"], 1000)
-    assert both.rows["q0.05"].notna().all()
+def test_total_leaves_out_entity_without_forecast(backtest: Forecast) -> None:
+    missing = backtest.rows["entity"] == "south"
+    rows = backtest.rows.assign(forecast=backtest.rows["forecast"].mask(missing))
+    total_forecast = sum_entities(replace(backtest, rows=rows))
+    assert list_summable_entities(replace(backtest, rows=rows)) == ["north"]
+    np.testing.assert_allclose(total_forecast.rows["forecast"], 1000)
+    assert total_forecast.rows["q0.05"].notna().all()
 
 
-def test_hours_take_the_intervals_of_their_own_hour(found: Forecast) -> None:
+def test_total_intervals_depend_on_hour(backtest: Forecast) -> None:
     """The back-test has large errors at 06:00 and none at 18:00. Step 2 was not kept and takes the errors of step 7."""
     times = pd.to_timedelta([6, 18], unit="h")
-    random = np.random.default_rng(1)
+    rng = np.random.default_rng(1)
     checked = pd.DataFrame(
         {
             "entity": "north",
             "time": np.repeat(DAYS, 2) + np.tile(times, len(DAYS)),
             "forecast": 100.0,
             "naive7": 100.0,
-            "actual": 100 + np.column_stack([random.normal(0, 20, len(DAYS)), np.zeros(len(DAYS))]).ravel(),
+            "actual": 100 + np.column_stack([rng.normal(0, 20, len(DAYS)), np.zeros(len(DAYS))]).ravel(),
         }
     )
     rows = pd.DataFrame(
@@ -180,8 +180,10 @@ def test_hours_take_the_intervals_of_their_own_hour(found: Forecast) -> None:
             "assumed": False,
         }
     )
-    both = total(replace(found, rows=rows, checked=pd.concat([checked.assign(step=1), checked.assign(step=7)])))
-    width = (both.rows["q0.95"] - both.rows["q0.05"]).to_numpy()
+    total_forecast = sum_entities(
+        replace(backtest, rows=rows, checked=pd.concat([checked.assign(step=1), checked.assign(step=7)]))
+    )
+    width = (total_forecast.rows["q0.95"] - total_forecast.rows["q0.05"]).to_numpy()
     assert width[0] > 50
     assert width[1] == pytest.approx(0, abs=1e-9)
 
@@ -189,17 +191,17 @@ def test_hours_take_the_intervals_of_their_own_hour(found: Forecast) -> None:
 # ---- forecast -------------------------------------------------------------------------------------------------------
 
 
-def test_the_forecast_has_history_interval_naive_and_assumed_drivers(found: Forecast) -> None:
-    rows = found.rows[found.rows["entity"] == "north"]
-    history = found.checked[(found.checked["entity"] == "north") & (found.checked["step"] == 1)]
-    figure = figures.ahead(rows, history, found)
-    assert len(trace(figure, "measured").x) == len(DAYS)
-    np.testing.assert_allclose(trace(figure, "90 % interval").y, 800)
-    np.testing.assert_allclose(trace(figure, "same weekday before").y, 1100)
-    assert list(trace(figure, "a driver assumed").x) == [rows["time"].iloc[1]]
+def test_forecast_figure_shows_history_interval_and_baselines(backtest: Forecast) -> None:
+    rows = backtest.rows[backtest.rows["entity"] == "north"]
+    history = backtest.checked[(backtest.checked["entity"] == "north") & (backtest.checked["step"] == 1)]
+    figure = figures.draw_forecast(rows, history, backtest)
+    assert len(get_trace(figure, "measured").x) == len(DAYS)
+    np.testing.assert_allclose(get_trace(figure, "90 % interval").y, 800)
+    np.testing.assert_allclose(get_trace(figure, "same weekday before").y, 1100)
+    assert list(get_trace(figure, "a driver assumed").x) == [rows["time"].iloc[1]]
     assert figure.layout.yaxis.title.text == "MWh per day"
-    assert trace(figure, "forecast").y.dtype == np.float32
-    assert told_apart_without_colour(figure)
+    assert get_trace(figure, "forecast").y.dtype == np.float32
+    assert has_distinct_lines(figure)
 
 
 @pytest.mark.parametrize(
@@ -211,33 +213,35 @@ def test_the_forecast_has_history_interval_naive_and_assumed_drivers(found: Fore
         ("", ("day",), "per day"),
     ],
 )
-def test_the_axis_says_whether_amounts_are_sums_of_days(unit: str, slots: tuple[str, ...], title: str) -> None:
-    assert figures.amount_axis(replace(made(), data=DataSummary((), unit, False, ()), slots=slots)) == title
+def test_amount_axis_names_unit_and_period(unit: str, slots: tuple[str, ...], title: str) -> None:
+    assert (
+        figures.label_amount_axis(replace(make_forecast(), data=DataSummary((), unit, False, ()), slots=slots)) == title
+    )
 
 
-def test_a_long_back_test_is_thinned_and_keeps_its_peak(found: Forecast) -> None:
+def test_backtest_figure_downsamples_and_keeps_peak(backtest: Forecast) -> None:
     hours = pd.date_range("2024-01-01", periods=20_000, freq="h")
     actual = np.sin(np.arange(len(hours)))
     actual[12_345] = 50
     table = pd.DataFrame({"time": hours, "actual": actual, "forecast": 0.0, "q0.05": -1.0, "q0.95": 1.0})
-    figure = figures.compared(table, found)
-    assert max(len(each.x) for each in figure.data) <= 3000
-    assert max(trace(figure, "measured").y) == 50
-    assert told_apart_without_colour(figure)
+    figure = figures.draw_backtest(table, backtest)
+    assert max(len(trace.x) for trace in figure.data) <= 3000
+    assert max(get_trace(figure, "measured").y) == 50
+    assert has_distinct_lines(figure)
 
 
-def test_importance_is_ordered_and_in_per_cent() -> None:
+def test_importance_figure_is_sorted_and_in_percent() -> None:
     table = pd.DataFrame(
         {"group": ["past", "weather", "past", "weather"], "step": [1, 1, 7, 7], "spared": [2.0, 0.5, 1.0, 0.9]}
     )
-    figure = figures.importance(table)
+    figure = figures.draw_importance(table)
     assert [bar.name for bar in figure.data] == ["days ahead: 1", "days ahead: 7"]
     assert list(figure.data[0].y) == ["weather", "past amounts"]
     np.testing.assert_allclose(figure.data[0].x, [50, 200])
     assert len({bar.marker.pattern.shape for bar in figure.data}) == 2
 
 
-def test_effects_show_their_intervals_where_there_are_some() -> None:
+def test_effects_figure_shows_available_intervals() -> None:
     table = pd.DataFrame(
         {
             "method": ["raw", "matched"],
@@ -248,7 +252,7 @@ def test_effects_show_their_intervals_where_there_are_some() -> None:
             "episodes": [9, 1],
         }
     )
-    matched, raw = figures.effects(table).data
+    matched, raw = figures.draw_effects(table).data
     assert raw.error_x.visible
     assert not matched.error_x.visible
     assert raw.error_x.array[0] == pytest.approx(18)
@@ -256,39 +260,39 @@ def test_effects_show_their_intervals_where_there_are_some() -> None:
     assert raw.marker.symbol != matched.marker.symbol
 
 
-def test_the_response_has_a_line_with_and_one_without_strike() -> None:
+def test_response_figure_separates_strike_days() -> None:
     table = pd.DataFrame(
         {"strike": [0.0, 1.0, 0.0, 1.0], "shift": [2.0, 2.0, -2.0, -2.0], "amount": [80.0, 70.0, 120.0, 110.0]}
     )
-    figure = figures.response(table, "MWh")
+    figure = figures.draw_response(table, "MWh")
     assert [line.name for line in figure.data] == ["without strike", "with strike"]
     assert list(figure.data[0].x) == [-2, 2]
     assert list(figure.data[0].y) == [120, 80]
-    assert told_apart_without_colour(figure)
+    assert has_distinct_lines(figure)
 
 
-def test_what_if_of_a_sum_has_no_intervals(found: Forecast) -> None:
+def test_scenario_figure_of_total_has_no_intervals(backtest: Forecast) -> None:
     table = pd.DataFrame({"time": DAYS[:2], "forecast": [10.0, 11.0], "changed": [9.0, 9.5]})
-    assert len(figures.changed(table, found).data) == 2
+    assert len(figures.draw_scenario(table, backtest).data) == 2
     ends = {"low": 8.0, "high": 12.0, "changed_low": 7.0, "changed_high": 10.0}
-    figure = figures.changed(table.assign(**ends), found)
+    figure = figures.draw_scenario(table.assign(**ends), backtest)
     assert len(figure.data) == 6
-    assert told_apart_without_colour(figure)
+    assert has_distinct_lines(figure)
 
 
 # ---- errors and coverage --------------------------------------------------------------------------------------------
 
 
-def test_errors_by_days_ahead_stand_beside_two_naive_forecasts(found: Forecast) -> None:
-    figure = trust.per_step(found.per_step())
-    np.testing.assert_allclose(trace(figure, "forecast").y, [5, 10])
-    np.testing.assert_allclose(trace(figure, "last known day").y, [8, 16])
-    assert told_apart_without_colour(figure)
+def test_error_figure_compares_with_naive_forecasts(backtest: Forecast) -> None:
+    figure = trust.draw_step_errors(backtest.get_step_scores())
+    np.testing.assert_allclose(get_trace(figure, "forecast").y, [5, 10])
+    np.testing.assert_allclose(get_trace(figure, "last known day").y, [8, 16])
+    assert has_distinct_lines(figure)
 
 
 @pytest.mark.parametrize(("by", "groups", "first"), [("weekday", 7, "Mon"), ("month", 7, "01"), ("hour", 1, "00:00")])
-def test_errors_by_circumstance_are_quartiles(found: Forecast, by: str, groups: int, first: str) -> None:
-    [box] = trust.residuals(found.checked[found.checked["step"] == 1], by).data
+def test_residual_figure_shows_quartiles(backtest: Forecast, by: str, groups: int, first: str) -> None:
+    [box] = trust.draw_residuals(backtest.checked[backtest.checked["step"] == 1], by).data
     assert len(box.x) == groups
     assert box.x[0] == first
     order = np.stack([box.lowerfence, box.q1, box.median, box.q3, box.upperfence])
@@ -296,39 +300,39 @@ def test_errors_by_circumstance_are_quartiles(found: Forecast, by: str, groups: 
     assert 10 < (box.q3 - box.q1).mean() < 17, "10 % of the usual amount, for the large and for the small entity"
 
 
-def test_errors_by_temperature_stand_on_a_scale_of_degrees(found: Forecast) -> None:
-    table = found.checked[found.checked["step"] == 1]
-    [box] = trust.residuals(table, "temperature").data
+def test_residual_figure_by_temperature_uses_degrees(backtest: Forecast) -> None:
+    table = backtest.checked[backtest.checked["step"] == 1]
+    [box] = trust.draw_residuals(table, "temperature").data
     assert np.diff(np.array(box.x, dtype=float)) == pytest.approx(3)
     shifted = table.assign(actual=table["actual"].where(table["temperature"] > 10, table["forecast"] * 1.5))
-    [box] = trust.residuals(shifted, "temperature").data
+    [box] = trust.draw_residuals(shifted, "temperature").data
     assert (box.median[np.array(box.x) < 8] > 20).all()
     assert (np.abs(box.median[np.array(box.x) > 12]) < 20).all()
 
 
-def test_reliability_stands_beside_what_chance_allows(found: Forecast) -> None:
-    figure = trust.reliability(found.reliability)
-    np.testing.assert_allclose(trace(figure, "all days ahead").y, [48, 78, 88, 93])
-    low = trace(figure, "what chance allows").y
+def test_reliability_figure_shows_chance_band(backtest: Forecast) -> None:
+    figure = trust.draw_reliability(backtest.reliability)
+    np.testing.assert_allclose(get_trace(figure, "all days ahead").y, [48, 78, 88, 93])
+    low = get_trace(figure, "what chance allows").y
     high = figure.data[0].y
     np.testing.assert_allclose((high - low)[0], 2 * 1.96 * 100 * np.sqrt(0.25 / 400), rtol=1e-6)
-    assert told_apart_without_colour(figure)
+    assert has_distinct_lines(figure)
 
 
-def test_coverage_by_group_shows_the_promise_and_marks_what_broke_it(found: Forecast) -> None:
-    figure = trust.coverage(found.reliability, "month", 0.9)
-    bars, promise = figure.data
+def test_coverage_figure_shows_nominal_and_marks_misses(backtest: Forecast) -> None:
+    figure = trust.draw_coverage(backtest.reliability, "month", 0.9)
+    bars, nominal = figure.data
     assert list(bars.x) == ["2024-01", "2024-02"]
     np.testing.assert_allclose(bars.y, 88)
     assert set(bars.marker.pattern.shape) == {"/"}
-    np.testing.assert_allclose(promise.y, 90)
-    across = trust.coverage(found.reliability, "entity", 0.8)
+    np.testing.assert_allclose(nominal.y, 90)
+    across = trust.draw_coverage(backtest.reliability, "entity", 0.8)
     assert set(across.data[0].y) == {"north", "south"}
     np.testing.assert_allclose(across.data[1].x, 80)
-    assert list(trust.coverage(found.reliability, "weekday", 0.8).data[0].x) == ["Mon", "Sun"]
+    assert list(trust.draw_coverage(backtest.reliability, "weekday", 0.8).data[0].x) == ["Mon", "Sun"]
 
 
-def test_titles_pass_through_the_translation(found: Forecast) -> None:
-    figure = trust.per_step(found.per_step(), lambda text: text.upper())
+def test_error_figure_translates_titles(backtest: Forecast) -> None:
+    figure = trust.draw_step_errors(backtest.get_step_scores(), lambda text: text.upper())
     assert figure.layout.xaxis.title.text == "DAYS AHEAD"
     assert {line.name for line in figure.data} == {"FORECAST", "LAST KNOWN DAY", "SAME WEEKDAY BEFORE"}

@@ -22,7 +22,7 @@ from core.storage.job import Job, WorkerHeartbeat
 from core.storage.job_tables import JOBS, WORKERS
 from core.storage.jobs import JobStore
 from tests.conftest import ROOT, free_port
-from tests.databases import fresh_database, running_postgres, settled
+from tests.databases import create_database, start_postgres, wait_for_abandoned_calls
 from tests.servers import Running
 
 ALICE, BOB = Actor("alice", "tests"), Actor("bob", "tests")
@@ -33,7 +33,7 @@ OpenStore = Callable[[], JobStore]
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[Running]:
-    with running_postgres() as running:
+    with start_postgres() as running:
         yield running
 
 
@@ -42,7 +42,7 @@ def url(request: pytest.FixtureRequest) -> Iterator[str]:
     if request.param == "sqlite":
         yield ""
         return
-    with fresh_database(request.getfixturevalue("server")) as address:
+    with create_database(request.getfixturevalue("server")) as address:
         yield address
 
 
@@ -56,7 +56,7 @@ def open_store(url: str, tmp_path: Path) -> Iterator[OpenStore]:
         return opened[-1]
 
     yield open_another
-    settled()
+    wait_for_abandoned_calls()
     for store in opened:
         store.close()
 
@@ -362,12 +362,12 @@ def test_delete_expired(store: JobStore, tmp_path: Path, monkeypatch: pytest.Mon
     store.finish(claim(store), "failed", error={"kind": ""})
     for job in (failed, waiting):
         store.checkpoint_folder(job).mkdir()
-    store.note_worker(WorkerHeartbeat("worker", "host", 1, False))
-    store.delete_expired()
+    store.record_worker(WorkerHeartbeat("worker", "host", 1, False))
+    store.delete_expired_rows()
     assert load(store, failed).error == {"kind": ""}
     assert store.checkpoint_folder(failed).exists(), "whoever removes the cause goes on from there"
-    monkeypatch.setattr(store_module, "KEEP_S", -1.0)
-    store.delete_expired()
+    monkeypatch.setattr(store_module, "RETENTION_S", -1.0)
+    store.delete_expired_rows()
     assert store.load(failed.key) is None
     assert [store.checkpoint_folder(job).exists() for job in (failed, waiting)] == [False, True]
     assert load(store, waiting).status == "waiting"
@@ -378,7 +378,7 @@ def test_key_of_a_stranger_names_no_folder(store: JobStore, tmp_path: Path) -> N
     job = store.submit("count", {}, BOB)
     values = {"key": "../..", "ended": 1.0, "status": "failed"}
     store._database.write(lambda rows: rows.execute(JOBS.update().where(JOBS.c.id == job.id).values(values)))
-    store.delete_expired()
+    store.delete_expired_rows()
     assert tmp_path.is_dir()
 
 
@@ -503,7 +503,7 @@ def test_any_order_of_calls(store: JobStore, monkeypatch: pytest.MonkeyPatch) ->
 def test_workers_are_listed_while_they_live(store: JobStore, monkeypatch: pytest.MonkeyPatch) -> None:
     one, other = WorkerHeartbeat("one", "host", 1, True), WorkerHeartbeat("other", "host", 2, False)
     for worker in (one, other, one):
-        store.note_worker(worker)
+        store.record_worker(worker)
     assert sorted(store.list_workers(), key=lambda worker: worker.pid) == [one, other]
     store.delete_worker("one")
     assert store.list_workers() == [other]
@@ -521,8 +521,8 @@ EVERY_CALL: dict[str, Callable[[JobStore], object]] = {
     "heartbeat": lambda store: store.heartbeat(Job("", "", {}, "", "")),
     "requeue": lambda store: store.requeue(Job("", "", {}, "", "")),
     "finish": lambda store: store.finish(Job("", "", {}, "", ""), "completed"),
-    "delete_expired": lambda store: store.delete_expired(),
-    "note_worker": lambda store: store.note_worker(WorkerHeartbeat("", "", 1, False)),
+    "delete_expired": lambda store: store.delete_expired_rows(),
+    "note_worker": lambda store: store.record_worker(WorkerHeartbeat("", "", 1, False)),
     "delete_worker": lambda store: store.delete_worker(""),
     "list_workers": lambda store: store.list_workers(),
 }
@@ -555,7 +555,7 @@ def test_server_away_and_back(server: Running, store: JobStore, outage: str) -> 
             unavailable(lambda: call(store))  # noqa: B023 called at once
     finally:
         server.start() if outage == "killed" else server.thaw()
-    settled()
+    wait_for_abandoned_calls()
     store.reset()
     assert claim(store).id == job.id
 

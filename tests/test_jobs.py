@@ -23,16 +23,16 @@ from core.data.dataset import Dataset
 from core.errors import DataError, NotFoundError, ServiceUnavailableError, UnknownLayoutError, VigieError
 from core.jobs import Job, JobFailedError
 from core.jobs.job_error import MAX_ATTEMPTS, error_from_json, error_to_json
-from core.jobs.worker import MAX_CURVE_POINTS, thin_out
-from core.runs.stored_runs import find_run_of_job, load_run
-from core.runs.tracked_run import JOB_TAG, tracked_run
+from core.jobs.worker import MAX_CURVE_POINTS, thin_out_points
+from core.runs.stored_runs import find_job_run, load_run
+from core.runs.tracked_run import JOB_TAG, track_run
 from core.spec.codec import encode
-from core.tasks.clusters.spec import ClusteringSpec, clusterers
+from core.tasks.clusters.spec import ClusteringSpec, list_clusterers
 from core.workspace import Workspace
 from mlflow_utils.tracking import Tracking
 from tests.conftest import ROOT, working
-from tests.counting import run_test_job, steps
-from tests.databases import fresh_database, running_postgres, settled
+from tests.counting import read_steps, run_test_job
+from tests.databases import create_database, start_postgres, wait_for_abandoned_calls
 from tests.servers import Running
 from tests.test_job_store import expire
 
@@ -100,17 +100,17 @@ def checkpoints(job: Job, workspace: Workspace) -> Path:
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[Running]:
-    with running_postgres() as running:
+    with start_postgres() as running:
         yield running
 
 
 @pytest.fixture
 def on_postgresql(server: Running, place: Workspace) -> Iterator[Workspace]:
     """`place`, with its jobs in PostgreSQL."""
-    with fresh_database(server) as url:
+    with create_database(server) as url:
         workspace = replace(place, settings=place.settings.model_copy(update={"database_url": SecretStr(url)}))
         yield workspace
-        settled()
+        wait_for_abandoned_calls()
         workspace.jobs.close()
 
 
@@ -124,7 +124,7 @@ def shared(request: pytest.FixtureRequest) -> Workspace:
 
 
 def test_a_real_analysis_is_done_by_the_worker_of_the_command_line(place: Workspace, sample: Dataset) -> None:
-    question = encode(ClusteringSpec(clusterers()["kmeans"](n_clusters=4), dataset=place.datasets.save(sample)))
+    question = encode(ClusteringSpec(list_clusterers()["kmeans"](n_clusters=4), dataset=place.datasets.save(sample)))
     job = jobs.submit("clusters", question, workspace=place, actor=Actor("bob", "Vigie page clusters"))
     assert (job.status, job.is_finished) == ("waiting", False)
     with process(place, "core", "worker") as worker:
@@ -142,7 +142,7 @@ def test_a_real_analysis_is_done_by_the_worker_of_the_command_line(place: Worksp
         "Vigie page clusters",
     )
     assert not (checkpoints(job, place)).exists()
-    [event] = place.events.read()
+    [event] = place.events.read_events()
     assert (event.run_id, event.status) == (done.run_id, "completed")
 
 
@@ -158,7 +158,7 @@ def test_progress_and_curves_are_seen_meanwhile(place: Workspace) -> None:
         assert later.lease_until > seen.lease_until
         done = wait_until_finished(job, place)
     assert (done.status, done.run_id, done.curves) == ("completed", "run-of-bob", {})
-    assert [step for _, step in steps(log)] == list(range(1, 61))
+    assert [step for _, step in read_steps(log)] == list(range(1, 61))
 
 
 def test_a_worker_that_looks_once_does_what_waits_and_ends(place: Workspace) -> None:
@@ -183,7 +183,7 @@ def test_a_double_click_is_answered_once(place: Workspace) -> None:
         done = wait_until_finished(first, place)
         again, _ = submit_count(place, 5)
     assert replace(again, read_at=0) == replace(done, read_at=0), "the second click may come just after the end"
-    assert [step for _, step in steps(log)] == [1, 2, 3, 4, 5]
+    assert [step for _, step in read_steps(log)] == [1, 2, 3, 4, 5]
 
 
 def test_many_workers_do_every_job_once(shared: Workspace) -> None:
@@ -194,11 +194,11 @@ def test_many_workers_do_every_job_once(shared: Workspace) -> None:
         for workspace in others:
             workers.enter_context(working(workspace, run_test_job))
         done = [wait_until_finished(job, shared) for job in submitted]
-    settled()
+    wait_for_abandoned_calls()
     for workspace in others:
         workspace.jobs.close()
     assert {(job.status, job.claims) for job in done} == {("completed", 1)}
-    taken = [[step for _, step in steps(folder / f"{number}.log")] for number in range(8)]
+    taken = [[step for _, step in read_steps(folder / f"{number}.log")] for number in range(8)]
     assert taken == [[1, 2]] * 8
 
 
@@ -211,7 +211,7 @@ def test_two_workspaces_of_one_process_share_no_queue(tmp_path: Path, place: Wor
         wait_until_finished(theirs, other)
         assert jobs.list_workers(other) == [worker.identity]
         assert jobs.list_workers(place) == []
-    assert (load(job, place).status, steps(log)) == ("waiting", [])
+    assert (load(job, place).status, read_steps(log)) == ("waiting", [])
 
 
 def test_a_worker_that_lost_its_job_stops_and_does_the_next(place: Workspace) -> None:
@@ -224,7 +224,7 @@ def test_a_worker_that_lost_its_job_stops_and_does_the_next(place: Workspace) ->
         wait_until_finished(other, place)
     after = load(job, place)
     assert (after.status, after.worker, after.claims) == ("running", "thief", stolen.claims)
-    assert len(steps(log)) < 1000
+    assert len(read_steps(log)) < 1000
     assert checkpoints(job, place).exists(), "they are the thief's now"
     thief.close()
 
@@ -245,7 +245,7 @@ def test_a_job_that_is_cancelled_stops_and_can_be_begun_again(shared: Workspace)
         assert not load(again, shared).cancel_requested
         jobs.cancel(job.key, shared)
         wait_until_finished(again, shared, 5)
-    assert [step for _, step in steps(log)].count(1) == 2
+    assert [step for _, step in read_steps(log)].count(1) == 2
 
 
 def test_a_job_that_waits_is_cancelled_at_once(place: Workspace) -> None:
@@ -255,7 +255,7 @@ def test_a_job_that_waits_is_cancelled_at_once(place: Workspace) -> None:
     later, _ = submit_count(place, 1, ALICE)
     with working(place, run_test_job):
         wait_until_finished(later, place)  # whoever does the later one would have done the earlier one first
-    assert not steps(log)
+    assert not read_steps(log)
     assert load(job, place).status == "cancelled"
 
 
@@ -267,7 +267,7 @@ def test_a_cancelled_job_of_a_dead_worker_is_not_begun_again(place: Workspace) -
     expire(place.jobs)
     with working(place, run_test_job):
         assert wait_until_finished(job, place).status == "cancelled"
-    assert not steps(log)
+    assert not read_steps(log)
 
 
 # ---- workers that end -----------------------------------------------------------------------------------------------
@@ -279,13 +279,13 @@ def test_a_job_whose_worker_was_killed_goes_on_from_its_checkpoint(shared: Works
         wait_until(lambda: load(job, shared).share > 0.3)
         first.send_signal(signal.SIGKILL)
         first.wait()
-    taken = len(steps(log))
+    taken = len(read_steps(log))
     assert load(job, shared).status == "running", "nobody has noticed yet"
     with process(shared, "tests.counting"):
         done = wait_until_finished(job, shared)
     assert (done.status, done.attempt) == ("completed", 2)
     assert taken > 15
-    pids, numbers = zip(*steps(log), strict=True)
+    pids, numbers = zip(*read_steps(log), strict=True)
     assert len(set(pids)) == 2
     assert set(numbers) == set(range(1, 61))
     assert len(numbers) <= 61, "only the step that was cut off may come twice"
@@ -301,7 +301,7 @@ def test_a_job_that_kills_its_workers_fails_in_the_end(place: Workspace) -> None
     with working(place, run_test_job):
         failed = wait_until_finished(job, place)
     assert failed.status == "failed"
-    assert not steps(log)
+    assert not read_steps(log)
     with pytest.raises(VigieError, match="was begun 3 times"):
         jobs.raise_error(failed)
 
@@ -317,7 +317,7 @@ def test_a_worker_that_is_told_to_end_gives_its_job_back(shared: Workspace) -> N
     assert jobs.list_workers(shared) == []
     with process(shared, "tests.counting"):
         assert wait_until_finished(job, shared).status == "completed"
-    assert [step for _, step in steps(log)] == list(range(1, 61))
+    assert [step for _, step in read_steps(log)] == list(range(1, 61))
 
 
 def test_a_job_that_does_not_stop_is_given_back_all_the_same(place: Workspace) -> None:
@@ -342,13 +342,13 @@ def test_a_job_survives_a_database_that_is_away(server: Running, on_postgresql: 
             with pytest.raises(ServiceUnavailableError):
                 load(job, workspace)
             assert time.monotonic() - began < 2
-            wait_until(lambda: 160 in [step for _, step in steps(log)])
+            wait_until(lambda: 160 in [step for _, step in read_steps(log)])
         finally:
             server.start()
         workspace.jobs.reset()
         done = wait_until_finished(job, workspace)
     assert (done.status, done.attempt, done.claims) == ("completed", 1, 1)
-    assert [step for _, step in steps(log)] == list(range(1, 161))
+    assert [step for _, step in read_steps(log)] == list(range(1, 161))
 
 
 # ---- a run is recorded, and its worker dies before it says so -------------------------------------------------------
@@ -361,35 +361,35 @@ def test_a_worker_killed_after_the_run_was_recorded_costs_no_second_run(place: W
     assert load(job, place).status == "running"
     with process(place, "tests.counting"):
         done = wait_until_finished(job, place)
-    assert (done.status, done.attempt, len(steps(log))) == ("completed", 2, 1)
-    [record] = place.tracking.spool.newest(10)
+    assert (done.status, done.attempt, len(read_steps(log))) == ("completed", 2, 1)
+    [record] = place.tracking.spool.list_newest(10)
     assert (record.id, record.status, record.tags[JOB_TAG]) == (done.run_id, "completed", job.id)
     assert load_run(done.run_id, place).record.status == "completed"
 
 
 def test_the_tag_of_the_job_is_written_before_any_work(place: Workspace, sample: Dataset) -> None:
-    with tracked_run("tests", "Nothing", {}, sample, Actor("bob", "tests", "a-job"), place):
-        [record] = place.tracking.spool.newest(10)
+    with track_run("tests", "Nothing", {}, sample, Actor("bob", "tests", "a-job"), place):
+        [record] = place.tracking.spool.list_newest(10)
         assert (record.tags[JOB_TAG], record.status) == ("a-job", "interrupted")
-        assert find_run_of_job("a-job", place) == "", "it is not completed"
-    assert find_run_of_job("a-job", place) != ""
-    assert find_run_of_job("another", place) == ""
+        assert find_job_run("a-job", place) == "", "it is not completed"
+    assert find_job_run("a-job", place) != ""
+    assert find_job_run("another", place) == ""
 
 
 def test_a_run_of_another_machine_is_found_in_mlflow(place: Workspace, sample: Dataset, tmp_path: Path) -> None:
     job, log = submit_count(place)
     claimed = place.jobs.claim("of another machine")
     assert claimed is not None
-    with tracked_run("tests", "Nothing", {}, sample, Actor("bob", "tests", job.id), place) as run:
+    with track_run("tests", "Nothing", {}, sample, Actor("bob", "tests", job.id), place) as run:
         pass
     assert run.delivered
     expire(place.jobs)
     tracking = Tracking(place.tracking.uri, place.tracking.artefacts_location, tmp_path / "runs of this machine")
     here = replace(place, tracking=tracking)
-    assert here.tracking.spool.newest(10) == []
+    assert here.tracking.spool.list_newest(10) == []
     with working(here, run_test_job):
         done = wait_until_finished(job, here)
-    assert (done.status, done.run_id, steps(log)) == ("completed", run.id, [])
+    assert (done.status, done.run_id, read_steps(log)) == ("completed", run.id, [])
 
 
 def test_a_job_is_done_anew_where_nobody_can_tell(place: Workspace, tmp_path: Path) -> None:
@@ -399,7 +399,7 @@ def test_a_job_is_done_anew_where_nobody_can_tell(place: Workspace, tmp_path: Pa
     expire(silent.jobs)
     with working(silent, run_test_job):
         assert wait_until_finished(job, silent).attempt == 2
-    assert len(steps(log)) == 2
+    assert len(read_steps(log)) == 2
 
 
 # ---- the worker of an app -------------------------------------------------------------------------------------------
@@ -500,7 +500,7 @@ def test_an_error_comes_back_as_the_same_sentence(place: Workspace) -> None:
         failed = wait_until_finished(job, place)
     with pytest.raises(DataError, match=r"^a\.csv has no dates\.$") as raised:
         jobs.raise_error(failed)
-    assert (raised.value.text.template, raised.value.text.values) == ("{file} has no dates.", {"file": "a.csv"})
+    assert (raised.value.message.template, raised.value.message.values) == ("{file} has no dates.", {"file": "a.csv"})
 
 
 def test_an_unexpected_error_is_a_number_in_the_log(place: Workspace, caplog: pytest.LogCaptureFixture) -> None:
@@ -529,8 +529,8 @@ def test_values_of_an_error_survive_the_way() -> None:
     again = error_from_json(json.loads(json.dumps(error_to_json(error, ""))))
     assert isinstance(again, UnknownLayoutError)
     assert str(again) == str(error)
-    assert again.text.values["moment"] == values["moment"]
-    assert isinstance(again.text.values["count"], int)
+    assert again.message.values["moment"] == values["moment"]
+    assert isinstance(again.message.values["count"], int)
 
 
 @pytest.mark.parametrize("kind", ["Exception", "Text", "N_", "os", "NoSuchError"])
@@ -540,7 +540,7 @@ def test_no_other_class_is_made_from_json(kind: str) -> None:
 
 def test_curves_are_thinned_to_their_end() -> None:
     points = [(float(step), 0.0) for step in range(10_000)]
-    assert len(thin_out(points)) <= MAX_CURVE_POINTS
-    assert thin_out(points)[-1] == points[-1]
-    assert thin_out(points[:5]) == points[:5]
-    assert thin_out([]) == []
+    assert len(thin_out_points(points)) <= MAX_CURVE_POINTS
+    assert thin_out_points(points)[-1] == points[-1]
+    assert thin_out_points(points[:5]) == points[:5]
+    assert thin_out_points([]) == []

@@ -8,49 +8,53 @@ from typing import Any
 import pytest
 
 from core.settings import ROOT
-from core.storage.events.es_mapping import MAPPING, STREAM
+from core.storage.events.es_mapping import INDEX_MAPPING, STREAM_NAME
 
 FOLDER = ROOT / "docs" / "kibana"
 OBJECTS: list[dict[str, Any]] = [
     json.loads(line) for line in (FOLDER / "vigie.ndjson").read_text(encoding="utf-8").splitlines()
 ]
-PANELS = [each for each in OBJECTS if each["type"] == "visualization"]
+PANELS = [entry for entry in OBJECTS if entry["type"] == "visualization"]
 NUMERIC = {"float", "double", "integer", "date"}
 
 
-def indexed(mapping: dict[str, Any], above: str = "") -> dict[str, str]:
+def list_indexed_fields(mapping: dict[str, Any], prefix: str = "") -> dict[str, str]:
     """Return the type of each field by its name in Kibana."""
-    found: dict[str, str] = {}
-    for name, each in mapping["properties"].items():
-        found |= indexed(each, f"{above}{name}.") if "properties" in each else {f"{above}{name}": each["type"]}
-    return found
+    fields: dict[str, str] = {}
+    for name, definition in mapping["properties"].items():
+        fields |= (
+            list_indexed_fields(definition, f"{prefix}{name}.")
+            if "properties" in definition
+            else {f"{prefix}{name}": definition["type"]}
+        )
+    return fields
 
 
-FIELDS = indexed(MAPPING)
+FIELDS = list_indexed_fields(INDEX_MAPPING)
 
 
-def test_the_file_is_what_the_generator_writes() -> None:
-    made = runpy.run_path(str(FOLDER / "make.py"))
-    assert made["lines"]() == OBJECTS
+def test_kibana_file_matches_generator() -> None:
+    generator = runpy.run_path(str(FOLDER / "make.py"))
+    assert generator["lines"]() == OBJECTS
 
 
-def test_there_is_one_data_view_and_two_dashboards() -> None:
-    kinds = [each["type"] for each in OBJECTS]
+def test_kibana_file_has_one_view_and_two_dashboards() -> None:
+    kinds = [entry["type"] for entry in OBJECTS]
     assert (kinds.count("index-pattern"), kinds.count("dashboard")) == (1, 2)
-    [view] = [each for each in OBJECTS if each["type"] == "index-pattern"]
-    assert re.fullmatch(view["attributes"]["title"].replace("*", ".*"), STREAM)
+    [view] = [entry for entry in OBJECTS if entry["type"] == "index-pattern"]
+    assert re.fullmatch(view["attributes"]["title"].replace("*", ".*"), STREAM_NAME)
     assert FIELDS[view["attributes"]["timeFieldName"]] == "date"
-    assert len({(each["type"], each["id"]) for each in OBJECTS}) == len(OBJECTS)
+    assert len({(entry["type"], entry["id"]) for entry in OBJECTS}) == len(OBJECTS)
 
 
-def test_references_lead_somewhere() -> None:
-    there = {(each["type"], each["id"]) for each in OBJECTS}
-    for each in OBJECTS:
-        assert {(reference["type"], reference["id"]) for reference in each["references"]} <= there, each["id"]
+def test_kibana_references_resolve() -> None:
+    identifiers = {(entry["type"], entry["id"]) for entry in OBJECTS}
+    for entry in OBJECTS:
+        assert {(reference["type"], reference["id"]) for reference in entry["references"]} <= identifiers, entry["id"]
 
 
 @pytest.mark.parametrize("panel", PANELS, ids=lambda panel: panel["id"])
-def test_a_panel_asks_for_indexed_fields(panel: dict[str, Any]) -> None:
+def test_kibana_panel_uses_indexed_fields(panel: dict[str, Any]) -> None:
     state = json.loads(panel["attributes"]["visState"])
     search = json.loads(panel["attributes"]["kibanaSavedObjectMeta"]["searchSourceJSON"])
     assert search["indexRefName"] == panel["references"][0]["name"]
@@ -72,20 +76,22 @@ def test_a_panel_asks_for_indexed_fields(panel: dict[str, Any]) -> None:
 @pytest.mark.parametrize(
     "board", [each for each in OBJECTS if each["type"] == "dashboard"], ids=lambda board: board["id"]
 )
-def test_a_dashboard_shows_its_panels_without_overlap(board: dict[str, Any]) -> None:
+def test_kibana_dashboard_panels_do_not_overlap(board: dict[str, Any]) -> None:
     panels = json.loads(board["attributes"]["panelsJSON"])
     named = {reference["name"] for reference in board["references"]}
     assert named == {f"{panel['panelIndex']}:{panel['panelRefName']}" for panel in panels}
-    taken: set[tuple[int, int]] = set()
+    occupied_cells: set[tuple[int, int]] = set()
     for grid in (panel["gridData"] for panel in panels):
         cells = {
             (x, y) for x in range(grid["x"], grid["x"] + grid["w"]) for y in range(grid["y"], grid["y"] + grid["h"])
         }
-        assert not cells & taken
+        assert not cells & occupied_cells
         assert grid["x"] + grid["w"] <= 48
-        taken |= cells
+        occupied_cells |= cells
 
 
-def test_every_panel_is_on_a_dashboard() -> None:
-    shown = {reference["id"] for each in OBJECTS if each["type"] == "dashboard" for reference in each["references"]}
-    assert shown == {panel["id"] for panel in PANELS}
+def test_kibana_panels_are_on_dashboards() -> None:
+    panel_ids = {
+        reference["id"] for entry in OBJECTS if entry["type"] == "dashboard" for reference in entry["references"]
+    }
+    assert panel_ids == {panel["id"] for panel in PANELS}

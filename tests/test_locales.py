@@ -15,16 +15,16 @@ KEYWORDS = {"_": None, "N_": None}
 METHODS = [("**.py", "python")]
 
 
-def in_the_code() -> set[str]:
+def extract_messages() -> set[str]:
     """Return every text that core and pages mark for translation, extracted with Babel."""
-    found = set()
+    messages = set()
     for folder in ("core", "pages"):
         for _file, _line, message, _comments, _context in extract_from_dir(ROOT / folder, METHODS, keywords=KEYWORDS):
-            found.add(message if isinstance(message, str) else message[0])
-    return found
+            messages.add(message if isinstance(message, str) else message[0])
+    return messages
 
 
-def marked() -> set[str]:
+def find_marked_texts() -> set[str]:
     """Return the marked texts in the syntax tree. Babel does not look into f-strings."""
     paths = [path for folder in ("core", "pages") for path in (ROOT / folder).rglob("*.py")]
     calls = (node for path in paths for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Call))
@@ -34,36 +34,36 @@ def marked() -> set[str]:
     return {text.value for text in texts if isinstance(text, ast.Constant)}
 
 
-def french() -> dict[str, str]:
+def load_french_catalogue() -> dict[str, str]:
     with (ROOT / "locales" / "fr" / "LC_MESSAGES" / "vigie.po").open("rb") as source:
         catalogue = read_po(source, locale="fr")
     assert not [message.id for message in catalogue if message.fuzzy and message.id]
     return {str(message.id): str(message.string) for message in catalogue if message.id}
 
 
-def places(sentence: str) -> list[tuple[str | None, str | None, str | None]]:
+def parse_placeholders(sentence: str) -> list[tuple[str | None, str | None, str | None]]:
     """Return the placeholders of a template with their format specs and conversions."""
     return sorted((name, spec, conversion) for _, name, spec, conversion in string.Formatter().parse(sentence) if name)
 
 
-def test_every_text_of_the_code_is_translated() -> None:
-    translated = french()
-    assert sorted((in_the_code() | marked()) - translated.keys()) == []
-    assert [message for message, says in translated.items() if not says] == []
+def test_french_catalogue_translates_every_message() -> None:
+    translated = load_french_catalogue()
+    assert sorted((extract_messages() | find_marked_texts()) - translated.keys()) == []
+    assert [message for message, translation in translated.items() if not translation] == []
 
 
-def test_the_catalogue_has_nothing_the_code_has_not() -> None:
-    assert sorted(french().keys() - in_the_code()) == []
+def test_french_catalogue_has_no_unused_message() -> None:
+    assert sorted(load_french_catalogue().keys() - extract_messages()) == []
 
 
-@pytest.mark.parametrize("message", sorted(french()))
-def test_places_survive_translation(message: str) -> None:
-    assert places(message) == places(french()[message])
+@pytest.mark.parametrize("message", sorted(load_french_catalogue()))
+def test_french_catalogue_keeps_placeholders(message: str) -> None:
+    assert parse_placeholders(message) == parse_placeholders(load_french_catalogue()[message])
 
 
-def screen_calls(path: Path) -> list[str]:
+def find_untranslated_texts(path: Path) -> list[str]:
     """Return literal texts that are passed to Streamlit without translation."""
-    shown = {
+    display_methods = {
         "title",
         "subheader",
         "caption",
@@ -85,32 +85,34 @@ def screen_calls(path: Path) -> list[str]:
         "spinner",
         "link_button",
     }
-    found = []
+    texts = []
     for node in ast.walk(ast.parse(path.read_text())):
-        is_call = isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in shown
+        is_call = (
+            isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in display_methods
+        )
         if is_call and node.args and isinstance(node.args[0], ast.Constant) and isinstance(node.args[0].value, str):  # type: ignore[attr-defined]
-            found.append(node.args[0].value)  # type: ignore[attr-defined]
-    return [words for words in found if words not in ("Vigie", "g CO₂")]
+            texts.append(node.args[0].value)  # type: ignore[attr-defined]
+    return [text for text in texts if text not in ("Vigie", "g CO₂")]
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / "pages").rglob("*.py")), ids=lambda path: path.name)
-def test_no_screen_text_bypasses_the_catalogue(path: Path) -> None:
-    assert screen_calls(path) == []
+def test_pages_show_no_untranslated_text(path: Path) -> None:
+    assert find_untranslated_texts(path) == []
 
 
-def test_a_language_without_catalogue_falls_back_to_english(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert i18n.catalogue("de").gettext("Load data") == "Load data"
-    assert i18n.catalogue("fr").gettext("Load data") != "Load data"
+def test_catalogue_falls_back_to_english(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert i18n.load_catalogue("de").gettext("Load data") == "Load data"
+    assert i18n.load_catalogue("fr").gettext("Load data") != "Load data"
 
 
 @pytest.mark.parametrize(
     ("value", "english", "french_"),
     [(33720, "33,720", "33 720"), (1234.5, "1,234.5", "1 234,5"), (0.25, "0.25", "0,25"), ("MWh", "MWh", "MWh")],
 )
-def test_numbers_as_the_reader_writes_them(
+def test_numbers_follow_language_of_user(
     value: object, english: str, french_: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(i18n, "language", lambda: "en")
-    assert i18n.shown(value) == english
-    monkeypatch.setattr(i18n, "language", lambda: "fr")
-    assert i18n.shown(value).replace("\u202f", " ").replace("\xa0", " ") == french_
+    monkeypatch.setattr(i18n, "get_language", lambda: "en")
+    assert i18n.format_value(value) == english
+    monkeypatch.setattr(i18n, "get_language", lambda: "fr")
+    assert i18n.format_value(value).replace("\u202f", " ").replace("\xa0", " ") == french_

@@ -12,10 +12,16 @@ from sklearn import metrics
 from sklearn.ensemble import IsolationForest
 
 from core.errors import DataError
-from core.evaluation.affiliation import affiliation, best_affiliation_f1
-from core.evaluation.metrics import CARD, Ranking, best_f1, delay, score_card
-from core.evaluation.ranges import ranges, vus
-from core.evaluation.scores import Flags, Floats
+from core.evaluation.affiliation import compute_affiliation, find_best_affiliation_f1
+from core.evaluation.detection_metrics import (
+    METRIC_NAMES,
+    Ranking,
+    compute_delay,
+    compute_detection_metrics,
+    find_best_f1,
+)
+from core.evaluation.validation import Flags, Floats
+from core.evaluation.vus import compute_vus, find_ranges
 
 quick = settings(max_examples=60, deadline=None)
 
@@ -45,14 +51,14 @@ SCORES = np.array([1, 2, 9, 3, 8, 0, 1, 2, 7, 1], dtype=float)
 
 
 def test_ranges() -> None:
-    first, last = ranges(np.array([1, 1, 0, 1, 0, 1], dtype=bool))
+    first, last = find_ranges(np.array([1, 1, 0, 1, 0, 1], dtype=bool))
     assert (first.tolist(), last.tolist()) == ([0, 3, 5], [1, 3, 5])
-    assert [len(each) for each in ranges(np.zeros(3, dtype=bool))] == [0, 0]
+    assert [len(each) for each in find_ranges(np.zeros(3, dtype=bool))] == [0, 0]
 
 
 def test_a_card_by_hand() -> None:
     """Alarms in the order 9, 8, 7, 3, 2 (two rows), 1: all four anomalous rows lie above 1, with two false alarms."""
-    card = score_card(LABELS, SCORES, 4)
+    card = compute_detection_metrics(LABELS, SCORES, 4)
     assert card["f1"] == pytest.approx(0.8)
     assert card["threshold"] == 1
     assert card["auc_pr"] == pytest.approx((1 + 2 / 3 + 3 / 4 + 4 / 6) / 4)
@@ -61,21 +67,21 @@ def test_a_card_by_hand() -> None:
     )  # above 2 both events are found, with three of four rows right
     assert card["pa_f1"] == pytest.approx(2 * 0.8 / 1.8)  # above 2, four rows of events and one false alarm
     assert card["delay"] == 0
-    assert list(card) == [*CARD, "window"]
+    assert list(card) == [*METRIC_NAMES, "window"]
 
 
 def test_the_threshold_is_the_one_that_reaches_the_f1() -> None:
     labels, scores = planted(0, 400, 5)
-    card = score_card(labels, scores)
+    card = compute_detection_metrics(labels, scores)
     assert metrics.f1_score(labels, scores > card["threshold"]) == pytest.approx(card["f1"])
-    assert best_f1(labels, scores) == (card["f1"], card["threshold"])
+    assert find_best_f1(labels, scores) == (card["f1"], card["threshold"])
 
 
 def test_the_delay_by_hand() -> None:
     alarms = np.zeros(10, dtype=bool)
-    assert delay(LABELS, alarms) == 2  # both events missed: three rows and one
+    assert compute_delay(LABELS, alarms) == 2  # both events missed: three rows and one
     alarms[[0, 3]] = True  # an alarm before the event is none of it
-    assert delay(LABELS, alarms) == 1.5
+    assert compute_delay(LABELS, alarms) == 1.5
 
 
 def test_the_area_with_a_buffer_by_hand() -> None:
@@ -86,7 +92,7 @@ def test_the_area_with_a_buffer_by_hand() -> None:
     near = np.sqrt(0.5)
     sharp = 1 / 2  # without a buffer: found with the second of two alarms; a buffer of 1 reaches nothing either
     vague = near / (1 + near / 2) * near + (1 - near / (1 + near / 2)) * (1 + near) / 2
-    assert vus(labels, scores, 2, thresholds=5)[0] == pytest.approx((2 * sharp + vague) / 3)
+    assert compute_vus(labels, scores, 2, thresholds=5)[0] == pytest.approx((2 * sharp + vague) / 3)
 
 
 # ---- by others ------------------------------------------------------------------------------------------------------
@@ -96,7 +102,7 @@ def test_the_area_with_a_buffer_by_hand() -> None:
 @given(judged_rows())
 def test_as_scikit_learn_counts(case: tuple[Flags, Floats]) -> None:
     labels, scores = case
-    card = score_card(labels, scores, 5)
+    card = compute_detection_metrics(labels, scores, 5)
     precision, recall, _ = metrics.precision_recall_curve(labels, scores)
     assert card["auc_pr"] == pytest.approx(metrics.average_precision_score(labels, scores))
     assert card["auc_roc"] == pytest.approx(metrics.roc_auc_score(labels, scores))
@@ -120,8 +126,8 @@ def test_as_tsb_ad_counts(
     1.5.
     """
     labels, scores = planted(seed, rows, events)
-    assert vus(labels, scores, window) == pytest.approx(areas, rel=1e-12)
-    assert affiliation(labels, scores > 1.5) == pytest.approx(nearness, rel=1e-12)
+    assert compute_vus(labels, scores, window) == pytest.approx(areas, rel=1e-12)
+    assert compute_affiliation(labels, scores > 1.5) == pytest.approx(nearness, rel=1e-12)
 
 
 def test_the_published_figure_of_tsb_ad(shared_data: Path) -> None:
@@ -129,8 +135,8 @@ def test_the_published_figure_of_tsb_ad(shared_data: Path) -> None:
     table = pd.read_csv(shared_data / "tsb_ad" / "001_NAB_id_1_Facility_tr_1007_1st_2014.csv")
     values, labels = table.iloc[:, :1].to_numpy(), table["Label"].to_numpy()
     scores = -IsolationForest(n_estimators=200, random_state=0).fit(values).score_samples(values)
-    forest = score_card(labels, scores, 6)
-    noise = score_card(labels, np.random.default_rng(0).random(len(labels)), 6)
+    forest = compute_detection_metrics(labels, scores, 6)
+    noise = compute_detection_metrics(labels, np.random.default_rng(0).random(len(labels)), 6)
     assert forest["vus_pr"] == pytest.approx(0.135409, abs=5e-7)
     assert noise["vus_pr"] == pytest.approx(0.093, abs=5e-4)
     assert forest["pa_f1"] == 1
@@ -143,11 +149,13 @@ def test_the_reference_figures_of_a_server(shared_data: Path) -> None:
     labels = machine["label"]
     distance = ((machine["test"] - machine["train"].mean(axis=0)) ** 2).sum(axis=1)
     keys = ("f1", "auc_pr", "vus_pr", "auc_roc")
-    found = score_card(labels, distance, 100)
+    found = compute_detection_metrics(labels, distance, 100)
     assert [found[key] for key in keys] == pytest.approx([0.345, 0.213, 0.274, 0.687], abs=6e-4)
     assert found["event_f1"] == pytest.approx(0.542, abs=6e-4)
     assert found["pa_f1"] == pytest.approx(0.931, abs=6e-4)
-    random = [score_card(labels, np.random.default_rng(seed).random(len(labels)), 100) for seed in range(5)]
+    random = [
+        compute_detection_metrics(labels, np.random.default_rng(seed).random(len(labels)), 100) for seed in range(5)
+    ]
     assert [np.mean([card[key] for card in random]) for key in keys] == pytest.approx(
         [0.096, 0.049, 0.072, 0.5], abs=0.003
     )
@@ -156,7 +164,7 @@ def test_the_reference_figures_of_a_server(shared_data: Path) -> None:
 def test_a_card_of_many_rows_is_quick() -> None:
     labels, scores = planted(5, 29_000, 200)
     began = time.perf_counter()
-    score_card(labels, scores, 100)
+    compute_detection_metrics(labels, scores, 100)
     assert time.perf_counter() - began < 2
 
 
@@ -166,7 +174,7 @@ def test_a_card_of_many_rows_is_quick() -> None:
 @quick
 @given(judged_rows(), st.integers(0, 30))
 def test_measures_lie_between_0_and_1(case: tuple[Flags, Floats], window: int) -> None:
-    card = score_card(*case, window)
+    card = compute_detection_metrics(*case, window)
     shares = [value for name, value in card.items() if name not in ("threshold", "delay", "window")]
     assert all(0 <= value <= 1 + 1e-12 for value in shares), card
 
@@ -175,7 +183,10 @@ def test_measures_lie_between_0_and_1(case: tuple[Flags, Floats], window: int) -
 @given(judged_rows(), st.integers(0, 30))
 def test_measures_know_only_the_order_of_scores(case: tuple[Flags, Floats], window: int) -> None:
     labels, scores = case
-    one, other = score_card(labels, scores, window), score_card(labels, np.exp(scores / 3) - 7, window)
+    one, other = (
+        compute_detection_metrics(labels, scores, window),
+        compute_detection_metrics(labels, np.exp(scores / 3) - 7, window),
+    )
     for name in set(one) - {"threshold"}:
         assert one[name] == pytest.approx(other[name])
 
@@ -184,18 +195,18 @@ def test_measures_know_only_the_order_of_scores(case: tuple[Flags, Floats], wind
 @given(judged_rows())
 def test_scores_that_are_the_labels_are_perfect(case: tuple[Flags, Floats]) -> None:
     labels, _ = case
-    card = score_card(labels, labels.astype(float), 0)
+    card = compute_detection_metrics(labels, labels.astype(float), 0)
     best = ("f1", "auc_pr", "auc_roc", "event_f1", "affiliation_f1", "pa_f1")
     assert [card[name] for name in best] == pytest.approx([1.0] * len(best))
     assert card["delay"] == 0
-    assert affiliation(labels, labels) == pytest.approx((1, 1))
+    assert compute_affiliation(labels, labels) == pytest.approx((1, 1))
 
 
 def test_the_area_needs_no_rounding_of_ranks() -> None:
     """With as many thresholds as rows and no buffer, the area is the plain average precision."""
     labels, scores = planted(7, 250, 1)
     scores = scores + np.random.default_rng(1).random(250) * 1e-6
-    assert vus(labels, scores, 0)[0] == pytest.approx(metrics.average_precision_score(labels, scores))
+    assert compute_vus(labels, scores, 0)[0] == pytest.approx(metrics.average_precision_score(labels, scores))
 
 
 @settings(max_examples=25, deadline=None)
@@ -204,12 +215,12 @@ def test_affiliation_is_what_chance_would_do(case: tuple[Flags, Floats]) -> None
     """The definition, integrated over a fine grid of places: how often a random place of the zone lies farther away."""
     labels, scores = case
     alarms = scores >= np.median(scores)
-    assert affiliation(labels, alarms) == pytest.approx(_integrated(labels, alarms), abs=0.03)
+    assert compute_affiliation(labels, alarms) == pytest.approx(_integrated(labels, alarms), abs=0.03)
 
 
 def _integrated(labels: Flags, alarms: Flags, fine: int = 16) -> tuple[float, float]:
     places = (np.arange(len(labels) * fine) + 0.5) / fine
-    first, last = ranges(labels)
+    first, last = find_ranges(labels)
     middle = np.append((last[:-1] + 1 + first[1:]) / 2, np.inf)
     zone = np.searchsorted(middle, places)
     raised, anomalous = np.repeat(alarms, fine), np.repeat(labels, fine)
@@ -235,35 +246,37 @@ def _integrated(labels: Flags, alarms: Flags, fine: int = 16) -> tuple[float, fl
 
 
 def test_no_anomaly_measures_nothing() -> None:
-    card = score_card(np.zeros(20), np.arange(20.0), 5)
-    assert all(np.isnan(card[name]) for name in CARD)
+    card = compute_detection_metrics(np.zeros(20), np.arange(20.0), 5)
+    assert all(np.isnan(card[name]) for name in METRIC_NAMES)
     assert card["window"] == 5
-    assert np.isnan(vus(np.zeros(20), np.arange(20.0))).all()
-    assert np.isnan([*best_f1(np.zeros(3), np.arange(3.0)), best_affiliation_f1(np.zeros(3), np.arange(3.0))]).all()
+    assert np.isnan(compute_vus(np.zeros(20), np.arange(20.0))).all()
+    assert np.isnan(
+        [*find_best_f1(np.zeros(3), np.arange(3.0)), find_best_affiliation_f1(np.zeros(3), np.arange(3.0))]
+    ).all()
 
 
 def test_nothing_but_anomalies_leaves_no_false_alarm_to_count() -> None:
-    card = score_card(np.ones(20), np.arange(20.0), 5)
+    card = compute_detection_metrics(np.ones(20), np.arange(20.0), 5)
     assert np.isnan([card["auc_roc"], card["vus_roc"]]).all()
     assert [card[name] for name in ("f1", "auc_pr", "vus_pr", "affiliation_f1")] == pytest.approx([1.0] * 4)
     assert (np.arange(20, dtype=np.float32) > card["threshold"]).all()
 
 
 def test_constant_scores_are_worth_what_chance_is() -> None:
-    card = score_card(LABELS, np.ones(10), 0)
+    card = compute_detection_metrics(LABELS, np.ones(10), 0)
     assert card["auc_roc"] == card["vus_roc"] == 0.5
     assert card["auc_pr"] == pytest.approx(0.4)
     assert card["threshold"] < 1
 
 
 def test_one_row() -> None:
-    card = score_card([1], [0.3], 100)
+    card = compute_detection_metrics([1], [0.3], 100)
     assert card["f1"] == card["auc_pr"] == card["vus_pr"] == 1
-    assert np.isnan(score_card([0], [0.3])["f1"])
+    assert np.isnan(compute_detection_metrics([0], [0.3])["f1"])
 
 
 def test_alarms_that_miss_every_zone_or_are_none() -> None:
-    precision, recall = affiliation(LABELS, np.zeros(10))
+    precision, recall = compute_affiliation(LABELS, np.zeros(10))
     assert np.isnan(precision)
     assert recall == 0
 
@@ -277,13 +290,13 @@ def test_labels_and_scores_are_checked() -> None:
         ([], [], "at least one score"),
         ([[0]], [[1.0]], "at least one score"),
     ):
-        for measure in (score_card, vus, best_f1, best_affiliation_f1):
+        for measure in (compute_detection_metrics, compute_vus, find_best_f1, find_best_affiliation_f1):
             with pytest.raises(DataError, match=said):
                 measure(labels, scores)
 
 
 def test_the_ranking_counts_ties_at_once() -> None:
-    ranking = Ranking.of(np.array([True, False, False]), np.array([1.0, 1.0, 0.0]))
-    assert ranking.cut.tolist() == [1, 0]
+    ranking = Ranking.from_scores(np.array([True, False, False]), np.array([1.0, 1.0, 0.0]))
+    assert ranking.thresholds.tolist() == [1, 0]
     assert ranking.alarms.tolist() == [2, 3]
-    assert ranking.hits.tolist() == [1, 1]
+    assert ranking.true_positives.tolist() == [1, 1]

@@ -11,18 +11,18 @@ import pytest
 
 from core.actor import Actor
 from core.data.dataset import Dataset
-from core.detectors.comparisons import COMPARISONS
+from core.detectors.baselines import BASELINE_CLASSES
 from core.detectors.row_model import RowModel
 from core.runs.model_files import save_model
 from core.runs.promotion import get_version, promote, register
-from core.runs.tracked_run import tracked_run
+from core.runs.tracked_run import track_run
 from core.tasks.anomalies.run import detect
-from core.tasks.anomalies.spec import DetectionSpec, detectors
+from core.tasks.anomalies.spec import DetectionSpec, list_detectors
 from core.workspace import Workspace
 from tests.conftest import ROOT, Command, free_port
-from tests.test_model_files import table
+from tests.test_model_files import make_input_table
 
-BY = Actor("alice", "tests")
+ALICE = Actor("alice", "tests")
 BACKTEST = {
     "backtest_from": "2023-01-01",
     "backtest_until": "2023-12-31",
@@ -47,73 +47,84 @@ def models(tmp_path: Path, place: Workspace) -> Command:
     return run
 
 
-def forecast_run(wape: float, sample: Dataset, at: Workspace) -> str:
-    fitted = RowModel(detectors()["isolation-forest"](n_estimators=10), COMPARISONS["entity"]()).fit(sample)
-    with tracked_run("forecast", "Ridge", BACKTEST, sample, BY, at) as run:
-        save_model(run.folder / "model", fitted, table(sample, 5))
+def record_forecast_run(wape: float, sample: Dataset, workspace: Workspace) -> str:
+    model = RowModel(list_detectors()["isolation-forest"](n_estimators=10), BASELINE_CLASSES["entity"]()).fit(sample)
+    with track_run("forecast", "Ridge", BACKTEST, sample, ALICE, workspace) as run:
+        save_model(run.folder / "model", model, make_input_table(sample, 5))
         run.metrics = {"wape": wape}
     return run.id
 
 
-def answer(ran: "subprocess.CompletedProcess[str]") -> Any:
-    assert ran.returncode == 0, ran.stderr
-    return json.loads(ran.stdout)
+def read_json_output(process: "subprocess.CompletedProcess[str]") -> Any:
+    assert process.returncode == 0, process.stderr
+    return json.loads(process.stdout)
 
 
-def one_line(ran: "subprocess.CompletedProcess[str]", code: int, words: str) -> None:
-    assert ran.returncode == code, ran.stderr
-    assert ran.stdout == ""
-    assert words in ran.stderr
-    assert len(ran.stderr.strip().splitlines()) == 1
+def assert_one_line_error(process: "subprocess.CompletedProcess[str]", code: int, message: str) -> None:
+    assert process.returncode == code, process.stderr
+    assert process.stdout == ""
+    assert message in process.stderr
+    assert len(process.stderr.strip().splitlines()) == 1
 
 
-def test_from_a_run_to_a_champion(models: Command, sample: Dataset, place: Workspace) -> None:
-    register(forecast_run(0.08, sample, place), "gas-forecast", workspace=place, actor=BY)
-    promote("gas-forecast", workspace=place, actor=BY)
-    run = forecast_run(0.07, sample, place)
+def test_models_command_registers_and_promotes_model(models: Command, sample: Dataset, place: Workspace) -> None:
+    register(record_forecast_run(0.08, sample, place), "gas-forecast", workspace=place, actor=ALICE)
+    promote("gas-forecast", workspace=place, actor=ALICE)
+    run = record_forecast_run(0.07, sample, place)
 
-    made = answer(models("register", run, "--name", "gas-forecast", "--json"))
-    assert (made["version"], made["aliases"], made["run_id"], made["task"]) == (2, ["challenger"], run, "forecast")
-    assert (made["metrics"]["wape"], made["backtest"]["horizon"], made["dataset"]) == (0.07, "5", sample.digest)
-    champion = answer(models("promote", "gas-forecast", "--json"))
+    registered = read_json_output(models("register", run, "--name", "gas-forecast", "--json"))
+    assert (registered["version"], registered["aliases"], registered["run_id"], registered["task"]) == (
+        2,
+        ["challenger"],
+        run,
+        "forecast",
+    )
+    assert (registered["metrics"]["wape"], registered["backtest"]["horizon"], registered["dataset"]) == (
+        0.07,
+        "5",
+        sample.digest,
+    )
+    champion = read_json_output(models("promote", "gas-forecast", "--json"))
     assert (champion["version"], champion["aliases"]) == (2, ["champion"])
     assert champion["comparison"] == {"metric": "wape", "before": 0.08, "after": 0.07, "worse": False, "differs": {}}
-    known = answer(models("list", "--json"))["models"]
-    assert [(each["version"], each["aliases"]) for each in known] == [(2, ["champion"]), (1, ["previous"])]
-    said = models("list", "--name", "gas-forecast").stdout.splitlines()
-    assert len(said) == 2
-    assert "champion" in said[0]
-    assert "wape 0.0700" in said[0]
-    events = [(event.event, event.application_name) for event in place.events.read()][-2:]
+    versions = read_json_output(models("list", "--json"))["models"]
+    assert [(version["version"], version["aliases"]) for version in versions] == [(2, ["champion"]), (1, ["previous"])]
+    lines = models("list", "--name", "gas-forecast").stdout.splitlines()
+    assert len(lines) == 2
+    assert "champion" in lines[0]
+    assert "wape 0.0700" in lines[0]
+    events = [(event.event, event.application_name) for event in place.events.read_events()][-2:]
     assert events == [
         ("model_registration", "Vigie command models register"),
         ("model_promotion", "Vigie command models promote"),
     ]
 
 
-def test_what_is_refused_and_what_is_forced(models: Command, sample: Dataset, place: Workspace) -> None:
+def test_models_command_promotion_needs_force_and_reason(models: Command, sample: Dataset, place: Workspace) -> None:
     for wape in (0.07, 0.08):
-        register(forecast_run(wape, sample, place), "gas-forecast", workspace=place, actor=BY)
+        register(record_forecast_run(wape, sample, place), "gas-forecast", workspace=place, actor=ALICE)
         if wape == 0.07:
-            promote("gas-forecast", workspace=place, actor=BY)
-    one_line(models("promote", "gas-forecast"), 2, "wape 0.08 against 0.07")
-    one_line(models("promote", "gas-forecast", "--force"), 2, "needs a reason")
-    forced = answer(models("promote", "gas-forecast", "--version", 2, "--force", "--reason", "runs on less", "--json"))
+            promote("gas-forecast", workspace=place, actor=ALICE)
+    assert_one_line_error(models("promote", "gas-forecast"), 2, "wape 0.08 against 0.07")
+    assert_one_line_error(models("promote", "gas-forecast", "--force"), 2, "needs a reason")
+    forced = read_json_output(
+        models("promote", "gas-forecast", "--version", 2, "--force", "--reason", "runs on less", "--json")
+    )
     assert forced["promoted"]["reason"] == "runs on less"
     assert forced["comparison"]["worse"] is True
     assert get_version("gas-forecast", workspace=place).number == 2
 
 
-def test_a_detector_is_promoted_by_force_only(models: Command, sample: Dataset, place: Workspace) -> None:
-    spec = DetectionSpec(detectors()["isolation-forest"](n_estimators=10), compare_with="entity")
-    _, run = detect(spec, sample, workspace=place, actor=BY)
+def test_models_command_needs_force_for_detector(models: Command, sample: Dataset, place: Workspace) -> None:
+    spec = DetectionSpec(list_detectors()["isolation-forest"](n_estimators=10), baseline="entity")
+    _, run = detect(spec, sample, workspace=place, actor=ALICE)
     assert "anomalies" in models("register", run.id).stdout
-    one_line(models("promote", "anomalies"), 2, "no labels")
+    assert_one_line_error(models("promote", "anomalies"), 2, "no labels")
 
 
-def test_bad_input_is_one_line(models: Command, place: Workspace) -> None:
+def test_models_command_reports_bad_input_in_one_line(models: Command, place: Workspace) -> None:
     assert models("list").stdout == "no model is registered\n"
-    one_line(models("register", "f" * 32), 1, "knows no")
-    one_line(models("register", "f" * 32, "--name", "a/b"), 2, "'a/b' is not accepted")
-    one_line(models("promote", "nothing"), 1, "No model nothing")
-    one_line(models("list", MLFLOW_TRACKING_URI=f"http://127.0.0.1:{free_port()}"), 1, "does not answer")
+    assert_one_line_error(models("register", "f" * 32), 1, "knows no")
+    assert_one_line_error(models("register", "f" * 32, "--name", "a/b"), 2, "'a/b' is not accepted")
+    assert_one_line_error(models("promote", "nothing"), 1, "No model nothing")
+    assert_one_line_error(models("list", MLFLOW_TRACKING_URI=f"http://127.0.0.1:{free_port()}"), 1, "does not answer")

@@ -19,30 +19,30 @@ from core.actor import Actor
 from core.data.dataset import Dataset
 from core.operations import monitoring
 from core.operations import monitoring_figures as figures
-from core.operations.monitoring import observed
-from core.runs.tracked_run import tracked_run
-from core.storage.events.arrow import of_events, of_log
+from core.operations.monitoring import load_events
+from core.runs.tracked_run import track_run
+from core.storage.events.arrow import events_to_table, log_to_table
 from core.storage.events.elasticsearch import EventStream
-from core.storage.events.log import Details, EntityCount, Event, Events
+from core.storage.events.log import Details, EntityCount, Event, EventLog
 from core.tasks.anomalies.run import detect
 from core.tasks.anomalies.spec import DetectionSpec
 from core.workspace import Workspace
 from mlflow_utils.tracking import Tracking
 from tests.conftest import free_port
 from tests.servers import Running, elasticsearch
-from tests.test_pages import at, opened, texts  # noqa: F401
+from tests.test_pages import open_page, page_workspace, read_page_text  # noqa: F401
 
 PAGE = "operations/monitoring.py"
 NOW = datetime.now(UTC).replace(microsecond=0)
 
 
-def event(
-    minutes: float, model: str | None = None, status: str = "completed", seconds: float = 1.0, **given: Any
+def make_event(
+    minutes_ago: float, model: str | None = None, status: str = "completed", seconds: float = 1.0, **overrides: Any
 ) -> Event:
     """Return an event that happened this many minutes ago."""
     levels = {"completed": "INFO", "failed": "ERROR", "interrupted": "WARNING"}
     values: dict[str, Any] = {
-        "timestamp": NOW - timedelta(minutes=minutes),
+        "timestamp": NOW - timedelta(minutes=minutes_ago),
         "event": "model_execution" if model else "data_load",
         "model_name": model,
         "model_version": "0.1" if model else None,
@@ -55,34 +55,34 @@ def event(
         "memory_usage": 50.0,
         "emissions_kg": 1e-6 * seconds if model else None,
     }
-    return Event(**values | given)
+    return Event(**values | overrides)
 
 
-def found_in(*entities: tuple[str, int]) -> Details:
-    return Details(anomalies_by_entity=[EntityCount(entity=entity, count=count) for entity, count in entities])
+def make_anomaly_details(*counts: tuple[str, int]) -> Details:
+    return Details(anomalies_by_entity=[EntityCount(entity=entity, count=count) for entity, count in counts])
 
 
 EVENTS = [
-    event(10, "Forest", seconds=1.0, details=found_in(("north", 3), ("south", 1))),
-    event(20, "Forest", seconds=2.0, user="bob", details=found_in(("north", 2))),
-    event(30, "Forest", "failed", seconds=3.0, error_type="DataError", error_message="no rows"),
-    event(40, "KMeans", "interrupted", seconds=10.0, application_name="Vigie page clusters", model_version="0.2"),
-    event(50, status="failed", seconds=0.5, user=None, error_type="UnreadableFileError", error_message="no zip"),
-    event(3 * 24 * 60, "Forest", seconds=4.5),
-    event(60 * 24 * 60, "KMeans", seconds=5.0),
+    make_event(10, "Forest", seconds=1.0, details=make_anomaly_details(("north", 3), ("south", 1))),
+    make_event(20, "Forest", seconds=2.0, user="bob", details=make_anomaly_details(("north", 2))),
+    make_event(30, "Forest", "failed", seconds=3.0, error_type="DataError", error_message="no rows"),
+    make_event(40, "KMeans", "interrupted", seconds=10.0, application_name="Vigie page clusters", model_version="0.2"),
+    make_event(50, status="failed", seconds=0.5, user=None, error_type="UnreadableFileError", error_message="no zip"),
+    make_event(3 * 24 * 60, "Forest", seconds=4.5),
+    make_event(60 * 24 * 60, "KMeans", seconds=5.0),
 ]
 
 
-def workspace_with(events: list[Event], folder: Path) -> Workspace:
+def make_workspace(events: list[Event], folder: Path) -> Workspace:
     workspace = Workspace.in_folder(folder, Tracking("sqlite://", None, folder / "runs"))
-    for each in reversed(events):
-        workspace.events.add(each)
+    for event in reversed(events):
+        workspace.events.add(event)
     return workspace
 
 
 @pytest.fixture
-def used(tmp_path: Path) -> Workspace:
-    return workspace_with(EVENTS, tmp_path)
+def used_workspace(tmp_path: Path) -> Workspace:
+    return make_workspace(EVENTS, tmp_path)
 
 
 @pytest.fixture(scope="module")
@@ -96,21 +96,21 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
 
 
 @pytest.mark.parametrize(("period", "count"), [("hour", 5), ("day", 5), ("week", 6), ("month", 6), ("all", 7)])
-def test_periods(tmp_path: Path, period: str, count: int) -> None:
+def test_monitoring_filters_by_period(tmp_path: Path, period: str, count: int) -> None:
     """The events are shifted to the time of this test, because NOW may be many minutes old in a long suite."""
     delay = datetime.now(UTC) - NOW
-    events = [each.model_copy(update={"timestamp": each.timestamp + delay}) for each in EVENTS]
-    assert len(observed(workspace_with(events, tmp_path), period).table) == count
+    events = [event.model_copy(update={"timestamp": event.timestamp + delay}) for event in EVENTS]
+    assert len(load_events(make_workspace(events, tmp_path), period).table) == count
 
 
-def test_what_is_told_first(used: Workspace) -> None:
-    told = monitoring.figures(observed(used, "day").table)
-    assert (told.actions, told.failed, told.users) == (5, 0.4, 2)
-    assert (told.p50, told.p95) == (2.0, pytest.approx(np.quantile([0.5, 1, 2, 3, 10], 0.95)))
+def test_monitoring_summarises_usage(used_workspace: Workspace) -> None:
+    summary = monitoring.summarise_usage(load_events(used_workspace, "day").table)
+    assert (summary.actions, summary.failed_share, summary.users) == (5, 0.4, 2)
+    assert (summary.p50, summary.p95) == (2.0, pytest.approx(np.quantile([0.5, 1, 2, 3, 10], 0.95)))
 
 
-def test_runs_per_model(used: Workspace) -> None:
-    table = monitoring.per_model(observed(used, "day").table)
+def test_monitoring_counts_runs_per_model(used_workspace: Workspace) -> None:
+    table = monitoring.summarise_per_model(load_events(used_workspace, "day").table)
     assert table.to_dict("records") == [
         {
             "application": "Vigie page anomalies",
@@ -141,253 +141,282 @@ def test_runs_per_model(used: Workspace) -> None:
     ]
 
 
-def test_over_time(used: Workspace) -> None:
-    steps = monitoring.over_time(observed(used, "day").table)
+def test_monitoring_aggregates_over_time(used_workspace: Workspace) -> None:
+    steps = monitoring.summarise_over_time(load_events(used_workspace, "day").table)
     assert (steps["actions"].sum(), steps["failed"].sum()) == (5, 2)
     assert len(steps) == 5, "one step every ten minutes"
     assert steps["cpu"].tolist() == [5.0, 100.0, 30.0, 20.0, 10.0]
-    assert len(monitoring.over_time(observed(used, "all").table)) <= monitoring.MOST_STEPS
+    assert len(monitoring.summarise_over_time(load_events(used_workspace, "all").table)) <= monitoring.MAX_BINS
 
 
-def test_anomalies_per_entity(used: Workspace) -> None:
-    table = monitoring.anomalies_per_entity(observed(used, "all"))
+def test_monitoring_counts_anomalies_per_entity(used_workspace: Workspace) -> None:
+    table = monitoring.count_anomalies_per_entity(load_events(used_workspace, "all"))
     assert table.to_dict("records") == [
         {"entity": "north", "model": "Forest", "runs": 2, "anomalies": 5},
         {"entity": "south", "model": "Forest", "runs": 1, "anomalies": 1},
     ]
 
 
-def test_errors_are_newest_first(used: Workspace) -> None:
-    table = monitoring.errors(observed(used, "day").table)
+def test_monitoring_lists_newest_errors_first(used_workspace: Workspace) -> None:
+    table = monitoring.list_errors(load_events(used_workspace, "day").table)
     assert table["error"].tolist() == ["no rows", "no zip"]
     assert table["time"].iloc[0] == pd.Timestamp(NOW - timedelta(minutes=30)).tz_localize(None)
 
 
-def test_emissions(used: Workspace) -> None:
-    table = monitoring.emissions(observed(used, "all").table).set_index("model")
+def test_monitoring_sums_emissions_per_model(used_workspace: Workspace) -> None:
+    table = monitoring.sum_emissions(load_events(used_workspace, "all").table).set_index("model")
     assert table.loc["Forest", "kg"] == pytest.approx(10.5e-6)
     assert table.loc["KMeans", ["runs", "hours", "kg", "grams_per_run"]].tolist() == pytest.approx(
         [2, 15 / 3600, 15e-6, 7.5e-3]
     )
 
 
-def test_filters(used: Workspace) -> None:
-    found = observed(used, "all")
-    assert len(monitoring.filtered(found).table) == 7
-    some = monitoring.filtered(found, model=["Forest"], status=["completed", "failed"], application=[])
-    assert len(some.table) == 4
-    assert monitoring.anomalies_per_entity(some)["anomalies"].tolist() == [5, 1]
-    assert monitoring.anomalies_per_entity(monitoring.filtered(found, model=["KMeans"])).empty
+def test_monitoring_filters_by_model_and_status(used_workspace: Workspace) -> None:
+    all_events = load_events(used_workspace, "all")
+    assert len(monitoring.filter_events(all_events).table) == 7
+    filtered_events = monitoring.filter_events(
+        all_events, model=["Forest"], status=["completed", "failed"], application=[]
+    )
+    assert len(filtered_events.table) == 4
+    assert monitoring.count_anomalies_per_entity(filtered_events)["anomalies"].tolist() == [5, 1]
+    assert monitoring.count_anomalies_per_entity(monitoring.filter_events(all_events, model=["KMeans"])).empty
 
 
 # ---- both sources --------------------------------------------------------------------------------------------------
 
 
-def test_elasticsearch_and_files_say_the_same(used: Workspace, server: Running) -> None:
-    stream = EventStream(used.events.folder, server.url)
+def test_monitoring_elasticsearch_matches_files(used_workspace: Workspace, server: Running) -> None:
+    stream = EventStream(used_workspace.events.folder, server.url)
     stream.deliver_pending()
-    stream._client().indices.refresh(index="vigie-events")
+    stream._get_client().indices.refresh(index="vigie-events")
     for period in monitoring.PERIODS:
-        here, there = observed(used, period), observed(replace(used, event_stream=stream), period)
-        assert (here.source, there.source, there.why) == ("files", "elasticsearch", None)
-        for each in (monitoring.per_model, monitoring.over_time, monitoring.errors, monitoring.emissions):
-            pd.testing.assert_frame_equal(each(here.table), each(there.table), check_categorical=False)
-        pd.testing.assert_frame_equal(
-            monitoring.anomalies_per_entity(here), monitoring.anomalies_per_entity(there), check_categorical=False
+        from_files, from_elasticsearch = (
+            load_events(used_workspace, period),
+            load_events(replace(used_workspace, event_stream=stream), period),
         )
-        assert monitoring.figures(here.table) == monitoring.figures(there.table)
+        assert (from_files.source, from_elasticsearch.source, from_elasticsearch.fallback_reason) == (
+            "files",
+            "elasticsearch",
+            None,
+        )
+        for aggregate in (
+            monitoring.summarise_per_model,
+            monitoring.summarise_over_time,
+            monitoring.list_errors,
+            monitoring.sum_emissions,
+        ):
+            pd.testing.assert_frame_equal(
+                aggregate(from_files.table), aggregate(from_elasticsearch.table), check_categorical=False
+            )
+        pd.testing.assert_frame_equal(
+            monitoring.count_anomalies_per_entity(from_files),
+            monitoring.count_anomalies_per_entity(from_elasticsearch),
+            check_categorical=False,
+        )
+        assert monitoring.summarise_usage(from_files.table) == monitoring.summarise_usage(from_elasticsearch.table)
 
 
-def test_a_dead_elasticsearch_is_replaced_by_the_files(used: Workspace) -> None:
-    dead = EventStream(used.events.folder, f"http://127.0.0.1:{free_port()}")
-    dead.pending_count()
-    began = time.monotonic()
-    found = observed(replace(used, event_stream=dead), "all")
-    assert time.monotonic() - began < 10
-    assert (found.source, len(found.table)) == ("files", 7)
-    assert "Elasticsearch does not answer" in str(found.why)
+def test_monitoring_falls_back_to_files(used_workspace: Workspace) -> None:
+    dead_stream = EventStream(used_workspace.events.folder, f"http://127.0.0.1:{free_port()}")
+    dead_stream.pending_count()
+    start = time.monotonic()
+    all_events = load_events(replace(used_workspace, event_stream=dead_stream), "all")
+    assert time.monotonic() - start < 10
+    assert (all_events.source, len(all_events.table)) == ("files", 7)
+    assert "Elasticsearch does not answer" in str(all_events.fallback_reason)
 
 
 # ---- the files as columns ------------------------------------------------------------------------------------------
 
 
-def test_columns_are_the_events(used: Workspace) -> None:
-    columns, capped = of_log(used.events)
-    assert columns.to_pylist() == of_events(used.events.read()).to_pylist()
+def test_event_columns_match_events(used_workspace: Workspace) -> None:
+    columns, capped = log_to_table(used_workspace.events)
+    assert columns.to_pylist() == events_to_table(used_workspace.events.read_events()).to_pylist()
     assert not capped
 
 
-def test_a_bad_line_costs_itself_alone(used: Workspace) -> None:
-    path = used.events.files()[-1]
-    whole = len(observed(used, "all").table)
-    for bad in ("{", '{"timestamp": "2026-11-', "[1]", '{"response_time": "fast"}', "\x00", ""):
+def test_event_columns_skip_invalid_line(used_workspace: Workspace) -> None:
+    path = used_workspace.events.list_files()[-1]
+    count = len(load_events(used_workspace, "all").table)
+    for invalid_line in ("{", '{"timestamp": "2026-11-', "[1]", '{"response_time": "fast"}', "\x00", ""):
         with path.open("a") as file:
-            file.write(bad + "\n")
-        assert len(observed(used, "all").table) == whole, bad
+            file.write(invalid_line + "\n")
+        assert len(load_events(used_workspace, "all").table) == count, invalid_line
 
 
-def test_lines_that_are_json_and_no_events_are_left_out(used: Workspace) -> None:
-    whole = len(observed(used, "all").table)
-    with used.events.files()[-1].open("a") as file:
+def test_event_columns_skip_json_without_event(used_workspace: Workspace) -> None:
+    count = len(load_events(used_workspace, "all").table)
+    with used_workspace.events.list_files()[-1].open("a") as file:
         for change in ({"status": "odd"}, {"timestamp": "yesterday"}, {"response_time": None}):
-            file.write(json.dumps(json.loads(EVENTS[0].line()) | change) + "\n")
-    assert len(observed(used, "all").table) == whole
+            file.write(json.dumps(json.loads(EVENTS[0].to_json_line()) | change) + "\n")
+    assert len(load_events(used_workspace, "all").table) == count
 
 
-def test_lines_of_earlier_versions_count(tmp_path: Path) -> None:
-    log = Events(tmp_path)
-    old = {
+def test_event_columns_accept_earlier_versions(tmp_path: Path) -> None:
+    log = EventLog(tmp_path)
+    old_event = {
         name: value
-        for name, value in json.loads(EVENTS[0].line()).items()
+        for name, value in json.loads(EVENTS[0].to_json_line()).items()
         if name not in ("user", "emissions_kg", "details")
     }
-    (tmp_path / "events-2026-11.jsonl").write_text(json.dumps(old) + "\n")
-    found = monitoring.tables(of_log(log)[0])
-    assert (len(found.table), len(found.entities), found.table["user"].isna().all()) == (1, 0, True)
+    (tmp_path / "events-2026-11.jsonl").write_text(json.dumps(old_event) + "\n")
+    events = monitoring.build_tables(log_to_table(log)[0])
+    assert (len(events.table), len(events.entities), events.table["user"].isna().all()) == (1, 0, True)
 
 
-def test_only_the_newest_are_kept(used: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("core.storage.events.arrow.BLOCK", 600)
-    columns, capped = of_log(used.events, most=3)
+def test_event_columns_keep_newest_events(used_workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("core.storage.events.arrow.BLOCK_BYTES", 600)
+    columns, capped = log_to_table(used_workspace.events, max_events=3)
     assert capped
-    assert columns["timestamp"].to_pylist() == [json.loads(each.line())["timestamp"] for each in reversed(EVENTS[:3])]
+    assert columns["timestamp"].to_pylist() == [
+        json.loads(event.to_json_line())["timestamp"] for event in reversed(EVENTS[:3])
+    ]
 
 
-def test_months_of_files_are_passed_over(used: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
-    (used.events.folder / "events-2020-01.jsonl").mkdir()  # a folder: opening it as a file fails
-    assert len(observed(used, "week").table) == 6
-    assert len(used.events.read(NOW - timedelta(minutes=35))) == 3
+def test_event_log_skips_files_before_period(used_workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    (used_workspace.events.folder / "events-2020-01.jsonl").mkdir()  # a folder: opening it as a file fails
+    assert len(load_events(used_workspace, "week").table) == 6
+    assert len(used_workspace.events.read_events(NOW - timedelta(minutes=35))) == 3
 
 
-def test_a_hundred_thousand_events_are_quick(tmp_path: Path) -> None:
+def test_monitoring_reads_100000_events_quickly(tmp_path: Path) -> None:
     """Limit in processor seconds, because the test machines are shared; measured: 0.6 s."""
-    chance = random.Random(0)
-    lines = [each.line() for each in EVENTS]
-    (tmp_path / "events-2026-11.jsonl").write_text("".join(chance.choice(lines) for _ in range(100_000)))
-    began = time.process_time()
-    found = monitoring.tables(of_log(Events(tmp_path))[0])
-    monitoring.per_model(found.table)
-    monitoring.over_time(found.table)
-    assert time.process_time() - began < 3
-    assert len(found.table) == 100_000
+    rng = random.Random(0)
+    lines = [event.to_json_line() for event in EVENTS]
+    (tmp_path / "events-2026-11.jsonl").write_text("".join(rng.choice(lines) for _ in range(100_000)))
+    start = time.process_time()
+    events = monitoring.build_tables(log_to_table(EventLog(tmp_path))[0])
+    monitoring.summarise_per_model(events.table)
+    monitoring.summarise_over_time(events.table)
+    assert time.process_time() - start < 3
+    assert len(events.table) == 100_000
 
 
 # ---- events of runs ------------------------------------------------------------------------------------------------
 
 
-def test_a_run_tells_emissions_and_entities(tmp_path: Path, empty_store: Path, sample: Dataset) -> None:
+def test_tracked_run_event_has_emissions_and_entities(tmp_path: Path, empty_store: Path, sample: Dataset) -> None:
     from tests.conftest import workplace_in
 
-    here = workplace_in(tmp_path, empty_store)
-    with tracked_run("anomalies", "Forest", {}, sample, Actor("ada"), here) as run:
+    workspace = workplace_in(tmp_path, empty_store)
+    with track_run("anomalies", "Forest", {}, sample, Actor("ada"), workspace) as run:
         run.anomalies_by_entity = {f"site {number:02}": number for number in range(60)}
-    [written] = here.events.read()
-    assert written.emissions_kg == run.emissions_kg
-    named = written.details.anomalies_by_entity
-    assert named is not None
-    assert [(each.entity, each.count) for each in named][:2] == [("site 59", 59), ("site 58", 58)]
-    assert len(named) == 50
+    [event] = workspace.events.read_events()
+    assert event.emissions_kg == run.emissions_kg
+    counts = event.details.anomalies_by_entity
+    assert counts is not None
+    assert [(entity_count.entity, entity_count.count) for entity_count in counts][:2] == [
+        ("site 59", 59),
+        ("site 58", 58),
+    ]
+    assert len(counts) == 50
 
 
 # ---- figures and page ----------------------------------------------------------------------------------------------
 
 
-def test_figures_draw_what_the_tables_say(used: Workspace) -> None:
-    found = observed(used, "all")
-    bars = figures.runs_per_model(monitoring.per_model(found.table))
+def test_monitoring_figures_match_tables(used_workspace: Workspace) -> None:
+    all_events = load_events(used_workspace, "all")
+    bars = figures.draw_runs_per_model(monitoring.summarise_per_model(all_events.table))
     assert {bar.name: sum(bar.x) for bar in bars.data} == {"completed": 4, "failed": 1, "interrupted": 1}
-    steps = monitoring.over_time(found.table)
-    assert [len(line.x) for line in figures.seconds_over_time(steps).data] == [len(steps)] * 2
-    assert sum(figures.anomalies_per_entity(monitoring.anomalies_per_entity(found)).data[0].x) == 6
-    assert sum(figures.emissions_per_model(monitoring.emissions(found.table)).data[0].x) == pytest.approx(25.5e-3)
-    then, now = np.array([1.0, np.nan, 3.0]), np.array([2.0, 2.0])
-    assert sum(figures.both_histograms(then, now, "MWh").data[1].y) == pytest.approx(100)
-    assert len(figures.then_and_now(then, np.full(2, np.nan), "MWh").data) == 0
+    steps = monitoring.summarise_over_time(all_events.table)
+    assert [len(line.x) for line in figures.draw_seconds_over_time(steps).data] == [len(steps)] * 2
+    assert sum(figures.draw_anomalies_per_entity(monitoring.count_anomalies_per_entity(all_events)).data[0].x) == 6
+    assert sum(figures.draw_emissions_per_model(monitoring.sum_emissions(all_events.table)).data[0].x) == pytest.approx(
+        25.5e-3
+    )
+    reference, current = np.array([1.0, np.nan, 3.0]), np.array([2.0, 2.0])
+    assert sum(figures.draw_value_histograms(reference, current, "MWh").data[1].y) == pytest.approx(100)
+    assert len(figures.draw_quantile_comparison(reference, np.full(2, np.nan), "MWh").data) == 0
 
 
-def metrics(app: AppTest) -> dict[str, str]:
-    return {metric.label: metric.value for metric in app.metric}
+def read_metrics(app: AppTest) -> dict[str, str]:
+    return {tile.label: tile.value for tile in app.metric}
 
 
-def view(app: AppTest, name: str) -> AppTest:
+def open_view(app: AppTest, name: str) -> AppTest:
     app.session_state["monitoring-view"] = name
     return app.run()
 
 
-def test_the_empty_page_says_what_will_be_seen(at: Workspace) -> None:  # noqa: F811
-    app = opened(PAGE)
+def test_monitoring_page_without_events_explains_itself(page_workspace: Workspace) -> None:  # noqa: F811
+    app = open_page(PAGE)
     assert not app.exception
-    assert "Nothing has been recorded in this period" in texts(app)
+    assert "Nothing has been recorded in this period" in read_page_text(app)
     app.session_state["monitoring-period"] = "all"
-    assert "Every file loaded and every model run leaves one line here" in texts(app.run())
+    assert "Every file loaded and every model run leaves one line here" in read_page_text(app.run())
 
 
-def test_the_page_shows_figures_and_views(at: Workspace) -> None:  # noqa: F811
-    for each in reversed(EVENTS):
-        at.events.add(each)
-    app = opened(PAGE)
+def test_monitoring_page_shows_figures_and_views(page_workspace: Workspace) -> None:  # noqa: F811
+    for event in reversed(EVENTS):
+        page_workspace.events.add(event)
+    app = open_page(PAGE)
     assert not app.exception
-    assert metrics(app) == {
+    assert read_metrics(app) == {
         "Actions": "6",
         "Failed": "33.33%",
         "Response time p50": "2.5 s",
         "Response time p95": "8.62 s",
         "Users": "2",
     }
-    assert "no Elasticsearch is named" in texts(app)
+    assert "no Elasticsearch is named" in read_page_text(app)
     for name in ("Runs", "Response time", "Processor and memory", "Anomalies", "Errors", "Emissions"):
-        app = view(app, name)
+        app = open_view(app, name)
         assert not app.exception, name
         assert len(app.dataframe) == 1, name
-    assert metrics(app)["g CO₂ together"] == "0.0205"
-    assert "not for accounts" in texts(app)
+    assert read_metrics(app)["g CO₂ together"] == "0.0205"
+    assert "not for accounts" in read_page_text(app)
 
 
-def test_filters_of_the_page(at: Workspace) -> None:  # noqa: F811
-    for each in EVENTS:
-        at.events.add(each)
-    app = opened(PAGE)
-    models = next(each for each in app.multiselect if each.key == "monitoring-model")
-    assert metrics(models.set_value(["KMeans"]).run())["Actions"] == "1"
-    statuses = next(each for each in app.multiselect if each.key == "monitoring-status")
+def test_monitoring_page_filters_actions(page_workspace: Workspace) -> None:  # noqa: F811
+    for widget in EVENTS:
+        page_workspace.events.add(widget)
+    app = open_page(PAGE)
+    models = next(widget for widget in app.multiselect if widget.key == "monitoring-model")
+    assert read_metrics(models.set_value(["KMeans"]).run())["Actions"] == "1"
+    statuses = next(widget for widget in app.multiselect if widget.key == "monitoring-status")
     app = statuses.set_value(["failed"]).run()
-    assert "No action has these properties" in texts(app)
+    assert "No action has these properties" in read_page_text(app)
 
 
-def test_refresh_sees_what_came_meanwhile(at: Workspace) -> None:  # noqa: F811
-    at.events.add(EVENTS[0])
-    app = opened(PAGE)
-    at.events.add(EVENTS[1])
-    assert metrics(app.run())["Actions"] == "1", "the page caches the events"
-    button = next(each for each in app.button if each.key == "monitoring-refresh")
-    assert metrics(button.click().run())["Actions"] == "2"
+def test_monitoring_page_refresh_shows_new_events(page_workspace: Workspace) -> None:  # noqa: F811
+    page_workspace.events.add(EVENTS[0])
+    app = open_page(PAGE)
+    page_workspace.events.add(EVENTS[1])
+    assert read_metrics(app.run())["Actions"] == "1", "the page caches the events"
+    button = next(widget for widget in app.button if widget.key == "monitoring-refresh")
+    assert read_metrics(button.click().run())["Actions"] == "2"
 
 
-def test_the_page_falls_back_and_says_why(at: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: F811
-    dead = replace(at, event_stream=EventStream(at.events.folder, f"http://127.0.0.1:{free_port()}"))
-    monkeypatch.setattr("pages.components.cache.get_workspace", lambda: dead)
-    at.events.add(EVENTS[0])
-    app = opened(PAGE)
+def test_monitoring_page_states_reason_of_fallback(page_workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: F811
+    offline_workspace = replace(
+        page_workspace, event_stream=EventStream(page_workspace.events.folder, f"http://127.0.0.1:{free_port()}")
+    )
+    monkeypatch.setattr("pages.components.cache.get_workspace", lambda: offline_workspace)
+    page_workspace.events.add(EVENTS[0])
+    app = open_page(PAGE)
     assert not app.exception
-    assert "From the event files of this machine: Elasticsearch does not answer" in texts(app)
-    assert metrics(app)["Actions"] == "1"
+    assert "From the event files of this machine: Elasticsearch does not answer" in read_page_text(app)
+    assert read_metrics(app)["Actions"] == "1"
 
 
-def test_drift_on_the_page(at: Workspace, sample: Dataset) -> None:  # noqa: F811
-    detect(DetectionSpec(compare_with="entity"), sample, workspace=at, actor=Actor("ada", "tests"))
-    at.datasets.save(sample)
+def test_monitoring_page_compares_drift(page_workspace: Workspace, sample: Dataset) -> None:  # noqa: F811
+    detect(DetectionSpec(baseline="entity"), sample, workspace=page_workspace, actor=Actor("ada", "tests"))
+    page_workspace.datasets.save(sample)
     shifted = sample.replace(frame=sample.frame.copy())
     shifted.frame.iloc[:, 3] *= 4
-    at.datasets.save(shifted)
+    page_workspace.datasets.save(shifted)
     st.cache_data.clear()
-    app = view(opened(PAGE), "Drift")
+    app = open_view(open_page(PAGE), "Drift")
     assert not app.exception
-    chosen = next(each for each in app.selectbox if each.key == "drift-dataset")
-    app = chosen.set_value(next(each for each in at.datasets.recent() if each.digest == shifted.digest)).run()
-    app = next(each for each in app.button if each.key == "drift-compare").click().run()
+    dataset_box = next(candidate for candidate in app.selectbox if candidate.key == "drift-dataset")
+    app = dataset_box.set_value(
+        next(candidate for candidate in page_workspace.datasets.list_recent() if candidate.digest == shifted.digest)
+    ).run()
+    app = next(candidate for candidate in app.button if candidate.key == "drift-compare").click().run()
     assert not app.exception
     assert not app.error
-    told = {metric.label: metric.value for metric in app.metric}
-    assert told["Major"] == str(len(sample.entities))
+    tiles = {metric.label: metric.value for metric in app.metric}
+    assert tiles["Major"] == str(len(sample.entities))
     assert sample.columns[3] in [header.value.rpartition(" · ")[2] for header in app.subheader]
-    assert at.events.read()[-1].event == "drift_check"
+    assert page_workspace.events.read_events()[-1].event == "drift_check"

@@ -40,7 +40,7 @@ COMMON, NAME, WORD = "people use most", "name of the user or of this product", "
 )
 def test_weak_passwords_are_refused_with_the_reason(password: str, reason: str) -> None:
     with pytest.raises(OptionError, match="too easy to guess") as error:
-        passwords.check(password, "alice.dupont@example.org")
+        passwords.check_password(password, "alice.dupont@example.org")
     assert reason in str(error.value)
     assert password not in str(error.value)
 
@@ -57,13 +57,13 @@ def test_weak_passwords_are_refused_with_the_reason(password: str, reason: str) 
     ],
 )
 def test_strong_passwords_are_accepted(password: str) -> None:
-    passwords.check(password, "alice.dupont@example.org")
+    passwords.check_password(password, "alice.dupont@example.org")
 
 
 @pytest.mark.parametrize("length", [0, 9, 201, 1_000_000])
 def test_lengths(length: int) -> None:
     with pytest.raises(OptionError, match=f"has {length:,} characters; 10 to 200 are accepted"):
-        passwords.check("x" * length, "alice")
+        passwords.check_password("x" * length, "alice")
 
 
 @settings(max_examples=40, deadline=None)
@@ -71,7 +71,7 @@ def test_lengths(length: int) -> None:
 def test_any_password_is_judged_soon(password: str) -> None:
     began = time.thread_time()
     with suppress(OptionError):
-        passwords.check(password, "alice")
+        passwords.check_password(password, "alice")
     assert time.thread_time() - began < 1
 
 
@@ -79,42 +79,42 @@ def test_slow_passwords_are_cut_before_they_are_judged() -> None:
     began = time.thread_time()
     for piece in ("qwertyuiop[]", "p4ssw0rd", "20012001", "a1B!", "4@8({[</6g9!1|l"):
         with suppress(OptionError):
-            passwords.check((piece * 60)[:200], "alice")
+            passwords.check_password((piece * 60)[:200], "alice")
     assert time.thread_time() - began < 2
 
 
 def test_hashes() -> None:
-    hash_ = passwords.hashed("Fjord-lantern-été")
-    assert passwords.verified(hash_, "Fjord-lantern-été")
-    assert passwords.verified(hash_, "Fjord-lantern-e\u0301te\u0301"), "as another keyboard writes it"
-    assert not passwords.verified(hash_, "fjord-lantern-été")
-    assert not passwords.verified(None, "the password of nobody")
-    assert not passwords.verified("no hash", "Fjord-lantern-été")
-    assert not passwords.verified(hash_, "x" * 100_000)
-    assert passwords.hashed("Fjord-lantern-été") != hash_
-    assert passwords.verified(passwords.hashed("\ud800" * 12), "\ud800" * 12)
+    hash_ = passwords.hash_password("Fjord-lantern-été")
+    assert passwords.verify_password(hash_, "Fjord-lantern-été")
+    assert passwords.verify_password(hash_, "Fjord-lantern-e\u0301te\u0301"), "as another keyboard writes it"
+    assert not passwords.verify_password(hash_, "fjord-lantern-été")
+    assert not passwords.verify_password(None, "the password of nobody")
+    assert not passwords.verify_password("no hash", "Fjord-lantern-été")
+    assert not passwords.verify_password(hash_, "x" * 100_000)
+    assert passwords.hash_password("Fjord-lantern-été") != hash_
+    assert passwords.verify_password(passwords.hash_password("\ud800" * 12), "\ud800" * 12)
 
 
 def test_a_verification_costs_what_an_attacker_feels() -> None:
-    hash_ = passwords.hashed("Fjord-lantern-71-plum")
+    hash_ = passwords.hash_password("Fjord-lantern-71-plum")
     fastest = min(_seconds(hash_) for _each in range(5))
     assert 0.01 < fastest < 1
 
 
 def _seconds(hash_: str) -> float:
     began = time.thread_time()
-    passwords.verified(hash_, "wrong")
+    passwords.verify_password(hash_, "wrong")
     return time.thread_time() - began
 
 
 @given(st.text(max_size=220))
 def test_a_kept_name_is_its_own_spelling(name: str) -> None:
-    key = usernames.key(name)
+    key = usernames.make_lookup_key(name)
     if key is None:
         with pytest.raises(OptionError):
-            usernames.accepted(name)
+            usernames.validate_username(name)
     else:
-        kept = usernames.accepted(name)
-        assert usernames.accepted(kept) == kept
-        assert usernames.key(kept) == key
+        kept = usernames.validate_username(name)
+        assert usernames.validate_username(kept) == kept
+        assert usernames.make_lookup_key(kept) == key
         assert len(key) <= 400

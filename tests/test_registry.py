@@ -16,21 +16,21 @@ from mlflow import MlflowClient
 from core.actor import Actor
 from core.data.dataset import Dataset
 from core.data.samples import load_sample
-from core.detectors.comparisons import COMPARISONS
+from core.detectors.baselines import BASELINE_CLASSES
 from core.detectors.row_model import RowModel
 from core.errors import DataError, NotFoundError, OptionError, UnreadableFileError, VigieError
 from core.runs.model_files import save_model
 from core.runs.promotion import get_version, list_versions, load_by_alias, promote, register
 from core.runs.stored_runs import load_run
-from core.runs.tracked_run import tracked_run
+from core.runs.tracked_run import track_run
 from core.tasks.anomalies.run import detect
-from core.tasks.anomalies.spec import DetectionSpec, detectors
+from core.tasks.anomalies.spec import DetectionSpec, list_detectors
 from core.workspace import Workspace
-from mlflow_utils.model_io import FILE
-from mlflow_utils.registry import PromotionMetric, Version, compared
+from mlflow_utils.model_io import MODEL_FILE
+from mlflow_utils.registry import ModelVersion, PromotionMetric, compare_versions
 from mlflow_utils.tracking import Tracking
 from tests.conftest import Server, free_port, stop, workplace_in
-from tests.test_model_files import table
+from tests.test_model_files import make_input_table
 
 BY = Actor("alice", "tests")
 BACKTEST = {
@@ -46,7 +46,7 @@ NAME = "gas-forecast"
 
 @pytest.fixture(scope="session")
 def model(sample: Dataset) -> RowModel:
-    return RowModel(detectors()["isolation-forest"](n_estimators=10), COMPARISONS["entity"]()).fit(sample)
+    return RowModel(list_detectors()["isolation-forest"](n_estimators=10), BASELINE_CLASSES["entity"]()).fit(sample)
 
 
 @pytest.fixture
@@ -54,8 +54,8 @@ def tested(model: RowModel, sample: Dataset, place: Workspace) -> Callable[..., 
     """A run of the task forecast whose back-test came out at `wape`; its id."""
 
     def run(wape: float | None, at: Workspace = place, dataset: Dataset = sample, **params: Any) -> str:
-        with tracked_run("forecast", "Ridge", BACKTEST | params, dataset, BY, at) as run:
-            save_model(run.folder / "model", model, table(sample, 5))
+        with track_run("forecast", "Ridge", BACKTEST | params, dataset, BY, at) as run:
+            save_model(run.folder / "model", model, make_input_table(sample, 5))
             run.metrics = {} if wape is None else {"wape": wape, "coverage": 0.9}
         return run.id
 
@@ -92,9 +92,11 @@ def test_registered_promoted_and_loaded_by_alias(
     champion, comparison = promote(NAME, workspace=place, actor=BY)
     assert (champion.aliases, comparison) == (("champion",), None)
     loaded = load_by_alias(NAME, workspace=place, kind=RowModel)
-    assert np.array_equal(loaded.score(loaded.ready(sample)), model.score(model.ready(sample)))
+    assert np.array_equal(loaded.score(loaded.prepare_rows(sample)), model.score(model.prepare_rows(sample)))
 
-    events = [(event.event, event.status, event.details.inputs.get("version")) for event in place.events.read()[1:]]
+    events = [
+        (event.event, event.status, event.details.inputs.get("version")) for event in place.events.read_events()[1:]
+    ]
     assert events == [("model_registration", "completed", 1), ("model_promotion", "completed", 1)]
 
 
@@ -114,7 +116,7 @@ def test_mlflow_loads_it_by_alias(
     register(tested(0.08), NAME, workspace=place, actor=BY)
     promote(NAME, workspace=place, actor=BY)
     served = mlflow.pyfunc.load_model(f"models:/{NAME}@champion")
-    assert served.predict(table(sample)).equals(model.predict(table(sample)))
+    assert served.predict(make_input_table(sample)).equals(model.predict(make_input_table(sample)))
     assert "entity" in {column.name for column in served.metadata.signature.inputs}
 
 
@@ -124,13 +126,13 @@ def test_another_machine_loads_it_by_alias(
     register(tested(0.08), NAME, workspace=place, actor=BY)
     elsewhere = replace(place, tracking=Tracking(place.tracking.uri, None, tmp_path / "elsewhere"))
     loaded = load_by_alias(NAME, "challenger", workspace=elsewhere, kind=RowModel)
-    assert loaded.predict(table(sample)).equals(model.predict(table(sample)))
+    assert loaded.predict(make_input_table(sample)).equals(model.predict(make_input_table(sample)))
 
 
 def test_a_file_that_is_not_the_registered_one_is_refused(tested: Callable[..., str], place: Workspace) -> None:
     run = tested(0.08)
     register(run, NAME, workspace=place, actor=BY)
-    with (load_run(run, place).files / "model" / FILE).open("ab") as file:
+    with (load_run(run, place).files / "model" / MODEL_FILE).open("ab") as file:
         file.write(b" ")
     with pytest.raises(UnreadableFileError, match="SHA-256"):
         load_by_alias(NAME, "challenger", workspace=place)
@@ -172,7 +174,7 @@ def test_the_worse_one_is_refused_unless_forced_with_a_reason(tested: Callable[.
     with pytest.raises(OptionError, match="reason"):
         promote(NAME, workspace=place, actor=BY, force=True, reason=" ")
     assert aliases(place) == {2: ("challenger",), 1: ("champion",)}
-    assert place.events.read()[-1].status == "failed"
+    assert place.events.read_events()[-1].status == "failed"
 
     champion, _ = promote(NAME, workspace=place, actor=Actor("bob", "tests"), force=True, reason="needs no temperature")
     assert aliases(place) == {2: ("champion",), 1: ("previous",)}
@@ -223,8 +225,8 @@ def test_a_back_test_that_says_nothing_of_itself_is_compared_with_nothing(
     model: RowModel, sample: Dataset, place: Workspace
 ) -> None:
     for wape in (0.07, 0.06):
-        with tracked_run("forecast", "Ridge", {}, sample, BY, place) as run:
-            save_model(run.folder / "model", model, table(sample, 5))
+        with track_run("forecast", "Ridge", {}, sample, BY, place) as run:
+            save_model(run.folder / "model", model, make_input_table(sample, 5))
             run.metrics = {"wape": wape}
         version = register(run.id, NAME, workspace=place, actor=BY).number
         if version == 1:
@@ -234,7 +236,7 @@ def test_a_back_test_that_says_nothing_of_itself_is_compared_with_nothing(
 
 
 def test_a_detector_becomes_champion_by_force_only(sample: Dataset, place: Workspace) -> None:
-    spec = DetectionSpec(detectors()["isolation-forest"](n_estimators=10), compare_with="entity")
+    spec = DetectionSpec(list_detectors()["isolation-forest"](n_estimators=10), baseline="entity")
     _, run = detect(spec, sample, workspace=place, actor=BY)
     assert register(run.id, workspace=place, actor=BY).name == "anomalies"
     with pytest.raises(DataError, match="no labels"):
@@ -256,16 +258,16 @@ def test_another_definition_of_the_metric_is_not_compared(tested: Callable[..., 
 def test_the_yardstick_says_which_way_is_better(lower: bool, worse: bool) -> None:
     yardstick = PromotionMetric("ari", lower_is_better=lower)
     old, new = (
-        Version(NAME, number, "", 0, tags={"metric": yardstick.definition, "figure.ari": figure})
+        ModelVersion(NAME, number, "", 0, tags={"metric": yardstick.definition, "figure.ari": figure})
         for number, figure in ((1, "0.4"), (2, "0.5"))
     )
-    assert compared(old, new, yardstick).worse is worse
-    assert compared(old, new, yardstick).accepted is not worse
+    assert compare_versions(old, new, yardstick).is_worse is worse
+    assert compare_versions(old, new, yardstick).is_accepted is not worse
 
 
 def test_a_name_is_for_one_task(tested: Callable[..., str], sample: Dataset, place: Workspace) -> None:
     register(tested(0.07), NAME, workspace=place, actor=BY)
-    spec = DetectionSpec(detectors()["isolation-forest"](n_estimators=10), compare_with="entity")
+    spec = DetectionSpec(list_detectors()["isolation-forest"](n_estimators=10), baseline="entity")
     _, run = detect(spec, sample, workspace=place, actor=BY)
     with pytest.raises(OptionError, match="task forecast; this one is of anomalies"):
         register(run.id, NAME, workspace=place, actor=BY)
@@ -298,17 +300,17 @@ def test_wrong_names_are_refused(tested: Callable[..., str], place: Workspace, s
 def test_a_run_that_cannot_be_loaded_again_is_not_registered(
     tested: Callable[..., str], sample: Dataset, place: Workspace
 ) -> None:
-    with tracked_run("forecast", "Ridge", {}, sample, BY, place) as run:
+    with track_run("forecast", "Ridge", {}, sample, BY, place) as run:
         (run.folder / "note.txt").touch()
     with pytest.raises(NotFoundError, match="no model"):
         register(run.id, NAME, workspace=place, actor=BY)
-    with suppress(ZeroDivisionError), tracked_run("forecast", "Ridge", {}, sample, BY, place) as run:
+    with suppress(ZeroDivisionError), track_run("forecast", "Ridge", {}, sample, BY, place) as run:
         (run.folder / "note.txt").touch()
         1 / 0
     with pytest.raises(DataError, match="failed"):
         register(run.id, NAME, workspace=place, actor=BY)
     planted = tested(0.07)
-    (load_run(planted, place).files / "model" / FILE).write_bytes(b"not a model")
+    (load_run(planted, place).files / "model" / MODEL_FILE).write_bytes(b"not a model")
     with pytest.raises(UnreadableFileError, match="BadZipFile"):
         register(planted, NAME, workspace=place, actor=BY)
     assert list_versions(place) == []
@@ -377,7 +379,7 @@ def test_on_a_real_server(
     assert MlflowClient(uri).get_model_version_by_alias(NAME, "champion").version == "2"
     other = workplace_in(tmp_path / "other", empty_store, uri)
     loaded = load_by_alias(NAME, workspace=other, kind=RowModel)
-    assert np.array_equal(loaded.score(loaded.ready(sample)), model.score(model.ready(sample)))
+    assert np.array_equal(loaded.score(loaded.prepare_rows(sample)), model.score(model.prepare_rows(sample)))
     stop(server)
     at.tracking.reset()
     began = time.perf_counter()

@@ -16,18 +16,18 @@ from mlflow.entities import Metric, Param, RunTag
 from core.actor import Actor
 from core.data.dataset import Dataset
 from core.errors import NotFoundError
-from core.exports import as_csv
-from core.messages import Text
+from core.exports import to_csv_bytes
+from core.messages import Message
 from core.runs import comparison
 from core.runs.card_model import Picture
-from core.runs.comparison import RunFilter, accuracy_cost_table, compare_runs, list_to_frame, load_records, search_runs
-from core.runs.figures import accuracy_and_cost, common_range, thumbnail, to_shares
-from core.runs.tracked_run import tracked_run
+from core.runs.comparison import RunFilter, build_cost_table, compare_runs, load_records, runs_to_frame, search_runs
+from core.runs.figures import draw_accuracy_and_cost, draw_thumbnail, find_common_range, to_shares
+from core.runs.tracked_run import track_run
 from core.spec.task import get_metric
 from core.workspace import Workspace
 from mlflow_utils import search as searching
 from mlflow_utils.run_record import Record
-from mlflow_utils.tracking import KEY, Tracking
+from mlflow_utils.tracking import KEY_TAG, Tracking
 from tests.conftest import Command, Server, free_port, stop, workplace_in
 from tests.test_commands import vigie  # noqa: F401
 
@@ -38,10 +38,10 @@ DIGEST = "ab12" * 16
 def made(at: Workspace, number: int, task: str = "anomalies", **tags: str) -> str:
     """A run straight in MLflow, a second after the one before; its id."""
     client = MlflowClient(at.tracking.uri)
-    experiment = at.tracking.experiment(client, task)
+    experiment = at.tracking.get_experiment_id(client, task)
     began = 1_700_000_000_000 + 1000 * number
     given_tags = {
-        KEY: f"{number:032x}",
+        KEY_TAG: f"{number:032x}",
         "vigie.status": "completed",
         "model_name": "Forest",
         "user": "alice",
@@ -66,7 +66,7 @@ def ids(found: searching.RunPage) -> list[str]:
 
 
 def recorded(dataset: Dataset, at: Workspace, task: str = "anomalies", **params: object) -> str:
-    with tracked_run(task, "IsolationForest", params, dataset, BY, at) as run:
+    with track_run(task, "IsolationForest", params, dataset, BY, at) as run:
         run.metrics["anomalies"] = 3
         (run.folder / "note.txt").write_text("x")
     return run.id
@@ -211,25 +211,25 @@ def test_a_search_that_finds_little_stops_after_a_second_and_goes_on(
 def test_waiting_runs_are_merged_once(place: Workspace, sample: Dataset) -> None:
     delivered = recorded(sample, place)
     waiting = Record("forecast", "waits", tags={"model_name": "Ridge", "user": "bob"}, status="completed")
-    place.tracking.spool.open(waiting)
-    place.tracking.spool.update(waiting, "waiting")
+    place.tracking.spool.add_run(waiting)
+    place.tracking.spool.save_run(waiting, "waiting")
     half = Record("clusters", "half there", status="completed")
-    place.tracking.start(half)  # MLflow knows of it
-    place.tracking.spool.update(half, "waiting")
+    place.tracking.start_run(half)  # MLflow knows of it
+    place.tracking.spool.save_run(half, "waiting")
     found, _ = search_runs(place)
     assert {each.record.key for each in found.runs} == {half.key, waiting.key, load_records([delivered], place)[0].key}
     assert len(found.runs) == 3
-    assert {each.record.key: each.waits for each in found.runs}[waiting.key]
+    assert {each.record.key: each.is_pending for each in found.runs}[waiting.key]
     assert ids(search_runs(place, RunFilter(user="bob"))[0]) == [waiting.key]
-    lines = list_to_frame(found.runs)
+    lines = runs_to_frame(found.runs)
     assert lines["waits"].sum() == 2
     assert lines.loc[~lines["waits"], "value"].tolist() == [3]
 
 
 def test_a_run_that_goes_on_is_running(place: Workspace) -> None:
-    place.tracking.start(Record("anomalies", "going on"))
+    place.tracking.start_run(Record("anomalies", "going on"))
     [listed] = search_runs(place)[0].runs
-    assert (listed.status, listed.waits) == ("running", False)
+    assert (listed.status, listed.is_pending) == ("running", False)
     assert len(search_runs(place, RunFilter(status="running"))[0].runs) == 1
 
 
@@ -238,11 +238,11 @@ def test_without_mlflow_this_machine_remembers(tmp_path: Path, empty_store: Path
     run = recorded(sample, at, number=1)
     found, silent = search_runs(at)
     assert ids(found) == [run]
-    assert found.runs[0].waits
+    assert found.runs[0].is_pending
     assert "MLflow does not answer" in silent
     assert "hidden" not in silent
-    assert comparison.experiment_url("anomalies", at) == ""
-    assert comparison.record_url(found.runs[0].record, at) == ""
+    assert comparison.get_experiment_url("anomalies", at) == ""
+    assert comparison.get_record_url(found.runs[0].record, at) == ""
     assert compare_runs([run], at).parameters.loc["number", run] == "1"
 
 
@@ -265,9 +265,9 @@ def test_a_server_that_answers_dies_and_hangs(
     assert not elsewhere.tracking.spool.artifact_dir(found.runs[0].record.key).exists(), (
         "files were fetched for a table"
     )
-    assert comparison.record_url(found.runs[0].record, elsewhere).endswith(f"/runs/{run}")
-    assert comparison.experiment_url("anomalies", elsewhere).startswith(f"{uri}/#/experiments/")
-    assert comparison.experiment_url("", elsewhere) == f"{uri}/#/experiments"
+    assert comparison.get_record_url(found.runs[0].record, elsewhere).endswith(f"/runs/{run}")
+    assert comparison.get_experiment_url("anomalies", elsewhere).startswith(f"{uri}/#/experiments/")
+    assert comparison.get_experiment_url("", elsewhere) == f"{uri}/#/experiments"
     os.killpg(server.pid, signal.SIGSTOP)  # it takes connections and says nothing
     try:
         with monkeypatch.context() as moment:  # between the question whether it lives, and the search
@@ -298,9 +298,7 @@ def three(place: Workspace, sample: Dataset) -> list[str]:
     """Runs that differ in one parameter; the second is better, the third costs nothing."""
     made = []
     for number, (wape, coverage) in enumerate(((0.3, 0.9), (0.1, 0.8), (0.2, 0.7))):
-        with tracked_run(
-            "forecast", "Ridge", {"alpha": number, "horizon": 7, "=cmd": "=1+1"}, sample, BY, place
-        ) as run:
+        with track_run("forecast", "Ridge", {"alpha": number, "horizon": 7, "=cmd": "=1+1"}, sample, BY, place) as run:
             run.metrics |= {"wape": wape, "wape_7": wape, "coverage": coverage, "r2": 0.5}
         made.append(run.id)
     return made
@@ -311,18 +309,18 @@ def test_runs_side_by_side(place: Workspace, three: list[str]) -> None:
     assert found.same_data
     assert found.same_task
     assert list(found.parameters.index[:1]) == ["alpha"]
-    assert found.differing().to_dict() == {"alpha": True, "horizon": False, "=cmd": False}
-    best = found.best()
+    assert found.find_differences().to_dict() == {"alpha": True, "horizon": False, "=cmd": False}
+    best = found.find_best()
     assert best.loc["wape"].tolist() == best.loc["wape_7"].tolist() == [False, True, False]
     assert not best.loc["coverage"].any(), "nobody says that more is better"
     assert not best.loc["r2"].any(), "all are alike"
-    written = as_csv(found.to_frame()).decode("utf-8-sig")
+    written = to_csv_bytes(found.to_frame()).decode("utf-8-sig")
     assert "'=cmd" in written
     assert "'=1+1" in written
 
 
 def test_what_differs_on_other_data_and_what_is_missing(place: Workspace, three: list[str], sample: Dataset) -> None:
-    other = recorded(sample.select(sample.entities[:1]), place, alpha=1)
+    other = recorded(sample.filter_rows(sample.entities[:1]), place, alpha=1)
     found = compare_runs([three[0], other], place)
     assert not found.same_data
     assert not found.same_task
@@ -366,19 +364,19 @@ def test_the_front_is_what_no_run_on_the_same_data_beats() -> None:
         listed(0.9, 9e-6, "b"),
         listed(0.01, 1e-9, model_run="x"),
     ]
-    points = accuracy_cost_table(some, "forecast")
+    points = build_cost_table(some, "forecast")
     assert points["front"].tolist() == [True, True, False, False, True]
-    figure = accuracy_and_cost(points, "wape")
+    figure = draw_accuracy_and_cost(points, "wape")
     stars = [symbol for trace in figure.data if trace.mode == "markers+text" for symbol in trace.marker.symbol]
     assert stars.count("star") == 3
     assert "<b>" not in figure.to_json()
-    assert accuracy_cost_table(some, "anomalies").empty
-    assert accuracy_cost_table([], "forecast").empty
+    assert build_cost_table(some, "anomalies").empty
+    assert build_cost_table([], "forecast").empty
 
 
 @given(st.lists(st.tuples(st.floats(0, 1), st.floats(1e-9, 1e-3)), min_size=1, max_size=12))
 def test_the_front_is_never_empty_and_no_member_beats_another(points: list[tuple[float, float]]) -> None:
-    found = accuracy_cost_table([listed(*each) for each in points], "forecast")
+    found = build_cost_table([listed(*each) for each in points], "forecast")
     front = found[found["front"]]
     assert len(front)
     for one in front.itertuples():
@@ -386,12 +384,14 @@ def test_the_front_is_never_empty_and_no_member_beats_another(points: list[tuple
 
 
 def test_small_pictures_share_an_axis_where_they_show_the_same() -> None:
-    one = Picture("histogram", Text("Scores"), (0.0, 1.0, 2.0), {"rows": (1.0, 3.0)}, 1.5)
-    two = Picture("histogram", Text("Scores"), (0.0, 1.0, 2.0), {"rows": (10.0, 10.0)})
-    assert common_range([to_shares(one), to_shares(two)]) == (0.0, pytest.approx(1.05 * 0.75))
-    assert common_range([one, Picture("bars", Text("Other"), ("a",), {"n": (1.0,)})]) is None
-    assert thumbnail(one).layout.shapes[0].x0 == 1.5
-    assert len(thumbnail(Picture("lines", Text("L"), (1.0, 2.0), {"a": (1.0, None), "b": (2.0, 3.0)})).data) == 2
+    one = Picture("histogram", Message("Scores"), (0.0, 1.0, 2.0), {"rows": (1.0, 3.0)}, 1.5)
+    two = Picture("histogram", Message("Scores"), (0.0, 1.0, 2.0), {"rows": (10.0, 10.0)})
+    assert find_common_range([to_shares(one), to_shares(two)]) == (0.0, pytest.approx(1.05 * 0.75))
+    assert find_common_range([one, Picture("bars", Message("Other"), ("a",), {"n": (1.0,)})]) is None
+    assert draw_thumbnail(one).layout.shapes[0].x0 == 1.5
+    assert (
+        len(draw_thumbnail(Picture("lines", Message("L"), (1.0, 2.0), {"a": (1.0, None), "b": (2.0, 3.0)})).data) == 2
+    )
 
 
 # ---- the command ----------------------------------------------------------------------------------------------------

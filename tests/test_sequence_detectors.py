@@ -11,11 +11,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from core.actor import Actor
-from core.data.dataset import Dataset, keyed
-from core.data.series import windows
+from core.data.dataset import Dataset, make_index
+from core.data.series import make_windows
 from core.detectors import sequences
 from core.detectors.base import Floats32, SequenceDetector
-from core.detectors.principal import principal_axes, projected
+from core.detectors.pca import fit_pca_axes, project_on_axes
+from core.detectors.reconstruction import ReconstructionDetector, find_covering_windows
 from core.detectors.scaling import Scaling
 from core.detectors.sequence_model import SequenceModel
 from core.detectors.sequences.kmeans_ad import KMeansAD
@@ -23,15 +24,14 @@ from core.detectors.sequences.mean_distance import MeanDistance
 from core.detectors.sequences.moving_mean import MovingMean
 from core.detectors.sequences.pca_residual import PcaResidual
 from core.detectors.sequences.sub_pca import SubPCA
-from core.detectors.window_residual import WindowResidual, covering
-from core.progress import Cancelled, Progress
-from core.runs.model_files import load_model, save_model, trusted_types
-from core.runs.tracked_run import tracked_run
-from core.spec.hyperparameters import build_from_settings, get_params, hyperparameters
-from core.spec.plugins import members
+from core.progress import CancelledError, Progress
+from core.runs.model_files import list_trusted_types, load_model, save_model
+from core.runs.tracked_run import track_run
+from core.spec.hyperparameters import build_from_settings, get_hyperparameters, get_params
+from core.spec.plugins import discover_classes
 from core.workspace import Workspace
 
-DETECTORS = members(sequences, SequenceDetector)
+DETECTORS = discover_classes(sequences, SequenceDetector)
 QUICK = {"seconds": 30.0, "steps": 60}  # where a detector has such settings; a limit of time would not be repeatable
 EVERY_DETECTOR = pytest.mark.parametrize("name", DETECTORS)
 SIMPLE = [KMeansAD, MeanDistance, MovingMean, PcaResidual, SubPCA]
@@ -40,7 +40,7 @@ FAR = 250  # the planted row
 
 
 def quick(name: str, **chosen: Any) -> SequenceDetector:
-    own = hyperparameters(DETECTORS[name])
+    own = get_hyperparameters(DETECTORS[name])
     return build_from_settings(DETECTORS[name], {key: value for key, value in (QUICK | chosen).items() if key in own})
 
 
@@ -135,7 +135,7 @@ def test_constant_and_missing_values_do_no_harm(name: str, train: Floats32, test
     assert np.isfinite(scored.score).all()
     assert np.isfinite(scored.shares).all()
     assert scored.score[FAR] > np.delete(scored.score, np.s_[FAR - 25 : FAR + 25]).max()
-    if "window" not in hyperparameters(DETECTORS[name]):  # else a row shares the scores of the rows around it
+    if "window" not in get_hyperparameters(DETECTORS[name]):  # else a row shares the scores of the rows around it
         assert not scored.shares[np.isnan(given)].any()
 
 
@@ -173,7 +173,7 @@ def test_several_series_score_as_one_by_one(name: str, fitted: dict[str, Sequenc
 
 @EVERY_DETECTOR
 def test_every_hyperparameter_has_a_sentence_and_an_accepted_default(name: str) -> None:
-    assert all(field.metadata["help"] for field in hyperparameters(DETECTORS[name]).values())
+    assert all(field.metadata["help"] for field in get_hyperparameters(DETECTORS[name]).values())
     assert get_params(build_from_settings(DETECTORS[name], get_params(DETECTORS[name]()))) == get_params(
         DETECTORS[name]()
     )
@@ -181,7 +181,7 @@ def test_every_hyperparameter_has_a_sentence_and_an_accepted_default(name: str) 
 
 @EVERY_DETECTOR
 def test_what_is_learned_ends_in_an_underscore(name: str, fitted: dict[str, SequenceDetector]) -> None:
-    learned = vars(fitted[name]).keys() - hyperparameters(DETECTORS[name]).keys()
+    learned = vars(fitted[name]).keys() - get_hyperparameters(DETECTORS[name]).keys()
     assert learned
     assert all(each.endswith("_") for each in learned)
 
@@ -190,7 +190,7 @@ def test_what_is_learned_ends_in_an_underscore(name: str, fitted: dict[str, Sequ
 def test_learning_can_be_stopped(name: str, train: Floats32) -> None:
     progress = Progress()
     progress.cancel()
-    with pytest.raises(Cancelled):
+    with pytest.raises(CancelledError):
         quick(name).fit([train], progress)
 
 
@@ -199,7 +199,7 @@ def test_learning_can_be_stopped(name: str, train: Floats32) -> None:
 
 def dataset(values: Floats32) -> Dataset:
     moments = pd.date_range("2024-01-01", periods=len(values), freq="min")
-    frame = pd.DataFrame(values.astype(float), index=keyed(np.repeat("server", len(values)), moments))
+    frame = pd.DataFrame(values.astype(float), index=make_index(np.repeat("server", len(values)), moments))
     frame.columns = [f"kpi {number}" for number in range(values.shape[1])]
     return Dataset(frame, "kpi_matrix", step=pd.Timedelta(minutes=1), files=("made.npz",))
 
@@ -210,7 +210,7 @@ def test_a_model_comes_back_from_its_file(name: str, train: Floats32, test: Floa
     model.threshold_ = 1.5
     [scored] = model.score(dataset(test))
     table = dataset(test).frame.head(30).reset_index()
-    with tracked_run("tests", "Nothing", {}, dataset(train), Actor("alice", "tests"), place) as run:
+    with track_run("tests", "Nothing", {}, dataset(train), Actor("alice", "tests"), place) as run:
         save_model(run.folder / "model", model, table.assign(entity=table["entity"].astype(str)))
     again = load_model(run.id, SequenceModel, place)
     assert np.array_equal(again.score(dataset(test))[0].score, scored.score)
@@ -220,7 +220,7 @@ def test_a_model_comes_back_from_its_file(name: str, train: Floats32, test: Floa
 
 def test_every_detector_may_be_in_a_model() -> None:
     kept = {f"{cls.__module__}.{cls.__qualname__}" for cls in (*DETECTORS.values(), Scaling, SequenceModel)}
-    assert kept <= set(trusted_types())
+    assert kept <= set(list_trusted_types())
 
 
 # ---- what the simple ones say ---------------------------------------------------------------------------------------
@@ -299,12 +299,12 @@ def test_the_moving_mean_is_that_of_pandas(window: int, centred: bool) -> None:
 
 
 @pytest.mark.parametrize("cls", BY_WINDOWS)
-def test_scores_of_windows_by_hand(cls: type[WindowResidual], train: Floats32, test: Floats32) -> None:
+def test_scores_of_windows_by_hand(cls: type[ReconstructionDetector], train: Floats32, test: Floats32) -> None:
     """Every window judged on its own, and every row the mean of the windows that cover it."""
     detector = cls(window=8).fit([train], Progress())  # type: ignore[call-arg]
     ours = detector.score(test)
-    flat = windows(test, 8).reshape(len(test) - 7, -1)
-    squares = np.square(flat - detector._expect(flat)).reshape(-1, 8, 5).mean(axis=1)
+    flat = make_windows(test, 8).reshape(len(test) - 7, -1)
+    squares = np.square(flat - detector._reconstruct(flat)).reshape(-1, 8, 5).mean(axis=1)
     by_hand = np.array([squares[max(row - 7, 0) : row + 1].mean(axis=0) for row in range(len(test))])
     assert np.allclose(ours.shares, by_hand, rtol=1e-3, atol=1e-5)
 
@@ -326,14 +326,14 @@ def test_without_a_look_ahead_the_future_changes_nothing(
 @settings(max_examples=60)
 def test_windows_that_cover_a_row(rows: int, window: int) -> None:
     rows = max(rows, window)
-    first, last = covering(rows, window)
+    first, last = find_covering_windows(rows, window)
     cover = [[start for start in range(rows - window + 1) if start <= row < start + window] for row in range(rows)]
     assert [list(range(a, b)) for a, b in zip(first, last, strict=True)] == cover
 
 
 def test_windows_are_a_view() -> None:
     values = waves(50)
-    view = windows(values, 7)
+    view = make_windows(values, 7)
     assert view.shape == (44, 7, 5)
     assert np.shares_memory(view, values)
     assert np.array_equal(view[3], values[3:10])
@@ -341,11 +341,13 @@ def test_windows_are_a_view() -> None:
 
 def test_principal_axes_leave_a_direction_out() -> None:
     rows = np.random.default_rng(0).normal(size=(500, 3)).astype(np.float32)
-    mean, axes = principal_axes(rows, 0.999)
+    mean, axes = fit_pca_axes(rows, 0.999)
     assert axes.shape == (3, 2)
     assert np.allclose(axes.T @ axes, np.eye(2), atol=1e-5)
-    assert np.allclose(projected(projected(rows, mean, axes), mean, axes), projected(rows, mean, axes), atol=1e-5)
-    assert principal_axes(np.ones((5, 3), dtype=np.float32), 0.9)[1].shape == (3, 0)
+    assert np.allclose(
+        project_on_axes(project_on_axes(rows, mean, axes), mean, axes), project_on_axes(rows, mean, axes), atol=1e-5
+    )
+    assert fit_pca_axes(np.ones((5, 3), dtype=np.float32), 0.9)[1].shape == (3, 0)
 
 
 @pytest.mark.parametrize("cls", SIMPLE)
@@ -371,13 +373,13 @@ def test_large_series_take_seconds_and_little_memory(cls: type[SequenceDetector]
 
 
 def test_on_real_servers_the_simple_detectors_beat_random_numbers(shared_data: Path) -> None:
-    from core.evaluation.metrics import score_card
+    from core.evaluation.detection_metrics import compute_detection_metrics
 
     with np.load(shared_data / "smd" / "machine-3-4.npz", allow_pickle=False) as file:
         train, test, labels = file["train"], file["test"], file["label"]
     scaling = Scaling("minmax").fit([train])
     cards = {
-        cls.name: score_card(
+        cls.name: compute_detection_metrics(
             labels, cls().fit([scaling.transform(train)], Progress()).score(scaling.transform(test)).score
         )
         for cls in (MeanDistance, PcaResidual, SubPCA)

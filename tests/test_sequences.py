@@ -14,31 +14,31 @@ from hypothesis import strategies as st
 from mlflow import MlflowClient
 
 from core.actor import Actor
-from core.data.dataset import Dataset, keyed
-from core.data.ingest.cells import MAX_MAGNITUDE
+from core.data.dataset import Dataset, make_index
 from core.data.ingest.loading import load
-from core.data.samples import INCIDENTS, SERVER, load_sample
+from core.data.ingest.number_parsing import MAX_MAGNITUDE
+from core.data.samples import INCIDENTS, SERVER_KPIS, load_sample
 from core.detectors.base import SequenceDetector
 from core.errors import DataError, NotFoundError, OptionError
 from core.exports import read_likelihoods
-from core.progress import Cancelled, Progress
+from core.progress import CancelledError, Progress
 from core.runs.promotion import runs_with_model
 from core.spec.codec import encode
 from core.spec.spec import ApplySpec, ThresholdSpec
 from core.spec.task import run_job
 from core.tasks.sequences import figures, share_figures
-from core.tasks.sequences.events import CELL_COLUMNS, CELL_ROWS, GAP, MARGIN, merge_anomalies
+from core.tasks.sequences.events import MARGIN_ROWS, MAX_CELL_COLUMNS, MAX_CELL_ROWS, MAX_GAP_ROWS, merge_anomalies
 from core.tasks.sequences.result import SequenceDetection
 from core.tasks.sequences.run import apply_model, apply_threshold, load_sequences, train
-from core.tasks.sequences.spec import THOUSAND, TRY_FIRST, SequenceSpec, detectors
-from core.tasks.sequences.split import default_split, sampling_seconds, training_mask
+from core.tasks.sequences.spec import FAST_DETECTORS, PER_1000_ROWS, SequenceSpec, list_detectors
+from core.tasks.sequences.split import build_training_mask, compute_sampling_seconds, find_default_split
 from core.workspace import Workspace
 
 BY = Actor("alice", "tests")
 
 
 def pca(**chosen: object) -> SequenceDetector:
-    return detectors()["pca-residual"](**chosen)
+    return list_detectors()["pca-residual"](**chosen)
 
 
 def by_week(detector: SequenceDetector | None = None, **asked: Any) -> SequenceSpec:
@@ -47,7 +47,7 @@ def by_week(detector: SequenceDetector | None = None, **asked: Any) -> SequenceS
 
 
 def asking(
-    threshold: Any, amount: float, per: Any = THOUSAND, detector: SequenceDetector | None = None, **asked: Any
+    threshold: Any, amount: float, per: Any = PER_1000_ROWS, detector: SequenceDetector | None = None, **asked: Any
 ) -> SequenceSpec:
     """A spec with this threshold, by the PCA residual unless another detector is given."""
     return SequenceSpec(detector or pca(), threshold=threshold, amount=amount, per=per, **asked)
@@ -74,7 +74,7 @@ def several(entities: int = 3, rows: int = 400, dated: bool = True) -> Dataset:
         values[rows - 30 : rows - 20, 1] += 5
         parts.append(values)
     times = pd.date_range("2024-01-01", periods=rows, freq="h") if dated else pd.RangeIndex(rows)
-    index = keyed(np.repeat(names, rows), np.tile(times.to_numpy(), entities))
+    index = make_index(np.repeat(names, rows), np.tile(times.to_numpy(), entities))
     frame = pd.DataFrame(np.concatenate(parts), index=index, columns=["a", "b"])
     step = pd.Timedelta(hours=1) if dated else None
     return Dataset(frame, layout="tidy_series", step=step, files=("several.csv",))
@@ -86,14 +86,14 @@ def several(entities: int = 3, rows: int = 400, dated: bool = True) -> Dataset:
 def test_incidents_are_found_and_the_promise_holds(server: Dataset, place: Workspace) -> None:
     """Two false alarms a week: within the two days judged none or one, while half of the incidents are seen."""
     found, run = train(by_week(), server, workspace=place, actor=BY)
-    assert found.promise == pytest.approx(2 / (7 * 24 * 60))
+    assert found.target_rate == pytest.approx(2 / (7 * 24 * 60))
     assert run.metrics["measured_rate"] * 2880 <= 1
-    assert not found.exceeds_promise
+    assert not found.exceeds_target_rate
     assert found.events["known"].all()
     assert len(found.events) >= len(INCIDENTS) // 2
     assert found.rows["fitted"].sum() == len(server) // 2
     assert not found.rows.loc[found.rows["fitted"], "anomaly"].any()
-    assert found.count_alarms(found.promise or 0) == pytest.approx(2)
+    assert found.count_alarms(found.target_rate or 0) == pytest.approx(2)
 
 
 def test_causes_name_the_columns_that_were_changed(server: Dataset, place: Workspace) -> None:
@@ -108,16 +108,16 @@ def test_causes_name_the_columns_that_were_changed(server: Dataset, place: Works
         assert event.causes.split(" ")[0] in causes
         ranked.append(event.ranked.split(", ")[0] in causes)
     assert np.mean(ranked) >= 0.8, "a moving mean follows what lasts longer than its window"
-    assert set(SERVER) == set(found.data.columns)
+    assert set(SERVER_KPIS) == set(found.data.columns)
 
 
 def test_more_alarms_than_promised_are_told(machine: Dataset, place: Workspace) -> None:
     """A real server drifts: of its rows labelled normal more are flagged than were promised, and the result says so."""
     found, run = train(asking("alarms", 1), machine, workspace=place, actor=BY)
     assert found.model_spec.until == "train"
-    assert (run.metrics["rows_fitted"], run.metrics["rows_judged"]) == (23_688, 23_689)
-    assert found.exceeds_promise
-    assert run.metrics["measured_low"] > run.metrics["promised_rate"]
+    assert (run.metrics["rows_fitted"], run.metrics["rows_scored"]) == (23_688, 23_689)
+    assert found.exceeds_target_rate
+    assert run.metrics["measured_low"] > run.metrics["target_rate"]
     assert run.metrics["f1"] > run.metrics["random.f1"]
 
 
@@ -167,9 +167,9 @@ def test_days_of_a_profile_are_rows_too(sample: Dataset, place: Workspace) -> No
 
 
 def test_every_quick_detector_sees_something(server: Dataset, place: Workspace) -> None:
-    assert list(detectors())[: len(TRY_FIRST)] == list(TRY_FIRST)
-    for name in TRY_FIRST:
-        found, _ = train(asking("pot", 0.001, detector=detectors()[name]()), server, workspace=place, actor=BY)
+    assert list(list_detectors())[: len(FAST_DETECTORS)] == list(FAST_DETECTORS)
+    for name in FAST_DETECTORS:
+        found, _ = train(asking("pot", 0.001, detector=list_detectors()[name]()), server, workspace=place, actor=BY)
         assert found.events["known"].any(), name
 
 
@@ -179,9 +179,9 @@ def test_every_quick_detector_sees_something(server: Dataset, place: Workspace) 
 def test_contamination_flags_its_share_and_promises_nothing(server: Dataset, place: Workspace) -> None:
     found, run = train(asking("contamination", 0.05), server, workspace=place, actor=BY)
     assert run.metrics["anomaly_share"] == pytest.approx(0.05, abs=0.001)
-    assert found.promise is None
-    assert "promised_rate" not in run.metrics
-    assert not found.exceeds_promise
+    assert found.target_rate is None
+    assert "target_rate" not in run.metrics
+    assert not found.exceeds_target_rate
 
 
 def test_the_best_threshold_is_an_oracle(server: Dataset, place: Workspace) -> None:
@@ -194,9 +194,9 @@ def test_the_best_threshold_is_an_oracle(server: Dataset, place: Workspace) -> N
 
 def test_entities_share_the_alarms() -> None:
     asked = by_week()
-    assert asked.target_rate(several(3)) == pytest.approx(2 / (168 * 3))
-    assert asked.target_rate(several(1)) == pytest.approx(2 / 168)
-    assert asking("alarms", 2.0).target_rate(several(3, dated=False)) == 0.002
+    assert asked.compute_target_rate(several(3)) == pytest.approx(2 / (168 * 3))
+    assert asked.compute_target_rate(several(1)) == pytest.approx(2 / 168)
+    assert asking("alarms", 2.0).compute_target_rate(several(3, dated=False)) == 0.002
 
 
 @pytest.mark.parametrize(
@@ -216,7 +216,7 @@ def test_entities_share_the_alarms() -> None:
 def test_thresholds_that_cannot_be(place: Workspace, asked: SequenceSpec, words: str) -> None:
     with pytest.raises(OptionError, match=words):
         train(asked, several(), workspace=place, actor=BY)
-    assert place.events.read() == []
+    assert place.events.read_events() == []
 
 
 def test_a_week_needs_dates(place: Workspace) -> None:
@@ -229,14 +229,17 @@ def test_a_week_needs_dates(place: Workspace) -> None:
 
 def test_rows_before_a_moment_a_row_or_the_training_part() -> None:
     dated, numbered = several(), several(dated=False)
-    assert training_mask(dated, "2024-01-02").sum() == 3 * 24
-    assert training_mask(numbered, "100").sum() == 300
-    assert (default_split(numbered), training_mask(numbered, default_split(numbered)).sum()) == ("200", 600)
+    assert build_training_mask(dated, "2024-01-02").sum() == 3 * 24
+    assert build_training_mask(numbered, "100").sum() == 300
+    assert (find_default_split(numbered), build_training_mask(numbered, find_default_split(numbered)).sum()) == (
+        "200",
+        600,
+    )
     part = pd.DataFrame({"part": pd.Categorical(["train"] * 100 + ["test"] * 1100)}, index=dated.frame.index)
     parted = dated.replace(context=part)
-    assert default_split(parted) == "train"
-    assert training_mask(parted, "train").sum() == 100
-    assert (sampling_seconds(dated), sampling_seconds(numbered)) == (3600, None)
+    assert find_default_split(parted) == "train"
+    assert build_training_mask(parted, "train").sum() == 100
+    assert (compute_sampling_seconds(dated), compute_sampling_seconds(numbered)) == (3600, None)
 
 
 @pytest.mark.parametrize(
@@ -250,7 +253,7 @@ def test_a_moment_that_divides_nothing(place: Workspace, until: str, error: type
 def test_too_few_rows(place: Workspace) -> None:
     with pytest.raises(DataError, match="too few"):
         train(asking("contamination", 0.1), several(1, 12), workspace=place, actor=BY)
-    [event] = place.events.read()
+    [event] = place.events.read_events()
     assert (event.status, event.error_type) == ("failed", "DataError")
 
 
@@ -264,7 +267,7 @@ def test_a_scaling_that_does_not_exist(server: Dataset, place: Workspace) -> Non
 
 def test_anomalies_a_few_rows_apart_are_one_event() -> None:
     flags = np.zeros(40, dtype=bool)
-    flags[[3, 4, 4 + GAP + 1, 20, 39]] = True
+    flags[[3, 4, 4 + MAX_GAP_ROWS + 1, 20, 39]] = True
     assert merge_anomalies(flags) == [(3, 8), (20, 20), (39, 39)]
     assert merge_anomalies(flags, gap=0)[0] == (3, 4)
     assert merge_anomalies(np.zeros(5, dtype=bool)) == []
@@ -287,7 +290,9 @@ def test_events_hold_every_anomaly_and_keep_apart(raised: list[bool], gap: int) 
 def test_every_series_has_its_event(place: Workspace) -> None:
     dataset = several()
     order = np.random.default_rng(1).permutation(len(dataset))
-    found, _ = train(asking("pot", 0.001, detector=pca(variance=0.5)), dataset.rows(order), workspace=place, actor=BY)
+    found, _ = train(
+        asking("pot", 0.001, detector=pca(variance=0.5)), dataset.take_rows(order), workspace=place, actor=BY
+    )
     straight, _ = train(asking("pot", 0.001, detector=pca(variance=0.5)), dataset, workspace=place, actor=BY)
     assert set(found.events["entity"]) == {"s0", "s1", "s2"}
     assert found.events["start"].iloc[0] >= pd.Timestamp("2024-01-16")
@@ -304,9 +309,9 @@ def test_cells_explain_the_event(server: Dataset, place: Workspace) -> None:
     found, _ = train(by_week(), server, workspace=place, actor=BY)
     cells = found.cells[found.cells["event"] == 0]
     event = found.events.iloc[0]
-    assert cells["time"].min() == event["start"] - pd.Timedelta(minutes=MARGIN[0])
+    assert cells["time"].min() == event["start"] - pd.Timedelta(minutes=MARGIN_ROWS[0])
     assert cells.loc[cells["inside"], "time"].agg(["min", "max"]).tolist() == [event["start"], event["end"]]
-    assert cells["column"].nunique() <= 2 * CELL_COLUMNS
+    assert cells["column"].nunique() <= 2 * MAX_CELL_COLUMNS
     worst = cells[(cells["by_share"] == 0) & cells["inside"]]
     assert (worst["value"] > worst["high"]).mean() > 0.5
     assert (worst["low"] < worst["expected"]).all()
@@ -318,7 +323,7 @@ def test_the_result_stays_small(machine: Dataset, place: Workspace) -> None:
     found, _ = train(asking("contamination", 0.3), machine, workspace=place, actor=BY)
     assert len(found.events) > 200
     assert found.cells["event"].nunique() == 200
-    assert found.cells.groupby(["event", "column"], observed=True).size().max() <= CELL_ROWS
+    assert found.cells.groupby(["event", "column"], observed=True).size().max() <= MAX_CELL_ROWS
     assert len(found.shares) == 2000
     shares = found.shares.drop(columns=["entity", "time"]).to_numpy()
     assert shares.shape[1] == len(machine.columns)
@@ -336,14 +341,14 @@ def test_the_run_is_on_record(server: Dataset, place: Workspace) -> None:
         "until": ""
     }
     assert kept.data.params["until"] == "2024-03-06 00:00:00"
-    [event] = place.events.read()
+    [event] = place.events.read_events()
     assert (event.status, event.details.anomalies_count) == ("completed", found.rows["anomaly"].sum())
     assert [record.id for record in runs_with_model("sequences", place)] == [run.id]
     again = load_sequences(run.id, place)
     for name in ("rows", "events", "shares", "cells", "curves", "card"):
         pd.testing.assert_frame_equal(getattr(again, name), getattr(found, name), check_dtype=False)
     assert (again.spec, again.model_spec, again.data) == (found.spec, found.model_spec, found.data)
-    assert (again.notes, again.figures, again.promise) == (found.notes, found.figures, found.promise)
+    assert (again.notes, again.measurements, again.target_rate) == (found.notes, found.measurements, found.target_rate)
 
 
 def test_a_folder_without_a_result(tmp_path: Path) -> None:
@@ -363,7 +368,7 @@ def test_a_kept_model_gives_the_same_scores(server: Dataset, place: Workspace) -
     assert not again.rows["fitted"].any()
     assert run.id[:12] in str(again.notes[0])
     assert [record.id for record in runs_with_model("sequences", place)] == [run.id]
-    assert other.metrics["rows_judged"] == len(server)
+    assert other.metrics["rows_scored"] == len(server)
     with pytest.raises(DataError, match="columns"):
         apply_model(ApplySpec(run.id), several(), workspace=place, actor=BY)
 
@@ -371,7 +376,7 @@ def test_a_kept_model_gives_the_same_scores(server: Dataset, place: Workspace) -
 def test_a_model_of_dated_rows_judges_rows_without_dates(place: Workspace) -> None:
     found, run = train(by_week(pca(variance=0.5)), several(), workspace=place, actor=BY)
     again, _ = apply_model(ApplySpec(run.id), several(dated=False), workspace=place, actor=BY)
-    assert again.per == THOUSAND
+    assert again.per == PER_1000_ROWS
     assert len(again.events) >= len(found.events) > 0
 
 
@@ -382,17 +387,17 @@ def test_a_threshold_of_verdicts_judges_the_same_rows(server: Dataset, place: Wo
     moved, second = apply_threshold(ThresholdSpec(run.id, higher), server, workspace=place, actor=BY)
     assert moved.rows[["score", "fitted"]].equals(found.rows[["score", "fitted"]])
     assert 0 < len(moved.events) < len(found.events)
-    assert (moved.threshold, moved.method, moved.promise) == (higher, "verdicts", None)
+    assert (moved.threshold, moved.method, moved.target_rate) == (higher, "verdicts", None)
     assert "verdicts on the run" in str(moved.notes[0])
     again, _ = apply_threshold(ThresholdSpec(second.id, found.threshold), server, workspace=place, actor=BY)
     assert np.array_equal(again.rows["anomaly"], found.rows["anomaly"])
     applied, third = apply_model(ApplySpec(second.id), server, workspace=place, actor=BY)
     assert (applied.threshold, applied.method) == (higher, "verdicts")
     judged, _ = apply_threshold(ThresholdSpec(third.id, found.threshold), server, workspace=place, actor=BY)
-    assert not judged.learnt_here
-    assert judged.judged_scores().shape == (len(server),)
-    assert len(found.alarm_rows()) == len(found.events)
-    assert list(found.alarm_rows()) == ["entity", "time", "end", "score"]
+    assert not judged.has_train_rows
+    assert judged.list_scores().shape == (len(server),)
+    assert len(found.list_alarms()) == len(found.events)
+    assert list(found.list_alarms()) == ["entity", "time", "end", "score"]
 
 
 def test_parameters_of_a_run_say_where_its_model_learnt(server: Dataset, place: Workspace) -> None:
@@ -430,15 +435,15 @@ def done_as_job(spec: SequenceSpec | ApplySpec, at: Workspace) -> str:
 def test_a_job_can_be_cancelled(server: Dataset, place: Workspace) -> None:
     progress = Progress()
     progress.cancel()
-    with pytest.raises(Cancelled):
+    with pytest.raises(CancelledError):
         train(by_week(), server, workspace=place, actor=BY, progress=progress)
-    [event] = place.events.read()
+    [event] = place.events.read_events()
     assert event.status == "interrupted"
 
 
 def test_tables_to_export(server: Dataset, place: Workspace, tmp_path: Path) -> None:
     found, _ = train(by_week(), server, workspace=place, actor=BY)
-    table, events = found.to_frame(), found.event_table()
+    table, events = found.to_frame(), found.build_event_table()
     assert len(table) == len(server)
     assert table["event"].max() == len(events) == events["event"].max()
     assert set(table.loc[table["event"].isna(), "severity"]) == {""}
@@ -460,7 +465,7 @@ CALM = RANDOM.normal(0, 1, (300, 3))
 def odd(values: np.ndarray, times: object = None, names: object = None) -> Dataset:  # type: ignore[type-arg]
     """Rows of one entity, hour by hour, unless said otherwise."""
     moments = pd.date_range("2024-01-01", periods=len(values), freq="h") if times is None else times
-    index = keyed(np.repeat("e", len(values)) if names is None else names, np.asarray(moments))
+    index = make_index(np.repeat("e", len(values)) if names is None else names, np.asarray(moments))
     return Dataset(
         pd.DataFrame(values, index=index, columns=[f"c{number}" for number in range(values.shape[1])]),
         layout="tidy_series",
@@ -495,10 +500,10 @@ def test_odd_data_are_answered(name: str, place: Workspace) -> None:
     assert np.isfinite(found.rows["score"]).all()
     assert found.sampling_seconds == 3600
     for entity in dataset.entities:
-        figures.timeline(found, entity).to_json()
-        share_figures.shares(found, entity).to_json()
+        figures.draw_timeline(found, entity).to_json()
+        share_figures.draw_shares(found, entity).to_json()
     if len(found.events):
-        figures.event(found, 0, "distance").to_json()
+        figures.draw_event(found, 0, "distance").to_json()
     again, _ = apply_model(ApplySpec(run.id), dataset, workspace=place, actor=BY)
     assert np.array_equal(again.rows["score"], found.rows["score"])
 
@@ -507,10 +512,10 @@ def test_one_row_is_judged_by_a_model(place: Workspace) -> None:
     dataset = several(1)
     run = train(by_week(pca(variance=0.5)), dataset, workspace=place, actor=BY)[1]
     found, _ = apply_model(
-        ApplySpec(run.id), dataset.rows(np.arange(400) == 375).replace(step=None), workspace=place, actor=BY
+        ApplySpec(run.id), dataset.take_rows(np.arange(400) == 375).replace(step=None), workspace=place, actor=BY
     )
-    assert (len(found.rows), found.is_dated, found.per) == (1, True, THOUSAND)
-    figures.timeline(found, "s0").to_json()
+    assert (len(found.rows), found.is_dated, found.per) == (1, True, PER_1000_ROWS)
+    figures.draw_timeline(found, "s0").to_json()
 
 
 def test_what_is_measured_is_what_is_flagged(place: Workspace) -> None:
@@ -550,17 +555,17 @@ def names(figure: Any) -> set[str]:
 def test_figures(server: Dataset, place: Workspace) -> None:
     found, _ = train(by_week(), server, workspace=place, actor=BY)
     entity = server.entities[0]
-    timeline = figures.timeline(found, entity)
+    timeline = figures.draw_timeline(found, entity)
     assert {"score", "learnt from", "threshold", "event", "labelled abnormal", "extreme"} <= names(timeline)
     low, high = timeline.layout.yaxis.range
     assert low < found.threshold < high
-    assert names(figures.values(server, found, entity, ["cpu", "errors"])) == {"cpu", "errors", "event"}
+    assert names(figures.draw_values(server, found, entity, ["cpu", "errors"])) == {"cpu", "errors", "event"}
     for by in ("share", "distance"):
-        opened = figures.event(found, 0, by)
+        opened = figures.draw_event(found, 0, by)
         assert {"expected", "expected ± 2σ", "measured", "event"} <= names(opened)
         assert opened.layout.annotations[0].text == "errors"
-    heat = share_figures.shares(found, entity).data[0]
-    assert list(heat.y) == list(SERVER)
+    heat = share_figures.draw_shares(found, entity).data[0]
+    assert list(heat.y) == list(SERVER_KPIS)
     assert np.asarray(heat.z).shape == (12, 2000)
 
 
@@ -570,10 +575,10 @@ def test_figures_below_each_other_have_one_axis_of_time(server: Dataset, place: 
     found = replace(found, data=long, categories=found.shares[["entity", "time"]].assign(**{"0": 0.75, "1": 0.25}))
     [entity] = server.entities
     drawn = [
-        figures.timeline(found, entity),
-        share_figures.shares(found, entity),
-        share_figures.modes(found, entity),
-        figures.values(server, found, entity, ["cpu", "errors"]),
+        figures.draw_timeline(found, entity),
+        share_figures.draw_shares(found, entity),
+        share_figures.draw_modes(found, entity),
+        figures.draw_values(server, found, entity, ["cpu", "errors"]),
     ]
     assert len({(figure.layout.margin.l, figure.layout.margin.r, figure.layout.xaxis.range) for figure in drawn}) == 1
     assert not any(axis.automargin for figure in drawn for axis in figure.select_yaxes())
@@ -595,8 +600,8 @@ def test_figures_of_modes_and_training(server: Dataset, place: Workspace) -> Non
         categories=bins.assign(**{"0": 0.75, "1": 0.25, "2": 0.0}),
         curves=pd.DataFrame({"curve": "loss", "step": [1, 2], "value": [2.0, 1.0]}),
     )
-    assert list(share_figures.modes(found, server.entities[0]).data[0].y) == ["mode 1", "mode 2"]
-    assert list(figures.training(found).data[0].y) == [2.0, 1.0]
+    assert list(share_figures.draw_modes(found, server.entities[0]).data[0].y) == ["mode 1", "mode 2"]
+    assert list(figures.draw_training_curves(found).data[0].y) == [2.0, 1.0]
 
 
 def test_one_absurd_score_does_not_flatten_the_others(place: Workspace) -> None:
@@ -605,7 +610,7 @@ def test_one_absurd_score_does_not_flatten_the_others(place: Workspace) -> None:
     values[350] = 1e9, -1e9
     dataset = dataset.replace(frame=pd.DataFrame(values, index=dataset.frame.index, columns=dataset.columns))
     found, _ = train(asking("pot", 0.02, detector=pca(variance=0.5)), dataset, workspace=place, actor=BY)
-    figure = figures.timeline(found, "s0")
+    figure = figures.draw_timeline(found, "s0")
     assert figure.layout.yaxis.range[1] < found.rows["score"].max()
     assert max(max(trace.y) for trace in figure.data if trace.name == "score") <= figure.layout.yaxis.range[1]
 
@@ -614,5 +619,5 @@ def test_millions_of_rows_are_drawn_with_thousands_of_points(server: Dataset, pl
     found, _ = train(by_week(), server, workspace=place, actor=BY)
     many = pd.concat([found.test_rows] * 200, ignore_index=True).assign(fitted=False)
     many["time"] = pd.date_range("2024-01-01", periods=len(many), freq="s")
-    figure = figures.timeline(replace(found, rows=many, events=found.events.head(0)), server.entities[0])
+    figure = figures.draw_timeline(replace(found, rows=many, events=found.events.head(0)), server.entities[0])
     assert max(len(trace.x) for trace in figure.data) <= 6000

@@ -42,7 +42,7 @@ def test_train_and_score(vigie: Command, server_file: Path, tmp_path: Path) -> N
     assert ran.returncode == 0, ran.stderr
     first = json.loads(ran.stdout)
     assert first["metrics"]["events"] > 3
-    assert first["metrics"]["promised_rate"] == pytest.approx(2 / 10_080)
+    assert first["metrics"]["target_rate"] == pytest.approx(2 / 10_080)
     assert first["recorded"]
     assert first["metrics"]["vus_pr"] > first["metrics"]["random.vus_pr"]
     out, scores = tmp_path / "scores.csv", tmp_path / "loglik.txt"
@@ -51,7 +51,7 @@ def test_train_and_score(vigie: Command, server_file: Path, tmp_path: Path) -> N
     )
     assert ran.returncode == 0, ran.stderr
     table = pd.read_csv(out)
-    assert len(table) == json.loads(ran.stdout)["metrics"]["rows_judged"] == 5760
+    assert len(table) == json.loads(ran.stdout)["metrics"]["rows_scored"] == 5760
     moments, values, _ = read_likelihoods(scores)
     assert moments[0] == "20240304000000"
     assert np.allclose(values, table["score"], rtol=1e-5)
@@ -114,7 +114,7 @@ def test_the_deep_model_through_the_predecessors_options(vigie: Command, arrays:
     )
     assert ran.returncode == 0, ran.stderr
     assert "2 epochs of 480 rows are 16 steps of 64 windows" in ran.stderr
-    assert json.loads(ran.stdout)["metrics"]["rows_judged"] == 600
+    assert json.loads(ran.stdout)["metrics"]["rows_scored"] == 600
     assert len(pd.read_csv(tmp_path / "log" / "training.csv")) > 0
 
 

@@ -15,31 +15,31 @@ from core.spec.spec import ApplySpec
 from core.tasks.comparison.run import compare, load_comparison
 from core.tasks.comparison.spec import ComparisonSpec
 from core.tasks.sequences.run import load_sequences, train
-from core.tasks.sequences.spec import SequenceSpec, detectors
+from core.tasks.sequences.spec import SequenceSpec, list_detectors
 from core.workspace import Workspace
 from pages.components import forms, i18n
-from tests.test_pages import at, clicked, opened, promoted_by_force, texts  # noqa: F401
+from tests.test_pages import click_button, open_page, page_workspace, promote_by_force, read_page_text  # noqa: F401
 from tests.test_sequences import several
 
-BY = Actor("bob", "tests")
+BOB = Actor("bob", "tests")
 PAGE = "analysis/sequences.py"
-PATIENCE = 60.0
+JOB_TIMEOUT_S = 60.0
 
 
 @pytest.fixture(scope="module")
-def server() -> Dataset:
+def kpis() -> Dataset:
     return load_sample("server_kpis")
 
 
-def figures(app: AppTest) -> dict[str, str]:
+def read_metrics(app: AppTest) -> dict[str, str]:
     return {metric.label: metric.value for metric in app.metric}
 
 
-def labels(app: AppTest) -> set[str]:
+def list_tabs(app: AppTest) -> set[str]:
     return {tab.label for tab in app.tabs}
 
 
-def widget(app: AppTest, key: str) -> Any:
+def get_widget(app: AppTest, key: str) -> Any:
     kinds = (
         "selectbox",
         "number_input",
@@ -50,22 +50,22 @@ def widget(app: AppTest, key: str) -> Any:
         "text_input",
         "datetime_input",
     )
-    return next(each for kind in kinds for each in app.get(kind) if each.key == key)
+    return next(element for kind in kinds for element in app.get(kind) if element.key == key)
 
 
-def keys(app: AppTest) -> set[str]:
+def list_widget_keys(app: AppTest) -> set[str]:
     return {
-        each.key
+        element.key
         for kind in ("selectbox", "number_input", "select_slider", "date_input", "text_input", "datetime_input")
-        for each in app.get(kind)
+        for element in app.get(kind)
     }
 
 
-def answered(app: AppTest) -> AppTest:
+def wait_for_run(app: AppTest) -> AppTest:
     """Rerun the page until its job has ended."""
-    until = time.monotonic() + PATIENCE
+    deadline = time.monotonic() + JOB_TIMEOUT_S
     while "work" in app.query_params or "run" not in app.query_params:
-        assert time.monotonic() < until, texts(app)
+        assert time.monotonic() < deadline, read_page_text(app)
         if app.error:
             return app
         time.sleep(0.2)
@@ -73,94 +73,94 @@ def answered(app: AppTest) -> AppTest:
     return app
 
 
-def trained(at: Workspace, dataset: Dataset, detector: str = "pca-residual", **asked: Any) -> dict[str, str]:  # noqa: F811
+def fit_model(workspace: Workspace, dataset: Dataset, detector: str = "pca-residual", **options: Any) -> dict[str, str]:
     """Train a model. Return the query parameters that open its result."""
-    _, run = train(SequenceSpec(detectors()[detector](), **asked), dataset, workspace=at, actor=BY)
-    return {"dataset": at.datasets.save(dataset), "run": run.id}
+    _, run = train(SequenceSpec(list_detectors()[detector](), **options), dataset, workspace=workspace, actor=BOB)
+    return {"dataset": workspace.datasets.save(dataset), "run": run.id}
 
 
 # ---- empty states ---------------------------------------------------------------------------------------------------
 
 
-def test_without_data_it_says_what_to_do(at: Workspace) -> None:  # noqa: F811
-    app = opened(PAGE)
+def test_sequences_page_without_data_shows_hint(page_workspace: Workspace) -> None:  # noqa: F811
+    app = open_page(PAGE)
     assert not app.exception
-    assert "There is no data yet" in texts(app)
+    assert "There is no data yet" in read_page_text(app)
 
 
-def test_too_few_rows(at: Workspace) -> None:  # noqa: F811
-    app = opened(PAGE, dataset=at.datasets.save(several(1, 12)))
+def test_sequences_page_with_too_few_rows(page_workspace: Workspace) -> None:  # noqa: F811
+    app = open_page(PAGE, dataset=page_workspace.datasets.save(several(1, 12)))
     assert not app.exception
-    assert "These data have 12 rows: too few" in texts(app)
-    assert "sequences-detector" not in keys(app)
+    assert "These data have 12 rows: too few" in read_page_text(app)
+    assert "sequences-detector" not in list_widget_keys(app)
 
 
-def test_nothing_above_the_threshold(at: Workspace) -> None:  # noqa: F811
+def test_sequences_page_without_events(page_workspace: Workspace) -> None:  # noqa: F811
     calm = several(1)
     values = calm.values.copy()
     values[365:385] = values[300:320]
     calm = calm.replace(frame=pd.DataFrame(values, index=calm.frame.index, columns=calm.columns))
-    app = opened(PAGE, **trained(at, calm, threshold="pot", amount=0.00001))
+    app = open_page(PAGE, **fit_model(page_workspace, calm, threshold="pot", amount=0.00001))
     assert not app.exception
-    assert figures(app)["Events"] == "0"
-    assert "No row lies above the threshold" in texts(app)
+    assert read_metrics(app)["Events"] == "0"
+    assert "No row lies above the threshold" in read_page_text(app)
 
 
 # ---- form and job ---------------------------------------------------------------------------------------------------
 
 
-def test_a_job_answers_and_the_address_keeps_it(at: Workspace, server: Dataset, worker: Worker) -> None:  # noqa: F811
-    digest = at.datasets.save(server)
-    app = answered(clicked(opened(PAGE, dataset=digest), "sequences-ask"))
+def test_sequences_page_runs_job_and_keeps_address(page_workspace: Workspace, kpis: Dataset, worker: Worker) -> None:  # noqa: F811
+    digest = page_workspace.datasets.save(kpis)
+    app = wait_for_run(click_button(open_page(PAGE, dataset=digest), "sequences-ask"))
     assert not app.exception
     assert not app.error
     run = app.query_params["run"]
-    found = load_sequences(run, at)
-    assert figures(app)["Events"] == str(len(found.events))
-    assert figures(app)["False alarms a week"] == "0"
-    assert (found.model_spec.threshold, found.model_spec.amount, found.per) == ("alarms", 2.0, "week")
-    assert found.model_spec.until == "2024-03-06 00:00:00"
-    assert {"Over time", "Score card", "Model"} <= labels(app)
-    again = opened(PAGE, dataset=digest, run=run)
-    assert figures(again) == figures(app)
-    assert len(at.events.read()) == 1, "opening the result again starts no run"
+    result = load_sequences(run, page_workspace)
+    assert read_metrics(app)["Events"] == str(len(result.events))
+    assert read_metrics(app)["False alarms a week"] == "0"
+    assert (result.model_spec.threshold, result.model_spec.amount, result.per) == ("alarms", 2.0, "week")
+    assert result.model_spec.until == "2024-03-06 00:00:00"
+    assert {"Over time", "Score card", "Model"} <= list_tabs(app)
+    reopened = open_page(PAGE, dataset=digest, run=run)
+    assert read_metrics(reopened) == read_metrics(app)
+    assert len(page_workspace.events.read_events()) == 1, "opening the result again starts no run"
 
 
-def test_the_settings_change_with_the_detector_and_the_threshold(
-    at: Workspace,  # noqa: F811
-    server: Dataset,
+def test_sequences_page_adapts_settings(
+    page_workspace: Workspace,  # noqa: F811
+    kpis: Dataset,
     worker: Worker,
 ) -> None:
-    app = opened(PAGE, dataset=at.datasets.save(server))
-    assert "try first" in widget(app, "sequences-detector").options[0]
-    app = widget(app, "sequences-detector").set_value("moving-mean").run()
-    assert "sequences-detector-moving-mean.window" in keys(app)
-    app = widget(app, "sequences-detector").set_value("sgmvrnn").run()
+    app = open_page(PAGE, dataset=page_workspace.datasets.save(kpis))
+    assert "try first" in get_widget(app, "sequences-detector").options[0]
+    app = get_widget(app, "sequences-detector").set_value("moving-mean").run()
+    assert "sequences-detector-moving-mean.window" in list_widget_keys(app)
+    app = get_widget(app, "sequences-detector").set_value("sgmvrnn").run()
     assert not app.exception
     assert {
         "sequences-detector-sgmvrnn.window",
         "sequences-detector-sgmvrnn.seed",
         "sequences-detector-sgmvrnn.device",
-    } <= keys(app)
-    assert widget(app, "sequences-detector-sgmvrnn.scoring").options == ["windows", "streaming"]
-    rate = widget(app, "sequences-detector-sgmvrnn.learning_rate")
+    } <= list_widget_keys(app)
+    assert get_widget(app, "sequences-detector-sgmvrnn.scoring").options == ["windows", "streaming"]
+    rate = get_widget(app, "sequences-detector-sgmvrnn.learning_rate")
     assert (rate.value, rate.step, rate.proto.format) == (0.001, 0.0005, "%g")
-    app = widget(app, "sequences-detector").set_value("moving-mean").run()
-    app = widget(app, "sequences-threshold").set_value("contamination").run()
-    assert {"sequences-amount", "sequences-per"}.isdisjoint(keys(app))
-    app = widget(app, "sequences-scaling").set_value("robust").run()
-    app = answered(clicked(app, "sequences-ask"))
-    found = load_sequences(app.query_params["run"], at)
-    assert isinstance(found.spec, SequenceSpec)
-    assert (found.spec.detector.name, found.spec.scaling, found.spec.threshold, found.spec.amount) == (
+    app = get_widget(app, "sequences-detector").set_value("moving-mean").run()
+    app = get_widget(app, "sequences-threshold").set_value("contamination").run()
+    assert {"sequences-amount", "sequences-per"}.isdisjoint(list_widget_keys(app))
+    app = get_widget(app, "sequences-scaling").set_value("robust").run()
+    app = wait_for_run(click_button(app, "sequences-ask"))
+    result = load_sequences(app.query_params["run"], page_workspace)
+    assert isinstance(result.spec, SequenceSpec)
+    assert (result.spec.detector.name, result.spec.scaling, result.spec.threshold, result.spec.amount) == (
         "moving-mean",
         "robust",
         "contamination",
         0.01,
     )
-    assert "it promises nothing" in texts(app)
-    app = widget(app, "sequences-threshold").set_value("best_f1").run()
-    assert "an upper bound" in texts(app)
+    assert "it promises nothing" in read_page_text(app)
+    app = get_widget(app, "sequences-threshold").set_value("best_f1").run()
+    assert "an upper bound" in read_page_text(app)
 
 
 @pytest.mark.parametrize(
@@ -174,127 +174,136 @@ def test_the_settings_change_with_the_detector_and_the_threshold(
         (0.0, 0.0, 1.0, 0.05),
     ],
 )
-def test_a_click_moves_a_number_by_its_own_size(default: float, low: float, high: float, clicked: float) -> None:
-    assert forms.input_step(default, low, high) == clicked
+def test_input_step_follows_default_and_range(default: float, low: float, high: float, clicked: float) -> None:
+    assert forms.compute_input_step(default, low, high) == clicked
 
 
-def test_without_dates_alarms_are_counted_per_thousand_rows(at: Workspace, worker: Worker) -> None:  # noqa: F811
-    app = opened(PAGE, dataset=at.datasets.save(load_sample("kpi_matrix")))
-    assert widget(app, "sequences-per").options == ["per 1,000 rows"]
-    assert widget(app, "sequences-until-row").value == 3600
-    app = answered(clicked(app, "sequences-ask"))
+def test_sequences_page_counts_alarms_per_thousand_rows(page_workspace: Workspace, worker: Worker) -> None:  # noqa: F811
+    app = open_page(PAGE, dataset=page_workspace.datasets.save(load_sample("kpi_matrix")))
+    assert get_widget(app, "sequences-per").options == ["per 1,000 rows"]
+    assert get_widget(app, "sequences-until-row").value == 3600
+    app = wait_for_run(click_button(app, "sequences-ask"))
     assert not app.exception
-    assert "False alarms per 1,000 rows" in figures(app)
+    assert "False alarms per 1,000 rows" in read_metrics(app)
 
 
-def test_days_of_a_profile(at: Workspace, sample: Dataset, worker: Worker) -> None:  # noqa: F811
-    app = opened(PAGE, dataset=at.datasets.save(sample))
-    assert "sequences-until-day" in keys(app)
-    app = answered(clicked(app, "sequences-ask"))
+def test_sequences_page_accepts_daily_profile(page_workspace: Workspace, sample: Dataset, worker: Worker) -> None:  # noqa: F811
+    app = open_page(PAGE, dataset=page_workspace.datasets.save(sample))
+    assert "sequences-until-day" in list_widget_keys(app)
+    app = wait_for_run(click_button(app, "sequences-ask"))
     assert not app.exception
     assert not app.error
-    assert "sequence-entity" in keys(app)
+    assert "sequence-entity" in list_widget_keys(app)
 
 
-def test_the_training_part_of_a_file(at: Workspace) -> None:  # noqa: F811
+def test_sequences_page_offers_training_part(page_workspace: Workspace) -> None:  # noqa: F811
     dataset = several(1)
     part = pd.DataFrame({"part": pd.Categorical(["train"] * 150 + ["test"] * 250)}, index=dataset.frame.index)
-    app = opened(PAGE, dataset=at.datasets.save(dataset.replace(context=part)))
+    app = open_page(PAGE, dataset=page_workspace.datasets.save(dataset.replace(context=part)))
     assert not app.exception
-    assert widget(app, "sequences-part").value == "the end of the training part"
+    assert get_widget(app, "sequences-part").value == "the end of the training part"
 
 
-def test_what_cannot_be_answered_is_said_on_the_page(at: Workspace, worker: Worker) -> None:  # noqa: F811
-    app = opened(PAGE, dataset=at.datasets.save(several(1, 24, dated=False)))
-    app = widget(app, "sequences-until-row").set_value(2).run()
-    app = answered(clicked(app, "sequences-ask"))
+def test_sequences_page_shows_job_error(page_workspace: Workspace, worker: Worker) -> None:  # noqa: F811
+    app = open_page(PAGE, dataset=page_workspace.datasets.save(several(1, 24, dated=False)))
+    app = get_widget(app, "sequences-until-row").set_value(2).run()
+    app = wait_for_run(click_button(app, "sequences-ask"))
     assert "too few to learn from" in app.error[0].value
 
 
-def test_a_saved_model_is_applied(at: Workspace, server: Dataset, worker: Worker) -> None:  # noqa: F811
-    first = trained(at, server)
-    app = opened(PAGE, dataset=first["dataset"])
-    app = widget(app, "sequences-mode").set_value(1).run()
-    app = answered(clicked(app, "sequences-ask"))
+def test_sequences_page_applies_saved_model(page_workspace: Workspace, kpis: Dataset, worker: Worker) -> None:  # noqa: F811
+    first = fit_model(page_workspace, kpis)
+    app = open_page(PAGE, dataset=first["dataset"])
+    app = get_widget(app, "sequences-mode").set_value(1).run()
+    app = wait_for_run(click_button(app, "sequences-ask"))
     assert not app.error
-    assert load_sequences(app.query_params["run"], at).spec == ApplySpec(first["run"], dataset=first["dataset"])
+    assert load_sequences(app.query_params["run"], page_workspace).spec == ApplySpec(
+        first["run"], dataset=first["dataset"]
+    )
     assert next(button for button in app.button if button.key == "comparison-ask").disabled
-    assert "The threshold is that of the run" in texts(app)
+    assert "The threshold is that of the run" in read_page_text(app)
 
 
-def test_the_model_is_registered_and_promoted_by_force(at: Workspace, server: Dataset) -> None:  # noqa: F811
-    address = trained(at, server)
-    app = opened(PAGE, **address)
+def test_sequences_page_promotes_model_by_force(page_workspace: Workspace, kpis: Dataset) -> None:  # noqa: F811
+    address = fit_model(page_workspace, kpis)
+    app = open_page(PAGE, **address)
     app.session_state["sequence-view"] = "Model"
-    promoted_by_force(app.run(), "sequences")
+    promote_by_force(app.run(), "sequences")
 
 
 # ---- result ---------------------------------------------------------------------------------------------------------
 
 
-def test_an_event_is_opened_and_explained(at: Workspace, server: Dataset) -> None:  # noqa: F811
-    app = opened(PAGE, **trained(at, server))
-    assert "#1 · ★ extreme · sample_server_kpis" in texts(app)
-    assert "In this order: errors" in texts(app)
-    app = widget(app, "event-ranking").set_value("share").run()
-    assert "errors 9" in texts(app)
-    app = widget(app, "event-severity").set_value([2]).run()
+def test_sequences_page_explains_event(page_workspace: Workspace, kpis: Dataset) -> None:  # noqa: F811
+    app = open_page(PAGE, **fit_model(page_workspace, kpis))
+    assert "#1 · ★ extreme · sample_server_kpis" in read_page_text(app)
+    assert "In this order: errors" in read_page_text(app)
+    app = get_widget(app, "event-ranking").set_value("share").run()
+    assert "errors 9" in read_page_text(app)
+    app = get_widget(app, "event-severity").set_value([2]).run()
     assert not app.exception
 
 
-def test_the_score_card_strikes_point_adjusted_f1_through(at: Workspace, server: Dataset) -> None:  # noqa: F811
-    app = opened(PAGE, **trained(at, server))
+def test_sequences_page_strikes_point_adjusted_f1_through(page_workspace: Workspace, kpis: Dataset) -> None:  # noqa: F811
+    app = open_page(PAGE, **fit_model(page_workspace, kpis))
     app.session_state["sequence-view"] = "Score card"
-    said = texts(app.run())
-    assert "comes first: VUS-PR" in said
-    assert "~~Point-adjusted F1~~" in said
-    assert "Window of VUS: 100 rows" in said
-    assert "random scores reach" in said
+    page_text = read_page_text(app.run())
+    assert "comes first: VUS-PR" in page_text
+    assert "~~Point-adjusted F1~~" in page_text
+    assert "Window of VUS: 100 rows" in page_text
+    assert "random scores reach" in page_text
 
 
-def test_more_alarms_than_promised_are_told(at: Workspace, server: Dataset) -> None:  # noqa: F811
-    app = opened(PAGE, **trained(at, server, "mean-distance", amount=1.0, per="1000 rows"))
+def test_sequences_page_warns_about_excess_alarms(page_workspace: Workspace, kpis: Dataset) -> None:  # noqa: F811
+    app = open_page(PAGE, **fit_model(page_workspace, kpis, "mean-distance", amount=1.0, per="1000 rows"))
     assert "The promise does not hold here" in app.warning[0].value
-    unlabelled = server.replace(labels=None)
-    app = opened(PAGE, **trained(at, unlabelled, amount=1.0, per="1000 rows"))
+    unlabelled = kpis.replace(labels=None)
+    app = open_page(PAGE, **fit_model(page_workspace, unlabelled, amount=1.0, per="1000 rows"))
     assert "More rows are flagged than false alarms alone would explain" in app.warning[0].value
-    assert "Score card" not in labels(app)
+    assert "Score card" not in list_tabs(app)
 
 
-def test_a_result_of_other_data_is_shown_without_its_values(at: Workspace, server: Dataset, sample: Dataset) -> None:  # noqa: F811
-    run = trained(at, server)["run"]
-    app = opened(PAGE, dataset=at.datasets.save(sample), run=run)
+def test_sequences_page_hides_values_of_other_data(page_workspace: Workspace, kpis: Dataset, sample: Dataset) -> None:  # noqa: F811
+    run = fit_model(page_workspace, kpis)["run"]
+    app = open_page(PAGE, dataset=page_workspace.datasets.save(sample), run=run)
     assert not app.exception
-    assert "data other than those loaded" in texts(app)
-    assert "sequence-values" not in {each.key for each in app.multiselect}
+    assert "data other than those loaded" in read_page_text(app)
+    assert "sequence-values" not in {element.key for element in app.multiselect}
 
 
-def test_detectors_are_compared_by_their_labels(at: Workspace, server: Dataset, worker: Worker) -> None:  # noqa: F811
-    app = answered(clicked(opened(PAGE, dataset=at.datasets.save(server)), "comparison-ask"))
+def test_sequences_page_compares_detectors_by_labels(page_workspace: Workspace, kpis: Dataset, worker: Worker) -> None:  # noqa: F811
+    app = wait_for_run(click_button(open_page(PAGE, dataset=page_workspace.datasets.save(kpis)), "comparison-ask"))
     assert not app.exception
-    found = load_comparison(app.query_params["run"], at)
-    assert set(found.card["line"]) == {"pca-residual", "moving-mean", "kmeans-ad", "sub-pca", "random", "mean_distance"}
-    assert found.winner not in ("random", "mean_distance")
-    assert found.card["vus_pr"].is_monotonic_decreasing
-    assert "comes first: VUS-PR" in texts(app)
-    assert found.injected == 0
+    comparison = load_comparison(app.query_params["run"], page_workspace)
+    assert set(comparison.card["line"]) == {
+        "pca-residual",
+        "moving-mean",
+        "kmeans-ad",
+        "sub-pca",
+        "random",
+        "mean_distance",
+    }
+    assert comparison.winner not in ("random", "mean_distance")
+    assert comparison.card["vus_pr"].is_monotonic_decreasing
+    assert "comes first: VUS-PR" in read_page_text(app)
+    assert comparison.injected_count == 0
 
 
-def test_detectors_are_compared_by_planted_anomalies(at: Workspace) -> None:  # noqa: F811
+def test_sequences_page_compares_detectors_by_injected_anomalies(page_workspace: Workspace) -> None:  # noqa: F811
     dataset = several(2, 600)
-    found, run = compare(ComparisonSpec(), dataset, workspace=at, actor=BY)
-    assert found.injected > 20
-    assert found.copies == 10_000 // 300
-    assert found.card.set_index("line").loc["pca-residual", "hit_100"] > 0
-    app = opened(PAGE, dataset=at.datasets.save(dataset), run=run.id)
-    assert "anomalies were planted" in texts(app)
-    assert "Hit rate @100" in texts(app)
-    assert run.metrics["random.vus_pr"] < max(found.card["vus_pr"])
+    comparison, run = compare(ComparisonSpec(), dataset, workspace=page_workspace, actor=BOB)
+    assert comparison.injected_count > 20
+    assert comparison.copy_count == 10_000 // 300
+    assert comparison.card.set_index("line").loc["pca-residual", "hit_100"] > 0
+    app = open_page(PAGE, dataset=page_workspace.datasets.save(dataset), run=run.id)
+    assert "anomalies were planted" in read_page_text(app)
+    assert "Hit rate @100" in read_page_text(app)
+    assert run.metrics["random.vus_pr"] < max(comparison.card["vus_pr"])
 
 
-def test_french(at: Workspace, server: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: F811
-    address = trained(at, server)
-    monkeypatch.setattr(i18n, "language", lambda: "fr")
-    app = opened(PAGE, **address)
+def test_sequences_page_in_french(page_workspace: Workspace, kpis: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: F811
+    address = fit_model(page_workspace, kpis)
+    monkeypatch.setattr(i18n, "get_language", lambda: "fr")
+    app = open_page(PAGE, **address)
     assert not app.exception
-    assert app.title[0].value == i18n.catalogue("fr").gettext("Sequences")
+    assert app.title[0].value == i18n.load_catalogue("fr").gettext("Sequences")

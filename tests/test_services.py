@@ -22,8 +22,8 @@ from core.actor import Actor
 from core.data.dataset import Dataset
 from core.operations.health import check_services
 from core.runs.promotion import promote, register
-from core.runs.stored_runs import load_run, mlflow_run_url
-from core.runs.tracked_run import tracked_run
+from core.runs.stored_runs import get_run_url, load_run
+from core.runs.tracked_run import track_run
 from core.tasks.anomalies.run import detect
 from core.tasks.anomalies.spec import DetectionSpec
 from core.workspace import Workspace
@@ -33,10 +33,10 @@ from tests.conftest import ROOT, deliver
 from tests.servers import Running
 
 pytestmark = pytest.mark.server
-BY = Actor("alice", "tests")
-NAME = "anomalies"
+ALICE = Actor("alice", "tests")
+MODEL_NAME = "anomalies"
 
-SCORE = """
+SCORING_CODE = """
 import sys
 from core.runs.promotion import load_by_alias
 from core.data.samples import load_sample
@@ -70,76 +70,74 @@ def mlflow(folder: Path, postgres: Running, gcs: Running) -> Iterator[Running]:
     server.kill()
 
 
-def workspace_on(folder: Path, mlflow: Running) -> Workspace:
+def open_workspace(folder: Path, mlflow: Running) -> Workspace:
     """Return a workspace that stores its artifacts through the MLflow server."""
     return Workspace.in_folder(folder, Tracking(mlflow.url, None, folder / "runs"))
 
 
-def bucket(gcs: Running) -> set[str]:
+def list_bucket_keys(gcs: Running) -> set[str]:
     """Return the keys in gs://vigie."""
     folder = gcs.folder / "storage" / "vigie"
     return {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
 
 
-def elsewhere(folder: Path, mlflow: Running) -> dict[str, str]:
+def make_environment(folder: Path, mlflow: Running) -> dict[str, str]:
     """Return the environment of a process that shares only the MLflow server with this one."""
     return os.environ | {"VIGIE_DATA_DIR": str(folder), "MLFLOW_TRACKING_URI": mlflow.url, "PYTHONPATH": str(ROOT)}
 
 
-def test_a_run_with_everything_is_in_postgres_and_in_the_bucket(
-    tmp_path: Path, sample: Dataset, mlflow: Running, gcs: Running
-) -> None:
-    at = workspace_on(tmp_path, mlflow)
-    with tracked_run("everything", "Nothing", {"number": 7, "name": "été"}, sample, BY, at) as run:
+def test_mlflow_server_stores_run_and_artifacts(tmp_path: Path, sample: Dataset, mlflow: Running, gcs: Running) -> None:
+    workspace = open_workspace(tmp_path, mlflow)
+    with track_run("everything", "Nothing", {"number": 7, "name": "été"}, sample, ALICE, workspace) as run:
         run.metrics["score"] = 0.25
         go.Figure(go.Scatter(y=[1, 2])).write_html(run.folder / "figure.html")
         pd.DataFrame({"a": [1, 2]}).to_csv(run.folder / "table.csv", index=False)
-    deliver(at)
-    run_id = load_run(run.id, at).record.run_id
-    found = MlflowClient(mlflow.url).get_run(run_id)
-    assert (found.data.params["number"], found.data.params["name"]) == ("7", "été")
-    assert found.data.metrics["score"] == 0.25
-    assert found.data.tags["vigie.status"] == "completed"
-    kept = {key.rpartition("/")[2] for key in bucket(gcs) if run_id in key}
-    assert kept == {"figure.html", "table.csv"}
-    assert mlflow_run_url(run_id, at) == f"{mlflow.url}/#/experiments/{found.info.experiment_id}/runs/{run_id}"
+    deliver(workspace)
+    run_id = load_run(run.id, workspace).record.run_id
+    mlflow_run = MlflowClient(mlflow.url).get_run(run_id)
+    assert (mlflow_run.data.params["number"], mlflow_run.data.params["name"]) == ("7", "été")
+    assert mlflow_run.data.metrics["score"] == 0.25
+    assert mlflow_run.data.tags["vigie.status"] == "completed"
+    file_names = {key.rpartition("/")[2] for key in list_bucket_keys(gcs) if run_id in key}
+    assert file_names == {"figure.html", "table.csv"}
+    assert get_run_url(run_id, workspace) == f"{mlflow.url}/#/experiments/{mlflow_run.info.experiment_id}/runs/{run_id}"
 
 
-def test_a_model_is_loaded_by_alias_in_another_process_and_scores_the_same(
+def test_mlflow_server_loads_model_by_alias_in_another_process(
     tmp_path: Path, sample: Dataset, mlflow: Running, gcs: Running
 ) -> None:
-    at = workspace_on(tmp_path, mlflow)
-    detection, run = detect(DetectionSpec(compare_with="calendar"), sample, workspace=at, actor=BY)
-    deliver(at)
-    version = register(run.id, NAME, workspace=at, actor=BY)
-    promote(NAME, workspace=at, actor=BY, force=True, reason="the first one")
-    assert any(version.run_id in key and key.endswith("model.skops") for key in bucket(gcs))
+    workspace = open_workspace(tmp_path, mlflow)
+    detection, run = detect(DetectionSpec(baseline="calendar"), sample, workspace=workspace, actor=ALICE)
+    deliver(workspace)
+    version = register(run.id, MODEL_NAME, workspace=workspace, actor=ALICE)
+    promote(MODEL_NAME, workspace=workspace, actor=ALICE, force=True, reason="the first one")
+    assert any(version.run_id in key and key.endswith("model.skops") for key in list_bucket_keys(gcs))
     client = MlflowClient(mlflow.url)
-    assert int(client.get_model_version_by_alias(NAME, "champion").version) == version.number
-    assert [each.name for each in client.search_registered_models()] == [NAME]
+    assert int(client.get_model_version_by_alias(MODEL_NAME, "champion").version) == version.number
+    assert [model.name for model in client.search_registered_models()] == [MODEL_NAME]
 
-    scores = tmp_path / "scores"
-    command = [sys.executable, "-c", SCORE, NAME, str(scores)]
-    done = subprocess.run(
-        command, env=elsewhere(tmp_path / "other", mlflow), capture_output=True, text=True, check=False
+    scores_path = tmp_path / "scores"
+    command = [sys.executable, "-c", SCORING_CODE, MODEL_NAME, str(scores_path)]
+    process = subprocess.run(
+        command, env=make_environment(tmp_path / "other", mlflow), capture_output=True, text=True, check=False
     )
-    assert done.returncode == 0, done.stderr
-    assert np.array_equal(np.sort(np.fromfile(scores))[::-1], detection.rows["score"].to_numpy())
+    assert process.returncode == 0, process.stderr
+    assert np.array_equal(np.sort(np.fromfile(scores_path))[::-1], detection.rows["score"].to_numpy())
 
 
-def test_the_ui_is_served(mlflow: Running) -> None:
-    with urllib.request.urlopen(mlflow.url, timeout=10) as answer:
-        assert b"<title>MLflow</title>" in answer.read()
+def test_mlflow_server_serves_ui(mlflow: Running) -> None:
+    with urllib.request.urlopen(mlflow.url, timeout=10) as response:
+        assert b"<title>MLflow</title>" in response.read()
 
 
 @pytest.mark.parametrize(("host", "status"), [("evil.example.org", 403), ("", 200)])
-def test_only_known_hosts_are_answered(mlflow: Running, host: str, status: int) -> None:
+def test_mlflow_server_rejects_unknown_hosts(mlflow: Running, host: str, status: int) -> None:
     request = urllib.request.Request(f"{mlflow.url}/api/2.0/mlflow/experiments/get?experiment_id=0")
     if host:
         request.add_header("Host", host)
     try:
-        with urllib.request.urlopen(request, timeout=10) as answer:
-            assert answer.status == status
+        with urllib.request.urlopen(request, timeout=10) as response:
+            assert response.status == status
     except urllib.error.HTTPError as error:
         error.close()
         assert error.code == status  # noqa: PT017 both statuses are expected answers
@@ -149,25 +147,25 @@ def test_only_known_hosts_are_answered(mlflow: Running, host: str, status: int) 
 
 
 @pytest.fixture(scope="module")
-def guarded(folder: Path, postgres: Running, gcs: Running) -> Iterator[Running]:
+def secured_mlflow(folder: Path, postgres: Running, gcs: Running) -> Iterator[Running]:
     """MLflow with its sign-in plug-in. The administrator is admin with the password not-a-secret-9."""
     if find_spec("flask_wtf") is None:
         pytest.skip("no Flask-WTF on this machine: pip install -r requirements-dev.txt")
-    place = folder / "guarded"
-    place.mkdir()
-    (place / "auth.ini").write_text(
-        f"[mlflow]\ndefault_permission = READ\ndatabase_uri = sqlite:///{place / 'users.db'}\n"
+    config_folder = folder / "guarded"
+    config_folder.mkdir()
+    (config_folder / "auth.ini").write_text(
+        f"[mlflow]\ndefault_permission = READ\ndatabase_uri = sqlite:///{config_folder / 'users.db'}\n"
         "admin_username = admin\nadmin_password = not-a-secret-9\nauthorization_function "
         "= mlflow.server.auth:authenticate_request_basic_auth\n"
     )
     server = servers.mlflow(
-        place,
+        config_folder,
         postgres.url,
         gcs.url,
         "vigie",
         "--app-name",
         "basic-auth",
-        MLFLOW_AUTH_CONFIG_PATH=str(place / "auth.ini"),
+        MLFLOW_AUTH_CONFIG_PATH=str(config_folder / "auth.ini"),
         MLFLOW_FLASK_SERVER_SECRET_KEY="of the tests",
     )
     yield server.start()
@@ -175,51 +173,53 @@ def guarded(folder: Path, postgres: Running, gcs: Running) -> Iterator[Running]:
 
 
 @pytest.fixture
-def signed_in(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
+def credentials(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
     monkeypatch.setenv("MLFLOW_TRACKING_USERNAME", "admin")
     monkeypatch.setenv("MLFLOW_TRACKING_PASSWORD", "not-a-secret-9")
     return monkeypatch
 
 
-def record(number: int, dataset: Dataset, at: Workspace) -> bool:
-    with tracked_run("guarded", "Nothing", {"number": number}, dataset, BY, at) as run:
+def record_run(number: int, dataset: Dataset, workspace: Workspace) -> bool:
+    with track_run("guarded", "Nothing", {"number": number}, dataset, ALICE, workspace) as run:
         (run.folder / "note.txt").write_text(str(number))
     return run.delivered
 
 
-def test_who_does_not_say_who_it_is_gets_nothing(guarded: Running) -> None:
+def test_mlflow_server_requires_authentication(secured_mlflow: Running) -> None:
     with pytest.raises(urllib.error.HTTPError, match="401") as refusal:
-        urllib.request.urlopen(f"{guarded.url}/api/2.0/mlflow/experiments/get?experiment_id=0", timeout=10)
+        urllib.request.urlopen(f"{secured_mlflow.url}/api/2.0/mlflow/experiments/get?experiment_id=0", timeout=10)
     refusal.value.close()
 
 
-def test_with_wrong_credentials_runs_wait_and_are_delivered_with_the_right_ones(
-    tmp_path: Path, sample: Dataset, guarded: Running, signed_in: pytest.MonkeyPatch
+def test_mlflow_server_gets_runs_after_credentials_are_fixed(
+    tmp_path: Path, sample: Dataset, secured_mlflow: Running, credentials: pytest.MonkeyPatch
 ) -> None:
-    at = workspace_on(tmp_path, guarded)
-    signed_in.setenv("MLFLOW_TRACKING_PASSWORD", "mistaken-8")
-    assert not record(1, sample, at)
-    assert not record(2, sample, at)
-    at.tracking.wait_for_delivery(15)
-    at.tracking.reset()
-    assert at.tracking.deliver_pending() == 0
-    assert "401" in at.tracking.last_error
-    told = {service.name: service for service in check_services(at, lambda at: [])}
-    assert (told["MLflow"].state, told["MLflow"].backlog) == ("failing", 2)
-    assert "MLFLOW_TRACKING_PASSWORD" in str(told["MLflow"].problem)
-    assert "mistaken-8" not in json.dumps([str(each) for each in told.values()])
+    workspace = open_workspace(tmp_path, secured_mlflow)
+    credentials.setenv("MLFLOW_TRACKING_PASSWORD", "mistaken-8")
+    assert not record_run(1, sample, workspace)
+    assert not record_run(2, sample, workspace)
+    workspace.tracking.wait_for_delivery(15)
+    workspace.tracking.reset()
+    assert workspace.tracking.deliver_pending() == 0
+    assert "401" in workspace.tracking.last_error
+    services = {service.name: service for service in check_services(workspace, lambda workspace: [])}
+    assert (services["MLflow"].state, services["MLflow"].backlog) == ("failing", 2)
+    assert "MLFLOW_TRACKING_PASSWORD" in str(services["MLflow"].problem)
+    assert "mistaken-8" not in json.dumps([str(health) for health in services.values()])
 
-    signed_in.setenv("MLFLOW_TRACKING_PASSWORD", "not-a-secret-9")
-    record(3, sample, at)
-    deliver(at)
-    client = MlflowClient(guarded.url)
+    credentials.setenv("MLFLOW_TRACKING_PASSWORD", "not-a-secret-9")
+    record_run(3, sample, workspace)
+    deliver(workspace)
+    client = MlflowClient(secured_mlflow.url)
     experiment = client.get_experiment_by_name("guarded")
     assert experiment is not None
     runs = client.search_runs([experiment.experiment_id])
     assert sorted(run.data.params["number"] for run in runs) == ["1", "2", "3"]
-    until = time.monotonic() + 30  # the check of a password is slow on a busy machine
+    deadline = time.monotonic() + 30  # the check of a password is slow on a busy machine
     while (
-        found := {service.name: service for service in check_services(at, lambda at: [])}["MLflow"]
+        mlflow_health := {service.name: service for service in check_services(workspace, lambda workspace: [])}[
+            "MLflow"
+        ]
     ).state != "works":
-        assert time.monotonic() < until, found
-    assert found.version == installed("mlflow")
+        assert time.monotonic() < deadline, mlflow_health
+    assert mlflow_health.version == installed("mlflow")

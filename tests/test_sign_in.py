@@ -18,22 +18,22 @@ from core.accounts.service import Accounts
 from core.accounts.setup_token import MAX_ATTEMPTS, SetupToken
 from core.errors import AccessDeniedError
 from core.settings import Settings
-from core.storage.events.log import Events
+from core.storage.events.log import EventLog
 from core.storage.flash import FlashMessages
-from pages.account.routes import same_site
+from pages.account.routes import sanitise_target
 from pages.components import auth
 from pages.navigation import SECTIONS, PageSpec
 from tests.conftest import free_port, stop
-from tests.databases import opened, running_postgres
+from tests.databases import open_accounts, start_postgres
 from tests.servers import Running
-from tests.test_browser import started
-from tests.visitors import Screen, Visitor, cookie, look
+from tests.test_browser import start_app
+from tests.visitors import Screen, Visitor, get_session_cookie, load_page
 
 pytestmark = pytest.mark.server
 
 PASSWORD = "orage-violet-tambour-7"
-PEOPLE = {"ana": ["analyst"], "otto": ["operator"], "ada": ["administrator"], "both": ["analyst", "operator"]}
-PLACES = [place for places in SECTIONS.values() for place in places]
+ROLES_BY_USER = {"ana": ["analyst"], "otto": ["operator"], "ada": ["administrator"], "both": ["analyst", "operator"]}
+PAGES = [page for section in SECTIONS.values() for page in section]
 ROUTES = ["/account/sign-in", "/account/sign-out", "/account/sign-out-everywhere", "/account/first"]
 
 
@@ -43,18 +43,18 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def people(folder: Path) -> Accounts:
+def server_accounts(folder: Path) -> Accounts:
     """Accounts of the server: one user for each role, one with two roles, one without a role."""
-    found = Accounts("", folder)
-    for name, roles in (PEOPLE | {"nora": []}).items():
-        found.add_user(name, PASSWORD, roles)
-    return found
+    service = Accounts("", folder)
+    for name, roles in (ROLES_BY_USER | {"nora": []}).items():
+        service.add_user(name, PASSWORD, roles)
+    return service
 
 
 @pytest.fixture(scope="module")
-def url(folder: Path, people: Accounts) -> Iterator[str]:
+def url(folder: Path, server_accounts: Accounts) -> Iterator[str]:
     port = free_port()
-    process = started(folder, port, VIGIE_REQUIRE_SIGN_IN="true")
+    process = start_app(folder, port, VIGIE_REQUIRE_SIGN_IN="true")
     yield f"http://127.0.0.1:{port}"
     stop(process)
 
@@ -62,90 +62,90 @@ def url(folder: Path, people: Accounts) -> Iterator[str]:
 @pytest.fixture(scope="module")
 def visitors(url: str) -> dict[str, Visitor]:
     """Signed-in visitors by user name."""
-    found = {name: Visitor(url) for name in (*PEOPLE, "nora")}
-    for name, visitor in found.items():
-        assert visitor.signs_in(name, PASSWORD).status == 303
-    return found
+    signed_in = {name: Visitor(url) for name in (*ROLES_BY_USER, "nora")}
+    for name, visitor in signed_in.items():
+        assert visitor.sign_in(name, PASSWORD).status == 303
+    return signed_in
 
 
 @pytest.fixture
-def somebody(people: Accounts, url: str) -> Visitor:
+def new_visitor(server_accounts: Accounts, url: str) -> Visitor:
     """A visitor signed in as a new user, for tests that change the account."""
     name = f"user{time.monotonic_ns()}"
-    people.add_user(name, PASSWORD, ["analyst"])
+    server_accounts.add_user(name, PASSWORD, ["analyst"])
     visitor = Visitor(url)
     visitor.name = name  # type: ignore[attr-defined]
-    visitor.signs_in(name, PASSWORD)
+    visitor.sign_in(name, PASSWORD)
     return visitor
 
 
-def is_the_form(screen: Screen) -> bool:
+def is_sign_in_page(screen: Screen) -> bool:
     """Tell whether the screen shows the sign-in page and nothing else."""
-    only = set(screen.kinds) <= {"heading", "markdown", "html", "alert"} and len(screen.kinds) <= 4
-    return only and "/account/sign-in" in screen.text and screen.menu == []
+    has_no_other_elements = set(screen.kinds) <= {"heading", "markdown", "html", "alert"} and len(screen.kinds) <= 4
+    return has_no_other_elements and "/account/sign-in" in screen.text and screen.menu == []
 
 
-def is_refused(screen: Screen) -> bool:
+def is_access_denied(screen: Screen) -> bool:
     return screen.kinds == ["heading", "alert", "page_link"] and 'body: "No access"' in screen.text
 
 
 # ---- access to pages by role ----------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", PEOPLE)
-@pytest.mark.parametrize("place", PLACES, ids=lambda place: place.address)
-def test_a_deep_link_by_role(visitors: dict[str, Visitor], place: PageSpec, name: str) -> None:
-    screen = visitors[name].sees(place.address)
-    reached = not set(PEOPLE[name]).isdisjoint(place.roles)
-    assert is_refused(screen) is not reached, screen.text[-2000:]
-    assert not is_the_form(screen)
+@pytest.mark.parametrize("name", ROLES_BY_USER)
+@pytest.mark.parametrize("place", PAGES, ids=lambda place: place.address)
+def test_page_access_follows_roles(visitors: dict[str, Visitor], place: PageSpec, name: str) -> None:
+    screen = visitors[name].open_page(place.address)
+    is_allowed = not set(ROLES_BY_USER[name]).isdisjoint(place.roles)
+    assert is_access_denied(screen) is not is_allowed, screen.text[-2000:]
+    assert not is_sign_in_page(screen)
     assert screen.kinds
-    address = "" if place is PLACES[0] else place.address
-    assert (address in screen.menu, address in screen.hidden) == (reached, not reached)
+    address = "" if place is PAGES[0] else place.address
+    assert (address in screen.menu, address in screen.hidden) == (is_allowed, not is_allowed)
 
 
-def test_every_role_is_somewhere_and_more_roles_reach_more() -> None:
-    reached = [{place.address for place in PLACES if role in place.roles} for role in ROLES]
-    assert reached[0] < reached[1] < reached[2] == {place.address for place in PLACES}
+def test_page_roles_are_monotonic() -> None:
+    addresses = [{page.address for page in PAGES if role in page.roles} for role in ROLES]
+    assert addresses[0] < addresses[1] < addresses[2] == {page.address for page in PAGES}
 
 
-@pytest.mark.parametrize("place", PLACES, ids=lambda place: place.address)
-def test_nobody_sees_the_form_and_nothing_else(url: str, place: PageSpec) -> None:
-    assert is_the_form(Visitor(url).sees(place.address))
-    assert is_the_form(Visitor(url, cookie="made-up").sees(place.address))
+@pytest.mark.parametrize("place", PAGES, ids=lambda place: place.address)
+def test_anonymous_visitor_sees_only_sign_in(url: str, place: PageSpec) -> None:
+    assert is_sign_in_page(Visitor(url).open_page(place.address))
+    assert is_sign_in_page(Visitor(url, cookie="made-up").open_page(place.address))
 
 
 @pytest.mark.parametrize("address", ["users", "load"])
-def test_the_first_visitor_of_a_fresh_process(tmp_path: Path, address: str) -> None:
+def test_fresh_process_protects_first_page(tmp_path: Path, address: str) -> None:
     """Streamlit must not serve a page before the gate has run once."""
     Accounts("", tmp_path).add_user("ana", PASSWORD, ["analyst"])
     port = free_port()
-    process = started(tmp_path, port, VIGIE_REQUIRE_SIGN_IN="true")
+    process = start_app(tmp_path, port, VIGIE_REQUIRE_SIGN_IN="true")
     try:
-        assert is_the_form(Visitor(f"http://127.0.0.1:{port}").sees(address))
+        assert is_sign_in_page(Visitor(f"http://127.0.0.1:{port}").open_page(address))
     finally:
         stop(process)
 
 
-@pytest.mark.parametrize("place", PLACES, ids=lambda place: place.address)
-def test_somebody_without_a_role_is_told_so(visitors: dict[str, Visitor], place: PageSpec) -> None:
-    screen = visitors["nora"].sees(place.address)
+@pytest.mark.parametrize("place", PAGES, ids=lambda place: place.address)
+def test_user_without_role_sees_notice(visitors: dict[str, Visitor], place: PageSpec) -> None:
+    screen = visitors["nora"].open_page(place.address)
     assert screen.kinds == ["heading", "alert", "html"]
     assert "An administrator has to give you a role" in screen.text
     assert "nora" in screen.text
     assert screen.menu == []
 
 
-def test_where_nobody_has_to_sign_in(tmp_path: Path) -> None:
+def test_server_without_sign_in_opens_all_pages(tmp_path: Path) -> None:
     """On a laptop every page except those of accounts is open, and no account route answers."""
     port = free_port()
-    process = started(tmp_path, port, VIGIE_REQUIRE_SIGN_IN="")
+    process = start_app(tmp_path, port, VIGIE_REQUIRE_SIGN_IN="")
     try:
         visitor = Visitor(f"http://127.0.0.1:{port}")
-        pages = visitor.sees()
-        assert pages.menu == ["", *(place.address for place in PLACES[1:] if not place.needs_an_account)]
+        pages = visitor.open_page()
+        assert pages.menu == ["", *(page.address for page in PAGES[1:] if not page.is_account_page)]
         assert pages.hidden == []
-        assert {visitor.sends(route, {}).status for route in ROUTES} == {404}
+        assert {visitor.send_form(route, {}).status for route in ROUTES} == {404}
         assert not (tmp_path / "accounts.db").exists()
         assert "token" not in (tmp_path / "app.log").read_text()
     finally:
@@ -165,7 +165,7 @@ def test_where_nobody_has_to_sign_in(tmp_path: Path) -> None:
         ("false", "0.0.0.0", False),
     ],
 )
-def test_whether_people_have_to_sign_in(
+def test_sign_in_required_by_setting_and_address(
     monkeypatch: pytest.MonkeyPatch, said: str, address: str | None, required: bool
 ) -> None:
     monkeypatch.setenv("VIGIE_REQUIRE_SIGN_IN", said)
@@ -173,7 +173,7 @@ def test_whether_people_have_to_sign_in(
     config.set_option("server.address", address)
     monkeypatch.setattr(auth.cache, "get_workspace", lambda: SimpleNamespace(settings=Settings(_env_file=None)))
     try:
-        assert auth.sign_in_required() is required
+        assert auth.is_sign_in_required() is required
     finally:
         config.set_option("server.address", before)
 
@@ -181,59 +181,59 @@ def test_whether_people_have_to_sign_in(
 # ---- changes that act at the next rerun -----------------------------------------------------------------------------
 
 
-def test_signing_out_acts_in_every_tab(somebody: Visitor) -> None:
-    with somebody.arrives() as tab:
-        assert not is_the_form(look(tab))
-        assert somebody.sends("/account/sign-out", {"csrf": csrf(somebody)}).status == 303
-        assert is_the_form(look(tab))
+def test_sign_out_acts_in_every_tab(new_visitor: Visitor) -> None:
+    with new_visitor.open_tab() as tab:
+        assert not is_sign_in_page(load_page(tab))
+        assert new_visitor.send_form("/account/sign-out", {"csrf": read_csrf_token(new_visitor)}).status == 303
+        assert is_sign_in_page(load_page(tab))
 
 
-def test_signing_out_everywhere_acts_in_another_browser(somebody: Visitor) -> None:
-    other = Visitor(somebody.url)
-    other.signs_in(somebody.name, PASSWORD)  # type: ignore[attr-defined]
-    with other.arrives() as tab:
-        assert not is_the_form(look(tab, "account"))
-        answer = somebody.sends("/account/sign-out-everywhere", {"csrf": csrf(somebody)})
+def test_sign_out_everywhere_acts_in_other_browser(new_visitor: Visitor) -> None:
+    other_visitor = Visitor(new_visitor.url)
+    other_visitor.sign_in(new_visitor.name, PASSWORD)  # type: ignore[attr-defined]
+    with other_visitor.open_tab() as tab:
+        assert not is_sign_in_page(load_page(tab, "account"))
+        answer = new_visitor.send_form("/account/sign-out-everywhere", {"csrf": read_csrf_token(new_visitor)})
         assert answer.status == 303
         assert 'vigie_session=""' in answer.headers["Set-Cookie"]
-        assert is_the_form(look(tab, "account"))
-    assert is_the_form(somebody.sees())
+        assert is_sign_in_page(load_page(tab, "account"))
+    assert is_sign_in_page(new_visitor.open_page())
 
 
-def test_a_role_that_is_given_or_taken_acts_at_once(somebody: Visitor, people: Accounts) -> None:
-    name = somebody.name  # type: ignore[attr-defined]
-    with somebody.arrives() as tab:
-        assert is_refused(look(tab, "health"))
-        people.set_roles(name, ["operator"])
-        assert not is_refused(look(tab, "health"))
-        people.set_roles(name, [])
-        assert "has to give you a role" in look(tab, "health").text
-        people.set_disabled(name, True)
-        assert is_the_form(look(tab, "health"))
+def test_role_change_acts_at_next_rerun(new_visitor: Visitor, server_accounts: Accounts) -> None:
+    name = new_visitor.name  # type: ignore[attr-defined]
+    with new_visitor.open_tab() as tab:
+        assert is_access_denied(load_page(tab, "health"))
+        server_accounts.set_roles(name, ["operator"])
+        assert not is_access_denied(load_page(tab, "health"))
+        server_accounts.set_roles(name, [])
+        assert "has to give you a role" in load_page(tab, "health").text
+        server_accounts.set_disabled(name, True)
+        assert is_sign_in_page(load_page(tab, "health"))
 
 
-def csrf(visitor: Visitor) -> str:
+def read_csrf_token(visitor: Visitor) -> str:
     """Return the CSRF token of the form in the sidebar."""
-    found = re.search(r'name=\\"csrf\\" value=\\"(\w+)\\"', visitor.sees().text)
-    assert found
-    return found[1]
+    match = re.search(r'name=\\"csrf\\" value=\\"(\w+)\\"', visitor.open_page().text)
+    assert match
+    return match[1]
 
 
 # ---- account routes -------------------------------------------------------------------------------------------------
 
 
-def test_the_cookie_is_kept_from_scripts_and_other_sites(url: str) -> None:
-    plain, by_proxy = (
-        Visitor(url).signs_in("ana", PASSWORD),
-        Visitor(url).signs_in("ana", PASSWORD, X_Forwarded_Proto="https"),
+def test_session_cookie_has_security_flags(url: str) -> None:
+    http_answer, https_answer = (
+        Visitor(url).sign_in("ana", PASSWORD),
+        Visitor(url).sign_in("ana", PASSWORD, X_Forwarded_Proto="https"),
     )
-    flags = {part.strip() for part in plain.headers["Set-Cookie"].split(";")[1:]}
+    flags = {part.strip() for part in http_answer.headers["Set-Cookie"].split(";")[1:]}
     assert flags >= {"HttpOnly", "SameSite=lax", "Path=/"}
     assert "Secure" not in flags
-    assert "Secure" in by_proxy.headers["Set-Cookie"]
-    assert 0 < int(re.findall(r"Max-Age=(\d+)", plain.headers["Set-Cookie"])[0]) <= 30 * 86_400
-    assert plain.headers["Cache-Control"] == "no-store"
-    assert cookie(plain) != cookie(by_proxy)
+    assert "Secure" in https_answer.headers["Set-Cookie"]
+    assert 0 < int(re.findall(r"Max-Age=(\d+)", http_answer.headers["Set-Cookie"])[0]) <= 30 * 86_400
+    assert http_answer.headers["Cache-Control"] == "no-store"
+    assert get_session_cookie(http_answer) != get_session_cookie(https_answer)
 
 
 @pytest.mark.parametrize("route", ROUTES)
@@ -254,63 +254,63 @@ def test_the_cookie_is_kept_from_scripts_and_other_sites(url: str) -> None:
         ("https://evil.example", "http://{host}/"),
     ],
 )
-def test_a_form_of_another_site_is_refused(
+def test_account_route_refuses_cross_site_form(
     visitors: dict[str, Visitor], route: str, origin: str | None, referer: str | None
 ) -> None:
     visitor = visitors["ana"]
-    said = {
+    headers = {
         name: value and value.format(host=visitor.host) for name, value in (("Origin", origin), ("Referer", referer))
     }
-    form = {"user": "ana", "password": PASSWORD, "csrf": csrf(visitor) if origin == "null" else ""}
-    answer = visitor.sends(route, form, **said)
+    form = {"user": "ana", "password": PASSWORD, "csrf": read_csrf_token(visitor) if origin == "null" else ""}
+    answer = visitor.send_form(route, form, **headers)
     assert answer.status == 403
     assert not answer.headers["Set-Cookie"]
 
 
-def test_a_referer_of_the_site_is_enough(url: str) -> None:
-    answer = Visitor(url).signs_in("ana", PASSWORD, Origin=None, Referer=f"{url}/anomalies")
-    assert cookie(answer)
+def test_sign_in_accepts_same_site_referer(url: str) -> None:
+    answer = Visitor(url).sign_in("ana", PASSWORD, Origin=None, Referer=f"{url}/anomalies")
+    assert get_session_cookie(answer)
 
 
 @pytest.mark.parametrize("route", ROUTES[1:3])
 @pytest.mark.parametrize("said", ["", "0" * 64, "é"])
-def test_the_forms_of_a_session_carry_its_secret(visitors: dict[str, Visitor], route: str, said: str) -> None:
-    assert visitors["ana"].sends(route, {"csrf": said}).status == 403
-    assert visitors["ana"].sends(route, {"csrf": csrf(visitors["otto"])}).status == 403
-    assert not is_the_form(visitors["ana"].sees())
+def test_account_route_requires_csrf_token(visitors: dict[str, Visitor], route: str, said: str) -> None:
+    assert visitors["ana"].send_form(route, {"csrf": said}).status == 403
+    assert visitors["ana"].send_form(route, {"csrf": read_csrf_token(visitors["otto"])}).status == 403
+    assert not is_sign_in_page(visitors["ana"].open_page())
 
 
 @pytest.mark.parametrize("route", ROUTES)
 @pytest.mark.parametrize("method", ["GET", "HEAD", "PUT", "DELETE", "PATCH"])
-def test_other_methods_are_refused(visitors: dict[str, Visitor], route: str, method: str) -> None:
-    assert visitors["ana"].sends(route, {"user": "ana", "password": PASSWORD}, method).status == 405
+def test_account_route_refuses_other_methods(visitors: dict[str, Visitor], route: str, method: str) -> None:
+    assert visitors["ana"].send_form(route, {"user": "ana", "password": PASSWORD}, method).status == 405
 
 
 @pytest.mark.parametrize("route", ROUTES)
 @pytest.mark.parametrize("kind", ["application/json", "text/plain", "multipart/form-data; boundary=x", "", None])
-def test_other_kinds_of_body_are_refused(url: str, route: str, kind: str | None) -> None:
-    assert Visitor(url).sends(route, b'{"user": "ana"}', Content_Type=kind).status == 415
+def test_account_route_refuses_other_content_types(url: str, route: str, kind: str | None) -> None:
+    assert Visitor(url).send_form(route, b'{"user": "ana"}', Content_Type=kind).status == 415
 
 
 @pytest.mark.parametrize("route", ROUTES)
-def test_a_large_body_is_refused(url: str, route: str) -> None:
-    assert Visitor(url).sends(route, b"user=" + b"x" * 9_000).status == 413
+def test_account_route_refuses_large_body(url: str, route: str) -> None:
+    assert Visitor(url).send_form(route, b"user=" + b"x" * 9_000).status == 413
 
 
-def test_a_large_body_that_says_nothing_of_its_length_is_refused(url: str) -> None:
+def test_account_route_refuses_large_chunked_body(url: str) -> None:
     """The body is sent in chunks without Content-Length; the answer arrives before its end."""
     import socket
 
     host, port = Visitor(url).host.split(":")
-    with socket.create_connection((host, int(port)), timeout=20) as line:
+    with socket.create_connection((host, int(port)), timeout=20) as connection:
         head = (
             f"POST /account/sign-in HTTP/1.1\r\nHost: {host}:{port}\r\nOrigin: {url}\r\nContent-Type: "
             f"application/x-www-form-urlencoded\r\n"
         )
-        line.sendall(f"{head}Transfer-Encoding: chunked\r\n\r\n".encode())
+        connection.sendall(f"{head}Transfer-Encoding: chunked\r\n\r\n".encode())
         for _ in range(12):
-            line.sendall(b"400\r\n" + b"x" * 1024 + b"\r\n")
-        assert line.recv(4096).startswith(b"HTTP/1.1 413")
+            connection.sendall(b"400\r\n" + b"x" * 1024 + b"\r\n")
+        assert connection.recv(4096).startswith(b"HTTP/1.1 413")
 
 
 @pytest.mark.parametrize(
@@ -335,8 +335,8 @@ def test_a_large_body_that_says_nothing_of_its_length_is_refused(url: str) -> No
         "/\x00",
     ],
 )
-def test_nobody_is_sent_elsewhere(url: str, target: str) -> None:
-    answer = Visitor(url).signs_in("ana", PASSWORD, next=target)
+def test_sign_in_refuses_external_redirect(url: str, target: str) -> None:
+    answer = Visitor(url).sign_in("ana", PASSWORD, next=target)
     assert (answer.status, answer.headers["Location"]) == (303, "/")
     assert answer.headers.get_all("Set-Cookie") == [answer.headers["Set-Cookie"]]
 
@@ -344,73 +344,73 @@ def test_nobody_is_sent_elsewhere(url: str, target: str) -> None:
 @pytest.mark.parametrize(
     "target", ["/", "/anomalies", "/anomalies?dataset=abc&run=1", "/forecast?entity=%C3%89t%C3%A9"]
 )
-def test_the_page_asked_for_comes_after_the_form(url: str, target: str) -> None:
-    assert Visitor(url).signs_in("ana", PASSWORD, next=f"{target}").headers["Location"] == target
-    failed = Visitor(url).signs_in("ana", "wrong", next=target).headers["Location"]
+def test_sign_in_returns_to_requested_page(url: str, target: str) -> None:
+    assert Visitor(url).sign_in("ana", PASSWORD, next=f"{target}").headers["Location"] == target
+    failed = Visitor(url).sign_in("ana", "wrong", next=target).headers["Location"]
     assert failed.startswith(target)
-    assert Visitor(url).signs_in("ana", PASSWORD, next=failed).headers["Location"] == target, (
+    assert Visitor(url).sign_in("ana", PASSWORD, next=failed).headers["Location"] == target, (
         "the refusal is removed from the address"
     )
-    assert same_site(target) == target
+    assert sanitise_target(target) == target
 
 
-def test_the_form_brings_along_the_page_with_its_query(url: str) -> None:
-    text = Visitor(url).sees("anomalies", query='dataset=a"><script>alert(1)</script>&sign-in=refused').text
+def test_sign_in_form_keeps_page_and_query(url: str) -> None:
+    text = Visitor(url).open_page("anomalies", query='dataset=a"><script>alert(1)</script>&sign-in=refused').text
     [form] = re.findall(r"<form .*?</form>", text)
     assert 'name=\\"next\\" value=\\"/anomalies?dataset=a%22%3E%3Cscript' in form
     assert "<script" not in form
     assert "sign-in=refused" not in form
 
 
-def test_a_session_from_before_is_not_taken_over(url: str) -> None:
+def test_sign_in_prevents_session_fixation(url: str) -> None:
     """A session token placed in the browser by somebody else is neither used nor left valid."""
-    planted = Visitor(url)
-    planted.signs_in("ana", PASSWORD)
-    victim = Visitor(url, cookie=planted.cookie)
-    victim.signs_in("otto", PASSWORD)
-    assert victim.cookie != planted.cookie
-    assert is_the_form(planted.sees())
-    made_up = Visitor(url, cookie="chosen-by-somebody-else")
-    assert cookie(made_up.signs_in("ana", PASSWORD)) not in ("", "chosen-by-somebody-else")
+    attacker = Visitor(url)
+    attacker.sign_in("ana", PASSWORD)
+    victim = Visitor(url, cookie=attacker.cookie)
+    victim.sign_in("otto", PASSWORD)
+    assert victim.cookie != attacker.cookie
+    assert is_sign_in_page(attacker.open_page())
+    forged = Visitor(url, cookie="chosen-by-somebody-else")
+    assert get_session_cookie(forged.sign_in("ana", PASSWORD)) not in ("", "chosen-by-somebody-else")
 
 
 # ---- refused sign-ins -----------------------------------------------------------------------------------------------
 
 
-def refusal(visitor: Visitor, name: str, password: str = "wrong") -> tuple[str, str]:
+def attempt_sign_in(visitor: Visitor, name: str, password: str = "wrong") -> tuple[str, str]:
     """Try to sign in. Return the reason in the address and the message on the page."""
-    answer = visitor.signs_in(name, password, next="/forecast")
+    answer = visitor.sign_in(name, password, next="/forecast")
     assert not answer.headers["Set-Cookie"]
     address = urlsplit(answer.headers["Location"])
-    screen = visitor.sees("forecast", query=address.query)
-    assert is_the_form(screen), screen.kinds
-    [said] = re.findall(r'alert {\s*body: "(.*?)"', screen.text)
-    return parse_qs(address.query)["sign-in"][0], said
+    screen = visitor.open_page("forecast", query=address.query)
+    assert is_sign_in_page(screen), screen.kinds
+    [message] = re.findall(r'alert {\s*body: "(.*?)"', screen.text)
+    return parse_qs(address.query)["sign-in"][0], message
 
 
-def test_nobody_learns_who_has_an_account(url: str, people: Accounts) -> None:
-    people.add_user("gone", PASSWORD, ["analyst"])
-    people.set_disabled("gone", True)
-    told = {
-        refusal(Visitor(url), name, password)
+def test_sign_in_refusal_hides_existing_accounts(url: str, server_accounts: Accounts) -> None:
+    server_accounts.add_user("gone", PASSWORD, ["analyst"])
+    server_accounts.set_disabled("gone", True)
+    refusals = {
+        attempt_sign_in(Visitor(url), name, password)
         for name, password in (("otto", "wrong"), ("nobody-here", "wrong"), ("gone", PASSWORD))
     }
-    assert len(told) == 1
-    assert told.pop()[0] == "refused"
+    assert len(refusals) == 1
+    assert refusals.pop()[0] == "refused"
 
 
-def test_too_many_attempts_are_told_alike(url: str, people: Accounts) -> None:
-    people.add_user("patient", PASSWORD, ["analyst"])
-    told = []
+def test_sign_in_rate_limit_hides_existing_accounts(url: str, server_accounts: Accounts) -> None:
+    server_accounts.add_user("patient", PASSWORD, ["analyst"])
+    refusals = []
     for name in ("patient", "nobody-patient"):
         for _ in range(30):
-            word, said = refusal(Visitor(url, address="203.0.113.7"), name)
-            if word == "locked":
+            reason, message = attempt_sign_in(Visitor(url, address="203.0.113.7"), name)
+            if reason == "locked":
                 break
-        told.append((word, said))
-    assert told[0] == told[1]
-    assert told[0][0] == "locked"
-    assert re.search(r"\d+ min", told[0][1])
+        refusals.append((reason, message))
+    assert refusals[0] == refusals[1]
+    assert refusals[0][0] == "locked"
+    assert re.search(r"\d+ min", refusals[0][1])
 
 
 @pytest.mark.parametrize(
@@ -427,65 +427,65 @@ def test_too_many_attempts_are_told_alike(url: str, people: Accounts) -> None:
         "",
     ],
 )
-def test_names_are_names(url: str, name: str) -> None:
+def test_sign_in_rejects_script_in_username(url: str, name: str) -> None:
     visitor = Visitor(url)
-    answer = visitor.signs_in(name, PASSWORD)
+    answer = visitor.sign_in(name, PASSWORD)
     assert answer.status == 303
     assert answer.headers["Location"].startswith("/?sign-in=")
     assert not name or name[:20] not in answer.headers["Location"]
-    assert is_the_form(visitor.sees("", query=urlsplit(answer.headers["Location"]).query))
+    assert is_sign_in_page(visitor.open_page("", query=urlsplit(answer.headers["Location"]).query))
 
 
-def test_a_link_cannot_put_words_into_our_mouth(url: str) -> None:
-    screen = Visitor(url).sees("", query="sign-in=<b>Call+555</b>&note=Call+555")
+def test_query_cannot_inject_message_text(url: str) -> None:
+    screen = Visitor(url).open_page("", query="sign-in=<b>Call+555</b>&note=Call+555")
     assert "Call" not in re.sub(r"<form .*?</form>", "", screen.text)
     assert FlashMessages().get("Call 555") is None
 
 
-def test_signing_in_and_out_is_on_the_event_log(url: str, folder: Path) -> None:
-    before = len(Events(folder / "events").read())
+def test_sign_in_and_out_are_logged(url: str, folder: Path) -> None:
+    before = len(EventLog(folder / "events").read_events())
     visitor = Visitor(url)
-    visitor.signs_in("ana", "typed-by-mistake-1")
-    visitor.signs_in("typed-name-of-nobody", "typed-by-mistake-2")
-    visitor.signs_in("ana", PASSWORD)
-    visitor.sends("/account/sign-out", {"csrf": csrf(visitor)})
-    events = Events(folder / "events").read()[before:]
+    visitor.sign_in("ana", "typed-by-mistake-1")
+    visitor.sign_in("typed-name-of-nobody", "typed-by-mistake-2")
+    visitor.sign_in("ana", PASSWORD)
+    visitor.send_form("/account/sign-out", {"csrf": read_csrf_token(visitor)})
+    events = EventLog(folder / "events").read_events()[before:]
     assert [(event.event, event.status, event.user) for event in events] == [
         ("sign_in", "failed", "ana"),
         ("sign_in", "failed", "anonymous"),
         ("sign_in", "completed", "ana"),
         ("sign_out", "completed", "ana"),
     ]
-    written = "".join(path.read_text() for path in [*(folder / "events").iterdir(), folder / "app.log"])
+    log_text = "".join(path.read_text() for path in [*(folder / "events").iterdir(), folder / "app.log"])
     for secret in (PASSWORD, "typed-by-mistake", "typed-name-of-nobody", visitor.cookie):
-        assert secret not in written
+        assert secret not in log_text
 
 
 # ---- first administrator --------------------------------------------------------------------------------------------
 
 
 @pytest.fixture
-def empty(tmp_path: Path) -> Iterator[Visitor]:
+def first_visitor(tmp_path: Path) -> Iterator[Visitor]:
     """A visitor of a server without accounts."""
     port = free_port()
-    process = started(tmp_path, port, VIGIE_REQUIRE_SIGN_IN="true")
+    process = start_app(tmp_path, port, VIGIE_REQUIRE_SIGN_IN="true")
     yield Visitor(f"http://127.0.0.1:{port}")
     stop(process)
 
 
-def printed_token(folder: Path, seconds: float = 20) -> str:
+def read_setup_token(folder: Path, seconds: float = 20) -> str:
     """Return the setup token that the server printed."""
-    until = time.monotonic() + seconds
-    while not (found := re.findall(r"first administrator:\s+(\S+)", (folder / "app.log").read_text())):
-        assert time.monotonic() < until
+    deadline = time.monotonic() + seconds
+    while not (tokens := re.findall(r"first administrator:\s+(\S+)", (folder / "app.log").read_text())):
+        assert time.monotonic() < deadline
         time.sleep(0.1)
-    [token] = found
+    [token] = tokens
     return str(token)
 
 
-def test_the_first_administrator(empty: Visitor, tmp_path: Path) -> None:
-    token = printed_token(tmp_path)
-    screen = empty.sees("users")
+def test_setup_token_creates_first_administrator(first_visitor: Visitor, tmp_path: Path) -> None:
+    token = read_setup_token(tmp_path)
+    screen = first_visitor.open_page("users")
     assert "/account/first" in screen.text
     assert "python -m core users add" in screen.text
     assert token not in screen.text
@@ -496,38 +496,38 @@ def test_the_first_administrator(empty: Visitor, tmp_path: Path) -> None:
         ({"password": "password1234", "again": "password1234"}, "easy to guess"),
         ({"user": "<b>"}, "not accepted"),
     ):
-        assert reason in _first(empty, token, form)
-        assert Accounts("", tmp_path).empty()
-    assert _first(empty, token, {}) == ""
-    assert not is_refused(empty.sees("users"))
-    assert [user.roles for user in Accounts("", tmp_path).users()] == [{"administrator"}]
-    assert "not the token" in _first(Visitor(empty.url), token, {"user": "mallory"})
-    assert is_the_form(Visitor(empty.url).sees())
+        assert reason in _submit_setup_form(first_visitor, token, form)
+        assert Accounts("", tmp_path).is_empty()
+    assert _submit_setup_form(first_visitor, token, {}) == ""
+    assert not is_access_denied(first_visitor.open_page("users"))
+    assert [user.roles for user in Accounts("", tmp_path).list_users()] == [{"administrator"}]
+    assert "not the token" in _submit_setup_form(Visitor(first_visitor.url), token, {"user": "mallory"})
+    assert is_sign_in_page(Visitor(first_visitor.url).open_page())
 
 
-def _first(visitor: Visitor, token: str, form: dict[str, str]) -> str:
+def _submit_setup_form(visitor: Visitor, token: str, form: dict[str, str]) -> str:
     """Submit the setup form. Return the text of the page, or "" if the visitor is signed in."""
-    usual = {"token": token, "user": "ada", "password": PASSWORD, "again": PASSWORD, "next": "/users"}
-    answer = visitor.sends("/account/first", usual | form)
-    visitor.cookie = cookie(answer)
+    default_form = {"token": token, "user": "ada", "password": PASSWORD, "again": PASSWORD, "next": "/users"}
+    answer = visitor.send_form("/account/first", default_form | form)
+    visitor.cookie = get_session_cookie(answer)
     assert answer.status == 303
     address = urlsplit(answer.headers["Location"])
     assert address.path == "/users"
-    return "" if not address.query else visitor.sees("users", query=address.query).text
+    return "" if not address.query else visitor.open_page("users", query=address.query).text
 
 
-def test_tokens_are_not_tried_forever() -> None:
-    found = SetupToken()
-    found.check(found.token)
+def test_setup_token_limits_attempts() -> None:
+    setup_token = SetupToken()
+    setup_token.check(setup_token.token)
     for _ in range(MAX_ATTEMPTS):
         with pytest.raises(AccessDeniedError, match="not the token"):
-            found.check("wrong")
+            setup_token.check("wrong")
     with pytest.raises(AccessDeniedError, match="Too many wrong tokens"):
-        found.check(found.token)
-    other = SetupToken()
-    other.use_up()
+        setup_token.check(setup_token.token)
+    used_token = SetupToken()
+    used_token.invalidate()
     with pytest.raises(AccessDeniedError, match="not the token"):
-        other.check("")
+        used_token.check("")
 
 
 # ---- database outage ------------------------------------------------------------------------------------------------
@@ -535,46 +535,46 @@ def test_tokens_are_not_tried_forever() -> None:
 
 @pytest.fixture
 def database() -> Iterator[Running]:
-    with running_postgres() as server:
+    with start_postgres() as server:
         yield server
 
 
-def test_a_killed_database_stops_nobody_who_works(database: Running, tmp_path: Path) -> None:
+def test_database_outage_keeps_signed_in_users_working(database: Running, tmp_path: Path) -> None:
     port = free_port()
-    with opened(database.url, tmp_path) as accounts:
+    with open_accounts(database.url, tmp_path) as accounts:
         accounts.add_user("ana", PASSWORD, ["analyst"])
-    process = started(tmp_path, port, VIGIE_REQUIRE_SIGN_IN="true", DATABASE_URL=database.url)
+    process = start_app(tmp_path, port, VIGIE_REQUIRE_SIGN_IN="true", DATABASE_URL=database.url)
     try:
-        _works_without_database(Visitor(f"http://127.0.0.1:{port}"), database)
+        _check_pages_during_outage(Visitor(f"http://127.0.0.1:{port}"), database)
     finally:
         stop(process)
 
 
-def _works_without_database(ana: Visitor, database: Running) -> None:
-    ana.signs_in("ana", PASSWORD)
-    with ana.arrives() as tab:
-        usual = max(seconds(lambda: look(tab, page)) for page in ("anomalies", "", "health"))  # noqa: B023 called at once
-        for away, back in ((Running.kill, Running.start), (Running.freeze, Running.thaw)):
-            away(database)
+def _check_pages_during_outage(ana: Visitor, database: Running) -> None:
+    ana.sign_in("ana", PASSWORD)
+    with ana.open_tab() as tab:
+        usual_s = max(measure_seconds(lambda: load_page(tab, page)) for page in ("anomalies", "", "health"))  # noqa: B023 called at once
+        for interrupt, restore in ((Running.kill, Running.start), (Running.freeze, Running.thaw)):
+            interrupt(database)
             for page in ("anomalies", "", "health"):
                 screens: list[Screen] = []
-                assert seconds(lambda: screens.append(look(tab, page))) < 2 + usual + 0.5  # noqa: B023 called at once
-                assert is_refused(screens[0]) is (page == "health")
+                assert measure_seconds(lambda: screens.append(load_page(tab, page))) < 2 + usual_s + 0.5  # noqa: B023 called at once
+                assert is_access_denied(screens[0]) is (page == "health")
             new = Visitor(ana.url)
-            screen = new.sees("anomalies")
+            screen = new.open_page("anomalies")
             assert screen.kinds == ["heading", "alert", "button"]  # the reason is hidden from anonymous visitors
             assert "cannot be reached" in screen.text
             assert "/account/sign-in" not in screen.text
-            assert "sign-in=unreachable" in new.signs_in("ana", PASSWORD).headers["Location"]
-            back(database)
-            until = time.monotonic() + 20  # the circuit breaker stays open for five seconds
-            while not is_the_form(new.sees("anomalies")):
-                assert time.monotonic() < until
+            assert "sign-in=unreachable" in new.sign_in("ana", PASSWORD).headers["Location"]
+            restore(database)
+            deadline = time.monotonic() + 20  # the circuit breaker stays open for five seconds
+            while not is_sign_in_page(new.open_page("anomalies")):
+                assert time.monotonic() < deadline
                 time.sleep(0.5)
-            assert new.signs_in("ana", PASSWORD).headers["Location"] == "/"
+            assert new.sign_in("ana", PASSWORD).headers["Location"] == "/"
 
 
-def seconds(work: Callable[[], object]) -> float:
-    began = time.monotonic()
+def measure_seconds(work: Callable[[], object]) -> float:
+    start = time.monotonic()
     work()
-    return time.monotonic() - began
+    return time.monotonic() - start

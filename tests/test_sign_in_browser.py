@@ -10,10 +10,10 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from core.accounts.service import Accounts
-from core.storage.events.log import Events
+from core.storage.events.log import EventLog
 from tests.conftest import answers, free_port, stop
-from tests.test_browser import PATIENCE, browser, started, visitor
-from tests.test_sign_in import PASSWORD, printed_token
+from tests.test_browser import TIMEOUT_MS, browser, open_browser_page, start_app
+from tests.test_sign_in import PASSWORD, read_setup_token
 
 __all__ = ["browser"]  # a fixture
 
@@ -26,25 +26,25 @@ pytestmark = [
 
 @pytest.fixture(scope="module")
 def accounts(tmp_path_factory: pytest.TempPathFactory) -> Accounts:
-    found = Accounts("", tmp_path_factory.mktemp("data"))
+    service = Accounts("", tmp_path_factory.mktemp("data"))
     for name, role in (("ana", "analyst"), ("otto", "operator"), ("ada", "administrator")):
-        found.add_user(name, PASSWORD, [role])
-    return found
+        service.add_user(name, PASSWORD, [role])
+    return service
 
 
 @pytest.fixture(scope="module")
 def url(accounts: Accounts) -> Iterator[str]:
     port = free_port()
-    process = started(Path(str(accounts.database.url.database)).parent, port, VIGIE_REQUIRE_SIGN_IN="true")
+    process = start_app(Path(str(accounts.database.url.database)).parent, port, VIGIE_REQUIRE_SIGN_IN="true")
     yield f"http://127.0.0.1:{port}"
     stop(process)
 
 
 @contextmanager
-def at(browser: Browser, address: str, **how: object) -> Iterator[Page]:
+def open_url(browser: Browser, address: str, **options: object) -> Iterator[Page]:
     """Open `address` in a separate browser context."""
-    page = visitor(browser, **how)  # type: ignore[arg-type]
-    expect.set_options(timeout=PATIENCE)
+    page = open_browser_page(browser, **options)  # type: ignore[arg-type]
+    expect.set_options(timeout=TIMEOUT_MS)
     page.goto(address)
     yield page
     page.context.close()
@@ -58,117 +58,117 @@ def sign_in(page: Page, name: str, password: str = PASSWORD) -> None:
     page.keyboard.press("Enter")
 
 
-def signed_in(page: Page, name: str) -> None:
+def expect_signed_in(page: Page, name: str) -> None:
     expect(page.locator(".st-key-who")).to_contain_text(name)
 
 
-def asked_to_sign_in(page: Page) -> None:
+def expect_sign_in_form(page: Page) -> None:
     expect(page.get_by_label("Password", exact=True)).to_be_visible()
     expect(page.get_by_test_id("stSidebarNavLink")).to_have_count(0)
 
 
-def said(page: Page) -> str:
+def read_alert(page: Page) -> str:
     expect(page.get_by_test_id("stAlert")).to_be_visible()
     return page.get_by_test_id("stAlert").inner_text()
 
 
-def test_in_on_and_out(browser: Browser, url: str) -> None:
+def test_sign_in_and_out_in_browser(browser: Browser, url: str) -> None:
     """A deep link leads to the form and then to its page; the session lasts until the sign-out."""
-    with at(browser, f"{url}/anomalies") as page:
-        asked_to_sign_in(page)
+    with open_url(browser, f"{url}/anomalies") as page:
+        expect_sign_in_form(page)
         assert page.locator("input[type=file]").count() == 0
         sign_in(page, "ana")
-        signed_in(page, "ana")
+        expect_signed_in(page, "ana")
         expect(page.get_by_role("heading", level=1)).to_have_text("Anomalies")
         page.reload()
-        signed_in(page, "ana")
+        expect_signed_in(page, "ana")
         page.get_by_test_id("stSidebarNavLink").filter(has_text="Your account").click()
         expect(page.get_by_role("heading", level=1)).to_have_text("Your account")
         expect(page.get_by_test_id("stSidebarNavLink").filter(has_text="Users")).to_have_count(0)
         assert "vigie_session" not in page.evaluate("document.cookie")
         page.get_by_role("button", name="Sign out", exact=True).click()
-        asked_to_sign_in(page)
+        expect_sign_in_form(page)
         page.goto(f"{url}/account")
-        asked_to_sign_in(page)
+        expect_sign_in_form(page)
 
 
-def test_a_page_of_another_role_is_refused(browser: Browser, url: str) -> None:
-    with at(browser, f"{url}/health") as page:
+def test_page_of_other_role_is_refused_in_browser(browser: Browser, url: str) -> None:
+    with open_url(browser, f"{url}/health") as page:
         sign_in(page, "ana")
         expect(page.get_by_role("heading", level=1)).to_have_text("No access")
-        assert "operator, administrator" in said(page)
+        assert "operator, administrator" in read_alert(page)
         page.get_by_role("link", name="To the first page").click()
         expect(page.get_by_role("heading", level=1)).to_contain_text("What do you want to look at?")
 
 
-def test_out_everywhere(browser: Browser, url: str) -> None:
-    with at(browser, url) as one, at(browser, f"{url}/clusters") as other:
-        for page in (one, other):
+def test_sign_out_everywhere_in_browser(browser: Browser, url: str) -> None:
+    with open_url(browser, url) as first_page, open_url(browser, f"{url}/clusters") as second_page:
+        for page in (first_page, second_page):
             sign_in(page, "otto")
-            signed_in(page, "otto")
-        one.goto(f"{url}/account")
-        one.get_by_role("button", name="Sign out everywhere").click()
-        asked_to_sign_in(one)
-        other.get_by_test_id("stSidebarNavLink").filter(has_text="Forecast").click()
-        asked_to_sign_in(other)
+            expect_signed_in(page, "otto")
+        first_page.goto(f"{url}/account")
+        first_page.get_by_role("button", name="Sign out everywhere").click()
+        expect_sign_in_form(first_page)
+        second_page.get_by_test_id("stSidebarNavLink").filter(has_text="Forecast").click()
+        expect_sign_in_form(second_page)
 
 
-def test_what_is_wrong_is_said(browser: Browser, url: str) -> None:
-    with at(browser, f"{url}/forecast") as page:
+def test_sign_in_reports_wrong_password_in_browser(browser: Browser, url: str) -> None:
+    with open_url(browser, f"{url}/forecast") as page:
         sign_in(page, "ana", "not-the-password")
-        assert "name or the password is wrong" in said(page)
+        assert "name or the password is wrong" in read_alert(page)
         assert "ana" not in page.url.split("/forecast")[1].split("note=")[0]
         sign_in(page, "ana")
-        signed_in(page, "ana")
+        expect_signed_in(page, "ana")
         assert page.url == f"{url}/forecast"
 
 
-def test_too_many_attempts_are_said(browser: Browser, url: str) -> None:
-    with at(browser, url) as page:
+def test_sign_in_reports_rate_limit_in_browser(browser: Browser, url: str) -> None:
+    with open_url(browser, url) as page:
         for number in range(6):
             page.goto(url)
             sign_in(page, "ana-who-forgot", f"attempt-{number}")
             page.wait_for_url("**sign-in=*")
-            text = said(page)
+            text = read_alert(page)
         assert "Too many attempts" in text
 
 
 @pytest.mark.parametrize(("locale", "width"), [("en-GB", 1280), ("fr-FR", 420)])
-def test_every_form_fits_the_screen(browser: Browser, url: str, locale: str, width: int) -> None:
-    with at(browser, f"{url}/users", locale=locale, width=width) as page:
+def test_account_forms_fit_screen_in_browser(browser: Browser, url: str, locale: str, width: int) -> None:
+    with open_url(browser, f"{url}/users", locale=locale, width=width) as page:
         page.locator("input[name=password]").wait_for()
-        fits(page)
+        assert_fits_screen(page)
         page.locator("input[name=user]").fill("ada")
         page.locator("input[name=password]").fill(PASSWORD)
         page.locator(".vigie-form button").click()
         page.locator(".st-key-add-user, [data-testid=stForm]").first.wait_for()
-        fits(page)
+        assert_fits_screen(page)
         page.goto(f"{url}/account")
         page.locator("[data-testid=stForm]").wait_for()
-        fits(page)
+        assert_fits_screen(page)
 
 
-def fits(page: Page) -> None:
+def assert_fits_screen(page: Page) -> None:
     assert page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth") <= 0
 
 
-def test_the_first_administrator(browser: Browser, tmp_path: Path) -> None:
+def test_first_administrator_is_created_in_browser(browser: Browser, tmp_path: Path) -> None:
     """The first visitor of a new process opens a page by the name of its script."""
     port = free_port()
-    process = started(tmp_path, port, VIGIE_REQUIRE_SIGN_IN="true")
+    process = start_app(tmp_path, port, VIGIE_REQUIRE_SIGN_IN="true")
     try:
-        with at(browser, f"http://127.0.0.1:{port}/users") as page:
-            token = printed_token(tmp_path)
-            fill_in(page, token, "1234567890")
-            assert "too easy to guess" in said(page)
-            fill_in(page, token, PASSWORD)
-            signed_in(page, "ada")
+        with open_url(browser, f"http://127.0.0.1:{port}/users") as page:
+            token = read_setup_token(tmp_path)
+            submit_setup_form(page, token, "1234567890")
+            assert "too easy to guess" in read_alert(page)
+            submit_setup_form(page, token, PASSWORD)
+            expect_signed_in(page, "ada")
             expect(page.get_by_role("heading", level=1)).to_have_text("Users")
     finally:
         stop(process)
 
 
-def fill_in(page: Page, token: str, password: str) -> None:
+def submit_setup_form(page: Page, token: str, password: str) -> None:
     for name, value in {"token": token, "user": "ada", "password": password, "again": password}.items():
         page.locator(f"input[name={name}]").fill(value)
     page.get_by_role("button", name="Make the first administrator").click()
@@ -176,13 +176,13 @@ def fill_in(page: Page, token: str, password: str) -> None:
 
 
 @pytest.mark.parametrize("address", ["load", "sign_in"])
-def test_an_anonymous_deep_link_of_a_fresh_process(browser: Browser, tmp_path: Path, address: str) -> None:
+def test_anonymous_deep_link_shows_sign_in_in_browser(browser: Browser, tmp_path: Path, address: str) -> None:
     """The first visitor of a new process opens a script by its name; Streamlit must not serve the script itself."""
     Accounts("", tmp_path).add_user("ana", PASSWORD, ["analyst"])
     port = free_port()
-    process = started(tmp_path, port, VIGIE_REQUIRE_SIGN_IN="true")
+    process = start_app(tmp_path, port, VIGIE_REQUIRE_SIGN_IN="true")
     try:
-        with at(browser, f"http://127.0.0.1:{port}/{address}") as page:
+        with open_url(browser, f"http://127.0.0.1:{port}/{address}") as page:
             expect(page.get_by_text("Please sign in to go on.")).to_be_visible()
             assert page.locator("input[type=file]").count() == 0
             assert page.get_by_test_id("stSidebarNavLink").count() == 0
@@ -194,7 +194,7 @@ def test_an_anonymous_deep_link_of_a_fresh_process(browser: Browser, tmp_path: P
 
 
 @pytest.fixture
-def with_provider(tmp_path: Path) -> Iterator[str]:
+def provider_app_url(tmp_path: Path) -> Iterator[str]:
     """Address of a server with an identity provider; alice@example.org already has a role."""
     accounts = Accounts("", tmp_path)
     accounts.add_user("ada", PASSWORD, ["administrator"])
@@ -217,7 +217,7 @@ server_metadata_url = "http://127.0.0.1:{provider_port}/.well-known/openid-confi
         start_new_session=True,
     )
     answers(f"http://127.0.0.1:{provider_port}/.well-known/openid-configuration")
-    process = started(tmp_path, port, f"--secrets.files={secrets}", VIGIE_REQUIRE_SIGN_IN="true")
+    process = start_app(tmp_path, port, f"--secrets.files={secrets}", VIGIE_REQUIRE_SIGN_IN="true")
     try:
         yield f"http://127.0.0.1:{port}"
     finally:
@@ -225,41 +225,41 @@ server_metadata_url = "http://127.0.0.1:{provider_port}/.well-known/openid-confi
         stop(provider)
 
 
-def vouch(page: Page, subject: str) -> None:
+def sign_in_with_provider(page: Page, subject: str) -> None:
     page.get_by_role("button", name="Sign in with your organisation").click()
     page.locator("input[name=sub]").fill(subject)
     page.get_by_role("button", name="Authorize").click()
 
 
 @pytest.mark.server
-def test_an_identity_provider_says_who_and_our_accounts_say_what(
-    browser: Browser, with_provider: str, tmp_path: Path
-) -> None:
+def test_identity_provider_sign_in_uses_account_roles(browser: Browser, provider_app_url: str, tmp_path: Path) -> None:
     accounts = Accounts("", tmp_path)
-    with at(browser, f"{with_provider}/health") as page:
-        vouch(page, "alice@example.org")
-        signed_in(page, "alice@example.org")
-        page.goto(f"{with_provider}/health")
+    with open_url(browser, f"{provider_app_url}/health") as page:
+        sign_in_with_provider(page, "alice@example.org")
+        expect_signed_in(page, "alice@example.org")
+        page.goto(f"{provider_app_url}/health")
         expect(page.get_by_role("heading", level=1)).to_have_text("Health")
         page.reload()
-        signed_in(page, "alice@example.org")
-        page.goto(f"{with_provider}/users")
+        expect_signed_in(page, "alice@example.org")
+        page.goto(f"{provider_app_url}/users")
         expect(page.get_by_role("heading", level=1)).to_have_text("No access")
         page.get_by_role("button", name="Sign out").click()
         page.get_by_role("button", name="End session").click()  # a page of the provider
-        asked_to_sign_in(page)
-    with at(browser, with_provider) as page:
-        vouch(page, "new@example.org")
+        expect_sign_in_form(page)
+    with open_url(browser, provider_app_url) as page:
+        sign_in_with_provider(page, "new@example.org")
         expect(page.get_by_text("An administrator has to give you a role.")).to_be_visible()
-        signed_in(page, "new@example.org")
+        expect_signed_in(page, "new@example.org")
         expect(page.get_by_test_id("stSidebarNavLink")).to_have_count(0)
         accounts.set_roles("new@example.org", ["analyst"])
         page.reload()
         expect(page.get_by_role("heading", level=1)).to_contain_text("What do you want to look at?")
         accounts.set_disabled("new@example.org", True)
         page.reload()
-        assert "is disabled" in said(page)
-    came = [(event.user, event.status) for event in Events(tmp_path / "events").read() if event.event == "sign_in"]
-    assert came == [("alice@example.org", "completed"), ("new@example.org", "completed")], (
+        assert "is disabled" in read_alert(page)
+    sign_ins = [
+        (event.user, event.status) for event in EventLog(tmp_path / "events").read_events() if event.event == "sign_in"
+    ]
+    assert sign_ins == [("alice@example.org", "completed"), ("new@example.org", "completed")], (
         "a refresh was recorded as a sign-in"
     )

@@ -11,13 +11,13 @@ from pathlib import Path
 
 import pytest
 
-from core.spec.task import task_names
+from core.spec.task import list_task_names
 
 ROOT = Path(__file__).resolve().parent.parent
-HOUSES = ("core", "mlflow_utils", "pages")
+PACKAGES = ("core", "mlflow_utils", "pages")
 
 # The subpackages of core by layer, from the top. A module imports from lower layers or from its own subpackage.
-FLOORS = (
+LAYERS = (
     ("__main__",),
     ("lifespan", "cli"),
     ("job_handlers",),
@@ -37,25 +37,29 @@ FLOORS = (
     ("settings", "messages", "progress", "lazy_import", "actor"),
     ("",),  # core itself: its version
 )
-FLOOR = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}
+LAYER_BY_SUBPACKAGE = {subpackage: number for number, subpackages in enumerate(LAYERS) for subpackage in subpackages}
 
-TASKS_LIVE_IN = ("core.tasks.", "pages.analysis.", "pages.components.results.")  # the folder, page and result of a task
+TASK_MODULE_PREFIXES = (
+    "core.tasks.",
+    "pages.analysis.",
+    "pages.components.results.",
+)  # the folder, page and result of a task
 
-ENTRANCES = {"core.workspace", "core.cli.serve"}  # `serve` starts the processes that build a workspace
+SETTINGS_READERS = {"core.workspace", "core.cli.serve"}  # `serve` starts the processes that build a workspace
 
-EXPERIMENTS = {"mlflow", "codecarbon"}
-SERVICES = {"boto3", "botocore", "elasticsearch", "sqlalchemy", "alembic", "google"}
-ALGORITHMS = {"sklearn", "torch", "gluonts", "scipy", "lightning"}
-HEAVY = {"torch", "mlflow", "sklearn"}
+TRACKING_LIBRARIES = {"mlflow", "codecarbon"}
+SERVICE_LIBRARIES = {"boto3", "botocore", "elasticsearch", "sqlalchemy", "alembic", "google"}
+ALGORITHM_LIBRARIES = {"sklearn", "torch", "gluonts", "scipy", "lightning"}
+HEAVY_LIBRARIES = {"torch", "mlflow", "sklearn"}
 
 
 @dataclass(frozen=True)
 class Import:
-    """An imported module and its line; `at_once` is true if importing the importer imports it too."""
+    """An imported module and its line; `is_eager` is true if importing the importer imports it too."""
 
     module: str
     line: int
-    at_once: bool
+    is_eager: bool
 
     @property
     def package(self) -> str:
@@ -72,22 +76,22 @@ class Module:
     lines: int
 
     @property
-    def house(self) -> str:
+    def package(self) -> str:
         return self.name.partition(".")[0]
 
     @property
-    def room(self) -> str:
+    def subpackage(self) -> str:
         """The subpackage of core that holds the module."""
-        return _room(self.name)
+        return _get_subpackage(self.name)
 
-    def imports(self) -> list[Import]:
-        return list(_imports(self.tree, at_once=True))
+    def list_imports(self) -> list[Import]:
+        return list(_find_imports(self.tree, is_eager=True))
 
-    def where(self, found: Import) -> str:
-        return f"{self.path.relative_to(ROOT)}:{found.line} imports {found.module}"
+    def describe_import(self, imported: Import) -> str:
+        return f"{self.path.relative_to(ROOT)}:{imported.line} imports {imported.module}"
 
 
-def _room(name: str) -> str:
+def _get_subpackage(name: str) -> str:
     """Return the subpackage of core that holds `name`: "data" for core.data.dataset, "" for core itself."""
     return [*name.split("."), ""][1]
 
@@ -95,130 +99,157 @@ def _room(name: str) -> str:
 @cache
 def modules() -> dict[str, Module]:
     """Return the Python files of the product by their dotted names."""
-    paths = [ROOT / "app.py", *(path for house in HOUSES for path in sorted((ROOT / house).rglob("*.py")))]
-    return {module.name: module for module in map(_module, paths)}
+    paths = [ROOT / "app.py", *(path for package in PACKAGES for path in sorted((ROOT / package).rglob("*.py")))]
+    return {module.name: module for module in map(_parse_module, paths)}
 
 
-def _module(path: Path) -> Module:
+def _parse_module(path: Path) -> Module:
     parts = path.relative_to(ROOT).with_suffix("").parts
     text = path.read_text(encoding="utf-8")
     name = ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
     return Module(name, path, ast.parse(text), len(text.splitlines()))
 
 
-def _imports(node: ast.AST, at_once: bool) -> Iterator[Import]:
+def _find_imports(node: ast.AST, is_eager: bool) -> Iterator[Import]:
     for child in ast.iter_child_nodes(node):
         if isinstance(child, ast.Import):
-            yield from (Import(alias.name, child.lineno, at_once) for alias in child.names)
+            yield from (Import(alias.name, child.lineno, is_eager) for alias in child.names)
         elif isinstance(child, ast.ImportFrom):
             assert child.level == 0, "imports are absolute"
-            yield from (Import(f"{child.module}.{alias.name}", child.lineno, at_once) for alias in child.names)
+            yield from (Import(f"{child.module}.{alias.name}", child.lineno, is_eager) for alias in child.names)
         else:
-            later = isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda) or _is_for_types(child)
-            yield from _imports(child, at_once and not later)
+            is_deferred = isinstance(
+                child, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda
+            ) or _is_type_checking_block(child)
+            yield from _find_imports(child, is_eager and not is_deferred)
 
 
-def _is_for_types(node: ast.AST) -> bool:
+def _is_type_checking_block(node: ast.AST) -> bool:
     """Tell whether the node is `if TYPE_CHECKING:`, whose imports never run."""
     return isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING"
 
 
-def _target(found: Import) -> str:
+def _resolve_target(imported: Import) -> str:
     """Return the imported module of the product: core.data.dataset for `from core.data import dataset`."""
-    return found.module if found.module in modules() else found.module.rpartition(".")[0]
+    return imported.module if imported.module in modules() else imported.module.rpartition(".")[0]
 
 
-def _breaches(houses: tuple[str, ...], forbidden: set[str]) -> list[str]:
-    every = (module for module in modules().values() if module.house in houses)
-    return [module.where(found) for module in every for found in module.imports() if found.package in forbidden]
+def _list_forbidden_imports(packages: tuple[str, ...], forbidden: set[str]) -> list[str]:
+    selected = (module for module in modules().values() if module.package in packages)
+    return [
+        module.describe_import(imported)
+        for module in selected
+        for imported in module.list_imports()
+        if imported.package in forbidden
+    ]
 
 
-def test_the_product_was_found() -> None:
-    assert {module.house for module in modules().values()} == {"app", *HOUSES}
+def test_structure_finds_all_packages() -> None:
+    assert {module.package for module in modules().values()} == {"app", *PACKAGES}
 
 
-def test_core_knows_no_screen() -> None:
-    assert not _breaches(("core",), {"streamlit", "pages", "app"})
+def test_core_does_not_import_pages() -> None:
+    assert not _list_forbidden_imports(("core",), {"streamlit", "pages", "app"})
 
 
-def test_core_never_prints() -> None:
+def test_core_does_not_print() -> None:
     calls = (
         f"{module.path.relative_to(ROOT)}:{node.lineno}"
         for module in modules().values()
-        if module.house in ("core", "mlflow_utils")
+        if module.package in ("core", "mlflow_utils")
         for node in ast.walk(module.tree)
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "print"
     )
     assert not list(calls)
 
 
-def test_only_mlflow_utils_knows_mlflow_and_codecarbon() -> None:
-    assert not _breaches(("app", "core", "pages"), EXPERIMENTS)
+def test_only_mlflow_utils_imports_mlflow_and_codecarbon() -> None:
+    assert not _list_forbidden_imports(("app", "core", "pages"), TRACKING_LIBRARIES)
 
 
-def test_mlflow_utils_knows_neither_core_nor_pages() -> None:
-    assert not _breaches(("mlflow_utils",), {"core", "pages", "app", "streamlit"} | SERVICES | ALGORITHMS)
+def test_mlflow_utils_imports_neither_core_nor_pages() -> None:
+    assert not _list_forbidden_imports(
+        ("mlflow_utils",), {"core", "pages", "app", "streamlit"} | SERVICE_LIBRARIES | ALGORITHM_LIBRARIES
+    )
 
 
-def test_services_are_called_from_the_stores_alone() -> None:
+def test_only_stores_import_service_libraries() -> None:
     outside = (module for module in modules().values() if not module.name.startswith(("core.storage", "core.accounts")))
-    assert not [module.where(found) for module in outside for found in module.imports() if found.package in SERVICES]
+    assert not [
+        module.describe_import(imported)
+        for module in outside
+        for imported in module.list_imports()
+        if imported.package in SERVICE_LIBRARIES
+    ]
 
 
-def test_settings_are_read_where_the_workspace_is_built_alone() -> None:
+def test_only_workspace_reads_settings() -> None:
     """All other modules use `workspace.settings`, because two workspaces of one process may differ."""
     readers = {
         name
         for name, module in modules().items()
-        if name != "core.settings" and any(found.module == "core.settings.settings" for found in module.imports())
+        if name != "core.settings"
+        and any(imported.module == "core.settings.get_settings" for imported in module.list_imports())
     }
-    assert readers <= ENTRANCES
+    assert readers <= SETTINGS_READERS
 
 
-def test_pages_know_no_algorithm_library() -> None:
-    assert not _breaches(("app", "pages"), EXPERIMENTS | ALGORITHMS | {"mlflow_utils"})
+def test_pages_do_not_import_algorithm_libraries() -> None:
+    assert not _list_forbidden_imports(("app", "pages"), TRACKING_LIBRARIES | ALGORITHM_LIBRARIES | {"mlflow_utils"})
 
 
-def test_pages_ask_core() -> None:
+def test_pages_import_core() -> None:
     scripts = [module for module in modules().values() if module.name.startswith(("pages.data.", "pages.analysis."))]
     assert scripts
-    assert not [module.name for module in scripts if "core" not in {found.package for found in module.imports()}]
+    assert not [
+        module.name for module in scripts if "core" not in {imported.package for imported in module.list_imports()}
+    ]
 
 
-def test_core_imports_downwards() -> None:
+def test_core_imports_lower_layers_only() -> None:
     upwards = []
-    for module in (module for module in modules().values() if module.house == "core"):
-        for found in (found for found in module.imports() if found.package == "core"):
-            room = _room(_target(found))
-            assert {room, module.room} <= set(FLOOR), f"{module.where(found)}: give the new room a floor in FLOORS"
-            if room != module.room and FLOOR[room] <= FLOOR[module.room]:
-                upwards.append(module.where(found))
+    for module in (module for module in modules().values() if module.package == "core"):
+        for imported in (imported for imported in module.list_imports() if imported.package == "core"):
+            subpackage = _get_subpackage(_resolve_target(imported))
+            assert {subpackage, module.subpackage} <= set(LAYER_BY_SUBPACKAGE), (
+                f"{module.describe_import(imported)}: give the new room a floor in FLOORS"
+            )
+            if (
+                subpackage != module.subpackage
+                and LAYER_BY_SUBPACKAGE[subpackage] <= LAYER_BY_SUBPACKAGE[module.subpackage]
+            ):
+                upwards.append(module.describe_import(imported))
     assert not upwards
 
 
-def test_runs_and_specs_know_no_task() -> None:
+def test_runs_and_specs_import_no_task() -> None:
     """They read the registry, so a new task needs no edit there. `sequences evaluate` is a command of its own."""
-    rooms = ("runs", "spec", "jobs", "outbox", "operations", "cli", "storage", "data")
-    core = (module for module in modules().values() if module.house == "core" and module.room in rooms)
-    known = [module for module in core if module.name != "core.cli.sequences"]
-    assert not [module.where(found) for module in known for found in module.imports() if _names_a_task(_target(found))]
+    subpackages = ("runs", "spec", "jobs", "outbox", "operations", "cli", "storage", "data")
+    core = (module for module in modules().values() if module.package == "core" and module.subpackage in subpackages)
+    selected = [module for module in core if module.name != "core.cli.sequences"]
+    assert not [
+        module.describe_import(imported)
+        for module in selected
+        for imported in module.list_imports()
+        if _is_task_module(_resolve_target(imported))
+    ]
 
 
-def _names_a_task(name: str) -> bool:
+def _is_task_module(name: str) -> bool:
     return name.startswith("core.tasks.")
 
 
-def test_no_table_of_tasks_outside_their_folder() -> None:
+def test_task_names_stay_in_task_folders() -> None:
     """Two task names in one literal are a table; a comparison with a name is an `if` that a new task needs too."""
-    names = set(task_names())
-    found = [
+    names = set(list_task_names())
+    lines = [
         f"{module.path.relative_to(ROOT)}:{node.lineno}"
         for module in modules().values()
-        if not module.name.startswith(TASKS_LIVE_IN)
+        if not module.name.startswith(TASK_MODULE_PREFIXES)
         for node in ast.walk(module.tree)
         if _is_table(node, names) or _is_comparison(node, names)
     ]
-    assert not found
+    assert not lines
 
 
 def _is_table(node: ast.AST, names: set[str]) -> bool:
@@ -233,19 +264,24 @@ def _is_comparison(node: ast.AST, names: set[str]) -> bool:
     return any(isinstance(side, ast.Constant) and side.value in names for side in (node.left, *node.comparators))
 
 
-def test_imports_make_no_circle() -> None:
+def test_imports_form_no_cycle() -> None:
     """Imports inside functions do not count."""
-    arrows = {
-        name: {_target(found) for found in module.imports() if found.at_once} & set(modules()) - {name}
+    targets_by_module = {
+        name: {_resolve_target(imported) for imported in module.list_imports() if imported.is_eager}
+        & set(modules()) - {name}
         for name, module in modules().items()
     }
-    while ends := {name for name in arrows if not arrows[name] or name not in set().union(*arrows.values())}:
-        arrows = {name: targets - ends for name, targets in arrows.items() if name not in ends}
-    assert not arrows, f"in a circle: {sorted(arrows)}"
+    while ends := {
+        name
+        for name in targets_by_module
+        if not targets_by_module[name] or name not in set().union(*targets_by_module.values())
+    }:
+        targets_by_module = {name: targets - ends for name, targets in targets_by_module.items() if name not in ends}
+    assert not targets_by_module, f"in a circle: {sorted(targets_by_module)}"
 
 
 @pytest.mark.parametrize("name", sorted(modules()))
-def test_module(name: str) -> None:
+def test_module_has_docstring_name_and_limited_length(name: str) -> None:
     """A module has a docstring, fewer than 400 lines, and a name that says what it holds."""
     module = modules()[name]
     assert ast.get_docstring(module.tree), f"{name} has no docstring"
@@ -253,10 +289,10 @@ def test_module(name: str) -> None:
     assert not {"utils", "util", "helpers", "helper", "manager", "common", "misc"} & set(module.name.split("."))
 
 
-def _loaded_by(names: list[str]) -> set[str]:
+def _list_loaded_libraries(names: list[str]) -> set[str]:
     """Return the heavy libraries that a fresh process has loaded after importing the modules `names`."""
-    code = f"import sys, {', '.join(names)}; print(*({HEAVY!r} & set(sys.modules)))"
-    done = subprocess.run(
+    code = f"import sys, {', '.join(names)}; print(*({HEAVY_LIBRARIES!r} & set(sys.modules)))"
+    process = subprocess.run(
         [sys.executable, "-c", code],
         cwd=ROOT,
         env={**os.environ, "OMP_NUM_THREADS": "1"},
@@ -265,7 +301,7 @@ def _loaded_by(names: list[str]) -> set[str]:
         check=True,
         timeout=60,
     )
-    return set(done.stdout.split())
+    return set(process.stdout.split())
 
 
 @pytest.mark.parametrize(
@@ -277,15 +313,17 @@ def _loaded_by(names: list[str]) -> set[str]:
     ],
     ids=lambda names: names[-1],
 )
-def test_light_imports(names: list[str]) -> None:
-    assert not _loaded_by(names)
+def test_import_loads_no_heavy_library(names: list[str]) -> None:
+    assert not _list_loaded_libraries(names)
 
 
-def test_the_first_page_is_light() -> None:
+def test_first_page_loads_no_heavy_library() -> None:
     """Sign-in and the page *Load data* appear before any model library is loaded."""
     first = ("app", "pages.navigation", "pages.account.sign_in", "pages.data.load")
     scripts = [module for name, module in modules().items() if name in first or name.startswith("pages.components.")]
-    wanted = {_target(found) for module in scripts for found in module.imports() if found.at_once}
-    wanted = {name for name in wanted if name.startswith("core")}
-    assert wanted
-    assert not _loaded_by(sorted(wanted))
+    module_names = {
+        _resolve_target(imported) for module in scripts for imported in module.list_imports() if imported.is_eager
+    }
+    module_names = {name for name in module_names if name.startswith("core")}
+    assert module_names
+    assert not _list_loaded_libraries(sorted(module_names))

@@ -25,21 +25,21 @@ from core.data.dataset import Dataset
 from core.errors import OptionError
 from core.jobs.worker import Worker
 from core.progress import Progress
-from core.runs.card import run_card
+from core.runs.card import build_run_card
 from core.runs.result import Result
 from core.runs.stored_runs import load_result
 from core.spec.codec import decode, encode
-from core.spec.command_line import command_line
-from core.spec.hyperparameters import hyperparameters
+from core.spec.command_line import reproduce_command
+from core.spec.hyperparameters import get_hyperparameters
 from core.spec.spec import DataSpec, Spec
-from core.spec.task import Mode, Task, added_task, get_metric, get_task, list_tasks, load_entry
+from core.spec.task import Mode, Task, get_metric, get_task, list_tasks, load_entry_point, register_task
 from core.workspace import Workspace
-from pages.components.i18n import catalogue
-from pages.components.spec_form import SELECTION
+from pages.components.i18n import load_catalogue
+from pages.components.spec_form import SELECTION_FIELDS
 from tests import toy_algorithms, toy_task
 from tests.conftest import ROOT, answered
 from tests.spec_strategies import parse, specs
-from tests.test_pages import at, clicked, opened, texts  # noqa: F401
+from tests.test_pages import click_button, open_page, page_workspace, read_page_text  # noqa: F401
 
 TASKS = [*list_tasks(), toy_task.TASK]
 MODES = [(task, mode) for task in TASKS for mode in task.modes]
@@ -50,12 +50,12 @@ EVERY_MODE = pytest.mark.parametrize(("task", "mode"), MODES, ids=[mode.spec.__n
 @pytest.fixture(autouse=True)
 def toy() -> Iterator[Task]:
     """The toy task, registered during the test."""
-    with added_task(toy_task.TASK) as task:
+    with register_task(toy_task.TASK) as task:
         yield task
 
 
 @pytest.fixture(scope="module")
-def days() -> Dataset:
+def daily_dataset() -> Dataset:
     """Daily values of two entities over 500 days, without data-quality issues."""
     index = pd.MultiIndex.from_product(
         [["north", "south"], pd.date_range("2024-01-01", periods=500)], names=["entity", "time"]
@@ -87,24 +87,24 @@ def page() -> None:
         task_page.ask_and_show(task, dataset, lambda result, part, run: st.dataframe(result.rows))
 
 
-def toy_page(dataset: str) -> AppTest:
+def open_toy_page(dataset: str) -> AppTest:
     app = AppTest.from_function(page, default_timeout=60)
     app.query_params["dataset"] = dataset
     return app.run()
 
 
-def filled(app: AppTest, key: str, value: object) -> AppTest:
+def set_widget(app: AppTest, key: str, value: object) -> AppTest:
     widgets = [*app.number_input, *app.selectbox, *app.multiselect]
     return next(widget for widget in widgets if widget.key == key).set_value(value).run()
 
 
-def test_the_toy_has_a_command_a_run_and_a_card_that_repeats_it(
-    place: Workspace, days: Dataset, monkeypatch: pytest.MonkeyPatch
+def test_toy_task_has_command_run_and_card(
+    place: Workspace, daily_dataset: Dataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    digest = place.datasets.save(days)
-    asked = [digest, "--limit", "2.5", "--side=below", "--entity", "north", "--json"]
-    answer = json.loads(invoke(place, monkeypatch, "limit", *asked))
-    means = days.select(["north"]).values.mean(axis=1)
+    digest = place.datasets.save(daily_dataset)
+    arguments = [digest, "--limit", "2.5", "--side=below", "--entity", "north", "--json"]
+    answer = json.loads(invoke(place, monkeypatch, "limit", *arguments))
+    means = daily_dataset.filter_rows(["north"]).values.mean(axis=1)
     assert answer["metrics"] == {"beyond": (means < 2.5).sum(), "furthest": pytest.approx(2.5 - means.min())}
     assert set(answer) == {"run_id", "recorded", "metrics", "seconds", "emissions_kg"}
 
@@ -115,110 +115,110 @@ def test_the_toy_has_a_command_a_run_and_a_card_that_repeats_it(
     assert run.data.metrics["beyond"] == answer["metrics"]["beyond"]
     assert load_result(answer["run_id"], toy_task.LimitResult, place).rows["mean"].max() < 2.5
 
-    card = run_card(answer["run_id"], place)
+    card = build_run_card(answer["run_id"], place)
     assert str(card.about.title) == "Limit"
     assert card.counts == answer["metrics"]
     words = shlex.split(card.repeat.command)
     assert words[:5] == ["python", "-m", "core", "limit", digest]
-    again = json.loads(invoke(place, monkeypatch, *words[3:], "--json"))
-    assert again["metrics"] == answer["metrics"]
-    assert again["run_id"] != answer["run_id"]
+    repeated = json.loads(invoke(place, monkeypatch, *words[3:], "--json"))
+    assert repeated["metrics"] == answer["metrics"]
+    assert repeated["run_id"] != answer["run_id"]
 
 
 @pytest.mark.parametrize(
     ("words", "said"),
     [(["--limit", "-1"], "0 to 1,000,000"), (["--side", "beside"], "above"), (["--entity", "west"], "north, south")],
 )
-def test_the_command_of_the_toy_refuses_by_name(
-    place: Workspace, days: Dataset, monkeypatch: pytest.MonkeyPatch, words: list[str], said: str
+def test_toy_task_command_names_invalid_value(
+    place: Workspace, daily_dataset: Dataset, monkeypatch: pytest.MonkeyPatch, words: list[str], said: str
 ) -> None:
     monkeypatch.setattr("core.cli.task_commands.get_workspace", lambda: place)
-    ran = CliRunner().invoke(build_app(), ["limit", place.datasets.save(days), *words])
+    ran = CliRunner().invoke(build_app(), ["limit", place.datasets.save(daily_dataset), *words])
     assert ran.exit_code == 2
     assert said in ran.output
     assert ran.stdout == ""
 
 
-def test_the_toy_prints_and_writes_what_every_command_does(
-    place: Workspace, days: Dataset, monkeypatch: pytest.MonkeyPatch, tmp_path: Any
+def test_toy_task_command_prints_and_writes_output(
+    place: Workspace, daily_dataset: Dataset, monkeypatch: pytest.MonkeyPatch, tmp_path: Any
 ) -> None:
     out = tmp_path / "beyond.csv"
-    printed = invoke(place, monkeypatch, "limit", place.datasets.save(days), "--out", str(out))
-    assert "g CO2" in printed
+    output = invoke(place, monkeypatch, "limit", place.datasets.save(daily_dataset), "--out", str(out))
+    assert "g CO2" in output
     assert (pd.read_csv(out)["mean"] > 2).all()
     help_ = " ".join(invoke(place, monkeypatch, "limit", "--help").replace("│", " ").split())
     assert "Find the rows whose mean lies beyond a limit." in help_
     assert "The mean of a row that is still usual." in help_
 
 
-def test_the_toy_has_a_form_whose_answer_is_a_job(at: Workspace, days: Dataset, worker: Worker) -> None:  # noqa: F811
-    app = toy_page(at.datasets.save(days))
+def test_toy_task_form_submits_job(page_workspace: Workspace, daily_dataset: Dataset, worker: Worker) -> None:  # noqa: F811
+    app = open_toy_page(page_workspace.datasets.save(daily_dataset))
     assert not app.exception
     assert app.title[0].value == "Limit"
     labels = {widget.label for widget in (*app.number_input, *app.selectbox)}
     assert {"Limit", "Unusual is what lies", "Parts"} <= labels
-    app = filled(filled(app, "limit-limit", 3.0), "limit-entities", ["south"])
-    app = answered(clicked(app, "limit-ask"))
+    app = set_widget(set_widget(app, "limit-limit", 3.0), "limit-entities", ["south"])
+    app = answered(click_button(app, "limit-ask"))
     assert not app.exception
     assert not app.error
-    result = load_result(app.query_params["run"], toy_task.LimitResult, at)
+    result = load_result(app.query_params["run"], toy_task.LimitResult, page_workspace)
     assert (result.spec.limit, result.spec.entities) == (3.0, ("south",))
     assert len(app.dataframe[0].value) == len(result.rows)
-    assert len(at.events.read()) == 1
+    assert len(page_workspace.events.read_events()) == 1
 
 
-def test_the_job_of_the_toy_is_watched_and_cancelled(
-    at: Workspace,  # noqa: F811
-    days: Dataset,
+def test_toy_task_job_shows_progress_and_cancels(
+    page_workspace: Workspace,  # noqa: F811
+    daily_dataset: Dataset,
     worker: Worker,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    quick = Progress.tell
+    original_tell = Progress.report
 
     def tell(progress: Progress, share: float, doing: str = "") -> None:
-        quick(progress, share, doing)
+        original_tell(progress, share, doing)
         time.sleep(0.02)
 
     monkeypatch.setattr(Progress, "tell", tell)
-    app = filled(toy_page(at.datasets.save(days)), "limit-parts", 5000)
-    app = clicked(app, "limit-ask")
-    until = time.monotonic() + 30
+    app = set_widget(open_toy_page(page_workspace.datasets.save(daily_dataset)), "limit-parts", 5000)
+    app = click_button(app, "limit-ask")
+    deadline = time.monotonic() + 30
     while not app.get("progress") or "Looking at the rows" not in app.get("progress")[0].proto.text:
-        assert time.monotonic() < until, "no progress was shown"
+        assert time.monotonic() < deadline, "no progress was shown"
         time.sleep(0.1)
         app = app.run()
     assert next(button for button in app.button if button.key == "limit-ask").disabled
-    app = answered(clicked(app, "cancel-work"))
-    assert "Cancelled: nothing was kept" in texts(app)
+    app = answered(click_button(app, "cancel-work"))
+    assert "Cancelled: nothing was kept" in read_page_text(app)
     assert "run" not in app.query_params
     assert not next(button for button in app.button if button.key == "limit-ask").disabled
-    assert [event.status for event in at.events.read()] == ["interrupted"]
+    assert [event.status for event in page_workspace.events.read_events()] == ["interrupted"]
 
 
-def test_the_toy_has_its_row_on_tracking(at: Workspace, days: Dataset) -> None:  # noqa: F811
-    at.datasets.save(days)
-    with_metrics = [run_of(at, days, limit) for limit in (2.0, 3.0)]
-    app = opened("operations/tracking.py", runs=",".join(with_metrics))
+def test_toy_task_appears_on_tracking_page(page_workspace: Workspace, daily_dataset: Dataset) -> None:  # noqa: F811
+    page_workspace.datasets.save(daily_dataset)
+    run_ids = [run_toy_task(page_workspace, daily_dataset, limit) for limit in (2.0, 3.0)]
+    app = open_page("operations/tracking.py", runs=",".join(run_ids))
     assert not app.exception
-    listed = app.dataframe[0].value
-    assert listed["task"].tolist() == ["Limit", "Limit"]
-    assert listed["figure"].str.startswith("rows beyond it: ").all()
+    table = app.dataframe[0].value
+    assert table["task"].tolist() == ["Limit", "Limit"]
+    assert table["figure"].str.startswith("rows beyond it: ").all()
     metrics = app.dataframe[2].value.set_index("Metric")
     assert metrics.loc["furthest"].str.startswith("★").sum() == 1, "the task declares which direction is better"
     assert not metrics.loc["beyond"].str.startswith("★").any()
     tasks = next(box for box in app.selectbox if box.key == "tracking-task")
     app = tasks.set_value("limit").run()
-    assert "Lower furthest is better" in texts(app)
+    assert "Lower furthest is better" in read_page_text(app)
 
 
-def run_of(workspace: Workspace, dataset: Dataset, limit: float) -> str:
+def run_toy_task(workspace: Workspace, dataset: Dataset, limit: float) -> str:
     from core.actor import Actor
 
     spec = toy_task.LimitSpec(limit=limit, parts=1)
     return toy_task.find_beyond(spec, dataset, workspace=workspace, actor=Actor("bob", "tests"))[1].id
 
 
-def test_the_documents_show_the_toy() -> None:
+def test_documented_task_code_matches_toy_task() -> None:
     """The code blocks of the documents are the tested code."""
     text = (ROOT / "docs" / "extending.md").read_text(encoding="utf-8")
     section = text.partition("## Add a task")[2].partition("\n## ")[0]
@@ -242,40 +242,40 @@ EVERY_ALGORITHM = pytest.mark.parametrize(("task", "field", "setting"), ALGORITH
 
 
 @EVERY_ALGORITHM
-def test_a_toy_algorithm_is_on_the_form_with_its_settings(
-    at: Workspace,  # noqa: F811
-    days: Dataset,
+def test_toy_algorithm_appears_on_form(
+    page_workspace: Workspace,  # noqa: F811
+    daily_dataset: Dataset,
     task: str,
     field: str,
     setting: str,
 ) -> None:
     with toy_algorithms.registered():
-        app = opened(f"analysis/{task}.py", dataset=at.datasets.save(days))
-        chosen = next(box for box in app.selectbox if box.key == f"{task}-{field}")
-        assert any(option.startswith("Toy ") for option in chosen.options)
-        app = chosen.set_value("toy").run()
+        app = open_page(f"analysis/{task}.py", dataset=page_workspace.datasets.save(daily_dataset))
+        selectbox = next(box for box in app.selectbox if box.key == f"{task}-{field}")
+        assert any(option.startswith("Toy ") for option in selectbox.options)
+        app = selectbox.set_value("toy").run()
         assert not app.exception
         assert f"{task}-{field}-toy.{setting}" in {number.key for number in app.number_input}
 
 
 @EVERY_ALGORITHM
-def test_a_toy_algorithm_is_an_option_and_its_model_is_kept(
-    place: Workspace, days: Dataset, monkeypatch: pytest.MonkeyPatch, task: str, field: str, setting: str
+def test_toy_algorithm_works_on_command_line(
+    place: Workspace, daily_dataset: Dataset, monkeypatch: pytest.MonkeyPatch, task: str, field: str, setting: str
 ) -> None:
     """Its settings are parameters of the run, and its model is loaded from the file."""
-    digest = place.datasets.save(days.replace(frame=days.frame[["a"]]))
+    digest = place.datasets.save(daily_dataset.replace(frame=daily_dataset.frame[["a"]]))
     fit, *_ = get_task(task).modes
     with toy_algorithms.registered():
         words = [*fit.command.split(), digest, f"--{field}=toy", f"--set={setting}=1.5", "--json"]
         run_id = json.loads(invoke(place, monkeypatch, *words))["run_id"]
         params = MlflowClient(place.tracking.uri).get_run(run_id).data.params
         assert (params[field], params[setting]) == ("toy", "1.5")
-        apply_ = next(mode for mode in get_task(task).modes if mode.spec.chosen_by == "model")
+        apply_ = next(mode for mode in get_task(task).modes if mode.spec.selector_field == "model")
         words = [*apply_.command.split(), digest, f"--model={run_id}", "--json"]
         assert json.loads(invoke(place, monkeypatch, *words))["run_id"] != run_id
 
 
-def test_toy_algorithms_are_in_the_contract_tests() -> None:
+def test_toy_algorithm_joins_contract_tests() -> None:
     """The contract tests read the registry, so every registered algorithm is tested."""
     files = [f"tests/test_{kind}.py" for kind in ("detectors", "clusterers", "forecasters")]
     ran = subprocess.run(
@@ -295,10 +295,10 @@ def test_toy_algorithms_are_in_the_contract_tests() -> None:
 
 
 @EVERY_TASK
-def test_entries_of_a_task_resolve(task: Task) -> None:
-    for entry in (task.card, task.answer, task.lines, *(mode.options for mode in task.modes)):
-        assert not entry or load_entry(entry) is not None
-    result = load_entry(task.result)
+def test_task_entries_resolve(task: Task) -> None:
+    for entry in (task.card, task.json_fields, task.lines, *(mode.options for mode in task.modes)):
+        assert not entry or load_entry_point(entry) is not None
+    result = load_entry_point(task.result)
     assert issubclass(result, Result)
     assert "spec" in inspect.signature(result).parameters
     assert task.name == task.name.lower()
@@ -306,25 +306,25 @@ def test_entries_of_a_task_resolve(task: Task) -> None:
 
 
 @EVERY_MODE
-def test_what_runs_a_mode_has_the_signature(task: Task, mode: Mode) -> None:
-    parameters = inspect.signature(load_entry(mode.run)).parameters
+def test_mode_function_has_required_signature(task: Task, mode: Mode) -> None:
+    parameters = inspect.signature(load_entry_point(mode.run)).parameters
     positional = [name for name, parameter in parameters.items() if parameter.kind is parameter.POSITIONAL_OR_KEYWORD]
     keywords = {name: parameter.default for name, parameter in parameters.items() if name not in positional}
     assert positional == (["spec", "dataset"] if issubclass(mode.spec, DataSpec) else ["spec"])
     assert keywords == {"workspace": inspect.Parameter.empty, "actor": inspect.Parameter.empty, "progress": None}
-    assert task.mode_of(mode.spec()) is mode
+    assert task.get_mode(mode.spec()) is mode
 
 
 @EVERY_MODE
-def test_every_field_explains_itself(task: Task, mode: Mode) -> None:
+def test_spec_field_has_help_and_label(task: Task, mode: Mode) -> None:
     """Each field of a form has a label, or the page has its own widget for it."""
-    for name, field in hyperparameters(mode.spec).items():
+    for name, field in get_hyperparameters(mode.spec).items():
         assert field.metadata["help"], name
-        if name in (*SELECTION, "model") or not _is_on_form(task, mode):
+        if name in (*SELECTION_FIELDS, "model") or not _is_on_form(task, mode):
             continue
         script = ROOT / "pages" / "analysis" / f"{task.page}.py"
-        asked_by_page = task.page and f'"{name}"' in script.read_text(encoding="utf-8")
-        assert field.metadata["label"] or asked_by_page, name
+        has_own_widget = task.page and f'"{name}"' in script.read_text(encoding="utf-8")
+        assert field.metadata["label"] or has_own_widget, name
 
 
 def _is_on_form(task: Task, mode: Mode) -> bool:
@@ -332,18 +332,28 @@ def _is_on_form(task: Task, mode: Mode) -> bool:
 
 
 @pytest.mark.parametrize("task", list_tasks(), ids=lambda task: task.name)
-def test_what_a_task_says_is_in_french(task: Task) -> None:
-    known = catalogue("fr")._catalog  # type: ignore[attr-defined]
-    said = {task.label, task.action, *(metric.label for metric in task.metrics), *(mode.label for mode in task.modes)}
+def test_task_texts_have_french_translation(task: Task) -> None:
+    translations = load_catalogue("fr")._catalog  # type: ignore[attr-defined]
+    messages = {
+        task.label,
+        task.action,
+        *(metric.label for metric in task.metrics),
+        *(mode.label for mode in task.modes),
+    }
     for mode in task.modes:
-        for field in hyperparameters(mode.spec).values():
+        for field in get_hyperparameters(mode.spec).values():
             metadata = field.metadata
-            said |= {metadata["label"], metadata["help"], *metadata["words"].values(), *metadata["captions"].values()}
-    assert not {text for text in said if text and text not in known}
+            messages |= {
+                metadata["label"],
+                metadata["help"],
+                *metadata["words"].values(),
+                *metadata["captions"].values(),
+            }
+    assert not {text for text in messages if text and text not in translations}
 
 
 @EVERY_TASK
-def test_metrics_that_a_task_names_are_known(task: Task) -> None:
+def test_task_metrics_are_declared(task: Task) -> None:
     for name in filter(None, [task.headline, task.accuracy, task.promotion.metric if task.promotion else ""]):
         assert get_metric(name, task.name).label
     assert not task.accuracy or get_metric(task.accuracy, task.name).direction, "the metric has no direction"
@@ -353,28 +363,28 @@ def test_metrics_that_a_task_names_are_known(task: Task) -> None:
 
 # ---- round trips of specs -------------------------------------------------------------------------------------------
 
-QUICK = settings(max_examples=60, suppress_health_check=list(HealthCheck))
+FAST_SETTINGS = settings(max_examples=60, suppress_health_check=list(HealthCheck))
 
 
 @EVERY_MODE
-def test_specs_come_back_from_json(task: Task, mode: Mode) -> None:
-    @QUICK
+def test_spec_round_trips_through_json(task: Task, mode: Mode) -> None:
+    @FAST_SETTINGS
     @given(specs(mode.spec))
     def check(spec: Spec) -> None:
-        written = json.loads(json.dumps(encode(spec)))
-        assert decode(type(spec), written) == spec
-        assert task.spec_from_json(written) == spec
+        encoded = json.loads(json.dumps(encode(spec)))
+        assert decode(type(spec), encoded) == spec
+        assert task.decode_spec(encoded) == spec
 
     check()
 
 
 @EVERY_MODE
-def test_specs_come_back_from_the_command_line(task: Task, mode: Mode, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_spec_round_trips_through_command_line(task: Task, mode: Mode, monkeypatch: pytest.MonkeyPatch) -> None:
     if not mode.command:
-        assert command_line(task, mode.spec()) == ""
+        assert reproduce_command(task, mode.spec()) == ""
         return
 
-    @QUICK
+    @FAST_SETTINGS
     @given(specs(mode.spec))
     def check(spec: Spec) -> None:
         assert parse(task, spec, monkeypatch) == spec
@@ -383,16 +393,16 @@ def test_specs_come_back_from_the_command_line(task: Task, mode: Mode, monkeypat
 
 
 @EVERY_MODE
-def test_names_that_a_spec_has_not_are_refused(task: Task, mode: Mode) -> None:
-    written = encode(mode.spec())
+def test_spec_from_json_rejects_unknown_fields(task: Task, mode: Mode) -> None:
+    encoded = encode(mode.spec())
     with pytest.raises(TypeError, match="elsewhere"):
-        task.spec_from_json({**written, "elsewhere": 1})
+        task.decode_spec({**encoded, "elsewhere": 1})
     with pytest.raises((LookupError, TypeError, ValueError, OptionError)):
-        task.spec_from_json({**written, next(iter(hyperparameters(mode.spec))): {"no": "value"}})
+        task.decode_spec({**encoded, next(iter(get_hyperparameters(mode.spec))): {"no": "value"}})
 
 
 @given(st.floats(allow_nan=True, allow_infinity=True))
-def test_a_number_outside_its_bounds_is_refused(limit: float) -> None:
+def test_spec_check_rejects_number_outside_bounds(limit: float) -> None:
     spec = replace(toy_task.LimitSpec(), limit=limit)
     if 0 <= limit <= 1_000_000:
         spec.check()

@@ -14,12 +14,12 @@ from mlflow import MlflowClient
 
 from core.actor import Actor
 from core.data.dataset import Dataset
-from core.runs.stored_runs import is_pending, load_run, mlflow_run_url, run_cost
-from core.runs.tracked_run import tracked_run
+from core.runs.stored_runs import get_run_cost, get_run_url, is_pending, load_run
+from core.runs.tracked_run import track_run
 from core.workspace import Workspace
 from mlflow_utils import runs as history
 from mlflow_utils.run_record import Record
-from mlflow_utils.tracking import KEY, Tracking
+from mlflow_utils.tracking import KEY_TAG, Tracking
 from tests.conftest import ROOT, Server, free_port, stop, workplace_in
 
 BY = Actor("alice", "tests")
@@ -27,7 +27,7 @@ BY = Actor("alice", "tests")
 
 def record(number: int, dataset: Dataset, at: Workspace) -> str:
     """One small run; its id."""
-    with tracked_run("tests", "Nothing", {"number": number}, dataset, BY, at) as run:
+    with track_run("tests", "Nothing", {"number": number}, dataset, BY, at) as run:
         run.metrics["number"] = number
         (run.folder / "note.txt").write_text(str(number))
     return run.id
@@ -55,7 +55,7 @@ def test_ten_runs_while_the_server_is_killed_and_comes_back(
         began = time.perf_counter()
         ids.append(record(number, sample, at))
         waits.append(time.perf_counter() - began)
-    assert [each.params["number"] for each in at.tracking.spool.pending()] == [3, 4, 5, 6]
+    assert [each.params["number"] for each in at.tracking.spool.list_pending()] == [3, 4, 5, 6]
     start()
     at.tracking.reset()
     ids += [record(number, sample, at) for number in range(7, 10)]
@@ -63,7 +63,7 @@ def test_ten_runs_while_the_server_is_killed_and_comes_back(
 
     client = MlflowClient(uri)
     assert numbers_on(client) == list(range(10))
-    assert at.tracking.spool.pending() == []
+    assert at.tracking.spool.list_pending() == []
     assert max(waits) < 2.0
     for number, run in enumerate(ids):
         past = load_run(run, at)
@@ -72,7 +72,7 @@ def test_ten_runs_while_the_server_is_killed_and_comes_back(
         assert [file.path for file in client.list_artifacts(past.record.run_id)] == ["note.txt"]
     at.tracking.deliver_pending()
     assert numbers_on(client) == list(range(10))
-    assert mlflow_run_url(ids[0], at).startswith(f"{uri}/#/experiments/")
+    assert get_run_url(ids[0], at).startswith(f"{uri}/#/experiments/")
 
 
 @pytest.mark.server
@@ -82,7 +82,7 @@ def test_a_run_that_began_before_the_server_died_is_delivered_once(
     uri, start = mlflow_server
     server = start()
     at = workplace_in(tmp_path / "client", empty_store, uri)
-    with tracked_run("tests", "Nothing", {"number": 0}, sample, BY, at) as run:
+    with track_run("tests", "Nothing", {"number": 0}, sample, BY, at) as run:
         opened = run.id
         stop(server)
     assert not run.delivered
@@ -126,8 +126,8 @@ def test_a_hanging_server_costs_less_than_two_seconds(
     assert is_pending(run, at)
     began = time.perf_counter()
     at.tracking.reset()
-    assert mlflow_run_url(run, at) == ""
-    assert history.latest_runs(at.tracking, "tests") == []
+    assert get_run_url(run, at) == ""
+    assert history.list_latest_runs(at.tracking, "tests") == []
     assert time.perf_counter() - began < 2.0
 
 
@@ -136,9 +136,9 @@ def test_a_server_that_is_not_there_costs_next_to_nothing(tmp_path: Path, empty_
     began = time.perf_counter()
     run = record(1, sample, at)
     assert time.perf_counter() - began < 1.0
-    assert mlflow_run_url(run, at) == ""
-    assert run_cost(run, at).seconds >= 0
-    assert history.latest_runs(at.tracking, "tests") == []
+    assert get_run_url(run, at) == ""
+    assert get_run_cost(run, at).seconds >= 0
+    assert history.list_latest_runs(at.tracking, "tests") == []
 
 
 def test_a_killed_process_leaves_an_interrupted_run(tmp_path: Path, place: Workspace) -> None:
@@ -157,24 +157,24 @@ os.kill(os.getpid(), 9)
     assert place.tracking.deliver_pending() == 1
     client = MlflowClient(place.tracking.uri)
     assert numbers_on(client) == [1]
-    [run] = history.latest_runs(place.tracking, "tests")
+    [run] = history.list_latest_runs(place.tracking, "tests")
     assert run.status == "interrupted"
     assert client.get_run(run.run_id).info.status == "KILLED"
 
 
 def test_a_run_going_on_elsewhere_is_left_alone(place: Workspace) -> None:
-    place.tracking.start(Record("tests", "going on"))
-    assert place.tracking.spool.pending() == []
+    place.tracking.start_run(Record("tests", "going on"))
+    assert place.tracking.spool.list_pending() == []
 
 
 def test_the_key_finds_a_run_that_was_made_but_not_remembered(place: Workspace) -> None:
     """The crash between MLflow's answer and our note of it."""
     made = Record("tests", "made", params={"number": 5})
-    place.tracking.start(made)
+    place.tracking.start_run(made)
     forgotten = Record("tests", "made", key=made.key, params={"number": 5})
-    with place.tracking.spool._connection() as connection:
+    with place.tracking.spool._open_connection() as connection:
         connection.execute("UPDATE runs SET run_id = '', record = ?", (forgotten.to_json(),))
-    assert place.tracking.finish(forgotten)
+    assert place.tracking.finish_run(forgotten)
     assert numbers_on(MlflowClient(place.tracking.uri)) == [5]
     assert forgotten.run_id == made.run_id
 
@@ -185,7 +185,7 @@ def test_a_run_from_another_machine_is_fetched(tmp_path: Path, place: Workspace,
     past = history.load_run(elsewhere, run)
     assert past is not None
     assert (past.files / "note.txt").read_text() == "7"
-    assert past.record.tags[KEY] == past.record.key
+    assert past.record.tags[KEY_TAG] == past.record.key
     by_key = history.load_run(Tracking(place.tracking.uri, None, tmp_path / "third"), past.record.key)
     assert by_key is not None
     assert by_key.record.run_id == run

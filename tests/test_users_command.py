@@ -13,8 +13,8 @@ import pytest
 
 from core.accounts.service import Accounts
 from tests.conftest import ROOT, Command, free_port
-from tests.databases import OTHER, PASSWORD, opened
-from tests.test_models_command import answer, one_line
+from tests.databases import OTHER_PASSWORD, PASSWORD, open_accounts
+from tests.test_models_command import assert_one_line_error, read_json_output
 
 
 @pytest.fixture
@@ -42,9 +42,9 @@ def users(tmp_path: Path) -> Command:
     return run
 
 
-def test_from_the_first_administrator_to_the_last_sign_in(users: Command, tmp_path: Path) -> None:
+def test_users_command_covers_life_of_account(users: Command, tmp_path: Path) -> None:
     assert users("list").stdout == "nobody has an account yet\n"
-    made = answer(
+    created = read_json_output(
         users(
             "add",
             "Ada",
@@ -57,7 +57,7 @@ def test_from_the_first_administrator_to_the_last_sign_in(users: Command, tmp_pa
             piped=f"{PASSWORD}\n",
         )
     )
-    assert (made["name"], made["roles"], made["local"], made["disabled"]) == (
+    assert (created["name"], created["roles"], created["local"], created["disabled"]) == (
         "Ada",
         ["administrator", "analyst"],
         True,
@@ -65,56 +65,58 @@ def test_from_the_first_administrator_to_the_last_sign_in(users: Command, tmp_pa
     )
     assert "provider" in users("add", "bob@example.org", "--provider").stdout
     assert "operator" in users("roles", "BOB@example.org", "operator").stdout
-    assert answer(users("disable", "bob@example.org", "--json"))["disabled"] is True
-    assert answer(users("enable", "bob@example.org", "--json"))["disabled"] is False
-    with opened("", tmp_path) as accounts:
+    assert read_json_output(users("disable", "bob@example.org", "--json"))["disabled"] is True
+    assert read_json_output(users("enable", "bob@example.org", "--json"))["disabled"] is False
+    with open_accounts("", tmp_path) as accounts:
         accounts.sign_in("ada", PASSWORD, "192.0.2.7")
-    assert "password" in users("password", "ada", "--password-stdin", piped=OTHER).stdout
-    with opened("", tmp_path) as accounts:
-        assert accounts.sign_in("ada", OTHER, "192.0.2.8")
-    found = answer(users("sign-ins", "ada", "--json"))["sign_ins"]
-    assert [(each["name"], each["success"], each["address"]) for each in found] == [
+    assert "password" in users("password", "ada", "--password-stdin", piped=OTHER_PASSWORD).stdout
+    with open_accounts("", tmp_path) as accounts:
+        assert accounts.sign_in("ada", OTHER_PASSWORD, "192.0.2.8")
+    sign_ins = read_json_output(users("sign-ins", "ada", "--json"))["sign_ins"]
+    assert [(entry["name"], entry["success"], entry["address"]) for entry in sign_ins] == [
         ("Ada", True, "192.0.2.8"),
         ("Ada", True, "192.0.2.7"),
     ]
     assert len(users("sign-ins", "--limit", "1").stdout.splitlines()) == 1
-    everybody = answer(users("list", "--json"))["users"]
-    assert [(each["name"], each["roles"], each["local"]) for each in everybody] == [
+    all_users = read_json_output(users("list", "--json"))["users"]
+    assert [(entry["name"], entry["roles"], entry["local"]) for entry in all_users] == [
         ("Ada", ["administrator", "analyst"], True),
         ("bob@example.org", ["operator"], False),
     ]
-    _nothing_private_in_the_events(tmp_path)
+    _assert_events_hold_no_private_data(tmp_path)
 
 
-def _nothing_private_in_the_events(folder: Path) -> None:
+def _assert_events_hold_no_private_data(folder: Path) -> None:
     text = "".join(path.read_text() for path in (folder / "events").iterdir())
     changes = [json.loads(line)["details"]["inputs"]["change"] for line in text.splitlines()]
     assert changes == ["added", "added", "roles", "disabled", "enabled", "password"]
-    for private in ("ada", "bob", PASSWORD.lower(), OTHER.lower(), "argon2"):
+    for private in ("ada", "bob", PASSWORD.lower(), OTHER_PASSWORD.lower(), "argon2"):
         assert private not in text.lower()
 
 
-def test_what_is_refused(users: Command, tmp_path: Path) -> None:
-    one_line(users("add", "Ada", "--password-stdin", piped="0123456789\n"), 2, "run of letters or digits")
-    one_line(users("add", "Ada", "--password-stdin"), 2, "has 0 characters")
-    one_line(users("add", "Ada", "--provider", "--role", "king"), 2, "choose analyst, operator, administrator")
-    one_line(users("add", "../Ada", "--provider"), 2, "name is not accepted")
+def test_users_command_rejects_invalid_input(users: Command, tmp_path: Path) -> None:
+    assert_one_line_error(users("add", "Ada", "--password-stdin", piped="0123456789\n"), 2, "run of letters or digits")
+    assert_one_line_error(users("add", "Ada", "--password-stdin"), 2, "has 0 characters")
+    assert_one_line_error(
+        users("add", "Ada", "--provider", "--role", "king"), 2, "choose analyst, operator, administrator"
+    )
+    assert_one_line_error(users("add", "../Ada", "--provider"), 2, "name is not accepted")
     assert users("add", "Ada", "--provider", "--role", "administrator").returncode == 0
-    one_line(users("add", "ADA", "--provider"), 2, "taken")
-    one_line(users("disable", "ada"), 2, "last administrator")
-    one_line(users("roles", "nobody", "analyst"), 2, "no user")
+    assert_one_line_error(users("add", "ADA", "--provider"), 2, "taken")
+    assert_one_line_error(users("disable", "ada"), 2, "last administrator")
+    assert_one_line_error(users("roles", "nobody", "analyst"), 2, "no user")
 
 
-def test_a_database_that_does_not_answer(users: Command) -> None:
-    nowhere = f"postgresql://vigie:hunter2@127.0.0.1:{free_port()}/vigie"
-    ran = users("list", DATABASE_URL=nowhere)
-    assert ran.returncode == 1
-    assert ran.stderr.splitlines()[-1].startswith("PostgreSQL does not answer (connection failed")
-    assert "hunter2" not in ran.stderr + ran.stdout
-    one_line(users("list", DATABASE_URL="mysql://vigie:hunter2@host/x"), 2, "DATABASE_URL is not accepted")
+def test_users_command_reports_unreachable_database(users: Command) -> None:
+    dead_url = f"postgresql://vigie:hunter2@127.0.0.1:{free_port()}/vigie"
+    process = users("list", DATABASE_URL=dead_url)
+    assert process.returncode == 1
+    assert process.stderr.splitlines()[-1].startswith("PostgreSQL does not answer (connection failed")
+    assert "hunter2" not in process.stderr + process.stdout
+    assert_one_line_error(users("list", DATABASE_URL="mysql://vigie:hunter2@host/x"), 2, "DATABASE_URL is not accepted")
 
 
-def test_the_password_is_asked_for_twice_and_not_shown(tmp_path: Path) -> None:
+def test_users_command_asks_password_twice_without_echo(tmp_path: Path) -> None:
     screen, terminal = pty.openpty()
     environment = os.environ | {"VIGIE_DATA_DIR": str(tmp_path), "DATABASE_URL": ""}
     command = [sys.executable, "-m", "core", "users", "add", "Ada", "--role", "administrator"]
@@ -122,32 +124,32 @@ def test_the_password_is_asked_for_twice_and_not_shown(tmp_path: Path) -> None:
         command, cwd=ROOT, env=environment, stdin=terminal, stdout=terminal, stderr=terminal, start_new_session=True
     )
     os.close(terminal)
-    seen = _until(screen, "Password: ")
+    output = _read_until(screen, "Password: ")
     os.write(screen, f"{PASSWORD}\n".encode())
-    seen += _until(screen, "Again: ")
+    output += _read_until(screen, "Again: ")
     os.write(screen, f"{PASSWORD}\n".encode())
-    seen += _until(screen, "since ")
+    output += _read_until(screen, "since ")
     assert process.wait(60) == 0
     os.close(screen)
-    assert PASSWORD not in seen
-    with opened("", tmp_path) as accounts:
+    assert PASSWORD not in output
+    with open_accounts("", tmp_path) as accounts:
         assert isinstance(accounts, Accounts)
         assert accounts.sign_in("ada", PASSWORD, "192.0.2.7")
 
 
-def _until(screen: int, words: str, seconds: float = 60) -> str:
+def _read_until(screen: int, words: str, timeout_s: float = 60) -> str:
     """Return the output of a terminal up to `words`.
 
     The prompt discards input that arrives before the blank after its question.
     """
-    seen, until = "", time.monotonic() + seconds
-    while words not in seen:
-        assert select.select([screen], [], [], max(0.0, until - time.monotonic()))[0], seen
-        seen += os.read(screen, 4096).decode()
-    return seen
+    output, deadline = "", time.monotonic() + timeout_s
+    while words not in output:
+        assert select.select([screen], [], [], max(0.0, deadline - time.monotonic()))[0], output
+        output += os.read(screen, 4096).decode()
+    return output
 
 
-def test_no_password_is_ever_an_argument(users: Command) -> None:
+def test_users_command_rejects_password_as_argument(users: Command) -> None:
     for command in ("add", "password"):
         assert users(command, "ada", "--password", PASSWORD).returncode == 2
         assert users(command, "ada", PASSWORD).returncode == 2

@@ -13,8 +13,8 @@ from core.actor import Actor
 from core.workspace import Workspace
 from pages.components import job_progress
 from tests.conftest import answered, working
-from tests.counting import run_test_job, steps
-from tests.test_pages import clicked
+from tests.counting import read_steps, run_test_job
+from tests.test_pages import click_button
 
 PATIENCE = 20.0  # seconds
 QUESTION: dict[str, object] = {}
@@ -36,13 +36,13 @@ def screen() -> None:
     from pages.components import job_progress
     from tests.test_work import QUESTION
 
-    ended = job_progress.ended()
+    ended = job_progress.take_finished_job()
     if ended is not None and ended.run_id:
         st.success(ended.run_id)
     for task in ("count", "refused", "broken"):
-        if st.button(task, key=task, disabled=job_progress.going_on()):
+        if st.button(task, key=task, disabled=job_progress.is_job_running()):
             try:
-                job_progress.start(task, QUESTION)
+                job_progress.submit_job(task, QUESTION)
             except VigieError as error:
                 st.error(str(error))
     try:
@@ -90,13 +90,13 @@ def seen(app: AppTest, words: str) -> AppTest:
 
 
 def taken(at: Workspace) -> list[int]:
-    return [step for _, step in steps(Path(str(QUESTION["log"])))]
+    return [step for _, step in read_steps(Path(str(QUESTION["log"])))]
 
 
 @pytest.mark.usefixtures("hands")
 def test_the_page_shows_progress_and_curves_and_then_the_answer(at: Workspace) -> None:
     QUESTION["until"] = 60
-    app = clicked(page(), "count")
+    app = click_button(page(), "count")
     assert not app.exception
     assert not any(buttons(app)[task] for task in ("count", "refused", "broken"))
     seen(app, "counting · ")
@@ -114,7 +114,7 @@ def test_the_page_shows_progress_and_curves_and_then_the_answer(at: Workspace) -
 def test_a_second_tab_with_the_same_question_is_the_same_work(at: Workspace) -> None:
     QUESTION["until"] = 30
     one, other = page(), page()
-    one, other = clicked(one, "count"), clicked(other, "count")
+    one, other = click_button(one, "count"), click_button(other, "count")
     assert one.query_params["work"] == other.query_params["work"]
     assert [box.value for app in (one, other) for box in answered(app).success] == ["run-of-anonymous"] * 2
     assert taken(at) == list(range(1, 31))
@@ -122,8 +122,8 @@ def test_a_second_tab_with_the_same_question_is_the_same_work(at: Workspace) -> 
 
 @pytest.mark.usefixtures("hands")
 def test_cancel_says_so_and_opens_the_question_again() -> None:
-    app = seen(clicked(page(), "count"), "counting")
-    app = clicked(app, "cancel-work")
+    app = seen(click_button(page(), "count"), "counting")
+    app = click_button(app, "cancel-work")
     app = answered(app)
     assert "Cancelled" in app.info[0].value
     assert buttons(app) == {"count": True, "refused": True, "broken": True}
@@ -131,14 +131,14 @@ def test_cancel_says_so_and_opens_the_question_again() -> None:
 
 @pytest.mark.usefixtures("hands")
 def test_an_error_is_raised_on_the_page() -> None:
-    app = answered(clicked(page(), "refused"))
+    app = answered(click_button(page(), "refused"))
     assert app.error[0].value == "DataError: a.csv has no dates."
-    app = answered(clicked(page(), "broken"))
+    app = answered(click_button(page(), "broken"))
     assert app.error[0].value.startswith("JobFailedError: ZeroDivisionError in a job; the worker's log has it as ")
 
 
 def test_without_a_worker_the_page_says_what_it_waits_for(at: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
-    app = clicked(page(), "count")
+    app = click_button(page(), "count")
     assert "Starting" in bar(app)
     monkeypatch.setattr(job_progress, "STARTING_S", 0.0)
     assert "Waiting for a worker" in bar(app.run())
@@ -146,13 +146,13 @@ def test_without_a_worker_the_page_says_what_it_waits_for(at: Workspace, monkeyp
         seen(app, "counting")
         other = jobs.submit("count", QUESTION, workspace=at, actor=Actor("bob", "tests"))
         assert "Waiting for its turn" in bar(page(work=other.key))
-        clicked(app, "cancel-work")
+        click_button(app, "cancel-work")
         jobs.cancel(other.key, at)
         answered(app)
 
 
 def test_work_that_waits_is_cancelled_at_once() -> None:
-    app = answered(clicked(clicked(page(), "count"), "cancel-work"), 2)
+    app = answered(click_button(click_button(page(), "count"), "cancel-work"), 2)
     assert "Cancelled" in app.info[0].value
 
 
@@ -170,7 +170,7 @@ def test_a_queue_that_does_not_answer_is_a_message_and_costs_no_time(at: Workspa
     assert not app.exception
     assert "does not answer" in app.warning[0].value
     assert app.query_params["work"], "the work may go on all the same"
-    app = clicked(page(), "count")
+    app = click_button(page(), "count")
     assert not app.exception
     assert "does not answer" in app.error[0].value
     assert time.monotonic() - began < 2
@@ -179,7 +179,7 @@ def test_a_queue_that_does_not_answer_is_a_message_and_costs_no_time(at: Workspa
 @pytest.mark.usefixtures("hands")
 def test_what_is_loaded_is_left_out_of_the_collections_that_every_look_ends_with() -> None:
     gc.unfreeze()
-    clicked(clicked(page(), "count"), "cancel-work")
+    click_button(click_button(page(), "count"), "cancel-work")
     began = time.perf_counter()
     gc.collect()
     frozen = time.perf_counter() - began

@@ -9,7 +9,7 @@ from pydantic import SecretStr
 from streamlit.testing.v1 import AppTest
 
 from core.errors import ServiceUnavailableError
-from core.messages import N_, Text
+from core.messages import N_, Message
 from core.operations.health import ServiceHealth, check_services
 from core.outbox import deliver, deliver_now, start_delivery_threads
 from core.settings import Settings
@@ -19,7 +19,7 @@ from tests.conftest import ROOT, free_port
 
 
 @dataclass
-class Letters:
+class LetterOutbox:
     """Toy service: an outbox of letters for a post office that is open or closed."""
 
     name: str = "Post"
@@ -56,48 +56,50 @@ class Letters:
 
 
 @pytest.fixture
-def letters() -> Letters:
-    return Letters()
+def letters() -> LetterOutbox:
+    return LetterOutbox()
 
 
 @pytest.fixture
-def at(place: Workspace, letters: Letters) -> Workspace:
+def letters_workspace(place: Workspace, letters: LetterOutbox) -> Workspace:
     """Workspace with the additional outbox."""
     outbox: Outbox = letters
     return replace(place, more_outboxes=(outbox,))
 
 
-def health_of(at: Workspace) -> ServiceHealth:
-    return {service.name: service for service in check_services(at, lambda at: [object()])}["Post"]
+def check_letters_health(workspace: Workspace) -> ServiceHealth:
+    return {service.name: service for service in check_services(workspace, lambda workspace: [object()])}["Post"]
 
 
-def test_a_service_that_was_plugged_in_is_delivered(at: Workspace, letters: Letters) -> None:
-    assert deliver(at) == {"runs": 0, "feedback": 0, "letters": 2}
+def test_workspace_delivers_additional_outbox(letters_workspace: Workspace, letters: LetterOutbox) -> None:
+    assert deliver(letters_workspace) == {"runs": 0, "feedback": 0, "letters": 2}
     assert (letters.delivered, letters.is_reset) == (["one", "two"], False)
 
 
-def test_it_is_delivered_in_the_background(at: Workspace, letters: Letters) -> None:
-    ending, told, came = threading.Event(), [], threading.Event()
+def test_workspace_delivers_additional_outbox_in_background(
+    letters_workspace: Workspace, letters: LetterOutbox
+) -> None:
+    stop_event, deliveries, delivered = threading.Event(), [], threading.Event()
 
     def on_delivered(content: str, count: int) -> None:
-        told.append((content, count))
-        came.set()
+        deliveries.append((content, count))
+        delivered.set()
 
-    start_delivery_threads(at, 0.05, ending, on_delivered)
-    assert came.wait(10)
-    ending.set()
-    assert told == [("letters", 2)]
+    start_delivery_threads(letters_workspace, 0.05, stop_event, on_delivered)
+    assert delivered.wait(10)
+    stop_event.set()
+    assert deliveries == [("letters", 2)]
 
 
-def test_it_is_reset_and_delivered_at_once_where_somebody_says_so(at: Workspace, letters: Letters) -> None:
-    assert deliver_now(at, 30)["letters"] == 2
+def test_deliver_now_resets_additional_outbox(letters_workspace: Workspace, letters: LetterOutbox) -> None:
+    assert deliver_now(letters_workspace, 30)["letters"] == 2
     assert letters.is_reset
 
 
-def test_the_page_of_health_delivers_and_shows_it(
-    at: Workspace, letters: Letters, monkeypatch: pytest.MonkeyPatch
+def test_health_page_delivers_additional_outbox(
+    letters_workspace: Workspace, letters: LetterOutbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("pages.components.cache.get_workspace", lambda: at)
+    monkeypatch.setattr("pages.components.cache.get_workspace", lambda: letters_workspace)
     page = AppTest.from_file(str(ROOT / "pages" / "operations/health.py"), default_timeout=30).run()
     assert not page.exception
     assert "**Post**" in [markdown.value for markdown in page.markdown]
@@ -107,59 +109,61 @@ def test_the_page_of_health_delivers_and_shows_it(
     assert letters.is_reset
 
 
-def test_health_says_how_it_is(at: Workspace, letters: Letters) -> None:
-    service = health_of(at)
+def test_health_reports_additional_outbox(letters_workspace: Workspace, letters: LetterOutbox) -> None:
+    service = check_letters_health(letters_workspace)
     assert (service.state, service.version, service.backlog, service.refused) == ("works", "1.0", 2, 3)
     assert service.place == "post://[removed]@office"
     letters.is_closed = True
     letters.deliver_pending()
-    service = health_of(at)
+    service = check_letters_health(letters_workspace)
     assert (service.state, service.earlier, service.backlog) == ("failing", "closed", 2)
     assert str(service.problem) == "the post office cannot be written to."
 
 
-def test_an_outbox_that_breaks_stops_no_other(at: Workspace, letters: Letters, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_workspace_delivers_other_outboxes_after_failure(
+    letters_workspace: Workspace, letters: LetterOutbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def deliver_pending() -> int:
         raise RuntimeError("a fault of ours")
 
-    monkeypatch.setattr(at.feedback, "deliver_pending", deliver_pending)
-    assert deliver(at) == {"runs": 0, "feedback": 0, "letters": 2}
+    monkeypatch.setattr(letters_workspace.feedback, "deliver_pending", deliver_pending)
+    assert deliver(letters_workspace) == {"runs": 0, "feedback": 0, "letters": 2}
 
 
 # ---- two workspaces in one process ----------------------------------------------------------------------------------
 
 
-def settings_in(folder: Path, **values: object) -> Settings:
+def make_settings(folder: Path, **values: object) -> Settings:
     return Settings.model_construct(vigie_data_dir=folder, **values)  # type: ignore[arg-type]
 
 
 @pytest.fixture
-def pair(tmp_path: Path) -> tuple[Workspace, Workspace]:
+def offline_workspaces(tmp_path: Path) -> tuple[Workspace, Workspace]:
     """Two workspaces with the same address for every service; no service answers."""
-    gone = f"http://127.0.0.1:{free_port()}"
+    dead_url = f"http://127.0.0.1:{free_port()}"
     services = {
-        "mlflow_tracking_uri": gone,
+        "mlflow_tracking_uri": dead_url,
         "s3_bucket_name": "vigie",
-        "s3_endpoint_url": gone,
+        "s3_endpoint_url": dead_url,
         "s3_region_name": "eu-west-3",
         "aws_access_key": SecretStr("key"),
         "aws_secret_key": SecretStr("secret"),
-        "elastic_deployment_endpoint": gone,
+        "elastic_deployment_endpoint": dead_url,
     }
-    first, second = (Workspace.from_settings(settings_in(tmp_path / name, **services)) for name in ("one", "two"))
+    first, second = (Workspace.from_settings(make_settings(tmp_path / name, **services)) for name in ("one", "two"))
     return first, second
 
 
-def test_settings_lead_to_every_outbox(pair: tuple[Workspace, Workspace]) -> None:
-    assert [(outbox.name, outbox.content, outbox.is_remote) for outbox in pair[0].outboxes] == [
+def test_workspace_settings_create_every_outbox(offline_workspaces: tuple[Workspace, Workspace]) -> None:
+    assert [(outbox.name, outbox.content, outbox.is_remote) for outbox in offline_workspaces[0].outboxes] == [
         ("MLflow", "runs", True),
         ("Feedback", "feedback", True),
         ("Events", "events", True),
     ]
 
 
-def test_a_breaker_is_open_for_one_workspace_alone(pair: tuple[Workspace, Workspace]) -> None:
-    first, second = pair
+def test_workspaces_do_not_share_circuit_breakers(offline_workspaces: tuple[Workspace, Workspace]) -> None:
+    first, second = offline_workspaces
     assert first.event_stream is not None
     assert second.event_stream is not None
     assert not first.tracking.is_reachable()
@@ -172,23 +176,23 @@ def test_a_breaker_is_open_for_one_workspace_alone(pair: tuple[Workspace, Worksp
     assert not second.tracking._ping_breaker.is_open
 
 
-def test_messages_tokens_and_accounts_are_a_workspace_s_own(tmp_path: Path) -> None:
-    first, second = (Workspace.from_settings(settings_in(tmp_path / name)) for name in ("one", "two"))
-    number = first.flash.put(Text(N_("This account is disabled; ask an administrator.")))
+def test_workspaces_do_not_share_messages_tokens_or_accounts(tmp_path: Path) -> None:
+    first, second = (Workspace.from_settings(make_settings(tmp_path / name)) for name in ("one", "two"))
+    number = first.flash.put(Message(N_("This account is disabled; ask an administrator.")))
     assert first.flash.get(number) is not None
     assert second.flash.get(number) is None
     assert first.setup_token.token != second.setup_token.token
     first.accounts.add_user("ada", "orage-violet-tambour-7", ["administrator"])
-    assert second.accounts.empty()
-    assert not first.accounts.empty()
+    assert second.accounts.is_empty()
+    assert not first.accounts.is_empty()
     first.accounts.close()
     second.accounts.close()
 
 
-def test_names_and_secrets_are_those_of_the_settings(tmp_path: Path) -> None:
+def test_workspace_pseudonymises_and_redacts_by_settings(tmp_path: Path) -> None:
     key, password = SecretStr("k" * 40), SecretStr("elastic-hunter2")
-    private = Workspace.from_settings(settings_in(tmp_path, vigie_user_key=key, elastic_password=password))
-    public = Workspace.from_settings(settings_in(tmp_path))
+    private = Workspace.from_settings(make_settings(tmp_path, vigie_user_key=key, elastic_password=password))
+    public = Workspace.from_settings(make_settings(tmp_path))
     assert public.pseudonymise("ada") == "ada"
     assert private.pseudonymise("ada") not in ("ada", public.pseudonymise("ada"))
     assert private.redact("no way in with elastic-hunter2") == "no way in with [removed]"

@@ -12,14 +12,14 @@ from core import clusterers, forecasters
 from core.clusterers.base import Clusterer, Labels
 from core.data.panel import Panel
 from core.detectors import sequences, tables
-from core.detectors.base import Detector, Floats, Floats32, Scored, SequenceDetector
+from core.detectors.base import Detector, Floats, Floats32, SequenceDetector, SequenceScores
 from core.errors import DataError
-from core.forecasters.known import Known
+from core.forecasters.covariate_panel import CovariatePanel
 from core.forecasters.ridge import Ridge
 from core.messages import N_
 from core.progress import Progress
 from core.spec.hyperparameters import hyperparameter
-from core.spec.plugins import added_class
+from core.spec.plugins import register_class
 
 
 @dataclass
@@ -47,7 +47,7 @@ class ToyClusterer(Clusterer):
 
     name = "toy"
     label = "Toy clusterer"
-    sampling = N_("none")
+    sampling_note = N_("none")
 
     width: float = hyperparameter(3.0, low=0.1, high=1000.0, help=N_("Width of a cell."))
 
@@ -63,7 +63,7 @@ class ToyClusterer(Clusterer):
         """Return the number of the nearest cell."""
         return np.asarray([np.argmin(np.abs(self.cells_ - cell).sum(axis=1)) for cell in self._cells(features)])
 
-    def distance(self, features: Floats) -> Floats:
+    def compute_distance(self, features: Floats) -> Floats:
         """Return the distance to the middle of the nearest cell, in cells."""
         middles = self.cells_[self.assign(features)] * self.width
         return np.linalg.norm(features - middles, axis=1) / self.width
@@ -81,9 +81,9 @@ class ToyForecaster(Ridge):
 
     factor: float = hyperparameter(1.0, low=0.5, high=2.0, help=N_("Forecasts are multiplied by it."))
 
-    def predict(self, series: Panel, drivers: Known, step: int, first: int = 0) -> Floats:
+    def predict(self, series: Panel, covariates: CovariatePanel, step: int, first_day: int = 0) -> Floats:
         """Return the ridge's forecast, multiplied."""
-        return self.factor * super().predict(series, drivers, step, first)
+        return self.factor * super().predict(series, covariates, step, first_day)
 
 
 @dataclass
@@ -97,24 +97,24 @@ class ToySequenceDetector(SequenceDetector):
 
     def fit(self, series: Sequence[Floats32], progress: Progress) -> Self:
         """Learn the usual value of every column."""
-        progress.tell(0.0)
+        progress.report(0.0)
         self.usual_ = np.nan_to_num(np.nanmedian(np.concatenate(list(series)), axis=0)).astype(np.float32)
         return self
 
-    def score(self, series: Floats32) -> Scored:
+    def score(self, series: Floats32) -> SequenceScores:
         """Return the mean distance of every row, and every column's share in it."""
         distance = np.nan_to_num(np.abs(series - self.usual_)).astype(np.float32)
-        return Scored(np.float32(self.scale) * distance.mean(axis=1, dtype=np.float32), distance)
+        return SequenceScores(np.float32(self.scale) * distance.mean(axis=1, dtype=np.float32), distance)
 
 
 @contextmanager
 def registered() -> Iterator[None]:
     """Add every toy to its folder, as long as the block lasts."""
     with ExitStack() as stack:
-        stack.enter_context(added_class(tables, ToyDetector))
-        stack.enter_context(added_class(clusterers, ToyClusterer))
-        stack.enter_context(added_class(forecasters, ToyForecaster))
-        stack.enter_context(added_class(sequences, ToySequenceDetector))
+        stack.enter_context(register_class(tables, ToyDetector))
+        stack.enter_context(register_class(clusterers, ToyClusterer))
+        stack.enter_context(register_class(forecasters, ToyForecaster))
+        stack.enter_context(register_class(sequences, ToySequenceDetector))
         yield
 
 

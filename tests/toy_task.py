@@ -10,7 +10,7 @@ from core.data.dataset import Dataset
 from core.messages import N_
 from core.progress import Progress
 from core.runs.result import Result
-from core.runs.tracked_run import Run, tracked_run
+from core.runs.tracked_run import Run, track_run
 from core.spec.hyperparameters import hyperparameter
 from core.spec.metric import Metric
 from core.spec.spec import PartSpec
@@ -59,11 +59,11 @@ def find_beyond(
     """Return the rows beyond the limit. Raises OptionError for a value that is not accepted."""
     spec.check()
     spec, progress = replace(spec, dataset=dataset.digest), progress or Progress()
-    with tracked_run("limit", "Limit", spec.params(), dataset, actor, workspace) as run:
+    with track_run("limit", "Limit", spec.to_params(), dataset, actor, workspace) as run:
         part = spec.select(dataset)
         means = []
         for number, values in enumerate(np.array_split(part.values, spec.parts)):
-            progress.tell(number / spec.parts, N_("Looking at the rows"))
+            progress.report(number / spec.parts, N_("Looking at the rows"))
             means.append(np.nanmean(values, axis=1) if len(values) else np.zeros(0))
         table = part.frame.index.to_frame(index=False).assign(mean=np.concatenate(means))
         beyond = table["mean"] > spec.limit if spec.side == "above" else table["mean"] < spec.limit

@@ -9,7 +9,7 @@ from sqlalchemy import Connection, inspect, text
 from core.accounts.orm import HEAD
 from core.storage.database import Database, Schema, parse_url
 
-MIGRATIONS = Path(__file__).resolve().parent / "migrations"
+MIGRATIONS_FOLDER = Path(__file__).resolve().parent / "migrations"
 
 
 def open_database(url: str, folder: Path) -> Database:
@@ -17,19 +17,19 @@ def open_database(url: str, folder: Path) -> Database:
 
     Raises OptionError for any database other than SQLite and PostgreSQL.
     """
-    schema = Schema(lambda connection: _revision(connection) == HEAD, _upgrade)
+    schema = Schema(lambda connection: _read_revision(connection) == HEAD, _upgrade_tables)
     return Database(parse_url(url, folder / "accounts.db"), schema, "accounts", serialize_writes=True)
 
 
-def _revision(connection: Connection) -> str | None:
+def _read_revision(connection: Connection) -> str | None:
     if not inspect(connection).has_table("alembic_version"):
         return None
     number = connection.scalar(text("SELECT version_num FROM alembic_version"))
     return None if number is None else str(number)
 
 
-def _upgrade(connection: Connection) -> None:
+def _upgrade_tables(connection: Connection) -> None:
     config = Config()
-    config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
+    config.set_main_option("script_location", str(MIGRATIONS_FOLDER).replace("%", "%%"))
     config.attributes["connection"] = connection
     command.upgrade(config, "head")

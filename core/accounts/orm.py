@@ -10,10 +10,10 @@ from typing_extensions import override
 
 HEAD = "0001"  # the latest migration
 
-OF_USER = "users.id"
+USER_ID_COLUMN = "users.id"
 
 
-class Moment(TypeDecorator[datetime]):
+class UtcDateTime(TypeDecorator[datetime]):
     """A UTC time; SQLite stores no time zone, so UTC is added on reading."""
 
     impl = DateTime(timezone=True)
@@ -52,7 +52,7 @@ class UserRow(Base):
     name: Mapped[str] = mapped_column(String(100))
     key: Mapped[str] = mapped_column(String(400), unique=True)  # case folding may lengthen a name
     disabled: Mapped[bool]
-    created: Mapped[datetime] = mapped_column(Moment)
+    created: Mapped[datetime] = mapped_column(UtcDateTime)
     credential: Mapped["CredentialRow | None"] = relationship(lazy="joined", cascade="all, delete-orphan")
     roles: Mapped[list["RoleRow"]] = relationship(lazy="selectin", cascade="all, delete-orphan")
 
@@ -62,9 +62,9 @@ class CredentialRow(Base):
 
     __tablename__ = "credentials"
 
-    user_id: Mapped[int] = mapped_column(ForeignKey(OF_USER, ondelete="CASCADE"), primary_key=True)
+    user_id: Mapped[int] = mapped_column(ForeignKey(USER_ID_COLUMN, ondelete="CASCADE"), primary_key=True)
     hash: Mapped[str] = mapped_column(String(200))
-    changed: Mapped[datetime] = mapped_column(Moment)
+    changed: Mapped[datetime] = mapped_column(UtcDateTime)
 
 
 class RoleRow(Base):
@@ -72,10 +72,10 @@ class RoleRow(Base):
 
     __tablename__ = "roles"
 
-    user_id: Mapped[int] = mapped_column(ForeignKey(OF_USER, ondelete="CASCADE"), primary_key=True)
+    user_id: Mapped[int] = mapped_column(ForeignKey(USER_ID_COLUMN, ondelete="CASCADE"), primary_key=True)
     role: Mapped[str] = mapped_column(String(20), primary_key=True)
     granted_by: Mapped[str] = mapped_column(String(100))
-    granted: Mapped[datetime] = mapped_column(Moment)
+    granted: Mapped[datetime] = mapped_column(UtcDateTime)
 
 
 class SignInRow(Base):
@@ -85,12 +85,12 @@ class SignInRow(Base):
     __table_args__ = (Index(None, "typed", "time"), Index(None, "origin", "time"), Index(None, "time"))
 
     id: Mapped[int] = mapped_column(primary_key=True)
-    time: Mapped[datetime] = mapped_column(Moment)
+    time: Mapped[datetime] = mapped_column(UtcDateTime)
     success: Mapped[bool]
     address: Mapped[str] = mapped_column(String(64))
     origin: Mapped[str] = mapped_column(String(64))  # unit of the rate limit: the address, or an IPv6 network
     typed: Mapped[str | None] = mapped_column(String(64))
-    user_id: Mapped[int | None] = mapped_column(ForeignKey(OF_USER, ondelete="CASCADE"), index=True)
+    user_id: Mapped[int | None] = mapped_column(ForeignKey(USER_ID_COLUMN, ondelete="CASCADE"), index=True)
     user: Mapped[UserRow | None] = relationship(lazy="joined")
 
 
@@ -100,8 +100,8 @@ class SessionRow(Base):
     __tablename__ = "sessions"
 
     key: Mapped[str] = mapped_column(String(64), primary_key=True)
-    user_id: Mapped[int] = mapped_column(ForeignKey(OF_USER, ondelete="CASCADE"), index=True)
-    created: Mapped[datetime] = mapped_column(Moment)
-    expires: Mapped[datetime] = mapped_column(Moment, index=True)
+    user_id: Mapped[int] = mapped_column(ForeignKey(USER_ID_COLUMN, ondelete="CASCADE"), index=True)
+    created: Mapped[datetime] = mapped_column(UtcDateTime)
+    expires: Mapped[datetime] = mapped_column(UtcDateTime, index=True)
     address: Mapped[str] = mapped_column(String(64))
     user: Mapped[UserRow] = relationship(lazy="joined")

@@ -13,17 +13,17 @@ from zxcvbn import zxcvbn  # type: ignore[import-untyped]
 from core.errors import OptionError
 from core.messages import N_
 
-SHORTEST, LONGEST = 10, 200
-STRONG = 3  # zxcvbn score of 0 to 4; 3 is "safely unguessable", from 10^8 guesses on
-LOOKED_AT = 72  # characters; the time of zxcvbn grows at least with the square of the length
-PRODUCT = ("vigie",)
-FRENCH_ROWS = ("azertyuiop", "qsdfghjklm", "wxcvbn")  # zxcvbn knows only the rows of US keyboards
+MIN_CHARS, MAX_CHARS = 10, 200
+MIN_SCORE = 3  # zxcvbn score of 0 to 4; 3 is "safely unguessable", from 10^8 guesses on
+MAX_SCORED_CHARS = 72  # characters; the time of zxcvbn grows at least with the square of the length
+PRODUCT_WORDS = ("vigie",)
+FRENCH_KEYBOARD_ROWS = ("azertyuiop", "qsdfghjklm", "wxcvbn")  # zxcvbn knows only the rows of US keyboards
 
 HASHER = PasswordHasher(time_cost=1, memory_cost=47104, parallelism=1)
 """46 MiB and one pass, as OWASP recommends for argon2id (Password Storage Cheat Sheet). It takes 50 to 100 ms."""
-AT_ONCE = threading.Semaphore(4)  # concurrent hashes, so that many sign-ins do not exhaust the memory
+HASH_SLOTS = threading.Semaphore(4)  # concurrent hashes, so that many sign-ins do not exhaust the memory
 
-REFUSED = {
+WEAKNESS_MESSAGES = {
     "sequence": N_(
         "The password is too easy to guess: it is mostly a run of letters or digits, such as 0123456 or 987654."
     ),
@@ -37,96 +37,96 @@ REFUSED = {
 }
 
 
-def check(password: str, name: str) -> None:
+def check_password(password: str, name: str) -> None:
     """Raise OptionError, with the reason, if the password is too short, too long or too easy to guess.
 
     name   the user name, which the password must not contain
 
     Example:
-        >>> check("eight unrelated zebras", "ada")
-        >>> check("Ada-Lovelace-1815", "ada.lovelace")  # doctest: +ELLIPSIS
+        >>> check_password("eight unrelated zebras", "ada")
+        >>> check_password("Ada-Lovelace-1815", "ada.lovelace")  # doctest: +ELLIPSIS
         Traceback (most recent call last):
         core.errors.OptionError: ... contains the name of the user ...
     """
-    if not SHORTEST <= len(password) <= LONGEST:
+    if not MIN_CHARS <= len(password) <= MAX_CHARS:
         raise OptionError(
             N_("The password has {count} characters; {shortest} to {longest} are accepted."),
             count=len(password),
-            shortest=SHORTEST,
-            longest=LONGEST,
+            shortest=MIN_CHARS,
+            longest=MAX_CHARS,
         )
-    normal, parts = _normal(password), _parts(name)
-    if any(part in normal.casefold() for part in parts):
-        raise OptionError(REFUSED["name"])
-    reason = _weakness(normal[:LOOKED_AT], [*parts, *PRODUCT, *FRENCH_ROWS])
+    normalized, name_parts = _normalize(password), _split_name(name)
+    if any(part in normalized.casefold() for part in name_parts):
+        raise OptionError(WEAKNESS_MESSAGES["name"])
+    reason = _find_weakness(normalized[:MAX_SCORED_CHARS], [*name_parts, *PRODUCT_WORDS, *FRENCH_KEYBOARD_ROWS])
     if reason is not None:
-        raise OptionError(REFUSED[reason])
+        raise OptionError(WEAKNESS_MESSAGES[reason])
 
 
-def hashed(password: str) -> str:
+def hash_password(password: str) -> str:
     """Return the argon2id hash of a password."""
-    with AT_ONCE:
-        return HASHER.hash(_bytes(password))
+    with HASH_SLOTS:
+        return HASHER.hash(_encode(password))
 
 
-def verified(kept: str | None, password: str) -> bool:
-    """Tell whether `kept` is a hash of `password`.
+def verify_password(password_hash: str | None, password: str) -> bool:
+    """Tell whether `password_hash` is a hash of `password`.
 
     Without a hash, a dummy hash is verified, so that the response time does not reveal whether the user exists.
 
     Example:
-        >>> verified(hashed("eight unrelated zebras"), "eight unrelated zebras")
+        >>> verify_password(hash_password("eight unrelated zebras"), "eight unrelated zebras")
         True
-        >>> verified(None, "eight unrelated zebras")
+        >>> verify_password(None, "eight unrelated zebras")
         False
     """
-    fits = password if len(password) <= LONGEST else ""  # no stored password is empty
-    of_nobody = _of_nobody()
-    with AT_ONCE:
+    candidate = password if len(password) <= MAX_CHARS else ""  # no stored password is empty
+    dummy_hash = _get_dummy_hash()
+    with HASH_SLOTS:
         try:
-            HASHER.verify(kept or of_nobody, _bytes(fits))
+            HASHER.verify(password_hash or dummy_hash, _encode(candidate))
         except (VerificationError, InvalidHashError):
             return False
-    return kept is not None
+    return password_hash is not None
 
 
-def outdated(kept: str) -> bool:
-    """Tell whether `kept` was made with other parameters than those of `HASHER`."""
-    return HASHER.check_needs_rehash(kept)
+def needs_rehash(password_hash: str) -> bool:
+    """Tell whether `password_hash` was made with other parameters than those of `HASHER`."""
+    return HASHER.check_needs_rehash(password_hash)
 
 
 @cache
-def _of_nobody() -> str:
+def _get_dummy_hash() -> str:
     return HASHER.hash("the password of nobody")
 
 
-def _normal(password: str) -> str:
+def _normalize(password: str) -> str:
     """Return the NFKC form, because keyboards encode the same character in several ways."""
     return unicodedata.normalize("NFKC", password)
 
 
-def _bytes(password: str) -> bytes:
-    return _normal(password).encode("utf-8", "surrogatepass")
+def _encode(password: str) -> bytes:
+    return _normalize(password).encode("utf-8", "surrogatepass")
 
 
-def _parts(name: str) -> list[str]:
+def _split_name(name: str) -> list[str]:
     """Return the case-folded name and its parts that have at least 4 characters."""
-    whole = _normal(name).casefold()
-    return [part for part in {whole, *re.split(r"[^\w]|_", whole)} if len(part) >= 4]
+    folded = _normalize(name).casefold()
+    return [part for part in {folded, *re.split(r"[^\w]|_", folded)} if len(part) >= 4]
 
 
-def _weakness(password: str, words: list[str]) -> str | None:
-    """Return the key in `REFUSED` of the main weakness; None for a strong password."""
-    found = zxcvbn(password, user_inputs=words)
-    if found["score"] >= STRONG:
+def _find_weakness(password: str, forbidden_words: list[str]) -> str | None:
+    """Return the key in `WEAKNESS_MESSAGES` of the main weakness; None for a strong password."""
+    estimate = zxcvbn(password, user_inputs=forbidden_words)
+    if estimate["score"] >= MIN_SCORE:
         return None
-    matches = [match for match in found["sequence"] if match["pattern"] != "bruteforce"]
-    return _kind(max(matches, key=lambda match: len(match["token"]))) if matches else ""
+    matches = [match for match in estimate["sequence"] if match["pattern"] != "bruteforce"]
+    return _classify_match(max(matches, key=lambda match: len(match["token"]))) if matches else ""
 
 
-def _kind(match: dict[str, Any]) -> str:
+def _classify_match(match: dict[str, Any]) -> str:
     if match["pattern"] != "dictionary":
         return {"regex": "date"}.get(match["pattern"], match["pattern"])
     if match["dictionary_name"] == "user_inputs":
-        return "spatial" if match["matched_word"] in FRENCH_ROWS else "name"
+        return "spatial" if match["matched_word"] in FRENCH_KEYBOARD_ROWS else "name"
     return "common" if match["dictionary_name"] == "passwords" else "word"

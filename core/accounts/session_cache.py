@@ -5,38 +5,40 @@ import time
 
 from core.accounts.models import Session
 
-GOES_ON = 15 * 60.0  # seconds
+SESSION_CACHE_TTL_S = 15 * 60.0  # seconds
 
 
-class Remembered:
+class SessionCache:
     """Sessions by the hash of their token; each expires after 15 minutes."""
 
     def __init__(self) -> None:
-        self._seen: dict[str, tuple[Session, float]] = {}
+        self._entries: dict[str, tuple[Session, float]] = {}
         self._lock = threading.Lock()
 
     def put(self, key: str, session: Session) -> None:
         """Store a session with the current time, and delete expired ones."""
         with self._lock:
-            self._seen = {known: seen for known, seen in self._seen.items() if _recent(seen[1])}
-            self._seen[key] = (session, time.monotonic())
+            self._entries = {entry_key: entry for entry_key, entry in self._entries.items() if _is_recent(entry[1])}
+            self._entries[key] = (session, time.monotonic())
 
     def get(self, key: str) -> Session | None:
         """Return the session, or None if it is missing or expired."""
         with self._lock:
-            session, when = self._seen.get(key, (None, 0.0))
-        return session if _recent(when) else None
+            session, seen_at = self._entries.get(key, (None, 0.0))
+        return session if _is_recent(seen_at) else None
 
-    def forget(self, key: str) -> None:
+    def delete(self, key: str) -> None:
         """Delete one session."""
         with self._lock:
-            self._seen.pop(key, None)
+            self._entries.pop(key, None)
 
-    def forget_user(self, name: str) -> None:
+    def delete_user(self, name: str) -> None:
         """Delete all sessions of a user."""
         with self._lock:
-            self._seen = {key: seen for key, seen in self._seen.items() if seen[0].user.name != name}
+            self._entries = {
+                entry_key: entry for entry_key, entry in self._entries.items() if entry[0].user.name != name
+            }
 
 
-def _recent(when: float) -> bool:
-    return time.monotonic() - when < GOES_ON
+def _is_recent(seen_at: float) -> bool:
+    return time.monotonic() - seen_at < SESSION_CACHE_TTL_S

@@ -12,34 +12,36 @@ from core.accounts import users
 from core.accounts.models import Session
 from core.accounts.orm import SessionRow, UserRow
 
-LASTS = timedelta(hours=12)
-TOKEN = 32  # bytes of randomness
+SESSION_LIFETIME = timedelta(hours=12)
+TOKEN_BYTES = 32  # bytes of randomness
 
 
-def opened(rows: Rows, user: UserRow, address: str) -> str:
+def create_session(db: Rows, user: UserRow, address: str) -> str:
     """Create a session and return its token."""
-    token, now = secrets.token_urlsafe(TOKEN), datetime.now(UTC)
-    rows.add(SessionRow(key=key(token), user_id=user.id, created=now, expires=now + LASTS, address=address))
+    token, now = secrets.token_urlsafe(TOKEN_BYTES), datetime.now(UTC)
+    db.add(
+        SessionRow(key=hash_token(token), user_id=user.id, created=now, expires=now + SESSION_LIFETIME, address=address)
+    )
     return token
 
 
-def found(rows: Rows, token: str) -> Session | None:
+def find_session(db: Rows, token: str) -> Session | None:
     """Return the session of `token`; None if it is unknown or has expired, or if its user is disabled."""
-    row = rows.get(SessionRow, key(token))
+    row = db.get(SessionRow, hash_token(token))
     if row is None or row.user.disabled or row.expires <= datetime.now(UTC):
         return None
-    return Session(users.plain(row.user), row.created, row.expires, _csrf(token))
+    return Session(users.to_user(row.user), row.created, row.expires, _derive_csrf(token))
 
 
-def end_all(rows: Rows, user: UserRow, but: str = "") -> None:
-    """Delete all sessions of `user`, except the session of the token `but`."""
-    rows.execute(delete(SessionRow).where(SessionRow.user_id == user.id, SessionRow.key != key(but)))
+def end_all_sessions(db: Rows, user: UserRow, except_token: str = "") -> None:
+    """Delete all sessions of `user`, except the session of the token `except_token`."""
+    db.execute(delete(SessionRow).where(SessionRow.user_id == user.id, SessionRow.key != hash_token(except_token)))
 
 
-def key(token: str) -> str:
+def hash_token(token: str) -> str:
     """Return the hash under which a session is stored; the tables contain no token."""
     return hashlib.sha256(token.encode("utf-8", "surrogatepass")).hexdigest()
 
 
-def _csrf(token: str) -> str:
+def _derive_csrf(token: str) -> str:
     return hmac.new(token.encode("utf-8", "surrogatepass"), b"csrf", hashlib.sha256).hexdigest()

@@ -18,22 +18,22 @@ class SetupToken:
 
     def __init__(self) -> None:
         self.token = secrets.token_urlsafe(24)
-        self._wrong: deque[float] = deque(maxlen=MAX_ATTEMPTS)
+        self._failure_times: deque[float] = deque(maxlen=MAX_ATTEMPTS)
         self._lock = threading.Lock()
 
     def check(self, token: str) -> None:
         """Raise AccessDeniedError if the token is wrong or used, or after 10 wrong tokens within 10 minutes."""
         with self._lock:
             now = time.monotonic()
-            if len(self._wrong) == MAX_ATTEMPTS and now - self._wrong[0] < LOCKOUT_S:
-                minutes = math.ceil((LOCKOUT_S - now + self._wrong[0]) / 60)
+            if len(self._failure_times) == MAX_ATTEMPTS and now - self._failure_times[0] < LOCKOUT_S:
+                minutes = math.ceil((LOCKOUT_S - now + self._failure_times[0]) / 60)
                 raise AccessDeniedError(N_("Too many wrong tokens. Try again in {minutes} minutes."), minutes=minutes)
             if not self.token or not hmac.compare_digest(token.strip().encode(), self.token.encode()):
-                self._wrong.append(now)
+                self._failure_times.append(now)
                 raise AccessDeniedError(
                     N_("This is not the token that Vigie printed when it was started. A restart prints a new one.")
                 )
 
-    def use_up(self) -> None:
+    def invalidate(self) -> None:
         """Invalidate the token."""
         self.token = ""

@@ -6,62 +6,62 @@ import unicodedata
 from core.errors import OptionError
 from core.messages import N_
 
-LONGEST = 100
-ACCEPTED = re.compile(r"[^\W_][\w.+@|'-]*")
+MAX_NAME_CHARS = 100
+NAME_PATTERN = re.compile(r"[^\W_][\w.+@|'-]*")
 """User names, e-mail addresses and subjects of identity providers (auth0|5f7c…). The first character is a letter or
 digit, so that no name is a path, a hidden file or a formula.
 """
 
 
-def accepted(name: str) -> str:
+def validate_username(name: str) -> str:
     """Return the name in the form that is stored (NFKC, without surrounding spaces).
 
     Raises OptionError for a name that is too long, contains other characters or mixes alphabets (U+0430 is Cyrillic).
 
     Example:
-        >>> accepted(" Zoé.Martin ")
+        >>> validate_username(" Zoé.Martin ")
         'Zoé.Martin'
-        >>> accepted("p" + chr(0x0430) + "ul")  # doctest: +ELLIPSIS
+        >>> validate_username("p" + chr(0x0430) + "ul")  # doctest: +ELLIPSIS
         Traceback (most recent call last):
         core.errors.OptionError: ...
     """
-    kept = _one_form(name)
-    if kept is None:
+    normalized = _normalize_name(name)
+    if normalized is None:
         raise OptionError(
             N_(
                 "This name is not accepted. A user name or e-mail address has 1 to {longest} "
                 "letters, digits and . _ + @ | ' -"
                 " and begins with a letter or digit; its letters are of one alphabet."
             ),
-            longest=LONGEST,
+            longest=MAX_NAME_CHARS,
         )
-    return kept
+    return normalized
 
 
-def key(name: str) -> str | None:
+def make_lookup_key(name: str) -> str | None:
     """Return the key that all spellings of a name share; None for a name that is not accepted.
 
     Example:
-        >>> key("ZOÉ.martin"), key("zoe\u0301.Martin"), key("=1+1")
+        >>> make_lookup_key("ZOÉ.martin"), make_lookup_key("zoe\u0301.Martin"), make_lookup_key("=1+1")
         ('zoé.martin', 'zoé.martin', None)
     """
-    kept = _one_form(name)
-    return None if kept is None else folded(kept)
+    normalized = _normalize_name(name)
+    return None if normalized is None else fold_name(normalized)
 
 
-def folded(kept: str) -> str:
-    """Return the key of a name that `accepted` has returned."""
-    return unicodedata.normalize("NFKC", kept.casefold())
+def fold_name(name: str) -> str:
+    """Return the key of a name that `validate_username` has returned."""
+    return unicodedata.normalize("NFKC", name.casefold())
 
 
-def _one_form(name: str) -> str | None:
-    if len(name) > 2 * LONGEST:  # reject before the normalisation of a long text
+def _normalize_name(name: str) -> str | None:
+    if len(name) > 2 * MAX_NAME_CHARS:  # reject before the normalisation of a long text
         return None
-    kept = unicodedata.normalize("NFKC", name).strip()
-    fits = len(kept) <= LONGEST and ACCEPTED.fullmatch(kept) is not None
-    return kept if fits and len(_alphabets(kept)) <= 1 else None
+    normalized = unicodedata.normalize("NFKC", name).strip()
+    is_valid = len(normalized) <= MAX_NAME_CHARS and NAME_PATTERN.fullmatch(normalized) is not None
+    return normalized if is_valid and len(_find_alphabets(normalized)) <= 1 else None
 
 
-def _alphabets(text: str) -> set[str]:
+def _find_alphabets(text: str) -> set[str]:
     """Return the alphabets (LATIN, CYRILLIC …) of the letters; a mixture of two may imitate another name."""
     return {unicodedata.name(letter, "?").partition(" ")[0] for letter in text if letter.isalpha()}

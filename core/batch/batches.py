@@ -7,13 +7,13 @@ from itertools import groupby
 from pathlib import Path
 from typing import Literal
 
-from core.batch.file_inventory import DAY, FileEntry, Folder
-from core.batch.parquet import MIN_SLICED_BYTES, slice_by_entity
-from core.data.ingest.file_types import CITY_FILE
+from core.batch.file_inventory import DAY_NAME, FileEntry, Folder
+from core.batch.parquet_slices import MIN_SLICED_BYTES, slice_by_entity
+from core.data.ingest.file_types import CITY_FILE_NAME
 
-Per = Literal["", "folder", "name"]
+Grouping = Literal["", "folder", "name"]
 HEAD_BYTES = 65_536
-USUAL_ROW_BYTES = 1000.0  # for files whose row size cannot be measured
+DEFAULT_ROW_BYTES = 1000.0  # for files whose row size cannot be measured
 MAX_FIT_ROWS = 50_000  # per group, from evenly spread files
 
 
@@ -59,24 +59,24 @@ class Batch:
     @property
     def size(self) -> int:
         """Bytes to read."""
-        return sum(group.size for group in self.files)
+        return sum(file_group.size for file_group in self.files)
 
     @property
     def digest(self) -> str:
         """First 16 hexadecimal digits of the SHA-256 of the group, files and entities."""
-        listed = "\n".join(f"{self.group}\0{group.files}\0{group.entities}" for group in self.files)
-        return hashlib.sha256(listed.encode(errors="surrogateescape")).hexdigest()[:16]
+        description = "\n".join(f"{self.group}\0{file_group.files}\0{file_group.entities}" for file_group in self.files)
+        return hashlib.sha256(description.encode(errors="surrogateescape")).hexdigest()[:16]
 
 
-def iter_batches(folder: Folder, rows: int, per: Per = "") -> Iterator[FitTask | Batch]:
-    """Yield batches of about `rows` rows; with `per`, the fit of a group precedes the batches of the group."""
-    pending, estimates = _PendingBatch(), _RowEstimates(folder.root)
+def iter_batches(folder: Folder, rows: int, grouping: Grouping = "") -> Iterator[FitTask | Batch]:
+    """Yield batches of about `rows` rows; with `grouping`, the fit of a group precedes its batches."""
+    pending, estimates = _PendingBatch(), _RowEstimator(folder.root)
     for entries in folder.iter_folders():
-        for group, files in _by_group(_group_files(folder.root, entries, rows, estimates), per):
+        for group, files in _iter_groups(_group_files(folder.root, entries, rows, estimates), grouping):
             if group != pending.group:
                 yield from pending.flush()
                 pending.group = group
-            if per:
+            if grouping:
                 yield FitTask(group, _sample_evenly(list(files)))
             for file_group in files:
                 if pending.rows + file_group.rows > rows:
@@ -105,24 +105,24 @@ class _PendingBatch:
             self.number, self.files, self.rows = self.number + 1, [], 0
 
 
-def _by_group(files: Iterator[FileGroup], per: Per) -> Iterator[tuple[str, Iterable[FileGroup]]]:
-    """Yield the files group by group; without `per`, one group that is not held in memory."""
-    if not per:
+def _iter_groups(files: Iterator[FileGroup], grouping: Grouping) -> Iterator[tuple[str, Iterable[FileGroup]]]:
+    """Yield the files group by group; without `grouping`, one group that is not held in memory."""
+    if not grouping:
         yield "", files
         return
-    for group, members in groupby(files, lambda file_group: _group_name(file_group, per)):
+    for group, members in groupby(files, lambda file_group: _name_group(file_group, grouping)):
         yield group, list(members)
 
 
-def _group_name(file_group: FileGroup, per: Per) -> str:
+def _name_group(file_group: FileGroup, grouping: Grouping) -> str:
     """Return the group that a model is fitted for: the folder, or the folder and the prefix of the file name.
 
     The prefix ends before the first "_", " " or ".". Folders named by a day belong to the folder that contains them.
     """
     folder, _, name = file_group.files[0].rpartition("/")
-    folder = folder.rpartition("/")[0] if DAY.fullmatch(folder.rpartition("/")[2]) else folder
-    first = name.replace(" ", "_").replace(".", "_").partition("_")[0]
-    return f"{folder}/{first}".removeprefix("/") if per == "name" else folder or "."
+    folder = folder.rpartition("/")[0] if DAY_NAME.fullmatch(folder.rpartition("/")[2]) else folder
+    prefix = name.replace(" ", "_").replace(".", "_").partition("_")[0]
+    return f"{folder}/{prefix}".removeprefix("/") if grouping == "name" else folder or "."
 
 
 def _sample_evenly(files: Sequence[FileGroup]) -> tuple[FileGroup, ...]:
@@ -133,72 +133,72 @@ def _sample_evenly(files: Sequence[FileGroup]) -> tuple[FileGroup, ...]:
 
 
 def _group_files(
-    root: Path, entries: Sequence[FileEntry], rows: int, estimates: "_RowEstimates"
+    root: Path, entries: Sequence[FileEntry], rows: int, estimates: "_RowEstimator"
 ) -> Iterator[FileGroup]:
     """Yield the days of a city's service as one group, the .seq windows of a folder as one, and each other file alone.
 
     A group or file with many entities is divided.
     """
-    together: dict[tuple[str, ...], list[FileEntry]] = {}
+    merged_entries: dict[tuple[str, ...], list[FileEntry]] = {}
     for entry in entries:
         name = entry.path.rpartition("/")[2]
-        day = CITY_FILE.fullmatch(name)
+        day = CITY_FILE_NAME.fullmatch(name)
         if day:
-            together.setdefault(day.group("city", "service", "direction"), []).append(entry)
+            merged_entries.setdefault(day.group("city", "service", "direction"), []).append(entry)
         elif name.endswith(".seq"):
-            together.setdefault((entry.folder, ".seq"), []).append(entry)
+            merged_entries.setdefault((entry.folder, ".seq"), []).append(entry)
         else:
             yield from _split_file(root, entry, rows, estimates)
-    for key, members in together.items():
+    for key, members in merged_entries.items():
         paths, size = tuple(entry.path for entry in members), sum(entry.size for entry in members)
-        whole = FileGroup(paths, estimates.rows(members), size)
-        yield from (whole,) if ".seq" in key else _split_tiles(root, whole, rows)
+        merged_group = FileGroup(paths, estimates.estimate_rows(members), size)
+        yield from (merged_group,) if ".seq" in key else _split_tiles(root, merged_group, rows)
 
 
-def _split_file(root: Path, entry: FileEntry, rows: int, estimates: "_RowEstimates") -> Iterator[FileGroup]:
-    """Yield a file, or a Parquet file with many entities in parts of about `rows` rows."""
+def _split_file(root: Path, entry: FileEntry, rows: int, estimates: "_RowEstimator") -> Iterator[FileGroup]:
+    """Yield a file, or a Parquet file with many entities in parts of about `estimate_rows` rows."""
     sliceable = entry.size > MIN_SLICED_BYTES and entry.path.endswith(".parquet")
     slices = slice_by_entity(root / entry.path, rows) if sliceable else []
     if not slices:
-        yield FileGroup((entry.path,), estimates.rows([entry]), entry.size)
+        yield FileGroup((entry.path,), estimates.estimate_rows([entry]), entry.size)
     for part in slices:
         yield FileGroup((entry.path,), part.rows, entry.size // len(slices), part.entities, part.row_groups)
 
 
-def _split_tiles(root: Path, whole: FileGroup, rows: int) -> Iterator[FileGroup]:
-    """Yield a city's service in parts of about `rows` rows; every part reads some tiles of all days."""
-    if whole.rows <= rows:
-        yield whole
+def _split_tiles(root: Path, file_group: FileGroup, rows: int) -> Iterator[FileGroup]:
+    """Yield a city's service in parts of about `estimate_rows` rows; every part reads some tiles of all days."""
+    if file_group.rows <= rows:
+        yield file_group
         return
     tiles: dict[str, None] = {}
-    for path in whole.files:
+    for path in file_group.files:
         try:
             with (root / path).open("rb") as file:
                 tiles |= dict.fromkeys(line[:20].partition(b" ")[0].decode("ascii", "replace") for line in file)
         except OSError:  # the task that reads the file reports it
             continue
-    parts = max(1, min(-(-whole.rows // rows), len(tiles)))
+    parts = max(1, min(-(-file_group.rows // rows), len(tiles)))
     names = list(tiles)
     for number in range(parts):
         entities = tuple(names[number * len(names) // parts : (number + 1) * len(names) // parts])
-        yield FileGroup(whole.files, whole.rows // parts, whole.size // parts, entities)
+        yield FileGroup(file_group.files, file_group.rows // parts, file_group.size // parts, entities)
 
 
-class _RowEstimates:
+class _RowEstimator:
     """Estimated number of rows in files, from their size and the row size in the first file of the same type."""
 
     def __init__(self, root: Path) -> None:
         self._root = root
         self._row_bytes: dict[str, float] = {}
 
-    def rows(self, files: Sequence[FileEntry]) -> int:
+    def estimate_rows(self, files: Sequence[FileEntry]) -> int:
         ending = Path(files[0].path).suffix.lower()
         if ending not in self._row_bytes:
-            self._row_bytes[ending] = _measure_row(self._root / files[0].path, files[0].size)
+            self._row_bytes[ending] = _measure_row_bytes(self._root / files[0].path, files[0].size)
         return max(1, round(sum(file.size for file in files) / self._row_bytes[ending]))
 
 
-def _measure_row(path: Path, size: int) -> float:
+def _measure_row_bytes(path: Path, size: int) -> float:
     """Return the estimated size of a row in bytes."""
     import pyarrow as pa
     import pyarrow.parquet
@@ -209,6 +209,6 @@ def _measure_row(path: Path, size: int) -> float:
         with path.open("rb") as file:
             head = file.read(HEAD_BYTES)
     except (OSError, pa.ArrowException):
-        return USUAL_ROW_BYTES
+        return DEFAULT_ROW_BYTES
     lines = head.count(b"\n")
-    return len(head) / lines if lines else USUAL_ROW_BYTES
+    return len(head) / lines if lines else DEFAULT_ROW_BYTES

@@ -11,15 +11,19 @@ from uuid import uuid4
 
 from core.batch.batches import Batch, FitTask
 from core.batch.job_spec import JobSpec
-from core.batch.score_batch import BatchResult, fit_group, load_finished, score_batch
+from core.batch.score_batch import BatchResult, fit_group, load_finished_batch, score_batch
 from core.errors import OptionError, VigieError
-from core.messages import N_, Text
+from core.messages import N_, Message
 
 ANSWER_TIMEOUT_S = 10.0  # for the scheduler to answer, and to have a worker
 POLL_INTERVAL_S = 0.5  # between two calls of `on_tick`
 QUEUED_PER_CORE = 3  # batches submitted to the cluster
 MAX_RETRIES = 2  # of a task after an error; Dask counts dead workers separately
-PRELOADED = ("distributed", "core.batch.score_batch", "skops.io")  # imported before workers fork: they start faster
+PRELOADED_MODULES = (
+    "distributed",
+    "core.batch.score_batch",
+    "skops.io",
+)  # imported before workers fork: they start faster
 DASK_CONFIG = {  # no web server
     "distributed.comm.timeouts.connect": f"{ANSWER_TIMEOUT_S}s",
     "distributed.diagnostics.nvml": False,
@@ -28,7 +32,7 @@ DASK_CONFIG = {  # no web server
     "distributed.worker.multiprocessing-method": "forkserver",
 }
 
-Steps = Iterator[FitTask | Batch]
+Tasks = Iterator[FitTask | Batch]
 
 
 @dataclass(frozen=True)
@@ -49,7 +53,7 @@ class Executor:
         """Text that describes the executor in the parameters of the run."""
         return f"{self.workers} processes" if self.workers else self.address or "this process"
 
-    def run(self, job: JobSpec, steps: Steps, on_tick: Callable[[], None]) -> Iterator[BatchResult]:
+    def run(self, job: JobSpec, tasks: Tasks, on_tick: Callable[[], None]) -> Iterator[BatchResult]:
         """Yield the result of every batch, in the order in which they finish.
 
         `on_tick` is called regularly; an exception that it raises stops the work. If the workers of a batch die
@@ -57,24 +61,24 @@ class Executor:
         disappears, and any error of a task.
         """
         if not self.workers and not self.address:
-            yield from _run_inline(job, steps, on_tick)
+            yield from _run_inline(job, tasks, on_tick)
             return
-        with _connect(self) as client:
-            yield from _ClusterRun(client, job, on_tick).run(steps)
+        with _connect_client(self) as client:
+            yield from _ClusterRun(client, job, on_tick).run(tasks)
 
 
-def _run_inline(job: JobSpec, steps: Steps, on_tick: Callable[[], None]) -> Iterator[BatchResult]:
-    refused = ""
-    for step in steps:
+def _run_inline(job: JobSpec, tasks: Tasks, on_tick: Callable[[], None]) -> Iterator[BatchResult]:
+    rejection = ""
+    for task in tasks:
         on_tick()
-        if isinstance(step, FitTask):
-            refused = fit_group(job, step)
+        if isinstance(task, FitTask):
+            rejection = fit_group(job, task)
         else:
-            yield score_batch(job, step, refused)
+            yield score_batch(job, task, rejection)
 
 
 @contextmanager
-def _connect(executor: Executor) -> Iterator[Any]:
+def _connect_client(executor: Executor) -> Iterator[Any]:
     import dask
     import distributed  # noqa: F401 defines the settings that are overridden here
 
@@ -90,19 +94,19 @@ def _connect(executor: Executor) -> Iterator[Any]:
 def _silence_dask() -> Iterator[None]:
     """Limit the logs of Dask to errors: results report failed batches."""
     log = logging.getLogger("distributed")
-    before = log.level
+    level = log.level
     log.setLevel(logging.ERROR)
     try:
         yield
     finally:
-        log.setLevel(before)
+        log.setLevel(level)
 
 
 @contextmanager
 def _local_cluster(workers: int) -> Iterator[Any]:
     """Start worker processes that end with this process. Only clients with its temporary TLS key can use them."""
     distributed = import_module("distributed")
-    distributed.utils.get_mp_context().set_forkserver_preload(list(PRELOADED))
+    distributed.utils.get_mp_context().set_forkserver_preload(list(PRELOADED_MODULES))
     with (
         distributed.LocalCluster(
             n_workers=workers,
@@ -141,71 +145,71 @@ class _ClusterRun:
 
     def __init__(self, client: Any, job: JobSpec, on_tick: Callable[[], None]) -> None:
         self.client, self.job, self.on_tick = client, job, on_tick
-        self.waiting: dict[Any, Batch] = {}
-        self.ended: SimpleQueue[Any] = SimpleQueue()
-        self.fitted: Any = ""
+        self.pending_batches: dict[Any, Batch] = {}
+        self.finished_futures: SimpleQueue[Any] = SimpleQueue()
+        self.model_future: Any = ""
         self.key = uuid4().hex[:12]  # unique, because other runs may use the same cluster
 
-    def run(self, steps: Steps) -> Iterator[BatchResult]:
+    def run(self, tasks: Tasks) -> Iterator[BatchResult]:
         try:
-            for step in steps:
-                if isinstance(step, FitTask):
-                    self.fitted = self._submit(f"fit-{step.group}", fit_group, step)
-                elif (before := load_finished(self.job, step)) is not None:
-                    yield before
+            for task in tasks:
+                if isinstance(task, FitTask):
+                    self.model_future = self._submit_task(f"fit-{task.group}", fit_group, task)
+                elif (result := load_finished_batch(self.job, task)) is not None:
+                    yield result
                 else:
-                    self._score(step)
-                    while len(self.waiting) >= QUEUED_PER_CORE * self._count_cores():
-                        yield self._next_result()
-            while self.waiting:
-                yield self._next_result()
+                    self._submit_batch(task)
+                    while len(self.pending_batches) >= QUEUED_PER_CORE * self._count_cores():
+                        yield self._wait_for_result()
+            while self.pending_batches:
+                yield self._wait_for_result()
         finally:
             with suppress(OSError, RuntimeError):  # nothing to cancel if the scheduler is gone
-                self.client.cancel(list(self.waiting))
+                self.client.cancel(list(self.pending_batches))
 
     def _count_cores(self) -> int:
         """Return the number of cores of all current workers."""
         try:
             return max(sum(self.client.ncores().values()), 1)
         except (OSError, RuntimeError) as error:
-            raise _scheduler_lost() from error
+            raise _build_scheduler_error() from error
 
-    def _submit(self, name: str, function: Callable[..., Any], *arguments: Any) -> Any:
+    def _submit_task(self, name: str, function: Callable[..., Any], *arguments: Any) -> Any:
         key = f"{name}-{self.key}"
         return self.client.submit(function, self.job, *arguments, key=key, retries=MAX_RETRIES, pure=False)
 
-    def _score(self, batch: Batch) -> None:
-        future = self._submit(f"score-{batch.number}", score_batch, batch, self.fitted)
-        self.waiting[future] = batch
-        future.add_done_callback(self.ended.put)
+    def _submit_batch(self, batch: Batch) -> None:
+        future = self._submit_task(f"score-{batch.number}", score_batch, batch, self.model_future)
+        self.pending_batches[future] = batch
+        future.add_done_callback(self.finished_futures.put)
 
-    def _next_result(self) -> BatchResult:
+    def _wait_for_result(self) -> BatchResult:
         """Wait for the next batch to finish."""
         while True:
             self.on_tick()
             try:
-                future = self.ended.get(timeout=POLL_INTERVAL_S)
+                future = self.finished_futures.get(timeout=POLL_INTERVAL_S)
             except Empty:
                 continue
-            batch = self.waiting.pop(future)
+            batch = self.pending_batches.pop(future)
             error = future.exception()  # if the worker died, this waits for another worker
             if future.status == "cancelled":
-                raise _scheduler_lost()
+                raise _build_scheduler_error()
             if type(error).__name__ == "KilledWorker":
-                return _batch_lost(batch)
+                return _build_lost_result(batch)
             return replace(future.result(), fresh=True)  # a worker may find the finished output of a dead one
 
 
-def _scheduler_lost() -> VigieError:
+def _build_scheduler_error() -> VigieError:
     return VigieError(
         N_("The Dask scheduler went away; what is finished is kept, the same command goes on from there.")
     )
 
 
-def _batch_lost(batch: Batch) -> BatchResult:
+def _build_lost_result(batch: Batch) -> BatchResult:
     """Return a result for a batch without output, so that the next run tries it again."""
     reason = str(
-        Text(
+        Message(
             N_("The workers that scored batch {number} died; it is tried again the next time."),
             {"number": batch.number},
         )

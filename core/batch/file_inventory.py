@@ -7,14 +7,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from core.data.ingest.files import natural
+from core.data.ingest.files import natural_sort_key
 from core.data.quality.findings import Repair
 from core.errors import UnreadableFileError
 from core.messages import N_
 
 WILDCARD = re.compile(r"[*?]")
-DAY = re.compile(r"20\d{6}")
-NOT_MEASURED = re.compile(r"(^|/)[.](?![.]?/)|\.geojson$|(^|/)__MACOSX")
+DAY_NAME = re.compile(r"20\d{6}")
+IGNORED_PATHS = re.compile(r"(^|/)[.](?![.]?/)|\.geojson$|(^|/)__MACOSX")
 
 
 @dataclass(frozen=True)
@@ -79,16 +79,16 @@ class Folder:
         """Name for display."""
         return "/".join(filter(None, (self.root.name, self.pattern)))
 
-    def inventory(self) -> Inventory:
+    def build_inventory(self) -> Inventory:
         """Return the inventory without reading the files. Raises UnreadableFileError for a folder without files."""
-        count, size, listed = 0, 0, hashlib.sha256()
+        count, size, hasher = 0, 0, hashlib.sha256()
         for files in self.iter_folders():
             for file in files:
-                listed.update(f"{file.path}\0{file.size}\0{file.modified_ns}\n".encode(errors="surrogateescape"))
+                hasher.update(f"{file.path}\0{file.size}\0{file.modified_ns}\n".encode(errors="surrogateescape"))
             count, size = count + len(files), size + sum(file.size for file in files)
         if not count:
             raise UnreadableFileError(N_("{file}: the folder holds no file."), file=str(self.root / self.pattern))
-        return Inventory(count, size, listed.hexdigest())
+        return Inventory(count, size, hasher.hexdigest())
 
     def iter_folders(self) -> Iterator[list[FileEntry]]:
         """Yield the files folder by folder, in natural order.
@@ -99,24 +99,24 @@ class Folder:
         yield from self._iter_below("", _compile_pattern(self.pattern) if self.pattern else None)
 
     def _iter_below(self, folder: str, pattern: "re.Pattern[str] | None") -> Iterator[list[FileEntry]]:
-        files, folders = self._scan(folder)
-        for day in [name for name in folders if DAY.fullmatch(name.rpartition("/")[2])]:
-            files_of_day, deeper = self._scan(day)
-            files += files_of_day
+        files, folders = self._scan_folder(folder)
+        for day in [name for name in folders if DAY_NAME.fullmatch(name.rpartition("/")[2])]:
+            day_files, deeper = self._scan_folder(day)
+            files += day_files
             folders = [name for name in folders if name != day] + deeper
         matching = [file for file in files if pattern is None or pattern.fullmatch(file.path)]
         if matching:
-            yield sorted(matching, key=lambda file: natural(file.path))
-        for name in sorted(folders, key=natural):
+            yield sorted(matching, key=lambda file: natural_sort_key(file.path))
+        for name in sorted(folders, key=natural_sort_key):
             yield from self._iter_below(name, pattern)
 
-    def _scan(self, folder: str) -> tuple[list[FileEntry], list[str]]:
+    def _scan_folder(self, folder: str) -> tuple[list[FileEntry], list[str]]:
         """Return the files and folders in a folder, without hidden ones, links to folders and maps (.geojson)."""
         files, folders = [], []
         with os.scandir(self.root / folder) as entries:
             for entry in entries:
                 path = f"{folder}/{entry.name}" if folder else entry.name
-                if NOT_MEASURED.search(path):
+                if IGNORED_PATHS.search(path):
                     continue
                 if entry.is_dir(follow_symlinks=False):
                     folders.append(path)

@@ -4,21 +4,21 @@ import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
-from core.batch.output import MODEL
+from core.batch.output import MODEL_FILE
 from core.detectors.base import SequenceDetector
-from core.detectors.scaling import Method
+from core.detectors.scaling import ScalingMethod
 
-READABLE_LETTERS = 60  # letters of the group in the name of its model file
+MAX_NAME_LETTERS = 60  # letters of the group in the name of its model file
 
 
 @dataclass(frozen=True)
 class FitConfig:
-    """Settings to fit the model of a group; `rate` is the target false-alarm rate, a share of rows."""
+    """Settings to fit the model of a group; `target_rate` is the target false-alarm rate, a share of rows."""
 
     detector: SequenceDetector
-    scaling: Method = "minmax"
+    scaling: ScalingMethod = "minmax"
     counts: bool = False
-    rate: float = 0.002
+    target_rate: float = 0.002
 
 
 @dataclass(frozen=True)
@@ -40,14 +40,14 @@ class JobSpec:
     streaming: bool = True
     fit: FitConfig | None = None
 
-    def model_path(self, group: str) -> Path:
+    def get_model_path(self, group: str) -> Path:
         """Return the model file of a group."""
         if self.fit is None:
-            return self.out / MODEL
-        readable = "".join(letter if letter.isalnum() else "-" for letter in group)[:READABLE_LETTERS]
+            return self.out / MODEL_FILE
+        name = "".join(letter if letter.isalnum() else "-" for letter in group)[:MAX_NAME_LETTERS]
         digest = hashlib.sha256(group.encode(errors="surrogateescape")).hexdigest()[:8]
-        return self.out / "models" / f"{readable}-{digest}.skops"
+        return self.out / "models" / f"{name}-{digest}.skops"
 
-    def batch_folder(self, number: int) -> Path:
+    def get_batch_folder(self, number: int) -> Path:
         """Return the output folder of a batch."""
         return self.out / f"part={number:06d}"

@@ -13,9 +13,9 @@ from filelock import FileLock, Timeout
 from core.errors import DataError, OptionError
 from core.messages import N_
 
-MANIFEST = "manifest.json"
-MODEL = "model.skops"
-SHOWN_LETTERS = 60  # of a value in an error message
+MANIFEST_FILE = "manifest.json"
+MODEL_FILE = "model.skops"
+MAX_VALUE_LETTERS = 60  # of a value in an error message
 
 
 @contextmanager
@@ -46,10 +46,10 @@ def lock_output(out: Path, manifest: Mapping[str, Any]) -> Iterator[str]:
     except Timeout as error:
         raise OptionError(N_("{file}: another process writes its results there."), file=str(out)) from error
     try:
-        path = out / MANIFEST
+        path = out / MANIFEST_FILE
         if not path.exists():
             _write_manifest(path, manifest)
-        yield _digest(_read_same(path, manifest))
+        yield _compute_digest(_read_manifest(path, manifest))
     finally:
         lock.release()
 
@@ -66,30 +66,31 @@ def _write_manifest(path: Path, manifest: Mapping[str, Any]) -> None:
         draft.write_text(json.dumps(manifest, indent=2, ensure_ascii=False), encoding="utf-8")
 
 
-def _read_same(path: Path, manifest: Mapping[str, Any]) -> Mapping[str, Any]:
+def _read_manifest(path: Path, manifest: Mapping[str, Any]) -> Mapping[str, Any]:
     """Return the manifest stored in `path`. Raises DataError if it differs from `manifest`."""
     try:
-        earlier: Mapping[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        stored: Mapping[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
         raise DataError(
             N_("{file}: damaged ({reason}); choose another folder."), file=str(path), reason=error
         ) from error
-    now = json.loads(json.dumps(manifest))
-    differing = [name for name in {**earlier, **now} if earlier.get(name) != now.get(name)]
+    current = json.loads(json.dumps(manifest))
+    differing = [name for name in {**stored, **current} if stored.get(name) != current.get(name)]
     if differing:
         raise DataError(
             N_("{file} holds results of something else: {differs}. Choose another folder, or delete it to begin anew."),
             file=str(path.parent),
             differs="; ".join(
-                f"{name}: {_shorten(earlier.get(name))} ≠ {_shorten(now.get(name))}" for name in differing
+                f"{name}: {_shorten_value(stored.get(name))} ≠ {_shorten_value(current.get(name))}"
+                for name in differing
             ),
         )
-    return earlier
+    return stored
 
 
-def _digest(manifest: Mapping[str, Any]) -> str:
+def _compute_digest(manifest: Mapping[str, Any]) -> str:
     return hashlib.sha256(json.dumps(manifest, sort_keys=True).encode()).hexdigest()[:16]
 
 
-def _shorten(value: object) -> str:
-    return str(value)[:SHOWN_LETTERS]
+def _shorten_value(value: object) -> str:
+    return str(value)[:MAX_VALUE_LETTERS]

@@ -21,19 +21,19 @@ from pathlib import Path
 import pandas as pd
 import pyarrow.parquet
 
-from core.batch.batches import Per, iter_batches
+from core.batch.batches import Grouping, iter_batches
 from core.batch.executors import Executor
 from core.batch.file_inventory import Folder, Inventory
 from core.batch.job_spec import JobSpec
 from core.batch.output import atomic_write
-from core.batch.score_batch import SUMMARY, SUMMARY_SCHEMA, BatchResult
+from core.batch.score_batch import SUMMARY_FILE, SUMMARY_SCHEMA, BatchResult
 from core.errors import DataError
-from core.exports import written_csv
-from core.messages import N_, Text
+from core.exports import write_csv
+from core.messages import N_, Message
 from core.progress import Progress
 
-MAX_VAIN_FILES = 100  # skipped files without any scored series, after which scoring stops
-SKIPPED = "skipped.csv"
+MAX_FAILED_FILES = 100  # skipped files without any scored series, after which scoring stops
+SKIPPED_FILE = "skipped.csv"
 
 
 @dataclass(frozen=True)
@@ -41,15 +41,15 @@ class BatchConfig:
     """Division of the files: approximate rows per batch, and one model per group or one for all."""
 
     rows: int = 50_000
-    per: Per = ""
+    grouping: Grouping = ""
 
 
 @dataclass
 class BatchProgress:
-    """Counts of the finished batches. `resumed` batches and `resumed_series` were finished by an earlier attempt."""
+    """Counts of the finished batches; those of an earlier attempt are `resumed_batches` and `resumed_series`."""
 
     batches: int = 0
-    resumed: int = 0
+    resumed_batches: int = 0
     series: int = 0
     resumed_series: int = 0
     rows: int = 0
@@ -61,11 +61,11 @@ class BatchProgress:
 
     def add(self, result: BatchResult) -> None:
         """Count a finished batch."""
-        self.batches, self.resumed = self.batches + 1, self.resumed + (not result.fresh)
+        self.batches, self.resumed_batches = self.batches + 1, self.resumed_batches + (not result.is_new)
         self.series, self.rows = self.series + result.series, self.rows + result.rows
         self.anomalies, self.size = self.anomalies + result.anomalies, self.size + result.size
-        self.resumed_series += 0 if result.fresh else result.series
-        self.resumed_size += 0 if result.fresh else result.size
+        self.resumed_series += 0 if result.is_new else result.series
+        self.resumed_size += 0 if result.is_new else result.size
         self.skipped += result.skipped
 
     @property
@@ -78,7 +78,7 @@ class BatchProgress:
         """Speed of this attempt, in series per second."""
         return (self.series - self.resumed_series) / max(self.seconds, 1e-9)
 
-    def seconds_left(self, size: int) -> float:
+    def estimate_remaining_seconds(self, size: int) -> float:
         """Return the estimated seconds for the rest of `size` bytes, at the speed so far."""
         return (size - self.size) * self.seconds / max(self.size - self.resumed_size, 1)
 
@@ -91,53 +91,57 @@ def score_folder(
     Raises DataError if no file can be scored, Cancelled between two batches, and the errors of `Executor.run`. Finished
     batches stay in every case.
     """
-    done, began = BatchProgress(), time.monotonic()
+    batch_progress, start_time = BatchProgress(), time.monotonic()
 
     def on_tick() -> None:
-        done.seconds = time.monotonic() - began
-        share = min(done.size / inventory.size, 0.99) if inventory.size else 0.0
-        progress.tell(share, _progress_text(done, inventory))
+        batch_progress.seconds = time.monotonic() - start_time
+        share = min(batch_progress.size / inventory.size, 0.99) if inventory.size else 0.0
+        progress.report(share, _format_progress(batch_progress, inventory))
 
     try:
-        for result in executor.run(job, iter_batches(folder, config.rows, config.per), on_tick):
-            done.add(result)
+        for result in executor.run(job, iter_batches(folder, config.rows, config.grouping), on_tick):
+            batch_progress.add(result)
             on_tick()
-            progress.draw("series_per_second", done.series, done.series_per_second)
-            if not done.series and len(done.skipped) >= MAX_VAIN_FILES:
+            progress.add_point("series_per_second", batch_progress.series, batch_progress.series_per_second)
+            if not batch_progress.series and len(batch_progress.skipped) >= MAX_FAILED_FILES:
                 break
     finally:
-        _write_skipped(job.out, done.skipped)
-    if not done.series:
+        _write_skipped_files(job.out, batch_progress.skipped)
+    if not batch_progress.series:
         raise DataError(
             N_("{file}: none of the first {count} files can be scored; the first: {reason}"),
             file=folder.root.name,
-            count=done.files_skipped,
-            reason=done.skipped[0][1] if done.skipped else "-",
+            count=batch_progress.files_skipped,
+            reason=batch_progress.skipped[0][1] if batch_progress.skipped else "-",
         )
     _write_summary(job.out)
-    done.seconds = time.monotonic() - began
-    progress.tell(1.0)
-    return done
+    batch_progress.seconds = time.monotonic() - start_time
+    progress.report(1.0)
+    return batch_progress
 
 
-def _progress_text(done: BatchProgress, inventory: Inventory) -> str:
-    if done.size == done.resumed_size:
-        return str(Text(N_("{count} series"), {"count": done.series}))
-    minutes, seconds = divmod(round(done.seconds_left(inventory.size)), 60)
-    values = {"count": done.series, "rate": round(done.series_per_second), "left": f"{minutes}:{seconds:02d}"}
-    return str(Text(N_("{count} series, {rate}/s, {left} left"), values))
+def _format_progress(batch_progress: BatchProgress, inventory: Inventory) -> str:
+    if batch_progress.size == batch_progress.resumed_size:
+        return str(Message(N_("{count} series"), {"count": batch_progress.series}))
+    minutes, seconds = divmod(round(batch_progress.estimate_remaining_seconds(inventory.size)), 60)
+    values = {
+        "count": batch_progress.series,
+        "rate": round(batch_progress.series_per_second),
+        "left": f"{minutes}:{seconds:02d}",
+    }
+    return str(Message(N_("{count} series, {rate}/s, {left} left"), values))
 
 
-def _write_skipped(out: Path, skipped: Iterable[tuple[str, str]]) -> None:
-    with atomic_write(out / SKIPPED) as draft:
-        written_csv(pd.DataFrame(sorted(set(skipped)), columns=["file", "reason"]), draft)
+def _write_skipped_files(out: Path, skipped: Iterable[tuple[str, str]]) -> None:
+    with atomic_write(out / SKIPPED_FILE) as draft:
+        write_csv(pd.DataFrame(sorted(set(skipped)), columns=["file", "reason"]), draft)
 
 
 def _write_summary(out: Path) -> None:
     """Write the summaries of all batches into one file."""
     with (
-        atomic_write(out / SUMMARY) as draft,
+        atomic_write(out / SUMMARY_FILE) as draft,
         pyarrow.parquet.ParquetWriter(draft, SUMMARY_SCHEMA, compression="zstd") as writer,
     ):
-        for part in sorted(out.glob(f"part=*/{SUMMARY}")):
+        for part in sorted(out.glob(f"part=*/{SUMMARY_FILE}")):
             writer.write_table(pyarrow.parquet.read_table(part, partitioning=None))

@@ -6,14 +6,14 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from core.cli.options import command_actor, exit_on_error, show_reading
+from core.cli.options import command_actor, exit_on_error, show_read_progress
 from core.cli.output import print_json
-from core.data.conversion import Conversion, Wanted, convert_netmob, convert_seq, summary
-from core.runs.tracked_run import recorded
+from core.data.conversion import ConversionResult, NetmobFilter, build_summary, convert_netmob, convert_seq
+from core.runs.tracked_run import record_event
 from core.spec.hyperparameters import require_choice
 from core.workspace import get_workspace
 
-SHOWN = 20
+MAX_SHOWN_FILES = 20
 
 convert = typer.Typer(no_args_is_help=True, help="From one way of keeping sequences to another.")
 InputPath = Annotated[Path, typer.Option("--input-path", "--input_path", help="A folder, a file or an archive.")]
@@ -36,14 +36,14 @@ def netmob(
     as_json: AsJson = False,
 ) -> None:
     """Convert NetMob23 files of either layout to one row per tile and day, with 96 quarter-hours."""
-    wanted = Wanted(app, tile, [direction] if direction else [])
+    file_filter = NetmobFilter(app, tile, [direction] if direction else [])
     started = time.perf_counter()
     with (
         exit_on_error(),
-        recorded("data_convert", command_actor("convert netmob"), get_workspace(), files=[input_path.name]),
+        record_event("data_convert", command_actor("convert netmob"), get_workspace(), files=[input_path.name]),
     ):
-        done = convert_netmob(input_path, output_path, wanted, form, window, show_reading)
-    _tell(done, time.perf_counter() - started, as_json)
+        conversion = convert_netmob(input_path, output_path, file_filter, form, window, show_read_progress)
+    _print_conversion(conversion, time.perf_counter() - started, as_json)
 
 
 @convert.command()
@@ -56,25 +56,25 @@ def seq(
     started = time.perf_counter()
     with (
         exit_on_error(),
-        recorded("data_convert", command_actor("convert seq"), get_workspace(), files=[input_path.name]),
+        record_event("data_convert", command_actor("convert seq"), get_workspace(), files=[input_path.name]),
     ):
         require_choice("--output-path", output_path.suffix, (".parquet", ".csv", ".npz"))
-        done = convert_seq(input_path, output_path, show_reading)
-    _tell(done, time.perf_counter() - started, as_json)
+        conversion = convert_seq(input_path, output_path, show_read_progress)
+    _print_conversion(conversion, time.perf_counter() - started, as_json)
 
 
-def _tell(done: Conversion, seconds: float, as_json: bool) -> None:
+def _print_conversion(conversion: ConversionResult, seconds: float, as_json: bool) -> None:
     if as_json:
-        answer: dict[str, Any] = summary(done) | {"seconds": round(seconds, 3)}
+        answer: dict[str, Any] = build_summary(conversion) | {"seconds": round(seconds, 3)}
         print_json(answer)
         return
     typer.echo(
-        f"{done.files:,} files, {done.entities:,} series, {done.rows:,} rows, {done.windows:,} windows → {done.output},"
-        f" {seconds:.1f} s"
+        f"{conversion.files:,} files, {conversion.entities:,} series, {conversion.rows:,} rows, "
+        f"{conversion.windows:,} windows → {conversion.output}, {seconds:.1f} s"
     )
-    for note in done.notes:
+    for note in conversion.notes:
         typer.echo(f"  {note}")
-    for each in done.skipped[:SHOWN]:
-        typer.echo(f"  left out: {each.file}: {each.reason}", err=True)
-    if len(done.skipped) > SHOWN:
-        typer.echo(f"  and {len(done.skipped) - SHOWN:,} more", err=True)
+    for skipped_file in conversion.skipped[:MAX_SHOWN_FILES]:
+        typer.echo(f"  left out: {skipped_file.file}: {skipped_file.reason}", err=True)
+    if len(conversion.skipped) > MAX_SHOWN_FILES:
+        typer.echo(f"  and {len(conversion.skipped) - MAX_SHOWN_FILES:,} more", err=True)

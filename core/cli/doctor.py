@@ -5,32 +5,32 @@ from typing import Annotated
 
 import typer
 
-from core.cli.options import Files, command_actor, exit_on_error, load_input
+from core.cli.options import FilesArgument, command_actor, exit_on_error, load_input
 from core.cli.output import check_output_path, print_json, write_table
-from core.data.quality.doctor import Report, examine
-from core.runs.tracked_run import recorded
+from core.data.quality.doctor import QualityReport, run_checks
+from core.runs.tracked_run import record_event
 from core.workspace import get_workspace
 
 
 def doctor(
-    files: Files,
+    files: FilesArgument,
     recipe: Annotated[Path | None, typer.Option(help="Repairs to make first: a JSON list of {kind, settings}.")] = None,
     out: Annotated[Path | None, typer.Option(help="Write the data, repaired, as .parquet or .csv.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Check files for data-quality issues: their count, their places and the proposed repair."""
     actor = command_actor("doctor")
-    with exit_on_error(), recorded("data_doctor", actor, get_workspace(), files=[path.name for path in files]):
+    with exit_on_error(), record_event("data_doctor", actor, get_workspace(), files=[path.name for path in files]):
         check_output_path(out)
         dataset = load_input(files, recipe, get_workspace())
-        report = examine(dataset)
+        report = run_checks(dataset)
         table = dataset.frame.reset_index()
         if out is not None:
             write_table(table, out)
-        print_json(report.to_json()) if as_json else _print(report)
+        print_json(report.to_json()) if as_json else _print_report(report)
 
 
-def _print(report: Report) -> None:
+def _print_report(report: QualityReport) -> None:
     summary = report.summary
     dates = f"{summary.dates:,} dates ({summary.start[:10]} to {summary.end[:10]})" if summary.dates else "no dates"
     typer.echo(
@@ -39,6 +39,6 @@ def _print(report: Report) -> None:
     )
     for finding in report.findings:
         repair = finding.repairs[0].kind if finding.repairs else "-"
-        typer.echo(f"  {finding.kind:22} {finding.count:>8,}  {finding.text}  [{repair}]")
+        typer.echo(f"  {finding.kind:22} {finding.count:>8,}  {finding.message}  [{repair}]")
     if not report.findings:
         typer.echo("  nothing found")

@@ -7,10 +7,10 @@ from typing import Annotated, Any
 import typer
 
 from core import jobs
-from core.operations.health import ServiceHealth, check_services, fails
+from core.operations.health import ServiceHealth, check_services, has_failure
 from core.workspace import get_workspace
 
-FAILING = 1
+FAILURE_EXIT_CODE = 1
 
 
 def health(as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False) -> None:
@@ -20,21 +20,25 @@ def health(as_json: Annotated[bool, typer.Option("--json", help="Print one JSON 
     """
     services = check_services(get_workspace(), jobs.list_workers)
     if as_json:
-        typer.echo(json.dumps({"ok": not fails(services), "services": [_answer(each) for each in services]}))
+        typer.echo(
+            json.dumps(
+                {"ok": not has_failure(services), "services": [_service_to_json(service) for service in services]}
+            )
+        )
     else:
-        for each in services:
-            typer.echo(_line(each))
-    raise typer.Exit(FAILING if fails(services) else 0)
+        for service in services:
+            typer.echo(_format_service(service))
+    raise typer.Exit(FAILURE_EXIT_CODE if has_failure(services) else 0)
 
 
-def _answer(service: ServiceHealth) -> dict[str, Any]:
+def _service_to_json(service: ServiceHealth) -> dict[str, Any]:
     return asdict(service) | {"problem": str(service.problem or "")}
 
 
-def _line(service: ServiceHealth) -> str:
-    waiting = f"{service.backlog} waiting" if service.backlog else ""
-    refused = f"{service.refused} refused" if service.refused else ""
-    told = " · ".join(
-        filter(None, [service.version, service.place, waiting, refused, str(service.problem or ""), service.earlier])
+def _format_service(service: ServiceHealth) -> str:
+    pending = f"{service.backlog} waiting" if service.backlog else ""
+    rejected = f"{service.refused} refused" if service.refused else ""
+    details = " · ".join(
+        filter(None, [service.version, service.place, pending, rejected, str(service.problem or ""), service.earlier])
     )
-    return f"{service.name:12} {service.state:8} {service.seconds:5.2f} s  {told}"
+    return f"{service.name:12} {service.state:8} {service.seconds:5.2f} s  {details}"

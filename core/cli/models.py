@@ -10,7 +10,7 @@ from core.cli.output import print_json
 from core.workspace import get_workspace
 
 if TYPE_CHECKING:
-    from mlflow_utils.registry import PromotionCheck, Version
+    from mlflow_utils.registry import ModelVersion, PromotionCheck
 
 models = typer.Typer(no_args_is_help=True, help="Registered models: list, register a run's, promote one to champion.")
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
@@ -24,10 +24,10 @@ def list_models(name: Annotated[str, typer.Option(help="Only this model.")] = ""
     with exit_on_error():
         versions = list_versions(get_workspace(), name)
     if as_json:
-        print_json({"models": [_to_json(version) for version in versions]})
+        print_json({"models": [_version_to_json(version) for version in versions]})
         return
     for version in versions:
-        typer.echo(_format_line(version))
+        typer.echo(_format_version(version))
     if not versions:
         typer.echo("no model is registered")
 
@@ -43,7 +43,7 @@ def register(
 
     with exit_on_error():
         version = verb(run_id, name, workspace=get_workspace(), actor=command_actor("models register"))
-    print_json(_to_json(version)) if as_json else typer.echo(_format_line(version))
+    print_json(_version_to_json(version)) if as_json else typer.echo(_format_version(version))
 
 
 @models.command()
@@ -64,12 +64,12 @@ def promote(
             name, version, workspace=get_workspace(), actor=command_actor("models promote"), force=force, reason=reason
         )
     if as_json:
-        print_json(_to_json(champion) | {"comparison": _check_to_json(comparison)})
+        print_json(_version_to_json(champion) | {"comparison": _check_to_json(comparison)})
     else:
-        typer.echo(_format_line(champion))
+        typer.echo(_format_version(champion))
 
 
-def _to_json(version: "Version") -> dict[str, Any]:
+def _version_to_json(version: "ModelVersion") -> dict[str, Any]:
     return {
         "name": version.name,
         "version": version.number,
@@ -79,7 +79,7 @@ def _to_json(version: "Version") -> dict[str, Any]:
         "model": version.tags.get("model_name", ""),
         "dataset": version.tags.get("dataset.digest", ""),
         "registered_by": version.tags.get("registered.by", ""),
-        "registered_at": _moment(version),
+        "registered_at": _format_time(version),
         "backtest": version.test,
         "metrics": version.figures,
         "promoted": {
@@ -91,26 +91,26 @@ def _to_json(version: "Version") -> dict[str, Any]:
 def _check_to_json(comparison: "PromotionCheck | None") -> dict[str, Any] | None:
     if comparison is None:
         return None
-    before, after = (None if figure != figure else figure for figure in comparison.figures)
+    before, after = (None if value != value else value for value in comparison.figures)
     return {
         "metric": comparison.metric,
         "before": before,
         "after": after,
-        "worse": comparison.worse,
-        "differs": comparison.differs,
+        "worse": comparison.is_worse,
+        "differs": comparison.differences,
     }
 
 
-def _format_line(version: "Version") -> str:
+def _format_version(version: "ModelVersion") -> str:
     aliases = ", ".join(version.aliases) or "-"
     metric = version.tags.get("metric", "").partition(",")[0]
-    figure = f"{metric} {version.figures[metric]:.4f}" if metric in version.figures else "-"
+    metric_text = f"{metric} {version.figures[metric]:.4f}" if metric in version.figures else "-"
     model = version.tags.get("model_name", "?")
     return (
-        f"{version.name:24} {version.number:>4}  {aliases:22} {model:18} {figure:16} {_moment(version)}  run "
+        f"{version.name:24} {version.number:>4}  {aliases:22} {model:18} {metric_text:16} {_format_time(version)}  run "
         f"{version.run_id}"
     )
 
 
-def _moment(version: "Version") -> str:
+def _format_time(version: "ModelVersion") -> str:
     return datetime.fromtimestamp(version.created_ms / 1000, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

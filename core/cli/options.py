@@ -13,7 +13,7 @@ import typer
 
 from core.actor import Actor
 from core.data.dataset import Dataset
-from core.data.ingest.file_types import ACCEPTED
+from core.data.ingest.file_types import ACCEPTED_FORMATS
 from core.data.ingest.loading import load
 from core.data.quality import repairs
 from core.errors import InputError, OptionError, UnreadableFileError, VigieError
@@ -22,11 +22,11 @@ from core.spec.hyperparameters import require_choice
 from core.spec.spec import PartSpec
 from core.workspace import Workspace
 
-BAD_INPUT = 2
-STORED = re.compile(r"[0-9a-f]{64}")
-Files = Annotated[
+BAD_INPUT_EXIT_CODE = 2
+DIGEST_PATTERN = re.compile(r"[0-9a-f]{64}")
+FilesArgument = Annotated[
     list[Path],
-    typer.Argument(metavar="FILE...", help=f"{ACCEPTED}; folders of them; or the digest of a stored dataset."),
+    typer.Argument(metavar="FILE...", help=f"{ACCEPTED_FORMATS}; folders of them; or the digest of a stored dataset."),
 ]
 RecipeOption = Annotated[Path | None, typer.Option(help="Repairs to make first: a JSON list of {kind, settings}.")]
 
@@ -37,7 +37,7 @@ def exit_on_error() -> Iterator[None]:
     try:
         yield
     except VigieError as error:
-        exit_with(str(error), BAD_INPUT if isinstance(error, InputError) else 1)
+        exit_with(str(error), BAD_INPUT_EXIT_CODE if isinstance(error, InputError) else 1)
 
 
 def exit_with(message: str, code: int) -> NoReturn:
@@ -46,7 +46,7 @@ def exit_with(message: str, code: int) -> NoReturn:
     raise typer.Exit(code)
 
 
-def show_reading(share: float) -> None:
+def show_read_progress(share: float) -> None:
     """Show the completed share (0–1) of reading on standard error if it is a terminal."""
     if sys.stderr.isatty():
         end = "\n" if share >= 1 else ""
@@ -61,10 +61,10 @@ def load_input(files: list[Path], recipe: Path | None, workspace: Workspace) -> 
     """
     if not files:
         raise OptionError(N_("No file was given: name files, or the digest of a stored dataset."))
-    digest = stored_digest(files)
-    dataset = workspace.datasets.load(digest) if digest else load(list(files), progress=show_reading)
+    digest = find_stored_digest(files)
+    dataset = workspace.datasets.load(digest) if digest else load(list(files), progress=show_read_progress)
     if recipe is not None:
-        dataset = repairs.apply(repairs.recipe_from_json(read_json(recipe)), dataset)
+        dataset = repairs.apply_repairs(repairs.parse_recipe(read_json(recipe)), dataset)
     workspace.datasets.save(dataset)
     return dataset
 
@@ -76,16 +76,16 @@ def load_covariates(files: list[Path], workspace: Workspace) -> str:
     """
     from core.data.covariates import read_covariates
 
-    digest = stored_digest(files)
-    return digest or workspace.drivers.save(tuple(read_covariates(list(files))))
+    digest = find_stored_digest(files)
+    return digest or workspace.covariates.save(tuple(read_covariates(list(files))))
 
 
-def stored_digest(files: list[Path]) -> str:
+def find_stored_digest(files: list[Path]) -> str:
     """Return the digest that is given instead of files, or "" if `files` are paths.
 
     Raises OptionError if a digest is mixed with files.
     """
-    digests = [str(file) for file in files if STORED.fullmatch(str(file)) and not file.exists()]
+    digests = [str(file) for file in files if DIGEST_PATTERN.fullmatch(str(file)) and not file.exists()]
     if digests and len(files) > 1:
         raise OptionError(
             N_("{name} = {value!r} is not accepted; choose {accepted}."),
@@ -101,9 +101,9 @@ def check_selection(spec: PartSpec, dataset: Dataset) -> None:
     for entity in spec.entities:
         require_choice("--entity", entity, tuple(dataset.entities))
     for option, text in (("--start", spec.start), ("--end", spec.end)):
-        if text and (not dataset.dated or pd.isna(pd.to_datetime(text, errors="coerce"))):
+        if text and (not dataset.has_dates or pd.isna(pd.to_datetime(text, errors="coerce"))):
             accepted = (
-                f"{dataset.time.min()} … {dataset.time.max()}" if dataset.dated else "nothing: rows have no dates"
+                f"{dataset.time.min()} … {dataset.time.max()}" if dataset.has_dates else "nothing: rows have no dates"
             )
             raise OptionError(
                 N_("{name} = {value!r} is not accepted; choose {accepted}."), name=option, value=text, accepted=accepted

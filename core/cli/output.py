@@ -8,23 +8,23 @@ from typing import Any
 import pandas as pd
 import typer
 
-from core.exports import written_csv
+from core.exports import write_csv
 from core.progress import Progress
 from core.runs.result import Result
 from core.runs.tracked_run import Run
 from core.spec.hyperparameters import require_choice
-from core.spec.task import Task, load_entry
+from core.spec.task import Task, load_entry_point
 
 
 class TerminalProgress(Progress):
     """Progress on one line of standard error: current stage and completed share."""
 
-    def tell(self, share: float, doing: str = "") -> None:
+    def report(self, share: float, stage: str = "") -> None:
         """Store the progress, and show it if standard error is a terminal."""
-        super().tell(share, doing)
+        super().report(share, stage)
         if sys.stderr.isatty():
             end = "\n" if share >= 1 else ""
-            sys.stderr.write(f"\r{self.doing:40.40} {share:4.0%}{end}")
+            sys.stderr.write(f"\r{self.stage:40.40} {share:4.0%}{end}")
             sys.stderr.flush()
 
 
@@ -38,13 +38,13 @@ def print_answer(task: Task, result: Result, run: Run, *, as_json: bool) -> None
     if as_json:
         print_json(answer_to_json(task, result, run))
         return
-    for line in load_entry(task.lines)(result, run) if task.lines else (f"{task.name}: {run.summary}",):
+    for line in load_entry_point(task.lines)(result, run) if task.lines else (f"{task.name}: {run.summary}",):
         typer.echo(line)
 
 
 def answer_to_json(task: Task, result: Result, run: Run) -> dict[str, Any]:
     """Return the JSON object of `--json`: run, metrics, cost, notes of the result, and fields of the task."""
-    notes = getattr(result, "notes", None)
+    notes = getattr(result, "list_notes", None)
     return {
         "run_id": run.id,
         "recorded": run.delivered,
@@ -52,7 +52,7 @@ def answer_to_json(task: Task, result: Result, run: Run) -> dict[str, Any]:
         **({} if notes is None else {"notes": [str(note) for note in notes]}),
         "seconds": run.seconds,
         "emissions_kg": run.emissions_kg,
-        **(load_entry(task.answer)(result, run) if task.answer else {}),
+        **(load_entry_point(task.json_fields)(result, run) if task.json_fields else {}),
     }
 
 
@@ -72,4 +72,4 @@ def write_table(table: pd.DataFrame, path: Path) -> None:
     """Write a table as CSV or Parquet, by the suffix of `path`."""
     if "entity" in table:
         table = table.assign(entity=table["entity"].astype(str))
-    table.to_parquet(path, index=False) if path.suffix == ".parquet" else written_csv(table, path)
+    table.to_parquet(path, index=False) if path.suffix == ".parquet" else write_csv(table, path)

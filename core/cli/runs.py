@@ -10,12 +10,12 @@ from core.cli.options import exit_on_error
 from core.cli.output import print_json
 from core.errors import OptionError, UnreadableFileError
 from core.messages import N_
-from core.spec.task import task_names
+from core.spec.task import list_task_names
 from core.workspace import get_workspace
 from mlflow_utils.search import RunFilter
 
 if TYPE_CHECKING:
-    from core.runs.card_model import Card
+    from core.runs.card_model import RunCard
 
 runs = typer.Typer(no_args_is_help=True, help="Runs on record: list them, show one, write its card.")
 RunId = Annotated[str, typer.Argument(metavar="RUN_ID", help="The run, as results and addresses call it.")]
@@ -24,7 +24,7 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 
 @runs.command("list")
 def list_runs(
-    task: Annotated[str, typer.Option(help=f"Only runs of this task: {', '.join(task_names())}.")] = "",
+    task: Annotated[str, typer.Option(help=f"Only runs of this task: {', '.join(list_task_names())}.")] = "",
     model: Annotated[str, typer.Option(help="Only models with this in their name.")] = "",
     data: Annotated[str, typer.Option(help="Only data whose digest begins so, or with this in a file's name.")] = "",
     user: Annotated[str, typer.Option(help="Only users with this in their name.")] = "",
@@ -36,27 +36,27 @@ def list_runs(
     as_json: AsJson = False,
 ) -> None:
     """List the runs of all tasks, newest first, including those that wait for delivery to MLflow."""
-    from core.runs.comparison import list_to_frame, search_runs
+    from core.runs.comparison import runs_to_frame, search_runs
 
     with exit_on_error():
-        run_filter = RunFilter(task, model, user, data, status, since_ms=_milliseconds(since), text=text)
-        page, silent = search_runs(get_workspace(), run_filter, limit, token)
-    lines = list_to_frame(page.runs)
+        run_filter = RunFilter(task, model, user, data, status, since_ms=_parse_day(since), text=text)
+        page, outage_message = search_runs(get_workspace(), run_filter, limit, token)
+    table = runs_to_frame(page.runs)
     if as_json:
         print_json(
             {
-                "runs": [_to_json(line) for line in lines.to_dict("records")],
+                "runs": [_row_to_json(row) for row in table.to_dict("records")],
                 "token": page.token,
-                "mlflow_silent": silent,
+                "mlflow_silent": outage_message,
             }
         )
         return
-    for line in lines.to_dict("records"):
-        typer.echo(_format_line(line))
-    if not len(lines):
+    for row in table.to_dict("records"):
+        typer.echo(_format_row(row))
+    if not len(table):
         typer.echo("no run is on record")
-    if silent:
-        typer.echo(f"{silent} Only runs that began on this machine are listed.", err=True)
+    if outage_message:
+        typer.echo(f"{outage_message} Only runs that began on this machine are listed.", err=True)
     if page.token:
         typer.echo(f"more: --token {page.token}", err=True)
 
@@ -94,26 +94,26 @@ def card(
 
     Without a file, the card is printed as JSON.
     """
-    from core.runs.card_html import html as render_html
+    from core.runs.card_html import render_html as render_html
 
     run_card = _load_card(run_id)
     with exit_on_error():
         if html is not None:
-            _write(html, render_html(run_card))
+            _write_text(html, render_html(run_card))
         if json is not None:
-            _write(json, run_card.to_json())
+            _write_text(json, run_card.to_json())
     if html is None and json is None:
         typer.echo(run_card.to_json())
 
 
-def _load_card(run_id: str) -> "Card":
-    from core.runs.card import run_card
+def _load_card(run_id: str) -> "RunCard":
+    from core.runs.card import build_run_card
 
     with exit_on_error():
-        return run_card(run_id, get_workspace())
+        return build_run_card(run_id, get_workspace())
 
 
-def _write(path: Path, text: str) -> None:
+def _write_text(path: Path, text: str) -> None:
     try:
         path.write_text(text, encoding="utf-8")
     except OSError as error:
@@ -122,29 +122,29 @@ def _write(path: Path, text: str) -> None:
         ) from error
 
 
-def _milliseconds(day: str) -> int:
+def _parse_day(day: str) -> int:
     """Return the start of a day (UTC) in milliseconds since 1970. Raises OptionError for an invalid date."""
-    moment = pd.to_datetime(day, errors="coerce", utc=True) if day else pd.Timestamp(0, tz="UTC")
-    if moment is pd.NaT:
+    time = pd.to_datetime(day, errors="coerce", utc=True) if day else pd.Timestamp(0, tz="UTC")
+    if time is pd.NaT:
         raise OptionError(
             N_("{name} = {value!r} is not accepted; choose {accepted}."),
             name="--since",
             value=day,
             accepted="2026-01-01",
         )
-    return int(moment.timestamp() * 1000)
+    return int(time.timestamp() * 1000)
 
 
-def _to_json(line: dict[Any, Any]) -> dict[str, Any]:
-    return {name: None if isinstance(value, float) and value != value else value for name, value in line.items()}
+def _row_to_json(row: dict[Any, Any]) -> dict[str, Any]:
+    return {name: None if isinstance(value, float) and value != value else value for name, value in row.items()}
 
 
-def _format_line(line: dict[Any, Any]) -> str:
-    value = line["value"]
-    figure = f"{line['figure']} {value:.4g}" if value is not None and value == value else "-"
-    seconds = f"{line['seconds']:.1f} s" if line["seconds"] == line["seconds"] and line["seconds"] is not None else "-"
-    status = f"{line['status']}{', waits' if line['waits'] else ''}"
+def _format_row(row: dict[Any, Any]) -> str:
+    value = row["value"]
+    metric_text = f"{row['figure']} {value:.4g}" if value is not None and value == value else "-"
+    seconds = f"{row['seconds']:.1f} s" if row["seconds"] == row["seconds"] and row["seconds"] is not None else "-"
+    status = f"{row['status']}{', waits' if row['waits'] else ''}"
     return (
-        f"{line['began']:%Y-%m-%dT%H:%M:%SZ}  {line['task']:20.20} {line['model']:22.22} {figure:20} {seconds:>9} "
-        f" {status:16} {line['user']:12.12} {line['run']}"
+        f"{row['began']:%Y-%m-%dT%H:%M:%SZ}  {row['task']:20.20} {row['model']:22.22} {metric_text:20} {seconds:>9} "
+        f" {status:16} {row['user']:12.12} {row['run']}"
     )

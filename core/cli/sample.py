@@ -6,11 +6,13 @@ from typing import Annotated
 import typer
 
 from core.cli.options import exit_on_error
-from core.data.samples import DRIVERS, SAMPLES, write_sample
+from core.data.samples import COVARIATE_SAMPLES, SAMPLES, write_sample
 
 
 def sample(
-    name: Annotated[str, typer.Argument(help=f"{', '.join(SAMPLES)}; {', '.join(DRIVERS)}: drivers of the first.")],
+    name: Annotated[
+        str, typer.Argument(help=f"{', '.join(SAMPLES)}; {', '.join(COVARIATE_SAMPLES)}: drivers of the first.")
+    ],
     out: Annotated[Path, typer.Option(help="Where to write the CSV.")] = Path("sample.csv"),
 ) -> None:
     """Write a sample file to try Vigie."""

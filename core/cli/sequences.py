@@ -11,10 +11,10 @@ import typer
 
 from core.cli.options import exit_on_error, parse_settings
 from core.cli.output import TerminalProgress, print_json
-from core.detectors.scaling import Method
-from core.spec.metric import BASELINES
+from core.detectors.scaling import ScalingMethod
+from core.spec.metric import BASELINE_NAMES
 
-QUICK = "pca-residual"
+DEFAULT_DETECTOR = "pca-residual"
 
 sequences = typer.Typer(no_args_is_help=True, help="Series of many KPIs: train a detector, score with it, evaluate it.")
 
@@ -22,10 +22,10 @@ sequences = typer.Typer(no_args_is_help=True, help="Series of many KPIs: train a
 @sequences.command()
 def evaluate(
     data: Annotated[Path, typer.Option(metavar="FILE.npz", help="Arrays train, test and label.")],
-    detector: Annotated[str, typer.Option(help="Name of the detector.")] = QUICK,
+    detector: Annotated[str, typer.Option(help="Name of the detector.")] = DEFAULT_DETECTOR,
     seconds: Annotated[float | None, typer.Option(help="Time limit of learning, for detectors that have one.")] = None,
     seed: Annotated[int, typer.Option(help="Seed of the detector, of random scores and of injected anomalies.")] = 0,
-    scaling: Annotated[Method, typer.Option(help="How columns are made comparable.")] = "minmax",
+    scaling: Annotated[ScalingMethod, typer.Option(help="How columns are made comparable.")] = "minmax",
     settings: Annotated[
         list[str], typer.Option("--set", metavar="NAME=VALUE", help="A hyper-parameter of the detector.")
     ] = [],  # noqa: B006
@@ -56,17 +56,19 @@ def evaluate(
     if as_json:
         print_json(answer)
     else:
-        for line in _to_lines(answer):
+        for line in _format_lines(answer):
             typer.echo(line)
 
 
-def _to_lines(answer: dict[str, Any]) -> Iterator[str]:
+def _format_lines(answer: dict[str, Any]) -> Iterator[str]:
     """Yield lines of text: numbers of rows, metrics of the detector and the baselines, and notes."""
-    from core.tasks.sequences.command import score_card_lines
+    from core.tasks.sequences.command import format_score_card
 
     yield (
-        f"{answer['file']}: learnt from {answer['rows_learnt']:,} rows, judged on {answer['rows']:,} "
+        f"{answer['file']}: learnt from {answer['rows_fitted']:,} rows, judged on {answer['rows']:,} "
         f"({answer['labels']} labels)"
     )
-    yield from score_card_lines({answer["detector"]: answer["metrics"], **{name: answer[name] for name in BASELINES}})
+    yield from format_score_card(
+        {answer["detector"]: answer["metrics"], **{name: answer[name] for name in BASELINE_NAMES}}
+    )
     yield from (f"  {note}" for note in answer["notes"])

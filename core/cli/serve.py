@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 
 from core.cli.options import exit_with
-from core.settings import ROOT, settings
+from core.settings import ROOT, get_settings
 
 
 def serve(
@@ -24,33 +24,33 @@ def serve(
 
     If MLFLOW_TRACKING_URI is set, only the app starts.
     """
-    given = settings()
-    for number in (port,) if given.mlflow_tracking_uri else (port, mlflow_port):
-        if _taken(host, number):
+    config = get_settings()
+    for number in (port,) if config.mlflow_tracking_uri else (port, mlflow_port):
+        if _is_port_busy(host, number):
             exit_with(f"Port {number} is in use; choose another, for instance: make run PORT=8601 MLFLOW_PORT=5100", 1)
-    folder = given.vigie_data_dir.resolve()
+    folder = config.vigie_data_dir.resolve()
     folder.mkdir(parents=True, exist_ok=True)
     environment = dict(os.environ)
     processes = []
-    if not given.mlflow_tracking_uri:
+    if not config.mlflow_tracking_uri:
         environment |= {
             "MLFLOW_TRACKING_URI": f"http://{host}:{mlflow_port}",
-            "MLFLOW_ARTEFACTS_LOCATION": given.artefacts_location or "",
+            "MLFLOW_ARTEFACTS_LOCATION": config.artefacts_location or "",
         }
         processes.append(
-            _mlflow(f"sqlite:///{folder / 'mlflow.db'}", given.artefacts_location or "", host, mlflow_port)
+            _start_mlflow(f"sqlite:///{folder / 'mlflow.db'}", config.artefacts_location or "", host, mlflow_port)
         )
     app = [sys.executable, "-m", "streamlit", "run", str(ROOT / "app.py")]
     options = [f"--server.port={port}", f"--server.address={host}", "--server.headless=true"]
     processes.append(subprocess.Popen([*app, *options], env=environment, start_new_session=True))
     typer.echo(
-        f"\n  Vigie   http://{host}:{port}\n  MLflow  {environment.get('MLFLOW_TRACKING_URI') or given.tracking_uri}\n"
+        f"\n  Vigie   http://{host}:{port}\n  MLflow  {environment.get('MLFLOW_TRACKING_URI') or config.tracking_uri}\n"
     )
-    _until_one_ends(processes)
+    _wait_and_stop(processes)
 
 
-def _mlflow(store: str, artefacts: str, host: str, port: int) -> "subprocess.Popen[bytes]":
-    quiet = {
+def _start_mlflow(store: str, artefacts: str, host: str, port: int) -> "subprocess.Popen[bytes]":
+    options = {
         "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",  # otherwise MLflow starts 8 more processes, which need 2 GB
         "MLFLOW_DISABLE_TELEMETRY": "true",
     }
@@ -72,10 +72,10 @@ def _mlflow(store: str, artefacts: str, host: str, port: int) -> "subprocess.Pop
         "--workers",
         "1",
     ]
-    return subprocess.Popen(command, env=os.environ | quiet, start_new_session=True)
+    return subprocess.Popen(command, env=os.environ | options, start_new_session=True)
 
 
-def _taken(host: str, port: int) -> bool:
+def _is_port_busy(host: str, port: int) -> bool:
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
@@ -85,23 +85,23 @@ def _taken(host: str, port: int) -> bool:
     return False
 
 
-def _until_one_ends(processes: "list[subprocess.Popen[bytes]]") -> None:
+def _wait_and_stop(processes: "list[subprocess.Popen[bytes]]") -> None:
     """Wait for Ctrl-C or the end of one process, then stop all of them."""
-    ending = threading.Event()
-    for end in (signal.SIGTERM, signal.SIGINT):  # a shell starts background jobs with SIGINT ignored
-        signal.signal(end, lambda *_: ending.set())
-    while not ending.wait(0.3) and all(process.poll() is None for process in processes):
+    shutdown = threading.Event()
+    for stop_signal in (signal.SIGTERM, signal.SIGINT):  # a shell starts background jobs with SIGINT ignored
+        signal.signal(stop_signal, lambda *_: shutdown.set())
+    while not shutdown.wait(0.3) and all(process.poll() is None for process in processes):
         pass
     for process in processes:
-        _tell(process, signal.SIGTERM)
+        _send_signal(process, signal.SIGTERM)
     for process in processes:
         with suppress(subprocess.TimeoutExpired):
             process.wait(8)
-        _tell(process, signal.SIGKILL)  # and its child processes
+        _send_signal(process, signal.SIGKILL)  # and its child processes
         process.wait()
 
 
-def _tell(process: "subprocess.Popen[bytes]", what: signal.Signals) -> None:
+def _send_signal(process: "subprocess.Popen[bytes]", signal_number: signal.Signals) -> None:
     """Send a signal to the process group of `process`."""
     with suppress(ProcessLookupError):
-        os.killpg(process.pid, what)
+        os.killpg(process.pid, signal_number)

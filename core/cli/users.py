@@ -1,4 +1,4 @@
-"""The commands `python -m core users`: accounts and roles.
+"""The commands `python -m core list_users`: accounts and roles.
 
 A password comes from a prompt or standard input, never from an argument.
 """
@@ -14,7 +14,7 @@ import typer
 from core.accounts import ROLES, SignIn, User
 from core.cli.options import command_actor, exit_on_error
 from core.cli.output import print_json
-from core.runs.tracked_run import recorded
+from core.runs.tracked_run import record_event
 from core.workspace import get_workspace
 
 users = typer.Typer(no_args_is_help=True, help="Accounts: add, list, roles, disable, enable, password, sign-ins.")
@@ -36,22 +36,22 @@ def add(
     as_json: AsJson = False,
 ) -> None:
     """Add an account; a prompt asks twice for the password."""
-    password = None if provider else _password(password_stdin)
-    with _changing("added", name) as actor:
-        _tell(get_workspace().accounts.add_user(name, password, role, by=actor), as_json)
+    password = None if provider else _ask_password(password_stdin)
+    with _record_change("added", name) as actor:
+        _print_user(get_workspace().accounts.add_user(name, password, role, granted_by=actor), as_json)
 
 
 @users.command("list")
 def list_users(as_json: AsJson = False) -> None:
     """List all accounts."""
     with exit_on_error():
-        found = get_workspace().accounts.users()
+        accounts = get_workspace().accounts.list_users()
     if as_json:
-        print_json({"users": [_answer(user) for user in found]})
+        print_json({"users": [_user_to_json(user) for user in accounts]})
         return
-    for user in found:
-        typer.echo(_line(user))
-    if not found:
+    for user in accounts:
+        typer.echo(_format_user(user))
+    if not accounts:
         typer.echo("nobody has an account yet")
 
 
@@ -62,9 +62,9 @@ def roles(
     as_json: AsJson = False,
 ) -> None:
     """Replace the roles of an account."""
-    with _changing("roles", name) as actor:
-        get_workspace().accounts.set_roles(name, role, by=actor)
-        _tell(get_workspace().accounts.user(name), as_json)
+    with _record_change("roles", name) as actor:
+        get_workspace().accounts.set_roles(name, role, granted_by=actor)
+        _print_user(get_workspace().accounts.find_user(name), as_json)
 
 
 @users.command()
@@ -80,18 +80,18 @@ def enable(name: Name, as_json: AsJson = False) -> None:
 
 
 def _set_disabled(name: str, disabled: bool, as_json: bool) -> None:
-    with _changing("disabled" if disabled else "enabled", name):
+    with _record_change("disabled" if disabled else "enabled", name):
         get_workspace().accounts.set_disabled(name, disabled)
-        _tell(get_workspace().accounts.user(name), as_json)
+        _print_user(get_workspace().accounts.find_user(name), as_json)
 
 
 @users.command()
 def password(name: Name, password_stdin: FromStandardInput = False, as_json: AsJson = False) -> None:
     """Set another password for an account and end its sessions at once."""
-    new = _password(password_stdin)
-    with _changing("password", name):
-        get_workspace().accounts.set_password(name, new)
-        _tell(get_workspace().accounts.user(name), as_json)
+    new_password = _ask_password(password_stdin)
+    with _record_change("password", name):
+        get_workspace().accounts.set_password(name, new_password)
+        _print_user(get_workspace().accounts.find_user(name), as_json)
 
 
 @users.command("sign-ins")
@@ -102,57 +102,62 @@ def sign_ins(
 ) -> None:
     """List the latest attempts to sign in, newest first."""
     with exit_on_error():
-        found = get_workspace().accounts.sign_ins(name, limit)
+        attempts = get_workspace().accounts.list_sign_ins(name, limit)
     if as_json:
-        print_json({"sign_ins": [_attempt(sign_in) for sign_in in found]})
+        print_json({"sign_ins": [_sign_in_to_json(sign_in) for sign_in in attempts]})
         return
-    for each in found:
+    for attempt in attempts:
         typer.echo(
-            f"{_moment(each.time)}  {'signed in' if each.success else 'refused':9}  {each.name or '(nobody)':40} "
-            f" {each.address}"
+            f"{_format_time(attempt.time)}  {'signed in' if attempt.success else 'refused':9}  "
+            f"{attempt.name or '(nobody)':40}  {attempt.address}"
         )
 
 
 @contextmanager
-def _changing(change: str, name: str) -> Iterator[str]:
+def _record_change(change: str, name: str) -> Iterator[str]:
     """Record a change of an account as one event; yield the name of the acting user."""
     actor, workspace = command_actor("users"), get_workspace()
     with (
         exit_on_error(),
-        recorded("account_change", actor, workspace, change=change, account=workspace.pseudonymise(name)),
+        record_event("account_change", actor, workspace, change=change, account=workspace.pseudonymise(name)),
     ):
         yield actor.user
 
 
-def _password(piped: bool) -> str:
-    if piped:
+def _ask_password(from_stdin: bool) -> str:
+    if from_stdin:
         return sys.stdin.readline().rstrip("\r\n")
     return str(typer.prompt("Password", hide_input=True, confirmation_prompt="Again", err=True))
 
 
-def _tell(user: User | None, as_json: bool) -> None:
+def _print_user(user: User | None, as_json: bool) -> None:
     if user is not None:
-        print_json(_answer(user)) if as_json else typer.echo(_line(user))
+        print_json(_user_to_json(user)) if as_json else typer.echo(_format_user(user))
 
 
-def _answer(user: User) -> dict[str, Any]:
+def _user_to_json(user: User) -> dict[str, Any]:
     return {
         "name": user.name,
         "roles": sorted(user.roles),
         "local": user.local,
         "disabled": user.disabled,
-        "created": _moment(user.created),
+        "created": _format_time(user.created),
     }
 
 
-def _line(user: User) -> str:
+def _format_user(user: User) -> str:
     state = "disabled" if user.disabled else "password" if user.local else "provider"
-    return f"{user.name:40}  {', '.join(sorted(user.roles)) or '-':35}  {state:8}  since {_moment(user.created)}"
+    return f"{user.name:40}  {', '.join(sorted(user.roles)) or '-':35}  {state:8}  since {_format_time(user.created)}"
 
 
-def _attempt(sign_in: SignIn) -> dict[str, Any]:
-    return {"name": sign_in.name, "time": _moment(sign_in.time), "success": sign_in.success, "address": sign_in.address}
+def _sign_in_to_json(sign_in: SignIn) -> dict[str, Any]:
+    return {
+        "name": sign_in.name,
+        "time": _format_time(sign_in.time),
+        "success": sign_in.success,
+        "address": sign_in.address,
+    }
 
 
-def _moment(time: datetime) -> str:
+def _format_time(time: datetime) -> str:
     return time.strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -16,7 +16,7 @@ from core.workspace import Workspace, get_workspace
 
 NICENESS = 5
 SUPERVISION_INTERVAL_S = 1.0
-PRELOAD_AFTER_S = 10.0  # delay, so that the first pages of a new app are not slowed down
+PRELOAD_DELAY_S = 10.0  # delay, so that the first pages of a new app are not slowed down
 
 
 def worker(
@@ -37,31 +37,31 @@ def worker(
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     if embedded:
         os.nice(NICENESS)
-    workspace, shutdown = get_workspace(), shutdown_event()
+    workspace, shutdown = get_workspace(), install_shutdown_event()
     if once:
-        for what, count in deliver(workspace).items():
-            _print_delivered(what, count)
+        for content, count in deliver(workspace).items():
+            _print_delivery(content, count)
         Worker(workspace, run_job, shutdown).run_once()
     elif workers > 1:
-        _supervise(workers, every, shutdown)
+        _supervise_workers(workers, every, shutdown)
     else:
-        _run(workspace, shutdown, every, embedded)
+        _run_worker(workspace, shutdown, every, embedded)
 
 
-def _run(workspace: Workspace, shutdown: threading.Event, every: float, embedded: bool) -> None:
+def _run_worker(workspace: Workspace, shutdown: threading.Event, interval_s: float, embedded: bool) -> None:
     """Run jobs until the shutdown or the end of the parent app; a job that does not stop ends with the process."""
-    preloading = threading.Timer(PRELOAD_AFTER_S, preload, (workspace,))
-    preloading.daemon = True
-    preloading.start()
-    start_delivery_threads(workspace, every, shutdown, _print_delivered)
+    preload_timer = threading.Timer(PRELOAD_DELAY_S, preload, (workspace,))
+    preload_timer.daemon = True
+    preload_timer.start()
+    start_delivery_threads(workspace, interval_s, shutdown, _print_delivery)
     if embedded:
         threading.Thread(target=_exit_with_parent, args=(os.getppid(), shutdown), daemon=True, name="parent").start()
     Worker(workspace, run_job, shutdown, embedded=embedded, give_up=lambda: os._exit(1)).run()
     os._exit(0)  # all data are written; a regular exit with all libraries loaded takes seconds
 
 
-def _supervise(count: int, every: float, shutdown: threading.Event) -> None:
-    processes = [WorkerProcess("--every", str(every)) for _ in range(count)]
+def _supervise_workers(count: int, interval_s: float, shutdown: threading.Event) -> None:
+    processes = [WorkerProcess("--every", str(interval_s)) for _ in range(count)]
     while not shutdown.is_set():
         for process in processes:
             process.ensure_running()
@@ -72,7 +72,7 @@ def _supervise(count: int, every: float, shutdown: threading.Event) -> None:
         process.stop()
 
 
-def shutdown_event() -> threading.Event:
+def install_shutdown_event() -> threading.Event:
     """Return an event that SIGTERM and Ctrl-C set."""
     shutdown = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -80,11 +80,11 @@ def shutdown_event() -> threading.Event:
     return shutdown
 
 
-def _exit_with_parent(parent: int, shutdown: threading.Event) -> None:
-    while os.getppid() == parent and not shutdown.wait(SUPERVISION_INTERVAL_S):
+def _exit_with_parent(parent_pid: int, shutdown: threading.Event) -> None:
+    while os.getppid() == parent_pid and not shutdown.wait(SUPERVISION_INTERVAL_S):
         pass
     shutdown.set()
 
 
-def _print_delivered(what: str, count: int) -> None:
-    typer.echo(f"{count} {what} delivered", err=True)
+def _print_delivery(content: str, count: int) -> None:
+    typer.echo(f"{count} {content} delivered", err=True)

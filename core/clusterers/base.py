@@ -32,8 +32,8 @@ class Clusterer(ABC):
 
     name: ClassVar[str]
     label: ClassVar[str]
-    sampling: ClassVar[str]
-    by_density: ClassVar[bool] = False
+    sampling_note: ClassVar[str]
+    is_density_based: ClassVar[bool] = False
 
     labels_: Labels
     sampled_: int
@@ -50,5 +50,5 @@ class Clusterer(ABC):
         """Return the cluster of each row, shape (rows,); -1 for noise."""
 
     @abstractmethod
-    def distance(self, features: Floats) -> Floats:
+    def compute_distance(self, features: Floats) -> Floats:
         """Return the distance of each row to the nearest centre or core row, shape (rows,)."""

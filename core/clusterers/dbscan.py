@@ -6,7 +6,7 @@ from typing import Self
 import numpy as np
 from typing_extensions import override
 
-from core.clusterers import density
+from core.clusterers import exact_dbscan
 from core.clusterers.base import NOISE, Clusterer, Floats, Labels
 from core.messages import N_
 from core.spec.hyperparameters import hyperparameter
@@ -31,12 +31,12 @@ class DBSCAN(Clusterer):
 
     name = "dbscan"
     label = N_("DBSCAN (dense regions)")
-    sampling = N_(
+    sampling_note = N_(
         "There are too many pairs of rows to compare them all: core rows were sought among {count} rows drawn "
         "at random, and every other row belongs to the nearest of them."
     )
 
-    by_density = True
+    is_density_based = True
 
     eps: float = hyperparameter(
         0.5,
@@ -54,35 +54,42 @@ class DBSCAN(Clusterer):
     @override
     def fit(self, features: Floats) -> Self:
         self.sampled_ = 0
-        self.axes_ = density.principal_axes(features)
+        self.axes_ = exact_dbscan.compute_rotation_axes(features)
         try:
-            self.labels_, core = density.clusters(features, self.eps, self.min_samples)
-            self.cores_, self.clusters_ = features[core] @ self.axes_, self.labels_[core]
-        except density.TooManyPairsError:
-            random = np.random.default_rng(self.random_state)
-            rows, self.clusters_ = density.sampled_cores(features, self.eps, self.min_samples, random)
-            self.cores_, self.sampled_ = features[rows] @ self.axes_, min(density.PAIRS // len(features), len(features))
+            self.labels_, is_core = exact_dbscan.find_clusters(features, self.eps, self.min_samples)
+            self.core_rows_, self.core_labels_ = features[is_core] @ self.axes_, self.labels_[is_core]
+        except exact_dbscan.TooManyPairsError:
+            generator = np.random.default_rng(self.random_state)
+            core_positions, self.core_labels_ = exact_dbscan.sample_core_rows(
+                features, self.eps, self.min_samples, generator
+            )
+            self.core_rows_, self.sampled_ = (
+                features[core_positions] @ self.axes_,
+                min(exact_dbscan.MAX_DISTANCES // len(features), len(features)),
+            )
             self.labels_ = self.assign(features)
         return self
 
     @override
     def assign(self, features: Floats) -> Labels:
-        if not len(self.cores_):
+        if not len(self.core_rows_):
             return np.full(len(features), NOISE)
-        apart, nearest = self._nearest(features, self.eps)
-        return np.where(apart <= self.eps, np.append(self.clusters_, NOISE)[nearest], NOISE)
+        distances, nearest = self._find_nearest(features, self.eps)
+        return np.where(distances <= self.eps, np.append(self.core_labels_, NOISE)[nearest], NOISE)
 
-    def distance(self, features: Floats) -> Floats:
+    def compute_distance(self, features: Floats) -> Floats:
         """Return the distance of each row to the nearest core row, (rows,); infinite without a core row."""
-        return self._nearest(features)[0] if len(self.cores_) else np.full(len(features), np.inf)
+        return self._find_nearest(features)[0] if len(self.core_rows_) else np.full(len(features), np.inf)
 
-    def _nearest(self, features: Floats, within: float = np.inf) -> tuple[Floats, Labels]:
+    def _find_nearest(self, features: Floats, max_distance: float = np.inf) -> tuple[Floats, Labels]:
         """Return distance and index of the core row nearest to each row.
 
-        Infinity and the number of core rows mean: none within `within`.
+        Infinity and the number of core rows mean: none within `max_distance`.
         """
         from scipy.spatial import cKDTree  # type: ignore[import-untyped, unused-ignore]
 
-        tree = cKDTree(self.cores_)  # along the principal axes, few boxes of the tree overlap
-        apart, place = tree.query(features @ self.axes_, distance_upper_bound=np.nextafter(within, np.inf), workers=-1)
-        return apart, place
+        tree = cKDTree(self.core_rows_)  # along the principal axes, few boxes of the tree overlap
+        distances, positions = tree.query(
+            features @ self.axes_, distance_upper_bound=np.nextafter(max_distance, np.inf), workers=-1
+        )
+        return distances, positions

@@ -11,7 +11,7 @@ from core.errors import DataError
 from core.messages import N_
 from core.spec.hyperparameters import get_params, hyperparameter
 
-WHOLE = 100_000  # rows; with more, the starts use a sample
+MAX_START_ROWS = 100_000  # rows; with more, the starts use a sample
 
 
 @dataclass
@@ -27,13 +27,13 @@ class KMeans(Clusterer):
         >>> kmeans = KMeans(n_clusters=2).fit(features)
         >>> kmeans.labels_.tolist()
         [0, 0, 0, 1, 1]
-        >>> kmeans.assign(np.array([[7.0]])).tolist(), kmeans.distance(np.array([[0.5]])).round(2).tolist()
+        >>> kmeans.assign(np.array([[7.0]])).tolist(), kmeans.compute_distance(np.array([[0.5]])).round(2).tolist()
         ([1], [0.3])
     """
 
     name = "kmeans"
     label = N_("KMeans (nearest centre)")
-    sampling = N_("The starting centres were sought among {count} rows drawn at random, then fitted to all rows.")
+    sampling_note = N_("The starting centres were sought among {count} rows drawn at random, then fitted to all rows.")
 
     n_clusters: int = hyperparameter(4, low=2, high=100, help=N_("Number of clusters, k."))
     n_init: int = hyperparameter(10, low=1, high=100, help=N_("Starts to try; the best is kept."))
@@ -50,14 +50,14 @@ class KMeans(Clusterer):
                 count=len(features),
                 k=self.n_clusters,
             )
-        self.sampled_ = WHOLE if len(features) > WHOLE else 0
+        self.sampled_ = MAX_START_ROWS if len(features) > MAX_START_ROWS else 0
         if not self.sampled_:
-            fitted = _lloyd(features, **get_params(self))
+            fit_result = _run_lloyd(features, **get_params(self))
         else:
-            some = np.random.default_rng(self.random_state).choice(len(features), WHOLE, replace=False)
-            start = _lloyd(features[some], **get_params(self))
-            fitted = _lloyd(features, **get_params(self) | {"init": start.cluster_centers_, "n_init": 1})
-        sizes = np.bincount(fitted.labels_, minlength=self.n_clusters)
+            sample = np.random.default_rng(self.random_state).choice(len(features), MAX_START_ROWS, replace=False)
+            start_result = _run_lloyd(features[sample], **get_params(self))
+            fit_result = _run_lloyd(features, **get_params(self) | {"init": start_result.cluster_centers_, "n_init": 1})
+        sizes = np.bincount(fit_result.labels_, minlength=self.n_clusters)
         if not sizes.all():
             raise DataError(
                 N_("Only {count} points differ from each other: too few for {k} clusters."),
@@ -65,26 +65,26 @@ class KMeans(Clusterer):
                 k=self.n_clusters,
             )
         order = np.argsort(-sizes, kind="stable")
-        self.centers_ = fitted.cluster_centers_[order]
-        self.labels_ = np.argsort(order)[fitted.labels_]
+        self.centers_ = fit_result.cluster_centers_[order]
+        self.labels_ = np.argsort(order)[fit_result.labels_]
         return self
 
     @override
     def assign(self, features: Floats) -> Labels:
-        return self._nearest(features)[1]
+        return self._find_nearest(features)[1]
 
-    def distance(self, features: Floats) -> Floats:
+    def compute_distance(self, features: Floats) -> Floats:
         """Return the distance of each row to the nearest centre, (rows,)."""
-        return self._nearest(features)[0]
+        return self._find_nearest(features)[0]
 
-    def _nearest(self, features: Floats) -> tuple[Floats, Labels]:
+    def _find_nearest(self, features: Floats) -> tuple[Floats, Labels]:
         from sklearn.metrics import pairwise_distances_argmin_min
 
-        place, apart = pairwise_distances_argmin_min(features, self.centers_)
-        return apart, place
+        positions, distances = pairwise_distances_argmin_min(features, self.centers_)
+        return distances, positions
 
 
-def _lloyd(features: Floats, **settings: Any) -> Any:
+def _run_lloyd(features: Floats, **settings: Any) -> Any:
     import warnings
 
     from sklearn import cluster

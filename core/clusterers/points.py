@@ -9,15 +9,15 @@ from numpy.typing import NDArray
 
 from core.clusterers.base import Floats
 from core.data.dataset import DAY, Dataset
-from core.data.quality.expectation import Expectation
+from core.data.quality.baseline import GroupMedian
 from core.errors import DataError
 from core.messages import N_
 
-Of = Literal["days", "entities"]
-Look = Literal["level", "shape"]
+PointKind = Literal["days", "entities"]
+Aspect = Literal["level", "shape"]
 
 WORKING, SATURDAY, SUNDAY, MONTH = N_("working day"), N_("Saturday"), N_("Sunday"), N_("month")
-FLAT = 0.01  # share of the largest value of a point; with a smaller mean it has no shape
+MIN_MEAN_SHARE = 0.01  # share of the largest value of a point; with a smaller mean it has no shape
 
 
 @dataclass(frozen=True)
@@ -32,77 +32,79 @@ class Points:
 
     values: Floats
     features: tuple[str, ...]
-    panels: tuple[str, ...]
+    profile_parts: tuple[str, ...]
     entity: pd.Categorical
     time: pd.Index | None
 
     def __len__(self) -> int:
         return len(self.values)
 
-    def keep(self, which: NDArray[np.bool_]) -> "Points":
-        """Return the points with True in the mask `which`, (points,)."""
-        if which.all():
+    def select(self, mask: NDArray[np.bool_]) -> "Points":
+        """Return the points with True in the mask `mask`, (points,)."""
+        if mask.all():
             return self
         return replace(
             self,
-            values=self.values[which],
-            entity=self.entity[which],
-            time=None if self.time is None else self.time[which],
+            values=self.values[mask],
+            entity=self.entity[mask],
+            time=None if self.time is None else self.time[mask],
         )
 
 
-def daily(dataset: Dataset) -> Dataset:
+def to_daily_profiles(dataset: Dataset) -> Dataset:
     """Return a series of one measurement with several rows a day as daily profiles, any other dataset unchanged.
 
     Raises DataError for a timestamp that is no multiple of the step.
     """
-    several = (
-        dataset.dated and dataset.step is not None and dataset.step < DAY and DAY % dataset.step == pd.Timedelta(0)
+    has_day_times = (
+        dataset.has_dates and dataset.step is not None and dataset.step < DAY and DAY % dataset.step == pd.Timedelta(0)
     )
-    return dataset.to_profile() if several and not dataset.profile and len(dataset.columns) == 1 else dataset
+    return dataset.to_profile() if has_day_times and not dataset.profile and len(dataset.columns) == 1 else dataset
 
 
-def points(dataset: Dataset, of: Of) -> Points:
+def make_points(dataset: Dataset, kind: PointKind) -> Points:
     """Return the points of a dataset without missing values.
 
     Example:
         >>> index = pd.MultiIndex.from_arrays([pd.Categorical(["a", "a", "b"]), [0, 1, 0]], names=["entity", "time"])
         >>> dataset = Dataset(pd.DataFrame({"load": [1.0, 2.0, 9.0]}, index=index), layout="demo")
-        >>> points(dataset, "entities").values.ravel().tolist()  # medians
+        >>> make_points(dataset, "entities").values.ravel().tolist()  # medians
         [1.5, 9.0]
     """
-    if of == "days":
+    if kind == "days":
         entity = pd.Categorical.from_codes(dataset.entity_codes, dataset.entities)
         columns = tuple(dataset.columns)
         return Points(dataset.values, columns, ("",) * len(columns), entity, dataset.time)
     entity = pd.Categorical(dataset.entities, categories=dataset.entities)
-    values, features, panels = _typical(dataset) if dataset.profile and dataset.dated else _median(dataset)
-    return Points(values, features, panels, entity, None)
+    values, features, profile_parts = (
+        _compute_typical_profiles(dataset) if dataset.profile and dataset.has_dates else _compute_medians(dataset)
+    )
+    return Points(values, features, profile_parts, entity, None)
 
 
-def _typical(dataset: Dataset) -> tuple[Floats, tuple[str, ...], tuple[str, ...]]:
+def _compute_typical_profiles(dataset: Dataset) -> tuple[Floats, tuple[str, ...], tuple[str, ...]]:
     """Return the typical week and year of every entity (entities, features), the features and their parts.
 
     The week is the usual working day, Saturday and Sunday; the year is the usual level of each month. Both are means of
     the medians by month and kind of day, so that neither an outlier nor a frequent season dominates. A month without
     data is filled from the other months of the entity.
     """
-    usual = Expectation("calendar").fit(dataset).median_
-    usual = usual.reshape(len(dataset.entities), 12, 3, len(dataset.columns))
-    week = usual.mean(axis=1).reshape(len(usual), -1)
-    year = (usual.mean(axis=3) * (5 / 7, 1 / 7, 1 / 7)).sum(axis=2)
-    count = len(dataset.columns)
+    medians = GroupMedian("calendar").fit(dataset).median_
+    medians = medians.reshape(len(dataset.entities), 12, 3, len(dataset.columns))
+    week = medians.mean(axis=1).reshape(len(medians), -1)
+    year = (medians.mean(axis=3) * (5 / 7, 1 / 7, 1 / 7)).sum(axis=2)
+    column_count = len(dataset.columns)
     features = (*dataset.columns * 3, *(f"{month:02d}" for month in range(1, 13)))
-    panels = tuple(part for part in (WORKING, SATURDAY, SUNDAY) for _ in range(count)) + (MONTH,) * 12
-    return np.concatenate([week, year], axis=1), features, panels
+    profile_parts = tuple(part for part in (WORKING, SATURDAY, SUNDAY) for _ in range(column_count)) + (MONTH,) * 12
+    return np.concatenate([week, year], axis=1), features, profile_parts
 
 
-def _median(dataset: Dataset) -> tuple[Floats, tuple[str, ...], tuple[str, ...]]:
+def _compute_medians(dataset: Dataset) -> tuple[Floats, tuple[str, ...], tuple[str, ...]]:
     """Return the median of every column by entity (entities, columns), the features and their parts."""
-    return Expectation("entity").fit(dataset).median_, tuple(dataset.columns), ("",) * len(dataset.columns)
+    return GroupMedian("entity").fit(dataset).median_, tuple(dataset.columns), ("",) * len(dataset.columns)
 
 
-def shaped(found: Points, dataset: Dataset) -> Points:
+def divide_by_mean(points: Points, dataset: Dataset) -> Points:
     """Return the points divided by their own mean; points with a mean near 0 are left out.
 
     Raises DataError for columns that are different measurements, because their mean has no meaning.
@@ -115,7 +117,7 @@ def shaped(found: Points, dataset: Dataset) -> Points:
             ),
             file=", ".join(dataset.files),
         )
-    mean = found.values.mean(axis=1)
-    sound = np.abs(mean) > FLAT * np.abs(found.values).max(axis=1)
-    kept = found.keep(sound)
-    return replace(kept, values=kept.values / mean[sound][:, None])
+    mean = points.values.mean(axis=1)
+    has_shape = np.abs(mean) > MIN_MEAN_SHARE * np.abs(points.values).max(axis=1)
+    shape_points = points.select(has_shape)
+    return replace(shape_points, values=shape_points.values / mean[has_shape][:, None])

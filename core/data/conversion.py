@@ -14,26 +14,26 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet
 
-from core.data.ingest.file_types import CITY_FILE, TILE_FILE
-from core.data.ingest.files import Skipped, natural, unpacked
+from core.data.ingest.file_types import CITY_FILE_NAME, TILE_FILE_NAME
+from core.data.ingest.files import SkippedFile, natural_sort_key, open_sources
 from core.data.ingest.layouts.netmob import NetMob
-from core.data.ingest.loading import without_repeats
-from core.data.ingest.readers import Progress, Table, bundles, no_progress, read_bundle
+from core.data.ingest.loading import drop_duplicate_rows
+from core.data.ingest.readers import ProgressCallback, RawTable, group_files, ignore_progress, read_group
 from core.data.ingest.readers.netmob import read_netmob
-from core.data.series import series_of
-from core.data.stamps import stamps_of
-from core.data.windows import WINDOW, write_seq
+from core.data.seq_writer import WINDOW_ROWS, write_seq
+from core.data.series import split_by_entity
+from core.data.timestamp_format import format_stamps
 from core.errors import DataError, InputError, UnreadableFileError
-from core.exports import neutralised, written_csv
-from core.messages import N_, Text
+from core.exports import escape_formulas, write_csv
+from core.messages import N_, Message
 
-TILES_AT_ONCE = 200
+TILES_PER_BATCH = 200
 
-Format = Literal["seq", "parquet", "csv"]
+OutputFormat = Literal["seq", "parquet", "csv"]
 
 
 @dataclass
-class Conversion:
+class ConversionResult:
     """Result of a conversion: counts of what was read and written, and the skipped files and series."""
 
     output: Path
@@ -41,165 +41,186 @@ class Conversion:
     entities: int = 0
     rows: int = 0
     windows: int = 0
-    skipped: list[Skipped] = field(default_factory=list)
-    notes: list[Text] = field(default_factory=list)
+    skipped: list[SkippedFile] = field(default_factory=list)
+    notes: list[Message] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
-class Wanted:
+class NetmobFilter:
     """Part of NetMob23 to convert: the service, its tiles and its directions (empty: all of them)."""
 
     app: str
     tiles: Collection[str] = ()
     directions: Collection[str] = ()
 
-    def has(self, name: str) -> bool:
+    def matches(self, name: str) -> bool:
         """Tell whether the file `name` belongs to this part.
 
         A file of a whole city holds all tiles and matches any of them.
         """
-        found = _named(name)
+        name_parts = _parse_name(name)
         return (
-            found.get("service", "").casefold() == self.app.casefold()
-            and (not self.directions or found["direction"] in self.directions)
-            and (not self.tiles or found.get("tile", "") in ("", *self.tiles))
+            name_parts.get("service", "").casefold() == self.app.casefold()
+            and (not self.directions or name_parts["direction"] in self.directions)
+            and (not self.tiles or name_parts.get("tile", "") in ("", *self.tiles))
         )
 
 
-def _named(name: str) -> dict[str, str]:
+def _parse_name(name: str) -> dict[str, str]:
     """Return the parts of a NetMob23 file name: service, direction and tile or city; empty for other names."""
-    found = TILE_FILE.fullmatch(name.removesuffix(".gz")) or CITY_FILE.fullmatch(name.removesuffix(".gz"))
-    return found.groupdict() if found else {}
+    match = TILE_FILE_NAME.fullmatch(name.removesuffix(".gz")) or CITY_FILE_NAME.fullmatch(name.removesuffix(".gz"))
+    return match.groupdict() if match else {}
 
 
 def convert_netmob(
-    given: Path,
+    input_path: Path,
     output: Path,
-    wanted: Wanted,
-    form: Format = "seq",
-    window: int = WINDOW,
-    progress: Progress = no_progress,
-) -> Conversion:
+    netmob_filter: NetmobFilter,
+    output_format: OutputFormat = "seq",
+    window: int = WINDOW_ROWS,
+    progress: ProgressCallback = ignore_progress,
+) -> ConversionResult:
     """Convert NetMob23 files to windows of days, or to one table of days.
 
-    `given` is a folder, file or archive. Both layouts of NetMob23 are accepted. Rows are days, columns are the 96
+    `input_path` is a folder, file or archive. Both layouts of NetMob23 are accepted. Rows are days, columns are the 96
     quarter-hours. Files that cannot be read, and tiles with fewer days than a window, are skipped and reported.
     Raises InputError if nothing is left.
     """
-    done = Conversion(output)
-    with unpacked(_files(given, wanted) if given.is_dir() else [given], done.skipped) as sources:
-        kept = [source for source in sources if source.kind == "netmob" and wanted.has(source.name)]
-        if not kept and not done.skipped:
-            raise _none_of(wanted, {_named(source.name).get("service", "") for source in sources}, given)
-        groups = _series_files([source.name for source in kept])
-        with _output(output, form) as place:
+    result = ConversionResult(output)
+    with open_sources(
+        _list_files(input_path, netmob_filter) if input_path.is_dir() else [input_path], result.skipped
+    ) as sources:
+        matching_sources = [
+            source for source in sources if source.file_type == "netmob" and netmob_filter.matches(source.name)
+        ]
+        if not matching_sources and not result.skipped:
+            raise _build_no_match_error(
+                netmob_filter, {_parse_name(source.name).get("service", "") for source in sources}, input_path
+            )
+        groups = _group_series_files([source.name for source in matching_sources])
+        with _open_target(output, output_format) as target:
             for number, group in enumerate(groups):
-                before = len(done.skipped)
+                skipped_before = len(result.skipped)
                 try:
                     table = read_netmob(
-                        [kept[at] for at in group], _share(progress, number, len(groups)), done.skipped, wanted.tiles
+                        [matching_sources[index] for index in group],
+                        _scale_progress(progress, number, len(groups)),
+                        result.skipped,
+                        netmob_filter.tiles,
                     )
                 except UnreadableFileError as error:
-                    if len(done.skipped) == before:
-                        done.skipped.append(Skipped(kept[group[0]].name, error.text))
+                    if len(result.skipped) == skipped_before:
+                        result.skipped.append(SkippedFile(matching_sources[group[0]].name, error.message))
                     continue
-                done.files += len(group) - (len(done.skipped) - before)
-                _keep(table, place, window, done)
-            if not done.rows:
-                raise _nothing(given, done)
+                result.files += len(group) - (len(result.skipped) - skipped_before)
+                _write_tiles(table, target, window, result)
+            if not result.rows:
+                raise _build_empty_error(input_path, result)
     progress(1.0)
-    return done
+    return result
 
 
-def _files(folder: Path, wanted: Wanted) -> list[Path]:
+def _list_files(folder: Path, netmob_filter: NetmobFilter) -> list[Path]:
     """Return the matching files below `folder` in natural order; the other files are never opened.
 
     Raises InputError if no file matches.
     """
-    inside = [path for path in folder.rglob("*") if path.is_file()]
-    found = sorted((path for path in inside if wanted.has(path.name)), key=lambda path: natural(path.as_posix()))
-    if not found:
-        raise _none_of(wanted, {_named(path.name).get("service", "") for path in inside}, folder)
-    return found
+    all_paths = [path for path in folder.rglob("*") if path.is_file()]
+    matching_paths = sorted(
+        (path for path in all_paths if netmob_filter.matches(path.name)),
+        key=lambda path: natural_sort_key(path.as_posix()),
+    )
+    if not matching_paths:
+        raise _build_no_match_error(
+            netmob_filter, {_parse_name(path.name).get("service", "") for path in all_paths}, folder
+        )
+    return matching_paths
 
 
-def _none_of(wanted: Wanted, services: set[str], given: Path) -> InputError:
+def _build_no_match_error(netmob_filter: NetmobFilter, services: set[str], input_path: Path) -> InputError:
     return InputError(
         N_("{file}: no NetMob23 file of {value!r} with these tiles and directions. Services found: {accepted}."),
-        file=given.name,
-        value=wanted.app,
+        file=input_path.name,
+        value=netmob_filter.app,
         accepted=", ".join(sorted(services - {""})[:30]) or "–",
     )
 
 
-def _nothing(given: Path, done: Conversion) -> InputError:
-    if not done.skipped:
-        return InputError(N_("{file}: nothing could be converted."), file=given.name)
+def _build_empty_error(input_path: Path, result: ConversionResult) -> InputError:
+    if not result.skipped:
+        return InputError(N_("{file}: nothing could be converted."), file=input_path.name)
     return InputError(
         N_("{file}: nothing could be converted, {count} files or series were left out; the first: {reason}"),
-        file=given.name,
-        count=len(done.skipped),
-        reason=done.skipped[0].reason,
+        file=input_path.name,
+        count=len(result.skipped),
+        reason=result.skipped[0].reason,
     )
 
 
-def _series_files(names: Sequence[str]) -> list[list[int]]:
+def _group_series_files(names: Sequence[str]) -> list[list[int]]:
     """Group the positions of `names` so that each group holds whole series.
 
     A group is a batch of tile files, or all days of one service and direction in a city.
     """
     groups: dict[object, list[int]] = {}
     for number, name in enumerate(names):
-        found = _named(name)
-        key = (found["city"], found["service"], found["direction"]) if "city" in found else number // TILES_AT_ONCE
+        name_parts = _parse_name(name)
+        key = (
+            (name_parts["city"], name_parts["service"], name_parts["direction"])
+            if "city" in name_parts
+            else number // TILES_PER_BATCH
+        )
         groups.setdefault(key, []).append(number)
     return list(groups.values())
 
 
-def _keep(table: Table, place: "Path | _Rows", window: int, done: Conversion) -> None:
-    """Write the tiles of `table` and add them to the counts of `done`."""
-    if isinstance(place, _Rows):
-        place.write(table.frame)
-        done.rows += len(table.frame)
-        done.entities += table.frame["tile"].nunique()
+def _write_tiles(table: RawTable, target: "Path | _TableWriter", window: int, result: ConversionResult) -> None:
+    """Write the tiles of `table` and add them to the counts of `result`."""
+    if isinstance(target, _TableWriter):
+        target.write(table.frame)
+        result.rows += len(table.frame)
+        result.entities += table.frame["tile"].nunique()
         return
     layout = NetMob()
-    dataset = without_repeats(layout.build(table, layout.roles(table.frame) or {}, ""))
-    done.notes += [note.text for note in dataset.notes]
-    long = [series.entity for series in series_of(dataset) if len(series.places) >= window]
-    done.skipped += [
-        Skipped(
-            entity, Text(N_("{count} days; a window has {accepted}"), {"count": len(series.places), "accepted": window})
+    dataset = drop_duplicate_rows(layout.build(table, layout.detect_roles(table.frame) or {}, ""))
+    result.notes += [note.message for note in dataset.notes]
+    long_entities = [series.entity for series in split_by_entity(dataset) if len(series.row_positions) >= window]
+    result.skipped += [
+        SkippedFile(
+            entity,
+            Message(
+                N_("{count} days; a window has {accepted}"), {"count": len(series.row_positions), "accepted": window}
+            ),
         )
-        for series in series_of(dataset)
-        if (entity := series.entity) not in long
+        for series in split_by_entity(dataset)
+        if (entity := series.entity) not in long_entities
     ]
-    if long:
-        done.windows += write_seq(dataset, place, window, done.windows + 1)
-        done.entities += len(long)
-        done.rows += int(dataset.entity.isin(long).sum())
+    if long_entities:
+        result.windows += write_seq(dataset, target, window, result.windows + 1)
+        result.entities += len(long_entities)
+        result.rows += int(dataset.entity.isin(long_entities).sum())
 
 
 # ---- one table ------------------------------------------------------------------------------------------------------
 
 
-class _Rows:
+class _TableWriter:
     """Writer that appends rows to one Parquet or CSV file."""
 
-    def __init__(self, path: Path, form: Format) -> None:
-        self.path, self.form = path, form
+    def __init__(self, path: Path, output_format: OutputFormat) -> None:
+        self.path, self.output_format = path, output_format
         self._parquet: pa.parquet.ParquetWriter | None = None
 
     def write(self, frame: pd.DataFrame) -> None:
-        plain = frame.assign(tile=frame["tile"].astype(str))
-        if self.form == "csv":
-            neutralised(plain).to_csv(
+        text_frame = frame.assign(tile=frame["tile"].astype(str))
+        if self.output_format == "csv":
+            escape_formulas(text_frame).to_csv(
                 self.path, index=False, mode="a", header=not self.path.exists(), lineterminator="\n"
             )
             return
-        rows = pa.Table.from_pandas(plain, preserve_index=False)
-        self._parquet = self._parquet or pa.parquet.ParquetWriter(self.path, rows.schema, compression="zstd")
-        self._parquet.write_table(rows)
+        arrow_table = pa.Table.from_pandas(text_frame, preserve_index=False)
+        self._parquet = self._parquet or pa.parquet.ParquetWriter(self.path, arrow_table.schema, compression="zstd")
+        self._parquet.write_table(arrow_table)
 
     def close(self) -> None:
         if self._parquet is not None:
@@ -207,64 +228,66 @@ class _Rows:
 
 
 @contextmanager
-def _output(output: Path, form: Format) -> Iterator["Path | _Rows"]:
+def _open_target(output: Path, output_format: OutputFormat) -> Iterator["Path | _TableWriter"]:
     """Yield the folder of windows, or a writer of one table.
 
     A table has another name until it is complete.
     """
-    if form == "seq":
+    if output_format == "seq":
         yield output
         return
     output.parent.mkdir(parents=True, exist_ok=True)
     draft = output.with_name(f".{output.name}.part")
     draft.unlink(missing_ok=True)
-    rows = _Rows(draft, form)
+    writer = _TableWriter(draft, output_format)
     try:
-        yield rows
-        rows.close()
+        yield writer
+        writer.close()
         draft.replace(output)
     finally:
-        rows.close()
+        writer.close()
         draft.unlink(missing_ok=True)
 
 
 # ---- windows --------------------------------------------------------------------------------------------------------
 
 
-def convert_seq(given: Path, output: Path, progress: Progress = no_progress) -> Conversion:
-    """Join the windows (.seq) below `given` into the series they were cut from.
+def convert_seq(input_path: Path, output: Path, progress: ProgressCallback = ignore_progress) -> ConversionResult:
+    """Join the windows (.seq) below `input_path` into the series they were cut from.
 
     The series are written as .parquet, .csv or .npz, by the extension of `output`. Windows that cannot be read are
     skipped and reported. Raises InputError if nothing is left, or for several series in one .npz.
     """
-    done = Conversion(output)
-    with unpacked([given], done.skipped) as sources:
-        others = [source for source in sources if source.kind != "seq"]
-        done.skipped += [Skipped(each.name, Text(N_("not a window (.seq)"))) for each in others]
-        before = len(done.skipped)
-        groups = bundles([source for source in sources if source.kind == "seq"])
+    result = ConversionResult(output)
+    with open_sources([input_path], result.skipped) as sources:
+        other_sources = [source for source in sources if source.file_type != "seq"]
+        result.skipped += [
+            SkippedFile(other_source.name, Message(N_("not a window (.seq)"))) for other_source in other_sources
+        ]
+        skipped_before = len(result.skipped)
+        groups = group_files([source for source in sources if source.file_type == "seq"])
         tables = []
         for number, group in enumerate(groups):
-            share = _share(progress, number, len(groups))
-            tables.append(read_bundle(group, share, done.skipped))
-        done.windows = done.files = len(sources) - len(others) - (len(done.skipped) - before)
+            group_progress = _scale_progress(progress, number, len(groups))
+            tables.append(read_group(group, group_progress, result.skipped))
+        result.windows = result.files = len(sources) - len(other_sources) - (len(result.skipped) - skipped_before)
     if not tables:
-        raise _nothing(given, done)
-    frame = _one(tables)
-    done.rows = len(frame)
-    done.entities = frame["entity"].nunique() if "entity" in frame else 1
-    done.notes += [note.text for table in tables for note in table.notes]
+        raise _build_empty_error(input_path, result)
+    frame = _concat_tables(tables)
+    result.rows = len(frame)
+    result.entities = frame["entity"].nunique() if "entity" in frame else 1
+    result.notes += [note.message for table in tables for note in table.notes]
     output.parent.mkdir(parents=True, exist_ok=True)
     _write_frame(frame, output)
     progress(1.0)
-    return done
+    return result
 
 
-def _share(progress: Progress, number: int, of: int) -> Progress:
-    return lambda share: progress((number + share) / of)
+def _scale_progress(progress: ProgressCallback, number: int, count: int) -> ProgressCallback:
+    return lambda share: progress((number + share) / count)
 
 
-def _one(tables: list[Table]) -> pd.DataFrame:
+def _concat_tables(tables: list[RawTable]) -> pd.DataFrame:
     """Concatenate the tables of several folders; series without an entity get the name of their folder."""
     if len(tables) == 1:
         return tables[0].frame
@@ -284,7 +307,7 @@ def _write_frame(frame: pd.DataFrame, output: Path) -> None:
     if output.suffix == ".parquet":
         frame.to_parquet(output, index=False)
     elif output.suffix == ".csv":
-        written_csv(frame, output)
+        write_csv(frame, output)
     elif "entity" in frame and frame["entity"].nunique() > 1:
         raise InputError(
             N_("{count} series do not fit into one .npz; write .parquet or .csv."), count=frame["entity"].nunique()
@@ -295,20 +318,24 @@ def _write_frame(frame: pd.DataFrame, output: Path) -> None:
 
 def _write_npz(frame: pd.DataFrame, output: Path) -> None:
     columns = [column for column in frame if column not in ("ts", "entity", "label")]
-    arrays = {"x": frame[columns].to_numpy(), "columns": np.array(columns), "time": stamps_of(pd.Index(frame["ts"]))}
+    arrays = {
+        "x": frame[columns].to_numpy(),
+        "columns": np.array(columns),
+        "time": format_stamps(pd.Index(frame["ts"])),
+    }
     if "label" in frame:
         arrays["label"] = frame["label"].to_numpy(dtype=np.uint8)
     np.savez_compressed(output, **arrays)
 
 
-def summary(done: Conversion) -> dict[str, object]:
+def build_summary(result: ConversionResult) -> dict[str, object]:
     """Return the result as JSON."""
     return {
-        "output": str(done.output),
-        "files": done.files,
-        "entities": done.entities,
-        "rows": done.rows,
-        "windows": done.windows,
-        "skipped": [{"file": each.file, "reason": str(each.reason)} for each in done.skipped],
-        "notes": [str(note) for note in done.notes],
+        "output": str(result.output),
+        "files": result.files,
+        "entities": result.entities,
+        "rows": result.rows,
+        "windows": result.windows,
+        "skipped": [{"file": skipped.file, "reason": str(skipped.reason)} for skipped in result.skipped],
+        "notes": [str(note) for note in result.notes],
     }

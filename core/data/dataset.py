@@ -17,7 +17,7 @@ from core.errors import DataError
 from core.messages import N_
 
 BLOCK_ROWS = 65_536
-CACHED_ROWS = 2048  # rows of a profile that fit into the processor's cache
+CACHE_BLOCK_ROWS = 2048  # rows of a profile that fit into the processor's cache
 DAY = pd.Timedelta(days=1)
 
 
@@ -51,13 +51,13 @@ class Dataset:
 
     Example:
         >>> import pandas as pd
-        >>> from core.data.dataset import Dataset, keyed
-        >>> index = keyed(["north", "north", "south"], pd.to_datetime(["2024-01-01", "2024-01-02", "2024-01-01"]))
+        >>> from core.data.dataset import Dataset, make_index
+        >>> index = make_index(["north", "north", "south"], pd.to_datetime(["2024-01-01", "2024-01-02", "2024-01-01"]))
         >>> frame = pd.DataFrame({"power": [10.0, float("nan"), 30.0]}, index)
         >>> dataset = Dataset(frame, "tidy_series", step=pd.Timedelta(days=1), unit="MW")
-        >>> dataset.entities, dataset.complete.tolist()
+        >>> dataset.entities, dataset.is_complete.tolist()
         (['north', 'south'], [True, False, True])
-        >>> dataset.select(entities=["south"]).values
+        >>> dataset.filter_rows(entities=["south"]).values
         array([[30.]])
     """
 
@@ -67,7 +67,7 @@ class Dataset:
     step: pd.Timedelta | None = None
     day_start: int = 0
     unit: str = ""
-    drivers: pd.DataFrame | None = None
+    covariates: pd.DataFrame | None = None
     context: pd.DataFrame | None = None
     labels: pd.Series | None = None
     files: tuple[str, ...] = ()
@@ -104,7 +104,7 @@ class Dataset:
         return self.frame.index.get_level_values("time")
 
     @property
-    def dated(self) -> bool:
+    def has_dates(self) -> bool:
         """True where `time` holds dates, False where it holds row numbers."""
         return isinstance(self.time, pd.DatetimeIndex)
 
@@ -116,52 +116,54 @@ class Dataset:
     @cached_property
     def entity_codes(self) -> NDArray[np.intp]:
         """Entity of every row as its position in `entities`."""
-        found = np.asarray(self.frame.index.codes[0])
+        row_codes = np.asarray(self.frame.index.codes[0])
         levels = list(self.frame.index.levels[0])
-        place = {entity: number for number, entity in enumerate(self.entities)}
-        return np.array([place.get(entity, -1) for entity in levels], dtype=np.intp)[found]
+        code_by_entity = {entity: code for code, entity in enumerate(self.entities)}
+        return np.array([code_by_entity.get(entity, -1) for entity in levels], dtype=np.intp)[row_codes]
 
     @cached_property
-    def complete(self) -> NDArray[np.bool_]:
+    def is_complete(self) -> NDArray[np.bool_]:
         """Mask of the rows without a missing measurement, shape (rows,)."""
-        return np.concatenate([~np.isnan(block).any(axis=1) for _, block in self.blocks()] or [np.zeros(0, bool)])
+        return np.concatenate([~np.isnan(block).any(axis=1) for _, block in self.iter_blocks()] or [np.zeros(0, bool)])
 
     @cached_property
-    def ordinary(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    def entity_range(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Median and width (5 % to 95 % quantile) of the values of each entity.
 
         Shape (entities, 1) for a profile, whose columns are one quantity; else (entities, columns). An entity with
         40,000 rows or more is sampled evenly: 20,000 to 30,000 of its rows are used.
         """
         median, width = [], []
-        by_entity = np.argsort(self.entity_codes, kind="stable")
-        starts = np.searchsorted(self.entity_codes[by_entity], np.arange(len(self.entities) + 1))
+        row_order = np.argsort(self.entity_codes, kind="stable")
+        starts = np.searchsorted(self.entity_codes[row_order], np.arange(len(self.entities) + 1))
         for first, last in pairwise(starts):
-            rows = by_entity[first : last : max(1, (last - first) // 20_000)]
+            rows = row_order[first : last : max(1, (last - first) // 20_000)]
             values = self.values[rows]
             values = values.reshape(-1, 1) if self.profile else values
-            low, middle, high = (
+            quantile_5, quantile_50, quantile_95 = (
                 np.nanquantile(values, [0.05, 0.5, 0.95], axis=0)
                 if not np.isnan(values).all()
                 else np.full((3, values.shape[1]), np.nan)
             )
-            median.append(middle)
-            width.append(high - low)
+            median.append(quantile_50)
+            width.append(quantile_95 - quantile_5)
         return np.array(median), np.array(width)
 
     @cached_property
     def row_median(self) -> NDArray[np.float64]:
         """Median of the measurements of every row; NaN where one is missing."""
         count = len(self.columns)
-        middle = ((count - 1) // 2, count // 2)
-        found = np.empty(len(self))
-        for rows, block in self.blocks(CACHED_ROWS):
-            ranked = np.partition(block, middle, axis=1)
-            known = ~np.isnan(block).any(axis=1)
-            found[rows] = np.where(known, (ranked[:, middle[0]] + ranked[:, middle[1]]) / 2, np.nan)
-        return found
+        middle_ranks = ((count - 1) // 2, count // 2)
+        medians = np.empty(len(self))
+        for rows, block in self.iter_blocks(CACHE_BLOCK_ROWS):
+            partitioned = np.partition(block, middle_ranks, axis=1)
+            complete_rows = ~np.isnan(block).any(axis=1)
+            medians[rows] = np.where(
+                complete_rows, (partitioned[:, middle_ranks[0]] + partitioned[:, middle_ranks[1]]) / 2, np.nan
+            )
+        return medians
 
-    def blocks(self, size: int = BLOCK_ROWS) -> Iterator[tuple[slice, NDArray[np.float64]]]:
+    def iter_blocks(self, size: int = BLOCK_ROWS) -> Iterator[tuple[slice, NDArray[np.float64]]]:
         """Yield slices of `size` rows with their measurements.
 
         Work in blocks needs no second copy of a large file.
@@ -175,49 +177,49 @@ class Dataset:
         """Return a copy with the fields `changes`."""
         return dataclasses.replace(self, **changes)  # type: ignore[arg-type]
 
-    def rows(self, keep: NDArray[np.bool_] | NDArray[np.intp]) -> "Dataset":
-        """Return the rows `keep`: a mask, or positions in a new order.
+    def take_rows(self, selection: NDArray[np.bool_] | NDArray[np.intp]) -> "Dataset":
+        """Return the rows `selection`: a mask, or positions in a new order.
 
         Covariates, context and labels follow the rows.
         """
-        position = np.flatnonzero(keep) if keep.dtype == bool else keep
+        positions = np.flatnonzero(selection) if selection.dtype == bool else selection
 
-        def part(table: "pd.DataFrame | pd.Series | None") -> "pd.DataFrame | pd.Series | None":
-            return None if table is None else table.iloc[position]
+        def take_part(table: "pd.DataFrame | pd.Series | None") -> "pd.DataFrame | pd.Series | None":
+            return None if table is None else table.iloc[positions]
 
         return self.replace(
-            frame=self.frame.iloc[position],
-            drivers=part(self.drivers),
-            context=part(self.context),
-            labels=part(self.labels),
+            frame=self.frame.iloc[positions],
+            covariates=take_part(self.covariates),
+            context=take_part(self.context),
+            labels=take_part(self.labels),
         )
 
-    def select(
+    def filter_rows(
         self, entities: Sequence[str] = (), start: pd.Timestamp | None = None, end: pd.Timestamp | None = None
     ) -> "Dataset":
         """Return the rows of `entities` (all if empty) from `start` to the day `end`, both included.
 
         Raises DataError if no row matches.
         """
-        keep = np.ones(len(self), dtype=bool)
+        selection = np.ones(len(self), dtype=bool)
         if entities:
-            keep &= self.entity.isin(list(entities))
+            selection &= self.entity.isin(list(entities))
         if start is not None:
-            keep &= np.asarray(self.time >= start)
+            selection &= np.asarray(self.time >= start)
         if end is not None:
-            keep &= np.asarray(self.time < end + DAY)
-        if not keep.any():
+            selection &= np.asarray(self.time < end + DAY)
+        if not selection.any():
             raise DataError(N_("No rows match this period and these entities."))
-        return self if keep.all() else self.rows(keep)
+        return self if selection.all() else self.take_rows(selection)
 
-    def around(self, entity: str, time: object, rows: int = 24) -> pd.Series:
+    def get_neighbourhood(self, entity: str, time: object, margin_rows: int = 24) -> pd.Series:
         """Return the first measurement of `entity` around `time`, in the order of time.
 
         The series holds at most the given number of rows before `time`, and as many after it.
         """
-        own = self.frame[self.entity == entity].iloc[:, 0].droplevel("entity").sort_index()
-        place = int(own.index.searchsorted(time))
-        return own.iloc[max(place - rows, 0) : place + rows + 1]
+        series = self.frame[self.entity == entity].iloc[:, 0].droplevel("entity").sort_index()
+        position = int(series.index.searchsorted(time))
+        return series.iloc[max(position - margin_rows, 0) : position + margin_rows + 1]
 
     def to_series(self) -> "Dataset":
         """Return a profile as one long series with the single column `value`; a series is returned unchanged.
@@ -226,13 +228,13 @@ class Dataset:
         """
         if not self.profile:
             return self
-        order = np.roll(np.arange(len(self.columns)), -self._first_column)
+        column_order = np.roll(np.arange(len(self.columns)), -self._day_start_column)
         step, day = np.timedelta64(self.step), np.timedelta64(DAY)
-        offsets = order * step + (order < self._first_column) * day
+        offsets = column_order * step + (column_order < self._day_start_column) * day
         times = (self.time.to_numpy()[:, None] + offsets[None, :]).ravel()
-        index = pd.MultiIndex.from_arrays([np.repeat(self.entity, len(order)), times], names=["entity", "time"])
-        values = pd.DataFrame({"value": self.values[:, order].ravel()}, index=index)
-        return self.replace(frame=values, profile=False, drivers=None, context=None, labels=None)
+        index = pd.MultiIndex.from_arrays([np.repeat(self.entity, len(column_order)), times], names=["entity", "time"])
+        values = pd.DataFrame({"value": self.values[:, column_order].ravel()}, index=index)
+        return self.replace(frame=values, profile=False, covariates=None, context=None, labels=None)
 
     def to_profile(self) -> "Dataset":
         """Return a series with one column and an even step as one row per day; the inverse of `to_series`.
@@ -244,68 +246,68 @@ class Dataset:
             return self
         if len(self.columns) != 1 or self.step is None or DAY % self.step != pd.Timedelta(0):
             raise DataError(N_("Only a series with one column and an even step becomes a daily profile."))
-        shifted = pd.DatetimeIndex(self.time) - pd.Timedelta(hours=self.day_start)
-        days = shifted.normalize()
+        shifted_times = pd.DatetimeIndex(self.time) - pd.Timedelta(hours=self.day_start)
+        days = shifted_times.normalize()
         slots = ((pd.DatetimeIndex(self.time) - pd.DatetimeIndex(self.time).normalize()) / self.step).to_numpy()
         if not np.allclose(slots, np.round(slots)):
             raise DataError(N_("Only a series with one column and an even step becomes a daily profile."))
-        long = pd.DataFrame(
+        long_table = pd.DataFrame(
             {"entity": self.entity, "time": days, "slot": np.round(slots).astype(int), "value": self.values[:, 0]}
         )
-        if long.duplicated(["entity", "time", "slot"]).any():
+        if long_table.duplicated(["entity", "time", "slot"]).any():
             raise DataError(
                 N_("A moment of an entity has several values; keep one of them before making daily profiles.")
             )
-        wide = long.pivot(index=["entity", "time"], columns="slot", values="value")
-        wide = wide.reindex(columns=range(DAY // self.step))
-        wide.columns = pd.Index(clock_labels(len(wide.columns)))
-        return self.replace(frame=wide, profile=True, drivers=None, context=None, labels=None)
+        wide_table = long_table.pivot(index=["entity", "time"], columns="slot", values="value")
+        wide_table = wide_table.reindex(columns=range(DAY // self.step))
+        wide_table.columns = pd.Index(make_clock_labels(len(wide_table.columns)))
+        return self.replace(frame=wide_table, profile=True, covariates=None, context=None, labels=None)
 
     @property
-    def _first_column(self) -> int:
+    def _day_start_column(self) -> int:
         """Position of the column at which the day begins."""
         return self.day_start * len(self.columns) // 24
 
     @cached_property
     def digest(self) -> str:
         """SHA-256 of everything an analysis can depend on: values, index, columns, unit, covariates, files, recipe."""
-        found = hashlib.sha256()
-        described = [self.columns, self.layout, self.unit, self.profile, self.day_start, str(self.step), self.files]
-        found.update(json.dumps([described, [repair.to_json() for repair in self.recipe]]).encode())
-        for _, block in self.blocks():
-            found.update(np.ascontiguousarray(block).data)
-        found.update("\0".join(self.entities).encode() + self.entity_codes.tobytes())
-        found.update(self.time.to_numpy().tobytes())
-        for table in (self.drivers, self.context):
+        hasher = hashlib.sha256()
+        metadata = [self.columns, self.layout, self.unit, self.profile, self.day_start, str(self.step), self.files]
+        hasher.update(json.dumps([metadata, [repair.to_json() for repair in self.recipe]]).encode())
+        for _, block in self.iter_blocks():
+            hasher.update(np.ascontiguousarray(block).data)
+        hasher.update("\0".join(self.entities).encode() + self.entity_codes.tobytes())
+        hasher.update(self.time.to_numpy().tobytes())
+        for table in (self.covariates, self.context):
             if table is not None:
-                found.update(pd.util.hash_pandas_object(table, index=False).to_numpy().tobytes())
-        return found.hexdigest()
+                hasher.update(pd.util.hash_pandas_object(table, index=False).to_numpy().tobytes())
+        return hasher.hexdigest()
 
 
-def when(time: object) -> str:
+def format_timestamp(time: object) -> str:
     """Return a timestamp as findings show it: without the time of day at midnight."""
     return str(time).removesuffix(" 00:00:00")
 
 
-def clock_labels(count: int) -> list[str]:
+def make_clock_labels(count: int) -> list[str]:
     """Return the times of a day in `count` even steps: 24 gives "00:00" … "23:00", 96 gives quarter-hours."""
     minutes = 24 * 60 // count
     return [f"{step * minutes // 60:02d}:{step * minutes % 60:02d}" for step in range(count)]
 
 
-def keyed(entity: object, time: object) -> pd.MultiIndex:
+def make_index(entity: object, time: object) -> pd.MultiIndex:
     """Return the index of a dataset: (entity, time)."""
     return pd.MultiIndex.from_arrays([entity, time], names=["entity", "time"])
 
 
-def require_like(dataset: Dataset, columns: Sequence[str], profile: bool, unit: str) -> None:
+def check_compatible(dataset: Dataset, columns: Sequence[str], profile: bool, unit: str) -> None:
     """Raise DataError if `dataset` has other columns or another unit than the data a model was fitted on."""
     if dataset.columns != list(columns) or dataset.profile != profile:
         raise DataError(
             N_("The model was fitted on the columns {accepted}; {file} has {value}."),
             file=", ".join(dataset.files),
-            value=_short(dataset.columns),
-            accepted=_short(columns),
+            value=_format_columns(dataset.columns),
+            accepted=_format_columns(columns),
         )
     if dataset.unit != unit:
         raise DataError(
@@ -316,5 +318,5 @@ def require_like(dataset: Dataset, columns: Sequence[str], profile: bool, unit: 
         )
 
 
-def _short(columns: Sequence[str]) -> str:
+def _format_columns(columns: Sequence[str]) -> str:
     return ", ".join(columns[:5]) + (f" … ({len(columns)})" if len(columns) > 5 else "")

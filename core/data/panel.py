@@ -8,17 +8,27 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from core.data.dataset import DAY, Dataset, keyed
+from core.data.dataset import DAY, Dataset, make_index
 from core.errors import DataError
 from core.messages import N_
 
 Floats = NDArray[np.float64]
 Resolution = Literal["day", "hour"]
 
-MOST_DAYS = 80 * 366  # a longer range of dates comes from a mistyped year
-STALE = 14  # days for which the last known amount replaces missing ones
-ABSURD = 1.2  # |log ratio| to the median of 15 days above which an amount is an outlier
-RATES = ("W", "kW", "MW", "GW", "TW", "°C", "%", "ms", "s")  # averaged over a day; amounts in other units are summed
+MAX_DAYS = 80 * 366  # a longer range of dates comes from a mistyped year
+STALE_DAYS = 14  # days for which the last known amount replaces missing ones
+MAX_LOG_RATIO = 1.2  # |log ratio| to the median of 15 days above which an amount is an outlier
+AVERAGED_UNITS = (
+    "W",
+    "kW",
+    "MW",
+    "GW",
+    "TW",
+    "°C",
+    "%",
+    "ms",
+    "s",
+)  # averaged over a day; amounts in other units are summed
 
 
 @dataclass(frozen=True)
@@ -35,13 +45,13 @@ class Panel:
 
     Example:
         >>> import pandas as pd
-        >>> from core.data.dataset import Dataset, keyed
+        >>> from core.data.dataset import Dataset, make_index
         >>> hours = pd.date_range("2024-01-01", periods=48, freq="h")
-        >>> frame = pd.DataFrame({"gas": [1.0] * 24 + [2.0] * 24}, keyed(["north"] * 48, hours))
+        >>> frame = pd.DataFrame({"gas": [1.0] * 24 + [2.0] * 24}, make_index(["north"] * 48, hours))
         >>> dataset = Dataset(frame, "tidy_series", step=pd.Timedelta(hours=1), unit="MWh")
-        >>> Panel.of(dataset).amounts.ravel().tolist()
+        >>> Panel.from_dataset(dataset).daily_amounts.ravel().tolist()
         [24.0, 48.0]
-        >>> Panel.of(dataset, "hour").values.shape
+        >>> Panel.from_dataset(dataset, "hour").values.shape
         (2, 1, 24)
     """
 
@@ -50,31 +60,31 @@ class Panel:
     slots: tuple[str, ...]
     values: Floats
     unit: str = ""
-    averaged: bool = False
+    is_averaged: bool = False
     day_start: int = 0
 
     @classmethod
-    def of(cls, dataset: Dataset, resolution: Resolution = "day", measure: str = "") -> "Panel":
+    def from_dataset(cls, dataset: Dataset, resolution: Resolution = "day", measure: str = "") -> "Panel":
         """Build the panel of `dataset`; `measure` names the column to use (default: the first).
 
         A profile needs no `measure`. Raises DataError for data without dates, a step longer than a day, an unknown
         column, and two rows of an entity for one day or timestamp.
         """
-        whole = _profiled(_measured(dataset, measure))
-        averaged = whole.unit in RATES
-        values = whole.values if whole.profile else whole.values[:, :1]
-        slots = tuple(whole.columns) if whole.profile else ("day",)
+        daily_dataset = _to_daily_rows(_select_measure(dataset, measure))
+        is_averaged = daily_dataset.unit in AVERAGED_UNITS
+        values = daily_dataset.values if daily_dataset.profile else daily_dataset.values[:, :1]
+        slots = tuple(daily_dataset.columns) if daily_dataset.profile else ("day",)
         if resolution == "day" and len(slots) > 1:
-            values = (values.mean(axis=1) if averaged else values.sum(axis=1))[:, None]
+            values = (values.mean(axis=1) if is_averaged else values.sum(axis=1))[:, None]
         if len(slots) == 1 or resolution == "day":
             slots = ("day",)
         return cls(
-            _calendar(whole),
-            tuple(whole.entities),
+            _build_calendar(daily_dataset),
+            tuple(daily_dataset.entities),
             slots,
-            _cube(whole, values),
+            _build_cube(daily_dataset, values),
             dataset.unit,
-            averaged,
+            is_averaged,
             dataset.day_start,
         )
 
@@ -82,63 +92,67 @@ class Panel:
         return len(self.days)
 
     @property
-    def amounts(self) -> Floats:
+    def daily_amounts(self) -> Floats:
         """Amount of every day, shape (days, entities)."""
-        return self.values.mean(axis=2) if self.averaged else self.values.sum(axis=2)
+        return self.values.mean(axis=2) if self.is_averaged else self.values.sum(axis=2)
 
     @cached_property
-    def lessons(self) -> Floats:
+    def training_targets(self) -> Floats:
         """Amounts to train on, shape (days, entities); NaN for outliers compared with the 15 days around them."""
-        return self._sensible(centred=True).to_numpy()
+        return self._mask_outliers(centred=True).to_numpy()
 
     @cached_property
-    def recent(self) -> Floats:
+    def last_known(self) -> Floats:
         """Last known amount on every day, shape (days, entities).
 
         Outliers compared with the 15 days up to the day are skipped. An amount is repeated for at most 14 days.
         """
-        return self._sensible(centred=False).ffill(limit=STALE).to_numpy()
+        return self._mask_outliers(centred=False).ffill(limit=STALE_DAYS).to_numpy()
 
-    def _sensible(self, centred: bool) -> pd.DataFrame:
+    def _mask_outliers(self, centred: bool) -> pd.DataFrame:
         """Return the daily amounts with NaN for outliers, shape (days, entities)."""
-        amounts = pd.DataFrame(self.amounts)
-        level = amounts.rolling(15, center=centred, min_periods=1).median()
+        amounts = pd.DataFrame(self.daily_amounts)
+        rolling_median = amounts.rolling(15, center=centred, min_periods=1).median()
         with np.errstate(divide="ignore", invalid="ignore"):
-            absurd = (np.abs(np.log(amounts / level)) > ABSURD) & (level > 0) & (amounts > 0)
-        return amounts.mask(absurd)
+            is_outlier = (
+                (np.abs(np.log(amounts / rolling_median)) > MAX_LOG_RATIO) & (rolling_median > 0) & (amounts > 0)
+            )
+        return amounts.mask(is_outlier)
 
-    def until(self, day: pd.Timestamp) -> "Panel":
+    def select_before(self, day: pd.Timestamp) -> "Panel":
         """Return the days before `day`."""
-        return self._days(slice(int(self.days.searchsorted(day))))
+        return self._select_days(slice(int(self.days.searchsorted(day))))
 
-    def last(self, days: int) -> "Panel":
+    def tail(self, days: int) -> "Panel":
         """Return the last `days` days."""
-        return self._days(slice(max(len(self) - days, 0), None))
+        return self._select_days(slice(max(len(self) - days, 0), None))
 
-    def _days(self, kept: slice) -> "Panel":
-        return replace(self, days=self.days[kept], values=self.values[kept])
+    def _select_days(self, selection: slice) -> "Panel":
+        return replace(self, days=self.days[selection], values=self.values[selection])
 
-    def extended(self, horizon: int) -> "Panel":
+    def extend(self, horizon: int) -> "Panel":
         """Return the panel with `horizon` days of missing values after the last day."""
         days = pd.date_range(self.days[0], periods=len(self) + horizon, freq="D")
         unknown = np.full((horizon, *self.values.shape[1:]), np.nan)
         return replace(self, days=days, values=np.concatenate([self.values, unknown]))
 
-    def moments(self, days: pd.DatetimeIndex) -> pd.DatetimeIndex:
+    def make_timestamps(self, days: pd.DatetimeIndex) -> pd.DatetimeIndex:
         """Return the timestamp of every slot of `days`; hours before `day_start` belong to the next date."""
         if len(self.slots) == 1:
             return days
         offsets = pd.to_timedelta([f"{slot}:00" for slot in self.slots]).to_numpy()
-        late = np.where(offsets < np.timedelta64(self.day_start, "h"), np.timedelta64(1, "D"), np.timedelta64(0, "D"))
-        return pd.DatetimeIndex((days.to_numpy()[:, None] + offsets + late).ravel())
+        day_shift = np.where(
+            offsets < np.timedelta64(self.day_start, "h"), np.timedelta64(1, "D"), np.timedelta64(0, "D")
+        )
+        return pd.DatetimeIndex((days.to_numpy()[:, None] + offsets + day_shift).ravel())
 
 
-def _measured(dataset: Dataset, measure: str) -> Dataset:
+def _select_measure(dataset: Dataset, measure: str) -> Dataset:
     """Return `dataset` with the single column `measure`, or a profile with all its columns.
 
     Raises DataError for data without dates, a step longer than a day, and an unknown column.
     """
-    if not dataset.dated:
+    if not dataset.has_dates:
         raise DataError(N_("{file} has no dates, and a forecast needs them."), file=", ".join(dataset.files))
     if dataset.step is not None and dataset.step > DAY:
         raise DataError(
@@ -156,30 +170,30 @@ def _measured(dataset: Dataset, measure: str) -> Dataset:
             value=measure,
             accepted=", ".join(dataset.columns[:20]),
         )
-    return dataset.replace(frame=dataset.frame[[measure]], drivers=None, context=None, labels=None)
+    return dataset.replace(frame=dataset.frame[[measure]], covariates=None, context=None, labels=None)
 
 
-def _profiled(dataset: Dataset) -> Dataset:
+def _to_daily_rows(dataset: Dataset) -> Dataset:
     """Return one row per entity and day; raise DataError for several rows of one day."""
     if not dataset.profile and (dataset.step is None or dataset.step < DAY):
         dataset = dataset.to_profile()
-    days = keyed(dataset.entity, pd.DatetimeIndex(dataset.time).normalize())
+    days = make_index(dataset.entity, pd.DatetimeIndex(dataset.time).normalize())
     if days.has_duplicates:
-        twice = days[days.duplicated()][0]
+        duplicate = days[days.duplicated()][0]
         raise DataError(
             N_("{file}: {entity} has several rows for {value}; the data doctor can keep one of them."),
             file=", ".join(dataset.files),
-            entity=twice[0],
-            value=str(twice[1])[:10],
+            entity=duplicate[0],
+            value=str(duplicate[1])[:10],
         )
     return dataset
 
 
-def _calendar(dataset: Dataset) -> pd.DatetimeIndex:
+def _build_calendar(dataset: Dataset) -> pd.DatetimeIndex:
     """Return every day from the first to the last; raise DataError for more than 80 years."""
     days = pd.DatetimeIndex(dataset.time).normalize()
     count = (days.max() - days.min()).days + 1
-    if count > MOST_DAYS:
+    if count > MAX_DAYS:
         raise DataError(
             N_("{file}: dates reach from {start} to {end}; one of them must be a mistake."),
             file=", ".join(dataset.files),
@@ -189,10 +203,10 @@ def _calendar(dataset: Dataset) -> pd.DatetimeIndex:
     return pd.date_range(days.min(), periods=count, freq="D")
 
 
-def _cube(dataset: Dataset, values: Floats) -> Floats:
+def _build_cube(dataset: Dataset, values: Floats) -> Floats:
     """Arrange `values` (rows, columns) as (days, entities, columns), NaN for absent rows."""
     days = pd.DatetimeIndex(dataset.time).normalize()
-    place = (days - days.min()).days.to_numpy()
-    cube = np.full((place.max() + 1, len(dataset.entities), values.shape[1]), np.nan)
-    cube[place, dataset.entity_codes] = values
+    day_positions = (days - days.min()).days.to_numpy()
+    cube = np.full((day_positions.max() + 1, len(dataset.entities), values.shape[1]), np.nan)
+    cube[day_positions, dataset.entity_codes] = values
     return cube

@@ -9,9 +9,9 @@ from collections.abc import Iterator, Mapping
 from functools import cache
 from types import MappingProxyType
 
-from core.data.ingest.layouts.base import plain
+from core.data.ingest.layouts.base import normalise_name
 
-NEW: Mapping[str, tuple[int, str]] = MappingProxyType(
+CURRENT_REGIONS: Mapping[str, tuple[int, str]] = MappingProxyType(
     {
         "auvergne-rhône-alpes": (84, "ARA AURA"),
         "bourgogne-franche-comté": (27, "BFC"),
@@ -30,7 +30,7 @@ NEW: Mapping[str, tuple[int, str]] = MappingProxyType(
 )
 """Canonical name → INSEE code and abbreviations (ISO 3166-2:FR first)."""
 
-OLD: Mapping[str, tuple[int, str]] = MappingProxyType(
+FORMER_REGIONS: Mapping[str, tuple[int, str]] = MappingProxyType(
     {
         "alsace": (42, "grand est"),
         "champagne-ardenne": (21, "grand est"),
@@ -53,7 +53,7 @@ OLD: Mapping[str, tuple[int, str]] = MappingProxyType(
 )
 """Region before 2016 → its INSEE code and the present region that contains it."""
 
-OTHER_NAMES: Mapping[str, str] = MappingProxyType(
+REGION_ALIASES: Mapping[str, str] = MappingProxyType(
     {
         "alsace-champagne-ardenne-lorraine": "grand est",
         "aquitaine-limousin-poitou-charentes": "nouvelle-aquitaine",
@@ -66,7 +66,7 @@ OTHER_NAMES: Mapping[str, str] = MappingProxyType(
 )
 """Other name → canonical name."""
 
-_ZONES = {
+_REGIONS_BY_ZONE = {
     "A": "auvergne-rhône-alpes, bourgogne-franche-comté, nouvelle-aquitaine",
     "B": (
         "bretagne, centre-val de loire, grand est, hauts-de-france, normandie, pays de la loire, "
@@ -74,67 +74,71 @@ _ZONES = {
     ),
     "C": "occitanie, île-de-france",
 }
-SCHOOL_ZONE: Mapping[str, str] = MappingProxyType(
-    {region: zone for zone, regions in _ZONES.items() for region in regions.split(", ")}
+ZONE_BY_REGION: Mapping[str, str] = MappingProxyType(
+    {region: zone for zone, regions in _REGIONS_BY_ZONE.items() for region in regions.split(", ")}
 )
 """Canonical region → "A", "B" or "C"; Corsica has its own calendar and no zone."""
 
-PARTS = re.compile(r"\s*[·|/;,:_]\s*|\s+[-–]\s+")
+PART_SEPARATOR = re.compile(r"\s*[·|/;,:_]\s*|\s+[-–]\s+")
 
 
-def canonical(name: object) -> str | None:
+def normalise_region(name: object) -> str | None:
     """Return the canonical name of the present region that `name` means, or None if it names no region.
 
     Accepted are present and former names in any spelling, abbreviations, slugs and INSEE codes. Slugs whose accented
     letters were lost ("rh-ne-alpes") are accepted too.
 
     Example:
-        >>> [canonical(name) for name in ("Nord-Pas-de-Calais", "rh-ne-alpes", 84, "Bavaria")]
+        >>> [normalise_region(name) for name in ("Nord-Pas-de-Calais", "rh-ne-alpes", 84, "Bavaria")]
         ['hauts-de-france', 'auvergne-rhône-alpes', 'auvergne-rhône-alpes', None]
     """
     if isinstance(name, bool) or name is None:
         return None
-    code = _code(name)
+    code = _parse_code(name)
     if code is not None:
-        return _codes().get(code)
-    words = plain(str(name))
-    return _names().get(words) or _names().get(words.removeprefix("region"))
+        return _build_code_index().get(code)
+    plain_name = normalise_name(str(name))
+    return _build_name_index().get(plain_name) or _build_name_index().get(plain_name.removeprefix("region"))
 
 
-def region_of(entity: str) -> str | None:
+def find_region(entity: str) -> str | None:
     """Return the region that the name of an entity contains, or None.
 
     The first part of the name that names a region counts. A part that is only a number is not read as an INSEE code.
 
     Example:
-        >>> region_of("GRTgaz · bretagne"), region_of("Substation · 84")
+        >>> find_region("GRTgaz · bretagne"), find_region("Substation · 84")
         ('bretagne', None)
     """
-    parts = (part for part in (entity, *PARTS.split(entity)) if _code(part) is None)
-    return next((region for region in map(canonical, parts) if region), None)
+    parts = (part for part in (entity, *PART_SEPARATOR.split(entity)) if _parse_code(part) is None)
+    return next((region for region in map(normalise_region, parts) if region), None)
 
 
-def _code(name: object) -> int | None:
+def _parse_code(name: object) -> int | None:
     """Return `name` as a whole number (84, 84.0, "84", "84.0"), or None."""
     match = re.fullmatch(r"\s*0*(\d{1,3})(?:\.0*)?\s*", str(name))
     return int(match[1]) if match else None
 
 
 @cache
-def _codes() -> dict[int, str]:
-    return dict(OLD.values()) | {code: region for region, (code, _) in NEW.items()}
+def _build_code_index() -> dict[int, str]:
+    return dict(FORMER_REGIONS.values()) | {code: region for region, (code, _) in CURRENT_REGIONS.items()}
 
 
 @cache
-def _names() -> dict[str, str]:
-    """Return the canonical name of every spelling, as `plain` writes it."""
-    pairs = [(name, region) for region, (_, short) in NEW.items() for name in (region, *short.split())]
-    pairs += [(name, region) for name, (_, region) in OLD.items()]
-    pairs += OTHER_NAMES.items()
-    return {spelt: region for name, region in pairs for spelt in _spelt(name)}
+def _build_name_index() -> dict[str, str]:
+    """Return the canonical name of every spelling, as `normalise_name` writes it."""
+    pairs = [
+        (name, region)
+        for region, (_, abbreviations) in CURRENT_REGIONS.items()
+        for name in (region, *abbreviations.split())
+    ]
+    pairs += [(name, region) for name, (_, region) in FORMER_REGIONS.items()]
+    pairs += REGION_ALIASES.items()
+    return {spelling: region for name, region in pairs for spelling in _iter_spellings(name)}
 
 
-def _spelt(name: str) -> Iterator[str]:
+def _iter_spellings(name: str) -> Iterator[str]:
     """Yield the name without accents, and without its accented letters."""
-    yield plain(name)
-    yield plain("".join(letter for letter in name if letter.isascii()))
+    yield normalise_name(name)
+    yield normalise_name("".join(letter for letter in name if letter.isascii()))

@@ -9,15 +9,15 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from core.data.dataset import Dataset, clock_labels
+from core.data.dataset import Dataset, make_clock_labels
 from core.data.ingest.loading import load
 from core.errors import OptionError
 from core.messages import N_
 
 Floats = NDArray[np.float64]
 SEED = 20240229
-GAS_DAYS = ("2022-10-01", "2024-09-30")
-DAYS_TO_COME = 29  # days of weather after the data: the longest forecast and the morning after it
+GAS_PERIOD = ("2022-10-01", "2024-09-30")
+FUTURE_DAYS = 29  # days of weather after the data: the longest forecast and the morning after it
 
 
 @dataclass(frozen=True)
@@ -27,15 +27,15 @@ class Sample:
     name: str
     label: str
     summary: str
-    make: Callable[[np.random.Generator], pd.DataFrame]
+    make_table: Callable[[np.random.Generator], pd.DataFrame]
 
 
-def sample_table(name: str) -> pd.DataFrame:
+def make_sample_table(name: str) -> pd.DataFrame:
     """Return the table of the sample `name`, the same at every call.
 
     Raises OptionError for an unknown name.
     """
-    makers = {each.name: each.make for each in SAMPLES.values()} | DRIVERS
+    makers = {sample.name: sample.make_table for sample in SAMPLES.values()} | COVARIATE_SAMPLES
     if name not in makers:
         raise OptionError(N_("No sample {name!r}; there are: {accepted}."), name=name, accepted=", ".join(makers))
     return makers[name](np.random.default_rng(SEED))
@@ -43,7 +43,7 @@ def sample_table(name: str) -> pd.DataFrame:
 
 def write_sample(name: str, path: Path) -> None:
     """Write the sample `name` to the CSV file `path`."""
-    sample_table(name).round(4).to_csv(path, index=False, lineterminator="\n")
+    make_sample_table(name).round(4).to_csv(path, index=False, lineterminator="\n")
 
 
 def load_sample(name: str) -> Dataset:
@@ -57,32 +57,32 @@ def load_sample(name: str) -> Dataset:
 # ---- tables ---------------------------------------------------------------------------------------------------------
 
 
-def _gas(random: np.random.Generator) -> pd.DataFrame:
+def _make_gas(random: np.random.Generator) -> pd.DataFrame:
     """Return two years of gas days in four regions: high in winter, low at weekends, two peaks a day."""
-    return _gas_and_cold(random)[0]
+    return _make_gas_and_cold(random)[0]
 
 
-def _gas_weather(random: np.random.Generator) -> pd.DataFrame:
+def _make_gas_weather(random: np.random.Generator) -> pd.DataFrame:
     """Return the weather that the gas sample depends on, until 29 days after its end.
 
     The mean is about 2 °C in January and 20 °C in July; days with more consumption are colder.
     """
-    cold = _gas_and_cold(random)[1]
-    days = pd.date_range(GAS_DAYS[0], periods=len(cold) + DAYS_TO_COME)
-    mean = 11 - 12 * (_winter(days) - 1) - 25 * np.append(cold, np.zeros(DAYS_TO_COME))
+    cold_effect = _make_gas_and_cold(random)[1]
+    days = pd.date_range(GAS_PERIOD[0], periods=len(cold_effect) + FUTURE_DAYS)
+    mean = 11 - 12 * (_compute_season(days) - 1) - 25 * np.append(cold_effect, np.zeros(FUTURE_DAYS))
     table = pd.DataFrame(
         {"date": days.strftime("%Y-%m-%d"), "TMin (°C)": mean - 4, "TMax (°C)": mean + 4, "TMoy (°C)": mean}
     )
     return table.round(1)
 
 
-def _gas_and_cold(random: np.random.Generator) -> tuple[pd.DataFrame, Floats]:
+def _make_gas_and_cold(random: np.random.Generator) -> tuple[pd.DataFrame, Floats]:
     """Return the gas table, and the effect of cold spells on the logarithm of its amounts, one value per day.
 
     The effect is the mean of the regions, weighted by their size.
     """
-    days = pd.date_range(*GAS_DAYS)
-    parts, cold, sizes = [], np.zeros(len(days)), 0.0
+    days = pd.date_range(*GAS_PERIOD)
+    tables, cold_effect, total_size = [], np.zeros(len(days)), 0.0
     for operator, region, size in (
         ("North Gas", "Coast", 420.0),
         ("North Gas", "Plain", 1500.0),
@@ -90,66 +90,70 @@ def _gas_and_cold(random: np.random.Generator) -> tuple[pd.DataFrame, Floats]:
         ("South Gas", "Plain", 90.0),
     ):
         hours = np.arange(24)
-        shape = 1 + 0.22 * _peak(hours, 7.5, 2) + 0.18 * _peak(hours, 19, 2.5) - 0.2 * _peak(hours, 3, 3)
-        level = size * _winter(days) * np.where(days.dayofweek >= 5, 0.93, 1.0)
-        spells = _wander(random, len(days), 0.05)
-        cold, sizes = cold + size * spells, sizes + size
-        level = level * np.exp(spells)
+        shape = 1 + 0.22 * _make_peak(hours, 7.5, 2) + 0.18 * _make_peak(hours, 19, 2.5) - 0.2 * _make_peak(hours, 3, 3)
+        level = size * _compute_season(days) * np.where(days.dayofweek >= 5, 0.93, 1.0)
+        cold_spells = _make_random_walk(random, len(days), 0.05)
+        cold_effect, total_size = cold_effect + size * cold_spells, total_size + size
+        level = level * np.exp(cold_spells)
         values = level[:, None] * shape * np.exp(random.normal(0, 0.015, (len(days), 24)))
-        injected = _injected_days(random, values, 8)
-        table = pd.DataFrame(values, columns=clock_labels(24))
+        injected = _inject_days(random, values, 8)
+        table = pd.DataFrame(values, columns=make_clock_labels(24))
         table.insert(0, "date", days.strftime("%Y-%m-%d"))
         table.insert(1, "operator", operator)
         table.insert(2, "region", region)
         table["daily_consumption (MWh)"] = values.sum(axis=1)
         table["strike"] = days.isin(days[random.choice(len(days), 12, replace=False)])
         table["injected"] = injected
-        parts.append(table)
-    table = pd.concat(parts, ignore_index=True)
+        tables.append(table)
+    table = pd.concat(tables, ignore_index=True)
     table.loc[random.choice(len(table), 6, replace=False), ["13:00", "14:00"]] = np.nan
-    return table.drop(index=[100, 101, 900]).sort_values(["date", "region"], kind="stable"), cold / sizes
+    return table.drop(index=[100, 101, 900]).sort_values(["date", "region"], kind="stable"), cold_effect / total_size
 
 
-def _load(random: np.random.Generator) -> pd.DataFrame:
+def _make_load(random: np.random.Generator) -> pd.DataFrame:
     """Return one year of quarter-hourly load of three substations."""
     days = pd.date_range("2024-01-01", "2024-12-31")
     quarters = np.arange(96) / 4
-    parts = []
+    tables = []
     for number, size in enumerate((35.0, 80.0, 12.0), start=1):
-        shape = 1 + 0.5 * _peak(quarters, 12, 4) + 0.4 * _peak(quarters, 20, 2) - 0.3 * _peak(quarters, 4, 3)
-        level = size * (0.75 + 0.25 * _winter(days)) * np.where(days.dayofweek >= 5, 0.8, 1.0)
+        shape = (
+            1 + 0.5 * _make_peak(quarters, 12, 4) + 0.4 * _make_peak(quarters, 20, 2) - 0.3 * _make_peak(quarters, 4, 3)
+        )
+        level = size * (0.75 + 0.25 * _compute_season(days)) * np.where(days.dayofweek >= 5, 0.8, 1.0)
         values = level[:, None] * shape * np.exp(random.normal(0, 0.02, (len(days), 96)))
-        injected = _injected_days(random, values, 6)
-        table = pd.DataFrame(values, columns=clock_labels(96))
+        injected = _inject_days(random, values, 6)
+        table = pd.DataFrame(values, columns=make_clock_labels(96))
         table.insert(0, "day", days.strftime("%d/%m/%Y"))
         table.insert(1, "site", f"Substation {number}")
         table["total (MW)"] = values.sum(axis=1)
         table["injected"] = injected
-        parts.append(table)
-    return pd.concat(parts, ignore_index=True)
+        tables.append(table)
+    return pd.concat(tables, ignore_index=True)
 
 
-def _calls(random: np.random.Generator) -> pd.DataFrame:
+def _make_calls(random: np.random.Generator) -> pd.DataFrame:
     """Return sixteen weeks of hourly calls at three exchanges."""
     times = pd.date_range("2024-03-04", periods=16 * 7 * 24, freq="h")
-    parts = []
+    tables = []
     for name, size in (("Exchange A", 900.0), ("Exchange B", 350.0), ("Exchange C", 120.0)):
-        day = 0.08 + _peak(times.hour.to_numpy(), 10.5, 2.5) + 0.8 * _peak(times.hour.to_numpy(), 16, 2.5)
-        expected = size * day * np.where(times.dayofweek >= 5, 0.35, 1.0)
-        calls = random.poisson(expected).astype(float)
-        at = random.choice(np.arange(24, len(times) - 24), 10, replace=False)
-        calls[at[:5]] += 1.5 * size
-        calls[at[5:]] *= 0.02
+        daily_shape = (
+            0.08 + _make_peak(times.hour.to_numpy(), 10.5, 2.5) + 0.8 * _make_peak(times.hour.to_numpy(), 16, 2.5)
+        )
+        expected_calls = size * daily_shape * np.where(times.dayofweek >= 5, 0.35, 1.0)
+        calls = random.poisson(expected_calls).astype(float)
+        injected_rows = random.choice(np.arange(24, len(times) - 24), 10, replace=False)
+        calls[injected_rows[:5]] += 1.5 * size
+        calls[injected_rows[5:]] *= 0.02
         injected = np.zeros(len(times), dtype=int)
-        injected[at] = 1
-        parts.append(pd.DataFrame({"timestamp": times, "series": name, "calls": calls, "injected": injected}))
-    return pd.concat(parts, ignore_index=True)
+        injected[injected_rows] = 1
+        tables.append(pd.DataFrame({"timestamp": times, "series": name, "calls": calls, "injected": injected}))
+    return pd.concat(tables, ignore_index=True)
 
 
-def _kpis(random: np.random.Generator) -> pd.DataFrame:
+def _make_kpis(random: np.random.Generator) -> pd.DataFrame:
     """Return five days of twelve KPIs of a server per minute; ten of them follow the same load."""
     minutes = np.arange(5 * 1440)
-    load = 0.5 + 0.3 * np.sin(2 * np.pi * minutes / 1440) + _wander(random, len(minutes), 0.01)
+    load = 0.5 + 0.3 * np.sin(2 * np.pi * minutes / 1440) + _make_random_walk(random, len(minutes), 0.01)
     kpis = np.column_stack(
         [load * weight + random.normal(0, 0.03, len(minutes)) for weight in np.linspace(1.0, 0.1, 10)]
         + [random.gamma(2.0, 0.05, len(minutes)), np.full(len(minutes), 0.25)]
@@ -163,7 +167,7 @@ def _kpis(random: np.random.Generator) -> pd.DataFrame:
     return table.assign(injected=injected)
 
 
-SERVER = (
+SERVER_KPIS = (
     "cpu",
     "load",
     "memory",
@@ -191,50 +195,56 @@ INCIDENTS: tuple[tuple[int, int, dict[str, float]], ...] = (  # minutes after th
 )
 
 
-def _server(random: np.random.Generator) -> pd.DataFrame:
+def _make_server_kpis(random: np.random.Generator) -> pd.DataFrame:
     """Return four days of twelve KPIs of a server per minute; each follows the traffic with its own weight."""
     times = pd.date_range("2024-03-04", periods=4 * 1440, freq="min")
     hours = np.arange(len(times)) / 60 % 24
-    traffic = 0.25 + _peak(hours, 11, 2.5) + 0.8 * _peak(hours, 17, 3) + _wander(random, len(times), 0.02)
-    noise = np.linspace(0.02, 0.05, len(SERVER))
+    traffic = (
+        0.25 + _make_peak(hours, 11, 2.5) + 0.8 * _make_peak(hours, 17, 3) + _make_random_walk(random, len(times), 0.02)
+    )
+    noise = np.linspace(0.02, 0.05, len(SERVER_KPIS))
     weights = np.array([0.6, 0.7, 0.15, 0.3, 0.4, 0.8, 0.9, 1.0, 0.7, 0.3, 0.1, 0.2])
-    kpis = 0.2 + traffic[:, None] * weights + random.normal(0, 1, (len(times), len(SERVER))) * noise
+    kpis = 0.2 + traffic[:, None] * weights + random.normal(0, 1, (len(times), len(SERVER_KPIS))) * noise
     injected = np.zeros(len(times), dtype=int)
-    for after, length, causes in INCIDENTS:
-        rows = slice(len(times) // 2 + after, len(times) // 2 + after + length)
+    for offset, length, causes in INCIDENTS:
+        rows = slice(len(times) // 2 + offset, len(times) // 2 + offset + length)
         injected[rows] = 1
         for name, size in causes.items():
-            kpis[rows, SERVER.index(name)] += size * noise[SERVER.index(name)]
-    table = pd.DataFrame(kpis, columns=list(SERVER))
+            kpis[rows, SERVER_KPIS.index(name)] += size * noise[SERVER_KPIS.index(name)]
+    table = pd.DataFrame(kpis, columns=list(SERVER_KPIS))
     table.insert(0, "timestamp", times.strftime("%Y-%m-%d %H:%M"))
     return table.assign(injected=injected)
 
 
-DRIVERS: dict[str, Callable[[np.random.Generator], pd.DataFrame]] = {"gas_weather": _gas_weather}
+COVARIATE_SAMPLES: dict[str, Callable[[np.random.Generator], pd.DataFrame]] = {"gas_weather": _make_gas_weather}
 """Name of a covariate sample → function that makes its table."""
 
 SAMPLES: dict[str, Sample] = {
-    each.name: each
-    for each in (
-        Sample("gas_daily", N_("Regional gas"), N_("Two years of hourly gas in four regions, MWh; 32 odd days."), _gas),
+    sample.name: sample
+    for sample in (
+        Sample(
+            "gas_daily", N_("Regional gas"), N_("Two years of hourly gas in four regions, MWh; 32 odd days."), _make_gas
+        ),
         Sample(
             "daily_profile",
             N_("Substation load"),
             N_("One year of quarter-hourly load at three sites; 18 odd days."),
-            _load,
+            _make_load,
         ),
         Sample(
             "tidy_series",
             N_("Call counts"),
             N_("Sixteen weeks of hourly calls at three exchanges; 30 odd hours."),
-            _calls,
+            _make_calls,
         ),
-        Sample("kpi_matrix", N_("Server KPIs"), N_("Five days of twelve KPIs per minute; eight incidents."), _kpis),
+        Sample(
+            "kpi_matrix", N_("Server KPIs"), N_("Five days of twelve KPIs per minute; eight incidents."), _make_kpis
+        ),
         Sample(
             "server_kpis",
             N_("A server by the minute"),
             N_("Four days of twelve KPIs with dates; ten incidents in the second half."),
-            _server,
+            _make_server_kpis,
         ),
     )
 }
@@ -243,29 +253,29 @@ SAMPLES: dict[str, Sample] = {
 # ---- building blocks ------------------------------------------------------------------------------------------------
 
 
-def _peak(at: NDArray[np.int_] | Floats, center: float, width: float) -> Floats:
+def _make_peak(hours: NDArray[np.int_] | Floats, center: float, width: float) -> Floats:
     """Return a bell around the hour `center` on the circle of 24 hours."""
-    apart = np.abs(at - center)
-    bell: Floats = np.exp(-((np.minimum(apart, 24 - apart) / width) ** 2) / 2)
+    distance = np.abs(hours - center)
+    bell: Floats = np.exp(-((np.minimum(distance, 24 - distance) / width) ** 2) / 2)
     return bell
 
 
-def _winter(days: pd.DatetimeIndex) -> Floats:
+def _compute_season(days: pd.DatetimeIndex) -> Floats:
     """Return the yearly factor of each day: 0.25 in July, 1.75 in January."""
     season: Floats = 1 + 0.75 * np.cos(2 * np.pi * (days.dayofyear.to_numpy() - 15) / 365.25)
     return season
 
 
-def _wander(random: np.random.Generator, count: int, size: float) -> Floats:
+def _make_random_walk(random: np.random.Generator, count: int, size: float) -> Floats:
     """Return a random walk that returns to zero, as an imitation of weather."""
     steps = random.normal(0, size, count)
     walk = np.zeros(count)
-    for place in range(1, count):
-        walk[place] = 0.8 * walk[place - 1] + steps[place]
+    for index in range(1, count):
+        walk[index] = 0.8 * walk[index - 1] + steps[index]
     return walk
 
 
-def _injected_days(random: np.random.Generator, values: Floats, count: int) -> NDArray[np.int_]:
+def _inject_days(random: np.random.Generator, values: Floats, count: int) -> NDArray[np.int_]:
     """Inject four kinds of anomalies into `count` days of a profile, in place; return 1 for these days."""
     days = random.choice(len(values), count, replace=False)
     width = values.shape[1] // 24

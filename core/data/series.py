@@ -11,7 +11,7 @@ from core.data.dataset import Dataset
 
 
 @dataclass(frozen=True)
-class Series:
+class EntitySeries:
     """Rows of one entity in the order of time.
 
     entity         name of the entity
@@ -20,11 +20,11 @@ class Series:
     """
 
     entity: str
-    places: NDArray[np.intp]
+    row_positions: NDArray[np.intp]
     values: NDArray[np.float64]
 
 
-def series_of(dataset: Dataset) -> list[Series]:
+def split_by_entity(dataset: Dataset) -> list[EntitySeries]:
     """Return the series of every entity.
 
     Values are views where the rows of the dataset are already in this order, else copies.
@@ -37,11 +37,11 @@ def series_of(dataset: Dataset) -> list[Series]:
         values = dataset.values[order]
     ends = np.searchsorted(codes[order], np.arange(len(dataset.entities) + 1))
     return [
-        Series(entity, order[first:last], values[first:last])
+        EntitySeries(entity, order[first:last], values[first:last])
         for entity, (first, last) in zip(dataset.entities, pairwise(ends), strict=True)
     ]
 
 
-def windows(values: NDArray[Any], length: int) -> NDArray[Any]:
+def make_windows(values: NDArray[Any], length: int) -> NDArray[Any]:
     """Return every window of `length` rows as a read-only view, shape (rows − length + 1, length, columns)."""
     return np.lib.stride_tricks.sliding_window_view(values, length, axis=0).swapaxes(1, 2)

@@ -40,7 +40,7 @@ class Detector(ABC):
 
 
 @dataclass(frozen=True)
-class Scored:
+class SequenceScores:
     """Scores of one series of shape (rows, columns), with their explanation.
 
     score       (rows,), finite; higher is more anomalous
@@ -83,12 +83,12 @@ class SequenceDetector(ABC):
         """
 
     @abstractmethod
-    def score(self, series: Floats32) -> Scored:
+    def score(self, series: Floats32) -> SequenceScores:
         """Return the scores of every row of one series of shape (rows, columns)."""
 
-    def score_many(self, series: Sequence[Floats32]) -> list[Scored]:
+    def score_many(self, series: Sequence[Floats32]) -> list[SequenceScores]:
         """Return the scores of several series, in their order.
 
         Detectors that score several series faster together than one by one override this method.
         """
-        return [self.score(each) for each in series]
+        return [self.score(values) for values in series]

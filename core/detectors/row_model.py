@@ -7,16 +7,16 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from core.data.dataset import Dataset, keyed, require_like
-from core.data.quality.expectation import Expectation
-from core.data.quality.repairs import imputed
+from core.data.dataset import Dataset, check_compatible, make_index
+from core.data.quality.baseline import GroupMedian
+from core.data.quality.repairs import impute
 from core.detectors.base import Detector, Floats
-from core.detectors.comparisons import Comparison
+from core.detectors.baselines import Baseline
 from core.errors import DataError
 from core.messages import N_
 
-Incomplete = Literal["drop", "impute"]
-RARITIES = (0.99, 0.999, 0.9999)
+IncompletePolicy = Literal["drop", "impute"]
+RARITY_QUANTILES = (0.99, 0.999, 0.9999)
 
 
 @dataclass
@@ -30,20 +30,20 @@ class RowModel:
     Example:
         >>> import numpy as np
         >>> import pandas as pd
-        >>> from core.data.dataset import Dataset, keyed
-        >>> from core.detectors.comparisons import OwnEntity
+        >>> from core.data.dataset import Dataset, make_index
+        >>> from core.detectors.baselines import EntityBaseline
         >>> from core.detectors.tables.isolation_forest import IsolationForest
         >>> load = [10.0, 11.0, 9.0, 50.0, 100.0, 101.0, 99.0, np.nan]
-        >>> frame = pd.DataFrame({"load": load}, index=keyed(["a"] * 4 + ["b"] * 4, list(range(4)) * 2))
-        >>> model = RowModel(IsolationForest(n_estimators=20), OwnEntity())
-        >>> rows, scores = model.fit_score(Dataset(frame, layout="demo"))
-        >>> len(rows), int(scores.argmax())  # the row without a value is dropped
+        >>> frame = pd.DataFrame({"load": load}, index=make_index(["a"] * 4 + ["b"] * 4, list(range(4)) * 2))
+        >>> model = RowModel(IsolationForest(n_estimators=20), EntityBaseline())
+        >>> take_rows, scores = model.fit_score(Dataset(frame, layout="demo"))
+        >>> len(take_rows), int(scores.argmax())  # the row without a value is dropped
         (7, 3)
     """
 
     detector: Detector
-    comparison: Comparison
-    incomplete: Incomplete = "drop"
+    baseline: Baseline
+    incomplete: IncompletePolicy = "drop"
 
     contamination_: float = field(default=float("nan"), init=False)
     risk_: float | None = field(default=None, init=False)
@@ -59,60 +59,62 @@ class RowModel:
 
         Raises DataError if fewer than two complete rows are left, or if the baseline needs dates and there are none.
         """
-        if self.comparison.needs_dates and not dataset.dated:
+        if self.baseline.needs_dates and not dataset.has_dates:
             raise DataError(
                 N_("Comparing with the calendar needs dates, and {file} has none; compare with the entity instead."),
                 file=", ".join(dataset.files),
             )
-        if dataset.complete.sum() < 2:
+        if dataset.is_complete.sum() < 2:
             raise DataError(
                 N_("{count} complete rows are too few to learn from; at least 2 are needed."),
-                count=int(dataset.complete.sum()),
+                count=int(dataset.is_complete.sum()),
             )
         self.columns_, self.unit_, self.profile_ = dataset.columns, dataset.unit, dataset.profile
         self.step_seconds_ = dataset.step.total_seconds() if dataset.step else None  # a float can be saved
         if self.incomplete == "impute":
-            self.gaps_ = Expectation("calendar" if dataset.dated else "entity").fit(dataset)
-        ready = self.ready(dataset)
-        self.comparison.fit(ready)
-        features = self.comparison.features(ready)
+            self.imputer_ = GroupMedian("calendar" if dataset.has_dates else "entity").fit(dataset)
+        complete_rows = self.prepare_rows(dataset)
+        self.baseline.fit(complete_rows)
+        features = self.baseline.compute_features(complete_rows)
         self.detector.fit(features)
         scores = self.detector.score(features)
-        self.rare_ = np.quantile(scores, RARITIES)
-        return ready, scores
+        self.rarity_scores_ = np.quantile(scores, RARITY_QUANTILES)
+        return complete_rows, scores
 
-    def ready(self, dataset: Dataset) -> Dataset:
+    def prepare_rows(self, dataset: Dataset) -> Dataset:
         """Return the rows that can be scored, without missing values.
 
         Raises DataError if the columns or the unit differ from those of the training data.
         """
-        require_like(dataset, self.columns_, self.profile_, self.unit_)
+        check_compatible(dataset, self.columns_, self.profile_, self.unit_)
         if self.incomplete == "drop":
-            return dataset if dataset.complete.all() else dataset.rows(dataset.complete)
-        if dataset.complete.all():
+            return dataset if dataset.is_complete.all() else dataset.take_rows(dataset.is_complete)
+        if dataset.is_complete.all():
             return dataset
         return dataset.replace(
             frame=pd.DataFrame(
-                imputed(dataset, self.gaps_), index=dataset.frame.index, columns=dataset.frame.columns, copy=False
+                impute(dataset, self.imputer_), index=dataset.frame.index, columns=dataset.frame.columns, copy=False
             )
         )
 
-    def score(self, ready: Dataset) -> Floats:
+    def score(self, complete_rows: Dataset) -> Floats:
         """Return one score per row of `ready`, shape (rows,); higher is more anomalous."""
-        return self.detector.score(self.comparison.features(ready)) if len(ready) else np.zeros(0)
+        return self.detector.score(self.baseline.compute_features(complete_rows)) if len(complete_rows) else np.zeros(0)
 
-    def rarity(self, scores: Floats) -> NDArray[np.intp]:
+    def classify_rarity(self, scores: Floats) -> NDArray[np.intp]:
         """Return the rarity class of each score, 0 to 3, relative to the training rows.
 
         0 is below the top 1 %; 1, 2 and 3 are the top 1 %, 0.1 % and 0.01 %.
         """
-        return np.searchsorted(self.rare_, scores, side="left")
+        return np.searchsorted(self.rarity_scores_, scores, side="left")
 
     def predict(self, table: pd.DataFrame) -> pd.DataFrame:
         """Return scores for a table with the columns `entity`, `time` and the measurements; MLflow serves this."""
-        index = keyed(table["entity"].to_numpy(), table["time"].to_numpy())
+        index = make_index(table["entity"].to_numpy(), table["time"].to_numpy())
         frame = table[self.columns_].set_axis(index, axis=0)
         step = pd.Timedelta(seconds=self.step_seconds_) if self.step_seconds_ else None
         dataset = Dataset(frame, layout="served", profile=self.profile_, step=step, unit=self.unit_)
-        ready = self.ready(dataset)
-        return pd.DataFrame({"entity": ready.entity, "time": ready.time, "score": self.score(ready)})
+        complete_rows = self.prepare_rows(dataset)
+        return pd.DataFrame(
+            {"entity": complete_rows.entity, "time": complete_rows.time, "score": self.score(complete_rows)}
+        )

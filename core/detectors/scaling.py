@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 
 from core.detectors.base import Floats32
 
-Method = Literal["standard", "robust", "minmax"]
-METHODS: tuple[Method, ...] = ("standard", "robust", "minmax")
-MIN_WIDTH = 1e-6  # share of a column's largest value: with a smaller range the column is constant
-RARE = (1.0, 99.0)  # percentiles of the robust width where the interquartile range is 0
+ScalingMethod = Literal["standard", "robust", "minmax"]
+SCALING_METHODS: tuple[ScalingMethod, ...] = ("standard", "robust", "minmax")
+MIN_WIDTH_SHARE = 1e-6  # share of a column's largest value: with a smaller range the column is constant
+TAIL_PERCENTILES = (1.0, 99.0)  # percentiles of the robust width where the interquartile range is 0
 
 
 @dataclass
@@ -39,7 +39,7 @@ class Scaling:
         [[0.0, 1.0], [3.0, nan]]
     """
 
-    method: Method = "minmax"
+    method: ScalingMethod = "minmax"
     counts: bool = False
     clamp: float = 10.0
 
@@ -48,33 +48,37 @@ class Scaling:
 
     def fit(self, series: Sequence[NDArray[np.float64]]) -> Self:
         """Fit centre and width of every column on arrays of shape (rows, columns)."""
-        values = self._counted(np.concatenate(series) if len(series) > 1 else series[0])
-        unknown = np.isnan(values).all(axis=0)
-        values = np.where(unknown, 0.0, values) if unknown.any() else values
+        values = self._apply_log(np.concatenate(series) if len(series) > 1 else series[0])
+        is_empty = np.isnan(values).all(axis=0)
+        values = np.where(is_empty, 0.0, values) if is_empty.any() else values
         low, high = np.nanmin(values, axis=0), np.nanmax(values, axis=0)
         size = np.maximum(np.abs(low), np.abs(high))
         if self.method == "standard":
             centre, width = np.nanmean(values, axis=0), np.nanstd(values, axis=0)
         elif self.method == "robust":
-            first, centre, third = np.nanpercentile(values, [25, 50, 75], axis=0)
-            rare_low, rare_high = np.nanpercentile(values, RARE, axis=0)
-            width = np.where(third - first > MIN_WIDTH * size, third - first, rare_high - rare_low)
+            lower_quartile, centre, upper_quartile = np.nanpercentile(values, [25, 50, 75], axis=0)
+            low_percentile, high_percentile = np.nanpercentile(values, TAIL_PERCENTILES, axis=0)
+            width = np.where(
+                upper_quartile - lower_quartile > MIN_WIDTH_SHARE * size,
+                upper_quartile - lower_quartile,
+                high_percentile - low_percentile,
+            )
         else:
             centre, width = (low + high) / 2, (high - low) / 2
-        width = np.where(width > MIN_WIDTH * size, width, (high - low) / 2)
+        width = np.where(width > MIN_WIDTH_SHARE * size, width, (high - low) / 2)
         self.centre_ = centre
-        self.width_ = np.where(width > MIN_WIDTH * size, width, np.where(size > 0, size, 1.0))
+        self.width_ = np.where(width > MIN_WIDTH_SHARE * size, width, np.where(size > 0, size, 1.0))
         return self
 
     def transform(self, values: NDArray[np.float64]) -> Floats32:
         """Return scaled values as float32, shape unchanged."""
-        scaled = (self._counted(values) - self.centre_) / self.width_
+        scaled = (self._apply_log(values) - self.centre_) / self.width_
         return np.clip(scaled, -self.clamp, self.clamp).astype(np.float32)
 
-    def inverse(self, scaled: Floats32) -> NDArray[np.float64]:
+    def inverse_transform(self, scaled: Floats32) -> NDArray[np.float64]:
         """Return scaled values in the units of the data, shape unchanged."""
         values = scaled.astype(np.float64) * self.width_ + self.centre_
         return np.expm1(values) if self.counts else values
 
-    def _counted(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
+    def _apply_log(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
         return np.log1p(np.maximum(values, 0.0)) if self.counts else values

@@ -8,16 +8,16 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from core.data.dataset import Dataset, keyed, require_like
-from core.data.series import series_of
-from core.detectors.base import Scored, SequenceDetector
+from core.data.dataset import Dataset, check_compatible, make_index
+from core.data.series import split_by_entity
+from core.detectors.base import SequenceDetector, SequenceScores
 from core.detectors.scaling import Scaling
 from core.errors import DataError
 from core.messages import N_
 from core.progress import Progress
 
-HELD_OUT = 0.2  # last share of each series: not trained on, its scores calibrate the threshold
-MIN_ROWS = 10
+CALIBRATION_SHARE = 0.2  # last share of each series: not trained on, its scores calibrate the threshold
+MIN_TRAIN_ROWS = 10
 
 
 @dataclass
@@ -52,60 +52,63 @@ class SequenceModel:
         """
         self.columns_, self.unit_, self.profile_ = dataset.columns, dataset.unit, dataset.profile
         self.step_seconds_ = dataset.step.total_seconds() if dataset.step else None
-        return self.fit_series([series.values for series in series_of(dataset)], progress)
+        return self.fit_series([series.values for series in split_by_entity(dataset)], progress)
 
     def fit_series(self, series: Sequence[NDArray[np.float64]], progress: Progress | None = None) -> Self:
         """Fit the model on arrays of shape (rows, columns), as `fit` does."""
-        learnt = [each[: _learnt(len(each))] for each in series]
-        rows = sum(map(len, learnt))
-        if rows < MIN_ROWS:
+        train_series = [values[: _count_train_rows(len(values))] for values in series]
+        rows = sum(map(len, train_series))
+        if rows < MIN_TRAIN_ROWS:
             raise DataError(
                 N_("{count} rows are too few to learn from; at least {accepted} are needed."),
                 count=rows,
-                accepted=MIN_ROWS,
+                accepted=MIN_TRAIN_ROWS,
             )
-        self.scaling.fit(learnt)
-        self.detector.fit([self.scaling.transform(each) for each in learnt], progress or Progress())
-        scored = self.score_series(series)
+        self.scaling.fit(train_series)
+        self.detector.fit([self.scaling.transform(values) for values in train_series], progress or Progress())
+        series_scores = self.score_series(series)
         self.calibration_ = np.concatenate(
-            [one.score[_learnt(len(each)) :] for one, each in zip(scored, series, strict=True)]
+            [
+                scores.score[_count_train_rows(len(values)) :]
+                for scores, values in zip(series_scores, series, strict=True)
+            ]
         ).astype(np.float64)
         return self
 
-    def score_series(self, series: Sequence[NDArray[np.float64]]) -> list[Scored]:
+    def score_series(self, series: Sequence[NDArray[np.float64]]) -> list[SequenceScores]:
         """Return the scores of arrays of shape (rows, columns) in the units of the data."""
-        return self.detector.score_many([self.scaling.transform(each) for each in series])
+        return self.detector.score_many([self.scaling.transform(values) for values in series])
 
-    def score(self, dataset: Dataset) -> list[Scored]:
-        """Return the scores of every series, in the order of `series_of`.
+    def score(self, dataset: Dataset) -> list[SequenceScores]:
+        """Return the scores of every series, in the order of `split_by_entity`.
 
         Raises DataError if the columns or the unit differ from those of the training data.
         """
-        require_like(dataset, self.columns_, self.profile_, self.unit_)
-        return self.score_series([series.values for series in series_of(dataset)])
+        check_compatible(dataset, self.columns_, self.profile_, self.unit_)
+        return self.score_series([series.values for series in split_by_entity(dataset)])
 
-    def expected(self, scored: Scored) -> tuple[NDArray[np.float64], NDArray[np.float64]] | None:
+    def compute_expected_band(self, scores: SequenceScores) -> tuple[NDArray[np.float64], NDArray[np.float64]] | None:
         """Return the middle and the half-width of the expected band, in the units of the data.
 
         The half-width is two standard deviations; both have the shape (rows, columns). None for a detector without
         expectation.
         """
-        if scored.expected is None or scored.spread is None:
+        if scores.expected is None or scores.spread is None:
             return None
-        low, high = (self.scaling.inverse(scored.expected + side * scored.spread) for side in (-2.0, 2.0))
+        low, high = (self.scaling.inverse_transform(scores.expected + factor * scores.spread) for factor in (-2.0, 2.0))
         return (low + high) / 2, (high - low) / 2
 
     def predict(self, table: pd.DataFrame) -> pd.DataFrame:
         """Return scores for a table with the columns `entity`, `time` and the measurements; MLflow serves this."""
-        frame = table[self.columns_].set_axis(keyed(table["entity"].to_numpy(), table["time"].to_numpy()), axis=0)
+        frame = table[self.columns_].set_axis(make_index(table["entity"].to_numpy(), table["time"].to_numpy()), axis=0)
         step = pd.Timedelta(seconds=self.step_seconds_) if self.step_seconds_ else None
         dataset = Dataset(frame.astype(float), layout="served", profile=self.profile_, step=step, unit=self.unit_)
         scores = np.empty(len(dataset))
-        for series, scored in zip(series_of(dataset), self.score(dataset), strict=True):
-            scores[series.places] = scored.score
+        for series, series_scores in zip(split_by_entity(dataset), self.score(dataset), strict=True):
+            scores[series.row_positions] = series_scores.score
         return pd.DataFrame({"entity": dataset.entity, "time": dataset.time, "score": scores})
 
 
-def _learnt(rows: int) -> int:
+def _count_train_rows(rows: int) -> int:
     """Return how many of the first rows of a series are training rows."""
-    return max(rows - int(rows * HELD_OUT), 1)
+    return max(rows - int(rows * CALIBRATION_SHARE), 1)

@@ -19,7 +19,7 @@ import numpy as np
 
 from core.detectors.base import Floats32
 from core.errors import DataError
-from core.lazy_import import Lazy
+from core.lazy_import import LazyModule
 from core.messages import N_
 from core.progress import Progress
 
@@ -27,13 +27,13 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor
 else:
-    torch = Lazy("torch")
+    torch = LazyModule("torch")
 
 CHECKPOINT = "checkpoint.npz"
 CHECKPOINT_INTERVAL_S = 5.0
 VALIDATION_INTERVAL_STEPS = 50
 REPORT_INTERVAL_STEPS = 10
-HELD_OUT_SHARE = 0.1  # last share of the windows of every series
+VALIDATION_SHARE = 0.1  # last share of the windows of every series
 MIN_LR_SHARE = 0.05  # share of the learning rate at the end of its decay
 
 
@@ -58,9 +58,9 @@ class TrainingData:
 
     window: int
     values: "Tensor"
-    known: "Tensor | None"
+    mask: "Tensor | None"
     train_starts: "Tensor"
-    held_out_starts: "Tensor"
+    validation_starts: "Tensor"
 
     @classmethod
     def from_series(cls, series: Sequence[Floats32], window: int, device: str) -> Self:
@@ -68,33 +68,33 @@ class TrainingData:
 
         A series shorter than a window is padded at its start with rows of missing values.
         """
-        padded = [_pad_to_window(one, window) for one in series]
-        values, known = fill_missing(np.concatenate(padded))
-        train, held_out, first = [], [], 0
-        for one in padded:
-            starts = torch.arange(first, first + len(one) - window + 1)
-            kept = max(len(starts) - int(len(starts) * HELD_OUT_SHARE), 1)
-            train.append(starts[:kept])
-            held_out.append(starts[kept:])
-            first += len(one)
-        last = torch.cat(held_out)
+        padded = [_pad_to_window(rows, window) for rows in series]
+        values, mask = fill_missing(np.concatenate(padded))
+        train_parts, validation_parts, first = [], [], 0
+        for rows in padded:
+            starts = torch.arange(first, first + len(rows) - window + 1)
+            train_count = max(len(starts) - int(len(starts) * VALIDATION_SHARE), 1)
+            train_parts.append(starts[:train_count])
+            validation_parts.append(starts[train_count:])
+            first += len(rows)
+        validation_starts = torch.cat(validation_parts)
         return cls(
             window,
             values.to(device),
-            None if known is None else known.to(device),
-            torch.cat(train),
-            last if len(last) else torch.cat(train),
+            None if mask is None else mask.to(device),
+            torch.cat(train_parts),
+            validation_starts if len(validation_starts) else torch.cat(train_parts),
         )
 
-    def windows(self, starts: "Tensor") -> tuple["Tensor", "Tensor | None"]:
+    def select_windows(self, starts: "Tensor") -> tuple["Tensor", "Tensor | None"]:
         """Return values and mask of the windows that begin at `starts` (B,), each (window, B, columns)."""
-        places = (torch.arange(self.window)[:, None] + starts).to(self.values.device)
-        return self.values[places], None if self.known is None else self.known[places]
+        positions = (torch.arange(self.window)[:, None] + starts).to(self.values.device)
+        return self.values[positions], None if self.mask is None else self.mask[positions]
 
 
 def _pad_to_window(series: Floats32, window: int) -> Floats32:
-    lacking = max(window - len(series), 0)
-    return np.pad(series, ((lacking, 0), (0, 0)), constant_values=np.nan) if lacking else series
+    missing_rows = max(window - len(series), 0)
+    return np.pad(series, ((missing_rows, 0), (0, 0)), constant_values=np.nan) if missing_rows else series
 
 
 # ---- training -------------------------------------------------------------------------------------------------------
@@ -117,12 +117,12 @@ class TrainingConfig:
     patience: int | None = None
     lr_decay: bool = False
 
-    def learning_rate_at(self, step: int) -> float:
-        """Return the learning rate of batch number `step`, counted from 0.
+    def compute_learning_rate(self, step: int) -> float:
+        """Return the learning rate of batch number `train_batch`, counted from 0.
 
         Example:
             >>> config = TrainingConfig(steps=100, seconds=60.0, learning_rate=0.01, lr_decay=True)
-            >>> [round(config.learning_rate_at(step), 4) for step in (0, 50, 75, 100)]
+            >>> [round(config.compute_learning_rate(train_batch), 4) for train_batch in (0, 50, 75, 100)]
             [0.01, 0.01, 0.0055, 0.0005]
         """
         share = min(1.0, 2 + MIN_LR_SHARE - 2 * step / self.steps) if self.lr_decay else 1.0
@@ -130,12 +130,12 @@ class TrainingConfig:
 
 
 class Loss(Protocol):
-    """Function to minimise, of the weights in `vector` after `step` batches."""
+    """Function to minimise, of the weights in `vector` after `train_batch` batches."""
 
-    def batch(self, vector: "Tensor", step: int, rng: "torch.Generator") -> "Tensor":
+    def batch_loss(self, vector: "Tensor", step: int, rng: "torch.Generator") -> "Tensor":
         """Return the loss of one batch, drawn with `rng`."""
 
-    def held_out(self, vector: "Tensor", step: int) -> "Tensor":
+    def validation_loss(self, vector: "Tensor", step: int) -> "Tensor":
         """Return the loss of the held-out windows, the same ones at every call."""
 
 
@@ -159,25 +159,25 @@ class TrainingState:
         best, rng = vector.detach().clone(), torch.Generator().manual_seed(seed)
         return cls(vector, torch.optim.Adam([vector]), best, rng)
 
-    def save(self, path: Path, terms: str) -> None:
+    def save(self, path: Path, fingerprint: str) -> None:
         """Write the state to `path` atomically; a process killed while it writes keeps the previous checkpoint."""
         adam = self.optimizer.state_dict()["state"].get(0, {})  # step, exp_avg, exp_avg_sq; empty at the start
         tensors = {"vector": self.vector, "best": self.best, "rng": self.rng.get_state()}
         tensors |= {f"adam.{name}": value for name, value in adam.items()}
         arrays = {name: tensor.detach().cpu().numpy() for name, tensor in tensors.items()}
-        plain = {name: getattr(self, name) for name in ("step", "best_loss", "best_step", "seconds")}
+        scalars = {name: getattr(self, name) for name in ("step", "best_loss", "best_step", "seconds")}
         path.parent.mkdir(parents=True, exist_ok=True)
-        part = path.with_suffix(".part")
-        with part.open("wb") as file:
-            np.savez(file, **arrays, plain=json.dumps(plain), terms=terms)  # type: ignore[arg-type]
-        part.replace(path)
+        temporary_path = path.with_suffix(".part")
+        with temporary_path.open("wb") as file:
+            np.savez(file, **arrays, plain=json.dumps(scalars), terms=fingerprint)  # type: ignore[arg-type]
+        temporary_path.replace(path)
 
-    def load(self, path: Path, terms: str) -> None:
-        """Restore the state from `path`. Raises DataError if the file is damaged or was written under other `terms`."""
+    def load(self, path: Path, fingerprint: str) -> None:
+        """Restore the state from `path`. Raises DataError if the file is damaged or has another `fingerprint`."""
         try:
             with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
-                accepted = str(arrays["terms"])
-                if accepted == terms:
+                stored_fingerprint = str(arrays["terms"])
+                if stored_fingerprint == fingerprint:
                     self._restore(arrays)
         except (OSError, ValueError, KeyError, RuntimeError, zipfile.BadZipFile) as error:
             raise DataError(
@@ -185,15 +185,15 @@ class TrainingState:
                 file=path.name,
                 reason=error,
             ) from error
-        if accepted != terms:
+        if stored_fingerprint != fingerprint:
             raise DataError(
                 N_(
                     "The checkpoint {file} belongs to other data, settings or versions ({value}, not "
                     "{accepted}); delete it to begin anew."
                 ),
                 file=path.name,
-                value=accepted,
-                accepted=terms,
+                value=stored_fingerprint,
+                accepted=fingerprint,
             )
 
     def _restore(self, arrays: "np.lib.npyio.NpzFile") -> None:
@@ -215,41 +215,42 @@ class Trainer:
     loss: Loss
     config: TrainingConfig
 
-    def run(self, state: TrainingState, progress: Progress, terms: str) -> "Tensor":
+    def train(self, state: TrainingState, progress: Progress, fingerprint: str) -> "Tensor":
         """Train from `state` on; return the best weights, or the last ones if early stopping is off.
 
-        Continues from the checkpoint in `progress.folder`, if there is one. `terms` identifies settings and data, and
-        must equal that of the checkpoint. Raises DataError for other terms or a loss that is not finite, and Cancelled.
+        Continues from the checkpoint in `progress.folder`, if there is one. `fingerprint` identifies settings and data,
+        and must equal that of the checkpoint. Raises DataError for other terms or a loss that is not finite, and
+        Cancelled.
         """
         _keep_freed_memory()
         checkpoint = progress.folder / CHECKPOINT if progress.folder else None
         if checkpoint is not None and checkpoint.exists():
-            state.load(checkpoint, terms)
-        saved = time.monotonic()
-        began = saved - state.seconds
-        while not self._should_stop(state, time.monotonic() - began):
-            loss = self.step(state)
+            state.load(checkpoint, fingerprint)
+        last_save = time.monotonic()
+        start_time = last_save - state.seconds
+        while not self._should_stop(state, time.monotonic() - start_time):
+            loss = self.train_batch(state)
             if state.step % REPORT_INTERVAL_STEPS == 0:
-                self._report(state, float(loss), progress, time.monotonic() - began)
+                self._report_progress(state, float(loss), progress, time.monotonic() - start_time)
             if state.step % VALIDATION_INTERVAL_STEPS == 0 or state.step == self.config.steps:
-                self._validate(state, progress)
-                state.seconds = time.monotonic() - began
-                if checkpoint is not None and time.monotonic() - saved > CHECKPOINT_INTERVAL_S:
-                    state.save(checkpoint, terms)
-                    saved = time.monotonic()
+                self._update_best(state, progress)
+                state.seconds = time.monotonic() - start_time
+                if checkpoint is not None and time.monotonic() - last_save > CHECKPOINT_INTERVAL_S:
+                    state.save(checkpoint, fingerprint)
+                    last_save = time.monotonic()
         if checkpoint is not None:
-            state.seconds = time.monotonic() - began
-            state.save(checkpoint, terms)
+            state.seconds = time.monotonic() - start_time
+            state.save(checkpoint, fingerprint)
         if state.best_step == 0 or self.config.patience is None:
             return state.vector.detach()
         return state.best
 
-    def step(self, state: TrainingState) -> "Tensor":
+    def train_batch(self, state: TrainingState) -> "Tensor":
         """Train on one batch; return its loss."""
         for group in state.optimizer.param_groups:
-            group["lr"] = self.config.learning_rate_at(state.step)
+            group["lr"] = self.config.compute_learning_rate(state.step)
         state.optimizer.zero_grad()
-        loss = self.loss.batch(state.vector, state.step, state.rng)
+        loss = self.loss.batch_loss(state.vector, state.step, state.rng)
         loss.backward()
         if self.config.max_norm is not None:
             torch.nn.utils.clip_grad_norm_(state.vector, self.config.max_norm)
@@ -257,20 +258,20 @@ class Trainer:
         state.step += 1
         return loss.detach()
 
-    def _report(self, state: TrainingState, loss: float, progress: Progress, seconds: float) -> None:
+    def _report_progress(self, state: TrainingState, loss: float, progress: Progress, seconds: float) -> None:
         if not math.isfinite(loss):
             raise DataError(
                 N_("Learning came to nothing at step {step}: the loss is no number. Try a smaller learning_rate."),
                 step=state.step,
             )
-        progress.tell(min(max(state.step / self.config.steps, seconds / self.config.seconds), 1.0))
-        progress.draw(N_("loss"), state.step, loss)
+        progress.report(min(max(state.step / self.config.steps, seconds / self.config.seconds), 1.0))
+        progress.add_point(N_("loss"), state.step, loss)
 
-    def _validate(self, state: TrainingState, progress: Progress) -> None:
+    def _update_best(self, state: TrainingState, progress: Progress) -> None:
         """Keep the weights if the loss of the held-out windows is the lowest so far."""
         with torch.no_grad():
-            loss = float(self.loss.held_out(state.vector, state.step))
-        progress.draw(N_("rows held out"), state.step, loss)
+            loss = float(self.loss.validation_loss(state.vector, state.step))
+        progress.add_point(N_("rows held out"), state.step, loss)
         if loss < state.best_loss:
             state.best_loss, state.best_step = loss, state.step
             state.best.copy_(state.vector.detach())

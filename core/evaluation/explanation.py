@@ -11,11 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.errors import DataError
-from core.evaluation.scores import Floats, Places
+from core.evaluation.validation import Floats, Indices
 from core.messages import N_
 
 Shares = NDArray[np.float32] | Floats
-WINDOW = 21  # rows
+WINDOW_ROWS = 21  # rows
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class RootCause:
     columns: tuple[int, ...]
 
 
-def moving_mean_residual(values: Shares, window: int = WINDOW) -> Floats:
+def compute_moving_mean_residual(values: Shares, window: int = WINDOW_ROWS) -> Floats:
     """Return the distance of every value to the mean of the `window` rows around it, (rows, columns).
 
     NaN where the value is missing. The window is centred, so it looks window // 2 rows ahead; at the ends and around
@@ -35,15 +35,17 @@ def moving_mean_residual(values: Shares, window: int = WINDOW) -> Floats:
 
     Example:
         >>> import numpy as np
-        >>> moving_mean_residual(np.array([[0.0], [0.0], [3.0], [0.0], [0.0]]), window=3).ravel().tolist()
+        >>> compute_moving_mean_residual(np.array([[0.0], [0.0], [3.0], [0.0], [0.0]]), window=3).ravel().tolist()
         [0.0, 1.0, 2.0, 1.0, 0.0]
     """
-    known = np.isfinite(values)
-    totals, counts = (_sums(each, window) for each in (np.where(known, values, 0.0), known.astype(np.float64)))
-    return np.where(known, np.abs(values - totals / np.maximum(counts, 1.0)), np.nan)
+    is_known = np.isfinite(values)
+    totals, counts = (
+        _sum_windows(array, window) for array in (np.where(is_known, values, 0.0), is_known.astype(np.float64))
+    )
+    return np.where(is_known, np.abs(values - totals / np.maximum(counts, 1.0)), np.nan)
 
 
-def moving_mean_distance(values: Shares, window: int = WINDOW) -> Floats:
+def compute_moving_mean_distance(values: Shares, window: int = WINDOW_ROWS) -> Floats:
     """Return the residual of the moving mean, divided by its root mean square in the column, (rows, columns).
 
     The division makes columns of different units comparable. 0 in a constant column, NaN where the value is missing.
@@ -52,18 +54,18 @@ def moving_mean_distance(values: Shares, window: int = WINDOW) -> Floats:
         >>> import numpy as np
         >>> values = np.zeros((5, 2))
         >>> values[2] = [3.0, 3000.0]
-        >>> moving_mean_distance(values, window=3)[2].round(2).tolist()
+        >>> compute_moving_mean_distance(values, window=3)[2].round(2).tolist()
         [1.83, 1.83]
     """
-    residual = moving_mean_residual(values, window)
-    known = np.isfinite(residual)
-    usual = np.sqrt((np.where(known, residual, 0.0) ** 2).sum(axis=0) / np.maximum(known.sum(axis=0), 1))
-    size = np.abs(np.where(known, values, 0.0)).max(axis=0, initial=0.0)
-    moves = usual > 1e-9 * size
-    return np.where(moves, residual / np.where(moves, usual, 1.0), np.where(known, 0.0, np.nan))
+    residual = compute_moving_mean_residual(values, window)
+    is_known = np.isfinite(residual)
+    typical = np.sqrt((np.where(is_known, residual, 0.0) ** 2).sum(axis=0) / np.maximum(is_known.sum(axis=0), 1))
+    size = np.abs(np.where(is_known, values, 0.0)).max(axis=0, initial=0.0)
+    is_moving = typical > 1e-9 * size
+    return np.where(is_moving, residual / np.where(is_moving, typical, 1.0), np.where(is_known, 0.0, np.nan))
 
 
-def ranked_causes(shares: Shares, start: int, stop: int) -> Places:
+def rank_causes(shares: Shares, start: int, stop: int) -> Indices:
     """Return the columns by their mean share in the rows `start` to before `stop`, the largest first.
 
     A missing share counts as 0; equal ones keep their order. Raises DataError for rows outside `shares` (rows,
@@ -71,7 +73,7 @@ def ranked_causes(shares: Shares, start: int, stop: int) -> Places:
 
     Example:
         >>> import numpy as np
-        >>> ranked_causes(np.array([[0.0, 9.0, 0.0], [1.0, 0.0, 2.0]]), start=1, stop=2).tolist()
+        >>> rank_causes(np.array([[0.0, 9.0, 0.0], [1.0, 0.0, 2.0]]), start=1, stop=2).tolist()
         [2, 0, 1]
     """
     if not 0 <= start < stop <= len(shares):
@@ -85,7 +87,7 @@ def ranked_causes(shares: Shares, start: int, stop: int) -> Places:
     return np.argsort(-mean, kind="stable")
 
 
-def hit_rate(ranking: Places, causes: Sequence[int], share: float = 1.0) -> float:
+def compute_hit_rate(ranking: Indices, causes: Sequence[int], share: float = 1.0) -> float:
     """Return the part of `causes` among the first ⌊share · number of causes⌋ columns of `ranking` (HitRate).
 
     Su et al.: Robust anomaly detection for multivariate time series through stochastic recurrent neural network, KDD
@@ -94,24 +96,24 @@ def hit_rate(ranking: Places, causes: Sequence[int], share: float = 1.0) -> floa
     Example:
         >>> import numpy as np
         >>> ranking = np.array([1, 0, 2])
-        >>> hit_rate(ranking, causes=[1, 2]), hit_rate(ranking, causes=[1, 2], share=1.5)
+        >>> compute_hit_rate(ranking, causes=[1, 2]), compute_hit_rate(ranking, causes=[1, 2], share=1.5)
         (0.5, 1.0)
     """
     first = ranking[: int(share * len(causes))]
     return len(set(causes) & set(first.tolist())) / len(causes)
 
 
-def chance_hit_rate(columns: int, causes: Sequence[int], share: float = 1.0) -> float:
+def compute_chance_hit_rate(columns: int, causes: Sequence[int], share: float = 1.0) -> float:
     """Return the mean hit rate of a random ranking of `columns` columns.
 
     Example:
-        >>> chance_hit_rate(columns=10, causes=[1, 2], share=1.5)
+        >>> compute_chance_hit_rate(columns=10, causes=[1, 2], share=1.5)
         0.3
     """
     return min(int(share * len(causes)), columns) / columns
 
 
-def explanation_card(shares: Shares, events: Sequence[RootCause]) -> dict[str, float]:
+def compute_explanation_metrics(shares: Shares, events: Sequence[RootCause]) -> dict[str, float]:
     """Return the mean hit rates of the ranking by `shares` (rows, columns), and those of a random ranking.
 
     Keys: hit_100, hit_150, chance_100, chance_150, events. NaN without an event. Raises DataError for events outside
@@ -121,25 +123,27 @@ def explanation_card(shares: Shares, events: Sequence[RootCause]) -> dict[str, f
         >>> import numpy as np
         >>> shares = np.zeros((7, 2))
         >>> shares[3, 1] = 4.0
-        >>> metrics = explanation_card(shares, [RootCause(2, 5, columns=(1,))])
+        >>> metrics = compute_explanation_metrics(shares, [RootCause(2, 5, columns=(1,))])
         >>> metrics["hit_100"], metrics["chance_100"]
         (1.0, 0.5)
     """
-    rankings = [(ranked_causes(shares, event.start, event.stop), event.columns) for event in events]
-    card: dict[str, float] = {}
+    rankings = [(rank_causes(shares, event.start, event.stop), event.columns) for event in events]
+    metrics: dict[str, float] = {}
     for share in (1.0, 1.5):
         percent = round(100 * share)
-        card[f"hit_{percent}"] = _mean([hit_rate(ranking, causes, share) for ranking, causes in rankings])
-        card[f"chance_{percent}"] = _mean([chance_hit_rate(shares.shape[1], causes, share) for _, causes in rankings])
-    return card | {"events": float(len(events))}
+        metrics[f"hit_{percent}"] = _average([compute_hit_rate(ranking, causes, share) for ranking, causes in rankings])
+        metrics[f"chance_{percent}"] = _average(
+            [compute_chance_hit_rate(shares.shape[1], causes, share) for _, causes in rankings]
+        )
+    return metrics | {"events": float(len(events))}
 
 
-def _sums(values: Floats, window: int) -> Floats:
+def _sum_windows(values: Floats, window: int) -> Floats:
     """Return the sums over the rows at most window // 2 rows away."""
     totals = np.concatenate([np.zeros((1, values.shape[1])), np.cumsum(values, axis=0, dtype=np.float64)])
     rows, half = np.arange(len(values)), window // 2
     return totals[np.minimum(rows + half + 1, len(values))] - totals[np.maximum(rows - half, 0)]
 
 
-def _mean(values: list[float]) -> float:
+def _average(values: list[float]) -> float:
     return float(np.mean(values)) if values else float("nan")

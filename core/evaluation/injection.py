@@ -13,22 +13,22 @@ from numpy.typing import NDArray
 
 from core.errors import DataError, OptionError
 from core.evaluation.explanation import RootCause
-from core.evaluation.scores import Flags, Floats, Places
+from core.evaluation.validation import Flags, Floats, Indices
 from core.messages import N_
 
 Values = NDArray[np.floating[Any]]
 
-MEDIAN_ROWS = 30  # median rows of an event; lengths are geometric
-SPIKE_ROWS = 3  # rows of a spike, at most
-REST = 10  # normal rows around an event, at least
-LEAST_ROWS = 100  # rows of a series, at least
-MOST_COLUMNS = 5  # columns of an event, at most
-SIZES = (0.5, 8.0)  # standard deviations of the column: from barely visible to obvious
-LEAST_SIZE = 0.1  # standard deviations; smaller changes are not injected
+MEDIAN_EVENT_ROWS = 30  # median rows of an event; lengths are geometric
+MAX_SPIKE_ROWS = 3  # rows of a spike, at most
+MIN_GAP_ROWS = 10  # normal rows around an event, at least
+MIN_ROWS = 100  # rows of a series, at least
+MAX_EVENT_COLUMNS = 5  # columns of an event, at most
+SIZE_RANGE = (0.5, 8.0)  # standard deviations of the column: from barely visible to obvious
+MIN_SIZE = 0.1  # standard deviations; smaller changes are not injected
 
 
 @dataclass(frozen=True)
-class Planted(RootCause):
+class InjectedEvent(RootCause):
     """Injected event with its kind, and its largest change in standard deviations of the column."""
 
     kind: str
@@ -36,17 +36,17 @@ class Planted(RootCause):
 
 
 @dataclass(frozen=True)
-class _Place:
+class _InjectionTarget:
     """Target of one event: the original `values`, its rows and columns, and the size of the change in each column."""
 
     values: Floats
     rows: slice
-    columns: Places
+    columns: Indices
     amount: Floats
-    random: np.random.Generator
+    rng: np.random.Generator
 
     @property
-    def own(self) -> Floats:
+    def original(self) -> Floats:
         """Original values in the rows and columns of the event."""
         return self.values[self.rows, self.columns]
 
@@ -56,12 +56,12 @@ class _Place:
         return int(self.rows.stop - self.rows.start)
 
 
-def inject(values: Values, *, seed: int, share: float = 0.05) -> tuple[Values, Flags, list[Planted]]:
+def inject(values: Values, *, seed: int, share: float = 0.05) -> tuple[Values, Flags, list[InjectedEvent]]:
     """Inject anomalies into about `share` of the rows of a copy of `values` (rows, columns).
 
-    Returns the copy, the labels (rows,) and the injected events. The kinds take turns (see `KINDS`). An event changes
-    up to 5 columns; lengths and sizes vary, and normal rows separate the events. Missing values stay missing. An
-    event without a visible change is left out. The same seed injects the same events. Raises OptionError for a share
+    Returns the copy, the labels (rows,) and the injected events. The kinds take turns (see `ANOMALY_KINDS`). An event
+    changes up to 5 columns; lengths and sizes vary, and normal rows separate the events. Missing values stay missing.
+    An event without a visible change is left out. The same seed injects the same events. Raises OptionError for a share
     outside 0 to 0.5, DataError for fewer than 100 rows and if all columns are constant.
 
     Example:
@@ -71,140 +71,142 @@ def inject(values: Values, *, seed: int, share: float = 0.05) -> tuple[Values, F
         >>> [(event.kind, event.start, event.stop, event.columns) for event in events], int(labels.sum())
         ([('drift', 191, 211, (1, 2))], 20)
     """
-    _check(values, share)
-    before = values.astype(np.float64)
-    spread = _spread(before)
+    _check_arguments(values, share)
+    original = values.astype(np.float64)
+    spread = _compute_spread(original)
     if not spread.any():
         raise DataError(N_("None of {count} columns ever changes: nothing can stand out from it."), count=len(spread))
-    random = np.random.default_rng(seed)
-    after, labels, planted = before.copy(), np.zeros(len(values), dtype=bool), []
-    for kind, rows in _spans(len(values), share, random):
-        place = _place(before, rows, spread, random)
-        kind, change = _change(kind, place, spread)
-        size = np.abs(change).max(axis=0) / spread[place.columns]
-        if (hit := size >= LEAST_SIZE).any():
-            after[rows, place.columns[hit]] += change[:, hit]
+    rng = np.random.default_rng(seed)
+    injected, labels, events = original.copy(), np.zeros(len(values), dtype=bool), []
+    for kind, rows in _draw_events(len(values), share, rng):
+        target = _choose_target(original, rows, spread, rng)
+        kind, change = _compute_change(kind, target, spread)
+        size = np.abs(change).max(axis=0) / spread[target.columns]
+        if (is_visible := size >= MIN_SIZE).any():
+            injected[rows, target.columns[is_visible]] += change[:, is_visible]
             labels[rows] = True
-            causes = tuple(place.columns[hit].tolist())
-            planted.append(Planted(rows.start, rows.stop, causes, kind, float(size.max())))
-    return after.astype(values.dtype), labels, planted
+            causes = tuple(target.columns[is_visible].tolist())
+            events.append(InjectedEvent(rows.start, rows.stop, causes, kind, float(size.max())))
+    return injected.astype(values.dtype), labels, events
 
 
-def _check(values: Values, share: float) -> None:
+def _check_arguments(values: Values, share: float) -> None:
     if not 0 < share <= 0.5:
         raise OptionError(
             N_("{name} = {value} is outside {low} to {high}."), name="share", value=share, low=0, high=0.5
         )
-    if len(values) < LEAST_ROWS:
+    if len(values) < MIN_ROWS:
         raise DataError(
             N_("{count} rows are too few to plant anomalies in; at least {accepted} are needed."),
             count=len(values),
-            accepted=LEAST_ROWS,
+            accepted=MIN_ROWS,
         )
 
 
-def _spread(values: Floats) -> Floats:
+def _compute_spread(values: Floats) -> Floats:
     """Return the standard deviation of every column; 0 for a column that is constant or has no value."""
-    known = np.isfinite(values)
-    count = np.maximum(known.sum(axis=0), 1)
-    filled = np.where(known, values, 0.0)
-    away = np.where(known, values - filled.sum(axis=0) / count, 0.0)
-    spread = np.sqrt((away**2).sum(axis=0) / count)
+    is_known = np.isfinite(values)
+    count = np.maximum(is_known.sum(axis=0), 1)
+    filled = np.where(is_known, values, 0.0)
+    deviation = np.where(is_known, values - filled.sum(axis=0) / count, 0.0)
+    spread = np.sqrt((deviation**2).sum(axis=0) / count)
     return np.where(spread > 1e-9 * np.abs(filled).max(axis=0), spread, 0.0)
 
 
-def _spans(rows: int, share: float, random: np.random.Generator) -> Iterator[tuple[str, slice]]:
+def _draw_events(rows: int, share: float, rng: np.random.Generator) -> Iterator[tuple[str, slice]]:
     """Yield kinds and rows of the events, in the order of time, with normal rows before, between and after."""
-    kinds, lengths = _lengths(rows, share, random)
-    spare = rows - sum(lengths) - REST * (len(lengths) + 1)
-    offsets = np.sort(random.integers(0, spare + 1, len(lengths)))
-    start = REST
+    kinds, lengths = _draw_lengths(rows, share, rng)
+    spare = rows - sum(lengths) - MIN_GAP_ROWS * (len(lengths) + 1)
+    offsets = np.sort(rng.integers(0, spare + 1, len(lengths)))
+    start = MIN_GAP_ROWS
     for kind, length, offset in zip(kinds, lengths, offsets.tolist(), strict=True):
         yield kind, slice(start + offset, start + offset + length)
-        start += length + REST
+        start += length + MIN_GAP_ROWS
 
 
-def _lengths(rows: int, share: float, random: np.random.Generator) -> tuple[list[str], list[int]]:
+def _draw_lengths(rows: int, share: float, rng: np.random.Generator) -> tuple[list[str], list[int]]:
     """Draw kinds and lengths of events until they fill the share of the rows or the remaining room."""
     kinds: list[str] = []
     lengths: list[int] = []
-    for kind in cycle(random.permutation(list(KINDS)).tolist()):
-        length = int(random.geometric(1 - 0.5 ** (1 / MEDIAN_ROWS)))
-        length = 1 + length % SPIKE_ROWS if kind == "spike" else max(length, 2)
-        left = min(round(rows * share) - sum(lengths), rows - sum(lengths) - REST * (len(lengths) + 2))
-        if left < 1:
+    for kind in cycle(rng.permutation(list(ANOMALY_KINDS)).tolist()):
+        length = int(rng.geometric(1 - 0.5 ** (1 / MEDIAN_EVENT_ROWS)))
+        length = 1 + length % MAX_SPIKE_ROWS if kind == "spike" else max(length, 2)
+        remaining_rows = min(
+            round(rows * share) - sum(lengths), rows - sum(lengths) - MIN_GAP_ROWS * (len(lengths) + 2)
+        )
+        if remaining_rows < 1:
             break
         kinds.append(kind)
-        lengths.append(min(length, left))
+        lengths.append(min(length, remaining_rows))
     return kinds, lengths
 
 
-def _place(values: Floats, rows: slice, spread: Floats, random: np.random.Generator) -> _Place:
-    usable = np.flatnonzero(spread)
-    count = int(random.integers(1, min(len(usable), MOST_COLUMNS) + 1))
-    columns = np.sort(random.choice(usable, count, replace=False))
-    size = float(np.exp(random.uniform(*np.log(SIZES))))
-    return _Place(values, rows, columns, size * spread[columns] * random.choice([-1.0, 1.0], count), random)
+def _choose_target(values: Floats, rows: slice, spread: Floats, rng: np.random.Generator) -> _InjectionTarget:
+    varying_columns = np.flatnonzero(spread)
+    count = int(rng.integers(1, min(len(varying_columns), MAX_EVENT_COLUMNS) + 1))
+    columns = np.sort(rng.choice(varying_columns, count, replace=False))
+    size = float(np.exp(rng.uniform(*np.log(SIZE_RANGE))))
+    return _InjectionTarget(values, rows, columns, size * spread[columns] * rng.choice([-1.0, 1.0], count), rng)
 
 
-def _change(kind: str, place: _Place, spread: Floats) -> tuple[str, Floats]:
+def _compute_change(kind: str, target: _InjectionTarget, spread: Floats) -> tuple[str, Floats]:
     """Return the kind and the change added to the values, 0 where they are missing.
 
     A kind that would change nothing here becomes a shift.
     """
-    change = np.nan_to_num(KINDS[kind](place))
-    if (np.abs(change).max(axis=0) < LEAST_SIZE * spread[place.columns]).all():
-        kind, change = "shift", _shift(place)
-    return kind, np.where(np.isfinite(place.own), change, 0.0)
+    change = np.nan_to_num(ANOMALY_KINDS[kind](target))
+    if (np.abs(change).max(axis=0) < MIN_SIZE * spread[target.columns]).all():
+        kind, change = "shift", _shift_level(target)
+    return kind, np.where(np.isfinite(target.original), change, 0.0)
 
 
-def _shift(place: _Place) -> Floats:
+def _shift_level(target: _InjectionTarget) -> Floats:
     """Return another level, reached from one row to the next."""
-    return np.broadcast_to(place.amount, place.own.shape)
+    return np.broadcast_to(target.amount, target.original.shape)
 
 
-def _drift(place: _Place) -> Floats:
+def _add_drift(target: _InjectionTarget) -> Floats:
     """Return a linear drift away from the level."""
-    return np.linspace(0, 1, place.length + 1)[1:, None] * place.amount
+    return np.linspace(0, 1, target.length + 1)[1:, None] * target.amount
 
 
-def _noise(place: _Place) -> Floats:
+def _add_noise(target: _InjectionTarget) -> Floats:
     """Return a burst of noise."""
-    return place.random.normal(size=place.own.shape) * place.amount
+    return target.rng.normal(size=target.original.shape) * target.amount
 
 
-def _frozen(place: _Place) -> Floats:
+def _freeze_value(target: _InjectionTarget) -> Floats:
     """Return the change of a sensor that repeats its last value before the event."""
-    return place.values[place.rows.start - 1, place.columns] - place.own
+    return target.values[target.rows.start - 1, target.columns] - target.original
 
 
-def _line(place: _Place) -> Floats:
+def _flatten_to_line(target: _InjectionTarget) -> Floats:
     """Return the change to a straight line from before to after: the cycle is missing."""
-    before, after = (place.values[row, place.columns] for row in (place.rows.start - 1, place.rows.stop))
-    return np.linspace(before, after, place.length + 2)[1:-1] - place.own
+    before, after = (target.values[row, target.columns] for row in (target.rows.start - 1, target.rows.stop))
+    return np.linspace(before, after, target.length + 2)[1:-1] - target.original
 
 
-def _late(place: _Place) -> Floats:
+def _shift_time(target: _InjectionTarget) -> Floats:
     """Return the change to earlier rows, or to later rows where there are no earlier ones."""
-    lag = int(place.random.integers(1, 2 * place.length + 2))
-    lag = lag if place.rows.start >= lag else -min(lag, len(place.values) - place.rows.stop)
-    return place.values[place.rows.start - lag : place.rows.stop - lag, place.columns] - place.own
+    lag = int(target.rng.integers(1, 2 * target.length + 2))
+    lag = lag if target.rows.start >= lag else -min(lag, len(target.values) - target.rows.stop)
+    return target.values[target.rows.start - lag : target.rows.stop - lag, target.columns] - target.original
 
 
-def _stranger(place: _Place) -> Floats:
+def _shuffle_columns(target: _InjectionTarget) -> Floats:
     """Return the change to other rows of each column: plausible alone, wrong in combination with the other columns."""
-    starts = place.random.integers(0, len(place.values) - place.length + 1, len(place.columns))
-    rows = starts + np.arange(place.length)[:, None]
-    return place.values[rows, place.columns] - place.own
+    starts = target.rng.integers(0, len(target.values) - target.length + 1, len(target.columns))
+    rows = starts + np.arange(target.length)[:, None]
+    return target.values[rows, target.columns] - target.original
 
 
-KINDS: dict[str, Callable[[_Place], Floats]] = {
-    "spike": _shift,
-    "shift": _shift,
-    "drift": _drift,
-    "noise": _noise,
-    "frozen": _frozen,
-    "line": _line,
-    "late": _late,
-    "stranger": _stranger,
+ANOMALY_KINDS: dict[str, Callable[[_InjectionTarget], Floats]] = {
+    "spike": _shift_level,
+    "shift": _shift_level,
+    "drift": _add_drift,
+    "noise": _add_noise,
+    "frozen": _freeze_value,
+    "line": _flatten_to_line,
+    "late": _shift_time,
+    "stranger": _shuffle_columns,
 }

@@ -6,13 +6,13 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from core.errors import DataError, OptionError
-from core.evaluation.metrics import best_f1
-from core.evaluation.scores import Floats, finite_scores, labelled_scores
-from core.evaluation.tails import fit_tail, predicted_excess
-from core.messages import N_, Text
+from core.evaluation.detection_metrics import find_best_f1
+from core.evaluation.generalised_pareto import fit_pareto_tail, predict_excess
+from core.evaluation.validation import Floats, check_labels_and_scores, check_scores
+from core.messages import N_, Message
 
-LEVEL = 0.98  # quantile of the scores above which their tail begins
-LEAST_PEAKS = 10  # scores in the tail that a fit needs
+TAIL_QUANTILE = 0.98  # quantile of the scores above which their tail begins
+MIN_PEAKS = 10  # scores in the tail that a fit needs
 
 
 @dataclass(frozen=True)
@@ -27,8 +27,8 @@ class Threshold:
 
     value: float
     method: str
-    promise: float | None
-    note: Text
+    target_rate: float | None
+    note: Message
 
 
 def check_contamination(contamination: float) -> None:
@@ -43,14 +43,14 @@ def check_contamination(contamination: float) -> None:
         )
 
 
-def contamination_threshold(scores: NDArray[np.float64], contamination: float) -> float:
+def fit_contamination_threshold(scores: NDArray[np.float64], contamination: float) -> float:
     """Return the score that the share `contamination` of `scores` exceeds.
 
     Raises OptionError for a share outside 0 to 0.5, DataError if all scores are equal.
 
     Example:
         >>> import numpy as np
-        >>> contamination_threshold(np.array([1.0, 2.0, 3.0, 4.0, 5.0]), contamination=0.2)  # one row of five is above
+        >>> fit_contamination_threshold(np.array([1.0, 2.0, 3.0, 4.0, 5.0]), contamination=0.2)
         4.2
     """
     check_contamination(contamination)
@@ -61,41 +61,41 @@ def contamination_threshold(scores: NDArray[np.float64], contamination: float) -
     return float(np.quantile(scores, 1 - contamination))
 
 
-def alarm_threshold(calibration: ArrayLike, rate: float) -> Threshold:
+def fit_alarm_threshold(calibration: ArrayLike, rate: float) -> Threshold:
     """Return the threshold that at most the share `rate` of normal rows exceeds, from their scores (rows,).
 
     The rank of a new score among n exchangeable scores is uniform. So the k-th largest, k = ⌊rate (n + 1)⌋, is exceeded
     with a probability of at most k / (n + 1) ≤ rate, for any distribution. Vovk, Gammerman, Shafer: Algorithmic
     Learning in a Random World, 2005. Rates below 1 / (n + 1) are beyond the calibration: there the tail is extrapolated
-    (`predicted_excess`), never below the highest score, and the rate is an estimate.
+    (`predict_excess`), never below the highest score, and the rate is an estimate.
     Raises OptionError for a rate outside 0 to 1, DataError for invalid scores.
 
     Example:
-        >>> threshold = alarm_threshold(range(1, 100), rate=0.05)
+        >>> threshold = fit_alarm_threshold(range(1, 100), rate=0.05)
         >>> threshold.value, threshold.method  # the fifth largest of 99 scores
         (95.0, 'conformal')
-        >>> alarm_threshold(range(1, 1001), rate=1e-4).method  # rarer than one in 1,001
+        >>> fit_alarm_threshold(range(1, 1001), rate=1e-4).method  # rarer than one in 1,001
         'pot'
     """
-    scores = finite_scores(calibration)
+    scores = check_scores(calibration)
     _check_share("rate", rate)
-    if (rank := _rank(rate, len(scores))) >= 1:
-        return _conformal(scores, rate, rank)
-    start, excesses = _peaks(scores, LEVEL)
-    if len(excesses) < LEAST_PEAKS:
-        return _highest(scores, len(excesses))
-    beyond = start + predicted_excess(excesses, rate * len(scores) / len(excesses))
-    note = Text(
+    if (rank := _compute_rank(rate, len(scores))) >= 1:
+        return _build_conformal_threshold(scores, rate, rank)
+    start, excesses = _select_peaks(scores, TAIL_QUANTILE)
+    if len(excesses) < MIN_PEAKS:
+        return _build_highest_threshold(scores, len(excesses))
+    extrapolated = start + predict_excess(excesses, rate * len(scores) / len(excesses))
+    note = Message(
         N_(
             "Extrapolated from the {peaks} highest of {count} normal scores, since {chance} is rarer than one "
             "in them all."
         ),
         {"peaks": len(excesses), "count": len(scores), "chance": rate},
     )
-    return Threshold(max(beyond, float(scores.max())), "pot", rate, note)
+    return Threshold(max(extrapolated, float(scores.max())), "pot", rate, note)
 
 
-def pot_threshold(calibration: ArrayLike, risk: float, level: float = LEVEL) -> Threshold:
+def fit_pot_threshold(calibration: ArrayLike, risk: float, level: float = TAIL_QUANTILE) -> Threshold:
     """Return the threshold that the share `risk` of normal rows exceeds, from the tail of their scores (rows,).
 
     Peaks over threshold: a generalised Pareto distribution is fitted to the scores above the quantile `level` by
@@ -107,40 +107,40 @@ def pot_threshold(calibration: ArrayLike, risk: float, level: float = LEVEL) -> 
     Example:
         >>> import numpy as np
         >>> scores = np.random.default_rng(0).exponential(size=1000)
-        >>> threshold = pot_threshold(scores, risk=1e-4)
+        >>> threshold = fit_pot_threshold(scores, risk=1e-4)
         >>> round(threshold.value, 2), round(float(scores.max()), 2)
         (11.25, 8.15)
     """
-    scores = finite_scores(calibration)
+    scores = check_scores(calibration)
     _check_share("risk", risk)
     _check_share("level", level)
-    start, excesses = _peaks(scores, level)
-    if (rank := _rank(risk, len(scores))) > len(excesses):
-        return _conformal(scores, risk, rank)
-    if len(excesses) < LEAST_PEAKS:
-        return _highest(scores, len(excesses))
-    tail = fit_tail(excesses, start, len(scores))
-    note = Text(
+    start, excesses = _select_peaks(scores, level)
+    if (rank := _compute_rank(risk, len(scores))) > len(excesses):
+        return _build_conformal_threshold(scores, risk, rank)
+    if len(excesses) < MIN_PEAKS:
+        return _build_highest_threshold(scores, len(excesses))
+    tail = fit_pareto_tail(excesses, start, len(scores))
+    note = Message(
         N_("Extrapolated from the {peaks} highest of {count} scores (generalised Pareto law with the shape {shape})."),
         {"peaks": tail.peaks, "count": len(scores), "shape": round(tail.shape, 2)},
     )
-    return Threshold(max(tail.quantile(risk), start), "pot", risk, note)
+    return Threshold(max(tail.compute_quantile(risk), start), "pot", risk, note)
 
 
-def best_f1_threshold(scores: ArrayLike, labels: ArrayLike) -> Threshold:
+def find_best_f1_threshold(scores: ArrayLike, labels: ArrayLike) -> Threshold:
     """Return the threshold with the best F1 of rows: an oracle, because it uses the labels.
 
     Raises DataError if no label marks an anomaly.
 
     Example:
-        >>> best_f1_threshold(scores=[1, 2, 3, 8, 9], labels=[0, 0, 0, 1, 1]).value
+        >>> find_best_f1_threshold(scores=[1, 2, 3, 8, 9], labels=[0, 0, 0, 1, 1]).value
         3.0
     """
-    flags, values = labelled_scores(labels, scores)
+    flags, values = check_labels_and_scores(labels, scores)
     if not flags.any():
         raise DataError(N_("None of {rows} labels marks an anomaly: there is no best threshold."), rows=len(flags))
-    f1, value = best_f1(flags, values)
-    note = Text(
+    f1, value = find_best_f1(flags, values)
+    note = Message(
         N_(
             "Chosen with the labels: no threshold has a better F1 than {f1} on these rows, and none is "
             "promised to reach it."
@@ -150,55 +150,55 @@ def best_f1_threshold(scores: ArrayLike, labels: ArrayLike) -> Threshold:
     return Threshold(value, "best_f1", None, note)
 
 
-def p_values(calibration: ArrayLike, scores: ArrayLike) -> Floats:
+def compute_p_values(calibration: ArrayLike, scores: ArrayLike) -> Floats:
     """Return for every score the share of normal scores at least as high, itself included: (rows,), never 0.
 
     For exchangeable scores P(p ≤ a) is at most a. p is at or below `rate` exactly where the score exceeds the conformal
     threshold of that rate.
 
     Example:
-        >>> p_values(calibration=[1, 2, 3, 4], scores=[0, 2.5, 9]).tolist()
+        >>> compute_p_values(calibration=[1, 2, 3, 4], scores=[0, 2.5, 9]).tolist()
         [1.0, 0.6, 0.2]
     """
-    normal, values = np.sort(finite_scores(calibration)), finite_scores(scores)
-    above = len(normal) - np.searchsorted(normal, values, side="left")
-    return (1 + above) / (len(normal) + 1)
+    sorted_scores, values = np.sort(check_scores(calibration)), check_scores(scores)
+    count_above = len(sorted_scores) - np.searchsorted(sorted_scores, values, side="left")
+    return (1 + count_above) / (len(sorted_scores) + 1)
 
 
-def _peaks(scores: Floats, level: float) -> tuple[float, Floats]:
+def _select_peaks(scores: Floats, level: float) -> tuple[float, Floats]:
     """Return the start of the tail, and the excesses of the scores above it."""
     start = float(np.quantile(scores, level))
     return start, scores[scores > start] - start
 
 
-def _rank(rate: float, count: int) -> int:
+def _compute_rank(rate: float, count: int) -> int:
     """Return ⌊rate (count + 1)⌋; the tolerance avoids losing a rank to binary rounding."""
     return int(np.floor(rate * (count + 1) + 1e-9))
 
 
-def _conformal(scores: Floats, rate: float, rank: int) -> Threshold:
+def _build_conformal_threshold(scores: Floats, rate: float, rank: int) -> Threshold:
     """Return the threshold at the `rank`-th largest score."""
-    place = min(rank, len(scores))
-    value = float(np.partition(scores, len(scores) - place)[len(scores) - place])
-    note = Text(
+    position = min(rank, len(scores))
+    value = float(np.partition(scores, len(scores) - position)[len(scores) - position])
+    note = Message(
         N_(
             "The score of rank {rank} among {count} normal ones: a normal row lies above it with a chance of "
             "at most {chance}."
         ),
-        {"rank": place, "count": len(scores), "chance": rate},
+        {"rank": position, "count": len(scores), "chance": rate},
     )
     return Threshold(value, "conformal", rate, note)
 
 
-def _highest(scores: Floats, peaks: int) -> Threshold:
+def _build_highest_threshold(scores: Floats, peaks: int) -> Threshold:
     """Return the threshold at the highest score, for tails with too few peaks."""
     chance = 1 / (len(scores) + 1)
-    note = Text(
+    note = Message(
         N_(
             "The highest of {count} normal scores: only {peaks} lie in their tail, at least {accepted} are needed to"
             " extrapolate. No alarm rate below {chance} can be promised."
         ),
-        {"count": len(scores), "peaks": peaks, "accepted": LEAST_PEAKS, "chance": chance},
+        {"count": len(scores), "peaks": peaks, "accepted": MIN_PEAKS, "chance": chance},
     )
     return Threshold(float(scores.max()), "highest", chance, note)
 

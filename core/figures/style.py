@@ -1,7 +1,7 @@
 """Common style of the figures: a palette for colour-blind readers, downsampling of long lines, layout.
 
-Titles and names pass through `say`, which translates them. Long lines are downsampled to the resolution of a screen.
-Downsampling keeps the peaks; a figure keeps at least its first 1,000 anomalies.
+Titles and names pass through `translate`, which translates them. Long lines are downsampled to the resolution of a
+screen. Downsampling keeps the peaks; a figure keeps at least its first 1,000 anomalies.
 """
 
 from collections.abc import Callable
@@ -10,7 +10,7 @@ import numpy as np
 import plotly.graph_objects as go
 from numpy.typing import NDArray
 
-Say = Callable[[str], str]
+Translate = Callable[[str], str]
 
 PALETTE = (
     "#0072B2",
@@ -22,43 +22,43 @@ PALETTE = (
     "#44AA99",
     "#882255",
 )  # after Okabe and Ito, Color Universal Design
-STRONG = "#D55E00"
-CALM = "#7A8B99"
-BAND = "rgba(0, 114, 178, 0.16)"
-POINTS = 6000
-WHEN = "%{x|%Y-%m-%d %H:%M}"
+HIGHLIGHT_COLOUR = "#D55E00"
+NEUTRAL_COLOUR = "#7A8B99"
+BAND_COLOUR = "rgba(0, 114, 178, 0.16)"
+MAX_POINTS = 6000
+TIME_FORMAT = "%{x|%Y-%m-%d %H:%M}"
 
 
-def thinned(values: NDArray[np.float64], points: int) -> NDArray[np.intp]:
-    """Return the positions of at most `points` values that keep the shape of the line (MinMaxLTTB)."""
-    if len(values) <= points:
+def downsample(values: NDArray[np.float64], max_points: int) -> NDArray[np.intp]:
+    """Return the positions of at most `max_points` values that keep the shape of the line (MinMaxLTTB)."""
+    if len(values) <= max_points:
         return np.arange(len(values))
     from tsdownsample import MinMaxLTTBDownsampler
 
-    kept = MinMaxLTTBDownsampler().downsample(  # type: ignore[no-untyped-call]
-        np.nan_to_num(values), n_out=points
+    positions = MinMaxLTTBDownsampler().downsample(  # type: ignore[no-untyped-call]
+        np.nan_to_num(values), n_out=max_points
     )
-    return np.asarray(kept, dtype=np.intp)
+    return np.asarray(positions, dtype=np.intp)
 
 
-def shortened(values: NDArray[np.float64]) -> NDArray[np.float32]:
+def to_float32(values: NDArray[np.float64]) -> NDArray[np.float32]:
     """Return `values` as float32, which halves the size of the figure."""
     return values.astype(np.float32)
 
 
-def ordinary_range(amounts: NDArray[np.float64]) -> tuple[float, float]:
+def compute_axis_range(amounts: NDArray[np.float64]) -> tuple[float, float]:
     """Return the range of an axis: all finite amounts, without a few extreme ones that would flatten the rest."""
     finite = amounts[np.isfinite(amounts)]
     if not len(finite):
         return 0.0, 1.0
     low, high = np.quantile(finite, [0.0005, 0.9995])
-    room = max(high - low, 1e-9)
-    bottom = float(finite.min()) if finite.min() > low - room else float(low - 0.3 * room)
-    top = float(finite.max()) if finite.max() < high + room else float(high + 0.3 * room)
-    return (min(bottom, 0.0) if bottom > 0 and bottom < 0.5 * top else bottom - 0.03 * room), top + 0.06 * room
+    span = max(high - low, 1e-9)
+    bottom = float(finite.min()) if finite.min() > low - span else float(low - 0.3 * span)
+    top = float(finite.max()) if finite.max() < high + span else float(high + 0.3 * span)
+    return (min(bottom, 0.0) if bottom > 0 and bottom < 0.5 * top else bottom - 0.03 * span), top + 0.06 * span
 
 
-def laid_out(figure: go.Figure, say: Say, x: str = "", y: str = "", height: int = 360) -> go.Figure:
+def apply_layout(figure: go.Figure, translate: Translate, x: str = "", y: str = "", height: int = 360) -> go.Figure:
     """Apply the legend, margins and axis titles of the product to `figure`, and return it."""
     figure.update_layout(
         height=height,

@@ -7,21 +7,21 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from core.data.covariates import Drivers
-from core.data.panel import STALE, Panel
+from core.data.covariates import Covariates
+from core.data.panel import STALE_DAYS, Panel
 from core.errors import DataError
-from core.evaluation.intervals import USUAL, Calibration, Errors
+from core.evaluation.conformal import DEFAULT_CONFIG, ConformalConfig, ResidualHistory
 from core.forecasters.base import Forecaster
-from core.forecasters.features import same_weekday
-from core.forecasters.known import Known, Weather, shifted, usable_columns
-from core.forecasters.shape import spread_over_day
+from core.forecasters.covariate_panel import CovariatePanel, WeatherMode, select_covariates, shift_days
+from core.forecasters.features import find_weekday_lag
+from core.forecasters.intraday_profile import disaggregate_days
 from core.messages import N_
 from core.progress import Progress
 
 Floats = NDArray[np.float64]
 
-LEAST_HISTORY = 120  # days of training before the first forecast
-YEAR, WEEK = 365, 7
+MIN_HISTORY_DAYS = 120  # days of training before the first forecast
+YEAR_DAYS, WEEK_DAYS = 365, 7
 
 
 @dataclass(frozen=True)
@@ -43,13 +43,13 @@ class Backtest:
     """
 
     series: Panel
-    first: int
-    start: int
-    errors: Errors
+    test_start: int
+    errors_start: int
+    errors: ResidualHistory
     naive: dict[str, Floats]
     weekly_error: Floats
     forecaster: Forecaster | None = None
-    known: Known | None = None
+    covariates: CovariatePanel | None = None
 
     @property
     def horizon(self) -> int:
@@ -59,37 +59,37 @@ class Backtest:
     @property
     def days(self) -> pd.DatetimeIndex:
         """Days of the test period."""
-        return self.series.days[self.first :]
+        return self.series.days[self.test_start :]
 
-    def actual(self) -> Floats:
+    def get_actual(self) -> Floats:
         """Return the measured values, (days, entities, slots)."""
-        return self.series.values[self.first :]
+        return self.series.values[self.test_start :]
 
-    def forecast(self, step: int) -> Floats:
+    def get_forecast(self, step: int) -> Floats:
         """Return the forecasts `step` days ahead, (days, entities, slots); NaN for the first `step` − 1 days."""
-        return self.errors.forecast[step - 1, self.first - self.start :]
+        return self.errors.forecast[step - 1, self.test_start - self.errors_start :]
 
-    def bands(self, step: int, quantiles: Floats) -> Floats:
+    def compute_quantiles(self, step: int, quantiles: Floats) -> Floats:
         """Return the quantiles of the forecasts `step` days ahead, (days, entities, slots, quantiles).
 
         Each day uses only the errors known `step` days before.
         """
-        return self.errors.rolling(step, quantiles, self.first - self.start)
+        return self.errors.compute_rolling_quantiles(step, quantiles, self.test_start - self.errors_start)
 
-    def naive_forecast(self, which: str, step: int) -> Floats:
-        """Return the naive forecast `which`, made `step` days ahead, (days, entities, slots)."""
-        return self.naive[which][step - 1, self.first - self.start :]
+    def get_naive_forecast(self, name: str, step: int) -> Floats:
+        """Return the naive forecast `name`, made `step` days ahead, (days, entities, slots)."""
+        return self.naive[name][step - 1, self.test_start - self.errors_start :]
 
 
-def backtest(
+def run_backtest(
     forecaster: Forecaster,
     series: Panel,
-    drivers: Drivers,
+    covariates: Covariates,
     *,
-    start: pd.Timestamp,
+    start_date: pd.Timestamp,
     horizon: int,
-    weather: Weather = "as given",
-    calibration: Calibration = USUAL,
+    weather: WeatherMode = "as given",
+    calibration: ConformalConfig = DEFAULT_CONFIG,
     progress: Progress | None = None,
 ) -> Backtest:
     """Forecast every day from `start_date` on, 1 to `horizon` days ahead.
@@ -98,48 +98,59 @@ def backtest(
     the days before that year; its errors calibrate the first intervals. Raises DataError for too few days before or
     after `start_date`.
     """
-    first = int(series.days.searchsorted(start))
-    before = first - _calibration_days(first)
-    if before < LEAST_HISTORY or len(series) - first < horizon:
+    test_start = int(series.days.searchsorted(start_date))
+    errors_start = test_start - _count_calibration_days(test_start)
+    if errors_start < MIN_HISTORY_DAYS or len(series) - test_start < horizon:
         raise DataError(
             N_(
                 "A back-test from {start} needs {least} days before it and {horizon} from it on; the data "
                 "reach from {first} to {last}."
             ),
-            start=str(start)[:10],
-            least=2 * LEAST_HISTORY,
+            start=str(start_date)[:10],
+            least=2 * MIN_HISTORY_DAYS,
             horizon=horizon,
             first=str(series.days[0])[:10],
             last=str(series.days[-1])[:10],
         )
-    count = len(series) - before
-    forecast = np.full((horizon, count, len(series.entities), len(series.slots)), np.nan)
-    columns = usable_columns(series.until(series.days[before]), drivers, weather)
-    known = Known.of(series, drivers, columns, weather, horizon)
-    for number, (begin, end) in enumerate(((before, first), (first, len(series)))):
-        own, past = copy.deepcopy(forecaster), series.until(series.days[begin])
-        own.fit(
-            past,
-            Known.of(past, drivers, columns, weather, horizon),
+    day_count = len(series) - errors_start
+    forecast = np.full((horizon, day_count, len(series.entities), len(series.slots)), np.nan)
+    columns = select_covariates(series.select_before(series.days[errors_start]), covariates, weather)
+    covariate_panel = CovariatePanel.from_covariates(series, covariates, columns, weather, horizon)
+    for fold, (begin, end) in enumerate(((errors_start, test_start), (test_start, len(series)))):
+        fold_forecaster, train_series = copy.deepcopy(forecaster), series.select_before(series.days[begin])
+        fold_forecaster.fit(
+            train_series,
+            CovariatePanel.from_covariates(train_series, covariates, columns, weather, horizon),
             horizon,
-            None if progress is None else progress.part(number, 2),
+            None if progress is None else progress.create_part(fold, 2),
         )
         for step in range(1, horizon + 1):
             days = slice(begin + step - 1, end)
-            amounts = own.predict(series, known, step, days.start)
-            moments = spread_over_day(amounts, series, step, days.start)
-            forecast[step - 1, days.start - before : end - before] = moments[: max(end - days.start, 0)]
-    errors = Errors(forecast, series.values[before:], calibration)
-    naive = naive_forecasts(series, before, horizon)
-    return Backtest(series, first, before, errors, naive, weekly_error(series, first), own, known)
+            amounts = fold_forecaster.predict(series, covariate_panel, step, days.start)
+            slot_amounts = disaggregate_days(amounts, series, step, days.start)
+            forecast[step - 1, days.start - errors_start : end - errors_start] = slot_amounts[
+                : max(end - days.start, 0)
+            ]
+    errors = ResidualHistory(forecast, series.values[errors_start:], calibration)
+    naive = compute_naive_forecasts(series, errors_start, horizon)
+    return Backtest(
+        series,
+        test_start,
+        errors_start,
+        errors,
+        naive,
+        compute_weekly_error(series, test_start),
+        fold_forecaster,
+        covariate_panel,
+    )
 
 
-def _calibration_days(days: int) -> int:
+def _count_calibration_days(day_count: int) -> int:
     """Return the days before the test period that are forecast too: a year, or half of a shorter history."""
-    return min(YEAR, days // 2)
+    return min(YEAR_DAYS, day_count // 2)
 
 
-def naive_forecasts(series: Panel, before: int, horizon: int) -> dict[str, Floats]:
+def compute_naive_forecasts(series: Panel, first_day: int, horizon: int) -> dict[str, Floats]:
     """Return the naive forecasts of the days from index `first_day` on, by name, (steps, days, entities, slots).
 
     "naive1" is the last known day, "naive7" the last known day of the same weekday. Missing values are filled from up
@@ -147,30 +158,32 @@ def naive_forecasts(series: Panel, before: int, horizon: int) -> dict[str, Float
 
     Example:
         >>> series = Panel(pd.date_range("2024-01-01", periods=9), ("Lyon",), ("day",), np.arange(9.0)[:, None, None])
-        >>> naive = naive_forecasts(series, 7, 2)
+        >>> naive = compute_naive_forecasts(series, 7, 2)
         >>> naive["naive1"][1].ravel().tolist(), naive["naive7"][1].ravel().tolist()  # horizon 2
         ([5.0, 6.0], [0.0, 1.0])
     """
-    count = len(series)
-    flat = series.values.reshape(count, -1)
-    recent = pd.DataFrame(flat).ffill(limit=STALE).to_numpy().reshape(series.values.shape)
+    day_count = len(series)
+    flat = series.values.reshape(day_count, -1)
+    last_known = pd.DataFrame(flat).ffill(limit=STALE_DAYS).to_numpy().reshape(series.values.shape)
     steps = range(1, horizon + 1)
     return {
-        "naive1": np.stack([shifted(recent, step)[before:] for step in steps]),
-        "naive7": np.stack([shifted(recent, same_weekday(step))[before:] for step in steps]),
+        "naive1": np.stack([shift_days(last_known, step)[first_day:] for step in steps]),
+        "naive7": np.stack([shift_days(last_known, find_weekday_lag(step))[first_day:] for step in steps]),
     }
 
 
-def weekly_error(series: Panel, first: int) -> Floats:
+def compute_weekly_error(series: Panel, test_start: int) -> Floats:
     """Return the mean absolute error of the weekly naive forecast before the test period, (entities, slots).
 
     It is the scale of MASE.
 
     Example:
         >>> series = Panel(pd.date_range("2024-01-01", periods=9), ("Lyon",), ("day",), np.arange(9.0)[:, None, None])
-        >>> weekly_error(series, 9).tolist()
+        >>> compute_weekly_error(series, 9).tolist()
         [[7.0]]
     """
-    past = series.values[:first]
-    change = pd.DataFrame(np.abs(past[WEEK:] - past[:-WEEK]).reshape(len(past) - WEEK, -1))
-    return change.mean().to_numpy().reshape(past.shape[1:])
+    train_values = series.values[:test_start]
+    change = pd.DataFrame(
+        np.abs(train_values[WEEK_DAYS:] - train_values[:-WEEK_DAYS]).reshape(len(train_values) - WEEK_DAYS, -1)
+    )
+    return change.mean().to_numpy().reshape(train_values.shape[1:])

@@ -1,4 +1,4 @@
-"""Contracts of the forecasters: `Forecaster`, and `Direct` for forecasters with a feature matrix."""
+"""Contracts of the forecasters: `Forecaster`, and `DirectForecaster` for forecasters with a feature matrix."""
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
@@ -11,9 +11,9 @@ from typing_extensions import override
 
 from core.data.panel import Panel
 from core.errors import DataError
-from core.evaluation.forecasts import mae
-from core.forecasters.features import Table
-from core.forecasters.known import Known
+from core.evaluation.forecast_metrics import mae
+from core.forecasters.covariate_panel import CovariatePanel
+from core.forecasters.features import FeatureMatrix
 from core.messages import N_
 from core.progress import Progress
 
@@ -37,87 +37,94 @@ class Forecaster(ABC):
     label: ClassVar[str]
 
     @abstractmethod
-    def fit(self, series: Panel, drivers: Known, horizon: int, progress: Progress | None = None) -> Self:
+    def fit(self, series: Panel, covariates: CovariatePanel, horizon: int, progress: Progress | None = None) -> Self:
         """Fit the forecaster on the daily amounts of `series`, for 1 to `horizon` days ahead.
 
         Raises DataError if an entity has too little history.
         """
 
     @abstractmethod
-    def predict(self, series: Panel, drivers: Known, step: int, first: int = 0) -> Floats:
-        """Return the forecast of every day from index `first` on, made `step` days before it, (days, entities).
+    def predict(self, series: Panel, covariates: CovariatePanel, step: int, first_day: int = 0) -> Floats:
+        """Return the forecast of every day from index `first_day` on, made `step` days before it, (days, entities).
 
         `series` ends with the forecast origin. Later days, and days with missing history, are rows of NaN in `series`.
         """
 
-    def importance(self, series: Panel, drivers: Known, step: int, first: int) -> dict[str, float]:
+    def compute_importance(
+        self, series: Panel, covariates: CovariatePanel, step: int, first_day: int
+    ) -> dict[str, float]:
         """Return the growth of the mean absolute error when a group of features is shuffled, by group.
 
-        It is measured `step` days ahead, on the days from index `first` on. A forecaster without features returns {}.
+        It is measured `step` days ahead, on the days from index `first_day` on. A forecaster without features returns
+        {}.
         """
         return {}
 
 
 @dataclass
-class Direct(Forecaster):
+class DirectForecaster(Forecaster):
     """Contract of a forecaster with a feature matrix.
 
     Each number of days ahead has features of its own (direct strategy). No forecast is an input of another one.
     """
 
     @abstractmethod
-    def table(self, series: Panel, drivers: Known, step: int) -> Table:
+    def build_features(self, series: Panel, covariates: CovariatePanel, step: int) -> FeatureMatrix:
         """Return the features of every day, `step` days ahead."""
 
     @abstractmethod
-    def answer(self, table: Table, series: Panel, step: int, first: int) -> Floats:
-        """Return the amounts of the days from index `first` on, (days, entities); NaN where a feature is NaN."""
+    def predict_from_features(self, features: FeatureMatrix, series: Panel, step: int, first_day: int) -> Floats:
+        """Return the amounts of the days from index `first_day` on, (days, entities); NaN where a feature is NaN."""
 
     @override
-    def predict(self, series: Panel, drivers: Known, step: int, first: int = 0) -> Floats:
-        return self.answer(self.table(series, drivers, step), series, step, first)
+    def predict(self, series: Panel, covariates: CovariatePanel, step: int, first_day: int = 0) -> Floats:
+        return self.predict_from_features(self.build_features(series, covariates, step), series, step, first_day)
 
-    def importance(self, series: Panel, drivers: Known, step: int, first: int) -> dict[str, float]:
+    def compute_importance(
+        self, series: Panel, covariates: CovariatePanel, step: int, first_day: int
+    ) -> dict[str, float]:
         """Return the permutation importance of every group of features, in units of the amounts.
 
         The features of a group take the values of other days of the same entity. Groups that carry the same information
         share their importance. Breiman: Random Forests, Machine Learning 45, 2001.
         """
-        table = self.table(series, drivers, step)
-        amounts = series.amounts[first:]
-        order = np.random.default_rng(0).permutation(np.arange(first, len(series)))
+        features = self.build_features(series, covariates, step)
+        amounts = series.daily_amounts[first_day:]
+        shuffled_days = np.random.default_rng(0).permutation(np.arange(first_day, len(series)))
 
-        def error(values: Floats) -> float:
-            answers = self.answer(Table(values, table.names, table.groups), series, step, first)
-            return mae(amounts, answers)
+        def compute_error(values: Floats) -> float:
+            forecasts = self.predict_from_features(
+                FeatureMatrix(values, features.names, features.groups), series, step, first_day
+            )
+            return mae(amounts, forecasts)
 
-        usual, found = error(table.values), {}
-        for group in dict.fromkeys(table.groups):
-            mixed, own = table.values.copy(), np.array(table.groups) == group
-            mixed[first:, :, own] = table.values[order][:, :, own]
-            found[group] = error(mixed) - usual
-        return found
+        base_error, error_growth = compute_error(features.values), {}
+        for group in dict.fromkeys(features.groups):
+            shuffled_values, in_group = features.values.copy(), np.array(features.groups) == group
+            shuffled_values[first_day:, :, in_group] = features.values[shuffled_days][:, :, in_group]
+            error_growth[group] = compute_error(shuffled_values) - base_error
+        return error_growth
 
 
-def too_short(series: Panel, days: int, needed: int) -> DataError:
+def build_history_error(series: Panel, day_count: int, min_days: int) -> DataError:
     """Return the error for training data that are too short.
 
     Example:
         >>> import numpy as np
         >>> series = Panel(pd.date_range("2024-01-01", periods=3), ("Lyon",), ("day",), np.ones((3, 1, 1)))
-        >>> too_short(series, 3, 90).args[1]["entity"]
+        >>> build_history_error(series, 3, 90).args[1]["entity"]
         'Lyon'
     """
     return DataError(
         N_("{entity}: {count} days can be learnt from; at least {accepted} are needed."),
         entity=", ".join(series.entities[:3]),
-        count=days,
-        accepted=needed,
+        count=day_count,
+        accepted=min_days,
     )
 
 
 @dataclass(frozen=True)
-class Growth:
+class TargetTransform:
     """Transform of daily amounts to the target of a regression, and back.
 
     Amounts that are never negative become logarithms. Other amounts become multiples of the entity's standard
@@ -129,32 +136,32 @@ class Growth:
 
     Example:
         >>> load = np.array([[100.0], [0.0], [200.0]])
-        >>> log_transform = Growth.of(load)
-        >>> log_transform.of_amounts(load).round(2).ravel().tolist()
+        >>> log_transform = TargetTransform.from_amounts(load)
+        >>> log_transform.transform(load).round(2).ravel().tolist()
         [4.62, 0.0, 5.3]
-        >>> log_transform.to_amounts(log_transform.of_amounts(load)).round(6).ravel().tolist()
+        >>> log_transform.inverse_transform(log_transform.transform(load)).round(6).ravel().tolist()
         [100.0, 0.0, 200.0]
     """
 
     offset: Floats
-    spread: Floats
-    logarithm: bool
+    scale: Floats
+    is_logarithmic: bool
 
     @classmethod
-    def of(cls, amounts: Floats) -> "Growth":
+    def from_amounts(cls, amounts: Floats) -> "TargetTransform":
         """Return the transform for amounts of shape (days, entities)."""
         table = pd.DataFrame(amounts)
         mean = table.abs().mean().replace(0, 1).fillna(1).to_numpy()
-        spread = table.std().replace(0, 1).fillna(1).to_numpy()
-        return cls(0.01 * mean, spread, logarithm=bool(np.nanmin(amounts, initial=0) >= 0))
+        scale = table.std().replace(0, 1).fillna(1).to_numpy()
+        return cls(0.01 * mean, scale, is_logarithmic=bool(np.nanmin(amounts, initial=0) >= 0))
 
-    def of_amounts(self, amounts: Floats) -> Floats:
+    def transform(self, amounts: Floats) -> Floats:
         """Return the transformed amounts, shape unchanged.
 
         If the training data had no negative amount, a later negative amount counts as 0.
         """
-        return np.log(np.maximum(amounts, 0) + self.offset) if self.logarithm else amounts / self.spread
+        return np.log(np.maximum(amounts, 0) + self.offset) if self.is_logarithmic else amounts / self.scale
 
-    def to_amounts(self, growth: Floats) -> Floats:
-        """Return the amounts of transformed values, shape unchanged; the inverse of `of_amounts`."""
-        return np.maximum(np.exp(growth) - self.offset, 0) if self.logarithm else growth * self.spread
+    def inverse_transform(self, values: Floats) -> Floats:
+        """Return the amounts of transformed values, shape unchanged; the inverse of `transform`."""
+        return np.maximum(np.exp(values) - self.offset, 0) if self.is_logarithmic else values * self.scale

@@ -6,16 +6,18 @@ from typing import Self
 from typing_extensions import override
 
 from core.data.panel import Panel
-from core.forecasters.base import Direct, Floats, Forecaster
+from core.forecasters.base import DirectForecaster, Floats, Forecaster
+from core.forecasters.covariate_panel import CovariatePanel
 from core.forecasters.gradient_boosting import GradientBoosting
-from core.forecasters.known import Known
 from core.forecasters.random_forest import RandomForest
 from core.forecasters.ridge import Ridge
 from core.messages import N_
 from core.progress import Progress
 from core.spec.hyperparameters import hyperparameter
 
-TREES: dict[str, type[Direct]] = {each.name: each for each in (GradientBoosting, RandomForest)}
+TREE_FORECASTERS: dict[str, type[DirectForecaster]] = {
+    forecaster_class.name: forecaster_class for forecaster_class in (GradientBoosting, RandomForest)
+}
 
 
 @dataclass
@@ -31,9 +33,9 @@ class Blend(Forecaster):
         >>> days = pd.date_range("2022-01-01", periods=250)
         >>> week = np.where(days.dayofweek < 5, 100.0, 60.0)
         >>> series = Panel(days, ("Lyon",), ("day",), week[:, None, None])
-        >>> known = Known(days.append(days[-1:] + pd.Timedelta(days=1)), {}, np.zeros((251, 1), dtype=bool))
+        >>> known = CovariatePanel(days.append(days[-1:] + pd.Timedelta(days=1)), {}, np.zeros((251, 1), dtype=bool))
         >>> blend = Blend("random-forest").fit(series, known, horizon=1)
-        >>> ridge, trees = (part.predict(series, known, 1, 249) for part in blend.parts_)
+        >>> ridge, trees = (part.predict(series, known, 1, 249) for part in blend.forecasters_)
         >>> bool(blend.predict(series, known, 1, 249) == (ridge + trees) / 2)
         True
     """
@@ -42,23 +44,32 @@ class Blend(Forecaster):
     label = N_("Blend of Ridge and trees")
 
     trees: str = hyperparameter(
-        "gradient-boosting", choices=tuple(TREES), help=N_("The trees that are averaged with the Ridge.")
+        "gradient-boosting", choices=tuple(TREE_FORECASTERS), help=N_("The trees that are averaged with the Ridge.")
     )
 
     @override
-    def fit(self, series: Panel, drivers: Known, horizon: int, progress: Progress | None = None) -> Self:
-        self.parts_: list[Forecaster] = [
-            part.fit(series, drivers, horizon, None if progress is None else progress.part(number, 2))
-            for number, part in enumerate((Ridge(), TREES[self.trees]()))
+    def fit(self, series: Panel, covariates: CovariatePanel, horizon: int, progress: Progress | None = None) -> Self:
+        self.forecasters_: list[Forecaster] = [
+            forecaster.fit(series, covariates, horizon, None if progress is None else progress.create_part(number, 2))
+            for number, forecaster in enumerate((Ridge(), TREE_FORECASTERS[self.trees]()))
         ]
         return self
 
     @override
-    def predict(self, series: Panel, drivers: Known, step: int, first: int = 0) -> Floats:
-        line, trees = (part.predict(series, drivers, step, first) for part in self.parts_)
-        return (line + trees) / 2
+    def predict(self, series: Panel, covariates: CovariatePanel, step: int, first_day: int = 0) -> Floats:
+        ridge_forecast, tree_forecast = (
+            forecaster.predict(series, covariates, step, first_day) for forecaster in self.forecasters_
+        )
+        return (ridge_forecast + tree_forecast) / 2
 
     @override
-    def importance(self, series: Panel, drivers: Known, step: int, first: int) -> dict[str, float]:
-        line, trees = (part.importance(series, drivers, step, first) for part in self.parts_)
-        return {group: (line.get(group, 0.0) + trees.get(group, 0.0)) / 2 for group in {**line, **trees}}
+    def compute_importance(
+        self, series: Panel, covariates: CovariatePanel, step: int, first_day: int
+    ) -> dict[str, float]:
+        ridge_importance, tree_importance = (
+            forecaster.compute_importance(series, covariates, step, first_day) for forecaster in self.forecasters_
+        )
+        return {
+            group: (ridge_importance.get(group, 0.0) + tree_importance.get(group, 0.0)) / 2
+            for group in {**ridge_importance, **tree_importance}
+        }

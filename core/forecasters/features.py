@@ -12,20 +12,20 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from core.data.panel import Panel
-from core.forecasters.known import FLAGS, Known, shifted
+from core.forecasters.covariate_panel import FLAG_COLUMNS, CovariatePanel, shift_days
 
 Floats = NDArray[np.float64]
 
-HEATING = (10, 13, 16, 19)  # °C; several bases, because consumption bends over a range of temperatures
-COOLING = (20, 24)  # °C
-SMOOTHED = (0.6, 0.35, 0.15)  # of exponential means: buildings store heat for days
-LONG = 2.5  # years; with fewer, a trend cannot be separated from the finer waves of the year
-LAGS = (0, 1, 2, 3, 4, 5, 6, 7, 13, 20)
-TREND_FROM = pd.Timestamp("2000-01-01")  # fixed, so that the trend does not depend on the first day of the series
+HEATING_BASES_C = (10, 13, 16, 19)  # °C; several bases, because consumption bends over a range of temperatures
+COOLING_BASES_C = (20, 24)  # °C
+MEMORY_WEIGHTS = (0.6, 0.35, 0.15)  # of exponential means: buildings store heat for days
+MIN_TREND_YEARS = 2.5  # years; with fewer, a trend cannot be separated from the finer waves of the year
+LAG_DAYS = (0, 1, 2, 3, 4, 5, 6, 7, 13, 20)
+TREND_START = pd.Timestamp("2000-01-01")  # fixed, so that the trend does not depend on the first day of the series
 
 
 @dataclass(frozen=True)
-class Table:
+class FeatureMatrix:
     """Features of every day and entity.
 
     values  (days, entities, features), NaN where unknown
@@ -38,186 +38,219 @@ class Table:
     groups: list[str]
 
     @property
-    def usable(self) -> NDArray[np.bool_]:
+    def complete_mask(self) -> NDArray[np.bool_]:
         """Mask of the days with a value for every feature, (days, entities)."""
         return np.asarray(np.isfinite(self.values).all(axis=2))
 
 
-class _Columns:
+class _FeatureBuilder:
     """Builder of a feature matrix; a feature of shape (days,) is repeated for every entity."""
 
     def __init__(self, entities: int) -> None:
-        self.entities = entities
-        self.parts: list[Floats] = []
+        self.entity_count = entities
+        self.arrays: list[Floats] = []
         self.names: list[str] = []
         self.groups: list[str] = []
 
-    def add(self, group: str, name: str, values: Floats) -> None:
-        self.parts.append(np.repeat(values[:, None], self.entities, axis=1) if values.ndim == 1 else values)
+    def add_feature(self, group: str, name: str, values: Floats) -> None:
+        self.arrays.append(np.repeat(values[:, None], self.entity_count, axis=1) if values.ndim == 1 else values)
         self.names.append(name)
         self.groups.append(group)
 
-    def table(self) -> Table:
-        return Table(np.stack(self.parts, axis=2), self.names, self.groups)
+    def build_matrix(self) -> FeatureMatrix:
+        return FeatureMatrix(np.stack(self.arrays, axis=2), self.names, self.groups)
 
 
-def same_weekday(step: int) -> int:
+def find_weekday_lag(step: int) -> int:
     """Return the lag of the last known day of the same weekday, in days before the day that is forecast.
 
     Example:
-        >>> [same_weekday(step) for step in (1, 7, 8)]
+        >>> [find_weekday_lag(step) for step in (1, 7, 8)]
         [7, 7, 14]
     """
     return step + (-step) % 7
 
 
-def for_a_line(panel: Panel, known: Known, recent: Floats, step: int, years: float = LONG) -> Table:
+def build_linear_features(
+    panel: Panel, covariates: CovariatePanel, last_known: Floats, step: int, history_years: float = MIN_TREND_YEARS
+) -> FeatureMatrix:
     """Return levels for a linear model: past amounts, degree-days now and then, and weekday × degree-days.
 
-    `recent` has the last known amounts, (days, entities). The trend and the finer seasonal waves need `years` ≥ 2.5.
+    `last_known` has the last known amounts, (days, entities). The trend and the finer seasonal waves need
+    `history_years` ≥ 2.5.
     """
-    columns = _Columns(len(panel.entities))
+    builder = _FeatureBuilder(len(panel.entities))
     days = panel.days
     weekday = days.dayofweek.to_numpy()
-    _calendar(columns, days, waves=3 if years >= LONG else int(years))
-    if years >= LONG:
-        columns.add("calendar", "trend", ((days - TREND_FROM).days / 365.25).to_numpy())
-    level = pd.DataFrame(recent).rolling(28, min_periods=7).mean().to_numpy()
-    _flags(columns, known, step, shifted(level, step))  # the effect of an event is a share of the amount
-    for name in known.numeric:
-        columns.add("weather", name, known.seen(name, 0, step))
-    cold = _degree_days(columns, panel, known, step) if known.warm else None
-    if cold is not None:
+    _add_calendar(builder, days, wave_count=3 if history_years >= MIN_TREND_YEARS else int(history_years))
+    if history_years >= MIN_TREND_YEARS:
+        builder.add_feature("calendar", "trend", ((days - TREND_START).days / 365.25).to_numpy())
+    level = pd.DataFrame(last_known).rolling(28, min_periods=7).mean().to_numpy()
+    _add_flags(builder, covariates, step, shift_days(level, step))  # the effect of an event is a share of the amount
+    for name in covariates.numeric_names:
+        builder.add_feature("weather", name, covariates.get_known_values(name, 0, step))
+    heating_degrees = _add_degree_days(builder, panel, covariates, step) if covariates.has_temperature else None
+    if heating_degrees is not None:
         for day in range(7):
-            columns.add("weather", f"cold on weekday {day}", (weekday == day)[:, None] * cold)
+            builder.add_feature("weather", f"cold on weekday {day}", (weekday == day)[:, None] * heating_degrees)
         for flag in ("holiday", "school_break"):
-            if flag in known.columns:
-                columns.add("weather", f"cold × {flag}", known.seen(flag, 0, step) * cold)
-    same = same_weekday(step)
-    for lag in sorted({step + each for each in LAGS} | {same, same + 7, same + 14}):
-        then = shifted(recent, lag)
-        columns.add("past", f"lag {lag - step}", then)
-        weekend = shifted((weekday >= 5).astype(float), lag)[:, None]
-        columns.add("past", f"lag {lag - step} × week-end", weekend * then)
-        if "holiday" in known.columns:
-            columns.add("past", f"lag {lag - step} × holiday", known.seen("holiday", lag, step) * then)
-        for name, value in _cold_then(panel, known, lag, step):
-            columns.add("past", f"{name} at lag {lag - step}", value)
-    return columns.table()
+            if flag in covariates.columns:
+                builder.add_feature(
+                    "weather", f"cold × {flag}", covariates.get_known_values(flag, 0, step) * heating_degrees
+                )
+    weekday_lag = find_weekday_lag(step)
+    for lag in sorted({step + lag_days for lag_days in LAG_DAYS} | {weekday_lag, weekday_lag + 7, weekday_lag + 14}):
+        past_amounts = shift_days(last_known, lag)
+        builder.add_feature("past", f"lag {lag - step}", past_amounts)
+        weekend = shift_days((weekday >= 5).astype(float), lag)[:, None]
+        builder.add_feature("past", f"lag {lag - step} × week-end", weekend * past_amounts)
+        if "holiday" in covariates.columns:
+            builder.add_feature(
+                "past", f"lag {lag - step} × holiday", covariates.get_known_values("holiday", lag, step) * past_amounts
+            )
+        for name, value in _list_lagged_heating(panel, covariates, lag, step):
+            builder.add_feature("past", f"{name} at lag {lag - step}", value)
+    return builder.build_matrix()
 
 
-def for_trees(panel: Panel, known: Known, recent: Floats, step: int) -> Table:
+def build_tree_features(panel: Panel, covariates: CovariatePanel, last_known: Floats, step: int) -> FeatureMatrix:
     """Return ratios for trees: log-ratios of past amounts to the forecast origin, and changes of the weather.
 
-    `recent` has the transformed last known amounts, (days, entities).
+    `last_known` has the transformed last known amounts, (days, entities).
     """
-    columns = _Columns(len(panel.entities))
-    days, base = panel.days, shifted(recent, step)
+    builder = _FeatureBuilder(len(panel.entities))
+    days, origin_amounts = panel.days, shift_days(last_known, step)
     weekday = days.dayofweek.to_numpy()
     for name, values in (("weekday", weekday), ("day of year", days.dayofyear.to_numpy())):
-        columns.add("calendar", name, values.astype(float))
-    columns.add("calendar", "week-end", (weekday >= 5).astype(float))
-    columns.add("calendar", "weekday then", shifted(weekday.astype(float), step))
-    columns.add("calendar", "entity", np.tile(np.arange(len(panel.entities), dtype=float), (len(days), 1)))
-    columns.add("calendar", "days ahead", np.full(len(days), float(step)))
-    _flags(columns, known, step)
-    for flag in (each for each in FLAGS if each in known.columns):
-        columns.add(flag, f"{flag} then", known.seen(flag, step, step))
-    for name in known.numeric:
-        columns.add("weather", name, known.seen(name, 0, step))
-        columns.add("weather", f"{name}, change", known.seen(name, 0, step) - known.seen(name, step, step))
-    same = same_weekday(step)
-    for back in (1, 2, 3, 6, 7, 13):
-        columns.add("past", f"ratio {back}", shifted(recent, step + back) - base)
-    for name, lag in (("same weekday", same), ("same weekday before", same + 7)):
-        columns.add("past", f"ratio {name}", shifted(recent, lag) - base)
-    for window, least in ((7, 3), (28, 7), (365, 90)):
-        level = pd.DataFrame(recent).rolling(window, min_periods=least).mean().to_numpy()
-        columns.add("past", f"ratio mean {window}", np.nan_to_num(shifted(level, step) - base))
-    if known.warm:
-        _warmth(columns, panel, known, step, same)
-    return columns.table()
+        builder.add_feature("calendar", name, values.astype(float))
+    builder.add_feature("calendar", "week-end", (weekday >= 5).astype(float))
+    builder.add_feature("calendar", "weekday then", shift_days(weekday.astype(float), step))
+    builder.add_feature("calendar", "entity", np.tile(np.arange(len(panel.entities), dtype=float), (len(days), 1)))
+    builder.add_feature("calendar", "days ahead", np.full(len(days), float(step)))
+    _add_flags(builder, covariates, step)
+    for flag in (flag_name for flag_name in FLAG_COLUMNS if flag_name in covariates.columns):
+        builder.add_feature(flag, f"{flag} then", covariates.get_known_values(flag, step, step))
+    for name in covariates.numeric_names:
+        builder.add_feature("weather", name, covariates.get_known_values(name, 0, step))
+        builder.add_feature(
+            "weather",
+            f"{name}, change",
+            covariates.get_known_values(name, 0, step) - covariates.get_known_values(name, step, step),
+        )
+    weekday_lag = find_weekday_lag(step)
+    for days_back in (1, 2, 3, 6, 7, 13):
+        builder.add_feature("past", f"ratio {days_back}", shift_days(last_known, step + days_back) - origin_amounts)
+    for name, lag in (("same weekday", weekday_lag), ("same weekday before", weekday_lag + 7)):
+        builder.add_feature("past", f"ratio {name}", shift_days(last_known, lag) - origin_amounts)
+    for window, min_days in ((7, 3), (28, 7), (365, 90)):
+        level = pd.DataFrame(last_known).rolling(window, min_periods=min_days).mean().to_numpy()
+        builder.add_feature("past", f"ratio mean {window}", np.nan_to_num(shift_days(level, step) - origin_amounts))
+    if covariates.has_temperature:
+        _add_weather_change(builder, panel, covariates, step, weekday_lag)
+    return builder.build_matrix()
 
 
-def _calendar(columns: _Columns, days: pd.DatetimeIndex, waves: int) -> None:
+def _add_calendar(builder: _FeatureBuilder, days: pd.DatetimeIndex, wave_count: int) -> None:
     for day in range(7):
-        columns.add("calendar", f"weekday {day}", (days.dayofweek == day).astype(float))
+        builder.add_feature("calendar", f"weekday {day}", (days.dayofweek == day).astype(float))
     angle = 2 * np.pi * days.dayofyear.to_numpy() / 365.25
-    for wave in range(1, waves + 1):
-        columns.add("calendar", f"year sin {wave}", np.sin(wave * angle))
-        columns.add("calendar", f"year cos {wave}", np.cos(wave * angle))
+    for wave in range(1, wave_count + 1):
+        builder.add_feature("calendar", f"year sin {wave}", np.sin(wave * angle))
+        builder.add_feature("calendar", f"year cos {wave}", np.cos(wave * angle))
 
 
-def _flags(columns: _Columns, known: Known, step: int, times: Floats | float = 1.0) -> None:
-    for flag in (each for each in FLAGS if each in known.columns):
-        columns.add(flag, flag, known.seen(flag, 0, step) * times)
+def _add_flags(builder: _FeatureBuilder, covariates: CovariatePanel, step: int, factor: Floats | float = 1.0) -> None:
+    for flag in (flag_name for flag_name in FLAG_COLUMNS if flag_name in covariates.columns):
+        builder.add_feature(flag, flag, covariates.get_known_values(flag, 0, step) * factor)
         if flag == "holiday":
-            for back, name in ((1, "the day after"), (-1, "the day before")):
-                columns.add(flag, f"holiday, {name}", np.nan_to_num(known.seen(flag, back, step)) * times)
+            for days_back, name in ((1, "the day after"), (-1, "the day before")):
+                builder.add_feature(
+                    flag, f"holiday, {name}", np.nan_to_num(covariates.get_known_values(flag, days_back, step)) * factor
+                )
 
 
-def _today(panel: Panel, known: Known, back: int, step: int) -> list[tuple[str, Floats]]:
+def _list_temperatures(panel: Panel, covariates: CovariatePanel, days_back: int, step: int) -> list[tuple[str, Floats]]:
     """Return the temperature of a day, and of the next morning for a day that ends then (gas day: 06:00)."""
-    found = [("", known.seen("temperature", back, step))]
+    temperatures = [("", covariates.get_known_values("temperature", days_back, step))]
     if panel.day_start:
-        found.append((", next morning", known.seen("temperature", back - 1, step)))
-    return found
+        temperatures.append((", next morning", covariates.get_known_values("temperature", days_back - 1, step)))
+    return temperatures
 
 
-def _degree_days(columns: _Columns, panel: Panel, known: Known, step: int) -> Floats:
+def _add_degree_days(builder: _FeatureBuilder, panel: Panel, covariates: CovariatePanel, step: int) -> Floats:
     """Add degree-days with several bases and memories; return the degrees below 16 °C, (days, entities)."""
-    for which, temperature in _today(panel, known, 0, step):
-        columns.add("weather", f"temperature{which}", temperature)
-        for base in HEATING:
-            columns.add("weather", f"heating {base}{which}", np.maximum(base - temperature, 0))
-        for base in COOLING:
-            columns.add("weather", f"cooling {base}{which}", np.maximum(temperature - base, 0))
-    for extreme in ("temperature_min", "temperature_max"):
-        if extreme in known.columns:
-            columns.add("weather", extreme, known.seen(extreme, 0, step))
-    if panel.day_start and "temperature_min" in known.columns:
-        columns.add("weather", "temperature_min, next morning", known.seen("temperature_min", -1, step))
-    for share in SMOOTHED:
-        smooth = known.smooth("temperature", share, 0, step)
-        columns.add("weather", f"heating 16, memory {share}", np.maximum(16 - smooth, 0))
-    return np.maximum(16 - known.seen("temperature", 0, step), 0)
+    for suffix, temperature in _list_temperatures(panel, covariates, 0, step):
+        builder.add_feature("weather", f"temperature{suffix}", temperature)
+        for base in HEATING_BASES_C:
+            builder.add_feature("weather", f"heating {base}{suffix}", np.maximum(base - temperature, 0))
+        for base in COOLING_BASES_C:
+            builder.add_feature("weather", f"cooling {base}{suffix}", np.maximum(temperature - base, 0))
+    for column in ("temperature_min", "temperature_max"):
+        if column in covariates.columns:
+            builder.add_feature("weather", column, covariates.get_known_values(column, 0, step))
+    if panel.day_start and "temperature_min" in covariates.columns:
+        builder.add_feature(
+            "weather", "temperature_min, next morning", covariates.get_known_values("temperature_min", -1, step)
+        )
+    for weight in MEMORY_WEIGHTS:
+        mean_temperature = covariates.compute_weighted_mean("temperature", weight, 0, step)
+        builder.add_feature("weather", f"heating 16, memory {weight}", np.maximum(16 - mean_temperature, 0))
+    return np.maximum(16 - covariates.get_known_values("temperature", 0, step), 0)
 
 
-def _cold_then(panel: Panel, known: Known, lag: int, step: int) -> list[tuple[str, Floats]]:
+def _list_lagged_heating(panel: Panel, covariates: CovariatePanel, lag: int, step: int) -> list[tuple[str, Floats]]:
     """Return the degree-days on the day of a lag, so that the model can separate its weather from its level."""
-    if not known.warm:
+    if not covariates.has_temperature:
         return []
-    found = [(f"heating 16{which}", np.maximum(16 - value, 0)) for which, value in _today(panel, known, lag, step)]
-    return [*found, ("heating 16, memory", np.maximum(16 - known.smooth("temperature", 0.35, lag, step), 0))]
+    heating = [
+        (f"heating 16{suffix}", np.maximum(16 - value, 0))
+        for suffix, value in _list_temperatures(panel, covariates, lag, step)
+    ]
+    return [
+        *heating,
+        ("heating 16, memory", np.maximum(16 - covariates.compute_weighted_mean("temperature", 0.35, lag, step), 0)),
+    ]
 
 
-def _warmth(columns: _Columns, panel: Panel, known: Known, step: int, same: int) -> None:
+def _add_weather_change(
+    builder: _FeatureBuilder, panel: Panel, covariates: CovariatePanel, step: int, weekday_lag: int
+) -> None:
     """Add the weather of the day, and its change since the forecast origin."""
 
-    def add(name: str, value: Floats, then: Floats) -> None:
-        columns.add("weather", name, value)
-        columns.add("weather", f"{name}, change", value - then)
+    def add_with_change(name: str, value: Floats, origin_value: Floats) -> None:
+        builder.add_feature("weather", name, value)
+        builder.add_feature("weather", f"{name}, change", value - origin_value)
 
-    for (which, now), (_, then) in zip(_today(panel, known, 0, step), _today(panel, known, step, step), strict=True):
-        add(f"temperature{which}", now, then)
-    for share in SMOOTHED:
-        now, then = (known.smooth("temperature", share, back, step) for back in (0, step))
-        add(f"memory {share}", now, then)
-    cold, cold_then, cold_same = (_felt_cold(panel, known, back, step) for back in (0, step, same))
-    add("cold", cold, cold_then)
-    columns.add("weather", "cold, ratio", np.log((cold + 2) / (cold_then + 2)))
-    columns.add("weather", "cold, ratio to the same weekday", np.log((cold + 2) / (cold_same + 2)))
-    for extreme, back in (("temperature_min", -1 if panel.day_start else 0), ("temperature_max", 0)):
-        if extreme in known.columns:
-            columns.add("weather", extreme, known.seen(extreme, back, step))
+    for (suffix, current), (_, at_origin) in zip(
+        _list_temperatures(panel, covariates, 0, step), _list_temperatures(panel, covariates, step, step), strict=True
+    ):
+        add_with_change(f"temperature{suffix}", current, at_origin)
+    for weight in MEMORY_WEIGHTS:
+        current, at_origin = (
+            covariates.compute_weighted_mean("temperature", weight, days_back, step) for days_back in (0, step)
+        )
+        add_with_change(f"memory {weight}", current, at_origin)
+    cold_today, cold_at_origin, cold_on_weekday = (
+        _compute_felt_cold(panel, covariates, days_back, step) for days_back in (0, step, weekday_lag)
+    )
+    add_with_change("cold", cold_today, cold_at_origin)
+    builder.add_feature("weather", "cold, ratio", np.log((cold_today + 2) / (cold_at_origin + 2)))
+    builder.add_feature("weather", "cold, ratio to the same weekday", np.log((cold_today + 2) / (cold_on_weekday + 2)))
+    for column, days_back in (("temperature_min", -1 if panel.day_start else 0), ("temperature_max", 0)):
+        if column in covariates.columns:
+            builder.add_feature("weather", column, covariates.get_known_values(column, days_back, step))
 
 
-def _felt_cold(panel: Panel, known: Known, back: int, step: int) -> Floats:
+def _compute_felt_cold(panel: Panel, covariates: CovariatePanel, days_back: int, step: int) -> Floats:
     """Return the degrees below 16 °C of a temperature with memory of the previous days.
 
     A day that ends in the next morning includes the temperature of that morning.
     """
-    felt = 0.5 * known.smooth("temperature", 0.6, back, step) + 0.5 * known.smooth("temperature", 0.35, back, step)
+    felt_temperature = 0.5 * covariates.compute_weighted_mean(
+        "temperature", 0.6, days_back, step
+    ) + 0.5 * covariates.compute_weighted_mean("temperature", 0.35, days_back, step)
     if panel.day_start:
-        felt = 0.7 * felt + 0.3 * known.seen("temperature", back - 1, step)
-    return np.maximum(16 - felt, 0)
+        felt_temperature = 0.7 * felt_temperature + 0.3 * covariates.get_known_values(
+            "temperature", days_back - 1, step
+        )
+    return np.maximum(16 - felt_temperature, 0)

@@ -6,13 +6,13 @@ from typing import Any
 from sklearn import ensemble
 from typing_extensions import override
 
-from core.forecasters.trees import Trees
+from core.forecasters.trees import TreeForecaster
 from core.messages import N_
 from core.spec.hyperparameters import get_params, hyperparameter
 
 
 @dataclass
-class GradientBoosting(Trees):
+class GradientBoosting(TreeForecaster):
     """Gradient-boosted trees: one model for all entities and all numbers of days ahead.
 
     Friedman: Greedy Function Approximation, Annals of Statistics 29, 2001. The implementation is scikit-learn's, on
@@ -22,11 +22,11 @@ class GradientBoosting(Trees):
         >>> import numpy as np
         >>> import pandas as pd
         >>> from core.data.panel import Panel
-        >>> from core.forecasters.known import Known
+        >>> from core.forecasters.covariate_panel import CovariatePanel
         >>> days = pd.date_range("2022-01-01", periods=300)  # begins on a Saturday
         >>> week = np.where(days.dayofweek < 5, 100.0, 60.0)
         >>> series = Panel(days, ("Lyon",), ("day",), week[:, None, None])
-        >>> known = Known(days.append(days[-1:] + pd.Timedelta(days=1)), {}, np.zeros((301, 1), dtype=bool))
+        >>> known = CovariatePanel(days.append(days[-1:] + pd.Timedelta(days=1)), {}, np.zeros((301, 1), dtype=bool))
         >>> forecaster = GradientBoosting(max_iter=100).fit(series, known, horizon=1)
         >>> forecaster.predict(series, known, 1, 293).ravel().round(-1).tolist()  # Friday, Saturday …
         [100.0, 60.0, 60.0, 100.0, 100.0, 100.0, 100.0]
@@ -45,5 +45,5 @@ class GradientBoosting(Trees):
     )
 
     @override
-    def learner(self) -> Any:
+    def build_regressor(self) -> Any:
         return ensemble.HistGradientBoostingRegressor(**get_params(self), early_stopping=False)

@@ -4,22 +4,22 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from core.data.covariates import Drivers
+from core.data.covariates import Covariates
 from core.data.panel import Panel
 from core.errors import DataError
 from core.messages import N_
 
 Floats = NDArray[np.float64]
 
-LEAK = 0.999  # R² of a leak; for comparison, temperature explains 0.9 of French gas
-LIKE = 0.5  # R² from which ranks are compared, to find a monotonic transform
-SHIFTS = range(-7, 29)  # days: from the amounts of the week after to those of four weeks before
-LEAST = 30  # days of a correlation
-ROUNDING = 1e-9  # share of the variance lost by rounded numbers
-FEW = 5  # days per column in a test of a weighted sum
+MIN_LEAK_R2 = 0.999  # R² of a leak; for comparison, temperature explains 0.9 of French gas
+MIN_SIMILAR_R2 = 0.5  # R² from which ranks are compared, to find a monotonic transform
+SHIFT_DAYS = range(-7, 29)  # days: from the amounts of the week after to those of four weeks before
+MIN_DAYS = 30  # days of a correlation
+ROUNDING_SHARE = 1e-9  # share of the variance lost by rounded numbers
+MIN_DAYS_PER_COLUMN = 5  # days per column in a test of a weighted sum
 
 
-def refuse_leaks(series: Panel, drivers: Drivers) -> None:
+def check_leakage(series: Panel, covariates: Covariates) -> None:
     """Check that no covariate reproduces the daily amounts of `series`.
 
     Raises DataError that names the covariates. A copy of the amounts can be shifted by some days, scaled or
@@ -30,19 +30,19 @@ def refuse_leaks(series: Panel, drivers: Drivers) -> None:
         >>> load = np.random.default_rng(0).normal(100, 10, 60)
         >>> series = Panel(days, ("Lyon",), ("day",), load[:, None, None])
         >>> index = pd.MultiIndex.from_product([["Lyon"], days], names=["entity", "day"])
-        >>> refuse_leaks(series, Drivers(pd.DataFrame({"wind": load[::-1]}, index=index)))
+        >>> check_leakage(series, Covariates(pd.DataFrame({"wind": load[::-1]}, index=index)))
         >>> try:
-        ...     refuse_leaks(series, Drivers(pd.DataFrame({"copy": 2 * load + 1}, index=index)))
+        ...     check_leakage(series, Covariates(pd.DataFrame({"copy": 2 * load + 1}, index=index)))
         ... except DataError as error:
         ...     print(error.args[1]["columns"])
         copy (R² = 1.0000, +0 d)
     """
-    given = drivers.array(series.entities, series.days)
-    amounts = series.amounts
+    values = covariates.to_array(series.entities, series.days)
+    amounts = series.daily_amounts
     leaks = {
-        name: found
-        for place, name in enumerate(drivers.columns)
-        if (found := _copy(amounts, given[:, :, place])) is not None
+        name: match
+        for index, name in enumerate(covariates.columns)
+        if (match := _find_copy(amounts, values[:, :, index])) is not None
     }
     if leaks:
         raise DataError(
@@ -52,75 +52,82 @@ def refuse_leaks(series: Panel, drivers: Drivers) -> None:
             ),
             columns=", ".join(f"{name} (R² = {share:.4f}, {shift:+d} d)" for name, (share, shift) in leaks.items()),
         )
-    parts = _sum(amounts, given)
-    if parts:
+    sum_columns = _find_sum(amounts, values)
+    if sum_columns:
         raise DataError(
             N_(
                 "Together these drivers add up to what is to be forecast, so they cannot be known in advance: "
                 "{columns}. Leave them out."
             ),
-            columns=", ".join(drivers.columns[part] for part in parts),
+            columns=", ".join(covariates.columns[column] for column in sum_columns),
         )
 
 
-def _copy(amounts: Floats, driver: Floats) -> tuple[float, int] | None:
+def _find_copy(amounts: Floats, covariate: Floats) -> tuple[float, int] | None:
     """Return R² and shift in days if the covariate of an entity is a copy of the amounts; None otherwise."""
-    for shift in SHIFTS:
-        now, then = _overlapping(amounts, driver, shift)
+    for shift in SHIFT_DAYS:
+        shifted_amounts, shifted_covariate = _align_by_shift(amounts, covariate, shift)
         for entity in range(amounts.shape[1]):
-            one, other = _both(now[:, entity], then[:, entity])
-            share = _squared(one, other)
-            if LIKE < share <= LEAK:  # possibly a monotonic transform
-                share = _squared(_ranks(one), _ranks(other))
-            if share > LEAK:
+            entity_amounts, entity_covariate = _drop_missing(shifted_amounts[:, entity], shifted_covariate[:, entity])
+            share = _compute_r2(entity_amounts, entity_covariate)
+            if MIN_SIMILAR_R2 < share <= MIN_LEAK_R2:  # possibly a monotonic transform
+                share = _compute_r2(_rank_values(entity_amounts), _rank_values(entity_covariate))
+            if share > MIN_LEAK_R2:
                 return share, shift
     return None
 
 
-def _overlapping(amounts: Floats, driver: Floats, shift: int) -> tuple[Floats, Floats]:
+def _align_by_shift(amounts: Floats, covariate: Floats, shift: int) -> tuple[Floats, Floats]:
     if shift >= 0:
-        return amounts[: max(len(amounts) - shift, 0)], driver[shift:]
-    return amounts[-shift:], driver[:shift]
+        return amounts[: max(len(amounts) - shift, 0)], covariate[shift:]
+    return amounts[-shift:], covariate[:shift]
 
 
-def _both(one: Floats, other: Floats) -> tuple[Floats, Floats]:
-    known = np.isfinite(one) & np.isfinite(other)
-    return one[known], other[known]
+def _drop_missing(first: Floats, second: Floats) -> tuple[Floats, Floats]:
+    known = np.isfinite(first) & np.isfinite(second)
+    return first[known], second[known]
 
 
-def _squared(one: Floats, other: Floats) -> float:
+def _compute_r2(first: Floats, second: Floats) -> float:
     """Return the squared correlation; 0 for fewer than 30 days or nearly constant values."""
-    if len(one) < LEAST or len(np.unique(other)) < LEAST // 3 or not one.std() or not other.std():
+    if len(first) < MIN_DAYS or len(np.unique(second)) < MIN_DAYS // 3 or not first.std() or not second.std():
         return 0.0
-    return float(np.corrcoef(one, other)[0, 1] ** 2)
+    return float(np.corrcoef(first, second)[0, 1] ** 2)
 
 
-def _ranks(values: Floats) -> Floats:
+def _rank_values(values: Floats) -> Floats:
     """Return the ranks; equal values share a rank, so a constant is no copy of a growing series."""
     return np.asarray(pd.Series(values).rank())
 
 
-def _sum(amounts: Floats, given: Floats) -> list[int]:
+def _find_sum(amounts: Floats, values: Floats) -> list[int]:
     """Return the columns whose weighted sum is the amount; [] if there is no such set."""
-    varied = [
-        place
-        for place in range(given.shape[2])
-        if len(np.unique(given[np.isfinite(given[:, :, place]), place])) > LEAST // 3
+    varying_columns = [
+        index
+        for index in range(values.shape[2])
+        if len(np.unique(values[np.isfinite(values[:, :, index]), index])) > MIN_DAYS // 3
     ]
-    rows = np.isfinite(given[:, :, varied]).all(axis=2) & np.isfinite(amounts)
-    if len(varied) < 2 or rows.sum() < FEW * len(varied):
+    rows = np.isfinite(values[:, :, varying_columns]).all(axis=2) & np.isfinite(amounts)
+    if len(varying_columns) < 2 or rows.sum() < MIN_DAYS_PER_COLUMN * len(varying_columns):
         return []
-    features, target = given[:, :, varied][rows], amounts[rows]
-    left = _unexplained(features, target)
-    if left > 1 - LEAK:
+    features, target = values[:, :, varying_columns][rows], amounts[rows]
+    unexplained_share = _compute_unexplained_share(features, target)
+    if unexplained_share > 1 - MIN_LEAK_R2:
         return []
-    without = [_unexplained(np.delete(features, number, axis=1), target) for number in range(len(varied))]
-    return [place for place, rest in zip(varied, without, strict=True) if rest > 2 * left + ROUNDING] or varied
+    reduced_shares = [
+        _compute_unexplained_share(np.delete(features, number, axis=1), target)
+        for number in range(len(varying_columns))
+    ]
+    return [
+        index
+        for index, reduced_share in zip(varying_columns, reduced_shares, strict=True)
+        if reduced_share > 2 * unexplained_share + ROUNDING_SHARE
+    ] or varying_columns
 
 
-def _unexplained(features: Floats, target: Floats) -> float:
+def _compute_unexplained_share(features: Floats, target: Floats) -> float:
     """Return 1 − R² of the best weighted sum; 1 for a constant target."""
-    spread = target - target.mean()
+    deviations = target - target.mean()
     design = np.column_stack([features, np.ones(len(features))])
-    rest = target - design @ np.linalg.lstsq(design, target, rcond=None)[0]
-    return float((rest @ rest) / (spread @ spread)) if spread @ spread > 0 else 1.0
+    residuals = target - design @ np.linalg.lstsq(design, target, rcond=None)[0]
+    return float((residuals @ residuals) / (deviations @ deviations)) if deviations @ deviations > 0 else 1.0

@@ -7,15 +7,15 @@ from sklearn import ensemble
 from typing_extensions import override
 
 from core.data.panel import Panel
-from core.forecasters.known import Known
-from core.forecasters.trees import Trees
+from core.forecasters.covariate_panel import CovariatePanel
+from core.forecasters.trees import TreeForecaster
 from core.messages import N_
 from core.progress import Progress
 from core.spec.hyperparameters import get_params, hyperparameter
 
 
 @dataclass
-class RandomForest(Trees):
+class RandomForest(TreeForecaster):
     """Random forest: one forest for all entities and all numbers of days ahead.
 
     Breiman: Random Forests, Machine Learning 45, 2001. The implementation is scikit-learn's.
@@ -27,7 +27,7 @@ class RandomForest(Trees):
         >>> days = pd.date_range("2022-01-01", periods=300)  # begins on a Saturday
         >>> week = np.where(days.dayofweek < 5, 100.0, 60.0)
         >>> series = Panel(days, ("Lyon",), ("day",), week[:, None, None])
-        >>> known = Known(days.append(days[-1:] + pd.Timedelta(days=1)), {}, np.zeros((301, 1), dtype=bool))
+        >>> known = CovariatePanel(days.append(days[-1:] + pd.Timedelta(days=1)), {}, np.zeros((301, 1), dtype=bool))
         >>> forecaster = RandomForest(n_estimators=10).fit(series, known, horizon=1)
         >>> forecaster.predict(series, known, 1, 293).ravel().round(-1).tolist()  # Friday, Saturday …
         [100.0, 60.0, 60.0, 100.0, 100.0, 100.0, 100.0]
@@ -35,7 +35,7 @@ class RandomForest(Trees):
 
     name = "random-forest"
     label = N_("Random forest")
-    rows = 30_000  # twice as many rows take twice as long; the error falls by 0.1 %
+    max_train_rows = 30_000  # twice as many rows take twice as long; the error falls by 0.1 %
 
     n_estimators: int = hyperparameter(
         100, low=10, high=1000, help=N_("Number of trees; more give steadier forecasts but take longer.")
@@ -49,11 +49,11 @@ class RandomForest(Trees):
     )
 
     @override
-    def learner(self) -> Any:
+    def build_regressor(self) -> Any:
         return ensemble.RandomForestRegressor(**get_params(self), n_jobs=-1)
 
     @override
-    def fit(self, series: Panel, drivers: Known, horizon: int, progress: Progress | None = None) -> Self:
-        super().fit(series, drivers, horizon, progress)
-        self.learner_.n_jobs = 1  # parallel trees are summed in any order, which changes the last digit
+    def fit(self, series: Panel, covariates: CovariatePanel, horizon: int, progress: Progress | None = None) -> Self:
+        super().fit(series, covariates, horizon, progress)
+        self.regressor_.n_jobs = 1  # parallel trees are summed in any order, which changes the last digit
         return self

@@ -7,7 +7,7 @@ from typing_extensions import override
 
 from core.data.panel import Panel
 from core.forecasters.base import Floats, Forecaster
-from core.forecasters.known import Known, shifted
+from core.forecasters.covariate_panel import CovariatePanel, shift_days
 from core.messages import N_
 from core.progress import Progress
 from core.spec.hyperparameters import hyperparameter
@@ -24,7 +24,7 @@ class SeasonalNaive(Forecaster):
         >>> import pandas as pd
         >>> days = pd.date_range("2024-01-01", periods=14)
         >>> series = Panel(days, ("Lyon",), ("day",), np.arange(14.0)[:, None, None])
-        >>> known = Known(days.append(days[-1:] + pd.Timedelta(days=1)), {}, np.zeros((15, 1), dtype=bool))
+        >>> known = CovariatePanel(days.append(days[-1:] + pd.Timedelta(days=1)), {}, np.zeros((15, 1), dtype=bool))
         >>> SeasonalNaive().predict(series, known, 1, 10).ravel().tolist()  # 7 days before
         [3.0, 4.0, 5.0, 6.0]
         >>> SeasonalNaive().predict(series, known, 8, 10).ravel().tolist()  # 14 days before
@@ -39,9 +39,9 @@ class SeasonalNaive(Forecaster):
     )
 
     @override
-    def fit(self, series: Panel, drivers: Known, horizon: int, progress: Progress | None = None) -> Self:
+    def fit(self, series: Panel, covariates: CovariatePanel, horizon: int, progress: Progress | None = None) -> Self:
         return self
 
     @override
-    def predict(self, series: Panel, drivers: Known, step: int, first: int = 0) -> Floats:
-        return shifted(series.recent, step + (-step) % self.season)[first:]
+    def predict(self, series: Panel, covariates: CovariatePanel, step: int, first_day: int = 0) -> Floats:
+        return shift_days(series.last_known, step + (-step) % self.season)[first_day:]

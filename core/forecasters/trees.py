@@ -8,62 +8,64 @@ import numpy as np
 from typing_extensions import override
 
 from core.data.panel import Panel
-from core.forecasters.base import Direct, Floats, Growth, too_short
-from core.forecasters.features import Table, for_trees
-from core.forecasters.known import Known, shifted
+from core.forecasters.base import DirectForecaster, Floats, TargetTransform, build_history_error
+from core.forecasters.covariate_panel import CovariatePanel, shift_days
+from core.forecasters.features import FeatureMatrix, build_tree_features
 from core.progress import Progress
 
-LEAST_ROWS = 200
+MIN_TRAIN_ROWS = 200
 
 
 @dataclass
-class Trees(Direct):
+class TreeForecaster(DirectForecaster):
     """Contract of a forecaster made of trees, fitted for all entities at once.
 
     Trees cannot extrapolate beyond the training data. The target is therefore the log-ratio of a day to the forecast
     origin.
     """
 
-    rows: ClassVar[int] = 60_000  # of training, drawn evenly over entities, days and numbers of days ahead
+    max_train_rows: ClassVar[int] = 60_000  # of training, drawn evenly over entities, days and numbers of days ahead
 
     @abstractmethod
-    def learner(self) -> Any:
+    def build_regressor(self) -> Any:
         """Return an unfitted scikit-learn regressor."""
 
     @override
-    def fit(self, series: Panel, drivers: Known, horizon: int, progress: Progress | None = None) -> Self:
-        amounts = series.lessons
-        self.growth_ = Growth.of(amounts)
-        random = np.random.default_rng(0)
+    def fit(self, series: Panel, covariates: CovariatePanel, horizon: int, progress: Progress | None = None) -> Self:
+        amounts = series.training_targets
+        self.target_transform_ = TargetTransform.from_amounts(amounts)
+        generator = np.random.default_rng(0)
         features, targets = [], []
         for step in range(1, horizon + 1):
-            table = self.table(series, drivers, step)
-            target = self.growth_.of_amounts(amounts) - self._base(series, step)
-            rows = np.flatnonzero((table.usable & np.isfinite(target)).ravel())
-            rows = np.sort(random.permutation(rows)[: max(self.rows // horizon, 500)])
-            features.append(table.values.reshape(-1, table.values.shape[2])[rows])
+            feature_matrix = self.build_features(series, covariates, step)
+            target = self.target_transform_.transform(amounts) - self._get_origin_targets(series, step)
+            rows = np.flatnonzero((feature_matrix.complete_mask & np.isfinite(target)).ravel())
+            rows = np.sort(generator.permutation(rows)[: max(self.max_train_rows // horizon, 500)])
+            features.append(feature_matrix.values.reshape(-1, feature_matrix.values.shape[2])[rows])
             targets.append(target.ravel()[rows])
             if progress is not None:
-                progress.tell(0.3 * step / horizon)
-        if sum(map(len, targets)) < LEAST_ROWS:
-            raise too_short(series, len(targets[0]), LEAST_ROWS)
-        self.learner_ = self.learner().fit(np.concatenate(features), np.concatenate(targets))
+                progress.report(0.3 * step / horizon)
+        if sum(map(len, targets)) < MIN_TRAIN_ROWS:
+            raise build_history_error(series, len(targets[0]), MIN_TRAIN_ROWS)
+        self.regressor_ = self.build_regressor().fit(np.concatenate(features), np.concatenate(targets))
         if progress is not None:
-            progress.tell(1.0)
+            progress.report(1.0)
         return self
 
     @override
-    def table(self, series: Panel, drivers: Known, step: int) -> Table:
-        recent = self.growth_.of_amounts(series.recent)
-        return for_trees(series, drivers, recent, step)
+    def build_features(self, series: Panel, covariates: CovariatePanel, step: int) -> FeatureMatrix:
+        last_known = self.target_transform_.transform(series.last_known)
+        return build_tree_features(series, covariates, last_known, step)
 
     @override
-    def answer(self, table: Table, series: Panel, step: int, first: int) -> Floats:
-        usable = table.usable[first:]
-        found = np.full(usable.shape, np.nan)
-        if usable.any():
-            found[usable] = self.learner_.predict(table.values[first:][usable])
-        return self.growth_.to_amounts(self._base(series, step)[first:] + found)
+    def predict_from_features(self, features: FeatureMatrix, series: Panel, step: int, first_day: int) -> Floats:
+        complete_mask = features.complete_mask[first_day:]
+        predictions = np.full(complete_mask.shape, np.nan)
+        if complete_mask.any():
+            predictions[complete_mask] = self.regressor_.predict(features.values[first_day:][complete_mask])
+        return self.target_transform_.inverse_transform(
+            self._get_origin_targets(series, step)[first_day:] + predictions
+        )
 
-    def _base(self, series: Panel, step: int) -> Floats:
-        return shifted(self.growth_.of_amounts(series.recent), step)
+    def _get_origin_targets(self, series: Panel, step: int) -> Floats:
+        return shift_days(self.target_transform_.transform(series.last_known), step)

@@ -15,12 +15,12 @@ class JobFailedError(Exception):
     """An unexpected error of a job, raised again on the page; the log of the worker has its traceback."""
 
 
-def error_to_json(error: BaseException, number: str) -> dict[str, Any]:
-    """Return an error as JSON: template and values of a VigieError, or `number`, its id in the log, for others."""
+def error_to_json(error: BaseException, error_id: str) -> dict[str, Any]:
+    """Return an error as JSON: template and values of a VigieError, or `error_id`, its id in the log, for others."""
     if isinstance(error, VigieError):
-        values = {name: _value_to_json(value) for name, value in error.text.values.items()}
-        return {"kind": type(error).__name__, "template": error.text.template, "values": values}
-    return {"kind": "", "number": number, "name": type(error).__name__}
+        values = {name: _value_to_json(value) for name, value in error.message.values.items()}
+        return {"kind": type(error).__name__, "template": error.message.template, "values": values}
+    return {"kind": "", "number": error_id, "name": type(error).__name__}
 
 
 def error_from_json(json: Mapping[str, Any]) -> Exception:
@@ -33,7 +33,7 @@ def error_from_json(json: Mapping[str, Any]) -> Exception:
     return (kind if is_ours else VigieError)(json["template"], **values)
 
 
-def too_many_attempts() -> dict[str, Any]:
+def build_attempts_error() -> dict[str, Any]:
     """Return the error, as JSON, of a job whose workers died in every attempt."""
     message = N_(
         "This work was begun {count} times, and each time its process was killed, most likely because "

@@ -2,7 +2,7 @@
 
 import logging
 
-from core.spec.task import list_tasks, load_entry
+from core.spec.task import list_tasks, load_entry_point
 from core.workspace import Workspace
 from mlflow_utils import emissions
 
@@ -14,7 +14,7 @@ def preload(workspace: Workspace) -> None:
     try:
         for task in list_tasks():
             for mode in task.modes:
-                load_entry(mode.run)
+                load_entry_point(mode.run)
         emissions.preload(workspace.settings.country_iso_code)
         workspace.tracking.preload()
     except Exception:  # without preloading, only the first job is slow

@@ -8,7 +8,7 @@ from core.jobs.job_error import error_from_json
 from core.storage.job import Job, WorkerHeartbeat
 from core.workspace import Workspace
 
-KEY = re.compile(r"[0-9a-f]{24}")
+KEY_PATTERN = re.compile(r"[0-9a-f]{24}")
 
 
 def submit(task: str, arguments: dict[str, Any], *, workspace: Workspace, actor: Actor) -> Job:
@@ -25,12 +25,14 @@ def find(key: str, workspace: Workspace) -> Job | None:
 
     Raises ServiceUnavailableError if the queue does not answer.
     """
-    return workspace.jobs.load(key) if KEY.fullmatch(key) else None  # the key comes from the address of the page
+    return (
+        workspace.jobs.load(key) if KEY_PATTERN.fullmatch(key) else None
+    )  # the key comes from the address of the page
 
 
 def cancel(key: str, workspace: Workspace) -> None:
     """Cancel a waiting job at once, and a running job at its next progress report. Raises ServiceUnavailableError."""
-    if KEY.fullmatch(key):
+    if KEY_PATTERN.fullmatch(key):
         workspace.jobs.cancel(key)
 
 

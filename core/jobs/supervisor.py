@@ -18,7 +18,7 @@ class WorkerProcess:
     def __init__(self, *options: str) -> None:
         self.options = options
         self._process: subprocess.Popen[bytes] | None = None
-        self._started = -RESTART_INTERVAL_S
+        self._started_at = -RESTART_INTERVAL_S
 
     @property
     def pid(self) -> int | None:
@@ -32,8 +32,8 @@ class WorkerProcess:
 
     def ensure_running(self) -> None:
         """Start the process unless it is running or was started less than `RESTART_INTERVAL_S` ago."""
-        if not self.is_running and time.monotonic() - self._started > RESTART_INTERVAL_S:
-            self._started = time.monotonic()
+        if not self.is_running and time.monotonic() - self._started_at > RESTART_INTERVAL_S:
+            self._started_at = time.monotonic()
             environment = {"OMP_NUM_THREADS": "1"} | os.environ
             command = [sys.executable, "-m", "core", "worker", *self.options]
             self._process = subprocess.Popen(command, cwd=ROOT, env=environment)

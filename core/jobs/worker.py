@@ -14,9 +14,9 @@ from typing import Any, Protocol
 
 from core.actor import Actor
 from core.errors import ServiceUnavailableError
-from core.jobs.job_error import MAX_ATTEMPTS, error_to_json, too_many_attempts
-from core.progress import Cancelled, Progress
-from core.runs.stored_runs import find_run_of_job
+from core.jobs.job_error import MAX_ATTEMPTS, build_attempts_error, error_to_json
+from core.progress import CancelledError, Progress
+from core.runs.stored_runs import find_job_run
 from core.storage.job import Job, Signal, Status, WorkerHeartbeat
 from core.workspace import Workspace
 
@@ -48,10 +48,10 @@ class RunningJob:
     signal: Signal = "continue"
     reported: dict[str, Any] = field(default_factory=dict)
 
-    def collect_news(self) -> dict[str, Any]:
+    def collect_changes(self) -> dict[str, Any]:
         """Return the values of progress that changed since the last report."""
-        curves = {name: thin_out(list(points)) for name, points in dict(self.progress.curves).items()}
-        progress = {"share": self.progress.share, "stage": self.progress.doing, "curves": curves}
+        curves = {name: thin_out_points(list(points)) for name, points in dict(self.progress.curves).items()}
+        progress = {"share": self.progress.share, "stage": self.progress.stage, "curves": curves}
         return {name: value for name, value in progress.items() if value != self.reported.get(name)}
 
 
@@ -92,10 +92,10 @@ class Worker:
         with self._heartbeat_thread():
             while not self.shutdown.is_set():
                 try:
-                    has_worked = self._process_next()
+                    has_run_job = self._process_next()
                 except ServiceUnavailableError:
-                    self._last_outage, has_worked = time.monotonic(), False
-                if not has_worked:
+                    self._last_outage, has_run_job = time.monotonic(), False
+                if not has_run_job:
                     self.shutdown.wait(POLL_INTERVAL_S)
 
     def run_once(self) -> None:
@@ -109,33 +109,33 @@ class Worker:
     def _process_next(self) -> bool:
         """Run the next job; return False if there is none."""
         if time.monotonic() - self._last_clean_up > CLEAN_UP_INTERVAL_S:
-            self.jobs.delete_expired()
+            self.jobs.delete_expired_rows()
             self._last_clean_up = time.monotonic()
         # after an outage all leases have expired: living workers first extend their own
         take_over = time.monotonic() - self._last_outage > self.jobs.lease_s
         job = self.jobs.claim(self.identity.name, take_over)
         if job is not None:
-            self._execute(job)
+            self._execute_job(job)
         return job is not None
 
-    def _execute(self, job: Job) -> None:
+    def _execute_job(self, job: Job) -> None:
         """Run a claimed job and store its outcome."""
         running = self._running = RunningJob(job, Progress(self.jobs.checkpoint_folder(job)))
         try:
-            outcome = self._outcome_without_work(job) or self._run_handler(running)
-            self._retry_until_written(lambda: self._save_outcome(running, outcome))
+            outcome = self._resolve_without_work(job) or self._run_handler(running)
+            self._retry_write(lambda: self._save_outcome(running, outcome))
         finally:
             self._running = None
         gc.collect()
 
-    def _outcome_without_work(self, job: Job) -> Outcome | None:
+    def _resolve_without_work(self, job: Job) -> Outcome | None:
         """Return the outcome of a cancelled, already recorded or exhausted job; None if the task must run."""
         if job.cancel_requested:
             return Outcome("cancelled")
-        run_id = find_run_of_job(job.id, self.workspace) if job.claims > 1 else ""
+        run_id = find_job_run(job.id, self.workspace) if job.claims > 1 else ""
         if run_id:  # the previous worker was killed after it had recorded the run
             return Outcome("completed", run_id)
-        return Outcome("failed", error=too_many_attempts()) if job.attempt > MAX_ATTEMPTS else None
+        return Outcome("failed", error=build_attempts_error()) if job.attempt > MAX_ATTEMPTS else None
 
     def _run_handler(self, running: RunningJob) -> Outcome | None:
         """Run the task and return the outcome; None if the shutdown stopped the job, which is then requeued."""
@@ -146,14 +146,14 @@ class Worker:
             progress.folder.mkdir(parents=True, exist_ok=True)
             run_id = self._run_job(job.task, job.arguments, workspace=self.workspace, actor=actor, progress=progress)
             return Outcome("completed", run_id)
-        except Cancelled:
-            is_given_back = self.shutdown.is_set() and running.signal != "cancel"
-            return None if is_given_back else Outcome("cancelled")
+        except CancelledError:
+            is_requeued = self.shutdown.is_set() and running.signal != "cancel"
+            return None if is_requeued else Outcome("cancelled")
         except BaseException as error:
-            number = uuid.uuid4().hex[:8]
-            failure = error_to_json(error, number)
+            error_id = uuid.uuid4().hex[:8]
+            failure = error_to_json(error, error_id)
             if not failure["kind"]:
-                logger.exception("unexpected error %s in the job %s (%s)", number, job.id, job.task)
+                logger.exception("unexpected error %s in the job %s (%s)", error_id, job.id, job.task)
             return Outcome("failed", error=failure)
 
     def _save_outcome(self, running: RunningJob, outcome: Outcome | None) -> None:
@@ -163,7 +163,7 @@ class Worker:
         else:
             self.jobs.finish(running.job, outcome.status, run_id=outcome.run_id, error=outcome.error)
 
-    def _retry_until_written(self, write: Callable[[], None]) -> None:
+    def _retry_write(self, write: Callable[[], None]) -> None:
         """Call `write` until the queue answers or the shutdown begins; in that case the lease expires."""
         while True:
             try:
@@ -208,14 +208,14 @@ class Worker:
     def _send_heartbeat(self) -> None:
         """Store a heartbeat of this worker, at most every `WORKER_HEARTBEAT_INTERVAL_S` seconds."""
         if time.monotonic() - self._last_heartbeat > WORKER_HEARTBEAT_INTERVAL_S:
-            self.jobs.note_worker(self.identity)
+            self.jobs.record_worker(self.identity)
             self._last_heartbeat = time.monotonic()
 
     def _report_progress(self, running: RunningJob) -> None:
         """Extend the lease and report progress; stop the job if it was cancelled or its lease is lost."""
-        news = running.collect_news()
-        running.signal = self.jobs.heartbeat(running.job, **news)
-        running.reported |= news
+        changes = running.collect_changes()
+        running.signal = self.jobs.heartbeat(running.job, **changes)
+        running.reported |= changes
         if running.signal != "continue":
             running.progress.cancel()
 
@@ -226,12 +226,12 @@ class Worker:
         self._give_up()
 
 
-def thin_out(points: list[tuple[float, float]], at_most: int = MAX_CURVE_POINTS) -> list[tuple[float, float]]:
-    """Return at most `at_most` evenly spaced points, including the last one.
+def thin_out_points(points: list[tuple[float, float]], max_points: int = MAX_CURVE_POINTS) -> list[tuple[float, float]]:
+    """Return at most `max_points` evenly spaced points, including the last one.
 
     Example:
-        >>> thin_out([(step, 0.0) for step in range(10)], at_most=4)
+        >>> thin_out_points([(step, 0.0) for step in range(10)], max_points=4)
         [(0, 0.0), (3, 0.0), (6, 0.0), (9, 0.0)]
     """
-    step = -(-len(points) // at_most) or 1
+    step = -(-len(points) // max_points) or 1
     return points[::-1][::step][::-1]

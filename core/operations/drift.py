@@ -13,56 +13,58 @@ from core.errors import DataError, NotFoundError
 from core.evaluation import drift
 from core.messages import N_
 from core.runs.stored_runs import load_model_spec, load_run
-from core.runs.tracked_run import recorded
+from core.runs.tracked_run import record_event
 from core.spec.spec import DataSpec
 from core.workspace import Workspace
 
 Floats = NDArray[np.float64]
 
-ALL = ""
+ALL_ENTITIES = ""
 """Name of the entity that combines the rows of all entities."""
-MOST_PAIRS = 5000
-MOST_ROWS = 50_000
+MAX_PAIRS = 5000
+MAX_SAMPLED_ROWS = 50_000
 
 
 @dataclass(frozen=True)
-class Drift:
+class DriftReport:
     """Comparison of training data with new data.
 
-    table      one row per entity and column, highest psi first: psi, by_chance (psi expected without drift), level,
-               ks, p, q (p adjusted for the number of tests); number of rows, median and share of missing values (0–1),
-               in the training data (`_then`) and in the new data (`_now`)
-    reference  training rows; of the shared entities where there are any
-    current    new rows, of the same entities
-    new        entities of the new data only
-    gone       entities of the training data only
-    together   True where all entities were compared as one, because there are too many, or none in common
+    table             one row per entity and column, highest psi first: psi, by_chance (psi expected without drift),
+                      level, ks, p, q (p adjusted for the number of tests); number of rows, median and share of missing
+                      values (0–1), in the training data (`_then`) and in the new data (`_now`)
+    reference         training rows; of the shared entities where there are any
+    current           new rows, of the same entities
+    new_entities      entities of the new data only
+    missing_entities  entities of the training data only
+    is_combined       True where all entities were compared as one, because there are too many, or none in common
     """
 
     table: pd.DataFrame
     reference: Dataset
     current: Dataset
-    new: tuple[str, ...]
-    gone: tuple[str, ...]
-    together: bool
+    new_entities: tuple[str, ...]
+    missing_entities: tuple[str, ...]
+    is_combined: bool
 
-    def values(self, row: int) -> tuple[Floats, Floats]:
+    def get_values(self, row: int) -> tuple[Floats, Floats]:
         """Return the training values and the new values of one row of the table."""
-        found = self.table.loc[row]
-        return tuple(_values(part, found["entity"], found["column"]) for part in (self.reference, self.current))  # type: ignore[return-value]
+        entry = self.table.loc[row]
+        return tuple(
+            _sample_values(dataset, entry["entity"], entry["column"]) for dataset in (self.reference, self.current)
+        )  # type: ignore[return-value]
 
 
-def compare_with_training(run_id: str, dataset: Dataset, *, workspace: Workspace, actor: Actor) -> Drift:
+def compare_with_training(run_id: str, dataset: Dataset, *, workspace: Workspace, actor: Actor) -> DriftReport:
     """Compare `dataset` with the training data of the model of a run, and record one event.
 
     Raises NotFoundError where the run or its data are not stored here, DataError where columns or units differ.
     """
-    with recorded(
+    with record_event(
         "drift_check", actor, workspace, run=run_id, dataset=dataset.digest, file_names=list(dataset.files)
     ) as inputs:
-        found = compare_datasets(load_training_data(run_id, workspace), dataset)
-        inputs["levels"] = found.table["level"].value_counts().to_dict()
-    return found
+        report = compare_datasets(load_training_data(run_id, workspace), dataset)
+        inputs["levels"] = report.table["level"].value_counts().to_dict()
+    return report
 
 
 def load_training_data(run_id: str, workspace: Workspace) -> Dataset:
@@ -87,36 +89,36 @@ def load_training_data(run_id: str, workspace: Workspace) -> Dataset:
             files=record.tags.get("dataset.files", "?"),
         ) from error
     spec = load_model_spec(run_id, workspace)
-    return spec.training_rows(dataset) if isinstance(spec, DataSpec) else dataset
+    return spec.select_training_rows(dataset) if isinstance(spec, DataSpec) else dataset
 
 
-def compare_datasets(reference: Dataset, current: Dataset) -> Drift:
+def compare_datasets(reference: Dataset, current: Dataset) -> DriftReport:
     """Compare every column of the shared entities, or of all entities together where none is shared or too many are.
 
     Raises DataError where columns or units differ.
     """
     _check_same_columns(reference, current)
     shared = sorted(set(reference.entities) & set(current.entities))
-    new, gone = (
-        tuple(sorted(set(one.entities) - set(other.entities)))
-        for one, other in ((current, reference), (reference, current))
+    new_entities, missing_entities = (
+        tuple(sorted(set(dataset.entities) - set(other_dataset.entities)))
+        for dataset, other_dataset in ((current, reference), (reference, current))
     )
-    together = not shared or len(shared) * len(reference.columns) > MOST_PAIRS
+    is_combined = not shared or len(shared) * len(reference.columns) > MAX_PAIRS
     if shared:
-        reference, current = reference.select(shared), current.select(shared)
+        reference, current = reference.filter_rows(shared), current.filter_rows(shared)
     table = pd.DataFrame(
         [
-            _row(reference, current, entity, column)
-            for entity in ([ALL] if together else shared)
+            _compare_column(reference, current, entity, column)
+            for entity in ([ALL_ENTITIES] if is_combined else shared)
             for column in reference.columns
         ]
     )
-    table["p"] = drift.ks_p_values(table["ks"].to_numpy(), table["known_then"], table["known_now"])
-    table["q"] = drift.adjusted(table["p"].to_numpy())
+    table["p"] = drift.compute_ks_p_values(table["ks"].to_numpy(), table["known_then"], table["known_now"])
+    table["q"] = drift.adjust_p_values(table["p"].to_numpy())
     table = table.drop(columns=["known_then", "known_now"]).sort_values(
         "psi", ascending=False, kind="stable", ignore_index=True
     )
-    return Drift(table, reference, current, new, gone, together)
+    return DriftReport(table, reference, current, new_entities, missing_entities, is_combined)
 
 
 def _check_same_columns(reference: Dataset, current: Dataset) -> None:
@@ -136,35 +138,38 @@ def _check_same_columns(reference: Dataset, current: Dataset) -> None:
         )
 
 
-def _row(reference: Dataset, current: Dataset, entity: str, column: str) -> dict[str, Any]:
-    then, now = _values(reference, entity, column), _values(current, entity, column)
-    index, by_chance = drift.psi(then, now), drift.psi_by_chance(len(then), len(now))
-    known = [values[~np.isnan(values)] for values in (then, now)]
+def _compare_column(reference: Dataset, current: Dataset, entity: str, column: str) -> dict[str, Any]:
+    train_values, new_values = _sample_values(reference, entity, column), _sample_values(current, entity, column)
+    index, by_chance = (
+        drift.compute_psi(train_values, new_values),
+        drift.compute_chance_psi(len(train_values), len(new_values)),
+    )
+    present_values = [values[~np.isnan(values)] for values in (train_values, new_values)]
     return {
         "entity": entity,
         "column": column,
-        "level": drift.level(index, by_chance),
+        "level": drift.classify_psi(index, by_chance),
         "psi": index,
         "by_chance": by_chance,
-        "ks": drift.ks(then, now),
-        "rows_then": len(then),
-        "rows_now": len(now),
-        "median_then": _median(known[0]),
-        "median_now": _median(known[1]),
-        "missing_then": 1 - len(known[0]) / len(then),
-        "missing_now": 1 - len(known[1]) / len(now),
-        "known_then": len(known[0]),
-        "known_now": len(known[1]),
+        "ks": drift.compute_ks(train_values, new_values),
+        "rows_then": len(train_values),
+        "rows_now": len(new_values),
+        "median_then": _compute_median(present_values[0]),
+        "median_now": _compute_median(present_values[1]),
+        "missing_then": 1 - len(present_values[0]) / len(train_values),
+        "missing_now": 1 - len(present_values[1]) / len(new_values),
+        "known_then": len(present_values[0]),
+        "known_now": len(present_values[1]),
     }
 
 
-def _values(dataset: Dataset, entity: str, column: str) -> Floats:
-    """Return the values of a column, at most `MOST_ROWS` of them at even intervals."""
+def _sample_values(dataset: Dataset, entity: str, column: str) -> Floats:
+    """Return the values of a column, at most `MAX_SAMPLED_ROWS` of them at even intervals."""
     values = dataset.frame[column].to_numpy()
-    if entity != ALL:
+    if entity != ALL_ENTITIES:
         values = values[dataset.entity_codes == dataset.entities.index(entity)]
-    return values[:: -(-len(values) // MOST_ROWS) or 1]
+    return values[:: -(-len(values) // MAX_SAMPLED_ROWS) or 1]
 
 
-def _median(values: Floats) -> float:
+def _compute_median(values: Floats) -> float:
     return float(np.median(values)) if len(values) else float("nan")

@@ -9,17 +9,17 @@ import pandas as pd
 
 from core.actor import Actor
 from core.errors import InputError, NotFoundError
-from core.evaluation.verdicts import FALSE, TRUE, UNSURE, Precision, majority
+from core.evaluation.feedback_metrics import FALSE_ALARM, TRUE_ALARM, UNSURE, AlarmPrecision, find_majority
 from core.messages import N_
 from core.runs.stored_runs import load_run
-from core.runs.tracked_run import recorded
-from core.storage.feedback import LONGEST_COMMENT, Feedback, FeedbackStatus, Verdict
+from core.runs.tracked_run import record_event
+from core.storage.feedback import MAX_COMMENT_CHARS, Feedback, FeedbackStatus, Verdict
 from core.workspace import Workspace
 from mlflow_utils.run_record import Record
 
-VERDICTS = {TRUE: N_("true alarm"), FALSE: N_("false alarm"), UNSURE: N_("unsure")}
-LONGEST_NAME = 200
-MOMENTS = ("time", "start", "end")
+VERDICT_LABELS = {TRUE_ALARM: N_("true alarm"), FALSE_ALARM: N_("false alarm"), UNSURE: N_("unsure")}
+MAX_NAME_LENGTH = 200
+TIMESTAMP_COLUMNS = ("time", "start", "end")
 RowKey = tuple[str, ...]
 
 
@@ -44,40 +44,46 @@ class FeedbackInput:
         """Raise InputError if the feedback is empty or the comment is too long."""
         if self.verdict is None and self.rating is None and not self.comment.strip():
             raise InputError(N_("Nothing was said: give a verdict, a rating or a comment."))
-        if len(self.comment) > LONGEST_COMMENT:
+        if len(self.comment) > MAX_COMMENT_CHARS:
             raise InputError(
                 N_("The comment has {count} characters; at most {accepted} are accepted."),
                 count=len(self.comment),
-                accepted=LONGEST_COMMENT,
+                accepted=MAX_COMMENT_CHARS,
             )
 
 
-def submit_feedback(given: FeedbackInput, *, workspace: Workspace, actor: Actor) -> FeedbackStatus:
+def submit_feedback(feedback_input: FeedbackInput, *, workspace: Workspace, actor: Actor) -> FeedbackStatus:
     """Store feedback with the model and the dataset of its run, and record one event, which omits the comment.
 
     Raises InputError for feedback that is not accepted, OSError where the disk cannot store it.
     """
-    given.check()
-    with recorded(
-        "feedback", actor, workspace, page=given.page, run=given.run_id, verdict=given.verdict, rating=given.rating
+    feedback_input.check()
+    with record_event(
+        "feedback",
+        actor,
+        workspace,
+        page=feedback_input.page,
+        run=feedback_input.run_id,
+        verdict=feedback_input.verdict,
+        rating=feedback_input.rating,
     ) as inputs:
-        run = _find_record(given.run_id, workspace)
+        run = _find_record(feedback_input.run_id, workspace)
         tags = run.tags if run else {}
         record = Feedback(
-            user=workspace.pseudonymise(actor.user)[:LONGEST_NAME],
-            page=given.page,
-            run_id=given.run_id or None,
-            row=given.row,
-            verdict=given.verdict,
-            rating=given.rating,
-            comment=given.comment.strip(),
+            user=workspace.pseudonymise(actor.user)[:MAX_NAME_LENGTH],
+            page=feedback_input.page,
+            run_id=feedback_input.run_id or None,
+            row=feedback_input.row,
+            verdict=feedback_input.verdict,
+            rating=feedback_input.rating,
+            comment=feedback_input.comment.strip(),
             model=tags.get("model_name"),
             model_version=tags.get("code.version"),
             dataset=tags.get("dataset.digest"),
         )
-        receipt = workspace.feedback.add(record)
-        inputs["feedback"] = receipt.id
-    return receipt
+        status = workspace.feedback.add_record(record)
+        inputs["feedback"] = status.id
+    return status
 
 
 def _find_record(run_id: str, workspace: Workspace) -> Record | None:
@@ -92,52 +98,55 @@ def _find_record(run_id: str, workspace: Workspace) -> Record | None:
 
 def serialise_row(row: Mapping[str, Any]) -> dict[str, str | float]:
     """Return a row of a result in the form of feedback: timestamps and names as text, finite numbers as floats."""
-    kept: dict[str, str | float] = {}
+    serialised: dict[str, str | float] = {}
     for name, value in row.items():
-        if name in MOMENTS:
-            kept[name] = value.isoformat() if hasattr(value, "isoformat") else str(value)
+        if name in TIMESTAMP_COLUMNS:
+            serialised[name] = value.isoformat() if hasattr(value, "isoformat") else str(value)
         elif isinstance(value, int | float) or hasattr(value, "dtype"):
             if math.isfinite(value):
-                kept[name] = float(value)
+                serialised[name] = float(value)
         else:
-            kept[name] = str(value)
-    return kept
+            serialised[name] = str(value)
+    return serialised
 
 
-def row_key(row: Mapping[str, Any]) -> RowKey:
+def make_row_key(row: Mapping[str, Any]) -> RowKey:
     """Return the key of a row within its run, made of text columns only, because scores may lose digits."""
     return tuple(str(row.get(name, "")) for name in ("entity", "time", "end", "step"))
 
 
-def run_ids(run_id: str, workspace: Workspace) -> frozenset[str]:
+def list_run_ids(run_id: str, workspace: Workspace) -> frozenset[str]:
     """Return all ids of a run: `run_id`, the key that it has before delivery, and the id of MLflow."""
     record = _find_record(run_id, workspace)
     return frozenset({run_id, record.key, record.run_id} - {""}) if record else frozenset({run_id})
 
 
-def row_verdicts(records: Iterable[Feedback], names: Iterable[str]) -> list[Feedback]:
-    """Return the verdicts on rows of the run with the ids `names`, oldest first."""
-    ids = set(names)
+def select_row_verdicts(records: Iterable[Feedback], run_ids: Iterable[str]) -> list[Feedback]:
+    """Return the verdicts on rows of the run with the ids `run_ids`, oldest first."""
+    ids = set(run_ids)
     return [
         record for record in records if record.run_id in ids and record.row is not None and record.verdict is not None
     ]
 
 
-def latest_by_row(records: Iterable[Feedback]) -> dict[RowKey, list[Feedback]]:
+def group_latest_verdicts(records: Iterable[Feedback]) -> dict[RowKey, list[Feedback]]:
     """Return row → the latest verdict of each user. `records` are of one run, oldest first."""
     latest: dict[tuple[RowKey, str], Feedback] = {}
     for record in records:
         if record.row is not None and record.verdict is not None:
-            latest[row_key(record.row), record.user] = record
-    found: dict[RowKey, list[Feedback]] = {}
+            latest[make_row_key(record.row), record.user] = record
+    verdicts_by_row: dict[RowKey, list[Feedback]] = {}
     for (row, _), record in latest.items():
-        found.setdefault(row, []).append(record)
-    return found
+        verdicts_by_row.setdefault(row, []).append(record)
+    return verdicts_by_row
 
 
-def majority_by_row(records: Iterable[Feedback]) -> dict[RowKey, str]:
+def compute_majorities(records: Iterable[Feedback]) -> dict[RowKey, str]:
     """Return row → the majority verdict, with one vote per user. A tie gives "unsure"."""
-    return {row: majority(str(record.verdict) for record in voices) for row, voices in latest_by_row(records).items()}
+    return {
+        row: find_majority(str(record.verdict) for record in row_records)
+        for row, row_records in group_latest_verdicts(records).items()
+    }
 
 
 # ---- over all runs --------------------------------------------------------------------------------------------------
@@ -187,44 +196,51 @@ def to_frame(records: Iterable[Feedback]) -> pd.DataFrame:
     return table.iloc[::-1].reset_index(drop=True)
 
 
-def precision_table(records: Iterable[Feedback], *, each_run: bool = False) -> pd.DataFrame:
+def build_precision_table(records: Iterable[Feedback], *, per_run: bool = False) -> pd.DataFrame:
     """Return the precision of the reviewed alarms, by task and detector (and by run).
 
     Columns: page, model, (run,) true, false, unsure, judged (true or false), precision (0–1), low, high (95 % limits).
     """
     groups: dict[tuple[str, ...], list[str]] = {}
-    for run, own in _by_run(records).items():
-        first = own[0]
-        name = (first.page, first.model or "", *((run,) if each_run else ()))
-        groups.setdefault(name, []).extend(majority_by_row(own).values())
+    for run, run_records in _group_by_run(records).items():
+        first = run_records[0]
+        name = (first.page, first.model or "", *((run,) if per_run else ()))
+        groups.setdefault(name, []).extend(compute_majorities(run_records).values())
     columns = [
         "page",
         "model",
-        *(["run"] if each_run else []),
+        *(["run"] if per_run else []),
         "true",
         "false",
         "unsure",
-        "judged",
+        "reviewed",
         "precision",
         "low",
         "high",
     ]
-    lines = [(*name, *_counted(verdicts)) for name, verdicts in groups.items()]
+    lines = [(*name, *_count_verdicts(verdicts)) for name, verdicts in groups.items()]
     return (
         pd.DataFrame(lines, columns=columns)
-        .sort_values(["judged", *columns[:2]], ascending=[False, True, True])
+        .sort_values(["reviewed", *columns[:2]], ascending=[False, True, True])
         .reset_index(drop=True)
     )
 
 
-def _by_run(records: Iterable[Feedback]) -> dict[str, list[Feedback]]:
-    found: dict[str, list[Feedback]] = {}
+def _group_by_run(records: Iterable[Feedback]) -> dict[str, list[Feedback]]:
+    records_by_run: dict[str, list[Feedback]] = {}
     for record in records:
         if record.run_id and record.verdict is not None and record.row is not None:
-            found.setdefault(record.run_id, []).append(record)
-    return found
+            records_by_run.setdefault(record.run_id, []).append(record)
+    return records_by_run
 
 
-def _counted(verdicts: list[str]) -> tuple[float, ...]:
-    found = Precision(verdicts.count(TRUE), verdicts.count(FALSE))
-    return (found.true, found.false, verdicts.count(UNSURE), found.judged, found.share, *found.band)
+def _count_verdicts(verdicts: list[str]) -> tuple[float, ...]:
+    precision = AlarmPrecision(verdicts.count(TRUE_ALARM), verdicts.count(FALSE_ALARM))
+    return (
+        precision.true_alarms,
+        precision.false_alarms,
+        verdicts.count(UNSURE),
+        precision.reviewed_count,
+        precision.share,
+        *precision.interval,
+    )

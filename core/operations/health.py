@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 from core.circuit_breaker import ServiceBreaker
 from core.errors import ServiceUnavailableError, VigieError
-from core.messages import N_, Text
+from core.messages import N_, Message
 from core.storage.outbox import Outbox
 from core.workspace import Workspace
 
@@ -47,7 +47,7 @@ class ServiceHealth:
     place: str = ""
     version: str = ""
     seconds: float = 0.0
-    problem: Text | None = None
+    problem: Message | None = None
     earlier: str = ""
     backlog: int = 0
     refused: int = 0
@@ -64,22 +64,22 @@ class HealthCheck:
     name: str
     is_remote: bool
     location: str
-    check: Callable[[], str | Text]
+    check: Callable[[], str | Message]
     outbox: Outbox | None = None
 
 
-Workers = Callable[[Workspace], Collection[object]]
+ListWorkers = Callable[[Workspace], Collection[object]]
 """Function that lists the running workers of a workspace."""
 
 
-def check_services(workspace: Workspace, workers: Workers) -> list[ServiceHealth]:
+def check_services(workspace: Workspace, list_workers: ListWorkers) -> list[ServiceHealth]:
     """Check every service, in less than two seconds even where several of them hang."""
-    checks = _checks(workspace, workers)
+    checks = _build_checks(workspace, list_workers)
     with ThreadPoolExecutor(len(checks), thread_name_prefix="health") as pool:
-        return list(pool.map(lambda check: _run(check, workspace), checks))
+        return list(pool.map(lambda check: _run_check(check, workspace), checks))
 
 
-def fails(services: Collection[ServiceHealth]) -> bool:
+def has_failure(services: Collection[ServiceHealth]) -> bool:
     """Tell whether a configured service fails."""
     return any(service.state == "failing" for service in services)
 
@@ -87,10 +87,10 @@ def fails(services: Collection[ServiceHealth]) -> bool:
 # ---- the checks -----------------------------------------------------------------------------------------------------
 
 
-def _run(check: HealthCheck, workspace: Workspace) -> ServiceHealth:
-    began = time.monotonic()
-    state, version, problem = _answer(check, workspace)
-    seconds, outbox = time.monotonic() - began, check.outbox
+def _run_check(check: HealthCheck, workspace: Workspace) -> ServiceHealth:
+    start_s = time.monotonic()
+    state, version, problem = _call_check(check, workspace)
+    seconds, outbox = time.monotonic() - start_s, check.outbox
     service = (check.name, state, workspace.redact(check.location), version, seconds, problem)
     if outbox is None:
         return ServiceHealth(*service)
@@ -98,23 +98,23 @@ def _run(check: HealthCheck, workspace: Workspace) -> ServiceHealth:
     return ServiceHealth(*service, earlier, outbox.pending_count(), outbox.rejected_count())
 
 
-def _answer(check: HealthCheck, workspace: Workspace) -> tuple[HealthState, str, Text | None]:
+def _call_check(check: HealthCheck, workspace: Workspace) -> tuple[HealthState, str, Message | None]:
     try:
         answer = ServiceBreaker(check.name, TIMEOUT_S, reset_after_s=0).call(check.check)
     except ServiceUnavailableError as error:
-        return "failing", "", _problem(error, workspace)
-    if isinstance(answer, Text):
+        return "failing", "", _explain_failure(error, workspace)
+    if isinstance(answer, Message):
         return "short", "", answer
     return "works" if check.is_remote else "not_set", answer, None
 
 
-def _problem(error: ServiceUnavailableError, workspace: Workspace) -> Text:
+def _explain_failure(error: ServiceUnavailableError, workspace: Workspace) -> Message:
     """Return the reason of a failure, with a remedy where one is known."""
     cause = error.__cause__
     if isinstance(cause, VigieError):
-        return cause.text
+        return cause.message
     if isinstance(cause, urllib.error.HTTPError) and cause.code in (401, 403):
-        return Text(
+        return Message(
             N_(
                 "It refuses our name or password, or this host ({code}): check "
                 "MLFLOW_TRACKING_USERNAME, MLFLOW_TRACKING_PASSWORD"
@@ -123,68 +123,75 @@ def _problem(error: ServiceUnavailableError, workspace: Workspace) -> Text:
             {"code": str(cause.code)},
         )
     reason = getattr(cause, "reason", cause) or f"{TIMEOUT_S} s"  # a URLError holds the actual error as its reason
-    return Text(N_("No answer: {reason}."), {"reason": workspace.redact(str(reason)).rstrip(".")})
+    return Message(N_("No answer: {reason}."), {"reason": workspace.redact(str(reason)).rstrip(".")})
 
 
-def _checks(workspace: Workspace, workers: Workers) -> list[HealthCheck]:
-    outboxes = [_outbox_check(outbox) for outbox in workspace.outboxes]
+def _build_checks(workspace: Workspace, list_workers: ListWorkers) -> list[HealthCheck]:
+    outboxes = [_build_outbox_check(outbox) for outbox in workspace.outboxes]
     if workspace.event_stream is None:
         folder = workspace.events.folder
         outboxes.append(HealthCheck(N_("Events"), False, str(folder), lambda: _raise_if_read_only(folder)))
-    return [*outboxes, _artifacts(workspace), _accounts(workspace), _jobs(workspace, workers), _disk(workspace)]
+    return [
+        *outboxes,
+        _build_artifacts_check(workspace),
+        _build_accounts_check(workspace),
+        _build_jobs_check(workspace, list_workers),
+        _build_disk_check(workspace),
+    ]
 
 
-def _outbox_check(outbox: Outbox) -> HealthCheck:
+def _build_outbox_check(outbox: Outbox) -> HealthCheck:
     return HealthCheck(outbox.name, outbox.is_remote, outbox.location, outbox.check, outbox)
 
 
-def _artifacts(workspace: Workspace) -> HealthCheck:
+def _build_artifacts_check(workspace: Workspace) -> HealthCheck:
     location = workspace.tracking.artefacts_location or workspace.tracking.uri
     is_remote = urlsplit(location).scheme not in ("", "file")
     return HealthCheck(N_("Artifacts"), is_remote, location, workspace.tracking.check_artifacts)
 
 
-def _accounts(workspace: Workspace) -> HealthCheck:
+def _build_accounts_check(workspace: Workspace) -> HealthCheck:
     url, file = workspace.settings.database_url.get_secret_value(), workspace.folder / "accounts.db"
 
     def check() -> str:
-        return workspace.accounts.version() if url or file.exists() else ""  # do not create a database
+        return workspace.accounts.fetch_version() if url or file.exists() else ""  # do not create a database
 
     return HealthCheck(N_("Accounts"), bool(url), url or str(file), check)
 
 
-def _jobs(workspace: Workspace, workers: Workers) -> HealthCheck:
+def _build_jobs_check(workspace: Workspace, list_workers: ListWorkers) -> HealthCheck:
     url = workspace.settings.database_url.get_secret_value()
 
-    def check() -> str | Text:
-        if workers(workspace):
+    def check() -> str | Message:
+        if list_workers(workspace):
             return ""
-        return Text(N_("No worker serves this data folder: slow work waits until one is started."))
+        return Message(N_("No worker serves this data folder: slow work waits until one is started."))
 
     return HealthCheck(N_("Jobs"), bool(url), url or str(workspace.folder / "jobs" / "jobs.db"), check)
 
 
-def _disk(workspace: Workspace) -> HealthCheck:
+def _build_disk_check(workspace: Workspace) -> HealthCheck:
     folder = workspace.folder
 
-    def check() -> str | Text:
-        room = shutil.disk_usage(_existing_parent(folder))
-        if room.free < min(MIN_FREE_BYTES, MIN_FREE_SHARE * room.total):
-            return Text(
-                N_("Only {free} MB of {total} MB are free."), {"free": room.free >> 20, "total": room.total >> 20}
+    def check() -> str | Message:
+        disk_usage = shutil.disk_usage(_find_existing_parent(folder))
+        if disk_usage.free < min(MIN_FREE_BYTES, MIN_FREE_SHARE * disk_usage.total):
+            return Message(
+                N_("Only {free} MB of {total} MB are free."),
+                {"free": disk_usage.free >> 20, "total": disk_usage.total >> 20},
             )
         return _raise_if_read_only(folder)
 
     return HealthCheck(N_("Data folder"), True, str(folder), check)
 
 
-def _existing_parent(folder: Path) -> Path:
+def _find_existing_parent(folder: Path) -> Path:
     """Return `folder`, or its nearest parent that exists."""
-    return next(above for above in (folder, *folder.parents) if above.exists())
+    return next(parent for parent in (folder, *folder.parents) if parent.exists())
 
 
 def _raise_if_read_only(folder: Path) -> str:
     """Raise ServiceUnavailableError if `folder` is read-only. Returns "", because a folder has no version."""
-    if not os.access(_existing_parent(folder), os.W_OK):
+    if not os.access(_find_existing_parent(folder), os.W_OK):
         raise ServiceUnavailableError(N_("{folder} cannot be written to."), folder=str(folder))
     return ""

@@ -10,8 +10,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from core.errors import ServiceUnavailableError
-from core.messages import Text
-from core.storage.events.arrow import WORDS, of_events, of_log
+from core.messages import Message
+from core.storage.events.arrow import TEXT_FIELDS, events_to_table, log_to_table
 from core.workspace import Workspace
 
 PERIODS = {
@@ -22,9 +22,9 @@ PERIODS = {
     "all": None,
 }
 STATUSES = ("completed", "failed", "interrupted")
-STEPS = ("1min", "5min", "15min", "1h", "3h", "6h", "12h", "1D", "7D", "30D", "90D")
-MOST_STEPS = 60
-NAMES = {
+BIN_SIZES = ("1min", "5min", "15min", "1h", "3h", "6h", "12h", "1D", "7D", "30D", "90D")
+MAX_BINS = 60
+COLUMN_NAMES = {
     "timestamp": "time",
     "application_name": "application",
     "model_name": "model",
@@ -38,38 +38,38 @@ NAMES = {
 
 
 @dataclass(frozen=True)
-class Observed:
+class EventTables:
     """Events as tables.
 
     table     one row per event: time (UTC), event, application, user, model, version, run, status, seconds, cpu and
               memory (percent), emissions_kg, error_type, error
     entities  one row per event and entity with anomalies: event (its row in `table`), entity, count
     source    "elasticsearch" or "files"
-    why       reason of the files where Elasticsearch is configured; None otherwise
-    capped    True where older events were left out
-    skipped   number of documents in Elasticsearch that are not valid events
+    fallback_reason  reason of the files where Elasticsearch is configured; None otherwise
+    is_truncated  True where older events were left out
+    skipped_count  number of documents in Elasticsearch that are not valid events
     """
 
     table: pd.DataFrame
     entities: pd.DataFrame
     source: str = "files"
-    why: Text | None = None
-    capped: bool = False
-    skipped: int = 0
+    fallback_reason: Message | None = None
+    is_truncated: bool = False
+    skipped_count: int = 0
 
 
 @dataclass(frozen=True)
-class Figures:
-    """Summary of the usage: `failed` is a share 0–1 of the actions, p50 and p95 are response times in seconds."""
+class UsageSummary:
+    """Summary of the usage: `failed_share` is a share 0–1 of the actions, p50 and p95 are response times in seconds."""
 
     actions: int
-    failed: float
+    failed_share: float
     p50: float
     p95: float
     users: int
 
 
-def observed(workspace: Workspace, period: str) -> Observed:
+def load_events(workspace: Workspace, period: str) -> EventTables:
     """Return the events of the last `period` (a key of PERIODS).
 
     They come from Elasticsearch where it is configured and answers, else from the local log.
@@ -77,60 +77,65 @@ def observed(workspace: Workspace, period: str) -> Observed:
     length = PERIODS[period]
     since = None if length is None else datetime.now(UTC) - length
     if workspace.event_stream is None:
-        return _from_files(workspace, since)
+        return _load_from_log(workspace, since)
     try:
-        found = workspace.event_stream.read(since)
+        event_page = workspace.event_stream.read_events(since)
     except ServiceUnavailableError as error:
-        return replace(_from_files(workspace, since), why=error.text)
+        return replace(_load_from_log(workspace, since), fallback_reason=error.message)
     return replace(
-        tables(of_events(found.events)), source="elasticsearch", capped=found.truncated, skipped=found.skipped
+        build_tables(events_to_table(event_page.events)),
+        source="elasticsearch",
+        is_truncated=event_page.truncated,
+        skipped_count=event_page.skipped,
     )
 
 
-def _from_files(workspace: Workspace, since: datetime | None) -> Observed:
-    columns, capped = of_log(workspace.events, since)
-    return replace(tables(columns), capped=capped)
+def _load_from_log(workspace: Workspace, since: datetime | None) -> EventTables:
+    columns, is_truncated = log_to_table(workspace.events, since)
+    return replace(build_tables(columns), is_truncated=is_truncated)
 
 
-def tables(columns: pa.Table) -> Observed:
-    """Convert the Arrow table of `core.storage.events.arrow` to `Observed`, without incomplete events."""
-    for name in WORDS:
-        place = columns.schema.get_field_index(name)
-        columns = columns.set_column(place, name, columns[name].combine_chunks().dictionary_encode())
-    table = columns.drop(["details"]).to_pandas().rename(columns=NAMES)
+def build_tables(columns: pa.Table) -> EventTables:
+    """Convert the Arrow table of `core.storage.events.arrow` to `EventTables`, without incomplete events."""
+    for name in TEXT_FIELDS:
+        position = columns.schema.get_field_index(name)
+        columns = columns.set_column(position, name, columns[name].combine_chunks().dictionary_encode())
+    table = columns.drop(["details"]).to_pandas().rename(columns=COLUMN_NAMES)
     table["time"] = pd.to_datetime(table["time"], format="ISO8601", utc=True, errors="coerce").dt.tz_localize(None)
-    whole = table["time"].notna() & table["seconds"].notna() & table["status"].isin(STATUSES)
-    order = table[whole].sort_values("time", kind="stable").index.to_numpy()
-    found = pc.struct_field(columns["details"], "anomalies_by_entity").combine_chunks().take(pa.array(order))
-    counts = found.flatten()
+    is_complete = table["time"].notna() & table["seconds"].notna() & table["status"].isin(STATUSES)
+    order = table[is_complete].sort_values("time", kind="stable").index.to_numpy()
+    anomaly_lists = pc.struct_field(columns["details"], "anomalies_by_entity").combine_chunks().take(pa.array(order))
+    counts = anomaly_lists.flatten()
     entities = pd.DataFrame(
         {
-            "event": pc.list_parent_indices(found).to_numpy(zero_copy_only=False),
+            "event": pc.list_parent_indices(anomaly_lists).to_numpy(zero_copy_only=False),
             "entity": counts.field("entity").to_pandas(),
             "count": counts.field("count").to_pandas(),
         }
     )
-    return Observed(table.loc[order].reset_index(drop=True), entities)
+    return EventTables(table.loc[order].reset_index(drop=True), entities)
 
 
-def filtered(found: Observed, **chosen: Sequence[str]) -> Observed:
+def filter_events(events: EventTables, **choices: Sequence[str]) -> EventTables:
     """Return the events with one of the chosen values per column (application, model, status); all for no value."""
-    keep = np.ones(len(found.table), dtype=bool)
-    for column, values in chosen.items():
+    is_kept = np.ones(len(events.table), dtype=bool)
+    for column, values in choices.items():
         if values:
-            keep &= found.table[column].isin(list(values)).to_numpy()
-    return replace(found, table=found.table[keep], entities=found.entities[keep[found.entities["event"].to_numpy()]])
+            is_kept &= events.table[column].isin(list(values)).to_numpy()
+    return replace(
+        events, table=events.table[is_kept], entities=events.entities[is_kept[events.entities["event"].to_numpy()]]
+    )
 
 
-def figures(table: pd.DataFrame) -> Figures:
+def summarise_usage(table: pd.DataFrame) -> UsageSummary:
     """Summarise a table of events, which must not be empty."""
     p50, p95 = np.quantile(table["seconds"], [0.5, 0.95])
-    return Figures(
+    return UsageSummary(
         len(table), float((table["status"] == "failed").mean()), float(p50), float(p95), table["user"].nunique()
     )
 
 
-def per_model(table: pd.DataFrame) -> pd.DataFrame:
+def summarise_per_model(table: pd.DataFrame) -> pd.DataFrame:
     """Return statistics of the runs by application and model, most runs first.
 
     Columns: runs, completed, failed and interrupted (counts), p50 and p95 (seconds), cpu and memory (medians in
@@ -138,10 +143,10 @@ def per_model(table: pd.DataFrame) -> pd.DataFrame:
     """
     runs = table[table["model"].notna()]
     groups = runs.groupby(["application", "model"], observed=True)
-    found = pd.DataFrame(
+    summary = pd.DataFrame(
         {
             "runs": groups.size(),
-            **_by_status(runs, ["application", "model"]),
+            **_count_by_status(runs, ["application", "model"]),
             "p50": groups["seconds"].quantile(0.5),
             "p95": groups["seconds"].quantile(0.95),
             "cpu": groups["cpu"].median(),
@@ -149,21 +154,21 @@ def per_model(table: pd.DataFrame) -> pd.DataFrame:
             "versions": groups["version"].nunique(),
         }
     )
-    return found.reset_index().sort_values("runs", ascending=False, kind="stable", ignore_index=True)
+    return summary.reset_index().sort_values("runs", ascending=False, kind="stable", ignore_index=True)
 
 
-def _by_status(runs: pd.DataFrame, by: list[str]) -> dict[str, pd.Series]:
-    counts = runs.groupby([*by, "status"], observed=True).size().unstack("status", fill_value=0)
+def _count_by_status(runs: pd.DataFrame, group_columns: list[str]) -> dict[str, pd.Series]:
+    counts = runs.groupby([*group_columns, "status"], observed=True).size().unstack("status", fill_value=0)
     return {status: counts.get(status, 0) for status in STATUSES}
 
 
-def over_time(table: pd.DataFrame) -> pd.DataFrame:
-    """Return statistics per time bin, at most `MOST_STEPS` bins.
+def summarise_over_time(table: pd.DataFrame) -> pd.DataFrame:
+    """Return statistics per time bin, at most `MAX_BINS` bins.
 
     Columns: actions and failed (counts), p50 and p95 (seconds), cpu and memory (means in percent). The index `time` is
     the start of the bin in UTC. Empty bins are left out.
     """
-    rows = table.assign(time=table["time"].dt.floor(step(table["time"])), failed=table["status"] == "failed")
+    rows = table.assign(time=table["time"].dt.floor(choose_bin_size(table["time"])), failed=table["status"] == "failed")
     groups = rows.groupby("time")
     return pd.DataFrame(
         {
@@ -177,24 +182,24 @@ def over_time(table: pd.DataFrame) -> pd.DataFrame:
     )
 
 
-def step(times: pd.Series) -> str:
-    """Return the shortest of `STEPS` that divides the span of `times` into at most `MOST_STEPS` bins."""
+def choose_bin_size(times: pd.Series) -> str:
+    """Return the shortest of `BIN_SIZES` that divides the span of `times` into at most `MAX_BINS` bins."""
     span = times.max() - times.min() if len(times) else pd.Timedelta(0)
-    return next((each for each in STEPS if span / pd.Timedelta(each) < MOST_STEPS), STEPS[-1])
+    return next((bin_size for bin_size in BIN_SIZES if span / pd.Timedelta(bin_size) < MAX_BINS), BIN_SIZES[-1])
 
 
-def anomalies_per_entity(found: Observed) -> pd.DataFrame:
+def count_anomalies_per_entity(events: EventTables) -> pd.DataFrame:
     """Return the number of runs with anomalies and of anomalies, by entity and model; most anomalies first.
 
     A row that two runs flag counts twice. Each event names at most 50 entities.
     """
-    joined = found.entities.join(found.table[["model"]], on="event")
-    groups = joined.groupby(["entity", "model"], observed=True)["count"]
+    entity_rows = events.entities.join(events.table[["model"]], on="event")
+    groups = entity_rows.groupby(["entity", "model"], observed=True)["count"]
     table = groups.agg(runs="size", anomalies="sum").reset_index()
     return table.sort_values("anomalies", ascending=False, kind="stable", ignore_index=True)
 
 
-def errors(table: pd.DataFrame) -> pd.DataFrame:
+def list_errors(table: pd.DataFrame) -> pd.DataFrame:
     """Return the failed events, newest first: time, application, event, model, error_type, error, run."""
     failed = table[table["status"] == "failed"]
     return (
@@ -204,11 +209,11 @@ def errors(table: pd.DataFrame) -> pd.DataFrame:
     )
 
 
-def emissions(table: pd.DataFrame) -> pd.DataFrame:
+def sum_emissions(table: pd.DataFrame) -> pd.DataFrame:
     """Return the emissions by model, highest first: runs (count), hours, kg (CO₂), grams_per_run (CO₂)."""
     groups = table[table["emissions_kg"].notna()].groupby("model", observed=True)
-    found = pd.DataFrame(
+    summary = pd.DataFrame(
         {"runs": groups.size(), "hours": groups["seconds"].sum() / 3600, "kg": groups["emissions_kg"].sum()}
     )
-    found["grams_per_run"] = 1000 * found["kg"] / found["runs"]
-    return found.reset_index().sort_values("kg", ascending=False, kind="stable", ignore_index=True)
+    summary["grams_per_run"] = 1000 * summary["kg"] / summary["runs"]
+    return summary.reset_index().sort_values("kg", ascending=False, kind="stable", ignore_index=True)

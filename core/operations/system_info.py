@@ -8,7 +8,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pydantic import SecretStr
 
 from core import __version__
-from core.redaction import without_secrets
+from core.redaction import strip_secrets
 from core.settings import Settings
 
 MASK = "••••"
@@ -35,24 +35,24 @@ class Setting:
     is_set: bool
 
 
-def settings_of(given: Settings) -> list[Setting]:
+def list_settings(settings: Settings) -> list[Setting]:
     """List all settings, in the order of `.env.example`."""
-    return [_setting(name, getattr(given, name), given) for name in type(given).model_fields]
+    return [_describe_setting(name, getattr(settings, name), settings) for name in type(settings).model_fields]
 
 
-def versions() -> dict[str, str]:
+def list_versions() -> dict[str, str]:
     """Return name → version of Vigie, Python and the main libraries."""
-    return {"vigie": __version__, "python": platform.python_version(), **dict(_libraries())}
+    return {"vigie": __version__, "python": platform.python_version(), **dict(_iter_library_versions())}
 
 
-def _setting(name: str, value: object, given: Settings) -> Setting:
-    is_set = value != type(given).model_fields[name].default
+def _describe_setting(name: str, value: object, settings: Settings) -> Setting:
+    is_set = value != type(settings).model_fields[name].default
     if isinstance(value, SecretStr):
         return Setting(name.upper(), MASK if value.get_secret_value() else "", is_set)
-    return Setting(name.upper(), "" if value is None else without_secrets(str(value), given), is_set)
+    return Setting(name.upper(), "" if value is None else strip_secrets(str(value), settings), is_set)
 
 
-def _libraries() -> Iterator[tuple[str, str]]:
+def _iter_library_versions() -> Iterator[tuple[str, str]]:
     for name in LIBRARIES:
         try:
             yield name, version(name)

@@ -8,9 +8,22 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from core.errors import InputError
-from core.evaluation.verdicts import FALSE, TRUE, Cut, Judged, best_cut
-from core.messages import N_, Text
-from core.operations.feedback import RowKey, majority_by_row, row_key, row_verdicts, run_ids, serialise_row
+from core.evaluation.feedback_metrics import (
+    FALSE_ALARM,
+    TRUE_ALARM,
+    ReviewedRows,
+    ThresholdCandidate,
+    find_best_threshold,
+)
+from core.messages import N_, Message
+from core.operations.feedback import (
+    RowKey,
+    compute_majorities,
+    list_run_ids,
+    make_row_key,
+    select_row_verdicts,
+    serialise_row,
+)
 from core.runs.result import AlarmResult
 from core.runs.stored_runs import load_run, load_task_result
 from core.spec.spec import ThresholdSpec
@@ -38,23 +51,25 @@ class FlaggedRows:
     scores: NDArray[np.float64]
 
     @property
-    def judged(self) -> Judged:
+    def reviewed_rows(self) -> ReviewedRows:
         """Rows with a verdict other than "unsure"."""
-        sure = self.rows[self.rows["verdict"].isin([TRUE, FALSE])]
-        return Judged.of(sure["score"].to_numpy(), (sure["verdict"] == TRUE).to_numpy(), self.threshold)
+        reviewed = self.rows[self.rows["verdict"].isin([TRUE_ALARM, FALSE_ALARM])]
+        return ReviewedRows.from_arrays(
+            reviewed["score"].to_numpy(), (reviewed["verdict"] == TRUE_ALARM).to_numpy(), self.threshold
+        )
 
-    def count_flagged(self, threshold: float) -> int:
+    def count_flagged_rows(self, threshold: float) -> int:
         """Return the number of rows above a threshold."""
         return int((self.scores > threshold).sum())
 
-    def list_removed(self, threshold: float) -> pd.DataFrame:
+    def select_removed_rows(self, threshold: float) -> pd.DataFrame:
         """Return the flagged rows that another threshold would no longer flag, highest score first."""
-        gone = self.rows[(self.rows["score"] > self.threshold) & (self.rows["score"] <= threshold)]
-        return gone.sort_values("score", ascending=False).reset_index(drop=True)
+        removed_rows = self.rows[(self.rows["score"] > self.threshold) & (self.rows["score"] <= threshold)]
+        return removed_rows.sort_values("score", ascending=False).reset_index(drop=True)
 
     def build_spec(self, threshold: float) -> ThresholdSpec:
         """Return the spec of a run with the same rows and model, and another threshold."""
-        spec_class = get_task(self.task).find_spec(ThresholdSpec) or ThresholdSpec
+        spec_class = get_task(self.task).find_spec_class(ThresholdSpec) or ThresholdSpec
         return spec_class(run=self.run_id, threshold=threshold, dataset=self.dataset)
 
 
@@ -62,67 +77,69 @@ class FlaggedRows:
 class ThresholdProposal:
     """Proposed threshold, with its reason for the user."""
 
-    cut: Cut
-    reason: Text
+    candidate: ThresholdCandidate
+    reason: Message
 
 
-def task_of_run(run_id: str, workspace: Workspace) -> Task:
+def load_run_task(run_id: str, workspace: Workspace) -> Task:
     """Return the task of a run with a threshold that verdicts can move.
 
     Raises NotFoundError for an unknown run, InputError for a run without such a threshold.
     """
     task = find_task(load_run(run_id, workspace).record.experiment)
-    if task is None or not task.takes_verdicts:
+    if task is None or not task.accepts_verdicts:
         raise InputError(N_("The run {run} has no threshold that verdicts could move."), run=run_id[:12])
     return task
 
 
 def load_flagged_rows(run_id: str, workspace: Workspace) -> FlaggedRows:
-    """Return the flagged rows of a run with their majority verdicts. Raises the errors of `task_of_run`."""
-    task = task_of_run(run_id, workspace)
-    verdicts = majority_by_row(row_verdicts(workspace.feedback.read(), run_ids(run_id, workspace)))
+    """Return the flagged rows of a run with their majority verdicts. Raises the errors of `load_run_task`."""
+    task = load_run_task(run_id, workspace)
+    verdicts = compute_majorities(
+        select_row_verdicts(workspace.feedback.read_records(), list_run_ids(run_id, workspace))
+    )
     result = cast(AlarmResult, load_task_result(run_id, workspace))
-    rows = _add_verdicts(result.alarm_rows(), verdicts)
-    return FlaggedRows(task.name, run_id, result.spec.dataset, result.threshold, rows, result.judged_scores())
+    rows = _add_verdicts(result.list_alarms(), verdicts)
+    return FlaggedRows(task.name, run_id, result.spec.dataset, result.threshold, rows, result.list_scores())
 
 
 def _add_verdicts(rows: pd.DataFrame, verdicts: dict[RowKey, str]) -> pd.DataFrame:
     """Return `rows` with a column of verdicts. The scores are those of the result, not of the feedback."""
     table = rows.assign(entity=rows["entity"].astype(str)).reset_index(drop=True)
     columns = [name for name in ("entity", "time", "end") if name in table]
-    moments: Any = table[columns].itertuples(index=False)
-    keys = [row_key(serialise_row(dict(zip(columns, moment, strict=True)))) for moment in moments]
+    row_values: Any = table[columns].itertuples(index=False)
+    keys = [make_row_key(serialise_row(dict(zip(columns, values, strict=True)))) for values in row_values]
     return table.assign(verdict=[verdicts.get(key, "") for key in keys])
 
 
 def propose_threshold(flagged: FlaggedRows) -> ThresholdProposal | None:
     """Return the threshold with the most false alarms removed − true alarms lost; None without such verdicts."""
-    judged = flagged.judged
-    if not len(judged.scores):
+    reviewed_rows = flagged.reviewed_rows
+    if not len(reviewed_rows.scores):
         return None
-    cut = best_cut(judged, flagged.scores)
-    true = int(judged.true.sum())
+    candidate = find_best_threshold(reviewed_rows, flagged.scores)
+    true_count = int(reviewed_rows.is_true_alarm.sum())
     counts = {
-        "removed": cut.removed,
-        "lost": cut.lost,
-        "regained": -cut.lost,
-        "true": true,
-        "false": len(judged.true) - true,
+        "removed": candidate.false_alarms_removed,
+        "lost": candidate.true_alarms_lost,
+        "regained": -candidate.true_alarms_lost,
+        "true": true_count,
+        "false": len(reviewed_rows.is_true_alarm) - true_count,
     }
-    return ThresholdProposal(cut, Text(_explain(judged, cut), counts))
+    return ThresholdProposal(candidate, Message(_explain_proposal(reviewed_rows, candidate), counts))
 
 
-def _explain(judged: Judged, cut: Cut) -> str:
-    if cut.threshold == judged.current:
-        if judged.true.all():
+def _explain_proposal(reviewed_rows: ReviewedRows, candidate: ThresholdCandidate) -> str:
+    if candidate.threshold == reviewed_rows.current_threshold:
+        if reviewed_rows.is_true_alarm.all():
             return N_("All {true} judged alarms are true: the threshold can stay as it is.")
         return N_("No threshold removes more of the false alarms than it loses of the true ones: it can stay as it is.")
-    if not judged.true.any():
+    if not reviewed_rows.is_true_alarm.any():
         return N_(
             "All {false} judged alarms are false. This threshold removes them; judge some true alarms too, "
             "because nothing says yet what it would lose."
         )
-    if cut.lost < 0:
+    if candidate.true_alarms_lost < 0:
         return N_("True alarms lie below the threshold: this one flags {regained} of them.")
     return N_(
         "Of the judged alarms, this threshold removes {removed} of {false} false ones and loses {lost} of "

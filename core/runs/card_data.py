@@ -9,19 +9,21 @@ import numpy as np
 import pandas as pd
 
 from core.errors import NotFoundError
-from core.messages import N_, Text
-from core.runs.card_model import Intervals, Part, Picture, ScoreCard, Threshold
+from core.messages import N_, Message
+from core.runs.card_model import CardIntervals, CardThreshold, DataSelection, Picture, ScoreCard
 from core.runs.result import RESULT_FOLDER, Result
-from core.spec.metric import SCORE_CARD
+from core.spec.metric import SCORE_CARD_METRICS
 from core.spec.spec import DataSpec, PartSpec
-from core.spec.task import find_task, load_entry
+from core.spec.task import find_task, load_entry_point
 
-BINS = 30
-VERDICTS = "verdicts"
-BY_SHARE = N_("The share of {share} of the rows was asked for; it promises nothing about false alarms.")
-BY_TAIL = N_("By the tail of the scores (peaks over threshold): the share of {share} of normal rows would exceed it.")
-BY_VERDICTS = N_("People chose it from their verdicts on the run {run}; it promises nothing about false alarms.")
-NO_LABELS = N_("There are no labels: no figure here says how many of these are right.")
+HISTOGRAM_BINS = 30
+VERDICTS_METHOD = "verdicts"
+SHARE_REASON = N_("The share of {share} of the rows was asked for; it promises nothing about false alarms.")
+TAIL_REASON = N_(
+    "By the tail of the scores (peaks over threshold): the share of {share} of normal rows would exceed it."
+)
+VERDICTS_REASON = N_("People chose it from their verdicts on the run {run}; it promises nothing about false alarms.")
+NO_LABELS_NOTE = N_("There are no labels: no figure here says how many of these are right.")
 
 
 @dataclass(frozen=True)
@@ -34,22 +36,22 @@ class CardData:
 
     files: tuple[str, ...] = ()
     covariate_files: tuple[str, ...] = ()
-    part: Part | None = None
-    threshold: Threshold | None = None
+    part: DataSelection | None = None
+    threshold: CardThreshold | None = None
     score_card: ScoreCard | None = None
-    intervals: Intervals | None = None
+    intervals: CardIntervals | None = None
     counts: Mapping[str, float] = field(default_factory=dict)
     picture: Picture | None = None
-    notes: tuple[Text, ...] = ()
+    notes: tuple[Message, ...] = ()
 
 
 def read_result(task: str, files: Path) -> Result | None:
     """Return the result among the files of a run; None without a result, or for an unknown task."""
-    known = find_task(task)
-    if known is None:
+    known_task = find_task(task)
+    if known_task is None:
         return None
     try:
-        result: Result = load_entry(known.result).load(files / RESULT_FOLDER)
+        result: Result = load_entry_point(known_task.result).load(files / RESULT_FOLDER)
         return result
     except NotFoundError:
         return None
@@ -57,43 +59,45 @@ def read_result(task: str, files: Path) -> Result | None:
 
 def describe_result(task: str, result: Result) -> CardData:
     """Return the description of a result; only its metrics where its task has no card."""
-    known = find_task(task)
-    if known is None or not known.card:
+    known_task = find_task(task)
+    if known_task is None or not known_task.card:
         return CardData(counts=result.metrics())
-    data: CardData = load_entry(known.card)(result)
+    data: CardData = load_entry_point(known_task.card)(result)
     return data
 
 
 # ---- parts ----------------------------------------------------------------------------------------------------------
 
 
-def describe_part(rows: pd.DataFrame, spec: DataSpec) -> Part:
+def describe_part(rows: pd.DataFrame, spec: DataSpec) -> DataSelection:
     """Return the part of the data that `rows` cover: number of rows and entities, period, and the selection."""
     times = rows["time"] if "time" in rows else pd.Series(dtype=object)
     first, last = (str(times.min()), str(times.max())) if len(times) else ("", "")
-    chosen = (spec.entities, spec.start, spec.end) if isinstance(spec, PartSpec) else ()
-    return Part(len(rows), int(rows["entity"].nunique()), first, last, *chosen)
+    selection = (spec.entities, spec.start, spec.end) if isinstance(spec, PartSpec) else ()
+    return DataSelection(len(rows), int(rows["entity"].nunique()), first, last, *selection)
 
 
 def build_score_card(card: pd.DataFrame) -> ScoreCard | None:
     """Return the score card of a detector and its baselines; None without labels."""
     if not len(card):
         return None
-    names = tuple(name for name in SCORE_CARD if name in card)
-    lines = [(str(line["line"]), tuple(finite(line[name]) for name in names)) for line in card.to_dict("records")]
-    return ScoreCard(names, tuple(lines))
+    metric_names = tuple(name for name in SCORE_CARD_METRICS if name in card)
+    lines = [
+        (str(line["line"]), tuple(to_finite(line[name]) for name in metric_names)) for line in card.to_dict("records")
+    ]
+    return ScoreCard(metric_names, tuple(lines))
 
 
-def count_scores(scores: pd.Series, threshold: float) -> Picture | None:
+def build_score_histogram(scores: pd.Series, threshold: float) -> Picture | None:
     """Return the histogram of the finite scores with the threshold; None without a finite score."""
     numbers = scores[np.isfinite(scores)].to_numpy(dtype=float)
     if not len(numbers):
         return None
-    counts, edges = np.histogram(numbers, BINS)
-    title = Text(N_("Scores of the rows, and the threshold"))
+    counts, edges = np.histogram(numbers, HISTOGRAM_BINS)
+    title = Message(N_("Scores of the rows, and the threshold"))
     return Picture("histogram", title, tuple(map(float, edges)), {"rows": tuple(map(float, counts))}, threshold)
 
 
-def finite(value: Any) -> float | None:
+def to_finite(value: Any) -> float | None:
     """Return `value` as a float; None where it is missing or not finite."""
     return None if value is None or not np.isfinite(value) else float(value)

@@ -10,22 +10,22 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from core.figures.style import Say
-from core.messages import N_, Text, plain
-from core.runs.card_model import Card, ScoreCard
-from core.runs.svg import Drawing, drawn
+from core.figures.style import Translate
+from core.messages import N_, Message, format_plain
+from core.runs.card_model import RunCard, ScoreCard
+from core.runs.svg import Drawing, draw_picture
 
 if TYPE_CHECKING:
     from jinja2 import Template
 
 TEMPLATE = Path(__file__).with_name("card.html")
-NONE = "–"
-STATUS = {
+MISSING_TEXT = "–"
+STATUS_LABELS = {
     "completed": N_("completed"),
     "failed": N_("failed"),
     "interrupted": N_("interrupted: it was stopped, or the program was"),
 }
-Shown = Callable[[object], str]
+FormatValue = Callable[[object], str]
 
 
 @dataclass(frozen=True)
@@ -41,64 +41,66 @@ class Section:
     notes: tuple[str, ...] = ()
 
     @property
-    def filled(self) -> bool:
+    def has_content(self) -> bool:
         """True where the section has content."""
         return bool(self.facts or self.rows or self.drawing or self.blocks or self.notes)
 
 
-def html(card: Card, say: Say = str, shown: Shown = plain, language: str = "en") -> str:
-    """Return the card as HTML; `say` translates the text, `shown` formats numbers."""
-    page = _Page(card, say, shown)
-    sections = [section for section in page.sections() if section.filled]
-    title = say(N_("Run card: {task}")).format(task=page.tell(card.about.title))
-    return _template().render(title=title, subtitle=card.about.name, sections=sections, language=language)
+def render_html(
+    card: RunCard, translate: Translate = str, format_value: FormatValue = format_plain, language: str = "en"
+) -> str:
+    """Return the card as HTML; `translate` translates the text, `format_value` formats numbers."""
+    page = _Page(card, translate, format_value)
+    sections = [section for section in page.iter_sections() if section.has_content]
+    title = translate(N_("Run card: {task}")).format(task=page.render_message(card.about.title))
+    return _load_template().render(title=title, subtitle=card.about.name, sections=sections, language=language)
 
 
 @cache
-def _template() -> "Template":
+def _load_template() -> "Template":
     from jinja2 import Environment, StrictUndefined
 
-    made = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    return made.from_string(TEMPLATE.read_text(encoding="utf-8"))
+    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    return environment.from_string(TEMPLATE.read_text(encoding="utf-8"))
 
 
 @dataclass(frozen=True)
 class _Page:
     """Text of a card in one language."""
 
-    card: Card
-    say: Say
-    shown: Shown
+    card: RunCard
+    translate: Translate
+    format_value: FormatValue
 
-    def tell(self, text: Text) -> str:
-        return text.rendered(self.say, self.shown)
+    def render_message(self, text: Message) -> str:
+        return text.render(self.translate, self.format_value)
 
-    def sections(self) -> Iterator[Section]:
-        card, say = self.card, self.say
-        yield Section(say(N_("Run")), self._run())
-        yield Section(say(N_("Data")), self._data())
+    def iter_sections(self) -> Iterator[Section]:
+        card, translate = self.card, self.translate
+        yield Section(translate(N_("Run")), self._list_run_facts())
+        yield Section(translate(N_("Data")), self._list_data_facts())
         yield Section(
-            say(N_("Model")),
-            self._model(),
-            (say(N_("Parameter")), say(N_("Value"))),
+            translate(N_("Model")),
+            self._list_model_facts(),
+            (translate(N_("Parameter")), translate(N_("Value"))),
             tuple(card.model.parameters.items()),
         )
-        yield Section(say(N_("Threshold")), self._threshold())
-        head, rows = _table(card.score_card, say, self._number) if card.score_card else ((), ())
+        yield Section(translate(N_("Threshold")), self._list_threshold_facts())
+        head, rows = _build_table(card.score_card, translate, self._format_number) if card.score_card else ((), ())
         yield Section(
-            say(N_("How good it is")),
-            self._figures(card.counts, self.say),
+            translate(N_("How good it is")),
+            self._format_metrics(card.counts, self.translate),
             head,
             rows,
-            drawn(card.picture, say, self.shown) if card.picture else None,
-            notes=tuple(map(self.tell, card.notes)),
+            draw_picture(card.picture, translate, self.format_value) if card.picture else None,
+            notes=tuple(map(self.render_message, card.notes)),
         )
-        yield Section(say(N_("Intervals")), self._intervals())
+        yield Section(translate(N_("Intervals")), self._list_interval_facts())
         yield Section(
-            say(N_("Cost")),
-            self._cost(),
+            translate(N_("Cost")),
+            self._list_cost_facts(),
             notes=(
-                say(
+                translate(
                     N_(
                         "Emissions are an estimate: without a power meter CodeCarbon takes a constant per "
                         "processor core and memory module."
@@ -106,24 +108,26 @@ class _Page:
                 ),
             ),
         )
-        yield Section(say(N_("Versions")), tuple(card.versions.items()))
-        yield self._repeat()
-        yield Section(say(N_("Every figure on record")), self._figures(card.metrics))
+        yield Section(translate(N_("Versions")), tuple(card.versions.items()))
+        yield self._build_repeat_section()
+        yield Section(translate(N_("Every figure on record")), self._format_metrics(card.metrics))
 
-    def _facts(self, given: Mapping[str, object]) -> tuple[tuple[str, str], ...]:
+    def _list_facts(self, values: Mapping[str, object]) -> tuple[tuple[str, str], ...]:
         """Return (translated label, text) of the values that are not empty."""
         return tuple(
-            (self.say(label), self.shown(value)) for label, value in given.items() if value not in (None, "", ())
+            (self.translate(label), self.format_value(value))
+            for label, value in values.items()
+            if value not in (None, "", ())
         )
 
-    def _run(self) -> tuple[tuple[str, str], ...]:
+    def _list_run_facts(self) -> tuple[tuple[str, str], ...]:
         about = self.card.about
-        waits = self.say(N_("waits for MLflow")) if about.is_pending else ""
-        return self._facts(
+        delivery_text = self.translate(N_("waits for MLflow")) if about.is_pending else ""
+        return self._list_facts(
             {
                 N_("Run"): about.id,
-                N_("Status"): self.say(STATUS.get(about.status, about.status)),
-                N_("Delivery"): waits,
+                N_("Status"): self.translate(STATUS_LABELS.get(about.status, about.status)),
+                N_("Delivery"): delivery_text,
                 N_("Error"): about.error,
                 N_("User"): about.user,
                 N_("Through"): about.application,
@@ -132,32 +136,32 @@ class _Page:
             }
         )
 
-    def _data(self) -> tuple[tuple[str, str], ...]:
+    def _list_data_facts(self) -> tuple[tuple[str, str], ...]:
         data, part = self.card.data, self.card.data.part
-        here = N_("stored here") if data.stored_here else N_("not stored here")
-        found = {
+        location = N_("stored here") if data.stored_here else N_("not stored here")
+        facts = {
             N_("Files"): ", ".join(data.files),
             "SHA-256": data.digest,
             N_("Rows of the dataset"): data.rows,
             N_("Entities of the dataset"): data.entities,
-            N_("Period of the dataset"): _period(data.first, data.last),
-            N_("Where"): self.say(here),
-            N_("Repairs"): data.repairs or self.say(N_("none")),
+            N_("Period of the dataset"): _format_period(data.first, data.last),
+            N_("Where"): self.translate(location),
+            N_("Repairs"): data.repairs or self.translate(N_("none")),
         }
         if part is not None:
-            found |= {
+            facts |= {
                 N_("Rows in the result"): part.rows,
                 N_("Entities in the result"): part.entities,
-                N_("Period of the result"): _period(part.first, part.last),
-                N_("Entities asked about"): ", ".join(part.selected_entities) or self.say(N_("All entities")),
+                N_("Period of the result"): _format_period(part.first, part.last),
+                N_("Entities asked about"): ", ".join(part.selected_entities) or self.translate(N_("All entities")),
                 N_("Asked from"): part.start,
                 N_("Asked until"): part.end,
             }
-        return self._facts(found)
+        return self._list_facts(facts)
 
-    def _model(self) -> tuple[tuple[str, str], ...]:
+    def _list_model_facts(self) -> tuple[tuple[str, str], ...]:
         model = self.card.model
-        return self._facts(
+        return self._list_facts(
             {
                 N_("Model"): model.name,
                 N_("Applied, fitted by run"): model.applied_from,
@@ -165,72 +169,77 @@ class _Page:
             }
         )
 
-    def _threshold(self) -> tuple[tuple[str, str], ...]:
-        found = self.card.threshold
-        if found is None:
+    def _list_threshold_facts(self) -> tuple[tuple[str, str], ...]:
+        threshold = self.card.threshold
+        if threshold is None:
             return ()
-        return self._facts(
+        return self._list_facts(
             {
-                N_("Threshold"): self._number(found.value),
-                N_("Method"): found.method,
-                N_("Why"): self.tell(found.why),
-                N_("Share of rows promised at most"): self._number(found.promised),
-                N_("Share of rows measured"): self._number(found.measured),
+                N_("Threshold"): self._format_number(threshold.value),
+                N_("Method"): threshold.method,
+                N_("Why"): self.render_message(threshold.why),
+                N_("Share of rows promised at most"): self._format_number(threshold.promised),
+                N_("Share of rows measured"): self._format_number(threshold.measured),
             }
         )
 
-    def _intervals(self) -> tuple[tuple[str, str], ...]:
-        found = self.card.intervals
-        if found is None:
+    def _list_interval_facts(self) -> tuple[tuple[str, str], ...]:
+        intervals = self.card.intervals
+        if intervals is None:
             return ()
-        return self._facts(
+        return self._list_facts(
             {
-                N_("Quantiles"): f"{self._number(found.low)} … {self._number(found.high)}",
-                N_("Coverage promised"): self._number(found.promised),
-                N_("Coverage measured in the back-test"): self._number(found.measured),
+                N_("Quantiles"): f"{self._format_number(intervals.low)} … {self._format_number(intervals.high)}",
+                N_("Coverage promised"): self._format_number(intervals.promised),
+                N_("Coverage measured in the back-test"): self._format_number(intervals.measured),
             }
         )
 
-    def _cost(self) -> tuple[tuple[str, str], ...]:
+    def _list_cost_facts(self) -> tuple[tuple[str, str], ...]:
         cost = self.card.cost
-        return self._facts(
+        return self._list_facts(
             {
-                N_("Seconds"): self._number(cost.seconds),
-                "kg CO₂": self._number(cost.emissions_kg),
-                "kWh": self._number(cost.energy_kwh),
+                N_("Seconds"): self._format_number(cost.seconds),
+                "kg CO₂": self._format_number(cost.emissions_kg),
+                "kWh": self._format_number(cost.energy_kwh),
                 N_("Method"): cost.method,
                 N_("Electricity of"): cost.country,
             }
         )
 
-    def _repeat(self) -> Section:
+    def _build_repeat_section(self) -> Section:
         card = self.card
         recipe = [json.dumps(card.data.recipe, ensure_ascii=False)] if card.data.recipe else []
         blocks = [card.repeat.command] if card.repeat.command else []
-        label = ((self.say(N_("Recipe")), "recipe.json"),) if recipe else ()
+        label = ((self.translate(N_("Recipe")), "recipe.json"),) if recipe else ()
         return Section(
-            self.say(N_("Repeat it")), label, blocks=(*blocks, *recipe), notes=tuple(map(self.tell, card.repeat.notes))
+            self.translate(N_("Repeat it")),
+            label,
+            blocks=(*blocks, *recipe),
+            notes=tuple(map(self.render_message, card.repeat.notes)),
         )
 
-    def _figures(self, figures: Mapping[str, float], name_figure: Say = str) -> tuple[tuple[str, str], ...]:
-        """Return (name, value) of figures; `name_figure` translates the names, by default they stay as recorded."""
-        return tuple((name_figure(name), self._number(value)) for name, value in figures.items())
+    def _format_metrics(
+        self, metrics: Mapping[str, float], translate_name: Translate = str
+    ) -> tuple[tuple[str, str], ...]:
+        """Return (name, value) of figures; `translate_name` translates the names, by default they stay as recorded."""
+        return tuple((translate_name(name), self._format_number(value)) for name, value in metrics.items())
 
-    def _number(self, value: float | None) -> str:
+    def _format_number(self, value: float | None) -> str:
         """Format a number with four significant digits."""
         if value is None or value != value:
-            return NONE
+            return MISSING_TEXT
         if float(value).is_integer() and abs(value) < 1e15:
-            return self.shown(int(value))
-        return self.shown(float(f"{value:.4g}")) if abs(value) >= 1e-4 else f"{value:.3g}"
+            return self.format_value(int(value))
+        return self.format_value(float(f"{value:.4g}")) if abs(value) >= 1e-4 else f"{value:.3g}"
 
 
-def _period(first: str, last: str) -> str:
+def _format_period(first: str, last: str) -> str:
     return f"{first.removesuffix(' 00:00:00')} … {last.removesuffix(' 00:00:00')}" if first else ""
 
 
-def _table(
-    card: ScoreCard, say: Say, number: Callable[[Any], str]
+def _build_table(
+    card: ScoreCard, translate: Translate, format_number: Callable[[Any], str]
 ) -> tuple[tuple[str, ...], tuple[tuple[str, ...], ...]]:
-    rows = tuple((line, *map(number, values)) for line, values in card.lines)
-    return (say(N_("Line")), *card.metrics), rows
+    rows = tuple((line, *map(format_number, values)) for line, values in card.lines)
+    return (translate(N_("Line")), *card.metrics), rows

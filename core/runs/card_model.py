@@ -6,13 +6,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields, is_dataclass
 from typing import Any
 
-from core.messages import Text
+from core.messages import Message
 
 SCHEMA_VERSION = 1
 
 
 @dataclass(frozen=True)
-class Part:
+class DataSelection:
     """Selected rows and the selection; `first` and `last` are timestamps as text, "" without timestamps."""
 
     rows: int
@@ -25,7 +25,7 @@ class Part:
 
 
 @dataclass(frozen=True)
-class Threshold:
+class CardThreshold:
     """Score above which a row is flagged, and its origin.
 
     amount    requested share of rows, or number of alarms `per` period
@@ -37,7 +37,7 @@ class Threshold:
     method: str
     amount: float
     per: str
-    why: Text
+    why: Message
     promised: float | None = None
     measured: float | None = None
 
@@ -51,7 +51,7 @@ class ScoreCard:
 
 
 @dataclass(frozen=True)
-class Intervals:
+class CardIntervals:
     """Levels of the outermost quantiles, and the nominal (`promised`) and measured coverage, as shares 0–1."""
 
     low: float
@@ -70,20 +70,20 @@ class Picture:
     """
 
     kind: str
-    title: Text
+    title: Message
     x: tuple[float | str, ...]
     series: Mapping[str, tuple[float | None, ...]]
     mark: float | None = None
 
 
 @dataclass(frozen=True)
-class About:
+class RunSummary:
     """Identity of a run. `title` names the task; `began` and `ended` are ISO timestamps in UTC."""
 
     id: str
     key: str
     task: str
-    title: Text
+    title: Message
     name: str
     status: str
     is_pending: bool
@@ -95,7 +95,7 @@ class About:
 
 
 @dataclass(frozen=True)
-class Data:
+class DataSummary:
     """Dataset of a run, and the selected part of it.
 
     stored_here  True where the rows are in this data folder
@@ -113,11 +113,11 @@ class Data:
     last: str
     repairs: str
     recipe: tuple[Mapping[str, Any], ...] | None
-    part: Part | None
+    part: DataSelection | None
 
 
 @dataclass(frozen=True)
-class Model:
+class ModelSummary:
     """Model of a run with its parameters.
 
     applied_from  id of the run with the applied model; "" for a model fitted in this run
@@ -130,7 +130,7 @@ class Model:
 
 
 @dataclass(frozen=True)
-class Cost:
+class CardCost:
     """Cost of a run in seconds, kg CO₂ and kWh (None where not measured), and the method of the emissions."""
 
     seconds: float | None
@@ -141,47 +141,47 @@ class Cost:
 
 
 @dataclass(frozen=True)
-class Repeat:
+class RepeatCommand:
     """Command that reproduces the scores, "" without one; `notes` give the reason or the requirements."""
 
     command: str
-    notes: tuple[Text, ...]
+    notes: tuple[Message, ...]
 
 
 @dataclass(frozen=True)
-class Card:
+class RunCard:
     """Run card. `metrics` are all recorded metrics, `counts` the most important ones."""
 
-    about: About
-    data: Data
-    model: Model
-    threshold: Threshold | None
+    about: RunSummary
+    data: DataSummary
+    model: ModelSummary
+    threshold: CardThreshold | None
     score_card: ScoreCard | None
-    intervals: Intervals | None
+    intervals: CardIntervals | None
     counts: Mapping[str, float]
     metrics: Mapping[str, float]
-    cost: Cost
+    cost: CardCost
     versions: Mapping[str, str]
-    repeat: Repeat
+    repeat: RepeatCommand
     picture: Picture | None
-    notes: tuple[Text, ...]
+    notes: tuple[Message, ...]
     schema_version: int = SCHEMA_VERSION
 
     def to_json(self) -> str:
         """Return the card as JSON. Messages keep template and values for translation; NaN becomes null."""
-        return json.dumps(_plain(self), ensure_ascii=False, indent=2, allow_nan=False)
+        return json.dumps(_to_plain(self), ensure_ascii=False, indent=2, allow_nan=False)
 
 
-def _plain(value: Any) -> Any:
-    """Convert `value` for JSON: a `Text` to its template and values, NaN and infinity to null."""
-    if isinstance(value, Text):
-        return {"template": value.template, "values": _plain(value.values)}
+def _to_plain(value: Any) -> Any:
+    """Convert `value` for JSON: a `Message` to its template and values, NaN and infinity to null."""
+    if isinstance(value, Message):
+        return {"template": value.template, "values": _to_plain(value.values)}
     if is_dataclass(value) and not isinstance(value, type):
-        return {name: _plain(getattr(value, name)) for name in (field.name for field in fields(value))}
+        return {name: _to_plain(getattr(value, name)) for name in (field.name for field in fields(value))}
     if isinstance(value, Mapping):
-        return {str(name): _plain(each) for name, each in value.items()}
+        return {str(name): _to_plain(item) for name, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_plain(each) for each in value]
+        return [_to_plain(item) for item in value]
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     return value if value is None or isinstance(value, bool | int | str) else str(value)

@@ -9,7 +9,7 @@ import pandas as pd
 from core.errors import NotFoundError, ServiceUnavailableError
 from core.messages import N_
 from core.runs.stored_runs import call_mlflow
-from core.spec.metric import STEP
+from core.spec.metric import HORIZON_SUFFIX
 from core.spec.task import find_task, get_metric
 from core.workspace import Workspace
 from mlflow_utils import runs as mlflow_runs
@@ -19,7 +19,7 @@ from mlflow_utils.search import ALL_RUNS, RunListItem
 from mlflow_utils.search import RunFilter as RunFilter
 from mlflow_utils.search import RunPage as RunPage
 
-MAX_COMPARED = 5
+MAX_COMPARED_RUNS = 5
 LIST_COLUMNS = (
     "run",
     "began",
@@ -62,7 +62,7 @@ def load_records(run_ids: Sequence[str], workspace: Workspace) -> list[Record]:
 
 def _load_record(run_id: str, workspace: Workspace) -> Record:
     """Return the record of a run. A run that started on this machine is found without MLflow."""
-    record = workspace.tracking.spool.find(run_id) or call_mlflow(
+    record = workspace.tracking.spool.find_run(run_id) or call_mlflow(
         workspace, lambda: mlflow_runs.load_record(workspace.tracking, run_id)
     )
     if record is None:
@@ -70,7 +70,7 @@ def _load_record(run_id: str, workspace: Workspace) -> Record:
     return record
 
 
-def experiment_url(task: str, workspace: Workspace) -> str:
+def get_experiment_url(task: str, workspace: Workspace) -> str:
     """Return the URL of a task, or of all tasks (""), in the MLflow UI.
 
     Returns "" without a server, or where it does not answer.
@@ -78,17 +78,17 @@ def experiment_url(task: str, workspace: Workspace) -> str:
     try:
         return call_mlflow(
             workspace,
-            lambda: mlflow_runs.experiment_url(workspace.tracking, task, workspace.settings.mlflow_public_uri),
+            lambda: mlflow_runs.get_experiment_url(workspace.tracking, task, workspace.settings.mlflow_public_uri),
         )
     except ServiceUnavailableError:
         return ""
 
 
-def record_url(record: Record, workspace: Workspace) -> str:
+def get_record_url(record: Record, workspace: Workspace) -> str:
     """Return the URL of a run in the MLflow UI; "" without a server, or where it does not answer."""
     try:
         return call_mlflow(
-            workspace, lambda: mlflow_runs.run_url(workspace.tracking, record, workspace.settings.mlflow_public_uri)
+            workspace, lambda: mlflow_runs.get_run_url(workspace.tracking, record, workspace.settings.mlflow_public_uri)
         )
     except ServiceUnavailableError:
         return ""
@@ -103,19 +103,19 @@ def has_data(record: Record, workspace: Workspace) -> bool:
 def has_model(record: Record) -> bool:
     """Tell whether a run saved a model that can be registered."""
     task = find_task(record.experiment)
-    keeps_model = task is not None and task.keeps_model
+    keeps_model = task is not None and task.saves_model
     return record.status == "completed" and keeps_model and "model_run" not in record.params
 
 
 # ---- as a table -----------------------------------------------------------------------------------------------------
 
 
-def list_to_frame(runs: Sequence[RunListItem]) -> pd.DataFrame:
+def runs_to_frame(runs: Sequence[RunListItem]) -> pd.DataFrame:
     """Return a row per run with LIST_COLUMNS; `began` is in UTC, `figure` and `value` are the headline metric."""
-    return pd.DataFrame([_list_row(run) for run in runs], columns=LIST_COLUMNS)
+    return pd.DataFrame([_build_list_row(run) for run in runs], columns=LIST_COLUMNS)
 
 
-def _list_row(item: RunListItem) -> dict[str, object]:
+def _build_list_row(item: RunListItem) -> dict[str, object]:
     record = item.record
     metrics, tags = record.metrics, record.tags
     figure = task.headline if (task := find_task(record.experiment)) else ""
@@ -133,7 +133,7 @@ def _list_row(item: RunListItem) -> dict[str, object]:
         "seconds": metrics.get("seconds"),
         "emissions_g": None if kg is None else 1000 * kg,
         "status": item.status,
-        "waits": item.waits,
+        "waits": item.is_pending,
     }
 
 
@@ -162,71 +162,71 @@ class RunComparison:
         """Tell whether all runs are of the same task."""
         return len({record.experiment for record in self.records}) == 1
 
-    def differing(self) -> pd.Series:
+    def find_differences(self) -> pd.Series:
         """Return (parameters,) True for the parameters that differ between runs."""
         return self.parameters.nunique(axis=1) > 1
 
-    def best(self) -> pd.DataFrame:
+    def find_best(self) -> pd.DataFrame:
         """Return (metrics, runs) True for the best value of a metric with a direction, unless all values are equal."""
         task = self.records[0].experiment
         direction = np.array([get_metric(str(name), task).direction for name in self.metrics.index])[:, None]
         values = self.metrics.to_numpy(dtype=float) * np.where(direction == 0, np.nan, direction)
         highest = np.where(np.isnan(values), -np.inf, values).max(axis=1, keepdims=True)
         lowest = np.where(np.isnan(values), np.inf, values).min(axis=1, keepdims=True)
-        best = (values == highest) & (highest > lowest)
-        return pd.DataFrame(best, index=self.metrics.index, columns=self.metrics.columns)
+        is_best = (values == highest) & (highest > lowest)
+        return pd.DataFrame(is_best, index=self.metrics.index, columns=self.metrics.columns)
 
     def to_frame(self) -> pd.DataFrame:
         """Return the runs, their parameters and their metrics as one table for export."""
-        about = pd.DataFrame(
+        identity = pd.DataFrame(
             {
                 record.id: [record.experiment, record.name, record.tags.get("dataset.digest", "")]
                 for record in self.records
             },
             index=["task", "name", "dataset"],
         )
-        tables = {"about": about, "parameter": self.parameters, "metric": self.metrics}
+        tables = {"about": identity, "parameter": self.parameters, "metric": self.metrics}
         return pd.concat(tables, names=["kind", "name"]).reset_index()
 
 
 def compare_runs(run_ids: Sequence[str], workspace: Workspace) -> RunComparison:
     """Return runs side by side. Raises the errors of `load_records`."""
     records = load_records(run_ids, workspace)
-    texts = {record.id: {name: str(value) for name, value in record.params.items()} for record in records}
-    parameters = pd.DataFrame({run_id: pd.Series(params, dtype=object) for run_id, params in texts.items()})
+    params_by_run = {record.id: {name: str(value) for name, value in record.params.items()} for record in records}
+    parameters = pd.DataFrame({run_id: pd.Series(params, dtype=object) for run_id, params in params_by_run.items()})
     parameters = parameters.fillna("").sort_index()
     differing = parameters.nunique(axis=1) > 1
     metrics = pd.DataFrame({record.id: pd.Series(record.metrics, dtype=float) for record in records})
-    overall_first = sorted(metrics.index, key=lambda name: ("." in name, bool(STEP.search(name))))
+    ordered_names = sorted(metrics.index, key=lambda name: ("." in name, bool(HORIZON_SUFFIX.search(name))))
     return RunComparison(
         tuple(records),
         pd.concat([parameters[differing], parameters[~differing]]),
-        metrics.loc[overall_first],  # metrics of baselines and of single horizons come last
+        metrics.loc[ordered_names],  # metrics of baselines and of single horizons come last
     )
 
 
 # ---- accuracy and emissions -----------------------------------------------------------------------------------------
 
 
-def accuracy_cost_table(runs: Sequence[RunListItem], task: str) -> pd.DataFrame:
+def build_cost_table(runs: Sequence[RunListItem], task: str) -> pd.DataFrame:
     """Return accuracy and emissions: COST_COLUMNS and `front`, a row per completed run that has both metrics.
 
     `front` is True for the runs on the Pareto front: no other run on the same data is better in one of the two and at
     least as good in the other.
     """
-    metric = known.accuracy if (known := find_task(task)) else ""
+    metric = known_task.accuracy if (known_task := find_task(task)) else ""
     records = [run.record for run in runs if run.record.experiment == task and run.status == "completed"]
     rows = [
-        _cost_row(record, metric)
+        _build_cost_row(record, metric)
         for record in records
         if metric in record.metrics and "emissions_kg" in record.metrics and "model_run" not in record.params
     ]
     table = pd.DataFrame(rows, columns=COST_COLUMNS)
-    table["front"] = _on_front(table, table["accuracy"] * get_metric(metric, task).direction)
+    table["front"] = _find_front(table, table["accuracy"] * get_metric(metric, task).direction)
     return table
 
 
-def _cost_row(record: Record, metric: str) -> dict[str, object]:
+def _build_cost_row(record: Record, metric: str) -> dict[str, object]:
     return {
         "run": record.id,
         "name": record.name,
@@ -238,13 +238,13 @@ def _cost_row(record: Record, metric: str) -> dict[str, object]:
     }
 
 
-def _on_front(table: pd.DataFrame, goodness: pd.Series) -> list[bool]:
+def _find_front(table: pd.DataFrame, quality: pd.Series) -> list[bool]:
     return [
         not (
             (table["dataset"] == row.dataset)
-            & (goodness >= goodness[number])
+            & (quality >= quality[number])
             & (table["emissions_g"] <= row.emissions_g)
-            & ((goodness > goodness[number]) | (table["emissions_g"] < row.emissions_g))
+            & ((quality > quality[number]) | (table["emissions_g"] < row.emissions_g))
         ).any()
         for number, row in enumerate(table.itertuples())
     ]

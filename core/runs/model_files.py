@@ -14,16 +14,16 @@ import pandas as pd
 from core.errors import NotFoundError, UnreadableFileError
 from core.messages import N_
 from core.runs.stored_runs import load_run
-from core.spec.plugins import list_added_classes
+from core.spec.plugins import list_external_classes
 from core.workspace import Workspace
 from mlflow_utils import model_io
-from mlflow_utils.model_io import Terms, UntrustedModelError, read_model
+from mlflow_utils.model_io import ModelPolicy, UntrustedModelError, read_model
 
 T = TypeVar("T")
 
-HOMES = ("core.detectors", "core.clusterers", "core.forecasters")
+MODEL_PACKAGES = ("core.detectors", "core.clusterers", "core.forecasters")
 LIBRARIES = ("scikit-learn", "pandas", "numpy", "skops")
-OF_OTHERS = (  # skops checks the types of these trees, not that their node indices are valid
+SKLEARN_TYPES = (  # skops checks the types of these trees, not that their node indices are valid
     "sklearn.tree._tree.Tree",
     "sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor",
 )
@@ -35,8 +35,8 @@ def save_model(folder: Path, model: Any, example: pd.DataFrame, *, libraries: tu
     The model needs `predict(table)`. It may hold models of Vigie and scikit-learn, NumPy arrays and plain values.
     The versions of `libraries` are recorded in addition to LIBRARIES. Raises UntrustedModelError for another class.
     """
-    terms = Terms(trusted_types(), __name__, (*LIBRARIES, *libraries))
-    model_io.save_model(folder, model, example, model.predict(example), terms)
+    policy = ModelPolicy(list_trusted_types(), __name__, (*LIBRARIES, *libraries))
+    model_io.save_model(folder, model, example, model.predict(example), policy)
 
 
 def load_model(run_id: str, kind: type[T], workspace: Workspace) -> T:
@@ -49,7 +49,7 @@ def load_model(run_id: str, kind: type[T], workspace: Workspace) -> T:
     if not folder.is_dir():
         raise NotFoundError(N_("The run {run} holds no model."), run=run_id[:12])
     try:
-        model = model_io.load_model(folder, trusted_types())
+        model = model_io.load_model(folder, list_trusted_types())
         if not isinstance(model, kind):
             raise UntrustedModelError(f"{type(model).__name__}, not {kind.__name__}")
     except UntrustedModelError as error:
@@ -64,30 +64,30 @@ def load_model(run_id: str, kind: type[T], workspace: Workspace) -> T:
     return model
 
 
-def trusted_types() -> tuple[str, ...]:
+def list_trusted_types() -> tuple[str, ...]:
     """Return the full names of the classes that a model may contain: those of Vigie, and a few of scikit-learn."""
-    return (*_own_types(), *map(_full_name, list_added_classes()), *OF_OTHERS)
+    return (*_list_own_types(), *map(_get_full_name, list_external_classes()), *SKLEARN_TYPES)
 
 
 @cache
-def _own_types() -> tuple[str, ...]:
-    from core.data.quality.expectation import Expectation
-    from core.detectors.comparisons import COMPARISONS
-    from core.evaluation.intervals import Calibration, Errors
+def _list_own_types() -> tuple[str, ...]:
+    from core.data.quality.baseline import GroupMedian
+    from core.detectors.baselines import BASELINE_CLASSES
+    from core.evaluation.conformal import ConformalConfig, ResidualHistory
 
-    ours: list[type] = [Expectation, Errors, Calibration, *COMPARISONS.values()]
-    ours += [each for home in HOMES for each in _dataclasses(home)]
-    return tuple(sorted(set(map(_full_name, ours))))
+    classes: list[type] = [GroupMedian, ResidualHistory, ConformalConfig, *BASELINE_CLASSES.values()]
+    classes += [cls for package_name in MODEL_PACKAGES for cls in _iter_dataclasses(package_name)]
+    return tuple(sorted(set(map(_get_full_name, classes))))
 
 
-def _full_name(cls: type) -> str:
+def _get_full_name(cls: type) -> str:
     return f"{cls.__module__}.{cls.__qualname__}"
 
 
-def _dataclasses(home: str) -> Iterator[type]:
-    """Yield the concrete dataclasses that the modules of the package `home` define."""
-    package = importlib.import_module(home)
-    for module_info in pkgutil.walk_packages(package.__path__, f"{home}."):
+def _iter_dataclasses(package_name: str) -> Iterator[type]:
+    """Yield the concrete dataclasses that the modules of the package `package_name` define."""
+    package = importlib.import_module(package_name)
+    for module_info in pkgutil.walk_packages(package.__path__, f"{package_name}."):
         module = importlib.import_module(module_info.name)
         for value in vars(module).values():
             if not isinstance(value, type) or value.__module__ != module.__name__:
@@ -98,4 +98,4 @@ def _dataclasses(home: str) -> Iterator[type]:
 
 def _load_pyfunc(path: str) -> Any:
     """Read the model file at `path`; MLflow calls this function by its name."""
-    return read_model(Path(path), trusted_types())
+    return read_model(Path(path), list_trusted_types())

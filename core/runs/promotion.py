@@ -10,7 +10,7 @@ from core.errors import DataError, NotFoundError, OptionError, UnreadableFileErr
 from core.messages import N_
 from core.runs.model_files import load_model
 from core.runs.stored_runs import load_run
-from core.runs.tracked_run import recorded
+from core.runs.tracked_run import record_event
 from core.spec.task import find_task
 from core.workspace import Workspace
 from mlflow_utils import model_io, registry
@@ -18,31 +18,31 @@ from mlflow_utils import runs as history
 from mlflow_utils.registry import (
     CHAMPION,
     ModelNotFoundError,
+    ModelVersion,
     PromotionCheck,
     PromotionMetric,
     PromotionRejectedError,
     PromotionRequest,
     RunNotDeliveredError,
-    Version,
 )
 from mlflow_utils.run_record import Record
 from mlflow_utils.tracking import MlflowUnavailableError
 
 T = TypeVar("T")
 
-NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+MODEL_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
 
-def promotion_metric(task: str) -> PromotionMetric | None:
+def get_promotion_metric(task: str) -> PromotionMetric | None:
     """Return the metric that compares two models of a task; None where only a user can decide.
 
     Without labels, no metric can tell which of two detectors or clusterers is better.
     """
-    known = find_task(task)
-    return known.promotion if known else None
+    known_task = find_task(task)
+    return known_task.promotion if known_task else None
 
 
-def register(run_id: str, name: str = "", *, workspace: Workspace, actor: Actor) -> Version:
+def register(run_id: str, name: str = "", *, workspace: Workspace, actor: Actor) -> ModelVersion:
     """Register the model of a run as the newest version of `name`, and as its challenger.
 
     The default name is the task of the run. A second call for the same run returns the existing version. Raises
@@ -50,71 +50,71 @@ def register(run_id: str, name: str = "", *, workspace: Workspace, actor: Actor)
     not completed or not delivered, VigieError where MLflow does not answer.
     """
     with (
-        recorded("model_registration", actor, workspace, run=run_id, name=name) as inputs,
+        record_event("model_registration", actor, workspace, run=run_id, name=name) as inputs,
         _translate_errors(workspace),
     ):
         _check_name(name or "model")
-        run = registry.candidate(workspace.tracking, run_id)
+        run = registry.load_candidate(workspace.tracking, run_id)
         if run.status != "completed":
             raise DataError(
                 N_("The run {run} did not complete ({status}); only a completed run is registered."),
                 run=run_id[:12],
                 status=run.status,
             )
-        if not (load_run(run.run_id, workspace).files / registry.MODEL).is_dir():
+        if not (load_run(run.run_id, workspace).files / registry.MODEL_FOLDER).is_dir():
             raise NotFoundError(N_("The run {run} holds no model."), run=run_id[:12])
         load_model(run.run_id, object, workspace)  # a model that cannot be loaded is not registered
         name = name or run.experiment
         _check_task(name, run.experiment, workspace)
-        version = registry.register(workspace.tracking, run, name, promotion_metric(run.experiment), actor.user)
+        version = registry.register(workspace.tracking, run, name, get_promotion_metric(run.experiment), actor.user)
         inputs |= {"name": name, "version": version.number, "task": run.experiment}
     return version
 
 
 def promote(
     name: str, version: int | None = None, *, workspace: Workspace, actor: Actor, force: bool = False, reason: str = ""
-) -> tuple[Version, PromotionCheck | None]:
+) -> tuple[ModelVersion, PromotionCheck | None]:
     """Promote a version (default: the challenger) to champion of `name` if it is not worse on the same back-test.
 
     `force`, with a reason, overrides the comparison; both are tags of the version. The comparison is None where there
     was nothing to compare with. Raises DataError for a rejected promotion, OptionError for force without a reason,
     NotFoundError for an unknown name or version, VigieError where MLflow does not answer.
     """
-    asked = {"name": name, "version": version, "force": force, "reason": reason}
-    with recorded("model_promotion", actor, workspace, **asked) as inputs, _translate_errors(workspace):
+    request = {"name": name, "version": version, "force": force, "reason": reason}
+    with record_event("model_promotion", actor, workspace, **request) as inputs, _translate_errors(workspace):
         _check_name(name)
         if force and not reason.strip():
             raise OptionError(N_("A forced promotion needs a reason; it is kept with the version."))
-        task, decision = _task(name, workspace), PromotionRequest(actor.user, force, reason.strip())
+        task, decision = _find_task_of_name(name, workspace), PromotionRequest(actor.user, force, reason.strip())
         if not task:
             raise NotFoundError(N_("No model {name} is registered."), name=name)
-        champion, comparison = registry.promote(workspace.tracking, name, version, promotion_metric(task), decision)
+        champion, comparison = registry.promote(workspace.tracking, name, version, get_promotion_metric(task), decision)
         inputs["version"] = champion.number
     return champion, comparison
 
 
-def list_versions(workspace: Workspace, name: str = "") -> list[Version]:
+def list_versions(workspace: Workspace, name: str = "") -> list[ModelVersion]:
     """List the versions of `name`, or of all names, newest first. Raises VigieError where MLflow does not answer."""
     with _translate_errors(workspace):
         if name:
             _check_name(name)
-        names = [name] if name else registry.names(workspace.tracking)
-        return [version for each in names for version in registry.versions(workspace.tracking, each)]
+        names = [name] if name else registry.list_names(workspace.tracking)
+        return [version for model_name in names for version in registry.list_versions(workspace.tracking, model_name)]
 
 
-def get_version(name: str, alias: str = CHAMPION, *, workspace: Workspace) -> Version:
+def get_version(name: str, alias: str = CHAMPION, *, workspace: Workspace) -> ModelVersion:
     """Return the version with the alias.
 
     Raises NotFoundError where no version has it, VigieError where MLflow does not answer.
     """
     with _translate_errors(workspace):
         _check_name(name)
-        return registry.by_alias(workspace.tracking, name, alias)
+        return registry.get_by_alias(workspace.tracking, name, alias)
 
 
 def runs_with_model(task: str, workspace: Workspace) -> list[Record]:
     """List the runs of `task` with a model that can be applied, newest first; empty where MLflow does not answer."""
-    runs = history.latest_runs(workspace.tracking, task, limit=100)
+    runs = history.list_latest_runs(workspace.tracking, task, limit=100)
     return [run for run in runs if run.status == "completed" and "model_run" not in run.params]
 
 
@@ -123,8 +123,8 @@ def resolve_run(address: str, workspace: Workspace) -> str:
 
     A registered model is loaded as a check. Raises the errors of `load_by_alias`.
     """
-    name, mark, alias = address.partition("@")
-    if not mark:
+    name, separator, alias = address.partition("@")
+    if not separator:
         return address
     load_by_alias(name, alias, workspace=workspace)
     return get_version(name, alias, workspace=workspace).run_id
@@ -137,7 +137,9 @@ def load_by_alias(name: str, alias: str = CHAMPION, *, workspace: Workspace, kin
     its registration.
     """
     version = get_version(name, alias, workspace=workspace)
-    if model_io.digest(load_run(version.run_id, workspace).files / registry.MODEL) != version.tags.get("model.sha256"):
+    if model_io.compute_digest(load_run(version.run_id, workspace).files / registry.MODEL_FOLDER) != version.tags.get(
+        "model.sha256"
+    ):
         raise UnreadableFileError(
             N_("The model file of {name} version {version} is not the one that was registered: its SHA-256 differs."),
             name=name,
@@ -146,26 +148,26 @@ def load_by_alias(name: str, alias: str = CHAMPION, *, workspace: Workspace, kin
     return load_model(version.run_id, kind, workspace)
 
 
-def _task(name: str, workspace: Workspace) -> str:
+def _find_task_of_name(name: str, workspace: Workspace) -> str:
     """Return the task that a name was first registered for; "" for an unused name."""
-    known = registry.versions(workspace.tracking, name)
-    return known[-1].tags.get("task", "") if known else ""
+    versions = registry.list_versions(workspace.tracking, name)
+    return versions[-1].tags.get("task", "") if versions else ""
 
 
 def _check_task(name: str, task: str, workspace: Workspace) -> None:
     """Raise OptionError if `name` holds models of another task, which could not be compared."""
-    taken = _task(name, workspace)
-    if taken not in ("", task):
+    registered_task = _find_task_of_name(name, workspace)
+    if registered_task not in ("", task):
         raise OptionError(
             N_("The name {name} holds models of the task {taken}; this one is of {task}. Choose another name."),
             name=name,
-            taken=taken,
+            taken=registered_task,
             task=task,
         )
 
 
 def _check_name(name: str) -> None:
-    if not NAME.fullmatch(name):
+    if not MODEL_NAME.fullmatch(name):
         raise OptionError(
             N_(
                 "The model name {value!r} is not accepted; take at most 100 letters, digits, "
@@ -192,12 +194,12 @@ def _translate_errors(workspace: Workspace) -> Iterator[None]:
             uri=workspace.tracking.uri,
         ) from error
     except PromotionRejectedError as refusal:
-        raise _rejection_reason(refusal) from refusal
+        raise _explain_rejection(refusal) from refusal
 
 
-def _rejection_reason(refused: PromotionRejectedError) -> DataError:
+def _explain_rejection(rejection: PromotionRejectedError) -> DataError:
     """Return the error with the reason of a rejected promotion, and with the ways to force it."""
-    new, old, comparison = refused.challenger, refused.champion, refused.comparison
+    new, old, comparison = rejection.challenger, rejection.champion, rejection.comparison
     if comparison is None or old is None:
         return DataError(
             N_(
@@ -209,7 +211,7 @@ def _rejection_reason(refused: PromotionRejectedError) -> DataError:
             name=new.name,
             version=new.number,
         )
-    if comparison.differs:
+    if comparison.differences:
         return DataError(
             N_(
                 "{name} version {version} and champion version {champion} were not tested alike: {differs}."
@@ -219,8 +221,8 @@ def _rejection_reason(refused: PromotionRejectedError) -> DataError:
             version=new.number,
             champion=old.number,
             differs="; ".join(
-                f"{what}: {_truncate(what, challengers)} ≠ {_truncate(what, champions)}"
-                for what, (champions, challengers) in comparison.differs.items()
+                f"{key}: {_shorten_value(key, challengers)} ≠ {_shorten_value(key, champions)}"
+                for key, (champions, challengers) in comparison.differences.items()
             ),
         )
     return DataError(
@@ -237,5 +239,5 @@ def _rejection_reason(refused: PromotionRejectedError) -> DataError:
     )
 
 
-def _truncate(what: str, text: str) -> str:
-    return (text[:12] if what.endswith("digest") else text) or "-"
+def _shorten_value(key: str, text: str) -> str:
+    return (text[:12] if key.endswith("digest") else text) or "-"

@@ -45,19 +45,19 @@ class Result:
         tables = {name: value for name, value in values.items() if isinstance(value, pd.DataFrame)}
         for name, table in tables.items():
             table.to_parquet(folder / f"{name}.parquet", compression="zstd", index=False)
-        rest = {name: encode(value) for name, value in values.items() if name not in tables}
-        (folder / RESULT_FILE).write_text(json.dumps(rest, ensure_ascii=False), encoding="utf-8")
+        other_values = {name: encode(value) for name, value in values.items() if name not in tables}
+        (folder / RESULT_FILE).write_text(json.dumps(other_values, ensure_ascii=False), encoding="utf-8")
 
     @classmethod
     def load(cls, folder: Path) -> Self:
         """Read the result that `save` wrote. Raises NotFoundError where `folder` holds no such result."""
-        kinds = typing.get_type_hints(cls)
+        field_types = typing.get_type_hints(cls)
         try:
-            rest = json.loads((folder / RESULT_FILE).read_text(encoding="utf-8"))
+            values_by_field = json.loads((folder / RESULT_FILE).read_text(encoding="utf-8"))
             values: dict[str, Any] = {
                 field.name: pd.read_parquet(folder / f"{field.name}.parquet")
-                if kinds[field.name] is pd.DataFrame
-                else decode(kinds[field.name], rest[field.name])
+                if field_types[field.name] is pd.DataFrame
+                else decode(field_types[field.name], values_by_field[field.name])
                 for field in fields(cls)
             }
             return cls(**values)
@@ -80,10 +80,10 @@ class AlarmResult(Protocol):
     def rows(self) -> pd.DataFrame:
         """One line per row: entity, time and score. An alarm with an end covers all rows from its time to its end."""
 
-    def alarm_rows(self) -> pd.DataFrame:
+    def list_alarms(self) -> pd.DataFrame:
         """Return the alarms to review: entity, time, end (only where alarms span several rows) and score."""
         ...
 
-    def judged_scores(self) -> NDArray[np.float64]:
+    def list_scores(self) -> NDArray[np.float64]:
         """Return the scores, (rows,), that are compared with the threshold."""
         ...

@@ -11,7 +11,7 @@ from core.messages import N_
 from core.runs.result import RESULT_FILE, RESULT_FOLDER, Result
 from core.runs.tracked_run import JOB_TAG
 from core.spec.spec import Spec
-from core.spec.task import get_task, load_entry
+from core.spec.task import get_task, load_entry_point
 from core.workspace import Workspace
 from mlflow_utils import runs
 from mlflow_utils.runs import StoredRun
@@ -43,7 +43,7 @@ def load_result(run_id: str, kind: type[R], workspace: Workspace) -> R:
 def load_task_result(run_id: str, workspace: Workspace) -> Result:
     """Load the result of a run of any task. Raises NotFoundError for a run without a result."""
     stored = load_run(run_id, workspace)
-    result: Result = load_entry(get_task(stored.record.experiment).result).load(stored.files / RESULT_FOLDER)
+    result: Result = load_entry_point(get_task(stored.record.experiment).result).load(stored.files / RESULT_FOLDER)
     return result
 
 
@@ -55,15 +55,15 @@ def load_model_spec(run_id: str, workspace: Workspace) -> Spec:
     stored = load_run(run_id, workspace)
     try:
         values = json.loads((stored.files / RESULT_FOLDER / RESULT_FILE).read_text(encoding="utf-8"))
-        return get_task(stored.record.experiment).spec_from_json(values.get("model_spec") or values["spec"])
+        return get_task(stored.record.experiment).decode_spec(values.get("model_spec") or values["spec"])
     except (OSError, LookupError, TypeError, ValueError, AttributeError, OptionError) as error:
         raise NotFoundError(N_("This run holds no result that could be shown.")) from error
 
 
-def find_run_of_job(job_id: str, workspace: Workspace) -> str:
+def find_job_run(job_id: str, workspace: Workspace) -> str:
     """Return the id of the completed run of a job; "" where there is none or MLflow does not answer."""
     try:
-        record = runs.find_completed(workspace.tracking, JOB_TAG, job_id)
+        record = runs.find_completed_run(workspace.tracking, JOB_TAG, job_id)
     except Exception:
         logger.warning("whether the job %s has a run already could not be found out", job_id, exc_info=True)
         return ""
@@ -71,7 +71,7 @@ def find_run_of_job(job_id: str, workspace: Workspace) -> str:
 
 
 @dataclass(frozen=True)
-class Cost:
+class RunCost:
     """Cost of a run in seconds and kg CO₂, and the method of the emissions."""
 
     seconds: float
@@ -79,10 +79,10 @@ class Cost:
     method: str
 
 
-def run_cost(run_id: str, workspace: Workspace) -> Cost:
+def get_run_cost(run_id: str, workspace: Workspace) -> RunCost:
     """Return the cost of a run. Raises NotFoundError as `load_run` does."""
     record = load_run(run_id, workspace).record
-    return Cost(
+    return RunCost(
         record.metrics.get("seconds", 0.0),
         record.metrics.get("emissions_kg", 0.0),
         record.tags.get("emissions.method", "?"),
@@ -100,11 +100,11 @@ def call_mlflow(workspace: Workspace, work: Callable[[], T]) -> T:
         ) from error
 
 
-def mlflow_run_url(run_id: str, workspace: Workspace) -> str:
+def get_run_url(run_id: str, workspace: Workspace) -> str:
     """Return the URL of a run in the MLflow UI; "" without a server, without an answer, or before delivery."""
     try:
         record, public_uri = load_run(run_id, workspace).record, workspace.settings.mlflow_public_uri
-        return call_mlflow(workspace, lambda: runs.run_url(workspace.tracking, record, public_uri))
+        return call_mlflow(workspace, lambda: runs.get_run_url(workspace.tracking, record, public_uri))
     except Exception:
         logger.warning("no link to run %s", run_id, exc_info=True)
         return ""

@@ -3,13 +3,13 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from core.figures.style import PALETTE, Say
+from core.figures.style import PALETTE, Translate
 from core.messages import N_
 from core.runs.card_model import Picture
 
 WIDTH, HEIGHT = 640, 220
 LEFT, TOP, BOTTOM = 8, 12, 24
-LOOKS = (("", N_("solid")), ("7 4", N_("dashed")), ("2 3", N_("dotted")), ("9 3 2 3", N_("dash-dotted")))
+LINE_STYLES = (("", N_("solid")), ("7 4", N_("dashed")), ("2 3", N_("dotted")), ("9 3 2 3", N_("dash-dotted")))
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,7 @@ class Bar:
 
 
 @dataclass(frozen=True)
-class Line:
+class PolyLine:
     """A line, with `points` in SVG syntax. Lines differ in colour and in `dash`, which `look` describes in words."""
 
     name: str
@@ -34,7 +34,7 @@ class Line:
 
 
 @dataclass(frozen=True)
-class Label:
+class TextLabel:
     """A text at (`x`, `y`); `anchor` is the SVG text-anchor."""
 
     x: float
@@ -49,89 +49,104 @@ class Drawing:
 
     title: str
     bars: tuple[Bar, ...] = ()
-    lines: tuple[Line, ...] = ()
-    labels: tuple[Label, ...] = ()
+    lines: tuple[PolyLine, ...] = ()
+    labels: tuple[TextLabel, ...] = ()
     mark: float | None = None
     width: int = WIDTH
     height: int = HEIGHT
 
 
-def drawn(picture: Picture, say: Say, shown: Callable[[object], str]) -> Drawing:
-    """Convert a picture to shapes; `say` translates, `shown` formats numbers."""
-    title = picture.title.rendered(say, shown)
+def draw_picture(picture: Picture, translate: Translate, format_value: Callable[[object], str]) -> Drawing:
+    """Convert a picture to shapes; `translate` translates, `format_value` formats numbers."""
+    title = picture.title.render(translate, format_value)
     if picture.kind == "lines":
-        return _lines(picture, title, say, shown)
-    return _bars(picture, title, shown)
+        return _draw_lines(picture, title, translate, format_value)
+    return _draw_bars(picture, title, format_value)
 
 
-def _bars(picture: Picture, title: str, shown: Callable[[object], str]) -> Drawing:
+def _draw_bars(picture: Picture, title: str, format_value: Callable[[object], str]) -> Drawing:
     """Draw bars from zero. A histogram has touching bins and labels at both ends; other bars have their names."""
     values = [value or 0.0 for value in next(iter(picture.series.values()), ())]
-    top, room = max([*values, 1e-12]), (WIDTH - 2 * LEFT) / max(len(values), 1)
-    gap = 1.0 if picture.kind == "histogram" else 0.2 * room
+    top, slot_width = max([*values, 1e-12]), (WIDTH - 2 * LEFT) / max(len(values), 1)
+    gap = 1.0 if picture.kind == "histogram" else 0.2 * slot_width
     bars = tuple(
         Bar(
-            _round(LEFT + place * room + gap / 2),
-            _round(_up(value, 0.0, top)),
-            _round(room - gap),
-            _round(HEIGHT - BOTTOM - _up(value, 0.0, top)),
+            _round_pixels(LEFT + position * slot_width + gap / 2),
+            _round_pixels(_to_y_pixels(value, 0.0, top)),
+            _round_pixels(slot_width - gap),
+            _round_pixels(HEIGHT - BOTTOM - _to_y_pixels(value, 0.0, top)),
         )
-        for place, value in enumerate(values)
+        for position, value in enumerate(values)
     )
     if picture.kind == "histogram" and picture.x:
         low, high = float(picture.x[0]), float(picture.x[-1])
-        mark = None if picture.mark is None else _round(LEFT + (WIDTH - 2 * LEFT) * _share(picture.mark, low, high))
-        return Drawing(
-            title, bars, labels=(_label(LEFT, low, shown, "start"), _label(WIDTH - LEFT, high, shown, "end")), mark=mark
+        mark = (
+            None
+            if picture.mark is None
+            else _round_pixels(LEFT + (WIDTH - 2 * LEFT) * _to_share(picture.mark, low, high))
         )
-    few = len(values) <= 12
+        return Drawing(
+            title,
+            bars,
+            labels=(_label_end(LEFT, low, format_value, "start"), _label_end(WIDTH - LEFT, high, format_value, "end")),
+            mark=mark,
+        )
+    has_few_bars = len(values) <= 12
     labels = tuple(
-        Label(_round(LEFT + (place + 0.5) * room), HEIGHT - 8, str(name)) for place, name in enumerate(picture.x) if few
+        TextLabel(_round_pixels(LEFT + (position + 0.5) * slot_width), HEIGHT - 8, str(name))
+        for position, name in enumerate(picture.x)
+        if has_few_bars
     )
     return Drawing(title, bars, labels=labels)
 
 
-def _lines(picture: Picture, title: str, say: Say, shown: Callable[[object], str]) -> Drawing:
-    known = [value for series in picture.series.values() for value in series if value is not None]
-    places = [float(x) for x in picture.x]
-    if not known or not places:
+def _draw_lines(picture: Picture, title: str, translate: Translate, format_value: Callable[[object], str]) -> Drawing:
+    all_values = [value for series in picture.series.values() for value in series if value is not None]
+    x_values = [float(x) for x in picture.x]
+    if not all_values or not x_values:
         return Drawing(title)
-    top = max(max(known), 1e-12)
+    top = max(max(all_values), 1e-12)
     lines = tuple(
-        Line(
+        PolyLine(
             name,
-            _points(places, values, top),
+            _format_points(x_values, values, top),
             PALETTE[number % len(PALETTE)],
-            LOOKS[number % len(LOOKS)][0],
-            say(LOOKS[number % len(LOOKS)][1]),
+            LINE_STYLES[number % len(LINE_STYLES)][0],
+            translate(LINE_STYLES[number % len(LINE_STYLES)][1]),
         )
         for number, (name, values) in enumerate(picture.series.items())
     )
-    ends = (_label(LEFT, places[0], shown, "start"), _label(WIDTH - LEFT, places[-1], shown, "end"))
-    return Drawing(title, lines=lines, labels=(*ends, Label(LEFT, TOP, shown(float(f"{top:.3g}")), "start")))
+    end_labels = (
+        _label_end(LEFT, x_values[0], format_value, "start"),
+        _label_end(WIDTH - LEFT, x_values[-1], format_value, "end"),
+    )
+    return Drawing(
+        title, lines=lines, labels=(*end_labels, TextLabel(LEFT, TOP, format_value(float(f"{top:.3g}")), "start"))
+    )
 
 
-def _points(places: Sequence[float], values: Sequence[float | None], top: float) -> str:
-    span = (places[0], places[-1])
+def _format_points(x_values: Sequence[float], values: Sequence[float | None], top: float) -> str:
+    span = (x_values[0], x_values[-1])
     return " ".join(
-        f"{_round(LEFT + (WIDTH - 2 * LEFT) * _share(x, *span))},{_round(_up(value, 0.0, top))}"
-        for x, value in zip(places, values, strict=True)
+        f"{_round_pixels(LEFT + (WIDTH - 2 * LEFT) * _to_share(x, *span))},"
+        f"{_round_pixels(_to_y_pixels(value, 0.0, top))}"
+        for x, value in zip(x_values, values, strict=True)
         if value is not None
     )
 
 
-def _label(x: float, value: float, shown: Callable[[object], str], anchor: str) -> Label:
-    return Label(x, HEIGHT - 8, shown(float(f"{value:.3g}")), anchor)
+def _label_end(x: float, value: float, format_value: Callable[[object], str], anchor: str) -> TextLabel:
+    return TextLabel(x, HEIGHT - 8, format_value(float(f"{value:.3g}")), anchor)
 
 
-def _up(value: float, low: float, high: float) -> float:
+def _to_y_pixels(value: float, low: float, high: float) -> float:
     """Return the y position of a value, in pixels from the top."""
-    return HEIGHT - BOTTOM - (HEIGHT - BOTTOM - TOP - 8) * _share(value, low, high)
+    return HEIGHT - BOTTOM - (HEIGHT - BOTTOM - TOP - 8) * _to_share(value, low, high)
 
 
-def _share(value: float, low: float, high: float) -> float:
+def _to_share(value: float, low: float, high: float) -> float:
     return min(max((value - low) / (high - low), 0.0), 1.0) if high > low else 0.5
 
 
-def _round(value: float) -> float:
+def _round_pixels(value: float) -> float:
     return round(value, 2)

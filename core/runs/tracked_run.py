@@ -1,4 +1,4 @@
-"""Recording of user actions: `tracked_run` records a run and an event, `recorded` an event only."""
+"""Recording of user actions: `track_run` records a run and an event, `record_event` an event only."""
 
 import errno
 import json
@@ -20,24 +20,24 @@ from core import __version__
 from core.actor import Actor
 from core.data.quality.findings import Repair
 from core.errors import VigieError
-from core.exports import written_csv
+from core.exports import write_csv
 from core.messages import N_
-from core.redaction import redacted
+from core.redaction import redact
 from core.runs.result import RESULT_FOLDER, Result
 from core.settings import ROOT
-from core.storage.events.log import MOST_ENTITIES, Details, EntityCount, Event
+from core.storage.events.log import MAX_ENTITIES, Details, EntityCount, Event
 from core.workspace import Workspace
-from mlflow_utils.emissions import Emissions, measured
+from mlflow_utils.emissions import Emissions, measure_emissions
 from mlflow_utils.run_record import Record
 
 RECIPE = "recipe.json"
-EXPORTED_ROWS = 10_000
-MAX_COLUMNS = 200  # in an event
-Status = Literal["interrupted", "completed", "failed"]
+MAX_EXPORTED_ROWS = 10_000
+MAX_EVENT_COLUMNS = 200  # in an event
+RunStatus = Literal["interrupted", "completed", "failed"]
 logger = logging.getLogger(__name__)
 
 JOB_TAG = "vigie.job"
-LOG_LEVEL: dict[Status, Literal["INFO", "WARNING", "ERROR"]] = {
+LOG_LEVELS: dict[RunStatus, Literal["INFO", "WARNING", "ERROR"]] = {
     "completed": "INFO",
     "interrupted": "WARNING",
     "failed": "ERROR",
@@ -75,7 +75,7 @@ class Run:
     folder: Path
     params: dict[str, Any] = field(default_factory=dict)
     id: str = ""
-    status: Status = "interrupted"
+    status: RunStatus = "interrupted"
     error: Exception | None = None
     metrics: dict[str, float] = field(default_factory=dict)
     details: dict[str, int] = field(default_factory=dict)
@@ -93,12 +93,12 @@ class Run:
         """Save the result: its metrics, its files, and `table`.csv with its first rows or all of `rows`."""
         self.metrics = result.metrics()
         result.save(self.folder / RESULT_FOLDER)
-        exported = result.to_frame().head(EXPORTED_ROWS) if rows is None else rows
-        written_csv(exported, self.folder / f"{table}.csv")
+        csv_rows = result.to_frame().head(MAX_EXPORTED_ROWS) if rows is None else rows
+        write_csv(csv_rows, self.folder / f"{table}.csv")
 
 
 @contextmanager
-def tracked_run(
+def track_run(
     task: str, model: str, params: Mapping[str, Any], data: TrackedData, actor: Actor, workspace: Workspace
 ) -> Iterator[Run]:
     """Record the block as one MLflow run and one event.
@@ -108,48 +108,48 @@ def tracked_run(
     the page is stopped.
     """
     record = Record(experiment=task, name=f"{model} · {', '.join(data.files)[:80]}", params=dict(params))
-    record.tags = _tags(model, data, actor)
-    usage, emissions = _Usage(), Emissions()
+    record.tags = _build_tags(model, data, actor)
+    usage, emissions = _ResourceUsage(), Emissions()
     run = Run(record.key, workspace.tracking.spool.artifact_dir(record.key), record.params)
-    computing = usage.began
+    start_s = usage.start_s
     try:
-        workspace.tracking.start(record)
-        run.id, computing = record.id, time.perf_counter()
+        workspace.tracking.start_run(record)
+        run.id, start_s = record.id, time.perf_counter()
         _write_recipe(data, run.folder)
-        with measured(workspace.settings.country_iso_code, emissions):
+        with measure_emissions(workspace.settings.country_iso_code, emissions):
             yield run
         run.status = "completed"
     except Exception as error:
         run.status, run.error = "failed", error
         record.tags["error"] = f"{type(error).__name__}: {error}"[:500]
-        _check_room(error, workspace)
+        _raise_if_disk_full(error, workspace)
         raise
     finally:
-        run.seconds, run.emissions_kg = time.perf_counter() - computing, emissions.kg
+        run.seconds, run.emissions_kg = time.perf_counter() - start_s, emissions.kg
         record.status = run.status
         record.metrics = {**run.metrics, **emissions.metrics, "seconds": run.seconds}
         record.tags |= emissions.tags
-        run.delivered = workspace.tracking.finish(record)
+        run.delivered = workspace.tracking.finish_run(record)
         run.id = record.id
         inputs = {
             **run.params,
             "file_names": list(data.files),
             "dataset": data.digest,
-            "columns": list(data.columns[:MAX_COLUMNS]),
+            "columns": list(data.columns[:MAX_EVENT_COLUMNS]),
         }
         _add_event(workspace, "model_execution", actor, run, usage, inputs, model)
 
 
 @contextmanager
-def recorded(event: str, actor: Actor, workspace: Workspace, **inputs: Any) -> Iterator[dict[str, Any]]:
+def record_event(event: str, actor: Actor, workspace: Workspace, **inputs: Any) -> Iterator[dict[str, Any]]:
     """Record the block as one event. The block may add inputs of the event to the yielded dictionary."""
-    usage, run = _Usage(), Run("", Path())
+    usage, run = _ResourceUsage(), Run("", Path())
     try:
         yield inputs
         run.status = "completed"
     except Exception as error:
         run.status, run.error = "failed", error
-        _check_room(error, workspace)
+        _raise_if_disk_full(error, workspace)
         raise
     finally:
         _add_event(workspace, event, actor, run, usage, inputs)
@@ -162,7 +162,7 @@ def _write_recipe(data: TrackedData, folder: Path) -> None:
         (folder / RECIPE).write_text(json.dumps(steps), encoding="utf-8")
 
 
-def _check_room(error: Exception, workspace: Workspace) -> None:
+def _raise_if_disk_full(error: Exception, workspace: Workspace) -> None:
     """Raise VigieError if the disk of the data folder is full, because the user can free space."""
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
         raise VigieError(
@@ -174,18 +174,18 @@ def _check_room(error: Exception, workspace: Workspace) -> None:
         ) from error
 
 
-class _Usage:
+class _ResourceUsage:
     """Start of an action, and the CPU and memory usage of the machine since then."""
 
     def __init__(self) -> None:
-        self.when = datetime.now(UTC)
-        self.began = time.perf_counter()
+        self.start_time = datetime.now(UTC)
+        self.start_s = time.perf_counter()
         psutil.cpu_percent()
 
-    def read(self) -> dict[str, Any]:
+    def measure(self) -> dict[str, Any]:
         return {
-            "timestamp": self.when,
-            "response_time": time.perf_counter() - self.began,
+            "timestamp": self.start_time,
+            "response_time": time.perf_counter() - self.start_s,
             "cpu_usage": psutil.cpu_percent(),
             "memory_usage": psutil.virtual_memory().percent,
         }
@@ -196,7 +196,7 @@ def _add_event(
     event: str,
     actor: Actor,
     run: Run,
-    usage: _Usage,
+    usage: _ResourceUsage,
     inputs: Mapping[str, Any],
     model: str | None = None,
 ) -> None:
@@ -209,25 +209,25 @@ def _add_event(
             model_version=__version__ if model else None,
             run_id=run.id or None,
             status=run.status,
-            log_level=LOG_LEVEL[run.status],
-            **usage.read(),
+            log_level=LOG_LEVELS[run.status],
+            **usage.measure(),
             emissions_kg=run.emissions_kg if model else None,
             error_type=type(run.error).__name__ if run.error else None,
             error_message=workspace.redact(str(run.error))[:1000] if run.error else None,
             details=Details(
-                **run.details, anomalies_by_entity=_worst(run.anomalies_by_entity), inputs=redacted(inputs)
+                **run.details, anomalies_by_entity=_rank_entities(run.anomalies_by_entity), inputs=redact(inputs)
             ),
         )
     )
 
 
-def _worst(anomalies: Mapping[str, int]) -> list[EntityCount] | None:
+def _rank_entities(anomalies: Mapping[str, int]) -> list[EntityCount] | None:
     """Return the entities with the most anomalies; None for a run without counts by entity."""
-    ranked = sorted(anomalies.items(), key=lambda each: (-each[1], each[0]))[:MOST_ENTITIES]
+    ranked = sorted(anomalies.items(), key=lambda item: (-item[1], item[0]))[:MAX_ENTITIES]
     return [EntityCount(entity=entity, count=count) for entity, count in ranked if count] or None
 
 
-def _tags(model: str, data: TrackedData, actor: Actor) -> dict[str, str]:
+def _build_tags(model: str, data: TrackedData, actor: Actor) -> dict[str, str]:
     job = {JOB_TAG: actor.job} if actor.job else {}  # a restarted job finds its run by this tag
     return job | {
         "model_name": model,
@@ -235,8 +235,8 @@ def _tags(model: str, data: TrackedData, actor: Actor) -> dict[str, str]:
         "dataset.files": ", ".join(data.files),
         "dataset.repairs": ", ".join(repair.kind for repair in data.recipe),
         "code.version": __version__,
-        "code.revision": revision(),
-        "mlflow.source.git.commit": revision(),
+        "code.revision": get_revision(),
+        "mlflow.source.git.commit": get_revision(),
         "mlflow.source.name": actor.application,
         "mlflow.user": actor.user,
         "user": actor.user,
@@ -244,12 +244,12 @@ def _tags(model: str, data: TrackedData, actor: Actor) -> dict[str, str]:
 
 
 @cache
-def revision() -> str:
+def get_revision() -> str:
     """Return the git revision of the code; "" outside a checkout."""
     try:
-        found = subprocess.run(
+        process = subprocess.run(
             ["git", "-C", str(ROOT), "rev-parse", "HEAD"], capture_output=True, text=True, timeout=2, check=False
         )
     except (OSError, subprocess.TimeoutExpired):
         return ""
-    return found.stdout.strip() if found.returncode == 0 else ""
+    return process.stdout.strip() if process.returncode == 0 else ""

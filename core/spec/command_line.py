@@ -6,13 +6,13 @@ from dataclasses import Field, dataclass
 from pathlib import Path
 from typing import Any
 
-from core.spec.hyperparameters import get_params, hyperparameters, is_algorithm
+from core.spec.hyperparameters import get_hyperparameters, get_params, is_algorithm
 from core.spec.spec import Spec
 from core.spec.task import Task
 
-PROGRAM = ("python", "-m", "core")
+PROGRAM_WORDS = ("python", "-m", "core")
 SETTINGS_FLAG = "--set"
-Values = dict[str, Any]
+OptionValues = dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -20,7 +20,7 @@ class ExtraOption:
     """An option in addition to the fields of a spec: an alias of a field, or the file of another output.
 
     Example:
-        >>> ExtraOption("scores_file", str, "File of the scores.").option
+        >>> ExtraOption("scores_file", str, "File of the scores.").option_name
         '--scores-file'
     """
 
@@ -31,7 +31,7 @@ class ExtraOption:
     metavar: str = ""
 
     @property
-    def option(self) -> str:
+    def option_name(self) -> str:
         """Name of the option on the command line, with its dashes."""
         return self.flag or f"--{self.name.replace('_', '-')}"
 
@@ -52,22 +52,22 @@ class CommandOptions:
     """
 
     options: tuple[ExtraOption, ...] = ()
-    to_fields: Callable[[Values, Values], Values] = lambda extra, fields: fields
-    remarks: Callable[[Any, Any, Values], Iterable[str]] = lambda spec, dataset, extra: ()
-    adjust: Callable[[Any, Any, Values], Any] = lambda spec, dataset, extra: spec
-    finish: Callable[[Any, Values], None] = lambda result, extra: None
-    checkpoints: Callable[[Values], Path | None] = lambda extra: None
-    files: Callable[[Values], list[Path]] = lambda extra: []
+    to_fields: Callable[[OptionValues, OptionValues], OptionValues] = lambda extra, fields: fields
+    remarks: Callable[[Any, Any, OptionValues], Iterable[str]] = lambda spec, dataset, extra: ()
+    adjust: Callable[[Any, Any, OptionValues], Any] = lambda spec, dataset, extra: spec
+    finish: Callable[[Any, OptionValues], None] = lambda result, extra: None
+    checkpoints: Callable[[OptionValues], Path | None] = lambda extra: None
+    files: Callable[[OptionValues], list[Path]] = lambda extra: []
     prepare: Callable[[], None] = lambda: None
     optional_files: bool = False
 
 
-def flag_of(field: Field[Any]) -> str:
+def get_flag(field: Field[Any]) -> str:
     """Return the name of a field's option on the command line.
 
     Example:
         >>> from core.spec.spec import PartSpec
-        >>> [flag_of(field) for field in hyperparameters(PartSpec).values()]
+        >>> [get_flag(field) for field in get_hyperparameters(PartSpec).values()]
         ['--dataset', '--entity', '--start', '--end']
     """
     return field.metadata["flag"] or f"--{field.name.replace('_', '-')}"
@@ -78,7 +78,7 @@ def is_positional(field: Field[Any]) -> bool:
 
     Example:
         >>> from core.spec.spec import PartSpec
-        >>> [name for name, field in hyperparameters(PartSpec).items() if is_positional(field)]
+        >>> [name for name, field in get_hyperparameters(PartSpec).items() if is_positional(field)]
         ['dataset']
     """
     return bool(field.metadata["argument"]) or field.metadata["files"] == "datasets"
@@ -94,38 +94,41 @@ def to_word(choice: Any) -> str:
     return str(choice).replace(" ", "-")
 
 
-def command_line(task: Task, spec: Spec) -> str:
+def reproduce_command(task: Task, spec: Spec) -> str:
     """Return the command that runs `spec`, quoted for a shell; "" where the task has no command for it.
 
     Example:
         >>> from core.spec.spec import PartSpec
         >>> from core.spec.task import Mode
         >>> task = Task("demo", "Demo", (Mode(PartSpec, "demo:run", "detect"),), "demo:Result")
-        >>> command_line(task, PartSpec(dataset="load 2024.csv", entities=("paris",)))
+        >>> reproduce_command(task, PartSpec(dataset="load 2024.csv", entities=("paris",)))
         "python -m core detect 'load 2024.csv' --entity=paris"
     """
-    command = task.mode_of(spec).command
-    return shlex.join([*PROGRAM, *command.split(), *spec_words(spec)]) if command else ""
+    command = task.get_mode(spec).command
+    return shlex.join([*PROGRAM_WORDS, *command.split(), *build_arguments(spec)]) if command else ""
 
 
-def spec_words(spec: Spec) -> list[str]:
+def build_arguments(spec: Spec) -> list[str]:
     """Return the arguments and options of `spec`, without the fields that are not set.
 
     Example:
         >>> from core.spec.spec import PartSpec
-        >>> spec_words(PartSpec(dataset="loads.csv", entities=("paris", "lyon"), start="2024-01-01"))
+        >>> build_arguments(PartSpec(dataset="loads.csv", entities=("paris", "lyon"), start="2024-01-01"))
         ['loads.csv', '--entity=paris', '--entity=lyon', '--start=2024-01-01']
     """
-    fields = hyperparameters(spec).values()
+    fields = get_hyperparameters(spec).values()
     positional = [str(getattr(spec, field.name)) for field in fields if is_positional(field)]
     options = (
-        word for field in fields if not is_positional(field) for word in _option(field, getattr(spec, field.name))
+        word
+        for field in fields
+        if not is_positional(field)
+        for word in _iter_option_words(field, getattr(spec, field.name))
     )
     return [*positional, *options]
 
 
-def _option(field: Field[Any], value: Any) -> Iterator[str]:
-    flag = flag_of(field)
+def _iter_option_words(field: Field[Any], value: Any) -> Iterator[str]:
+    flag = get_flag(field)
     if is_algorithm(field):
         yield f"{flag}={value.name}"
         yield from (f"{SETTINGS_FLAG}={name}={setting}" for name, setting in get_params(value).items())

@@ -15,7 +15,7 @@ from core.errors import OptionError
 from core.messages import N_
 
 T = TypeVar("T")
-Classes = Callable[[], Mapping[str, type[Any]]]
+ClassRegistry = Callable[[], Mapping[str, type[Any]]]
 
 
 def hyperparameter(
@@ -52,7 +52,7 @@ def hyperparameter(
         >>> @dataclasses.dataclass
         ... class Smoothing:
         ...     span: int = hyperparameter(7, help="Rows of the moving average.", low=1, high=28)
-        >>> hyperparameters(Smoothing)["span"].metadata["high"]
+        >>> get_hyperparameters(Smoothing)["span"].metadata["high"]
         28
         >>> check_hyperparameters(Smoothing(span=40))
         Traceback (most recent call last):
@@ -76,7 +76,7 @@ def hyperparameter(
     return dataclasses.field(default=default, metadata=metadata)
 
 
-def algorithm(classes: Classes, default: str, *, help: str, label: str) -> Any:
+def algorithm(classes: ClassRegistry, default: str, *, help: str, label: str) -> Any:
     """Declare a dataclass field that holds an algorithm of a registry, with its own settings.
 
     classes  returns name → class; called late, because listing a folder imports its modules
@@ -97,14 +97,14 @@ def algorithm(classes: Classes, default: str, *, help: str, label: str) -> Any:
     return dataclasses.field(default_factory=lambda: classes()[default](), metadata=metadata)
 
 
-def hyperparameters(algorithm: Any) -> dict[str, dataclasses.Field[Any]]:
+def get_hyperparameters(owner: Any) -> dict[str, dataclasses.Field[Any]]:
     """Return name → field of the hyperparameters of a class or an instance."""
-    return {field.name: field for field in dataclasses.fields(algorithm) if "help" in field.metadata}
+    return {field.name: field for field in dataclasses.fields(owner) if "help" in field.metadata}
 
 
-def get_params(algorithm: Any) -> dict[str, Any]:
+def get_params(instance: Any) -> dict[str, Any]:
     """Return name → value of the hyperparameters of an instance."""
-    return {name: getattr(algorithm, name) for name in hyperparameters(algorithm)}
+    return {name: getattr(instance, name) for name in get_hyperparameters(instance)}
 
 
 def is_algorithm(field: dataclasses.Field[Any]) -> bool:
@@ -112,8 +112,8 @@ def is_algorithm(field: dataclasses.Field[Any]) -> bool:
     return "classes" in field.metadata
 
 
-def build_from_settings(cls: type[T], chosen: Mapping[str, Any]) -> T:
-    """Return an instance of `cls` with the `chosen` values. Text is converted to the type of the field.
+def build_from_settings(cls: type[T], settings: Mapping[str, Any]) -> T:
+    """Return an instance of `cls` with the `settings` values. Text is converted to the type of the field.
 
     Raises OptionError for an unknown name or a value that is not accepted.
 
@@ -124,8 +124,8 @@ def build_from_settings(cls: type[T], chosen: Mapping[str, Any]) -> T:
         >>> build_from_settings(Smoothing, {"span": "14"})
         Smoothing(span=14)
     """
-    fields = hyperparameters(cls)
-    for name in chosen:
+    fields = get_hyperparameters(cls)
+    for name in settings:
         if name not in fields:
             raise OptionError(
                 N_("{algorithm} has no setting {name!r}; it has: {accepted}."),
@@ -133,8 +133,8 @@ def build_from_settings(cls: type[T], chosen: Mapping[str, Any]) -> T:
                 name=name,
                 accepted=", ".join(fields),
             )
-    kinds = typing.get_type_hints(cls)
-    return cls(**{name: _convert(fields[name], kinds[name], value) for name, value in chosen.items()})
+    field_types = typing.get_type_hints(cls)
+    return cls(**{name: _convert_value(fields[name], field_types[name], value) for name, value in settings.items()})
 
 
 def build_algorithm(field: dataclasses.Field[Any], name: str, settings: Mapping[str, Any]) -> Any:
@@ -149,13 +149,13 @@ def build_algorithm(field: dataclasses.Field[Any], name: str, settings: Mapping[
 
 def check_hyperparameters(instance: Any) -> None:
     """Raise OptionError if a value of `instance` is outside its bounds or choices, or of another type."""
-    kinds = typing.get_type_hints(type(instance))
-    for name, field in hyperparameters(instance).items():
+    field_types = typing.get_type_hints(type(instance))
+    for name, field in get_hyperparameters(instance).items():
         value = getattr(instance, name)
         if is_algorithm(field):
             check_hyperparameters(value)
         else:
-            _convert(field, kinds[name], value)
+            _convert_value(field, field_types[name], value)
 
 
 def require_choice(name: str, value: Any, accepted: tuple[Any, ...]) -> None:
@@ -175,39 +175,39 @@ def require_choice(name: str, value: Any, accepted: tuple[Any, ...]) -> None:
         )
 
 
-def kinds_of(kind: Any) -> tuple[Any, ...]:
+def flatten_union(kind: Any) -> tuple[Any, ...]:
     """Return the members of a union or the values of a Literal; for another type, the type itself.
 
     Example:
-        >>> kinds_of(float | None)
+        >>> flatten_union(float | None)
         (<class 'float'>, <class 'NoneType'>)
-        >>> kinds_of(typing.Literal["low", "high"])
+        >>> flatten_union(typing.Literal["low", "high"])
         ('low', 'high')
     """
     if typing.get_origin(kind) in (typing.Union, types.UnionType):
-        return tuple(part for member in typing.get_args(kind) for part in kinds_of(member))
+        return tuple(part for member in typing.get_args(kind) for part in flatten_union(member))
     if typing.get_origin(kind) is typing.Literal:
         return typing.get_args(kind)
     return (kind,)
 
 
-def _convert(field: dataclasses.Field[Any], kind: Any, value: Any) -> Any:
+def _convert_value(field: dataclasses.Field[Any], kind: Any, value: Any) -> Any:
     """Convert `value` to the type of the field. Raises OptionError outside its bounds or choices."""
-    members = kinds_of(kind)
+    members = flatten_union(kind)
     if value is None and type(None) in members:
         return None
-    converted = _parse(members, value) if isinstance(value, str) else value
+    converted = _parse_text(members, value) if isinstance(value, str) else value
     low, high, choices = (field.metadata[key] for key in ("low", "high", "choices"))
     low, high = -math.inf if low is None else low, math.inf if high is None else high
-    number = isinstance(converted, int | float) and not isinstance(converted, bool)
-    if converted is None or (choices and converted not in choices and not number):
+    is_number = isinstance(converted, int | float) and not isinstance(converted, bool)
+    if converted is None or (choices and converted not in choices and not is_number):
         raise OptionError(
             N_("{name} = {value!r} is not accepted; choose {accepted}."),
             name=field.name,
             value=value,
-            accepted=_accepted(field, members),
+            accepted=_list_accepted_values(field, members),
         )
-    if number and not low <= converted <= high:  # rejects NaN as well
+    if is_number and not low <= converted <= high:  # rejects NaN as well
         raise OptionError(
             N_("{name} = {value} is outside {low} to {high}."),
             name=field.name,
@@ -218,7 +218,7 @@ def _convert(field: dataclasses.Field[Any], kind: Any, value: Any) -> Any:
     return converted
 
 
-def _parse(members: tuple[Any, ...], text: str) -> Any:
+def _parse_text(members: tuple[Any, ...], text: str) -> Any:
     """Convert `text` to the first of the types that accepts it; None where no type does."""
     for member in members:
         try:
@@ -236,7 +236,7 @@ def _parse(members: tuple[Any, ...], text: str) -> Any:
     return None
 
 
-def _accepted(field: dataclasses.Field[Any], members: tuple[Any, ...]) -> str:
+def _list_accepted_values(field: dataclasses.Field[Any], members: tuple[Any, ...]) -> str:
     if field.metadata["choices"]:
         return ", ".join(str(choice) for choice in field.metadata["choices"] if choice != "")
     if field.metadata["metavar"]:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from core.messages import N_
 
-STEP = re.compile(r"_\d+$")  # suffix of a metric per forecast horizon: the number of days ahead
+HORIZON_SUFFIX = re.compile(r"_\d+$")  # suffix of a metric per forecast horizon: the number of days ahead
 
 
 @dataclass(frozen=True)
@@ -28,16 +28,16 @@ class Metric:
         return 0 if self.higher_is_better is None else 1 if self.higher_is_better else -1
 
 
-def _table(*metrics: Metric) -> dict[str, Metric]:
+def _index_by_name(*metrics: Metric) -> dict[str, Metric]:
     return {metric.name: metric for metric in metrics}
 
 
-METRICS = _table(
+METRICS = _index_by_name(
     Metric("anomalies", N_("anomalies")),
     Metric("clusters", N_("clusters")),
     Metric("events", N_("events")),
     Metric("series", N_("series")),
-    Metric("rows_judged", N_("rows judged")),
+    Metric("rows_scored", N_("rows judged")),
     Metric("mae", N_("MAE"), higher_is_better=False),
     Metric("wape", N_("WAPE"), "%", higher_is_better=False),
     Metric("rmse", N_("RMSE"), higher_is_better=False),
@@ -72,8 +72,8 @@ METRICS = _table(
 )
 """Metrics shared by several tasks. A task declares further ones in `Task.metrics`."""
 
-SCORE_CARD = ("f1", "auc_pr", "vus_pr", "auc_roc", "event_f1", "affiliation_f1", "delay")
+SCORE_CARD_METRICS = ("f1", "auc_pr", "vus_pr", "auc_roc", "event_f1", "affiliation_f1", "delay")
 """Metrics of the score card of detectors, in the order of display."""
 
-BASELINES = ("random", "mean_distance", "pca", "moving_mean")
+BASELINE_NAMES = ("random", "mean_distance", "pca", "moving_mean")
 """Names of the simple detectors that every score card contains for comparison."""

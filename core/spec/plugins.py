@@ -10,12 +10,12 @@ from typing import Any, TypeVar
 
 T = TypeVar("T")
 
-_added: dict[str, list[type[Any]]] = {}  # name of a package → classes registered from outside it
+_external_classes: dict[str, list[type[Any]]] = {}  # name of a package → classes registered from outside it
 
 
-def members(package: ModuleType, kind: type[T]) -> dict[str, type[T]]:
+def discover_classes(package: ModuleType, kind: type[T]) -> dict[str, type[T]]:
     """Return name → class of all concrete subclasses of `kind` in the modules of `package` and its subfolders."""
-    classes: list[Any] = [*_list_classes(package), *_added.get(package.__name__, [])]
+    classes: list[Any] = [*_list_classes(package), *_external_classes.get(package.__name__, [])]
     return {cls.name: cls for cls in classes if issubclass(cls, kind) and not inspect.isabstract(cls)}
 
 
@@ -26,17 +26,17 @@ def _list_classes(package: ModuleType) -> Iterator[type[Any]]:
         yield from (cls for cls in vars(module).values() if inspect.isclass(cls) and cls.__module__ == module.__name__)
 
 
-def list_added_classes() -> list[type[Any]]:
+def list_external_classes() -> list[type[Any]]:
     """Return the classes registered from outside their packages."""
-    return [cls for classes in _added.values() for cls in classes]
+    return [cls for classes in _external_classes.values() for cls in classes]
 
 
 @contextmanager
-def added_class(package: ModuleType, cls: type[T]) -> Iterator[type[T]]:
+def register_class(package: ModuleType, cls: type[T]) -> Iterator[type[T]]:
     """Register a class that is not in a file of `package`, for the duration of the block."""
-    added = _added.setdefault(package.__name__, [])
-    added.append(cls)
+    classes = _external_classes.setdefault(package.__name__, [])
+    classes.append(cls)
     try:
         yield cls
     finally:
-        added.remove(cls)
+        classes.remove(cls)

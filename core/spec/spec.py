@@ -6,13 +6,19 @@ from typing import Any, ClassVar, Protocol, Self, TypeVar
 
 from core.errors import OptionError
 from core.messages import N_
-from core.spec.hyperparameters import check_hyperparameters, get_params, hyperparameter, hyperparameters, is_algorithm
+from core.spec.hyperparameters import (
+    check_hyperparameters,
+    get_hyperparameters,
+    get_params,
+    hyperparameter,
+    is_algorithm,
+)
 
 
 class Selectable(Protocol):
     """A dataset that a spec can select a part of."""
 
-    def select(self, entities: Any = (), start: Any = None, end: Any = None) -> Self:
+    def filter_rows(self, entities: Any = (), start: Any = None, end: Any = None) -> Self:
         """Return the rows of `entities` from `start` to `end`, both included."""
         ...
 
@@ -27,40 +33,40 @@ class Spec:
     The form on the page, the options of the command, the parameters of the run, the JSON arguments of the job, the
     stored result and the command that repeats the run are all built from the fields.
 
-    chosen_by  field with the option that selects this spec among those of a command; "" for the default spec
+    selector_field  field with the option that selects this spec among those of a command; "" for the default spec
 
     Example:
         >>> @dataclass(frozen=True)
         ... class SmoothingSpec(Spec):
         ...     span: int = hyperparameter(7, help="Rows of the moving average.", low=1)
-        >>> SmoothingSpec(span=14).params()
+        >>> SmoothingSpec(span=14).to_params()
         {'span': 14}
         >>> SmoothingSpec(span=0).check()
         Traceback (most recent call last):
         core.errors.OptionError: span = 0 is outside 1 to ∞.
     """
 
-    chosen_by: ClassVar[str] = ""
+    selector_field: ClassVar[str] = ""
 
     def check(self) -> None:
         """Raise OptionError if a value is not accepted. Subclasses add checks that involve several fields."""
         check_hyperparameters(self)
 
-    def params(self) -> dict[str, Any]:
+    def to_params(self) -> dict[str, Any]:
         """Return the parameters of the run, with the settings of algorithms and without fields that are not set."""
         params: dict[str, Any] = {}
-        for name, field in hyperparameters(self).items():
+        for name, field in get_hyperparameters(self).items():
             value = getattr(self, name)
             if is_algorithm(field):
                 params |= {**get_params(value), name: value.name}
             elif name != "dataset" and value is not None and value != () and value != "":  # the digest is a tag
-                params[name] = _join(value) if isinstance(value, tuple) else value
+                params[name] = _join_values(value) if isinstance(value, tuple) else value
         return params
 
     @classmethod
-    def accepted_choices(cls, name: str, dataset: Any) -> tuple[Any, ...]:
+    def list_choices(cls, name: str, dataset: Any) -> tuple[Any, ...]:
         """Return the choices of the field `name` that suit `dataset`; by default all of them."""
-        choices: tuple[Any, ...] = hyperparameters(cls)[name].metadata["choices"]
+        choices: tuple[Any, ...] = get_hyperparameters(cls)[name].metadata["choices"]
         return choices
 
 
@@ -74,7 +80,7 @@ class DataSpec(Spec):
         """Return the part of `dataset` that the task uses: all rows."""
         return dataset
 
-    def training_rows(self, dataset: Any) -> Any:
+    def select_training_rows(self, dataset: Any) -> Any:
         """Return the training rows of `dataset`. Subclasses leave out the test rows."""
         return self.select(dataset)
 
@@ -87,7 +93,7 @@ class PartSpec(DataSpec):
     start, end  first and last timestamp as text, both included; "" for no limit
 
     Example:
-        >>> PartSpec(dataset="0f1e2d", entities=("paris", "lyon"), start="2024-01-01").params()
+        >>> PartSpec(dataset="0f1e2d", entities=("paris", "lyon"), start="2024-01-01").to_params()
         {'entities': 'paris, lyon', 'start': '2024-01-01'}
     """
 
@@ -102,22 +108,22 @@ class PartSpec(DataSpec):
         import pandas as pd
 
         start, end = (pd.Timestamp(text) if text else None for text in (self.start, self.end))
-        return dataset.select(self.entities, start, end)
+        return dataset.filter_rows(self.entities, start, end)
 
 
 @dataclass(frozen=True)
 class ApplySpec(PartSpec):
     """Parameters to apply the model of an earlier run, with its threshold, to data."""
 
-    chosen_by: ClassVar[str] = "model"
+    selector_field: ClassVar[str] = "model"
 
     model: str = hyperparameter(
         "", help=N_("Apply this model instead."), label=N_("Saved model"), metavar="RUN_ID|NAME@ALIAS"
     )
 
-    def params(self) -> dict[str, Any]:
+    def to_params(self) -> dict[str, Any]:
         """Return the parameters, with the applied model as `model_run`."""
-        params = super().params()
+        params = super().to_params()
         params["model_run"] = params.pop("model", "")
         return params
 
@@ -130,7 +136,7 @@ class ThresholdSpec(PartSpec):
     threshold  rows with a higher score are anomalies
     """
 
-    chosen_by: ClassVar[str] = "run"
+    selector_field: ClassVar[str] = "run"
 
     run: str = hyperparameter("", help=N_("The run whose rows were judged."))
     threshold: float = hyperparameter(0.0, help=N_("Rows with a higher score are anomalies."))
@@ -141,10 +147,10 @@ class ThresholdSpec(PartSpec):
             raise OptionError(N_("{name} = {value} is no finite number."), name="threshold", value=str(self.threshold))
         super().check()
 
-    def params(self) -> dict[str, Any]:
+    def to_params(self) -> dict[str, Any]:
         """Return the threshold, its origin and the source run."""
         return {"threshold_from": "verdicts", "threshold_value": self.threshold, "source_run": self.run}
 
 
-def _join(values: tuple[Any, ...]) -> str:
+def _join_values(values: tuple[Any, ...]) -> str:
     return ", ".join(f"{value:g}" if isinstance(value, float) else str(value) for value in values)

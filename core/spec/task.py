@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from core.errors import NotFoundError
 from core.messages import N_
-from core.spec.codec import KIND, decode
-from core.spec.metric import METRICS, STEP, Metric
+from core.spec.codec import CLASS_KEY, decode
+from core.spec.metric import HORIZON_SUFFIX, METRICS, Metric
 from core.spec.spec import DataSpec, Spec, ThresholdSpec
 from mlflow_utils.registry import PromotionMetric
 
@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from core.progress import Progress
 
 S = TypeVar("S", bound=Spec)
-PACKAGE = "core.tasks"
-FOLDER = Path(__file__).parents[1] / "tasks"
+TASKS_PACKAGE = "core.tasks"
+TASKS_FOLDER = Path(__file__).parents[1] / "tasks"
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ class Task:
 
     result       `module:class` of the result, a `core.runs.result.Result`
     card         `module:function`, result → `core.runs.card_data.CardData`; "" for a run card with metrics only
-    answer       `module:function`, (result, run) → additional values of `--json`; "" for none
+    json_fields  `module:function`, (result, run) → additional values of `--json`; "" for none
     lines        `module:function`, (result, run) → lines that the command prints; "" for one line
     page         address of the page that shows the results; "" for none
     action       label of the button of the form
@@ -62,7 +62,7 @@ class Task:
     accuracy     name of the metric of quality; "" for none
     metrics      metrics of the task in addition to `METRICS`
     promotion    comparison of a model with the champion; None where only a user can decide
-    keeps_model  True where a run saves a model that can be applied and registered
+    saves_model  True where a run saves a model that can be applied and registered
     """
 
     name: str
@@ -70,7 +70,7 @@ class Task:
     modes: tuple[Mode, ...]
     result: str
     card: str = ""
-    answer: str = ""
+    json_fields: str = ""
     lines: str = ""
     page: str = ""
     action: str = ""
@@ -79,7 +79,7 @@ class Task:
     accuracy: str = ""
     metrics: tuple[Metric, ...] = field(default=())
     promotion: PromotionMetric | None = None
-    keeps_model: bool = False
+    saves_model: bool = False
 
     @property
     def has_page(self) -> bool:
@@ -87,81 +87,81 @@ class Task:
         return self.page == self.name
 
     @property
-    def takes_verdicts(self) -> bool:
+    def accepts_verdicts(self) -> bool:
         """True where verdicts of users can move the threshold."""
-        return self.find_spec(ThresholdSpec) is not None
+        return self.find_spec_class(ThresholdSpec) is not None
 
-    def find_spec(self, kind: type[S]) -> type[S] | None:
+    def find_spec_class(self, kind: type[S]) -> type[S] | None:
         """Return the spec class of the task that is a subclass of `kind`; None where it has none."""
         return next((mode.spec for mode in self.modes if issubclass(mode.spec, kind)), None)
 
-    def mode_of(self, spec: Spec) -> Mode:
+    def get_mode(self, spec: Spec) -> Mode:
         """Return the mode of `spec`. Raises LookupError for a spec of another task."""
         for mode in self.modes:
             if type(spec) is mode.spec:
                 return mode
         raise LookupError(f"{type(spec).__name__} is no spec of {self.name}")
 
-    def spec_from_json(self, data: dict[str, Any]) -> Spec:
+    def decode_spec(self, data: dict[str, Any]) -> Spec:
         """Return the spec of the JSON of `encode`. Raises LookupError, TypeError, ValueError or OptionError."""
         for mode in self.modes:
-            if mode.spec.__name__ == data.get(KIND):
+            if mode.spec.__name__ == data.get(CLASS_KEY):
                 return decode(mode.spec, data)
-        raise LookupError(f"{data.get(KIND)!r:.80} is no spec of {self.name}")
+        raise LookupError(f"{data.get(CLASS_KEY)!r:.80} is no spec of {self.name}")
 
 
 # ---- registry -------------------------------------------------------------------------------------------------------
 
-_added: dict[str, Task] = {}
+_registered_tasks: dict[str, Task] = {}
 
 
-def task_names() -> list[str]:
+def list_task_names() -> list[str]:
     """Return the names of all tasks, first the built-in ones."""
-    folders = [path.parent.name for path in sorted(FOLDER.glob("*/task.py"))]
-    return [*folders, *_added]
+    folders = [path.parent.name for path in sorted(TASKS_FOLDER.glob("*/task.py"))]
+    return [*folders, *_registered_tasks]
 
 
 def list_tasks() -> list[Task]:
     """Return all tasks."""
-    return [get_task(name) for name in task_names()]
+    return [get_task(name) for name in list_task_names()]
 
 
 def get_task(name: str) -> Task:
     """Return the task `name`. Raises NotFoundError for an unknown name."""
-    if name in _added:
-        return _added[name]
-    if name not in task_names():
+    if name in _registered_tasks:
+        return _registered_tasks[name]
+    if name not in list_task_names():
         raise NotFoundError(N_("There is no task {name}."), name=name[:80])
-    task: Task = importlib.import_module(f"{PACKAGE}.{name}.task").TASK
+    task: Task = importlib.import_module(f"{TASKS_PACKAGE}.{name}.task").TASK
     return task
 
 
 def find_task(name: str) -> Task | None:
     """Return the task `name`, or None for an unknown name, such as the task of an old run."""
-    return get_task(name) if name in task_names() else None
+    return get_task(name) if name in list_task_names() else None
 
 
 @contextmanager
-def added_task(task: Task) -> Iterator[Task]:
+def register_task(task: Task) -> Iterator[Task]:
     """Register a task that is not in a folder of the product, for the duration of the block."""
-    _added[task.name] = task
+    _registered_tasks[task.name] = task
     try:
         yield task
     finally:
-        del _added[task.name]
+        del _registered_tasks[task.name]
 
 
 def get_metric(name: str, task: str = "") -> Metric:
     """Return the metric `name` of a task, `wape` for `wape_7`. An undeclared metric has its name as label."""
-    known = dict(METRICS)
-    if task and (own := find_task(task)) is not None:
-        known |= {metric.name: metric for metric in own.metrics}
-    if metric := known.get(name) or known.get(STEP.sub("", name)):
+    metrics = dict(METRICS)
+    if task and (declaring_task := find_task(task)) is not None:
+        metrics |= {metric.name: metric for metric in declaring_task.metrics}
+    if metric := metrics.get(name) or metrics.get(HORIZON_SUFFIX.sub("", name)):
         return metric
     return Metric(name, name)
 
 
-def load_entry(entry: str) -> Any:
+def load_entry_point(entry: str) -> Any:
     """Import and return the object `module:name`."""
     module, _, name = entry.partition(":")
     return getattr(importlib.import_module(module), name)
@@ -178,18 +178,18 @@ def run_task(
     Raises NotFoundError for an unknown task or dataset, OptionError for a value that is not accepted, and the errors of
     the task.
     """
-    mode = get_task(name).mode_of(spec)
+    mode = get_task(name).get_mode(spec)
     spec.check()
-    run = load_entry(mode.run)
+    run = load_entry_point(mode.run)
     if isinstance(spec, DataSpec):
         data = dataset if dataset is not None else workspace.datasets.load(spec.dataset)
-        answer: tuple[Any, Any] = run(spec, data, workspace=workspace, actor=actor, progress=progress)
+        outcome: tuple[Any, Any] = run(spec, data, workspace=workspace, actor=actor, progress=progress)
     else:
-        answer = run(spec, workspace=workspace, actor=actor, progress=progress)
-    return answer
+        outcome = run(spec, workspace=workspace, actor=actor, progress=progress)
+    return outcome
 
 
 def run_job(task: str, arguments: dict[str, Any], *, workspace: Any, actor: "Actor", progress: "Progress") -> str:
     """Run the spec of the JSON `arguments` and return the id of the run. Raises the errors of `run_task`."""
-    spec = get_task(task).spec_from_json(arguments)
+    spec = get_task(task).decode_spec(arguments)
     return str(run_task(task, spec, workspace=workspace, actor=actor, progress=progress)[1].id)

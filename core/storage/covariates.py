@@ -17,7 +17,7 @@ import pandas as pd
 from core.data.covariates import CovariateTable
 from core.data.quality.findings import Finding
 from core.errors import NotFoundError
-from core.messages import N_, Text
+from core.messages import N_, Message
 
 
 class CovariateStore:
@@ -32,9 +32,9 @@ class CovariateStore:
         The folder appears only when it is complete, so `load` never reads a partial one after a crash.
         """
         digest = hashlib.sha256("".join(table.digest for table in tables).encode()).hexdigest()
-        place = self.folder / digest
-        if place.is_dir():
-            os.utime(place)
+        table_folder = self.folder / digest
+        if table_folder.is_dir():
+            os.utime(table_folder)
             return digest
         self.folder.mkdir(parents=True, exist_ok=True)
         draft = self.folder / f".{digest}-{uuid4().hex}"
@@ -43,12 +43,12 @@ class CovariateStore:
             for number, table in enumerate(tables):
                 rows = table.frame.add_prefix("value/").reset_index()
                 rows.to_parquet(draft / f"{number}.parquet", index=False, compression="zstd")
-            described = [_described(table) for table in tables]
-            (draft / "drivers.json").write_text(json.dumps(described, ensure_ascii=False), encoding="utf-8")
-            draft.rename(place)
+            metadata = [_table_to_json(table) for table in tables]
+            (draft / "covariates.json").write_text(json.dumps(metadata, ensure_ascii=False), encoding="utf-8")
+            draft.rename(table_folder)
         except OSError:
             shutil.rmtree(draft, ignore_errors=True)
-            if not place.is_dir():  # otherwise another session has just stored the same tables
+            if not table_folder.is_dir():  # otherwise another session has just stored the same tables
                 raise
         return digest
 
@@ -57,16 +57,19 @@ class CovariateStore:
 
         Raises NotFoundError for a digest that is not stored here.
         """
-        place = self.folder / digest
-        if not (digest.isalnum() and place.is_dir()):
+        table_folder = self.folder / digest
+        if not (digest.isalnum() and table_folder.is_dir()):
             raise NotFoundError(
                 N_("The drivers {digest} are not stored here; load their files again."), digest=digest[:12]
             )
-        described = json.loads((place / "drivers.json").read_text(encoding="utf-8"))
-        return [_table(place / f"{number}.parquet", each) for number, each in enumerate(described)]
+        metadata = json.loads((table_folder / "covariates.json").read_text(encoding="utf-8"))
+        return [
+            _read_table(table_folder / f"{number}.parquet", table_metadata)
+            for number, table_metadata in enumerate(metadata)
+        ]
 
 
-def _described(table: CovariateTable) -> dict[str, Any]:
+def _table_to_json(table: CovariateTable) -> dict[str, Any]:
     return {
         "kind": table.kind,
         "file": table.file,
@@ -74,20 +77,20 @@ def _described(table: CovariateTable) -> dict[str, Any]:
             {
                 "kind": note.kind,
                 "count": note.count,
-                "template": note.text.template,
-                "values": dict(note.text.values),
-                "where": [dict(place) for place in note.where],
+                "template": note.message.template,
+                "values": dict(note.message.values),
+                "where": [dict(location) for location in note.locations],
             }
             for note in table.notes
         ],
     }
 
 
-def _table(path: Path, described: dict[str, Any]) -> CovariateTable:
+def _read_table(path: Path, metadata: dict[str, Any]) -> CovariateTable:
     frame = pd.read_parquet(path).astype({"day": "datetime64[ns]"}).set_index(["place", "day"])
     frame.columns = frame.columns.str.removeprefix("value/")
     notes = (
-        Finding(each["kind"], each["count"], Text(each["template"], each["values"]), tuple(each["where"]))
-        for each in described["notes"]
+        Finding(note["kind"], note["count"], Message(note["template"], note["values"]), tuple(note["where"]))
+        for note in metadata["notes"]
     )
-    return CovariateTable(described["kind"], frame, described["file"], tuple(notes))
+    return CovariateTable(metadata["kind"], frame, metadata["file"], tuple(notes))

@@ -21,8 +21,8 @@ SQLITE_BUSY_TIMEOUT_S = 1.2  # wait for the write lock of another process
 SQLITE_TIMEOUT_S = 6.0
 SQLITE_RESET_AFTER_S = 1.0  # short: a file is busy for a moment only
 # timeout of the first call, which loads libraries and creates missing tables
-OPENING_TIMEOUT_S = 20.0
-POSTGRESQL = {
+OPEN_TIMEOUT_S = 20.0
+POSTGRESQL_OPTIONS = {
     "application_name": "vigie",
     "connect_timeout": 2,  # seconds; the minimum that libpq accepts
     "keepalives_idle": 5,
@@ -32,7 +32,7 @@ POSTGRESQL = {
     # milliseconds: of one statement, and of a transaction whose client is silent
     "options": "-c statement_timeout=1400 -c idle_in_transaction_session_timeout=10000",
 }
-ADVISORY_LOCK = 8_301_962_010  # an arbitrary number for PostgreSQL's advisory lock of writers
+ADVISORY_LOCK_ID = 8_301_962_010  # an arbitrary number for PostgreSQL's advisory lock of writers
 
 
 class DatabaseError(Exception):
@@ -63,60 +63,60 @@ class Database:
 
     def __init__(self, url: URL, schema: Schema, log_name: str, *, serialize_writes: bool = False) -> None:
         self.url = url
-        sqlite = ServiceBreaker("SQLite", SQLITE_TIMEOUT_S, SQLITE_RESET_AFTER_S)
-        self.breaker = sqlite if self._is_sqlite else ServiceBreaker("PostgreSQL")
+        sqlite_breaker = ServiceBreaker("SQLite", SQLITE_TIMEOUT_S, SQLITE_RESET_AFTER_S)
+        self.breaker = sqlite_breaker if self._is_sqlite else ServiceBreaker("PostgreSQL")
         self._schema, self._log_name, self._serialize_writes = schema, log_name, serialize_writes
         self._engine: Engine | None = None
         self._has_tables = False
-        self._opening = threading.Lock()
+        self._open_lock = threading.Lock()
         # at level DEBUG, SQLAlchemy logs every row that it reads
         logging.getLogger(f"sqlalchemy.engine.Engine.{log_name}").setLevel(logging.WARNING)
 
     def read(self, work: Callable[[Session], T]) -> T:
         """Run `work` in one read transaction and return its result."""
-        return self._execute(work, writes=False)
+        return self._execute_work(work, writes=False)
 
     def write(self, work: Callable[[Session], T]) -> T:
         """Run `work` in one write transaction and return its result.
 
         A failure rolls back all changes. Raises IntegrityError if a constraint is violated.
         """
-        return self._execute(work, writes=True)
+        return self._execute_work(work, writes=True)
 
-    def version(self) -> str:
+    def fetch_version(self) -> str:
         """Return the name and version of the database, for example "PostgreSQL 15.14"."""
         query = "SELECT sqlite_version()" if self._is_sqlite else "SHOW server_version"
         return f"{self.breaker.service} {self.read(lambda rows: str(rows.scalar(text(query))).split()[0])}"
 
     def close(self) -> None:
         """Close all connections; the next call opens new ones."""
-        with self._opening:
+        with self._open_lock:
             if self._engine is not None:
                 self._engine.dispose()
             self._engine, self._has_tables = None, False
 
-    def _execute(self, work: Callable[[Session], T], writes: bool) -> T:
-        engine = self._engine_ready()
-        return self._call(lambda: self._run_transaction(engine, work, writes))
+    def _execute_work(self, work: Callable[[Session], T], writes: bool) -> T:
+        engine = self._ensure_engine()
+        return self._call_with_timeout(lambda: self._run_transaction(engine, work, writes))
 
     def _run_transaction(self, engine: Engine, work: Callable[[Session], T], writes: bool) -> T:
-        with Session(engine.execution_options(writes=writes), expire_on_commit=False) as rows, rows.begin():
+        with Session(engine.execution_options(writes=writes), expire_on_commit=False) as session, session.begin():
             if writes and self._serialize_writes and not self._is_sqlite:
-                rows.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": ADVISORY_LOCK})
-            return work(rows)
+                session.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": ADVISORY_LOCK_ID})
+            return work(session)
 
-    def _call(self, work: Callable[[], T], breaker: ServiceBreaker | None = None) -> T:
+    def _call_with_timeout(self, work: Callable[[], T], breaker: ServiceBreaker | None = None) -> T:
         """Run `work` through the circuit breaker and turn its errors into DatabaseError."""
 
-        def run() -> T:
+        def run_work() -> T:
             try:
                 return work()
             except IntegrityError:
                 raise
             except (SQLAlchemyError, OSError, Timeout) as error:
-                raise DatabaseError(_error_text(error)) from error
+                raise DatabaseError(_format_error(error)) from error
 
-        return (breaker or self.breaker).call(run, (DatabaseError,))
+        return (breaker or self.breaker).call(run_work, (DatabaseError,))
 
     # ---- opening ------------------------------------------------------------------------------------------------
 
@@ -124,25 +124,25 @@ class Database:
     def _is_sqlite(self) -> bool:
         return self.url.get_backend_name() == "sqlite"
 
-    def _engine_ready(self) -> Engine:
+    def _ensure_engine(self) -> Engine:
         """Return the engine; create it and the tables if they are missing."""
-        with self._opening:
-            breaker = ServiceBreaker(self.breaker.service, OPENING_TIMEOUT_S)
-            engine = self._engine = self._engine or self._call(self._create_engine, breaker)
+        with self._open_lock:
+            breaker = ServiceBreaker(self.breaker.service, OPEN_TIMEOUT_S)
+            engine = self._engine = self._engine or self._call_with_timeout(self._create_engine, breaker)
             if not self._has_tables:
-                if not self._call(lambda: self._is_current(engine)):
-                    self._call(lambda: self._create_tables(engine), breaker)
+                if not self._call_with_timeout(lambda: self._is_current(engine)):
+                    self._call_with_timeout(lambda: self._create_tables(engine), breaker)
                 self._has_tables = True
             return engine
 
     def _create_engine(self) -> Engine:
-        discreet: Any = {"hide_parameters": True, "logging_name": self._log_name, "pool_timeout": 1}
+        options: Any = {"hide_parameters": True, "logging_name": self._log_name, "pool_timeout": 1}
         if not self._is_sqlite:
-            return create_engine(self.url, connect_args=POSTGRESQL, pool_pre_ping=True, **discreet)
+            return create_engine(self.url, connect_args=POSTGRESQL_OPTIONS, pool_pre_ping=True, **options)
         path = Path(str(self.url.database))
         path.parent.mkdir(parents=True, exist_ok=True)
         path.touch(mode=0o600)
-        engine = create_engine(self.url, connect_args={"timeout": SQLITE_BUSY_TIMEOUT_S}, **discreet)
+        engine = create_engine(self.url, connect_args={"timeout": SQLITE_BUSY_TIMEOUT_S}, **options)
         event.listen(engine, "connect", _set_up_sqlite)
         event.listen(engine, "begin", _begin_sqlite)
         return engine
@@ -154,15 +154,15 @@ class Database:
     def _create_tables(self, engine: Engine) -> None:
         """Create the tables; processes that start at the same time wait for the first one."""
         if self._is_sqlite:
-            with FileLock(f"{self.url.database}.lock", timeout=OPENING_TIMEOUT_S / 2):
+            with FileLock(f"{self.url.database}.lock", timeout=OPEN_TIMEOUT_S / 2):
                 with engine.connect() as connection:
                     connection.connection.cursor().execute("PRAGMA journal_mode = WAL")  # a property of the file
                 with engine.execution_options(writes=True).begin() as connection:
                     self._schema.create(connection)
         else:
             with engine.begin() as connection:
-                connection.execute(text(f"SET LOCAL statement_timeout = '{OPENING_TIMEOUT_S / 2:.0f}s'"))
-                connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": ADVISORY_LOCK})
+                connection.execute(text(f"SET LOCAL statement_timeout = '{OPEN_TIMEOUT_S / 2:.0f}s'"))
+                connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": ADVISORY_LOCK_ID})
                 self._schema.create(connection)
 
 
@@ -171,19 +171,19 @@ def parse_url(url: str, default: Path) -> URL:
 
     Raises OptionError for any database other than SQLite and PostgreSQL.
     """
-    refused = N_(
+    message = N_(
         "DATABASE_URL is not accepted; choose postgresql://user:password@host:5432/database or sqlite:////path/of/file."
     )
     try:
         parsed = make_url(url) if url else URL.create("sqlite", database=str(default))
         backend = parsed.get_backend_name()
     except (ArgumentError, ValueError):
-        raise OptionError(refused) from None  # the original message may contain parts of the password
+        raise OptionError(message) from None  # the original message may contain parts of the password
     if backend in ("postgres", "postgresql"):
         return parsed.set(drivername="postgresql+psycopg")
     if backend == "sqlite" and parsed.database not in (None, "", ":memory:"):
         return parsed.set(drivername="sqlite+pysqlite")
-    raise OptionError(refused)
+    raise OptionError(message)
 
 
 def _set_up_sqlite(connection: Any, _record: object) -> None:
@@ -197,6 +197,6 @@ def _begin_sqlite(connection: Connection) -> None:
     connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
 
 
-def _error_text(error: Exception) -> str:
+def _format_error(error: Exception) -> str:
     cause = getattr(error, "orig", None) or error
     return " ".join(str(cause).split()) or type(cause).__name__

@@ -18,13 +18,13 @@ import pyarrow.parquet
 from core.data.dataset import Dataset
 from core.data.quality.findings import Finding, Repair
 from core.errors import NotFoundError
-from core.messages import N_, Text
+from core.messages import N_, Message
 
-PARTS = ("frame", "drivers", "context")
+TABLE_PARTS = ("frame", "covariates", "context")
 
 
 @dataclass(frozen=True)
-class Stored:
+class DatasetInfo:
     """Summary of a stored dataset, for lists."""
 
     digest: str
@@ -36,7 +36,7 @@ class Stored:
     stored: str
 
 
-class Datasets:
+class DatasetStore:
     """Datasets in `folder`, in one subfolder per digest.
 
     `folder/.users` records the datasets of each user under a hash of the user name.
@@ -50,27 +50,29 @@ class Datasets:
 
         The folder appears only when it is complete, so `load` never reads a partial one after a crash.
         """
-        self._store(dataset)
+        self._store_once(dataset)
         if user:
-            self._of(user).mkdir(parents=True, exist_ok=True)
-            (self._of(user) / dataset.digest).touch()
+            self._get_user_folder(user).mkdir(parents=True, exist_ok=True)
+            (self._get_user_folder(user) / dataset.digest).touch()
         return dataset.digest
 
-    def _store(self, dataset: Dataset) -> None:
-        place = self.folder / dataset.digest
-        if place.is_dir():
-            os.utime(place)
+    def _store_once(self, dataset: Dataset) -> None:
+        dataset_folder = self.folder / dataset.digest
+        if dataset_folder.is_dir():
+            os.utime(dataset_folder)
             return
         self.folder.mkdir(parents=True, exist_ok=True)
         draft = self.folder / f".{dataset.digest}-{uuid4().hex}"
         draft.mkdir()
         try:
-            pyarrow.parquet.write_table(_rows(dataset), draft / "rows.parquet", compression="zstd")
-            (draft / "dataset.json").write_text(json.dumps(_described(dataset), ensure_ascii=False), encoding="utf-8")
-            draft.rename(place)
+            pyarrow.parquet.write_table(_build_rows(dataset), draft / "rows.parquet", compression="zstd")
+            (draft / "dataset.json").write_text(
+                json.dumps(_dataset_to_json(dataset), ensure_ascii=False), encoding="utf-8"
+            )
+            draft.rename(dataset_folder)
         except OSError:
             shutil.rmtree(draft, ignore_errors=True)
-            if not place.is_dir():  # otherwise another session has just stored the same dataset
+            if not dataset_folder.is_dir():  # otherwise another session has just stored the same dataset
                 raise
 
     def load(self, digest: str) -> Dataset:
@@ -78,44 +80,44 @@ class Datasets:
 
         Raises NotFoundError for a digest that is not stored here.
         """
-        place = self.folder / digest
-        if not (digest.isalnum() and place.is_dir()):
+        dataset_folder = self.folder / digest
+        if not (digest.isalnum() and dataset_folder.is_dir()):
             raise NotFoundError(
                 N_("The dataset {digest} is not stored here; load its files again."), digest=digest[:12]
             )
-        described = json.loads((place / "dataset.json").read_text(encoding="utf-8"))
-        return _dataset(pyarrow.parquet.read_table(place / "rows.parquet"), described)
+        metadata = json.loads((dataset_folder / "dataset.json").read_text(encoding="utf-8"))
+        return _build_dataset(pyarrow.parquet.read_table(dataset_folder / "rows.parquet"), metadata)
 
-    def recent(self, limit: int = 20, user: str = "") -> list[Stored]:
+    def list_recent(self, limit: int = 20, user: str = "") -> list[DatasetInfo]:
         """Return the most recently used datasets, newest first: those of `user`, or of all users if it is empty."""
-        noted = self._of(user) if user else self.folder
-        places = sorted(noted.glob("[0-9a-f]*"), key=lambda place: place.stat().st_mtime, reverse=True)
-        stored = (self.folder / place.name for place in places)
-        return [self._stored(place) for place in islice((place for place in stored if place.is_dir()), limit)]
+        listed_folder = self._get_user_folder(user) if user else self.folder
+        entries = sorted(listed_folder.glob("[0-9a-f]*"), key=lambda path: path.stat().st_mtime, reverse=True)
+        dataset_folders = (self.folder / path.name for path in entries)
+        return [self._load_info(path) for path in islice((path for path in dataset_folders if path.is_dir()), limit)]
 
-    def _of(self, user: str) -> Path:
+    def _get_user_folder(self, user: str) -> Path:
         return self.folder / ".users" / hashlib.sha256(user.encode()).hexdigest()
 
-    def _stored(self, place: Path) -> Stored:
-        described = json.loads((place / "dataset.json").read_text(encoding="utf-8"))
-        when = datetime.fromtimestamp(place.stat().st_mtime, UTC)
-        return Stored(
-            place.name,
-            tuple(described["files"]),
-            described["layout"],
-            described["rows"],
-            described["entities"],
-            len(described["recipe"]),
-            when.isoformat(timespec="seconds"),
+    def _load_info(self, dataset_folder: Path) -> DatasetInfo:
+        metadata = json.loads((dataset_folder / "dataset.json").read_text(encoding="utf-8"))
+        used_at = datetime.fromtimestamp(dataset_folder.stat().st_mtime, UTC)
+        return DatasetInfo(
+            dataset_folder.name,
+            tuple(metadata["files"]),
+            metadata["layout"],
+            metadata["rows"],
+            metadata["entities"],
+            len(metadata["recipe"]),
+            used_at.isoformat(timespec="seconds"),
         )
 
 
-def _rows(dataset: Dataset) -> pa.Table:
+def _build_rows(dataset: Dataset) -> pa.Table:
     columns: dict[str, Any] = {
         "entity": pa.DictionaryArray.from_arrays(pa.array(dataset.entity_codes, pa.int32()), dataset.entities),
         "time": pa.array(dataset.time),
     }
-    for part in PARTS:
+    for part in TABLE_PARTS:
         table = getattr(dataset, part)
         for name in () if table is None else table.columns:
             columns[f"{part}/{name}"] = pa.Array.from_pandas(table[name])
@@ -124,7 +126,7 @@ def _rows(dataset: Dataset) -> pa.Table:
     return pa.table(columns)
 
 
-def _described(dataset: Dataset) -> dict[str, Any]:
+def _dataset_to_json(dataset: Dataset) -> dict[str, Any]:
     return {
         "digest": dataset.digest,
         "layout": dataset.layout,
@@ -141,16 +143,16 @@ def _described(dataset: Dataset) -> dict[str, Any]:
             {
                 "kind": note.kind,
                 "count": note.count,
-                "template": note.text.template,
-                "values": dict(note.text.values),
-                "where": [dict(place) for place in note.where],
+                "template": note.message.template,
+                "values": dict(note.message.values),
+                "where": [dict(location) for location in note.locations],
             }
             for note in dataset.notes
         ],
     }
 
 
-def _dataset(rows: pa.Table, described: dict[str, Any]) -> Dataset:
+def _build_dataset(rows: pa.Table, metadata: dict[str, Any]) -> Dataset:
     time = rows["time"].to_pandas()
     index = pd.MultiIndex.from_arrays(
         [
@@ -159,27 +161,27 @@ def _dataset(rows: pa.Table, described: dict[str, Any]) -> Dataset:
         ],
         names=["entity", "time"],
     )
-    found = {part: _part(rows, part, index) for part in (*PARTS, "labels")}
-    labels = found.pop("labels")
+    parts = {part: _read_part(rows, part, index) for part in (*TABLE_PARTS, "labels")}
+    labels = parts.pop("labels")
     return Dataset(
-        **found,
+        **parts,
         labels=None if labels is None else labels["label"],
-        layout=described["layout"],
-        unit=described["unit"],
-        profile=described["profile"],
-        step=None if described["step"] is None else pd.Timedelta(seconds=described["step"]),
-        day_start=described["day_start"],
-        files=tuple(described["files"]),
-        source=described["source"],
-        recipe=tuple(Repair(each["kind"], each["settings"]) for each in described["recipe"]),
+        layout=metadata["layout"],
+        unit=metadata["unit"],
+        profile=metadata["profile"],
+        step=None if metadata["step"] is None else pd.Timedelta(seconds=metadata["step"]),
+        day_start=metadata["day_start"],
+        files=tuple(metadata["files"]),
+        source=metadata["source"],
+        recipe=tuple(Repair(item["kind"], item["settings"]) for item in metadata["recipe"]),
         notes=tuple(
-            Finding(each["kind"], each["count"], Text(each["template"], each["values"]), tuple(each["where"]))
-            for each in described["notes"]
+            Finding(item["kind"], item["count"], Message(item["template"], item["values"]), tuple(item["where"]))
+            for item in metadata["notes"]
         ),
     )
 
 
-def _part(rows: pa.Table, part: str, index: pd.MultiIndex) -> pd.DataFrame | None:
+def _read_part(rows: pa.Table, part: str, index: pd.MultiIndex) -> pd.DataFrame | None:
     names = [name for name in rows.column_names if name.startswith(f"{part}/")]
     if not names:
         return None

@@ -17,20 +17,20 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from core.circuit_breaker import ServiceBreaker
 from core.errors import AccessDeniedError, ServiceUnavailableError
-from core.messages import N_, Text
+from core.messages import N_, Message
 from core.storage.s3 import Bucket
 
 T = TypeVar("T")
 logger = logging.getLogger(__name__)
 
 Verdict = Literal["true_alarm", "false_alarm", "unsure"]
-LONGEST_COMMENT = 2000
-UUID = r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"
-PREFIX = "feedback/v1/"
-KEY = re.compile(rf"feedback/v1/date=\d{{4}}-\d{{2}}-\d{{2}}/{UUID}\.json")
+MAX_COMMENT_CHARS = 2000
+UUID_PATTERN = r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"
+KEY_PREFIX = "feedback/v1/"
+KEY_PATTERN = re.compile(rf"feedback/v1/date=\d{{4}}-\d{{2}}-\d{{2}}/{UUID_PATTERN}\.json")
 MAX_RECORD_BYTES = 64 * 1024  # limit for records of other machines
 INTERACTIVE_TIMEOUT_S, BACKGROUND_TIMEOUT_S = 1.2, 15.0
-FETCH_INTERVAL_S, MAX_FETCHED = 60.0, 500
+FETCH_INTERVAL_S, MAX_FETCHED_RECORDS = 60.0, 500
 
 
 class Feedback(BaseModel):
@@ -39,7 +39,7 @@ class Feedback(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     schema_version: Literal[1] = 1
-    id: str = Field(default_factory=lambda: str(uuid.uuid4()), pattern=f"^{UUID}$")
+    id: str = Field(default_factory=lambda: str(uuid.uuid4()), pattern=f"^{UUID_PATTERN}$")
     time: AwareDatetime = Field(default_factory=lambda: datetime.now(UTC))
     user: Annotated[str, Field(max_length=200)]
     page: Annotated[str, Field(max_length=100)]
@@ -50,12 +50,12 @@ class Feedback(BaseModel):
     row: dict[str, str | float] | None = Field(None, description="Which row: entity, time, and its score.")
     verdict: Verdict | None = None
     rating: int | None = Field(None, ge=1, le=5)
-    comment: Annotated[str, Field(max_length=LONGEST_COMMENT)] = ""
+    comment: Annotated[str, Field(max_length=MAX_COMMENT_CHARS)] = ""
 
     @property
     def key(self) -> str:
         """Key of the object in the bucket; it contains no user input."""
-        return f"{PREFIX}date={self.time.astimezone(UTC):%Y-%m-%d}/{self.id}.json"
+        return f"{KEY_PREFIX}date={self.time.astimezone(UTC):%Y-%m-%d}/{self.id}.json"
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,7 @@ class FeedbackStatus:
 
     id: str
     state: Literal["kept", "sent", "waiting"]
-    problem: Text | None = None
+    problem: Message | None = None
 
     @property
     def is_sent(self) -> bool:
@@ -87,37 +87,37 @@ class FeedbackStore:
     def __init__(self, folder: Path, bucket: Bucket | None = None) -> None:
         self.folder, self.bucket = folder, bucket
         self.last_error = ""
-        self._problem: Text | None = None
+        self._problem: Message | None = None
         self._interactive_breaker = ServiceBreaker("S3", INTERACTIVE_TIMEOUT_S)
         self._background_breaker = ServiceBreaker("S3", BACKGROUND_TIMEOUT_S)
         self._next_fetch = 0.0
-        self._known: dict[str, Feedback] = {}
-        self._foreign: set[str] = set()
+        self._cached_records: dict[str, Feedback] = {}
+        self._invalid_keys: set[str] = set()
 
-    def add(self, record: Feedback) -> FeedbackStatus:
+    def add_record(self, record: Feedback) -> FeedbackStatus:
         """Write the record to disk atomically and try to send it.
 
         Raises OSError if it cannot be written; nothing is saved then.
         """
         if self.bucket is None:
-            _write(self._path(record), record.model_dump_json().encode())
+            _write_file(self._get_path(record), record.model_dump_json().encode())
             return FeedbackStatus(record.id, "kept")
         path = self.folder / "waiting" / f"{record.id}.json"
-        _write(path, record.model_dump_json().encode())
+        _write_file(path, record.model_dump_json().encode())
         try:
-            self._send(path, record, self._interactive_breaker)
+            self._send_record(path, record, self._interactive_breaker)
         except ServiceUnavailableError:
             return FeedbackStatus(record.id, "waiting", self._problem)
         return FeedbackStatus(record.id, "sent")
 
-    def read(self) -> list[Feedback]:
+    def read_records(self) -> list[Feedback]:
         """Return all records, sent or waiting, oldest first; log a warning for each invalid file and skip it."""
         paths = {
             path.stem: path for pattern in ("waiting/*.json", "v1/date=*/*.json") for path in self.folder.glob(pattern)
         }
-        known = {name: self._known.get(name) or _read(path) for name, path in paths.items()}
-        self._known = {name: record for name, record in known.items() if record is not None}
-        return sorted(self._known.values(), key=_sort_key)
+        records = {name: self._cached_records.get(name) or _read_record(path) for name, path in paths.items()}
+        self._cached_records = {name: record for name, record in records.items() if record is not None}
+        return sorted(self._cached_records.values(), key=_sort_key)
 
     # ---- the outbox -------------------------------------------------------------------------------------------------
 
@@ -133,9 +133,9 @@ class FeedbackStore:
 
     def deliver_pending(self) -> int:
         """Send pending records, fetch the records of other machines, and return the number sent."""
-        sent = self.send()
-        self.fetch()
-        return sent
+        sent_count = self.send_pending()
+        self.fetch_remote()
+        return sent_count
 
     def pending_count(self) -> int:
         """Return the number of records that wait to be sent."""
@@ -152,7 +152,7 @@ class FeedbackStore:
         """
         if self.bucket is not None:
             try:
-                self._call(self.bucket.check, self._interactive_breaker)
+                self._call_bucket(self.bucket.check, self._interactive_breaker)
             except ServiceUnavailableError:
                 if self._problem is not None:
                     raise ServiceUnavailableError(self._problem.template, **self._problem.values) from None
@@ -169,42 +169,50 @@ class FeedbackStore:
 
     # ---- to and from the bucket -------------------------------------------------------------------------------------
 
-    def send(self) -> int:
+    def send_pending(self) -> int:
         """Send pending records, oldest first, until the bucket does not answer; return the number sent.
 
         Sending a record twice changes nothing.
         """
         if self.bucket is None:
             return 0
-        pending = [(record, path) for path in (self.folder / "waiting").glob("*.json") if (record := _read(path))]
-        sent = 0
+        pending = [
+            (record, path) for path in (self.folder / "waiting").glob("*.json") if (record := _read_record(path))
+        ]
+        sent_count = 0
         for record, path in sorted(pending, key=lambda pair: _sort_key(pair[0])):
             try:
-                self._send(path, record, self._background_breaker)
+                self._send_record(path, record, self._background_breaker)
             except ServiceUnavailableError:
                 break
-            sent += 1
-        return sent
+            sent_count += 1
+        return sent_count
 
-    def fetch(self) -> int:
+    def fetch_remote(self) -> int:
         """Fetch the records of other machines, at most once a minute, and return their number."""
         if self.bucket is None or time.monotonic() < self._next_fetch:
             return 0
         self._next_fetch = time.monotonic() + FETCH_INTERVAL_S
-        bucket, fetched = self.bucket, 0
+        bucket, fetched_count = self.bucket, 0
         with suppress(ServiceUnavailableError):
-            for key in self._call(lambda: self._missing_keys(bucket), self._background_breaker)[:MAX_FETCHED]:
-                body = self._call(partial(bucket.get, key, MAX_RECORD_BYTES), self._background_breaker)
-                fetched += self._accept(key, body)
-        return fetched
+            for key in self._call_bucket(lambda: self._list_missing_keys(bucket), self._background_breaker)[
+                :MAX_FETCHED_RECORDS
+            ]:
+                body = self._call_bucket(partial(bucket.get, key, MAX_RECORD_BYTES), self._background_breaker)
+                fetched_count += self._accept_record(key, body)
+        return fetched_count
 
-    def _missing_keys(self, bucket: Bucket) -> list[str]:
+    def _list_missing_keys(self, bucket: Bucket) -> list[str]:
         """Return the keys of records that are not stored here; keys of another form are ignored."""
-        local = {path.stem for path in self.folder.rglob("*.json")}
-        keys = (key for key, size in bucket.list_objects(PREFIX) if KEY.fullmatch(key) and size < MAX_RECORD_BYTES)
-        return [key for key in keys if key not in self._foreign and Path(key).stem not in local]
+        local_ids = {path.stem for path in self.folder.rglob("*.json")}
+        keys = (
+            key
+            for key, size in bucket.list_objects(KEY_PREFIX)
+            if KEY_PATTERN.fullmatch(key) and size < MAX_RECORD_BYTES
+        )
+        return [key for key in keys if key not in self._invalid_keys and Path(key).stem not in local_ids]
 
-    def _accept(self, key: str, body: bytes) -> bool:
+    def _accept_record(self, key: str, body: bytes) -> bool:
         """Store `body` if it is the record of `key`; others can write to the bucket, so the body is validated."""
         try:
             record = Feedback.model_validate_json(body)
@@ -212,38 +220,38 @@ class FeedbackStore:
             record = None
         if record is None or record.key != key:
             logger.warning("%s in the bucket is no record of feedback", key)
-            self._foreign.add(key)
+            self._invalid_keys.add(key)
             return False
-        _write(self._path(record), body)
+        _write_file(self._get_path(record), body)
         return True
 
-    def _send(self, path: Path, record: Feedback, breaker: ServiceBreaker) -> None:
+    def _send_record(self, path: Path, record: Feedback, breaker: ServiceBreaker) -> None:
         """Put the record into the bucket, then move its file out of `waiting`. Raises ServiceUnavailableError."""
         assert self.bucket is not None
         bucket, body = self.bucket, record.model_dump_json().encode()
-        self._call(lambda: bucket.put(record.key, body), breaker)
-        target = self._path(record)
+        self._call_bucket(lambda: bucket.put(record.key, body), breaker)
+        target = self._get_path(record)
         try:
             target.parent.mkdir(parents=True, exist_ok=True)
             path.replace(target)
-            _sync(target.parent)
+            _sync_folder(target.parent)
         except FileNotFoundError:  # another process has sent it
             return
         except OSError as error:  # the next delivery puts it into the bucket again, which changes nothing
             logger.warning("%s was sent and could not be moved: %s", path, error)
 
-    def _call(self, work: Callable[[], T], breaker: ServiceBreaker) -> T:
+    def _call_bucket(self, work: Callable[[], T], breaker: ServiceBreaker) -> T:
         try:
             result = breaker.call(work)
         except ServiceUnavailableError as error:
             if error.__cause__ is not None:
-                self._problem = error.__cause__.text if isinstance(error.__cause__, AccessDeniedError) else None
+                self._problem = error.__cause__.message if isinstance(error.__cause__, AccessDeniedError) else None
             self.last_error = breaker.last_error
             raise
         self._problem, self.last_error = None, ""
         return result
 
-    def _path(self, record: Feedback) -> Path:
+    def _get_path(self, record: Feedback) -> Path:
         return self.folder / Path(record.key).relative_to("feedback")
 
 
@@ -251,7 +259,7 @@ def _sort_key(record: Feedback) -> tuple[datetime, str]:
     return record.time, record.id
 
 
-def _read(path: Path) -> Feedback | None:
+def _read_record(path: Path) -> Feedback | None:
     """Return the record in a file that is named after its id; None for any other or moved file."""
     try:
         record = Feedback.model_validate_json(path.read_bytes())
@@ -265,7 +273,7 @@ def _read(path: Path) -> Feedback | None:
     return record
 
 
-def _write(path: Path, body: bytes) -> None:
+def _write_file(path: Path, body: bytes) -> None:
     """Write the file atomically and flush it to disk."""
     path.parent.mkdir(parents=True, exist_ok=True)
     draft = path.with_suffix(f".{os.getpid()}.draft")
@@ -277,10 +285,10 @@ def _write(path: Path, body: bytes) -> None:
         draft.replace(path)
     finally:
         draft.unlink(missing_ok=True)
-    _sync(path.parent)
+    _sync_folder(path.parent)
 
 
-def _sync(folder: Path) -> None:
+def _sync_folder(folder: Path) -> None:
     """Flush the directory entries of `folder`, so that they survive a power cut."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
@@ -289,6 +297,6 @@ def _sync(folder: Path) -> None:
         os.close(descriptor)
 
 
-def schema() -> dict[str, Any]:
+def build_feedback_schema() -> dict[str, Any]:
     """Return the JSON Schema of a record, published as docs/feedback.schema.json."""
     return Feedback.model_json_schema()

@@ -4,7 +4,7 @@ import secrets
 import threading
 from collections import OrderedDict
 
-from core.messages import Text
+from core.messages import Message
 
 MAX_MESSAGES = 500
 
@@ -16,18 +16,18 @@ class FlashMessages:
     """
 
     def __init__(self) -> None:
-        self._texts: OrderedDict[str, Text] = OrderedDict()
+        self._messages: OrderedDict[str, Message] = OrderedDict()
         self._lock = threading.Lock()
 
-    def put(self, text: Text) -> str:
+    def put(self, message: Message) -> str:
         """Store a message and return its key."""
-        number = secrets.token_urlsafe(12)
+        key = secrets.token_urlsafe(12)
         with self._lock:
-            self._texts[number] = text
-            while len(self._texts) > MAX_MESSAGES:
-                self._texts.popitem(last=False)
-        return number
+            self._messages[key] = message
+            while len(self._messages) > MAX_MESSAGES:
+                self._messages.popitem(last=False)
+        return key
 
-    def get(self, number: str) -> Text | None:
+    def get(self, key: str) -> Message | None:
         """Return the message of a key, or None for an unknown key."""
-        return self._texts.get(number)
+        return self._messages.get(key)

@@ -53,7 +53,7 @@ class Job:
     @property
     def key(self) -> str:
         """Hash of user, task and arguments: equal for equal submissions. It names the folder of checkpoints."""
-        return question_key(self.user, self.task, self.arguments)
+        return compute_job_key(self.user, self.task, self.arguments)
 
     def to_row(self) -> dict[str, Any]:
         """Return the job as a row of the job table."""
@@ -82,7 +82,7 @@ class WorkerHeartbeat:
     embedded: bool
 
 
-def question_key(user: str, task: str, arguments: dict[str, Any]) -> str:
+def compute_job_key(user: str, task: str, arguments: dict[str, Any]) -> str:
     """Return a hash of user, task and arguments as 24 hexadecimal digits."""
-    question = json.dumps([user, task, arguments], sort_keys=True)
-    return hashlib.sha256(question.encode()).hexdigest()[:24]
+    payload = json.dumps([user, task, arguments], sort_keys=True)
+    return hashlib.sha256(payload.encode()).hexdigest()[:24]

@@ -21,18 +21,18 @@ from core.actor import Actor
 from core.errors import ServiceUnavailableError
 from core.messages import N_
 from core.storage.database import Database, parse_url
-from core.storage.job import Curves, Job, Signal, Status, WorkerHeartbeat, question_key
+from core.storage.job import Curves, Job, Signal, Status, WorkerHeartbeat, compute_job_key
 from core.storage.job_tables import JOBS, SCHEMA, WORKERS, now
 
 T = TypeVar("T")
 LEASE_S = 15.0  # a library may hold the GIL for some seconds, which delays heartbeats
 WORKER_TIMEOUT_S = 10.0  # a worker without a heartbeat for this time is not listed
 DOUBLE_CLICK_S = 3.0  # within this time after its end, an equal submission returns the same job
-KEEP_S = 24 * 3600.0  # retention of finished jobs
+RETENTION_S = 24 * 3600.0  # retention of finished jobs
 
-WAITING = JOBS.c.status == "waiting"
-STALE = and_(JOBS.c.status == "running", JOBS.c.lease_until < now())
-COLUMNS = [*(column for column in JOBS.c if column.name not in ("workspace", "key")), now().label("read_at")]
+IS_WAITING = JOBS.c.status == "waiting"
+IS_STALE = and_(JOBS.c.status == "running", JOBS.c.lease_until < now())
+JOB_COLUMNS = [*(column for column in JOBS.c if column.name not in ("workspace", "key")), now().label("read_at")]
 
 
 class JobStore:
@@ -66,42 +66,42 @@ class JobStore:
 
     def submit(self, task: str, arguments: dict[str, Any], actor: Actor) -> Job:
         """Return the job for `arguments`: an equal job that is waiting, running or just finished, or a new one."""
-        key = question_key(actor.user, task, arguments)
+        key = compute_job_key(actor.user, task, arguments)
 
-        def submit_once(rows: Session) -> Job:
-            job = self._load(rows, key)
+        def submit_once(session: Session) -> Job:
+            job = self._load_job(session, key)
             if job is not None and not _may_restart(job):
                 return job
             if job is not None:
-                rows.execute(JOBS.delete().where(JOBS.c.id == job.id))
-            new = Job(uuid4().hex, task, arguments, actor.user, actor.application)
-            row = new.to_row() | {"workspace": self._workspace(), "submitted": now()}
-            inserted = rows.execute(JOBS.insert().values(row).returning(*COLUMNS))
+                session.execute(JOBS.delete().where(JOBS.c.id == job.id))
+            new_job = Job(uuid4().hex, task, arguments, actor.user, actor.application)
+            row = new_job.to_row() | {"workspace": self._get_workspace_id(), "submitted": now()}
+            inserted = session.execute(JOBS.insert().values(row).returning(*JOB_COLUMNS))
             return Job(**inserted.mappings().one())
 
         try:
-            return self._write(submit_once)
+            return self._write_database(submit_once)
         except IntegrityError:  # another process has inserted the same job
-            return self._write(submit_once)
+            return self._write_database(submit_once)
 
     def load(self, key: str) -> Job | None:
         """Return the current state of the job with this key, or None if there is no such job."""
-        return self._read(lambda rows: self._load(rows, key))
+        return self._read_database(lambda session: self._load_job(session, key))
 
     def cancel(self, key: str) -> None:
         """Cancel a waiting or stale job at once; request the worker of a running job to stop."""
 
-        def cancel_once(rows: Session) -> None:
-            open_job = and_(self._has_key(key), JOBS.c.ended.is_(None))
-            ended = {"status": "cancelled", "cancel_requested": True, "ended": now()}
-            statement = JOBS.update().where(open_job, or_(WAITING, STALE)).values(ended).returning(*COLUMNS)
-            job = _first_job(rows, statement)
+        def cancel_once(session: Session) -> None:
+            is_open = and_(self._has_key(key), JOBS.c.ended.is_(None))
+            values = {"status": "cancelled", "cancel_requested": True, "ended": now()}
+            statement = JOBS.update().where(is_open, or_(IS_WAITING, IS_STALE)).values(values).returning(*JOB_COLUMNS)
+            job = _first_job(session, statement)
             if job is not None:
                 self._delete_checkpoints(job)
             else:
-                rows.execute(JOBS.update().where(open_job).values(cancel_requested=True))
+                session.execute(JOBS.update().where(is_open).values(cancel_requested=True))
 
-        self._write(cancel_once)
+        self._write_database(cancel_once)
 
     # ---- for workers --------------------------------------------------------------------------------------------
 
@@ -110,100 +110,105 @@ class JobStore:
 
         take_over   False ignores stale jobs, whose worker seems dead
         """
-        claimable = or_(WAITING, STALE) if take_over else WAITING
-        if self._read(lambda rows: rows.scalar(self._oldest(claimable))) is None:
+        claimable = or_(IS_WAITING, IS_STALE) if take_over else IS_WAITING
+        if self._read_database(lambda session: session.scalar(self._select_oldest(claimable))) is None:
             return None  # without a write transaction that would block other writers
-        begun = {"status": "running", "worker": worker, "share": 0.0, "stage": "", "curves": {}}
-        counted = {
+        start_values = {"status": "running", "worker": worker, "share": 0.0, "stage": "", "curves": {}}
+        claim_values = {
             "claims": JOBS.c.claims + 1,
-            "attempt": case((STALE, JOBS.c.attempt + 1), else_=JOBS.c.attempt),
+            "attempt": case((IS_STALE, JOBS.c.attempt + 1), else_=JOBS.c.attempt),
             "lease_until": now() + self.lease_s,
         }
 
-        def claim_once(rows: Session) -> Job | None:
-            oldest = JOBS.c.id == self._oldest(claimable).scalar_subquery()
-            statement = JOBS.update().where(oldest, claimable).values(**begun, **counted)
-            return _first_job(rows, statement.returning(*COLUMNS))
+        def claim_once(session: Session) -> Job | None:
+            oldest = JOBS.c.id == self._select_oldest(claimable).scalar_subquery()
+            statement = JOBS.update().where(oldest, claimable).values(**start_values, **claim_values)
+            return _first_job(session, statement.returning(*JOB_COLUMNS))
 
-        return self._write(claim_once)
+        return self._write_database(claim_once)
 
     def heartbeat(self, job: Job, **progress: float | str | Curves) -> Signal:
         """Extend the lease and store the progress of the job (`share`, `stage`, `curves`)."""
         values = {"lease_until": now() + self.lease_s, **progress}
-        statement = JOBS.update().where(_is_held(job)).values(values).returning(JOBS.c.cancel_requested)
-        cancel_requested = self._write(lambda rows: rows.scalar(statement))
+        statement = JOBS.update().where(_has_lease(job)).values(values).returning(JOBS.c.cancel_requested)
+        cancel_requested = self._write_database(lambda session: session.scalar(statement))
         return "lost" if cancel_requested is None else "cancel" if cancel_requested else "continue"
 
     def requeue(self, job: Job) -> bool:
         """Return a job to the queue without counting an attempt; return False if the lease was lost before."""
         values = {"status": "waiting", "worker": "", "lease_until": 0.0, "share": 0.0, "stage": "", "curves": {}}
-        return self._write(lambda rows: _count(rows, JOBS.update().where(_is_held(job)).values(values))) == 1
+        return (
+            self._write_database(
+                lambda session: _count_changes(session, JOBS.update().where(_has_lease(job)).values(values))
+            )
+            == 1
+        )
 
     def finish(self, job: Job, status: Status, *, run_id: str = "", error: dict[str, Any] | None = None) -> bool:
         """Store the final status of a job and delete its checkpoints unless it failed.
 
         Returns False if the lease was lost before.
         """
-        ended = {"status": status, "run_id": run_id, "error": error, "curves": {}, "ended": now()}
-        values = ended | ({"share": 1.0} if status == "completed" else {})
+        final_values = {"status": status, "run_id": run_id, "error": error, "curves": {}, "ended": now()}
+        values = final_values | ({"share": 1.0} if status == "completed" else {})
 
-        def finish_once(rows: Session) -> bool:
-            if not _count(rows, JOBS.update().where(_is_held(job)).values(values)):
+        def finish_once(session: Session) -> bool:
+            if not _count_changes(session, JOBS.update().where(_has_lease(job)).values(values)):
                 return False
             if status != "failed":  # the row is locked, so no equal job can start meanwhile
                 self._delete_checkpoints(job)
             return True
 
-        return self._write(finish_once)
+        return self._write_database(finish_once)
 
-    def delete_expired(self) -> None:
+    def delete_expired_rows(self) -> None:
         """Delete jobs that ended and workers whose last heartbeat was more than a day ago."""
 
-        def delete_once(rows: Session) -> None:
-            expired = JOBS.delete().where(self._is_here(JOBS.c.workspace), JOBS.c.ended < now() - KEEP_S)
-            for row in rows.execute(expired.returning(*COLUMNS)).mappings():
+        def delete_once(session: Session) -> None:
+            statement = JOBS.delete().where(self._is_in_workspace(JOBS.c.workspace), JOBS.c.ended < now() - RETENTION_S)
+            for row in session.execute(statement.returning(*JOB_COLUMNS)).mappings():
                 self._delete_checkpoints(Job(**row))
-            rows.execute(WORKERS.delete().where(WORKERS.c.heartbeat < now() - KEEP_S))
+            session.execute(WORKERS.delete().where(WORKERS.c.heartbeat < now() - RETENTION_S))
 
-        self._write(delete_once)
+        self._write_database(delete_once)
 
-    def note_worker(self, worker: WorkerHeartbeat) -> None:
+    def record_worker(self, worker: WorkerHeartbeat) -> None:
         """Store a heartbeat of a worker."""
 
-        def note_once(rows: Session) -> None:
-            here = WORKERS.c.name == worker.name
-            if not _count(rows, WORKERS.update().where(here).values(heartbeat=now())):
-                row = {**asdict(worker), "workspace": self._workspace(), "heartbeat": now()}
-                rows.execute(WORKERS.insert().values(row))
+        def record_once(session: Session) -> None:
+            is_worker = WORKERS.c.name == worker.name
+            if not _count_changes(session, WORKERS.update().where(is_worker).values(heartbeat=now())):
+                row = {**asdict(worker), "workspace": self._get_workspace_id(), "heartbeat": now()}
+                session.execute(WORKERS.insert().values(row))
 
-        self._write(note_once)
+        self._write_database(record_once)
 
     def delete_worker(self, name: str) -> None:
         """Delete a worker that has ended."""
-        self._write(lambda rows: rows.execute(WORKERS.delete().where(WORKERS.c.name == name)))
+        self._write_database(lambda session: session.execute(WORKERS.delete().where(WORKERS.c.name == name)))
 
     def list_workers(self) -> list[WorkerHeartbeat]:
         """Return the living workers of this data folder."""
         columns = (WORKERS.c.name, WORKERS.c.host, WORKERS.c.pid, WORKERS.c.embedded)
-        living = WORKERS.c.heartbeat > now() - WORKER_TIMEOUT_S
+        is_alive = WORKERS.c.heartbeat > now() - WORKER_TIMEOUT_S
 
-        def list_once(rows: Session) -> list[WorkerHeartbeat]:
-            statement = select(*columns).where(self._is_here(WORKERS.c.workspace), living)
-            return [WorkerHeartbeat(**row) for row in rows.execute(statement).mappings()]
+        def list_once(session: Session) -> list[WorkerHeartbeat]:
+            statement = select(*columns).where(self._is_in_workspace(WORKERS.c.workspace), is_alive)
+            return [WorkerHeartbeat(**row) for row in session.execute(statement).mappings()]
 
-        return self._read(list_once)
+        return self._read_database(list_once)
 
     # ---- internals ----------------------------------------------------------------------------------------------
 
-    def _read(self, work: Callable[[Session], T]) -> T:
+    def _read_database(self, work: Callable[[Session], T]) -> T:
         with _translate_errors():
             return self._database.read(work)
 
-    def _write(self, work: Callable[[Session], T]) -> T:
+    def _write_database(self, work: Callable[[Session], T]) -> T:
         with _translate_errors():
             return self._database.write(work)
 
-    def _workspace(self) -> str:
+    def _get_workspace_id(self) -> str:
         """Return the id of the data folder, equal on every machine that mounts it."""
         if not self._folder_id:
             file = self.folder / "workspace.id"
@@ -216,24 +221,24 @@ class JobStore:
             self._folder_id = file.read_text()
         return self._folder_id
 
-    def _is_here(self, column: ColumnElement[str]) -> ColumnElement[bool]:
-        return column == self._workspace()
+    def _is_in_workspace(self, column: ColumnElement[str]) -> ColumnElement[bool]:
+        return column == self._get_workspace_id()
 
     def _has_key(self, key: str) -> ColumnElement[bool]:
-        return and_(self._is_here(JOBS.c.workspace), JOBS.c.key == key)
+        return and_(self._is_in_workspace(JOBS.c.workspace), JOBS.c.key == key)
 
-    def _load(self, rows: Session, key: str) -> Job | None:
-        return _first_job(rows, select(*COLUMNS).where(self._has_key(key)))
+    def _load_job(self, session: Session, key: str) -> Job | None:
+        return _first_job(session, select(*JOB_COLUMNS).where(self._has_key(key)))
 
-    def _oldest(self, claimable: ColumnElement[bool]) -> Any:
-        here = self._is_here(JOBS.c.workspace)
-        return select(JOBS.c.id).where(here, claimable).order_by(JOBS.c.submitted, JOBS.c.id).limit(1)
+    def _select_oldest(self, claimable: ColumnElement[bool]) -> Any:
+        in_workspace = self._is_in_workspace(JOBS.c.workspace)
+        return select(JOBS.c.id).where(in_workspace, claimable).order_by(JOBS.c.submitted, JOBS.c.id).limit(1)
 
     def _delete_checkpoints(self, job: Job) -> None:
         shutil.rmtree(self.checkpoint_folder(job), ignore_errors=True)
 
 
-def _is_held(job: Job) -> ColumnElement[bool]:
+def _has_lease(job: Job) -> ColumnElement[bool]:
     """Return the SQL condition that the claim of `job` is still valid."""
     return and_(JOBS.c.id == job.id, JOBS.c.claims == job.claims, JOBS.c.status == "running")
 
@@ -244,13 +249,13 @@ def _may_restart(job: Job) -> bool:
     return job.is_finished and not just_ended
 
 
-def _first_job(rows: Session, statement: Any) -> Job | None:
-    row: RowMapping | None = rows.execute(statement).mappings().first()
+def _first_job(session: Session, statement: Any) -> Job | None:
+    row: RowMapping | None = session.execute(statement).mappings().first()
     return None if row is None else Job(**row)
 
 
-def _count(rows: Session, statement: Any) -> int:
-    result = rows.execute(statement)
+def _count_changes(session: Session, statement: Any) -> int:
+    result = session.execute(statement)
     assert isinstance(result, CursorResult)
     return result.rowcount
 
@@ -262,5 +267,5 @@ def _translate_errors() -> Iterator[None]:
     except ServiceUnavailableError as error:
         raise ServiceUnavailableError(
             N_("The queue of slow work does not answer ({reason}). Stored results can be seen; new work has to wait."),
-            reason=error.text.values.get("reason", ""),
+            reason=error.message.values.get("reason", ""),
         ) from error

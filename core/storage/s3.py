@@ -11,9 +11,9 @@ from core.messages import N_
 from core.settings import Settings
 
 CONNECT_TIMEOUT_S, READ_TIMEOUT_S = 1.0, 3.0
-EXISTS = ("PreconditionFailed", "412")
-NO_CONDITIONS = ("NotImplemented", "501")
-REFUSALS = {
+ALREADY_EXISTS_CODES = ("PreconditionFailed", "412")
+NO_CONDITIONAL_PUT_CODES = ("NotImplemented", "501")
+ERROR_MESSAGES = {
     "InvalidAccessKeyId": N_("S3 does not know the access key ({code}): check AWS_ACCESS_KEY."),
     "SignatureDoesNotMatch": N_("S3 does not accept the secret key ({code}): check AWS_SECRET_KEY."),
     "ExpiredToken": N_("The keys for S3 have expired ({code})."),
@@ -75,21 +75,21 @@ class Bucket:
             try:
                 self._client.put_object(**fields, IfNoneMatch="*")
             except ClientError as error:
-                if _code(error) in NO_CONDITIONS:
+                if _get_error_code(error) in NO_CONDITIONAL_PUT_CODES:
                     self._client.put_object(**fields)
-                elif _code(error) not in EXISTS:
+                elif _get_error_code(error) not in ALREADY_EXISTS_CODES:
                     raise
 
     def list_objects(self, prefix: str) -> Iterator[tuple[str, int]]:
         """Yield key and size in bytes of every object whose key begins with `prefix`."""
         with self._translate_errors():
             for page in self._client.get_paginator("list_objects_v2").paginate(Bucket=self.name, Prefix=prefix):
-                yield from ((stored["Key"], stored["Size"]) for stored in page.get("Contents", ()))
+                yield from ((entry["Key"], entry["Size"]) for entry in page.get("Contents", ()))
 
-    def get(self, key: str, limit: int) -> bytes:
-        """Return the first `limit` bytes of an object."""
+    def get(self, key: str, max_bytes: int) -> bytes:
+        """Return the first `max_bytes` bytes of an object."""
         with self._translate_errors(), self._client.get_object(Bucket=self.name, Key=key)["Body"] as body:
-            return bytes(body.read(limit))
+            return bytes(body.read(max_bytes))
 
     def check(self) -> None:
         """Make one cheap request, to test access."""
@@ -128,9 +128,9 @@ class Bucket:
         try:
             yield
         except boto.ClientError as error:
-            code = _code(error)
-            if code in REFUSALS:
-                raise AccessDeniedError(REFUSALS[code], code=code, **values) from error
+            code = _get_error_code(error)
+            if code in ERROR_MESSAGES:
+                raise AccessDeniedError(ERROR_MESSAGES[code], code=code, **values) from error
             raise
         except (boto.NoCredentialsError, boto.PartialCredentialsError) as error:
             raise AccessDeniedError(
@@ -144,5 +144,5 @@ class Bucket:
             raise AccessDeniedError(N_("The settings of S3 cannot be used ({reason})."), reason=error) from error
 
 
-def _code(error: Any) -> str:
+def _get_error_code(error: Any) -> str:
     return str(error.response.get("Error", {}).get("Code", ""))

@@ -8,10 +8,10 @@ import streamlit as st
 from core.errors import VigieError
 from core.messages import N_
 from pages.components.auth import SignedInUser
-from pages.components.i18n import _, say
+from pages.components.i18n import _, translate_message
 
-HOME = Path(__file__).parents[1] / "data" / "load.py"
-ROLE = {"analyst": N_("analyst"), "operator": N_("operator"), "administrator": N_("administrator")}
+HOME_SCRIPT = Path(__file__).parents[1] / "data" / "load.py"
+ROLE_LABELS = {"analyst": N_("analyst"), "operator": N_("operator"), "administrator": N_("administrator")}
 
 
 def show(title: str, roles: tuple[str, ...]) -> None:
@@ -19,23 +19,23 @@ def show(title: str, roles: tuple[str, ...]) -> None:
     st.title(_("No access"))
     st.warning(
         _("The page “{page}” is for these roles: {roles}. An administrator can give you one of them.").format(
-            page=title, roles=", ".join(_(ROLE[role]) for role in roles)
+            page=title, roles=", ".join(_(ROLE_LABELS[role]) for role in roles)
         ),
         icon=":material/lock:",
     )
-    st.page_link(HOME, label=_("To the first page"), icon=":material/home:")
+    st.page_link(HOME_SCRIPT, label=_("To the first page"), icon=":material/home:")
 
 
-def without_role(person: SignedInUser) -> None:
+def show_no_role(user: SignedInUser) -> None:
     """Show a signed-in user without any role how to get one."""
     st.title(_("No access yet"))
     st.warning(_("An administrator has to give you a role."), icon=":material/lock:")
-    said = escape(_("Tell them the name under which you are signed in:"))
-    st.html(f"<p>{said} <strong>{escape(person.name)}</strong></p>")
+    text = escape(_("Tell them the name under which you are signed in:"))
+    st.html(f"<p>{text} <strong>{escape(user.name)}</strong></p>")
 
 
-def turned_away(error: VigieError) -> None:
+def show_rejected_account(error: VigieError) -> None:
     """Show why the accounts reject a user whom the identity provider authenticates."""
     st.title(_("No access"))
-    st.warning(say(error.text), icon=":material/lock:")
+    st.warning(translate_message(error.message), icon=":material/lock:")
     st.button(_("Sign out"), icon=":material/logout:", on_click=st.logout, key="sign-out")

@@ -6,29 +6,29 @@ import streamlit as st
 from core.accounts import User
 from core.errors import InputError, VigieError
 from core.messages import N_
-from core.runs.tracked_run import recorded
+from core.runs.tracked_run import record_event
 from pages.account import access_denied, html_forms
 from pages.components import auth, cache, clock
-from pages.components.i18n import _, date_format, say
+from pages.components.i18n import _, get_date_format, translate_message
 
-LATEST = 20
+MAX_SIGN_INS = 20
 
 
 def page() -> None:
     """Show the account of the signed-in user."""
-    found = auth.current_user()
-    user = cache.get_workspace().accounts.user(found.name) if found else None
+    session_user = auth.current_user()
+    user = cache.get_workspace().accounts.find_user(session_user.name) if session_user else None
     if user is None:
         return
     st.title(_("Your account"))
-    roles = ", ".join(_(access_denied.ROLE[role]) for role in access_denied.ROLE if role in user.roles)
+    roles = ", ".join(_(access_denied.ROLE_LABELS[role]) for role in access_denied.ROLE_LABELS if role in user.roles)
     st.text(_("{name} · roles: {roles}").format(name=user.name, roles=roles))
-    _password(user)
-    _sign_ins(user)
-    _everywhere()
+    _show_password_form(user)
+    _show_sign_ins(user)
+    _show_sign_out_everywhere()
 
 
-def _password(user: User) -> None:
+def _show_password_form(user: User) -> None:
     st.subheader(_("Password"))
     if not user.local:
         st.caption(_("You sign in with your organisation; Vigie has no password of yours."))
@@ -38,22 +38,24 @@ def _password(user: User) -> None:
             _("Password until now"), type="password", autocomplete="current-password", key="password-old"
         )
         new = st.text_input(_("New password"), type="password", autocomplete="new-password", key="password-new")
-        again = st.text_input(
+        repeated = st.text_input(
             _("New password again"), type="password", autocomplete="new-password", key="password-again"
         )
         submitted = st.form_submit_button(_("Change the password"))
     if submitted:
-        _change(user, old, new, again)
+        _change_password(user, old, new, repeated)
 
 
-def _change(user: User, old: str, new: str, again: str) -> None:
+def _change_password(user: User, old: str, new: str, repeated: str) -> None:
     try:
-        if new != again:
+        if new != repeated:
             raise InputError(N_("The two passwords are not the same."))
-        with recorded("account_change", auth.current_actor("account"), cache.get_workspace(), change="own password"):
-            cache.get_workspace().accounts.change_password(user.name, old, new, keep=auth.session_token())
+        with record_event(
+            "account_change", auth.current_actor("account"), cache.get_workspace(), change="own password"
+        ):
+            cache.get_workspace().accounts.change_password(user.name, old, new, keep_token=auth.session_token())
     except VigieError as error:
-        st.error(say(error.text), icon=":material/error:")
+        st.error(translate_message(error.message), icon=":material/error:")
     else:
         st.success(
             _("The password is changed. You stay signed in here and are signed out everywhere else."),
@@ -61,14 +63,14 @@ def _change(user: User, old: str, new: str, again: str) -> None:
         )
 
 
-def _sign_ins(user: User) -> None:
+def _show_sign_ins(user: User) -> None:
     st.subheader(_("Where you signed in lately"))
-    found = cache.get_workspace().accounts.sign_ins(user.name, LATEST)
+    sign_ins = cache.get_workspace().accounts.list_sign_ins(user.name, MAX_SIGN_INS)
     table = pd.DataFrame(
         {
-            "time": [clock.to_browser_time(sign_in.time) for sign_in in found],
-            "outcome": [_("signed in") if sign_in.success else _("refused") for sign_in in found],
-            "address": [sign_in.address for sign_in in found],
+            "time": [clock.to_browser_time(sign_in.time) for sign_in in sign_ins],
+            "outcome": [_("signed in") if sign_in.success else _("refused") for sign_in in sign_ins],
+            "address": [sign_in.address for sign_in in sign_ins],
         }
     )
     st.dataframe(
@@ -78,21 +80,21 @@ def _sign_ins(user: User) -> None:
         key="sign-ins",
         alt=_("Where you signed in lately"),
         column_config={
-            "time": st.column_config.DatetimeColumn(_("Time"), format=f"{date_format()} HH:mm"),
+            "time": st.column_config.DatetimeColumn(_("Time"), format=f"{get_date_format()} HH:mm"),
             "outcome": st.column_config.TextColumn(_("Outcome")),
             "address": st.column_config.TextColumn(_("Address")),
         },
     )
 
 
-def _everywhere() -> None:
+def _show_sign_out_everywhere() -> None:
     st.subheader(_("Sign out everywhere"))
-    found = auth.current_user()
-    if found is None or not found.csrf:
+    session_user = auth.current_user()
+    if session_user is None or not session_user.csrf:
         st.caption(_("Your organisation's provider decides how long you stay signed in."))
         return
     st.caption(_("Ends your sessions in every browser, this one included."))
-    st.html(html_forms.sign_out_everywhere_button())
+    st.html(html_forms.build_sign_out_everywhere())
 
 
 page()

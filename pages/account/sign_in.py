@@ -6,9 +6,9 @@ from core.errors import ServiceUnavailableError
 from core.messages import N_
 from pages.account import html_forms
 from pages.components import cache, url_state
-from pages.components.i18n import _, say
+from pages.components.i18n import _, translate_message
 
-MESSAGES = {
+ERROR_MESSAGES = {
     "refused": N_("Name or password is not right."),
     "locked": N_("Too many attempts. Try again later."),
     "not-made": N_("The administrator was not made."),
@@ -19,33 +19,33 @@ MESSAGES = {
 def show(address: str) -> None:
     """Show the form for the page `address`, and the error of the last attempt."""
     try:
-        nobody_yet = cache.get_workspace().accounts.empty()
+        has_no_users = cache.get_workspace().accounts.is_empty()
     except ServiceUnavailableError:
-        unreachable()
+        show_unreachable()
         return
     st.title("Vigie")
     with st.container(key="sign-in", width=420):
-        _first(address) if nobody_yet else _sign_in(address)
+        _show_setup_form(address) if has_no_users else _show_sign_in_form(address)
 
 
-def unreachable() -> None:
+def show_unreachable() -> None:
     """Show that sign-in is not possible now; the reason is only on the health page, which needs sign-in."""
     st.title("Vigie")
     st.error(
         _("The accounts cannot be reached, so nobody can sign in at the moment. Whoever is signed in goes on working."),
         icon=":material/cloud_off:",
     )
-    st.button(_("Try again"), icon=":material/refresh:", key="try-again", on_click=_try_again)
+    st.button(_("Try again"), icon=":material/refresh:", key="try-again", on_click=_reset_accounts)
 
 
-def _try_again() -> None:
+def _reset_accounts() -> None:
     cache.get_workspace().accounts.reset()
 
 
-def _sign_in(address: str) -> None:
+def _show_sign_in_form(address: str) -> None:
     st.write(_("Please sign in to go on."))
-    _said()
-    st.html(html_forms.sign_in_form(html_forms.here(address)))
+    _show_last_error()
+    st.html(html_forms.build_sign_in_form(html_forms.build_current_path(address)))
     if st.secrets.load_if_toml_exists() and "auth" in st.secrets:
         st.caption(_("or"))
         st.button(
@@ -57,24 +57,24 @@ def _sign_in(address: str) -> None:
         )
 
 
-def _first(address: str) -> None:
+def _show_setup_form(address: str) -> None:
     st.write(
         _(
             "Nobody can sign in yet. The first administrator is made here, with the token that Vigie printed "
             "where it was started."
         )
     )
-    _said()
-    st.html(html_forms.first_form(html_forms.here(address)))
+    _show_last_error()
+    st.html(html_forms.build_setup_form(html_forms.build_current_path(address)))
     st.caption(_("Or on the machine itself:"))
     st.code("python -m core users add NAME --role administrator", language="bash", wrap_lines=True)
 
 
-def _said() -> None:
+def _show_last_error() -> None:
     """Show the flash message of the last attempt, else the general message of its outcome."""
-    word = url_state.get_query_param("sign-in")
-    text = cache.get_workspace().flash.get(url_state.get_query_param("note"))
-    if text is not None:
-        st.error(say(text), icon=":material/error:")
-    elif word in MESSAGES:
-        st.error(_(MESSAGES[word]), icon=":material/error:")
+    outcome = url_state.get_query_param("sign-in")
+    message = cache.get_workspace().flash.get(url_state.get_query_param("note"))
+    if message is not None:
+        st.error(translate_message(message), icon=":material/error:")
+    elif outcome in ERROR_MESSAGES:
+        st.error(_(ERROR_MESSAGES[outcome]), icon=":material/error:")

@@ -9,12 +9,12 @@ from pages.components.auth import SignedInUser
 from pages.components.i18n import _
 
 
-def show(person: SignedInUser) -> None:
+def show(user: SignedInUser) -> None:
     """Show the name of the user and the sign-out button."""
     with st.sidebar.container(key="who"):
-        said = escape(_("Signed in as"))
-        st.html(f'<p class="vigie-who">{said} <strong>{escape(person.name)}</strong></p>')
-        if person.csrf:
-            st.html(html_forms.sign_out_button())
+        label = escape(_("Signed in as"))
+        st.html(f'<p class="vigie-who">{label} <strong>{escape(user.name)}</strong></p>')
+        if user.csrf:
+            st.html(html_forms.build_sign_out_form())
         else:
             st.button(_("Sign out"), icon=":material/logout:", on_click=st.logout, key="sign-out", type="tertiary")

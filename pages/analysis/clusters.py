@@ -4,16 +4,16 @@ from typing import Any
 
 import streamlit as st
 
-from core.clusterers.choosing import ClusterSuggestion
+from core.clusterers.model_selection import ClusterSuggestion
 from core.data.dataset import Dataset
 from core.spec.spec import Spec
 from core.tasks.clusters import figures
-from core.tasks.clusters.run import min_samples_of, suggest_parameters
+from core.tasks.clusters.run import get_min_samples, suggest_parameters
 from core.tasks.clusters.spec import ClusteringSpec
 from pages.components import task_page
-from pages.components.i18n import _, shown
+from pages.components.i18n import _, format_value
 from pages.components.results import clusters
-from pages.components.results.run_widgets import chart
+from pages.components.results.run_widgets import show_chart
 
 
 def page() -> None:
@@ -25,7 +25,7 @@ def page() -> None:
             dataset,
             clusters.show_clustering,
             describe_model=_describe_model,
-            after=lambda spec: _help_to_choose(spec, dataset),
+            after_button=lambda spec: _offer_suggestion(spec, dataset),
         )
 
 
@@ -37,41 +37,49 @@ def _describe_model(record: Any) -> str:
 # ---- suggestion of parameters ---------------------------------------------------------------------------------------
 
 
-def _help_to_choose(spec: Spec, dataset: Dataset) -> None:
+def _offer_suggestion(spec: Spec, dataset: Dataset) -> None:
     if not isinstance(spec, ClusteringSpec):
         return
     with st.expander(_("Help me choose"), icon=":material/help:"):
         st.caption(_("Computed for the question above; nothing is recorded."))
         if st.toggle(_("Compute inertia, silhouette and distances to neighbours"), key="clusters-help"):
             with st.spinner(_("Comparing settings …")):
-                selected = (spec.of, spec.look, spec.incomplete, *spec.entities, spec.start, spec.end)
-                suggestion = _suggest(spec, dataset, dataset.digest, selected, min_samples_of(spec))
-            _show_suggestion(suggestion, min_samples_of(spec))
+                cache_key = (spec.of, spec.look, spec.incomplete, *spec.entities, spec.start, spec.end)
+                suggestion = _suggest_parameters(spec, dataset, dataset.digest, cache_key, get_min_samples(spec))
+            _show_suggestion(suggestion, get_min_samples(spec))
 
 
 def _show_suggestion(suggestion: ClusterSuggestion, min_samples: int) -> None:
     if suggestion.k:
         st.caption(
             _("The silhouette is highest for k = {k}, among {points} points.").format(
-                k=suggestion.k, points=shown(suggestion.points)
+                k=suggestion.k, points=format_value(suggestion.points)
             )
         )
-        chart(
-            figures.elbow(suggestion, _), "elbow", _("Inertia and silhouette over the number of clusters"), dated=False
+        show_chart(
+            figures.draw_elbow(suggestion, _),
+            "elbow",
+            _("Inertia and silhouette over the number of clusters"),
+            has_time_axis=False,
         )
     st.caption(
         _(
             "How far away the {count} nearest points are, the point itself counted: the bend suggests eps = {eps}."
-        ).format(count=min_samples, eps=shown(float(f"{suggestion.eps:.3g}")))
+        ).format(count=min_samples, eps=format_value(float(f"{suggestion.eps:.3g}")))
     )
-    chart(figures.neighbour_distances(suggestion, _), "neighbours", _("Distances to neighbours, rising"), dated=False)
+    show_chart(
+        figures.draw_neighbour_distances(suggestion, _),
+        "neighbours",
+        _("Distances to neighbours, rising"),
+        has_time_axis=False,
+    )
 
 
 @st.cache_resource(max_entries=16, show_spinner=False)
-def _suggest(
-    _spec: ClusteringSpec, _dataset: Dataset, digest: str, selected: tuple[str, ...], min_samples: int
+def _suggest_parameters(
+    _spec: ClusteringSpec, _dataset: Dataset, digest: str, cache_key: tuple[str, ...], min_samples: int
 ) -> ClusterSuggestion:
-    """Return the suggestion, computed once per `digest`, `selected` and `min_samples`."""
+    """Return the suggestion, computed once per `digest`, `cache_key` and `min_samples`."""
     return suggest_parameters(_spec, _dataset)
 
 

@@ -8,10 +8,10 @@ from core.data.dataset import Dataset
 from core.tasks.forecast.result import Forecast
 from core.tasks.forecast.run import load_forecast
 from pages.components import cache, covariate_upload, task_page
-from pages.components.i18n import _, date_format, percent
+from pages.components.i18n import _, format_percent, get_date_format
 from pages.components.results import forecast
 
-LEVELS = {0.8: (0.1, 0.5, 0.9), 0.9: (0.05, 0.5, 0.95), 0.95: (0.025, 0.5, 0.975)}
+QUANTILES_BY_COVERAGE = {0.8: (0.1, 0.5, 0.9), 0.9: (0.05, 0.5, 0.95), 0.95: (0.025, 0.5, 0.975)}
 
 
 def page() -> None:
@@ -19,21 +19,21 @@ def page() -> None:
     task, dataset = task_page.open_page("forecast")
     if dataset is None:
         return
-    if not dataset.dated:
+    if not dataset.has_dates:
         st.info(_("These data have no dates, and a forecast needs them."), icon=":material/event_busy:")
         return
-    shown: Forecast | None = cache.load_result(task.name, load_forecast)
-    if shown is not None:
-        covariate_upload.suggest(shown.covariate_digest)
+    result: Forecast | None = cache.load_result(task.name, load_forecast)
+    if result is not None:
+        covariate_upload.suggest_digest(result.covariate_digest)
     task_page.ask_and_show(
         task,
         dataset,
-        forecast.forecast,
+        forecast.show_forecast,
         widgets={
-            "covariates": covariate_upload.ask,
+            "covariates": covariate_upload.ask_digest,
             "measure": _ask_measure,
             "quantiles": _ask_interval,
-            "backtest_from": _ask_start,
+            "backtest_from": _ask_backtest_start,
         },
         describe_model=lambda record: _("{days} days ahead").format(days=record.params["horizon"]),
     )
@@ -50,24 +50,24 @@ def _ask_interval(dataset: Dataset) -> tuple[float, ...]:
     """Ask for the nominal coverage; return the quantiles of the interval and the median."""
     level: Any = st.segmented_control(
         _("Interval"),
-        list(LEVELS),
+        list(QUANTILES_BY_COVERAGE),
         default=0.9,
         required=True,
-        format_func=percent,
+        format_func=format_percent,
         key="forecast-quantiles",
         help=_("How often the amount that comes is to lie inside; the back-test measures how often it did."),
     )
-    return LEVELS[level or 0.9]
+    return QUANTILES_BY_COVERAGE[level or 0.9]
 
 
-def _ask_start(dataset: Dataset) -> str:
+def _ask_backtest_start(dataset: Dataset) -> str:
     """Ask for the first day of the back-test; "" for the default."""
     day = st.date_input(
         _("Back-test from"),
         None,
         min_value=dataset.time.min().date(),
         max_value=dataset.time.max().date(),
-        format=date_format(),
+        format=get_date_format(),
         key="forecast-backtest_from",
         help=_(
             "The model that is tested sees only the days before. Left empty: the last year, or the last fifth of a "

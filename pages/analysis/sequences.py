@@ -7,21 +7,34 @@ import streamlit as st
 
 from core.data.dataset import Dataset
 from core.detectors.base import SequenceDetector
-from core.spec.hyperparameters import hyperparameters
+from core.spec.hyperparameters import get_hyperparameters
 from core.spec.spec import ApplySpec, Spec
 from core.spec.task import get_task
 from core.tasks.comparison.run import load_comparison
 from core.tasks.comparison.spec import ComparisonSpec
-from core.tasks.sequences.spec import PERIODS, THOUSAND, THRESHOLDS, TRY_FIRST, SequenceSpec, detectors
-from core.tasks.sequences.split import PART, TRAIN, default_split, has_train_part, sampling_seconds
+from core.tasks.sequences.spec import (
+    FAST_DETECTORS,
+    PER_1000_ROWS,
+    PERIOD_LABELS,
+    THRESHOLD_LABELS,
+    SequenceSpec,
+    list_detectors,
+)
+from core.tasks.sequences.split import (
+    PART_COLUMN,
+    TRAIN_PART,
+    compute_sampling_seconds,
+    find_default_split,
+    has_train_part,
+)
 from pages.components import cache, forms, job_progress, task_page, url_state
-from pages.components.i18n import _, date_format, percent, shown
+from pages.components.i18n import _, format_percent, format_value, get_date_format
 from pages.components.results import score_card, sequences
 
 MIN_ROWS = 24  # half of them, minus the held-out fifth, are training rows
 DAY_S = 86_400
-SHARES = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1)
-RISKS = (0.01, 0.005, 0.001, 0.0005, 0.0001, 0.00001)
+FLAGGED_SHARES = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1)
+TAIL_RISKS = (0.01, 0.005, 0.001, 0.0005, 0.0001, 0.00001)
 
 
 def page() -> None:
@@ -42,13 +55,13 @@ def page() -> None:
         task,
         dataset,
         sequences.show_detection,
-        widgets={"detector": _ask_detector, "until": _ask_until, **_ThresholdForm().widgets},
+        widgets={"detector": _ask_detector, "until": _ask_split, **_ThresholdForm().widgets},
         describe_model=lambda record: str(record.params["detector"]),
-        after=_explain_model,
+        after_button=_explain_model,
         actions=_offer_comparison,
     )
     comparison = cache.load_result("comparison", load_comparison)
-    if comparison is not None and not job_progress.going_on():
+    if comparison is not None and not job_progress.is_job_running():
         score_card.show_comparison(comparison, url_state.get_run_id())
 
 
@@ -65,69 +78,73 @@ def _offer_comparison(spec: Spec | None) -> None:
         _(task.action),
         icon=f":material/{task.icon}:",
         key=f"{task.name}-ask",
-        disabled=not isinstance(spec, SequenceSpec) or job_progress.going_on(),
+        disabled=not isinstance(spec, SequenceSpec) or job_progress.is_job_running(),
         help=_(
             "Runs the quick detectors on one entity and says which sees most: by the labels, or where "
             "there are none by planted anomalies."
         ),
     )
     if clicked and isinstance(spec, SequenceSpec):
-        shared = {name: getattr(spec, name) for name in hyperparameters(ComparisonSpec)}
-        task_page.submit(task, ComparisonSpec(**shared))
+        shared = {name: getattr(spec, name) for name in get_hyperparameters(ComparisonSpec)}
+        task_page.submit_spec(task, ComparisonSpec(**shared))
 
 
 # ---- widgets --------------------------------------------------------------------------------------------------------
 
 
 def _ask_detector(dataset: Dataset) -> SequenceDetector:
-    choices = detectors()
+    choices = list_detectors()
     name = st.selectbox(
         _("Detector"),
         list(choices),
         key="sequences-detector",
         format_func=lambda name: (
-            _("{name} · try first").format(name=_(choices[name].label)) if name in TRY_FIRST else _(choices[name].label)
+            _("{name} · try first").format(name=_(choices[name].label))
+            if name in FAST_DETECTORS
+            else _(choices[name].label)
         ),
         help=_(
             "The first ones take seconds, and on measured data sets the deep model seldom beats all of them: compare."
         ),
     )
     with st.popover(_("Settings of the detector"), icon=":material/settings:"):
-        detector: SequenceDetector = forms.ask(choices[name], f"sequences-detector-{name}")
+        detector: SequenceDetector = forms.ask_settings(choices[name], f"sequences-detector-{name}")
     return detector
 
 
-def _ask_until(dataset: Dataset) -> str:
+def _ask_split(dataset: Dataset) -> str:
     """Ask for the end of the training rows; the rows from there on are test rows."""
     label = _("Fit on rows until")
     if has_train_part(dataset):
         st.text_input(label, _("the end of the training part"), disabled=True, key="sequences-part")
-        st.caption(_("The files say which rows are for training (column {column}).").format(column=PART))
-        return TRAIN
-    middle = default_split(dataset)
+        st.caption(_("The files say which rows are for training (column {column}).").format(column=PART_COLUMN))
+        return TRAIN_PART
+    split = find_default_split(dataset)
     help_ = _(
         "Rows before it should be mostly normal: the model learns from them, and its threshold comes from the "
         "last fifth of them. Rows from it on are judged."
     )
-    if not dataset.dated:
+    if not dataset.has_dates:
         last = int(dataset.time.max())
-        return str(st.number_input(label, 1, max(last, 1), int(middle), help=help_, key="sequences-until-row"))
+        return str(st.number_input(label, 1, max(last, 1), int(split), help=help_, key="sequences-until-row"))
     first, last = dataset.time.min().to_pydatetime(), dataset.time.max().to_pydatetime()
-    if (sampling_seconds(dataset) or 0) >= DAY_S:
-        start, low, high = pd.Timestamp(middle).date(), first.date(), last.date()
-        day = st.date_input(label, start, low, high, format=date_format(), help=help_, key="sequences-until-day")
+    if (compute_sampling_seconds(dataset) or 0) >= DAY_S:
+        start, min_day, max_day = pd.Timestamp(split).date(), first.date(), last.date()
+        day = st.date_input(
+            label, start, min_day, max_day, format=get_date_format(), help=help_, key="sequences-until-day"
+        )
         return str(day)
-    moment = st.datetime_input(
+    time = st.datetime_input(
         label,
-        pd.Timestamp(middle).floor("min").to_pydatetime(),
+        pd.Timestamp(split).floor("min").to_pydatetime(),
         min_value=first,
         max_value=last,
-        format=date_format(),
+        format=get_date_format(),
         step=60 * 15,
         help=help_,
         key="sequences-until",
     )
-    return str(moment)
+    return str(time)
 
 
 class _ThresholdForm:
@@ -144,8 +161,8 @@ class _ThresholdForm:
         """Ask for the kind of threshold."""
         self.threshold = st.selectbox(
             _("Threshold"),
-            SequenceSpec.accepted_choices("threshold", dataset),
-            format_func=lambda kind: _(THRESHOLDS[kind]),
+            SequenceSpec.list_choices("threshold", dataset),
+            format_func=lambda kind: _(THRESHOLD_LABELS[kind]),
             key="sequences-threshold",
         )
         return self.threshold
@@ -170,11 +187,11 @@ class _ThresholdForm:
     def ask_period(self, dataset: Dataset) -> str:
         """Ask for the period in which false alarms are counted."""
         if self.threshold != "alarms":
-            return THOUSAND
-        choices = SequenceSpec.accepted_choices("per", dataset)
+            return PER_1000_ROWS
+        choices = SequenceSpec.list_choices("per", dataset)
         start = choices.index("week") if "week" in choices else 0
         return st.selectbox(
-            _("In what time"), choices, start, format_func=lambda period: _(PERIODS[period]), key="sequences-per"
+            _("In what time"), choices, start, format_func=lambda period: _(PERIOD_LABELS[period]), key="sequences-per"
         )
 
     def _ask_alarms(self) -> float:
@@ -195,9 +212,9 @@ class _ThresholdForm:
     def _ask_risk(self) -> float:
         return st.select_slider(
             _("Share of normal rows above it"),
-            RISKS,
+            TAIL_RISKS,
             0.001,
-            format_func=lambda share: _("1 in {count}").format(count=shown(round(1 / share))),
+            format_func=lambda share: _("1 in {count}").format(count=format_value(round(1 / share))),
             key="sequences-amount-risk",
             help=_(
                 "From the tail of the scores of normal rows (peaks over threshold): reaches rarer events than "
@@ -208,9 +225,9 @@ class _ThresholdForm:
     def _ask_share(self) -> float:
         return st.select_slider(
             _("Share of rows to flag"),
-            SHARES,
+            FLAGGED_SHARES,
             0.01,
-            format_func=percent,
+            format_func=format_percent,
             key="sequences-amount-share",
             help=_("The rows with the highest scores, whatever the scores are: no promise about false alarms."),
         )

@@ -9,7 +9,7 @@ from core.accounts import User
 from core.actor import Actor
 from core.errors import AccessDeniedError, ServiceUnavailableError
 from core.messages import N_
-from core.runs.tracked_run import recorded
+from core.runs.tracked_run import record_event
 from pages.components import cache, url_state
 
 SESSION_COOKIE = "vigie_session"
@@ -31,14 +31,14 @@ class SignedInUser:
     csrf: str = ""
 
 
-def sign_in_required() -> bool:
+def is_sign_in_required() -> bool:
     """Tell whether sign-in is required.
 
     The setting VIGIE_REQUIRE_SIGN_IN decides. Without it, sign-in is required unless the app listens on a loopback
     address.
     """
-    required = cache.get_workspace().settings.vigie_require_sign_in
-    return st.get_option("server.address") not in LOOPBACK_HOSTS if required is None else required
+    setting = cache.get_workspace().settings.vigie_require_sign_in
+    return st.get_option("server.address") not in LOOPBACK_HOSTS if setting is None else setting
 
 
 def current_user() -> SignedInUser | None:
@@ -50,7 +50,7 @@ def current_user() -> SignedInUser | None:
     Raises ServiceUnavailableError if the accounts do not answer and no answer is cached. Raises AccessDeniedError or
     OptionError for a user whom the provider authenticates and the accounts reject.
     """
-    return (_local_user() or _external_user()) if sign_in_required() else None
+    return (_load_local_user() or _load_external_user()) if is_sign_in_required() else None
 
 
 def current_actor(page: str) -> Actor:
@@ -59,7 +59,7 @@ def current_actor(page: str) -> Actor:
     Raises AccessDeniedError if sign-in is required and no user is signed in.
     """
     user = current_user()
-    if user is None and sign_in_required():
+    if user is None and is_sign_in_required():
         raise AccessDeniedError(N_("You have been signed out. Reload the page to sign in again."))
     return Actor(user.name if user else "anonymous", f"Vigie page {page}")
 
@@ -92,12 +92,12 @@ def reset_for_user(name: str) -> None:
     url_state.set_state("user", name)
 
 
-def _local_user() -> SignedInUser | None:
-    session = cache.get_workspace().accounts.session(session_token()) if session_token() else None
+def _load_local_user() -> SignedInUser | None:
+    session = cache.get_workspace().accounts.find_session(session_token()) if session_token() else None
     return SignedInUser(session.user.name, session.user.roles, session.csrf) if session else None
 
 
-def _external_user() -> SignedInUser | None:
+def _load_external_user() -> SignedInUser | None:
     """Return the user whom the identity provider authenticates, with the roles of the Vigie account."""
     name = external_identity()
     if not name:
@@ -106,7 +106,7 @@ def _external_user() -> SignedInUser | None:
     age_s = time.monotonic() - fetched_at
     if user is None or age_s > IDP_CACHE_TTL_S:
         try:
-            user = _fetch_external(name)
+            user = _fetch_external_user(name)
             url_state.set_state(f"external user {name}", (time.monotonic(), user))
         except ServiceUnavailableError:
             if user is None or age_s > IDP_OUTAGE_TTL_S:
@@ -114,14 +114,14 @@ def _external_user() -> SignedInUser | None:
     return SignedInUser(user.name, user.roles) if user else None
 
 
-def _fetch_external(name: str) -> User | None:
+def _fetch_external_user(name: str) -> User | None:
     """Return the account of an external user; None as long as there are no accounts.
 
     The first account is that of the administrator, created with the setup token.
     """
-    if cache.get_workspace().accounts.empty():
+    if cache.get_workspace().accounts.is_empty():
         return None
-    user = cache.get_workspace().accounts.vouched_for(name, st.context.ip_address or "")
+    user = cache.get_workspace().accounts.sign_in_external(name, st.context.ip_address or "")
     _log_external_sign_in(user.name, str(st.user.to_dict().get("iat")))
     return user
 
@@ -129,5 +129,5 @@ def _fetch_external(name: str) -> User | None:
 @st.cache_resource(max_entries=MAX_LOGGED_SIGN_INS, show_spinner=False)
 def _log_external_sign_in(name: str, signed_in_at: str) -> None:
     """Log one event per sign-in at the provider, for any number of tabs and refreshes."""
-    with recorded("sign_in", Actor(name, "Vigie sign-in"), cache.get_workspace(), provider=True):
+    with record_event("sign_in", Actor(name, "Vigie sign-in"), cache.get_workspace(), provider=True):
         pass

@@ -89,12 +89,12 @@ class LastSubmission:
     """The last submission of a session, and its result."""
 
     lock: threading.Lock = field(default_factory=threading.Lock)
-    question: str = ""
-    answer: Any = None
+    action: str = ""
+    result: Any = None
     time_s: float = 0.0
 
 
-def submit_once(question: str, submit: Callable[[], T]) -> T:
+def submit_once(action: str, submit: Callable[[], T]) -> T:
     """Return the result of `submit()`; the second click of a double click gets the result of the first.
 
     Streamlit runs the script of the second click in parallel with that of the first. It stops the first script at its
@@ -103,8 +103,8 @@ def submit_once(question: str, submit: Callable[[], T]) -> T:
     """
     last = url_state.get_or_set_state("last-submission", LastSubmission())
     with last.lock:
-        if last.question != question or time.monotonic() - last.time_s > DOUBLE_CLICK_S:
-            last.answer = submit()
-            last.question, last.time_s = question, time.monotonic()
-        answer: T = last.answer
-        return answer
+        if last.action != action or time.monotonic() - last.time_s > DOUBLE_CLICK_S:
+            last.result = submit()
+            last.action, last.time_s = action, time.monotonic()
+        result: T = last.result
+        return result

@@ -11,55 +11,55 @@ import pandas as pd
 import streamlit as st
 from streamlit.runtime.uploaded_file_manager import UploadedFile
 
-from core.data.covariates import CovariateTable, Drivers, Join, joined, read_covariates
+from core.data.covariates import Covariates, CovariateTable, JoinReport, join_covariates, read_covariates
 from core.data.dataset import DAY, Dataset
 from core.data.samples import write_sample
 from core.errors import InputError, NotFoundError
 from pages.components import cache, url_state
-from pages.components.i18n import _, percent, say, shown
+from pages.components.i18n import _, format_percent, format_value, translate_message
 
-NAMED = 6  # entities or regions written in one cell
-NOTES = 12
-LONGEST = 28  # days after the data that are joined, too
-TURN = "drivers-turn"
-SAMPLE, WEATHER = ("sample_gas_daily.csv",), "sample_gas_weather.csv"
+MAX_SHOWN_NAMES = 6  # entities or regions written in one cell
+MAX_SHOWN_NOTES = 12
+MAX_FUTURE_DAYS = 28  # days after the data that are joined, too
+UPLOADER_VERSION = "drivers-turn"
+SAMPLE_FILES, SAMPLE_WEATHER_FILE = ("sample_gas_daily.csv",), "sample_gas_weather.csv"
 
 
-def digest() -> str:
+def get_digest() -> str:
     """Return the covariates of the URL, else the last ones of the session; "" without any."""
-    return url_state.get_query_param("drivers") or url_state.get_state("drivers", "")
+    return url_state.get_query_param("covariates") or url_state.get_state("covariates", "")
 
 
-def remember(chosen: str) -> None:
+def set_digest(digest: str) -> None:
     """Set the covariates of the session and of the URL; "" removes them."""
-    url_state.set_state("drivers", chosen)
-    url_state.set_query_param("drivers", chosen)
+    url_state.set_state("covariates", digest)
+    url_state.set_query_param("covariates", digest)
 
 
-def suggest(chosen: str) -> None:
+def suggest_digest(digest: str) -> None:
     """Set the covariates of the result on screen, if neither the URL nor the session has any."""
-    if chosen and not digest() and url_state.get_state("drivers") is None:
-        remember(chosen)
+    if digest and not get_digest() and url_state.get_state("covariates") is None:
+        set_digest(digest)
 
 
-def ask(dataset: Dataset) -> str:
+def ask_digest(dataset: Dataset) -> str:
     """Ask for covariate files; return the digest of the stored tables, "" without any."""
-    chosen = tables(dataset)
-    return cache.get_workspace().drivers.save(chosen) if chosen else ""
+    tables = ask_tables(dataset)
+    return cache.get_workspace().covariates.save(tables) if tables else ""
 
 
-def tables(dataset: Dataset) -> tuple[CovariateTable, ...]:
+def ask_tables(dataset: Dataset) -> tuple[CovariateTable, ...]:
     """Return the covariate tables for `dataset`; show the uploader and the report of the join."""
-    known = _stored()
-    _upload(known)
-    if dataset.files == SAMPLE and WEATHER not in {table.file for table in known}:
-        _offer_weather(known)
-    if known:
-        _report(dataset, known)
-    return known
+    tables = _load_stored_tables()
+    _show_uploader(tables)
+    if dataset.files == SAMPLE_FILES and SAMPLE_WEATHER_FILE not in {table.file for table in tables}:
+        _offer_weather(tables)
+    if tables:
+        _show_join_report(dataset, tables)
+    return tables
 
 
-def read(uploads: Sequence[UploadedFile]) -> list[CovariateTable]:
+def read_uploads(uploads: Sequence[UploadedFile]) -> list[CovariateTable]:
     """Read uploaded files as covariate tables, from generated file names. Raises as `read_covariates`."""
     with TemporaryDirectory(prefix="vigie-drivers-") as folder:
         files = []
@@ -70,28 +70,28 @@ def read(uploads: Sequence[UploadedFile]) -> list[CovariateTable]:
         return read_covariates(files)
 
 
-def _stored() -> tuple[CovariateTable, ...]:
-    chosen = digest()
-    if not chosen:
+def _load_stored_tables() -> tuple[CovariateTable, ...]:
+    digest = get_digest()
+    if not digest:
         return ()
     try:
-        found = cache.get_workspace().drivers.load(chosen)
+        tables = cache.get_workspace().covariates.load(digest)
     except NotFoundError as error:
-        remember("")
-        st.warning(say(error.text), icon=":material/warning:")
+        set_digest("")
+        st.warning(translate_message(error.message), icon=":material/warning:")
         return ()
-    remember(chosen)
-    return tuple(found)
+    set_digest(digest)
+    return tuple(tables)
 
 
-def _upload(known: tuple[CovariateTable, ...]) -> None:
+def _show_uploader(tables: tuple[CovariateTable, ...]) -> None:
     """Show the uploader; files are read at once, and a file replaces an older one of the same name."""
-    turn = url_state.get_state(TURN, 0)
+    version = url_state.get_state(UPLOADER_VERSION, 0)
     uploads = st.file_uploader(
         _("Drivers: files of weather, strikes, public holidays, school breaks"),
         accept_multiple_files=True,
         max_upload_size=cache.get_workspace().settings.vigie_max_upload_mb,
-        key=f"driver-files-{turn}",
+        key=f"driver-files-{version}",
         help=_(
             "What is known before the day comes. One row per day, with a region or for the whole country; "
             "rows beyond the data tell of the days to forecast."
@@ -99,44 +99,48 @@ def _upload(known: tuple[CovariateTable, ...]) -> None:
     )
     st.caption(_("French public holidays and school breaks come by themselves; a file of them takes their place."))
     if uploads:
-        _add(known, lambda: read(uploads))
+        _add_tables(tables, lambda: read_uploads(uploads))
 
 
-def _offer_weather(known: tuple[CovariateTable, ...]) -> None:
+def _offer_weather(tables: tuple[CovariateTable, ...]) -> None:
     """Show the button that loads the weather of the built-in gas sample."""
     if st.button(_("Use the sample's weather"), icon=":material/partly_cloudy_day:", key="sample-weather"):
-        _add(known, _sample_weather)
+        _add_tables(tables, _load_sample_weather)
 
 
-def _sample_weather() -> list[CovariateTable]:
+def _load_sample_weather() -> list[CovariateTable]:
     with TemporaryDirectory(prefix="vigie-drivers-") as folder:
-        path = Path(folder) / WEATHER
+        path = Path(folder) / SAMPLE_WEATHER_FILE
         write_sample("gas_weather", path)
         return read_covariates([path])
 
 
-def _add(known: tuple[CovariateTable, ...], reading: Callable[[], list[CovariateTable]]) -> None:
+def _add_tables(tables: tuple[CovariateTable, ...], read_tables: Callable[[], list[CovariateTable]]) -> None:
     """Store new tables with the current ones, and set both as the covariates."""
     try:
         with st.spinner(_("Reading …")):
-            new = reading()
-            names = {table.file for table in new}
-            chosen = cache.get_workspace().drivers.save([*(table for table in known if table.file not in names), *new])
+            new_tables = read_tables()
+            names = {table.file for table in new_tables}
+            digest = cache.get_workspace().covariates.save(
+                [*(table for table in tables if table.file not in names), *new_tables]
+            )
     except InputError as error:  # the form below stays on screen
-        st.error(say(error.text), icon=":material/error:")
+        st.error(translate_message(error.message), icon=":material/error:")
         return
-    remember(chosen)
-    url_state.set_state(TURN, url_state.get_state(TURN, 0) + 1)  # a new key empties the uploader
+    set_digest(digest)
+    url_state.set_state(
+        UPLOADER_VERSION, url_state.get_state(UPLOADER_VERSION, 0) + 1
+    )  # a new key empties the uploader
     st.rerun()
 
 
 # ---- report of the join ---------------------------------------------------------------------------------------------
 
 
-def _report(dataset: Dataset, known: tuple[CovariateTable, ...]) -> None:
-    found = _joined(dataset, known, f"{dataset.digest} {digest()}")
+def _show_join_report(dataset: Dataset, tables: tuple[CovariateTable, ...]) -> None:
+    covariates = _join_covariates(dataset, tables, f"{dataset.digest} {get_digest()}")
     st.dataframe(
-        pd.DataFrame([_line(join, len(dataset.entities)) for join in found.joins]),
+        pd.DataFrame([_describe_join(join, len(dataset.entities)) for join in covariates.joins]),
         hide_index=True,
         width="stretch",
         key="joins",
@@ -159,21 +163,21 @@ def _report(dataset: Dataset, known: tuple[CovariateTable, ...]) -> None:
     with st.container(horizontal=True, vertical_alignment="center"):
         st.caption(_("Joined by region and day: every entity keeps its days, no join adds or drops a row."))
         if st.button(_("Take these files away"), key="forget-drivers", type="tertiary", icon=":material/delete:"):
-            remember("")
+            set_digest("")
             st.rerun()
-    notes = [note for table in known for note in table.notes] + list(found.notes)
-    st.caption("\n".join(f"- {say(note.text)}" for note in notes[:NOTES]))
+    notes = [note for table in tables for note in table.notes] + list(covariates.notes)
+    st.caption("\n".join(f"- {translate_message(note.message)}" for note in notes[:MAX_SHOWN_NOTES]))
 
 
 @st.cache_resource(max_entries=16, show_spinner=False)
-def _joined(_dataset: Dataset, _tables: tuple[CovariateTable, ...], key: str) -> Drivers:
+def _join_covariates(_dataset: Dataset, _tables: tuple[CovariateTable, ...], key: str) -> Covariates:
     """Join the tables to the dataset, once per `key` of both."""
-    return joined(_dataset, _tables, until=pd.Timestamp(_dataset.time.max()) + DAY * LONGEST)
+    return join_covariates(_dataset, _tables, last_day=pd.Timestamp(_dataset.time.max()) + DAY * MAX_FUTURE_DAYS)
 
 
-def _line(join: Join, entities: int) -> dict[str, str]:
-    start, end = (shown(pd.Timestamp(day).date()) for day in (join.start, join.end))
-    kinds = {
+def _describe_join(join: JoinReport, entity_count: int) -> dict[str, str]:
+    start, end = (format_value(pd.Timestamp(day).date()) for day in (join.start, join.end))
+    kind_labels = {
         "weather": _("weather"),
         "strikes": _("strikes"),
         "holidays": _("public holidays"),
@@ -183,17 +187,17 @@ def _line(join: Join, entities: int) -> dict[str, str]:
     }
     return {
         "file": join.file,
-        "kind": kinds.get(join.kind, join.kind),
-        "matched": f"{join.entities_matched} / {entities}",
-        "covered": percent(round(join.coverage, 3)),
+        "kind": kind_labels.get(join.kind, join.kind),
+        "matched": f"{join.entities_matched} / {entity_count}",
+        "covered": format_percent(round(join.coverage, 3)),
         "period": f"{start} – {end}",
         "columns": ", ".join(join.columns),
-        "unmatched": _named(join.entities_unmatched),
-        "unused": _named(join.places_unused),
+        "unmatched": _abbreviate_names(join.entities_unmatched),
+        "unused": _abbreviate_names(join.places_unused),
     }
 
 
-def _named(names: Sequence[str]) -> str:
+def _abbreviate_names(names: Sequence[str]) -> str:
     """Return the first names, and the number of those left out."""
-    more = f" … (+{len(names) - NAMED})" if len(names) > NAMED else ""
-    return ", ".join(names[:NAMED]) + more
+    suffix = f" … (+{len(names) - MAX_SHOWN_NAMES})" if len(names) > MAX_SHOWN_NAMES else ""
+    return ", ".join(names[:MAX_SHOWN_NAMES]) + suffix

@@ -15,7 +15,7 @@ from babel import dates, numbers
 from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po
 
-from core.messages import Text
+from core.messages import Message
 from pages.components import url_state
 
 if TYPE_CHECKING:
@@ -25,72 +25,72 @@ LANGUAGES = {"en": "English", "fr": "Français"}
 LOCALES = Path(__file__).resolve().parents[2] / "locales"
 
 
-def language() -> str:
+def get_language() -> str:
     """Return the language chosen in the sidebar, else the language of the browser, else English."""
-    chosen = url_state.get_state("language")
+    selected = url_state.get_state("language")
     browser = (st.context.locale or "en")[:2].lower()
-    return chosen if chosen in LANGUAGES else browser if browser in LANGUAGES else "en"
+    return selected if selected in LANGUAGES else browser if browser in LANGUAGES else "en"
 
 
 @cache
-def catalogue(code: str) -> gettext.NullTranslations:
+def load_catalogue(code: str) -> gettext.NullTranslations:
     """Load the translations into `code`; English is the source language and needs none."""
     path = LOCALES / code / "LC_MESSAGES" / "vigie.po"
     if not path.is_file():
         return gettext.NullTranslations()
-    compiled = io.BytesIO()
+    buffer = io.BytesIO()
     with path.open("rb") as source:
-        write_mo(compiled, read_po(source, locale=code))
-    compiled.seek(0)
-    return gettext.GNUTranslations(compiled)
+        write_mo(buffer, read_po(source, locale=code))
+    buffer.seek(0)
+    return gettext.GNUTranslations(buffer)
 
 
 def _(text: str) -> str:
-    """Translate `text` into the language of the reader."""
-    return catalogue(language()).gettext(text) if text else ""
+    """Translate `message` into the language of the reader."""
+    return load_catalogue(get_language()).gettext(text) if text else ""
 
 
-def say(text: Text) -> str:
+def translate_message(message: Message) -> str:
     """Translate a message, and format its values for the reader."""
-    return text.rendered(_, shown)
+    return message.render(_, format_value)
 
 
-def shown(value: object) -> str:
+def format_value(value: object) -> str:
     """Format a number or a date for the reader; any other value becomes its text."""
     if isinstance(value, bool):
         return str(value)
     if isinstance(value, int):
-        return numbers.format_decimal(value, locale=language())
+        return numbers.format_decimal(value, locale=get_language())
     if isinstance(value, float):
         pattern = "#,##0.######" if abs(value) < 100 else "#,##0.#"
-        return numbers.format_decimal(value, format=pattern, locale=language())
+        return numbers.format_decimal(value, format=pattern, locale=get_language())
     if isinstance(value, datetime):
         style = "d MMM y" if (value.hour, value.minute) == (0, 0) else "d MMM y HH:mm"
-        return dates.format_datetime(value, style, locale=language())
+        return dates.format_datetime(value, style, locale=get_language())
     if isinstance(value, date):
-        return dates.format_date(value, "d MMM y", locale=language())
+        return dates.format_date(value, "d MMM y", locale=get_language())
     return str(value)
 
 
-def percent(share: float) -> str:
+def format_percent(share: float) -> str:
     """Format a share (0–1) as a percentage."""
-    pattern = "#,##0.##\u202f%" if language() == "fr" else "#,##0.##%"
-    return numbers.format_percent(share, format=pattern, locale=language())
+    pattern = "#,##0.##\u202f%" if get_language() == "fr" else "#,##0.##%"
+    return numbers.format_percent(share, format=pattern, locale=get_language())
 
 
-def date_format() -> str:
+def get_date_format() -> str:
     """Return the date pattern of tables and date fields."""
-    return "DD/MM/YYYY" if language() == "fr" else "YYYY-MM-DD"
+    return "DD/MM/YYYY" if get_language() == "fr" else "YYYY-MM-DD"
 
 
-def localised(figure: "go.Figure", dated: bool = True) -> "go.Figure":
+def localise_figure(figure: "go.Figure", has_time_axis: bool = True) -> "go.Figure":
     """Set the decimal mark and the date order of a figure for the reader, and return the figure.
 
-    `dated` is True where the x axis is a time axis.
+    `has_time_axis` is True where the x axis is a time axis.
     """
-    if language() == "fr":
+    if get_language() == "fr":
         figure.update_layout(separators=", ")
-        if dated:
+        if has_time_axis:
             figure.update_xaxes(
                 tickformatstops=[
                     {"dtickrange": [None, 86_400_000 - 1], "value": "%H:%M\n%d/%m/%Y"},

@@ -1,8 +1,8 @@
 """Slow work as a job of a worker process: the URL holds the key of the job, the page shows the progress.
 
-A page calls `settled` once near the top, with the digest of its dataset. It calls `start` with plain JSON arguments
-when a button is clicked, and disables the button while `going_on` is true. It calls `show` with the result of
-`settled` at the place of the progress bar; this may raise the error of the job.
+A page calls `open_finished_run` once near the top, with the digest of its dataset. It calls `submit_job` with plain
+JSON arguments when a button is clicked, and disables the button while `is_job_running` is true. It calls `show` with
+the result of `open_finished_run` at the place of the progress bar; this may raise the error of the job.
 
 Equal arguments of the same user are one job, in all tabs and after a refresh. A page never waits for a job.
 """
@@ -17,14 +17,14 @@ from core import jobs
 from core.errors import ServiceUnavailableError
 from core.jobs import Job
 from pages.components import auth, cache, url_state
-from pages.components.i18n import _, percent, say
+from pages.components.i18n import _, format_percent, translate_message
 
 POLL_INTERVAL_S = 0.5
 STARTING_S = 3.0  # seconds; afterwards the page shows the reason of the wait
-FORGOTTEN = Job("", "", {}, "", "", status="cancelled", ended=0.0)
+UNKNOWN_JOB = Job("", "", {}, "", "", status="cancelled", ended=0.0)
 
 
-def start(task: str, arguments: dict[str, Any]) -> None:
+def submit_job(task: str, arguments: dict[str, Any]) -> None:
     """Submit a job for the current user, store its key in the URL, and rerun the page.
 
     Raises ServiceUnavailableError if the job queue does not answer.
@@ -35,12 +35,12 @@ def start(task: str, arguments: dict[str, Any]) -> None:
     st.rerun()
 
 
-def going_on() -> bool:
+def is_job_running() -> bool:
     """Tell whether the URL holds the key of a job."""
     return bool(url_state.get_query_param("work"))
 
 
-def ended() -> Job | None:
+def take_finished_job() -> Job | None:
     """Return the job of the URL and remove it from there, if it has finished or is no longer known; else None."""
     key = url_state.get_query_param("work")
     if not key:
@@ -52,12 +52,12 @@ def ended() -> Job | None:
     if job is not None and not job.is_finished:
         return None
     url_state.set_query_param("work", "")
-    return job or FORGOTTEN
+    return job or UNKNOWN_JOB
 
 
-def settled(dataset: str) -> Job | None:
-    """Take the finished job as `ended` does, and set its run as the run of the URL, with its `dataset`."""
-    job = ended()
+def open_finished_run(dataset: str) -> Job | None:
+    """Take the finished job as `take_finished_job` does, and set its run as the run of the URL, with its `dataset`."""
+    job = take_finished_job()
     if job is not None and job.run_id:
         url_state.set_run(job.run_id, dataset)
         st.rerun()
@@ -70,9 +70,9 @@ def show(job: Job | None) -> None:
     Raises the error of a failed job.
     """
     if job is None:
-        if going_on():
-            _watch(url_state.get_query_param("work"))
-    elif job is FORGOTTEN:
+        if is_job_running():
+            _poll_job(url_state.get_query_param("work"))
+    elif job is UNKNOWN_JOB:
         st.info(
             _("This work is no longer known here; what it was to answer can be asked again."), icon=":material/cancel:"
         )
@@ -83,24 +83,24 @@ def show(job: Job | None) -> None:
 
 
 @st.fragment(run_every=POLL_INTERVAL_S)
-def _watch(key: str) -> None:
+def _poll_job(key: str) -> None:
     try:
         job = jobs.find(key, cache.get_workspace())
         if job is None or job.is_finished:
             st.rerun()
-        _progress(job, _stage(job))
+        _show_progress(job, _describe_stage(job))
     except ServiceUnavailableError as error:
-        st.warning(say(error.text), icon=":material/cloud_off:")
+        st.warning(translate_message(error.message), icon=":material/cloud_off:")
 
 
-def _progress(job: Job, stage: str) -> None:
+def _show_progress(job: Job, stage: str) -> None:
     with st.container(horizontal=True, vertical_alignment="center", key="work"):
         st.progress(min(max(job.share, 0.0), 1.0), stage)
         st.button(
             _("Cancel"),
             key="cancel-work",
             icon=":material/cancel:",
-            on_click=_cancel,
+            on_click=_cancel_job,
             args=(job.key,),
             disabled=job.cancel_requested,
         )
@@ -110,26 +110,26 @@ def _progress(job: Job, stage: str) -> None:
         st.line_chart(table, x="step", y="value", color=_("Curve"), x_label="", y_label="", height=180)
 
 
-def _stage(job: Job) -> str:
+def _describe_stage(job: Job) -> str:
     """Describe the current stage of a job in a few words."""
     if job.cancel_requested:
         return _("Stopping …")
     if job.is_stale:
         return _("The worker has fallen silent; another one takes over …")
     if job.status == "running":
-        again = _("attempt {number}").format(number=job.attempt) + " · " if job.attempt > 1 else ""
-        return f"{again}{_(job.stage) or _('Starting …')} · {percent(round(job.share, 2))}"
+        attempt = _("attempt {number}").format(number=job.attempt) + " · " if job.attempt > 1 else ""
+        return f"{attempt}{_(job.stage) or _('Starting …')} · {format_percent(round(job.share, 2))}"
     if job.read_at - job.submitted < STARTING_S:
         return _("Starting …")
     return _("Waiting for its turn …") if jobs.list_workers(cache.get_workspace()) else _("Waiting for a worker …")
 
 
-def _cancel(key: str) -> None:
+def _cancel_job(key: str) -> None:
     """Cancel a job; the callback of a button has to show the error of the queue itself."""
     try:
         jobs.cancel(key, cache.get_workspace())
     except ServiceUnavailableError as error:
-        st.toast(say(error.text), icon=":material/cloud_off:")
+        st.toast(translate_message(error.message), icon=":material/cloud_off:")
 
 
 def _freeze_loaded_objects() -> None:

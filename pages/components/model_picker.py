@@ -8,20 +8,20 @@ import streamlit as st
 from core.errors import VigieError
 from core.workspace import Workspace
 from pages.components import cache, clock
-from pages.components.i18n import _, shown
+from pages.components.i18n import _, format_value
 
 ALIASES = ("champion", "challenger", "previous")
 
 
-def pick_model(task: str, asked: Callable[[Any], str]) -> str:
+def pick_model(task: str, describe_run: Callable[[Any], str]) -> str:
     """Return the address of the chosen model, as `resolve_run` reads it; "" if `task` has no saved model.
 
-    `asked` describes the settings of a run with a model in a few words.
+    `describe_run` describes the settings of a run with a model in a few words.
     """
     from core.runs.promotion import runs_with_model
 
-    labels = _registered(task, cache.get_workspace()) | {
-        run.id: f"{shown(clock.from_epoch_ms(run.started_ms))} · {run.name} · {asked(run)}"
+    labels = _label_registered_models(task, cache.get_workspace()) | {
+        run.id: f"{format_value(clock.from_epoch_ms(run.started_ms))} · {run.name} · {describe_run(run)}"
         for run in runs_with_model(task, cache.get_workspace())
     }
     if not labels:
@@ -30,7 +30,7 @@ def pick_model(task: str, asked: Callable[[Any], str]) -> str:
     return st.selectbox(_("Saved model"), list(labels), format_func=labels.__getitem__, key=f"{task}-model-run") or ""
 
 
-def _registered(task: str, workspace: Workspace) -> dict[str, str]:
+def _label_registered_models(task: str, workspace: Workspace) -> dict[str, str]:
     """Return address → label of registered models, champions first; {} if MLflow does not answer."""
     from core.runs import promotion
 

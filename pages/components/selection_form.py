@@ -7,43 +7,43 @@ import streamlit as st
 
 from core.data.dataset import Dataset
 from pages.components import doctor
-from pages.components.i18n import _, date_format, shown
+from pages.components.i18n import _, format_value, get_date_format
 
-LOAD = Path(__file__).parents[1] / "data" / "load.py"
+LOAD_SCRIPT = Path(__file__).parents[1] / "data" / "load.py"
 
 
-def no_data() -> None:
+def show_no_data() -> None:
     """Show that no data are loaded, with a link to the page that loads data."""
     st.info(_("There is no data yet. Load a file or open a sample first."), icon=":material/upload_file:")
-    st.page_link(LOAD, label=_("Load data"), icon=":material/upload_file:")
+    st.page_link(LOAD_SCRIPT, label=_("Load data"), icon=":material/upload_file:")
 
 
-def about(dataset: Dataset) -> None:
+def show_dataset(dataset: Dataset) -> None:
     """Show the dataset in one line, with a link to the data doctor if it proposes repairs."""
     repaired = _("repairs made: {count}").format(count=len(dataset.recipe)) if dataset.recipe else _("as in the files")
-    rows = _("rows: {rows}").format(rows=shown(len(dataset)))
-    entities = _("entities: {entities}").format(entities=shown(len(dataset.entities)))
+    rows = _("rows: {rows}").format(rows=format_value(len(dataset)))
+    entities = _("entities: {entities}").format(entities=format_value(len(dataset.entities)))
     st.caption(" · ".join([", ".join(dataset.files), rows, entities, dataset.unit or _("no unit"), repaired]))
-    proposals = doctor.open_proposals(dataset)
+    proposals = doctor.count_open_proposals(dataset)
     if proposals:
         st.page_link(
-            LOAD,
+            LOAD_SCRIPT,
             icon=":material/healing:",
             query_params={"dataset": dataset.digest},
-            label=_("The data doctor proposes repairs: {count}").format(count=shown(proposals)),
+            label=_("The data doctor proposes repairs: {count}").format(count=format_value(proposals)),
         )
 
 
 def select_part(dataset: Dataset, key: str) -> dict[str, Any]:
     """Ask for entities and period; return them as fields of `PartSpec`, empty where everything is selected."""
-    left, right = st.columns([3, 2])
-    entities = left.multiselect(_("Entities"), dataset.entities, placeholder=_("All"), key=f"{key}-entities")
-    if not dataset.dated:
+    entity_column, period_column = st.columns([3, 2])
+    entities = entity_column.multiselect(_("Entities"), dataset.entities, placeholder=_("All"), key=f"{key}-entities")
+    if not dataset.has_dates:
         return {"entities": tuple(entities)}
     first, last = dataset.time.min().date(), dataset.time.max().date()
     period = list(
-        right.date_input(
-            _("Period"), (first, last), min_value=first, max_value=last, format=date_format(), key=f"{key}-period"
+        period_column.date_input(
+            _("Period"), (first, last), min_value=first, max_value=last, format=get_date_format(), key=f"{key}-period"
         )
     )
     start, end = (period[0], period[-1]) if period else (first, last)

@@ -11,16 +11,16 @@ from typing import Any
 import streamlit as st
 
 from core.data.dataset import Dataset
-from core.spec.hyperparameters import hyperparameters, is_algorithm, kinds_of
+from core.spec.hyperparameters import flatten_union, get_hyperparameters, is_algorithm
 from core.spec.spec import DataSpec, PartSpec, Spec
 from core.spec.task import Mode, Task
 from pages.components import forms, model_picker
-from pages.components.i18n import _, percent, shown
+from pages.components.i18n import _, format_percent, format_value
 from pages.components.selection_form import select_part
 
 Widget = Callable[[Dataset], Any]
-COLUMNS = 3
-SELECTION = ("dataset", "entities", "start", "end")
+MAX_COLUMNS = 3
+SELECTION_FIELDS = ("dataset", "entities", "start", "end")
 
 
 def ask_spec(
@@ -29,7 +29,7 @@ def ask_spec(
     """Show the form of `task` and return the spec; None if a saved model is required and none exists."""
     mode = _ask_mode(task)
     spec = mode.spec(**_ask_selection(mode.spec, dataset, task.name))
-    if spec.chosen_by == "model":
+    if spec.selector_field == "model":
         model = model_picker.pick_model(task.name, describe_model)
         values = _ask_fields(spec, dataset, task.name, widgets, leave_out=("model",))
         return replace(spec, model=model, **values) if model else None  # type: ignore[call-arg]
@@ -65,37 +65,39 @@ def _ask_fields(
 
     Fields with captions come first, at full width; the other fields follow in columns.
     """
-    kinds = typing.get_type_hints(type(spec))
-    asked = {name: field for name, field in hyperparameters(spec).items() if name not in (*SELECTION, *leave_out)}
-    files = [name for name, field in asked.items() if field.metadata["files"]]
-    fields = {name: field for name, field in asked.items() if name not in files}
-    wide = [name for name, field in fields.items() if field.metadata["captions"] and name not in widgets]
-    narrow = [name for name in fields if name not in wide]
-    values: dict[str, Any] = {name: widgets[name](dataset) for name in files if name in widgets}
-    for names in (wide, narrow):
-        columns = st.columns(min(len(names), COLUMNS) or 1)
+    types = typing.get_type_hints(type(spec))
+    form_fields = {
+        name: field for name, field in get_hyperparameters(spec).items() if name not in (*SELECTION_FIELDS, *leave_out)
+    }
+    file_fields = [name for name, field in form_fields.items() if field.metadata["files"]]
+    fields = {name: field for name, field in form_fields.items() if name not in file_fields}
+    captioned = [name for name, field in fields.items() if field.metadata["captions"] and name not in widgets]
+    uncaptioned = [name for name in fields if name not in captioned]
+    values: dict[str, Any] = {name: widgets[name](dataset) for name in file_fields if name in widgets}
+    for names in (captioned, uncaptioned):
+        columns = st.columns(min(len(names), MAX_COLUMNS) or 1)
         for number, name in enumerate(names):
             with columns[number % len(columns)]:
-                own = widgets.get(name)
-                values[name] = own(dataset) if own else _ask_field(spec, fields[name], kinds[name], dataset, key)
+                widget = widgets.get(name)
+                values[name] = widget(dataset) if widget else _ask_field(spec, fields[name], types[name], dataset, key)
     return values
 
 
-def _ask_field(spec: Spec, field: Field[Any], kind: Any, dataset: Dataset, key: str) -> Any:
+def _ask_field(spec: Spec, field: Field[Any], field_type: Any, dataset: Dataset, key: str) -> Any:
     """Return the value of the widget of one field."""
     texts = field.metadata["label"], field.metadata["help"]
     label, help_ = (_(text) if text else "" for text in texts)
     label, key = label or field.name, f"{key}-{field.name}"
     if is_algorithm(field):
         return _ask_algorithm(field, label, help_, key)
-    members = kinds_of(kind)
-    if choices := spec.accepted_choices(field.name, dataset):
+    member_types = flatten_union(field_type)
+    if choices := spec.list_choices(field.name, dataset):
         return _ask_choice(field, choices, label, help_, key)
-    if type(None) in members:
+    if type(None) in member_types:
         return _ask_optional(field, label, help_, key)
     if field.metadata["steps"]:
         return _ask_step(field, label, help_, key)
-    return forms.ask_value(label, members[0], field, help_, key)
+    return forms.ask_value(label, member_types[0], field, help_, key)
 
 
 def _ask_algorithm(field: Field[Any], label: str, help_: str, key: str) -> Any:
@@ -111,35 +113,35 @@ def _ask_algorithm(field: Field[Any], label: str, help_: str, key: str) -> Any:
         help=help_,
     )
     with st.popover(_("Settings"), icon=":material/settings:"):
-        return forms.ask(classes[name], f"{key}-{name}")
+        return forms.ask_settings(classes[name], f"{key}-{name}")
 
 
 def _ask_choice(field: Field[Any], choices: tuple[Any, ...], label: str, help_: str, key: str) -> Any:
-    words, captions = field.metadata["words"], field.metadata["captions"]
+    labels, captions = field.metadata["words"], field.metadata["captions"]
 
-    def say(choice: Any) -> str:
-        return _(words.get(choice, str(choice)))
+    def label_choice(choice: Any) -> str:
+        return _(labels.get(choice, str(choice)))
 
     index = choices.index(field.default) if field.default in choices else 0
     if captions:
-        lines = [_(captions.get(choice, "")) for choice in choices]
-        return st.radio(label, choices, index, format_func=say, captions=lines, key=key)
-    return st.selectbox(label, choices, index, format_func=say, key=key, help=help_)
+        choice_captions = [_(captions.get(choice, "")) for choice in choices]
+        return st.radio(label, choices, index, format_func=label_choice, captions=choice_captions, key=key)
+    return st.selectbox(label, choices, index, format_func=label_choice, key=key, help=help_)
 
 
 def _ask_step(field: Field[Any], label: str, help_: str, key: str) -> Any:
     steps = field.metadata["steps"]
     start = field.default if field.default in steps else steps[len(steps) // 2]
-    return st.select_slider(label, steps, start, format_func=_step_format(field), key=key, help=help_)
+    return st.select_slider(label, steps, start, format_func=_choose_step_format(field), key=key, help=help_)
 
 
 def _ask_optional(field: Field[Any], label: str, help_: str, key: str) -> Any:
     """Ask whether an optional value is set, and for the value if it is."""
-    wanted = st.checkbox(label, field.default is not None, key=f"{key}-wanted", help=help_)
-    return _ask_step(field, label, help_, key) if wanted else None
+    is_set = st.checkbox(label, field.default is not None, key=f"{key}-wanted", help=help_)
+    return _ask_step(field, label, help_, key) if is_set else None
 
 
-def _step_format(field: Field[Any]) -> Callable[[Any], str]:
+def _choose_step_format(field: Field[Any]) -> Callable[[Any], str]:
     if field.metadata["format"] == "one in":
-        return lambda share: _("1 in {count}").format(count=shown(round(1 / share)))
-    return percent if field.metadata["format"] == "percent" else shown
+        return lambda share: _("1 in {count}").format(count=format_value(round(1 / share)))
+    return format_percent if field.metadata["format"] == "percent" else format_value

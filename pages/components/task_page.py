@@ -27,9 +27,9 @@ def open_page(name: str) -> tuple[Task, Dataset | None]:
     st.title(_(task.label))
     dataset = cache.load_dataset()
     if dataset is None:
-        selection_form.no_data()
+        selection_form.show_no_data()
     else:
-        selection_form.about(dataset)
+        selection_form.show_dataset(dataset)
     return task, dataset
 
 
@@ -40,8 +40,8 @@ def ask_and_show(
     *,
     widgets: Mapping[str, Widget] | None = None,
     describe_model: Callable[[Any], str] = lambda record: str(record.tags.get("model_name", "")),
-    before: Callable[[], None] = lambda: None,
-    after: Callable[[Spec], None] = lambda spec: None,
+    before_fields: Callable[[], None] = lambda: None,
+    after_button: Callable[[Spec], None] = lambda spec: None,
     actions: Callable[[Spec | None], None] = lambda spec: None,
 ) -> None:
     """Show the form, submit the job, and show the result of the run in the URL.
@@ -53,29 +53,29 @@ def ask_and_show(
     actions         more buttons next to the first one; called with the current spec, None without one
     """
     result = cache.load_result(task.name, load_task_result)
-    ended = job_progress.settled(dataset.digest)
-    _ask(task, dataset, result is not None, widgets or {}, describe_model, before, after, actions)
-    job_progress.show(ended)
-    if result is not None and not job_progress.going_on():
-        _show(result, dataset, render)
+    finished_job = job_progress.open_finished_run(dataset.digest)
+    _show_form(task, dataset, result is not None, widgets or {}, describe_model, before_fields, after_button, actions)
+    job_progress.show(finished_job)
+    if result is not None and not job_progress.is_job_running():
+        _show_result(result, dataset, render)
 
 
-def _ask(
+def _show_form(
     task: Task,
     dataset: Dataset,
     has_result: bool,
     widgets: Mapping[str, Widget],
     describe_model: Callable[[Any], str],
-    before: Callable[[], None],
-    after: Callable[[Spec], None],
+    before_fields: Callable[[], None],
+    after_button: Callable[[Spec], None],
     actions: Callable[[Spec | None], None],
 ) -> None:
-    running = job_progress.going_on()
+    running = job_progress.is_job_running()
     with st.expander(_("Question"), expanded=not has_result and not running, icon=":material/tune:"):
-        before()
+        before_fields()
         spec = ask_spec(task, dataset, widgets, describe_model)
         with st.container(horizontal=True):
-            asked = st.button(
+            clicked = st.button(
                 _(task.action),
                 type="primary",
                 icon=f":material/{task.icon}:",
@@ -84,18 +84,18 @@ def _ask(
             )
             actions(spec)
         if spec is not None:
-            if asked:
-                submit(task, spec)
-            after(spec)
+            if clicked:
+                submit_spec(task, spec)
+            after_button(spec)
 
 
-def submit(task: Task, spec: Spec) -> None:
+def submit_spec(task: Task, spec: Spec) -> None:
     """Submit a job that runs `spec`: one click, one job, one run. Raises OptionError for an invalid spec."""
     spec.check()
-    job_progress.start(task.name, encode(spec))
+    job_progress.submit_job(task.name, encode(spec))
 
 
-def _show(result: Result, dataset: Dataset, render: Render) -> None:
+def _show_result(result: Result, dataset: Dataset, render: Render) -> None:
     """Show the result with its rows, or without them if other data are loaded."""
     spec: Any = result.spec
     if spec.dataset == dataset.digest:

@@ -27,7 +27,7 @@ def set_query_param(name: str, value: str) -> None:
         st.query_params[name] = value
 
 
-def query_params() -> dict[str, list[str]]:
+def get_query_params() -> dict[str, list[str]]:
     """Return all query parameters with all their values."""
     return {name: st.query_params.get_all(name) for name in st.query_params}
 
@@ -47,8 +47,8 @@ def set_state(name: str, value: object) -> None:
 
 def get_or_set_state(name: str, default: T) -> T:
     """Return the value `name` of the browser session; store `default` first if there is none."""
-    kept: T = st.session_state.setdefault(name, default)
-    return kept
+    value: T = st.session_state.setdefault(name, default)
+    return value
 
 
 def clear_state() -> None:
@@ -95,6 +95,6 @@ def get_run_id() -> str:
 
 def set_run(run_id: str, digest: str) -> None:
     """Set the run of the URL, with its dataset; keep the covariates and drop the other query parameters."""
-    drivers = get_query_param("drivers")
-    st.query_params.from_dict({"dataset": digest, "run": run_id} | ({"drivers": drivers} if drivers else {}))
+    covariates = get_query_param("covariates")
+    st.query_params.from_dict({"dataset": digest, "run": run_id} | ({"covariates": covariates} if covariates else {}))
     set_state("dataset", digest)

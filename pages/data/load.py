@@ -9,14 +9,14 @@ from streamlit.runtime.uploaded_file_manager import UploadedFile
 
 from core.data.dataset import Dataset
 from core.data.ingest.layouts.base import Roles
-from core.data.ingest.loading import Preview, known_layouts, load, preview
+from core.data.ingest.loading import Preview, list_layouts, load, load_preview
 from core.data.samples import SAMPLES, load_sample
 from core.errors import UnknownLayoutError
-from core.runs.tracked_run import recorded
+from core.runs.tracked_run import record_event
 from pages.components import auth, cache, doctor, url_state
-from pages.components.i18n import _, say, shown
+from pages.components.i18n import _, format_value, translate_message
 
-ROLES = ("time", "entity", "measure", "total", "driver", "context", "label", "ignore")
+COLUMN_ROLES = ("time", "entity", "measure", "total", "covariate", "context", "label", "ignore")
 
 
 def page() -> None:
@@ -24,12 +24,12 @@ def page() -> None:
     dataset = cache.load_dataset()
     if dataset is None:
         st.title(_("What do you want to look at?"))
-        _choose()
+        _show_sources()
     else:
-        _show(dataset)
+        _show_dataset(dataset)
 
 
-def _choose() -> None:
+def _show_sources() -> None:
     uploads = st.file_uploader(
         _("Drop one or more files here: CSV, TSV, XLSX, Parquet, JSON, NPZ, .seq or NetMob23, also as .gz or .zip"),
         accept_multiple_files=True,
@@ -37,30 +37,30 @@ def _choose() -> None:
         key="uploads",
     )
     if uploads:
-        _uploaded(uploads)
-    _samples()
-    _recent()
+        _load_uploads(uploads)
+    _show_samples()
+    _show_recent()
 
 
 # ---- files ----------------------------------------------------------------------------------------------------------
 
 
-def _uploaded(uploads: list[UploadedFile]) -> None:
+def _load_uploads(uploads: list[UploadedFile]) -> None:
     """Load files on click if the layout is recognised; else let the user assign roles to the columns."""
     unit = st.text_input(_("Unit of the measurements, where the file does not say"), key="unit", placeholder="MWh")
-    by_hand = st.toggle(_("Choose layout and columns myself"), key="by-hand")
-    if not by_hand and not st.button(_("Load"), type="primary", key="load"):
+    is_manual = st.toggle(_("Choose layout and columns myself"), key="by-hand")
+    if not is_manual and not st.button(_("Load"), type="primary", key="load"):
         return
     with TemporaryDirectory(prefix="vigie-upload-") as folder:
-        files = [_on_disk(upload, Path(folder), number) for number, upload in enumerate(uploads)]
+        files = [_write_upload(upload, Path(folder), number) for number, upload in enumerate(uploads)]
         try:
-            _mapped(files, unit) if by_hand else _read(files, None, None, unit)
+            _map_columns(files, unit) if is_manual else _load_files(files, None, None, unit)
         except UnknownLayoutError as error:
-            st.warning(say(error.text), icon=":material/view_column:")
+            st.warning(translate_message(error.message), icon=":material/view_column:")
             st.info(_("Switch on “Choose layout and columns myself” to say which column is what."))
 
 
-def _on_disk(upload: UploadedFile, folder: Path, number: int) -> tuple[Path, str]:
+def _write_upload(upload: UploadedFile, folder: Path, number: int) -> tuple[Path, str]:
     """Write an upload to a generated path; files are always read by path."""
     path = folder / f"upload-{number}"
     with path.open("wb") as target:
@@ -68,33 +68,33 @@ def _on_disk(upload: UploadedFile, folder: Path, number: int) -> tuple[Path, str
     return path, upload.name
 
 
-def _mapped(files: list[tuple[Path, str]], unit: str) -> None:
+def _map_columns(files: list[tuple[Path, str]], unit: str) -> None:
     """Show the mapping editor: a role for every column, next to its first values."""
-    found = preview(files)
-    layouts = {layout.name: layout for layout in known_layouts()}
+    file_preview = load_preview(files)
+    layouts = {layout.name: layout for layout in list_layouts()}
     names = list(layouts)
-    chosen = st.selectbox(
+    layout_name = st.selectbox(
         _("Layout"),
         names,
-        names.index(found.layout) if found.layout else names.index("tidy_series"),
+        names.index(file_preview.layout) if file_preview.layout else names.index("tidy_series"),
         format_func=lambda name: _(layouts[name].label),
         key="layout",
     )
-    st.caption(_(layouts[chosen].summary))
-    roles = _edited(found)
+    st.caption(_(layouts[layout_name].summary))
+    roles = _edit_roles(file_preview)
     if st.button(_("Load with these columns"), type="primary", key="load-mapped"):
-        _read(files, chosen, roles, unit)
+        _load_files(files, layout_name, roles, unit)
 
 
-def _edited(found: Preview) -> Roles:
+def _edit_roles(file_preview: Preview) -> Roles:
     table = pd.DataFrame(
         {
-            "column": list(found.head.columns),
-            "role": [found.roles.get(column, "ignore") for column in found.head.columns],
-            "values": [", ".join(map(str, found.head[column].head(3))) for column in found.head.columns],
+            "column": list(file_preview.head.columns),
+            "role": [file_preview.roles.get(column, "ignore") for column in file_preview.head.columns],
+            "values": [", ".join(map(str, file_preview.head[column].head(3))) for column in file_preview.head.columns],
         }
     )
-    edited = st.data_editor(
+    edited_table = st.data_editor(
         table,
         hide_index=True,
         width="stretch",
@@ -102,68 +102,70 @@ def _edited(found: Preview) -> Roles:
         disabled=["column", "values"],
         column_config={
             "column": st.column_config.TextColumn(_("Column")),
-            "role": st.column_config.SelectboxColumn(_("Role"), options=list(ROLES), required=True),
+            "role": st.column_config.SelectboxColumn(_("Role"), options=list(COLUMN_ROLES), required=True),
             "values": st.column_config.TextColumn(_("First values"), width="large"),
         },
     )
-    return dict(zip(edited["column"], edited["role"], strict=True))
+    return dict(zip(edited_table["column"], edited_table["role"], strict=True))
 
 
-def _read(files: list[tuple[Path, str]], layout: str | None, roles: Roles | None, unit: str) -> None:
+def _load_files(files: list[tuple[Path, str]], layout: str | None, roles: Roles | None, unit: str) -> None:
     bar = st.progress(0.0, _("Reading …"))
 
     def show_progress(share: float) -> None:
         bar.progress(share)
 
-    here = cache.get_workspace()
-    with recorded("data_load", auth.current_actor("data"), here, files=[name for _path, name in files]) as inputs:
+    workspace = cache.get_workspace()
+    with record_event(
+        "data_load", auth.current_actor("data"), workspace, files=[name for _path, name in files]
+    ) as inputs:
         dataset = load(files, layout=layout, roles=roles, unit=unit.strip(), progress=show_progress)
-        inputs["dataset"] = here.datasets.save(dataset, auth.dataset_owner())
+        inputs["dataset"] = workspace.datasets.save(dataset, auth.dataset_owner())
     bar.empty()
     url_state.set_dataset(inputs["dataset"])
     st.rerun()
 
 
-def _samples() -> None:
+def _show_samples() -> None:
     st.subheader(_("No file at hand? Take a sample"))
     for column, sample in zip(st.columns(len(SAMPLES)), SAMPLES.values(), strict=True):
         with column.container(border=True, height="stretch"):
             st.markdown(f"**{_(sample.label)}**")
             st.caption(_(sample.summary))
             if st.button(_("Open"), key=f"sample-{sample.name}", width="stretch"):
-                _take_sample(sample.name)
+                _open_sample(sample.name)
 
 
-def _take_sample(name: str) -> None:
-    here = cache.get_workspace()
+def _open_sample(name: str) -> None:
+    workspace = cache.get_workspace()
     with (
         st.spinner(_("Making the sample …")),
-        recorded("data_load", auth.current_actor("data"), here, sample=name) as inputs,
+        record_event("data_load", auth.current_actor("data"), workspace, sample=name) as inputs,
     ):
-        inputs["dataset"] = here.datasets.save(load_sample(name), auth.dataset_owner())
+        inputs["dataset"] = workspace.datasets.save(load_sample(name), auth.dataset_owner())
     url_state.set_dataset(inputs["dataset"])
     st.rerun()
 
 
-def _recent() -> None:
-    stored = cache.get_workspace().datasets.recent(8, auth.dataset_owner())
-    if not stored:
+def _show_recent() -> None:
+    infos = cache.get_workspace().datasets.list_recent(8, auth.dataset_owner())
+    if not infos:
         return
     st.subheader(_("Or continue with recent data"))
-    for each in stored:
+    for info in infos:
         with st.container(horizontal=True, vertical_alignment="center"):
-            if st.button(_("Open"), key=f"open-{each.digest}"):
-                url_state.set_dataset(each.digest)
+            if st.button(_("Open"), key=f"open-{info.digest}"):
+                url_state.set_dataset(info.digest)
                 st.rerun()
-            repaired = _(" · repaired") if each.repairs else ""
-            rows = _("rows: {rows}").format(rows=shown(each.rows))
-            st.markdown(f"{', '.join(each.files)} · {rows}{repaired}")
+            repaired = _(" · repaired") if info.repairs else ""
+            rows = _("rows: {rows}").format(rows=format_value(info.rows))
+            st.markdown(f"{', '.join(info.files)} · {rows}{repaired}")
 
 
 # ---- dataset --------------------------------------------------------------------------------------------------------
 
 
-def _show(dataset: Dataset) -> None:
+def _show_dataset(dataset: Dataset) -> None:
     st.title(", ".join(dataset.files[:3]) + (" …" if len(dataset.files) > 3 else ""))
     with st.container(horizontal=True, vertical_alignment="center"):
         st.page_link(

@@ -6,12 +6,12 @@ import pandas as pd
 import streamlit as st
 
 from core.operations import feedback_figures as figures
-from core.operations.feedback import FeedbackInput, precision_table, to_frame
-from core.storage.feedback import LONGEST_COMMENT
+from core.operations.feedback import FeedbackInput, build_precision_table, to_frame
+from core.storage.feedback import MAX_COMMENT_CHARS
 from pages.components import cache, feedback_form, job_progress, threshold_review, url_state
-from pages.components.i18n import _, shown
+from pages.components.i18n import _, format_value
 from pages.components.results import feedback_table
-from pages.components.results.run_widgets import chart
+from pages.components.results.run_widgets import show_chart
 
 
 def page() -> None:
@@ -20,30 +20,33 @@ def page() -> None:
     if threshold_review.open_accepted_run():
         return
     views: dict[str, Callable[[], None]] = {
-        _("Review"): _review,
+        _("Review"): _show_review,
         _("Threshold from verdicts"): threshold_review.show,
-        _("Say something"): _form,
+        _("Say something"): _show_form,
     }
-    first = (
+    first_view = (
         _("Threshold from verdicts")
-        if job_progress.going_on() or url_state.get_query_param("view") == "threshold"
+        if job_progress.is_job_running() or url_state.get_query_param("view") == "threshold"
         else None
     )
-    tabs = st.tabs(list(views), key="feedback-view", on_change="rerun", default=first)
-    for tab, draw in zip(tabs, views.values(), strict=True):
+    tabs = st.tabs(list(views), key="feedback-view", on_change="rerun", default=first_view)
+    for tab, show_view in zip(tabs, views.values(), strict=True):
         if tab.open:
             with tab:
-                draw()
+                show_view()
 
 
 # ---- give feedback --------------------------------------------------------------------------------------------------
 
 
-def _form() -> None:
+def _show_form() -> None:
     """Show the form for feedback on a page or the product; the run of the URL is the default."""
     with st.form("feedback-form", clear_on_submit=False):
         subject = st.selectbox(
-            _("About"), feedback_table.list_subjects(), format_func=feedback_table.subject_label, key="feedback-subject"
+            _("About"),
+            feedback_table.list_subjects(),
+            format_func=feedback_table.get_subject_label,
+            key="feedback-subject",
         )
         run = st.text_input(
             _("Run, if it is about one"),
@@ -54,25 +57,25 @@ def _form() -> None:
         )
         st.markdown(_("How good is it?"))
         stars = st.feedback("stars", key="feedback-stars")
-        comment = st.text_area(_("Comment"), max_chars=LONGEST_COMMENT, key="feedback-comment")
+        comment = st.text_area(_("Comment"), max_chars=MAX_COMMENT_CHARS, key="feedback-comment")
         submitted = st.form_submit_button(_("Send"), type="primary", icon=":material/send:", key="feedback-send")
     if submitted:
-        feedback_form.keep(
+        feedback_form.save_feedback(
             FeedbackInput(subject, run.strip(), rating=None if stars is None else stars + 1, comment=comment), "general"
         )
-    feedback_form.receipt("general")
+    feedback_form.show_delivery_status("general")
 
 
 # ---- review ---------------------------------------------------------------------------------------------------------
 
 
-def _review() -> None:
-    records = cache.get_workspace().feedback.read()
-    waiting = cache.get_workspace().feedback.pending_count()
-    if waiting:
+def _show_review() -> None:
+    records = cache.get_workspace().feedback.read_records()
+    pending_count = cache.get_workspace().feedback.pending_count()
+    if pending_count:
         st.warning(
             _("Records that wait here to be sent to {place}: {count}.").format(
-                count=shown(waiting), place=cache.get_workspace().feedback.location
+                count=format_value(pending_count), place=cache.get_workspace().feedback.location
             ),
             icon=":material/schedule_send:",
         )
@@ -85,21 +88,21 @@ def _review() -> None:
             icon=":material/rate_review:",
         )
         return
-    lines = feedback_table.filter_form(to_frame(records))
-    ids = set(lines["id"])
-    chosen = [record for record in records if record.id in ids]
-    feedback_table.show_counts(lines)
-    feedback_table.show_list(lines)
-    _show_precision(precision_table(chosen), precision_table(chosen, each_run=True))
-    feedback_table.export_buttons(lines, chosen)
+    table = feedback_table.ask_filter(to_frame(records))
+    ids = set(table["id"])
+    chosen_records = [record for record in records if record.id in ids]
+    feedback_table.show_counts(table)
+    feedback_table.show_list(table)
+    _show_precision(build_precision_table(chosen_records), build_precision_table(chosen_records, per_run=True))
+    feedback_table.show_export_buttons(table, chosen_records)
 
 
 def _show_precision(by_detector: pd.DataFrame, by_run: pd.DataFrame) -> None:
     st.subheader(_("Precision so far"))
-    if by_detector.empty or not by_detector["judged"].sum():
+    if by_detector.empty or not by_detector["reviewed"].sum():
         st.caption(_("No alarm has been judged true or false yet."))
         return
-    grain = st.segmented_control(
+    grouping = st.segmented_control(
         _("By"),
         ["detector", "run"],
         default="detector",
@@ -107,11 +110,14 @@ def _show_precision(by_detector: pd.DataFrame, by_run: pd.DataFrame) -> None:
         key="precision-by",
         format_func={"detector": _("detector"), "run": _("run")}.__getitem__,
     )
-    table = by_run if grain == "run" else by_detector
-    table = table[table["judged"] > 0].reset_index(drop=True)
-    names = [feedback_table.detector_label(line) for line in table.to_dict("records")]
-    chart(
-        figures.precision(table, names, _), "precision", _("Precision of each detector with its interval"), dated=False
+    table = by_run if grouping == "run" else by_detector
+    table = table[table["reviewed"] > 0].reset_index(drop=True)
+    names = [feedback_table.get_detector_label(row) for row in table.to_dict("records")]
+    show_chart(
+        figures.draw_precision(table, names, _),
+        "precision",
+        _("Precision of each detector with its interval"),
+        has_time_axis=False,
     )
     st.caption(
         _(

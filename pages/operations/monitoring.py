@@ -6,43 +6,43 @@ import pandas as pd
 import streamlit as st
 from streamlit.elements.lib.column_types import ColumnConfig
 
-from core.exports import as_csv
+from core.exports import to_csv_bytes
 from core.operations import monitoring
 from core.operations import monitoring_figures as figures
-from core.operations.monitoring import PERIODS, STATUSES, Observed
+from core.operations.monitoring import PERIODS, STATUSES, EventTables
 from pages.components import cache
-from pages.components.i18n import _, percent, say, shown
+from pages.components.i18n import _, format_percent, format_value, translate_message
 from pages.components.results import drift
-from pages.components.results.run_widgets import chart
+from pages.components.results.run_widgets import show_chart
 
-REMEMBERED = 30  # seconds that loaded events are cached
-SHOWN_ERRORS = 1000
+CACHE_TTL_S = 30  # seconds that loaded events are cached
+MAX_SHOWN_ERRORS = 1000
 
 
 def page() -> None:
     """Show the filters, figures and views of the events of a period."""
     st.title(_("Monitoring"))
-    period = _period()
-    found = _observed(period, str(cache.get_workspace().events.folder))
-    _source(found)
-    if found.table.empty:
-        _nothing(period)
+    period = _ask_period()
+    events = _load_events(period, str(cache.get_workspace().events.folder))
+    _show_source(events)
+    if events.table.empty:
+        _show_nothing(period)
         return
-    chosen = _filtered(found)
-    if chosen.table.empty:
+    filtered_events = _filter_events(events)
+    if filtered_events.table.empty:
         st.info(_("No action has these properties; choose fewer of them."), icon=":material/filter_alt_off:")
         return
-    _figures(chosen)
-    _views(chosen)
+    _show_figures(filtered_events)
+    _show_views(filtered_events)
 
 
-@st.cache_data(ttl=REMEMBERED, max_entries=8, show_spinner=False)
-def _observed(period: str, folder: str) -> Observed:
+@st.cache_data(ttl=CACHE_TTL_S, max_entries=8, show_spinner=False)
+def _load_events(period: str, folder: str) -> EventTables:
     """Load the events of a period, at most twice a minute for all sessions; `folder` separates two workspaces."""
-    return monitoring.observed(cache.get_workspace(), period)
+    return monitoring.load_events(cache.get_workspace(), period)
 
 
-def _period() -> str:
+def _ask_period() -> str:
     names = {"hour": _("1 hour"), "day": _("1 day"), "week": _("1 week"), "month": _("30 days"), "all": _("All")}
     with st.container(horizontal=True, vertical_alignment="bottom"):
         period = st.segmented_control(
@@ -54,26 +54,30 @@ def _period() -> str:
             required=True,
         )
         if st.button(_("Refresh"), icon=":material/refresh:", key="monitoring-refresh"):
-            _observed.clear()
+            _load_events.clear()
     return str(period)
 
 
-def _source(found: Observed) -> None:
+def _show_source(events: EventTables) -> None:
     """Show the source of the events, and the number of those left out."""
-    if found.source == "elasticsearch":
+    if events.source == "elasticsearch":
         notes = [_("From Elasticsearch.")]
-    elif found.why is not None:
-        notes = [_("From the event files of this machine: {reason}").format(reason=say(found.why))]
+    elif events.fallback_reason is not None:
+        notes = [
+            _("From the event files of this machine: {reason}").format(reason=translate_message(events.fallback_reason))
+        ]
     else:
         notes = [_("From the event files of this machine; no Elasticsearch is named in the settings.")]
-    if found.capped:
-        notes.append(_("There are more: these are the newest {count}.").format(count=shown(len(found.table))))
-    if found.skipped:
-        notes.append(_("Documents that are no events were left out: {count}.").format(count=shown(found.skipped)))
+    if events.is_truncated:
+        notes.append(_("There are more: these are the newest {count}.").format(count=format_value(len(events.table))))
+    if events.skipped_count:
+        notes.append(
+            _("Documents that are no events were left out: {count}.").format(count=format_value(events.skipped_count))
+        )
     st.caption(" ".join(notes))
 
 
-def _nothing(period: str) -> None:
+def _show_nothing(period: str) -> None:
     st.info(
         _("Nothing has been recorded in this period.")
         if period != "all"
@@ -86,128 +90,147 @@ def _nothing(period: str) -> None:
     )
 
 
-def _filtered(found: Observed) -> Observed:
+def _filter_events(events: EventTables) -> EventTables:
     applications, models, statuses = st.columns([3, 3, 2])
-    return monitoring.filtered(
-        found,
+    return monitoring.filter_events(
+        events,
         application=applications.multiselect(
-            _("Page or command"), _known(found, "application"), placeholder=_("All"), key="monitoring-application"
+            _("Page or command"),
+            _list_values(events, "application"),
+            placeholder=_("All"),
+            key="monitoring-application",
         ),
-        model=models.multiselect(_("Model"), _known(found, "model"), placeholder=_("All"), key="monitoring-model"),
+        model=models.multiselect(
+            _("Model"), _list_values(events, "model"), placeholder=_("All"), key="monitoring-model"
+        ),
         status=statuses.multiselect(
             _("Status"),
             STATUSES,
             placeholder=_("All"),
             key="monitoring-status",
-            format_func=lambda each: _(figures.STATUS[each][0]),
+            format_func=lambda status: _(figures.STATUS_STYLES[status][0]),
         ),
     )
 
 
-def _known(found: Observed, column: str) -> list[str]:
-    return sorted(str(name) for name in found.table[column].dropna().unique())
+def _list_values(events: EventTables, column: str) -> list[str]:
+    return sorted(str(name) for name in events.table[column].dropna().unique())
 
 
-def _figures(found: Observed) -> None:
-    told = monitoring.figures(found.table)
+def _show_figures(events: EventTables) -> None:
+    summary = monitoring.summarise_usage(events.table)
     with st.container(horizontal=True, key="result-figures"):
-        st.metric(_("Actions"), shown(told.actions), border=True)
-        st.metric(_("Failed"), percent(round(told.failed, 4)), border=True)
+        st.metric(_("Actions"), format_value(summary.actions), border=True)
+        st.metric(_("Failed"), format_percent(round(summary.failed_share, 4)), border=True)
         st.metric(
             _("Response time p50"),
-            f"{shown(round(told.p50, 2))} s",
+            f"{format_value(round(summary.p50, 2))} s",
             border=True,
             help=_("Half of the actions took no longer."),
         )
         st.metric(
             _("Response time p95"),
-            f"{shown(round(told.p95, 2))} s",
+            f"{format_value(round(summary.p95, 2))} s",
             border=True,
             help=_("95 of 100 actions took no longer."),
         )
-        st.metric(_("Users"), shown(told.users), border=True)
+        st.metric(_("Users"), format_value(summary.users), border=True)
 
 
-def _views(found: Observed) -> None:
-    views: dict[str, Callable[[Observed], None]] = {
-        _("Runs"): _runs,
-        _("Response time"): _seconds,
-        _("Processor and memory"): _load,
-        _("Anomalies"): _anomalies,
-        _("Errors"): _errors,
-        _("Emissions"): _emissions,
-        _("Drift"): lambda _found: drift.section(),
+def _show_views(events: EventTables) -> None:
+    views: dict[str, Callable[[EventTables], None]] = {
+        _("Runs"): _show_runs,
+        _("Response time"): _show_response_times,
+        _("Processor and memory"): _show_load,
+        _("Anomalies"): _show_anomalies,
+        _("Errors"): _show_errors,
+        _("Emissions"): _show_emissions,
+        _("Drift"): lambda _found: drift.show_section(),
     }
     tabs = st.tabs(list(views), on_change="rerun", key="monitoring-view")
-    for tab, view in zip(tabs, views.values(), strict=True):
+    for tab, show_view in zip(tabs, views.values(), strict=True):
         if tab.open:
             with tab:
-                view(found)
+                show_view(events)
 
 
 # ---- views ----------------------------------------------------------------------------------------------------------
 
 
-def _runs(found: Observed) -> None:
-    table = monitoring.per_model(found.table)
+def _show_runs(events: EventTables) -> None:
+    table = monitoring.summarise_per_model(events.table)
     if table.empty:
         st.info(_("No model has run in this period."))
         return
-    chart(figures.runs_per_model(table, _), "monitoring-runs", _("Runs of each model, by how they ended"), dated=False)
-    _table(table, "runs")
+    show_chart(
+        figures.draw_runs_per_model(table, _),
+        "monitoring-runs",
+        _("Runs of each model, by how they ended"),
+        has_time_axis=False,
+    )
+    _show_table(table, "runs")
 
 
-def _seconds(found: Observed) -> None:
-    steps, table = monitoring.over_time(found.table), monitoring.per_model(found.table)
-    chart(figures.seconds_over_time(steps, _), "monitoring-seconds", _("Median and 95 % quantile of the response time"))
+def _show_response_times(events: EventTables) -> None:
+    buckets, table = monitoring.summarise_over_time(events.table), monitoring.summarise_per_model(events.table)
+    show_chart(
+        figures.draw_seconds_over_time(buckets, _),
+        "monitoring-seconds",
+        _("Median and 95 % quantile of the response time"),
+    )
     if not table.empty:
-        chart(
-            figures.seconds_per_model(table, _),
+        show_chart(
+            figures.draw_seconds_per_model(table, _),
             "monitoring-seconds-model",
             _("Response time of each model"),
-            dated=False,
+            has_time_axis=False,
         )
-    _table(steps.reset_index(), "seconds")
+    _show_table(buckets.reset_index(), "seconds")
 
 
-def _load(found: Observed) -> None:
-    steps = monitoring.over_time(found.table)
+def _show_load(events: EventTables) -> None:
+    buckets = monitoring.summarise_over_time(events.table)
     st.caption(_("Of the whole machine, whoever used it, while an action ran (processor) and at its end (memory)."))
-    chart(figures.load_over_time(steps, _), "monitoring-load", _("Use of processor and memory"))
-    _table(steps[["actions", "cpu", "memory"]].reset_index(), "load")
+    show_chart(figures.draw_load_over_time(buckets, _), "monitoring-load", _("Use of processor and memory"))
+    _show_table(buckets[["actions", "cpu", "memory"]].reset_index(), "load")
 
 
-def _anomalies(found: Observed) -> None:
-    table = monitoring.anomalies_per_entity(found)
+def _show_anomalies(events: EventTables) -> None:
+    table = monitoring.count_anomalies_per_entity(events)
     if table.empty:
         st.info(_("No run of this period tells which entities its anomalies are in."))
         return
     st.caption(_("A row that two runs flag counts twice; each run names at most 50 entities."))
-    chart(figures.anomalies_per_entity(table, _), "monitoring-anomalies", _("Anomalies of each entity"), dated=False)
-    _table(table, "anomalies")
+    show_chart(
+        figures.draw_anomalies_per_entity(table, _),
+        "monitoring-anomalies",
+        _("Anomalies of each entity"),
+        has_time_axis=False,
+    )
+    _show_table(table, "anomalies")
 
 
-def _errors(found: Observed) -> None:
-    table = monitoring.errors(found.table)
+def _show_errors(events: EventTables) -> None:
+    table = monitoring.list_errors(events.table)
     if table.empty:
         st.success(_("Nothing has failed in this period."), icon=":material/check_circle:")
         return
-    if len(table) > SHOWN_ERRORS:
+    if len(table) > MAX_SHOWN_ERRORS:
         st.caption(
             _("The newest {count} of {all}; the download has them all.").format(
-                count=shown(SHOWN_ERRORS), all=shown(len(table))
+                count=format_value(MAX_SHOWN_ERRORS), all=format_value(len(table))
             )
         )
-    _table(table, "errors", SHOWN_ERRORS)
+    _show_table(table, "errors", MAX_SHOWN_ERRORS)
 
 
-def _emissions(found: Observed) -> None:
-    table = monitoring.emissions(found.table)
+def _show_emissions(events: EventTables) -> None:
+    table = monitoring.sum_emissions(events.table)
     if table.empty:
         st.info(_("No run of this period tells its emissions."))
         return
     total = float(table["kg"].sum())
-    st.metric(_("g CO₂ together"), shown(float(f"{1000 * total:.3g}")), border=True, width=240)
+    st.metric(_("g CO₂ together"), format_value(float(f"{1000 * total:.3g}")), border=True, width=240)
     st.caption(
         _(
             "Estimated by CodeCarbon: without a power meter it takes a constant per "
@@ -215,23 +238,28 @@ def _emissions(found: Observed) -> None:
             " at the same time each counts the whole machine. Good for comparing models, not for accounts."
         )
     )
-    chart(figures.emissions_per_model(table, _), "monitoring-emissions", _("Grams of CO₂ of each model"), dated=False)
-    _table(table, "emissions")
+    show_chart(
+        figures.draw_emissions_per_model(table, _),
+        "monitoring-emissions",
+        _("Grams of CO₂ of each model"),
+        has_time_axis=False,
+    )
+    _show_table(table, "emissions")
 
 
-def _table(table: pd.DataFrame, name: str, most: int = 0) -> None:
-    """Show the table of a view, and its download; `most` limits the displayed rows."""
+def _show_table(table: pd.DataFrame, name: str, max_rows: int = 0) -> None:
+    """Show the table of a view, and its download; `max_rows` limits the displayed rows."""
     st.dataframe(
-        table.head(most) if most else table,
+        table.head(max_rows) if max_rows else table,
         hide_index=True,
         width="stretch",
         key=f"monitoring-{name}-table",
-        column_config=_columns(),
+        column_config=_build_column_config(),
         alt=_("The figures as a table"),
     )
     st.download_button(
         _("Download as CSV"),
-        lambda: as_csv(table),
+        lambda: to_csv_bytes(table),
         f"monitoring-{name}.csv",
         key=f"monitoring-{name}-csv",
         icon=":material/download:",
@@ -239,7 +267,7 @@ def _table(table: pd.DataFrame, name: str, most: int = 0) -> None:
     )
 
 
-def _columns() -> dict[str, ColumnConfig | str]:
+def _build_column_config() -> dict[str, ColumnConfig | str]:
     number = st.column_config.NumberColumn
     return {
         "time": st.column_config.DatetimeColumn(_("Time (UTC)"), format="YYYY-MM-DD HH:mm:ss"),

@@ -8,17 +8,17 @@ import pandas as pd
 import streamlit as st
 
 from core.runs import comparison
-from core.runs.comparison import MAX_COMPARED, RunFilter, RunPage
-from core.runs.figures import accuracy_and_cost
-from core.spec.task import get_metric, get_task, task_names
+from core.runs.comparison import MAX_COMPARED_RUNS, RunFilter, RunPage
+from core.runs.figures import draw_accuracy_and_cost
+from core.spec.task import get_metric, get_task, list_task_names
 from pages.components import cache, url_state
-from pages.components.i18n import _, date_format, shown
+from pages.components.i18n import _, format_value, get_date_format
 from pages.components.results import runs as run_views
-from pages.components.results.run_widgets import chart, downloads
-from pages.components.task_links import task_label
+from pages.components.results.run_widgets import show_chart, show_downloads
+from pages.components.task_links import get_task_label
 
 PAGE_RUNS = 100
-STATES = ("completed", "failed", "interrupted", "running")
+STATUSES = ("completed", "failed", "interrupted", "running")
 CHOSEN_PARAM, TOKEN_PARAM = "runs", "before"  # query parameters: the chosen runs, and the start of the list
 
 
@@ -28,12 +28,12 @@ def page() -> None:
     title.title(_("Tracking"))
     run_filter = _ask_filter()
     workspace = cache.get_workspace()
-    url = comparison.experiment_url(run_filter.task, workspace)
+    url = comparison.get_experiment_url(run_filter.task, workspace)
     if url:
         link.link_button(_("Open MLflow"), url, icon=":material/open_in_new:", width="stretch")
     token = url_state.get_query_param(TOKEN_PARAM)
-    runs, silent = comparison.search_runs(workspace, run_filter, PAGE_RUNS, token)
-    if silent:
+    runs, is_mlflow_silent = comparison.search_runs(workspace, run_filter, PAGE_RUNS, token)
+    if is_mlflow_silent:
         st.warning(
             _("MLflow does not answer. Listed are the runs that began on this machine; nothing is lost."),
             icon=":material/cloud_off:",
@@ -42,11 +42,13 @@ def page() -> None:
         _show_list(runs)
     else:
         _show_nothing(run_filter)
-    _page_buttons(runs)
+    _show_page_buttons(runs)
     _show_chosen()
     if runs.runs:
         _show_accuracy(runs, run_filter.task)
-        downloads(lambda: comparison.list_to_frame(runs.runs).drop(columns="waits"), "runs", _("These runs ({kind})"))
+        show_downloads(
+            lambda: comparison.runs_to_frame(runs.runs).drop(columns="waits"), "runs", _("These runs ({kind})")
+        )
 
 
 # ---- filter ---------------------------------------------------------------------------------------------------------
@@ -54,45 +56,52 @@ def page() -> None:
 
 def _ask_filter() -> RunFilter:
     """Ask for the filters of the list, in one row; an empty field does not filter."""
-    begin = partial(url_state.set_query_param, TOKEN_PARAM, "")
+    show_first_page = partial(url_state.set_query_param, TOKEN_PARAM, "")
     with st.container(horizontal=True, vertical_alignment="bottom", gap="xsmall", key="tracking-filters"):
         task = st.selectbox(
-            _("Task"), ["", *task_names()], format_func=_task_option, key="tracking-task", on_change=begin, width=125
+            _("Task"),
+            ["", *list_task_names()],
+            format_func=_format_task,
+            key="tracking-task",
+            on_change=show_first_page,
+            width=125,
         )
-        model = st.text_input(_("Model"), key="tracking-model", on_change=begin, width=100)
+        model = st.text_input(_("Model"), key="tracking-model", on_change=show_first_page, width=100)
         data = st.text_input(
             _("Data"),
             key="tracking-data",
-            on_change=begin,
+            on_change=show_first_page,
             width=105,
             help=_("Part of a file's name, or how the digest begins (8 digits or more)."),
         )
-        user = st.text_input(_("User"), key="tracking-user", on_change=begin, width=85)
-        period = st.date_input(_("Period"), [], key="tracking-period", on_change=begin, width=150, format=date_format())
+        user = st.text_input(_("User"), key="tracking-user", on_change=show_first_page, width=85)
+        period = st.date_input(
+            _("Period"), [], key="tracking-period", on_change=show_first_page, width=150, format=get_date_format()
+        )
         status = st.selectbox(
             _("Status"),
-            ["", *STATES],
-            format_func=run_views.status_label,
+            ["", *STATUSES],
+            format_func=run_views.get_status_label,
             key="tracking-status",
-            on_change=begin,
+            on_change=show_first_page,
             width=108,
         )
         text = st.text_input(
             _("Text"),
             key="tracking-text",
-            on_change=begin,
+            on_change=show_first_page,
             width=88,
             help=_("In the run's name, id, error, or a parameter's value."),
         )
-    since, until = _milliseconds(tuple(period) if isinstance(period, tuple | list) else (period,))
+    since, until = _to_milliseconds(tuple(period) if isinstance(period, tuple | list) else (period,))
     return RunFilter(task, model.strip(), user.strip(), data.strip(), status, since, until, text.strip())
 
 
-def _task_option(name: str) -> str:
-    return task_label(name) if name else _("All")
+def _format_task(name: str) -> str:
+    return get_task_label(name) if name else _("All")
 
 
-def _milliseconds(days: tuple[date, ...]) -> tuple[int, int]:
+def _to_milliseconds(days: tuple[date, ...]) -> tuple[int, int]:
     """Return start of the first day and end of the last, in milliseconds (server's time zone); 0 if not set."""
     if not days:
         return 0, 0
@@ -110,40 +119,40 @@ def _show_nothing(run_filter: RunFilter) -> None:
 # ---- list -----------------------------------------------------------------------------------------------------------
 
 
-def _show_list(page: RunPage) -> None:
+def _show_list(run_page: RunPage) -> None:
     """Show the list; the URL holds the chosen rows, so that a refresh and a colleague see the same."""
-    run_ids = [item.record.id for item in page.runs]
-    chosen = _chosen_in_address()
+    run_ids = [item.record.id for item in run_page.runs]
+    chosen_runs = _get_chosen_runs()
     # a new key for every list: its selection starts empty
     key = "runs-" + hashlib.sha256(" ".join(run_ids).encode()).hexdigest()[:12]
-    st.caption(_("Choose a run to open it, or two to {most} to compare them.").format(most=MAX_COMPARED))
+    st.caption(_("Choose a run to open it, or two to {most} to compare them.").format(most=MAX_COMPARED_RUNS))
     st.dataframe(
-        run_views.display_table(comparison.list_to_frame(page.runs)),
+        run_views.build_display_table(comparison.runs_to_frame(run_page.runs)),
         hide_index=True,
         width="stretch",
         key=key,
         selection_mode="multi-row",
-        on_select=partial(_choose, key, run_ids),
-        selection_default={"selection": {"rows": [run_ids.index(run) for run in chosen if run in run_ids]}},
-        column_config=run_views.column_config(),
+        on_select=partial(_store_choice, key, run_ids),
+        selection_default={"selection": {"rows": [run_ids.index(run) for run in chosen_runs if run in run_ids]}},
+        column_config=run_views.build_column_config(),
         alt=_("Runs, the newest first"),
         height=min(38 + 35 * len(run_ids), 440),
     )
 
 
-def _choose(key: str, run_ids: list[str]) -> None:
+def _store_choice(key: str, run_ids: list[str]) -> None:
     """Store the chosen rows in the URL; chosen runs of other list pages stay chosen."""
     rows = url_state.get_state(key).selection.rows
-    others = [run for run in _chosen_in_address() if run not in run_ids]
-    chosen = [*others, *(run_ids[row] for row in rows if row < len(run_ids))]
-    url_state.set_query_param(CHOSEN_PARAM, ",".join(chosen))
+    others = [run for run in _get_chosen_runs() if run not in run_ids]
+    chosen_runs = [*others, *(run_ids[row] for row in rows if row < len(run_ids))]
+    url_state.set_query_param(CHOSEN_PARAM, ",".join(chosen_runs))
 
 
-def _chosen_in_address() -> list[str]:
+def _get_chosen_runs() -> list[str]:
     return list(dict.fromkeys(filter(None, url_state.get_query_param(CHOSEN_PARAM).split(","))))
 
 
-def _page_buttons(page: RunPage) -> None:
+def _show_page_buttons(run_page: RunPage) -> None:
     """Show the buttons to older and to the newest runs."""
     with st.container(horizontal=True):
         if url_state.get_query_param(TOKEN_PARAM):
@@ -154,13 +163,13 @@ def _page_buttons(page: RunPage) -> None:
                 on_click=url_state.set_query_param,
                 args=(TOKEN_PARAM, ""),
             )
-        if page.token:
+        if run_page.token:
             st.button(
                 _("Older runs"),
                 icon=":material/navigate_next:",
                 key="older",
                 on_click=url_state.set_query_param,
-                args=(TOKEN_PARAM, page.token),
+                args=(TOKEN_PARAM, run_page.token),
             )
 
 
@@ -168,40 +177,43 @@ def _page_buttons(page: RunPage) -> None:
 
 
 def _show_chosen() -> None:
-    chosen = _chosen_in_address()
-    if len(chosen) == 1:
-        run_views.show_run(chosen[0])
-    elif 1 < len(chosen) <= MAX_COMPARED:
-        run_views.show_comparison(chosen)
-    elif chosen:
+    chosen_runs = _get_chosen_runs()
+    if len(chosen_runs) == 1:
+        run_views.show_run(chosen_runs[0])
+    elif 1 < len(chosen_runs) <= MAX_COMPARED_RUNS:
+        run_views.show_comparison(chosen_runs)
+    elif chosen_runs:
         st.info(
             _("{count} runs are chosen; at most {most} are compared.").format(
-                count=shown(len(chosen)), most=MAX_COMPARED
+                count=format_value(len(chosen_runs)), most=MAX_COMPARED_RUNS
             ),
             icon=":material/compare:",
         )
 
 
-def _show_accuracy(page: RunPage, task: str) -> None:
+def _show_accuracy(run_page: RunPage, task: str) -> None:
     """Show accuracy against emissions of the listed runs of one task."""
     st.subheader(_("Accuracy and emissions"))
     if not task:
         st.caption(_("Choose a task above to see what its accuracy cost."))
         return
     metric = get_task(task).accuracy
-    points = comparison.accuracy_cost_table(page.runs, task) if metric else pd.DataFrame()
+    points = comparison.build_cost_table(run_page.runs, task) if metric else pd.DataFrame()
     if not metric:
         st.caption(_("Runs of this task have no labels to be judged by, so no accuracy."))
     elif points.empty:
         st.caption(_("None of the runs listed has {metric}.").format(metric=metric))
     else:
-        chart(
-            accuracy_and_cost(points, metric, _), "accuracy", _("Accuracy against emissions of each run"), dated=False
+        show_chart(
+            draw_accuracy_and_cost(points, metric, _),
+            "accuracy",
+            _("Accuracy against emissions of each run"),
+            has_time_axis=False,
         )
         lower_is_better = get_metric(metric, task).direction < 0
-        better = _("Lower {metric} is better.") if lower_is_better else _("Higher {metric} is better.")
+        template = _("Lower {metric} is better.") if lower_is_better else _("Higher {metric} is better.")
         st.caption(
-            better.format(metric=metric)
+            template.format(metric=metric)
             + " "
             + _(
                 "★ no other run listed on the same data is as good for less CO₂, or better for as little. "

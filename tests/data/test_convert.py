@@ -14,7 +14,7 @@ import torch
 
 from core.data.ingest.loading import load
 from tests.conftest import ROOT
-from tests.twins import days, official, per_tile, traffic
+from tests.twins import make_days, make_traffic, write_official_files, write_tile_files
 
 Vigie = Callable[..., "subprocess.CompletedProcess[str]"]
 
@@ -33,17 +33,17 @@ def vigie(tmp_path: Path) -> Vigie:
     return run
 
 
-def answer(ran: "subprocess.CompletedProcess[str]") -> dict:  # type: ignore[type-arg]
+def parse_answer(ran: "subprocess.CompletedProcess[str]") -> dict:  # type: ignore[type-arg]
     assert ran.returncode == 0, ran.stderr
     return json.loads(ran.stdout)  # type: ignore[no-any-return]
 
 
-def test_tiles_to_windows(vigie: Vigie, tmp_path: Path) -> None:
-    values = traffic(3, 77)
-    per_tile(tmp_path / "NetMob23", "Netflix", values)
-    per_tile(tmp_path / "NetMob23", "Spotify", values)
+def test_convert_command_tiles_to_windows(vigie: Vigie, tmp_path: Path) -> None:
+    values = make_traffic(3, 77)
+    write_tile_files(tmp_path / "NetMob23", "Netflix", values)
+    write_tile_files(tmp_path / "NetMob23", "Spotify", values)
     out = tmp_path / "windows"
-    found = answer(
+    summary = parse_answer(
         vigie(
             "convert",
             "netmob",
@@ -56,22 +56,22 @@ def test_tiles_to_windows(vigie: Vigie, tmp_path: Path) -> None:
             "--json",
         )
     )
-    assert (found["files"], found["entities"], found["rows"], found["windows"]) == (3, 3, 231, 3 * 58)
-    assert found["skipped"] == []
+    assert (summary["files"], summary["entities"], summary["rows"], summary["windows"]) == (3, 3, 231, 3 * 58)
+    assert summary["skipped"] == []
     assert {path.name for path in out.iterdir()} == {f"{number}.seq" for number in range(1, 175)}
     first = torch.load(out / "59.seq", weights_only=False)  # the first window of the second tile
     np.testing.assert_array_equal(first["value"][:, 0, :, 0], values[1, :20])
-    assert list(first["ts"][:, 0, 0]) == [int(f"{day:%Y%m%d}000000") for day in days(20)]
+    assert list(first["ts"][:, 0, 0]) == [int(f"{day:%Y%m%d}000000") for day in make_days(20)]
     dataset = load([out])
     assert dataset.entities == ["Netflix · DL · 100", "Netflix · DL · 101", "Netflix · DL · 102"]
     np.testing.assert_array_equal(dataset.values, values.reshape(-1, 96))
 
 
-def test_a_tile_of_the_official_layout(vigie: Vigie, tmp_path: Path) -> None:
-    values = traffic(3, 30)
-    official(tmp_path / "NetMob23", "Lyon", "Netflix", values)
+def test_convert_command_official_tile_to_windows(vigie: Vigie, tmp_path: Path) -> None:
+    values = make_traffic(3, 30)
+    write_official_files(tmp_path / "NetMob23", "Lyon", "Netflix", values)
     out = tmp_path / "windows"
-    found = answer(
+    summary = parse_answer(
         vigie(
             "convert",
             "netmob",
@@ -90,7 +90,7 @@ def test_a_tile_of_the_official_layout(vigie: Vigie, tmp_path: Path) -> None:
             "--json",
         )
     )
-    assert (found["files"], found["entities"], found["rows"], found["windows"]) == (30, 1, 30, 24)
+    assert (summary["files"], summary["entities"], summary["rows"], summary["windows"]) == (30, 1, 30, 24)
     dataset = load([out])
     assert dataset.entities == ["Lyon · Netflix · UL · 101"]
     np.testing.assert_allclose(dataset.values, values[1] * 0.1, rtol=1e-12)
@@ -98,12 +98,16 @@ def test_a_tile_of_the_official_layout(vigie: Vigie, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("form", ["parquet", "csv"])
 @pytest.mark.parametrize(
-    "layout", [per_tile, lambda folder, app, values: official(folder, "Lyon", app, values)], ids=["tiles", "city"]
+    "layout",
+    [write_tile_files, lambda folder, app, values: write_official_files(folder, "Lyon", app, values)],
+    ids=["tiles", "city"],
 )
-def test_to_one_table(vigie: Vigie, tmp_path: Path, form: str, layout: Callable[..., list[Path]]) -> None:
-    paths = layout(tmp_path / "NetMob23", "Netflix", traffic(2, 20))
+def test_convert_command_netmob_to_table(
+    vigie: Vigie, tmp_path: Path, form: str, layout: Callable[..., list[Path]]
+) -> None:
+    paths = layout(tmp_path / "NetMob23", "Netflix", make_traffic(2, 20))
     out = tmp_path / f"netflix.{form}"
-    found = answer(
+    summary = parse_answer(
         vigie(
             "convert",
             "netmob",
@@ -118,14 +122,14 @@ def test_to_one_table(vigie: Vigie, tmp_path: Path, form: str, layout: Callable[
             "--json",
         )
     )
-    direct, again = load(list(paths)), load([out])
-    assert (found["rows"], found["entities"], found["windows"]) == (len(direct), len(direct.entities), 0)
-    assert again.layout == "netmob"
-    pd.testing.assert_frame_equal(again.frame.sort_index(), direct.frame.sort_index())
+    direct, reread = load(list(paths)), load([out])
+    assert (summary["rows"], summary["entities"], summary["windows"]) == (len(direct), len(direct.entities), 0)
+    assert reread.layout == "netmob"
+    pd.testing.assert_frame_equal(reread.frame.sort_index(), direct.frame.sort_index())
 
 
-def test_bad_files_are_listed_and_left_out(vigie: Vigie, tmp_path: Path) -> None:
-    paths = per_tile(tmp_path / "NetMob23", "Netflix", traffic(4, 30))
+def test_convert_command_lists_skipped_files(vigie: Vigie, tmp_path: Path) -> None:
+    paths = write_tile_files(tmp_path / "NetMob23", "Netflix", make_traffic(4, 30))
     lines = paths[1].read_text().splitlines()
     lines[4] = lines[4].rpartition(" ")[0]
     paths[1].write_text("\n".join(lines))
@@ -133,25 +137,25 @@ def test_bad_files_are_listed_and_left_out(vigie: Vigie, tmp_path: Path) -> None
     paths[3].write_bytes(b"")
     out = tmp_path / "windows"
     command = ("convert", "netmob", "--input-path", tmp_path / "NetMob23", "--output-path", out, "--app", "Netflix")
-    found = answer(vigie(*command, "--json"))
-    assert found["windows"] == 11
-    reasons = {each["file"]: each["reason"] for each in found["skipped"]}
+    summary = parse_answer(vigie(*command, "--json"))
+    assert summary["windows"] == 11
+    reasons = {entry["file"]: entry["reason"] for entry in summary["skipped"]}
     assert set(reasons) == {paths[1].name, paths[3].name, "Netflix · DL · 102"}
     assert "line 5" in reasons[paths[1].name]
     assert "empty" in reasons[paths[3].name]
     assert "12" in reasons["Netflix · DL · 102"]
-    again = vigie(*command)  # the folder already holds windows
-    assert again.returncode == 2
-    assert "already holds windows" in again.stderr
-    told = vigie(*command[:5], tmp_path / "other", *command[6:])
-    assert (told.returncode, told.stderr.count("left out")) == (0, 3)
+    second_run = vigie(*command)  # the folder already holds windows
+    assert second_run.returncode == 2
+    assert "already holds windows" in second_run.stderr
+    text_run = vigie(*command[:5], tmp_path / "other", *command[6:])
+    assert (text_run.returncode, text_run.stderr.count("left out")) == (0, 3)
 
 
-def test_windows_to_one_table(vigie: Vigie, tmp_path: Path) -> None:
-    values = traffic(2, 30)
-    per_tile(tmp_path / "NetMob23", "Netflix", values)
+def test_convert_command_windows_to_table(vigie: Vigie, tmp_path: Path) -> None:
+    values = make_traffic(2, 30)
+    write_tile_files(tmp_path / "NetMob23", "Netflix", values)
     windows = tmp_path / "windows"
-    answer(
+    parse_answer(
         vigie(
             "convert",
             "netmob",
@@ -167,9 +171,9 @@ def test_windows_to_one_table(vigie: Vigie, tmp_path: Path) -> None:
     (windows / "5.seq").write_bytes((windows / "5.seq").read_bytes()[:900])
     (windows / "readme.md").write_text("windows of two tiles")
     out = tmp_path / "all.parquet"
-    found = answer(vigie("convert", "seq", "--input-path", windows, "--output-path", out, "--json"))
-    assert (found["files"], found["entities"], found["rows"], found["windows"]) == (21, 2, 60, 21)
-    assert {each["file"] for each in found["skipped"]} == {"5.seq", "readme.md"}
+    summary = parse_answer(vigie("convert", "seq", "--input-path", windows, "--output-path", out, "--json"))
+    assert (summary["files"], summary["entities"], summary["rows"], summary["windows"]) == (21, 2, 60, 21)
+    assert {entry["file"] for entry in summary["skipped"]} == {"5.seq", "readme.md"}
     np.testing.assert_array_equal(load([out]).values, values.reshape(-1, 96))
     refused = vigie("convert", "seq", "--input-path", windows, "--output-path", tmp_path / "all.npz")
     assert refused.returncode == 2
@@ -178,7 +182,7 @@ def test_windows_to_one_table(vigie: Vigie, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("ending", [".npz", ".parquet", ".csv"])
 @pytest.mark.parametrize("moments", [20190316000000, 500])
-def test_one_series_in_every_form(vigie: Vigie, tmp_path: Path, ending: str, moments: int) -> None:
+def test_convert_command_writes_every_format(vigie: Vigie, tmp_path: Path, ending: str, moments: int) -> None:
     values = np.random.default_rng(2).normal(size=(24, 38))
     (tmp_path / "windows").mkdir()
     for start in range(5):
@@ -189,13 +193,15 @@ def test_one_series_in_every_form(vigie: Vigie, tmp_path: Path, ending: str, mom
         }
         torch.save(content, tmp_path / "windows" / f"{start + 1}.seq")
     out = tmp_path / f"series{ending}"
-    found = answer(vigie("convert", "seq", "--input-path", tmp_path / "windows", "--output-path", out, "--json"))
-    assert (found["rows"], found["windows"]) == (24, 5)
+    summary = parse_answer(
+        vigie("convert", "seq", "--input-path", tmp_path / "windows", "--output-path", out, "--json")
+    )
+    assert (summary["rows"], summary["windows"]) == (24, 5)
     dataset = load([out])
     np.testing.assert_allclose(dataset.values, values, rtol=1e-12)
     assert dataset.labels is not None
     assert list(np.flatnonzero(dataset.labels)) == [21]
-    assert dataset.dated == (moments > 1000)
+    assert dataset.has_dates == (moments > 1000)
 
 
 @pytest.mark.parametrize(
@@ -210,11 +216,17 @@ def test_one_series_in_every_form(vigie: Vigie, tmp_path: Path, ending: str, mom
         (["seq", "--input-path", "NETMOB", "--output-path", "OUT.xls"], "--output-path"),
     ],
 )
-def test_bad_input_is_one_line_and_exit_code_2(vigie: Vigie, tmp_path: Path, arguments: list[str], words: str) -> None:
-    per_tile(tmp_path / "NetMob23", "Netflix", traffic(1, 30))
-    places = {"NETMOB": tmp_path / "NetMob23", "ABSENT": tmp_path / "absent", "OUT": tmp_path / "out"}
+def test_convert_command_reports_invalid_input_in_one_line(
+    vigie: Vigie, tmp_path: Path, arguments: list[str], words: str
+) -> None:
+    write_tile_files(tmp_path / "NetMob23", "Netflix", make_traffic(1, 30))
+    paths = {"NETMOB": tmp_path / "NetMob23", "ABSENT": tmp_path / "absent", "OUT": tmp_path / "out"}
     ran = vigie(
-        "convert", *[places.get(each, each if not each.startswith("OUT.") else tmp_path / each) for each in arguments]
+        "convert",
+        *[
+            paths.get(argument, argument if not argument.startswith("OUT.") else tmp_path / argument)
+            for argument in arguments
+        ],
     )
     assert ran.returncode == 2
     assert words in ran.stderr
@@ -222,7 +234,7 @@ def test_bad_input_is_one_line_and_exit_code_2(vigie: Vigie, tmp_path: Path, arg
     assert "Traceback" not in ran.stderr
 
 
-def test_the_doctor_takes_folders(vigie: Vigie, tmp_path: Path) -> None:
-    per_tile(tmp_path / "NetMob23", "Netflix", traffic(2, 40))
-    found = answer(vigie("doctor", tmp_path / "NetMob23", "--json"))
-    assert (found["rows"], found["entities"], found["layout"]) == (80, 2, "netmob")
+def test_doctor_command_accepts_folders(vigie: Vigie, tmp_path: Path) -> None:
+    write_tile_files(tmp_path / "NetMob23", "Netflix", make_traffic(2, 40))
+    summary = parse_answer(vigie("doctor", tmp_path / "NetMob23", "--json"))
+    assert (summary["rows"], summary["entities"], summary["layout"]) == (80, 2, "netmob")

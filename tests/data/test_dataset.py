@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from core.data.dataset import Dataset, clock_labels, keyed
+from core.data.dataset import Dataset, make_clock_labels, make_index
 from core.data.quality import doctor, repairs
 from core.data.quality.findings import Repair
 from core.errors import DataError
@@ -20,16 +20,16 @@ def profile(columns: int = 24, day_start: int = 0, entities: int = 2, days: int 
     random = np.random.default_rng(seed)
     times = pd.date_range("2024-03-28", periods=days)
     rows = entities * days
-    index = keyed(np.repeat([f"région {number}" for number in range(entities)], days), np.tile(times, entities))
+    index = make_index(np.repeat([f"région {number}" for number in range(entities)], days), np.tile(times, entities))
     values = random.normal(100, 10, (rows, columns))
     return Dataset(
-        frame=pd.DataFrame(values, index=index, columns=clock_labels(columns)),
+        frame=pd.DataFrame(values, index=index, columns=make_clock_labels(columns)),
         layout="daily_profile",
         profile=True,
         step=pd.Timedelta(days=1) / columns,
         day_start=day_start,
         unit="MWh",
-        drivers=pd.DataFrame({"strike": random.integers(0, 2, rows).astype(float)}, index=index),
+        covariates=pd.DataFrame({"strike": random.integers(0, 2, rows).astype(float)}, index=index),
         context=pd.DataFrame({"total": values.sum(axis=1), "status": [f"s{row}" for row in range(rows)]}, index=index),
         labels=pd.Series(random.random(rows) > 0.5, index=index, name="label"),
         files=("made.csv",),
@@ -78,9 +78,9 @@ def test_the_gas_day_ends_on_the_next_date() -> None:
 def test_what_cannot_become_a_profile_is_refused() -> None:
     series = profile().to_series()
     crooked = series.replace(
-        frame=series.frame.set_axis(keyed(series.entity, series.time + pd.Timedelta(minutes=7)), axis=0)
+        frame=series.frame.set_axis(make_index(series.entity, series.time + pd.Timedelta(minutes=7)), axis=0)
     )
-    twice = series.rows(np.array([0, 0, 1, 2]))
+    twice = series.take_rows(np.array([0, 0, 1, 2]))
     for dataset in (crooked, twice, series.replace(step=None), series.replace(step=pd.Timedelta(hours=7))):
         with pytest.raises(DataError):
             dataset.to_profile()
@@ -88,10 +88,10 @@ def test_what_cannot_become_a_profile_is_refused() -> None:
 
 def aligned(part: Dataset, whole: Dataset) -> None:
     """Every row of `part` carries what it carried in `whole`."""
-    assert whole.drivers is not None and whole.context is not None and whole.labels is not None  # noqa: PT018
+    assert whole.covariates is not None and whole.context is not None and whole.labels is not None  # noqa: PT018
     for own, all_rows in zip(
-        (part.frame, part.drivers, part.context, part.labels),
-        (whole.frame, whole.drivers, whole.context, whole.labels),
+        (part.frame, part.covariates, part.context, part.labels),
+        (whole.frame, whole.covariates, whole.context, whole.labels),
         strict=True,
     ):
         assert own is not None
@@ -103,12 +103,12 @@ def aligned(part: Dataset, whole: Dataset) -> None:
 @given(profiles, st.data())
 def test_rows_keep_what_belongs_to_them(dataset: Dataset, data: st.DataObject) -> None:
     order = np.array(data.draw(st.permutations(range(len(dataset)))))[: data.draw(st.integers(1, len(dataset)))]
-    picked = dataset.rows(order)
+    picked = dataset.take_rows(order)
     aligned(picked, dataset)
     assert np.array_equal(picked.values, dataset.values[order])
     mask = np.zeros(len(dataset), dtype=bool)
     mask[order] = True
-    masked = dataset.rows(mask)
+    masked = dataset.take_rows(mask)
     aligned(masked, dataset)
     assert np.array_equal(masked.values, dataset.values[np.sort(order)])
     assert [picked.entities[code] for code in picked.entity_codes] == list(picked.entity)
@@ -118,14 +118,14 @@ def test_rows_keep_what_belongs_to_them(dataset: Dataset, data: st.DataObject) -
 @given(profiles)
 def test_select_keeps_what_belongs_to_rows(dataset: Dataset) -> None:
     chosen, start, end = dataset.entities[:1], dataset.time[len(dataset) // 2], dataset.time.max()
-    part = dataset.select(chosen, start, end)
+    part = dataset.filter_rows(chosen, start, end)
     aligned(part, dataset)
     assert part.entities == chosen
     assert part.time.min() >= start
     assert part.time.max() == end
-    assert dataset.select() is dataset
+    assert dataset.filter_rows() is dataset
     with pytest.raises(DataError):
-        dataset.select(["nowhere"])
+        dataset.filter_rows(["nowhere"])
 
 
 @quick
@@ -133,7 +133,7 @@ def test_select_keeps_what_belongs_to_rows(dataset: Dataset) -> None:
 def test_the_digest_changes_with_anything_and_only_then(dataset: Dataset, data: st.DataObject) -> None:
     values = dataset.frame.to_numpy().copy()
     again = dataset.replace(frame=pd.DataFrame(values, index=dataset.frame.index, columns=dataset.columns))
-    assert again.digest == dataset.digest == dataset.rows(np.arange(len(dataset))).digest
+    assert again.digest == dataset.digest == dataset.take_rows(np.arange(len(dataset))).digest
     row, column = data.draw(st.integers(0, len(dataset) - 1)), data.draw(st.integers(0, len(dataset.columns) - 1))
     changed = values.copy()
     changed[row, column] = np.nextafter(changed[row, column], np.inf)
@@ -141,15 +141,15 @@ def test_the_digest_changes_with_anything_and_only_then(dataset: Dataset, data: 
     names[row] = "elsewhere"
     moved = dataset.time.to_numpy().copy()
     moved[row] += np.timedelta64(400, "D")
-    assert dataset.drivers is not None
+    assert dataset.covariates is not None
     others = [
         dataset.replace(frame=pd.DataFrame(changed, index=dataset.frame.index, columns=dataset.columns)),
         dataset.replace(unit="kWh"),
         dataset.replace(day_start=7),
-        dataset.replace(frame=dataset.frame.set_axis(keyed(names, dataset.time), axis=0)),
-        dataset.replace(frame=dataset.frame.set_axis(keyed(dataset.entity, moved), axis=0)),
+        dataset.replace(frame=dataset.frame.set_axis(make_index(names, dataset.time), axis=0)),
+        dataset.replace(frame=dataset.frame.set_axis(make_index(dataset.entity, moved), axis=0)),
         dataset.replace(frame=dataset.frame.rename(columns={"00:00": "0"})),
-        dataset.replace(drivers=1 - dataset.drivers),
+        dataset.replace(covariates=1 - dataset.covariates),
         dataset.replace(recipe=(Repair("drop_duplicates"),)),
     ]
     digests = {each.digest for each in others} | {dataset.digest}
@@ -166,16 +166,16 @@ def faulty() -> Dataset:
     values[3, 12] = values[1, 2] = 0.0
     whole = dataset.replace(frame=pd.DataFrame(values, index=dataset.frame.index, columns=dataset.columns))
     keep = np.r_[0:50, 55:300, 299, 300:800]
-    return whole.rows(keep)
+    return whole.take_rows(keep)
 
 
 @pytest.mark.parametrize("unrolled", [False, True])
 def test_nothing_is_changed_in_place(unrolled: bool) -> None:
     dataset = faulty().to_series() if unrolled else faulty()
     before = {name: None if table is None else table.copy(deep=True) for name, table in parts(dataset).items()}
-    assert doctor.examine(dataset).findings
+    assert doctor.run_checks(dataset).findings
     for kind in repairs.REPAIRS:
-        repaired = repairs.apply([Repair(kind)], dataset)
+        repaired = repairs.apply_repairs([Repair(kind)], dataset)
         assert repaired.recipe == (Repair(kind),)
     for name, table in parts(dataset).items():
         if table is not None:
@@ -183,7 +183,7 @@ def test_nothing_is_changed_in_place(unrolled: bool) -> None:
 
 
 def parts(dataset: Dataset) -> dict:
-    return {name: getattr(dataset, name) for name in ("frame", "drivers", "context", "labels")}
+    return {name: getattr(dataset, name) for name in ("frame", "covariates", "context", "labels")}
 
 
 @quick

@@ -8,10 +8,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from core.data.dataset import Dataset, clock_labels, keyed
+from core.data.dataset import Dataset, make_clock_labels, make_index
 from core.data.ingest.loading import load
 from core.data.quality import checks, repairs
-from core.data.quality.doctor import Report, examine
+from core.data.quality.doctor import QualityReport, run_checks
 from core.data.quality.findings import Finding, Repair
 from core.errors import OptionError
 
@@ -27,30 +27,30 @@ def gas(shared_data: Path) -> Dataset:
 
 
 @pytest.fixture(scope="session")
-def report(gas: Dataset) -> Report:
-    return examine(gas)
+def report(gas: Dataset) -> QualityReport:
+    return run_checks(gas)
 
 
 @pytest.fixture(scope="session")
-def recipe(report: Report) -> tuple[Repair, ...]:
+def recipe(report: QualityReport) -> tuple[Repair, ...]:
     return proposed(report)
 
 
 @pytest.fixture(scope="session")
 def mended(gas: Dataset, recipe: tuple[Repair, ...]) -> Dataset:
-    return repairs.apply(recipe, gas)
+    return repairs.apply_repairs(recipe, gas)
 
 
-def proposed(report: Report) -> tuple[Repair, ...]:
+def proposed(report: QualityReport) -> tuple[Repair, ...]:
     """The first repair of every finding, each once."""
     return tuple({each.repairs[0].kind: each.repairs[0] for each in report.findings if each.repairs}.values())
 
 
 def kinds(dataset: Dataset) -> dict[str, Finding]:
-    return {finding.kind: finding for finding in examine(dataset).findings}
+    return {finding.kind: finding for finding in run_checks(dataset).findings}
 
 
-def test_the_figures_of_the_real_files(report: Report) -> None:
+def test_the_figures_of_the_real_files(report: QualityReport) -> None:
     found = report.to_json()
     assert {name: found[name] for name in ("rows", "columns", "entities", "dates", "incomplete_rows")} == {
         "rows": 33_720,
@@ -65,7 +65,7 @@ def test_the_figures_of_the_real_files(report: Report) -> None:
     assert json.loads(json.dumps(found)) == found
 
 
-def test_the_faults_of_the_real_files(report: Report) -> None:
+def test_the_faults_of_the_real_files(report: QualityReport) -> None:
     counts = {finding.kind: finding.count for finding in report.findings}
     assert counts == {
         "gross_outliers": 1,
@@ -80,20 +80,20 @@ def test_the_faults_of_the_real_files(report: Report) -> None:
     }
 
 
-def test_the_absurd_cell(report: Report) -> None:
-    (place,) = next(each for each in report.findings if each.kind == "gross_outliers").where
+def test_the_absurd_cell(report: QualityReport) -> None:
+    (place,) = next(each for each in report.findings if each.kind == "gross_outliers").locations
     assert (place["entity"], place["time"][:10], place["column"]) == (
         "GRTgaz · pays de la loire",
         "2021-06-29",
         "19:00",
     )
     assert place["value"] == pytest.approx(1_045_440, abs=1)
-    (total,) = next(each for each in report.findings if each.kind == "contradicting_totals").where
+    (total,) = next(each for each in report.findings if each.kind == "contradicting_totals").locations
     assert (total["sum"], total["total"]) == pytest.approx((1_066_058.38, 21_663.64))
 
 
 def test_the_shift_of_six_hours(gas: Dataset) -> None:
-    per_row, _ = checks.shifted_hours(gas)
+    per_row, _ = checks.find_shifted_hours(gas)
     time = pd.DatetimeIndex(gas.time)
     operator = np.asarray(gas.entity.str.startswith("GRTgaz"))
     expected = operator & (time <= "2023-05-31") & (time.to_period("M") != pd.Period("2022-05"))
@@ -103,12 +103,12 @@ def test_the_shift_of_six_hours(gas: Dataset) -> None:
 
 
 def test_undoing_the_shift(gas: Dataset) -> None:
-    turned = repairs.apply([Repair("undo_hour_shift")], gas)
+    turned = repairs.apply_repairs([Repair("undo_hour_shift")], gas)
     assert np.allclose(np.sort(turned.values, axis=1), np.sort(gas.values, axis=1), equal_nan=True)
     holes = kinds(turned)["clock_change_zeros"]
     assert holes.count == 18
-    assert {place["column"] for place in holes.where} == {"02:00"}
-    assert "08:00" in {place["column"] for place in kinds(gas)["clock_change_zeros"].where}
+    assert {place["column"] for place in holes.locations} == {"02:00"}
+    assert "08:00" in {place["column"] for place in kinds(gas)["clock_change_zeros"].locations}
     winter = pd.DatetimeIndex(turned.time).month.isin([11, 12, 1, 2])
     for entity in turned.entities:
         mornings = turned.frame[winter & (turned.entity == entity)].iloc[:, :12].median()
@@ -117,10 +117,10 @@ def test_undoing_the_shift(gas: Dataset) -> None:
 
 def test_the_mended_cell_is_what_the_declared_total_leaves(gas: Dataset, mended: Dataset) -> None:
     key = ("GRTgaz · pays de la loire", pd.Timestamp("2021-06-29"))
-    alone = repairs.apply([Repair("mend_outliers")], gas)
+    alone = repairs.apply_repairs([Repair("mend_outliers")], gas)
     assert alone.frame.loc[[key], "19:00"].item() == pytest.approx(1_045.44, abs=0.01)
     assert mended.frame.loc[[key], "13:00"].item() == pytest.approx(1_045.44, abs=0.01)
-    changed = repairs.differences(gas, alone)
+    changed = repairs.diff_datasets(gas, alone)
     assert list(changed["column"]) == ["19:00"]
     assert changed["before"].item() == pytest.approx(1_045_440.18)
 
@@ -128,7 +128,7 @@ def test_the_mended_cell_is_what_the_declared_total_leaves(gas: Dataset, mended:
 def test_all_repairs_leave_nothing_to_mend(mended: Dataset) -> None:
     assert set(kinds(mended)) == {"constant_columns"}
     assert len(mended) == 33_720
-    assert mended.complete.all()
+    assert mended.is_complete.all()
 
 
 def test_a_recipe_as_json_replays_to_the_same_digest(
@@ -136,17 +136,17 @@ def test_a_recipe_as_json_replays_to_the_same_digest(
 ) -> None:
     path = tmp_path / "recipe.json"
     path.write_text(json.dumps([repair.to_json() for repair in recipe]))
-    again = repairs.apply(repairs.recipe_from_json(json.loads(path.read_text())), gas)
-    backwards = repairs.apply(reversed(recipe), gas)
+    again = repairs.apply_repairs(repairs.parse_recipe(json.loads(path.read_text())), gas)
+    backwards = repairs.apply_repairs(reversed(recipe), gas)
     assert again.digest == backwards.digest == mended.digest != gas.digest
     assert mended.source == gas.digest
 
 
 def test_undo_is_the_recipe_without_it(gas: Dataset, recipe: tuple[Repair, ...]) -> None:
-    assert repairs.apply([], gas).digest == gas.digest
+    assert repairs.apply_repairs([], gas).digest == gas.digest
     one, two = Repair("undo_hour_shift"), Repair("mend_outliers")
-    without = [repair for repair in repairs.apply([one, two], gas).recipe if repair != two]
-    assert repairs.apply(without, gas).digest == repairs.apply([one], gas).digest
+    without = [repair for repair in repairs.apply_repairs([one, two], gas).recipe if repair != two]
+    assert repairs.apply_repairs(without, gas).digest == repairs.apply_repairs([one], gas).digest
 
 
 # ---- planted faults -------------------------------------------------------------------------------------------------
@@ -161,9 +161,9 @@ def profile(days: int = 400, entities: int = 3) -> Dataset:
     season = 1.5 + np.cos(2 * np.pi * (dates.dayofyear.to_numpy() - 20) / 365)
     size = np.repeat([100.0, 300.0, 800.0][:entities], days)
     values = size[:, None] * np.tile(season, entities)[:, None] * shape * random.normal(1, 0.01, (entities * days, 24))
-    index = keyed(np.repeat(["nord", "ouest", "sud"][:entities], days), np.tile(dates, entities))
+    index = make_index(np.repeat(["nord", "ouest", "sud"][:entities], days), np.tile(dates, entities))
     return Dataset(
-        frame=pd.DataFrame(values, index=index, columns=clock_labels(24)),
+        frame=pd.DataFrame(values, index=index, columns=make_clock_labels(24)),
         layout="daily_profile",
         profile=True,
         step=pd.Timedelta(hours=1),
@@ -176,7 +176,7 @@ def series(freq: str = "h", periods: int = 24 * 100) -> Dataset:
     random = np.random.default_rng(1)
     times = pd.date_range("2024-01-01", periods=periods, freq=freq)
     values = 100 + 20 * np.sin(2 * np.pi * times.hour / 24) + random.normal(0, 1, periods)
-    index = keyed(["nord"] * periods, times)
+    index = make_index(["nord"] * periods, times)
     return Dataset(pd.DataFrame({"value": values}, index=index), "tidy_series", step=pd.Timedelta(times[1] - times[0]))
 
 
@@ -193,15 +193,15 @@ def planted(name: str) -> Dataset:
     whole, long = profile(), series()
     time, entity = pd.DatetimeIndex(whole.time), np.asarray(whole.entity)
     if name == "missing_dates":
-        return whole.rows(~((entity == "sud") & (time >= "2023-02-03") & (time <= "2023-02-05")))
+        return whole.take_rows(~((entity == "sud") & (time >= "2023-02-03") & (time <= "2023-02-05")))
     if name == "missing_hours":
-        return long.rows(np.r_[0:500, 503:2400])
+        return long.take_rows(np.r_[0:500, 503:2400])
     if name == "duplicate_keys":
         again = whole.frame.iloc[[50, 700]] * 1.01
         return whole.replace(frame=pd.concat([whole.frame, again]), context=None)
     if name == "mixed_steps":
         crooked = pd.DatetimeIndex(long.time) + pd.to_timedelta(np.where(np.arange(2400) % 400 == 7, 20, 0), "min")
-        return long.replace(frame=long.frame.set_axis(keyed(long.entity, crooked), axis=0))
+        return long.replace(frame=long.frame.set_axis(make_index(long.entity, crooked), axis=0))
     if name == "mixed_units":
         rows = (entity == "ouest") & (time.to_period("M") == pd.Period("2022-11"))
         return with_values(whole, lambda values: values.__setitem__(rows, values[rows] * 1000))
@@ -260,13 +260,13 @@ def test_a_planted_fault_is_found_and_mended(name: str) -> None:
     found = kinds(dataset)
     assert kind in found, list(found)
     assert found[kind].count == count
-    assert found[kind].where
+    assert found[kind].locations
     assert found[kind].repairs
-    assert kind not in kinds(repairs.apply([found[kind].repairs[0]], dataset))
-    everything = repairs.apply(proposed(examine(dataset)), dataset)
+    assert kind not in kinds(repairs.apply_repairs([found[kind].repairs[0]], dataset))
+    everything = repairs.apply_repairs(proposed(run_checks(dataset)), dataset)
     left = kinds(everything)
     if "incomplete_rows" in left:  # absent moments come back as rows without values; filling them is the next repair
-        left = kinds(repairs.apply([left["incomplete_rows"].repairs[0]], everything))
+        left = kinds(repairs.apply_repairs([left["incomplete_rows"].repairs[0]], everything))
     assert not left
 
 
@@ -286,7 +286,7 @@ def test_a_planted_fault_is_found_and_mended(name: str) -> None:
 def test_mending_comes_close_to_what_was_there(name: str) -> None:
     dataset = planted(name)
     clean = profile(days=len(dataset) // 3)
-    repaired = repairs.apply([kinds(dataset)[PLANTED[name][0]].repairs[0]], dataset)
+    repaired = repairs.apply_repairs([kinds(dataset)[PLANTED[name][0]].repairs[0]], dataset)
     assert np.abs(repaired.values / clean.values - 1).max() < 0.15
 
 
@@ -304,7 +304,7 @@ def test_mending_comes_close_to_what_was_there(name: str) -> None:
     ids=("profile", "two years", "one entity", "unrolled", "hourly", "quarters", "daily"),
 )
 def test_clean_data_has_no_finding(dataset: Dataset) -> None:
-    assert [finding.to_json() for finding in examine(dataset).findings] == []
+    assert [finding.to_json() for finding in run_checks(dataset).findings] == []
 
 
 @pytest.mark.parametrize(
@@ -318,13 +318,13 @@ def test_clean_data_has_no_finding(dataset: Dataset) -> None:
 )
 def test_regular_pauses_are_no_gaps(keep: Callable[[pd.DatetimeIndex], np.ndarray]) -> None:
     dataset = series()
-    open_hours = dataset.rows(np.asarray(keep(pd.DatetimeIndex(dataset.time))))
+    open_hours = dataset.take_rows(np.asarray(keep(pd.DatetimeIndex(dataset.time))))
     assert kinds(open_hours) == {}
-    holiday = open_hours.rows(np.delete(np.arange(len(open_hours)), slice(300, 303)))
+    holiday = open_hours.take_rows(np.delete(np.arange(len(open_hours)), slice(300, 303)))
     assert set(kinds(holiday)) <= {"missing_dates"}
 
 
 @pytest.mark.parametrize("written", [{"kind": "x"}, [1], [{"name": "x"}], "drop_duplicates", [{"kind": "melt"}]])
 def test_a_recipe_that_is_none(written: object) -> None:
     with pytest.raises(OptionError):
-        repairs.apply(repairs.recipe_from_json(written), profile())
+        repairs.apply_repairs(repairs.parse_recipe(written), profile())

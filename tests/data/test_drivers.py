@@ -13,8 +13,8 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from core.data.covariates import CovariateTable, Drivers, joined, read_covariates
-from core.data.dataset import Dataset, keyed
+from core.data.covariates import Covariates, CovariateTable, join_covariates, read_covariates
+from core.data.dataset import Dataset, make_index
 from core.errors import DataError, InputError, NotFoundError, UnknownLayoutError, UnreadableFileError, VigieError
 from core.storage.covariates import CovariateStore
 
@@ -34,7 +34,7 @@ Write = Callable[..., Path]
 def write(tmp_path: Path) -> Write:
     """Writes the lines of a file."""
 
-    def to_file(*lines: str, name: str = "drivers.csv", encoding: str = "utf-8") -> Path:
+    def to_file(*lines: str, name: str = "covariates.csv", encoding: str = "utf-8") -> Path:
         path = tmp_path / name
         path.write_text("\n".join(lines) + "\n", encoding=encoding)
         return path
@@ -51,13 +51,13 @@ def real(shared_data: Path) -> dict[str, CovariateTable]:
 
 def data(entities: tuple[str, ...] = EAST, start: str = "2024-02-26", days: int = 10, strike: bool = False) -> Dataset:
     """One value per entity and day."""
-    index = keyed(np.repeat(list(entities), days), np.tile(pd.date_range(start, periods=days), len(entities)))
+    index = make_index(np.repeat(list(entities), days), np.tile(pd.date_range(start, periods=days), len(entities)))
     frame = pd.DataFrame({"value": np.arange(len(index), dtype=float)}, index=index)
     drivers = pd.DataFrame({"strike": np.zeros(len(index))}, index=index) if strike else None
-    return Dataset(frame, "tidy_series", step=pd.Timedelta(days=1), drivers=drivers, files=("made.csv",))
+    return Dataset(frame, "tidy_series", step=pd.Timedelta(days=1), covariates=drivers, files=("made.csv",))
 
 
-def at(drivers: Drivers, entity: str, day: str, column: str) -> float:
+def at(drivers: Covariates, entity: str, day: str, column: str) -> float:
     return float(drivers.frame.loc[(entity, pd.Timestamp(day)), column])
 
 
@@ -66,8 +66,8 @@ def one(path: Path) -> CovariateTable:
     return table
 
 
-def told(table: "CovariateTable | Drivers") -> dict[str, str]:
-    return {note.kind: str(note.text) for note in table.notes}
+def told(table: "CovariateTable | Covariates") -> dict[str, str]:
+    return {note.kind: str(note.message) for note in table.notes}
 
 
 # The real files
@@ -91,7 +91,7 @@ def test_real_strikes(real: dict[str, CovariateTable], gas: Dataset) -> None:
     rates = own["strike_rate"]
     assert rates.max() == 82
     assert (rates[own["strike"] == 0] == 0).all()
-    in_gas = pd.DatetimeIndex(gas.time[gas.drivers["strike"].to_numpy() > 0].unique()).sort_values()  # type: ignore[index]
+    in_gas = pd.DatetimeIndex(gas.time[gas.covariates["strike"].to_numpy() > 0].unique()).sort_values()  # type: ignore[index]
     in_file = own.index[(own["strike"] > 0) & (own.index >= "2018-06-01")]
     assert (len(in_file), list(in_file)) == (131, list(in_gas))
 
@@ -114,7 +114,7 @@ def test_real_calendars(real: dict[str, CovariateTable]) -> None:
 
 
 def test_real_files_joined_to_gas(real: dict[str, CovariateTable], gas: Dataset) -> None:
-    drivers = joined(gas, list(real.values()), pd.Timestamp("2024-12-31"))
+    drivers = join_covariates(gas, list(real.values()), pd.Timestamp("2024-12-31"))
     days = len(pd.date_range("2018-06-01", "2024-12-31"))
     assert drivers.frame.shape == (15 * days, 7)
     own, weather, strikes, breaks, holidays = drivers.joins
@@ -146,14 +146,14 @@ def test_real_files_joined_to_gas(real: dict[str, CovariateTable], gas: Dataset)
 
 def test_the_calendar_without_files_is_that_of_the_files(real: dict[str, CovariateTable], gas: Dataset) -> None:
     until = pd.Timestamp("2024-12-31")
-    by_file = joined(gas, [real[BREAKS], real[HOLIDAYS]], until, calendar=False).frame
-    by_library = joined(gas, [], until).frame
+    by_file = join_covariates(gas, [real[BREAKS], real[HOLIDAYS]], until, with_calendar=False).frame
+    by_library = join_covariates(gas, [], until).frame
     pd.testing.assert_frame_equal(by_file, by_library)
-    assert "holiday" not in joined(gas, [], until, calendar=False).columns
+    assert "holiday" not in join_covariates(gas, [], until, with_calendar=False).columns
 
 
 def test_the_calendar_does_not_replace_a_file(real: dict[str, CovariateTable], gas: Dataset) -> None:
-    kinds = [join.kind for join in joined(gas, [real[HOLIDAYS]], gas.time.max()).joins]
+    kinds = [join.kind for join in join_covariates(gas, [real[HOLIDAYS]], gas.time.max()).joins]
     assert kinds == ["dataset", "holidays", "school_breaks"]
 
 
@@ -184,13 +184,13 @@ def test_any_weather_leaves_the_rows_as_they_are(
     lines = [f"{days[day].date()};{place};{low};{high}" for place, day, low, high in rows * repeat]
     path.write_text("\n".join(["date;région;TMin;TMax", *lines]) + "\n", encoding="utf-8")
     dataset = data(tuple(sorted(entities)))
-    dataset = dataset.rows(np.repeat(np.arange(len(dataset)), repeat))  # moments that stand there twice
+    dataset = dataset.take_rows(np.repeat(np.arange(len(dataset)), repeat))  # moments that stand there twice
     before, until = dataset.digest, dataset.time.max() + pd.Timedelta(days=ahead)
     try:
         tables = read_covariates([path]) * repeat
     except (UnknownLayoutError, UnreadableFileError):  # no known place, or no number
         assume(False)
-    drivers = joined(dataset, tables, until)
+    drivers = join_covariates(dataset, tables, until)
     assert len(drivers.frame) == len(entities) * (10 + max(ahead, 0))
     assert drivers.frame.index.is_unique
     assert drivers.frame.index.is_monotonic_increasing
@@ -235,7 +235,7 @@ def test_regions_of_before_2016_become_one_row(write: Write) -> None:
     assert table.frame.loc["grand est"].round(3).to_numpy().tolist() == [[7.5, 6, 9, 25, 80, 7.75, 50, 8.383]]
     assert "ardeche, ile-de-re" in told(table)["unknown_places"]
     assert "5 rows became 2" in told(table)["aggregated_rows"]
-    drivers = joined(data(start="2018-01-01"), [table], pd.Timestamp("2018-01-12"))
+    drivers = join_covariates(data(start="2018-01-01"), [table], pd.Timestamp("2018-01-12"))
     assert len(drivers.frame) == 2 * 12
     assert at(drivers, EAST[0], "2018-01-01", "temperature") == 7.5
     assert np.isnan(at(drivers, EAST[1], "2018-01-01", "temperature"))
@@ -270,7 +270,7 @@ def test_strikes_last_from_start_to_end(write: Write) -> None:
     ]
     assert own["strike_rate"].fillna(-1).tolist() == [10, 25.5, 10, 0, 5, 0, 1.5, 0, -1]
     assert {note.kind: note.count for note in table.notes} == {"end_before_start": 1, "long_strikes": 1}
-    drivers = joined(data(), [table], pd.Timestamp("2024-03-10"), calendar=False)
+    drivers = join_covariates(data(), [table], pd.Timestamp("2024-03-10"), with_calendar=False)
     strike = drivers.frame.loc[EAST[0], "strike"]
     assert strike.isna().to_numpy().nonzero()[0].tolist() == [0, 10, 11, 12, 13]  # before the first, after the last
     assert drivers.joins[0].entities_matched == 2
@@ -287,10 +287,10 @@ def test_strikes_of_a_file_and_of_the_data_are_added_up(write: Write) -> None:
     """The data know their own days alone; a strike either of them knows is one, with its rate where that is known."""
     table = one(write("date_de_debut;date_de_fin;taux_grevistes", "2024-02-27;;10", "2024-03-08;2024-03-09;30"))
     dataset = data(strike=True)
-    dataset.drivers.loc[pd.IndexSlice[:, "2024-02-29"], "strike"] = 1  # type: ignore[union-attr]
-    alone = joined(dataset, [], pd.Timestamp("2024-03-10"), calendar=False)
+    dataset.covariates.loc[pd.IndexSlice[:, "2024-02-29"], "strike"] = 1  # type: ignore[union-attr]
+    alone = join_covariates(dataset, [], pd.Timestamp("2024-03-10"), with_calendar=False)
     assert alone.frame.loc[EAST[0], "strike"].fillna(-1).tolist() == [0, 0, 0, 1, 0, 0, 0, 0, 0, 0, -1, -1, -1, -1]
-    drivers = joined(dataset, [table], pd.Timestamp("2024-03-10"), calendar=False)
+    drivers = join_covariates(dataset, [table], pd.Timestamp("2024-03-10"), with_calendar=False)
     assert drivers.frame.loc[EAST[0], "strike"].fillna(-1).tolist() == [0, 1, 0, 1, 0, 0, 0, 0, 0, 0, 0, 1, 1, -1]
     assert drivers.frame.loc[EAST[0], "strike_rate"].fillna(-1).tolist() == [
         0,
@@ -315,7 +315,7 @@ def test_a_gas_file_tells_its_strikes(gas_files: list[Path], gas: Dataset) -> No
     table = one(gas_files[2])
     assert (table.kind, table.columns) == ("strikes", ["strike"])
     assert "00:00" in told(table)["ignored_columns"]
-    assert joined(gas, [table], gas.time.max()).joins[1].entities_matched == 15
+    assert join_covariates(gas, [table], gas.time.max()).joins[1].entities_matched == 15
 
 
 # What a table says, and of whom
@@ -324,7 +324,7 @@ def test_a_gas_file_tells_its_strikes(gas_files: list[Path], gas: Dataset) -> No
 def test_a_national_table_counts_for_all_and_a_nearer_one_before_it(write: Write) -> None:
     table = one(write("date,région,temperature", "2024-02-26,France,5", "2024-02-26,Bretagne,9", "2024-02-27,France,6"))
     assert table.places == ["", "bretagne"]
-    drivers = joined(data((*EAST, "site 7")), [table], pd.Timestamp("2024-02-27"))
+    drivers = join_covariates(data((*EAST, "site 7")), [table], pd.Timestamp("2024-02-27"))
     first = [at(drivers, entity, "2024-02-26", "temperature") for entity in (*EAST, "site 7")]
     assert first == [5, 9, 5]
     assert at(drivers, EAST[1], "2024-02-27", "temperature") == 6
@@ -332,7 +332,9 @@ def test_a_national_table_counts_for_all_and_a_nearer_one_before_it(write: Write
 
 
 def test_an_entity_without_a_region_has_the_national_calendar() -> None:
-    drivers = joined(data(("site 7", "GRTgaz · corse", *EAST), "2024-02-08", 30), [], pd.Timestamp("2024-04-01"))
+    drivers = join_covariates(
+        data(("site 7", "GRTgaz · corse", *EAST), "2024-02-08", 30), [], pd.Timestamp("2024-04-01")
+    )
     assert at(drivers, "site 7", "2024-04-01", "holiday") == 1
     share = drivers.frame.loc["site 7", "school_break"]
     assert share["2024-02-09"] == 0
@@ -344,7 +346,7 @@ def test_an_entity_without_a_region_has_the_national_calendar() -> None:
 def test_the_first_table_counts_and_later_ones_fill_its_gaps(write: Write) -> None:
     first = write("date,temperature", "2024-02-26,1", "2024-02-28,3", name="first.csv")
     second = write("date,temperature,wind (m/s)", "2024-02-26,7,10", "2024-02-27,8,10", name="second.csv")
-    drivers = joined(data(), read_covariates([first, second]), pd.Timestamp("2024-02-29"), calendar=False)
+    drivers = join_covariates(data(), read_covariates([first, second]), pd.Timestamp("2024-02-29"), with_calendar=False)
     assert drivers.frame.loc[EAST[0], "temperature"].tolist()[:3] == [1, 8, 3]
     assert at(drivers, EAST[0], "2024-02-26", "wind") == 36
     assert told(drivers)["column_in_several_tables"].startswith("temperature: in several files; first.csv counts")
@@ -352,23 +354,23 @@ def test_the_first_table_counts_and_later_ones_fill_its_gaps(write: Write) -> No
 
 def test_a_table_that_ends_early_is_unknown_after_it(write: Write) -> None:
     table = one(write("date;temperature", *(f"{day.date()};5" for day in pd.date_range("2024-02-20", "2024-03-08"))))
-    column = joined(data(), [table], pd.Timestamp("2024-03-20")).frame.loc[EAST[0], "temperature"]
+    column = join_covariates(data(), [table], pd.Timestamp("2024-03-20")).frame.loc[EAST[0], "temperature"]
     assert (column.notna().sum(), column.last_valid_index()) == (12, pd.Timestamp("2024-03-08"))
 
 
 def test_other_numbers_keep_their_names(write: Write) -> None:
     table = one(write("date;price;comment", "2024-02-26;10,5;a", "2024-02-27;11,5;b"))
     assert (table.kind, table.columns, table.places) == ("other", ["price"], [""])
-    drivers = joined(data(), [table], pd.Timestamp("2024-02-28"), calendar=False)
+    drivers = join_covariates(data(), [table], pd.Timestamp("2024-02-28"), with_calendar=False)
     assert drivers.columns == ["price"]
 
 
 def test_the_small_hours_of_a_gas_day_belong_to_the_day_before(write: Write) -> None:
     table = one(write("date,temperature", "2024-02-26,1", "2024-02-27,2"))
     times = pd.date_range("2024-02-26 06:00", "2024-02-27 05:00", freq="h")
-    frame = pd.DataFrame({"value": 1.0}, index=keyed(["a"] * 24, times))
+    frame = pd.DataFrame({"value": 1.0}, index=make_index(["a"] * 24, times))
     series = Dataset(frame, "gas_daily", step=pd.Timedelta(hours=1), day_start=6)
-    drivers = joined(series, [table], pd.Timestamp("2024-02-26"), calendar=False)
+    drivers = join_covariates(series, [table], pd.Timestamp("2024-02-26"), with_calendar=False)
     assert drivers.days.tolist() == [pd.Timestamp("2024-02-26")]
 
 
@@ -440,23 +442,23 @@ def test_refused(write: Write, lines: tuple[str, ...], error: type[VigieError], 
     with pytest.raises(error) as raised:
         one(write(*lines))
     assert words in str(raised.value)
-    assert "drivers.csv" in str(raised.value)
+    assert "covariates.csv" in str(raised.value)
 
 
 def test_text_among_numbers_is_told_and_missing(write: Write) -> None:
     table = one(write("date;temperature;vent", "2024-01-01;5;x", "2024-01-02;mild;10", "2024-01-03;n/a;20"))
     assert np.isnan(table.frame.to_numpy()).tolist() == [[False, True], [True, False], [True, False]]
     assert [note.count for note in table.notes if note.kind == "unreadable_cells"] == [1, 1]
-    assert "row 2, 'mild'" in str(table.notes[0].text)
+    assert "row 2, 'mild'" in str(table.notes[0].message)
 
 
 def test_data_without_dates_and_days_without_end_are_refused() -> None:
-    numbered = Dataset(pd.DataFrame({"value": [1.0]}, index=keyed(["a"], [0])), "kpi_matrix")
+    numbered = Dataset(pd.DataFrame({"value": [1.0]}, index=make_index(["a"], [0])), "kpi_matrix")
     with pytest.raises(DataError, match="no dates"):
-        joined(numbered, [], pd.Timestamp("2024-01-01"))
+        join_covariates(numbered, [], pd.Timestamp("2024-01-01"))
     many = data(tuple(f"site {number}" for number in range(100)), days=2)
     with pytest.raises(DataError, match="too many"):
-        joined(many, [], pd.Timestamp("2200-01-01"))
+        join_covariates(many, [], pd.Timestamp("2200-01-01"))
     with pytest.raises(InputError):
         read_covariates([])
 
@@ -466,28 +468,28 @@ def test_data_without_dates_and_days_without_end_are_refused() -> None:
 
 def test_array_follows_the_order_asked_for(write: Write) -> None:
     table = one(write("date,region,temperature", "2024-02-26,Alsace,1", "2024-02-27,Alsace,2", "2024-02-27,Bretagne,3"))
-    drivers = joined(data(days=2), [table], pd.Timestamp("2024-02-27"), calendar=False)
+    drivers = join_covariates(data(days=2), [table], pd.Timestamp("2024-02-27"), with_calendar=False)
     days = pd.DatetimeIndex(["2024-02-27", "2024-02-26", "1999-01-01"])
-    found = drivers.array([EAST[1], "nobody", EAST[0]], days)[:, :, 0]
+    found = drivers.to_array([EAST[1], "nobody", EAST[0]], days)[:, :, 0]
     np.testing.assert_array_equal(found, [[3, np.nan, 2], [np.nan, np.nan, 1], [np.nan] * 3])
-    assert drivers.array([], days).shape == (3, 0, 1)
+    assert drivers.to_array([], days).shape == (3, 0, 1)
 
 
 def test_what_if() -> None:
-    drivers = joined(data(strike=True), [], pd.Timestamp("2024-03-10"))
+    drivers = join_covariates(data(strike=True), [], pd.Timestamp("2024-03-10"))
     before = drivers.digest
     on = drivers.frame.index.get_level_values("day") == pd.Timestamp("2024-03-08")
-    strike = drivers.changed("strike", lambda column: column.mask(on, 1.0))
+    strike = drivers.replace_column("strike", lambda column: column.mask(on, 1.0))
     assert [at(strike, entity, "2024-03-08", "strike") for entity in EAST] == [1, 1]
     assert strike.frame["strike"].sum() == 2
-    warm = drivers.changed("temperature", 3).changed("temperature", lambda column: column + 2)
+    warm = drivers.replace_column("temperature", 3).replace_column("temperature", lambda column: column + 2)
     assert (warm.frame["temperature"] == 5).all()
-    same = warm.changed("temperature", warm.frame["temperature"].sample(frac=1, random_state=0))
+    same = warm.replace_column("temperature", warm.frame["temperature"].sample(frac=1, random_state=0))
     assert same.digest == warm.digest
     assert drivers.digest == before != strike.digest
     assert "temperature" not in drivers.columns
     with pytest.raises(DataError, match="accepted: one, or 28"):
-        drivers.changed("strike", [1, 2, 3])
+        drivers.replace_column("strike", [1, 2, 3])
 
 
 # Digests and the store
@@ -498,17 +500,20 @@ def test_digests_are_those_of_the_content(real: dict[str, CovariateTable], gas: 
     assert again.digest == real[WEATHER].digest
     assert len({table.digest for table in real.values()}) == 4
     until = gas.time.max()
-    assert joined(gas, [again], until).digest == joined(gas, [real[WEATHER]], until).digest
-    assert joined(gas, [again], until).digest != joined(gas, [again], until + pd.Timedelta(days=1)).digest
+    assert join_covariates(gas, [again], until).digest == join_covariates(gas, [real[WEATHER]], until).digest
+    assert (
+        join_covariates(gas, [again], until).digest
+        != join_covariates(gas, [again], until + pd.Timedelta(days=1)).digest
+    )
 
 
 def test_the_store_gives_back_what_it_was_given(tmp_path: Path, real: dict[str, CovariateTable], write: Write) -> None:
     other = one(write("date;place;região;x", "2024-02-26;1;2;cold", "2024-02-27;1;;5", "2024-02-28;2;3;6"))
     tables = [*real.values(), other]
-    store = CovariateStore(tmp_path / "drivers")
+    store = CovariateStore(tmp_path / "covariates")
     digest = store.save(tables)
     assert store.save(tables) == digest
-    assert [path.name for path in (tmp_path / "drivers").iterdir()] == [digest]
+    assert [path.name for path in (tmp_path / "covariates").iterdir()] == [digest]
     for table, back in zip(tables, store.load(digest), strict=True):
         pd.testing.assert_frame_equal(back.frame, table.frame)
         assert (back.kind, back.file, back.digest) == (table.kind, table.file, table.digest)
@@ -516,11 +521,11 @@ def test_the_store_gives_back_what_it_was_given(tmp_path: Path, real: dict[str, 
     assert store.save(tables[:2]) != store.save(tables[1::-1]) != digest
 
 
-@pytest.mark.parametrize("digest", ["0" * 64, "", "../drivers", "."])
+@pytest.mark.parametrize("digest", ["0" * 64, "", "../covariates", "."])
 def test_what_is_not_stored_is_said(tmp_path: Path, digest: str) -> None:
-    (tmp_path / "drivers").mkdir()
+    (tmp_path / "covariates").mkdir()
     with pytest.raises(NotFoundError):
-        CovariateStore(tmp_path / "drivers").load(digest)
+        CovariateStore(tmp_path / "covariates").load(digest)
 
 
 def test_the_calendars_are_loaded_when_they_are_asked_for() -> None:

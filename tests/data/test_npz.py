@@ -14,11 +14,11 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from core.data.ingest.loading import load
-from core.data.interpretation import root_causes
-from core.data.quality.doctor import examine
+from core.data.quality.doctor import run_checks
+from core.data.root_causes import read_root_causes
 from core.errors import UnreadableFileError
 from core.evaluation.explanation import RootCause
-from core.storage.datasets import Datasets
+from core.storage.datasets import DatasetStore
 
 quick = settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 RANDOM = np.random.default_rng(5)
@@ -47,7 +47,7 @@ def test_train_test_and_label(tmp_path: Path, test: np.ndarray, rows: int, seed:
     label = random.integers(0, 2, len(test))
     dataset = load([saved(tmp_path, "machine-7.npz", train=train, test=test, label=label)])
     np.testing.assert_array_equal(dataset.values, np.vstack([train, test.astype(float)]))
-    assert (dataset.layout, dataset.entities, dataset.dated) == ("kpi_matrix", ["machine-7"], False)
+    assert (dataset.layout, dataset.entities, dataset.has_dates) == ("kpi_matrix", ["machine-7"], False)
     assert list(dataset.time) == list(range(rows + len(test)))
     assert dataset.labels is not None
     assert list(dataset.labels) == [False] * rows + list(label > 0)
@@ -87,7 +87,7 @@ def test_names_and_dates(tmp_path: Path) -> None:
 
 def test_times_that_are_no_dates_are_told(tmp_path: Path) -> None:
     dataset = load([saved(tmp_path, x=TEST, time=np.linspace(0, 1, 30))])
-    assert not dataset.dated
+    assert not dataset.has_dates
     assert [note.kind for note in dataset.notes] == ["ignored_columns"]
 
 
@@ -192,7 +192,7 @@ def test_several_machines_and_the_store(tmp_path: Path) -> None:
     paths = [saved(tmp_path, f"machine-{number}.npz", train=TRAIN, test=TEST, label=LABEL) for number in (1, 2)]
     dataset = load(list(paths))
     assert (dataset.entities, len(dataset)) == (["machine-1", "machine-2"], 140)
-    store = Datasets(tmp_path / "store")
+    store = DatasetStore(tmp_path / "store")
     again = store.load(store.save(dataset))
     assert again.digest == dataset.digest
     assert again.context is not None
@@ -265,7 +265,7 @@ def test_real_machines(shared_data: Path, file: str, rows: int, columns: int, ab
     assert dataset.values.shape == (rows, columns)
     assert dataset.labels is not None
     assert int(dataset.labels.sum()) == abnormal
-    assert examine(dataset).summary.rows == rows
+    assert run_checks(dataset).summary.rows == rows
 
 
 # ---- root causes ----------------------------------------------------------------------------------------------------
@@ -274,11 +274,11 @@ def test_real_machines(shared_data: Path, file: str, rows: int, columns: int, ab
 def test_root_causes(tmp_path: Path) -> None:
     path = tmp_path / "machine.txt"
     path.write_text("20-25:3\n\n2-5:1,2, 6\n")
-    assert root_causes(path) == [RootCause(2, 6, (0, 1, 5)), RootCause(20, 26, (2,))]
+    assert read_root_causes(path) == [RootCause(2, 6, (0, 1, 5)), RootCause(20, 26, (2,))]
     exclusive = np.isin(np.arange(30), [2, 3, 4, *range(20, 25)])
-    assert [(event.start, event.stop) for event in root_causes(path, exclusive, 6)] == [(2, 5), (20, 25)]
+    assert [(event.start, event.stop) for event in read_root_causes(path, exclusive, 6)] == [(2, 5), (20, 25)]
     inclusive = np.isin(np.arange(30), [2, 3, 4, 5, *range(20, 26)])
-    assert [(event.start, event.stop) for event in root_causes(path, inclusive, 6)] == [(2, 6), (20, 26)]
+    assert [(event.start, event.stop) for event in read_root_causes(path, inclusive, 6)] == [(2, 6), (20, 26)]
 
 
 @pytest.mark.parametrize("line", ["5-2:1", "2-5", "2-5:", "2-5:0", "2-5:1;2", "a-b:1", "2-5:9", "99-100:1"])
@@ -286,7 +286,7 @@ def test_root_causes_refused(tmp_path: Path, line: str) -> None:
     path = tmp_path / "machine.txt"
     path.write_text(f"1-2:1\n{line}\n")
     with pytest.raises(UnreadableFileError, match=r"machine\.txt"):
-        root_causes(path, np.ones(30, dtype=bool), 6)
+        read_root_causes(path, np.ones(30, dtype=bool), 6)
 
 
 @pytest.mark.parametrize("folder", ["smd", "asd"])
@@ -298,6 +298,6 @@ def test_real_root_causes(shared_data: Path, folder: str) -> None:
         assert dataset.labels is not None
         labels = dataset.labels.to_numpy()[(dataset.context["part"] == "test").to_numpy()]
         covered = np.zeros(len(labels), dtype=int)
-        for event in root_causes(path, labels, len(dataset.columns)):
+        for event in read_root_causes(path, labels, len(dataset.columns)):
             covered[event.start : event.stop] += 1
         np.testing.assert_array_equal(covered, labels.astype(int))

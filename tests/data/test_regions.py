@@ -5,9 +5,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from core.data.dataset import Dataset
-from core.data.regions import NEW, OLD, SCHOOL_ZONE, canonical, region_of
+from core.data.regions import CURRENT_REGIONS, FORMER_REGIONS, ZONE_BY_REGION, find_region, normalise_region
 
-NAMES = (
+REGION_NAMES = (
     "auvergne-rhône-alpes",
     "bourgogne-franche-comté",
     "bretagne",
@@ -45,7 +45,7 @@ SLUGS = {
     "rh-ne-alpes": "auvergne-rhône-alpes",
     "provence-alpes-c-te-d-azur": "provence-alpes-côte d'azur",
 }
-CODES = {
+REGION_CODES = {
     11: "île-de-france",
     24: "centre-val de loire",
     27: "bourgogne-franche-comté",
@@ -76,7 +76,7 @@ CODES = {
     83: "auvergne-rhône-alpes",
     91: "occitanie",
 }
-OTHERS = {
+OTHER_SPELLINGS = {
     "Provence-Alpes-Côte d’Azur": "provence-alpes-côte d'azur",
     "PACA": "provence-alpes-côte d'azur",
     "CENTRE VAL DE LOIRE": "centre-val de loire",
@@ -95,7 +95,7 @@ OTHERS = {
     "  Occitanie ": "occitanie",
     "IDF": "île-de-france",
 }
-NONE = (
+NOT_REGIONS = (
     "ardeche",
     "ile-de-re",
     "",
@@ -114,40 +114,42 @@ NONE = (
 )
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", REGION_NAMES)
 @pytest.mark.parametrize(
     "spell", [str, str.title, str.upper, lambda name: name.replace(" ", "-"), lambda name: f" {name} "]
 )
-def test_every_region_in_every_case(name: str, spell: type[str]) -> None:
-    assert canonical(spell(name)) == name
+def test_canonical_region_accepts_any_case(name: str, spell: type[str]) -> None:
+    assert normalise_region(spell(name)) == name
 
 
-@pytest.mark.parametrize(("written", "name"), [*SLUGS.items(), *OTHERS.items()])
-def test_slugs_old_names_and_short_names(written: str, name: str) -> None:
-    assert canonical(written) == name
+@pytest.mark.parametrize(("written", "name"), [*SLUGS.items(), *OTHER_SPELLINGS.items()])
+def test_canonical_region_accepts_slugs_and_old_names(written: str, name: str) -> None:
+    assert normalise_region(written) == name
 
 
-@pytest.mark.parametrize(("code", "name"), CODES.items())
-def test_codes(code: int, name: str) -> None:
-    assert {canonical(each) for each in (code, float(code), str(code), f"{code}.0", f"0{code}")} == {name}
+@pytest.mark.parametrize(("code", "name"), REGION_CODES.items())
+def test_canonical_region_accepts_official_codes(code: int, name: str) -> None:
+    assert {normalise_region(spelling) for spelling in (code, float(code), str(code), f"{code}.0", f"0{code}")} == {
+        name
+    }
 
 
-@pytest.mark.parametrize("name", NONE)
-def test_what_is_no_region(name: object) -> None:
-    assert canonical(name) is None
+@pytest.mark.parametrize("name", NOT_REGIONS)
+def test_canonical_region_rejects_other_names(name: object) -> None:
+    assert normalise_region(name) is None
 
 
-def test_the_tables_are_whole() -> None:
-    assert set(NEW) == set(NAMES) == set(map(canonical, NEW))
-    assert {region for _, region in OLD.values()} <= set(NAMES)
-    assert len({code for code, _ in NEW.values()}) == 13
-    assert set(CODES) == {code for code, _ in (*NEW.values(), *OLD.values())}
+def test_region_tables_are_complete() -> None:
+    assert set(CURRENT_REGIONS) == set(REGION_NAMES) == set(map(normalise_region, CURRENT_REGIONS))
+    assert {region for _, region in FORMER_REGIONS.values()} <= set(REGION_NAMES)
+    assert len({code for code, _ in CURRENT_REGIONS.values()}) == 13
+    assert set(REGION_CODES) == {code for code, _ in (*CURRENT_REGIONS.values(), *FORMER_REGIONS.values())}
 
 
-def test_school_zones() -> None:
-    assert set(SCHOOL_ZONE) == set(NAMES) - {"corse"}
-    assert set(SCHOOL_ZONE.values()) == {"A", "B", "C"}
-    assert (SCHOOL_ZONE["nouvelle-aquitaine"], SCHOOL_ZONE["grand est"], SCHOOL_ZONE["île-de-france"]) == (
+def test_school_zones_cover_mainland_regions() -> None:
+    assert set(ZONE_BY_REGION) == set(REGION_NAMES) - {"corse"}
+    assert set(ZONE_BY_REGION.values()) == {"A", "B", "C"}
+    assert (ZONE_BY_REGION["nouvelle-aquitaine"], ZONE_BY_REGION["grand est"], ZONE_BY_REGION["île-de-france"]) == (
         "A",
         "B",
         "C",
@@ -170,15 +172,15 @@ def test_school_zones() -> None:
         ("", None),
     ],
 )
-def test_the_region_of_an_entity(entity: str, region: str | None) -> None:
-    assert region_of(entity) == region
+def test_region_is_found_in_entity_name(entity: str, region: str | None) -> None:
+    assert find_region(entity) == region
 
 
 @given(st.text())
-def test_any_text_is_a_region_or_none(text: str) -> None:
-    assert canonical(text) in (*NAMES, None)
-    assert region_of(text) in (*NAMES, None)
+def test_region_lookup_accepts_any_text(text: str) -> None:
+    assert normalise_region(text) in (*REGION_NAMES, None)
+    assert find_region(text) in (*REGION_NAMES, None)
 
 
-def test_the_gas_entities_lie_in_the_twelve_regions_of_the_mainland(gas: Dataset) -> None:
-    assert {region_of(entity) for entity in gas.entities} == set(NAMES) - {"corse"}
+def test_gas_entities_cover_mainland_regions(gas: Dataset) -> None:
+    assert {find_region(entity) for entity in gas.entities} == set(REGION_NAMES) - {"corse"}

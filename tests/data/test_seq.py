@@ -11,27 +11,27 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from core.data.dataset import Dataset, keyed
-from core.data.ingest.files import Skipped
+from core.data.dataset import Dataset, make_index
+from core.data.ingest.files import SkippedFile
 from core.data.ingest.loading import load
-from core.data.windows import write_seq
+from core.data.seq_writer import write_seq
 from core.errors import DataError, InputError, UnreadableFileError
-from core.exports import read_likelihoods, written_likelihoods
+from core.exports import read_likelihoods, write_likelihoods
 
 quick = settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-STAMPS = pd.date_range("2019-03-16", periods=60, freq="15min")
+TIMESTAMPS = pd.date_range("2019-03-16", periods=60, freq="15min")
 VALUES = np.random.default_rng(3).normal(size=(60, 5))
 
 
-def series(values: np.ndarray = VALUES, times: pd.Index = STAMPS, entity: str = "a") -> Dataset:  # type: ignore[type-arg]
+def make_series(values: np.ndarray = VALUES, times: pd.Index = TIMESTAMPS, entity: str = "a") -> Dataset:  # type: ignore[type-arg]
     """Make a dataset in which every seventh row is labelled as abnormal."""
-    index = keyed([entity] * len(values), times[: len(values)])
+    index = make_index([entity] * len(values), times[: len(values)])
     names = [f"column_{number}" for number in range(1, values.shape[1] + 1)]
     labels = pd.Series(np.arange(len(values)) % 7 == 0, index=index)
     return Dataset(pd.DataFrame(values, index=index, columns=names), "kpi_matrix", labels=labels)
 
 
-def window(
+def write_window(
     folder: Path, name: str, values: np.ndarray, stamps: object, label: object = None, dtype: object = np.float64
 ) -> Path:  # type: ignore[type-arg]
     """Write a file as the original does, with a tensor and arrays."""
@@ -48,19 +48,26 @@ def window(
     return folder / name
 
 
-def numbered(
-    folder: Path, values: np.ndarray = VALUES, length: int = 20, moments: bool = True, names: str = "{}.seq"
+def write_windows(
+    folder: Path,
+    values: np.ndarray = VALUES,
+    length: int = 20,
+    with_timestamps: bool = True,
+    name_pattern: str = "{}.seq",
 ) -> list[Path]:  # type: ignore[type-arg]
     """Write every window of `values`. Its timestamps are the numbers of its rows, or zeros."""
     return [
-        window(
-            folder, names.format(start + 1), values[start : start + length], np.arange(start, start + length) * moments
+        write_window(
+            folder,
+            name_pattern.format(start + 1),
+            values[start : start + length],
+            np.arange(start, start + length) * with_timestamps,
         )
         for start in range(len(values) - length + 1)
     ]
 
 
-def same(dataset: Dataset, values: np.ndarray = VALUES) -> None:  # type: ignore[type-arg]
+def assert_values(dataset: Dataset, values: np.ndarray = VALUES) -> None:  # type: ignore[type-arg]
     np.testing.assert_array_equal(dataset.values, values)
 
 
@@ -68,46 +75,48 @@ def same(dataset: Dataset, values: np.ndarray = VALUES) -> None:  # type: ignore
 
 
 @pytest.mark.parametrize("container", ["folder", "files", "reversed", "zip"])
-def test_windows_become_the_series_again(tmp_path: Path, container: str) -> None:
-    paths = numbered(tmp_path / "train")
-    given: list[Path] = {"folder": [tmp_path / "train"], "files": paths, "reversed": paths[::-1]}.get(
+def test_seq_reader_joins_windows(tmp_path: Path, container: str) -> None:
+    paths = write_windows(tmp_path / "train")
+    inputs: list[Path] = {"folder": [tmp_path / "train"], "files": paths, "reversed": paths[::-1]}.get(
         container, [tmp_path / "t.zip"]
     )
     if container == "zip":
-        with zipfile.ZipFile(given[0], "w") as archive:
+        with zipfile.ZipFile(inputs[0], "w") as archive:
             for path in paths:
                 archive.write(path, f"train/{path.name}")
-    dataset = load(list(given))
-    same(dataset)
-    assert (dataset.layout, dataset.dated, dataset.notes) == ("seq", False, ())
+    dataset = load(list(inputs))
+    assert_values(dataset)
+    assert (dataset.layout, dataset.has_dates, dataset.notes) == ("seq", False, ())
     assert list(dataset.time) == list(range(60))
     assert dataset.entities == (["1 … 41"] if container in ("files", "reversed") else ["train"])
     assert dataset.labels is not None
     assert not dataset.labels.any()
 
 
-def test_moments_in_any_order_of_files(tmp_path: Path) -> None:
+def test_seq_reader_orders_by_timestamp(tmp_path: Path) -> None:
     """The order follows from the timestamps, not from the names of the files."""
     order = np.random.default_rng(1).permutation(41)
-    for place, start in enumerate(order):
-        stamps = [int(time.strftime("%Y%m%d%H%M%S")) for time in STAMPS[start : start + 20]]
-        window(tmp_path / "train", f"export-{place:03d}.pt", VALUES[start : start + 20], stamps)
+    for number, start in enumerate(order):
+        stamps = [int(time.strftime("%Y%m%d%H%M%S")) for time in TIMESTAMPS[start : start + 20]]
+        write_window(tmp_path / "train", f"export-{number:03d}.pt", VALUES[start : start + 20], stamps)
     dataset = load([tmp_path / "train"])
-    same(dataset)
-    assert (dataset.time == STAMPS).all()
+    assert_values(dataset)
+    assert (dataset.time == TIMESTAMPS).all()
     assert dataset.step == pd.Timedelta(minutes=15)
     assert dataset.entities == ["train"]
 
 
 @pytest.mark.parametrize("kind", ["array", "tensor"])
 @pytest.mark.parametrize("dtype", [np.float32, np.float64, np.float16, np.int64])
-def test_both_kinds_of_labels(tmp_path: Path, kind: str, dtype: type) -> None:
+def test_seq_reader_accepts_array_and_tensor_labels(tmp_path: Path, kind: str, dtype: type) -> None:
     label = np.zeros((20, 1, 1), np.int64)
     label[7:9] = 1
     stamps = np.arange(20).reshape(20, 1, 1)
     values = np.arange(100).reshape(20, 5) / (2 if np.issubdtype(dtype, np.floating) else 1)
-    made = torch.from_numpy if kind == "tensor" else np.asarray
-    window(tmp_path, "1.seq", values, torch.from_numpy(stamps) if kind == "tensor" else stamps, made(label), dtype)
+    convert = torch.from_numpy if kind == "tensor" else np.asarray
+    write_window(
+        tmp_path, "1.seq", values, torch.from_numpy(stamps) if kind == "tensor" else stamps, convert(label), dtype
+    )
     dataset = load([tmp_path / "1.seq"])
     np.testing.assert_array_equal(dataset.values, values)
     assert dataset.labels is not None
@@ -115,88 +124,90 @@ def test_both_kinds_of_labels(tmp_path: Path, kind: str, dtype: type) -> None:
     assert dataset.entities == ["1"]
 
 
-def test_the_names_of_old_and_new_numpy(tmp_path: Path) -> None:
+def test_seq_reader_accepts_numpy_1_and_2(tmp_path: Path) -> None:
     """Files written with NumPy 1 name `numpy.core`, those of NumPy 2 `numpy._core`."""
-    new = window(tmp_path, "new.seq", VALUES[:20], np.arange(20))
+    new = write_window(tmp_path, "new.seq", VALUES[:20], np.arange(20))
     old = tmp_path / "old.seq"
     with zipfile.ZipFile(new) as source, zipfile.ZipFile(old, "w") as target:
         for member in source.infolist():
             content = source.read(member)
             assert not member.filename.endswith("data.pkl") or b"numpy._core" in content
             target.writestr(member, content.replace(b"cnumpy._core.multiarray", b"cnumpy.core.multiarray"))
-    same(load([old]), VALUES[:20])
+    assert_values(load([old]), VALUES[:20])
 
 
-def test_values_that_differ_are_told(tmp_path: Path) -> None:
-    numbered(tmp_path)
+def test_seq_reader_notes_differing_windows(tmp_path: Path) -> None:
+    write_windows(tmp_path)
     changed = VALUES[10:30].copy()
     changed[3:5] += 1
-    window(tmp_path, "11.seq", changed, np.arange(10, 30))
+    write_window(tmp_path, "11.seq", changed, np.arange(10, 30))
     dataset = load([tmp_path])
-    same(dataset)  # the value of the first window is kept
+    assert_values(dataset)  # the value of the first window is kept
     [note] = dataset.notes
     assert (note.kind, note.count) == ("differing_windows", 2)
 
 
-def test_missing_values_are_no_difference(tmp_path: Path) -> None:
+def test_seq_reader_accepts_equal_missing_values(tmp_path: Path) -> None:
     values = VALUES.copy()
     values[::4, 2] = np.nan
-    numbered(tmp_path, values)
+    write_windows(tmp_path, values)
     dataset = load([tmp_path])
-    same(dataset, values)
+    assert_values(dataset, values)
     assert dataset.notes == ()
 
 
 @pytest.mark.parametrize("step", [1, 3, 20])
-def test_windows_without_moments(tmp_path: Path, step: int) -> None:
+def test_seq_reader_joins_windows_without_timestamps(tmp_path: Path, step: int) -> None:
     """Each window is joined where it agrees with the previous one; 10.seq follows 9.seq."""
     for number, start in enumerate(range(0, 41, step), start=1):
-        window(tmp_path, f"{number}.seq", VALUES[start : start + 20], np.zeros(20))
+        write_window(tmp_path, f"{number}.seq", VALUES[start : start + 20], np.zeros(20))
     dataset = load([tmp_path])
     last = (40 // step) * step + 20
-    same(dataset, VALUES[:last])
+    assert_values(dataset, VALUES[:last])
     assert list(dataset.time) == list(range(last))
     kinds = {note.kind: note.count for note in dataset.notes}
     assert kinds["windows_without_moments"] == 40 // step + 1
     assert ("broken_windows" in kinds) == (step == 20)
 
 
-def test_a_constant_series_without_moments(tmp_path: Path) -> None:
-    numbered(tmp_path, np.ones((30, 2)), moments=False)
-    same(load([tmp_path]), np.ones((30, 2)))
+def test_seq_reader_joins_constant_windows_without_timestamps(tmp_path: Path) -> None:
+    write_windows(tmp_path, np.ones((30, 2)), with_timestamps=False)
+    assert_values(load([tmp_path]), np.ones((30, 2)))
 
 
-def test_several_series_numbered_on_in_one_folder(tmp_path: Path) -> None:
+def test_seq_reader_splits_series_in_one_folder(tmp_path: Path) -> None:
     """The tiles of one application follow each other; a repeated first timestamp starts the next series."""
-    other = VALUES + 5
+    other_values = VALUES + 5
     for start in range(41):
-        window(tmp_path / "w", f"{start + 1}.seq", VALUES[start : start + 20], np.arange(start, start + 20))
-        window(tmp_path / "w", f"{start + 42}.seq", other[start : start + 20], np.arange(start, start + 20))
+        write_window(tmp_path / "w", f"{start + 1}.seq", VALUES[start : start + 20], np.arange(start, start + 20))
+        write_window(
+            tmp_path / "w", f"{start + 42}.seq", other_values[start : start + 20], np.arange(start, start + 20)
+        )
     dataset = load([tmp_path / "w"])
     assert dataset.entities == ["w · 1", "w · 2"]
-    np.testing.assert_array_equal(dataset.values, np.vstack([VALUES, other]))
+    np.testing.assert_array_equal(dataset.values, np.vstack([VALUES, other_values]))
 
 
-def test_a_folder_of_folders(tmp_path: Path) -> None:
-    numbered(tmp_path / "set" / "train")
-    numbered(tmp_path / "set" / "test", VALUES * 2)
+def test_seq_reader_reads_subfolders(tmp_path: Path) -> None:
+    write_windows(tmp_path / "set" / "train")
+    write_windows(tmp_path / "set" / "test", VALUES * 2)
     dataset = load([tmp_path / "set"])
     assert dataset.entities == ["test", "train"]
     np.testing.assert_array_equal(dataset.frame.xs("test", level="entity").to_numpy(), VALUES * 2)
 
 
-def test_a_thousand_windows_in_an_archive(tmp_path: Path) -> None:
+def test_seq_reader_reads_large_zip(tmp_path: Path) -> None:
     values = np.random.default_rng(4).normal(size=(1103, 2))
-    assert write_seq(series(values, pd.RangeIndex(1103), entity="long"), tmp_path / "w", window=3) == 1101
+    assert write_seq(make_series(values, pd.RangeIndex(1103), entity="long"), tmp_path / "w", window=3) == 1101
     with zipfile.ZipFile(tmp_path / "w.zip", "w") as archive:
         for path in (tmp_path / "w").iterdir():
             archive.write(path, path.name)
-    told: list[float] = []
-    dataset = load([tmp_path / "w.zip"], progress=told.append)
-    same(dataset, values)
+    shares: list[float] = []
+    dataset = load([tmp_path / "w.zip"], progress=shares.append)
+    assert_values(dataset, values)
     assert dataset.entities == ["long"]
-    assert told == sorted(told)
-    assert (len(told) > 1000, told[-1]) == (True, 1.0)
+    assert shares == sorted(shares)
+    assert (len(shares) > 1000, shares[-1]) == (True, 1.0)
 
 
 # ---- refused files --------------------------------------------------------------------------------------------------
@@ -213,7 +224,7 @@ class Trap:
 
 
 @pytest.mark.parametrize("where", ["value", "label", "extra", "whole", "inside an array"])
-def test_nothing_is_executed(tmp_path: Path, where: str) -> None:
+def test_seq_reader_executes_no_code(tmp_path: Path, where: str) -> None:
     marker, trap = tmp_path / "executed", Trap(tmp_path / "executed")
     content: object = {"value": torch.zeros(20, 1, 5, 1), "label": np.zeros((20, 1, 1)), "ts": np.arange(20)}
     match where:
@@ -232,7 +243,7 @@ def test_nothing_is_executed(tmp_path: Path, where: str) -> None:
     assert marker.exists()
 
 
-BAD: dict[str, tuple[object, tuple[str, ...]]] = {
+INVALID_CONTENTS: dict[str, tuple[object, tuple[str, ...]]] = {
     "no value": ({"label": np.zeros(20)}, ("value", "label")),
     "a list": ([1, 2, 3], ("list",)),
     "a tensor": (torch.zeros(3), ("Tensor",)),
@@ -249,9 +260,9 @@ BAD: dict[str, tuple[object, tuple[str, ...]]] = {
 }
 
 
-@pytest.mark.parametrize("name", BAD)
-def test_refused_by_name(tmp_path: Path, name: str) -> None:
-    content, words = BAD[name]
+@pytest.mark.parametrize("name", INVALID_CONTENTS)
+def test_seq_reader_names_invalid_field(tmp_path: Path, name: str) -> None:
+    content, words = INVALID_CONTENTS[name]
     torch.save(content, tmp_path / "7.seq")
     with pytest.raises(UnreadableFileError) as caught:
         load([tmp_path / "7.seq"])
@@ -260,26 +271,26 @@ def test_refused_by_name(tmp_path: Path, name: str) -> None:
 
 
 @pytest.mark.parametrize("share", [0.2, 0.6, 0.95])
-def test_cut_short(tmp_path: Path, share: float) -> None:
-    paths = numbered(tmp_path)
+def test_seq_reader_reports_truncated_file(tmp_path: Path, share: float) -> None:
+    paths = write_windows(tmp_path)
     paths[4].write_bytes(paths[4].read_bytes()[: int(paths[4].stat().st_size * share)])
     with pytest.raises(UnreadableFileError, match=r"5\.seq"):
         load(list(paths))
-    skipped: list[Skipped] = []
-    same(load(list(paths), skipped=skipped))  # the other windows hold the same rows
-    assert [each.file for each in skipped] == ["5.seq"]
+    skipped: list[SkippedFile] = []
+    assert_values(load(list(paths), skipped=skipped))  # the other windows hold the same rows
+    assert [skipped_file.file for skipped_file in skipped] == ["5.seq"]
 
 
-def test_another_number_of_columns(tmp_path: Path) -> None:
-    numbered(tmp_path)
-    window(tmp_path, "17.seq", VALUES[:20, :3], np.arange(20))
+def test_seq_reader_rejects_changed_column_count(tmp_path: Path) -> None:
+    write_windows(tmp_path)
+    write_window(tmp_path, "17.seq", VALUES[:20, :3], np.arange(20))
     with pytest.raises(UnreadableFileError, match=r"17\.seq: 3 columns where the windows before have 5"):
         load([tmp_path])
 
 
-def test_moments_in_some_files_only(tmp_path: Path) -> None:
-    numbered(tmp_path)
-    window(tmp_path, "17.seq", VALUES[16:36], np.zeros(20))
+def test_seq_reader_rejects_mixed_timestamps(tmp_path: Path) -> None:
+    write_windows(tmp_path)
+    write_window(tmp_path, "17.seq", VALUES[16:36], np.zeros(20))
     with pytest.raises(UnreadableFileError, match=r"17\.seq: 'ts'"):
         load([tmp_path])
 
@@ -287,8 +298,8 @@ def test_moments_in_some_files_only(tmp_path: Path) -> None:
 # ---- writing --------------------------------------------------------------------------------------------------------
 
 
-def test_written_as_the_original_reads_it(tmp_path: Path) -> None:
-    assert write_seq(series(), tmp_path / "out") == 41
+def test_write_seq_matches_original_format(tmp_path: Path) -> None:
+    assert write_seq(make_series(), tmp_path / "out") == 41
     assert {path.name for path in (tmp_path / "out").iterdir()} == {f"{number}.seq" for number in range(1, 42)}
     content = torch.load(tmp_path / "out" / "2.seq", weights_only=False)
     assert (content["value"].shape, content["value"].dtype) == ((20, 1, 5, 1), torch.float64)
@@ -303,7 +314,7 @@ def test_written_as_the_original_reads_it(tmp_path: Path) -> None:
 
 @quick
 @given(st.integers(1, 12), st.integers(1, 30), st.integers(0, 30), st.booleans(), st.integers(0, 2**32 - 1))
-def test_round_trip(
+def test_write_seq_round_trip(
     tmp_path_factory: pytest.TempPathFactory, columns: int, length: int, more: int, dated: bool, seed: int
 ) -> None:
     random = np.random.default_rng(seed)
@@ -311,7 +322,7 @@ def test_round_trip(
     for entity in ("north", "south"):
         values = random.normal(size=(length + more, columns))
         values[random.random(values.shape) < 0.05] = np.nan
-        parts.append(series(values, STAMPS if dated else pd.RangeIndex(60), entity))
+        parts.append(make_series(values, TIMESTAMPS if dated else pd.RangeIndex(60), entity))
     dataset = parts[0].replace(
         frame=pd.concat([part.frame for part in parts]), labels=pd.concat([part.labels for part in parts])
     )
@@ -319,58 +330,58 @@ def test_round_trip(
     assert write_seq(dataset, folder, length) == 2 * (more + 1)
     if np.isnan(dataset.values).all():
         return
-    again = load([folder])
-    np.testing.assert_array_equal(again.values, dataset.values)
-    assert list(again.frame.index) == list(dataset.frame.index)
-    assert again.labels is not None
+    reread = load([folder])
+    np.testing.assert_array_equal(reread.values, dataset.values)
+    assert list(reread.frame.index) == list(dataset.frame.index)
+    assert reread.labels is not None
     assert dataset.labels is not None
-    assert list(again.labels) == list(dataset.labels)
-    assert again.entities == ["north", "south"]
+    assert list(reread.labels) == list(dataset.labels)
+    assert reread.entities == ["north", "south"]
 
 
-def test_days_out_of_order_are_put_in_order(tmp_path: Path) -> None:
-    shuffled = series().rows(np.random.default_rng(0).permutation(60))
+def test_write_seq_sorts_rows(tmp_path: Path) -> None:
+    shuffled = make_series().take_rows(np.random.default_rng(0).permutation(60))
     write_seq(shuffled, tmp_path)
-    same(load([tmp_path]))
+    assert_values(load([tmp_path]))
 
 
-def test_nothing_to_write(tmp_path: Path) -> None:
+def test_write_seq_rejects_invalid_target(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="61"):
-        write_seq(series(), tmp_path / "out", window=61)
+        write_seq(make_series(), tmp_path / "out", window=61)
     assert not (tmp_path / "out").exists()
     with pytest.raises(InputError):
-        write_seq(series(), tmp_path / "out", window=0)
-    write_seq(series(), tmp_path / "out")
+        write_seq(make_series(), tmp_path / "out", window=0)
+    write_seq(make_series(), tmp_path / "out")
     with pytest.raises(InputError, match="already holds"):
-        write_seq(series(), tmp_path / "out")
+        write_seq(make_series(), tmp_path / "out")
 
 
 # ---- likelihood files -----------------------------------------------------------------------------------------------
 
 
-def test_scores_as_the_original_writes_them(tmp_path: Path) -> None:
+def test_write_likelihoods_matches_original_format(tmp_path: Path) -> None:
     path = tmp_path / "scores.txt"
-    written_likelihoods([42, 43], [158.22906494140625, -2.5], [False, True], path, original=True)
+    write_likelihoods([42, 43], [158.22906494140625, -2.5], [False, True], path, original=True)
     assert path.read_bytes() == b"42,-158.22906494140625,Normaly\n43,2.5,Anomaly\n"
-    written_likelihoods(STAMPS[:2], [1.0, 0.1], None, path)
+    write_likelihoods(TIMESTAMPS[:2], [1.0, 0.1], None, path)
     assert path.read_text() == "20190316000000,-1.0,Normal\n20190316001500,-0.1,Normal\n"
 
 
 @quick
 @given(st.lists(st.tuples(st.floats(allow_nan=False), st.booleans()), max_size=30), st.booleans())
-def test_scores_round_trip(tmp_path: Path, rows: list[tuple[float, bool]], original: bool) -> None:
+def test_likelihood_file_round_trip(tmp_path: Path, rows: list[tuple[float, bool]], original: bool) -> None:
     path = tmp_path / "scores.txt"
-    written_likelihoods(
+    write_likelihoods(
         range(len(rows)), [score for score, _ in rows], [label for _, label in rows], path, original=original
     )
-    moments, scores, labels = read_likelihoods(path)
-    assert moments == [str(number) for number in range(len(rows))]
+    timestamps, scores, labels = read_likelihoods(path)
+    assert timestamps == [str(number) for number in range(len(rows))]
     assert list(scores) == [score for score, _ in rows]
     assert list(labels) == [label for _, label in rows]
 
 
 @pytest.mark.parametrize("line", ["1,2", "1,x,Normal", "1,2,Fine", "1,2,Normal,3", ""])
-def test_scores_refused(tmp_path: Path, line: str) -> None:
+def test_read_likelihoods_names_invalid_line(tmp_path: Path, line: str) -> None:
     path = tmp_path / "scores.txt"
     path.write_text(f"1,-2.0,Normaly\n{line}\n")
     with pytest.raises(UnreadableFileError, match=r"scores\.txt, line 2"):

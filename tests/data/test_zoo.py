@@ -18,11 +18,11 @@ import pyarrow.parquet
 import pytest
 
 from core.data.ingest.loading import load
-from core.data.quality.doctor import examine
+from core.data.quality.doctor import run_checks
 from core.errors import InputError, UnknownLayoutError, UnreadableFileError
 
-SECONDS = 5
-MEGABYTES = 500
+MAX_DURATION_S = 5
+MAX_MEMORY_MB = 500
 
 
 @dataclass(frozen=True)
@@ -42,18 +42,18 @@ class Case:
 CASES: list[Case] = []
 
 
-def refused(file: str, *words: str, by: type[InputError] = UnreadableFileError) -> Callable:
+def expect_error(file: str, *words: str, error: type[InputError] = UnreadableFileError) -> Callable:
     """Register a file that loading rejects; the message names the file and contains `words`."""
 
     def register(build: Callable[[], bytes]) -> Callable[[], bytes]:
-        inside = file.endswith((".zip", ".gz"))  # the message names the member of the archive
-        CASES.append(Case(file, build, error=by, words=words if inside else (file, *words)))
+        is_archive = file.endswith((".zip", ".gz"))  # the message names the member of the archive
+        CASES.append(Case(file, build, error=error, words=words if is_archive else (file, *words)))
         return build
 
     return register
 
 
-def mended(file: str, *findings: str) -> Callable:
+def expect_findings(file: str, *findings: str) -> Callable:
     """Register a file that loading accepts; the data-quality issues include `findings`."""
 
     def register(build: Callable[[], bytes]) -> Callable[[], bytes]:
@@ -63,15 +63,15 @@ def mended(file: str, *findings: str) -> Callable:
     return register
 
 
-def series(**changed: str) -> bytes:
-    """Return a CSV series of 30 days; `changed` replaces lines: row_7="…" (row_0 is the header)."""
+def make_series(**changes: str) -> bytes:
+    """Return a CSV series of 30 days; `changes` replaces lines: row_7="…" (row_0 is the header)."""
     lines = ["date,site,value", *(f"2024-01-{day:02d},nord,{100 + day * 7 % 13}.5" for day in range(1, 31))]
-    for name, line in changed.items():
+    for name, line in changes.items():
         lines[int(name.removeprefix("row_"))] = line
     return "\n".join(lines).encode() + b"\n"
 
 
-def profile(hours: list[str], days: int = 10) -> bytes:
+def make_profile(hours: list[str], days: int = 10) -> bytes:
     """Return a CSV of daily gas profiles with these columns for the hours."""
     lines = [",".join(["date", "opérateur", "région", *hours])]
     lines += [
@@ -84,36 +84,36 @@ def profile(hours: list[str], days: int = 10) -> bytes:
 HOURS = [f"{hour:02d}:00" for hour in range(24)]
 
 
-def zipped(*members: tuple[str, bytes]) -> bytes:
-    packed = io.BytesIO()
-    with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
+def make_zip(*members: tuple[str, bytes]) -> bytes:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
         for name, content in members:
             archive.writestr(name, content)
-    return packed.getvalue()
+    return buffer.getvalue()
 
 
-def workbook(*sheets: list[list[object]]) -> bytes:
+def make_workbook(*sheets: list[list[object]]) -> bytes:
     book = openpyxl.Workbook()
     book.remove(book.active)
     for number, rows in enumerate(sheets):
         sheet = book.create_sheet(f"sheet {number}")
         for row in rows:
             sheet.append(row)
-    packed = io.BytesIO()
-    book.save(packed)
-    return packed.getvalue()
+    buffer = io.BytesIO()
+    book.save(buffer)
+    return buffer.getvalue()
 
 
-def repacked(archive: bytes, member: str, content: bytes) -> bytes:
+def replace_member(archive: bytes, member: str, content: bytes) -> bytes:
     """Return the archive with new content in one member."""
-    with zipfile.ZipFile(io.BytesIO(archive)) as old:
-        return zipped(*((name, content if name == member else old.read(name)) for name in old.namelist()))
+    with zipfile.ZipFile(io.BytesIO(archive)) as original:
+        return make_zip(*((name, content if name == member else original.read(name)) for name in original.namelist()))
 
 
-def parquet(**columns: pa.Array) -> bytes:
-    packed = io.BytesIO()
-    pyarrow.parquet.write_table(pa.table(columns), packed)
-    return packed.getvalue()
+def make_parquet(**columns: pa.Array) -> bytes:
+    buffer = io.BytesIO()
+    pyarrow.parquet.write_table(pa.table(columns), buffer)
+    return buffer.getvalue()
 
 
 class Marker:
@@ -128,67 +128,67 @@ class Marker:
 # ---- empty files and files without a table --------------------------------------------------------------------------
 
 
-@refused("empty.csv", "empty")
+@expect_error("empty.csv", "empty")
 def empty() -> bytes:
     return b""
 
 
-@refused("blank.csv", "empty")
-def only_blanks() -> bytes:
+@expect_error("blank.csv", "empty")
+def only_whitespace() -> bytes:
     return b" \t\r\n \n\n   \n"
 
 
-@refused("nul.csv", "empty")
+@expect_error("nul.csv", "empty")
 def only_nuls() -> bytes:
     return bytes(4096)
 
 
-@refused("bom.csv", "empty")
-def only_a_bom() -> bytes:
+@expect_error("bom.csv", "empty")
+def only_byte_order_mark() -> bytes:
     return b"\xef\xbb\xbf"
 
 
-@refused("header.csv", "no rows")
+@expect_error("header.csv", "no rows")
 def header_only() -> bytes:
     return b"date,site,value\n"
 
 
-@refused("header16.csv", "no rows")
+@expect_error("header16.csv", "no rows")
 def header_only_utf16() -> bytes:
     return "date;site;value\r\n".encode("utf-16")
 
 
-@refused("picture.csv", "89 50 4e 47")
+@expect_error("picture.csv", "89 50 4e 47")
 def png() -> bytes:
     return b"\x89PNG\r\n\x1a\n" + bytes(range(256)) * 40
 
 
-@refused("program.csv", "7f 45 4c 46")
+@expect_error("program.csv", "7f 45 4c 46")
 def elf() -> bytes:
     return b"\x7fELF\x02\x01\x01" + bytes(9) + bytes(range(256)) * 40
 
 
-@refused("noise.csv", "not a table")
+@expect_error("noise.csv", "not a table")
 def random_bytes() -> bytes:
     return bytes((number * 7919 + number * number * 31) % 251 for number in range(10_000))
 
 
-@refused("page.csv", "HTML")
+@expect_error("page.csv", "HTML")
 def html() -> bytes:
     return b"<!DOCTYPE html>\n<html><body><table><tr><td>2024-01-01</td><td>1,2</td></tr></table></body></html>"
 
 
-@refused("feed.csv", "XML")
+@expect_error("feed.csv", "XML")
 def xml() -> bytes:
     return b'<?xml version="1.0"?>\n<rows><row date="2024-01-01" value="1"/></rows>'
 
 
-@refused("prose.csv", "line 3")
+@expect_error("prose.csv", "line 3")
 def prose() -> bytes:
     return "Bonjour,\nvoici le fichier demandé, comme convenu hier.\nCordialement\n".encode()
 
 
-@refused("names.csv", "city", "country", by=UnknownLayoutError)
+@expect_error("names.csv", "city", "country", error=UnknownLayoutError)
 def only_text_columns() -> bytes:
     return b"city,country\nParis,France\nRome,Italie\nBerne,Suisse\n"
 
@@ -196,27 +196,27 @@ def only_text_columns() -> bytes:
 # ---- pickles --------------------------------------------------------------------------------------------------------
 
 
-@refused("model0.csv", "pickle")
+@expect_error("model0.csv", "pickle")
 def pickle_protocol_0() -> bytes:
     return pickle.dumps(Marker(), protocol=0)
 
 
-@refused("model1.csv", "pickle")
+@expect_error("model1.csv", "pickle")
 def pickle_protocol_1() -> bytes:
     return pickle.dumps({"date": [1, 2, 3], "run": Marker()}, protocol=1)
 
 
-@refused("model4.csv", "pickle")
+@expect_error("model4.csv", "pickle")
 def pickle_protocol_4() -> bytes:
     return pickle.dumps(Marker(), protocol=4)
 
 
-@refused("frame.csv", "pickle")
-def pickle_protocol_0_of_a_large_table() -> bytes:
+@expect_error("frame.csv", "pickle")
+def large_table_pickle_protocol_0() -> bytes:
     return pickle.dumps({"date": [f"2024-01-{day % 30:02d}" for day in range(20_000)]}, protocol=0)
 
 
-@refused("model.csv.gz", "pickle")
+@expect_error("model.csv.gz", "pickle")
 def pickle_in_gzip() -> bytes:
     return gzip.compress(pickle.dumps([Marker()], protocol=0))
 
@@ -224,318 +224,318 @@ def pickle_in_gzip() -> bytes:
 # ---- archives -------------------------------------------------------------------------------------------------------
 
 
-@refused("bomb.zip", "unpacks to more than")
+@expect_error("bomb.zip", "unpacks to more than")
 def zip_bomb() -> bytes:
-    return zipped(("data.csv", b"date,value\n" + b"0" * 200_000_000))
+    return make_zip(("data.csv", b"date,value\n" + b"0" * 200_000_000))
 
 
-@refused("bombs.zip", "b.zip", "unpacks to more than")
+@expect_error("bombs.zip", "b.zip", "unpacks to more than")
 def nested_zip_bomb() -> bytes:
-    inner = zipped(("data.csv", b"0" * 50_000_000))
-    return zipped(("a.zip", zipped(("data.csv", b"1"))), ("b.zip", inner))
+    inner = make_zip(("data.csv", b"0" * 50_000_000))
+    return make_zip(("a.zip", make_zip(("data.csv", b"1"))), ("b.zip", inner))
 
 
-@refused("matryoshka.zip", "inside an archive inside")
-def archives_in_archives_in_archives() -> bytes:
-    packed = series()
+@expect_error("matryoshka.zip", "inside an archive inside")
+def deeply_nested_zip() -> bytes:
+    packed = make_series()
     for depth in range(4):
-        packed = zipped((f"level{depth}.zip", packed))
+        packed = make_zip((f"level{depth}.zip", packed))
     return packed
 
 
-@refused("bomb.csv.gz", "unpacks to more than")
+@expect_error("bomb.csv.gz", "unpacks to more than")
 def gz_bomb() -> bytes:
     return gzip.compress(b"1,2\n" * 50_000_000, compresslevel=9)
 
 
-@refused("cut.csv.gz", "damaged")
+@expect_error("cut.csv.gz", "damaged")
 def truncated_gz() -> bytes:
-    return gzip.compress(series() * 100)[:-60]
+    return gzip.compress(make_series() * 100)[:-60]
 
 
-@refused("crc.csv.gz", "damaged")
-def gz_with_a_wrong_checksum() -> bytes:
-    packed = bytearray(gzip.compress(series()))
+@expect_error("crc.csv.gz", "damaged")
+def gz_with_wrong_checksum() -> bytes:
+    packed = bytearray(gzip.compress(make_series()))
     packed[-8] ^= 0xFF
     return bytes(packed)
 
 
-@refused("header.gz", "damaged")
-def gz_of_two_bytes() -> bytes:
+@expect_error("header.gz", "damaged")
+def gz_cut_to_two_bytes() -> bytes:
     return b"\x1f\x8b"
 
 
-@refused("void.csv.gz", "void.csv", "empty")
-def gz_of_nothing() -> bytes:
+@expect_error("void.csv.gz", "void.csv", "empty")
+def gz_of_empty_file() -> bytes:
     return gzip.compress(b"")
 
 
-@refused("corrupt.zip", "damaged")
+@expect_error("corrupt.zip", "damaged")
 def corrupt_zip() -> bytes:
-    packed = bytearray(zipped(("data.csv", series())))
+    packed = bytearray(make_zip(("data.csv", make_series())))
     packed[60:120] = b"\xa5" * 60
     return bytes(packed)
 
 
-@refused("cut.zip", "damaged")
+@expect_error("cut.zip", "damaged")
 def truncated_zip() -> bytes:
-    return zipped(("data.csv", series()))[:-40]
+    return make_zip(("data.csv", make_series()))[:-40]
 
 
-@refused("secret.zip", "protected")
+@expect_error("secret.zip", "protected")
 def encrypted_zip() -> bytes:
-    packed = bytearray(zipped(("data.csv", series())))
+    packed = bytearray(make_zip(("data.csv", make_series())))
     packed[6] |= 1  # the "encrypted" bit, in the local header and in the directory
     packed[packed.index(b"PK\x01\x02") + 8] |= 1
     return bytes(packed)
 
 
-@refused("void.zip", "empty")
+@expect_error("void.zip", "empty")
 def empty_zip() -> bytes:
-    return zipped()
+    return make_zip()
 
 
-@refused("many.zip", "1,001", "1,000")
+@expect_error("many.zip", "1,001", "1,000")
 def zip_with_1001_members() -> bytes:
-    return zipped(*((f"{number}.csv", b"a\n1\n") for number in range(1001)))
+    return make_zip(*((f"{number}.csv", b"a\n1\n") for number in range(1001)))
 
 
-@mended("escape.zip", "unreadable_cells")
+@expect_findings("escape.zip", "unreadable_cells")
 def zip_path_traversal() -> bytes:
-    return zipped(("../../escaped.csv", series(row_3="2024-01-03,nord,abc")))
+    return make_zip(("../../escaped.csv", make_series(row_3="2024-01-03,nord,abc")))
 
 
-@refused("mixed.zip", "not a table", "x.exe")
-def zip_with_a_program_beside_the_data() -> bytes:
-    return zipped(("data.csv", series()), ("x.exe", b"MZ\x90\0\3\0\0\0\4\0" * 50))
+@expect_error("mixed.zip", "not a table", "x.exe")
+def zip_with_program_and_data() -> bytes:
+    return make_zip(("data.csv", make_series()), ("x.exe", b"MZ\x90\0\3\0\0\0\4\0" * 50))
 
 
-@refused("layouts.zip", "a.csv", "b.csv", by=UnknownLayoutError)
+@expect_error("layouts.zip", "a.csv", "b.csv", error=UnknownLayoutError)
 def zip_with_two_layouts() -> bytes:
-    return zipped(("a.csv", series()), ("b.csv", profile(HOURS)))
+    return make_zip(("a.csv", make_series()), ("b.csv", make_profile(HOURS)))
 
 
 # ---- encodings ------------------------------------------------------------------------------------------------------
 
 
-@mended("twice.csv", "garbled_text")
-def encoded_twice() -> bytes:
-    return profile(HOURS).decode("utf-8").encode().decode("cp1252").encode()
+@expect_findings("twice.csv", "garbled_text")
+def utf8_encoded_twice() -> bytes:
+    return make_profile(HOURS).decode("utf-8").encode().decode("cp1252").encode()
 
 
-@refused("mixed.csv", "line 12", "UTF-8")
+@expect_error("mixed.csv", "line 12", "UTF-8")
 def mixed_encodings() -> bytes:
-    return series(row_0="date,région,value", row_11="2024-01-11,##,111.5").replace(b"##", "île".encode("latin-1"))
+    return make_series(row_0="date,région,value", row_11="2024-01-11,##,111.5").replace(b"##", "île".encode("latin-1"))
 
 
-@refused("odd.csv", "UTF-16")
-def utf16_cut_in_the_middle_of_a_letter() -> bytes:
-    return series().decode().encode("utf-16")[:-1]
+@expect_error("odd.csv", "UTF-16")
+def utf16_cut_inside_character() -> bytes:
+    return make_series().decode().encode("utf-16")[:-1]
 
 
-@refused("wide.csv", "NUL")
+@expect_error("wide.csv", "NUL")
 def utf16_without_bom() -> bytes:
-    return series().decode().encode("utf-16-le")
+    return make_series().decode().encode("utf-16-le")
 
 
-@refused("wider.csv", "NUL")
+@expect_error("wider.csv", "NUL")
 def utf32() -> bytes:
-    return series().decode().encode("utf-32")
+    return make_series().decode().encode("utf-32")
 
 
-@refused("null.csv", "NUL", "line 6")
-def nul_in_the_middle() -> bytes:
-    return series(row_5="2024-01-05,no\0rd,105.5")
+@expect_error("null.csv", "NUL", "line 6")
+def nul_in_line_6() -> bytes:
+    return make_series(row_5="2024-01-05,no\0rd,105.5")
 
 
-@refused("late.csv", "NUL", "line 9,001")
-def nul_far_down() -> bytes:
+@expect_error("late.csv", "NUL", "line 9,001")
+def nul_in_line_9001() -> bytes:
     lines = ["value"] + ["12345.678"] * 10_000
     lines[9000] = "12\x00345"
     return "\n".join(lines).encode()
 
 
-@mended("bombom.csv", "unreadable_cells")
+@expect_findings("bombom.csv", "unreadable_cells")
 def bom_twice() -> bytes:
-    return b"\xef\xbb\xbf\xef\xbb\xbf" + series(row_3="2024-01-03,nord,?!")
+    return b"\xef\xbb\xbf\xef\xbb\xbf" + make_series(row_3="2024-01-03,nord,?!")
 
 
 # ---- rows, columns and header ---------------------------------------------------------------------------------------
 
 
-@refused("short.csv", "line 9", "2", "3")
+@expect_error("short.csv", "line 9", "2", "3")
 def short_row() -> bytes:
-    return series(row_8="2024-01-08,nord")
+    return make_series(row_8="2024-01-08,nord")
 
 
-@refused("long.csv", "line 9", "5", "3")
+@expect_error("long.csv", "line 9", "5", "3")
 def long_row() -> bytes:
-    return series(row_8="2024-01-08,nord,1,2,3")
+    return make_series(row_8="2024-01-08,nord,1,2,3")
 
 
-@refused("below.csv", "line 12", "4", "3")
-def long_row_below_a_preamble() -> bytes:
-    return b"Export,,\nsep=,\n\n" + series(row_8="2024-01-08,nord,1,2")
+@expect_error("below.csv", "line 12", "4", "3")
+def long_row_after_preamble() -> bytes:
+    return b"Export,,\nsep=,\n\n" + make_series(row_8="2024-01-08,nord,1,2")
 
 
-@refused("twins.csv", "value", "more than once")
+@expect_error("twins.csv", "value", "more than once")
 def duplicate_columns() -> bytes:
     return b"date,value,value\n2024-01-01,1,2\n2024-01-02,3,4\n"
 
 
-@refused("twins.xlsx", "value", "more than once")
-def duplicate_columns_in_a_workbook() -> bytes:
-    return workbook([["date", "value", "value"], ["2024-01-01", 1, 2], ["2024-01-02", 3, 4]])
+@expect_error("twins.xlsx", "value", "more than once")
+def duplicate_columns_in_workbook() -> bytes:
+    return make_workbook([["date", "value", "value"], ["2024-01-01", 1, 2], ["2024-01-02", 3, 4]])
 
 
-@refused("twins.json", "value", "more than once")
-def duplicate_keys_in_a_json_record() -> bytes:
+@expect_error("twins.json", "value", "more than once")
+def duplicate_keys_in_json_record() -> bytes:
     return b'[{"date": "2024-01-01", "value": 1, "value": 2}]'
 
 
-@mended("nameless.csv", "ignored_columns")
-def nameless_columns() -> bytes:
+@expect_findings("nameless.csv", "ignored_columns")
+def unnamed_columns() -> bytes:
     return b",date,value,\n0,2024-01-01,1,a\n1,2024-01-02,3,b\n2,2024-01-03,2,c\n"
 
 
-@refused("none.csv", "no rows")
-def only_nameless_columns() -> bytes:
+@expect_error("none.csv", "no rows")
+def only_unnamed_columns() -> bytes:
     return b'"",Unnamed: 1,_id\n1,2,3\n'
 
 
-@refused("wide.csv", "10,000", "5,000")
+@expect_error("wide.csv", "10,000", "5,000")
 def ten_thousand_columns() -> bytes:
     return ",".join(f"kpi {number}" for number in range(10_000)).encode() + b"\n" + b",".join([b"1"] * 10_000)
 
 
-@refused("line.csv", "line")
+@expect_error("line.csv", "line")
 def one_huge_line() -> bytes:
     return b"1," * 20_000_000
 
 
-@refused("cell.csv", "line")
+@expect_error("cell.csv", "line")
 def one_huge_cell() -> bytes:
-    return series() + b"2024-01-31," + b"n" * 30_000_000 + b",12\n"
+    return make_series() + b"2024-01-31," + b"n" * 30_000_000 + b",12\n"
 
 
-@refused("quote.csv", "quote", "line 6")
+@expect_error("quote.csv", "quote", "line 6")
 def unclosed_quote() -> bytes:
-    return series(row_5='2024-01-05,"nord,105.5')
+    return make_series(row_5='2024-01-05,"nord,105.5')
 
 
-@mended("lines.csv", "unreadable_cells")
+@expect_findings("lines.csv", "unreadable_cells")
 def quoted_newlines() -> bytes:
-    return series(row_5='2024-01-05,"no\nrd",105.5', row_9='2024-01-09,nord,"1\n2 x"')
+    return make_series(row_5='2024-01-05,"no\nrd",105.5', row_9='2024-01-09,nord,"1\n2 x"')
 
 
-@mended("excel.csv", "skipped_lines")
+@expect_findings("excel.csv", "skipped_lines")
 def separator_line() -> bytes:
-    return b"sep=;\r\n" + series().replace(b",", b";").replace(b"\n", b"\r\n")
+    return b"sep=;\r\n" + make_series().replace(b",", b";").replace(b"\n", b"\r\n")
 
 
-@mended("comments.csv", "skipped_lines")
+@expect_findings("comments.csv", "skipped_lines")
 def comment_lines() -> bytes:
-    return b"# exported by SCADA 4.2\n# site: nord, unit: MWh\n\n" + series()
+    return b"# exported by SCADA 4.2\n# site: nord, unit: MWh\n\n" + make_series()
 
 
-@mended("title.csv", "skipped_lines")
+@expect_findings("title.csv", "skipped_lines")
 def title_lines() -> bytes:
-    return "Consommation régionale\nÉdité le 03/02/2024\n\n".encode() + series()
+    return "Consommation régionale\nÉdité le 03/02/2024\n\n".encode() + make_series()
 
 
-@mended("tail.csv", "empty_rows")
-def empty_rows_at_the_end() -> bytes:
-    return series() + b",,\n" * 40
+@expect_findings("tail.csv", "empty_rows")
+def empty_rows_at_end() -> bytes:
+    return make_series() + b",,\n" * 40
 
 
-@refused("sum.csv", "date", "row 31", "Total")
-def row_of_sums_at_the_end() -> bytes:
-    return series() + b"Total,,3210.5\n"
+@expect_error("sum.csv", "date", "row 31", "Total")
+def row_of_sums_at_end() -> bytes:
+    return make_series() + b"Total,,3210.5\n"
 
 
-@refused("hours.csv", "Missing: 07:00", by=UnknownLayoutError)
+@expect_error("hours.csv", "Missing: 07:00", error=UnknownLayoutError)
 def missing_hour_column() -> bytes:
-    return profile([hour for hour in HOURS if hour != "07:00"])
+    return make_profile([hour for hour in HOURS if hour != "07:00"])
 
 
-@refused("hours.csv", "twice: 02:00", by=UnknownLayoutError)
-def the_same_hour_in_two_columns() -> bytes:
-    return profile([*HOURS, "02h"])
+@expect_error("hours.csv", "twice: 02:00", error=UnknownLayoutError)
+def hour_in_two_columns() -> bytes:
+    return make_profile([*HOURS, "02h"])
 
 
 # ---- dates ----------------------------------------------------------------------------------------------------------
 
 
-@mended("formats.csv", "mixed_date_formats")
-def mixed_dates() -> bytes:
-    return series(row_5="2024/01/05,nord,105", row_6="06/01/2024,nord,104")
+@expect_findings("formats.csv", "mixed_date_formats")
+def mixed_date_formats() -> bytes:
+    return make_series(row_5="2024/01/05,nord,105", row_6="06/01/2024,nord,104")
 
 
-@refused("impossible.csv", "'31/02/2024'", "date", "row 3")
+@expect_error("impossible.csv", "'31/02/2024'", "date", "row 3")
 def impossible_date() -> bytes:
     return b"date,value\n29/02/2024,1\n28/02/2024,1\n31/02/2024,2\n" + b"".join(
         b"%02d/01/2024,5\n" % day for day in range(1, 31)
     )
 
 
-@refused("both.csv", "day first", "'date'")
-def day_first_and_month_first() -> bytes:
+@expect_error("both.csv", "day first", "'date'")
+def day_first_and_month_first_dates() -> bytes:
     return b"date,value\n25/01/2024,1\n26/01/2024,2\n01/27/2024,3\n01/28/2024,4\n"
 
 
-@mended("either.csv", "ambiguous_dates")
+@expect_findings("either.csv", "ambiguous_dates")
 def ambiguous_dates() -> bytes:
     return b"date,value\n01/02/2024,1\n02/02/2024,2\n03/02/2024,3\n"
 
 
-@refused("holes.csv", "row 4", "'date'", "''")
+@expect_error("holes.csv", "row 4", "'date'", "''")
 def missing_date() -> bytes:
-    return series(row_4=",nord,104")
+    return make_series(row_4=",nord,104")
 
 
-@refused("word.csv", "'soon'", "row 4")
-def a_word_among_the_dates() -> bytes:
-    return series(row_4="soon,nord,104")
+@expect_error("word.csv", "'soon'", "row 4")
+def word_among_dates() -> bytes:
+    return make_series(row_4="soon,nord,104")
 
 
-@refused("far.csv", "'9999-12-31'", "row 4")
-def date_beyond_the_clock() -> bytes:
-    return series(row_4="9999-12-31,nord,104")
+@expect_error("far.csv", "'9999-12-31'", "row 4")
+def date_beyond_nanosecond_range() -> bytes:
+    return make_series(row_4="9999-12-31,nord,104")
 
 
-@refused("far.parquet", "9999", "date")
-def date_beyond_the_clock_in_parquet() -> bytes:
-    return parquet(date=pa.array([0, 253_402_214_400_000_000], pa.timestamp("us")), value=pa.array([1.0, 2.0]))
+@expect_error("far.parquet", "9999", "date")
+def date_beyond_nanosecond_range_in_parquet() -> bytes:
+    return make_parquet(date=pa.array([0, 253_402_214_400_000_000], pa.timestamp("us")), value=pa.array([1.0, 2.0]))
 
 
-@mended("gaps.csv", "missing_dates")
+@expect_findings("gaps.csv", "missing_dates")
 def missing_dates() -> bytes:
     return b"".join(
-        line + b"\n" for line in series().splitlines() if not line.startswith((b"2024-01-11", b"2024-01-12"))
+        line + b"\n" for line in make_series().splitlines() if not line.startswith((b"2024-01-11", b"2024-01-12"))
     )
 
 
 # ---- numbers --------------------------------------------------------------------------------------------------------
 
 
-@mended("huge.csv", "unreadable_cells")
+@expect_findings("huge.csv", "unreadable_cells")
 def number_of_308_digits() -> bytes:
-    return series(row_5="2024-01-05,nord,1e308")
+    return make_series(row_5="2024-01-05,nord,1e308")
 
 
-@mended("inf.csv", "unreadable_cells")
+@expect_findings("inf.csv", "unreadable_cells")
 def infinite_numbers() -> bytes:
-    return series(row_5="2024-01-05,nord,inf", row_6="2024-01-06,nord,-Infinity")
+    return make_series(row_5="2024-01-05,nord,inf", row_6="2024-01-06,nord,-Infinity")
 
 
-@mended("over.csv", "unreadable_cells")
+@expect_findings("over.csv", "unreadable_cells")
 def number_beyond_double_precision() -> bytes:
-    return series(row_5="2024-01-05,nord,1e999")
+    return make_series(row_5="2024-01-05,nord,1e999")
 
 
-@mended("nan.csv", "incomplete_rows")
-def words_for_missing() -> bytes:
-    return series(
+@expect_findings("nan.csv", "incomplete_rows")
+def words_for_missing_values() -> bytes:
+    return make_series(
         row_5="2024-01-05,nord,NaN",
         row_6="2024-01-06,nord,N/A",
         row_7="2024-01-07,nord,null",
@@ -543,13 +543,13 @@ def words_for_missing() -> bytes:
     )
 
 
-@mended("words.csv", "unreadable_cells")
+@expect_findings("words.csv", "unreadable_cells")
 def words_among_numbers() -> bytes:
-    return series(row_5="2024-01-05,nord,n/a", row_6="2024-01-06,nord,abc")
+    return make_series(row_5="2024-01-05,nord,n/a", row_6="2024-01-06,nord,abc")
 
 
-@mended("late.csv", "unreadable_cells")
-def a_word_far_down() -> bytes:
+@expect_findings("late.csv", "unreadable_cells")
+def word_in_line_30002() -> bytes:
     return (
         b"date,value\n"
         + b"".join(b"%d-01-01,%d\n" % (1700 + row % 400, row) for row in range(30_000))
@@ -557,105 +557,107 @@ def a_word_far_down() -> bytes:
     )
 
 
-@mended("calc.csv", "unreadable_cells")
+@expect_findings("calc.csv", "unreadable_cells")
 def formula_cells() -> bytes:
-    return series(row_5="2024-01-05,nord,=cmd|' /C calc'!A0", row_6="2024-01-06,nord,@SUM(1+1)*cmd|' /C calc'!A0")
+    return make_series(row_5="2024-01-05,nord,=cmd|' /C calc'!A0", row_6="2024-01-06,nord,@SUM(1+1)*cmd|' /C calc'!A0")
 
 
-@refused("words.csv", "value", by=UnknownLayoutError)
+@expect_error("words.csv", "value", error=UnknownLayoutError)
 def words_instead_of_numbers() -> bytes:
     return b"date,value\n" + b"".join(b"2024-01-%02d,word%d\n" % (day, day) for day in range(1, 20))
 
 
-@refused("void.csv", "no number", "00:00")
-def profile_without_a_number() -> bytes:
+@expect_error("void.csv", "no number", "00:00")
+def profile_without_number() -> bytes:
     return b"date," + ",".join(HOURS).encode() + b"\n2024-01-01" + b"," * 24 + b"\n2024-01-02" + b"," * 24 + b"\n"
 
 
-@mended("thousands.csv", "unreadable_cells")
+@expect_findings("thousands.csv", "unreadable_cells")
 def thousands_separators() -> bytes:
-    return series(row_5='2024-01-05,nord,"1,234.5"', row_6='2024-01-06,nord,"1,234"', row_7="2024-01-07,nord,1.2.3")
+    return make_series(
+        row_5='2024-01-05,nord,"1,234.5"', row_6='2024-01-06,nord,"1,234"', row_7="2024-01-07,nord,1.2.3"
+    )
 
 
-@mended("three.csv", "ambiguous_numbers")
-def thousands_or_decimals() -> bytes:
+@expect_findings("three.csv", "ambiguous_numbers")
+def thousands_or_decimal_comma() -> bytes:
     return b"date;value\n" + b"".join(b"2024-01-%02d;1,%03d\n" % (day, 100 + day * 7 % 13) for day in range(1, 31))
 
 
-@mended("flat.csv", "constant_columns")
+@expect_findings("flat.csv", "constant_columns")
 def constant_values() -> bytes:
     return b"date,value\n" + b"".join(b"2024-01-%02d,5\n" % day for day in range(1, 20))
 
 
-@mended("one.csv", "single_row")
+@expect_findings("one.csv", "single_row")
 def one_row() -> bytes:
     return b"date,value\n2024-01-01,5\n"
 
 
-@mended("minus.csv", "negative_values")
+@expect_findings("minus.csv", "negative_values")
 def negative_consumption() -> bytes:
-    return profile(HOURS).replace(b"115.5", b"-115.5", 1)
+    return make_profile(HOURS).replace(b"115.5", b"-115.5", 1)
 
 
-@mended("repeated.csv", "repeated_rows")
+@expect_findings("repeated.csv", "repeated_rows")
 def repeated_rows() -> bytes:
-    return series() + b"2024-01-07,nord,110.5\n"
+    return make_series() + b"2024-01-07,nord,110.5\n"
 
 
-@mended("keys.csv", "duplicate_keys")
+@expect_findings("keys.csv", "duplicate_keys")
 def duplicate_keys_with_different_values() -> bytes:
-    return series() + b"2024-01-07,nord,999.5\n"
+    return make_series() + b"2024-01-07,nord,999.5\n"
 
 
 # ---- JSON -----------------------------------------------------------------------------------------------------------
 
 
-@refused("deep.json", "too deep")
-def json_nested_deep() -> bytes:
+@expect_error("deep.json", "too deep")
+def deeply_nested_json() -> bytes:
     return b"[" * 100_000
 
 
-@refused("deeper.json", "too deep")
-def json_lines_nested_deep() -> bytes:
+@expect_error("deeper.json", "too deep")
+def deeply_nested_json_lines() -> bytes:
     return b'{"a": 1}\n' + b'{"a":' * 100_000
 
 
-@refused("scalar.json", "flat records")
-def json_scalar_in_a_list() -> bytes:
+@expect_error("scalar.json", "flat records")
+def json_scalars_in_list() -> bytes:
     return b"[1, 2, 3]"
 
 
-@mended("scalar.json", "single_row")
+@expect_findings("scalar.json", "single_row")
 def json_scalar() -> bytes:
     return b"42"
 
 
-@refused("nested.json", "flat records")
+@expect_error("nested.json", "flat records")
 def json_nested_records() -> bytes:
     return json.dumps([{"date": "2024-01-01", "value": {"min": 1, "max": 2}}]).encode()
 
 
-@refused("void.json", "no rows")
+@expect_error("void.json", "no rows")
 def json_without_records() -> bytes:
     return b"[]"
 
 
-@refused("broken.json", "line 2", "JSON")
+@expect_error("broken.json", "line 2", "JSON")
 def broken_json() -> bytes:
     return b'[{"date": "2024-01-01", "value": 1},\n {"date": "2024-01-02", value: 2}]'
 
 
-@refused("broken.ndjson", "line 3", "JSON")
+@expect_error("broken.ndjson", "line 3", "JSON")
 def broken_json_lines() -> bytes:
     return b'{"date": "2024-01-01", "v": 1}\n{"date": "2024-01-02", "v": 2}\n{"date": "2024-\n'
 
 
-@refused("digits.json", "JSON")
-def json_number_of_ten_thousand_digits() -> bytes:
+@expect_error("digits.json", "JSON")
+def json_number_of_10000_digits() -> bytes:
     return b'[{"date": "2024-01-01", "value": ' + b"9" * 10_000 + b"}]"
 
 
-@mended("holes.json", "incomplete_rows")
+@expect_findings("holes.json", "incomplete_rows")
 def json_records_without_all_keys() -> bytes:
     return b'[{"date": "2024-01-01", "v": 1}, {"date": "2024-01-02"}, {"date": "2024-01-03", "v": 3}]'
 
@@ -663,25 +665,25 @@ def json_records_without_all_keys() -> bytes:
 # ---- Parquet, workbooks ---------------------------------------------------------------------------------------------
 
 
-@refused("cut.parquet", "Parquet")
+@expect_error("cut.parquet", "Parquet")
 def truncated_parquet() -> bytes:
-    return parquet(date=pa.array(["2024-01-01"]), value=pa.array([1.0]))[:-9]
+    return make_parquet(date=pa.array(["2024-01-01"]), value=pa.array([1.0]))[:-9]
 
 
-@refused("scratched.parquet", "Parquet")
-def parquet_with_a_damaged_footer() -> bytes:
-    packed = bytearray(parquet(date=pa.array(["2024-01-01"] * 50), value=pa.array([1.0] * 50)))
+@expect_error("scratched.parquet", "Parquet")
+def parquet_with_damaged_footer() -> bytes:
+    packed = bytearray(make_parquet(date=pa.array(["2024-01-01"] * 50), value=pa.array([1.0] * 50)))
     packed[-200:-20] = b"\xee" * 180
     return bytes(packed)
 
 
-@refused("nested.parquet", "'value'", "nested")
+@expect_error("nested.parquet", "'value'", "nested")
 def parquet_with_nested_columns() -> bytes:
-    return parquet(date=pa.array(["2024-01-01", "2024-01-02"]), value=pa.array([[1.0], [2.0, 3.0]]))
+    return make_parquet(date=pa.array(["2024-01-01", "2024-01-02"]), value=pa.array([[1.0], [2.0, 3.0]]))
 
 
-@refused("bomb.parquet", "500,000,000")
-def parquet_of_half_a_billion_rows() -> bytes:
+@expect_error("bomb.parquet", "500,000,000")
+def parquet_of_500_million_rows() -> bytes:
     packed = io.BytesIO()
     part = pa.table({"value": pa.nulls(20_000_000, pa.int8())})
     with pyarrow.parquet.ParquetWriter(packed, part.schema) as writer:
@@ -690,46 +692,48 @@ def parquet_of_half_a_billion_rows() -> bytes:
     return packed.getvalue()
 
 
-@refused("void.parquet", "no rows")
+@expect_error("void.parquet", "no rows")
 def parquet_without_rows() -> bytes:
-    return parquet(date=pa.array([], pa.string()), value=pa.array([], pa.float64()))
+    return make_parquet(date=pa.array([], pa.string()), value=pa.array([], pa.float64()))
 
 
-@refused("broken.xlsx", "workbook")
+@expect_error("broken.xlsx", "workbook")
 def workbook_with_broken_xml() -> bytes:
-    return repacked(workbook([["date", "value"], ["2024-01-01", 1]]), "xl/worksheets/sheet1.xml", b"<worksheet><sheetD")
+    return replace_member(
+        make_workbook([["date", "value"], ["2024-01-01", 1]]), "xl/worksheets/sheet1.xml", b"<worksheet><sheetD"
+    )
 
 
-@refused("cut.xlsx", "damaged")
+@expect_error("cut.xlsx", "damaged")
 def truncated_workbook() -> bytes:
-    return workbook([["date", "value"], ["2024-01-01", 1]])[:-30]
+    return make_workbook([["date", "value"], ["2024-01-01", 1]])[:-30]
 
 
-@refused("scratched.xlsx", "damaged")
+@expect_error("scratched.xlsx", "damaged")
 def workbook_with_damaged_bytes() -> bytes:
-    packed = bytearray(workbook([["date", "value"], *(["2024-01-01", number * 1.7] for number in range(500))]))
+    packed = bytearray(make_workbook([["date", "value"], *(["2024-01-01", number * 1.7] for number in range(500))]))
     middle = packed.index(b"xl/worksheets/sheet1.xml") + 60
     packed[middle : middle + 200] = b"\x5a" * 200
     return bytes(packed)
 
 
-@refused("sheets.xlsx", "no rows")
+@expect_error("sheets.xlsx", "no rows")
 def workbook_with_empty_sheets() -> bytes:
-    return workbook([], [], [])
+    return make_workbook([], [], [])
 
 
-@mended("second.xlsx", "unreadable_cells")
-def workbook_whose_first_sheet_is_empty() -> bytes:
-    return workbook([], [["date", "value"], ["2024-01-01", 1], ["2024-01-02", "oops"], ["2024-01-03", 3]])
+@expect_findings("second.xlsx", "unreadable_cells")
+def workbook_with_empty_first_sheet() -> bytes:
+    return make_workbook([], [["date", "value"], ["2024-01-01", 1], ["2024-01-02", "oops"], ["2024-01-03", 3]])
 
 
-@refused("bomb.xlsx", "unpacks to more than")
+@expect_error("bomb.xlsx", "unpacks to more than")
 def workbook_bomb() -> bytes:
-    return repacked(workbook([["a"], [1]]), "xl/worksheets/sheet1.xml", b"<worksheet>" + b" " * 100_000_000)
+    return replace_member(make_workbook([["a"], [1]]), "xl/worksheets/sheet1.xml", b"<worksheet>" + b" " * 100_000_000)
 
 
-@refused("corner.xlsx", "16,384", "5,000")
-def workbook_with_one_cell_in_the_far_corner() -> bytes:
+@expect_error("corner.xlsx", "16,384", "5,000")
+def workbook_with_cell_in_last_corner() -> bytes:
     book = openpyxl.Workbook()
     book.active["A1"], book.active["A1048576"], book.active["XFD1"] = "date", 1, "value"
     packed = io.BytesIO()
@@ -737,9 +741,9 @@ def workbook_with_one_cell_in_the_far_corner() -> bytes:
     return packed.getvalue()
 
 
-@refused("letter.xlsx", "workbook")
-def a_document_that_is_no_workbook() -> bytes:
-    return zipped(("[Content_Types].xml", b"<Types/>"), ("word/document.xml", b"<document/>"))
+@expect_error("letter.xlsx", "workbook")
+def word_document_named_xlsx() -> bytes:
+    return make_zip(("[Content_Types].xml", b"<Types/>"), ("word/document.xml", b"<document/>"))
 
 
 # ---- tests ----------------------------------------------------------------------------------------------------------
@@ -755,59 +759,59 @@ def scratch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     assert list(folder.iterdir()) == [], "a file remains in the temporary folder"
 
 
-def test_the_zoo_is_large() -> None:
+def test_malformed_file_corpus_size() -> None:
     assert len({case.build for case in CASES}) == len(CASES) >= 45
 
 
 @pytest.mark.parametrize("case", CASES, ids=str)
-def test_zoo(case: Case, tmp_path: Path, scratch: Path) -> None:
+def test_load_reports_malformed_file(case: Case, tmp_path: Path, scratch: Path) -> None:
     path = tmp_path / case.file
     path.write_bytes(case.build())
-    started, before = time.perf_counter(), peak_megabytes()
+    start, memory_before_mb = time.perf_counter(), measure_peak_memory_mb()
     if case.error is not None:
         with pytest.raises(case.error) as caught:
             load([path])
         assert type(caught.value) is case.error
-        said = str(caught.value)
-        assert [word for word in case.words if word not in said] == [], said
-        assert len(said) < 1000
+        message = str(caught.value)
+        assert [word for word in case.words if word not in message] == [], message
+        assert len(message) < 1000
     else:
         dataset = load([path])
-        kinds = [finding.kind for finding in examine(dataset).findings]
+        kinds = [finding.kind for finding in run_checks(dataset).findings]
         assert [kind for kind in case.findings if kind not in kinds] == [], kinds
-    assert time.perf_counter() - started < SECONDS
-    assert peak_megabytes() - before < MEGABYTES
+    assert time.perf_counter() - start < MAX_DURATION_S
+    assert measure_peak_memory_mb() - memory_before_mb < MAX_MEMORY_MB
     assert not Marker.PATH.exists()
-    assert sorted(each.name for each in tmp_path.iterdir()) == sorted([case.file, "scratch"])
+    assert sorted(path_left.name for path_left in tmp_path.iterdir()) == sorted([case.file, "scratch"])
 
 
-def peak_megabytes() -> float:
+def measure_peak_memory_mb() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
-def test_a_file_that_is_not_there(tmp_path: Path, scratch: Path) -> None:
+def test_load_rejects_missing_file(tmp_path: Path, scratch: Path) -> None:
     with pytest.raises(UnreadableFileError, match=r"nowhere\.csv: no such file"):
         load([tmp_path / "nowhere.csv"])
 
 
-def test_a_folder_instead_of_a_file(tmp_path: Path, scratch: Path) -> None:
+def test_load_rejects_folder(tmp_path: Path, scratch: Path) -> None:
     (tmp_path / "folder.csv").mkdir()
     with pytest.raises(UnreadableFileError, match=r"folder\.csv: .*folder"):
         load([tmp_path / "folder.csv"])
 
 
-def test_no_file_at_all(scratch: Path) -> None:
+def test_load_rejects_empty_file_list(scratch: Path) -> None:
     with pytest.raises(InputError, match="No file"):
         load([])
 
 
-def test_the_name_the_user_knows_is_the_one_in_the_message(tmp_path: Path, scratch: Path) -> None:
+def test_load_error_names_uploaded_file(tmp_path: Path, scratch: Path) -> None:
     (tmp_path / "upload-7f3a").write_bytes(short_row())
     with pytest.raises(UnreadableFileError, match=r"^mesures\.csv, line 9"):
         load([(tmp_path / "upload-7f3a", "mesures.csv")])
 
 
-def test_thousands_are_never_read_as_decimals(tmp_path: Path) -> None:
+def test_load_reads_thousands_separators(tmp_path: Path) -> None:
     path = tmp_path / "thousands.csv"
     path.write_text('date,value\n2024-01-01,"1,234.5"\n2024-01-02,"1,234"\n2024-01-03,"12,345,678"\n2024-01-04,999\n')
     assert load([path]).values.ravel().tolist() == [1234.5, 1234, 12_345_678, 999]

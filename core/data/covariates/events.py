@@ -4,16 +4,16 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from core.data.covariates.tables import Places, by_day
-from core.data.ingest.readers import Table
+from core.data.covariates.covariate_table import Places, aggregate_by_day
+from core.data.ingest.readers import RawTable
 from core.messages import N_
 
 MAX_STRIKE_DAYS = 31
 MAX_TERM_DAYS = 100  # no term of 1990 to 2026 is longer; longer means that the breaks are not decided yet
 
 
-def strike_days(
-    table: Table, start: pd.DatetimeIndex, end: pd.DatetimeIndex, rate: NDArray[np.float64], place: Places
+def expand_strikes(
+    table: RawTable, start: pd.DatetimeIndex, end: pd.DatetimeIndex, rate: NDArray[np.float64], place: Places
 ) -> pd.DataFrame:
     """Return one row per place and day: `strike` 0 or 1, `strike_rate` in %, 0 without a strike.
 
@@ -23,70 +23,74 @@ def strike_days(
       strikes for months, up to 276 days in the open data of SNCF, and not months of strike.
     - Other days between the first and the last strike have no strike. Days before and after are absent: unknown.
     """
-    length = np.asarray((end - start).days, dtype=float)
-    for kind, wrong, template in (
+    span_days = np.asarray((end - start).days, dtype=float)
+    for kind, is_wrong, template in (
         (
             "end_before_start",
-            length < 0,
+            span_days < 0,
             N_("{file}: {count} strikes end before they start; only the day they start counts."),
         ),
         (
             "long_strikes",
-            length >= MAX_STRIKE_DAYS,
+            span_days >= MAX_STRIKE_DAYS,
             N_(
                 "{file}: {count} strikes last more than {limit} days: notices rather than strikes; only the "
                 "day they start counts."
             ),
         ),
     ):
-        if wrong.any():
-            table.note(kind, int(wrong.sum()), template, limit=MAX_STRIKE_DAYS)
-    days = np.where((length >= 0) & (length < MAX_STRIKE_DAYS), length + 1, 1).astype(int)
-    event = np.repeat(np.arange(len(start)), days)
-    offset = np.arange(len(event)) - np.repeat(np.cumsum(days) - days, days)
-    on = by_day(
+        if is_wrong.any():
+            table.add_note(kind, int(is_wrong.sum()), template, limit=MAX_STRIKE_DAYS)
+    day_counts = np.where((span_days >= 0) & (span_days < MAX_STRIKE_DAYS), span_days + 1, 1).astype(int)
+    event = np.repeat(np.arange(len(start)), day_counts)
+    offset = np.arange(len(event)) - np.repeat(np.cumsum(day_counts) - day_counts, day_counts)
+    strike_rows = aggregate_by_day(
         pd.DataFrame({"strike": 1.0, "strike_rate": rate[event]}),
         start[event].normalize() + pd.to_timedelta(offset, unit="D"),
         place[event],
     )
-    every = pd.MultiIndex.from_product([on.index.unique("place"), _span(on)], names=["place", "day"])
-    off = every.difference(on.index)
-    return pd.concat([on, pd.DataFrame(0.0, index=off, columns=on.columns)]).sort_index()
+    all_keys = pd.MultiIndex.from_product(
+        [strike_rows.index.unique("place"), _build_day_range(strike_rows)], names=["place", "day"]
+    )
+    other_keys = all_keys.difference(strike_rows.index)
+    return pd.concat([strike_rows, pd.DataFrame(0.0, index=other_keys, columns=strike_rows.columns)]).sort_index()
 
 
-def listed_days(day: pd.DatetimeIndex, place: Places, column: str) -> pd.DataFrame:
+def mark_days(day: pd.DatetimeIndex, place: Places, column: str) -> pd.DataFrame:
     """Return 1 on the given days and 0 on all other days from the first to the last of their years."""
-    listed = by_day(pd.DataFrame({column: np.ones(len(day))}), day, place)
+    marked = aggregate_by_day(pd.DataFrame({column: np.ones(len(day))}), day, place)
     years = pd.date_range(f"{day.min().year}-01-01", f"{day.max().year}-12-31")
-    every = pd.MultiIndex.from_product([listed.index.unique("place"), years], names=["place", "day"])
-    return listed.reindex(every, fill_value=0.0)
+    all_keys = pd.MultiIndex.from_product([marked.index.unique("place"), years], names=["place", "day"])
+    return marked.reindex(all_keys, fill_value=0.0)
 
 
-def without_unwritten_terms(table: Table, breaks: pd.DataFrame) -> pd.DataFrame:
+def drop_undecided_days(table: RawTable, breaks: pd.DataFrame) -> pd.DataFrame:
     """Return `breaks` without the days after the last break, if these exceed `MAX_TERM_DAYS`.
 
     Calendars are published one or two years in advance. Files that reach further say "no break" for undecided days.
     """
-    kept = []
-    for _, own in breaks.groupby(level="place"):
-        day = own.index.get_level_values("day")
-        known = own[own["school_break"] > 0]
-        last = known.index.get_level_values("day").max() if len(known) else day.min()
-        kept.append(own[day <= last] if day.max() - last > pd.Timedelta(days=MAX_TERM_DAYS) else own)
-    written = pd.concat(kept)
-    lost = breaks.index.unique("day").difference(written.index.unique("day"))
-    if len(lost):
-        table.note(
+    parts = []
+    for _, place_rows in breaks.groupby(level="place"):
+        day = place_rows.index.get_level_values("day")
+        break_rows = place_rows[place_rows["school_break"] > 0]
+        last_break = break_rows.index.get_level_values("day").max() if len(break_rows) else day.min()
+        parts.append(
+            place_rows[day <= last_break] if day.max() - last_break > pd.Timedelta(days=MAX_TERM_DAYS) else place_rows
+        )
+    decided_rows = pd.concat(parts)
+    dropped_days = breaks.index.unique("day").difference(decided_rows.index.unique("day"))
+    if len(dropped_days):
+        table.add_note(
             "unwritten_terms",
-            len(lost),
+            len(dropped_days),
             N_(
                 "{file}: the {count} days after the last school break are left out: a break that is not yet "
                 "decided is not known to be none."
             ),
         )
-    return written
+    return decided_rows
 
 
-def _span(frame: pd.DataFrame) -> pd.DatetimeIndex:
+def _build_day_range(frame: pd.DataFrame) -> pd.DatetimeIndex:
     day = frame.index.get_level_values("day")
     return pd.date_range(day.min(), day.max())

@@ -11,10 +11,10 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import IO
 
-from core.data.ingest.archives import CHUNK, Budget, copy, damage_named, members
-from core.data.ingest.file_types import Kind, kind_of
+from core.data.ingest.archives import CHUNK_BYTES, Budget, copy_within_budget, list_members, translate_archive_errors
+from core.data.ingest.file_types import FileType, detect_file_type
 from core.errors import InputError, UnreadableFileError
-from core.messages import N_, Text
+from core.messages import N_, Message
 
 
 @dataclass(frozen=True)
@@ -23,27 +23,27 @@ class Source:
 
     path: Path
     name: str
-    kind: Kind
+    file_type: FileType
     folder: str = ""
 
 
 @dataclass(frozen=True)
-class Skipped:
+class SkippedFile:
     """File that was skipped, and the reason."""
 
     file: str
-    reason: Text
+    reason: Message
 
 
-def skip(skipped: list[Skipped] | None, file: str, error: InputError) -> None:
+def skip_or_raise(skipped: list[SkippedFile] | None, file: str, error: InputError) -> None:
     """Add the file and its `error` to `skipped`; raise `error` if `skipped` is None."""
     if skipped is None:
         raise error
-    skipped.append(Skipped(file, error.text))
+    skipped.append(SkippedFile(file, error.message))
 
 
 @dataclass(frozen=True)
-class _Found:
+class _InputFile:
     """File that may be an archive."""
 
     path: Path
@@ -52,113 +52,133 @@ class _Found:
 
 
 @contextmanager
-def unpacked(
-    paths: "Sequence[Path | tuple[Path, str]]", skipped: list[Skipped] | None = None
+def open_sources(
+    paths: "Sequence[Path | tuple[Path, str]]", skipped: list[SkippedFile] | None = None
 ) -> Iterator[list[Source]]:
     """Yield the plain files of `paths`; folders are listed and archives are unpacked.
 
     The unpacked files are deleted at the end of the context. A file that cannot be read is added to `skipped`; without
     this list, it raises UnreadableFileError.
     """
-    with TemporaryDirectory(prefix="vigie-") as room:
+    with TemporaryDirectory(prefix="vigie-") as folder:
         sources = []
-        for number, found in enumerate(found for given in paths for found in _listed(given)):
-            sources += _open(found, Path(room) / str(number), skipped)
+        for number, input_file in enumerate(input_file for path in paths for input_file in _list_files(path)):
+            sources += _expand_file(input_file, Path(folder) / str(number), skipped)
         yield sources
 
 
-def _listed(given: "Path | tuple[Path, str]") -> list[_Found]:
+def _list_files(file: "Path | tuple[Path, str]") -> list[_InputFile]:
     """Return the file itself, or the data files of a folder in natural order."""
-    path, name = given if isinstance(given, tuple) else (Path(given), Path(given).name)
+    path, name = file if isinstance(file, tuple) else (Path(file), Path(file).name)
     if not path.is_dir():
-        return [_Found(path, name)]
-    inside = [each for each in path.rglob("*") if each.is_file() and _counts(each.relative_to(path).as_posix())]
-    if not inside:
+        return [_InputFile(path, name)]
+    file_paths = [
+        file_path
+        for file_path in path.rglob("*")
+        if file_path.is_file() and _is_data_file(file_path.relative_to(path).as_posix())
+    ]
+    if not file_paths:
         raise UnreadableFileError(N_("{file}: the folder holds no file."), file=name)
     return [
-        _Found(each, each.name, _folder(each.relative_to(path).as_posix(), path.resolve().name))
-        for each in sorted(inside, key=lambda each: natural(each.as_posix()))
+        _InputFile(file_path, file_path.name, _find_folder(file_path.relative_to(path).as_posix(), path.resolve().name))
+        for file_path in sorted(file_paths, key=lambda file_path: natural_sort_key(file_path.as_posix()))
     ]
 
 
-def _counts(name: str) -> bool:
+def _is_data_file(name: str) -> bool:
     """Tell whether the file may hold measurements: neither a hidden file nor a GeoJSON map."""
-    hidden = re.search(r"(^|/)(\.[^./]|__MACOSX)", name)
-    return not name.endswith(".geojson") and hidden is None
+    hidden_part = re.search(r"(^|/)(\.[^./]|__MACOSX)", name)
+    return not name.endswith(".geojson") and hidden_part is None
 
 
-def _folder(name: str, outer: str) -> str:
+def _find_folder(name: str, outer: str) -> str:
     """Return the folder of the file `name` inside the folder or archive `outer`."""
     return name.rpartition("/")[0] or outer
 
 
-def natural(name: str) -> list[str | int]:
+def natural_sort_key(name: str) -> list[str | int]:
     """Return the sort key of natural order.
 
     Example:
-        >>> sorted(["10.seq", "9.seq"], key=natural)
+        >>> sorted(["10.seq", "9.seq"], key=natural_sort_key)
         ['9.seq', '10.seq']
     """
-    return [int(part) if odd % 2 else part for odd, part in enumerate(re.split(r"([0-9]+)", name))]
+    return [int(part) if index % 2 else part for index, part in enumerate(re.split(r"([0-9]+)", name))]
 
 
-def _open(
-    found: _Found, room: Path, skipped: list[Skipped] | None, depth: int = 0, budget: Budget | None = None
+def _expand_file(
+    input_file: _InputFile,
+    unpack_folder: Path,
+    skipped: list[SkippedFile] | None,
+    depth: int = 0,
+    budget: Budget | None = None,
 ) -> list[Source]:
     """Return the plain files in a file; archives are unpacked into the folder `room`."""
     try:
-        kind = kind_of(found.path, found.name)
-        if kind not in ("gzip", "zip"):
-            return [Source(found.path, found.name, kind, found.folder)]
-        plain = _members_of(found, kind, room, depth, budget := budget or Budget.of(found.path))
+        file_type = detect_file_type(input_file.path, input_file.name)
+        if file_type not in ("gzip", "zip"):
+            return [Source(input_file.path, input_file.name, file_type, input_file.folder)]
+        members = _extract_members(
+            input_file, file_type, unpack_folder, depth, budget := budget or Budget.from_file(input_file.path)
+        )
     except InputError as error:
-        skip(skipped, found.name, error)
+        skip_or_raise(skipped, input_file.name, error)
         return []
-    return [source for each in plain for source in _open(each, each.path.parent / "in", skipped, depth + 1, budget)]
+    return [
+        source
+        for member in members
+        for source in _expand_file(member, member.path.parent / "in", skipped, depth + 1, budget)
+    ]
 
 
-def _members_of(found: _Found, kind: Kind, room: Path, depth: int, budget: Budget) -> list[_Found]:
+def _extract_members(
+    input_file: _InputFile, file_type: FileType, unpack_folder: Path, depth: int, budget: Budget
+) -> list[_InputFile]:
     if depth == 2:
         raise UnreadableFileError(
-            N_("{file}: an archive inside an archive inside an archive is not opened."), file=found.name
+            N_("{file}: an archive inside an archive inside an archive is not opened."), file=input_file.name
         )
-    room.mkdir()
-    with damage_named(found.name):
-        return (_gunzip if kind == "gzip" else _unzip)(found, room, budget)
+    unpack_folder.mkdir()
+    with translate_archive_errors(input_file.name):
+        return (_extract_gzip if file_type == "gzip" else _extract_zip)(input_file, unpack_folder, budget)
 
 
-def _gunzip(found: _Found, room: Path, budget: Budget) -> list[_Found]:
-    target = room / "unpacked"
-    with gzip.open(found.path) as source:
-        copy(source, target, found.name, budget)
-    return [_Found(target, found.name.removesuffix(".gz"), found.folder)]
+def _extract_gzip(input_file: _InputFile, unpack_folder: Path, budget: Budget) -> list[_InputFile]:
+    target = unpack_folder / "unpacked"
+    with gzip.open(input_file.path) as source:
+        copy_within_budget(source, target, input_file.name, budget)
+    return [_InputFile(target, input_file.name.removesuffix(".gz"), input_file.folder)]
 
 
-def _unzip(found: _Found, room: Path, budget: Budget) -> list[_Found]:
-    with zipfile.ZipFile(found.path) as archive:
-        kept = [each for each in members(archive, found.name) if not each.is_dir() and _counts(each.filename)]
-        if not kept:
-            raise UnreadableFileError(N_("{file}: the archive is empty."), file=found.name)
-        inside = []
-        for number, member in enumerate(kept):
-            place = room / f"member-{number}"  # the name in the archive may point anywhere
-            place.mkdir()
+def _extract_zip(input_file: _InputFile, unpack_folder: Path, budget: Budget) -> list[_InputFile]:
+    with zipfile.ZipFile(input_file.path) as archive:
+        data_members = [
+            info
+            for info in list_members(archive, input_file.name)
+            if not info.is_dir() and _is_data_file(info.filename)
+        ]
+        if not data_members:
+            raise UnreadableFileError(N_("{file}: the archive is empty."), file=input_file.name)
+        input_files = []
+        for number, member in enumerate(data_members):
+            member_folder = unpack_folder / f"member-{number}"  # the name in the archive may point anywhere
+            member_folder.mkdir()
             with archive.open(member) as source:
-                copy(source, place / "unpacked", found.name, budget)
-            folder = _folder(member.filename, Path(found.name).stem)
-            inside.append(_Found(place / "unpacked", Path(member.filename).name, folder))
-        return inside
+                copy_within_budget(source, member_folder / "unpacked", input_file.name, budget)
+            folder = _find_folder(member.filename, Path(input_file.name).stem)
+            input_files.append(_InputFile(member_folder / "unpacked", Path(member.filename).name, folder))
+        return input_files
 
 
 @dataclass(frozen=True)
-class Writing:
+class TextEncoding:
     """Encoding of a text file and its number of quotation marks."""
 
     encoding: str
-    quotes: int
+    quote_count: int
 
 
-def writing_of(source: Source) -> Writing:
+def detect_encoding(source: Source) -> TextEncoding:
     """Detect the encoding of a text file: utf-8, utf-8-sig, utf-16, else cp1252, else latin-1.
 
     latin-1 is used for bytes that cp1252 does not define. Raises UnreadableFileError for invalid UTF-16, and with the
@@ -166,60 +186,60 @@ def writing_of(source: Source) -> Writing:
     """
     with source.path.open("rb") as file:
         head = file.read(4)
-        wide = head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) and head != codecs.BOM_UTF32_LE
+        is_utf16 = head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) and head != codecs.BOM_UTF32_LE
         file.seek(0)
-        quotes = _quotes(file, source.name, zeros=wide)
-        if wide:
-            if not _decodes(file, "utf-16"):
+        quote_count = _count_quotes(file, source.name, allows_nul=is_utf16)
+        if is_utf16:
+            if not _can_decode(file, "utf-16"):
                 raise UnreadableFileError(N_("{file}: starts like UTF-16 but is not valid UTF-16."), file=source.name)
-            return Writing("utf-16", quotes)
-        if _decodes(file, "utf-8"):
-            return Writing("utf-8-sig" if head.startswith(codecs.BOM_UTF8) else "utf-8", quotes)
-        _refuse_two_encodings(file, source.name)
-        return Writing("cp1252" if _decodes(file, "cp1252") else "latin-1", quotes)
+            return TextEncoding("utf-16", quote_count)
+        if _can_decode(file, "utf-8"):
+            return TextEncoding("utf-8-sig" if head.startswith(codecs.BOM_UTF8) else "utf-8", quote_count)
+        _reject_mixed_encodings(file, source.name)
+        return TextEncoding("cp1252" if _can_decode(file, "cp1252") else "latin-1", quote_count)
 
 
-def _quotes(file: IO[bytes], name: str, zeros: bool) -> int:
-    """Count the quotation marks. Raises UnreadableFileError for a NUL byte unless `zeros` is True (UTF-16)."""
-    quotes = lines = 0
-    while chunk := file.read(CHUNK):
-        if not zeros and (at := chunk.find(0)) >= 0:
+def _count_quotes(file: IO[bytes], name: str, allows_nul: bool) -> int:
+    """Count the quotation marks. Raises UnreadableFileError for a NUL byte unless `allows_nul` is True (UTF-16)."""
+    quote_count = line_count = 0
+    while chunk := file.read(CHUNK_BYTES):
+        if not allows_nul and (offset := chunk.find(0)) >= 0:
             raise UnreadableFileError(
                 N_("{file}, line {line}: a NUL byte; text in UTF-8, UTF-16 with its mark, or Latin-1 has none."),
                 file=name,
-                line=lines + chunk[:at].count(b"\n") + 1,
+                line=line_count + chunk[:offset].count(b"\n") + 1,
             )
-        quotes += chunk.count(b'"')
-        lines += chunk.count(b"\n")
-    return quotes
+        quote_count += chunk.count(b'"')
+        line_count += chunk.count(b"\n")
+    return quote_count
 
 
-def _refuse_two_encodings(file: IO[bytes], name: str) -> None:
+def _reject_mixed_encodings(file: IO[bytes], name: str) -> None:
     """Raise UnreadableFileError if some lines have UTF-8 accents and other lines are not UTF-8."""
     file.seek(0)
-    valid, broken = 0, 0
+    utf8_line, other_line = 0, 0
     for number, line in enumerate(file, start=1):
         if line.isascii():
             continue
         try:
             line.decode("utf-8")
-            valid = valid or number
+            utf8_line = utf8_line or number
         except UnicodeDecodeError:
-            broken = broken or number
-        if valid and broken:
+            other_line = other_line or number
+        if utf8_line and other_line:
             raise UnreadableFileError(
                 N_("{file}, line {line}: not UTF-8, although line {other} is; save the file in one encoding."),
                 file=name,
-                line=broken,
-                other=valid,
+                line=other_line,
+                other=utf8_line,
             )
 
 
-def _decodes(file: IO[bytes], encoding: str) -> bool:
+def _can_decode(file: IO[bytes], encoding: str) -> bool:
     file.seek(0)
     decoder = codecs.getincrementaldecoder(encoding)()
     try:
-        while chunk := file.read(CHUNK):
+        while chunk := file.read(CHUNK_BYTES):
             if encoding == "utf-16" or not chunk.isascii() or decoder.getstate()[0]:
                 decoder.decode(chunk)
         decoder.decode(b"", final=True)

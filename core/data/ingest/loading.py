@@ -9,17 +9,17 @@ from typing import get_args
 import numpy as np
 import pandas as pd
 
-from core.data.dataset import Dataset, when
+from core.data.dataset import Dataset, format_timestamp
 from core.data.ingest import layouts
-from core.data.ingest.files import Skipped, unpacked
-from core.data.ingest.layouts.base import Layout, Role, Roles, broken_day, stem
-from core.data.ingest.readers import Progress, Table, bundles, no_progress, read_bundle, read_table
+from core.data.ingest.files import SkippedFile, open_sources
+from core.data.ingest.layouts.base import Layout, Role, Roles, find_incomplete_day, strip_extensions
+from core.data.ingest.readers import ProgressCallback, RawTable, group_files, ignore_progress, read_group, read_table
 from core.data.quality.findings import Finding
 from core.errors import InputError, OptionError, UnknownLayoutError
-from core.messages import N_, Text
-from core.spec.plugins import members
+from core.messages import N_, Message
+from core.spec.plugins import discover_classes
 
-File = Path | tuple[Path, str]
+FileInput = Path | tuple[Path, str]
 """Path, or path and file name shown to the user."""
 
 
@@ -33,19 +33,19 @@ class Preview:
     roles: Roles
 
 
-def known_layouts() -> list[Layout]:
+def list_layouts() -> list[Layout]:
     """Return all layouts, the most specific first."""
-    return sorted((cls() for cls in members(layouts, Layout).values()), key=lambda each: each.order)
+    return sorted((cls() for cls in discover_classes(layouts, Layout).values()), key=lambda layout: layout.order)
 
 
 def load(
-    files: Sequence[File],
+    files: Sequence[FileInput],
     *,
     layout: str | None = None,
     roles: Roles | None = None,
     unit: str = "",
-    progress: Progress = no_progress,
-    skipped: list[Skipped] | None = None,
+    progress: ProgressCallback = ignore_progress,
+    skipped: list[SkippedFile] | None = None,
 ) -> Dataset:
     """Load one dataset from one or more files, or folders of files, of the same layout.
 
@@ -59,53 +59,57 @@ def load(
     """
     if not files:
         raise InputError(N_("No file was given."))
-    parts: list[Dataset] = []
-    with unpacked(list(files), skipped) as sources:
-        groups = bundles(sources)
+    datasets: list[Dataset] = []
+    with open_sources(list(files), skipped) as sources:
+        groups = group_files(sources)
         for number, group in enumerate(groups):
-            share = _slice(progress, number, len(groups))
-            parts.append(_dataset(read_bundle(group, share, skipped), layout, roles, unit))
-    dataset = _joined(parts)
+            group_progress = _scale_progress(progress, number, len(groups))
+            datasets.append(_build_dataset(read_group(group, group_progress, skipped), layout, roles, unit))
+    dataset = _concat_datasets(datasets)
     progress(1.0)
-    return _alone(without_repeats(dataset))
+    return _note_single_row(drop_duplicate_rows(dataset))
 
 
-def preview(files: Sequence[File]) -> Preview:
+def load_preview(files: Sequence[FileInput]) -> Preview:
     """Return a preview of the first of `files` for the editor of column roles."""
-    with unpacked(list(files)) as sources:
+    with open_sources(list(files)) as sources:
         table = read_table(sources[0])
-    found = _recognised(table.frame)
-    unknown: dict[str, Role] = dict.fromkeys(map(str, table.frame.columns), "ignore")
-    roles = found[1] if found else unknown
-    return Preview(table.name, table.frame.head(20), found[0].name if found else None, roles)
+    layout_match = _detect_layout(table.frame)
+    ignored_roles: dict[str, Role] = dict.fromkeys(map(str, table.frame.columns), "ignore")
+    roles = layout_match[1] if layout_match else ignored_roles
+    return Preview(table.name, table.frame.head(20), layout_match[0].name if layout_match else None, roles)
 
 
-def _slice(progress: Progress, number: int, of: int) -> Progress:
-    return lambda share: progress((number + share) / of)
+def _scale_progress(progress: ProgressCallback, number: int, count: int) -> ProgressCallback:
+    return lambda share: progress((number + share) / count)
 
 
-def _dataset(table: Table, name: str | None, roles: Roles | None, unit: str) -> Dataset:
-    by_name = {each.name: each for each in known_layouts()}
-    if name is not None and name not in by_name:
+def _build_dataset(table: RawTable, layout_name: str | None, roles: Roles | None, unit: str) -> Dataset:
+    layout_by_name = {layout.name: layout for layout in list_layouts()}
+    if layout_name is not None and layout_name not in layout_by_name:
         raise UnknownLayoutError(
-            N_("No layout {name!r}; there are: {accepted}."), name=name, accepted=", ".join(by_name)
+            N_("No layout {name!r}; there are: {accepted}."), name=layout_name, accepted=", ".join(layout_by_name)
         )
-    if name is not None and roles is not None:
-        return by_name[name].build(table, _checked(roles, table), unit)
-    if name is None:
-        _refuse_broken_day(table)
-    found = _recognised(table.frame) if name is None else (by_name[name], by_name[name].roles(table.frame))
-    if found is None or found[1] is None:
+    if layout_name is not None and roles is not None:
+        return layout_by_name[layout_name].build(table, _validate_roles(roles, table), unit)
+    if layout_name is None:
+        _reject_incomplete_day(table)
+    layout_match = (
+        _detect_layout(table.frame)
+        if layout_name is None
+        else (layout_by_name[layout_name], layout_by_name[layout_name].detect_roles(table.frame))
+    )
+    if layout_match is None or layout_match[1] is None:
         raise UnknownLayoutError(
             N_("{file}: no layout fits the columns {columns}. Accepted: {accepted}. Give the columns their roles."),
             file=table.name,
-            columns=_shown(table),
-            accepted=name or ", ".join(by_name),
+            columns=_format_columns(table),
+            accepted=layout_name or ", ".join(layout_by_name),
         )
-    return found[0].build(table, found[1] if roles is None else _checked(roles, table), unit)
+    return layout_match[0].build(table, layout_match[1] if roles is None else _validate_roles(roles, table), unit)
 
 
-def _checked(roles: Roles, table: Table) -> Roles:
+def _validate_roles(roles: Roles, table: RawTable) -> Roles:
     """Return the roles of the columns that exist in the table.
 
     Raises OptionError for an unknown role and UnknownLayoutError for a missing column.
@@ -124,24 +128,24 @@ def _checked(roles: Roles, table: Table) -> Roles:
                 file=table.name,
                 column=column,
                 role=role,
-                columns=_shown(table),
+                columns=_format_columns(table),
             )
     return {column: role for column, role in roles.items() if column in table.frame.columns}
 
 
-def _shown(table: Table) -> str:
+def _format_columns(table: RawTable) -> str:
     """Return the names of the first 15 columns as text for a message."""
     return ", ".join(str(column)[:40] for column in list(table.frame)[:15])
 
 
-def _refuse_broken_day(table: Table) -> None:
+def _reject_incomplete_day(table: RawTable) -> None:
     """Raise UnknownLayoutError for a daily profile with missing or repeated times.
 
     Otherwise, a profile without one hour would be read as a series of 23 measurements.
     """
-    broken = broken_day(list(table.frame.columns))
-    if broken:
-        missing, twice = broken
+    incomplete_day = find_incomplete_day(list(table.frame.columns))
+    if incomplete_day:
+        missing, repeated = incomplete_day
         raise UnknownLayoutError(
             N_(
                 "{file}: the columns name times of the day, but not those of one whole day. Missing: "
@@ -149,103 +153,113 @@ def _refuse_broken_day(table: Table) -> None:
             ),
             file=table.name,
             missing=", ".join(missing[:10]) or "–",
-            twice=", ".join(twice[:10]) or "–",
+            twice=", ".join(repeated[:10]) or "–",
         )
 
 
-def _recognised(table: pd.DataFrame) -> tuple[Layout, Roles] | None:
-    for layout in known_layouts():
-        roles = layout.roles(table)
+def _detect_layout(table: pd.DataFrame) -> tuple[Layout, Roles] | None:
+    for layout in list_layouts():
+        roles = layout.detect_roles(table)
         if roles is not None:
             return layout, roles
     return None
 
 
-def _joined(parts: list[Dataset]) -> Dataset:
-    first = parts[0]
-    if len(parts) == 1:
+def _concat_datasets(datasets: list[Dataset]) -> Dataset:
+    first = datasets[0]
+    if len(datasets) == 1:
         return first
-    for part in parts[1:]:
-        if (part.layout, part.columns, part.unit) != (first.layout, first.columns, first.unit):
+    for dataset in datasets[1:]:
+        if (dataset.layout, dataset.columns, dataset.unit) != (first.layout, first.columns, first.unit):
             raise UnknownLayoutError(
                 N_("{file} does not match {other}: files loaded together need the same layout, columns and unit."),
-                file=part.files[0],
+                file=dataset.files[0],
                 other=first.files[0],
             )
 
-    parts = _one_series(parts)
+    datasets = _merge_nameless_series(datasets)
 
-    def stacked(name: str) -> "pd.DataFrame | None":
-        tables = [getattr(part, name) for part in parts]
+    def concat_tables(name: str) -> "pd.DataFrame | None":
+        tables = [getattr(dataset, name) for dataset in datasets]
         return None if all(table is None for table in tables) else pd.concat([t for t in tables if t is not None])
 
-    frame = stacked("frame")
-    labels = stacked("labels")
-    kept = {name: _reindexed(stacked(name), frame) for name in ("drivers", "context")}
-    lost = [name for name, table in kept.items() if table is None and stacked(name) is not None]
-    notes = [note for part in parts for note in part.notes]
-    if lost:
-        text = Text(N_("{columns}: not in every file, left out."), {"columns": ", ".join(lost)})
-        notes.append(Finding("ignored_columns", len(lost), text))
+    frame = concat_tables("frame")
+    labels = concat_tables("labels")
+    optional_tables = {name: _keep_if_complete(concat_tables(name), frame) for name in ("covariates", "context")}
+    missing_names = [
+        name for name, table in optional_tables.items() if table is None and concat_tables(name) is not None
+    ]
+    notes = [note for dataset in datasets for note in dataset.notes]
+    if missing_names:
+        message = Message(N_("{columns}: not in every file, left out."), {"columns": ", ".join(missing_names)})
+        notes.append(Finding("ignored_columns", len(missing_names), message))
     return first.replace(
         frame=frame,
-        **kept,
-        step=next((part.step for part in parts if part.step is not None), None),
+        **optional_tables,
+        step=next((dataset.step for dataset in datasets if dataset.step is not None), None),
         labels=labels if labels is not None and len(labels) == len(frame) else None,  # type: ignore[arg-type]
-        files=tuple(name for part in parts for name in part.files),
+        files=tuple(name for dataset in datasets for name in dataset.files),
         notes=tuple(notes),
     )
 
 
-def _one_series(parts: list[Dataset]) -> list[Dataset]:
+def _merge_nameless_series(datasets: list[Dataset]) -> list[Dataset]:
     """Give files with one nameless series each a common entity if their periods do not overlap.
 
     Example: january.csv and february.csv become one series with the name of the first file.
     """
-    nameless = all(part.dated and part.entities == [stem(part.files[0])] for part in parts)
-    if not nameless:
-        return parts
-    spans = sorted((part.time.min(), part.time.max()) for part in parts)
-    if any(following[0] <= before[1] for before, following in pairwise(spans)):
-        return parts
-    name = parts[0].entities[0]
-    return [part.replace(frame=part.frame.rename(index={part.entities[0]: name}, level="entity")) for part in parts]
+    all_nameless = all(
+        dataset.has_dates and dataset.entities == [strip_extensions(dataset.files[0])] for dataset in datasets
+    )
+    if not all_nameless:
+        return datasets
+    spans = sorted((dataset.time.min(), dataset.time.max()) for dataset in datasets)
+    if any(later[0] <= earlier[1] for earlier, later in pairwise(spans)):
+        return datasets
+    name = datasets[0].entities[0]
+    return [
+        dataset.replace(frame=dataset.frame.rename(index={dataset.entities[0]: name}, level="entity"))
+        for dataset in datasets
+    ]
 
 
-def _reindexed(table: pd.DataFrame | None, frame: pd.DataFrame | None) -> pd.DataFrame | None:
+def _keep_if_complete(table: pd.DataFrame | None, frame: pd.DataFrame | None) -> pd.DataFrame | None:
     """Return the table of covariates or context if every file has it, else None."""
     return table if table is not None and frame is not None and len(table) == len(frame) else None
 
 
-def without_repeats(dataset: Dataset) -> Dataset:
+def drop_duplicate_rows(dataset: Dataset) -> Dataset:
     """Drop rows that equal an earlier row in entity, time and every measurement.
 
     Rows with the same entity and time but other measurements stay; the data doctor reports them.
     """
-    if not dataset.dated:
+    if not dataset.has_dates:
         return dataset
     repeated_key = dataset.frame.index.duplicated(keep=False)
     if not repeated_key.any():
         return dataset
-    suspects = np.flatnonzero(repeated_key)
-    rows = dataset.frame.iloc[suspects].reset_index()
-    dropped = suspects[rows.duplicated().to_numpy()]
-    if not len(dropped):
+    candidate_rows = np.flatnonzero(repeated_key)
+    rows = dataset.frame.iloc[candidate_rows].reset_index()
+    dropped_rows = candidate_rows[rows.duplicated().to_numpy()]
+    if not len(dropped_rows):
         return dataset
-    keep = np.ones(len(dataset), dtype=bool)
-    keep[dropped] = False
+    kept_mask = np.ones(len(dataset), dtype=bool)
+    kept_mask[dropped_rows] = False
     note = Finding(
         "repeated_rows",
-        len(dropped),
-        Text(N_("Rows that stood in the files more than once; one of each was kept")),
-        tuple({"entity": dataset.entity[row], "time": when(dataset.time[row])} for row in dropped[: Finding.PLACES]),
+        len(dropped_rows),
+        Message(N_("Rows that stood in the files more than once; one of each was kept")),
+        tuple(
+            {"entity": dataset.entity[row], "time": format_timestamp(dataset.time[row])}
+            for row in dropped_rows[: Finding.MAX_LOCATIONS]
+        ),
     )
-    return dataset.rows(keep).replace(notes=(*dataset.notes, note))
+    return dataset.take_rows(kept_mask).replace(notes=(*dataset.notes, note))
 
 
-def _alone(dataset: Dataset) -> Dataset:
+def _note_single_row(dataset: Dataset) -> Dataset:
     """Add a note to a dataset of a single row: one row cannot be compared with anything."""
     if len(dataset) > 1:
         return dataset
-    text = Text(N_("{file} holds a single row; nothing can be compared."), {"file": dataset.files[0]})
-    return dataset.replace(notes=(*dataset.notes, Finding("single_row", 1, text)))
+    message = Message(N_("{file} holds a single row; nothing can be compared."), {"file": dataset.files[0]})
+    return dataset.replace(notes=(*dataset.notes, Finding("single_row", 1, message)))

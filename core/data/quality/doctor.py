@@ -7,16 +7,16 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from core.data.dataset import Dataset, when
-from core.data.ingest.readers import Progress, no_progress
+from core.data.dataset import Dataset, format_timestamp
+from core.data.ingest.readers import ProgressCallback, ignore_progress
 from core.data.quality import checks
-from core.data.quality.checks import Cells, Stretch
+from core.data.quality.checks import CellIndex, IssuePeriod
 from core.data.quality.findings import Finding, Repair
-from core.messages import N_, Text
+from core.messages import N_, Message
 
 
 @dataclass(frozen=True)
-class Summary:
+class QualitySummary:
     """Facts about a dataset in a few numbers.
 
     dates            number of distinct days
@@ -34,25 +34,29 @@ class Summary:
     incomplete_rows: int
     unit: str
     layout: str
-    drivers: dict[str, dict[str, int]]
+    covariates: dict[str, dict[str, int]]
 
 
 @dataclass(frozen=True)
-class Report:
+class QualityReport:
     """Summary of a dataset and the findings about it: those of reading the files, then those of `CHECKS`."""
 
-    summary: Summary
+    summary: QualitySummary
     findings: tuple[Finding, ...]
 
     def to_json(self) -> dict[str, Any]:
         """Return one flat object: the summary, `<covariate>_rows` and `<covariate>_dates`, and the findings."""
         summary = asdict(self.summary)
-        drivers = summary.pop("drivers")
-        counts = {f"{name}_{key}": count for name, each in drivers.items() for key, count in each.items()}
+        covariates = summary.pop("covariates")
+        counts = {
+            f"{name}_{key}": count
+            for name, covariate_counts in covariates.items()
+            for key, count in covariate_counts.items()
+        }
         return {**summary, **counts, "findings": [finding.to_json() for finding in self.findings]}
 
 
-def examine(dataset: Dataset, progress: Progress = no_progress) -> Report:
+def run_checks(dataset: Dataset, progress: ProgressCallback = ignore_progress) -> QualityReport:
     """Run every check on `dataset`; findings of reading the files come first."""
     findings = list(dataset.notes)
     for number, check in enumerate(CHECKS):
@@ -60,74 +64,76 @@ def examine(dataset: Dataset, progress: Progress = no_progress) -> Report:
         if finding is not None:
             findings.append(finding)
         progress((number + 1) / len(CHECKS))
-    return Report(summarised(dataset), tuple(findings))
+    return QualityReport(summarise_dataset(dataset), tuple(findings))
 
 
-def summarised(dataset: Dataset) -> Summary:
+def summarise_dataset(dataset: Dataset) -> QualitySummary:
     """Return the facts about a dataset in a few numbers."""
-    days = pd.DatetimeIndex(dataset.time).normalize() if dataset.dated else None
-    return Summary(
+    days = pd.DatetimeIndex(dataset.time).normalize() if dataset.has_dates else None
+    return QualitySummary(
         rows=len(dataset),
         columns=len(dataset.columns),
         entities=len(dataset.entities),
         dates=0 if days is None else days.nunique(),
-        start="" if days is None or not len(days) else when(dataset.time.min()),
-        end="" if days is None or not len(days) else when(dataset.time.max()),
-        incomplete_rows=int((~dataset.complete).sum()),
+        start="" if days is None or not len(days) else format_timestamp(dataset.time.min()),
+        end="" if days is None or not len(days) else format_timestamp(dataset.time.max()),
+        incomplete_rows=int((~dataset.is_complete).sum()),
         unit=dataset.unit,
         layout=dataset.layout,
-        drivers=_driver_counts(dataset, days),
+        covariates=_count_covariates(dataset, days),
     )
 
 
-def _driver_counts(dataset: Dataset, days: pd.DatetimeIndex | None) -> dict[str, dict[str, int]]:
-    if dataset.drivers is None or days is None:
+def _count_covariates(dataset: Dataset, days: pd.DatetimeIndex | None) -> dict[str, dict[str, int]]:
+    if dataset.covariates is None or days is None:
         return {}
     counts = {}
-    for name in dataset.drivers.columns:
-        on = dataset.drivers[name].to_numpy(dtype=float) > 0
-        if np.isin(dataset.drivers[name].dropna().unique(), (0.0, 1.0)).all():
-            counts[str(name)] = {"rows": int(on.sum()), "dates": int(days[on].nunique())}
+    for name in dataset.covariates.columns:
+        is_set = dataset.covariates[name].to_numpy(dtype=float) > 0
+        if np.isin(dataset.covariates[name].dropna().unique(), (0.0, 1.0)).all():
+            counts[str(name)] = {"rows": int(is_set.sum()), "dates": int(days[is_set].nunique())}
     return counts
 
 
 # ---- checks ---------------------------------------------------------------------------------------------------------
 
 
-def hour_shift(dataset: Dataset) -> Finding | None:
+def check_hour_shift(dataset: Dataset) -> Finding | None:
     """Find periods whose hour labels are shifted."""
-    _, stretches = checks.shifted_hours(dataset)
-    if not stretches:
+    _, periods = checks.find_shifted_hours(dataset)
+    if not periods:
         return None
-    rows = sum(stretch.rows for stretch in stretches)
-    shift = int(stretches[0].amount) * 24 // len(dataset.columns)
-    text = Text(
+    rows = sum(period.rows for period in periods)
+    shift = int(periods[0].amount) * 24 // len(dataset.columns)
+    message = Message(
         N_("Rows whose hour labels are shifted by {shift} h against the last twelve months"), {"shift": f"{shift:+d}"}
     )
-    return Finding("shifted_hours", rows, text, _periods(stretches, "shift_hours"), (Repair("undo_hour_shift"),))
-
-
-def mixed_units(dataset: Dataset) -> Finding | None:
-    """Find months in another unit than the others."""
-    _, stretches = checks.scaled_months(dataset)
-    if not stretches:
-        return None
-    rows = sum(stretch.rows for stretch in stretches)
-    text = Text(
-        N_("Rows in months that differ from the rest by a factor of {factor}: probably another unit"),
-        {"factor": stretches[0].amount},
+    return Finding(
+        "shifted_hours", rows, message, _describe_periods(periods, "shift_hours"), (Repair("undo_hour_shift"),)
     )
-    return Finding("mixed_units", rows, text, _periods(stretches, "factor"), (Repair("rescale_units"),))
 
 
-def mixed_steps(dataset: Dataset) -> Finding | None:
+def check_mixed_units(dataset: Dataset) -> Finding | None:
+    """Find months in another unit than the others."""
+    _, periods = checks.find_scaled_months(dataset)
+    if not periods:
+        return None
+    rows = sum(period.rows for period in periods)
+    message = Message(
+        N_("Rows in months that differ from the rest by a factor of {factor}: probably another unit"),
+        {"factor": periods[0].amount},
+    )
+    return Finding("mixed_units", rows, message, _describe_periods(periods, "factor"), (Repair("rescale_units"),))
+
+
+def check_mixed_steps(dataset: Dataset) -> Finding | None:
     """Find times off the usual step."""
-    rows = checks.off_grid(dataset)
-    text = Text(N_("Times off the usual step ({step})"), {"step": _duration(dataset.step)})
-    return _of_rows("mixed_steps", dataset, rows, text, Repair("align_times"))
+    rows = checks.find_irregular_rows(dataset)
+    message = Message(N_("Times off the usual step ({step})"), {"step": _format_duration(dataset.step)})
+    return _build_row_finding("mixed_steps", dataset, rows, message, Repair("align_times"))
 
 
-def _duration(step: pd.Timedelta | None) -> str:
+def _format_duration(step: pd.Timedelta | None) -> str:
     """Return a step as text: 15 min, 1 h, 1 d."""
     for unit, seconds in (("d", 86_400), ("h", 3_600), ("min", 60), ("s", 1)):
         if step is not None and step.total_seconds() % seconds == 0:
@@ -135,67 +141,74 @@ def _duration(step: pd.Timedelta | None) -> str:
     return str(step)
 
 
-def duplicate_keys(dataset: Dataset) -> Finding | None:
+def check_duplicate_keys(dataset: Dataset) -> Finding | None:
     """Find rows that repeat entity and time with other values."""
-    rows = checks.duplicates(dataset)
-    text = Text(N_("Rows that repeat the entity and time of another row with other values"))
-    return _of_rows(
+    rows = checks.find_duplicates(dataset)
+    message = Message(N_("Rows that repeat the entity and time of another row with other values"))
+    return _build_row_finding(
         "duplicate_keys",
         dataset,
         rows,
-        text,
+        message,
         Repair("drop_duplicates", {"keep": "last"}),
         Repair("drop_duplicates", {"keep": "first"}),
     )
 
 
-def missing_dates(dataset: Dataset) -> Finding | None:
+def check_missing_dates(dataset: Dataset) -> Finding | None:
     """Find timestamps that are absent between the first and the last row of an entity."""
-    gaps = checks.gaps(dataset)
+    gaps = checks.find_gaps(dataset)
     if not gaps:
         return None
     count = sum(gap.missing for gap in gaps)
-    text = Text(N_("Absent moments (gaps: {gaps})"), {"gaps": len(gaps)})
-    where = tuple(
-        {"entity": gap.entity, "after": when(gap.after), "before": when(gap.before), "missing": gap.missing}
-        for gap in gaps[: Finding.PLACES]
+    message = Message(N_("Absent moments (gaps: {gaps})"), {"gaps": len(gaps)})
+    locations = tuple(
+        {
+            "entity": gap.entity,
+            "after": format_timestamp(gap.after),
+            "before": format_timestamp(gap.before),
+            "missing": gap.missing,
+        }
+        for gap in gaps[: Finding.MAX_LOCATIONS]
     )
-    return Finding("missing_dates", count, text, where, (Repair("insert_missing"),))
+    return Finding("missing_dates", count, message, locations, (Repair("insert_missing"),))
 
 
-def incomplete_rows(dataset: Dataset) -> Finding | None:
+def check_incomplete_rows(dataset: Dataset) -> Finding | None:
     """Find rows with missing measurements."""
-    rows = np.flatnonzero(~dataset.complete)
+    rows = np.flatnonzero(~dataset.is_complete)
     if not len(rows):
         return None
-    missing = np.isnan(dataset.values[rows]).sum(axis=1)
-    text = Text(N_("Rows that lack measurements (cells: {cells})"), {"cells": int(missing.sum())})
-    where = tuple(
-        {"entity": dataset.entity[row], "time": when(dataset.time[row]), "missing": int(number)}
-        for row, number in zip(rows[: Finding.PLACES], missing, strict=False)
+    missing_counts = np.isnan(dataset.values[rows]).sum(axis=1)
+    message = Message(N_("Rows that lack measurements (cells: {cells})"), {"cells": int(missing_counts.sum())})
+    locations = tuple(
+        {"entity": dataset.entity[row], "time": format_timestamp(dataset.time[row]), "missing": int(number)}
+        for row, number in zip(rows[: Finding.MAX_LOCATIONS], missing_counts, strict=False)
     )
-    return Finding("incomplete_rows", len(rows), text, where, (Repair("impute_incomplete"), Repair("drop_incomplete")))
+    return Finding(
+        "incomplete_rows", len(rows), message, locations, (Repair("impute_incomplete"), Repair("drop_incomplete"))
+    )
 
 
-def contradicting_totals(dataset: Dataset) -> Finding | None:
+def check_totals(dataset: Dataset) -> Finding | None:
     """Find rows that do not add up to the declared total."""
-    rows = checks.contradicting_totals(dataset)
-    text = Text(N_("Rows whose columns do not add up to the declared total"))
-    finding = _of_rows("contradicting_totals", dataset, rows, text, Repair("recompute_totals"))
+    rows = checks.find_contradicting_totals(dataset)
+    message = Message(N_("Rows whose columns do not add up to the declared total"))
+    finding = _build_row_finding("contradicting_totals", dataset, rows, message, Repair("recompute_totals"))
     if finding is None or dataset.context is None:
         return None
     declared = dataset.context["total"].to_numpy()
-    where = tuple(
-        {**place, "sum": float(dataset.values[row].sum()), "total": float(declared[row])}
-        for place, row in zip(finding.where, rows, strict=False)
+    locations = tuple(
+        {**location, "sum": float(dataset.values[row].sum()), "total": float(declared[row])}
+        for location, row in zip(finding.locations, rows, strict=False)
     )
-    return Finding(finding.kind, finding.count, finding.text, where, finding.repairs)
+    return Finding(finding.kind, finding.count, finding.message, locations, finding.repairs)
 
 
-def constant_columns(dataset: Dataset) -> Finding | None:
+def check_constant_columns(dataset: Dataset) -> Finding | None:
     """Find measurements and context columns that never change."""
-    constant = [] if len(dataset) < 2 else checks.unchanging(dataset)
-    described = (
+    constant = [] if len(dataset) < 2 else checks.find_constant_columns(dataset)
+    constant_context = (
         []
         if dataset.context is None
         else [
@@ -204,95 +217,108 @@ def constant_columns(dataset: Dataset) -> Finding | None:
             if name != "total" and dataset.context[name].nunique() == 1 and dataset.context[name].notna().all()
         ]
     )
-    names = constant + described
+    names = constant + constant_context
     if not names:
         return None
-    text = Text(N_("Columns that never change: {columns}"), {"columns": ", ".join(names[:10])})
+    message = Message(N_("Columns that never change: {columns}"), {"columns": ", ".join(names[:10])})
     repairs = (Repair("drop_constant"),) if constant and not dataset.profile else ()
-    return Finding("constant_columns", len(names), text, tuple({"column": name} for name in names), repairs)
+    return Finding("constant_columns", len(names), message, tuple({"column": name} for name in names), repairs)
 
 
 Check = Callable[[Dataset], Finding | None]
 
 
-def cells(kind: str, fault: Callable[[Dataset], Cells], sentence: str, repair: str) -> Check:
-    """Return a check that reports every cell returned by `fault`."""
+def make_cell_check(kind: str, find_cells: Callable[[Dataset], CellIndex], template: str, repair: str) -> Check:
+    """Return a check that reports every cell returned by `find_cells`."""
 
     def check(dataset: Dataset) -> Finding | None:
-        return _of_cells(kind, dataset, fault(dataset), Text(sentence), Repair(repair))
+        return _build_cell_finding(kind, dataset, find_cells(dataset), Message(template), Repair(repair))
 
     return check
 
 
 CHECKS: tuple[Check, ...] = (
-    cells(
+    make_cell_check(
         "gross_outliers",
-        checks.gross_outliers,
+        checks.find_gross_outliers,
         N_("Outliers: far from every other value of the entity"),
         "mend_outliers",
     ),
-    hour_shift,
-    mixed_units,
-    cells(
+    check_hour_shift,
+    check_mixed_units,
+    make_cell_check(
         "isolated_spikes",
-        checks.isolated_spikes,
+        checks.find_isolated_spikes,
         N_("Isolated spikes: more than 2.5 times the value before and the value after"),
         "smooth_spikes",
     ),
-    cells(
+    make_cell_check(
         "clock_change_zeros",
-        checks.zero_hours,
+        checks.find_zero_hours,
         N_("Hours close to zero at the spring clock change: an hour that did not exist"),
         "fill_clock_changes",
     ),
-    cells(
+    make_cell_check(
         "clock_change_lows",
-        checks.collapsed_hours,
+        checks.find_collapsed_hours,
         N_("Hours at the spring clock change with less than half of their neighbours"),
         "fill_clock_changes",
     ),
-    cells(
+    make_cell_check(
         "clock_change_doubles",
-        checks.double_hours,
+        checks.find_double_hours,
         N_("Hours that stand out at the autumn clock change: 25 hours were put into 24"),
         "fill_clock_changes",
     ),
-    contradicting_totals,
-    incomplete_rows,
-    missing_dates,
-    duplicate_keys,
-    mixed_steps,
-    constant_columns,
+    check_totals,
+    check_incomplete_rows,
+    check_missing_dates,
+    check_duplicate_keys,
+    check_mixed_steps,
+    check_constant_columns,
 )
 
 
 # ---- locations ------------------------------------------------------------------------------------------------------
 
 
-def _of_rows(kind: str, dataset: Dataset, rows: checks.Rows, text: Text, *repairs: Repair) -> Finding | None:
+def _build_row_finding(
+    kind: str, dataset: Dataset, rows: checks.Rows, message: Message, *repairs: Repair
+) -> Finding | None:
     if not len(rows):
         return None
-    where = tuple({"entity": dataset.entity[row], "time": when(dataset.time[row])} for row in rows[: Finding.PLACES])
-    return Finding(kind, len(rows), text, where, repairs)
+    locations = tuple(
+        {"entity": dataset.entity[row], "time": format_timestamp(dataset.time[row])}
+        for row in rows[: Finding.MAX_LOCATIONS]
+    )
+    return Finding(kind, len(rows), message, locations, repairs)
 
 
-def _of_cells(kind: str, dataset: Dataset, found: Cells, text: Text, *repairs: Repair) -> Finding | None:
-    if not len(found.rows):
+def _build_cell_finding(
+    kind: str, dataset: Dataset, cells: CellIndex, message: Message, *repairs: Repair
+) -> Finding | None:
+    if not len(cells.rows):
         return None
-    where = tuple(
+    locations = tuple(
         {
             "entity": dataset.entity[row],
-            "time": when(dataset.time[row]),
+            "time": format_timestamp(dataset.time[row]),
             "column": dataset.columns[column],
             "value": float(dataset.values[row, column]),
         }
-        for row, column in zip(found.rows[: Finding.PLACES], found.columns, strict=False)
+        for row, column in zip(cells.rows[: Finding.MAX_LOCATIONS], cells.columns, strict=False)
     )
-    return Finding(kind, len(found.rows), text, where, repairs)
+    return Finding(kind, len(cells.rows), message, locations, repairs)
 
 
-def _periods(stretches: Iterable[Stretch], amount: str) -> tuple[dict[str, Any], ...]:
+def _describe_periods(periods: Iterable[IssuePeriod], amount_key: str) -> tuple[dict[str, Any], ...]:
     return tuple(
-        {"entity": each.entity, "from": when(each.start), "to": when(each.end), "rows": each.rows, amount: each.amount}
-        for each in stretches
-    )[: Finding.PLACES]
+        {
+            "entity": period.entity,
+            "from": format_timestamp(period.start),
+            "to": format_timestamp(period.end),
+            "rows": period.rows,
+            amount_key: period.amount,
+        }
+        for period in periods
+    )[: Finding.MAX_LOCATIONS]

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from core.messages import Text
+from core.messages import Message
 
 
 @dataclass(frozen=True)
@@ -23,24 +23,24 @@ class Repair:
 class Finding:
     """Kind of data-quality issue in a dataset, with its number, locations and possible repairs.
 
-    `where` lists at most `PLACES` locations, with the keys that apply (`entity`, `time`, `column`, `value` …).
-    `count` is the full number. The first of `repairs` is the proposed one.
+    `locations` lists at most `MAX_LOCATIONS` locations, with the keys that apply (`entity`, `time`, `column`, `value`
+    …). `count` is the full number. The first of `repairs` is the proposed one.
     """
 
     kind: str
     count: int
-    text: Text
-    where: tuple[Mapping[str, Any], ...] = ()
+    message: Message
+    locations: tuple[Mapping[str, Any], ...] = ()
     repairs: tuple[Repair, ...] = ()
 
-    PLACES = 1000
+    MAX_LOCATIONS = 1000
 
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON, with the message in English."""
         return {
             "kind": self.kind,
             "count": self.count,
-            "message": str(self.text),
-            "where": [dict(place) for place in self.where],
+            "message": str(self.message),
+            "where": [dict(location) for location in self.locations],
             "repairs": [repair.to_json() for repair in self.repairs],
         }

@@ -6,15 +6,15 @@ from dataclasses import dataclass
 import numpy as np
 
 from core.detectors.base import Floats32
-from core.detectors.window_residual import WindowResidual
+from core.detectors.reconstruction import ReconstructionDetector
 from core.messages import N_
 from core.spec.hyperparameters import hyperparameter
 
-STARTS = 1  # restarts; windows of one series overlap so much that more change little
+KMEANS_RESTARTS = 1  # restarts; windows of one series overlap so much that more change little
 
 
 @dataclass
-class KMeansAD(WindowResidual):
+class KMeansAD(ReconstructionDetector):
     """Score windows by their squared distance to the nearest of `clusters` centres of training windows.
 
     Works poorly where the level drifts after training, because no centre is near any more. The default settings are the
@@ -41,19 +41,19 @@ class KMeansAD(WindowResidual):
     )
     random_state: int = hyperparameter(42, low=0, high=2**31 - 1, help=N_("Seed: the same seed gives the same scores."))
 
-    def _learn(self, learnt: Floats32) -> None:
+    def _fit_windows(self, train_windows: Floats32) -> None:
         from sklearn.cluster import KMeans
         from sklearn.exceptions import ConvergenceWarning
         from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
-        centres = min(self.clusters, len(learnt))
+        cluster_count = min(self.clusters, len(train_windows))
         with warnings.catch_warnings(), threadpool_limits(1, "openmp"):  # several threads change the last digit of sums
             warnings.simplefilter("ignore", ConvergenceWarning)  # raised for fewer distinct windows than centres
-            found = KMeans(centres, n_init=STARTS, random_state=self.random_state).fit(learnt)
-        self.centres_ = found.cluster_centers_.astype(np.float32)
+            kmeans = KMeans(cluster_count, n_init=KMEANS_RESTARTS, random_state=self.random_state).fit(train_windows)
+        self.centres_ = kmeans.cluster_centers_.astype(np.float32)
 
-    def _expect(self, given: Floats32) -> Floats32:
-        apart = (
-            np.square(self.centres_).sum(axis=1) - 2 * given @ self.centres_.T
+    def _reconstruct(self, flat_windows: Floats32) -> Floats32:
+        distances = (
+            np.square(self.centres_).sum(axis=1) - 2 * flat_windows @ self.centres_.T
         )  # squared distance without |window|², which is the same for every centre
-        return self.centres_[np.argmin(apart, axis=1)]
+        return self.centres_[np.argmin(distances, axis=1)]

@@ -5,12 +5,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from core.detectors.base import Floats32
-from core.detectors.window_residual import WindowResidual
+from core.detectors.reconstruction import ReconstructionDetector
 from core.messages import N_
 
 
 @dataclass
-class MeanDistance(WindowResidual):
+class MeanDistance(ReconstructionDetector):
     """Score a row by its squared distance to the mean of the training rows.
 
     Works poorly where the level drifts or follows the hour of the day, because any value far from the mean scores high.
@@ -30,8 +30,8 @@ class MeanDistance(WindowResidual):
     window = 1
     centred = True
 
-    def _learn(self, learnt: Floats32) -> None:
+    def _fit_windows(self, train_windows: Floats32) -> None:
         pass  # the base class computes the mean
 
-    def _expect(self, given: Floats32) -> Floats32:
-        return np.tile(self.usual_, (len(given), 1))
+    def _reconstruct(self, flat_windows: Floats32) -> Floats32:
+        return np.tile(self.column_mean_, (len(flat_windows), 1))

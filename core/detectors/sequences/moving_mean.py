@@ -7,8 +7,8 @@ from typing import Self
 import numpy as np
 from typing_extensions import override
 
-from core.detectors.base import Floats32, Scored, SequenceDetector
-from core.detectors.window_residual import mean_between
+from core.detectors.base import Floats32, SequenceDetector, SequenceScores
+from core.detectors.reconstruction import compute_slice_means
 from core.messages import N_
 from core.progress import Progress
 from core.spec.hyperparameters import hyperparameter
@@ -42,30 +42,30 @@ class MovingMean(SequenceDetector):
 
     @override
     def fit(self, series: Sequence[Floats32], progress: Progress) -> Self:
-        progress.tell(0.0)
-        squares, known = np.zeros(series[0].shape[1]), np.zeros(series[0].shape[1])
-        for each in series:
-            squares += np.nansum(np.square(each - self._level(each)), axis=0, dtype=np.float64)
-            known += (~np.isnan(each)).sum(axis=0)
-        self.spread_ = np.sqrt(squares / np.maximum(known, 1)).astype(np.float32)
-        progress.tell(1.0)
+        progress.report(0.0)
+        squares, counts = np.zeros(series[0].shape[1]), np.zeros(series[0].shape[1])
+        for values in series:
+            squares += np.nansum(np.square(values - self._compute_level(values)), axis=0, dtype=np.float64)
+            counts += (~np.isnan(values)).sum(axis=0)
+        self.spread_ = np.sqrt(squares / np.maximum(counts, 1)).astype(np.float32)
+        progress.report(1.0)
         return self
 
     @override
-    def score(self, series: Floats32) -> Scored:
-        level = self._level(series)
+    def score(self, series: Floats32) -> SequenceScores:
+        level = self._compute_level(series)
         shares = np.abs(series - level)
         np.nan_to_num(shares, copy=False)
         shares /= series.shape[1]
-        return Scored(shares.sum(axis=1), shares, level, np.broadcast_to(self.spread_, shares.shape))
+        return SequenceScores(shares.sum(axis=1), shares, level, np.broadcast_to(self.spread_, shares.shape))
 
-    def _level(self, series: Floats32) -> Floats32:
+    def _compute_level(self, series: Floats32) -> Floats32:
         """Return the mean of the known values in the window of each row, (rows, columns); NaN without any."""
         ends = np.arange(len(series)) + 1 + ((self.window - 1) // 2 if self.centred else 0)
         first, last = np.maximum(ends - self.window, 0), np.minimum(ends, len(series))
-        known = ~np.isnan(series)
-        if known.all():
-            return mean_between(series, first, last)
-        share = mean_between(known, first, last)
-        level = mean_between(np.where(known, series, np.float32(0)), first, last)
-        return np.divide(level, share, out=np.full_like(level, np.nan), where=share > 0)
+        is_known = ~np.isnan(series)
+        if is_known.all():
+            return compute_slice_means(series, first, last)
+        known_share = compute_slice_means(is_known, first, last)
+        level = compute_slice_means(np.where(is_known, series, np.float32(0)), first, last)
+        return np.divide(level, known_share, out=np.full_like(level, np.nan), where=known_share > 0)

@@ -3,14 +3,14 @@
 from dataclasses import dataclass
 
 from core.detectors.base import Floats32
-from core.detectors.principal import principal_axes, projected
-from core.detectors.window_residual import WindowResidual
+from core.detectors.pca import fit_pca_axes, project_on_axes
+from core.detectors.reconstruction import ReconstructionDetector
 from core.messages import N_
 from core.spec.hyperparameters import hyperparameter
 
 
 @dataclass
-class PcaResidual(WindowResidual):
+class PcaResidual(ReconstructionDetector):
     """Score a row by its squared distance to the space of the first principal components of the training rows.
 
     Works poorly on anomalies within that space, for example when all columns are high together. The residual spreads
@@ -38,8 +38,8 @@ class PcaResidual(WindowResidual):
         0.9, low=0.05, high=0.999, help=N_("Share of the variance that is taken as usual; the rest is residual.")
     )
 
-    def _learn(self, learnt: Floats32) -> None:
-        self.mean_, self.axes_ = principal_axes(learnt, self.variance)
+    def _fit_windows(self, train_windows: Floats32) -> None:
+        self.mean_, self.axes_ = fit_pca_axes(train_windows, self.variance)
 
-    def _expect(self, given: Floats32) -> Floats32:
-        return projected(given, self.mean_, self.axes_)
+    def _reconstruct(self, flat_windows: Floats32) -> Floats32:
+        return project_on_axes(flat_windows, self.mean_, self.axes_)

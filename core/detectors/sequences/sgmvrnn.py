@@ -33,21 +33,21 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple, Self
 
-from core.lazy_import import Lazy
+from core.lazy_import import LazyModule
 
 if TYPE_CHECKING:
     import torch
     import torch.nn.functional as functional
     from torch import Tensor
 else:
-    torch, functional = Lazy("torch"), Lazy("torch.nn.functional")
+    torch, functional = LazyModule("torch"), LazyModule("torch.nn.functional")
 
 ENCODED = 20  # size of an encoded row
 HIDDEN = 20  # width of the hidden layer of every head
 MIXED = 40  # width of φ and of the dense layers of encoder and decoder
 LEAKY_SLOPE = 0.2
 LOGVAR_LIMIT = 8.0
-FIRST = ("row", "past", "category", "latent")  # inputs of a head's first layer, each with its own weights
+INPUT_KINDS = ("row", "past", "category", "latent")  # inputs of a head's first layer, each with its own weights
 LOG_2PI = math.log(2 * math.pi)
 
 Shapes = dict[str, tuple[int, ...]]
@@ -88,16 +88,16 @@ class Noise(NamedTuple):
         """Draw the noise for the windows x (T, B, n) on the CPU, so that it is the same for every device."""
         shape = x.shape[:2]
         # −log of an exponential is Gumbel, exactly and without NaN
-        waiting = torch.empty(*shape, dims.categories, dtype=x.dtype).exponential_(generator=rng)
+        exponential = torch.empty(*shape, dims.categories, dtype=x.dtype).exponential_(generator=rng)
         normal = torch.empty(*shape, dims.latent, dtype=x.dtype).normal_(generator=rng)
-        return cls(-torch.log(waiting).to(x.device), normal.to(x.device))
+        return cls(-torch.log(exponential).to(x.device), normal.to(x.device))
 
     def select(self, t: int) -> Self:
         """Return the noise of row t, (B, ·) each."""
         return type(self)(self.gumbel[t], self.normal[t])
 
 
-class Step(NamedTuple):
+class CellOutput(NamedTuple):
     """Output of the recurrent cell for one row of B windows."""
 
     logits: "Tensor"  # (B, K), of the categories
@@ -123,7 +123,7 @@ class SwitchingVRNN:
         `with_logvar=False` omits the log-variance of q(z): scoring does not need it and is a sixth faster without.
         """
         self.dims, self.log_sigma_floor = dims, log_sigma_floor
-        self.weights: Mapping[str, Tensor] = unflatten(vector, self.shapes(dims))
+        self.weights: Mapping[str, Tensor] = unflatten(vector, self.list_weight_shapes(dims))
         # Weights of the same input are concatenated: one product serves all heads. Q is HIDDEN per latent head.
         w, latent = self.weights, ("mean", "logvar") if with_logvar else ("mean",)
         heads, self.latent_width = ("category", *latent), len(latent) * HIDDEN
@@ -137,7 +137,7 @@ class SwitchingVRNN:
         self.posterior_bias = torch.cat([w[f"{head}.out.bias"] for head in latent])
 
     @classmethod
-    def shapes(cls, dims: ModelDims) -> Shapes:
+    def list_weight_shapes(cls, dims: ModelDims) -> Shapes:
         """Return name → shape of every weight, (inputs, outputs), and of its bias."""
         K, Z, H = dims.categories, dims.latent, dims.state
         layers = {
@@ -154,7 +154,7 @@ class SwitchingVRNN:
             "phi.row": (ENCODED, MIXED),
             "gates.in": (MIXED, 4 * H),
             "gates.past": (H, 4 * H),
-            **cls.row_layers(dims),
+            **cls.list_row_layers(dims),
         }
         shapes: Shapes = {}
         for name, shape in layers.items():
@@ -164,7 +164,7 @@ class SwitchingVRNN:
         return shapes | {"mean.category": (K, HIDDEN), "logvar.category": (K, HIDDEN), "phi.latent": (Z, MIXED)}
 
     @classmethod
-    def row_layers(cls, dims: ModelDims) -> dict[str, tuple[int, int]]:
+    def list_row_layers(cls, dims: ModelDims) -> dict[str, tuple[int, int]]:
         """Return name → (inputs, outputs) of the layers of encoder and decoder."""
         return {
             "encoder.0": (dims.columns, MIXED),
@@ -182,7 +182,7 @@ class SwitchingVRNN:
         Layers before a LeakyReLU get Kaiming's initialisation, the LSTM a uniform one, the last layers of the heads a
         small one.
         """
-        rng, shapes, parts = torch.Generator().manual_seed(seed), cls.shapes(dims), []
+        rng, shapes, parts = torch.Generator().manual_seed(seed), cls.list_weight_shapes(dims), []
         for name, shape in shapes.items():
             head, _, kind = name.partition(".")
             if head == "gates":
@@ -191,8 +191,8 @@ class SwitchingVRNN:
                 part = torch.zeros(shape)
             else:
                 fan_in = shape[0]
-                if kind in FIRST:  # its width is added: a little less than Kaiming's, as in the measured results
-                    fan_in = shape[1] + sum(shapes[f"{head}.{i}"][0] for i in FIRST if f"{head}.{i}" in shapes)
+                if kind in INPUT_KINDS:  # its width is added: a little less than Kaiming's, as in the measured results
+                    fan_in = shape[1] + sum(shapes[f"{head}.{i}"][0] for i in INPUT_KINDS if f"{head}.{i}" in shapes)
                 part = torch.randn(shape, generator=rng) * math.sqrt(2 / fan_in)
                 part *= cls.head_init_scale if kind == "out" else 1.0
             parts.append(part.reshape(-1))
@@ -218,12 +218,12 @@ class SwitchingVRNN:
         x = leaky_relu(self.linear("decoder.1", x))
         return self.linear("mu.out", x), self.log_sigma_floor + functional.softplus(self.linear("log_sigma.out", x))
 
-    def prior_mean(self, h: "Tensor", c: "Tensor") -> "Tensor":
+    def compute_prior_mean(self, h: "Tensor", c: "Tensor") -> "Tensor":
         """Return the mean of z before the row is seen, (…, Z), for a state (…, H) and a category (…, K)."""
         hidden = leaky_relu(self.linear("prior_mean.in", torch.cat([h, c], -1)))
         return self.activate_output(self.linear("prior_mean.out", hidden))
 
-    def prior_logvar(self, h: "Tensor", c: "Tensor") -> "Tensor":
+    def compute_prior_logvar(self, h: "Tensor", c: "Tensor") -> "Tensor":
         """Return the log-variance of z before the row is seen, (…, Z), for a state and a category."""
         hidden = leaky_relu(self.linear("prior_logvar.in", torch.cat([h, c], -1)))
         return self.activate_logvar(self.linear("prior_logvar.out", hidden))
@@ -238,7 +238,9 @@ class SwitchingVRNN:
 
     # recurrent part
 
-    def step(self, row: "Tensor", h: "Tensor", cell: "Tensor", tau: float, noise: Noise | None = None) -> Step:
+    def step_cell(
+        self, row: "Tensor", h: "Tensor", cell: "Tensor", tau: float, noise: Noise | None = None
+    ) -> CellOutput:
         """Process a projected row (B, ·) in the state (B, H) before it; without noise z is the mean of q."""
         row_c, row_z, row_phi = row.split([HIDDEN, self.latent_width, MIXED], 1)
         past = torch.addmm(self.past_bias, h, self.past)
@@ -248,52 +250,52 @@ class SwitchingVRNN:
         c = torch.softmax((logits if noise is None else logits + noise.gumbel) * (1 / tau), 1)
         # q(z | x, h, c)
         hidden = leaky_relu(torch.addmm(row_z + past_z, c, self.switch))  # (B, Q)
-        both = torch.addmm(self.posterior_bias, hidden, self.posterior)
-        mean, logvar = both[:, : self.dims.latent], both[:, self.dims.latent :]  # (B, Z) each
+        posterior = torch.addmm(self.posterior_bias, hidden, self.posterior)
+        mean, logvar = posterior[:, : self.dims.latent], posterior[:, self.dims.latent :]  # (B, Z) each
         mean, logvar = self.activate_output(mean), self.activate_logvar(logvar)
         z = mean if noise is None else mean + noise.normal * torch.exp(logvar / 2)
         # h ← LSTM(φ(x, z), h)
         phi = leaky_relu(torch.addmm(row_phi, z, self.weights["phi.latent"]))  # (B, MIXED)
         gates = torch.addmm(past_gates, phi, self.weights["gates.in"])  # (B, 4 H)
-        soft, new = gates.split([3 * self.dims.state, self.dims.state], 1)
-        enter, forget, leave = torch.sigmoid(soft).chunk(3, 1)  # (B, H) each
-        cell = forget * cell + enter * torch.tanh(new)
-        return Step(logits, c, mean, logvar, z, leave * torch.tanh(cell), cell)
+        gate_logits, candidate = gates.split([3 * self.dims.state, self.dims.state], 1)
+        input_gate, forget_gate, output_gate = torch.sigmoid(gate_logits).chunk(3, 1)  # (B, H) each
+        cell = forget_gate * cell + input_gate * torch.tanh(candidate)
+        return CellOutput(logits, c, mean, logvar, z, output_gate * torch.tanh(cell), cell)
 
     def unroll(
         self, x: "Tensor", h: "Tensor", cell: "Tensor", tau: float, noise: Noise | None = None
-    ) -> tuple["Tensor", Step]:
+    ) -> tuple["Tensor", CellOutput]:
         """Process rows x (T, B, n) one after the other.
 
         Returns the states before each row (T, B, H), and the outputs of the cell, (T, B, ·).
         """
-        first, steps = h, []
+        initial_state, steps = h, []
         for t, row in enumerate(self.project(x)):  # projected all at once: only the cell is sequential
-            steps.append(self.step(row, h, cell, tau, None if noise is None else noise.select(t)))
+            steps.append(self.step_cell(row, h, cell, tau, None if noise is None else noise.select(t)))
             h, cell = steps[-1].h, steps[-1].cell
-        stacked = Step(*(torch.stack(part) for part in zip(*steps, strict=True)))
-        return torch.cat([first.unsqueeze(0), stacked.h[:-1]]), stacked
+        stacked = CellOutput(*(torch.stack(part) for part in zip(*steps, strict=True)))
+        return torch.cat([initial_state.unsqueeze(0), stacked.h[:-1]]), stacked
 
     # ---- the loss ---------------------------------------------------------------------------------------------------
 
-    def elbo_terms(
-        self, x: "Tensor", known: "Tensor | None", noise: Noise, tau: float
+    def compute_elbo_terms(
+        self, x: "Tensor", mask: "Tensor | None", noise: Noise, tau: float
     ) -> tuple["Tensor", "Tensor", "Tensor"]:
         """Return −log p(x), KL of z and KL of c of windows (T, B, n), summed over columns and latents, (T, B) each."""
-        nothing = x.new_zeros(x.shape[1], self.dims.state)
-        past, steps = self.unroll(x, nothing, nothing, tau, noise)
-        nll = self.gaussian_nll(x, *self.decode(past, steps.z))  # (T, B, n)
-        nll = nll if known is None else nll * known
-        prior = self.prior_mean(past, steps.c), self.prior_logvar(past, steps.c)
+        zero_state = x.new_zeros(x.shape[1], self.dims.state)
+        states, steps = self.unroll(x, zero_state, zero_state, tau, noise)
+        nll = self.gaussian_nll(x, *self.decode(states, steps.z))  # (T, B, n)
+        nll = nll if mask is None else nll * mask
+        prior = self.compute_prior_mean(states, steps.c), self.compute_prior_logvar(states, steps.c)
         latent_kl = gaussian_kl(steps.mean, steps.logvar, *prior)  # (T, B, Z)
         return nll.sum(-1), latent_kl.sum(-1), self.categorical_kl(steps.logits)
 
-    def loss(self, x: "Tensor", known: "Tensor | None", noise: Noise, tau: float) -> "Tensor":
+    def compute_loss(self, x: "Tensor", mask: "Tensor | None", noise: Noise, tau: float) -> "Tensor":
         """Return the negative evidence lower bound of windows (T, B, n).
 
-        `known` is 1 for known values and 0 for missing ones.
+        `mask` is 1 for known values and 0 for missing ones.
         """
-        return self.sum_terms(*self.elbo_terms(x, known, noise, tau))
+        return self.sum_terms(*self.compute_elbo_terms(x, mask, noise, tau))
 
     def gaussian_nll(self, x: "Tensor", mu: "Tensor", log_sigma: "Tensor") -> "Tensor":
         """Return −log N(x; μ, σ²) of every value."""
@@ -345,18 +347,18 @@ class Scorer:
         """Negative log-likelihood of a value that equals its expectation, at the smallest spread."""
         return LOG_2PI / 2 + self.model.log_sigma_floor
 
-    def score_rows(self, x: "Tensor", known: "Tensor | None", h: "Tensor", c: "Tensor", z: "Tensor") -> RowScores:
+    def score_rows(self, x: "Tensor", mask: "Tensor | None", h: "Tensor", c: "Tensor", z: "Tensor") -> RowScores:
         """Score rows x (…, n), given the state h before them and category c and latent z of q."""
-        mu, log_sigma = self.model.decode(h, self.model.prior_mean(h, c) if self.predictive else z)
+        mu, log_sigma = self.model.decode(h, self.model.compute_prior_mean(h, c) if self.predictive else z)
         log_sigma = log_sigma + self.log_sigma_growth
         nll = self.model.gaussian_nll(x, mu, log_sigma)
-        nll = nll if known is None else nll.masked_fill(known == 0, self.min_nll)
+        nll = nll if mask is None else nll.masked_fill(mask == 0, self.min_nll)
         return RowScores(nll, mu, torch.exp(log_sigma), c)
 
     def score_window_ends(
         self,
         x: "Tensor",
-        known: "Tensor | None",
+        mask: "Tensor | None",
         rows: "Tensor",
         ends: "Tensor",
         window: int,
@@ -369,22 +371,22 @@ class Scorer:
         """
         h = cell = rows.new_zeros(len(ends), self.model.dims.state)
         for t in range(window):
-            places = ends - (window - 1 - t)
-            if int(places[0]) <= 0:  # the state is 0 before the series begins
-                inside = (places > 0).unsqueeze(1)
-                h, cell = h * inside, cell * inside
-            before = h
-            row = rows[places.clamp(min=0)]
-            step = self.model.step(row, h, cell, self.tau, None if noise is None else noise.select(t))
+            positions = ends - (window - 1 - t)
+            if int(positions[0]) <= 0:  # the state is 0 before the series begins
+                has_started = (positions > 0).unsqueeze(1)
+                h, cell = h * has_started, cell * has_started
+            previous_state = h
+            row = rows[positions.clamp(min=0)]
+            step = self.model.step_cell(row, h, cell, self.tau, None if noise is None else noise.select(t))
             h, cell = step.h, step.cell
-        return self.score_rows(x[ends], None if known is None else known[ends], before, step.c, step.z)
+        return self.score_rows(x[ends], None if mask is None else mask[ends], previous_state, step.c, step.z)
 
     def score_stream(
-        self, x: "Tensor", known: "Tensor | None", h: "Tensor", cell: "Tensor"
+        self, x: "Tensor", mask: "Tensor | None", h: "Tensor", cell: "Tensor"
     ) -> tuple[RowScores, "Tensor", "Tensor"]:
         """Score the next rows x (T, B, n) of B series after the state (B, H).
 
         Returns the scores and the state after the rows.
         """
-        past, steps = self.model.unroll(x, h, cell, self.tau)
-        return self.score_rows(x, known, past, steps.c, steps.z), steps.h[-1], steps.cell[-1]
+        states, steps = self.model.unroll(x, h, cell, self.tau)
+        return self.score_rows(x, mask, states, steps.c, steps.z), steps.h[-1], steps.cell[-1]

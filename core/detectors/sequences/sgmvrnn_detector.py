@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Literal, Self
 
 import numpy as np
 
-from core.detectors.base import Floats32, Scored, SequenceDetector
+from core.detectors.base import Floats32, SequenceDetector, SequenceScores
+from core.detectors.reconstruction import compute_slice_means
 from core.detectors.sequences.sgmvrnn import ModelDims, Noise, RowScores, Scorer, SwitchingVRNN
 from core.detectors.sequences.sgmvrnn_original import OriginalVRNN
 from core.detectors.sequences.sgmvrnn_streaming import NumpyStep, StreamingState
 from core.detectors.training import Trainer, TrainingConfig, TrainingData, TrainingState, fill_missing
-from core.detectors.window_residual import mean_between
-from core.lazy_import import Lazy
+from core.lazy_import import LazyModule
 from core.messages import N_
 from core.progress import Progress
 from core.spec.hyperparameters import get_params, hyperparameter
@@ -24,16 +24,16 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor
 else:
-    torch = Lazy("torch")
+    torch = LazyModule("torch")
 
-MAX_NORM = 10.0  # clipping norm of the gradients
-PATIENCE = 8  # validations without improvement before early stopping
-VALIDATION_WINDOWS = 512
-CALIBRATION_WINDOWS = 4096
+MAX_GRADIENT_NORM = 10.0  # clipping norm of the gradients
+PATIENCE_VALIDATIONS = 8  # validations without improvement before early stopping
+MAX_VALIDATION_WINDOWS = 512
+MAX_CALIBRATION_WINDOWS = 4096
 BLOCK_WINDOWS = 4096  # windows scored together
-SERIES_TOGETHER = 256  # series streamed together
-LAST_TAU = 0.3
-MAX_SIGMA_GROWTH = 3.0  # largest increase of a column's log σ
+MAX_STREAM_SERIES = 256  # series streamed together
+FINAL_TAU = 0.3
+MAX_LOG_SIGMA_GROWTH = 3.0  # largest increase of a column's log σ
 
 
 @dataclass
@@ -87,7 +87,7 @@ class SGmVRNN(SequenceDetector):
         high=2.0,
         help=N_("Logarithm of the smallest spread, in scaled units: smaller differences are not worth an alarm."),
     )
-    judged: Literal["before", "after"] = hyperparameter(
+    score_timing: Literal["before", "after"] = hyperparameter(
         "before",
         choices=("before", "after"),
         help=N_(
@@ -116,29 +116,29 @@ class SGmVRNN(SequenceDetector):
         loss = TrainingLoss(self, data)
         vector = self._model_class.init_weights(self.dims, self.seed).to(self.device)
         state = TrainingState.start(vector, self.seed)
-        weights = Trainer(loss, self._training_config).run(state, progress, self._checkpoint_terms(data))
+        weights = Trainer(loss, self._training_config).train(state, progress, self._compute_fingerprint(data))
         self.weights_ = weights.cpu().numpy().copy()
-        self.steps_, self.tau_ = state.step, loss.tau(state.step)
+        self.steps_, self.tau_ = state.step, loss.compute_tau(state.step)
         self.log_sigma_growth_ = np.zeros(self.columns_, np.float32)
         if self.fidelity == "default":
-            self.log_sigma_growth_ = calibrate_sigma(self._scorer(), data)
-        progress.tell(1.0)
+            self.log_sigma_growth_ = calibrate_sigma(self._build_scorer(), data)
+        progress.report(1.0)
         return self
 
-    def score(self, series: Floats32) -> Scored:
+    def score(self, series: Floats32) -> SequenceScores:
         """Return the scores of every row of one series."""
         return self.score_many([series])[0]
 
-    def score_many(self, series: Sequence[Floats32]) -> list[Scored]:
+    def score_many(self, series: Sequence[Floats32]) -> list[SequenceScores]:
         """Return the scores of several series; streaming scores series of similar length together."""
         if self.scoring == "streaming":
             return self._score_streams(series)
-        scorer = self._scorer()
-        return [self._score_windows(scorer, one) for one in series]
+        scorer = self._build_scorer()
+        return [self._score_windows(scorer, values) for values in series]
 
-    def stream(self, series: int = 1) -> StreamingState:
+    def start_stream(self, series: int = 1) -> StreamingState:
         """Return the state of `series` new streams, which then take their rows one by one."""
-        scorer = self._scorer()
+        scorer = self._build_scorer()
         return StreamingState(scorer, series, NumpyStep(scorer) if self.fidelity == "default" else None)
 
     @property
@@ -168,50 +168,52 @@ class SGmVRNN(SequenceDetector):
         """Training settings; the original has no clipping, no decay and no early stopping."""
         if self.fidelity == "original":
             return TrainingConfig(self.steps, self.seconds, self.learning_rate)
-        return TrainingConfig(self.steps, self.seconds, self.learning_rate, MAX_NORM, PATIENCE, lr_decay=True)
+        return TrainingConfig(
+            self.steps, self.seconds, self.learning_rate, MAX_GRADIENT_NORM, PATIENCE_VALIDATIONS, lr_decay=True
+        )
 
-    def _checkpoint_terms(self, data: TrainingData) -> str:
+    def _compute_fingerprint(self, data: TrainingData) -> str:
         """Return settings, digest of the data and version of torch, which a checkpoint must match."""
         digest = hashlib.sha256(data.values.cpu().numpy().tobytes()).hexdigest()[:16]
         version = str(torch.__version__).partition("+")[0]
         return json.dumps({**get_params(self), "data": digest, "torch": version}, sort_keys=True)
 
-    def _scorer(self) -> Scorer:
+    def _build_scorer(self) -> Scorer:
         """Return the scorer of the trained model, on the CPU."""
         with torch.inference_mode():
             model = self.build_model(torch.from_numpy(self.weights_), with_logvar=False)
-        predictive = self.judged == "before" and self.fidelity == "default"
+        predictive = self.score_timing == "before" and self.fidelity == "default"
         return Scorer(model, self.tau_, torch.from_numpy(self.log_sigma_growth_), predictive)
 
-    def _score_windows(self, scorer: Scorer, series: Floats32) -> Scored:
+    def _score_windows(self, scorer: Scorer, series: Floats32) -> SequenceScores:
         """Score every row at the end of its own window."""
         with torch.inference_mode():
-            x, known = fill_missing(series)
+            x, mask = fill_missing(series)
             rows = scorer.model.project(x)
             blocks = [
-                scorer.score_window_ends(x, known, rows, ends, self.window)
+                scorer.score_window_ends(x, mask, rows, ends, self.window)
                 for ends in torch.arange(len(x)).split(BLOCK_WINDOWS)
             ]
             scores = RowScores(*(torch.cat(part) for part in zip(*blocks, strict=True)))
-        return self._smooth(scorer, scores, ahead=self.smoothing // 2)
+        return self._smooth_scores(scorer, scores, ahead=self.smoothing // 2)
 
-    def _score_streams(self, series: Sequence[Floats32]) -> list[Scored]:
+    def _score_streams(self, series: Sequence[Floats32]) -> list[SequenceScores]:
         """Score series with a state carried from row to row."""
-        scorer = self._scorer()
+        scorer = self._build_scorer()
         order = sorted(range(len(series)), key=lambda i: len(series[i]))
-        scored: dict[int, Scored] = {}
-        for first in range(0, len(order), SERIES_TOGETHER):
-            together = order[first : first + SERIES_TOGETHER]
-            block = np.full((len(series[together[-1]]), len(together), self.columns_), np.nan, np.float32)
-            for column, i in enumerate(together):
+        scores_by_series: dict[int, SequenceScores] = {}
+        for first in range(0, len(order), MAX_STREAM_SERIES):
+            group = order[first : first + MAX_STREAM_SERIES]
+            block = np.full((len(series[group[-1]]), len(group), self.columns_), np.nan, np.float32)
+            for column, i in enumerate(group):
                 block[: len(series[i]), column] = series[i]
-            scores = StreamingState(scorer, len(together)).run(block)
-            for column, i in enumerate(together):
-                own = RowScores(*(part[: len(series[i]), column] for part in scores))
-                scored[i] = self._smooth(scorer, own, ahead=0)
-        return [scored[i] for i in range(len(series))]
+            scores = StreamingState(scorer, len(group)).score_block(block)
+            for column, i in enumerate(group):
+                series_scores = RowScores(*(part[: len(series[i]), column] for part in scores))
+                scores_by_series[i] = self._smooth_scores(scorer, series_scores, ahead=0)
+        return [scores_by_series[i] for i in range(len(series))]
 
-    def _smooth(self, scorer: Scorer, scores: RowScores, ahead: int) -> Scored:
+    def _smooth_scores(self, scorer: Scorer, scores: RowScores, ahead: int) -> SequenceScores:
         """Average the scores over `smoothing` rows, `ahead` of them after the row.
 
         Shares count from the smallest possible value.
@@ -220,8 +222,8 @@ class SGmVRNN(SequenceDetector):
         length, ahead = (1, 0) if self.fidelity == "original" else (self.smoothing, ahead)
         ends = np.arange(len(nll)) + ahead + 1
         last = np.minimum(ends, len(nll))
-        nll = mean_between(nll, np.clip(ends - length, 0, last - 1), last)
-        return Scored(nll.sum(axis=1), np.maximum(nll - scorer.min_nll, 0), mu, sigma, c)
+        nll = compute_slice_means(nll, np.clip(ends - length, 0, last - 1), last)
+        return SequenceScores(nll.sum(axis=1), np.maximum(nll - scorer.min_nll, 0), mu, sigma, c)
 
 
 @dataclass
@@ -231,45 +233,45 @@ class TrainingLoss:
     detector: SGmVRNN
     data: TrainingData
 
-    def tau(self, step: int) -> float:
+    def compute_tau(self, step: int) -> float:
         """Return the temperature of the categories after `step` batches.
 
         It falls from 1 to 0.3. In the original it starts at 5 and is multiplied by e^(−0.1 epoch) after each epoch.
         """
         if self.detector.fidelity == "default":
-            return math.exp(step / self.detector.steps * math.log(LAST_TAU))
+            return math.exp(step / self.detector.steps * math.log(FINAL_TAU))
         epoch = step * self.detector.batch_size // max(len(self.data.train_starts), 1)
         return max(5.0 * math.exp(-0.05 * epoch * (epoch + 1)), 0.1)
 
-    def batch(self, vector: "Tensor", step: int, rng: "torch.Generator") -> "Tensor":
+    def batch_loss(self, vector: "Tensor", step: int, rng: "torch.Generator") -> "Tensor":
         """Return the loss of randomly drawn windows."""
         starts = self.data.train_starts
-        drawn = torch.randint(0, len(starts), (self.detector.batch_size,), generator=rng)
-        return self._loss(vector, starts[drawn], step, rng)
+        indices = torch.randint(0, len(starts), (self.detector.batch_size,), generator=rng)
+        return self._compute_loss(vector, starts[indices], step, rng)
 
-    def held_out(self, vector: "Tensor", step: int) -> "Tensor":
+    def validation_loss(self, vector: "Tensor", step: int) -> "Tensor":
         """Return the loss of the held-out windows, always the same ones with the same noise."""
-        starts = spread_out(self.data.held_out_starts, VALIDATION_WINDOWS)
-        return self._loss(vector, starts, step, torch.Generator().manual_seed(self.detector.seed))
+        starts = sample_evenly(self.data.validation_starts, MAX_VALIDATION_WINDOWS)
+        return self._compute_loss(vector, starts, step, torch.Generator().manual_seed(self.detector.seed))
 
-    def _loss(self, vector: "Tensor", starts: "Tensor", step: int, rng: "torch.Generator") -> "Tensor":
-        x, known = self.data.windows(starts)
+    def _compute_loss(self, vector: "Tensor", starts: "Tensor", step: int, rng: "torch.Generator") -> "Tensor":
+        x, mask = self.data.select_windows(starts)
         noise = Noise.draw(self.detector.dims, x, rng)
-        return self.detector.build_model(vector).loss(x, known, noise, self.tau(step))
+        return self.detector.build_model(vector).compute_loss(x, mask, noise, self.compute_tau(step))
 
 
 def calibrate_sigma(scorer: Scorer, data: TrainingData) -> Floats32:
     """Return the increase of log σ per column, (columns,), that makes σ cover the errors on held-out windows."""
-    x, known = data.values.cpu(), None if data.known is None else data.known.cpu()
-    ends = spread_out(data.held_out_starts, CALIBRATION_WINDOWS) + data.window - 1
+    x, mask = data.values.cpu(), None if data.mask is None else data.mask.cpu()
+    ends = sample_evenly(data.validation_starts, MAX_CALIBRATION_WINDOWS) + data.window - 1
     with torch.inference_mode():
-        scores = scorer.score_window_ends(x, known, scorer.model.project(x), ends, data.window)
+        scores = scorer.score_window_ends(x, mask, scorer.model.project(x), ends, data.window)
         squares = ((x[ends] - scores.mu) / scores.sigma) ** 2
-        weight = torch.ones_like(squares) if known is None else known[ends]
+        weight = torch.ones_like(squares) if mask is None else mask[ends]
         mean = (squares * weight).sum(0) / weight.sum(0).clamp(min=1)
-        return (torch.log(mean.clamp(min=1.0)) / 2).clamp(max=MAX_SIGMA_GROWTH).numpy()
+        return (torch.log(mean.clamp(min=1.0)) / 2).clamp(max=MAX_LOG_SIGMA_GROWTH).numpy()
 
 
-def spread_out(starts: "Tensor", count: int) -> "Tensor":
+def sample_evenly(starts: "Tensor", count: int) -> "Tensor":
     """Return at most `count` of `starts`, evenly spaced."""
     return starts[torch.linspace(0, len(starts) - 1, min(count, len(starts))).long()]

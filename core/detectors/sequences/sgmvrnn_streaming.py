@@ -8,12 +8,12 @@ from numpy.typing import NDArray
 from core.detectors.base import Floats32
 from core.detectors.sequences.sgmvrnn import HIDDEN, LEAKY_SLOPE, LOG_2PI, RowScores, Scorer
 from core.detectors.training import fill_missing
-from core.lazy_import import Lazy
+from core.lazy_import import LazyModule
 
 if TYPE_CHECKING:
     import torch
 else:
-    torch = Lazy("torch")
+    torch = LazyModule("torch")
 
 BLOCK_ROWS = 4096  # rows of all series scored together
 
@@ -25,21 +25,21 @@ class StreamingState:
         self.scorer, self.numpy_step = scorer, numpy_step
         self.h = self.cell = torch.zeros(series, scorer.model.dims.state)
 
-    def step(self, row: Floats32) -> Floats32:
+    def score_next_rows(self, row: Floats32) -> Floats32:
         """Return the scores, not smoothed, of the next row of every series: (series, n) → (series,)."""
         if self.numpy_step is None:
-            return self.run(row[None]).nll[0].sum(-1).numpy()
+            return self.score_block(row[None]).nll[0].sum(-1).numpy()
         scores, h, cell = self.numpy_step(row, self.h.numpy(), self.cell.numpy())
         self.h, self.cell = torch.from_numpy(h), torch.from_numpy(cell)
         return scores
 
-    def run(self, block: Floats32) -> RowScores:
+    def score_block(self, block: Floats32) -> RowScores:
         """Return the scores of the next rows, (rows, series, n) → (rows, series, ·) each."""
         parts, size = [], max(BLOCK_ROWS // block.shape[1], 1)
         with torch.inference_mode():
             for first in range(0, len(block), size):
-                x, known = fill_missing(block[first : first + size])
-                part, self.h, self.cell = self.scorer.score_stream(x, known, self.h, self.cell)
+                x, mask = fill_missing(block[first : first + size])
+                part, self.h, self.cell = self.scorer.score_stream(x, mask, self.h, self.cell)
                 parts.append(part)
             return RowScores(*(torch.cat(part) for part in zip(*parts, strict=True)))
 
@@ -54,9 +54,9 @@ class NumpyStep:
     def __init__(self, scorer: Scorer) -> None:
         model = scorer.model
         self.scorer, self.state = scorer, model.dims.state
-        self.w = {name: weight.numpy() for name, weight in model.weights.items()}
-        packed = (model.row, model.row_bias, model.past, model.past_bias, model.switch)
-        self.row, self.row_bias, self.past, self.past_bias, self.switch = (weight.numpy() for weight in packed)
+        self.weights = {name: weight.numpy() for name, weight in model.weights.items()}
+        arrays = (model.row, model.row_bias, model.past, model.past_bias, model.switch)
+        self.row, self.row_bias, self.past, self.past_bias, self.switch = (weight.numpy() for weight in arrays)
         self.log_sigma_growth = scorer.log_sigma_growth.numpy()
 
     def __call__(self, x: Floats32, h: Floats32, cell: Floats32) -> tuple[Floats32, Floats32, Floats32]:
@@ -69,26 +69,26 @@ class NumpyStep:
         c = _softmax(self._linear("category.out", _leaky_relu(row[:, :HIDDEN] + past[:, :HIDDEN])) / self.scorer.tau)
         hidden = _leaky_relu(row[:, HIDDEN : 2 * HIDDEN] + past[:, HIDDEN : 2 * HIDDEN] + c @ self.switch)
         z = self._linear("mean.out", hidden)
-        phi = _leaky_relu(row[:, 2 * HIDDEN :] + z @ self.w["phi.latent"])
-        gates = past[:, 2 * HIDDEN :] + phi @ self.w["gates.in"]
-        soft = (np.tanh(gates[:, : 3 * H] / 2) + 1) / 2  # sigmoid, without overflow
-        cell = soft[:, H : 2 * H] * cell + soft[:, :H] * np.tanh(gates[:, 3 * H :])
-        return self._score(x, missing, h, c, z), soft[:, 2 * H :] * np.tanh(cell), cell
+        phi = _leaky_relu(row[:, 2 * HIDDEN :] + z @ self.weights["phi.latent"])
+        gates = past[:, 2 * HIDDEN :] + phi @ self.weights["gates.in"]
+        sigmoid_gates = (np.tanh(gates[:, : 3 * H] / 2) + 1) / 2  # sigmoid, without overflow
+        cell = sigmoid_gates[:, H : 2 * H] * cell + sigmoid_gates[:, :H] * np.tanh(gates[:, 3 * H :])
+        return self._score_rows(x, missing, h, c, z), sigmoid_gates[:, 2 * H :] * np.tanh(cell), cell
 
-    def _score(self, x: Floats32, missing: NDArray[np.bool_], h: Floats32, c: Floats32, z: Floats32) -> Floats32:
+    def _score_rows(self, x: Floats32, missing: NDArray[np.bool_], h: Floats32, c: Floats32, z: Floats32) -> Floats32:
         """Return the scores of `Scorer.score_rows`, summed over the columns."""
         if self.scorer.predictive:
             z = self._linear("prior_mean.out", _leaky_relu(self._linear("prior_mean.in", np.concatenate([h, c], 1))))
-        shown = _leaky_relu(self._linear("decoder.0", np.concatenate([h, z], 1)))
-        shown = _leaky_relu(self._linear("decoder.1", shown))
-        log_sigma = np.logaddexp(np.float32(0), self._linear("log_sigma.out", shown))  # softplus
+        hidden = _leaky_relu(self._linear("decoder.0", np.concatenate([h, z], 1)))
+        hidden = _leaky_relu(self._linear("decoder.1", hidden))
+        log_sigma = np.logaddexp(np.float32(0), self._linear("log_sigma.out", hidden))  # softplus
         log_sigma += self.scorer.model.log_sigma_floor + self.log_sigma_growth
-        nll = LOG_2PI / 2 + log_sigma + ((x - self._linear("mu.out", shown)) * np.exp(-log_sigma)) ** 2 / 2
+        nll = LOG_2PI / 2 + log_sigma + ((x - self._linear("mu.out", hidden)) * np.exp(-log_sigma)) ** 2 / 2
         scores: Floats32 = np.where(missing, self.scorer.min_nll, nll).sum(axis=1).astype(np.float32)
         return scores
 
     def _linear(self, layer: str, x: Floats32) -> Floats32:
-        return x @ self.w[layer] + self.w[f"{layer}.bias"]
+        return x @ self.weights[layer] + self.weights[f"{layer}.bias"]
 
 
 def _leaky_relu(x: Floats32) -> Floats32:

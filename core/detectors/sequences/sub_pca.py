@@ -3,14 +3,14 @@
 from dataclasses import dataclass
 
 from core.detectors.base import Floats32
-from core.detectors.principal import principal_axes, projected
-from core.detectors.window_residual import WindowResidual
+from core.detectors.pca import fit_pca_axes, project_on_axes
+from core.detectors.reconstruction import ReconstructionDetector
 from core.messages import N_
 from core.spec.hyperparameters import hyperparameter
 
 
 @dataclass
-class SubPCA(WindowResidual):
+class SubPCA(ReconstructionDetector):
     """Score windows by their squared distance to the space of the first principal components of training windows.
 
     With one column it models the usual shapes in time, with several also how they move together. Works poorly with
@@ -37,8 +37,8 @@ class SubPCA(WindowResidual):
         True, help=N_("Judge a row by all windows around it, also later ones; otherwise by the window that ends on it.")
     )
 
-    def _learn(self, learnt: Floats32) -> None:
-        self.mean_, self.axes_ = principal_axes(learnt, self.variance)
+    def _fit_windows(self, train_windows: Floats32) -> None:
+        self.mean_, self.axes_ = fit_pca_axes(train_windows, self.variance)
 
-    def _expect(self, given: Floats32) -> Floats32:
-        return projected(given, self.mean_, self.axes_)
+    def _reconstruct(self, flat_windows: Floats32) -> Floats32:
+        return project_on_axes(flat_windows, self.mean_, self.axes_)

@@ -12,7 +12,7 @@ from typing import IO
 
 from filelock import FileLock, Timeout
 
-from core.storage.events.log import Events
+from core.storage.events.log import EventLog
 
 BATCH_LINES = 500
 BATCH_BYTES = 1_000_000  # also the maximum length of a line that is sent complete
@@ -22,10 +22,10 @@ BLOCK_BYTES = 1 << 20
 
 @dataclass(frozen=True)
 class LogLine:
-    """One line of the log, cut after BATCH_BYTES; `end` is the byte offset of the next line."""
+    """One line of the log, cut after BATCH_BYTES; `end_offset` is the byte offset of the next line."""
 
     file: str
-    end: int
+    end_offset: int
     text: bytes
 
     @property
@@ -43,8 +43,8 @@ class LogCursor:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self._sent = folder / "sent.json"
-        self._rejected = folder / "refused.jsonl"
+        self._cursor_path = folder / "sent.json"
+        self._rejected_path = folder / "refused.jsonl"
 
     @contextmanager
     def lock(self) -> Iterator[bool]:
@@ -68,23 +68,23 @@ class LogCursor:
         """
         batch: list[LogLine] = []
         size = 0
-        for line in self._pending():
+        for line in self._iter_pending():
             batch.append(line)
             size += len(line.text)
             if len(batch) == BATCH_LINES or size >= BATCH_BYTES:
                 break
         return batch
 
-    def commit(self, done: Iterable[LogLine]) -> None:
+    def commit(self, lines: Iterable[LogLine]) -> None:
         """Move the cursor behind these lines.
 
         Raises OSError if it cannot be written; the cursor is unchanged then.
         """
-        offsets = self._offsets() | {line.file: line.end for line in done}
-        draft = self._sent.with_name(f".sent-{uuid.uuid4().hex}")
+        offsets = self._load_offsets() | {line.file: line.end_offset for line in lines}
+        draft = self._cursor_path.with_name(f".sent-{uuid.uuid4().hex}")
         try:
             draft.write_text(json.dumps(offsets), encoding="utf-8")
-            draft.replace(self._sent)
+            draft.replace(self._cursor_path)
         finally:
             draft.unlink(missing_ok=True)
 
@@ -99,32 +99,32 @@ class LogCursor:
             "reason": reason[:EXCERPT_BYTES],
             "line": line.text[:EXCERPT_BYTES].decode(errors="replace"),
         }
-        with self._rejected.open("ab") as file:
+        with self._rejected_path.open("ab") as file:
             file.write(json.dumps(note).encode() + b"\n")
 
     def pending_count(self) -> int:
         """Return the number of complete lines that wait to be sent."""
-        offsets = self._offsets()
-        return sum(_count_lines(path, _offset(path, offsets)) for path in Events(self.folder).files())
+        offsets = self._load_offsets()
+        return sum(_count_lines(path, _find_offset(path, offsets)) for path in EventLog(self.folder).list_files())
 
     def rejected_count(self) -> int:
         """Return the number of rejected lines."""
-        return _count_lines(self._rejected, 0) if self._rejected.is_file() else 0
+        return _count_lines(self._rejected_path, 0) if self._rejected_path.is_file() else 0
 
-    def _pending(self) -> Iterator[LogLine]:
-        offsets = self._offsets()
-        for path in Events(self.folder).files():
-            start = _offset(path, offsets)
+    def _iter_pending(self) -> Iterator[LogLine]:
+        offsets = self._load_offsets()
+        for path in EventLog(self.folder).list_files():
+            start = _find_offset(path, offsets)
             if start < path.stat().st_size:
                 with path.open("rb") as file:
                     file.seek(start)
                     while (line := _read_line(file, path.name)) is not None:
                         yield line
 
-    def _offsets(self) -> dict[str, int]:
+    def _load_offsets(self) -> dict[str, int]:
         try:
-            stored = json.loads(self._sent.read_text(encoding="utf-8"))
-            return {str(name): int(offset) for name, offset in stored.items()}
+            offsets = json.loads(self._cursor_path.read_text(encoding="utf-8"))
+            return {str(name): int(offset) for name, offset in offsets.items()}
         except (OSError, ValueError, AttributeError, TypeError):
             return {}
 
@@ -138,7 +138,7 @@ def _read_line(file: IO[bytes], name: str) -> LogLine | None:
     return LogLine(name, file.tell(), text) if rest else None
 
 
-def _offset(path: Path, offsets: dict[str, int]) -> int:
+def _find_offset(path: Path, offsets: dict[str, int]) -> int:
     """Return the byte offset at which to continue in `path`: the cursor if a line begins there, or 0."""
     offset = offsets.get(path.name, 0)
     if not 0 < offset <= path.stat().st_size:

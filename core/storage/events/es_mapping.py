@@ -6,18 +6,18 @@ from typing import Any
 
 from core.storage.events.log import Details, Event
 
-STREAM = "vigie-events"
-SERVICE = "vigie"
-ID = "line_id"  # copy of the document id, for paging: Elasticsearch does not sort by _id
+STREAM_NAME = "vigie-events"
+SERVICE_NAME = "vigie"
+LINE_ID_FIELD = "line_id"  # copy of the document id, for paging: Elasticsearch does not sort by _id
 
-KEYWORD = {"type": "keyword", "ignore_above": 1024}
-NUMBER, COUNT = {"type": "float"}, {"type": "integer"}
-MAPPING: dict[str, Any] = {
+KEYWORD_TYPE = {"type": "keyword", "ignore_above": 1024}
+NUMBER_TYPE, COUNT_TYPE = {"type": "float"}, {"type": "integer"}
+INDEX_MAPPING: dict[str, Any] = {
     "dynamic": False,  # other fields are stored but not indexed, so that no document adds fields to the index
     "properties": {
         "@timestamp": {"type": "date"},
-        ID: KEYWORD,
-        "service": {"properties": {"name": KEYWORD}},
+        LINE_ID_FIELD: KEYWORD_TYPE,
+        "service": {"properties": {"name": KEYWORD_TYPE}},
         **dict.fromkeys(
             (
                 "event",
@@ -31,50 +31,51 @@ MAPPING: dict[str, Any] = {
                 "error_type",
                 "error_message",
             ),
-            KEYWORD,
+            KEYWORD_TYPE,
         ),
-        **dict.fromkeys(("response_time", "cpu_usage", "memory_usage"), NUMBER),
+        **dict.fromkeys(("response_time", "cpu_usage", "memory_usage"), NUMBER_TYPE),
         "emissions_kg": {"type": "double"},
         "details": {
             "properties": {
                 **dict.fromkeys(
-                    ("anomalies_count", "noise_points_count", "successful_predictions", "failed_predictions"), COUNT
+                    ("anomalies_count", "noise_points_count", "successful_predictions", "failed_predictions"),
+                    COUNT_TYPE,
                 ),
-                "anomalies_by_entity": {"properties": {"entity": KEYWORD, "count": COUNT}},
+                "anomalies_by_entity": {"properties": {"entity": KEYWORD_TYPE, "count": COUNT_TYPE}},
                 "inputs": {"type": "flattened", "ignore_above": 1024},
             }
         },
     },
 }
-TEMPLATE: dict[str, Any] = {
-    "index_patterns": [f"{STREAM}*"],
+INDEX_TEMPLATE: dict[str, Any] = {
+    "index_patterns": [f"{STREAM_NAME}*"],
     "data_stream": {},
     "priority": 300,
     "version": 1,
-    "composed_of": [f"{STREAM}@custom"],  # settings of the operator: shards, life cycle, retention
-    "ignore_missing_component_templates": [f"{STREAM}@custom"],
-    "template": {"mappings": MAPPING},
+    "composed_of": [f"{STREAM_NAME}@custom"],  # settings of the operator: shards, life cycle, retention
+    "ignore_missing_component_templates": [f"{STREAM_NAME}@custom"],
+    "template": {"mappings": INDEX_MAPPING},
 }
 
 
-def document(line: bytes, identity: str) -> dict[str, Any]:
+def line_to_document(line: bytes, line_id: str) -> dict[str, Any]:
     """Return the document of one log line. Raises ValueError for a line that is not an event."""
-    written = json.loads(line)
-    if not isinstance(written, dict) or not isinstance(written.get("timestamp"), str):
+    fields = json.loads(line)
+    if not isinstance(fields, dict) or not isinstance(fields.get("timestamp"), str):
         raise ValueError("no timestamp")
-    return {"@timestamp": written.pop("timestamp"), ID: identity, "service": {"name": SERVICE}, **written}
+    return {"@timestamp": fields.pop("timestamp"), LINE_ID_FIELD: line_id, "service": {"name": SERVICE_NAME}, **fields}
 
 
-def event_of(document: Mapping[str, Any]) -> tuple[Event, int]:
+def document_to_event(document: Mapping[str, Any]) -> tuple[Event, int]:
     """Return the event in a document and the number of its unknown fields.
 
     Raises ValueError for a document that is not an event.
     """
-    given = {**document, "timestamp": document.get("@timestamp")}
-    details = given.get("details") or {}
+    fields = {**document, "timestamp": document.get("@timestamp")}
+    details = fields.get("details") or {}
     if not isinstance(details, Mapping):
         raise ValueError("details is no object")
-    known = {name: given[name] for name in Event.model_fields if name in given}
-    known["details"] = {name: details[name] for name in Details.model_fields if name in details}
-    strange = set(document) - set(Event.model_fields) - {"@timestamp", ID, "service"}
-    return Event.model_validate(known), len(strange) + len(details) - len(known["details"])
+    event_fields = {name: fields[name] for name in Event.model_fields if name in fields}
+    event_fields["details"] = {name: details[name] for name in Details.model_fields if name in details}
+    unknown_fields = set(document) - set(Event.model_fields) - {"@timestamp", LINE_ID_FIELD, "service"}
+    return Event.model_validate(event_fields), len(unknown_fields) + len(details) - len(event_fields["details"])

@@ -15,9 +15,9 @@ from pydantic import BaseModel, ConfigDict, Field
 
 logger = logging.getLogger(__name__)
 
-BEGINNING = b'{"timestamp": "'  # beginning of `Event.line`; the timestamp that follows sorts as text
-LENGTH = len("2026-11-22T01:30:00.000000Z")
-MOST_ENTITIES = 50
+LINE_PREFIX = b'{"timestamp": "'  # beginning of `Event.to_json_line`; the timestamp that follows sorts as text
+TIMESTAMP_CHARS = len("2026-11-22T01:30:00.000000Z")
+MAX_ENTITIES = 50
 
 
 class EntityCount(BaseModel):
@@ -66,14 +66,14 @@ class Event(BaseModel):
     error_message: str | None = None
     details: Details = Field(default_factory=Details)
 
-    def line(self) -> str:
+    def to_json_line(self) -> str:
         """Return the event as one line of JSON with a UTC timestamp that ends in Z."""
-        written = self.model_dump(mode="json", fallback=str)
-        written["timestamp"] = stamp(self.timestamp)
-        return json.dumps(written, default=str) + "\n"  # ASCII, so that any file name can be written
+        fields = self.model_dump(mode="json", fallback=str)
+        fields["timestamp"] = format_timestamp(self.timestamp)
+        return json.dumps(fields, default=str) + "\n"  # ASCII, so that any file name can be written
 
 
-class Events:
+class EventLog:
     """The event log in the monthly files `folder/events-YYYY-MM.jsonl`."""
 
     def __init__(self, folder: Path) -> None:
@@ -84,62 +84,65 @@ class Events:
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             with (self.folder / f"events-{event.timestamp:%Y-%m}.jsonl").open("ab+", buffering=0) as log:
-                log.write(_after_a_cut_line(log) + event.line().encode())
+                log.write(_find_missing_newline(log) + event.to_json_line().encode())
         except (OSError, ValueError) as error:
             logger.warning("event not written: %s", error)
 
-    def read(self, since: datetime | None = None) -> list[Event]:
+    def read_events(self, since: datetime | None = None) -> list[Event]:
         """Return all events that began at `since` or later, oldest file first; invalid lines are skipped."""
-        return list(self.each(since))
+        return list(self.iter_events(since))
 
-    def each(self, since: datetime | None = None) -> Iterator[Event]:
-        """Yield the events of `read` one by one, so that months of events need little memory."""
-        for path in self.files_since(since):
-            yield from _events(path, "" if since is None else stamp(since))
+    def iter_events(self, since: datetime | None = None) -> Iterator[Event]:
+        """Yield the events of `read_events` one by one, so that months of events need little memory."""
+        for path in self.list_files_since(since):
+            yield from _iter_file_events(path, "" if since is None else format_timestamp(since))
 
-    def files(self) -> list[Path]:
+    def list_files(self) -> list[Path]:
         """Return the files of the log, oldest first."""
         return sorted(self.folder.glob("events-*.jsonl"))
 
-    def files_since(self, since: datetime | None) -> list[Path]:
+    def list_files_since(self, since: datetime | None) -> list[Path]:
         """Return the files that may contain events of `since` or later."""
         first = (
             "" if since is None else f"events-{since - timedelta(days=1):%Y-%m}"
         )  # the month of a file name is that of the writer's time zone
-        return [path for path in self.files() if path.stem >= first]
+        return [path for path in self.list_files() if path.stem >= first]
 
 
-def _events(path: Path, first: str) -> Iterator[Event]:
-    """Yield the events of one file that began at `first` (in the format of `stamp`) or later."""
-    unreadable = 0
+def _iter_file_events(path: Path, start: str) -> Iterator[Event]:
+    """Yield the events of one file that began at `start` (in the format of `format_timestamp`) or later."""
+    invalid_count = 0
     with path.open("rb") as file:
         for line in file:
-            if began_before(line, first.encode()):
+            if starts_before(line, start.encode()):
                 continue
             try:
                 yield Event.model_validate_json(line)
             except ValueError:
-                unreadable += 1
-    if unreadable:
-        logger.warning("unreadable event in %s: %d lines", path.name, unreadable)
+                invalid_count += 1
+    if invalid_count:
+        logger.warning("unreadable event in %s: %d lines", path.name, invalid_count)
 
 
-def began_before(line: bytes, first: bytes) -> bool:
-    """Tell whether the event of a line began before `first` (in the format of `stamp`), without parsing the JSON."""
-    return line.startswith(BEGINNING) and line[len(BEGINNING) : len(BEGINNING) + LENGTH] < first
+def starts_before(line: bytes, start: bytes) -> bool:
+    """Tell whether the event of a line began before `start`, without parsing the JSON.
+
+    `start` has the format of `format_timestamp`.
+    """
+    return line.startswith(LINE_PREFIX) and line[len(LINE_PREFIX) : len(LINE_PREFIX) + TIMESTAMP_CHARS] < start
 
 
-def stamp(moment: datetime) -> str:
+def format_timestamp(time: datetime) -> str:
     """Return a time as text in the format of events: UTC, microseconds, Z at the end.
 
     Example:
-        >>> stamp(datetime.fromisoformat("2026-01-31T09:30:00+01:00"))
+        >>> format_timestamp(datetime.fromisoformat("2026-01-31T09:30:00+01:00"))
         '2026-01-31T08:30:00.000000Z'
     """
-    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    return time.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
-def _after_a_cut_line(log: IO[bytes]) -> bytes:
+def _find_missing_newline(log: IO[bytes]) -> bytes:
     """Return a line break if the last line has none after a crash, so that the next event gets its own line."""
     if log.seek(0, os.SEEK_END) == 0:
         return b""
@@ -147,6 +150,6 @@ def _after_a_cut_line(log: IO[bytes]) -> bytes:
     return b"" if log.read(1) == b"\n" else b"\n"
 
 
-def schema() -> dict[str, Any]:
+def build_event_schema() -> dict[str, Any]:
     """Return the JSON Schema of an event, published as docs/event.schema.json."""
     return Event.model_json_schema()

@@ -1,17 +1,17 @@
 """Run card of the anomalies task."""
 
-from core.messages import Text
+from core.messages import Message
 from core.runs.card_data import (
-    BY_SHARE,
-    BY_TAIL,
-    BY_VERDICTS,
-    NO_LABELS,
-    VERDICTS,
+    NO_LABELS_NOTE,
+    SHARE_REASON,
+    TAIL_REASON,
+    VERDICTS_METHOD,
+    VERDICTS_REASON,
     CardData,
-    count_scores,
+    build_score_histogram,
     describe_part,
 )
-from core.runs.card_model import Threshold
+from core.runs.card_model import CardThreshold
 from core.tasks.anomalies.result import SEVERITIES, Detection
 
 
@@ -27,17 +27,19 @@ def describe(detection: Detection) -> CardData:
             "flagged_share": share,
             **{name: int(severities.get(number, 0)) for number, name in enumerate(SEVERITIES)},
         },
-        picture=count_scores(detection.rows["score"], detection.threshold),
-        notes=(Text(NO_LABELS),),
+        picture=build_score_histogram(detection.rows["score"], detection.threshold),
+        notes=(Message(NO_LABELS_NOTE),),
     )
 
 
-def _describe_threshold(detection: Detection, share: float) -> Threshold:
-    asked, value = detection.model_spec, detection.threshold
+def _describe_threshold(detection: Detection, share: float) -> CardThreshold:
+    spec, value = detection.model_spec, detection.threshold
     if detection.threshold_run:
-        reason = Text(BY_VERDICTS, {"run": detection.threshold_run})
-        return Threshold(value, VERDICTS, asked.risk or asked.contamination, "rows", reason, None, share)
-    if asked.risk is not None:
-        return Threshold(value, "pot", asked.risk, "rows", Text(BY_TAIL, {"share": asked.risk}), asked.risk, share)
-    reason = Text(BY_SHARE, {"share": asked.contamination})
-    return Threshold(value, "contamination", asked.contamination, "rows", reason, None, share)
+        reason = Message(VERDICTS_REASON, {"run": detection.threshold_run})
+        return CardThreshold(value, VERDICTS_METHOD, spec.risk or spec.contamination, "rows", reason, None, share)
+    if spec.risk is not None:
+        return CardThreshold(
+            value, "pot", spec.risk, "rows", Message(TAIL_REASON, {"share": spec.risk}), spec.risk, share
+        )
+    reason = Message(SHARE_REASON, {"share": spec.contamination})
+    return CardThreshold(value, "contamination", spec.contamination, "rows", reason, None, share)

@@ -16,9 +16,9 @@ from core.tasks.anomalies.spec import DetectionSpec
 SEVERITIES = (N_("mild"), N_("notable"), N_("rare"), N_("extreme"))
 """Names of the severities 0 … 3: below the top 1 % of the training scores, in the top 1 %, 1 in 1,000, 1 in 10,000."""
 
-EXPLAINED_ROWS = 2000
-CAUSES = 3
-BAND = 2.0  # half width of the expected band, in spreads
+MIN_EXPLAINED_ROWS = 2000
+MAX_CAUSES = 3
+BAND_HALF_WIDTH = 2.0  # half width of the expected band, in spreads
 
 
 @dataclass(frozen=True)
@@ -74,62 +74,73 @@ class Detection(Result):
             deviation=self.rows["amount"] - self.rows["expected"],
             unit=self.data.unit,
         )
-        first = ["rank", "entity", "time", "score", "severity", "anomaly", "amount", "expected", "deviation", "unit"]
-        return table[[*first, "causes"]]
+        leading_columns = [
+            "rank",
+            "entity",
+            "time",
+            "score",
+            "severity",
+            "anomaly",
+            "amount",
+            "expected",
+            "deviation",
+            "unit",
+        ]
+        return table[[*leading_columns, "causes"]]
 
-    def explained(self, row: int) -> pd.DataFrame:
-        """Return the cells of one row, given its position in `rows`; empty for a row that is not explained."""
+    def select_cells(self, row: int) -> pd.DataFrame:
+        """Return the cells of one row, given its position in `take_rows`; empty for a row that is not explained."""
         return self.cells[self.cells["row"] == row].drop(columns="row").reset_index(drop=True)
 
-    def alarm_rows(self) -> pd.DataFrame:
+    def list_alarms(self) -> pd.DataFrame:
         """Return entity, time and score of every row, for feedback."""
         return self.rows[["entity", "time", "score"]]
 
-    def judged_scores(self) -> NDArray[np.float64]:
+    def list_scores(self) -> NDArray[np.float64]:
         """Return the scores that the threshold is compared with, (rows,)."""
         return self.rows["score"].to_numpy(dtype=np.float64)
 
 
 def rank_rows(
-    model: RowModel, ready: Dataset, scores: NDArray[np.float64], threshold: float
+    model: RowModel, complete_rows: Dataset, scores: NDArray[np.float64], threshold: float
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Return the rows of `ready` by descending score, and the cells that explain the top rows."""
+    """Return the rows of `complete_rows` by descending score, and the cells that explain the top rows."""
     order = np.argsort(-scores, kind="stable")
     anomalous = scores > threshold
-    top = order[: max(int(anomalous.sum()), min(EXPLAINED_ROWS, len(order)))]
-    reduce = np.sum if ready.profile else np.mean
+    top = order[: max(int(anomalous.sum()), min(MIN_EXPLAINED_ROWS, len(order)))]
+    reduce = np.sum if complete_rows.profile else np.mean
     rows = pd.DataFrame(
         {
-            "entity": pd.Categorical.from_codes(ready.entity_codes[order], ready.entities),
-            "time": ready.time[order],
+            "entity": pd.Categorical.from_codes(complete_rows.entity_codes[order], complete_rows.entities),
+            "time": complete_rows.time[order],
             "score": scores[order],
-            "severity": model.rarity(scores[order]).astype(np.int8),
+            "severity": model.classify_rarity(scores[order]).astype(np.int8),
             "anomaly": anomalous[order],
-            "amount": reduce(ready.values, axis=1)[order],
+            "amount": reduce(complete_rows.values, axis=1)[order],
         }
     )
-    explained = ready.rows(top)
-    expected, spread = model.comparison.expected(explained)
-    deviations = model.comparison.deviations(explained)
+    explained_rows = complete_rows.take_rows(top)
+    expected, spread = model.baseline.predict_values(explained_rows)
+    deviations = model.baseline.compute_deviations(explained_rows)
     rows["expected"] = np.nan
     rows.loc[: len(top) - 1, "expected"] = reduce(expected, axis=1)
     rows["causes"] = ""
-    rows.loc[: len(top) - 1, "causes"] = _causes(deviations)
-    return rows, _cells(explained, expected, spread, deviations)
+    rows.loc[: len(top) - 1, "causes"] = _format_causes(deviations)
+    return rows, _build_cells(explained_rows, expected, spread, deviations)
 
 
-def _causes(deviations: pd.DataFrame) -> list[str]:
+def _format_causes(deviations: pd.DataFrame) -> list[str]:
     """Return the columns that deviate most, up to three per row, as "19:00 +9.1σ, …"."""
     values = deviations.to_numpy()
     names = list(deviations.columns)
-    first = np.argsort(-np.abs(values), axis=1, kind="stable")[:, :CAUSES]
+    top_columns = np.argsort(-np.abs(values), axis=1, kind="stable")[:, :MAX_CAUSES]
     return [
         ", ".join(f"{names[column]} {values[row, column]:+.1f}σ" for column in columns)
-        for row, columns in enumerate(first)
+        for row, columns in enumerate(top_columns)
     ]
 
 
-def _cells(
+def _build_cells(
     dataset: Dataset, expected: NDArray[np.float64], spread: NDArray[np.float64], deviations: pd.DataFrame
 ) -> pd.DataFrame:
     count = len(dataset.columns)
@@ -139,8 +150,8 @@ def _cells(
             "column": pd.Categorical.from_codes(np.tile(np.arange(count), len(dataset)), dataset.columns),
             "value": dataset.values.ravel().astype(np.float32),
             "expected": expected.ravel().astype(np.float32),
-            "low": (expected - BAND * spread).ravel().astype(np.float32),
-            "high": (expected + BAND * spread).ravel().astype(np.float32),
+            "low": (expected - BAND_HALF_WIDTH * spread).ravel().astype(np.float32),
+            "high": (expected + BAND_HALF_WIDTH * spread).ravel().astype(np.float32),
             "deviation": deviations[dataset.columns].to_numpy().ravel().astype(np.float32),
         }
     )

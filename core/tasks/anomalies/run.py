@@ -6,14 +6,14 @@ import numpy as np
 
 from core.actor import Actor
 from core.data.dataset import Dataset
-from core.detectors.comparisons import COMPARISONS
+from core.detectors.baselines import BASELINE_CLASSES
 from core.detectors.row_model import RowModel
-from core.evaluation.thresholds import contamination_threshold, pot_threshold
+from core.evaluation.thresholds import fit_contamination_threshold, fit_pot_threshold
 from core.progress import Progress
 from core.runs.model_files import load_model, save_model
 from core.runs.promotion import resolve_run
 from core.runs.stored_runs import load_result
-from core.runs.tracked_run import Run, tracked_run
+from core.runs.tracked_run import Run, track_run
 from core.spec.spec import ApplySpec, ThresholdSpec
 from core.tasks.anomalies import figures
 from core.tasks.anomalies.result import Detection, rank_rows
@@ -32,17 +32,17 @@ def detect(
     Raises DataError for rows that the detector cannot be fitted on, OptionError for a value that is not accepted.
     """
     spec.check()
-    spec = spec.completed_for(dataset)
-    model = RowModel(replace(spec.detector), COMPARISONS[spec.compare_with](), spec.incomplete)  # type: ignore[type-var]
-    with tracked_run(TASK, type(spec.detector).__name__, spec.params(), dataset, actor, workspace) as run:
+    spec = spec.fill_defaults(dataset)
+    model = RowModel(replace(spec.detector), BASELINE_CLASSES[spec.baseline](), spec.incomplete)  # type: ignore[type-var]
+    with track_run(TASK, type(spec.detector).__name__, spec.to_params(), dataset, actor, workspace) as run:
         part = spec.select(dataset)
-        ready, scores = model.fit_score(part)
+        complete_rows, scores = model.fit_score(part)
         model.threshold_ = _choose_threshold(spec, scores)
-        rows, cells = rank_rows(model, ready, scores, model.threshold_)
-        left_out = len(part) - len(ready)
+        rows, cells = rank_rows(model, complete_rows, scores, model.threshold_)
+        left_out = len(part) - len(complete_rows)
         detection = Detection(spec, spec, dataset.summary, model.threshold_, left_out, rows, cells)
         _save_result(run, detection, part)
-        _save_model(run, model, ready)
+        _save_model(run, model, complete_rows)
     return detection, run
 
 
@@ -54,8 +54,8 @@ def apply_model(
     Raises the errors of `load_model`, and DataError for a dataset that does not match the model.
     """
     spec = replace(spec, dataset=dataset.digest, model=resolve_run(spec.model, workspace))
-    model, earlier = load_model(spec.model, RowModel, workspace), load_detection(spec.model, workspace)
-    return _score_rows(spec, earlier, model, dataset, workspace, actor)
+    model, source_detection = load_model(spec.model, RowModel, workspace), load_detection(spec.model, workspace)
+    return _score_rows(spec, source_detection, model, dataset, workspace, actor)
 
 
 def apply_threshold(
@@ -65,12 +65,14 @@ def apply_threshold(
 
     Raises the errors of `load_detection` and `load_model`.
     """
-    earlier = load_detection(spec.run, workspace)
-    asked = earlier.spec
-    spec = replace(spec, dataset=dataset.digest, entities=asked.entities, start=asked.start, end=asked.end)
-    model = load_model(asked.model if isinstance(asked, ApplySpec) else spec.run, RowModel, workspace)
+    source_detection = load_detection(spec.run, workspace)
+    source_spec = source_detection.spec
+    spec = replace(
+        spec, dataset=dataset.digest, entities=source_spec.entities, start=source_spec.start, end=source_spec.end
+    )
+    model = load_model(source_spec.model if isinstance(source_spec, ApplySpec) else spec.run, RowModel, workspace)
     model.threshold_ = spec.threshold
-    return _score_rows(spec, replace(earlier, threshold_run=spec.run), model, dataset, workspace, actor)
+    return _score_rows(spec, replace(source_detection, threshold_run=spec.run), model, dataset, workspace, actor)
 
 
 def load_detection(run_id: str, workspace: Workspace) -> Detection:
@@ -80,21 +82,21 @@ def load_detection(run_id: str, workspace: Workspace) -> Detection:
 
 def _score_rows(
     spec: ApplySpec | ThresholdSpec,
-    earlier: Detection,
+    source_detection: Detection,
     model: RowModel,
     dataset: Dataset,
     workspace: Workspace,
     actor: Actor,
 ) -> tuple[Detection, Run]:
     """Score rows with a fitted model; save the model only if its threshold is new."""
-    params = replace(earlier.model_spec, entities=(), start="", end="").params() | spec.params()
-    with tracked_run(TASK, type(model.detector).__name__, params, dataset, actor, workspace) as run:
+    params = replace(source_detection.model_spec, entities=(), start="", end="").to_params() | spec.to_params()
+    with track_run(TASK, type(model.detector).__name__, params, dataset, actor, workspace) as run:
         part = spec.select(dataset)
-        ready = model.ready(part)
-        rows, cells = rank_rows(model, ready, model.score(ready), model.threshold_)
-        left_out = len(part) - len(ready)
+        complete_rows = model.prepare_rows(part)
+        rows, cells = rank_rows(model, complete_rows, model.score(complete_rows), model.threshold_)
+        left_out = len(part) - len(complete_rows)
         detection = replace(
-            earlier,
+            source_detection,
             spec=spec,
             data=dataset.summary,
             threshold=model.threshold_,
@@ -104,14 +106,14 @@ def _score_rows(
         )
         _save_result(run, detection, part)
         if isinstance(spec, ThresholdSpec):
-            _save_model(run, model, ready)
+            _save_model(run, model, complete_rows)
     return detection, run
 
 
 def _choose_threshold(spec: DetectionSpec, scores: np.ndarray[tuple[int], np.dtype[np.float64]]) -> float:
     if spec.risk is None:
-        return contamination_threshold(scores, spec.contamination)
-    return pot_threshold(scores, spec.risk).value
+        return fit_contamination_threshold(scores, spec.contamination)
+    return fit_pot_threshold(scores, spec.risk).value
 
 
 def _save_result(run: Run, detection: Detection, part: Dataset) -> None:
@@ -123,10 +125,10 @@ def _save_result(run: Run, detection: Detection, part: Dataset) -> None:
         "failed_predictions": detection.rows_left_out,
     }
     run.anomalies_by_entity = detection.anomalies["entity"].astype(str).value_counts().to_dict()
-    figures.timeline(part, detection).write_html(run.folder / "timeline.html", include_plotlyjs="cdn")
+    figures.draw_timeline(part, detection).write_html(run.folder / "timeline.html", include_plotlyjs="cdn")
 
 
-def _save_model(run: Run, model: RowModel, ready: Dataset) -> None:
-    example = ready.rows(np.arange(min(EXAMPLE_ROWS, len(ready)))).frame.reset_index()
+def _save_model(run: Run, model: RowModel, complete_rows: Dataset) -> None:
+    example = complete_rows.take_rows(np.arange(min(EXAMPLE_ROWS, len(complete_rows)))).frame.reset_index()
     example["entity"] = example["entity"].astype(str)
     save_model(run.folder / "model", model, example)

@@ -6,25 +6,25 @@ from typing import TYPE_CHECKING, Any
 
 from core.detectors import tables
 from core.detectors.base import Detector
-from core.detectors.comparisons import COMPARISONS
-from core.detectors.row_model import Incomplete
+from core.detectors.baselines import BASELINE_CLASSES
+from core.detectors.row_model import IncompletePolicy
 from core.evaluation.thresholds import check_contamination
 from core.messages import N_
 from core.spec.hyperparameters import algorithm, hyperparameter
-from core.spec.plugins import members
+from core.spec.plugins import discover_classes
 from core.spec.spec import PartSpec
 
 if TYPE_CHECKING:
     from core.data.dataset import Dataset
 
-SHARES = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2)
-RISKS = (0.01, 0.005, 0.001, 0.0005, 0.0001, 0.00001)
-INCOMPLETE: Mapping[str, str] = {"drop": N_("leave out"), "impute": N_("fill from the same entity")}
+SHARE_STEPS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2)
+RISK_STEPS = (0.01, 0.005, 0.001, 0.0005, 0.0001, 0.00001)
+INCOMPLETE_POLICIES: Mapping[str, str] = {"drop": N_("leave out"), "impute": N_("fill from the same entity")}
 
 
-def detectors() -> dict[str, type[Detector]]:
+def list_detectors() -> dict[str, type[Detector]]:
     """Return the classes of all detectors of rows, by name."""
-    return members(tables, Detector)
+    return discover_classes(tables, Detector)
 
 
 @dataclass(frozen=True)
@@ -37,22 +37,22 @@ class DetectionSpec(PartSpec):
     incomplete     policy for rows with missing values: leave them out ("drop") or fill them ("impute")
 
     Example:
-        >>> from core.tasks.anomalies.spec import DetectionSpec, detectors
-        >>> spec = DetectionSpec(detectors()["isolation-forest"](n_estimators=50), contamination=0.02)
-        >>> {name: spec.params()[name] for name in ("detector", "n_estimators", "contamination", "incomplete")}
+        >>> from core.tasks.anomalies.spec import DetectionSpec, list_detectors
+        >>> spec = DetectionSpec(list_detectors()["isolation-forest"](n_estimators=50), contamination=0.02)
+        >>> {name: spec.to_params()[name] for name in ("detector", "n_estimators", "contamination", "incomplete")}
         {'detector': 'isolation-forest', 'n_estimators': 50, 'contamination': 0.02, 'incomplete': 'drop'}
     """
 
     detector: Detector = algorithm(
-        detectors, "isolation-forest", help=N_("Name of the detector."), label=N_("Detector")
+        list_detectors, "isolation-forest", help=N_("Name of the detector."), label=N_("Detector")
     )
-    compare_with: str = hyperparameter(
+    baseline: str = hyperparameter(
         "",
         help=N_("What a row is compared with (default: calendar; entity where there are no dates)."),
         label=N_("Compared with what?"),
-        choices=("", *COMPARISONS),
-        words={name: comparison.label for name, comparison in COMPARISONS.items()},
-        captions={name: comparison.help for name, comparison in COMPARISONS.items()},
+        choices=("", *BASELINE_CLASSES),
+        words={name: baseline_class.label for name, baseline_class in BASELINE_CLASSES.items()},
+        captions={name: baseline_class.help for name, baseline_class in BASELINE_CLASSES.items()},
     )
     contamination: float = hyperparameter(
         0.01,
@@ -60,7 +60,7 @@ class DetectionSpec(PartSpec):
         label=N_("Share of rows to flag"),
         low=0,
         high=0.5,
-        steps=SHARES,
+        steps=SHARE_STEPS,
         format="percent",
     )
     risk: float | None = hyperparameter(
@@ -72,15 +72,15 @@ class DetectionSpec(PartSpec):
         label=N_("By the tail of the scores instead"),
         low=0,
         high=0.5,
-        steps=RISKS,
+        steps=RISK_STEPS,
         format="one in",
     )
-    incomplete: Incomplete = hyperparameter(
+    incomplete: IncompletePolicy = hyperparameter(
         "drop",
         help=N_("Rows with missing measurements."),
         label=N_("Rows with missing measurements"),
-        choices=tuple(INCOMPLETE),
-        words=INCOMPLETE,
+        choices=tuple(INCOMPLETE_POLICIES),
+        words=INCOMPLETE_POLICIES,
     )
 
     def check(self) -> None:
@@ -89,13 +89,17 @@ class DetectionSpec(PartSpec):
         check_contamination(self.contamination)
 
     @classmethod
-    def accepted_choices(cls, name: str, dataset: "Dataset") -> tuple[Any, ...]:
+    def list_choices(cls, name: str, dataset: "Dataset") -> tuple[Any, ...]:
         """Return the choices of a field, without the baselines that need dates if `dataset` has none."""
-        if name != "compare_with":
-            return super().accepted_choices(name, dataset)
-        return tuple(name for name, comparison in COMPARISONS.items() if dataset.dated or not comparison.needs_dates)
+        if name != "baseline":
+            return super().list_choices(name, dataset)
+        return tuple(
+            name
+            for name, baseline_class in BASELINE_CLASSES.items()
+            if dataset.has_dates or not baseline_class.needs_dates
+        )
 
-    def completed_for(self, dataset: "Dataset") -> "DetectionSpec":
+    def fill_defaults(self, dataset: "Dataset") -> "DetectionSpec":
         """Return the spec with the digest of `dataset` and the default baseline filled in."""
-        compare_with = self.compare_with or ("calendar" if dataset.dated else "entity")
-        return replace(self, dataset=dataset.digest, compare_with=compare_with)
+        baseline = self.baseline or ("calendar" if dataset.has_dates else "entity")
+        return replace(self, dataset=dataset.digest, baseline=baseline)

@@ -20,5 +20,5 @@ TASK = Task(
     action=N_("Find anomalies"),
     icon="troubleshoot",
     headline="anomalies",
-    keeps_model=True,
+    saves_model=True,
 )

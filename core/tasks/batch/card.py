@@ -1,14 +1,14 @@
 """Run card of the batch task."""
 
-from core.messages import N_, Text
+from core.messages import N_, Message
 from core.runs.card_data import CardData
 from core.tasks.batch.result import BatchScoringResult
 
 
 def describe(result: BatchScoringResult) -> CardData:
     """Return the counts, the notes and the folder of the scores."""
-    kept = Text(
+    location_note = Message(
         N_("The scores lie in {folder}; while they are there, the command only adds what is missing."),
         {"folder": result.spec.out},
     )
-    return CardData(files=result.data.files, counts=result.metrics(), notes=(*result.notes, kept))
+    return CardData(files=result.data.files, counts=result.metrics(), notes=(*result.notes, location_note))

@@ -6,13 +6,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from core.batch.batches import Per
+from core.batch.batches import Grouping
 from core.batch.job_spec import FitConfig, JobSpec
-from core.batch.output import MODEL
+from core.batch.output import MODEL_FILE
 from core.detectors.base import SequenceDetector
 from core.detectors.sequence_model import SequenceModel
-from core.evaluation.thresholds import alarm_threshold
-from core.messages import N_, Text
+from core.evaluation.thresholds import fit_alarm_threshold
+from core.messages import N_, Message
 from core.runs.model_files import load_model
 from core.runs.promotion import resolve_run
 from core.runs.stored_runs import load_run
@@ -20,7 +20,7 @@ from core.tasks.batch.spec import BatchApplySpec, BatchSpec
 from core.workspace import Workspace
 from mlflow_utils import model_io
 
-USUAL_ALARMS_PER_1000 = 2.0  # of models that are fitted per group
+DEFAULT_ALARMS_PER_1000 = 2.0  # of models that are fitted per group
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class RunModel:
     file: Path
     digest: str
     model: SequenceModel
-    per: Per = ""
+    grouping: Grouping = ""
 
     @property
     def detector(self) -> SequenceDetector:
@@ -43,21 +43,23 @@ class RunModel:
         """Columns that the model was fitted on."""
         return tuple(self.model.columns_)
 
-    def manifest(self) -> dict[str, Any]:
+    def build_manifest(self) -> dict[str, Any]:
         """Return the settings, in addition to the detector and the common options, that the scores depend on."""
         return {"model": self.digest, "fit_per": ""}
 
-    def prepare(self, job: JobSpec) -> JobSpec:
+    def prepare_job(self, job: JobSpec) -> JobSpec:
         """Copy the model into the output folder, where workers can read it, and return the job with its threshold."""
-        shutil.copyfile(self.file, job.out / MODEL)
+        shutil.copyfile(self.file, job.out / MODEL_FILE)
         if self.spec.alarms_per_1000 is None:
             return job
-        return replace(job, threshold=alarm_threshold(self.model.calibration_, self.spec.alarms_per_1000 / 1000).value)
+        return replace(
+            job, threshold=fit_alarm_threshold(self.model.calibration_, self.spec.alarms_per_1000 / 1000).value
+        )
 
-    def notes(self) -> Iterator[Text]:
+    def list_notes(self) -> Iterator[Message]:
         """Yield the limits of the scores, to show with the result."""
         if not self.spec.as_trained and getattr(self.detector, "scoring", "streaming") != "streaming":
-            yield Text(
+            yield Message(
                 N_(
                     "The threshold comes from scores of windows, the rows are scored one after the other: compare "
                     "the share flagged with the share promised."
@@ -73,7 +75,7 @@ class GroupModels:
     columns: tuple[str, ...] = ()  # each group has its own
 
     @property
-    def per(self) -> Per:
+    def grouping(self) -> Grouping:
         """Grouping of the files: one model per folder or per file name prefix."""
         return self.spec.fit_per
 
@@ -82,18 +84,18 @@ class GroupModels:
         """Detector to fit."""
         return self.spec.detector
 
-    def manifest(self) -> dict[str, Any]:
+    def build_manifest(self) -> dict[str, Any]:
         """Return the settings, in addition to the detector and the common options, that the scores depend on."""
-        return {"model": "", "fit_per": self.per, "scaling": self.spec.scaling, "counts": self.spec.counts}
+        return {"model": "", "fit_per": self.grouping, "scaling": self.spec.scaling, "counts": self.spec.counts}
 
-    def prepare(self, job: JobSpec) -> JobSpec:
+    def prepare_job(self, job: JobSpec) -> JobSpec:
         """Return the job with the configuration of the fits."""
-        rate = (self.spec.alarms_per_1000 or USUAL_ALARMS_PER_1000) / 1000
-        return replace(job, fit=FitConfig(self.detector, self.spec.scaling, self.spec.counts, rate))
+        target_rate = (self.spec.alarms_per_1000 or DEFAULT_ALARMS_PER_1000) / 1000
+        return replace(job, fit=FitConfig(self.detector, self.spec.scaling, self.spec.counts, target_rate))
 
-    def notes(self) -> Iterator[Text]:
+    def list_notes(self) -> Iterator[Message]:
         """Yield the limits of the scores, to show with the result."""
-        yield Text(
+        yield Message(
             N_(
                 "Each group's model has learnt from rows that it scores; what is abnormal in most of them "
                 "passes for usual."
@@ -108,4 +110,4 @@ def load_models(spec: BatchSpec | BatchApplySpec, workspace: Workspace) -> RunMo
     run_id = resolve_run(spec.model, workspace)
     model = load_model(run_id, SequenceModel, workspace)
     folder = load_run(run_id, workspace).files / "model"
-    return RunModel(replace(spec, model=run_id), folder / model_io.FILE, model_io.digest(folder), model)
+    return RunModel(replace(spec, model=run_id), folder / model_io.MODEL_FILE, model_io.compute_digest(folder), model)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from core.batch.file_inventory import FileList
-from core.messages import Text
+from core.messages import Message
 from core.runs.result import Result
 from core.tasks.batch.spec import BatchApplySpec, BatchSpec
 
@@ -35,7 +35,7 @@ class BatchScoringResult(Result):
     series_per_second: float
     seconds: float
     skipped: tuple[tuple[str, str], ...] = ()
-    notes: tuple[Text, ...] = ()
+    notes: tuple[Message, ...] = ()
 
     def metrics(self) -> dict[str, float]:
         """Return the metrics to log."""

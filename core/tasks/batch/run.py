@@ -9,14 +9,14 @@ from core.actor import Actor
 from core.batch.executors import Executor
 from core.batch.file_inventory import FileList, Folder, Inventory
 from core.batch.job_spec import JobSpec
-from core.batch.output import MANIFEST, lock_output
-from core.batch.score_folder import SKIPPED, BatchConfig, BatchProgress, score_folder
+from core.batch.output import MANIFEST_FILE, lock_output
+from core.batch.score_folder import SKIPPED_FILE, BatchConfig, BatchProgress, score_folder
 from core.errors import OptionError
 from core.messages import N_
 from core.progress import Progress
-from core.runs.model_files import trusted_types
+from core.runs.model_files import list_trusted_types
 from core.runs.stored_runs import load_result
-from core.runs.tracked_run import Run, tracked_run
+from core.runs.tracked_run import Run, track_run
 from core.spec.hyperparameters import get_params
 from core.tasks.batch.models import GroupModels, RunModel, load_models
 from core.tasks.batch.result import BatchScoringResult
@@ -37,19 +37,19 @@ def score_files(
     cancelled.
     """
     spec.check()
-    spec = spec.completed()
+    spec = spec.fill_defaults()
     folder = _parse_folder(spec)
     models = load_models(spec, workspace)
     executor = Executor(spec.workers, "" if spec.workers else workspace.settings.dask_scheduler_address)
-    inventory = folder.inventory()
+    inventory = folder.build_inventory()
     files = FileList(inventory.digest, (f"{folder.name} ({inventory.files} files)",), models.columns)
-    config = BatchConfig(spec.batch_rows, models.per)
+    config = BatchConfig(spec.batch_rows, models.grouping)
     with lock_output(Path(spec.out), _build_manifest(models, inventory)) as manifest:
         job = _build_job(models, folder, manifest)
         name, params = type(models.detector).__name__, _build_params(models, executor)
-        with tracked_run(TASK, name, params, files, actor, workspace) as run:
-            done = score_folder(job, folder, inventory, config, executor, progress or Progress())
-            result = _build_result(models, files, done)
+        with track_run(TASK, name, params, files, actor, workspace) as run:
+            batch_progress = score_folder(job, folder, inventory, config, executor, progress or Progress())
+            result = _build_result(models, files, batch_progress)
             _save_result(run, result)
     return result, run
 
@@ -74,7 +74,7 @@ def _build_manifest(models: RunModel | GroupModels, inventory: Inventory) -> dic
         "version": __version__,
         "detector": models.detector.name,
         "settings": get_params(models.detector),
-        **models.manifest(),
+        **models.build_manifest(),
         "alarms_per_1000": spec.alarms_per_1000,
         "streaming": not spec.as_trained,
         "batch_rows": spec.batch_rows,
@@ -87,29 +87,29 @@ def _build_manifest(models: RunModel | GroupModels, inventory: Inventory) -> dic
 def _build_params(models: RunModel | GroupModels, executor: Executor) -> dict[str, Any]:
     """Return the parameters of the run, including those of the detector."""
     detector = {**get_params(models.detector), "detector": models.detector.name}
-    return {**models.spec.params(), **detector, "executor": executor.description}
+    return {**models.spec.to_params(), **detector, "executor": executor.description}
 
 
 def _build_job(models: RunModel | GroupModels, folder: Folder, manifest: str) -> JobSpec:
     spec = models.spec
-    job = JobSpec(folder.root, Path(spec.out), manifest, trusted_types(), streaming=not spec.as_trained)
-    return models.prepare(job)
+    job = JobSpec(folder.root, Path(spec.out), manifest, list_trusted_types(), streaming=not spec.as_trained)
+    return models.prepare_job(job)
 
 
-def _build_result(models: RunModel | GroupModels, files: FileList, done: BatchProgress) -> BatchScoringResult:
+def _build_result(models: RunModel | GroupModels, files: FileList, batch_progress: BatchProgress) -> BatchScoringResult:
     return BatchScoringResult(
         models.spec,
         files,
-        series=done.series,
-        rows=done.rows,
-        anomalies=done.anomalies,
-        batches=done.batches,
-        batches_resumed=done.resumed,
-        files_skipped=done.files_skipped,
-        series_per_second=done.series_per_second,
-        seconds=done.seconds,
-        skipped=tuple(done.skipped[:MAX_SKIPPED]),
-        notes=tuple(models.notes()),
+        series=batch_progress.series,
+        rows=batch_progress.rows,
+        anomalies=batch_progress.anomalies,
+        batches=batch_progress.batches,
+        batches_resumed=batch_progress.resumed_batches,
+        files_skipped=batch_progress.files_skipped,
+        series_per_second=batch_progress.series_per_second,
+        seconds=batch_progress.seconds,
+        skipped=tuple(batch_progress.skipped[:MAX_SKIPPED]),
+        notes=tuple(models.list_notes()),
     )
 
 
@@ -121,5 +121,5 @@ def _save_result(run: Run, result: BatchScoringResult) -> None:
         "successful_predictions": result.rows,
         "failed_predictions": result.files_skipped,
     }
-    for name in (MANIFEST, SKIPPED):
+    for name in (MANIFEST_FILE, SKIPPED_FILE):
         shutil.copyfile(Path(result.spec.out) / name, run.folder / name)

@@ -4,23 +4,23 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
-from core.batch.batches import Per
+from core.batch.batches import Grouping
 from core.detectors import sequences
 from core.detectors.base import SequenceDetector
-from core.detectors.scaling import METHODS, Method
+from core.detectors.scaling import SCALING_METHODS, ScalingMethod
 from core.errors import OptionError
 from core.messages import N_
 from core.spec.hyperparameters import algorithm, hyperparameter, require_choice
-from core.spec.plugins import members
+from core.spec.plugins import discover_classes
 from core.spec.spec import Spec
 
-PER = ("folder", "name")
+GROUPINGS = ("folder", "name")
 MAX_ALARMS_PER_1000 = 1000
 
 
-def detectors() -> dict[str, type[SequenceDetector]]:
+def list_detectors() -> dict[str, type[SequenceDetector]]:
     """Return the classes of all detectors of series, by name."""
-    return members(sequences, SequenceDetector)
+    return discover_classes(sequences, SequenceDetector)
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,7 @@ class FolderSpec(Spec):
         if not self.out:
             require_choice("--out", self.out, ("FOLDER",))
 
-    def completed(self) -> Self:
+    def fill_defaults(self) -> Self:
         """Return the spec with absolute paths, so that it does not depend on the working directory."""
         return replace(self, folder=str(Path(self.folder).absolute()), out=str(Path(self.out).resolve()))
 
@@ -87,14 +87,14 @@ class BatchSpec(FolderSpec):
     counts    columns are counts: log(1 + value) is taken before scaling
     """
 
-    fit_per: Per = hyperparameter(
-        "", help=N_("Fit a model for each folder, or for files whose names begin alike."), choices=PER
+    fit_per: Grouping = hyperparameter(
+        "", help=N_("Fit a model for each folder, or for files whose names begin alike."), choices=GROUPINGS
     )
     detector: SequenceDetector = algorithm(
-        detectors, "pca-residual", help=N_("Name of the detector that is fitted."), label=N_("Detector")
+        list_detectors, "pca-residual", help=N_("Name of the detector that is fitted."), label=N_("Detector")
     )
-    scaling: Method = hyperparameter(
-        "minmax", help=N_("How columns are made comparable where models are fitted."), choices=METHODS
+    scaling: ScalingMethod = hyperparameter(
+        "minmax", help=N_("How columns are made comparable where models are fitted."), choices=SCALING_METHODS
     )
     counts: bool = hyperparameter(False, help=N_("Columns are counts: log(1 + value) first, where models are fitted."))
 
@@ -103,13 +103,13 @@ class BatchSpec(FolderSpec):
         if not self.fit_per:
             raise OptionError(
                 N_("Give either a model (a run, or NAME@ALIAS) or what to fit one per ({accepted})."),
-                accepted=", ".join(PER),
+                accepted=", ".join(GROUPINGS),
             )
         super().check()
 
-    def completed(self) -> Self:
+    def fill_defaults(self) -> Self:
         """Return the spec with absolute paths, and a detector that scores row by row if it can."""
-        spec = super().completed()
+        spec = super().fill_defaults()
         if self.as_trained or not hasattr(self.detector, "scoring"):
             return spec
         return replace(spec, detector=replace(self.detector, scoring="streaming"))  # type: ignore[type-var]
@@ -122,12 +122,12 @@ class BatchApplySpec(FolderSpec):
     model  run id, or NAME@ALIAS in the model registry
     """
 
-    chosen_by: ClassVar[str] = "model"
+    selector_field: ClassVar[str] = "model"
 
     model: str = hyperparameter("", help=N_("The model to score with."), metavar="RUN_ID|NAME@ALIAS")
 
-    def params(self) -> dict[str, Any]:
+    def to_params(self) -> dict[str, Any]:
         """Return the parameters of the run, with the model under `model_run`, because nothing is fitted."""
-        params = super().params()
+        params = super().to_params()
         params["model_run"] = params.pop("model", "")
         return params

@@ -12,7 +12,7 @@ TASK = Task(
     modes=(Mode(BatchSpec, RUN, "scale", options=OPTIONS), Mode(BatchApplySpec, RUN, "scale", options=OPTIONS)),
     result="core.tasks.batch.result:BatchScoringResult",
     card="core.tasks.batch.card:describe",
-    answer="core.tasks.batch.command:to_answer",
+    json_fields="core.tasks.batch.command:to_answer",
     lines="core.tasks.batch.command:to_lines",
     icon="stacks",
     headline="series",

@@ -1,11 +1,11 @@
 """Data of the run card of a clustering."""
 
-from core.messages import N_, Text
+from core.messages import N_, Message
 from core.runs.card_data import CardData, describe_part
 from core.runs.card_model import Picture
 from core.tasks.clusters.result import Clustering
 
-OWN_PLACE = ("cluster_", "explained_")  # metrics shown by the picture and by the map
+HIDDEN_METRIC_PREFIXES = ("cluster_", "explained_")  # metrics shown by the picture and by the map
 
 
 def describe(clustering: Clustering) -> CardData:
@@ -14,10 +14,12 @@ def describe(clustering: Clustering) -> CardData:
     return CardData(
         files=clustering.data.files,
         part=describe_part(clustering.rows, clustering.spec),
-        counts={name: value for name, value in clustering.metrics().items() if not name.startswith(OWN_PLACE)},
+        counts={
+            name: value for name, value in clustering.metrics().items() if not name.startswith(HIDDEN_METRIC_PREFIXES)
+        },
         picture=Picture(
             "bars",
-            Text(N_("Points in each cluster")),
+            Message(N_("Points in each cluster")),
             tuple(map(str, range(len(sizes)))),
             {"points": tuple(map(float, sizes))},
         ),

@@ -6,7 +6,7 @@ from typing import Any
 from core.runs.tracked_run import Run
 from core.tasks.clusters.result import Clustering
 
-METRICS = ("clusters", "noise_points", "noise_ratio", "inertia", "silhouette")
+JSON_METRICS = ("clusters", "noise_points", "noise_ratio", "inertia", "silhouette")
 """Metrics that are always in the output of `--json`; null if they do not exist."""
 
 
@@ -25,5 +25,5 @@ def to_lines(clustering: Clustering, run: Run) -> Iterator[str]:
 
 def to_answer(clustering: Clustering, run: Run) -> dict[str, Any]:
     """Return the metrics and the size of every cluster; null for a metric that does not exist."""
-    metrics = {name: run.metrics.get(name) for name in METRICS} | run.metrics
+    metrics = {name: run.metrics.get(name) for name in JSON_METRICS} | run.metrics
     return {"metrics": {**metrics, "sizes": clustering.sizes}}

@@ -6,59 +6,61 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.clusterers.base import Clusterer, Labels
-from core.evaluation import clusterings
-from core.messages import N_, Text
-from core.tasks.clusters.quality import contamination_of_noise
+from core.evaluation import cluster_metrics
+from core.messages import N_, Message
+from core.tasks.clusters.quality import choose_contamination
 from core.tasks.clusters.result import Clustering
 
 HIGH_NOISE_RATIO = 0.9
 
 
-def describe_data(clustering: Clustering) -> Iterator[Text]:
+def describe_data(clustering: Clustering) -> Iterator[Message]:
     """Yield the notes on rows and points left out, values filled and metrics of a sample."""
     if clustering.rows_left_out:
-        yield Text(N_("{count} incomplete rows were left out."), {"count": clustering.rows_left_out})
+        yield Message(N_("{count} incomplete rows were left out."), {"count": clustering.rows_left_out})
     if clustering.flat_points:
-        yield Text(
+        yield Message(
             N_("{count} points were left out: their mean is next to nothing, so they have no shape."),
             {"count": clustering.flat_points},
         )
     if clustering.model_spec.incomplete == "column-mean":
-        yield Text(
+        yield Message(
             N_(
                 "Missing values were filled with the mean of their column over all entities: for "
                 "comparison with older results only."
             )
         )
-    judged = clustering.quality.get("silhouette_rows", len(clustering.rows))
-    if judged == clusterings.SILHOUETTE_ROWS:
-        yield Text(N_("The silhouette was found from {count} points drawn at random."), {"count": int(judged)})
+    silhouette_points = clustering.quality.get("silhouette_rows", len(clustering.rows))
+    if silhouette_points == cluster_metrics.MAX_SILHOUETTE_ROWS:
+        yield Message(
+            N_("The silhouette was found from {count} points drawn at random."), {"count": int(silhouette_points)}
+        )
 
 
-def describe_noise(labels: Labels, isolated: NDArray[np.bool_]) -> Iterator[Text]:
+def describe_noise(labels: Labels, isolated: NDArray[np.bool_]) -> Iterator[Message]:
     """Yield a note on how many noise points Isolation Forest flags too; nothing without noise."""
     noise = int((labels < 0).sum())
     if noise:
-        yield Text(
+        yield Message(
             N_(
                 "Isolation Forest (default settings, contamination {share} %) also flags {count} of the {noise} "
                 "noise points."
             ),
-            {"share": round(100 * contamination_of_noise(labels), 2), "count": int(isolated.sum()), "noise": noise},
+            {"share": round(100 * choose_contamination(labels), 2), "count": int(isolated.sum()), "noise": noise},
         )
 
 
-def describe_fit(clustering: Clustering, clusterer: Clusterer) -> Iterator[Text]:
+def describe_fit(clustering: Clustering, clusterer: Clusterer) -> Iterator[Message]:
     """Yield the notes on useless clusters, and on a fit that used a sample of the points."""
     noise_ratio = clustering.metrics()["noise_ratio"]
     if not clustering.sizes:
-        yield Text(N_("No cluster was found: every point is noise. Take a larger eps or a smaller min_samples."))
+        yield Message(N_("No cluster was found: every point is noise. Take a larger eps or a smaller min_samples."))
     elif noise_ratio >= HIGH_NOISE_RATIO:
-        yield Text(
+        yield Message(
             N_("{share} % of the points are noise: take a larger eps or a smaller min_samples."),
             {"share": round(100 * noise_ratio, 1)},
         )
     if len(clustering.sizes) == 1:
-        yield Text(N_("Only one cluster was found: this groups nothing. Take a smaller eps, or KMeans."))
+        yield Message(N_("Only one cluster was found: this groups nothing. Take a smaller eps, or KMeans."))
     if clusterer.sampled_:
-        yield Text(clusterer.sampling, {"count": clusterer.sampled_})
+        yield Message(clusterer.sampling_note, {"count": clusterer.sampled_})

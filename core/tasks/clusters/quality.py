@@ -7,16 +7,16 @@ from numpy.typing import NDArray
 
 from core.clusterers.base import Clusterer, Floats, Labels
 from core.errors import DataError
-from core.evaluation import clusterings
-from core.spec.hyperparameters import hyperparameters
+from core.evaluation import cluster_metrics
+from core.spec.hyperparameters import get_hyperparameters
 
-REFITS = 3  # on 90 % of the points each
+REFIT_COUNT = 3  # on 90 % of the points each
 REFIT_SHARE = 0.9
 MAX_REFIT_POINTS = 50_000
 MAX_COMPARED_POINTS = 5000
 
-MAX_FOREST_POINTS = 50_000  # that set the threshold
-FOREST_SHARE = 0.01  # if the share of noise exceeds MAX_CONTAMINATION
+MAX_THRESHOLD_POINTS = 50_000  # that set the threshold
+DEFAULT_CONTAMINATION = 0.01  # if the share of noise exceeds MAX_CONTAMINATION
 MAX_CONTAMINATION = 0.5
 
 
@@ -26,36 +26,36 @@ def measure_stability(clusterer: Clusterer, features: Floats, labels: Labels) ->
     Each fit has its own seed and uses 90 % of the points, at most 50,000. Empty for too few points, or for a
     density-based clusterer and more than 50,000 points.
     """
-    if clusterer.by_density and len(features) > MAX_REFIT_POINTS:
+    if clusterer.is_density_based and len(features) > MAX_REFIT_POINTS:
         return {}
     count = min(int(REFIT_SHARE * len(features)), MAX_REFIT_POINTS)
-    compared = clusterings.drawn(len(features), MAX_COMPARED_POINTS)
-    others = []
-    for seed in range(REFITS):
-        sample = features[clusterings.drawn(len(features), count, seed)]
+    compared = cluster_metrics.sample_rows(len(features), MAX_COMPARED_POINTS)
+    other_labels = []
+    for seed in range(REFIT_COUNT):
+        sample = features[cluster_metrics.sample_rows(len(features), count, seed)]
         try:
-            refitted = _with_seed(clusterer, seed).fit(sample)
+            refit = _set_seed(clusterer, seed).fit(sample)
         except DataError:
             return {}
-        others.append(refitted.assign(features[compared]))
-    return {"stability": clusterings.agreement(labels[compared], others)}
+        other_labels.append(refit.assign(features[compared]))
+    return {"stability": cluster_metrics.compute_mean_ari(labels[compared], other_labels)}
 
 
-def _with_seed(clusterer: Clusterer, seed: int) -> Clusterer:
+def _set_seed(clusterer: Clusterer, seed: int) -> Clusterer:
     """Return a clusterer with the same settings and another seed; the same settings if there is no seed."""
-    seeded = {"random_state": seed} if "random_state" in hyperparameters(clusterer) else {}
-    return replace(clusterer, **seeded)  # type: ignore[type-var]
+    settings = {"random_state": seed} if "random_state" in get_hyperparameters(clusterer) else {}
+    return replace(clusterer, **settings)  # type: ignore[type-var]
 
 
-def contamination_of_noise(labels: Labels) -> float:
+def choose_contamination(labels: Labels) -> float:
     """Return the share of noise (0–1) as the contamination; 1 % if more than half of the points are noise.
 
     Example:
-        >>> contamination_of_noise(np.array([0, 0, 0, -1])), contamination_of_noise(np.array([0, -1, -1, -1]))
+        >>> choose_contamination(np.array([0, 0, 0, -1])), choose_contamination(np.array([0, -1, -1, -1]))
         (0.25, 0.01)
     """
     share = float((labels < 0).mean())
-    return share if share <= MAX_CONTAMINATION else FOREST_SHARE
+    return share if share <= MAX_CONTAMINATION else DEFAULT_CONTAMINATION
 
 
 def flag_isolated_noise(features: Floats, labels: Labels) -> NDArray[np.bool_]:
@@ -66,10 +66,12 @@ def flag_isolated_noise(features: Floats, labels: Labels) -> NDArray[np.bool_]:
     """
     from core.detectors.tables.isolation_forest import IsolationForest
 
-    noise = labels < 0
-    flagged = np.zeros(len(labels), dtype=bool)
-    if noise.any():
+    is_noise = labels < 0
+    is_isolated = np.zeros(len(labels), dtype=bool)
+    if is_noise.any():
         forest = IsolationForest().fit(features)
-        usual = forest.score(features[clusterings.drawn(len(features), MAX_FOREST_POINTS)])
-        flagged[noise] = forest.score(features[noise]) > np.quantile(usual, 1 - contamination_of_noise(labels))
-    return flagged
+        sample_scores = forest.score(features[cluster_metrics.sample_rows(len(features), MAX_THRESHOLD_POINTS)])
+        is_isolated[is_noise] = forest.score(features[is_noise]) > np.quantile(
+            sample_scores, 1 - choose_contamination(labels)
+        )
+    return is_isolated

@@ -5,20 +5,20 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from core.actor import Actor
-from core.clusterers import choosing
+from core.clusterers import model_selection
 from core.clusterers.base import Floats, Labels
-from core.clusterers.choosing import ClusterSuggestion
 from core.clusterers.cluster_model import ClusterModel
 from core.clusterers.kmeans import KMeans
-from core.clusterers.points import Points, daily
+from core.clusterers.model_selection import ClusterSuggestion
+from core.clusterers.points import Points, to_daily_profiles
 from core.data.dataset import Dataset
-from core.evaluation import clusterings
+from core.evaluation import cluster_metrics
 from core.messages import N_
 from core.progress import Progress
 from core.runs.model_files import load_model, save_model
 from core.runs.promotion import resolve_run
 from core.runs.stored_runs import load_result
-from core.runs.tracked_run import Run, tracked_run
+from core.runs.tracked_run import Run, track_run
 from core.spec.spec import ApplySpec
 from core.tasks.clusters import figures
 from core.tasks.clusters.notes import describe_data, describe_fit, describe_noise
@@ -29,7 +29,7 @@ from core.workspace import Workspace
 
 TASK = "clusters"
 EXAMPLE_ROWS = 5
-USUAL_MIN_SAMPLES = 5  # of the distance curve, for a clusterer without this setting
+DEFAULT_MIN_SAMPLES = 5  # of the distance curve, for a clusterer without this setting
 
 
 @dataclass(frozen=True)
@@ -56,18 +56,18 @@ def cluster(
     spec.check()
     spec, progress = replace(spec, dataset=dataset.digest), progress or Progress()
     model = _build_model(spec)
-    with tracked_run(TASK, type(spec.clusterer).__name__, spec.params(), dataset, actor, workspace) as run:
-        progress.tell(0.0, N_("Grouping what is alike"))
-        part = daily(spec.select(dataset))
-        assignment = Assignment(*model.fit(part))
-        progress.tell(0.4, N_("Judging the clusters"))
-        clustering = _build_result(spec, spec, dataset, part, model, assignment)
+    with track_run(TASK, type(spec.clusterer).__name__, spec.to_params(), dataset, actor, workspace) as run:
+        progress.report(0.0, N_("Grouping what is alike"))
+        selected_rows = to_daily_profiles(spec.select(dataset))
+        assignment = Assignment(*model.fit(selected_rows))
+        progress.report(0.4, N_("Judging the clusters"))
+        clustering = _build_result(spec, spec, dataset, selected_rows, model, assignment)
         stability = measure_stability(model.clusterer, assignment.features, assignment.labels)
-        progress.tell(0.8, N_("Figures and the record"))
+        progress.report(0.8, N_("Figures and the record"))
         notes = (*clustering.notes, *describe_fit(clustering, model.clusterer))
         clustering = replace(clustering, quality=clustering.quality | stability, notes=notes)
         _save_result(run, clustering)
-        _save_model(run, model, part)
+        _save_model(run, model, selected_rows)
     return clustering, run
 
 
@@ -81,14 +81,14 @@ def apply_model(
     spec = replace(spec, dataset=dataset.digest, model=resolve_run(spec.model, workspace))
     model_spec = load_clustering(spec.model, workspace).model_spec
     model = load_model(spec.model, ClusterModel, workspace)
-    selected = replace(model_spec, entities=spec.entities, start=spec.start, end=spec.end)
-    params = selected.params() | spec.params()
-    with tracked_run(TASK, type(model.clusterer).__name__, params, dataset, actor, workspace) as run:
-        (progress or Progress()).tell(0.0, N_("Assigning to the clusters of the model"))
-        part = daily(spec.select(dataset))
-        points, features = model.features(part)
+    selected_spec = replace(model_spec, entities=spec.entities, start=spec.start, end=spec.end)
+    params = selected_spec.to_params() | spec.to_params()
+    with track_run(TASK, type(model.clusterer).__name__, params, dataset, actor, workspace) as run:
+        (progress or Progress()).report(0.0, N_("Assigning to the clusters of the model"))
+        selected_rows = to_daily_profiles(spec.select(dataset))
+        points, features = model.transform(selected_rows)
         assignment = Assignment(points, features, model.clusterer.assign(features))
-        clustering = _build_result(spec, model_spec, dataset, part, model, assignment)
+        clustering = _build_result(spec, model_spec, dataset, selected_rows, model, assignment)
         _save_result(run, clustering)
     return clustering, run
 
@@ -101,13 +101,15 @@ def load_clustering(run_id: str, workspace: Workspace) -> Clustering:
 def suggest_parameters(spec: ClusteringSpec, dataset: Dataset) -> ClusterSuggestion:
     """Return the suggestion for k and eps on the data of `spec`. Raises the errors of `cluster`; makes no run."""
     spec.check()
-    probe = _build_model(replace(spec, clusterer=KMeans(n_clusters=2), components=0))
-    return choosing.suggest_parameters(probe.prepared(daily(spec.select(dataset))), min_samples_of(spec))
+    model = _build_model(replace(spec, clusterer=KMeans(n_clusters=2), components=0))
+    return model_selection.suggest_parameters(
+        model.prepare_features(to_daily_profiles(spec.select(dataset))), get_min_samples(spec)
+    )
 
 
-def min_samples_of(spec: ClusteringSpec) -> int:
+def get_min_samples(spec: ClusteringSpec) -> int:
     """Return the number of neighbours of the distance curve: a setting of density-based clusterers."""
-    return int(getattr(spec.clusterer, "min_samples", USUAL_MIN_SAMPLES))
+    return int(getattr(spec.clusterer, "min_samples", DEFAULT_MIN_SAMPLES))
 
 
 # ---- parts of a result ------------------------------------------------------------------------------------------
@@ -122,25 +124,27 @@ def _build_result(
     spec: ClusteringSpec | ApplySpec,
     model_spec: ClusteringSpec,
     dataset: Dataset,
-    part: Dataset,
+    selected_rows: Dataset,
     model: ClusterModel,
     assignment: Assignment,
 ) -> Clustering:
     points, features, labels = assignment.points, assignment.features, assignment.labels
     isolated = flag_isolated_noise(features, labels)
-    quality = clusterings.quality(features, labels)
+    quality = cluster_metrics.compute_cluster_metrics(features, labels)
     if (labels < 0).any():
         quality["isolated_noise_points"] = int(isolated.sum())
     clustering = Clustering(
         spec,
         model_spec,
         dataset.summary,
-        int((~part.complete).sum()) if model_spec.incomplete == "drop" else 0,
-        model.flat_,
-        tabulate_points(points, labels, model.map_.transform(features), model.clusterer.distance(features), isolated),
+        int((~selected_rows.is_complete).sum()) if model_spec.incomplete == "drop" else 0,
+        model.flat_point_count_,
+        tabulate_points(
+            points, labels, model.map_pca_.transform(features), model.clusterer.compute_distance(features), isolated
+        ),
         average_profiles(points, labels),
         quality,
-        tuple(float(share) for share in model.map_.explained_variance_ratio_),
+        tuple(float(share) for share in model.map_pca_.explained_variance_ratio_),
     )
     return replace(clustering, notes=(*describe_data(clustering), *describe_noise(labels, isolated)))
 
@@ -153,11 +157,11 @@ def _save_result(run: Run, clustering: Clustering) -> None:
         "successful_predictions": len(clustering.rows),
         "failed_predictions": clustering.rows_left_out,
     }
-    figures.pca_map(clustering).write_html(run.folder / "map.html", include_plotlyjs="cdn")
+    figures.draw_pca_map(clustering).write_html(run.folder / "map.html", include_plotlyjs="cdn")
 
 
-def _save_model(run: Run, model: ClusterModel, part: Dataset) -> None:
-    level = np.nan_to_num(np.abs(part.values.mean(axis=1)))  # the highest rows have a shape
-    example = part.rows(np.argsort(-level, kind="stable")[:EXAMPLE_ROWS]).frame.reset_index()
+def _save_model(run: Run, model: ClusterModel, selected_rows: Dataset) -> None:
+    level = np.nan_to_num(np.abs(selected_rows.values.mean(axis=1)))  # the highest rows have a shape
+    example = selected_rows.take_rows(np.argsort(-level, kind="stable")[:EXAMPLE_ROWS]).frame.reset_index()
     example["entity"] = example["entity"].astype(str)
     save_model(run.folder / "model", model, example)

@@ -5,27 +5,27 @@ from dataclasses import dataclass
 
 from core import clusterers as algorithms
 from core.clusterers.base import Clusterer
-from core.clusterers.cluster_model import Incomplete
-from core.clusterers.points import Look, Of
+from core.clusterers.cluster_model import IncompleteRows
+from core.clusterers.points import Aspect, PointKind
 from core.messages import N_
 from core.spec.hyperparameters import algorithm, hyperparameter
-from core.spec.plugins import members
+from core.spec.plugins import discover_classes
 from core.spec.spec import PartSpec
 
 MAX_COMPONENTS = 10_000
 
-OF: Mapping[str, str] = {"days": N_("Days (rows)"), "entities": N_("Entities")}
-LOOK: Mapping[str, str] = {"level": N_("Level"), "shape": N_("Shape")}
-INCOMPLETE: Mapping[str, str] = {
+POINT_KINDS: Mapping[str, str] = {"days": N_("Days (rows)"), "entities": N_("Entities")}
+ASPECTS: Mapping[str, str] = {"level": N_("Level"), "shape": N_("Shape")}
+INCOMPLETE_CHOICES: Mapping[str, str] = {
     "drop": N_("leave out"),
     "impute": N_("fill from the same entity"),
     "column-mean": N_("fill with the column mean"),
 }
 
 
-def clusterers() -> dict[str, type[Clusterer]]:
+def list_clusterers() -> dict[str, type[Clusterer]]:
     """Return name → class of every clusterer."""
-    return members(algorithms, Clusterer)
+    return discover_classes(algorithms, Clusterer)
 
 
 @dataclass(frozen=True)
@@ -39,35 +39,37 @@ class ClusteringSpec(PartSpec):
     components  number of principal components for the clusterer; 0 for all columns
     """
 
-    clusterer: Clusterer = algorithm(clusterers, "kmeans", help=N_("Name of the clusterer."), label=N_("Clusterer"))
-    of: Of = hyperparameter(
+    clusterer: Clusterer = algorithm(
+        list_clusterers, "kmeans", help=N_("Name of the clusterer."), label=N_("Clusterer")
+    )
+    of: PointKind = hyperparameter(
         "days",
         help=N_("What is grouped."),
         label=N_("What is alike?"),
-        choices=tuple(OF),
-        words=OF,
+        choices=tuple(POINT_KINDS),
+        words=POINT_KINDS,
         captions={
             "days": N_("Every row is a point."),
             "entities": N_("Every entity is a point: its typical week and year."),
         },
     )
-    look: Look = hyperparameter(
+    look: Aspect = hyperparameter(
         "level",
         help=N_("Values, or values divided by their own mean."),
         label=N_("By what?"),
-        choices=tuple(LOOK),
-        words=LOOK,
+        choices=tuple(ASPECTS),
+        words=ASPECTS,
         captions={
             "level": N_("The values themselves."),
             "shape": N_("The values divided by their own mean: the course of the day alone."),
         },
     )
-    incomplete: Incomplete = hyperparameter(
+    incomplete: IncompleteRows = hyperparameter(
         "drop",
         help=N_("Rows with missing measurements."),
         label=N_("Rows with missing measurements"),
-        choices=tuple(INCOMPLETE),
-        words=INCOMPLETE,
+        choices=tuple(INCOMPLETE_CHOICES),
+        words=INCOMPLETE_CHOICES,
         captions={"column-mean": N_("Mixes entities; for comparison with older results only.")},
     )
     components: int = hyperparameter(

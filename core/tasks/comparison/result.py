@@ -8,7 +8,7 @@ from core.data.dataset import DataSummary
 from core.runs.result import Result
 from core.tasks.comparison.spec import ComparisonSpec
 
-HEADLINE = "vus_pr"
+HEADLINE_METRIC = "vus_pr"
 
 
 @dataclass(frozen=True)
@@ -32,8 +32,8 @@ class DetectorComparison(Result):
     entity: str
     train_rows: int
     test_rows: int
-    injected: int
-    copies: int
+    injected_count: int
+    copy_count: int
     card: pd.DataFrame
 
     @property
@@ -43,10 +43,14 @@ class DetectorComparison(Result):
 
     def metrics(self) -> dict[str, float]:
         """Return the metrics to log, named line.metric."""
-        lines = self.card.set_index("line")
-        figures = {f"{line}.{name}": float(lines.loc[line, name]) for line in lines.index for name in lines.columns}
-        counts = {"rows_fitted": self.train_rows, "rows_judged": self.test_rows, "planted": self.injected}
-        return {name: value for name, value in {**counts, **figures}.items() if value == value}
+        card_by_name = self.card.set_index("line")
+        metrics = {
+            f"{line_name}.{name}": float(card_by_name.loc[line_name, name])
+            for line_name in card_by_name.index
+            for name in card_by_name.columns
+        }
+        counts = {"rows_fitted": self.train_rows, "rows_scored": self.test_rows, "injected": self.injected_count}
+        return {name: value for name, value in {**counts, **metrics}.items() if value == value}
 
     def to_frame(self) -> pd.DataFrame:
         """Return the card as a table to export."""

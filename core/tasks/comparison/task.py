@@ -10,10 +10,10 @@ TASK = Task(
     modes=(Mode(ComparisonSpec, "core.tasks.comparison.run:compare", "sequences compare"),),
     result="core.tasks.comparison.result:DetectorComparison",
     card="core.tasks.comparison.card:describe",
-    answer="core.tasks.comparison.command:to_answer",
+    json_fields="core.tasks.comparison.command:to_answer",
     lines="core.tasks.comparison.command:to_lines",
     page="sequences",
     action=N_("Compare detectors"),
     icon="leaderboard",
-    headline="rows_judged",
+    headline="rows_scored",
 )

@@ -3,67 +3,78 @@
 import numpy as np
 import pandas as pd
 
-from core.data.covariates import Drivers
+from core.data.covariates import Covariates
 from core.data.panel import Panel
-from core.evaluation.forecasts import mae
-from core.evaluation.intervals import Errors
-from core.forecasters.backtest import Backtest, naive_forecasts, weekly_error
+from core.evaluation.conformal import ResidualHistory
+from core.evaluation.forecast_metrics import mae
+from core.forecasters.backtest import Backtest, compute_naive_forecasts, compute_weekly_error
+from core.forecasters.backtest_report import build_report
 from core.forecasters.forecast_model import ForecastModel
-from core.forecasters.scoring import judged
 from core.tasks.forecast.spec import ForecastSpec
 
 EXAMPLE_DAYS = 120
 
 
-def score_backtest(tested: Backtest, spec: ForecastSpec, drivers: Drivers) -> dict[str, pd.DataFrame]:
+def score_backtest(backtest: Backtest, spec: ForecastSpec, covariates: Covariates) -> dict[str, pd.DataFrame]:
     """Return the tables of the errors and the coverage of a backtest."""
     temperature = None
-    if "temperature" in drivers.columns:
-        temperature = drivers.array(tested.series.entities, tested.days)[:, :, drivers.columns.index("temperature")]
-    return judged(tested, np.array(spec.quantiles), temperature)
+    if "temperature" in covariates.columns:
+        temperature = covariates.to_array(backtest.series.entities, backtest.days)[
+            :, :, covariates.columns.index("temperature")
+        ]
+    return build_report(backtest, np.array(spec.quantiles), temperature)
 
 
-def rebuild_backtest(series: Panel, errors: Errors, spec: ForecastSpec) -> Backtest:
+def rebuild_backtest(series: Panel, errors: ResidualHistory, spec: ForecastSpec) -> Backtest:
     """Return the backtest of a saved model from its errors, from the start of the test on."""
-    start = len(series) - errors.forecast.shape[1]
-    first = max(int(series.days.searchsorted(pd.Timestamp(spec.backtest_from))), start)
-    naive = naive_forecasts(series, start, spec.horizon)
-    return Backtest(series, first, start, errors, naive, weekly_error(series, first))
+    errors_start = len(series) - errors.forecast.shape[1]
+    test_start = max(int(series.days.searchsorted(pd.Timestamp(spec.backtest_from))), errors_start)
+    naive = compute_naive_forecasts(series, errors_start, spec.horizon)
+    return Backtest(series, test_start, errors_start, errors, naive, compute_weekly_error(series, test_start))
 
 
-def measure_importance(tested: Backtest) -> pd.DataFrame:
+def measure_importance(backtest: Backtest) -> pd.DataFrame:
     """Return the growth of the mean absolute error when a group of features is shuffled.
 
     Columns: group, step, spared (growth as a share of the error).
     """
-    forecaster, known, amounts = tested.forecaster, tested.known, tested.series.amounts[tested.first :]
+    forecaster, covariates, amounts = (
+        backtest.forecaster,
+        backtest.covariates,
+        backtest.series.daily_amounts[backtest.test_start :],
+    )
     assert forecaster is not None
-    assert known is not None
+    assert covariates is not None
     rows = []
-    for step in sorted({1, tested.horizon}):
-        spared = forecaster.importance(tested.series, known, step, tested.first)
-        error = mae(amounts, forecaster.predict(tested.series, known, step, tested.first))
+    for step in sorted({1, backtest.horizon}):
+        error_growth = forecaster.compute_importance(backtest.series, covariates, step, backtest.test_start)
+        error = mae(amounts, forecaster.predict(backtest.series, covariates, step, backtest.test_start))
         rows += [
-            {"group": group, "step": step, "spared": value / error if error else 0.0} for group, value in spared.items()
+            {"group": group, "step": step, "spared": value / error if error else 0.0}
+            for group, value in error_growth.items()
         ]
     return pd.DataFrame(rows, columns=["group", "step", "spared"])
 
 
-def example_table(series: Panel, drivers: Drivers, model: ForecastModel) -> pd.DataFrame:
+def build_example_table(series: Panel, covariates: Covariates, model: ForecastModel) -> pd.DataFrame:
     """Return the last 120 days and the future covariates as a table.
 
     It is the example input of the model that MLflow serves.
     """
-    longer = series.last(EXAMPLE_DAYS).extended(model.horizon + 1)
-    days, entities, slots = longer.values.shape
+    extended_series = series.tail(EXAMPLE_DAYS).extend(model.horizon + 1)
+    days, entities, slots = extended_series.values.shape
     table = pd.DataFrame(
         {
-            "entity": np.tile(np.repeat(np.array(longer.entities, dtype=object), slots), days),
-            "time": np.repeat(longer.moments(longer.days).to_numpy().reshape(days, 1, slots), entities, axis=1).ravel(),
-            "value": longer.values.ravel(),
+            "entity": np.tile(np.repeat(np.array(extended_series.entities, dtype=object), slots), days),
+            "time": np.repeat(
+                extended_series.make_timestamps(extended_series.days).to_numpy().reshape(days, 1, slots),
+                entities,
+                axis=1,
+            ).ravel(),
+            "value": extended_series.values.ravel(),
         }
     )
-    given = drivers.array(longer.entities, longer.days)
-    for name in model.columns_:
-        table[name] = np.repeat(given[:, :, drivers.columns.index(name)], slots, axis=1).ravel()
+    values = covariates.to_array(extended_series.entities, extended_series.days)
+    for name in model.covariate_names_:
+        table[name] = np.repeat(values[:, :, covariates.columns.index(name)], slots, axis=1).ravel()
     return table

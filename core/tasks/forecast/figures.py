@@ -7,16 +7,27 @@ import pandas as pd
 import plotly.graph_objects as go
 from numpy.typing import NDArray
 
-from core.data.panel import RATES
-from core.figures.style import BAND, CALM, PALETTE, POINTS, STRONG, WHEN, Say, laid_out, shortened, thinned
+from core.data.panel import AVERAGED_UNITS
+from core.figures.style import (
+    BAND_COLOUR,
+    HIGHLIGHT_COLOUR,
+    MAX_POINTS,
+    NEUTRAL_COLOUR,
+    PALETTE,
+    TIME_FORMAT,
+    Translate,
+    apply_layout,
+    downsample,
+    to_float32,
+)
 from core.messages import N_
 from core.tasks.forecast.result import Forecast
 
 Floats = NDArray[np.float64]
 
-SECOND_BAND = "rgba(213, 94, 0, 0.14)"
-MANY = 80  # points; a longer line has no markers
-GROUPS = {
+CHANGED_BAND = "rgba(213, 94, 0, 0.14)"
+MAX_MARKER_POINTS = 80  # points; a longer line has no markers
+GROUP_LABELS = {
     "calendar": N_("calendar"),
     "past": N_("past amounts"),
     "weather": N_("weather"),
@@ -25,25 +36,27 @@ GROUPS = {
     "holiday": N_("public holidays"),
     "school_break": N_("school breaks"),
 }
-METHODS = {
+METHOD_LABELS = {
     "raw": N_("raw means"),
     "matched": N_("against like days"),
     "matched, weather taken out": N_("against like days, weather taken out"),
 }
-STRIKES = (
+STRIKE_LINES = (
     (None, N_("strikes as given"), "solid", "circle"),
     (0.0, N_("without strike"), "dash", "square"),
     (1.0, N_("with strike"), "dot", "diamond"),
 )
 
 
-def amount_axis(forecast: Forecast, say: Say = str) -> str:
+def label_amount_axis(forecast: Forecast, translate: Translate = str) -> str:
     """Return the label of the axis of amounts: the unit, "per day" for daily sums."""
-    daily = len(forecast.slots) == 1 and forecast.data.unit not in RATES
-    return f"{forecast.data.unit} {say(N_('per day'))}".strip() if daily else forecast.data.unit
+    is_daily = len(forecast.slots) == 1 and forecast.data.unit not in AVERAGED_UNITS
+    return f"{forecast.data.unit} {translate(N_('per day'))}".strip() if is_daily else forecast.data.unit
 
 
-def ahead(rows: pd.DataFrame, history: pd.DataFrame, forecast: Forecast, say: Say = str) -> go.Figure:
+def draw_forecast(
+    rows: pd.DataFrame, history: pd.DataFrame, forecast: Forecast, translate: Translate = str
+) -> go.Figure:
     """Draw the last measurements, the forecast, its interval, and the seasonal naive forecast.
 
     `rows` are the rows of one entity as in `Forecast.rows`; `history` has the columns time and actual.
@@ -51,71 +64,78 @@ def ahead(rows: pd.DataFrame, history: pd.DataFrame, forecast: Forecast, say: Sa
     figure = go.Figure()
     figure.add_scatter(
         x=history["time"],
-        y=shortened(history["actual"].to_numpy(np.float64)),
+        y=to_float32(history["actual"].to_numpy(np.float64)),
         mode="lines",
-        name=say(N_("measured")),
-        line={"color": CALM, "width": 1.8},
-        hovertemplate=_hover(),
+        name=translate(N_("measured")),
+        line={"color": NEUTRAL_COLOUR, "width": 1.8},
+        hovertemplate=_build_hover_template(),
     )
-    _band(figure, rows["time"], *_outermost(rows), promised(forecast.model_spec.quantiles, say))
-    _line(figure, rows["time"], rows["naive7"], say(N_("same weekday before")), 4, "dot", "x-thin-open")
-    _line(figure, rows["time"], rows["forecast"], say(N_("forecast")), 0, "dash", "circle")
-    guessed = rows[rows["assumed"]]
-    if len(guessed):
+    _draw_band(
+        figure, rows["time"], *_select_outer_quantiles(rows), name_interval(forecast.model_spec.quantiles, translate)
+    )
+    _draw_line(figure, rows["time"], rows["naive7"], translate(N_("same weekday before")), 4, "dot", "x-thin-open")
+    _draw_line(figure, rows["time"], rows["forecast"], translate(N_("forecast")), 0, "dash", "circle")
+    assumed_rows = rows[rows["assumed"]]
+    if len(assumed_rows):
         figure.add_scatter(
-            x=guessed["time"],
-            y=shortened(guessed["forecast"].to_numpy(np.float64)),
+            x=assumed_rows["time"],
+            y=to_float32(assumed_rows["forecast"].to_numpy(np.float64)),
             mode="markers",
-            name=say(N_("a driver assumed")),
-            hovertemplate=_hover(),
-            marker={"symbol": "diamond-open", "size": 11, "color": STRONG, "line": {"width": 2}},
+            name=translate(N_("a driver assumed")),
+            hovertemplate=_build_hover_template(),
+            marker={"symbol": "diamond-open", "size": 11, "color": HIGHLIGHT_COLOUR, "line": {"width": 2}},
         )
-    return laid_out(figure, say, y=amount_axis(forecast, say), height=420)
+    return apply_layout(figure, translate, y=label_amount_axis(forecast, translate), height=420)
 
 
-def promised(quantiles: Sequence[float], say: Say = str) -> str:
+def name_interval(quantiles: Sequence[float], translate: Translate = str) -> str:
     """Return the name of the interval between the outermost quantiles, such as "90 % interval"."""
-    return say(N_("{level} % interval")).format(level=f"{100 * (quantiles[-1] - quantiles[0]):g}")
+    return translate(N_("{level} % interval")).format(level=f"{100 * (quantiles[-1] - quantiles[0]):g}")
 
 
-def compared(checked: pd.DataFrame, forecast: Forecast, say: Say = str) -> go.Figure:
+def draw_backtest(checked: pd.DataFrame, forecast: Forecast, translate: Translate = str) -> go.Figure:
     """Draw every forecast of the backtest over the measured values, for one entity and one number of days ahead."""
     figure = go.Figure()
     checked = checked.sort_values("time")
     actual = checked["actual"].to_numpy(np.float64)
-    kept = checked.iloc[np.sort(thinned(actual, POINTS // 2))]
-    if any(column.startswith("q") for column in kept):
-        _band(figure, kept["time"], *_outermost(kept), promised(forecast.model_spec.quantiles, say))
+    drawn_rows = checked.iloc[np.sort(downsample(actual, MAX_POINTS // 2))]
+    if any(column.startswith("q") for column in drawn_rows):
+        _draw_band(
+            figure,
+            drawn_rows["time"],
+            *_select_outer_quantiles(drawn_rows),
+            name_interval(forecast.model_spec.quantiles, translate),
+        )
     figure.add_scatter(
-        x=kept["time"],
-        y=shortened(kept["actual"].to_numpy(np.float64)),
+        x=drawn_rows["time"],
+        y=to_float32(drawn_rows["actual"].to_numpy(np.float64)),
         mode="lines",
-        name=say(N_("measured")),
-        line={"color": CALM, "width": 1.8},
-        hovertemplate=_hover(),
+        name=translate(N_("measured")),
+        line={"color": NEUTRAL_COLOUR, "width": 1.8},
+        hovertemplate=_build_hover_template(),
     )
     figure.add_scatter(
-        x=kept["time"],
-        y=shortened(kept["forecast"].to_numpy(np.float64)),
+        x=drawn_rows["time"],
+        y=to_float32(drawn_rows["forecast"].to_numpy(np.float64)),
         mode="lines",
-        name=say(N_("forecast")),
+        name=translate(N_("forecast")),
         line={"color": PALETTE[0], "width": 1.4, "dash": "dash"},
-        hovertemplate=_hover(),
+        hovertemplate=_build_hover_template(),
     )
-    return laid_out(figure, say, y=amount_axis(forecast, say), height=400)
+    return apply_layout(figure, translate, y=label_amount_axis(forecast, translate), height=400)
 
 
-def importance(table: pd.DataFrame, say: Say = str) -> go.Figure:
+def draw_importance(table: pd.DataFrame, translate: Translate = str) -> go.Figure:
     """Draw the growth of the error when a group of features is shuffled, by days ahead."""
     figure = go.Figure()
     order = table.groupby("group", observed=True)["spared"].max().sort_values().index
-    for number, (step, own) in enumerate(table.groupby("step")):
-        own = own.set_index("group").reindex(order)
+    for number, (step, step_rows) in enumerate(table.groupby("step")):
+        step_rows = step_rows.set_index("group").reindex(order)
         figure.add_bar(
-            y=[say(GROUPS.get(group, group)) for group in order],
-            x=shortened(100 * own["spared"].to_numpy(np.float64)),
+            y=[translate(GROUP_LABELS.get(group, group)) for group in order],
+            x=to_float32(100 * step_rows["spared"].to_numpy(np.float64)),
             orientation="h",
-            name=say(N_("days ahead: {step}")).format(step=step),
+            name=translate(N_("days ahead: {step}")).format(step=step),
             hovertemplate="%{y}: %{x:.1f} %<extra>%{fullData.name}</extra>",
             marker={
                 "color": PALETTE[number % len(PALETTE)],
@@ -124,19 +144,19 @@ def importance(table: pd.DataFrame, say: Say = str) -> go.Figure:
         )
     figure.update_layout(barmode="group")
     figure.update_yaxes(automargin=True)
-    title = say(N_("growth of the error when shuffled, %"))
-    return laid_out(figure, say, x=title, height=140 + 34 * len(order))
+    title = translate(N_("growth of the error when shuffled, %"))
+    return apply_layout(figure, translate, x=title, height=140 + 34 * len(order))
 
 
-def effects(table: pd.DataFrame, say: Say = str) -> go.Figure:
+def draw_effects(table: pd.DataFrame, translate: Translate = str) -> go.Figure:
     """Draw the effect of a strike by three methods, each with its 95 % interval."""
     figure = go.Figure()
-    for number, line in enumerate(table[::-1].to_dict("records")):
-        change, low, high = (100 * float(line[name]) for name in ("change", "low", "high"))
-        known = bool(np.isfinite(low) and np.isfinite(high))
+    for number, effect in enumerate(table[::-1].to_dict("records")):
+        change, low, high = (100 * float(effect[name]) for name in ("change", "low", "high"))
+        has_interval = bool(np.isfinite(low) and np.isfinite(high))
         figure.add_scatter(
             x=[change],
-            y=[say(METHODS.get(line["method"], line["method"]))],
+            y=[translate(METHOD_LABELS.get(effect["method"], effect["method"]))],
             mode="markers+text",
             showlegend=False,
             text=[f"{change:+.1f} %"],
@@ -148,75 +168,86 @@ def effects(table: pd.DataFrame, say: Say = str) -> go.Figure:
                 "color": PALETTE[number],
                 "thickness": 2,
                 "width": 6,
-                "visible": known,
+                "visible": has_interval,
             },
             hovertemplate=f"%{{y}}: {change:+.1f} % ({low:+.1f} … {high:+.1f})<extra></extra>",
         )
-    figure.add_vline(x=0, line={"color": CALM, "dash": "dot", "width": 1})
+    figure.add_vline(x=0, line={"color": NEUTRAL_COLOUR, "dash": "dot", "width": 1})
     figure.update_yaxes(automargin=True, range=[-0.6, len(table) - 0.3])
-    return laid_out(figure, say, x=say(N_("change on a day with a strike, %")), height=130 + 60 * len(table))
+    return apply_layout(
+        figure, translate, x=translate(N_("change on a day with a strike, %")), height=130 + 60 * len(table)
+    )
 
 
-def response(table: pd.DataFrame, unit: str, say: Say = str) -> go.Figure:
+def draw_response(table: pd.DataFrame, unit: str, translate: Translate = str) -> go.Figure:
     """Draw the amount of the whole horizon by temperature shift, with and without a strike."""
     figure = go.Figure()
-    for number, (strike, name, dash, symbol) in enumerate(STRIKES):
-        own = table[table["strike"].isna()] if strike is None else table[table["strike"] == strike]
-        if own.empty:
+    for number, (strike, name, dash, symbol) in enumerate(STRIKE_LINES):
+        strike_rows = table[table["strike"].isna()] if strike is None else table[table["strike"] == strike]
+        if strike_rows.empty:
             continue
-        own = own.sort_values("shift")
+        strike_rows = strike_rows.sort_values("shift")
         figure.add_scatter(
-            x=own["shift"],
-            y=shortened(own["amount"].to_numpy(np.float64)),
+            x=strike_rows["shift"],
+            y=to_float32(strike_rows["amount"].to_numpy(np.float64)),
             mode="lines+markers",
-            name=say(name),
+            name=translate(name),
             line={"color": PALETTE[number], "dash": dash, "width": 2},
             marker={"symbol": symbol, "size": 8},
             hovertemplate="%{x:+g} °C: %{y:,.0f}<extra>%{fullData.name}</extra>",
         )
-    return laid_out(figure, say, x=say(N_("warmer by, °C")), y=unit, height=360)
+    return apply_layout(figure, translate, x=translate(N_("warmer by, °C")), y=unit, height=360)
 
 
-def changed(table: pd.DataFrame, forecast: Forecast, say: Say = str) -> go.Figure:
+def draw_scenario(table: pd.DataFrame, forecast: Forecast, translate: Translate = str) -> go.Figure:
     """Draw a forecast and its change by a scenario, as returned by `what_if`; a sum of entities has no intervals."""
     figure = go.Figure()
     if "low" in table:
-        _band(figure, table["time"], table["low"], table["high"], say(N_("interval as given")))
-        _band(
+        _draw_band(figure, table["time"], table["low"], table["high"], translate(N_("interval as given")))
+        _draw_band(
             figure,
             table["time"],
             table["changed_low"],
             table["changed_high"],
-            say(N_("interval as changed")),
-            SECOND_BAND,
-            {"shape": "/", "fgcolor": STRONG, "bgcolor": SECOND_BAND, "fgopacity": 0.35, "size": 7, "solidity": 0.15},
+            translate(N_("interval as changed")),
+            CHANGED_BAND,
+            {
+                "shape": "/",
+                "fgcolor": HIGHLIGHT_COLOUR,
+                "bgcolor": CHANGED_BAND,
+                "fgopacity": 0.35,
+                "size": 7,
+                "solidity": 0.15,
+            },
         )
-    _line(figure, table["time"], table["forecast"], say(N_("as given")), 0, "solid", "circle")
-    _line(figure, table["time"], table["changed"], say(N_("as changed")), STRONG, "dash", "diamond")
-    return laid_out(figure, say, y=amount_axis(forecast, say), height=380)
+    _draw_line(figure, table["time"], table["forecast"], translate(N_("as given")), 0, "solid", "circle")
+    _draw_line(
+        figure, table["time"], table["changed"], translate(N_("as changed")), HIGHLIGHT_COLOUR, "dash", "diamond"
+    )
+    return apply_layout(figure, translate, y=label_amount_axis(forecast, translate), height=380)
 
 
 # ---- ingredients ----------------------------------------------------------------------------------------------------
 
 
-def _outermost(table: pd.DataFrame) -> tuple[pd.Series, pd.Series]:
+def _select_outer_quantiles(table: pd.DataFrame) -> tuple[pd.Series, pd.Series]:
     """Return the columns of the lowest and the highest quantile."""
     names = sorted((column for column in table if column.startswith("q")), key=lambda name: float(name[1:]))
     return table[names[0]], table[names[-1]]
 
 
-def _band(
+def _draw_band(
     figure: go.Figure,
     times: pd.Series,
     low: pd.Series,
     high: pd.Series,
     name: str,
-    fill: str = BAND,
+    fill: str = BAND_COLOUR,
     pattern: dict[str, object] | None = None,
 ) -> None:
     figure.add_scatter(
         x=times,
-        y=shortened(high.to_numpy(np.float64)),
+        y=to_float32(high.to_numpy(np.float64)),
         mode="lines",
         line={"width": 0},
         showlegend=False,
@@ -224,7 +255,7 @@ def _band(
     )
     figure.add_scatter(
         x=times,
-        y=shortened(low.to_numpy(np.float64)),
+        y=to_float32(low.to_numpy(np.float64)),
         mode="lines",
         line={"width": 0},
         fill="tonexty",
@@ -235,21 +266,21 @@ def _band(
     )
 
 
-def _line(
+def _draw_line(
     figure: go.Figure, times: pd.Series, amounts: pd.Series, name: str, colour: "int | str", dash: str, symbol: str
 ) -> None:
     """Draw a line, with markers if there are fewer than 80 points."""
-    shade = colour if isinstance(colour, str) else PALETTE[colour]
+    line_colour = colour if isinstance(colour, str) else PALETTE[colour]
     figure.add_scatter(
         x=times,
-        y=shortened(amounts.to_numpy(np.float64)),
-        mode="lines+markers" if len(amounts) < MANY else "lines",
+        y=to_float32(amounts.to_numpy(np.float64)),
+        mode="lines+markers" if len(amounts) < MAX_MARKER_POINTS else "lines",
         name=name,
-        line={"color": shade, "dash": dash, "width": 2},
-        hovertemplate=_hover(),
-        marker={"symbol": symbol, "size": 7, "line": {"width": 1.5, "color": shade}},
+        line={"color": line_colour, "dash": dash, "width": 2},
+        hovertemplate=_build_hover_template(),
+        marker={"symbol": symbol, "size": 7, "line": {"width": 1.5, "color": line_colour}},
     )
 
 
-def _hover() -> str:
-    return f"{WHEN}<br>%{{y:,.1f}}<extra>%{{fullData.name}}</extra>"
+def _build_hover_template() -> str:
+    return f"{TIME_FORMAT}<br>%{{y:,.1f}}<extra>%{{fullData.name}}</extra>"

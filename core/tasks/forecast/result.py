@@ -7,11 +7,11 @@ import numpy as np
 import pandas as pd
 
 from core.data.dataset import Dataset, DataSummary
-from core.messages import Text
+from core.messages import Message
 from core.runs.result import Result
 from core.tasks.forecast.spec import ForecastApplySpec, ForecastSpec, RecalibrationSpec
 
-KEPT_STEPS = (1, 7, 28)  # days ahead with logged metrics, in addition to the whole horizon and its last day
+LOGGED_STEPS = (1, 7, 28)  # days ahead with logged metrics, in addition to the whole horizon and its last day
 METRICS = ("mae", "wape", "rmse", "r2", "mase", "skill_naive1", "skill_naive7", "quantile_loss", "coverage", "width")
 
 
@@ -47,7 +47,7 @@ class Forecast(Result):
     covariates: tuple[str, ...]
     joins: tuple[dict[str, Any], ...]
     calibration: dict[str, Any]
-    notes: tuple[Text, ...]
+    notes: tuple[Message, ...]
     rows: pd.DataFrame
     scores: pd.DataFrame
     checked: pd.DataFrame
@@ -74,18 +74,18 @@ class Forecast(Result):
 
     def metrics(self) -> dict[str, float]:
         """Return the metrics over all days ahead, and those of some days ahead with a suffix (`wape_1`)."""
-        found: dict[str, float] = {}
-        together = self.scores[self.scores["entity"] == ""]
-        for line in together.to_dict("records"):
-            step = int(line["step"])
-            if step in (0, *KEPT_STEPS, self.model_spec.horizon):
-                found |= {name if step == 0 else f"{name}_{step}": float(line[name]) for name in METRICS}
-        return {name: value for name, value in found.items() if np.isfinite(value)}
+        metrics: dict[str, float] = {}
+        overall_rows = self.scores[self.scores["entity"] == ""]
+        for row in overall_rows.to_dict("records"):
+            step = int(row["step"])
+            if step in (0, *LOGGED_STEPS, self.model_spec.horizon):
+                metrics |= {name if step == 0 else f"{name}_{step}": float(row[name]) for name in METRICS}
+        return {name: value for name, value in metrics.items() if np.isfinite(value)}
 
-    def per_step(self) -> pd.DataFrame:
+    def get_step_scores(self) -> pd.DataFrame:
         """Return the metrics over all entities, one row per number of days ahead."""
-        own = self.scores[(self.scores["entity"] == "") & (self.scores["step"] > 0)]
-        return own.drop(columns="entity").reset_index(drop=True)
+        step_rows = self.scores[(self.scores["entity"] == "") & (self.scores["step"] > 0)]
+        return step_rows.drop(columns="entity").reset_index(drop=True)
 
     def to_frame(self) -> pd.DataFrame:
         """Return the forecast rows as a table to export."""

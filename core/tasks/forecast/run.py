@@ -9,26 +9,26 @@ import numpy as np
 import pandas as pd
 
 from core.actor import Actor
-from core.data.covariates import Drivers, joined
+from core.data.covariates import Covariates, join_covariates
 from core.data.dataset import DAY, Dataset
 from core.data.panel import Panel
 from core.errors import DataError
-from core.exports import written_csv
-from core.forecasters.backtest import Backtest, backtest
+from core.exports import write_csv
+from core.forecasters.backtest import Backtest, run_backtest
 from core.forecasters.forecast_model import ForecastModel
-from core.forecasters.leakage import refuse_leaks
-from core.forecasters.recalibration import recalibrated
+from core.forecasters.leakage import check_leakage
+from core.forecasters.recalibration import recalibrate_errors
 from core.messages import N_
 from core.progress import Progress
 from core.runs.model_files import load_model, save_model
 from core.runs.promotion import resolve_run
 from core.runs.stored_runs import load_result
-from core.runs.tracked_run import Run, tracked_run
+from core.runs.tracked_run import Run, track_run
 from core.spec.spec import Spec
-from core.tasks.forecast.backtest import example_table, measure_importance, rebuild_backtest, score_backtest
+from core.tasks.forecast.backtest import build_example_table, measure_importance, rebuild_backtest, score_backtest
 from core.tasks.forecast.notes import list_notes
 from core.tasks.forecast.result import Forecast
-from core.tasks.forecast.scenarios import forecast_rows, response_curve, strike_effects
+from core.tasks.forecast.scenarios import build_forecast_rows, compute_response_curve, estimate_strike_effects
 from core.tasks.forecast.spec import ForecastApplySpec, ForecastSpec, RecalibrationSpec
 from core.workspace import Workspace
 
@@ -46,29 +46,31 @@ def forecast(
     spec.check()
     forecaster = replace(spec.forecaster)  # type: ignore[type-var]
     model = ForecastModel(forecaster, spec.horizon, spec.resolution, spec.measure, spec.weather)
-    part, progress = spec.select(dataset), progress or Progress()
-    series = model.series(part)
-    spec = spec.completed_for(dataset, series)
-    with tracked_run(TASK, type(forecaster).__name__, _params(spec, spec, series), dataset, actor, workspace) as run:
-        drivers = _join_covariates(part, spec.covariates, series, spec.horizon, workspace)
-        refuse_leaks(series, drivers)
-        progress.tell(0.0, N_("Forecasting the past again"))
-        tested = backtest(
+    selected_rows, progress = spec.select(dataset), progress or Progress()
+    series = model.select_series(selected_rows)
+    spec = spec.fill_defaults(dataset, series)
+    with track_run(
+        TASK, type(forecaster).__name__, _build_params(spec, spec, series), dataset, actor, workspace
+    ) as run:
+        covariates = _join_covariates(selected_rows, spec.covariates, series, spec.horizon, workspace)
+        check_leakage(series, covariates)
+        progress.report(0.0, N_("Forecasting the past again"))
+        backtest = run_backtest(
             forecaster,
             series,
-            drivers,
-            start=pd.Timestamp(spec.backtest_from),
+            covariates,
+            start_date=pd.Timestamp(spec.backtest_from),
             horizon=spec.horizon,
             weather=spec.weather,
-            progress=progress.part(0, 2),
+            progress=progress.create_part(0, 2),
         )
-        progress.tell(0.5, N_("Fitting on all days"))
-        model.fit(series, drivers, tested.errors, progress.part(1, 2))
-        progress.tell(1.0, N_("Intervals, figures and the record"))
-        answer = _build_forecast(spec, model, tested, dataset, series, drivers)
-        _save_result(run, answer)
-        save_model(run.folder / "model", model, example_table(series, drivers, model))
-    return answer, run
+        progress.report(0.5, N_("Fitting on all days"))
+        model.fit(series, covariates, backtest.errors, progress.create_part(1, 2))
+        progress.report(1.0, N_("Intervals, figures and the record"))
+        result = _build_forecast(spec, model, backtest, dataset, series, covariates)
+        _save_result(run, result)
+        save_model(run.folder / "model", model, build_example_table(series, covariates, model))
+    return result, run
 
 
 def apply_model(
@@ -78,24 +80,24 @@ def apply_model(
 
     Raises the errors of `load_model`, and DataError for a dataset that does not fit the model.
     """
-    (progress or Progress()).tell(0.0, N_("Forecasting with the model"))
+    (progress or Progress()).report(0.0, N_("Forecasting with the model"))
     spec = replace(spec, dataset=dataset.digest, model=resolve_run(spec.model, workspace))
-    model, fitted = load_model(spec.model, ForecastModel, workspace), load_forecast(spec.model, workspace)
-    asked = fitted.model_spec
-    part = replace(fitted, spec=spec).select(dataset)
-    series = model.series(part)
-    params = _params(spec, asked, series)
-    with tracked_run(TASK, type(model.forecaster).__name__, params, dataset, actor, workspace) as run:
-        drivers = _join_covariates(part, spec.covariates, series, asked.horizon, workspace)
-        answer = replace(
-            fitted,
+    model, source_forecast = load_model(spec.model, ForecastModel, workspace), load_forecast(spec.model, workspace)
+    model_spec = source_forecast.model_spec
+    selected_rows = replace(source_forecast, spec=spec).select(dataset)
+    series = model.select_series(selected_rows)
+    params = _build_params(spec, model_spec, series)
+    with track_run(TASK, type(model.forecaster).__name__, params, dataset, actor, workspace) as run:
+        covariates = _join_covariates(selected_rows, spec.covariates, series, model_spec.horizon, workspace)
+        result = replace(
+            source_forecast,
             spec=spec,
-            **_describe(asked, model, dataset, series, drivers),
-            backtest_until=fitted.backtest_until,
-            rows=forecast_rows(model, series, drivers, np.array(asked.quantiles)),
+            **_build_shared_fields(model_spec, model, dataset, series, covariates),
+            backtest_until=source_forecast.backtest_until,
+            rows=build_forecast_rows(model, series, covariates, np.array(model_spec.quantiles)),
         )
-        _save_result(run, answer)
-    return answer, run
+        _save_result(run, result)
+    return result, run
 
 
 def recalibrate(
@@ -107,31 +109,31 @@ def recalibrate(
     of the old intervals. Raises the errors of `load_model`, and DataError for another dataset than that of the run.
     """
     spec = replace(spec, dataset=dataset.digest, run=resolve_run(spec.run, workspace))
-    model, fitted = load_model(spec.run, ForecastModel, workspace), load_forecast(spec.run, workspace)
-    asked = fitted.model_spec
-    if dataset.digest != fitted.spec.dataset:
+    model, source_forecast = load_model(spec.run, ForecastModel, workspace), load_forecast(spec.run, workspace)
+    model_spec = source_forecast.model_spec
+    if dataset.digest != source_forecast.spec.dataset:
         raise DataError(
             N_("Intervals are made anew from the data that the model was fitted on; {file} holds others."),
             file=", ".join(dataset.files),
         )
-    part = asked.select(dataset)
-    series = model.series(part)
-    params = _params(spec, asked, series)
-    with tracked_run(TASK, type(model.forecaster).__name__, params, dataset, actor, workspace) as run:
-        drivers = _join_covariates(part, asked.covariates, series, asked.horizon, workspace)
+    selected_rows = model_spec.select(dataset)
+    series = model.select_series(selected_rows)
+    params = _build_params(spec, model_spec, series)
+    with track_run(TASK, type(model.forecaster).__name__, params, dataset, actor, workspace) as run:
+        covariates = _join_covariates(selected_rows, model_spec.covariates, series, model_spec.horizon, workspace)
         assert model.errors_ is not None
-        model.errors_, note = recalibrated(model.errors_, min(asked.quantiles), max(asked.quantiles))
-        answer = replace(
-            fitted,
+        model.errors_, note = recalibrate_errors(model.errors_, min(model_spec.quantiles), max(model_spec.quantiles))
+        result = replace(
+            source_forecast,
             spec=spec,
             calibration=asdict(model.errors_.calibration),
-            notes=(*fitted.notes, note),
-            rows=forecast_rows(model, series, drivers, np.array(asked.quantiles)),
-            **score_backtest(rebuild_backtest(series, model.errors_, asked), asked, drivers),
+            notes=(*source_forecast.notes, note),
+            rows=build_forecast_rows(model, series, covariates, np.array(model_spec.quantiles)),
+            **score_backtest(rebuild_backtest(series, model.errors_, model_spec), model_spec, covariates),
         )
-        _save_result(run, answer)
-        save_model(run.folder / "model", model, example_table(series, drivers, model))
-    return answer, run
+        _save_result(run, result)
+        save_model(run.folder / "model", model, build_example_table(series, covariates, model))
+    return result, run
 
 
 def load_forecast(run_id: str, workspace: Workspace) -> Forecast:
@@ -142,58 +144,65 @@ def load_forecast(run_id: str, workspace: Workspace) -> Forecast:
 # ---- parts of the result --------------------------------------------------------------------------------------------
 
 
-def _params(spec: Spec, asked: ForecastSpec, series: Panel) -> Mapping[str, Any]:
+def _build_params(spec: Spec, model_spec: ForecastSpec, series: Panel) -> Mapping[str, Any]:
     """Return everything that the result depends on: spec of the model, spec of this run, entities and period."""
     return {
-        **asked.params(),
-        **spec.params(),
+        **model_spec.to_params(),
+        **spec.to_params(),
         "entities": ", ".join(series.entities),
         "backtest_until": str(series.days[-1])[:10],
         "refit": "never",
     }
 
 
-def _join_covariates(part: Dataset, digest: str, series: Panel, horizon: int, workspace: Workspace) -> Drivers:
+def _join_covariates(
+    selected_rows: Dataset, digest: str, series: Panel, horizon: int, workspace: Workspace
+) -> Covariates:
     """Return the covariates up to the day after the horizon."""
-    tables = workspace.drivers.load(digest) if digest else ()
-    return joined(part, tuple(tables), until=series.days[-1] + DAY * (horizon + 1))
+    tables = workspace.covariates.load(digest) if digest else ()
+    return join_covariates(selected_rows, tuple(tables), last_day=series.days[-1] + DAY * (horizon + 1))
 
 
-def _describe(
-    spec: ForecastSpec, model: ForecastModel, dataset: Dataset, series: Panel, drivers: Drivers
+def _build_shared_fields(
+    spec: ForecastSpec, model: ForecastModel, dataset: Dataset, series: Panel, covariates: Covariates
 ) -> dict[str, Any]:
     """Return the fields of the result about data, covariates and intervals."""
     assert model.errors_ is not None
     return {
         "data": dataset.summary,
         "slots": tuple(series.slots),
-        "covariates": tuple(model.columns_),
-        "joins": tuple(asdict(join) for join in drivers.joins),
+        "covariates": tuple(model.covariate_names_),
+        "joins": tuple(asdict(join) for join in covariates.joins),
         "calibration": asdict(model.errors_.calibration),
-        "notes": list_notes(model, spec, series, drivers),
+        "notes": list_notes(model, spec, series, covariates),
     }
 
 
 def _build_forecast(
-    spec: ForecastSpec, model: ForecastModel, tested: Backtest, dataset: Dataset, series: Panel, drivers: Drivers
+    spec: ForecastSpec,
+    model: ForecastModel,
+    backtest: Backtest,
+    dataset: Dataset,
+    series: Panel,
+    covariates: Covariates,
 ) -> Forecast:
     return Forecast(
         spec=spec,
         model_spec=spec,
-        **_describe(spec, model, dataset, series, drivers),
+        **_build_shared_fields(spec, model, dataset, series, covariates),
         backtest_until=str(series.days[-1])[:10],
-        rows=forecast_rows(model, series, drivers, np.array(spec.quantiles)),
-        **score_backtest(tested, spec, drivers),
-        importance=measure_importance(tested),
-        response=response_curve(model, series, drivers),
-        effects=strike_effects(series, drivers),
+        rows=build_forecast_rows(model, series, covariates, np.array(spec.quantiles)),
+        **score_backtest(backtest, spec, covariates),
+        importance=measure_importance(backtest),
+        response=compute_response_curve(model, series, covariates),
+        effects=estimate_strike_effects(series, covariates),
     )
 
 
-def _save_result(run: Run, answer: Forecast) -> None:
+def _save_result(run: Run, result: Forecast) -> None:
     """Save metrics, result and tables of the run."""
-    run.add_result(answer, TASK, answer.to_frame())
-    known = answer.rows["forecast"].notna()
-    run.details = {"successful_predictions": int(known.sum()), "failed_predictions": int((~known).sum())}
-    written_csv(answer.per_step(), run.folder / "backtest.csv")
-    (run.folder / "drivers.json").write_text(json.dumps(answer.joins, ensure_ascii=False), encoding="utf-8")
+    run.add_result(result, TASK, result.to_frame())
+    has_forecast = result.rows["forecast"].notna()
+    run.details = {"successful_predictions": int(has_forecast.sum()), "failed_predictions": int((~has_forecast).sum())}
+    write_csv(result.get_step_scores(), run.folder / "backtest.csv")
+    (run.folder / "covariates.json").write_text(json.dumps(result.joins, ensure_ascii=False), encoding="utf-8")

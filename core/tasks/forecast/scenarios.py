@@ -8,29 +8,29 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from core.actor import Actor
-from core.data.covariates import CovariateTable, Drivers, joined
+from core.data.covariates import Covariates, CovariateTable, join_covariates
 from core.data.dataset import DAY, Dataset
 from core.data.panel import Panel
 from core.errors import DataError, OptionError
-from core.evaluation.effects import LEAST_DAYS, matched_effect, raw_effect
-from core.forecasters.backtest import naive_forecasts
+from core.evaluation.event_effects import MIN_EVENT_DAYS, compute_matched_effect, compute_raw_effect
+from core.forecasters.backtest import compute_naive_forecasts
+from core.forecasters.backtest_report import format_quantile_name
+from core.forecasters.covariate_panel import TEMPERATURE_COLUMNS, CovariatePanel, select_covariates
 from core.forecasters.forecast_model import ForecastModel
-from core.forecasters.known import ERRING, Known, usable_columns
-from core.forecasters.scoring import quantile_name
-from core.forecasters.tables import table_of
-from core.forecasters.thermal import weather_and_calendar
+from core.forecasters.to_frame import to_frame
+from core.forecasters.weather_adjustment import predict_from_weather
 from core.messages import N_
 from core.runs.model_files import load_model
 from core.runs.stored_runs import load_result
-from core.runs.tracked_run import recorded
+from core.runs.tracked_run import record_event
 from core.tasks.forecast.result import Forecast
 from core.workspace import Workspace
 
 Floats = NDArray[np.float64]
 
-MEMORY = 450  # days of history that a forecast needs: a year of level, the longest lag, the longest horizon
-SHIFTS = (-6.0, -4.0, -2.0, 0.0, 2.0, 4.0, 6.0)  # °C
-STRIKE = "strike"
+HISTORY_DAYS = 450  # days of history that a forecast needs: a year of level, the longest lag, the longest horizon
+TEMPERATURE_SHIFTS_C = (-6.0, -4.0, -2.0, 0.0, 2.0, 4.0, 6.0)  # °C
+STRIKE_COLUMN = "strike"
 
 WEATHER_FIELDS: dict[str, tuple[str, str, float, float, float]] = {
     "temperature_min": (N_("Minimum temperature"), "°C", -50.0, 50.0, 15.0),
@@ -55,7 +55,7 @@ class Scenario:
     tables             weather of many days, which replaces the weather of the days it covers
     """
 
-    warmer: float = 0.0
+    temperature_delta: float = 0.0
     strike: bool | None = None
     days: tuple[str, ...] = ()
     entities: tuple[str, ...] = ()
@@ -85,18 +85,18 @@ class Scenario:
                 accepted=warmest,
             )
 
-    def check_learnt(self, learnt: Sequence[str]) -> None:
+    def check_covariates(self, covariate_names: Sequence[str]) -> None:
         """Raise DataError for a change of a covariate that the model does not use.
 
-        `learnt` are the names of the covariates of the model.
+        `covariate_names` are the names of the covariates of the model.
         """
-        asked = [
+        changed_names = [
             *self.weather,
-            *(("temperature",) if self.warmer else ()),
-            *((STRIKE,) if self.strike is not None else ()),
+            *(("temperature",) if self.temperature_delta else ()),
+            *((STRIKE_COLUMN,) if self.strike is not None else ()),
         ]
-        for name in asked:
-            if name not in learnt and not (name in ERRING and "temperature" in learnt):
+        for name in changed_names:
+            if name not in covariate_names and not (name in TEMPERATURE_COLUMNS and "temperature" in covariate_names):
                 raise DataError(
                     N_(
                         "The model has not learnt {name}: no file gave it on enough days, or the question "
@@ -105,35 +105,43 @@ class Scenario:
                     name=name,
                 )
 
-    def applied(self, drivers: Drivers, first: pd.Timestamp) -> Drivers:
-        """Return `covariates` with the changes, from the day `first` on.
+    def apply(self, covariates: Covariates, first: pd.Timestamp) -> Covariates:
+        """Return `covariate_digest` with the changes, from the day `first` on.
 
         Example:
             >>> days = pd.date_range("2024-01-01", periods=3)
             >>> index = pd.MultiIndex.from_product([["Lyon"], days], names=["entity", "day"])
-            >>> weather = Drivers(pd.DataFrame({"temperature": [5.0, 6.0, 7.0]}, index=index))
-            >>> Scenario(2.0).applied(weather, days[1]).frame["temperature"].tolist()
+            >>> weather = Covariates(pd.DataFrame({"temperature": [5.0, 6.0, 7.0]}, index=index))
+            >>> Scenario(2.0).apply(weather, days[1]).frame["temperature"].tolist()
             [5.0, 8.0, 9.0]
         """
-        index = drivers.frame.index
+        index = covariates.frame.index
         days = pd.DatetimeIndex(index.get_level_values("day"))
-        chosen = np.asarray(days >= first)
+        is_changed = np.asarray(days >= first)
         if self.days:
-            chosen &= days.isin(pd.DatetimeIndex(list(self.days)))
+            is_changed &= days.isin(pd.DatetimeIndex(list(self.days)))
         if self.entities:
-            chosen &= index.get_level_values("entity").isin(list(self.entities))
-        for name, value in self._values().items():
-            if name in drivers.columns:
-                drivers = drivers.changed(name, drivers.frame[name].mask(chosen, value))
-        for name in (each for each in ERRING if self.warmer and each in drivers.columns):
-            drivers = drivers.changed(name, drivers.frame[name] + np.where(chosen, self.warmer, 0.0))
+            is_changed &= index.get_level_values("entity").isin(list(self.entities))
+        for name, value in self._complete_weather().items():
+            if name in covariates.columns:
+                covariates = covariates.replace_column(name, covariates.frame[name].mask(is_changed, value))
+        for name in (
+            column for column in TEMPERATURE_COLUMNS if self.temperature_delta and column in covariates.columns
+        ):
+            covariates = covariates.replace_column(
+                name, covariates.frame[name] + np.where(is_changed, self.temperature_delta, 0.0)
+            )
         if self.strike is not None:
-            drivers = drivers.changed(STRIKE, np.where(chosen, float(self.strike), drivers.frame[STRIKE]))
-        return drivers
+            covariates = covariates.replace_column(
+                STRIKE_COLUMN, np.where(is_changed, float(self.strike), covariates.frame[STRIKE_COLUMN])
+            )
+        return covariates
 
-    def _values(self) -> dict[str, float]:
-        ends = [self.weather[f"temperature_{end}"] for end in ("min", "max") if f"temperature_{end}" in self.weather]
-        mean = {"temperature": sum(ends) / 2} if len(ends) == 2 else {}
+    def _complete_weather(self) -> dict[str, float]:
+        temperature_limits = [
+            self.weather[f"temperature_{end}"] for end in ("min", "max") if f"temperature_{end}" in self.weather
+        ]
+        mean = {"temperature": sum(temperature_limits) / 2} if len(temperature_limits) == 2 else {}
         return {**self.weather, **mean}
 
 
@@ -145,61 +153,69 @@ def what_if(dataset: Dataset, run_id: str, scenario: Scenario, *, workspace: Wor
     """
     scenario.check()
     model = load_model(run_id, ForecastModel, workspace)
-    scenario.check_learnt(model.columns_)
-    answer = load_result(run_id, Forecast, workspace)
-    asked, covariates = answer.model_spec, answer.covariate_digest
-    part = answer.select(dataset)
+    scenario.check_covariates(model.covariate_names_)
+    source_forecast = load_result(run_id, Forecast, workspace)
+    model_spec, covariate_digest = source_forecast.model_spec, source_forecast.covariate_digest
+    selected_rows = source_forecast.select(dataset)
     inputs = {"run": run_id, **{name: str(value) for name, value in asdict(scenario).items() if name != "tables"}}
-    with recorded("what_if", actor, workspace, **inputs):
-        series = model.series(part)
+    with record_event("what_if", actor, workspace, **inputs):
+        series = model.select_series(selected_rows)
         until = series.days[-1] + DAY * (model.horizon + 1)
-        tables = workspace.drivers.load(covariates) if covariates else []
-        given = joined(part, tables, until=until)
-        changed = joined(part, [*scenario.tables, *tables], until=until) if scenario.tables else given
-        ends = np.array([min(asked.quantiles), max(asked.quantiles)])
-        low, high = (quantile_name(level) for level in ends)
-        rows, other = (
-            forecast_rows(model, series, drivers, ends)
-            for drivers in (given, scenario.applied(changed, series.days[-1] + DAY))
+        tables = workspace.covariates.load(covariate_digest) if covariate_digest else []
+        base_covariates = join_covariates(selected_rows, tables, last_day=until)
+        scenario_covariates = (
+            join_covariates(selected_rows, [*scenario.tables, *tables], last_day=until)
+            if scenario.tables
+            else base_covariates
         )
-    both = rows[["entity", "time", "step", "forecast"]].assign(low=rows[low], high=rows[high])
-    return both.assign(changed=other["forecast"], changed_low=other[low], changed_high=other[high])
+        outer_quantiles = np.array([min(model_spec.quantiles), max(model_spec.quantiles)])
+        low, high = (format_quantile_name(level) for level in outer_quantiles)
+        rows, changed_rows = (
+            build_forecast_rows(model, series, variant, outer_quantiles)
+            for variant in (base_covariates, scenario.apply(scenario_covariates, series.days[-1] + DAY))
+        )
+    result = rows[["entity", "time", "step", "forecast"]].assign(low=rows[low], high=rows[high])
+    return result.assign(
+        changed=changed_rows["forecast"], changed_low=changed_rows[low], changed_high=changed_rows[high]
+    )
 
 
-def forecast_rows(model: ForecastModel, series: Panel, drivers: Drivers, quantiles: Floats) -> pd.DataFrame:
+def build_forecast_rows(model: ForecastModel, series: Panel, covariates: Covariates, quantiles: Floats) -> pd.DataFrame:
     """Return the forecast of the days after the last day of the series.
 
     Columns: entity, time, step, forecast, one per quantile, naive1, naive7, assumed.
     """
-    recent = series.last(MEMORY)
-    known = model.known(recent, drivers)
-    forecast, bands = model.ahead(recent, known, model.horizon, quantiles)
+    recent = series.tail(HISTORY_DAYS)
+    covariate_panel = model.build_covariate_panel(recent, covariates)
+    forecast, bands = model.forecast_days(recent, covariate_panel, model.horizon, quantiles)
     days = pd.date_range(series.days[-1] + DAY, periods=model.horizon, freq="D")
-    naive = naive_forecasts(recent.extended(model.horizon), len(recent), model.horizon)
-    ahead = np.arange(model.horizon)
+    naive = compute_naive_forecasts(recent.extend(model.horizon), len(recent), model.horizon)
+    step_indices = np.arange(model.horizon)
     values = {"forecast": forecast}
-    values |= {quantile_name(level): bands[..., place] for place, level in enumerate(quantiles)}
-    values |= {which: each[ahead, ahead] for which, each in naive.items()}
-    assumed = known.assumed[len(recent) : len(recent) + model.horizon]
-    per_day = {"step": (ahead + 1.0)[:, None], "assumed": assumed.astype(float)}
-    values |= {name: np.broadcast_to(each[:, :, None], forecast.shape) for name, each in per_day.items()}
-    rows = table_of(days, series, values)
+    values |= {format_quantile_name(level): bands[..., place] for place, level in enumerate(quantiles)}
+    values |= {naive_name: array[step_indices, step_indices] for naive_name, array in naive.items()}
+    assumed = covariate_panel.assumed[len(recent) : len(recent) + model.horizon]
+    per_day = {"step": (step_indices + 1.0)[:, None], "assumed": assumed.astype(float)}
+    values |= {name: np.broadcast_to(array[:, :, None], forecast.shape) for name, array in per_day.items()}
+    rows = to_frame(days, series, values)
     return rows.astype({"step": "int8", "assumed": bool})
 
 
-def response_curve(model: ForecastModel, series: Panel, drivers: Drivers) -> pd.DataFrame:
+def compute_response_curve(model: ForecastModel, series: Panel, covariates: Covariates) -> pd.DataFrame:
     """Return the amount of the whole horizon over all entities, by temperature shift, with and without a strike.
 
     Columns: strike, shift (°C), amount.
     """
-    recent, first = series.last(MEMORY), series.days[-1] + DAY
-    shifts = SHIFTS if "temperature" in model.columns_ else (0.0,)
-    strikes = (False, True) if STRIKE in model.columns_ else (None,)
+    recent, first = series.tail(HISTORY_DAYS), series.days[-1] + DAY
+    shifts = TEMPERATURE_SHIFTS_C if "temperature" in model.covariate_names_ else (0.0,)
+    strikes = (False, True) if STRIKE_COLUMN in model.covariate_names_ else (None,)
     rows = []
     for strike in strikes:
         for shift in shifts if len(shifts) > 1 or len(strikes) > 1 else ():
-            other = Scenario(warmer=shift, strike=strike).applied(drivers, first)
-            amounts, _ = model.ahead(recent, model.known(recent, other), model.horizon, np.array([0.5]))
+            changed_covariates = Scenario(temperature_delta=shift, strike=strike).apply(covariates, first)
+            amounts, _ = model.forecast_days(
+                recent, model.build_covariate_panel(recent, changed_covariates), model.horizon, np.array([0.5])
+            )
             rows.append(
                 {
                     "strike": np.nan if strike is None else float(strike),
@@ -210,27 +226,29 @@ def response_curve(model: ForecastModel, series: Panel, drivers: Drivers) -> pd.
     return pd.DataFrame(rows, columns=["strike", "shift", "amount"])
 
 
-def strike_effects(series: Panel, drivers: Drivers) -> pd.DataFrame:
+def estimate_strike_effects(series: Panel, covariates: Covariates) -> pd.DataFrame:
     """Return the effect of strikes by three methods: raw, on similar days, and on similar days without the weather.
 
     Empty without a covariate `strike` or with too few strike days.
     """
     columns = ["method", "change", "low", "high", "days", "episodes"]
-    if STRIKE not in drivers.columns:
+    if STRIKE_COLUMN not in covariates.columns:
         return pd.DataFrame(columns=columns)
-    flags = drivers.array(series.entities, series.days)[:, :, drivers.columns.index(STRIKE)]
-    amounts, event = _stacked(series, series.amounts), _stacked(series, np.nan_to_num(flags)) > 0
-    if event.groupby("day").any().sum() < LEAST_DAYS:
+    flags = covariates.to_array(series.entities, series.days)[:, :, covariates.columns.index(STRIKE_COLUMN)]
+    amounts, is_strike = _to_series(series, series.daily_amounts), _to_series(series, np.nan_to_num(flags)) > 0
+    if is_strike.groupby("day").any().sum() < MIN_EVENT_DAYS:
         return pd.DataFrame(columns=columns)
-    found = [raw_effect(amounts, event), matched_effect(amounts, event)]
-    known = Known.of(series, drivers, usable_columns(series, drivers))
-    if known.warm:
-        expected = _stacked(series, weather_and_calendar(series, known, STRIKE))
-        found.append(matched_effect(amounts / expected.where(expected > 0), event, N_("matched, weather taken out")))
-    return pd.DataFrame([asdict(effect) for effect in found], columns=columns)
+    effects = [compute_raw_effect(amounts, is_strike), compute_matched_effect(amounts, is_strike)]
+    covariate_panel = CovariatePanel.from_covariates(series, covariates, select_covariates(series, covariates))
+    if covariate_panel.has_temperature:
+        expected = _to_series(series, predict_from_weather(series, covariate_panel, STRIKE_COLUMN))
+        effects.append(
+            compute_matched_effect(amounts / expected.where(expected > 0), is_strike, N_("matched, weather taken out"))
+        )
+    return pd.DataFrame([asdict(effect) for effect in effects], columns=columns)
 
 
-def _stacked(series: Panel, values: Floats) -> pd.Series:
+def _to_series(series: Panel, values: Floats) -> pd.Series:
     """Return values (days, entities) as a Series with the index (entity, day)."""
     index = pd.MultiIndex.from_product([series.entities, series.days], names=["entity", "day"])
     return pd.Series(values.T.ravel(), index=index)

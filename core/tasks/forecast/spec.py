@@ -8,10 +8,10 @@ from core import forecasters as algorithms
 from core.data.panel import Resolution
 from core.errors import OptionError
 from core.forecasters.base import Forecaster
-from core.forecasters.known import Weather
+from core.forecasters.covariate_panel import WeatherMode
 from core.messages import N_
 from core.spec.hyperparameters import algorithm, hyperparameter
-from core.spec.plugins import members
+from core.spec.plugins import discover_classes
 from core.spec.spec import DataSpec, PartSpec
 
 if TYPE_CHECKING:
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
 MAX_HORIZON_DAYS = 28
 YEAR_DAYS = 365
-RESOLUTIONS: Mapping[str, str] = {"day": N_("per day"), "hour": N_("per moment of the day")}
-WEATHER: Mapping[str, str] = {
+RESOLUTION_LABELS: Mapping[str, str] = {"day": N_("per day"), "hour": N_("per moment of the day")}
+WEATHER_LABELS: Mapping[str, str] = {
     "as given": N_("as the files give it"),
     "degraded": N_("with a forecast's usual error"),
     "none": N_("without weather"),
@@ -31,9 +31,9 @@ COVARIATES_HELP = N_(
 )
 
 
-def forecasters() -> dict[str, type[Forecaster]]:
+def list_forecasters() -> dict[str, type[Forecaster]]:
     """Return name → class of every forecaster."""
-    return members(algorithms, Forecaster)
+    return discover_classes(algorithms, Forecaster)
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,9 @@ class ForecastSpec(PartSpec):
     covariates     digest of the stored covariate tables; "" without covariates
     """
 
-    forecaster: Forecaster = algorithm(forecasters, "blend", help=N_("Name of the forecaster."), label=N_("Forecaster"))
+    forecaster: Forecaster = algorithm(
+        list_forecasters, "blend", help=N_("Name of the forecaster."), label=N_("Forecaster")
+    )
     horizon: int = hyperparameter(
         7,
         help=N_("Days ahead, 1 to 28."),
@@ -59,24 +61,24 @@ class ForecastSpec(PartSpec):
         steps=tuple(range(1, MAX_HORIZON_DAYS + 1)),
     )
     covariates: str = hyperparameter(
-        "", help=COVARIATES_HELP, label=N_("Drivers"), flag="--drivers", files="covariates"
+        "", help=COVARIATES_HELP, label=N_("Drivers"), flag="--covariates", files="covariates"
     )
-    weather: Weather = hyperparameter(
+    weather: WeatherMode = hyperparameter(
         "as given",
         help=N_(
             "Weather of the days to come. Observed weather makes the back-test look as if every weather forecast had "
             "been perfect."
         ),
         label=N_("Weather of the days to come"),
-        choices=tuple(WEATHER),
-        words=WEATHER,
+        choices=tuple(WEATHER_LABELS),
+        words=WEATHER_LABELS,
     )
     resolution: Resolution = hyperparameter(
         "day",
         help=N_("Daily amounts, or the moments of the day."),
         label=N_("Amounts"),
-        choices=tuple(RESOLUTIONS),
-        words=RESOLUTIONS,
+        choices=tuple(RESOLUTION_LABELS),
+        words=RESOLUTION_LABELS,
     )
     measure: str = hyperparameter("", help=N_("The column, where the files have several."), label=N_("Column"))
     backtest_from: str = hyperparameter(
@@ -98,38 +100,38 @@ class ForecastSpec(PartSpec):
     def check(self) -> None:
         """Raise OptionError for a value that is not accepted, unsorted quantiles or an invalid date."""
         super().check()
-        ordered = list(self.quantiles) == sorted(set(self.quantiles))
-        if not ordered or len(self.quantiles) < 2 or not all(0 < level < 1 for level in self.quantiles):
-            raise _not_accepted("quantiles", ", ".join(map(str, self.quantiles)), "0.05, 0.5, 0.95")
-        if self.backtest_from and _is_no_day(self.backtest_from):
-            raise _not_accepted("backtest_from", self.backtest_from, "2023-01-01")
+        is_sorted = list(self.quantiles) == sorted(set(self.quantiles))
+        if not is_sorted or len(self.quantiles) < 2 or not all(0 < level < 1 for level in self.quantiles):
+            raise _build_option_error("quantiles", ", ".join(map(str, self.quantiles)), "0.05, 0.5, 0.95")
+        if self.backtest_from and _is_invalid_date(self.backtest_from):
+            raise _build_option_error("backtest_from", self.backtest_from, "2023-01-01")
 
-    def completed_for(self, dataset: "Dataset", series: "Panel") -> "ForecastSpec":
+    def fill_defaults(self, dataset: "Dataset", series: "Panel") -> "ForecastSpec":
         """Return the spec with its defaults for `dataset` and `series`: digest and first day of the test."""
-        return replace(self, dataset=dataset.digest, backtest_from=self.backtest_from or _default_start(series))
+        return replace(self, dataset=dataset.digest, backtest_from=self.backtest_from or _choose_default_start(series))
 
     @classmethod
-    def accepted_choices(cls, name: str, dataset: "Dataset") -> tuple[Any, ...]:
+    def list_choices(cls, name: str, dataset: "Dataset") -> tuple[Any, ...]:
         """Return the accepted values; times of the day only for data that have them."""
         if name == "resolution" and not has_day_times(dataset):
             return ("day",)
-        return super().accepted_choices(name, dataset)
+        return super().list_choices(name, dataset)
 
 
 @dataclass(frozen=True)
 class ForecastApplySpec(DataSpec):
     """Forecast the days after the end of a dataset with the model of an earlier run, for the entities of the model."""
 
-    chosen_by: ClassVar[str] = "model"
+    selector_field: ClassVar[str] = "model"
 
     model: str = hyperparameter(
         "", help=N_("Apply this model instead."), label=N_("Saved model"), metavar="RUN_ID|NAME@ALIAS"
     )
     covariates: str = hyperparameter(
-        "", help=COVARIATES_HELP, label=N_("Drivers"), flag="--drivers", files="covariates"
+        "", help=COVARIATES_HELP, label=N_("Drivers"), flag="--covariates", files="covariates"
     )
 
-    def params(self) -> dict[str, Any]:
+    def to_params(self) -> dict[str, Any]:
         """Return the parameters: the run of the applied model, and the covariates."""
         return {"model_run": self.model, "covariates": self.covariates}
 
@@ -138,7 +140,7 @@ class ForecastApplySpec(DataSpec):
 class RecalibrationSpec(DataSpec):
     """Recompute the intervals of an earlier run from the past errors with the best coverage."""
 
-    chosen_by: ClassVar[str] = "run"
+    selector_field: ClassVar[str] = "run"
 
     run: str = hyperparameter(
         "",
@@ -147,7 +149,7 @@ class RecalibrationSpec(DataSpec):
         metavar="RUN_ID|NAME@ALIAS",
     )
 
-    def params(self) -> dict[str, Any]:
+    def to_params(self) -> dict[str, Any]:
         """Return the parameters: the run of the recalibrated model."""
         return {"model_run": self.run}
 
@@ -159,19 +161,19 @@ def has_day_times(dataset: "Dataset") -> bool:
     return dataset.profile or (dataset.step is not None and dataset.step < DAY)
 
 
-def _default_start(series: "Panel") -> str:
+def _choose_default_start(series: "Panel") -> str:
     """Return the first day of the last year, or of the last fifth of a history shorter than five years."""
     days = series.days
     return str(days[-min(YEAR_DAYS, len(series) // 5)] if len(series) >= 10 else days[-1])[:10]
 
 
-def _is_no_day(text: str) -> bool:
+def _is_invalid_date(text: str) -> bool:
     import pandas as pd
 
     return pd.to_datetime(text, format="%Y-%m-%d", errors="coerce") is pd.NaT
 
 
-def _not_accepted(name: str, value: str, accepted: str) -> OptionError:
+def _build_option_error(name: str, value: str, accepted: str) -> OptionError:
     return OptionError(
         N_("{name} = {value!r} is not accepted; choose {accepted}."), name=name, value=value, accepted=accepted
     )

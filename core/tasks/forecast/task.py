@@ -15,7 +15,7 @@ TASK = Task(
     ),
     result="core.tasks.forecast.result:Forecast",
     card="core.tasks.forecast.card:describe",
-    answer="core.tasks.forecast.command:to_answer",
+    json_fields="core.tasks.forecast.command:to_answer",
     lines="core.tasks.forecast.command:to_lines",
     page="forecast",
     action=N_("Forecast"),
@@ -27,7 +27,7 @@ TASK = Task(
         lower_is_better=True,
         tags=("dataset.digest",),
         params=("backtest_from", "backtest_until", "horizon", "entities", "resolution", "weather"),
-        optional=("measure",),
+        optional_params=("measure",),
     ),
-    keeps_model=True,
+    saves_model=True,
 )

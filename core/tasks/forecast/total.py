@@ -7,18 +7,18 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from core.evaluation.intervals import around, conformal, size
-from core.forecasters.scoring import quantile_name
+from core.evaluation.conformal import apply_quantiles, compute_conformal_quantiles, compute_error_scale
+from core.forecasters.backtest_report import format_quantile_name
 from core.tasks.forecast.result import Forecast
 
 Floats = NDArray[np.float64]
 
-TOGETHER = ""
+TOTAL_ENTITY = ""
 """The name of the sum: no entity has it."""
 
 
-def total(found: Forecast) -> Forecast:
-    """Return the forecast of the sum of its `summable` entities: `rows` and `checked` have one entity, `TOGETHER`.
+def sum_entities(forecast: Forecast) -> Forecast:
+    """Return the forecast of the sum of the entities of `list_summable_entities`, as one entity `TOTAL_ENTITY`.
 
     Quantiles cannot be added, because the errors of the entities are not perfectly correlated. The intervals of the
     total come from the errors of the summed forecasts in the backtest. Timestamps without all entities are left out.
@@ -38,71 +38,75 @@ def total(found: Forecast) -> Forecast:
         ...                      "forecast": 100.0, "naive1": 100.0, "naive7": 100.0, "assumed": False})
         >>> data = DataSummary(("load.csv",), "MWh", False, ("load",))
         >>> forecast = Forecast(spec, spec, data, "2024-04-09", ("day",), (), (), {}, (), rows, empty, checked, empty)
-        >>> total(forecast).rows[["q0.05", "forecast", "q0.95"]].round(0).values.tolist()  # the error is 14 MWh, not 20
+        >>> sum_entities(forecast).rows[["q0.05", "forecast", "q0.95"]].round(0).values.tolist()
         [[178.0, 200.0, 224.0]]
     """
-    entities = summable(found)
-    parts = [table[table["entity"].isin(entities)] for table in (found.rows, found.checked)]
-    rows = _added(parts[0], ["forecast", "naive1", "naive7"], len(entities))
-    rows["assumed"] = _of_each(rows, parts[0].groupby(["step", "time"], observed=True)["assumed"].any())
-    checked = _added(parts[1], ["actual", "forecast", "naive7"], len(entities))
-    if "temperature" in found.checked:
-        checked["temperature"] = _of_each(
-            checked, parts[1].groupby(["step", "time"], observed=True)["temperature"].mean()
+    entities = list_summable_entities(forecast)
+    tables = [table[table["entity"].isin(entities)] for table in (forecast.rows, forecast.checked)]
+    rows = _sum_rows(tables[0], ["forecast", "naive1", "naive7"], len(entities))
+    rows["assumed"] = _align_to_rows(rows, tables[0].groupby(["step", "time"], observed=True)["assumed"].any())
+    checked = _sum_rows(tables[1], ["actual", "forecast", "naive7"], len(entities))
+    if "temperature" in forecast.checked:
+        checked["temperature"] = _align_to_rows(
+            checked, tables[1].groupby(["step", "time"], observed=True)["temperature"].mean()
         )
-    bands = _bands(rows, checked, np.array(found.model_spec.quantiles))
-    named = {quantile_name(level): bands[:, place] for place, level in enumerate(found.model_spec.quantiles)}
-    return replace(found, rows=rows.assign(**named), checked=checked)
+    bands = _compute_quantiles(rows, checked, np.array(forecast.model_spec.quantiles))
+    quantile_columns = {
+        format_quantile_name(level): bands[:, index] for index, level in enumerate(forecast.model_spec.quantiles)
+    }
+    return replace(forecast, rows=rows.assign(**quantile_columns), checked=checked)
 
 
-def summable(found: Forecast) -> list[str]:
+def list_summable_entities(forecast: Forecast) -> list[str]:
     """Return the entities with a forecast; an entity whose data end long before the others has none."""
-    known = found.rows.loc[found.rows["forecast"].notna(), "entity"]
-    return sorted(known.astype(str).unique())
+    forecast_entities = forecast.rows.loc[forecast.rows["forecast"].notna(), "entity"]
+    return sorted(forecast_entities.astype(str).unique())
 
 
-def _of_each(rows: pd.DataFrame, values: pd.Series) -> NDArray[np.generic]:
+def _align_to_rows(rows: pd.DataFrame, values: pd.Series) -> NDArray[np.generic]:
     """Return `values`, indexed by step and time, for every row."""
-    found: NDArray[np.generic] = values.reindex(pd.MultiIndex.from_frame(rows[["step", "time"]])).to_numpy()
-    return found
+    aligned: NDArray[np.generic] = values.reindex(pd.MultiIndex.from_frame(rows[["step", "time"]])).to_numpy()
+    return aligned
 
 
-def _added(table: pd.DataFrame, numbers: list[str], count: int) -> pd.DataFrame:
+def _sum_rows(table: pd.DataFrame, columns: list[str], count: int) -> pd.DataFrame:
     """Return the sums over `count` entities by step and time; timestamps with fewer entities are left out."""
     groups = table.groupby(["step", "time"], observed=True)
-    sums = groups[numbers].sum(min_count=count)[groups.size() == count]
-    return sums.astype("float64").reset_index().assign(entity=TOGETHER)
+    sums = groups[columns].sum(min_count=count)[groups.size() == count]
+    return sums.astype("float64").reset_index().assign(entity=TOTAL_ENTITY)
 
 
-def _bands(rows: pd.DataFrame, checked: pd.DataFrame, quantiles: Floats) -> Floats:
+def _compute_quantiles(rows: pd.DataFrame, checked: pd.DataFrame, quantiles: Floats) -> Floats:
     """Return the quantiles of `rows`, (rows, quantiles); NaN without errors of the backtest."""
-    found = np.full((len(rows), len(quantiles)), np.nan)
-    for place, past in _alike(rows, checked):
-        level = np.abs(past["actual"].to_numpy(np.float64)).mean().reshape(1, 1)
-        then, now = (_column(table["forecast"]) for table in (past, rows.iloc[place]))
-        errors = (_column(past["actual"]) - then) / size(then, level, "root")
-        spread = conformal(errors, quantiles)
-        found[place] = around(now, spread, size(now, level, "root"))[:, 0, 0]
-    return found
+    quantile_values = np.full((len(rows), len(quantiles)), np.nan)
+    for positions, past_rows in _match_backtest_rows(rows, checked):
+        level = np.abs(past_rows["actual"].to_numpy(np.float64)).mean().reshape(1, 1)
+        past_forecast, forecast = (_to_column(table["forecast"]) for table in (past_rows, rows.iloc[positions]))
+        errors = (_to_column(past_rows["actual"]) - past_forecast) / compute_error_scale(past_forecast, level, "root")
+        spread = compute_conformal_quantiles(errors, quantiles)
+        quantile_values[positions] = apply_quantiles(forecast, spread, compute_error_scale(forecast, level, "root"))[
+            :, 0, 0
+        ]
+    return quantile_values
 
 
-def _alike(rows: pd.DataFrame, checked: pd.DataFrame) -> Iterator[tuple[NDArray[np.intp], pd.DataFrame]]:
+def _match_backtest_rows(rows: pd.DataFrame, checked: pd.DataFrame) -> Iterator[tuple[NDArray[np.intp], pd.DataFrame]]:
     """Yield the indices of the rows with the same step and time of day, and the matching rows of the backtest.
 
     The backtest of hourly amounts has only some steps. The next larger step replaces a missing one, because its errors
     are not smaller.
     """
-    kept = np.sort(checked["step"].unique())
+    backtest_steps = np.sort(checked["step"].unique())
     for step in rows["step"].unique():
-        nearest = kept[kept >= step][:1] if (kept >= step).any() else kept[-1:]
-        past = checked[checked["step"].isin(nearest)]
-        clock, past_clock = rows["time"].dt.time, past["time"].dt.time
-        for moment in clock[rows["step"] == step].unique():
-            own = past[past_clock == moment]
-            if len(own):
-                yield np.flatnonzero((rows["step"] == step) & (clock == moment)), own
+        nearest = backtest_steps[backtest_steps >= step][:1] if (backtest_steps >= step).any() else backtest_steps[-1:]
+        step_rows = checked[checked["step"].isin(nearest)]
+        times, step_times = rows["time"].dt.time, step_rows["time"].dt.time
+        for time in times[rows["step"] == step].unique():
+            matching_rows = step_rows[step_times == time]
+            if len(matching_rows):
+                yield np.flatnonzero((rows["step"] == step) & (times == time)), matching_rows
 
 
-def _column(values: pd.Series) -> Floats:
+def _to_column(values: pd.Series) -> Floats:
     """Return the values with the shape (values, 1, 1)."""
     return values.to_numpy(np.float64)[:, None, None]

@@ -1,23 +1,23 @@
 """Run card of the sequences task."""
 
-from core.messages import N_, Text
+from core.messages import N_, Message
 from core.runs.card_data import (
-    BY_SHARE,
-    BY_TAIL,
-    NO_LABELS,
-    VERDICTS,
+    NO_LABELS_NOTE,
+    SHARE_REASON,
+    TAIL_REASON,
+    VERDICTS_METHOD,
     CardData,
     build_score_card,
-    count_scores,
+    build_score_histogram,
     describe_part,
-    finite,
+    to_finite,
 )
-from core.runs.card_model import Threshold
+from core.runs.card_model import CardThreshold
 from core.tasks.sequences.result import SequenceDetection
-from core.tasks.sequences.spec import THOUSAND
+from core.tasks.sequences.spec import PER_1000_ROWS
 
-ALARMS = {
-    THOUSAND: N_(
+ALARM_REASONS = {
+    PER_1000_ROWS: N_(
         "At most {amount} false alarms per 1,000 rows were asked for, over all entities together; rows held out decide."
     ),
     "hour": N_(
@@ -33,44 +33,44 @@ ALARMS = {
         "At most {amount} false alarms per month were asked for, over all entities together; rows held out decide."
     ),
 }
-COUNTS = ("rows_fitted", "rows_judged", "anomalies", "events", "entities_with_events")
+COUNT_METRICS = ("rows_fitted", "rows_scored", "anomalies", "events", "entities_with_events")
 
 
 def describe(detection: SequenceDetection) -> CardData:
     """Return the threshold with its origin, the metrics of detector and baselines, the counts and the histogram."""
     metrics = detection.metrics()
-    no_labels = () if len(detection.card) else (Text(NO_LABELS),)
+    no_labels = () if len(detection.card) else (Message(NO_LABELS_NOTE),)
     return CardData(
         files=detection.data.files,
         part=describe_part(detection.rows, detection.spec),
         threshold=_describe_threshold(detection),
         score_card=build_score_card(detection.card),
-        counts={name: metrics[name] for name in COUNTS if name in metrics},
-        picture=count_scores(detection.test_rows["score"], detection.threshold),
+        counts={name: metrics[name] for name in COUNT_METRICS if name in metrics},
+        picture=build_score_histogram(detection.test_rows["score"], detection.threshold),
         notes=(*no_labels, *detection.notes),
     )
 
 
-def _describe_threshold(detection: SequenceDetection) -> Threshold:
-    asked, per = detection.model_spec, detection.per
-    return Threshold(
+def _describe_threshold(detection: SequenceDetection) -> CardThreshold:
+    spec, period = detection.model_spec, detection.per
+    return CardThreshold(
         detection.threshold,
         detection.method,
-        asked.amount,
-        per,
+        spec.amount,
+        period,
         _explain_threshold(detection),
-        detection.promise,
-        finite(detection.measured_rate),
+        detection.target_rate,
+        to_finite(detection.measured_rate),
     )
 
 
-def _explain_threshold(detection: SequenceDetection) -> Text:
+def _explain_threshold(detection: SequenceDetection) -> Message:
     """Return the origin of the threshold."""
-    asked = detection.model_spec
-    if detection.method == VERDICTS:
-        return Text(N_("People chose it from their verdicts; it promises nothing about false alarms."))
-    if asked.threshold == "alarms":
-        return Text(ALARMS[detection.per], {"amount": asked.amount})
-    if asked.threshold == "best_f1":
-        return Text(N_("The best for the labels of the rows it is judged on: an oracle, not what to expect."))
-    return Text(BY_TAIL if asked.threshold == "pot" else BY_SHARE, {"share": asked.amount})
+    spec = detection.model_spec
+    if detection.method == VERDICTS_METHOD:
+        return Message(N_("People chose it from their verdicts; it promises nothing about false alarms."))
+    if spec.threshold == "alarms":
+        return Message(ALARM_REASONS[detection.per], {"amount": spec.amount})
+    if spec.threshold == "best_f1":
+        return Message(N_("The best for the labels of the rows it is judged on: an oracle, not what to expect."))
+    return Message(TAIL_REASON if spec.threshold == "pot" else SHARE_REASON, {"share": spec.amount})

@@ -6,32 +6,32 @@ from pathlib import Path
 from typing import Any
 
 from core.data.dataset import Dataset
-from core.detectors.sequence_model import HELD_OUT
+from core.detectors.sequence_model import CALIBRATION_SHARE
 from core.errors import OptionError
-from core.exports import written_csv
+from core.exports import write_csv
 from core.messages import N_
 from core.runs.tracked_run import Run
-from core.spec.command_line import CommandOptions, ExtraOption, Values, to_word
-from core.spec.hyperparameters import build_from_settings, get_params, hyperparameters
-from core.spec.metric import SCORE_CARD
+from core.spec.command_line import CommandOptions, ExtraOption, OptionValues, to_word
+from core.spec.hyperparameters import build_from_settings, get_hyperparameters, get_params
+from core.spec.metric import SCORE_CARD_METRICS
 from core.tasks.sequences.result import SequenceDetection
-from core.tasks.sequences.spec import THOUSAND, SequenceSpec, detectors
-from core.tasks.sequences.split import training_mask
+from core.tasks.sequences.spec import PER_1000_ROWS, SequenceSpec, list_detectors
+from core.tasks.sequences.split import build_training_mask
 
-SHOWN = 10
-DEEP, QUICK = "sgmvrnn", "pca-residual"
+MAX_EVENTS = 10
+FOLDER_DETECTOR, DEFAULT_DETECTOR = "sgmvrnn", "pca-residual"
 DAY_S = 86_400.0
 EPOCH_SETTINGS = {"steps", "batch_size", "seconds"}
-SPELLINGS = {"seed": ("seed", "random_state")}  # names of one setting in different detectors
+SETTING_ALIASES = {"seed": ("seed", "random_state")}  # names of one setting in different detectors
 THRESHOLD_OPTIONS = {
     "alarms_per_hour": ("alarms", "hour"),
     "alarms_per_day": ("alarms", "day"),
     "alarms_per_week": ("alarms", "week"),
     "alarms_per_month": ("alarms", "month"),
-    "alarms_per_1000": ("alarms", THOUSAND),
-    "risk": ("pot", THOUSAND),
-    "contamination": ("contamination", THOUSAND),
-    "best_f1": ("best_f1", THOUSAND),
+    "alarms_per_1000": ("alarms", PER_1000_ROWS),
+    "risk": ("pot", PER_1000_ROWS),
+    "contamination": ("contamination", PER_1000_ROWS),
+    "best_f1": ("best_f1", PER_1000_ROWS),
 }
 """Option → kind of threshold, and the period in which alarms are counted."""
 
@@ -39,12 +39,12 @@ THRESHOLD_OPTIONS = {
 # ---- options --------------------------------------------------------------------------------------------------------
 
 
-def read_options(extra: Values, fields: Values) -> Values:
+def read_options(extra: OptionValues, fields: OptionValues) -> OptionValues:
     """Return the fields, updated with the values of the options. Raises OptionError for several thresholds."""
     return {**fields, **_read_threshold(extra, fields), **_read_detector(extra, fields)}
 
 
-def list_remarks(spec: SequenceSpec, dataset: Dataset, extra: Values) -> Iterator[str]:
+def list_remarks(spec: SequenceSpec, dataset: Dataset, extra: OptionValues) -> Iterator[str]:
     """Yield options that the detector has no setting for, and the number of steps that the epochs make."""
     name, settings = spec.detector.name, get_params(spec.detector)
     for option, value in _list_settings(extra).items():
@@ -55,12 +55,12 @@ def list_remarks(spec: SequenceSpec, dataset: Dataset, extra: Values) -> Iterato
     if not settings.keys() >= EPOCH_SETTINGS:
         yield f"{name} does not learn in epochs: {epochs} is left out"
         return
-    rows = _count_rows(spec, dataset)
+    rows = _count_train_rows(spec, dataset)
     steps, windows = _count_steps(epochs, rows, settings), settings["batch_size"]
     yield f"{epochs} epochs of {rows:,} rows are {steps:,} steps of {windows} windows"
 
 
-def adjust_spec(spec: SequenceSpec, dataset: Dataset, extra: Values) -> SequenceSpec:
+def adjust_spec(spec: SequenceSpec, dataset: Dataset, extra: OptionValues) -> SequenceSpec:
     """Return the spec with the steps that `--epochs` asks for, and a time limit of one day.
 
     Raises OptionError if the dataset does not have the number of columns given by `--n`.
@@ -69,19 +69,19 @@ def adjust_spec(spec: SequenceSpec, dataset: Dataset, extra: Values) -> Sequence
     settings = get_params(spec.detector)
     if extra.get("epochs") is None or not settings.keys() >= EPOCH_SETTINGS:
         return spec
-    steps = _count_steps(extra["epochs"], _count_rows(spec, dataset), settings)
+    steps = _count_steps(extra["epochs"], _count_train_rows(spec, dataset), settings)
     detector = build_from_settings(type(spec.detector), {**settings, "steps": steps, "seconds": DAY_S})
     return replace(spec, detector=detector)
 
 
-def write_curves(detection: SequenceDetection, extra: Values) -> None:
+def write_curves(detection: SequenceDetection, extra: OptionValues) -> None:
     """Write the training curves into the folder given by `--log_path`."""
     if (folder := extra.get("log_path")) is not None:
         folder.mkdir(parents=True, exist_ok=True)
-        written_csv(detection.curves, folder / "training.csv")
+        write_csv(detection.curves, folder / "training.csv")
 
 
-def write_scores(detection: SequenceDetection, extra: Values) -> None:
+def write_scores(detection: SequenceDetection, extra: OptionValues) -> None:
     """Write the scores in the format of the original SGmVRNN to the file given by `--scores-file`."""
     if "scores_file" in extra:
         detection.write_likelihoods(extra["scores_file"])
@@ -105,7 +105,7 @@ TRAIN_OPTIONS = CommandOptions(
         ExtraOption(
             "dataset_path",
             Path,
-            f"File, or folder of files, instead of FILE; the detector is then {DEEP} unless one is named.",
+            f"File, or folder of files, instead of FILE; the detector is then {FOLDER_DETECTOR} unless one is named.",
             flag="--dataset_path",
         ),
         ExtraOption("gpu_id", int, "Train on this CUDA device.", flag="--gpu_id"),
@@ -129,27 +129,27 @@ SCORE_OPTIONS = CommandOptions(
 )
 
 
-def _read_threshold(extra: Values, fields: Values) -> Values:
+def _read_threshold(extra: OptionValues, fields: OptionValues) -> OptionValues:
     """Return the fields of the threshold that the options ask for; empty if no option does."""
-    given = [name for name in THRESHOLD_OPTIONS if name in extra]
-    if len(given) > 1 or (given and not {"threshold", "amount", "per"}.isdisjoint(fields)):
-        options = [option.option for option in TRAIN_OPTIONS.options if option.name in THRESHOLD_OPTIONS]
+    threshold_names = [name for name in THRESHOLD_OPTIONS if name in extra]
+    if len(threshold_names) > 1 or (threshold_names and not {"threshold", "amount", "per"}.isdisjoint(fields)):
+        options = [option.option_name for option in TRAIN_OPTIONS.options if option.name in THRESHOLD_OPTIONS]
         raise OptionError(
             N_("Several thresholds were asked for; choose one of {options}."),
             options=", ".join((*options, "--threshold")),
         )
-    if not given:
+    if not threshold_names:
         return {}
-    threshold, per = THRESHOLD_OPTIONS[given[0]]
-    amount = 0.0 if threshold == "best_f1" else extra[given[0]]
-    return {"threshold": threshold, "amount": amount, "per": to_word(per)}
+    threshold, period = THRESHOLD_OPTIONS[threshold_names[0]]
+    amount = 0.0 if threshold == "best_f1" else extra[threshold_names[0]]
+    return {"threshold": threshold, "amount": amount, "per": to_word(period)}
 
 
-def _read_detector(extra: Values, fields: Values) -> Values:
+def _read_detector(extra: OptionValues, fields: OptionValues) -> OptionValues:
     """Return the detector and its settings. Settings given with `--set` come last, so they override the options."""
-    name = fields.get("detector") or (DEEP if "dataset_path" in extra else QUICK)
-    classes = detectors()
-    accepted = hyperparameters(classes[name]) if name in classes else {}
+    name = fields.get("detector") or (FOLDER_DETECTOR if "dataset_path" in extra else DEFAULT_DETECTOR)
+    classes = list_detectors()
+    accepted = get_hyperparameters(classes[name]) if name in classes else {}
     settings = [
         f"{setting}={value}"
         for option, value in _list_settings(extra).items()
@@ -158,7 +158,7 @@ def _read_detector(extra: Values, fields: Values) -> Values:
     return {"detector": name, "settings": [*settings, *fields.get("settings", [])]}
 
 
-def _list_settings(extra: Values) -> Values:
+def _list_settings(extra: OptionValues) -> OptionValues:
     """Return the options that are settings of detectors."""
     settings = {name: extra[name] for name in ("seed", "batch_size") if name in extra}
     return settings | ({"device": f"cuda:{extra['gpu_id']}"} if "gpu_id" in extra else {})
@@ -166,16 +166,16 @@ def _list_settings(extra: Values) -> Values:
 
 def _find_setting(option: str, accepted: Mapping[str, Any]) -> str:
     """Return the name of a setting in the detector; "" if the detector does not have it."""
-    return next((name for name in SPELLINGS.get(option, (option,)) if name in accepted), "")
+    return next((name for name in SETTING_ALIASES.get(option, (option,)) if name in accepted), "")
 
 
-def _count_rows(spec: SequenceSpec, dataset: Dataset) -> int:
+def _count_train_rows(spec: SequenceSpec, dataset: Dataset) -> int:
     """Return the number of training rows, without the rows held out for calibration."""
-    fitted = training_mask(spec.select(dataset), spec.completed_for(dataset).until)
-    return int(fitted.sum() * (1 - HELD_OUT))
+    train_mask = build_training_mask(spec.select(dataset), spec.fill_defaults(dataset).until)
+    return int(train_mask.sum() * (1 - CALIBRATION_SHARE))
 
 
-def _count_steps(epochs: int, rows: int, settings: Values) -> int:
+def _count_steps(epochs: int, rows: int, settings: OptionValues) -> int:
     """Return the number of steps in `epochs` passes over `rows` rows."""
     return max(1, epochs * -(-rows // int(settings["batch_size"])))
 
@@ -197,21 +197,24 @@ def to_lines(detection: SequenceDetection, run: Run) -> Iterator[str]:
     """Yield the counts, the target and measured share of flagged rows, then the events with the highest scores."""
     metrics = detection.metrics()
     yield (
-        f"{metrics['events']:,.0f} events, {metrics['anomalies']:,.0f} of {metrics['rows_judged']:,.0f} rows judged, "
+        f"{metrics['events']:,.0f} events, {metrics['anomalies']:,.0f} of {metrics['rows_scored']:,.0f} rows judged, "
         f"{run.summary}"
     )
-    promised = "-" if detection.promise is None else f"{detection.promise:.6f}"
-    yield f"share of rows flagged: promised {promised}, measured {detection.measured_rate:.6f}"
-    for event in detection.event_table().head(SHOWN).itertuples():
+    target_rate = "-" if detection.target_rate is None else f"{detection.target_rate:.6f}"
+    yield f"share of rows flagged: promised {target_rate}, measured {detection.measured_rate:.6f}"
+    for event in detection.build_event_table().head(MAX_EVENTS).itertuples():
         yield (
             f"  {event.event:>3}  {event.start!s:19.19}  {event.end!s:19.19}  {event.entity:24.24}  "
             f"{event.peak:>10.4g}  {event.severity:8}  {event.causes}"
         )
 
 
-def score_card_lines(cards: Mapping[str, Mapping[str, float | None]]) -> Iterator[str]:
+def format_score_card(metrics_by_name: Mapping[str, Mapping[str, float | None]]) -> Iterator[str]:
     """Yield a table with a line per detector and baseline, and a column per metric."""
-    yield "  " + " ".join(f"{name:>14}" for name in ("", *SCORE_CARD))
-    for name, card in cards.items():
-        figures = (f"{'-' if (value := card[metric]) is None else format(value, '.3f'):>14}" for metric in SCORE_CARD)
-        yield "  " + " ".join((f"{name:>14}", *figures))
+    yield "  " + " ".join(f"{name:>14}" for name in ("", *SCORE_CARD_METRICS))
+    for name, metrics in metrics_by_name.items():
+        cells = (
+            f"{'-' if (value := metrics[metric]) is None else format(value, '.3f'):>14}"
+            for metric in SCORE_CARD_METRICS
+        )
+        yield "  " + " ".join((f"{name:>14}", *cells))

@@ -11,28 +11,28 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from core.data.ingest.cells import MAX_MAGNITUDE
 from core.data.ingest.files import Source
+from core.data.ingest.number_parsing import MAX_MAGNITUDE
 from core.data.ingest.readers.npz import read_npz
-from core.data.interpretation import root_causes
-from core.detectors.base import Scored, SequenceDetector
-from core.detectors.scaling import METHODS, Method, Scaling
+from core.data.root_causes import read_root_causes
+from core.detectors.base import SequenceDetector, SequenceScores
+from core.detectors.scaling import SCALING_METHODS, Scaling, ScalingMethod
 from core.detectors.sequences.mean_distance import MeanDistance
 from core.detectors.sequences.moving_mean import MovingMean
 from core.detectors.sequences.pca_residual import PcaResidual
 from core.errors import DataError, UnreadableFileError
-from core.evaluation.explanation import RootCause, explanation_card, moving_mean_distance
+from core.evaluation.detection_metrics import compute_detection_metrics
+from core.evaluation.explanation import RootCause, compute_explanation_metrics, compute_moving_mean_distance
 from core.evaluation.injection import inject
-from core.evaluation.metrics import score_card
-from core.messages import N_, Text
+from core.messages import N_, Message
 from core.progress import Progress
-from core.spec.hyperparameters import build_from_settings, get_params, hyperparameters, require_choice
-from core.tasks.sequences.spec import detectors
+from core.spec.hyperparameters import build_from_settings, get_hyperparameters, get_params, require_choice
+from core.tasks.sequences.spec import list_detectors
 
 Floats = NDArray[np.float64]
-Card = dict[str, float]
+MetricValues = dict[str, float]
 
-WINDOW = 100  # tolerance of VUS around labels in rows, as in published results
+VUS_WINDOW_ROWS = 100  # tolerance of VUS around labels in rows, as in published results
 BASELINE_DETECTORS: Mapping[str, type[SequenceDetector]] = {
     "mean_distance": MeanDistance,
     "pca": PcaResidual,
@@ -40,14 +40,16 @@ BASELINE_DETECTORS: Mapping[str, type[SequenceDetector]] = {
 }
 """Detector of each baseline in `core.spec.metric.BASELINES`, except for random scores."""
 
-BASELINE_SCALING: Method = "minmax"  # best scaling for each baseline
-SEEDS = ("seed", "random_state")  # names of the seed in different detectors
-ORACLE = N_("The best F1 takes its threshold from the labels: nobody could have known it before.")
-INJECTED = N_("There are no labelled anomalies: {count} were planted, and the figures tell of planted anomalies alone.")
+BASELINE_SCALING: ScalingMethod = "minmax"  # best scaling for each baseline
+SEED_NAMES = ("seed", "random_state")  # names of the seed in different detectors
+ORACLE_NOTE = N_("The best F1 takes its threshold from the labels: nobody could have known it before.")
+INJECTED_NOTE = N_(
+    "There are no labelled anomalies: {count} were planted, and the figures tell of planted anomalies alone."
+)
 
 
 @dataclass(frozen=True)
-class Arrays:
+class EvaluationArrays:
     """Training and test rows, both (rows, columns), and the labels of the test rows.
 
     labels  (test rows,), True for abnormal rows; None without labels
@@ -63,18 +65,18 @@ class Evaluation:
     """Metrics of a detector, and the same metrics of every baseline.
 
     scores        (test rows,), scores of the unchanged test rows; higher is more anomalous
-    metrics       metrics of the detector, see `score_card`
+    metrics       metrics of the detector, see `compute_detection_metrics`
     baselines     metrics of random, mean_distance, pca and moving_mean
-    explanation   hit rates of the detector's shares and of the moving mean, see `explanation_card`; empty without
-                  causes
+    explanation   hit rates of the detector's shares and of the moving mean, see `compute_explanation_metrics`; empty
+                  without causes
     injected      number of injected anomalies; 0 for real labels
     """
 
     scores: NDArray[np.float64]
-    metrics: Card
-    baselines: dict[str, Card]
-    explanation: dict[str, Card]
-    injected: int
+    metrics: MetricValues
+    baselines: dict[str, MetricValues]
+    explanation: dict[str, MetricValues]
+    injected_count: int
     fit_seconds: float
     score_seconds: float
 
@@ -84,10 +86,10 @@ class Evaluation:
         return len(self.scores) / max(self.score_seconds, 1e-9)
 
     @property
-    def notes(self) -> tuple[Text, ...]:
+    def notes(self) -> tuple[Message, ...]:
         """Limits of the metrics, to show with them."""
-        injected = (Text(INJECTED, {"count": self.injected}),) if self.injected else ()
-        return (*injected, Text(ORACLE))
+        injected_notes = (Message(INJECTED_NOTE, {"count": self.injected_count}),) if self.injected_count else ()
+        return (*injected_notes, Message(ORACLE_NOTE))
 
 
 def evaluate(
@@ -98,7 +100,7 @@ def evaluate(
     *,
     scaling: Scaling,
     seed: int,
-    window: int = WINDOW,
+    window: int = VUS_WINDOW_ROWS,
     causes: Sequence[RootCause] | None = None,
     progress: Progress | None = None,
 ) -> Evaluation:
@@ -110,42 +112,46 @@ def evaluate(
     them best. Raises DataError for arrays that do not fit together, Cancelled if `progress` is cancelled.
     """
     progress = progress or Progress()
-    _check(train, test, labels)
-    train, test = (np.asarray(each, dtype=np.float64) for each in (train, test))
-    began = time.perf_counter()
-    detector.fit([scaling.fit([train]).transform(train)], progress.part(0, 2))
-    fit_seconds = time.perf_counter() - began
-    began = time.perf_counter()
-    scored = detector.score(scaling.transform(test))
-    score_seconds = time.perf_counter() - began
-    scores, injected = scored.score.astype(np.float64), 0
+    _check_shapes(train, test, labels)
+    train, test = (np.asarray(rows, dtype=np.float64) for rows in (train, test))
+    start_time = time.perf_counter()
+    detector.fit([scaling.fit([train]).transform(train)], progress.create_part(0, 2))
+    fit_seconds = time.perf_counter() - start_time
+    start_time = time.perf_counter()
+    series_scores = detector.score(scaling.transform(test))
+    score_seconds = time.perf_counter() - start_time
+    scores, injected_count = series_scores.score.astype(np.float64), 0
     if labels is None or not labels.any():
-        test, labels, events = _inject(test, seed)
-        causes, injected = events, len(events)
-        scored = detector.score(scaling.transform(test))
-    progress.tell(0.6)
-    metrics = score_card(labels, scored.score, window)
-    progress.tell(0.7)
-    baselines = baseline_scores([train], [test], labels, seed=seed, window=window)
-    explanation = _explain(scored, test, causes)
-    return Evaluation(scores, metrics, baselines, explanation, injected, fit_seconds, score_seconds)
+        test, labels, events = _inject_anomalies(test, seed)
+        causes, injected_count = events, len(events)
+        series_scores = detector.score(scaling.transform(test))
+    progress.report(0.6)
+    metrics = compute_detection_metrics(labels, series_scores.score, window)
+    progress.report(0.7)
+    baselines = compute_baseline_metrics([train], [test], labels, seed=seed, window=window)
+    explanation = _compute_hit_rates(series_scores, test, causes)
+    return Evaluation(scores, metrics, baselines, explanation, injected_count, fit_seconds, score_seconds)
 
 
-def baseline_scores(
-    train: Sequence[Floats], test: Sequence[Floats], labels: NDArray[Any], *, seed: int, window: int = WINDOW
-) -> dict[str, Card]:
-    """Return the metrics of every baseline in `BASELINES`, see `score_card`.
+def compute_baseline_metrics(
+    train: Sequence[Floats], test: Sequence[Floats], labels: NDArray[Any], *, seed: int, window: int = VUS_WINDOW_ROWS
+) -> dict[str, MetricValues]:
+    """Return the metrics of every baseline in `BASELINES`, see `compute_detection_metrics`.
 
     `train` and `test` are series of shape (rows, columns). `labels` are those of all rows of `test`, one series after
     the other.
     """
     scaling = Scaling(BASELINE_SCALING).fit(train)
-    learnt, judged = ([scaling.transform(values) for values in series] for series in (train, test))
-    cards = {"random": score_card(labels, np.random.default_rng(seed).random(len(labels)), window)}
+    train_series, test_series = ([scaling.transform(values) for values in series] for series in (train, test))
+    metrics_by_baseline = {
+        "random": compute_detection_metrics(labels, np.random.default_rng(seed).random(len(labels)), window)
+    }
     for name, detector in BASELINE_DETECTORS.items():
-        scored = detector().fit(learnt, Progress()).score_many(judged)
-        cards[name] = score_card(labels, np.concatenate([each.score for each in scored]), window)
-    return cards
+        scores = detector().fit(train_series, Progress()).score_many(test_series)
+        metrics_by_baseline[name] = compute_detection_metrics(
+            labels, np.concatenate([series_scores.score for series_scores in scores]), window
+        )
+    return metrics_by_baseline
 
 
 def evaluate_file(
@@ -155,7 +161,7 @@ def evaluate_file(
     seconds: float | None = None,
     seed: int = 0,
     out: Path | None = None,
-    scaling: Method = "minmax",
+    scaling: ScalingMethod = "minmax",
     settings: Mapping[str, Any] | None = None,
     causes: Path | None = None,
     progress: Progress | None = None,
@@ -164,22 +170,22 @@ def evaluate_file(
 
     seconds   time limit of training in seconds, for detectors that have one
     out       CSV file to write, `row,score`, row = index in `test`
-    causes    file with the root causes of the labelled events, see `root_causes`
+    causes    file with the root causes of the labelled events, see `read_root_causes`
 
     Raises UnreadableFileError for a file that is not readable as .npz, DataError for arrays that do not fit together,
     OptionError for an unknown detector, setting or scaling.
     """
     detector = _build_detector(detector_name, seconds, seed, settings or {})
-    require_choice("scaling", scaling, METHODS)
+    require_choice("scaling", scaling, SCALING_METHODS)
     arrays = read_arrays(path)
-    known = root_causes(causes, arrays.labels, arrays.test.shape[1]) if causes else None
+    event_causes = read_root_causes(causes, arrays.labels, arrays.test.shape[1]) if causes else None
     train, test, scaler = arrays.train, arrays.test, Scaling(scaling)
     evaluation = evaluate(
-        train, test, arrays.labels, detector, scaling=scaler, seed=seed, causes=known, progress=progress
+        train, test, arrays.labels, detector, scaling=scaler, seed=seed, causes=event_causes, progress=progress
     )
     if out is not None:
         _write_scores(evaluation.scores, out)
-    sizes = {"rows": len(test), "rows_learnt": len(train), "columns": test.shape[1]}
+    sizes = {"rows": len(test), "rows_fitted": len(train), "columns": test.shape[1]}
     return {
         "file": path.name,
         "detector": detector.name,
@@ -191,7 +197,7 @@ def evaluate_file(
     }
 
 
-def read_arrays(path: Path) -> Arrays:
+def read_arrays(path: Path) -> EvaluationArrays:
     """Read an .npz file; without an array `test`, its first half is for training and its second half for testing.
 
     Unusable numbers are missing values, as in a loaded dataset. A row is abnormal if its label is above 0. Raises
@@ -203,13 +209,13 @@ def read_arrays(path: Path) -> Arrays:
     columns = [column for column in frame if column not in ("part", "label", "time")]
     values = frame[columns].to_numpy(dtype=np.float64)
     values = np.where(np.abs(values) <= MAX_MAGNITUDE, values, np.nan)
-    judged = np.arange(len(frame)) >= len(frame) // 2
+    is_test = np.arange(len(frame)) >= len(frame) // 2
     if "part" in frame and frame["part"].nunique() == 2:
-        judged = (frame["part"] == "test").to_numpy()
-    return Arrays(
-        values[~judged],
-        values[judged],
-        _read_labels(frame["label"].to_numpy(dtype=np.float64)[judged]) if "label" in frame else None,
+        is_test = (frame["part"] == "test").to_numpy()
+    return EvaluationArrays(
+        values[~is_test],
+        values[is_test],
+        _read_labels(frame["label"].to_numpy(dtype=np.float64)[is_test]) if "label" in frame else None,
     )
 
 
@@ -223,7 +229,7 @@ def _read_labels(labels: Floats) -> NDArray[np.bool_]:
     return labels > 0
 
 
-def _check(train: Floats, test: Floats, labels: NDArray[Any] | None) -> None:
+def _check_shapes(train: Floats, test: Floats, labels: NDArray[Any] | None) -> None:
     if train.ndim != 2 or test.ndim != 2 or train.shape[1] != test.shape[1] or len(train) < 2 or not len(test):
         raise DataError(
             N_(
@@ -241,15 +247,15 @@ def _check(train: Floats, test: Floats, labels: NDArray[Any] | None) -> None:
 
 def _build_detector(name: str, seconds: float | None, seed: int, settings: Mapping[str, Any]) -> SequenceDetector:
     """Return the detector `name` with the settings, and the time limit and the seed if it has such settings."""
-    known = detectors()
-    require_choice("detector", name, tuple(known))
-    own = hyperparameters(known[name])
-    given = {"seconds": seconds} | dict.fromkeys(SEEDS, seed)
-    accepted = {key: value for key, value in given.items() if key in own and value is not None}
-    return build_from_settings(known[name], accepted | dict(settings))
+    detector_classes = list_detectors()
+    require_choice("detector", name, tuple(detector_classes))
+    setting_names = get_hyperparameters(detector_classes[name])
+    options = {"seconds": seconds} | dict.fromkeys(SEED_NAMES, seed)
+    accepted = {key: value for key, value in options.items() if key in setting_names and value is not None}
+    return build_from_settings(detector_classes[name], accepted | dict(settings))
 
 
-def _inject(test: Floats, seed: int) -> tuple[Floats, NDArray[np.bool_], Sequence[RootCause]]:
+def _inject_anomalies(test: Floats, seed: int) -> tuple[Floats, NDArray[np.bool_], Sequence[RootCause]]:
     values, labels, events = inject(test, seed=seed)
     return values.astype(np.float64), labels, events
 
@@ -260,10 +266,10 @@ def _write_scores(scores: Floats, target: Path) -> None:
 
 def _to_json(evaluation: Evaluation) -> dict[str, Any]:
     return {
-        "labels": "planted" if evaluation.injected else "given",
+        "labels": "injected" if evaluation.injected_count else "given",
         "metrics": _nan_to_none(evaluation.metrics),
-        **{name: _nan_to_none(card) for name, card in evaluation.baselines.items()},
-        "explanation": {name: _nan_to_none(card) for name, card in evaluation.explanation.items()},
+        **{name: _nan_to_none(metrics) for name, metrics in evaluation.baselines.items()},
+        "explanation": {name: _nan_to_none(metrics) for name, metrics in evaluation.explanation.items()},
         "seconds": evaluation.fit_seconds + evaluation.score_seconds,
         "fit_seconds": evaluation.fit_seconds,
         "score_seconds": evaluation.score_seconds,
@@ -272,14 +278,19 @@ def _to_json(evaluation: Evaluation) -> dict[str, Any]:
     }
 
 
-def _explain(scored: Scored, test: Floats, causes: Sequence[RootCause] | None) -> dict[str, Card]:
+def _compute_hit_rates(
+    scores: SequenceScores, test: Floats, causes: Sequence[RootCause] | None
+) -> dict[str, MetricValues]:
     """Return the hit rates of the detector's shares and of the moving mean; empty without causes."""
     if not causes:
         return {}
-    moved = moving_mean_distance(test)
-    return {"detector": explanation_card(scored.shares, causes), "moving_mean": explanation_card(moved, causes)}
+    distances = compute_moving_mean_distance(test)
+    return {
+        "detector": compute_explanation_metrics(scores.shares, causes),
+        "moving_mean": compute_explanation_metrics(distances, causes),
+    }
 
 
-def _nan_to_none(card: Card) -> dict[str, float | None]:
+def _nan_to_none(metrics: MetricValues) -> dict[str, float | None]:
     """Return the metrics with None for NaN, because JSON has no NaN."""
-    return {name: value if math.isfinite(value) else None for name, value in card.items()}
+    return {name: value if math.isfinite(value) else None for name, value in metrics.items()}

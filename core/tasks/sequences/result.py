@@ -8,13 +8,13 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from core.data.dataset import DataSummary
-from core.evaluation.alarm_rates import alarms_per
-from core.exports import written_likelihoods
-from core.messages import Text
+from core.evaluation.alarm_rates import convert_rate_to_alarms
+from core.exports import write_likelihoods
+from core.messages import Message
 from core.runs.result import Result
 from core.spec.spec import ApplySpec, ThresholdSpec
 from core.tasks.anomalies.result import SEVERITIES
-from core.tasks.sequences.spec import THOUSAND, Period, SequenceSpec
+from core.tasks.sequences.spec import PER_1000_ROWS, Period, SequenceSpec
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ class SequenceDetection(Result):
     data: DataSummary
     threshold: float
     method: str
-    promise: float | None
+    target_rate: float | None
     per: Period
     mode: str
     sampling_seconds: float | None
@@ -61,8 +61,8 @@ class SequenceDetection(Result):
     cells: pd.DataFrame
     curves: pd.DataFrame
     card: pd.DataFrame
-    figures: dict[str, float]
-    notes: tuple[Text, ...] = ()
+    measurements: dict[str, float]
+    notes: tuple[Message, ...] = ()
 
     @property
     def is_labelled(self) -> bool:
@@ -75,7 +75,7 @@ class SequenceDetection(Result):
         return bool(pd.api.types.is_datetime64_any_dtype(self.rows["time"]))
 
     @property
-    def learnt_here(self) -> bool:
+    def has_train_rows(self) -> bool:
         """True if some of these rows are training rows of the model."""
         return bool(self.rows["fitted"].any())
 
@@ -91,40 +91,40 @@ class SequenceDetection(Result):
         With labels, it is the share among the rows that are neither labelled abnormal nor part of an event with such a
         row. Without labels, it is the share among all test rows.
         """
-        return self.figures.get("measured_rate", float("nan"))
+        return self.measurements.get("measured_rate", float("nan"))
 
     @property
-    def exceeds_promise(self) -> bool:
+    def exceeds_target_rate(self) -> bool:
         """True if the measured rate is significantly above the target false-alarm rate."""
-        return self.promise is not None and self.figures.get("measured_low", 0.0) > self.promise
+        return self.target_rate is not None and self.measurements.get("measured_low", 0.0) > self.target_rate
 
     def count_alarms(self, share: float) -> float:
         """Return the number of alarms per period, over all entities together, for a share of rows, 0–1.
 
         The period is 1,000 rows for rows without dates.
         """
-        if self.per == THOUSAND or self.sampling_seconds is None:
+        if self.per == PER_1000_ROWS or self.sampling_seconds is None:
             return share * 1000
-        return alarms_per(share, self.per, self.sampling_seconds, self.rows["entity"].nunique())
+        return convert_rate_to_alarms(share, self.per, self.sampling_seconds, self.rows["entity"].nunique())
 
     def metrics(self) -> dict[str, float]:
         """Return the metrics to log."""
-        judged = self.test_rows
-        figures = {
+        test_rows = self.test_rows
+        values = {
             "rows": len(self.rows),
-            "rows_fitted": len(self.rows) - len(judged),
-            "rows_judged": len(judged),
-            "anomalies": int(judged["anomaly"].sum()),
-            "anomaly_share": float(judged["anomaly"].mean()) if len(judged) else 0.0,
+            "rows_fitted": len(self.rows) - len(test_rows),
+            "rows_scored": len(test_rows),
+            "anomalies": int(test_rows["anomaly"].sum()),
+            "anomaly_share": float(test_rows["anomaly"].mean()) if len(test_rows) else 0.0,
             "events": len(self.events),
             "entities": self.rows["entity"].nunique(),
             "entities_with_events": self.events["entity"].nunique(),
             "threshold": self.threshold,
-            **({} if self.promise is None else {"promised_rate": self.promise}),
-            **self.figures,
+            **({} if self.target_rate is None else {"target_rate": self.target_rate}),
+            **self.measurements,
             **self._card_metrics(),
         }
-        return {name: float(value) for name, value in figures.items() if np.isfinite(value)}
+        return {name: float(value) for name, value in values.items() if np.isfinite(value)}
 
     def _card_metrics(self) -> dict[str, float]:
         """Return the card as metrics: the detector's under their own names, those of baselines as line.metric."""
@@ -148,7 +148,7 @@ class SequenceDetection(Result):
         table.loc[event < 0, "event"] = pd.NA
         return table.drop(columns="category") if self.categories.empty else table
 
-    def event_table(self) -> pd.DataFrame:
+    def build_event_table(self) -> pd.DataFrame:
         """Return the events as a table to export, the highest peak first."""
         words = np.asarray(SEVERITIES, dtype=object)[self.events["severity"].to_numpy(dtype=int)]
         table = self.events.assign(entity=self.events["entity"].astype(str), severity=words)
@@ -161,23 +161,23 @@ class SequenceDetection(Result):
         The word is the label of the row, or without labels the flag of this detection. The spelling `Normaly` is the
         original's.
         """
-        judged = self.test_rows
-        words = judged["label"] if self.is_labelled else judged["anomaly"]
-        written_likelihoods(judged["time"], judged["score"].astype(float), words, target, original=True)
+        test_rows = self.test_rows
+        words = test_rows["label"] if self.is_labelled else test_rows["anomaly"]
+        write_likelihoods(test_rows["time"], test_rows["score"].astype(float), words, target, original=True)
 
-    def rows_of(self, entity: str) -> pd.DataFrame:
+    def select_rows(self, entity: str) -> pd.DataFrame:
         """Return the rows of one entity in chronological order."""
         return self.rows[(self.rows["entity"] == entity).to_numpy()]
 
-    def events_of(self, entity: str) -> pd.DataFrame:
+    def select_events(self, entity: str) -> pd.DataFrame:
         """Return the events of one entity, the highest peak first."""
         return self.events[(self.events["entity"] == entity).to_numpy()]
 
-    def alarm_rows(self) -> pd.DataFrame:
+    def list_alarms(self) -> pd.DataFrame:
         """Return entity, time, end and score of every event, for feedback."""
         events = self.events.rename(columns={"start": "time", "peak": "score"})
         return events[["entity", "time", "end", "score"]]
 
-    def judged_scores(self) -> NDArray[np.float64]:
+    def list_scores(self) -> NDArray[np.float64]:
         """Return the scores of the test rows, which the threshold is compared with, (rows,)."""
         return self.test_rows["score"].to_numpy(dtype=np.float64)

@@ -11,40 +11,40 @@ from numpy.typing import NDArray
 
 from core.actor import Actor
 from core.data.dataset import Dataset
-from core.data.series import series_of
+from core.data.series import split_by_entity
 from core.detectors.scaling import Scaling
 from core.detectors.sequence_model import SequenceModel
-from core.evaluation.alarm_rates import measured_rate
-from core.evaluation.metrics import score_card
+from core.evaluation.alarm_rates import measure_alarm_rate
+from core.evaluation.detection_metrics import compute_detection_metrics
 from core.evaluation.thresholds import (
     Threshold,
-    alarm_threshold,
-    best_f1_threshold,
-    contamination_threshold,
-    pot_threshold,
+    find_best_f1_threshold,
+    fit_alarm_threshold,
+    fit_contamination_threshold,
+    fit_pot_threshold,
 )
-from core.messages import N_, Text
+from core.messages import N_, Message
 from core.progress import Progress
 from core.runs.model_files import load_model, save_model
 from core.runs.promotion import resolve_run
 from core.runs.stored_runs import load_result
-from core.runs.tracked_run import EXPORTED_ROWS, Run, tracked_run
+from core.runs.tracked_run import MAX_EXPORTED_ROWS, Run, track_run
 from core.spec.spec import ApplySpec, ThresholdSpec
 from core.tasks.sequences import figures
-from core.tasks.sequences.evaluation import WINDOW, baseline_scores
+from core.tasks.sequences.evaluation import VUS_WINDOW_ROWS, compute_baseline_metrics
 from core.tasks.sequences.events import ScoredDataset, build_tables
 from core.tasks.sequences.result import SequenceDetection
-from core.tasks.sequences.spec import THOUSAND, Period, SequenceSpec
-from core.tasks.sequences.split import sampling_seconds, training_mask
+from core.tasks.sequences.spec import PER_1000_ROWS, Period, SequenceSpec
+from core.tasks.sequences.split import build_training_mask, compute_sampling_seconds
 from core.workspace import Workspace
 
 Floats = NDArray[np.float64]
 
 TASK = "sequences"
 EXAMPLE_ROWS = 40
-LIBRARIES = ("torch",)
+MODEL_LIBRARIES = ("torch",)
 SEED = 0  # of the random baseline
-SCORING, FINISHING = N_("Scoring every row"), N_("Events, figures and the record")
+SCORING_STAGE, FINISHING_STAGE = N_("Scoring every row"), N_("Events, figures and the record")
 
 
 def train(
@@ -56,18 +56,18 @@ def train(
     cancelled.
     """
     spec.check()
-    spec, progress = spec.completed_for(dataset), progress or Progress()
+    spec, progress = spec.fill_defaults(dataset), progress or Progress()
     model = SequenceModel(copy(spec.detector), Scaling(spec.scaling, spec.counts))
-    with tracked_run(TASK, type(spec.detector).__name__, spec.params(), dataset, actor, workspace) as run:
+    with track_run(TASK, type(spec.detector).__name__, spec.to_params(), dataset, actor, workspace) as run:
         part = spec.select(dataset)
-        fitted = training_mask(part, spec.until)
-        progress.tell(0.0, N_("Learning what is usual"))
-        model.fit(part.rows(fitted), progress.part(0, 2))
-        progress.tell(0.5, SCORING)
-        scores = _score_rows(model, part, fitted)
+        train_mask = build_training_mask(part, spec.until)
+        progress.report(0.0, N_("Learning what is usual"))
+        model.fit(part.take_rows(train_mask), progress.create_part(0, 2))
+        progress.report(0.5, SCORING_STAGE)
+        scores = _score_rows(model, part, train_mask)
         threshold = _choose_threshold(spec, scores)
         model.threshold_ = threshold.value
-        progress.tell(0.9, FINISHING)
+        progress.report(0.9, FINISHING_STAGE)
         detection = _build_result(spec, spec, dataset, scores, threshold, spec.per, _collect_curves(progress))
         _save_result(run, detection)
         _save_model(run, model, part)
@@ -82,20 +82,20 @@ def apply_model(
     Raises the errors of `load_model`, and DataError for a dataset that does not match the model.
     """
     spec = replace(spec, dataset=dataset.digest, model=resolve_run(spec.model, workspace))
-    model, earlier = load_model(spec.model, SequenceModel, workspace), load_sequences(spec.model, workspace)
+    model, source_detection = load_model(spec.model, SequenceModel, workspace), load_sequences(spec.model, workspace)
     progress = progress or Progress()
-    note = Text(N_("The threshold is that of the run {run}."), {"run": spec.model[:12]})
-    threshold = Threshold(model.threshold_, earlier.method, earlier.promise, note)
-    params = _params_of_model(earlier, spec, learnt_here=False)
-    with tracked_run(TASK, type(model.detector).__name__, params, dataset, actor, workspace) as run:
+    note = Message(N_("The threshold is that of the run {run}."), {"run": spec.model[:12]})
+    threshold = Threshold(model.threshold_, source_detection.method, source_detection.target_rate, note)
+    params = _build_apply_params(source_detection, spec, has_train_rows=False)
+    with track_run(TASK, type(model.detector).__name__, params, dataset, actor, workspace) as run:
         part = spec.select(dataset)
-        per: Period = earlier.per if sampling_seconds(part) else THOUSAND
-        run.params["per"] = per
-        progress.tell(0.0, SCORING)
+        period: Period = source_detection.per if compute_sampling_seconds(part) else PER_1000_ROWS
+        run.params["per"] = period
+        progress.report(0.0, SCORING_STAGE)
         scores = _score_rows(model, part, np.zeros(len(part), dtype=bool))
-        progress.tell(0.9, FINISHING)
+        progress.report(0.9, FINISHING_STAGE)
         curves = _collect_curves(Progress())
-        detection = _build_result(spec, earlier.model_spec, dataset, scores, threshold, per, curves)
+        detection = _build_result(spec, source_detection.model_spec, dataset, scores, threshold, period, curves)
         _save_result(run, detection)
     return detection, run
 
@@ -107,21 +107,27 @@ def apply_threshold(
 
     Raises the errors of `load_sequences` and `load_model`.
     """
-    earlier, progress = load_sequences(spec.run, workspace), progress or Progress()
-    asked = earlier.spec
-    spec = replace(spec, dataset=dataset.digest, entities=asked.entities, start=asked.start, end=asked.end)
-    model = load_model(asked.model if isinstance(asked, ApplySpec) else spec.run, SequenceModel, workspace)
+    source_detection, progress = load_sequences(spec.run, workspace), progress or Progress()
+    source_spec = source_detection.spec
+    spec = replace(
+        spec, dataset=dataset.digest, entities=source_spec.entities, start=source_spec.start, end=source_spec.end
+    )
+    model = load_model(source_spec.model if isinstance(source_spec, ApplySpec) else spec.run, SequenceModel, workspace)
     model.threshold_ = spec.threshold
     note = N_("The threshold was chosen from verdicts on the run {run}; it promises nothing about false alarms.")
-    threshold = Threshold(spec.threshold, "verdicts", None, Text(note, {"run": spec.run[:12]}))
-    params = _params_of_model(earlier, spec, earlier.learnt_here)
-    with tracked_run(TASK, type(model.detector).__name__, params, dataset, actor, workspace) as run:
-        part, until = spec.select(dataset), earlier.model_spec.until
-        fitted = training_mask(part, until) if earlier.learnt_here else np.zeros(len(part), dtype=bool)
-        progress.tell(0.0, SCORING)
-        scores = _score_rows(model, part, fitted)
-        progress.tell(0.9, FINISHING)
-        detection = _build_result(spec, earlier.model_spec, dataset, scores, threshold, earlier.per, earlier.curves)
+    threshold = Threshold(spec.threshold, "verdicts", None, Message(note, {"run": spec.run[:12]}))
+    params = _build_apply_params(source_detection, spec, source_detection.has_train_rows)
+    with track_run(TASK, type(model.detector).__name__, params, dataset, actor, workspace) as run:
+        part, until = spec.select(dataset), source_detection.model_spec.until
+        train_mask = (
+            build_training_mask(part, until) if source_detection.has_train_rows else np.zeros(len(part), dtype=bool)
+        )
+        progress.report(0.0, SCORING_STAGE)
+        scores = _score_rows(model, part, train_mask)
+        progress.report(0.9, FINISHING_STAGE)
+        detection = _build_result(
+            spec, source_detection.model_spec, dataset, scores, threshold, source_detection.per, source_detection.curves
+        )
         _save_result(run, detection)
         _save_model(run, model, part)
     return detection, run
@@ -136,51 +142,53 @@ def load_sequences(run_id: str, workspace: Workspace) -> SequenceDetection:
 
 
 @dataclass(frozen=True)
-class _Scores:
+class _ScoringOutput:
     """Scores of the selected rows, and the speed of scoring."""
 
-    scored: ScoredDataset
+    scored_dataset: ScoredDataset
     rows_per_second: float
 
     @property
     def dataset(self) -> Dataset:
         """Selected rows."""
-        return self.scored.dataset
+        return self.scored_dataset.dataset
 
     @property
     def model(self) -> SequenceModel:
         """Fitted model."""
-        return self.scored.model
+        return self.scored_dataset.model
 
     @property
-    def test_places(self) -> NDArray[np.intp]:
+    def test_positions(self) -> NDArray[np.intp]:
         """Positions of the test rows, one series after the other, in chronological order."""
-        places = np.concatenate([series.places for series in self.scored.series])
-        return places[~self.scored.fitted[places]]
+        positions = np.concatenate([series.row_positions for series in self.scored_dataset.series])
+        return positions[~self.scored_dataset.train_mask[positions]]
 
     @property
     def test_scores(self) -> Floats:
-        """Scores of the test rows, in the order of `test_places`."""
+        """Scores of the test rows, in the order of `test_positions`."""
         scores = np.empty(len(self.dataset))
-        for series, scored in zip(self.scored.series, self.scored.scored, strict=True):
-            scores[series.places] = scored.score
-        return scores[self.test_places]
+        for series, series_scores in zip(self.scored_dataset.series, self.scored_dataset.series_scores, strict=True):
+            scores[series.row_positions] = series_scores.score
+        return scores[self.test_positions]
 
     @property
     def test_labels(self) -> NDArray[np.bool_] | None:
-        """Labels of the test rows, in the order of `test_places`; None without labels."""
+        """Labels of the test rows, in the order of `test_positions`; None without labels."""
         labels = self.dataset.labels
-        return None if labels is None else labels.to_numpy(dtype=bool)[self.test_places]
+        return None if labels is None else labels.to_numpy(dtype=bool)[self.test_positions]
 
 
-def _score_rows(model: SequenceModel, part: Dataset, fitted: NDArray[np.bool_]) -> _Scores:
-    began = time.perf_counter()
-    scored = model.score(part)
-    seconds = time.perf_counter() - began
-    return _Scores(ScoredDataset(part, series_of(part), scored, fitted, model), len(part) / max(seconds, 1e-9))
+def _score_rows(model: SequenceModel, part: Dataset, train_mask: NDArray[np.bool_]) -> _ScoringOutput:
+    start_time = time.perf_counter()
+    series_scores = model.score(part)
+    seconds = time.perf_counter() - start_time
+    return _ScoringOutput(
+        ScoredDataset(part, split_by_entity(part), series_scores, train_mask, model), len(part) / max(seconds, 1e-9)
+    )
 
 
-def _choose_threshold(spec: SequenceSpec, scores: _Scores) -> Threshold:
+def _choose_threshold(spec: SequenceSpec, scores: _ScoringOutput) -> Threshold:
     """Return the threshold that `spec` asks for.
 
     It is computed from calibration scores of held-out rows, or from the test rows for "contamination" and "best_f1".
@@ -188,42 +196,42 @@ def _choose_threshold(spec: SequenceSpec, scores: _Scores) -> Threshold:
     """
     calibration = scores.model.calibration_
     if spec.threshold == "alarms":
-        return alarm_threshold(calibration, spec.target_rate(scores.dataset))
+        return fit_alarm_threshold(calibration, spec.compute_target_rate(scores.dataset))
     if spec.threshold == "pot":
-        return pot_threshold(calibration, spec.amount)
+        return fit_pot_threshold(calibration, spec.amount)
     if spec.threshold == "contamination":
-        note = Text(N_("The share of rows flagged was given; it promises nothing about false alarms."))
-        value = contamination_threshold(scores.test_scores, spec.amount)
+        note = Message(N_("The share of rows flagged was given; it promises nothing about false alarms."))
+        value = fit_contamination_threshold(scores.test_scores, spec.amount)
         return Threshold(value, "contamination", None, note)
     assert scores.test_labels is not None
-    return best_f1_threshold(scores.test_scores, scores.test_labels)
+    return find_best_f1_threshold(scores.test_scores, scores.test_labels)
 
 
 def _build_result(
     spec: SequenceSpec | ApplySpec | ThresholdSpec,
     model_spec: SequenceSpec,
     dataset: Dataset,
-    scores: _Scores,
+    scores: _ScoringOutput,
     threshold: Threshold,
-    per: Period,
+    period: Period,
     curves: pd.DataFrame,
 ) -> SequenceDetection:
-    tables = build_tables(scores.scored)
-    measured = _measure_rate(tables["rows"], tables["events"])
+    tables = build_tables(scores.scored_dataset)
+    measurements = _measure_rate(tables["rows"], tables["events"])
     return SequenceDetection(
         spec,
         model_spec,
         dataset.summary,
         threshold.value,
         threshold.method,
-        threshold.promise,
-        per,
+        threshold.target_rate,
+        period,
         scores.model.detector.mode,
-        sampling_seconds(scores.dataset),
+        compute_sampling_seconds(scores.dataset),
         **tables,
         curves=curves,
         card=_compare_with_baselines(scores),
-        figures=measured | {"rows_per_second": scores.rows_per_second},
+        measurements=measurements | {"rows_per_second": scores.rows_per_second},
         notes=(threshold.note,),
     )
 
@@ -235,31 +243,42 @@ def _measure_rate(rows: pd.DataFrame, events: pd.DataFrame) -> dict[str, float]:
     alarm to its end, because smoothed scores outlast the anomaly. `excused_rows` counts flagged rows of such events
     that have no label themselves.
     """
-    judged, true, excused = rows[~rows["fitted"]], None, {}
-    if "label" in judged:
-        known = np.append(events["known"].to_numpy(dtype=bool), False)  # the last one for rows without an event, -1
-        true = (judged["label"] | known[judged["event"]]).to_numpy()
-        excused = {"excused_rows": float((true & judged["anomaly"] & ~judged["label"]).sum())}
-    measured = measured_rate(judged["anomaly"], 0.5, true)
-    return {"measured_rate": measured.rate, "measured_low": measured.low, "measured_high": measured.high, **excused}
+    test_rows, is_true_alarm, excused_counts = rows[~rows["fitted"]], None, {}
+    if "label" in test_rows:
+        is_known_event = np.append(
+            events["known"].to_numpy(dtype=bool), False
+        )  # the last one for rows without an event, -1
+        is_true_alarm = (test_rows["label"] | is_known_event[test_rows["event"]]).to_numpy()
+        excused_counts = {"excused_rows": float((is_true_alarm & test_rows["anomaly"] & ~test_rows["label"]).sum())}
+    estimate = measure_alarm_rate(test_rows["anomaly"], 0.5, is_true_alarm)
+    return {
+        "measured_rate": estimate.rate,
+        "measured_low": estimate.low,
+        "measured_high": estimate.high,
+        **excused_counts,
+    }
 
 
-def _compare_with_baselines(scores: _Scores) -> pd.DataFrame:
+def _compare_with_baselines(scores: _ScoringOutput) -> pd.DataFrame:
     """Return the metrics of the detector and of the baselines on the test rows; empty without labelled anomalies.
 
     An applied model has no training rows in this dataset. The baselines are then fitted on the test rows.
     """
-    labels, scored = scores.test_labels, scores.scored
+    labels, scored_dataset = scores.test_labels, scores.scored_dataset
     if labels is None or not labels.any():
         return pd.DataFrame({"line": []})
-    test = [series.values[~scored.fitted[series.places]] for series in scored.series]
-    train = [series.values[scored.fitted[series.places]] for series in scored.series] if scored.fitted.any() else test
-    baselines = baseline_scores(
+    test = [series.values[~scored_dataset.train_mask[series.row_positions]] for series in scored_dataset.series]
+    train = (
+        [series.values[scored_dataset.train_mask[series.row_positions]] for series in scored_dataset.series]
+        if scored_dataset.train_mask.any()
+        else test
+    )
+    baselines = compute_baseline_metrics(
         [values for values in train if len(values)], [values for values in test if len(values)], labels, seed=SEED
     )
-    own = score_card(labels, scores.test_scores, WINDOW)
-    lines = {scores.model.detector.name: own, **baselines}
-    return pd.DataFrame([{"line": name, **metrics} for name, metrics in lines.items()])
+    detector_metrics = compute_detection_metrics(labels, scores.test_scores, VUS_WINDOW_ROWS)
+    metrics_by_name = {scores.model.detector.name: detector_metrics, **baselines}
+    return pd.DataFrame([{"line": name, **metrics} for name, metrics in metrics_by_name.items()])
 
 
 def _collect_curves(progress: Progress) -> pd.DataFrame:
@@ -267,18 +286,20 @@ def _collect_curves(progress: Progress) -> pd.DataFrame:
     return pd.DataFrame(points, columns=["curve", "step", "value"])
 
 
-def _params_of_model(earlier: SequenceDetection, spec: ApplySpec | ThresholdSpec, learnt_here: bool) -> dict[str, Any]:
+def _build_apply_params(
+    source_detection: SequenceDetection, spec: ApplySpec | ThresholdSpec, has_train_rows: bool
+) -> dict[str, Any]:
     """Return the parameters of a run that fits nothing: those of the model and those of `spec`.
 
     They include the split only if the model was fitted on rows of the same dataset.
     """
-    params = replace(earlier.model_spec, entities=(), start="", end="").params() | spec.params()
-    return params if learnt_here else {name: value for name, value in params.items() if name != "until"}
+    params = replace(source_detection.model_spec, entities=(), start="", end="").to_params() | spec.to_params()
+    return params if has_train_rows else {name: value for name, value in params.items() if name != "until"}
 
 
 def _save_result(run: Run, detection: SequenceDetection) -> None:
     """Save the result, the event details and the timeline of the first entity with the run."""
-    run.add_result(detection, "events", detection.event_table().head(EXPORTED_ROWS))
+    run.add_result(detection, "events", detection.build_event_table().head(MAX_EXPORTED_ROWS))
     run.details = {
         "anomalies_count": int(run.metrics["anomalies"]),
         "successful_predictions": len(detection.rows),
@@ -286,12 +307,12 @@ def _save_result(run: Run, detection: SequenceDetection) -> None:
     }
     anomalies = detection.rows[detection.rows["anomaly"]]
     run.anomalies_by_entity = anomalies["entity"].astype(str).value_counts().to_dict()
-    timeline = figures.timeline(detection, str(detection.rows["entity"].iloc[0]))
+    timeline = figures.draw_timeline(detection, str(detection.rows["entity"].iloc[0]))
     timeline.write_html(run.folder / "timeline.html", include_plotlyjs="cdn")
 
 
 def _save_model(run: Run, model: SequenceModel, part: Dataset) -> None:
     """Save the model, with the first rows of the first series as input example for MLflow."""
-    example = part.rows(series_of(part)[0].places[:EXAMPLE_ROWS]).frame.reset_index()
+    example = part.take_rows(split_by_entity(part)[0].row_positions[:EXAMPLE_ROWS]).frame.reset_index()
     example["entity"] = example["entity"].astype(str)
-    save_model(run.folder / "model", model, example, libraries=LIBRARIES)
+    save_model(run.folder / "model", model, example, libraries=MODEL_LIBRARIES)

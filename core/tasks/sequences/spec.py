@@ -7,63 +7,63 @@ from typing import Any, Final, Literal
 from core.data.dataset import Dataset
 from core.detectors import sequences
 from core.detectors.base import SequenceDetector
-from core.detectors.scaling import METHODS, Method
+from core.detectors.scaling import SCALING_METHODS, ScalingMethod
 from core.errors import OptionError
-from core.evaluation.alarm_rates import alarm_rate
+from core.evaluation.alarm_rates import convert_alarms_to_rate
 from core.evaluation.thresholds import check_contamination
 from core.messages import N_
 from core.spec.hyperparameters import algorithm, hyperparameter
-from core.spec.plugins import members
+from core.spec.plugins import discover_classes
 from core.spec.spec import PartSpec
-from core.tasks.sequences.split import default_split, sampling_seconds, training_mask
+from core.tasks.sequences.split import build_training_mask, compute_sampling_seconds, find_default_split
 
-TRY_FIRST = ("pca-residual", "moving-mean", "kmeans-ad", "sub-pca")
+FAST_DETECTORS = ("pca-residual", "moving-mean", "kmeans-ad", "sub-pca")
 """Fast detectors that few others beat on the benchmark datasets."""
 
-THOUSAND: Final = "1000 rows"
+PER_1000_ROWS: Final = "1000 rows"
 ThresholdKind = Literal["alarms", "pot", "contamination", "best_f1"]
 Period = Literal["", "hour", "day", "week", "month", "1000 rows"]
-THRESHOLDS: Mapping[str, str] = {
+THRESHOLD_LABELS: Mapping[str, str] = {
     "alarms": N_("So many false alarms at most"),
     "pot": N_("So rare a normal row"),
     "contamination": N_("So many of the rows"),
     "best_f1": N_("Best for the labels"),
 }
-PERIODS: Mapping[str, str] = {
+PERIOD_LABELS: Mapping[str, str] = {
     "hour": N_("an hour"),
     "day": N_("a day"),
     "week": N_("a week"),
     "month": N_("a month"),
-    THOUSAND: N_("per 1,000 rows"),
+    PER_1000_ROWS: N_("per 1,000 rows"),
 }
 
 # Fields shared by all specs that fit a detector of series.
-UNTIL: dict[str, Any] = {
+UNTIL_FIELD: dict[str, Any] = {
     "help": N_("Learn from the rows before it (default: the training part, or half)."),
     "label": N_("Fit on rows until"),
     "metavar": "MOMENT|ROW",
 }
-SCALING: dict[str, Any] = {
+SCALING_FIELD: dict[str, Any] = {
     "help": N_("How columns are made comparable; learnt from the rows fitted on, and kept with the model."),
     "label": N_("Columns made comparable by"),
-    "choices": ("minmax", *(method for method in METHODS if method != "minmax")),
+    "choices": ("minmax", *(method for method in SCALING_METHODS if method != "minmax")),
     "words": {
         "minmax": N_("smallest and greatest"),
         "standard": N_("mean and standard deviation"),
         "robust": N_("median and quartiles"),
     },
 }
-COUNTS: dict[str, Any] = {
+COUNTS_FIELD: dict[str, Any] = {
     "help": N_("Takes log(1 + value) first: for counts that span several powers of ten."),
     "label": N_("Columns are counts"),
 }
 
 
-def detectors() -> dict[str, type[SequenceDetector]]:
-    """Return the classes of all detectors of series, by name, those of `TRY_FIRST` first."""
-    classes = members(sequences, SequenceDetector)
-    first = [name for name in TRY_FIRST if name in classes]
-    return {name: classes[name] for name in (*first, *sorted(set(classes) - set(first)))}
+def list_detectors() -> dict[str, type[SequenceDetector]]:
+    """Return the classes of all detectors of series, by name, those of `FAST_DETECTORS` first."""
+    classes = discover_classes(sequences, SequenceDetector)
+    fast_names = [name for name in FAST_DETECTORS if name in classes]
+    return {name: classes[name] for name in (*fast_names, *sorted(set(classes) - set(fast_names)))}
 
 
 @dataclass(frozen=True)
@@ -80,30 +80,30 @@ class SequenceSpec(PartSpec):
 
     Example:
         >>> import pandas as pd
-        >>> from core.data.dataset import Dataset, keyed
-        >>> index = keyed(["north"] * 4, pd.date_range("2024-01-01", periods=4, freq="h"))
+        >>> from core.data.dataset import Dataset, make_index
+        >>> index = make_index(["north"] * 4, pd.date_range("2024-01-01", periods=4, freq="h"))
         >>> frame = pd.DataFrame({"power": [1.0, 2.0, 1.0, 9.0]}, index)
         >>> dataset = Dataset(frame, "tidy_series", step=pd.Timedelta(hours=1))
-        >>> spec = SequenceSpec(amount=2.0).completed_for(dataset)
+        >>> spec = SequenceSpec(amount=2.0).fill_defaults(dataset)
         >>> spec.until, spec.per  # half of the rows; alarms per week, because the rows have dates
         ('2024-01-01 02:00:00', 'week')
-        >>> round(spec.target_rate(dataset), 4)  # 2 alarms in 168 hourly rows
+        >>> round(spec.compute_target_rate(dataset), 4)  # 2 alarms in 168 hourly rows
         0.0119
     """
 
     detector: SequenceDetector = algorithm(
-        detectors, "pca-residual", help=N_("Name of the detector."), label=N_("Detector")
+        list_detectors, "pca-residual", help=N_("Name of the detector."), label=N_("Detector")
     )
-    until: str = hyperparameter("", **UNTIL)
-    scaling: Method = hyperparameter("minmax", **SCALING)
+    until: str = hyperparameter("", **UNTIL_FIELD)
+    scaling: ScalingMethod = hyperparameter("minmax", **SCALING_FIELD)
     threshold: ThresholdKind = hyperparameter(
         "alarms",
         help=N_(
             "How the threshold is chosen: by false alarms, the tail of the scores, a share of rows, or the labels."
         ),
         label=N_("Threshold"),
-        choices=tuple(THRESHOLDS),
-        words=THRESHOLDS,
+        choices=tuple(THRESHOLD_LABELS),
+        words=THRESHOLD_LABELS,
     )
     amount: float = hyperparameter(
         2.0,
@@ -116,10 +116,10 @@ class SequenceSpec(PartSpec):
         "",
         help=N_("In what time alarms are counted (default: week; 1000-rows where there are no dates)."),
         label=N_("In what time"),
-        choices=("", *PERIODS),
-        words=PERIODS,
+        choices=("", *PERIOD_LABELS),
+        words=PERIOD_LABELS,
     )
-    counts: bool = hyperparameter(False, **COUNTS)
+    counts: bool = hyperparameter(False, **COUNTS_FIELD)
 
     def check(self) -> None:
         """Raise OptionError for a value that is not accepted; a contamination share is at most 0.5."""
@@ -128,54 +128,54 @@ class SequenceSpec(PartSpec):
             check_contamination(self.amount)
 
     @classmethod
-    def accepted_choices(cls, name: str, dataset: Dataset) -> tuple[Any, ...]:
+    def list_choices(cls, name: str, dataset: Dataset) -> tuple[Any, ...]:
         """Return the choices of a field, without thresholds and periods that `dataset` has no labels or dates for."""
         if name == "threshold":
-            return tuple(kind for kind in THRESHOLDS if kind != "best_f1" or dataset.labels is not None)
+            return tuple(kind for kind in THRESHOLD_LABELS if kind != "best_f1" or dataset.labels is not None)
         if name == "per":
-            return (THOUSAND,) if sampling_seconds(dataset) is None else tuple(PERIODS)
-        return super().accepted_choices(name, dataset)
+            return (PER_1000_ROWS,) if compute_sampling_seconds(dataset) is None else tuple(PERIOD_LABELS)
+        return super().list_choices(name, dataset)
 
-    def completed_for(self, dataset: Dataset) -> "SequenceSpec":
+    def fill_defaults(self, dataset: Dataset) -> "SequenceSpec":
         """Return the spec with the digest of `dataset`, and the default split and period filled in.
 
         Raises OptionError for an impossible threshold or split, DataError for a split without training or test rows.
         """
         part = self.select(dataset)
-        by_week = self.threshold == "alarms" and sampling_seconds(part) is not None
+        is_weekly = self.threshold == "alarms" and compute_sampling_seconds(part) is not None
         spec = replace(
             self,
             dataset=dataset.digest,
-            until=self.until or default_split(part),
-            per=self.per or ("week" if by_week else THOUSAND),
+            until=self.until or find_default_split(part),
+            per=self.per or ("week" if is_weekly else PER_1000_ROWS),
             amount=0.0 if self.threshold == "best_f1" else self.amount,
         )
         spec._check_threshold(part)
-        training_mask(part, spec.until)
+        build_training_mask(part, spec.until)
         return spec
 
-    def training_rows(self, dataset: Dataset) -> Dataset:
+    def select_training_rows(self, dataset: Dataset) -> Dataset:
         """Return the rows before the split. Raises OptionError or DataError for an impossible split."""
         part = self.select(dataset)
-        return part.rows(training_mask(part, self.until or default_split(part)))
+        return part.take_rows(build_training_mask(part, self.until or find_default_split(part)))
 
-    def target_rate(self, part: Dataset) -> float:
+    def compute_target_rate(self, part: Dataset) -> float:
         """Return the largest accepted share of flagged rows, 0–1."""
         if self.threshold != "alarms":
             return self.amount
-        seconds = sampling_seconds(part)
-        if self.per == THOUSAND or seconds is None:
+        seconds = compute_sampling_seconds(part)
+        if self.per == PER_1000_ROWS or seconds is None:
             return self.amount / 1000
-        return alarm_rate(self.amount, self.per, seconds, len(part.entities))
+        return convert_alarms_to_rate(self.amount, self.per, seconds, len(part.entities))
 
     def _check_threshold(self, part: Dataset) -> None:
         files = ", ".join(part.files)
-        if self.threshold == "alarms" and self.per != THOUSAND and sampling_seconds(part) is None:
+        if self.threshold == "alarms" and self.per != PER_1000_ROWS and compute_sampling_seconds(part) is None:
             raise OptionError(N_("{file} has no dates: ask for alarms per 1,000 rows."), file=files)
         if self.threshold == "best_f1":
             if part.labels is None:
                 raise OptionError(N_("The best threshold for labels needs labels, and {file} has none."), file=files)
-        elif not 0 < (rate := self.target_rate(part)) < 1:
+        elif not 0 < (rate := self.compute_target_rate(part)) < 1:
             raise OptionError(
                 N_("A threshold that {value} of all rows lie above cannot be; ask for more than 0 and less than 1."),
                 value=rate,

@@ -33,5 +33,5 @@ TASK = Task(
     icon="monitoring",
     headline="events",
     accuracy="vus_pr",
-    keeps_model=True,
+    saves_model=True,
 )

@@ -8,63 +8,69 @@ from core.data.dataset import Dataset
 from core.tasks.anomalies import figures as figures
 from core.tasks.anomalies.result import SEVERITIES, Detection
 from pages.components import feedback_form
-from pages.components.i18n import _, date_format, percent, shown
+from pages.components.i18n import _, format_percent, format_value, get_date_format
 from pages.components.results import model
-from pages.components.results.run_widgets import chart, cost, downloads, record
+from pages.components.results.run_widgets import show_chart, show_cost, show_downloads, show_record
 
-SHOWN_ROWS = 5000
-MARKS = ("○", "◇", "▲", "★")
+MAX_SHOWN_ROWS = 5000
+SEVERITY_MARKS = ("○", "◇", "▲", "★")
 
 
-def detection(found: Detection, dataset: Dataset | None, run: str) -> None:
+def show_detection(detection: Detection, dataset: Dataset | None, run: str) -> None:
     """Show the result; `dataset` has the selected rows for the charts, None if they are not loaded."""
-    _figures(found, run)
-    if found.anomalies.empty:
+    _show_metrics(detection, run)
+    if detection.anomalies.empty:
         st.info(_("No row lies above the threshold."))
     else:
         if dataset is not None:
-            _curves(found, dataset)
-        _table(found, dataset, run, dated=pd.api.types.is_datetime64_any_dtype(found.rows["time"]))
-    model.section(run, "anomalies")
-    downloads(lambda: _exported(found), "anomalies", _("All scores ({kind})"))
+            _show_curves(detection, dataset)
+        _show_table(detection, dataset, run, has_dates=pd.api.types.is_datetime64_any_dtype(detection.rows["time"]))
+    model.show_section(run, "anomalies")
+    show_downloads(lambda: _export_table(detection), "anomalies", _("All scores ({kind})"))
 
 
-def _figures(found: Detection, run: str) -> None:
-    metrics = found.metrics()
+def _show_metrics(detection: Detection, run: str) -> None:
+    metrics = detection.metrics()
     with st.container(horizontal=True, key="result-figures"):
-        st.metric(_("Anomalies"), shown(int(metrics["anomalies"])), border=True)
-        st.metric(_("Rows scored"), shown(int(metrics["rows"])), border=True)
+        st.metric(_("Anomalies"), format_value(int(metrics["anomalies"])), border=True)
+        st.metric(_("Rows scored"), format_value(int(metrics["rows"])), border=True)
         st.metric(_("Entities concerned"), f"{metrics['entities_with_anomalies']} / {metrics['entities']}", border=True)
-        cost(run)
+        show_cost(run)
     left_out = int(metrics["rows_left_out"])
-    notes = [_("{count} incomplete rows were left out.").format(count=shown(left_out))] if left_out else []
-    notes.append(_threshold(found))
+    notes = [_("{count} incomplete rows were left out.").format(count=format_value(left_out))] if left_out else []
+    notes.append(_describe_threshold(detection))
     st.caption(" ".join(notes))
-    record(run)
+    show_record(run)
 
 
-def _threshold(found: Detection) -> str:
-    asked, threshold = found.model_spec, shown(round(found.threshold, 4))
-    if found.threshold_run:
+def _describe_threshold(detection: Detection) -> str:
+    spec, threshold = detection.model_spec, format_value(round(detection.threshold, 4))
+    if detection.threshold_run:
         return _(
             "Rows scoring above {threshold} are flagged: the threshold was chosen from verdicts on the run {run}."
-        ).format(threshold=threshold, run=found.threshold_run[:12])
-    if asked.risk is not None:
+        ).format(threshold=threshold, run=detection.threshold_run[:12])
+    if spec.risk is not None:
         return _(
             "Rows scoring above {threshold} are flagged: by the tail of the scores, 1 normal row in {count} would."
-        ).format(threshold=threshold, count=shown(round(1 / asked.risk)))
+        ).format(threshold=threshold, count=format_value(round(1 / spec.risk)))
     return _("Rows scoring above {threshold} are flagged ({share} of the rows the model was fitted on).").format(
-        threshold=threshold, share=percent(asked.contamination)
+        threshold=threshold, share=format_percent(spec.contamination)
     )
 
 
-def _curves(found: Detection, dataset: Dataset) -> None:
-    if not dataset.dated:
-        chart(figures.timeline(dataset, found, _), "timeline", _("Values in the order of the file, anomalies marked"))
+def _show_curves(detection: Detection, dataset: Dataset) -> None:
+    if not dataset.has_dates:
+        show_chart(
+            figures.draw_timeline(dataset, detection, _),
+            "timeline",
+            _("Values in the order of the file, anomalies marked"),
+        )
         return
-    over_time, calendar, who, when = st.tabs([_("Over time"), _("Calendar"), _("By entity"), _("By month")])
-    with over_time:
-        one = (
+    time_tab, calendar_tab, entity_tab, month_tab = st.tabs(
+        [_("Over time"), _("Calendar"), _("By entity"), _("By month")]
+    )
+    with time_tab:
+        entity = (
             st.selectbox(
                 _("Entity"),
                 dataset.entities,
@@ -76,85 +82,106 @@ def _curves(found: Detection, dataset: Dataset) -> None:
             if len(dataset.entities) > 1
             else None
         )
-        part = dataset.select([one]) if one else dataset
-        chart(figures.timeline(part, found, _), "timeline", _("Values over time, anomalies marked"))
-    with calendar:
+        selection = dataset.filter_rows([entity]) if entity else dataset
+        show_chart(figures.draw_timeline(selection, detection, _), "timeline", _("Values over time, anomalies marked"))
+    with calendar_tab:
         st.caption(_("Anomalies per day; weeks across, Monday to Sunday down."))
-        chart(figures.calendar_map(found, _), "calendar", _("Anomalies per day of each year"), dated=False)
-    with who:
-        chart(figures.per_entity(found, _), "per-entity", _("Anomalies of each entity"), dated=False)
-    with when:
-        chart(figures.per_month(found, _), "per-month", _("Anomalies per month of the year"), dated=False)
+        show_chart(
+            figures.draw_calendar_map(detection, _),
+            "calendar",
+            _("Anomalies per day of each year"),
+            has_time_axis=False,
+        )
+    with entity_tab:
+        show_chart(
+            figures.draw_counts_per_entity(detection, _),
+            "per-entity",
+            _("Anomalies of each entity"),
+            has_time_axis=False,
+        )
+    with month_tab:
+        show_chart(
+            figures.draw_counts_per_month(detection, _),
+            "per-month",
+            _("Anomalies per month of the year"),
+            has_time_axis=False,
+        )
 
 
 # ---- table ----------------------------------------------------------------------------------------------------------
 
 
-def _table(found: Detection, dataset: Dataset | None, run: str, dated: bool) -> None:
+def _show_table(detection: Detection, dataset: Dataset | None, run: str, has_dates: bool) -> None:
     st.subheader(_("Ranked rows"))
-    rows = _filtered(found)
-    visible = rows.head(SHOWN_ROWS)
+    rows = _filter_rows(detection)
+    visible = rows.head(MAX_SHOWN_ROWS)
     st.caption(
-        _("{count} rows, the most abnormal first. Choose a row to see why.").format(count=shown(len(rows)))
-        + (" " + _("The first {count} are shown.").format(count=shown(SHOWN_ROWS)) if len(rows) > SHOWN_ROWS else "")
+        _("{count} rows, the most abnormal first. Choose a row to see why.").format(count=format_value(len(rows)))
+        + (
+            " " + _("The first {count} are shown.").format(count=format_value(MAX_SHOWN_ROWS))
+            if len(rows) > MAX_SHOWN_ROWS
+            else ""
+        )
     )
     event = st.dataframe(
-        _readable(visible, feedback_form.column(run, visible)),
+        _build_table(visible, feedback_form.list_verdicts(run, visible)),
         hide_index=True,
         width="stretch",
         key="ranked",
         on_select="rerun",
         selection_mode="single-row",
-        column_config=_columns(found, dated),
+        column_config=_build_column_config(detection, has_dates),
         alt=_("Ranked rows"),
     )
-    picked = event.selection.rows
+    selected_rows = event.selection.rows
     if len(visible):
-        number = int(visible.index[picked[0]] if picked and picked[0] < len(visible) else visible.index[0])
-        _opened(found, dataset, number)
-        feedback_form.ask("anomalies", run, found.rows.loc[number, ["entity", "time", "score"]].to_dict())
+        number = int(
+            visible.index[selected_rows[0]] if selected_rows and selected_rows[0] < len(visible) else visible.index[0]
+        )
+        _show_row(detection, dataset, number)
+        feedback_form.ask_verdict("anomalies", run, detection.rows.loc[number, ["entity", "time", "score"]].to_dict())
 
 
-def _filtered(found: Detection) -> pd.DataFrame:
-    rows = found.rows
-    entities, severities, others = st.columns([4, 6, 3], vertical_alignment="bottom")
-    with entities:
+def _filter_rows(detection: Detection) -> pd.DataFrame:
+    rows = detection.rows
+    entity_column, severity_column, toggle_column = st.columns([4, 6, 3], vertical_alignment="bottom")
+    with entity_column:
         names = st.multiselect(
             _("Entities"), sorted(rows["entity"].astype(str).unique()), placeholder=_("All"), key="table-entities"
         )
-    with severities:
+    with severity_column:
         levels = st.pills(
             _("Severity"),
             [3, 2, 1, 0],
             selection_mode="multi",
-            format_func=_severity,
+            format_func=_format_severity,
             key="table-severity",
             help=_(
                 "By how rare the score is among the rows the model was fitted on: extreme 1 in 10,000, rare 1 "
                 "in 1,000, notable 1 in 100, mild more often."
             ),
         )
-    with others:
-        everything = st.toggle(_("All rows"), key="table-all")
-    keep = rows["anomaly"] | everything
+    with toggle_column:
+        show_all = st.toggle(_("All rows"), key="table-all")
+    mask = rows["anomaly"] | show_all
     if names:
-        keep &= rows["entity"].isin(names)
+        mask &= rows["entity"].isin(names)
     if levels:
-        keep &= rows["severity"].isin(levels)
-    return rows[keep]
+        mask &= rows["severity"].isin(levels)
+    return rows[mask]
 
 
-def _severity(level: int) -> str:
-    return f"{MARKS[level]} {_(SEVERITIES[level])}"
+def _format_severity(level: int) -> str:
+    return f"{SEVERITY_MARKS[level]} {_(SEVERITIES[level])}"
 
 
-def _readable(rows: pd.DataFrame, verdicts: list[str]) -> pd.DataFrame:
+def _build_table(rows: pd.DataFrame, verdicts: list[str]) -> pd.DataFrame:
     """Return the displayed columns; a mark next to the word keeps severity independent of colour."""
     digits = 0 if rows["amount"].abs().median() >= 100 else 3
     return pd.DataFrame(
         {
             "rank": rows.index + 1,
-            "severity": [_severity(level) for level in rows["severity"]],
+            "severity": [_format_severity(level) for level in rows["severity"]],
             "verdict": verdicts,
             "entity": rows["entity"].astype(str),
             "time": rows["time"],
@@ -167,17 +194,17 @@ def _readable(rows: pd.DataFrame, verdicts: list[str]) -> pd.DataFrame:
     )
 
 
-def _columns(found: Detection, dated: bool) -> dict[str, ColumnConfig]:
-    unit = f" ({found.data.unit})" if found.data.unit else ""
+def _build_column_config(detection: Detection, has_dates: bool) -> dict[str, ColumnConfig]:
+    unit = f" ({detection.data.unit})" if detection.data.unit else ""
     number = st.column_config.NumberColumn
-    hours = dated and (pd.DatetimeIndex(found.rows["time"]).normalize() != found.rows["time"]).any()
-    day = date_format() + (" HH:mm" if hours else "")
+    has_times = has_dates and (pd.DatetimeIndex(detection.rows["time"]).normalize() != detection.rows["time"]).any()
+    time_format = get_date_format() + (" HH:mm" if has_times else "")
     return {
         "rank": number(_("Rank"), width="small"),
         "severity": st.column_config.TextColumn(_("Severity"), width="small"),
-        "verdict": feedback_form.column_config(),
+        "verdict": feedback_form.build_verdict_column(),
         "entity": st.column_config.TextColumn(_("Entity")),
-        "time": st.column_config.DatetimeColumn(_("Time"), format=day) if dated else number(_("Row")),
+        "time": st.column_config.DatetimeColumn(_("Time"), format=time_format) if has_dates else number(_("Row")),
         "score": number(_("Score"), format="localized", width="small"),
         "amount": number(_("Measured") + unit, format="localized"),
         "expected": number(_("Expected") + unit, format="localized"),
@@ -186,22 +213,25 @@ def _columns(found: Detection, dated: bool) -> dict[str, ColumnConfig]:
     }
 
 
-def _opened(found: Detection, dataset: Dataset | None, number: int) -> None:
+def _show_row(detection: Detection, dataset: Dataset | None, number: int) -> None:
     """Show one row: its values and expected values, or a single value with its neighbours in time."""
-    row, cells = found.rows.loc[number], found.explained(number)
-    when = shown(row["time"].to_pydatetime()) if hasattr(row["time"], "to_pydatetime") else str(row["time"])
-    st.subheader(f"{_severity(int(row['severity']))} · {row['entity']} · {when}")
+    row, cells = detection.rows.loc[number], detection.select_cells(number)
+    time_text = format_value(row["time"].to_pydatetime()) if hasattr(row["time"], "to_pydatetime") else str(row["time"])
+    st.subheader(f"{_format_severity(int(row['severity']))} · {row['entity']} · {time_text}")
     if cells.empty:
         st.caption(_("Expected values are kept only for the highest-ranked rows."))
         return
-    unit, time = found.data.unit, row["time"]
+    unit, time = detection.data.unit, row["time"]
     if dataset is not None and len(cells) == 1:
-        figure, dated = figures.moment(dataset.around(row["entity"], time), time, cells.iloc[0], unit, _), True
+        figure, has_time_axis = (
+            figures.draw_value_in_series(dataset.get_neighbourhood(row["entity"], time), time, cells.iloc[0], unit, _),
+            True,
+        )
     else:
-        figure, dated = figures.profile(cells, unit, _), False
-    chart(figure, "profile", _("The row against its expected band"), dated=dated)
+        figure, has_time_axis = figures.draw_row_profile(cells, unit, _), False
+    show_chart(figure, "profile", _("The row against its expected band"), has_time_axis=has_time_axis)
 
 
-def _exported(found: Detection) -> pd.DataFrame:
-    table = found.to_frame()
+def _export_table(detection: Detection) -> pd.DataFrame:
+    table = detection.to_frame()
     return table.assign(entity=table["entity"].astype(str))

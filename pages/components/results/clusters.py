@@ -10,11 +10,11 @@ from core.spec.hyperparameters import get_params
 from core.tasks.clusters import figures
 from core.tasks.clusters.result import Clustering
 from pages.components import feedback_form
-from pages.components.i18n import _, date_format, percent, say, shown
+from pages.components.i18n import _, format_percent, format_value, get_date_format, translate_message
 from pages.components.results import model
-from pages.components.results.run_widgets import chart, cost, downloads, record
+from pages.components.results.run_widgets import show_chart, show_cost, show_downloads, show_record
 
-SHOWN_ROWS = 5000
+MAX_SHOWN_ROWS = 5000
 
 
 def show_clustering(clustering: Clustering, dataset: Dataset | None, run: str) -> None:
@@ -22,38 +22,42 @@ def show_clustering(clustering: Clustering, dataset: Dataset | None, run: str) -
     _show_metrics(clustering, run)
     st.caption(_describe_quality(clustering))
     if clustering.notes:
-        st.caption(" ".join(say(note) for note in clustering.notes))
-    record(run)
+        st.caption(" ".join(translate_message(note) for note in clustering.notes))
+    show_record(run)
     tabs: dict[str, Callable[[Clustering], None]] = {
         _("Map"): _show_map,
         _("Profiles"): _show_profiles,
         _("Where and when"): _show_counts,
-        **({_("France"): _show_france} if figures.in_france(clustering) else {}),
+        **({_("France"): _show_france} if figures.has_french_regions(clustering) else {}),
         _("Noise"): lambda clustering: _show_noise(clustering, run),
     }
-    for tab, show in zip(st.tabs(list(tabs)), tabs.values(), strict=True):
+    for tab, show_view in zip(st.tabs(list(tabs)), tabs.values(), strict=True):
         with tab:
-            show(clustering)
+            show_view(clustering)
     _show_table(clustering, run)
-    model.section(run, "clusters")
-    downloads(lambda: _export_table(clustering), "clusters", _("All clusters ({kind})"))
+    model.show_section(run, "clusters")
+    show_downloads(lambda: _export_table(clustering), "clusters", _("All clusters ({kind})"))
 
 
 def _show_metrics(clustering: Clustering, run: str) -> None:
     metrics = clustering.metrics()
     with st.container(horizontal=True, key="result-figures"):
-        st.metric(_("Clusters"), shown(int(metrics["clusters"])), border=True)
-        st.metric(_("Noise"), f"{shown(int(metrics['noise_points']))} ({percent(metrics['noise_ratio'])})", border=True)
+        st.metric(_("Clusters"), format_value(int(metrics["clusters"])), border=True)
+        st.metric(
+            _("Noise"),
+            f"{format_value(int(metrics['noise_points']))} ({format_percent(metrics['noise_ratio'])})",
+            border=True,
+        )
         st.metric(
             _("Silhouette"),
-            _format(metrics, "silhouette"),
+            _format_metric(metrics, "silhouette"),
             border=True,
             help=_(
                 "How much nearer points are to their own cluster than to the next: 1 clear, 0 on the border, "
                 "negative misplaced."
             ),
         )
-        cost(run)
+        show_cost(run)
 
 
 def _describe_quality(clustering: Clustering) -> str:
@@ -65,23 +69,28 @@ def _describe_quality(clustering: Clustering) -> str:
         "inertia": _("inertia {value}"),
     }
     quality, clusterer = clustering.quality, clustering.model_spec.clusterer
-    figures_of_merit = [text.format(value=_format(quality, name)) for name, text in texts.items() if name in quality]
+    figures_of_merit = [
+        text.format(value=_format_metric(quality, name)) for name, text in texts.items() if name in quality
+    ]
     settings = ", ".join(f"{name} = {value}" for name, value in get_params(clusterer).items())
     return " · ".join([f"{clusterer.name} ({settings})", *figures_of_merit])
 
 
-def _format(metrics: dict[str, float], name: str) -> str:
-    return shown(round(metrics[name], 3)) if name in metrics else "–"
+def _format_metric(metrics: dict[str, float], name: str) -> str:
+    return format_value(round(metrics[name], 3)) if name in metrics else "–"
 
 
 def _show_map(clustering: Clustering) -> None:
-    beyond = figures.beyond_the_map(clustering)
+    outside_count = figures.count_outside_map(clustering)
     texts = [_("Each point is a day or an entity; alike ones lie together.")]
-    if beyond:
-        texts.append(_("{count} points lie farther out and sit on the edge.").format(count=shown(beyond)))
+    if outside_count:
+        texts.append(_("{count} points lie farther out and sit on the edge.").format(count=format_value(outside_count)))
     st.caption(" ".join(texts))
-    chart(
-        figures.pca_map(clustering, _), "map", _("Points on the two axes of greatest variance, by cluster"), dated=False
+    show_chart(
+        figures.draw_pca_map(clustering, _),
+        "map",
+        _("Points on the two axes of greatest variance, by cluster"),
+        has_time_axis=False,
     )
 
 
@@ -90,9 +99,14 @@ def _show_profiles(clustering: Clustering) -> None:
         st.info(_("There is no cluster to show."))
         return
     st.caption(_("Mean of each cluster; the band holds 80 % of its points."))
-    if len(clustering.sizes) > figures.PROFILES:
-        st.caption(_("The {count} largest clusters are shown.").format(count=figures.PROFILES))
-    chart(figures.profiles(clustering, _), "profiles", _("Mean profile of each cluster with its band"), dated=False)
+    if len(clustering.sizes) > figures.MAX_PROFILES:
+        st.caption(_("The {count} largest clusters are shown.").format(count=figures.MAX_PROFILES))
+    show_chart(
+        figures.draw_profiles(clustering, _),
+        "profiles",
+        _("Mean profile of each cluster with its band"),
+        has_time_axis=False,
+    )
     sizes = pd.DataFrame({"cluster": range(len(clustering.sizes)), "points": clustering.sizes})
     sizes["share"] = sizes["points"] / len(clustering.rows)
     if clustering.model_spec.look == "level":
@@ -115,13 +129,21 @@ def _show_profiles(clustering: Clustering) -> None:
 
 def _show_counts(clustering: Clustering) -> None:
     st.caption(_("Points of each entity in each cluster; the colour is the share of the entity."))
-    chart(
-        figures.crossed(clustering.by_entity(), _), "by-entity", _("Points of each entity in each cluster"), dated=False
+    show_chart(
+        figures.draw_crosstab(clustering.count_by_entity(), _),
+        "by-entity",
+        _("Points of each entity in each cluster"),
+        has_time_axis=False,
     )
-    seasons = clustering.by_season()
+    seasons = clustering.count_by_season()
     if not seasons.empty:
         st.caption(_("Points of each season in each cluster; the colour is the share of the season."))
-        chart(figures.crossed(seasons, _), "by-season", _("Points of each season in each cluster"), dated=False)
+        show_chart(
+            figures.draw_crosstab(seasons, _),
+            "by-season",
+            _("Points of each season in each cluster"),
+            has_time_axis=False,
+        )
 
 
 def _show_france(clustering: Clustering) -> None:
@@ -131,7 +153,12 @@ def _show_france(clustering: Clustering) -> None:
             "several entities."
         )
     )
-    chart(figures.france(clustering, _), "france", _("Regions of France as tiles, by cluster"), dated=False)
+    show_chart(
+        figures.draw_france_map(clustering, _),
+        "france",
+        _("Regions of France as tiles, by cluster"),
+        has_time_axis=False,
+    )
 
 
 def _show_noise(clustering: Clustering, run: str) -> None:
@@ -143,7 +170,7 @@ def _show_noise(clustering: Clustering, run: str) -> None:
         _(
             "{count} points belong to no cluster; Isolation Forest flags {isolated} of them as well. The "
             "farthest come first."
-        ).format(count=shown(len(noise)), isolated=shown(int(noise["isolated"].sum())))
+        ).format(count=format_value(len(noise)), isolated=format_value(int(noise["isolated"].sum())))
     )
     _show_rows(clustering, noise, "noise-rows", _("Points that belong to no cluster"), run)
 
@@ -151,16 +178,16 @@ def _show_noise(clustering: Clustering, run: str) -> None:
 def _show_table(clustering: Clustering, run: str) -> None:
     st.subheader(_("Points and their clusters"))
     numbers = sorted(int(number) for number in clustering.rows["cluster"].unique())
-    chosen = st.multiselect(
+    chosen_clusters = st.multiselect(
         _("Cluster"),
         numbers,
         placeholder=_("All"),
         key="table-clusters",
-        format_func=lambda number: figures.named(number, _),
+        format_func=lambda number: figures.name_cluster(number, _),
     )
-    rows = clustering.rows[clustering.rows["cluster"].isin(chosen)] if chosen else clustering.rows
-    if len(rows) > SHOWN_ROWS:
-        st.caption(_("The first {count} are shown.").format(count=shown(SHOWN_ROWS)))
+    rows = clustering.rows[clustering.rows["cluster"].isin(chosen_clusters)] if chosen_clusters else clustering.rows
+    if len(rows) > MAX_SHOWN_ROWS:
+        st.caption(_("The first {count} are shown.").format(count=format_value(MAX_SHOWN_ROWS)))
     _show_rows(clustering, rows, "cluster-rows", _("Points and their clusters"), run)
 
 
@@ -169,10 +196,12 @@ def _show_rows(clustering: Clustering, rows: pd.DataFrame, key: str, alt: str, r
     columns = [name for name in ("entity", "time", "cluster", "distance", "isolated") if name in rows]
     if "isolated" in columns and not clustering.rows["isolated"].any():
         columns.remove("isolated")
-    table = rows.head(SHOWN_ROWS)[columns]
-    named = [figures.named(int(number), _) for number in table["cluster"]]
-    picked = st.dataframe(
-        table.assign(entity=table["entity"].astype(str), cluster=named, verdict=feedback_form.column(run, table)),
+    table = rows.head(MAX_SHOWN_ROWS)[columns]
+    cluster_names = [figures.name_cluster(int(number), _) for number in table["cluster"]]
+    selected_rows = st.dataframe(
+        table.assign(
+            entity=table["entity"].astype(str), cluster=cluster_names, verdict=feedback_form.list_verdicts(run, table)
+        ),
         hide_index=True,
         width="stretch",
         key=key,
@@ -180,10 +209,10 @@ def _show_rows(clustering: Clustering, rows: pd.DataFrame, key: str, alt: str, r
         on_select="rerun",
         selection_mode="single-row",
         column_config={
-            "verdict": feedback_form.column_config(),
+            "verdict": feedback_form.build_verdict_column(),
             "entity": st.column_config.TextColumn(_("Entity")),
-            "time": st.column_config.DatetimeColumn(_("Time"), format=date_format())
-            if clustering.dated
+            "time": st.column_config.DatetimeColumn(_("Time"), format=get_date_format())
+            if clustering.has_dates
             else st.column_config.NumberColumn(_("Row")),
             "cluster": st.column_config.TextColumn(_("Cluster")),
             "distance": st.column_config.NumberColumn(
@@ -192,19 +221,19 @@ def _show_rows(clustering: Clustering, rows: pd.DataFrame, key: str, alt: str, r
             "isolated": st.column_config.CheckboxColumn(_("Isolation Forest too")),
         },
     ).selection.rows
-    if not picked or picked[0] >= len(table):
+    if not selected_rows or selected_rows[0] >= len(table):
         st.caption(_("Choose a row to say whether it is a true alarm."))
         return
-    point = table.iloc[picked[0]]
-    feedback_form.ask(
+    point = table.iloc[selected_rows[0]]
+    feedback_form.ask_verdict(
         "clusters",
         run,
         {
             **point[[name for name in ("entity", "time") if name in table]].to_dict(),
             "score": point.get("distance", float("nan")),
-            "cluster": named[picked[0]],
+            "cluster": cluster_names[selected_rows[0]],
         },
-        place=key,
+        table_key=key,
     )
 
 

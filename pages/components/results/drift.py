@@ -4,22 +4,22 @@ import streamlit as st
 from streamlit.elements.lib.column_types import ColumnConfig
 
 from core.errors import VigieError
-from core.exports import as_csv
+from core.exports import to_csv_bytes
 from core.messages import N_
 from core.operations import drift
 from core.operations import monitoring_figures as figures
-from core.operations.drift import Drift
+from core.operations.drift import DriftReport
 from core.spec.task import list_tasks
-from core.storage.datasets import Stored
+from core.storage.datasets import DatasetInfo
 from pages.components import auth, cache, model_picker, selection_form, url_state
-from pages.components.i18n import _, shown
-from pages.components.results.run_widgets import chart
-from pages.components.task_links import task_label
+from pages.components.i18n import _, format_value
+from pages.components.results.run_widgets import show_chart
+from pages.components.task_links import get_task_label
 
-LEVELS = {"stable": N_("stable"), "moderate": N_("moderate"), "major": N_("major")}
+LEVEL_LABELS = {"stable": N_("stable"), "moderate": N_("moderate"), "major": N_("major")}
 
 
-def section() -> None:
+def show_section() -> None:
     """Show the form, and the result once it is computed."""
     st.caption(
         _(
@@ -27,56 +27,61 @@ def section() -> None:
             "answers need a second look or a new fit."
         )
     )
-    _ask()
-    measured = url_state.get_state("drift")
-    if measured is not None:
-        _show_drift(measured)
+    _ask_comparison()
+    result = url_state.get_state("drift")
+    if result is not None:
+        _show_drift(result)
 
 
-def _ask() -> None:
-    stored = cache.get_workspace().datasets.recent()
+def _ask_comparison() -> None:
+    stored = cache.get_workspace().datasets.list_recent()
     if not stored:
-        selection_form.no_data()
+        selection_form.show_no_data()
         return
-    with_model = [task.name for task in list_tasks() if task.keeps_model]
+    model_tasks = [task.name for task in list_tasks() if task.saves_model]
     task = st.segmented_control(
-        _("Model of"), with_model, default=with_model[0], format_func=task_label, key="drift-task", required=True
+        _("Model of"), model_tasks, default=model_tasks[0], format_func=get_task_label, key="drift-task", required=True
     )
-    address = model_picker.pick_model(str(task), lambda run: run.tags.get("user", ""))
-    chosen = st.selectbox(_("New data"), stored, format_func=_describe_dataset, key="drift-dataset")
-    if st.button(_("Compare"), type="primary", icon=":material/compare:", key="drift-compare", disabled=not address):
+    model_address = model_picker.pick_model(str(task), lambda run: run.tags.get("user", ""))
+    dataset_info = st.selectbox(_("New data"), stored, format_func=_describe_dataset, key="drift-dataset")
+    if st.button(
+        _("Compare"), type="primary", icon=":material/compare:", key="drift-compare", disabled=not model_address
+    ):
         with st.spinner(_("Comparing …")):
             try:
                 url_state.set_state(
                     "drift",
-                    cache.submit_once(f"drift {address} {chosen.digest}", lambda: _compare(address, chosen.digest)),
+                    cache.submit_once(
+                        f"drift {model_address} {dataset_info.digest}",
+                        lambda: _compare_datasets(model_address, dataset_info.digest),
+                    ),
                 )
             except VigieError:
                 url_state.set_state("drift", None)
                 raise
 
 
-def _compare(address: str, digest: str) -> Drift:
+def _compare_datasets(model_address: str, digest: str) -> DriftReport:
     from core.runs.promotion import resolve_run
 
     workspace, actor = cache.get_workspace(), auth.current_actor("monitoring")
     dataset = workspace.datasets.load(digest)
-    return drift.compare_with_training(resolve_run(address, workspace), dataset, workspace=workspace, actor=actor)
+    return drift.compare_with_training(resolve_run(model_address, workspace), dataset, workspace=workspace, actor=actor)
 
 
-def _describe_dataset(info: Stored) -> str:
+def _describe_dataset(info: DatasetInfo) -> str:
     """Return a label that ends with the digest, so that two datasets of the same files differ."""
     return _("{files} · rows: {rows} · repairs: {repairs} · {digest}").format(
-        files=", ".join(info.files)[:60], rows=shown(info.rows), repairs=info.repairs, digest=info.digest[:8]
+        files=", ".join(info.files)[:60], rows=format_value(info.rows), repairs=info.repairs, digest=info.digest[:8]
     )
 
 
-def _show_drift(measured: Drift) -> None:
-    counts = measured.table["level"].value_counts()
+def _show_drift(result: DriftReport) -> None:
+    counts = result.table["level"].value_counts()
     with st.container(horizontal=True, key="drift-figures"):
-        for level, name in LEVELS.items():
-            st.metric(_(name).capitalize(), shown(int(counts.get(level, 0))), border=True)
-    for note in _notes(measured):
+        for level, name in LEVEL_LABELS.items():
+            st.metric(_(name).capitalize(), format_value(int(counts.get(level, 0))), border=True)
+    for note in _list_notes(result):
         st.caption(note)
     st.caption(
         _(
@@ -89,68 +94,72 @@ def _show_drift(measured: Drift) -> None:
             " it smaller than it should be: read PSI first. A season that the training data do not hold is drift, too."
         )
     )
-    picked = st.dataframe(
-        measured.table.assign(
-            entity=measured.table["entity"].replace(drift.ALL, _("all together")),
-            level=measured.table["level"].map(lambda level: _(LEVELS[level])),
+    selected_rows = st.dataframe(
+        result.table.assign(
+            entity=result.table["entity"].replace(drift.ALL_ENTITIES, _("all together")),
+            level=result.table["level"].map(lambda level: _(LEVEL_LABELS[level])),
         ),
         hide_index=True,
         width="stretch",
         key="drift-table",
         on_select="rerun",
         selection_mode="single-row",
-        column_config=_columns(),
+        column_config=_build_column_config(),
         alt=_("Columns, the most changed first"),
     ).selection.rows
     st.download_button(
         _("Download as CSV"),
-        lambda: as_csv(measured.table),
+        lambda: to_csv_bytes(result.table),
         "drift.csv",
         key="drift-csv",
         icon=":material/download:",
         on_click="ignore",
     )
-    _show_column(measured, picked[0] if picked else 0)
+    _show_column(result, selected_rows[0] if selected_rows else 0)
 
 
-def _notes(measured: Drift) -> list[str]:
+def _list_notes(result: DriftReport) -> list[str]:
     files = _("Training data: {then}. New data: {now}.").format(
-        then=", ".join(measured.reference.files), now=", ".join(measured.current.files)
+        then=", ".join(result.reference.files), now=", ".join(result.current.files)
     )
     notes = [files]
-    if measured.new:
-        notes.append(_("Entities the model has never seen: {entities}.").format(entities=", ".join(measured.new[:10])))
-    if measured.gone:
+    if result.new_entities:
         notes.append(
-            _("Entities that the new data have not: {entities}.").format(entities=", ".join(measured.gone[:10]))
+            _("Entities the model has never seen: {entities}.").format(entities=", ".join(result.new_entities[:10]))
         )
-    if measured.together:
+    if result.missing_entities:
+        notes.append(
+            _("Entities that the new data have not: {entities}.").format(
+                entities=", ".join(result.missing_entities[:10])
+            )
+        )
+    if result.is_combined:
         notes.append(_("All entities are compared together: they are too many, or none is in both."))
     return notes
 
 
-def _show_column(measured: Drift, row: int) -> None:
-    chosen = measured.table.loc[row]
-    then, now = measured.values(row)
-    st.subheader(" · ".join(filter(None, [str(chosen["entity"]), str(chosen["column"])])))
+def _show_column(result: DriftReport, row: int) -> None:
+    comparison = result.table.loc[row]
+    reference_values, current_values = result.get_values(row)
+    st.subheader(" · ".join(filter(None, [str(comparison["entity"]), str(comparison["column"])])))
     left, right = st.columns(2)
     with left:
-        chart(
-            figures.both_histograms(then, now, measured.reference.unit, _),
+        show_chart(
+            figures.draw_value_histograms(reference_values, current_values, result.reference.unit, _),
             "drift-histograms",
             _("How often values were and are"),
-            dated=False,
+            has_time_axis=False,
         )
     with right:
-        chart(
-            figures.then_and_now(then, now, measured.reference.unit, _),
+        show_chart(
+            figures.draw_quantile_comparison(reference_values, current_values, result.reference.unit, _),
             "drift-quantiles",
             _("Quantiles then and now"),
-            dated=False,
+            has_time_axis=False,
         )
 
 
-def _columns() -> dict[str, ColumnConfig | str]:
+def _build_column_config() -> dict[str, ColumnConfig | str]:
     number = st.column_config.NumberColumn
     return {
         "entity": _("Entity"),

@@ -7,107 +7,107 @@ import pandas as pd
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
-from core.exports import as_csv
+from core.exports import to_csv_bytes
 from core.messages import N_
-from core.operations.feedback import VERDICTS
+from core.operations.feedback import VERDICT_LABELS
 from core.spec.task import find_task, list_tasks
 from core.storage.feedback import Feedback
 from pages.components import cache
-from pages.components.feedback_form import words
-from pages.components.i18n import _, date_format, percent, shown
-from pages.components.task_links import link_run, task_label
+from pages.components.feedback_form import format_verdict
+from pages.components.i18n import _, format_percent, format_value, get_date_format
+from pages.components.task_links import get_task_label, link_run
 
-SHOWN_ROWS = 2000
-OTHER_SUBJECTS = {"Vigie": "Vigie", "data": N_("Load data"), "tracking": N_("Tracking"), "monitoring": N_("Monitoring")}
+MAX_SHOWN_ROWS = 2000
+SUBJECT_LABELS = {"Vigie": "Vigie", "data": N_("Load data"), "tracking": N_("Tracking"), "monitoring": N_("Monitoring")}
 """Subject of feedback → label, in addition to the tasks."""
 
 
 def list_subjects() -> list[str]:
     """Return the subjects of feedback: the product, its pages and the tasks."""
-    first, second, *others = OTHER_SUBJECTS
+    first, second, *others = SUBJECT_LABELS
     return [first, second, *(task.name for task in list_tasks() if task.has_page), *others]
 
 
-def subject_label(name: str) -> str:
+def get_subject_label(name: str) -> str:
     """Return the translated label of a subject."""
-    return _(OTHER_SUBJECTS[name]) if name in OTHER_SUBJECTS else task_label(name)
+    return _(SUBJECT_LABELS[name]) if name in SUBJECT_LABELS else get_task_label(name)
 
 
-def filter_form(lines: pd.DataFrame) -> pd.DataFrame:
-    """Show the filters, and return the matching rows of `lines`."""
+def ask_filter(table: pd.DataFrame) -> pd.DataFrame:
+    """Show the filters, and return the matching rows of `table`."""
     with st.expander(_("Filter"), icon=":material/filter_list:"):
         columns = st.columns(3) + st.columns(3)
-        kept = _filter_by_days(lines, columns[0])
-        kept = _filter_by(kept, lines, "page", columns[1].multiselect, _("About"), subject_label)
-        kept = _filter_by(kept, lines, "model", columns[2].multiselect, _("Model"), str)
-        kept = _filter_by(kept, lines, "verdict", columns[3].multiselect, _("Verdict"), words)
-        kept = _filter_by(kept, lines, "user", columns[4].multiselect, _("User"), str)
-        asked = columns[5].text_input(_("Text"), key="said-text", icon=":material/search:")
-    if asked:
-        text = kept[["comment", "entity", "run"]].agg(" ".join, axis=1) if len(kept) else pd.Series([], dtype=str)
-        kept = kept[text.str.contains(asked, case=False, regex=False)]
-    return kept.reset_index(drop=True)
+        rows = _filter_by_days(table, columns[0])
+        rows = _filter_by_value(rows, table, "page", columns[1].multiselect, _("About"), get_subject_label)
+        rows = _filter_by_value(rows, table, "model", columns[2].multiselect, _("Model"), str)
+        rows = _filter_by_value(rows, table, "verdict", columns[3].multiselect, _("Verdict"), format_verdict)
+        rows = _filter_by_value(rows, table, "user", columns[4].multiselect, _("User"), str)
+        search_text = columns[5].text_input(_("Text"), key="said-text", icon=":material/search:")
+    if search_text:
+        text = rows[["comment", "entity", "run"]].agg(" ".join, axis=1) if len(rows) else pd.Series([], dtype=str)
+        rows = rows[text.str.contains(search_text, case=False, regex=False)]
+    return rows.reset_index(drop=True)
 
 
-def _filter_by_days(lines: pd.DataFrame, column: DeltaGenerator) -> pd.DataFrame:
-    days = lines["time"].dt.date
+def _filter_by_days(table: pd.DataFrame, column: DeltaGenerator) -> pd.DataFrame:
+    days = table["time"].dt.date
     first, last = days.min(), days.max()
     period = list(
         column.date_input(
-            _("Period"), (first, last), min_value=first, max_value=last, format=date_format(), key="said-period"
+            _("Period"), (first, last), min_value=first, max_value=last, format=get_date_format(), key="said-period"
         )
     )
     if not period:
-        return lines
-    return lines[(days >= period[0]) & (days <= (period[1] if len(period) > 1 else last))]
+        return table
+    return table[(days >= period[0]) & (days <= (period[1] if len(period) > 1 else last))]
 
 
-def _filter_by(
-    kept: pd.DataFrame,
-    lines: pd.DataFrame,
+def _filter_by_value(
+    rows: pd.DataFrame,
+    table: pd.DataFrame,
     column: str,
-    ask: Callable[..., list[str]],
+    widget: Callable[..., list[str]],
     label: str,
-    named: Callable[[str], str],
+    label_option: Callable[[str], str],
 ) -> pd.DataFrame:
-    options = sorted(set(lines[column]) - {""})
-    chosen = ask(label, options, format_func=named, placeholder=_("All"), key=f"said-{column}")
-    return kept[kept[column].isin(chosen)] if chosen else kept
+    options = sorted(set(table[column]) - {""})
+    chosen_options = widget(label, options, format_func=label_option, placeholder=_("All"), key=f"said-{column}")
+    return rows[rows[column].isin(chosen_options)] if chosen_options else rows
 
 
-def show_counts(lines: pd.DataFrame) -> None:
+def show_counts(table: pd.DataFrame) -> None:
     """Show the number of records, the number per verdict, and the mean rating."""
     with st.container(horizontal=True, key="result-figures"):
-        st.metric(_("Records"), shown(len(lines)), border=True)
-        for verdict in VERDICTS:
-            st.metric(words(verdict), shown(int((lines["verdict"] == verdict).sum())), border=True)
-        rated = lines["rating"].dropna()
-        mean = f"{shown(round(float(rated.mean()), 1))} ★" if len(rated) else "–"
+        st.metric(_("Records"), format_value(len(table)), border=True)
+        for verdict in VERDICT_LABELS:
+            st.metric(format_verdict(verdict), format_value(int((table["verdict"] == verdict).sum())), border=True)
+        ratings = table["rating"].dropna()
+        mean = f"{format_value(round(float(ratings.mean()), 1))} ★" if len(ratings) else "–"
         st.metric(
             _("Rating"),
             mean,
             border=True,
-            delta=_("of {count}").format(count=shown(len(rated))),
+            delta=_("of {count}").format(count=format_value(len(ratings))),
             delta_color="off",
             delta_arrow="off",
         )
 
 
-def show_list(lines: pd.DataFrame) -> None:
+def show_list(table: pd.DataFrame) -> None:
     """Show the records, newest first; a selected row shows its comment and a link to the run."""
-    if lines.empty:
+    if table.empty:
         st.info(_("Nothing that was said fits these filters."))
         return
-    visible = lines.head(SHOWN_ROWS)
+    visible = table.head(MAX_SHOWN_ROWS)
     zone = datetime.now().astimezone().tzinfo
     readable = pd.DataFrame(
         {
             "time": visible["time"].dt.tz_convert(zone).dt.tz_localize(None),
-            "page": [subject_label(each) for each in visible["page"]],
-            "verdict": [words(each) for each in visible["verdict"]],
-            "rating": ["★" * int(each) if pd.notna(each) else "" for each in visible["rating"]],
+            "page": [get_subject_label(value) for value in visible["page"]],
+            "verdict": [format_verdict(value) for value in visible["verdict"]],
+            "rating": ["★" * int(value) if pd.notna(value) else "" for value in visible["rating"]],
             "entity": visible["entity"],
-            "moment": [_format_moment(each) for each in visible["moment"]],
+            "moment": [_format_time(value) for value in visible["moment"]],
             "comment": visible["comment"],
             "user": visible["user"],
             "model": visible["model"],
@@ -115,7 +115,7 @@ def show_list(lines: pd.DataFrame) -> None:
         }
     )
     text = st.column_config.TextColumn
-    picked = st.dataframe(
+    selected_rows = st.dataframe(
         readable,
         hide_index=True,
         width="stretch",
@@ -124,7 +124,7 @@ def show_list(lines: pd.DataFrame) -> None:
         selection_mode="single-row",
         alt=_("What was said"),
         column_config={
-            "time": st.column_config.DatetimeColumn(_("Said"), format=f"{date_format()} HH:mm"),
+            "time": st.column_config.DatetimeColumn(_("Said"), format=f"{get_date_format()} HH:mm"),
             "page": text(_("About")),
             "verdict": text(_("Verdict")),
             "rating": text(_("Rating"), width="small"),
@@ -136,40 +136,44 @@ def show_list(lines: pd.DataFrame) -> None:
             "run": text(_("Run"), width="small"),
         },
     ).selection.rows
-    if picked and picked[0] < len(visible):
-        _show_record(visible.iloc[picked[0]])
+    if selected_rows and selected_rows[0] < len(visible):
+        _show_record(visible.iloc[selected_rows[0]])
 
 
-def _format_moment(written: str) -> str:
+def _format_time(stored_time: str) -> str:
     """Format a stored timestamp without zero minutes or hours; a row number stays as it is."""
-    return written.replace("T", " ").removesuffix(":00").removesuffix(" 00:00")
+    return stored_time.replace("T", " ").removesuffix(":00").removesuffix(" 00:00")
 
 
-def _show_record(line: "pd.Series[object]") -> None:
+def _show_record(row: "pd.Series[object]") -> None:
     with st.container(border=True):
-        st.caption(f"{line['user']} · {subject_label(line['page'])} · {words(line['verdict']) or '–'} · `{line['id']}`")
-        if line["comment"]:
-            st.text(line["comment"])
-        task = find_task(line["page"])
-        if line["run"] and task is not None:
-            link_run(task, line["run"], line["dataset"], _("Open the run"))
+        st.caption(
+            " · ".join(
+                [row["user"], get_subject_label(row["page"]), format_verdict(row["verdict"]) or "–", f"`{row['id']}`"]
+            )
+        )
+        if row["comment"]:
+            st.text(row["comment"])
+        task = find_task(row["page"])
+        if row["run"] and task is not None:
+            link_run(task, row["run"], row["dataset"], _("Open the run"))
 
 
-def detector_label(line: Mapping[str, object]) -> str:
+def get_detector_label(row: Mapping[str, object]) -> str:
     """Return the label of a detector, or of one of its runs."""
     parts = [
-        subject_label(str(line["page"])),
-        str(line["model"] or "–"),
-        *([str(line["run"])[:8]] if "run" in line else []),
+        get_subject_label(str(row["page"])),
+        str(row["model"] or "–"),
+        *([str(row["run"])[:8]] if "run" in row else []),
     ]
     return " · ".join(parts)
 
 
-def show_precision_table(found: pd.DataFrame, names: list[str]) -> None:
+def show_precision_table(table: pd.DataFrame, names: list[str]) -> None:
     """Show the precision of each detector with its interval."""
     shares = [
-        f"{percent(round(each.precision, 3))} ({percent(round(each.low, 3))} – {percent(round(each.high, 3))})"
-        for each in found.itertuples()
+        "{} ({} – {})".format(*(format_percent(round(share, 3)) for share in (row.precision, row.low, row.high)))
+        for row in table.itertuples()
     ]
     number = st.column_config.NumberColumn
     st.dataframe(
@@ -177,10 +181,10 @@ def show_precision_table(found: pd.DataFrame, names: list[str]) -> None:
             {
                 "name": names,
                 "precision": shares,
-                "judged": found["judged"],
-                "true": found["true"],
-                "false": found["false"],
-                "unsure": found["unsure"],
+                "reviewed": table["reviewed"],
+                "true": table["true"],
+                "false": table["false"],
+                "unsure": table["unsure"],
             }
         ),
         hide_index=True,
@@ -190,25 +194,25 @@ def show_precision_table(found: pd.DataFrame, names: list[str]) -> None:
         column_config={
             "name": st.column_config.TextColumn(_("Detector")),
             "precision": st.column_config.TextColumn(_("Precision (95 % interval)")),
-            "judged": number(_("Judged")),
-            "true": number(words("true_alarm")),
-            "false": number(words("false_alarm")),
-            "unsure": number(words("unsure")),
+            "reviewed": number(_("Judged")),
+            "true": number(format_verdict("true_alarm")),
+            "false": number(format_verdict("false_alarm")),
+            "unsure": number(format_verdict("unsure")),
         },
     )
 
 
-def export_buttons(lines: pd.DataFrame, records: list[Feedback]) -> None:
+def show_export_buttons(table: pd.DataFrame, records: list[Feedback]) -> None:
     """Show the downloads: labels for evaluation, the list, and the stored records."""
-    from core.operations.feedback_labels import add_label_column, label_table
+    from core.operations.feedback_labels import add_label_column, build_label_table
 
     st.subheader(_("Take it along"))
     workspace, dataset = cache.get_workspace(), cache.load_dataset()
     with st.container(horizontal=True):
-        if dataset is not None and dataset.digest in set(lines["dataset"]):
+        if dataset is not None and dataset.digest in set(table["dataset"]):
             st.download_button(
                 _("The loaded data with labels (CSV)"),
-                lambda: as_csv(add_label_column(dataset, records, workspace)),
+                lambda: to_csv_bytes(add_label_column(dataset, records, workspace)),
                 "labelled.csv",
                 key="said-labelled",
                 icon=":material/label:",
@@ -221,7 +225,7 @@ def export_buttons(lines: pd.DataFrame, records: list[Feedback]) -> None:
             )
         st.download_button(
             _("Labels (CSV)"),
-            lambda: as_csv(label_table(records, workspace)),
+            lambda: to_csv_bytes(build_label_table(records, workspace)),
             "labels.csv",
             key="said-labels",
             icon=":material/label:",
@@ -233,7 +237,7 @@ def export_buttons(lines: pd.DataFrame, records: list[Feedback]) -> None:
         )
         st.download_button(
             _("The list (CSV)"),
-            lambda: as_csv(lines),
+            lambda: to_csv_bytes(table),
             "feedback.csv",
             key="said-csv",
             icon=":material/download:",

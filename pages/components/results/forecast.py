@@ -9,31 +9,31 @@ import streamlit as st
 
 from core.data.dataset import Dataset
 from core.data.panel import Panel
-from core.forecasters.tables import table_of
+from core.forecasters.to_frame import to_frame
 from core.tasks.forecast import figures as figures
 from core.tasks.forecast.result import Forecast
-from core.tasks.forecast.total import TOGETHER, summable, total
-from pages.components.i18n import _, date_format, percent, say, shown
+from core.tasks.forecast.total import TOTAL_ENTITY, list_summable_entities, sum_entities
+from pages.components.i18n import _, format_percent, format_value, get_date_format, translate_message
 from pages.components.results import forecast_evaluation as trust
 from pages.components.results import interval_violations, model, what_if
-from pages.components.results.run_widgets import chart, cost, downloads, record
+from pages.components.results.run_widgets import show_chart, show_cost, show_downloads, show_record
 
-BEFORE = {True: 60, False: 14}  # days of history; True for daily amounts, False for times of the day
-Chosen = Callable[[str], Forecast]
+HISTORY_DAYS = {True: 60, False: 14}  # days of history; True for daily amounts, False for times of the day
+EntitySelector = Callable[[str], Forecast]
 
 
-def forecast(found: Forecast, dataset: Dataset | None, run: str) -> None:
+def show_forecast(forecast: Forecast, dataset: Dataset | None, run: str) -> None:
     """Show the result; `dataset` has the selected rows, None if they are not loaded."""
-    _figures(found, run)
-    st.caption("\n".join(f"- {say(text)}" for text in found.notes))
-    chosen = partial(one, found, run)
+    _show_metrics(forecast, run)
+    st.caption("\n".join(f"- {translate_message(text)}" for text in forecast.notes))
+    select_entity = partial(select_part, forecast, run)
     views: dict[str, Callable[[], None]] = {
-        _("Forecast"): lambda: _ahead(found, chosen, dataset),
-        _("Back-test"): lambda: _checked(found, chosen, run),
-        _("Errors"): lambda: trust.errors(found, chosen),
-        _("Intervals"): lambda: trust.intervals(found, dataset, run),
-        _("What matters"): lambda: _matters(found),
-        _("What if"): lambda: what_if.show(found, run),
+        _("Forecast"): lambda: _show_future_days(forecast, select_entity, dataset),
+        _("Back-test"): lambda: _show_backtest(forecast, select_entity, run),
+        _("Errors"): lambda: trust.show_errors(forecast, select_entity),
+        _("Intervals"): lambda: trust.show_intervals(forecast, dataset, run),
+        _("What matters"): lambda: _show_influences(forecast),
+        _("What if"): lambda: what_if.show(forecast, run),
         _("Model"): lambda: model.show(run, "forecast"),
     }
     tabs = st.tabs(list(views), key="forecast-view", on_change="rerun")
@@ -41,40 +41,40 @@ def forecast(found: Forecast, dataset: Dataset | None, run: str) -> None:
         if tab.open:
             with tab:
                 draw()
-    downloads(found.to_frame, "forecast", _("The forecast ({kind})"))
-    record(run)
+    show_downloads(forecast.to_frame, "forecast", _("The forecast ({kind})"))
+    show_record(run)
 
 
-def _figures(found: Forecast, run: str) -> None:
-    scores = found.per_step().set_index("step")
-    horizon = found.model_spec.horizon
+def _show_metrics(forecast: Forecast, run: str) -> None:
+    scores = forecast.get_step_scores().set_index("step")
+    horizon = forecast.model_spec.horizon
     with st.container(horizontal=True, key="result-figures"):
         for step in sorted({1, horizon}):
-            _error(step, scores.loc[step])
-        promised = found.model_spec.quantiles[-1] - found.model_spec.quantiles[0]
+            _show_error(step, scores.loc[step])
+        nominal_coverage = forecast.model_spec.quantiles[-1] - forecast.model_spec.quantiles[0]
         st.metric(
             _("Coverage"),
-            percent(round(trust.covered(found), 4)),
+            format_percent(round(trust.measure_coverage(forecast), 4)),
             border=True,
             delta_color="off",
             delta_arrow="off",
-            delta=_("promised {level}").format(level=percent(round(promised, 4))),
+            delta=_("promised {level}").format(level=format_percent(round(nominal_coverage, 4))),
             help=_("How often the amount that came lay inside the interval, over the whole back-test."),
         )
-        st.metric(_("Entities"), shown(found.rows["entity"].nunique()), border=True)
-        cost(run)
+        st.metric(_("Entities"), format_value(forecast.rows["entity"].nunique()), border=True)
+        show_cost(run)
 
 
-def _error(step: int, scores: pd.Series) -> None:
+def _show_error(step: int, scores: pd.Series) -> None:
     """Show the error so many days ahead, compared with the better naive forecast."""
     naive = min(scores["wape_naive1"], scores["wape_naive7"])
     st.metric(
         _("WAPE, day {step}").format(step=step),
-        percent(round(float(scores["wape"]), 4)),
+        format_percent(round(float(scores["wape"]), 4)),
         border=True,
         delta_color="off",
         delta_arrow="off",
-        delta=_("naive {error}").format(error=percent(round(float(naive), 4))),
+        delta=_("naive {error}").format(error=format_percent(round(float(naive), 4))),
         help=_(
             "So many days ahead: sum of absolute errors over sum of amounts. Naive is the better of two: the "
             "last known day, and the same weekday before."
@@ -85,60 +85,62 @@ def _error(step: int, scores: pd.Series) -> None:
 # ---- one entity, or the sum -----------------------------------------------------------------------------------------
 
 
-def one(found: Forecast, run: str, entity: str) -> Forecast:
-    """Return the part of `found` about `entity`, or about the sum of all entities."""
-    if entity == TOGETHER:
-        return _total(run, found)
-    rows, checked = (table[table["entity"] == entity] for table in (found.rows, found.checked))
-    return replace(found, rows=rows, checked=checked)
+def select_part(forecast: Forecast, run: str, entity: str) -> Forecast:
+    """Return the part of `forecast` about `entity`, or about the sum of all entities."""
+    if entity == TOTAL_ENTITY:
+        return _compute_total(run, forecast)
+    rows, backtest_rows = (table[table["entity"] == entity] for table in (forecast.rows, forecast.checked))
+    return replace(forecast, rows=rows, checked=backtest_rows)
 
 
 @st.cache_resource(max_entries=8, show_spinner=False)
-def _total(run: str, _found: Forecast) -> Forecast:
-    return total(_found)
+def _compute_total(run: str, _found: Forecast) -> Forecast:
+    return sum_entities(_found)
 
 
 # ---- future days ----------------------------------------------------------------------------------------------------
 
 
-def _ahead(found: Forecast, chosen: Chosen, dataset: Dataset | None) -> None:
-    mine = chosen(trust.entity_of(found, "ahead"))
-    rows = mine.rows[mine.rows["forecast"].notna()]
+def _show_future_days(forecast: Forecast, select_entity: EntitySelector, dataset: Dataset | None) -> None:
+    part = select_entity(trust.ask_entity(forecast, "ahead"))
+    rows = part.rows[part.rows["forecast"].notna()]
     if rows.empty:
         st.info(_("There is no forecast for this entity: its data end too long before the others'."))
         return
-    entities = summable(found) if rows["entity"].iloc[0] == TOGETHER else [str(rows["entity"].iloc[0])]
-    figure = figures.ahead(rows, _history(mine, dataset, entities), found, _)
-    chart(figure, "ahead", _("Measured amounts, the forecast with its interval, and the seasonal naive forecast"))
+    entities = (
+        list_summable_entities(forecast) if rows["entity"].iloc[0] == TOTAL_ENTITY else [str(rows["entity"].iloc[0])]
+    )
+    figure = figures.draw_forecast(rows, _select_history(part, dataset, entities), forecast, _)
+    show_chart(figure, "ahead", _("Measured amounts, the forecast with its interval, and the seasonal naive forecast"))
     if len(entities) > 1:
         st.caption(
             _(
                 "The sum of {count} entities of {all}, those that have a forecast. Its interval comes from "
                 "the errors of the sums in the back-test: entities do not err all at once."
-            ).format(count=shown(len(entities)), all=shown(found.rows["entity"].nunique()))
+            ).format(count=format_value(len(entities)), all=format_value(forecast.rows["entity"].nunique()))
         )
-    _table(rows, found)
+    _show_table(rows, forecast)
 
 
-def _history(mine: Forecast, dataset: Dataset | None, entities: list[str]) -> pd.DataFrame:
+def _select_history(part: Forecast, dataset: Dataset | None, entities: list[str]) -> pd.DataFrame:
     """Return time and actual of the last days of `entities`, summed: from the data, else from the back-test."""
-    days = pd.Timedelta(days=BEFORE[len(mine.slots) == 1])
+    days = pd.Timedelta(days=HISTORY_DAYS[len(part.slots) == 1])
     if dataset is None:
-        table = mine.checked[mine.checked["step"] == mine.checked["step"].min()]
+        table = part.checked[part.checked["step"] == part.checked["step"].min()]
         return table[table["time"] > table["time"].max() - days].sort_values("time")
-    series = Panel.of(dataset, mine.model_spec.resolution, mine.model_spec.measure).last(days.days)
-    table = table_of(series.days, series, {"actual": series.values})
-    own = table[table["entity"].isin(entities)]
-    return own.groupby("time")["actual"].sum(min_count=len(entities)).reset_index()
+    series = Panel.from_dataset(dataset, part.model_spec.resolution, part.model_spec.measure).tail(days.days)
+    table = to_frame(series.days, series, {"actual": series.values})
+    entity_rows = table[table["entity"].isin(entities)]
+    return entity_rows.groupby("time")["actual"].sum(min_count=len(entities)).reset_index()
 
 
-def _table(rows: pd.DataFrame, found: Forecast) -> None:
+def _show_table(rows: pd.DataFrame, forecast: Forecast) -> None:
     quantiles = [column for column in rows if column.startswith("q")]
     low, high = quantiles[0], quantiles[-1]
     digits = 0 if rows["forecast"].abs().median() >= 100 else 3
     table = rows[["time", "step", "forecast", low, high, "naive7"]].round(digits)
     table["assumed"] = ["◇" if assumed else "" for assumed in rows["assumed"]]
-    unit = figures.amount_axis(found, _)
+    unit = figures.label_amount_axis(forecast, _)
     number = st.column_config.NumberColumn
     st.dataframe(
         table,
@@ -148,12 +150,14 @@ def _table(rows: pd.DataFrame, found: Forecast) -> None:
         alt=_("The forecast as a table"),
         column_config={
             "time": st.column_config.DatetimeColumn(
-                _("Time"), format=date_format() + ("" if len(found.slots) == 1 else " HH:mm")
+                _("Time"), format=get_date_format() + ("" if len(forecast.slots) == 1 else " HH:mm")
             ),
             "step": number(_("Days ahead"), width="small"),
             "forecast": number(f"{_('Forecast')} ({unit})", format="localized"),
-            low: number(_("Low end"), format="localized", help=figures.promised(found.model_spec.quantiles, _)),
-            high: number(_("High end"), format="localized", help=figures.promised(found.model_spec.quantiles, _)),
+            low: number(_("Low end"), format="localized", help=figures.name_interval(forecast.model_spec.quantiles, _)),
+            high: number(
+                _("High end"), format="localized", help=figures.name_interval(forecast.model_spec.quantiles, _)
+            ),
             "naive7": number(_("Same weekday before"), format="localized"),
             "assumed": st.column_config.TextColumn(
                 _("Assumed"),
@@ -164,20 +168,25 @@ def _table(rows: pd.DataFrame, found: Forecast) -> None:
     )
 
 
-def _checked(found: Forecast, chosen: Chosen, run: str) -> None:
-    trust.backtest(found, chosen)
-    interval_violations.show(found, run)
+def _show_backtest(forecast: Forecast, select_entity: EntitySelector, run: str) -> None:
+    trust.show_backtest(forecast, select_entity)
+    interval_violations.show(forecast, run)
 
 
 # ---- importance and effects -----------------------------------------------------------------------------------------
 
 
-def _matters(found: Forecast) -> None:
+def _show_influences(forecast: Forecast) -> None:
     st.subheader(_("What the forecast hangs on"))
-    if found.importance.empty:
+    if forecast.importance.empty:
         st.caption(_("This forecaster has no features that could be shuffled."))
     else:
-        chart(figures.importance(found.importance, _), "importance", _("Importance of groups of features"), dated=False)
+        show_chart(
+            figures.draw_importance(forecast.importance, _),
+            "importance",
+            _("Importance of groups of features"),
+            has_time_axis=False,
+        )
         st.caption(
             _(
                 "By how much the error of the back-test grows when one group takes its values from other "
@@ -185,21 +194,21 @@ def _matters(found: Forecast) -> None:
             )
         )
     st.subheader(_("What strikes change"))
-    _effects(found.effects)
+    _show_effects(forecast.effects)
     st.subheader(_("Warmer, colder, strike or not"))
-    _response(found)
+    _show_response(forecast)
 
 
-def _response(found: Forecast) -> None:
-    if found.response["shift"].nunique() < 2:
+def _show_response(forecast: Forecast) -> None:
+    if forecast.response["shift"].nunique() < 2:
         st.caption(_("The model has learnt no temperature: add a file of weather as a driver."))
         return
-    unit = found.data.unit
-    chart(
-        figures.response(found.response, unit, _),
+    unit = forecast.data.unit
+    show_chart(
+        figures.draw_response(forecast.response, unit, _),
         "response",
         _("Amount against a shift of the temperature"),
-        dated=False,
+        has_time_axis=False,
     )
     st.caption(
         _(
@@ -209,40 +218,52 @@ def _response(found: Forecast) -> None:
     )
 
 
-def _effects(table: pd.DataFrame) -> None:
+def _show_effects(table: pd.DataFrame) -> None:
     if table.empty:
         st.caption(_("No strikes are known, or too few to tell their effect: add a file of strikes as a driver."))
         return
-    chart(
-        figures.effects(table, _), "effects", _("Effect of strikes by three methods, with 95 % intervals"), dated=False
+    show_chart(
+        figures.draw_effects(table, _),
+        "effects",
+        _("Effect of strikes by three methods, with 95 % intervals"),
+        has_time_axis=False,
     )
-    lines = table.set_index("method")
-    raw, best = lines.loc["raw"], lines.iloc[-1]
+    effect_by_method = table.set_index("method")
+    raw_effect, adjusted_effect = effect_by_method.loc["raw"], effect_by_method.iloc[-1]
     st.markdown(
         _(
             "Taken as they are, days with a strike differ from the others by {raw}, the season they fall in "
             "included. {rest}"
-        ).format(raw=_signed(raw["change"]), rest=_told(best, weather="weather" in str(best.name)))
+        ).format(
+            raw=_format_change(raw_effect["change"]),
+            rest=_describe_effect(adjusted_effect, weather="weather" in str(adjusted_effect.name)),
+        )
     )
     st.caption(
         _("Days with a strike: {days}, in {episodes} episodes, from which the intervals are drawn.").format(
-            days=shown(int(best["days"])), episodes=shown(int(best["episodes"]))
+            days=format_value(int(adjusted_effect["days"])), episodes=format_value(int(adjusted_effect["episodes"]))
         )
     )
 
 
-def _told(effect: pd.Series, weather: bool) -> str:
+def _describe_effect(effect: pd.Series, weather: bool) -> str:
     """Return the effect of strikes compared with similar days, and whether it is significant."""
-    values = {"change": _signed(effect["change"]), "low": _signed(effect["low"]), "high": _signed(effect["high"])}
-    beside = (
+    values = {
+        "change": _format_change(effect["change"]),
+        "low": _format_change(effect["low"]),
+        "high": _format_change(effect["high"]),
+    }
+    template = (
         _("Beside like days, the weather taken out, {change} remain")
         if weather
         else _("Beside like days {change} remain")
     )
-    surely = effect["low"] * effect["high"] > 0
-    doubt = _("({low} to {high}).") if surely else _("({low} to {high}), which cannot be told from none.")
-    return f"{beside} {doubt}".format(**values)
+    is_significant = effect["low"] * effect["high"] > 0
+    interval_text = (
+        _("({low} to {high}).") if is_significant else _("({low} to {high}), which cannot be told from none.")
+    )
+    return f"{template} {interval_text}".format(**values)
 
 
-def _signed(share: float) -> str:
-    return ("+" if share > 0 else "") + percent(round(float(share), 3))
+def _format_change(share: float) -> str:
+    return ("+" if share > 0 else "") + format_percent(round(float(share), 3))

@@ -11,17 +11,17 @@ from core.errors import VigieError
 from core.spec.metric import Metric
 from core.spec.task import get_metric
 from pages.components import auth, cache, clock
-from pages.components.i18n import _, say, shown
+from pages.components.i18n import _, format_value, translate_message
 
 if TYPE_CHECKING:
-    from core.runs.promotion import Version
+    from core.runs.promotion import ModelVersion
 
 
-def section(run: str, task: str) -> None:
+def show_section(run: str, task: str) -> None:
     """Show `show` in an expander; MLflow is queried only when it is open."""
-    place = st.expander(_("Model"), icon=":material/inventory_2:", key=f"{task}-model", on_change="rerun")
-    if place.open:
-        with place:
+    expander = st.expander(_("Model"), icon=":material/inventory_2:", key=f"{task}-model", on_change="rerun")
+    if expander.open:
+        with expander:
             show(run, task)
 
 
@@ -41,24 +41,24 @@ def show(run: str, task: str) -> None:
     )
     if not name:
         return
-    with _refusals():
+    with _show_errors():
         versions = promotion.list_versions(cache.get_workspace(), name)
-        own = next((version for version in versions if version.run_id == run), None)
-        with _refusals():
-            _register(run, name, task) if own is None else _promote(own, task)
+        run_version = next((version for version in versions if version.run_id == run), None)
+        with _show_errors():
+            _show_register_button(run, name, task) if run_version is None else _show_promotion(run_version, task)
         _show_versions(versions, run, task)
 
 
 @contextmanager
-def _refusals() -> Iterator[None]:
+def _show_errors() -> Iterator[None]:
     """Show the error of the block in place; the other views of the page stay as they are."""
     try:
         yield
     except VigieError as error:
-        st.error(say(error.text), icon=":material/block:")
+        st.error(translate_message(error.message), icon=":material/block:")
 
 
-def _register(run: str, name: str, task: str) -> None:
+def _show_register_button(run: str, name: str, task: str) -> None:
     from core.runs import promotion
 
     st.caption(_("This run's model is not registered under this name."))
@@ -72,30 +72,34 @@ def _register(run: str, name: str, task: str) -> None:
         st.rerun()
 
 
-def _promote(own: "Version", task: str) -> None:
+def _show_promotion(version: "ModelVersion", task: str) -> None:
     """Show the promotion form of a version that is not champion; a worse version needs force and a reason."""
     from core.runs import promotion
 
-    if "champion" in own.aliases:
+    if "champion" in version.aliases:
         st.success(
-            _("This run's model is the champion (version {number}).").format(number=own.number),
+            _("This run's model is the champion (version {number}).").format(number=version.number),
             icon=":material/trophy:",
         )
         return
-    compared = _(
+    metric_template = _(
         "This run's model is version {number}. It becomes champion where it is not worse on the same back-test."
     )
-    judged = _("This run's model is version {number}. No figure says which of two is better: you decide, and say why.")
-    st.caption((compared if promotion.promotion_metric(task) else judged).format(number=own.number))
+    reason_template = _(
+        "This run's model is version {number}. No figure says which of two is better: you decide, and say why."
+    )
+    st.caption(
+        (metric_template if promotion.get_promotion_metric(task) else reason_template).format(number=version.number)
+    )
     force = st.toggle(_("Promote even if the comparison speaks against it"), key="promote-force")
     reason = st.text_input(_("Reason, kept with the version"), key="promote-reason") if force else ""
     if st.button(_("Promote to champion"), icon=":material/trophy:", key="promote"):
         cache.submit_once(
-            f"promote {own.name} {own.number} {force} {reason}",
+            f"promote {version.name} {version.number} {force} {reason}",
             lambda: (
                 promotion.promote(
-                    own.name,
-                    own.number,
+                    version.name,
+                    version.number,
                     workspace=cache.get_workspace(),
                     actor=auth.current_actor(task),
                     force=force,
@@ -106,21 +110,21 @@ def _promote(own: "Version", task: str) -> None:
         st.rerun()
 
 
-def _show_versions(versions: list["Version"], run: str, task: str) -> None:
+def _show_versions(versions: list["ModelVersion"], run: str, task: str) -> None:
     """Show the versions of a name, each with the metric that decides on promotion if the task has one."""
     from core.runs import promotion
 
     if not versions:
         return
-    words = {"champion": _("champion"), "challenger": _("challenger"), "previous": _("champion before")}
-    promoted_by = promotion.promotion_metric(task)
-    metric = get_metric(promoted_by.metric, task) if promoted_by else None
+    alias_labels = {"champion": _("champion"), "challenger": _("challenger"), "previous": _("champion before")}
+    promotion_metric = promotion.get_promotion_metric(task)
+    metric = get_metric(promotion_metric.metric, task) if promotion_metric else None
     table = pd.DataFrame(
         {
             "number": version.number,
-            "role": ", ".join(words.get(alias, alias) for alias in version.aliases),
-            "figure": _figure(version, metric),
-            "created": shown(clock.from_epoch_ms(version.created_ms)),
+            "role": ", ".join(alias_labels.get(alias, alias) for alias in version.aliases),
+            "figure": _get_metric_value(version, metric),
+            "created": format_value(clock.from_epoch_ms(version.created_ms)),
             "run": ("→ " if version.run_id == run else "") + version.run_id[:12],
         }
         for version in versions
@@ -134,14 +138,14 @@ def _show_versions(versions: list["Version"], run: str, task: str) -> None:
         column_config={
             "number": st.column_config.NumberColumn(_("Version"), width="small"),
             "role": st.column_config.TextColumn(_("Role")),
-            "figure": st.column_config.NumberColumn(_heading(metric), format="localized"),
+            "figure": st.column_config.NumberColumn(_build_metric_heading(metric), format="localized"),
             "created": st.column_config.TextColumn(_("Registered")),
             "run": st.column_config.TextColumn(_("Run")),
         },
     )
 
 
-def _figure(version: "Version", metric: Metric | None) -> float | None:
+def _get_metric_value(version: "ModelVersion", metric: Metric | None) -> float | None:
     """Return the metric of a version; None without one."""
     if metric is None or metric.name not in version.figures:
         return None
@@ -149,5 +153,5 @@ def _figure(version: "Version", metric: Metric | None) -> float | None:
     return round(100 * value, 2) if metric.unit == "%" else round(value, 4)
 
 
-def _heading(metric: Metric | None) -> str:
+def _build_metric_heading(metric: Metric | None) -> str:
     return ", ".join(filter(None, [_(metric.label), _(metric.unit) if metric.unit else ""])) if metric else ""

@@ -8,31 +8,31 @@ import plotly.graph_objects as go
 import streamlit as st
 from babel import numbers
 
-from core.exports import as_csv, as_parquet
-from core.runs.stored_runs import is_pending, mlflow_run_url, run_cost
+from core.exports import to_csv_bytes, to_parquet_bytes
+from core.runs.stored_runs import get_run_cost, get_run_url, is_pending
 from pages.components import cache
-from pages.components.i18n import _, catalogue, language, localised, shown
+from pages.components.i18n import _, format_value, get_language, load_catalogue, localise_figure
 
 
-def cost(run: str) -> None:
+def show_cost(run: str) -> None:
     """Show two figures: seconds, and grams of CO₂."""
-    spent = cache.cache_by_run(run_cost, run)
-    st.metric(_("Seconds"), shown(round(spent.seconds, 2)), border=True)
+    total_cost = cache.cache_by_run(get_run_cost, run)
+    st.metric(_("Seconds"), format_value(round(total_cost.seconds, 2)), border=True)
     st.metric(
         "g CO₂",
-        shown(float(f"{spent.emissions_kg * 1000:.2g}")),
+        format_value(float(f"{total_cost.emissions_kg * 1000:.2g}")),
         border=True,
-        help=_("Estimated by {method}.").format(method=spent.method),
+        help=_("Estimated by {method}.").format(method=total_cost.method),
     )
 
 
-def record(run: str) -> None:
+def show_record(run: str) -> None:
     """Show the id of the run, its link to MLflow, its delivery status and its run card."""
-    link = cache.cache_by_run(mlflow_run_url, run)
+    link = cache.cache_by_run(get_run_url, run)
     with st.container(horizontal=True, vertical_alignment="center"):
         if link:
             st.link_button(_("Open in MLflow"), link, icon=":material/open_in_new:")
-        card(run)
+        show_card_buttons(run)
         if is_pending(run, cache.get_workspace()):
             st.caption(_("MLflow does not answer: the run is kept here and will be delivered when it is back."))
         st.caption(
@@ -40,26 +40,31 @@ def record(run: str) -> None:
         )
 
 
-def card(run: str) -> None:
+def show_card_buttons(run: str) -> None:
     """Show the downloads of the run card as HTML and JSON, which are built on click."""
-    workspace, code = cache.get_workspace(), language()
+    workspace, language_code = cache.get_workspace(), get_language()
 
-    def made(kind: str) -> str:
+    def build_card(kind: str) -> str:
         """Build the card without any call of Streamlit, which runs this outside the script of the page."""
-        from core.runs.card import run_card
-        from core.runs.card_html import html
+        from core.runs.card import build_run_card
+        from core.runs.card_html import render_html
 
-        found = run_card(run, workspace)
+        document = build_run_card(run, workspace)
         return (
-            found.to_json()
+            document.to_json()
             if kind == "JSON"
-            else html(found, catalogue(code).gettext, partial(written, code=code), code)
+            else render_html(
+                document,
+                load_catalogue(language_code).gettext,
+                partial(format_number, language_code=language_code),
+                language_code,
+            )
         )
 
     for kind, label in (("HTML", _("Run card")), ("JSON", _("Run card (JSON)"))):
         st.download_button(
             label,
-            partial(made, kind),
+            partial(build_card, kind),
             f"run-{run[:12]}.{kind.lower()}",
             mime=f"{'text' if kind == 'HTML' else 'application'}/{kind.lower()}",
             key=f"card-{kind}-{run}",
@@ -68,29 +73,29 @@ def card(run: str) -> None:
         )
 
 
-def written(value: object, code: str) -> str:
-    """Format a number for readers of the language `code`; any other value becomes its text."""
+def format_number(value: object, language_code: str) -> str:
+    """Format a number for readers of the language `language_code`; any other value becomes its text."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         return str(value)
-    return numbers.format_decimal(value, format="#,##0.######", locale=code)
+    return numbers.format_decimal(value, format="#,##0.######", locale=language_code)
 
 
-def chart(figure: go.Figure, key: str, alt: str, dated: bool = True) -> None:
+def show_chart(figure: go.Figure, key: str, alt: str, has_time_axis: bool = True) -> None:
     """Show a figure with numbers and dates in the language of the reader.
 
-    `alt` describes the figure for screen readers. `dated` is True where the x axis is a time axis.
+    `alt` describes the figure for screen readers. `has_time_axis` is True where the x axis is a time axis.
     """
-    st.plotly_chart(localised(figure, dated), key=key, alt=alt, config={"displayModeBar": False})
+    st.plotly_chart(localise_figure(figure, has_time_axis), key=key, alt=alt, config={"displayModeBar": False})
 
 
-def downloads(table: Callable[[], pd.DataFrame], name: str, label: str) -> None:
-    """Show the buttons that export a table; `table` is called on click, `label` contains {kind}."""
+def show_downloads(build_table: Callable[[], pd.DataFrame], name: str, label: str) -> None:
+    """Show the buttons that export a table; `build_table` is called on click, `label` contains {kind}."""
     st.subheader(_("Export the results"))
     with st.container(horizontal=True):
-        for kind, writer in (("CSV", as_csv), ("Parquet", as_parquet)):
+        for kind, writer in (("CSV", to_csv_bytes), ("Parquet", to_parquet_bytes)):
             st.download_button(
                 label.format(kind=kind),
-                partial(_exported, writer, table),
+                partial(_export_table, writer, build_table),
                 f"{name}.{kind.lower()}",
                 key=f"{name}-{kind}",
                 icon=":material/download:",
@@ -98,5 +103,5 @@ def downloads(table: Callable[[], pd.DataFrame], name: str, label: str) -> None:
             )
 
 
-def _exported(writer: Callable[[pd.DataFrame], bytes], table: Callable[[], pd.DataFrame]) -> bytes:
-    return writer(table())
+def _export_table(writer: Callable[[pd.DataFrame], bytes], build_table: Callable[[], pd.DataFrame]) -> bytes:
+    return writer(build_table())

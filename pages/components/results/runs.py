@@ -8,43 +8,43 @@ from babel import numbers
 from streamlit.elements.lib.column_types import ColumnConfig
 
 from core.errors import NotFoundError, VigieError
-from core.exports import as_csv
+from core.exports import to_csv_bytes
 from core.spec.task import find_task, get_metric
 from pages.components import cache, clock
-from pages.components.i18n import _, date_format, language, percent, say, shown
+from pages.components.i18n import _, format_percent, format_value, get_date_format, get_language, translate_message
 from pages.components.results import model
-from pages.components.results.run_widgets import card, chart
-from pages.components.task_links import link_run, task_label
+from pages.components.results.run_widgets import show_card_buttons, show_chart
+from pages.components.task_links import get_task_label, link_run
 
 if TYPE_CHECKING:
     from core.runs.comparison import Record, RunComparison
 
-MARKS = {"completed": "✓", "failed": "✕", "interrupted": "◌", "running": "▶"}
-NONE = "–"
+STATUS_MARKS = {"completed": "✓", "failed": "✕", "interrupted": "◌", "running": "▶"}
+NO_VALUE = "–"
 
 
-def status_label(status: str) -> str:
+def get_status_label(status: str) -> str:
     """Return the translated status with a mark; "All" for an empty status."""
-    words = {
+    labels = {
         "completed": _("completed"),
         "failed": _("failed"),
         "interrupted": _("interrupted"),
         "running": _("running"),
     }
-    return f"{MARKS[status]} {words[status]}" if status in words else status or _("All")
+    return f"{STATUS_MARKS[status]} {labels[status]}" if status in labels else status or _("All")
 
 
 # ---- table of runs --------------------------------------------------------------------------------------------------
 
 
-def display_table(table: pd.DataFrame) -> pd.DataFrame:
+def build_display_table(table: pd.DataFrame) -> pd.DataFrame:
     """Return the displayed columns of the table of `list_to_frame`."""
-    began = pd.DatetimeIndex([clock.from_epoch_ms(int(when.timestamp() * 1000)) for when in table["began"]])
+    start_times = pd.DatetimeIndex([clock.from_epoch_ms(int(start.timestamp() * 1000)) for start in table["began"]])
     return pd.DataFrame(
         {
-            "began": began,
-            "status": [_brief_status(*line) for line in zip(table["status"], table["waits"], strict=True)],
-            "task": [task_label(task) for task in table["task"]],
+            "began": start_times,
+            "status": [_format_brief_status(*values) for values in zip(table["status"], table["waits"], strict=True)],
+            "task": [get_task_label(task) for task in table["task"]],
             "model": table["model"],
             "figure": [_format_headline(run) for run in table.to_dict("records")],
             "files": table["files"],
@@ -55,17 +55,17 @@ def display_table(table: pd.DataFrame) -> pd.DataFrame:
     )
 
 
-def _brief_status(status: str, waits: bool) -> str:
+def _format_brief_status(status: str, waits: bool) -> str:
     """Return the mark of a completed run, and mark and word of any other status."""
-    word = MARKS["completed"] if status == "completed" else status_label(status)
-    return word + " · " + _("waits for MLflow") if waits else word
+    label = STATUS_MARKS["completed"] if status == "completed" else get_status_label(status)
+    return label + " · " + _("waits for MLflow") if waits else label
 
 
-def column_config() -> dict[str, ColumnConfig]:
-    """Return the headings and formats of the columns of `display_table`."""
+def build_column_config() -> dict[str, ColumnConfig]:
+    """Return the headings and formats of the columns of `build_display_table`."""
     text, number = st.column_config.TextColumn, st.column_config.NumberColumn
     return {
-        "began": st.column_config.DatetimeColumn(_("When"), format=f"{date_format()} HH:mm"),
+        "began": st.column_config.DatetimeColumn(_("When"), format=f"{get_date_format()} HH:mm"),
         "task": text(_("Task")),
         "model": text(_("Model")),
         "files": text(_("Data")),
@@ -81,12 +81,12 @@ def _format_headline(run: dict[str, Any]) -> str:
     """Return the headline metric of a run with its name."""
     value = run["value"]
     if value is None or value != value:
-        return NONE
+        return NO_VALUE
     metric = get_metric(run["figure"], run["task"])
     if metric.unit == "%":
-        return f"{_(metric.label)} {percent(round(float(value), 4))}"
+        return f"{_(metric.label)} {format_percent(round(float(value), 4))}"
     number = int(value) if float(value).is_integer() else round(float(value), 4)
-    return _("{name}: {value}").format(name=_(metric.label), value=shown(number))
+    return _("{name}: {value}").format(name=_(metric.label), value=format_value(number))
 
 
 # ---- one run --------------------------------------------------------------------------------------------------------
@@ -100,9 +100,9 @@ def show_run(run_id: str) -> None:
     [record] = comparison.load_records([run_id], workspace)
     st.subheader(record.name or record.id)
     facts = [
-        task_label(record.experiment),
-        status_label(record.status),
-        shown(clock.from_epoch_ms(record.started_ms)),
+        get_task_label(record.experiment),
+        get_status_label(record.status),
+        format_value(clock.from_epoch_ms(record.started_ms)),
         record.tags.get("user", ""),
         f"`{record.id}`",
     ]
@@ -111,12 +111,12 @@ def show_run(run_id: str) -> None:
         st.error(record.tags["error"].replace("$", "\\$"), icon=":material/report:")
     with st.container(horizontal=True, vertical_alignment="center"):
         _link_result(record)
-        link = comparison.record_url(record, workspace)
+        link = comparison.get_record_url(record, workspace)
         if link:
             st.link_button(_("Open in MLflow"), link, icon=":material/open_in_new:")
-        card(record.id)
+        show_card_buttons(record.id)
     if comparison.has_model(record):
-        model.section(record.id, record.experiment)
+        model.show_section(record.id, record.experiment)
     _show_tables(comparison.compare_runs([run_id], workspace))
 
 
@@ -145,7 +145,7 @@ def show_comparison(run_ids: list[str]) -> None:
     try:
         runs = compare_runs(run_ids, cache.get_workspace())
     except VigieError as error:
-        st.error(say(error.text), icon=":material/error:")
+        st.error(translate_message(error.message), icon=":material/error:")
         return
     st.subheader(_("{count} runs compared").format(count=len(run_ids)))
     if not runs.same_data:
@@ -153,7 +153,7 @@ def show_comparison(run_ids: list[str]) -> None:
     _show_tables(runs)
     st.download_button(
         _("Comparison (CSV)"),
-        lambda: as_csv(runs.to_frame()),
+        lambda: to_csv_bytes(runs.to_frame()),
         "comparison.csv",
         key="comparison-CSV",
         icon=":material/download:",
@@ -177,18 +177,18 @@ def _name_runs(runs: "RunComparison") -> dict[str, str]:
 
 
 def _show_parameters(runs: "RunComparison", names: dict[str, str]) -> None:
-    differing, several = runs.differing(), len(runs.records) > 1
+    differing, has_several_runs = runs.find_differences(), len(runs.records) > 1
     table = runs.parameters
-    if several:
-        only = st.toggle(_("Only what differs"), bool(differing.any()), key="only-differing")
-        table = table[differing] if only else table
+    if has_several_runs:
+        only_differing = st.toggle(_("Only what differs"), bool(differing.any()), key="only-differing")
+        table = table[differing] if only_differing else table
         table = table.assign(**{"≠": ["≠" if differing[name] else "" for name in table.index]})[["≠", *names]]
     _show_table(table.rename(columns=names), "parameters", _("Parameters of the runs"), _("Parameter"))
 
 
 def _show_metrics(runs: "RunComparison", names: dict[str, str]) -> None:
     """Show the metrics; on equal data, a star marks the best value of each metric with a known direction."""
-    best = runs.best() if runs.same_data else None
+    best = runs.find_best() if runs.same_data else None
     table = pd.DataFrame(
         {
             run: [
@@ -204,8 +204,8 @@ def _show_metrics(runs: "RunComparison", names: dict[str, str]) -> None:
     _show_table(table.rename(columns=names), "metrics", _("Metrics of the runs"), _("Metric"))
 
 
-def _show_table(table: pd.DataFrame, key: str, alt: str, first: str) -> None:
-    table = table.rename_axis(first).reset_index()
+def _show_table(table: pd.DataFrame, key: str, alt: str, first_column: str) -> None:
+    table = table.rename_axis(first_column).reset_index()
     st.dataframe(
         table,
         hide_index=True,
@@ -218,31 +218,36 @@ def _show_table(table: pd.DataFrame, key: str, alt: str, first: str) -> None:
 
 def _format_number(value: float) -> str:
     if value != value:
-        return NONE
+        return NO_VALUE
     if float(value).is_integer():
-        return shown(int(value))
+        return format_value(int(value))
     pattern = "#,##0.####" if abs(value) >= 0.001 else "0.###E0"
-    return numbers.format_decimal(value, format=pattern, locale=language())
+    return numbers.format_decimal(value, format=pattern, locale=get_language())
 
 
 def _show_pictures(runs: "RunComparison") -> None:
     """Show the figure of each run card, two in a row, on one scale if they show the same data."""
-    from core.runs.card import run_card
-    from core.runs.figures import common_range, thumbnail, to_shares
+    from core.runs.card import build_run_card
+    from core.runs.figures import draw_thumbnail, find_common_range, to_shares
 
     names, pictures = _name_runs(runs), {}
     for record in runs.records:
         try:
-            picture = cache.cache_by_run(run_card, record.id).picture
+            picture = cache.cache_by_run(build_run_card, record.id).picture
         except NotFoundError:
             picture = None
         if picture is not None:
             pictures[record.id] = to_shares(picture)
     if not pictures:
         return
-    value_range = common_range(list(pictures.values())) if runs.same_data else None
+    value_range = find_common_range(list(pictures.values())) if runs.same_data else None
     columns = [column for _row in range((len(pictures) + 1) // 2) for column in st.columns(2)]
     for column, (run, picture) in zip(columns, pictures.items(), strict=False):
         with column:
-            st.caption(f"{names[run]} · {say(picture.title)}")
-            chart(thumbnail(picture, _, value_range), f"picture-{run}", say(picture.title), dated=False)
+            st.caption(f"{names[run]} · {translate_message(picture.title)}")
+            show_chart(
+                draw_thumbnail(picture, _, value_range),
+                f"picture-{run}",
+                translate_message(picture.title),
+                has_time_axis=False,
+            )

@@ -5,21 +5,21 @@ import streamlit as st
 from core.tasks.anomalies.result import SEVERITIES
 from core.tasks.sequences import figures
 from core.tasks.sequences.result import SequenceDetection
-from pages.components.i18n import _, shown
-from pages.components.results.anomalies import MARKS
-from pages.components.results.run_widgets import chart
+from pages.components.i18n import _, format_value
+from pages.components.results.anomalies import SEVERITY_MARKS
+from pages.components.results.run_widgets import show_chart
 
 
 def show(detection: SequenceDetection, number: int) -> None:
     """Show the event in row `number` of the events."""
     event = detection.events.loc[number]
-    words = [
+    title_parts = [
         f"#{number + 1}",
-        severity(int(event["severity"])),
+        format_severity(int(event["severity"])),
         str(event["entity"]),
-        _span(event["start"], event["end"]),
+        _format_span(event["start"], event["end"]),
     ]
-    st.subheader(" · ".join(words))
+    st.subheader(" · ".join(title_parts))
     if (detection.cells["event"] != number).all():
         st.caption(_("Values are kept only for the events with the highest scores."))
         return
@@ -41,16 +41,18 @@ def show(detection: SequenceDetection, number: int) -> None:
     columns = event["causes"] if ranking == "share" else event["ranked"]
     st.caption(_("In this order: {columns}.").format(columns=columns or "–"))
     alt = _("Values of the columns that explain the event, over their expected bands")
-    chart(figures.event(detection, number, ranking, _), "sequence-event", alt, dated=detection.is_dated)
+    show_chart(
+        figures.draw_event(detection, number, ranking, _), "sequence-event", alt, has_time_axis=detection.is_dated
+    )
 
 
-def severity(level: int) -> str:
+def format_severity(level: int) -> str:
     """Return a severity as a mark and a word, so that it does not depend on colour."""
-    return f"{MARKS[level]} {_(SEVERITIES[level])}"
+    return f"{SEVERITY_MARKS[level]} {_(SEVERITIES[level])}"
 
 
-def _span(start: object, end: object) -> str:
+def _format_span(start: object, end: object) -> str:
     first, last = (
-        shown(each.to_pydatetime()) if hasattr(each, "to_pydatetime") else str(each) for each in (start, end)
+        format_value(time.to_pydatetime()) if hasattr(time, "to_pydatetime") else str(time) for time in (start, end)
     )
     return first if first == last else f"{first} – {last}"

@@ -11,40 +11,40 @@ from streamlit.elements.lib.column_types import ColumnConfig
 from core.data.dataset import Dataset
 from core.tasks.sequences import figures, share_figures
 from core.tasks.sequences.result import SequenceDetection
-from core.tasks.sequences.spec import PERIODS, THOUSAND
+from core.tasks.sequences.spec import PER_1000_ROWS, PERIOD_LABELS
 from pages.components import feedback_form
-from pages.components.i18n import _, date_format, say, shown
+from pages.components.i18n import _, format_value, get_date_format, translate_message
 from pages.components.results import model, score_card, sequence_event
-from pages.components.results.run_widgets import chart, cost, downloads, record
-from pages.components.results.sequence_event import severity
+from pages.components.results.run_widgets import show_chart, show_cost, show_downloads, show_record
+from pages.components.results.sequence_event import format_severity
 
-SHOWN_EVENTS = 2000
-FIRST_COLUMNS = 4
+MAX_SHOWN_EVENTS = 2000
+MAX_DEFAULT_COLUMNS = 4
 
 
 def show_detection(detection: SequenceDetection, dataset: Dataset | None, run: str) -> None:
     """Show the result; `dataset` has the selected rows for the charts, None if they are not loaded."""
-    _figures(detection, run)
-    st.caption(_sentence(detection))
-    if detection.exceeds_promise:
-        st.warning(_drifted(detection), icon=":material/trending_up:")
-    record(run)
-    views: dict[str, Callable[[], None]] = {_("Over time"): lambda: _over_time(detection, dataset)}
+    _show_metrics(detection, run)
+    st.caption(_describe_threshold(detection))
+    if detection.exceeds_target_rate:
+        st.warning(_describe_excess(detection), icon=":material/trending_up:")
+    show_record(run)
+    views: dict[str, Callable[[], None]] = {_("Over time"): lambda: _show_scores(detection, dataset)}
     if not detection.card.empty:
         views[_("Score card")] = lambda: score_card.show(detection)
     if not detection.curves.empty:
-        views[_("Training")] = lambda: _training(detection)
+        views[_("Training")] = lambda: _show_training(detection)
     views[_("Model")] = lambda: model.show(run, "sequences")
     tabs = st.tabs(list(views), key="sequence-view", on_change="rerun")
-    for tab, draw in zip(tabs, views.values(), strict=True):
+    for tab, show_view in zip(tabs, views.values(), strict=True):
         if tab.open:
             with tab:
-                draw()
-    _events(detection, run)
-    downloads(detection.to_frame, "sequences", _("All scores ({kind})"))
+                show_view()
+    _show_events(detection, run)
+    show_downloads(detection.to_frame, "sequences", _("All scores ({kind})"))
     st.download_button(
         _("Scores as SGmVRNN's programs read them"),
-        lambda: _likelihoods(detection),
+        lambda: _export_likelihoods(detection),
         "scores.txt",
         key="sequences-likelihoods",
         icon=":material/download:",
@@ -59,33 +59,33 @@ def show_detection(detection: SequenceDetection, dataset: Dataset | None, run: s
 # ---- figures --------------------------------------------------------------------------------------------------------
 
 
-def _figures(detection: SequenceDetection, run: str) -> None:
+def _show_metrics(detection: SequenceDetection, run: str) -> None:
     metrics = detection.metrics()
     with st.container(horizontal=True, key="result-figures"):
-        st.metric(_("Events"), shown(int(metrics["events"])), border=True)
+        st.metric(_("Events"), format_value(int(metrics["events"])), border=True)
         st.metric(
             _("Rows flagged"),
-            shown(int(metrics["anomalies"])),
+            format_value(int(metrics["anomalies"])),
             border=True,
             delta_color="off",
             delta_arrow="off",
-            delta=_("of {rows} judged").format(rows=shown(int(metrics["rows_judged"]))),
+            delta=_("of {rows} judged").format(rows=format_value(int(metrics["rows_scored"]))),
         )
-        _promise(detection)
-        cost(run)
+        _show_alarm_rate(detection)
+        show_cost(run)
 
 
-def _promise(detection: SequenceDetection) -> None:
+def _show_alarm_rate(detection: SequenceDetection) -> None:
     """Show the measured rate and the target rate: of false alarms with labels, of all alarms without."""
-    measured = _("False alarms {per}") if detection.is_labelled else _("Alarms {per}")
+    label = _("False alarms {per}") if detection.is_labelled else _("Alarms {per}")
     st.metric(
-        measured.format(per=_per(detection.per)),
-        _rate(detection.count_alarms(detection.measured_rate)),
+        label.format(per=_translate_period(detection.per)),
+        _format_rate(detection.count_alarms(detection.measured_rate)),
         border=True,
         delta_color="off",
         delta_arrow="off",
-        delta=_("promised {rate}").format(rate=_rate(detection.count_alarms(detection.promise)))
-        if detection.promise is not None
+        delta=_("promised {rate}").format(rate=_format_rate(detection.count_alarms(detection.target_rate)))
+        if detection.target_rate is not None
         else _("nothing promised"),
         help=_(
             "Measured on the judged rows that are normal: neither labelled nor of an event with a labelled "
@@ -96,13 +96,13 @@ def _promise(detection: SequenceDetection) -> None:
     )
 
 
-def _drifted(detection: SequenceDetection) -> str:
+def _describe_excess(detection: SequenceDetection) -> str:
     """Return a warning that the measured alarm rate exceeds the target."""
     rates = {
-        "low": _rate(detection.count_alarms(detection.figures["measured_low"])),
-        "high": _rate(detection.count_alarms(detection.figures["measured_high"])),
-        "promised": _rate(detection.count_alarms(detection.promise or 0.0)),
-        "per": _per(detection.per),
+        "low": _format_rate(detection.count_alarms(detection.measurements["measured_low"])),
+        "high": _format_rate(detection.count_alarms(detection.measurements["measured_high"])),
+        "promised": _format_rate(detection.count_alarms(detection.target_rate or 0.0)),
+        "per": _translate_period(detection.per),
     }
     if detection.is_labelled:
         return _(
@@ -116,73 +116,77 @@ def _drifted(detection: SequenceDetection) -> str:
     ).format(**rates)
 
 
-def _per(period: str) -> str:
-    return _(PERIODS[period])
+def _translate_period(period: str) -> str:
+    return _(PERIOD_LABELS[period])
 
 
-def _rate(rate: float) -> str:
-    return "–" if rate != rate else shown(float(f"{rate:.3g}"))
+def _format_rate(rate: float) -> str:
+    return "–" if rate != rate else format_value(float(f"{rate:.3g}"))
 
 
-def _sentence(detection: SequenceDetection) -> str:
+def _describe_threshold(detection: SequenceDetection) -> str:
     """Return the threshold, its source, and the mode of scoring."""
-    parts = [
-        _("Rows scoring above {threshold} are flagged.").format(threshold=shown(float(f"{detection.threshold:.4g}")))
+    sentences = [
+        _("Rows scoring above {threshold} are flagged.").format(
+            threshold=format_value(float(f"{detection.threshold:.4g}"))
+        )
     ]
-    parts += [say(note) for note in detection.notes]
-    if detection.promise is not None and detection.per != THOUSAND:
-        parts.append(
+    sentences += [translate_message(note) for note in detection.notes]
+    if detection.target_rate is not None and detection.per != PER_1000_ROWS:
+        sentences.append(
             _("Over all entities together, that is one normal row in {count}.").format(
-                count=shown(round(1 / max(detection.promise, 1e-12)))
+                count=format_value(round(1 / max(detection.target_rate, 1e-12)))
             )
         )
-    fitted = int((detection.rows["fitted"]).sum())
-    if fitted:
-        parts.append(_("Learnt from the first {rows} rows, which are not judged.").format(rows=shown(fitted)))
-    if "rows_per_second" in detection.figures:
-        parts.append(
+    train_count = int((detection.rows["fitted"]).sum())
+    if train_count:
+        sentences.append(
+            _("Learnt from the first {rows} rows, which are not judged.").format(rows=format_value(train_count))
+        )
+    if "rows_per_second" in detection.measurements:
+        sentences.append(
             _("How it scores: {mode}; {rows} rows a second.").format(
-                mode=_(detection.mode), rows=shown(round(detection.figures["rows_per_second"]))
+                mode=_(detection.mode), rows=format_value(round(detection.measurements["rows_per_second"]))
             )
         )
-    return " ".join(parts)
+    return " ".join(sentences)
 
 
 # ---- over time ------------------------------------------------------------------------------------------------------
 
 
-def _over_time(detection: SequenceDetection, dataset: Dataset | None) -> None:
-    entity = _entity(detection)
-    chart(
-        figures.timeline(detection, entity, _),
+def _show_scores(detection: SequenceDetection, dataset: Dataset | None) -> None:
+    entity = _ask_entity(detection)
+    show_chart(
+        figures.draw_timeline(detection, entity, _),
         "sequence-timeline",
         _("Score over time with its threshold; events shaded"),
-        dated=detection.is_dated,
+        has_time_axis=detection.is_dated,
     )
     if not detection.categories.empty:
         st.caption(_("How much the rows belong to each mode the detector knows."))
-        chart(
-            share_figures.modes(detection, entity, _),
+        show_chart(
+            share_figures.draw_modes(detection, entity, _),
             "sequence-modes",
             _("Belonging to each mode over time"),
-            dated=detection.is_dated,
+            has_time_axis=detection.is_dated,
         )
     if len(detection.data.columns) > 1:
         st.caption(_("Which columns bring the score: the greatest share within each stretch of time."))
-        chart(
-            share_figures.shares(detection, entity, _),
+        show_chart(
+            share_figures.draw_shares(detection, entity, _),
             "sequence-shares",
             _("Share of every column in the score over time"),
-            dated=detection.is_dated,
+            has_time_axis=detection.is_dated,
         )
     if dataset is not None:
-        _values(detection, dataset, entity)
+        _show_values(detection, dataset, entity)
 
 
-def _entity(detection: SequenceDetection) -> str:
+def _ask_entity(detection: SequenceDetection) -> str:
     """Return the selected entity; by default the one with the highest peak."""
     entities = [
-        str(each) for each in detection.rows["entity"].cat.categories if (detection.rows["entity"] == each).any()
+        str(entity) for entity in detection.rows["entity"].cat.categories if (detection.rows["entity"] == entity).any()
     ]
     if len(entities) == 1:
         return entities[0]
@@ -190,99 +194,106 @@ def _entity(detection: SequenceDetection) -> str:
     return st.selectbox(_("Entity"), entities, entities.index(worst), key="sequence-entity")
 
 
-def _values(detection: SequenceDetection, dataset: Dataset, entity: str) -> None:
+def _show_values(detection: SequenceDetection, dataset: Dataset, entity: str) -> None:
     columns = list(detection.data.columns)
-    chosen = st.multiselect(
-        _("Values of"), columns, _first(detection, entity), key="sequence-values", max_selections=12
+    chosen_columns = st.multiselect(
+        _("Values of"), columns, _rank_columns(detection, entity), key="sequence-values", max_selections=12
     )
-    if chosen:
-        chart(
-            figures.values(dataset, detection, entity, chosen, _),
+    if chosen_columns:
+        show_chart(
+            figures.draw_values(dataset, detection, entity, chosen_columns, _),
             "sequence-values-figure",
             _("Values of the chosen columns, events shaded"),
-            dated=detection.is_dated,
+            has_time_axis=detection.is_dated,
         )
 
 
-def _first(detection: SequenceDetection, entity: str) -> list[str]:
+def _rank_columns(detection: SequenceDetection, entity: str) -> list[str]:
     """Return the columns with the largest shares in the entity's events, else the first columns."""
-    own = detection.cells[detection.cells["event"].isin(detection.events_of(entity).index)]
-    if own.empty:
-        return list(detection.data.columns[:FIRST_COLUMNS])
-    inside = own[own["inside"].astype(bool)]
+    entity_cells = detection.cells[detection.cells["event"].isin(detection.select_events(entity).index)]
+    if entity_cells.empty:
+        return list(detection.data.columns[:MAX_DEFAULT_COLUMNS])
+    inside = entity_cells[entity_cells["inside"].astype(bool)]
     ranked = inside.groupby("column", observed=True)["share"].sum().sort_values(ascending=False)
-    return [str(column) for column in ranked.index[:FIRST_COLUMNS]]
+    return [str(column) for column in ranked.index[:MAX_DEFAULT_COLUMNS]]
 
 
-def _training(detection: SequenceDetection) -> None:
-    chart(figures.training(detection, _), "sequence-training", _("Losses over the steps of the training"), dated=False)
+def _show_training(detection: SequenceDetection) -> None:
+    show_chart(
+        figures.draw_training_curves(detection, _),
+        "sequence-training",
+        _("Losses over the steps of the training"),
+        has_time_axis=False,
+    )
 
 
 # ---- events ---------------------------------------------------------------------------------------------------------
 
 
-def _events(detection: SequenceDetection, run: str) -> None:
+def _show_events(detection: SequenceDetection, run: str) -> None:
     st.subheader(_("Events"))
     if detection.events.empty:
         st.info(_("No row lies above the threshold."))
         return
-    events = _filtered(detection)
-    visible = events.head(SHOWN_EVENTS)
+    events = _filter_events(detection)
+    visible = events.head(MAX_SHOWN_EVENTS)
     st.caption(
         _(
             "{count} events, the highest score first: anomalies at most three rows apart are one event. "
             "Choose one to see why."
-        ).format(count=shown(len(events)))
+        ).format(count=format_value(len(events)))
     )
-    picked = st.dataframe(
-        _readable(visible, feedback_form.column(run, visible.rename(columns={"start": "time"}))),
+    selected_rows = st.dataframe(
+        _build_table(visible, feedback_form.list_verdicts(run, visible.rename(columns={"start": "time"}))),
         hide_index=True,
         width="stretch",
         key="sequence-events",
         on_select="rerun",
         selection_mode="single-row",
-        column_config=_columns(detection),
+        column_config=_build_column_config(detection),
         alt=_("Events"),
     ).selection.rows
     if len(visible):
-        number = int(visible.index[picked[0]] if picked and picked[0] < len(visible) else visible.index[0])
+        number = int(
+            visible.index[selected_rows[0]] if selected_rows and selected_rows[0] < len(visible) else visible.index[0]
+        )
         sequence_event.show(detection, number)
         event = detection.events.loc[number]
-        feedback_form.ask(
+        feedback_form.ask_verdict(
             "sequences",
             run,
             {"entity": event["entity"], "time": event["start"], "end": event["end"], "score": event["peak"]},
         )
 
 
-def _filtered(detection: SequenceDetection) -> pd.DataFrame:
+def _filter_events(detection: SequenceDetection) -> pd.DataFrame:
     events = detection.events
     names = sorted(events["entity"].astype(str).unique())
     left, right = st.columns([3, 4]) if len(names) > 1 else (st, st)
-    chosen = (
+    chosen_entities = (
         left.multiselect(_("Entities"), names, placeholder=_("All"), key="event-entities") if len(names) > 1 else []
     )
     levels = right.pills(
         _("Severity"),
         [3, 2, 1, 0],
         selection_mode="multi",
-        format_func=severity,
+        format_func=format_severity,
         key="event-severity",
         help=_(
             "How far the peak lies from the usual score, in units of how far the threshold does: extreme 6 "
             "times, rare 3 times, notable 1.5 times."
         ),
     )
-    keep = events["entity"].isin(chosen) if chosen else pd.Series(True, events.index)
-    return events[keep & events["severity"].isin(levels)] if levels else events[keep]
+    mask = events["entity"].isin(chosen_entities) if chosen_entities else pd.Series(True, events.index)
+    return events[mask & events["severity"].isin(levels)] if levels else events[mask]
 
 
-def _readable(events: pd.DataFrame, verdicts: list[str]) -> pd.DataFrame:
+def _build_table(events: pd.DataFrame, verdicts: list[str]) -> pd.DataFrame:
     """Return the displayed columns of the events."""
     table = pd.DataFrame(
         {
             "number": events.index + 1,
-            "severity": [severity(level) for level in events["severity"]],
+            "severity": [format_severity(level) for level in events["severity"]],
             "verdict": verdicts,
             "entity": events["entity"].astype(str),
             "start": events["start"],
@@ -290,30 +301,30 @@ def _readable(events: pd.DataFrame, verdicts: list[str]) -> pd.DataFrame:
             "rows": events["rows"],
             "causes": events["causes"],
             "peak": events["peak"].round(3),
-            "odds": [_probability(each) for each in events["odds"]],
+            "odds": [_format_odds(odds) for odds in events["odds"]],
         }
     )
     return table.assign(known=events["known"].to_numpy()) if "known" in events else table
 
 
-def _probability(odds: float) -> str:
-    return _("1 in {count}").format(count=shown(round(1 / odds))) if odds > 0 else "–"
+def _format_odds(odds: float) -> str:
+    return _("1 in {count}").format(count=format_value(round(1 / odds))) if odds > 0 else "–"
 
 
-def _columns(detection: SequenceDetection) -> dict[str, ColumnConfig]:
+def _build_column_config(detection: SequenceDetection) -> dict[str, ColumnConfig]:
     number, text = st.column_config.NumberColumn, st.column_config.TextColumn
-    hours = date_format() + ("" if detection.data.profile else " HH:mm")
+    time_format = get_date_format() + ("" if detection.data.profile else " HH:mm")
 
-    def moment(label: str) -> ColumnConfig:
-        return st.column_config.DatetimeColumn(label, format=hours) if detection.is_dated else number(label)
+    def build_time_column(label: str) -> ColumnConfig:
+        return st.column_config.DatetimeColumn(label, format=time_format) if detection.is_dated else number(label)
 
     return {
         "number": number(_("Number"), width="small"),
         "severity": text(_("Severity"), width="small"),
-        "verdict": feedback_form.column_config(),
+        "verdict": feedback_form.build_verdict_column(),
         "entity": text(_("Entity")),
-        "start": moment(_("Start")),
-        "end": moment(_("End")),
+        "start": build_time_column(_("Start")),
+        "end": build_time_column(_("End")),
         "rows": number(_("Rows"), width="small"),
         "causes": text(_("Causes by the detector"), width="large"),
         "peak": number(_("Peak"), format="localized", width="small"),
@@ -327,7 +338,7 @@ def _columns(detection: SequenceDetection) -> dict[str, ColumnConfig]:
     }
 
 
-def _likelihoods(detection: SequenceDetection) -> bytes:
+def _export_likelihoods(detection: SequenceDetection) -> bytes:
     with TemporaryDirectory(prefix="vigie-") as folder:
         path = Path(folder) / "scores.txt"
         detection.write_likelihoods(path)

@@ -10,78 +10,91 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from core.data.dataset import Dataset, clock_labels, keyed, when
-from core.data.ingest.cells import decimal_mark, numbers
-from core.data.ingest.dates import Moments, moments
-from core.data.ingest.readers.base import Table, note_ambiguous_mark
+from core.data.dataset import Dataset, format_timestamp, make_clock_labels, make_index
+from core.data.ingest.date_parsing import ParsedDates, parse_dates
+from core.data.ingest.number_parsing import detect_decimal_mark, parse_numbers
+from core.data.ingest.readers.base import RawTable, note_ambiguous_mark
 from core.data.quality.findings import Finding
 from core.errors import UnknownLayoutError, UnreadableFileError
-from core.messages import N_, Text
+from core.messages import N_, Message
 
-Role = Literal["time", "entity", "measure", "total", "driver", "context", "label", "ignore"]
+Role = Literal["time", "entity", "measure", "total", "covariate", "context", "label", "ignore"]
 Roles = Mapping[str, Role]
 
-TIME = ("date", "day", "jour", "time", "timestamp", "datetime", "dateheure", "horodatage", "ds", "forecasttimestamp")
-ENTITY = ("entity", "entite", "id", "series", "serie", "site", "name", "nom", "region", "regname", "uniqueid")
-LABEL = ("label", "labels", "isanomaly", "anomaly", "anomalie", "injected")
-CLOCK = re.compile(r"(?:h|hour|heure)?[ _]?(\d{1,2})(?:[:h_](\d{2})?(?::00)?)?", re.IGNORECASE)
-UNIT = re.compile(r"[(\[]\s*([kMGT]?(?:Wh|W|Nm3|m3)|°C|%|ms|s)\b[^)\]]*[)\]]", re.IGNORECASE)
+TIME_NAMES = (
+    "date",
+    "day",
+    "jour",
+    "time",
+    "timestamp",
+    "datetime",
+    "dateheure",
+    "horodatage",
+    "ds",
+    "forecasttimestamp",
+)
+ENTITY_NAMES = ("entity", "entite", "id", "series", "serie", "site", "name", "nom", "region", "regname", "uniqueid")
+LABEL_NAMES = ("label", "labels", "isanomaly", "anomaly", "anomalie", "injected")
+CLOCK_PATTERN = re.compile(r"(?:h|hour|heure)?[ _]?(\d{1,2})(?:[:h_](\d{2})?(?::00)?)?", re.IGNORECASE)
+UNIT_PATTERN = re.compile(r"[(\[]\s*([kMGT]?(?:Wh|W|Nm3|m3)|°C|%|ms|s)\b[^)\]]*[)\]]", re.IGNORECASE)
 UNITS = ("kWh", "MWh", "GWh", "TWh", "Wh", "kW", "MW", "GW", "TW", "W", "°C", "%", "ms", "s", "m3", "Nm3")
 
 
-def plain(name: str) -> str:
+def normalise_name(name: str) -> str:
     """Return a column name in lower case without accents and punctuation, for comparisons.
 
     Example:
-        >>> plain("Consommation journalière (MWh)")
+        >>> normalise_name("Consommation journalière (MWh)")
         'consommationjournalieremwh'
     """
     letters = unicodedata.normalize("NFKD", name.replace("œ", "oe")).casefold()
     return re.sub(r"[^a-z0-9]", "", "".join(letter for letter in letters if not unicodedata.combining(letter)))
 
 
-def clock_columns(columns: list[str]) -> dict[str, str]:
+def find_clock_columns(columns: list[str]) -> dict[str, str]:
     """Return column → time of day if 24 or 96 columns name the times of one day, else an empty mapping.
 
     Example:
-        >>> times = clock_columns(["date", *(f"{hour}h" for hour in range(24))])
+        >>> times = find_clock_columns(["date", *(f"{hour}h" for hour in range(24))])
         >>> len(times), times["7h"]
         (24, '07:00')
     """
-    found = _clock_times(columns)
+    time_by_column = _parse_clock_times(columns)
     for count in (24, 96):
-        if sorted(found.values()) == clock_labels(count):
-            return found
+        if sorted(time_by_column.values()) == make_clock_labels(count):
+            return time_by_column
     return {}
 
 
-def _clock_times(columns: list[str]) -> dict[str, str]:
+def _parse_clock_times(columns: list[str]) -> dict[str, str]:
     """Return column → time of day for the columns that name one; empty if a number exceeds 23."""
-    found = {}
+    time_by_column = {}
     for column in columns:
-        match = CLOCK.fullmatch(column.strip())
+        match = CLOCK_PATTERN.fullmatch(column.strip())
         if match and int(match[1]) > 23:
             return {}
         if match:
-            found[column] = f"{int(match[1]):02d}:{match[2] or '00'}"
-    return found
+            time_by_column[column] = f"{int(match[1]):02d}:{match[2] or '00'}"
+    return time_by_column
 
 
-def broken_day(columns: list[str]) -> tuple[list[str], list[str]] | None:
+def find_incomplete_day(columns: list[str]) -> tuple[list[str], list[str]] | None:
     """Return the missing and the repeated times of an incomplete day, or None.
 
     At least 12 columns must name a time of day; columns named by a plain number are not counted.
     """
-    times = [time for column, time in _clock_times(columns).items() if not column.strip().isdigit()]
-    if len(times) < 12 or clock_columns(columns):
+    times = [time for column, time in _parse_clock_times(columns).items() if not column.strip().isdigit()]
+    if len(times) < 12 or find_clock_columns(columns):
         return None
-    whole = clock_labels(24 if len(times) < 48 else 96)
-    return [time for time in whole if time not in times], sorted({time for time in times if times.count(time) > 1})
+    expected_times = make_clock_labels(24 if len(times) < 48 else 96)
+    return [time for time in expected_times if time not in times], sorted(
+        {time for time in times if times.count(time) > 1}
+    )
 
 
-def unit_in(name: str) -> str:
+def parse_unit(name: str) -> str:
     """Return the unit in brackets in a column name ("consommation (MWh)" → "MWh"), or ""."""
-    match = UNIT.search(name)
+    match = UNIT_PATTERN.search(name)
     return next((unit for unit in UNITS if match and unit.lower() == match[1].lower()), "")
 
 
@@ -92,29 +105,31 @@ class Layout(ABC):
     label: ClassVar[str]
     summary: ClassVar[str]
     order: ClassVar[int] = 50  # lower values are tried first: the most specific layouts
-    renamed: ClassVar[Mapping[str, str]] = {}  # normalised column name → name of the covariate or context in a dataset
+    standard_names: ClassVar[
+        Mapping[str, str]
+    ] = {}  # normalised column name → name of the covariate or context in a dataset
 
     @abstractmethod
-    def roles(self, table: pd.DataFrame) -> Roles | None:
+    def detect_roles(self, table: pd.DataFrame) -> Roles | None:
         """Return the role of every column, or None if the table has another layout."""
 
     @abstractmethod
-    def build(self, table: Table, roles: Roles, unit: str) -> Dataset:
+    def build(self, table: RawTable, roles: Roles, unit: str) -> Dataset:
         """Build the dataset of `table`. May remove columns from `table.frame` to save memory.
 
         Raises UnknownLayoutError for missing roles, UnreadableFileError for invalid dates or without any number.
         """
 
 
-def having(roles: Roles, role: Role) -> list[str]:
+def find_role_columns(roles: Roles, role: Role) -> list[str]:
     """Return the columns with the role `role`."""
-    return [column for column, own in roles.items() if own == role]
+    return [column for column, column_role in roles.items() if column_role == role]
 
 
-def require(table: Table, roles: Roles, layout: Layout, *needed: Role) -> None:
+def require_roles(table: RawTable, roles: Roles, layout: Layout, *required_roles: Role) -> None:
     """Raise UnknownLayoutError with the name of the first role that no column has."""
-    for role in needed:
-        if not having(roles, role):
+    for role in required_roles:
+        if not find_role_columns(roles, role):
             raise UnknownLayoutError(
                 N_("{file}: no column serves as {role} ({layout}). Columns found: {columns}."),
                 file=table.name,
@@ -124,25 +139,29 @@ def require(table: Table, roles: Roles, layout: Layout, *needed: Role) -> None:
             )
 
 
-def assembled(table: Table, roles: Roles, layout: Layout, measures: Mapping[str, str], entity: str = "") -> Dataset:
+def build_dataset(
+    table: RawTable, roles: Roles, layout: Layout, measures: Mapping[str, str], entity: str = ""
+) -> Dataset:
     """Build a dataset from columns with roles.
 
     `measures` maps each measurement column to its name in the dataset, in order. `entity` is the name of the entity if
     no column names one; the default is the name of the file. Without a time column, the rows are numbered.
     """
     notes = table.notes
-    column_time = having(roles, "time")
-    time = _times(table, column_time, notes) if column_time else pd.RangeIndex(len(table.frame))
-    index = keyed(_entities(table, having(roles, "entity"), entity or stem(table.name)), time)
-    drivers = _drivers(table, roles, layout, index, notes)
-    context = _context(table, roles, layout, index, notes)
-    label_columns = having(roles, "label")
-    labels = _numbers(table, label_columns[0], notes, index) > 0 if label_columns else None
-    values = _matrix(table, list(measures), notes, index)
+    time_columns = find_role_columns(roles, "time")
+    time = _parse_times(table, time_columns, notes) if time_columns else pd.RangeIndex(len(table.frame))
+    index = make_index(
+        _build_entities(table, find_role_columns(roles, "entity"), entity or strip_extensions(table.name)), time
+    )
+    drivers = _read_covariates(table, roles, layout, index, notes)
+    context = _read_context(table, roles, layout, index, notes)
+    label_columns = find_role_columns(roles, "label")
+    labels = _read_numbers(table, label_columns[0], notes, index) > 0 if label_columns else None
+    values = _read_matrix(table, list(measures), notes, index)
     return Dataset(
         frame=pd.DataFrame(values, index=index, columns=pd.Index(list(measures.values())), copy=False),
         layout=layout.name,
-        drivers=drivers,
+        covariates=drivers,
         context=context,
         labels=None if labels is None else pd.Series(labels, index=index, name="label"),
         files=(table.name,),
@@ -150,92 +169,97 @@ def assembled(table: Table, roles: Roles, layout: Layout, measures: Mapping[str,
     )
 
 
-def stem(name: str) -> str:
+def strip_extensions(name: str) -> str:
     """Return a file name without its extensions: the name of the entity of a file with one series.
 
     Example:
-        >>> stem("paris.csv.gz")
+        >>> strip_extensions("paris.csv.gz")
         'paris'
     """
     return re.sub(r"(\.(csv|tsv|txt|json|xlsx|parquet|npz|seq|gz|zip))+$", "", name, flags=re.IGNORECASE) or name
 
 
-def _times(table: Table, columns: list[str], notes: list[Finding]) -> pd.DatetimeIndex:
-    read: Moments = moments(table.frame.pop(columns[0]), table.name)
-    if read.ambiguous:
+def _parse_times(table: RawTable, columns: list[str], notes: list[Finding]) -> pd.DatetimeIndex:
+    dates: ParsedDates = parse_dates(table.frame.pop(columns[0]), table.name)
+    if dates.ambiguous:
         notes.append(
             Finding(
                 "ambiguous_dates",
-                len(read.times),
-                Text(
+                len(dates.times),
+                Message(
                     N_("{file}: day and month could be exchanged in every date; read with the day first."),
                     {"file": table.name},
                 ),
             )
         )
-    if len(read.formats) > 1:
+    if len(dates.formats) > 1:
         notes.append(
             Finding(
                 "mixed_date_formats",
-                len(read.formats),
-                Text(
-                    N_("{file}: dates are written in {count} ways."), {"file": table.name, "count": len(read.formats)}
+                len(dates.formats),
+                Message(
+                    N_("{file}: dates are written in {count} ways."), {"file": table.name, "count": len(dates.formats)}
                 ),
             )
         )
-    return read.times
+    return dates.times
 
 
-def _entities(table: Table, columns: list[str], alone: str) -> pd.Categorical:
-    """Return one entity name per row: the columns joined by a middle dot, or `alone` without columns."""
+def _build_entities(table: RawTable, columns: list[str], default_name: str) -> pd.Categorical:
+    """Return one entity name per row: the columns joined by a middle dot, or `default_name` without columns."""
     if not columns:
-        return pd.Categorical.from_codes(np.zeros(len(table.frame), dtype=np.int8), categories=[alone])
-    parts = [_texts(table.frame.pop(column)) for column in columns]
-    joined = parts[0]
+        return pd.Categorical.from_codes(np.zeros(len(table.frame), dtype=np.int8), categories=[default_name])
+    parts = [_to_categorical(table.frame.pop(column)) for column in columns]
+    entities = parts[0]
     for part in parts[1:]:
-        codes = joined.codes.astype(np.int64) * len(part.categories) + part.codes
-        used, codes = np.unique(codes, return_inverse=True)
+        codes = entities.codes.astype(np.int64) * len(part.categories) + part.codes
+        used_codes, codes = np.unique(codes, return_inverse=True)
         names = [
-            f"{joined.categories[code // len(part.categories)]} · {part.categories[code % len(part.categories)]}"
-            for code in used
+            f"{entities.categories[code // len(part.categories)]} · {part.categories[code % len(part.categories)]}"
+            for code in used_codes
         ]
-        joined = pd.Categorical.from_codes(codes, categories=names)
-    return joined
+        entities = pd.Categorical.from_codes(codes, categories=names)
+    return entities
 
 
-def _texts(column: pd.Series) -> pd.Categorical:
+def _to_categorical(column: pd.Series) -> pd.Categorical:
     codes, values = pd.factorize(column.astype("object").where(column.notna(), "?"))
     names = pd.Index([str(int(v)) if isinstance(v, float) and v.is_integer() else str(v).strip() for v in values])
-    unique, place = np.unique(np.asarray(names, dtype=object), return_inverse=True)
-    return pd.Categorical.from_codes(place[codes], categories=unique)
+    unique, name_codes = np.unique(np.asarray(names, dtype=object), return_inverse=True)
+    return pd.Categorical.from_codes(name_codes[codes], categories=unique)
 
 
-def _drivers(
-    table: Table, roles: Roles, layout: Layout, index: pd.MultiIndex, notes: list[Finding]
+def _read_covariates(
+    table: RawTable, roles: Roles, layout: Layout, index: pd.MultiIndex, notes: list[Finding]
 ) -> pd.DataFrame | None:
-    read = {_name(layout, column): _numbers(table, column, notes, index) for column in having(roles, "driver")}
-    return pd.DataFrame(read, index=index) if read else None
+    covariates = {
+        _standardise_name(layout, column): _read_numbers(table, column, notes, index)
+        for column in find_role_columns(roles, "covariate")
+    }
+    return pd.DataFrame(covariates, index=index) if covariates else None
 
 
-def _name(layout: Layout, column: str) -> str:
-    return layout.renamed.get(plain(column), column)
+def _standardise_name(layout: Layout, column: str) -> str:
+    return layout.standard_names.get(normalise_name(column), column)
 
 
-def _context(
-    table: Table, roles: Roles, layout: Layout, index: pd.MultiIndex, notes: list[Finding]
+def _read_context(
+    table: RawTable, roles: Roles, layout: Layout, index: pd.MultiIndex, notes: list[Finding]
 ) -> pd.DataFrame | None:
-    kept: dict[str, object] = {}
-    for column in having(roles, "total")[:1]:
-        kept["total"] = _numbers(table, column, notes, index)
-    for column in having(roles, "context"):
-        kept[_name(layout, column)] = table.frame.pop(column).astype("category").to_numpy()
-    return pd.DataFrame(kept, index=index) if kept else None
+    context: dict[str, object] = {}
+    for column in find_role_columns(roles, "total")[:1]:
+        context["total"] = _read_numbers(table, column, notes, index)
+    for column in find_role_columns(roles, "context"):
+        context[_standardise_name(layout, column)] = table.frame.pop(column).astype("category").to_numpy()
+    return pd.DataFrame(context, index=index) if context else None
 
 
-def _matrix(table: Table, columns: list[str], notes: list[Finding], index: pd.MultiIndex) -> NDArray[np.float64]:
+def _read_matrix(
+    table: RawTable, columns: list[str], notes: list[Finding], index: pd.MultiIndex
+) -> NDArray[np.float64]:
     values = np.empty((len(table.frame), len(columns)))
-    for place, column in enumerate(columns):
-        values[:, place] = _numbers(table, column, notes, index)
+    for position, column in enumerate(columns):
+        values[:, position] = _read_numbers(table, column, notes, index)
     if len(values) and np.isnan(values).all():
         raise UnreadableFileError(
             N_("{file}: no number in the columns {columns}."), file=table.name, columns=", ".join(columns[:5])
@@ -243,31 +267,42 @@ def _matrix(table: Table, columns: list[str], notes: list[Finding], index: pd.Mu
     return values
 
 
-def _numbers(table: Table, column: str, notes: list[Finding], index: pd.MultiIndex) -> NDArray[np.float64]:
+def _read_numbers(table: RawTable, column: str, notes: list[Finding], index: pd.MultiIndex) -> NDArray[np.float64]:
     cells = table.frame.pop(column)
-    values, bad = numbers(cells, table.decimal)
+    values, bad_rows = parse_numbers(cells, table.decimal_mark)
     if not pd.api.types.is_numeric_dtype(cells) and not any(note.kind == "ambiguous_numbers" for note in notes):
-        mark, ambiguous = decimal_mark(cells.dropna().astype(str).unique(), table.decimal or ",")
+        mark, ambiguous = detect_decimal_mark(cells.dropna().astype(str).unique(), table.decimal_mark or ",")
         if ambiguous:
             note_ambiguous_mark(table, mark)
-    if len(bad):
-        example = str(cells.iloc[bad[0]])[:60]
-        where = [
-            {"entity": index[row][0], "time": when(index[row][1]), "column": column, "value": str(cells.iloc[row])[:60]}
-            for row in bad[: Finding.PLACES]
+    if len(bad_rows):
+        example = str(cells.iloc[bad_rows[0]])[:60]
+        locations = [
+            {
+                "entity": index[row][0],
+                "time": format_timestamp(index[row][1]),
+                "column": column,
+                "value": str(cells.iloc[row])[:60],
+            }
+            for row in bad_rows[: Finding.MAX_LOCATIONS]
         ]
         notes.append(
             Finding(
                 "unreadable_cells",
-                len(bad),
-                Text(
+                len(bad_rows),
+                Message(
                     N_(
                         "{file}, column {column!r}: {count} cells are no usable number (first: row {row}, "
                         "{value!r}); read as missing."
                     ),
-                    {"file": table.name, "column": column, "count": len(bad), "row": int(bad[0]) + 1, "value": example},
+                    {
+                        "file": table.name,
+                        "column": column,
+                        "count": len(bad_rows),
+                        "row": int(bad_rows[0]) + 1,
+                        "value": example,
+                    },
                 ),
-                tuple(where),
+                tuple(locations),
             )
         )
     return values

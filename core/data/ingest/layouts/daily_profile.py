@@ -4,22 +4,22 @@ import pandas as pd
 from typing_extensions import override
 
 from core.data.dataset import DAY, Dataset
-from core.data.ingest.dates import looks_like_dates
+from core.data.ingest.date_parsing import looks_like_dates
 from core.data.ingest.layouts.base import (
-    ENTITY,
-    LABEL,
-    TIME,
+    ENTITY_NAMES,
+    LABEL_NAMES,
+    TIME_NAMES,
     Layout,
     Role,
     Roles,
-    assembled,
-    clock_columns,
-    having,
-    plain,
-    require,
-    unit_in,
+    build_dataset,
+    find_clock_columns,
+    find_role_columns,
+    normalise_name,
+    parse_unit,
+    require_roles,
 )
-from core.data.ingest.readers import Table
+from core.data.ingest.readers import RawTable
 from core.errors import UnknownLayoutError
 from core.messages import N_
 
@@ -31,9 +31,9 @@ class DailyProfile(Layout):
         >>> hours = {f"{hour:02d}:00": [1.0, 2.0] for hour in range(24)}
         >>> days = pd.DataFrame({"date": ["2024-01-01", "2024-01-02"], "site": ["Nord", "Nord"], **hours})
         >>> layout = DailyProfile()
-        >>> {column: role for column, role in layout.roles(days).items() if role != "measure"}
+        >>> {column: role for column, role in layout.detect_roles(days).items() if role != "measure"}
         {'date': 'time', 'site': 'entity'}
-        >>> layout.roles(days.drop(columns="07:00")) is None  # an hour is missing
+        >>> layout.detect_roles(days.drop(columns="07:00")) is None  # an hour is missing
         True
     """
 
@@ -44,39 +44,51 @@ class DailyProfile(Layout):
 
     day_start = 0
     default_unit = ""
-    aliases: dict[Role, tuple[str, ...]] = {"time": TIME, "entity": ENTITY, "label": LABEL, "total": ("total",)}
+    names_by_role: dict[Role, tuple[str, ...]] = {
+        "time": TIME_NAMES,
+        "entity": ENTITY_NAMES,
+        "label": LABEL_NAMES,
+        "total": ("total",),
+    }
 
     @override
-    def roles(self, table: pd.DataFrame) -> Roles | None:
-        clock = clock_columns(list(table.columns))
-        if not clock:
+    def detect_roles(self, table: pd.DataFrame) -> Roles | None:
+        time_by_column = find_clock_columns(list(table.columns))
+        if not time_by_column:
             return None
         roles: dict[str, Role] = {}
         for column in table.columns:
-            roles[column] = "measure" if column in clock else self._role(column)
+            roles[column] = "measure" if column in time_by_column else self._find_role(column)
         if "time" not in roles.values():
-            free = [column for column, role in roles.items() if role == "context"]
-            roles |= dict.fromkeys([column for column in free if looks_like_dates(table[column])][:1], "time")
+            context_columns = [column for column, role in roles.items() if role == "context"]
+            roles |= dict.fromkeys(
+                [column for column in context_columns if looks_like_dates(table[column])][:1], "time"
+            )
         return roles if "time" in roles.values() else None
 
-    def _role(self, column: str) -> Role:
-        name = plain(column)
-        exact = next((role for role, names in self.aliases.items() if name in names), None)
-        return exact or ("total" if name.startswith(("total", "consommationjournaliere", "dailytotal")) else "context")
+    def _find_role(self, column: str) -> Role:
+        name = normalise_name(column)
+        exact_role = next((role for role, names in self.names_by_role.items() if name in names), None)
+        return exact_role or (
+            "total" if name.startswith(("total", "consommationjournaliere", "dailytotal")) else "context"
+        )
 
     @override
-    def build(self, table: Table, roles: Roles, unit: str) -> Dataset:
-        require(table, roles, self, "time", "measure")
-        clock = clock_columns(having(roles, "measure"))
-        if not clock:
+    def build(self, table: RawTable, roles: Roles, unit: str) -> Dataset:
+        require_roles(table, roles, self, "time", "measure")
+        time_by_column = find_clock_columns(find_role_columns(roles, "measure"))
+        if not time_by_column:
             raise UnknownLayoutError(
                 N_("{file}: {count} columns are measurements; a daily profile has 24 (00:00 … 23:00) or 96."),
                 file=table.name,
-                count=len(having(roles, "measure")),
+                count=len(find_role_columns(roles, "measure")),
             )
-        found = next(filter(None, map(unit_in, list(roles))), "")
-        ordered = dict(sorted(clock.items(), key=lambda pair: pair[1]))
-        dataset = assembled(table, roles, self, ordered)
+        header_unit = next(filter(None, map(parse_unit, list(roles))), "")
+        measures = dict(sorted(time_by_column.items(), key=lambda pair: pair[1]))
+        dataset = build_dataset(table, roles, self, measures)
         return dataset.replace(
-            profile=True, step=DAY / len(clock), day_start=self.day_start, unit=unit or found or self.default_unit
+            profile=True,
+            step=DAY / len(time_by_column),
+            day_start=self.day_start,
+            unit=unit or header_unit or self.default_unit,
         )

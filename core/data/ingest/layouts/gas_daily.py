@@ -7,12 +7,12 @@ import numpy as np
 import pandas as pd
 from typing_extensions import override
 
-from core.data.dataset import Dataset, when
-from core.data.ingest.layouts.base import LABEL, Role, Roles, having, plain
+from core.data.dataset import Dataset, format_timestamp
+from core.data.ingest.layouts.base import LABEL_NAMES, Role, Roles, find_role_columns, normalise_name
 from core.data.ingest.layouts.daily_profile import DailyProfile
-from core.data.ingest.readers import Table
+from core.data.ingest.readers import RawTable
 from core.data.quality.findings import Finding
-from core.messages import N_, Text
+from core.messages import N_, Message
 
 
 class GasDaily(DailyProfile):
@@ -21,9 +21,9 @@ class GasDaily(DailyProfile):
     Example:
         >>> hours = {f"{hour:02d}:00": [1.0] for hour in range(24)}
         >>> days = {"date": ["2024-01-01"], "operateur": ["GRTgaz"], "region": ["Bretagne"], "mouvement_social": [0]}
-        >>> columns = GasDaily().roles(pd.DataFrame({**days, **hours}))
+        >>> columns = GasDaily().detect_roles(pd.DataFrame({**days, **hours}))
         >>> {column: role for column, role in columns.items() if role != "measure"}
-        {'date': 'time', 'operateur': 'entity', 'region': 'entity', 'mouvement_social': 'driver'}
+        {'date': 'time', 'operateur': 'entity', 'region': 'entity', 'mouvement_social': 'covariate'}
     """
 
     name = "gas_daily"
@@ -33,7 +33,7 @@ class GasDaily(DailyProfile):
 
     day_start = 6
     default_unit = "MWh"
-    aliases: dict[Role, tuple[str, ...]] = {
+    names_by_role: dict[Role, tuple[str, ...]] = {
         "time": ("date", "day", "gasday", "jour", "dateheure"),
         "entity": ("operateur", "operator", "region", "regname"),
         "total": (
@@ -46,7 +46,7 @@ class GasDaily(DailyProfile):
             "dailytotal",
             "total",
         ),
-        "driver": ("movementsocial", "mouvementsocial", "strike", "greve"),
+        "covariate": ("movementsocial", "mouvementsocial", "strike", "greve"),
         "context": (
             "statut",
             "status",
@@ -59,10 +59,10 @@ class GasDaily(DailyProfile):
             "regioncode",
             "codeinseeregion",
         ),
-        "label": LABEL,
+        "label": LABEL_NAMES,
     }
 
-    renamed = {
+    standard_names = {
         "movementsocial": "strike",
         "mouvementsocial": "strike",
         "greve": "strike",
@@ -80,27 +80,29 @@ class GasDaily(DailyProfile):
     }
 
     @override
-    def roles(self, table: pd.DataFrame) -> Roles | None:
-        roles = super().roles(table)
+    def detect_roles(self, table: pd.DataFrame) -> Roles | None:
+        roles = super().detect_roles(table)
         if roles is None:
             return None
-        names = {plain(column) for column in having(roles, "entity")}
+        names = {normalise_name(column) for column in find_role_columns(roles, "entity")}
         return roles if names & {"operateur", "operator"} and names & {"region", "regname"} else None
 
     @override
-    def build(self, table: Table, roles: Roles, unit: str) -> Dataset:
+    def build(self, table: RawTable, roles: Roles, unit: str) -> Dataset:
         dataset = super().build(table, roles, unit)
         rows, columns = np.nonzero(dataset.values < 0)
         if not len(rows):
             return dataset
-        where = tuple(
+        locations = tuple(
             {
                 "entity": dataset.entity[row],
-                "time": when(dataset.time[row]),
+                "time": format_timestamp(dataset.time[row]),
                 "column": dataset.columns[column],
                 "value": float(dataset.values[row, column]),
             }
-            for row, column in zip(rows[: Finding.PLACES], columns, strict=False)
+            for row, column in zip(rows[: Finding.MAX_LOCATIONS], columns, strict=False)
         )
-        text = Text(N_("{file}: {count} hours have a negative consumption."), {"file": table.name, "count": len(rows)})
-        return dataset.replace(notes=(*dataset.notes, Finding("negative_values", len(rows), text, where)))
+        message = Message(
+            N_("{file}: {count} hours have a negative consumption."), {"file": table.name, "count": len(rows)}
+        )
+        return dataset.replace(notes=(*dataset.notes, Finding("negative_values", len(rows), message, locations)))

@@ -14,7 +14,7 @@ class NetMob(DailyProfile):
     Example:
         >>> quarters = {f"{n // 4:02d}:{n % 4 * 15:02d}": [0.0] for n in range(96)}
         >>> traffic = pd.DataFrame({"tile": ["Lyon · Netflix · DL · 1234"], "day": ["2019-03-16"], **quarters})
-        >>> columns = NetMob().roles(traffic)
+        >>> columns = NetMob().detect_roles(traffic)
         >>> columns["tile"], columns["day"], columns["23:45"]
         ('entity', 'time', 'measure')
     """
@@ -26,8 +26,8 @@ class NetMob(DailyProfile):
     )
     order = 5
 
-    aliases: dict[Role, tuple[str, ...]] = {"time": ("day",), "entity": ("tile",)}
+    names_by_role: dict[Role, tuple[str, ...]] = {"time": ("day",), "entity": ("tile",)}
 
     @override
-    def roles(self, table: pd.DataFrame) -> Roles | None:
-        return super().roles(table) if list(table.columns[:2]) == ["tile", "day"] else None
+    def detect_roles(self, table: pd.DataFrame) -> Roles | None:
+        return super().detect_roles(table) if list(table.columns[:2]) == ["tile", "day"] else None

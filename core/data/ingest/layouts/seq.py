@@ -6,10 +6,10 @@ import numpy as np
 import pandas as pd
 from typing_extensions import override
 
-from core.data.dataset import Dataset, keyed
-from core.data.ingest.layouts.base import Layout, Role, Roles, assembled, having, require
-from core.data.ingest.layouts.tidy_series import usual_step
-from core.data.ingest.readers import Table
+from core.data.dataset import Dataset, make_index
+from core.data.ingest.layouts.base import Layout, Role, Roles, build_dataset, find_role_columns, require_roles
+from core.data.ingest.layouts.tidy_series import compute_usual_step
+from core.data.ingest.readers import RawTable
 from core.messages import N_
 
 
@@ -17,7 +17,7 @@ class SeqWindows(Layout):
     """Table with the columns ts, column_1 … column_n; ts holds timestamps or row numbers.
 
     Example:
-        >>> SeqWindows().roles(pd.DataFrame({"ts": [0, 1], "column_1": [0.1, 0.2], "label": [0.0, 1.0]}))
+        >>> SeqWindows().detect_roles(pd.DataFrame({"ts": [0, 1], "column_1": [0.1, 0.2], "label": [0.0, 1.0]}))
         {'ts': 'time', 'column_1': 'measure', 'label': 'label'}
     """
 
@@ -28,31 +28,35 @@ class SeqWindows(Layout):
     )
     order = 15
 
-    fixed: dict[str, Role] = {"ts": "time", "entity": "entity", "label": "label"}
+    role_by_column: dict[str, Role] = {"ts": "time", "entity": "entity", "label": "label"}
 
     @override
-    def roles(self, table: pd.DataFrame) -> Roles | None:
+    def detect_roles(self, table: pd.DataFrame) -> Roles | None:
         if list(table.columns[:1]) != ["ts"]:
             return None
-        roles: dict[str, Role] = {column: self.fixed.get(column, "measure") for column in table.columns}
-        measures = having(roles, "measure")
+        roles: dict[str, Role] = {column: self.role_by_column.get(column, "measure") for column in table.columns}
+        measures = find_role_columns(roles, "measure")
         return roles if measures and all(re.fullmatch(r"column_\d+", column) for column in measures) else None
 
     @override
-    def build(self, table: Table, roles: Roles, unit: str) -> Dataset:
-        require(table, roles, self, "time", "measure")
-        counted = None
-        [ts] = having(roles, "time")[:1]
+    def build(self, table: RawTable, roles: Roles, unit: str) -> Dataset:
+        require_roles(table, roles, self, "time", "measure")
+        row_numbers = None
+        [ts] = find_role_columns(roles, "time")[:1]
         if pd.api.types.is_numeric_dtype(table.frame[ts]):
-            counted = table.frame.pop(ts)
+            row_numbers = table.frame.pop(ts)
             roles = {column: role for column, role in roles.items() if column != ts}
-        measures = {column: column for column in having(roles, "measure")}
-        dataset = assembled(table, roles, self, measures, entity=table.name.replace(".seq", "")).replace(unit=unit)
-        return dataset.replace(step=usual_step(dataset)) if counted is None else _renumbered(dataset, counted)
+        measures = {column: column for column in find_role_columns(roles, "measure")}
+        dataset = build_dataset(table, roles, self, measures, entity=table.name.replace(".seq", "")).replace(unit=unit)
+        return (
+            dataset.replace(step=compute_usual_step(dataset))
+            if row_numbers is None
+            else _set_row_numbers(dataset, row_numbers)
+        )
 
 
-def _renumbered(dataset: Dataset, numbers: pd.Series) -> Dataset:
+def _set_row_numbers(dataset: Dataset, row_numbers: pd.Series) -> Dataset:
     """Return the dataset with the row numbers of the file instead of consecutive ones."""
-    index = keyed(dataset.frame.index.get_level_values("entity"), pd.Index(numbers.to_numpy(dtype=np.int64)))
+    index = make_index(dataset.frame.index.get_level_values("entity"), pd.Index(row_numbers.to_numpy(dtype=np.int64)))
     labels = None if dataset.labels is None else dataset.labels.set_axis(index)
     return dataset.replace(frame=dataset.frame.set_axis(index, axis=0), labels=labels)

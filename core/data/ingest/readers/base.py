@@ -6,38 +6,38 @@ from dataclasses import dataclass, field
 
 import pandas as pd
 
-from core.data.ingest.cells import NUMBER
+from core.data.ingest.number_parsing import NUMBER_PATTERNS
 from core.data.quality.findings import Finding
 from core.errors import UnreadableFileError
-from core.messages import N_, Text
+from core.messages import N_, Message
 
-Progress = Callable[[float], None]
+ProgressCallback = Callable[[float], None]
 
 MAX_COLUMNS = 5000
 MAX_CELLS = 400_000_000
-MAX_PREAMBLE = 50
-DATE_LIKE = re.compile(r"\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}")
+MAX_PREAMBLE_LINES = 50
+DATE_PATTERN = re.compile(r"\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}")
 
 
-def no_progress(share: float) -> None:
+def ignore_progress(share: float) -> None:
     """Ignore the progress."""
 
 
 @dataclass
-class Table:
+class RawTable:
     """Table of a file as read: its name, its columns (text as categories, numbers as float64) and the reader's notes.
 
-    `decimal` is the decimal mark of text columns if the format determines it, else "".
+    `decimal_mark` is the decimal mark of text columns if the format determines it, else "".
     """
 
     name: str
     frame: pd.DataFrame
     notes: list[Finding] = field(default_factory=list)
-    decimal: str = ""
+    decimal_mark: str = ""
 
-    def note(self, kind: str, count: int, template: str, **values: object) -> None:
+    def add_note(self, kind: str, count: int, template: str, **values: object) -> None:
         """Add a note about this file; `template` may contain {file}, {count} and the names of `values`."""
-        self.notes.append(Finding(kind, count, Text(template, {"file": self.name, "count": count, **values})))
+        self.notes.append(Finding(kind, count, Message(template, {"file": self.name, "count": count, **values})))
 
 
 def check_columns(names: list[str], file: str) -> None:
@@ -58,44 +58,50 @@ def check_columns(names: list[str], file: str) -> None:
         )
 
 
-def headed(rows: list[list[str]], file: str) -> tuple[list[str], list[list[str]]]:
+def split_header(rows: list[list[str]], file: str) -> tuple[list[str], list[list[str]]]:
     """Return the column names and the rows below the header; columns without a header are numbered.
 
     Raises UnreadableFileError for a file without rows.
     """
     if not rows:
         raise UnreadableFileError(N_("{file}: the file is empty."), file=file)
-    header = is_header(rows[0])
-    if header and len(rows) == 1:
+    has_header = is_header(rows[0])
+    if has_header and len(rows) == 1:
         raise UnreadableFileError(N_("{file}: a header and no rows."), file=file)
-    names = rows[0] if header else [f"column_{number}" for number in range(1, len(rows[0]) + 1)]
+    names = rows[0] if has_header else [f"column_{number}" for number in range(1, len(rows[0]) + 1)]
     names = [name.strip().lstrip("\ufeff") for name in names]
     names[0] = re.sub(r"^#\s*", "", names[0])
     check_columns(names, file)
-    return [name or f"Unnamed {number}" for number, name in enumerate(names)], rows[header:]
+    return [name or f"Unnamed {number}" for number, name in enumerate(names)], rows[has_header:]
 
 
-def is_preamble(line: str, cells: int, filled: int, usual: int) -> bool:
+def is_preamble(line: str, cell_count: int, filled_count: int, usual_count: int) -> bool:
     """Tell whether the line lies above the header: a title, a comment or `sep=;`.
 
-    `cells` and `filled` count its cells and its filled cells; `usual` is the most frequent number of cells of a row.
+    `cell_count` and `filled_count` count its cells and its filled cells; `usual_count` is the most frequent number of
+    cells of a row.
     """
     if re.fullmatch(r"sep=.", line.strip()):
         return True
     if line.startswith("#"):
-        return usual == 1 or cells != usual
-    return (cells < usual and cells <= max(1, usual // 2)) or (filled == 1 and usual > 2)
+        return usual_count == 1 or cell_count != usual_count
+    return (cell_count < usual_count and cell_count <= max(1, usual_count // 2)) or (
+        filled_count == 1 and usual_count > 2
+    )
 
 
 def is_header(row: list[str]) -> bool:
     """Tell whether a first row is a header: it has a word and does not start with a date."""
     cells = [cell.strip().lstrip("\ufeff") for cell in row if cell.strip()]
-    data = [any(form.fullmatch(cell) for form in NUMBER.values()) or DATE_LIKE.match(cell) for cell in cells]
-    return not all(data) and not (DATE_LIKE.match(cells[0]) if cells else False)
+    is_data = [
+        any(pattern.fullmatch(cell) for pattern in NUMBER_PATTERNS.values()) or DATE_PATTERN.match(cell)
+        for cell in cells
+    ]
+    return not all(is_data) and not (DATE_PATTERN.match(cells[0]) if cells else False)
 
 
-def note_ambiguous_mark(table: Table, mark: str) -> None:
+def note_ambiguous_mark(table: RawTable, mark: str) -> None:
     """Add a note that the commas are ambiguous, with the reading that was chosen."""
     before_decimals = N_("{file}: the commas could stand between thousands or before decimals; read as decimals.")
     between_thousands = N_("{file}: the commas could stand between thousands or before decimals; read as thousands.")
-    table.note("ambiguous_numbers", 1, before_decimals if mark == "," else between_thousands)
+    table.add_note("ambiguous_numbers", 1, before_decimals if mark == "," else between_thousands)

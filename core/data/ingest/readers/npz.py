@@ -9,33 +9,33 @@ import pandas as pd
 from numpy.lib import format as npy
 from numpy.typing import NDArray
 
-from core.data.ingest.archives import damage_named
+from core.data.ingest.archives import translate_archive_errors
 from core.data.ingest.files import Source
-from core.data.ingest.readers.base import MAX_CELLS, Progress, Table, check_columns
-from core.data.stamps import dates_of
+from core.data.ingest.readers.base import MAX_CELLS, ProgressCallback, RawTable, check_columns
+from core.data.timestamp_format import parse_stamps
 from core.errors import UnreadableFileError
 from core.messages import N_
 
-PARTS = ("train", "test")
-ALONE = ("x", "data")
-LABELS = ("label", "labels")
-ACCEPTED = "train, test, label; x or data; columns, time"
+PART_KEYS = ("train", "test")
+SINGLE_KEYS = ("x", "data")
+LABEL_KEYS = ("label", "labels")
+ACCEPTED_KEYS = "train, test, label; x or data; columns, time"
 
 
 @dataclass(frozen=True)
 class _Archive:
     """Open .npz file: its name for the user, and the members and declared shapes of its arrays by lower-case key."""
 
-    opened: zipfile.ZipFile
+    zip_file: zipfile.ZipFile
     name: str
-    members: dict[str, str]
-    shapes: dict[str, tuple[int, ...]]
+    member_by_key: dict[str, str]
+    shape_by_key: dict[str, tuple[int, ...]]
 
-    def described(self) -> str:
-        return ", ".join(f"{key} {self.shapes[key]}" for key in list(self.shapes)[:15])
+    def describe_arrays(self) -> str:
+        return ", ".join(f"{key} {self.shape_by_key[key]}" for key in list(self.shape_by_key)[:15])
 
 
-def read_npz(source: Source, progress: Progress) -> Table:
+def read_npz(source: Source, progress: ProgressCallback) -> RawTable:
     """Read a table with one row per timestamp and one column per KPI.
 
     Arrays of the file: one or two matrices of shape (rows, columns) or (rows,); optional "label" with the length of the
@@ -43,11 +43,11 @@ def read_npz(source: Source, progress: Progress) -> Table:
     columns part (train or test), label and time are added if the file has them.
     Raises UnreadableFileError with the key and the content found.
     """
-    with damage_named(source.name), zipfile.ZipFile(source.path) as opened:
-        archive = _archive(opened, source.name)
-        keys = _matrices(archive)
-        matrices = [_matrix(archive, key) for key in keys]
-        table = _table(archive, keys, matrices)
+    with translate_archive_errors(source.name), zipfile.ZipFile(source.path) as zip_file:
+        archive = _open_archive(zip_file, source.name)
+        keys = _find_matrix_keys(archive)
+        matrices = [_read_matrix(archive, key) for key in keys]
+        table = _build_table(archive, keys, matrices)
         lengths = dict(zip(keys, map(len, matrices), strict=True))
         if "test" in lengths:
             lengths.pop("train", None)
@@ -57,34 +57,34 @@ def read_npz(source: Source, progress: Progress) -> Table:
     return table
 
 
-def _archive(opened: zipfile.ZipFile, name: str) -> _Archive:
-    members = {each.removesuffix(".npy").lower(): each for each in opened.namelist()}
-    shapes = {}
-    for key, member in members.items():
-        with opened.open(member) as stream:
-            shapes[key] = _declared(stream, name, key)[0]
-    return _Archive(opened, name, members, shapes)
+def _open_archive(zip_file: zipfile.ZipFile, name: str) -> _Archive:
+    member_by_key = {member_name.removesuffix(".npy").lower(): member_name for member_name in zip_file.namelist()}
+    shape_by_key = {}
+    for key, member in member_by_key.items():
+        with zip_file.open(member) as stream:
+            shape_by_key[key] = _read_header(stream, name, key)[0]
+    return _Archive(zip_file, name, member_by_key, shape_by_key)
 
 
-def _declared(stream: IO[bytes], file: str, key: str) -> tuple[tuple[int, ...], "np.dtype[np.generic]"]:
+def _read_header(stream: IO[bytes], file: str, key: str) -> tuple[tuple[int, ...], "np.dtype[np.generic]"]:
     """Return the shape and type that the header of an array declares."""
     try:
         version = npy.read_magic(stream)
-        read = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
-        shape, _, kind = read(stream)
+        header_reader = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
+        shape, _, dtype = header_reader(stream)
     except ValueError as error:
         raise UnreadableFileError(
             N_("{file}, {key!r}: no NumPy array ({reason})."), file=file, key=key, reason=str(error)[:200]
         ) from error
-    return shape, kind
+    return shape, dtype
 
 
-def _array(archive: _Archive, key: str) -> NDArray[np.generic]:
+def _read_array(archive: _Archive, key: str) -> NDArray[np.generic]:
     """Read the array `key`. Raises UnreadableFileError for Python objects and for arrays larger than the file."""
-    member = archive.members[key]
-    with archive.opened.open(member) as stream:
-        shape, kind = _declared(stream, archive.name, key)
-        if kind.hasobject:
+    member = archive.member_by_key[key]
+    with archive.zip_file.open(member) as stream:
+        shape, dtype = _read_header(stream, archive.name, key)
+        if dtype.hasobject:
             raise UnreadableFileError(
                 N_(
                     "{file}, {key!r}: Python objects (a pickle, which could run code); it is never opened. "
@@ -93,47 +93,50 @@ def _array(archive: _Archive, key: str) -> NDArray[np.generic]:
                 file=archive.name,
                 key=key,
             )
-        needed, there = int(np.prod(shape, dtype=object)) * kind.itemsize, archive.opened.getinfo(member).file_size
-        if needed > there:
+        declared_bytes, stored_bytes = (
+            int(np.prod(shape, dtype=object)) * dtype.itemsize,
+            archive.zip_file.getinfo(member).file_size,
+        )
+        if declared_bytes > stored_bytes:
             raise UnreadableFileError(
                 N_("{file}, {key!r}: cut short; {accepted} bytes of values declared, {count} there."),
                 file=archive.name,
                 key=key,
-                accepted=needed,
-                count=there,
+                accepted=declared_bytes,
+                count=stored_bytes,
             )
-    with archive.opened.open(member) as stream:
-        found: NDArray[np.generic] = npy.read_array(stream, allow_pickle=False)
-    return found
+    with archive.zip_file.open(member) as stream:
+        array: NDArray[np.generic] = npy.read_array(stream, allow_pickle=False)
+    return array
 
 
-def _matrices(archive: _Archive) -> list[str]:
+def _find_matrix_keys(archive: _Archive) -> list[str]:
     """Return the keys of the matrices of measurements. Raises UnreadableFileError if several keys are possible."""
-    parts = [key for key in PARTS if key in archive.shapes]
-    flat = [key for key, shape in archive.shapes.items() if len(shape) == 2 and key not in LABELS]
-    found = parts or [key for key in ALONE if key in archive.shapes][:1] or flat
-    if parts or len(found) == 1:
-        return found
+    part_keys = [key for key in PART_KEYS if key in archive.shape_by_key]
+    matrix_keys = [key for key, shape in archive.shape_by_key.items() if len(shape) == 2 and key not in LABEL_KEYS]
+    keys = part_keys or [key for key in SINGLE_KEYS if key in archive.shape_by_key][:1] or matrix_keys
+    if part_keys or len(keys) == 1:
+        return keys
     raise UnreadableFileError(
         N_(
             "{file}: which of its arrays holds the measurements? Found: {value}. Accepted: {accepted}, or a "
             "single matrix (rows, columns)."
         ),
         file=archive.name,
-        value=archive.described(),
-        accepted=ACCEPTED,
+        value=archive.describe_arrays(),
+        accepted=ACCEPTED_KEYS,
     )
 
 
-def _matrix(archive: _Archive, key: str) -> NDArray[np.generic]:
-    shape = archive.shapes[key]
+def _read_matrix(archive: _Archive, key: str) -> NDArray[np.generic]:
+    shape = archive.shape_by_key[key]
     if len(shape) not in (1, 2) or 0 in shape:
         raise UnreadableFileError(
             N_("{file}, {key!r}: an array of shape {value}; measurements are (rows, columns). Found: {found}."),
             file=archive.name,
             key=key,
             value=str(shape),
-            found=archive.described(),
+            found=archive.describe_arrays(),
         )
     if int(np.prod(shape, dtype=object)) > MAX_CELLS:
         raise UnreadableFileError(
@@ -142,18 +145,18 @@ def _matrix(archive: _Archive, key: str) -> NDArray[np.generic]:
             count=int(np.prod(shape, dtype=object)),
             accepted=MAX_CELLS,
         )
-    found = _array(archive, key)
-    if found.dtype.kind not in "biuf":
+    matrix = _read_array(archive, key)
+    if matrix.dtype.kind not in "biuf":
         raise UnreadableFileError(
             N_("{file}, {key!r}: values of type {value}; measurements are numbers."),
             file=archive.name,
             key=key,
-            value=str(found.dtype),
+            value=str(matrix.dtype),
         )
-    return found.reshape(len(found), -1)
+    return matrix.reshape(len(matrix), -1)
 
 
-def _table(archive: _Archive, keys: list[str], matrices: list[NDArray[np.generic]]) -> Table:
+def _build_table(archive: _Archive, keys: list[str], matrices: list[NDArray[np.generic]]) -> RawTable:
     """Stack the matrices into one table; the column "part" holds the key of each row's matrix."""
     width = matrices[0].shape[1]
     for key, matrix in zip(keys, matrices, strict=True):
@@ -166,22 +169,22 @@ def _table(archive: _Archive, keys: list[str], matrices: list[NDArray[np.generic
                 other=keys[0],
                 accepted=width,
             )
-    names = _names(archive, width)
+    names = _read_column_names(archive, width)
     values = np.empty((sum(map(len, matrices)), width))
     np.concatenate(matrices, out=values, casting="unsafe")
     frame = pd.DataFrame(values, columns=pd.Index(names), copy=False)
-    if keys[0] in PARTS:
-        codes = np.repeat([PARTS.index(key) for key in keys], list(map(len, matrices)))
-        frame["part"] = pd.Categorical.from_codes(codes, categories=list(PARTS))
-    return Table(archive.name, frame)
+    if keys[0] in PART_KEYS:
+        codes = np.repeat([PART_KEYS.index(key) for key in keys], list(map(len, matrices)))
+        frame["part"] = pd.Categorical.from_codes(codes, categories=list(PART_KEYS))
+    return RawTable(archive.name, frame)
 
 
-def _names(archive: _Archive, width: int) -> list[str]:
+def _read_column_names(archive: _Archive, width: int) -> list[str]:
     """Return the names in the array "columns", else column_1 … column_n."""
-    if "columns" not in archive.shapes:
+    if "columns" not in archive.shape_by_key:
         names = [f"column_{number}" for number in range(1, width + 1)]
     else:
-        names = [str(name).strip() for name in _array(archive, "columns").ravel()]
+        names = [str(name).strip() for name in _read_array(archive, "columns").ravel()]
         if len(names) != width:
             raise UnreadableFileError(
                 N_("{file}, {key!r}: {count} names for {accepted} columns."),
@@ -195,13 +198,13 @@ def _names(archive: _Archive, width: int) -> list[str]:
     return names
 
 
-def _add_labels(archive: _Archive, table: Table, lengths: dict[str, int]) -> None:
+def _add_labels(archive: _Archive, table: RawTable, lengths: dict[str, int]) -> None:
     """Add the column "label": labels of the last matrix; the rows of an earlier matrix are normal."""
-    key = next((key for key in LABELS if key in archive.shapes), None)
+    key = next((key for key in LABEL_KEYS if key in archive.shape_by_key), None)
     if key is None:
         return
-    labels = _array(archive, key)
-    judged, rows = next(iter(lengths.items()), ("test", 0))
+    labels = _read_array(archive, key)
+    labelled_key, rows = next(iter(lengths.items()), ("test", 0))
     if labels.size != rows or labels.dtype.kind not in "biuf" or len(labels) != labels.size:
         raise UnreadableFileError(
             N_(
@@ -213,18 +216,18 @@ def _add_labels(archive: _Archive, table: Table, lengths: dict[str, int]) -> Non
             value=str(labels.shape),
             found=str(labels.dtype),
             count=rows,
-            other=judged,
+            other=labelled_key,
         )
     column = np.zeros(len(table.frame))
     column[len(column) - rows :] = labels.ravel()
     table.frame["label"] = column
 
 
-def _add_times(archive: _Archive, table: Table) -> None:
+def _add_times(archive: _Archive, table: RawTable) -> None:
     """Add the column "time" as dates or text; numbers that are not dates are left out, and noted."""
-    if "time" not in archive.shapes:
+    if "time" not in archive.shape_by_key:
         return
-    times = _array(archive, "time").ravel()
+    times = _read_array(archive, "time").ravel()
     if len(times) != len(table.frame):
         raise UnreadableFileError(
             N_("{file}, {key!r}: {count} moments for {accepted} rows."),
@@ -233,12 +236,12 @@ def _add_times(archive: _Archive, table: Table) -> None:
             count=len(times),
             accepted=len(table.frame),
         )
-    dates = dates_of(times.astype(np.int64)) if times.dtype.kind in "iu" else None
+    dates = parse_stamps(times.astype(np.int64)) if times.dtype.kind in "iu" else None
     if times.dtype.kind in "MUS":
         table.frame.insert(0, "time", times.astype(str) if times.dtype.kind == "S" else times)
     elif dates is not None:
         table.frame.insert(0, "time", dates)
     else:
-        table.note(
+        table.add_note(
             "ignored_columns", 1, N_("{file}: 'time' holds numbers that are no dates; rows are counted instead.")
         )

@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from core.data.ingest.files import Skipped, Source, natural, skip
-from core.data.ingest.readers.base import Progress, Table
-from core.data.ingest.readers.joining import Joined
-from core.data.ingest.readers.netmob import called
+from core.data.ingest.files import SkippedFile, Source, natural_sort_key, skip_or_raise
+from core.data.ingest.readers.base import ProgressCallback, RawTable
+from core.data.ingest.readers.netmob import name_sources
+from core.data.ingest.readers.window_merge import WindowMerger
 from core.errors import InputError, UnreadableFileError
 from core.messages import N_
 
@@ -38,39 +38,41 @@ class Window:
     entity: str
 
 
-def read_seq(sources: Sequence[Source], progress: Progress, skipped: list[Skipped] | None = None) -> Table:
+def read_seq(
+    sources: Sequence[Source], progress: ProgressCallback, skipped: list[SkippedFile] | None = None
+) -> RawTable:
     """Read the windows in `sources` and merge them into one table.
 
     Its columns are ts, column_1 … column_n, label (if a window has labels), and entity for named or several series. One
     window at a time is in memory. An unreadable file is added to `skipped`; without this list, it raises
     UnreadableFileError.
     """
-    ordered = sorted(sources, key=lambda source: natural(source.name))
-    joined = Joined(called(ordered))
+    ordered = sorted(sources, key=lambda source: natural_sort_key(source.name))
+    merger = WindowMerger(name_sources(ordered))
     for number, source in enumerate(ordered, start=1):
         try:
             window = read_window(source)
-            joined.add(source.name, window.values, window.labels, window.stamps, window.entity)
+            merger.add(source.name, window.values, window.labels, window.stamps, window.entity)
         except InputError as error:
-            skip(skipped, source.name, error)
+            skip_or_raise(skipped, source.name, error)
         progress(number / len(ordered))
-    return joined.table()
+    return merger.build_table()
 
 
 def read_window(source: Source) -> Window:
     """Read one window. Raises UnreadableFileError with the file, the key and the content found."""
-    content = _opened(source)
+    content = _load_content(source)
     if not isinstance(content, dict) or "value" not in content:
-        found = ", ".join(map(str, content)) if isinstance(content, dict) else type(content).__name__
+        description = ", ".join(map(str, content)) if isinstance(content, dict) else type(content).__name__
         raise UnreadableFileError(
-            N_("{file}: a window holds value, label and ts; found: {found}."), file=source.name, found=found[:200]
+            N_("{file}: a window holds value, label and ts; found: {found}."), file=source.name, found=description[:200]
         )
-    values = _values(source, content["value"])
-    labels, stamps = (_per_row(source, content, key, len(values)) for key in ("label", "ts"))
+    values = _read_values(source, content["value"])
+    labels, stamps = (_read_row_numbers(source, content, key, len(values)) for key in ("label", "ts"))
     return Window(values, labels, stamps, str(content.get("entity", "")).strip()[:200])
 
 
-def _opened(source: Source) -> Any:
+def _load_content(source: Source) -> Any:
     """Load the content of a torch file; only types that hold numbers are allowed."""
     import torch
 
@@ -78,12 +80,12 @@ def _opened(source: Source) -> Any:
     try:
         return torch.load(source.path, map_location="cpu", weights_only=True)
     except Exception as error:  # torch raises errors of many types for damaged files
-        refused = re.search(r"GLOBAL ([\w.]+)", str(error))
-        if refused:
+        refused_type = re.search(r"GLOBAL ([\w.]+)", str(error))
+        if refused_type:
             raise UnreadableFileError(
                 N_("{file}: holds {value}, which could run code, beside numbers; nothing of it was opened."),
                 file=source.name,
-                value=refused[1],
+                value=refused_type[1],
             ) from error
         raise UnreadableFileError(
             N_("{file}: damaged window ({reason})."),
@@ -101,46 +103,46 @@ def _allow_arrays() -> None:
     import torch
     from numpy._core.multiarray import _reconstruct
 
-    kinds = "?bBhilqfd"
-    classes: set[Any] = {np.ndarray, np.dtype, *(type(np.dtype(kind)) for kind in kinds)}
-    makers = [(_reconstruct, f"numpy.{core}.multiarray._reconstruct") for core in ("core", "_core")]
-    torch.serialization.add_safe_globals([*makers, *classes])
+    type_codes = "?bBhilqfd"
+    classes: set[Any] = {np.ndarray, np.dtype, *(type(np.dtype(type_code)) for type_code in type_codes)}
+    constructors = [(_reconstruct, f"numpy.{core}.multiarray._reconstruct") for core in ("core", "_core")]
+    torch.serialization.add_safe_globals([*constructors, *classes])
 
 
-def _array(source: Source, key: str, found: object) -> NDArray[Any]:
+def _to_array(source: Source, key: str, value: object) -> NDArray[Any]:
     """Return a tensor or array of numbers as array. Raises UnreadableFileError for other content.
 
     The array may have at most 8 times the bytes of the file: a few bytes can declare a million values.
     """
     import torch
 
-    if isinstance(found, torch.Tensor) and found.layout == torch.strided and not found.is_quantized:
-        plain = _plain(found)
+    if isinstance(value, torch.Tensor) and value.layout == torch.strided and not value.is_quantized:
+        array = _tensor_to_array(value)
     else:
-        plain = found if isinstance(found, np.ndarray) else None
-    if plain is None or plain.dtype.kind not in "biuf" or plain.nbytes > source.path.stat().st_size * 8:
-        kind = f"{type(found).__name__} {tuple(getattr(found, 'shape', ()))}"
+        array = value if isinstance(value, np.ndarray) else None
+    if array is None or array.dtype.kind not in "biuf" or array.nbytes > source.path.stat().st_size * 8:
+        description = f"{type(value).__name__} {tuple(getattr(value, 'shape', ()))}"
         raise UnreadableFileError(
             N_("{file}, {key!r}: {found}; a tensor or array of numbers is accepted."),
             file=source.name,
             key=key,
-            found=kind,
+            found=description,
         )
-    return plain
+    return array
 
 
-def _plain(tensor: "torch.Tensor") -> NDArray[Any] | None:
+def _tensor_to_array(tensor: "torch.Tensor") -> NDArray[Any] | None:
     """Return a tensor as array, without a copy if possible; bfloat16, unknown to NumPy, becomes float32."""
     import torch
 
     if tensor.dtype.is_complex or tensor.device.type != "cpu":
         return None
-    plain: NDArray[Any] = (tensor.float() if tensor.dtype == torch.bfloat16 else tensor).detach().numpy()
-    return plain
+    array: NDArray[Any] = (tensor.float() if tensor.dtype == torch.bfloat16 else tensor).detach().numpy()
+    return array
 
 
-def _values(source: Source, found: object) -> Floats:
-    array = _array(source, "value", found)
+def _read_values(source: Source, value: object) -> Floats:
+    array = _to_array(source, "value", value)
     if array.ndim == 4 and array.shape[1] == array.shape[3] == 1:
         array = array[:, 0, :, 0]
     if array.ndim != 2 or not array.size:
@@ -150,11 +152,11 @@ def _values(source: Source, found: object) -> Floats:
     return array.astype(np.float64)
 
 
-def _per_row(source: Source, content: dict[str, Any], key: str, rows: int) -> Stamps | None:
+def _read_row_numbers(source: Source, content: dict[str, Any], key: str, rows: int) -> Stamps | None:
     """Return the whole numbers under `key`, one per row of the window, or None without this key."""
     if content.get(key) is None:
         return None
-    array = _array(source, key, content[key])
+    array = _to_array(source, key, content[key])
     if array.size != rows or not np.equal(array, np.trunc(array)).all():
         raise UnreadableFileError(
             N_(

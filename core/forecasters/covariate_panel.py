@@ -1,0 +1,196 @@
+"""Covariates as known at a forecast origin, on the calendar of a panel."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from core.data.covariates import Covariates
+from core.data.panel import Panel
+from core.errors import DataError
+from core.messages import N_
+
+Floats = NDArray[np.float64]
+WeatherMode = Literal["as given", "degraded", "none"]
+
+FLAG_COLUMNS = ("strike", "strike_rate", "holiday", "school_break")  # a missing flag is 0
+WEATHER_COLUMNS = ("temperature", "temperature_min", "temperature_max", "wind", "humidity", "visibility", "cloud_cover")
+TEMPERATURE_COLUMNS = ("temperature", "temperature_min", "temperature_max")  # share one forecast error
+
+LEAD_ERRORS_C = (
+    1.1,
+    1.3,
+    1.5,
+    1.8,
+    2.1,
+    2.4,
+    2.7,
+    3.0,
+    3.2,
+    3.4,
+)  # °C, standard deviation 1, 2 … 10 and more days ahead
+LEAD_AUTOCORRELATION = 0.8  # autocorrelation of the forecast error from one day ahead to the next
+SHARED_VARIANCE_SHARE = 0.7  # share of the variance of the forecast error common to all places
+MIN_KNOWN_DAYS = 60  # with a value, for a covariate to be used
+MAX_GAP_DAYS = 14  # days; longer gaps get the usual value of the date
+
+
+@dataclass(frozen=True)
+class CovariatePanel:
+    """Covariates without gaps, on the calendar of a panel and one day more.
+
+    days               the days of the panel and the day after
+    columns            name → values (days + 1, entities)
+    assumed            (days + 1, entities), True where a missing value was replaced by the usual value of the date
+    temperature_error  °C, (origin days, days ahead, entities): errors of a temperature forecast; None for a perfect
+                       forecast
+
+    Example:
+        >>> days = pd.date_range("2024-01-01", periods=4)
+        >>> temperature = np.arange(1.0, 5.0)[:, None]
+        >>> covariates = CovariatePanel(days, {"temperature": temperature}, np.zeros((4, 1), dtype=bool))
+        >>> covariates.get_known_values("temperature", 1, 1).ravel().tolist()
+        [nan, 1.0, 2.0]
+    """
+
+    days: pd.DatetimeIndex
+    columns: dict[str, Floats]
+    assumed: NDArray[np.bool_]
+    temperature_error: Floats | None = None
+
+    @classmethod
+    def from_covariates(
+        cls,
+        panel: Panel,
+        covariates: Covariates,
+        columns: Sequence[str],
+        weather: WeatherMode = "as given",
+        horizon: int = 28,
+    ) -> "CovariatePanel":
+        """Build the table from `columns` of `covariates`; fill gaps.
+
+        `weather` "degraded" adds the error of a usual weather forecast (seed 0) to the temperatures. Raises DataError
+        for a column without any value; a flag without a value is 0.
+        """
+        days = panel.days.append(panel.days[-1:] + pd.Timedelta(days=1))
+        values = covariates.to_array(panel.entities, days)
+        values_by_name: dict[str, Floats] = {}
+        assumed = np.zeros(values.shape[:2], dtype=bool)
+        for name in columns:
+            column_values = (
+                values[:, :, covariates.columns.index(name)]
+                if name in covariates.columns
+                else np.full(values.shape[:2], np.nan)
+            )
+            if name not in FLAG_COLUMNS and np.isnan(column_values).all():
+                raise DataError(
+                    N_("The driver {column!r} is needed, and no file gives it for these entities and days."),
+                    column=name,
+                )
+            values_by_name[name], is_assumed = _fill_gaps(column_values, days, is_flag=name in FLAG_COLUMNS)
+            assumed |= is_assumed
+        error = _draw_forecast_errors(values.shape[:2], horizon) if weather == "degraded" else None
+        return cls(days, values_by_name, assumed, error)
+
+    @property
+    def numeric_names(self) -> list[str]:
+        """Names of the covariates that are neither flags nor temperatures."""
+        return [name for name in self.columns if name not in (*FLAG_COLUMNS, *TEMPERATURE_COLUMNS)]
+
+    @property
+    def has_temperature(self) -> bool:
+        """True if the temperature is known."""
+        return "temperature" in self.columns
+
+    def get_known_values(self, name: str, days_back: int, step: int) -> Floats:
+        """Return the covariate `days_back` days before every day of the panel (-1: the day after), (days, entities).
+
+        The values are those known `step` days before the day; NaN before the first day of the panel.
+        """
+        values = shift_days(self.columns[name], days_back)[: len(self.days) - 1]
+        lead = step - days_back
+        if self.temperature_error is None or name not in TEMPERATURE_COLUMNS or lead <= 0:
+            return values
+        lead_index = min(lead, self.temperature_error.shape[1]) - 1
+        return values + shift_days(self.temperature_error[:, lead_index], step)[: len(values)]
+
+    def compute_weighted_mean(self, name: str, last_day_weight: float, days_back: int, step: int) -> Floats:
+        """Return the exponentially weighted mean of the covariate, (days, entities).
+
+        It covers the 14 days that end `days_back` days before every day. The last of them has the weight
+        `last_day_weight`.
+        """
+        weights = last_day_weight * (1 - last_day_weight) ** np.arange(14)
+        weights /= weights.sum()
+        return np.sum(
+            [weight * self.get_known_values(name, days_back + k, step) for k, weight in enumerate(weights)], axis=0
+        )
+
+
+def select_covariates(panel: Panel, covariates: Covariates, weather: WeatherMode = "as given") -> list[str]:
+    """Return the covariates known on at least 60 days of `panel`.
+
+    Weather columns are left out if `weather` is "none".
+    """
+    values = covariates.to_array(panel.entities, panel.days)
+    has_enough_days = np.isfinite(values).any(axis=1).sum(axis=0) >= MIN_KNOWN_DAYS
+    names = [name for name, is_usable in zip(covariates.columns, has_enough_days, strict=True) if is_usable]
+    return [name for name in names if weather != "none" or name not in WEATHER_COLUMNS]
+
+
+def shift_days(values: Floats, days_back: int) -> Floats:
+    """Return the value `days_back` days before every day, shape unchanged.
+
+    NaN before the first day; after the last day the last value is repeated.
+
+    Example:
+        >>> shift_days(np.arange(1.0, 4.0), 1).tolist(), shift_days(np.arange(1.0, 4.0), -1).tolist()
+        ([nan, 1.0, 2.0], [2.0, 3.0, 3.0])
+    """
+    if days_back == 0:
+        return values
+    if days_back < 0:
+        return np.concatenate([values[-days_back:], np.repeat(values[-1:], -days_back, axis=0)])
+    return np.concatenate([np.full((min(days_back, len(values)), *values.shape[1:]), np.nan), values[:-days_back]])
+
+
+def _fill_gaps(values: Floats, days: pd.DatetimeIndex, is_flag: bool) -> tuple[Floats, NDArray[np.bool_]]:
+    """Return the values without gaps, and a mask of the values that are assumed.
+
+    Gaps of up to 14 days are interpolated. Other missing values are 0 for a flag, the usual value of the date
+    otherwise.
+    """
+    table = pd.DataFrame(values)
+    if is_flag:
+        return table.fillna(0.0).to_numpy(), np.zeros(values.shape, dtype=bool)
+    table = table.interpolate(limit=MAX_GAP_DAYS, limit_area="inside")
+    missing = table.isna().to_numpy()
+    if missing.any():
+        daily_mean = table.groupby(np.minimum(days.dayofyear, 365)).mean().reindex(range(1, 366))
+        three_years = pd.concat([daily_mean] * 3).interpolate(limit_direction="both")
+        smooth_year = three_years.rolling(15, center=True, min_periods=1).mean().iloc[365:730]
+        usual_values = smooth_year.to_numpy()[np.minimum(days.dayofyear, 365) - 1]
+        table = table.fillna(pd.DataFrame(usual_values)).fillna(table.mean()).fillna(float(np.nanmean(values)))
+    return table.to_numpy(), missing
+
+
+def _draw_forecast_errors(shape: tuple[int, int], horizon: int) -> Floats:
+    """Return errors of a temperature forecast in °C, (origin days, days ahead, entities).
+
+    They grow with the number of days ahead. They are correlated from one day ahead to the next, and between places.
+    """
+    days, entities = shape
+    generator = np.random.default_rng(0)
+    shocks = np.sqrt(SHARED_VARIANCE_SHARE) * generator.standard_normal((days, horizon + 1, 1))
+    shocks = shocks + np.sqrt(1 - SHARED_VARIANCE_SHARE) * generator.standard_normal((days, horizon + 1, entities))
+    drift = np.empty_like(shocks)
+    drift[:, 0] = shocks[:, 0]
+    for lead in range(1, horizon + 1):
+        drift[:, lead] = (
+            LEAD_AUTOCORRELATION * drift[:, lead - 1] + np.sqrt(1 - LEAD_AUTOCORRELATION**2) * shocks[:, lead]
+        )
+    deviation = np.array([LEAD_ERRORS_C[min(lead, len(LEAD_ERRORS_C) - 1)] for lead in range(horizon + 1)])
+    return drift * deviation[None, :, None]
