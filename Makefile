@@ -53,7 +53,7 @@ bench-sgmvrnn: $(VENV)/.tested ## speed of SGmVRNN beside plain torch, then its 
 
 locales: $(VENV)/.installed ## collect the texts of the code into locales/ and keep the translations
 	$(BIN)/pybabel -q extract -F locales/babel.cfg -k N_ -k _ --no-location --sort-output --width=120 --project Vigie -o locales/vigie.pot .
-	$(BIN)/pybabel -q update --width=120 -D vigie -i locales/vigie.pot -d locales --no-fuzzy-matching --ignore-pot-creation-date
+	$(BIN)/pybabel -q update --width=120 -D vigie -i locales/vigie.pot -d locales --no-fuzzy-matching --ignore-obsolete --ignore-pot-creation-date
 
 clean: ## remove .venv and caches, never the data folder
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -16,17 +16,17 @@ import streamlit as st
 
 from core import lifespan as background
 from pages.account.routes import ROUTES
-from pages.account.setup_token import announce
+from pages.account.setup_token import announce_token
 
 
 @asynccontextmanager
 async def lifespan(app: object) -> AsyncIterator[None]:
     """Run the background services of the app, and print the setup token of the first administrator."""
-    ending = threading.Event()
-    threading.Thread(target=announce, args=(ending,), daemon=True, name="announce").start()
+    stop_event = threading.Event()
+    threading.Thread(target=announce_token, args=(stop_event,), daemon=True, name="announce").start()
     async with background.lifespan(app):
         yield
-    ending.set()
+    stop_event.set()
 
 
 app = st.App("pages/navigation.py", routes=ROUTES, lifespan=lifespan)

@@ -199,8 +199,8 @@ def count_pending(data: Path) -> int:
     return (
         len(spool.list_pending())
         + len(spool.list_possible_duplicates())
-        + stream.pending_count()
-        + FeedbackStore(data / "feedback").pending_count()
+        + stream.count_pending()
+        + FeedbackStore(data / "feedback").count_pending()
     )
 
 

@@ -130,7 +130,10 @@ def read_likelihoods(path: Path) -> tuple[list[str], NDArray[np.float64], NDArra
             timestamps.append(timestamp)
         except (ValueError, KeyError) as error:
             raise UnreadableFileError(
-                N_("{file}, line {line}: {value!r}; accepted: timestamp,log-likelihood,Normal|Normaly|Anomaly."),
+                N_(
+                    "{file}, line {line}: {value!r} is not accepted. Accepted form: "
+                    "timestamp,log-likelihood,Normal|Normaly|Anomaly."
+                ),
                 file=path.name,
                 line=number,
                 value=line[:60],

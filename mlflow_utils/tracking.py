@@ -123,7 +123,7 @@ class Tracking:
         """Deliver the waiting runs, oldest first, and return their number; 0 where MLflow does not answer."""
         for record in list(self._unsaved_records.values()):
             self._save_outcome(record)
-        pending_before = self.pending_count()
+        pending_before = self.count_pending()
         if not (pending_before or self.spool.list_possible_duplicates()) or not self.is_reachable(
             BACKGROUND_PING_TIMEOUT_S
         ):
@@ -132,13 +132,13 @@ class Tracking:
             self._deliver_all()
         except Exception as error:  # noqa: BLE001 after any error the run waits
             logger.warning("runs wait for MLflow: %s", error)
-        return max(pending_before - self.pending_count(), 0)
+        return max(pending_before - self.count_pending(), 0)
 
-    def pending_count(self) -> int:
+    def count_pending(self) -> int:
         """Return the number of waiting runs."""
         return len(self.spool.list_pending())
 
-    def rejected_count(self) -> int:
+    def count_rejected(self) -> int:
         """Return the number of rejected runs: always 0, because runs wait until they can be delivered."""
         return 0
 

@@ -171,8 +171,8 @@ def _report_unexpected_error() -> None:
     logger.exception("unexpected error %s", number)
     st.error(
         _(
-            "Something went wrong that should not have. Nothing of yours is lost. Quote number {number} to "
-            "your administrator."
+            "An unexpected error occurred. Your data are not lost. Give the error number "
+            "{number} to your administrator."
         ).format(number=number),
         icon=":material/report:",
     )

@@ -314,7 +314,7 @@ def _database(port: int, name: str, seconds: float = 30) -> None:
 def mlflow(
     folder: Path, postgres_url: str, gcs_url: str, bucket: str = "vigie", *options: str, **environment: str
 ) -> Running:
-    """An MLflow server as docs/deployment.md starts it: records in PostgreSQL, artifacts in `gs://bucket`."""
+    """An MLflow server as docs/how-to/run-on-a-cluster.md starts it: records in PostgreSQL, artifacts in `gs://bucket`."""
     folder.mkdir(parents=True, exist_ok=True)
     port = free_port()
     url = f"http://127.0.0.1:{port}"

@@ -76,7 +76,7 @@ def test_profile_page_changes_password(page_workspace: Workspace, accounts: Acco
     ("old", "new", "again", "reason"),
     [
         ("wrong", NEW_PASSWORD, NEW_PASSWORD, "wrong"),
-        (PASSWORD, NEW_PASSWORD, PASSWORD, "not the same"),
+        (PASSWORD, NEW_PASSWORD, PASSWORD, "The two passwords do not match"),
         (PASSWORD, "short", "short", "5 characters"),
         (PASSWORD, "password1234", "password1234", "easy to guess"),
     ],
@@ -109,7 +109,7 @@ def test_profile_page_hides_password_of_provider_user(
     )
     app = open_page("account/profile.py")
     assert not app.exception
-    assert "no password of yours" in read_page_text(app)
+    assert "Vigie stores no password for you" in read_page_text(app)
     assert not app.text_input
 
 
@@ -215,13 +215,13 @@ def provider_accounts(page_workspace: Workspace, monkeypatch: pytest.MonkeyPatch
 
 def test_identity_provider_creates_no_first_user(page_workspace: Workspace, provider_accounts: Accounts) -> None:
     """Otherwise the setup token could no longer be used."""
-    assert "Nobody can sign in yet" in read_page_text(open_page())
+    assert "No user exists yet" in read_page_text(open_page())
     assert provider_accounts.is_empty()
 
 
 def test_identity_provider_grants_no_role(page_workspace: Workspace, provider_accounts: Accounts) -> None:
     provider_accounts.add_user("ada", PASSWORD, ["administrator"])
-    assert "An administrator has to give you a role" in read_page_text(open_page())
+    assert "Ask an administrator for one" in read_page_text(open_page())
     user = provider_accounts.find_user("mallory@example.org")
     assert user
     assert user.roles == frozenset()

@@ -46,7 +46,7 @@ def test_raw_hours_flag_winter_in_the_largest_region(gas: Dataset, place: Worksp
     assert months.to_dict() == {1: 127, 12: 92, 2: 54, 11: 35, 3: 24, 4: 4, 10: 1}
 
 
-@pytest.mark.parametrize("repairs", [(), ("undo_hour_shift",)], ids=["as in the files", "hour shift undone"])
+@pytest.mark.parametrize("repairs", [(), ("undo_hour_shift",)], ids=["no repairs", "hour shift undone"])
 def test_the_default_comparison_finds_the_planted_faults(
     gas: Dataset, place: Workspace, repairs: tuple[str, ...]
 ) -> None:
@@ -188,7 +188,7 @@ def test_a_wrong_question_is_refused(
 
 def test_the_calendar_needs_dates(place: Workspace) -> None:
     kpis = load_sample("kpi_matrix")
-    with pytest.raises(DataError, match="compare with the entity"):
+    with pytest.raises(DataError, match="Choose the entity baseline instead"):
         detect(DetectionSpec(forest(), baseline="calendar"), kpis, workspace=place, actor=BY)
     found, _ = detect(DetectionSpec(forest(), baseline="entity"), kpis, workspace=place, actor=BY)
     assert len(found.rows) == len(kpis)

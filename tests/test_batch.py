@@ -621,14 +621,14 @@ def test_run_card_command_repeats_batch_run(
 @pytest.mark.parametrize(
     ("changes", "says"),
     [
-        ({"fit_per": ""}, "either a model"),
+        ({"fit_per": ""}, "Set either --model (a run, or NAME@ALIAS) or --fit-per ("),
         ({"fit_per": "colour"}, "fit_per"),
         ({"scaling": "none"}, "scaling"),
         ({"batch_rows": 0}, "batch_rows"),
         ({"workers": -1}, "workers"),
         ({"alarms_per_1000": 0.0}, "alarms_per_1000"),
         ({"out": ""}, "--out"),
-        ({"out": "inside"}, "lies in the folder"),
+        ({"out": "inside"}, "is inside the input folder"),
     ],
 )
 def test_batch_spec_rejects_invalid_values(
@@ -678,7 +678,7 @@ def test_scale_command_prints_json(tiles: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("words", "says"),
     [
-        ([], "either a model"),
+        ([], "Set either --model (a run, or NAME@ALIAS) or --fit-per ("),
         (["--model", "x", "--fit-per", "name"], "--fit-per does not go with --model"),
         (["--fit-per", "name", "--detector", "crystal-ball"], "detector"),
         (["--fit-per", "name", "--set", "wings=2"], "wings"),

@@ -182,7 +182,7 @@ def test_clustering_groups_undated_measurements_by_level(place: Workspace) -> No
         (lambda values: values[:1], "1 complete points"),
         (lambda values: values[:4], "4 points are too few for 4 clusters"),
         (lambda values: values * 0 + 5.0, "Only 1 points differ"),
-        (lambda values: values * np.nan, "No row without missing"),
+        (lambda values: values * np.nan, "Every row has missing measurements"),
     ],
 )
 def test_clustering_rejects_too_little_data(place: Workspace, change: Any, words: str) -> None:
@@ -345,7 +345,7 @@ def test_clustering_model_predicts_through_mlflow(sample: Dataset, place: Worksp
 
 
 @pytest.mark.parametrize(
-    ("eps", "min_samples", "words"), [(500.0, 5, "Only one cluster"), (0.01, 10_000, "every point is noise")]
+    ("eps", "min_samples", "words"), [(500.0, 5, "Only one cluster"), (0.01, 10_000, "Every point is noise")]
 )
 def test_dbscan_notes_single_or_no_cluster(
     sample: Dataset, place: Workspace, eps: float, min_samples: int, words: str

@@ -52,7 +52,7 @@ def get_widget(app: AppTest, key: str) -> Any:
 def test_clusters_page_without_data_shows_hint(page_workspace: Workspace) -> None:  # noqa: F811
     app = open_page(PAGE)
     assert not app.exception
-    assert "There is no data yet" in read_page_text(app)
+    assert "No data are loaded" in read_page_text(app)
 
 
 def test_clusters_page_runs_clustering(page_workspace: Workspace, sample: Dataset) -> None:  # noqa: F811
@@ -63,9 +63,9 @@ def test_clusters_page_runs_clustering(page_workspace: Workspace, sample: Datase
     [event] = page_workspace.events.read_events()
     assert app.query_params["run"] == event.run_id
     assert read_metrics(app)["Clusters"] == "4"
-    assert {"Map", "Profiles", "Where and when", "Noise"} <= list_tabs(app)
+    assert {"Map", "Profiles", "By entity and season", "Noise"} <= list_tabs(app)
     assert "France" not in list_tabs(app)
-    assert "every point belongs to a cluster" in read_page_text(app)
+    assert "Every point belongs to a cluster" in read_page_text(app)
     reopened = open_page(PAGE, dataset=digest, run=str(event.run_id))
     assert read_metrics(reopened) == read_metrics(app)
     assert len(page_workspace.events.read_events()) == 1, "opening the result again starts no run"
@@ -80,7 +80,7 @@ def test_clusters_page_adapts_settings(page_workspace: Workspace, sample: Datase
     assert not app.exception
     [event] = page_workspace.events.read_events()
     assert event.model_name == "DBSCAN"
-    assert "Isolation Forest flags" in read_page_text(app)
+    assert "Isolation Forest also flags" in read_page_text(app)
 
 
 def test_clusters_page_clusters_entities_by_shape(page_workspace: Workspace, sample: Dataset) -> None:  # noqa: F811
@@ -97,11 +97,11 @@ def test_clusters_page_clusters_entities_by_shape(page_workspace: Workspace, sam
 
 def test_clusters_page_suggests_parameters_on_request(page_workspace: Workspace, sample: Dataset) -> None:  # noqa: F811
     app = open_page(PAGE, dataset=page_workspace.datasets.save(sample))
-    assert "the bend suggests" not in read_page_text(app)
+    assert "The knee of the curve suggests eps =" not in read_page_text(app)
     app = set_widget(app, "toggle", "clusters-help", True)
     assert not app.exception
     assert "The silhouette is highest for k" in read_page_text(app)
-    assert "the bend suggests eps" in read_page_text(app)
+    assert "The knee of the curve suggests eps =" in read_page_text(app)
     assert page_workspace.events.read_events() == []
 
 

@@ -1,4 +1,4 @@
-"""Dockerfile, compose.yaml and the documents: every path, command, port, variable and name in them exists.
+"""Dockerfile and compose.yaml: every path, command, port, variable and name in them exists.
 
 The tests need no Docker engine. They parse the files, copy the content of the image by the rules of the Dockerfile and
 .dockerignore, and start it.
@@ -535,15 +535,6 @@ def test_compose_uses_existing_mlflow_options() -> None:
         assert re.search(rf"^\s+(?:-\w, )?{option}\b", text, re.MULTILINE), option
 
 
-# ---- the documents -------------------------------------------------------------------------------------------------
-
-
-@cache
-def read_documents() -> dict[str, str]:
-    paths = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
-    return {path.name: path.read_text(encoding="utf-8") for path in paths if path.is_file()}
-
-
 @cache
 def list_commands() -> set[str]:
     """List the subcommands of the command line."""
@@ -554,55 +545,12 @@ def list_commands() -> set[str]:
     return set(get_command(build_app()).commands)  # type: ignore[attr-defined]
 
 
-def extract_code(text: str) -> list[str]:
-    """Return inline code and the lines of code blocks."""
-    blocks = re.findall(r"^```[^\n]*\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
-    return [line.strip() for block in blocks for line in block.splitlines()] + re.findall(r"`([^`\n]+)`", text)
-
-
 def test_compose_worker_command_exists() -> None:
     assert read_services()["worker"]["command"][:3] == ["python", "-m", "core"]
     assert read_services()["worker"]["command"][3] in list_commands()
 
 
-@pytest.mark.parametrize("name", sorted(read_documents()))
-def test_document_commands_exist(name: str) -> None:
-    verbs = {
-        verb
-        for text in extract_code(read_documents()[name])
-        for verb in re.findall(r"python -m core ([a-z][a-z-]*)", text)
-    }
-    assert verbs <= list_commands()
-
-
-@pytest.mark.parametrize("name", sorted(read_documents()))
-def test_document_make_targets_exist(name: str) -> None:
-    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
-    targets = set(re.findall(r"^([a-z]+):", makefile, re.MULTILINE))
-    lines = [text for text in extract_code(read_documents()[name]) if text.startswith("make ")]
-    words = {word for line in lines for word in shlex.split(line, comments=True)[1:]}
-    assert {word for word in words if "=" not in word} <= targets
-    assert {word.partition("=")[0] for word in words if "=" in word} <= MAKE_VARIABLES
-
-
-@pytest.mark.parametrize("name", sorted(set(read_documents()) - {"design.md"}))  # it also names planned variables
-def test_document_variables_exist(name: str) -> None:
-    variables = {
-        word
-        for text in extract_code(read_documents()[name])
-        for word in re.findall(r"\b[A-Z][A-Z0-9]*_[A-Z0-9_]+\b", text)
-    }
-    assert variables <= SETTING_NAMES | THIRD_PARTY_VARIABLES | MAKE_VARIABLES
-
-
-@pytest.mark.parametrize("name", sorted(read_documents()))
-def test_document_links_resolve(name: str) -> None:
-    folder = ROOT if name == "README.md" else ROOT / "docs"
-    targets = re.findall(r"\]\(([^)#\s]+)", read_documents()[name])
-    assert not [target for target in targets if not target.startswith("http") and not (folder / target).exists()]
-
-
-def test_deployment_guide_profiles_and_ports_exist() -> None:
-    text = read_documents()["deployment.md"]
+def test_container_guide_profiles_and_ports_exist() -> None:
+    text = (ROOT / "docs" / "how-to" / "run-in-containers.md").read_text(encoding="utf-8")
     assert set(re.findall(r"--profile (\w+)", text)) == set(PROFILE_BY_SERVICE.values())
     assert all(str(port) in text for port in PUBLISHED_PORTS.values())

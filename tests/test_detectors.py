@@ -214,8 +214,8 @@ def test_hyperparameters_reject_wrong_setting(chosen: dict[str, str], words: str
 
 
 def test_documented_detector_keeps_contract(features: np.ndarray) -> None:
-    """The example in docs/extending.md runs unchanged."""
-    text = (ROOT / "docs" / "extending.md").read_text(encoding="utf-8")
+    """The example in docs/how-to/add-a-detector.md runs unchanged."""
+    text = (ROOT / "docs" / "how-to" / "add-a-detector.md").read_text(encoding="utf-8")
     section = text.partition("## Add a detector")[2].partition("\n## ")[0]
     [code] = re.findall(r"```python\n(.*?)```", section, re.DOTALL)
     scope: dict[str, Any] = {"__name__": __name__}

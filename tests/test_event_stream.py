@@ -38,7 +38,7 @@ import sys
 from pathlib import Path
 from core.storage.events.elasticsearch import EventStream
 stream = EventStream(Path(sys.argv[1]), sys.argv[2])
-while stream.pending_count():
+while stream.count_pending():
     stream.reset()
     stream.deliver_pending()
 """
@@ -113,13 +113,13 @@ def stub_server() -> Iterator[Stub]:
 def test_event_stream_delivers_once_and_in_order(server: Running, tmp_path: Path) -> None:
     log = append_events(tmp_path / "events", 1200)
     stream = EventStream(log.folder, server.url)
-    assert stream.pending_count() == 1200
+    assert stream.count_pending() == 1200
     assert stream.deliver_pending() == 1200
-    assert (stream.pending_count(), stream.rejected_count(), stream.last_error) == (0, 0, "")
+    assert (stream.count_pending(), stream.count_rejected(), stream.last_error) == (0, 0, "")
     assert [doc["event"] for doc in read_documents(server.url)] == [f"action {number}" for number in range(1200)]
     assert stream.deliver_pending() == 0
     log.add(make_event(1200))
-    assert (stream.pending_count(), stream.deliver_pending(), stream.pending_count()) == (1, 1, 0)
+    assert (stream.count_pending(), stream.deliver_pending(), stream.count_pending()) == (1, 1, 0)
 
 
 def test_event_stream_round_trips_events(server: Running, tmp_path: Path) -> None:
@@ -190,7 +190,7 @@ def test_event_stream_counts_foreign_documents(server: Running, tmp_path: Path) 
 def test_event_stream_is_empty_before_first_delivery(server: Running, tmp_path: Path) -> None:
     stream = EventStream(tmp_path / "events", server.url)
     assert stream.read_events().events == []
-    assert (stream.pending_count(), stream.deliver_pending(), stream.rejected_count()) == (0, 0, 0)
+    assert (stream.count_pending(), stream.deliver_pending(), stream.count_rejected()) == (0, 0, 0)
     assert re.fullmatch(r"\d+\.\d+\.\d+", stream.check())
 
 
@@ -225,13 +225,13 @@ def test_event_stream_keeps_backlog_during_outage(tmp_path: Path) -> None:
     stream = EventStream(log.folder, server.url)
     assert stream.deliver_pending() == 0
     assert "onnection" in stream.last_error
-    assert stream.pending_count() == 600
+    assert stream.count_pending() == 600
     with pytest.raises(ServiceUnavailableError, match="Elasticsearch does not answer"):
         stream.check()
     try:
         server.start()
         stream.reset()
-        assert (stream.deliver_pending(), stream.pending_count(), stream.last_error) == (600, 0, "")
+        assert (stream.deliver_pending(), stream.count_pending(), stream.last_error) == (600, 0, "")
         time.sleep(1.5)  # the stand-in saves shortly after it answers; Elasticsearch saves before
         server.kill()
         append_events(log.folder, 100, first=600)
@@ -258,7 +258,7 @@ def test_event_stream_times_out_on_hanging_server(server: Running, tmp_path: Pat
         start = time.monotonic()
         assert stream.deliver_pending() == 0
         assert time.monotonic() - start < 8
-        assert stream.pending_count() == 10
+        assert stream.count_pending() == 10
     finally:
         server.thaw()
     stream.reset()
@@ -284,11 +284,11 @@ def test_event_stream_survives_killed_senders(server: Running, tmp_path: Path) -
             os.kill(process.pid, signal.SIGKILL)
             process.wait(10)
     stream = EventStream(log.folder, server.url)
-    while stream.pending_count():
+    while stream.count_pending():
         stream.reset()
         stream.deliver_pending()
     assert [doc["event"] for doc in read_documents(server.url)] == [f"action {number}" for number in range(3200)]
-    assert stream.rejected_count() == 0
+    assert stream.count_rejected() == 0
 
 
 def test_event_stream_delivers_from_one_process_only(stub_server: Stub, tmp_path: Path) -> None:
@@ -310,7 +310,7 @@ def test_event_stream_unwritten_cursor_makes_no_duplicates(
             EventStream(log.folder, server.url).deliver_pending()
     assert len(read_documents(server.url)) == 5
     stream = EventStream(log.folder, server.url)
-    assert (stream.pending_count(), stream.deliver_pending()) == (5, 5)
+    assert (stream.count_pending(), stream.deliver_pending()) == (5, 5)
     assert len(read_documents(server.url)) == 5
 
 
@@ -322,13 +322,13 @@ def test_event_stream_retries_refused_request(stub_server: Stub, tmp_path: Path,
     log = append_events(tmp_path / "events", 3)
     stream = EventStream(log.folder, stub_server.url)
     stub_server.refusals = [200, status]
-    assert (stream.deliver_pending(), stream.pending_count(), stream.rejected_count()) == (0, 3, 0)
+    assert (stream.deliver_pending(), stream.count_pending(), stream.count_rejected()) == (0, 3, 0)
     assert str(status) in stream.last_error
     before = len(stub_server.requests)
     assert stream.deliver_pending() == 0
     assert len(stub_server.requests) == before, "the circuit breaker is open"
     stream.reset()
-    assert (stream.deliver_pending(), stream.pending_count(), stream.last_error) == (3, 0, "")
+    assert (stream.deliver_pending(), stream.count_pending(), stream.last_error) == (3, 0, "")
 
 
 def test_event_stream_stops_at_throttled_document(stub_server: Stub, tmp_path: Path) -> None:
@@ -336,11 +336,11 @@ def test_event_stream_stops_at_throttled_document(stub_server: Stub, tmp_path: P
     stream = EventStream(log.folder, stub_server.url)
     lines = LogCursor(log.folder).next_batch()
     stub_server.trouble = {lines[4].id: 429}
-    assert (stream.deliver_pending(), stream.pending_count()) == (4, 6)
+    assert (stream.deliver_pending(), stream.count_pending()) == (4, 6)
     assert "429" in stream.last_error
     stub_server.trouble = {}
     stream.reset()
-    assert (stream.deliver_pending(), stream.pending_count(), stream.rejected_count()) == (6, 0, 0)
+    assert (stream.deliver_pending(), stream.count_pending(), stream.count_rejected()) == (6, 0, 0)
     assert sorted(doc["event"] for doc in stub_server.documents.values()) == sorted(
         f"action {number}" for number in range(10)
     )
@@ -351,7 +351,7 @@ def test_event_stream_sets_rejected_document_aside(stub_server: Stub, tmp_path: 
     stream = EventStream(log.folder, stub_server.url)
     lines = LogCursor(log.folder).next_batch()
     stub_server.trouble = {lines[4].id: 400}
-    assert (stream.deliver_pending(), stream.pending_count(), stream.rejected_count(), stream.last_error) == (
+    assert (stream.deliver_pending(), stream.count_pending(), stream.count_rejected(), stream.last_error) == (
         9,
         0,
         1,
@@ -368,7 +368,7 @@ def test_event_stream_records_reason_of_rejection(server: Running, tmp_path: Pat
         file.write(make_event(2).to_json_line().replace("0.5", '"fast"'))
     append_events(log.folder, 1, first=3)
     stream = EventStream(log.folder, server.url)
-    assert (stream.deliver_pending(), stream.rejected_count()) == (3, 1)
+    assert (stream.deliver_pending(), stream.count_rejected()) == (3, 1)
     assert "document_parsing_exception" in (log.folder / "refused.jsonl").read_text()
     assert len(read_documents(server.url)) == 3
 
@@ -398,10 +398,10 @@ def test_event_stream_waits_for_unfinished_line(stub_server: Stub, tmp_path: Pat
     stream = EventStream(log.folder, stub_server.url)
     with path.open("a") as file:
         file.write(line[:40])
-    assert (stream.deliver_pending(), stream.pending_count()) == (2, 0)
+    assert (stream.deliver_pending(), stream.count_pending()) == (2, 0)
     with path.open("a") as file:
         file.write(line[40:])
-    assert (stream.pending_count(), stream.deliver_pending(), stream.rejected_count()) == (1, 1, 0)
+    assert (stream.count_pending(), stream.deliver_pending(), stream.count_rejected()) == (1, 1, 0)
 
 
 def test_event_stream_rejects_truncated_line(stub_server: Stub, tmp_path: Path) -> None:
@@ -411,7 +411,7 @@ def test_event_stream_rejects_truncated_line(stub_server: Stub, tmp_path: Path) 
     stream = EventStream(log.folder, stub_server.url)
     assert stream.deliver_pending() == 1
     log.add(make_event(2))
-    assert (stream.deliver_pending(), stream.rejected_count(), stream.pending_count()) == (1, 1, 0)
+    assert (stream.deliver_pending(), stream.count_rejected(), stream.count_pending()) == (1, 1, 0)
     assert [doc["event"] for doc in stub_server.documents.values()] == ["action 0", "action 2"]
 
 
@@ -449,7 +449,7 @@ def test_log_cursor_limits_batch_size(stub_server: Stub, tmp_path: Path) -> None
     stream = EventStream(log.folder, stub_server.url)
     assert stream.deliver_pending() == 3 * BATCH_LINES + 51
     assert stub_server.largest == BATCH_LINES
-    assert stream.rejected_count() == 1
+    assert stream.count_rejected() == 1
     assert (log.folder / "refused.jsonl").stat().st_size < 10_000
 
 
@@ -505,7 +505,7 @@ def test_recording_does_not_wait_for_elasticsearch(tmp_path: Path) -> None:
     with record_event("data_load", Actor("ada"), workspace):
         pass
     assert time.monotonic() - start < 0.5
-    assert offline_stream.pending_count() == 1
+    assert offline_stream.count_pending() == 1
 
 
 def test_event_stream_sends_no_private_data(server: Running, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -569,7 +569,7 @@ def test_event_stream_hides_credentials_in_errors(
     assert stream.deliver_pending() == 0
     assert "401" in caplog.text
     assert "hunter2" not in caplog.text + stream.last_error
-    assert stream.pending_count() == 1
+    assert stream.count_pending() == 1
 
 
 def test_event_stream_delivers_events_added_during_delivery(stub_server: Stub, tmp_path: Path) -> None:

@@ -26,8 +26,8 @@ BY = Actor("ada", "Vigie test")
 APPEND = """
 import sys
 from pathlib import Path
-from core.storage.events.log import Event, Events
-log = Events(Path(sys.argv[1]))
+from core.storage.events.log import Event, EventLog
+log = EventLog(Path(sys.argv[1]))
 for number in range(500):
     log.add(Event(event=f"{sys.argv[2]} {number}", status="completed", log_level="INFO", response_time=0,
                   error_message="é" * 300))

@@ -114,7 +114,7 @@ def test_feedback_store_without_bucket_uses_folder(tmp_path: Path) -> None:
     assert (receipt.id, receipt.state, receipt.problem) == (entry.id, "kept", None)
     assert list_files(tmp_path) == [entry.key]
     assert store.read_records() == [entry]
-    assert (store.pending_count(), store.deliver_pending(), store.location) == (0, 0, str(tmp_path / "feedback"))
+    assert (store.count_pending(), store.deliver_pending(), store.location) == (0, 0, str(tmp_path / "feedback"))
     store.check()
 
 
@@ -136,7 +136,7 @@ def test_feedback_store_full_disk_leaves_no_partial_file(tmp_path: Path) -> None
         "import resource, signal, sys; from pathlib import Path; from core.storage.feedback import *\n"
         "store = FeedbackStore(Path(sys.argv[1])); signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (50, 50))\n"
-        "try: store.add(Feedback(user='bob', page='x'))\n"
+        "try: store.add_record(Feedback(user='bob', page='x'))\n"
         "except OSError as error: print(error.strerror)"
     )
     process = subprocess.run(
@@ -204,7 +204,7 @@ def test_feedback_store_uploads_record_immediately(store: FeedbackStore, server:
     assert read_bucket(server) == {entry.key: entry.model_dump_json().encode()}
     assert s3_client(server.url).head_object(Bucket=BUCKET_NAME, Key=entry.key)["ContentType"] == "application/json"
     assert list_files(tmp_path) == [entry.key]
-    assert (store.pending_count(), store.last_error, store.location) == (0, "", "s3://vigie")
+    assert (store.count_pending(), store.last_error, store.location) == (0, "", "s3://vigie")
     store.check()
 
 
@@ -217,7 +217,7 @@ def test_feedback_store_does_not_wait_for_hanging_bucket(store: FeedbackStore, s
         assert seconds < 1.5
         receipt, seconds = measure_call(lambda: store.add_record(second))
         assert (receipt.state, seconds < 0.2) == ("waiting", True), "the open circuit breaker rejects the call"
-        assert store.pending_count() == 2
+        assert store.count_pending() == 2
         assert "no answer" in store.last_error
         assert [entry.id for entry in store.read_records()][-2:] == [first.id, second.id]
         with pytest.raises(ServiceUnavailableError):
@@ -226,7 +226,7 @@ def test_feedback_store_does_not_wait_for_hanging_bucket(store: FeedbackStore, s
         server.thaw()
     time.sleep(0.3)
     assert store.send_pending() == 2
-    assert (store.pending_count(), store.last_error) == (0, "")
+    assert (store.count_pending(), store.last_error) == (0, "")
     assert {first.key, second.key} <= set(read_bucket(server))
     assert store.send_pending() == 0
 
@@ -236,9 +236,9 @@ def test_feedback_store_keeps_records_during_outage(tmp_path: Path, bucket: Buck
     records = [make_record(time=datetime.now(UTC) - timedelta(days=day)) for day in range(3)]
     assert [offline.add_record(entry).state for entry in records] == ["waiting"] * 3
     assert offline.deliver_pending() == 0
-    assert (offline.pending_count(), offline.last_error != "") == (3, True)
+    assert (offline.count_pending(), offline.last_error != "") == (3, True)
     online = FeedbackStore(tmp_path / "feedback", bucket)
-    assert online.pending_count() == 3
+    assert online.count_pending() == 3
     assert online.send_pending() == 3
     assert online.read_records() == sorted(records, key=lambda entry: entry.time)
     assert list_files(tmp_path) == sorted(entry.key for entry in records)
@@ -265,7 +265,7 @@ def create_client(store: FeedbackStore) -> None:
 def test_feedback_store_names_missing_bucket(tmp_path: Path, bucket: Bucket) -> None:
     store = FeedbackStore(tmp_path / "feedback", replace(bucket, name="no-such-bucket"))
     create_client(store)
-    with pytest.raises(ServiceUnavailableError, match="There is no bucket no-such-bucket"):
+    with pytest.raises(ServiceUnavailableError, match="The bucket no-such-bucket does not exist"):
         store.check()
     assert "S3_BUCKET_NAME" in store.last_error
 
@@ -273,11 +273,11 @@ def test_feedback_store_names_missing_bucket(tmp_path: Path, bucket: Bucket) -> 
 @pytest.mark.parametrize(
     ("wrong", "words"),
     [
-        ({"secret_key": "wrong"}, "check AWS_SECRET_KEY"),
-        ({"access_key": "nobody"}, "check AWS_ACCESS_KEY"),
-        ({"access_key": "narrow", "name": "of-others"}, "does not let these keys into the bucket of-others"),
-        ({"name": "Not A Bucket"}, "settings of S3 cannot be used"),
-        ({"endpoint": "ftp//nowhere"}, "settings of S3 cannot be used"),
+        ({"secret_key": "wrong"}, "Check AWS_SECRET_KEY"),
+        ({"access_key": "nobody"}, "Check AWS_ACCESS_KEY"),
+        ({"access_key": "narrow", "name": "of-others"}, "have no access to the bucket of-others"),
+        ({"name": "Not A Bucket"}, "The settings of S3 are not valid"),
+        ({"endpoint": "ftp//nowhere"}, "The settings of S3 are not valid"),
     ],
 )
 def test_feedback_store_names_wrong_setting(tmp_path: Path, bucket: Bucket, wrong: dict[str, str], words: str) -> None:
@@ -300,7 +300,7 @@ def test_feedback_store_reports_missing_keys(tmp_path: Path, bucket: Bucket, mon
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "none"))
     store = FeedbackStore(tmp_path / "feedback", replace(bucket, access_key="", secret_key=""))
     create_client(store)
-    assert "no complete keys" in str(store.add_record(make_record()).problem)
+    assert "The S3 keys are incomplete" in str(store.add_record(make_record()).problem)
 
 
 def test_bucket_accepts_standard_aws_variables(
@@ -365,7 +365,7 @@ class Slow(Bucket):
         time.sleep(60)
 folder, *rest = sys.argv[1:]
 store = feedback.FeedbackStore(Path(folder), Slow(*rest))
-store.send()
+store.send_pending()
 """
 
 
@@ -385,7 +385,7 @@ def test_feedback_store_recovers_from_kill_after_upload(
     os.kill(child.pid, signal.SIGKILL)
     child.wait(10)
     child.stdout.close()
-    assert (len(read_bucket(server)), store.pending_count()) == (1, 3)
+    assert (len(read_bucket(server)), store.count_pending()) == (1, 3)
     assert store.send_pending() == 3
     assert sorted(read_bucket(server)) == sorted(entry.key for entry in records) == list_files(tmp_path)
     assert [entry.id for entry in store.read_records()] == [entry.id for entry in records]
@@ -399,11 +399,11 @@ def test_feedback_store_two_senders_make_no_duplicates(
         offline.add_record(make_record())
     code = (
         "import sys; from pathlib import Path; from core.storage.feedback import *; "
-        "FeedbackStore(Path(sys.argv[1]), Bucket(*sys.argv[2:])).send()"
+        "FeedbackStore(Path(sys.argv[1]), Bucket(*sys.argv[2:])).send_pending()"
     )
     arguments = [str(tmp_path / "feedback"), BUCKET_NAME, "eu-west-3", server.url, S3_USER, S3_SECRET]
     second_sender = subprocess.Popen([sys.executable, "-W", "error", "-c", code, *arguments], cwd=ROOT)
-    while store.pending_count():
+    while store.count_pending():
         store.send_pending()
     assert second_sender.wait(30) == 0
     assert len(read_bucket(server)) == len(store.read_records()) == 20
@@ -497,9 +497,9 @@ def test_submit_feedback_stores_run_and_event(place: Workspace, detection_run: s
 @pytest.mark.parametrize(
     ("what", "words"),
     [
-        ({}, "Nothing was said"),
-        ({"comment": " "}, "Nothing was said"),
-        ({"comment": "x" * (MAX_COMMENT_CHARS + 1)}, "2,001 characters; at most 2,000"),
+        ({}, "Give a verdict, a rating or a comment"),
+        ({"comment": " "}, "Give a verdict, a rating or a comment"),
+        ({"comment": "x" * (MAX_COMMENT_CHARS + 1)}, "2,001 characters. The maximum is 2,000"),
     ],
 )
 def test_submit_feedback_rejects_invalid_input(place: Workspace, what: dict[str, str], words: str) -> None:
@@ -681,14 +681,14 @@ def test_best_threshold_candidate_resolves_ties() -> None:
 @pytest.mark.parametrize(
     ("verdicts", "words", "flagged"),
     [
-        (["true_alarm"] * 3, "All 3 judged alarms are true: the threshold can stay", None),
-        (["false_alarm"] * 3, "All 3 judged alarms are false", 0),
+        (["true_alarm"] * 3, "All 3 reviewed alarms are true. The threshold can stay", None),
+        (["false_alarm"] * 3, "All 3 reviewed alarms are false", 0),
         (
             ["true_alarm", "true_alarm", "true_alarm", "false_alarm", "false_alarm"],
-            "removes 2 of 2 false ones and loses 0 of 3 true",
+            "removes 2 of 2 false alarms and loses 0 of 3 true",
             3,
         ),
-        (["false_alarm", "true_alarm"], "No threshold removes more of the false alarms", None),
+        (["false_alarm", "true_alarm"], "No threshold removes more false alarms than it loses true", None),
     ],
 )
 def test_propose_threshold_from_verdicts(
@@ -760,7 +760,7 @@ def test_propose_threshold_lowers_for_missed_alarms(place: Workspace, detection_
     submit_verdict(place, detection_run, missed, "true_alarm")
     proposal = propose_threshold(load_flagged_rows(detection_run, place))
     assert proposal is not None
-    assert "True alarms lie below the threshold: this one flags 1" in str(proposal.reason)
+    assert "Some true alarms lie below the current threshold. The proposed threshold flags 1" in str(proposal.reason)
     new_run_id = accept_threshold(detection_run, proposal.candidate.threshold, place)
     assert len(load_detection(new_run_id, place).anomalies) >= missed + 1
 
@@ -779,7 +779,7 @@ def test_accepted_threshold_for_sequences(place: Workspace) -> None:
     after = load_sequences(new_run_id, place)
     assert len(after.events) == 1
     assert (after.method, after.target_rate) == ("verdicts", None)
-    assert "chosen from verdicts on the run" in str(after.notes[0])
+    assert "chosen from verdicts on run" in str(after.notes[0])
     np.testing.assert_array_equal(after.rows["score"], before.rows["score"])
     assert int(after.rows["anomaly"].sum()) == load_flagged_rows(run.id, place).count_flagged_rows(threshold)
     applied, _ = apply_model(ApplySpec(new_run_id), dataset, workspace=place, actor=BOB)
@@ -789,5 +789,5 @@ def test_accepted_threshold_for_sequences(place: Workspace) -> None:
 def test_accepted_threshold_requires_known_run_and_finite_value(place: Workspace, detection_run: str) -> None:
     with pytest.raises(NotFoundError):
         load_flagged_rows("f" * 32, place)
-    with pytest.raises(InputError, match="no finite number"):
+    with pytest.raises(InputError, match="is not a finite number"):
         accept_threshold(detection_run, float("nan"), place)

@@ -120,7 +120,7 @@ def test_a_verdict_that_waits_says_so_and_why(
     assert not app.exception
     [record] = store.read_records()
     assert f"Saved here, will be sent · `{record.id}`" in read_page_text(app)
-    assert "The settings of S3 cannot be used" in read_page_text(app)
+    assert "The settings of S3 are not valid (" in read_page_text(app)
     assert "Records that wait here to be sent to s3://vigie: 1." in read_page_text(open_page(PAGE))
 
 
@@ -148,7 +148,7 @@ def test_clusters_and_forecasts_are_judged_too(page_workspace: Workspace, small:
     }
     app = open_page("analysis/clusters.py", dataset=digest, run=runs["clusters"])
     assert not app.exception
-    assert "Choose a row to say whether it is a true alarm." in read_page_text(app)
+    assert "Select a row to give a verdict." in read_page_text(app)
     assert all("verdict" in each.value.columns for each in app.dataframe if "distance" in each.value.columns)
     app = open_page("analysis/forecast.py", dataset=digest, run=runs["forecast"])
     app.session_state["forecast-view"] = "Back-test"
@@ -169,14 +169,14 @@ def show(app: AppTest, view: str) -> AppTest:
 def test_nothing_said_yet(page_workspace: Workspace) -> None:  # noqa: F811
     app = open_page(PAGE)
     assert not app.exception
-    assert "Nothing has been said yet" in read_page_text(app)
-    assert "No alarm whose threshold could move has been judged yet" in read_page_text(
+    assert "There is no feedback yet" in read_page_text(app)
+    assert "No alarm with an adjustable threshold has a verdict yet" in read_page_text(
         show(app, "Threshold from verdicts")
     )
 
 
 def test_the_general_form(page_workspace: Workspace, run: dict[str, str]) -> None:  # noqa: F811
-    app = show(open_page(PAGE, run=run["run"]), "Say something")
+    app = show(open_page(PAGE, run=run["run"]), "Give feedback")
     assert keyed(app, "text_input", "feedback-run").value == run["run"]
     keyed(app, "text_area", "feedback-comment").set_value('=HYPERLINK("http://evil")')
     app = keyed(app, "button", "feedback-send").click().run()
@@ -188,8 +188,8 @@ def test_the_general_form(page_workspace: Workspace, run: dict[str, str]) -> Non
 
 
 def test_an_empty_form_is_told(page_workspace: Workspace) -> None:  # noqa: F811
-    app = keyed(show(open_page(PAGE), "Say something"), "button", "feedback-send").click().run()
-    assert "Nothing was said" in read_page_text(app)
+    app = keyed(show(open_page(PAGE), "Give feedback"), "button", "feedback-send").click().run()
+    assert "Give a verdict, a rating or a comment" in read_page_text(app)
     assert not page_workspace.feedback.read_records()
     assert keyed(app, "text_area", "feedback-comment").proto.max_chars == MAX_COMMENT_CHARS
 
@@ -215,9 +215,9 @@ def test_review_counts_filters_and_opens(page_workspace: Workspace, run: dict[st
     assert line["precision"].startswith("66.7%")
     app = keyed(app, "multiselect", "said-user").set_value(["eve"]).run()
     assert {metric.label: metric.value for metric in app.metric}["Records"] == "1"
-    assert "No alarm has been judged true or false yet." in read_page_text(app)
+    assert "No alarm has the verdict true or false yet." in read_page_text(app)
     keyed(app, "text_input", "said-text").set_value("no such words").run()
-    assert "Nothing that was said fits these filters." in read_page_text(app)
+    assert "No feedback matches these filters." in read_page_text(app)
 
 
 # ---- feedback that acts ---------------------------------------------------------------------------------------------
@@ -268,7 +268,7 @@ def test_verdicts_on_events_of_sequences(page_workspace: Workspace, worker: Work
     app = answered(click_button(show(open_page(PAGE, run=made.id), "Threshold from verdicts"), "accept-threshold"))
     assert not app.exception
     assert {metric.label: metric.value for metric in app.metric}["Events"] == "1"
-    assert "nothing promised" in {metric.delta for metric in app.metric}
+    assert "no target" in {metric.delta for metric in app.metric}
     after = load_sequences(str(app.query_params["run"]), page_workspace)
     assert after.method == "verdicts"
     assert after.events["peak"].iloc[0] == found.events["peak"].iloc[0]
@@ -282,4 +282,4 @@ def test_a_run_without_a_threshold_is_told(page_workspace: Workspace, small: Dat
         ClusteringSpec(list_clusterers()["kmeans"](n_clusters=2)), small, workspace=page_workspace, actor=BY
     )[1].id
     app = show(open_page(PAGE, run=made), "Threshold from verdicts")
-    assert "has no threshold" in "\n".join(str(error.value) for error in app.error)
+    assert "The threshold of the run" in "\n".join(str(error.value) for error in app.error)

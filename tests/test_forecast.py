@@ -141,7 +141,7 @@ def test_figures_are_logged_with_the_run(answered: tuple[Forecast, Run], office:
     assert 0.84 < record.metrics["coverage"] < 0.95
     assert record.params["horizon"] == HORIZON
     assert record.params["forecaster"] == "ridge"
-    assert record.params["weather"] == "as given"
+    assert record.params["weather"] == "original"
     files = load_run(run.id, office).files
     assert {"forecast.csv", "backtest.csv", "covariates.json"} <= {path.name for path in files.iterdir()}
     assert len(pd.read_csv(files / "forecast.csv")) == 6
@@ -286,7 +286,7 @@ def test_an_entity_that_ends_early_is_told_and_has_no_number(office: Workspace) 
     values = make_consumption(DAYS, 3)
     values[-40:, 1] = np.nan
     found, run = asked(make_daily_dataset(values), office, "ridge", tables=[weather()])
-    assert "b ends on 2022-10-22: no forecast." in said(found)
+    assert "b has no forecast: its data" in said(found)
     rows = found.rows.set_index("entity")
     assert rows.loc["b", "forecast"].isna().all()
     assert rows.loc["b", "q0.05"].isna().all()
@@ -306,7 +306,7 @@ def test_an_entity_with_a_short_history_does_not_stop_the_others(name: str, offi
 
 @pytest.mark.parametrize("name", list_forecasters())
 def test_too_little_history_of_all_is_refused(name: str, office: Workspace) -> None:
-    with pytest.raises(DataError, match=r"needs 240 days before it"):
+    with pytest.raises(DataError, match=r"needs at least 240 days before this date"):
         asked(data(150), office, name)
     with pytest.raises(DataError):
         asked(data(5), office, name)
@@ -327,7 +327,7 @@ def test_an_absurd_day_is_left_out_and_told(office: Workspace) -> None:
     values = make_consumption(DAYS, 2)
     values[500, 0] *= 50
     found, _ = asked(make_daily_dataset(values), office, "ridge", tables=[weather()])
-    assert "absurd beside their neighbours: 1." in said(found)
+    assert "is an outlier compared with" in said(found)
 
 
 def test_across_a_leap_day_and_both_clock_changes(office: Workspace) -> None:
@@ -371,12 +371,13 @@ def test_a_part_of_the_data_may_be_asked_about(office: Workspace) -> None:
 
 def test_weather_that_ends_before_the_horizon_is_told(office: Workspace) -> None:
     found, _ = asked(data(), office, "ridge", tables=[weather(DAYS + 1)])
-    assert "No file gives all drivers beyond 2022-12-02" in said(found)
+    assert "Some covariates are missing from 2022-12-02 on" in said(found)
     assert found.rows.set_index(["entity", "step"])["assumed"].unstack().loc["a"].tolist() == [False, True, True]
 
 
 @pytest.mark.parametrize(
-    ("worth", "word"), [("as given", "perfect weather forecast"), ("degraded", "1.1 °C one day ahead")]
+    ("worth", "word"),
+    [("original", "The backtest uses the observed weather, as if every weather"), ("degraded", "1.1 °C one day ahead")],
 )
 def test_what_the_weather_of_the_test_is_worth_is_told(worth: str, word: str, office: Workspace) -> None:
     found, _ = asked(data(), office, "ridge", [weather()], horizon=2, weather=worth)  # type: ignore[arg-type]
@@ -447,7 +448,7 @@ def test_a_model_is_applied_to_later_data(answered: tuple[Forecast, Run], office
     came = make_consumption(DAYS + 20 + HORIZON, 2)[-HORIZON:]
     assert np.allclose(applied.rows["forecast"], came.ravel(), rtol=0.3)
     early, _ = applied_to(later, run.id, office, weather(DAYS + 21))
-    assert "No file gives all drivers beyond" in said(early)
+    assert "Their usual values for the date are used instead" in said(early)
 
 
 def test_a_model_of_one_entity_leaves_the_others_of_later_data_alone(office: Workspace) -> None:
@@ -471,7 +472,7 @@ def test_a_model_is_not_applied_to_what_it_does_not_know(answered: tuple[Forecas
     for other in (data(entities=3), data(entities=1), data().replace(unit="kWh")):
         with pytest.raises(DataError, match=r"fitted on a, b \(2\), MWh"):
             applied_to(other, run.id, office, weather())
-    with pytest.raises(DataError, match="'temperature' is needed"):
+    with pytest.raises(DataError, match="needs the covariate 'temperature'"):
         applied_to(data(), run.id, office)
 
 
@@ -552,10 +553,10 @@ def test_a_file_takes_the_place_of_the_weather(answered: tuple[Forecast, Run], o
 @pytest.mark.parametrize(
     ("weather_given", "words"),
     [
-        ({"temperature_min": 20.0, "temperature_max": 10.0}, "20 lies above the maximum 10"),
-        ({"humidity": 101.0}, "humidity = 101 is outside"),
-        ({"temperature_min": -51.0}, "outside"),
-        ({"wind": float("nan")}, "wind = nan is outside"),
+        ({"temperature_min": 20.0, "temperature_max": 10.0}, "20 °C is above the maximum temperature 10 °C"),
+        ({"humidity": 101.0}, "humidity = 101 is out of range"),
+        ({"temperature_min": -51.0}, "is out of range"),
+        ({"wind": float("nan")}, "wind = nan is out of range"),
         ({"pressure": 3.0}, "pressure"),
     ],
 )
@@ -602,7 +603,7 @@ def test_intervals_are_made_of_other_errors_and_the_forecast_stays(office: Works
     model = load_model(again.id, ForecastModel, office)
     assert model.errors_ is not None
     assert asdict(model.errors_.calibration) == better.calibration
-    with pytest.raises(DataError, match=r"fitted on; made\.csv holds others"):
+    with pytest.raises(DataError, match=r"fitted on; made\.csv has other data"):
         recalibrate(RecalibrationSpec(run.id), make_daily_dataset(values[:-3]), workspace=office, actor=BY)
 
 

@@ -74,7 +74,7 @@ def test_forecast_command_prints_json_and_writes_table(
     steps = [answer["metrics"]["steps"][step]["wape"] for step in ("1", "2")]
     assert min(steps) <= answer["metrics"]["wape"] <= max(steps)
     assert answer["recorded"] is True
-    assert any("perfect weather forecast" in note for note in answer["notes"])
+    assert any("The backtest uses the observed weather, as if every weather" in note for note in answer["notes"])
     rows = pd.read_csv(out)
     assert len(rows) == 2 * 2
     assert {"entity", "time", "step", "forecast", "q0.1", "q0.9", "naive1", "naive7", "assumed", "unit"} <= set(

@@ -197,8 +197,10 @@ def test_forecast_figure_shows_history_interval_and_baselines(backtest: Forecast
     figure = figures.draw_forecast(rows, history, backtest)
     assert len(get_trace(figure, "measured").x) == len(DAYS)
     np.testing.assert_allclose(get_trace(figure, "90 % interval").y, 800)
-    np.testing.assert_allclose(get_trace(figure, "same weekday before").y, 1100)
-    assert list(get_trace(figure, "a driver assumed").x) == [rows["time"].iloc[1]]
+    np.testing.assert_allclose(
+        get_trace(figure, "The naive error is the lower one of two naive forecasts: the").y, 1100
+    )
+    assert list(get_trace(figure, "assumed covariate").x) == [rows["time"].iloc[1]]
     assert figure.layout.yaxis.title.text == "MWh per day"
     assert get_trace(figure, "forecast").y.dtype == np.float32
     assert has_distinct_lines(figure)
@@ -313,7 +315,7 @@ def test_residual_figure_by_temperature_uses_degrees(backtest: Forecast) -> None
 def test_reliability_figure_shows_chance_band(backtest: Forecast) -> None:
     figure = trust.draw_reliability(backtest.reliability)
     np.testing.assert_allclose(get_trace(figure, "all days ahead").y, [48, 78, 88, 93])
-    low = get_trace(figure, "what chance allows").y
+    low = get_trace(figure, "95 % range of chance").y
     high = figure.data[0].y
     np.testing.assert_allclose((high - low)[0], 2 * 1.96 * 100 * np.sqrt(0.25 / 400), rtol=1e-6)
     assert has_distinct_lines(figure)

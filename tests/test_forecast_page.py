@@ -117,7 +117,7 @@ def read_errors(app: AppTest) -> str:
 def test_forecast_page_without_data_shows_hint() -> None:
     app = open_page(PAGE)
     assert not app.exception
-    assert "There is no data yet" in read_page_text(app)
+    assert "No data are loaded" in read_page_text(app)
 
 
 def test_forecast_page_runs_forecast(page_workspace: Workspace, digest: str) -> None:
@@ -125,7 +125,7 @@ def test_forecast_page_runs_forecast(page_workspace: Workspace, digest: str) -> 
     assert not app.exception
     assert get_widget(app, "selectbox", "forecast-forecaster").value == "blend"
     assert get_widget(app, "selectbox", "forecast-resolution").label == "Amounts"
-    assert get_widget(app, "segmented_control", "forecast-quantiles").label == "Interval"
+    assert get_widget(app, "segmented_control", "forecast-quantiles").label == "Prediction interval"
     get_widget(app, "selectbox", "forecast-forecaster").set_value("seasonal-naive")
     get_widget(app, "select_slider", "forecast-horizon").set_value(2).run()
     before = len(list(page_workspace.events.read_events()))
@@ -149,7 +149,7 @@ def test_forecast_page_shows_job_error(page_workspace: Workspace, small_dataset:
     get_widget(app, "selectbox", "forecast-forecaster").set_value("seasonal-naive").run()
     app = answered(click_button(app, "forecast-ask"))
     assert not app.exception
-    assert "A back-test from" in read_errors(app)
+    assert "A backtest from" in read_errors(app)
     assert get_widget(app, "button", "forecast-ask")
     assert "run" not in app.query_params
 
@@ -180,10 +180,10 @@ def test_forecast_page_warns_about_result_of_other_data(
     page_workspace: Workspace, sample: Dataset, saved_forecast: tuple[Forecast, str]
 ) -> None:
     app = open_result(page_workspace.datasets.save(sample.filter_rows(sample.entities[2:])), saved_forecast[1])
-    assert "belongs to data other than those loaded" in read_page_text(app)
+    assert "This result belongs to other data than the loaded data" in read_page_text(app)
     assert {metric.label for metric in app.metric} >= {"Coverage"}
     app = open_result(
-        page_workspace.datasets.save(sample.filter_rows(sample.entities[2:])), saved_forecast[1], "What if"
+        page_workspace.datasets.save(sample.filter_rows(sample.entities[2:])), saved_forecast[1], "Scenarios"
     )
     assert "not loaded" in read_page_text(app)
 
@@ -263,8 +263,8 @@ def test_forecast_page_loads_covariates_of_shared_result(digest: str, saved_fore
         ("Back-test", "By entity"),
         ("Errors", "Boxes hold"),
         ("Intervals", "Coverage of the 90 % interval"),
-        ("What matters", "which cannot be told from none"),
-        ("What if", "Change something above"),
+        ("Influences", ") and not significant"),
+        ("Scenarios", "Change a setting above to compare a new forecast with the"),
         ("Model", "not registered"),
     ],
 )
@@ -274,7 +274,7 @@ def test_forecast_page_draws_every_view(
     app = open_result(digest, saved_forecast[1], view)
     assert not app.error
     assert words in read_page_text(app)
-    assert "perfect weather forecast" in read_page_text(app)
+    assert "The backtest uses the observed weather, as if every weather" in read_page_text(app)
 
 
 def test_forecast_page_shows_forecast_of_one_entity(
@@ -316,14 +316,14 @@ def test_forecast_page_recalibrates_as_new_run(
 
 
 def test_forecast_page_scenario_with_colder_weather(digest: str, saved_forecast: tuple[Forecast, str]) -> None:
-    app = open_result(digest, saved_forecast[1], "What if")
+    app = open_result(digest, saved_forecast[1], "Scenarios")
     assert get_widget(app, "number_input", "if-wind").disabled
     assert "has not learnt Wind" in get_widget(app, "number_input", "if-wind").help
     assert not get_widget(app, "number_input", "if-temperature_min").disabled
     get_widget(app, "slider", "if-warmer").set_value(-6.0).run()
     assert not app.error
     original_metric, changed_metric = (
-        metric for metric in app.metric if metric.label in ("As given, all days", "As changed")
+        metric for metric in app.metric if metric.label in ("Original, all days", "Changed")
     )
     assert parse_amount(changed_metric.value) > parse_amount(original_metric.value)
     table = next(frame.value for frame in app.dataframe if "changed" in frame.value)
@@ -331,19 +331,19 @@ def test_forecast_page_scenario_with_colder_weather(digest: str, saved_forecast:
 
 
 def test_forecast_page_scenario_checks_temperature_order(digest: str, saved_forecast: tuple[Forecast, str]) -> None:
-    app = open_result(digest, saved_forecast[1], "What if")
+    app = open_result(digest, saved_forecast[1], "Scenarios")
     get_widget(app, "number_input", "if-temperature_min").set_value(20.0)
     get_widget(app, "number_input", "if-temperature_max").set_value(10.0).run()
-    assert "lies above the maximum" in read_errors(app)
+    assert "°C is above the maximum temperature" in read_errors(app)
     get_widget(app, "number_input", "if-temperature_max").set_value(24.0).run()
     assert not app.error
-    assert {"As given, all days", "As changed"} <= {metric.label for metric in app.metric}
+    assert {"Original, all days", "Changed"} <= {metric.label for metric in app.metric}
 
 
 def test_forecast_page_scenario_applies_to_selection(
     digest: str, saved_forecast: tuple[Forecast, str], small_dataset: Dataset
 ) -> None:
-    app = open_result(digest, saved_forecast[1], "What if")
+    app = open_result(digest, saved_forecast[1], "Scenarios")
     get_widget(app, "multiselect", "if-entities").set_value([small_dataset.entities[0]])
     get_widget(app, "slider", "if-warmer").set_value(-6.0).run()
     assert read_differences(app, small_dataset.entities[1]).eq(0).all()

@@ -182,7 +182,7 @@ def test_forecaster_hyperparameters_have_help_and_valid_default(name: str) -> No
 @pytest.mark.parametrize("name", [each for each in list_forecasters() if each != "seasonal-naive"])
 def test_forecaster_rejects_short_history_and_reports_progress(name: str) -> None:
     short = Panel.from_dataset(make_daily_dataset(make_consumption(40, 2)))
-    with pytest.raises(DataError, match="at least"):
+    with pytest.raises(DataError, match="At least"):
         make_fast_forecaster(name).fit(short, make_inputs(short), 1)
     recorder = ProgressRecorder()
     make_fast_forecaster(name).fit(make_panel(), make_inputs(make_panel()), 2, recorder)
@@ -406,7 +406,7 @@ def test_covariate_gap_is_filled_with_usual_value() -> None:
 def test_missing_covariate_is_refused_except_flags() -> None:
     data = make_daily_dataset(make_consumption(100, 1))
     covariates = join_tables(data, [])
-    with pytest.raises(DataError, match="'temperature' is needed"):
+    with pytest.raises(DataError, match="needs the covariate 'temperature'"):
         CovariatePanel.from_covariates(Panel.from_dataset(data), covariates, ["temperature"])
     assert (
         CovariatePanel.from_covariates(Panel.from_dataset(data), covariates, ["strike"]).columns["strike"] == 0
@@ -420,7 +420,7 @@ def test_degraded_weather_error_grows_with_lead_time() -> None:
     panel = Panel.from_dataset(data)
     exact, degraded = (
         CovariatePanel.from_covariates(panel, covariates, ["temperature"], weather, 9)
-        for weather in ("as given", "degraded")
+        for weather in ("original", "degraded")
     )  # type: ignore[arg-type]
     for step in (1, 7):
         error = degraded.get_known_values("temperature", 0, step) - exact.get_known_values("temperature", 0, step)
@@ -493,7 +493,7 @@ def test_leakage_check_names_columns_that_sum_to_target() -> None:
     covariate_table = make_covariate_table(
         {"temperature": make_temperatures(DAYS)} | {f"h{hour:02d}": hourly_amounts[:, hour] for hour in range(24)}
     )
-    with pytest.raises(DataError, match="add up") as error:
+    with pytest.raises(DataError, match="weighted sum") as error:
         check_leakage(Panel.from_dataset(data), join_tables(data, [covariate_table]))
     assert all(f"h{hour:02d}" in str(error.value) for hour in range(24))
     assert "temperature" not in str(error.value)

@@ -480,7 +480,7 @@ def test_only_known_tasks_are_done(place: Workspace, task: str) -> None:
     with working(place):
         failed = wait_until_finished(job, place)
     assert failed.status == "failed"
-    with pytest.raises(NotFoundError, match="There is no task"):
+    with pytest.raises(NotFoundError, match="The task"):
         jobs.raise_error(failed)
 
 

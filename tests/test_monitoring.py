@@ -218,7 +218,7 @@ def test_monitoring_elasticsearch_matches_files(used_workspace: Workspace, serve
 
 def test_monitoring_falls_back_to_files(used_workspace: Workspace) -> None:
     dead_stream = EventStream(used_workspace.events.folder, f"http://127.0.0.1:{free_port()}")
-    dead_stream.pending_count()
+    dead_stream.count_pending()
     start = time.monotonic()
     all_events = load_events(replace(used_workspace, event_stream=dead_stream), "all")
     assert time.monotonic() - start < 10
@@ -342,9 +342,9 @@ def open_view(app: AppTest, name: str) -> AppTest:
 def test_monitoring_page_without_events_explains_itself(page_workspace: Workspace) -> None:  # noqa: F811
     app = open_page(PAGE)
     assert not app.exception
-    assert "Nothing has been recorded in this period" in read_page_text(app)
+    assert "There are no events in this period" in read_page_text(app)
     app.session_state["monitoring-period"] = "all"
-    assert "Every file loaded and every model run leaves one line here" in read_page_text(app.run())
+    assert "Each loaded file and each run of a model is recorded here" in read_page_text(app.run())
 
 
 def test_monitoring_page_shows_figures_and_views(page_workspace: Workspace) -> None:  # noqa: F811
@@ -359,13 +359,13 @@ def test_monitoring_page_shows_figures_and_views(page_workspace: Workspace) -> N
         "Response time p95": "8.62 s",
         "Users": "2",
     }
-    assert "no Elasticsearch is named" in read_page_text(app)
+    assert "Elasticsearch is not configured" in read_page_text(app)
     for name in ("Runs", "Response time", "Processor and memory", "Anomalies", "Errors", "Emissions"):
         app = open_view(app, name)
         assert not app.exception, name
         assert len(app.dataframe) == 1, name
-    assert read_metrics(app)["g CO₂ together"] == "0.0205"
-    assert "not for accounts" in read_page_text(app)
+    assert read_metrics(app)["g CO₂ in total"] == "0.0205"
+    assert "Use the estimate to compare models, not for carbon" in read_page_text(app)
 
 
 def test_monitoring_page_filters_actions(page_workspace: Workspace) -> None:  # noqa: F811
@@ -376,7 +376,7 @@ def test_monitoring_page_filters_actions(page_workspace: Workspace) -> None:  # 
     assert read_metrics(models.set_value(["KMeans"]).run())["Actions"] == "1"
     statuses = next(widget for widget in app.multiselect if widget.key == "monitoring-status")
     app = statuses.set_value(["failed"]).run()
-    assert "No action has these properties" in read_page_text(app)
+    assert "No action matches these filters" in read_page_text(app)
 
 
 def test_monitoring_page_refresh_shows_new_events(page_workspace: Workspace) -> None:  # noqa: F811

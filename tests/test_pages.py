@@ -82,7 +82,7 @@ def test_load_page_applies_and_undoes_repairs(page_workspace: Workspace) -> None
     choice = next(box for box in app.selectbox if box.key == "repair-incomplete_rows")
     app = choice.set_value(0).run()
     assert not app.exception
-    assert "What the repairs change" in read_page_text(app)
+    assert "Effect of the repairs" in read_page_text(app)
     app = click_button(app, "make-repairs")
     assert app.query_params["dataset"] != before
     assert "Repaired" in read_page_text(app)
@@ -94,7 +94,7 @@ def test_load_page_applies_and_undoes_repairs(page_workspace: Workspace) -> None
 def test_anomalies_page_without_data_shows_hint(page_workspace: Workspace) -> None:
     app = open_page("analysis/anomalies.py")
     assert not app.exception
-    assert "There is no data yet" in read_page_text(app)
+    assert "No data are loaded" in read_page_text(app)
 
 
 def test_anomalies_page_runs_detection(page_workspace: Workspace, sample: Dataset, worker: Worker) -> None:
@@ -186,7 +186,7 @@ def test_pages_report_failed_run_on_own_page(page_workspace: Workspace, sample: 
         app = open_page(page, dataset=digest, run=run)
         assert not app.exception
         assert not app.metric
-        assert ("holds no result" in read_page_text(app)) == bool(app.error) == (name == "anomalies")
+        assert ("This run has no result to show" in read_page_text(app)) == bool(app.error) == (name == "anomalies")
 
 
 def test_anomalies_page_promotes_and_applies_model(page_workspace: Workspace, sample: Dataset, worker: Worker) -> None:
@@ -219,7 +219,7 @@ def promote_by_force(app: AppTest, task: str) -> None:
     assert not app.exception
     assert not app.error
     app = click_button(app, "promote")
-    assert "have no figure that says which is better" in app.error[0].value
+    assert "cannot be compared, because the data have no labels" in app.error[0].value
     next(toggle for toggle in app.toggle if toggle.key == "promote-force").set_value(True).run()
     next(field for field in app.text_input if field.key == "promote-reason").set_value("looked at both").run()
     app = click_button(app, "promote")
@@ -232,7 +232,7 @@ def test_clusters_page_hides_models_of_other_pages(page_workspace: Workspace, sa
     promotion.register(run.id, "mine", workspace=page_workspace, actor=Actor("bob", "tests"))
     app = open_page("analysis/clusters.py", dataset=page_workspace.datasets.save(sample))
     choose_saved_model(app, "clusters")
-    assert "No model has been saved yet" in read_page_text(app)
+    assert "No model is saved yet" in read_page_text(app)
 
 
 def test_anomalies_page_without_mlflow_offers_no_model(
@@ -247,7 +247,7 @@ def test_anomalies_page_without_mlflow_offers_no_model(
     choose_saved_model(app, "anomalies")
     assert not app.exception
     assert not app.error
-    assert "No model has been saved yet" in read_page_text(app)
+    assert "No model is saved yet" in read_page_text(app)
 
 
 def test_pages_show_number_of_unexpected_error(

@@ -10,8 +10,17 @@ from hypothesis import strategies as st
 from core.accounts import passwords, usernames
 from core.errors import OptionError
 
-RUN, REPEATED, ROW, DATE = "run of letters or digits", "repeats the same", "row of neighbouring keys", "date or a year"
-COMMON, NAME, WORD = "people use most", "name of the user or of this product", "word or a name"
+RUN, REPEATED, ROW, DATE = (
+    "It consists mostly of consecutive letters or digits, such as",
+    "repeats the same",
+    "It consists mostly of neighbouring keys",
+    "date or a year",
+)
+COMMON, NAME, WORD = (
+    "It consists mostly of a very common password",
+    "name of the user or of this product",
+    "word or a name",
+)
 
 
 @pytest.mark.parametrize(

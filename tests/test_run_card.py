@@ -425,7 +425,7 @@ def test_run_card_of_pending_run(tmp_path: Path, empty_store: Path, sample: Data
     assert card.about.is_pending
     assert card.about.task == "anomalies"
     assert card.repeat.command
-    assert "waits for MLflow" in TagCollector(render_html(card)).text
+    assert "waiting for delivery to MLflow" in TagCollector(render_html(card)).text
     assert build_run_card(record_failed_run(sample, offline_workspace), offline_workspace).about.status == "failed"
 
 
@@ -443,7 +443,7 @@ def test_run_card_is_same_on_another_machine(command_workspace: Workspace, tmp_p
     assert remote_card.data.part == local_card.data.part
     assert remote_card.threshold == local_card.threshold
     assert remote_card.repeat.command == local_card.repeat.command
-    assert "Give the files by name" in str(remote_card.repeat.notes[0])
+    assert "Replace the digest by the names of the files" in str(remote_card.repeat.notes[0])
     folder = remote_workspace.tracking.spool.artifact_dir(remote_card.about.key) / "result"
     assert Detection.load(folder).spec.dataset == sample.digest
 

@@ -326,7 +326,7 @@ def test_what_differs_on_other_data_and_what_is_missing(place: Workspace, three:
     assert not found.same_task
     assert found.parameters.loc["horizon"].tolist() == ["7", ""]
     assert np.isnan(found.metrics.loc["anomalies", three[0]])
-    with pytest.raises(NotFoundError, match="No run ffff"):
+    with pytest.raises(NotFoundError, match="The run ffff"):
         compare_runs([three[0], "f" * 32], place)
 
 
@@ -412,7 +412,7 @@ def test_list_show_and_card(vigie: Command, tmp_path: Path, empty_store: Path, s
     assert json.loads(written.read_text(encoding="utf-8"))["about"]["id"] == run
     ran = vigie("runs", "card", "f" * 32)
     assert (ran.returncode, ran.stdout) == (1, "")
-    assert "No run ffffffffffff is on record." in ran.stderr
+    assert "The run ffffffffffff was not found." in ran.stderr
     ran = vigie("detect", "0" * 64)
     assert ran.returncode == 1
     assert "is not stored here" in ran.stderr

@@ -204,11 +204,11 @@ def test_entities_share_the_alarms() -> None:
     [
         (asking("alarms", 2.0, "fortnight"), "fortnight"),
         (asking("guess", 2.0), "guess"),
-        (asking("best_f1", 0.0), "needs labels"),
-        (asking("alarms", 1000.0, "day"), "1,000 is outside"),
+        (asking("best_f1", 0.0), "requires labels"),
+        (asking("alarms", 1000.0, "day"), "1,000 is out of range"),
         (asking("pot", 1.5), "1.5"),
-        (asking("pot", 0.0), "more than 0"),
-        (asking("contamination", 0.7), "0.7 is outside 0 to 0.5"),
+        (asking("pot", 0.0), "It must be above 0 and below 1"),
+        (asking("contamination", 0.7), "0.7 is out of range. Accepted: 0 to 0.5"),
         (asking("alarms", -1.0), "-1"),
         (asking("alarms", float("nan")), "nan"),
     ],
@@ -251,7 +251,7 @@ def test_a_moment_that_divides_nothing(place: Workspace, until: str, error: type
 
 
 def test_too_few_rows(place: Workspace) -> None:
-    with pytest.raises(DataError, match="too few"):
+    with pytest.raises(DataError, match="Too few"):
         train(asking("contamination", 0.1), several(1, 12), workspace=place, actor=BY)
     [event] = place.events.read_events()
     assert (event.status, event.error_type) == ("failed", "DataError")
@@ -388,7 +388,7 @@ def test_a_threshold_of_verdicts_judges_the_same_rows(server: Dataset, place: Wo
     assert moved.rows[["score", "fitted"]].equals(found.rows[["score", "fitted"]])
     assert 0 < len(moved.events) < len(found.events)
     assert (moved.threshold, moved.method, moved.target_rate) == (higher, "verdicts", None)
-    assert "verdicts on the run" in str(moved.notes[0])
+    assert "verdicts on run" in str(moved.notes[0])
     again, _ = apply_threshold(ThresholdSpec(second.id, found.threshold), server, workspace=place, actor=BY)
     assert np.array_equal(again.rows["anomaly"], found.rows["anomaly"])
     applied, third = apply_model(ApplySpec(second.id), server, workspace=place, actor=BY)
@@ -481,7 +481,7 @@ ODD = {
     "a column without a value to learn from": odd(
         np.where((np.arange(300) < 150)[:, None] & [False, True, False], np.nan, CALM)
     ),
-    "no value at all": odd(np.full((300, 2), np.nan)),
+    "has no value, so it has no mean to fill it with": odd(np.full((300, 2), np.nan)),
     "values as large as are read": odd(CALM / np.abs(CALM).max() * MAX_MAGNITUDE),
     "rows in any order": odd(CALM, RANDOM.permutation(pd.date_range("2024-01-01", periods=300, freq="h").to_numpy())),
     "every moment twice": odd(CALM, pd.date_range("2024-01-01", periods=150, freq="h").repeat(2)),
@@ -556,7 +556,7 @@ def test_figures(server: Dataset, place: Workspace) -> None:
     found, _ = train(by_week(), server, workspace=place, actor=BY)
     entity = server.entities[0]
     timeline = figures.draw_timeline(found, entity)
-    assert {"score", "learnt from", "threshold", "event", "labelled abnormal", "extreme"} <= names(timeline)
+    assert {"score", "training rows", "threshold", "event", "labelled abnormal", "extreme"} <= names(timeline)
     low, high = timeline.layout.yaxis.range
     assert low < found.threshold < high
     assert names(figures.draw_values(server, found, entity, ["cpu", "errors"])) == {"cpu", "errors", "event"}

@@ -185,7 +185,7 @@ def repeat(vigie: Command, run: str, folder: Path) -> Path:  # noqa: F811
 def test_every_threshold_has_an_option_of_its_own(option: dict[str, Any], fields: dict[str, Any]) -> None:
     assert TRAIN_OPTIONS.to_fields(option, {}) == {"detector": "pca-residual", "settings": [], **fields}
     for other in ({"threshold": "pot"}, {"amount": 1.0}, {"per": "day"}):
-        with pytest.raises(OptionError, match="choose one of"):
+        with pytest.raises(OptionError, match="Use only one of"):
             TRAIN_OPTIONS.to_fields(option, other)
 
 
@@ -202,8 +202,8 @@ def test_settings_have_the_predecessors_spelling_too() -> None:
     ("arguments", "words"),
     [
         (["train", "SERVER", "--n", "38"], "server.csv has 12 columns"),
-        (["train", "SERVER", "--risk", "0.001", "--contamination", "0.1"], "choose one of"),
-        (["train", "SERVER", "--risk", "0.001", "--threshold", "pot"], "choose one of"),
+        (["train", "SERVER", "--risk", "0.001", "--contamination", "0.1"], "Use only one of"),
+        (["train", "SERVER", "--risk", "0.001", "--threshold", "pot"], "Use only one of"),
         (["train", "SERVER", "--per", "1000 rows"], "1000-rows"),
         (["train", "SERVER", "--scaling", "magic"], "minmax"),
         (["train", "SERVER", "--detector", "oracle"], "pca-residual"),

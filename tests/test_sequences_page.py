@@ -85,7 +85,7 @@ def fit_model(workspace: Workspace, dataset: Dataset, detector: str = "pca-resid
 def test_sequences_page_without_data_shows_hint(page_workspace: Workspace) -> None:  # noqa: F811
     app = open_page(PAGE)
     assert not app.exception
-    assert "There is no data yet" in read_page_text(app)
+    assert "No data are loaded" in read_page_text(app)
 
 
 def test_sequences_page_with_too_few_rows(page_workspace: Workspace) -> None:  # noqa: F811
@@ -103,7 +103,7 @@ def test_sequences_page_without_events(page_workspace: Workspace) -> None:  # no
     app = open_page(PAGE, **fit_model(page_workspace, calm, threshold="pot", amount=0.00001))
     assert not app.exception
     assert read_metrics(app)["Events"] == "0"
-    assert "No row lies above the threshold" in read_page_text(app)
+    assert "No row has a score above the threshold" in read_page_text(app)
 
 
 # ---- form and job ---------------------------------------------------------------------------------------------------
@@ -221,7 +221,7 @@ def test_sequences_page_applies_saved_model(page_workspace: Workspace, kpis: Dat
         first["run"], dataset=first["dataset"]
     )
     assert next(button for button in app.button if button.key == "comparison-ask").disabled
-    assert "The threshold is that of the run" in read_page_text(app)
+    assert "The threshold comes from run" in read_page_text(app)
 
 
 def test_sequences_page_promotes_model_by_force(page_workspace: Workspace, kpis: Dataset) -> None:  # noqa: F811
@@ -248,7 +248,7 @@ def test_sequences_page_strikes_point_adjusted_f1_through(page_workspace: Worksp
     app = open_page(PAGE, **fit_model(page_workspace, kpis))
     app.session_state["sequence-view"] = "Score card"
     page_text = read_page_text(app.run())
-    assert "comes first: VUS-PR" in page_text
+    assert "(VUS-PR" in page_text
     assert "~~Point-adjusted F1~~" in page_text
     assert "Window of VUS: 100 rows" in page_text
     assert "random scores reach" in page_text
@@ -256,10 +256,10 @@ def test_sequences_page_strikes_point_adjusted_f1_through(page_workspace: Worksp
 
 def test_sequences_page_warns_about_excess_alarms(page_workspace: Workspace, kpis: Dataset) -> None:  # noqa: F811
     app = open_page(PAGE, **fit_model(page_workspace, kpis, "mean-distance", amount=1.0, per="1000 rows"))
-    assert "The promise does not hold here" in app.warning[0].value
+    assert "The evaluated rows differ from the held-out rows of the" in app.warning[0].value
     unlabelled = kpis.replace(labels=None)
     app = open_page(PAGE, **fit_model(page_workspace, unlabelled, amount=1.0, per="1000 rows"))
-    assert "More rows are flagged than false alarms alone would explain" in app.warning[0].value
+    assert "More rows are flagged than the target false-alarm rate" in app.warning[0].value
     assert "Score card" not in list_tabs(app)
 
 
@@ -267,7 +267,7 @@ def test_sequences_page_hides_values_of_other_data(page_workspace: Workspace, kp
     run = fit_model(page_workspace, kpis)["run"]
     app = open_page(PAGE, dataset=page_workspace.datasets.save(sample), run=run)
     assert not app.exception
-    assert "data other than those loaded" in read_page_text(app)
+    assert "This result belongs to other data than the loaded data" in read_page_text(app)
     assert "sequence-values" not in {element.key for element in app.multiselect}
 
 
@@ -285,7 +285,7 @@ def test_sequences_page_compares_detectors_by_labels(page_workspace: Workspace, 
     }
     assert comparison.winner not in ("random", "mean_distance")
     assert comparison.card["vus_pr"].is_monotonic_decreasing
-    assert "comes first: VUS-PR" in read_page_text(app)
+    assert "(VUS-PR" in read_page_text(app)
     assert comparison.injected_count == 0
 
 
@@ -296,7 +296,7 @@ def test_sequences_page_compares_detectors_by_injected_anomalies(page_workspace:
     assert comparison.copy_count == 10_000 // 300
     assert comparison.card.set_index("line").loc["pca-residual", "hit_100"] > 0
     app = open_page(PAGE, dataset=page_workspace.datasets.save(dataset), run=run.id)
-    assert "anomalies were planted" in read_page_text(app)
+    assert "The ranking is valid for injected anomalies only" in read_page_text(app)
     assert "Hit rate @100" in read_page_text(app)
     assert run.metrics["random.vus_pr"] < max(comparison.card["vus_pr"])
 

@@ -1,4 +1,4 @@
-"""MLflow server as in docs/deployment.md: records in PostgreSQL, artifacts in gs://, known hosts, and sign-in."""
+"""MLflow server as in docs/how-to/run-on-a-cluster.md: records in PostgreSQL, artifacts in gs://, known hosts, and sign-in."""
 
 import json
 import os
@@ -43,7 +43,7 @@ from core.data.samples import load_sample
 from core.detectors.row_model import RowModel
 from core.workspace import get_workspace
 model = load_by_alias(sys.argv[1], workspace=get_workspace(), kind=RowModel)
-model.score(model.ready(load_sample("gas_daily"))).tofile(sys.argv[2])
+model.score(model.prepare_rows(load_sample("gas_daily"))).tofile(sys.argv[2])
 """
 
 

@@ -63,8 +63,8 @@ def test_env_example_marks_unused_setting(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", VARIABLE_NAMES)
-def test_deployment_guide_mentions_setting(name: str) -> None:
-    assert f"`{name}`" in (ROOT / "docs" / "deployment.md").read_text(encoding="utf-8")
+def test_settings_reference_mentions_setting(name: str) -> None:
+    assert f"`{name}`" in (ROOT / "docs" / "reference" / "settings.md").read_text(encoding="utf-8")
 
 
 def test_settings_from_empty_file(tmp_path: Path) -> None:

@@ -248,7 +248,7 @@ def test_sgmvrnn_training_reports_progress_and_loss() -> None:
     assert progress.share == 1.0
     losses = [value for _, value in progress.curves["loss"]]
     assert losses[-1] < losses[0]
-    assert [step for step, _ in progress.curves["rows held out"]] == [50, 60]
+    assert [step for step, _ in progress.curves["held-out rows"]] == [50, 60]
 
 
 def test_sgmvrnn_uses_several_categories() -> None:
@@ -316,5 +316,5 @@ def test_sgmvrnn_training_can_be_cancelled() -> None:
 
 
 def test_sgmvrnn_training_rejects_nan_loss(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="the loss is no number"):
+    with pytest.raises(DataError, match="the loss is not a finite number"):
         make_detector(fidelity="original", learning_rate=0.1, steps=3000).fit([1e4 * make_waves(300)], Progress())

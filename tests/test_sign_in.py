@@ -131,7 +131,7 @@ def test_fresh_process_protects_first_page(tmp_path: Path, address: str) -> None
 def test_user_without_role_sees_notice(visitors: dict[str, Visitor], place: PageSpec) -> None:
     screen = visitors["nora"].open_page(place.address)
     assert screen.kinds == ["heading", "alert", "html"]
-    assert "An administrator has to give you a role" in screen.text
+    assert "Ask an administrator for one" in screen.text
     assert "nora" in screen.text
     assert screen.menu == []
 
@@ -207,7 +207,7 @@ def test_role_change_acts_at_next_rerun(new_visitor: Visitor, server_accounts: A
         server_accounts.set_roles(name, ["operator"])
         assert not is_access_denied(load_page(tab, "health"))
         server_accounts.set_roles(name, [])
-        assert "has to give you a role" in load_page(tab, "health").text
+        assert "You have no role yet" in load_page(tab, "health").text
         server_accounts.set_disabled(name, True)
         assert is_sign_in_page(load_page(tab, "health"))
 
@@ -490,9 +490,9 @@ def test_setup_token_creates_first_administrator(first_visitor: Visitor, tmp_pat
     assert "python -m core users add" in screen.text
     assert token not in screen.text
     for form, reason in (
-        ({"token": "wrong"}, "not the token"),
-        ({"token": ""}, "not the token"),
-        ({"again": "another-one-1234"}, "not the same"),
+        ({"token": "wrong"}, "Vigie prints the valid token when it starts"),
+        ({"token": ""}, "Vigie prints the valid token when it starts"),
+        ({"again": "another-one-1234"}, "The two passwords do not match"),
         ({"password": "password1234", "again": "password1234"}, "easy to guess"),
         ({"user": "<b>"}, "not accepted"),
     ):
@@ -501,7 +501,9 @@ def test_setup_token_creates_first_administrator(first_visitor: Visitor, tmp_pat
     assert _submit_setup_form(first_visitor, token, {}) == ""
     assert not is_access_denied(first_visitor.open_page("users"))
     assert [user.roles for user in Accounts("", tmp_path).list_users()] == [{"administrator"}]
-    assert "not the token" in _submit_setup_form(Visitor(first_visitor.url), token, {"user": "mallory"})
+    assert "Vigie prints the valid token when it starts" in _submit_setup_form(
+        Visitor(first_visitor.url), token, {"user": "mallory"}
+    )
     assert is_sign_in_page(Visitor(first_visitor.url).open_page())
 
 
@@ -520,13 +522,13 @@ def test_setup_token_limits_attempts() -> None:
     setup_token = SetupToken()
     setup_token.check(setup_token.token)
     for _ in range(MAX_ATTEMPTS):
-        with pytest.raises(AccessDeniedError, match="not the token"):
+        with pytest.raises(AccessDeniedError, match="Vigie prints the valid token when it starts"):
             setup_token.check("wrong")
     with pytest.raises(AccessDeniedError, match="Too many wrong tokens"):
         setup_token.check(setup_token.token)
     used_token = SetupToken()
     used_token.invalidate()
-    with pytest.raises(AccessDeniedError, match="not the token"):
+    with pytest.raises(AccessDeniedError, match="Vigie prints the valid token when it starts"):
         used_token.check("")
 
 
@@ -563,7 +565,7 @@ def _check_pages_during_outage(ana: Visitor, database: Running) -> None:
             new = Visitor(ana.url)
             screen = new.open_page("anomalies")
             assert screen.kinds == ["heading", "alert", "button"]  # the reason is hidden from anonymous visitors
-            assert "cannot be reached" in screen.text
+            assert "The account database does not respond" in screen.text
             assert "/account/sign-in" not in screen.text
             assert "sign-in=unreachable" in new.sign_in("ana", PASSWORD).headers["Location"]
             restore(database)

@@ -97,8 +97,8 @@ def test_page_of_other_role_is_refused_in_browser(browser: Browser, url: str) ->
         sign_in(page, "ana")
         expect(page.get_by_role("heading", level=1)).to_have_text("No access")
         assert "operator, administrator" in read_alert(page)
-        page.get_by_role("link", name="To the first page").click()
-        expect(page.get_by_role("heading", level=1)).to_contain_text("What do you want to look at?")
+        page.get_by_role("link", name="Go to the home page").click()
+        expect(page.get_by_role("heading", level=1)).to_contain_text("Which data do you want to analyse?")
 
 
 def test_sign_out_everywhere_in_browser(browser: Browser, url: str) -> None:
@@ -171,7 +171,7 @@ def test_first_administrator_is_created_in_browser(browser: Browser, tmp_path: P
 def submit_setup_form(page: Page, token: str, password: str) -> None:
     for name, value in {"token": token, "user": "ada", "password": password, "again": password}.items():
         page.locator(f"input[name={name}]").fill(value)
-    page.get_by_role("button", name="Make the first administrator").click()
+    page.get_by_role("button", name="Create the first administrator").click()
     page.wait_for_load_state()
 
 
@@ -183,7 +183,7 @@ def test_anonymous_deep_link_shows_sign_in_in_browser(browser: Browser, tmp_path
     process = start_app(tmp_path, port, VIGIE_REQUIRE_SIGN_IN="true")
     try:
         with open_url(browser, f"http://127.0.0.1:{port}/{address}") as page:
-            expect(page.get_by_text("Please sign in to go on.")).to_be_visible()
+            expect(page.get_by_text("Sign in to continue.")).to_be_visible()
             assert page.locator("input[type=file]").count() == 0
             assert page.get_by_test_id("stSidebarNavLink").count() == 0
     finally:
@@ -248,12 +248,12 @@ def test_identity_provider_sign_in_uses_account_roles(browser: Browser, provider
         expect_sign_in_form(page)
     with open_url(browser, provider_app_url) as page:
         sign_in_with_provider(page, "new@example.org")
-        expect(page.get_by_text("An administrator has to give you a role.")).to_be_visible()
+        expect(page.get_by_text("You have no role yet. Ask an administrator for one.")).to_be_visible()
         expect_signed_in(page, "new@example.org")
         expect(page.get_by_test_id("stSidebarNavLink")).to_have_count(0)
         accounts.set_roles("new@example.org", ["analyst"])
         page.reload()
-        expect(page.get_by_role("heading", level=1)).to_contain_text("What do you want to look at?")
+        expect(page.get_by_role("heading", level=1)).to_contain_text("Which data do you want to analyse?")
         accounts.set_disabled("new@example.org", True)
         page.reload()
         assert "is disabled" in read_alert(page)

@@ -2,8 +2,10 @@
 
 import ast
 import os
+import re
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
@@ -51,6 +53,18 @@ TRACKING_LIBRARIES = {"mlflow", "codecarbon"}
 SERVICE_LIBRARIES = {"boto3", "botocore", "elasticsearch", "sqlalchemy", "alembic", "google"}
 ALGORITHM_LIBRARIES = {"sklearn", "torch", "gluonts", "scipy", "lightning"}
 HEAVY_LIBRARIES = {"torch", "mlflow", "sklearn"}
+
+IRREGULAR_PARTICIPLES = {
+    *("found", "told", "kept", "said", "made", "held", "drawn", "begun", "shown", "known", "written", "sent", "spoken"),
+    *("given", "seen", "heard", "learnt", "taken", "gone", "lost", "left", "met", "bent", "laid", "worn"),
+}
+PREPOSITIONS = {"of", "by", "at", "about", "when", "there", "here", "beside", "for", "until", "without"}
+VERBS_IN_ED = {"embed", "feed", "seed", "exceed", "proceed", "need", "shed"}
+QUESTION_WORDS = {
+    *("what", "who", "whoever", "whatever", "how", "whether", "where", "when", "why", "which", "that", "those"),
+    *("is", "are", "does", "do", "has", "have", "can"),
+}
+MAX_SENTENCE_WORDS = 35
 
 
 @dataclass(frozen=True)
@@ -327,3 +341,123 @@ def test_first_page_loads_no_heavy_library() -> None:
     module_names = {name for name in module_names if name.startswith("core")}
     assert module_names
     assert not _list_loaded_libraries(sorted(module_names))
+
+
+# ---- names and docstrings -------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Definition:
+    """A class or function of the product, with its place in the source."""
+
+    node: ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
+    qualified_name: str
+    location: str
+
+    @property
+    def name(self) -> str:
+        return self.node.name
+
+    @property
+    def place(self) -> str:
+        return f"{self.location} {self.qualified_name}"
+
+    @property
+    def is_public(self) -> bool:
+        """True if no part of the qualified name starts with an underscore."""
+        return not any(part.startswith("_") for part in self.qualified_name.split("."))
+
+    @property
+    def decorators(self) -> str:
+        return " ".join(map(ast.unparse, self.node.decorator_list))
+
+    @property
+    def docstring(self) -> str:
+        return ast.get_docstring(self.node) or ""
+
+
+@cache
+def list_definitions() -> tuple[Definition, ...]:
+    """List every class, function and method of the product; functions inside functions are not listed."""
+    return tuple(entry for module in modules().values() for entry in _iter_definitions(module, module.tree.body))
+
+
+def _iter_definitions(module: Module, body: list[ast.stmt], parent: str = "") -> Iterator[Definition]:
+    for node in body:
+        if isinstance(node, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+            yield Definition(node, f"{parent}{node.name}", f"{module.path.relative_to(ROOT)}:{node.lineno}")
+        if isinstance(node, ast.ClassDef):
+            yield from _iter_definitions(module, node.body, f"{parent}{node.name}.")
+
+
+def _list_public_definitions() -> list[Definition]:
+    return [entry for entry in list_definitions() if entry.is_public]
+
+
+def _is_participle(word: str) -> bool:
+    return word in IRREGULAR_PARTICIPLES or (word.endswith("ed") and word not in VERBS_IN_ED)
+
+
+def test_class_names_are_unique() -> None:
+    counts = Counter(entry.name for entry in list_definitions() if isinstance(entry.node, ast.ClassDef))
+    assert not [name for name, count in counts.items() if count > 1]
+
+
+def test_function_names_are_verbs() -> None:
+    """No function is named by a participle or a preposition: `load_dataset`, not `loaded` or `dataset_of`."""
+    functions = [entry for entry in list_definitions() if not isinstance(entry.node, ast.ClassDef)]
+    words = {entry.place: entry.name.strip("_").split("_") for entry in functions if "property" not in entry.decorators}
+    assert not [
+        place
+        for place, parts in words.items()
+        if _is_participle(parts[0]) or parts[0] in PREPOSITIONS or parts[-1] in PREPOSITIONS
+    ]
+
+
+def test_public_definitions_have_docstrings() -> None:
+    """Overriding methods have the docstring of the method that they override."""
+    assert not [
+        entry.place
+        for entry in _list_public_definitions()
+        if not entry.docstring and not {"override", "overload"} & set(re.split(r"\W+", entry.decorators))
+    ]
+
+
+def test_docstrings_start_with_verb_or_noun() -> None:
+    """No docstring starts as a question; ruff's rule D401 rejects verbs that are not imperative."""
+    docstrings = {entry.place: entry.docstring for entry in list_definitions()}
+    docstrings |= {name: ast.get_docstring(module.tree) or "" for name, module in modules().items()}
+    first_words = {place: re.split(r"\W+", text.lstrip("`"))[0].lower() for place, text in docstrings.items() if text}
+    assert not [place for place, word in first_words.items() if word in QUESTION_WORDS]
+
+
+def test_docstring_sentences_are_short() -> None:
+    """Tables of fields (two spaces after a name), lists and examples are not sentences."""
+    long_sentences = [
+        (entry.place, sentence)
+        for entry in list_definitions()
+        for sentence in _split_sentences(entry.docstring)
+        if len(sentence.split()) > MAX_SENTENCE_WORDS
+    ]
+    assert not long_sentences
+
+
+def _split_sentences(docstring: str) -> list[str]:
+    paragraphs = [
+        paragraph
+        for paragraph in docstring.split("\n\n")
+        if not re.search(r"^ *(?:[\w, ]+  +\S|- |>>> |[│├└])", paragraph, re.MULTILINE)
+    ]
+    return [
+        sentence for paragraph in paragraphs for sentence in re.split(r"(?<=[.!?:;])\s+", " ".join(paragraph.split()))
+    ]
+
+
+def test_test_names_are_unique() -> None:
+    counts = Counter(
+        node.name
+        for path in (ROOT / "tests").rglob("test_*.py")
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.FunctionDef) and node.name.startswith("test_")
+    )
+    assert not [name for name, count in counts.items() if count > 1]

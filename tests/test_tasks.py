@@ -179,7 +179,7 @@ def test_toy_task_job_shows_progress_and_cancels(
         original_tell(progress, share, doing)
         time.sleep(0.02)
 
-    monkeypatch.setattr(Progress, "tell", tell)
+    monkeypatch.setattr(Progress, "report", tell)
     app = set_widget(open_toy_page(page_workspace.datasets.save(daily_dataset)), "limit-parts", 5000)
     app = click_button(app, "limit-ask")
     deadline = time.monotonic() + 30
@@ -189,7 +189,7 @@ def test_toy_task_job_shows_progress_and_cancels(
         app = app.run()
     assert next(button for button in app.button if button.key == "limit-ask").disabled
     app = answered(click_button(app, "cancel-work"))
-    assert "Cancelled: nothing was kept" in read_page_text(app)
+    assert "The job is cancelled" in read_page_text(app)
     assert "run" not in app.query_params
     assert not next(button for button in app.button if button.key == "limit-ask").disabled
     assert [event.status for event in page_workspace.events.read_events()] == ["interrupted"]
@@ -220,7 +220,7 @@ def run_toy_task(workspace: Workspace, dataset: Dataset, limit: float) -> str:
 
 def test_documented_task_code_matches_toy_task() -> None:
     """The code blocks of the documents are the tested code."""
-    text = (ROOT / "docs" / "extending.md").read_text(encoding="utf-8")
+    text = (ROOT / "docs" / "how-to" / "add-a-task.md").read_text(encoding="utf-8")
     section = text.partition("## Add a task")[2].partition("\n## ")[0]
     blocks = re.findall(r"```python\n(.*?)```", section, re.DOTALL)
     source = (ROOT / "tests" / "toy_task.py").read_text(encoding="utf-8") + inspect.getsource(page)

@@ -121,7 +121,7 @@ def test_pot_threshold_notes_too_few_peaks() -> None:
     assert threshold.method == "highest"
     assert threshold.value == 99
     assert threshold.target_rate == pytest.approx(1 / 101)
-    assert "only 2 lie in their tail, at least 10 are needed" in str(threshold.note)
+    assert "Only 2 lie in the tail; extrapolation needs at least 10" in str(threshold.note)
     constant = fit_pot_threshold(np.ones(500), 1e-4)
     assert (constant.method, constant.value) == ("highest", 1)
 
@@ -243,14 +243,14 @@ def test_best_f1_threshold_notes_use_of_labels() -> None:
     threshold = find_best_f1_threshold([1.0, 5.0, 2.0, 6.0], [0, 1, 0, 1])
     assert (threshold.value, threshold.method, threshold.target_rate) == (2, "best_f1", None)
     assert "Chosen with the labels" in str(threshold.note)
-    with pytest.raises(DataError, match="None of 2 labels marks an anomaly"):
+    with pytest.raises(DataError, match="None of the 2 labels marks an anomaly"):
         find_best_f1_threshold([1.0, 2.0], [0, 0])
 
 
 @pytest.mark.parametrize("threshold", [fit_alarm_threshold, fit_pot_threshold])
 @pytest.mark.parametrize("share", [0.0, 1.0, -0.1, float("nan")])
 def test_threshold_rejects_share_outside_bounds(threshold: Callable[[Floats, float], object], share: float) -> None:
-    with pytest.raises(OptionError, match="outside 0 to 1"):
+    with pytest.raises(OptionError, match="Accepted: 0 to 1"):
         threshold(np.arange(5.0), share)
 
 
@@ -288,10 +288,10 @@ def test_alarm_rate_per_week() -> None:
 @pytest.mark.parametrize(
     ("count", "per", "step", "said"),
     [
-        (2, "fortnight", 60, "per = fortnight is none of hour, day, week, month, year"),
-        (0, "week", 60, "count = 0 is outside 0 to 10,080"),
-        (30, "day", 3600, "count = 30 is outside 0 to 24"),
-        (1, "day", 0, "outside 0 to 0"),
+        (2, "fortnight", 60, "per = fortnight is not accepted. Accepted values: hour, day, week, month, year"),
+        (0, "week", 60, "count = 0 is out of range. Accepted: 0 to 10,080"),
+        (30, "day", 3600, "count = 30 is out of range. Accepted: 0 to 24"),
+        (1, "day", 0, "Accepted: 0 to 0"),
     ],
 )
 def test_alarm_rate_rejects_impossible_count(count: float, per: str, step: float, said: str) -> None:

@@ -150,7 +150,7 @@ from mlflow_utils.run_record import Record
 from mlflow_utils.tracking import Tracking
 folder = Path({str(place.tracking.spool.folder)!r})
 tracking = Tracking({place.tracking.uri!r}, {(tmp_path / "mlartifacts").as_uri()!r}, folder)
-tracking.start(Record("tests", "killed", params={{"number": 1}}))
+tracking.start_run(Record("tests", "killed", params={{"number": 1}}))
 os.kill(os.getpid(), 9)
 """
     subprocess.run([sys.executable, "-c", script], check=False, env=os.environ)

@@ -46,7 +46,7 @@ def filled(app: AppTest, key: str, value: str) -> AppTest:
 def test_without_runs_it_says_so(page_workspace: Workspace) -> None:  # noqa: F811
     app = open_page(PAGE)
     assert not app.exception
-    assert "No run is on record yet" in read_page_text(app)
+    assert "There are no runs yet" in read_page_text(app)
 
 
 def test_runs_are_listed_and_filtered(page_workspace: Workspace, sample: Dataset) -> None:  # noqa: F811
@@ -62,7 +62,7 @@ def test_runs_are_listed_and_filtered(page_workspace: Workspace, sample: Dataset
     app = filled(app, "tracking-model", "' OR '1'='1")
     assert not app.exception
     assert not app.dataframe
-    assert "No run fits these filters" in read_page_text(app)
+    assert "No run matches these filters" in read_page_text(app)
 
 
 def test_one_run_is_opened_with_the_way_to_its_result(page_workspace: Workspace, sample: Dataset) -> None:  # noqa: F811
@@ -154,7 +154,7 @@ def test_a_dead_mlflow_costs_less_than_two_seconds(
     assert time.perf_counter() - began < 2.0
     assert not app.exception
     assert "MLflow does not answer" in read_page_text(app)
-    assert "waits for MLflow" in listed(app)["status"].iloc[0]
+    assert "waiting for delivery to MLflow" in listed(app)["status"].iloc[0]
 
 
 def test_french(page_workspace: Workspace, sample: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: F811

@@ -145,7 +145,7 @@ def test_without_a_worker_the_page_says_what_it_waits_for(at: Workspace, monkeyp
     with working(at, run_test_job):
         seen(app, "counting")
         other = jobs.submit("count", QUESTION, workspace=at, actor=Actor("bob", "tests"))
-        assert "Waiting for its turn" in bar(page(work=other.key))
+        assert "Waiting in the queue …" in bar(page(work=other.key))
         click_button(app, "cancel-work")
         jobs.cancel(other.key, at)
         answered(app)

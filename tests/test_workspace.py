@@ -40,15 +40,15 @@ class LetterOutbox:
         self.waiting = []
         return count
 
-    def pending_count(self) -> int:
+    def count_pending(self) -> int:
         return len(self.waiting)
 
-    def rejected_count(self) -> int:
+    def count_rejected(self) -> int:
         return 3
 
     def check(self) -> str:
         if self.is_closed:
-            raise ServiceUnavailableError(N_("{folder} cannot be written to."), folder="the post office")
+            raise ServiceUnavailableError(N_("The folder {folder} is not writable."), folder="the post office")
         return "1.0"
 
     def reset(self) -> None:
@@ -178,7 +178,7 @@ def test_workspaces_do_not_share_circuit_breakers(offline_workspaces: tuple[Work
 
 def test_workspaces_do_not_share_messages_tokens_or_accounts(tmp_path: Path) -> None:
     first, second = (Workspace.from_settings(make_settings(tmp_path / name)) for name in ("one", "two"))
-    number = first.flash.put(Message(N_("This account is disabled; ask an administrator.")))
+    number = first.flash.put(Message(N_("This account is disabled. Ask an administrator.")))
     assert first.flash.get(number) is not None
     assert second.flash.get(number) is None
     assert first.setup_token.token != second.setup_token.token

@@ -1,4 +1,4 @@
-"""A task as `docs/extending.md` shows it: which rows lie beyond a limit. Registered by `added_task(TASK)` alone."""
+"""A task as `docs/how-to/add-a-task.md` shows it: which rows lie beyond a limit. Registered by `added_task(TASK)` alone."""
 
 from dataclasses import dataclass, replace
 

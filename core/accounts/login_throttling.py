@@ -119,4 +119,4 @@ def _check_limit(
     ).all()
     if len(times) == max_failures:
         minutes = math.ceil((times[-1] + RATE_LIMIT_WINDOW - now).total_seconds() / 60)
-        raise AccessDeniedError(N_("Too many attempts: try again in {minutes} min."), minutes=max(1, minutes))
+        raise AccessDeniedError(N_("Too many attempts. Try again in {minutes} min."), minutes=max(1, minutes))

@@ -25,15 +25,16 @@ HASH_SLOTS = threading.Semaphore(4)  # concurrent hashes, so that many sign-ins 
 
 WEAKNESS_MESSAGES = {
     "sequence": N_(
-        "The password is too easy to guess: it is mostly a run of letters or digits, such as 0123456 or 987654."
+        "The password is too easy to guess. It consists mostly of consecutive letters or "
+        "digits, such as 0123456 or 987654."
     ),
-    "repeat": N_("The password is too easy to guess: it repeats the same characters."),
-    "spatial": N_("The password is too easy to guess: it is mostly a row of neighbouring keys."),
-    "date": N_("The password is too easy to guess: it is mostly a date or a year."),
-    "common": N_("The password is too easy to guess: it is mostly one of the passwords that people use most."),
-    "word": N_("The password is too easy to guess: it is mostly a word or a name."),
-    "name": N_("The password is too easy to guess: it contains the name of the user or of this product."),
-    "": N_("The password is too easy to guess: make it longer, or mix in other words."),
+    "repeat": N_("The password is too easy to guess. It repeats the same characters."),
+    "spatial": N_("The password is too easy to guess. It consists mostly of neighbouring keys."),
+    "date": N_("The password is too easy to guess. It consists mostly of a date or a year."),
+    "common": N_("The password is too easy to guess. It consists mostly of a very common password."),
+    "word": N_("The password is too easy to guess. It consists mostly of a word or a name."),
+    "name": N_("The password is too easy to guess. It contains the name of the user or of this product."),
+    "": N_("The password is too easy to guess. Make it longer or add other words."),
 }
 
 
@@ -50,7 +51,7 @@ def check_password(password: str, name: str) -> None:
     """
     if not MIN_CHARS <= len(password) <= MAX_CHARS:
         raise OptionError(
-            N_("The password has {count} characters; {shortest} to {longest} are accepted."),
+            N_("The password has {count} characters. Accepted are {shortest} to {longest} characters."),
             count=len(password),
             shortest=MIN_CHARS,
             longest=MAX_CHARS,

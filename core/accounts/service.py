@@ -18,7 +18,7 @@ from core.messages import N_
 
 WRONG_CREDENTIALS = N_("The name or the password is wrong, or the account is disabled.")
 NAME_TAKEN = N_("This name is taken.")
-ADMINISTRATOR_EXISTS = N_("There is an administrator already; ask for an account.")
+ADMINISTRATOR_EXISTS = N_("There is already an administrator. Ask them for an account.")
 MAX_LISTED_SIGN_INS = 10_000
 
 
@@ -118,7 +118,7 @@ class Accounts:
             change(db, row)
             db.flush()
             if administrator_count and not users.count_administrators(db):
-                raise OptionError(N_("This is the last administrator; make somebody else one first."))
+                raise OptionError(N_("This user is the last administrator. Give the role to another user first."))
             return row.name
 
         self._session_cache.delete_user(self.database.write(change_once))
@@ -196,7 +196,7 @@ class Accounts:
             lambda db: users.to_user(users.get_or_add_external(db, identity, address))
         )
         if user.disabled:
-            raise AccessDeniedError(N_("This account is disabled; ask an administrator."))
+            raise AccessDeniedError(N_("This account is disabled. Ask an administrator."))
         return user
 
     def list_sign_ins(self, name: str | None = None, limit: int = 100) -> list[SignIn]:

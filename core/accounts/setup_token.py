@@ -31,7 +31,7 @@ class SetupToken:
             if not self.token or not hmac.compare_digest(token.strip().encode(), self.token.encode()):
                 self._failure_times.append(now)
                 raise AccessDeniedError(
-                    N_("This is not the token that Vigie printed when it was started. A restart prints a new one.")
+                    N_("The token is wrong. Vigie prints the valid token when it starts. A restart prints a new one.")
                 )
 
     def invalidate(self) -> None:

@@ -29,9 +29,9 @@ def validate_username(name: str) -> str:
     if normalized is None:
         raise OptionError(
             N_(
-                "This name is not accepted. A user name or e-mail address has 1 to {longest} "
-                "letters, digits and . _ + @ | ' -"
-                " and begins with a letter or digit; its letters are of one alphabet."
+                "This name is not accepted. It must have 1 to {longest} letters, digits or "
+                "characters of . _ + @ | ' - and begin with a letter or digit. All letters "
+                "must be of one alphabet."
             ),
             longest=MAX_NAME_CHARS,
         )

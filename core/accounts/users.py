@@ -45,7 +45,11 @@ def check_roles(roles: Collection[str]) -> None:
     """Raise OptionError if a role does not exist."""
     for role in roles:
         if role not in ROLES:
-            raise OptionError(N_("There is no role {role!r}; choose {accepted}."), role=role, accepted=", ".join(ROLES))
+            raise OptionError(
+                N_("The role {role!r} does not exist. Accepted roles: {accepted}."),
+                role=role,
+                accepted=", ".join(ROLES),
+            )
 
 
 def insert_user(db: Rows, user: NewUser) -> UserRow:
@@ -69,7 +73,7 @@ def get_user(db: Rows, name: str) -> UserRow:
     """Return the user with this name. Raises OptionError if there is none."""
     row = find_user(db, name)
     if row is None:
-        raise OptionError(N_("There is no user of that name."))
+        raise OptionError(N_("No user has this name."))
     return row
 
 

@@ -45,7 +45,11 @@ class Executor:
     def __post_init__(self) -> None:
         if self.workers < 0:
             raise OptionError(
-                N_("{name} = {value} is outside {low} to {high}."), name="workers", value=self.workers, low=0, high="∞"
+                N_("{name} = {value} is out of range. Accepted: {low} to {high}."),
+                name="workers",
+                value=self.workers,
+                low=0,
+                high="∞",
             )
 
     @property
@@ -202,7 +206,7 @@ class _ClusterRun:
 
 def _build_scheduler_error() -> VigieError:
     return VigieError(
-        N_("The Dask scheduler went away; what is finished is kept, the same command goes on from there.")
+        N_("The Dask scheduler no longer answers. Finished batches are kept. Run the same command again to continue.")
     )
 
 
@@ -210,7 +214,7 @@ def _build_lost_result(batch: Batch) -> BatchResult:
     """Return a result for a batch without output, so that the next run tries it again."""
     reason = str(
         Message(
-            N_("The workers that scored batch {number} died; it is tried again the next time."),
+            N_("The worker processes of batch {number} died. The next run of the command tries the batch again."),
             {"number": batch.number},
         )
     )

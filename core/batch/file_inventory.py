@@ -87,7 +87,9 @@ class Folder:
                 hasher.update(f"{file.path}\0{file.size}\0{file.modified_ns}\n".encode(errors="surrogateescape"))
             count, size = count + len(files), size + sum(file.size for file in files)
         if not count:
-            raise UnreadableFileError(N_("{file}: the folder holds no file."), file=str(self.root / self.pattern))
+            raise UnreadableFileError(
+                N_("{file}: the folder contains no data file."), file=str(self.root / self.pattern)
+            )
         return Inventory(count, size, hasher.hexdigest())
 
     def iter_folders(self) -> Iterator[list[FileEntry]]:

@@ -38,13 +38,13 @@ def lock_output(out: Path, manifest: Mapping[str, Any]) -> Iterator[str]:
     if another process writes to it.
     """
     if out.exists() and not out.is_dir():
-        raise OptionError(N_("{file}: a file; the results need a folder."), file=str(out))
+        raise OptionError(N_("{file}: this is a file. Choose a folder for the results."), file=str(out))
     out.mkdir(parents=True, exist_ok=True)
     lock = FileLock(out / ".lock")
     try:
         lock.acquire(timeout=0)
     except Timeout as error:
-        raise OptionError(N_("{file}: another process writes its results there."), file=str(out)) from error
+        raise OptionError(N_("{file}: another process is writing results to this folder."), file=str(out)) from error
     try:
         path = out / MANIFEST_FILE
         if not path.exists():
@@ -58,7 +58,10 @@ def _write_manifest(path: Path, manifest: Mapping[str, Any]) -> None:
     """Write the manifest. Raises OptionError for a folder with other content."""
     if any(not entry.name.startswith(".") for entry in path.parent.iterdir()):
         raise OptionError(
-            N_("{file}: not empty, and without {value}; choose a folder that is empty or holds earlier results."),
+            N_(
+                "{file}: the folder is not empty and contains no {value}. Choose an empty folder "
+                "or a folder with earlier results."
+            ),
             file=str(path.parent),
             value=path.name,
         )
@@ -72,13 +75,16 @@ def _read_manifest(path: Path, manifest: Mapping[str, Any]) -> Mapping[str, Any]
         stored: Mapping[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
         raise DataError(
-            N_("{file}: damaged ({reason}); choose another folder."), file=str(path), reason=error
+            N_("{file}: the file is damaged ({reason}). Choose another folder."), file=str(path), reason=error
         ) from error
     current = json.loads(json.dumps(manifest))
     differing = [name for name in {**stored, **current} if stored.get(name) != current.get(name)]
     if differing:
         raise DataError(
-            N_("{file} holds results of something else: {differs}. Choose another folder, or delete it to begin anew."),
+            N_(
+                "{file} contains results of a different command: {differs}. Choose another folder, "
+                "or delete this one to start again."
+            ),
             file=str(path.parent),
             differs="; ".join(
                 f"{name}: {_shorten_value(stored.get(name))} ≠ {_shorten_value(current.get(name))}"

@@ -123,7 +123,7 @@ def fit_group(job: JobSpec, task: FitTask) -> str:
 def _fit_model(job: JobSpec, datasets: Sequence[Dataset]) -> SequenceModel:
     """Return a model fitted on the datasets that match the first. Raises DataError for too few rows."""
     if not datasets or job.fit is None:
-        raise DataError(N_("No file of the group can be read; there is nothing to learn from."))
+        raise DataError(N_("No file of the group can be read. The model cannot be fitted."))
     first = datasets[0]
     model = SequenceModel(copy(job.fit.detector), Scaling(job.fit.scaling, job.fit.counts))
     model.columns_, model.unit_, model.profile_ = first.columns, first.unit, first.profile
@@ -172,7 +172,8 @@ def load_finished_batch(job: JobSpec, batch: Batch) -> BatchResult | None:
     metadata_values = json.loads((metadata or {}).get(METADATA_KEY, b"{}"))
     if (metadata_values.get("manifest"), metadata_values.get("inputs")) != (job.manifest, batch.digest):
         raise DataError(
-            N_("{file} holds results of something else; choose another folder, or delete it."), file=str(path)
+            N_("{file} contains results of a different command. Choose another folder, or delete the file."),
+            file=str(path),
         )
     return BatchResult(
         batch.number,
@@ -191,7 +192,11 @@ def _load_model(path: Path, manifest: str, trusted: tuple[str, ...], streaming: 
     """Return the model in a file, loaded once per process and `manifest`."""
     model = read_model(path, trusted)
     if not isinstance(model, SequenceModel):
-        raise DataError(N_("{file}: {value}, not a model of series."), file=path.name, value=type(model).__name__)
+        raise DataError(
+            N_("{file}: the model has the type {value}. A model of series is required."),
+            file=path.name,
+            value=type(model).__name__,
+        )
     if streaming and hasattr(model.detector, "scoring"):
         model.detector.scoring = "streaming"
     return model

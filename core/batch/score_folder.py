@@ -109,7 +109,7 @@ def score_folder(
         _write_skipped_files(job.out, batch_progress.skipped)
     if not batch_progress.series:
         raise DataError(
-            N_("{file}: none of the first {count} files can be scored; the first: {reason}"),
+            N_("{file}: none of the first {count} files can be scored. First reason: {reason}"),
             file=folder.root.name,
             count=batch_progress.files_skipped,
             reason=batch_progress.skipped[0][1] if batch_progress.skipped else "-",
@@ -129,7 +129,7 @@ def _format_progress(batch_progress: BatchProgress, inventory: Inventory) -> str
         "rate": round(batch_progress.series_per_second),
         "left": f"{minutes}:{seconds:02d}",
     }
-    return str(Message(N_("{count} series, {rate}/s, {left} left"), values))
+    return str(Message(N_("{count} series, {rate}/s, {left} remaining"), values))
 
 
 def _write_skipped_files(out: Path, skipped: Iterable[tuple[str, str]]) -> None:

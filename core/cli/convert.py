@@ -15,7 +15,7 @@ from core.workspace import get_workspace
 
 MAX_SHOWN_FILES = 20
 
-convert = typer.Typer(no_args_is_help=True, help="From one way of keeping sequences to another.")
+convert = typer.Typer(no_args_is_help=True, help="Convert files of sequences to another format.")
 InputPath = Annotated[Path, typer.Option("--input-path", "--input_path", help="A folder, a file or an archive.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 
@@ -24,14 +24,16 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 def netmob(
     input_path: InputPath,
     output_path: Annotated[
-        Path, typer.Option("--output-path", "--output_path", help="A folder for windows, else the file to write.")
+        Path,
+        typer.Option("--output-path", "--output_path", help="Output folder for windows, or output file for a table."),
     ],
-    app: Annotated[str, typer.Option(help="The service, as in the names of the files: Netflix.")],
-    tile: Annotated[list[str], typer.Option(help="Only this tile; may be given several times.")] = [],  # noqa: B006
+    app: Annotated[str, typer.Option(help="Name of the service in the file names, for example Netflix.")],
+    tile: Annotated[list[str], typer.Option(help="Only this tile. Repeat the option for several tiles.")] = [],  # noqa: B006
     direction: Annotated[Literal["DL", "UL"] | None, typer.Option(help="Only downlink or uplink.")] = None,
-    window: Annotated[int, typer.Option(min=1, help="Days in a window.")] = 20,
+    window: Annotated[int, typer.Option(min=1, help="Length of a window in days.")] = 20,
     form: Annotated[
-        Literal["seq", "parquet", "csv"], typer.Option("--format", help="Windows, or one table of days.")
+        Literal["seq", "parquet", "csv"],
+        typer.Option("--format", help="Output format: windows, or one table with a row per day."),
     ] = "seq",
     as_json: AsJson = False,
 ) -> None:

@@ -15,7 +15,7 @@ from core.workspace import get_workspace
 def doctor(
     files: FilesArgument,
     recipe: Annotated[Path | None, typer.Option(help="Repairs to make first: a JSON list of {kind, settings}.")] = None,
-    out: Annotated[Path | None, typer.Option(help="Write the data, repaired, as .parquet or .csv.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Write the repaired data as .parquet or .csv.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Check files for data-quality issues: their count, their places and the proposed repair."""
@@ -41,4 +41,4 @@ def _print_report(report: QualityReport) -> None:
         repair = finding.repairs[0].kind if finding.repairs else "-"
         typer.echo(f"  {finding.kind:22} {finding.count:>8,}  {finding.message}  [{repair}]")
     if not report.findings:
-        typer.echo("  nothing found")
+        typer.echo("  no data-quality issue found")

@@ -12,7 +12,7 @@ from core.workspace import get_workspace
 if TYPE_CHECKING:
     from mlflow_utils.registry import ModelVersion, PromotionCheck
 
-models = typer.Typer(no_args_is_help=True, help="Registered models: list, register a run's, promote one to champion.")
+models = typer.Typer(no_args_is_help=True, help="Registered models: list, register, promote.")
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 
 
@@ -34,7 +34,7 @@ def list_models(name: Annotated[str, typer.Option(help="Only this model.")] = ""
 
 @models.command()
 def register(
-    run_id: Annotated[str, typer.Argument(metavar="RUN_ID", help="The run whose model is registered.")],
+    run_id: Annotated[str, typer.Argument(metavar="RUN_ID", help="Id of the run whose model is registered.")],
     name: Annotated[str, typer.Option(help="Name of the model (default: the run's task).")] = "",
     as_json: AsJson = False,
 ) -> None:
@@ -51,9 +51,9 @@ def promote(
     name: Annotated[str, typer.Argument(metavar="NAME", help="Name of the model.")],
     version: Annotated[int | None, typer.Option(help="Version (default: the challenger).")] = None,
     force: Annotated[
-        bool, typer.Option("--force", help="Even if it is worse or cannot be compared; needs --reason.")
+        bool, typer.Option("--force", help="Promote a version that is worse or cannot be compared. Requires --reason.")
     ] = False,
-    reason: Annotated[str, typer.Option(help="Why; kept with the version.")] = "",
+    reason: Annotated[str, typer.Option(help="Reason for the promotion, stored with the version.")] = "",
     as_json: AsJson = False,
 ) -> None:
     """Promote a version to champion if it is not worse than the champion on the same backtest."""

@@ -60,7 +60,7 @@ def load_input(files: list[Path], recipe: Path | None, workspace: Workspace) -> 
     A single digest instead of files loads a stored dataset. Raises OptionError without any file, and as `load` does.
     """
     if not files:
-        raise OptionError(N_("No file was given: name files, or the digest of a stored dataset."))
+        raise OptionError(N_("No file was given. Give files or the digest of a stored dataset."))
     digest = find_stored_digest(files)
     dataset = workspace.datasets.load(digest) if digest else load(list(files), progress=show_read_progress)
     if recipe is not None:
@@ -88,10 +88,10 @@ def find_stored_digest(files: list[Path]) -> str:
     digests = [str(file) for file in files if DIGEST_PATTERN.fullmatch(str(file)) and not file.exists()]
     if digests and len(files) > 1:
         raise OptionError(
-            N_("{name} = {value!r} is not accepted; choose {accepted}."),
+            N_("{name} = {value!r} is not accepted. Accepted: {accepted}."),
             name="FILE",
             value=digests[0],
-            accepted="files, or the digest of one stored dataset",
+            accepted="files or the digest of one stored dataset",
         )
     return digests[0] if digests else ""
 
@@ -103,10 +103,15 @@ def check_selection(spec: PartSpec, dataset: Dataset) -> None:
     for option, text in (("--start", spec.start), ("--end", spec.end)):
         if text and (not dataset.has_dates or pd.isna(pd.to_datetime(text, errors="coerce"))):
             accepted = (
-                f"{dataset.time.min()} … {dataset.time.max()}" if dataset.has_dates else "nothing: rows have no dates"
+                f"{dataset.time.min()} … {dataset.time.max()}"
+                if dataset.has_dates
+                else "no value, because the rows have no dates"
             )
             raise OptionError(
-                N_("{name} = {value!r} is not accepted; choose {accepted}."), name=option, value=text, accepted=accepted
+                N_("{name} = {value!r} is not accepted. Accepted: {accepted}."),
+                name=option,
+                value=text,
+                accepted=accepted,
             )
 
 
@@ -115,7 +120,7 @@ def read_json(path: Path) -> Any:
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise UnreadableFileError(N_("{file}: not valid JSON ({reason})."), file=path.name, reason=error) from error
+        raise UnreadableFileError(N_("{file} is not valid JSON ({reason})."), file=path.name, reason=error) from error
 
 
 def command_actor(command: str) -> Actor:
@@ -135,7 +140,7 @@ def parse_settings(settings: list[str]) -> dict[str, str]:
         name, equals, value = setting.partition("=")
         if not equals:
             raise OptionError(
-                N_("{name} = {value!r} is not accepted; choose {accepted}."),
+                N_("{name} = {value!r} is not accepted. Accepted: {accepted}."),
                 name="--set",
                 value=setting,
                 accepted="NAME=VALUE",

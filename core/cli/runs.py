@@ -17,22 +17,24 @@ from mlflow_utils.search import RunFilter
 if TYPE_CHECKING:
     from core.runs.card_model import RunCard
 
-runs = typer.Typer(no_args_is_help=True, help="Runs on record: list them, show one, write its card.")
-RunId = Annotated[str, typer.Argument(metavar="RUN_ID", help="The run, as results and addresses call it.")]
+runs = typer.Typer(no_args_is_help=True, help="Stored runs: list, show, write the run card.")
+RunId = Annotated[str, typer.Argument(metavar="RUN_ID", help="Id of the run, as in results and addresses.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 
 
 @runs.command("list")
 def list_runs(
     task: Annotated[str, typer.Option(help=f"Only runs of this task: {', '.join(list_task_names())}.")] = "",
-    model: Annotated[str, typer.Option(help="Only models with this in their name.")] = "",
-    data: Annotated[str, typer.Option(help="Only data whose digest begins so, or with this in a file's name.")] = "",
-    user: Annotated[str, typer.Option(help="Only users with this in their name.")] = "",
-    status: Annotated[str, typer.Option(help="completed, failed, interrupted or running.")] = "",
+    model: Annotated[str, typer.Option(help="Only models whose name contains this text.")] = "",
+    data: Annotated[
+        str, typer.Option(help="Only data whose digest begins with this text or whose file names contain it.")
+    ] = "",
+    user: Annotated[str, typer.Option(help="Only users whose name contains this text.")] = "",
+    status: Annotated[str, typer.Option(help="Only this status: completed, failed, interrupted or running.")] = "",
     since: Annotated[str, typer.Option(metavar="DATE", help="Only runs that began on this day (UTC) or later.")] = "",
-    text: Annotated[str, typer.Option(help="Only runs with this in name, error or a parameter.")] = "",
-    limit: Annotated[int, typer.Option(min=1, help="How many at most.")] = 20,
-    token: Annotated[str, typer.Option(help="Go on where the list before ended.")] = "",
+    text: Annotated[str, typer.Option(help="Only runs whose name, error or parameters contain this text.")] = "",
+    limit: Annotated[int, typer.Option(min=1, help="Maximum number of runs.")] = 20,
+    token: Annotated[str, typer.Option(help="Token of the previous list, to continue after it.")] = "",
     as_json: AsJson = False,
 ) -> None:
     """List the runs of all tasks, newest first, including those that wait for delivery to MLflow."""
@@ -54,7 +56,7 @@ def list_runs(
     for row in table.to_dict("records"):
         typer.echo(_format_row(row))
     if not len(table):
-        typer.echo("no run is on record")
+        typer.echo("no run is stored")
     if outage_message:
         typer.echo(f"{outage_message} Only runs that began on this machine are listed.", err=True)
     if page.token:
@@ -127,7 +129,7 @@ def _parse_day(day: str) -> int:
     time = pd.to_datetime(day, errors="coerce", utc=True) if day else pd.Timestamp(0, tz="UTC")
     if time is pd.NaT:
         raise OptionError(
-            N_("{name} = {value!r} is not accepted; choose {accepted}."),
+            N_("{name} = {value!r} is not accepted. Accepted: {accepted}."),
             name="--since",
             value=day,
             accepted="2026-01-01",

@@ -13,7 +13,7 @@ def sample(
     name: Annotated[
         str, typer.Argument(help=f"{', '.join(SAMPLES)}; {', '.join(COVARIATE_SAMPLES)}: drivers of the first.")
     ],
-    out: Annotated[Path, typer.Option(help="Where to write the CSV.")] = Path("sample.csv"),
+    out: Annotated[Path, typer.Option(help="Path of the CSV file.")] = Path("sample.csv"),
 ) -> None:
     """Write a sample file to try Vigie."""
     with exit_on_error():

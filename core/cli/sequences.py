@@ -21,20 +21,26 @@ sequences = typer.Typer(no_args_is_help=True, help="Series of many KPIs: train a
 
 @sequences.command()
 def evaluate(
-    data: Annotated[Path, typer.Option(metavar="FILE.npz", help="Arrays train, test and label.")],
+    data: Annotated[Path, typer.Option(metavar="FILE.npz", help="NPZ file with the arrays train, test and label.")],
     detector: Annotated[str, typer.Option(help="Name of the detector.")] = DEFAULT_DETECTOR,
-    seconds: Annotated[float | None, typer.Option(help="Time limit of learning, for detectors that have one.")] = None,
+    seconds: Annotated[
+        float | None, typer.Option(help="Time limit of training in seconds, for detectors that have one.")
+    ] = None,
     seed: Annotated[int, typer.Option(help="Seed of the detector, of random scores and of injected anomalies.")] = 0,
-    scaling: Annotated[ScalingMethod, typer.Option(help="How columns are made comparable.")] = "minmax",
+    scaling: Annotated[ScalingMethod, typer.Option(help="Scaling of the columns.")] = "minmax",
     settings: Annotated[
         list[str], typer.Option("--set", metavar="NAME=VALUE", help="A hyper-parameter of the detector.")
     ] = [],  # noqa: B006
     causes: Annotated[
         Path | None,
-        typer.Option(exists=True, dir_okay=False, help="Root causes of the events, lines start-end:column,column…"),
+        typer.Option(
+            exists=True,
+            dir_okay=False,
+            help="File with the root causes of the events, one line start-end:column,column… per event.",
+        ),
     ] = None,
     out: Annotated[
-        Path | None, typer.Option(metavar="SCORES.csv", help="Write row,score; row = index in test.")
+        Path | None, typer.Option(metavar="SCORES.csv", help="CSV file for the columns row (index in test) and score.")
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:

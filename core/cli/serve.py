@@ -18,7 +18,7 @@ from core.settings import ROOT, get_settings
 def serve(
     port: Annotated[int, typer.Option(envvar="PORT", help="Port of the app.")] = 8501,
     mlflow_port: Annotated[int, typer.Option(envvar="MLFLOW_PORT", help="Port of the MLflow server.")] = 5000,
-    host: Annotated[str, typer.Option(help="Address both listen on.")] = "127.0.0.1",
+    host: Annotated[str, typer.Option(help="Address on which both servers listen.")] = "127.0.0.1",
 ) -> None:
     """Start the app and an MLflow server and print their addresses.
 

@@ -125,12 +125,12 @@ def _choose_mode(modes: Sequence[Mode], option_values: OptionValues) -> Mode:
     chosen_modes = [mode for mode in modes if mode.spec.selector_field and option_values.get(mode.spec.selector_field)]
     if len(chosen_modes) > 1:
         flags = " / ".join(_map_flags(mode.spec)[mode.spec.selector_field] for mode in chosen_modes)
-        raise OptionError(N_("Give only one of {options}."), options=flags)
+        raise OptionError(N_("Give only one of these options: {options}."), options=flags)
     if chosen_modes:
         return chosen_modes[0]
     if all(mode.spec.selector_field for mode in modes):
         flags = " / ".join(_map_flags(mode.spec)[mode.spec.selector_field] for mode in modes)
-        raise OptionError(N_("{option} is needed."), option=flags)
+        raise OptionError(N_("{option} is required."), option=flags)
     return next(mode for mode in modes if not mode.spec.selector_field)
 
 
@@ -149,7 +149,7 @@ def _reject_other_options(mode: Mode, modes: Sequence[Mode], option_values: Opti
 def _make_conflict_error(flag: str, mode: Mode) -> OptionError:
     """Return the error for an option that `mode` does not have."""
     chosen_flag = _map_flags(mode.spec).get(mode.spec.selector_field, mode.spec.__name__)
-    return OptionError(N_("{option} does not go with {chosen}."), option=flag, chosen=chosen_flag)
+    return OptionError(N_("{option} cannot be combined with {chosen}."), option=flag, chosen=chosen_flag)
 
 
 def _build_spec(cls: type[Spec], option_values: OptionValues, workspace: Workspace) -> Spec:
@@ -198,13 +198,13 @@ def _build_parameters(modes: Sequence[Mode], extras: CommandOptions) -> list[ins
             parameters.append(_build_parameter(fields[name], kinds[name]))
     if any(is_algorithm(field) for field in fields.values()):
         settings_option = typer.Option(
-            SETTINGS_FLAG, metavar="NAME=VALUE", help="A hyper-parameter; may be given several times."
+            SETTINGS_FLAG, metavar="NAME=VALUE", help="Hyper-parameter. Repeat the option for several."
         )
         parameters.append(_make_keyword("settings", Annotated[list[str], settings_option], []))
     parameters += [_make_keyword(option.name, *_annotate_extra(option)) for option in extras.options]
     if has_data:
         parameters.append(_make_keyword("recipe", RecipeOption, None))
-    out = Annotated[Path | None, typer.Option(help="Write the answer as .csv or .parquet.")]
+    out = Annotated[Path | None, typer.Option(help="Write the result as .csv or .parquet.")]
     as_json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
     if "out" not in fields:
         parameters.append(_make_keyword("out", out, None))

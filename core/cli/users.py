@@ -20,7 +20,7 @@ from core.workspace import get_workspace
 users = typer.Typer(no_args_is_help=True, help="Accounts: add, list, roles, disable, enable, password, sign-ins.")
 Name = Annotated[str, typer.Argument(metavar="NAME", help="User name or e-mail address.")]
 FromStandardInput = Annotated[
-    bool, typer.Option("--password-stdin", help="Read the password from standard input, one line.")
+    bool, typer.Option("--password-stdin", help="Read the password from one line of standard input.")
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 
@@ -30,7 +30,7 @@ def add(
     name: Name,
     role: Annotated[list[str], typer.Option(help=f"{', '.join(ROLES)}; may be given several times.")] = [],  # noqa: B006
     provider: Annotated[
-        bool, typer.Option("--provider", help="Signs in through the identity provider: no password.")
+        bool, typer.Option("--provider", help="User of the identity provider, without a password.")
     ] = False,
     password_stdin: FromStandardInput = False,
     as_json: AsJson = False,
@@ -52,7 +52,7 @@ def list_users(as_json: AsJson = False) -> None:
     for user in accounts:
         typer.echo(_format_user(user))
     if not accounts:
-        typer.echo("nobody has an account yet")
+        typer.echo("there is no account yet")
 
 
 @users.command()
@@ -96,8 +96,8 @@ def password(name: Name, password_stdin: FromStandardInput = False, as_json: AsJ
 
 @users.command("sign-ins")
 def sign_ins(
-    name: Annotated[str | None, typer.Argument(metavar="NAME", help="Only of this account.")] = None,
-    limit: Annotated[int, typer.Option(min=1, help="At most so many.")] = 100,
+    name: Annotated[str | None, typer.Argument(metavar="NAME", help="Only attempts of this account.")] = None,
+    limit: Annotated[int, typer.Option(min=1, help="Maximum number of attempts.")] = 100,
     as_json: AsJson = False,
 ) -> None:
     """List the latest attempts to sign in, newest first."""
@@ -108,7 +108,7 @@ def sign_ins(
         return
     for attempt in attempts:
         typer.echo(
-            f"{_format_time(attempt.time)}  {'signed in' if attempt.success else 'refused':9}  "
+            f"{_format_time(attempt.time)}  {'signed in' if attempt.success else 'rejected':9}  "
             f"{attempt.name or '(nobody)':40}  {attempt.address}"
         )
 

@@ -20,13 +20,11 @@ PRELOAD_DELAY_S = 10.0  # delay, so that the first pages of a new app are not sl
 
 
 def worker(
-    every: Annotated[
-        float, typer.Option(help="Seconds between two looks for what waits to be delivered.", min=0.1)
-    ] = 5.0,
-    once: Annotated[bool, typer.Option(help="Do what waits and end.")] = False,
-    workers: Annotated[int, typer.Option(help="How many jobs at a time, each in a process of its own.", min=1)] = 1,
+    every: Annotated[float, typer.Option(help="Seconds between two deliveries of pending records.", min=0.1)] = 5.0,
+    once: Annotated[bool, typer.Option(help="Run pending jobs and deliveries, then exit.")] = False,
+    workers: Annotated[int, typer.Option(help="Number of parallel jobs, each in its own process.", min=1)] = 1,
     embedded: Annotated[
-        bool, typer.Option(help="Started by the app: gives way to it, and ends with it.", hidden=True)
+        bool, typer.Option(help="Started by the app: runs with a lower priority and ends with the app.", hidden=True)
     ] = False,
 ) -> None:
     """Run jobs of the pages, one after the other, and deliver pending records.

@@ -80,7 +80,7 @@ class ClusterModel:
         check_compatible(dataset, self.columns_, self.profile_, self.unit_)
         points = self._select_points(dataset)
         if not len(points):
-            raise DataError(N_("No complete row is left to assign to a cluster."))
+            raise DataError(N_("There is no complete row to assign to a cluster."))
         features = self.scaler_.transform(points.values)
         return points, self.pca_.transform(features) if self.components else features
 
@@ -110,8 +110,7 @@ class ClusterModel:
             if not has_value.any(axis=0).all():
                 empty_column = dataset.columns[int(np.argmin(has_value.any(axis=0)))]
                 raise DataError(
-                    N_("The column {column} has no value at all: there is no mean to fill it with."),
-                    column=empty_column,
+                    N_("The column {column} has no value, so it has no mean to fill it with."), column=empty_column
                 )
             self.column_means_ = np.nanmean(dataset.values, axis=0)
 
@@ -123,7 +122,7 @@ class ClusterModel:
         points = self._select_points(dataset)
         if len(points) < 2:
             raise DataError(
-                N_("{count} complete points are too few to compare; at least 2 are needed."), count=len(points)
+                N_("Too few complete points to compare: {count}. At least 2 are needed."), count=len(points)
             )
         self.scaler_ = StandardScaler().fit(points.values)
         return points, self.scaler_.transform(points.values)
@@ -131,7 +130,7 @@ class ClusterModel:
     def _select_points(self, dataset: Dataset) -> Points:
         complete_rows = self._resolve_missing(dataset)
         if not len(complete_rows):
-            raise DataError(N_("No row without missing measurements is left; fill them or choose other rows."))
+            raise DataError(N_("Every row has missing measurements. Choose to fill them, or select other rows."))
         points = make_points(complete_rows, self.of)
         if self.look == "level":
             return points

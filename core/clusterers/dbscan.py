@@ -32,8 +32,9 @@ class DBSCAN(Clusterer):
     name = "dbscan"
     label = N_("DBSCAN (dense regions)")
     sampling_note = N_(
-        "There are too many pairs of rows to compare them all: core rows were sought among {count} rows drawn "
-        "at random, and every other row belongs to the nearest of them."
+        "There are too many pairs of rows to compare them all. Core rows were sought among "
+        "{count} rows drawn at random. Every other row belongs to the cluster of the nearest "
+        "core row within eps."
     )
 
     is_density_based = True
@@ -42,13 +43,13 @@ class DBSCAN(Clusterer):
         0.5,
         low=0.001,
         high=1000.0,
-        help=N_("Rows closer than this are neighbours; in standard deviations of the columns."),
+        help=N_("Largest distance between neighbours, in standard deviations of the columns."),
     )
     min_samples: int = hyperparameter(
-        5, low=1, high=10_000, help=N_("Neighbours, itself included, that make a row part of a dense region.")
+        5, low=1, high=10_000, help=N_("Minimum number of neighbours of a core row, the row itself included.")
     )
     random_state: int = hyperparameter(
-        42, low=0, high=2**31 - 1, help=N_("Seed, for files too large to compare all rows.")
+        42, low=0, high=2**31 - 1, help=N_("Random seed, used for files that are too large to compare all rows.")
     )
 
     @override

@@ -33,20 +33,22 @@ class KMeans(Clusterer):
 
     name = "kmeans"
     label = N_("KMeans (nearest centre)")
-    sampling_note = N_("The starting centres were sought among {count} rows drawn at random, then fitted to all rows.")
+    sampling_note = N_(
+        "The starting centres were fitted on {count} rows drawn at random. The final centres were fitted on all rows."
+    )
 
     n_clusters: int = hyperparameter(4, low=2, high=100, help=N_("Number of clusters, k."))
-    n_init: int = hyperparameter(10, low=1, high=100, help=N_("Starts to try; the best is kept."))
-    max_iter: int = hyperparameter(300, low=1, high=10_000, help=N_("Steps of one start, at most."))
+    n_init: int = hyperparameter(10, low=1, high=100, help=N_("Number of starts. The best one is kept."))
+    max_iter: int = hyperparameter(300, low=1, high=10_000, help=N_("Maximum number of iterations per start."))
     random_state: int = hyperparameter(
-        42, low=0, high=2**31 - 1, help=N_("Seed: the same seed gives the same clusters.")
+        42, low=0, high=2**31 - 1, help=N_("Random seed. The same seed gives the same clusters.")
     )
 
     @override
     def fit(self, features: Floats) -> Self:
         if len(features) <= self.n_clusters:
             raise DataError(
-                N_("{count} points are too few for {k} clusters; there must be more points than clusters."),
+                N_("Too few points for {k} clusters: {count}. There must be more points than clusters."),
                 count=len(features),
                 k=self.n_clusters,
             )
@@ -60,7 +62,7 @@ class KMeans(Clusterer):
         sizes = np.bincount(fit_result.labels_, minlength=self.n_clusters)
         if not sizes.all():
             raise DataError(
-                N_("Only {count} points differ from each other: too few for {k} clusters."),
+                N_("Too few distinct points for {k} clusters: {count}."),
                 count=int((sizes > 0).sum()),
                 k=self.n_clusters,
             )

@@ -112,8 +112,8 @@ def divide_by_mean(points: Points, dataset: Dataset) -> Points:
     if not dataset.profile:
         raise DataError(
             N_(
-                "A shape is the course of one measurement over the day; {file} has different measurements in "
-                "its columns: compare the level."
+                "The shape needs one measurement per column of the day. The columns of {file} "
+                "are different measurements. Compare the level instead."
             ),
             file=", ".join(dataset.files),
         )

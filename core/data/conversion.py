@@ -139,7 +139,10 @@ def _list_files(folder: Path, netmob_filter: NetmobFilter) -> list[Path]:
 
 def _build_no_match_error(netmob_filter: NetmobFilter, services: set[str], input_path: Path) -> InputError:
     return InputError(
-        N_("{file}: no NetMob23 file of {value!r} with these tiles and directions. Services found: {accepted}."),
+        N_(
+            "{file}: there is no NetMob23 file of the service {value!r} with these tiles and "
+            "directions. Services found: {accepted}."
+        ),
         file=input_path.name,
         value=netmob_filter.app,
         accepted=", ".join(sorted(services - {""})[:30]) or "–",
@@ -150,7 +153,7 @@ def _build_empty_error(input_path: Path, result: ConversionResult) -> InputError
     if not result.skipped:
         return InputError(N_("{file}: nothing could be converted."), file=input_path.name)
     return InputError(
-        N_("{file}: nothing could be converted, {count} files or series were left out; the first: {reason}"),
+        N_("{file}: nothing could be converted. {count} files or series were skipped. Reason for the first: {reason}"),
         file=input_path.name,
         count=len(result.skipped),
         reason=result.skipped[0].reason,
@@ -189,7 +192,8 @@ def _write_tiles(table: RawTable, target: "Path | _TableWriter", window: int, re
         SkippedFile(
             entity,
             Message(
-                N_("{count} days; a window has {accepted}"), {"count": len(series.row_positions), "accepted": window}
+                N_("{count} days are fewer than the {accepted} days of a window"),
+                {"count": len(series.row_positions), "accepted": window},
             ),
         )
         for series in split_by_entity(dataset)
@@ -262,7 +266,8 @@ def convert_seq(input_path: Path, output: Path, progress: ProgressCallback = ign
     with open_sources([input_path], result.skipped) as sources:
         other_sources = [source for source in sources if source.file_type != "seq"]
         result.skipped += [
-            SkippedFile(other_source.name, Message(N_("not a window (.seq)"))) for other_source in other_sources
+            SkippedFile(other_source.name, Message(N_("The file is not a window (.seq)")))
+            for other_source in other_sources
         ]
         skipped_before = len(result.skipped)
         groups = group_files([source for source in sources if source.file_type == "seq"])
@@ -296,7 +301,7 @@ def _concat_tables(tables: list[RawTable]) -> pd.DataFrame:
             table.frame.insert(1, "entity", table.name)
         if len(table.frame.columns) != len(tables[0].frame.columns):
             raise DataError(
-                N_("{file} does not match {other}: files loaded together need the same layout, columns and unit."),
+                N_("{file} does not match {other}. Files loaded together must have the same layout, columns and unit."),
                 file=table.name,
                 other=tables[0].name,
             )
@@ -310,7 +315,8 @@ def _write_frame(frame: pd.DataFrame, output: Path) -> None:
         write_csv(frame, output)
     elif "entity" in frame and frame["entity"].nunique() > 1:
         raise InputError(
-            N_("{count} series do not fit into one .npz; write .parquet or .csv."), count=frame["entity"].nunique()
+            N_("A .npz file can hold one series, not {count}. Choose .parquet or .csv."),
+            count=frame["entity"].nunique(),
         )
     else:
         _write_npz(frame, output)

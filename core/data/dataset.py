@@ -245,18 +245,22 @@ class Dataset:
         if self.profile:
             return self
         if len(self.columns) != 1 or self.step is None or DAY % self.step != pd.Timedelta(0):
-            raise DataError(N_("Only a series with one column and an even step becomes a daily profile."))
+            raise DataError(
+                N_("A daily profile can only be made from a series with one column and a regular time step.")
+            )
         shifted_times = pd.DatetimeIndex(self.time) - pd.Timedelta(hours=self.day_start)
         days = shifted_times.normalize()
         slots = ((pd.DatetimeIndex(self.time) - pd.DatetimeIndex(self.time).normalize()) / self.step).to_numpy()
         if not np.allclose(slots, np.round(slots)):
-            raise DataError(N_("Only a series with one column and an even step becomes a daily profile."))
+            raise DataError(
+                N_("A daily profile can only be made from a series with one column and a regular time step.")
+            )
         long_table = pd.DataFrame(
             {"entity": self.entity, "time": days, "slot": np.round(slots).astype(int), "value": self.values[:, 0]}
         )
         if long_table.duplicated(["entity", "time", "slot"]).any():
             raise DataError(
-                N_("A moment of an entity has several values; keep one of them before making daily profiles.")
+                N_("An entity has several values for one timestamp. Keep one of them before you make daily profiles.")
             )
         wide_table = long_table.pivot(index=["entity", "time"], columns="slot", values="value")
         wide_table = wide_table.reindex(columns=range(DAY // self.step))
@@ -304,14 +308,14 @@ def check_compatible(dataset: Dataset, columns: Sequence[str], profile: bool, un
     """Raise DataError if `dataset` has other columns or another unit than the data a model was fitted on."""
     if dataset.columns != list(columns) or dataset.profile != profile:
         raise DataError(
-            N_("The model was fitted on the columns {accepted}; {file} has {value}."),
+            N_("{file} has the columns {value}. The model was fitted on the columns {accepted}."),
             file=", ".join(dataset.files),
             value=_format_columns(dataset.columns),
             accepted=_format_columns(columns),
         )
     if dataset.unit != unit:
         raise DataError(
-            N_("The model was fitted on {accepted}; {file} is in {value}."),
+            N_("{file} has the unit {value}. The model was fitted on data in {accepted}."),
             file=", ".join(dataset.files),
             value=dataset.unit or "?",
             accepted=unit or "?",

@@ -153,10 +153,10 @@ def _select_measure(dataset: Dataset, measure: str) -> Dataset:
     Raises DataError for data without dates, a step longer than a day, and an unknown column.
     """
     if not dataset.has_dates:
-        raise DataError(N_("{file} has no dates, and a forecast needs them."), file=", ".join(dataset.files))
+        raise DataError(N_("{file} has no dates. A forecast needs dates."), file=", ".join(dataset.files))
     if dataset.step is not None and dataset.step > DAY:
         raise DataError(
-            N_("{file} has one row every {value}; forecasts need one a day or more."),
+            N_("{file} has one row every {value}. A forecast needs at least one row per day."),
             file=", ".join(dataset.files),
             value=str(dataset.step),
         )
@@ -165,7 +165,7 @@ def _select_measure(dataset: Dataset, measure: str) -> Dataset:
     measure = measure or dataset.columns[0]
     if measure not in dataset.columns:
         raise DataError(
-            N_("{file} has no column {value!r}; it has: {accepted}."),
+            N_("{file} has no column {value!r}. Columns: {accepted}."),
             file=", ".join(dataset.files),
             value=measure,
             accepted=", ".join(dataset.columns[:20]),
@@ -181,7 +181,7 @@ def _to_daily_rows(dataset: Dataset) -> Dataset:
     if days.has_duplicates:
         duplicate = days[days.duplicated()][0]
         raise DataError(
-            N_("{file}: {entity} has several rows for {value}; the data doctor can keep one of them."),
+            N_("{file}: {entity} has several rows for {value}. The data doctor can keep one of them."),
             file=", ".join(dataset.files),
             entity=duplicate[0],
             value=str(duplicate[1])[:10],
@@ -195,7 +195,7 @@ def _build_calendar(dataset: Dataset) -> pd.DatetimeIndex:
     count = (days.max() - days.min()).days + 1
     if count > MAX_DAYS:
         raise DataError(
-            N_("{file}: dates reach from {start} to {end}; one of them must be a mistake."),
+            N_("{file}: the dates range from {start} to {end}, which is too long. Check the first and the last date."),
             file=", ".join(dataset.files),
             start=str(days.min())[:10],
             end=str(days.max())[:10],

@@ -42,7 +42,10 @@ def _parse_event(file: str, number: int, line: str) -> RootCause:
     columns = tuple(int(column) - 1 for column in match[3].split(",")) if match else ()
     if match is None or int(match[2]) < int(match[1]) or min(columns) < 0:
         raise UnreadableFileError(
-            N_("{file}, line {line}: {value!r}; accepted: start-end:column,column,… with columns counted from 1."),
+            N_(
+                "{file}, line {line}: {value!r} is not accepted. Accepted format: "
+                "start-end:column,column,… with columns counted from 1."
+            ),
             file=file,
             line=number,
             value=line[:60],
@@ -53,14 +56,14 @@ def _parse_event(file: str, number: int, line: str) -> RootCause:
 def _check_range(file: str, event: RootCause, rows: int | None, columns: int | None) -> None:
     if rows is not None and event.start >= rows:
         raise UnreadableFileError(
-            N_("{file}: an event at row {value}; the test part has {accepted} rows."),
+            N_("{file}: an event starts at row {value}, but the test part has {accepted} rows."),
             file=file,
             value=event.start,
             accepted=rows,
         )
     if columns is not None and event.columns[-1] >= columns:
         raise UnreadableFileError(
-            N_("{file}: column {value}; there are {accepted}."),
+            N_("{file}: an event names column {value}, but the data have {accepted} columns."),
             file=file,
             value=event.columns[-1] + 1,
             accepted=columns,

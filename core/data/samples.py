@@ -37,7 +37,11 @@ def make_sample_table(name: str) -> pd.DataFrame:
     """
     makers = {sample.name: sample.make_table for sample in SAMPLES.values()} | COVARIATE_SAMPLES
     if name not in makers:
-        raise OptionError(N_("No sample {name!r}; there are: {accepted}."), name=name, accepted=", ".join(makers))
+        raise OptionError(
+            N_("The sample {name!r} does not exist. Available samples: {accepted}."),
+            name=name,
+            accepted=", ".join(makers),
+        )
     return makers[name](np.random.default_rng(SEED))
 
 
@@ -223,27 +227,33 @@ SAMPLES: dict[str, Sample] = {
     sample.name: sample
     for sample in (
         Sample(
-            "gas_daily", N_("Regional gas"), N_("Two years of hourly gas in four regions, MWh; 32 odd days."), _make_gas
+            "gas_daily",
+            N_("Regional gas"),
+            N_("Two years of hourly gas consumption in four regions, in MWh, with 32 abnormal days."),
+            _make_gas,
         ),
         Sample(
             "daily_profile",
             N_("Substation load"),
-            N_("One year of quarter-hourly load at three sites; 18 odd days."),
+            N_("One year of quarter-hourly load at three sites, with 18 abnormal days."),
             _make_load,
         ),
         Sample(
             "tidy_series",
             N_("Call counts"),
-            N_("Sixteen weeks of hourly calls at three exchanges; 30 odd hours."),
+            N_("Sixteen weeks of hourly call counts at three exchanges, with 30 abnormal hours."),
             _make_calls,
         ),
         Sample(
-            "kpi_matrix", N_("Server KPIs"), N_("Five days of twelve KPIs per minute; eight incidents."), _make_kpis
+            "kpi_matrix",
+            N_("Server KPIs"),
+            N_("Five days of twelve KPIs per minute, with eight incidents."),
+            _make_kpis,
         ),
         Sample(
             "server_kpis",
-            N_("A server by the minute"),
-            N_("Four days of twelve KPIs with dates; ten incidents in the second half."),
+            N_("Server KPIs with dates"),
+            N_("Four days of twelve dated KPIs per minute, with ten incidents in the second half."),
             _make_server_kpis,
         ),
     )

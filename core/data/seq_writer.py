@@ -29,15 +29,17 @@ def write_seq(
     InputError for a folder that already holds windows and for a window without rows.
     """
     if window < 1:
-        raise InputError(N_("A window has at least one row; {value} were asked for."), value=window)
+        raise InputError(N_("The window length is {value} rows. It must be at least 1 row."), value=window)
     long_series = [series for series in split_by_entity(dataset) if len(series.row_positions) >= window]
     if not long_series:
         raise DataError(
-            N_("{file}: no series has the {count} rows of a window."), file=", ".join(dataset.files), count=window
+            N_("{file}: no series has at least {count} rows, the length of a window."),
+            file=", ".join(dataset.files),
+            count=window,
         )
     folder.mkdir(parents=True, exist_ok=True)
     if first_number == 1 and next(folder.glob("*.seq"), None) is not None:
-        raise InputError(N_("{folder} already holds windows (.seq); choose an empty folder."), folder=folder.name)
+        raise InputError(N_("{folder} already contains windows (.seq). Choose an empty folder."), folder=folder.name)
     window_count = 0
     for number, series in enumerate(long_series, start=1):
         window_count += _write_windows(dataset, series, folder, window, first_number + window_count)

@@ -81,7 +81,7 @@ class GlobalBaseline(Baseline):
 
     name = "everything"
     label = N_("All rows together")
-    help = N_("Raw values, all entities together. Large entities stand out by their size alone.")
+    help = N_("Raw values of all entities together. Large entities stand out by their size alone.")
 
     @override
     def fit(self, dataset: Dataset) -> Self:
@@ -120,8 +120,8 @@ class EntityBaseline(Baseline):
     """
 
     name = "entity"
-    label = N_("Its own entity")
-    help = N_("Each entity by its own median and spread; high season still stands out.")
+    label = N_("Same entity")
+    help = N_("Deviation from the entity's median, in units of its spread. The high season still stands out.")
 
     @override
     def fit(self, dataset: Dataset) -> Self:
@@ -168,8 +168,10 @@ class CalendarBaseline(Baseline):
     """
 
     name = "calendar"
-    label = N_("Its own calendar")
-    help = N_("Each entity against its usual day for the month and the kind of day (working day, Saturday, Sunday).")
+    label = N_("Same entity and kind of day")
+    help = N_(
+        "Deviation from the entity's usual day of the same month and kind of day (working day, Saturday, Sunday)."
+    )
     needs_dates = True
 
     @override
@@ -278,8 +280,8 @@ class ShapeBaseline(Baseline):
     """
 
     name = "shape"
-    label = N_("Typical shape")
-    help = N_("Each row divided by its mean: the form of the day counts, not its size.")
+    label = N_("Shape of the day")
+    help = N_("Each row is divided by its mean. The shape of the day counts, not its size.")
 
     @override
     def fit(self, dataset: Dataset) -> Self:

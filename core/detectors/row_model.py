@@ -61,12 +61,12 @@ class RowModel:
         """
         if self.baseline.needs_dates and not dataset.has_dates:
             raise DataError(
-                N_("Comparing with the calendar needs dates, and {file} has none; compare with the entity instead."),
+                N_("The calendar baseline needs dates. {file} has none. Choose the entity baseline instead."),
                 file=", ".join(dataset.files),
             )
         if dataset.is_complete.sum() < 2:
             raise DataError(
-                N_("{count} complete rows are too few to learn from; at least 2 are needed."),
+                N_("Too few complete rows for training: {count}. At least 2 are needed."),
                 count=int(dataset.is_complete.sum()),
             )
         self.columns_, self.unit_, self.profile_ = dataset.columns, dataset.unit, dataset.profile

@@ -60,7 +60,7 @@ class SequenceModel:
         rows = sum(map(len, train_series))
         if rows < MIN_TRAIN_ROWS:
             raise DataError(
-                N_("{count} rows are too few to learn from; at least {accepted} are needed."),
+                N_("Too few rows for training: {count}. At least {accepted} are needed."),
                 count=rows,
                 accepted=MIN_TRAIN_ROWS,
             )

@@ -181,15 +181,15 @@ class TrainingState:
                     self._restore(arrays)
         except (OSError, ValueError, KeyError, RuntimeError, zipfile.BadZipFile) as error:
             raise DataError(
-                N_("The checkpoint {file} cannot be read ({reason}); delete it to begin anew."),
+                N_("The checkpoint {file} cannot be read: {reason}. Delete the file to start again."),
                 file=path.name,
                 reason=error,
             ) from error
         if stored_fingerprint != fingerprint:
             raise DataError(
                 N_(
-                    "The checkpoint {file} belongs to other data, settings or versions ({value}, not "
-                    "{accepted}); delete it to begin anew."
+                    "The checkpoint {file} was made with other data, settings or versions: "
+                    "{value}. This run needs {accepted}. Delete the file to start again."
                 ),
                 file=path.name,
                 value=stored_fingerprint,
@@ -261,7 +261,7 @@ class Trainer:
     def _report_progress(self, state: TrainingState, loss: float, progress: Progress, seconds: float) -> None:
         if not math.isfinite(loss):
             raise DataError(
-                N_("Learning came to nothing at step {step}: the loss is no number. Try a smaller learning_rate."),
+                N_("The training failed at step {step}: the loss is not a finite number. Try a smaller learning_rate."),
                 step=state.step,
             )
         progress.report(min(max(state.step / self.config.steps, seconds / self.config.seconds), 1.0))
@@ -271,7 +271,7 @@ class Trainer:
         """Keep the weights if the loss of the held-out windows is the lowest so far."""
         with torch.no_grad():
             loss = float(self.loss.validation_loss(state.vector, state.step))
-        progress.add_point(N_("rows held out"), state.step, loss)
+        progress.add_point(N_("held-out rows"), state.step, loss)
         if loss < state.best_loss:
             state.best_loss, state.best_step = loss, state.step
             state.best.copy_(state.vector.detach())

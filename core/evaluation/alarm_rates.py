@@ -50,7 +50,7 @@ def convert_alarms_to_rate(count: float, period: str, step_seconds: float, entit
     """
     if period not in PERIOD_LENGTHS_S:
         raise OptionError(
-            N_("{name} = {value} is none of {accepted}."),
+            N_("{name} = {value} is not accepted. Accepted values: {accepted}."),
             name="per",
             value=period,
             accepted=", ".join(PERIOD_LENGTHS_S),
@@ -58,7 +58,11 @@ def convert_alarms_to_rate(count: float, period: str, step_seconds: float, entit
     rows = PERIOD_LENGTHS_S[period] / step_seconds * entities if step_seconds > 0 else 0.0
     if not 0 < count < rows:
         raise OptionError(
-            N_("{name} = {value} is outside {low} to {high}."), name="count", value=count, low=0, high=rows
+            N_("{name} = {value} is out of range. Accepted: {low} to {high}."),
+            name="count",
+            value=count,
+            low=0,
+            high=rows,
         )
     return count / rows
 

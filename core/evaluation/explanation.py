@@ -78,7 +78,7 @@ def rank_causes(shares: Shares, start: int, stop: int) -> Indices:
     """
     if not 0 <= start < stop <= len(shares):
         raise DataError(
-            N_("Rows {start} to {stop} are not among the {rows} rows there are."),
+            N_("Rows {start} to {stop} do not exist. The data have {rows} rows."),
             start=start,
             stop=stop,
             rows=len(shares),

@@ -129,7 +129,7 @@ def find_best_threshold(reviewed_rows: ReviewedRows, all_scores: ArrayLike) -> T
     Example:
         >>> rows = ReviewedRows.from_arrays([5, 6, 7, 8], [False, False, True, True], current_threshold=4.0)
         >>> find_best_threshold(rows, all_scores=[1, 2, 5, 6, 7, 8])
-        Cut(threshold=6.5, removed=2, lost=0)
+        ThresholdCandidate(threshold=6.5, false_alarms_removed=2, true_alarms_lost=0)
     """
     scores = np.sort(np.asarray(all_scores, dtype=np.float64))
 

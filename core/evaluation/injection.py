@@ -75,7 +75,7 @@ def inject(values: Values, *, seed: int, share: float = 0.05) -> tuple[Values, F
     original = values.astype(np.float64)
     spread = _compute_spread(original)
     if not spread.any():
-        raise DataError(N_("None of {count} columns ever changes: nothing can stand out from it."), count=len(spread))
+        raise DataError(N_("All {count} columns are constant. No anomaly can be injected."), count=len(spread))
     rng = np.random.default_rng(seed)
     injected, labels, events = original.copy(), np.zeros(len(values), dtype=bool), []
     for kind, rows in _draw_events(len(values), share, rng):
@@ -93,11 +93,15 @@ def inject(values: Values, *, seed: int, share: float = 0.05) -> tuple[Values, F
 def _check_arguments(values: Values, share: float) -> None:
     if not 0 < share <= 0.5:
         raise OptionError(
-            N_("{name} = {value} is outside {low} to {high}."), name="share", value=share, low=0, high=0.5
+            N_("{name} = {value} is out of range. Accepted: {low} to {high}."),
+            name="share",
+            value=share,
+            low=0,
+            high=0.5,
         )
     if len(values) < MIN_ROWS:
         raise DataError(
-            N_("{count} rows are too few to plant anomalies in; at least {accepted} are needed."),
+            N_("Too few rows to inject anomalies: {count}. At least {accepted} are needed."),
             count=len(values),
             accepted=MIN_ROWS,
         )

@@ -56,7 +56,7 @@ class Spot:
         scores = check_scores(calibration)
         if not 0 < self.risk < 1 - self.level < 1:
             raise OptionError(
-                N_("{name} = {value} is outside {low} to {high}."),
+                N_("{name} = {value} is out of range. Accepted: {low} to {high}."),
                 name="risk",
                 value=self.risk,
                 low=0,
@@ -138,7 +138,7 @@ class Dspot:
         scores = check_scores(calibration)
         if not 1 <= self.depth < len(scores):
             raise DataError(
-                N_("{count} scores are too few for a mean over {depth}; more are needed."),
+                N_("Too few scores: {count}. A moving mean over {depth} scores needs more than {depth}."),
                 count=len(scores),
                 depth=self.depth,
             )

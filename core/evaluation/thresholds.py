@@ -35,7 +35,7 @@ def check_contamination(contamination: float) -> None:
     """Raise OptionError if the share is outside 0 to 0.5."""
     if not 0 < contamination <= 0.5:
         raise OptionError(
-            N_("{name} = {value} is outside {low} to {high}."),
+            N_("{name} = {value} is out of range. Accepted: {low} to {high}."),
             name="contamination",
             value=contamination,
             low=0,
@@ -55,9 +55,7 @@ def fit_contamination_threshold(scores: NDArray[np.float64], contamination: floa
     """
     check_contamination(contamination)
     if not len(scores) or scores.min() == scores.max():
-        raise DataError(
-            N_("All {count} rows have the same score: nothing stands out from the rest."), count=len(scores)
-        )
+        raise DataError(N_("All {count} rows have the same score. No row stands out."), count=len(scores))
     return float(np.quantile(scores, 1 - contamination))
 
 
@@ -87,8 +85,8 @@ def fit_alarm_threshold(calibration: ArrayLike, rate: float) -> Threshold:
     extrapolated = start + predict_excess(excesses, rate * len(scores) / len(excesses))
     note = Message(
         N_(
-            "Extrapolated from the {peaks} highest of {count} normal scores, since {chance} is rarer than one "
-            "in them all."
+            "Extrapolated from the {peaks} highest of {count} normal scores. The target rate "
+            "{chance} is below one row in {count}."
         ),
         {"peaks": len(excesses), "count": len(scores), "chance": rate},
     )
@@ -121,7 +119,7 @@ def fit_pot_threshold(calibration: ArrayLike, risk: float, level: float = TAIL_Q
         return _build_highest_threshold(scores, len(excesses))
     tail = fit_pareto_tail(excesses, start, len(scores))
     note = Message(
-        N_("Extrapolated from the {peaks} highest of {count} scores (generalised Pareto law with the shape {shape})."),
+        N_("Extrapolated from the {peaks} highest of {count} scores (generalised Pareto distribution, shape {shape})."),
         {"peaks": tail.peaks, "count": len(scores), "shape": round(tail.shape, 2)},
     )
     return Threshold(max(tail.compute_quantile(risk), start), "pot", risk, note)
@@ -138,12 +136,14 @@ def find_best_f1_threshold(scores: ArrayLike, labels: ArrayLike) -> Threshold:
     """
     flags, values = check_labels_and_scores(labels, scores)
     if not flags.any():
-        raise DataError(N_("None of {rows} labels marks an anomaly: there is no best threshold."), rows=len(flags))
+        raise DataError(
+            N_("None of the {rows} labels marks an anomaly. A best threshold cannot be computed."), rows=len(flags)
+        )
     f1, value = find_best_f1(flags, values)
     note = Message(
         N_(
-            "Chosen with the labels: no threshold has a better F1 than {f1} on these rows, and none is "
-            "promised to reach it."
+            "Chosen with the labels. {f1} is the best F1 of all thresholds on these rows. "
+            "Other rows can have a lower F1."
         ),
         {"f1": round(f1, 3)},
     )
@@ -182,8 +182,8 @@ def _build_conformal_threshold(scores: Floats, rate: float, rank: int) -> Thresh
     value = float(np.partition(scores, len(scores) - position)[len(scores) - position])
     note = Message(
         N_(
-            "The score of rank {rank} among {count} normal ones: a normal row lies above it with a chance of "
-            "at most {chance}."
+            "Score of rank {rank} among {count} normal scores. A normal row exceeds it with a "
+            "probability of at most {chance}."
         ),
         {"rank": position, "count": len(scores), "chance": rate},
     )
@@ -195,8 +195,9 @@ def _build_highest_threshold(scores: Floats, peaks: int) -> Threshold:
     chance = 1 / (len(scores) + 1)
     note = Message(
         N_(
-            "The highest of {count} normal scores: only {peaks} lie in their tail, at least {accepted} are needed to"
-            " extrapolate. No alarm rate below {chance} can be promised."
+            "Highest of {count} normal scores. Only {peaks} lie in the tail; extrapolation "
+            "needs at least {accepted}. A target false-alarm rate below {chance} is not "
+            "possible."
         ),
         {"count": len(scores), "peaks": peaks, "accepted": MIN_PEAKS, "chance": chance},
     )
@@ -205,4 +206,6 @@ def _build_highest_threshold(scores: Floats, peaks: int) -> Threshold:
 
 def _check_share(name: str, value: float) -> None:
     if not 0 < value < 1:
-        raise OptionError(N_("{name} = {value} is outside {low} to {high}."), name=name, value=value, low=0, high=1)
+        raise OptionError(
+            N_("{name} = {value} is out of range. Accepted: {low} to {high}."), name=name, value=value, low=0, high=1
+        )

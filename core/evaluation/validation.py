@@ -23,15 +23,18 @@ def check_scores(scores: ArrayLike) -> Floats:
         ...     check_scores([1.0, float("nan")])
         ... except DataError as error:
         ...     print(error)
-        1 of 2 scores are no finite number, the first in row 2: nan.
+        1 of 2 scores are not finite numbers. The first is in row 2: nan.
     """
     values = np.asarray(scores, dtype=np.float64)
     if values.ndim != 1 or not len(values):
-        raise DataError(N_("Scores have the shape {shape}; a row of at least one score is needed."), shape=values.shape)
+        raise DataError(
+            N_("The scores have the shape {shape}. A one-dimensional array with at least one score is needed."),
+            shape=values.shape,
+        )
     invalid_rows = np.flatnonzero(~np.isfinite(values))
     if len(invalid_rows):
         raise DataError(
-            N_("{count} of {rows} scores are no finite number, the first in row {row}: {value}."),
+            N_("{count} of {rows} scores are not finite numbers. The first is in row {row}: {value}."),
             count=len(invalid_rows),
             rows=len(values),
             row=int(invalid_rows[0]) + 1,
@@ -48,7 +51,9 @@ def check_labels_and_scores(labels: ArrayLike, scores: ArrayLike) -> tuple[Flags
     values, flags = check_scores(scores), np.asarray(labels)
     if flags.shape != values.shape:
         raise DataError(
-            N_("{labels} labels for {rows} scores; every row needs one."), labels=flags.size, rows=len(values)
+            N_("There are {labels} labels for {rows} scores. Each row needs one label."),
+            labels=flags.size,
+            rows=len(values),
         )
     if flags.dtype.kind == "f" and np.isnan(flags).any():
         raise DataError(N_("{count} of {rows} labels are missing."), count=int(np.isnan(flags).sum()), rows=len(values))

@@ -88,7 +88,7 @@ def run_backtest(
     *,
     start_date: pd.Timestamp,
     horizon: int,
-    weather: WeatherMode = "as given",
+    weather: WeatherMode = "original",
     calibration: ConformalConfig = DEFAULT_CONFIG,
     progress: Progress | None = None,
 ) -> Backtest:
@@ -103,8 +103,8 @@ def run_backtest(
     if errors_start < MIN_HISTORY_DAYS or len(series) - test_start < horizon:
         raise DataError(
             N_(
-                "A back-test from {start} needs {least} days before it and {horizon} from it on; the data "
-                "reach from {first} to {last}."
+                "A backtest from {start} needs at least {least} days before this date and "
+                "{horizon} days from it on. The data range from {first} to {last}."
             ),
             start=str(start_date)[:10],
             least=2 * MIN_HISTORY_DAYS,

@@ -116,7 +116,7 @@ def build_history_error(series: Panel, day_count: int, min_days: int) -> DataErr
         'Lyon'
     """
     return DataError(
-        N_("{entity}: {count} days can be learnt from; at least {accepted} are needed."),
+        N_("{entity}: too few days for training: {count}. At least {accepted} are needed."),
         entity=", ".join(series.entities[:3]),
         count=day_count,
         accepted=min_days,

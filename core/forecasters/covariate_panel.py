@@ -14,7 +14,7 @@ from core.errors import DataError
 from core.messages import N_
 
 Floats = NDArray[np.float64]
-WeatherMode = Literal["as given", "degraded", "none"]
+WeatherMode = Literal["original", "degraded", "none"]
 
 FLAG_COLUMNS = ("strike", "strike_rate", "holiday", "school_break")  # a missing flag is 0
 WEATHER_COLUMNS = ("temperature", "temperature_min", "temperature_max", "wind", "humidity", "visibility", "cloud_cover")
@@ -67,7 +67,7 @@ class CovariatePanel:
         panel: Panel,
         covariates: Covariates,
         columns: Sequence[str],
-        weather: WeatherMode = "as given",
+        weather: WeatherMode = "original",
         horizon: int = 28,
     ) -> "CovariatePanel":
         """Build the table from `columns` of `covariates`; fill gaps.
@@ -87,7 +87,10 @@ class CovariatePanel:
             )
             if name not in FLAG_COLUMNS and np.isnan(column_values).all():
                 raise DataError(
-                    N_("The driver {column!r} is needed, and no file gives it for these entities and days."),
+                    N_(
+                        "The model needs the covariate {column!r}. No file has values of it for "
+                        "these entities and days."
+                    ),
                     column=name,
                 )
             values_by_name[name], is_assumed = _fill_gaps(column_values, days, is_flag=name in FLAG_COLUMNS)
@@ -130,7 +133,7 @@ class CovariatePanel:
         )
 
 
-def select_covariates(panel: Panel, covariates: Covariates, weather: WeatherMode = "as given") -> list[str]:
+def select_covariates(panel: Panel, covariates: Covariates, weather: WeatherMode = "original") -> list[str]:
     """Return the covariates known on at least 60 days of `panel`.
 
     Weather columns are left out if `weather` is "none".

@@ -37,7 +37,7 @@ class ForecastModel:
     horizon: int = 7
     resolution: Resolution = "day"
     measure: str = ""
-    weather: WeatherMode = "as given"
+    weather: WeatherMode = "original"
 
     entities_: tuple[str, ...] = field(default=(), init=False)
     covariate_names_: tuple[str, ...] = field(default=(), init=False)
@@ -113,14 +113,14 @@ class ForecastModel:
     def _check_compatible(self, series: Panel, horizon: int) -> None:
         if horizon > self.horizon:
             raise DataError(
-                N_("The model was fitted to look {accepted} days ahead; {value} were asked for."),
+                N_("The model forecasts at most {accepted} days ahead. The requested horizon is {value} days."),
                 accepted=self.horizon,
                 value=horizon,
             )
         expected, actual = (self.entities_, self.unit_, self.slots_), (series.entities, series.unit, len(series.slots))
         if actual != expected:
             raise DataError(
-                N_("The model was fitted on {accepted}; the data have {value}."),
+                N_("The model was fitted on {accepted}. The data have {value}."),
                 accepted=_describe_series(*expected),
                 value=_describe_series(*actual),
             )

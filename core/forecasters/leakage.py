@@ -47,8 +47,8 @@ def check_leakage(series: Panel, covariates: Covariates) -> None:
     if leaks:
         raise DataError(
             N_(
-                "These drivers reproduce what is to be forecast, so they cannot be known in advance: "
-                "{columns}. Leave them out."
+                "These covariates reproduce the amount to forecast, so they cannot be known in "
+                "advance: {columns}. Remove them."
             ),
             columns=", ".join(f"{name} (R² = {share:.4f}, {shift:+d} d)" for name, (share, shift) in leaks.items()),
         )
@@ -56,8 +56,8 @@ def check_leakage(series: Panel, covariates: Covariates) -> None:
     if sum_columns:
         raise DataError(
             N_(
-                "Together these drivers add up to what is to be forecast, so they cannot be known in advance: "
-                "{columns}. Leave them out."
+                "A weighted sum of these covariates equals the amount to forecast, so they "
+                "cannot be known in advance: {columns}. Remove them."
             ),
             columns=", ".join(covariates.columns[column] for column in sum_columns),
         )

@@ -39,8 +39,9 @@ def recalibrate_errors(errors: ResidualHistory, low: float, high: float) -> tupl
     )
     note = Message(
         N_(
-            "Recalibrated on the first half of the test, from the errors of {window} days. On the second half "
-            "{before} % lay inside before, {after} % now; {nominal} % were promised."
+            "Recalibrated on the first half of the test, from the errors of {window} days. "
+            "Coverage on the second half: {before} % before, {after} % after recalibration. "
+            "Nominal coverage: {nominal} %."
         ),
         {
             "window": best.window,

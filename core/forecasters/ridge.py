@@ -51,7 +51,7 @@ class Ridge(DirectForecaster):
         low=0.0001,
         high=1e6,
         choices=("auto",),
-        help=N_("Strength of the regularisation; auto chooses for each line by leave-one-out error."),
+        help=N_("Strength of the regularisation. auto chooses it for each regression by leave-one-out error."),
     )
 
     @override

@@ -35,7 +35,7 @@ class SeasonalNaive(Forecaster):
     label = N_("Seasonal naive")
 
     season: int = hyperparameter(
-        7, low=1, high=366, help=N_("Days after which a series repeats itself: 7 is the same weekday.")
+        7, low=1, high=366, help=N_("Period of the series in days. With 7, the forecast is the same weekday.")
     )
 
     @override

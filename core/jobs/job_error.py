@@ -36,8 +36,8 @@ def error_from_json(json: Mapping[str, Any]) -> Exception:
 def build_attempts_error() -> dict[str, Any]:
     """Return the error, as JSON, of a job whose workers died in every attempt."""
     message = N_(
-        "This work was begun {count} times, and each time its process was killed, most likely because "
-        "memory ran out. Fewer rows or a smaller model may fit."
+        "This job was started {count} times, and each time its process was killed. The most "
+        "likely reason is a lack of memory. Try fewer rows or a smaller model."
     )
     return error_to_json(VigieError(message, count=MAX_ATTEMPTS), "")
 

@@ -81,10 +81,7 @@ def load_training_data(run_id: str, workspace: Workspace) -> Dataset:
         dataset = workspace.datasets.load(digest)
     except NotFoundError as error:
         raise NotFoundError(
-            N_(
-                "The data that the run {run} learnt from ({files}) are not stored here any more; load the "
-                "same files again."
-            ),
+            N_("The training data of the run {run} ({files}) are no longer stored here. Load the same files again."),
             run=run_id[:12],
             files=record.tags.get("dataset.files", "?"),
         ) from error
@@ -125,13 +122,13 @@ def _check_same_columns(reference: Dataset, current: Dataset) -> None:
     missing = [column for column in reference.columns if column not in set(current.columns)]
     if missing:
         raise DataError(
-            N_("{file} cannot be compared: the model learnt from columns that it has not ({missing})."),
+            N_("{file} cannot be compared with the training data: the columns {missing} are missing."),
             file=", ".join(current.files),
             missing=", ".join(missing[:5]),
         )
     if reference.unit != current.unit:
         raise DataError(
-            N_("{file} cannot be compared: it is in {value}, and the model learnt from {accepted}."),
+            N_("{file} cannot be compared with the training data: its unit is {value}, and theirs is {accepted}."),
             file=", ".join(current.files),
             value=current.unit or "?",
             accepted=reference.unit or "?",

@@ -43,10 +43,10 @@ class FeedbackInput:
     def check(self) -> None:
         """Raise InputError if the feedback is empty or the comment is too long."""
         if self.verdict is None and self.rating is None and not self.comment.strip():
-            raise InputError(N_("Nothing was said: give a verdict, a rating or a comment."))
+            raise InputError(N_("The feedback is empty. Give a verdict, a rating or a comment."))
         if len(self.comment) > MAX_COMMENT_CHARS:
             raise InputError(
-                N_("The comment has {count} characters; at most {accepted} are accepted."),
+                N_("The comment has {count} characters. The maximum is {accepted}."),
                 count=len(self.comment),
                 accepted=MAX_COMMENT_CHARS,
             )

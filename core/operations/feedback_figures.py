@@ -13,7 +13,7 @@ VERDICT_STYLES = {
     TRUE_ALARM: (N_("true alarm"), "circle", PALETTE[0]),
     FALSE_ALARM: (N_("false alarm"), "x", HIGHLIGHT_COLOUR),
     UNSURE: (N_("unsure"), "diamond-open", NEUTRAL_COLOUR),
-    "": (N_("not judged"), "line-ns-open", NEUTRAL_COLOUR),
+    "": (N_("not reviewed"), "line-ns-open", NEUTRAL_COLOUR),
 }
 """Verdict → its label, symbol and colour."""
 MAX_UNREVIEWED_MARKERS = 2000  # markers of rows without a verdict
@@ -44,7 +44,7 @@ def draw_precision(table: pd.DataFrame, names: list[str], translate: Translate =
     figure.update_xaxes(range=[-0.03, 1.03], tickformat=".0%")
     figure.update_yaxes(automargin=True)
     return apply_layout(
-        figure, translate, x=translate(N_("Precision, 95 % interval")), height=110 + 34 * len(shown_rows)
+        figure, translate, x=translate(N_("Precision with its 95 % interval")), height=110 + 34 * len(shown_rows)
     )
 
 
@@ -73,7 +73,7 @@ def draw_reviewed_scores(
             hovertemplate="%{customdata}<br>%{x:.4g}<extra>%{y}</extra>",
         )
     for value, name, dash, color in (
-        (current_threshold, N_("threshold now"), "dot", NEUTRAL_COLOUR),
+        (current_threshold, N_("current threshold"), "dot", NEUTRAL_COLOUR),
         (threshold, N_("new threshold"), "solid", HIGHLIGHT_COLOUR),
     ):
         figure.add_scatter(

@@ -95,7 +95,7 @@ def _run_check(check: HealthCheck, workspace: Workspace) -> ServiceHealth:
     if outbox is None:
         return ServiceHealth(*service)
     earlier = workspace.redact(outbox.last_error)
-    return ServiceHealth(*service, earlier, outbox.pending_count(), outbox.rejected_count())
+    return ServiceHealth(*service, earlier, outbox.count_pending(), outbox.count_rejected())
 
 
 def _call_check(check: HealthCheck, workspace: Workspace) -> tuple[HealthState, str, Message | None]:
@@ -116,9 +116,9 @@ def _explain_failure(error: ServiceUnavailableError, workspace: Workspace) -> Me
     if isinstance(cause, urllib.error.HTTPError) and cause.code in (401, 403):
         return Message(
             N_(
-                "It refuses our name or password, or this host ({code}): check "
-                "MLFLOW_TRACKING_USERNAME, MLFLOW_TRACKING_PASSWORD"
-                " and the server's --allowed-hosts."
+                "The server rejects the user name, the password or this host (HTTP {code}). "
+                "Check MLFLOW_TRACKING_USERNAME, MLFLOW_TRACKING_PASSWORD and the option "
+                "--allowed-hosts of the server."
             ),
             {"code": str(cause.code)},
         )
@@ -165,7 +165,7 @@ def _build_jobs_check(workspace: Workspace, list_workers: ListWorkers) -> Health
     def check() -> str | Message:
         if list_workers(workspace):
             return ""
-        return Message(N_("No worker serves this data folder: slow work waits until one is started."))
+        return Message(N_("No worker runs for this data folder. Jobs wait until a worker is started."))
 
     return HealthCheck(N_("Jobs"), bool(url), url or str(workspace.folder / "jobs" / "jobs.db"), check)
 
@@ -193,5 +193,5 @@ def _find_existing_parent(folder: Path) -> Path:
 def _raise_if_read_only(folder: Path) -> str:
     """Raise ServiceUnavailableError if `folder` is read-only. Returns "", because a folder has no version."""
     if not os.access(_find_existing_parent(folder), os.W_OK):
-        raise ServiceUnavailableError(N_("{folder} cannot be written to."), folder=str(folder))
+        raise ServiceUnavailableError(N_("The folder {folder} is not writable."), folder=str(folder))
     return ""

@@ -88,7 +88,7 @@ def load_run_task(run_id: str, workspace: Workspace) -> Task:
     """
     task = find_task(load_run(run_id, workspace).record.experiment)
     if task is None or not task.accepts_verdicts:
-        raise InputError(N_("The run {run} has no threshold that verdicts could move."), run=run_id[:12])
+        raise InputError(N_("The threshold of the run {run} cannot be changed by verdicts."), run=run_id[:12])
     return task
 
 
@@ -132,16 +132,16 @@ def propose_threshold(flagged: FlaggedRows) -> ThresholdProposal | None:
 def _explain_proposal(reviewed_rows: ReviewedRows, candidate: ThresholdCandidate) -> str:
     if candidate.threshold == reviewed_rows.current_threshold:
         if reviewed_rows.is_true_alarm.all():
-            return N_("All {true} judged alarms are true: the threshold can stay as it is.")
-        return N_("No threshold removes more of the false alarms than it loses of the true ones: it can stay as it is.")
+            return N_("All {true} reviewed alarms are true. The threshold can stay unchanged.")
+        return N_("No threshold removes more false alarms than it loses true alarms. The threshold can stay unchanged.")
     if not reviewed_rows.is_true_alarm.any():
         return N_(
-            "All {false} judged alarms are false. This threshold removes them; judge some true alarms too, "
-            "because nothing says yet what it would lose."
+            "All {false} reviewed alarms are false. This threshold removes them. Review some "
+            "true alarms too: without them, the number of true alarms lost is unknown."
         )
     if candidate.true_alarms_lost < 0:
-        return N_("True alarms lie below the threshold: this one flags {regained} of them.")
+        return N_("Some true alarms lie below the current threshold. The proposed threshold flags {regained} of them.")
     return N_(
-        "Of the judged alarms, this threshold removes {removed} of {false} false ones and loses {lost} of "
-        "{true} true ones; no other does better."
+        "Among the reviewed alarms, this threshold removes {removed} of {false} false alarms "
+        "and loses {lost} of {true} true alarms. No other threshold does better."
     )

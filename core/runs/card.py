@@ -11,7 +11,7 @@ from core.data.dataset import Dataset
 from core.errors import NotFoundError
 from core.messages import N_, Message
 from core.runs.card_data import CardData, describe_result, read_result
-from core.runs.card_model import CardCost, DataSummary, ModelSummary, RepeatCommand, RunCard, RunSummary
+from core.runs.card_model import CardCost, CardDataset, ModelSummary, RepeatCommand, RunCard, RunSummary
 from core.runs.result import Result
 from core.runs.stored_runs import is_pending, load_run
 from core.runs.tracked_run import RECIPE
@@ -87,15 +87,15 @@ def _describe_cost(record: Record) -> CardCost:
     )
 
 
-def _describe_data(stored: StoredRun, description: CardData, workspace: Workspace) -> DataSummary:
+def _describe_data(stored: StoredRun, description: CardData, workspace: Workspace) -> CardDataset:
     tags = stored.record.tags
     digest, files = tags.get("dataset.digest", ""), tags.get("dataset.files", "")
     repairs, dataset = tags.get("dataset.repairs", ""), _find_dataset(digest, workspace)
     if dataset is None:
         names = description.files or tuple(filter(None, [files]))
         recipe = _read_recipe(stored.files) if repairs else ()
-        return DataSummary(names, digest, False, None, None, "", "", repairs, recipe, description.part)
-    return DataSummary(
+        return CardDataset(names, digest, False, None, None, "", "", repairs, recipe, description.part)
+    return CardDataset(
         dataset.files,
         digest,
         True,
@@ -144,7 +144,7 @@ def _read_lines(path: Path) -> list[str]:
 # ---- reproduction ---------------------------------------------------------------------------------------------------
 
 
-def _build_repeat(record: Record, result: Result | None, description: CardData, data: DataSummary) -> RepeatCommand:
+def _build_repeat(record: Record, result: Result | None, description: CardData, data: CardDataset) -> RepeatCommand:
     task = find_task(record.experiment)
     if result is None or task is None:
         return RepeatCommand("", (Message(_explain_no_command(record)),))
@@ -155,39 +155,41 @@ def _build_repeat(record: Record, result: Result | None, description: CardData, 
         notes.append(
             Message(
                 N_(
-                    "People chose the threshold: the command applies the model that this run kept, with that "
-                    "threshold, to every row."
+                    "The threshold was chosen from verdicts of users. The command applies the "
+                    "saved model of this run, with this threshold, to all rows."
                 )
             )
         )
     command = reproduce_command(task, spec)
     if not command:
-        return RepeatCommand("", (Message(N_("No command repeats this task; its page does.")),))
+        return RepeatCommand("", (Message(N_("This task has no command. Use its page to repeat the run.")),))
     return RepeatCommand(command, (*notes, *_list_needs(record, spec, description, data)))
 
 
 def _explain_no_command(record: Record) -> str:
     if record.status == "completed":
-        return N_("No command is given: the result of this run is not on record here.")
-    return N_("No command is given: the run did not complete, and what part of the data it was about is not on record.")
+        return N_("No command is available. The result of this run is not stored here.")
+    return N_("No command is available. The run did not complete, so its selection of the data is not stored.")
 
 
-def _list_needs(record: Record, spec: Spec, description: CardData, data: DataSummary) -> list[Message]:
+def _list_needs(record: Record, spec: Spec, description: CardData, data: CardDataset) -> list[Message]:
     """Return notes on the data and settings that the command needs for the same result."""
     notes = [_locate_data(data)] if isinstance(spec, DataSpec) else []
     if data.recipe is None and data.repairs:
         notes.append(
             Message(
-                N_("Repairs were made ({repairs}), but their settings are not on record here."),
+                N_("The data were repaired ({repairs}). The settings of the repairs are not stored here."),
                 {"repairs": data.repairs},
             )
         )
     elif data.recipe and not data.stored_here:
-        notes.append(Message(N_("Save the recipe of repairs as recipe.json and add --recipe recipe.json.")))
+        notes.append(
+            Message(N_("Save the recipe of the repairs as recipe.json and add the option --recipe recipe.json."))
+        )
     if description.covariate_files:
         notes.append(
             Message(
-                N_("Files known in advance are stored under their digest, too: {files}."),
+                N_("The files of the covariates are also stored under their digest: {files}."),
                 {"files": ", ".join(description.covariate_files)},
             )
         )
@@ -195,23 +197,26 @@ def _list_needs(record: Record, spec: Spec, description: CardData, data: DataSum
     if limit is not None and not record.metrics.get("seconds", math.inf) < limit:
         notes.append(
             Message(
-                N_("Learning may have met its time limit of {seconds} s: then the same scores need as fast a machine."),
+                N_(
+                    "Training may have stopped at its time limit of {seconds} s. A slower machine "
+                    "may then give other scores."
+                ),
                 {"seconds": limit},
             )
         )
     return notes
 
 
-def _locate_data(data: DataSummary) -> Message:
+def _locate_data(data: CardDataset) -> Message:
     if data.stored_here:
         return Message(
             N_(
-                "The dataset is stored under this digest in the data folder (VIGIE_DATA_DIR); the command "
-                "runs beside it."
+                "The dataset is stored under this digest in the data folder (VIGIE_DATA_DIR). "
+                "Run the command with the same data folder."
             )
         )
     return Message(
-        N_("The dataset is not stored here. Give the files by name instead of the digest: {files}."),
+        N_("The dataset is not stored here. Replace the digest by the names of the files: {files}."),
         {"files": ", ".join(data.files)},
     )
 

@@ -18,12 +18,12 @@ from core.spec.task import find_task, load_entry_point
 
 HISTOGRAM_BINS = 30
 VERDICTS_METHOD = "verdicts"
-SHARE_REASON = N_("The share of {share} of the rows was asked for; it promises nothing about false alarms.")
+SHARE_REASON = N_("The threshold flags a fixed share of the rows: {share}. It has no target false-alarm rate.")
 TAIL_REASON = N_(
-    "By the tail of the scores (peaks over threshold): the share of {share} of normal rows would exceed it."
+    "Computed from the tail of the scores (peaks over threshold). Target share of normal rows above it: {share}."
 )
-VERDICTS_REASON = N_("People chose it from their verdicts on the run {run}; it promises nothing about false alarms.")
-NO_LABELS_NOTE = N_("There are no labels: no figure here says how many of these are right.")
+VERDICTS_REASON = N_("Chosen from the verdicts of users on the run {run}. It has no target false-alarm rate.")
+NO_LABELS_NOTE = N_("The data have no labels, so the precision of these results is unknown.")
 
 
 @dataclass(frozen=True)
@@ -94,7 +94,7 @@ def build_score_histogram(scores: pd.Series, threshold: float) -> Picture | None
     if not len(numbers):
         return None
     counts, edges = np.histogram(numbers, HISTOGRAM_BINS)
-    title = Message(N_("Scores of the rows, and the threshold"))
+    title = Message(N_("Scores of the rows and threshold"))
     return Picture("histogram", title, tuple(map(float, edges)), {"rows": tuple(map(float, counts))}, threshold)
 
 

@@ -23,7 +23,7 @@ MISSING_TEXT = "–"
 STATUS_LABELS = {
     "completed": N_("completed"),
     "failed": N_("failed"),
-    "interrupted": N_("interrupted: it was stopped, or the program was"),
+    "interrupted": N_("interrupted (cancelled, or the program was stopped)"),
 }
 FormatValue = Callable[[object], str]
 
@@ -88,7 +88,7 @@ class _Page:
         yield Section(translate(N_("Threshold")), self._list_threshold_facts())
         head, rows = _build_table(card.score_card, translate, self._format_number) if card.score_card else ((), ())
         yield Section(
-            translate(N_("How good it is")),
+            translate(N_("Quality")),
             self._format_metrics(card.counts, self.translate),
             head,
             rows,
@@ -102,15 +102,15 @@ class _Page:
             notes=(
                 translate(
                     N_(
-                        "Emissions are an estimate: without a power meter CodeCarbon takes a constant per "
-                        "processor core and memory module."
+                        "Emissions are an estimate. Without a power meter, CodeCarbon uses a "
+                        "constant per processor core and per memory module."
                     )
                 ),
             ),
         )
         yield Section(translate(N_("Versions")), tuple(card.versions.items()))
         yield self._build_repeat_section()
-        yield Section(translate(N_("Every figure on record")), self._format_metrics(card.metrics))
+        yield Section(translate(N_("All recorded metrics")), self._format_metrics(card.metrics))
 
     def _list_facts(self, values: Mapping[str, object]) -> tuple[tuple[str, str], ...]:
         """Return (translated label, text) of the values that are not empty."""
@@ -122,7 +122,7 @@ class _Page:
 
     def _list_run_facts(self) -> tuple[tuple[str, str], ...]:
         about = self.card.about
-        delivery_text = self.translate(N_("waits for MLflow")) if about.is_pending else ""
+        delivery_text = self.translate(N_("waiting for delivery to MLflow")) if about.is_pending else ""
         return self._list_facts(
             {
                 N_("Run"): about.id,
@@ -130,9 +130,9 @@ class _Page:
                 N_("Delivery"): delivery_text,
                 N_("Error"): about.error,
                 N_("User"): about.user,
-                N_("Through"): about.application,
-                N_("Began (UTC)"): about.began,
-                N_("Ended (UTC)"): about.ended,
+                N_("Application"): about.application,
+                N_("Start (UTC)"): about.began,
+                N_("End (UTC)"): about.ended,
             }
         )
 
@@ -145,7 +145,7 @@ class _Page:
             N_("Rows of the dataset"): data.rows,
             N_("Entities of the dataset"): data.entities,
             N_("Period of the dataset"): _format_period(data.first, data.last),
-            N_("Where"): self.translate(location),
+            N_("Location"): self.translate(location),
             N_("Repairs"): data.repairs or self.translate(N_("none")),
         }
         if part is not None:
@@ -153,9 +153,9 @@ class _Page:
                 N_("Rows in the result"): part.rows,
                 N_("Entities in the result"): part.entities,
                 N_("Period of the result"): _format_period(part.first, part.last),
-                N_("Entities asked about"): ", ".join(part.selected_entities) or self.translate(N_("All entities")),
-                N_("Asked from"): part.start,
-                N_("Asked until"): part.end,
+                N_("Selected entities"): ", ".join(part.selected_entities) or self.translate(N_("All entities")),
+                N_("Selected from"): part.start,
+                N_("Selected until"): part.end,
             }
         return self._list_facts(facts)
 
@@ -164,7 +164,7 @@ class _Page:
         return self._list_facts(
             {
                 N_("Model"): model.name,
-                N_("Applied, fitted by run"): model.applied_from,
+                N_("Saved model of run"): model.applied_from,
                 N_("Seed"): None if model.seed is None else str(model.seed),
             }
         )
@@ -177,9 +177,9 @@ class _Page:
             {
                 N_("Threshold"): self._format_number(threshold.value),
                 N_("Method"): threshold.method,
-                N_("Why"): self.render_message(threshold.why),
-                N_("Share of rows promised at most"): self._format_number(threshold.promised),
-                N_("Share of rows measured"): self._format_number(threshold.measured),
+                N_("Reason"): self.render_message(threshold.why),
+                N_("Target false-alarm rate (share of rows)"): self._format_number(threshold.promised),
+                N_("Measured false-alarm rate (share of rows)"): self._format_number(threshold.measured),
             }
         )
 
@@ -190,8 +190,8 @@ class _Page:
         return self._list_facts(
             {
                 N_("Quantiles"): f"{self._format_number(intervals.low)} … {self._format_number(intervals.high)}",
-                N_("Coverage promised"): self._format_number(intervals.promised),
-                N_("Coverage measured in the back-test"): self._format_number(intervals.measured),
+                N_("Nominal coverage"): self._format_number(intervals.promised),
+                N_("Measured coverage in the backtest"): self._format_number(intervals.measured),
             }
         )
 
@@ -203,7 +203,7 @@ class _Page:
                 "kg CO₂": self._format_number(cost.emissions_kg),
                 "kWh": self._format_number(cost.energy_kwh),
                 N_("Method"): cost.method,
-                N_("Electricity of"): cost.country,
+                N_("Country of the electricity"): cost.country,
             }
         )
 
@@ -213,7 +213,7 @@ class _Page:
         blocks = [card.repeat.command] if card.repeat.command else []
         label = ((self.translate(N_("Recipe")), "recipe.json"),) if recipe else ()
         return Section(
-            self.translate(N_("Repeat it")),
+            self.translate(N_("Repeat the run")),
             label,
             blocks=(*blocks, *recipe),
             notes=tuple(map(self.render_message, card.repeat.notes)),
@@ -242,4 +242,4 @@ def _build_table(
     card: ScoreCard, translate: Translate, format_number: Callable[[Any], str]
 ) -> tuple[tuple[str, ...], tuple[tuple[str, ...], ...]]:
     rows = tuple((line, *map(format_number, values)) for line, values in card.lines)
-    return (translate(N_("Line")), *card.metrics), rows
+    return (translate(N_("Method")), *card.metrics), rows

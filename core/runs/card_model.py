@@ -95,7 +95,7 @@ class RunSummary:
 
 
 @dataclass(frozen=True)
-class DataSummary:
+class CardDataset:
     """Dataset of a run, and the selected part of it.
 
     stored_here  True where the rows are in this data folder
@@ -153,7 +153,7 @@ class RunCard:
     """Run card. `metrics` are all recorded metrics, `counts` the most important ones."""
 
     about: RunSummary
-    data: DataSummary
+    data: CardDataset
     model: ModelSummary
     threshold: CardThreshold | None
     score_card: ScoreCard | None

@@ -66,7 +66,7 @@ def _load_record(run_id: str, workspace: Workspace) -> Record:
         workspace, lambda: mlflow_runs.load_record(workspace.tracking, run_id)
     )
     if record is None:
-        raise NotFoundError(N_("No run {run} is on record."), run=run_id[:12])
+        raise NotFoundError(N_("The run {run} was not found."), run=run_id[:12])
     return record
 
 

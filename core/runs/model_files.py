@@ -47,7 +47,7 @@ def load_model(run_id: str, kind: type[T], workspace: Workspace) -> T:
     """
     folder = load_run(run_id, workspace).files / "model"
     if not folder.is_dir():
-        raise NotFoundError(N_("The run {run} holds no model."), run=run_id[:12])
+        raise NotFoundError(N_("The run {run} has no saved model."), run=run_id[:12])
     try:
         model = model_io.load_model(folder, list_trusted_types())
         if not isinstance(model, kind):
@@ -55,8 +55,8 @@ def load_model(run_id: str, kind: type[T], workspace: Workspace) -> T:
     except UntrustedModelError as error:
         raise UnreadableFileError(
             N_(
-                "The model of the run {run} is not loaded ({reason}); only models written by Vigie, with its "
-                "own classes, are."
+                "The model of the run {run} cannot be loaded ({reason}). Accepted are models "
+                "saved by Vigie, with its own classes."
             ),
             run=run_id[:12],
             reason=error,

@@ -57,12 +57,12 @@ def register(run_id: str, name: str = "", *, workspace: Workspace, actor: Actor)
         run = registry.load_candidate(workspace.tracking, run_id)
         if run.status != "completed":
             raise DataError(
-                N_("The run {run} did not complete ({status}); only a completed run is registered."),
+                N_("The run {run} did not complete ({status}). Only completed runs can be registered."),
                 run=run_id[:12],
                 status=run.status,
             )
         if not (load_run(run.run_id, workspace).files / registry.MODEL_FOLDER).is_dir():
-            raise NotFoundError(N_("The run {run} holds no model."), run=run_id[:12])
+            raise NotFoundError(N_("The run {run} has no saved model."), run=run_id[:12])
         load_model(run.run_id, object, workspace)  # a model that cannot be loaded is not registered
         name = name or run.experiment
         _check_task(name, run.experiment, workspace)
@@ -84,10 +84,10 @@ def promote(
     with record_event("model_promotion", actor, workspace, **request) as inputs, _translate_errors(workspace):
         _check_name(name)
         if force and not reason.strip():
-            raise OptionError(N_("A forced promotion needs a reason; it is kept with the version."))
+            raise OptionError(N_("A forced promotion needs a reason, which is saved with the version."))
         task, decision = _find_task_of_name(name, workspace), PromotionRequest(actor.user, force, reason.strip())
         if not task:
-            raise NotFoundError(N_("No model {name} is registered."), name=name)
+            raise NotFoundError(N_("The model {name} is not registered."), name=name)
         champion, comparison = registry.promote(workspace.tracking, name, version, get_promotion_metric(task), decision)
         inputs["version"] = champion.number
     return champion, comparison
@@ -141,7 +141,7 @@ def load_by_alias(name: str, alias: str = CHAMPION, *, workspace: Workspace, kin
         "model.sha256"
     ):
         raise UnreadableFileError(
-            N_("The model file of {name} version {version} is not the one that was registered: its SHA-256 differs."),
+            N_("The model file of {name} version {version} has changed since its registration: its SHA-256 differs."),
             name=name,
             version=version.number,
         )
@@ -159,7 +159,10 @@ def _check_task(name: str, task: str, workspace: Workspace) -> None:
     registered_task = _find_task_of_name(name, workspace)
     if registered_task not in ("", task):
         raise OptionError(
-            N_("The name {name} holds models of the task {taken}; this one is of {task}. Choose another name."),
+            N_(
+                "The name {name} is used for models of the task {taken}. This model is of the task "
+                "{task}. Choose another name."
+            ),
             name=name,
             taken=registered_task,
             task=task,
@@ -170,7 +173,7 @@ def _check_name(name: str) -> None:
     if not MODEL_NAME.fullmatch(name):
         raise OptionError(
             N_(
-                "The model name {value!r} is not accepted; take at most 100 letters, digits, "
+                "The model name {value!r} is not accepted. Use at most 100 letters, digits, "
                 "dots, dashes and underscores."
             ),
             value=name,
@@ -184,14 +187,13 @@ def _translate_errors(workspace: Workspace) -> Iterator[None]:
         yield
     except RunNotDeliveredError as error:
         raise DataError(
-            N_("The run {run} waits to be delivered to MLflow; register it once it is there."), run=str(error)[:12]
+            N_("The run {run} is waiting for delivery to MLflow. Register it after its delivery."), run=str(error)[:12]
         ) from error
     except ModelNotFoundError as error:
-        raise NotFoundError(N_("The model registry knows no {what}."), what=error) from error
+        raise NotFoundError(N_("The model registry does not contain {what}."), what=error) from error
     except MlflowUnavailableError as error:
         raise VigieError(
-            N_("MLflow at {uri} does not answer; nothing was changed. Try again when it is back."),
-            uri=workspace.tracking.uri,
+            N_("MLflow at {uri} does not answer. Nothing was changed. Try again later."), uri=workspace.tracking.uri
         ) from error
     except PromotionRejectedError as refusal:
         raise _explain_rejection(refusal) from refusal
@@ -203,9 +205,9 @@ def _explain_rejection(rejection: PromotionRejectedError) -> DataError:
     if comparison is None or old is None:
         return DataError(
             N_(
-                "Models of the task {task} have no figure that says which is better, as there "
-                "are no labels to judge by;"
-                " {name} version {version} becomes champion by force and with a reason only."
+                "Models of the task {task} cannot be compared, because the data have no "
+                "labels. To make {name} version {version} the champion, force the promotion "
+                "with a reason."
             ),
             task=new.tags.get("task", "?"),
             name=new.name,
@@ -214,8 +216,9 @@ def _explain_rejection(rejection: PromotionRejectedError) -> DataError:
     if comparison.differences:
         return DataError(
             N_(
-                "{name} version {version} and champion version {champion} were not tested alike: {differs}."
-                " Run both on the same back-test, or force with a reason."
+                "{name} version {version} and champion version {champion} have different "
+                "backtests: {differs}. Run both on the same backtest, or force the promotion "
+                "with a reason."
             ),
             name=new.name,
             version=new.number,
@@ -227,8 +230,9 @@ def _explain_rejection(rejection: PromotionRejectedError) -> DataError:
         )
     return DataError(
         N_(
-            "{name} version {version} is worse than champion version {champion}: {metric} {new} against {old}."
-            " It stays challenger, unless forced with a reason."
+            "{name} version {version} is worse than champion version {champion}: {metric} is "
+            "{new} instead of {old}. It stays challenger. To promote it anyway, force the "
+            "promotion with a reason."
         ),
         name=new.name,
         version=new.number,

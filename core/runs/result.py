@@ -62,7 +62,7 @@ class Result:
             }
             return cls(**values)
         except (OSError, KeyError, TypeError, ValueError, AttributeError, OptionError) as error:
-            raise NotFoundError(N_("This run holds no result that could be shown.")) from error
+            raise NotFoundError(N_("This run has no result to show.")) from error
 
 
 class AlarmResult(Protocol):

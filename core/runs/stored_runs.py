@@ -28,10 +28,10 @@ def load_run(run_id: str, workspace: Workspace) -> StoredRun:
         stored = runs.load_run(workspace.tracking, run_id)
     except Exception as error:
         raise NotFoundError(
-            N_("The run {run} could not be fetched from MLflow ({reason})."), run=run_id[:12], reason=error
+            N_("The run {run} could not be loaded from MLflow ({reason})."), run=run_id[:12], reason=error
         ) from error
     if stored is None:
-        raise NotFoundError(N_("No run {run} is on record."), run=run_id[:12])
+        raise NotFoundError(N_("The run {run} was not found."), run=run_id[:12])
     return stored
 
 
@@ -57,7 +57,7 @@ def load_model_spec(run_id: str, workspace: Workspace) -> Spec:
         values = json.loads((stored.files / RESULT_FOLDER / RESULT_FILE).read_text(encoding="utf-8"))
         return get_task(stored.record.experiment).decode_spec(values.get("model_spec") or values["spec"])
     except (OSError, LookupError, TypeError, ValueError, AttributeError, OptionError) as error:
-        raise NotFoundError(N_("This run holds no result that could be shown.")) from error
+        raise NotFoundError(N_("This run has no result to show.")) from error
 
 
 def find_job_run(job_id: str, workspace: Workspace) -> str:

@@ -167,8 +167,8 @@ def _raise_if_disk_full(error: Exception, workspace: Workspace) -> None:
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
         raise VigieError(
             N_(
-                "The disk of the data folder {folder} is full: this could not be kept. Make room there and ask again;"
-                " what was kept before is whole."
+                "The disk of the data folder {folder} is full, so this result was not saved. "
+                "Free some space and try again. Results saved before are not affected."
             ),
             folder=str(workspace.folder),
         ) from error

@@ -56,7 +56,7 @@ def hyperparameter(
         28
         >>> check_hyperparameters(Smoothing(span=40))
         Traceback (most recent call last):
-        core.errors.OptionError: span = 40 is outside 1 to 28.
+        core.errors.OptionError: span = 40 is out of range. Accepted: 1 to 28.
     """
     metadata = {
         "help": help,
@@ -128,7 +128,7 @@ def build_from_settings(cls: type[T], settings: Mapping[str, Any]) -> T:
     for name in settings:
         if name not in fields:
             raise OptionError(
-                N_("{algorithm} has no setting {name!r}; it has: {accepted}."),
+                N_("{algorithm} has no setting {name!r}. Accepted settings: {accepted}."),
                 algorithm=cls.__name__,
                 name=name,
                 accepted=", ".join(fields),
@@ -164,11 +164,11 @@ def require_choice(name: str, value: Any, accepted: tuple[Any, ...]) -> None:
     Example:
         >>> require_choice("metric", "mape", ("mae", "wape"))
         Traceback (most recent call last):
-        core.errors.OptionError: metric = 'mape' is not accepted; choose mae, wape.
+        core.errors.OptionError: metric = 'mape' is not accepted. Accepted: mae, wape.
     """
     if value not in accepted:
         raise OptionError(
-            N_("{name} = {value!r} is not accepted; choose {accepted}."),
+            N_("{name} = {value!r} is not accepted. Accepted: {accepted}."),
             name=name,
             value=value,
             accepted=", ".join(str(choice) for choice in accepted if choice != ""),
@@ -202,14 +202,14 @@ def _convert_value(field: dataclasses.Field[Any], kind: Any, value: Any) -> Any:
     is_number = isinstance(converted, int | float) and not isinstance(converted, bool)
     if converted is None or (choices and converted not in choices and not is_number):
         raise OptionError(
-            N_("{name} = {value!r} is not accepted; choose {accepted}."),
+            N_("{name} = {value!r} is not accepted. Accepted: {accepted}."),
             name=field.name,
             value=value,
             accepted=_list_accepted_values(field, members),
         )
     if is_number and not low <= converted <= high:  # rejects NaN as well
         raise OptionError(
-            N_("{name} = {value} is outside {low} to {high}."),
+            N_("{name} = {value} is out of range. Accepted: {low} to {high}."),
             name=field.name,
             value=value,
             low="-∞" if low == -math.inf else low,

@@ -37,7 +37,7 @@ METRICS = _index_by_name(
     Metric("clusters", N_("clusters")),
     Metric("events", N_("events")),
     Metric("series", N_("series")),
-    Metric("rows_scored", N_("rows judged")),
+    Metric("rows_scored", N_("test rows")),
     Metric("mae", N_("MAE"), higher_is_better=False),
     Metric("wape", N_("WAPE"), "%", higher_is_better=False),
     Metric("rmse", N_("RMSE"), higher_is_better=False),

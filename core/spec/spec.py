@@ -30,8 +30,8 @@ D = TypeVar("D", bound=Selectable)
 class Spec:
     """Parameters of a task. Each field is declared once, with `hyperparameter` or `algorithm`.
 
-    The form on the page, the options of the command, the parameters of the run, the JSON arguments of the job, the
-    stored result and the command that repeats the run are all built from the fields.
+    The fields define the form on the page, the options of the command, and the parameters of the run. They also define
+    the JSON of the job, the stored result and the command that repeats the run.
 
     selector_field  field with the option that selects this spec among those of a command; "" for the default spec
 
@@ -43,7 +43,7 @@ class Spec:
         {'span': 14}
         >>> SmoothingSpec(span=0).check()
         Traceback (most recent call last):
-        core.errors.OptionError: span = 0 is outside 1 to ∞.
+        core.errors.OptionError: span = 0 is out of range. Accepted: 1 to ∞.
     """
 
     selector_field: ClassVar[str] = ""
@@ -98,10 +98,12 @@ class PartSpec(DataSpec):
     """
 
     entities: tuple[str, ...] = hyperparameter(
-        (), help=N_("Only this entity; may be given several times."), label=N_("Entities"), flag="--entity"
+        (), help=N_("Use only this entity. The option can be repeated."), label=N_("Entities"), flag="--entity"
     )
-    start: str = hyperparameter("", help=N_("Only rows from this moment on."), metavar="DATE")
-    end: str = hyperparameter("", help=N_("Only rows until the end of this day."), metavar="DATE")
+    start: str = hyperparameter("", help=N_("First date of the rows (included)."), metavar="DATE")
+    end: str = hyperparameter(
+        "", help=N_("Last date of the rows (included, until the end of the day)."), metavar="DATE"
+    )
 
     def select(self, dataset: D) -> D:
         """Return the selected part of `dataset`. Raises DataError when no row is left."""
@@ -118,7 +120,10 @@ class ApplySpec(PartSpec):
     selector_field: ClassVar[str] = "model"
 
     model: str = hyperparameter(
-        "", help=N_("Apply this model instead."), label=N_("Saved model"), metavar="RUN_ID|NAME@ALIAS"
+        "",
+        help=N_("Saved model to apply, instead of fitting one."),
+        label=N_("Saved model"),
+        metavar="RUN_ID|NAME@ALIAS",
     )
 
     def to_params(self) -> dict[str, Any]:
@@ -138,13 +143,15 @@ class ThresholdSpec(PartSpec):
 
     selector_field: ClassVar[str] = "run"
 
-    run: str = hyperparameter("", help=N_("The run whose rows were judged."))
+    run: str = hyperparameter("", help=N_("Run with the reviewed rows."))
     threshold: float = hyperparameter(0.0, help=N_("Rows with a higher score are anomalies."))
 
     def check(self) -> None:
         """Raise OptionError if a value is not accepted or the threshold is not finite."""
         if not math.isfinite(self.threshold):
-            raise OptionError(N_("{name} = {value} is no finite number."), name="threshold", value=str(self.threshold))
+            raise OptionError(
+                N_("{name} = {value} is not a finite number."), name="threshold", value=str(self.threshold)
+            )
         super().check()
 
     def to_params(self) -> dict[str, Any]:

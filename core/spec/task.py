@@ -131,7 +131,7 @@ def get_task(name: str) -> Task:
     if name in _registered_tasks:
         return _registered_tasks[name]
     if name not in list_task_names():
-        raise NotFoundError(N_("There is no task {name}."), name=name[:80])
+        raise NotFoundError(N_("The task {name} does not exist."), name=name[:80])
     task: Task = importlib.import_module(f"{TASKS_PACKAGE}.{name}.task").TASK
     return task
 

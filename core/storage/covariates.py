@@ -60,7 +60,7 @@ class CovariateStore:
         table_folder = self.folder / digest
         if not (digest.isalnum() and table_folder.is_dir()):
             raise NotFoundError(
-                N_("The drivers {digest} are not stored here; load their files again."), digest=digest[:12]
+                N_("The covariates {digest} are not stored here. Load their files again."), digest=digest[:12]
             )
         metadata = json.loads((table_folder / "covariates.json").read_text(encoding="utf-8"))
         return [

@@ -172,7 +172,8 @@ def parse_url(url: str, default: Path) -> URL:
     Raises OptionError for any database other than SQLite and PostgreSQL.
     """
     message = N_(
-        "DATABASE_URL is not accepted; choose postgresql://user:password@host:5432/database or sqlite:////path/of/file."
+        "DATABASE_URL is not valid. Accepted forms: "
+        "postgresql://user:password@host:5432/database and sqlite:////path/of/file."
     )
     try:
         parsed = make_url(url) if url else URL.create("sqlite", database=str(default))

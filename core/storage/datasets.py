@@ -83,7 +83,7 @@ class DatasetStore:
         dataset_folder = self.folder / digest
         if not (digest.isalnum() and dataset_folder.is_dir()):
             raise NotFoundError(
-                N_("The dataset {digest} is not stored here; load its files again."), digest=digest[:12]
+                N_("The dataset {digest} is not stored here. Load its files again."), digest=digest[:12]
             )
         metadata = json.loads((dataset_folder / "dataset.json").read_text(encoding="utf-8"))
         return _build_dataset(pyarrow.parquet.read_table(dataset_folder / "rows.parquet"), metadata)

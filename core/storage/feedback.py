@@ -47,7 +47,7 @@ class Feedback(BaseModel):
     model: str | None = Field(None, max_length=200)
     model_version: str | None = Field(None, max_length=100)
     dataset: str | None = Field(None, max_length=64, description="SHA-256 digest of the dataset.")
-    row: dict[str, str | float] | None = Field(None, description="Which row: entity, time, and its score.")
+    row: dict[str, str | float] | None = Field(None, description="Entity, time and score of the row.")
     verdict: Verdict | None = None
     rating: int | None = Field(None, ge=1, le=5)
     comment: Annotated[str, Field(max_length=MAX_COMMENT_CHARS)] = ""
@@ -137,11 +137,11 @@ class FeedbackStore:
         self.fetch_remote()
         return sent_count
 
-    def pending_count(self) -> int:
+    def count_pending(self) -> int:
         """Return the number of records that wait to be sent."""
         return sum(1 for _ in (self.folder / "waiting").glob("*.json"))
 
-    def rejected_count(self) -> int:
+    def count_rejected(self) -> int:
         """Return 0: S3 rejects no record for good."""
         return 0
 
@@ -158,7 +158,7 @@ class FeedbackStore:
                     raise ServiceUnavailableError(self._problem.template, **self._problem.values) from None
                 raise
         elif not os.access(self.folder if self.folder.is_dir() else self.folder.parent, os.W_OK):
-            raise ServiceUnavailableError(N_("{folder} cannot be written to."), folder=str(self.folder))
+            raise ServiceUnavailableError(N_("The folder {folder} is not writable."), folder=str(self.folder))
         return ""
 
     def reset(self) -> None:

@@ -266,6 +266,6 @@ def _translate_errors() -> Iterator[None]:
         yield
     except ServiceUnavailableError as error:
         raise ServiceUnavailableError(
-            N_("The queue of slow work does not answer ({reason}). Stored results can be seen; new work has to wait."),
+            N_("The job queue does not answer ({reason}). Stored results can still be opened. New jobs have to wait."),
             reason=error.message.values.get("reason", ""),
         ) from error

@@ -40,10 +40,10 @@ class Outbox(Protocol):
         A service that does not answer raises no error here.
         """
 
-    def pending_count(self) -> int:
+    def count_pending(self) -> int:
         """Return the number of pending records."""
 
-    def rejected_count(self) -> int:
+    def count_rejected(self) -> int:
         """Return the number of records that the service has rejected for good."""
 
     def check(self) -> str:

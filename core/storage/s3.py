@@ -14,23 +14,25 @@ CONNECT_TIMEOUT_S, READ_TIMEOUT_S = 1.0, 3.0
 ALREADY_EXISTS_CODES = ("PreconditionFailed", "412")
 NO_CONDITIONAL_PUT_CODES = ("NotImplemented", "501")
 ERROR_MESSAGES = {
-    "InvalidAccessKeyId": N_("S3 does not know the access key ({code}): check AWS_ACCESS_KEY."),
-    "SignatureDoesNotMatch": N_("S3 does not accept the secret key ({code}): check AWS_SECRET_KEY."),
+    "InvalidAccessKeyId": N_("S3 does not know the access key ({code}). Check AWS_ACCESS_KEY."),
+    "SignatureDoesNotMatch": N_("S3 does not accept the secret key ({code}). Check AWS_SECRET_KEY."),
     "ExpiredToken": N_("The keys for S3 have expired ({code})."),
     "InvalidToken": N_("S3 does not accept the session token ({code})."),
     "AccessDenied": N_(
-        "S3 does not let these keys into the bucket {bucket} ({code}): they need to list, get and put objects."
+        "The S3 keys have no access to the bucket {bucket} ({code}). They need permission to list, get and put objects."
     ),
-    "403": N_("S3 does not let these keys into the bucket {bucket} ({code}): they need to list, get and put objects."),
-    "NoSuchBucket": N_("There is no bucket {bucket} ({code}): check S3_BUCKET_NAME."),
-    "PermanentRedirect": N_("The bucket {bucket} is in another region than {region} ({code}): check S3_REGION_NAME."),
+    "403": N_(
+        "The S3 keys have no access to the bucket {bucket} ({code}). They need permission to list, get and put objects."
+    ),
+    "NoSuchBucket": N_("The bucket {bucket} does not exist ({code}). Check S3_BUCKET_NAME."),
+    "PermanentRedirect": N_("The bucket {bucket} is not in the region {region} ({code}). Check S3_REGION_NAME."),
     "AuthorizationHeaderMalformed": N_(
-        "The bucket {bucket} is in another region than {region} ({code}): check S3_REGION_NAME."
+        "The bucket {bucket} is not in the region {region} ({code}). Check S3_REGION_NAME."
     ),
     "IllegalLocationConstraintException": N_(
-        "The bucket {bucket} is in another region than {region} ({code}): check S3_REGION_NAME."
+        "The bucket {bucket} is not in the region {region} ({code}). Check S3_REGION_NAME."
     ),
-    "RequestTimeTooSkewed": N_("The clock of this machine differs from that of S3 ({code})."),
+    "RequestTimeTooSkewed": N_("The clock of this machine differs from the clock of S3 ({code}). Correct the clock."),
 }
 """Messages by error code of S3. Any other error may be temporary."""
 
@@ -133,15 +135,13 @@ class Bucket:
                 raise AccessDeniedError(ERROR_MESSAGES[code], code=code, **values) from error
             raise
         except (boto.NoCredentialsError, boto.PartialCredentialsError) as error:
-            raise AccessDeniedError(
-                N_("There are no complete keys for S3: set AWS_ACCESS_KEY and AWS_SECRET_KEY.")
-            ) from error
+            raise AccessDeniedError(N_("The S3 keys are incomplete. Set AWS_ACCESS_KEY and AWS_SECRET_KEY.")) from error
         except (boto.InvalidRegionError, boto.NoRegionError) as error:
             raise AccessDeniedError(
-                N_("{region} is no region of S3: check S3_REGION_NAME."), region=values["region"]
+                N_("{region} is not a region of S3. Check S3_REGION_NAME."), region=values["region"]
             ) from error
         except (boto.ParamValidationError, ValueError) as error:
-            raise AccessDeniedError(N_("The settings of S3 cannot be used ({reason})."), reason=error) from error
+            raise AccessDeniedError(N_("The settings of S3 are not valid ({reason})."), reason=error) from error
 
 
 def _get_error_code(error: Any) -> str:

@@ -54,7 +54,7 @@ def saved(
 
 
 def metric(number: int, kind: str, field: str = "", label: str = "", **params: Any) -> dict[str, Any]:
-    """A figure: count, cardinality, median, percentiles, max, sum of `field`."""
+    """Return a figure: count, cardinality, median, percentiles, max, sum of `field`."""
     given = ({"field": field} if field else {}) | ({"customLabel": label} if label else {}) | params
     return {"id": str(number), "enabled": True, "type": kind, "schema": "metric", "params": given}
 
@@ -358,7 +358,7 @@ DASHBOARDS = {
 
 
 def dashboard(title: str) -> dict[str, Any]:
-    """The panels of `title`, two halves in a row, one full width alone."""
+    """Return the panels of `title`: two of half width in a row, one of full width alone."""
     panels, references, x, y = [], [], 0, 0
     for place, (shown, (width, height)) in enumerate(DASHBOARDS[title]):
         if x + width > 48:

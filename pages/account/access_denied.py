@@ -18,19 +18,19 @@ def show(title: str, roles: tuple[str, ...]) -> None:
     """Show the roles that may open the page `title`."""
     st.title(_("No access"))
     st.warning(
-        _("The page “{page}” is for these roles: {roles}. An administrator can give you one of them.").format(
+        _("The page “{page}” requires one of these roles: {roles}. Ask an administrator for a role.").format(
             page=title, roles=", ".join(_(ROLE_LABELS[role]) for role in roles)
         ),
         icon=":material/lock:",
     )
-    st.page_link(HOME_SCRIPT, label=_("To the first page"), icon=":material/home:")
+    st.page_link(HOME_SCRIPT, label=_("Go to the home page"), icon=":material/home:")
 
 
 def show_no_role(user: SignedInUser) -> None:
     """Show a signed-in user without any role how to get one."""
     st.title(_("No access yet"))
-    st.warning(_("An administrator has to give you a role."), icon=":material/lock:")
-    text = escape(_("Tell them the name under which you are signed in:"))
+    st.warning(_("You have no role yet. Ask an administrator for one."), icon=":material/lock:")
+    text = escape(_("Your user name:"))
     st.html(f"<p>{text} <strong>{escape(user.name)}</strong></p>")
 
 

@@ -39,14 +39,14 @@ def build_setup_form(target: str) -> str:
     """Return the form that creates the first administrator with the setup token."""
     return _build_form(
         FIRST_ADMINISTRATOR,
-        _("Make the first administrator"),
+        _("Create the first administrator"),
         _build_hidden_field("next", target),
         _build_text_field(
-            _("Token, from the console where Vigie was started"), "token", autocomplete="off", spellcheck="false"
+            _("Setup token (printed on the console of Vigie)"), "token", autocomplete="off", spellcheck="false"
         ),
         _build_text_field(_("Name"), "user", autocomplete="username", autocapitalize="none", spellcheck="false"),
         _build_text_field(_("Password"), "password", autocomplete="new-password", type="password"),
-        _build_text_field(_("Password again"), "again", autocomplete="new-password", type="password"),
+        _build_text_field(_("Confirm password"), "again", autocomplete="new-password", type="password"),
     )
 
 

@@ -31,15 +31,13 @@ def page() -> None:
 def _show_password_form(user: User) -> None:
     st.subheader(_("Password"))
     if not user.local:
-        st.caption(_("You sign in with your organisation; Vigie has no password of yours."))
+        st.caption(_("You sign in with your organisation. Vigie stores no password for you."))
         return
     with st.form("change-password", clear_on_submit=True, width=420):
-        old = st.text_input(
-            _("Password until now"), type="password", autocomplete="current-password", key="password-old"
-        )
+        old = st.text_input(_("Current password"), type="password", autocomplete="current-password", key="password-old")
         new = st.text_input(_("New password"), type="password", autocomplete="new-password", key="password-new")
         repeated = st.text_input(
-            _("New password again"), type="password", autocomplete="new-password", key="password-again"
+            _("Confirm new password"), type="password", autocomplete="new-password", key="password-again"
         )
         submitted = st.form_submit_button(_("Change the password"))
     if submitted:
@@ -49,7 +47,7 @@ def _show_password_form(user: User) -> None:
 def _change_password(user: User, old: str, new: str, repeated: str) -> None:
     try:
         if new != repeated:
-            raise InputError(N_("The two passwords are not the same."))
+            raise InputError(N_("The two passwords do not match."))
         with record_event(
             "account_change", auth.current_actor("account"), cache.get_workspace(), change="own password"
         ):
@@ -57,19 +55,16 @@ def _change_password(user: User, old: str, new: str, repeated: str) -> None:
     except VigieError as error:
         st.error(translate_message(error.message), icon=":material/error:")
     else:
-        st.success(
-            _("The password is changed. You stay signed in here and are signed out everywhere else."),
-            icon=":material/check:",
-        )
+        st.success(_("The password is changed. All your other sessions are ended."), icon=":material/check:")
 
 
 def _show_sign_ins(user: User) -> None:
-    st.subheader(_("Where you signed in lately"))
+    st.subheader(_("Recent sign-ins"))
     sign_ins = cache.get_workspace().accounts.list_sign_ins(user.name, MAX_SIGN_INS)
     table = pd.DataFrame(
         {
             "time": [clock.to_browser_time(sign_in.time) for sign_in in sign_ins],
-            "outcome": [_("signed in") if sign_in.success else _("refused") for sign_in in sign_ins],
+            "outcome": [_("signed in") if sign_in.success else _("rejected") for sign_in in sign_ins],
             "address": [sign_in.address for sign_in in sign_ins],
         }
     )
@@ -78,7 +73,7 @@ def _show_sign_ins(user: User) -> None:
         hide_index=True,
         width="stretch",
         key="sign-ins",
-        alt=_("Where you signed in lately"),
+        alt=_("Recent sign-ins"),
         column_config={
             "time": st.column_config.DatetimeColumn(_("Time"), format=f"{get_date_format()} HH:mm"),
             "outcome": st.column_config.TextColumn(_("Outcome")),
@@ -91,9 +86,9 @@ def _show_sign_out_everywhere() -> None:
     st.subheader(_("Sign out everywhere"))
     session_user = auth.current_user()
     if session_user is None or not session_user.csrf:
-        st.caption(_("Your organisation's provider decides how long you stay signed in."))
+        st.caption(_("The identity provider of your organisation sets the duration of your session."))
         return
-    st.caption(_("Ends your sessions in every browser, this one included."))
+    st.caption(_("Ends all your sessions, in this browser and in all others."))
     st.html(html_forms.build_sign_out_everywhere())
 
 

@@ -65,7 +65,7 @@ def create_first_admin(form_request: FormRequest) -> Response:
         with record_event("first_administrator", Actor("anonymous", APPLICATION), cache.get_workspace()):
             cache.get_workspace().setup_token.check(form_request.form.get("token", ""))
             if password != form_request.form.get("again"):
-                raise InputError(N_("The two passwords are not the same."))
+                raise InputError(N_("The two passwords do not match."))
             cache.get_workspace().accounts.add_first_administrator(name, password)
             cache.get_workspace().setup_token.invalidate()
         return sign_in(form_request)

@@ -9,10 +9,10 @@ from pages.components import cache, url_state
 from pages.components.i18n import _, translate_message
 
 ERROR_MESSAGES = {
-    "refused": N_("Name or password is not right."),
+    "refused": N_("Wrong name or password."),
     "locked": N_("Too many attempts. Try again later."),
-    "not-made": N_("The administrator was not made."),
-    "unreachable": N_("The accounts cannot be reached at the moment. Try again."),
+    "not-made": N_("The administrator was not created."),
+    "unreachable": N_("The account database does not respond. Try again."),
 }
 
 
@@ -32,7 +32,10 @@ def show_unreachable() -> None:
     """Show that sign-in is not possible now; the reason is only on the health page, which needs sign-in."""
     st.title("Vigie")
     st.error(
-        _("The accounts cannot be reached, so nobody can sign in at the moment. Whoever is signed in goes on working."),
+        _(
+            "The account database does not respond. Sign-in is not possible at the moment. Users "
+            "who are already signed in can continue to work."
+        ),
         icon=":material/cloud_off:",
     )
     st.button(_("Try again"), icon=":material/refresh:", key="try-again", on_click=_reset_accounts)
@@ -43,7 +46,7 @@ def _reset_accounts() -> None:
 
 
 def _show_sign_in_form(address: str) -> None:
-    st.write(_("Please sign in to go on."))
+    st.write(_("Sign in to continue."))
     _show_last_error()
     st.html(html_forms.build_sign_in_form(html_forms.build_current_path(address)))
     if st.secrets.load_if_toml_exists() and "auth" in st.secrets:
@@ -60,13 +63,13 @@ def _show_sign_in_form(address: str) -> None:
 def _show_setup_form(address: str) -> None:
     st.write(
         _(
-            "Nobody can sign in yet. The first administrator is made here, with the token that Vigie printed "
-            "where it was started."
+            "No user exists yet. Create the first administrator here, with the setup token "
+            "that Vigie printed on its console."
         )
     )
     _show_last_error()
     st.html(html_forms.build_setup_form(html_forms.build_current_path(address)))
-    st.caption(_("Or on the machine itself:"))
+    st.caption(_("Or run this command on the server:"))
     st.code("python -m core users add NAME --role administrator", language="bash", wrap_lines=True)
 
 

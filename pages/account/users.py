@@ -74,7 +74,7 @@ def _show_add_form() -> None:
             _("Name"),
             key="new-name",
             autocomplete="off",
-            help=_("Of somebody who signs in with your organisation: the address it knows them by."),
+            help=_("For a user who signs in with your organisation: the address known to the identity provider."),
         )
         local = st.toggle(_("Signs in with a password"), value=True, key="new-local")
         password = st.text_input(
@@ -88,7 +88,7 @@ def _show_add_form() -> None:
 
 def _add_user(name: str, password: str, local: bool, roles: list[str]) -> None:
     if local and not password:
-        raise OptionError(N_("An initial password is missing."))
+        raise OptionError(N_("The initial password is missing."))
     cache.get_workspace().accounts.add_user(
         name, password if local else None, roles, granted_by=auth.current_actor("users").user
     )
@@ -130,7 +130,7 @@ def _show_state_button(user: User) -> None:
         label,
         key="switch-state",
         icon=f":material/{icon}:",
-        help=_("Whoever is disabled is signed out at once and cannot sign in."),
+        help=_("A disabled user is signed out at once and cannot sign in."),
     ):
         _make_change(
             user.name, "state", lambda: cache.get_workspace().accounts.set_disabled(user.name, not user.disabled)
@@ -142,7 +142,7 @@ def _show_password_form(user: User) -> None:
         password = st.text_input(
             _("New password"), type="password", key="reset-password-to", autocomplete="new-password"
         )
-        submitted = st.form_submit_button(_("Set the password"), help=_("They are signed out everywhere."))
+        submitted = st.form_submit_button(_("Set the password"), help=_("This ends all sessions of the user."))
     if submitted:
         _make_change(user.name, "password", lambda: cache.get_workspace().accounts.set_password(user.name, password))
 
@@ -150,10 +150,10 @@ def _show_password_form(user: User) -> None:
 # ---- changes --------------------------------------------------------------------------------------------------------
 
 SUCCESS_MESSAGES = {
-    "added": N_("{name} is added."),
+    "added": N_("User {name} is added."),
     "roles": N_("The roles of {name} are saved."),
-    "state": N_("{name} is enabled or disabled, as the table says."),
-    "password": N_("{name} has a new password and is signed out everywhere."),
+    "state": N_("The state of {name} is changed. See the table."),
+    "password": N_("The password of {name} is changed. All sessions of this user are ended."),
 }
 
 

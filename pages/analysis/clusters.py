@@ -41,7 +41,7 @@ def _offer_suggestion(spec: Spec, dataset: Dataset) -> None:
     if not isinstance(spec, ClusteringSpec):
         return
     with st.expander(_("Help me choose"), icon=":material/help:"):
-        st.caption(_("Computed for the question above; nothing is recorded."))
+        st.caption(_("Computed for the settings above. The result is not saved."))
         if st.toggle(_("Compute inertia, silhouette and distances to neighbours"), key="clusters-help"):
             with st.spinner(_("Comparing settings …")):
                 cache_key = (spec.of, spec.look, spec.incomplete, *spec.entities, spec.start, spec.end)
@@ -52,25 +52,26 @@ def _offer_suggestion(spec: Spec, dataset: Dataset) -> None:
 def _show_suggestion(suggestion: ClusterSuggestion, min_samples: int) -> None:
     if suggestion.k:
         st.caption(
-            _("The silhouette is highest for k = {k}, among {points} points.").format(
+            _("The silhouette is highest for k = {k} (points: {points}).").format(
                 k=suggestion.k, points=format_value(suggestion.points)
             )
         )
         show_chart(
             figures.draw_elbow(suggestion, _),
             "elbow",
-            _("Inertia and silhouette over the number of clusters"),
+            _("Inertia and silhouette by number of clusters"),
             has_time_axis=False,
         )
     st.caption(
         _(
-            "How far away the {count} nearest points are, the point itself counted: the bend suggests eps = {eps}."
+            "Distance to the {count} nearest points, including the point itself. The knee of "
+            "the curve suggests eps = {eps}."
         ).format(count=min_samples, eps=format_value(float(f"{suggestion.eps:.3g}")))
     )
     show_chart(
         figures.draw_neighbour_distances(suggestion, _),
         "neighbours",
-        _("Distances to neighbours, rising"),
+        _("Distances to neighbours, in ascending order"),
         has_time_axis=False,
     )
 

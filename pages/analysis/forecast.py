@@ -20,7 +20,7 @@ def page() -> None:
     if dataset is None:
         return
     if not dataset.has_dates:
-        st.info(_("These data have no dates, and a forecast needs them."), icon=":material/event_busy:")
+        st.info(_("These data have no dates. A forecast requires dates."), icon=":material/event_busy:")
         return
     result: Forecast | None = cache.load_result(task.name, load_forecast)
     if result is not None:
@@ -49,13 +49,16 @@ def _ask_measure(dataset: Dataset) -> str:
 def _ask_interval(dataset: Dataset) -> tuple[float, ...]:
     """Ask for the nominal coverage; return the quantiles of the interval and the median."""
     level: Any = st.segmented_control(
-        _("Interval"),
+        _("Prediction interval"),
         list(QUANTILES_BY_COVERAGE),
         default=0.9,
         required=True,
         format_func=format_percent,
         key="forecast-quantiles",
-        help=_("How often the amount that comes is to lie inside; the back-test measures how often it did."),
+        help=_(
+            "Nominal coverage: target share of measured amounts inside the interval. The back-test "
+            "gives the measured coverage."
+        ),
     )
     return QUANTILES_BY_COVERAGE[level or 0.9]
 
@@ -63,15 +66,15 @@ def _ask_interval(dataset: Dataset) -> tuple[float, ...]:
 def _ask_backtest_start(dataset: Dataset) -> str:
     """Ask for the first day of the back-test; "" for the default."""
     day = st.date_input(
-        _("Back-test from"),
+        _("Backtest from"),
         None,
         min_value=dataset.time.min().date(),
         max_value=dataset.time.max().date(),
         format=get_date_format(),
         key="forecast-backtest_from",
         help=_(
-            "The model that is tested sees only the days before. Left empty: the last year, or the last fifth of a "
-            "short history."
+            "First day of the back-test. The tested model is fitted on earlier days only. "
+            "Default: the last year, or the last fifth of a shorter history."
         ),
     )
     return str(day) if day else ""

@@ -44,10 +44,9 @@ def page() -> None:
         return
     if len(dataset) < MIN_ROWS:
         st.info(
-            _(
-                "These data have {rows} rows: too few to learn from some and to judge the others. At least "
-                "{least} are needed."
-            ).format(rows=len(dataset), least=MIN_ROWS),
+            _("These data have only {rows} rows. At least {least} are needed for training and test.").format(
+                rows=len(dataset), least=MIN_ROWS
+            ),
             icon=":material/data_alert:",
         )
         return
@@ -68,7 +67,7 @@ def page() -> None:
 def _explain_model(spec: Spec) -> None:
     """Explain the effect of a saved model on the rows."""
     if isinstance(spec, ApplySpec):
-        st.caption(_("Every row is judged by the model and the threshold of that run."))
+        st.caption(_("All rows are scored with the model and the threshold of that run."))
 
 
 def _offer_comparison(spec: Spec | None) -> None:
@@ -80,8 +79,8 @@ def _offer_comparison(spec: Spec | None) -> None:
         key=f"{task.name}-ask",
         disabled=not isinstance(spec, SequenceSpec) or job_progress.is_job_running(),
         help=_(
-            "Runs the quick detectors on one entity and says which sees most: by the labels, or where "
-            "there are none by planted anomalies."
+            "Runs the fast detectors on one entity and ranks them. The ranking uses the "
+            "labels, or injected anomalies if there are no labels."
         ),
     )
     if clicked and isinstance(spec, SequenceSpec):
@@ -99,12 +98,13 @@ def _ask_detector(dataset: Dataset) -> SequenceDetector:
         list(choices),
         key="sequences-detector",
         format_func=lambda name: (
-            _("{name} · try first").format(name=_(choices[name].label))
+            _("{name} · recommended first").format(name=_(choices[name].label))
             if name in FAST_DETECTORS
             else _(choices[name].label)
         ),
         help=_(
-            "The first ones take seconds, and on measured data sets the deep model seldom beats all of them: compare."
+            "The first detectors take seconds. In benchmarks, the deep model is rarely better "
+            "than all of them. Compare several detectors."
         ),
     )
     with st.popover(_("Settings of the detector"), icon=":material/settings:"):
@@ -114,15 +114,16 @@ def _ask_detector(dataset: Dataset) -> SequenceDetector:
 
 def _ask_split(dataset: Dataset) -> str:
     """Ask for the end of the training rows; the rows from there on are test rows."""
-    label = _("Fit on rows until")
+    label = _("Fit on rows before")
     if has_train_part(dataset):
         st.text_input(label, _("the end of the training part"), disabled=True, key="sequences-part")
-        st.caption(_("The files say which rows are for training (column {column}).").format(column=PART_COLUMN))
+        st.caption(_("The column {column} of the files marks the training rows.").format(column=PART_COLUMN))
         return TRAIN_PART
     split = find_default_split(dataset)
     help_ = _(
-        "Rows before it should be mostly normal: the model learns from them, and its threshold comes from the "
-        "last fifth of them. Rows from it on are judged."
+        "The detector is fitted on the rows before it, which should be mostly normal. The last "
+        "fifth of these rows is held out to compute the threshold. All later rows are test "
+        "rows."
     )
     if not dataset.has_dates:
         last = int(dataset.time.max())
@@ -177,8 +178,8 @@ class _ThresholdForm:
             return self._ask_share()
         st.warning(
             _(
-                "Chosen with the labels of the rows it is judged on: an upper bound of what is possible, never "
-                "what to expect."
+                "This threshold is chosen with the labels of the test rows. Its F1 is an upper "
+                "bound: the F1 on new rows is usually lower."
             ),
             icon=":material/auto_awesome:",
         )
@@ -191,7 +192,7 @@ class _ThresholdForm:
         choices = SequenceSpec.list_choices("per", dataset)
         start = choices.index("week") if "week" in choices else 0
         return st.selectbox(
-            _("In what time"), choices, start, format_func=lambda period: _(PERIOD_LABELS[period]), key="sequences-per"
+            _("Period"), choices, start, format_func=lambda period: _(PERIOD_LABELS[period]), key="sequences-per"
         )
 
     def _ask_alarms(self) -> float:
@@ -204,21 +205,22 @@ class _ThresholdForm:
             format="%g",
             key="sequences-amount",
             help=_(
-                "Rows flagged although nothing is wrong, over all entities together. Promised where the rows "
-                "judged are like those held out; the page measures it."
+                "Target number of normal rows that are flagged, over all entities together. "
+                "The target holds if the test rows are similar to the held-out rows. The "
+                "result shows the measured number."
             ),
         )
 
     def _ask_risk(self) -> float:
         return st.select_slider(
-            _("Share of normal rows above it"),
+            _("Share of normal rows above the threshold"),
             TAIL_RISKS,
             0.001,
             format_func=lambda share: _("1 in {count}").format(count=format_value(round(1 / share))),
             key="sequences-amount-risk",
             help=_(
-                "From the tail of the scores of normal rows (peaks over threshold): reaches rarer events than "
-                "were ever seen."
+                "Computed from the tail of the scores of normal rows (peaks over threshold). "
+                "The share can be smaller than any share observed in the data."
             ),
         )
 
@@ -229,7 +231,9 @@ class _ThresholdForm:
             0.01,
             format_func=format_percent,
             key="sequences-amount-share",
-            help=_("The rows with the highest scores, whatever the scores are: no promise about false alarms."),
+            help=_(
+                "Flags the rows with the highest scores, whatever their values. There is no target false-alarm rate."
+            ),
         )
 
 

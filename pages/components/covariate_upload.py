@@ -88,23 +88,24 @@ def _show_uploader(tables: tuple[CovariateTable, ...]) -> None:
     """Show the uploader; files are read at once, and a file replaces an older one of the same name."""
     version = url_state.get_state(UPLOADER_VERSION, 0)
     uploads = st.file_uploader(
-        _("Drivers: files of weather, strikes, public holidays, school breaks"),
+        _("Covariates (weather, strikes, holidays): files"),
         accept_multiple_files=True,
         max_upload_size=cache.get_workspace().settings.vigie_max_upload_mb,
         key=f"driver-files-{version}",
         help=_(
-            "What is known before the day comes. One row per day, with a region or for the whole country; "
-            "rows beyond the data tell of the days to forecast."
+            "Covariates are known in advance: weather, strikes, public holidays, school "
+            "breaks. A file has one row per day, by region or for the whole country. Rows "
+            "after the last day of the data describe the days to forecast."
         ),
     )
-    st.caption(_("French public holidays and school breaks come by themselves; a file of them takes their place."))
+    st.caption(_("French public holidays and school breaks are added automatically. An uploaded file replaces them."))
     if uploads:
         _add_tables(tables, lambda: read_uploads(uploads))
 
 
 def _offer_weather(tables: tuple[CovariateTable, ...]) -> None:
     """Show the button that loads the weather of the built-in gas sample."""
-    if st.button(_("Use the sample's weather"), icon=":material/partly_cloudy_day:", key="sample-weather"):
+    if st.button(_("Use the weather of the sample"), icon=":material/partly_cloudy_day:", key="sample-weather"):
         _add_tables(tables, _load_sample_weather)
 
 
@@ -144,25 +145,25 @@ def _show_join_report(dataset: Dataset, tables: tuple[CovariateTable, ...]) -> N
         hide_index=True,
         width="stretch",
         key="joins",
-        alt=_("How each file was joined to the data"),
+        alt=_("Join of each file to the data"),
         column_config={
             "file": st.column_config.TextColumn(_("File")),
             "kind": st.column_config.TextColumn(_("Kind")),
             "matched": st.column_config.TextColumn(
-                _("Matched"), help=_("Entities whose region, school zone or country the file tells of.")
+                _("Matched"), help=_("Entities whose region, school zone or country is in the file.")
             ),
             "covered": st.column_config.TextColumn(
-                _("Days covered"), help=_("Share of the data's days of which the file says something.")
+                _("Days covered"), help=_("Share of the days of the data that the file covers.")
             ),
             "period": st.column_config.TextColumn(_("Period")),
             "columns": st.column_config.TextColumn(_("Columns")),
             "unmatched": st.column_config.TextColumn(_("Entities without a match")),
-            "unused": st.column_config.TextColumn(_("Places not used")),
+            "unused": st.column_config.TextColumn(_("Unused regions")),
         },
     )
     with st.container(horizontal=True, vertical_alignment="center"):
-        st.caption(_("Joined by region and day: every entity keeps its days, no join adds or drops a row."))
-        if st.button(_("Take these files away"), key="forget-drivers", type="tertiary", icon=":material/delete:"):
+        st.caption(_("The files are joined by region and day. The join neither adds nor drops rows."))
+        if st.button(_("Remove these files"), key="forget-drivers", type="tertiary", icon=":material/delete:"):
             set_digest("")
             st.rerun()
     notes = [note for table in tables for note in table.notes] + list(covariates.notes)

@@ -73,14 +73,14 @@ def _show_summary(summary: QualitySummary, dataset: Dataset) -> None:
 
 def _show_findings(dataset: Dataset, report: QualityReport) -> None:
     if not report.findings:
-        st.success(_("The data doctor found nothing to object to."), icon=":material/check_circle:")
+        st.success(_("The data doctor found no data-quality issues."), icon=":material/check_circle:")
         return
     with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
-        st.subheader(_("The data doctor found"))
+        st.subheader(_("Data-quality issues"))
         first_choices = {f"repair-{finding.kind}": 0 for finding in report.findings if finding.repairs}
         if len(first_choices) > 1:
             st.button(
-                _("Choose all proposed repairs"),
+                _("Select all proposed repairs"),
                 key="choose-all",
                 type="tertiary",
                 icon=":material/healing:",
@@ -106,7 +106,7 @@ def _show_findings(dataset: Dataset, report: QualityReport) -> None:
 def _choose_repair(finding: Finding) -> Repair | None:
     """Return the chosen repair of an issue; None to leave the data as they are."""
     if not finding.repairs:
-        st.caption(_("For your information; nothing to repair."))
+        st.caption(_("For information only. No repair is needed."))
         return None
     labels = [_(REPAIRS[repair.kind][1]) + _format_settings(repair) for repair in finding.repairs]
     choice = st.selectbox(
@@ -114,7 +114,7 @@ def _choose_repair(finding: Finding) -> Repair | None:
         range(-1, len(labels)),
         label_visibility="collapsed",
         key=f"repair-{finding.kind}",
-        format_func=lambda number: _("Leave as it is") if number < 0 else labels[number],
+        format_func=lambda number: _("No repair") if number < 0 else labels[number],
     )
     return finding.repairs[choice] if choice >= 0 else None
 
@@ -136,7 +136,7 @@ def _show_locations(finding: Finding) -> None:
         table = pd.DataFrame([dict(location) for location in finding.locations[:MAX_SHOWN_LOCATIONS]])
         st.dataframe(table, hide_index=True, key=f"places-{finding.kind}")
         if len(finding.locations) > len(table):
-            st.caption(_("The first {count} are shown.").format(count=format_value(len(table))))
+            st.caption(_("Only the first {count} are shown.").format(count=format_value(len(table))))
 
 
 # ---- repairs --------------------------------------------------------------------------------------------------------
@@ -144,17 +144,17 @@ def _show_locations(finding: Finding) -> None:
 
 def _show_preview(dataset: Dataset, chosen_repairs: list[Repair]) -> None:
     """Show the effect of the chosen repairs before they are applied."""
-    st.subheader(_("What the repairs change"))
+    st.subheader(_("Effect of the repairs"))
     repaired, changed_cells = _apply_recipe(dataset.digest, json.dumps([repair.to_json() for repair in chosen_repairs]))
     rows = changed_cells[["entity", "time"]].drop_duplicates()
     st.write(
-        _("Cells that change: {cells}, in rows: {rows}. Rows afterwards: {total}.").format(
+        _("Changed cells: {cells}. Changed rows: {rows}. Rows after the repair: {total}.").format(
             cells=format_value(len(changed_cells)), rows=format_value(len(rows)), total=format_value(len(repaired))
         )
     )
     if len(changed_cells):
         _show_example(dataset, repaired, changed_cells)
-    if st.button(_("Make these repairs"), type="primary", key="make-repairs"):
+    if st.button(_("Apply these repairs"), type="primary", key="make-repairs"):
         _save_repairs(repaired, chosen_repairs)
 
 
@@ -249,7 +249,10 @@ def _undo_repair(dataset: Dataset, number: int) -> None:
 def _show_downloads(dataset: Dataset) -> None:
     if dataset.frame.size > MAX_EXPORT_CELLS:
         st.caption(
-            _("Too large to download here; use the command line: python -m core doctor FILE --out CLEAN.parquet")
+            _(
+                "The data are too large to download here. Use the command line: python -m core "
+                "doctor FILE --out CLEAN.parquet"
+            )
         )
         return
     with st.expander(_("Download the data")), st.container(horizontal=True):

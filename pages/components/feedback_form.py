@@ -51,14 +51,14 @@ def ask_verdict(task: str, run: str, row: Mapping[str, object], table_key: str =
             format_func=format_verdict,
             key=f"verdict-choice-{key}",
             help=_(
-                "Verdicts measure the precision of the detector, and can move its threshold: see the page Feedback."
+                "Verdicts give the precision of the detector and a proposal for its threshold. See the page Feedback."
             ),
         )
         comment = st.text_input(
             _("Comment"),
             key=f"verdict-comment-{key}",
             max_chars=MAX_COMMENT_CHARS,
-            placeholder=_("What happened, or why it is usual"),
+            placeholder=_("What happened, or why the row is normal"),
         )
         if st.button(
             _("Save the verdict"), key=f"verdict-save-{key}", icon=":material/rate_review:", disabled=verdict is None
@@ -68,7 +68,7 @@ def ask_verdict(task: str, run: str, row: Mapping[str, object], table_key: str =
         if records and _takes_verdicts(task):
             st.page_link(
                 FEEDBACK_SCRIPT,
-                label=_("What the verdicts say of the threshold"),
+                label=_("Threshold proposed from the verdicts"),
                 icon=":material/straighten:",
                 query_params={"run": run, "view": "threshold"},
             )
@@ -90,9 +90,7 @@ def save_feedback(feedback: FeedbackInput, key: str) -> None:
         st.error(translate_message(error.message), icon=":material/error:")
     except OSError as error:
         st.error(
-            _("This could not be written down ({reason}): nothing was saved. Try again later.").format(
-                reason=error.strerror or error
-            ),
+            _("The feedback was not saved: {reason}. Try again later.").format(reason=error.strerror or error),
             icon=":material/error:",
         )
     else:
@@ -106,7 +104,10 @@ def show_delivery_status(key: str) -> None:
     if status is None:
         return
     if status.state == "waiting":
-        st.warning(_("Saved here, will be sent · {id}").format(id=f"`{status.id}`"), icon=":material/schedule_send:")
+        st.warning(
+            _("Saved on this server, pending delivery · {id}").format(id=f"`{status.id}`"),
+            icon=":material/schedule_send:",
+        )
         if status.problem is not None:
             st.caption(translate_message(status.problem))
         return
@@ -133,7 +134,7 @@ def list_verdicts(run: str, rows: pd.DataFrame) -> list[str]:
 def build_verdict_column() -> ColumnConfig:
     """Return the configuration of the verdict column."""
     return st.column_config.TextColumn(
-        _("Verdict"), help=_("What most people say of it, one voice a person; a tie is unsure.")
+        _("Verdict"), help=_("Majority verdict, with one vote per user. A tie counts as unsure.")
     )
 
 

@@ -73,11 +73,9 @@ def show(job: Job | None) -> None:
         if is_job_running():
             _poll_job(url_state.get_query_param("work"))
     elif job is UNKNOWN_JOB:
-        st.info(
-            _("This work is no longer known here; what it was to answer can be asked again."), icon=":material/cancel:"
-        )
+        st.info(_("This job is no longer known. Start it again."), icon=":material/cancel:")
     elif job.status == "cancelled":
-        st.info(_("Cancelled: nothing was kept, and the question is open again."), icon=":material/cancel:")
+        st.info(_("The job is cancelled. No result was saved."), icon=":material/cancel:")
     else:
         jobs.raise_error(job)
 
@@ -115,13 +113,15 @@ def _describe_stage(job: Job) -> str:
     if job.cancel_requested:
         return _("Stopping …")
     if job.is_stale:
-        return _("The worker has fallen silent; another one takes over …")
+        return _("The worker process does not respond. Another one takes over …")
     if job.status == "running":
         attempt = _("attempt {number}").format(number=job.attempt) + " · " if job.attempt > 1 else ""
         return f"{attempt}{_(job.stage) or _('Starting …')} · {format_percent(round(job.share, 2))}"
     if job.read_at - job.submitted < STARTING_S:
         return _("Starting …")
-    return _("Waiting for its turn …") if jobs.list_workers(cache.get_workspace()) else _("Waiting for a worker …")
+    return (
+        _("Waiting in the queue …") if jobs.list_workers(cache.get_workspace()) else _("Waiting for a worker process …")
+    )
 
 
 def _cancel_job(key: str) -> None:

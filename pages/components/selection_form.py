@@ -14,13 +14,13 @@ LOAD_SCRIPT = Path(__file__).parents[1] / "data" / "load.py"
 
 def show_no_data() -> None:
     """Show that no data are loaded, with a link to the page that loads data."""
-    st.info(_("There is no data yet. Load a file or open a sample first."), icon=":material/upload_file:")
+    st.info(_("No data are loaded. Load a file or open a sample."), icon=":material/upload_file:")
     st.page_link(LOAD_SCRIPT, label=_("Load data"), icon=":material/upload_file:")
 
 
 def show_dataset(dataset: Dataset) -> None:
     """Show the dataset in one line, with a link to the data doctor if it proposes repairs."""
-    repaired = _("repairs made: {count}").format(count=len(dataset.recipe)) if dataset.recipe else _("as in the files")
+    repaired = _("repairs made: {count}").format(count=len(dataset.recipe)) if dataset.recipe else _("no repairs")
     rows = _("rows: {rows}").format(rows=format_value(len(dataset)))
     entities = _("entities: {entities}").format(entities=format_value(len(dataset.entities)))
     st.caption(" · ".join([", ".join(dataset.files), rows, entities, dataset.unit or _("no unit"), repaired]))
@@ -30,7 +30,7 @@ def show_dataset(dataset: Dataset) -> None:
             LOAD_SCRIPT,
             icon=":material/healing:",
             query_params={"dataset": dataset.digest},
-            label=_("The data doctor proposes repairs: {count}").format(count=format_value(proposals)),
+            label=_("Repairs proposed by the data doctor: {count}").format(count=format_value(proposals)),
         )
 
 

@@ -71,7 +71,7 @@ def _show_form(
     actions: Callable[[Spec | None], None],
 ) -> None:
     running = job_progress.is_job_running()
-    with st.expander(_("Question"), expanded=not has_result and not running, icon=":material/tune:"):
+    with st.expander(_("Analysis settings"), expanded=not has_result and not running, icon=":material/tune:"):
         before_fields()
         spec = ask_spec(task, dataset, widgets, describe_model)
         with st.container(horizontal=True):
@@ -101,5 +101,10 @@ def _show_result(result: Result, dataset: Dataset, render: Render) -> None:
     if spec.dataset == dataset.digest:
         render(result, result.select(dataset), url_state.get_run_id())
     else:
-        st.warning(_("This result belongs to data other than those loaded; what needs the data is left out."))
+        st.warning(
+            _(
+                "This result belongs to other data than the loaded data. The parts of the result that "
+                "need the data are not shown."
+            )
+        )
         render(result, None, url_state.get_run_id())

@@ -55,14 +55,14 @@ def show() -> None:
     proposal = propose_threshold(flagged)
     if proposal is None:
         st.info(
-            _("Nobody is sure of any alarm of this run yet. Open its rows and say which are true and which are false."),
+            _("No alarm of this run has the verdict true or false yet. Open its rows and give verdicts."),
             icon=":material/rate_review:",
         )
         _link_to_run(flagged)
         return
     suggested = proposal.candidate.threshold
     st.markdown(
-        _("Suggested: {threshold}.").format(threshold=_format_threshold(suggested))
+        _("Suggested threshold: {threshold}.").format(threshold=_format_threshold(suggested))
         + " "
         + translate_message(proposal.reason)
     )
@@ -87,8 +87,8 @@ def _choose_run(records: list[Feedback]) -> str:
     if not runs:
         st.info(
             _(
-                "No alarm whose threshold could move has been judged yet. Open a result, choose a row, and say "
-                "whether it is a true alarm."
+                "No alarm with an adjustable threshold has a verdict yet. Open a result, "
+                "select a row, and give a verdict."
             ),
             icon=":material/rate_review:",
         )
@@ -98,7 +98,7 @@ def _choose_run(records: list[Feedback]) -> str:
     def describe_run(run: str) -> str:
         row = row_by_run.get(run)
         if row is None:
-            return f"{run[:12]} · {_('not judged')}"
+            return f"{run[:12]} · {_('not reviewed')}"
         marks = " ".join(
             f"{VERDICT_MARKS[verdict]} {format_value(int(row[name]))}"
             for verdict, name in (("true_alarm", "true"), ("false_alarm", "false"), ("unsure", "unsure"))
@@ -117,7 +117,7 @@ def _choose_threshold(flagged: "FlaggedRows", suggested: float) -> float:
     )
     margin = max(0.05 * (high - low), 1e-6)
     low, high = low - margin, high + margin
-    if not st.toggle(_("Another threshold than the suggested one"), key=f"threshold-other-{flagged.run_id}"):
+    if not st.toggle(_("Use another threshold"), key=f"threshold-other-{flagged.run_id}"):
         return suggested
     return st.slider(
         _("Threshold"),
@@ -138,7 +138,7 @@ def _show_changes(flagged: "FlaggedRows", threshold: float) -> None:
             _("Threshold"),
             _format_threshold(threshold),
             border=True,
-            delta=_("now {value}").format(value=_format_threshold(flagged.threshold)),
+            delta=_("currently {value}").format(value=_format_threshold(flagged.threshold)),
             delta_color="off",
             delta_arrow="off",
         )
@@ -146,7 +146,7 @@ def _show_changes(flagged: "FlaggedRows", threshold: float) -> None:
             _("Rows flagged"),
             format_value(new_count),
             border=True,
-            delta=_("now {value}").format(value=format_value(current_count)),
+            delta=_("currently {value}").format(value=format_value(current_count)),
             delta_color="off",
             delta_arrow="off",
         )
@@ -154,7 +154,7 @@ def _show_changes(flagged: "FlaggedRows", threshold: float) -> None:
             _("False alarms removed"),
             format_value(candidate.false_alarms_removed),
             border=True,
-            delta=_("of {count} judged").format(count=format_value(int((~reviewed.is_true_alarm).sum()))),
+            delta=_("of {count} reviewed").format(count=format_value(int((~reviewed.is_true_alarm).sum()))),
             delta_color="off",
             delta_arrow="off",
         )
@@ -162,7 +162,7 @@ def _show_changes(flagged: "FlaggedRows", threshold: float) -> None:
             _("True alarms lost"),
             format_value(candidate.true_alarms_lost),
             border=True,
-            delta=_("of {count} judged").format(count=format_value(int(reviewed.is_true_alarm.sum()))),
+            delta=_("of {count} reviewed").format(count=format_value(int(reviewed.is_true_alarm.sum()))),
             delta_color="off",
             delta_arrow="off",
         )
@@ -192,8 +192,8 @@ def _show_accept_button(flagged: "FlaggedRows", threshold: float) -> None:
         _link_to_run(flagged)
     st.caption(
         _(
-            "A new run with this threshold is made from the same rows; its model can be applied to new data. "
-            "The run that was judged stays as it is."
+            "This creates a new run with this threshold on the same rows. Its model can be "
+            "applied to new data. The reviewed run does not change."
         )
     )
 
@@ -203,9 +203,9 @@ def _link_to_run(flagged: "FlaggedRows") -> None:
 
 
 def _show_removed_rows(rows: pd.DataFrame) -> None:
-    st.subheader(_("What would no longer be flagged"))
+    st.subheader(_("Rows that would no longer be flagged"))
     if rows.empty:
-        st.caption(_("Nothing."))
+        st.caption(_("None."))
         return
     visible = rows.head(MAX_SHOWN_ROWS)
     time_column = st.column_config.DatetimeColumn if pd.api.types.is_datetime64_any_dtype(rows["time"]) else None
@@ -221,7 +221,7 @@ def _show_removed_rows(rows: pd.DataFrame) -> None:
         hide_index=True,
         width="stretch",
         key="threshold-removed",
-        alt=_("What would no longer be flagged"),
+        alt=_("Rows that would no longer be flagged"),
         column_config={
             "entity": st.column_config.TextColumn(_("Entity")),
             "verdict": st.column_config.TextColumn(_("Verdict")),

@@ -23,7 +23,7 @@ def page() -> None:
     """Show the loaded dataset, or the sources of data."""
     dataset = cache.load_dataset()
     if dataset is None:
-        st.title(_("What do you want to look at?"))
+        st.title(_("Which data do you want to analyse?"))
         _show_sources()
     else:
         _show_dataset(dataset)
@@ -31,7 +31,10 @@ def page() -> None:
 
 def _show_sources() -> None:
     uploads = st.file_uploader(
-        _("Drop one or more files here: CSV, TSV, XLSX, Parquet, JSON, NPZ, .seq or NetMob23, also as .gz or .zip"),
+        _(
+            "Drop one or more files here. Formats: CSV, TSV, XLSX, Parquet, JSON, NPZ, .seq and "
+            "NetMob23, also compressed as .gz or .zip"
+        ),
         accept_multiple_files=True,
         max_upload_size=cache.get_workspace().settings.vigie_max_upload_mb,
         key="uploads",
@@ -47,8 +50,8 @@ def _show_sources() -> None:
 
 def _load_uploads(uploads: list[UploadedFile]) -> None:
     """Load files on click if the layout is recognised; else let the user assign roles to the columns."""
-    unit = st.text_input(_("Unit of the measurements, where the file does not say"), key="unit", placeholder="MWh")
-    is_manual = st.toggle(_("Choose layout and columns myself"), key="by-hand")
+    unit = st.text_input(_("Unit of the measurements (if not in the file)"), key="unit", placeholder="MWh")
+    is_manual = st.toggle(_("Set layout and columns manually"), key="by-hand")
     if not is_manual and not st.button(_("Load"), type="primary", key="load"):
         return
     with TemporaryDirectory(prefix="vigie-upload-") as folder:
@@ -57,7 +60,7 @@ def _load_uploads(uploads: list[UploadedFile]) -> None:
             _map_columns(files, unit) if is_manual else _load_files(files, None, None, unit)
         except UnknownLayoutError as error:
             st.warning(translate_message(error.message), icon=":material/view_column:")
-            st.info(_("Switch on “Choose layout and columns myself” to say which column is what."))
+            st.info(_("Switch on “Set layout and columns manually” to set the role of each column."))
 
 
 def _write_upload(upload: UploadedFile, folder: Path, number: int) -> tuple[Path, str]:
@@ -127,7 +130,7 @@ def _load_files(files: list[tuple[Path, str]], layout: str | None, roles: Roles 
 
 
 def _show_samples() -> None:
-    st.subheader(_("No file at hand? Take a sample"))
+    st.subheader(_("Or open a sample"))
     for column, sample in zip(st.columns(len(SAMPLES)), SAMPLES.values(), strict=True):
         with column.container(border=True, height="stretch"):
             st.markdown(f"**{_(sample.label)}**")
@@ -139,7 +142,7 @@ def _show_samples() -> None:
 def _open_sample(name: str) -> None:
     workspace = cache.get_workspace()
     with (
-        st.spinner(_("Making the sample …")),
+        st.spinner(_("Creating the sample …")),
         record_event("data_load", auth.current_actor("data"), workspace, sample=name) as inputs,
     ):
         inputs["dataset"] = workspace.datasets.save(load_sample(name), auth.dataset_owner())
@@ -151,7 +154,7 @@ def _show_recent() -> None:
     infos = cache.get_workspace().datasets.list_recent(8, auth.dataset_owner())
     if not infos:
         return
-    st.subheader(_("Or continue with recent data"))
+    st.subheader(_("Or open recent data"))
     for info in infos:
         with st.container(horizontal=True, vertical_alignment="center"):
             if st.button(_("Open"), key=f"open-{info.digest}"):

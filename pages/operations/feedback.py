@@ -22,7 +22,7 @@ def page() -> None:
     views: dict[str, Callable[[], None]] = {
         _("Review"): _show_review,
         _("Threshold from verdicts"): threshold_review.show,
-        _("Say something"): _show_form,
+        _("Give feedback"): _show_form,
     }
     first_view = (
         _("Threshold from verdicts")
@@ -49,13 +49,13 @@ def _show_form() -> None:
             key="feedback-subject",
         )
         run = st.text_input(
-            _("Run, if it is about one"),
+            _("Run (optional)"),
             url_state.get_run_id(),
             max_chars=64,
             key="feedback-run",
-            help=_("Its id, as the results show it."),
+            help=_("Id of the run, as shown with its result."),
         )
-        st.markdown(_("How good is it?"))
+        st.markdown(_("Rating"))
         stars = st.feedback("stars", key="feedback-stars")
         comment = st.text_area(_("Comment"), max_chars=MAX_COMMENT_CHARS, key="feedback-comment")
         submitted = st.form_submit_button(_("Send"), type="primary", icon=":material/send:", key="feedback-send")
@@ -71,20 +71,17 @@ def _show_form() -> None:
 
 def _show_review() -> None:
     records = cache.get_workspace().feedback.read_records()
-    pending_count = cache.get_workspace().feedback.pending_count()
+    pending_count = cache.get_workspace().feedback.count_pending()
     if pending_count:
         st.warning(
-            _("Records that wait here to be sent to {place}: {count}.").format(
+            _("Records pending delivery to {place}: {count}.").format(
                 count=format_value(pending_count), place=cache.get_workspace().feedback.location
             ),
             icon=":material/schedule_send:",
         )
     if not records:
         st.info(
-            _(
-                "Nothing has been said yet. Open a row of a result and say whether it is a true alarm, or say "
-                "something here."
-            ),
+            _("There is no feedback yet. Open a row of a result and give a verdict, or give feedback here."),
             icon=":material/rate_review:",
         )
         return
@@ -100,7 +97,7 @@ def _show_review() -> None:
 def _show_precision(by_detector: pd.DataFrame, by_run: pd.DataFrame) -> None:
     st.subheader(_("Precision so far"))
     if by_detector.empty or not by_detector["reviewed"].sum():
-        st.caption(_("No alarm has been judged true or false yet."))
+        st.caption(_("No alarm has the verdict true or false yet."))
         return
     grouping = st.segmented_control(
         _("By"),
@@ -121,9 +118,9 @@ def _show_precision(by_detector: pd.DataFrame, by_run: pd.DataFrame) -> None:
     )
     st.caption(
         _(
-            "Of the alarms that people judged, the share that was true; one voice a person and row, ties left "
-            "out. People judge what they open, mostly the highest scores: the precision of all alarms may be "
-            "lower."
+            "Share of true alarms among the reviewed alarms. Each user has one vote per row, "
+            "and ties are left out. Users mostly review the highest scores, so the precision "
+            "of all alarms may be lower."
         )
     )
     feedback_table.show_precision_table(table, names)

@@ -25,8 +25,8 @@ def main() -> None:
     st.title(_("Health"))
     st.caption(
         _(
-            "Each service is asked now, and given up after a second and a half. Nothing is lost while one "
-            "does not answer."
+            "Each service is checked now, with a timeout of 1.5 seconds. No data are lost "
+            "while a service does not respond."
         )
     )
     note = _deliver_pending() if _ask_delivery() else ""
@@ -41,7 +41,7 @@ def main() -> None:
 def _ask_delivery() -> bool:
     """Show the buttons; return True if pending records are to be delivered now."""
     with st.container(horizontal=True):
-        st.button(_("Ask again"), key="ask-again", icon=":material/refresh:")
+        st.button(_("Check again"), key="ask-again", icon=":material/refresh:")
         return st.button(_("Deliver now"), key="deliver-now", icon=":material/outbox:")
 
 
@@ -50,12 +50,12 @@ def _deliver_pending() -> str:
     try:
         counts = cache.submit_once("deliver", lambda: deliver_now(cache.get_workspace()))
     except ServiceUnavailableError:
-        return _("Delivery takes longer and goes on in the background.")
+        return _("The delivery takes longer and continues in the background.")
     contents = [f"{format_value(count)} {_(content)}" for content, count in counts.items() if count]
     return (
         _("Delivered: {what}.").format(what=", ".join(contents))
         if contents
-        else _("Nothing could be, or had to be, delivered.")
+        else _("No record was delivered. Either no record is pending, or the service does not respond.")
     )
 
 
@@ -66,14 +66,14 @@ def _show_summary(services: list[ServiceHealth], note: str) -> None:
     if has_failure(services):
         failing = ", ".join(_(service.name) for service in services if service.state == "failing")
         st.error(
-            _("Not working: {services}. {count} records wait.").format(
+            _("Not working: {services}. Pending records: {count}.").format(
                 services=failing, count=format_value(pending_count)
             ),
             icon=":material/error:",
         )
     else:
         st.success(
-            _("Everything that is set works. {count} records wait.").format(count=format_value(pending_count)),
+            _("All configured services work. Pending records: {count}.").format(count=format_value(pending_count)),
             icon=":material/check_circle:",
         )
 
@@ -94,7 +94,7 @@ def _show_service(service: ServiceHealth) -> None:
 def _translate_state(state: str) -> str:
     return {
         "works": _("works"),
-        "not_set": _("not set: in the data folder"),
+        "not_set": _("not configured: uses the data folder"),
         "short": _("needs attention"),
         "failing": _("does not work"),
     }[state]
@@ -107,21 +107,21 @@ def _list_facts(service: ServiceHealth) -> list[str]:
         _("{count} ms").format(count=format_value(round(1000 * service.seconds))),
     ]
     if service.backlog:
-        facts.append(_("{count} waiting").format(count=format_value(service.backlog)))
+        facts.append(_("{count} pending").format(count=format_value(service.backlog)))
     if service.refused:
-        facts.append(_("{count} refused for good").format(count=format_value(service.refused)))
+        facts.append(_("{count} rejected").format(count=format_value(service.refused)))
     return [fact for fact in facts if fact]
 
 
 def _show_settings() -> None:
     with st.expander(_("Settings"), icon=":material/tune:"):
-        st.caption(_("Secrets are masked. docs/deployment.md says what each is for."))
+        st.caption(_("Secrets are masked. docs/reference/settings.md describes each setting."))
         rows = [
             (setting.name, setting.value, _("set") if setting.is_set else _("default"))
             for setting in list_settings(cache.get_workspace().settings)
         ]
         st.dataframe(
-            pd.DataFrame(rows, columns=[_("Setting"), _("Value"), _("From")]),
+            pd.DataFrame(rows, columns=[_("Setting"), _("Value"), _("Source")]),
             hide_index=True,
             width="stretch",
             key="settings",

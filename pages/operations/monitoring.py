@@ -30,7 +30,7 @@ def page() -> None:
         return
     filtered_events = _filter_events(events)
     if filtered_events.table.empty:
-        st.info(_("No action has these properties; choose fewer of them."), icon=":material/filter_alt_off:")
+        st.info(_("No action matches these filters. Remove some of them."), icon=":material/filter_alt_off:")
         return
     _show_figures(filtered_events)
     _show_views(filtered_events)
@@ -61,30 +61,29 @@ def _ask_period() -> str:
 def _show_source(events: EventTables) -> None:
     """Show the source of the events, and the number of those left out."""
     if events.source == "elasticsearch":
-        notes = [_("From Elasticsearch.")]
+        notes = [_("Source: Elasticsearch.")]
     elif events.fallback_reason is not None:
         notes = [
-            _("From the event files of this machine: {reason}").format(reason=translate_message(events.fallback_reason))
+            _("Source: event files of this machine. {reason}").format(reason=translate_message(events.fallback_reason))
         ]
     else:
-        notes = [_("From the event files of this machine; no Elasticsearch is named in the settings.")]
+        notes = [_("Source: event files of this machine. Elasticsearch is not configured.")]
     if events.is_truncated:
-        notes.append(_("There are more: these are the newest {count}.").format(count=format_value(len(events.table))))
+        notes.append(_("Only the newest {count} events are used.").format(count=format_value(len(events.table))))
     if events.skipped_count:
         notes.append(
-            _("Documents that are no events were left out: {count}.").format(count=format_value(events.skipped_count))
+            _("Ignored documents that are not events: {count}.").format(count=format_value(events.skipped_count))
         )
     st.caption(" ".join(notes))
 
 
 def _show_nothing(period: str) -> None:
     st.info(
-        _("Nothing has been recorded in this period.")
+        _("There are no events in this period.")
         if period != "all"
         else _(
-            "Nothing has been recorded yet. Every file loaded and every model run leaves one "
-            "line here: who, how long, how it"
-            " ended, what it found and what it cost."
+            "There are no events yet. Each loaded file and each run of a model is recorded "
+            "here, with user, duration, status, result and cost."
         ),
         icon=":material/monitoring:",
     )
@@ -126,13 +125,13 @@ def _show_figures(events: EventTables) -> None:
             _("Response time p50"),
             f"{format_value(round(summary.p50, 2))} s",
             border=True,
-            help=_("Half of the actions took no longer."),
+            help=_("50 % of the actions took this time or less."),
         )
         st.metric(
             _("Response time p95"),
             f"{format_value(round(summary.p95, 2))} s",
             border=True,
-            help=_("95 of 100 actions took no longer."),
+            help=_("95 % of the actions took this time or less."),
         )
         st.metric(_("Users"), format_value(summary.users), border=True)
 
@@ -165,7 +164,7 @@ def _show_runs(events: EventTables) -> None:
     show_chart(
         figures.draw_runs_per_model(table, _),
         "monitoring-runs",
-        _("Runs of each model, by how they ended"),
+        _("Runs of each model, by status"),
         has_time_axis=False,
     )
     _show_table(table, "runs")
@@ -190,7 +189,7 @@ def _show_response_times(events: EventTables) -> None:
 
 def _show_load(events: EventTables) -> None:
     buckets = monitoring.summarise_over_time(events.table)
-    st.caption(_("Of the whole machine, whoever used it, while an action ran (processor) and at its end (memory)."))
+    st.caption(_("Use of the whole machine by all processes: processor during an action, memory at its end."))
     show_chart(figures.draw_load_over_time(buckets, _), "monitoring-load", _("Use of processor and memory"))
     _show_table(buckets[["actions", "cpu", "memory"]].reset_index(), "load")
 
@@ -198,9 +197,9 @@ def _show_load(events: EventTables) -> None:
 def _show_anomalies(events: EventTables) -> None:
     table = monitoring.count_anomalies_per_entity(events)
     if table.empty:
-        st.info(_("No run of this period tells which entities its anomalies are in."))
+        st.info(_("No run of this period records the entities of its anomalies."))
         return
-    st.caption(_("A row that two runs flag counts twice; each run names at most 50 entities."))
+    st.caption(_("A row flagged by two runs counts twice. Each run records at most 50 entities."))
     show_chart(
         figures.draw_anomalies_per_entity(table, _),
         "monitoring-anomalies",
@@ -217,7 +216,7 @@ def _show_errors(events: EventTables) -> None:
         return
     if len(table) > MAX_SHOWN_ERRORS:
         st.caption(
-            _("The newest {count} of {all}; the download has them all.").format(
+            _("Only the newest {count} of {all} are shown. The download contains all of them.").format(
                 count=format_value(MAX_SHOWN_ERRORS), all=format_value(len(table))
             )
         )
@@ -227,15 +226,15 @@ def _show_errors(events: EventTables) -> None:
 def _show_emissions(events: EventTables) -> None:
     table = monitoring.sum_emissions(events.table)
     if table.empty:
-        st.info(_("No run of this period tells its emissions."))
+        st.info(_("No run of this period records its emissions."))
         return
     total = float(table["kg"].sum())
-    st.metric(_("g CO₂ together"), format_value(float(f"{1000 * total:.3g}")), border=True, width=240)
+    st.metric(_("g CO₂ in total"), format_value(float(f"{1000 * total:.3g}")), border=True, width=240)
     st.caption(
         _(
-            "Estimated by CodeCarbon: without a power meter it takes a constant per "
-            "processor core and memory module, and of runs"
-            " at the same time each counts the whole machine. Good for comparing models, not for accounts."
+            "Estimate of CodeCarbon. Without a power meter, it uses a constant per processor "
+            "core and memory module. Each of several simultaneous runs counts the whole "
+            "machine. Use the estimate to compare models, not for carbon accounting."
         )
     )
     show_chart(
@@ -275,7 +274,7 @@ def _build_column_config() -> dict[str, ColumnConfig | str]:
         "model": _("Model"),
         "event": _("Action"),
         "run": _("Run"),
-        "error_type": _("Kind of error"),
+        "error_type": _("Error type"),
         "error": st.column_config.TextColumn(_("Message"), width="large"),
         "entity": _("Entity"),
         "runs": number(_("Runs"), format="localized"),

@@ -35,7 +35,7 @@ def page() -> None:
     runs, is_mlflow_silent = comparison.search_runs(workspace, run_filter, PAGE_RUNS, token)
     if is_mlflow_silent:
         st.warning(
-            _("MLflow does not answer. Listed are the runs that began on this machine; nothing is lost."),
+            _("MLflow does not respond. The list contains only runs of this machine. No run is lost."),
             icon=":material/cloud_off:",
         )
     if runs.runs:
@@ -72,7 +72,7 @@ def _ask_filter() -> RunFilter:
             key="tracking-data",
             on_change=show_first_page,
             width=105,
-            help=_("Part of a file's name, or how the digest begins (8 digits or more)."),
+            help=_("Part of a file name, or the first characters of the digest (8 or more)."),
         )
         user = st.text_input(_("User"), key="tracking-user", on_change=show_first_page, width=85)
         period = st.date_input(
@@ -91,7 +91,7 @@ def _ask_filter() -> RunFilter:
             key="tracking-text",
             on_change=show_first_page,
             width=88,
-            help=_("In the run's name, id, error, or a parameter's value."),
+            help=_("Part of the name, id, error or a parameter value of a run."),
         )
     since, until = _to_milliseconds(tuple(period) if isinstance(period, tuple | list) else (period,))
     return RunFilter(task, model.strip(), user.strip(), data.strip(), status, since, until, text.strip())
@@ -111,9 +111,9 @@ def _to_milliseconds(days: tuple[date, ...]) -> tuple[int, int]:
 
 def _show_nothing(run_filter: RunFilter) -> None:
     if run_filter == RunFilter() and not url_state.get_query_param(TOKEN_PARAM):
-        st.info(_("No run is on record yet: every analysis makes one."), icon=":material/experiment:")
+        st.info(_("There are no runs yet. Each analysis creates a run."), icon=":material/experiment:")
     else:
-        st.info(_("No run fits these filters."), icon=":material/filter_alt_off:")
+        st.info(_("No run matches these filters."), icon=":material/filter_alt_off:")
 
 
 # ---- list -----------------------------------------------------------------------------------------------------------
@@ -125,7 +125,7 @@ def _show_list(run_page: RunPage) -> None:
     chosen_runs = _get_chosen_runs()
     # a new key for every list: its selection starts empty
     key = "runs-" + hashlib.sha256(" ".join(run_ids).encode()).hexdigest()[:12]
-    st.caption(_("Choose a run to open it, or two to {most} to compare them.").format(most=MAX_COMPARED_RUNS))
+    st.caption(_("Select one run to open it, or 2 to {most} runs to compare them.").format(most=MAX_COMPARED_RUNS))
     st.dataframe(
         run_views.build_display_table(comparison.runs_to_frame(run_page.runs)),
         hide_index=True,
@@ -135,7 +135,7 @@ def _show_list(run_page: RunPage) -> None:
         on_select=partial(_store_choice, key, run_ids),
         selection_default={"selection": {"rows": [run_ids.index(run) for run in chosen_runs if run in run_ids]}},
         column_config=run_views.build_column_config(),
-        alt=_("Runs, the newest first"),
+        alt=_("Runs, newest first"),
         height=min(38 + 35 * len(run_ids), 440),
     )
 
@@ -184,7 +184,7 @@ def _show_chosen() -> None:
         run_views.show_comparison(chosen_runs)
     elif chosen_runs:
         st.info(
-            _("{count} runs are chosen; at most {most} are compared.").format(
+            _("Selected runs: {count}. At most {most} runs can be compared.").format(
                 count=format_value(len(chosen_runs)), most=MAX_COMPARED_RUNS
             ),
             icon=":material/compare:",
@@ -195,14 +195,14 @@ def _show_accuracy(run_page: RunPage, task: str) -> None:
     """Show accuracy against emissions of the listed runs of one task."""
     st.subheader(_("Accuracy and emissions"))
     if not task:
-        st.caption(_("Choose a task above to see what its accuracy cost."))
+        st.caption(_("Select a task above to see the accuracy and the emissions of its runs."))
         return
     metric = get_task(task).accuracy
     points = comparison.build_cost_table(run_page.runs, task) if metric else pd.DataFrame()
     if not metric:
-        st.caption(_("Runs of this task have no labels to be judged by, so no accuracy."))
+        st.caption(_("Runs of this task have no labels and therefore no accuracy metric."))
     elif points.empty:
-        st.caption(_("None of the runs listed has {metric}.").format(metric=metric))
+        st.caption(_("None of the listed runs has the metric {metric}.").format(metric=metric))
     else:
         show_chart(
             draw_accuracy_and_cost(points, metric, _),
@@ -216,10 +216,11 @@ def _show_accuracy(run_page: RunPage, task: str) -> None:
             template.format(metric=metric)
             + " "
             + _(
-                "★ no other run listed on the same data is as good for less CO₂, or better for as little. "
-                "Runs that were asked different things (horizon, period, entities) are not rivals. Emissions "
-                "are an estimate: without a power meter CodeCarbon takes a constant per processor core and "
-                "memory module, and short runs tell little."
+                "★: no other listed run on the same data is as accurate with less CO₂, or more "
+                "accurate with the same CO₂. Runs with different settings (horizon, period, "
+                "entities) are not compared. Emissions are an estimate: without a power meter, "
+                "CodeCarbon uses a constant per processor core and memory module. The values "
+                "of short runs are imprecise."
             )
         )
 

@@ -146,7 +146,7 @@ def test_convert_command_lists_skipped_files(vigie: Vigie, tmp_path: Path) -> No
     assert "12" in reasons["Netflix · DL · 102"]
     second_run = vigie(*command)  # the folder already holds windows
     assert second_run.returncode == 2
-    assert "already holds windows" in second_run.stderr
+    assert "already contains windows (.seq)" in second_run.stderr
     text_run = vigie(*command[:5], tmp_path / "other", *command[6:])
     assert (text_run.returncode, text_run.stderr.count("left out")) == (0, 3)
 

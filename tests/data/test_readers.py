@@ -265,7 +265,7 @@ GAS_HEADERS = {
         "motif",
     ],
     "title": [
-        "Date",
+        "Début",
         "Opérateur",
         "Secteur d'activité",
         "Région",
@@ -432,7 +432,7 @@ def test_load_uses_given_roles(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("roles", "error", "says"),
     [
-        ({"date": "time"}, UnknownLayoutError, r"odd\.csv: no column serves as measure"),
+        ({"date": "time"}, UnknownLayoutError, r"odd\.csv: the layout tidy_series requires a column with the role measure"),
         ({"date": "time", "débit": "measure"}, UnknownLayoutError, r"odd\.csv: column 'débit'"),
         ({"date": "when", "mesure": "measure"}, OptionError, r"'when' of column 'date'.*measure"),
     ],

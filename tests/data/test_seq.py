@@ -284,7 +284,7 @@ def test_seq_reader_reports_truncated_file(tmp_path: Path, share: float) -> None
 def test_seq_reader_rejects_changed_column_count(tmp_path: Path) -> None:
     write_windows(tmp_path)
     write_window(tmp_path, "17.seq", VALUES[:20, :3], np.arange(20))
-    with pytest.raises(UnreadableFileError, match=r"17\.seq: 3 columns where the windows before have 5"):
+    with pytest.raises(UnreadableFileError, match=r"17\.seq: the window has 3 columns. The previous windows have 5"):
         load([tmp_path])
 
 
@@ -352,7 +352,7 @@ def test_write_seq_rejects_invalid_target(tmp_path: Path) -> None:
     with pytest.raises(InputError):
         write_seq(make_series(), tmp_path / "out", window=0)
     write_seq(make_series(), tmp_path / "out")
-    with pytest.raises(InputError, match="already holds"):
+    with pytest.raises(InputError, match="already contains"):
         write_seq(make_series(), tmp_path / "out")
 
 

@@ -115,8 +115,8 @@ class Covariates:
         if new_values.ndim and new_values.shape != (len(old),):
             raise DataError(
                 N_(
-                    "{count} values for the column {column!r}; accepted: one, or {accepted}, one for each "
-                    "entity and day."
+                    "The column {column!r} got {count} values. Accepted: one value, or "
+                    "{accepted} values (one per entity and day)."
                 ),
                 count=new_values.size,
                 column=column,

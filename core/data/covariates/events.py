@@ -28,14 +28,14 @@ def expand_strikes(
         (
             "end_before_start",
             span_days < 0,
-            N_("{file}: {count} strikes end before they start; only the day they start counts."),
+            N_("{file}: {count} strikes end before they start. Only their first day is used."),
         ),
         (
             "long_strikes",
             span_days >= MAX_STRIKE_DAYS,
             N_(
-                "{file}: {count} strikes last more than {limit} days: notices rather than strikes; only the "
-                "day they start counts."
+                "{file}: {count} strikes last more than {limit} days. They are probably strike "
+                "notices, so only their first day is used."
             ),
         ),
     ):
@@ -84,8 +84,8 @@ def drop_undecided_days(table: RawTable, breaks: pd.DataFrame) -> pd.DataFrame:
             "unwritten_terms",
             len(dropped_days),
             N_(
-                "{file}: the {count} days after the last school break are left out: a break that is not yet "
-                "decided is not known to be none."
+                "{file}: the {count} days after the last school break are ignored. Later "
+                "school breaks are probably not decided yet."
             ),
         )
     return decided_rows

@@ -85,15 +85,15 @@ def join_covariates(
 def _build_grid(dataset: Dataset, last_day: pd.Timestamp) -> _Grid:
     """Return the grid of `dataset` up to `last_day`; raise DataError without dates or for too many cells."""
     if not dataset.has_dates or not len(dataset):
-        raise DataError(N_("Drivers belong to days; these data have no dates."))
+        raise DataError(N_("Covariates are joined by day. These data have no dates."))
     data_days = _compute_days(dataset).unique()
     last_day = pd.Timestamp(last_day).tz_localize(None).normalize()
     days = pd.date_range(data_days.min(), max(data_days.max(), last_day), name="day", unit="ns")
     if len(days) * len(dataset.entities) * len(ALIASES) > MAX_GRID_VALUES:
         raise DataError(
             N_(
-                "{entities} entities on {days} days ({start} to {end}) are too many to join drivers to; is a "
-                "date wrong?"
+                "Covariates cannot be joined to {entities} entities on {days} days ({start} to "
+                "{end}): the table would be too large. Check the first and the last date."
             ),
             entities=len(dataset.entities),
             days=len(days),
@@ -241,9 +241,10 @@ def _correct_strike_rate(strike: Cube, rate: Cube) -> Cube:
 def _build_overlap_note(column: str, files: list[str]) -> Finding:
     """Return the note on a column that several files have."""
     first_counts = N_(
-        "{column}: in several files; {first} counts where it has a value, the gaps are filled from {others}."
+        "{column}: several files have this column. Values of {first} are used first. Missing "
+        "values are filled from {others}."
     )
-    largest_counts = N_("{column}: in several files; the largest value of {first} and {others} counts.")
+    largest_counts = N_("{column}: several files have this column. The largest value of {first} and {others} is used.")
     template = largest_counts if column in UNION_COLUMNS else first_counts
     return Finding(
         "column_in_several_tables",

@@ -112,7 +112,7 @@ def _build_daily(table: RawTable) -> tuple[str, pd.DataFrame]:
     values = pd.DataFrame({name: _read_values(table, column, name) for column, name in covariate_by_column.items()})
     if values.isna().all(axis=None):
         raise UnreadableFileError(
-            N_("{file}: no number in the columns {columns}."),
+            N_("{file}: the columns {columns} contain no number."),
             file=table.name,
             columns=preview_names(covariate_by_column),
         )
@@ -126,7 +126,8 @@ def _build_daily(table: RawTable) -> tuple[str, pd.DataFrame]:
             "aggregated_rows",
             int(has_place.sum()) - len(frame),
             N_(
-                "{file}: {rows} rows became {days}, one for each place and day: their mean, of flags the largest value."
+                "{file}: {rows} rows were aggregated to {days}, one per place and day. Numbers "
+                "are averaged. The largest value is used for yes/no columns."
             ),
             rows=int(has_place.sum()),
             days=len(frame),
@@ -149,7 +150,7 @@ def _find_covariates(table: RawTable, columns: list[str]) -> dict[str, str]:
         table.add_note(
             "ignored_columns",
             len(other_columns),
-            N_("{file}: {count} columns are no drivers and were left out: {columns}."),
+            N_("{file}: {count} columns are not covariates and are ignored: {columns}."),
             columns=preview_names(other_columns),
         )
     return covariate_by_column
@@ -166,7 +167,7 @@ def _find_numeric_columns(table: RawTable, columns: list[str]) -> dict[str, str]
     }
     if not numeric:
         raise UnknownLayoutError(
-            N_("{file}: no driver known in advance among the columns {columns}. Accepted: {accepted}."),
+            N_("{file}: no covariate was found among the columns {columns}. Accepted columns: {accepted}."),
             file=table.name,
             columns=preview_names(table.frame.columns),
             accepted=ACCEPTED_EXAMPLES,
@@ -191,8 +192,8 @@ def _read_values(table: RawTable, column: str, name: str) -> NDArray[np.float64]
             "unreadable_cells",
             len(bad_rows),
             N_(
-                "{file}, column {column!r}: {count} cells are no usable number (first: row {row}, {value!r}); "
-                "read as missing."
+                "{file}, column {column!r}: {count} cells are not usable numbers (first: row "
+                "{row}, {value!r}). They are read as missing values."
             ),
             column=column,
             row=int(bad_rows[0]) + 1,

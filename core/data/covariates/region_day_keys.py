@@ -33,7 +33,7 @@ def find_day_column(table: RawTable, accepted_names: tuple[str, ...] = TIME_NAME
     chosen_column = named_column or next((column for column in columns if looks_like_dates(table.frame[column])), None)
     if chosen_column is None:
         raise UnknownLayoutError(
-            N_("{file}: no column of dates among {columns}. Accepted: date, day, date_de_debut."),
+            N_("{file}: no column of dates was found among {columns}. Accepted names: date, day, date_de_debut."),
             file=table.name,
             columns=preview_names(columns),
         )
@@ -51,13 +51,19 @@ def read_days(table: RawTable, column: str, rows: NDArray[np.intp] | None = None
         table.add_note(
             "ambiguous_dates",
             len(parsed.times),
-            N_("{file}: day and month could be exchanged in every date; read with the day first."),
+            N_(
+                "{file}: every date can be read with the day or the month first. The dates were "
+                "read with the day first."
+            ),
         )
     dates = parsed.times.normalize()
     bad_rows = np.flatnonzero((dates.year < YEAR_RANGE[0]) | (dates.year > YEAR_RANGE[1]))
     if len(bad_rows):
         raise UnreadableFileError(
-            N_("{file}, column {column!r}: {value} lies outside {first} to {last}."),
+            N_(
+                "{file}, column {column!r}: the date {value} is not accepted. Years from {first} "
+                "to {last} are accepted."
+            ),
             file=table.name,
             column=column,
             value=str(dates[bad_rows[0]].date()),
@@ -137,8 +143,8 @@ def _report_unknown_places(table: RawTable, column: str, names: pd.Series, none_
     if none_known:
         raise UnknownLayoutError(
             N_(
-                "{file}, column {column!r}: no French region among {names}. Accepted: names of today, of "
-                "before 2016, INSEE codes."
+                "{file}, column {column!r}: no French region was found among {names}. "
+                "Accepted: present names, names before 2016, INSEE codes."
             ),
             file=table.name,
             column=column,
@@ -146,7 +152,7 @@ def _report_unknown_places(table: RawTable, column: str, names: pd.Series, none_
         )
     locations = tuple({"place": name, "rows": int(count)} for name, count in counts[: Finding.MAX_LOCATIONS].items())
     message = Message(
-        N_("{file}, column {column!r}: {count} names are no French region, their {rows} rows were left out: {names}."),
+        N_("{file}, column {column!r}: {count} names are not French regions: {names}. Their {rows} rows are ignored."),
         {"file": table.name, "column": column, "count": len(counts), "rows": len(names), "names": name_list},
     )
     table.notes.append(Finding("unknown_places", len(counts), message, locations))

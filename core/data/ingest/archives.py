@@ -65,7 +65,7 @@ def list_members(archive: zipfile.ZipFile, name: str) -> list[zipfile.ZipInfo]:
     max_members = MAX_SMALL_MEMBERS if only_small else MAX_MEMBERS
     if len(infos) > max_members:
         raise UnreadableFileError(
-            N_("{file}: {count} files in one archive; at most {accepted} are read."),
+            N_("{file}: the archive contains {count} files. At most {accepted} are accepted."),
             file=name,
             count=len(infos),
             accepted=max_members,
@@ -92,7 +92,10 @@ def copy_within_budget(source: IO[bytes] | gzip.GzipFile, target: Path | None, n
 def build_size_error(name: str, max_bytes: int) -> UnreadableFileError:
     """Return the error for an archive that unpacks to more than `max_bytes` bytes."""
     return UnreadableFileError(
-        N_("{file}: the archive unpacks to more than {limit} MB, {ratio} times its size; refused."),
+        N_(
+            "{file}: the archive unpacks to more than {limit} MB and was rejected. An archive may "
+            "unpack to at most {ratio} times its size."
+        ),
         file=name,
         limit=max_bytes // 10**6,
         ratio=MAX_UNPACK_RATIO,

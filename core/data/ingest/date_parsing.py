@@ -67,7 +67,7 @@ def parse_dates(column: pd.Series, file: str) -> ParsedDates:
     _check_all_dates(times, column, file)
     if {date_format[:5] for date_format in formats} >= {"%d/%m", "%m/%d"}:
         raise UnreadableFileError(
-            N_("{file}, column {column!r}: some dates put the day first, others the month; write them in one way."),
+            N_("{file}, column {column!r}: some dates start with the day, others with the month. Use one date format."),
             file=file,
             column=str(column.name),
         )

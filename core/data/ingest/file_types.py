@@ -37,7 +37,7 @@ def detect_file_type(path: Path, name: str) -> FileType:
     Raises UnreadableFileError for a missing or empty file, a pickle, markup, and binaries that are not accepted.
     """
     if path.is_dir():
-        raise UnreadableFileError(N_("{file}: a folder, not a file."), file=name)
+        raise UnreadableFileError(N_("{file}: this is a folder. Choose a file."), file=name)
     if not path.is_file():
         raise UnreadableFileError(N_("{file}: no such file."), file=name)
     with path.open("rb") as source:
@@ -67,13 +67,13 @@ def _reject_unsupported_type(path: Path, name: str, head: bytes, text: str) -> N
     """Raise UnreadableFileError if the file is neither a table of text nor JSON."""
     if _is_pickle(path, head):
         raise UnreadableFileError(
-            N_("{file}: a Python pickle; it could run code and is never opened. Accepted: {accepted}."),
+            N_("{file}: this is a Python pickle. It could run code and is never opened. Accepted formats: {accepted}."),
             file=name,
             accepted=ACCEPTED_FORMATS,
         )
     if _is_binary(head):
         raise UnreadableFileError(
-            N_("{file}: not a table of text (first bytes {value}). Accepted: {accepted}."),
+            N_("{file}: this is not a text file (first bytes: {value}). Accepted formats: {accepted}."),
             file=name,
             value=head[:4].hex(" "),
             accepted=ACCEPTED_FORMATS,
@@ -81,7 +81,7 @@ def _reject_unsupported_type(path: Path, name: str, head: bytes, text: str) -> N
     if text.startswith("<"):
         document_type = "HTML" if "<html" in text[:2000].lower() or "<!doctype html" in text[:2000].lower() else "XML"
         raise UnreadableFileError(
-            N_("{file}: {value}, a web page or document, not a table. Accepted: {accepted}."),
+            N_("{file}: the content is {value}, not a table. Accepted formats: {accepted}."),
             file=name,
             value=document_type,
             accepted=ACCEPTED_FORMATS,

@@ -78,7 +78,7 @@ def _list_files(file: "Path | tuple[Path, str]") -> list[_InputFile]:
         if file_path.is_file() and _is_data_file(file_path.relative_to(path).as_posix())
     ]
     if not file_paths:
-        raise UnreadableFileError(N_("{file}: the folder holds no file."), file=name)
+        raise UnreadableFileError(N_("{file}: the folder contains no data file."), file=name)
     return [
         _InputFile(file_path, file_path.name, _find_folder(file_path.relative_to(path).as_posix(), path.resolve().name))
         for file_path in sorted(file_paths, key=lambda file_path: natural_sort_key(file_path.as_posix()))
@@ -136,7 +136,7 @@ def _extract_members(
 ) -> list[_InputFile]:
     if depth == 2:
         raise UnreadableFileError(
-            N_("{file}: an archive inside an archive inside an archive is not opened."), file=input_file.name
+            N_("{file}: the archives are nested too deep. At most two levels are opened."), file=input_file.name
         )
     unpack_folder.mkdir()
     with translate_archive_errors(input_file.name):
@@ -191,7 +191,10 @@ def detect_encoding(source: Source) -> TextEncoding:
         quote_count = _count_quotes(file, source.name, allows_nul=is_utf16)
         if is_utf16:
             if not _can_decode(file, "utf-16"):
-                raise UnreadableFileError(N_("{file}: starts like UTF-16 but is not valid UTF-16."), file=source.name)
+                raise UnreadableFileError(
+                    N_("{file}: the file starts with a UTF-16 byte order mark but is not valid UTF-16."),
+                    file=source.name,
+                )
             return TextEncoding("utf-16", quote_count)
         if _can_decode(file, "utf-8"):
             return TextEncoding("utf-8-sig" if head.startswith(codecs.BOM_UTF8) else "utf-8", quote_count)
@@ -205,7 +208,10 @@ def _count_quotes(file: IO[bytes], name: str, allows_nul: bool) -> int:
     while chunk := file.read(CHUNK_BYTES):
         if not allows_nul and (offset := chunk.find(0)) >= 0:
             raise UnreadableFileError(
-                N_("{file}, line {line}: a NUL byte; text in UTF-8, UTF-16 with its mark, or Latin-1 has none."),
+                N_(
+                    "{file}, line {line}: the text contains a NUL byte. Accepted encodings: UTF-8, "
+                    "UTF-16 with a byte order mark, Latin-1."
+                ),
                 file=name,
                 line=line_count + chunk[:offset].count(b"\n") + 1,
             )
@@ -228,7 +234,7 @@ def _reject_mixed_encodings(file: IO[bytes], name: str) -> None:
             other_line = other_line or number
         if utf8_line and other_line:
             raise UnreadableFileError(
-                N_("{file}, line {line}: not UTF-8, although line {other} is; save the file in one encoding."),
+                N_("{file}, line {line}: this line is not UTF-8, but line {other} is. Save the file in one encoding."),
                 file=name,
                 line=other_line,
                 other=utf8_line,

@@ -88,7 +88,9 @@ def _build_dataset(table: RawTable, layout_name: str | None, roles: Roles | None
     layout_by_name = {layout.name: layout for layout in list_layouts()}
     if layout_name is not None and layout_name not in layout_by_name:
         raise UnknownLayoutError(
-            N_("No layout {name!r}; there are: {accepted}."), name=layout_name, accepted=", ".join(layout_by_name)
+            N_("The layout {name!r} does not exist. Accepted: {accepted}."),
+            name=layout_name,
+            accepted=", ".join(layout_by_name),
         )
     if layout_name is not None and roles is not None:
         return layout_by_name[layout_name].build(table, _validate_roles(roles, table), unit)
@@ -101,7 +103,9 @@ def _build_dataset(table: RawTable, layout_name: str | None, roles: Roles | None
     )
     if layout_match is None or layout_match[1] is None:
         raise UnknownLayoutError(
-            N_("{file}: no layout fits the columns {columns}. Accepted: {accepted}. Give the columns their roles."),
+            N_(
+                "{file}: no layout fits the columns {columns}. Layouts tried: {accepted}. Assign a role to each column."
+            ),
             file=table.name,
             columns=_format_columns(table),
             accepted=layout_name or ", ".join(layout_by_name),
@@ -117,14 +121,14 @@ def _validate_roles(roles: Roles, table: RawTable) -> Roles:
     for column, role in roles.items():
         if role not in get_args(Role):
             raise OptionError(
-                N_("The role {value!r} of column {column!r} does not exist; there are: {accepted}."),
+                N_("The role {value!r} of column {column!r} does not exist. Accepted: {accepted}."),
                 value=role,
                 column=column,
                 accepted=", ".join(get_args(Role)),
             )
         if role != "ignore" and column not in table.frame.columns:
             raise UnknownLayoutError(
-                N_("{file}: column {column!r}, meant as {role}, was not found. Columns found: {columns}."),
+                N_("{file}: the column {column!r} with the role {role} was not found. Columns found: {columns}."),
                 file=table.name,
                 column=column,
                 role=role,
@@ -148,8 +152,8 @@ def _reject_incomplete_day(table: RawTable) -> None:
         missing, repeated = incomplete_day
         raise UnknownLayoutError(
             N_(
-                "{file}: the columns name times of the day, but not those of one whole day. Missing: "
-                "{missing}; twice: {twice}."
+                "{file}: the columns name times of the day, but not each time of one day "
+                "exactly once. Missing: {missing}. Repeated: {twice}."
             ),
             file=table.name,
             missing=", ".join(missing[:10]) or "–",
@@ -172,7 +176,7 @@ def _concat_datasets(datasets: list[Dataset]) -> Dataset:
     for dataset in datasets[1:]:
         if (dataset.layout, dataset.columns, dataset.unit) != (first.layout, first.columns, first.unit):
             raise UnknownLayoutError(
-                N_("{file} does not match {other}: files loaded together need the same layout, columns and unit."),
+                N_("{file} does not match {other}. Files loaded together must have the same layout, columns and unit."),
                 file=dataset.files[0],
                 other=first.files[0],
             )
@@ -191,7 +195,9 @@ def _concat_datasets(datasets: list[Dataset]) -> Dataset:
     ]
     notes = [note for dataset in datasets for note in dataset.notes]
     if missing_names:
-        message = Message(N_("{columns}: not in every file, left out."), {"columns": ", ".join(missing_names)})
+        message = Message(
+            N_("Columns ignored because some files do not have them: {columns}."), {"columns": ", ".join(missing_names)}
+        )
         notes.append(Finding("ignored_columns", len(missing_names), message))
     return first.replace(
         frame=frame,
@@ -248,7 +254,7 @@ def drop_duplicate_rows(dataset: Dataset) -> Dataset:
     note = Finding(
         "repeated_rows",
         len(dropped_rows),
-        Message(N_("Rows that stood in the files more than once; one of each was kept")),
+        Message(N_("Exact duplicate rows in the files (one copy of each was kept)")),
         tuple(
             {"entity": dataset.entity[row], "time": format_timestamp(dataset.time[row])}
             for row in dropped_rows[: Finding.MAX_LOCATIONS]
@@ -261,5 +267,5 @@ def _note_single_row(dataset: Dataset) -> Dataset:
     """Add a note to a dataset of a single row: one row cannot be compared with anything."""
     if len(dataset) > 1:
         return dataset
-    message = Message(N_("{file} holds a single row; nothing can be compared."), {"file": dataset.files[0]})
+    message = Message(N_("{file} contains a single row. No comparison is possible."), {"file": dataset.files[0]})
     return dataset.replace(notes=(*dataset.notes, Finding("single_row", 1, message)))

@@ -81,7 +81,7 @@ class GroupMedian:
         unknown = [entity for entity in dataset.entities if entity not in code_by_entity]
         if unknown:
             raise DataError(
-                N_("The model was fitted without {entity!r}; it knows: {accepted}."),
+                N_("The model was fitted without the entity {entity!r}. Fitted entities: {accepted}."),
                 entity=unknown[0],
                 accepted=", ".join(self.entities_[:20]),
             )

@@ -106,7 +106,7 @@ def check_hour_shift(dataset: Dataset) -> Finding | None:
     rows = sum(period.rows for period in periods)
     shift = int(periods[0].amount) * 24 // len(dataset.columns)
     message = Message(
-        N_("Rows whose hour labels are shifted by {shift} h against the last twelve months"), {"shift": f"{shift:+d}"}
+        N_("Rows with hours shifted by {shift} h compared with the last twelve months"), {"shift": f"{shift:+d}"}
     )
     return Finding(
         "shifted_hours", rows, message, _describe_periods(periods, "shift_hours"), (Repair("undo_hour_shift"),)
@@ -120,7 +120,7 @@ def check_mixed_units(dataset: Dataset) -> Finding | None:
         return None
     rows = sum(period.rows for period in periods)
     message = Message(
-        N_("Rows in months that differ from the rest by a factor of {factor}: probably another unit"),
+        N_("Rows of months that differ from the other months by a factor of {factor} (probably another unit)"),
         {"factor": periods[0].amount},
     )
     return Finding("mixed_units", rows, message, _describe_periods(periods, "factor"), (Repair("rescale_units"),))
@@ -129,7 +129,9 @@ def check_mixed_units(dataset: Dataset) -> Finding | None:
 def check_mixed_steps(dataset: Dataset) -> Finding | None:
     """Find times off the usual step."""
     rows = checks.find_irregular_rows(dataset)
-    message = Message(N_("Times off the usual step ({step})"), {"step": _format_duration(dataset.step)})
+    message = Message(
+        N_("Timestamps that do not match the usual time step ({step})"), {"step": _format_duration(dataset.step)}
+    )
     return _build_row_finding("mixed_steps", dataset, rows, message, Repair("align_times"))
 
 
@@ -144,7 +146,7 @@ def _format_duration(step: pd.Timedelta | None) -> str:
 def check_duplicate_keys(dataset: Dataset) -> Finding | None:
     """Find rows that repeat entity and time with other values."""
     rows = checks.find_duplicates(dataset)
-    message = Message(N_("Rows that repeat the entity and time of another row with other values"))
+    message = Message(N_("Rows with the entity and timestamp of another row, but other values"))
     return _build_row_finding(
         "duplicate_keys",
         dataset,
@@ -161,7 +163,7 @@ def check_missing_dates(dataset: Dataset) -> Finding | None:
     if not gaps:
         return None
     count = sum(gap.missing for gap in gaps)
-    message = Message(N_("Absent moments (gaps: {gaps})"), {"gaps": len(gaps)})
+    message = Message(N_("Missing timestamps (gaps: {gaps})"), {"gaps": len(gaps)})
     locations = tuple(
         {
             "entity": gap.entity,
@@ -180,7 +182,7 @@ def check_incomplete_rows(dataset: Dataset) -> Finding | None:
     if not len(rows):
         return None
     missing_counts = np.isnan(dataset.values[rows]).sum(axis=1)
-    message = Message(N_("Rows that lack measurements (cells: {cells})"), {"cells": int(missing_counts.sum())})
+    message = Message(N_("Rows with missing values (cells: {cells})"), {"cells": int(missing_counts.sum())})
     locations = tuple(
         {"entity": dataset.entity[row], "time": format_timestamp(dataset.time[row]), "missing": int(number)}
         for row, number in zip(rows[: Finding.MAX_LOCATIONS], missing_counts, strict=False)
@@ -193,7 +195,7 @@ def check_incomplete_rows(dataset: Dataset) -> Finding | None:
 def check_totals(dataset: Dataset) -> Finding | None:
     """Find rows that do not add up to the declared total."""
     rows = checks.find_contradicting_totals(dataset)
-    message = Message(N_("Rows whose columns do not add up to the declared total"))
+    message = Message(N_("Rows whose sum differs from the declared total"))
     finding = _build_row_finding("contradicting_totals", dataset, rows, message, Repair("recompute_totals"))
     if finding is None or dataset.context is None:
         return None
@@ -220,7 +222,7 @@ def check_constant_columns(dataset: Dataset) -> Finding | None:
     names = constant + constant_context
     if not names:
         return None
-    message = Message(N_("Columns that never change: {columns}"), {"columns": ", ".join(names[:10])})
+    message = Message(N_("Constant columns: {columns}"), {"columns": ", ".join(names[:10])})
     repairs = (Repair("drop_constant"),) if constant and not dataset.profile else ()
     return Finding("constant_columns", len(names), message, tuple({"column": name} for name in names), repairs)
 
@@ -241,7 +243,7 @@ CHECKS: tuple[Check, ...] = (
     make_cell_check(
         "gross_outliers",
         checks.find_gross_outliers,
-        N_("Outliers: far from every other value of the entity"),
+        N_("Outliers: values far from all other values of the entity"),
         "mend_outliers",
     ),
     check_hour_shift,
@@ -249,25 +251,25 @@ CHECKS: tuple[Check, ...] = (
     make_cell_check(
         "isolated_spikes",
         checks.find_isolated_spikes,
-        N_("Isolated spikes: more than 2.5 times the value before and the value after"),
+        N_("Isolated spikes: more than 2.5 times the values before and after"),
         "smooth_spikes",
     ),
     make_cell_check(
         "clock_change_zeros",
         checks.find_zero_hours,
-        N_("Hours close to zero at the spring clock change: an hour that did not exist"),
+        N_("Hours close to zero at the spring clock change (this hour did not exist)"),
         "fill_clock_changes",
     ),
     make_cell_check(
         "clock_change_lows",
         checks.find_collapsed_hours,
-        N_("Hours at the spring clock change with less than half of their neighbours"),
+        N_("Hours at the spring clock change below half of the hours before and after"),
         "fill_clock_changes",
     ),
     make_cell_check(
         "clock_change_doubles",
         checks.find_double_hours,
-        N_("Hours that stand out at the autumn clock change: 25 hours were put into 24"),
+        N_("High values at the autumn clock change (25 hours were stored in 24 columns)"),
         "fill_clock_changes",
     ),
     check_totals,

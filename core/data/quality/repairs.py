@@ -47,7 +47,9 @@ def _find_position(repair: Repair) -> int:
     """Return the position of `repair` in `REPAIRS`; raise OptionError for an unknown one."""
     if repair.kind not in REPAIRS:
         raise OptionError(
-            N_("No repair {name!r}; there are: {accepted}."), name=repair.kind, accepted=", ".join(REPAIRS)
+            N_("The repair {name!r} does not exist. Available repairs: {accepted}."),
+            name=repair.kind,
+            accepted=", ".join(REPAIRS),
         )
     return list(REPAIRS).index(repair.kind)
 
@@ -62,7 +64,7 @@ def parse_recipe(data: Any) -> tuple[Repair, ...]:
         (Repair(kind='drop_duplicates', settings={'keep': 'last'}),)
     """
     if not isinstance(data, list) or not all(isinstance(entry, Mapping) and "kind" in entry for entry in data):
-        raise OptionError(N_('A recipe is a list of repairs, [{{"kind": …, "settings": {{…}}}}].'))
+        raise OptionError(N_('A recipe must be a list of repairs: [{{"kind": …, "settings": {{…}}}}].'))
     return tuple(Repair(str(entry["kind"]), dict(entry.get("settings", {}))) for entry in data)
 
 
@@ -140,7 +142,7 @@ def drop_duplicates(dataset: Dataset, keep: str = "last") -> Dataset:
     """
     if keep not in ("first", "last"):
         raise OptionError(
-            N_("{name} = {value!r} is not accepted; choose {accepted}."),
+            N_("{name} = {value!r} is not accepted. Accepted: {accepted}."),
             name="keep",
             value=keep,
             accepted="first, last",
@@ -347,17 +349,17 @@ def _replace_index(dataset: Dataset, frame: pd.DataFrame) -> Dataset:
 RepairFunction = Callable[..., Dataset]
 
 REPAIRS: dict[str, tuple[RepairFunction, str]] = {
-    "align_times": (align_times, N_("Round times down to the usual step")),
-    "drop_duplicates": (drop_duplicates, N_("Keep one row per entity and time")),
-    "rescale_units": (rescale_units, N_("Bring all months to the same unit")),
+    "align_times": (align_times, N_("Round timestamps down to the usual time step")),
+    "drop_duplicates": (drop_duplicates, N_("Keep one row per entity and timestamp")),
+    "rescale_units": (rescale_units, N_("Convert all months to the same unit")),
     "undo_hour_shift": (undo_hour_shift, N_("Move shifted hours back")),
-    "mend_outliers": (mend_outliers, N_("Replace outliers (total, neighbours)")),
-    "smooth_spikes": (smooth_spikes, N_("Replace spikes using neighbours")),
-    "fill_clock_changes": (fill_clock_changes, N_("Fill clock changes from neighbours")),
-    "insert_missing": (insert_missing, N_("Add rows for missing moments")),
-    "impute_incomplete": (impute_incomplete, N_("Fill from the entity's usual day")),
-    "drop_incomplete": (drop_incomplete, N_("Leave incomplete rows out")),
-    "recompute_totals": (recompute_totals, N_("Set the total to the sum")),
-    "drop_constant": (drop_constant, N_("Leave constant columns out")),
+    "mend_outliers": (mend_outliers, N_("Replace outliers (from the total or neighbours)")),
+    "smooth_spikes": (smooth_spikes, N_("Replace spikes by the mean of their neighbours")),
+    "fill_clock_changes": (fill_clock_changes, N_("Replace hours of clock changes by their neighbours")),
+    "insert_missing": (insert_missing, N_("Add rows for missing timestamps")),
+    "impute_incomplete": (impute_incomplete, N_("Fill missing values from the usual day of the entity")),
+    "drop_incomplete": (drop_incomplete, N_("Remove incomplete rows")),
+    "recompute_totals": (recompute_totals, N_("Replace the declared total by the sum")),
+    "drop_constant": (drop_constant, N_("Remove constant columns")),
 }
 """Kind → (function, label), in the order of application."""

@@ -35,11 +35,16 @@ class KMeansAD(ReconstructionDetector):
     label = N_("KMeansAD (typical windows)")
 
     window: int = hyperparameter(20, low=1, high=1000, help=N_("Rows in a window."))
-    clusters: int = hyperparameter(20, low=1, high=1000, help=N_("Number of typical windows."))
+    clusters: int = hyperparameter(20, low=1, high=1000, help=N_("Number of typical windows (clusters)."))
     centred: bool = hyperparameter(
-        True, help=N_("Judge a row by all windows around it, also later ones; otherwise by the window that ends on it.")
+        True,
+        help=N_(
+            "Score a row by all windows that contain it. If off, only by the window that ends on it, as in a stream."
+        ),
     )
-    random_state: int = hyperparameter(42, low=0, high=2**31 - 1, help=N_("Seed: the same seed gives the same scores."))
+    random_state: int = hyperparameter(
+        42, low=0, high=2**31 - 1, help=N_("Random seed. The same seed gives the same scores.")
+    )
 
     def _fit_windows(self, train_windows: Floats32) -> None:
         from sklearn.cluster import KMeans

@@ -26,7 +26,7 @@ class MeanDistance(ReconstructionDetector):
 
     name = "mean-distance"
     label = N_("Distance to the mean")
-    mode = N_("every row alone")
+    mode = N_("each row by itself")
     window = 1
     centred = True
 

@@ -35,9 +35,12 @@ class MovingMean(SequenceDetector):
     name = "moving-mean"
     label = N_("Moving mean")
 
-    window: int = hyperparameter(21, low=2, high=10_001, help=N_("Rows the mean is taken over."))
+    window: int = hyperparameter(21, low=2, high=10_001, help=N_("Number of rows in the moving mean."))
     centred: bool = hyperparameter(
-        True, help=N_("Put the window around the row, half of it later; otherwise it ends on the row, as in a stream.")
+        True,
+        help=N_(
+            "Centre the window on the row: half of it comes later. If off, the window ends on the row, as in a stream."
+        ),
     )
 
     @override

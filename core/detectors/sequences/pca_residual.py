@@ -30,12 +30,15 @@ class PcaResidual(ReconstructionDetector):
 
     name = "pca-residual"
     label = N_("PCA residual")
-    mode = N_("every row alone")
+    mode = N_("each row by itself")
     window = 1
     centred = True
 
     variance: float = hyperparameter(
-        0.9, low=0.05, high=0.999, help=N_("Share of the variance that is taken as usual; the rest is residual.")
+        0.9,
+        low=0.05,
+        high=0.999,
+        help=N_("Share of the variance that the principal components explain (0–1). The rest is the residual."),
     )
 
     def _fit_windows(self, train_windows: Floats32) -> None:

@@ -64,50 +64,65 @@ class SGmVRNN(SequenceDetector):
     fidelity: Literal["default", "original"] = hyperparameter(
         "default",
         choices=("default", "original"),
-        help=N_("The variant that reads what its authors' code taught, or exactly their function."),
+        help=N_("default: the improved variant. original: exactly the published function."),
     )
-    window: int = hyperparameter(20, low=2, high=500, help=N_("Rows the model looks at together."))
-    categories: int = hyperparameter(5, low=1, high=50, help=N_("Modes that the series may switch between."))
-    latent: int = hyperparameter(10, low=1, high=100, help=N_("Numbers that describe a row."))
-    state: int = hyperparameter(20, low=1, high=200, help=N_("Numbers that remember the rows before."))
+    window: int = hyperparameter(20, low=2, high=500, help=N_("Number of rows in a window."))
+    categories: int = hyperparameter(
+        5, low=1, high=50, help=N_("Number of modes (categories) between which the series can switch.")
+    )
+    latent: int = hyperparameter(10, low=1, high=100, help=N_("Size of the latent vector of a row."))
+    state: int = hyperparameter(
+        20, low=1, high=200, help=N_("Size of the state that carries the memory of the previous rows.")
+    )
     steps: int = hyperparameter(
         600,
         low=1,
         high=1_000_000,
-        help=N_("Batches to learn from at most; learning ends earlier when rows held out no longer gain."),
+        help=N_(
+            "Maximum number of training batches. Early stopping ends the training when the "
+            "held-out rows no longer improve."
+        ),
     )
-    batch_size: int = hyperparameter(128, low=1, high=8192, help=N_("Windows in a batch."))
-    learning_rate: float = hyperparameter(0.001, low=0.000001, high=0.1, help=N_("Size of the steps of Adam."))
+    batch_size: int = hyperparameter(128, low=1, high=8192, help=N_("Number of windows in a batch."))
+    learning_rate: float = hyperparameter(
+        0.001, low=0.000001, high=0.1, help=N_("Learning rate of the Adam optimiser.")
+    )
     seconds: float = hyperparameter(
-        60.0, low=0.1, high=86_400.0, help=N_("Time limit of learning; a run that meets it cannot be repeated exactly.")
+        60.0,
+        low=0.1,
+        high=86_400.0,
+        help=N_("Time limit of the training, in seconds. A run that reaches it cannot be reproduced exactly."),
     )
     log_sigma_floor: float = hyperparameter(
         -3.0,
         low=-10.0,
         high=2.0,
-        help=N_("Logarithm of the smallest spread, in scaled units: smaller differences are not worth an alarm."),
+        help=N_("Logarithm of the smallest standard deviation, in scaled units. Smaller deviations raise no alarm."),
     )
     score_timing: Literal["before", "after"] = hyperparameter(
         "before",
         choices=("before", "after"),
         help=N_(
-            "Judge a row by what was expected before it was seen, or by how well it can be described after "
-            "(the original)."
+            "before: compare a row with its prediction from the previous rows. after: compare "
+            "it with its reconstruction (as in the original)."
         ),
     )
     smoothing: int = hyperparameter(
         11,
         low=1,
         high=1000,
-        help=N_("Rows that a score is the mean of: those around a row, or the last ones when streaming."),
+        help=N_("Number of rows over which a score is averaged: the rows around it, or the last rows when streaming."),
     )
     scoring: Literal["windows", "streaming"] = hyperparameter(
         "windows",
         choices=("windows", "streaming"),
-        help=N_("Every row at the end of a window of its own, as learnt, or with a memory carried from row to row."),
+        help=N_(
+            "windows: each row is scored at the end of its own window, as in training. streaming: "
+            "a state is carried from row to row."
+        ),
     )
-    seed: int = hyperparameter(0, low=0, high=2**31 - 1, help=N_("Seed of what is drawn at random."))
-    device: str = hyperparameter("cpu", help=N_("Where to learn: cpu, cuda, cuda:1, mps."))
+    seed: int = hyperparameter(0, low=0, high=2**31 - 1, help=N_("Random seed."))
+    device: str = hyperparameter("cpu", help=N_("Device of the training: cpu, cuda, cuda:1 or mps."))
 
     def fit(self, series: Sequence[Floats32], progress: Progress) -> Self:
         """Fit the model on windows of `series`. Raises DataError for a checkpoint of other settings, and Cancelled."""
@@ -143,11 +158,11 @@ class SGmVRNN(SequenceDetector):
 
     @property
     def mode(self) -> str:  # type: ignore[override]
-        """How rows are scored, as shown with the result."""
+        """Description of how rows are scored, shown with the result."""
         return (
-            N_("every row at the end of its own window")
+            N_("each row at the end of its own window")
             if self.scoring == "windows"
-            else N_("streaming, with a memory carried from row to row")
+            else N_("streaming, with a state carried from row to row")
         )
 
     @property

@@ -31,10 +31,16 @@ class SubPCA(ReconstructionDetector):
 
     window: int = hyperparameter(20, low=2, high=1000, help=N_("Rows in a window."))
     variance: float = hyperparameter(
-        0.95, low=0.05, high=0.999, help=N_("Share of the variance that is taken as usual; the rest is residual.")
+        0.95,
+        low=0.05,
+        high=0.999,
+        help=N_("Share of the variance that the principal components explain (0–1). The rest is the residual."),
     )
     centred: bool = hyperparameter(
-        True, help=N_("Judge a row by all windows around it, also later ones; otherwise by the window that ends on it.")
+        True,
+        help=N_(
+            "Score a row by all windows that contain it. If off, only by the window that ends on it, as in a stream."
+        ),
     )
 
     def _fit_windows(self, train_windows: Floats32) -> None:

@@ -30,18 +30,22 @@ class IsolationForest(Detector):
     label = N_("Isolation Forest")
 
     n_estimators: int = hyperparameter(
-        100, low=10, high=2000, help=N_("Number of trees; more give steadier scores but take longer.")
+        100, low=10, high=2000, help=N_("Number of trees. More trees give more stable scores and take longer.")
     )
     max_samples: int | float | str = hyperparameter(
         "auto",
         low=0.01,
         high=1_000_000,
         choices=("auto",),
-        help=N_("Rows each tree sees: auto (256), a number of rows, or a share of them."),
+        help=N_("Rows used by each tree: auto (256), a number of rows, or a share of the rows (0–1)."),
     )
-    max_features: float = hyperparameter(1.0, low=0.01, high=1.0, help=N_("Share of the features each tree sees."))
+    max_features: float = hyperparameter(
+        1.0, low=0.01, high=1.0, help=N_("Share of the features used by each tree (0–1).")
+    )
     bootstrap: bool = hyperparameter(False, help=N_("Draw each tree's rows with replacement."))
-    random_state: int = hyperparameter(42, low=0, high=2**31 - 1, help=N_("Seed: the same seed gives the same scores."))
+    random_state: int = hyperparameter(
+        42, low=0, high=2**31 - 1, help=N_("Random seed. The same seed gives the same scores.")
+    )
 
     @override
     def fit(self, features: Floats) -> Self:

@@ -102,12 +102,12 @@ class LogCursor:
         with self._rejected_path.open("ab") as file:
             file.write(json.dumps(note).encode() + b"\n")
 
-    def pending_count(self) -> int:
+    def count_pending(self) -> int:
         """Return the number of complete lines that wait to be sent."""
         offsets = self._load_offsets()
         return sum(_count_lines(path, _find_offset(path, offsets)) for path in EventLog(self.folder).list_files())
 
-    def rejected_count(self) -> int:
+    def count_rejected(self) -> int:
         """Return the number of rejected lines."""
         return _count_lines(self._rejected_path, 0) if self._rejected_path.is_file() else 0
 

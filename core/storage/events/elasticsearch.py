@@ -117,13 +117,13 @@ class EventStream:
                 self._call_server(self._background_breaker, lambda: send_all(lines))
         return accepted_count
 
-    def pending_count(self) -> int:
+    def count_pending(self) -> int:
         """Return the number of log lines that wait to be sent."""
-        return self._cursor.pending_count()
+        return self._cursor.count_pending()
 
-    def rejected_count(self) -> int:
+    def count_rejected(self) -> int:
         """Return the number of lines rejected for good; `refused.jsonl` in the log folder lists them with reasons."""
-        return self._cursor.rejected_count()
+        return self._cursor.count_rejected()
 
     def check(self) -> str:
         """Return the version of the server. Raises ServiceUnavailableError after at most 1.5 s."""

@@ -49,19 +49,21 @@ class Event(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    timestamp: datetime = Field(default_factory=lambda: datetime.now(UTC), description="When it began, UTC.")
+    timestamp: datetime = Field(default_factory=lambda: datetime.now(UTC), description="Start of the action, UTC.")
     event: str = Field(description="The action: data_load, data_repair, model_execution …")
     application_name: str = Field("Vigie", description="The page or command.")
-    user: str | None = Field(None, description="Who acted; a keyed hash where VIGIE_USER_KEY is set.")
+    user: str | None = Field(None, description="User name; a keyed hash if VIGIE_USER_KEY is set.")
     model_name: str | None = None
     model_version: str | None = None
-    run_id: str | None = Field(None, description="The run on record, if the action made one.")
+    run_id: str | None = Field(None, description="Id of the run, if the action has created one.")
     status: Literal["completed", "failed", "interrupted"]
     log_level: Literal["INFO", "WARNING", "ERROR"]
-    response_time: float = Field(ge=0, description="Seconds.")
-    cpu_usage: float | None = Field(None, ge=0, description="Percent of the machine while it ran.")
-    memory_usage: float | None = Field(None, ge=0, le=100, description="Percent of the machine at its end.")
-    emissions_kg: float | None = Field(None, ge=0, description="Estimated kg CO2 of a run.")
+    response_time: float = Field(ge=0, description="Duration of the action in seconds.")
+    cpu_usage: float | None = Field(None, ge=0, description="CPU usage of the machine during the action, in percent.")
+    memory_usage: float | None = Field(
+        None, ge=0, le=100, description="Memory usage of the machine at the end of the action, in percent."
+    )
+    emissions_kg: float | None = Field(None, ge=0, description="Estimated emissions of the run in kg CO2.")
     error_type: str | None = None
     error_message: str | None = None
     details: Details = Field(default_factory=Details)

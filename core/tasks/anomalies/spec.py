@@ -48,15 +48,18 @@ class DetectionSpec(PartSpec):
     )
     baseline: str = hyperparameter(
         "",
-        help=N_("What a row is compared with (default: calendar; entity where there are no dates)."),
-        label=N_("Compared with what?"),
+        help=N_("Baseline that each row is compared with (default: calendar, or entity for rows without dates)."),
+        label=N_("Compared with"),
         choices=("", *BASELINE_CLASSES),
         words={name: baseline_class.label for name, baseline_class in BASELINE_CLASSES.items()},
         captions={name: baseline_class.help for name, baseline_class in BASELINE_CLASSES.items()},
     )
     contamination: float = hyperparameter(
         0.01,
-        help=N_("Share of rows to flag, above 0, at most 0.5: those with the highest scores, whatever the scores are."),
+        help=N_(
+            "Share of rows to flag, above 0 and at most 0.5. The rows with the highest scores are "
+            "flagged, even if these scores are low."
+        ),
         label=N_("Share of rows to flag"),
         low=0,
         high=0.5,
@@ -66,10 +69,10 @@ class DetectionSpec(PartSpec):
     risk: float | None = hyperparameter(
         None,
         help=N_(
-            "Instead: share of normal rows above the threshold, by peaks over threshold."
-            " Flags nothing where nothing stands out."
+            "Target share of normal rows above the threshold (peaks over threshold), instead "
+            "of a share of rows to flag. No row is flagged if none stands out."
         ),
-        label=N_("By the tail of the scores instead"),
+        label=N_("Use the tail of the scores instead"),
         low=0,
         high=0.5,
         steps=RISK_STEPS,
@@ -77,8 +80,8 @@ class DetectionSpec(PartSpec):
     )
     incomplete: IncompletePolicy = hyperparameter(
         "drop",
-        help=N_("Rows with missing measurements."),
-        label=N_("Rows with missing measurements"),
+        help=N_("Treatment of rows with missing values."),
+        label=N_("Rows with missing values"),
         choices=tuple(INCOMPLETE_POLICIES),
         words=INCOMPLETE_POLICIES,
     )

@@ -8,7 +8,7 @@ from core.tasks.batch.result import BatchScoringResult
 def describe(result: BatchScoringResult) -> CardData:
     """Return the counts, the notes and the folder of the scores."""
     location_note = Message(
-        N_("The scores lie in {folder}; while they are there, the command only adds what is missing."),
+        N_("The scores are in {folder}. The same command adds only missing scores to this folder."),
         {"folder": result.spec.out},
     )
     return CardData(files=result.data.files, counts=result.metrics(), notes=(*result.notes, location_note))

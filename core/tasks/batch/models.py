@@ -61,8 +61,9 @@ class RunModel:
         if not self.spec.as_trained and getattr(self.detector, "scoring", "streaming") != "streaming":
             yield Message(
                 N_(
-                    "The threshold comes from scores of windows, the rows are scored one after the other: compare "
-                    "the share flagged with the share promised."
+                    "The threshold was computed from scores of windows, but the rows are "
+                    "scored one by one. Compare the share of flagged rows with the target "
+                    "false-alarm rate."
                 )
             )
 
@@ -97,8 +98,8 @@ class GroupModels:
         """Yield the limits of the scores, to show with the result."""
         yield Message(
             N_(
-                "Each group's model has learnt from rows that it scores; what is abnormal in most of them "
-                "passes for usual."
+                "The model of each group was fitted on rows that it scores. A deviation that "
+                "occurs in most of these rows is not flagged."
             )
         )
 

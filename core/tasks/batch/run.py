@@ -63,7 +63,9 @@ def _parse_folder(spec: BatchSpec | BatchApplySpec) -> Folder:
     """Return the input folder. Raises OptionError if the output folder lies inside it."""
     folder, out = Folder.parse(Path(spec.folder)), Path(spec.out)
     if out == folder.root or folder.root in out.parents:
-        raise OptionError(N_("{file} lies in the folder that is scored; choose another one."), file=str(out))
+        raise OptionError(
+            N_("The output folder {file} is inside the input folder. Choose another output folder."), file=str(out)
+        )
     return folder
 
 

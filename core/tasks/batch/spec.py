@@ -37,25 +37,32 @@ class FolderSpec(Spec):
 
     folder: str = hyperparameter(
         "",
-        help=N_("Folder, file or 'pattern/**/*.parquet': any files that are read elsewhere."),
+        help=N_("Folder, file or pattern such as 'data/**/*.parquet'. All file formats that Vigie reads are accepted."),
         metavar="FOLDER",
         argument=True,
     )
     out: str = hyperparameter(
         "",
-        help=N_("Folder for the scores; where it holds some of the same question, the rest is added."),
+        help=N_(
+            "Output folder for the scores. If it contains scores of the same command, only missing scores are added."
+        ),
         metavar="FOLDER",
     )
     alarms_per_1000: float | None = hyperparameter(
         None,
-        help=N_("At most so many false alarms per 1,000 rows (default: the model's threshold)."),
+        help=N_("Maximum number of false alarms per 1,000 rows (default: the threshold of the model)."),
         low=0,
         high=MAX_ALARMS_PER_1000,
     )
-    as_trained: bool = hyperparameter(False, help=N_("Score as the model was trained, not row after row."))
-    batch_rows: int = hyperparameter(50_000, help=N_("Rows that one task scores, about."), low=1)
+    as_trained: bool = hyperparameter(False, help=N_("Score in the mode used in training, not row by row."))
+    batch_rows: int = hyperparameter(50_000, help=N_("Approximate number of rows per batch."), low=1)
     workers: int = hyperparameter(
-        0, help=N_("Processes of this machine (default: DASK_SCHEDULER_ADDRESS, or this process)."), low=0
+        0,
+        help=N_(
+            "Number of worker processes on this machine (default: the Dask cluster at "
+            "DASK_SCHEDULER_ADDRESS, or this process)."
+        ),
+        low=0,
     )
 
     def check(self) -> None:
@@ -63,7 +70,7 @@ class FolderSpec(Spec):
         super().check()
         if self.alarms_per_1000 is not None and not 0 < self.alarms_per_1000 < MAX_ALARMS_PER_1000:
             raise OptionError(
-                N_("{name} = {value} is outside {low} to {high}."),
+                N_("{name} = {value} is out of range. Accepted: {low} to {high}."),
                 name="alarms_per_1000",
                 value=self.alarms_per_1000,
                 low=0,
@@ -88,21 +95,23 @@ class BatchSpec(FolderSpec):
     """
 
     fit_per: Grouping = hyperparameter(
-        "", help=N_("Fit a model for each folder, or for files whose names begin alike."), choices=GROUPINGS
+        "", help=N_("Fit one model per folder (folder), or per folder and file name prefix (name)."), choices=GROUPINGS
     )
     detector: SequenceDetector = algorithm(
-        list_detectors, "pca-residual", help=N_("Name of the detector that is fitted."), label=N_("Detector")
+        list_detectors, "pca-residual", help=N_("Name of the detector to fit."), label=N_("Detector")
     )
     scaling: ScalingMethod = hyperparameter(
-        "minmax", help=N_("How columns are made comparable where models are fitted."), choices=SCALING_METHODS
+        "minmax", help=N_("Scaling of the columns for fitted models."), choices=SCALING_METHODS
     )
-    counts: bool = hyperparameter(False, help=N_("Columns are counts: log(1 + value) first, where models are fitted."))
+    counts: bool = hyperparameter(
+        False, help=N_("Columns are counts: take log(1 + value) before scaling, for fitted models.")
+    )
 
     def check(self) -> None:
         """Raise OptionError for a value that is not accepted, or if neither a model nor a grouping is given."""
         if not self.fit_per:
             raise OptionError(
-                N_("Give either a model (a run, or NAME@ALIAS) or what to fit one per ({accepted})."),
+                N_("Set either --model (a run, or NAME@ALIAS) or --fit-per ({accepted})."),
                 accepted=", ".join(GROUPINGS),
             )
         super().check()
@@ -124,7 +133,7 @@ class BatchApplySpec(FolderSpec):
 
     selector_field: ClassVar[str] = "model"
 
-    model: str = hyperparameter("", help=N_("The model to score with."), metavar="RUN_ID|NAME@ALIAS")
+    model: str = hyperparameter("", help=N_("Saved model to score with."), metavar="RUN_ID|NAME@ALIAS")
 
     def to_params(self) -> dict[str, Any]:
         """Return the parameters of the run, with the model under `model_run`, because nothing is fitted."""

@@ -152,7 +152,9 @@ def draw_profiles(clustering: Clustering, translate: Translate = str) -> go.Figu
         for index, panel in enumerate(panels):
             profile = table[(table["cluster"] == cluster) & (table["panel"] == panel)]
             _draw_profile(figure, profile, cluster, index + 1, translate)
-    unit = translate(N_("share of the point's mean")) if clustering.model_spec.look == "shape" else clustering.data.unit
+    unit = (
+        translate(N_("multiple of the point's mean")) if clustering.model_spec.look == "shape" else clustering.data.unit
+    )
     apply_layout(figure, translate, height=440)
     if len(panels) > 1:  # legend above the titles of the panels
         figure.update_layout(legend={"y": 1.1}, margin={"t": 64})
@@ -255,7 +257,7 @@ def draw_neighbour_distances(suggestion: ClusterSuggestion, translate: Translate
     return apply_layout(
         figure,
         translate,
-        x=translate(N_("points, % (nearest neighbours first)")),
+        x=translate(N_("points, % (sorted by distance)")),
         y=translate(N_("distance to the neighbour")),
         height=300,
     )

@@ -17,23 +17,23 @@ HIGH_NOISE_RATIO = 0.9
 def describe_data(clustering: Clustering) -> Iterator[Message]:
     """Yield the notes on rows and points left out, values filled and metrics of a sample."""
     if clustering.rows_left_out:
-        yield Message(N_("{count} incomplete rows were left out."), {"count": clustering.rows_left_out})
+        yield Message(N_("Incomplete rows that were left out: {count}."), {"count": clustering.rows_left_out})
     if clustering.flat_points:
         yield Message(
-            N_("{count} points were left out: their mean is next to nothing, so they have no shape."),
+            N_("Points that were left out because they have no shape (mean close to 0): {count}."),
             {"count": clustering.flat_points},
         )
     if clustering.model_spec.incomplete == "column-mean":
         yield Message(
             N_(
-                "Missing values were filled with the mean of their column over all entities: for "
-                "comparison with older results only."
+                "Missing values were filled with the mean of their column over all entities. "
+                "Use this for comparison with older results only."
             )
         )
     silhouette_points = clustering.quality.get("silhouette_rows", len(clustering.rows))
     if silhouette_points == cluster_metrics.MAX_SILHOUETTE_ROWS:
         yield Message(
-            N_("The silhouette was found from {count} points drawn at random."), {"count": int(silhouette_points)}
+            N_("The silhouette was computed on {count} points drawn at random."), {"count": int(silhouette_points)}
         )
 
 
@@ -54,13 +54,13 @@ def describe_fit(clustering: Clustering, clusterer: Clusterer) -> Iterator[Messa
     """Yield the notes on useless clusters, and on a fit that used a sample of the points."""
     noise_ratio = clustering.metrics()["noise_ratio"]
     if not clustering.sizes:
-        yield Message(N_("No cluster was found: every point is noise. Take a larger eps or a smaller min_samples."))
+        yield Message(N_("No cluster was found. Every point is noise. Choose a larger eps or a smaller min_samples."))
     elif noise_ratio >= HIGH_NOISE_RATIO:
         yield Message(
-            N_("{share} % of the points are noise: take a larger eps or a smaller min_samples."),
+            N_("{share} % of the points are noise. Choose a larger eps or a smaller min_samples."),
             {"share": round(100 * noise_ratio, 1)},
         )
     if len(clustering.sizes) == 1:
-        yield Message(N_("Only one cluster was found: this groups nothing. Take a smaller eps, or KMeans."))
+        yield Message(N_("Only one cluster was found. Choose a smaller eps, or KMeans."))
     if clusterer.sampled_:
         yield Message(clusterer.sampling_note, {"count": clusterer.sampled_})

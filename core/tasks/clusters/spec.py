@@ -40,41 +40,41 @@ class ClusteringSpec(PartSpec):
     """
 
     clusterer: Clusterer = algorithm(
-        list_clusterers, "kmeans", help=N_("Name of the clusterer."), label=N_("Clusterer")
+        list_clusterers, "kmeans", help=N_("Clustering algorithm."), label=N_("Clustering algorithm")
     )
     of: PointKind = hyperparameter(
         "days",
-        help=N_("What is grouped."),
-        label=N_("What is alike?"),
+        help=N_("Points to group: days (rows) or entities."),
+        label=N_("Points to group"),
         choices=tuple(POINT_KINDS),
         words=POINT_KINDS,
         captions={
-            "days": N_("Every row is a point."),
-            "entities": N_("Every entity is a point: its typical week and year."),
+            "days": N_("Each row is a point."),
+            "entities": N_("Each entity is a point, described by its typical week and year."),
         },
     )
     look: Aspect = hyperparameter(
         "level",
-        help=N_("Values, or values divided by their own mean."),
-        label=N_("By what?"),
+        help=N_("Compare the values (level), or the values divided by their mean (shape)."),
+        label=N_("Compare by"),
         choices=tuple(ASPECTS),
         words=ASPECTS,
         captions={
-            "level": N_("The values themselves."),
-            "shape": N_("The values divided by their own mean: the course of the day alone."),
+            "level": N_("The values as they are."),
+            "shape": N_("The values divided by their mean. Only the profile of the day counts."),
         },
     )
     incomplete: IncompleteRows = hyperparameter(
         "drop",
-        help=N_("Rows with missing measurements."),
-        label=N_("Rows with missing measurements"),
+        help=N_("Treatment of rows with missing values."),
+        label=N_("Rows with missing values"),
         choices=tuple(INCOMPLETE_CHOICES),
         words=INCOMPLETE_CHOICES,
-        captions={"column-mean": N_("Mixes entities; for comparison with older results only.")},
+        captions={"column-mean": N_("Mixes entities. Use it for comparison with older results only.")},
     )
     components: int = hyperparameter(
         0,
-        help=N_("Principal components to group by; 0 for all columns."),
+        help=N_("Number of principal components to group by. 0 uses all columns."),
         label=N_("Principal components"),
         low=0,
         high=MAX_COMPONENTS,

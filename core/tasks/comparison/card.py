@@ -20,7 +20,7 @@ def describe(comparison: DetectorComparison) -> CardData:
         },
         picture=Picture(
             "bars",
-            Message(N_("VUS-PR of each line")),
+            Message(N_("VUS-PR of each detector and baseline")),
             tuple(headline_by_name),
             {HEADLINE_METRIC: tuple(headline_by_name.values())},
         ),

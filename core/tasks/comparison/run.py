@@ -129,7 +129,7 @@ def _choose_series(
         if train_mask[series.row_positions].any() and not train_mask[series.row_positions].all()
     ]
     if not candidates:
-        raise DataError(N_("No entity has rows before {until} as well as after it."), until=until)
+        raise DataError(N_("No entity has rows both before and after {until}."), until=until)
     return max(candidates, key=lambda series: (int(test_labels[series.row_positions].sum()), len(series.row_positions)))
 
 

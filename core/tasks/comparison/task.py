@@ -6,7 +6,7 @@ from core.tasks.comparison.spec import ComparisonSpec
 
 TASK = Task(
     name="comparison",
-    label=N_("Detectors compared"),
+    label=N_("Comparison of detectors"),
     modes=(Mode(ComparisonSpec, "core.tasks.comparison.run:compare", "sequences compare"),),
     result="core.tasks.comparison.result:DetectorComparison",
     card="core.tasks.comparison.card:describe",

@@ -74,7 +74,7 @@ def draw_residuals(checked: pd.DataFrame, grouping: str, translate: Translate = 
     )
     figure.add_hline(y=0, line={"color": NEUTRAL_COLOUR, "dash": "dot", "width": 1})
     figure.update_xaxes(type="linear" if grouping == "temperature" else "category")
-    title = translate(N_("measured − forecast, % of the usual amount"))
+    title = translate(N_("measured − forecast, % of the mean amount"))
     return apply_layout(figure, translate, x=translate(AXIS_LABELS[grouping]), y=title, height=360)
 
 
@@ -108,7 +108,7 @@ def draw_reliability(table: pd.DataFrame, translate: Translate = str) -> go.Figu
         ]
     )
     nominal = 100 * next_day["nominal"].to_numpy(np.float64)
-    for column, name in ((1, ""), (0, translate(N_("what chance allows")))):
+    for column, name in ((1, ""), (0, translate(N_("95 % range of chance")))):
         figure.add_scatter(
             x=nominal,
             y=100 * chance_band[:, column],
@@ -124,7 +124,7 @@ def draw_reliability(table: pd.DataFrame, translate: Translate = str) -> go.Figu
         x=nominal,
         y=nominal,
         mode="lines",
-        name=translate(N_("as promised")),
+        name=translate(N_("measured = nominal")),
         hoverinfo="skip",
         line={"color": NEUTRAL_COLOUR, "dash": "dot", "width": 1.5},
     )
@@ -142,7 +142,7 @@ def draw_reliability(table: pd.DataFrame, translate: Translate = str) -> go.Figu
         )
     figure.update_xaxes(tickvals=nominal)
     return apply_layout(
-        figure, translate, x=translate(N_("promised coverage, %")), y=translate(N_("measured coverage, %")), height=380
+        figure, translate, x=translate(N_("nominal coverage, %")), y=translate(N_("measured coverage, %")), height=380
     )
 
 
@@ -172,7 +172,7 @@ def draw_coverage(table: pd.DataFrame, grouping: str, level: float, translate: T
         x=nominal if is_horizontal else names,
         y=names if is_horizontal else nominal,
         mode="lines" if len(rows) > 1 else "markers",
-        name=translate(N_("promised")),
+        name=translate(N_("nominal")),
         line={"color": HIGHLIGHT_COLOUR, "dash": "dash", "width": 2},
         hoverinfo="skip",
         marker={"symbol": "diamond", "size": 9, "color": HIGHLIGHT_COLOUR},

@@ -38,11 +38,11 @@ GROUP_LABELS = {
 }
 METHOD_LABELS = {
     "raw": N_("raw means"),
-    "matched": N_("against like days"),
-    "matched, weather taken out": N_("against like days, weather taken out"),
+    "matched": N_("compared with similar days"),
+    "matched, weather taken out": N_("compared with similar days, without the effect of weather"),
 }
 STRIKE_LINES = (
-    (None, N_("strikes as given"), "solid", "circle"),
+    (None, N_("strikes unchanged"), "solid", "circle"),
     (0.0, N_("without strike"), "dash", "square"),
     (1.0, N_("with strike"), "dot", "diamond"),
 )
@@ -81,7 +81,7 @@ def draw_forecast(
             x=assumed_rows["time"],
             y=to_float32(assumed_rows["forecast"].to_numpy(np.float64)),
             mode="markers",
-            name=translate(N_("a driver assumed")),
+            name=translate(N_("assumed covariate")),
             hovertemplate=_build_hover_template(),
             marker={"symbol": "diamond-open", "size": 11, "color": HIGHLIGHT_COLOUR, "line": {"width": 2}},
         )
@@ -144,7 +144,7 @@ def draw_importance(table: pd.DataFrame, translate: Translate = str) -> go.Figur
         )
     figure.update_layout(barmode="group")
     figure.update_yaxes(automargin=True)
-    title = translate(N_("growth of the error when shuffled, %"))
+    title = translate(N_("increase of the error when shuffled, %"))
     return apply_layout(figure, translate, x=title, height=140 + 34 * len(order))
 
 
@@ -174,9 +174,7 @@ def draw_effects(table: pd.DataFrame, translate: Translate = str) -> go.Figure:
         )
     figure.add_vline(x=0, line={"color": NEUTRAL_COLOUR, "dash": "dot", "width": 1})
     figure.update_yaxes(automargin=True, range=[-0.6, len(table) - 0.3])
-    return apply_layout(
-        figure, translate, x=translate(N_("change on a day with a strike, %")), height=130 + 60 * len(table)
-    )
+    return apply_layout(figure, translate, x=translate(N_("change on a strike day, %")), height=130 + 60 * len(table))
 
 
 def draw_response(table: pd.DataFrame, unit: str, translate: Translate = str) -> go.Figure:
@@ -196,20 +194,20 @@ def draw_response(table: pd.DataFrame, unit: str, translate: Translate = str) ->
             marker={"symbol": symbol, "size": 8},
             hovertemplate="%{x:+g} °C: %{y:,.0f}<extra>%{fullData.name}</extra>",
         )
-    return apply_layout(figure, translate, x=translate(N_("warmer by, °C")), y=unit, height=360)
+    return apply_layout(figure, translate, x=translate(N_("temperature change, °C")), y=unit, height=360)
 
 
 def draw_scenario(table: pd.DataFrame, forecast: Forecast, translate: Translate = str) -> go.Figure:
     """Draw a forecast and its change by a scenario, as returned by `what_if`; a sum of entities has no intervals."""
     figure = go.Figure()
     if "low" in table:
-        _draw_band(figure, table["time"], table["low"], table["high"], translate(N_("interval as given")))
+        _draw_band(figure, table["time"], table["low"], table["high"], translate(N_("interval, unchanged")))
         _draw_band(
             figure,
             table["time"],
             table["changed_low"],
             table["changed_high"],
-            translate(N_("interval as changed")),
+            translate(N_("interval, changed")),
             CHANGED_BAND,
             {
                 "shape": "/",
@@ -220,10 +218,8 @@ def draw_scenario(table: pd.DataFrame, forecast: Forecast, translate: Translate 
                 "solidity": 0.15,
             },
         )
-    _draw_line(figure, table["time"], table["forecast"], translate(N_("as given")), 0, "solid", "circle")
-    _draw_line(
-        figure, table["time"], table["changed"], translate(N_("as changed")), HIGHLIGHT_COLOUR, "dash", "diamond"
-    )
+    _draw_line(figure, table["time"], table["forecast"], translate(N_("original")), 0, "solid", "circle")
+    _draw_line(figure, table["time"], table["changed"], translate(N_("changed")), HIGHLIGHT_COLOUR, "dash", "diamond")
     return apply_layout(figure, translate, y=label_amount_axis(forecast, translate), height=380)
 
 

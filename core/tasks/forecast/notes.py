@@ -17,8 +17,8 @@ def list_notes(model: ForecastModel, spec: ForecastSpec, series: Panel, covariat
     return (
         Message(
             N_(
-                "Tested from {start}: the model was fitted once on the days before, then asked every day for "
-                "the next {horizon}."
+                "Backtest from {start}: the model was fitted once on the days before. It then "
+                "forecast the next {horizon} days from every day."
             ),
             {"start": spec.backtest_from, "horizon": spec.horizon},
         ),
@@ -29,13 +29,13 @@ def list_notes(model: ForecastModel, spec: ForecastSpec, series: Panel, covariat
 
 
 def _list_weather_notes(model: ForecastModel, spec: ForecastSpec) -> Iterator[Message]:
-    if "temperature" in model.covariate_names_ and spec.weather == "as given":
-        yield Message(N_("The test knows the weather that really came, as a perfect weather forecast would."))
+    if "temperature" in model.covariate_names_ and spec.weather == "original":
+        yield Message(N_("The backtest uses the observed weather, as if every weather forecast had been perfect."))
     if spec.weather == "degraded":
         yield Message(
             N_(
-                "The test knows the weather with the error of a usual forecast: 1.1 °C one day ahead, 2.7 "
-                "°C seven days ahead."
+                "The backtest uses the weather with the error of a usual forecast: 1.1 °C one "
+                "day ahead, 2.7 °C seven days ahead."
             )
         )
 
@@ -50,8 +50,8 @@ def _list_assumption_notes(
         day = series.days[-1] + DAY * int(np.argmax(is_assumed))
         yield Message(
             N_(
-                "No file gives all drivers beyond {day}: their usual values for the date stand in, and "
-                "the real error will be larger than the test's."
+                "Some covariates are missing from {day} on. Their usual values for the date "
+                "are used instead. The error will be larger than in the backtest."
             ),
             {"day": str(day)[:10]},
         )
@@ -63,10 +63,13 @@ def _list_series_notes(series: Panel) -> Iterator[Message]:
         known_days = np.flatnonzero(np.isfinite(amounts[:, number]))
         if not len(known_days) or len(series) - known_days[-1] > STALE_DAYS:
             last = str(series.days[known_days[-1]])[:10] if len(known_days) else "–"
-            yield Message(N_("{entity} ends on {day}: no forecast."), {"entity": entity, "day": last})
+            yield Message(N_("{entity} has no forecast: its data end on {day}."), {"entity": entity, "day": last})
     outlier_count = int((np.isfinite(amounts) & np.isnan(series.training_targets)).sum())
     if outlier_count:
         yield Message(
-            N_("Days left out of learning because their amount is absurd beside their neighbours: {count}."),
+            N_(
+                "Days left out of the training because their amount is an outlier compared with "
+                "the days around them: {count}."
+            ),
             {"count": outlier_count},
         )

@@ -54,7 +54,7 @@ def forecast(
     ) as run:
         covariates = _join_covariates(selected_rows, spec.covariates, series, spec.horizon, workspace)
         check_leakage(series, covariates)
-        progress.report(0.0, N_("Forecasting the past again"))
+        progress.report(0.0, N_("Running the backtest"))
         backtest = run_backtest(
             forecaster,
             series,
@@ -64,9 +64,9 @@ def forecast(
             weather=spec.weather,
             progress=progress.create_part(0, 2),
         )
-        progress.report(0.5, N_("Fitting on all days"))
+        progress.report(0.5, N_("Fitting the model on all days"))
         model.fit(series, covariates, backtest.errors, progress.create_part(1, 2))
-        progress.report(1.0, N_("Intervals, figures and the record"))
+        progress.report(1.0, N_("Computing intervals and saving results"))
         result = _build_forecast(spec, model, backtest, dataset, series, covariates)
         _save_result(run, result)
         save_model(run.folder / "model", model, build_example_table(series, covariates, model))
@@ -113,7 +113,7 @@ def recalibrate(
     model_spec = source_forecast.model_spec
     if dataset.digest != source_forecast.spec.dataset:
         raise DataError(
-            N_("Intervals are made anew from the data that the model was fitted on; {file} holds others."),
+            N_("Intervals can be recalibrated only with the data that the model was fitted on. {file} has other data."),
             file=", ".join(dataset.files),
         )
     selected_rows = model_spec.select(dataset)

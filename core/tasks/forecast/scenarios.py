@@ -67,7 +67,7 @@ class Scenario:
         for name, value in self.weather.items():
             if name not in WEATHER_FIELDS:
                 raise OptionError(
-                    N_("{name} = {value!r} is not accepted; choose {accepted}."),
+                    N_("{name} = {value!r} is not accepted. Accepted: {accepted}."),
                     name="weather",
                     value=name,
                     accepted=", ".join(WEATHER_FIELDS),
@@ -75,12 +75,16 @@ class Scenario:
             _, _, low, high, _ = WEATHER_FIELDS[name]
             if not low <= value <= high:
                 raise OptionError(
-                    N_("{name} = {value} is outside {low} to {high}."), name=name, value=value, low=low, high=high
+                    N_("{name} = {value} is out of range. Accepted: {low} to {high}."),
+                    name=name,
+                    value=value,
+                    low=low,
+                    high=high,
                 )
         coldest, warmest = (self.weather.get(f"temperature_{end}") for end in ("min", "max"))
         if coldest is not None and warmest is not None and coldest > warmest:
             raise OptionError(
-                N_("The minimum temperature {value} lies above the maximum {accepted}."),
+                N_("The minimum temperature {value} °C is above the maximum temperature {accepted} °C."),
                 value=coldest,
                 accepted=warmest,
             )
@@ -99,8 +103,8 @@ class Scenario:
             if name not in covariate_names and not (name in TEMPERATURE_COLUMNS and "temperature" in covariate_names):
                 raise DataError(
                     N_(
-                        "The model has not learnt {name}: no file gave it on enough days, or the question "
-                        "left the weather out."
+                        "The model does not use {name}. Either too few training days have it, "
+                        "or the model was fitted without weather."
                     ),
                     name=name,
                 )

@@ -20,14 +20,15 @@ if TYPE_CHECKING:
 
 MAX_HORIZON_DAYS = 28
 YEAR_DAYS = 365
-RESOLUTION_LABELS: Mapping[str, str] = {"day": N_("per day"), "hour": N_("per moment of the day")}
+RESOLUTION_LABELS: Mapping[str, str] = {"day": N_("per day"), "hour": N_("per time of day")}
 WEATHER_LABELS: Mapping[str, str] = {
-    "as given": N_("as the files give it"),
-    "degraded": N_("with a forecast's usual error"),
+    "original": N_("as given in the files"),
+    "degraded": N_("with the usual error of a weather forecast"),
     "none": N_("without weather"),
 }
 COVARIATES_HELP = N_(
-    "Weather, strikes, school breaks, holidays: known in advance; or the digest they are stored under."
+    "Files of covariates (weather, strikes, school breaks, public holidays) known in advance, "
+    "or the digest of stored covariates."
 )
 
 
@@ -50,50 +51,50 @@ class ForecastSpec(PartSpec):
     """
 
     forecaster: Forecaster = algorithm(
-        list_forecasters, "blend", help=N_("Name of the forecaster."), label=N_("Forecaster")
+        list_forecasters, "blend", help=N_("Forecasting algorithm."), label=N_("Forecasting algorithm")
     )
     horizon: int = hyperparameter(
         7,
-        help=N_("Days ahead, 1 to 28."),
+        help=N_("Number of days ahead, 1 to 28."),
         label=N_("Days ahead"),
         low=1,
         high=MAX_HORIZON_DAYS,
         steps=tuple(range(1, MAX_HORIZON_DAYS + 1)),
     )
     covariates: str = hyperparameter(
-        "", help=COVARIATES_HELP, label=N_("Drivers"), flag="--covariates", files="covariates"
+        "", help=COVARIATES_HELP, label=N_("Covariates"), flag="--covariates", files="covariates"
     )
     weather: WeatherMode = hyperparameter(
-        "as given",
-        help=N_(
-            "Weather of the days to come. Observed weather makes the back-test look as if every weather forecast had "
-            "been perfect."
-        ),
-        label=N_("Weather of the days to come"),
+        "original",
+        help=N_("Weather of the forecast days. With observed weather, the backtest assumes perfect weather forecasts."),
+        label=N_("Weather of the forecast days"),
         choices=tuple(WEATHER_LABELS),
         words=WEATHER_LABELS,
     )
     resolution: Resolution = hyperparameter(
         "day",
-        help=N_("Daily amounts, or the moments of the day."),
+        help=N_("Daily amounts, or amounts per time of day."),
         label=N_("Amounts"),
         choices=tuple(RESOLUTION_LABELS),
         words=RESOLUTION_LABELS,
     )
-    measure: str = hyperparameter("", help=N_("The column, where the files have several."), label=N_("Column"))
+    measure: str = hyperparameter("", help=N_("Column to forecast, if the files have several."), label=N_("Column"))
     backtest_from: str = hyperparameter(
         "",
         help=N_(
-            "First day of the test: the model that is tested sees only the days before. Left empty: the last year, or "
-            "the last fifth of a short history."
+            "First day of the backtest. The tested model is fitted on the days before. "
+            "Default: the last year, or the last fifth of a shorter history."
         ),
-        label=N_("Back-test from"),
+        label=N_("Backtest from"),
         metavar="DATE",
     )
     quantiles: tuple[float, ...] = hyperparameter(
         (0.05, 0.5, 0.95),
-        help=N_("Levels, separated by commas: the ends of the interval and what lies between."),
-        label=N_("Interval"),
+        help=N_(
+            "Quantile levels between 0 and 1, separated by commas. The lowest and the highest are "
+            "the ends of the interval."
+        ),
+        label=N_("Prediction interval"),
         metavar="0.05,0.5,0.95",
     )
 
@@ -125,10 +126,13 @@ class ForecastApplySpec(DataSpec):
     selector_field: ClassVar[str] = "model"
 
     model: str = hyperparameter(
-        "", help=N_("Apply this model instead."), label=N_("Saved model"), metavar="RUN_ID|NAME@ALIAS"
+        "",
+        help=N_("Saved model to apply, instead of fitting one."),
+        label=N_("Saved model"),
+        metavar="RUN_ID|NAME@ALIAS",
     )
     covariates: str = hyperparameter(
-        "", help=COVARIATES_HELP, label=N_("Drivers"), flag="--covariates", files="covariates"
+        "", help=COVARIATES_HELP, label=N_("Covariates"), flag="--covariates", files="covariates"
     )
 
     def to_params(self) -> dict[str, Any]:
@@ -144,7 +148,7 @@ class RecalibrationSpec(DataSpec):
 
     run: str = hyperparameter(
         "",
-        help=N_("The forecast of this run with intervals made anew instead."),
+        help=N_("Run whose intervals are recalibrated, instead of fitting a model."),
         flag="--recalibrate",
         metavar="RUN_ID|NAME@ALIAS",
     )
@@ -175,5 +179,5 @@ def _is_invalid_date(text: str) -> bool:
 
 def _build_option_error(name: str, value: str, accepted: str) -> OptionError:
     return OptionError(
-        N_("{name} = {value!r} is not accepted; choose {accepted}."), name=name, value=value, accepted=accepted
+        N_("{name} = {value!r} is not accepted. Accepted: {accepted}."), name=name, value=value, accepted=accepted
     )

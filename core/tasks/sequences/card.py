@@ -18,19 +18,24 @@ from core.tasks.sequences.spec import PER_1000_ROWS
 
 ALARM_REASONS = {
     PER_1000_ROWS: N_(
-        "At most {amount} false alarms per 1,000 rows were asked for, over all entities together; rows held out decide."
+        "Target: at most {amount} false alarms per 1,000 rows, over all entities together. The "
+        "threshold is computed from held-out rows."
     ),
     "hour": N_(
-        "At most {amount} false alarms per hour were asked for, over all entities together; rows held out decide."
+        "Target: at most {amount} false alarms per hour, over all entities together. The "
+        "threshold is computed from held-out rows."
     ),
     "day": N_(
-        "At most {amount} false alarms per day were asked for, over all entities together; rows held out decide."
+        "Target: at most {amount} false alarms per day, over all entities together. The "
+        "threshold is computed from held-out rows."
     ),
     "week": N_(
-        "At most {amount} false alarms per week were asked for, over all entities together; rows held out decide."
+        "Target: at most {amount} false alarms per week, over all entities together. The "
+        "threshold is computed from held-out rows."
     ),
     "month": N_(
-        "At most {amount} false alarms per month were asked for, over all entities together; rows held out decide."
+        "Target: at most {amount} false alarms per month, over all entities together. The "
+        "threshold is computed from held-out rows."
     ),
 }
 COUNT_METRICS = ("rows_fitted", "rows_scored", "anomalies", "events", "entities_with_events")
@@ -68,9 +73,14 @@ def _explain_threshold(detection: SequenceDetection) -> Message:
     """Return the origin of the threshold."""
     spec = detection.model_spec
     if detection.method == VERDICTS_METHOD:
-        return Message(N_("People chose it from their verdicts; it promises nothing about false alarms."))
+        return Message(N_("Chosen from the verdicts of users. It has no target false-alarm rate."))
     if spec.threshold == "alarms":
         return Message(ALARM_REASONS[detection.per], {"amount": spec.amount})
     if spec.threshold == "best_f1":
-        return Message(N_("The best for the labels of the rows it is judged on: an oracle, not what to expect."))
+        return Message(
+            N_(
+                "Best-F1 threshold for the labels of the evaluated rows. It is an oracle: the F1 on "
+                "new rows is usually lower."
+            )
+        )
     return Message(TAIL_REASON if spec.threshold == "pot" else SHARE_REASON, {"share": spec.amount})

@@ -92,15 +92,15 @@ TRAIN_OPTIONS = CommandOptions(
         ExtraOption(
             "alarms_per_week",
             float,
-            "At most so many false alarms a week (default: 2; without dates 2 per 1,000 rows).",
+            "Maximum number of false alarms per week (default: 2; without dates 2 per 1,000 rows).",
         ),
-        ExtraOption("alarms_per_day", float, "At most so many false alarms a day."),
-        ExtraOption("alarms_per_hour", float, "At most so many false alarms an hour."),
-        ExtraOption("alarms_per_month", float, "At most so many false alarms a month."),
-        ExtraOption("alarms_per_1000", float, "At most so many false alarms per 1,000 rows."),
-        ExtraOption("risk", float, "Share of normal rows above the threshold, by peaks over threshold."),
-        ExtraOption("contamination", float, "Share of rows to flag, above 0, at most 0.5."),
-        ExtraOption("best_f1", bool, "The best threshold for the labels: an oracle."),
+        ExtraOption("alarms_per_day", float, "Maximum number of false alarms per day."),
+        ExtraOption("alarms_per_hour", float, "Maximum number of false alarms per hour."),
+        ExtraOption("alarms_per_month", float, "Maximum number of false alarms per month."),
+        ExtraOption("alarms_per_1000", float, "Maximum number of false alarms per 1,000 rows."),
+        ExtraOption("risk", float, "Target share of normal rows above the threshold (peaks over threshold)."),
+        ExtraOption("contamination", float, "Share of rows to flag, above 0 and at most 0.5."),
+        ExtraOption("best_f1", bool, "Best-F1 threshold for the labels (oracle)."),
         ExtraOption("seed", int, "Seed of the detector."),
         ExtraOption(
             "dataset_path",
@@ -109,11 +109,13 @@ TRAIN_OPTIONS = CommandOptions(
             flag="--dataset_path",
         ),
         ExtraOption("gpu_id", int, "Train on this CUDA device.", flag="--gpu_id"),
-        ExtraOption("log_path", Path, "Folder for the losses, as training.csv.", flag="--log_path"),
-        ExtraOption("checkpoints_path", Path, "Folder for checkpoints; found there again.", flag="--checkpoints_path"),
-        ExtraOption("epochs", int, "Passes over the data.", flag="--epochs"),
-        ExtraOption("batch_size", int, "Windows per step.", flag="--batch_size"),
-        ExtraOption("n", int, "Number of columns; checked against the data.", flag="--n"),
+        ExtraOption("log_path", Path, "Folder for the training curves (training.csv).", flag="--log_path"),
+        ExtraOption(
+            "checkpoints_path", Path, "Folder for checkpoints. Training resumes from them.", flag="--checkpoints_path"
+        ),
+        ExtraOption("epochs", int, "Number of passes over the training rows.", flag="--epochs"),
+        ExtraOption("batch_size", int, "Number of windows per step.", flag="--batch_size"),
+        ExtraOption("n", int, "Number of columns. An error is raised if the data have another number.", flag="--n"),
     ),
     to_fields=read_options,
     remarks=list_remarks,
@@ -124,7 +126,7 @@ TRAIN_OPTIONS = CommandOptions(
     optional_files=True,
 )
 SCORE_OPTIONS = CommandOptions(
-    options=(ExtraOption("scores_file", Path, "Write a line timestamp,loglik,Normaly|Anomaly per row."),),
+    options=(ExtraOption("scores_file", Path, "File for one line timestamp,loglik,Normaly|Anomaly per row."),),
     finish=write_scores,
 )
 
@@ -135,8 +137,7 @@ def _read_threshold(extra: OptionValues, fields: OptionValues) -> OptionValues:
     if len(threshold_names) > 1 or (threshold_names and not {"threshold", "amount", "per"}.isdisjoint(fields)):
         options = [option.option_name for option in TRAIN_OPTIONS.options if option.name in THRESHOLD_OPTIONS]
         raise OptionError(
-            N_("Several thresholds were asked for; choose one of {options}."),
-            options=", ".join((*options, "--threshold")),
+            N_("Several thresholds are set. Use only one of {options}."), options=", ".join((*options, "--threshold"))
         )
     if not threshold_names:
         return {}
@@ -183,7 +184,7 @@ def _count_steps(epochs: int, rows: int, settings: OptionValues) -> int:
 def _check_columns(dataset: Dataset, count: int | None) -> None:
     if count is not None and count != len(dataset.columns):
         raise OptionError(
-            N_("--n = {value}, but {file} has {count} columns of measurements."),
+            N_("--n is {value}, but {file} has {count} columns of measurements."),
             value=count,
             file=", ".join(dataset.files[:3]),
             count=len(dataset.columns),

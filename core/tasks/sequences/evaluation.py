@@ -42,9 +42,10 @@ BASELINE_DETECTORS: Mapping[str, type[SequenceDetector]] = {
 
 BASELINE_SCALING: ScalingMethod = "minmax"  # best scaling for each baseline
 SEED_NAMES = ("seed", "random_state")  # names of the seed in different detectors
-ORACLE_NOTE = N_("The best F1 takes its threshold from the labels: nobody could have known it before.")
+ORACLE_NOTE = N_("The best F1 uses a threshold chosen with the labels. This threshold is not known in advance.")
 INJECTED_NOTE = N_(
-    "There are no labelled anomalies: {count} were planted, and the figures tell of planted anomalies alone."
+    "No row is labelled abnormal. {count} anomalies were injected, and the metrics are valid "
+    "for injected anomalies only."
 )
 
 
@@ -233,15 +234,17 @@ def _check_shapes(train: Floats, test: Floats, labels: NDArray[Any] | None) -> N
     if train.ndim != 2 or test.ndim != 2 or train.shape[1] != test.shape[1] or len(train) < 2 or not len(test):
         raise DataError(
             N_(
-                "train has the shape {train} and test {test}; accepted: rows × columns, as many columns in "
-                "both, 2 rows to learn from."
+                "The shape of train is {train}, that of test is {test}. Accepted: (rows, "
+                "columns) with the same number of columns, and at least 2 rows in train."
             ),
             train=str(train.shape),
             test=str(test.shape),
         )
     if labels is not None and labels.shape != (len(test),):
         raise DataError(
-            N_("{labels} labels for {rows} rows of test; every row needs one."), labels=labels.size, rows=len(test)
+            N_("test has {rows} rows but {labels} labels. Each row needs one label."),
+            labels=labels.size,
+            rows=len(test),
         )
 
 

@@ -45,7 +45,7 @@ def draw_timeline(detection: SequenceDetection, entity: str, translate: Translat
     events = detection.select_events(entity).head(MAX_SHADED_EVENTS)
     low, high = _compute_score_range(rows["score"].to_numpy(dtype=float), detection.threshold)
     _shade_events(figure, events, (low, high), detection, translate(N_("event")))
-    for is_train, name, colour in ((True, N_("learnt from"), NEUTRAL_COLOUR), (False, N_("score"), PALETTE[0])):
+    for is_train, name, colour in ((True, N_("training rows"), NEUTRAL_COLOUR), (False, N_("score"), PALETTE[0])):
         part = rows[rows["fitted"].to_numpy() == is_train]
         line_rows = part.iloc[downsample(part["score"].to_numpy(dtype=float), MAX_POINTS)]
         if len(line_rows):

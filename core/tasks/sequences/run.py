@@ -44,7 +44,7 @@ TASK = "sequences"
 EXAMPLE_ROWS = 40
 MODEL_LIBRARIES = ("torch",)
 SEED = 0  # of the random baseline
-SCORING_STAGE, FINISHING_STAGE = N_("Scoring every row"), N_("Events, figures and the record")
+SCORING_STAGE, FINISHING_STAGE = N_("Scoring every row"), N_("Building events and figures, saving the run")
 
 
 def train(
@@ -61,7 +61,7 @@ def train(
     with track_run(TASK, type(spec.detector).__name__, spec.to_params(), dataset, actor, workspace) as run:
         part = spec.select(dataset)
         train_mask = build_training_mask(part, spec.until)
-        progress.report(0.0, N_("Learning what is usual"))
+        progress.report(0.0, N_("Training the detector"))
         model.fit(part.take_rows(train_mask), progress.create_part(0, 2))
         progress.report(0.5, SCORING_STAGE)
         scores = _score_rows(model, part, train_mask)
@@ -84,7 +84,7 @@ def apply_model(
     spec = replace(spec, dataset=dataset.digest, model=resolve_run(spec.model, workspace))
     model, source_detection = load_model(spec.model, SequenceModel, workspace), load_sequences(spec.model, workspace)
     progress = progress or Progress()
-    note = Message(N_("The threshold is that of the run {run}."), {"run": spec.model[:12]})
+    note = Message(N_("The threshold comes from run {run}."), {"run": spec.model[:12]})
     threshold = Threshold(model.threshold_, source_detection.method, source_detection.target_rate, note)
     params = _build_apply_params(source_detection, spec, has_train_rows=False)
     with track_run(TASK, type(model.detector).__name__, params, dataset, actor, workspace) as run:
@@ -114,7 +114,7 @@ def apply_threshold(
     )
     model = load_model(source_spec.model if isinstance(source_spec, ApplySpec) else spec.run, SequenceModel, workspace)
     model.threshold_ = spec.threshold
-    note = N_("The threshold was chosen from verdicts on the run {run}; it promises nothing about false alarms.")
+    note = N_("The threshold was chosen from verdicts on run {run}. It has no target false-alarm rate.")
     threshold = Threshold(spec.threshold, "verdicts", None, Message(note, {"run": spec.run[:12]}))
     params = _build_apply_params(source_detection, spec, source_detection.has_train_rows)
     with track_run(TASK, type(model.detector).__name__, params, dataset, actor, workspace) as run:
@@ -200,7 +200,7 @@ def _choose_threshold(spec: SequenceSpec, scores: _ScoringOutput) -> Threshold:
     if spec.threshold == "pot":
         return fit_pot_threshold(calibration, spec.amount)
     if spec.threshold == "contamination":
-        note = Message(N_("The share of rows flagged was given; it promises nothing about false alarms."))
+        note = Message(N_("The threshold flags a fixed share of the rows. It has no target false-alarm rate."))
         value = fit_contamination_threshold(scores.test_scores, spec.amount)
         return Threshold(value, "contamination", None, note)
     assert scores.test_labels is not None

@@ -24,37 +24,40 @@ PER_1000_ROWS: Final = "1000 rows"
 ThresholdKind = Literal["alarms", "pot", "contamination", "best_f1"]
 Period = Literal["", "hour", "day", "week", "month", "1000 rows"]
 THRESHOLD_LABELS: Mapping[str, str] = {
-    "alarms": N_("So many false alarms at most"),
-    "pot": N_("So rare a normal row"),
-    "contamination": N_("So many of the rows"),
-    "best_f1": N_("Best for the labels"),
+    "alarms": N_("Maximum number of false alarms"),
+    "pot": N_("Share of normal rows (tail of the scores)"),
+    "contamination": N_("Fixed share of the rows"),
+    "best_f1": N_("Best F1 for the labels (oracle)"),
 }
 PERIOD_LABELS: Mapping[str, str] = {
-    "hour": N_("an hour"),
-    "day": N_("a day"),
-    "week": N_("a week"),
-    "month": N_("a month"),
+    "hour": N_("per hour"),
+    "day": N_("per day"),
+    "week": N_("per week"),
+    "month": N_("per month"),
     PER_1000_ROWS: N_("per 1,000 rows"),
 }
 
 # Fields shared by all specs that fit a detector of series.
 UNTIL_FIELD: dict[str, Any] = {
-    "help": N_("Learn from the rows before it (default: the training part, or half)."),
-    "label": N_("Fit on rows until"),
+    "help": N_(
+        "First test row. The detector is fitted on the rows before it (default: end of the "
+        "training part, or half of the rows)."
+    ),
+    "label": N_("Fit on rows before"),
     "metavar": "MOMENT|ROW",
 }
 SCALING_FIELD: dict[str, Any] = {
-    "help": N_("How columns are made comparable; learnt from the rows fitted on, and kept with the model."),
-    "label": N_("Columns made comparable by"),
+    "help": N_("Scaling of the columns. It is fitted on the training rows and saved with the model."),
+    "label": N_("Scaling of the columns"),
     "choices": ("minmax", *(method for method in SCALING_METHODS if method != "minmax")),
     "words": {
-        "minmax": N_("smallest and greatest"),
+        "minmax": N_("minimum and maximum"),
         "standard": N_("mean and standard deviation"),
         "robust": N_("median and quartiles"),
     },
 }
 COUNTS_FIELD: dict[str, Any] = {
-    "help": N_("Takes log(1 + value) first: for counts that span several powers of ten."),
+    "help": N_("Take log(1 + value) before scaling. Use it for counts that span several powers of ten."),
     "label": N_("Columns are counts"),
 }
 
@@ -99,7 +102,8 @@ class SequenceSpec(PartSpec):
     threshold: ThresholdKind = hyperparameter(
         "alarms",
         help=N_(
-            "How the threshold is chosen: by false alarms, the tail of the scores, a share of rows, or the labels."
+            "Choice of the threshold: by a number of false alarms, the tail of the scores, a "
+            "share of rows, or the labels."
         ),
         label=N_("Threshold"),
         choices=tuple(THRESHOLD_LABELS),
@@ -107,15 +111,15 @@ class SequenceSpec(PartSpec):
     )
     amount: float = hyperparameter(
         2.0,
-        help=N_("How many false alarms are accepted, or what share of the rows."),
+        help=N_("Accepted number of false alarms, or share of rows."),
         label=N_("False alarms"),
         low=0,
         high=1_000_000,
     )
     per: Period = hyperparameter(
         "",
-        help=N_("In what time alarms are counted (default: week; 1000-rows where there are no dates)."),
-        label=N_("In what time"),
+        help=N_("Period in which alarms are counted (default: week, or 1000-rows without dates)."),
+        label=N_("Period"),
         choices=("", *PERIOD_LABELS),
         words=PERIOD_LABELS,
     )
@@ -171,12 +175,12 @@ class SequenceSpec(PartSpec):
     def _check_threshold(self, part: Dataset) -> None:
         files = ", ".join(part.files)
         if self.threshold == "alarms" and self.per != PER_1000_ROWS and compute_sampling_seconds(part) is None:
-            raise OptionError(N_("{file} has no dates: ask for alarms per 1,000 rows."), file=files)
+            raise OptionError(N_("{file} has no dates. Set the number of alarms per 1,000 rows."), file=files)
         if self.threshold == "best_f1":
             if part.labels is None:
-                raise OptionError(N_("The best threshold for labels needs labels, and {file} has none."), file=files)
+                raise OptionError(N_("The best-F1 threshold requires labels. {file} has no labels."), file=files)
         elif not 0 < (rate := self.compute_target_rate(part)) < 1:
             raise OptionError(
-                N_("A threshold that {value} of all rows lie above cannot be; ask for more than 0 and less than 1."),
+                N_("The target share of rows above the threshold is {value}. It must be above 0 and below 1."),
                 value=rate,
             )

@@ -37,8 +37,8 @@ def build_training_mask(dataset: Dataset, until: str) -> NDArray[np.bool_]:
     if mask.all() or not mask.any():
         raise DataError(
             N_(
-                "{name} = {value}: {count} of {rows} rows come before it; some are needed to learn from and "
-                "some to judge."
+                "{name} = {value}: {count} of {rows} rows are training rows. At least one "
+                "training row and one test row are required."
             ),
             name="until",
             value=until,
@@ -80,6 +80,9 @@ def _parse_split(dataset: Dataset, until: str) -> object:
     if pd.isna(split) or getattr(split, "tz", None) is not None:
         accepted = f"{dataset.time.min()} … {dataset.time.max()}"
         raise OptionError(
-            N_("{name} = {value!r} is not accepted; choose {accepted}."), name="until", value=until, accepted=accepted
+            N_("{name} = {value!r} is not accepted. Accepted: {accepted}."),
+            name="until",
+            value=until,
+            accepted=accepted,
         )
     return split

@@ -20,7 +20,7 @@ def show_detection(detection: Detection, dataset: Dataset | None, run: str) -> N
     """Show the result; `dataset` has the selected rows for the charts, None if they are not loaded."""
     _show_metrics(detection, run)
     if detection.anomalies.empty:
-        st.info(_("No row lies above the threshold."))
+        st.info(_("No row has a score above the threshold."))
     else:
         if dataset is not None:
             _show_curves(detection, dataset)
@@ -34,10 +34,10 @@ def _show_metrics(detection: Detection, run: str) -> None:
     with st.container(horizontal=True, key="result-figures"):
         st.metric(_("Anomalies"), format_value(int(metrics["anomalies"])), border=True)
         st.metric(_("Rows scored"), format_value(int(metrics["rows"])), border=True)
-        st.metric(_("Entities concerned"), f"{metrics['entities_with_anomalies']} / {metrics['entities']}", border=True)
+        st.metric(_("Affected entities"), f"{metrics['entities_with_anomalies']} / {metrics['entities']}", border=True)
         show_cost(run)
     left_out = int(metrics["rows_left_out"])
-    notes = [_("{count} incomplete rows were left out.").format(count=format_value(left_out))] if left_out else []
+    notes = [_("Incomplete rows that were left out: {count}.").format(count=format_value(left_out))] if left_out else []
     notes.append(_describe_threshold(detection))
     st.caption(" ".join(notes))
     show_record(run)
@@ -47,13 +47,14 @@ def _describe_threshold(detection: Detection) -> str:
     spec, threshold = detection.model_spec, format_value(round(detection.threshold, 4))
     if detection.threshold_run:
         return _(
-            "Rows scoring above {threshold} are flagged: the threshold was chosen from verdicts on the run {run}."
+            "Rows with a score above {threshold} are flagged. The threshold was chosen from verdicts on run {run}."
         ).format(threshold=threshold, run=detection.threshold_run[:12])
     if spec.risk is not None:
         return _(
-            "Rows scoring above {threshold} are flagged: by the tail of the scores, 1 normal row in {count} would."
+            "Rows with a score above {threshold} are flagged. The target is 1 normal row in "
+            "{count}, computed from the tail of the scores."
         ).format(threshold=threshold, count=format_value(round(1 / spec.risk)))
-    return _("Rows scoring above {threshold} are flagged ({share} of the rows the model was fitted on).").format(
+    return _("Rows with a score above {threshold} are flagged ({share} of the training rows).").format(
         threshold=threshold, share=format_percent(spec.contamination)
     )
 
@@ -85,7 +86,7 @@ def _show_curves(detection: Detection, dataset: Dataset) -> None:
         selection = dataset.filter_rows([entity]) if entity else dataset
         show_chart(figures.draw_timeline(selection, detection, _), "timeline", _("Values over time, anomalies marked"))
     with calendar_tab:
-        st.caption(_("Anomalies per day; weeks across, Monday to Sunday down."))
+        st.caption(_("Anomalies per day, with one column per week and Monday at the top."))
         show_chart(
             figures.draw_calendar_map(detection, _),
             "calendar",
@@ -116,9 +117,9 @@ def _show_table(detection: Detection, dataset: Dataset | None, run: str, has_dat
     rows = _filter_rows(detection)
     visible = rows.head(MAX_SHOWN_ROWS)
     st.caption(
-        _("{count} rows, the most abnormal first. Choose a row to see why.").format(count=format_value(len(rows)))
+        _("{count} rows, highest score first. Select a row to see its causes.").format(count=format_value(len(rows)))
         + (
-            " " + _("The first {count} are shown.").format(count=format_value(MAX_SHOWN_ROWS))
+            " " + _("Only the first {count} are shown.").format(count=format_value(MAX_SHOWN_ROWS))
             if len(rows) > MAX_SHOWN_ROWS
             else ""
         )
@@ -157,8 +158,8 @@ def _filter_rows(detection: Detection) -> pd.DataFrame:
             format_func=_format_severity,
             key="table-severity",
             help=_(
-                "By how rare the score is among the rows the model was fitted on: extreme 1 in 10,000, rare 1 "
-                "in 1,000, notable 1 in 100, mild more often."
+                "Rarity of the score among the training rows: extreme 1 in 10,000, rare 1 in "
+                "1,000, notable 1 in 100, mild more frequent."
             ),
         )
     with toggle_column:
@@ -209,7 +210,7 @@ def _build_column_config(detection: Detection, has_dates: bool) -> dict[str, Col
         "amount": number(_("Measured") + unit, format="localized"),
         "expected": number(_("Expected") + unit, format="localized"),
         "deviation": number(_("Deviation") + unit, format="localized"),
-        "causes": st.column_config.TextColumn(_("Deviates most"), width="medium"),
+        "causes": st.column_config.TextColumn(_("Largest deviations"), width="medium"),
     }
 
 
@@ -219,7 +220,7 @@ def _show_row(detection: Detection, dataset: Dataset | None, number: int) -> Non
     time_text = format_value(row["time"].to_pydatetime()) if hasattr(row["time"], "to_pydatetime") else str(row["time"])
     st.subheader(f"{_format_severity(int(row['severity']))} · {row['entity']} · {time_text}")
     if cells.empty:
-        st.caption(_("Expected values are kept only for the highest-ranked rows."))
+        st.caption(_("Expected values are saved only for the rows with the highest scores."))
         return
     unit, time = detection.data.unit, row["time"]
     if dataset is not None and len(cells) == 1:
@@ -229,7 +230,7 @@ def _show_row(detection: Detection, dataset: Dataset | None, number: int) -> Non
         )
     else:
         figure, has_time_axis = figures.draw_row_profile(cells, unit, _), False
-    show_chart(figure, "profile", _("The row against its expected band"), has_time_axis=has_time_axis)
+    show_chart(figure, "profile", _("Values of the row and their expected band"), has_time_axis=has_time_axis)
 
 
 def _export_table(detection: Detection) -> pd.DataFrame:

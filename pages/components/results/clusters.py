@@ -27,7 +27,7 @@ def show_clustering(clustering: Clustering, dataset: Dataset | None, run: str) -
     tabs: dict[str, Callable[[Clustering], None]] = {
         _("Map"): _show_map,
         _("Profiles"): _show_profiles,
-        _("Where and when"): _show_counts,
+        _("By entity and season"): _show_counts,
         **({_("France"): _show_france} if figures.has_french_regions(clustering) else {}),
         _("Noise"): lambda clustering: _show_noise(clustering, run),
     }
@@ -53,8 +53,8 @@ def _show_metrics(clustering: Clustering, run: str) -> None:
             _format_metric(metrics, "silhouette"),
             border=True,
             help=_(
-                "How much nearer points are to their own cluster than to the next: 1 clear, 0 on the border, "
-                "negative misplaced."
+                "Separation of the clusters: 1 for clearly separated points, 0 for points "
+                "between two clusters, negative for points that are closer to another cluster."
             ),
         )
         show_cost(run)
@@ -63,7 +63,7 @@ def _show_metrics(clustering: Clustering, run: str) -> None:
 def _describe_quality(clustering: Clustering) -> str:
     """Return the quality measures that this clustering has, in one line."""
     texts = {
-        "stability": _("stability {value} (agreement with fits on parts of the points: 1 the same, 0 chance)"),
+        "stability": _("stability {value} (agreement with fits on subsamples: 1 identical, 0 random)"),
         "davies_bouldin": _("Davies–Bouldin {value} (lower is better)"),
         "calinski_harabasz": _("Calinski–Harabasz {value} (higher is better)"),
         "inertia": _("inertia {value}"),
@@ -82,9 +82,9 @@ def _format_metric(metrics: dict[str, float], name: str) -> str:
 
 def _show_map(clustering: Clustering) -> None:
     outside_count = figures.count_outside_map(clustering)
-    texts = [_("Each point is a day or an entity; alike ones lie together.")]
+    texts = [_("Each point is a day or an entity. Similar points are close to each other.")]
     if outside_count:
-        texts.append(_("{count} points lie farther out and sit on the edge.").format(count=format_value(outside_count)))
+        texts.append(_("Points outside the map, drawn on its edge: {count}.").format(count=format_value(outside_count)))
     st.caption(" ".join(texts))
     show_chart(
         figures.draw_pca_map(clustering, _),
@@ -98,9 +98,9 @@ def _show_profiles(clustering: Clustering) -> None:
     if clustering.profiles.empty:
         st.info(_("There is no cluster to show."))
         return
-    st.caption(_("Mean of each cluster; the band holds 80 % of its points."))
+    st.caption(_("Mean of each cluster. The band contains 80 % of its points."))
     if len(clustering.sizes) > figures.MAX_PROFILES:
-        st.caption(_("The {count} largest clusters are shown.").format(count=figures.MAX_PROFILES))
+        st.caption(_("Only the {count} largest clusters are shown.").format(count=figures.MAX_PROFILES))
     show_chart(
         figures.draw_profiles(clustering, _),
         "profiles",
@@ -128,20 +128,20 @@ def _show_profiles(clustering: Clustering) -> None:
 
 
 def _show_counts(clustering: Clustering) -> None:
-    st.caption(_("Points of each entity in each cluster; the colour is the share of the entity."))
+    st.caption(_("Number of points by entity and cluster. The colour is the share of the points of the entity."))
     show_chart(
         figures.draw_crosstab(clustering.count_by_entity(), _),
         "by-entity",
-        _("Points of each entity in each cluster"),
+        _("Number of points by entity and cluster"),
         has_time_axis=False,
     )
     seasons = clustering.count_by_season()
     if not seasons.empty:
-        st.caption(_("Points of each season in each cluster; the colour is the share of the season."))
+        st.caption(_("Number of points by season and cluster. The colour is the share of the points of the season."))
         show_chart(
             figures.draw_crosstab(seasons, _),
             "by-season",
-            _("Points of each season in each cluster"),
+            _("Number of points by season and cluster"),
             has_time_axis=False,
         )
 
@@ -149,8 +149,8 @@ def _show_counts(clustering: Clustering) -> None:
 def _show_france(clustering: Clustering) -> None:
     st.caption(
         _(
-            "One tile a region: its cluster, or the cluster most of its days are in. A tile in parts has "
-            "several entities."
+            "One tile per region, with its cluster or the most frequent cluster of its days. A "
+            "divided tile has several entities."
         )
     )
     show_chart(
@@ -164,15 +164,15 @@ def _show_france(clustering: Clustering) -> None:
 def _show_noise(clustering: Clustering, run: str) -> None:
     noise = clustering.noise
     if noise.empty:
-        st.info(_("No point is noise: every point belongs to a cluster."))
+        st.info(_("There is no noise. Every point belongs to a cluster."))
         return
     st.caption(
         _(
-            "{count} points belong to no cluster; Isolation Forest flags {isolated} of them as well. The "
-            "farthest come first."
+            "Points without a cluster: {count}. Isolation Forest also flags {isolated} of "
+            "them. The most distant points come first."
         ).format(count=format_value(len(noise)), isolated=format_value(int(noise["isolated"].sum())))
     )
-    _show_rows(clustering, noise, "noise-rows", _("Points that belong to no cluster"), run)
+    _show_rows(clustering, noise, "noise-rows", _("Points without a cluster"), run)
 
 
 def _show_table(clustering: Clustering, run: str) -> None:
@@ -187,7 +187,7 @@ def _show_table(clustering: Clustering, run: str) -> None:
     )
     rows = clustering.rows[clustering.rows["cluster"].isin(chosen_clusters)] if chosen_clusters else clustering.rows
     if len(rows) > MAX_SHOWN_ROWS:
-        st.caption(_("The first {count} are shown.").format(count=format_value(MAX_SHOWN_ROWS)))
+        st.caption(_("Only the first {count} are shown.").format(count=format_value(MAX_SHOWN_ROWS)))
     _show_rows(clustering, rows, "cluster-rows", _("Points and their clusters"), run)
 
 
@@ -216,13 +216,15 @@ def _show_rows(clustering: Clustering, rows: pd.DataFrame, key: str, alt: str, r
             else st.column_config.NumberColumn(_("Row")),
             "cluster": st.column_config.TextColumn(_("Cluster")),
             "distance": st.column_config.NumberColumn(
-                _("Distance"), format="%.3f", help=_("To the nearest centre or core point, in standard deviations.")
+                _("Distance"),
+                format="%.3f",
+                help=_("Distance to the nearest centre or core point, in standard deviations."),
             ),
-            "isolated": st.column_config.CheckboxColumn(_("Isolation Forest too")),
+            "isolated": st.column_config.CheckboxColumn(_("Flagged by Isolation Forest")),
         },
     ).selection.rows
     if not selected_rows or selected_rows[0] >= len(table):
-        st.caption(_("Choose a row to say whether it is a true alarm."))
+        st.caption(_("Select a row to give a verdict."))
         return
     point = table.iloc[selected_rows[0]]
     feedback_form.ask_verdict(

@@ -23,8 +23,8 @@ def show_section() -> None:
     """Show the form, and the result once it is computed."""
     st.caption(
         _(
-            "Do new data still look like those a model was fitted on? Where they do not, its "
-            "answers need a second look or a new fit."
+            "Compares new data with the training data of a model. If they differ, check the "
+            "results of the model or fit it again."
         )
     )
     _ask_comparison()
@@ -40,7 +40,12 @@ def _ask_comparison() -> None:
         return
     model_tasks = [task.name for task in list_tasks() if task.saves_model]
     task = st.segmented_control(
-        _("Model of"), model_tasks, default=model_tasks[0], format_func=get_task_label, key="drift-task", required=True
+        _("Task of the model"),
+        model_tasks,
+        default=model_tasks[0],
+        format_func=get_task_label,
+        key="drift-task",
+        required=True,
     )
     model_address = model_picker.pick_model(str(task), lambda run: run.tags.get("user", ""))
     dataset_info = st.selectbox(_("New data"), stored, format_func=_describe_dataset, key="drift-dataset")
@@ -85,13 +90,13 @@ def _show_drift(result: DriftReport) -> None:
         st.caption(note)
     st.caption(
         _(
-            "PSI is how much a column has changed: above 0.1 moderate, above 0.25 major, and "
-            "never below what so few rows reach by"
-            " chance alone. KS is the largest distance between the two distributions; q is "
-            "its p value adjusted for the number of"
-            " columns (Benjamini–Hochberg). With many rows q is tiny for trifles, and rows "
-            "that follow each other in time make"
-            " it smaller than it should be: read PSI first. A season that the training data do not hold is drift, too."
+            "PSI measures the change of a column: above 0.1 it is moderate, above 0.25 major. "
+            "With few rows the limits are higher, because PSI reaches them by chance. KS is "
+            "the largest distance between the two distribution functions. q is its p value, "
+            "adjusted for the number of columns (Benjamini–Hochberg). With many rows, q is "
+            "very small even for negligible changes. Consecutive rows in time also make q too "
+            "small. Use PSI first. A season that is missing in the training data also counts "
+            "as drift."
         )
     )
     selected_rows = st.dataframe(
@@ -105,7 +110,7 @@ def _show_drift(result: DriftReport) -> None:
         on_select="rerun",
         selection_mode="single-row",
         column_config=_build_column_config(),
-        alt=_("Columns, the most changed first"),
+        alt=_("Columns, largest change first"),
     ).selection.rows
     st.download_button(
         _("Download as CSV"),
@@ -125,16 +130,19 @@ def _list_notes(result: DriftReport) -> list[str]:
     notes = [files]
     if result.new_entities:
         notes.append(
-            _("Entities the model has never seen: {entities}.").format(entities=", ".join(result.new_entities[:10]))
+            _("Entities missing in the training data: {entities}.").format(entities=", ".join(result.new_entities[:10]))
         )
     if result.missing_entities:
         notes.append(
-            _("Entities that the new data have not: {entities}.").format(
-                entities=", ".join(result.missing_entities[:10])
-            )
+            _("Entities missing in the new data: {entities}.").format(entities=", ".join(result.missing_entities[:10]))
         )
     if result.is_combined:
-        notes.append(_("All entities are compared together: they are too many, or none is in both."))
+        notes.append(
+            _(
+                "All entities are compared together, because there are too many of them or the two "
+                "datasets have none in common."
+            )
+        )
     return notes
 
 
@@ -147,14 +155,14 @@ def _show_column(result: DriftReport, row: int) -> None:
         show_chart(
             figures.draw_value_histograms(reference_values, current_values, result.reference.unit, _),
             "drift-histograms",
-            _("How often values were and are"),
+            _("Distribution of the values in the training data and the new data"),
             has_time_axis=False,
         )
     with right:
         show_chart(
             figures.draw_quantile_comparison(reference_values, current_values, result.reference.unit, _),
             "drift-quantiles",
-            _("Quantiles then and now"),
+            _("Quantiles of the training data and the new data"),
             has_time_axis=False,
         )
 
@@ -166,16 +174,14 @@ def _build_column_config() -> dict[str, ColumnConfig | str]:
         "column": _("Column"),
         "level": _("Change"),
         "psi": number("PSI", format="%.3f"),
-        "by_chance": number(
-            _("by chance"), format="%.3f", help=_("What PSI stays below in 95 of 100 cases without any change.")
-        ),
+        "by_chance": number(_("PSI by chance"), format="%.3f", help=_("95 % quantile of PSI if nothing has changed.")),
         "ks": number("KS", format="%.3f"),
         "p": number("p", format="%.2g"),
         "q": number("q", format="%.2g"),
-        "rows_then": number(_("rows then"), format="localized"),
-        "rows_now": number(_("rows now"), format="localized"),
-        "median_then": number(_("median then"), format="%.4g"),
-        "median_now": number(_("median now"), format="%.4g"),
-        "missing_then": number(_("missing then"), format="percent"),
-        "missing_now": number(_("missing now"), format="percent"),
+        "rows_then": number(_("rows (training)"), format="localized"),
+        "rows_now": number(_("rows (new)"), format="localized"),
+        "median_then": number(_("median (training)"), format="%.4g"),
+        "median_now": number(_("median (new)"), format="%.4g"),
+        "missing_then": number(_("missing (training)"), format="percent"),
+        "missing_now": number(_("missing (new)"), format="percent"),
     }

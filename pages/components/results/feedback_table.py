@@ -96,7 +96,7 @@ def show_counts(table: pd.DataFrame) -> None:
 def show_list(table: pd.DataFrame) -> None:
     """Show the records, newest first; a selected row shows its comment and a link to the run."""
     if table.empty:
-        st.info(_("Nothing that was said fits these filters."))
+        st.info(_("No feedback matches these filters."))
         return
     visible = table.head(MAX_SHOWN_ROWS)
     zone = datetime.now().astimezone().tzinfo
@@ -122,9 +122,9 @@ def show_list(table: pd.DataFrame) -> None:
         key="said",
         on_select="rerun",
         selection_mode="single-row",
-        alt=_("What was said"),
+        alt=_("Feedback records"),
         column_config={
-            "time": st.column_config.DatetimeColumn(_("Said"), format=f"{get_date_format()} HH:mm"),
+            "time": st.column_config.DatetimeColumn(_("Date"), format=f"{get_date_format()} HH:mm"),
             "page": text(_("About")),
             "verdict": text(_("Verdict")),
             "rating": text(_("Rating"), width="small"),
@@ -194,7 +194,7 @@ def show_precision_table(table: pd.DataFrame, names: list[str]) -> None:
         column_config={
             "name": st.column_config.TextColumn(_("Detector")),
             "precision": st.column_config.TextColumn(_("Precision (95 % interval)")),
-            "reviewed": number(_("Judged")),
+            "reviewed": number(_("Reviewed")),
             "true": number(format_verdict("true_alarm")),
             "false": number(format_verdict("false_alarm")),
             "unsure": number(format_verdict("unsure")),
@@ -206,12 +206,12 @@ def show_export_buttons(table: pd.DataFrame, records: list[Feedback]) -> None:
     """Show the downloads: labels for evaluation, the list, and the stored records."""
     from core.operations.feedback_labels import add_label_column, build_label_table
 
-    st.subheader(_("Take it along"))
+    st.subheader(_("Export"))
     workspace, dataset = cache.get_workspace(), cache.load_dataset()
     with st.container(horizontal=True):
         if dataset is not None and dataset.digest in set(table["dataset"]):
             st.download_button(
-                _("The loaded data with labels (CSV)"),
+                _("Loaded data with labels (CSV)"),
                 lambda: to_csv_bytes(add_label_column(dataset, records, workspace)),
                 "labelled.csv",
                 key="said-labelled",
@@ -219,8 +219,8 @@ def show_export_buttons(table: pd.DataFrame, records: list[Feedback]) -> None:
                 on_click="ignore",
                 type="primary",
                 help=_(
-                    "The measurements with a column label: 1 for true alarms, 0 for everything else. Load the "
-                    "file again, and detectors are measured against these labels."
+                    "The measurements with a column label: 1 for true alarms, 0 for all other "
+                    "rows. Load the file again to evaluate detectors with these labels."
                 ),
             )
         st.download_button(
@@ -231,12 +231,13 @@ def show_export_buttons(table: pd.DataFrame, records: list[Feedback]) -> None:
             icon=":material/label:",
             on_click="ignore",
             help=_(
-                "One line per judged row: entity, time, score, label (1 a true alarm, 0 a false one), "
-                "verdict, run, model and dataset. Rows people are unsure of are left out."
+                "One line per reviewed row: entity, time, score, label (1 for a true alarm, 0 "
+                "for a false alarm), verdict, run, model and dataset. Rows with the verdict "
+                "unsure are left out."
             ),
         )
         st.download_button(
-            _("The list (CSV)"),
+            _("Feedback list (CSV)"),
             lambda: to_csv_bytes(table),
             "feedback.csv",
             key="said-csv",
@@ -244,7 +245,7 @@ def show_export_buttons(table: pd.DataFrame, records: list[Feedback]) -> None:
             on_click="ignore",
         )
         st.download_button(
-            _("Records (JSON lines)"),
+            _("Feedback records (JSON Lines)"),
             lambda: "".join(record.model_dump_json() + "\n" for record in records),
             "feedback.jsonl",
             key="said-jsonl",

@@ -32,8 +32,8 @@ def show_forecast(forecast: Forecast, dataset: Dataset | None, run: str) -> None
         _("Back-test"): lambda: _show_backtest(forecast, select_entity, run),
         _("Errors"): lambda: trust.show_errors(forecast, select_entity),
         _("Intervals"): lambda: trust.show_intervals(forecast, dataset, run),
-        _("What matters"): lambda: _show_influences(forecast),
-        _("What if"): lambda: what_if.show(forecast, run),
+        _("Influences"): lambda: _show_influences(forecast),
+        _("Scenarios"): lambda: what_if.show(forecast, run),
         _("Model"): lambda: model.show(run, "forecast"),
     }
     tabs = st.tabs(list(views), key="forecast-view", on_change="rerun")
@@ -58,8 +58,8 @@ def _show_metrics(forecast: Forecast, run: str) -> None:
             border=True,
             delta_color="off",
             delta_arrow="off",
-            delta=_("promised {level}").format(level=format_percent(round(nominal_coverage, 4))),
-            help=_("How often the amount that came lay inside the interval, over the whole back-test."),
+            delta=_("nominal {level}").format(level=format_percent(round(nominal_coverage, 4))),
+            help=_("Share of measured amounts inside the interval, over the whole back-test."),
         )
         st.metric(_("Entities"), format_value(forecast.rows["entity"].nunique()), border=True)
         show_cost(run)
@@ -76,8 +76,9 @@ def _show_error(step: int, scores: pd.Series) -> None:
         delta_arrow="off",
         delta=_("naive {error}").format(error=format_percent(round(float(naive), 4))),
         help=_(
-            "So many days ahead: sum of absolute errors over sum of amounts. Naive is the better of two: the "
-            "last known day, and the same weekday before."
+            "Sum of the absolute errors divided by the sum of the amounts, this number of days "
+            "ahead. The naive error is the lower one of two naive forecasts: the last known "
+            "day, and the last known day of the same weekday."
         ),
     )
 
@@ -105,7 +106,7 @@ def _show_future_days(forecast: Forecast, select_entity: EntitySelector, dataset
     part = select_entity(trust.ask_entity(forecast, "ahead"))
     rows = part.rows[part.rows["forecast"].notna()]
     if rows.empty:
-        st.info(_("There is no forecast for this entity: its data end too long before the others'."))
+        st.info(_("There is no forecast for this entity. Its data end too long before those of the other entities."))
         return
     entities = (
         list_summable_entities(forecast) if rows["entity"].iloc[0] == TOTAL_ENTITY else [str(rows["entity"].iloc[0])]
@@ -115,8 +116,9 @@ def _show_future_days(forecast: Forecast, select_entity: EntitySelector, dataset
     if len(entities) > 1:
         st.caption(
             _(
-                "The sum of {count} entities of {all}, those that have a forecast. Its interval comes from "
-                "the errors of the sums in the back-test: entities do not err all at once."
+                "Sum of the {count} entities (of {all}) that have a forecast. The interval "
+                "comes from the errors of the sum in the back-test, because the errors of the "
+                "entities partly cancel out."
             ).format(count=format_value(len(entities)), all=format_value(forecast.rows["entity"].nunique()))
         )
     _show_table(rows, forecast)
@@ -154,15 +156,17 @@ def _show_table(rows: pd.DataFrame, forecast: Forecast) -> None:
             ),
             "step": number(_("Days ahead"), width="small"),
             "forecast": number(f"{_('Forecast')} ({unit})", format="localized"),
-            low: number(_("Low end"), format="localized", help=figures.name_interval(forecast.model_spec.quantiles, _)),
-            high: number(
-                _("High end"), format="localized", help=figures.name_interval(forecast.model_spec.quantiles, _)
+            low: number(
+                _("Lower bound"), format="localized", help=figures.name_interval(forecast.model_spec.quantiles, _)
             ),
-            "naive7": number(_("Same weekday before"), format="localized"),
+            high: number(
+                _("Upper bound"), format="localized", help=figures.name_interval(forecast.model_spec.quantiles, _)
+            ),
+            "naive7": number(_("Last same weekday"), format="localized"),
             "assumed": st.column_config.TextColumn(
                 _("Assumed"),
                 width="small",
-                help=_("◇: no file tells a driver of this day; its usual value for the date stands in."),
+                help=_("◇: a covariate is missing for this day. Its usual value for the date is used."),
             ),
         },
     )
@@ -177,9 +181,9 @@ def _show_backtest(forecast: Forecast, select_entity: EntitySelector, run: str) 
 
 
 def _show_influences(forecast: Forecast) -> None:
-    st.subheader(_("What the forecast hangs on"))
+    st.subheader(_("Feature importance"))
     if forecast.importance.empty:
-        st.caption(_("This forecaster has no features that could be shuffled."))
+        st.caption(_("This forecaster has no features to permute."))
     else:
         show_chart(
             figures.draw_importance(forecast.importance, _),
@@ -189,38 +193,40 @@ def _show_influences(forecast: Forecast) -> None:
         )
         st.caption(
             _(
-                "By how much the error of the back-test grows when one group takes its values from other "
-                "days. Groups that say the same share their worth."
+                "Increase of the back-test error when the values of one group are permuted "
+                "between days. Groups with the same information share their importance."
             )
         )
-    st.subheader(_("What strikes change"))
+    st.subheader(_("Effect of strikes"))
     _show_effects(forecast.effects)
-    st.subheader(_("Warmer, colder, strike or not"))
+    st.subheader(_("Response to temperature and strikes"))
     _show_response(forecast)
 
 
 def _show_response(forecast: Forecast) -> None:
     if forecast.response["shift"].nunique() < 2:
-        st.caption(_("The model has learnt no temperature: add a file of weather as a driver."))
+        st.caption(_("The model does not use the temperature. Add a weather file to the covariates."))
         return
     unit = forecast.data.unit
     show_chart(
         figures.draw_response(forecast.response, unit, _),
         "response",
-        _("Amount against a shift of the temperature"),
+        _("Amount by temperature shift"),
         has_time_axis=False,
     )
     st.caption(
         _(
-            "The amount of all entities over the days to come, if every one of them were so many degrees "
-            "warmer or colder, with and without a strike, as the model has learnt."
+            "Forecast amount of all entities over the horizon, if every day is warmer or "
+            "colder by this number of degrees, with and without a strike."
         )
     )
 
 
 def _show_effects(table: pd.DataFrame) -> None:
     if table.empty:
-        st.caption(_("No strikes are known, or too few to tell their effect: add a file of strikes as a driver."))
+        st.caption(
+            _("No strikes are known, or too few to estimate their effect. Add a file of strikes to the covariates.")
+        )
         return
     show_chart(
         figures.draw_effects(table, _),
@@ -232,15 +238,18 @@ def _show_effects(table: pd.DataFrame) -> None:
     raw_effect, adjusted_effect = effect_by_method.loc["raw"], effect_by_method.iloc[-1]
     st.markdown(
         _(
-            "Taken as they are, days with a strike differ from the others by {raw}, the season they fall in "
-            "included. {rest}"
+            "The raw difference between days with and without a strike is {raw}. It includes "
+            "the effect of the season. {rest}"
         ).format(
             raw=_format_change(raw_effect["change"]),
             rest=_describe_effect(adjusted_effect, weather="weather" in str(adjusted_effect.name)),
         )
     )
     st.caption(
-        _("Days with a strike: {days}, in {episodes} episodes, from which the intervals are drawn.").format(
+        _(
+            "Days with a strike: {days}, in {episodes} episodes. The intervals come from a "
+            "bootstrap over whole episodes."
+        ).format(
             days=format_value(int(adjusted_effect["days"])), episodes=format_value(int(adjusted_effect["episodes"]))
         )
     )
@@ -254,13 +263,15 @@ def _describe_effect(effect: pd.Series, weather: bool) -> str:
         "high": _format_change(effect["high"]),
     }
     template = (
-        _("Beside like days, the weather taken out, {change} remain")
+        _("Compared with similar days and corrected for the weather, the effect is {change}")
         if weather
-        else _("Beside like days {change} remain")
+        else _("Compared with similar days, the effect is {change}")
     )
     is_significant = effect["low"] * effect["high"] > 0
     interval_text = (
-        _("({low} to {high}).") if is_significant else _("({low} to {high}), which cannot be told from none.")
+        _("(95 % interval: {low} to {high}).")
+        if is_significant
+        else _("(95 % interval: {low} to {high}) and not significant.")
     )
     return f"{template} {interval_text}".format(**values)
 

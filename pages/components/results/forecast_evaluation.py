@@ -67,10 +67,10 @@ def show_backtest(forecast: Forecast, select_entity: EntitySelector) -> None:
     show_chart(
         figures.draw_step_errors(steps, _),
         "per-step",
-        _("Error by days ahead, beside two naive forecasts"),
+        _("Error by days ahead, compared with two naive forecasts"),
         has_time_axis=False,
     )
-    st.caption(_("Every day of the back-test was forecast from what was known so many days before."))
+    st.caption(_("Each day of the back-test is forecast with the data known that many days before."))
     _show_scores(steps.drop(columns="days"), "step", "scores-per-step")
     st.subheader(_("By entity"))
     step = st.selectbox(
@@ -102,8 +102,8 @@ def _show_scores(table: pd.DataFrame, first_column: str, key: str) -> None:
     number = st.column_config.NumberColumn
     labels = {
         "wape": "WAPE, %",
-        "wape_naive1": _("WAPE of the last day, %"),
-        "wape_naive7": _("WAPE of the weekday before, %"),
+        "wape_naive1": _("WAPE, naive last day, %"),
+        "wape_naive7": _("WAPE, naive same weekday, %"),
         "mae": "MAE",
         "rmse": "RMSE",
         "mase": "MASE",
@@ -122,7 +122,7 @@ def _show_scores(table: pd.DataFrame, first_column: str, key: str) -> None:
         hide_index=True,
         width="stretch",
         key=key,
-        alt=_("Figures of the back-test"),
+        alt=_("Metrics of the back-test"),
         column_config={
             "step": number(_("Days ahead"), width="small"),
             "entity": st.column_config.TextColumn(_("Entity")),
@@ -165,13 +165,14 @@ def show_errors(forecast: Forecast, select_entity: EntitySelector) -> None:
     show_chart(
         figures.draw_residuals(rows, group or "weekday", _),
         "residuals",
-        _("Errors of the back-test by circumstance"),
+        _("Errors of the back-test by group"),
         has_time_axis=False,
     )
     st.caption(
         _(
-            "Boxes hold the middle half of the errors, whiskers nine in ten. Above zero more came than was "
-            "forecast. Groups of fewer than {least} errors are left out."
+            "Boxes contain the middle 50 % of the errors, whiskers 90 %. Above zero, the "
+            "measured amount exceeds the forecast. Groups of fewer than {least} errors are "
+            "left out."
         ).format(least=figures.MIN_GROUP_ERRORS)
     )
 
@@ -187,13 +188,14 @@ def show_intervals(forecast: Forecast, dataset: Dataset | None, run: str) -> Non
     show_chart(
         figures.draw_reliability(forecast.reliability, _),
         "reliability",
-        _("Promised and measured coverage"),
+        _("Nominal and measured coverage"),
         has_time_axis=False,
     )
     st.caption(
         _(
-            "Below the dotted line intervals are too narrow, above it too wide. Entities share their weather: "
-            "chance allows more than the band, which counts every day of every entity as independent."
+            "Below the dotted line the intervals are too narrow, above it too wide. The band "
+            "assumes that all days and entities are independent. Entities share the weather, "
+            "so larger deviations can also be random."
         )
     )
     st.subheader(_("Coverage of the {level} % interval").format(level=f"{100 * level:g}"))
@@ -210,15 +212,18 @@ def show_intervals(forecast: Forecast, dataset: Dataset | None, run: str) -> Non
         persist_state="page",
     )
     figure = figures.draw_coverage(forecast.reliability, group or "month", level, _)
-    show_chart(figure, "coverage", _("Measured coverage by group, beside what was promised"), has_time_axis=False)
+    show_chart(
+        figure, "coverage", _("Measured coverage by group, compared with the nominal coverage"), has_time_axis=False
+    )
     _show_recalibration(dataset, run)
 
 
 def _show_recalibration(dataset: Dataset | None, run: str) -> None:
     st.caption(
         _(
-            "Recalibrating chooses the past errors that intervals are made of on the first half of the "
-            "back-test, and judges them on the second: a new run with the same forecasts."
+            "Recalibration uses the first half of the back-test to choose the past errors for "
+            "the intervals, and evaluates them on the second half. It creates a new run with "
+            "the same forecasts."
         )
     )
     full_dataset = cache.load_dataset()

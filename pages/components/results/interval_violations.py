@@ -17,12 +17,12 @@ def show(forecast: Forecast, run: str) -> None:
     st.subheader(_("Outside the interval"))
     rows, step = list_violations(forecast)
     if rows.empty:
-        st.info(_("No amount of the back-test came outside its interval."))
+        st.info(_("No amount of the back-test is outside its interval."))
         return
     st.caption(
         _(
-            "{count} of {all} amounts came outside the interval that was forecast for them; {share} were "
-            "promised to. The farthest come first. Choose one to say whether something really happened."
+            "Amounts outside their prediction interval: {count} of {all} (nominal share: "
+            "{share}). The largest distances come first. Select a row to give a verdict."
         ).format(
             count=format_value(len(rows)),
             all=format_value(int((forecast.checked["step"] == step).sum())),
@@ -90,7 +90,7 @@ def _build_column_config(forecast: Forecast) -> dict[str, ColumnConfig]:
         "step": number(_("Days ahead"), width="small"),
         "actual": number(_("Measured") + unit, format="localized"),
         "forecast": number(_("Forecast") + unit, format="localized"),
-        "low": number(_("Low end"), format="localized"),
-        "high": number(_("High end"), format="localized"),
-        "score": number(_("How far"), format="%.2f", help=_("Distance to the interval, in widths of the interval.")),
+        "low": number(_("Lower bound"), format="localized"),
+        "high": number(_("Upper bound"), format="localized"),
+        "score": number(_("Distance"), format="%.2f", help=_("Distance to the interval, in widths of the interval.")),
     }

@@ -35,8 +35,8 @@ def show(run: str, task: str) -> None:
         key=f"{task}-model-name",
         persist_state="page",
         help=_(
-            "One name is one model through time: every registration is its next version, and its champion is "
-            "what pages and commands load."
+            "Each registration under this name creates the next version. Pages and commands "
+            "load the champion of the name."
         ),
     )
     if not name:
@@ -61,7 +61,7 @@ def _show_errors() -> Iterator[None]:
 def _show_register_button(run: str, name: str, task: str) -> None:
     from core.runs import promotion
 
-    st.caption(_("This run's model is not registered under this name."))
+    st.caption(_("The model of this run is not registered under this name."))
     if st.button(_("Register"), icon=":material/inventory_2:", key="register"):
         cache.submit_once(
             f"register {run} {name}",
@@ -78,21 +78,22 @@ def _show_promotion(version: "ModelVersion", task: str) -> None:
 
     if "champion" in version.aliases:
         st.success(
-            _("This run's model is the champion (version {number}).").format(number=version.number),
+            _("The model of this run is the champion (version {number}).").format(number=version.number),
             icon=":material/trophy:",
         )
         return
     metric_template = _(
-        "This run's model is version {number}. It becomes champion where it is not worse on the same back-test."
+        "The model of this run is version {number}. It can become champion if it is not worse on the same back-test."
     )
     reason_template = _(
-        "This run's model is version {number}. No figure says which of two is better: you decide, and say why."
+        "The model of this run is version {number}. This task has no metric to compare two "
+        "versions. You decide, and you give the reason."
     )
     st.caption(
         (metric_template if promotion.get_promotion_metric(task) else reason_template).format(number=version.number)
     )
-    force = st.toggle(_("Promote even if the comparison speaks against it"), key="promote-force")
-    reason = st.text_input(_("Reason, kept with the version"), key="promote-reason") if force else ""
+    force = st.toggle(_("Promote even if the comparison does not allow it"), key="promote-force")
+    reason = st.text_input(_("Reason (saved with the version)"), key="promote-reason") if force else ""
     if st.button(_("Promote to champion"), icon=":material/trophy:", key="promote"):
         cache.submit_once(
             f"promote {version.name} {version.number} {force} {reason}",
@@ -116,7 +117,7 @@ def _show_versions(versions: list["ModelVersion"], run: str, task: str) -> None:
 
     if not versions:
         return
-    alias_labels = {"champion": _("champion"), "challenger": _("challenger"), "previous": _("champion before")}
+    alias_labels = {"champion": _("champion"), "challenger": _("challenger"), "previous": _("previous champion")}
     promotion_metric = promotion.get_promotion_metric(task)
     metric = get_metric(promotion_metric.metric, task) if promotion_metric else None
     table = pd.DataFrame(

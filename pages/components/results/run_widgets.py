@@ -34,10 +34,8 @@ def show_record(run: str) -> None:
             st.link_button(_("Open in MLflow"), link, icon=":material/open_in_new:")
         show_card_buttons(run)
         if is_pending(run, cache.get_workspace()):
-            st.caption(_("MLflow does not answer: the run is kept here and will be delivered when it is back."))
-        st.caption(
-            _("Run {run}. The address of this page shows the same result to a colleague.").format(run=f"`{run}`")
-        )
+            st.caption(_("MLflow does not respond. The run is saved here and pending delivery."))
+        st.caption(_("Run {run}. The URL of this page opens the same result for a colleague.").format(run=f"`{run}`"))
 
 
 def show_card_buttons(run: str) -> None:

@@ -58,19 +58,19 @@ def build_display_table(table: pd.DataFrame) -> pd.DataFrame:
 def _format_brief_status(status: str, waits: bool) -> str:
     """Return the mark of a completed run, and mark and word of any other status."""
     label = STATUS_MARKS["completed"] if status == "completed" else get_status_label(status)
-    return label + " · " + _("waits for MLflow") if waits else label
+    return label + " · " + _("waiting for delivery to MLflow") if waits else label
 
 
 def build_column_config() -> dict[str, ColumnConfig]:
     """Return the headings and formats of the columns of `build_display_table`."""
     text, number = st.column_config.TextColumn, st.column_config.NumberColumn
     return {
-        "began": st.column_config.DatetimeColumn(_("When"), format=f"{get_date_format()} HH:mm"),
+        "began": st.column_config.DatetimeColumn(_("Started"), format=f"{get_date_format()} HH:mm"),
         "task": text(_("Task")),
         "model": text(_("Model")),
         "files": text(_("Data")),
         "user": text(_("User")),
-        "figure": text(_("Main figure")),
+        "figure": text(_("Headline metric")),
         "status": text(_("Status"), width=88),
         "seconds": number(_("Seconds"), format="localized"),
         "emissions": number("g CO₂", format="%.2g"),
@@ -129,7 +129,9 @@ def _link_result(record: "Record") -> None:
         return
     if not has_data(record, cache.get_workspace()):
         files = record.tags.get("dataset.files", "")
-        st.caption(_("Its data are not stored here: load {files} again to see the result.").format(files=files))
+        st.caption(
+            _("The data of this run are not stored here. Load {files} again to see the result.").format(files=files)
+        )
         return
     digest = record.tags["dataset.digest"]
     link_run(task, record.id, digest, _("Open the result"), icon=":material/open_in_full:")
@@ -149,7 +151,7 @@ def show_comparison(run_ids: list[str]) -> None:
         return
     st.subheader(_("{count} runs compared").format(count=len(run_ids)))
     if not runs.same_data:
-        st.warning(_("These runs are on different data: their figures cannot be ranked."), icon=":material/data_alert:")
+        st.warning(_("These runs use different data. Their metrics cannot be compared."), icon=":material/data_alert:")
     _show_tables(runs)
     st.download_button(
         _("Comparison (CSV)"),
@@ -180,7 +182,7 @@ def _show_parameters(runs: "RunComparison", names: dict[str, str]) -> None:
     differing, has_several_runs = runs.find_differences(), len(runs.records) > 1
     table = runs.parameters
     if has_several_runs:
-        only_differing = st.toggle(_("Only what differs"), bool(differing.any()), key="only-differing")
+        only_differing = st.toggle(_("Only differences"), bool(differing.any()), key="only-differing")
         table = table[differing] if only_differing else table
         table = table.assign(**{"≠": ["≠" if differing[name] else "" for name in table.index]})[["≠", *names]]
     _show_table(table.rename(columns=names), "parameters", _("Parameters of the runs"), _("Parameter"))
@@ -200,7 +202,7 @@ def _show_metrics(runs: "RunComparison", names: dict[str, str]) -> None:
         index=runs.metrics.index,
     )
     if best is not None and len(names) > 1:
-        st.caption(_("★ is the best of its line, where it is known which way is better."))
+        st.caption(_("★ marks the best value of a metric that has a known direction."))
     _show_table(table.rename(columns=names), "metrics", _("Metrics of the runs"), _("Metric"))
 
 

@@ -28,19 +28,21 @@ def show(detection: SequenceDetection) -> None:
     _show_table(detection.card)
     st.caption(_explain_columns(detection.card))
     if not detection.has_train_rows:
-        st.caption(_("The model comes from another run; the lines beside it learnt from the rows that they judge."))
+        st.caption(
+            _("The model comes from another run. The baselines are fitted on the rows on which they are evaluated.")
+        )
 
 
 def show_comparison(comparison: DetectorComparison, run: str) -> None:
     """Show the score card of several quick detectors."""
-    st.subheader(_("Detectors compared"))
+    st.subheader(_("Comparison of detectors"))
     st.markdown(f"**{_name_winner(comparison.card)}**")
     if comparison.injected_count:
         st.info(
             _(
-                "No labels: {count} anomalies were planted in {copies} copies of the rows of {entity} "
-                "(spikes, shifts, drifts, frozen and strange stretches). The order tells of planted anomalies "
-                "alone."
+                "The data have no labels. {count} anomalies are injected into {copies} copies "
+                "of the rows of {entity}: spikes, level shifts, drifts, stuck values, and "
+                "values of other rows. The ranking is valid for injected anomalies only."
             ).format(
                 count=format_value(comparison.injected_count),
                 copies=format_value(comparison.copy_count),
@@ -50,10 +52,12 @@ def show_comparison(comparison: DetectorComparison, run: str) -> None:
         )
     _show_table(comparison.card)
     st.caption(
-        _("{entity}: learnt from {learnt} rows, judged on {judged}; every detector with its default settings.").format(
+        _(
+            "{entity}: {train_rows} training rows, {test_rows} test rows. Every detector has its default settings."
+        ).format(
             entity=comparison.entity,
-            learnt=format_value(comparison.train_rows),
-            judged=format_value(comparison.test_rows),
+            train_rows=format_value(comparison.train_rows),
+            test_rows=format_value(comparison.test_rows),
         )
         + " "
         + _explain_columns(comparison.card)
@@ -70,7 +74,7 @@ def _name_winner(card: pd.DataFrame) -> str:
     duplicate_baselines = [line for line, detector in BASELINE_DETECTORS.items() if detector.name in set(card["line"])]
     ranking = card[~card["line"].isin(duplicate_baselines)].sort_values(HEADLINE_METRIC, ascending=False, kind="stable")
     first, second = ranking.iloc[0], ranking.iloc[min(1, len(ranking) - 1)]
-    return _("{first} comes first: VUS-PR {value}, before {second} with {other}.").format(
+    return _("Best: {first} (VUS-PR {value}). Second: {second} ({other}).").format(
         first=_name_line(str(first["line"])),
         value=format_value(round(float(first[HEADLINE_METRIC]), 3)),
         second=_name_line(str(second["line"])),
@@ -93,7 +97,7 @@ def _show_table(card: pd.DataFrame) -> None:
         ]
         for line in card.to_dict("records")
     ]
-    rows = [[_("Line"), *map(_name_metric, metrics)], ["---", *["---:"] * len(metrics)], *lines]
+    rows = [[_("Method"), *map(_name_metric, metrics)], ["---", *["---:"] * len(metrics)], *lines]
     st.markdown("\n".join("| " + " | ".join(cells) + " |" for cells in rows))
 
 
@@ -125,16 +129,16 @@ def _format_cell(metric: Metric, value: float, best: float | None) -> str:
 
 def _explain_columns(card: pd.DataFrame) -> str:
     """Return the limits of the columns that a reader has to know."""
-    sentences = [_("Every F1 is at its own best threshold, which the labels gave away.")]
+    sentences = [_("Each F1 uses its own best threshold, chosen with the labels.")]
     sentences.append(
-        _("Window of VUS: {window} rows; values with other windows cannot be compared.").format(
+        _("VUS window: {window} rows. Values with other windows are not comparable.").format(
             window=format_value(int(card["window"].iloc[0]))
         )
     )
     random_scores = card.loc[card["line"] == "random", STRUCK_METRIC]
     if len(random_scores):
         sentences.append(
-            _("Point-adjusted F1 is struck through: random scores reach {value} here.").format(
+            _("Point-adjusted F1 is struck through, because random scores reach {value} here.").format(
                 value=format_value(round(float(random_scores.iloc[0]), 3))
             )
         )

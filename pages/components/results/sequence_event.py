@@ -21,26 +21,27 @@ def show(detection: SequenceDetection, number: int) -> None:
     ]
     st.subheader(" · ".join(title_parts))
     if (detection.cells["event"] != number).all():
-        st.caption(_("Values are kept only for the events with the highest scores."))
+        st.caption(_("Values are saved only for the events with the highest scores."))
         return
     ranking = (
         st.segmented_control(
-            _("Columns in the order of"),
+            _("Order of the columns"),
             ["distance", "share"],
             default="distance",
             required=True,
             key="event-ranking",
             format_func={"share": _("the detector's shares"), "distance": _("distance to the moving mean")}.__getitem__,
             help=_(
-                "The share says what raised this score. The distance to the moving mean names the true causes "
-                "more often: a residual smears over columns that go together."
+                "The share is the contribution of a column to this score. The distance to the "
+                "moving mean finds the true causes more often, because a residual spreads over "
+                "correlated columns."
             ),
         )
         or "distance"
     )
     columns = event["causes"] if ranking == "share" else event["ranked"]
-    st.caption(_("In this order: {columns}.").format(columns=columns or "–"))
-    alt = _("Values of the columns that explain the event, over their expected bands")
+    st.caption(_("Order: {columns}.").format(columns=columns or "–"))
+    alt = _("Values of the columns that explain the event, with their expected bands")
     show_chart(
         figures.draw_event(detection, number, ranking, _), "sequence-event", alt, has_time_axis=detection.is_dated
     )

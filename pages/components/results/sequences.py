@@ -43,15 +43,15 @@ def show_detection(detection: SequenceDetection, dataset: Dataset | None, run: s
     _show_events(detection, run)
     show_downloads(detection.to_frame, "sequences", _("All scores ({kind})"))
     st.download_button(
-        _("Scores as SGmVRNN's programs read them"),
+        _("Scores in the format of the SGmVRNN programs"),
         lambda: _export_likelihoods(detection),
         "scores.txt",
         key="sequences-likelihoods",
         icon=":material/download:",
         on_click="ignore",
         help=_(
-            "A line timestamp,log-likelihood,Normaly or Anomaly per judged row; the log-likelihood is the "
-            "negative score."
+            "One line timestamp,log-likelihood,Normaly or Anomaly per evaluated row. The "
+            "log-likelihood is the negative score."
         ),
     )
 
@@ -69,7 +69,7 @@ def _show_metrics(detection: SequenceDetection, run: str) -> None:
             border=True,
             delta_color="off",
             delta_arrow="off",
-            delta=_("of {rows} judged").format(rows=format_value(int(metrics["rows_scored"]))),
+            delta=_("of {rows} evaluated").format(rows=format_value(int(metrics["rows_scored"]))),
         )
         _show_alarm_rate(detection)
         show_cost(run)
@@ -84,15 +84,16 @@ def _show_alarm_rate(detection: SequenceDetection) -> None:
         border=True,
         delta_color="off",
         delta_arrow="off",
-        delta=_("promised {rate}").format(rate=_format_rate(detection.count_alarms(detection.target_rate)))
+        delta=_("target {rate}").format(rate=_format_rate(detection.count_alarms(detection.target_rate)))
         if detection.target_rate is not None
-        else _("nothing promised"),
+        else _("no target"),
         help=_(
-            "Measured on the judged rows that are normal: neither labelled nor of an event with a labelled "
-            "row, which is a true alarm to its end."
+            "Measured on the normal rows among the evaluated rows. Labelled rows are excluded, "
+            "and so is every event that contains a labelled row, because it counts as a true "
+            "alarm."
         )
         if detection.is_labelled
-        else _("Measured on all judged rows, true alarms among them: there are no labels to tell them apart."),
+        else _("Measured on all evaluated rows, including true alarms, because the data have no labels."),
     )
 
 
@@ -101,18 +102,19 @@ def _describe_excess(detection: SequenceDetection) -> str:
     rates = {
         "low": _format_rate(detection.count_alarms(detection.measurements["measured_low"])),
         "high": _format_rate(detection.count_alarms(detection.measurements["measured_high"])),
-        "promised": _format_rate(detection.count_alarms(detection.target_rate or 0.0)),
+        "target": _format_rate(detection.count_alarms(detection.target_rate or 0.0)),
         "per": _translate_period(detection.per),
     }
     if detection.is_labelled:
         return _(
-            "The promise does not hold here: {low} to {high} false alarms {per} instead of {promised}. The "
-            "rows judged differ from those the threshold was made from: learn from more rows, or from later "
-            "ones."
+            "The target false-alarm rate is exceeded: {low} to {high} false alarms {per} "
+            "instead of {target}. The evaluated rows differ from the held-out rows of the "
+            "threshold. Fit the detector on more rows or on later rows."
         ).format(**rates)
     return _(
-        "More rows are flagged than false alarms alone would explain: {low} to {high} {per}, {promised} "
-        "promised. Either there are true anomalies, or the rows judged differ from those learnt from."
+        "More rows are flagged than the target false-alarm rate explains: {low} to {high} "
+        "{per}, target {target}. Either the data contain true anomalies, or the evaluated "
+        "rows differ from the training rows."
     ).format(**rates)
 
 
@@ -127,25 +129,25 @@ def _format_rate(rate: float) -> str:
 def _describe_threshold(detection: SequenceDetection) -> str:
     """Return the threshold, its source, and the mode of scoring."""
     sentences = [
-        _("Rows scoring above {threshold} are flagged.").format(
+        _("Rows with a score above {threshold} are flagged.").format(
             threshold=format_value(float(f"{detection.threshold:.4g}"))
         )
     ]
     sentences += [translate_message(note) for note in detection.notes]
     if detection.target_rate is not None and detection.per != PER_1000_ROWS:
         sentences.append(
-            _("Over all entities together, that is one normal row in {count}.").format(
+            _("Over all entities together, the target is one normal row in {count}.").format(
                 count=format_value(round(1 / max(detection.target_rate, 1e-12)))
             )
         )
     train_count = int((detection.rows["fitted"]).sum())
     if train_count:
         sentences.append(
-            _("Learnt from the first {rows} rows, which are not judged.").format(rows=format_value(train_count))
+            _("The first {rows} rows are training rows and are not evaluated.").format(rows=format_value(train_count))
         )
     if "rows_per_second" in detection.measurements:
         sentences.append(
-            _("How it scores: {mode}; {rows} rows a second.").format(
+            _("Scoring: {mode}, {rows} rows per second.").format(
                 mode=_(detection.mode), rows=format_value(round(detection.measurements["rows_per_second"]))
             )
         )
@@ -164,15 +166,15 @@ def _show_scores(detection: SequenceDetection, dataset: Dataset | None) -> None:
         has_time_axis=detection.is_dated,
     )
     if not detection.categories.empty:
-        st.caption(_("How much the rows belong to each mode the detector knows."))
+        st.caption(_("Membership of the rows in each mode of the detector."))
         show_chart(
             share_figures.draw_modes(detection, entity, _),
             "sequence-modes",
-            _("Belonging to each mode over time"),
+            _("Membership in each mode over time"),
             has_time_axis=detection.is_dated,
         )
     if len(detection.data.columns) > 1:
-        st.caption(_("Which columns bring the score: the greatest share within each stretch of time."))
+        st.caption(_("Contribution of the columns to the score: the largest share in each time interval."))
         show_chart(
             share_figures.draw_shares(detection, entity, _),
             "sequence-shares",
@@ -197,7 +199,7 @@ def _ask_entity(detection: SequenceDetection) -> str:
 def _show_values(detection: SequenceDetection, dataset: Dataset, entity: str) -> None:
     columns = list(detection.data.columns)
     chosen_columns = st.multiselect(
-        _("Values of"), columns, _rank_columns(detection, entity), key="sequence-values", max_selections=12
+        _("Columns shown"), columns, _rank_columns(detection, entity), key="sequence-values", max_selections=12
     )
     if chosen_columns:
         show_chart(
@@ -222,7 +224,7 @@ def _show_training(detection: SequenceDetection) -> None:
     show_chart(
         figures.draw_training_curves(detection, _),
         "sequence-training",
-        _("Losses over the steps of the training"),
+        _("Training losses by step"),
         has_time_axis=False,
     )
 
@@ -233,14 +235,14 @@ def _show_training(detection: SequenceDetection) -> None:
 def _show_events(detection: SequenceDetection, run: str) -> None:
     st.subheader(_("Events"))
     if detection.events.empty:
-        st.info(_("No row lies above the threshold."))
+        st.info(_("No row has a score above the threshold."))
         return
     events = _filter_events(detection)
     visible = events.head(MAX_SHOWN_EVENTS)
     st.caption(
         _(
-            "{count} events, the highest score first: anomalies at most three rows apart are one event. "
-            "Choose one to see why."
+            "{count} events, highest score first. Anomalies at most three rows apart form one "
+            "event. Select an event to see its causes."
         ).format(count=format_value(len(events)))
     )
     selected_rows = st.dataframe(
@@ -280,8 +282,8 @@ def _filter_events(detection: SequenceDetection) -> pd.DataFrame:
         format_func=format_severity,
         key="event-severity",
         help=_(
-            "How far the peak lies from the usual score, in units of how far the threshold does: extreme 6 "
-            "times, rare 3 times, notable 1.5 times."
+            "Distance of the peak from the usual score, relative to the distance of the "
+            "threshold: extreme 6 times, rare 3 times, notable 1.5 times."
         ),
     )
     mask = events["entity"].isin(chosen_entities) if chosen_entities else pd.Series(True, events.index)
@@ -326,15 +328,18 @@ def _build_column_config(detection: SequenceDetection) -> dict[str, ColumnConfig
         "start": build_time_column(_("Start")),
         "end": build_time_column(_("End")),
         "rows": number(_("Rows"), width="small"),
-        "causes": text(_("Causes by the detector"), width="large"),
+        "causes": text(_("Causes found by the detector"), width="large"),
         "peak": number(_("Peak"), format="localized", width="small"),
         "odds": text(
-            _("Odds"),
+            _("Rarity"),
             help=_(
-                "Share of the held-out rows that score at least as high; it cannot say less than one in their number."
+                "Share of the held-out rows with a score at least as high. Its smallest value "
+                "is one in the number of held-out rows."
             ),
         ),
-        "known": st.column_config.CheckboxColumn(_("Labelled"), help=_("A row of the event is labelled abnormal.")),
+        "known": st.column_config.CheckboxColumn(
+            _("Labelled"), help=_("At least one row of the event is labelled abnormal.")
+        ),
     }
 
 

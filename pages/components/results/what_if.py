@@ -26,12 +26,12 @@ def show(forecast: Forecast, run: str) -> None:
     """Show the form of the scenario, and the changed forecast once something is changed."""
     dataset = cache.load_dataset()
     if dataset is None or forecast.spec.dataset != dataset.digest:
-        st.info(_("The data of this result are not loaded; without them nothing can be forecast again."))
+        st.info(_("The data of this result are not loaded. Load them to forecast a scenario."))
         return
     try:
         scenario = _ask_scenario(forecast)
         if scenario is None:
-            st.caption(_("Change something above, and the forecast is made again beside the one as given."))
+            st.caption(_("Change a setting above to compare a new forecast with the original one."))
             return
         table = _compute_scenario(run, _build_cache_key(scenario), scenario)
     except VigieError as error:  # the other views of the page stay as they are
@@ -88,7 +88,7 @@ def _ask_shift(forecast: Forecast) -> float:
 
 
 def _ask_strike(forecast: Forecast) -> str:
-    option_labels = {"given": _("as given"), "yes": _("yes"), "no": _("no")}
+    option_labels = {"given": _("original"), "yes": _("yes"), "no": _("no")}
     is_fitted = "strike" in forecast.covariates
     return (
         st.segmented_control(
@@ -123,7 +123,7 @@ def _ask_weather(forecast: Forecast) -> dict[str, float]:
             high,
             None,
             step=1.0,
-            placeholder=_("as given"),
+            placeholder=_("original"),
             key=f"if-{name}",
             disabled=not is_fitted,
             help=_("{low} to {high} {unit}, for example {usual}.").format(
@@ -140,13 +140,13 @@ def _ask_weather(forecast: Forecast) -> dict[str, float]:
 
 def _explain_missing_covariate(name: str) -> str:
     return _(
-        "The model has not learnt {name}: no file gave it on enough days, or the question left the weather out."
+        "The model does not use {name}. Either too few training days have it, or the model was fitted without weather."
     ).format(name=name)
 
 
 def _ask_file() -> tuple[CovariateTable, ...]:
     uploads = st.file_uploader(
-        _("Or a file of many days, which takes the place of the weather of the days it covers"),
+        _("Or a weather file, which replaces the weather of the days it covers"),
         accept_multiple_files=True,
         max_upload_size=cache.get_workspace().settings.vigie_max_upload_mb,
         key="if-files",
@@ -182,7 +182,7 @@ def _compute_scenario(run: str, cache_key: str, _scenario: "Scenario") -> pd.Dat
 def _show_result(table: pd.DataFrame, forecast: Forecast) -> None:
     has_changes = _has_changes(table)
     if not has_changes:
-        st.info(_("The forecast stays the same."))
+        st.info(_("The scenario does not change the forecast."))
     entity = st.selectbox(
         _("Entity shown"),
         [TOTAL_ENTITY, *sorted(table["entity"].astype(str).unique())],
@@ -195,9 +195,14 @@ def _show_result(table: pd.DataFrame, forecast: Forecast) -> None:
     else:
         rows = table[table["entity"] == entity]
     _show_totals(rows, forecast)
-    show_chart(figures.draw_scenario(rows, forecast, _), "changed", _("The forecast as given and as changed"))
+    show_chart(figures.draw_scenario(rows, forecast, _), "changed", _("Original and changed forecast"))
     if entity == TOTAL_ENTITY:
-        st.caption(_("Intervals are shown for one entity at a time: those of a sum are not the sum of theirs."))
+        st.caption(
+            _(
+                "Intervals are shown for single entities only, because the interval of a sum is not "
+                "the sum of the intervals."
+            )
+        )
     _show_table(rows, forecast)
 
 
@@ -209,9 +214,9 @@ def _show_totals(rows: pd.DataFrame, forecast: Forecast) -> None:
     original_total, changed_total = rows["forecast"].sum(), rows["changed"].sum()
     change = format_percent(round(changed_total / original_total - 1, 4)) if original_total else "–"
     with st.container(horizontal=True, key="if-figures"):
-        st.metric(_("As given, all days"), f"{_format_amount(original_total)} {forecast.data.unit}", border=True)
+        st.metric(_("Original, all days"), f"{_format_amount(original_total)} {forecast.data.unit}", border=True)
         st.metric(
-            _("As changed"),
+            _("Changed"),
             f"{_format_amount(changed_total)} {forecast.data.unit}",
             border=True,
             delta_color="off",
@@ -232,12 +237,12 @@ def _show_table(rows: pd.DataFrame, forecast: Forecast) -> None:
     table = rows[["time", *names]].assign(difference=rows["changed"] - rows["forecast"]).round(digits)
     table["share"] = (100 * (rows["changed"] / rows["forecast"] - 1)).round(2)
     labels = {
-        "forecast": _("As given") + unit,
-        "low": _("Low end"),
-        "high": _("High end"),
-        "changed": _("As changed") + unit,
-        "changed_low": _("Low end, changed"),
-        "changed_high": _("High end, changed"),
+        "forecast": _("Original") + unit,
+        "low": _("Lower bound"),
+        "high": _("Upper bound"),
+        "changed": _("Changed") + unit,
+        "changed_low": _("Lower bound, changed"),
+        "changed_high": _("Upper bound, changed"),
         "difference": _("Difference") + unit,
         "share": _("Difference, %"),
     }
@@ -247,7 +252,7 @@ def _show_table(rows: pd.DataFrame, forecast: Forecast) -> None:
         hide_index=True,
         width="stretch",
         key="if-rows",
-        alt=_("The forecast as given and as changed, as a table"),
+        alt=_("Original and changed forecast, as a table"),
         column_config={
             "time": st.column_config.DatetimeColumn(
                 _("Time"), format=get_date_format() + (" HH:mm" if has_times else "")

@@ -131,7 +131,7 @@ def require_roles(table: RawTable, roles: Roles, layout: Layout, *required_roles
     for role in required_roles:
         if not find_role_columns(roles, role):
             raise UnknownLayoutError(
-                N_("{file}: no column serves as {role} ({layout}). Columns found: {columns}."),
+                N_("{file}: the layout {layout} requires a column with the role {role}. Columns found: {columns}."),
                 file=table.name,
                 role=role,
                 layout=layout.name,
@@ -187,7 +187,10 @@ def _parse_times(table: RawTable, columns: list[str], notes: list[Finding]) -> p
                 "ambiguous_dates",
                 len(dates.times),
                 Message(
-                    N_("{file}: day and month could be exchanged in every date; read with the day first."),
+                    N_(
+                        "{file}: every date can be read with the day or the month first. The dates "
+                        "were read with the day first."
+                    ),
                     {"file": table.name},
                 ),
             )
@@ -198,7 +201,8 @@ def _parse_times(table: RawTable, columns: list[str], notes: list[Finding]) -> p
                 "mixed_date_formats",
                 len(dates.formats),
                 Message(
-                    N_("{file}: dates are written in {count} ways."), {"file": table.name, "count": len(dates.formats)}
+                    N_("{file}: the dates have {count} different formats."),
+                    {"file": table.name, "count": len(dates.formats)},
                 ),
             )
         )
@@ -262,7 +266,7 @@ def _read_matrix(
         values[:, position] = _read_numbers(table, column, notes, index)
     if len(values) and np.isnan(values).all():
         raise UnreadableFileError(
-            N_("{file}: no number in the columns {columns}."), file=table.name, columns=", ".join(columns[:5])
+            N_("{file}: the columns {columns} contain no number."), file=table.name, columns=", ".join(columns[:5])
         )
     return values
 
@@ -291,8 +295,8 @@ def _read_numbers(table: RawTable, column: str, notes: list[Finding], index: pd.
                 len(bad_rows),
                 Message(
                     N_(
-                        "{file}, column {column!r}: {count} cells are no usable number (first: row {row}, "
-                        "{value!r}); read as missing."
+                        "{file}, column {column!r}: {count} cells are not usable numbers "
+                        "(first: row {row}, {value!r}). They are read as missing values."
                     ),
                     {
                         "file": table.name,

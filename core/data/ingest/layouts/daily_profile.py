@@ -39,7 +39,10 @@ class DailyProfile(Layout):
 
     name = "daily_profile"
     label = N_("Daily profiles")
-    summary = N_("One row per day: a date, 24 hourly or 96 quarter-hourly columns, a name if there are several.")
+    summary = N_(
+        "One row per day and entity: a date, 24 hourly or 96 quarter-hourly columns, and a column "
+        "of names if there are several entities."
+    )
     order = 20
 
     day_start = 0
@@ -79,7 +82,7 @@ class DailyProfile(Layout):
         time_by_column = find_clock_columns(find_role_columns(roles, "measure"))
         if not time_by_column:
             raise UnknownLayoutError(
-                N_("{file}: {count} columns are measurements; a daily profile has 24 (00:00 … 23:00) or 96."),
+                N_("{file}: {count} columns are measurements. A daily profile has 24 (00:00 … 23:00) or 96."),
                 file=table.name,
                 count=len(find_role_columns(roles, "measure")),
             )

@@ -28,7 +28,7 @@ class GasDaily(DailyProfile):
 
     name = "gas_daily"
     label = N_("Regional gas, daily")
-    summary = N_("One row per gas day, operator and region, 24 hours in MWh, with strikes where the file has them.")
+    summary = N_("One row per gas day, operator and region: 24 hours in MWh and, if known, strikes.")
     order = 10
 
     day_start = 6

@@ -43,7 +43,7 @@ class KpiMatrix(Layout):
 
     name = "kpi_matrix"
     label = N_("KPI matrix")
-    summary = N_("Numbers only: one row per moment, one column per KPI, in the order of time.")
+    summary = N_("Numbers only: one row per timestamp in chronological order, one column per KPI.")
     order = 25
 
     @override

@@ -22,7 +22,8 @@ class NetMob(DailyProfile):
     name = "netmob"
     label = N_("Mobile traffic of map tiles (NetMob23)")
     summary = N_(
-        "One file per day and service, a line per tile; or one file per tile, a line per day; 96 quarter-hours."
+        "One file per day and service with one line per tile, or one file per tile with one "
+        "line per day. Each line has 96 quarter-hours."
     )
     order = 5
 

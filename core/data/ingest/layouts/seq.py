@@ -24,7 +24,7 @@ class SeqWindows(Layout):
     name = "seq"
     label = N_("Windows of a series (.seq)")
     summary = N_(
-        "One file per window, as torch saves them: value (T, 1, n, 1), label and ts; many windows make one series."
+        "One file per window, saved by torch: value (T, 1, n, 1), label and ts. The windows are merged into one series."
     )
     order = 15
 

@@ -36,7 +36,10 @@ class TidySeries(Layout):
 
     name = "tidy_series"
     label = N_("Series with timestamps")
-    summary = N_("One row per moment: a timestamp, one or more values, a name if there are several series.")
+    summary = N_(
+        "One row per timestamp and series: a timestamp, one or more values, and a column of names "
+        "if there are several series."
+    )
     order = 30
 
     @override

@@ -44,7 +44,7 @@ def check_columns(names: list[str], file: str) -> None:
     """Raise UnreadableFileError for too many columns and for repeated names."""
     if len(names) > MAX_COLUMNS:
         raise UnreadableFileError(
-            N_("{file}: {count} columns; at most {accepted} are read."),
+            N_("{file}: the table has {count} columns. At most {accepted} are accepted."),
             file=file,
             count=len(names),
             accepted=MAX_COLUMNS,
@@ -52,7 +52,7 @@ def check_columns(names: list[str], file: str) -> None:
     repeated = pd.Index(names)[pd.Index(names).duplicated()].difference([""])
     if len(repeated):
         raise UnreadableFileError(
-            N_("{file}: the column {column!r} appears more than once; every column needs a name of its own."),
+            N_("{file}: the column {column!r} appears more than once. Every column needs a unique name."),
             file=file,
             column=repeated[0],
         )
@@ -67,7 +67,7 @@ def split_header(rows: list[list[str]], file: str) -> tuple[list[str], list[list
         raise UnreadableFileError(N_("{file}: the file is empty."), file=file)
     has_header = is_header(rows[0])
     if has_header and len(rows) == 1:
-        raise UnreadableFileError(N_("{file}: a header and no rows."), file=file)
+        raise UnreadableFileError(N_("{file}: the file has a header but no rows."), file=file)
     names = rows[0] if has_header else [f"column_{number}" for number in range(1, len(rows[0]) + 1)]
     names = [name.strip().lstrip("\ufeff") for name in names]
     names[0] = re.sub(r"^#\s*", "", names[0])
@@ -102,6 +102,10 @@ def is_header(row: list[str]) -> bool:
 
 def note_ambiguous_mark(table: RawTable, mark: str) -> None:
     """Add a note that the commas are ambiguous, with the reading that was chosen."""
-    before_decimals = N_("{file}: the commas could stand between thousands or before decimals; read as decimals.")
-    between_thousands = N_("{file}: the commas could stand between thousands or before decimals; read as thousands.")
+    before_decimals = N_(
+        "{file}: the commas can be decimal marks or thousands separators. They were read as decimal marks."
+    )
+    between_thousands = N_(
+        "{file}: the commas can be decimal marks or thousands separators. They were read as thousands separators."
+    )
     table.add_note("ambiguous_numbers", 1, before_decimals if mark == "," else between_thousands)

@@ -128,13 +128,13 @@ def _iter_rows(source: Source, dialect: Dialect) -> Iterator[tuple[int, list[str
         except csv.Error as error:
             if "limit" in str(error) and not dialect.has_quotes:
                 raise UnreadableFileError(
-                    N_("{file}, line {line}: a cell of more than {accepted} characters."),
+                    N_("{file}, line {line}: a cell has more than {accepted} characters."),
                     file=source.name,
                     line=start,
                     accepted=csv.field_size_limit(),
                 ) from error
             raise UnreadableFileError(
-                N_('{file}, line {line}: a quotation mark (") is opened and not closed.'), file=source.name, line=start
+                N_('{file}, line {line}: a quotation mark (") is not closed.'), file=source.name, line=start
             ) from error
 
 
@@ -149,14 +149,14 @@ def _translate_arrow_error(error: Exception, source: Source, dialect: Dialect) -
     for line, row in _iter_rows(source, dialect):
         if row and len(row) != len(dialect.names):
             return UnreadableFileError(
-                N_("{file}, line {line}: {value} fields where the header has {accepted}."),
+                N_("{file}, line {line}: the line has {value} fields but the header has {accepted}."),
                 file=source.name,
                 line=line,
                 value=len(row),
                 accepted=len(dialect.names),
             )
     return UnreadableFileError(
-        N_("{file}: damaged text ({reason})."), file=source.name, reason=str(error).splitlines()[0][:200]
+        N_("{file}: damaged text file ({reason})."), file=source.name, reason=str(error).splitlines()[0][:200]
     )
 
 
@@ -170,7 +170,7 @@ def detect_dialect(source: Source, text_encoding: TextEncoding) -> Dialect:
         complete_lines = sample[: max(sample.rfind("\n"), sample.rfind("\r")) + 1]
     if not complete_lines.strip():
         raise UnreadableFileError(
-            N_("{file}, line 1: a line of more than {accepted} characters."),
+            N_("{file}, line 1: the line has more than {accepted} characters."),
             file=source.name,
             accepted=SAMPLE_CHARACTERS,
         )

@@ -115,14 +115,14 @@ def _drop_nameless_columns(table: RawTable) -> None:
         table.frame.columns = pd.Index(_make_column_names(len(nameless)))
         return
     if len(nameless) == table.frame.shape[1] or table.frame.empty:
-        raise UnreadableFileError(N_("{file}: a header and no rows."), file=table.name)
+        raise UnreadableFileError(N_("{file}: the file has a header but no rows."), file=table.name)
     if nameless:
         table.frame = table.frame.drop(columns=nameless)
         _note_nameless_columns(table, len(nameless))
 
 
 def _note_nameless_columns(table: RawTable, count: int) -> None:
-    table.add_note("ignored_columns", count, N_("{file}: {count} columns without a name of their own were left out."))
+    table.add_note("ignored_columns", count, N_("{file}: {count} columns without a name were ignored."))
 
 
 def _drop_empty_rows(table: RawTable) -> None:
@@ -133,7 +133,7 @@ def _drop_empty_rows(table: RawTable) -> None:
         if not empty.any():
             return
     table.frame = table.frame[~empty].reset_index(drop=True)
-    table.add_note("empty_rows", int(empty.sum()), N_("{file}: {count} empty rows were left out."))
+    table.add_note("empty_rows", int(empty.sum()), N_("{file}: {count} empty rows were ignored."))
 
 
 def _fix_mojibake(table: RawTable) -> None:
@@ -152,7 +152,7 @@ def _fix_mojibake(table: RawTable) -> None:
         table.add_note(
             "garbled_text",
             repair_count,
-            N_("{file}: {count} names had garbled accents (Ã© for é); they were put right."),
+            N_("{file}: {count} names with garbled accents (Ã© instead of é) were repaired."),
         )
 
 

@@ -17,15 +17,14 @@ def read_json(source: Source, progress: ProgressCallback) -> RawTable:
     try:
         records = _parse_records(text, source.name)
     except RecursionError as error:
-        raise UnreadableFileError(N_("{file}: JSON nested too deep."), file=source.name) from error
+        raise UnreadableFileError(N_("{file}: the JSON is nested too deep."), file=source.name) from error
     if isinstance(records, dict):
         lists = [value for value in records.values() if isinstance(value, list)]
         records = lists[0] if len(lists) == 1 else [records]
     is_flat = isinstance(records, list) and all(isinstance(record, dict) for record in records)
     if not is_flat or any(isinstance(value, dict | list) for record in records for value in record.values()):
         raise UnreadableFileError(
-            N_("{file}: JSON is read as a list of flat records, [{{…}}, {{…}}]; this one is something else."),
-            file=source.name,
+            N_("{file}: the JSON is not a list of flat records. Accepted: [{{…}}, {{…}}]."), file=source.name
         )
     return RawTable(source.name, pd.DataFrame.from_records(records))
 

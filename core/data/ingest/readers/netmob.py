@@ -67,7 +67,7 @@ def read_netmob(
                 rows.add(entity, day, quarters)
             if len(rows.values) > MAX_CELLS:
                 raise UnreadableFileError(
-                    N_("{file}: {count} cells; at most {accepted} are read."),
+                    N_("{file}: the table has {count} cells. At most {accepted} are accepted."),
                     file=source.name,
                     count=len(rows.values),
                     accepted=MAX_CELLS,
@@ -109,7 +109,7 @@ def _iter_rows(source: Source, tiles: set[str]) -> Iterator[tuple[str, date, lis
                 continue
             if day and not first_cell.isdigit():
                 raise _build_error(
-                    N_("{file}, line {line}: {value!r} is no number of a tile."), source, number, first_cell
+                    N_("{file}, line {line}: {value!r} is not a tile number."), source, number, first_cell
                 )
             yield (
                 f"{entity} · {first_cell}" if day else entity,
@@ -129,7 +129,10 @@ def _parse_file_name(source: Source) -> tuple[str, str, str]:
         name = source.name.removesuffix(".txt")
         return name, "", name
     raise UnreadableFileError(
-        N_("{file}: quarter-hours of tiles, but the name does not say of which day. Accepted: {accepted}."),
+        N_(
+            "{file}: the file contains quarter-hours of tiles, but its name does not give the day. "
+            "Accepted names: {accepted}."
+        ),
         file=source.name,
         accepted=ACCEPTED_NAMES,
     )
@@ -139,12 +142,13 @@ def _parse_day(source: Source, number: int, stamp: str, cells: list[str]) -> tup
     """Return the day and its 96 quarter-hours. Raises UnreadableFileError for another number of them."""
     day = _parse_date(stamp)
     if day is None:
-        raise _build_error(N_("{file}, line {line}: {value!r} is no day (YYYYMMDD)."), source, number, stamp)
+        raise _build_error(N_("{file}, line {line}: {value!r} is not a day (YYYYMMDD)."), source, number, stamp)
     is_clock_change = day.month == 3 and day.day > 24 and day.weekday() == 6
     if len(cells) != QUARTERS_PER_DAY and not (is_clock_change and len(cells) == QUARTERS_PER_DAY - 4):
         raise UnreadableFileError(
             N_(
-                "{file}, line {line}: {count} quarter-hours on {day}; a day has {accepted} (92 when clocks go forward)."
+                "{file}, line {line}: {day} has {count} quarter-hours. A day has {accepted} "
+                "(92 when clocks go forward)."
             ),
             file=source.name,
             line=number,
@@ -163,12 +167,14 @@ def _parse_quarters(source: Source, number: int, cells: list[str]) -> list[float
         values = list(map(float, cells))
     except ValueError:
         bad_cell = next(cell for cell in cells if not _is_number(cell))
-        raise _build_error(N_("{file}, line {line}: {value!r} is no number."), source, number, bad_cell) from None
+        raise _build_error(N_("{file}, line {line}: {value!r} is not a number."), source, number, bad_cell) from None
     if any(value >= 2e7 for value in values):  # far above any observed traffic
         for cell in cells:
             if DAY_STAMP.fullmatch(cell) and _parse_date(cell[:8]):
                 raise _build_error(
-                    N_("{file}, line {line}: {value!r} among the values is a date; the lines are mixed up."),
+                    N_(
+                        "{file}, line {line}: {value!r} is a date among the values. The lines of the file are mixed up."
+                    ),
                     source,
                     number,
                     cell,

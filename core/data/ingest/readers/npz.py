@@ -74,7 +74,7 @@ def _read_header(stream: IO[bytes], file: str, key: str) -> tuple[tuple[int, ...
         shape, _, dtype = header_reader(stream)
     except ValueError as error:
         raise UnreadableFileError(
-            N_("{file}, {key!r}: no NumPy array ({reason})."), file=file, key=key, reason=str(error)[:200]
+            N_("{file}, {key!r}: this is not a NumPy array ({reason})."), file=file, key=key, reason=str(error)[:200]
         ) from error
     return shape, dtype
 
@@ -87,8 +87,8 @@ def _read_array(archive: _Archive, key: str) -> NDArray[np.generic]:
         if dtype.hasobject:
             raise UnreadableFileError(
                 N_(
-                    "{file}, {key!r}: Python objects (a pickle, which could run code); it is never opened. "
-                    "Save numbers or text."
+                    "{file}, {key!r}: the array contains Python objects (a pickle). They could "
+                    "run code and are never opened. Save numbers or text."
                 ),
                 file=archive.name,
                 key=key,
@@ -99,7 +99,7 @@ def _read_array(archive: _Archive, key: str) -> NDArray[np.generic]:
         )
         if declared_bytes > stored_bytes:
             raise UnreadableFileError(
-                N_("{file}, {key!r}: cut short; {accepted} bytes of values declared, {count} there."),
+                N_("{file}, {key!r}: the array is truncated. It declares {accepted} bytes but the file has {count}."),
                 file=archive.name,
                 key=key,
                 accepted=declared_bytes,
@@ -119,8 +119,8 @@ def _find_matrix_keys(archive: _Archive) -> list[str]:
         return keys
     raise UnreadableFileError(
         N_(
-            "{file}: which of its arrays holds the measurements? Found: {value}. Accepted: {accepted}, or a "
-            "single matrix (rows, columns)."
+            "{file}: no array could be identified as the measurements. Found: {value}. "
+            "Accepted: {accepted}, or a single matrix (rows, columns)."
         ),
         file=archive.name,
         value=archive.describe_arrays(),
@@ -132,7 +132,10 @@ def _read_matrix(archive: _Archive, key: str) -> NDArray[np.generic]:
     shape = archive.shape_by_key[key]
     if len(shape) not in (1, 2) or 0 in shape:
         raise UnreadableFileError(
-            N_("{file}, {key!r}: an array of shape {value}; measurements are (rows, columns). Found: {found}."),
+            N_(
+                "{file}, {key!r}: the array has the shape {value}. Measurements have the shape "
+                "(rows, columns). Found: {found}."
+            ),
             file=archive.name,
             key=key,
             value=str(shape),
@@ -140,7 +143,7 @@ def _read_matrix(archive: _Archive, key: str) -> NDArray[np.generic]:
         )
     if int(np.prod(shape, dtype=object)) > MAX_CELLS:
         raise UnreadableFileError(
-            N_("{file}: {count} cells; at most {accepted} are read."),
+            N_("{file}: the table has {count} cells. At most {accepted} are accepted."),
             file=archive.name,
             count=int(np.prod(shape, dtype=object)),
             accepted=MAX_CELLS,
@@ -148,7 +151,7 @@ def _read_matrix(archive: _Archive, key: str) -> NDArray[np.generic]:
     matrix = _read_array(archive, key)
     if matrix.dtype.kind not in "biuf":
         raise UnreadableFileError(
-            N_("{file}, {key!r}: values of type {value}; measurements are numbers."),
+            N_("{file}, {key!r}: the values have the type {value}. Measurements must be numbers."),
             file=archive.name,
             key=key,
             value=str(matrix.dtype),
@@ -162,7 +165,7 @@ def _build_table(archive: _Archive, keys: list[str], matrices: list[NDArray[np.g
     for key, matrix in zip(keys, matrices, strict=True):
         if matrix.shape[1] != width:
             raise UnreadableFileError(
-                N_("{file}, {key!r}: {count} columns where {other!r} has {accepted}."),
+                N_("{file}, {key!r}: the array has {count} columns but {other!r} has {accepted}."),
                 file=archive.name,
                 key=key,
                 count=matrix.shape[1],
@@ -208,8 +211,8 @@ def _add_labels(archive: _Archive, table: RawTable, lengths: dict[str, int]) -> 
     if labels.size != rows or labels.dtype.kind not in "biuf" or len(labels) != labels.size:
         raise UnreadableFileError(
             N_(
-                "{file}, {key!r}: shape {value}, type {found}; one number for each of the {count} rows of "
-                "{other!r} is accepted."
+                "{file}, {key!r}: the array has the shape {value} and the type {found}. "
+                "Accepted: one number for each of the {count} rows of {other!r}."
             ),
             file=archive.name,
             key=key,
@@ -230,7 +233,7 @@ def _add_times(archive: _Archive, table: RawTable) -> None:
     times = _read_array(archive, "time").ravel()
     if len(times) != len(table.frame):
         raise UnreadableFileError(
-            N_("{file}, {key!r}: {count} moments for {accepted} rows."),
+            N_("{file}, {key!r}: {count} timestamps for {accepted} rows."),
             file=archive.name,
             key="time",
             count=len(times),
@@ -243,5 +246,7 @@ def _add_times(archive: _Archive, table: RawTable) -> None:
         table.frame.insert(0, "time", dates)
     else:
         table.add_note(
-            "ignored_columns", 1, N_("{file}: 'time' holds numbers that are no dates; rows are counted instead.")
+            "ignored_columns",
+            1,
+            N_("{file}: 'time' contains numbers that are not dates. The rows are numbered instead."),
         )

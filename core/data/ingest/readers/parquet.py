@@ -21,14 +21,16 @@ def read_parquet(source: Source, progress: ProgressCallback) -> RawTable:
         with pyarrow.parquet.ParquetFile(source.path, read_dictionary=text_columns) as file:
             if file.metadata.num_rows * file.metadata.num_columns > MAX_CELLS:
                 raise UnreadableFileError(
-                    N_("{file}: {count} cells; at most {accepted} are read."),
+                    N_("{file}: the table has {count} cells. At most {accepted} are accepted."),
                     file=source.name,
                     count=file.metadata.num_rows * file.metadata.num_columns,
                     accepted=MAX_CELLS,
                 )
             frame: pd.DataFrame = file.read().to_pandas(ignore_metadata=True)
     except (pa.ArrowException, OSError) as error:
-        raise UnreadableFileError(N_("{file}: damaged Parquet ({reason})."), file=source.name, reason=error) from error
+        raise UnreadableFileError(
+            N_("{file}: damaged Parquet file ({reason})."), file=source.name, reason=error
+        ) from error
     return RawTable(source.name, frame)
 
 
@@ -36,7 +38,7 @@ def _reject_nested_columns(schema: pa.Schema, file: str) -> None:
     for field in schema:
         if pa.types.is_nested(field.type):
             raise UnreadableFileError(
-                N_("{file}, column {column!r}: nested values ({value}); a column holds numbers, dates or words."),
+                N_("{file}, column {column!r}: the values are nested ({value}). Accepted: numbers, dates or text."),
                 file=file,
                 column=field.name,
                 value=str(field.type)[:80],

@@ -65,7 +65,9 @@ def read_window(source: Source) -> Window:
     if not isinstance(content, dict) or "value" not in content:
         description = ", ".join(map(str, content)) if isinstance(content, dict) else type(content).__name__
         raise UnreadableFileError(
-            N_("{file}: a window holds value, label and ts; found: {found}."), file=source.name, found=description[:200]
+            N_("{file}: a window contains value, label and ts. Found: {found}."),
+            file=source.name,
+            found=description[:200],
         )
     values = _read_values(source, content["value"])
     labels, stamps = (_read_row_numbers(source, content, key, len(values)) for key in ("label", "ts"))
@@ -83,7 +85,7 @@ def _load_content(source: Source) -> Any:
         refused_type = re.search(r"GLOBAL ([\w.]+)", str(error))
         if refused_type:
             raise UnreadableFileError(
-                N_("{file}: holds {value}, which could run code, beside numbers; nothing of it was opened."),
+                N_("{file}: the file contains {value}, which could run code. It was not opened."),
                 file=source.name,
                 value=refused_type[1],
             ) from error
@@ -123,7 +125,7 @@ def _to_array(source: Source, key: str, value: object) -> NDArray[Any]:
     if array is None or array.dtype.kind not in "biuf" or array.nbytes > source.path.stat().st_size * 8:
         description = f"{type(value).__name__} {tuple(getattr(value, 'shape', ()))}"
         raise UnreadableFileError(
-            N_("{file}, {key!r}: {found}; a tensor or array of numbers is accepted."),
+            N_("{file}, {key!r}: found {found}. Accepted: a tensor or array of numbers."),
             file=source.name,
             key=key,
             found=description,
@@ -147,7 +149,9 @@ def _read_values(source: Source, value: object) -> Floats:
         array = array[:, 0, :, 0]
     if array.ndim != 2 or not array.size:
         raise UnreadableFileError(
-            N_("{file}, 'value': shape {value}; (T, 1, n, 1) is accepted."), file=source.name, value=str(array.shape)
+            N_("{file}, 'value': the shape is {value}. Accepted: (T, 1, n, 1) or (T, n)."),
+            file=source.name,
+            value=str(array.shape),
         )
     return array.astype(np.float64)
 
@@ -160,7 +164,8 @@ def _read_row_numbers(source: Source, content: dict[str, Any], key: str, rows: i
     if array.size != rows or not np.equal(array, np.trunc(array)).all():
         raise UnreadableFileError(
             N_(
-                "{file}, {key!r}: shape {value}, type {found}; a whole number for each of the {count} rows is accepted."
+                "{file}, {key!r}: the shape is {value} and the type {found}. Accepted: a whole "
+                "number for each of the {count} rows."
             ),
             file=source.name,
             key=key,

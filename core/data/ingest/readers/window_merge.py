@@ -66,7 +66,7 @@ class WindowMerger:
         """
         if self._series and values.shape[1] != self._values.shape[1]:
             raise UnreadableFileError(
-                N_("{file}: {count} columns where the windows before have {accepted}."),
+                N_("{file}: the window has {count} columns. The previous windows have {accepted}."),
                 file=file,
                 count=values.shape[1],
                 accepted=self._values.shape[1],
@@ -78,7 +78,8 @@ class WindowMerger:
         series = self._find_series(entity, stamps)
         if series.has_timestamps != _has_timestamps(stamps, series.has_timestamps):
             raise UnreadableFileError(
-                N_("{file}: 'ts' holds no moments, although the windows before have them (or the reverse)."), file=file
+                N_("{file}: 'ts' contains no timestamps, but the previous windows have timestamps (or the reverse)."),
+                file=file,
             )
         if series.has_timestamps and stamps is not None:
             self._merge_by_timestamp(series, values, labels, stamps)
@@ -136,7 +137,7 @@ class WindowMerger:
         rows = self._row_count + len(values)
         if rows * values.shape[1] > MAX_CELLS:
             raise UnreadableFileError(
-                N_("{file}: {count} cells; at most {accepted} are read."),
+                N_("{file}: the table has {count} cells. At most {accepted} are accepted."),
                 file=self.name,
                 count=rows * values.shape[1],
                 accepted=MAX_CELLS,
@@ -188,20 +189,20 @@ class WindowMerger:
             table.add_note(
                 "differing_windows",
                 len(self._differing_rows),
-                N_("{file}: {count} moments have other values in a later window; the first were kept."),
+                N_("{file}: {count} rows have other values in a later window. The first values were kept."),
             )
         untimed_windows = sum(series.window_count for series in self._series if not series.has_timestamps)
         if untimed_windows:
             table.add_note(
                 "windows_without_moments",
                 untimed_windows,
-                N_("{file}: {count} windows without moments, joined in the order of their numbers."),
+                N_("{file}: {count} windows have no timestamps. They were merged in the order of their file names."),
             )
         if self._break_count:
             table.add_note(
                 "broken_windows",
                 self._break_count,
-                N_("{file}: {count} windows do not continue the one before; all their rows were added."),
+                N_("{file}: {count} windows do not overlap with the previous window. All their rows were added."),
             )
 
 

@@ -35,7 +35,7 @@ def read_xlsx(source: Source, progress: ProgressCallback) -> RawTable:
     except Exception as error:  # openpyxl raises errors of many types for damaged files
         raise UnreadableFileError(N_("{file}: damaged workbook ({reason})."), file=source.name, reason=error) from error
     if not rows:
-        raise UnreadableFileError(N_("{file}: a header and no rows."), file=source.name)
+        raise UnreadableFileError(N_("{file}: the file has a header but no rows."), file=source.name)
     width = max(map(len, rows))
     text_rows = [["" if cell is None else str(cell) for cell in row] for row in rows[:MAX_PREAMBLE_LINES]]
     preamble_rows = 0
@@ -77,7 +77,7 @@ def _read_filled_rows(sheet: Any, file: str) -> list[tuple[Any, ...]]:
             check_columns([str(number) for number in range(len(row))], file)
         if cells > MAX_WORKBOOK_CELLS:
             raise UnreadableFileError(
-                N_("{file}: {count} cells; at most {accepted} are read."),
+                N_("{file}: the table has {count} cells. At most {accepted} are accepted."),
                 file=file,
                 count=cells,
                 accepted=MAX_WORKBOOK_CELLS,
