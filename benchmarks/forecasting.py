@@ -34,16 +34,16 @@ MAX_WAPE_PERCENT: dict[str, tuple[float, float]] = {
 }
 """Forecaster → maximum WAPE in percent, 1 and 7 days ahead, with the observed weather."""
 WEATHER_LABELS: dict[WeatherMode, str] = {
-    "as given": "observed weather",
+    "original": "observed weather",
     "degraded": "weather with the error of a usual forecast",
     "none": "no weather",
 }
 RUNS: tuple[tuple[str, WeatherMode], ...] = (
     ("seasonal-naive", "none"),
-    ("ridge", "as given"),
-    ("random-forest", "as given"),
-    ("gradient-boosting", "as given"),
-    ("blend", "as given"),
+    ("ridge", "original"),
+    ("random-forest", "original"),
+    ("gradient-boosting", "original"),
+    ("blend", "original"),
     ("ridge", "degraded"),
     ("blend", "degraded"),
     ("ridge", "none"),
@@ -71,7 +71,7 @@ def _measure_forecaster(name: str, weather: WeatherMode, series: Panel, covariat
     seconds = time.perf_counter() - began
     per_step = _score_per_step(result)
     weather_label = WEATHER_LABELS[weather] if name != "seasonal-naive" else "last known day of the same weekday"
-    targets = MAX_WAPE_PERCENT.get(name, (None, None)) if weather == "as given" else (None, None)
+    targets = MAX_WAPE_PERCENT.get(name, (None, None)) if weather == "original" else (None, None)
     lines = [
         ResultLine(f"{name}, {weather_label}", f"{seconds:.1f} s", basis="two fits and 14 forecasts of a year and more")
     ]

@@ -4,7 +4,7 @@ champion     version that pages and commands load
 challenger   newest version, until it is promoted
 previous     champion before the current one
 
-The tags of a version hold the metrics of its back-test and the definition of that test.
+The tags of a version hold the metrics of its backtest and the definition of that test.
 """
 
 import math
@@ -35,9 +35,9 @@ class RunNotDeliveredError(Exception):
 
 @dataclass(frozen=True)
 class PromotionMetric:
-    """Metric that compares the models of a task, and the definition of the back-test that must be equal.
+    """Metric that compares the models of a task, and the definition of the backtest that must be equal.
 
-    params, tags   names of parameters and tags of runs that define the back-test; a run that lacks one is not
+    params, tags   names of parameters and tags of runs that define the backtest; a run that lacks one is not
                    comparable
     optional_params  names of further parameters that define it, where a run has them
     """
@@ -76,7 +76,7 @@ class ModelVersion:
 
     @property
     def test(self) -> dict[str, str]:
-        """Definition of the back-test of the version."""
+        """Definition of the backtest of the version."""
         return {tag.removeprefix(TEST_PREFIX): text for tag, text in self.tags.items() if tag.startswith(TEST_PREFIX)}
 
 
@@ -85,7 +85,7 @@ class PromotionCheck:
     """Comparison of a challenger with the champion.
 
     figures      metric of the champion and of the challenger; NaN where missing
-    differences  differences of their back-tests: name → (value of the champion, value of the challenger)
+    differences  differences of their backtests: name → (value of the champion, value of the challenger)
     """
 
     metric: str
@@ -208,7 +208,7 @@ def promote(
 
 
 def compare_versions(champion: ModelVersion, challenger: ModelVersion, metric: PromotionMetric) -> PromotionCheck:
-    """Compare two versions on `metric`. A part of the back-test or a value that one of them lacks is a difference."""
+    """Compare two versions on `metric`. A part of the backtest or a value that one of them lacks is a difference."""
     required_names = (*metric.tags, *metric.params)
     pairs = {
         test: (champion.test.get(test, ""), challenger.test.get(test, ""))
@@ -229,7 +229,7 @@ def _format_figure(value: float) -> str:
 
 
 def _build_version_tags(run: Record, metric: PromotionMetric | None, user: str) -> dict[str, str]:
-    """Return the tags of a version: its origin, the user who registered it, its metrics and its back-test."""
+    """Return the tags of a version: its origin, the user who registered it, its metrics and its backtest."""
     tags = {
         "task": run.experiment,
         KEY_TAG: run.key,

@@ -1,4 +1,4 @@
-"""An Elasticsearch that answers as told, for the faults that a real server does not show when asked to."""
+"""Stub of Elasticsearch with set answers, for faults that a real server does not produce on demand."""
 
 import json
 import threading
@@ -11,30 +11,31 @@ from typing import Any
 
 @dataclass
 class Stub:
-    """Documents by id in the order of arrival, and what is answered instead for the next requests.
+    """Documents by id in order of arrival, and the errors to return.
 
-    refusals   statuses of whole requests, used up one by one
-    trouble    status by document id, as long as it is there
+    `refusals` are HTTP statuses of the next whole requests, each used once.
+    `status_by_id` gives the status of a document by its id, for every request.
     """
 
     url: str = ""
     documents: dict[str, dict[str, Any]] = field(default_factory=dict)
     refusals: list[int] = field(default_factory=list)
-    trouble: dict[str, int] = field(default_factory=dict)
+    status_by_id: dict[str, int] = field(default_factory=dict)
     requests: list[str] = field(default_factory=list)
-    largest: int = 0
+    max_batch_size: int = 0
 
-    def bulk(self, body: bytes) -> dict[str, Any]:
+    def create_documents(self, body: bytes) -> dict[str, Any]:
+        """Store the documents of a bulk request and return the body of the response."""
         lines = [json.loads(line) for line in body.splitlines()]
-        self.largest = max(self.largest, len(lines) // 2)
+        self.max_batch_size = max(self.max_batch_size, len(lines) // 2)
         items = [
-            self._create(action["create"]["_id"], source)
+            self._create_document(action["create"]["_id"], source)
             for action, source in zip(lines[::2], lines[1::2], strict=True)
         ]
         return {"took": 1, "errors": any("error" in item["create"] for item in items), "items": items}
 
-    def _create(self, identity: str, source: dict[str, Any]) -> dict[str, Any]:
-        status = self.trouble.get(identity, 409 if identity in self.documents else 201)
+    def _create_document(self, identity: str, source: dict[str, Any]) -> dict[str, Any]:
+        status = self.status_by_id.get(identity, 409 if identity in self.documents else 201)
         if status == 201:
             self.documents[identity] = source
             return {"create": {"_id": identity, "status": status}}
@@ -44,19 +45,19 @@ class Stub:
 
 
 @contextmanager
-def stub() -> Iterator[Stub]:
-    """A stub on a free port."""
-    found = Stub()
+def run_stub() -> Iterator[Stub]:
+    """Run a stub on a free port of the local host and yield it."""
+    server_stub = Stub()
 
     class Handler(BaseHTTPRequestHandler):
         def answer(self) -> None:
             body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-            found.requests.append(self.path)
-            status = found.refusals.pop(0) if found.refusals else 200
+            server_stub.requests.append(self.path)
+            status = server_stub.refusals.pop(0) if server_stub.refusals else 200
             answer: Any = {"error": {"type": f"refused_{status}", "reason": "as told"}, "status": status}
             if status == 200:
                 answer = (
-                    found.bulk(body)
+                    server_stub.create_documents(body)
                     if "_bulk" in self.path
                     else {"acknowledged": True, "version": {"number": "8.19.0"}}
                 )
@@ -74,11 +75,11 @@ def stub() -> Iterator[Stub]:
             pass
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    found.url = f"http://127.0.0.1:{server.server_address[1]}"
+    server_stub.url = f"http://127.0.0.1:{server.server_address[1]}"
     thread = threading.Thread(target=server.serve_forever, args=(0.05,))
     thread.start()
     try:
-        yield found
+        yield server_stub
     finally:
         server.shutdown()
         thread.join()

@@ -1,4 +1,4 @@
-"""Specs drawn at random from what their fields declare, and command lines read back into specs."""
+"""Strategies that draw specs from the declarations of their fields, and parsing of command lines into specs."""
 
 import shlex
 import string
@@ -25,12 +25,12 @@ NAMES = st.text(string.ascii_letters + string.digits + "._", min_size=1, max_siz
     lambda name: name[0] != "."
 )
 TEXTS = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=20)
-NUMBERS = {int: st.integers(-(2**31), 2**31), float: st.floats(-1e9, 1e9)}
+NUMBER_STRATEGIES = {int: st.integers(-(2**31), 2**31), float: st.floats(-1e9, 1e9)}
 
 
 def specs(cls: type[Spec]) -> st.SearchStrategy[Spec]:
-    """Return specs of a class that the task accepts."""
-    return _instances(cls, required=cls.selector_field).filter(_is_accepted)
+    """Return a strategy for the specs of `cls` that pass their own check."""
+    return _build_instances(cls, required=cls.selector_field).filter(_is_accepted)
 
 
 def _is_accepted(spec: Spec) -> bool:
@@ -41,34 +41,41 @@ def _is_accepted(spec: Spec) -> bool:
     return True
 
 
-def _instances(cls: type[Any], required: str = "") -> st.SearchStrategy[Any]:
+def _build_instances(cls: type[Any], required: str = "") -> st.SearchStrategy[Any]:
     kinds = typing.get_type_hints(cls)
     fields = get_hyperparameters(cls)
-    return st.builds(cls, **{name: _values(field, kinds[name], name == required) for name, field in fields.items()})
+    return st.builds(
+        cls, **{name: _build_values(field, kinds[name], name == required) for name, field in fields.items()}
+    )
 
 
-def _values(field: Field[Any], kind: Any, required: bool) -> st.SearchStrategy[Any]:
-    """Return what a field may hold. `required` is the field by which the spec is told from the others of a command."""
+def _build_values(field: Field[Any], kind: Any, required: bool) -> st.SearchStrategy[Any]:
+    """Return a strategy for the values of a field.
+
+    A required field tells the spec from the other specs of its command, so its value must not be empty.
+    """
     metadata = field.metadata
     if is_algorithm(field):
-        return st.one_of([_instances(cls) for cls in metadata["classes"]().values()])
+        return st.one_of([_build_instances(cls) for cls in metadata["classes"]().values()])
     if metadata["files"]:
         return DIGESTS if metadata["files"] == "datasets" else st.just("") | DIGESTS
     if metadata["argument"]:
         return NAMES
-    values = _typed(field, [member for member in flatten_union(kind) if not isinstance(member, str)])
+    values = _build_member_values(field, [member for member in flatten_union(kind) if not isinstance(member, str)])
     if metadata["choices"]:
-        numbers = [member for member in flatten_union(kind) if member in NUMBERS]
-        values = st.sampled_from(metadata["choices"]) | (_typed(field, numbers) if numbers else st.nothing())
+        numbers = [member for member in flatten_union(kind) if member in NUMBER_STRATEGIES]
+        values = st.sampled_from(metadata["choices"]) | (
+            _build_member_values(field, numbers) if numbers else st.nothing()
+        )
     return values.filter(bool) if required else values
 
 
-def _typed(field: Field[Any], members: list[Any]) -> st.SearchStrategy[Any]:
-    usual = st.nothing() if field.default is None else st.just(field.default)
-    return st.one_of(usual, *(_of_type(field, member) for member in members))
+def _build_member_values(field: Field[Any], members: list[Any]) -> st.SearchStrategy[Any]:
+    default = st.nothing() if field.default is None else st.just(field.default)
+    return st.one_of(default, *(_build_type_values(field, member) for member in members))
 
 
-def _of_type(field: Field[Any], kind: Any) -> st.SearchStrategy[Any]:
+def _build_type_values(field: Field[Any], kind: Any) -> st.SearchStrategy[Any]:
     low, high = field.metadata["low"], field.metadata["high"]
     if kind is type(None):
         return st.none()
@@ -78,38 +85,41 @@ def _of_type(field: Field[Any], kind: Any) -> st.SearchStrategy[Any]:
         return st.integers(-(2**31) if low is None else -(-low // 1), 2**31 if high is None else int(high))
     if kind is float:
         return st.floats(-1e9 if low is None else low, 1e9 if high is None else high)
-    if typing.get_origin(kind) is tuple and typing.get_args(kind)[0] is float:  # levels, which rise
+    if typing.get_origin(kind) is tuple and typing.get_args(kind)[0] is float:  # increasing levels
         return st.lists(st.floats(0.001, 0.999), min_size=2, max_size=5, unique=True).map(
             lambda levels: tuple(sorted(levels))
         )
     if typing.get_origin(kind) is tuple:
-        return st.lists(_of_type(field, typing.get_args(kind)[0]), max_size=3).map(tuple)
+        return st.lists(_build_type_values(field, typing.get_args(kind)[0]), max_size=3).map(tuple)
     if field.metadata["metavar"] == "DATE":
         return st.dates().map(str)
     assert kind is str, f"{field.name}: {kind}"
     return TEXTS
 
 
-class AskedError(Exception):
-    """Instead of an answer: what a command has understood."""
+class ParsedSpecError(Exception):
+    """Carrier of the spec that a command has parsed, raised instead of running the task."""
 
     def __init__(self, spec: Spec) -> None:
         super().__init__()
         self.spec = spec
 
 
-def parse(task: Task, spec: Spec, monkeypatch: pytest.MonkeyPatch) -> Spec:
-    """Return what the command of `task` makes of the words that say `spec`; datasets are their digests."""
+def parse_command_line(task: Task, spec: Spec, monkeypatch: pytest.MonkeyPatch) -> Spec:
+    """Return the spec that the command of `task` parses from the command line for `spec`.
 
-    def stop(name: str, spec: Spec, **others: Any) -> None:
-        raise AskedError(spec)
+    Each dataset is replaced by its digest.
+    """
+
+    def raise_spec(name: str, spec: Spec, **others: Any) -> None:
+        raise ParsedSpecError(spec)
 
     with monkeypatch.context() as patch:
-        patch.setattr(task_commands, "run_task", stop)
+        patch.setattr(task_commands, "run_task", raise_spec)
         patch.setattr(task_commands, "load_input", lambda files, *others: SimpleNamespace(digest=str(files[0])))
         patch.setattr(task_commands, "check_selection", lambda spec, dataset: None)
-        words = shlex.split(reproduce_command(task, spec))
-        asked = CliRunner().invoke(typer.main.get_command(build_app()), words[3:])
-    if isinstance(asked.exception, AskedError):
-        return asked.exception.spec
-    raise AssertionError(f"{words}: {asked.output} {asked.exception!r}")
+        arguments = shlex.split(reproduce_command(task, spec))
+        result = CliRunner().invoke(typer.main.get_command(build_app()), arguments[3:])
+    if isinstance(result.exception, ParsedSpecError):
+        return result.exception.spec
+    raise AssertionError(f"{arguments}: {result.output} {result.exception!r}")

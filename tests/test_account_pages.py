@@ -244,5 +244,5 @@ def test_identity_provider_grants_no_role(page_workspace: Workspace, provider_ac
 def test_identity_provider_claims_give_user_name(
     monkeypatch: pytest.MonkeyPatch, claims: dict[str, object], name: str
 ) -> None:
-    monkeypatch.setattr(auth.st, "find_user", SimpleNamespace(is_logged_in=True, to_dict=lambda: claims))
+    monkeypatch.setattr(auth.st, "user", SimpleNamespace(is_logged_in=True, to_dict=lambda: claims))
     assert auth.external_identity() == name

@@ -22,26 +22,26 @@ from tests.databases import (
     wait_for_abandoned_calls,
 )
 from tests.servers import Running
-from tests.test_accounts import HERE, together
+from tests.test_accounts import CLIENT_ADDRESS, run_concurrently
 
 LONGEST = 2.0  # seconds
 EVERY_CALL: dict[str, Callable[[Accounts], object]] = {
-    "empty": lambda accounts: accounts.is_empty(),
-    "users": lambda accounts: accounts.list_users(),
-    "user": lambda accounts: accounts.find_user("ada"),
+    "is_empty": lambda accounts: accounts.is_empty(),
+    "list_users": lambda accounts: accounts.list_users(),
+    "find_user": lambda accounts: accounts.find_user("ada"),
     "add_user": lambda accounts: accounts.add_user("bob", PASSWORD, []),
-    "first_administrator": lambda accounts: accounts.add_first_administrator("bob", PASSWORD),
+    "add_first_administrator": lambda accounts: accounts.add_first_administrator("bob", PASSWORD),
     "set_roles": lambda accounts: accounts.set_roles("ada", ["analyst"]),
     "set_disabled": lambda accounts: accounts.set_disabled("ada", True),
     "set_password": lambda accounts: accounts.set_password("ada", OTHER_PASSWORD),
     "change_password": lambda accounts: accounts.change_password("ada", PASSWORD, OTHER_PASSWORD),
-    "sign_in": lambda accounts: accounts.sign_in("ada", PASSWORD, HERE),
-    "session": lambda accounts: accounts.find_session("unknown"),
+    "sign_in": lambda accounts: accounts.sign_in("ada", PASSWORD, CLIENT_ADDRESS),
+    "find_session": lambda accounts: accounts.find_session("unknown"),
     "sign_out": lambda accounts: accounts.sign_out("unknown"),
     "sign_out_everywhere": lambda accounts: accounts.sign_out_everywhere("ada"),
-    "sign_ins": lambda accounts: accounts.list_sign_ins(),
-    "vouched_for": lambda accounts: accounts.sign_in_external("eve"),
-    "version": lambda accounts: accounts.fetch_version(),
+    "list_sign_ins": lambda accounts: accounts.list_sign_ins(),
+    "sign_in_external": lambda accounts: accounts.sign_in_external("eve"),
+    "fetch_version": lambda accounts: accounts.fetch_version(),
 }
 
 
@@ -105,7 +105,7 @@ def test_every_call_says_so_in_time(
 
     for first in range(0, len(calls), 4):
         accounts.reset()
-        together(4, lambda number: call(first + number))  # noqa: B023 called at once
+        run_concurrently(4, lambda number: call(first + number))  # noqa: B023 called at once
     assert set(told) == set(EVERY_CALL)
     assert all("PostgreSQL does not answer" in text for text in told.values()), told
     come_back()
@@ -127,7 +127,7 @@ def test_remembered_sessions_go_on(
 ) -> None:
     go, come_back = outage
     accounts.add_user("bob", PASSWORD, ["analyst"])
-    seen, unseen, revoked, left = (accounts.sign_in("bob", PASSWORD, HERE) for _each in range(4))
+    seen, unseen, revoked, left = (accounts.sign_in("bob", PASSWORD, CLIENT_ADDRESS) for _each in range(4))
     before = [accounts.find_session(token) for token in (seen, revoked, left)]
     go()
     began = time.perf_counter()
@@ -149,7 +149,7 @@ def test_remembered_sessions_go_on(
 
 
 def test_many_at_once_wait_no_longer(accounts: Accounts, server: Running) -> None:
-    token = accounts.sign_in("ada", PASSWORD, HERE)
+    token = accounts.sign_in("ada", PASSWORD, CLIENT_ADDRESS)
     accounts.find_session(token)
     server.freeze()
     try:
@@ -157,7 +157,7 @@ def test_many_at_once_wait_no_longer(accounts: Accounts, server: Running) -> Non
         for _round in range(4):  # more than the pool has connections
             accounts.reset()
             began = time.perf_counter()
-            found = together(6, lambda _number: accounts.find_session(token))
+            found = run_concurrently(6, lambda _number: accounts.find_session(token))
             seconds.append(time.perf_counter() - began)
             assert len(found) == 6
         assert max(seconds) < LONGEST
@@ -182,7 +182,7 @@ def test_hanging_at_start(url: str, server: Running, tmp_path: Path) -> None:
         server.freeze()
         try:
             began = time.perf_counter()
-            found = together(3, lambda _number: accounts.is_empty())
+            found = run_concurrently(3, lambda _number: accounts.is_empty())
             assert {type(each) for each in found} == {ServiceUnavailableError}
             assert time.perf_counter() - began < LONGEST
         finally:
@@ -234,16 +234,16 @@ def test_every_way_to_write_postgresql(url: str, tmp_path: Path, scheme: str) ->
 def test_a_sqlite_file_that_somebody_else_holds(tmp_path: Path) -> None:
     with open_accounts("", tmp_path) as accounts:
         accounts.add_first_administrator("Ada", PASSWORD)
-        token = accounts.sign_in("ada", PASSWORD, HERE)
+        token = accounts.sign_in("ada", PASSWORD, CLIENT_ADDRESS)
         holder = sqlite3.connect(tmp_path / "accounts.db", isolation_level=None)
         holder.execute("BEGIN EXCLUSIVE")
         assert accounts.find_session(token) is not None, "WAL: who reads does not wait"
-        error = unreachable(lambda: accounts.sign_in("ada", PASSWORD, HERE))
+        error = unreachable(lambda: accounts.sign_in("ada", PASSWORD, CLIENT_ADDRESS))
         assert "database is locked" in str(error)
         holder.execute("ROLLBACK")
         holder.close()
         accounts.reset()
-        assert accounts.sign_in("ada", PASSWORD, HERE)
+        assert accounts.sign_in("ada", PASSWORD, CLIENT_ADDRESS)
 
 
 def test_a_folder_that_cannot_be_written(tmp_path: Path) -> None:

@@ -393,9 +393,9 @@ def test_cluster_run_distinguishes_lost_result_from_lost_scheduler(files: Path, 
     job, batch = JobSpec(files, tmp_path / "out", "made", ()), Batch(0, "", ())
     result = BatchResult(0, 1, 10, series=3, is_new=False)  # the second worker loads what the first one saved
     client = FakeClient(LostFuture(result, final_status="finished"))
-    assert list(executors._ClusterRun(client, job, lambda: None).run(iter([batch]))) == [replace(result, fresh=True)]
+    assert list(executors._ClusterRun(client, job, lambda: None).run(iter([batch]))) == [replace(result, is_new=True)]
     client = FakeClient(LostFuture(result, final_status="cancelled"))
-    with pytest.raises(VigieError, match="went away"):
+    with pytest.raises(VigieError, match="no longer answers"):
         list(executors._ClusterRun(client, job, lambda: None).run(iter([batch])))
 
 
@@ -466,7 +466,7 @@ def test_batch_progress_shows_rate_and_time_left(files: Path, tmp_path: Path) ->
     shares = [share for share, _ in updates]
     assert shares == sorted(shares)
     assert shares[-1] == 1.0
-    assert any("/s, 0:0" in doing and "left" in doing for _, doing in updates)
+    assert any("0:0" in doing and "remaining" in doing for _, doing in updates)
 
 
 # ---- Dask clusters --------------------------------------------------------------------------------------------------
@@ -500,7 +500,7 @@ def test_batch_fails_when_dask_scheduler_stops(
     monkeypatch.setitem(executors.DASK_CONFIG, "distributed.comm.timeouts.connect", "1s")
     monkeypatch.setattr(executors, "ANSWER_TIMEOUT_S", 1.5)
     job = prepare_job(fit_model(SlowDetector(), load([files / "site_1.csv"])), files, tmp_path / "out")
-    with pytest.raises(VigieError, match="went away"):
+    with pytest.raises(VigieError, match="no longer answers"):
         run_batch_job(job, 20, Executor(address=cluster.scheduler_address), CallbackProgress(3, cluster.close))
     assert run_batch_job(job, 20).resumed_batches >= 3
 
@@ -535,9 +535,9 @@ def test_output_lock_rejects_other_settings(files: Path, tmp_path: Path) -> None
 def test_batch_rejects_parts_of_another_job(files: Path, tmp_path: Path) -> None:
     job = prepare_trusted_job(fit_model(PcaResidual(), load([files / "site_1.csv"])), files, tmp_path / "out")
     run_batch_job(job, 20)
-    with pytest.raises(DataError, match="something else"):
+    with pytest.raises(DataError, match="results of a different command"):
         run_batch_job(replace(job, manifest="other"), 20)
-    with pytest.raises(DataError, match="something else"):
+    with pytest.raises(DataError, match="results of a different command"):
         run_batch_job(job, 60)
 
 
@@ -621,7 +621,7 @@ def test_run_card_command_repeats_batch_run(
 @pytest.mark.parametrize(
     ("changes", "says"),
     [
-        ({"fit_per": ""}, "Set either --model (a run, or NAME@ALIAS) or --fit-per ("),
+        ({"fit_per": ""}, "Set either --model (a run, or NAME@ALIAS) or --fit-per"),
         ({"fit_per": "colour"}, "fit_per"),
         ({"scaling": "none"}, "scaling"),
         ({"batch_rows": 0}, "batch_rows"),
@@ -678,8 +678,8 @@ def test_scale_command_prints_json(tiles: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("words", "says"),
     [
-        ([], "Set either --model (a run, or NAME@ALIAS) or --fit-per ("),
-        (["--model", "x", "--fit-per", "name"], "--fit-per does not go with --model"),
+        ([], "Set either --model (a run, or NAME@ALIAS) or --fit-per"),
+        (["--model", "x", "--fit-per", "name"], "--fit-per cannot be combined with --model"),
         (["--fit-per", "name", "--detector", "crystal-ball"], "detector"),
         (["--fit-per", "name", "--set", "wings=2"], "wings"),
     ],

@@ -107,7 +107,7 @@ def test_kmeans_numbers_clusters_by_size(features: np.ndarray) -> None:
 
 
 @pytest.mark.parametrize(
-    ("rows", "words"), [(np.zeros((4, 2)), "too few"), (np.ones((1, 2)), "too few"), (np.ones((50, 2)), "differ")]
+    ("rows", "words"), [(np.zeros((4, 2)), "Too few"), (np.ones((1, 2)), "Too few"), (np.ones((50, 2)), "distinct")]
 )
 def test_kmeans_refuses_too_few_rows(rows: np.ndarray, words: str) -> None:
     with pytest.raises(DataError, match=words):

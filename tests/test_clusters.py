@@ -98,7 +98,7 @@ def test_clustering_groups_gas_regions_by_shape(gas: Dataset, place: Workspace) 
     assert clustering.count_by_season().empty
     assert figures.has_french_regions(clustering)
     assert set(clustering.profiles["panel"]) == {"working day", "Saturday", "Sunday", "month"}
-    with pytest.raises(DataError, match="15 points are too few for 15 clusters"):
+    with pytest.raises(DataError, match="Too few points for 15 clusters: 15"):
         cluster(ClusteringSpec(make_kmeans(15), of="entities"), gas, workspace=place, actor=ALICE)
 
 
@@ -132,7 +132,7 @@ def test_clustering_by_shape_leaves_out_flat_rows(place: Workspace) -> None:
     clustering, run = cluster(ClusteringSpec(make_kmeans(2), look="shape"), dataset, workspace=place, actor=ALICE)
     assert run.metrics["flat_points_left_out"] == 8
     assert len(clustering.rows) == 112
-    assert "8 points were left out" in " ".join(map(str, clustering.notes))
+    assert "they have no shape (mean close to 0): 8" in " ".join(map(str, clustering.notes))
 
 
 # ---- missing values and other layouts -------------------------------------------------------------------------------
@@ -170,7 +170,7 @@ def test_clustering_groups_undated_measurements_by_level(place: Workspace) -> No
     assert clustering.count_by_season().empty
     with pytest.raises(DataError, match="different measurements"):
         cluster(ClusteringSpec(make_kmeans(3), look="shape"), kpis, workspace=place, actor=ALICE)
-    with pytest.raises(DataError, match="1 complete points"):
+    with pytest.raises(DataError, match="Too few complete points to compare: 1"):
         cluster(ClusteringSpec(make_kmeans(3), of="entities"), kpis, workspace=place, actor=ALICE)
     applied, _ = apply_model(ApplySpec(run.id), kpis, workspace=place, actor=ALICE)
     assert np.array_equal(applied.rows["cluster"], clustering.rows["cluster"])
@@ -179,9 +179,9 @@ def test_clustering_groups_undated_measurements_by_level(place: Workspace) -> No
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        (lambda values: values[:1], "1 complete points"),
-        (lambda values: values[:4], "4 points are too few for 4 clusters"),
-        (lambda values: values * 0 + 5.0, "Only 1 points differ"),
+        (lambda values: values[:1], "Too few complete points to compare: 1"),
+        (lambda values: values[:4], "Too few points for 4 clusters: 4"),
+        (lambda values: values * 0 + 5.0, "Too few distinct points"),
         (lambda values: values * np.nan, "Every row has missing measurements"),
     ],
 )
@@ -264,9 +264,9 @@ def test_clustering_is_loaded_from_run(sample: Dataset, place: Workspace, of: An
 def test_load_clustering_rejects_other_runs(sample: Dataset, place: Workspace) -> None:
     forest = list_detectors()["isolation-forest"](n_estimators=20)
     _, run = detect(DetectionSpec(forest, baseline="entity"), sample, workspace=place, actor=ALICE)
-    with pytest.raises(NotFoundError, match="holds no"):
+    with pytest.raises(NotFoundError, match="has no result to show"):
         load_clustering(run.id, place)
-    with pytest.raises(NotFoundError, match="No run"):
+    with pytest.raises(NotFoundError, match="was not found"):
         load_clustering("f" * 32, place)
 
 
@@ -295,7 +295,7 @@ def test_clustering_model_assigns_later_days(
     assert {"clusterer": name, "start": "2024-01-01", "model_run": run.id}.items() <= params.items()
     assert "model" not in params
     assert [model.id for model in runs_with_model("clusters", place)] == [run.id]
-    with pytest.raises(NotFoundError, match="no model"):
+    with pytest.raises(NotFoundError, match="has no saved model"):
         apply_model(ApplySpec(second.id), sample, workspace=place, actor=ALICE)
 
 
@@ -323,7 +323,7 @@ def test_clustering_model_assigns_entities_by_later_profile(gas: Dataset, place:
 
 def test_clustering_model_rejects_other_columns_and_units(sample: Dataset, place: Workspace) -> None:
     _, run = cluster(ClusteringSpec(make_kmeans()), sample, workspace=place, actor=ALICE)
-    with pytest.raises(DataError, match="fitted on MWh"):
+    with pytest.raises(DataError, match="fitted on data in MWh"):
         apply_model(ApplySpec(run.id), sample.replace(unit="kWh"), workspace=place, actor=ALICE)
     with pytest.raises(DataError, match="fitted on the columns"):
         apply_model(ApplySpec(run.id), load_sample("daily_profile"), workspace=place, actor=ALICE)
@@ -478,9 +478,9 @@ def test_cluster_command_applies_saved_model(vigie: Command, tmp_path: Path) -> 
         (["--clusterer", "stars"], "dbscan, kmeans"),
         (["--set", "eps=1"], "n_clusters"),
         (["--set", "n_clusters=1"], "2 to 100"),
-        (["--of", "entities"], "too few"),
+        (["--of", "entities"], "Too few"),
         (["--of", "weeks"], "days, entities"),
-        (["--model", "champion", "--look", "shape"], "--look does not go with --model"),
+        (["--model", "champion", "--look", "shape"], "--look cannot be combined with --model"),
     ],
 )
 def test_cluster_command_rejects_bad_input(vigie: Command, tmp_path: Path, arguments: list[str], words: str) -> None:

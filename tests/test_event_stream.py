@@ -29,7 +29,7 @@ from core.storage.events.log import Details, EntityCount, Event, EventLog
 from core.workspace import Workspace
 from mlflow_utils.tracking import Tracking
 from tests.conftest import free_port
-from tests.elastic_stub import Stub, stub
+from tests.elastic_stub import Stub, run_stub
 from tests.servers import Running, elasticsearch
 
 START = datetime(2026, 11, 1, tzinfo=UTC)
@@ -103,7 +103,7 @@ def server(elasticsearch_server: Running) -> Running:
 
 @pytest.fixture
 def stub_server() -> Iterator[Stub]:
-    with stub() as server_stub:
+    with run_stub() as server_stub:
         yield server_stub
 
 
@@ -335,10 +335,10 @@ def test_event_stream_stops_at_throttled_document(stub_server: Stub, tmp_path: P
     log = append_events(tmp_path / "events", 10)
     stream = EventStream(log.folder, stub_server.url)
     lines = LogCursor(log.folder).next_batch()
-    stub_server.trouble = {lines[4].id: 429}
+    stub_server.status_by_id = {lines[4].id: 429}
     assert (stream.deliver_pending(), stream.count_pending()) == (4, 6)
     assert "429" in stream.last_error
-    stub_server.trouble = {}
+    stub_server.status_by_id = {}
     stream.reset()
     assert (stream.deliver_pending(), stream.count_pending(), stream.count_rejected()) == (6, 0, 0)
     assert sorted(doc["event"] for doc in stub_server.documents.values()) == sorted(
@@ -350,7 +350,7 @@ def test_event_stream_sets_rejected_document_aside(stub_server: Stub, tmp_path: 
     log = append_events(tmp_path / "events", 10)
     stream = EventStream(log.folder, stub_server.url)
     lines = LogCursor(log.folder).next_batch()
-    stub_server.trouble = {lines[4].id: 400}
+    stub_server.status_by_id = {lines[4].id: 400}
     assert (stream.deliver_pending(), stream.count_pending(), stream.count_rejected(), stream.last_error) == (
         9,
         0,
@@ -448,7 +448,7 @@ def test_log_cursor_limits_batch_size(stub_server: Stub, tmp_path: Path) -> None
     (log.folder / "sent.json").unlink()
     stream = EventStream(log.folder, stub_server.url)
     assert stream.deliver_pending() == 3 * BATCH_LINES + 51
-    assert stub_server.largest == BATCH_LINES
+    assert stub_server.max_batch_size == BATCH_LINES
     assert stream.count_rejected() == 1
     assert (log.folder / "refused.jsonl").stat().st_size < 10_000
 

@@ -591,10 +591,10 @@ def test_label_column_round_trips_through_csv(place: Workspace, sample: Dataset,
 def test_label_table_expands_events_to_rows(place: Workspace) -> None:
     from core.tasks.sequences.run import train
     from core.tasks.sequences.spec import SequenceSpec, list_detectors
-    from tests.test_sequences import several
+    from tests.test_sequences import make_series
 
     sequence_spec = SequenceSpec(list_detectors()["pca-residual"](), threshold="contamination", amount=0.1)
-    detection, run = train(sequence_spec, several(2), workspace=place, actor=BOB)
+    detection, run = train(sequence_spec, make_series(2), workspace=place, actor=BOB)
     event = detection.events.iloc[0]
     row = said.serialise_row(
         {"entity": event["entity"], "time": event["start"], "end": event["end"], "score": event["peak"]}
@@ -768,9 +768,9 @@ def test_propose_threshold_lowers_for_missed_alarms(place: Workspace, detection_
 def test_accepted_threshold_for_sequences(place: Workspace) -> None:
     from core.tasks.sequences.run import apply_model, load_sequences, train
     from core.tasks.sequences.spec import SequenceSpec, list_detectors
-    from tests.test_sequences import several
+    from tests.test_sequences import make_series
 
-    dataset = several(2)
+    dataset = make_series(2)
     place.datasets.save(dataset)
     sequence_spec = SequenceSpec(list_detectors()["pca-residual"](), threshold="contamination", amount=0.1)
     before, run = train(sequence_spec, dataset, workspace=place, actor=BOB)

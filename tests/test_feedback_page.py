@@ -151,7 +151,7 @@ def test_clusters_and_forecasts_are_judged_too(page_workspace: Workspace, small:
     assert "Select a row to give a verdict." in read_page_text(app)
     assert all("verdict" in each.value.columns for each in app.dataframe if "distance" in each.value.columns)
     app = open_page("analysis/forecast.py", dataset=digest, run=runs["forecast"])
-    app.session_state["forecast-view"] = "Back-test"
+    app.session_state["forecast-view"] = "Backtest"
     app.run()
     assert not app.exception
     assert "Outside the interval" in read_page_text(app)
@@ -247,9 +247,9 @@ def test_a_threshold_is_suggested_seen_and_accepted(
 def test_verdicts_on_events_of_sequences(page_workspace: Workspace, worker: Worker) -> None:  # noqa: F811
     from core.tasks.sequences.run import load_sequences, train
     from core.tasks.sequences.spec import SequenceSpec, list_detectors
-    from tests.test_sequences import several
+    from tests.test_sequences import make_series
 
-    dataset = several(2)
+    dataset = make_series(2)
     spec = SequenceSpec(list_detectors()["pca-residual"](), threshold="contamination", amount=0.1)
     found, made = train(spec, dataset, workspace=page_workspace, actor=BY)
     address = {"run": made.id, "dataset": page_workspace.datasets.save(dataset)}

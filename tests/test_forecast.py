@@ -603,7 +603,7 @@ def test_intervals_are_made_of_other_errors_and_the_forecast_stays(office: Works
     model = load_model(again.id, ForecastModel, office)
     assert model.errors_ is not None
     assert asdict(model.errors_.calibration) == better.calibration
-    with pytest.raises(DataError, match=r"fitted on; made\.csv has other data"):
+    with pytest.raises(DataError, match=r"fitted on\. made\.csv has other data"):
         recalibrate(RecalibrationSpec(run.id), make_daily_dataset(values[:-3]), workspace=office, actor=BY)
 
 

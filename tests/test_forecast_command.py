@@ -85,7 +85,7 @@ def test_forecast_command_prints_json_and_writes_table(
     )
     assert applied.returncode == 0, applied.stderr
     assert "days ahead" in applied.stdout
-    assert "Tested from" in applied.stdout
+    assert "Backtest from" in applied.stdout
     assert pd.read_csv(tmp_path / "again.csv")["forecast"].tolist() == pytest.approx(rows["forecast"].tolist())
 
 
@@ -93,23 +93,23 @@ def test_forecast_command_prints_json_and_writes_table(
     ("arguments", "words"),
     [
         (["--forecaster", "oracle"], "seasonal-naive"),
-        (["--horizon", "29"], "horizon = 29 is outside 1 to 28"),
+        (["--horizon", "29"], "horizon = 29 is out of range. Accepted: 1 to 28"),
         (["--quantiles", "0.9,0.1"], "quantiles"),
         (["--quantiles", "most"], "quantiles"),
         (["--backtest-from", "spring"], "backtest_from"),
         (["--backtest-from", "NaT"], "backtest_from"),
         (["--backtest-from", "2022-01-01T00:00Z"], "backtest_from"),
-        (["--backtest-from", "1999-01-01"], "A back-test from 1999-01-01 needs"),
+        (["--backtest-from", "1999-01-01"], "A backtest from 1999-01-01 needs"),
         (["--measure", "traffic"], "traffic"),
         (["--set", "alpha=strong", "--forecaster", "ridge"], "alpha"),
         (["--covariates", "absent.csv"], "absent.csv"),
         (["--out", "forecast.xls"], "parquet"),
-        (["--weather", "sunny"], "as-given"),
-        (["--model", "0123", "--horizon", "7"], "--horizon does not go with --model"),
-        (["--recalibrate", "0123", "--quantiles", "0.1,0.9"], "--quantiles does not go with --recalibrate"),
-        (["--model", "0123", "--entity", "a"], "--entity does not go with --model"),
+        (["--weather", "sunny"], "original"),
+        (["--model", "0123", "--horizon", "7"], "--horizon cannot be combined with --model"),
+        (["--recalibrate", "0123", "--quantiles", "0.1,0.9"], "--quantiles cannot be combined with --recalibrate"),
+        (["--model", "0123", "--entity", "a"], "--entity cannot be combined with --model"),
         (["--model", "0123", "--recalibrate", "0123"], "--model / --recalibrate"),
-        (["--model", "0123", "--set", "alpha=1"], "--set does not go with --model"),
+        (["--model", "0123", "--set", "alpha=1"], "--set cannot be combined with --model"),
     ],
 )
 def test_forecast_command_rejects_invalid_input(
@@ -134,4 +134,4 @@ def test_forecast_command_reports_unknown_model(vigie: Command, files: tuple[Pat
     ran = vigie("forecast", files[0], "--model", "0123456789abcdef0123456789abcdef")
     assert ran.returncode == 1
     assert ran.stdout == ""
-    assert ran.stderr.splitlines() == ["No run 0123456789ab is on record."]
+    assert ran.stderr.splitlines() == ["The run 0123456789ab was not found."]

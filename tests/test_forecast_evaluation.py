@@ -284,7 +284,7 @@ def _coverage(errors: ResidualHistory, first: int) -> float:
     )
 
 
-# ---- the tables of a back-test --------------------------------------------------------------------------------------
+# ---- the tables of a backtest --------------------------------------------------------------------------------------
 
 
 @pytest.fixture(scope="module")
@@ -388,7 +388,7 @@ def test_hours_are_judged_by_the_hour() -> None:
 @pytest.mark.parametrize("start", ["2019-01-01", "2021-06-01", "2023-06-19", "2030-01-01"])
 def test_a_back_test_without_a_past_or_a_future_is_refused(start: str) -> None:
     data = make_daily_dataset(make_consumption(900, 1))
-    with pytest.raises(DataError, match=f"A back-test from {start} needs"):
+    with pytest.raises(DataError, match=f"A backtest from {start} needs"):
         run_backtest(
             Ridge(), Panel.from_dataset(data), join_tables(data, []), start_date=pd.Timestamp(start), horizon=7
         )

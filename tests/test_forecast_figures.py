@@ -1,4 +1,4 @@
-"""Forecast figures and the total over all entities, on a back-test with known numbers."""
+"""Forecast figures and the total over all entities, on a backtest with known numbers."""
 
 from dataclasses import replace
 
@@ -157,7 +157,7 @@ def test_total_leaves_out_entity_without_forecast(backtest: Forecast) -> None:
 
 
 def test_total_intervals_depend_on_hour(backtest: Forecast) -> None:
-    """The back-test has large errors at 06:00 and none at 18:00. Step 2 was not kept and takes the errors of step 7."""
+    """The backtest has large errors at 06:00 and none at 18:00. Step 2 was not kept and takes the errors of step 7."""
     times = pd.to_timedelta([6, 18], unit="h")
     rng = np.random.default_rng(1)
     checked = pd.DataFrame(
@@ -197,9 +197,7 @@ def test_forecast_figure_shows_history_interval_and_baselines(backtest: Forecast
     figure = figures.draw_forecast(rows, history, backtest)
     assert len(get_trace(figure, "measured").x) == len(DAYS)
     np.testing.assert_allclose(get_trace(figure, "90 % interval").y, 800)
-    np.testing.assert_allclose(
-        get_trace(figure, "The naive error is the lower one of two naive forecasts: the").y, 1100
-    )
+    np.testing.assert_allclose(get_trace(figure, "same weekday before").y, 1100)
     assert list(get_trace(figure, "assumed covariate").x) == [rows["time"].iloc[1]]
     assert figure.layout.yaxis.title.text == "MWh per day"
     assert get_trace(figure, "forecast").y.dtype == np.float32

@@ -138,9 +138,9 @@ def test_forecast_page_runs_forecast(page_workspace: Workspace, digest: str) -> 
     metrics = {metric.label: metric for metric in app.metric}
     assert {"WAPE, day 1", "WAPE, day 2", "Coverage", "Entities", "Seconds", "g CO₂"} == set(metrics)
     assert "naive" in metrics["WAPE, day 1"].delta
-    assert metrics["Coverage"].delta == "promised 90%"
+    assert metrics["Coverage"].delta == "nominal 90%"
     assert metrics["Entities"].value == "2"
-    assert "Tested from" in read_page_text(app)
+    assert "Backtest from" in read_page_text(app)
 
 
 def test_forecast_page_shows_job_error(page_workspace: Workspace, small_dataset: Dataset) -> None:
@@ -259,9 +259,9 @@ def test_forecast_page_loads_covariates_of_shared_result(digest: str, saved_fore
 @pytest.mark.parametrize(
     ("view", "words"),
     [
-        ("Forecast", "The sum of 2 entities of 2"),
-        ("Back-test", "By entity"),
-        ("Errors", "Boxes hold"),
+        ("Forecast", "(of 2)"),
+        ("Backtest", "By entity"),
+        ("Errors", "Boxes contain"),
         ("Intervals", "Coverage of the 90 % interval"),
         ("Influences", ") and not significant"),
         ("Scenarios", "Change a setting above to compare a new forecast with the"),
@@ -318,7 +318,7 @@ def test_forecast_page_recalibrates_as_new_run(
 def test_forecast_page_scenario_with_colder_weather(digest: str, saved_forecast: tuple[Forecast, str]) -> None:
     app = open_result(digest, saved_forecast[1], "Scenarios")
     assert get_widget(app, "number_input", "if-wind").disabled
-    assert "has not learnt Wind" in get_widget(app, "number_input", "if-wind").help
+    assert "does not use Wind" in get_widget(app, "number_input", "if-wind").help
     assert not get_widget(app, "number_input", "if-temperature_min").disabled
     get_widget(app, "slider", "if-warmer").set_value(-6.0).run()
     assert not app.error

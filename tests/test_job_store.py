@@ -521,7 +521,7 @@ EVERY_CALL: dict[str, Callable[[JobStore], object]] = {
     "heartbeat": lambda store: store.heartbeat(Job("", "", {}, "", "")),
     "requeue": lambda store: store.requeue(Job("", "", {}, "", "")),
     "finish": lambda store: store.finish(Job("", "", {}, "", ""), "completed"),
-    "delete_expired": lambda store: store.delete_expired_rows(),
+    "delete_expired_rows": lambda store: store.delete_expired_rows(),
     "record_worker": lambda store: store.record_worker(WorkerHeartbeat("", "", 1, False)),
     "delete_worker": lambda store: store.delete_worker(""),
     "list_workers": lambda store: store.list_workers(),

@@ -300,5 +300,5 @@ def test_save_model_rejects_untrusted_type(model: RowModel, sample: Dataset, tmp
 def test_load_model_rejects_run_without_model(sample: Dataset, place: Workspace) -> None:
     with track_run("tests", "Nothing", {}, sample, ALICE, place) as run:
         (run.folder / "note.txt").touch()
-    with pytest.raises(NotFoundError, match="no model"):
+    with pytest.raises(NotFoundError, match="has no saved model"):
         load_model(run.id, RowModel, place)

@@ -128,8 +128,8 @@ def test_anomalies_page_opens_shared_link(page_workspace: Workspace, sample: Dat
     [
         ({"dataset": "0" * 64}, "is not stored here"),
         ({"dataset": "../../etc"}, "is not stored here"),
-        ({"dataset": "SAMPLE", "run": "f" * 32}, "No run"),
-        ({"dataset": "SAMPLE", "run": "../../../etc/passwd"}, "No run"),
+        ({"dataset": "SAMPLE", "run": "f" * 32}, "was not found"),
+        ({"dataset": "SAMPLE", "run": "../../../etc/passwd"}, "was not found"),
     ],
 )
 def test_pages_explain_invalid_address(
@@ -172,7 +172,7 @@ def test_pages_ignore_run_of_other_page(page_workspace: Workspace, sample: Datas
             assert bool(app.metric) == (task == name), (name, task)
             assert f"{name}-ask" in [button.key for button in app.button], (name, task)
         missing = open_page(page, dataset=digest, run="f" * 32)
-        assert "No run" in missing.error[0].value
+        assert "was not found" in missing.error[0].value
         assert not missing.exception
 
 
@@ -259,7 +259,7 @@ def test_pages_show_number_of_unexpected_error(
     monkeypatch.setattr("pages.components.cache._load_dataset_by_digest", raise_error)
     app = open_page(dataset="0" * 64)
     assert not app.exception
-    assert "Quote number" in app.error[0].value
+    assert "Give the error number" in app.error[0].value
     assert "a fault of ours" not in app.error[0].value
     assert "a fault of ours" in caplog.text
 
@@ -269,7 +269,7 @@ def test_anomalies_page_in_french(page_workspace: Workspace, sample: Dataset, mo
     digest = page_workspace.datasets.save(sample)
     app = open_page("analysis/anomalies.py", dataset=digest)
     assert app.title[0].value == "Anomalies"
-    assert [radio.label.replace("\xa0", " ") for radio in app.radio] == ["Par rapport à quoi ?"]
+    assert [radio.label.replace("\xa0", " ") for radio in app.radio] == ["Comparaison avec"]
     assert i18n.format_value(33720).replace("\u202f", " ").replace("\xa0", " ") == "33 720"
 
 

@@ -165,7 +165,7 @@ def test_panel_rejects_weekly_rows() -> None:
 def test_panel_rejects_mistyped_year(year: int) -> None:
     dataset = make_daily_dataset(make_consumption(60, 1))
     time = [*dataset.time[:-1], dataset.time[-1].replace(year=year)]
-    with pytest.raises(DataError, match=rf"made\.csv: dates reach from .*{year}"):
+    with pytest.raises(DataError, match=rf"made\.csv: the dates range from .*{year}"):
         Panel.from_dataset(
             dataset.replace(frame=dataset.frame.set_index(make_index(np.repeat("a", 60), pd.DatetimeIndex(time))))
         )

@@ -71,7 +71,7 @@ def test_strong_passwords_are_accepted(password: str) -> None:
 
 @pytest.mark.parametrize("length", [0, 9, 201, 1_000_000])
 def test_lengths(length: int) -> None:
-    with pytest.raises(OptionError, match=f"has {length:,} characters; 10 to 200 are accepted"):
+    with pytest.raises(OptionError, match=f"has {length:,} characters. Accepted are 10 to 200 characters"):
         passwords.check_password("x" * length, "alice")
 
 

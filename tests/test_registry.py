@@ -1,4 +1,4 @@
-"""A model's life after its run, on SQLite and on a real MLflow server."""
+"""Registration, promotion and loading of models by alias, on SQLite and on a real MLflow server."""
 
 import threading
 import time
@@ -32,8 +32,8 @@ from mlflow_utils.tracking import Tracking
 from tests.conftest import Server, free_port, stop, workplace_in
 from tests.test_model_files import make_input_table
 
-BY = Actor("alice", "tests")
-BACKTEST = {
+ALICE = Actor("alice", "tests")
+BACKTEST_PARAMS = {
     "backtest_from": "2023-01-01",
     "backtest_until": "2023-12-31",
     "horizon": 5,
@@ -41,7 +41,7 @@ BACKTEST = {
     "resolution": "day",
     "weather": "measured",
 }
-NAME = "gas-forecast"
+MODEL_NAME = "gas-forecast"
 
 
 @pytest.fixture(scope="session")
@@ -50,11 +50,11 @@ def model(sample: Dataset) -> RowModel:
 
 
 @pytest.fixture
-def tested(model: RowModel, sample: Dataset, place: Workspace) -> Callable[..., str]:
-    """A run of the task forecast whose back-test came out at `wape`; its id."""
+def create_backtest_run(model: RowModel, sample: Dataset, place: Workspace) -> Callable[..., str]:
+    """Function that creates a forecast run with the given WAPE of the backtest and returns its id."""
 
-    def run(wape: float | None, at: Workspace = place, dataset: Dataset = sample, **params: Any) -> str:
-        with track_run("forecast", "Ridge", BACKTEST | params, dataset, BY, at) as run:
+    def run(wape: float | None, workspace: Workspace = place, dataset: Dataset = sample, **params: Any) -> str:
+        with track_run("forecast", "Ridge", BACKTEST_PARAMS | params, dataset, ALICE, workspace) as run:
             save_model(run.folder / "model", model, make_input_table(sample, 5))
             run.metrics = {} if wape is None else {"wape": wape, "coverage": 0.9}
         return run.id
@@ -62,21 +62,23 @@ def tested(model: RowModel, sample: Dataset, place: Workspace) -> Callable[..., 
     return run
 
 
-def aliases(at: Workspace, name: str = NAME) -> dict[int, tuple[str, ...]]:
-    return {version.number: version.aliases for version in list_versions(at, name)}
+def list_aliases(workspace: Workspace, name: str = MODEL_NAME) -> dict[int, tuple[str, ...]]:
+    return {version.number: version.aliases for version in list_versions(workspace, name)}
 
 
 # ---- register, alias, load ------------------------------------------------------------------------------------------
 
 
-def test_registered_promoted_and_loaded_by_alias(
-    tested: Callable[..., str], model: RowModel, sample: Dataset, place: Workspace
+def test_registry_registers_promotes_and_loads_by_alias(
+    create_backtest_run: Callable[..., str], model: RowModel, sample: Dataset, place: Workspace
 ) -> None:
-    run = tested(0.08)
-    version = register(run, NAME, workspace=place, actor=BY)
+    run = create_backtest_run(0.08)
+    version = register(run, MODEL_NAME, workspace=place, actor=ALICE)
     assert (version.number, version.aliases, version.run_id) == (1, ("challenger",), run)
     assert version.figures["wape"] == 0.08
-    assert version.test == {name: str(value) for name, value in BACKTEST.items()} | {"dataset.digest": sample.digest}
+    assert version.test == {name: str(value) for name, value in BACKTEST_PARAMS.items()} | {
+        "dataset.digest": sample.digest
+    }
     assert (
         version.tags
         | {
@@ -89,9 +91,9 @@ def test_registered_promoted_and_loaded_by_alias(
         }
         == version.tags
     )
-    champion, comparison = promote(NAME, workspace=place, actor=BY)
+    champion, comparison = promote(MODEL_NAME, workspace=place, actor=ALICE)
     assert (champion.aliases, comparison) == (("champion",), None)
-    loaded = load_by_alias(NAME, workspace=place, kind=RowModel)
+    loaded = load_by_alias(MODEL_NAME, workspace=place, kind=RowModel)
     assert np.array_equal(loaded.score(loaded.prepare_rows(sample)), model.score(model.prepare_rows(sample)))
 
     events = [
@@ -101,83 +103,87 @@ def test_registered_promoted_and_loaded_by_alias(
 
 
 @pytest.fixture
-def mlflow_at(place: Workspace, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """MLflow's own idea of where it keeps things, which it hands on to child processes; put back afterwards."""
+def mlflow_address(place: Workspace, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """MLflow's global tracking address, which child processes inherit; reset after the test."""
     monkeypatch.setenv("MLFLOW_TRACKING_URI", place.tracking.uri)
     mlflow.set_tracking_uri(place.tracking.uri)
     yield
     mlflow.set_tracking_uri(None)
 
 
-@pytest.mark.usefixtures("mlflow_at")
-def test_mlflow_loads_it_by_alias(
-    tested: Callable[..., str], model: RowModel, sample: Dataset, place: Workspace
+@pytest.mark.usefixtures("mlflow_address")
+def test_mlflow_loads_registered_model_by_alias(
+    create_backtest_run: Callable[..., str], model: RowModel, sample: Dataset, place: Workspace
 ) -> None:
-    register(tested(0.08), NAME, workspace=place, actor=BY)
-    promote(NAME, workspace=place, actor=BY)
-    served = mlflow.pyfunc.load_model(f"models:/{NAME}@champion")
-    assert served.predict(make_input_table(sample)).equals(model.predict(make_input_table(sample)))
-    assert "entity" in {column.name for column in served.metadata.signature.inputs}
+    register(create_backtest_run(0.08), MODEL_NAME, workspace=place, actor=ALICE)
+    promote(MODEL_NAME, workspace=place, actor=ALICE)
+    served_model = mlflow.pyfunc.load_model(f"models:/{MODEL_NAME}@champion")
+    assert served_model.predict(make_input_table(sample)).equals(model.predict(make_input_table(sample)))
+    assert "entity" in {column.name for column in served_model.metadata.signature.inputs}
 
 
-def test_another_machine_loads_it_by_alias(
-    tested: Callable[..., str], model: RowModel, sample: Dataset, place: Workspace, tmp_path: Path
+def test_registry_loads_model_on_another_machine(
+    create_backtest_run: Callable[..., str], model: RowModel, sample: Dataset, place: Workspace, tmp_path: Path
 ) -> None:
-    register(tested(0.08), NAME, workspace=place, actor=BY)
-    elsewhere = replace(place, tracking=Tracking(place.tracking.uri, None, tmp_path / "elsewhere"))
-    loaded = load_by_alias(NAME, "challenger", workspace=elsewhere, kind=RowModel)
+    register(create_backtest_run(0.08), MODEL_NAME, workspace=place, actor=ALICE)
+    other_workspace = replace(place, tracking=Tracking(place.tracking.uri, None, tmp_path / "elsewhere"))
+    loaded = load_by_alias(MODEL_NAME, "challenger", workspace=other_workspace, kind=RowModel)
     assert loaded.predict(make_input_table(sample)).equals(model.predict(make_input_table(sample)))
 
 
-def test_a_file_that_is_not_the_registered_one_is_refused(tested: Callable[..., str], place: Workspace) -> None:
-    run = tested(0.08)
-    register(run, NAME, workspace=place, actor=BY)
+def test_registry_rejects_changed_model_file(create_backtest_run: Callable[..., str], place: Workspace) -> None:
+    run = create_backtest_run(0.08)
+    register(run, MODEL_NAME, workspace=place, actor=ALICE)
     with (load_run(run, place).files / "model" / MODEL_FILE).open("ab") as file:
         file.write(b" ")
     with pytest.raises(UnreadableFileError, match="SHA-256"):
-        load_by_alias(NAME, "challenger", workspace=place)
+        load_by_alias(MODEL_NAME, "challenger", workspace=place)
 
 
-def test_a_run_is_registered_once_under_a_name(tested: Callable[..., str], place: Workspace) -> None:
-    run = tested(0.08)
-    assert register(run, NAME, workspace=place, actor=BY) == register(run, NAME, workspace=place, actor=BY)
-    assert register(run, workspace=place, actor=BY).name == "forecast"
-    assert [(version.name, version.number) for version in list_versions(place)] == [("forecast", 1), (NAME, 1)]
+def test_registry_registers_run_once_per_name(create_backtest_run: Callable[..., str], place: Workspace) -> None:
+    run = create_backtest_run(0.08)
+    assert register(run, MODEL_NAME, workspace=place, actor=ALICE) == register(
+        run, MODEL_NAME, workspace=place, actor=ALICE
+    )
+    assert register(run, workspace=place, actor=ALICE).name == "forecast"
+    assert [(version.name, version.number) for version in list_versions(place)] == [("forecast", 1), (MODEL_NAME, 1)]
 
 
 # ---- promotion ------------------------------------------------------------------------------------------------------
 
 
-def test_the_better_one_is_promoted_and_the_old_one_kept(tested: Callable[..., str], place: Workspace) -> None:
+def test_promote_better_model_keeps_previous(create_backtest_run: Callable[..., str], place: Workspace) -> None:
     for wape in (0.08, 0.07):
-        register(tested(wape), NAME, workspace=place, actor=BY)
-        champion, comparison = promote(NAME, workspace=place, actor=BY)
+        register(create_backtest_run(wape), MODEL_NAME, workspace=place, actor=ALICE)
+        champion, comparison = promote(MODEL_NAME, workspace=place, actor=ALICE)
     assert comparison is not None
     assert comparison.figures == (0.08, 0.07)
-    assert aliases(place) == {2: ("champion",), 1: ("previous",)}
+    assert list_aliases(place) == {2: ("champion",), 1: ("previous",)}
     assert champion.tags["promoted.by"] == "alice"
     assert champion.tags["promoted.over"] == "1"
     assert champion.tags["promoted.figures"] == "wape: 0.08 → 0.07"
-    register(tested(0.07), NAME, workspace=place, actor=BY)
-    promote(NAME, workspace=place, actor=BY)  # as good is not worse
-    assert aliases(place) == {3: ("champion",), 2: ("previous",), 1: ()}
-    assert promote(NAME, 3, workspace=place, actor=BY)[0].number == 3
-    assert aliases(place) == {3: ("champion",), 2: ("previous",), 1: ()}
+    register(create_backtest_run(0.07), MODEL_NAME, workspace=place, actor=ALICE)
+    promote(MODEL_NAME, workspace=place, actor=ALICE)  # an equal model is not worse
+    assert list_aliases(place) == {3: ("champion",), 2: ("previous",), 1: ()}
+    assert promote(MODEL_NAME, 3, workspace=place, actor=ALICE)[0].number == 3
+    assert list_aliases(place) == {3: ("champion",), 2: ("previous",), 1: ()}
 
 
-def test_the_worse_one_is_refused_unless_forced_with_a_reason(tested: Callable[..., str], place: Workspace) -> None:
-    register(tested(0.07), NAME, workspace=place, actor=BY)
-    promote(NAME, workspace=place, actor=BY)
-    register(tested(0.09), NAME, workspace=place, actor=BY)
-    with pytest.raises(DataError, match=r"version 2 is worse than champion version 1: wape 0\.09 against 0\.07"):
-        promote(NAME, workspace=place, actor=BY)
+def test_promote_rejects_worse_model_unless_forced(create_backtest_run: Callable[..., str], place: Workspace) -> None:
+    register(create_backtest_run(0.07), MODEL_NAME, workspace=place, actor=ALICE)
+    promote(MODEL_NAME, workspace=place, actor=ALICE)
+    register(create_backtest_run(0.09), MODEL_NAME, workspace=place, actor=ALICE)
+    with pytest.raises(DataError, match=r"version 2 is worse than champion version 1: wape is 0\.09 instead of 0\.07"):
+        promote(MODEL_NAME, workspace=place, actor=ALICE)
     with pytest.raises(OptionError, match="reason"):
-        promote(NAME, workspace=place, actor=BY, force=True, reason=" ")
-    assert aliases(place) == {2: ("challenger",), 1: ("champion",)}
+        promote(MODEL_NAME, workspace=place, actor=ALICE, force=True, reason=" ")
+    assert list_aliases(place) == {2: ("challenger",), 1: ("champion",)}
     assert place.events.read_events()[-1].status == "failed"
 
-    champion, _ = promote(NAME, workspace=place, actor=Actor("bob", "tests"), force=True, reason="needs no temperature")
-    assert aliases(place) == {2: ("champion",), 1: ("previous",)}
+    champion, _ = promote(
+        MODEL_NAME, workspace=place, actor=Actor("bob", "tests"), force=True, reason="needs no temperature"
+    )
+    assert list_aliases(place) == {2: ("champion",), 1: ("previous",)}
     promoted = {
         tag: text for tag, text in champion.tags.items() if tag.startswith("promoted.") and tag != "promoted.at"
     }
@@ -188,8 +194,8 @@ def test_the_worse_one_is_refused_unless_forced_with_a_reason(tested: Callable[.
         "promoted.reason": "needs no temperature",
         "promoted.figures": "wape: 0.07 → 0.09",
     }
-    promote(NAME, 1, workspace=place, actor=BY)  # and back, because the first one is better
-    assert aliases(place) == {2: ("previous",), 1: ("champion",)}
+    promote(MODEL_NAME, 1, workspace=place, actor=ALICE)  # and back, because the first one is better
+    assert list_aliases(place) == {2: ("previous",), 1: ("champion",)}
 
 
 @pytest.mark.parametrize(
@@ -206,160 +212,166 @@ def test_the_worse_one_is_refused_unless_forced_with_a_reason(tested: Callable[.
     ],
     ids=lambda given: next(iter(given)) if isinstance(given, dict) else "",
 )
-def test_what_was_tested_otherwise_is_not_compared(
-    tested: Callable[..., str], place: Workspace, params: dict[str, Any], words: str
+def test_promote_rejects_different_backtests(
+    create_backtest_run: Callable[..., str], place: Workspace, params: dict[str, Any], words: str
 ) -> None:
-    register(tested(0.07), NAME, workspace=place, actor=BY)
-    promote(NAME, workspace=place, actor=BY)
-    register(tested(**{"wape": 0.01} | params), NAME, workspace=place, actor=BY)
-    with pytest.raises(DataError, match="Run both on the same backtest, or force the promotion with a") as refused:
-        promote(NAME, workspace=place, actor=BY)
-    assert words in str(refused.value)
-    assert str(refused.value).count("≠") == 1
-    assert aliases(place) == {2: ("challenger",), 1: ("champion",)}
-    promote(NAME, workspace=place, actor=BY, force=True, reason="another year")
-    assert aliases(place) == {2: ("champion",), 1: ("previous",)}
+    register(create_backtest_run(0.07), MODEL_NAME, workspace=place, actor=ALICE)
+    promote(MODEL_NAME, workspace=place, actor=ALICE)
+    register(create_backtest_run(**{"wape": 0.01} | params), MODEL_NAME, workspace=place, actor=ALICE)
+    with pytest.raises(DataError, match="Run both on the same backtest, or force the promotion with a") as error:
+        promote(MODEL_NAME, workspace=place, actor=ALICE)
+    assert words in str(error.value)
+    assert str(error.value).count("≠") == 1
+    assert list_aliases(place) == {2: ("challenger",), 1: ("champion",)}
+    promote(MODEL_NAME, workspace=place, actor=ALICE, force=True, reason="another year")
+    assert list_aliases(place) == {2: ("champion",), 1: ("previous",)}
 
 
-def test_a_back_test_that_says_nothing_of_itself_is_compared_with_nothing(
-    model: RowModel, sample: Dataset, place: Workspace
-) -> None:
+def test_promote_rejects_backtest_without_parameters(model: RowModel, sample: Dataset, place: Workspace) -> None:
     for wape in (0.07, 0.06):
-        with track_run("forecast", "Ridge", {}, sample, BY, place) as run:
+        with track_run("forecast", "Ridge", {}, sample, ALICE, place) as run:
             save_model(run.folder / "model", model, make_input_table(sample, 5))
             run.metrics = {"wape": wape}
-        version = register(run.id, NAME, workspace=place, actor=BY).number
+        version = register(run.id, MODEL_NAME, workspace=place, actor=ALICE).number
         if version == 1:
-            promote(NAME, workspace=place, actor=BY)
+            promote(MODEL_NAME, workspace=place, actor=ALICE)
     with pytest.raises(DataError, match="horizon: - ≠ -"):
-        promote(NAME, workspace=place, actor=BY)
+        promote(MODEL_NAME, workspace=place, actor=ALICE)
 
 
-def test_a_detector_becomes_champion_by_force_only(sample: Dataset, place: Workspace) -> None:
+def test_promote_detector_requires_force(sample: Dataset, place: Workspace) -> None:
     spec = DetectionSpec(list_detectors()["isolation-forest"](n_estimators=10), baseline="entity")
-    _, run = detect(spec, sample, workspace=place, actor=BY)
-    assert register(run.id, workspace=place, actor=BY).name == "anomalies"
+    _, run = detect(spec, sample, workspace=place, actor=ALICE)
+    assert register(run.id, workspace=place, actor=ALICE).name == "anomalies"
     with pytest.raises(DataError, match="no labels"):
-        promote("anomalies", workspace=place, actor=BY)
-    promote("anomalies", workspace=place, actor=BY, force=True, reason="found the planted faults")
+        promote("anomalies", workspace=place, actor=ALICE)
+    promote("anomalies", workspace=place, actor=ALICE, force=True, reason="found the planted faults")
     assert get_version("anomalies", workspace=place).number == 1
 
 
-def test_another_definition_of_the_metric_is_not_compared(tested: Callable[..., str], place: Workspace) -> None:
-    register(tested(0.07), NAME, workspace=place, actor=BY)
-    promote(NAME, workspace=place, actor=BY)
-    register(tested(0.06), NAME, workspace=place, actor=BY)
-    MlflowClient(place.tracking.uri).set_model_version_tag(NAME, "1", "metric", "mase, lower is better")
+def test_promote_rejects_other_metric_definition(create_backtest_run: Callable[..., str], place: Workspace) -> None:
+    register(create_backtest_run(0.07), MODEL_NAME, workspace=place, actor=ALICE)
+    promote(MODEL_NAME, workspace=place, actor=ALICE)
+    register(create_backtest_run(0.06), MODEL_NAME, workspace=place, actor=ALICE)
+    MlflowClient(place.tracking.uri).set_model_version_tag(MODEL_NAME, "1", "metric", "mase, lower is better")
     with pytest.raises(DataError, match="metric: wape, lower is better ≠ mase, lower is better"):
-        promote(NAME, workspace=place, actor=BY)
+        promote(MODEL_NAME, workspace=place, actor=ALICE)
 
 
 @pytest.mark.parametrize(("lower", "worse"), [(True, True), (False, False)])
-def test_the_yardstick_says_which_way_is_better(lower: bool, worse: bool) -> None:
-    yardstick = PromotionMetric("ari", lower_is_better=lower)
+def test_compare_versions_uses_metric_direction(lower: bool, worse: bool) -> None:
+    metric = PromotionMetric("ari", lower_is_better=lower)
     old, new = (
-        ModelVersion(NAME, number, "", 0, tags={"metric": yardstick.definition, "figure.ari": figure})
+        ModelVersion(MODEL_NAME, number, "", 0, tags={"metric": metric.definition, "figure.ari": figure})
         for number, figure in ((1, "0.4"), (2, "0.5"))
     )
-    assert compare_versions(old, new, yardstick).is_worse is worse
-    assert compare_versions(old, new, yardstick).is_accepted is not worse
+    assert compare_versions(old, new, metric).is_worse is worse
+    assert compare_versions(old, new, metric).is_accepted is not worse
 
 
-def test_a_name_is_for_one_task(tested: Callable[..., str], sample: Dataset, place: Workspace) -> None:
-    register(tested(0.07), NAME, workspace=place, actor=BY)
+def test_register_rejects_name_of_other_task(
+    create_backtest_run: Callable[..., str], sample: Dataset, place: Workspace
+) -> None:
+    register(create_backtest_run(0.07), MODEL_NAME, workspace=place, actor=ALICE)
     spec = DetectionSpec(list_detectors()["isolation-forest"](n_estimators=10), baseline="entity")
-    _, run = detect(spec, sample, workspace=place, actor=BY)
-    with pytest.raises(OptionError, match="task forecast; this one is of anomalies"):
-        register(run.id, NAME, workspace=place, actor=BY)
+    _, run = detect(spec, sample, workspace=place, actor=ALICE)
+    with pytest.raises(OptionError, match=r"task forecast\. This model is of the task anomalies"):
+        register(run.id, MODEL_NAME, workspace=place, actor=ALICE)
 
 
-# ---- what is not there ----------------------------------------------------------------------------------------------
+# ---- missing models and servers -------------------------------------------------------------------------------------
 
 
-def test_wrong_names_are_refused(tested: Callable[..., str], place: Workspace, sample: Dataset) -> None:
-    run = tested(0.07)
+def test_registry_rejects_invalid_names(
+    create_backtest_run: Callable[..., str], place: Workspace, sample: Dataset
+) -> None:
+    run = create_backtest_run(0.07)
     for name in ("a/b", "x' OR name != '", "..", "a" * 101, "é"):
         with pytest.raises(OptionError, match="not accepted"):
-            register(run, name, workspace=place, actor=BY)
+            register(run, name, workspace=place, actor=ALICE)
         with pytest.raises(OptionError, match="not accepted"):
-            promote(name, workspace=place, actor=BY)
+            promote(name, workspace=place, actor=ALICE)
     with pytest.raises(NotFoundError, match=r"f{12}"):
-        register("f" * 32, NAME, workspace=place, actor=BY)
-    with pytest.raises(NotFoundError, match="No model nothing"):
-        promote("nothing", workspace=place, actor=BY)
-    register(run, NAME, workspace=place, actor=BY)
+        register("f" * 32, MODEL_NAME, workspace=place, actor=ALICE)
+    with pytest.raises(NotFoundError, match="The model nothing is not registered"):
+        promote("nothing", workspace=place, actor=ALICE)
+    register(run, MODEL_NAME, workspace=place, actor=ALICE)
     with pytest.raises(NotFoundError, match="gas-forecast 7"):
-        promote(NAME, 7, workspace=place, actor=BY)
+        promote(MODEL_NAME, 7, workspace=place, actor=ALICE)
     with pytest.raises(NotFoundError, match="gas-forecast@champion"):
-        load_by_alias(NAME, workspace=place)
-    promote(NAME, workspace=place, actor=BY)
+        load_by_alias(MODEL_NAME, workspace=place)
+    promote(MODEL_NAME, workspace=place, actor=ALICE)
     with pytest.raises(NotFoundError, match="gas-forecast@challenger"):
-        promote(NAME, workspace=place, actor=BY)
+        promote(MODEL_NAME, workspace=place, actor=ALICE)
 
 
-def test_a_run_that_cannot_be_loaded_again_is_not_registered(
-    tested: Callable[..., str], sample: Dataset, place: Workspace
+def test_register_rejects_unloadable_run(
+    create_backtest_run: Callable[..., str], sample: Dataset, place: Workspace
 ) -> None:
-    with track_run("forecast", "Ridge", {}, sample, BY, place) as run:
+    with track_run("forecast", "Ridge", {}, sample, ALICE, place) as run:
         (run.folder / "note.txt").touch()
-    with pytest.raises(NotFoundError, match="no model"):
-        register(run.id, NAME, workspace=place, actor=BY)
-    with suppress(ZeroDivisionError), track_run("forecast", "Ridge", {}, sample, BY, place) as run:
+    with pytest.raises(NotFoundError, match="has no saved model"):
+        register(run.id, MODEL_NAME, workspace=place, actor=ALICE)
+    with suppress(ZeroDivisionError), track_run("forecast", "Ridge", {}, sample, ALICE, place) as run:
         (run.folder / "note.txt").touch()
         1 / 0
     with pytest.raises(DataError, match="failed"):
-        register(run.id, NAME, workspace=place, actor=BY)
-    planted = tested(0.07)
-    (load_run(planted, place).files / "model" / MODEL_FILE).write_bytes(b"not a model")
+        register(run.id, MODEL_NAME, workspace=place, actor=ALICE)
+    damaged_run = create_backtest_run(0.07)
+    (load_run(damaged_run, place).files / "model" / MODEL_FILE).write_bytes(b"not a model")
     with pytest.raises(UnreadableFileError, match="BadZipFile"):
-        register(planted, NAME, workspace=place, actor=BY)
+        register(damaged_run, MODEL_NAME, workspace=place, actor=ALICE)
     assert list_versions(place) == []
 
 
-def test_a_silent_server_says_so_in_time(
-    tested: Callable[..., str], model: RowModel, tmp_path: Path, empty_store: Path
+def test_registry_reports_unreachable_server_quickly(
+    create_backtest_run: Callable[..., str], model: RowModel, tmp_path: Path, empty_store: Path
 ) -> None:
-    at = workplace_in(tmp_path / "client", empty_store, f"http://127.0.0.1:{free_port()}")
-    run = tested(0.07, at)
-    for ask in (
-        lambda: list_versions(at),
-        lambda: load_by_alias(NAME, workspace=at),
-        lambda: promote(NAME, workspace=at, actor=BY),
-        lambda: register("f" * 32, NAME, workspace=at, actor=BY),
+    workspace = workplace_in(tmp_path / "client", empty_store, f"http://127.0.0.1:{free_port()}")
+    run = create_backtest_run(0.07, workspace)
+    for call in (
+        lambda: list_versions(workspace),
+        lambda: load_by_alias(MODEL_NAME, workspace=workspace),
+        lambda: promote(MODEL_NAME, workspace=workspace, actor=ALICE),
+        lambda: register("f" * 32, MODEL_NAME, workspace=workspace, actor=ALICE),
     ):
-        at.tracking.reset()
-        began = time.perf_counter()
+        workspace.tracking.reset()
+        start_time = time.perf_counter()
         with pytest.raises(VigieError, match="does not answer"):
-            ask()
-        assert time.perf_counter() - began < 2
-    with pytest.raises(DataError, match="waits to be delivered"):
-        register(run, NAME, workspace=at, actor=BY)
+            call()
+        assert time.perf_counter() - start_time < 2
+    with pytest.raises(DataError, match="is waiting for delivery"):
+        register(run, MODEL_NAME, workspace=workspace, actor=ALICE)
 
 
-# ---- several at once ------------------------------------------------------------------------------------------------
+# ---- concurrent calls -----------------------------------------------------------------------------------------------
 
 
-def test_two_registrations_at_once(tested: Callable[..., str], place: Workspace) -> None:
-    runs = [tested(0.08), tested(0.07)]
-    got: list[int] = []
+def test_register_concurrently_creates_one_version_per_run(
+    create_backtest_run: Callable[..., str], place: Workspace
+) -> None:
+    runs = [create_backtest_run(0.08), create_backtest_run(0.07)]
+    numbers: list[int] = []
     threads = [
-        threading.Thread(target=lambda run=run: got.append(register(run, NAME, workspace=place, actor=BY).number))
+        threading.Thread(
+            target=lambda run=run: numbers.append(register(run, MODEL_NAME, workspace=place, actor=ALICE).number)
+        )
         for run in (*runs, *runs)
     ]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join(60)
-    assert sorted(got) == [1, 1, 2, 2]
-    assert aliases(place) == {2: ("challenger",), 1: ()}
+    assert sorted(numbers) == [1, 1, 2, 2]
+    assert list_aliases(place) == {2: ("challenger",), 1: ()}
 
 
 # ---- a real server --------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.server
-def test_on_a_real_server(
-    tested: Callable[..., str],
+def test_registry_on_real_server(
+    create_backtest_run: Callable[..., str],
     model: RowModel,
     sample: Dataset,
     tmp_path: Path,
@@ -368,21 +380,21 @@ def test_on_a_real_server(
 ) -> None:
     uri, start = mlflow_server
     server = start()
-    at = workplace_in(tmp_path / "client", empty_store, uri)
+    workspace = workplace_in(tmp_path / "client", empty_store, uri)
     for wape in (0.08, 0.07):
-        register(tested(wape, at), NAME, workspace=at, actor=BY)
-        promote(NAME, workspace=at, actor=BY)
-    register(tested(0.09, at), NAME, workspace=at, actor=BY)
+        register(create_backtest_run(wape, workspace), MODEL_NAME, workspace=workspace, actor=ALICE)
+        promote(MODEL_NAME, workspace=workspace, actor=ALICE)
+    register(create_backtest_run(0.09, workspace), MODEL_NAME, workspace=workspace, actor=ALICE)
     with pytest.raises(DataError, match="worse"):
-        promote(NAME, workspace=at, actor=BY)
-    assert aliases(at) == {3: ("challenger",), 2: ("champion",), 1: ("previous",)}
-    assert MlflowClient(uri).get_model_version_by_alias(NAME, "champion").version == "2"
-    other = workplace_in(tmp_path / "other", empty_store, uri)
-    loaded = load_by_alias(NAME, workspace=other, kind=RowModel)
+        promote(MODEL_NAME, workspace=workspace, actor=ALICE)
+    assert list_aliases(workspace) == {3: ("challenger",), 2: ("champion",), 1: ("previous",)}
+    assert MlflowClient(uri).get_model_version_by_alias(MODEL_NAME, "champion").version == "2"
+    other_workspace = workplace_in(tmp_path / "other", empty_store, uri)
+    loaded = load_by_alias(MODEL_NAME, workspace=other_workspace, kind=RowModel)
     assert np.array_equal(loaded.score(loaded.prepare_rows(sample)), model.score(model.prepare_rows(sample)))
     stop(server)
-    at.tracking.reset()
-    began = time.perf_counter()
+    workspace.tracking.reset()
+    start_time = time.perf_counter()
     with pytest.raises(VigieError, match="does not answer"):
-        get_version(NAME, workspace=at)
-    assert time.perf_counter() - began < 2
+        get_version(MODEL_NAME, workspace=workspace)
+    assert time.perf_counter() - start_time < 2

@@ -172,7 +172,11 @@ def test_evaluate_file_reads_root_causes(npz_file: Path, tmp_path: Path) -> None
 
 
 def test_evaluate_file_rejects_invalid_root_causes(npz_file: Path, tmp_path: Path) -> None:
-    for line, message in (("120-135:6", "column 6; there are 5"), ("900-910:1", "row 900"), ("120-135", "line 1")):
+    for line, message in (
+        ("120-135:6", "column 6, but the data have 5"),
+        ("900-910:1", "row 900"),
+        ("120-135", "line 1"),
+    ):
         (tmp_path / "causes.txt").write_text(line)
         with pytest.raises(UnreadableFileError, match=message):
             evaluate_file(npz_file, "pca-residual", causes=tmp_path / "causes.txt")

@@ -1,4 +1,4 @@
-"""`python -m core sequences`, run as a person runs it."""
+"""The command `python -m core sequences` in its own process."""
 
 import json
 import shlex
@@ -24,8 +24,8 @@ def server_file(vigie: Command, tmp_path: Path) -> Path:  # noqa: F811
 
 
 @pytest.fixture
-def arrays(tmp_path: Path) -> Path:
-    """A folder with one archive: two columns that go together, and one labelled stretch in which they do not."""
+def archive_folder(tmp_path: Path) -> Path:
+    """Folder with one archive: two correlated columns, and one labelled stretch in which they differ."""
     random = np.random.default_rng(0)
     base = np.sin(np.arange(1200) / 15)[:, None] + random.normal(0, 0.05, (1200, 2))
     test, label = base[600:].copy(), np.zeros(600, dtype=int)
@@ -37,7 +37,7 @@ def arrays(tmp_path: Path) -> Path:
     return folder
 
 
-def test_train_and_score(vigie: Command, server_file: Path, tmp_path: Path) -> None:  # noqa: F811
+def test_sequences_command_trains_and_scores(vigie: Command, server_file: Path, tmp_path: Path) -> None:  # noqa: F811
     ran = vigie("sequences", "train", server_file, "--alarms-per-week", 2, "--set", "variance=0.8", "--json")
     assert ran.returncode == 0, ran.stderr
     first = json.loads(ran.stdout)
@@ -52,17 +52,17 @@ def test_train_and_score(vigie: Command, server_file: Path, tmp_path: Path) -> N
     assert ran.returncode == 0, ran.stderr
     table = pd.read_csv(out)
     assert len(table) == json.loads(ran.stdout)["metrics"]["rows_scored"] == 5760
-    moments, values, _ = read_likelihoods(scores)
-    assert moments[0] == "20240304000000"
+    timestamps, values, _ = read_likelihoods(scores)
+    assert timestamps[0] == "20240304000000"
     assert np.allclose(values, table["score"], rtol=1e-5)
 
 
-def test_the_predecessors_options(vigie: Command, arrays: Path, tmp_path: Path) -> None:  # noqa: F811
+def test_sequences_command_accepts_predecessor_options(vigie: Command, archive_folder: Path, tmp_path: Path) -> None:  # noqa: F811
     ran = vigie(
         "sequences",
         "train",
         "--dataset_path",
-        arrays,
+        archive_folder,
         "--detector",
         "kmeans-ad",
         "--seed",
@@ -90,12 +90,14 @@ def test_the_predecessors_options(vigie: Command, arrays: Path, tmp_path: Path) 
     assert (tmp_path / "log" / "training.csv").is_file()
 
 
-def test_the_deep_model_through_the_predecessors_options(vigie: Command, arrays: Path, tmp_path: Path) -> None:  # noqa: F811
+def test_sequences_command_trains_sgmvrnn_with_predecessor_options(
+    vigie: Command, archive_folder: Path, tmp_path: Path
+) -> None:
     ran = vigie(
         "sequences",
         "train",
         "--dataset_path",
-        arrays,
+        archive_folder,
         "--epochs",
         2,
         "--batch_size",
@@ -118,10 +120,18 @@ def test_the_deep_model_through_the_predecessors_options(vigie: Command, arrays:
     assert len(pd.read_csv(tmp_path / "log" / "training.csv")) > 0
 
 
-def test_evaluate(vigie: Command, arrays: Path, tmp_path: Path) -> None:  # noqa: F811
+def test_sequences_command_evaluates_archive(vigie: Command, archive_folder: Path, tmp_path: Path) -> None:  # noqa: F811
     out = tmp_path / "scores.csv"
     ran = vigie(
-        "sequences", "evaluate", "--data", arrays / "machine.npz", "--detector", "pca-residual", "--out", out, "--json"
+        "sequences",
+        "evaluate",
+        "--data",
+        archive_folder / "machine.npz",
+        "--detector",
+        "pca-residual",
+        "--out",
+        out,
+        "--json",
     )
     assert ran.returncode == 0, ran.stderr
     answer = json.loads(ran.stdout)
@@ -135,36 +145,36 @@ def test_evaluate(vigie: Command, arrays: Path, tmp_path: Path) -> None:  # noqa
     assert list(table) == ["row", "score"]
     assert table["row"].tolist() == list(range(600))
     assert 295 <= table["score"].idxmax() <= 325
-    assert "pca-residual" in vigie("sequences", "evaluate", "--data", arrays / "machine.npz").stdout
+    assert "pca-residual" in vigie("sequences", "evaluate", "--data", archive_folder / "machine.npz").stdout
 
 
-def test_detectors_are_compared(vigie: Command, server_file: Path, tmp_path: Path) -> None:  # noqa: F811
+def test_sequences_command_compares_detectors(vigie: Command, server_file: Path, tmp_path: Path) -> None:  # noqa: F811
     ran = vigie("sequences", "compare", server_file, "--until", "2024-03-07", "--out", tmp_path / "card.csv", "--json")
     assert ran.returncode == 0, ran.stderr
     answer = json.loads(ran.stdout)
     card = pd.read_csv(tmp_path / "card.csv")
     assert answer["winner"] == card["line"].iloc[0]
     assert answer["metrics"]["random.vus_pr"] < answer["metrics"][f"{answer['winner']}.vus_pr"]
-    again = pd.read_csv(repeat(vigie, answer["run_id"], tmp_path))
-    pd.testing.assert_frame_equal(again.drop(columns="seconds"), card.drop(columns="seconds"))
+    repeated = pd.read_csv(repeat_run(vigie, answer["run_id"], tmp_path))
+    pd.testing.assert_frame_equal(repeated.drop(columns="seconds"), card.drop(columns="seconds"))
     printed = vigie("sequences", "compare", server_file).stdout
     assert "(given labels)" in printed
     assert all(name in printed for name in card["line"])
 
 
-def test_the_run_card_repeats_a_run(vigie: Command, server_file: Path, tmp_path: Path) -> None:  # noqa: F811
+def test_sequences_command_repeats_run_from_card(vigie: Command, server_file: Path, tmp_path: Path) -> None:  # noqa: F811
     out = tmp_path / "scores.csv"
     ran = vigie("sequences", "train", server_file, "--risk", 0.002, "--counts", "--out", out, "--json")
     assert ran.returncode == 0, ran.stderr
-    again = pd.read_csv(repeat(vigie, json.loads(ran.stdout)["run_id"], tmp_path))
-    pd.testing.assert_frame_equal(again, pd.read_csv(out))
+    repeated = pd.read_csv(repeat_run(vigie, json.loads(ran.stdout)["run_id"], tmp_path))
+    pd.testing.assert_frame_equal(repeated, pd.read_csv(out))
 
 
-def repeat(vigie: Command, run: str, folder: Path) -> Path:  # noqa: F811
-    """The table that the command of the run's card writes."""
-    assert vigie("runs", "card", run, "--json", folder / "card.json").returncode == 0
-    words = shlex.split(json.loads((folder / "card.json").read_text())["repeat"]["command"])
-    ran = vigie(*words[3:], "--out", folder / "again.csv")
+def repeat_run(vigie: Command, run_id: str, folder: Path) -> Path:  # noqa: F811
+    """Run the command of the run's card and return the path of the table that it writes."""
+    assert vigie("runs", "card", run_id, "--json", folder / "card.json").returncode == 0
+    arguments = shlex.split(json.loads((folder / "card.json").read_text())["repeat"]["command"])
+    ran = vigie(*arguments[3:], "--out", folder / "again.csv")
     assert ran.returncode == 0, ran.stderr
     return folder / "again.csv"
 
@@ -182,15 +192,15 @@ def repeat(vigie: Command, run: str, folder: Path) -> Path:  # noqa: F811
         ({"best_f1": True}, {"threshold": "best_f1", "amount": 0.0, "per": "1000-rows"}),
     ],
 )
-def test_every_threshold_has_an_option_of_its_own(option: dict[str, Any], fields: dict[str, Any]) -> None:
+def test_sequences_command_threshold_options(option: dict[str, Any], fields: dict[str, Any]) -> None:
     assert TRAIN_OPTIONS.to_fields(option, {}) == {"detector": "pca-residual", "settings": [], **fields}
-    for other in ({"threshold": "pot"}, {"amount": 1.0}, {"per": "day"}):
+    for conflicting in ({"threshold": "pot"}, {"amount": 1.0}, {"per": "day"}):
         with pytest.raises(OptionError, match="Use only one of"):
-            TRAIN_OPTIONS.to_fields(option, other)
+            TRAIN_OPTIONS.to_fields(option, conflicting)
 
 
-def test_settings_have_the_predecessors_spelling_too() -> None:
-    """What `--set` says counts more, and a detector gets what it has a setting for, as it calls it."""
+def test_sequences_command_translates_predecessor_settings() -> None:
+    """`--set` takes precedence; a detector gets only the settings it has, under its own names."""
     extra = {"dataset_path": Path("x"), "seed": 3, "gpu_id": 1, "batch_size": 16}
     fields = TRAIN_OPTIONS.to_fields(extra, {"settings": ["seed=5"]})
     assert fields == {"detector": "sgmvrnn", "settings": ["seed=3", "batch_size=16", "device=cuda:1", "seed=5"]}
@@ -218,13 +228,13 @@ def test_settings_have_the_predecessors_spelling_too() -> None:
         (["evaluate", "--data", "absent.npz"], "absent.npz"),
     ],
 )
-def test_bad_input_is_one_line_and_exit_code_2(
+def test_sequences_command_rejects_bad_input_in_one_line(
     vigie: Command,  # noqa: F811
     server_file: Path,
     arguments: list[str],
     words: str,
 ) -> None:
-    ran = vigie("sequences", *[str(server_file) if each == "SERVER" else each for each in arguments])
+    ran = vigie("sequences", *[str(server_file) if argument == "SERVER" else argument for argument in arguments])
     assert ran.returncode == 2, ran.stderr
     assert ran.stdout == ""
     assert words in ran.stderr

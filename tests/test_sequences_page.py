@@ -19,7 +19,7 @@ from core.tasks.sequences.spec import SequenceSpec, list_detectors
 from core.workspace import Workspace
 from pages.components import forms, i18n
 from tests.test_pages import click_button, open_page, page_workspace, promote_by_force, read_page_text  # noqa: F401
-from tests.test_sequences import several
+from tests.test_sequences import make_series
 
 BOB = Actor("bob", "tests")
 PAGE = "analysis/sequences.py"
@@ -89,14 +89,14 @@ def test_sequences_page_without_data_shows_hint(page_workspace: Workspace) -> No
 
 
 def test_sequences_page_with_too_few_rows(page_workspace: Workspace) -> None:  # noqa: F811
-    app = open_page(PAGE, dataset=page_workspace.datasets.save(several(1, 12)))
+    app = open_page(PAGE, dataset=page_workspace.datasets.save(make_series(1, 12)))
     assert not app.exception
-    assert "These data have 12 rows: too few" in read_page_text(app)
+    assert "These data have only 12 rows" in read_page_text(app)
     assert "sequences-detector" not in list_widget_keys(app)
 
 
 def test_sequences_page_without_events(page_workspace: Workspace) -> None:  # noqa: F811
-    calm = several(1)
+    calm = make_series(1)
     values = calm.values.copy()
     values[365:385] = values[300:320]
     calm = calm.replace(frame=pd.DataFrame(values, index=calm.frame.index, columns=calm.columns))
@@ -117,7 +117,7 @@ def test_sequences_page_runs_job_and_keeps_address(page_workspace: Workspace, kp
     run = app.query_params["run"]
     result = load_sequences(run, page_workspace)
     assert read_metrics(app)["Events"] == str(len(result.events))
-    assert read_metrics(app)["False alarms a week"] == "0"
+    assert read_metrics(app)["False alarms per week"] == "0"
     assert (result.model_spec.threshold, result.model_spec.amount, result.per) == ("alarms", 2.0, "week")
     assert result.model_spec.until == "2024-03-06 00:00:00"
     assert {"Over time", "Score card", "Model"} <= list_tabs(app)
@@ -132,7 +132,7 @@ def test_sequences_page_adapts_settings(
     worker: Worker,
 ) -> None:
     app = open_page(PAGE, dataset=page_workspace.datasets.save(kpis))
-    assert "try first" in get_widget(app, "sequences-detector").options[0]
+    assert "recommended first" in get_widget(app, "sequences-detector").options[0]
     app = get_widget(app, "sequences-detector").set_value("moving-mean").run()
     assert "sequences-detector-moving-mean.window" in list_widget_keys(app)
     app = get_widget(app, "sequences-detector").set_value("sgmvrnn").run()
@@ -158,7 +158,7 @@ def test_sequences_page_adapts_settings(
         "contamination",
         0.01,
     )
-    assert "it promises nothing" in read_page_text(app)
+    assert "It has no target false-alarm rate" in read_page_text(app)
     app = get_widget(app, "sequences-threshold").set_value("best_f1").run()
     assert "an upper bound" in read_page_text(app)
 
@@ -197,7 +197,7 @@ def test_sequences_page_accepts_daily_profile(page_workspace: Workspace, sample:
 
 
 def test_sequences_page_offers_training_part(page_workspace: Workspace) -> None:  # noqa: F811
-    dataset = several(1)
+    dataset = make_series(1)
     part = pd.DataFrame({"part": pd.Categorical(["train"] * 150 + ["test"] * 250)}, index=dataset.frame.index)
     app = open_page(PAGE, dataset=page_workspace.datasets.save(dataset.replace(context=part)))
     assert not app.exception
@@ -205,10 +205,10 @@ def test_sequences_page_offers_training_part(page_workspace: Workspace) -> None:
 
 
 def test_sequences_page_shows_job_error(page_workspace: Workspace, worker: Worker) -> None:  # noqa: F811
-    app = open_page(PAGE, dataset=page_workspace.datasets.save(several(1, 24, dated=False)))
+    app = open_page(PAGE, dataset=page_workspace.datasets.save(make_series(1, 24, dated=False)))
     app = get_widget(app, "sequences-until-row").set_value(2).run()
     app = wait_for_run(click_button(app, "sequences-ask"))
-    assert "too few to learn from" in app.error[0].value
+    assert "Too few rows for training" in app.error[0].value
 
 
 def test_sequences_page_applies_saved_model(page_workspace: Workspace, kpis: Dataset, worker: Worker) -> None:  # noqa: F811
@@ -237,7 +237,7 @@ def test_sequences_page_promotes_model_by_force(page_workspace: Workspace, kpis:
 def test_sequences_page_explains_event(page_workspace: Workspace, kpis: Dataset) -> None:  # noqa: F811
     app = open_page(PAGE, **fit_model(page_workspace, kpis))
     assert "#1 · ★ extreme · sample_server_kpis" in read_page_text(app)
-    assert "In this order: errors" in read_page_text(app)
+    assert "Order: errors" in read_page_text(app)
     app = get_widget(app, "event-ranking").set_value("share").run()
     assert "errors 9" in read_page_text(app)
     app = get_widget(app, "event-severity").set_value([2]).run()
@@ -250,7 +250,7 @@ def test_sequences_page_strikes_point_adjusted_f1_through(page_workspace: Worksp
     page_text = read_page_text(app.run())
     assert "(VUS-PR" in page_text
     assert "~~Point-adjusted F1~~" in page_text
-    assert "Window of VUS: 100 rows" in page_text
+    assert "VUS window: 100 rows" in page_text
     assert "random scores reach" in page_text
 
 
@@ -290,7 +290,7 @@ def test_sequences_page_compares_detectors_by_labels(page_workspace: Workspace, 
 
 
 def test_sequences_page_compares_detectors_by_injected_anomalies(page_workspace: Workspace) -> None:  # noqa: F811
-    dataset = several(2, 600)
+    dataset = make_series(2, 600)
     comparison, run = compare(ComparisonSpec(), dataset, workspace=page_workspace, actor=BOB)
     assert comparison.injected_count > 20
     assert comparison.copy_count == 10_000 // 300

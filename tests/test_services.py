@@ -1,4 +1,4 @@
-"""MLflow server as in docs/how-to/run-on-a-cluster.md: records in PostgreSQL, artifacts in gs://, known hosts, and sign-in."""
+"""MLflow as in docs/how-to/run-on-a-cluster.md: records in PostgreSQL, artifacts in gs://, known hosts, sign-in."""
 
 import json
 import os

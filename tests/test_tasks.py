@@ -38,7 +38,7 @@ from pages.components.i18n import load_catalogue
 from pages.components.spec_form import SELECTION_FIELDS
 from tests import toy_algorithms, toy_task
 from tests.conftest import ROOT, answered
-from tests.spec_strategies import parse, specs
+from tests.spec_strategies import parse_command_line, specs
 from tests.test_pages import click_button, open_page, page_workspace, read_page_text  # noqa: F401
 
 TASKS = [*list_tasks(), toy_task.TASK]
@@ -387,7 +387,7 @@ def test_spec_round_trips_through_command_line(task: Task, mode: Mode, monkeypat
     @FAST_SETTINGS
     @given(specs(mode.spec))
     def check(spec: Spec) -> None:
-        assert parse(task, spec, monkeypatch) == spec
+        assert parse_command_line(task, spec, monkeypatch) == spec
 
     check()
 

@@ -1,4 +1,4 @@
-"""Slow work beside the page: progress, cancel, a refresh, errors, no worker, no queue."""
+"""Job progress on a page: progress bar, cancel, refresh, errors, no worker, no job store."""
 
 import gc
 import time
@@ -16,174 +16,174 @@ from tests.conftest import answered, working
 from tests.counting import read_steps, run_test_job
 from tests.test_pages import click_button
 
-PATIENCE = 20.0  # seconds
-QUESTION: dict[str, object] = {}
+TIMEOUT_S = 20.0  # seconds
+JOB_ARGUMENTS: dict[str, object] = {}
 
 
-def until(true: Callable[[], object]) -> None:
-    limit = time.monotonic() + PATIENCE
-    while not true():
-        assert time.monotonic() < limit, "it never came"
+def wait_until(condition: Callable[[], object]) -> None:
+    deadline = time.monotonic() + TIMEOUT_S
+    while not condition():
+        assert time.monotonic() < deadline, "the condition was not met in time"
         time.sleep(0.02)
 
 
-def screen() -> None:
-    """A page with one button for each kind of work."""
+def draw_page() -> None:
+    """Draw a page with one button for each kind of job."""
     import streamlit as st
 
     from core.errors import VigieError
     from core.jobs import JobFailedError
     from pages.components import job_progress
-    from tests.test_work import QUESTION
+    from tests.test_work import JOB_ARGUMENTS
 
-    ended = job_progress.take_finished_job()
-    if ended is not None and ended.run_id:
-        st.success(ended.run_id)
+    finished_job = job_progress.take_finished_job()
+    if finished_job is not None and finished_job.run_id:
+        st.success(finished_job.run_id)
     for task in ("count", "refused", "broken"):
         if st.button(task, key=task, disabled=job_progress.is_job_running()):
             try:
-                job_progress.submit_job(task, QUESTION)
+                job_progress.submit_job(task, JOB_ARGUMENTS)
             except VigieError as error:
                 st.error(str(error))
     try:
-        job_progress.show(ended)
+        job_progress.show(finished_job)
     except (VigieError, JobFailedError) as error:
         st.error(f"{type(error).__name__}: {error}")
 
 
 @pytest.fixture(autouse=True)
-def at(place: Workspace, monkeypatch: pytest.MonkeyPatch) -> Iterator[Workspace]:
+def page_workspace(place: Workspace, monkeypatch: pytest.MonkeyPatch) -> Iterator[Workspace]:
     monkeypatch.setattr("pages.components.cache.get_workspace", lambda: place)
-    QUESTION.clear()
-    QUESTION.update(until=1000, log=str(place.datasets.folder.parent / "log"))
+    JOB_ARGUMENTS.clear()
+    JOB_ARGUMENTS.update(until=1000, log=str(place.datasets.folder.parent / "log"))
     yield place
     gc.unfreeze()
 
 
 @pytest.fixture
-def hands(at: Workspace) -> Iterator[None]:
-    with working(at, run_test_job):
+def job_worker(page_workspace: Workspace) -> Iterator[None]:
+    with working(page_workspace, run_test_job):
         yield
 
 
-def page(**address: str) -> AppTest:
-    app = AppTest.from_function(screen)
-    for name, value in address.items():
+def open_job_page(**query: str) -> AppTest:
+    app = AppTest.from_function(draw_page)
+    for name, value in query.items():
         app.query_params[name] = value
     return app.run()
 
 
-def buttons(app: AppTest) -> dict[str, bool]:
-    """Name → can it be pressed?"""
+def list_button_states(app: AppTest) -> dict[str, bool]:
+    """Return for each button, by its label, whether it can be pressed."""
     return {button.label: not button.disabled for button in app.button}
 
 
-def bar(app: AppTest) -> str:
-    """What the progress bar says."""
-    return "".join(each.proto.text for each in app.get("progress"))
+def read_progress_text(app: AppTest) -> str:
+    """Return the text of the progress bar."""
+    return "".join(element.proto.text for element in app.get("progress"))
 
 
-def seen(app: AppTest, words: str) -> AppTest:
-    """Look until the bar says `words`."""
-    until(lambda: words in bar(app.run()))
+def wait_for_progress(app: AppTest, text: str) -> AppTest:
+    """Rerun the page until its progress bar shows `text`."""
+    wait_until(lambda: text in read_progress_text(app.run()))
     return app
 
 
-def taken(at: Workspace) -> list[int]:
-    return [step for _, step in read_steps(Path(str(QUESTION["log"])))]
+def list_steps(workspace: Workspace) -> list[int]:
+    return [step for _, step in read_steps(Path(str(JOB_ARGUMENTS["log"])))]
 
 
-@pytest.mark.usefixtures("hands")
-def test_the_page_shows_progress_and_curves_and_then_the_answer(at: Workspace) -> None:
-    QUESTION["until"] = 60
-    app = click_button(page(), "count")
+@pytest.mark.usefixtures("job_worker")
+def test_job_progress_shows_bar_curves_and_result(page_workspace: Workspace) -> None:
+    JOB_ARGUMENTS["until"] = 60
+    app = click_button(open_job_page(), "count")
     assert not app.exception
-    assert not any(buttons(app)[task] for task in ("count", "refused", "broken"))
-    seen(app, "counting · ")
-    until(lambda: app.run().get("vega_lite_chart") or app.get("arrow_vega_lite_chart"))
-    refreshed = page(work=app.query_params["work"])
-    assert buttons(refreshed)["Cancel"]
-    assert "counting" in bar(refreshed)
+    assert not any(list_button_states(app)[task] for task in ("count", "refused", "broken"))
+    wait_for_progress(app, "counting · ")
+    wait_until(lambda: app.run().get("vega_lite_chart") or app.get("arrow_vega_lite_chart"))
+    refreshed = open_job_page(work=app.query_params["work"])
+    assert list_button_states(refreshed)["Cancel"]
+    assert "counting" in read_progress_text(refreshed)
     app = answered(app)
     assert [box.value for box in app.success] == ["run-of-anonymous"]
-    assert all(buttons(app).values())
-    assert taken(at) == list(range(1, 61))
+    assert all(list_button_states(app).values())
+    assert list_steps(page_workspace) == list(range(1, 61))
 
 
-@pytest.mark.usefixtures("hands")
-def test_a_second_tab_with_the_same_question_is_the_same_work(at: Workspace) -> None:
-    QUESTION["until"] = 30
-    one, other = page(), page()
-    one, other = click_button(one, "count"), click_button(other, "count")
-    assert one.query_params["work"] == other.query_params["work"]
-    assert [box.value for app in (one, other) for box in answered(app).success] == ["run-of-anonymous"] * 2
-    assert taken(at) == list(range(1, 31))
+@pytest.mark.usefixtures("job_worker")
+def test_job_progress_second_tab_shares_job(page_workspace: Workspace) -> None:
+    JOB_ARGUMENTS["until"] = 30
+    first_tab, second_tab = open_job_page(), open_job_page()
+    first_tab, second_tab = click_button(first_tab, "count"), click_button(second_tab, "count")
+    assert first_tab.query_params["work"] == second_tab.query_params["work"]
+    assert [box.value for app in (first_tab, second_tab) for box in answered(app).success] == ["run-of-anonymous"] * 2
+    assert list_steps(page_workspace) == list(range(1, 31))
 
 
-@pytest.mark.usefixtures("hands")
-def test_cancel_says_so_and_opens_the_question_again() -> None:
-    app = seen(click_button(page(), "count"), "counting")
+@pytest.mark.usefixtures("job_worker")
+def test_job_progress_cancel_enables_buttons_again() -> None:
+    app = wait_for_progress(click_button(open_job_page(), "count"), "counting")
     app = click_button(app, "cancel-work")
     app = answered(app)
     assert "Cancelled" in app.info[0].value
-    assert buttons(app) == {"count": True, "refused": True, "broken": True}
+    assert list_button_states(app) == {"count": True, "refused": True, "broken": True}
 
 
-@pytest.mark.usefixtures("hands")
-def test_an_error_is_raised_on_the_page() -> None:
-    app = answered(click_button(page(), "refused"))
+@pytest.mark.usefixtures("job_worker")
+def test_job_progress_shows_error() -> None:
+    app = answered(click_button(open_job_page(), "refused"))
     assert app.error[0].value == "DataError: a.csv has no dates."
-    app = answered(click_button(page(), "broken"))
+    app = answered(click_button(open_job_page(), "broken"))
     assert app.error[0].value.startswith("JobFailedError: ZeroDivisionError in a job; the worker's log has it as ")
 
 
-def test_without_a_worker_the_page_says_what_it_waits_for(at: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
-    app = click_button(page(), "count")
-    assert "Starting" in bar(app)
+def test_job_progress_without_worker_states_reason(page_workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    app = click_button(open_job_page(), "count")
+    assert "Starting" in read_progress_text(app)
     monkeypatch.setattr(job_progress, "STARTING_S", 0.0)
-    assert "Waiting for a worker" in bar(app.run())
-    with working(at, run_test_job):
-        seen(app, "counting")
-        other = jobs.submit("count", QUESTION, workspace=at, actor=Actor("bob", "tests"))
-        assert "Waiting in the queue …" in bar(page(work=other.key))
+    assert "Waiting for a worker" in read_progress_text(app.run())
+    with working(page_workspace, run_test_job):
+        wait_for_progress(app, "counting")
+        other_job = jobs.submit("count", JOB_ARGUMENTS, workspace=page_workspace, actor=Actor("bob", "tests"))
+        assert "Waiting in the queue …" in read_progress_text(open_job_page(work=other_job.key))
         click_button(app, "cancel-work")
-        jobs.cancel(other.key, at)
+        jobs.cancel(other_job.key, page_workspace)
         answered(app)
 
 
-def test_work_that_waits_is_cancelled_at_once() -> None:
-    app = answered(click_button(click_button(page(), "count"), "cancel-work"), 2)
+def test_job_progress_cancels_waiting_job() -> None:
+    app = answered(click_button(click_button(open_job_page(), "count"), "cancel-work"), 2)
     assert "Cancelled" in app.info[0].value
 
 
-def test_an_address_with_forgotten_work_says_so() -> None:
-    app = page(work="0" * 24)
+def test_job_progress_reports_unknown_job() -> None:
+    app = open_job_page(work="0" * 24)
     assert not app.exception
     assert "no longer known" in app.info[0].value
     assert "work" not in app.query_params
 
 
-def test_a_queue_that_does_not_answer_is_a_message_and_costs_no_time(at: Workspace) -> None:
-    (at.datasets.folder.parent / "jobs").write_text("no folder")
-    began = time.monotonic()
-    app = page(work="0" * 24)
+def test_job_progress_reports_unavailable_store_quickly(page_workspace: Workspace) -> None:
+    (page_workspace.datasets.folder.parent / "jobs").write_text("no folder")
+    start_time = time.monotonic()
+    app = open_job_page(work="0" * 24)
     assert not app.exception
     assert "does not answer" in app.warning[0].value
-    assert app.query_params["work"], "the work may go on all the same"
-    app = click_button(page(), "count")
+    assert app.query_params["work"], "the job may still be running"
+    app = click_button(open_job_page(), "count")
     assert not app.exception
     assert "does not answer" in app.error[0].value
-    assert time.monotonic() - began < 2
+    assert time.monotonic() - start_time < 2
 
 
-@pytest.mark.usefixtures("hands")
-def test_what_is_loaded_is_left_out_of_the_collections_that_every_look_ends_with() -> None:
+@pytest.mark.usefixtures("job_worker")
+def test_job_progress_excludes_loaded_objects_from_gc() -> None:
     gc.unfreeze()
-    click_button(click_button(page(), "count"), "cancel-work")
-    began = time.perf_counter()
+    click_button(click_button(open_job_page(), "count"), "cancel-work")
+    start_time = time.perf_counter()
     gc.collect()
-    frozen = time.perf_counter() - began
+    frozen_s = time.perf_counter() - start_time
     gc.unfreeze()
-    began = time.perf_counter()
+    start_time = time.perf_counter()
     gc.collect()
-    assert frozen < 0.5 * (time.perf_counter() - began)
+    assert frozen_s < 0.5 * (time.perf_counter() - start_time)

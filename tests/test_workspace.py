@@ -117,7 +117,7 @@ def test_health_reports_additional_outbox(letters_workspace: Workspace, letters:
     letters.deliver_pending()
     service = check_letters_health(letters_workspace)
     assert (service.state, service.earlier, service.backlog) == ("failing", "closed", 2)
-    assert str(service.problem) == "the post office cannot be written to."
+    assert str(service.problem) == "The folder the post office is not writable."
 
 
 def test_workspace_delivers_other_outboxes_after_failure(

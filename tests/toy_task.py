@@ -1,4 +1,4 @@
-"""A task as `docs/how-to/add-a-task.md` shows it: which rows lie beyond a limit. Registered by `added_task(TASK)` alone."""
+"""The task of `docs/how-to/add-a-task.md`: rows beyond a limit. Registered by `register_task(TASK)` alone."""
 
 from dataclasses import dataclass, replace
 

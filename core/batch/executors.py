@@ -201,7 +201,7 @@ class _ClusterRun:
                 raise _build_scheduler_error()
             if type(error).__name__ == "KilledWorker":
                 return _build_lost_result(batch)
-            return replace(future.result(), fresh=True)  # a worker may find the finished output of a dead one
+            return replace(future.result(), is_new=True)  # a worker may find the finished output of a dead one
 
 
 def _build_scheduler_error() -> VigieError:

@@ -44,7 +44,7 @@ def print_answer(task: Task, result: Result, run: Run, *, as_json: bool) -> None
 
 def answer_to_json(task: Task, result: Result, run: Run) -> dict[str, Any]:
     """Return the JSON object of `--json`: run, metrics, cost, notes of the result, and fields of the task."""
-    notes = getattr(result, "list_notes", None)
+    notes = getattr(result, "notes", None)
     return {
         "run_id": run.id,
         "recorded": run.delivered,

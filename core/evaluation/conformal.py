@@ -13,7 +13,7 @@ MIN_ERRORS = 50  # errors that an entity's own quantiles need; with fewer it get
 REFIT_INTERVAL_DAYS = {
     True: 7,
     False: 28,
-}  # days between two recalibrations of a back-test: daily amounts (True), hours (False)
+}  # days between two recalibrations of a backtest: daily amounts (True), hours (False)
 
 
 @dataclass(frozen=True)

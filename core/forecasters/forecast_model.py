@@ -30,7 +30,7 @@ class ForecastModel:
 
     resolution  "day": daily amounts; "hour": the times of the day that the data have
     measure     column of the data, if they have several
-    weather     "as given": known future weather; "degraded": with the error of a usual forecast; "none": not used
+    weather     "original": known future weather; "degraded": with the error of a usual forecast; "none": not used
     """
 
     forecaster: Forecaster

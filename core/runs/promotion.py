@@ -74,7 +74,7 @@ def register(run_id: str, name: str = "", *, workspace: Workspace, actor: Actor)
 def promote(
     name: str, version: int | None = None, *, workspace: Workspace, actor: Actor, force: bool = False, reason: str = ""
 ) -> tuple[ModelVersion, PromotionCheck | None]:
-    """Promote a version (default: the challenger) to champion of `name` if it is not worse on the same back-test.
+    """Promote a version (default: the challenger) to champion of `name` if it is not worse on the same backtest.
 
     `force`, with a reason, overrides the comparison; both are tags of the version. The comparison is None where there
     was nothing to compare with. Raises DataError for a rejected promotion, OptionError for force without a reason,

@@ -56,7 +56,7 @@ def _ask_interval(dataset: Dataset) -> tuple[float, ...]:
         format_func=format_percent,
         key="forecast-quantiles",
         help=_(
-            "Nominal coverage: target share of measured amounts inside the interval. The back-test "
+            "Nominal coverage: target share of measured amounts inside the interval. The backtest "
             "gives the measured coverage."
         ),
     )
@@ -64,7 +64,7 @@ def _ask_interval(dataset: Dataset) -> tuple[float, ...]:
 
 
 def _ask_backtest_start(dataset: Dataset) -> str:
-    """Ask for the first day of the back-test; "" for the default."""
+    """Ask for the first day of the backtest; "" for the default."""
     day = st.date_input(
         _("Backtest from"),
         None,
@@ -73,7 +73,7 @@ def _ask_backtest_start(dataset: Dataset) -> str:
         format=get_date_format(),
         key="forecast-backtest_from",
         help=_(
-            "First day of the back-test. The tested model is fitted on earlier days only. "
+            "First day of the backtest. The tested model is fitted on earlier days only. "
             "Default: the last year, or the last fifth of a shorter history."
         ),
     )

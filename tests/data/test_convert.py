@@ -177,7 +177,7 @@ def test_convert_command_windows_to_table(vigie: Vigie, tmp_path: Path) -> None:
     np.testing.assert_array_equal(load([out]).values, values.reshape(-1, 96))
     refused = vigie("convert", "seq", "--input-path", windows, "--output-path", tmp_path / "all.npz")
     assert refused.returncode == 2
-    assert "2 series" in refused.stderr
+    assert "one series, not 2" in refused.stderr
 
 
 @pytest.mark.parametrize("ending", [".npz", ".parquet", ".csv"])

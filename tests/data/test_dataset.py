@@ -1,4 +1,4 @@
-"""The one table: unrolling and rolling up, slices that stay aligned, digests, and nothing changed in place."""
+"""The class `Dataset`: conversion between profile and series, aligned selections, digests, no change in place."""
 
 import numpy as np
 import pandas as pd
@@ -12,11 +12,11 @@ from core.data.quality import doctor, repairs
 from core.data.quality.findings import Repair
 from core.errors import DataError
 
-quick = settings(max_examples=40, deadline=None)
+PROPERTY_SETTINGS = settings(max_examples=40, deadline=None)
 
 
-def profile(columns: int = 24, day_start: int = 0, entities: int = 2, days: int = 5, seed: int = 0) -> Dataset:
-    """Noise in even steps, with everything a row can carry."""
+def make_profile(columns: int = 24, day_start: int = 0, entities: int = 2, days: int = 5, seed: int = 0) -> Dataset:
+    """Make noise at regular steps, with covariates, context and labels for every row."""
     random = np.random.default_rng(seed)
     times = pd.date_range("2024-03-28", periods=days)
     rows = entities * days
@@ -37,7 +37,7 @@ def profile(columns: int = 24, day_start: int = 0, entities: int = 2, days: int 
 
 
 profiles = st.builds(
-    profile,
+    make_profile,
     st.sampled_from([24, 96]),
     st.sampled_from([0, 6]),
     st.integers(1, 3),
@@ -46,21 +46,21 @@ profiles = st.builds(
 )
 
 
-@quick
+@PROPERTY_SETTINGS
 @given(profiles)
-def test_a_profile_unrolled_and_rolled_up_is_the_same(dataset: Dataset) -> None:
+def test_dataset_profile_round_trips_through_series(dataset: Dataset) -> None:
     series = dataset.to_series()
     assert (len(series), series.columns, series.profile) == (dataset.frame.size, ["value"], False)
-    again = series.to_profile()
-    pd.testing.assert_frame_equal(again.frame, dataset.frame.sort_index(), check_names=False)
-    assert (again.step, again.day_start, again.profile) == (dataset.step, dataset.day_start, True)
+    restored = series.to_profile()
+    pd.testing.assert_frame_equal(restored.frame, dataset.frame.sort_index(), check_names=False)
+    assert (restored.step, restored.day_start, restored.profile) == (dataset.step, dataset.day_start, True)
     assert series.to_series() is series
     assert dataset.to_profile() is dataset
 
 
-@quick
+@PROPERTY_SETTINGS
 @given(profiles)
-def test_the_moments_of_a_day_follow_each_other(dataset: Dataset) -> None:
+def test_dataset_series_has_regular_steps(dataset: Dataset) -> None:
     for _, part in dataset.to_series().frame.groupby(level=0):
         steps = part.index.get_level_values("time").to_series().diff().dropna()
         assert (steps == dataset.step).all()
@@ -68,58 +68,58 @@ def test_the_moments_of_a_day_follow_each_other(dataset: Dataset) -> None:
     assert first == dataset.time.min() + pd.Timedelta(hours=dataset.day_start)
 
 
-def test_the_gas_day_ends_on_the_next_date() -> None:
-    dataset = profile(day_start=6, entities=1, days=1)
+def test_dataset_gas_day_ends_on_next_date() -> None:
+    dataset = make_profile(day_start=6, entities=1, days=1)
     series = dataset.to_series().frame["value"].droplevel(0)
     assert series[pd.Timestamp("2024-03-28 06:00")] == dataset.frame["06:00"].iloc[0]
     assert series[pd.Timestamp("2024-03-29 05:00")] == dataset.frame["05:00"].iloc[0]
 
 
-def test_what_cannot_become_a_profile_is_refused() -> None:
-    series = profile().to_series()
-    crooked = series.replace(
+def test_dataset_rejects_series_without_profile() -> None:
+    series = make_profile().to_series()
+    irregular = series.replace(
         frame=series.frame.set_axis(make_index(series.entity, series.time + pd.Timedelta(minutes=7)), axis=0)
     )
-    twice = series.take_rows(np.array([0, 0, 1, 2]))
-    for dataset in (crooked, twice, series.replace(step=None), series.replace(step=pd.Timedelta(hours=7))):
+    repeated = series.take_rows(np.array([0, 0, 1, 2]))
+    for dataset in (irregular, repeated, series.replace(step=None), series.replace(step=pd.Timedelta(hours=7))):
         with pytest.raises(DataError):
             dataset.to_profile()
 
 
-def aligned(part: Dataset, whole: Dataset) -> None:
-    """Every row of `part` carries what it carried in `whole`."""
+def assert_aligned(part: Dataset, whole: Dataset) -> None:
+    """Assert that the tables of a part have the same rows as those of the whole dataset."""
     assert whole.covariates is not None and whole.context is not None and whole.labels is not None  # noqa: PT018
-    for own, all_rows in zip(
+    for part_rows, all_rows in zip(
         (part.frame, part.covariates, part.context, part.labels),
         (whole.frame, whole.covariates, whole.context, whole.labels),
         strict=True,
     ):
-        assert own is not None
-        assert own.index.equals(part.frame.index)
-        assert own.equals(all_rows.loc[part.frame.index])
+        assert part_rows is not None
+        assert part_rows.index.equals(part.frame.index)
+        assert part_rows.equals(all_rows.loc[part.frame.index])
 
 
-@quick
+@PROPERTY_SETTINGS
 @given(profiles, st.data())
-def test_rows_keep_what_belongs_to_them(dataset: Dataset, data: st.DataObject) -> None:
+def test_take_rows_keeps_tables_aligned(dataset: Dataset, data: st.DataObject) -> None:
     order = np.array(data.draw(st.permutations(range(len(dataset)))))[: data.draw(st.integers(1, len(dataset)))]
     picked = dataset.take_rows(order)
-    aligned(picked, dataset)
+    assert_aligned(picked, dataset)
     assert np.array_equal(picked.values, dataset.values[order])
     mask = np.zeros(len(dataset), dtype=bool)
     mask[order] = True
     masked = dataset.take_rows(mask)
-    aligned(masked, dataset)
+    assert_aligned(masked, dataset)
     assert np.array_equal(masked.values, dataset.values[np.sort(order)])
     assert [picked.entities[code] for code in picked.entity_codes] == list(picked.entity)
 
 
-@quick
+@PROPERTY_SETTINGS
 @given(profiles)
-def test_select_keeps_what_belongs_to_rows(dataset: Dataset) -> None:
+def test_filter_rows_keeps_tables_aligned(dataset: Dataset) -> None:
     chosen, start, end = dataset.entities[:1], dataset.time[len(dataset) // 2], dataset.time.max()
     part = dataset.filter_rows(chosen, start, end)
-    aligned(part, dataset)
+    assert_aligned(part, dataset)
     assert part.entities == chosen
     assert part.time.min() >= start
     assert part.time.max() == end
@@ -128,67 +128,67 @@ def test_select_keeps_what_belongs_to_rows(dataset: Dataset) -> None:
         dataset.filter_rows(["nowhere"])
 
 
-@quick
+@PROPERTY_SETTINGS
 @given(profiles, st.data())
-def test_the_digest_changes_with_anything_and_only_then(dataset: Dataset, data: st.DataObject) -> None:
+def test_dataset_digest_changes_with_any_content(dataset: Dataset, data: st.DataObject) -> None:
     values = dataset.frame.to_numpy().copy()
-    again = dataset.replace(frame=pd.DataFrame(values, index=dataset.frame.index, columns=dataset.columns))
-    assert again.digest == dataset.digest == dataset.take_rows(np.arange(len(dataset))).digest
+    copied = dataset.replace(frame=pd.DataFrame(values, index=dataset.frame.index, columns=dataset.columns))
+    assert copied.digest == dataset.digest == dataset.take_rows(np.arange(len(dataset))).digest
     row, column = data.draw(st.integers(0, len(dataset) - 1)), data.draw(st.integers(0, len(dataset.columns) - 1))
     changed = values.copy()
     changed[row, column] = np.nextafter(changed[row, column], np.inf)
     names = list(dataset.entity)
     names[row] = "elsewhere"
-    moved = dataset.time.to_numpy().copy()
-    moved[row] += np.timedelta64(400, "D")
+    times = dataset.time.to_numpy().copy()
+    times[row] += np.timedelta64(400, "D")
     assert dataset.covariates is not None
-    others = [
+    variants = [
         dataset.replace(frame=pd.DataFrame(changed, index=dataset.frame.index, columns=dataset.columns)),
         dataset.replace(unit="kWh"),
         dataset.replace(day_start=7),
         dataset.replace(frame=dataset.frame.set_axis(make_index(names, dataset.time), axis=0)),
-        dataset.replace(frame=dataset.frame.set_axis(make_index(dataset.entity, moved), axis=0)),
+        dataset.replace(frame=dataset.frame.set_axis(make_index(dataset.entity, times), axis=0)),
         dataset.replace(frame=dataset.frame.rename(columns={"00:00": "0"})),
         dataset.replace(covariates=1 - dataset.covariates),
         dataset.replace(recipe=(Repair("drop_duplicates"),)),
     ]
-    digests = {each.digest for each in others} | {dataset.digest}
-    assert len(digests) == len(others) + 1
+    digests = {variant.digest for variant in variants} | {dataset.digest}
+    assert len(digests) == len(variants) + 1
 
 
-def faulty() -> Dataset:
-    """A profile with every fault the doctor mends, repeated rows and gaps among them."""
-    dataset = profile(days=400, entities=2)
+def make_faulty_profile() -> Dataset:
+    """Make a profile with every issue that the doctor repairs, including repeated rows and gaps."""
+    dataset = make_profile(days=400, entities=2)
     values = dataset.values.copy()
     values[3, 4], values[7, 2:5], values[90, 6] = 1e6, np.nan, 800
     values[120:150] *= 1000
     values[200:260] = np.roll(values[200:260], 6, axis=1)
     values[3, 12] = values[1, 2] = 0.0
-    whole = dataset.replace(frame=pd.DataFrame(values, index=dataset.frame.index, columns=dataset.columns))
+    changed = dataset.replace(frame=pd.DataFrame(values, index=dataset.frame.index, columns=dataset.columns))
     keep = np.r_[0:50, 55:300, 299, 300:800]
-    return whole.take_rows(keep)
+    return changed.take_rows(keep)
 
 
 @pytest.mark.parametrize("unrolled", [False, True])
-def test_nothing_is_changed_in_place(unrolled: bool) -> None:
-    dataset = faulty().to_series() if unrolled else faulty()
-    before = {name: None if table is None else table.copy(deep=True) for name, table in parts(dataset).items()}
+def test_checks_and_repairs_change_nothing_in_place(unrolled: bool) -> None:
+    dataset = make_faulty_profile().to_series() if unrolled else make_faulty_profile()
+    before = {name: None if table is None else table.copy(deep=True) for name, table in collect_tables(dataset).items()}
     assert doctor.run_checks(dataset).findings
     for kind in repairs.REPAIRS:
         repaired = repairs.apply_repairs([Repair(kind)], dataset)
         assert repaired.recipe == (Repair(kind),)
-    for name, table in parts(dataset).items():
+    for name, table in collect_tables(dataset).items():
         if table is not None:
             assert table.equals(before[name]), name
 
 
-def parts(dataset: Dataset) -> dict:
+def collect_tables(dataset: Dataset) -> dict:
     return {name: getattr(dataset, name) for name in ("frame", "covariates", "context", "labels")}
 
 
-@quick
+@PROPERTY_SETTINGS
 @given(arrays(float, st.tuples(st.integers(1, 40), st.just(24)), elements=st.floats(-1e6, 1e6) | st.just(float("nan"))))
-def test_the_row_median_is_numpys(values: np.ndarray) -> None:
+def test_row_median_matches_numpy(values: np.ndarray) -> None:
     index = pd.MultiIndex.from_arrays([["a"] * len(values), pd.date_range("2024-01-01", periods=len(values))])
     dataset = Dataset(
         pd.DataFrame(values, index=index.set_names(["entity", "time"])), layout="daily_profile", profile=True

@@ -1,4 +1,4 @@
-"""The data doctor on the real gas files, and on clean data with one planted fault each."""
+"""The data doctor on the real gas files, and on clean data with one injected issue each."""
 
 import json
 from collections.abc import Callable
@@ -33,39 +33,41 @@ def report(gas: Dataset) -> QualityReport:
 
 @pytest.fixture(scope="session")
 def recipe(report: QualityReport) -> tuple[Repair, ...]:
-    return proposed(report)
+    return propose_repairs(report)
 
 
 @pytest.fixture(scope="session")
-def mended(gas: Dataset, recipe: tuple[Repair, ...]) -> Dataset:
+def repaired_gas(gas: Dataset, recipe: tuple[Repair, ...]) -> Dataset:
     return repairs.apply_repairs(recipe, gas)
 
 
-def proposed(report: QualityReport) -> tuple[Repair, ...]:
-    """The first repair of every finding, each once."""
-    return tuple({each.repairs[0].kind: each.repairs[0] for each in report.findings if each.repairs}.values())
+def propose_repairs(report: QualityReport) -> tuple[Repair, ...]:
+    """Return the first repair of every finding, one per kind."""
+    return tuple(
+        {finding.repairs[0].kind: finding.repairs[0] for finding in report.findings if finding.repairs}.values()
+    )
 
 
-def kinds(dataset: Dataset) -> dict[str, Finding]:
+def index_findings(dataset: Dataset) -> dict[str, Finding]:
     return {finding.kind: finding for finding in run_checks(dataset).findings}
 
 
-def test_the_figures_of_the_real_files(report: QualityReport) -> None:
-    found = report.to_json()
-    assert {name: found[name] for name in ("rows", "columns", "entities", "dates", "incomplete_rows")} == {
+def test_doctor_summarises_real_gas_files(report: QualityReport) -> None:
+    summary = report.to_json()
+    assert {name: summary[name] for name in ("rows", "columns", "entities", "dates", "incomplete_rows")} == {
         "rows": 33_720,
         "columns": 24,
         "entities": 15,
         "dates": 2_262,
         "incomplete_rows": 45,
     }
-    assert (found["strike_dates"], found["strike_rows"]) == (131, 1_929)
-    assert (found["layout"], found["unit"]) == ("gas_daily", "MWh")
-    assert (found["start"][:10], found["end"][:10]) == ("2018-06-01", "2024-08-09")
-    assert json.loads(json.dumps(found)) == found
+    assert (summary["strike_dates"], summary["strike_rows"]) == (131, 1_929)
+    assert (summary["layout"], summary["unit"]) == ("gas_daily", "MWh")
+    assert (summary["start"][:10], summary["end"][:10]) == ("2018-06-01", "2024-08-09")
+    assert json.loads(json.dumps(summary)) == summary
 
 
-def test_the_faults_of_the_real_files(report: QualityReport) -> None:
+def test_doctor_counts_issues_of_real_gas_files(report: QualityReport) -> None:
     counts = {finding.kind: finding.count for finding in report.findings}
     assert counts == {
         "gross_outliers": 1,
@@ -80,19 +82,19 @@ def test_the_faults_of_the_real_files(report: QualityReport) -> None:
     }
 
 
-def test_the_absurd_cell(report: QualityReport) -> None:
-    (place,) = next(each for each in report.findings if each.kind == "gross_outliers").locations
-    assert (place["entity"], place["time"][:10], place["column"]) == (
+def test_doctor_locates_gas_outlier_cell(report: QualityReport) -> None:
+    (location,) = next(finding for finding in report.findings if finding.kind == "gross_outliers").locations
+    assert (location["entity"], location["time"][:10], location["column"]) == (
         "GRTgaz · pays de la loire",
         "2021-06-29",
         "19:00",
     )
-    assert place["value"] == pytest.approx(1_045_440, abs=1)
-    (total,) = next(each for each in report.findings if each.kind == "contradicting_totals").locations
-    assert (total["sum"], total["total"]) == pytest.approx((1_066_058.38, 21_663.64))
+    assert location["value"] == pytest.approx(1_045_440, abs=1)
+    (total_location,) = next(finding for finding in report.findings if finding.kind == "contradicting_totals").locations
+    assert (total_location["sum"], total_location["total"]) == pytest.approx((1_066_058.38, 21_663.64))
 
 
-def test_the_shift_of_six_hours(gas: Dataset) -> None:
+def test_doctor_finds_six_hour_shift(gas: Dataset) -> None:
     per_row, _ = checks.find_shifted_hours(gas)
     time = pd.DatetimeIndex(gas.time)
     operator = np.asarray(gas.entity.str.startswith("GRTgaz"))
@@ -102,58 +104,58 @@ def test_the_shift_of_six_hours(gas: Dataset) -> None:
     assert expected.sum() == 21_540
 
 
-def test_undoing_the_shift(gas: Dataset) -> None:
-    turned = repairs.apply_repairs([Repair("undo_hour_shift")], gas)
-    assert np.allclose(np.sort(turned.values, axis=1), np.sort(gas.values, axis=1), equal_nan=True)
-    holes = kinds(turned)["clock_change_zeros"]
-    assert holes.count == 18
-    assert {place["column"] for place in holes.locations} == {"02:00"}
-    assert "08:00" in {place["column"] for place in kinds(gas)["clock_change_zeros"].locations}
-    winter = pd.DatetimeIndex(turned.time).month.isin([11, 12, 1, 2])
-    for entity in turned.entities:
-        mornings = turned.frame[winter & (turned.entity == entity)].iloc[:, :12].median()
+def test_repair_undoes_hour_shift(gas: Dataset) -> None:
+    shifted_back = repairs.apply_repairs([Repair("undo_hour_shift")], gas)
+    assert np.allclose(np.sort(shifted_back.values, axis=1), np.sort(gas.values, axis=1), equal_nan=True)
+    zero_hours = index_findings(shifted_back)["clock_change_zeros"]
+    assert zero_hours.count == 18
+    assert {location["column"] for location in zero_hours.locations} == {"02:00"}
+    assert "08:00" in {location["column"] for location in index_findings(gas)["clock_change_zeros"].locations}
+    winter = pd.DatetimeIndex(shifted_back.time).month.isin([11, 12, 1, 2])
+    for entity in shifted_back.entities:
+        mornings = shifted_back.frame[winter & (shifted_back.entity == entity)].iloc[:, :12].median()
         assert mornings.idxmax() in ("06:00", "07:00", "08:00"), entity
 
 
-def test_the_mended_cell_is_what_the_declared_total_leaves(gas: Dataset, mended: Dataset) -> None:
+def test_repair_of_outlier_cell_matches_declared_total(gas: Dataset, repaired_gas: Dataset) -> None:
     key = ("GRTgaz · pays de la loire", pd.Timestamp("2021-06-29"))
-    alone = repairs.apply_repairs([Repair("mend_outliers")], gas)
-    assert alone.frame.loc[[key], "19:00"].item() == pytest.approx(1_045.44, abs=0.01)
-    assert mended.frame.loc[[key], "13:00"].item() == pytest.approx(1_045.44, abs=0.01)
-    changed = repairs.diff_datasets(gas, alone)
-    assert list(changed["column"]) == ["19:00"]
-    assert changed["before"].item() == pytest.approx(1_045_440.18)
+    repaired = repairs.apply_repairs([Repair("mend_outliers")], gas)
+    assert repaired.frame.loc[[key], "19:00"].item() == pytest.approx(1_045.44, abs=0.01)
+    assert repaired_gas.frame.loc[[key], "13:00"].item() == pytest.approx(1_045.44, abs=0.01)
+    difference = repairs.diff_datasets(gas, repaired)
+    assert list(difference["column"]) == ["19:00"]
+    assert difference["before"].item() == pytest.approx(1_045_440.18)
 
 
-def test_all_repairs_leave_nothing_to_mend(mended: Dataset) -> None:
-    assert set(kinds(mended)) == {"constant_columns"}
-    assert len(mended) == 33_720
-    assert mended.is_complete.all()
+def test_repairs_leave_no_repairable_issue(repaired_gas: Dataset) -> None:
+    assert set(index_findings(repaired_gas)) == {"constant_columns"}
+    assert len(repaired_gas) == 33_720
+    assert repaired_gas.is_complete.all()
 
 
-def test_a_recipe_as_json_replays_to_the_same_digest(
-    gas: Dataset, mended: Dataset, recipe: tuple[Repair, ...], tmp_path: Path
+def test_recipe_json_replays_to_same_digest(
+    gas: Dataset, repaired_gas: Dataset, recipe: tuple[Repair, ...], tmp_path: Path
 ) -> None:
     path = tmp_path / "recipe.json"
     path.write_text(json.dumps([repair.to_json() for repair in recipe]))
-    again = repairs.apply_repairs(repairs.parse_recipe(json.loads(path.read_text())), gas)
-    backwards = repairs.apply_repairs(reversed(recipe), gas)
-    assert again.digest == backwards.digest == mended.digest != gas.digest
-    assert mended.source == gas.digest
+    replayed = repairs.apply_repairs(repairs.parse_recipe(json.loads(path.read_text())), gas)
+    reversed_replay = repairs.apply_repairs(reversed(recipe), gas)
+    assert replayed.digest == reversed_replay.digest == repaired_gas.digest != gas.digest
+    assert repaired_gas.source == gas.digest
 
 
-def test_undo_is_the_recipe_without_it(gas: Dataset, recipe: tuple[Repair, ...]) -> None:
+def test_recipe_without_repair_undoes_it(gas: Dataset, recipe: tuple[Repair, ...]) -> None:
     assert repairs.apply_repairs([], gas).digest == gas.digest
-    one, two = Repair("undo_hour_shift"), Repair("mend_outliers")
-    without = [repair for repair in repairs.apply_repairs([one, two], gas).recipe if repair != two]
-    assert repairs.apply_repairs(without, gas).digest == repairs.apply_repairs([one], gas).digest
+    first, second = Repair("undo_hour_shift"), Repair("mend_outliers")
+    remaining = [repair for repair in repairs.apply_repairs([first, second], gas).recipe if repair != second]
+    assert repairs.apply_repairs(remaining, gas).digest == repairs.apply_repairs([first], gas).digest
 
 
-# ---- planted faults -------------------------------------------------------------------------------------------------
+# ---- injected issues ------------------------------------------------------------------------------------------------
 
 
-def profile(days: int = 400, entities: int = 3) -> Dataset:
-    """Smooth gas-like days with a morning peak, seasons and a little noise; nothing is wrong with them."""
+def make_profile(days: int = 400, entities: int = 3) -> Dataset:
+    """Make clean gas-like days with a morning peak, seasons and a little noise."""
     random = np.random.default_rng(0)
     dates = pd.date_range("2022-06-01", periods=days)
     hours = np.arange(24)
@@ -172,7 +174,7 @@ def profile(days: int = 400, entities: int = 3) -> Dataset:
     )
 
 
-def series(freq: str = "h", periods: int = 24 * 100) -> Dataset:
+def make_series(freq: str = "h", periods: int = 24 * 100) -> Dataset:
     random = np.random.default_rng(1)
     times = pd.date_range("2024-01-01", periods=periods, freq=freq)
     values = 100 + 20 * np.sin(2 * np.pi * times.hour / 24) + random.normal(0, 1, periods)
@@ -180,62 +182,68 @@ def series(freq: str = "h", periods: int = 24 * 100) -> Dataset:
     return Dataset(pd.DataFrame({"value": values}, index=index), "tidy_series", step=pd.Timedelta(times[1] - times[0]))
 
 
-def with_values(dataset: Dataset, change: Callable[[np.ndarray], None]) -> Dataset:
-    """The dataset with some measurements changed, and no declared totals to contradict them."""
+def change_values(dataset: Dataset, change: Callable[[np.ndarray], None]) -> Dataset:
+    """Return the dataset with changed measurements, and without the declared totals that they would contradict."""
     values = dataset.values.copy()
     change(values)
     frame = pd.DataFrame(values, index=dataset.frame.index, columns=dataset.columns)
     return dataset.replace(frame=frame, context=None)
 
 
-def planted(name: str) -> Dataset:
-    """A clean dataset in which exactly one thing is wrong."""
-    whole, long = profile(), series()
-    time, entity = pd.DatetimeIndex(whole.time), np.asarray(whole.entity)
+def make_faulty_dataset(name: str) -> Dataset:
+    """Make a clean dataset with exactly one injected issue."""
+    clean_profile, clean_series = make_profile(), make_series()
+    time, entity = pd.DatetimeIndex(clean_profile.time), np.asarray(clean_profile.entity)
     if name == "missing_dates":
-        return whole.take_rows(~((entity == "sud") & (time >= "2023-02-03") & (time <= "2023-02-05")))
+        return clean_profile.take_rows(~((entity == "sud") & (time >= "2023-02-03") & (time <= "2023-02-05")))
     if name == "missing_hours":
-        return long.take_rows(np.r_[0:500, 503:2400])
+        return clean_series.take_rows(np.r_[0:500, 503:2400])
     if name == "duplicate_keys":
-        again = whole.frame.iloc[[50, 700]] * 1.01
-        return whole.replace(frame=pd.concat([whole.frame, again]), context=None)
+        repeated_rows = clean_profile.frame.iloc[[50, 700]] * 1.01
+        return clean_profile.replace(frame=pd.concat([clean_profile.frame, repeated_rows]), context=None)
     if name == "mixed_steps":
-        crooked = pd.DatetimeIndex(long.time) + pd.to_timedelta(np.where(np.arange(2400) % 400 == 7, 20, 0), "min")
-        return long.replace(frame=long.frame.set_axis(make_index(long.entity, crooked), axis=0))
+        irregular_times = pd.DatetimeIndex(clean_series.time) + pd.to_timedelta(
+            np.where(np.arange(2400) % 400 == 7, 20, 0), "min"
+        )
+        return clean_series.replace(
+            frame=clean_series.frame.set_axis(make_index(clean_series.entity, irregular_times), axis=0)
+        )
     if name == "mixed_units":
         rows = (entity == "ouest") & (time.to_period("M") == pd.Period("2022-11"))
-        return with_values(whole, lambda values: values.__setitem__(rows, values[rows] * 1000))
+        return change_values(clean_profile, lambda values: values.__setitem__(rows, values[rows] * 1000))
     if name == "shifted_hours":
-        early = np.arange(183)  # the first entity, June to November
-        return with_values(
-            profile(days=730), lambda values: values.__setitem__(early, np.roll(values[early], 6, axis=1))
+        shifted_rows = np.arange(183)  # the first entity, June to November
+        return change_values(
+            make_profile(days=730),
+            lambda values: values.__setitem__(shifted_rows, np.roll(values[shifted_rows], 6, axis=1)),
         )
     if name == "gross_outliers":
-        return with_values(whole, lambda values: values.__setitem__((30, 5), 1e6))
+        return change_values(clean_profile, lambda values: values.__setitem__((30, 5), 1e6))
     if name == "isolated_spikes":
-        return with_values(whole, lambda values: values.__setitem__((100, 15), values[100, 15] * 3))
+        return change_values(clean_profile, lambda values: values.__setitem__((100, 15), values[100, 15] * 3))
     if name.startswith("clock_change"):
-        at, hour, times = {
+        date, hour, factor = {
             "clock_change_zeros": ("2023-03-26", 2, 0),
             "clock_change_lows": ("2023-03-26", 2, 0.3),
             "clock_change_doubles": ("2022-10-30", 2, 1.6),
         }[name]
-        row = np.flatnonzero((entity == "sud") & (time == at))[0]
-        return with_values(whole, lambda values: values.__setitem__((row, hour), values[row, hour] * times))
+        row = np.flatnonzero((entity == "sud") & (time == date))[0]
+        return change_values(clean_profile, lambda values: values.__setitem__((row, hour), values[row, hour] * factor))
     if name == "contradicting_totals":
-        return whole.replace(
+        return clean_profile.replace(
             context=pd.DataFrame(
-                {"total": whole.values.sum(axis=1) * np.where(np.arange(1200) == 9, 1.1, 1)}, index=whole.frame.index
+                {"total": clean_profile.values.sum(axis=1) * np.where(np.arange(1200) == 9, 1.1, 1)},
+                index=clean_profile.frame.index,
             )
         )
     if name == "incomplete_rows":
-        return with_values(whole, lambda values: values.__setitem__((slice(10, 13), slice(4, 7)), np.nan))
+        return change_values(clean_profile, lambda values: values.__setitem__((slice(10, 13), slice(4, 7)), np.nan))
     if name == "constant_columns":
-        return long.replace(frame=long.frame.assign(stuck=5.0))
+        return clean_series.replace(frame=clean_series.frame.assign(stuck=5.0))
     raise AssertionError(name)
 
 
-PLANTED = {
+EXPECTED_FINDINGS = {
     "missing_dates": ("missing_dates", 3),
     "missing_hours": ("missing_dates", 3),
     "duplicate_keys": ("duplicate_keys", 2),
@@ -253,21 +261,21 @@ PLANTED = {
 }
 
 
-@pytest.mark.parametrize("name", PLANTED)
-def test_a_planted_fault_is_found_and_mended(name: str) -> None:
-    dataset = planted(name)
-    kind, count = PLANTED[name]
-    found = kinds(dataset)
-    assert kind in found, list(found)
-    assert found[kind].count == count
-    assert found[kind].locations
-    assert found[kind].repairs
-    assert kind not in kinds(repairs.apply_repairs([found[kind].repairs[0]], dataset))
-    everything = repairs.apply_repairs(proposed(run_checks(dataset)), dataset)
-    left = kinds(everything)
-    if "incomplete_rows" in left:  # absent moments come back as rows without values; filling them is the next repair
-        left = kinds(repairs.apply_repairs([left["incomplete_rows"].repairs[0]], everything))
-    assert not left
+@pytest.mark.parametrize("name", EXPECTED_FINDINGS)
+def test_doctor_finds_and_repairs_injected_issue(name: str) -> None:
+    dataset = make_faulty_dataset(name)
+    kind, count = EXPECTED_FINDINGS[name]
+    findings = index_findings(dataset)
+    assert kind in findings, list(findings)
+    assert findings[kind].count == count
+    assert findings[kind].locations
+    assert findings[kind].repairs
+    assert kind not in index_findings(repairs.apply_repairs([findings[kind].repairs[0]], dataset))
+    repaired = repairs.apply_repairs(propose_repairs(run_checks(dataset)), dataset)
+    remaining = index_findings(repaired)
+    if "incomplete_rows" in remaining:  # missing timestamps become rows without values, which the next repair fills
+        remaining = index_findings(repairs.apply_repairs([remaining["incomplete_rows"].repairs[0]], repaired))
+    assert not remaining
 
 
 @pytest.mark.parametrize(
@@ -283,27 +291,27 @@ def test_a_planted_fault_is_found_and_mended(name: str) -> None:
         "incomplete_rows",
     ],
 )
-def test_mending_comes_close_to_what_was_there(name: str) -> None:
-    dataset = planted(name)
-    clean = profile(days=len(dataset) // 3)
-    repaired = repairs.apply_repairs([kinds(dataset)[PLANTED[name][0]].repairs[0]], dataset)
+def test_repair_restores_approximate_values(name: str) -> None:
+    dataset = make_faulty_dataset(name)
+    clean = make_profile(days=len(dataset) // 3)
+    repaired = repairs.apply_repairs([index_findings(dataset)[EXPECTED_FINDINGS[name][0]].repairs[0]], dataset)
     assert np.abs(repaired.values / clean.values - 1).max() < 0.15
 
 
 @pytest.mark.parametrize(
     "dataset",
     [
-        profile(),
-        profile(days=730),
-        profile(entities=1),
-        profile().to_series(),
-        series(),
-        series("15min"),
-        series("D", 300),
+        make_profile(),
+        make_profile(days=730),
+        make_profile(entities=1),
+        make_profile().to_series(),
+        make_series(),
+        make_series("15min"),
+        make_series("D", 300),
     ],
     ids=("profile", "two years", "one entity", "unrolled", "hourly", "quarters", "daily"),
 )
-def test_clean_data_has_no_finding(dataset: Dataset) -> None:
+def test_doctor_accepts_clean_data(dataset: Dataset) -> None:
     assert [finding.to_json() for finding in run_checks(dataset).findings] == []
 
 
@@ -316,15 +324,15 @@ def test_clean_data_has_no_finding(dataset: Dataset) -> None:
     ],
     ids=("nights", "week-ends", "nights and week-ends"),
 )
-def test_regular_pauses_are_no_gaps(keep: Callable[[pd.DatetimeIndex], np.ndarray]) -> None:
-    dataset = series()
+def test_doctor_accepts_regular_pauses(keep: Callable[[pd.DatetimeIndex], np.ndarray]) -> None:
+    dataset = make_series()
     open_hours = dataset.take_rows(np.asarray(keep(pd.DatetimeIndex(dataset.time))))
-    assert kinds(open_hours) == {}
+    assert index_findings(open_hours) == {}
     holiday = open_hours.take_rows(np.delete(np.arange(len(open_hours)), slice(300, 303)))
-    assert set(kinds(holiday)) <= {"missing_dates"}
+    assert set(index_findings(holiday)) <= {"missing_dates"}
 
 
 @pytest.mark.parametrize("written", [{"kind": "x"}, [1], [{"name": "x"}], "drop_duplicates", [{"kind": "melt"}]])
-def test_a_recipe_that_is_none(written: object) -> None:
+def test_parse_recipe_rejects_invalid_recipe(written: object) -> None:
     with pytest.raises(OptionError):
-        repairs.apply_repairs(repairs.parse_recipe(written), profile())
+        repairs.apply_repairs(repairs.parse_recipe(written), make_profile())

@@ -178,7 +178,7 @@ def test_a_day_that_stands_twice(tmp_path: Path) -> None:
 def test_the_name_must_tell_the_day(tmp_path: Path) -> None:
     path = tmp_path / "tiles.txt"
     path.write_text(format_line(100, ORDINARY, False) + "\n")
-    with pytest.raises(UnreadableFileError, match="which day"):
+    with pytest.raises(UnreadableFileError, match="does not give the day"):
         load([path])
     path.write_text(format_line("20190316", ORDINARY, False) + "\n" + format_line("20190317", ORDINARY, False) + "\n")
     assert load([path]).entities == ["tiles"]

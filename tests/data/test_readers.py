@@ -432,8 +432,12 @@ def test_load_uses_given_roles(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("roles", "error", "says"),
     [
-        ({"date": "time"}, UnknownLayoutError, r"odd\.csv: the layout tidy_series requires a column with the role measure"),
-        ({"date": "time", "débit": "measure"}, UnknownLayoutError, r"odd\.csv: column 'débit'"),
+        (
+            {"date": "time"},
+            UnknownLayoutError,
+            r"odd\.csv: the layout tidy_series requires a column with the role measure",
+        ),
+        ({"date": "time", "débit": "measure"}, UnknownLayoutError, r"odd\.csv: the column 'débit'"),
         ({"date": "when", "mesure": "measure"}, OptionError, r"'when' of column 'date'.*measure"),
     ],
 )

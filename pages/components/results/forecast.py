@@ -1,4 +1,4 @@
-"""Result of a forecast: figures, future days, back-test, errors, intervals, importance, scenarios, model."""
+"""Result of a forecast: figures, future days, backtest, errors, intervals, importance, scenarios, model."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -29,7 +29,7 @@ def show_forecast(forecast: Forecast, dataset: Dataset | None, run: str) -> None
     select_entity = partial(select_part, forecast, run)
     views: dict[str, Callable[[], None]] = {
         _("Forecast"): lambda: _show_future_days(forecast, select_entity, dataset),
-        _("Back-test"): lambda: _show_backtest(forecast, select_entity, run),
+        _("Backtest"): lambda: _show_backtest(forecast, select_entity, run),
         _("Errors"): lambda: trust.show_errors(forecast, select_entity),
         _("Intervals"): lambda: trust.show_intervals(forecast, dataset, run),
         _("Influences"): lambda: _show_influences(forecast),
@@ -59,7 +59,7 @@ def _show_metrics(forecast: Forecast, run: str) -> None:
             delta_color="off",
             delta_arrow="off",
             delta=_("nominal {level}").format(level=format_percent(round(nominal_coverage, 4))),
-            help=_("Share of measured amounts inside the interval, over the whole back-test."),
+            help=_("Share of measured amounts inside the interval, over the whole backtest."),
         )
         st.metric(_("Entities"), format_value(forecast.rows["entity"].nunique()), border=True)
         show_cost(run)
@@ -117,7 +117,7 @@ def _show_future_days(forecast: Forecast, select_entity: EntitySelector, dataset
         st.caption(
             _(
                 "Sum of the {count} entities (of {all}) that have a forecast. The interval "
-                "comes from the errors of the sum in the back-test, because the errors of the "
+                "comes from the errors of the sum in the backtest, because the errors of the "
                 "entities partly cancel out."
             ).format(count=format_value(len(entities)), all=format_value(forecast.rows["entity"].nunique()))
         )
@@ -125,7 +125,7 @@ def _show_future_days(forecast: Forecast, select_entity: EntitySelector, dataset
 
 
 def _select_history(part: Forecast, dataset: Dataset | None, entities: list[str]) -> pd.DataFrame:
-    """Return time and actual of the last days of `entities`, summed: from the data, else from the back-test."""
+    """Return time and actual of the last days of `entities`, summed: from the data, else from the backtest."""
     days = pd.Timedelta(days=HISTORY_DAYS[len(part.slots) == 1])
     if dataset is None:
         table = part.checked[part.checked["step"] == part.checked["step"].min()]
@@ -193,7 +193,7 @@ def _show_influences(forecast: Forecast) -> None:
         )
         st.caption(
             _(
-                "Increase of the back-test error when the values of one group are permuted "
+                "Increase of the backtest error when the values of one group are permuted "
                 "between days. Groups with the same information share their importance."
             )
         )

@@ -1,4 +1,4 @@
-"""Evaluation of a forecast: back-test, errors by group, and coverage of the intervals."""
+"""Evaluation of a forecast: backtest, errors by group, and coverage of the intervals."""
 
 from collections.abc import Callable
 
@@ -32,7 +32,7 @@ EntitySelector = Callable[[str], Forecast]
 
 
 def measure_coverage(forecast: Forecast) -> float:
-    """Return the measured coverage of the outermost quantiles over the whole back-test, as a share 0–1."""
+    """Return the measured coverage of the outermost quantiles over the whole backtest, as a share 0–1."""
     totals = forecast.scores[(forecast.scores["entity"] == "") & (forecast.scores["step"] == 0)]
     return float(totals["coverage"].iloc[0])
 
@@ -58,11 +58,11 @@ def ask_entity_and_step(forecast: Forecast, key: str) -> tuple[str, int]:
     return entity, right.selectbox(_("Days ahead"), steps, key=f"{key}-step", persist_state="page")
 
 
-# ---- back-test ------------------------------------------------------------------------------------------------------
+# ---- backtest ------------------------------------------------------------------------------------------------------
 
 
 def show_backtest(forecast: Forecast, select_entity: EntitySelector) -> None:
-    """Show the scores of the back-test by days ahead and by entity, and the forecasts day by day."""
+    """Show the scores of the backtest by days ahead and by entity, and the forecasts day by day."""
     steps = forecast.get_step_scores()
     show_chart(
         figures.draw_step_errors(steps, _),
@@ -70,7 +70,7 @@ def show_backtest(forecast: Forecast, select_entity: EntitySelector) -> None:
         _("Error by days ahead, compared with two naive forecasts"),
         has_time_axis=False,
     )
-    st.caption(_("Each day of the back-test is forecast with the data known that many days before."))
+    st.caption(_("Each day of the backtest is forecast with the data known that many days before."))
     _show_scores(steps.drop(columns="days"), "step", "scores-per-step")
     st.subheader(_("By entity"))
     step = st.selectbox(
@@ -87,12 +87,12 @@ def show_backtest(forecast: Forecast, select_entity: EntitySelector) -> None:
     rows = select_entity(entity).checked
     rows = rows[rows["step"] == step]
     if rows.empty:
-        st.info(_("No day of the back-test has both a forecast and a measured amount."))
+        st.info(_("No day of the backtest has both a forecast and a measured amount."))
         return
     show_chart(
-        forecasts.draw_backtest(rows, forecast, _), "compared", _("Forecast and measured amounts over the back-test")
+        forecasts.draw_backtest(rows, forecast, _), "compared", _("Forecast and measured amounts over the backtest")
     )
-    show_downloads(lambda: _export_backtest(forecast), "backtest", _("The back-test ({kind})"))
+    show_downloads(lambda: _export_backtest(forecast), "backtest", _("The backtest ({kind})"))
 
 
 def _show_scores(table: pd.DataFrame, first_column: str, key: str) -> None:
@@ -122,7 +122,7 @@ def _show_scores(table: pd.DataFrame, first_column: str, key: str) -> None:
         hide_index=True,
         width="stretch",
         key=key,
-        alt=_("Metrics of the back-test"),
+        alt=_("Metrics of the backtest"),
         column_config={
             "step": number(_("Days ahead"), width="small"),
             "entity": st.column_config.TextColumn(_("Entity")),
@@ -165,7 +165,7 @@ def show_errors(forecast: Forecast, select_entity: EntitySelector) -> None:
     show_chart(
         figures.draw_residuals(rows, group or "weekday", _),
         "residuals",
-        _("Errors of the back-test by group"),
+        _("Errors of the backtest by group"),
         has_time_axis=False,
     )
     st.caption(
@@ -221,7 +221,7 @@ def show_intervals(forecast: Forecast, dataset: Dataset | None, run: str) -> Non
 def _show_recalibration(dataset: Dataset | None, run: str) -> None:
     st.caption(
         _(
-            "Recalibration uses the first half of the back-test to choose the past errors for "
+            "Recalibration uses the first half of the backtest to choose the past errors for "
             "the intervals, and evaluates them on the second half. It creates a new run with "
             "the same forecasts."
         )

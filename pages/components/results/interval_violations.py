@@ -1,4 +1,4 @@
-"""Alarms of a forecast: amounts of the back-test outside the prediction interval."""
+"""Alarms of a forecast: amounts of the backtest outside the prediction interval."""
 
 import pandas as pd
 import streamlit as st
@@ -17,7 +17,7 @@ def show(forecast: Forecast, run: str) -> None:
     st.subheader(_("Outside the interval"))
     rows, step = list_violations(forecast)
     if rows.empty:
-        st.info(_("No amount of the back-test is outside its interval."))
+        st.info(_("No amount of the backtest is outside its interval."))
         return
     st.caption(
         _(

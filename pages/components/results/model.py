@@ -83,7 +83,7 @@ def _show_promotion(version: "ModelVersion", task: str) -> None:
         )
         return
     metric_template = _(
-        "The model of this run is version {number}. It can become champion if it is not worse on the same back-test."
+        "The model of this run is version {number}. It can become champion if it is not worse on the same backtest."
     )
     reason_template = _(
         "The model of this run is version {number}. This task has no metric to compare two "
