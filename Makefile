@@ -32,8 +32,8 @@ run: $(VENV)/.installed ## start the MLflow server and the app; Ctrl-C ends both
 	@PORT=$(PORT) MLFLOW_PORT=$(MLFLOW_PORT) $(BIN)/python -m core serve
 
 test: $(VENV)/.tested ## install what the tests need and run them all
-	$(BIN)/python -m tests.browser
-	$(BIN)/python -m tests.servers
+	$(BIN)/python -m tests.support.chromium
+	$(BIN)/python -m tests.support.servers
 	$(BIN)/python -m pytest -n 2 --dist loadscope
 
 lint: $(VENV)/.tested ## ruff: errors, imports, names, docstrings, format of the code

@@ -24,9 +24,9 @@ from benchmarks.report import ResultLine
 from core.storage.events.elasticsearch import EventStream
 from core.storage.feedback import FeedbackStore
 from mlflow_utils.spool import Spool
-from tests import servers
 from tests.conftest import ROOT, stop
-from tests.servers import S3_SECRET, S3_USER, Running
+from tests.support import servers
+from tests.support.servers import S3_SECRET, S3_USER, Running
 
 ACTIONS, SEED = 200, 5
 MAX_WAIT_S = 2.0  # seconds

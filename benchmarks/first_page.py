@@ -17,7 +17,7 @@ from tempfile import TemporaryDirectory
 from playwright.sync_api import Browser, sync_playwright
 
 from benchmarks.report import ResultLine, build_figure, build_ratio
-from tests.browser import ARGUMENTS, chromium
+from tests.support.chromium import ARGUMENTS, chromium
 
 ROOT = Path(__file__).resolve().parents[1]
 REPETITIONS = 7

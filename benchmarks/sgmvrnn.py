@@ -84,7 +84,7 @@ def _make_our_step(batch: int, fidelity: str) -> Callable[[], object]:
 def _make_plain_step(batch: int) -> Callable[[], object]:
     import torch
 
-    from tests.sgmvrnn_reference import stepwise
+    from tests.support.sgmvrnn_reference import stepwise
 
     dims = ModelDims(COLUMNS, categories=5, latent=10, state=20)
     initial_weights = unflatten(OriginalVRNN.init_weights(dims, 0), OriginalVRNN.list_weight_shapes(dims))

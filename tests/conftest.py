@@ -13,6 +13,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
+import streamlit as st
 from hypothesis import settings
 from streamlit.testing.v1 import AppTest
 
@@ -193,3 +194,29 @@ def stop(process: "subprocess.Popen[bytes]") -> None:
     with suppress(ProcessLookupError):
         os.killpg(process.pid, 9)
     process.wait(10)
+
+
+@pytest.fixture
+def page_workspace(place: Workspace, monkeypatch: pytest.MonkeyPatch) -> Iterator[Workspace]:
+    """Workspace that the pages use. Nothing is preloaded in the background."""
+    monkeypatch.setattr("pages.components.cache.get_workspace", lambda: place)
+    monkeypatch.setattr("core.lifespan.start_preload", lambda: None)
+    st.cache_data.clear()
+    st.cache_resource.clear()
+    yield place
+    st.cache_data.clear()
+    st.cache_resource.clear()
+
+
+@pytest.fixture
+def vigie(tmp_path: Path) -> Command:
+    """Runner of `python -m core …` with its own data folder."""
+    environment = os.environ | {"VIGIE_DATA_DIR": str(tmp_path / "data"), "OMP_NUM_THREADS": "1"}
+
+    def run(*arguments: object) -> "subprocess.CompletedProcess[str]":
+        command = [sys.executable, "-m", "core", *map(str, arguments)]
+        return subprocess.run(
+            command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=120, check=False
+        )
+
+    return run

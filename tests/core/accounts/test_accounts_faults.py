@@ -1,0 +1,266 @@
+"""Accounts while the database is away: killed, hanging, refusing, locked by somebody else. Nobody waits for 2 s."""
+
+import logging
+import sqlite3
+import time
+import traceback
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from sqlalchemy import make_url
+
+from core.accounts import session_cache
+from core.accounts.service import Accounts
+from core.errors import OptionError, ServiceUnavailableError
+from tests.support.concurrency import CLIENT_ADDRESS, run_concurrently
+from tests.support.databases import (
+    OTHER_PASSWORD,
+    PASSWORD,
+    create_database,
+    open_accounts,
+    start_postgres,
+    wait_for_abandoned_calls,
+)
+from tests.support.servers import Running
+
+LONGEST = 2.0  # seconds
+EVERY_CALL: dict[str, Callable[[Accounts], object]] = {
+    "is_empty": lambda accounts: accounts.is_empty(),
+    "list_users": lambda accounts: accounts.list_users(),
+    "find_user": lambda accounts: accounts.find_user("ada"),
+    "add_user": lambda accounts: accounts.add_user("bob", PASSWORD, []),
+    "add_first_administrator": lambda accounts: accounts.add_first_administrator("bob", PASSWORD),
+    "set_roles": lambda accounts: accounts.set_roles("ada", ["analyst"]),
+    "set_disabled": lambda accounts: accounts.set_disabled("ada", True),
+    "set_password": lambda accounts: accounts.set_password("ada", OTHER_PASSWORD),
+    "change_password": lambda accounts: accounts.change_password("ada", PASSWORD, OTHER_PASSWORD),
+    "sign_in": lambda accounts: accounts.sign_in("ada", PASSWORD, CLIENT_ADDRESS),
+    "find_session": lambda accounts: accounts.find_session("unknown"),
+    "sign_out": lambda accounts: accounts.sign_out("unknown"),
+    "sign_out_everywhere": lambda accounts: accounts.sign_out_everywhere("ada"),
+    "list_sign_ins": lambda accounts: accounts.list_sign_ins(),
+    "sign_in_external": lambda accounts: accounts.sign_in_external("eve"),
+    "fetch_version": lambda accounts: accounts.fetch_version(),
+}
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Running]:
+    with start_postgres() as running:
+        yield running
+
+
+@pytest.fixture
+def url(server: Running) -> Iterator[str]:
+    with create_database(server) as found:
+        yield found
+
+
+@pytest.fixture
+def accounts(url: str, tmp_path: Path) -> Iterator[Accounts]:
+    with open_accounts(url, tmp_path) as found:
+        found.add_first_administrator("Ada", PASSWORD)
+        yield found
+
+
+def unreachable(work: Callable[[], object]) -> ServiceUnavailableError:
+    began = time.perf_counter()
+    with pytest.raises(ServiceUnavailableError) as error:
+        work()
+    assert time.perf_counter() - began < LONGEST
+    return error.value
+
+
+def back(accounts: Accounts) -> None:
+    """What hung has ended, and the database is asked again."""
+    wait_for_abandoned_calls()
+    accounts.reset()
+
+
+@pytest.fixture(params=["killed", "frozen"])
+def outage(
+    request: pytest.FixtureRequest, server: Running
+) -> Iterator[tuple[Callable[[], object], Callable[[], object]]]:
+    """What takes the server away, and what brings it back."""
+    if request.param == "killed":
+        yield server.kill, server.start
+        if server.process is None:
+            server.start()
+    else:
+        yield server.freeze, server.thaw
+        server.thaw()
+
+
+def test_every_call_says_so_in_time(
+    accounts: Accounts, outage: tuple[Callable[[], object], Callable[[], object]]
+) -> None:
+    go, come_back = outage
+    calls, told = list(EVERY_CALL.items()), {}
+    go()
+
+    def call(number: int) -> None:
+        name, ask = calls[number]
+        told[name] = str(unreachable(lambda: ask(accounts)))
+
+    for first in range(0, len(calls), 4):
+        accounts.reset()
+        run_concurrently(4, lambda number: call(first + number))  # noqa: B023 called at once
+    assert set(told) == set(EVERY_CALL)
+    assert all("PostgreSQL does not answer" in text for text in told.values()), told
+    come_back()
+    back(accounts)
+    assert "Ada" in [user.name for user in accounts.list_users()]
+
+
+def test_every_public_call_was_looked_at() -> None:
+    public = {name for name in vars(Accounts) if not name.startswith("_")}
+    assert public - {"reset", "close"} == set(EVERY_CALL)
+
+
+def test_remembered_sessions_go_on(
+    accounts: Accounts,
+    url: str,
+    tmp_path: Path,
+    outage: tuple[Callable[[], object], Callable[[], object]],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    go, come_back = outage
+    accounts.add_user("bob", PASSWORD, ["analyst"])
+    seen, unseen, revoked, left = (accounts.sign_in("bob", PASSWORD, CLIENT_ADDRESS) for _each in range(4))
+    before = [accounts.find_session(token) for token in (seen, revoked, left)]
+    go()
+    began = time.perf_counter()
+    assert accounts.find_session(seen) == before[0] is not None
+    assert accounts.find_session(revoked) == before[1]
+    assert time.perf_counter() - began < LONGEST
+    unreachable(lambda: accounts.find_session(unseen))
+    unreachable(lambda: accounts.sign_out(left))
+    unreachable(lambda: accounts.find_session(left))
+    come_back()
+    with open_accounts(url, tmp_path) as elsewhere:  # another process of the app
+        elsewhere.sign_out(revoked)
+    back(accounts)
+    assert accounts.find_session(revoked) is None
+    assert accounts.find_session(seen) == before[0]
+    monkeypatch.setattr(session_cache, "SESSION_CACHE_TTL_S", 0.0)
+    go()
+    unreachable(lambda: accounts.find_session(seen))
+
+
+def test_many_at_once_wait_no_longer(accounts: Accounts, server: Running) -> None:
+    token = accounts.sign_in("ada", PASSWORD, CLIENT_ADDRESS)
+    accounts.find_session(token)
+    server.freeze()
+    try:
+        seconds = []
+        for _round in range(4):  # more than the pool has connections
+            accounts.reset()
+            began = time.perf_counter()
+            found = run_concurrently(6, lambda _number: accounts.find_session(token))
+            seconds.append(time.perf_counter() - began)
+            assert len(found) == 6
+        assert max(seconds) < LONGEST
+    finally:
+        server.thaw()
+    back(accounts)
+    assert accounts.is_empty() is False
+
+
+def test_down_at_start_and_there_later(url: str, server: Running, tmp_path: Path) -> None:
+    server.kill()
+    with open_accounts(url, tmp_path) as accounts:
+        unreachable(accounts.is_empty)
+        unreachable(accounts.is_empty)
+        server.start()
+        accounts.reset()
+        assert accounts.is_empty()
+
+
+def test_hanging_at_start(url: str, server: Running, tmp_path: Path) -> None:
+    with open_accounts(url, tmp_path) as accounts:
+        server.freeze()
+        try:
+            began = time.perf_counter()
+            found = run_concurrently(3, lambda _number: accounts.is_empty())
+            assert {type(each) for each in found} == {ServiceUnavailableError}
+            assert time.perf_counter() - began < LONGEST
+        finally:
+            server.thaw()
+        back(accounts)
+        assert accounts.is_empty()
+
+
+@pytest.mark.parametrize("user", ["vigie", "nobody"])
+def test_wrong_credentials(url: str, tmp_path: Path, caplog: pytest.LogCaptureFixture, user: str) -> None:
+    caplog.set_level(logging.DEBUG)
+    wrong = make_url(url).set(username=user, password="hunter2-never-shown").render_as_string(hide_password=False)
+    with open_accounts(wrong, tmp_path) as accounts:
+        error = unreachable(accounts.list_users)
+        assert f'password authentication failed for user "{user}"' in str(error)
+        for told in (
+            str(error),
+            caplog.text,
+            "".join(traceback.format_exception(error)),
+            repr(vars(accounts)),
+            repr(vars(accounts.database)),
+        ):
+            assert "hunter2" not in told
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "mysql://u:hunter2@host/x",
+        "hunter2",
+        "postgresql://u:pa:hunter2@host:port/x",
+        "sqlite://",
+        "sqlite:///:memory:",
+        "redis://hunter2",
+    ],
+)
+def test_accounts_reject_other_database_urls(url: str, tmp_path: Path) -> None:
+    with pytest.raises(OptionError, match="DATABASE_URL is not valid") as error:
+        Accounts(url, tmp_path)
+    assert "hunter2" not in "".join(traceback.format_exception(error.value))
+
+
+@pytest.mark.parametrize("scheme", ["postgres", "postgresql", "postgresql+psycopg2"])
+def test_every_way_to_write_postgresql(url: str, tmp_path: Path, scheme: str) -> None:
+    with open_accounts(url.replace("postgresql+psycopg", scheme), tmp_path) as accounts:
+        assert accounts.is_empty()
+
+
+def test_a_sqlite_file_that_somebody_else_holds(tmp_path: Path) -> None:
+    with open_accounts("", tmp_path) as accounts:
+        accounts.add_first_administrator("Ada", PASSWORD)
+        token = accounts.sign_in("ada", PASSWORD, CLIENT_ADDRESS)
+        holder = sqlite3.connect(tmp_path / "accounts.db", isolation_level=None)
+        holder.execute("BEGIN EXCLUSIVE")
+        assert accounts.find_session(token) is not None, "WAL: who reads does not wait"
+        error = unreachable(lambda: accounts.sign_in("ada", PASSWORD, CLIENT_ADDRESS))
+        assert "database is locked" in str(error)
+        holder.execute("ROLLBACK")
+        holder.close()
+        accounts.reset()
+        assert accounts.sign_in("ada", PASSWORD, CLIENT_ADDRESS)
+
+
+def test_a_folder_that_cannot_be_written(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with open_accounts("", tmp_path / "file" / "below") as accounts:
+        assert "SQLite does not answer" in str(unreachable(accounts.is_empty))
+
+
+def test_a_file_that_is_no_database(tmp_path: Path) -> None:
+    (tmp_path / "accounts.db").write_bytes(b"nothing of the kind" * 100)
+    with open_accounts("", tmp_path) as accounts:
+        assert "not a database" in str(unreachable(accounts.is_empty))
+
+
+def test_the_sqlite_file_is_for_its_owner_alone(tmp_path: Path) -> None:
+    with open_accounts("", tmp_path / "below") as accounts:
+        accounts.add_first_administrator("Ada", PASSWORD)
+        files = sorted((tmp_path / "below").glob("accounts.db*"))
+        assert {path.name for path in files} >= {"accounts.db", "accounts.db-wal"}
+        assert all(path.stat().st_mode & 0o077 == 0 for path in files if not path.name.endswith(".lock"))

@@ -1,0 +1,178 @@
+"""The command line, each command in its own process."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from core.data.dataset import Dataset
+from tests.conftest import ROOT, Command, answers, free_port
+
+
+@pytest.fixture
+def sample_file(vigie: Command, tmp_path: Path) -> Path:
+    path = tmp_path / "gas.csv"
+    assert vigie("sample", "gas_daily", "--out", path).returncode == 0
+    return path
+
+
+def test_doctor_command_on_gas_files(vigie: Command, gas_files: list[Path]) -> None:
+    ran = vigie("doctor", *gas_files, "--json")
+    assert ran.returncode == 0, ran.stderr
+    answer = json.loads(ran.stdout)
+    finding_by_kind = {finding["kind"]: finding for finding in answer["findings"]}
+    assert (answer["rows"], answer["entities"]) == (33_720, 15)
+    assert (answer["dates"], answer["incomplete_rows"]) == (2_262, 45)
+    assert (answer["strike_dates"], answer["strike_rows"]) == (131, 1_929)
+    assert finding_by_kind["clock_change_zeros"]["count"] == 18
+    assert finding_by_kind["isolated_spikes"]["count"] == 8
+    [cell] = finding_by_kind["gross_outliers"]["where"]
+    assert (cell["time"], cell["entity"], cell["column"]) == ("2021-06-29", "GRTgaz · pays de la loire", "19:00")
+    assert cell["value"] == pytest.approx(1_045_440.182)
+    shifts = finding_by_kind["shifted_hours"]["where"]
+    assert {(shift["from"], shift["to"]) for shift in shifts} == {
+        ("2018-06-01", "2022-04-30"),
+        ("2022-06-01", "2023-05-31"),
+    }
+    assert {shift["shift_hours"] for shift in shifts} == {6.0}
+    assert len({shift["entity"] for shift in shifts}) == 12
+
+
+def test_doctor_command_on_rows_without_dates(vigie: Command, tmp_path: Path) -> None:
+    path = tmp_path / "kpis.csv"
+    assert vigie("sample", "kpi_matrix", "--out", path).returncode == 0
+    assert "7,200 rows, 1 entities, no dates, no unit, layout kpi_matrix" in vigie("doctor", path).stdout
+    help_text = " ".join(vigie("doctor", "--help").stdout.replace("│", " ").split())
+    assert "NPZ, SEQ, NetMob23" in help_text
+
+
+def test_detect_command_on_gas_files(vigie: Command, gas_files: list[Path], tmp_path: Path) -> None:
+    out = tmp_path / "scores.csv"
+    ran = vigie("detect", *gas_files, "--baseline", "everything", "--out", out, "--json")
+    assert ran.returncode == 0, ran.stderr
+    answer = json.loads(ran.stdout)
+    assert (answer["metrics"]["rows"], answer["metrics"]["anomalies"]) == (33_675, 337)
+    assert set(answer) == {"run_id", "recorded", "metrics", "seconds", "emissions_kg"}
+    assert answer["recorded"] is True
+    scores = pd.read_csv(out)
+    assert len(scores) == 33_675
+    assert scores["score"].is_monotonic_decreasing
+    assert scores["anomaly"].sum() == 337
+
+
+def test_detect_command_applies_model(vigie: Command, sample_file: Path, tmp_path: Path) -> None:
+    first = json.loads(
+        vigie("detect", sample_file, "--set", "n_estimators=50", "--contamination", 0.02, "--json").stdout
+    )
+    out = tmp_path / "scores.parquet"
+    second = vigie("detect", sample_file, "--model", first["run_id"], "--out", out, "--json")
+    assert second.returncode == 0, second.stderr
+    answer = json.loads(second.stdout)
+    assert answer["metrics"]["anomalies"] == first["metrics"]["anomalies"]
+    assert answer["run_id"] != first["run_id"]
+    assert len(pd.read_parquet(out)) == answer["metrics"]["rows"]
+
+
+def test_doctor_command_replays_recipe(vigie: Command, sample_file: Path, tmp_path: Path) -> None:
+    findings = json.loads(vigie("doctor", sample_file, "--json").stdout)["findings"]
+    recipe = tmp_path / "recipe.json"
+    recipe.write_text(json.dumps([finding["repairs"][0] for finding in findings if finding["repairs"]]))
+    clean = tmp_path / "clean.parquet"
+    ran = vigie("doctor", sample_file, "--recipe", recipe, "--out", clean, "--json")
+    answer = json.loads(ran.stdout)
+    assert answer["incomplete_rows"] == 0
+    assert len(pd.read_parquet(clean)) == answer["rows"]
+    detection = vigie("detect", clean, "--json")
+    assert detection.returncode == 0, detection.stderr
+
+
+def test_command_prints_readable_text(vigie: Command, sample_file: Path) -> None:
+    assert "incomplete_rows" in vigie("doctor", sample_file).stdout
+    output = vigie("detect", sample_file).stdout
+    assert "anomalies in" in output
+    assert "g CO2" in output
+    assert vigie("--help").stdout.count("│") > 4 or "doctor" in vigie("--help").stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["doctor", "absent.csv"], "absent.csv"),
+        (["detect", "absent.csv"], "absent.csv"),
+        (["detect", "SAMPLE", "--detector", "oracle"], "isolation-forest"),
+        (["detect", "SAMPLE", "--contamination", "0.7"], "0 to 0.5"),
+        (["detect", "SAMPLE", "--set", "n_estimators"], "NAME=VALUE"),
+        (["detect", "SAMPLE", "--set", "trees=3"], "n_estimators"),
+        (["detect", "SAMPLE", "--baseline", "moon"], "calendar"),
+        (["detect", "SAMPLE", "--out", "scores.xls"], "parquet"),
+        (["doctor", "SAMPLE", "--recipe", "absent.json"], "absent.json"),
+        (["sample", "weather"], "gas_daily"),
+    ],
+)
+def test_command_reports_invalid_input_in_one_line(
+    vigie: Command, sample_file: Path, arguments: list[str], words: str
+) -> None:
+    ran = vigie(*[str(sample_file) if argument == "SAMPLE" else argument for argument in arguments])
+    assert ran.returncode == 2
+    assert ran.stdout == ""
+    assert words in ran.stderr
+    assert "Traceback" not in ran.stderr
+    if "moon" not in arguments:  # Typer draws a box around its own message
+        assert len(ran.stderr.strip().splitlines()) == 1
+
+
+def test_detect_command_reports_unknown_run(vigie: Command, sample_file: Path) -> None:
+    ran = vigie("detect", sample_file, "--model", "f" * 32)
+    assert ran.returncode == 1
+    assert "was not found" in ran.stderr
+
+
+@pytest.mark.server
+def test_serve_command_starts_and_stops_both_servers(tmp_path: Path) -> None:
+    app, mlflow = free_port(), free_port()
+    environment = os.environ | {"VIGIE_DATA_DIR": str(tmp_path), "MLFLOW_TRACKING_URI": ""}
+    command = [sys.executable, "-m", "core", "serve", "--port", str(app), "--mlflow-port", str(mlflow)]
+    process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True)
+    try:
+        answers(f"http://127.0.0.1:{app}/_stcore/health")
+        answers(f"http://127.0.0.1:{mlflow}/health")
+    finally:
+        process.send_signal(signal.SIGINT)
+        output, _ = process.communicate(timeout=30)
+    assert f"http://127.0.0.1:{app}" in output
+    assert f"http://127.0.0.1:{mlflow}" in output
+    for port in (app, mlflow):
+        with pytest.raises(OSError, match="refused"):
+            answers(f"http://127.0.0.1:{port}/health", seconds=0)
+
+
+def test_worker_command_delivers_pending_runs(tmp_path: Path, sample: Dataset, empty_store: Path) -> None:
+    from core.actor import Actor
+    from tests.conftest import workplace_in
+    from tests.mlflow_utils.test_tracking import record
+
+    folder = tmp_path / "data"
+    folder.mkdir()
+    workspace = workplace_in(folder, empty_store, f"http://127.0.0.1:{free_port()}")
+    record(1, sample, workspace)
+    assert len(workspace.tracking.spool.list_pending()) == 1
+    environment = os.environ | {"VIGIE_DATA_DIR": str(folder)}
+    start = time.perf_counter()
+    ran = subprocess.run(
+        [sys.executable, "-m", "core", "worker", "--once"],
+        cwd=ROOT,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert "1 runs delivered" in ran.stderr
+    assert workspace.tracking.spool.list_pending() == []
+    assert time.perf_counter() - start < 60
+    assert Actor().user

@@ -1,0 +1,137 @@
+"""The command `python -m core forecast` in its own process."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from core.__main__ import build_app
+from core.workspace import Workspace
+from tests.conftest import ROOT, Command
+from tests.support.sample_series import make_calendar, make_consumption, make_temperatures
+
+DAYS = 420
+
+
+@pytest.fixture
+def vigie(tmp_path: Path, place: Workspace) -> Command:
+    """Runner of `python -m core …` on the data folder of the workspace."""
+    environment = os.environ | {"VIGIE_DATA_DIR": str(tmp_path), "MLFLOW_TRACKING_URI": "", "OMP_NUM_THREADS": "1"}
+
+    def run(*arguments: object) -> "subprocess.CompletedProcess[str]":
+        command = [sys.executable, "-m", "core", *map(str, arguments)]
+        return subprocess.run(
+            command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=120, check=False
+        )
+
+    return run
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> tuple[Path, Path]:
+    """Files of the daily consumption of two sites over 420 days, and of the weather for a week more."""
+    amounts = make_consumption(DAYS, 2)
+    days = make_calendar(DAYS)
+    series = pd.concat(
+        pd.DataFrame({"date": days, "site": site, "load (MWh)": amounts[:, n]}) for n, site in enumerate("ab")
+    )
+    series.to_csv(tmp_path / "load.csv", index=False)
+    weather = pd.DataFrame({"date": make_calendar(DAYS + 7), "temperature": make_temperatures(DAYS + 7)})
+    weather.to_csv(tmp_path / "weather.csv", index=False)
+    return tmp_path / "load.csv", tmp_path / "weather.csv"
+
+
+def test_forecast_command_prints_json_and_writes_table(
+    vigie: Command, files: tuple[Path, Path], tmp_path: Path
+) -> None:
+    load, weather = files
+    out = tmp_path / "forecast.csv"
+    arguments = ("forecast", load, "--forecaster", "ridge", "--horizon", 2, "--covariates", weather)
+    ran = vigie(*arguments, "--set", "alpha=10", "--quantiles", "0.1,0.9", "--out", out, "--json")
+    assert ran.returncode == 0, ran.stderr
+    answer = json.loads(ran.stdout)
+    assert set(answer) == {"run_id", "recorded", "metrics", "notes", "seconds", "emissions_kg"}
+    figures = {
+        "mae",
+        "wape",
+        "rmse",
+        "r2",
+        "mase",
+        "skill_naive1",
+        "skill_naive7",
+        "quantile_loss",
+        "coverage",
+        "width",
+    }
+    assert set(answer["metrics"]) == figures | {"steps"}
+    assert set(answer["metrics"]["steps"]) == {"1", "2"}
+    assert figures <= set(answer["metrics"]["steps"]["1"])
+    assert 0 < answer["metrics"]["wape"] < 0.1
+    steps = [answer["metrics"]["steps"][step]["wape"] for step in ("1", "2")]
+    assert min(steps) <= answer["metrics"]["wape"] <= max(steps)
+    assert answer["recorded"] is True
+    assert any("The backtest uses the observed weather, as if every weather" in note for note in answer["notes"])
+    rows = pd.read_csv(out)
+    assert len(rows) == 2 * 2
+    assert {"entity", "time", "step", "forecast", "q0.1", "q0.9", "naive1", "naive7", "assumed", "unit"} <= set(
+        rows.columns
+    )
+    applied = vigie(
+        "forecast", load, "--model", answer["run_id"], "--covariates", weather, "--out", tmp_path / "again.csv"
+    )
+    assert applied.returncode == 0, applied.stderr
+    assert "days ahead" in applied.stdout
+    assert "Backtest from" in applied.stdout
+    assert pd.read_csv(tmp_path / "again.csv")["forecast"].tolist() == pytest.approx(rows["forecast"].tolist())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--forecaster", "oracle"], "seasonal-naive"),
+        (["--horizon", "29"], "horizon = 29 is out of range. Accepted: 1 to 28"),
+        (["--quantiles", "0.9,0.1"], "quantiles"),
+        (["--quantiles", "most"], "quantiles"),
+        (["--backtest-from", "spring"], "backtest_from"),
+        (["--backtest-from", "NaT"], "backtest_from"),
+        (["--backtest-from", "2022-01-01T00:00Z"], "backtest_from"),
+        (["--backtest-from", "1999-01-01"], "A backtest from 1999-01-01 needs"),
+        (["--measure", "traffic"], "traffic"),
+        (["--set", "alpha=strong", "--forecaster", "ridge"], "alpha"),
+        (["--covariates", "absent.csv"], "absent.csv"),
+        (["--out", "forecast.xls"], "parquet"),
+        (["--weather", "sunny"], "original"),
+        (["--model", "0123", "--horizon", "7"], "--horizon cannot be combined with --model"),
+        (["--recalibrate", "0123", "--quantiles", "0.1,0.9"], "--quantiles cannot be combined with --recalibrate"),
+        (["--model", "0123", "--entity", "a"], "--entity cannot be combined with --model"),
+        (["--model", "0123", "--recalibrate", "0123"], "--model / --recalibrate"),
+        (["--model", "0123", "--set", "alpha=1"], "--set cannot be combined with --model"),
+    ],
+)
+def test_forecast_command_rejects_invalid_input(
+    arguments: list[str],
+    words: str,
+    files: tuple[Path, Path],
+    place: Workspace,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """The command runs in this process, for speed; its output is the same."""
+    monkeypatch.setattr("core.cli.task_commands.get_workspace", lambda: place)
+    with pytest.raises(SystemExit) as system_exit:
+        build_app()(["forecast", str(files[0]), *arguments], prog_name="python -m core")
+    code, error_text = system_exit.value.code, capsys.readouterr().err
+    assert code == 2, error_text
+    assert words in error_text
+    assert len(error_text.strip().splitlines()) == 1
+
+
+def test_forecast_command_reports_unknown_model(vigie: Command, files: tuple[Path, Path]) -> None:
+    ran = vigie("forecast", files[0], "--model", "0123456789abcdef0123456789abcdef")
+    assert ran.returncode == 1
+    assert ran.stdout == ""
+    assert ran.stderr.splitlines() == ["The run 0123456789ab was not found."]

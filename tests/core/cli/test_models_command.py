@@ -1,0 +1,117 @@
+"""Command `python -m core models`, run in a process of its own."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from core.actor import Actor
+from core.data.dataset import Dataset
+from core.detectors.baselines import BASELINE_CLASSES
+from core.detectors.row_model import RowModel
+from core.runs.model_files import save_model
+from core.runs.promotion import get_version, promote, register
+from core.runs.tracked_run import track_run
+from core.tasks.anomalies.run import detect
+from core.tasks.anomalies.spec import DetectionSpec, list_detectors
+from core.workspace import Workspace
+from tests.conftest import ROOT, Command, free_port
+from tests.support.command_output import assert_one_line_error, read_json_output
+from tests.support.sample_tables import make_input_table
+
+ALICE = Actor("alice", "tests")
+BACKTEST = {
+    "backtest_from": "2023-01-01",
+    "backtest_until": "2023-12-31",
+    "horizon": 5,
+    "entities": "all",
+    "resolution": "day",
+    "weather": "measured",
+}
+
+
+@pytest.fixture
+def models(tmp_path: Path, place: Workspace) -> Command:
+    """Function that runs `python -m core models …` on the data folder of `place`."""
+    environment = os.environ | {"VIGIE_DATA_DIR": str(tmp_path), "MLFLOW_TRACKING_URI": "", "OMP_NUM_THREADS": "1"}
+
+    def run(*arguments: object, **settings: str) -> "subprocess.CompletedProcess[str]":
+        command = [sys.executable, "-m", "core", "models", *map(str, arguments)]
+        return subprocess.run(
+            command, cwd=ROOT, env=environment | settings, capture_output=True, text=True, timeout=120, check=False
+        )
+
+    return run
+
+
+def record_forecast_run(wape: float, sample: Dataset, workspace: Workspace) -> str:
+    model = RowModel(list_detectors()["isolation-forest"](n_estimators=10), BASELINE_CLASSES["entity"]()).fit(sample)
+    with track_run("forecast", "Ridge", BACKTEST, sample, ALICE, workspace) as run:
+        save_model(run.folder / "model", model, make_input_table(sample, 5))
+        run.metrics = {"wape": wape}
+    return run.id
+
+
+def test_models_command_registers_and_promotes_model(models: Command, sample: Dataset, place: Workspace) -> None:
+    register(record_forecast_run(0.08, sample, place), "gas-forecast", workspace=place, actor=ALICE)
+    promote("gas-forecast", workspace=place, actor=ALICE)
+    run = record_forecast_run(0.07, sample, place)
+
+    registered = read_json_output(models("register", run, "--name", "gas-forecast", "--json"))
+    assert (registered["version"], registered["aliases"], registered["run_id"], registered["task"]) == (
+        2,
+        ["challenger"],
+        run,
+        "forecast",
+    )
+    assert (registered["metrics"]["wape"], registered["backtest"]["horizon"], registered["dataset"]) == (
+        0.07,
+        "5",
+        sample.digest,
+    )
+    champion = read_json_output(models("promote", "gas-forecast", "--json"))
+    assert (champion["version"], champion["aliases"]) == (2, ["champion"])
+    assert champion["comparison"] == {"metric": "wape", "before": 0.08, "after": 0.07, "worse": False, "differs": {}}
+    versions = read_json_output(models("list", "--json"))["models"]
+    assert [(version["version"], version["aliases"]) for version in versions] == [(2, ["champion"]), (1, ["previous"])]
+    lines = models("list", "--name", "gas-forecast").stdout.splitlines()
+    assert len(lines) == 2
+    assert "champion" in lines[0]
+    assert "wape 0.0700" in lines[0]
+    events = [(event.event, event.application_name) for event in place.events.read_events()][-2:]
+    assert events == [
+        ("model_registration", "Vigie command models register"),
+        ("model_promotion", "Vigie command models promote"),
+    ]
+
+
+def test_models_command_promotion_needs_force_and_reason(models: Command, sample: Dataset, place: Workspace) -> None:
+    for wape in (0.07, 0.08):
+        register(record_forecast_run(wape, sample, place), "gas-forecast", workspace=place, actor=ALICE)
+        if wape == 0.07:
+            promote("gas-forecast", workspace=place, actor=ALICE)
+    assert_one_line_error(models("promote", "gas-forecast"), 2, "wape 0.08 against 0.07")
+    assert_one_line_error(models("promote", "gas-forecast", "--force"), 2, "needs a reason")
+    forced = read_json_output(
+        models("promote", "gas-forecast", "--version", 2, "--force", "--reason", "runs on less", "--json")
+    )
+    assert forced["promoted"]["reason"] == "runs on less"
+    assert forced["comparison"]["worse"] is True
+    assert get_version("gas-forecast", workspace=place).number == 2
+
+
+def test_models_command_needs_force_for_detector(models: Command, sample: Dataset, place: Workspace) -> None:
+    spec = DetectionSpec(list_detectors()["isolation-forest"](n_estimators=10), baseline="entity")
+    _, run = detect(spec, sample, workspace=place, actor=ALICE)
+    assert "anomalies" in models("register", run.id).stdout
+    assert_one_line_error(models("promote", "anomalies"), 2, "no labels")
+
+
+def test_models_command_reports_bad_input_in_one_line(models: Command, place: Workspace) -> None:
+    assert models("list").stdout == "no model is registered\n"
+    assert_one_line_error(models("register", "f" * 32), 1, "knows no")
+    assert_one_line_error(models("register", "f" * 32, "--name", "a/b"), 2, "'a/b' is not accepted")
+    assert_one_line_error(models("promote", "nothing"), 1, "No model nothing")
+    assert_one_line_error(models("list", MLFLOW_TRACKING_URI=f"http://127.0.0.1:{free_port()}"), 1, "does not answer")

@@ -1,0 +1,237 @@
+"""The command `python -m core sequences` in its own process."""
+
+import json
+import shlex
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from core.errors import OptionError
+from core.exports import read_likelihoods
+from core.tasks.sequences.command import TRAIN_OPTIONS
+from tests.conftest import Command
+
+
+@pytest.fixture
+def server_file(vigie: Command, tmp_path: Path) -> Path:
+    path = tmp_path / "server.csv"
+    assert vigie("sample", "server_kpis", "--out", path).returncode == 0
+    return path
+
+
+@pytest.fixture
+def archive_folder(tmp_path: Path) -> Path:
+    """Folder with one archive: two correlated columns, and one labelled stretch in which they differ."""
+    random = np.random.default_rng(0)
+    base = np.sin(np.arange(1200) / 15)[:, None] + random.normal(0, 0.05, (1200, 2))
+    test, label = base[600:].copy(), np.zeros(600, dtype=int)
+    test[300:320, 1] += 2
+    label[300:320] = 1
+    folder = tmp_path / "arrays"
+    folder.mkdir()
+    np.savez(folder / "machine.npz", train=base[:600], test=test, label=label)
+    return folder
+
+
+def test_sequences_command_trains_and_scores(vigie: Command, server_file: Path, tmp_path: Path) -> None:
+    ran = vigie("sequences", "train", server_file, "--alarms-per-week", 2, "--set", "variance=0.8", "--json")
+    assert ran.returncode == 0, ran.stderr
+    first = json.loads(ran.stdout)
+    assert first["metrics"]["events"] > 3
+    assert first["metrics"]["target_rate"] == pytest.approx(2 / 10_080)
+    assert first["recorded"]
+    assert first["metrics"]["vus_pr"] > first["metrics"]["random.vus_pr"]
+    out, scores = tmp_path / "scores.csv", tmp_path / "loglik.txt"
+    ran = vigie(
+        "sequences", "score", server_file, "--model", first["run_id"], "--out", out, "--scores-file", scores, "--json"
+    )
+    assert ran.returncode == 0, ran.stderr
+    table = pd.read_csv(out)
+    assert len(table) == json.loads(ran.stdout)["metrics"]["rows_scored"] == 5760
+    timestamps, values, _ = read_likelihoods(scores)
+    assert timestamps[0] == "20240304000000"
+    assert np.allclose(values, table["score"], rtol=1e-5)
+
+
+def test_sequences_command_accepts_predecessor_options(vigie: Command, archive_folder: Path, tmp_path: Path) -> None:
+    ran = vigie(
+        "sequences",
+        "train",
+        "--dataset_path",
+        archive_folder,
+        "--detector",
+        "kmeans-ad",
+        "--seed",
+        3,
+        "--gpu_id",
+        0,
+        "--epochs",
+        3,
+        "--batch_size",
+        16,
+        "--n",
+        2,
+        "--log_path",
+        tmp_path / "log",
+        "--checkpoints_path",
+        tmp_path / "points",
+        "--contamination",
+        0.03,
+    )
+    assert ran.returncode == 0, ran.stderr
+    assert "kmeans-ad has no setting device: cuda:0 is left out" in ran.stderr
+    assert "kmeans-ad has no setting batch_size" in ran.stderr
+    assert "does not learn in epochs" in ran.stderr
+    assert "events" in ran.stdout
+    assert (tmp_path / "log" / "training.csv").is_file()
+
+
+def test_sequences_command_trains_sgmvrnn_with_predecessor_options(
+    vigie: Command, archive_folder: Path, tmp_path: Path
+) -> None:
+    ran = vigie(
+        "sequences",
+        "train",
+        "--dataset_path",
+        archive_folder,
+        "--epochs",
+        2,
+        "--batch_size",
+        64,
+        "--n",
+        2,
+        "--alarms-per-1000",
+        5,
+        "--checkpoints_path",
+        tmp_path / "points",
+        "--log_path",
+        tmp_path / "log",
+        "--seed",
+        1,
+        "--json",
+    )
+    assert ran.returncode == 0, ran.stderr
+    assert "2 epochs of 480 rows are 16 steps of 64 windows" in ran.stderr
+    assert json.loads(ran.stdout)["metrics"]["rows_scored"] == 600
+    assert len(pd.read_csv(tmp_path / "log" / "training.csv")) > 0
+
+
+def test_sequences_command_evaluates_archive(vigie: Command, archive_folder: Path, tmp_path: Path) -> None:
+    out = tmp_path / "scores.csv"
+    ran = vigie(
+        "sequences",
+        "evaluate",
+        "--data",
+        archive_folder / "machine.npz",
+        "--detector",
+        "pca-residual",
+        "--out",
+        out,
+        "--json",
+    )
+    assert ran.returncode == 0, ran.stderr
+    answer = json.loads(ran.stdout)
+    assert answer["metrics"]["f1"] > 0.9 > answer["random"]["f1"]
+    assert (
+        {"f1", "auc_pr", "auc_roc", "vus_pr", "event_f1"}
+        <= set(answer["metrics"])
+        <= set(answer["mean_distance"]) | set(answer["pca"])
+    )
+    table = pd.read_csv(out)
+    assert list(table) == ["row", "score"]
+    assert table["row"].tolist() == list(range(600))
+    assert 295 <= table["score"].idxmax() <= 325
+    assert "pca-residual" in vigie("sequences", "evaluate", "--data", archive_folder / "machine.npz").stdout
+
+
+def test_sequences_command_compares_detectors(vigie: Command, server_file: Path, tmp_path: Path) -> None:
+    ran = vigie("sequences", "compare", server_file, "--until", "2024-03-07", "--out", tmp_path / "card.csv", "--json")
+    assert ran.returncode == 0, ran.stderr
+    answer = json.loads(ran.stdout)
+    card = pd.read_csv(tmp_path / "card.csv")
+    assert answer["winner"] == card["line"].iloc[0]
+    assert answer["metrics"]["random.vus_pr"] < answer["metrics"][f"{answer['winner']}.vus_pr"]
+    repeated = pd.read_csv(repeat_run(vigie, answer["run_id"], tmp_path))
+    pd.testing.assert_frame_equal(repeated.drop(columns="seconds"), card.drop(columns="seconds"))
+    printed = vigie("sequences", "compare", server_file).stdout
+    assert "(given labels)" in printed
+    assert all(name in printed for name in card["line"])
+
+
+def test_sequences_command_repeats_run_from_card(vigie: Command, server_file: Path, tmp_path: Path) -> None:
+    out = tmp_path / "scores.csv"
+    ran = vigie("sequences", "train", server_file, "--risk", 0.002, "--counts", "--out", out, "--json")
+    assert ran.returncode == 0, ran.stderr
+    repeated = pd.read_csv(repeat_run(vigie, json.loads(ran.stdout)["run_id"], tmp_path))
+    pd.testing.assert_frame_equal(repeated, pd.read_csv(out))
+
+
+def repeat_run(vigie: Command, run_id: str, folder: Path) -> Path:
+    """Run the command of the run's card and return the path of the table that it writes."""
+    assert vigie("runs", "card", run_id, "--json", folder / "card.json").returncode == 0
+    arguments = shlex.split(json.loads((folder / "card.json").read_text())["repeat"]["command"])
+    ran = vigie(*arguments[3:], "--out", folder / "again.csv")
+    assert ran.returncode == 0, ran.stderr
+    return folder / "again.csv"
+
+
+@pytest.mark.parametrize(
+    ("option", "fields"),
+    [
+        ({"alarms_per_week": 3.0}, {"threshold": "alarms", "amount": 3.0, "per": "week"}),
+        ({"alarms_per_day": 3.0}, {"threshold": "alarms", "amount": 3.0, "per": "day"}),
+        ({"alarms_per_hour": 3.0}, {"threshold": "alarms", "amount": 3.0, "per": "hour"}),
+        ({"alarms_per_month": 3.0}, {"threshold": "alarms", "amount": 3.0, "per": "month"}),
+        ({"alarms_per_1000": 3.0}, {"threshold": "alarms", "amount": 3.0, "per": "1000-rows"}),
+        ({"risk": 0.01}, {"threshold": "pot", "amount": 0.01, "per": "1000-rows"}),
+        ({"contamination": 0.01}, {"threshold": "contamination", "amount": 0.01, "per": "1000-rows"}),
+        ({"best_f1": True}, {"threshold": "best_f1", "amount": 0.0, "per": "1000-rows"}),
+    ],
+)
+def test_sequences_command_threshold_options(option: dict[str, Any], fields: dict[str, Any]) -> None:
+    assert TRAIN_OPTIONS.to_fields(option, {}) == {"detector": "pca-residual", "settings": [], **fields}
+    for conflicting in ({"threshold": "pot"}, {"amount": 1.0}, {"per": "day"}):
+        with pytest.raises(OptionError, match="Use only one of"):
+            TRAIN_OPTIONS.to_fields(option, conflicting)
+
+
+def test_sequences_command_translates_predecessor_settings() -> None:
+    """`--set` takes precedence; a detector gets only the settings it has, under its own names."""
+    extra = {"dataset_path": Path("x"), "seed": 3, "gpu_id": 1, "batch_size": 16}
+    fields = TRAIN_OPTIONS.to_fields(extra, {"settings": ["seed=5"]})
+    assert fields == {"detector": "sgmvrnn", "settings": ["seed=3", "batch_size=16", "device=cuda:1", "seed=5"]}
+    fields = TRAIN_OPTIONS.to_fields(extra, {"detector": "kmeans-ad"})
+    assert fields == {"detector": "kmeans-ad", "settings": ["random_state=3"]}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["train", "SERVER", "--n", "38"], "server.csv has 12 columns"),
+        (["train", "SERVER", "--risk", "0.001", "--contamination", "0.1"], "Use only one of"),
+        (["train", "SERVER", "--risk", "0.001", "--threshold", "pot"], "Use only one of"),
+        (["train", "SERVER", "--per", "1000 rows"], "1000-rows"),
+        (["train", "SERVER", "--scaling", "magic"], "minmax"),
+        (["train", "SERVER", "--detector", "oracle"], "pca-residual"),
+        (["train", "SERVER", "--set", "trees=3"], "trees"),
+        (["train", "SERVER", "--until", "soon"], "soon"),
+        (["train", "SERVER", "--risk", "2"], "2"),
+        (["train"], "No file"),
+        (["train", "absent.csv"], "absent.csv"),
+        (["score", "SERVER", "--model", "x", "--out", "scores.xls"], "parquet"),
+        (["score", "SERVER"], "--model"),
+        (["compare", "SERVER", "--until", "2050-01-01"], "2050-01-01"),
+        (["evaluate", "--data", "absent.npz"], "absent.npz"),
+    ],
+)
+def test_sequences_command_rejects_bad_input_in_one_line(
+    vigie: Command, server_file: Path, arguments: list[str], words: str
+) -> None:
+    ran = vigie("sequences", *[str(server_file) if argument == "SERVER" else argument for argument in arguments])
+    assert ran.returncode == 2, ran.stderr
+    assert ran.stdout == ""
+    assert words in ran.stderr
+    assert len(ran.stderr.strip().splitlines()) == 1

@@ -1,0 +1,451 @@
+"""Errors, intervals and effects: by hand, by scikit-learn, and by what they promise."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sklearn import metrics
+
+from core.data.dataset import Dataset
+from core.data.panel import Panel
+from core.errors import DataError
+from core.evaluation import forecast_metrics as measure
+from core.evaluation.conformal import (
+    MIN_ERRORS,
+    ConformalConfig,
+    ResidualHistory,
+    apply_quantiles,
+    compute_conformal_quantiles,
+    compute_error_scale,
+)
+from core.evaluation.event_effects import compute_matched_effect, compute_raw_effect
+from core.forecasters.backtest import Backtest, run_backtest
+from core.forecasters.backtest_report import build_report
+from core.forecasters.base import Floats
+from core.forecasters.recalibration import recalibrate_errors
+from core.forecasters.ridge import Ridge
+from core.forecasters.seasonal_naive import SeasonalNaive
+from core.tasks.forecast.scenarios import estimate_strike_effects
+from tests.support.sample_series import (
+    join_tables,
+    make_consumption,
+    make_covariate_table,
+    make_daily_dataset,
+    make_hourly_dataset,
+    make_temperatures,
+)
+
+quick = settings(max_examples=40, deadline=None)
+ENDS = np.array([0.05, 0.95])
+
+
+def noise(*shape: int, seed: int = 0) -> Floats:
+    return np.asarray(np.random.default_rng(seed).normal(size=shape))
+
+
+# ---- errors ---------------------------------------------------------------------------------------------------------
+
+ACTUAL = np.array([[[10.0], [100.0]], [[20.0], [np.nan]], [[30.0], [200.0]]])
+FORECAST = np.array([[[12.0], [90.0]], [[20.0], [50.0]], [[np.nan], [230.0]]])
+
+
+def test_errors_by_hand() -> None:
+    """Errors of 2, 10, 0 and 30 on amounts of 10, 100, 20 and 200; a moment one of the two lacks does not count."""
+    assert measure.mae(ACTUAL, FORECAST) == pytest.approx(42 / 4)
+    assert measure.wape(ACTUAL, FORECAST) == pytest.approx(42 / 330)
+    assert measure.rmse(ACTUAL, FORECAST) == pytest.approx(np.sqrt((4 + 100 + 0 + 900) / 4))
+    assert measure.mase(ACTUAL, FORECAST, np.array([[2.0], [20.0]])) == pytest.approx((1 + 0 + 0.5 + 1.5) / 4)
+    assert measure.skill_score(ACTUAL, FORECAST, np.full((3, 2, 1), 20.0)) == pytest.approx(
+        1 - 42 / (10 + 0 + 80 + 180)
+    )
+    assert measure.r2(ACTUAL, FORECAST) == pytest.approx(1 - (4 + 100 + 900) / (25 + 25 + 2 * 2500))
+
+
+def test_errors_as_scikit_learn_counts_them() -> None:
+    actual = noise(60, 3, 1) + np.array([0, 50, 900])[:, None]
+    forecast = actual + 0.5 * noise(60, 3, 1, seed=1)
+    flat = actual[..., 0], forecast[..., 0]
+    assert measure.r2(actual, forecast) == pytest.approx(metrics.r2_score(*flat, multioutput="variance_weighted"))
+    assert measure.r2(actual, forecast) < 0.9 < metrics.r2_score(actual.ravel(), forecast.ravel())
+    assert measure.mae(actual, forecast) == pytest.approx(metrics.mean_absolute_error(*flat))
+    assert measure.rmse(actual, forecast) == pytest.approx(
+        metrics.mean_squared_error(actual.ravel(), forecast.ravel()) ** 0.5
+    )
+
+
+def test_the_quantile_loss_as_scikit_learn_counts_it() -> None:
+    levels = np.array([0.05, 0.5, 0.9])
+    actual, bands = 10 + noise(80, 2, 1), 10 + np.sort(noise(80, 2, 1, 3, seed=1), axis=-1)
+    pinball = [
+        metrics.mean_pinball_loss(actual.ravel(), bands[..., n].ravel(), alpha=level) for n, level in enumerate(levels)
+    ]
+    assert measure.quantile_loss(actual, bands, levels) == pytest.approx(2 * np.mean(pinball) / np.abs(actual).mean())
+    actual[3, 1], bands[5, 0, 0, 1] = np.nan, np.nan
+    assert np.isfinite(measure.quantile_loss(actual, bands, levels))
+
+
+def test_coverage_and_width_by_hand() -> None:
+    actual = np.array([1.0, 2.0, 3.0, np.nan, 5.0])
+    low, high = np.array([1.0, 2.5, 2.0, 0.0, np.nan]), np.array([2.0, 3.0, 3.0, 9.0, 9.0])
+    assert measure.compute_coverage(actual, low, high) == pytest.approx(2 / 3)
+    assert measure.compute_mean_width(actual, low, high) == pytest.approx((1 + 0.5 + 1) / 6)
+
+
+def test_figures_of_nothing_are_no_numbers() -> None:
+    nothing, zeros = np.full((4, 2, 1), np.nan), np.zeros((4, 2, 1))
+    for found in (
+        measure.mae(nothing, nothing),
+        measure.wape(zeros, zeros + 1),
+        measure.wape(nothing, zeros),
+        measure.r2(zeros, zeros),
+        measure.r2(nothing, zeros),
+        measure.skill_score(zeros, zeros, zeros),
+        measure.mase(zeros, zeros, np.zeros((2, 1))),
+        measure.compute_coverage(nothing, zeros, zeros),
+        measure.compute_mean_width(zeros, zeros, zeros),
+        measure.rmse(nothing, zeros),
+        measure.quantile_loss(nothing, zeros[..., None], np.array([0.5])),
+    ):
+        assert np.isnan(found)
+
+
+def test_the_binomial_band_holds_19_of_20() -> None:
+    low, high = measure.compute_binomial_band(0.9, 400)
+    drawn = np.random.default_rng(0).binomial(400, 0.9, 4000) / 400
+    assert ((drawn >= low) & (drawn <= high)).mean() == pytest.approx(0.95, abs=0.02)
+    assert measure.compute_binomial_band(0.95, 2)[1] == 1.0
+
+
+# ---- intervals ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("count", "low", "high"), [(99, 5, 95), (100, 5, 96), (60, 3, 58), (19, 1, 19), (5, 1, 5), (1, 1, 1)]
+)
+def test_ranks_by_hand(count: int, low: int, high: int) -> None:
+    """Of the errors 1 … n the (n + 1) q-th, rounded outwards, and never beyond the last."""
+    errors = np.random.default_rng(0).permutation(np.arange(1.0, count + 1))[:, None, None]
+    assert compute_conformal_quantiles(errors, ENDS)[0, 0].tolist() == [low, high]
+
+
+def test_unknown_errors_do_not_count() -> None:
+    errors = np.concatenate([np.arange(1.0, 100), np.full(40, np.nan)])[:, None, None]
+    assert compute_conformal_quantiles(errors, ENDS)[0, 0].tolist() == [5, 95]
+    assert np.isnan(compute_conformal_quantiles(np.full((30, 2, 1), np.nan), ENDS)).all()
+    assert np.isnan(compute_conformal_quantiles(np.zeros((0, 2, 1)), ENDS)).all()
+
+
+def test_few_own_errors_are_replaced_by_those_of_all() -> None:
+    errors = np.stack([np.arange(1.0, 1 + 2 * MIN_ERRORS), np.full(2 * MIN_ERRORS, 1000.0)], axis=1)[:, :, None]
+    errors[MIN_ERRORS:, 1] = np.nan
+    own = compute_conformal_quantiles(errors, ENDS)
+    assert own[1, 0].tolist() == [1000, 1000]
+    errors[MIN_ERRORS - 1, 1] = np.nan
+    pooled = compute_conformal_quantiles(errors, ENDS)
+    assert (
+        pooled[1, 0].tolist()
+        == compute_conformal_quantiles(errors, ENDS, per_entity=False)[0, 0].tolist()
+        != [1000, 1000]
+    )
+    assert np.array_equal(pooled[0], own[0])
+    shared = compute_conformal_quantiles(errors, ENDS, per_entity=False)
+    assert np.array_equal(shared[0], shared[1])
+
+
+@pytest.mark.parametrize("level", [0.5, 0.8, 0.9, 0.95])
+@pytest.mark.parametrize("past", [60, 365])
+def test_exchangeable_errors_are_covered_as_promised(level: float, past: int) -> None:
+    """3,000 entities, skewed errors: one new error each lies inside as often as promised, in the binomial band."""
+    errors = np.random.default_rng(past).exponential(size=(past + 1, 3000, 1))
+    spread = compute_conformal_quantiles(errors[:-1], np.array([(1 - level) / 2, (1 + level) / 2]))
+    inside = float(((errors[-1] >= spread[..., 0]) & (errors[-1] <= spread[..., 1])).mean())
+    low, high = measure.compute_binomial_band(level, 3000)
+    assert low <= inside <= high + 2 / (past + 1)
+
+
+@quick
+@given(st.integers(1, 80), st.integers(0, 1000), st.lists(st.floats(0.01, 0.99), min_size=2, max_size=6, unique=True))
+def test_quantiles_grow_with_their_level(count: int, seed: int, levels: list[float]) -> None:
+    spread = compute_conformal_quantiles(noise(count, 2, 3, seed=seed), np.array(sorted(levels)))
+    assert spread.shape == (2, 3, len(levels))
+    assert (np.diff(spread, axis=-1) >= 0).all()
+
+
+@quick
+@given(st.sampled_from(["root", "level", "plain"]), st.integers(0, 1000))
+def test_bands_are_in_order_and_not_below_zero_where_the_forecast_is_not(scale: str, seed: int) -> None:
+    forecast = np.abs(noise(20, 2, 1, seed=seed)) * 10
+    forecast[0] = np.nan
+    own = compute_error_scale(forecast, np.array([[5.0], [0.0]]), scale)  # type: ignore[arg-type]
+    bands = apply_quantiles(
+        forecast, compute_conformal_quantiles(3 * noise(100, 2, 1, seed=seed), np.array([0.05, 0.5, 0.95])), own
+    )
+    assert np.isnan(bands[0]).all()
+    assert (np.diff(bands[1:], axis=-1) >= 0).all()
+    assert (bands[1:] >= 0).all()
+    assert (own[1:] > 0).all()
+    assert apply_quantiles(np.array([[-5.0]]), np.array([[[-1.0, 1.0]]]), np.ones((1, 1))).tolist() == [[[-6, -4]]]
+
+
+def made_errors(spread: Floats, steps: int = 2, level: float = 100.0) -> ResidualHistory:
+    """Forecasts of about `level` whose errors have the standard deviation `spread` (days, entities)."""
+    forecast = np.full((steps, *spread.shape, 1), level)
+    return ResidualHistory(forecast, level + spread[:, :, None] * noise(*spread.shape, 1))
+
+
+@pytest.mark.parametrize("scale", ["root", "level", "plain"])
+def test_rolling_intervals_keep_their_promise(scale: str) -> None:
+    errors = made_errors(np.full((1200, 4), 3.0))
+    errors = ResidualHistory(errors.forecast, errors.actual, ConformalConfig(scale=scale))  # type: ignore[arg-type]
+    bands = errors.compute_rolling_quantiles(1, ENDS, 365)
+    actual = errors.actual[365:]
+    low, high = measure.compute_binomial_band(0.9, actual.size)
+    assert low <= measure.compute_coverage(actual, bands[..., 0], bands[..., 1]) <= high
+    assert np.allclose(measure.compute_mean_width(actual, bands[..., 0], bands[..., 1]), 2 * 1.645 * 3 / 100, rtol=0.1)
+
+
+@pytest.mark.parametrize("step", [1, 7])
+def test_rolling_intervals_know_no_later_error(step: int) -> None:
+    errors = made_errors(np.full((400, 2), 3.0), steps=7)
+    actual = errors.actual.copy()
+    actual[301:] = 150 + 40 * noise(99, 2, 1, seed=9)
+    other = ResidualHistory(errors.forecast, actual)
+    one, two = (each.compute_rolling_quantiles(step, ENDS, 200)[: 301 + step - 200] for each in (errors, other))
+    assert np.allclose(one, two, rtol=1e-12)
+    assert not np.allclose(
+        errors.compute_rolling_quantiles(step, ENDS, 200), other.compute_rolling_quantiles(step, ENDS, 200)
+    )
+
+
+def test_the_first_day_of_a_block_uses_all_that_is_known_by_then() -> None:
+    """An error of the day of asking counts, one of the day after does not."""
+    errors = made_errors(np.full((60, 1), 1.0))
+    for day, counts in ((58, True), (59, False)):
+        actual = errors.actual.copy()
+        actual[day] = 500.0
+        highest = ResidualHistory(errors.forecast, actual, ConformalConfig(scale="level")).compute_rolling_quantiles(
+            1, np.array([0.01, 0.99]), 59
+        )[0, 0, 0, 1]
+        assert (highest > 400) == counts
+
+
+def test_bands_after_the_end_are_made_of_the_last_errors() -> None:
+    errors = made_errors(np.repeat([[20.0], [1.0]], 400, axis=0))
+    wide, narrow = (
+        np.ptp(
+            ResidualHistory(errors.forecast, errors.actual, ConformalConfig(window)).compute_quantiles(
+                np.array([[100.0]]), 1, ENDS
+            )
+        )
+        for window in (800, 365)
+    )
+    assert narrow < 4 < 20 < wide
+    assert np.ptp(errors.select_last_days(365).compute_quantiles(np.array([[100.0]]), 1, ENDS)) == pytest.approx(
+        narrow, rel=0.05
+    )
+
+
+# ---- recalibration --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("first", "last"), [(0.5, 20.0), (20.0, 0.5)])
+def test_intervals_that_broke_their_promise_are_mended(first: float, last: float) -> None:
+    """Errors grow, or shrink, all the time: those of a year ago make intervals too narrow, or too wide."""
+    errors = made_errors(np.geomspace([first] * 3, [last] * 3, 1050))
+    better, note = recalibrate_errors(errors, 0.05, 0.95)
+    assert better.calibration.window < errors.calibration.window
+    old, new = (_coverage(each, 700) for each in (errors, better))
+    assert abs(old - 0.9) > 0.04
+    assert abs(new - 0.9) < 0.7 * abs(old - 0.9)
+    assert note.values["nominal"] == 90
+    assert note.values["after"] == pytest.approx(100 * new, abs=0.06)
+    assert note.values["before"] == pytest.approx(100 * old, abs=0.06)
+    assert better.forecast is errors.forecast
+
+
+def test_entities_of_another_kind_get_intervals_of_their_own() -> None:
+    errors = made_errors(np.tile([1.0, 1.0, 8.0], (900, 1)))
+    errors = ResidualHistory(errors.forecast, errors.actual, ConformalConfig(per_entity=False))
+    better, _ = recalibrate_errors(errors, 0.05, 0.95)
+    assert better.calibration.per_entity
+    bands = [each.compute_rolling_quantiles(1, ENDS, 600) for each in (errors, better)]
+    old, new = (measure.compute_coverage(errors.actual[600:, 2], each[:, 2, :, 0], each[:, 2, :, 1]) for each in bands)
+    assert old < 0.75
+    assert 0.85 < new < 0.95
+
+
+def _coverage(errors: ResidualHistory, first: int) -> float:
+    """Over both numbers of days ahead, blocks counted from a third on as in `recalibrate_errors`."""
+    start = len(errors.actual) // 3
+    found = [errors.compute_rolling_quantiles(step, ENDS, start)[first - start :] for step in (1, 2)]
+    return float(
+        np.mean([measure.compute_coverage(errors.actual[first:], each[..., 0], each[..., 1]) for each in found])
+    )
+
+
+# ---- the tables of a backtest --------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def tested() -> Backtest:
+    data = make_daily_dataset(make_consumption(900, 2))
+    given = join_tables(data, [make_covariate_table({"temperature": make_temperatures(930)})])
+    return run_backtest(Ridge(), Panel.from_dataset(data), given, start_date=pd.Timestamp("2022-12-01"), horizon=3)
+
+
+def test_a_back_test_forecasts_what_was_not_known(tested: Backtest) -> None:
+    """Day by day the same as a model fitted before the period and asked on the day itself; the first days have no
+    origin in it.
+    """
+    data = make_daily_dataset(make_consumption(900, 2))
+    given = join_tables(data, [make_covariate_table({"temperature": make_temperatures(930)})])
+    cut = Panel.from_dataset(data).select_before(pd.Timestamp("2023-02-01"))
+    again = run_backtest(Ridge(), cut, given, start_date=pd.Timestamp("2022-12-01"), horizon=3)
+    for step in (1, 2, 3):
+        assert np.isnan(tested.get_forecast(step)[: step - 1]).all()
+        assert np.isfinite(tested.get_forecast(step)[step - 1 :]).all()
+        assert np.allclose(
+            again.get_forecast(step)[step - 1 :], tested.get_forecast(step)[step - 1 : len(again.days)], rtol=1e-6
+        )
+    assert (tested.test_start - tested.errors_start, len(tested.days)) == (349, 201)
+
+
+def test_scores_are_those_of_the_rows(tested: Backtest) -> None:
+    tables = build_report(tested, ENDS, make_temperatures(900)[tested.test_start :, None].repeat(2, axis=1))
+    found, rows = tables["scores"].set_index(["entity", "step"]), tables["checked"]
+    assert np.allclose(
+        rows["temperature"], make_temperatures(900)[(rows["time"] - tested.series.days[0]).dt.days], atol=1e-4
+    )
+    assert len(found) == 3 * 4
+    for entity in ("", "a"):
+        for step in (0, 2):
+            own = rows[
+                (rows["entity"].isin([entity] if entity else ["a", "b"]))
+                & (rows["step"].isin([step] if step else [1, 2, 3]))
+            ]
+            error = (own["actual"] - own["forecast"]).abs()
+            line = found.loc[(entity, step)]
+            assert line["mae"] == pytest.approx(error.mean(), rel=1e-4)
+            assert line["wape"] == pytest.approx(error.sum() / own["actual"].sum(), rel=1e-4)
+            assert line["coverage"] == pytest.approx(own["actual"].between(own["q0.05"], own["q0.95"]).mean(), abs=1e-3)
+            naive = (own["actual"] - own["naive7"]).abs()
+            assert line["skill_naive7"] == pytest.approx(1 - error.mean() / naive.mean(), rel=1e-3)
+    assert found.loc[("a", 1), "days"] == 201
+    assert found.loc[("", 3), "days"] == 199 * 2, "days of all entities"
+    assert 0 < found.loc[("", 1), "wape"] < found.loc[("", 1), "wape_naive1"]
+
+
+def test_mase_is_one_for_the_naive_forecast_on_the_days_before() -> None:
+    """The scale is the error of the weekly naive forecast before the period (Hyndman, Koehler)."""
+    values = make_consumption(800, 2)
+    tested = run_backtest(
+        SeasonalNaive(),
+        Panel.from_dataset(make_daily_dataset(values)),
+        join_tables(make_daily_dataset(values), []),
+        start_date=pd.Timestamp("2022-01-01"),
+        horizon=8,
+    )
+    scale = np.abs(values[7:365] - values[:358]).mean(axis=0)
+    assert np.allclose(tested.weekly_error[:, 0], scale)
+    found = build_report(tested, ENDS)["scores"].set_index(["entity", "step"])
+    assert found.loc[("a", 1), "mase"] == pytest.approx(np.abs(values[365:, 0] - values[358:-7, 0]).mean() / scale[0])
+    assert found.loc[("", 1), "mase"] == pytest.approx((found.loc[("a", 1), "mase"] + found.loc[("b", 1), "mase"]) / 2)
+    assert (found["skill_naive7"] == 0).all()
+    assert found.loc[("", 8), "mae"] == pytest.approx(np.abs(values[372:] - values[358:-14]).mean())
+
+
+def test_reliability_is_the_coverage_by_group(tested: Backtest) -> None:
+    tables = build_report(tested, ENDS)
+    found, lines = tables["reliability"], tables["scores"].set_index(["entity", "step"])
+    together = found[(found["by"] == "all") & (found["nominal"] == 0.9)].iloc[0]
+    assert together["measured"] == pytest.approx(lines.loc[("", 0), "coverage"])
+    assert together["count"] == 2 * (201 + 200 + 199)
+    assert set(found["by"]) == {"all", "step", "entity", "month", "weekday"}
+    for _, own in found[found["nominal"] == 0.9].groupby("by"):
+        assert own["count"].sum() == together["count"]
+        assert (own["measured"] * own["count"]).sum() == pytest.approx(together["measured"] * together["count"])
+    by_level = found[found["by"] == "all"].set_index("nominal")["measured"]
+    assert by_level.sort_index().is_monotonic_increasing
+    steps = found[(found["by"] == "step") & (found["nominal"] == 0.9)].set_index("group")["measured"]
+    assert steps["2"] == pytest.approx(lines.loc[("", 2), "coverage"])
+
+
+def test_hours_are_judged_by_the_hour() -> None:
+    data = make_hourly_dataset(make_consumption(400, 2), day_start=6)
+    panel = Panel.from_dataset(data, "hour")
+    tested = run_backtest(
+        SeasonalNaive(), panel, join_tables(data, []), start_date=pd.Timestamp("2021-12-01"), horizon=2
+    )
+    tables = build_report(tested, ENDS)
+    found, rows = tables["reliability"], tables["checked"]
+    assert set(found.loc[found["by"] == "hour", "group"]) == {f"{hour:02d}:00" for hour in range(24)}
+    early = rows[rows["step"] == 1].iloc[0]
+    assert str(early["time"]) == "2021-12-02 00:00:00"
+    assert early["actual"] == pytest.approx(panel.values[panel.days.get_loc("2021-12-01"), 0, 0], rel=1e-6)
+
+
+@pytest.mark.parametrize("start", ["2019-01-01", "2021-06-01", "2023-06-19", "2030-01-01"])
+def test_a_back_test_without_a_past_or_a_future_is_refused(start: str) -> None:
+    data = make_daily_dataset(make_consumption(900, 1))
+    with pytest.raises(DataError, match=f"A backtest from {start} needs"):
+        run_backtest(
+            Ridge(), Panel.from_dataset(data), join_tables(data, []), start_date=pd.Timestamp(start), horizon=7
+        )
+
+
+# ---- effects --------------------------------------------------------------------------------------------------------
+
+
+def with_event(change: float) -> tuple[pd.Series, pd.Series]:
+    """Three entities and four years, events of two days on working days, nearly all in the coldest months."""
+    days = pd.date_range("2019-01-01", "2022-12-31", name="day")
+    random = np.random.default_rng(7)
+    winter = days.month.isin([12, 1, 2])
+    begins = random.random(len(days)) < np.where(winter, 0.08, 0.002)
+    flag = (begins | np.roll(begins, 1)) & (days.dayofweek < 5)
+    season = 100 + 80 * np.cos(2 * np.pi * days.dayofyear / 365.25)
+    amounts = [level * season * (1 + change * flag) * random.normal(1, 0.02, len(days)) for level in (1, 5, 30)]
+    index = pd.MultiIndex.from_product([["a", "b", "c"], days], names=["entity", "day"])
+    return pd.Series(np.concatenate(amounts), index), pd.Series(np.tile(flag, 3), index)
+
+
+@pytest.mark.parametrize("change", [-0.05, 0.0, 0.1])
+def test_a_planted_change_is_found_among_like_days(change: float) -> None:
+    amounts, event = with_event(change)
+    found = compute_matched_effect(amounts, event)
+    assert found.low < change < found.high
+    assert found.high - found.low < 0.05
+    assert found.change == pytest.approx(change, abs=0.02)
+    assert found.days == event.groupby("day").any().sum()
+    assert found.episodes < found.days
+
+
+def test_raw_means_show_the_season_and_not_the_event() -> None:
+    amounts, event = with_event(-0.05)
+    found = compute_raw_effect(amounts, event)
+    assert found.change == pytest.approx(amounts[event].mean() / amounts[~event].mean() - 1)
+    assert found.low > 0.2, "the opposite of what was planted, and sure of it"
+
+
+def test_too_few_days_have_no_effect() -> None:
+    amounts, event = with_event(-0.05)
+    two = event & event.index.get_level_values("day").isin(event[event].index.get_level_values("day").unique()[:2])
+    for found in (compute_raw_effect(amounts, two), compute_matched_effect(amounts, two)):
+        assert np.isnan([found.change, found.low, found.high]).all()
+
+
+def test_missing_and_empty_days_do_not_count() -> None:
+    amounts, event = with_event(-0.05)
+    holes = amounts.mask(np.random.default_rng(0).random(len(amounts)) < 0.05)
+    holes.iloc[::50] = 0.0
+    assert compute_matched_effect(holes, event).change == pytest.approx(-0.05, abs=0.02)
+
+
+def test_strikes_in_the_gas_files(gas: Dataset) -> None:
+    """Raw means say +51 %, because strikes fall in winter; like days say −3.8 % (energy reference)."""
+    found = estimate_strike_effects(Panel.from_dataset(gas), join_tables(gas, [])).set_index("method")
+    assert found.loc["raw", "change"] == pytest.approx(0.51, abs=0.005)
+    assert found.loc["matched", "change"] == pytest.approx(-0.0385, abs=0.0005)
+    assert found.loc["matched", "low"] < -0.0385 < found.loc["matched", "high"]
+    assert found.loc["matched", "days"] == 131

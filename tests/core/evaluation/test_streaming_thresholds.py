@@ -1,0 +1,115 @@
+"""Thresholds that learn as scores come in: one by one and at once, what they keep of their risk, and drift."""
+
+import re
+import time
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from core.errors import DataError, OptionError
+from core.evaluation.spot import Dspot, Spot
+from core.evaluation.thresholds import fit_pot_threshold
+from core.evaluation.validation import Floats
+from tests.support.sample_scores import DISTRIBUTIONS, draw_scores
+
+
+def stepped(spot: Spot | Dspot, scores: Floats) -> tuple[list[float], list[bool]]:
+    steps = [spot.update(float(score)) for score in scores]
+    return [threshold for threshold, _ in steps], [alarm for _, alarm in steps]
+
+
+@settings(max_examples=15, deadline=None)
+@given(st.sampled_from(sorted(DISTRIBUTIONS)), st.integers(0, 1000), st.sampled_from([1e-2, 1e-3, 1e-5]))
+def test_a_stream_at_once_is_the_stream_one_by_one(name: str, seed: int, risk: float) -> None:
+    scores = draw_scores(name, 1300, seed)
+    for make in (lambda: Spot(risk), lambda: Dspot(risk, depth=20)):
+        at_once, one_by_one = make().fit(scores[:600]), make().fit(scores[:600])
+        met, alarms = at_once.update_many(scores[600:])
+        assert (met.tolist(), alarms.tolist()) == stepped(one_by_one, scores[600:])
+        assert at_once == one_by_one
+        assert (alarms == (scores[600:] > met)).mean() > 0.999  # of DSPOT, a moving mean may round the other way
+
+
+@pytest.mark.parametrize("name", ["exponential", "normal", "lognormal"])
+def test_a_stream_keeps_its_risk_where_alarms_teach(name: str) -> None:
+    """Six streams of 10,000 scores after 2,000 to learn from. As published, twice as many alarms as asked and more."""
+
+    def rate(scores: Floats, alarms_teach: bool) -> float:
+        return float(Spot(1e-3, learn_from_alarms=alarms_teach).fit(scores[:2000]).update_many(scores[2000:])[1].mean())
+
+    streams = [draw_scores(name, 12_000, seed) for seed in range(6)]
+    assert np.mean([rate(scores, True) for scores in streams]) == pytest.approx(1e-3, rel=0.25)
+    assert 1.3e-3 < np.mean([rate(scores, False) for scores in streams]) < 3.5e-3
+
+
+def test_the_threshold_of_a_stream_is_that_of_all_normal_scores_so_far() -> None:
+    scores = draw_scores("exponential", 3000)
+    spot = Spot(1e-4).fit(scores[:1000])
+    assert spot.threshold_ == fit_pot_threshold(scores[:1000], 1e-4).value
+    spot.update_many(scores[1000:])
+    excesses = np.asarray(spot.peaks_)
+    assert len(excesses) == (scores > spot.tail_start_).sum()
+    assert spot.score_count_ == 3000
+    assert spot.threshold_ == pytest.approx(DISTRIBUTIONS["exponential"].isf(1e-4), rel=0.25)
+
+
+def test_an_alarm_teaches_nothing() -> None:
+    spot = Spot(1e-3).fit(draw_scores("normal", 2000))
+    before = (spot.threshold_, spot.score_count_, len(spot.peaks_))
+    assert spot.update(50.0) == (before[0], True)
+    assert (spot.threshold_, spot.score_count_, len(spot.peaks_)) == before
+
+
+def test_a_peak_changes_the_threshold() -> None:
+    spot = Spot(1e-3).fit(draw_scores("normal", 2000))
+    before = spot.threshold_
+    assert spot.update(before - 0.01) == (before, False)
+    assert spot.threshold_ > before
+
+
+def test_drift_is_followed() -> None:
+    """A level that rises by 40 spreads over 8,000 rows, with one spike of 8: SPOT drowns in alarms, DSPOT finds the
+    spike.
+    """
+    rise = np.linspace(0, 40, 10_000)
+    scores = rise + draw_scores("normal", 10_000)
+    scores[7000] = rise[7000] + 8
+    plain, drifting = (spot.fit(scores[:2000]).update_many(scores[2000:])[1] for spot in (Spot(1e-3), Dspot(1e-3)))
+    assert plain.mean() > 0.5
+    assert drifting[5000]
+    assert drifting.mean() < 4e-3
+
+
+def test_the_mean_of_a_stream_that_drifts_is_of_normal_scores() -> None:
+    scores = np.concatenate([draw_scores("normal", 1000), np.full(200, 30.0), draw_scores("normal", 100, seed=1)])
+    spot = Dspot(1e-3, depth=30).fit(scores[:1000])
+    met, alarms = spot.update_many(scores[1000:])
+    assert alarms[:200].all()
+    assert not alarms[200:].any()
+    assert met[0] == met[199]
+    assert spot.last_sum_ == pytest.approx(scores[-30:].sum())
+
+
+def test_streams_say_what_they_need() -> None:
+    with pytest.raises(OptionError, match=re.escape("risk = 0.05 is outside 0 to 0.02")):
+        Spot(0.05).fit(draw_scores("normal", 100))
+    with pytest.raises(DataError, match="20 scores are too few for a mean over 50"):
+        Dspot().fit(np.arange(20.0))
+
+
+def test_few_peaks_wait_for_more() -> None:
+    spot = Spot(1e-3).fit(np.arange(100.0))
+    assert spot.threshold_ == 99
+    spot.update_many(np.full(7, 98.5))
+    assert spot.threshold_ == 99  # nine peaks
+    spot.update_many([98.5])
+    assert spot.threshold_ != 99
+
+
+def test_a_stream_is_quick() -> None:
+    scores = draw_scores("lognormal", 30_000)
+    began = time.perf_counter()
+    Spot(1e-4).fit(scores[:5000]).update_many(scores[5000:])
+    assert time.perf_counter() - began < 5

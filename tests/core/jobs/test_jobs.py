@@ -1,0 +1,549 @@
+"""Jobs, with real worker processes: progress, cancel, workers that die or are told to end, errors, a database away."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import replace
+from datetime import date, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from pydantic import SecretStr
+
+from core import jobs
+from core.actor import Actor
+from core.data.dataset import Dataset
+from core.errors import DataError, NotFoundError, ServiceUnavailableError, UnknownLayoutError, VigieError
+from core.jobs import Job, JobFailedError
+from core.jobs.job_error import MAX_ATTEMPTS, error_from_json, error_to_json
+from core.jobs.worker import MAX_CURVE_POINTS, thin_out_points
+from core.runs.stored_runs import find_job_run, load_run
+from core.runs.tracked_run import JOB_TAG, track_run
+from core.spec.codec import encode
+from core.tasks.clusters.spec import ClusteringSpec, list_clusterers
+from core.workspace import Workspace
+from mlflow_utils.tracking import Tracking
+from tests.conftest import ROOT, working
+from tests.core.storage.test_job_store import expire
+from tests.support.counting_job import read_steps, run_test_job
+from tests.support.databases import create_database, start_postgres, wait_for_abandoned_calls
+from tests.support.servers import Running
+
+BOB, ALICE = Actor("bob", "tests"), Actor("alice", "tests")
+TIMEOUT_S = 60.0
+LEASE_S = 1.5  # of workers that are killed here
+
+
+def wait_until(condition: Callable[[], Any], timeout_s: float = TIMEOUT_S) -> Any:
+    """Wait for the condition; a database that is too busy to answer is asked again."""
+    deadline = time.monotonic() + timeout_s
+    while time.monotonic() < deadline:
+        with suppress(ServiceUnavailableError):
+            if value := condition():
+                return value
+        time.sleep(0.02)
+    raise AssertionError("it never came")
+
+
+def load(job: Job, workspace: Workspace) -> Job:
+    loaded = jobs.find(job.key, workspace)
+    assert loaded is not None
+    return loaded
+
+
+def wait_until_finished(job: Job, workspace: Workspace, timeout_s: float = TIMEOUT_S) -> Job:
+    finished: Job = wait_until(lambda: (known := load(job, workspace)).is_finished and known, timeout_s)
+    return finished
+
+
+def environment(workspace: Workspace) -> dict[str, str]:
+    folder = {
+        "VIGIE_DATA_DIR": str(workspace.datasets.folder.parent),
+        "MLFLOW_TRACKING_URI": "",
+        "OMP_NUM_THREADS": "1",
+    }
+    return os.environ | folder | {"DATABASE_URL": workspace.settings.database_url.get_secret_value()}
+
+
+@contextmanager
+def process(workspace: Workspace, *command: str) -> Iterator["subprocess.Popen[bytes]"]:
+    """`python -m …` on the data folder of `workspace`."""
+    started = subprocess.Popen([sys.executable, "-m", *command], cwd=ROOT, env=environment(workspace))
+    try:
+        yield started
+    finally:
+        started.kill()
+        started.wait()
+
+
+def submit(task: str, workspace: Workspace, actor: Actor = BOB, **arguments: Any) -> tuple[Job, Path]:
+    """A job of this name, and the file that it writes its steps into."""
+    log = workspace.datasets.folder.parent / f"{actor.user}.log"
+    return jobs.submit(task, {"log": str(log), **arguments}, workspace=workspace, actor=actor), log
+
+
+def submit_count(workspace: Workspace, length: int = 20, actor: Actor = BOB) -> tuple[Job, Path]:
+    """A job of so many steps."""
+    return submit("count", workspace, actor, until=length)
+
+
+def checkpoints(job: Job, workspace: Workspace) -> Path:
+    return workspace.jobs.checkpoint_folder(job)
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Running]:
+    with start_postgres() as running:
+        yield running
+
+
+@pytest.fixture
+def on_postgresql(server: Running, place: Workspace) -> Iterator[Workspace]:
+    """`place`, with its jobs in PostgreSQL."""
+    with create_database(server) as url:
+        workspace = replace(place, settings=place.settings.model_copy(update={"database_url": SecretStr(url)}))
+        yield workspace
+        wait_for_abandoned_calls()
+        workspace.jobs.close()
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def shared(request: pytest.FixtureRequest) -> Workspace:
+    """`place`, with its jobs in either database."""
+    return request.getfixturevalue("place" if request.param == "sqlite" else "on_postgresql")
+
+
+# ---- a job from end to end ------------------------------------------------------------------------------------------
+
+
+def test_a_real_analysis_is_done_by_the_worker_of_the_command_line(place: Workspace, sample: Dataset) -> None:
+    question = encode(ClusteringSpec(list_clusterers()["kmeans"](n_clusters=4), dataset=place.datasets.save(sample)))
+    job = jobs.submit("clusters", question, workspace=place, actor=Actor("bob", "Vigie page clusters"))
+    assert (job.status, job.is_finished) == ("waiting", False)
+    with process(place, "core", "worker") as worker:
+        done = wait_until_finished(job, place)
+        assert (done.status, done.share) == ("completed", 1.0), done.error
+        [living] = jobs.list_workers(place)
+        assert (living.pid, living.embedded) == (worker.pid, False)
+        worker.terminate()
+        assert worker.wait(10) == 0
+    assert jobs.list_workers(place) == []
+    record = load_run(done.run_id, place).record
+    assert (record.status, record.tags["user"], record.tags["mlflow.source.name"]) == (
+        "completed",
+        "bob",
+        "Vigie page clusters",
+    )
+    assert not (checkpoints(job, place)).exists()
+    [event] = place.events.read_events()
+    assert (event.run_id, event.status) == (done.run_id, "completed")
+
+
+def test_progress_and_curves_are_seen_meanwhile(place: Workspace) -> None:
+    job, log = submit_count(place, 60)
+    with process(place, "tests.support.counting_job"):
+        seen = wait_until(lambda: (each := load(job, place)) and 0.2 < each.share < 1 and each)
+        assert (seen.status, seen.stage) == ("running", "counting")
+        assert len(seen.curves["loss"]) > 3
+        assert [value for step, value in seen.curves["loss"]] == [1 / step for step, value in seen.curves["loss"]]
+        assert (checkpoints(job, place) / "step").exists()
+        later = wait_until(lambda: (each := load(job, place)).share > seen.share and each)
+        assert later.lease_until > seen.lease_until
+        done = wait_until_finished(job, place)
+    assert (done.status, done.run_id, done.curves) == ("completed", "run-of-bob", {})
+    assert [step for _, step in read_steps(log)] == list(range(1, 61))
+
+
+def test_a_worker_that_looks_once_does_what_waits_and_ends(place: Workspace) -> None:
+    waiting = [
+        jobs.submit("clusters", encode(ClusteringSpec(dataset=digest * 64)), workspace=place, actor=BOB)
+        for digest in "01"
+    ]
+    with process(place, "core", "worker", "--once") as worker:
+        assert worker.wait(TIMEOUT_S) == 0
+    for job in waiting:
+        with pytest.raises(NotFoundError, match="is not stored here"):
+            jobs.raise_error(load(job, place))
+
+
+# ---- one question, one job, one worker ------------------------------------------------------------------------------
+
+
+def test_a_double_click_is_answered_once(place: Workspace) -> None:
+    first, log = submit_count(place, 5)
+    assert submit_count(place, 5)[0].id == first.id
+    with working(place, run_test_job):
+        done = wait_until_finished(first, place)
+        again, _ = submit_count(place, 5)
+    assert replace(again, read_at=0) == replace(done, read_at=0), "the second click may come just after the end"
+    assert [step for _, step in read_steps(log)] == [1, 2, 3, 4, 5]
+
+
+def test_many_workers_do_every_job_once(shared: Workspace) -> None:
+    folder = shared.datasets.folder.parent
+    submitted = [submit("count", shared, until=2, step_s=0.0, log=f"{folder}/{number}.log")[0] for number in range(8)]
+    others = [replace(shared) for _ in range(3)]  # with connections of their own, as other processes have
+    with ExitStack() as workers:
+        for workspace in others:
+            workers.enter_context(working(workspace, run_test_job))
+        done = [wait_until_finished(job, shared) for job in submitted]
+    wait_for_abandoned_calls()
+    for workspace in others:
+        workspace.jobs.close()
+    assert {(job.status, job.claims) for job in done} == {("completed", 1)}
+    taken = [[step for _, step in read_steps(folder / f"{number}.log")] for number in range(8)]
+    assert taken == [[1, 2]] * 8
+
+
+def test_two_workspaces_of_one_process_share_no_queue(tmp_path: Path, place: Workspace) -> None:
+    other = Workspace.in_folder(tmp_path / "other", place.tracking)
+    job, log = submit_count(place, 2)
+    assert jobs.find(job.key, other) is None
+    with working(other, run_test_job) as worker:
+        theirs, _ = submit_count(other, 2)
+        wait_until_finished(theirs, other)
+        assert jobs.list_workers(other) == [worker.identity]
+        assert jobs.list_workers(place) == []
+    assert (load(job, place).status, read_steps(log)) == ("waiting", [])
+
+
+def test_a_worker_that_lost_its_job_stops_and_does_the_next(place: Workspace) -> None:
+    job, log = submit_count(place, 1000)
+    thief = replace(place).jobs
+    with working(place, run_test_job):
+        wait_until(lambda: load(job, place).share > 0)
+        stolen = wait_until(lambda: expire(place.jobs) or thief.claim("thief"))
+        other, _ = submit_count(place, 2, ALICE)
+        wait_until_finished(other, place)
+    after = load(job, place)
+    assert (after.status, after.worker, after.claims) == ("running", "thief", stolen.claims)
+    assert len(read_steps(log)) < 1000
+    assert checkpoints(job, place).exists(), "they are the thief's now"
+    thief.close()
+
+
+# ---- cancel ---------------------------------------------------------------------------------------------------------
+
+
+def test_a_job_that_is_cancelled_stops_and_can_be_begun_again(shared: Workspace) -> None:
+    job, log = submit_count(shared, 1000)
+    with process(shared, "tests.support.counting_job"):
+        wait_until(lambda: load(job, shared).share > 0)
+        jobs.cancel(job.key, shared)
+        assert load(job, shared).cancel_requested
+        assert wait_until_finished(job, shared, 5).status == "cancelled"
+        assert not checkpoints(job, shared).exists()
+        again, _ = submit_count(shared, 1000)
+        wait_until(lambda: load(again, shared).share > 0)
+        assert not load(again, shared).cancel_requested
+        jobs.cancel(job.key, shared)
+        wait_until_finished(again, shared, 5)
+    assert [step for _, step in read_steps(log)].count(1) == 2
+
+
+def test_a_job_that_waits_is_cancelled_at_once(place: Workspace) -> None:
+    job, log = submit_count(place)
+    jobs.cancel(job.key, place)
+    assert load(job, place).status == "cancelled"
+    later, _ = submit_count(place, 1, ALICE)
+    with working(place, run_test_job):
+        wait_until_finished(later, place)  # whoever does the later one would have done the earlier one first
+    assert not read_steps(log)
+    assert load(job, place).status == "cancelled"
+
+
+def test_a_cancelled_job_of_a_dead_worker_is_not_begun_again(place: Workspace) -> None:
+    job, log = submit_count(place)
+    place.jobs.claim("dead")
+    jobs.cancel(job.key, place)
+    assert load(job, place).status == "running", "its worker may live"
+    expire(place.jobs)
+    with working(place, run_test_job):
+        assert wait_until_finished(job, place).status == "cancelled"
+    assert not read_steps(log)
+
+
+# ---- workers that end -----------------------------------------------------------------------------------------------
+
+
+def test_a_job_whose_worker_was_killed_goes_on_from_its_checkpoint(shared: Workspace) -> None:
+    job, log = submit_count(shared, 60)
+    with process(shared, "tests.support.counting_job", str(LEASE_S)) as first:
+        wait_until(lambda: load(job, shared).share > 0.3)
+        first.send_signal(signal.SIGKILL)
+        first.wait()
+    taken = len(read_steps(log))
+    assert load(job, shared).status == "running", "nobody has noticed yet"
+    with process(shared, "tests.support.counting_job"):
+        done = wait_until_finished(job, shared)
+    assert (done.status, done.attempt) == ("completed", 2)
+    assert taken > 15
+    pids, numbers = zip(*read_steps(log), strict=True)
+    assert len(set(pids)) == 2
+    assert set(numbers) == set(range(1, 61))
+    assert len(numbers) <= 61, "only the step that was cut off may come twice"
+
+
+def test_a_job_that_kills_its_workers_fails_in_the_end(place: Workspace) -> None:
+    job, log = submit_count(place)
+    for attempt in range(1, MAX_ATTEMPTS + 1):
+        claimed = place.jobs.claim("dying")
+        assert claimed is not None
+        assert claimed.attempt == attempt
+        expire(place.jobs)
+    with working(place, run_test_job):
+        failed = wait_until_finished(job, place)
+    assert failed.status == "failed"
+    assert not read_steps(log)
+    with pytest.raises(VigieError, match="was begun 3 times"):
+        jobs.raise_error(failed)
+
+
+def test_a_worker_that_is_told_to_end_gives_its_job_back(shared: Workspace) -> None:
+    job, log = submit_count(shared, 60)
+    with process(shared, "tests.support.counting_job") as first:
+        wait_until(lambda: load(job, shared).share > 0.2)
+        first.terminate()
+        assert first.wait(10) == 0
+    back = load(job, shared)
+    assert (back.status, back.attempt) == ("waiting", 1)
+    assert jobs.list_workers(shared) == []
+    with process(shared, "tests.support.counting_job"):
+        assert wait_until_finished(job, shared).status == "completed"
+    assert [step for _, step in read_steps(log)] == list(range(1, 61))
+
+
+def test_a_job_that_does_not_stop_is_given_back_all_the_same(place: Workspace) -> None:
+    job = jobs.submit("never_stop", {}, workspace=place, actor=BOB)
+    with process(place, "tests.support.counting_job") as worker:
+        wait_until(lambda: load(job, place).status == "running")
+        worker.terminate()
+        assert worker.wait(15) == 1
+    assert load(job, place).status == "waiting"
+
+
+def test_a_job_survives_a_database_that_is_away(server: Running, on_postgresql: Workspace) -> None:
+    """From the middle of its work until after its end, for longer than its lease."""
+    workspace = on_postgresql
+    job, log = submit_count(workspace, 160)
+    lease_s = "6"  # a worker asks a database that was away again after 5 s
+    with (
+        process(workspace, "tests.support.counting_job", lease_s),
+        process(workspace, "tests.support.counting_job", lease_s),
+    ):
+        wait_until(lambda: load(job, workspace).share > 0.1)
+        server.kill()
+        try:
+            began = time.monotonic()
+            with pytest.raises(ServiceUnavailableError):
+                load(job, workspace)
+            assert time.monotonic() - began < 2
+            wait_until(lambda: 160 in [step for _, step in read_steps(log)])
+        finally:
+            server.start()
+        workspace.jobs.reset()
+        done = wait_until_finished(job, workspace)
+    assert (done.status, done.attempt, done.claims) == ("completed", 1, 1)
+    assert [step for _, step in read_steps(log)] == list(range(1, 161))
+
+
+# ---- a run is recorded, and its worker dies before it says so -------------------------------------------------------
+
+
+def test_a_worker_killed_after_the_run_was_recorded_costs_no_second_run(place: Workspace) -> None:
+    job, log = submit("record", place)
+    with process(place, "tests.support.counting_job", str(LEASE_S)) as first:
+        assert first.wait(TIMEOUT_S) == -signal.SIGKILL
+    assert load(job, place).status == "running"
+    with process(place, "tests.support.counting_job"):
+        done = wait_until_finished(job, place)
+    assert (done.status, done.attempt, len(read_steps(log))) == ("completed", 2, 1)
+    [record] = place.tracking.spool.list_newest(10)
+    assert (record.id, record.status, record.tags[JOB_TAG]) == (done.run_id, "completed", job.id)
+    assert load_run(done.run_id, place).record.status == "completed"
+
+
+def test_the_tag_of_the_job_is_written_before_any_work(place: Workspace, sample: Dataset) -> None:
+    with track_run("tests", "Nothing", {}, sample, Actor("bob", "tests", "a-job"), place):
+        [record] = place.tracking.spool.list_newest(10)
+        assert (record.tags[JOB_TAG], record.status) == ("a-job", "interrupted")
+        assert find_job_run("a-job", place) == "", "it is not completed"
+    assert find_job_run("a-job", place) != ""
+    assert find_job_run("another", place) == ""
+
+
+def test_a_run_of_another_machine_is_found_in_mlflow(place: Workspace, sample: Dataset, tmp_path: Path) -> None:
+    job, log = submit_count(place)
+    claimed = place.jobs.claim("of another machine")
+    assert claimed is not None
+    with track_run("tests", "Nothing", {}, sample, Actor("bob", "tests", job.id), place) as run:
+        pass
+    assert run.delivered
+    expire(place.jobs)
+    tracking = Tracking(place.tracking.uri, place.tracking.artefacts_location, tmp_path / "runs of this machine")
+    here = replace(place, tracking=tracking)
+    assert here.tracking.spool.list_newest(10) == []
+    with working(here, run_test_job):
+        done = wait_until_finished(job, here)
+    assert (done.status, done.run_id, read_steps(log)) == ("completed", run.id, [])
+
+
+def test_a_job_is_done_anew_where_nobody_can_tell(place: Workspace, tmp_path: Path) -> None:
+    silent = replace(place, tracking=Tracking("http://127.0.0.1:9", None, tmp_path / "other runs"))
+    job, log = submit_count(silent, 2)
+    silent.jobs.claim("dead")
+    expire(silent.jobs)
+    with working(silent, run_test_job):
+        assert wait_until_finished(job, silent).attempt == 2
+    assert len(read_steps(log)) == 2
+
+
+# ---- the worker of an app -------------------------------------------------------------------------------------------
+
+SERVER = """
+import asyncio, signal
+from core.lifespan import lifespan
+
+async def serve():
+    over = asyncio.Event()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, over.set)
+    async with lifespan(None):
+        await over.wait()
+
+asyncio.run(serve())
+"""
+
+
+@contextmanager
+def app_server(at: Workspace) -> Iterator["subprocess.Popen[bytes]"]:
+    started = subprocess.Popen([sys.executable, "-c", SERVER], cwd=ROOT, env=environment(at))
+    try:
+        yield started
+    finally:
+        started.kill()
+        started.wait()
+
+
+def embedded(at: Workspace) -> list[int]:
+    return [worker.pid for worker in jobs.list_workers(at) if worker.embedded]
+
+
+def alive(pid: int) -> bool:
+    return Path(f"/proc/{pid}").exists()
+
+
+def test_an_app_keeps_a_worker_and_takes_it_along(place: Workspace) -> None:
+    with app_server(place) as app:
+        [first] = wait_until(lambda: embedded(place))
+        assert os.getpriority(os.PRIO_PROCESS, first) == 5
+        os.kill(first, signal.SIGKILL)
+        second = wait_until(lambda: [pid for pid in embedded(place) if pid != first])[0]
+        app.terminate()
+        app.wait(15)
+        assert not alive(second)
+
+
+def test_a_worker_ends_when_its_app_was_killed(place: Workspace) -> None:
+    with app_server(place) as app:
+        [pid] = wait_until(lambda: embedded(place))
+        app.kill()
+        app.wait()
+        wait_until(lambda: not alive(pid), 10)
+
+
+def test_an_app_gives_way_to_a_worker_of_its_own_service(place: Workspace) -> None:
+    with app_server(place):
+        [pid] = wait_until(lambda: embedded(place))
+        with process(place, "tests.support.counting_job"):
+            wait_until(lambda: not alive(pid), 30)
+            assert embedded(place) == []
+
+
+def test_several_workers_at_a_time(place: Workspace) -> None:
+    with process(place, "core", "worker", "--workers", "2") as parent:
+        two = wait_until(lambda: len(jobs.list_workers(place)) == 2 and jobs.list_workers(place))
+        parent.terminate()
+        assert parent.wait(15) == 0
+    assert not [worker for worker in two if alive(worker.pid)]
+
+
+# ---- strangers ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("task", ["os", "..storage.jobs", "selection", "", "clusters.cluster"])
+def test_only_known_tasks_are_done(place: Workspace, task: str) -> None:
+    job = jobs.submit(task, {"dataset": "x"}, workspace=place, actor=BOB)
+    with working(place):
+        failed = wait_until_finished(job, place)
+    assert failed.status == "failed"
+    with pytest.raises(NotFoundError, match="The task"):
+        jobs.raise_error(failed)
+
+
+@pytest.mark.parametrize("key", ["", "x", "0" * 25, "../..", "\x00", "' OR 1=1"])
+def test_an_address_with_an_odd_key_finds_nothing(shared: Workspace, key: str) -> None:
+    assert jobs.find(key, shared) is None
+    jobs.cancel(key, shared)
+    assert jobs.list_workers(shared) == [], "the database is asked all the same"
+
+
+# ---- errors ---------------------------------------------------------------------------------------------------------
+
+
+def test_an_error_comes_back_as_the_same_sentence(place: Workspace) -> None:
+    job = jobs.submit("refused", {}, workspace=place, actor=BOB)
+    with working(place, run_test_job):
+        failed = wait_until_finished(job, place)
+    with pytest.raises(DataError, match=r"^a\.csv has no dates\.$") as raised:
+        jobs.raise_error(failed)
+    assert (raised.value.message.template, raised.value.message.values) == ("{file} has no dates.", {"file": "a.csv"})
+
+
+def test_an_unexpected_error_is_a_number_in_the_log(place: Workspace, caplog: pytest.LogCaptureFixture) -> None:
+    job = jobs.submit("broken", {}, workspace=place, actor=BOB)
+    with working(place, run_test_job):
+        failed = wait_until_finished(job, place)
+    assert failed.error is not None
+    assert failed.error["number"] in caplog.text
+    assert "a secret of the machine" in caplog.text
+    with pytest.raises(JobFailedError, match=failed.error["number"]) as raised:
+        jobs.raise_error(failed)
+    assert "secret" not in str(raised.value)
+
+
+def test_values_of_an_error_survive_the_way() -> None:
+    values = {
+        "count": np.int64(3),
+        "share": 0.25,
+        "day": date(2024, 2, 29),
+        "moment": datetime(2024, 2, 29, 13, 5),
+        "name": "é",
+        "reason": ValueError("x"),
+        "flag": True,
+    }
+    error = UnknownLayoutError("{count} {share} {day} {moment} {name} {reason} {flag}", **values)
+    again = error_from_json(json.loads(json.dumps(error_to_json(error, ""))))
+    assert isinstance(again, UnknownLayoutError)
+    assert str(again) == str(error)
+    assert again.message.values["moment"] == values["moment"]
+    assert isinstance(again.message.values["count"], int)
+
+
+@pytest.mark.parametrize("kind", ["Exception", "Text", "N_", "os", "NoSuchError"])
+def test_no_other_class_is_made_from_json(kind: str) -> None:
+    assert type(error_from_json({"kind": kind, "template": "x", "values": {}})) is VigieError
+
+
+def test_curves_are_thinned_to_their_end() -> None:
+    points = [(float(step), 0.0) for step in range(10_000)]
+    assert len(thin_out_points(points)) <= MAX_CURVE_POINTS
+    assert thin_out_points(points)[-1] == points[-1]
+    assert thin_out_points(points[:5]) == points[:5]
+    assert thin_out_points([]) == []

@@ -1,0 +1,608 @@
+"""The job store by itself, on SQLite and PostgreSQL: claims, leases, cancel, and a database that is away."""
+
+import sqlite3
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import pytest
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
+from sqlalchemy import make_url
+
+from core.actor import Actor
+from core.errors import OptionError, ServiceUnavailableError
+from core.storage import jobs as store_module
+from core.storage.job import Job, WorkerHeartbeat
+from core.storage.job_tables import JOBS, WORKERS
+from core.storage.jobs import JobStore
+from tests.conftest import ROOT, free_port
+from tests.support.databases import create_database, start_postgres, wait_for_abandoned_calls
+from tests.support.servers import Running
+
+ALICE, BOB = Actor("alice", "tests"), Actor("bob", "tests")
+LONGEST_S = 2.0
+
+OpenStore = Callable[[], JobStore]
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Running]:
+    with start_postgres() as running:
+        yield running
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def url(request: pytest.FixtureRequest) -> Iterator[str]:
+    if request.param == "sqlite":
+        yield ""
+        return
+    with create_database(request.getfixturevalue("server")) as address:
+        yield address
+
+
+@pytest.fixture
+def open_store(url: str, tmp_path: Path) -> Iterator[OpenStore]:
+    """Opens the same store once more, as another process does."""
+    opened: list[JobStore] = []
+
+    def open_another(folder: Path = tmp_path / "jobs") -> JobStore:
+        opened.append(JobStore(folder, url))
+        return opened[-1]
+
+    yield open_another
+    wait_for_abandoned_calls()
+    for store in opened:
+        store.close()
+
+
+@pytest.fixture
+def store(open_store: OpenStore) -> JobStore:
+    return open_store()
+
+
+def load(store: JobStore, job: Job) -> Job:
+    loaded = store.load(job.key)
+    assert loaded is not None
+    return loaded
+
+
+def row(store: JobStore, job: Job) -> Job:
+    """The job as it is stored, whenever that is looked at."""
+    return replace(load(store, job), read_at=0.0)
+
+
+def claim(store: JobStore, worker: str = "worker") -> Job:
+    job = store.claim(worker)
+    assert job is not None
+    return job
+
+
+def expire(store: JobStore) -> None:
+    """Every lease runs out."""
+    store._database.write(lambda rows: rows.execute(JOBS.update().values(lease_until=1.0)))
+
+
+def together(stores: list[JobStore], work: Callable[[JobStore], object]) -> None:
+    """Call `work` with every store at once."""
+    barrier = threading.Barrier(len(stores))
+
+    def begin(store: JobStore) -> None:
+        barrier.wait()
+        work(store)
+
+    threads = [threading.Thread(target=begin, args=(store,)) for store in stores]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+
+# ---- submit ---------------------------------------------------------------------------------------------------------
+
+
+def test_submit_twice_is_one_job(open_store: OpenStore) -> None:
+    submitted: list[Job] = []
+    together([open_store() for _ in range(6)], lambda store: submitted.append(store.submit("count", {"until": 3}, BOB)))
+    assert len({job.id for job in submitted}) == 1
+    assert {(job.status, job.attempt, job.claims) for job in submitted} == {("waiting", 1, 0)}
+    assert submitted[0].arguments == {"until": 3}
+
+
+def test_submit_just_after_the_end_returns_the_job_that_ended(store: JobStore) -> None:
+    store.submit("count", {}, BOB)
+    store.finish(claim(store), "completed", run_id="run")
+    again = store.submit("count", {}, BOB)
+    assert (again.status, again.run_id, again.share) == ("completed", "run", 1.0)
+
+
+def test_submit_later_begins_anew(open_store: OpenStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(store_module, "DOUBLE_CLICK_S", -1.0)
+    stores = [open_store() for _ in range(6)]
+    first = stores[0].submit("count", {}, BOB)
+    stores[0].finish(claim(stores[0]), "completed", run_id="run")
+    again: list[Job] = []
+    together(stores, lambda store: again.append(store.submit("count", {}, BOB)))
+    assert len({job.id for job in again}) == 1
+    assert (again[0].key, again[0].status, again[0].run_id) == (first.key, "waiting", "")
+    assert again[0].id != first.id
+
+
+@pytest.mark.parametrize("url", ["postgresql"], indirect=True)
+def test_submit_keeps_what_another_tab_submitted_meanwhile(
+    open_store: OpenStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(store_module, "DOUBLE_CLICK_S", -1.0)
+    one, other = open_store(), open_store()
+    one.submit("count", {}, BOB)
+    one.finish(claim(one), "completed", run_id="run")
+    may_restart, quicker = store_module._may_restart, []
+
+    def submit_between(job: Job) -> bool:
+        if not quicker:
+            quicker.append(None)
+            quicker.append(other.submit("count", {}, BOB))
+        return may_restart(job)
+
+    monkeypatch.setattr(store_module, "_may_restart", submit_between)
+    assert one.submit("count", {}, BOB).id == quicker[1].id
+
+
+def test_two_users_with_the_same_question_are_two_jobs(store: JobStore) -> None:
+    assert store.submit("count", {}, BOB).key != store.submit("count", {}, ALICE).key
+
+
+@pytest.mark.parametrize("value", [float("nan"), "\x00", "é 数 𝛼", 10**30, [], None])
+def test_arguments_and_curves_come_back_as_they_were(store: JobStore, value: object) -> None:
+    store.submit("count", {"value": value}, BOB)
+    job = claim(store)
+    assert repr(job.arguments) == repr({"value": value})
+    store.heartbeat(job, curves={"loss": [(1.0, float("inf"))]})
+    assert load(store, job).curves == {"loss": [[1.0, float("inf")]]}
+
+
+# ---- claim ----------------------------------------------------------------------------------------------------------
+
+
+def test_claim_takes_the_oldest_job(store: JobStore) -> None:
+    submitted = [store.submit("count", {"number": number}, BOB) for number in range(3)]
+    assert [claim(store).id for _ in submitted] == [job.id for job in submitted]
+    assert store.claim("worker") is None
+
+
+def test_concurrent_claims_never_share_a_job(open_store: OpenStore) -> None:
+    stores, claimed = [open_store() for _ in range(6)], []
+    submitted = [stores[0].submit("count", {"number": number}, BOB) for number in range(40)]
+
+    def work(store: JobStore) -> None:
+        while any(not load(store, job).is_finished for job in submitted):
+            job = store.claim("worker")
+            if job is not None:
+                claimed.append(job.id)
+                assert store.finish(job, "completed", run_id="run")
+
+    together(stores, work)
+    assert sorted(claimed) == sorted(job.id for job in submitted)
+
+
+CLAIM_ALL = """
+import sys, time
+from pathlib import Path
+from core.storage.jobs import JobStore
+
+store = JobStore(Path(sys.argv[1]), sys.argv[2])
+sys.stdin.readline()
+while True:
+    job = store.claim("worker")
+    if job is None:
+        break
+    print(job.id, job.attempt)
+    assert store.heartbeat(job, share=0.5) == "continue"
+    assert store.finish(job, "completed", run_id="run")
+store.close()
+"""
+
+
+def test_processes_start_at_once_and_do_no_job_twice(open_store: OpenStore, url: str, tmp_path: Path) -> None:
+    command = [sys.executable, "-W", "error", "-c", CLAIM_ALL, str(tmp_path / "jobs"), url]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    processes = [subprocess.Popen(command, cwd=ROOT, text=True, **pipes) for _ in range(3)]  # type: ignore[call-overload]
+    store = open_store()
+    submitted = [store.submit("count", {"number": number}, BOB) for number in range(60)]
+    for process in processes:
+        process.stdin.write("\n")
+        process.stdin.flush()
+    printed = [process.communicate(timeout=60) for process in processes]
+    assert [errors for _, errors in printed] == [""] * 3
+    assert sorted("".join(lines for lines, _ in printed).splitlines()) == sorted(f"{job.id} 1" for job in submitted)
+
+
+def test_tables_are_made_by_many_that_start_at_once(open_store: OpenStore) -> None:
+    found: list[object] = []
+    together([open_store() for _ in range(6)], lambda store: found.append(store.list_workers()))
+    assert found == [[]] * 6
+
+
+def test_two_data_folders_share_a_database_but_no_job(open_store: OpenStore, tmp_path: Path) -> None:
+    one, other = open_store(tmp_path / "one"), open_store(tmp_path / "other")
+    job = one.submit("count", {}, BOB)
+    one.record_worker(WorkerHeartbeat("worker", "host", 1, False))
+    assert (other.load(job.key), other.claim("worker"), other.list_workers()) == (None, None, [])
+    assert other.submit("count", {}, BOB).id != job.id
+    other.cancel(job.key)
+    assert load(one, job).status == "waiting"
+
+
+# ---- leases ---------------------------------------------------------------------------------------------------------
+
+
+def test_job_is_held_until_its_lease_runs_out(open_store: OpenStore) -> None:
+    one, other = open_store(), open_store()
+    one.lease_s = 0.3
+    one.submit("count", {}, BOB)
+    first = claim(one, "first")
+    assert (first.attempt, first.claims, other.claim("second")) == (1, 1, None)
+    deadline = time.monotonic() + 10
+    while (second := other.claim("second")) is None:
+        assert time.monotonic() < deadline
+    assert (second.id, second.attempt, second.claims, second.worker) == (first.id, 2, 2, "second")
+    assert second.read_at - first.read_at > 0.3
+
+
+def test_whoever_lost_a_job_changes_nothing(open_store: OpenStore) -> None:
+    one, other = open_store(), open_store()
+    one.submit("count", {}, BOB)
+    first = claim(one)
+    expire(one)
+    assert load(one, first).is_stale
+    second = claim(other)
+    before = row(one, first)
+    assert one.heartbeat(first, share=0.9) == "lost"
+    assert not one.requeue(first)
+    assert not one.finish(first, "completed", run_id="first")
+    assert row(one, first) == before
+    assert other.finish(second, "completed", run_id="second")
+    assert load(one, first).run_id == "second"
+    assert other.heartbeat(second) == "lost"
+
+
+def test_heartbeat_in_time_keeps_the_job(open_store: OpenStore) -> None:
+    one, other = open_store(), open_store()
+    one.submit("count", {}, BOB)
+    job = claim(one)
+    expire(one)
+    assert one.heartbeat(job, share=0.5, stage="counting", curves={"loss": [(1, 2)]}) == "continue"
+    assert other.claim("second") is None
+    now = load(other, job)
+    assert (now.share, now.stage, now.curves, now.is_stale) == (0.5, "counting", {"loss": [[1, 2]]}, False)
+
+
+def test_claim_leaves_stale_jobs_alone_where_it_is_told_to(store: JobStore) -> None:
+    store.submit("count", {}, BOB)
+    claim(store)
+    expire(store)
+    assert store.claim("second", take_over=False) is None
+    assert claim(store, "second").attempt == 2
+
+
+def test_requeue_costs_no_attempt(store: JobStore) -> None:
+    store.submit("count", {}, BOB)
+    job = claim(store)
+    store.heartbeat(job, share=0.5)
+    assert store.requeue(job)
+    back = load(store, job)
+    assert (back.status, back.attempt, back.claims, back.share, back.worker) == ("waiting", 1, 1, 0.0, "")
+    again = claim(store)
+    assert (again.attempt, again.claims) == (1, 2)
+
+
+# ---- cancel and checkpoints -----------------------------------------------------------------------------------------
+
+STATES: dict[str, tuple[Callable[[JobStore], object], str]] = {
+    "waiting": (lambda store: None, "cancelled"),
+    "requeued": (lambda store: store.requeue(claim(store)), "cancelled"),
+    "running": (claim, "running"),
+    "stale": (lambda store: (claim(store), expire(store)), "cancelled"),
+    "completed": (lambda store: store.finish(claim(store), "completed", run_id="run"), "completed"),
+    "failed": (lambda store: store.finish(claim(store), "failed", error={"kind": ""}), "failed"),
+    "cancelled": (lambda store: store.cancel(store.submit("count", {}, BOB).key), "cancelled"),
+}
+
+
+@pytest.mark.parametrize("state", STATES)
+def test_cancel(store: JobStore, state: str) -> None:
+    reach, expected = STATES[state]
+    job = store.submit("count", {}, BOB)
+    store.checkpoint_folder(job).mkdir(parents=True)
+    reach(store)
+    before = row(store, job)
+    store.cancel(job.key)
+    after = load(store, job)
+    assert after.status == expected
+    if before.is_finished:
+        assert row(store, job) == before
+    else:
+        assert after.cancel_requested
+        assert after.is_finished == (expected == "cancelled")
+    assert store.checkpoint_folder(job).exists() == (expected in ("running", "failed"))
+    assert store.claim("other") is None
+
+
+def test_cancel_of_an_unknown_job_does_nothing(store: JobStore) -> None:
+    store.cancel("0" * 24)
+    assert store.load("0" * 24) is None
+
+
+def test_holder_hears_of_a_cancel(store: JobStore) -> None:
+    key = store.submit("count", {}, BOB).key
+    job = claim(store)
+    store.cancel(key)
+    assert store.heartbeat(job) == "cancel"
+    assert store.finish(job, "cancelled")
+    again = store.submit("count", {}, BOB)
+    assert (again.status, again.cancel_requested) == ("waiting", False), "a cancelled question is open at once"
+    assert store.heartbeat(job) == "lost"
+
+
+def test_cancel_outlives_a_worker(store: JobStore) -> None:
+    key = store.submit("count", {}, BOB).key
+    job = claim(store)
+    store.cancel(key)
+    assert store.requeue(job)
+    assert claim(store).cancel_requested
+
+
+def test_delete_expired(store: JobStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    failed, waiting = store.submit("count", {}, BOB), store.submit("count", {}, ALICE)
+    store.finish(claim(store), "failed", error={"kind": ""})
+    for job in (failed, waiting):
+        store.checkpoint_folder(job).mkdir()
+    store.record_worker(WorkerHeartbeat("worker", "host", 1, False))
+    store.delete_expired_rows()
+    assert load(store, failed).error == {"kind": ""}
+    assert store.checkpoint_folder(failed).exists(), "whoever removes the cause goes on from there"
+    monkeypatch.setattr(store_module, "RETENTION_S", -1.0)
+    store.delete_expired_rows()
+    assert store.load(failed.key) is None
+    assert [store.checkpoint_folder(job).exists() for job in (failed, waiting)] == [False, True]
+    assert load(store, waiting).status == "waiting"
+    assert store._database.read(lambda rows: rows.execute(WORKERS.select()).all()) == []
+
+
+def test_key_of_a_stranger_names_no_folder(store: JobStore, tmp_path: Path) -> None:
+    job = store.submit("count", {}, BOB)
+    values = {"key": "../..", "ended": 1.0, "status": "failed"}
+    store._database.write(lambda rows: rows.execute(JOBS.update().where(JOBS.c.id == job.id).values(values)))
+    store.delete_expired_rows()
+    assert tmp_path.is_dir()
+
+
+# ---- any order of calls ---------------------------------------------------------------------------------------------
+
+
+@dataclass
+class Expected:
+    """What one question's row should be."""
+
+    status: str = "waiting"
+    attempt: int = 1
+    claims: int = 0
+    stale: bool = False
+    cancel_requested: bool = False
+    holder: Job | None = None
+    lost: list[Job] = field(default_factory=list)  # claims that no longer hold
+
+
+class AnyOrder(RuleBasedStateMachine):
+    """Two questions and as many workers as one likes, against a plain model."""
+
+    store: JobStore
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.store._database.write(lambda rows: rows.execute(JOBS.delete()))
+        self.rows: dict[str, Expected] = {}
+
+    def _holders(self) -> list[Job]:
+        return [row.holder for row in self.rows.values() if row.holder is not None]
+
+    @rule(actor=st.sampled_from([ALICE, BOB]))
+    def submit(self, actor: Actor) -> None:
+        job = self.store.submit("count", {}, actor)
+        known = self.rows.get(job.key)
+        if known is None or known.status in ("completed", "failed", "cancelled"):
+            self.rows[job.key] = Expected(lost=[] if known is None else known.lost)
+
+    @rule(take_over=st.booleans())
+    def claim(self, take_over: bool) -> None:
+        job = self.store.claim("worker", take_over)
+        free = [row for row in self.rows.values() if row.status == "waiting" or (row.stale and take_over)]
+        assert (job is None) == (not free)
+        if job is not None:
+            row = self.rows[job.key]
+            assert row in free
+            if row.holder is not None:
+                row.lost.append(row.holder)
+            row.attempt, row.claims = row.attempt + row.stale, row.claims + 1
+            row.status, row.stale, row.holder = "running", False, job
+            assert job.cancel_requested == row.cancel_requested
+
+    @rule()
+    def expire(self) -> None:
+        expire(self.store)
+        for row in self.rows.values():
+            row.stale = row.status == "running"
+
+    @precondition(lambda self: self._holders())
+    @rule(data=st.data())
+    def heartbeat(self, data: st.DataObject) -> None:
+        job = data.draw(st.sampled_from(self._holders()))
+        row = self.rows[job.key]
+        assert self.store.heartbeat(job, share=0.5) == ("cancel" if row.cancel_requested else "continue")
+        row.stale = False
+
+    @precondition(lambda self: self._holders())
+    @rule(data=st.data(), status=st.sampled_from(["completed", "failed", "cancelled", "waiting"]))
+    def let_go(self, data: st.DataObject, status: str) -> None:
+        job = data.draw(st.sampled_from(self._holders()))
+        row = self.rows[job.key]
+        assert self.store.requeue(job) if status == "waiting" else self.store.finish(job, status)  # type: ignore[arg-type]
+        row.status, row.stale, row.holder = status, False, None
+        row.lost.append(job)
+
+    @rule(actor=st.sampled_from([ALICE, BOB]))
+    def cancel(self, actor: Actor) -> None:
+        key = replace(Job("", "count", {}, actor.user, "")).key
+        self.store.cancel(key)
+        row = self.rows.get(key)
+        if row is not None and (row.status == "waiting" or row.stale):
+            if row.holder is not None:
+                row.lost.append(row.holder)
+            row.status, row.stale, row.holder, row.cancel_requested = "cancelled", False, None, True
+        elif row is not None and row.status == "running":
+            row.cancel_requested = True
+
+    @precondition(lambda self: any(row.lost for row in self.rows.values()))
+    @rule(data=st.data())
+    def come_too_late(self, data: st.DataObject) -> None:
+        lost = data.draw(st.sampled_from([job for row in self.rows.values() for job in row.lost]))
+        assert self.store.heartbeat(lost, share=0.9) == "lost"
+        assert not self.store.requeue(lost)
+        assert not self.store.finish(lost, "completed", run_id="late")
+
+    @invariant()
+    def rows_are_as_expected(self) -> None:
+        for key, expected in self.rows.items():
+            job = self.store.load(key)
+            assert job is not None
+            assert (job.status, job.attempt, job.claims, job.is_stale, job.cancel_requested) == (
+                expected.status,
+                expected.attempt,
+                expected.claims,
+                expected.stale,
+                expected.cancel_requested,
+            )
+            assert job.is_finished == (expected.status in ("completed", "failed", "cancelled"))
+            assert job.run_id == ""
+
+
+def test_any_order_of_calls(store: JobStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(store_module, "DOUBLE_CLICK_S", -1.0)
+    machine = type("AnyOrderHere", (AnyOrder,), {"store": store})
+    run_state_machine_as_test(machine, settings=settings(max_examples=25, stateful_step_count=25, deadline=None))
+
+
+# ---- workers --------------------------------------------------------------------------------------------------------
+
+
+def test_workers_are_listed_while_they_live(store: JobStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    one, other = WorkerHeartbeat("one", "host", 1, True), WorkerHeartbeat("other", "host", 2, False)
+    for worker in (one, other, one):
+        store.record_worker(worker)
+    assert sorted(store.list_workers(), key=lambda worker: worker.pid) == [one, other]
+    store.delete_worker("one")
+    assert store.list_workers() == [other]
+    monkeypatch.setattr(store_module, "WORKER_TIMEOUT_S", -1.0)
+    assert store.list_workers() == []
+
+
+# ---- a database that is away ----------------------------------------------------------------------------------------
+
+EVERY_CALL: dict[str, Callable[[JobStore], object]] = {
+    "submit": lambda store: store.submit("count", {}, BOB),
+    "load": lambda store: store.load("0" * 24),
+    "cancel": lambda store: store.cancel("0" * 24),
+    "claim": lambda store: store.claim("worker"),
+    "heartbeat": lambda store: store.heartbeat(Job("", "", {}, "", "")),
+    "requeue": lambda store: store.requeue(Job("", "", {}, "", "")),
+    "finish": lambda store: store.finish(Job("", "", {}, "", ""), "completed"),
+    "delete_expired_rows": lambda store: store.delete_expired_rows(),
+    "record_worker": lambda store: store.record_worker(WorkerHeartbeat("", "", 1, False)),
+    "delete_worker": lambda store: store.delete_worker(""),
+    "list_workers": lambda store: store.list_workers(),
+}
+
+
+def unavailable(work: Callable[[], object]) -> str:
+    """What is said, in time, by a call that gets no answer."""
+    began = time.monotonic()
+    with pytest.raises(ServiceUnavailableError, match=r"The job queue does not answer \(") as raised:
+        work()
+    assert time.monotonic() - began < LONGEST_S
+    return str(raised.value)
+
+
+def test_every_public_call_is_tried() -> None:
+    public = {name for name in vars(JobStore) if not name.startswith("_")}
+    assert public - {"reset", "close", "checkpoint_folder"} == set(EVERY_CALL)
+
+
+@pytest.mark.parametrize("url", ["postgresql"], indirect=True)
+@pytest.mark.parametrize("outage", ["killed", "frozen"])
+def test_server_away_and_back(server: Running, store: JobStore, outage: str) -> None:
+    job = store.submit("count", {}, BOB)
+    (server.kill if outage == "killed" else server.freeze)()
+    try:
+        unavailable(lambda: store.load(job.key))
+        for call in EVERY_CALL.values():
+            if outage == "killed":
+                store.reset()
+            unavailable(lambda: call(store))  # noqa: B023 called at once
+    finally:
+        server.start() if outage == "killed" else server.thaw()
+    wait_for_abandoned_calls()
+    store.reset()
+    assert claim(store).id == job.id
+
+
+@pytest.mark.parametrize("user", ["vigie", "nobody"])
+def test_password_is_not_shown(server: Running, tmp_path: Path, user: str) -> None:
+    wrong = make_url(server.url).set(username=user, password="hunter2").render_as_string(hide_password=False)
+    store = JobStore(tmp_path, wrong)
+    said = unavailable(store.list_workers)
+    assert "password authentication failed" in said
+    assert "hunter2" not in said + repr(vars(store))
+
+
+def test_dead_address(tmp_path: Path) -> None:
+    store = JobStore(tmp_path, f"postgresql://vigie:hunter2@127.0.0.1:{free_port()}/jobs")
+    for call in EVERY_CALL.values():
+        assert "hunter2" not in unavailable(lambda: call(store))  # noqa: B023 called at once
+
+
+def test_job_store_rejects_other_database_urls(tmp_path: Path) -> None:
+    with pytest.raises(OptionError, match="DATABASE_URL is not valid") as raised:
+        JobStore(tmp_path, "redis://:hunter2@127.0.0.1:1/0")
+    assert "hunter2" not in str(raised.value)
+
+
+def test_folder_that_cannot_be_written(tmp_path: Path) -> None:
+    (tmp_path / "jobs").write_text("a file")
+    store = JobStore(tmp_path / "jobs")
+    for call in EVERY_CALL.values():
+        unavailable(lambda: call(store))  # noqa: B023 called at once
+
+
+def test_damaged_file(tmp_path: Path) -> None:
+    (tmp_path / "jobs.db").write_bytes(b"no database " * 1000)
+    assert "not a database" in unavailable(JobStore(tmp_path).list_workers)
+
+
+def test_locked_file(tmp_path: Path) -> None:
+    store = JobStore(tmp_path)
+    job = store.submit("count", {}, BOB)
+    holder = sqlite3.connect(tmp_path / "jobs.db", isolation_level=None)
+    holder.execute("begin exclusive")
+    assert load(store, job).status == "waiting", "who reads does not wait"
+    assert "locked" in unavailable(lambda: store.cancel(job.key))
+    unavailable(lambda: store.load(job.key))
+    holder.execute("rollback")
+    holder.close()
+    store.reset()
+    store.cancel(job.key)
+    assert load(store, job).status == "cancelled"

@@ -1,0 +1,624 @@
+"""The verbs of forecasting through a workplace: runs, results that come back, models applied, scenarios, and golden
+figures.
+"""
+
+import threading
+import time
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from core.actor import Actor
+from core.data.covariates import CovariateTable, read_covariates
+from core.data.dataset import Dataset
+from core.data.panel import Panel
+from core.errors import DataError, NotFoundError, OptionError
+from core.forecasters.backtest import run_backtest
+from core.forecasters.backtest_report import build_report
+from core.forecasters.forecast_model import ForecastModel
+from core.forecasters.ridge import Ridge
+from core.progress import CancelledError, Progress
+from core.runs.model_files import load_model
+from core.runs.promotion import runs_with_model
+from core.runs.stored_runs import load_run
+from core.runs.tracked_run import Run
+from core.spec.hyperparameters import build_from_settings
+from core.spec.spec import PartSpec
+from core.tasks.forecast.backtest import build_example_table
+from core.tasks.forecast.result import Forecast
+from core.tasks.forecast.run import apply_model, forecast, load_forecast, recalibrate
+from core.tasks.forecast.scenarios import Scenario, build_forecast_rows, what_if
+from core.tasks.forecast.spec import ForecastApplySpec, ForecastSpec, RecalibrationSpec, list_forecasters
+from core.workspace import Workspace
+from mlflow_utils import runs
+from tests.conftest import workplace_in
+from tests.support.sample_series import (
+    join_tables,
+    make_consumption,
+    make_covariate_table,
+    make_daily_dataset,
+    make_hourly_dataset,
+    make_temperatures,
+)
+
+BY = Actor("alice", "tests")
+DAYS, HORIZON = 700, 3
+TABLES = ("rows", "scores", "checked", "reliability", "importance", "response", "effects")
+QUICK: dict[str, dict[str, Any]] = {
+    "random-forest": {"n_estimators": 10},
+    "gradient-boosting": {"max_iter": 10},
+    "blend": {"trees": "random-forest"},
+}
+
+
+def strikes() -> np.ndarray:
+    return (np.random.default_rng(5).random(DAYS + 30) < 0.05).astype(float)
+
+
+def weather(count: int = DAYS + 30) -> CovariateTable:
+    return make_covariate_table({"temperature": make_temperatures(count), "strike": strikes()[:count]})
+
+
+def data(count: int = DAYS, entities: int = 2) -> Dataset:
+    return make_daily_dataset(make_consumption(count, entities, strike=strikes()[:count]))
+
+
+def asked(
+    dataset: Dataset,
+    at: Workspace,
+    name: str = "seasonal-naive",
+    tables: Sequence[CovariateTable] = (),
+    *,
+    progress: Progress | None = None,
+    **fields: Any,
+) -> tuple[Forecast, Run]:
+    """Forecast with the forecaster `name`, three days ahead unless `fields` of the spec say otherwise."""
+    chosen = build_from_settings(list_forecasters()[name], QUICK.get(name, {}))
+    spec = ForecastSpec(chosen, **{"horizon": HORIZON, "covariates": stored(at, *tables)} | fields)
+    return forecast(spec, dataset, workspace=at, actor=BY, progress=progress)
+
+
+def stored(at: Workspace, *tables: CovariateTable) -> str:
+    return at.covariates.save(tables) if tables else ""
+
+
+def applied_to(dataset: Dataset, run_id: str, at: Workspace, *tables: CovariateTable) -> tuple[Forecast, Run]:
+    return apply_model(ForecastApplySpec(run_id, stored(at, *tables)), dataset, workspace=at, actor=BY)
+
+
+def said(found: Forecast) -> str:
+    return " ".join(map(str, found.notes))
+
+
+def status(run_id: str, at: Workspace) -> str:
+    return load_run(run_id, at).record.status
+
+
+@pytest.fixture(scope="module")
+def office(tmp_path_factory: pytest.TempPathFactory, empty_store: Path) -> Workspace:
+    """A workplace for all tests of this file that only read what others left."""
+    return workplace_in(tmp_path_factory.mktemp("office"), empty_store)
+
+
+@pytest.fixture(scope="module")
+def answered(office: Workspace) -> tuple[Forecast, Run]:
+    """A Ridge that knows weather and strikes."""
+    return asked(data(), office, "ridge", tables=[weather()])
+
+
+# ---- the answer and its run -----------------------------------------------------------------------------------------
+
+
+def test_the_days_after_the_last_are_forecast(answered: tuple[Forecast, Run]) -> None:
+    found, run = answered
+    rows = found.rows
+    assert len(rows) == 2 * HORIZON
+    assert sorted(rows["time"].unique()) == list(pd.date_range(data().time.max(), periods=HORIZON + 1)[1:])
+    assert (rows["time"] == data().time.max() + pd.to_timedelta(rows["step"].astype(int), unit="D")).all()
+    assert (rows["q0.05"] < rows["q0.5"]).all()
+    assert (rows["q0.5"] < rows["q0.95"]).all()
+    for row in rows.itertuples():
+        usual = data().frame.loc[row.entity, "value"].iloc[-7:].mean()
+        assert 0.5 * usual < row.forecast < 1.5 * usual
+        assert row.naive7 == pytest.approx(data().frame.loc[(row.entity, row.time - pd.Timedelta(days=7)), "value"])
+        assert row.naive1 == pytest.approx(data().frame.loc[(row.entity, data().time.max()), "value"])
+    assert not rows["assumed"].any()
+    assert run.status == "completed"
+    assert run.details == {"successful_predictions": 6, "failed_predictions": 0}
+
+
+def test_figures_are_logged_with_the_run(answered: tuple[Forecast, Run], office: Workspace) -> None:
+    found, run = answered
+    record = load_run(run.id, office).record
+    assert record.metrics["wape"] == pytest.approx(found.metrics()["wape"])
+    assert {"wape_1", f"wape_{HORIZON}", "coverage", "skill_naive7", "mase_1"} <= set(record.metrics)
+    assert record.metrics["wape"] < 0.06
+    assert 0.84 < record.metrics["coverage"] < 0.95
+    assert record.params["horizon"] == HORIZON
+    assert record.params["forecaster"] == "ridge"
+    assert record.params["weather"] == "original"
+    files = load_run(run.id, office).files
+    assert {"forecast.csv", "backtest.csv", "covariates.json"} <= {path.name for path in files.iterdir()}
+    assert len(pd.read_csv(files / "forecast.csv")) == 6
+    assert pd.read_csv(files / "backtest.csv")["step"].tolist() == [1, 2, 3]
+
+
+def test_a_result_comes_back_as_it_was(answered: tuple[Forecast, Run], office: Workspace) -> None:
+    found, run = answered
+    again = load_forecast(run.id, office)
+    for name in TABLES:
+        pd.testing.assert_frame_equal(getattr(again, name), getattr(found, name), check_dtype=False)
+    assert again.notes == found.notes
+    assert again.spec == found.spec
+    assert again.metrics() == found.metrics()
+    assert run.id in [record.id for record in runs_with_model("forecast", office)]
+    with pytest.raises(NotFoundError):
+        load_forecast("0" * 32, office)
+
+
+def test_tables_that_explain(answered: tuple[Forecast, Run]) -> None:
+    found, _ = answered
+    spared = found.importance[found.importance["step"] == 1].set_index("group")["spared"]
+    assert spared["weather"] > spared["school_break"]
+    response = found.response.set_index(["strike", "shift"])["amount"]
+    assert response.loc[(0.0, 4.0)] < response.loc[(0.0, 0.0)] < response.loc[(0.0, -4.0)]
+    assert response.loc[(1.0, 0.0)] / response.loc[(0.0, 0.0)] == pytest.approx(0.85, abs=0.06)
+    effects = found.effects.set_index("method")
+    assert effects.loc["matched, weather taken out", "change"] == pytest.approx(-0.2, abs=0.02)
+
+
+@pytest.mark.parametrize("name", list_forecasters())
+def test_a_kept_model_forecasts_the_same_to_the_bit(name: str, office: Workspace) -> None:
+    found, run = asked(data(), office, name, [weather()], horizon=2)
+    model = load_model(run.id, ForecastModel, office)
+    assert type(model.forecaster) is list_forecasters()[name]
+    again = build_forecast_rows(
+        model, model.select_series(data()), join_tables(data(), [weather()], 3), np.array(ForecastSpec().quantiles)
+    )
+    pd.testing.assert_frame_equal(again, found.rows, check_exact=True)
+    assert np.isfinite(found.rows["forecast"]).all()
+
+
+@pytest.mark.parametrize("kind", ["days", "gas days", "hours", "gas hours"])
+def test_a_served_model_answers_as_the_page_does(kind: str, place: Workspace) -> None:
+    """MLflow hands a plain table: the last months, and the drivers of the days to come."""
+    values = make_consumption(DAYS, 2) * np.linspace(1, 2, DAYS)[:, None]
+    dataset = make_hourly_dataset(values, day_start=6 if "gas" in kind else 0)
+    resolution = "hour" if "hours" in kind else "day"
+    found, run = asked(dataset, place, "ridge", [weather()], horizon=2, resolution=resolution)
+    model = load_model(run.id, ForecastModel, place)
+    series = model.select_series(dataset)
+    answer = model.predict(build_example_table(series, join_tables(dataset, [weather()]), model))
+    assert len(answer) == len(found.rows)
+    assert answer["time"].tolist() == found.rows["time"].tolist()
+    assert np.allclose(answer["forecast"], found.rows["forecast"], rtol=1e-6)
+    assert np.allclose(answer[["low", "high"]], found.rows[["q0.05", "q0.95"]], rtol=1e-6)
+
+
+def test_what_is_forecast_from_the_last_months_is_forecast_from_all(
+    answered: tuple[Forecast, Run], office: Workspace
+) -> None:
+    found, run = answered
+    model = load_model(run.id, ForecastModel, office)
+    series, drivers = model.select_series(data()), join_tables(data(), [weather()])
+    whole, _ = model.forecast_days(series, model.build_covariate_panel(series, drivers), HORIZON, np.array([0.5]))
+    assert np.allclose(whole[:, :, 0].ravel(), found.rows["forecast"], rtol=1e-6)
+
+
+# ---- stopping -------------------------------------------------------------------------------------------------------
+
+
+def test_cancelled_before_it_began(place: Workspace) -> None:
+    progress = Progress()
+    progress.cancel()
+    with pytest.raises(CancelledError):
+        asked(data(), place, "ridge", progress=progress)
+    assert _last(place) == ("interrupted", "interrupted")
+
+
+def test_cancelled_from_another_thread(place: Workspace) -> None:
+    progress = Progress()
+
+    def watch() -> None:
+        while progress.share == 0:
+            time.sleep(0.001)
+        progress.cancel()
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    with pytest.raises(CancelledError):
+        asked(data(entities=4), place, "ridge", [weather()], horizon=14, progress=progress)
+    watcher.join()
+    assert 0 < progress.share < 1
+    assert _last(place) == ("interrupted", "interrupted")
+
+
+def test_progress_only_grows_and_says_what_is_done(place: Workspace) -> None:
+    heard: list[tuple[float, str]] = []
+
+    class Told(Progress):
+        def report(self, share: float, stage: str = "") -> None:
+            super().report(share, stage)
+            heard.append((self.share, self.stage))
+
+    asked(data(), place, "blend", horizon=2, progress=Told())
+    shares = [share for share, _ in heard]
+    assert shares == sorted(shares)
+    assert len(set(shares)) > 8
+    assert shares[-1] == 1
+    assert len({doing for _, doing in heard}) == 3
+
+
+def _last(at: Workspace) -> tuple[str, str]:
+    """Status of the newest run and of its event."""
+    return runs.list_latest_runs(at.tracking, "forecast", limit=1)[0].status, at.events.read_events()[-1].status
+
+
+# ---- odd data -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["ridge", "gradient-boosting", "seasonal-naive"])
+@pytest.mark.parametrize("kind", ["constant", "zeros", "negative", "zero hours"])
+def test_odd_series_end_as_a_completed_run(name: str, kind: str, office: Workspace) -> None:
+    values = {
+        "constant": np.full((600, 1), 0.1),
+        "zeros": np.zeros((600, 1)),
+        "zero hours": np.zeros((600, 1)),
+        "negative": np.random.default_rng(0).normal(-2, 5, (600, 1)),
+    }[kind]
+    dataset, resolution = (
+        (make_hourly_dataset(values), "hour") if kind == "zero hours" else (make_daily_dataset(values), "day")
+    )
+    found, run = asked(dataset, office, name, horizon=1, resolution=resolution)
+    assert run.status == "completed"
+    assert np.isfinite(found.rows["forecast"]).all()
+    if kind != "negative":
+        assert np.allclose(found.rows["forecast"], values[0, 0], atol=1e-6)
+        assert (found.reliability["measured"] == 1).all(), "what never changes lies inside every interval"
+
+
+def test_an_entity_that_ends_early_is_told_and_has_no_number(office: Workspace) -> None:
+    values = make_consumption(DAYS, 3)
+    values[-40:, 1] = np.nan
+    found, run = asked(make_daily_dataset(values), office, "ridge", tables=[weather()])
+    assert "b has no forecast: its data" in said(found)
+    rows = found.rows.set_index("entity")
+    assert rows.loc["b", "forecast"].isna().all()
+    assert rows.loc["b", "q0.05"].isna().all()
+    assert rows.loc[["a", "c"], "forecast"].notna().all()
+    assert run.details == {"successful_predictions": 6, "failed_predictions": 3}
+
+
+@pytest.mark.parametrize("name", ["ridge", "random-forest"])
+def test_an_entity_with_a_short_history_does_not_stop_the_others(name: str, office: Workspace) -> None:
+    values = make_consumption(DAYS, 3)
+    values[:-50, 1] = np.nan
+    rows = asked(make_daily_dataset(values), office, name, tables=[weather()])[0].rows.set_index("entity")
+    assert rows.loc[["a", "c"], "forecast"].notna().all()
+    own = rows.loc["b", "forecast"]
+    assert own.isna().all() or np.allclose(own, values[-7:, 1].mean(), rtol=0.6)
+
+
+@pytest.mark.parametrize("name", list_forecasters())
+def test_too_little_history_of_all_is_refused(name: str, office: Workspace) -> None:
+    with pytest.raises(DataError, match=r"needs at least 240 days before this date"):
+        asked(data(150), office, name)
+    with pytest.raises(DataError):
+        asked(data(5), office, name)
+
+
+def test_missing_days_and_a_gap_before_the_end(office: Workspace) -> None:
+    values = make_consumption(DAYS, 2)
+    values[np.random.default_rng(1).random(values.shape) < 0.1] = np.nan
+    values[300:330, 0] = np.nan
+    values[-5:-1, 0] = np.nan
+    dataset = make_daily_dataset(values)
+    found, run = asked(dataset.take_rows(dataset.is_complete), office, "ridge", tables=[weather()])
+    assert found.rows["forecast"].notna().all()
+    assert run.metrics["wape"] < 0.12
+
+
+def test_an_absurd_day_is_left_out_and_told(office: Workspace) -> None:
+    values = make_consumption(DAYS, 2)
+    values[500, 0] *= 50
+    found, _ = asked(make_daily_dataset(values), office, "ridge", tables=[weather()])
+    assert "is an outlier compared with" in said(found)
+
+
+def test_across_a_leap_day_and_both_clock_changes(office: Workspace) -> None:
+    dataset = make_daily_dataset(make_consumption(DAYS, 2, "2022-12-01"), "2022-12-01")
+    given = make_covariate_table({"temperature": make_temperatures(DAYS + 9, "2022-12-01")}, "2022-12-01")
+    found, run = asked(dataset, office, "ridge", [given], horizon=2, backtest_from="2024-02-15")
+    days = found.checked[(found.checked["step"] == 1) & (found.checked["entity"] == "a")]["time"]
+    assert days.tolist() == list(pd.date_range("2024-02-15", dataset.time.max()))
+    assert run.metrics["wape_1"] < 0.06
+
+
+def test_hours_of_an_hourly_file_add_up_to_the_day(office: Workspace) -> None:
+    dataset = make_hourly_dataset(make_consumption(DAYS, 2)).to_series()
+    by_hour, by_day = (
+        asked(dataset, office, "ridge", [weather()], horizon=2, resolution=resolution)[0]
+        for resolution in ("hour", "day")
+    )
+    assert len(by_hour.rows) == 2 * 2 * 24
+    sums = by_hour.rows.groupby(["entity", "step"], observed=True)["forecast"].sum()
+    assert np.allclose(sums, by_day.rows.set_index(["entity", "step"])["forecast"].reindex(sums.index))
+    assert {"hour"} < set(by_hour.reliability["by"])
+
+
+def test_one_of_several_measures(office: Workspace) -> None:
+    one = data(500, 1)
+    both = one.replace(frame=one.frame.assign(calls=np.arange(500.0) + 1000))
+    found, _ = asked(both, office, "ridge", horizon=1, measure="calls")
+    assert found.spec.measure == "calls"
+    assert found.rows["forecast"].iloc[0] == pytest.approx(1500, rel=0.01)
+
+
+def test_a_part_of_the_data_may_be_asked_about(office: Workspace) -> None:
+    chosen = {"entities": ("b",), "start": "2021-02-01", "end": "2022-10-31"}
+    found, run = asked(data(), office, "ridge", **chosen)
+    assert set(found.rows["entity"]) == {"b"}
+    assert str(found.rows["time"].min())[:10] == "2022-11-01"
+    spec = load_forecast(run.id, office).spec
+    assert isinstance(spec, PartSpec)
+    assert {name: getattr(spec, name) for name in chosen} == chosen
+
+
+def test_weather_that_ends_before_the_horizon_is_told(office: Workspace) -> None:
+    found, _ = asked(data(), office, "ridge", tables=[weather(DAYS + 1)])
+    assert "Some covariates are missing from 2022-12-02 on" in said(found)
+    assert found.rows.set_index(["entity", "step"])["assumed"].unstack().loc["a"].tolist() == [False, True, True]
+
+
+@pytest.mark.parametrize(
+    ("worth", "word"),
+    [("original", "The backtest uses the observed weather, as if every weather"), ("degraded", "1.1 °C one day ahead")],
+)
+def test_what_the_weather_of_the_test_is_worth_is_told(worth: str, word: str, office: Workspace) -> None:
+    found, _ = asked(data(), office, "ridge", [weather()], horizon=2, weather=worth)  # type: ignore[arg-type]
+    assert word in said(found)
+
+
+def test_worse_weather_makes_worse_forecasts(office: Workspace, answered: tuple[Forecast, Run]) -> None:
+    degraded, none = (
+        asked(data(), office, "ridge", [weather()], horizon=HORIZON, weather=each) for each in ("degraded", "none")
+    )  # type: ignore[arg-type]
+    assert answered[1].metrics["wape"] < degraded[1].metrics["wape"] < none[1].metrics["wape"]
+    assert "temperature" not in none[0].covariates
+    assert "strike" in none[0].covariates
+
+
+# ---- what is refused ------------------------------------------------------------------------------------------------
+
+
+def test_a_leaking_driver_fails_the_run(place: Workspace) -> None:
+    total = make_consumption(DAYS, 1, strike=strikes()[:DAYS])[:, 0]
+    with pytest.raises(DataError, match=r"cannot be known in advance: mean"):
+        asked(
+            data(entities=1),
+            place,
+            "ridge",
+            tables=[weather(), make_covariate_table({"mean": total / 24}, kind="other")],
+        )
+    assert _last(place) == ("failed", "failed")
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"horizon": 0},
+        {"horizon": 29},
+        {"quantiles": (0.5,)},
+        {"quantiles": (0.9, 0.1)},
+        {"quantiles": (0.1, 0.1, 0.9)},
+        {"quantiles": (0.0, 0.5)},
+        {"quantiles": (0.1, float("nan"))},
+        {"weather": "sunny"},
+        {"resolution": "minute"},
+        {"backtest_from": "soon"},
+    ],
+)
+def test_a_plan_that_cannot_be_is_refused(fields: dict[str, Any], office: Workspace) -> None:
+    with pytest.raises(OptionError):
+        asked(data(), office, **fields)
+
+
+# ---- a model on later data ------------------------------------------------------------------------------------------
+
+
+def test_a_model_is_applied_to_later_data(answered: tuple[Forecast, Run], office: Workspace) -> None:
+    found, run = answered
+    later = data(DAYS + 20)
+    applied, again = applied_to(later, run.id, office, weather())
+    assert applied.spec.model == run.id
+    assert applied.rows["time"].min() == later.time.max() + pd.Timedelta(days=1)
+    assert applied.metrics() == found.metrics()
+    assert status(again.id, office) == "completed"
+    assert again.id not in [record.id for record in runs_with_model("forecast", office)]
+    model = load_model(run.id, ForecastModel, office)
+    expected = build_forecast_rows(
+        model, model.select_series(later), join_tables(later, [weather()]), np.array(ForecastSpec().quantiles)
+    )
+    assert np.allclose(applied.rows["forecast"], expected["forecast"])
+    came = make_consumption(DAYS + 20 + HORIZON, 2)[-HORIZON:]
+    assert np.allclose(applied.rows["forecast"], came.ravel(), rtol=0.3)
+    early, _ = applied_to(later, run.id, office, weather(DAYS + 21))
+    assert "Their usual values for the date are used instead" in said(early)
+
+
+def test_a_model_of_one_entity_leaves_the_others_of_later_data_alone(office: Workspace) -> None:
+    _, run = asked(data(), office, "ridge", entities=("b",))
+    applied, _ = applied_to(data(DAYS + 5), run.id, office)
+    assert set(applied.rows["entity"]) == {"b"}
+
+
+def test_an_applied_model_keeps_its_entities_and_not_its_period(office: Workspace) -> None:
+    """The period it was fitted on ends long before the later data."""
+    _, run = asked(data(), office, "ridge", [weather()], entities=("b",), end="2022-06-30")
+    later = data(DAYS + 20)
+    applied, _ = applied_to(later, run.id, office, weather())
+    selected = applied.select(later)
+    assert list(selected.entities) == ["b"]
+    assert selected.time.max() == later.time.max()
+
+
+def test_a_model_is_not_applied_to_what_it_does_not_know(answered: tuple[Forecast, Run], office: Workspace) -> None:
+    _, run = answered
+    for other in (data(entities=3), data(entities=1), data().replace(unit="kWh")):
+        with pytest.raises(DataError, match=r"fitted on a, b \(2\), MWh"):
+            applied_to(other, run.id, office, weather())
+    with pytest.raises(DataError, match="needs the covariate 'temperature'"):
+        applied_to(data(), run.id, office)
+
+
+def test_a_model_of_hours_is_not_applied_to_days(office: Workspace) -> None:
+    _, run = asked(
+        make_hourly_dataset(make_consumption(DAYS, 2)), office, "seasonal-naive", horizon=1, resolution="hour"
+    )
+    with pytest.raises(DataError, match="fitted on"):
+        applied_to(make_daily_dataset(make_consumption(DAYS, 2)), run.id, office)
+
+
+# ---- what if --------------------------------------------------------------------------------------------------------
+
+
+def changed(run: Run, office: Workspace, scenario: Scenario) -> pd.DataFrame:
+    rows = what_if(data(), run.id, scenario, workspace=office, actor=BY)
+    return rows.assign(ratio=rows["changed"] / rows["forecast"])
+
+
+def test_nothing_changed_is_the_same_forecast(answered: tuple[Forecast, Run], office: Workspace) -> None:
+    found, run = answered
+    rows = changed(run, office, Scenario())
+    assert np.array_equal(rows["forecast"], rows["changed"])
+    assert np.array_equal(rows["low"], rows["changed_low"])
+    assert np.array_equal(rows["forecast"], found.rows["forecast"])
+    assert np.array_equal(rows["high"], found.rows["q0.95"])
+
+
+def test_a_warmer_winter_takes_less(answered: tuple[Forecast, Run], office: Workspace) -> None:
+    _, run = answered
+    warm, cold = (changed(run, office, Scenario(temperature_delta=degrees)) for degrees in (3.0, -3.0))
+    assert (warm["ratio"] < 0.95).all()
+    assert (cold["ratio"] > 1.05).all()
+    assert np.array_equal(warm["forecast"], cold["forecast"])
+
+
+def test_a_scenario_leaves_the_past_alone() -> None:
+    given = join_tables(data(), [weather()])
+    first = data().time.max() + pd.Timedelta(days=1)
+    other = Scenario(temperature_delta=3.0, strike=True).apply(given, first)
+    past = given.frame.index.get_level_values("day") < first
+    pd.testing.assert_frame_equal(other.frame[past], given.frame[past])
+    assert np.allclose((other.frame["temperature"] - given.frame["temperature"])[~past].dropna(), 3)
+    assert (other.frame["strike"][~past] == 1).all()
+
+
+def test_a_strike_does_what_the_model_has_learnt(answered: tuple[Forecast, Run], office: Workspace) -> None:
+    _, run = answered
+    with_strike, without = (changed(run, office, Scenario(strike=each)) for each in (True, False))
+    assert np.allclose(with_strike["changed"] / without["changed"], 0.85, atol=0.06)
+    assert np.allclose(without["ratio"].where(strikes()[DAYS : DAYS + HORIZON][with_strike["step"] - 1] == 0, 1), 1)
+
+
+def test_a_scenario_holds_for_the_days_and_entities_it_names(answered: tuple[Forecast, Run], office: Workspace) -> None:
+    _, run = answered
+    rows = changed(run, office, Scenario(strike=True, temperature_delta=5.0, days=("2022-12-03",), entities=("a",)))
+    outside = (rows["entity"] != "a") | (rows["step"] < 2)
+    assert np.array_equal(rows.loc[outside, "forecast"], rows.loc[outside, "changed"])
+    assert (rows.loc[(rows["entity"] == "a") & (rows["step"] == 2), "ratio"] < 0.9).all()
+
+
+def test_both_ends_of_the_temperature_make_its_mean(answered: tuple[Forecast, Run], office: Workspace) -> None:
+    _, run = answered
+    mild, hard = (
+        changed(run, office, Scenario(weather={"temperature_min": mean - 4.0, "temperature_max": mean + 4.0}))
+        for mean in (18, -5)
+    )
+    assert (mild["changed"] < hard["changed"]).all()
+
+
+def test_a_file_takes_the_place_of_the_weather(answered: tuple[Forecast, Run], office: Workspace) -> None:
+    _, run = answered
+    milder = make_covariate_table({"temperature": np.full(10, 25.0)}, "2022-12-02")
+    rows = changed(run, office, Scenario(tables=(milder,)))
+    assert (rows["ratio"] < 0.8).all()
+
+
+@pytest.mark.parametrize(
+    ("weather_given", "words"),
+    [
+        ({"temperature_min": 20.0, "temperature_max": 10.0}, "20 °C is above the maximum temperature 10 °C"),
+        ({"humidity": 101.0}, "humidity = 101 is out of range"),
+        ({"temperature_min": -51.0}, "is out of range"),
+        ({"wind": float("nan")}, "wind = nan is out of range"),
+        ({"pressure": 3.0}, "pressure"),
+    ],
+)
+def test_weather_that_cannot_be_is_refused(
+    weather_given: dict[str, float], words: str, answered: tuple[Forecast, Run], office: Workspace
+) -> None:
+    with pytest.raises(OptionError, match=words):
+        changed(answered[1], office, Scenario(weather=weather_given))
+
+
+def test_what_the_model_has_not_learnt_is_refused(office: Workspace, answered: tuple[Forecast, Run]) -> None:
+    with pytest.raises(DataError, match="wind"):
+        changed(answered[1], office, Scenario(weather={"wind": 30.0}))
+    _, blind = asked(data(), office, "ridge", [weather()], horizon=1, weather="none")
+    for scenario in (
+        Scenario(temperature_delta=2.0),
+        Scenario(weather={"temperature_min": 1.0, "temperature_max": 2.0}),
+    ):
+        with pytest.raises(DataError, match="temperature"):
+            changed(blind, office, scenario)
+
+
+# ---- recalibration --------------------------------------------------------------------------------------------------
+
+
+def test_intervals_are_made_of_other_errors_and_the_forecast_stays(office: Workspace) -> None:
+    values = make_consumption(1000, 2)
+    noise = np.random.default_rng(2).normal(0, 1, (1000, 2)) * np.geomspace(0.005, 0.3, 1000)[:, None]
+    dataset = make_daily_dataset(np.maximum(values * (1 + noise), 1.0))
+    found, run = asked(
+        dataset,
+        office,
+        "ridge",
+        [make_covariate_table({"temperature": make_temperatures(1030)})],
+        horizon=2,
+        backtest_from="2022-08-01",
+    )
+    better, again = recalibrate(RecalibrationSpec(run.id), dataset, workspace=office, actor=BY)
+    assert np.array_equal(better.rows["forecast"], found.rows["forecast"])
+    assert again.metrics["wape"] == pytest.approx(run.metrics["wape"])
+    assert abs(again.metrics["coverage"] - 0.9) < abs(run.metrics["coverage"] - 0.9)
+    assert better.calibration != found.calibration
+    assert "Recalibrated on the first half" in said(better)
+    model = load_model(again.id, ForecastModel, office)
+    assert model.errors_ is not None
+    assert asdict(model.errors_.calibration) == better.calibration
+    with pytest.raises(DataError, match=r"fitted on\. made\.csv has other data"):
+        recalibrate(RecalibrationSpec(run.id), make_daily_dataset(values[:-3]), workspace=office, actor=BY)
+
+
+# ---- golden figures on the gas files --------------------------------------------------------------------------------
+
+
+def test_the_gas_files(gas: Dataset, shared_data: Path) -> None:
+    """Fitted before 2023, tested from it, observed weather: floors a little below what was measured."""
+    names = ("temperature-quotidienne-regionale.csv", "mouvements-sociaux-depuis-2002.csv", "vacances-scolaires.csv")
+    drivers = join_tables(gas, read_covariates([shared_data / "gas_france" / name for name in names]))
+    tested = run_backtest(Ridge(), Panel.from_dataset(gas), drivers, start_date=pd.Timestamp("2023-01-01"), horizon=7)
+    found = build_report(tested, np.array([0.05, 0.95]))["scores"].set_index(["entity", "step"]).loc[""]
+    assert found.loc[1, "wape"] <= 0.050
+    assert found.loc[7, "wape"] <= 0.091
+    assert found.loc[1, "skill_naive1"] > 0.5
+    assert found.loc[7, "skill_naive7"] > 0.3
+    assert found["coverage"].between(0.88, 0.92).all()
+    assert found.loc[1, "wape_naive7"] > 0.1

@@ -1,0 +1,283 @@
+"""Verdicts on the pages, the page of feedback, and a threshold that comes from them, in Streamlit's own test
+harness.
+"""
+
+from dataclasses import replace
+from typing import Any
+
+import pandas as pd
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from core.actor import Actor
+from core.data.dataset import Dataset
+from core.jobs.worker import Worker
+from core.operations import feedback as said
+from core.storage.feedback import MAX_COMMENT_CHARS, FeedbackStore
+from core.storage.s3 import Bucket
+from core.tasks.anomalies.run import detect, load_detection
+from core.tasks.anomalies.spec import DetectionSpec, list_detectors
+from core.workspace import Workspace
+from tests.conftest import answered
+from tests.support.app_pages import click_button, open_page, read_page_text
+
+BY = Actor("bob", "tests")
+PAGE = "operations/feedback.py"
+
+
+@pytest.fixture
+def small(sample: Dataset) -> Dataset:
+    return sample.filter_rows(sample.entities[:2])
+
+
+@pytest.fixture
+def run(page_workspace: Workspace, small: Dataset) -> dict[str, str]:
+    """The address of a run with anomalies."""
+    spec = DetectionSpec(list_detectors()["isolation-forest"](n_estimators=10), baseline="entity")
+    _, run = detect(spec, small, workspace=page_workspace, actor=BY)
+    return {"run": run.id, "dataset": page_workspace.datasets.save(small)}
+
+
+def judge(at: Workspace, run: str, verdicts: list[str], user: str = "bob") -> None:
+    """Verdicts on the rows of a run of anomalies, from the highest score down."""
+    rows = load_detection(run, at).rows
+    for place, verdict in enumerate(verdicts):
+        row = said.serialise_row(rows.loc[place, ["entity", "time", "score"]].to_dict())
+        said.submit_feedback(
+            said.FeedbackInput("anomalies", run, row, verdict), workspace=at, actor=Actor(user, "tests")
+        )  # type: ignore[arg-type]
+
+
+def keyed(app: AppTest, kind: str, prefix: str) -> Any:
+    return next(each for each in app.get(kind) if str(each.key).startswith(prefix))
+
+
+def saved(app: AppTest, verdict: str, comment: str = "") -> AppTest:
+    """Say it of the row that is open, and save."""
+    keyed(app, "button_group", "verdict-choice-").set_value(verdict)
+    keyed(app, "text_input", "verdict-comment-").set_value(comment)
+    app.run()
+    return keyed(app, "button", "verdict-save-").click().run()
+
+
+def table(app: AppTest, key: str) -> pd.DataFrame:
+    """The table of a page, by a column that it alone has."""
+    return next(each.value for each in app.dataframe if key in each.value.columns)
+
+
+# ---- a verdict on a row ---------------------------------------------------------------------------------------------
+
+
+def test_a_verdict_is_kept_once_and_seen_by_a_colleague(page_workspace: Workspace, run: dict[str, str]) -> None:
+    app = saved(open_page("analysis/anomalies.py", **run), "false_alarm", "a strike at the depot")
+    assert not app.exception
+    [record] = page_workspace.feedback.read_records()
+    row = load_detection(run["run"], page_workspace).rows.iloc[0]
+    assert (record.verdict, record.comment, record.run_id, record.page) == (
+        "false_alarm",
+        "a strike at the depot",
+        run["run"],
+        "anomalies",
+    )
+    assert record.row == {"entity": str(row["entity"]), "time": row["time"].isoformat(), "score": row["score"]}
+    assert (record.model, record.dataset) == ("IsolationForest", run["dataset"])
+    assert record.model_version
+    assert f"Saved · `{record.id}`" in read_page_text(app)
+    assert table(app, "verdict")["verdict"].iloc[0] == "✗ false alarm"
+    colleague = open_page("analysis/anomalies.py", **run)
+    assert "a strike at the depot" in "\n".join(each.value for each in colleague.text)
+    assert table(colleague, "verdict")["verdict"].iloc[0] == "✗ false alarm"
+    assert len(page_workspace.feedback.read_records()) == 1, "looking again says nothing"
+
+
+def test_the_event_of_a_verdict_holds_no_comment(page_workspace: Workspace, run: dict[str, str]) -> None:
+    saved(open_page("analysis/anomalies.py", **run), "true_alarm", "call Jeanne on 0612345678")
+    event = page_workspace.events.read_events()[-1]
+    assert (event.event, event.status, event.details.inputs["run"], event.details.inputs["verdict"]) == (
+        "feedback",
+        "completed",
+        run["run"],
+        "true_alarm",
+    )
+    assert "Jeanne" not in event.to_json_line()
+
+
+def test_nothing_is_saved_without_a_verdict(page_workspace: Workspace, run: dict[str, str]) -> None:
+    app = open_page("analysis/anomalies.py", **run)
+    assert keyed(app, "button", "verdict-save-").disabled
+    assert not page_workspace.feedback.read_records()
+
+
+def test_a_verdict_that_waits_says_so_and_why(
+    page_workspace: Workspace, run: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = FeedbackStore(page_workspace.feedback.folder, Bucket("vigie", "eu-west-3", "ftp//nowhere", "key", "secret"))
+    monkeypatch.setattr("pages.components.cache.get_workspace", lambda: replace(page_workspace, feedback=store))
+    store.deliver_pending()  # as the background does before anybody clicks
+    app = saved(open_page("analysis/anomalies.py", **run), "true_alarm")
+    assert not app.exception
+    [record] = store.read_records()
+    assert f"Saved here, will be sent · `{record.id}`" in read_page_text(app)
+    assert "The settings of S3 are not valid (" in read_page_text(app)
+    assert "Records that wait here to be sent to s3://vigie: 1." in read_page_text(open_page(PAGE))
+
+
+def test_a_disk_that_takes_nothing_is_told(page_workspace: Workspace, run: dict[str, str]) -> None:
+    page_workspace.feedback.folder.write_text("a file where a folder should be", encoding="utf-8")
+    app = saved(open_page("analysis/anomalies.py", **run), "true_alarm")
+    assert not app.exception
+    assert "could not be written down (Not a directory): nothing was saved" in read_page_text(app)
+    assert page_workspace.events.read_events()[-1].log_level == "ERROR"
+
+
+def test_clusters_and_forecasts_are_judged_too(page_workspace: Workspace, small: Dataset) -> None:
+    from core.tasks.clusters.run import cluster
+    from core.tasks.clusters.spec import ClusteringSpec, list_clusterers
+    from core.tasks.forecast.run import forecast
+    from core.tasks.forecast.spec import ForecastSpec, list_forecasters
+
+    digest = page_workspace.datasets.save(small)
+    naive = ForecastSpec(list_forecasters()["seasonal-naive"](), horizon=2)
+    runs = {
+        "clusters": cluster(ClusteringSpec(list_clusterers()["dbscan"]()), small, workspace=page_workspace, actor=BY)[
+            1
+        ].id,
+        "forecast": forecast(naive, small, workspace=page_workspace, actor=BY)[1].id,
+    }
+    app = open_page("analysis/clusters.py", dataset=digest, run=runs["clusters"])
+    assert not app.exception
+    assert "Select a row to give a verdict." in read_page_text(app)
+    assert all("verdict" in each.value.columns for each in app.dataframe if "distance" in each.value.columns)
+    app = open_page("analysis/forecast.py", dataset=digest, run=runs["forecast"])
+    app.session_state["forecast-view"] = "Backtest"
+    app.run()
+    assert not app.exception
+    assert "Outside the interval" in read_page_text(app)
+    assert table(app, "verdict")["score"].is_monotonic_decreasing
+
+
+# ---- the page -------------------------------------------------------------------------------------------------------
+
+
+def show(app: AppTest, view: str) -> AppTest:
+    app.session_state["feedback-view"] = view
+    return app.run()
+
+
+def test_nothing_said_yet(page_workspace: Workspace) -> None:
+    app = open_page(PAGE)
+    assert not app.exception
+    assert "There is no feedback yet" in read_page_text(app)
+    assert "No alarm with an adjustable threshold has a verdict yet" in read_page_text(
+        show(app, "Threshold from verdicts")
+    )
+
+
+def test_the_general_form(page_workspace: Workspace, run: dict[str, str]) -> None:
+    app = show(open_page(PAGE, run=run["run"]), "Give feedback")
+    assert keyed(app, "text_input", "feedback-run").value == run["run"]
+    keyed(app, "text_area", "feedback-comment").set_value('=HYPERLINK("http://evil")')
+    app = keyed(app, "button", "feedback-send").click().run()
+    assert not app.exception
+    [record] = page_workspace.feedback.read_records()
+    assert f"`{record.id}`" in read_page_text(app)
+    assert (record.page, record.run_id, record.model) == ("Vigie", run["run"], "IsolationForest")
+    assert "said" not in record.key
+
+
+def test_an_empty_form_is_told(page_workspace: Workspace) -> None:
+    app = keyed(show(open_page(PAGE), "Give feedback"), "button", "feedback-send").click().run()
+    assert "Give a verdict, a rating or a comment" in read_page_text(app)
+    assert not page_workspace.feedback.read_records()
+    assert keyed(app, "text_area", "feedback-comment").proto.max_chars == MAX_COMMENT_CHARS
+
+
+def test_review_counts_filters_and_opens(page_workspace: Workspace, run: dict[str, str]) -> None:
+    judge(page_workspace, run["run"], ["true_alarm", "true_alarm", "false_alarm", "unsure"])
+    said.submit_feedback(
+        said.FeedbackInput("Vigie", rating=4, comment="a fine product"),
+        workspace=page_workspace,
+        actor=Actor("eve", "tests"),
+    )
+    app = open_page(PAGE)
+    assert not app.exception
+    figures = {metric.label: metric.value for metric in app.metric}
+    assert (figures["Records"], figures["✓ true alarm"], figures["✗ false alarm"], figures["Rating"]) == (
+        "5",
+        "2",
+        "1",
+        "4 ★",
+    )
+    [line] = table(app, "precision").to_dict("records")
+    assert line["name"] == "Anomalies · IsolationForest"
+    assert line["precision"].startswith("66.7%")
+    app = keyed(app, "multiselect", "said-user").set_value(["eve"]).run()
+    assert {metric.label: metric.value for metric in app.metric}["Records"] == "1"
+    assert "No alarm has the verdict true or false yet." in read_page_text(app)
+    keyed(app, "text_input", "said-text").set_value("no such words").run()
+    assert "No feedback matches these filters." in read_page_text(app)
+
+
+# ---- feedback that acts ---------------------------------------------------------------------------------------------
+
+
+def test_a_threshold_is_suggested_seen_and_accepted(
+    page_workspace: Workspace, run: dict[str, str], worker: Worker
+) -> None:
+    before = load_detection(run["run"], page_workspace)
+    judge(page_workspace, run["run"], ["true_alarm", "true_alarm", "true_alarm", "false_alarm", "false_alarm"])
+    app = show(open_page(PAGE, run=run["run"]), "Threshold from verdicts")
+    assert not app.exception
+    figures = {metric.label: metric.value for metric in app.metric}
+    assert (figures["Rows flagged"], figures["False alarms removed"], figures["True alarms lost"]) == ("3", "2", "0")
+    assert len(table(app, "score")) == len(before.anomalies) - 3
+    app = answered(click_button(app, "accept-threshold"))
+    assert not app.exception
+    assert not app.error
+    assert app.query_params["run"] not in ("", run["run"])
+    assert {metric.label: metric.value for metric in app.metric}["Anomalies"] == "3", "its result is open"
+    assert "chosen from verdicts on the run" in read_page_text(app)
+    assert len(load_detection(run["run"], page_workspace).anomalies) == len(before.anomalies), (
+        "the old run stays as it is"
+    )
+
+
+def test_verdicts_on_events_of_sequences(page_workspace: Workspace, worker: Worker) -> None:
+    from core.tasks.sequences.run import load_sequences, train
+    from core.tasks.sequences.spec import SequenceSpec, list_detectors
+    from tests.support.sample_sequences import make_series
+
+    dataset = make_series(2)
+    spec = SequenceSpec(list_detectors()["pca-residual"](), threshold="contamination", amount=0.1)
+    found, made = train(spec, dataset, workspace=page_workspace, actor=BY)
+    address = {"run": made.id, "dataset": page_workspace.datasets.save(dataset)}
+    assert len(found.events) > 3
+    app = saved(open_page("analysis/sequences.py", **address), "true_alarm")
+    assert not app.exception
+    assert table(app, "causes")["verdict"].iloc[0] == "✓ true alarm"
+    for place in (1, 2):
+        event = found.events.loc[place]
+        row = said.serialise_row(
+            {"entity": event["entity"], "time": event["start"], "end": event["end"], "score": event["peak"]}
+        )
+        said.submit_feedback(
+            said.FeedbackInput("sequences", made.id, row, "false_alarm"), workspace=page_workspace, actor=BY
+        )
+    app = answered(click_button(show(open_page(PAGE, run=made.id), "Threshold from verdicts"), "accept-threshold"))
+    assert not app.exception
+    assert {metric.label: metric.value for metric in app.metric}["Events"] == "1"
+    assert "no target" in {metric.delta for metric in app.metric}
+    after = load_sequences(str(app.query_params["run"]), page_workspace)
+    assert after.method == "verdicts"
+    assert after.events["peak"].iloc[0] == found.events["peak"].iloc[0]
+
+
+def test_a_run_without_a_threshold_is_told(page_workspace: Workspace, small: Dataset) -> None:
+    from core.tasks.clusters.run import cluster
+    from core.tasks.clusters.spec import ClusteringSpec, list_clusterers
+
+    made = cluster(
+        ClusteringSpec(list_clusterers()["kmeans"](n_clusters=2)), small, workspace=page_workspace, actor=BY
+    )[1].id
+    app = show(open_page(PAGE, run=made), "Threshold from verdicts")
+    assert "The threshold of the run" in "\n".join(str(error.value) for error in app.error)

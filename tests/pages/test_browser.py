@@ -1,0 +1,329 @@
+"""The app in headless Chromium: sample, repair, anomalies, export, shared links, forecast, clusters, sequences."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from playwright.sync_api import Browser, Page, expect
+
+from core.storage.events.log import EventLog
+from tests.conftest import free_port, stop
+from tests.support.app_server import TIMEOUT_MS, open_browser_page, start_app
+
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.filterwarnings("ignore::ResourceWarning"),  # Playwright does not close the socket of its event loop
+    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
+]
+
+
+@pytest.fixture(scope="module")
+def data_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("data")
+
+
+@pytest.fixture(scope="module")
+def app_url(data_folder: Path) -> Iterator[str]:
+    port = free_port()
+    process = start_app(data_folder, port)
+    yield f"http://127.0.0.1:{port}"
+    stop(process)
+
+
+@pytest.fixture(scope="module")
+def result_page(browser: Browser, app_url: str) -> Page:
+    """Page with the anomalies of a sample whose incomplete rows were repaired."""
+    page = open_browser_page(browser)
+    page.goto(app_url)
+    page.locator(".st-key-sample-gas_daily button").click()
+    expect(page.locator(".st-key-finding-incomplete_rows")).to_contain_text("6")
+    page.locator(".st-key-repair-incomplete_rows input").click()
+    page.get_by_role("option", name="Fill missing values from the usual day of the entity").click()
+    page.locator(".st-key-make-repairs button").click()
+    expect(page.locator(".st-key-recipe")).to_contain_text("Fill missing values from the usual day of the entity")
+    page.get_by_role("link", name="Find anomalies").click()
+    page.locator(".st-key-anomalies-ask button").click()
+    page.locator(".st-key-result-figures").wait_for()
+    return page
+
+
+def read_figures(page: Page) -> str:
+    """Return the text of the result's five figures once the page has finished drawing."""
+    metrics = page.locator(".st-key-result-figures").get_by_test_id("stMetric")
+    expect(metrics).to_have_count(5, timeout=TIMEOUT_MS)
+    expect(page.locator(".st-key-anomalies-CSV")).to_be_visible(timeout=TIMEOUT_MS)  # the last element of the page
+    expect(page.get_by_test_id("stStatusWidget")).to_have_count(0, timeout=TIMEOUT_MS)
+    expect(metrics.first).to_contain_text("Anomalies")
+    return page.locator(".st-key-result-figures").inner_text()
+
+
+def test_browser_shows_anomaly_result(result_page: Page) -> None:
+    result_page.locator(".js-plotly-plot .main-svg").first.wait_for()
+    assert "Anomalies" in read_figures(result_page)
+    assert "run=" in result_page.url
+    expect(result_page.get_by_test_id("stDataFrame").first).to_be_visible()
+
+
+def test_browser_downloads_anomaly_scores(result_page: Page, tmp_path: Path) -> None:
+    with result_page.expect_download() as download:
+        result_page.locator(".st-key-anomalies-CSV button").click()
+    download.value.save_as(tmp_path / "scores.csv")
+    scores = pd.read_csv(tmp_path / "scores.csv")
+    assert len(scores) > 2_900
+    assert scores["anomaly"].sum() == 30
+    assert {"entity", "time", "score", "severity", "causes"} <= set(scores.columns)
+
+
+def test_browser_refresh_and_link_show_same_result(result_page: Page, browser: Browser) -> None:
+    before = read_figures(result_page)
+    result_page.reload()
+    assert read_figures(result_page) == before
+    colleague = open_browser_page(browser)
+    colleague.goto(result_page.url)
+    assert read_figures(colleague) == before
+    colleague.context.close()
+
+
+def test_browser_double_click_starts_one_run(result_page: Page, browser: Browser, data_folder: Path) -> None:
+    page = open_browser_page(browser)
+    page.goto(result_page.url.split("&run=")[0])
+    button = page.locator(".st-key-anomalies-ask button")
+    button.wait_for()
+    before = len(EventLog(data_folder / "events").read_events())
+    button.click()
+    page.wait_for_timeout(300)
+    button.click(force=True)
+    assert "30" in read_figures(page)
+    page.wait_for_timeout(2000)
+    events = EventLog(data_folder / "events").read_events()[before:]
+    assert [event.event for event in events] == ["model_execution"], [
+        (e.timestamp.isoformat(), e.response_time, e.status) for e in events
+    ]
+    page.context.close()
+
+
+def test_browser_shows_french_on_narrow_screen(result_page: Page, browser: Browser) -> None:
+    page = open_browser_page(browser, locale="fr-FR", width=420)
+    page.goto(result_page.url)
+    assert "Entités concernées" in read_figures(page)
+    overflow = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
+    assert overflow <= 0
+    page.context.close()
+
+
+def test_browser_shows_error_for_image_file(browser: Browser, app_url: str, tmp_path: Path) -> None:
+    page = open_browser_page(browser)
+    page.goto(app_url)
+    (tmp_path / "photo.csv").write_bytes(b"\x89PNG\r\n\x1a\n" + bytes(range(256)) * 20)
+    page.locator("input[type=file]").set_input_files(tmp_path / "photo.csv")
+    page.locator(".st-key-load button").click()
+    expect(page.get_by_test_id("stAlert").first).to_contain_text("photo.csv")
+    expect(page.get_by_test_id("stException")).to_have_count(0)
+    page.context.close()
+
+
+def test_browser_maps_columns_by_hand(browser: Browser, app_url: str, tmp_path: Path) -> None:
+    page = open_browser_page(browser)
+    page.goto(app_url)
+    rows = "\n".join(f"{2024 + day // 300},{day},{day % 9 + 0.5}" for day in range(100))
+    (tmp_path / "odd.csv").write_text(f"year,number,flow\n{rows}\n")
+    page.locator("input[type=file]").set_input_files(tmp_path / "odd.csv")
+    page.get_by_text("Set layout and columns manually").click()
+    page.locator(".st-key-load-mapped button").click()
+    page.locator(".st-key-dataset-figures").wait_for()
+    expect(page.locator(".st-key-dataset-figures")).to_contain_text("100")
+    page.context.close()
+
+
+# ---- forecast and clusters ------------------------------------------------------------------------------------------
+
+
+def get_dataset_digest(page: Page) -> str:
+    return page.url.split("dataset=")[1].split("&")[0]
+
+
+def wait_until_drawn(page: Page) -> None:
+    """Wait until the page has finished drawing."""
+    expect(page.get_by_test_id("stStatusWidget")).to_have_count(0, timeout=TIMEOUT_MS)
+    page.wait_for_timeout(1000)
+
+
+def check_every_tab(page: Page, count: int) -> None:
+    """Open every tab of a result and check that none shows an error."""
+    tabs = page.get_by_role("tab")
+    expect(tabs).to_have_count(count, timeout=TIMEOUT_MS)
+    for number in range(count):
+        tabs.nth(number).click()
+        expect(page.get_by_test_id("stStatusWidget")).to_have_count(0, timeout=TIMEOUT_MS)
+        expect(page.get_by_test_id("stException")).to_have_count(0)
+        expect(page.get_by_test_id("stAlertContentError")).to_have_count(0)
+
+
+@pytest.mark.parametrize(
+    ("locale", "title", "run"), [("en-GB", "Forecast", "Run"), ("fr-FR", "Prévision", "Exécution")]
+)
+def test_browser_shows_forecast_after_refresh(
+    result_page: Page, browser: Browser, app_url: str, locale: str, title: str, run: str
+) -> None:
+    """A Ridge forecast with the sample's weather shows all tabs, and the same figures after a refresh."""
+    page = open_browser_page(browser, locale)
+    page.goto(f"{app_url}/forecast?dataset={get_dataset_digest(result_page)}")
+    expect(page.get_by_role("heading", level=1)).to_contain_text(title)
+    page.locator(".st-key-sample-weather button").click()
+    expect(page.locator(".st-key-forget-drivers")).to_be_visible(timeout=TIMEOUT_MS)
+    page.locator(".st-key-forecast-ask").scroll_into_view_if_needed()  # a list of options closes when the page scrolls
+    wait_until_drawn(page)
+    page.locator(".st-key-forecast-forecaster input").click()
+    page.keyboard.type("Ridge")
+    page.get_by_role("option", name="Ridge", exact=True).click()
+    page.locator(".st-key-forecast-ask button").click()
+    page.locator(".st-key-result-figures").wait_for(timeout=2 * TIMEOUT_MS)
+    assert "covariates=" in page.url
+    check_every_tab(page, 7)
+    before = page.locator(".st-key-result-figures").inner_text()
+    page.reload()
+    expect(page.locator(".st-key-result-figures").get_by_test_id("stMetric")).to_have_count(6, timeout=TIMEOUT_MS)
+    expect(page.locator(".st-key-forecast-CSV")).to_be_visible(timeout=TIMEOUT_MS)
+    assert page.locator(".st-key-result-figures").inner_text() == before
+    expect(page.get_by_text(f"{run} ").last).to_be_visible()
+    page.context.close()
+
+
+def test_browser_cancels_forecast(result_page: Page, browser: Browser, app_url: str) -> None:
+    """*Cancel* stops the job and enables the form again."""
+    page = open_browser_page(browser)
+    page.goto(f"{app_url}/forecast?dataset={get_dataset_digest(result_page)}")
+    page.locator(".st-key-forecast-ask button").click()
+    page.locator(".st-key-cancel-work button").click()
+    expect(page.locator(".st-key-cancel-work")).to_have_count(0, timeout=TIMEOUT_MS)
+    expect(page.locator(".st-key-forecast-ask button")).to_be_enabled(timeout=TIMEOUT_MS)
+    assert "run=" not in page.url
+    page.context.close()
+
+
+@pytest.mark.parametrize(("locale", "title"), [("en-GB", "Clusters"), ("fr-FR", "Groupes")])
+def test_browser_shows_and_downloads_clusters(
+    result_page: Page, browser: Browser, app_url: str, tmp_path: Path, locale: str, title: str
+) -> None:
+    """The result shows all tabs, and the labels of the days can be downloaded."""
+    page = open_browser_page(browser, locale)
+    page.goto(f"{app_url}/clusters?dataset={get_dataset_digest(result_page)}")
+    expect(page.get_by_role("heading", level=1)).to_contain_text(title)
+    page.locator(".st-key-clusters-ask button").click()
+    page.locator(".st-key-result-figures").wait_for(timeout=TIMEOUT_MS)
+    check_every_tab(page, page.get_by_role("tab").count())
+    with page.expect_download() as download:
+        page.locator(".st-key-clusters-CSV button").click()
+    download.value.save_as(tmp_path / "clusters.csv")
+    labels = pd.read_csv(tmp_path / "clusters.csv")
+    assert len(labels) > 2_900
+    assert labels["cluster"].nunique() == 4
+    page.context.close()
+
+
+# ---- sequences ------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def server_digest(browser: Browser, app_url: str) -> str:
+    """Digest of the server sample, opened on the first page."""
+    page = open_browser_page(browser)
+    page.goto(app_url)
+    page.locator(".st-key-sample-server_kpis button").click()
+    page.locator(".st-key-dataset-figures").wait_for()
+    digest = get_dataset_digest(page)
+    page.context.close()
+    return digest
+
+
+def read_sequence_figures(page: Page) -> str:
+    """Return the text of the figures once the page has finished drawing."""
+    expect(page.locator(".st-key-result-figures").get_by_test_id("stMetric")).to_have_count(5, timeout=2 * TIMEOUT_MS)
+    expect(page.locator(".st-key-sequences-likelihoods")).to_be_visible(timeout=TIMEOUT_MS)
+    wait_until_drawn(page)
+    return page.locator(".st-key-result-figures").inner_text()
+
+
+def measure_plot_edges(page: Page, key: str) -> tuple[int, int]:
+    """Return the left and right edge of a figure's plot area, in pixels of the page."""
+    box = page.locator(f".st-key-{key} .nsewdrag").first.bounding_box(timeout=TIMEOUT_MS)
+    assert box is not None
+    return round(box["x"]), round(box["x"] + box["width"])
+
+
+@pytest.mark.parametrize(
+    ("locale", "title", "events", "worst", "card"),
+    [
+        ("en-GB", "Sequences", "Events", "extreme", "Score card"),
+        ("fr-FR", "Séquences", "Événements", "extrême", "Fiche de résultats"),
+    ],
+)
+def test_browser_shows_sequences_after_refresh(
+    browser: Browser, app_url: str, server_digest: str, locale: str, title: str, events: str, worst: str, card: str
+) -> None:
+    """The result of a worker process shows events, an opened event and the score card, also after a refresh."""
+    page = open_browser_page(browser, locale)
+    page.goto(f"{app_url}/sequences?dataset={server_digest}")
+    expect(page.get_by_role("heading", level=1)).to_contain_text(title)
+    page.locator(".st-key-sequences-ask button").click()
+    before = read_sequence_figures(page)
+    assert events in before
+    assert "run=" in page.url
+    assert measure_plot_edges(page, "sequence-timeline") == measure_plot_edges(page, "sequence-shares")
+    event_heading = page.get_by_role("heading", name="#1 ·")
+    expect(event_heading).to_contain_text(worst)
+    event_heading.scroll_into_view_if_needed()
+    page.locator(".st-key-event-ranking button").last.click()
+    expect(page.locator(".st-key-sequence-event .main-svg").first).to_be_visible(timeout=TIMEOUT_MS)
+    check_every_tab(page, 3)
+    page.get_by_role("tab", name=card).click()
+    expect(page.get_by_text("VUS-PR").first).to_be_visible(timeout=TIMEOUT_MS)
+    page.reload()
+    assert read_sequence_figures(page) == before
+    page.context.close()
+
+
+def test_browser_identical_requests_start_one_run(
+    browser: Browser, app_url: str, server_digest: str, data_folder: Path
+) -> None:
+    """Three identical requests at the same time start one job."""
+    pages, before = (
+        [open_browser_page(browser), open_browser_page(browser)],
+        len(EventLog(data_folder / "events").read_events()),
+    )
+    for page in pages:
+        page.goto(f"{app_url}/sequences?dataset={server_digest}")
+        page.locator(".st-key-sequences-scaling").scroll_into_view_if_needed()
+        wait_until_drawn(page)
+        page.locator(".st-key-sequences-scaling input").click()
+        page.get_by_role("option", name="median and quartiles").click()
+        wait_until_drawn(page)
+    pages[0].locator(".st-key-sequences-ask button").dblclick()
+    pages[1].locator(".st-key-sequences-ask button").click()
+    first, second = map(read_sequence_figures, pages)
+    assert first == second
+    assert pages[0].url == pages[1].url
+    events = EventLog(data_folder / "events").read_events()[before:]
+    assert [(event.event, event.status) for event in events] == [("model_execution", "completed")]
+    for page in pages:
+        page.context.close()
+
+
+def test_browser_cancels_training(browser: Browser, app_url: str, server_digest: str) -> None:
+    """*Cancel* stops the training of the deep model and enables the form again."""
+    page = open_browser_page(browser)
+    page.goto(f"{app_url}/sequences?dataset={server_digest}")
+    page.locator(".st-key-sequences-ask").scroll_into_view_if_needed()  # a list of options closes when the page scrolls
+    wait_until_drawn(page)
+    page.locator(".st-key-sequences-detector input").click()
+    page.keyboard.type("SGmVRNN")
+    page.get_by_role("option", name="SGmVRNN").click()
+    wait_until_drawn(page)
+    page.locator(".st-key-sequences-ask button").click()
+    expect(page.get_by_text("Training the detector").first).to_be_visible(timeout=TIMEOUT_MS)
+    page.locator(".st-key-cancel-work button").click()
+    expect(page.get_by_text("The job is cancelled")).to_be_visible(timeout=TIMEOUT_MS)
+    expect(page.locator(".st-key-sequences-ask button")).to_be_enabled(timeout=TIMEOUT_MS)
+    assert "run=" not in page.url
+    page.context.close()

@@ -1,0 +1,46 @@
+"""Pages in Streamlit's test harness: open a page, read its text, click a button."""
+
+from streamlit.testing.v1 import AppTest
+
+from tests.conftest import ROOT
+
+APP_SCRIPT = str(ROOT / "pages" / "navigation.py")
+
+
+def open_page(page: str = "data/load.py", **address: str) -> AppTest:
+    """Open the app on one of its pages."""
+    app = AppTest.from_file(APP_SCRIPT, default_timeout=60)
+    for name, value in address.items():
+        app.query_params[name] = value
+    app.run()
+    return app if page == "data/load.py" else app.switch_page(str(ROOT / "pages" / page)).run()
+
+
+def read_page_text(app: AppTest) -> str:
+    """Return all text that the page shows."""
+    parts = [*app.title, *app.subheader, *app.markdown, *app.caption, *app.info, *app.warning, *app.error, *app.success]
+    return "\n".join(str(part.value) for part in parts)
+
+
+def click_button(app: AppTest, key: str) -> AppTest:
+    return next(button for button in app.button if button.key == key).click().run()
+
+
+def choose_saved_model(app: AppTest, task: str) -> AppTest:
+    """Choose the second mode of a form, which applies a saved model."""
+    return next(choice for choice in app.segmented_control if choice.key == f"{task}-mode").set_value(1).run()
+
+
+def promote_by_force(app: AppTest, task: str) -> None:
+    """Open the model section and register the model. Check that promotion is refused, and promote with a reason."""
+    app.session_state[f"{task}-model"] = True
+    app = click_button(app.run(), "register")
+    assert not app.exception
+    assert not app.error
+    app = click_button(app, "promote")
+    assert "cannot be compared, because the data have no labels" in app.error[0].value
+    next(toggle for toggle in app.toggle if toggle.key == "promote-force").set_value(True).run()
+    next(field for field in app.text_input if field.key == "promote-reason").set_value("looked at both").run()
+    app = click_button(app, "promote")
+    assert not app.error
+    assert "is the champion" in read_page_text(app)

