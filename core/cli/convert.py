@@ -77,6 +77,6 @@ def _print_conversion(conversion: ConversionResult, seconds: float, as_json: boo
     for note in conversion.notes:
         typer.echo(f"  {note}")
     for skipped_file in conversion.skipped[:MAX_SHOWN_FILES]:
-        typer.echo(f"  left out: {skipped_file.file}: {skipped_file.reason}", err=True)
+        typer.echo(f"  skipped: {skipped_file.file}: {skipped_file.reason}", err=True)
     if len(conversion.skipped) > MAX_SHOWN_FILES:
         typer.echo(f"  and {len(conversion.skipped) - MAX_SHOWN_FILES:,} more", err=True)

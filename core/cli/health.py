@@ -36,8 +36,8 @@ def _service_to_json(service: ServiceHealth) -> dict[str, Any]:
 
 
 def _format_service(service: ServiceHealth) -> str:
-    pending = f"{service.backlog} waiting" if service.backlog else ""
-    rejected = f"{service.refused} refused" if service.refused else ""
+    pending = f"{service.backlog} pending" if service.backlog else ""
+    rejected = f"{service.refused} rejected" if service.refused else ""
     details = " · ".join(
         filter(None, [service.version, service.place, pending, rejected, str(service.problem or ""), service.earlier])
     )

@@ -26,7 +26,9 @@ BAD_INPUT_EXIT_CODE = 2
 DIGEST_PATTERN = re.compile(r"[0-9a-f]{64}")
 FilesArgument = Annotated[
     list[Path],
-    typer.Argument(metavar="FILE...", help=f"{ACCEPTED_FORMATS}; folders of them; or the digest of a stored dataset."),
+    typer.Argument(
+        metavar="FILE...", help=f"Files ({ACCEPTED_FORMATS}), folders of such files, or the digest of a stored dataset."
+    ),
 ]
 RecipeOption = Annotated[Path | None, typer.Option(help="Repairs to make first: a JSON list of {kind, settings}.")]
 

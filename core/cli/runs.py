@@ -58,7 +58,7 @@ def list_runs(
     if not len(table):
         typer.echo("no run is stored")
     if outage_message:
-        typer.echo(f"{outage_message} Only runs that began on this machine are listed.", err=True)
+        typer.echo(f"{outage_message} The list has only runs of this machine.", err=True)
     if page.token:
         typer.echo(f"more: --token {page.token}", err=True)
 
@@ -72,9 +72,8 @@ def show(run_id: RunId, as_json: AsJson = False) -> None:
         return
     about, cost = card.about, card.cost
     typer.echo(f"{about.task} · {about.name}")
-    typer.echo(
-        f"run {about.id}, {about.status}{', waits for MLflow' if about.is_pending else ''}, {about.began}, {about.user}"
-    )
+    pending = ", pending delivery to MLflow" if about.is_pending else ""
+    typer.echo(f"run {about.id}, {about.status}{pending}, {about.began}, {about.user}")
     typer.echo(f"data {card.data.digest} ({', '.join(card.data.files)})")
     if about.error:
         typer.echo(f"error {about.error}")

@@ -11,7 +11,7 @@ from core.data.samples import COVARIATE_SAMPLES, SAMPLES, write_sample
 
 def sample(
     name: Annotated[
-        str, typer.Argument(help=f"{', '.join(SAMPLES)}; {', '.join(COVARIATE_SAMPLES)}: drivers of the first.")
+        str, typer.Argument(help=f"{', '.join(SAMPLES)}. Covariates of the first: {', '.join(COVARIATE_SAMPLES)}.")
     ],
     out: Annotated[Path, typer.Option(help="Path of the CSV file.")] = Path("sample.csv"),
 ) -> None:

@@ -28,7 +28,7 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 @users.command()
 def add(
     name: Name,
-    role: Annotated[list[str], typer.Option(help=f"{', '.join(ROLES)}; may be given several times.")] = [],  # noqa: B006
+    role: Annotated[list[str], typer.Option(help=f"{', '.join(ROLES)}. Repeat the option for several roles.")] = [],  # noqa: B006
     provider: Annotated[
         bool, typer.Option("--provider", help="User of the identity provider, without a password.")
     ] = False,
@@ -58,7 +58,9 @@ def list_users(as_json: AsJson = False) -> None:
 @users.command()
 def roles(
     name: Name,
-    role: Annotated[list[str], typer.Argument(metavar="ROLE...", help=f"{', '.join(ROLES)}: these and no others.")],
+    role: Annotated[
+        list[str], typer.Argument(metavar="ROLE...", help=f"{', '.join(ROLES)}. They replace the current roles.")
+    ],
     as_json: AsJson = False,
 ) -> None:
     """Replace the roles of an account."""

@@ -26,7 +26,9 @@ def error_to_json(error: BaseException, error_id: str) -> dict[str, Any]:
 def error_from_json(json: Mapping[str, Any]) -> Exception:
     """Return the error of its JSON: a VigieError of the same class and message, or JobFailedError."""
     if not json.get("kind"):
-        return JobFailedError(f"{json.get('name')} in a job; the worker's log has it as {json.get('number')}")
+        return JobFailedError(
+            f"{json.get('name')} in a job. The log of the worker has the details under the number {json.get('number')}"
+        )
     kind = getattr(errors, str(json["kind"]), VigieError)
     is_ours = isinstance(kind, type) and issubclass(kind, VigieError)
     values = {name: _value_from_json(value) for name, value in json["values"].items()}

@@ -219,7 +219,7 @@ class FeedbackStore:
         except ValueError:
             record = None
         if record is None or record.key != key:
-            logger.warning("%s in the bucket is no record of feedback", key)
+            logger.warning("%s in the bucket is not a feedback record", key)
             self._invalid_keys.add(key)
             return False
         _write_file(self._get_path(record), body)
@@ -268,7 +268,7 @@ def _read_record(path: Path) -> Feedback | None:
     except (OSError, ValueError):
         record = None
     if record is None or record.id != path.stem:
-        logger.warning("%s is no record of feedback", path)
+        logger.warning("%s is not a feedback record", path)
         return None
     return record
 

@@ -97,7 +97,7 @@ def _end_sessions(form_request: FormRequest, end: Callable[[Session], None], **d
         session = cache.get_workspace().accounts.find_session(form_request.token) if form_request.token else None
         if session is not None:
             if not hmac.compare_digest(form_request.form.get("csrf", "").encode(), session.csrf.encode()):
-                return PlainTextResponse("This form is not of this session. Reload the page.", 403)
+                return PlainTextResponse("The form belongs to another session. Reload the page.", 403)
             with record_event("sign_out", Actor(session.user.name, APPLICATION), cache.get_workspace(), **details):
                 end(session)
     except ServiceUnavailableError as error:
@@ -178,7 +178,7 @@ def _build_route(path: str, handler: Callable[[FormRequest], Response]) -> Route
         except ClientDisconnect:
             return Response(status_code=400)
         if body is None:
-            return PlainTextResponse(f"A form has {MAX_FORM_BYTES} bytes at most.", 413)
+            return PlainTextResponse(f"The form is too large. At most {MAX_FORM_BYTES} bytes are accepted.", 413)
         response = await to_thread.run_sync(handler, _parse_form(request, body), limiter=_form_limiter)
         response.headers["Cache-Control"] = "no-store"
         return response
@@ -189,15 +189,15 @@ def _build_route(path: str, handler: Callable[[FormRequest], Response]) -> Route
 def _find_rejection(request: Request) -> Response | None:
     """Return the response to a request that must not be processed; None for an acceptable request."""
     if not is_sign_in_required():
-        return PlainTextResponse("Nobody has to sign in here.", 404)
+        return PlainTextResponse("Sign-in is not required on this server.", 404)
     if request.method != "POST":
-        return PlainTextResponse("Only forms are answered here.", 405, {"Allow": "POST"})
+        return PlainTextResponse("Only POST requests of forms are accepted.", 405, {"Allow": "POST"})
     if not _is_same_origin(request):
         return PlainTextResponse(
-            "This form was not sent by a page of this site; a proxy has to pass the Host it was asked for.", 403
+            "The form was not sent by a page of this site. A proxy must pass the header Host unchanged.", 403
         )
     if request.headers.get("content-type", "").partition(";")[0].strip().lower() != FORM_TYPE:
-        return PlainTextResponse(f"A form is sent as {FORM_TYPE}.", 415)
+        return PlainTextResponse(f"The content type of a form is {FORM_TYPE}.", 415)
     return None
 
 

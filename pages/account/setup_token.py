@@ -29,7 +29,8 @@ def _build_announcement() -> str:
     address, port = st.get_option("server.address"), st.get_option("server.port")
     host = address if address in LOOPBACK_HOSTS else "localhost"
     return (
-        f"\n  Vigie has no users yet. Open http://{host}:{port}/ and use this token to "
-        f"make the first administrator:\n\n"
-        f"    {cache.get_workspace().setup_token.token}\n\n  It is good once, until Vigie is started again.\n"
+        f"\n  Vigie has no users yet. Open http://{host}:{port}/ and use this setup token to "
+        f"create the first administrator:\n\n"
+        f"    {cache.get_workspace().setup_token.token}\n\n"
+        f"  The token can be used once. A restart of Vigie creates a new one.\n"
     )

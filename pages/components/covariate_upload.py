@@ -21,7 +21,7 @@ from pages.components.i18n import _, format_percent, format_value, translate_mes
 MAX_SHOWN_NAMES = 6  # entities or regions written in one cell
 MAX_SHOWN_NOTES = 12
 MAX_FUTURE_DAYS = 28  # days after the data that are joined, too
-UPLOADER_VERSION = "drivers-turn"
+UPLOADER_VERSION = "covariates-version"
 SAMPLE_FILES, SAMPLE_WEATHER_FILE = ("sample_gas_daily.csv",), "sample_gas_weather.csv"
 
 
@@ -61,7 +61,7 @@ def ask_tables(dataset: Dataset) -> tuple[CovariateTable, ...]:
 
 def read_uploads(uploads: Sequence[UploadedFile]) -> list[CovariateTable]:
     """Read uploaded files as covariate tables, from generated file names. Raises as `read_covariates`."""
-    with TemporaryDirectory(prefix="vigie-drivers-") as folder:
+    with TemporaryDirectory(prefix="vigie-covariates-") as folder:
         files = []
         for number, upload in enumerate(uploads):
             path = Path(folder) / f"upload-{number}"
@@ -91,7 +91,7 @@ def _show_uploader(tables: tuple[CovariateTable, ...]) -> None:
         _("Covariates (weather, strikes, holidays): files"),
         accept_multiple_files=True,
         max_upload_size=cache.get_workspace().settings.vigie_max_upload_mb,
-        key=f"driver-files-{version}",
+        key=f"covariate-files-{version}",
         help=_(
             "Covariates are known in advance: weather, strikes, public holidays, school "
             "breaks. A file has one row per day, by region or for the whole country. Rows "
@@ -110,7 +110,7 @@ def _offer_weather(tables: tuple[CovariateTable, ...]) -> None:
 
 
 def _load_sample_weather() -> list[CovariateTable]:
-    with TemporaryDirectory(prefix="vigie-drivers-") as folder:
+    with TemporaryDirectory(prefix="vigie-covariates-") as folder:
         path = Path(folder) / SAMPLE_WEATHER_FILE
         write_sample("gas_weather", path)
         return read_covariates([path])
@@ -163,7 +163,7 @@ def _show_join_report(dataset: Dataset, tables: tuple[CovariateTable, ...]) -> N
     )
     with st.container(horizontal=True, vertical_alignment="center"):
         st.caption(_("The files are joined by region and day. The join neither adds nor drops rows."))
-        if st.button(_("Remove these files"), key="forget-drivers", type="tertiary", icon=":material/delete:"):
+        if st.button(_("Remove these files"), key="forget-covariates", type="tertiary", icon=":material/delete:"):
             set_digest("")
             st.rerun()
     notes = [note for table in tables for note in table.notes] + list(covariates.notes)

@@ -32,13 +32,13 @@ def fails(breaker: CircuitBreaker, work: Callable[[], Any] = fail, **options: An
     return time.monotonic() - began
 
 
-def test_the_result_of_a_call_is_returned() -> None:
+def test_circuit_breaker_returns_result() -> None:
     breaker = CircuitBreaker("service", NO_TIMEOUT_S)
     assert breaker.call(lambda: 7) == 7
     assert (breaker.is_open, breaker.last_error) == (False, "")
 
 
-def test_a_failure_opens_it_and_is_the_cause() -> None:
+def test_circuit_breaker_opens_after_failure_with_cause() -> None:
     breaker = CircuitBreaker("service")
     with pytest.raises(CallFailedError, match=r"service does not answer \(connection refused\)") as failure:
         breaker.call(fail)
@@ -50,7 +50,7 @@ def test_a_failure_opens_it_and_is_the_cause() -> None:
     assert (calls, refusal.value.__cause__) == ([], None)
 
 
-def test_a_call_that_hangs_is_given_up(release: threading.Event) -> None:
+def test_circuit_breaker_gives_up_hanging_call(release: threading.Event) -> None:
     breaker = CircuitBreaker("service", 0.1)
     assert 0.1 <= fails(breaker, release.wait) < 1
     assert "no answer in 0.1 s" in breaker.last_error
@@ -59,14 +59,14 @@ def test_a_call_that_hangs_is_given_up(release: threading.Event) -> None:
     assert 0.3 <= fails(breaker, release.wait, timeout_s=0.3) < 1
 
 
-def test_a_timeout_of_the_work_itself_is_a_failure_with_a_cause() -> None:
+def test_circuit_breaker_treats_inner_timeout_as_failure() -> None:
     breaker = CircuitBreaker("service")
     with pytest.raises(CallFailedError) as failure:
         breaker.call(lambda: (_ for _ in ()).throw(TimeoutError("read timed out")))
     assert isinstance(failure.value.__cause__, TimeoutError)
 
 
-def test_it_closes_by_itself_and_by_reset() -> None:
+def test_circuit_breaker_closes_after_time_or_reset() -> None:
     breaker = CircuitBreaker("service", reset_after_s=0.2)
     fails(breaker)
     time.sleep(0.25)
@@ -78,14 +78,14 @@ def test_it_closes_by_itself_and_by_reset() -> None:
     assert (breaker.call(lambda: 2), breaker.is_open) == (2, False)
 
 
-def test_without_a_reset_time_it_never_opens() -> None:
+def test_circuit_breaker_without_reset_time_stays_closed() -> None:
     breaker = CircuitBreaker("service", reset_after_s=0)
     fails(breaker)
     assert not breaker.is_open
     assert breaker.call(lambda: 1) == 1
 
 
-def test_other_exceptions_pass_and_are_no_failure() -> None:
+def test_circuit_breaker_passes_other_exceptions() -> None:
     breaker = CircuitBreaker("service")
     with pytest.raises(KeyError):
         breaker.call(lambda: {}["missing"], (OSError,))
@@ -95,7 +95,7 @@ def test_other_exceptions_pass_and_are_no_failure() -> None:
     assert not breaker.is_open
 
 
-def test_the_time_until_reset_doubles_up_to_a_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_circuit_breaker_doubles_reset_time_up_to_limit(monkeypatch: pytest.MonkeyPatch) -> None:
     now = 1000.0
     monkeypatch.setattr("mlflow_utils.circuit_breaker.time.monotonic", lambda: now)
     breaker, pauses = CircuitBreaker("service", NO_TIMEOUT_S, 2.0, max_reset_after_s=60.0), []
@@ -111,7 +111,7 @@ def test_the_time_until_reset_doubles_up_to_a_limit(monkeypatch: pytest.MonkeyPa
     assert breaker._open_until - now <= 2, "a success begins anew"
 
 
-def test_one_call_at_a_time(release: threading.Event) -> None:
+def test_circuit_breaker_makes_one_call_at_a_time(release: threading.Event) -> None:
     breaker = CircuitBreaker("service", 5.0, single_flight=True)
     active, most = [], []
 
@@ -135,7 +135,7 @@ def test_one_call_at_a_time(release: threading.Event) -> None:
     assert max(most) == 1
 
 
-def test_who_comes_while_a_call_hangs_waits_no_longer_than_a_timeout(release: threading.Event) -> None:
+def test_circuit_breaker_limits_wait_behind_hanging_call(release: threading.Event) -> None:
     breaker, began = CircuitBreaker("service", 0.3, reset_after_s=0, single_flight=True), time.monotonic()
     calls: list[int] = []
     assert 0.3 <= fails(breaker, release.wait) < 1
@@ -147,14 +147,14 @@ def test_who_comes_while_a_call_hangs_waits_no_longer_than_a_timeout(release: th
     assert breaker.call(lambda: 3) == 3
 
 
-def test_secrets_are_taken_out_of_the_error(caplog: pytest.LogCaptureFixture) -> None:
+def test_circuit_breaker_redacts_secrets(caplog: pytest.LogCaptureFixture) -> None:
     breaker = ServiceBreaker("service", redact=lambda text: text.replace("hunter2", "[removed]"))
     with pytest.raises(ServiceUnavailableError) as failure:
         breaker.call(lambda: (_ for _ in ()).throw(OSError("x" * 295 + "hunter2")))
     assert "hunt" not in breaker.last_error + str(failure.value) + caplog.text
 
 
-def test_services_fail_with_a_sentence_that_can_be_translated() -> None:
+def test_service_breaker_error_is_translatable() -> None:
     with pytest.raises(ServiceUnavailableError) as failure:
         ServiceBreaker("S3").call(fail)
     assert failure.value.message.template == "{service} does not answer ({reason})."

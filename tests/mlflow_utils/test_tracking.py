@@ -42,7 +42,7 @@ def numbers_on(client: MlflowClient) -> list[int]:
 
 
 @pytest.mark.server
-def test_ten_runs_while_the_server_is_killed_and_comes_back(
+def test_tracking_delivers_ten_runs_around_server_kill(
     tmp_path: Path, empty_store: Path, sample: Dataset, mlflow_server: tuple[str, Server]
 ) -> None:
     uri, start = mlflow_server
@@ -76,7 +76,7 @@ def test_ten_runs_while_the_server_is_killed_and_comes_back(
 
 
 @pytest.mark.server
-def test_a_run_that_began_before_the_server_died_is_delivered_once(
+def test_tracking_delivers_run_started_before_outage_once(
     tmp_path: Path, empty_store: Path, sample: Dataset, mlflow_server: tuple[str, Server]
 ) -> None:
     uri, start = mlflow_server
@@ -115,7 +115,7 @@ def hanging_server() -> Iterator[str]:
         connection.close()
 
 
-def test_a_hanging_server_costs_less_than_two_seconds(
+def test_tracking_hanging_server_costs_under_two_seconds(
     tmp_path: Path, empty_store: Path, sample: Dataset, hanging_server: str
 ) -> None:
     at = workplace_in(tmp_path, empty_store, hanging_server)
@@ -131,7 +131,7 @@ def test_a_hanging_server_costs_less_than_two_seconds(
     assert time.perf_counter() - began < 2.0
 
 
-def test_a_server_that_is_not_there_costs_next_to_nothing(tmp_path: Path, empty_store: Path, sample: Dataset) -> None:
+def test_tracking_absent_server_costs_almost_nothing(tmp_path: Path, empty_store: Path, sample: Dataset) -> None:
     at = workplace_in(tmp_path, empty_store, f"http://127.0.0.1:{free_port()}")
     began = time.perf_counter()
     run = record(1, sample, at)
@@ -141,7 +141,7 @@ def test_a_server_that_is_not_there_costs_next_to_nothing(tmp_path: Path, empty_
     assert history.list_latest_runs(at.tracking, "tests") == []
 
 
-def test_a_killed_process_leaves_an_interrupted_run(tmp_path: Path, place: Workspace) -> None:
+def test_tracking_killed_process_leaves_interrupted_run(tmp_path: Path, place: Workspace) -> None:
     script = f"""
 import os, sys
 sys.path.insert(0, {str(ROOT)!r})
@@ -162,12 +162,12 @@ os.kill(os.getpid(), 9)
     assert client.get_run(run.run_id).info.status == "KILLED"
 
 
-def test_a_run_going_on_elsewhere_is_left_alone(place: Workspace) -> None:
+def test_tracking_leaves_run_of_living_process_alone(place: Workspace) -> None:
     place.tracking.start_run(Record("tests", "going on"))
     assert place.tracking.spool.list_pending() == []
 
 
-def test_the_key_finds_a_run_that_was_made_but_not_remembered(place: Workspace) -> None:
+def test_tracking_finds_created_run_by_key(place: Workspace) -> None:
     """The crash between MLflow's answer and our note of it."""
     made = Record("tests", "made", params={"number": 5})
     place.tracking.start_run(made)
@@ -179,7 +179,7 @@ def test_the_key_finds_a_run_that_was_made_but_not_remembered(place: Workspace) 
     assert forgotten.run_id == made.run_id
 
 
-def test_a_run_from_another_machine_is_fetched(tmp_path: Path, place: Workspace, sample: Dataset) -> None:
+def test_tracking_fetches_run_of_other_machine(tmp_path: Path, place: Workspace, sample: Dataset) -> None:
     run = record(7, sample, place)
     elsewhere = Tracking(place.tracking.uri, None, tmp_path / "elsewhere")
     past = history.load_run(elsewhere, run)
@@ -193,7 +193,7 @@ def test_a_run_from_another_machine_is_fetched(tmp_path: Path, place: Workspace,
     assert history.load_run(elsewhere, "../../etc/passwd") is None
 
 
-def test_a_deleted_experiment_comes_back(place: Workspace, sample: Dataset) -> None:
+def test_tracking_restores_deleted_experiment(place: Workspace, sample: Dataset) -> None:
     record(1, sample, place)
     client = MlflowClient(place.tracking.uri)
     experiment = client.get_experiment_by_name("tests")
@@ -204,7 +204,7 @@ def test_a_deleted_experiment_comes_back(place: Workspace, sample: Dataset) -> N
     assert 2 in numbers_on(client)
 
 
-def test_everything_a_run_should_say(place: Workspace, sample: Dataset) -> None:
+def test_tracking_sends_every_field_of_a_run(place: Workspace, sample: Dataset) -> None:
     run = record(3, sample, place)
     found = MlflowClient(place.tracking.uri).get_run(run)
     tags, metrics = found.data.tags, found.data.metrics

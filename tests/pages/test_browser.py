@@ -171,7 +171,7 @@ def test_browser_shows_forecast_after_refresh(
     page.goto(f"{app_url}/forecast?dataset={get_dataset_digest(result_page)}")
     expect(page.get_by_role("heading", level=1)).to_contain_text(title)
     page.locator(".st-key-sample-weather button").click()
-    expect(page.locator(".st-key-forget-drivers")).to_be_visible(timeout=TIMEOUT_MS)
+    expect(page.locator(".st-key-forget-covariates")).to_be_visible(timeout=TIMEOUT_MS)
     page.locator(".st-key-forecast-ask").scroll_into_view_if_needed()  # a list of options closes when the page scrolls
     wait_until_drawn(page)
     page.locator(".st-key-forecast-forecaster input").click()

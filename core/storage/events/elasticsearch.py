@@ -164,7 +164,7 @@ class EventStream:
         for line, reason in rejected:
             self._cursor.reject(line, reason)
         if rejected:
-            logger.warning("%d events refused for good, see refused.jsonl", len(rejected))
+            logger.warning("%d events rejected for good, see refused.jsonl", len(rejected))
         self._cursor.commit([line for line, _ in handled])
         return len(handled) - len(rejected), results[len(handled)].wait_reason if len(handled) < len(lines) else ""
 

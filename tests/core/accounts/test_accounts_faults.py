@@ -92,7 +92,7 @@ def outage(
         server.thaw()
 
 
-def test_every_call_says_so_in_time(
+def test_accounts_report_outage_in_time(
     accounts: Accounts, outage: tuple[Callable[[], object], Callable[[], object]]
 ) -> None:
     go, come_back = outage
@@ -113,12 +113,12 @@ def test_every_call_says_so_in_time(
     assert "Ada" in [user.name for user in accounts.list_users()]
 
 
-def test_every_public_call_was_looked_at() -> None:
+def test_accounts_fault_tests_cover_every_public_call() -> None:
     public = {name for name in vars(Accounts) if not name.startswith("_")}
     assert public - {"reset", "close"} == set(EVERY_CALL)
 
 
-def test_remembered_sessions_go_on(
+def test_cached_sessions_survive_outage(
     accounts: Accounts,
     url: str,
     tmp_path: Path,
@@ -148,7 +148,7 @@ def test_remembered_sessions_go_on(
     unreachable(lambda: accounts.find_session(seen))
 
 
-def test_many_at_once_wait_no_longer(accounts: Accounts, server: Running) -> None:
+def test_concurrent_calls_share_one_timeout(accounts: Accounts, server: Running) -> None:
     token = accounts.sign_in("ada", PASSWORD, CLIENT_ADDRESS)
     accounts.find_session(token)
     server.freeze()
@@ -167,7 +167,7 @@ def test_many_at_once_wait_no_longer(accounts: Accounts, server: Running) -> Non
     assert accounts.is_empty() is False
 
 
-def test_down_at_start_and_there_later(url: str, server: Running, tmp_path: Path) -> None:
+def test_accounts_recover_if_down_at_start(url: str, server: Running, tmp_path: Path) -> None:
     server.kill()
     with open_accounts(url, tmp_path) as accounts:
         unreachable(accounts.is_empty)
@@ -177,7 +177,7 @@ def test_down_at_start_and_there_later(url: str, server: Running, tmp_path: Path
         assert accounts.is_empty()
 
 
-def test_hanging_at_start(url: str, server: Running, tmp_path: Path) -> None:
+def test_accounts_time_out_if_hanging_at_start(url: str, server: Running, tmp_path: Path) -> None:
     with open_accounts(url, tmp_path) as accounts:
         server.freeze()
         try:
@@ -192,7 +192,9 @@ def test_hanging_at_start(url: str, server: Running, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("user", ["vigie", "nobody"])
-def test_wrong_credentials(url: str, tmp_path: Path, caplog: pytest.LogCaptureFixture, user: str) -> None:
+def test_accounts_report_wrong_credentials(
+    url: str, tmp_path: Path, caplog: pytest.LogCaptureFixture, user: str
+) -> None:
     caplog.set_level(logging.DEBUG)
     wrong = make_url(url).set(username=user, password="hunter2-never-shown").render_as_string(hide_password=False)
     with open_accounts(wrong, tmp_path) as accounts:
@@ -226,12 +228,12 @@ def test_accounts_reject_other_database_urls(url: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("scheme", ["postgres", "postgresql", "postgresql+psycopg2"])
-def test_every_way_to_write_postgresql(url: str, tmp_path: Path, scheme: str) -> None:
+def test_accounts_accept_every_postgresql_url(url: str, tmp_path: Path, scheme: str) -> None:
     with open_accounts(url.replace("postgresql+psycopg", scheme), tmp_path) as accounts:
         assert accounts.is_empty()
 
 
-def test_a_sqlite_file_that_somebody_else_holds(tmp_path: Path) -> None:
+def test_accounts_report_locked_sqlite_file(tmp_path: Path) -> None:
     with open_accounts("", tmp_path) as accounts:
         accounts.add_first_administrator("Ada", PASSWORD)
         token = accounts.sign_in("ada", PASSWORD, CLIENT_ADDRESS)
@@ -246,19 +248,19 @@ def test_a_sqlite_file_that_somebody_else_holds(tmp_path: Path) -> None:
         assert accounts.sign_in("ada", PASSWORD, CLIENT_ADDRESS)
 
 
-def test_a_folder_that_cannot_be_written(tmp_path: Path) -> None:
+def test_accounts_report_read_only_folder(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with open_accounts("", tmp_path / "file" / "below") as accounts:
         assert "SQLite does not answer" in str(unreachable(accounts.is_empty))
 
 
-def test_a_file_that_is_no_database(tmp_path: Path) -> None:
+def test_accounts_report_damaged_file(tmp_path: Path) -> None:
     (tmp_path / "accounts.db").write_bytes(b"nothing of the kind" * 100)
     with open_accounts("", tmp_path) as accounts:
         assert "not a database" in str(unreachable(accounts.is_empty))
 
 
-def test_the_sqlite_file_is_for_its_owner_alone(tmp_path: Path) -> None:
+def test_accounts_sqlite_file_is_private(tmp_path: Path) -> None:
     with open_accounts("", tmp_path / "below") as accounts:
         accounts.add_first_administrator("Ada", PASSWORD)
         files = sorted((tmp_path / "below").glob("accounts.db*"))

@@ -47,7 +47,7 @@ COMMON, NAME, WORD = (
         ("Dupont~lantern~71~plum", NAME),
     ],
 )
-def test_weak_passwords_are_refused_with_the_reason(password: str, reason: str) -> None:
+def test_weak_password_is_rejected_with_reason(password: str, reason: str) -> None:
     with pytest.raises(OptionError, match="too easy to guess") as error:
         passwords.check_password(password, "alice.dupont@example.org")
     assert reason in str(error.value)
@@ -65,26 +65,26 @@ def test_weak_passwords_are_refused_with_the_reason(password: str, reason: str) 
         "k9$Wq!vR2#xT",
     ],
 )
-def test_strong_passwords_are_accepted(password: str) -> None:
+def test_strong_password_is_accepted(password: str) -> None:
     passwords.check_password(password, "alice.dupont@example.org")
 
 
 @pytest.mark.parametrize("length", [0, 9, 201, 1_000_000])
-def test_lengths(length: int) -> None:
+def test_password_length_limits(length: int) -> None:
     with pytest.raises(OptionError, match=f"has {length:,} characters. Accepted are 10 to 200 characters"):
         passwords.check_password("x" * length, "alice")
 
 
 @settings(max_examples=40, deadline=None)
 @given(st.text(min_size=0, max_size=220))
-def test_any_password_is_judged_soon(password: str) -> None:
+def test_password_check_is_fast(password: str) -> None:
     began = time.thread_time()
     with suppress(OptionError):
         passwords.check_password(password, "alice")
     assert time.thread_time() - began < 1
 
 
-def test_slow_passwords_are_cut_before_they_are_judged() -> None:
+def test_password_check_truncates_slow_input() -> None:
     began = time.thread_time()
     for piece in ("qwertyuiop[]", "p4ssw0rd", "20012001", "a1B!", "4@8({[</6g9!1|l"):
         with suppress(OptionError):
@@ -92,7 +92,7 @@ def test_slow_passwords_are_cut_before_they_are_judged() -> None:
     assert time.thread_time() - began < 2
 
 
-def test_hashes() -> None:
+def test_password_hashes_verify() -> None:
     hash_ = passwords.hash_password("Fjord-lantern-été")
     assert passwords.verify_password(hash_, "Fjord-lantern-été")
     assert passwords.verify_password(hash_, "Fjord-lantern-e\u0301te\u0301"), "as another keyboard writes it"
@@ -104,7 +104,7 @@ def test_hashes() -> None:
     assert passwords.verify_password(passwords.hash_password("\ud800" * 12), "\ud800" * 12)
 
 
-def test_a_verification_costs_what_an_attacker_feels() -> None:
+def test_password_verification_is_slow_for_attackers() -> None:
     hash_ = passwords.hash_password("Fjord-lantern-71-plum")
     fastest = min(_seconds(hash_) for _each in range(5))
     assert 0.01 < fastest < 1
@@ -117,7 +117,7 @@ def _seconds(hash_: str) -> float:
 
 
 @given(st.text(max_size=220))
-def test_a_kept_name_is_its_own_spelling(name: str) -> None:
+def test_lookup_key_is_idempotent(name: str) -> None:
     key = usernames.make_lookup_key(name)
     if key is None:
         with pytest.raises(OptionError):

@@ -50,7 +50,7 @@ ACTUAL = np.array([[[10.0], [100.0]], [[20.0], [np.nan]], [[30.0], [200.0]]])
 FORECAST = np.array([[[12.0], [90.0]], [[20.0], [50.0]], [[np.nan], [230.0]]])
 
 
-def test_errors_by_hand() -> None:
+def test_forecast_metrics_by_hand() -> None:
     """Errors of 2, 10, 0 and 30 on amounts of 10, 100, 20 and 200; a moment one of the two lacks does not count."""
     assert measure.mae(ACTUAL, FORECAST) == pytest.approx(42 / 4)
     assert measure.wape(ACTUAL, FORECAST) == pytest.approx(42 / 330)
@@ -62,7 +62,7 @@ def test_errors_by_hand() -> None:
     assert measure.r2(ACTUAL, FORECAST) == pytest.approx(1 - (4 + 100 + 900) / (25 + 25 + 2 * 2500))
 
 
-def test_errors_as_scikit_learn_counts_them() -> None:
+def test_forecast_metrics_match_scikit_learn() -> None:
     actual = noise(60, 3, 1) + np.array([0, 50, 900])[:, None]
     forecast = actual + 0.5 * noise(60, 3, 1, seed=1)
     flat = actual[..., 0], forecast[..., 0]
@@ -74,7 +74,7 @@ def test_errors_as_scikit_learn_counts_them() -> None:
     )
 
 
-def test_the_quantile_loss_as_scikit_learn_counts_it() -> None:
+def test_quantile_loss_matches_scikit_learn() -> None:
     levels = np.array([0.05, 0.5, 0.9])
     actual, bands = 10 + noise(80, 2, 1), 10 + np.sort(noise(80, 2, 1, 3, seed=1), axis=-1)
     pinball = [
@@ -92,7 +92,7 @@ def test_coverage_and_width_by_hand() -> None:
     assert measure.compute_mean_width(actual, low, high) == pytest.approx((1 + 0.5 + 1) / 6)
 
 
-def test_figures_of_nothing_are_no_numbers() -> None:
+def test_forecast_metrics_of_no_values_are_nan() -> None:
     nothing, zeros = np.full((4, 2, 1), np.nan), np.zeros((4, 2, 1))
     for found in (
         measure.mae(nothing, nothing),
@@ -110,7 +110,7 @@ def test_figures_of_nothing_are_no_numbers() -> None:
         assert np.isnan(found)
 
 
-def test_the_binomial_band_holds_19_of_20() -> None:
+def test_binomial_band_covers_19_of_20() -> None:
     low, high = measure.compute_binomial_band(0.9, 400)
     drawn = np.random.default_rng(0).binomial(400, 0.9, 4000) / 400
     assert ((drawn >= low) & (drawn <= high)).mean() == pytest.approx(0.95, abs=0.02)
@@ -123,20 +123,20 @@ def test_the_binomial_band_holds_19_of_20() -> None:
 @pytest.mark.parametrize(
     ("count", "low", "high"), [(99, 5, 95), (100, 5, 96), (60, 3, 58), (19, 1, 19), (5, 1, 5), (1, 1, 1)]
 )
-def test_ranks_by_hand(count: int, low: int, high: int) -> None:
+def test_conformal_ranks_by_hand(count: int, low: int, high: int) -> None:
     """Of the errors 1 … n the (n + 1) q-th, rounded outwards, and never beyond the last."""
     errors = np.random.default_rng(0).permutation(np.arange(1.0, count + 1))[:, None, None]
     assert compute_conformal_quantiles(errors, ENDS)[0, 0].tolist() == [low, high]
 
 
-def test_unknown_errors_do_not_count() -> None:
+def test_conformal_ignores_unknown_errors() -> None:
     errors = np.concatenate([np.arange(1.0, 100), np.full(40, np.nan)])[:, None, None]
     assert compute_conformal_quantiles(errors, ENDS)[0, 0].tolist() == [5, 95]
     assert np.isnan(compute_conformal_quantiles(np.full((30, 2, 1), np.nan), ENDS)).all()
     assert np.isnan(compute_conformal_quantiles(np.zeros((0, 2, 1)), ENDS)).all()
 
 
-def test_few_own_errors_are_replaced_by_those_of_all() -> None:
+def test_conformal_replaces_few_errors_by_shared_ones() -> None:
     errors = np.stack([np.arange(1.0, 1 + 2 * MIN_ERRORS), np.full(2 * MIN_ERRORS, 1000.0)], axis=1)[:, :, None]
     errors[MIN_ERRORS:, 1] = np.nan
     own = compute_conformal_quantiles(errors, ENDS)
@@ -155,7 +155,7 @@ def test_few_own_errors_are_replaced_by_those_of_all() -> None:
 
 @pytest.mark.parametrize("level", [0.5, 0.8, 0.9, 0.95])
 @pytest.mark.parametrize("past", [60, 365])
-def test_exchangeable_errors_are_covered_as_promised(level: float, past: int) -> None:
+def test_conformal_covers_exchangeable_errors(level: float, past: int) -> None:
     """3,000 entities, skewed errors: one new error each lies inside as often as promised, in the binomial band."""
     errors = np.random.default_rng(past).exponential(size=(past + 1, 3000, 1))
     spread = compute_conformal_quantiles(errors[:-1], np.array([(1 - level) / 2, (1 + level) / 2]))
@@ -166,7 +166,7 @@ def test_exchangeable_errors_are_covered_as_promised(level: float, past: int) ->
 
 @quick
 @given(st.integers(1, 80), st.integers(0, 1000), st.lists(st.floats(0.01, 0.99), min_size=2, max_size=6, unique=True))
-def test_quantiles_grow_with_their_level(count: int, seed: int, levels: list[float]) -> None:
+def test_conformal_quantiles_grow_with_level(count: int, seed: int, levels: list[float]) -> None:
     spread = compute_conformal_quantiles(noise(count, 2, 3, seed=seed), np.array(sorted(levels)))
     assert spread.shape == (2, 3, len(levels))
     assert (np.diff(spread, axis=-1) >= 0).all()
@@ -174,7 +174,7 @@ def test_quantiles_grow_with_their_level(count: int, seed: int, levels: list[flo
 
 @quick
 @given(st.sampled_from(["root", "level", "plain"]), st.integers(0, 1000))
-def test_bands_are_in_order_and_not_below_zero_where_the_forecast_is_not(scale: str, seed: int) -> None:
+def test_conformal_intervals_are_ordered_and_not_negative(scale: str, seed: int) -> None:
     forecast = np.abs(noise(20, 2, 1, seed=seed)) * 10
     forecast[0] = np.nan
     own = compute_error_scale(forecast, np.array([[5.0], [0.0]]), scale)  # type: ignore[arg-type]
@@ -195,7 +195,7 @@ def made_errors(spread: Floats, steps: int = 2, level: float = 100.0) -> Residua
 
 
 @pytest.mark.parametrize("scale", ["root", "level", "plain"])
-def test_rolling_intervals_keep_their_promise(scale: str) -> None:
+def test_rolling_intervals_reach_nominal_coverage(scale: str) -> None:
     errors = made_errors(np.full((1200, 4), 3.0))
     errors = ResidualHistory(errors.forecast, errors.actual, ConformalConfig(scale=scale))  # type: ignore[arg-type]
     bands = errors.compute_rolling_quantiles(1, ENDS, 365)
@@ -206,7 +206,7 @@ def test_rolling_intervals_keep_their_promise(scale: str) -> None:
 
 
 @pytest.mark.parametrize("step", [1, 7])
-def test_rolling_intervals_know_no_later_error(step: int) -> None:
+def test_rolling_intervals_use_no_later_error(step: int) -> None:
     errors = made_errors(np.full((400, 2), 3.0), steps=7)
     actual = errors.actual.copy()
     actual[301:] = 150 + 40 * noise(99, 2, 1, seed=9)
@@ -218,7 +218,7 @@ def test_rolling_intervals_know_no_later_error(step: int) -> None:
     )
 
 
-def test_the_first_day_of_a_block_uses_all_that_is_known_by_then() -> None:
+def test_rolling_intervals_use_all_known_errors_on_first_day() -> None:
     """An error of the day of asking counts, one of the day after does not."""
     errors = made_errors(np.full((60, 1), 1.0))
     for day, counts in ((58, True), (59, False)):
@@ -230,7 +230,7 @@ def test_the_first_day_of_a_block_uses_all_that_is_known_by_then() -> None:
         assert (highest > 400) == counts
 
 
-def test_bands_after_the_end_are_made_of_the_last_errors() -> None:
+def test_future_intervals_use_last_errors() -> None:
     errors = made_errors(np.repeat([[20.0], [1.0]], 400, axis=0))
     wide, narrow = (
         np.ptp(
@@ -250,7 +250,7 @@ def test_bands_after_the_end_are_made_of_the_last_errors() -> None:
 
 
 @pytest.mark.parametrize(("first", "last"), [(0.5, 20.0), (20.0, 0.5)])
-def test_intervals_that_broke_their_promise_are_mended(first: float, last: float) -> None:
+def test_recalibration_restores_coverage(first: float, last: float) -> None:
     """Errors grow, or shrink, all the time: those of a year ago make intervals too narrow, or too wide."""
     errors = made_errors(np.geomspace([first] * 3, [last] * 3, 1050))
     better, note = recalibrate_errors(errors, 0.05, 0.95)
@@ -264,7 +264,7 @@ def test_intervals_that_broke_their_promise_are_mended(first: float, last: float
     assert better.forecast is errors.forecast
 
 
-def test_entities_of_another_kind_get_intervals_of_their_own() -> None:
+def test_recalibration_separates_kinds_of_entities() -> None:
     errors = made_errors(np.tile([1.0, 1.0, 8.0], (900, 1)))
     errors = ResidualHistory(errors.forecast, errors.actual, ConformalConfig(per_entity=False))
     better, _ = recalibrate_errors(errors, 0.05, 0.95)
@@ -294,7 +294,7 @@ def tested() -> Backtest:
     return run_backtest(Ridge(), Panel.from_dataset(data), given, start_date=pd.Timestamp("2022-12-01"), horizon=3)
 
 
-def test_a_back_test_forecasts_what_was_not_known(tested: Backtest) -> None:
+def test_backtest_forecasts_only_unknown_days(tested: Backtest) -> None:
     """Day by day the same as a model fitted before the period and asked on the day itself; the first days have no
     origin in it.
     """
@@ -311,7 +311,7 @@ def test_a_back_test_forecasts_what_was_not_known(tested: Backtest) -> None:
     assert (tested.test_start - tested.errors_start, len(tested.days)) == (349, 201)
 
 
-def test_scores_are_those_of_the_rows(tested: Backtest) -> None:
+def test_backtest_scores_match_rows(tested: Backtest) -> None:
     tables = build_report(tested, ENDS, make_temperatures(900)[tested.test_start :, None].repeat(2, axis=1))
     found, rows = tables["scores"].set_index(["entity", "step"]), tables["checked"]
     assert np.allclose(
@@ -336,7 +336,7 @@ def test_scores_are_those_of_the_rows(tested: Backtest) -> None:
     assert 0 < found.loc[("", 1), "wape"] < found.loc[("", 1), "wape_naive1"]
 
 
-def test_mase_is_one_for_the_naive_forecast_on_the_days_before() -> None:
+def test_mase_is_one_for_naive_forecast() -> None:
     """The scale is the error of the weekly naive forecast before the period (Hyndman, Koehler)."""
     values = make_consumption(800, 2)
     tested = run_backtest(
@@ -355,7 +355,7 @@ def test_mase_is_one_for_the_naive_forecast_on_the_days_before() -> None:
     assert found.loc[("", 8), "mae"] == pytest.approx(np.abs(values[372:] - values[358:-14]).mean())
 
 
-def test_reliability_is_the_coverage_by_group(tested: Backtest) -> None:
+def test_backtest_reliability_by_group(tested: Backtest) -> None:
     tables = build_report(tested, ENDS)
     found, lines = tables["reliability"], tables["scores"].set_index(["entity", "step"])
     together = found[(found["by"] == "all") & (found["nominal"] == 0.9)].iloc[0]
@@ -371,7 +371,7 @@ def test_reliability_is_the_coverage_by_group(tested: Backtest) -> None:
     assert steps["2"] == pytest.approx(lines.loc[("", 2), "coverage"])
 
 
-def test_hours_are_judged_by_the_hour() -> None:
+def test_backtest_evaluates_hours_by_hour() -> None:
     data = make_hourly_dataset(make_consumption(400, 2), day_start=6)
     panel = Panel.from_dataset(data, "hour")
     tested = run_backtest(
@@ -386,7 +386,7 @@ def test_hours_are_judged_by_the_hour() -> None:
 
 
 @pytest.mark.parametrize("start", ["2019-01-01", "2021-06-01", "2023-06-19", "2030-01-01"])
-def test_a_back_test_without_a_past_or_a_future_is_refused(start: str) -> None:
+def test_backtest_rejects_missing_past_or_future(start: str) -> None:
     data = make_daily_dataset(make_consumption(900, 1))
     with pytest.raises(DataError, match=f"A backtest from {start} needs"):
         run_backtest(
@@ -411,7 +411,7 @@ def with_event(change: float) -> tuple[pd.Series, pd.Series]:
 
 
 @pytest.mark.parametrize("change", [-0.05, 0.0, 0.1])
-def test_a_planted_change_is_found_among_like_days(change: float) -> None:
+def test_event_effect_finds_injected_change(change: float) -> None:
     amounts, event = with_event(change)
     found = compute_matched_effect(amounts, event)
     assert found.low < change < found.high
@@ -421,28 +421,28 @@ def test_a_planted_change_is_found_among_like_days(change: float) -> None:
     assert found.episodes < found.days
 
 
-def test_raw_means_show_the_season_and_not_the_event() -> None:
+def test_raw_event_means_show_season() -> None:
     amounts, event = with_event(-0.05)
     found = compute_raw_effect(amounts, event)
     assert found.change == pytest.approx(amounts[event].mean() / amounts[~event].mean() - 1)
     assert found.low > 0.2, "the opposite of what was planted, and sure of it"
 
 
-def test_too_few_days_have_no_effect() -> None:
+def test_event_effect_needs_enough_days() -> None:
     amounts, event = with_event(-0.05)
     two = event & event.index.get_level_values("day").isin(event[event].index.get_level_values("day").unique()[:2])
     for found in (compute_raw_effect(amounts, two), compute_matched_effect(amounts, two)):
         assert np.isnan([found.change, found.low, found.high]).all()
 
 
-def test_missing_and_empty_days_do_not_count() -> None:
+def test_event_effect_ignores_missing_and_empty_days() -> None:
     amounts, event = with_event(-0.05)
     holes = amounts.mask(np.random.default_rng(0).random(len(amounts)) < 0.05)
     holes.iloc[::50] = 0.0
     assert compute_matched_effect(holes, event).change == pytest.approx(-0.05, abs=0.02)
 
 
-def test_strikes_in_the_gas_files(gas: Dataset) -> None:
+def test_strike_effect_in_gas_files(gas: Dataset) -> None:
     """Raw means say +51 %, because strikes fall in winter; like days say −3.8 % (energy reference)."""
     found = estimate_strike_effects(Panel.from_dataset(gas), join_tables(gas, [])).set_index("method")
     assert found.loc["raw", "change"] == pytest.approx(0.51, abs=0.005)

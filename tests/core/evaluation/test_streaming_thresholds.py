@@ -22,7 +22,7 @@ def stepped(spot: Spot | Dspot, scores: Floats) -> tuple[list[float], list[bool]
 
 @settings(max_examples=15, deadline=None)
 @given(st.sampled_from(sorted(DISTRIBUTIONS)), st.integers(0, 1000), st.sampled_from([1e-2, 1e-3, 1e-5]))
-def test_a_stream_at_once_is_the_stream_one_by_one(name: str, seed: int, risk: float) -> None:
+def test_spot_update_many_equals_single_updates(name: str, seed: int, risk: float) -> None:
     scores = draw_scores(name, 1300, seed)
     for make in (lambda: Spot(risk), lambda: Dspot(risk, depth=20)):
         at_once, one_by_one = make().fit(scores[:600]), make().fit(scores[:600])
@@ -33,7 +33,7 @@ def test_a_stream_at_once_is_the_stream_one_by_one(name: str, seed: int, risk: f
 
 
 @pytest.mark.parametrize("name", ["exponential", "normal", "lognormal"])
-def test_a_stream_keeps_its_risk_where_alarms_teach(name: str) -> None:
+def test_spot_keeps_risk_when_alarms_update_it(name: str) -> None:
     """Six streams of 10,000 scores after 2,000 to learn from. As published, twice as many alarms as asked and more."""
 
     def rate(scores: Floats, alarms_teach: bool) -> float:
@@ -44,7 +44,7 @@ def test_a_stream_keeps_its_risk_where_alarms_teach(name: str) -> None:
     assert 1.3e-3 < np.mean([rate(scores, False) for scores in streams]) < 3.5e-3
 
 
-def test_the_threshold_of_a_stream_is_that_of_all_normal_scores_so_far() -> None:
+def test_spot_threshold_equals_fit_on_all_normal_scores() -> None:
     scores = draw_scores("exponential", 3000)
     spot = Spot(1e-4).fit(scores[:1000])
     assert spot.threshold_ == fit_pot_threshold(scores[:1000], 1e-4).value
@@ -55,21 +55,21 @@ def test_the_threshold_of_a_stream_is_that_of_all_normal_scores_so_far() -> None
     assert spot.threshold_ == pytest.approx(DISTRIBUTIONS["exponential"].isf(1e-4), rel=0.25)
 
 
-def test_an_alarm_teaches_nothing() -> None:
+def test_spot_ignores_alarms_when_refitting() -> None:
     spot = Spot(1e-3).fit(draw_scores("normal", 2000))
     before = (spot.threshold_, spot.score_count_, len(spot.peaks_))
     assert spot.update(50.0) == (before[0], True)
     assert (spot.threshold_, spot.score_count_, len(spot.peaks_)) == before
 
 
-def test_a_peak_changes_the_threshold() -> None:
+def test_spot_peak_changes_threshold() -> None:
     spot = Spot(1e-3).fit(draw_scores("normal", 2000))
     before = spot.threshold_
     assert spot.update(before - 0.01) == (before, False)
     assert spot.threshold_ > before
 
 
-def test_drift_is_followed() -> None:
+def test_dspot_follows_drift() -> None:
     """A level that rises by 40 spreads over 8,000 rows, with one spike of 8: SPOT drowns in alarms, DSPOT finds the
     spike.
     """
@@ -82,7 +82,7 @@ def test_drift_is_followed() -> None:
     assert drifting.mean() < 4e-3
 
 
-def test_the_mean_of_a_stream_that_drifts_is_of_normal_scores() -> None:
+def test_dspot_mean_uses_normal_scores() -> None:
     scores = np.concatenate([draw_scores("normal", 1000), np.full(200, 30.0), draw_scores("normal", 100, seed=1)])
     spot = Dspot(1e-3, depth=30).fit(scores[:1000])
     met, alarms = spot.update_many(scores[1000:])
@@ -92,14 +92,14 @@ def test_the_mean_of_a_stream_that_drifts_is_of_normal_scores() -> None:
     assert spot.last_sum_ == pytest.approx(scores[-30:].sum())
 
 
-def test_streams_say_what_they_need() -> None:
+def test_spot_names_missing_requirements() -> None:
     with pytest.raises(OptionError, match=re.escape("risk = 0.05 is outside 0 to 0.02")):
         Spot(0.05).fit(draw_scores("normal", 100))
     with pytest.raises(DataError, match="20 scores are too few for a mean over 50"):
         Dspot().fit(np.arange(20.0))
 
 
-def test_few_peaks_wait_for_more() -> None:
+def test_spot_waits_for_enough_peaks() -> None:
     spot = Spot(1e-3).fit(np.arange(100.0))
     assert spot.threshold_ == 99
     spot.update_many(np.full(7, 98.5))
@@ -108,7 +108,7 @@ def test_few_peaks_wait_for_more() -> None:
     assert spot.threshold_ != 99
 
 
-def test_a_stream_is_quick() -> None:
+def test_spot_is_fast() -> None:
     scores = draw_scores("lognormal", 30_000)
     began = time.perf_counter()
     Spot(1e-4).fit(scores[:5000]).update_many(scores[5000:])

@@ -123,7 +123,7 @@ def shared(request: pytest.FixtureRequest) -> Workspace:
 # ---- a job from end to end ------------------------------------------------------------------------------------------
 
 
-def test_a_real_analysis_is_done_by_the_worker_of_the_command_line(place: Workspace, sample: Dataset) -> None:
+def test_worker_command_runs_analysis(place: Workspace, sample: Dataset) -> None:
     question = encode(ClusteringSpec(list_clusterers()["kmeans"](n_clusters=4), dataset=place.datasets.save(sample)))
     job = jobs.submit("clusters", question, workspace=place, actor=Actor("bob", "Vigie page clusters"))
     assert (job.status, job.is_finished) == ("waiting", False)
@@ -146,7 +146,7 @@ def test_a_real_analysis_is_done_by_the_worker_of_the_command_line(place: Worksp
     assert (event.run_id, event.status) == (done.run_id, "completed")
 
 
-def test_progress_and_curves_are_seen_meanwhile(place: Workspace) -> None:
+def test_worker_reports_progress_and_curves(place: Workspace) -> None:
     job, log = submit_count(place, 60)
     with process(place, "tests.support.counting_job"):
         seen = wait_until(lambda: (each := load(job, place)) and 0.2 < each.share < 1 and each)
@@ -161,7 +161,7 @@ def test_progress_and_curves_are_seen_meanwhile(place: Workspace) -> None:
     assert [step for _, step in read_steps(log)] == list(range(1, 61))
 
 
-def test_a_worker_that_looks_once_does_what_waits_and_ends(place: Workspace) -> None:
+def test_worker_once_runs_pending_jobs_and_ends(place: Workspace) -> None:
     waiting = [
         jobs.submit("clusters", encode(ClusteringSpec(dataset=digest * 64)), workspace=place, actor=BOB)
         for digest in "01"
@@ -176,7 +176,7 @@ def test_a_worker_that_looks_once_does_what_waits_and_ends(place: Workspace) -> 
 # ---- one question, one job, one worker ------------------------------------------------------------------------------
 
 
-def test_a_double_click_is_answered_once(place: Workspace) -> None:
+def test_jobs_double_click_is_one_job(place: Workspace) -> None:
     first, log = submit_count(place, 5)
     assert submit_count(place, 5)[0].id == first.id
     with working(place, run_test_job):
@@ -186,7 +186,7 @@ def test_a_double_click_is_answered_once(place: Workspace) -> None:
     assert [step for _, step in read_steps(log)] == [1, 2, 3, 4, 5]
 
 
-def test_many_workers_do_every_job_once(shared: Workspace) -> None:
+def test_workers_run_each_job_once(shared: Workspace) -> None:
     folder = shared.datasets.folder.parent
     submitted = [submit("count", shared, until=2, step_s=0.0, log=f"{folder}/{number}.log")[0] for number in range(8)]
     others = [replace(shared) for _ in range(3)]  # with connections of their own, as other processes have
@@ -202,7 +202,7 @@ def test_many_workers_do_every_job_once(shared: Workspace) -> None:
     assert taken == [[1, 2]] * 8
 
 
-def test_two_workspaces_of_one_process_share_no_queue(tmp_path: Path, place: Workspace) -> None:
+def test_jobs_of_two_workspaces_stay_apart(tmp_path: Path, place: Workspace) -> None:
     other = Workspace.in_folder(tmp_path / "other", place.tracking)
     job, log = submit_count(place, 2)
     assert jobs.find(job.key, other) is None
@@ -214,7 +214,7 @@ def test_two_workspaces_of_one_process_share_no_queue(tmp_path: Path, place: Wor
     assert (load(job, place).status, read_steps(log)) == ("waiting", [])
 
 
-def test_a_worker_that_lost_its_job_stops_and_does_the_next(place: Workspace) -> None:
+def test_worker_without_lease_stops_and_continues_with_next(place: Workspace) -> None:
     job, log = submit_count(place, 1000)
     thief = replace(place).jobs
     with working(place, run_test_job):
@@ -232,7 +232,7 @@ def test_a_worker_that_lost_its_job_stops_and_does_the_next(place: Workspace) ->
 # ---- cancel ---------------------------------------------------------------------------------------------------------
 
 
-def test_a_job_that_is_cancelled_stops_and_can_be_begun_again(shared: Workspace) -> None:
+def test_job_can_restart_after_cancel(shared: Workspace) -> None:
     job, log = submit_count(shared, 1000)
     with process(shared, "tests.support.counting_job"):
         wait_until(lambda: load(job, shared).share > 0)
@@ -248,7 +248,7 @@ def test_a_job_that_is_cancelled_stops_and_can_be_begun_again(shared: Workspace)
     assert [step for _, step in read_steps(log)].count(1) == 2
 
 
-def test_a_job_that_waits_is_cancelled_at_once(place: Workspace) -> None:
+def test_jobs_cancel_waiting_job_at_once(place: Workspace) -> None:
     job, log = submit_count(place)
     jobs.cancel(job.key, place)
     assert load(job, place).status == "cancelled"
@@ -259,7 +259,7 @@ def test_a_job_that_waits_is_cancelled_at_once(place: Workspace) -> None:
     assert load(job, place).status == "cancelled"
 
 
-def test_a_cancelled_job_of_a_dead_worker_is_not_begun_again(place: Workspace) -> None:
+def test_job_cancelled_under_dead_worker_does_not_restart(place: Workspace) -> None:
     job, log = submit_count(place)
     place.jobs.claim("dead")
     jobs.cancel(job.key, place)
@@ -273,7 +273,7 @@ def test_a_cancelled_job_of_a_dead_worker_is_not_begun_again(place: Workspace) -
 # ---- workers that end -----------------------------------------------------------------------------------------------
 
 
-def test_a_job_whose_worker_was_killed_goes_on_from_its_checkpoint(shared: Workspace) -> None:
+def test_job_of_killed_worker_continues_from_checkpoint(shared: Workspace) -> None:
     job, log = submit_count(shared, 60)
     with process(shared, "tests.support.counting_job", str(LEASE_S)) as first:
         wait_until(lambda: load(job, shared).share > 0.3)
@@ -291,7 +291,7 @@ def test_a_job_whose_worker_was_killed_goes_on_from_its_checkpoint(shared: Works
     assert len(numbers) <= 61, "only the step that was cut off may come twice"
 
 
-def test_a_job_that_kills_its_workers_fails_in_the_end(place: Workspace) -> None:
+def test_job_that_kills_workers_fails(place: Workspace) -> None:
     job, log = submit_count(place)
     for attempt in range(1, MAX_ATTEMPTS + 1):
         claimed = place.jobs.claim("dying")
@@ -306,7 +306,7 @@ def test_a_job_that_kills_its_workers_fails_in_the_end(place: Workspace) -> None
         jobs.raise_error(failed)
 
 
-def test_a_worker_that_is_told_to_end_gives_its_job_back(shared: Workspace) -> None:
+def test_worker_returns_job_when_terminated(shared: Workspace) -> None:
     job, log = submit_count(shared, 60)
     with process(shared, "tests.support.counting_job") as first:
         wait_until(lambda: load(job, shared).share > 0.2)
@@ -320,7 +320,7 @@ def test_a_worker_that_is_told_to_end_gives_its_job_back(shared: Workspace) -> N
     assert [step for _, step in read_steps(log)] == list(range(1, 61))
 
 
-def test_a_job_that_does_not_stop_is_given_back_all_the_same(place: Workspace) -> None:
+def test_worker_returns_job_that_does_not_stop(place: Workspace) -> None:
     job = jobs.submit("never_stop", {}, workspace=place, actor=BOB)
     with process(place, "tests.support.counting_job") as worker:
         wait_until(lambda: load(job, place).status == "running")
@@ -329,7 +329,7 @@ def test_a_job_that_does_not_stop_is_given_back_all_the_same(place: Workspace) -
     assert load(job, place).status == "waiting"
 
 
-def test_a_job_survives_a_database_that_is_away(server: Running, on_postgresql: Workspace) -> None:
+def test_worker_survives_database_outage(server: Running, on_postgresql: Workspace) -> None:
     """From the middle of its work until after its end, for longer than its lease."""
     workspace = on_postgresql
     job, log = submit_count(workspace, 160)
@@ -357,7 +357,7 @@ def test_a_job_survives_a_database_that_is_away(server: Running, on_postgresql: 
 # ---- a run is recorded, and its worker dies before it says so -------------------------------------------------------
 
 
-def test_a_worker_killed_after_the_run_was_recorded_costs_no_second_run(place: Workspace) -> None:
+def test_worker_killed_after_run_makes_no_second_run(place: Workspace) -> None:
     job, log = submit("record", place)
     with process(place, "tests.support.counting_job", str(LEASE_S)) as first:
         assert first.wait(TIMEOUT_S) == -signal.SIGKILL
@@ -370,7 +370,7 @@ def test_a_worker_killed_after_the_run_was_recorded_costs_no_second_run(place: W
     assert load_run(done.run_id, place).record.status == "completed"
 
 
-def test_the_tag_of_the_job_is_written_before_any_work(place: Workspace, sample: Dataset) -> None:
+def test_run_has_job_tag_before_work(place: Workspace, sample: Dataset) -> None:
     with track_run("tests", "Nothing", {}, sample, Actor("bob", "tests", "a-job"), place):
         [record] = place.tracking.spool.list_newest(10)
         assert (record.tags[JOB_TAG], record.status) == ("a-job", "interrupted")
@@ -379,7 +379,7 @@ def test_the_tag_of_the_job_is_written_before_any_work(place: Workspace, sample:
     assert find_job_run("another", place) == ""
 
 
-def test_a_run_of_another_machine_is_found_in_mlflow(place: Workspace, sample: Dataset, tmp_path: Path) -> None:
+def test_worker_finds_run_of_other_machine_in_mlflow(place: Workspace, sample: Dataset, tmp_path: Path) -> None:
     job, log = submit_count(place)
     claimed = place.jobs.claim("of another machine")
     assert claimed is not None
@@ -395,7 +395,7 @@ def test_a_run_of_another_machine_is_found_in_mlflow(place: Workspace, sample: D
     assert (done.status, done.run_id, read_steps(log)) == ("completed", run.id, [])
 
 
-def test_a_job_is_done_anew_where_nobody_can_tell(place: Workspace, tmp_path: Path) -> None:
+def test_worker_repeats_job_if_run_is_unknown(place: Workspace, tmp_path: Path) -> None:
     silent = replace(place, tracking=Tracking("http://127.0.0.1:9", None, tmp_path / "other runs"))
     job, log = submit_count(silent, 2)
     silent.jobs.claim("dead")
@@ -439,7 +439,7 @@ def alive(pid: int) -> bool:
     return Path(f"/proc/{pid}").exists()
 
 
-def test_an_app_keeps_a_worker_and_takes_it_along(place: Workspace) -> None:
+def test_app_starts_and_stops_embedded_worker(place: Workspace) -> None:
     with app_server(place) as app:
         [first] = wait_until(lambda: embedded(place))
         assert os.getpriority(os.PRIO_PROCESS, first) == 5
@@ -450,7 +450,7 @@ def test_an_app_keeps_a_worker_and_takes_it_along(place: Workspace) -> None:
         assert not alive(second)
 
 
-def test_a_worker_ends_when_its_app_was_killed(place: Workspace) -> None:
+def test_worker_ends_with_killed_app(place: Workspace) -> None:
     with app_server(place) as app:
         [pid] = wait_until(lambda: embedded(place))
         app.kill()
@@ -458,7 +458,7 @@ def test_a_worker_ends_when_its_app_was_killed(place: Workspace) -> None:
         wait_until(lambda: not alive(pid), 10)
 
 
-def test_an_app_gives_way_to_a_worker_of_its_own_service(place: Workspace) -> None:
+def test_app_yields_to_worker_service(place: Workspace) -> None:
     with app_server(place):
         [pid] = wait_until(lambda: embedded(place))
         with process(place, "tests.support.counting_job"):
@@ -466,7 +466,7 @@ def test_an_app_gives_way_to_a_worker_of_its_own_service(place: Workspace) -> No
             assert embedded(place) == []
 
 
-def test_several_workers_at_a_time(place: Workspace) -> None:
+def test_worker_command_starts_several_workers(place: Workspace) -> None:
     with process(place, "core", "worker", "--workers", "2") as parent:
         two = wait_until(lambda: len(jobs.list_workers(place)) == 2 and jobs.list_workers(place))
         parent.terminate()
@@ -478,7 +478,7 @@ def test_several_workers_at_a_time(place: Workspace) -> None:
 
 
 @pytest.mark.parametrize("task", ["os", "..storage.jobs", "selection", "", "clusters.cluster"])
-def test_only_known_tasks_are_done(place: Workspace, task: str) -> None:
+def test_jobs_reject_unknown_task(place: Workspace, task: str) -> None:
     job = jobs.submit(task, {"dataset": "x"}, workspace=place, actor=BOB)
     with working(place):
         failed = wait_until_finished(job, place)
@@ -488,7 +488,7 @@ def test_only_known_tasks_are_done(place: Workspace, task: str) -> None:
 
 
 @pytest.mark.parametrize("key", ["", "x", "0" * 25, "../..", "\x00", "' OR 1=1"])
-def test_an_address_with_an_odd_key_finds_nothing(shared: Workspace, key: str) -> None:
+def test_jobs_foreign_key_finds_nothing(shared: Workspace, key: str) -> None:
     assert jobs.find(key, shared) is None
     jobs.cancel(key, shared)
     assert jobs.list_workers(shared) == [], "the database is asked all the same"
@@ -497,7 +497,7 @@ def test_an_address_with_an_odd_key_finds_nothing(shared: Workspace, key: str) -
 # ---- errors ---------------------------------------------------------------------------------------------------------
 
 
-def test_an_error_comes_back_as_the_same_sentence(place: Workspace) -> None:
+def test_job_error_keeps_message(place: Workspace) -> None:
     job = jobs.submit("refused", {}, workspace=place, actor=BOB)
     with working(place, run_test_job):
         failed = wait_until_finished(job, place)
@@ -506,7 +506,7 @@ def test_an_error_comes_back_as_the_same_sentence(place: Workspace) -> None:
     assert (raised.value.message.template, raised.value.message.values) == ("{file} has no dates.", {"file": "a.csv"})
 
 
-def test_an_unexpected_error_is_a_number_in_the_log(place: Workspace, caplog: pytest.LogCaptureFixture) -> None:
+def test_job_error_hides_unexpected_error_behind_number(place: Workspace, caplog: pytest.LogCaptureFixture) -> None:
     job = jobs.submit("broken", {}, workspace=place, actor=BOB)
     with working(place, run_test_job):
         failed = wait_until_finished(job, place)
@@ -518,7 +518,7 @@ def test_an_unexpected_error_is_a_number_in_the_log(place: Workspace, caplog: py
     assert "secret" not in str(raised.value)
 
 
-def test_values_of_an_error_survive_the_way() -> None:
+def test_job_error_values_round_trip() -> None:
     values = {
         "count": np.int64(3),
         "share": 0.25,
@@ -537,11 +537,11 @@ def test_values_of_an_error_survive_the_way() -> None:
 
 
 @pytest.mark.parametrize("kind", ["Exception", "Text", "N_", "os", "NoSuchError"])
-def test_no_other_class_is_made_from_json(kind: str) -> None:
+def test_job_error_creates_only_own_classes(kind: str) -> None:
     assert type(error_from_json({"kind": kind, "template": "x", "values": {}})) is VigieError
 
 
-def test_curves_are_thinned_to_their_end() -> None:
+def test_job_curves_are_thinned_to_last_point() -> None:
     points = [(float(step), 0.0) for step in range(10_000)]
     assert len(thin_out_points(points)) <= MAX_CURVE_POINTS
     assert thin_out_points(points)[-1] == points[-1]

@@ -19,7 +19,7 @@ def digests(store: DatasetStore, user: str = "") -> list[str]:
     return [stored.digest for stored in store.list_recent(user=user)]
 
 
-def test_each_user_lists_their_own(store: DatasetStore, sample: Dataset) -> None:
+def test_datasets_are_listed_per_user(store: DatasetStore, sample: Dataset) -> None:
     other = load_sample("kpi_matrix")
     store.save(sample, "ada")
     store.save(other, "grace")
@@ -29,13 +29,13 @@ def test_each_user_lists_their_own(store: DatasetStore, sample: Dataset) -> None
     assert set(digests(store)) == {sample.digest, other.digest}
 
 
-def test_the_same_data_of_two_users_are_stored_once(store: DatasetStore, sample: Dataset) -> None:
+def test_datasets_of_two_users_are_stored_once(store: DatasetStore, sample: Dataset) -> None:
     assert store.save(sample, "ada") == store.save(sample, "grace") == sample.digest
     assert [path.name for path in store.folder.glob("[0-9a-f]*")] == [sample.digest]
     assert digests(store, "ada") == digests(store, "grace") == [sample.digest]
 
 
-def test_what_was_removed_is_listed_no_more(store: DatasetStore, sample: Dataset) -> None:
+def test_removed_dataset_is_not_listed(store: DatasetStore, sample: Dataset) -> None:
     store.save(sample, "ada")
     (store.folder / sample.digest).rename(store.folder.parent / "elsewhere")
     assert digests(store, "ada") == []
@@ -44,7 +44,7 @@ def test_what_was_removed_is_listed_no_more(store: DatasetStore, sample: Dataset
 
 
 @pytest.mark.parametrize("user", ["../../etc", "a/b", "\0", "é" * 5000])
-def test_a_name_is_never_a_path(store: DatasetStore, sample: Dataset, user: str) -> None:
+def test_dataset_name_is_never_a_path(store: DatasetStore, sample: Dataset, user: str) -> None:
     store.save(sample, user)
     assert digests(store, user) == [sample.digest]
     assert {path.name for path in store.folder.parent.iterdir()} == {"datasets"}

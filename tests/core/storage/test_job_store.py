@@ -106,7 +106,7 @@ def together(stores: list[JobStore], work: Callable[[JobStore], object]) -> None
 # ---- submit ---------------------------------------------------------------------------------------------------------
 
 
-def test_submit_twice_is_one_job(open_store: OpenStore) -> None:
+def test_job_store_same_request_is_one_job(open_store: OpenStore) -> None:
     submitted: list[Job] = []
     together([open_store() for _ in range(6)], lambda store: submitted.append(store.submit("count", {"until": 3}, BOB)))
     assert len({job.id for job in submitted}) == 1
@@ -114,14 +114,14 @@ def test_submit_twice_is_one_job(open_store: OpenStore) -> None:
     assert submitted[0].arguments == {"until": 3}
 
 
-def test_submit_just_after_the_end_returns_the_job_that_ended(store: JobStore) -> None:
+def test_job_store_returns_job_that_just_ended(store: JobStore) -> None:
     store.submit("count", {}, BOB)
     store.finish(claim(store), "completed", run_id="run")
     again = store.submit("count", {}, BOB)
     assert (again.status, again.run_id, again.share) == ("completed", "run", 1.0)
 
 
-def test_submit_later_begins_anew(open_store: OpenStore, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_job_store_later_request_starts_new_job(open_store: OpenStore, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(store_module, "DOUBLE_CLICK_S", -1.0)
     stores = [open_store() for _ in range(6)]
     first = stores[0].submit("count", {}, BOB)
@@ -134,9 +134,7 @@ def test_submit_later_begins_anew(open_store: OpenStore, monkeypatch: pytest.Mon
 
 
 @pytest.mark.parametrize("url", ["postgresql"], indirect=True)
-def test_submit_keeps_what_another_tab_submitted_meanwhile(
-    open_store: OpenStore, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_job_store_returns_job_of_other_tab(open_store: OpenStore, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(store_module, "DOUBLE_CLICK_S", -1.0)
     one, other = open_store(), open_store()
     one.submit("count", {}, BOB)
@@ -153,12 +151,12 @@ def test_submit_keeps_what_another_tab_submitted_meanwhile(
     assert one.submit("count", {}, BOB).id == quicker[1].id
 
 
-def test_two_users_with_the_same_question_are_two_jobs(store: JobStore) -> None:
+def test_job_store_keeps_jobs_of_users_apart(store: JobStore) -> None:
     assert store.submit("count", {}, BOB).key != store.submit("count", {}, ALICE).key
 
 
 @pytest.mark.parametrize("value", [float("nan"), "\x00", "é 数 𝛼", 10**30, [], None])
-def test_arguments_and_curves_come_back_as_they_were(store: JobStore, value: object) -> None:
+def test_job_store_round_trips_arguments_and_curves(store: JobStore, value: object) -> None:
     store.submit("count", {"value": value}, BOB)
     job = claim(store)
     assert repr(job.arguments) == repr({"value": value})
@@ -169,13 +167,13 @@ def test_arguments_and_curves_come_back_as_they_were(store: JobStore, value: obj
 # ---- claim ----------------------------------------------------------------------------------------------------------
 
 
-def test_claim_takes_the_oldest_job(store: JobStore) -> None:
+def test_job_store_claims_oldest_job(store: JobStore) -> None:
     submitted = [store.submit("count", {"number": number}, BOB) for number in range(3)]
     assert [claim(store).id for _ in submitted] == [job.id for job in submitted]
     assert store.claim("worker") is None
 
 
-def test_concurrent_claims_never_share_a_job(open_store: OpenStore) -> None:
+def test_job_store_concurrent_claims_are_disjoint(open_store: OpenStore) -> None:
     stores, claimed = [open_store() for _ in range(6)], []
     submitted = [stores[0].submit("count", {"number": number}, BOB) for number in range(40)]
 
@@ -208,7 +206,7 @@ store.close()
 """
 
 
-def test_processes_start_at_once_and_do_no_job_twice(open_store: OpenStore, url: str, tmp_path: Path) -> None:
+def test_job_store_processes_run_each_job_once(open_store: OpenStore, url: str, tmp_path: Path) -> None:
     command = [sys.executable, "-W", "error", "-c", CLAIM_ALL, str(tmp_path / "jobs"), url]
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
     processes = [subprocess.Popen(command, cwd=ROOT, text=True, **pipes) for _ in range(3)]  # type: ignore[call-overload]
@@ -222,13 +220,13 @@ def test_processes_start_at_once_and_do_no_job_twice(open_store: OpenStore, url:
     assert sorted("".join(lines for lines, _ in printed).splitlines()) == sorted(f"{job.id} 1" for job in submitted)
 
 
-def test_tables_are_made_by_many_that_start_at_once(open_store: OpenStore) -> None:
+def test_job_store_concurrent_starts_create_tables_once(open_store: OpenStore) -> None:
     found: list[object] = []
     together([open_store() for _ in range(6)], lambda store: found.append(store.list_workers()))
     assert found == [[]] * 6
 
 
-def test_two_data_folders_share_a_database_but_no_job(open_store: OpenStore, tmp_path: Path) -> None:
+def test_job_store_folders_share_database_but_no_job(open_store: OpenStore, tmp_path: Path) -> None:
     one, other = open_store(tmp_path / "one"), open_store(tmp_path / "other")
     job = one.submit("count", {}, BOB)
     one.record_worker(WorkerHeartbeat("worker", "host", 1, False))
@@ -241,7 +239,7 @@ def test_two_data_folders_share_a_database_but_no_job(open_store: OpenStore, tmp
 # ---- leases ---------------------------------------------------------------------------------------------------------
 
 
-def test_job_is_held_until_its_lease_runs_out(open_store: OpenStore) -> None:
+def test_job_store_lease_expires(open_store: OpenStore) -> None:
     one, other = open_store(), open_store()
     one.lease_s = 0.3
     one.submit("count", {}, BOB)
@@ -254,7 +252,7 @@ def test_job_is_held_until_its_lease_runs_out(open_store: OpenStore) -> None:
     assert second.read_at - first.read_at > 0.3
 
 
-def test_whoever_lost_a_job_changes_nothing(open_store: OpenStore) -> None:
+def test_job_store_lost_lease_changes_nothing(open_store: OpenStore) -> None:
     one, other = open_store(), open_store()
     one.submit("count", {}, BOB)
     first = claim(one)
@@ -271,7 +269,7 @@ def test_whoever_lost_a_job_changes_nothing(open_store: OpenStore) -> None:
     assert other.heartbeat(second) == "lost"
 
 
-def test_heartbeat_in_time_keeps_the_job(open_store: OpenStore) -> None:
+def test_job_store_heartbeat_extends_lease(open_store: OpenStore) -> None:
     one, other = open_store(), open_store()
     one.submit("count", {}, BOB)
     job = claim(one)
@@ -282,7 +280,7 @@ def test_heartbeat_in_time_keeps_the_job(open_store: OpenStore) -> None:
     assert (now.share, now.stage, now.curves, now.is_stale) == (0.5, "counting", {"loss": [[1, 2]]}, False)
 
 
-def test_claim_leaves_stale_jobs_alone_where_it_is_told_to(store: JobStore) -> None:
+def test_job_store_claim_can_skip_stale_jobs(store: JobStore) -> None:
     store.submit("count", {}, BOB)
     claim(store)
     expire(store)
@@ -290,7 +288,7 @@ def test_claim_leaves_stale_jobs_alone_where_it_is_told_to(store: JobStore) -> N
     assert claim(store, "second").attempt == 2
 
 
-def test_requeue_costs_no_attempt(store: JobStore) -> None:
+def test_job_store_requeue_costs_no_attempt(store: JobStore) -> None:
     store.submit("count", {}, BOB)
     job = claim(store)
     store.heartbeat(job, share=0.5)
@@ -315,7 +313,7 @@ STATES: dict[str, tuple[Callable[[JobStore], object], str]] = {
 
 
 @pytest.mark.parametrize("state", STATES)
-def test_cancel(store: JobStore, state: str) -> None:
+def test_job_store_cancels_jobs(store: JobStore, state: str) -> None:
     reach, expected = STATES[state]
     job = store.submit("count", {}, BOB)
     store.checkpoint_folder(job).mkdir(parents=True)
@@ -333,12 +331,12 @@ def test_cancel(store: JobStore, state: str) -> None:
     assert store.claim("other") is None
 
 
-def test_cancel_of_an_unknown_job_does_nothing(store: JobStore) -> None:
+def test_job_store_cancel_of_unknown_job_is_ignored(store: JobStore) -> None:
     store.cancel("0" * 24)
     assert store.load("0" * 24) is None
 
 
-def test_holder_hears_of_a_cancel(store: JobStore) -> None:
+def test_job_store_heartbeat_reports_cancel(store: JobStore) -> None:
     key = store.submit("count", {}, BOB).key
     job = claim(store)
     store.cancel(key)
@@ -349,7 +347,7 @@ def test_holder_hears_of_a_cancel(store: JobStore) -> None:
     assert store.heartbeat(job) == "lost"
 
 
-def test_cancel_outlives_a_worker(store: JobStore) -> None:
+def test_job_store_cancel_survives_dead_worker(store: JobStore) -> None:
     key = store.submit("count", {}, BOB).key
     job = claim(store)
     store.cancel(key)
@@ -357,7 +355,7 @@ def test_cancel_outlives_a_worker(store: JobStore) -> None:
     assert claim(store).cancel_requested
 
 
-def test_delete_expired(store: JobStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_job_store_deletes_expired_rows(store: JobStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     failed, waiting = store.submit("count", {}, BOB), store.submit("count", {}, ALICE)
     store.finish(claim(store), "failed", error={"kind": ""})
     for job in (failed, waiting):
@@ -374,7 +372,7 @@ def test_delete_expired(store: JobStore, tmp_path: Path, monkeypatch: pytest.Mon
     assert store._database.read(lambda rows: rows.execute(WORKERS.select()).all()) == []
 
 
-def test_key_of_a_stranger_names_no_folder(store: JobStore, tmp_path: Path) -> None:
+def test_job_store_foreign_key_names_no_folder(store: JobStore, tmp_path: Path) -> None:
     job = store.submit("count", {}, BOB)
     values = {"key": "../..", "ended": 1.0, "status": "failed"}
     store._database.write(lambda rows: rows.execute(JOBS.update().where(JOBS.c.id == job.id).values(values)))
@@ -491,7 +489,7 @@ class AnyOrder(RuleBasedStateMachine):
             assert job.run_id == ""
 
 
-def test_any_order_of_calls(store: JobStore, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_job_store_holds_invariants_for_any_order_of_calls(store: JobStore, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(store_module, "DOUBLE_CLICK_S", -1.0)
     machine = type("AnyOrderHere", (AnyOrder,), {"store": store})
     run_state_machine_as_test(machine, settings=settings(max_examples=25, stateful_step_count=25, deadline=None))
@@ -500,7 +498,7 @@ def test_any_order_of_calls(store: JobStore, monkeypatch: pytest.MonkeyPatch) ->
 # ---- workers --------------------------------------------------------------------------------------------------------
 
 
-def test_workers_are_listed_while_they_live(store: JobStore, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_job_store_lists_living_workers(store: JobStore, monkeypatch: pytest.MonkeyPatch) -> None:
     one, other = WorkerHeartbeat("one", "host", 1, True), WorkerHeartbeat("other", "host", 2, False)
     for worker in (one, other, one):
         store.record_worker(worker)
@@ -537,14 +535,14 @@ def unavailable(work: Callable[[], object]) -> str:
     return str(raised.value)
 
 
-def test_every_public_call_is_tried() -> None:
+def test_job_store_fault_tests_cover_every_public_call() -> None:
     public = {name for name in vars(JobStore) if not name.startswith("_")}
     assert public - {"reset", "close", "checkpoint_folder"} == set(EVERY_CALL)
 
 
 @pytest.mark.parametrize("url", ["postgresql"], indirect=True)
 @pytest.mark.parametrize("outage", ["killed", "frozen"])
-def test_server_away_and_back(server: Running, store: JobStore, outage: str) -> None:
+def test_job_store_recovers_from_outage(server: Running, store: JobStore, outage: str) -> None:
     job = store.submit("count", {}, BOB)
     (server.kill if outage == "killed" else server.freeze)()
     try:
@@ -561,7 +559,7 @@ def test_server_away_and_back(server: Running, store: JobStore, outage: str) -> 
 
 
 @pytest.mark.parametrize("user", ["vigie", "nobody"])
-def test_password_is_not_shown(server: Running, tmp_path: Path, user: str) -> None:
+def test_job_store_hides_password(server: Running, tmp_path: Path, user: str) -> None:
     wrong = make_url(server.url).set(username=user, password="hunter2").render_as_string(hide_password=False)
     store = JobStore(tmp_path, wrong)
     said = unavailable(store.list_workers)
@@ -569,7 +567,7 @@ def test_password_is_not_shown(server: Running, tmp_path: Path, user: str) -> No
     assert "hunter2" not in said + repr(vars(store))
 
 
-def test_dead_address(tmp_path: Path) -> None:
+def test_job_store_reports_dead_address(tmp_path: Path) -> None:
     store = JobStore(tmp_path, f"postgresql://vigie:hunter2@127.0.0.1:{free_port()}/jobs")
     for call in EVERY_CALL.values():
         assert "hunter2" not in unavailable(lambda: call(store))  # noqa: B023 called at once
@@ -581,19 +579,19 @@ def test_job_store_rejects_other_database_urls(tmp_path: Path) -> None:
     assert "hunter2" not in str(raised.value)
 
 
-def test_folder_that_cannot_be_written(tmp_path: Path) -> None:
+def test_job_store_reports_read_only_folder(tmp_path: Path) -> None:
     (tmp_path / "jobs").write_text("a file")
     store = JobStore(tmp_path / "jobs")
     for call in EVERY_CALL.values():
         unavailable(lambda: call(store))  # noqa: B023 called at once
 
 
-def test_damaged_file(tmp_path: Path) -> None:
+def test_job_store_reports_damaged_file(tmp_path: Path) -> None:
     (tmp_path / "jobs.db").write_bytes(b"no database " * 1000)
     assert "not a database" in unavailable(JobStore(tmp_path).list_workers)
 
 
-def test_locked_file(tmp_path: Path) -> None:
+def test_job_store_reports_locked_file(tmp_path: Path) -> None:
     store = JobStore(tmp_path)
     job = store.submit("count", {}, BOB)
     holder = sqlite3.connect(tmp_path / "jobs.db", isolation_level=None)

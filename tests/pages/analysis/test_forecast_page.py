@@ -197,7 +197,7 @@ def test_forecast_page_stores_and_reports_covariates(page_workspace: Workspace, 
         index=False
     )
     app = open_page(PAGE, dataset=digest)
-    get_widget(app, "file_uploader", "driver-files-0").set_value([("météo.csv", file.encode(), "text/csv")]).run()
+    get_widget(app, "file_uploader", "covariate-files-0").set_value([("météo.csv", file.encode(), "text/csv")]).run()
     assert not app.exception
     assert not app.error
     [table] = page_workspace.covariates.load(app.query_params["covariates"])
@@ -209,7 +209,7 @@ def test_forecast_page_stores_and_reports_covariates(page_workspace: Workspace, 
     assert "colour" in read_page_text(app), "ignored columns are reported"
     refreshed = open_page(PAGE, dataset=digest, covariates=app.query_params["covariates"])
     assert read_join_report(refreshed).equals(report)
-    app = click_button(refreshed, "forget-drivers")
+    app = click_button(refreshed, "forget-covariates")
     assert "covariates" not in app.query_params
 
 
@@ -241,7 +241,7 @@ def test_forecast_page_hides_sample_weather_for_other_data(page_workspace: Works
 def test_forecast_page_rejects_invalid_covariate_file(digest: str) -> None:
     app = open_page(PAGE, dataset=digest)
     file = b"date,word\n2024-01-01,a\n2024-01-02,b\n"
-    get_widget(app, "file_uploader", "driver-files-0").set_value([("words.csv", file, "text/csv")]).run()
+    get_widget(app, "file_uploader", "covariate-files-0").set_value([("words.csv", file, "text/csv")]).run()
     assert not app.exception
     assert "words.csv" in read_errors(app)
     assert get_widget(app, "button", "forecast-ask")

@@ -68,7 +68,7 @@ def table(app: AppTest, key: str) -> pd.DataFrame:
 # ---- a verdict on a row ---------------------------------------------------------------------------------------------
 
 
-def test_a_verdict_is_kept_once_and_seen_by_a_colleague(page_workspace: Workspace, run: dict[str, str]) -> None:
+def test_verdict_is_stored_once_and_visible_to_colleague(page_workspace: Workspace, run: dict[str, str]) -> None:
     app = saved(open_page("analysis/anomalies.py", **run), "false_alarm", "a strike at the depot")
     assert not app.exception
     [record] = page_workspace.feedback.read_records()
@@ -90,7 +90,7 @@ def test_a_verdict_is_kept_once_and_seen_by_a_colleague(page_workspace: Workspac
     assert len(page_workspace.feedback.read_records()) == 1, "looking again says nothing"
 
 
-def test_the_event_of_a_verdict_holds_no_comment(page_workspace: Workspace, run: dict[str, str]) -> None:
+def test_verdict_event_contains_no_comment(page_workspace: Workspace, run: dict[str, str]) -> None:
     saved(open_page("analysis/anomalies.py", **run), "true_alarm", "call Jeanne on 0612345678")
     event = page_workspace.events.read_events()[-1]
     assert (event.event, event.status, event.details.inputs["run"], event.details.inputs["verdict"]) == (
@@ -102,13 +102,13 @@ def test_the_event_of_a_verdict_holds_no_comment(page_workspace: Workspace, run:
     assert "Jeanne" not in event.to_json_line()
 
 
-def test_nothing_is_saved_without_a_verdict(page_workspace: Workspace, run: dict[str, str]) -> None:
+def test_feedback_form_requires_verdict(page_workspace: Workspace, run: dict[str, str]) -> None:
     app = open_page("analysis/anomalies.py", **run)
     assert keyed(app, "button", "verdict-save-").disabled
     assert not page_workspace.feedback.read_records()
 
 
-def test_a_verdict_that_waits_says_so_and_why(
+def test_pending_verdict_states_reason(
     page_workspace: Workspace, run: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     store = FeedbackStore(page_workspace.feedback.folder, Bucket("vigie", "eu-west-3", "ftp//nowhere", "key", "secret"))
@@ -122,7 +122,7 @@ def test_a_verdict_that_waits_says_so_and_why(
     assert "Records that wait here to be sent to s3://vigie: 1." in read_page_text(open_page(PAGE))
 
 
-def test_a_disk_that_takes_nothing_is_told(page_workspace: Workspace, run: dict[str, str]) -> None:
+def test_feedback_form_reports_full_disk(page_workspace: Workspace, run: dict[str, str]) -> None:
     page_workspace.feedback.folder.write_text("a file where a folder should be", encoding="utf-8")
     app = saved(open_page("analysis/anomalies.py", **run), "true_alarm")
     assert not app.exception
@@ -130,7 +130,7 @@ def test_a_disk_that_takes_nothing_is_told(page_workspace: Workspace, run: dict[
     assert page_workspace.events.read_events()[-1].log_level == "ERROR"
 
 
-def test_clusters_and_forecasts_are_judged_too(page_workspace: Workspace, small: Dataset) -> None:
+def test_clusters_and_forecasts_accept_verdicts(page_workspace: Workspace, small: Dataset) -> None:
     from core.tasks.clusters.run import cluster
     from core.tasks.clusters.spec import ClusteringSpec, list_clusterers
     from core.tasks.forecast.run import forecast
@@ -164,7 +164,7 @@ def show(app: AppTest, view: str) -> AppTest:
     return app.run()
 
 
-def test_nothing_said_yet(page_workspace: Workspace) -> None:
+def test_feedback_page_without_feedback(page_workspace: Workspace) -> None:
     app = open_page(PAGE)
     assert not app.exception
     assert "There is no feedback yet" in read_page_text(app)
@@ -173,7 +173,7 @@ def test_nothing_said_yet(page_workspace: Workspace) -> None:
     )
 
 
-def test_the_general_form(page_workspace: Workspace, run: dict[str, str]) -> None:
+def test_feedback_page_accepts_general_feedback(page_workspace: Workspace, run: dict[str, str]) -> None:
     app = show(open_page(PAGE, run=run["run"]), "Give feedback")
     assert keyed(app, "text_input", "feedback-run").value == run["run"]
     keyed(app, "text_area", "feedback-comment").set_value('=HYPERLINK("http://evil")')
@@ -185,14 +185,14 @@ def test_the_general_form(page_workspace: Workspace, run: dict[str, str]) -> Non
     assert "said" not in record.key
 
 
-def test_an_empty_form_is_told(page_workspace: Workspace) -> None:
+def test_feedback_page_reports_empty_form(page_workspace: Workspace) -> None:
     app = keyed(show(open_page(PAGE), "Give feedback"), "button", "feedback-send").click().run()
     assert "Give a verdict, a rating or a comment" in read_page_text(app)
     assert not page_workspace.feedback.read_records()
     assert keyed(app, "text_area", "feedback-comment").proto.max_chars == MAX_COMMENT_CHARS
 
 
-def test_review_counts_filters_and_opens(page_workspace: Workspace, run: dict[str, str]) -> None:
+def test_feedback_page_counts_filters_and_opens_runs(page_workspace: Workspace, run: dict[str, str]) -> None:
     judge(page_workspace, run["run"], ["true_alarm", "true_alarm", "false_alarm", "unsure"])
     said.submit_feedback(
         said.FeedbackInput("Vigie", rating=4, comment="a fine product"),
@@ -221,7 +221,7 @@ def test_review_counts_filters_and_opens(page_workspace: Workspace, run: dict[st
 # ---- feedback that acts ---------------------------------------------------------------------------------------------
 
 
-def test_a_threshold_is_suggested_seen_and_accepted(
+def test_threshold_review_proposes_and_accepts_threshold(
     page_workspace: Workspace, run: dict[str, str], worker: Worker
 ) -> None:
     before = load_detection(run["run"], page_workspace)
@@ -242,7 +242,7 @@ def test_a_threshold_is_suggested_seen_and_accepted(
     )
 
 
-def test_verdicts_on_events_of_sequences(page_workspace: Workspace, worker: Worker) -> None:
+def test_sequence_events_accept_verdicts(page_workspace: Workspace, worker: Worker) -> None:
     from core.tasks.sequences.run import load_sequences, train
     from core.tasks.sequences.spec import SequenceSpec, list_detectors
     from tests.support.sample_sequences import make_series
@@ -272,7 +272,7 @@ def test_verdicts_on_events_of_sequences(page_workspace: Workspace, worker: Work
     assert after.events["peak"].iloc[0] == found.events["peak"].iloc[0]
 
 
-def test_a_run_without_a_threshold_is_told(page_workspace: Workspace, small: Dataset) -> None:
+def test_threshold_review_reports_run_without_threshold(page_workspace: Workspace, small: Dataset) -> None:
     from core.tasks.clusters.run import cluster
     from core.tasks.clusters.spec import ClusteringSpec, list_clusterers
 

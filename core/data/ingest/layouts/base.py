@@ -153,7 +153,7 @@ def build_dataset(
     index = make_index(
         _build_entities(table, find_role_columns(roles, "entity"), entity or strip_extensions(table.name)), time
     )
-    drivers = _read_covariates(table, roles, layout, index, notes)
+    covariates = _read_covariates(table, roles, layout, index, notes)
     context = _read_context(table, roles, layout, index, notes)
     label_columns = find_role_columns(roles, "label")
     labels = _read_numbers(table, label_columns[0], notes, index) > 0 if label_columns else None
@@ -161,7 +161,7 @@ def build_dataset(
     return Dataset(
         frame=pd.DataFrame(values, index=index, columns=pd.Index(list(measures.values())), copy=False),
         layout=layout.name,
-        covariates=drivers,
+        covariates=covariates,
         context=context,
         labels=None if labels is None else pd.Series(labels, index=index, name="label"),
         files=(table.name,),

@@ -32,7 +32,7 @@ def of(dataset: Dataset, entity: str) -> pd.DataFrame:
     return dataset.frame.xs(entity, level="entity").sort_index()
 
 
-def test_per_tile(tmp_path: Path) -> None:
+def test_netmob_reader_reads_tile_layout(tmp_path: Path) -> None:
     values = make_traffic(3, 40)
     dataset = load(list(write_tile_files(tmp_path, "Netflix", values)))
     assert (dataset.layout, dataset.profile, dataset.unit, len(dataset)) == ("netmob", True, "", 120)
@@ -49,7 +49,7 @@ def test_per_tile(tmp_path: Path) -> None:
     assert not np.isnan(forward[:, [7, 12]]).all()
 
 
-def test_official(tmp_path: Path) -> None:
+def test_netmob_reader_reads_city_layout(tmp_path: Path) -> None:
     values = make_traffic(4, 20)
     dataset = load(list(write_official_files(tmp_path, "Saint-Etienne", "Apple_Video", values)))
     assert (dataset.layout, dataset.profile, len(dataset)) == ("netmob", True, 160)
@@ -61,7 +61,7 @@ def test_official(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("container", ["folder", "zip", "gz"])
-def test_folders_and_archives(tmp_path: Path, container: str) -> None:
+def test_netmob_reader_reads_folders_and_archives(tmp_path: Path, container: str) -> None:
     """A map beside the files is no measurement; files of several folders are one dataset."""
     root = tmp_path / "NetMob23"
     values = make_traffic(2, 17)
@@ -82,7 +82,7 @@ def test_folders_and_archives(tmp_path: Path, container: str) -> None:
     np.testing.assert_array_equal(of(dataset, "Lyon · Netflix · DL · 101").to_numpy(), values[1])
 
 
-def test_both_layouts_in_one_dataset(tmp_path: Path) -> None:
+def test_netmob_reader_joins_both_layouts(tmp_path: Path) -> None:
     paths = [
         *write_tile_files(tmp_path, "Netflix", make_traffic(1, 17)),
         *write_official_files(tmp_path, "Lyon", "Netflix", make_traffic(1, 17)),
@@ -96,14 +96,16 @@ def test_both_layouts_in_one_dataset(tmp_path: Path) -> None:
 
 @quick
 @given(st.integers(1, 3), st.integers(2, 30), st.integers(0, 2**32 - 1))
-def test_any_twin(tmp_path_factory: pytest.TempPathFactory, tiles: int, count: int, seed: int) -> None:
+def test_netmob_generated_files_round_trip(
+    tmp_path_factory: pytest.TempPathFactory, tiles: int, count: int, seed: int
+) -> None:
     values = make_traffic(tiles, count, seed)
     dataset = load(list(write_tile_files(tmp_path_factory.mktemp("twin"), "Web_Adult", values, seed)))
     for number in range(tiles):
         np.testing.assert_array_equal(of(dataset, f"Web_Adult · DL · {100 + number}").to_numpy(), values[number])
 
 
-def test_the_doctor_and_the_preview(tmp_path: Path) -> None:
+def test_netmob_doctor_and_preview(tmp_path: Path) -> None:
     paths = write_tile_files(tmp_path, "Spotify", make_traffic(1, 77))
     report = run_checks(load(list(paths)))
     assert (report.summary.rows, report.summary.dates) == (77, 77)
@@ -137,7 +139,7 @@ def tile(*lines: str) -> str:
         ("20190316 1 2 3\n", ("line 1", "3 quarter-hours")),
     ],
 )
-def test_refused_with_file_and_line(tmp_path: Path, text: str, words: tuple[str, ...]) -> None:
+def test_netmob_reader_rejects_with_file_and_line(tmp_path: Path, text: str, words: tuple[str, ...]) -> None:
     good = write_tile_files(tmp_path, "Netflix", make_traffic(1, 5))
     path = tmp_path / "Netflix_DL_Tile_7.txt"
     path.write_text(text)
@@ -151,7 +153,7 @@ def test_refused_with_file_and_line(tmp_path: Path, text: str, words: tuple[str,
     assert (dataset.entities, len(dataset)) == (["Netflix · DL · 100"], 5)  # nothing of the bad file is left
 
 
-def test_large_values_are_no_dates(tmp_path: Path) -> None:
+def test_netmob_reader_keeps_large_values_as_numbers(tmp_path: Path) -> None:
     path = tmp_path / "Netflix_DL_Tile_7.txt"
     path.write_text(
         format_line("20190316", ORDINARY * 1e7 + 0.5, False) + "\n" + format_line("20190317", ORDINARY, False)
@@ -159,7 +161,7 @@ def test_large_values_are_no_dates(tmp_path: Path) -> None:
     assert load([path]).values[0, 1] == 2e7 + 0.5
 
 
-def test_infinities_are_told(tmp_path: Path) -> None:
+def test_netmob_reader_reports_infinities(tmp_path: Path) -> None:
     path = tmp_path / "Netflix_DL_Tile_7.txt"
     path.write_text(tile(format_line("20190317", ORDINARY, False).replace(" 7.0 ", " inf ")))
     dataset = load([path])
@@ -167,7 +169,7 @@ def test_infinities_are_told(tmp_path: Path) -> None:
     assert [note.kind for note in dataset.notes] == ["unreadable_cells"]
 
 
-def test_a_day_that_stands_twice(tmp_path: Path) -> None:
+def test_netmob_reader_reports_repeated_day(tmp_path: Path) -> None:
     path = tmp_path / "Netflix_DL_Tile_7.txt"
     path.write_text(
         tile(
@@ -182,7 +184,7 @@ def test_a_day_that_stands_twice(tmp_path: Path) -> None:
     assert (kinds["repeated_rows"], kinds["duplicate_keys"]) == (1, 1)
 
 
-def test_the_name_must_tell_the_day(tmp_path: Path) -> None:
+def test_netmob_reader_requires_day_in_name(tmp_path: Path) -> None:
     path = tmp_path / "tiles.txt"
     path.write_text(format_line(100, ORDINARY, False) + "\n")
     with pytest.raises(UnreadableFileError, match="does not give the day"):
@@ -191,7 +193,7 @@ def test_the_name_must_tell_the_day(tmp_path: Path) -> None:
     assert load([path]).entities == ["tiles"]
 
 
-def test_numbers_between_blanks_that_are_no_days(tmp_path: Path) -> None:
+def test_netmob_reader_rejects_other_number_files(tmp_path: Path) -> None:
     """A dataset with fewer numbers in a line is not taken for quarter-hours."""
     path = tmp_path / "kpis.csv"
     path.write_text("\n".join(",".join(str(number + row) for number in range(97)) for row in range(5)))

@@ -71,12 +71,14 @@ def fitted(train: Floats32) -> dict[str, SequenceDetector]:
 # ---- the contract ---------------------------------------------------------------------------------------------------
 
 
-def test_the_folder_is_the_registry() -> None:
+def test_sequence_detector_registry_matches_folder() -> None:
     assert {cls.name for cls in SIMPLE} <= set(DETECTORS)
 
 
 @EVERY_DETECTOR
-def test_one_finite_score_per_row(name: str, fitted: dict[str, SequenceDetector], test: Floats32) -> None:
+def test_sequence_detector_gives_finite_score_per_row(
+    name: str, fitted: dict[str, SequenceDetector], test: Floats32
+) -> None:
     scored = fitted[name].score(test)
     assert scored.score.shape == (len(test),)
     assert scored.shares.shape == test.shape
@@ -89,7 +91,7 @@ def test_one_finite_score_per_row(name: str, fitted: dict[str, SequenceDetector]
 
 
 @EVERY_DETECTOR
-def test_a_far_row_stands_out(name: str, fitted: dict[str, SequenceDetector], test: Floats32) -> None:
+def test_sequence_detector_finds_far_row(name: str, fitted: dict[str, SequenceDetector], test: Floats32) -> None:
     """Its score is the highest among the rows before it and those a window away, where its own window reaches."""
     scores = fitted[name].score(test).score
     assert scores[FAR] > scores[: FAR - 25].max()
@@ -97,21 +99,21 @@ def test_a_far_row_stands_out(name: str, fitted: dict[str, SequenceDetector], te
 
 
 @EVERY_DETECTOR
-def test_the_column_that_left_has_the_largest_share(name: str, fitted: dict[str, SequenceDetector]) -> None:
+def test_sequence_detector_shares_name_deviating_column(name: str, fitted: dict[str, SequenceDetector]) -> None:
     values = waves(500, seed=1)
     values[FAR : FAR + 5, 3] += 3.0
     assert int(np.argmax(fitted[name].score(values).shares[FAR : FAR + 5].sum(axis=0))) == 3
 
 
 @EVERY_DETECTOR
-def test_the_same_seed_gives_the_same_scores(name: str, train: Floats32, test: Floats32) -> None:
+def test_sequence_detector_is_deterministic(name: str, train: Floats32, test: Floats32) -> None:
     one, other = (quick(name).fit([train], Progress()).score(test) for _ in range(2))
     assert np.array_equal(one.score, other.score)
     assert np.array_equal(one.shares, other.shares)
 
 
 @EVERY_DETECTOR
-def test_series_are_left_untouched(name: str, train: Floats32, test: Floats32) -> None:
+def test_sequence_detector_leaves_series_unchanged(name: str, train: Floats32, test: Floats32) -> None:
     before = train.copy(), test.copy()
     quick(name).fit([train], Progress()).score(test)
     assert np.array_equal(train, before[0])
@@ -119,7 +121,7 @@ def test_series_are_left_untouched(name: str, train: Floats32, test: Floats32) -
 
 
 @EVERY_DETECTOR
-def test_constant_and_missing_values_do_no_harm(name: str, train: Floats32, test: Floats32) -> None:
+def test_sequence_detector_accepts_constant_and_missing_values(name: str, train: Floats32, test: Floats32) -> None:
     """One column that never changes, one never known, a gap longer than a window, and holes everywhere."""
     holes = np.random.default_rng(2)
 
@@ -141,7 +143,7 @@ def test_constant_and_missing_values_do_no_harm(name: str, train: Floats32, test
 
 @EVERY_DETECTOR
 @pytest.mark.parametrize("rows", [1, 2, 7])
-def test_a_series_shorter_than_a_window(
+def test_sequence_detector_accepts_series_shorter_than_window(
     name: str, rows: int, fitted: dict[str, SequenceDetector], test: Floats32
 ) -> None:
     scored = fitted[name].score(test[:rows])
@@ -151,13 +153,13 @@ def test_a_series_shorter_than_a_window(
 
 
 @EVERY_DETECTOR
-def test_short_series_can_be_learnt_from(name: str, train: Floats32, test: Floats32) -> None:
+def test_sequence_detector_fits_short_series(name: str, train: Floats32, test: Floats32) -> None:
     detector = quick(name).fit([train[:3], train[3:12], train[12:]], Progress())
     assert np.isfinite(detector.score(test).score).all()
 
 
 @EVERY_DETECTOR
-def test_one_column_is_enough(name: str) -> None:
+def test_sequence_detector_accepts_one_column(name: str) -> None:
     values = waves(400, columns=1)
     values[FAR] += 6.0
     scores = quick(name).fit([waves(600, seed=3, columns=1)], Progress()).score(values).score
@@ -165,14 +167,16 @@ def test_one_column_is_enough(name: str) -> None:
 
 
 @EVERY_DETECTOR
-def test_several_series_score_as_one_by_one(name: str, fitted: dict[str, SequenceDetector], test: Floats32) -> None:
+def test_sequence_detector_scores_series_together_as_alone(
+    name: str, fitted: dict[str, SequenceDetector], test: Floats32
+) -> None:
     detector, parts = fitted[name], [test[:200], test[200:260], test]
     for together, alone in zip(detector.score_many(parts), [detector.score(part) for part in parts], strict=True):
         assert np.allclose(together.score, alone.score, rtol=1e-4, atol=1e-4)
 
 
 @EVERY_DETECTOR
-def test_every_hyperparameter_has_a_sentence_and_an_accepted_default(name: str) -> None:
+def test_sequence_detector_hyperparameters_have_help_and_default(name: str) -> None:
     assert all(field.metadata["help"] for field in get_hyperparameters(DETECTORS[name]).values())
     assert get_params(build_from_settings(DETECTORS[name], get_params(DETECTORS[name]()))) == get_params(
         DETECTORS[name]()
@@ -180,14 +184,14 @@ def test_every_hyperparameter_has_a_sentence_and_an_accepted_default(name: str) 
 
 
 @EVERY_DETECTOR
-def test_what_is_learned_ends_in_an_underscore(name: str, fitted: dict[str, SequenceDetector]) -> None:
+def test_sequence_detector_fitted_attributes_end_in_underscore(name: str, fitted: dict[str, SequenceDetector]) -> None:
     learned = vars(fitted[name]).keys() - get_hyperparameters(DETECTORS[name]).keys()
     assert learned
     assert all(each.endswith("_") for each in learned)
 
 
 @EVERY_DETECTOR
-def test_learning_can_be_stopped(name: str, train: Floats32) -> None:
+def test_sequence_detector_training_can_be_cancelled(name: str, train: Floats32) -> None:
     progress = Progress()
     progress.cancel()
     with pytest.raises(CancelledError):
@@ -205,7 +209,7 @@ def dataset(values: Floats32) -> Dataset:
 
 
 @EVERY_DETECTOR
-def test_a_model_comes_back_from_its_file(name: str, train: Floats32, test: Floats32, place: Workspace) -> None:
+def test_sequence_detector_model_round_trips(name: str, train: Floats32, test: Floats32, place: Workspace) -> None:
     model = SequenceModel(quick(name), Scaling("minmax")).fit(dataset(train))
     model.threshold_ = 1.5
     [scored] = model.score(dataset(test))
@@ -218,7 +222,7 @@ def test_a_model_comes_back_from_its_file(name: str, train: Floats32, test: Floa
     assert again.threshold_ == 1.5
 
 
-def test_every_detector_may_be_in_a_model() -> None:
+def test_sequence_detector_classes_are_trusted_in_models() -> None:
     kept = {f"{cls.__module__}.{cls.__qualname__}" for cls in (*DETECTORS.values(), Scaling, SequenceModel)}
     assert kept <= set(list_trusted_types())
 
@@ -227,14 +231,14 @@ def test_every_detector_may_be_in_a_model() -> None:
 
 
 @pytest.mark.parametrize("cls", SIMPLE)
-def test_shares_add_up_to_the_score(cls: type[SequenceDetector], train: Floats32, test: Floats32) -> None:
+def test_sequence_detector_shares_sum_to_score(cls: type[SequenceDetector], train: Floats32, test: Floats32) -> None:
     scored = cls().fit([train], Progress()).score(test)
     assert np.allclose(scored.shares.sum(axis=1), scored.score, rtol=1e-4)
     assert (scored.shares >= 0).all()
 
 
 @pytest.mark.parametrize("cls", SIMPLE)
-def test_the_expected_band_holds_usual_values(cls: type[SequenceDetector], train: Floats32) -> None:
+def test_sequence_detector_expected_band_contains_normal_values(cls: type[SequenceDetector], train: Floats32) -> None:
     usual = waves(500, seed=4)
     scored = cls().fit([train], Progress()).score(usual)
     assert scored.expected is not None
@@ -243,7 +247,7 @@ def test_the_expected_band_holds_usual_values(cls: type[SequenceDetector], train
     assert inside.mean() > 0.97
 
 
-def test_the_distance_to_the_mean_by_hand() -> None:
+def test_mean_distance_by_hand() -> None:
     train = np.array([[0, 10], [2, 30]], dtype=np.float32)
     scored = MeanDistance().fit([train], Progress()).score(np.array([[4, 20], [1, np.nan]], dtype=np.float32))
     assert scored.score.tolist() == [9.0, 0.0]
@@ -251,7 +255,7 @@ def test_the_distance_to_the_mean_by_hand() -> None:
 
 
 @pytest.mark.parametrize("columns", [2, 3, 8])
-def test_the_pca_residual_is_that_of_scikit_learn(columns: int) -> None:
+def test_pca_residual_matches_scikit_learn(columns: int) -> None:
     from sklearn.decomposition import PCA
 
     train, test = (waves(600, seed, columns) for seed in (0, 1))
@@ -263,7 +267,7 @@ def test_the_pca_residual_is_that_of_scikit_learn(columns: int) -> None:
     assert np.allclose(ours.score, ((test - expected) ** 2).sum(axis=1), rtol=1e-3, atol=1e-5)
 
 
-def test_a_missing_value_is_taken_as_the_known_ones_let_expect() -> None:
+def test_pca_residual_predicts_missing_value() -> None:
     """Far from the mean, but in line with the other columns: the hole must make no residual of its own."""
     train = waves(2000)
     given = (3 * np.linspace(0.5, 1.0, 5)[None]).astype(np.float32)
@@ -276,7 +280,7 @@ def test_a_missing_value_is_taken_as_the_known_ones_let_expect() -> None:
     assert holed.expected[0, 2] == pytest.approx(3 * 0.75, abs=0.2)
 
 
-def test_all_columns_high_together_is_usual_to_pca_and_not_to_the_mean() -> None:
+def test_pca_residual_accepts_joint_rise_unlike_mean_distance() -> None:
     train, odd = waves(900), np.linspace(0.5, 1.0, 5).astype(np.float32)
     together, apart = 3 * odd[None], 0.4 * odd[::-1][None]
     pca, mean = (cls().fit([train], Progress()) for cls in (PcaResidual, MeanDistance))
@@ -286,7 +290,7 @@ def test_all_columns_high_together_is_usual_to_pca_and_not_to_the_mean() -> None
 
 @pytest.mark.parametrize("centred", [True, False])
 @pytest.mark.parametrize("window", [2, 5, 21])
-def test_the_moving_mean_is_that_of_pandas(window: int, centred: bool) -> None:
+def test_moving_mean_matches_pandas(window: int, centred: bool) -> None:
     values = waves(200)
     values[40:45, 1] = np.nan
     given = pd.DataFrame(values.astype(float))
@@ -299,7 +303,7 @@ def test_the_moving_mean_is_that_of_pandas(window: int, centred: bool) -> None:
 
 
 @pytest.mark.parametrize("cls", BY_WINDOWS)
-def test_scores_of_windows_by_hand(cls: type[ReconstructionDetector], train: Floats32, test: Floats32) -> None:
+def test_window_scores_by_hand(cls: type[ReconstructionDetector], train: Floats32, test: Floats32) -> None:
     """Every window judged on its own, and every row the mean of the windows that cover it."""
     detector = cls(window=8).fit([train], Progress())  # type: ignore[call-arg]
     ours = detector.score(test)
@@ -310,7 +314,7 @@ def test_scores_of_windows_by_hand(cls: type[ReconstructionDetector], train: Flo
 
 
 @pytest.mark.parametrize("cls", [*BY_WINDOWS, MovingMean])
-def test_without_a_look_ahead_the_future_changes_nothing(
+def test_window_scores_without_lookahead_ignore_future(
     cls: type[SequenceDetector], train: Floats32, test: Floats32
 ) -> None:
     """And with it, it does: otherwise this test could not fail."""
@@ -324,14 +328,14 @@ def test_without_a_look_ahead_the_future_changes_nothing(
 
 @given(rows=st.integers(1, 60), window=st.integers(1, 60))
 @settings(max_examples=60)
-def test_windows_that_cover_a_row(rows: int, window: int) -> None:
+def test_window_scores_cover_each_row(rows: int, window: int) -> None:
     rows = max(rows, window)
     first, last = find_covering_windows(rows, window)
     cover = [[start for start in range(rows - window + 1) if start <= row < start + window] for row in range(rows)]
     assert [list(range(a, b)) for a, b in zip(first, last, strict=True)] == cover
 
 
-def test_windows_are_a_view() -> None:
+def test_sliding_windows_are_a_view() -> None:
     values = waves(50)
     view = make_windows(values, 7)
     assert view.shape == (44, 7, 5)
@@ -339,7 +343,7 @@ def test_windows_are_a_view() -> None:
     assert np.array_equal(view[3], values[3:10])
 
 
-def test_principal_axes_leave_a_direction_out() -> None:
+def test_pca_axes_leave_out_a_direction() -> None:
     rows = np.random.default_rng(0).normal(size=(500, 3)).astype(np.float32)
     mean, axes = fit_pca_axes(rows, 0.999)
     assert axes.shape == (3, 2)
@@ -351,7 +355,7 @@ def test_principal_axes_leave_a_direction_out() -> None:
 
 
 @pytest.mark.parametrize("cls", SIMPLE)
-def test_large_series_take_seconds_and_little_memory(cls: type[SequenceDetector]) -> None:
+def test_sequence_detectors_are_fast_on_large_series(cls: type[SequenceDetector]) -> None:
     """24,000 rows of 38 columns: measured 0.02 to 0.5 s to score; the blocks keep memory far below 20 copies."""
     import tracemalloc
 
@@ -372,7 +376,7 @@ def test_large_series_take_seconds_and_little_memory(cls: type[SequenceDetector]
 # ---- real servers ---------------------------------------------------------------------------------------------------
 
 
-def test_on_real_servers_the_simple_detectors_beat_random_numbers(shared_data: Path) -> None:
+def test_simple_detectors_beat_random_scores_on_real_servers(shared_data: Path) -> None:
     from core.evaluation.detection_metrics import compute_detection_metrics
 
     with np.load(shared_data / "smd" / "machine-3-4.npz", allow_pickle=False) as file:

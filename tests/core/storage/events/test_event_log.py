@@ -59,13 +59,13 @@ def log(tmp_path: Path) -> EventLog:
 # ---- the schema ----------------------------------------------------------------------------------------------------
 
 
-def test_published_schema_is_the_schema() -> None:
+def test_event_schema_matches_published_file() -> None:
     published = (ROOT / "docs" / "event.schema.json").read_text(encoding="utf-8")
     assert json.loads(published) == build_event_schema()
     assert published.rstrip("\n") == json.dumps(build_event_schema(), indent=2)
 
 
-def test_schema_is_a_schema_and_closed() -> None:
+def test_event_schema_is_valid_and_closed() -> None:
     jsonschema.Draft202012Validator.check_schema(build_event_schema())
     with pytest.raises(jsonschema.ValidationError, match="surprise"):
         check({**json.loads(event().to_json_line()), "surprise": 1})
@@ -84,7 +84,7 @@ def test_schema_is_a_schema_and_closed() -> None:
         {"timestamp": datetime.fromisoformat("2026-11-22T01:30:00+02:00")},
     ],
 )
-def test_written_events_follow_the_schema(log: EventLog, given: dict[str, Any]) -> None:
+def test_event_log_lines_follow_schema(log: EventLog, given: dict[str, Any]) -> None:
     log.add(event(**given))
     (written,) = lines(log.folder)
     check(written)
@@ -96,12 +96,12 @@ def test_written_events_follow_the_schema(log: EventLog, given: dict[str, Any]) 
     )
 
 
-def test_time_is_written_in_utc() -> None:
+def test_event_log_writes_utc() -> None:
     line = json.loads(event(timestamp=datetime.fromisoformat("2026-11-22T01:30:00+02:00")).to_json_line())
     assert line["timestamp"] == "2026-11-21T23:30:00.000000Z"
 
 
-def test_one_file_a_month(log: EventLog) -> None:
+def test_event_log_has_one_file_per_month(log: EventLog) -> None:
     for month in (1, 12):
         log.add(event(timestamp=datetime(2026, month, 15, tzinfo=UTC)))
     assert [path.name for path in sorted(log.folder.iterdir())] == ["events-2026-01.jsonl", "events-2026-12.jsonl"]
@@ -111,7 +111,7 @@ def test_one_file_a_month(log: EventLog) -> None:
 # ---- the log under stress ------------------------------------------------------------------------------------------
 
 
-def test_two_processes_write_whole_lines(log: EventLog) -> None:
+def test_event_log_two_processes_write_whole_lines(log: EventLog) -> None:
     writers = [
         subprocess.Popen([sys.executable, "-c", APPEND, str(log.folder), name], cwd=ROOT) for name in ("left", "right")
     ]
@@ -120,14 +120,14 @@ def test_two_processes_write_whole_lines(log: EventLog) -> None:
     assert len({each.event for each in log.read_events()}) == 1000
 
 
-def test_a_folder_that_cannot_be_written_warns(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_event_log_warns_if_folder_is_read_only(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     (tmp_path / "file").write_text("in the way")
     with caplog.at_level(logging.WARNING):
         EventLog(tmp_path / "file" / "events").add(event())
     assert "event not written" in caplog.text
 
 
-def test_reading_a_log_that_does_not_exist(log: EventLog) -> None:
+def test_event_log_reads_missing_folder_as_empty(log: EventLog) -> None:
     assert log.read_events() == []
 
 
@@ -140,13 +140,13 @@ def cut_off(log: EventLog, text: str, at: bytes) -> None:
         file.write(line[: line.index(at) + len(at)])
 
 
-def test_a_line_cut_off_is_left_out(log: EventLog, caplog: pytest.LogCaptureFixture) -> None:
+def test_event_log_skips_truncated_line(log: EventLog, caplog: pytest.LogCaptureFixture) -> None:
     cut_off(log, "reason", at=b"rea")
     assert [each.event for each in log.read_events()] == ["whole"]
     assert "unreadable event" in caplog.text
 
 
-def test_a_line_cut_off_inside_a_letter_is_left_out(log: EventLog) -> None:
+def test_event_log_skips_line_truncated_inside_letter(log: EventLog) -> None:
     log.add(event(event="whole"))
     (path,) = log.folder.iterdir()
     with path.open("ab") as file:
@@ -154,13 +154,13 @@ def test_a_line_cut_off_inside_a_letter_is_left_out(log: EventLog) -> None:
     assert [each.event for each in log.read_events()] == ["whole"]
 
 
-def test_the_event_after_a_crash_is_kept(log: EventLog) -> None:
+def test_event_log_keeps_event_after_crash(log: EventLog) -> None:
     cut_off(log, "reason", at=b"rea")
     log.add(event(event="next"))
     assert [each.event for each in log.read_events()] == ["whole", "next"]
 
 
-def test_line_separators_of_unicode_are_text(log: EventLog) -> None:
+def test_event_log_keeps_unicode_line_separators(log: EventLog) -> None:
     log.add(event(error_message="one\u2028two\x85three"))
     assert [each.error_message for each in log.read_events()] == ["one\u2028two\x85three"]
 
@@ -175,7 +175,7 @@ def test_line_separators_of_unicode_are_text(log: EventLog) -> None:
         pytest.param("\udce9.csv", id="file name"),
     ],
 )
-def test_inputs_of_any_kind_never_raise(log: EventLog, value: object) -> None:
+def test_event_log_accepts_any_input(log: EventLog, value: object) -> None:
     log.add(event(details=Details(inputs={"value": value})))
     check(*lines(log.folder))
 
@@ -221,7 +221,7 @@ def end(run: Run, error: BaseException | None) -> None:
     ],
     ids=["completed", "failed", "interrupted", "ended"],
 )
-def test_a_run_is_one_event_and_one_run_in_mlflow(
+def test_run_is_one_event_and_one_mlflow_run(
     at: Workspace,
     dataset: Dataset,
     request: pytest.FixtureRequest,
@@ -269,7 +269,7 @@ def test_a_run_is_one_event_and_one_run_in_mlflow(
     [(None, "completed"), (ValueError("bad file"), "failed"), (KeyboardInterrupt(), "interrupted")],
     ids=["completed", "failed", "interrupted"],
 )
-def test_an_action_without_a_model_is_one_event(at: Workspace, error: BaseException | None, status: str) -> None:
+def test_action_without_model_is_one_event(at: Workspace, error: BaseException | None, status: str) -> None:
     caught = None
     try:
         with record_event("data_load", BY, at, files=["a.csv"]) as inputs:
@@ -285,7 +285,7 @@ def test_an_action_without_a_model_is_one_event(at: Workspace, error: BaseExcept
     assert written["details"]["inputs"] == {"files": ["a.csv"], "rows": 12}
 
 
-def test_a_log_that_cannot_be_written_costs_no_result(
+def test_unwritable_event_log_keeps_result(
     tracking: Tracking, dataset: Dataset, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     (tmp_path / "file").write_text("in the way")

@@ -114,7 +114,7 @@ def answered(office: Workspace) -> tuple[Forecast, Run]:
 # ---- the answer and its run -----------------------------------------------------------------------------------------
 
 
-def test_the_days_after_the_last_are_forecast(answered: tuple[Forecast, Run]) -> None:
+def test_forecast_covers_days_after_the_data(answered: tuple[Forecast, Run]) -> None:
     found, run = answered
     rows = found.rows
     assert len(rows) == 2 * HORIZON
@@ -132,7 +132,7 @@ def test_the_days_after_the_last_are_forecast(answered: tuple[Forecast, Run]) ->
     assert run.details == {"successful_predictions": 6, "failed_predictions": 0}
 
 
-def test_figures_are_logged_with_the_run(answered: tuple[Forecast, Run], office: Workspace) -> None:
+def test_forecast_run_logs_metrics(answered: tuple[Forecast, Run], office: Workspace) -> None:
     found, run = answered
     record = load_run(run.id, office).record
     assert record.metrics["wape"] == pytest.approx(found.metrics()["wape"])
@@ -148,7 +148,7 @@ def test_figures_are_logged_with_the_run(answered: tuple[Forecast, Run], office:
     assert pd.read_csv(files / "backtest.csv")["step"].tolist() == [1, 2, 3]
 
 
-def test_a_result_comes_back_as_it_was(answered: tuple[Forecast, Run], office: Workspace) -> None:
+def test_forecast_result_round_trips(answered: tuple[Forecast, Run], office: Workspace) -> None:
     found, run = answered
     again = load_forecast(run.id, office)
     for name in TABLES:
@@ -161,7 +161,7 @@ def test_a_result_comes_back_as_it_was(answered: tuple[Forecast, Run], office: W
         load_forecast("0" * 32, office)
 
 
-def test_tables_that_explain(answered: tuple[Forecast, Run]) -> None:
+def test_forecast_result_has_explanation_tables(answered: tuple[Forecast, Run]) -> None:
     found, _ = answered
     spared = found.importance[found.importance["step"] == 1].set_index("group")["spared"]
     assert spared["weather"] > spared["school_break"]
@@ -173,7 +173,7 @@ def test_tables_that_explain(answered: tuple[Forecast, Run]) -> None:
 
 
 @pytest.mark.parametrize("name", list_forecasters())
-def test_a_kept_model_forecasts_the_same_to_the_bit(name: str, office: Workspace) -> None:
+def test_forecast_saved_model_repeats_forecast_exactly(name: str, office: Workspace) -> None:
     found, run = asked(data(), office, name, [weather()], horizon=2)
     model = load_model(run.id, ForecastModel, office)
     assert type(model.forecaster) is list_forecasters()[name]
@@ -185,8 +185,8 @@ def test_a_kept_model_forecasts_the_same_to_the_bit(name: str, office: Workspace
 
 
 @pytest.mark.parametrize("kind", ["days", "gas days", "hours", "gas hours"])
-def test_a_served_model_answers_as_the_page_does(kind: str, place: Workspace) -> None:
-    """MLflow hands a plain table: the last months, and the drivers of the days to come."""
+def test_forecast_served_model_answers_as_page(kind: str, place: Workspace) -> None:
+    """MLflow hands a plain table: the last months, and the covariates of the days to come."""
     values = make_consumption(DAYS, 2) * np.linspace(1, 2, DAYS)[:, None]
     dataset = make_hourly_dataset(values, day_start=6 if "gas" in kind else 0)
     resolution = "hour" if "hours" in kind else "day"
@@ -200,20 +200,18 @@ def test_a_served_model_answers_as_the_page_does(kind: str, place: Workspace) ->
     assert np.allclose(answer[["low", "high"]], found.rows[["q0.05", "q0.95"]], rtol=1e-6)
 
 
-def test_what_is_forecast_from_the_last_months_is_forecast_from_all(
-    answered: tuple[Forecast, Run], office: Workspace
-) -> None:
+def test_forecast_needs_only_recent_months(answered: tuple[Forecast, Run], office: Workspace) -> None:
     found, run = answered
     model = load_model(run.id, ForecastModel, office)
-    series, drivers = model.select_series(data()), join_tables(data(), [weather()])
-    whole, _ = model.forecast_days(series, model.build_covariate_panel(series, drivers), HORIZON, np.array([0.5]))
+    series, covariates = model.select_series(data()), join_tables(data(), [weather()])
+    whole, _ = model.forecast_days(series, model.build_covariate_panel(series, covariates), HORIZON, np.array([0.5]))
     assert np.allclose(whole[:, :, 0].ravel(), found.rows["forecast"], rtol=1e-6)
 
 
 # ---- stopping -------------------------------------------------------------------------------------------------------
 
 
-def test_cancelled_before_it_began(place: Workspace) -> None:
+def test_forecast_cancels_before_start(place: Workspace) -> None:
     progress = Progress()
     progress.cancel()
     with pytest.raises(CancelledError):
@@ -221,7 +219,7 @@ def test_cancelled_before_it_began(place: Workspace) -> None:
     assert _last(place) == ("interrupted", "interrupted")
 
 
-def test_cancelled_from_another_thread(place: Workspace) -> None:
+def test_forecast_cancels_from_other_thread(place: Workspace) -> None:
     progress = Progress()
 
     def watch() -> None:
@@ -238,7 +236,7 @@ def test_cancelled_from_another_thread(place: Workspace) -> None:
     assert _last(place) == ("interrupted", "interrupted")
 
 
-def test_progress_only_grows_and_says_what_is_done(place: Workspace) -> None:
+def test_forecast_progress_only_grows(place: Workspace) -> None:
     heard: list[tuple[float, str]] = []
 
     class Told(Progress):
@@ -264,7 +262,7 @@ def _last(at: Workspace) -> tuple[str, str]:
 
 @pytest.mark.parametrize("name", ["ridge", "gradient-boosting", "seasonal-naive"])
 @pytest.mark.parametrize("kind", ["constant", "zeros", "negative", "zero hours"])
-def test_odd_series_end_as_a_completed_run(name: str, kind: str, office: Workspace) -> None:
+def test_forecast_of_unusual_series_completes(name: str, kind: str, office: Workspace) -> None:
     values = {
         "constant": np.full((600, 1), 0.1),
         "zeros": np.zeros((600, 1)),
@@ -282,7 +280,7 @@ def test_odd_series_end_as_a_completed_run(name: str, kind: str, office: Workspa
         assert (found.reliability["measured"] == 1).all(), "what never changes lies inside every interval"
 
 
-def test_an_entity_that_ends_early_is_told_and_has_no_number(office: Workspace) -> None:
+def test_forecast_notes_entity_that_ends_early(office: Workspace) -> None:
     values = make_consumption(DAYS, 3)
     values[-40:, 1] = np.nan
     found, run = asked(make_daily_dataset(values), office, "ridge", tables=[weather()])
@@ -295,7 +293,7 @@ def test_an_entity_that_ends_early_is_told_and_has_no_number(office: Workspace) 
 
 
 @pytest.mark.parametrize("name", ["ridge", "random-forest"])
-def test_an_entity_with_a_short_history_does_not_stop_the_others(name: str, office: Workspace) -> None:
+def test_forecast_continues_despite_short_entity(name: str, office: Workspace) -> None:
     values = make_consumption(DAYS, 3)
     values[:-50, 1] = np.nan
     rows = asked(make_daily_dataset(values), office, name, tables=[weather()])[0].rows.set_index("entity")
@@ -305,14 +303,14 @@ def test_an_entity_with_a_short_history_does_not_stop_the_others(name: str, offi
 
 
 @pytest.mark.parametrize("name", list_forecasters())
-def test_too_little_history_of_all_is_refused(name: str, office: Workspace) -> None:
+def test_forecast_rejects_too_short_history(name: str, office: Workspace) -> None:
     with pytest.raises(DataError, match=r"needs at least 240 days before this date"):
         asked(data(150), office, name)
     with pytest.raises(DataError):
         asked(data(5), office, name)
 
 
-def test_missing_days_and_a_gap_before_the_end(office: Workspace) -> None:
+def test_forecast_with_missing_days_and_final_gap(office: Workspace) -> None:
     values = make_consumption(DAYS, 2)
     values[np.random.default_rng(1).random(values.shape) < 0.1] = np.nan
     values[300:330, 0] = np.nan
@@ -323,14 +321,14 @@ def test_missing_days_and_a_gap_before_the_end(office: Workspace) -> None:
     assert run.metrics["wape"] < 0.12
 
 
-def test_an_absurd_day_is_left_out_and_told(office: Workspace) -> None:
+def test_forecast_notes_outlier_day(office: Workspace) -> None:
     values = make_consumption(DAYS, 2)
     values[500, 0] *= 50
     found, _ = asked(make_daily_dataset(values), office, "ridge", tables=[weather()])
     assert "is an outlier compared with" in said(found)
 
 
-def test_across_a_leap_day_and_both_clock_changes(office: Workspace) -> None:
+def test_forecast_across_leap_day_and_clock_changes(office: Workspace) -> None:
     dataset = make_daily_dataset(make_consumption(DAYS, 2, "2022-12-01"), "2022-12-01")
     given = make_covariate_table({"temperature": make_temperatures(DAYS + 9, "2022-12-01")}, "2022-12-01")
     found, run = asked(dataset, office, "ridge", [given], horizon=2, backtest_from="2024-02-15")
@@ -339,7 +337,7 @@ def test_across_a_leap_day_and_both_clock_changes(office: Workspace) -> None:
     assert run.metrics["wape_1"] < 0.06
 
 
-def test_hours_of_an_hourly_file_add_up_to_the_day(office: Workspace) -> None:
+def test_forecast_sums_hours_to_days(office: Workspace) -> None:
     dataset = make_hourly_dataset(make_consumption(DAYS, 2)).to_series()
     by_hour, by_day = (
         asked(dataset, office, "ridge", [weather()], horizon=2, resolution=resolution)[0]
@@ -351,7 +349,7 @@ def test_hours_of_an_hourly_file_add_up_to_the_day(office: Workspace) -> None:
     assert {"hour"} < set(by_hour.reliability["by"])
 
 
-def test_one_of_several_measures(office: Workspace) -> None:
+def test_forecast_of_one_measure(office: Workspace) -> None:
     one = data(500, 1)
     both = one.replace(frame=one.frame.assign(calls=np.arange(500.0) + 1000))
     found, _ = asked(both, office, "ridge", horizon=1, measure="calls")
@@ -359,7 +357,7 @@ def test_one_of_several_measures(office: Workspace) -> None:
     assert found.rows["forecast"].iloc[0] == pytest.approx(1500, rel=0.01)
 
 
-def test_a_part_of_the_data_may_be_asked_about(office: Workspace) -> None:
+def test_forecast_of_selected_part(office: Workspace) -> None:
     chosen = {"entities": ("b",), "start": "2021-02-01", "end": "2022-10-31"}
     found, run = asked(data(), office, "ridge", **chosen)
     assert set(found.rows["entity"]) == {"b"}
@@ -369,7 +367,7 @@ def test_a_part_of_the_data_may_be_asked_about(office: Workspace) -> None:
     assert {name: getattr(spec, name) for name in chosen} == chosen
 
 
-def test_weather_that_ends_before_the_horizon_is_told(office: Workspace) -> None:
+def test_forecast_notes_missing_future_weather(office: Workspace) -> None:
     found, _ = asked(data(), office, "ridge", tables=[weather(DAYS + 1)])
     assert "Some covariates are missing from 2022-12-02 on" in said(found)
     assert found.rows.set_index(["entity", "step"])["assumed"].unstack().loc["a"].tolist() == [False, True, True]
@@ -379,12 +377,12 @@ def test_weather_that_ends_before_the_horizon_is_told(office: Workspace) -> None
     ("worth", "word"),
     [("original", "The backtest uses the observed weather, as if every weather"), ("degraded", "1.1 °C one day ahead")],
 )
-def test_what_the_weather_of_the_test_is_worth_is_told(worth: str, word: str, office: Workspace) -> None:
+def test_forecast_notes_observed_weather(worth: str, word: str, office: Workspace) -> None:
     found, _ = asked(data(), office, "ridge", [weather()], horizon=2, weather=worth)  # type: ignore[arg-type]
     assert word in said(found)
 
 
-def test_worse_weather_makes_worse_forecasts(office: Workspace, answered: tuple[Forecast, Run]) -> None:
+def test_forecast_error_grows_with_weather_error(office: Workspace, answered: tuple[Forecast, Run]) -> None:
     degraded, none = (
         asked(data(), office, "ridge", [weather()], horizon=HORIZON, weather=each) for each in ("degraded", "none")
     )  # type: ignore[arg-type]
@@ -396,7 +394,7 @@ def test_worse_weather_makes_worse_forecasts(office: Workspace, answered: tuple[
 # ---- what is refused ------------------------------------------------------------------------------------------------
 
 
-def test_a_leaking_driver_fails_the_run(place: Workspace) -> None:
+def test_forecast_rejects_leaking_covariate(place: Workspace) -> None:
     total = make_consumption(DAYS, 1, strike=strikes()[:DAYS])[:, 0]
     with pytest.raises(DataError, match=r"cannot be known in advance: mean"):
         asked(
@@ -423,7 +421,7 @@ def test_a_leaking_driver_fails_the_run(place: Workspace) -> None:
         {"backtest_from": "soon"},
     ],
 )
-def test_a_plan_that_cannot_be_is_refused(fields: dict[str, Any], office: Workspace) -> None:
+def test_forecast_rejects_invalid_spec(fields: dict[str, Any], office: Workspace) -> None:
     with pytest.raises(OptionError):
         asked(data(), office, **fields)
 
@@ -431,7 +429,7 @@ def test_a_plan_that_cannot_be_is_refused(fields: dict[str, Any], office: Worksp
 # ---- a model on later data ------------------------------------------------------------------------------------------
 
 
-def test_a_model_is_applied_to_later_data(answered: tuple[Forecast, Run], office: Workspace) -> None:
+def test_forecast_model_applies_to_later_data(answered: tuple[Forecast, Run], office: Workspace) -> None:
     found, run = answered
     later = data(DAYS + 20)
     applied, again = applied_to(later, run.id, office, weather())
@@ -451,13 +449,13 @@ def test_a_model_is_applied_to_later_data(answered: tuple[Forecast, Run], office
     assert "Their usual values for the date are used instead" in said(early)
 
 
-def test_a_model_of_one_entity_leaves_the_others_of_later_data_alone(office: Workspace) -> None:
+def test_forecast_model_ignores_unknown_entities(office: Workspace) -> None:
     _, run = asked(data(), office, "ridge", entities=("b",))
     applied, _ = applied_to(data(DAYS + 5), run.id, office)
     assert set(applied.rows["entity"]) == {"b"}
 
 
-def test_an_applied_model_keeps_its_entities_and_not_its_period(office: Workspace) -> None:
+def test_forecast_applied_model_keeps_entities_not_period(office: Workspace) -> None:
     """The period it was fitted on ends long before the later data."""
     _, run = asked(data(), office, "ridge", [weather()], entities=("b",), end="2022-06-30")
     later = data(DAYS + 20)
@@ -467,7 +465,7 @@ def test_an_applied_model_keeps_its_entities_and_not_its_period(office: Workspac
     assert selected.time.max() == later.time.max()
 
 
-def test_a_model_is_not_applied_to_what_it_does_not_know(answered: tuple[Forecast, Run], office: Workspace) -> None:
+def test_forecast_model_rejects_unknown_data(answered: tuple[Forecast, Run], office: Workspace) -> None:
     _, run = answered
     for other in (data(entities=3), data(entities=1), data().replace(unit="kWh")):
         with pytest.raises(DataError, match=r"fitted on a, b \(2\), MWh"):
@@ -476,7 +474,7 @@ def test_a_model_is_not_applied_to_what_it_does_not_know(answered: tuple[Forecas
         applied_to(data(), run.id, office)
 
 
-def test_a_model_of_hours_is_not_applied_to_days(office: Workspace) -> None:
+def test_forecast_model_rejects_other_resolution(office: Workspace) -> None:
     _, run = asked(
         make_hourly_dataset(make_consumption(DAYS, 2)), office, "seasonal-naive", horizon=1, resolution="hour"
     )
@@ -492,7 +490,7 @@ def changed(run: Run, office: Workspace, scenario: Scenario) -> pd.DataFrame:
     return rows.assign(ratio=rows["changed"] / rows["forecast"])
 
 
-def test_nothing_changed_is_the_same_forecast(answered: tuple[Forecast, Run], office: Workspace) -> None:
+def test_scenario_without_change_repeats_forecast(answered: tuple[Forecast, Run], office: Workspace) -> None:
     found, run = answered
     rows = changed(run, office, Scenario())
     assert np.array_equal(rows["forecast"], rows["changed"])
@@ -501,7 +499,7 @@ def test_nothing_changed_is_the_same_forecast(answered: tuple[Forecast, Run], of
     assert np.array_equal(rows["high"], found.rows["q0.95"])
 
 
-def test_a_warmer_winter_takes_less(answered: tuple[Forecast, Run], office: Workspace) -> None:
+def test_scenario_warmer_winter_lowers_forecast(answered: tuple[Forecast, Run], office: Workspace) -> None:
     _, run = answered
     warm, cold = (changed(run, office, Scenario(temperature_delta=degrees)) for degrees in (3.0, -3.0))
     assert (warm["ratio"] < 0.95).all()
@@ -509,7 +507,7 @@ def test_a_warmer_winter_takes_less(answered: tuple[Forecast, Run], office: Work
     assert np.array_equal(warm["forecast"], cold["forecast"])
 
 
-def test_a_scenario_leaves_the_past_alone() -> None:
+def test_scenario_leaves_past_unchanged() -> None:
     given = join_tables(data(), [weather()])
     first = data().time.max() + pd.Timedelta(days=1)
     other = Scenario(temperature_delta=3.0, strike=True).apply(given, first)
@@ -519,14 +517,14 @@ def test_a_scenario_leaves_the_past_alone() -> None:
     assert (other.frame["strike"][~past] == 1).all()
 
 
-def test_a_strike_does_what_the_model_has_learnt(answered: tuple[Forecast, Run], office: Workspace) -> None:
+def test_scenario_strike_has_learned_effect(answered: tuple[Forecast, Run], office: Workspace) -> None:
     _, run = answered
     with_strike, without = (changed(run, office, Scenario(strike=each)) for each in (True, False))
     assert np.allclose(with_strike["changed"] / without["changed"], 0.85, atol=0.06)
     assert np.allclose(without["ratio"].where(strikes()[DAYS : DAYS + HORIZON][with_strike["step"] - 1] == 0, 1), 1)
 
 
-def test_a_scenario_holds_for_the_days_and_entities_it_names(answered: tuple[Forecast, Run], office: Workspace) -> None:
+def test_scenario_applies_to_named_days_and_entities(answered: tuple[Forecast, Run], office: Workspace) -> None:
     _, run = answered
     rows = changed(run, office, Scenario(strike=True, temperature_delta=5.0, days=("2022-12-03",), entities=("a",)))
     outside = (rows["entity"] != "a") | (rows["step"] < 2)
@@ -534,7 +532,7 @@ def test_a_scenario_holds_for_the_days_and_entities_it_names(answered: tuple[For
     assert (rows.loc[(rows["entity"] == "a") & (rows["step"] == 2), "ratio"] < 0.9).all()
 
 
-def test_both_ends_of_the_temperature_make_its_mean(answered: tuple[Forecast, Run], office: Workspace) -> None:
+def test_scenario_mean_temperature_follows_both_ends(answered: tuple[Forecast, Run], office: Workspace) -> None:
     _, run = answered
     mild, hard = (
         changed(run, office, Scenario(weather={"temperature_min": mean - 4.0, "temperature_max": mean + 4.0}))
@@ -543,7 +541,7 @@ def test_both_ends_of_the_temperature_make_its_mean(answered: tuple[Forecast, Ru
     assert (mild["changed"] < hard["changed"]).all()
 
 
-def test_a_file_takes_the_place_of_the_weather(answered: tuple[Forecast, Run], office: Workspace) -> None:
+def test_scenario_file_replaces_weather(answered: tuple[Forecast, Run], office: Workspace) -> None:
     _, run = answered
     milder = make_covariate_table({"temperature": np.full(10, 25.0)}, "2022-12-02")
     rows = changed(run, office, Scenario(tables=(milder,)))
@@ -560,14 +558,14 @@ def test_a_file_takes_the_place_of_the_weather(answered: tuple[Forecast, Run], o
         ({"pressure": 3.0}, "pressure"),
     ],
 )
-def test_weather_that_cannot_be_is_refused(
+def test_scenario_rejects_impossible_weather(
     weather_given: dict[str, float], words: str, answered: tuple[Forecast, Run], office: Workspace
 ) -> None:
     with pytest.raises(OptionError, match=words):
         changed(answered[1], office, Scenario(weather=weather_given))
 
 
-def test_what_the_model_has_not_learnt_is_refused(office: Workspace, answered: tuple[Forecast, Run]) -> None:
+def test_scenario_rejects_unused_covariate(office: Workspace, answered: tuple[Forecast, Run]) -> None:
     with pytest.raises(DataError, match="wind"):
         changed(answered[1], office, Scenario(weather={"wind": 30.0}))
     _, blind = asked(data(), office, "ridge", [weather()], horizon=1, weather="none")
@@ -582,7 +580,7 @@ def test_what_the_model_has_not_learnt_is_refused(office: Workspace, answered: t
 # ---- recalibration --------------------------------------------------------------------------------------------------
 
 
-def test_intervals_are_made_of_other_errors_and_the_forecast_stays(office: Workspace) -> None:
+def test_recalibration_changes_intervals_not_forecast(office: Workspace) -> None:
     values = make_consumption(1000, 2)
     noise = np.random.default_rng(2).normal(0, 1, (1000, 2)) * np.geomspace(0.005, 0.3, 1000)[:, None]
     dataset = make_daily_dataset(np.maximum(values * (1 + noise), 1.0))
@@ -610,11 +608,13 @@ def test_intervals_are_made_of_other_errors_and_the_forecast_stays(office: Works
 # ---- golden figures on the gas files --------------------------------------------------------------------------------
 
 
-def test_the_gas_files(gas: Dataset, shared_data: Path) -> None:
+def test_forecast_of_gas_files(gas: Dataset, shared_data: Path) -> None:
     """Fitted before 2023, tested from it, observed weather: floors a little below what was measured."""
     names = ("temperature-quotidienne-regionale.csv", "mouvements-sociaux-depuis-2002.csv", "vacances-scolaires.csv")
-    drivers = join_tables(gas, read_covariates([shared_data / "gas_france" / name for name in names]))
-    tested = run_backtest(Ridge(), Panel.from_dataset(gas), drivers, start_date=pd.Timestamp("2023-01-01"), horizon=7)
+    covariates = join_tables(gas, read_covariates([shared_data / "gas_france" / name for name in names]))
+    tested = run_backtest(
+        Ridge(), Panel.from_dataset(gas), covariates, start_date=pd.Timestamp("2023-01-01"), horizon=7
+    )
     found = build_report(tested, np.array([0.05, 0.95]))["scores"].set_index(["entity", "step"]).loc[""]
     assert found.loc[1, "wape"] <= 0.050
     assert found.loc[7, "wape"] <= 0.091
